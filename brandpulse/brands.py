@@ -1,0 +1,112 @@
+"""The brands file: which names, handles and hashtags stand for which brand."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from brandpulse.errors import ConfigError
+
+EXAMPLE = """brands:
+  - name: Acme Air
+    terms: ["acme air"]
+    handles: ["@acmeair"]
+"""
+
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Brand(BaseModel):
+    """One brand, and the words that name it. Matching ignores case; terms match whole words only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    terms: list[Word] = []
+    handles: list[Word] = []
+    """User names, with or without the @."""
+    hashtags: list[Word] = []
+    """With or without the #."""
+    require: list[Word] = []
+    """For homonyms: a term counts only when one of these words stands in the post too. Handles need no context."""
+    exclude: list[Word] = []
+    """For homonyms: a term does not count when one of these words stands in the post."""
+
+    @field_validator("handles")
+    @classmethod
+    def _bare_handles(cls, handles: list[str]) -> list[str]:
+        return [handle.removeprefix("@") for handle in handles]
+
+    @field_validator("hashtags")
+    @classmethod
+    def _bare_hashtags(cls, hashtags: list[str]) -> list[str]:
+        return [hashtag.removeprefix("#") for hashtag in hashtags]
+
+    @field_validator("name", "terms", "handles", "hashtags", "require", "exclude")
+    @classmethod
+    def _no_blank_words(cls, value: str | list[str]) -> str | list[str]:
+        for word in [value] if isinstance(value, str) else value:
+            if not word.strip():
+                raise ValueError("holds a blank word")
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_matched(self) -> "Brand":
+        if not (self.terms or self.handles or self.hashtags):
+            raise ValueError("needs at least one of terms, handles or hashtags")
+        return self
+
+
+class BrandsFile(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    brands: Annotated[list[Brand], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "BrandsFile":
+        seen: set[str] = set()
+        for brand in self.brands:
+            if brand.name.casefold() in seen:
+                raise ValueError(f"brand {brand.name!r} stands twice")
+            seen.add(brand.name.casefold())
+        return self
+
+
+def load_brands(path: Path) -> list[Brand]:
+    """The brands of the YAML file at *path*. Raises ConfigError that names the file, the entry and the value."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(
+            f"cannot read the brands file {path}: {reason}. "
+            f"Name one with BRANDPULSE_BRANDS_FILE, for example:\n{EXAMPLE}"
+        ) from error
+    try:
+        content: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the brands file {path} is not YAML: {error}\nA right one:\n{EXAMPLE}") from error
+    try:
+        return BrandsFile.model_validate(content).brands
+    except ValidationError as error:
+        raise ConfigError(
+            f"the brands file {path} is wrong:\n{_explain(error, content)}\nA right one:\n{EXAMPLE}"
+        ) from None
+
+
+def _explain(error: ValidationError, content: Any) -> str:
+    lines = []
+    for problem in error.errors():
+        place = problem["loc"]
+        entry = ""
+        if len(place) > 1 and isinstance(place[1], int):
+            raw = content["brands"][place[1]]
+            named = raw.get("name") if isinstance(raw, dict) else raw
+            entry = f" (brand {named!r})"
+        where = ".".join(str(part) for part in place) or "the file"
+        value = "" if problem["type"] == "missing" else f", got {str(problem['input'])[:80]!r}"
+        lines.append(f"  {where}{entry}: {problem['msg'].removeprefix('Value error, ')}{value}")
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""Episode and Notification: what the alerter decides, stores and sends. The page, the demo and receivers read these."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Severity = Literal["info", "warning", "error", "critical"]
+Transition = Literal["triggered", "updated", "resolved"]
+
+
+class ExamplePost(BaseModel):
+    """A post that stands as evidence: user names masked."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    source: str
+    text: str
+    created_at: AwareDatetime
+
+
+class Evidence(BaseModel):
+    """The numbers that made us say so, over the window that ended at `window_end`. Shares are in [0, 1]."""
+
+    model_config = ConfigDict(frozen=True)
+
+    window_start: AwareDatetime
+    window_end: AwareDatetime
+    posts: int
+    negative_posts: int
+    authors: int
+    """Different people in the window: each has one vote."""
+    negative_authors: int
+    negative_share: float
+    """negative_authors / authors."""
+    baseline_share: float
+    """What the brand's own past makes us expect."""
+    p_value: float
+    """Chance of so many negative authors if nothing had changed."""
+    reason: str
+    """One sentence for a person: what rose, from what, to what."""
+    examples: list[ExamplePost] = []
+
+
+class Episode(BaseModel):
+    """One incident of one brand under one rule, from firing to resolved. Times are event time."""
+
+    model_config = ConfigDict(frozen=True, title="Episode")
+
+    schema_version: Literal[1] = 1
+    key: Annotated[str, Field(max_length=255)]
+    """`brand:rule:start`, from event time, so that a replay makes the same key. The receivers' dedup key."""
+    brand: str
+    rule: str
+    severity: Severity
+    state: Literal["firing", "resolved"]
+    started_at: AwareDatetime
+    """When the rise began, as far as the data tells."""
+    fired_at: AwareDatetime
+    updated_at: AwareDatetime
+    resolved_at: AwareDatetime | None = None
+    first: Evidence
+    """What fired it."""
+    peak: Evidence
+    """The worst window so far."""
+    latest: Evidence
+
+
+class Notification(BaseModel):
+    """One transition of an episode, for one receiver. Its id is deterministic: the same transition is the same id."""
+
+    model_config = ConfigDict(frozen=True, title="Notification")
+
+    schema_version: Literal[1] = 1
+    id: str
+    """`<episode key>:<transition>[:<number>]@<receiver>`."""
+    receiver: str
+    transition: Transition
+    episode: Episode
+    link: str | None = None
+    """The page or dashboard at that time."""
+
+
+def as_json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()

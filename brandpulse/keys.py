@@ -1,0 +1,147 @@
+"""Where everything lies in Redis. The only home of key names.
+
+All state of one partition shares the hash tag `{namespace:topic:partition}`, so one Lua call reaches it in a cluster:
+
+    {ns:topic:p}:state                hash   see brandpulse/partitions.py: next, topic_id, clock, counters, owner
+    {ns:topic:p}:m:<hour>:<brand>     hash   minute of the hour -> Pane             kept 48 h of event time
+    {ns:topic:p}:ms:<hour>:<brand>    hash   minute of the hour -> Authors          kept 3 h
+    {ns:topic:p}:h:<day>:<brand>      hash   hour of the day -> Pane                kept 90 d
+    {ns:topic:p}:hs:<day>:<brand>     hash   hour of the day -> Authors             as long as the hour pane
+    {ns:topic:p}:ids:<generation>     set    digests of (source, id)                repeat memory, a few generations
+    {ns:topic:p}:neg:<brand>          list   newest negative posts, JSON, at most 20
+    {ns:topic:p}:index                zset   name of each m, ms, h, hs key -> first event hour it may be dropped at
+
+    {ns}:partitions                   set    topic:p of every partition that ever had state
+    {ns}:brands                       set    brands that ever had a pane
+
+The alerter's state shares one tag, so that episodes, outbox and evaluated_until move in one transaction:
+
+    {ns:alerting}:lease               string holder of the leader lease, PX
+    {ns:alerting}:fence               string fencing token, INCR at each takeover
+    {ns:alerting}:evaluated_until     string event-time minute (ms) below which nothing is evaluated again
+    {ns:alerting}:detector            hash   brand -> detector state between ticks
+    {ns:alerting}:episodes            hash   episode key -> Episode, the open ones
+    {ns:alerting}:closed              list   newest closed Episodes, at most 500
+    {ns:alerting}:outbox              hash   delivery id -> Delivery, what is not yet handed over
+    {ns:alerting}:outbox:order        zset   delivery id -> sequence number: FIFO
+    {ns:alerting}:outbox:seq          string last sequence number given
+    {ns:alerting}:quarantine          hash   delivery id -> Delivery refused for good
+    {ns:alerting}:delivered           list   newest deliveries handed over, at most 500
+
+Hours and days are whole numbers since 1970, UTC. Brand names stand last, raw: any character is safe there.
+"""
+
+from dataclasses import dataclass
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionKeys:
+    """Keys of one partition's state."""
+
+    namespace: str
+    topic: str
+    partition: int
+
+    @property
+    def tag(self) -> str:
+        return f"{{{self.namespace}:{self.topic}:{self.partition}}}"
+
+    @property
+    def state(self) -> str:
+        return f"{self.tag}:state"
+
+    @property
+    def index(self) -> str:
+        return f"{self.tag}:index"
+
+    def minute_panes(self, brand: str, hour: int) -> str:
+        return f"{self.tag}:m:{hour}:{brand}"
+
+    def minute_authors(self, brand: str, hour: int) -> str:
+        return f"{self.tag}:ms:{hour}:{brand}"
+
+    def hour_panes(self, brand: str, day: int) -> str:
+        return f"{self.tag}:h:{day}:{brand}"
+
+    def hour_authors(self, brand: str, day: int) -> str:
+        return f"{self.tag}:hs:{day}:{brand}"
+
+    def ids(self, generation: int) -> str:
+        return f"{self.tag}:ids:{generation}"
+
+    def negatives(self, brand: str) -> str:
+        return f"{self.tag}:neg:{brand}"
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceKeys:
+    """Keys that span the partitions of a namespace: hints that only ever grow, written outside the Lua call."""
+
+    namespace: str
+
+    @property
+    def partitions(self) -> str:
+        return f"{{{self.namespace}}}:partitions"
+
+    @property
+    def brands(self) -> str:
+        return f"{{{self.namespace}}}:brands"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertingKeys:
+    """Keys of the alerter's state."""
+
+    namespace: str
+
+    @property
+    def tag(self) -> str:
+        return f"{{{self.namespace}:alerting}}"
+
+    @property
+    def lease(self) -> str:
+        return f"{self.tag}:lease"
+
+    @property
+    def fence(self) -> str:
+        return f"{self.tag}:fence"
+
+    @property
+    def evaluated_until(self) -> str:
+        return f"{self.tag}:evaluated_until"
+
+    @property
+    def detector(self) -> str:
+        return f"{self.tag}:detector"
+
+    @property
+    def episodes(self) -> str:
+        return f"{self.tag}:episodes"
+
+    @property
+    def closed(self) -> str:
+        return f"{self.tag}:closed"
+
+    @property
+    def outbox(self) -> str:
+        return f"{self.tag}:outbox"
+
+    @property
+    def outbox_order(self) -> str:
+        return f"{self.tag}:outbox:order"
+
+    @property
+    def outbox_sequence(self) -> str:
+        return f"{self.tag}:outbox:seq"
+
+    @property
+    def quarantine(self) -> str:
+        return f"{self.tag}:quarantine"
+
+    @property
+    def delivered(self) -> str:
+        return f"{self.tag}:delivered"

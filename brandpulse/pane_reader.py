@@ -1,0 +1,170 @@
+"""Reads panes and partition states back from Redis, merged over the partitions. Blocking: call it from a thread.
+
+Every call is a few pipelined round trips, whatever the number of brands.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import redis
+
+from brandpulse.errors import TransientError
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys
+from brandpulse.panes import EMPTY_PANE, AuthorCounts, Authors, Pane, count_authors
+from brandpulse.partitions import PartitionStatus
+
+PIPELINE_CHUNK = 2_000
+"""Commands in one round trip: bounds the reply held in memory."""
+
+
+class NegativePost(msgspec.Struct, frozen=True, kw_only=True):
+    """A negative post kept for people to read: user names masked, author as a keyed hash."""
+
+    id: str
+    source: str
+    text: str
+    created_ms: int
+    author: str
+    negative: float
+    """P(negative), in [0, 1]."""
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """One brand's minute panes, merged over partitions; keys are event-time minutes since 1970."""
+
+    panes: Mapping[int, Pane] = field(default_factory=dict)
+    authors: Mapping[int, Sequence[Authors]] = field(default_factory=dict)
+    """Sketches by minute; count a window's people with `count_authors` over all its minutes."""
+
+    def total(self, first_minute: int, last_minute: int) -> Pane:
+        """Sum over the minutes from first to last, both included."""
+        span = range(first_minute, last_minute + 1)
+        return sum((self.panes[m] for m in span if m in self.panes), EMPTY_PANE)
+
+    def count_authors(self, first_minute: int, last_minute: int) -> AuthorCounts:
+        """Different people over the minutes from first to last, both included."""
+        span = range(first_minute, last_minute + 1)
+        return count_authors(a for m in span for a in self.authors.get(m, ()))
+
+
+class PaneReader:
+    """Read side of the key layout in `brandpulse/keys.py`."""
+
+    def __init__(self, client: redis.Redis, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._names = NamespaceKeys(namespace)
+
+    def partitions(self) -> list[PartitionStatus]:
+        """Every partition that ever had state, in order."""
+        known = self._known()
+        states = self._run([("HGETALL", keys.state) for keys in known])
+        return [
+            PartitionStatus.decode(keys.topic, keys.partition, state)
+            for keys, state in zip(known, states, strict=True)
+            if state
+        ]
+
+    def brands(self) -> list[str]:
+        """Every brand that ever had a pane, sorted."""
+        [names] = self._run([("SMEMBERS", self._names.brands)])
+        return sorted(name.decode() for name in names)
+
+    def totals(self) -> dict[str, Pane]:
+        """Each brand's sum over all hour panes kept: every post once."""
+        wanted = []
+        for keys in self._known():
+            [members] = self._run([("ZRANGE", keys.index, 0, -1)])
+            wanted += [member.decode() for member in members if member.startswith(f"{keys.tag}:h:".encode())]
+        totals: dict[str, Pane] = defaultdict(Pane)
+        for key, stored in zip(wanted, self._run([("HVALS", key) for key in wanted]), strict=True):
+            brand = _after(key, "}:h:").split(":", 1)[1]
+            for pane in stored:
+                totals[brand] += Pane.decode(pane)
+        return dict(totals)
+
+    def minutes(
+        self, brands: Iterable[str], first_minute: int, last_minute: int, *, authors: bool = False
+    ) -> dict[str, Minutes]:
+        """Each brand's minute panes from first to last minute, both included; with *authors* their sketches too."""
+        names = list(brands)
+        span = range(first_minute, last_minute + 1)
+        hours = range(first_minute * MINUTE_MS // HOUR_MS, last_minute * MINUTE_MS // HOUR_MS + 1)
+        wanted = [(keys, brand, hour) for keys in self._known() for brand in names for hour in hours]
+        panes: dict[str, dict[int, Pane]] = {brand: defaultdict(Pane) for brand in names}
+        sketches: dict[str, dict[int, list[Authors]]] = {brand: defaultdict(list) for brand in names}
+        stored = self._run([("HGETALL", keys.minute_panes(brand, hour)) for keys, brand, hour in wanted])
+        for (_, brand, hour), cells in zip(wanted, stored, strict=True):
+            for minute, pane in cells.items():
+                if (at := hour * 60 + int(minute)) in span:
+                    panes[brand][at] += Pane.decode(pane)
+        if authors:
+            stored = self._run([("HGETALL", keys.minute_authors(brand, hour)) for keys, brand, hour in wanted])
+            for (_, brand, hour), cells in zip(wanted, stored, strict=True):
+                for minute, sketch in cells.items():
+                    if (at := hour * 60 + int(minute)) in span:
+                        sketches[brand][at].append(Authors.decode(sketch))
+        return {brand: Minutes(dict(panes[brand]), dict(sketches[brand])) for brand in names}
+
+    def hours(self, brands: Iterable[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]:
+        """Each brand's hour panes, keyed by event-time hour since 1970; first and last included."""
+        names = list(brands)
+        days = range(first_hour * HOUR_MS // DAY_MS, last_hour * HOUR_MS // DAY_MS + 1)
+        wanted = [(keys, brand, day) for keys in self._known() for brand in names for day in days]
+        panes: dict[str, dict[int, Pane]] = {brand: defaultdict(Pane) for brand in names}
+        stored = self._run([("HGETALL", keys.hour_panes(brand, day)) for keys, brand, day in wanted])
+        for (_, brand, day), cells in zip(wanted, stored, strict=True):
+            for hour, pane in cells.items():
+                if first_hour <= (at := day * 24 + int(hour)) <= last_hour:
+                    panes[brand][at] += Pane.decode(pane)
+        return {brand: dict(panes[brand]) for brand in names}
+
+    def hour_authors(
+        self, brands: Iterable[str], first_hour: int, last_hour: int
+    ) -> dict[str, dict[int, AuthorCounts]]:
+        """Each brand's different authors in each hour."""
+        names = list(brands)
+        days = range(first_hour * HOUR_MS // DAY_MS, last_hour * HOUR_MS // DAY_MS + 1)
+        wanted = [(keys, brand, day) for keys in self._known() for brand in names for day in days]
+        found: dict[str, dict[int, list[Authors]]] = {brand: defaultdict(list) for brand in names}
+        stored = self._run([("HGETALL", keys.hour_authors(brand, day)) for keys, brand, day in wanted])
+        for (_, brand, day), cells in zip(wanted, stored, strict=True):
+            for hour, sketch in cells.items():
+                if first_hour <= (at := day * 24 + int(hour)) <= last_hour:
+                    found[brand][at].append(Authors.decode(sketch))
+        return {brand: {hour: count_authors(a) for hour, a in found[brand].items()} for brand in names}
+
+    def negatives(self, brand: str, limit: int = 20) -> list[NegativePost]:
+        """The newest negative posts of *brand* by event time, newest first."""
+        stored = self._run([("LRANGE", keys.negatives(brand), 0, -1) for keys in self._known()])
+        posts = [msgspec.json.decode(post, type=NegativePost) for part in stored for post in part]
+        return sorted(posts, key=lambda post: post.created_ms, reverse=True)[:limit]
+
+    def _known(self) -> list[PartitionKeys]:
+        [names] = self._run([("SMEMBERS", self._names.partitions)])
+        parts = (name.decode().rsplit(":", 1) for name in names)
+        return sorted(
+            (PartitionKeys(self._namespace, topic, int(partition)) for topic, partition in parts),
+            key=lambda keys: (keys.topic, keys.partition),
+        )
+
+    def _run(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        replies: list[Any] = []
+        try:
+            for start in range(0, len(commands), PIPELINE_CHUNK):
+                pipeline = self._client.pipeline(transaction=False)
+                for command in commands[start : start + PIPELINE_CHUNK]:
+                    pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+                replies += pipeline.execute()
+        except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
+            raise TransientError(f"Redis is unreachable: {error}") from error
+        return replies
+
+
+def _after(text: str, mark: str) -> str:
+    return text.split(mark, 1)[1]

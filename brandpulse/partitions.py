@@ -1,0 +1,99 @@
+"""What the store knows of one partition: the stored form of `{ns:topic:p}:state`, for its writer and its readers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from brandpulse.errors import StateError
+
+NO_CLOCK = -(2**62)
+"""Before the first post there is no time yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One set of the repeat memory: its number, and the partition's clock (ms) when it was begun."""
+
+    number: int
+    began_ms: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One partition as its last applied batch left it. Moments are event time, ms since 1970."""
+
+    topic: str
+    partition: int
+    next: int
+    """Offset after the last applied record: the truth that Kafka's committed offset only follows."""
+    topic_id: str
+    clock_ms: int = NO_CLOCK
+    """Largest min(event time, record time) so far."""
+    lateness_ms: int = 0
+    late: int = 0
+    repeated: int = 0
+    dead: int = 0
+    unmatched: int = 0
+    lost: int = 0
+    """Offsets that retention removed before we read them."""
+    generations: tuple[Generation, ...] = ()
+    owner: str = ""
+    seen_wall_ms: int = 0
+    """Wall clock of the owner's last sign of life."""
+    caught_up: bool = False
+    """The owner has read to the log's end, for some seconds now: the partition is idle, not slow."""
+    lag: int = 0
+    paused: str = ""
+    """Why the partition waits for a person, or empty."""
+    allowed_until: int = 0
+    """Offset up to which a person has let invalid posts through (`brandpulse dlq allow`)."""
+
+    @property
+    def watermark_ms(self) -> int:
+        """No on-time post is expected below this event time."""
+        return self.clock_ms - self.lateness_ms
+
+    @classmethod
+    def decode(cls, topic: str, partition: int, stored: Mapping[bytes, bytes]) -> "PartitionStatus":
+        """Raises StateError if a field has a value no version of ours wrote."""
+
+        def number(name: str, default: int = 0) -> int:
+            raw = stored.get(name.encode())
+            try:
+                return default if raw is None else int(raw)
+            except ValueError:
+                raise StateError(f"state of {topic}:{partition}: field {name!r} is {raw!r}, not a number") from None
+
+        def word(name: str) -> str:
+            return stored.get(name.encode(), b"").decode()
+
+        try:
+            generations = tuple(
+                Generation(*map(int, part.split(":"))) for part in word("generations").split(",") if part
+            )
+        except (TypeError, ValueError):
+            raise StateError(f"state of {topic}:{partition}: generations {word('generations')!r}") from None
+        return cls(
+            topic=topic,
+            partition=partition,
+            next=number("next"),
+            topic_id=word("topic_id"),
+            clock_ms=number("clock_ms", NO_CLOCK),
+            lateness_ms=number("lateness_ms"),
+            late=number("late"),
+            repeated=number("repeated"),
+            dead=number("dead"),
+            unmatched=number("unmatched"),
+            lost=number("lost"),
+            generations=generations,
+            owner=word("owner"),
+            seen_wall_ms=number("seen_wall_ms"),
+            caught_up=word("caught_up") == "1",
+            lag=number("lag"),
+            paused=word("paused"),
+            allowed_until=number("allowed_until"),
+        )
+
+
+def encode_generations(generations: tuple[Generation, ...]) -> str:
+    return ",".join(f"{g.number}:{g.began_ms}:{g.size}" for g in generations)

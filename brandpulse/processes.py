@@ -1,0 +1,105 @@
+"""Child processes with an owner: started on free loopback ports, waited for until ready, stopped by process id."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from brandpulse.errors import BrandpulseError
+
+
+class StartError(BrandpulseError):
+    """A child process did not become ready; the message holds the end of its log."""
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on now; somebody may take it before its use."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_answers(port: int, host: str = "127.0.0.1") -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=0.2):
+            return True
+    except OSError:
+        return False
+
+
+class Child:
+    """One child process and its log. Dies with `stop`; `kill` is the pulled plug."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as sink:
+            # A session of its own: Ctrl-C in the terminal reaches us, and we stop the children in order.
+            self._process = subprocess.Popen(  # noqa: S603 - commands are ours, no shell
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
+                cwd=cwd,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def wait_ready(self, ready: Callable[[], bool], *, timeout_seconds: float = 30.0) -> None:
+        """Returns once *ready* says so. Raises StartError if the process dies or the time is up."""
+        deadline = time.monotonic() + timeout_seconds
+        while not ready():
+            if self.exit_code is not None:
+                raise StartError(f"{self.name} ended with code {self.exit_code} while starting:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise StartError(f"{self.name} was not ready after {timeout_seconds:g} s:\n{self.log_tail()}")
+            time.sleep(0.05)
+
+    def log_tail(self, lines: int = 20) -> str:
+        with contextlib.suppress(OSError):
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "(no log)"
+
+    def signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def wait(self, timeout_seconds: float) -> int:
+        """Its exit code. Raises subprocess.TimeoutExpired."""
+        return self._process.wait(timeout_seconds)
+
+    def stop(self, *, grace_seconds: float = 15.0) -> int:
+        """SIGTERM, and SIGKILL when the grace is over. Returns the exit code."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self._process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+
+    def kill(self) -> int:
+        """SIGKILL: what a power cut looks like to the others."""
+        self.signal(signal.SIGKILL)
+        return self._process.wait(10)

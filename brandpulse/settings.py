@@ -1,0 +1,91 @@
+"""Settings common to all services, and how a wrong one is told. Each service has its own class beside it.
+
+Every setting is an environment variable; `.env` files are the shell's business.
+"""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import Field, SecretStr, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from brandpulse.errors import ConfigError
+from brandpulse.runtime import read_addresses
+
+TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class Settings(BaseSettings):
+    """Read by every command. Prefix `BRANDPULSE_`."""
+
+    model_config = SettingsConfigDict(env_prefix="BRANDPULSE_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    home: Path = Field(default=Path(".brandpulse"), examples=["./.brandpulse"])
+    """Where `up` keeps data, logs and the addresses of what it started."""
+    kafka_bootstrap_servers: str | None = Field(default=None, min_length=3, examples=["127.0.0.1:9092"])
+    """Unset: whatever `up` started under `home`."""
+    redis_url: SecretStr | None = Field(default=None, examples=["redis://127.0.0.1:6379/0"])
+    """May hold a password, so it is never logged. Unset: whatever `up` started under `home`."""
+    brands_file: Path = Field(default=Path("brands.yaml"), examples=["./brands.yaml"])
+    namespace: Namespace = Field(default="main", examples=["main"])
+    """Keeps two installations apart in one Redis."""
+    posts_topic: TopicName = Field(default="posts", examples=["posts"])
+    scored_topic: TopicName = Field(default="posts.scored", examples=["posts.scored"])
+    dlq_topic: TopicName = Field(default="posts.dlq", examples=["posts.dlq"])
+    alerts_topic: TopicName = Field(default="alerts", examples=["alerts"])
+    partitions: int = Field(default=4, ge=1, le=1024, examples=[4])
+    """Of a topic that is missing and gets created. Never changed afterwards: ids would move."""
+    replication_factor: int = Field(default=1, ge=1, le=15, examples=[3])
+    author_key: SecretStr = Field(default=SecretStr("brandpulse-development-key"), examples=["32 random characters"])
+    """Keys the hash under which author ids are stored. Change it and every author becomes somebody else."""
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", examples=["INFO"])
+
+    def bootstrap_servers(self) -> str:
+        """Kafka's address: the setting, else what `up` started. Raises ConfigError when there is neither."""
+        return self.kafka_bootstrap_servers or _started(
+            self.home, "kafka_bootstrap_servers", "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092"
+        )
+
+    def redis_address(self) -> str:
+        """Redis's URL, password and all: do not log it. Raises ConfigError when there is none."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        return _started(self.home, "redis_url", "BRANDPULSE_REDIS_URL=redis://127.0.0.1:6379/0")
+
+
+def _started(home: Path, name: str, example: str) -> str:
+    address = read_addresses(home).get(name)
+    if not address:
+        variable = example.split("=", 1)[0]
+        raise ConfigError(
+            f"{variable} is not set and nothing runs under {home}. "
+            f"Start the embedded stack with `brandpulse up`, or set it, for example {example}"
+        )
+    return address
+
+
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
+
+
+def load_settings(kind: type[AnySettings]) -> AnySettings:
+    """*kind* from the environment. Raises ConfigError that names each wrong variable and shows a right value."""
+    try:
+        return kind()
+    except ValidationError as error:
+        raise ConfigError(_explain(kind, error)) from None
+
+
+def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
+    prefix = kind.model_config.get("env_prefix", "")
+    lines = []
+    for problem in error.errors():
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        field = kind.model_fields.get(name)
+        variable = f"{prefix}{name}".upper()
+        example = field.examples[0] if field is not None and field.examples else None
+        secret = field is not None and "SecretStr" in str(field.annotation)
+        got = "" if secret or problem["type"] == "missing" else f", got {str(problem['input'])[:80]!r}"
+        shown = "" if example is None else f". A right one: {variable}={example}"
+        lines.append(f"{variable}: {problem['msg']}{got}{shown}")
+    return "\n".join(lines)

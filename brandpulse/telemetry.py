@@ -1,0 +1,206 @@
+"""Every metric of the project in one table: name, kind, unit in the name, meaning, and what to do when it looks bad."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+Kind = Literal["counter", "gauge", "histogram"]
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One line of the table."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    remedy: str
+    """What the engineer on call does when it looks bad."""
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = LATENCY_BUCKETS
+
+
+WORKER_METRICS = (
+    Metric("brandpulse_posts_read_total", "counter", "Posts read from Kafka.", "Flat with lag: see the worker's log."),
+    Metric(
+        "brandpulse_posts_counted_total",
+        "counter",
+        "Posts counted for a brand, by sentiment. A post of two brands counts twice.",
+        "Flat while posts are read: check brands.yaml against what people write.",
+        ("brand", "sentiment"),
+    ),
+    Metric(
+        "brandpulse_posts_unmatched_total", "counter", "Posts that name no brand.", "High share: check brands.yaml."
+    ),
+    Metric("brandpulse_posts_late_total", "counter", "Posts behind the watermark.", "A source lags; see it."),
+    Metric("brandpulse_posts_repeated_total", "counter", "Posts seen before.", "A producer resends; harmless."),
+    Metric(
+        "brandpulse_posts_dead_total",
+        "counter",
+        "Posts sent to the dead-letter topic, by reason.",
+        "`brandpulse dlq list` shows them; fix the producer.",
+        ("reason",),
+    ),
+    Metric(
+        "brandpulse_stage_seconds_total",
+        "counter",
+        "Seconds spent per stage: read, decode, score, fold, hand_over, write.",
+        "The largest is the bottleneck: score wants cores or a GPU, write a nearer Redis.",
+        ("stage",),
+    ),
+    Metric(
+        "brandpulse_batch_posts",
+        "histogram",
+        "Posts per batch.",
+        "All small under lag: raise fetch sizes.",
+        (),
+        SIZE_BUCKETS,
+    ),
+    Metric(
+        "brandpulse_visible_latency_seconds",
+        "histogram",
+        "From a post's Kafka timestamp to its count in Redis.",
+        "Rising: lag. Add workers up to the number of partitions.",
+    ),
+    Metric(
+        "brandpulse_partition_lag",
+        "gauge",
+        "Records not yet applied, per partition.",
+        "Growing on all: add workers. On one: is it paused (doctor)?",
+        ("partition",),
+    ),
+    Metric(
+        "brandpulse_partition_watermark_seconds",
+        "gauge",
+        "Event-time watermark per partition, as Unix seconds.",
+        "Standing still with lag: the worker hangs; it restarts itself after its watchdog time.",
+        ("partition",),
+    ),
+    Metric(
+        "brandpulse_partition_paused",
+        "gauge",
+        "1 while a partition waits for a person after too many invalid posts.",
+        "`brandpulse dlq list`, then `brandpulse dlq allow`.",
+        ("partition",),
+    ),
+    Metric(
+        "brandpulse_writes_refused_total",
+        "counter",
+        "Batches the store refused because `next` had moved; each was reloaded and read again.",
+        "A few at a rebalance are the fence at work. Steadily: two workers share a group id wrongly.",
+    ),
+    Metric("brandpulse_score_cache_hits_total", "counter", "Texts scored before.", "None: texts are all different."),
+    Metric("brandpulse_score_cache_misses_total", "counter", "Texts sent through the model.", "See hits."),
+    Metric(
+        "brandpulse_model_info",
+        "gauge",
+        "1; the labels name the model.",
+        "Two versions: a rollout is under way.",
+        ("name", "version", "engine"),
+    ),
+)
+
+ALERTER_METRICS = (
+    Metric(
+        "brandpulse_window_posts",
+        "gauge",
+        "Posts of the last hour of event time, by brand and sentiment.",
+        "Zero: the stream is silent, or the brand's words changed.",
+        ("brand", "sentiment"),
+    ),
+    Metric(
+        "brandpulse_window_negative_ratio",
+        "gauge",
+        "Negative authors over authors in the last hour of event time.",
+        "High: read the newest negative posts on the live page.",
+        ("brand",),
+    ),
+    Metric(
+        "brandpulse_baseline_negative_ratio",
+        "gauge",
+        "The share that the brand's own past makes us expect.",
+        "Drifts with the brand; a jump follows a long crisis.",
+        ("brand",),
+    ),
+    Metric("brandpulse_episodes_open", "gauge", "Episodes firing now.", "Read the live page.", ("brand", "rule")),
+    Metric(
+        "brandpulse_episode_transitions_total",
+        "counter",
+        "Episodes triggered, updated, resolved.",
+        "Many triggers of one rule: it flaps; raise its evidence.",
+        ("rule", "transition"),
+    ),
+    Metric(
+        "brandpulse_deliveries_total",
+        "counter",
+        "Notifications by receiver and outcome: delivered, retried, quarantined.",
+        "Retried: the receiver is down. Quarantined: it refused; read `brandpulse alerter outbox`.",
+        ("receiver", "outcome"),
+    ),
+    Metric("brandpulse_outbox_pending", "gauge", "Notifications not yet handed over.", "Growing: a receiver is down."),
+    Metric(
+        "brandpulse_outbox_quarantined", "gauge", "Notifications a receiver refused for good.", "Read its answer; mend."
+    ),
+    Metric(
+        "brandpulse_decision_to_delivery_seconds",
+        "histogram",
+        "From a durable decision to the receiver's yes.",
+        "High: a slow receiver, or retries.",
+    ),
+    Metric("brandpulse_alerter_leader", "gauge", "1 on the alerter that decides and sends.", "Sum not 1: see leases."),
+    Metric(
+        "brandpulse_alerter_clock_seconds",
+        "gauge",
+        "Event time evaluated so far, as Unix seconds.",
+        "Standing still: a partition has no owner, or is stalled.",
+    ),
+    Metric("brandpulse_tick_seconds", "histogram", "One evaluation of all brands.", "Near 60 s: too many brands."),
+    Metric(
+        "brandpulse_stream_silent", "gauge", "1 while no post has come for longer than usual.", "Check the sources."
+    ),
+    Metric(
+        "brandpulse_stream_stalled",
+        "gauge",
+        "1 while a partition with lag makes no progress: its brand may burn unseen.",
+        "Start a worker; `brandpulse doctor` names the partition.",
+    ),
+)
+
+
+class Telemetry:
+    """The metrics of one process, made from the table. Unknown names raise KeyError at start, not at 3 a.m."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self.registry = CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
+        for metric in metrics:
+            if metric.kind == "counter":
+                self._counters[metric.name] = Counter(
+                    metric.name, metric.meaning, metric.labels, registry=self.registry
+                )
+            elif metric.kind == "gauge":
+                self._gauges[metric.name] = Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry)
+            else:
+                self._histograms[metric.name] = Histogram(
+                    metric.name, metric.meaning, metric.labels, registry=self.registry, buckets=metric.buckets
+                )
+
+    def counter(self, name: str) -> Counter:
+        return self._counters[name]
+
+    def gauge(self, name: str) -> Gauge:
+        return self._gauges[name]
+
+    def histogram(self, name: str) -> Histogram:
+        return self._histograms[name]
+
+    def expose(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

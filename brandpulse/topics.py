@@ -1,0 +1,77 @@
+"""Kafka topics: settings every client shares, and creating what is missing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from brandpulse.errors import TransientError
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic we need; partitions are fixed at creation, since ids would move."""
+
+    name: str
+    partitions: int = 1
+
+
+def client_config(bootstrap_servers: str) -> dict[str, Any]:
+    """What every librdkafka client of ours sets: quick reconnects, quiet logs."""
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "log_level": 3,
+        "reconnect.backoff.ms": 100,
+        "reconnect.backoff.max.ms": 2_000,
+        "socket.keepalive.enable": True,
+    }
+
+
+def producer_config(bootstrap_servers: str) -> dict[str, Any]:
+    """Nothing lost, nothing twice, in order: idempotent, acknowledged by all replicas, compressed."""
+    return client_config(bootstrap_servers) | {
+        "enable.idempotence": True,
+        "acks": "all",
+        "compression.type": "zstd",
+        "linger.ms": 5,
+    }
+
+
+def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], *, replication_factor: int = 1) -> dict[str, str]:
+    """Create what is missing and return each topic's id by name.
+
+    Event time travels in the payload, so retention must go by arrival: `LogAppendTime`, or Kafka deletes a replayed
+    2015 stream within minutes. Raises TransientError when the broker does not answer.
+    """
+    wanted = list(topics)
+    admin = AdminClient(client_config(bootstrap_servers) | {"socket.timeout.ms": 10_000})
+    try:
+        present = admin.list_topics(timeout=10).topics
+        missing = [
+            NewTopic(
+                topic.name,
+                num_partitions=topic.partitions,
+                replication_factor=replication_factor,
+                config={"message.timestamp.type": "LogAppendTime"},
+            )
+            for topic in wanted
+            if topic.name not in present
+        ]
+        if missing:
+            for future in admin.create_topics(missing, operation_timeout=10).values():
+                _created(future)
+        described = admin.describe_topics(TopicCollection([topic.name for topic in wanted]), request_timeout=10)
+        return {name: str(future.result().topic_id) for name, future in described.items()}
+    except KafkaException as error:
+        raise TransientError(f"no Kafka broker answers at {bootstrap_servers}: {error.args[0].str()}") from error
+
+
+def _created(future: Any) -> None:
+    try:
+        future.result()
+    except KafkaException as error:
+        # Another process of ours was faster.
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise

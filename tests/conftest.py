@@ -1,0 +1,48 @@
+"""Real servers for the tests, started once a session on free loopback ports and stopped by process id."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
+
+
+@pytest.fixture(scope="session")
+def embedded_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+    broker = EmbeddedBroker(tmp_path_factory.mktemp("broker"))
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    store = EmbeddedStore(tmp_path_factory.mktemp("store"))
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+def redis_url(embedded_store: EmbeddedStore) -> str:
+    """A real Valkey, shared by the session: keep apart by namespace."""
+    return embedded_store.url
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace (and topic prefix) nobody else uses."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def kafka(embedded_broker: EmbeddedBroker) -> str:
+    """Bootstrap servers of a real broker, shared by the session: keep apart by topic name."""
+    return embedded_broker.bootstrap_servers
