@@ -1,0 +1,189 @@
+"""Which brands a post names: one pass over the text by an automaton, whatever the number of brands."""
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import ahocorasick_rs
+
+from brandpulse.brands import Brand
+from brandpulse.errors import ConfigError
+
+_BEFORE_NFKC = str.maketrans(
+    {
+        # NFKC would glue these to the word as "tm" and "sm", and the brand would not be found.
+        **dict.fromkeys("™℠®©", " "),
+        **dict.fromkeys("‘’ʼ", "'"),
+        **dict.fromkeys("‐‑–", "-"),
+        # Invisible: soft hyphen, zero-width (non-)joiner, word joiner, byte-order mark, variation selectors.
+        **dict.fromkeys("\u00ad\u200c\u200d\u2060\ufeff\ufe0e\ufe0f", None),
+    }
+)
+# A link has a scheme, www., or a path. A bare `acme.com` is none: who writes it names the brand.
+_UNREADABLE = re.compile(
+    r"(?:https?://|\bwww\.)\S+"  # link
+    r"|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail address
+    r"|@\w+(?:[.@]\w+)*"  # handle
+    r"|\b[\w-]+(?:\.[\w-]+)+/\S*"  # link without a scheme
+)
+# Scripts written without spaces, and Hangul, whose particles stick to the word: no whole words to be found there.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One brand: the patterns that name it, and what a term needs or must not have around it."""
+
+    name: str
+    require: frozenset[int]
+    exclude: frozenset[int]
+
+    def allows(self, seen: set[int]) -> bool:
+        return (not self.require or not self.require.isdisjoint(seen)) and self.exclude.isdisjoint(seen)
+
+
+class BrandMatcher:
+    """Finds brands in texts; built once, never changed, safe to share between threads.
+
+    Text and words are compared in one form (`fold`): case, width, typographic quotes and hyphens, invisible characters
+    and runs of white space make no difference.
+
+    * A term counts as a whole word: no letter, digit or underscore touches it. It counts after a `#` (`#united`), but
+      not inside a @handle, a link or an e-mail address; a bare `united.com` counts. In scripts without spaces between
+      words (Chinese, Japanese, Thai, ...) and in Korean there is no such edge, so a term counts inside longer runs of
+      letters: `exclude` the longer words that are meant otherwise.
+    * A handle counts as `@handle` and nothing longer: not in `@handle2`, `@handle.bsky.social`, `@handle@an.instance`.
+    * A hashtag counts as `#tag` and nothing longer.
+    * A term written with @ or # is a handle or a hashtag.
+    * `require` and `exclude` stand like terms, and judge terms and hashtags; a handle needs no context.
+    """
+
+    def __init__(self, brands: Sequence[Brand]) -> None:
+        """Raises ConfigError for a word of which nothing is left to compare (say, one zero-width joiner)."""
+        self._patterns: dict[str, int] = {}
+        self._by_handle: dict[int, list[int]] = {}
+        self._by_word: dict[int, list[int]] = {}
+        self._rules = [self._add(index, brand) for index, brand in enumerate(brands)]
+        self._kinds = [pattern[0] if pattern[0] in "@#" else "" for pattern in self._patterns]
+        self._automaton = ahocorasick_rs.AhoCorasick(
+            list(self._patterns),
+            store_patterns=False,
+            # Left to itself the library takes a DFA for few patterns; measured slower to build and no faster here.
+            implementation=ahocorasick_rs.Implementation.ContiguousNFA,
+        )
+
+    def _add(self, index: int, brand: Brand) -> _Rule:
+        for handle in brand.handles:
+            self._by_handle.setdefault(self._pattern(brand, handle, "@"), []).append(index)
+        for hashtag in brand.hashtags:
+            self._by_word.setdefault(self._pattern(brand, hashtag, "#"), []).append(index)
+        for term in brand.terms:
+            pattern = self._pattern(brand, term)
+            named = self._by_handle if fold(term).startswith("@") else self._by_word
+            named.setdefault(pattern, []).append(index)
+        return _Rule(
+            name=brand.name,
+            require=frozenset(self._pattern(brand, word) for word in brand.require),
+            exclude=frozenset(self._pattern(brand, word) for word in brand.exclude),
+        )
+
+    def _pattern(self, brand: Brand, word: str, sign: str = "") -> int:
+        folded = sign + fold(word)
+        if not folded.strip("@#"):
+            raise ConfigError(f"brand {brand.name!r}: nothing of the word {word!r} can be looked for in a text")
+        return self._patterns.setdefault(folded, len(self._patterns))
+
+    def match(self, text: str) -> tuple[str, ...]:
+        """The names of the brands in *text*, in the order of the brands file, each once."""
+        folded = fold(text)
+        hits = self._automaton.find_matches_as_indexes(folded, overlapping=True)
+        if not hits:
+            return ()
+        seen = self._confirmed(folded, hits)
+        handled = {brand for pattern in seen for brand in self._by_handle.get(pattern, ())}
+        worded = {brand for pattern in seen for brand in self._by_word.get(pattern, ())} - handled
+        found = handled | {brand for brand in worded if self._rules[brand].allows(seen)}
+        return tuple(self._rules[brand].name for brand in sorted(found))
+
+    def match_many(self, texts: Iterable[str]) -> list[tuple[str, ...]]:
+        """`match` of each text, in order."""
+        return [self.match(text) for text in texts]
+
+    def _confirmed(self, folded: str, hits: Iterable[tuple[int, int, int]]) -> set[int]:
+        """The patterns that stand in *folded* as themselves, not as a piece of something longer."""
+        seen: set[int] = set()
+        for pattern, start, end in hits:
+            if pattern in seen:
+                continue
+            kind = self._kinds[pattern]
+            if _stands_alone(folded, start, end, kind=kind) and _is_readable(folded, start, end, kind=kind):
+                seen.add(pattern)
+        return seen
+
+
+def fold(text: str) -> str:
+    """*text* in the form in which texts and words are compared: NFKC, casefolded, single spaces.
+
+    Not for showing: its length differs from the text's ("ß" is "ss"). Turkish dotted and dotless i are both "i",
+    for capitals do not tell them apart.
+    """
+    if "&" in text:
+        text = html.unescape(text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.translate(_BEFORE_NFKC))
+        text = text.casefold().replace("i\u0307", "i").replace("ı", "i")
+    return " ".join(text.casefold().split())
+
+
+def _stands_alone(text: str, start: int, end: int, *, kind: str) -> bool:
+    if start > 0 and _joins(text[start - 1], text[start], kind=kind):
+        return False
+    if end == len(text):
+        return True
+    after = text[end]
+    if _is_mark(after) or _joins(after, text[end - 1], kind=kind):
+        return False
+    # `@united.com` and `@united@an.instance` are other accounts; `@united.` ends a sentence.
+    return not (kind == "@" and after in ".@" and end + 1 < len(text) and _is_word(text[end + 1]))
+
+
+def _is_readable(text: str, start: int, end: int, *, kind: str) -> bool:
+    """Whether the match is something a person reads, not a piece of a link, an address or somebody's handle."""
+    left = text.rfind(" ", 0, start) + 1
+    right = text.find(" ", end)
+    chunk = text[left:] if right < 0 else text[left:right]
+    # Nearly every chunk ends here; the expression over the whole text took most of the time of a match.
+    if "/" not in chunk and "www." not in chunk and chunk.count("@") == (kind == "@"):
+        return True
+    # A handle lies at the very start of its own span; deeper inside one, it is a piece of that.
+    return not any(
+        found.start() <= start - left < found.end() and (kind != "@" or found.start() < start - left)
+        for found in _UNREADABLE.finditer(chunk)
+    )
+
+
+def _joins(neighbour: str, edge: str, *, kind: str) -> bool:
+    """Whether *neighbour*, just outside a match, makes one word with the match's own last character *edge*."""
+    if not _is_word(neighbour):
+        return False
+    if kind == "@":
+        # Handles are ASCII wherever they matter, and Chinese or Japanese text goes on right behind them.
+        return not _is_unspaced(neighbour)
+    return not (_is_unspaced(neighbour) or _is_unspaced(edge))
+
+
+def _is_unspaced(character: str) -> bool:
+    return character > "\u0dff" and _UNSPACED.match(character) is not None
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_" or _is_mark(character)
+
+
+def _is_mark(character: str) -> bool:
+    return character > "\x7f" and unicodedata.category(character)[0] == "M"
