@@ -1,0 +1,1 @@
+"""Text to labels: the encoder, its training and its engines. Knows nothing of Kafka or Redis."""

@@ -1,0 +1,24 @@
+import pytest
+
+from model.engine import LABELS
+from model.keyword import KeywordClassifier
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("awful, just awful", "negative"),
+        ("I love it", "positive"),
+        ("the shop opens at nine", "neutral"),
+        ("", "neutral"),
+        ("good start, terrible and broken end", "negative"),
+    ],
+)
+def test_the_side_with_more_words_wins(text: str, expected: str) -> None:
+    scores = KeywordClassifier().probabilities([text])
+    assert LABELS[int(scores[0].argmax())] == expected
+
+
+def test_a_thousand_angry_words_still_give_finite_scores() -> None:
+    scores = KeywordClassifier().probabilities(["awful " * 1_000])
+    assert scores[0, 0] > 0.99
