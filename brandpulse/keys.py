@@ -19,7 +19,7 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:lease               string holder of the leader lease, PX
     {ns:alerting}:fence               string fencing token, INCR at each takeover
     {ns:alerting}:evaluated_until     string event-time minute (ms) below which nothing is evaluated again
-    {ns:alerting}:detector            hash   brand -> detector state between ticks
+    {ns:alerting}:detector            hash   episode key -> Memory of an open episode: calm so far, who was told
     {ns:alerting}:episodes            hash   episode key -> Episode, the open ones
     {ns:alerting}:closed              list   newest closed Episodes, at most 500
     {ns:alerting}:outbox              hash   delivery id -> Delivery, what is not yet handed over
@@ -27,6 +27,7 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:outbox:seq          string last sequence number given
     {ns:alerting}:quarantine          hash   delivery id -> Delivery refused for good
     {ns:alerting}:delivered           list   newest deliveries handed over, at most 500
+    {ns:alerting}:durable             string counter written before WAITAOF: once it is on disk, all before it is
 
 Hours and days are whole numbers since 1970, UTC. Brand names stand last, raw: any character is safe there.
 """
@@ -145,3 +146,7 @@ class AlertingKeys:
     @property
     def delivered(self) -> str:
         return f"{self.tag}:delivered"
+
+    @property
+    def durable(self) -> str:
+        return f"{self.tag}:durable"

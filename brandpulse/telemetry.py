@@ -101,7 +101,7 @@ WORKER_METRICS = (
         "gauge",
         "1; the labels name the model.",
         "Two versions: a rollout is under way.",
-        ("name", "version", "engine"),
+        ("name", "version"),
     ),
 )
 

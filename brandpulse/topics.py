@@ -75,3 +75,13 @@ def _created(future: Any) -> None:
         # Another process of ours was faster.
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
+
+
+def topic_id(bootstrap_servers: str, topic: str) -> str:
+    """The id Kafka gave *topic* when it was created: a topic made anew has another. Raises TransientError."""
+    admin = AdminClient(client_config(bootstrap_servers) | {"socket.timeout.ms": 5_000})
+    try:
+        described = admin.describe_topics(TopicCollection([topic]), request_timeout=5)
+        return str(described[topic].result().topic_id)
+    except KafkaException as error:
+        raise TransientError(f"topic {topic} is not described: {error.args[0].str()}") from error

@@ -1,0 +1,52 @@
+"""`brandpulse stats`: totals over all hour panes, and what did not become part of them."""
+
+from typing import Any
+
+import redis
+from rich.console import Console
+from rich.table import Table
+
+from brandpulse.pane_reader import PaneReader
+from brandpulse.settings import Settings, load_settings
+
+
+def collect(settings: Settings | None = None) -> dict[str, Any]:
+    """`{"brands": {NAME: {"posts": n, "negative": n, "neutral": n, "positive": n}}, "late": n, ...}`.
+
+    A post that names two brands stands under both. Raises ConfigError, TransientError.
+    """
+    settings = settings or load_settings(Settings)
+    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=30, socket_connect_timeout=5)
+    reader = PaneReader(client, settings.namespace)
+    partitions = reader.partitions()
+    return {
+        "brands": {
+            brand: {
+                "posts": pane.posts,
+                "negative": pane.negative,
+                "neutral": pane.neutral,
+                "positive": pane.positive,
+            }
+            for brand, pane in sorted(reader.totals().items())
+        },
+        "late": sum(p.late for p in partitions),
+        "repeated": sum(p.repeated for p in partitions),
+        "dead": sum(p.dead for p in partitions),
+        "unmatched": sum(p.unmatched for p in partitions),
+        "lag": sum(p.lag for p in partitions),
+    }
+
+
+def render(totals: dict[str, Any]) -> None:
+    """The same as a table."""
+    console = Console()
+    if not totals["brands"]:
+        console.print("No posts counted yet. Bring some: `brandpulse ingest file PATH`.")
+    table = Table("brand", *(f"[right]{name}[/]" for name in ("posts", "negative", "neutral", "positive", "share")))
+    for name, row in totals["brands"].items():
+        share = row["negative"] / row["posts"] if row["posts"] else 0.0
+        table.add_row(
+            name, *(f"{row[kind]:,}" for kind in ("posts", "negative", "neutral", "positive")), f"{share:.0%}"
+        )
+    console.print(table)
+    console.print("  ".join(f"{name} {totals[name]:,}" for name in ("late", "repeated", "dead", "unmatched", "lag")))

@@ -1,0 +1,73 @@
+-- One micro-batch of one partition: a compare-and-set on `next`.
+--
+-- KEYS[1] state hash, KEYS[2] index zset, KEYS[3..] every other key touched.
+-- ARGV[1] from, ARGV[2] to, ARGV[3] topic id, ARGV[4] JSON of the layout of ARGV[5..]:
+--   types  string, a letter per key of KEYS[3..]: h hash, s set, l list; '-' to delete
+--   runs   {{command, key number, values in ARGV that follow, length to keep (LPUSH)}, ...}, in order
+-- Returns {1, next} when applied, {0, next} when `next` or the log is another; next is -1 when there is no state.
+--
+-- Everything is checked before the first write: a script that raises halfway leaves half behind.
+local state = redis.call('TYPE', KEYS[1]).ok
+if state == 'none' then
+    return {0, -1}
+end
+if state ~= 'hash' then
+    return redis.error_reply('STATE ' .. KEYS[1] .. ' is a ' .. state .. ', not a hash')
+end
+local current = redis.call('HMGET', KEYS[1], 'next', 'topic_id')
+local next_offset = tonumber(current[1])
+if next_offset == nil then
+    return redis.error_reply('STATE ' .. KEYS[1] .. ' has no number in field next')
+end
+if next_offset ~= tonumber(ARGV[1]) or current[2] ~= ARGV[3] then
+    return {0, next_offset}
+end
+local layout = cjson.decode(ARGV[4])
+local wanted = {h = 'hash', s = 'set', l = 'list'}
+local index_type = redis.call('TYPE', KEYS[2]).ok
+if index_type ~= 'none' and index_type ~= 'zset' then
+    return redis.error_reply('STATE ' .. KEYS[2] .. ' is a ' .. index_type .. ', not a zset')
+end
+if #layout.types ~= #KEYS - 2 then
+    return redis.error_reply('STATE arguments of ' .. KEYS[1] .. ': types and keys differ in number')
+end
+for i = 3, #KEYS do
+    local letter = string.sub(layout.types, i - 2, i - 2)
+    if letter ~= '-' then
+        local found = redis.call('TYPE', KEYS[i]).ok
+        if found ~= 'none' and found ~= wanted[letter] then
+            return redis.error_reply('STATE ' .. KEYS[i] .. ' is a ' .. found .. ', not a ' .. tostring(wanted[letter]))
+        end
+    end
+end
+
+local values = 4
+for _, run in ipairs(layout.runs) do
+    if KEYS[run[2]] == nil or run[3] < 1 then
+        return redis.error_reply('STATE arguments of ' .. KEYS[1] .. ': a run has no key or no values')
+    end
+    values = values + run[3]
+end
+if values ~= #ARGV then
+    return redis.error_reply('STATE arguments of ' .. KEYS[1] .. ': the runs want ' .. values .. ', there are ' .. #ARGV)
+end
+
+redis.call('HSET', KEYS[1], 'next', ARGV[2])
+local at = 5
+for _, run in ipairs(layout.runs) do
+    local last = at + run[3] - 1
+    -- unpack() is bounded by Lua's C stack: 1,000 arguments a call stay far below. An even number keeps pairs together.
+    for start = at, last, 1000 do
+        redis.call(run[1], KEYS[run[2]], unpack(ARGV, start, math.min(start + 999, last)))
+    end
+    if run[4] then
+        redis.call('LTRIM', KEYS[run[2]], 0, run[4] - 1)
+    end
+    at = last + 1
+end
+for i = 3, #KEYS do
+    if string.sub(layout.types, i - 2, i - 2) == '-' then
+        redis.call('UNLINK', KEYS[i])
+    end
+end
+return {1, tonumber(ARGV[2])}

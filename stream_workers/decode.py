@@ -1,0 +1,91 @@
+"""Bytes of a record -> post, or the reason why not. Before batching: one unreadable post must not fail the others."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from brandpulse.errors import InvalidPostError
+from brandpulse.posts import POST_DECODER, WirePost
+
+MAX_RECORD_BYTES = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What we need of one Kafka record."""
+
+    offset: int
+    record_ms: int
+    """Kafka's timestamp: the broker's clock at arrival (LogAppendTime), or the producer's; -1 if there is none."""
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One readable post, with what the later stages ask of it."""
+
+    record: Record
+    post: WirePost
+    event_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """One record that goes to the dead-letter topic."""
+
+    record: Record
+    reason: str
+    message: str
+
+
+def decode(records: Sequence[Record]) -> list[Decoded | Dead]:
+    """Each record's post or its reason, in order. Raises nothing."""
+    out: list[Decoded | Dead] = []
+    for record in records:
+        try:
+            out.append(_decode(record))
+        except InvalidPostError as error:
+            out.append(Dead(record, error.reason, str(error)))
+    return out
+
+
+def _decode(record: Record) -> Decoded:
+    value = record.value
+    if not value:
+        raise InvalidPostError("empty", "the record has no value")
+    if len(value) > MAX_RECORD_BYTES:
+        raise InvalidPostError("too_large", f"{len(value)} bytes; at most {MAX_RECORD_BYTES} are read")
+    try:
+        post = POST_DECODER.decode(value)
+    except msgspec.ValidationError as error:
+        raise InvalidPostError("wrong_field", str(error)) from None
+    except msgspec.DecodeError as error:
+        raise InvalidPostError("not_json", str(error)) from None
+    except UnicodeDecodeError as error:
+        raise InvalidPostError("not_utf8", str(error)) from None
+    return Decoded(record, post, int(post.created_at.timestamp() * 1_000))
+
+
+def post_digest(source: str, post_id: str) -> bytes:
+    """What the repeat memory holds: 12 bytes, so one false repeat in some 10^18 pairs."""
+    return hashlib.blake2b(f"{source}\0{post_id}".encode(), digest_size=12).digest()
+
+
+class AuthorHasher:
+    """Keyed hashes of author ids: without the key nobody gets back from the store to a person."""
+
+    def __init__(self, key: str) -> None:
+        self._key = hashlib.blake2b(key.encode(), digest_size=32).digest()
+
+    def __call__(self, source: str, author_id: str) -> int:
+        """A signed 64-bit number; the same author on two sources is two people."""
+        digest = hashlib.blake2b(f"{source}\0{author_id}".encode(), digest_size=8, key=self._key).digest()
+        return int.from_bytes(digest, "big", signed=True)
+
+
+def author_word(author: int) -> str:
+    """The hash as it is stored and shown: 16 hexadecimal digits."""
+    return f"{author & 0xFFFF_FFFF_FFFF_FFFF:016x}"

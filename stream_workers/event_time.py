@@ -1,0 +1,41 @@
+"""What a post's own clock makes of it: on time, late, too old, from the future. Pure; the verdict on a post depends
+only on the records before it in its partition, so it is the same however batches are cut."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from brandpulse.partitions import NO_CLOCK
+
+FUTURE_TOLERANCE_MS = 5 * 60_000
+
+
+class Verdict(Enum):
+    ON_TIME = "on_time"
+    LATE = "late"
+    TOO_OLD = "too_old"
+    FROM_THE_FUTURE = "from_the_future"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long things count, in ms of event time."""
+
+    lateness_ms: int
+    minutes_ms: int
+    hours_ms: int
+    authors_ms: int = 3 * 3_600_000
+
+
+def judge(event_ms: int, record_ms: int, clock_ms: int, retention: Retention) -> tuple[Verdict, int]:
+    """The verdict on a post, and the partition's clock after it.
+
+    The clock is the largest min(event time, record time) so far: a wrong date ahead of its record cannot move it past
+    the moment Kafka took the record. A record without a timestamp (-1) is judged by its event time alone.
+    """
+    if record_ms >= 0 and event_ms > record_ms + FUTURE_TOLERANCE_MS:
+        return Verdict.FROM_THE_FUTURE, clock_ms
+    if clock_ms != NO_CLOCK and event_ms < clock_ms - retention.hours_ms:
+        return Verdict.TOO_OLD, clock_ms
+    late = clock_ms != NO_CLOCK and event_ms < clock_ms - retention.lateness_ms
+    moved = max(clock_ms, event_ms if record_ms < 0 else min(event_ms, record_ms))
+    return (Verdict.LATE if late else Verdict.ON_TIME), moved

@@ -1,0 +1,44 @@
+"""One partition as this worker holds it, between the load of its state and the loss of it."""
+
+from dataclasses import dataclass, field
+
+from brandpulse.partitions import PartitionStatus
+from stream_workers.decode import Record
+from stream_workers.guard import InvalidGuard
+
+
+@dataclass(slots=True)
+class HeldPartition:
+    """Made at each load, never mended: after a refusal, a rebalance or a lost connection a new one takes its place.
+
+    Batches in flight keep a reference, so `gone` makes them fall out, whichever stage they are in.
+    """
+
+    status: PartitionStatus
+    """As of the last applied batch; only the settling thread replaces it."""
+    position: int
+    """Offset after the last record read; only the reading thread moves it."""
+    guard: InvalidGuard
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionBatch:
+    """Records of one partition, in offset order, that follow each other without a gap in what was read."""
+
+    held: HeldPartition
+    from_offset: int
+    """Where the batch before ended, or where the worker sought: not the first record's offset, for there are gaps."""
+    to_offset: int
+    records: list[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBatch:
+    """What one read brought, over all partitions."""
+
+    parts: list[PartitionBatch] = field(default_factory=list)
+
+    @property
+    def posts(self) -> int:
+        return sum(len(part.records) for part in self.parts)

@@ -1,0 +1,250 @@
+"""The batch lane: decode -> match -> score in one thread, judge -> fold -> hand over -> write in another.
+
+A batch that cannot be scored is bisected down to the post that breaks the model, which goes to the dead letters. What
+goes wrong with the world resets the partition: it is loaded and read again from `next`, so nothing is lost or doubled.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from brandpulse.errors import StateError, TransientError
+from brandpulse.posts import SENTIMENTS
+from brandpulse.telemetry import Telemetry
+from model.engine import Classifier
+from stream_workers.decode import AuthorHasher, Dead, Decoded, decode
+from stream_workers.event_time import Retention
+from stream_workers.fold import Change, Outcome, RepeatLimits, Scored, Unmatched, fold, plan
+from stream_workers.hand_over import HandOver
+from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
+from stream_workers.masking import NameMask
+from stream_workers.match import BrandMatcher
+from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
+
+log = logging.getLogger(__name__)
+
+
+class Partitions(Protocol):
+    """What the lane asks of the reader."""
+
+    def reset(self, held: HeldPartition, reason: str) -> None: ...
+
+    def pause(self, held: HeldPartition, reason: str, *, for_good: bool = False) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPart:
+    """One partition's share of a batch, after the model."""
+
+    batch: PartitionBatch
+    outcomes: list[Outcome]
+
+
+class BatchLane:
+    """Two stages, each called from one thread of its own; batches pass through both in the order they were read."""
+
+    def __init__(
+        self,
+        *,
+        matcher: BrandMatcher,
+        mask: NameMask,
+        classifier: Classifier,
+        author_hash: AuthorHasher,
+        store: PartitionStore,
+        hand_over: HandOver,
+        partitions: Partitions,
+        retention: Retention,
+        limits: RepeatLimits,
+        telemetry: Telemetry,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._matcher = matcher
+        self._mask = mask
+        self._classifier = classifier
+        self._author_hash = author_hash
+        self._store = store
+        self._hand_over = hand_over
+        self._partitions = partitions
+        self._retention = retention
+        self._limits = limits
+        self._telemetry = telemetry
+        self._wall_ms = wall_ms
+        self.progress = 0
+        """Grows with every applied batch: what the watchdog looks at."""
+
+    # -- first thread: the model ---------------------------------------------------------------------------------
+
+    def score(self, batch: ReadBatch) -> list[ScoredPart]:
+        """All partitions' posts through the model at once: a larger batch sorts and packs better."""
+        live = [part for part in batch.parts if not part.held.gone]
+        with self._timed("decode"):
+            decoded = [decode(part.records) for part in live]
+            brands = {
+                id(item): self._matcher.match(item.post.text)
+                for items in decoded
+                for item in items
+                if isinstance(item, Decoded)
+            }
+        wanted = [item for items in decoded for item in items if isinstance(item, Decoded) and brands[id(item)]]
+        with self._timed("score"):
+            judged = self._judge([item.post.text for item in wanted])
+        verdicts = {id(item): verdict for item, verdict in zip(wanted, judged, strict=True)}
+        return [
+            ScoredPart(part, [self._outcome(item, brands.get(id(item), ()), verdicts.get(id(item))) for item in items])
+            for part, items in zip(live, decoded, strict=True)
+        ]
+
+    def _outcome(
+        self, item: Decoded | Dead, brands: tuple[str, ...], verdict: "npt.NDArray[np.float32] | Exception | None"
+    ) -> Outcome:
+        if isinstance(item, Dead):
+            return item
+        if not brands or verdict is None:
+            return Unmatched(item)
+        if isinstance(verdict, Exception):
+            return Dead(item.record, "unscorable", f"{type(verdict).__name__}: {verdict}")
+        negative, neutral, positive = map(float, verdict)
+        return Scored(
+            decoded=item,
+            brands=brands,
+            author=self._author_hash(item.post.source, item.post.author_id),
+            masked_text=self._mask(item.post.text),
+            negative=negative,
+            neutral=neutral,
+            positive=positive,
+        )
+
+    def _judge(self, texts: Sequence[str]) -> "list[npt.NDArray[np.float32] | Exception]":
+        """A row of three probabilities per text, or what the model raised on that very text."""
+        if not texts:
+            return []
+        try:
+            return list(self._classifier.probabilities(texts))
+        except MemoryError:
+            raise
+        except Exception as error:
+            # The one place that catches everything: a post nobody foresaw must not stop the stream, and is not lost.
+            if len(texts) == 1:
+                log.warning("post breaks the model", extra={"error": repr(error)[:200]})
+                return [error]
+            middle = len(texts) // 2
+            return [*self._judge(texts[:middle]), *self._judge(texts[middle:])]
+
+    # -- second thread: the store --------------------------------------------------------------------------------
+
+    def settle(self, parts: Sequence[ScoredPart]) -> None:
+        """Count what was scored. Raises only our own bugs: the world's troubles reset the partition."""
+        live = [part for part in parts if not part.batch.held.gone]
+        for part in live:
+            if part.batch.from_offset != part.batch.held.status.next:
+                # An earlier batch of the partition fell out; the reset that follows reads this one again.
+                self._partitions.reset(part.batch.held, "a batch before it was not applied")
+        live = [part for part in live if not part.batch.held.gone]
+        if not live:
+            return
+        try:
+            changes = self._fold([part for part in live if self._within_limits(part)])
+            self._write(changes)
+        except TransientError as error:
+            for part in live:
+                if not part.batch.held.gone:
+                    self._partitions.reset(part.batch.held, str(error))
+        except StateError as error:
+            log.exception("state is damaged")
+            for part in live:
+                if not part.batch.held.gone:
+                    self._partitions.pause(part.batch.held, str(error), for_good=True)
+
+    def _within_limits(self, part: ScoredPart) -> bool:
+        """Whether the partition may go on after this batch; if not it pauses before anything of it is written."""
+        held = part.batch.held
+        for outcome in part.outcomes:
+            record = outcome.record if isinstance(outcome, Dead) else outcome.decoded.record
+            held.guard.observe(invalid=isinstance(outcome, Dead) and record.offset >= held.status.allowed_until)
+        verdict = held.guard.verdict
+        if not verdict:
+            return True
+        # The posts that came before the bad run wait with it: they are read again, and counted, once allowed.
+        self._partitions.pause(held, f"{verdict}; see `brandpulse dlq`, then `brandpulse dlq allow`")
+        return False
+
+    def _fold(self, parts: Sequence[ScoredPart]) -> list[tuple[HeldPartition, Change]]:
+        plans = [plan(part.outcomes) for part in parts]
+        with self._timed("write"):
+            stored = self._store.read(
+                [
+                    ReadRequest(part.batch.held.status, digests, cells)
+                    for part, (digests, cells) in zip(parts, plans, strict=True)
+                ]
+            )
+        with self._timed("fold"):
+            return [
+                (
+                    part.batch.held,
+                    fold(
+                        part.batch.held.status,
+                        part.outcomes,
+                        part.batch.to_offset,
+                        known,
+                        retention=self._retention,
+                        limits=self._limits,
+                    ),
+                )
+                for part, known in zip(parts, stored, strict=True)
+            ]
+
+    def _write(self, changes: Sequence[tuple[HeldPartition, Change]]) -> None:
+        if not changes:
+            return
+        with self._timed("hand_over"):
+            for held, change in changes:
+                self._hand_over.scored(held.status.topic_id, held.status.partition, change.counted)
+                self._hand_over.dead(held.status.topic_id, held.status.partition, change.dead)
+            self._hand_over.flush()
+        with self._timed("write"):
+            outcomes = self._store.apply([change for _, change in changes])
+        for (held, change), outcome in zip(changes, outcomes, strict=True):
+            match outcome:
+                case Applied():
+                    self._count(held, change)
+                    held.status = replace(
+                        change.status, seen_wall_ms=held.status.seen_wall_ms, caught_up=held.status.caught_up
+                    )
+                    self.progress += 1
+                case Refused(next=stands_at):
+                    self._telemetry.counter("brandpulse_writes_refused_total").inc()
+                    self._partitions.reset(held, f"refused: next stands at {stands_at}, not {change.from_offset}")
+                case Failed(error=error):
+                    self._partitions.pause(held, str(error), for_good=True)
+
+    def _count(self, held: HeldPartition, change: Change) -> None:
+        before, after = held.status, change.status
+        counter = self._telemetry.counter
+        counter("brandpulse_posts_late_total").inc(after.late - before.late)
+        counter("brandpulse_posts_repeated_total").inc(after.repeated - before.repeated)
+        counter("brandpulse_posts_unmatched_total").inc(after.unmatched - before.unmatched)
+        for letter in change.dead:
+            counter("brandpulse_posts_dead_total").labels(letter.reason).inc()
+        tally: dict[tuple[str, str], int] = {}
+        for scored in change.counted:
+            for brand in scored.brands:
+                pair = (brand, SENTIMENTS[scored.label])
+                tally[pair] = tally.get(pair, 0) + 1
+        for (brand, sentiment), posts in tally.items():
+            counter("brandpulse_posts_counted_total").labels(brand, sentiment).inc(posts)
+        if change.counted and (newest := change.counted[-1].decoded.record.record_ms) >= 0:
+            # One observation a batch: the newest record stands for its batch.
+            waited = max(0.0, (self._wall_ms() - newest) / 1_000)
+            self._telemetry.histogram("brandpulse_visible_latency_seconds").observe(waited)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._telemetry.counter("brandpulse_stage_seconds_total").labels(stage).inc(time.perf_counter() - started)

@@ -1,0 +1,408 @@
+"""Reads topic `posts` in a thread of its own, where nothing but Redis's `next` says where to begin.
+
+Kafka's committed offset is written for lag tools and never read: Faust and plain consumers alike commit past records
+that were not processed.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from brandpulse.errors import StateError, TransientError
+from brandpulse.partitions import PartitionStatus
+from brandpulse.telemetry import Telemetry
+from brandpulse.topics import client_config, topic_id
+from stream_workers.decode import Record
+from stream_workers.guard import InvalidGuard
+from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
+from stream_workers.log_identity import LogExtent, start_of
+from stream_workers.store import PartitionStore
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+TOUCH_SECONDS = 1.0
+COMMIT_SECONDS = 5.0
+ALLOW_CHECK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderConfig:
+    bootstrap_servers: str
+    group_id: str
+    topic: str
+    batch_posts: int
+    batch_wait_seconds: float
+    session_timeout_seconds: float
+    idle_after_seconds: float
+    lateness_ms: int
+    invalid_run: int
+    invalid_share: float
+    owner: str
+
+
+Offer = Callable[[ReadBatch, float], bool]
+"""Takes a batch if there is room within so many seconds; False: not now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Ask the reader to forget a partition and load it anew."""
+
+    held: HeldPartition
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Ask the reader to stop a partition: until a person allows it, or for good when its state is damaged."""
+
+    held: HeldPartition
+    reason: str
+    for_good: bool = False
+
+
+class PostReader:
+    """Owns the consumer. `run` is the thread's body; `reset`, `pause` and `stop` may be called from any thread."""
+
+    def __init__(
+        self,
+        config: ReaderConfig,
+        store: PartitionStore,
+        offer: Offer,
+        telemetry: Telemetry,
+        *,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._offer = offer
+        self._telemetry = telemetry
+        self._wall_ms = wall_ms
+        self._orders: queue.SimpleQueue[Reset | Pause] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._held: dict[int, HeldPartition] = {}
+        self._pending: dict[int, float] = {}
+        """Partitions that wait for their state to be loaded -> not before (monotonic seconds)."""
+        self._paused: dict[int, Pause] = {}
+        self._caught_up_since: dict[int, float] = {}
+        self._consumer = Consumer(
+            client_config(config.bootstrap_servers)
+            | {
+                "group.id": config.group_id,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "partition.assignment.strategy": "roundrobin",
+                "session.timeout.ms": int(config.session_timeout_seconds * 1_000),
+                "heartbeat.interval.ms": max(300, int(config.session_timeout_seconds * 1_000 / 4)),
+                # The time a rebalance waits for members, too; this thread always polls, so it may be short.
+                "max.poll.interval.ms": max(10_000, int(config.session_timeout_seconds * 1_000)),
+                # The default second starves a fast reader each time librdkafka's queue was full.
+                "fetch.queue.backoff.ms": 2,
+                # A waiting fetch holds up what comes after it on the connection: offset queries at assignment, too.
+                "fetch.wait.max.ms": 100,
+                "queued.max.messages.kbytes": 32_768,
+                "isolation.level": "read_committed",
+            }
+        )
+
+    def reset(self, held: HeldPartition, reason: str) -> None:
+        held.gone = True
+        self._orders.put(Reset(held, reason))
+
+    def pause(self, held: HeldPartition, reason: str, *, for_good: bool = False) -> None:
+        held.gone = True
+        self._orders.put(Pause(held, reason, for_good))
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def lag(self) -> int:
+        """Records between what is applied and the log's ends, over the partitions held and not paused."""
+        return sum(
+            max(0, high - held.status.next)
+            for partition, held in list(self._held.items())
+            if partition not in self._paused and (high := self._high(partition)) is not None
+        ) + len(self._pending)
+
+    def run(self) -> None:
+        """Reads until `stop`. Raises what it cannot bear: the process then ends and is started anew."""
+        self._consumer.subscribe(
+            [self._config.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+        touched = committed = checked = time.monotonic()
+        try:
+            while not self._stopping.is_set():
+                self._obey()
+                self._load_pending()
+                self._read_once()
+                now = time.monotonic()
+                if now - touched >= TOUCH_SECONDS:
+                    touched = now
+                    self._touch_all(now)
+                if now - committed >= COMMIT_SECONDS:
+                    committed = now
+                    self._commit()
+                if now - checked >= ALLOW_CHECK_SECONDS:
+                    checked = now
+                    self._resume_allowed()
+        finally:
+            self._forget_all()
+
+    def close(self) -> None:
+        """After the last batch is settled: commit for lag tools, leave the group."""
+        self._commit(asynchronous=False)
+        self._consumer.close()
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def _read_once(self) -> None:
+        started = time.perf_counter()
+        messages = self._consumer.consume(self._config.batch_posts, self._config.batch_wait_seconds)
+        self._telemetry.counter("brandpulse_stage_seconds_total").labels("read").inc(time.perf_counter() - started)
+        if not messages:
+            return
+        batch = self._cut(messages)
+        if not batch.parts:
+            return
+        self._telemetry.counter("brandpulse_posts_read_total").inc(batch.posts)
+        self._hand(batch)
+
+    def _cut(self, messages: list[Message]) -> ReadBatch:
+        """Records by partition; what does not belong to a loaded partition's next place falls out."""
+        by_partition: dict[int, list[Record]] = {}
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._take_error(error, message)
+                continue
+            partition, offset = message.partition(), message.offset()
+            held = self._held.get(partition)
+            # A record from before a seek may still come out of librdkafka's queue.
+            if held is None or held.gone or offset < held.position:
+                continue
+            by_partition.setdefault(partition, []).append(
+                Record(offset, message.timestamp()[1], message.key(), message.value())
+            )
+        parts = []
+        for partition, records in by_partition.items():
+            held = self._held[partition]
+            to_offset = records[-1].offset + 1
+            parts.append(PartitionBatch(held, held.position, to_offset, records))
+            held.position = to_offset
+        return ReadBatch(parts)
+
+    def _hand(self, batch: ReadBatch) -> None:
+        """Wait for room; after a second of waiting the partitions pause, so that polling keeps us in the group."""
+        paused: list[TopicPartition] = []
+        try:
+            while not self._stopping.is_set():
+                if self._offer(batch, 0.05 if paused else 1.0):
+                    return
+                if not paused:
+                    paused = self._consumer.assignment()
+                    self._consumer.pause(paused)
+                for message in self._consumer.consume(1, 0.01):
+                    if (error := message.error()) is not None:
+                        self._take_error(error, message)
+                    else:
+                        # Fetched before the pause took hold: read it again from its place.
+                        self._order_reset(message.partition(), "read while paused")
+                self._obey()
+        finally:
+            if paused:
+                waiting = self._pending.keys() | self._paused.keys()
+                mine = {tp.partition for tp in self._consumer.assignment()} - waiting
+                self._consumer.resume([tp for tp in paused if tp.partition in mine])
+
+    def _take_error(self, error: KafkaError, message: Message) -> None:
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            self._order_reset(message.partition(), f"offset out of range: {error.str()}")
+        elif error.fatal():
+            raise KafkaException(error)
+        elif error.code() != KafkaError._PARTITION_EOF:
+            log.warning("kafka says", extra={"error": error.str(), "partition": message.partition()})
+
+    # -- partitions come and go ----------------------------------------------------------------------------------
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("assigned", extra={"partitions": sorted(p.partition for p in partitions)})
+        for partition in partitions:
+            partition.offset = 0
+        consumer.assign(partitions)
+        if partitions:
+            # Nothing is read before the state says where to begin; loading must not hold up the group.
+            consumer.pause(partitions)
+        for partition in partitions:
+            self._pending[partition.partition] = 0.0
+
+    def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("revoked", extra={"partitions": sorted(p.partition for p in partitions)})
+        for partition in partitions:
+            self._forget(partition.partition)
+            self._pending.pop(partition.partition, None)
+            self._paused.pop(partition.partition, None)
+
+    def _forget(self, partition: int) -> None:
+        held = self._held.pop(partition, None)
+        if held is not None:
+            held.gone = True
+        self._caught_up_since.pop(partition, None)
+        for name in ("lag", "watermark_seconds", "paused"):
+            with contextlib.suppress(KeyError):
+                self._telemetry.gauge(f"brandpulse_partition_{name}").remove(str(partition))
+
+    def _forget_all(self) -> None:
+        # Batches already handed over may still settle: the state is theirs until the store says otherwise.
+        self._pending.clear()
+
+    def _obey(self) -> None:
+        while True:
+            try:
+                order = self._orders.get_nowait()
+            except queue.Empty:
+                return
+            partition = order.held.status.partition
+            if self._held.get(partition) is not order.held:
+                continue
+            self._forget(partition)
+            self._consumer.pause([TopicPartition(self._config.topic, partition)])
+            if isinstance(order, Pause):
+                log.error("partition paused", extra={"partition": partition, "reason": order.reason})
+                self._paused[partition] = order
+                self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(1)
+                self._tell_paused(order)
+            else:
+                log.warning("partition reloads", extra={"partition": partition, "reason": order.reason})
+                self._pending[partition] = time.monotonic()
+
+    def _order_reset(self, partition: int, reason: str) -> None:
+        held = self._held.get(partition)
+        if held is not None and not held.gone:
+            self.reset(held, reason)
+
+    def _load_pending(self) -> None:
+        now = time.monotonic()
+        for partition, not_before in list(self._pending.items()):
+            if now < not_before:
+                continue
+            try:
+                status = self._load(partition)
+                self._consumer.seek(TopicPartition(self._config.topic, partition, status.next))
+            except (TransientError, KafkaException) as error:
+                # Also "Erroneous state": the fetcher of a fresh assignment has not started yet.
+                log.info("partition waits", extra={"partition": partition, "reason": str(error)})
+                self._pending[partition] = time.monotonic() + RETRY_SECONDS
+                continue
+            except StateError:
+                log.exception("partition stopped: its state is damaged", extra={"partition": partition})
+                del self._pending[partition]
+                self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(1)
+                continue
+            del self._pending[partition]
+            guard = InvalidGuard(run_limit=self._config.invalid_run, share_limit=self._config.invalid_share)
+            held = HeldPartition(status, status.next, guard)
+            if status.paused and status.allowed_until <= status.next:
+                self._paused[partition] = Pause(held, status.paused)
+                self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(1)
+                continue
+            self._held[partition] = held
+            self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(0)
+            self._consumer.resume([TopicPartition(self._config.topic, partition)])
+
+    def _load(self, partition: int) -> PartitionStatus:
+        """The partition's state, put right for the log as it is now. Raises TransientError, StateError."""
+        seen = self._store.load(self._config.topic, partition)
+        extent = self._extent(partition)
+        start = start_of(self._config.topic, partition, seen, extent)
+        if start.reason:
+            log.warning(
+                "partition starts elsewhere",
+                extra={"partition": partition, "next": start.status.next, "reason": start.reason},
+            )
+            if not self._store.rebase(seen, start.status):
+                raise TransientError("another worker moved the state")
+        return replace(start.status, owner=self._config.owner, lateness_ms=self._config.lateness_ms)
+
+    def _extent(self, partition: int) -> LogExtent:
+        low, high = self._consumer.get_watermark_offsets(
+            TopicPartition(self._config.topic, partition), timeout=5, cached=False
+        )
+        return LogExtent(topic_id(self._config.bootstrap_servers, self._config.topic), low, high)
+
+    # -- signs of life -------------------------------------------------------------------------------------------
+
+    def _high(self, partition: int) -> int | None:
+        try:
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(self._config.topic, partition), cached=True)
+        except (KafkaException, RuntimeError):
+            return None
+        return high if high >= 0 else None
+
+    def _touch_all(self, now: float) -> None:
+        for partition, held in list(self._held.items()):
+            status, high = held.status, self._high(partition)
+            lag = max(0, high - status.next) if high is not None else 0
+            at_end = high is not None and lag == 0 and held.position == status.next
+            since = self._caught_up_since.setdefault(partition, now) if at_end else None
+            if since is None:
+                self._caught_up_since.pop(partition, None)
+            self._telemetry.gauge("brandpulse_partition_lag").labels(partition).set(lag)
+            if status.clock_ms > 0:
+                self._telemetry.gauge("brandpulse_partition_watermark_seconds").labels(partition).set(
+                    status.watermark_ms / 1_000
+                )
+            self._touch(
+                replace(
+                    status,
+                    seen_wall_ms=self._wall_ms(),
+                    caught_up=since is not None and now - since >= self._config.idle_after_seconds,
+                    lag=lag,
+                    paused="",
+                )
+            )
+
+    def _tell_paused(self, order: Pause) -> None:
+        self._touch(replace(order.held.status, seen_wall_ms=self._wall_ms(), caught_up=False, paused=order.reason))
+
+    def _touch(self, status: PartitionStatus) -> None:
+        try:
+            self._store.touch(status)
+        except TransientError as error:
+            log.info("no sign of life given", extra={"partition": status.partition, "reason": str(error)})
+
+    def _resume_allowed(self) -> None:
+        """A person may have let a paused partition go on."""
+        for partition, order in list(self._paused.items()):
+            if order.for_good:
+                continue
+            self._tell_paused(order)
+            try:
+                status = self._store.load(self._config.topic, partition)
+            except (TransientError, StateError):
+                continue
+            if status is not None and status.allowed_until > status.next:
+                del self._paused[partition]
+                self._pending[partition] = time.monotonic()
+
+    def _commit(self, *, asynchronous: bool = True) -> None:
+        offsets = [
+            TopicPartition(self._config.topic, partition, held.status.next)
+            for partition, held in self._held.items()
+            if not held.gone
+        ]
+        if not offsets:
+            return
+        arguments: dict[str, Literal[True] | Any] = {"offsets": offsets, "asynchronous": asynchronous}
+        try:
+            self._consumer.commit(**arguments)
+        except KafkaException as error:
+            log.info("offsets not committed", extra={"reason": str(error)})

@@ -1,0 +1,185 @@
+"""`brandpulse worker`: reads settings and the clock, builds the worker, runs it until SIGTERM."""
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+import redis
+
+from brandpulse.brands import load_brands
+from brandpulse.errors import ConfigError, TransientError
+from brandpulse.logs import set_up_logging
+from brandpulse.processes import free_port
+from brandpulse.runtime import announced
+from brandpulse.settings import Settings, load_settings
+from brandpulse.telemetry import WORKER_METRICS, Telemetry
+from brandpulse.topics import Topic, ensure_topics
+from model.load import load_classifier
+from model.score_cache import CachingClassifier
+from stream_workers.app import Lane, WorkerApp, build_app
+from stream_workers.decode import AuthorHasher
+from stream_workers.event_time import Retention
+from stream_workers.fold import RepeatLimits
+from stream_workers.hand_over import KafkaHandOver
+from stream_workers.held import ReadBatch
+from stream_workers.lane import BatchLane
+from stream_workers.masking import NameMask
+from stream_workers.match import BrandMatcher
+from stream_workers.reader import PostReader, ReaderConfig
+from stream_workers.settings import WorkerSettings
+from stream_workers.store import RedisPartitionStore
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Runs until SIGTERM or SIGINT; 0 after a clean stop. Raises ConfigError."""
+    settings, worker = load_settings(Settings), load_settings(WorkerSettings)
+    set_up_logging(settings.log_level)
+    brands = load_brands(settings.brands_file)
+    bootstrap_servers, redis_url = settings.bootstrap_servers(), settings.redis_address()
+    port = worker.port or free_port()
+    _refuse_taken_port(worker.host, port)
+    classifier = CachingClassifier(
+        load_classifier(worker.engine, worker.weights, worker.threads), max_entries=max(1, worker.cached_texts)
+    )
+    _wait_for_topics(settings, bootstrap_servers)
+    telemetry = Telemetry(WORKER_METRICS)
+    owner = f"{socket.gethostname()}:{port}"
+    retention = Retention(
+        lateness_ms=int(worker.lateness_seconds * 1_000),
+        minutes_ms=int(worker.minute_panes_hours * 3_600_000),
+        hours_ms=int(worker.hour_panes_days * 86_400_000),
+    )
+    # Two clients: the reader's loads must not wait behind the lane's writes, and each stays in one thread.
+    stores = [
+        RedisPartitionStore(
+            redis.Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=5), settings.namespace, retention
+        )
+        for _ in range(2)
+    ]
+
+    def make_reader(offer: Callable[[ReadBatch, float], bool]) -> PostReader:
+        config = ReaderConfig(
+            bootstrap_servers=bootstrap_servers,
+            group_id=f"brandpulse-{settings.namespace}-workers",
+            topic=settings.posts_topic,
+            batch_posts=worker.batch_posts,
+            batch_wait_seconds=worker.batch_wait_seconds,
+            session_timeout_seconds=worker.session_timeout_seconds,
+            idle_after_seconds=worker.idle_after_seconds,
+            lateness_ms=retention.lateness_ms,
+            invalid_run=worker.invalid_run,
+            invalid_share=worker.invalid_share,
+            owner=owner,
+        )
+        return PostReader(config, stores[0], offer, telemetry, wall_ms=_wall_ms)
+
+    def make_lane(reader: PostReader) -> BatchLane:
+        return BatchLane(
+            matcher=BrandMatcher(brands),
+            mask=NameMask(handle for brand in brands for handle in brand.handles),
+            classifier=classifier,
+            author_hash=AuthorHasher(settings.author_key.get_secret_value()),
+            store=stores[1],
+            hand_over=KafkaHandOver(
+                bootstrap_servers,
+                posts_topic=settings.posts_topic,
+                scored_topic=settings.scored_topic if worker.scored_topic_enabled else None,
+                dlq_topic=settings.dlq_topic,
+                model=f"{classifier.name}@{classifier.version}",
+            ),
+            partitions=reader,
+            retention=retention,
+            limits=RepeatLimits(int(worker.repeat_memory_hours * 3_600_000), worker.repeat_memory_ids),
+            telemetry=telemetry,
+            wall_ms=_wall_ms,
+        )
+
+    def make_service(app: WorkerApp) -> Lane:
+        return Lane(
+            app,
+            make_reader=make_reader,
+            make_lane=make_lane,
+            batches_in_flight=worker.batches_in_flight,
+            watchdog_seconds=worker.watchdog_seconds,
+            telemetry=telemetry,
+        )
+
+    with announced(settings.home, "worker", url=f"http://{worker.host}:{port}", group=settings.namespace):
+        asyncio.run(
+            _serve(
+                host=worker.host,
+                port=port,
+                data=str(settings.home / "faust"),
+                telemetry=telemetry,
+                classifier=classifier,
+                make_service=make_service,
+            )
+        )
+    return 0
+
+
+async def _serve(
+    *,
+    host: str,
+    port: int,
+    data: str,
+    telemetry: Telemetry,
+    classifier: CachingClassifier,
+    make_service: Callable[[WorkerApp], Lane],
+) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    app, _service = build_app(
+        host=host, port=port, data=data, telemetry=telemetry, classifier=classifier, make_service=make_service
+    )
+    await app.start()
+    log.info("worker ready", extra={"metrics": f"http://{host}:{port}/metrics", "model": classifier.name})
+    crashed = asyncio.ensure_future(app.wait_until_stopped())
+    await asyncio.wait({crashed, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("worker stops")
+    await app.stop()
+    if app.crash_reason is not None:
+        raise app.crash_reason
+
+
+def _wait_for_topics(settings: Settings, bootstrap_servers: str, *, patience_seconds: float = 60.0) -> None:
+    """Create what is missing; a broker that starts beside us gets a minute."""
+    wanted = [
+        Topic(settings.posts_topic, settings.partitions),
+        Topic(settings.scored_topic, settings.partitions),
+        Topic(settings.dlq_topic),
+    ]
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            ensure_topics(bootstrap_servers, wanted, replication_factor=settings.replication_factor)
+        except TransientError as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting for Kafka", extra={"reason": str(error)})
+            time.sleep(1)
+        else:
+            return
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        # As the web server itself will bind: an old connection in TIME_WAIT takes no port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}:{port} ({error.strerror}). "
+                "Set BRANDPULSE_WORKER_PORT to another port, or to 0 for any free one"
+            ) from error
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,54 @@
+"""Settings of a worker. Prefix `BRANDPULSE_WORKER_`."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class WorkerSettings(BaseSettings):
+    """Read once, in `stream_workers/run.py`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRANDPULSE_WORKER_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    host: str = Field(default="127.0.0.1", examples=["127.0.0.1"])
+    """Address of the metrics and health port."""
+    port: int = Field(default=0, ge=0, le=65_535, examples=[0])
+    """0: any free one; it is written under BRANDPULSE_HOME."""
+    engine: Literal["auto", "openvino", "torch", "keyword", "null"] = Field(default="auto", examples=["auto"])
+    weights: Path | None = Field(default=None, examples=["/models/minilm-sentiment"])
+    """Unset: the weights that ship with brandpulse."""
+    threads: int | None = Field(default=None, ge=1, le=256, examples=[os.cpu_count() or 2])
+    """Of the model on a CPU. Unset: all cores."""
+    batch_posts: int = Field(default=512, ge=1, le=10_000, examples=[512])
+    """How many records one read takes at most."""
+    batch_wait_seconds: float = Field(default=0.1, gt=0, le=10, examples=[0.1])
+    """How long a read waits for company; adds straight to latency."""
+    batches_in_flight: int = Field(default=4, ge=1, le=64, examples=[4])
+    """Bound of everything read and not yet counted; beyond it the partitions pause."""
+    cached_texts: int = Field(default=50_000, ge=0, le=10_000_000, examples=[50_000])
+    """Repeated texts are scored once while remembered; about 300 bytes each."""
+    lateness_seconds: float = Field(default=120, ge=0, le=86_400, examples=[120])
+    """How far behind the newest post of its partition a post may be and still be on time."""
+    repeat_memory_hours: float = Field(default=6, gt=0, le=168, examples=[6])
+    """Event time for which a (source, id) is remembered; 60-70 bytes of Redis an id."""
+    repeat_memory_ids: int = Field(default=4_000_000, ge=1_000, le=1_000_000_000, examples=[4_000_000])
+    """Bound of that memory per partition, for backfills that do not move the clock."""
+    minute_panes_hours: float = Field(default=48, ge=1, le=168, examples=[48])
+    hour_panes_days: float = Field(default=90, ge=1, le=3_660, examples=[90])
+    """Older posts go to the dead-letter topic as `too_old`."""
+    session_timeout_seconds: float = Field(default=6, ge=1, le=300, examples=[6])
+    idle_after_seconds: float = Field(default=3, ge=0.5, le=600, examples=[3])
+    """A partition read to its end for so long is idle: it holds no watermark back."""
+    watchdog_seconds: float = Field(default=120, ge=5, le=3_600, examples=[120])
+    """With lag and no progress for so long the process ends, and its supervisor starts a fresh one."""
+    invalid_run: int = Field(default=500, ge=1, le=1_000_000, examples=[500])
+    """So many invalid posts in a row pause the partition until `brandpulse dlq allow`."""
+    invalid_share: float = Field(default=0.5, gt=0, le=1, examples=[0.5])
+    """Or this share of the last thousand."""
+    scored_topic_enabled: bool = Field(default=True, examples=[True])
+    """Whether each counted post is also written to topic posts.scored."""

@@ -1,0 +1,392 @@
+"""The writing side of the partition state: load, read before a fold, apply a change. Contract and in-memory twin.
+
+Every method is blocking and made for one thread of its own. Key layout: `brandpulse/keys.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import redis
+
+from brandpulse.errors import StateError, TransientError
+from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys, NamespaceKeys, PartitionKeys
+from brandpulse.panes import Pane
+from brandpulse.partitions import PartitionStatus, encode_generations
+from stream_workers.event_time import Retention
+from stream_workers.fold import KEPT_NEGATIVES, Cell, Change, Stored, encode_negative
+
+UNREACHABLE = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError)
+DROPS_PER_CHANGE = 200
+"""Keys past their time that one call removes: bounds the call's length."""
+UNEVALUATED_BOUND_MS = 5 * DAY_MS
+"""Minute panes wait for the alerter, but at most so long past their own keeping time (7 d with the default 48 h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """What one partition's batch asks before its fold."""
+
+    status: PartitionStatus
+    digests: Sequence[bytes]
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The change is in, whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`next` stands elsewhere (-1: no state at all): forget what is held, load, seek."""
+
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The script named a key of a shape we never wrote: stop the partition, a person must look."""
+
+    error: StateError
+
+
+class PartitionStore(Protocol):
+    """Exactly-once state of partitions."""
+
+    def load(self, topic: str, partition: int) -> PartitionStatus | None: ...
+
+    def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
+        """Put `next` elsewhere, if the state is still as it was *seen*. False: somebody else moved it; load again."""
+        ...
+
+    def read(self, requests: Sequence[ReadRequest]) -> list[Stored]: ...
+
+    def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        """Each change whole or not at all. Raises TransientError when the outcome of some is unknown."""
+        ...
+
+    def touch(self, status: PartitionStatus) -> bool:
+        """The owner's sign of life; False when `next` is no longer where *status* says."""
+        ...
+
+
+def _script(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+class RedisPartitionStore:
+    """The real one. Scripts run by their digest; an unknown digest (a restarted server) is loaded and run again."""
+
+    def __init__(self, client: redis.Redis, namespace: str, retention: Retention) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._names = NamespaceKeys(namespace)
+        self._alerting = AlertingKeys(namespace)
+        self._retention = retention
+        self._apply = client.register_script(_script("apply.lua"))
+        self._rebase = client.register_script(_script("rebase.lua"))
+        self._touch = client.register_script(_script("touch.lua"))
+        self._announced: set[str] = set()
+
+    def load(self, topic: str, partition: int) -> PartitionStatus | None:
+        keys = self._keys(topic, partition)
+        try:
+            stored: Any = self._client.hgetall(keys.state)
+        except UNREACHABLE as error:
+            raise TransientError(f"Redis is unreachable: {error}") from error
+        except redis.ResponseError as error:
+            raise StateError(f"{keys.state}: {error}") from error
+        if not stored:
+            return None
+        if b"next" not in stored:
+            raise StateError(f"{keys.state} has no field next; it holds {sorted(stored)[:5]!r}")
+        return PartitionStatus.decode(topic, partition, stored)
+
+    def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
+        keys = self._keys(wanted.topic, wanted.partition)
+        before: list[Any] = [seen.next if seen else -1, seen.topic_id if seen else ""]
+        fields = {"next": wanted.next, "topic_id": wanted.topic_id, **_moving_fields(wanted), "lost": wanted.lost}
+        try:
+            self._client.sadd(self._names.partitions, f"{wanted.topic}:{wanted.partition}")
+            return bool(self._rebase(keys=[keys.state], args=[*before, *_flat(fields)]))
+        except UNREACHABLE as error:
+            raise TransientError(f"Redis is unreachable: {error}") from error
+        except redis.ResponseError as error:
+            raise StateError(str(error)) from error
+
+    def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
+        pipeline = self._client.pipeline(transaction=False)
+        for request in requests:
+            keys = self._keys(request.status.topic, request.status.partition)
+            for generation in request.status.generations if request.digests else ():
+                pipeline.smismember(keys.ids(generation.number), list(request.digests))
+            for cell in request.cells:
+                pipeline.hget(_pane_key(keys, cell), _field(cell))
+                pipeline.hget(_authors_key(keys, cell), _field(cell))
+        try:
+            replies = iter(pipeline.execute())
+        except UNREACHABLE as error:
+            raise TransientError(f"Redis is unreachable: {error}") from error
+        except redis.ResponseError as error:
+            raise StateError(str(error)) from error
+        found = []
+        for request in requests:
+            repeats: set[bytes] = set()
+            for _ in request.status.generations if request.digests else ():
+                repeats.update(digest for digest, known in zip(request.digests, next(replies), strict=True) if known)
+            panes, authors = {}, {}
+            for cell in request.cells:
+                if (pane := next(replies)) is not None:
+                    panes[cell] = Pane.decode(pane)
+                if (sketch := next(replies)) is not None:
+                    authors[cell] = sketch
+            found.append(Stored(frozenset(repeats), panes, authors))
+        return found
+
+    def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        try:
+            self._announce(changes)
+            expired = self._expired(changes)
+            replies = self._run_apply(changes, expired)
+        except UNREACHABLE as error:
+            raise TransientError(f"Redis is unreachable: {error}") from error
+        outcomes: list[Applied | Refused | Failed] = []
+        for reply in replies:
+            if isinstance(reply, redis.ResponseError):
+                # Out of memory or read-only is the world being busy; a STATE error is a shape we never wrote.
+                if str(reply).startswith("STATE"):
+                    outcomes.append(Failed(StateError(str(reply))))
+                    continue
+                raise TransientError(f"Redis refused a write: {reply}") from reply
+            if isinstance(reply, Exception):
+                raise TransientError(f"Redis is unreachable: {reply}") from reply
+            applied, stands_at = reply
+            outcomes.append(Applied() if applied else Refused(int(stands_at)))
+        return outcomes
+
+    def touch(self, status: PartitionStatus) -> bool:
+        fields = {
+            "owner": status.owner,
+            "seen_wall_ms": status.seen_wall_ms,
+            "caught_up": int(status.caught_up),
+            "lag": status.lag,
+            "paused": status.paused,
+        }
+        keys = self._keys(status.topic, status.partition)
+        try:
+            return bool(self._touch(keys=[keys.state], args=[status.next, *_flat(fields)]))
+        except UNREACHABLE as error:
+            raise TransientError(f"Redis is unreachable: {error}") from error
+
+    def _keys(self, topic: str, partition: int) -> PartitionKeys:
+        return PartitionKeys(self._namespace, topic, partition)
+
+    def _announce(self, changes: Sequence[Change]) -> None:
+        """Names of brands, before their first pane: a reader may then find none yet, but never misses one."""
+        brands = {cell.brand for change in changes for cell in change.panes} - self._announced
+        if brands:
+            self._client.sadd(self._names.brands, *brands)
+            self._announced |= brands
+
+    def _expired(self, changes: Sequence[Change]) -> list[list[bytes]]:
+        """Keys that each change may remove: past their time, and seen by the alerter if they hold minutes."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.get(self._alerting.evaluated_until)
+        for change in changes:
+            keys = self._keys(change.status.topic, change.status.partition)
+            pipeline.zrangebyscore(
+                keys.index, "-inf", change.status.watermark_ms, start=0, num=DROPS_PER_CHANGE, withscores=True
+            )
+        evaluated_raw, *found = pipeline.execute()
+        evaluated_until = int(evaluated_raw) if evaluated_raw is not None else None
+        return [
+            [
+                member
+                for member, score in rows
+                if _may_go(member, int(score), change.status.watermark_ms, evaluated_until)
+            ]
+            for change, rows in zip(changes, found, strict=True)
+        ]
+
+    def _run_apply(self, changes: Sequence[Change], expired: Sequence[Sequence[bytes]]) -> list[Any]:
+        calls = [self._call_of(change, gone) for change, gone in zip(changes, expired, strict=True)]
+        pipeline = self._client.pipeline(transaction=False)
+        for keys, args in calls:
+            pipeline.evalsha(self._apply.sha, len(keys), *keys, *args)
+        replies = pipeline.execute(raise_on_error=False)
+        if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):
+            self._client.script_load(self._apply.script)
+            # Those that did run are refused by the compare-and-set, so only the others are sent again.
+            return [
+                self._client.evalsha(self._apply.sha, len(keys), *keys, *args)
+                if isinstance(reply, redis.exceptions.NoScriptError)
+                else reply
+                for (keys, args), reply in zip(calls, replies, strict=True)
+            ]
+        return list(replies)
+
+    def _call_of(self, change: Change, expired: Sequence[bytes]) -> tuple[list[str | bytes], list[Any]]:
+        """KEYS and ARGV of apply.lua."""
+        status = change.status
+        keys = self._keys(status.topic, status.partition)
+        names: list[str | bytes] = []
+        types: list[str] = []
+        numbers: dict[str, int] = {}
+
+        def number(name: str, letter: str) -> int:
+            if name not in numbers:
+                names.append(name)
+                types.append(letter)
+                numbers[name] = len(names) + 2
+            return numbers[name]
+
+        hashes: dict[int, list[Any]] = {}
+        index: list[Any] = []
+        stored = [(cell, _pane_key(keys, cell), pane.encode(), False) for cell, pane in change.panes.items()]
+        stored += [(cell, _authors_key(keys, cell), sketch, True) for cell, sketch in change.authors.items()]
+        for cell, name, value, authors in stored:
+            if name not in numbers:
+                index += (self._keep_until(cell, authors=authors), name)
+            hashes.setdefault(number(name, "h"), []).extend((_field(cell), value))
+        touched = {name.encode() for name in numbers}
+        gone = [name for name in expired if name not in touched]
+        runs: list[tuple[str, int, list[Any], int | None]] = [("HSET", 1, _flat(_moving_fields(status)), None)]
+        runs += [("HSET", at, pairs, None) for at, pairs in hashes.items()]
+        if change.new_ids:
+            newest = keys.ids(status.generations[-1].number)
+            runs.append(("SADD", number(newest, "s"), list(change.new_ids), None))
+        for brand, posts in change.negatives.items():
+            encoded = [encode_negative(post) for post in posts]
+            runs.append(("LPUSH", number(keys.negatives(brand), "l"), encoded, KEPT_NEGATIVES))
+        runs += [("ZADD", 2, index, None), ("ZREM", 2, gone, None)]
+        runs = [run for run in runs if run[2]]
+        doomed = [*gone, *(keys.ids(g).encode() for g in change.dropped_generations)]
+        layout = {
+            "types": "".join(types) + "-" * len(doomed),
+            "runs": [[command, at, len(values), *([keep] if keep else [])] for command, at, values, keep in runs],
+        }
+        values = [value for run in runs for value in run[2]]
+        args = [change.from_offset, status.next, status.topic_id, msgspec.json.encode(layout), *values]
+        return [keys.state, keys.index, *names, *doomed], args
+
+    def _keep_until(self, cell: Cell, *, authors: bool) -> int:
+        """Event time (ms) from which the key that holds *cell* may be dropped."""
+        if cell.span == "hour":
+            return (cell.bucket // 24 + 1) * DAY_MS + self._retention.hours_ms
+        kept = self._retention.authors_ms if authors else self._retention.minutes_ms
+        return (cell.bucket // 60 + 1) * HOUR_MS + kept
+
+
+def _may_go(member: bytes, keep_until: int, watermark: int, evaluated_until: int | None) -> bool:
+    kind = member.split(b"}:", 1)[1].split(b":", 1)[0]
+    if kind in (b"h", b"hs"):
+        return True
+    if evaluated_until is not None and keep_until <= evaluated_until:
+        return True
+    return keep_until <= watermark - UNEVALUATED_BOUND_MS
+
+
+def _moving_fields(status: PartitionStatus) -> dict[str, Any]:
+    return {
+        "clock_ms": status.clock_ms,
+        "lateness_ms": status.lateness_ms,
+        "late": status.late,
+        "repeated": status.repeated,
+        "dead": status.dead,
+        "unmatched": status.unmatched,
+        "generations": encode_generations(status.generations),
+    }
+
+
+def _flat(fields: dict[str, Any]) -> list[Any]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def _pane_key(keys: PartitionKeys, cell: Cell) -> str:
+    if cell.span == "minute":
+        return keys.minute_panes(cell.brand, cell.bucket // 60)
+    return keys.hour_panes(cell.brand, cell.bucket // 24)
+
+
+def _authors_key(keys: PartitionKeys, cell: Cell) -> str:
+    if cell.span == "minute":
+        return keys.minute_authors(cell.brand, cell.bucket // 60)
+    return keys.hour_authors(cell.brand, cell.bucket // 24)
+
+
+def _field(cell: Cell) -> str:
+    return str(cell.bucket % (60 if cell.span == "minute" else 24))
+
+
+class MemoryPartitionStore:
+    """The working twin: the same promises in one process's memory."""
+
+    def __init__(self) -> None:
+        self._states: dict[tuple[str, int], PartitionStatus] = {}
+        self._panes: dict[tuple[str, int], dict[Cell, Pane]] = {}
+        self._authors: dict[tuple[str, int], dict[Cell, bytes]] = {}
+        self._ids: dict[tuple[str, int], dict[int, set[bytes]]] = {}
+
+    def load(self, topic: str, partition: int) -> PartitionStatus | None:
+        return self._states.get((topic, partition))
+
+    def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
+        place = (wanted.topic, wanted.partition)
+        now = self._states.get(place)
+        if (now and (now.next, now.topic_id)) != (seen and (seen.next, seen.topic_id)):
+            return False
+        self._states[place] = wanted
+        return True
+
+    def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
+        found = []
+        for request in requests:
+            place = (request.status.topic, request.status.partition)
+            known = set[bytes]().union(*self._ids.get(place, {}).values())
+            panes, authors = self._panes.get(place, {}), self._authors.get(place, {})
+            found.append(
+                Stored(
+                    frozenset(known.intersection(request.digests)),
+                    {cell: panes[cell] for cell in request.cells if cell in panes},
+                    {cell: authors[cell] for cell in request.cells if cell in authors},
+                )
+            )
+        return found
+
+    def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        return [self._apply_one(change) for change in changes]
+
+    def touch(self, status: PartitionStatus) -> bool:
+        place = (status.topic, status.partition)
+        now = self._states.get(place)
+        if now is None or now.next != status.next:
+            return False
+        self._states[place] = replace(
+            now,
+            owner=status.owner,
+            seen_wall_ms=status.seen_wall_ms,
+            caught_up=status.caught_up,
+            lag=status.lag,
+            paused=status.paused,
+        )
+        return True
+
+    def _apply_one(self, change: Change) -> Applied | Refused:
+        place = (change.status.topic, change.status.partition)
+        now = self._states.get(place)
+        if now is None:
+            return Refused(-1)
+        if now.next != change.from_offset or now.topic_id != change.status.topic_id:
+            return Refused(now.next)
+        self._states[place] = change.status
+        self._panes.setdefault(place, {}).update(change.panes)
+        self._authors.setdefault(place, {}).update(change.authors)
+        generations = self._ids.setdefault(place, {})
+        if change.new_ids:
+            generations.setdefault(change.status.generations[-1].number, set()).update(change.new_ids)
+        for number in change.dropped_generations:
+            generations.pop(number, None)
+        return Applied()
