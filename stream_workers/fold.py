@@ -14,9 +14,10 @@ import msgspec
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.pane_reader import NegativePost
 from brandpulse.panes import EMPTY_PANE, MICROS, Authors, Pane
-from brandpulse.partitions import Generation, PartitionStatus
+from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Dead, Decoded, author_word, post_digest
 from stream_workers.event_time import Retention, Verdict, judge
+from stream_workers.repeats import RepeatLimits, RepeatMemory
 
 KEPT_NEGATIVES = 20
 """Newest negative posts kept per brand and partition, for people to read."""
@@ -68,20 +69,11 @@ Outcome = Scored | Unmatched | Dead
 
 
 @dataclass(frozen=True, slots=True)
-class RepeatLimits:
-    """How long and how much the repeat memory of a partition holds."""
-
-    memory_ms: int
-    max_ids: int
-    generations: int = 4
-
-
-@dataclass(frozen=True, slots=True)
 class Stored:
     """What `fold` needs to know of the store, read after the previous change was applied."""
 
-    repeats: frozenset[bytes] = frozenset()
-    """Those digests of the batch that are in the repeat memory."""
+    repeats: Mapping[bytes, int] = field(default_factory=dict)
+    """Those digests of the batch that are in the repeat memory -> number of the newest generation that holds them."""
     panes: Mapping[Cell, Pane] = field(default_factory=dict)
     authors: Mapping[Cell, bytes] = field(default_factory=dict)
 
@@ -96,7 +88,8 @@ class Change:
     panes: Mapping[Cell, Pane]
     """Absolute values, not differences: safe because nothing applies unless `next` still stands at `from_offset`."""
     authors: Mapping[Cell, bytes]
-    new_ids: Sequence[bytes]
+    new_ids: Mapping[int, Sequence[bytes]]
+    """Digests to remember, by generation."""
     dropped_generations: Sequence[int]
     negatives: Mapping[str, Sequence[NegativePost]]
     """Newest last."""
@@ -138,8 +131,7 @@ def fold(
     touched: set[Cell] = set()
     sketches: dict[Cell, Authors] = {}
     negatives: dict[str, list[NegativePost]] = {}
-    seen = set(stored.repeats)
-    new_ids: list[bytes] = []
+    memory = RepeatMemory(status.generations, stored.repeats, limits)
     counted: list[Scored] = []
     dead: list[Dead] = []
     for outcome in outcomes:
@@ -150,7 +142,7 @@ def fold(
         digest = b""
         if isinstance(outcome, Scored):
             digest = digest_of(outcome)
-            if digest in seen:
+            if memory.holds(digest):
                 tally["repeated"] += 1
                 continue
         verdict, clock = judge(decoded.event_ms, decoded.record.record_ms, clock, retention)
@@ -161,8 +153,7 @@ def fold(
             tally["unmatched"] += 1
             continue
         tally["late"] += verdict is Verdict.LATE
-        seen.add(digest)
-        new_ids.append(digest)
+        memory.add(digest, clock)
         counted.append(outcome)
         for cell in _cells(outcome, clock, retention):
             panes[cell] = panes.get(cell, EMPTY_PANE) + _pane_of(outcome)
@@ -176,7 +167,6 @@ def fold(
             kept = _negative_post(outcome)
             for brand in outcome.brands:
                 negatives.setdefault(brand, []).append(kept)
-    generations, dropped = _remember(status.generations, len(new_ids), clock, limits)
     return Change(
         status=replace(
             status,
@@ -187,13 +177,13 @@ def fold(
             repeated=status.repeated + tally["repeated"],
             unmatched=status.unmatched + tally["unmatched"],
             dead=status.dead + len(dead),
-            generations=generations,
+            generations=memory.generations,
         ),
         from_offset=status.next,
         panes={cell: panes[cell] for cell in touched},
         authors={cell: authors.encode() for cell, authors in sketches.items()},
-        new_ids=new_ids,
-        dropped_generations=dropped,
+        new_ids=memory.added,
+        dropped_generations=memory.dropped,
         negatives={brand: posts[-KEPT_NEGATIVES:] for brand, posts in negatives.items()},
         counted=counted,
         dead=dead,
@@ -223,35 +213,6 @@ def _negative_post(scored: Scored) -> NegativePost:
         author=author_word(scored.author),
         negative=round(scored.negative, 4),
     )
-
-
-def _remember(
-    generations: tuple[Generation, ...], added: int, clock_ms: int, limits: RepeatLimits
-) -> tuple[tuple[Generation, ...], list[int]]:
-    """The repeat memory's generations after *added* ids, newest last, and the numbers of those to forget.
-
-    Ids go into the newest generation; a new one begins after a share of the memory's time or of its bound, and a
-    generation is forgotten when all of it is older than the memory, or the bound is passed.
-    """
-    if not added:
-        return generations, []
-    kept = list(generations)
-    newest = kept[-1] if kept else None
-    full = newest is not None and (
-        clock_ms - newest.began_ms >= limits.memory_ms // limits.generations
-        or newest.size + added > limits.max_ids // limits.generations
-    )
-    if newest is None or full:
-        kept.append(Generation(newest.number + 1 if newest else 0, clock_ms, added))
-    else:
-        kept[-1] = replace(newest, size=newest.size + added)
-    dropped = []
-    # A generation's last ids came just before the next one began.
-    while len(kept) > 1 and (
-        kept[1].began_ms < clock_ms - limits.memory_ms or sum(g.size for g in kept) > limits.max_ids
-    ):
-        dropped.append(kept.pop(0).number)
-    return tuple(kept), dropped
 
 
 def _explain(verdict: Verdict, decoded: Decoded, clock_ms: int) -> str:

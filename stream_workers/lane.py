@@ -20,11 +20,12 @@ from brandpulse.telemetry import Telemetry
 from model.engine import Classifier
 from stream_workers.decode import AuthorHasher, Dead, Decoded, decode
 from stream_workers.event_time import Retention
-from stream_workers.fold import Change, Outcome, RepeatLimits, Scored, Unmatched, fold, plan
+from stream_workers.fold import Change, Outcome, Scored, Unmatched, fold, plan
 from stream_workers.hand_over import HandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
+from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
 
 log = logging.getLogger(__name__)

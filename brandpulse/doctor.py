@@ -1,0 +1,173 @@
+"""`brandpulse doctor`: checks what posts need to flow, and says what to do about each fault."""
+
+import importlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import redis
+from rich.console import Console
+
+from brandpulse.brands import load_brands
+from brandpulse.embedded import broker_answers
+from brandpulse.errors import BrandpulseError
+from brandpulse.pane_reader import PaneReader
+from brandpulse.settings import Settings, load_settings
+
+SILENT_AFTER_MS = 15_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check saw. *remedy* is empty when all is well; a warning does not keep posts from flowing."""
+
+    subject: str
+    saw: str
+    remedy: str = ""
+    warning: bool = False
+
+
+def examine() -> int:
+    """Prints every finding; 0 only when posts can flow."""
+    console = Console()
+    findings: list[Finding] = []
+    for check in (_settings, _brands, _broker, _store, _model, _partitions, _receivers):
+        found = _guarded(check)
+        findings += found
+        for finding in found:
+            mark = "[green]ok  [/]" if not finding.remedy else "[yellow]warn[/]" if finding.warning else "[red]FAIL[/]"
+            console.print(f"{mark} {finding.subject:<12} {finding.saw}", highlight=False)
+            if finding.remedy:
+                console.print(f"     {'':<12} -> {finding.remedy}", highlight=False)
+    return 0 if all(not finding.remedy or finding.warning for finding in findings) else 1
+
+
+def _guarded(check: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return check()
+    except BrandpulseError as error:
+        return [Finding(check.__name__.strip("_"), "cannot be checked", str(error))]
+
+
+def _settings() -> list[Finding]:
+    settings = load_settings(Settings)
+    worker = importlib.import_module("stream_workers.settings").WorkerSettings
+    alerter = importlib.import_module("alerting.settings").AlerterSettings
+    for kind in (worker, alerter):
+        load_settings(kind)
+    findings = [Finding("settings", f"home {settings.home}, namespace {settings.namespace}")]
+    if settings.author_key.get_secret_value() == "brandpulse-development-key":
+        findings.append(
+            Finding(
+                "settings",
+                "author ids are hashed under the development key",
+                "set BRANDPULSE_AUTHOR_KEY to 32 random characters before real posts come",
+                warning=True,
+            )
+        )
+    return findings
+
+
+def _brands() -> list[Finding]:
+    path = load_settings(Settings).brands_file
+    return [Finding("brands", f"{len(load_brands(path))} brands in {path}")]
+
+
+def _broker() -> list[Finding]:
+    address = load_settings(Settings).bootstrap_servers()
+    if broker_answers(address, timeout_seconds=5):
+        return [Finding("broker", f"answers at {address}")]
+    return [
+        Finding(
+            "broker",
+            f"no answer at {address}",
+            "start it, or `brandpulse up`; check BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS",
+        )
+    ]
+
+
+def _store() -> list[Finding]:
+    client = redis.Redis.from_url(load_settings(Settings).redis_address(), socket_timeout=5, socket_connect_timeout=5)
+    try:
+        info = client.info()
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "")
+        fsync = client.config_get("appendfsync").get("appendfsync", "")
+    except redis.RedisError as error:
+        return [Finding("store", f"no answer: {error}", "start it, or `brandpulse up`; check BRANDPULSE_REDIS_URL")]
+    server = info.get("valkey_version") or info.get("redis_version")
+    findings = [Finding("store", f"answers, version {server}, {info.get('used_memory_human')} in use")]
+    if policy not in ("", "noeviction"):
+        findings.append(
+            Finding(
+                "store",
+                f"maxmemory-policy is {policy}: it may throw counts away",
+                "CONFIG SET maxmemory-policy noeviction",
+            )
+        )
+    if not info.get("aof_enabled"):
+        findings.append(
+            Finding(
+                "store",
+                "append-only file is off: a crash loses counts and alerts",
+                "CONFIG SET appendonly yes",
+                warning=True,
+            )
+        )
+    elif fsync != "always" and "valkey_version" not in info and _older_than(str(info.get("redis_version")), (7, 2)):
+        findings.append(
+            Finding(
+                "store",
+                f"appendfsync is {fsync} and the server has no WAITAOF: an alert of the last second may be lost",
+                "CONFIG SET appendfsync always",
+                warning=True,
+            )
+        )
+    return findings
+
+
+def _older_than(version: str, wanted: tuple[int, int]) -> bool:
+    parts = version.split(".")
+    return (int(parts[0]), int(parts[1])) < wanted
+
+
+def _model() -> list[Finding]:
+    worker = load_settings(importlib.import_module("stream_workers.settings").WorkerSettings)
+    started = time.perf_counter()
+    classifier = importlib.import_module("model.load").load_classifier(worker.engine, worker.weights, worker.threads)
+    [row] = classifier.probabilities(["my flight was cancelled and nobody helps"])
+    seconds = time.perf_counter() - started
+    return [
+        Finding(
+            "model",
+            f"{classifier.name}@{classifier.version[:12]} scores; ready in {seconds:.1f} s "
+            f"({row[0]:.0%} negative on a complaint)",
+        )
+    ]
+
+
+def _partitions() -> list[Finding]:
+    settings = load_settings(Settings)
+    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=5, socket_connect_timeout=5)
+    statuses = PaneReader(client, settings.namespace).partitions()
+    if not statuses:
+        return [Finding("workers", "no partition has state yet", "start a worker: `brandpulse worker`")]
+    now = time.time_ns() // 1_000_000
+    findings = []
+    for status in statuses:
+        name = f"{status.topic}:{status.partition}"
+        if status.paused:
+            findings.append(
+                Finding(
+                    "workers",
+                    f"{name} is paused: {status.paused}",
+                    "`brandpulse dlq list`, then `brandpulse dlq allow`",
+                )
+            )
+        elif now - status.seen_wall_ms > SILENT_AFTER_MS:
+            findings.append(Finding("workers", f"{name} has no worker", "start one: `brandpulse worker`"))
+    lag = sum(status.lag for status in statuses)
+    return findings or [Finding("workers", f"{len(statuses)} partitions owned, {lag} posts behind")]
+
+
+def _receivers() -> list[Finding]:
+    return [Finding(*found) for found in importlib.import_module("alerting.checks").check_receivers()]

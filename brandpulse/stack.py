@@ -1,0 +1,231 @@
+"""`brandpulse up`: the embedded stack as real processes, each watched and started again when it dies."""
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from brandpulse.brands import load_brands
+from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
+from brandpulse.errors import ConfigError
+from brandpulse.processes import Child, StartError, port_answers
+from brandpulse.runtime import ADDRESSES, read_addresses, running, write_json
+from brandpulse.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+RESTART_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Pause before the n-th restart in a row; a process that lived a minute starts from the first again."""
+READY_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Service:
+    """One of our own services as a watched child process."""
+
+    name: str
+    arguments: Sequence[str]
+    child: Child | None = None
+    restarts: int = 0
+    started: float = field(default=0.0)
+    not_before: float = 0.0
+
+
+class Stack:
+    """Everything `up` started, in order of start; stopped in the opposite order."""
+
+    def __init__(self, home: Path, *, env: Mapping[str, str] | None = None, say: Callable[[str], None]) -> None:
+        self.home = home
+        self._env = dict(env or {})
+        self._say = say
+        self._broker: EmbeddedBroker | None = None
+        self._store: EmbeddedStore | None = None
+        self._services: list[Service] = []
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        return read_addresses(self.home)
+
+    def start_servers(self) -> None:
+        """Broker and store, on free ports; their addresses go into `<home>/stack.json`. Raises StartError."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._store = EmbeddedStore(self.home, appendfsync="always")
+        self._broker = EmbeddedBroker(self.home)
+        self._say(
+            f"broker  {self._broker.bootstrap_servers}   "
+            "[yellow]its records live in memory: they are gone when it stops (counts are not)[/]"
+        )
+        self._say(f"store   {self._store.url}")
+        self._announce(kafka_bootstrap_servers=self._broker.bootstrap_servers, redis_url=self._store.url)
+
+    def set_env(self, **variables: str) -> None:
+        """For the services started from now on."""
+        self._env.update(variables)
+
+    def start_service(self, name: str, *arguments: str) -> Service:
+        """A service of ours: `brandpulse <arguments>` in a process that is started again when it dies."""
+        service = Service(name, arguments)
+        self._launch(service)
+        self._services.append(service)
+        return service
+
+    def wait_announced(self, kind: str, count: int = 1, *, timeout_seconds: float = READY_SECONDS) -> list[str]:
+        """URLs of *count* running processes of *kind*, once they listen. Raises StartError with the log's end."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            urls = [str(facts["url"]) for facts in running(self.home, kind) if _listens(str(facts.get("url", "")))]
+            if len(urls) >= count:
+                return urls
+            self.mend()
+            broken = [s for s in self._services if s.name.startswith(kind) and s.restarts > 2]
+            if broken or time.monotonic() > deadline:
+                tail = broken[0].child.log_tail() if broken and broken[0].child else self._log_tail(kind)
+                raise StartError(f"{kind} did not start; the end of its log:\n{tail}")
+            time.sleep(0.1)
+
+    def mend(self) -> None:
+        """Start again what has died, with a growing pause."""
+        now = time.monotonic()
+        for service in self._services:
+            child = service.child
+            if child is not None and (code := child.exit_code) is not None:
+                if now - service.started > 60:
+                    service.restarts = 0
+                pause = RESTART_SECONDS[min(service.restarts, len(RESTART_SECONDS) - 1)]
+                service.child, service.not_before = None, now + pause
+                service.restarts += 1
+                self._say(f"[red]{service.name} ended with code {code}[/]; again in {pause:g} s; log: {child.log}")
+            elif child is None and now >= service.not_before:
+                self._launch(service)
+
+    def stop(self) -> None:
+        """Services first, so that they can write what they hold; then the servers."""
+        for service in reversed(self._services):
+            if service.child is not None:
+                service.child.signal(signal.SIGTERM)
+        for service in reversed(self._services):
+            if service.child is not None:
+                service.child.stop()
+        if self._broker is not None:
+            self._broker.stop()
+        if self._store is not None:
+            self._store.stop()
+        (self.home / ADDRESSES).unlink(missing_ok=True)
+
+    def _launch(self, service: Service) -> None:
+        service.started = time.monotonic()
+        service.child = Child(
+            service.name,
+            [sys.executable, "-m", "brandpulse", *service.arguments],
+            log=self.home / "logs" / f"{service.name}.log",
+            env={"BRANDPULSE_HOME": str(self.home), "PYTHONUNBUFFERED": "1", **self._env, **self._own_addresses()},
+        )
+
+    def _own_addresses(self) -> dict[str, str]:
+        """A service of the stack talks to the stack, whatever the shell's environment names."""
+        found = self.addresses
+        return {
+            "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": found["kafka_bootstrap_servers"],
+            "BRANDPULSE_REDIS_URL": found["redis_url"],
+        }
+
+    def _announce(self, **addresses: str) -> None:
+        write_json(self.home / ADDRESSES, {**self.addresses, **addresses, "up_pid": str(os.getpid())})
+
+    def note(self, **addresses: str) -> None:
+        """Further addresses, for the other commands to find."""
+        self._announce(**addresses)
+
+    def _log_tail(self, kind: str) -> str:
+        logs = sorted((self.home / "logs").glob(f"{kind}*.log"))
+        return "\n".join(logs[0].read_text(errors="replace").splitlines()[-20:]) if logs else "(no log)"
+
+
+def _listens(url: str) -> bool:
+    port = url.rstrip("/").rsplit(":", 1)[-1]
+    return port.isdigit() and port_answers(int(port))
+
+
+def refuse_second(home: Path) -> None:
+    """Raises ConfigError while another `up` runs on *home*: two brokers would fight over one data folder."""
+    pid = read_addresses(home).get("up_pid")
+    if pid is None or int(pid) == os.getpid():
+        return
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return
+    raise ConfigError(
+        f"a stack runs under {home} already (process {pid}). Stop it, or set BRANDPULSE_HOME to another folder, "
+        "for example BRANDPULSE_HOME=./.brandpulse-2"
+    )
+
+
+@contextlib.contextmanager
+def stop_asked() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set, while inside."""
+    asked = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_up(*, workers: int, page_port: int) -> int:
+    """Starts the stack and watches it until SIGTERM or Ctrl-C. Raises ConfigError, StartError."""
+    settings = load_settings(Settings)
+    home = settings.home
+    load_brands(settings.brands_file)
+    refuse_second(home)
+    if page_port and port_answers(page_port):
+        raise ConfigError(f"port {page_port} is in use. Choose another with --page-port, or 0 for any free one")
+    console = Console(stderr=True)
+    shutil.rmtree(home / "run", ignore_errors=True)
+    stack = Stack(
+        home,
+        env={"BRANDPULSE_BRANDS_FILE": str(settings.brands_file.resolve()), "BRANDPULSE_PAGE_PORT": str(page_port)},
+        say=console.print,
+    )
+    with stop_asked() as asked:
+        try:
+            stack.start_servers()
+            start_services(stack, workers=workers)
+            console.print(
+                f"[bold green]up[/]: {workers} worker(s). Bring posts: `brandpulse ingest file PATH`. Ctrl-C stops."
+            )
+            while not asked.wait(0.5):
+                stack.mend()
+        finally:
+            console.print("stopping")
+            stack.stop()
+    return 0
+
+
+def start_services(stack: Stack, *, workers: int) -> None:
+    """Workers, alerter and page; returns when all of them listen. Raises StartError."""
+    for number in range(1, workers + 1):
+        stack.start_service(f"worker-{number}", "worker")
+    stack.start_service("alerter", "alerter")
+    stack.start_service("page", "dashboards", "page")
+    if workers:
+        stack.wait_announced("worker", workers)
+    stack.wait_announced("alerter")
+    [page_url, *_] = stack.wait_announced("page")
+    stack.note(page_url=page_url)
+    Console(stderr=True).print(f"page    [bold]{page_url}[/]")

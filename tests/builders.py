@@ -1,0 +1,66 @@
+"""Builders for test data: each shows only what matters to its test."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from brandpulse.partitions import PartitionStatus
+from brandpulse.posts import POST_DECODER
+from stream_workers.decode import Decoded, Record
+from stream_workers.fold import Scored
+
+NOON_MS = 1_772_452_800_000  # 2026-03-02T12:00:00Z
+PROBABILITIES = {"negative": (0.8, 0.15, 0.05), "neutral": (0.1, 0.8, 0.1), "positive": (0.05, 0.15, 0.8)}
+
+
+def rfc3339(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat()
+
+
+def a_post(post_id: str = "1", text: str = "acme is fine", at_ms: int = NOON_MS, **changes: Any) -> dict[str, Any]:
+    """A post as a producer writes it."""
+    post = {
+        "schema_version": 1,
+        "id": post_id,
+        "text": text,
+        "created_at": rfc3339(at_ms),
+        "author_id": f"author-{post_id}",
+        "source": "test",
+    }
+    return post | changes
+
+
+def a_record(post: Mapping[str, Any], offset: int = 0, record_ms: int | None = None) -> Record:
+    at_ms = round(datetime.fromisoformat(str(post["created_at"])).timestamp() * 1_000)
+    value = json.dumps(post).encode()
+    return Record(offset, at_ms if record_ms is None else record_ms, str(post["id"]).encode(), value)
+
+
+def a_scored(
+    post_id: str = "1",
+    sentiment: str = "neutral",
+    at_ms: int = NOON_MS,
+    *,
+    offset: int = 0,
+    brands: tuple[str, ...] = ("Acme",),
+    author: int | None = None,
+    record_ms: int | None = None,
+) -> Scored:
+    post = a_post(post_id, at_ms=at_ms)
+    record = a_record(post, offset, record_ms)
+    assert record.value is not None
+    negative, neutral, positive = PROBABILITIES[sentiment]
+    return Scored(
+        decoded=Decoded(record, POST_DECODER.decode(record.value), at_ms),
+        brands=brands,
+        author=hash(post_id) if author is None else author,
+        masked_text=str(post["text"]),
+        negative=negative,
+        neutral=neutral,
+        positive=positive,
+    )
+
+
+def a_status(next_offset: int = 0, *, topic: str = "posts", partition: int = 0, **changes: Any) -> PartitionStatus:
+    return PartitionStatus(topic, partition, next_offset, changes.pop("topic_id", "log-1"), **changes)

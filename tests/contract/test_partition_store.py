@@ -1,0 +1,234 @@
+"""What every partition store promises: on a real Valkey, and on the twin in memory."""
+
+from dataclasses import replace
+
+import pytest
+import redis
+from redis.crc import key_slot
+
+from brandpulse.errors import StateError
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, PartitionKeys
+from brandpulse.panes import Pane
+from brandpulse.partitions import PartitionStatus
+from stream_workers.event_time import Retention
+from stream_workers.fold import Cell, Change, Outcome, digest_of, fold, plan
+from stream_workers.repeats import RepeatLimits
+from stream_workers.store import (
+    Applied,
+    Failed,
+    MemoryPartitionStore,
+    PartitionStore,
+    ReadRequest,
+    RedisPartitionStore,
+    Refused,
+)
+from tests.builders import NOON_MS, a_scored, a_status
+
+RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
+LIMITS = RepeatLimits(memory_ms=6 * HOUR_MS, max_ids=1_000_000)
+NOON = Cell("hour", "Acme", NOON_MS // HOUR_MS)
+
+
+@pytest.fixture(params=["redis", "memory"])
+def store(request: pytest.FixtureRequest, redis_client: redis.Redis, namespace: str) -> PartitionStore:
+    return (
+        RedisPartitionStore(redis_client, namespace, RETENTION) if request.param == "redis" else MemoryPartitionStore()
+    )
+
+
+def begun(store: PartitionStore, **changes: object) -> PartitionStatus:
+    status = a_status(**changes)  # type: ignore[arg-type]
+    assert store.rebase(None, status)
+    return status
+
+
+def change_of(store: PartitionStore, status: PartitionStatus, outcomes: list[Outcome], to: int | None = None) -> Change:
+    digests, cells = plan(outcomes)
+    [stored] = store.read([ReadRequest(status, digests, cells)])
+    return fold(status, outcomes, to or status.next + len(outcomes), stored, retention=RETENTION, limits=LIMITS)
+
+
+def pane_at(store: PartitionStore, status: PartitionStatus, cell: Cell) -> Pane | None:
+    [stored] = store.read([ReadRequest(status, [], [cell])])
+    return stored.panes.get(cell)
+
+
+def test_a_partition_without_state_loads_as_none(store: PartitionStore) -> None:
+    assert store.load("posts", 0) is None
+
+
+def test_what_is_applied_is_loaded_again(store: PartitionStore) -> None:
+    status = begun(store)
+    change = change_of(store, status, [a_scored("1", "negative"), a_scored("2", offset=1)])
+    assert store.apply([change]) == [Applied()]
+    loaded = store.load("posts", 0)
+    assert loaded is not None
+    assert (loaded.next, loaded.clock_ms, loaded.generations) == (2, NOON_MS, change.status.generations)
+    assert pane_at(store, loaded, NOON) == Pane(negative=1, neutral=1, score_micros=-750_000)
+
+
+def test_the_same_batch_again_is_refused_and_changes_nothing(store: PartitionStore) -> None:
+    status = begun(store)
+    change = change_of(store, status, [a_scored("1"), a_scored("2", offset=1)])
+    assert store.apply([change]) == [Applied()]
+    assert store.apply([change]) == [Refused(2)]
+    assert pane_at(store, change.status, NOON) == Pane(neutral=2)
+
+
+def test_a_zombie_with_a_longer_batch_is_refused(store: PartitionStore) -> None:
+    status = begun(store)
+    zombies = change_of(store, status, [a_scored(str(i), offset=i) for i in range(5)])
+    owners = change_of(store, status, [a_scored(str(i), offset=i) for i in range(3)])
+    assert store.apply([owners]) == [Applied()]
+    assert store.apply([zombies]) == [Refused(3)]
+    assert pane_at(store, owners.status, NOON) == Pane(neutral=3)
+
+
+def test_a_writer_above_next_is_refused_as_well(store: PartitionStore) -> None:
+    """The store lost its tail while a worker kept its assignment: a prototype that allowed it lost 512 posts."""
+    status = begun(store)
+    ahead = change_of(store, replace(status, next=100), [a_scored("9", offset=100)])
+    assert store.apply([ahead]) == [Refused(0)]
+    assert pane_at(store, status, NOON) is None
+
+
+def test_a_batch_of_another_log_is_refused(store: PartitionStore) -> None:
+    status = begun(store)
+    other = change_of(store, replace(status, topic_id="log-2"), [a_scored("1")])
+    assert store.apply([other]) == [Refused(0)]
+
+
+def test_a_batch_without_any_state_is_refused(store: PartitionStore) -> None:
+    assert store.apply([change_of(store, a_status(), [a_scored("1")])]) == [Refused(-1)]
+
+
+def test_repeats_are_found_in_later_batches(store: PartitionStore) -> None:
+    status = begun(store)
+    first = change_of(store, status, [a_scored("1"), a_scored("2", offset=1)])
+    store.apply([first])
+    second = change_of(store, first.status, [a_scored("2", offset=2), a_scored("3", offset=3)])
+    assert store.apply([second]) == [Applied()]
+    assert second.status.repeated == 1
+    assert pane_at(store, second.status, NOON) == Pane(neutral=3)
+
+
+def test_partitions_are_applied_side_by_side_each_for_itself(store: PartitionStore) -> None:
+    statuses = [begun(store, partition=partition) for partition in range(3)]
+    changes = [change_of(store, status, [a_scored(f"{n}")]) for n, status in enumerate(statuses)]
+    store.apply([changes[1]])
+    assert store.apply(changes) == [Applied(), Refused(1), Applied()]
+
+
+def test_moving_next_elsewhere_needs_the_state_as_it_was_seen(store: PartitionStore) -> None:
+    status = begun(store)
+    moved = replace(status, next=50, topic_id="log-2")
+    assert not store.rebase(None, moved)
+    assert not store.rebase(replace(status, next=1), moved)
+    assert store.rebase(status, moved)
+    loaded = store.load("posts", 0)
+    assert loaded is not None
+    assert (loaded.next, loaded.topic_id) == (50, "log-2")
+
+
+def test_only_who_stands_at_next_gives_a_sign_of_life(store: PartitionStore) -> None:
+    status = begun(store, next_offset=5)
+    assert store.touch(replace(status, owner="me", seen_wall_ms=123, caught_up=True, lag=4))
+    assert not store.touch(replace(status, next=4, owner="zombie"))
+    loaded = store.load("posts", 0)
+    assert loaded is not None
+    assert (loaded.owner, loaded.seen_wall_ms, loaded.caught_up, loaded.lag) == ("me", 123, True, 4)
+
+
+def test_an_empty_stretch_of_log_still_moves_next(store: PartitionStore) -> None:
+    status = begun(store)
+    assert store.apply([change_of(store, status, [], to=17)]) == [Applied()]
+    loaded = store.load("posts", 0)
+    assert loaded is not None
+    assert loaded.next == 17
+
+
+# -- what only the real one can show ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real(redis_client: redis.Redis, namespace: str) -> RedisPartitionStore:
+    return RedisPartitionStore(redis_client, namespace, RETENTION)
+
+
+def test_a_key_of_a_foreign_type_stops_the_partition_before_the_first_write(
+    real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    status = begun(real)
+    keys = PartitionKeys(namespace, "posts", 0)
+    change = change_of(real, status, [a_scored("1", "negative")])
+    redis_client.set(keys.negatives("Acme"), "somebody else's")
+    before = {key: redis_client.dump(key) for key in redis_client.scan_iter(f"{keys.tag}*")}
+    [outcome] = real.apply([change])
+    assert isinstance(outcome, Failed)
+    assert keys.negatives("Acme") in str(outcome.error)
+    assert {key: redis_client.dump(key) for key in redis_client.scan_iter(f"{keys.tag}*")} == before
+
+
+def test_a_damaged_state_is_told_by_its_key(
+    real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    redis_client.set(PartitionKeys(namespace, "posts", 0).state, "no hash")
+    with pytest.raises(StateError, match="state"):
+        real.load("posts", 0)
+
+
+def test_scripts_forgotten_by_the_server_are_loaded_again(real: RedisPartitionStore, redis_client: redis.Redis) -> None:
+    status = begun(real)
+    redis_client.script_flush()
+    assert real.apply([change_of(real, status, [a_scored("1")])]) == [Applied()]
+
+
+def test_every_key_of_a_partition_lies_in_one_slot(
+    real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    status = begun(real)
+    real.apply([change_of(real, status, [a_scored("1", "negative", brands=("Acme", "A}{b"))])])
+    keys = [key for key in redis_client.scan_iter(f"*{namespace}:*") if b"alerting" not in key]
+    assert len(keys) > 8
+    assert len({key_slot(key) for key in keys}) == 1
+
+
+def test_old_minutes_go_only_once_the_alerter_has_seen_them(
+    real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    status = begun(real)
+    keys = PartitionKeys(namespace, "posts", 0)
+    first = change_of(real, status, [a_scored("1")])
+    real.apply([first])
+    minute_key = keys.minute_panes("Acme", NOON_MS // HOUR_MS)
+    later = NOON_MS + 60 * HOUR_MS
+    second = change_of(real, first.status, [a_scored("2", at_ms=later, offset=1)])
+    real.apply([second])
+    third = change_of(real, second.status, [a_scored("3", at_ms=later, offset=2)])
+    real.apply([third])
+    assert redis_client.exists(minute_key), "the alerter has evaluated nothing yet"
+    redis_client.set(AlertingKeys(namespace).evaluated_until, later)
+    fourth = change_of(real, third.status, [a_scored("4", at_ms=later, offset=3)])
+    real.apply([fourth])
+    assert not redis_client.exists(minute_key)
+    assert redis_client.exists(keys.hour_panes("Acme", NOON_MS // DAY_MS)), "hours are kept for 90 days"
+
+
+def test_minutes_the_alerter_never_sees_are_bounded(
+    real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    status = begun(real)
+    first = change_of(real, status, [a_scored("1")])
+    real.apply([first])
+    second = change_of(real, first.status, [a_scored("2", at_ms=NOON_MS + 8 * DAY_MS, offset=1)])
+    real.apply([second])
+    assert not redis_client.exists(PartitionKeys(namespace, "posts", 0).minute_panes("Acme", NOON_MS // HOUR_MS))
+
+
+def test_thousands_of_ids_and_panes_fit_into_one_call(real: RedisPartitionStore) -> None:
+    status = begun(real)
+    many: list[Outcome] = [a_scored(str(i), at_ms=NOON_MS + i * 1_000, offset=i) for i in range(5_000)]
+    change = change_of(real, status, many)
+    assert real.apply([change]) == [Applied()]
+    [stored] = real.read([ReadRequest(change.status, [digest_of(a_scored(str(i))) for i in range(0, 5_000, 7)], [])])
+    assert len(stored.repeats) == len(range(0, 5_000, 7))

@@ -1,0 +1,31 @@
+from stream_workers.log_identity import LogExtent, start_of
+from tests.builders import a_status
+
+
+def test_a_partition_goes_on_where_it_stood() -> None:
+    start = start_of("posts", 0, a_status(40), LogExtent("log-1", 0, 100))
+    assert (start.status.next, start.reason) == (40, "")
+
+
+def test_a_partition_without_state_starts_at_the_logs_beginning() -> None:
+    start = start_of("posts", 3, None, LogExtent("log-1", 7, 100))
+    assert (start.status.next, start.status.partition, start.status.topic_id) == (7, 3, "log-1")
+    assert start.reason
+
+
+def test_a_recreated_topic_is_read_from_its_beginning_and_counters_stay() -> None:
+    start = start_of("posts", 0, a_status(40, dead=3), LogExtent("log-2", 0, 100))
+    assert (start.status.next, start.status.topic_id, start.status.dead) == (0, "log-2", 3)
+
+
+def test_a_log_that_ends_before_us_is_another_one() -> None:
+    assert start_of("posts", 0, a_status(40), LogExtent("log-1", 0, 39)).status.next == 0
+
+
+def test_the_end_of_the_log_itself_is_a_fine_place_to_stand() -> None:
+    assert start_of("posts", 0, a_status(40), LogExtent("log-1", 0, 40)).reason == ""
+
+
+def test_offsets_lost_to_retention_are_counted() -> None:
+    start = start_of("posts", 0, a_status(40, lost=2), LogExtent("log-1", 60, 100))
+    assert (start.status.next, start.status.lost) == (60, 22)
