@@ -1,0 +1,237 @@
+"""The live page's web server: files, JSON, and one event stream per open page.
+
+GET /                               the page
+GET /api/events                     server-sent events: `snapshot` (overview, episodes, health), `trouble`, `beat`
+GET /api/snapshot                   the same as one answer, for where a proxy swallows event streams
+GET /api/overview                   each brand's last hour and last 24 h of event time
+GET /api/brands/{name}/series       ?hours=1..2160 &until=<ms>: bars by sentiment
+GET /api/episodes                   open and closed
+GET /api/negatives                  ?brand=: newest negative posts
+GET /api/health                     partitions, counters, alerter
+GET /healthz  /readyz               for supervisors; need no token
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import mimetypes
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from brandpulse.errors import BrandpulseError, TransientError
+from dashboards.page.access import SECURITY_HEADERS, Access
+from dashboards.page.cache import ReadCache
+from dashboards.page.feed import Feed
+from dashboards.page.series import MAX_HOURS
+from dashboards.page.store import PageStore
+
+logger = logging.getLogger(__name__)
+STATIC = Path(__file__).parent / "static"
+CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class PageServer:
+    """Handlers over a PageStore. Blocking reads go to two threads; a cache makes 100 pages cost what one costs."""
+
+    def __init__(self, store: PageStore, *, token: str | None, max_open_pages: int, cache_seconds: float = 1.0) -> None:
+        self._store = store
+        self._access = Access(token)
+        self._max_open_pages = max_open_pages
+        self._cache = ReadCache(life_seconds=cache_seconds)
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="page-store")
+        self._files = {path.name: StaticFile(path) for path in STATIC.iterdir() if path.is_file()}
+        self._feed: Feed | None = None
+
+    def app(self) -> web.Application:
+        app = web.Application(middlewares=[self._guard, self._tell_errors])
+        app.cleanup_ctx.append(self._run_feed)
+        app.on_shutdown.append(self._close_feed)
+        app.add_routes(
+            [
+                web.get("/", self._page),
+                web.get("/static/{name}", self._static),
+                web.get("/api/events", self._events),
+                web.get("/api/snapshot", self._get_snapshot),
+                web.get("/api/overview", self._get_overview),
+                web.get("/api/brands/{name}/series", self._get_series),
+                web.get("/api/episodes", self._get_episodes),
+                web.get("/api/negatives", self._get_negatives),
+                web.get("/api/health", self._get_health),
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+            ]
+        )
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        refusal = self._access.refuse(request)
+        response = await handler(request) if refusal is None else refusal
+        if not response.prepared:
+            response.headers.update(SECURITY_HEADERS)
+        return response
+
+    @web.middleware
+    async def _tell_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return _json(describe(error.text or error.reason), status=error.status)
+        except BrandpulseError as error:
+            if not isinstance(error, TransientError):
+                logger.warning("cannot show stored state", extra={"path": request.path, "reason": str(error)})
+            return _json(describe(error), status=503)
+
+    async def _run_feed(self, _: web.Application) -> AsyncIterator[None]:
+        self._feed = Feed(self._snapshot, describe)
+        task = asyncio.create_task(self._feed.run(), name="page-feed")
+        task.add_done_callback(_crash_loudly)
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _close_feed(self, _: web.Application) -> None:
+        if self._feed is not None:
+            await self._feed.close()
+
+    async def _read(self, key: Hashable, read: Callable[[], object]) -> bytes:
+        loop = asyncio.get_running_loop()
+        return await self._cache.get(
+            key, lambda: loop.run_in_executor(self._threads, lambda: msgspec.json.encode(read()))
+        )
+
+    async def _overview(self) -> bytes:
+        return await self._read("overview", self._store.overview)
+
+    async def _episodes(self) -> bytes:
+        return await self._read("episodes", self._store.episodes)
+
+    async def _health(self) -> bytes:
+        return await self._read("health", lambda: self._store.health(now_ms=time.time_ns() // 1_000_000))
+
+    async def _snapshot(self) -> bytes:
+        overview, episodes, health = await asyncio.gather(self._overview(), self._episodes(), self._health())
+        return b'{"overview":' + overview + b',"episodes":' + episodes + b',"health":' + health + b"}"
+
+    async def _page(self, request: web.Request) -> web.Response:
+        return self._files["index.html"].answer(request)
+
+    async def _static(self, request: web.Request) -> web.Response:
+        file = self._files.get(request.match_info["name"])
+        if file is None:
+            raise web.HTTPNotFound(text="there is no such file")
+        return file.answer(request)
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        feed = self._feed
+        if feed is None or feed.listeners >= self._max_open_pages:
+            return _json(describe("too many open pages; try again later"), status=503)
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",  # nginx would hold the events back
+                **SECURITY_HEADERS,
+            }
+        )
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionResetError):
+            await response.write(b"retry: 2000\n\n")
+            async with contextlib.aclosing(feed.messages()) as messages:
+                async for message in messages:
+                    await response.write(message)
+        return response
+
+    async def _get_snapshot(self, _: web.Request) -> web.Response:
+        return _json(await self._snapshot())
+
+    async def _get_overview(self, _: web.Request) -> web.Response:
+        return _json(await self._overview())
+
+    async def _get_episodes(self, _: web.Request) -> web.Response:
+        return _json(await self._episodes())
+
+    async def _get_health(self, _: web.Request) -> web.Response:
+        return _json(await self._health())
+
+    async def _get_series(self, request: web.Request) -> web.Response:
+        brand = await self._known_brand(request.match_info["name"])
+        hours = _number(request, "hours", default=24, least=1, most=MAX_HOURS) or 24
+        until_ms = _number(request, "until", default=None, least=1, most=2**53)
+        return _json(
+            await self._read(("series", brand, hours, until_ms), lambda: self._store.series(brand, hours, until_ms))
+        )
+
+    async def _get_negatives(self, request: web.Request) -> web.Response:
+        brand = await self._known_brand(request.query.get("brand", ""))
+        return _json(await self._read(("negatives", brand), lambda: self._store.negatives(brand)))
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        await self._read("ready", self._store.ready)
+        return web.Response(text="ok\n")
+
+    async def _known_brand(self, name: str) -> str:
+        """*name*, if it is a brand. Strangers never become keys of the cache."""
+        known: list[str] = msgspec.json.decode(await self._read("brands", self._store.brands))
+        if name not in known:
+            raise web.HTTPNotFound(text=f"there are no posts of a brand named {name[:200]!r}")
+        return name
+
+
+class StaticFile:
+    """One file of the page, read once at start; browsers ask again each time and mostly hear 304."""
+
+    def __init__(self, path: Path) -> None:
+        self._body = path.read_bytes()
+        self._etag = hashlib.sha256(self._body).hexdigest()[:16]
+        kind = CONTENT_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        self._content_type = kind
+
+    def answer(self, request: web.Request) -> web.Response:
+        headers = {"ETag": f'"{self._etag}"', "Cache-Control": "no-cache"}
+        if any(tag.value == self._etag for tag in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        response = web.Response(body=self._body, headers=headers)
+        response.content_type = self._content_type
+        response.charset = "utf-8"
+        response.enable_compression()
+        return response
+
+
+def describe(error: BrandpulseError | str) -> bytes:
+    """What went wrong, as the JSON that the page shows."""
+    return msgspec.json.encode({"error": str(error)})
+
+
+def _json(body: bytes, *, status: int = 200) -> web.Response:
+    return web.Response(
+        body=body, status=status, content_type="application/json", headers={"Cache-Control": "no-store"}
+    )
+
+
+def _number(request: web.Request, name: str, *, default: int | None, least: int, most: int) -> int | None:
+    raw = request.query.get(name)
+    if raw is None:
+        return default
+    if not raw.isascii() or not raw.isdigit() or not least <= int(raw[:20]) <= most:
+        raise web.HTTPBadRequest(text=f"{name} must be a whole number from {least} to {most}, got {raw[:40]!r}")
+    return int(raw)
+
+
+def _crash_loudly(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.critical("the page's feed died", exc_info=error)
+        # Open pages would show old numbers for ever: end, and let the supervisor restart us.
+        asyncio.get_running_loop().stop()

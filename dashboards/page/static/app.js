@@ -1,0 +1,441 @@
+// The page: hears snapshots, fills the sections, and asks for the chosen brand's chart and posts.
+
+import { BrandChart, sparkline } from "./chart.js";
+import { byId, follow, h, mark, s, say, show } from "./dom.js";
+import { Feed, ask } from "./feed.js";
+import { HOUR, MINUTE, count, moment, near, percent, plural, span, words } from "./format.js";
+
+const RANGES = [[1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 d"], [720, "30 d"]];
+const FILTER_FROM = 9;
+const CLOSED_SHOWN = 10;
+const POSTS_SHOWN = 6;
+
+const address = new URLSearchParams(location.search);
+const state = {
+  brand: address.get("brand"),
+  hours: Number(address.get("hours")) || 24,
+  until: Number(address.get("until")) || null,
+  snapshot: null,
+  known: null,
+  link: "connecting",
+  asked: 0,
+  posts: [],
+  allPosts: false,
+  filter: "",
+};
+const chart = new BrandChart(byId("chart"));
+
+// ---- hearing the server
+
+function heard(snapshot) {
+  state.snapshot = snapshot;
+  state.heardAt = Date.now();
+  show(byId("trouble"), false);
+  announce(snapshot.episodes.open);
+  drawAll();
+  askForBrand();
+}
+
+function troubled(reason) {
+  tellTrouble(`The numbers stand still: ${reason}`);
+}
+
+function linked(link, reason = "") {
+  if (link === "lost") tellTrouble(reason || "No connection to the server. Trying again every two seconds.");
+  else if (state.link === "lost") show(byId("trouble"), false);
+  state.link = link;
+  mark(byId("link"), "state", link);
+  say(byId("link-words"), { live: "Live", polling: "Live", lost: "Disconnected", connecting: "Connecting" }[link]);
+}
+
+function tellTrouble(sentence) {
+  const since = state.heardAt ? ` What you see is from ${new Date(state.heardAt).toLocaleTimeString("en-GB")}, your time.` : "";
+  say(byId("trouble"), sentence + since);
+  show(byId("trouble"), true);
+}
+
+function announce(open) {
+  const known = state.known;
+  state.known = new Set(open.map((episode) => episode.key));
+  const fresh = known ? open.filter((episode) => !known.has(episode.key)) : [];
+  if (fresh.length) {
+    say(byId("announce"), fresh.map((episode) => `New episode: ${episode.brand}. ${episode.latest.reason}`).join(" "));
+  }
+  document.title = open.length ? `(${open.length}) brandpulse` : "brandpulse";
+}
+
+// ---- the chosen brand
+
+function choose(brand, { hours = state.hours, until = null, scroll = false } = {}) {
+  const moved = brand !== state.brand;
+  Object.assign(state, { brand, hours, until });
+  const query = new URLSearchParams({ brand, hours: String(hours), ...(until ? { until: String(until) } : {}) });
+  history.replaceState(null, "", `?${query}`);
+  if (moved) {
+    state.allPosts = false;
+    byId("negatives").replaceChildren();
+  }
+  drawAll();
+  askForBrand();
+  if (scroll) byId("detail").scrollIntoView({ block: "start", behavior: still() ? "auto" : "smooth" });
+}
+
+async function askForBrand() {
+  const { brand, hours, until } = state;
+  if (!brand || !state.snapshot.overview.brands.some((known) => known.name === brand)) return;
+  const turn = ++state.asked;
+  const past = until ? `&until=${until}` : "";
+  try {
+    const [series, negatives] = await Promise.all([
+      ask(`/api/brands/${encodeURIComponent(brand)}/series?hours=${hours}${past}`),
+      ask(`/api/negatives?brand=${encodeURIComponent(brand)}`),
+    ]);
+    if (turn !== state.asked) return;
+    drawChart(series);
+    state.posts = negatives;
+    drawNegatives();
+  } catch (error) {
+    if (turn === state.asked && state.link !== "lost") troubled(error.message);
+  }
+}
+
+// ---- drawing
+
+function drawAll() {
+  const { overview, episodes, health } = state.snapshot;
+  const brands = ordered(overview.brands, episodes.open);
+  if (!brands.some((brand) => brand.name === state.brand)) state.brand = brands[0]?.name ?? null;
+  const time = byId("clock");
+  say(time, overview.clock_ms === null ? "waiting" : moment(overview.clock_ms));
+  if (overview.clock_ms !== null) time.dateTime = new Date(overview.clock_ms).toISOString();
+  drawHeadline(overview, episodes.open, health);
+  drawEpisodes(episodes, overview.clock_ms);
+  drawCards(brands, episodes.open);
+  drawDetailHead();
+  drawHealth(health, overview.clock_ms);
+}
+
+function ordered(brands, open) {
+  const firing = new Set(open.map((episode) => episode.brand));
+  const rise = (brand) => brand.hour.negative_share - (brand.baseline_share ?? 0);
+  return [...brands].sort((a, b) => firing.has(b.name) - firing.has(a.name) || b.hour.posts * rise(b) - a.hour.posts * rise(a) || a.name.localeCompare(b.name));
+}
+
+function drawHeadline(overview, open, health) {
+  const firing = [...new Set(open.map((episode) => episode.brand))];
+  const [mood, sentence, more] = headline(overview, firing, health);
+  mark(byId("verdict"), "mood", mood);
+  say(byId("verdict"), sentence);
+  say(byId("verdict-more"), more);
+  const hour = overview.brands.reduce((sum, brand) => sum + brand.hour.posts, 0);
+  const day = overview.brands.reduce((sum, brand) => sum + brand.day.posts, 0);
+  const negative = overview.brands.reduce((sum, brand) => sum + brand.hour.negative, 0);
+  facts([
+    ["Brands", count(overview.brands.length)],
+    ["Mentions, last hour", count(hour)],
+    ["Negative, last hour", hour ? percent(negative / hour) : "–"],
+    ["Mentions, 24 h", count(day)],
+  ]);
+}
+
+function headline(overview, firing, health) {
+  if (overview.clock_ms === null) return ["waiting", "Waiting for the first post", health.sentence];
+  if (firing.length === 1) return ["alarm", `${firing[0]} needs attention`, "The reason and the numbers stand under Episodes."];
+  if (firing.length) return ["alarm", `${firing.length} brands need attention`, firing.join(", ")];
+  if (health.verdict === "bad") return ["warn", "No brand is firing, but the pipeline needs you", health.sentence];
+  if (!health.alerter.leading) return ["warn", "Counting, but nobody decides about alerts", "No alerter runs: start one with `brandpulse alerter`."];
+  return ["calm", "All calm", "No brand's negative share has risen beyond what its own past explains."];
+}
+
+function facts(items) {
+  follow(byId("facts"), items, ([name]) => name, ([name]) => h("div", null, h("dt", null, name), h("dd")), (node, [, value]) => say(node.lastElementChild, value));
+}
+
+function drawCards(brands, open) {
+  show(byId("filter-label"), brands.length >= FILTER_FROM);
+  const wanted = state.filter.toLowerCase();
+  const shown = brands.filter((brand) => brand.name.toLowerCase().includes(wanted));
+  follow(byId("cards"), shown, (brand) => brand.name, makeCard, (node, brand) => fillCard(node, brand, open));
+  const none = byId("cards-empty");
+  show(none, !shown.length);
+  if (!brands.length) tell(none, "No posts yet: run ", h("code", null, "brandpulse ingest file posts.jsonl"), ", or ", h("code", null, "brandpulse demo"), " to see it move.");
+  else if (!shown.length) tell(none, `No brand's name holds “${state.filter}”.`);
+}
+
+function makeCard(brand) {
+  const parts = {
+    badge: h("span", { class: "badge" }),
+    share: h("span", { class: "card-share" }),
+    delta: h("span", { class: "card-delta" }),
+    spark: s("svg", { class: "spark", preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" }),
+    hour: h("span", { class: "card-number" }),
+    day: h("span", { class: "card-number" }),
+  };
+  const card = h(
+    "button",
+    { type: "button", class: "card", onclick: () => choose(brand.name) },
+    h("span", { class: "card-head" }, h("span", { class: "card-name" }, brand.name), parts.badge),
+    h("span", { class: "card-main" }, h("span", { class: "card-figure" }, parts.share, h("span", { class: "card-unit" }, "negative")), parts.delta),
+    h("span", { class: "spark-frame" }, parts.spark),
+    h("span", { class: "card-foot" }, h("span", { class: "card-span" }, "Last hour"), parts.hour),
+    h("span", { class: "card-foot" }, h("span", { class: "card-span" }, "24 hours"), parts.day),
+  );
+  card.parts = parts;
+  return card;
+}
+
+function fillCard(card, brand, open) {
+  const { parts } = card;
+  const episode = open.find((one) => one.brand === brand.name);
+  card.setAttribute("aria-pressed", String(brand.name === state.brand));
+  mark(card, "firing", episode ? "yes" : "no");
+  say(parts.badge, episode ? `Firing · ${episode.severity}` : "");
+  show(parts.badge, Boolean(episode));
+  say(parts.share, brand.hour.posts ? percent(brand.hour.negative_share) : "–");
+  const [direction, sentence] = against(brand);
+  mark(parts.delta, "direction", direction);
+  say(parts.delta, sentence);
+  say(parts.hour, brand.hour.posts ? `${plural(brand.hour.posts, "post")} · ${plural(brand.hour.authors, "person", "people")}` : "silent");
+  say(parts.day, `${plural(brand.day.posts, "post")} · ${percent(brand.day.negative_share)} negative`);
+  const drawn = JSON.stringify(brand.spark);
+  if (card.drawn !== drawn) sparkline(parts.spark, brand.spark);
+  card.drawn = drawn;
+}
+
+function against(brand) {
+  if (brand.baseline_share === null) return ["none", "no week of history yet"];
+  const usual = `usual ${percent(brand.baseline_share)}`;
+  if (!brand.hour.posts) return ["none", usual];
+  const points = Math.round((brand.hour.negative_share - brand.baseline_share) * 100);
+  if (Math.abs(points) < 2) return ["level", `as usual, ${percent(brand.baseline_share)}`];
+  return points > 0 ? ["up", `▲ ${points} points, ${usual}`] : ["down", `▼ ${-points} points, ${usual}`];
+}
+
+function drawDetailHead() {
+  show(byId("detail"), state.brand !== null);
+  if (state.brand === null) return;
+  say(byId("detail-title"), state.brand);
+  for (const button of byId("ranges").children) {
+    button.setAttribute("aria-pressed", String(Number(button.dataset.hours) === state.hours));
+  }
+  show(byId("past"), state.until !== null);
+  if (state.until) say(byId("past-words"), `Shown up to ${moment(state.until)}.`);
+}
+
+function drawChart(series) {
+  const { overview, episodes } = state.snapshot;
+  const brand = overview.brands.find((one) => one.name === series.brand);
+  const mine = [...episodes.open, ...episodes.closed].filter((episode) => episode.brand === series.brand);
+  chart.show(series, { usual: brand?.baseline_share ?? null, episodes: mine });
+}
+
+function drawNegatives() {
+  const { posts } = state;
+  const list = byId("negatives");
+  const more = byId("negatives-more");
+  show(more, posts.length > POSTS_SHOWN && !state.allPosts);
+  say(more, `Show all ${posts.length}`);
+  follow(list, state.allPosts ? posts : posts.slice(0, POSTS_SHOWN), (post) => `${post.source}\n${post.id}`, makePost, () => {});
+  show(list, posts.length > 0);
+  show(byId("negatives-empty"), !posts.length);
+  say(byId("negatives-empty"), posts.length ? "" : `Nobody has written anything negative about ${state.brand} yet.`);
+}
+
+function makePost(post) {
+  const link = webAddress(post.url);
+  return h(
+    "li",
+    { class: "post" },
+    h("p", { class: "post-text", dir: "auto" }, post.text),
+    h(
+      "p",
+      { class: "post-foot" },
+      h("time", { datetime: new Date(post.created_ms).toISOString() }, near(post.created_ms, null)),
+      h("span", null, post.source),
+      h("span", null, `${percent(post.negative)} sure`),
+      link && h("a", { href: link, target: "_blank", rel: "noopener noreferrer nofollow" }, "Open the post"),
+    ),
+  );
+}
+
+/** *url* if it is http or https: a stranger wrote it. */
+function webAddress(url) {
+  try {
+    const parsed = new URL(url);
+    return ["http:", "https:"].includes(parsed.protocol) ? parsed.href : null;
+  } catch {
+    return null;
+  }
+}
+
+// ---- episodes
+
+function drawEpisodes(episodes, clockMs) {
+  const { open, closed } = episodes;
+  say(byId("episodes-count"), open.length ? `${open.length} firing` : "");
+  follow(byId("firing"), open, (e) => e.key, () => h("article", { class: "episode" }), (node, e) => fillEpisode(node, e, clockMs));
+  const empty = byId("firing-empty");
+  show(empty, !open.length);
+  say(empty, clockMs === null ? "Episodes appear here when a brand's negative share really rises." : "Nothing is firing.");
+  const earlier = closed.slice(0, CLOSED_SHOWN);
+  show(byId("closed-title"), earlier.length > 0);
+  show(byId("closed"), earlier.length > 0);
+  follow(byId("closed"), earlier, (e) => e.key, makeClosed, () => {});
+}
+
+function fillEpisode(node, episode, clockMs) {
+  const drawn = JSON.stringify(episode);
+  if (node.drawn === drawn) return;
+  const opened = node.querySelector("details")?.open ?? false;
+  const focused = node.contains(document.activeElement) ? document.activeElement.className : null;
+  node.drawn = drawn;
+  mark(node, "severity", episode.severity);
+  const { latest, peak } = episode;
+  const id = `e${[...episode.key].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) >>> 0, 7)}`;
+  node.setAttribute("aria-labelledby", id);
+  node.replaceChildren(
+    h("p", { class: "episode-head" }, h("span", { class: "badge" }, episode.severity), h("span", null, words(episode.rule))),
+    h("h3", { id }, episode.brand),
+    h("p", { class: "reason" }, latest.reason),
+    h(
+      "dl",
+      { class: "evidence" },
+      pair("Now", percent(latest.negative_share)),
+      pair("Peak", percent(peak.negative_share)),
+      pair("Usual", percent(latest.baseline_share)),
+      pair("Negative people", `${count(latest.negative_authors)} of ${count(latest.authors)}`),
+      pair("Negative posts", `${count(latest.negative_posts)} of ${count(latest.posts)}`),
+      pair("If by chance", chance(latest.p_value)),
+    ),
+    h("p", { class: "when" }, when(episode, clockMs)),
+    h("p", { class: "episode-actions" }, h("button", { type: "button", class: "text-button to-chart", onclick: () => choose(episode.brand, { hours: 6, scroll: true }) }, "Show in the chart")),
+    examples(latest.examples, opened),
+  );
+  if (focused) node.querySelector(`[class="${focused}"]`)?.focus();
+}
+
+function when(episode, clockMs) {
+  const began = Date.parse(episode.started_at);
+  const fired = Date.parse(episode.fired_at);
+  const lasted = clockMs === null ? "" : `, ${span(Math.max(0, clockMs - began))} ago`;
+  return `Began ${near(began, clockMs)}${lasted}; fired ${near(fired, clockMs)}; numbers of ${near(Date.parse(episode.latest.window_end), clockMs)}.`;
+}
+
+const pair = (name, value) => h("div", null, h("dt", null, name), h("dd", null, value));
+
+function chance(p) {
+  if (p > 0.1) return percent(p);
+  const odds = 1 / p;
+  if (p <= 0 || odds >= 1e9) return "< 1 in 1 bn";
+  if (odds >= 1e6) return `1 in ${count(Math.round(odds / 1e6))} m`;
+  return `1 in ${count(Number(odds.toPrecision(2)))}`;
+}
+
+function examples(posts, opened) {
+  if (!posts.length) return null;
+  return h(
+    "details",
+    { class: "examples", open: opened },
+    h("summary", null, plural(posts.length, "example post")),
+    h("ul", null, ...posts.map((post) => h("li", { dir: "auto" }, post.text))),
+  );
+}
+
+function makeClosed(episode) {
+  const began = Date.parse(episode.started_at);
+  const ended = Date.parse(episode.resolved_at ?? episode.updated_at);
+  return h(
+    "li",
+    null,
+    h(
+      "button",
+      { type: "button", class: "closed-row", onclick: () => choose(episode.brand, { hours: 6, until: ended + HOUR, scroll: true }) },
+      h("span", { class: "closed-name" }, episode.brand),
+      h("span", { class: "closed-more" }, `${near(began, null)} · lasted ${span(Math.max(0, ended - began))} · peak ${percent(episode.peak.negative_share)}, usual ${percent(episode.peak.baseline_share)}`),
+    ),
+  );
+}
+
+// ---- pipeline
+
+function drawHealth(health, clockMs) {
+  const sentence = byId("health-sentence");
+  mark(sentence, "verdict", health.verdict);
+  say(sentence, health.sentence);
+  show(byId("partitions"), health.partitions.length > 0);
+  follow(
+    byId("partitions"),
+    health.partitions,
+    (p) => `${p.topic}:${p.partition}`,
+    (p) => h("li", { class: "partition" }, h("span", { class: "partition-name" }, `${p.topic} ${p.partition}`), h("span", { class: "partition-words" }), h("span", { class: "partition-more" })),
+    (node, p) => {
+      mark(node, "state", p.state);
+      say(node.children[1], p.words);
+      const upTo = p.watermark_ms === null ? "no posts yet" : `complete to ${near(p.watermark_ms, clockMs)}`;
+      say(node.children[2], `${upTo} · offset ${count(p.next)}`);
+      node.title = p.owner ? `worker ${p.owner}` : "";
+    },
+  );
+  const { alerter } = health;
+  const decided = alerter.evaluated_until_ms === null ? "nothing yet" : `up to ${near(alerter.evaluated_until_ms, clockMs)}`;
+  const items = [
+    ["Newest post", clockMs === null ? "none yet" : newest(clockMs), ""],
+    ["Alerts decided", alerter.leading ? decided : "no alerter runs", alerter.leading ? "" : "warn"],
+    ["Notifications waiting", count(alerter.pending), alerter.pending > 20 ? "warn" : ""],
+    ["Notifications refused", count(alerter.quarantined), alerter.quarantined ? "warn" : ""],
+    ["Unreadable posts", count(health.dead), ""],
+    ["Repeats left out", count(health.repeated), ""],
+    ["Late posts", count(health.late), ""],
+    ["Posts of no brand", count(health.unmatched), ""],
+  ];
+  if (health.lost) items.push(["Lost to retention", count(health.lost), "warn"]);
+  follow(byId("counters"), items, ([name]) => name, ([name]) => h("div", null, h("dt", null, name), h("dd")), (node, [, value, level]) => {
+    say(node.lastElementChild, value);
+    mark(node, "level", level);
+  });
+}
+
+function newest(clockMs) {
+  const ago = Date.now() - clockMs;
+  return ago < 10 * MINUTE ? "just now" : `${span(ago)} ago`;
+}
+
+// ---- controls
+
+function tell(node, ...children) {
+  const fresh = h("p", null, ...children);
+  if (node.textContent !== fresh.textContent) node.replaceChildren(...fresh.childNodes);
+}
+
+const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+function currentTheme() {
+  return document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+}
+
+function nameTheme() {
+  byId("theme").setAttribute("aria-label", `Switch to the ${currentTheme() === "dark" ? "light" : "dark"} theme`);
+}
+
+byId("theme").addEventListener("click", () => {
+  const next = currentTheme() === "dark" ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  try { localStorage.setItem("brandpulse-theme", next); } catch { /* storage may be forbidden */ }
+  nameTheme();
+});
+byId("filter").addEventListener("input", (event) => { state.filter = event.target.value; drawAll(); });
+byId("negatives-more").addEventListener("click", () => {
+  const first = byId("negatives").children.length;
+  state.allPosts = true;
+  drawNegatives();
+  // The button is gone: the focus goes to the first post it brought.
+  const fresh = byId("negatives").children[first];
+  fresh?.setAttribute("tabindex", "-1");
+  fresh?.focus();
+});
+byId("past-back").addEventListener("click", () => choose(state.brand));
+byId("ranges").append(
+  ...RANGES.map(([hours, text]) => h("button", { type: "button", "data-hours": hours, "aria-pressed": "false", onclick: () => choose(state.brand, { hours, until: state.until }) }, text)),
+);
+nameTheme();
+new Feed({ heard, troubled, linked }).start();

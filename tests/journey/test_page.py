@@ -1,0 +1,385 @@
+"""The live page in a real browser, served by the real process, over a real store."""
+
+import json
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pytest
+import redis
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from brandpulse.embedded import EmbeddedStore
+from brandpulse.keys import MINUTE_MS
+from brandpulse.processes import Child
+from brandpulse.runtime import running
+from tests.unit.dashboards.browser import a_browser
+from tests.unit.dashboards.stored import (
+    BANK,
+    BRANDS,
+    END,
+    JUICE,
+    StoredStream,
+    a_negative_post,
+    an_episode,
+    two_days_with_a_crisis,
+)
+
+ROOT = Path(__file__).parents[2]
+DESKTOP: ViewportSize = {"width": 1440, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with a_browser() as browser:
+        yield browser
+
+
+class Pages:
+    """Starts `dashboards.page.run` as processes, and gives the addresses they announce."""
+
+    def __init__(self, folder: Path, redis_url: str, namespace: str) -> None:
+        self._folder = folder
+        self._env = {"BRANDPULSE_REDIS_URL": redis_url, "BRANDPULSE_NAMESPACE": namespace}
+        self.children: list[Child] = []
+
+    def start(self, **env: str) -> str:
+        home = self._folder / f"home{len(self.children)}"
+        command = [sys.executable, "-m", "dashboards.page.run"]
+        env = {**self._env, "BRANDPULSE_HOME": str(home), **env}
+        child = Child("page", command, log=home / "page.log", env=env, cwd=ROOT)
+        self.children.append(child)
+        child.wait_ready(lambda: bool(running(home, "page")))
+        return str(running(home, "page")[0]["url"])
+
+    def stop(self) -> None:
+        for child in self.children:
+            child.stop()
+
+
+@pytest.fixture
+def pages(redis_url: str, namespace: str, tmp_path: Path) -> Iterator[Pages]:
+    pages = Pages(tmp_path, redis_url, namespace)
+    yield pages
+    pages.stop()
+
+
+class Steady(NamedTuple):
+    """A page over a stream that no test changes."""
+
+    url: str
+    stream: StoredStream
+
+
+@pytest.fixture(scope="module")
+def steady(embedded_store: EmbeddedStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steady]:
+    with redis.Redis.from_url(embedded_store.url) as client:
+        pages = Pages(tmp_path_factory.mktemp("steady"), embedded_store.url, "steady-page")
+        stream = two_days_with_a_crisis(client, "steady-page")
+        yield Steady(pages.start(), stream)
+        pages.stop()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """Opens an address in a fresh profile; at the end the console must hold no error."""
+    contexts = []
+    errors: list[str] = []
+
+    def open_(url: str, *, viewport: ViewportSize = DESKTOP, scheme: Any = "light", forgive: str = "^$") -> Page:
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on(
+            "console",
+            lambda message: (
+                errors.append(message.text)
+                if message.type in {"error", "warning"} and not re.search(forgive, message.text)
+                else None
+            ),
+        )
+        page.goto(url)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def stream(redis_client: redis.Redis, namespace: str) -> StoredStream:
+    return two_days_with_a_crisis(redis_client, namespace)
+
+
+def card(page: Page, brand: str) -> Any:
+    return page.get_by_role("group", name="Choose a brand").get_by_role("button").filter(has_text=brand)
+
+
+def fetch(url: str, **headers: str) -> Any:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_the_page_shows_every_brand_with_the_numbers_of_the_store(steady: Steady, open_page: OpenPage) -> None:
+    page = open_page(steady.url)
+
+    minute = int(END.timestamp()) * 1000 // MINUTE_MS
+    for brand in BRANDS:
+        hour = steady.stream.total(brand, minute - 59, minute)
+        day = steady.stream.total(brand, minute - 1_439, minute)
+        share = hour.negative_share * 100
+        shown = f"{share:.0f}%" if share >= 9.95 else f"{share:.1f}".removesuffix(".0") + "%"
+        expect(card(page, brand)).to_contain_text(f"{shown}negative")
+        expect(card(page, brand)).to_contain_text(f"Last hour{hour.posts:,} posts")
+        expect(card(page, brand)).to_contain_text(f"24 hours{day.posts:,} posts")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Acme Air needs attention")
+    expect(page.locator("#clock")).to_have_text("Tue 18 Nov 2025, 14:32 UTC")
+    expect(page.locator(".episode")).to_contain_text("309 of 498 people wrote negatively")
+    expect(page.locator("#health-sentence")).to_have_text("All 4 partitions caught up.")
+    expect(page.locator("#partitions li")).to_have_count(4)
+
+
+def test_the_series_hold_every_post_of_the_store_once(steady: Steady) -> None:
+    url = steady.url
+    minute = int(END.timestamp()) * 1000 // MINUTE_MS
+
+    for hours, step in [(1, 1), (6, 5), (24, 15), (168, 60)]:
+        series = fetch(f"{url}/api/brands/{quote(JUICE, safe='')}/series?hours={hours}")
+        first = series["bars"][0][0] // MINUTE_MS
+        stored = steady.stream.total(JUICE, first, minute)
+        assert series["step_minutes"] == step
+        assert [sum(bar[i] for bar in series["bars"]) for i in (1, 2, 3)] == [
+            stored.negative,
+            stored.neutral,
+            stored.positive,
+        ]
+
+
+def test_the_page_follows_the_store_without_a_reload(stream: StoredStream, pages: Pages, open_page: OpenPage) -> None:
+    page = open_page(pages.start())
+    expect(card(page, BANK)).not_to_contain_text("Firing")
+    page.evaluate("window.sameDocument = true")
+    minute = int(END.timestamp()) * 1000 // MINUTE_MS
+    before = stream.total(BANK, minute - 59, minute).posts
+
+    stream.add(BANK, END, negative=40)
+    stream.store(END)
+    stream.write_open(an_episode(BANK, fired=END))
+    stream.set_state(2, caught_up=0, lag=120)
+    stream.set_state(3, paused="31 of the last 40 posts are invalid")
+
+    expect(card(page, BANK)).to_contain_text(f"Last hour{before + 40} posts")
+    expect(card(page, BANK)).to_contain_text("Firing")
+    expect(page.get_by_role("heading", level=1)).to_have_text("2 brands need attention")
+    expect(page.locator("#announce")).to_contain_text("New episode: Nordbank")
+    expect(page.locator("#partitions li").nth(2)).to_contain_text("120 behind")
+    expect(page.locator("#partitions li").nth(3)).to_contain_text("paused: 31 of the last 40 posts are invalid")
+    assert page.title() == "(2) brandpulse"
+    assert page.evaluate("window.sameDocument") is True
+
+
+def test_an_episode_that_resolves_moves_to_the_earlier_ones(
+    stream: StoredStream, pages: Pages, open_page: OpenPage
+) -> None:
+    page = open_page(pages.start())
+    expect(page.locator("#firing .episode")).to_have_count(1)
+
+    stream.client.delete(stream.alerting.episodes)
+    stream.write_closed(an_episode(state="resolved", resolved_at=END))
+
+    expect(page.locator("#firing .episode")).to_have_count(0)
+    expect(page.get_by_text("Nothing is firing.")).to_be_visible()
+    expect(page.locator("#closed li")).to_have_count(3)
+    expect(page.get_by_role("heading", level=1)).to_have_text("All calm")
+
+
+def test_a_script_in_a_post_is_shown_as_text_and_does_not_run(
+    redis_client: redis.Redis, namespace: str, pages: Pages, open_page: OpenPage
+) -> None:
+    evil = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'> \u202eevil"
+    brand = "<b onclick=alert(1)>Evil</b>"
+    stream = StoredStream(redis_client, namespace, partitions=1)
+    stream.add(brand, END, negative=3, positive=1)
+    stream.store(END)
+    stream.write_negatives(brand, [a_negative_post(evil, url="javascript:window.hacked=3", source="<i>x</i>")])
+    stream.write_open(an_episode(brand, rule="<u>rule</u>"))
+
+    page = open_page(pages.start())
+
+    expect(page.locator(".post-text")).to_have_text(evil)
+    expect(card(page, brand)).to_be_visible()
+    expect(page.locator(".post").get_by_role("link")).to_have_count(0)
+    assert page.evaluate("window.hacked === undefined")
+    assert page.locator("main script, main img, main i, main u, main [onclick]").count() == 0
+
+
+def test_the_content_security_policy_forbids_scripts_of_strangers(steady: Steady, open_page: OpenPage) -> None:
+    page = open_page(steady.url, forgive="Content Security Policy|This document requires")
+    expect(page.locator(".post").first).to_be_visible()
+
+    page.evaluate(
+        "const s = document.createElement('script'); s.setAttribute('nonce', 'x');"
+        " s.append('window.hacked = 1'); document.body.append(s)"
+    )
+
+    assert page.evaluate("window.hacked === undefined")
+    assert (
+        page.evaluate("(() => { try { document.body.innerHTML = '<p>'; return 'taken' } catch { return 'no' } })()")
+        == "no"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nothing_is_cut_off_and_axe_finds_no_violation(
+    steady: Steady, open_page: OpenPage, viewport: ViewportSize, scheme: str
+) -> None:
+    page = open_page(steady.url, viewport=viewport, scheme=scheme)
+    expect(page.locator(".post").first).to_be_visible()
+    page.locator(".examples summary").click()
+    page.locator(".as-table summary").click()
+    expect(page.locator("tbody tr").first).to_be_visible()
+
+    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships no types
+
+    assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+    found = [f"{v['impact']}: {v['id']}: {v['nodes'][0]['html'][:200]}" for v in Axe().run(page).response["violations"]]
+    assert found == []
+
+
+def test_dark_and_light_follow_the_system_until_a_person_chooses(steady: Steady, open_page: OpenPage) -> None:
+    page = open_page(steady.url, scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+
+    page.emulate_media(color_scheme="light")
+    light = page.evaluate(ground)
+    page.get_by_role("button", name="Switch to the light theme").or_(
+        page.get_by_role("button", name="Switch to the dark theme")
+    ).click()
+
+    assert light != dark
+    assert page.evaluate(ground) == dark
+    page.reload()
+    expect(page.locator(".card").first).to_be_visible()
+    assert page.evaluate(ground) == dark
+
+
+def test_everything_is_reached_with_the_keyboard(steady: Steady, open_page: OpenPage) -> None:
+    page = open_page(steady.url)
+    expect(page.locator(".post").first).to_be_visible()
+
+    card(page, BANK).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#detail-title")).to_have_text(BANK)
+    expect(card(page, BANK)).to_be_focused()
+    page.get_by_role("button", name="6 h", exact=True).focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".plot")).to_have_attribute("aria-label", re.compile("^Nordbank, 6 hours: "))
+    for _ in range(4):  # 24 h, 7 d, 30 d, the chart
+        page.keyboard.press("Tab")
+    expect(page.locator(".plot")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".tip")).to_contain_text("18 Nov, 14:30–14:35")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".tip")).to_contain_text("18 Nov, 14:25–14:30")
+    expect(page.locator("#chart [aria-live]")).to_contain_text(re.compile("negative of|no posts"))
+    page.keyboard.press("Escape")
+    expect(page.locator(".tip")).to_be_hidden()
+
+
+def test_focus_and_open_details_survive_an_update(stream: StoredStream, pages: Pages, open_page: OpenPage) -> None:
+    page = open_page(pages.start())
+    page.locator(".examples summary").click()
+    page.locator(".to-chart").focus()
+
+    newer = an_episode()
+    stream.write_open(newer.model_copy(update={"latest": newer.latest.model_copy(update={"reason": "It got worse."})}))
+
+    expect(page.locator(".reason")).to_have_text("It got worse.")
+    expect(page.locator(".to-chart")).to_be_focused()
+    expect(page.locator(".examples li").first).to_be_visible()
+
+
+def test_an_earlier_episode_is_shown_in_the_chart_of_its_time(steady: Steady, open_page: OpenPage) -> None:
+    page = open_page(steady.url)
+
+    page.locator("#closed button").filter(has_text=BANK).click()
+
+    expect(page.locator("#detail-title")).to_have_text(BANK)
+    expect(page.locator("#past-words")).to_have_text("Shown up to Mon 17 Nov 2025, 19:42 UTC.")
+    expect(page.locator("svg .span")).to_have_count(1)
+    address = page.url
+    page.goto(address)
+    expect(page.locator("#past-words")).to_have_text("Shown up to Mon 17 Nov 2025, 19:42 UTC.")
+    page.get_by_role("button", name="Back to now").click()
+    expect(page.locator("#past")).to_be_hidden()
+
+
+def test_an_empty_store_says_what_to_do_next(pages: Pages, open_page: OpenPage) -> None:
+    page = open_page(pages.start())
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the first post")
+    expect(page.locator("#cards-empty")).to_contain_text("No posts yet: run brandpulse ingest file")
+    expect(page.locator("#health-sentence")).to_contain_text("brandpulse worker")
+
+
+def test_a_lost_server_is_told_and_a_returned_one_is_found(
+    stream: StoredStream, pages: Pages, open_page: OpenPage
+) -> None:
+    first = pages.start()
+    page = open_page(first, forgive="ERR_|Failed to load|net::")
+    expect(page.locator("#link-words")).to_have_text("Live")
+
+    pages.children[0].kill()
+    expect(page.locator("#link-words")).to_have_text("Disconnected", timeout=15_000)
+    expect(page.locator("#trouble")).to_contain_text("No connection to the server")
+
+    pages.start(BRANDPULSE_PAGE_PORT=first.rsplit(":", 1)[1])
+    expect(page.locator("#link-words")).to_have_text("Live", timeout=15_000)
+    expect(page.locator("#trouble")).to_be_hidden()
+
+
+def test_a_token_guards_the_page_and_leaves_the_address(
+    stream: StoredStream, pages: Pages, open_page: OpenPage
+) -> None:
+    token = "correct horse battery"
+    url = pages.start(BRANDPULSE_PAGE_TOKEN=token)
+
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        fetch(f"{url}/api/overview")
+    assert fetch(f"{url}/api/overview", Authorization=f"Bearer {token}")["brands"]
+    page = open_page(f"{url}/?token={quote(token)}&brand={BANK}")
+    expect(page.locator("#detail-title")).to_have_text(BANK)
+    expect(page.locator("#link-words")).to_have_text("Live")
+    assert "token" not in page.url
+    [cookie] = page.context.cookies()
+    assert cookie["httpOnly"]
+    assert cookie["sameSite"] == "Lax"
+    assert token not in cookie["value"]
+
+
+def test_a_page_that_others_could_reach_refuses_to_start_without_a_token(tmp_path: Path, redis_url: str) -> None:
+    child = Child(
+        "page",
+        [sys.executable, "-m", "dashboards.page.run"],
+        log=tmp_path / "page.log",
+        env={
+            "BRANDPULSE_HOME": str(tmp_path),
+            "BRANDPULSE_REDIS_URL": redis_url,
+            "BRANDPULSE_PAGE_HOST": "0.0.0.0",
+        },
+        cwd=ROOT,
+    )
+
+    assert child.wait(20) == 2
+    assert "BRANDPULSE_PAGE_TOKEN" in child.log_tail()

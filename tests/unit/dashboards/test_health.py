@@ -1,0 +1,68 @@
+from typing import Any
+
+import pytest
+
+from brandpulse.partitions import PartitionStatus
+from dashboards.page.health import AlerterHealth, health, partition_health
+
+NOW_MS = 1_763_476_340_000
+ALERTER = AlerterHealth(leading=True, evaluated_until_ms=NOW_MS, pending=0, quarantined=0)
+
+
+def a_partition(number: int = 0, **changes: Any) -> PartitionStatus:
+    fields: dict[str, Any] = {"owner": "worker-1", "seen_wall_ms": NOW_MS - 2_000, "caught_up": True} | changes
+    return PartitionStatus(topic="posts", partition=number, next=500, topic_id="one", **fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "caught up"),
+        ({"caught_up": False, "lag": 1_200}, "1,200 behind"),
+        ({"caught_up": False, "lag": 0}, "reading"),
+        ({"paused": "31 of 40 posts are invalid"}, "paused: 31 of 40 posts are invalid"),
+        ({"owner": ""}, "no worker reads it"),
+        ({"seen_wall_ms": NOW_MS - 31_000}, "no sign of its worker for half a minute"),
+        ({"seen_wall_ms": NOW_MS - 7_300_000}, "no sign of its worker for 121 min"),
+    ],
+)
+def test_a_partition_is_described_in_plain_words(changes: dict[str, Any], words: str) -> None:
+    assert partition_health(a_partition(**changes), now_ms=NOW_MS).words == words
+
+
+@pytest.mark.parametrize(
+    ("partitions", "verdict", "sentence"),
+    [
+        ([], "waiting", "No worker has written here yet: start one with `brandpulse worker`."),
+        ([a_partition(0), a_partition(1)], "fine", "All 2 partitions caught up."),
+        (
+            [a_partition(0, caught_up=False, lag=700), a_partition(1, caught_up=False, lag=500), a_partition(2)],
+            "behind",
+            "1,200 posts behind on 2 of 3 partitions.",
+        ),
+        (
+            [a_partition(0, owner=""), a_partition(1, caught_up=False, lag=500)],
+            "bad",
+            "1 of 2 partitions is read by nobody: start a worker with `brandpulse worker`.",
+        ),
+        (
+            [a_partition(0, paused="too many"), a_partition(1, owner="")],
+            "bad",
+            "1 of 2 partitions waits for you: see `brandpulse dlq list`, then `brandpulse dlq allow`.",
+        ),
+    ],
+)
+def test_the_worst_partition_decides_the_sentence(
+    partitions: list[PartitionStatus], verdict: str, sentence: str
+) -> None:
+    shown = health(partitions, ALERTER, now_ms=NOW_MS)
+
+    assert (shown.verdict, shown.sentence) == (verdict, sentence)
+
+
+def test_counters_are_summed_over_the_partitions() -> None:
+    partitions = [a_partition(0, late=1, dead=2, repeated=3), a_partition(1, late=10, dead=20, unmatched=5, lost=7)]
+
+    shown = health(partitions, ALERTER, now_ms=NOW_MS)
+
+    assert (shown.late, shown.dead, shown.repeated, shown.unmatched, shown.lost) == (11, 22, 3, 5, 7)

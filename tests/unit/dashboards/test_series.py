@@ -1,0 +1,44 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brandpulse.keys import HOUR_MS, MINUTE_MS
+from brandpulse.panes import Pane
+from dashboards.page.series import MAX_HOURS, bars, plan
+
+CLOCK_MS = 1_763_476_340_000
+"""18 November 2025, 14:32:20."""
+MINUTE = CLOCK_MS // MINUTE_MS
+
+
+@given(hours=st.integers(1, MAX_HOURS), back_ms=st.integers(0, 80 * 24 * HOUR_MS))
+def test_a_chart_never_gets_more_bars_than_it_can_show(hours: int, back_ms: int) -> None:
+    wanted = plan(hours, CLOCK_MS - back_ms, CLOCK_MS)
+
+    assert len(bars({}, 1, wanted)) <= 182
+    assert wanted.first_minute % wanted.step_minutes == 0
+    assert wanted.last_minute - wanted.first_minute + 1 >= hours * 60
+
+
+@given(st.dictionaries(st.integers(MINUTE - 359, MINUTE), st.integers(0, 9).map(lambda n: Pane(n, 1, 2, 0))))
+def test_every_minute_lands_in_one_bar(panes: dict[int, Pane]) -> None:
+    shown = bars(panes, 1, plan(6, CLOCK_MS, CLOCK_MS))
+
+    assert sum(bar.negative for bar in shown) == sum(pane.negative for pane in panes.values())
+    assert sum(bar.neutral for bar in shown) == sum(pane.neutral for pane in panes.values())
+    assert sum(bar.positive for bar in shown) == sum(pane.positive for pane in panes.values())
+
+
+def test_hours_whose_minutes_are_gone_are_read_from_hour_panes() -> None:
+    recent = plan(6, CLOCK_MS - 24 * HOUR_MS, CLOCK_MS)
+    old = plan(6, CLOCK_MS - 72 * HOUR_MS, CLOCK_MS)
+
+    assert (recent.step_minutes, recent.from_hours) == (5, False)
+    assert (old.step_minutes, old.from_hours) == (60, True)
+
+
+def test_an_hour_pane_fills_the_bar_that_holds_it() -> None:
+    hour = CLOCK_MS // HOUR_MS
+    shown = bars({hour: Pane(3, 2, 1, 0)}, 60, plan(30 * 24, CLOCK_MS, CLOCK_MS))
+
+    assert shown[-1].start_ms == hour // 4 * 4 * HOUR_MS
+    assert (shown[-1].negative, shown[-1].neutral, shown[-1].positive) == (3, 2, 1)

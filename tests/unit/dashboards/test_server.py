@@ -1,0 +1,243 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+
+from brandpulse.errors import ConfigError, TransientError
+from brandpulse.settings import load_settings
+from dashboards.page.access import Access
+from dashboards.page.cache import ReadCache
+from dashboards.page.feed import BEAT, Feed
+from dashboards.page.server import PageServer, describe
+from dashboards.page.store import PageStore, connect
+from dashboards.settings import PageSettings
+from tests.unit.dashboards.stored import ACME, END, StoredStream
+
+TOKEN = "correct horse battery"
+Client = TestClient[Any, Any]
+
+
+async def client_of(server: PageServer) -> Client:
+    client: Client = TestClient(TestServer(server.app()))
+    await client.start_server()
+    return client
+
+
+@pytest.fixture
+async def open_client(redis_client: redis.Redis, namespace: str) -> AsyncIterator[Client]:
+    """A server without a token, over one brand."""
+    stream = StoredStream(redis_client, namespace)
+    stream.add(ACME, END, negative=1)
+    stream.store(END)
+    client = await client_of(PageServer(PageStore(redis_client, namespace), token=None, max_open_pages=1))
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def guarded_client(redis_client: redis.Redis, namespace: str) -> AsyncIterator[Client]:
+    client = await client_of(PageServer(PageStore(redis_client, namespace), token=TOKEN, max_open_pages=9))
+    yield client
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "told"),
+    [
+        ("/api/brands/Nobody/series", 404, "no posts of a brand named 'Nobody'"),
+        ("/api/negatives", 404, "no posts of a brand named ''"),
+        ("/api/brands/Acme%20Air/series?hours=0", 400, "hours must be a whole number from 1 to 2160, got '0'"),
+        ("/api/brands/Acme%20Air/series?hours=²", 400, "hours must be a whole number"),
+        ("/api/brands/Acme%20Air/series?hours=99999999999999999999999", 400, "hours must be a whole number"),
+        ("/static/../run.py", 404, ""),
+        ("/static/..%2frun.py", 404, "no such file"),
+        ("/nowhere", 404, ""),
+    ],
+)
+async def test_a_wrong_question_is_answered_with_what_is_wrong(
+    open_client: Client, path: str, status: int, told: str
+) -> None:
+    answer = await open_client.get(path)
+
+    assert answer.status == status
+    assert told in (await answer.json())["error"]
+
+
+async def test_every_answer_forbids_foreign_scripts(open_client: Client) -> None:
+    for path in ("/", "/static/app.js", "/api/overview", "/nowhere", "/healthz"):
+        answer = await open_client.get(path)
+        assert "default-src 'none'; script-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_foreign_name_that_points_at_this_machine_reads_nothing(open_client: Client) -> None:
+    assert (await open_client.get("/api/overview", headers={"Host": "evil.example:80"})).status == 421
+    assert (await open_client.get("/api/overview", headers={"Host": "[::1]:80"})).status == 200
+    assert (await open_client.get("/api/overview", headers={"Host": "localhost"})).status == 200
+
+
+async def test_a_file_that_a_browser_has_is_not_sent_again(open_client: Client) -> None:
+    first = await open_client.get("/static/app.js")
+
+    again = await open_client.get("/static/app.js", headers={"If-None-Match": first.headers["ETag"]})
+
+    assert again.status == 304
+
+
+async def test_one_page_more_than_allowed_is_told_to_come_back(open_client: Client) -> None:
+    async with open_client.get("/api/events") as first:
+        assert (await first.content.readuntil(b"\n\n")).startswith(b"retry")
+        assert (await first.content.readuntil(b"\n\n")).startswith(b"event: snapshot\ndata: {")
+        second = await open_client.get("/api/events")
+        assert second.status == 503
+
+
+async def test_a_lost_store_is_told_to_the_page_and_to_its_supervisor() -> None:
+    lost = PageStore(connect("redis://127.0.0.1:1"), "any")
+    client = await client_of(PageServer(lost, token=None, max_open_pages=9))
+
+    assert (await client.get("/healthz")).status == 200
+    assert (await client.get("/readyz")).status == 503
+    assert "Redis is unreachable" in (await (await client.get("/api/overview")).json())["error"]
+    async with client.get("/api/events") as events:
+        await events.content.readuntil(b"\n\n")  # retry
+        assert (await events.content.readuntil(b"\n\n")).startswith(b'event: trouble\ndata: {"error":"Redis is')
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {},
+        {"headers": {"Authorization": "Bearer wrong"}},
+        {"headers": {"Authorization": f"Basic {TOKEN}"}},
+        {"headers": {"Cookie": f"brandpulse_page={TOKEN}"}},
+        {"params": {"token": "wrong"}},
+        {"params": {"token": "ÿ"}},
+    ],
+)
+async def test_without_the_token_nothing_is_shown(guarded_client: Client, shown: dict[str, Any]) -> None:
+    for path in ("/", "/api/overview", "/api/events", "/static/app.js"):
+        assert (await guarded_client.get(path, **shown)).status == 401
+    assert (await guarded_client.get("/healthz")).status == 200
+
+
+@pytest.mark.parametrize("path", ["//evil.example/?token={}&brand=Acme", "/?brand=Acme&token={}"])
+async def test_a_redirect_after_the_token_stays_on_this_server(path: str) -> None:
+    answer = Access(TOKEN).refuse(make_mocked_request("GET", path.format(TOKEN.replace(" ", "+"))))
+
+    assert answer is not None
+    assert answer.status == 302
+    assert answer.headers["Location"] in {"/evil.example/?brand=Acme", "/?brand=Acme"}
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "ops.example.com"])
+def test_a_host_that_others_reach_needs_a_token(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("BRANDPULSE_PAGE_HOST", host)
+    with pytest.raises(ConfigError, match=f"BRANDPULSE_PAGE_TOKEN: .*BRANDPULSE_PAGE_HOST={host}"):
+        load_settings(PageSettings)
+
+    monkeypatch.setenv("BRANDPULSE_PAGE_TOKEN", TOKEN)
+    assert load_settings(PageSettings).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_a_loopback_host_needs_no_token(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("BRANDPULSE_PAGE_HOST", host)
+
+    assert load_settings(PageSettings).token is None
+
+
+async def test_readers_who_ask_together_share_one_read() -> None:
+    reads = 0
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def read() -> bytes:
+        nonlocal reads
+        reads += 1
+        begun.set()
+        await gate.wait()
+        return b"answer"
+
+    cache = ReadCache(life_seconds=60)
+    asked = [asyncio.ensure_future(cache.get("key", read)) for _ in range(100)]
+    await begun.wait()
+    asked[0].cancel()
+    gate.set()
+
+    assert await asyncio.gather(*asked[1:]) == [b"answer"] * 99
+    assert await cache.get("key", read) == b"answer"
+    assert reads == 1
+
+
+async def test_a_failed_read_is_told_to_all_and_tried_anew() -> None:
+    answers: list[Any] = [TransientError("down"), b"up"]
+
+    async def read() -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return bytes(answer)
+
+    cache = ReadCache(life_seconds=60)
+    first = await asyncio.gather(cache.get("key", read), cache.get("key", read), return_exceptions=True)
+
+    assert [str(error) for error in first] == ["down", "down"]
+    assert await cache.get("key", read) == b"up"
+
+
+async def test_the_feed_sends_changes_once_and_beats_in_between() -> None:
+    contents = iter([b"1", b"1", b"1", b"1"])
+    store = [b"1"]
+
+    async def read() -> bytes:
+        store[0] = next(contents, b"2")
+        return store[0]
+
+    feed = Feed(read, describe, interval_seconds=0.01, beat_seconds=0.02)
+    running = asyncio.create_task(feed.run())
+    heard = []
+    async for message in feed.messages():
+        if message != BEAT:
+            heard.append(message)
+        if heard and heard[-1].endswith(b"2\n\n"):
+            break
+    running.cancel()
+
+    assert heard == [b"event: snapshot\ndata: 1\n\n", b"event: snapshot\ndata: 2\n\n"]
+
+
+async def test_nothing_is_read_while_nobody_looks() -> None:
+    reads = 0
+
+    async def read() -> bytes:
+        nonlocal reads
+        reads += 1
+        return b"1"
+
+    feed = Feed(read, describe, interval_seconds=0.0)
+    running = asyncio.create_task(feed.run())
+    async with contextlib.aclosing(feed.messages()) as messages:
+        assert await anext(messages) == b"event: snapshot\ndata: 1\n\n"
+    before = reads
+    for _ in range(100):
+        await asyncio.sleep(0)
+    running.cancel()
+
+    assert feed.listeners == 0
+    assert reads - before <= 1
+
+
+def test_no_file_of_the_page_reaches_outside_or_builds_html_from_text() -> None:
+    static = Path(__file__).parents[3] / "dashboards" / "page" / "static"
+    for path in static.iterdir():
+        text = path.read_text()
+        assert "innerHTML" not in text
+        assert "insertAdjacentHTML" not in text
+        assert "https://" not in text
+        assert " style=" not in text
