@@ -1,0 +1,59 @@
+"""The brands' past hours, kept in memory and read once: a replay asks for the same four weeks at every event hour."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from alerting.baseline import BaselinePolicy, Span, baseline
+from alerting.detect import Baseline
+from brandpulse.keys import HOUR_MS, MINUTE_MS
+from brandpulse.panes import AuthorCounts
+
+REREAD_HOURS = 3
+"""Late posts still change the newest hours."""
+
+
+class HourSource(Protocol):
+    """The part of PaneReader that is needed here."""
+
+    def hour_authors(
+        self, brands: Sequence[str], first_hour: int, last_hour: int
+    ) -> dict[str, dict[int, AuthorCounts]]: ...
+
+
+class HourHistory:
+    """Hours by brand, and the baselines made of them."""
+
+    def __init__(self, source: HourSource, policy: BaselinePolicy) -> None:
+        self._source = source
+        self._policy = policy
+        self._hours: dict[str, dict[int, AuthorCounts]] = {}
+        self._read_to: dict[str, int] = {}
+        self._made: dict[str, tuple[int, int, Baseline]] = {}
+
+    def read(self, brands: Sequence[str], *, before_hour: int) -> None:
+        """Have the hours of *brands* that a baseline before *before_hour*, or an earlier one of today, needs."""
+        oldest = before_hour - (self._policy.days + 1) * 24
+        new = [brand for brand in brands if brand not in self._read_to]
+        known = [brand for brand in brands if brand in self._read_to and self._read_to[brand] < before_hour]
+        self._fetch(new, oldest - 24, before_hour)
+        if known:
+            self._fetch(known, min(self._read_to[brand] for brand in known) - REREAD_HOURS, before_hour)
+        for brand in known:
+            self._hours[brand] = {hour: seen for hour, seen in self._hours[brand].items() if hour >= oldest - 24}
+
+    def _fetch(self, brands: Sequence[str], first_hour: int, before_hour: int) -> None:
+        if not brands:
+            return
+        for brand, hours in self._source.hour_authors(brands, first_hour, before_hour - 1).items():
+            self._hours.setdefault(brand, {}).update(hours)
+            self._read_to[brand] = before_hour
+
+    def baseline(self, brand: str, *, window_starts: int, incidents: Sequence[Span]) -> Baseline:
+        """The baseline of windows that start at event-time minute *window_starts* or later; made once an hour."""
+        before_hour = window_starts * MINUTE_MS // HOUR_MS
+        made = self._made.get(brand)
+        if made is not None and made[0] == before_hour and made[1] == len(incidents):
+            return made[2]
+        fresh = baseline(self._hours.get(brand, {}), before_hour=before_hour, incidents=incidents, policy=self._policy)
+        self._made[brand] = (before_hour, len(incidents), fresh)
+        return fresh
