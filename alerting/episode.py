@@ -1,0 +1,242 @@
+"""From findings to episodes: fire once, update while it lasts, resolve after calm, freeze when nothing is known."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from alerting.detect import Finding, WindowCounts, calm_line
+from brandpulse.episodes import Episode, Evidence, ExamplePost, Severity, Transition
+from brandpulse.keys import MINUTE_MS
+
+RULE = "negative_share"
+ALL_BRANDS = "*"
+"""Brand of an episode that concerns the stream as a whole."""
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
+MAX_KEY_CHARS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodePolicy:
+    """How long an episode lasts and how grave it is. Minutes are event time."""
+
+    update_minutes: int = 30
+    calm_minutes: int = 15
+    """So long must the share stay near the baseline before we say it is over."""
+    quiet_minutes: int = 180
+    """So long may too few people talk about the brand, while others are talked about, before we say it is over."""
+    error_rise: float = 0.20
+    critical_rise: float = 0.35
+
+
+class Memory(BaseModel):
+    """What the next minute must know of an open episode beyond the episode itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    told_at: AwareDatetime
+    calm_minutes: int = 0
+    quiet_minutes: int = 0
+    updates: int = 0
+    told: tuple[str, ...] = ()
+    """Receivers that know of it: they get its resolve."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpisode:
+    """A firing episode and its memory."""
+
+    episode: Episode
+    memory: Memory
+
+
+WhyNot = Literal[
+    "nothing new", "no evidence of a rise", "frozen: no data", "frozen: too few people", "calm so far", "still up"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one minute did to a brand's episode, and why."""
+
+    reason: str
+    """Why a transition happened, else one of `WhyNot`."""
+    transition: Transition | None = None
+    after: OpenEpisode | None = None
+    """The open episode after this minute; None when none is open."""
+    closed: Episode | None = None
+    severity_rose: bool = False
+
+
+Examples = Callable[[WindowCounts], Sequence[ExamplePost]]
+
+
+def decide(
+    brand: str,
+    before: OpenEpisode | None,
+    finding: Finding,
+    *,
+    minute: int,
+    minutes: int,
+    policy: EpisodePolicy,
+    examples: Examples = lambda _: (),
+) -> Decision:
+    """The decision at the end of event-time *minute*, *minutes* after the last one (1, or the stride)."""
+    at = moment(minute + 1)
+    window, fresh = finding.window, finding.fresh
+    if before is None:
+        if finding.state != "spike" or window is None:
+            return Decision("no evidence of a rise")
+        return _fire(brand, finding, window, at=at, policy=policy, examples=examples)
+    if finding.state == "too little evidence":
+        return _wait_quietly(before, finding, at=at, minutes=minutes, policy=policy)
+    if window is None or fresh is None:
+        return Decision("frozen: no data", after=before)
+    if finding.state == "spike":
+        after, rose = _worse(before, finding, max((window, fresh), key=lambda w: w.share), policy)
+        return _update_if_due(after, finding, fresh, at=at, rose=rose, policy=policy, examples=examples)
+    return _calm_down(before, finding, fresh, at=at, minutes=minutes, policy=policy, examples=examples)
+
+
+def _fire(
+    brand: str, finding: Finding, window: WindowCounts, *, at: datetime, policy: EpisodePolicy, examples: Examples
+) -> Decision:
+    proof = evidence(finding, window, examples=examples)
+    episode = Episode(
+        key=episode_key(brand, RULE, proof.window_start),
+        brand=brand,
+        rule=RULE,
+        severity=severity_of(proof, policy),
+        state="firing",
+        started_at=proof.window_start,
+        fired_at=at,
+        updated_at=at,
+        first=proof,
+        peak=proof,
+        latest=proof,
+    )
+    return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=at)))
+
+
+def _worse(
+    before: OpenEpisode, finding: Finding, worst: WindowCounts, policy: EpisodePolicy
+) -> tuple[OpenEpisode, bool]:
+    """The episode with *worst* taken into its peak and severity, and whether the severity rose by it."""
+    episode = before.episode
+    peak = evidence(finding, worst) if worst.share > episode.peak.negative_share else episode.peak
+    severity = max(episode.severity, severity_of(peak, policy), key=SEVERITIES.index)
+    after = episode.model_copy(update={"peak": peak, "severity": severity})
+    return OpenEpisode(after, _restless(before.memory)), severity != episode.severity
+
+
+def _restless(memory: Memory) -> Memory:
+    if memory.calm_minutes == 0 and memory.quiet_minutes == 0:
+        return memory
+    return memory.model_copy(update={"calm_minutes": 0, "quiet_minutes": 0})
+
+
+def _calm_down(
+    before: OpenEpisode,
+    finding: Finding,
+    fresh: WindowCounts,
+    *,
+    at: datetime,
+    minutes: int,
+    policy: EpisodePolicy,
+    examples: Examples,
+) -> Decision:
+    usual = finding.baseline.share if finding.baseline is not None else 0.0
+    if fresh.share > calm_line(usual, before.episode.peak.negative_share, finding.policy):
+        after = OpenEpisode(before.episode, _restless(before.memory))
+        return _update_if_due(after, finding, fresh, at=at, rose=False, policy=policy, examples=examples)
+    calm = before.memory.calm_minutes + minutes
+    if calm >= policy.calm_minutes:
+        return _resolve(before, evidence(finding, fresh), at=at)
+    memory = before.memory.model_copy(update={"calm_minutes": calm, "quiet_minutes": 0})
+    return Decision("calm so far", after=OpenEpisode(before.episode, memory))
+
+
+def _wait_quietly(
+    before: OpenEpisode, finding: Finding, *, at: datetime, minutes: int, policy: EpisodePolicy
+) -> Decision:
+    """Fewer people than we can judge by: neither calm nor proof. After three hours of it there is no crisis left."""
+    quiet = before.memory.quiet_minutes + minutes
+    if quiet >= policy.quiet_minutes and finding.window is not None:
+        return _resolve(before, evidence(finding, finding.window), at=at)
+    memory = before.memory.model_copy(update={"quiet_minutes": quiet})
+    return Decision("frozen: too few people", after=OpenEpisode(before.episode, memory))
+
+
+def _update_if_due(
+    now: OpenEpisode,
+    finding: Finding,
+    fresh: WindowCounts,
+    *,
+    at: datetime,
+    rose: bool,
+    policy: EpisodePolicy,
+    examples: Examples,
+) -> Decision:
+    """Still up: worse is told at once, the rest every half hour."""
+    if not rose and (at - now.memory.told_at).total_seconds() < policy.update_minutes * 60:
+        return Decision("still up", after=now)
+    latest = evidence(finding, fresh, examples=examples)
+    episode = now.episode.model_copy(update={"latest": latest, "updated_at": at})
+    memory = now.memory.model_copy(update={"told_at": at, "updates": now.memory.updates + 1})
+    return Decision(latest.reason, "updated", OpenEpisode(episode, memory), severity_rose=rose)
+
+
+def _resolve(before: OpenEpisode, latest: Evidence, *, at: datetime) -> Decision:
+    closed = before.episode.model_copy(
+        update={"state": "resolved", "resolved_at": at, "updated_at": at, "latest": latest}
+    )
+    return Decision(latest.reason, "resolved", closed=closed)
+
+
+def told(opened: OpenEpisode, receivers: Sequence[str]) -> OpenEpisode:
+    """*opened*, remembering that *receivers* know of it."""
+    known = (*opened.memory.told, *(name for name in receivers if name not in opened.memory.told))
+    return replace(opened, memory=opened.memory.model_copy(update={"told": known}))
+
+
+def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lambda _: ()) -> Evidence:
+    """The numbers of *window*, as people get them."""
+    shown = replace(finding, window=window)
+    return Evidence(
+        window_start=moment(window.first_minute),
+        window_end=moment(window.last_minute + 1),
+        posts=window.posts,
+        negative_posts=window.negative_posts,
+        authors=window.authors,
+        negative_authors=window.negative_authors,
+        negative_share=window.share,
+        baseline_share=finding.baseline.share if finding.baseline is not None else 0.0,
+        p_value=shown.p_value,
+        reason=shown.reason,
+        examples=list(examples(window)),
+    )
+
+
+def severity_of(proof: Evidence, policy: EpisodePolicy) -> Severity:
+    """By how far the share stands above its baseline."""
+    rise = proof.negative_share - proof.baseline_share
+    if rise >= policy.critical_rise:
+        return "critical"
+    return "error" if rise >= policy.error_rise else "warning"
+
+
+def at_least(severity: Severity, minimum: Severity) -> bool:
+    return SEVERITIES.index(severity) >= SEVERITIES.index(minimum)
+
+
+def episode_key(brand: str, rule: str, start: datetime) -> str:
+    """`brand:rule:start`, at most 255 characters: a long brand name loses its end, never the rule or the start."""
+    tail = f":{rule}:{start.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+    return brand[: MAX_KEY_CHARS - len(tail)] + tail
+
+
+def moment(minute: int) -> datetime:
+    """The first instant of event-time *minute*."""
+    return datetime.fromtimestamp(minute * MINUTE_MS / 1_000, UTC)

@@ -1,0 +1,80 @@
+"""Episodes about the stream itself: stalled, or silent. Their times are wall clock: event time stands still then."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from alerting.clock import Stall, Sure, name_of
+from alerting.episode import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key
+from brandpulse.episodes import Episode, Evidence, Severity
+from brandpulse.partitions import PartitionStatus
+
+StreamRule = Literal["stream_stalled", "stream_silent"]
+_SEVERITY: dict[StreamRule, Severity] = {"stream_stalled": "error", "stream_silent": "warning"}
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One rule's verdict now, and the sentence for it."""
+
+    rule: StreamRule
+    holds: Sure
+    reason: str
+
+
+def stall_health(stall: Stall) -> Health:
+    return Health("stream_stalled", stall.stalled, "; ".join(_why(status) for status in stall.partitions))
+
+
+def silence_health(silent: Sure, *, newest_ms: int | None) -> Health:
+    since = "" if newest_ms is None else f" since {datetime.fromtimestamp(newest_ms / 1_000, UTC):%Y-%m-%d %H:%M} UTC"
+    return Health("stream_silent", silent, f"No post of any brand{since}.")
+
+
+def _why(status: PartitionStatus) -> str:
+    if status.paused:
+        return f"Partition {name_of(status)} waits for a person: {status.paused}"
+    owner = "has no worker" if not status.owner else f"does not move (worker {status.owner})"
+    return f"Partition {name_of(status)} {owner}, {status.lag} records behind: what they say is not seen."
+
+
+def decide_health(before: OpenEpisode | None, health: Health, *, now: datetime) -> Decision:
+    """Fires once and resolves once; "unknown" changes nothing."""
+    if health.holds == "unknown":
+        return Decision("frozen: no data", after=before)
+    proof = Evidence(
+        window_start=now,
+        window_end=now,
+        posts=0,
+        negative_posts=0,
+        authors=0,
+        negative_authors=0,
+        negative_share=0.0,
+        baseline_share=0.0,
+        p_value=1.0,
+        reason=health.reason or "It moves again.",
+    )
+    if health.holds == "yes":
+        if before is not None:
+            return Decision("still up", after=before)
+        episode = Episode(
+            key=episode_key(ALL_BRANDS, health.rule, now),
+            brand=ALL_BRANDS,
+            rule=health.rule,
+            severity=_SEVERITY[health.rule],
+            state="firing",
+            started_at=now,
+            fired_at=now,
+            updated_at=now,
+            first=proof,
+            peak=proof,
+            latest=proof,
+        )
+        return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=now)))
+    if before is None:
+        return Decision("nothing new")
+    proof = proof.model_copy(update={"reason": "The stream flows again."})
+    closed = before.episode.model_copy(
+        update={"state": "resolved", "resolved_at": now, "updated_at": now, "latest": proof}
+    )
+    return Decision(proof.reason, "resolved", closed=closed)
