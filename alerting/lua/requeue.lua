@@ -1,0 +1,15 @@
+-- KEYS quarantine, outbox, outbox order, outbox sequence. ARGV id, delivery. Returns 1, or 0 if it is not in quarantine.
+-- A person's command, so no fence: it only moves what no alerter touches any more.
+local kinds = { 'hash', 'hash', 'zset', 'string' }
+for i, kind in ipairs(kinds) do
+    local found = redis.call('TYPE', KEYS[i]).ok
+    if found ~= 'none' and found ~= kind then
+        return redis.error_reply('wrong type of key ' .. KEYS[i] .. ': ' .. found .. ', not ' .. kind)
+    end
+end
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then
+    return 0
+end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[3], redis.call('INCR', KEYS[4]), ARGV[1])
+return 1

@@ -1,0 +1,373 @@
+"""The alerter's state: lease and fence, episodes, outbox and `evaluated_until`, in Redis or in memory.
+
+Keys: see `AlertingKeys` in brandpulse/keys.py. Every write carries the fencing token that `acquire` gave and changes
+nothing once another alerter has taken over; `commit` is one Lua call, and a compare-and-set on `evaluated_until`.
+Blocking: call it from a thread.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import redis
+
+from alerting.episode import Memory, OpenEpisode
+from alerting.outbox import Delivery
+from brandpulse.episodes import Episode
+from brandpulse.errors import StateError, TransientError
+from brandpulse.keys import AlertingKeys
+
+KEPT_CLOSED = 500
+KEPT_DELIVERED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AlerterState:
+    """What a leader starts from."""
+
+    evaluated_until_ms: int | None = None
+    open: Mapping[str, OpenEpisode] = field(default_factory=dict)
+    closed: Sequence[Episode] = ()
+    """Newest first, at most 500."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a stretch of minutes decided, to be made true at once or not at all."""
+
+    expected_ms: int | None
+    """`evaluated_until` as it was read."""
+    until_ms: int | None
+    """`evaluated_until` afterwards; not below *expected_ms*."""
+    open: Mapping[str, OpenEpisode] = field(default_factory=dict)
+    """Episodes that are open afterwards and were touched."""
+    closed: Sequence[Episode] = ()
+    """In the order in which they closed."""
+    deliveries: Sequence[Delivery] = ()
+    """In the order in which they must go out. One whose id is in the outbox already is left alone."""
+
+
+CommitResult = Literal["applied", "moved", "fenced"]
+"""moved: `evaluated_until` is not what was read, load again. fenced: another alerter leads."""
+Durability = Literal["durable", "not yet", "unknown"]
+"""unknown: the server has no WAITAOF, or no append-only file."""
+
+
+class AlertStore(Protocol):
+    """What the alerter needs of its store. All but `acquire` and the reads answer False, or "fenced", to an old token.
+
+    Raises TransientError when the store is unreachable; whether a write then happened is unknown.
+    """
+
+    def acquire(self, holder: str, *, lease_ms: int) -> int | None:
+        """The fencing token if *holder* leads now, else None. *holder* is unique to a process's life."""
+
+    def renew(self, holder: str, *, lease_ms: int) -> bool:
+        """Hold the lease for another *lease_ms*. False if it is another's, or ran out."""
+
+    def release(self, holder: str) -> None:
+        """Give the lease up, if it is ours."""
+
+    def load(self) -> AlerterState: ...
+
+    def commit(self, commit: Commit, *, token: int) -> CommitResult: ...
+
+    def make_durable(self, *, timeout_ms: int) -> Durability:
+        """Wait until everything written so far is on the server's disk."""
+
+    def enqueue(self, deliveries: Sequence[Delivery], *, token: int) -> bool:
+        """Put *deliveries* at the outbox's end; ids that wait there already are left alone."""
+
+    def pending(self) -> list[Delivery]:
+        """What is not handed over, oldest first."""
+
+    def mark_delivered(self, delivery: Delivery, *, token: int) -> bool:
+        """Take it out of the outbox; *delivery* as it shall be remembered."""
+
+    def mark_retry(self, delivery: Delivery, *, token: int) -> bool:
+        """Keep it in its place; *delivery* with its new attempts and next attempt."""
+
+    def quarantine(self, delivery: Delivery, *, token: int) -> bool:
+        """Take it out of the outbox and set it aside for a person."""
+
+    def quarantined(self) -> list[Delivery]: ...
+
+    def delivered(self) -> list[Delivery]:
+        """Newest first, at most 500."""
+
+    def requeue(self, delivery_id: str) -> bool:
+        """A person's wish: back to the end of the outbox from quarantine, attempts at zero. False if not there."""
+
+
+_SCRIPTS = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "lua").glob("*.lua")}
+
+
+class RedisAlertStore:
+    """In Redis, all under the tag `{ns:alerting}`, so every Lua call stays on one slot of a cluster."""
+
+    def __init__(self, client: redis.Redis, namespace: str) -> None:
+        self._client = client
+        self._keys = AlertingKeys(namespace)
+        self._waits_for_disk = True
+
+    def acquire(self, holder: str, *, lease_ms: int) -> int | None:
+        token = self._script("acquire", [self._keys.lease, self._keys.fence], [holder, lease_ms])
+        return None if int(token) == 0 else int(token)
+
+    def renew(self, holder: str, *, lease_ms: int) -> bool:
+        return bool(self._script("renew", [self._keys.lease], [holder, lease_ms]))
+
+    def release(self, holder: str) -> None:
+        self._script("renew", [self._keys.lease], [holder, 0])
+
+    def load(self) -> AlerterState:
+        keys = self._keys
+        with _reaching_redis():
+            # One transaction: episodes and memories of the same moment.
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.get(keys.evaluated_until)
+            pipeline.hgetall(keys.episodes)
+            pipeline.hgetall(keys.detector)
+            pipeline.lrange(keys.closed, 0, -1)
+            until, episodes, memories, closed = pipeline.execute()
+        opened = {}
+        for key, stored in episodes.items():
+            episode = Episode.model_validate_json(stored)
+            memory = memories.get(key)
+            opened[key.decode()] = OpenEpisode(
+                episode, Memory.model_validate_json(memory) if memory else Memory(told_at=episode.updated_at)
+            )
+        return AlerterState(
+            evaluated_until_ms=None if until is None else int(until),
+            open=opened,
+            closed=[Episode.model_validate_json(stored) for stored in closed],
+        )
+
+    def commit(self, commit: Commit, *, token: int) -> CommitResult:
+        keys = self._keys
+        arguments: list[str | int] = [
+            token,
+            "" if commit.expected_ms is None else commit.expected_ms,
+            "" if commit.until_ms is None else commit.until_ms,
+            KEPT_CLOSED,
+            len(commit.open),
+            len(commit.closed),
+            len(commit.deliveries),
+        ]
+        for key, opened in commit.open.items():
+            arguments += [key, opened.episode.model_dump_json(), opened.memory.model_dump_json()]
+        for episode in commit.closed:
+            arguments += [episode.key, episode.model_dump_json()]
+        arguments += _flat(commit.deliveries)
+        reply = self._script(
+            "commit",
+            [
+                keys.fence,
+                keys.evaluated_until,
+                keys.episodes,
+                keys.detector,
+                keys.closed,
+                keys.outbox,
+                keys.outbox_order,
+                keys.outbox_sequence,
+            ],
+            arguments,
+        )
+        results: dict[bytes, CommitResult] = {b"applied": "applied", b"moved": "moved", b"fenced": "fenced"}
+        return results[reply]
+
+    def make_durable(self, *, timeout_ms: int) -> Durability:
+        if not self._waits_for_disk:
+            return "unknown"
+        with _reaching_redis():
+            # WAITAOF waits for the writes of its own connection. The file is one log: when a write made now is on
+            # disk, so is everything before it, whoever wrote it. One pipeline, hence one connection.
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.incr(self._keys.durable)
+            pipeline.execute_command("WAITAOF", 1, 0, timeout_ms)  # type: ignore[no-untyped-call]
+            _, answer = pipeline.execute(raise_on_error=False)
+        if isinstance(answer, redis.ResponseError):
+            self._waits_for_disk = False
+            return "unknown"
+        if isinstance(answer, Exception):
+            raise TransientError(f"Redis did not say whether the write is on disk: {answer}") from answer
+        return "durable" if answer[0] >= 1 else "not yet"
+
+    def enqueue(self, deliveries: Sequence[Delivery], *, token: int) -> bool:
+        keys = self._keys
+        return bool(
+            self._script(
+                "enqueue",
+                [keys.fence, keys.outbox, keys.outbox_order, keys.outbox_sequence],
+                [token, *_flat(deliveries)],
+            )
+        )
+
+    def pending(self) -> list[Delivery]:
+        with _reaching_redis():
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.zrange(self._keys.outbox_order, 0, -1)
+            pipeline.hgetall(self._keys.outbox)
+            order, stored = pipeline.execute()
+        return [Delivery.model_validate_json(stored[name]) for name in order if name in stored]
+
+    def mark_delivered(self, delivery: Delivery, *, token: int) -> bool:
+        return self._settle("delivered", delivery, token, self._keys.delivered)
+
+    def mark_retry(self, delivery: Delivery, *, token: int) -> bool:
+        return self._settle("retried", delivery, token, self._keys.quarantine)
+
+    def quarantine(self, delivery: Delivery, *, token: int) -> bool:
+        return self._settle("quarantined", delivery, token, self._keys.quarantine)
+
+    def _settle(self, what: str, delivery: Delivery, token: int, target: str) -> bool:
+        keys = self._keys
+        return bool(
+            self._script(
+                "settle",
+                [keys.fence, keys.outbox, keys.outbox_order, target],
+                [token, what, delivery.id, delivery.model_dump_json(), KEPT_DELIVERED],
+            )
+        )
+
+    def quarantined(self) -> list[Delivery]:
+        with _reaching_redis():
+            stored: dict[bytes, bytes] = self._client.hgetall(self._keys.quarantine)  # type: ignore[assignment]
+        return sorted((Delivery.model_validate_json(value) for value in stored.values()), key=lambda d: d.decided_ms)
+
+    def delivered(self) -> list[Delivery]:
+        with _reaching_redis():
+            stored: list[bytes] = self._client.lrange(self._keys.delivered, 0, -1)  # type: ignore[assignment]
+        return [Delivery.model_validate_json(value) for value in stored]
+
+    def requeue(self, delivery_id: str) -> bool:
+        keys = self._keys
+        found = next((delivery for delivery in self.quarantined() if delivery.id == delivery_id), None)
+        if found is None:
+            return False
+        fresh = found.model_copy(update={"attempts": 0, "next_attempt_ms": 0})
+        return bool(
+            self._script(
+                "requeue",
+                [keys.quarantine, keys.outbox, keys.outbox_order, keys.outbox_sequence],
+                [delivery_id, fresh.model_dump_json()],
+            )
+        )
+
+    def _script(self, name: str, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
+        script = self._client.register_script(_SCRIPTS[name])
+        with _reaching_redis():
+            return script(keys=keys, args=arguments)
+
+
+def _flat(deliveries: Iterable[Delivery]) -> list[str]:
+    return [part for delivery in deliveries for part in (delivery.id, delivery.model_dump_json())]
+
+
+@contextlib.contextmanager
+def _reaching_redis() -> Iterator[None]:
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
+        raise TransientError(f"Redis is unreachable: {error}") from error
+    except redis.exceptions.ReadOnlyError as error:
+        raise TransientError(f"Redis is a read-only replica now: {error}") from error
+    except redis.ResponseError as error:
+        if "wrong type of key" in str(error) or "WRONGTYPE" in str(error):
+            raise StateError(f"the alerter's state has a shape of another hand: {error}") from error
+        raise
+
+
+class MemoryAlertStore:
+    """The same promises in one process's memory: for tests and dry runs. Nothing survives it."""
+
+    def __init__(self) -> None:
+        self._state = AlerterState()
+        self._holder: str | None = None
+        self._token = 0
+        self._outbox: dict[str, Delivery] = {}
+        self._quarantine: dict[str, Delivery] = {}
+        self._delivered: list[Delivery] = []
+
+    def expire_lease(self) -> None:
+        """What time does to a lease."""
+        self._holder = None
+
+    def acquire(self, holder: str, *, lease_ms: int) -> int | None:
+        if self._holder is None:
+            self._holder = holder
+            self._token += 1
+        return self._token if self._holder == holder else None
+
+    def renew(self, holder: str, *, lease_ms: int) -> bool:
+        return self._holder == holder
+
+    def release(self, holder: str) -> None:
+        if self._holder == holder:
+            self._holder = None
+
+    def load(self) -> AlerterState:
+        return self._state
+
+    def commit(self, commit: Commit, *, token: int) -> CommitResult:
+        if token != self._token:
+            return "fenced"
+        if commit.expected_ms != self._state.evaluated_until_ms:
+            return "moved"
+        gone = {episode.key for episode in commit.closed}
+        self._state = AlerterState(
+            evaluated_until_ms=commit.until_ms,
+            open={key: value for key, value in {**self._state.open, **commit.open}.items() if key not in gone},
+            closed=[*reversed(commit.closed), *self._state.closed][:KEPT_CLOSED],
+        )
+        self._add(commit.deliveries)
+        return "applied"
+
+    def make_durable(self, *, timeout_ms: int) -> Durability:
+        return "durable"
+
+    def enqueue(self, deliveries: Sequence[Delivery], *, token: int) -> bool:
+        if token != self._token:
+            return False
+        self._add(deliveries)
+        return True
+
+    def _add(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            self._outbox.setdefault(delivery.id, delivery)
+
+    def pending(self) -> list[Delivery]:
+        return list(self._outbox.values())
+
+    def mark_delivered(self, delivery: Delivery, *, token: int) -> bool:
+        if token != self._token or self._outbox.pop(delivery.id, None) is None:
+            return False
+        self._delivered = [delivery, *self._delivered][:KEPT_DELIVERED]
+        return True
+
+    def mark_retry(self, delivery: Delivery, *, token: int) -> bool:
+        if token != self._token or delivery.id not in self._outbox:
+            return False
+        self._outbox[delivery.id] = delivery
+        return True
+
+    def quarantine(self, delivery: Delivery, *, token: int) -> bool:
+        if token != self._token or self._outbox.pop(delivery.id, None) is None:
+            return False
+        self._quarantine[delivery.id] = delivery
+        return True
+
+    def quarantined(self) -> list[Delivery]:
+        return sorted(self._quarantine.values(), key=lambda delivery: delivery.decided_ms)
+
+    def delivered(self) -> list[Delivery]:
+        return list(self._delivered)
+
+    def requeue(self, delivery_id: str) -> bool:
+        delivery = self._quarantine.pop(delivery_id, None)
+        if delivery is None:
+            return False
+        self._outbox[delivery_id] = delivery.model_copy(update={"attempts": 0, "next_attempt_ms": 0})
+        return True

@@ -1,0 +1,365 @@
+"""One tick of the alert clock: read how far event time has come, evaluate every minute up to it, commit.
+
+Event time is evaluated minute by minute, also in a fast replay: up to `EVERY_MINUTE_UP_TO` minutes pending, every one;
+beyond that (an alerter that was away for more than a day) every fifth, so a rise may be told four minutes late.
+Minutes are read and committed in stretches; within a stretch `evaluated_until`, episodes and outbox move at once.
+Blocking: run it in a thread.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from alerting.baseline import BaselinePolicy, Span
+from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, silence
+from alerting.detect import DetectPolicy, Finding, WindowCounts, judge, p_threshold
+from alerting.episode import ALL_BRANDS, RULE, Decision, EpisodePolicy, OpenEpisode, decide
+from alerting.examples import ExampleShelf
+from alerting.history import HourHistory
+from alerting.outbox import Delivery
+from alerting.recent import RecentMinutes
+from alerting.routing import Route, route
+from alerting.sliding import sliding_counts
+from alerting.store import AlerterState, AlertStore, Commit
+from alerting.stream_health import Health, decide_health, silence_health, stall_health
+from brandpulse.episodes import Episode, Transition
+from brandpulse.errors import BrandpulseError
+from brandpulse.keys import HOUR_MS, MINUTE_MS
+from brandpulse.pane_reader import Minutes, PaneReader
+from brandpulse.panes import EMPTY_PANE, Pane
+from brandpulse.partitions import NO_CLOCK, PartitionStatus
+
+EVERY_MINUTE_UP_TO = 1_440
+STRIDE = 5
+STRETCH = 720
+"""Evaluations in one read and one commit: bounds memory, and what a crash repeats."""
+FIRST_LOOK_BACK_HOURS = 48
+"""How far back the very first tick starts: as far as minute panes reach."""
+SHOWN_MINUTES = 60
+"""The window the gauges show."""
+FOR_EVER_MS = 2**53
+
+
+class LostLeadershipError(BrandpulseError):
+    """Another alerter leads now: forget everything and ask for the lease again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """All rules of one alerter."""
+
+    detect: DetectPolicy = field(default_factory=DetectPolicy)
+    baseline: BaselinePolicy = field(default_factory=BaselinePolicy)
+    episode: EpisodePolicy = field(default_factory=EpisodePolicy)
+    clock: ClockPolicy = field(default_factory=ClockPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class BrandView:
+    """How a brand stood at the last evaluated minute."""
+
+    finding: Finding
+    pane: Pane
+    """Posts of the last hour."""
+    hour: WindowCounts | None
+    """Authors of the last hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class TickReport:
+    """What a tick did."""
+
+    clock: AlertClock
+    evaluated_until_ms: int | None
+    minutes: int = 0
+    """Event-time minutes it went forward."""
+    transitions: Sequence[tuple[Episode, Transition, str]] = ()
+    """Episode, transition and its reason, in order."""
+    deliveries: Sequence[Delivery] = ()
+    views: Mapping[str, BrandView] = field(default_factory=dict)
+    """Empty when no minute was evaluated."""
+    open: Sequence[Episode] = ()
+    stalled: Sure = "unknown"
+    silent: Sure = "unknown"
+
+
+class _Stretch:
+    """What a stretch of minutes decided so far."""
+
+    def __init__(self, state: AlerterState) -> None:
+        self.open: dict[tuple[str, str], OpenEpisode] = {
+            (one.episode.brand, one.episode.rule): one for one in state.open.values()
+        }
+        self.touched: set[tuple[str, str]] = set()
+        self.closed: list[Episode] = []
+        self.deliveries: list[Delivery] = []
+        self.transitions: list[tuple[Episode, Transition, str]] = []
+
+    def apply(self, brand: str, rule: str, decision: Decision, deliveries: Sequence[Delivery]) -> None:
+        place = (brand, rule)
+        if decision.after is not None:
+            if decision.after is not self.open.get(place):
+                self.touched.add(place)
+            self.open[place] = decision.after
+        else:
+            self.open.pop(place, None)
+        if decision.closed is not None:
+            self.closed.append(decision.closed)
+        self.deliveries += deliveries
+        episode = decision.closed or (decision.after.episode if decision.after else None)
+        if decision.transition is not None and episode is not None:
+            self.transitions.append((episode, decision.transition, decision.reason))
+
+    def commit(self, state: AlerterState, until_ms: int | None) -> Commit:
+        return Commit(
+            expected_ms=state.evaluated_until_ms,
+            until_ms=until_ms,
+            open={
+                self.open[place].episode.key: self.open[place] for place in sorted(self.touched) if place in self.open
+            },
+            closed=self.closed,
+            deliveries=self.deliveries,
+        )
+
+
+class Ticker:
+    """The leader's evaluation. Holds the state it committed last, so a live tick reads only panes and partitions."""
+
+    def __init__(
+        self,
+        reader: PaneReader,
+        store: AlertStore,
+        *,
+        token: int,
+        policies: Policies,
+        routes: Sequence[Route],
+        link: str | None = None,
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._token = token
+        self._policies = policies
+        self._routes = routes
+        self._link = link
+        self._state: AlerterState | None = None
+        self._recent = RecentMinutes(reader)
+        self._history = HourHistory(reader, policies.baseline)
+        self._stalls = StallWatch(policies.clock)
+        self._shelf = ExampleShelf()
+
+    def tick(self, now_ms: int) -> TickReport:
+        """Evaluate what is due at wall clock *now_ms*. Raises TransientError, and LostLeadershipError."""
+        try:
+            return self._tick(now_ms)
+        except BaseException:
+            # Whether the last commit happened may be unknown: read again what is true.
+            self._state = None
+            raise
+
+    def _tick(self, now_ms: int) -> TickReport:
+        statuses = self._reader.partitions()
+        clock = alert_clock(statuses, now_ms=now_ms, policy=self._policies.clock)
+        stall = self._stalls.look(statuses, now_ms=now_ms)
+        silent = silence(statuses, now_ms=now_ms, policy=self._policies.clock)
+        health = [stall_health(stall), silence_health(silent, newest_ms=_newest(statuses))]
+        state = self._state if self._state is not None else self._store.load()
+        began = state.evaluated_until_ms
+        transitions: list[tuple[Episode, Transition, str]] = []
+        deliveries: list[Delivery] = []
+        views: Mapping[str, BrandView] = {}
+
+        state, stretch = self._watch_stream(state, health, now_ms)
+        transitions += stretch.transitions
+        deliveries += stretch.deliveries
+        if clock.until_ms is not None:
+            brands = self._reader.brands()
+            due = self._due(state, clock.until_ms, brands)
+            if due:
+                for brand in brands:
+                    self._shelf.put(brand, self._reader.negatives(brand))
+            for start in range(0, len(due), STRETCH):
+                state, stretch, views = self._evaluate(state, brands, due[start : start + STRETCH], now_ms)
+                transitions += stretch.transitions
+                deliveries += stretch.deliveries
+        self._state = state
+        until = state.evaluated_until_ms
+        return TickReport(
+            clock=clock,
+            evaluated_until_ms=until,
+            minutes=0 if until is None or began is None else (until - began) // MINUTE_MS,
+            transitions=transitions,
+            deliveries=deliveries,
+            views=views,
+            open=[one.episode for one in state.open.values()],
+            stalled=stall.stalled,
+            silent=silent,
+        )
+
+    def _due(self, state: AlerterState, until_ms: int, brands: Sequence[str]) -> Sequence[int]:
+        """The minutes to evaluate: complete, and not evaluated yet."""
+        end = until_ms // MINUTE_MS
+        if state.evaluated_until_ms is not None:
+            first = state.evaluated_until_ms // MINUTE_MS
+        else:
+            last_hour = until_ms // HOUR_MS
+            hours = self._reader.hours(brands, last_hour - FIRST_LOOK_BACK_HOURS, last_hour)
+            oldest = min((hour for seen in hours.values() for hour in seen), default=last_hour)
+            first = oldest * HOUR_MS // MINUTE_MS
+        if end - first <= EVERY_MINUTE_UP_TO:
+            return range(first, end)
+        return range(first + STRIDE - 1, end, STRIDE)
+
+    def _evaluate(
+        self, state: AlerterState, brands: Sequence[str], minutes: Sequence[int], now_ms: int
+    ) -> tuple[AlerterState, _Stretch, Mapping[str, BrandView]]:
+        detect = self._policies.detect
+        widest = detect.windows[-1]
+        read = self._recent.read(brands, minutes[0] - widest + 1, minutes[-1])
+        self._history.read(brands, before_hour=(minutes[-1] - widest + 1) * MINUTE_MS // HOUR_MS)
+        windows = {
+            brand: [sliding_counts(read[brand], width, minutes) for width in detect.windows]
+            for brand in brands
+            if read[brand].panes
+        }
+        alive = _alive(read, minutes, detect.windows[0])
+        threshold = p_threshold(detect)
+        stretch = _Stretch(state)
+        spans = _incidents(state)
+        ends = _last_ends(state)
+        findings: dict[str, Finding] = {}
+        before = (state.evaluated_until_ms or minutes[0] * MINUTE_MS) // MINUTE_MS - 1
+        for place, minute in enumerate(minutes):
+            for brand, counts in windows.items():
+                opened = stretch.open.get((brand, RULE))
+                found = judge(
+                    [counted[place] for counted in counts],
+                    self._history.baseline(brand, window_starts=minute - widest + 1, incidents=spans.get(brand, ())),
+                    detect,
+                    threshold=threshold,
+                    stream_alive=alive[place],
+                    not_before=ends.get(brand),
+                )
+                findings[brand] = found
+                if opened is None and found.state != "spike":
+                    continue
+                decision = decide(
+                    brand,
+                    opened,
+                    found,
+                    minute=minute,
+                    minutes=minute - before,
+                    policy=self._policies.episode,
+                    examples=lambda window, brand=brand: self._shelf.examples(brand, window),  # type: ignore[misc]
+                )
+                self._take(stretch, brand, RULE, decision, now_ms)
+                if decision.closed is not None:
+                    ends[brand] = minute + 1
+                if decision.closed is not None or decision.transition == "triggered":
+                    spans[brand] = _spans_of(brand, stretch, state)
+            before = minute
+        until_ms = (minutes[-1] + 1) * MINUTE_MS
+        state = self._commit(state, stretch, until_ms)
+        views = {brand: _view(findings.get(brand), read[brand], minutes[-1], detect) for brand in brands}
+        return state, stretch, views
+
+    def _watch_stream(
+        self, state: AlerterState, health: Sequence[Health], now_ms: int
+    ) -> tuple[AlerterState, _Stretch]:
+        stretch = _Stretch(state)
+        now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+        for one in health:
+            decision = decide_health(stretch.open.get((ALL_BRANDS, one.rule)), one, now=now)
+            self._take(stretch, ALL_BRANDS, one.rule, decision, now_ms)
+        if not stretch.transitions:
+            return state, stretch
+        return self._commit(state, stretch, state.evaluated_until_ms), stretch
+
+    def _take(self, stretch: _Stretch, brand: str, rule: str, decision: Decision, now_ms: int) -> None:
+        before = stretch.open.get((brand, rule))
+        decision, deliveries = route(
+            decision,
+            told_before=before.memory.told if before is not None else (),
+            routes=self._routes,
+            now_ms=now_ms,
+            link=link_for(self._link, decision),
+        )
+        stretch.apply(brand, rule, decision, deliveries)
+
+    def _commit(self, state: AlerterState, stretch: _Stretch, until_ms: int | None) -> AlerterState:
+        commit = stretch.commit(state, until_ms)
+        result = self._store.commit(commit, token=self._token)
+        if result != "applied":
+            # "moved" under our own token means that we took over from ourselves: a commit whose answer was lost.
+            raise LostLeadershipError(f"the store refused a commit at {state.evaluated_until_ms}: {result}")
+        return AlerterState(
+            evaluated_until_ms=until_ms,
+            open={one.episode.key: one for one in stretch.open.values()},
+            closed=[*reversed(stretch.closed), *state.closed][:500],
+        )
+
+
+def link_for(template: str | None, decision: Decision) -> str | None:
+    """*template* with `{brand}` and `{at}` (ms) filled in."""
+    episode = decision.closed or (decision.after.episode if decision.after is not None else None)
+    if template is None or episode is None:
+        return None
+    at = int(episode.latest.window_end.timestamp() * 1_000)
+    return template.replace("{brand}", quote(episode.brand, safe="")).replace("{at}", str(at))
+
+
+def _newest(statuses: Sequence[PartitionStatus]) -> int | None:
+    newest = max((status.clock_ms for status in statuses), default=NO_CLOCK)
+    return None if newest == NO_CLOCK else newest
+
+
+def _alive(read: Mapping[str, Minutes], minutes: Sequence[int], width: int) -> list[bool]:
+    """Whether any brand had a post in the *width* minutes up to each minute."""
+    busy = {minute for one in read.values() for minute, pane in one.panes.items() if pane.posts}
+    alive, last, cursor = [], -FOR_EVER_MS, minutes[0] - width + 1
+    for minute in minutes:
+        while cursor <= minute:
+            if cursor in busy:
+                last = cursor
+            cursor += 1
+        alive.append(minute - last < width)
+    return alive
+
+
+def _incidents(state: AlerterState) -> dict[str, Sequence[Span]]:
+    """Event-time spans (ms) of each brand's episodes: their hours are no baseline."""
+    spans: dict[str, list[Span]] = {}
+    for episode in (*state.closed, *(one.episode for one in state.open.values())):
+        if episode.rule == RULE:
+            spans.setdefault(episode.brand, []).append(_span(episode))
+    return dict(spans)
+
+
+def _spans_of(brand: str, stretch: _Stretch, state: AlerterState) -> list[Span]:
+    episodes = [*state.closed, *stretch.closed, *(one.episode for one in stretch.open.values())]
+    return [_span(episode) for episode in episodes if episode.brand == brand and episode.rule == RULE]
+
+
+def _span(episode: Episode) -> Span:
+    end = FOR_EVER_MS if episode.resolved_at is None else int(episode.resolved_at.timestamp() * 1_000)
+    return int(episode.started_at.timestamp() * 1_000), end
+
+
+def _last_ends(state: AlerterState) -> dict[str, int]:
+    """The minute from which each brand's windows count again after its last episode."""
+    ends: dict[str, int] = {}
+    for episode in state.closed:
+        if episode.rule == RULE and episode.resolved_at is not None:
+            minute = int(episode.resolved_at.timestamp() * 1_000) // MINUTE_MS
+            ends[episode.brand] = max(minute, ends.get(episode.brand, minute))
+    return ends
+
+
+def _view(finding: Finding | None, read: Minutes, last_minute: int, detect: DetectPolicy) -> BrandView:
+    first = last_minute - SHOWN_MINUTES + 1
+    pane = read.total(first, last_minute) if read.panes else EMPTY_PANE
+    found = finding if finding is not None else Finding("no data", detect)
+    if not read.panes:
+        return BrandView(found, pane, None)
+    [hour] = sliding_counts(read, SHOWN_MINUTES, [last_minute])
+    return BrandView(found, pane, hour)
