@@ -1,0 +1,80 @@
+"""`brandpulse outbox`: what waits for a receiver, what one refused, and putting it back."""
+
+from typing import Annotated
+
+import redis
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from alerting.outbox import Delivery
+from alerting.store import RedisAlertStore
+from brandpulse.settings import Settings, load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Notifications that wait for, or were refused by, a receiver.")
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+@app.command("list")
+def show_list(
+    refused: Annotated[bool, typer.Option(help="Only what a receiver refused for good.")] = False,
+    delivered: Annotated[bool, typer.Option(help="The newest that were handed over, instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What waits, oldest first; then what was refused."""
+    store = _store()
+    rows: list[tuple[str, Delivery]] = []
+    if delivered:
+        rows += [("delivered", delivery) for delivery in store.delivered()]
+    else:
+        rows += [] if refused else [("waits", delivery) for delivery in store.pending()]
+        rows += [("refused", delivery) for delivery in store.quarantined()]
+    if as_json:
+        for state, delivery in rows:
+            typer.echo(delivery.model_copy(update={"answer": f"{state}: {delivery.answer}"}).model_dump_json())
+        return
+    table = Table("state", "id", "attempts", "last answer")
+    for state, delivery in rows:
+        table.add_row(state, delivery.id, str(delivery.attempts), delivery.answer[:80])
+    Console().print(table if rows else "Nothing waits, nothing was refused.")
+
+
+@app.command()
+def show(delivery_id: str) -> None:
+    """One delivery, whole, as JSON."""
+    store = _store()
+    for delivery in (*store.pending(), *store.quarantined(), *store.delivered()):
+        if delivery.id == delivery_id:
+            typer.echo(delivery.model_dump_json(indent=2))
+            return
+    typer.echo(f"brandpulse: no delivery {delivery_id!r}; `brandpulse outbox list` shows them", err=True)
+    raise typer.Exit(1)
+
+
+@app.command()
+def retry(delivery_id: str) -> None:
+    """Put a refused delivery back at the end of the outbox."""
+    store = _store()
+    refused = next((delivery for delivery in store.quarantined() if delivery.id == delivery_id), None)
+    if refused is None:
+        typer.echo(f"brandpulse: {delivery_id!r} is not among the refused; see `brandpulse outbox list`", err=True)
+        raise typer.Exit(1)
+    if refused.notification.transition != "resolved" and _is_over(store, refused):
+        # The receiver has seen the resolve: a trigger now would open an incident that nothing closes.
+        typer.echo(f"brandpulse: {delivery_id!r} is over, its resolve was handed over already", err=True)
+        raise typer.Exit(1)
+    store.requeue(delivery_id)
+    typer.echo(f"{delivery_id} goes out again")
+
+
+def _is_over(store: RedisAlertStore, refused: Delivery) -> bool:
+    return any(
+        delivery.lane == refused.lane and delivery.notification.transition == "resolved"
+        for delivery in store.delivered()
+    )
+
+
+def _store() -> RedisAlertStore:
+    settings = load_settings(Settings)
+    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=10, socket_connect_timeout=5)
+    return RedisAlertStore(client, settings.namespace)

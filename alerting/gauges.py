@@ -1,0 +1,30 @@
+"""A tick's report, as metrics."""
+
+from collections import Counter
+
+from alerting.tick import TickReport
+from brandpulse.telemetry import Telemetry
+
+
+def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
+    """Set every metric that a tick knows of."""
+    telemetry.histogram("brandpulse_tick_seconds").observe(seconds)
+    if report.evaluated_until_ms is not None:
+        telemetry.gauge("brandpulse_alerter_clock_seconds").set(report.evaluated_until_ms / 1_000)
+    for rule, holds in (("brandpulse_stream_stalled", report.stalled), ("brandpulse_stream_silent", report.silent)):
+        if holds != "unknown":
+            telemetry.gauge(rule).set(holds == "yes")
+    for episode, transition, _ in report.transitions:
+        telemetry.counter("brandpulse_episode_transitions_total").labels(episode.rule, transition).inc()
+    opened = telemetry.gauge("brandpulse_episodes_open")
+    opened.clear()
+    for (brand, rule), number in Counter((episode.brand, episode.rule) for episode in report.open).items():
+        opened.labels(brand, rule).set(number)
+    for brand, view in report.views.items():
+        posts = telemetry.gauge("brandpulse_window_posts")
+        posts.labels(brand, "negative").set(view.pane.negative)
+        posts.labels(brand, "neutral").set(view.pane.neutral)
+        posts.labels(brand, "positive").set(view.pane.positive)
+        telemetry.gauge("brandpulse_window_negative_ratio").labels(brand).set(view.hour.share if view.hour else 0.0)
+        if view.finding.baseline is not None and view.finding.state != "warming up":
+            telemetry.gauge("brandpulse_baseline_negative_ratio").labels(brand).set(view.finding.baseline.share)

@@ -1,0 +1,118 @@
+"""PagerDuty's Events API v2: a notification as an event, and its hand-over.
+
+An update goes out only when the severity rose, as a trigger with the same dedup_key: PagerDuty adds it to the open
+incident. The half-hourly updates do not, because someone may have resolved the incident by hand in PagerDuty, and a
+trigger would page him again for what he knows.
+"""
+
+import json
+from typing import Any
+
+import aiohttp
+from pydantic import SecretStr
+
+from alerting.outbox import Outcome
+from alerting.receivers.http import post
+from brandpulse.episodes import Episode, Evidence, Notification, Severity
+
+MAX_SUMMARY_CHARS = 1_024
+MAX_EVENT_BYTES = 512_000
+"""PagerDuty says 512 KB, and refuses with 400 or 413 what is larger."""
+MAX_EXAMPLE_CHARS = 500
+
+
+class PagerDuty:
+    """One PagerDuty service."""
+
+    wants_every_update = False
+    keeps_state = True
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        url: str,
+        routing_key: SecretStr,
+        min_severity: Severity,
+        session: aiohttp.ClientSession,
+        timeout_seconds: float,
+    ) -> None:
+        self.name = name
+        self.min_severity = min_severity
+        self._url = url
+        self._routing_key = routing_key
+        self._session = session
+        self._timeout_seconds = timeout_seconds
+
+    async def deliver(self, notification: Notification) -> Outcome:
+        body = encode(event(notification, routing_key=self._routing_key.get_secret_value()))
+        return await post(self._session, self._url, body, headers={}, timeout_seconds=self._timeout_seconds)
+
+    async def close(self) -> None:
+        """The session is the sender's."""
+
+
+def event(notification: Notification, *, routing_key: str) -> dict[str, Any]:
+    """*notification* as an Events v2 body."""
+    episode = notification.episode
+    if notification.transition == "resolved":
+        return {"routing_key": routing_key, "event_action": "resolve", "dedup_key": episode.key}
+    latest = episode.latest
+    made: dict[str, Any] = {
+        "routing_key": routing_key,
+        "event_action": "trigger",
+        "dedup_key": episode.key,
+        "client": "brandpulse",
+        "payload": {
+            "summary": summary(episode),
+            "source": f"brandpulse/{episode.brand}",
+            "severity": episode.severity,
+            "timestamp": latest.window_end.isoformat(),
+            "component": episode.brand,
+            "group": episode.brand,
+            "class": episode.rule,
+            "custom_details": details(episode, latest),
+        },
+    }
+    if notification.link is not None:
+        made["client_url"] = notification.link
+        made["links"] = [{"href": notification.link, "text": "brandpulse"}]
+    return made
+
+
+def summary(episode: Episode) -> str:
+    """One line for a phone's screen, at most 1,024 code points."""
+    name = episode.brand if episode.brand != "*" else "all brands"
+    return _cut(f"{name}: {episode.latest.reason}", MAX_SUMMARY_CHARS)
+
+
+def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
+    return {
+        "brand": episode.brand,
+        "rule": episode.rule,
+        "started_at": episode.started_at.isoformat(),
+        "fired_at": episode.fired_at.isoformat(),
+        "window": f"{latest.window_start.isoformat()} to {latest.window_end.isoformat()}",
+        "posts": latest.posts,
+        "negative_posts": latest.negative_posts,
+        "authors": latest.authors,
+        "negative_authors": latest.negative_authors,
+        "negative_share": round(latest.negative_share, 4),
+        "baseline_share": round(latest.baseline_share, 4),
+        "p_value": latest.p_value,
+        "peak_share": round(episode.peak.negative_share, 4),
+        "examples": [_cut(post.text, MAX_EXAMPLE_CHARS) for post in latest.examples],
+    }
+
+
+def encode(made: dict[str, Any]) -> bytes:
+    """*made* as JSON within PagerDuty's bound: the details go before the alert does."""
+    body = json.dumps(made, ensure_ascii=False).encode()
+    if len(body) <= MAX_EVENT_BYTES:
+        return body
+    payload = made["payload"] | {"custom_details": {"left_out": "the details were larger than PagerDuty takes"}}
+    return json.dumps(made | {"payload": payload}, ensure_ascii=False).encode()
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,28 @@
+"""What the sender asks of every receiver."""
+
+from typing import Protocol
+
+from alerting.outbox import Outcome
+from brandpulse.episodes import Notification, Severity
+
+
+class Receiver(Protocol):
+    """One place that is told. `deliver` never raises for what the world does: it says so in its Outcome."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def min_severity(self) -> Severity: ...
+
+    @property
+    def wants_every_update(self) -> bool:
+        """False: updates only when the severity rose."""
+
+    @property
+    def keeps_state(self) -> bool:
+        """It opens and closes incidents, so a late trigger of a dead leader must be answered with a resolve again."""
+
+    async def deliver(self, notification: Notification) -> Outcome: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,134 @@
+"""`brandpulse alerter`: reads settings and the clock, builds the alerter, runs it until SIGTERM."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+import uuid
+
+import aiohttp
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from alerting.receivers.build import build_receivers
+from alerting.receivers.config import PagerDutyConfig, WebhookConfig, load_receivers
+from alerting.receivers.kafka import KafkaTopic
+from alerting.service import AlerterService, ServiceConfig, listening
+from alerting.settings import AlerterSettings
+from alerting.store import RedisAlertStore
+from brandpulse.errors import BrandpulseError, ConfigError, TransientError
+from brandpulse.logs import set_up_logging
+from brandpulse.pane_reader import PaneReader
+from brandpulse.runtime import announced
+from brandpulse.settings import Settings, load_settings
+from brandpulse.telemetry import ALERTER_METRICS, Telemetry
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Runs until SIGTERM or SIGINT; 0 after a clean stop, 1 after a crash. Raises ConfigError."""
+    settings, alerter = load_settings(Settings), load_settings(AlerterSettings)
+    set_up_logging(settings.log_level)
+    configs = [] if alerter.receivers_file is None else load_receivers(alerter.receivers_file)
+    if not configs:
+        log.warning(
+            "no receivers: alerts go to the store, the topic and this log only",
+            extra={"topic": settings.alerts_topic, "remedy": "BRANDPULSE_RECEIVERS_FILE=./receivers.yaml"},
+        )
+    try:
+        asyncio.run(_serve(settings, alerter, configs))
+    except BrandpulseError:
+        raise
+    except Exception:
+        log.critical("the alerter crashed", exc_info=True)
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings, alerter: AlerterSettings, configs: list[PagerDutyConfig | WebhookConfig]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    bootstrap_servers = settings.bootstrap_servers()
+    # No retries inside the client: each caller here knows whether it may ask twice, and for how long.
+    client = redis.Redis.from_url(
+        settings.redis_address(), socket_timeout=10, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0)
+    )
+    telemetry = Telemetry(ALERTER_METRICS)
+    topic = KafkaTopic(
+        bootstrap_servers,
+        settings.alerts_topic,
+        replication_factor=settings.replication_factor,
+        timeout_seconds=alerter.request_timeout_seconds,
+    )
+    async with aiohttp.ClientSession() as session:
+        receivers = build_receivers(
+            configs, topic=topic, session=session, timeout_seconds=alerter.request_timeout_seconds
+        )
+        service = AlerterService(
+            holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+            reader=PaneReader(client, settings.namespace),
+            store=RedisAlertStore(client, settings.namespace),
+            receivers={receiver.name: receiver for receiver in receivers},
+            config=ServiceConfig(
+                tick_seconds=alerter.tick_seconds,
+                lease_seconds=alerter.lease_seconds,
+                request_timeout_seconds=alerter.request_timeout_seconds,
+                policies=alerter.policies(),
+                retry=alerter.retry_policy(),
+                link=alerter.link,
+            ),
+            telemetry=telemetry,
+            wall_ms=_wall_ms,
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                url = await stack.enter_async_context(listening(service.app(), alerter.host, alerter.port))
+            except OSError as error:
+                raise ConfigError(
+                    f"cannot listen on {alerter.host}:{alerter.port} ({error.strerror}). "
+                    "Set BRANDPULSE_ALERTER_PORT to another port, or to 0 for any free one"
+                ) from error
+            stack.enter_context(announced(settings.home, "alerter", url=url, group=settings.namespace))
+            log.info(
+                "alerter ready",
+                extra={"metrics": f"{url}/metrics", "receivers": [receiver.name for receiver in receivers]},
+            )
+            preparing = asyncio.create_task(_prepare(topic, stop))
+            try:
+                await service.run(stop)
+            finally:
+                stop.set()
+                await preparing
+                for receiver in receivers:
+                    await receiver.close()
+                client.close()
+        log.info("alerter stopped")
+
+
+async def _prepare(topic: KafkaTopic, stop: asyncio.Event) -> None:
+    """Make the topic before the first alert needs it. A broker that is away holds up nothing else."""
+    waits = 0.5
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(topic.prepare)
+        except TransientError as error:
+            waits = min(30.0, waits * 2)
+            log.warning("waiting for Kafka", extra={"reason": str(error), "seconds": waits})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), waits)
+        else:
+            return
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,246 @@
+"""Takes deliveries out of the outbox to their receivers: one in flight per lane, the outcome written down each time."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from alerting.outbox import Delivery, Lane, Outcome, RetryPolicy, Verdict, due, judge
+from alerting.receivers.receiver import Receiver
+from alerting.store import AlertStore
+from brandpulse.errors import TransientError
+from brandpulse.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 5.0
+"""How often the outbox is read again without being told to: a person may have put something back."""
+LOOK_SECONDS = 0.2
+MOST_IN_FLIGHT = 32
+DURABLE_WAIT_MS = 2_000
+RECENT_RESOLVE_MS = 15 * 60_000
+"""A leader paused for longer than this before its POST would reopen what nobody closes again; its socket is dead."""
+
+
+class Sender:
+    """The leader's hands. Nothing goes out before the store says that it is on disk, where the store can say so."""
+
+    def __init__(
+        self,
+        store: AlertStore,
+        receivers: Mapping[str, Receiver],
+        *,
+        token: int,
+        policy: RetryPolicy,
+        telemetry: Telemetry,
+        wall_ms: Callable[[], int],
+        rng: random.Random,
+        repeat_after_seconds: float | None = None,
+    ) -> None:
+        """*repeat_after_seconds*: when to repeat the last resolves, after a takeover; None for never."""
+        self._store = store
+        self._receivers = receivers
+        self._token = token
+        self._policy = policy
+        self._telemetry = telemetry
+        self._wall_ms = wall_ms
+        self._rng = rng
+        self._repeat_after_seconds = repeat_after_seconds
+        self._waiting: list[Delivery] = []
+        self._durable: set[str] = set()
+        self._flying: dict[Lane, asyncio.Task[None]] = {}
+        self._held_until_ms: dict[str, int] = {}
+        self._woken = asyncio.Event()
+        self._warned = False
+
+    def wake(self) -> None:
+        """There is something new in the outbox."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send until *stop*, then finish what is in flight. Raises what is a bug."""
+        loop = asyncio.get_running_loop()
+        refresh_at = 0.0
+        repeat_at = None if self._repeat_after_seconds is None else loop.time() + self._repeat_after_seconds
+        self._woken.set()
+        try:
+            while not stop.is_set():
+                if repeat_at is not None and loop.time() >= repeat_at and await self._repeat_resolves():
+                    repeat_at = None
+                if (self._woken.is_set() or loop.time() >= refresh_at) and await self._refresh():
+                    refresh_at = loop.time() + REFRESH_SECONDS
+                self._start_due()
+                await self._pause(stop)
+        finally:
+            await self._land()
+
+    async def _refresh(self) -> bool:
+        self._woken.clear()
+        try:
+            waiting = await asyncio.to_thread(self._store.pending)
+            fresh = {delivery.id for delivery in waiting} - self._durable
+            if fresh and not await self._on_disk():
+                self._woken.set()
+                return False
+            quarantined = await asyncio.to_thread(self._store.quarantined)
+        except TransientError as error:
+            log.warning("outbox unreadable", extra={"error": str(error)})
+            self._woken.set()
+            await asyncio.sleep(LOOK_SECONDS)
+            return False
+        # What is in flight is settled by its own task; a copy read before that must not fly again.
+        self._waiting = waiting
+        self._durable = {delivery.id for delivery in waiting}
+        self._telemetry.gauge("brandpulse_outbox_pending").set(len(waiting))
+        self._telemetry.gauge("brandpulse_outbox_quarantined").set(len(quarantined))
+        return True
+
+    async def _on_disk(self) -> bool:
+        answer = await asyncio.to_thread(self._store.make_durable, timeout_ms=DURABLE_WAIT_MS)
+        if answer == "unknown" and not self._warned:
+            self._warned = True
+            log.warning(
+                "the store cannot say what is on its disk: up to a second of decisions may be lost in a crash",
+                extra={"remedy": "Valkey, or Redis from 7.2, with appendonly yes"},
+            )
+        if answer == "not yet":
+            log.warning("the store's disk is slow: nothing is sent until it has written")
+        return answer != "not yet"
+
+    def _start_due(self) -> None:
+        now_ms = self._wall_ms()
+        room = MOST_IN_FLIGHT - len(self._flying)
+        for delivery in due(self._waiting, set(self._flying), now_ms=now_ms):
+            if room <= 0:
+                return
+            if self._held_until_ms.get(delivery.notification.receiver, 0) > now_ms:
+                continue
+            room -= 1
+            self._flying[delivery.lane] = asyncio.create_task(self._carry(delivery))
+
+    async def _pause(self, stop: asyncio.Event) -> None:
+        waits = [asyncio.create_task(self._woken.wait()), asyncio.create_task(stop.wait())]
+        try:
+            await asyncio.wait(
+                [*waits, *self._flying.values()], timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for wait in waits:
+                wait.cancel()
+        for lane, task in list(self._flying.items()):
+            if task.done():
+                del self._flying[lane]
+                task.result()
+
+    async def _land(self) -> None:
+        """Wait for what is in flight: each has its own time-out."""
+        if self._flying:
+            await asyncio.gather(*self._flying.values())
+            self._flying.clear()
+
+    async def _carry(self, delivery: Delivery) -> None:
+        receiver = self._receivers.get(delivery.notification.receiver)
+        if receiver is None:
+            outcome = Outcome(410, f"no receiver is named {delivery.notification.receiver!r} any more")
+        else:
+            outcome = await receiver.deliver(delivery.notification)
+        now_ms = self._wall_ms()
+        verdict = judge(delivery, outcome, now_ms=now_ms, policy=self._policy, rng=self._rng)
+        after = delivery.model_copy(
+            update={
+                "attempts": delivery.attempts + 1,
+                "next_attempt_ms": verdict.next_attempt_ms,
+                "answer": verdict.reason,
+                "delivered_ms": now_ms if verdict.what == "delivered" else None,
+            }
+        )
+        if verdict.holds_receiver:
+            self._held_until_ms[delivery.notification.receiver] = verdict.next_attempt_ms
+        await self._write_down(after, verdict)
+
+    async def _write_down(self, delivery: Delivery, verdict: Verdict) -> None:
+        """The outcome into the store. Only this is repeated while the store is away, never the request."""
+        mark = {
+            "delivered": self._store.mark_delivered,
+            "retried": self._store.mark_retry,
+            "quarantined": self._store.quarantine,
+        }[verdict.what]
+        for attempt in range(6):
+            try:
+                written = await asyncio.to_thread(mark, delivery, token=self._token)
+                break
+            except TransientError as error:
+                log.warning("outcome not written yet", extra={"delivery": delivery.id, "error": str(error)})
+                await asyncio.sleep(self._rng.uniform(0, min(5.0, 0.2 * 2**attempt)))
+        else:
+            self.wake()
+            return
+        if not written:
+            # Another alerter leads, or a person moved it: what the store says now is what counts.
+            self.wake()
+            return
+        self._remember(delivery, verdict)
+
+    def _remember(self, delivery: Delivery, verdict: Verdict) -> None:
+        receiver = delivery.notification.receiver
+        if verdict.what == "retried":
+            self._waiting = [delivery if other.id == delivery.id else other for other in self._waiting]
+        else:
+            self._waiting = [other for other in self._waiting if other.id != delivery.id]
+            self._telemetry.gauge("brandpulse_outbox_pending").set(len(self._waiting))
+        self._telemetry.counter("brandpulse_deliveries_total").labels(receiver, verdict.what).inc()
+        told = {"delivery": delivery.id, "receiver": receiver, "attempts": delivery.attempts}
+        if verdict.what == "delivered":
+            self._telemetry.histogram("brandpulse_decision_to_delivery_seconds").observe(
+                max(0.0, (self._wall_ms() - delivery.decided_ms) / 1_000)
+            )
+            log.info("delivered", extra=told)
+        elif verdict.what == "retried":
+            log.warning("not delivered, will try again", extra=told | {"answer": verdict.reason[:200]})
+        else:
+            self._telemetry.gauge("brandpulse_outbox_quarantined").inc()
+            log.error("refused for good, set aside", extra=told | {"answer": verdict.reason[:200]})
+
+    async def _repeat_resolves(self) -> bool:
+        """A leader paused before its POST may have reopened an incident after it was closed: close it again, once."""
+        try:
+            delivered = await asyncio.to_thread(self._store.delivered)
+            pending = await asyncio.to_thread(self._store.pending)
+            repeats = resolves_to_repeat(
+                delivered,
+                pending,
+                stateful={name for name, receiver in self._receivers.items() if receiver.keeps_state},
+                token=self._token,
+                now_ms=self._wall_ms(),
+            )
+            if repeats:
+                await asyncio.to_thread(self._store.enqueue, repeats, token=self._token)
+        except TransientError as error:
+            log.warning("could not repeat the last resolves yet", extra={"error": str(error)})
+            return False
+        if repeats:
+            log.info("repeating the last resolves after a takeover", extra={"deliveries": len(repeats)})
+            self.wake()
+        return True
+
+
+def resolves_to_repeat(
+    delivered: Sequence[Delivery], pending: Sequence[Delivery], *, stateful: set[str], token: int, now_ms: int
+) -> list[Delivery]:
+    """The last resolve of each lane closed lately, as deliveries anew. *delivered* is newest first."""
+    seen = {delivery.lane for delivery in pending}
+    repeats = []
+    for delivery in delivered:
+        if delivery.lane in seen:
+            continue
+        seen.add(delivery.lane)
+        recent = delivery.delivered_ms is not None and now_ms - delivery.delivered_ms <= RECENT_RESOLVE_MS
+        if delivery.notification.transition == "resolved" and recent and delivery.notification.receiver in stateful:
+            repeats.append(
+                Delivery(
+                    id=f"{delivery.notification.id}#repeat-{token}",
+                    notification=delivery.notification,
+                    decided_ms=now_ms,
+                )
+            )
+    return repeats

@@ -1,0 +1,239 @@
+"""The alerter: asks for the lease, and while it leads, ticks, sends and renews; beside it /metrics and health."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from alerting.gauges import show
+from alerting.outbox import RetryPolicy
+from alerting.receivers.receiver import Receiver
+from alerting.routing import Route
+from alerting.sender import Sender
+from alerting.store import AlertStore
+from alerting.tick import LostLeadershipError, Policies, Ticker, TickReport
+from brandpulse.errors import TransientError
+from brandpulse.pane_reader import PaneReader
+from brandpulse.telemetry import CONTENT_TYPE, Telemetry
+
+log = logging.getLogger(__name__)
+
+READY_SECONDS = 15.0
+"""Ready: the store answered within that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """Plain values of the settings."""
+
+    tick_seconds: float
+    lease_seconds: float
+    request_timeout_seconds: float
+    policies: Policies
+    retry: RetryPolicy
+    link: str | None = None
+
+
+class AlerterService:
+    """One alerter of several. *holder* is unique to this life of the process: a restart is a takeover too."""
+
+    def __init__(
+        self,
+        *,
+        holder: str,
+        reader: PaneReader,
+        store: AlertStore,
+        receivers: Mapping[str, Receiver],
+        config: ServiceConfig,
+        telemetry: Telemetry,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._holder = holder
+        self._reader = reader
+        self._store = store
+        self._receivers = receivers
+        self._config = config
+        self._telemetry = telemetry
+        self._wall_ms = wall_ms
+        self._lease_ms = int(config.lease_seconds * 1_000)
+        self._store_answered = -READY_SECONDS
+        self._rng = random.Random()
+        self._leader_gauge = telemetry.gauge("brandpulse_alerter_leader")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until *stop*. Raises what is a bug; a store that is away is waited for."""
+        self._leader_gauge.set(0)
+        waits = 0.0
+        while not stop.is_set():
+            try:
+                token = await self._ask(self._store.acquire, self._holder, lease_ms=self._lease_ms)
+                waits = 0.0
+            except TransientError as error:
+                waits = min(5.0, max(0.2, waits * 2))
+                log.warning("waiting for Redis", extra={"reason": str(error), "seconds": waits})
+                await _pause(stop, self._rng.uniform(waits / 2, waits))
+                continue
+            if token is None:
+                await _pause(stop, self._config.lease_seconds / 4)
+                continue
+            log.info("leads", extra={"token": token})
+            self._leader_gauge.set(1)
+            try:
+                await self._lead(token, stop)
+            except LostLeadershipError as error:
+                log.warning("no longer leads", extra={"reason": str(error)})
+            finally:
+                self._leader_gauge.set(0)
+        with contextlib.suppress(TransientError):
+            await asyncio.to_thread(self._store.release, self._holder)
+
+    async def _lead(self, token: int, stop: asyncio.Event) -> None:
+        """Renew, tick and send side by side; the end of one is the end of all."""
+        config = self._config
+        sender = Sender(
+            self._store,
+            self._receivers,
+            token=token,
+            policy=config.retry,
+            telemetry=self._telemetry,
+            wall_ms=self._wall_ms,
+            rng=self._rng,
+            repeat_after_seconds=config.lease_seconds + config.request_timeout_seconds,
+        )
+        ticker = Ticker(
+            self._reader,
+            self._store,
+            token=token,
+            policies=config.policies,
+            routes=routes_of(list(self._receivers.values())),
+            link=config.link,
+        )
+        resign = asyncio.Event()
+        tasks = [
+            asyncio.create_task(self._renew(resign)),
+            asyncio.create_task(self._tick(ticker, sender, resign)),
+            asyncio.create_task(sender.run(resign)),
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            resign.set()
+            stopping.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for error in sorted((e for e in ended if isinstance(e, BaseException)), key=_loss_last):
+            raise error
+
+    async def _renew(self, stop: asyncio.Event) -> None:
+        good_until = time.monotonic() + self._config.lease_seconds
+        while True:
+            await _pause(stop, self._config.lease_seconds / 3)
+            if stop.is_set():
+                return
+            asked = time.monotonic()
+            try:
+                if not await self._ask(self._store.renew, self._holder, lease_ms=self._lease_ms):
+                    raise LostLeadershipError("the lease ran out, or is another's")
+                good_until = asked + self._config.lease_seconds
+            except TransientError as error:
+                log.warning("lease not renewed", extra={"reason": str(error)})
+                if time.monotonic() >= good_until:
+                    raise LostLeadershipError("the store was away for longer than the lease") from error
+
+    async def _tick(self, ticker: Ticker, sender: Sender, stop: asyncio.Event) -> None:
+        waits = 0.0
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                report = await self._ask(ticker.tick, self._wall_ms())
+                waits = 0.0
+            except TransientError as error:
+                waits = min(5.0, max(0.2, waits * 2))
+                log.warning("tick put off", extra={"reason": str(error), "seconds": waits})
+                await _pause(stop, self._rng.uniform(waits / 2, waits))
+                continue
+            if report.deliveries:
+                sender.wake()
+            seconds = time.monotonic() - began
+            show(self._telemetry, report, seconds=seconds)
+            _tell(report, seconds)
+            await _pause(stop, max(0.0, self._config.tick_seconds - seconds))
+
+    async def _ask(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """*call* in a thread; its answer is the store's sign of life."""
+        answer = await asyncio.to_thread(call, *arguments, **named)
+        self._store_answered = time.monotonic()
+        return answer
+
+    def app(self) -> web.Application:
+        """The web port: /metrics for Prometheus, /healthz (the process lives), /readyz (the store answers)."""
+        app = web.Application()
+
+        async def metrics(_: web.Request) -> web.Response:
+            return web.Response(body=self._telemetry.expose(), headers={"Content-Type": CONTENT_TYPE})
+
+        async def health(_: web.Request) -> web.Response:
+            return web.json_response({"status": "alive"})
+
+        async def ready(_: web.Request) -> web.Response:
+            age = time.monotonic() - self._store_answered
+            limit = max(READY_SECONDS, 2 * self._config.lease_seconds)
+            answer = {"status": "ready" if age <= limit else "the store does not answer"}
+            return web.json_response(answer, status=200 if age <= limit else 503)
+
+        app.router.add_get("/metrics", metrics)
+        app.router.add_get("/healthz", health)
+        app.router.add_get("/readyz", ready)
+        return app
+
+
+def routes_of(receivers: Sequence[Receiver]) -> list[Route]:
+    return [
+        Route(receiver.name, receiver.min_severity, wants_every_update=receiver.wants_every_update)
+        for receiver in receivers
+    ]
+
+
+@contextlib.asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    """Serves *app* while inside; gives its address. Raises OSError if the port is taken."""
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    waiting: Coroutine[Any, Any, Any] = stop.wait()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(waiting, seconds)
+
+
+def _loss_last(error: BaseException) -> bool:
+    """A bug is told before the loss of the lease that it may have caused."""
+    return isinstance(error, LostLeadershipError)
+
+
+def _tell(report: TickReport, seconds: float) -> None:
+    for episode, transition, reason in report.transitions:
+        log.warning(
+            transition,
+            extra={
+                "episode": episode.key,
+                "severity": episode.severity,
+                "share": round(episode.latest.negative_share, 3),
+                "baseline": round(episode.latest.baseline_share, 3),
+                "reason": reason,
+            },
+        )
+    if report.minutes:
+        log.debug("evaluated", extra={"minutes": report.minutes, "seconds": round(seconds, 3)})

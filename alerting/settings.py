@@ -1,0 +1,115 @@
+"""Settings of the alerter."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from alerting.baseline import BaselinePolicy
+from alerting.clock import ClockPolicy
+from alerting.detect import DetectPolicy
+from alerting.episode import EpisodePolicy
+from alerting.outbox import RetryPolicy
+from alerting.tick import Policies
+
+LONGEST_WINDOW_MINUTES = 180
+"""Author sketches of single minutes are kept for three hours."""
+
+
+class AlerterSettings(BaseSettings):
+    """Prefix `BRANDPULSE_ALERTER_`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRANDPULSE_ALERTER_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+
+    receivers_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("BRANDPULSE_RECEIVERS_FILE", "receivers_file"),
+        examples=["./receivers.yaml"],
+    )
+    """`BRANDPULSE_RECEIVERS_FILE`, without ALERTER. Unset: alerts go to the store, topic `alerts` and the log only."""
+    host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
+    port: int = Field(default=0, ge=0, le=65_535, examples=[9_102])
+    """Of /metrics, /healthz and /readyz; 0 takes any free one."""
+    tick_seconds: float = Field(default=1.0, gt=0, le=60, examples=[1.0])
+    """Wall-clock pause between two looks at the clock; each look evaluates all event-time minutes that became due."""
+    lease_seconds: float = Field(default=10.0, ge=0.5, le=300, examples=[10.0])
+    """A dead leader's successor waits so long."""
+    request_timeout_seconds: float = Field(default=5.0, gt=0, le=5, examples=[5.0])
+    link: str | None = Field(default=None, examples=["http://127.0.0.1:8080/?brand={brand}&at={at}"])
+    """Address put into alerts; `{brand}` and `{at}` (ms) are filled in."""
+
+    windows: Annotated[tuple[int, ...], NoDecode] = Field(default=(15, 60, 180), examples=["15,60,180"])
+    """Minutes, rising, the longest at most 180."""
+    false_alarms: float = Field(default=1.0, gt=0, le=1_000, examples=[1.0])
+    """The budget: expected false pages per brand in four weeks."""
+    min_authors: int = Field(default=20, ge=1, examples=[20])
+    min_negative_authors: int = Field(default=8, ge=1, examples=[8])
+    min_rise: float = Field(default=0.08, ge=0, lt=1, examples=[0.08])
+    min_history_hours: int = Field(default=24, ge=1, le=24 * 28, examples=[24])
+    """Hours with posts that a brand needs before it is judged."""
+    min_history_authors: int = Field(default=200, ge=1, examples=[200])
+    baseline_days: int = Field(default=28, ge=1, le=90, examples=[28])
+    rho_floor: float = Field(default=0.01, gt=0, lt=0.5, examples=[0.01])
+    """Least intra-hour correlation: how much people copy each other."""
+    prior_share: float = Field(default=0.25, gt=0, lt=1, examples=[0.25])
+
+    update_minutes: int = Field(default=30, ge=1, examples=[30])
+    calm_minutes: int = Field(default=15, ge=1, examples=[15])
+    quiet_minutes: int = Field(default=180, ge=1, examples=[180])
+
+    owner_fresh_seconds: float = Field(default=30.0, gt=0, examples=[30.0])
+    stalled_after_seconds: float = Field(default=120.0, gt=0, examples=[120.0])
+    silent_after_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0])
+
+    retry_base_seconds: float = Field(default=1.0, gt=0, examples=[1.0])
+    retry_cap_seconds: float = Field(default=300.0, gt=0, examples=[300.0])
+    too_many_floor_seconds: float = Field(default=60.0, ge=0, examples=[60.0])
+    """Least wait after a 429."""
+
+    @field_validator("windows", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("windows")
+    @classmethod
+    def _rising(cls, windows: tuple[int, ...]) -> tuple[int, ...]:
+        if not windows or list(windows) != sorted(set(windows)) or windows[0] < 1:
+            raise ValueError("must be whole minutes, each larger than the one before")
+        if windows[-1] > LONGEST_WINDOW_MINUTES:
+            raise ValueError(f"must end at {LONGEST_WINDOW_MINUTES} or below: author sketches are kept three hours")
+        return windows
+
+    def policies(self) -> Policies:
+        return Policies(
+            detect=DetectPolicy(
+                windows=self.windows,
+                false_alarms=self.false_alarms,
+                min_authors=self.min_authors,
+                min_negative_authors=self.min_negative_authors,
+                min_rise=self.min_rise,
+                min_history_hours=self.min_history_hours,
+                min_history_authors=self.min_history_authors,
+            ),
+            baseline=BaselinePolicy(days=self.baseline_days, prior_share=self.prior_share, rho_floor=self.rho_floor),
+            episode=EpisodePolicy(
+                update_minutes=self.update_minutes,
+                calm_minutes=self.calm_minutes,
+                quiet_minutes=self.quiet_minutes,
+            ),
+            clock=ClockPolicy(
+                owner_fresh_ms=int(self.owner_fresh_seconds * 1_000),
+                stalled_after_ms=int(self.stalled_after_seconds * 1_000),
+                silent_after_ms=int(self.silent_after_seconds * 1_000),
+            ),
+        )
+
+    def retry_policy(self) -> RetryPolicy:
+        return RetryPolicy(
+            base_seconds=self.retry_base_seconds,
+            cap_seconds=self.retry_cap_seconds,
+            too_many_floor_seconds=self.too_many_floor_seconds,
+        )
