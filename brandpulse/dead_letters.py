@@ -1,12 +1,10 @@
 """`brandpulse dlq`: look at dead letters, and let a partition that paused over too many of them go on."""
 
 import json
-import time
 from typing import Annotated, Any
 
 import redis
 import typer
-from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
@@ -14,7 +12,7 @@ from brandpulse.errors import ConfigError
 from brandpulse.keys import PartitionKeys
 from brandpulse.pane_reader import PaneReader
 from brandpulse.settings import Settings, load_settings
-from brandpulse.topics import client_config
+from brandpulse.topic_scan import read_to_end
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 PREFIX = "brandpulse."
@@ -55,32 +53,12 @@ def allow(
     typer.echo(f"partition {partition} goes on within seconds, up to offset {status.next + records}")
 
 
-def read_letters(settings: Settings, *, patience_seconds: float = 10.0) -> list[dict[str, Any]]:
+def read_letters(settings: Settings) -> list[dict[str, Any]]:
     """Every letter in the topic now; a repeat of the same (topic id, partition, offset) is left out."""
-    consumer = Consumer(
-        client_config(settings.bootstrap_servers())
-        | {"group.id": f"brandpulse-dlq-{time.time_ns()}", "enable.auto.commit": False, "fetch.wait.max.ms": 100}
-    )
     letters: dict[tuple[str, str, str], dict[str, Any]] = {}
-    try:
-        topic = consumer.list_topics(settings.dlq_topic, timeout=patience_seconds).topics[settings.dlq_topic]
-        ends = {}
-        for number in topic.partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(settings.dlq_topic, number), timeout=10)
-            if high > low:
-                ends[number] = (low, high)
-        consumer.assign([TopicPartition(settings.dlq_topic, number, low) for number, (low, _) in ends.items()])
-        deadline = time.monotonic() + patience_seconds
-        while ends and time.monotonic() < deadline:
-            for message in consumer.consume(1_000, 0.2):
-                if message.error() is not None:
-                    continue
-                letter = _letter(message)
-                letters.setdefault((letter["topic_id"], letter["partition"], letter["offset"]), letter)
-                if message.offset() + 1 >= ends.get(message.partition(), (0, 0))[1]:
-                    ends.pop(message.partition(), None)
-    finally:
-        consumer.close()
+    for message in read_to_end(settings.bootstrap_servers(), settings.dlq_topic):
+        letter = _letter(message)
+        letters.setdefault((letter["topic_id"], letter["partition"], letter["offset"]), letter)
     return list(letters.values())
 
 

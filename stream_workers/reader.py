@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from brandpulse.errors import StateError, TransientError
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import Telemetry
+from brandpulse.topic_scan import log_end
 from brandpulse.topics import client_config, topic_id
 from stream_workers.decode import Record
 from stream_workers.guard import InvalidGuard
@@ -321,7 +322,7 @@ class PostReader:
     def _load(self, partition: int) -> PartitionStatus:
         """The partition's state, put right for the log as it is now. Raises TransientError, StateError."""
         seen = self._store.load(self._config.topic, partition)
-        extent = self._extent(partition)
+        extent = self._extent(partition, seen.next if seen else 0)
         start = start_of(self._config.topic, partition, seen, extent)
         if start.reason:
             log.warning(
@@ -332,11 +333,13 @@ class PostReader:
                 raise TransientError("another worker moved the state")
         return replace(start.status, owner=self._config.owner, lateness_ms=self._config.lateness_ms)
 
-    def _extent(self, partition: int) -> LogExtent:
-        low, high = self._consumer.get_watermark_offsets(
-            TopicPartition(self._config.topic, partition), timeout=5, cached=False
-        )
-        return LogExtent(topic_id(self._config.bootstrap_servers, self._config.topic), low, high)
+    def _extent(self, partition: int, stands_at: int) -> LogExtent:
+        servers, topic = self._config.bootstrap_servers, self._config.topic
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=5, cached=False)
+        if stands_at > high:
+            # Either the log is another one, or the broker is the embedded one, which lists its end too low.
+            high = log_end(servers, topic, partition, known=max(low, high - 1))
+        return LogExtent(topic_id(servers, topic), low, high)
 
     # -- signs of life -------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
+from tests.apache_kafka import ApacheKafka, why_not
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +47,12 @@ def namespace() -> str:
 def kafka(embedded_broker: EmbeddedBroker) -> str:
     """Bootstrap servers of a real broker, shared by the session: keep apart by topic name."""
     return embedded_broker.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
+    if reason := why_not():
+        pytest.skip(reason)
+    broker = ApacheKafka(tmp_path_factory.mktemp("apache-kafka"))
+    yield broker
+    broker.stop()

@@ -1,0 +1,114 @@
+"""A whole pipeline of real processes under one folder, for the journeys."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Producer
+from pydantic import SecretStr
+
+from brandpulse.processes import Child
+from brandpulse.settings import Settings
+from brandpulse.stats import collect
+from brandpulse.topics import Topic, ensure_topics, producer_config
+
+BRANDS = """brands:
+  - name: Acme
+    terms: [acme]
+  - name: Bolt
+    handles: ["@bolt"]
+"""
+
+
+class Pipeline:
+    """Commands and services that share a home, a namespace and topics nobody else uses."""
+
+    def __init__(self, home: Path, bootstrap_servers: str, redis_url: str, namespace: str, **settings: str) -> None:
+        self.home = home
+        self.topic = f"{namespace}.posts"
+        self.dlq_topic = f"{namespace}.dlq"
+        self.bootstrap_servers = bootstrap_servers
+        brands = home / "brands.yaml"
+        brands.write_text(BRANDS)
+        self.env = {
+            "BRANDPULSE_HOME": str(home),
+            "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+            "BRANDPULSE_REDIS_URL": redis_url,
+            "BRANDPULSE_NAMESPACE": namespace,
+            "BRANDPULSE_POSTS_TOPIC": self.topic,
+            "BRANDPULSE_SCORED_TOPIC": f"{namespace}.scored",
+            "BRANDPULSE_DLQ_TOPIC": self.dlq_topic,
+            "BRANDPULSE_ALERTS_TOPIC": f"{namespace}.alerts",
+            "BRANDPULSE_BRANDS_FILE": str(brands),
+            "BRANDPULSE_WORKER_ENGINE": "keyword",
+            "BRANDPULSE_WORKER_IDLE_AFTER_SECONDS": "1",
+            **settings,
+        }
+        self._children: list[Child] = []
+
+    def service(self, *arguments: str) -> Child:
+        child = Child(
+            arguments[0],
+            [sys.executable, "-m", "brandpulse", *arguments],
+            log=self.home / "logs" / f"{arguments[0]}-{len(self._children)}.log",
+            env=self.env,
+        )
+        self._children.append(child)
+        return child
+
+    def run(
+        self, *arguments: str, timeout: float = 120, env: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "brandpulse", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env={**os.environ, **self.env, **(env or {})},
+            cwd=self.home,
+        )
+
+    def stats(self) -> dict[str, Any]:
+        """What `brandpulse stats --json` prints, without a process each time."""
+        settings = Settings(
+            redis_url=SecretStr(self.env["BRANDPULSE_REDIS_URL"]), namespace=self.env["BRANDPULSE_NAMESPACE"]
+        )
+        return collect(settings)
+
+    def create_topics(self, partitions: int = 4) -> None:
+        ensure_topics(self.bootstrap_servers, [Topic(self.topic, partitions)])
+
+    def produce(self, posts: list[dict[str, Any]], **config: Any) -> None:
+        producer = Producer(producer_config(self.bootstrap_servers) | config)
+        for post in posts:
+            producer.produce(self.topic, key=str(post["id"]).encode(), value=json.dumps(post).encode())
+        assert producer.flush(30) == 0
+
+    def wait_for(self, true_of: Callable[[dict[str, Any]], bool], *, seconds: float = 60) -> dict[str, Any]:
+        """The stats once *true_of* them holds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            stats = self.stats()
+            if true_of(stats):
+                return stats
+            for child in self._children:
+                assert child.exit_code in (None, 0, -signal.SIGKILL), f"{child.name} died:\n{child.log_tail(40)}"
+            assert time.monotonic() < deadline, f"{stats}\n" + "\n".join(c.log_tail() for c in self._children)
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        for child in self._children:
+            if child.exit_code is None:
+                child.kill()
+
+
+def counted(stats: dict[str, Any]) -> int:
+    """Every post the partitions have finished with, whatever became of it (brand mentions may exceed posts)."""
+    return sum(row["posts"] for row in stats["brands"].values())
