@@ -1,5 +1,6 @@
 """Kafka topics: settings every client shares, and creating what is missing."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -62,10 +63,22 @@ def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], *, replicatio
         if missing:
             for future in admin.create_topics(missing, operation_timeout=10).values():
                 _created(future)
-        described = admin.describe_topics(TopicCollection([topic.name for topic in wanted]), request_timeout=10)
-        return {name: str(future.result().topic_id) for name, future in described.items()}
+        return _ids(admin, [topic.name for topic in wanted])
     except KafkaException as error:
         raise TransientError(f"no Kafka broker answers at {bootstrap_servers}: {error.args[0].str()}") from error
+
+
+def _ids(admin: AdminClient, names: list[str], *, patience_seconds: float = 5.0) -> dict[str, str]:
+    """Apache Kafka acknowledges a creation before every broker's metadata shows it: ask again for a while."""
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        described = admin.describe_topics(TopicCollection(names), request_timeout=10)
+        try:
+            return {name: str(future.result().topic_id) for name, future in described.items()}
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _created(future: Any) -> None:
