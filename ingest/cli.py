@@ -123,10 +123,12 @@ def _task(
 def _destination() -> "Destination":
     from brandpulse.settings import Settings, load_settings
     from brandpulse.topics import Topic, ensure_topics
+    from ingest.delivery import check_broker
     from ingest.file import Destination
 
     settings = load_settings(Settings)
     servers = settings.bootstrap_servers()
+    check_broker(servers)
     topic = settings.posts_topic
     ids = ensure_topics(servers, [Topic(topic, settings.partitions)], replication_factor=settings.replication_factor)
     return Destination(servers, topic, ids[topic], settings.namespace, settings.home)

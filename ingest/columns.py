@@ -42,7 +42,8 @@ def resolve(mapping: Mapping[str, str], columns: Sequence[str]) -> dict[str, str
         wanted = ", ".join(
             f"{column!r} for {field}" if field in mapping else field for field, column in missing.items()
         )
-        example = ",".join(f"{field}={_guess(field, columns)}" for field in missing)
+        shown = {**mapping, **{field: _guess(field, columns) for field in missing}}
+        example = ",".join(f"{field}={column}" for field, column in shown.items())
         raise InputError(
             f"the file has no column {wanted}. Its columns: {', '.join(columns)}.\n"
             f"Say which column holds what, for example: --map {example}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from brandpulse.errors import TransientError
 from brandpulse.topics import client_config, producer_config
@@ -14,6 +15,8 @@ from ingest.repeats import IdMemory
 
 GIVE_UP_SECONDS = 60.0
 """How long a post may wait for a broker that went away; then the run stops and can be taken up again."""
+SILENT = {"log_level": 0}
+"""librdkafka writes a line to stderr for each refused connection, ten a second; what matters reaches us as an error."""
 QUIET_SECONDS = 10.0
 """A broker that says nothing for so long while we read back is gone."""
 
@@ -53,6 +56,7 @@ class Delivery:
         self._topic = topic
         self._producer = Producer(
             producer_config(bootstrap_servers)
+            | SILENT
             | {
                 "message.timeout.ms": int(GIVE_UP_SECONDS * 1000),
                 "queue.buffering.max.messages": 100_000,
@@ -129,6 +133,17 @@ class LogEnds:
     high: dict[int, int]
 
 
+def check_broker(bootstrap_servers: str, *, timeout_seconds: float = 10.0) -> None:
+    """Raises TransientError when no broker answers in time."""
+    try:
+        AdminClient(client_config(bootstrap_servers) | SILENT).list_topics(timeout=timeout_seconds)
+    except KafkaException as error:
+        raise TransientError(
+            f"no Kafka broker answers at {bootstrap_servers} ({error.args[0].str()}). Is it running? "
+            "`brandpulse up` starts one; BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS names another"
+        ) from error
+
+
 class TopicReader:
     """Reads back what a topic holds, without a consumer group."""
 
@@ -136,6 +151,7 @@ class TopicReader:
         self._topic = topic
         self._consumer = Consumer(
             client_config(bootstrap_servers)
+            | SILENT
             | {
                 "group.id": "brandpulse-ingest",
                 "enable.auto.commit": False,
@@ -143,6 +159,8 @@ class TopicReader:
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 2,
+                # The end is told by an empty fetch, which waits this long for news; half a second by default.
+                "fetch.wait.max.ms": 10,
             }
         )
 

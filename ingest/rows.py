@@ -62,6 +62,11 @@ class RowFile:
         head = _read_head(path)
         self.format: Format = format or _FORMATS.get(_plain_suffix(path)) or _sniff(path, head)
         self._delimiter = "\t" if self.format == "tsv" else _delimiter(head)
+        if self.format == "jsonl" and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+            raise InputError(
+                f"{path} holds one JSON array, not one object a line. Turn it into JSON lines, "
+                f"for example: jq -c '.[]' {path.name} > {path.stem}.jsonl"
+            )
         self.columns = self._json_columns() if self.format == "jsonl" else self._csv_columns()
         """Names of the columns; for JSON lines, of what the first hundred objects hold, one level deep with a dot."""
         self._raw: BinaryIO | None = None
@@ -102,11 +107,6 @@ class RowFile:
                     content = msgspec.json.decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     continue
-                if isinstance(content, list):
-                    raise InputError(
-                        f"{self.path} holds one JSON array, not one object a line. Turn it into JSON lines, "
-                        f"for example: jq -c '.[]' {self.path.name} > {self.path.stem}.jsonl"
-                    )
                 if isinstance(content, dict):
                     for name, value in content.items():
                         names[name] = None

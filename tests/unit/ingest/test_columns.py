@@ -1,0 +1,133 @@
+"""From cells to posts."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brandpulse.posts import Post
+from ingest.columns import Outgoing, PostMaker, parse_map, resolve
+from ingest.rows import MISSING, InputError, Reject, Row
+
+RIGHT: dict[str, Any] = {"id": "7", "text": "hi", "created_at": "2026-03-02T12:00:00+01:00", "author_id": "ann"}
+
+
+def make(**cells: Any) -> Outgoing | Reject:
+    row = RIGHT | cells
+    return PostMaker(tuple(row), source="file").make(Row(3, list(row.values())))
+
+
+def test_a_right_row_becomes_the_post_that_workers_read() -> None:
+    made = make(lang="en", url="")
+    assert isinstance(made, Outgoing)
+    assert msgspec.json.decode(made.payload) == {
+        "schema_version": 1,
+        "id": "7",
+        "text": "hi",
+        "created_at": "2026-03-02T11:00:00Z",
+        "author_id": "ann",
+        "source": "file",
+        "lang": "en",
+    }
+    assert Post.model_validate_json(made.payload).created_at == made.created_at
+
+
+def test_numbers_as_ids_become_text() -> None:
+    made = make(id=569748316776325000, author_id=12)
+    assert isinstance(made, Outgoing)
+    post = Post.model_validate_json(made.payload)
+    assert (made.id, post.id, post.author_id) == ("569748316776325000", "569748316776325000", "12")
+
+
+@pytest.mark.parametrize(
+    ("cells", "field", "reason"),
+    [
+        ({"id": MISSING}, "id", "is missing"),
+        ({"text": None}, "text", "is missing"),
+        ({"id": ""}, "id", "length >= 1"),
+        ({"id": "x" * 257}, "id", "length <= 256"),
+        ({"id": 5.7e17}, "id", "expected `str`"),
+        ({"author_id": ["ann"]}, "author_id", "expected `str`"),
+        ({"text": ""}, "text", "is blank"),
+        ({"text": " \n"}, "text", "is blank"),
+        ({"text": "x" * 20_001}, "text", "length <= 20000"),
+        ({"text": "a\0b"}, "text", "NUL"),
+        ({"author_id": "a\0b"}, "author_id", "NUL"),
+        ({"text": "caf\udce9"}, "text", "not UTF-8"),
+        ({"created_at": "2026-03-02 12:00:00"}, "created_at", "--assume-utc"),
+        ({"created_at": "soon"}, "created_at", "no date"),
+        ({"lang": "x" * 17}, "lang", "length <= 16"),
+    ],
+)
+def test_a_cell_that_no_post_can_hold_rejects_the_row_and_is_named(
+    cells: dict[str, Any], field: str, reason: str
+) -> None:
+    made = make(**cells)
+    assert isinstance(made, Reject)
+    assert (made.line, made.field) == (3, field)
+    assert reason in made.reason
+
+
+@given(st.fixed_dictionaries({name: st.text(max_size=4) | st.integers() | st.none() | st.floats() for name in RIGHT}))
+def test_what_is_not_rejected_is_a_post(cells: dict[str, Any]) -> None:
+    made = make(**cells)
+    if isinstance(made, Outgoing):
+        Post.model_validate_json(made.payload)
+
+
+def test_a_moved_post_differs_in_nothing_but_its_time() -> None:
+    made = make()
+    assert isinstance(made, Outgoing)
+    moved = made.moved(timedelta(days=1))
+    assert moved.created_at - made.created_at == timedelta(days=1)
+    before, after = msgspec.json.decode(made.payload), msgspec.json.decode(moved.payload)
+    assert after == before | {"created_at": "2026-03-03T11:00:00Z"}
+
+
+def test_a_map_names_our_field_and_the_files_column() -> None:
+    assert parse_map("text=body, id = tweet id") == {"text": "body", "id": "tweet id"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("text", "OURS=COLUMN"),
+        ("text=", "OURS=COLUMN"),
+        ("=body", "OURS=COLUMN"),
+        ("text=a,", "OURS=COLUMN"),
+        ("body=text", "no field 'body'"),
+        ("text=a,text=b", "stands twice"),
+    ],
+)
+def test_a_wrong_map_is_explained(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_map(text)
+
+
+def test_fields_outside_the_map_come_from_columns_of_their_name() -> None:
+    assert resolve({"text": "body"}, ["id", "body", "created_at", "author_id", "lang"]) == {
+        "id": "id",
+        "text": "body",
+        "created_at": "created_at",
+        "author_id": "author_id",
+        "lang": "lang",
+    }
+
+
+def test_a_missing_column_is_told_with_all_columns_and_a_map_to_copy() -> None:
+    columns = ["tweet_id", "name", "text", "tweet_created"]
+    with pytest.raises(InputError) as caught:
+        resolve({}, columns)
+    message = str(caught.value)
+    assert "tweet_id, name, text, tweet_created" in message
+    assert "--map id=tweet_id,created_at=tweet_created,author_id=name" in message
+    with pytest.raises(InputError, match=r"no column .*'nowhere' for text"):
+        resolve({"text": "nowhere"}, columns)
+
+
+def test_a_column_that_stands_twice_is_refused_when_it_is_wanted() -> None:
+    with pytest.raises(InputError, match="2 columns named 'text'"):
+        resolve({}, ["id", "text", "text", "created_at", "author_id"])

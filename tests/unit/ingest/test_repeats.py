@@ -1,0 +1,24 @@
+"""Remembering ids in little memory."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.repeats import IdMemory
+
+
+@given(st.lists(st.text(max_size=3)))
+def test_it_answers_like_a_set(ids: list[str]) -> None:
+    memory, seen = IdMemory(), set[str]()
+    for post_id in ids:
+        assert (post_id in memory) == (post_id in seen)
+        assert memory.add(post_id) == (post_id not in seen)
+        seen.add(post_id)
+    assert len(memory) == len(seen)
+
+
+def test_it_grows_past_its_first_table_and_forgets_nothing() -> None:
+    memory = IdMemory()
+    ids = [f"post-{number}" for number in range(10_000)]
+    assert all(memory.add(post_id) for post_id in ids)
+    assert not any(memory.add(post_id) for post_id in ids)
+    assert "post-10000" not in memory
