@@ -1,0 +1,35 @@
+import json
+from pathlib import Path
+
+import numpy as np
+
+from model.checkpoint import WORD_TABLE, load, pack
+from model.load import WEIGHTS
+
+
+def test_what_is_packed_is_what_is_loaded(tmp_path: Path) -> None:
+    shipped = load(WEIGHTS)
+    tensors = dict(shipped.tensors)
+    manifest = pack(
+        tmp_path, tensors, config=shipped.config, tokenizer=WEIGHTS / "tokenizer.json", manifest=shipped.manifest
+    )
+    again = load(tmp_path)
+    assert again.manifest == manifest
+    for name, tensor in tensors.items():
+        # Half a step of 8 bits for the word table, of float16's 11 for the rest.
+        limit = np.abs(tensor).max() / 254 if name == WORD_TABLE else np.abs(tensor).max() / 2**11
+        assert np.abs(again.tensors[name] - tensor).max() <= limit * 1.01, name
+
+
+def test_the_shipped_report_belongs_to_the_shipped_weights() -> None:
+    report = json.loads((WEIGHTS / "report.json").read_text())
+    assert report["version"] == load(WEIGHTS).manifest.version
+    assert report["macro_recall"] >= 0.70
+    assert report["ece"] <= 0.05
+
+
+def test_the_model_card_states_the_figures_of_the_report() -> None:
+    card = (WEIGHTS / "MODEL_CARD.md").read_text()
+    report = json.loads((WEIGHTS / "report.json").read_text())
+    for name in ("accuracy", "macro_recall", "macro_f1", "ece"):
+        assert f"{report[name]:.3f}" in card, name
