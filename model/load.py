@@ -1,0 +1,67 @@
+"""Chooses and loads an engine."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from brandpulse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from model.engine import Classifier
+
+Engine = Literal["auto", "openvino", "torch", "keyword", "null"]
+
+Precision = Literal["auto", "fp32", "bf16", "int8"]
+
+WEIGHTS = Path(__file__).parent / "weights" / "minilm-sentiment"
+"""The weights shipped with the service."""
+
+
+def load_classifier(
+    engine: Engine = "auto", weights: Path | None = None, threads: int | None = None, *, precision: Precision = "auto"
+) -> "Classifier":
+    """A ready classifier; `auto` is torch where it sees a CUDA device, else openvino.
+
+    *weights* defaults to the shipped ones, *threads* to all cores this process may use, *precision* (openvino only) to
+    the faster of fp32 and bf16 here. Raises ConfigError naming the
+    path when the weights are missing or damaged, or the package when the engine is not installed.
+    """
+    # Every import stands where it is needed: a command that only shows its help must not wait for numpy.
+    if engine == "keyword":
+        from model.keyword import KeywordClassifier
+
+        return KeywordClassifier()
+    if engine == "null":
+        from model.keyword import NullClassifier
+
+        return NullClassifier()
+    folder = weights or WEIGHTS
+    if engine == "torch" or (engine == "auto" and _cuda_is_there()):
+        return _torch(folder, threads)
+    if engine in ("auto", "openvino"):
+        from model.openvino_engine import OpenVinoClassifier
+
+        return OpenVinoClassifier(folder, threads=threads, precision=precision)
+    raise ConfigError(f"Unknown engine {engine!r}: use auto, openvino, torch, keyword or null.")
+
+
+def torch_is_installed() -> bool:
+    """Whether the torch engine's packages are there, without importing them (which takes seconds)."""
+    return find_spec("torch") is not None and find_spec("transformers") is not None
+
+
+def _torch(folder: Path, threads: int | None) -> "Classifier":
+    if not torch_is_installed():
+        raise ConfigError("The torch engine needs torch and transformers: pip install 'brandpulse[gpu]'.")
+    from model.torch_engine import TorchClassifier
+
+    return TorchClassifier(folder, threads=threads)
+
+
+def _cuda_is_there() -> bool:
+    # The driver's file first: importing torch only to learn that there is no GPU costs seconds and 300 MB.
+    if not torch_is_installed() or not any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg")):
+        return False
+    import torch
+
+    return torch.cuda.is_available()

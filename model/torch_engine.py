@@ -1,0 +1,66 @@
+"""The GPU engine: torch and transformers, bfloat16 on CUDA; it runs on a CPU too."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.checkpoint import Checkpoint, load
+from model.encoding import TokenBatch, token_batches
+from model.engine import LABELS, Probabilities
+from model.metrics import softmax
+
+
+class TorchClassifier:
+    """Scores posts with a BERT classifier on CUDA where there is one, else on the CPU; one thread at a time.
+
+    *threads* is the number of CPU cores torch may use; it holds for the whole process.
+    """
+
+    def __init__(self, weights: Path, *, threads: int | None = None) -> None:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        import torch
+
+        checkpoint = load(weights)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._dtype = torch.bfloat16 if self._device.type == "cuda" else torch.float32
+        self._model = bert(checkpoint).to(self._device, self._dtype).eval()
+        self._temperature = checkpoint.manifest.temperature
+        self._tokenizer = checkpoint.tokenizer
+        self._batch_size = 256 if self._device.type == "cuda" else 32
+        self.version = checkpoint.manifest.version
+
+    @property
+    def name(self) -> str:
+        return f"torch {self._device.type} {'bf16' if self._device.type == 'cuda' else 'fp32'}"
+
+    def probabilities(self, texts: Sequence[str]) -> Probabilities:
+        logits = np.zeros((len(texts), len(LABELS)), dtype=np.float32)
+        if not texts:
+            return logits
+        for batch in token_batches(texts, self._tokenizer, batch_size=self._batch_size):
+            logits[batch.rows] = self._logits(batch)
+        return softmax(logits / self._temperature).astype(np.float32)
+
+    def _logits(self, batch: TokenBatch) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            ids = torch.from_numpy(batch.ids).to(self._device, torch.long)
+            mask = torch.from_numpy(batch.mask).to(self._device, torch.long)
+            return self._model(input_ids=ids, attention_mask=mask).logits.float().cpu().numpy()  # (batch, 3)
+
+
+def bert(checkpoint: Checkpoint) -> Any:
+    """The checkpoint as transformers' `BertForSequenceClassification`, on the CPU in float32."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    model = BertForSequenceClassification(BertConfig(**checkpoint.config))
+    tensors = {name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()}
+    model.load_state_dict(tensors, assign=True)
+    return model

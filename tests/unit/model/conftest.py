@@ -1,0 +1,30 @@
+import pytest
+
+from model.engine import Classifier
+from model.load import Engine, load_classifier, torch_is_installed
+
+_LOADED: dict[str, Classifier] = {}
+
+
+def engine_or_skip(engine: Engine) -> Classifier:
+    """The engine with the shipped weights, loaded once for the whole run."""
+    if engine == "torch" and not torch_is_installed():
+        pytest.skip("torch and transformers are not installed")
+    if engine not in _LOADED:
+        _LOADED[engine] = load_classifier(engine, threads=2)
+    return _LOADED[engine]
+
+
+@pytest.fixture(params=["openvino", "torch", "keyword", "null"])
+def classifier(request: pytest.FixtureRequest) -> Classifier:
+    return engine_or_skip(request.param)
+
+
+@pytest.fixture
+def openvino() -> Classifier:
+    return engine_or_skip("openvino")
+
+
+@pytest.fixture
+def torch_engine() -> Classifier:
+    return engine_or_skip("torch")

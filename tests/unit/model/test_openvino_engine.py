@@ -1,0 +1,83 @@
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from brandpulse.errors import ConfigError
+from model.bench import PEER, run
+from model.checkpoint import load, load_tokenizer, write_manifest
+from model.encoding import LENGTHS, token_batches
+from model.engine import Classifier
+from model.load import WEIGHTS, torch_is_installed
+from model.openvino_engine import OpenVinoClassifier
+from tests.unit.model.check_posts import CHECK_POSTS
+
+TEXTS = [text for text, _ in CHECK_POSTS]
+
+
+@pytest.fixture(scope="module")
+def int8() -> Classifier:
+    return OpenVinoClassifier(WEIGHTS, threads=2, precision="int8")
+
+
+def test_auto_takes_one_of_the_exact_precisions(openvino: Classifier) -> None:
+    assert openvino.name in {"openvino fp32", "openvino bf16"}
+
+
+def test_int8_reads_nearly_all_posts_as_fp32_does(openvino: Classifier, int8: Classifier) -> None:
+    exact, short = openvino.probabilities(TEXTS), int8.probabilities(TEXTS)
+    assert (exact.argmax(axis=1) == short.argmax(axis=1)).mean() >= 0.93
+    assert np.abs(exact - short).mean() < 0.06
+
+
+def test_int8_has_a_version_of_its_own(openvino: Classifier, int8: Classifier) -> None:
+    assert int8.version == f"{openvino.version}-int8"
+
+
+def test_int8_without_measured_ranges_is_a_config_error(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(WEIGHTS, tmp_path / "weights"))
+    write_manifest(folder, replace(load(folder).manifest, ranges={}))
+    with pytest.raises(ConfigError, match="no ranges for int8"):
+        OpenVinoClassifier(folder, threads=1, precision="int8")
+
+
+def test_other_threads_run_while_posts_are_scored(openvino: Classifier) -> None:
+    turns = 0
+    scoring = threading.Event()
+    done = threading.Event()
+
+    def count() -> None:
+        nonlocal turns
+        scoring.wait()
+        while not done.is_set():
+            turns += 1
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    scoring.set()
+    openvino.probabilities(TEXTS * 4)
+    done.set()
+    thread.join()
+    assert turns > 1_000
+
+
+def test_calls_of_every_size_meet_few_shapes() -> None:
+    tokenizer = load_tokenizer(WEIGHTS / "tokenizer.json", max_tokens=128)
+    texts = ["word " * (number % 130) for number in range(300)]
+    calls = [texts[at : at + 1 + at % 70] for at in range(300)]
+    shapes = {batch.ids.shape for call in calls for batch in token_batches(call, tokenizer, batch_size=32, lanes=2)}
+    assert len(shapes) <= 6 * len(LENGTHS)  # each costs OpenVINO some MB for ever
+
+
+def test_the_bench_names_every_engine_and_its_speed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "posts.jsonl"
+    data.write_text('{"text": "good morning"}\n{"text": "bad day"}\n')
+    speeds = {speed.name: speed.posts_per_second for speed in run(data, posts=2, rounds=1, threads=1)}
+    assert {"openvino fp32", "openvino bf16", "openvino int8"} <= speeds.keys()
+    assert all(speed > 0 for speed in speeds.values())
+    shown = capsys.readouterr().out
+    assert (PEER in speeds) == torch_is_installed()
+    assert "posts/s" in shown
