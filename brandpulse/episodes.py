@@ -1,6 +1,6 @@
 """Episode and Notification: what the alerter decides, stores and sends. The page, the demo and receivers read these."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -79,7 +79,3 @@ class Notification(BaseModel):
     episode: Episode
     link: str | None = None
     """The page or dashboard at that time."""
-
-
-def as_json_schema(model: type[BaseModel]) -> dict[str, Any]:
-    return model.model_json_schema()

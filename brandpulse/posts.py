@@ -27,7 +27,7 @@ class Post(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", title="Post", strict=True)
 
-    schema_version: Literal[1]
+    schema_version: Annotated[int, Field(ge=1, le=1)]
     id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
     """Unique within its source; the record's key."""
     text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]

@@ -1,0 +1,30 @@
+"""JSON Schema files of everything that travels, generated from the models: `python -m brandpulse.schemas`."""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from brandpulse.episodes import Episode, Notification
+from brandpulse.posts import Post, ScoredPost
+
+FOLDER = Path(__file__).parent.parent / "schemas"
+MODELS: dict[str, type[BaseModel]] = {
+    "post": Post,
+    "scored_post": ScoredPost,
+    "episode": Episode,
+    "notification": Notification,
+}
+
+
+def render() -> dict[str, str]:
+    """File name -> content."""
+    return {
+        f"{name}.v1.schema.json": json.dumps(model.model_json_schema(), indent=2, sort_keys=True) + "\n"
+        for name, model in MODELS.items()
+    }
+
+
+if __name__ == "__main__":
+    for name, content in render().items():
+        (FOLDER / name).write_text(content, encoding="utf-8")

@@ -1,0 +1,60 @@
+import json
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from brandpulse.posts import MAX_TEXT_CHARS, POST_DECODER, Post
+from tests.builders import a_post
+
+FIELDS = st.sampled_from(["schema_version", "id", "text", "created_at", "author_id", "source", "lang", "url"])
+VALUES = st.one_of(
+    st.none(),
+    st.integers(-3, 3),
+    st.booleans(),
+    st.just(1.5),
+    st.text(max_size=70),
+    st.sampled_from(
+        ["2026-03-02T12:00:00Z", "2026-03-02T12:00:00+05:30", "2026-03-02T12:00:00", "2026-02-30T12:00:00Z", "x" * 257]
+    ),
+    st.lists(st.integers(), max_size=2),
+)
+
+
+def pydantic_takes(value: bytes) -> bool:
+    try:
+        Post.model_validate_json(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def hot_path_takes(value: bytes) -> bool:
+    try:
+        POST_DECODER.decode(value)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+@given(FIELDS, VALUES)
+def test_the_hot_path_takes_exactly_what_the_model_takes(field: str, value: Any) -> None:
+    encoded = json.dumps(a_post() | {field: value}).encode()
+    assert hot_path_takes(encoded) == pydantic_takes(encoded), encoded
+
+
+@given(FIELDS)
+def test_the_same_fields_must_be_there(field: str) -> None:
+    post = a_post()
+    post.pop(field, None)
+    encoded = json.dumps(post).encode()
+    assert hot_path_takes(encoded) == pydantic_takes(encoded)
+
+
+def test_limits_are_the_same_at_the_limit() -> None:
+    for length, taken in ((MAX_TEXT_CHARS, True), (MAX_TEXT_CHARS + 1, False)):
+        encoded = json.dumps(a_post(text="é" * length)).encode()
+        assert hot_path_takes(encoded) is taken
+        assert pydantic_takes(encoded) is taken

@@ -1,0 +1,21 @@
+import json
+
+import jsonschema
+import pytest
+
+from brandpulse.posts import Post
+from brandpulse.schemas import FOLDER, render
+from tests.builders import a_post
+
+
+def test_schema_files_are_what_the_models_say() -> None:
+    on_disk = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
+    assert on_disk == render(), "run: python -m brandpulse.schemas"
+
+
+def test_the_post_schema_takes_what_the_model_takes() -> None:
+    schema = json.loads((FOLDER / "post.v1.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(a_post(), schema)
+    Post.model_validate_json(json.dumps(a_post()))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(a_post(text=""), schema)

@@ -1,0 +1,54 @@
+"""The house stands where it says, and the front door opens fast."""
+
+import importlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGES = ("brandpulse", "model", "ingest", "stream_workers", "alerting", "dashboards")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_package_is_ours_and_no_namesake(package: str) -> None:
+    module = importlib.import_module(package)
+    assert module.__file__ is not None
+    assert Path(module.__file__).is_relative_to(ROOT)
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    return done.stdout
+
+
+def test_the_command_line_loads_no_service_and_nothing_heavy() -> None:
+    loaded = run_python("import brandpulse.cli, sys; print(' '.join(sys.modules))").split()
+    heavy = {"torch", "transformers", "numpy", "openvino", "redis", "confluent_kafka", "faust", "pydantic", "aiohttp"}
+    assert not heavy & set(loaded)
+    assert not {name for name in loaded if name.split(".")[0] in PACKAGES[1:]}
+
+
+def test_help_opens_in_under_a_third_of_a_second_of_cpu() -> None:
+    best = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "brandpulse", "--help"], capture_output=True, cwd=ROOT, check=True)
+        best = min(best, time.perf_counter() - started)
+    assert b"doctor" in done.stdout
+    # 0.24 s on an idle machine; the bound leaves room for a busy one.
+    assert best < 0.6
+
+
+def test_a_worker_on_a_cpu_never_loads_torch() -> None:
+    code = "import stream_workers.run, model.openvino_engine, sys; print('torch' in sys.modules)"
+    assert run_python(code).strip() == "False"
+
+
+def test_no_file_of_the_house_names_a_place_outside_it() -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], capture_output=True, cwd=ROOT, check=True).stdout.split(b"\0")
+    texts = [ROOT / name.decode() for name in tracked if name and name.rsplit(b".", 1)[-1] in (b"py", b"md", b"yml")]
+    outside = "../" + "shared"
+    assert [path for path in texts if path.is_file() and outside in path.read_text(encoding="utf-8")] == []
