@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from alerting.baseline import BaselinePolicy, baseline
+from brandpulse.keys import HOUR_MS
+from brandpulse.panes import AuthorCounts
+from tests.unit.alerting.builders import MONDAY
+
+HOUR = MONDAY // 60
+POLICY = BaselinePolicy()
+
+
+def hours_of(rng: np.random.Generator, many: int, *, authors: int, share: float, rho: float) -> dict[int, AuthorCounts]:
+    scale = (1 - rho) / rho
+    shares = rng.beta(share * scale, (1 - share) * scale, many)
+    return {HOUR + n: AuthorCounts(authors, int(rng.binomial(authors, p))) for n, p in enumerate(shares)}
+
+
+def test_without_history_it_is_the_prior_and_very_unsure() -> None:
+    made = baseline({}, before_hour=HOUR, incidents=(), policy=POLICY)
+    assert (made.share, made.hours, made.authors) == (POLICY.prior_share, 0, 0)
+    assert made.rho > 0.05
+
+
+def test_a_long_history_speaks_for_itself() -> None:
+    hours = hours_of(np.random.default_rng(1), 600, authors=80, share=0.4, rho=0.03)
+    made = baseline(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
+    assert made.share == pytest.approx(0.4, abs=0.01)
+    assert made.rho == pytest.approx(0.03, abs=0.005)
+    assert made.hours == 600
+
+
+def test_an_even_past_still_leaves_the_floor() -> None:
+    hours = {HOUR + n: AuthorCounts(100, 20) for n in range(600)}
+    made = baseline(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
+    assert POLICY.rho_floor < made.rho < POLICY.rho_floor * 1.1
+
+
+def test_hours_of_an_incident_do_not_count() -> None:
+    hours = {HOUR + n: AuthorCounts(100, 90 if 100 <= n < 110 else 20) for n in range(200)}
+    span = (HOUR + 100) * HOUR_MS + 1, (HOUR + 109) * HOUR_MS + 2
+    made = baseline(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
+    assert made.hours == 190
+    assert made.share == pytest.approx(0.2, abs=0.001)
+
+
+def test_an_incident_without_end_becomes_the_new_normal_after_a_day() -> None:
+    hours = {HOUR + n: AuthorCounts(100, 60 if n >= 100 else 20) for n in range(200)}
+    span = (HOUR + 100) * HOUR_MS, 2**53
+    made = baseline(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
+    assert made.hours == 200 - 24
+    assert made.share > 0.35
+
+
+def test_only_the_days_before_count() -> None:
+    hours = {HOUR + n: AuthorCounts(10, 2) for n in range(1_000)}
+    assert baseline(hours, before_hour=HOUR + 900, incidents=(), policy=POLICY).hours == 28 * 24

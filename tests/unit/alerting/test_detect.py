@@ -1,0 +1,133 @@
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerting.baseline import BaselinePolicy, baseline
+from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts, judge, p_threshold, tail_probability
+from alerting.sliding import sliding_counts
+from tests.unit.alerting.builders import MONDAY, Stream
+
+POLICY = DetectPolicy(windows=(15, 60, 180))
+USUAL = Baseline(share=0.2, rho=0.006, hours=300, authors=20_000)
+
+
+def a_window(width: int, authors: int, negative: int, *, last_minute: int = MONDAY) -> WindowCounts:
+    return WindowCounts(last_minute, width, authors, negative, authors, negative)
+
+
+def judged(
+    *windows: WindowCounts, usual: Baseline | None = USUAL, alive: bool = True, not_before: int | None = None
+) -> Finding:
+    return judge(windows, usual, POLICY, threshold=p_threshold(POLICY), stream_alive=alive, not_before=not_before)
+
+
+@pytest.mark.parametrize(
+    ("windows", "usual", "state"),
+    [
+        ([(15, 0, 0), (60, 0, 0), (180, 0, 0)], USUAL, "no data"),
+        ([(15, 0, 0), (60, 3, 3), (180, 19, 19)], USUAL, "too little evidence"),
+        ([(15, 5, 5), (60, 30, 7), (180, 60, 7)], USUAL, "normal"),
+        ([(15, 50, 11), (60, 200, 40), (180, 600, 121)], USUAL, "normal"),
+        ([(15, 50, 30), (60, 200, 60), (180, 600, 140)], USUAL, "spike"),
+        ([(15, 8, 5), (60, 60, 36), (180, 180, 60)], USUAL, "spike"),
+        ([(15, 50, 30), (60, 200, 60), (180, 600, 140)], None, "warming up"),
+        ([(15, 50, 30), (60, 200, 60), (180, 600, 140)], Baseline(0.2, 0.01, 23, 9_000), "warming up"),
+        ([(15, 50, 30), (60, 200, 60), (180, 600, 140)], Baseline(0.2, 0.01, 300, 199), "warming up"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_each_state_has_its_evidence(windows: list[tuple[int, int, int]], usual: Baseline | None, state: str) -> None:
+    finding = judged(*(a_window(*window) for window in windows), usual=usual)
+    assert finding.state == state, finding.reason
+    assert finding.reason
+
+
+def test_a_certain_but_small_rise_is_no_news() -> None:
+    usual = Baseline(share=0.2, rho=0.000_01, hours=300, authors=10**6)
+    many = a_window(180, 20_000, 5_400)
+    assert tail_probability(5_400, 20_000, 0.2, 0.000_01) < 1e-9
+    assert judged(a_window(15, 1_700, 459), a_window(60, 6_700, 1_809), many, usual=usual).state == "normal"
+
+
+def test_a_crisis_that_is_over_no_longer_fires_from_the_long_window() -> None:
+    still_full_of_it = a_window(180, 400, 200)
+    assert judged(a_window(15, 40, 8), a_window(60, 130, 27), still_full_of_it).state == "normal"
+    assert judged(a_window(15, 40, 20), a_window(60, 130, 65), still_full_of_it).state == "spike"
+
+
+def test_windows_that_reach_into_the_last_episode_prove_nothing() -> None:
+    windows = a_window(15, 40, 13), a_window(60, 130, 65), a_window(180, 400, 200)
+    assert judged(*windows).state == "spike"
+    assert judged(*windows, not_before=MONDAY - 30).state == "normal"
+
+
+def test_nothing_is_said_while_the_whole_stream_is_silent() -> None:
+    assert judged(a_window(15, 50, 30), a_window(60, 200, 60), a_window(180, 600, 140), alive=False).state == "no data"
+
+
+def test_the_reason_of_a_spike_names_the_numbers() -> None:
+    reason = judged(a_window(15, 50, 30), a_window(60, 200, 60), a_window(180, 600, 140)).reason
+    assert "30 of 50 authors in 15 minutes were negative, 60% where 20% is usual" in reason
+
+
+def findings_of(stream: Stream, brand: str, last_minutes: range) -> list[Finding]:
+    minutes = stream.minutes(brand)
+    windows = [sliding_counts(minutes, width, last_minutes) for width in POLICY.windows]
+    hours = stream.hours(brand)
+    return [
+        judge(
+            [counted[place] for counted in windows],
+            baseline(hours, before_hour=(minute - 179) // 60, incidents=(), policy=BaselinePolicy()),
+            POLICY,
+            threshold=p_threshold(POLICY),
+        )
+        for place, minute in enumerate(last_minutes)
+    ]
+
+
+def test_a_quiet_brand_never_spikes_on_one_angry_post() -> None:
+    stream = Stream().steady(
+        "Acme Air", range(MONDAY, MONDAY + 7_200), per_minute=0.05, share=0.1, rng=random.Random(3)
+    )
+    stream.post("Acme Air", MONDAY + 7_210, negative=True)
+    states = {finding.state for finding in findings_of(stream, "Acme Air", range(MONDAY + 7_000, MONDAY + 7_230))}
+    assert "spike" not in states
+
+
+def test_one_angry_author_with_fifty_posts_never_pages() -> None:
+    stream = Stream().steady("Acme Air", range(MONDAY, MONDAY + 3_200), per_minute=1, share=0.2, rng=random.Random(4))
+    for number in range(50):
+        stream.post("Acme Air", MONDAY + 3_000 + number // 5, negative=True, author=77)
+    findings = findings_of(stream, "Acme Air", range(MONDAY + 3_000, MONDAY + 3_200))
+    assert {finding.state for finding in findings} == {"normal"}
+
+
+def test_fifty_angry_authors_with_one_post_each_do() -> None:
+    stream = Stream().steady("Acme Air", range(MONDAY, MONDAY + 3_200), per_minute=1, share=0.2, rng=random.Random(4))
+    for number in range(50):
+        stream.post("Acme Air", MONDAY + 3_000 + number // 5, negative=True)
+    findings = findings_of(stream, "Acme Air", range(MONDAY + 3_000, MONDAY + 3_020))
+    assert findings[-1].state == "spike"
+
+
+@given(st.integers(1, 60), st.floats(0.02, 0.9), st.floats(0.001, 0.4))
+def test_the_tail_probability_is_the_sum_of_its_terms(n: int, share: float, rho: float) -> None:
+    scale = (1 - rho) / rho
+    a, b = share * scale, (1 - share) * scale
+
+    def beta(x: float, y: float) -> float:
+        return math.lgamma(x) + math.lgamma(y) - math.lgamma(x + y)
+
+    pmf = [math.comb(n, k) * math.exp(beta(k + a, n - k + b) - beta(a, b)) for k in range(n + 1)]
+    assert sum(pmf) == pytest.approx(1, abs=1e-6)
+    for k in (0, 1, n // 2, n, n + 1):
+        assert tail_probability(k, n, share, rho) == pytest.approx(sum(pmf[k:]), rel=1e-6, abs=1e-9)
+
+
+def test_the_threshold_spends_the_budget() -> None:
+    assert p_threshold(DetectPolicy(windows=(5, 15, 60, 180))) == pytest.approx(1.68e-5, rel=0.01)
+    assert p_threshold(DetectPolicy(false_alarms=0.1)) < p_threshold(DetectPolicy()) / 5
+    assert p_threshold(DetectPolicy(windows=(60,))) > p_threshold(DetectPolicy())
