@@ -44,6 +44,15 @@ def test_int8_without_measured_ranges_is_a_config_error(tmp_path: Path) -> None:
         OpenVinoClassifier(folder, threads=1, precision="int8")
 
 
+def test_the_temperature_of_the_manifest_divides_the_logits(tmp_path: Path, openvino: Classifier) -> None:
+    folder = Path(shutil.copytree(WEIGHTS, tmp_path / "weights"))
+    manifest = load(folder).manifest
+    write_manifest(folder, replace(manifest, temperature=2 * manifest.temperature))
+    warm = OpenVinoClassifier(folder, threads=1, precision="fp32").probabilities(TEXTS[:3])
+    roots = np.sqrt(openvino.probabilities(TEXTS[:3]))
+    np.testing.assert_allclose(warm, roots / roots.sum(axis=1, keepdims=True), atol=0.02)
+
+
 def test_other_threads_run_while_posts_are_scored(openvino: Classifier) -> None:
     turns = 0
     scoring = threading.Event()
