@@ -1,0 +1,124 @@
+"""The dashboard for brand and communication teams: is a brand burning, since when, how much."""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.grafana import panels as p
+from dashboards.grafana.panels import Column, Query, of_leader
+
+UID = "brandpulse-brands"
+TITLE = "brandpulse · Brands"
+BRAND = '{brand=~"$brand"}'
+SHARE = f"max by (brand) ({of_leader('brandpulse_window_negative_ratio', BRAND)})"
+USUAL = f"max by (brand) ({of_leader('brandpulse_baseline_negative_ratio', BRAND)})"
+POSTS = f"sum by (brand) ({of_leader('brandpulse_window_posts', BRAND)})"
+FIRING = f"max by (brand, rule) ({of_leader('brandpulse_episodes_open', BRAND)})"
+
+
+def build() -> Dashboard:
+    """The whole dashboard, from the metrics of the worker and the alerter."""
+    return (
+        p.board(
+            TITLE,
+            uid=UID,
+            description="Negative share, volume and episodes per brand, in event time.",
+            other=("Pipeline", "brandpulse-pipeline"),
+        )
+        .with_variable(p.brand_variable())
+        .with_panel(
+            p.number(
+                "Episodes firing",
+                Query(f"sum({FIRING}) or vector(0)", instant=True),
+                steps=((None, p.CALM), (1, p.BAD)),
+            )
+        )
+        .with_panel(p.number("Highest negative share", Query(f"max({SHARE})"), unit=p.PERCENT, spark=True, width=5))
+        .with_panel(
+            p.number(
+                "Largest rise above usual",
+                Query(f"max({SHARE} - {USUAL})"),
+                unit=p.PERCENT,
+                steps=((None, "text"), (0.1, p.WARN), (0.2, p.BAD)),
+                spark=True,
+                width=5,
+            )
+        )
+        .with_panel(p.number("Mentions, last hour", Query(f"sum({POSTS})"), spark=True, width=5))
+        .with_panel(
+            p.number(
+                "Posts are decided up to",
+                Query("max(brandpulse_alerter_clock_seconds) * 1000", instant=True),
+                unit=p.AGO,
+                width=5,
+            )
+        )
+        .with_row(p.row("Mood"))
+        .with_panel(
+            p.lines(
+                "Negative share of the last hour, against usual",
+                Query(SHARE, "{{brand}}"),
+                Query(USUAL, "{{brand}}, usual"),
+                unit=p.PERCENT,
+                dashed=".*, usual",
+                width=16,
+                height=10,
+                also="A share is of people: each author has one vote.",
+            )
+        )
+        .with_panel(
+            p.rows(
+                "Brands now",
+                {"brand": "Brand"},
+                [
+                    Column("Negative", Query(SHARE, instant=True), p.PERCENT),
+                    Column("Usual", Query(USUAL, instant=True), p.PERCENT),
+                    Column(
+                        "Rise",
+                        Query(f"{SHARE} - {USUAL}", instant=True),
+                        p.PERCENT,
+                        ((None, "text"), (0.1, p.WARN), (0.2, p.BAD)),
+                    ),
+                    Column("Posts", Query(POSTS, instant=True), "locale"),
+                ],
+                width=8,
+                height=10,
+            )
+        )
+        .with_row(p.row("Volume"))
+        .with_panel(
+            p.lines(
+                "Mentions counted a minute, by sentiment",
+                Query(
+                    f"60 * sum by (sentiment) (rate(brandpulse_posts_counted_total{BRAND}[$__rate_interval]))",
+                    "{{sentiment}}",
+                ),
+                stacked=True,
+                colours=p.SENTIMENT_COLOURS,
+            )
+        )
+        .with_panel(p.lines("Mentions in the last hour, by brand", Query(POSTS, "{{brand}}")))
+        .with_row(p.row("Episodes"))
+        .with_panel(
+            p.timeline(
+                "Firing",
+                Query(FIRING, "{{brand}} · {{rule}}"),
+                mappings=(("0", "quiet", p.CALM), ("1", "firing", p.BAD)),
+                height=7,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Episodes triggered, updated, resolved",
+                Query(
+                    "sum by (transition) (increase(brandpulse_episode_transitions_total[$__rate_interval]))",
+                    "{{transition}}",
+                ),
+                bars=True,
+                stacked=True,
+                every="5m",
+                soft_top=4,
+                colours={"triggered": p.BAD, "updated": p.WARN, "resolved": p.CALM},
+                height=7,
+            )
+        )
+        .build()
+    )

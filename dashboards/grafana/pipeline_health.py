@@ -1,0 +1,226 @@
+"""The dashboard for whoever runs the service: do posts flow, where does the time go, do notifications arrive."""
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.grafana import panels as p
+from dashboards.grafana.panels import Column, Query, of_leader, quantile
+
+UID = "brandpulse-pipeline"
+TITLE = "brandpulse · Pipeline"
+PART = "{{partition}}"
+
+
+def _rate(metric: str, by: str = "") -> str:
+    grouped = f" by ({by})" if by else ""
+    return f"sum{grouped} (rate({metric}[$__rate_interval]))"
+
+
+def _quantiles(histogram: str) -> list[Query]:
+    return [Query(quantile(share, histogram), name) for share, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))]
+
+
+def build() -> Dashboard:
+    """The whole dashboard, from the metrics of the worker and the alerter."""
+    return (
+        p.board(
+            TITLE,
+            uid=UID,
+            description="Reading, scoring, counting and alerting: lag, latency, refusals and deliveries.",
+            other=("Brands", "brandpulse-brands"),
+        )
+        .with_panel(
+            p.number(
+                "Posts behind",
+                Query("sum(max by (partition) (brandpulse_partition_lag))"),
+                steps=((None, p.CALM), (1_000, p.WARN), (100_000, p.BAD)),
+                spark=True,
+            )
+        )
+        .with_panel(
+            p.number(
+                "Paused partitions",
+                Query("sum(max by (partition) (brandpulse_partition_paused))", instant=True),
+                steps=((None, p.CALM), (1, p.BAD)),
+            )
+        )
+        .with_panel(
+            p.number(
+                "Stream",
+                Query(f"max({of_leader('2 * brandpulse_stream_stalled + brandpulse_stream_silent')})", instant=True),
+                mappings=(
+                    ("0", "flowing", p.CALM),
+                    ("1", "silent", p.WARN),
+                    ("2", "stalled", p.BAD),
+                    ("3", "stalled", p.BAD),
+                ),
+            )
+        )
+        .with_panel(
+            p.number(
+                "Leading alerters",
+                Query("sum(brandpulse_alerter_leader)", instant=True),
+                steps=((None, p.BAD), (1, p.CALM), (2, p.BAD)),
+            )
+        )
+        .with_panel(
+            p.number(
+                "Notifications waiting",
+                Query("max(brandpulse_outbox_pending)", instant=True),
+                steps=((None, p.CALM), (20, p.WARN), (200, p.BAD)),
+            )
+        )
+        .with_panel(
+            p.number(
+                "Notifications refused",
+                Query("max(brandpulse_outbox_quarantined)", instant=True),
+                steps=((None, p.CALM), (1, p.BAD)),
+            )
+        )
+        .with_row(p.row("Flow"))
+        .with_panel(
+            p.lines(
+                "Posts a second",
+                Query(_rate("brandpulse_posts_read_total"), "read"),
+                Query(_rate("brandpulse_posts_counted_total"), "counted"),
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Left out a second",
+                Query(_rate("brandpulse_posts_unmatched_total"), "of no brand"),
+                Query(_rate("brandpulse_posts_repeated_total"), "repeats"),
+                Query(_rate("brandpulse_posts_late_total"), "late, counted"),
+                Query(_rate("brandpulse_posts_dead_total", "reason"), "dead: {{reason}}"),
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "From Kafka to the count",
+                *_quantiles("brandpulse_visible_latency_seconds"),
+                unit=p.SECONDS,
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines("Posts behind, by partition", Query("max by (partition) (brandpulse_partition_lag)", PART), width=8)
+        )
+        .with_panel(
+            p.lines(
+                "Watermark behind the clock, by partition",
+                Query("time() - max by (partition) (brandpulse_partition_watermark_seconds)", PART),
+                unit=p.SECONDS,
+                width=8,
+                also="A replay of old posts is far behind all the time; it should still move.",
+            )
+        )
+        .with_panel(
+            p.timeline(
+                "Paused partitions over time",
+                Query("max by (partition) (brandpulse_partition_paused)", PART),
+                mappings=(("0", "reading", p.CALM), ("1", "paused", p.BAD)),
+                width=8,
+                height=8,
+            )
+        )
+        .with_row(p.row("Work"))
+        .with_panel(
+            p.lines(
+                "Busy seconds a second, by stage",
+                Query(_rate("brandpulse_stage_seconds_total", "stage"), "{{stage}}"),
+                unit=p.SECONDS,
+                stacked=True,
+                width=8,
+            )
+        )
+        .with_panel(p.lines("Posts a batch", *_quantiles("brandpulse_batch_posts"), width=8))
+        .with_panel(
+            p.lines(
+                "Texts scored before",
+                Query(
+                    f"{_rate('brandpulse_score_cache_hits_total')} / "
+                    f"({_rate('brandpulse_score_cache_hits_total')} + {_rate('brandpulse_score_cache_misses_total')})",
+                    "share of texts",
+                ),
+                unit=p.PERCENT,
+                top=1,
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Writes refused a second",
+                Query(_rate("brandpulse_writes_refused_total"), "refused"),
+                width=8,
+                height=6,
+            )
+        )
+        .with_panel(
+            p.rows(
+                "Models in use",
+                {"name": "Model", "version": "Version"},
+                [Column("Workers", Query("count by (name, version) (brandpulse_model_info)", instant=True))],
+                width=16,
+                height=6,
+            )
+        )
+        .with_row(p.row("Alerting"))
+        .with_panel(
+            p.lines(
+                "Notifications in five minutes, by outcome",
+                Query(
+                    "sum by (receiver, outcome) (increase(brandpulse_deliveries_total[$__rate_interval]))",
+                    "{{receiver}}: {{outcome}}",
+                ),
+                bars=True,
+                stacked=True,
+                every="5m",
+                soft_top=4,
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Notifications not handed over",
+                Query("max(brandpulse_outbox_pending)", "waiting"),
+                Query("max(brandpulse_outbox_quarantined)", "refused for good"),
+                colours={"refused for good": p.BAD},
+                soft_top=10,
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "From decision to the receiver's yes",
+                *_quantiles("brandpulse_decision_to_delivery_seconds"),
+                unit=p.SECONDS,
+                every="5m",
+                points=True,
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines("One evaluation of all brands", *_quantiles("brandpulse_tick_seconds"), unit=p.SECONDS, width=8)
+        )
+        .with_panel(
+            p.lines(
+                "Decided time behind the clock",
+                Query("time() - max(brandpulse_alerter_clock_seconds)", "alerter"),
+                unit=p.SECONDS,
+                every="1m",  # the clock moves in whole minutes: finer points draw a saw
+                width=8,
+                also="A replay of old posts is far behind all the time; it should still move.",
+            )
+        )
+        .with_panel(
+            p.timeline(
+                "Who leads",
+                Query("brandpulse_alerter_leader", "{{instance}}"),
+                mappings=(("0", "standby", p.NEUTRAL), ("1", "leads", p.CALM)),
+                width=8,
+                height=8,
+            )
+        )
+        .build()
+    )
