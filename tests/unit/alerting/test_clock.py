@@ -1,0 +1,85 @@
+from dataclasses import replace
+
+import pytest
+
+from alerting.clock import AlertClock, ClockPolicy, StallWatch, alert_clock, silence
+from brandpulse.partitions import NO_CLOCK, PartitionStatus
+
+POLICY = ClockPolicy()
+NOW = 10**12
+IDLE = PartitionStatus(
+    "posts", 0, 100, "t", clock_ms=500_000, lateness_ms=100_000, owner="w", seen_wall_ms=NOW - 1_000, caught_up=True
+)
+BEHIND = replace(IDLE, partition=1, clock_ms=300_000, caught_up=False, lag=7)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "clock"),
+    [
+        ([], AlertClock(None)),
+        ([IDLE], AlertClock(400_000)),
+        ([IDLE, replace(IDLE, partition=1, clock_ms=700_000)], AlertClock(600_000)),
+        ([IDLE, BEHIND], AlertClock(200_000, ("posts:1",))),
+        ([replace(IDLE, caught_up=False), BEHIND], AlertClock(200_000, ("posts:0", "posts:1"))),
+        ([IDLE, replace(IDLE, partition=1, clock_ms=300_000, owner="")], AlertClock(200_000, ("posts:1",))),
+        (
+            [IDLE, replace(IDLE, partition=1, clock_ms=300_000, seen_wall_ms=NOW - 31_000)],
+            AlertClock(200_000, ("posts:1",)),
+        ),
+        ([IDLE, replace(IDLE, partition=1, clock_ms=NO_CLOCK)], AlertClock(400_000)),
+        ([IDLE, replace(BEHIND, clock_ms=NO_CLOCK)], AlertClock(None, ("posts:1",))),
+        ([replace(IDLE, clock_ms=NO_CLOCK)], AlertClock(None)),
+    ],
+    ids=[
+        "no partition",
+        "one idle",
+        "all idle: the furthest",
+        "one with lag holds the clock",
+        "the slowest of two",
+        "one without owner holds the clock",
+        "an owner not seen for long is none",
+        "an idle one without posts holds nothing",
+        "an unread one without posts holds everything",
+        "no post anywhere",
+    ],
+)
+def test_the_clock_goes_with_the_slowest_that_is_not_idle(statuses: list[PartitionStatus], clock: AlertClock) -> None:
+    assert alert_clock(statuses, now_ms=NOW, policy=POLICY) == clock
+
+
+def test_a_partition_with_lag_that_does_not_move_is_stalled() -> None:
+    watch = StallWatch(POLICY)
+    moved = replace(BEHIND, next=101)
+    assert watch.look([BEHIND], now_ms=NOW).stalled == "unknown"
+    assert watch.look([moved], now_ms=NOW + 1).stalled == "no"
+    assert watch.look([moved], now_ms=NOW + 119_999).stalled == "no"
+    stall = watch.look([moved], now_ms=NOW + 120_001)
+    assert (stall.stalled, stall.partitions) == ("yes", (moved,))
+    assert watch.look([replace(moved, next=102)], now_ms=NOW + 120_002).stalled == "no"
+
+
+def test_an_idle_partition_is_never_stalled() -> None:
+    watch = StallWatch(POLICY)
+    for later in range(0, 10**6, 10_000):
+        status = replace(IDLE, seen_wall_ms=NOW + later)
+        assert watch.look([status], now_ms=NOW + later).stalled == "no"
+
+
+def test_a_new_leader_takes_no_stall_back_before_it_saw_movement() -> None:
+    watch = StallWatch(POLICY)
+    assert {watch.look([BEHIND], now_ms=NOW + at).stalled for at in range(0, 119_000, 1_000)} == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("status", "silent"),
+    [
+        (replace(IDLE, clock_ms=NOW - 60_000), "no"),
+        (replace(IDLE, clock_ms=NOW - POLICY.silent_after_ms), "yes"),
+        (replace(IDLE, clock_ms=NOW - POLICY.silent_after_ms, caught_up=False), "unknown"),
+        (replace(IDLE, clock_ms=NOW - POLICY.live_within_ms - 1), "unknown"),
+        (replace(IDLE, clock_ms=NO_CLOCK), "unknown"),
+    ],
+    ids=["posts come", "none for half an hour", "not all read", "a replay of the past", "never a post"],
+)
+def test_only_a_live_stream_read_to_its_end_is_silent(status: PartitionStatus, silent: str) -> None:
+    assert silence([status], now_ms=NOW, policy=POLICY) == silent

@@ -1,0 +1,178 @@
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts
+from alerting.episode import Decision, EpisodePolicy, OpenEpisode, decide, episode_key, moment
+from brandpulse.keys import MINUTE_MS
+from tests.unit.alerting.builders import MONDAY
+
+DETECT = DetectPolicy()
+POLICY = EpisodePolicy()
+USUAL = Baseline(share=0.2, rho=0.006, hours=300, authors=20_000)
+
+
+def a_finding(state: str, *, minute: int = MONDAY, share: float = 0.2, authors: int = 100) -> Finding:
+    """What the detector says in *state* at *minute*."""
+    window = WindowCounts(minute, 15, authors, round(authors * share), authors, round(authors * share))
+    match state:
+        case "no data":
+            return Finding("no data", DETECT, USUAL)
+        case "warming up":
+            return Finding("warming up", DETECT, None, window)
+        case "too little evidence":
+            return Finding("too little evidence", DETECT, USUAL, window)
+        case "normal":
+            return Finding("normal", DETECT, USUAL, window, window)
+        case _:
+            return Finding("spike", DETECT, USUAL, window, window)
+
+
+def after(*findings: tuple[str, float]) -> list[Decision]:
+    """The decisions of one finding a minute, each a state and a share."""
+    opened: OpenEpisode | None = None
+    decisions = []
+    for number, (state, share) in enumerate(findings):
+        minute = MONDAY + number
+        decision = decide(
+            "Acme Air", opened, a_finding(state, minute=minute, share=share), minute=minute, minutes=1, policy=POLICY
+        )
+        opened = decision.after
+        decisions.append(decision)
+    return decisions
+
+
+def transitions(decisions: list[Decision]) -> list[tuple[int, str]]:
+    """Minute and transition, where one happened."""
+    return [(number, one.transition) for number, one in enumerate(decisions) if one.transition is not None]
+
+
+SPIKE, CALM, UP, NOTHING, FEW = (
+    ("spike", 0.5),
+    ("normal", 0.2),
+    ("normal", 0.4),
+    ("no data", 0.0),
+    (
+        "too little evidence",
+        0.2,
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("story", "expected"),
+    [
+        ([CALM] * 5, []),
+        ([SPIKE] * 30, [(0, "triggered")]),
+        ([SPIKE] * 61, [(0, "triggered"), (30, "updated"), (60, "updated")]),
+        ([SPIKE] + [CALM] * 14, [(0, "triggered")]),
+        ([SPIKE] + [CALM] * 15, [(0, "triggered"), (15, "resolved")]),
+        ([SPIKE] + [CALM] * 14 + [UP] + [CALM] * 14, [(0, "triggered")]),
+        ([SPIKE] + [CALM] * 10 + [NOTHING] * 100 + [CALM] * 4, [(0, "triggered")]),
+        ([SPIKE] + [CALM] * 10 + [NOTHING] * 100 + [CALM] * 5, [(0, "triggered"), (115, "resolved")]),
+        ([SPIKE] + [NOTHING] * 2_000, [(0, "triggered")]),
+        ([SPIKE] + [("warming up", 0.2)] * 2_000, [(0, "triggered")]),
+        ([SPIKE] + [FEW] * 179, [(0, "triggered")]),
+        ([SPIKE] + [FEW] * 180, [(0, "triggered"), (180, "resolved")]),
+        ([("spike", 0.3), ("spike", 0.41)], [(0, "triggered"), (1, "updated")]),
+        ([("spike", 0.41), ("spike", 0.42), ("spike", 0.3)], [(0, "triggered")]),
+        ([SPIKE] + [CALM] * 15 + [SPIKE], [(0, "triggered"), (15, "resolved"), (16, "triggered")]),
+    ],
+)
+def test_a_story_has_its_transitions(story: list[tuple[str, float]], expected: list[tuple[int, str]]) -> None:
+    assert transitions(after(*story)) == expected
+
+
+@pytest.mark.parametrize(("share", "severity"), [(0.3, "warning"), (0.4, "error"), (0.55, "critical")])
+def test_severity_follows_the_rise(share: float, severity: str) -> None:
+    [fired] = after(("spike", share))
+    assert fired.after is not None
+    assert fired.after.episode.severity == severity
+
+
+def test_severity_never_falls_while_it_lasts() -> None:
+    last = after(("spike", 0.6), *[("spike", 0.3)] * 40)[-1]
+    assert last.after is not None
+    assert last.after.episode.severity == "critical"
+    assert last.after.episode.peak.negative_share == 0.6
+
+
+def test_a_risen_severity_says_so_and_a_half_hour_does_not() -> None:
+    _, rose = after(("spike", 0.3), ("spike", 0.6))
+    assert rose.severity_rose
+    assert not after(*[SPIKE] * 31)[-1].severity_rose
+
+
+def test_the_key_is_the_brand_the_rule_and_the_start_in_event_time() -> None:
+    [fired] = after(SPIKE)
+    assert fired.after is not None
+    assert fired.after.episode.key == "Acme Air:negative_share:2026-03-01T23:46Z"
+
+
+def test_the_longest_brand_name_still_fits_the_key() -> None:
+    key = episode_key("ü" * 300, "negative_share", moment(MONDAY))
+    assert len(key) == 255
+    assert key.endswith(":negative_share:2026-03-02T00:00Z")
+
+
+class EpisodeMachine(RuleBasedStateMachine):
+    """Any findings in any order, with gaps; what the receivers would see must stay sane."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.opened: OpenEpisode | None = None
+        self.minute = MONDAY
+        self.open_keys: set[str] = set()
+        self.keys: list[str] = []
+
+    @rule(
+        state=st.sampled_from(["no data", "warming up", "too little evidence", "normal", "spike"]),
+        share=st.sampled_from([0.1, 0.2, 0.29, 0.35, 0.45, 0.7]),
+        authors=st.sampled_from([20, 100, 3_000]),
+        step=st.sampled_from([1, 5]),
+        times=st.integers(1, 40),
+    )
+    def findings(self, state: str, share: float, authors: int, step: int, times: int) -> None:
+        for _ in range(times):
+            self.minute += step
+            found = a_finding(state, minute=self.minute, share=share, authors=authors)
+            decision = decide("Acme Air", self.opened, found, minute=self.minute, minutes=step, policy=POLICY)
+            self.check(state, decision)
+            self.opened = decision.after
+
+    def check(self, state: str, decision: Decision) -> None:
+        match decision.transition:
+            case "triggered":
+                assert state == "spike"
+                assert decision.after is not None
+                assert not self.open_keys, "two triggers without a resolve"
+                self.open_keys.add(decision.after.episode.key)
+                self.keys.append(decision.after.episode.key)
+            case "updated":
+                assert state in ("spike", "normal")
+                assert decision.after is not None
+                assert {decision.after.episode.key} == self.open_keys
+            case "resolved":
+                assert state in ("normal", "too little evidence"), "resolved on no data"
+                assert decision.closed is not None
+                assert decision.closed.resolved_at is not None
+                assert decision.closed.resolved_at > decision.closed.fired_at
+                self.open_keys.remove(decision.closed.key)
+            case None:
+                assert decision.closed is None
+
+    @invariant()
+    def what_is_open_is_what_was_told(self) -> None:
+        if not hasattr(self, "opened"):
+            return
+        assert self.open_keys == (set() if self.opened is None else {self.opened.episode.key})
+        if self.opened is not None:
+            episode = self.opened.episode
+            assert episode.peak.negative_share >= episode.first.negative_share
+            assert episode.started_at <= episode.fired_at <= episode.updated_at
+            assert episode.updated_at.timestamp() * 1_000 <= (self.minute + 1) * MINUTE_MS
+
+
+EpisodeMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestEpisodeMachine = EpisodeMachine.TestCase
