@@ -10,6 +10,7 @@ from brandpulse.keys import MINUTE_MS
 from brandpulse.pane_reader import NegativePost
 
 KEPT = 300
+"""Of each brand: some hours of a busy one."""
 SHOWN = 3
 
 
@@ -21,7 +22,7 @@ class ExampleShelf:
 
     def put(self, brand: str, posts: Iterable[NegativePost]) -> None:
         shelf = self._posts.setdefault(brand, OrderedDict())
-        for post in posts:
+        for post in sorted(posts, key=lambda post: post.created_ms):
             shelf[(post.source, post.id)] = post
         while len(shelf) > KEPT:
             shelf.popitem(last=False)

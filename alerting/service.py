@@ -17,9 +17,8 @@ from alerting.receivers.receiver import Receiver
 from alerting.routing import Route
 from alerting.sender import Sender
 from alerting.store import AlertStore
-from alerting.tick import LostLeadershipError, Policies, Ticker, TickReport
+from alerting.tick import LostLeadershipError, Panes, Policies, Ticker, TickReport
 from brandpulse.errors import TransientError
-from brandpulse.pane_reader import PaneReader
 from brandpulse.telemetry import CONTENT_TYPE, Telemetry
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class AlerterService:
         self,
         *,
         holder: str,
-        reader: PaneReader,
+        reader: Panes,
         store: AlertStore,
         receivers: Mapping[str, Receiver],
         config: ServiceConfig,

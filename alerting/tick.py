@@ -9,13 +9,14 @@ Blocking: run it in a thread.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 from urllib.parse import quote
 
 from alerting.baseline import BaselinePolicy, Span
 from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, silence
 from alerting.detect import DetectPolicy, Finding, WindowCounts, judge, p_threshold
 from alerting.episode import ALL_BRANDS, RULE, Decision, EpisodePolicy, OpenEpisode, decide
-from alerting.examples import ExampleShelf
+from alerting.examples import KEPT, ExampleShelf
 from alerting.history import HourHistory
 from alerting.outbox import Delivery
 from alerting.recent import RecentMinutes
@@ -26,8 +27,8 @@ from alerting.stream_health import Health, decide_health, silence_health, stall_
 from brandpulse.episodes import Episode, Transition
 from brandpulse.errors import BrandpulseError
 from brandpulse.keys import HOUR_MS, MINUTE_MS
-from brandpulse.pane_reader import Minutes, PaneReader
-from brandpulse.panes import EMPTY_PANE, Pane
+from brandpulse.pane_reader import Minutes, NegativePost
+from brandpulse.panes import EMPTY_PANE, AuthorCounts, Pane
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
 
 EVERY_MINUTE_UP_TO = 1_440
@@ -39,6 +40,26 @@ FIRST_LOOK_BACK_HOURS = 48
 SHOWN_MINUTES = 60
 """The window the gauges show."""
 FOR_EVER_MS = 2**53
+
+
+class Panes(Protocol):
+    """What a tick reads: `brandpulse.pane_reader.PaneReader`, or a test's stream."""
+
+    def partitions(self) -> list[PartitionStatus]: ...
+
+    def brands(self) -> list[str]: ...
+
+    def minutes(
+        self, brands: Sequence[str], first_minute: int, last_minute: int, *, authors: bool = False
+    ) -> dict[str, Minutes]: ...
+
+    def hours(self, brands: Sequence[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]: ...
+
+    def hour_authors(
+        self, brands: Sequence[str], first_hour: int, last_hour: int
+    ) -> dict[str, dict[int, AuthorCounts]]: ...
+
+    def negatives(self, brand: str, limit: int) -> list[NegativePost]: ...
 
 
 class LostLeadershipError(BrandpulseError):
@@ -128,7 +149,7 @@ class Ticker:
 
     def __init__(
         self,
-        reader: PaneReader,
+        reader: Panes,
         store: AlertStore,
         *,
         token: int,
@@ -177,7 +198,7 @@ class Ticker:
             due = self._due(state, clock.until_ms, brands)
             if due:
                 for brand in brands:
-                    self._shelf.put(brand, self._reader.negatives(brand))
+                    self._shelf.put(brand, self._reader.negatives(brand, KEPT))
             for start in range(0, len(due), STRETCH):
                 state, stretch, views = self._evaluate(state, brands, due[start : start + STRETCH], now_ms)
                 transitions += stretch.transitions

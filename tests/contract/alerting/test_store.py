@@ -1,0 +1,183 @@
+"""One promise, two stores: Redis (a real Valkey) and memory."""
+
+from collections.abc import Callable
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from alerting.episode import Memory, OpenEpisode
+from alerting.store import AlertStore, Commit, MemoryAlertStore, RedisAlertStore
+from brandpulse.errors import StateError, TransientError
+from brandpulse.keys import AlertingKeys
+from tests.unit.alerting.notes import AT, a_delivery, an_episode
+
+
+class Bench:
+    """A store under test, and time's effect on its lease."""
+
+    def __init__(self, store: AlertStore, expire_lease: Callable[[], object]) -> None:
+        self.store = store
+        self.expire_lease = expire_lease
+
+    def lead(self, holder: str = "me") -> int:
+        token = self.store.acquire(holder, lease_ms=60_000)
+        assert token is not None
+        return token
+
+
+@pytest.fixture(params=["redis", "memory"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "memory":
+        memory = MemoryAlertStore()
+        return Bench(memory, memory.expire_lease)
+    client: redis.Redis = request.getfixturevalue("redis_client")
+    namespace: str = request.getfixturevalue("namespace")
+    return Bench(RedisAlertStore(client, namespace), lambda: client.delete(AlertingKeys(namespace).lease))
+
+
+def opened(key: str = "k", *, calm: int = 0) -> OpenEpisode:
+    return OpenEpisode(an_episode(key), Memory(told_at=AT, calm_minutes=calm, told=("pager",)))
+
+
+def closed(key: str = "k") -> Commit:
+    return Commit(1, 2, closed=[an_episode(key, state="resolved", resolved_at=AT)], deliveries=[a_delivery("resolved")])
+
+
+def test_one_holder_leads_and_the_next_gets_a_higher_token(bench: Bench) -> None:
+    first = bench.lead("a")
+    assert bench.store.acquire("b", lease_ms=60_000) is None
+    assert bench.lead("a") == first, "asking again is no takeover"
+    bench.expire_lease()
+    assert not bench.store.renew("a", lease_ms=60_000)
+    assert bench.lead("b") > first
+    assert not bench.store.renew("a", lease_ms=60_000)
+    assert bench.store.renew("b", lease_ms=60_000)
+
+
+def test_a_released_lease_is_free_at_once_and_only_its_holder_can_release_it(bench: Bench) -> None:
+    bench.lead("a")
+    bench.store.release("b")
+    assert bench.store.acquire("b", lease_ms=60_000) is None
+    bench.store.release("a")
+    assert bench.store.acquire("b", lease_ms=60_000) is not None
+
+
+def test_an_empty_store_knows_nothing(bench: Bench) -> None:
+    state = bench.store.load()
+    assert (state.evaluated_until_ms, dict(state.open), list(state.closed)) == (None, {}, [])
+
+
+def test_a_commit_is_all_there(bench: Bench) -> None:
+    token = bench.lead()
+    commit = Commit(None, 1, open={"k": opened(calm=3)}, deliveries=[a_delivery()])
+    assert bench.store.commit(commit, token=token) == "applied"
+    state = bench.store.load()
+    assert state.evaluated_until_ms == 1
+    assert state.open["k"] == opened(calm=3)
+    assert bench.store.pending() == [a_delivery()]
+    assert bench.store.commit(closed(), token=token) == "applied"
+    state = bench.store.load()
+    assert (state.evaluated_until_ms, dict(state.open), [one.key for one in state.closed]) == (2, {}, ["k"])
+    assert [delivery.id for delivery in bench.store.pending()] == ["k:triggered@pager", "k:resolved@pager"]
+
+
+def test_a_commit_that_read_another_evaluated_until_changes_nothing(bench: Bench) -> None:
+    token = bench.lead()
+    bench.store.commit(Commit(None, 1), token=token)
+    again = Commit(None, 1, open={"k": opened()}, deliveries=[a_delivery()])
+    assert bench.store.commit(again, token=token) == "moved"
+    assert bench.store.load().open == {}
+    assert bench.store.pending() == []
+
+
+def test_a_dead_leader_writes_nothing(bench: Bench) -> None:
+    old = bench.lead("a")
+    bench.store.commit(Commit(None, 1, deliveries=[a_delivery()]), token=old)
+    bench.expire_lease()
+    new = bench.lead("b")
+    assert bench.store.commit(Commit(1, 2, open={"k": opened()}), token=old) == "fenced"
+    assert not bench.store.enqueue([a_delivery(key="x")], token=old)
+    assert not bench.store.mark_delivered(a_delivery(), token=old)
+    assert not bench.store.mark_retry(a_delivery(attempts=1), token=old)
+    assert not bench.store.quarantine(a_delivery(), token=old)
+    assert bench.store.load().evaluated_until_ms == 1
+    assert bench.store.pending() == [a_delivery()]
+    assert bench.store.commit(Commit(1, 2), token=new) == "applied"
+
+
+def test_the_outbox_is_first_in_first_out_and_a_retry_keeps_its_place(bench: Bench) -> None:
+    token = bench.lead()
+    many = [a_delivery(key=f"{number:03}") for number in range(30)]
+    bench.store.commit(Commit(None, 1, deliveries=many[:20]), token=token)
+    bench.store.enqueue(many[20:], token=token)
+    tried = many[0].model_copy(update={"attempts": 1, "next_attempt_ms": 77, "answer": "503"})
+    assert bench.store.mark_retry(tried, token=token)
+    assert bench.store.pending() == [tried, *many[1:]]
+
+
+def test_an_id_that_waits_already_is_left_alone(bench: Bench) -> None:
+    token = bench.lead()
+    tried = a_delivery(attempts=4)
+    bench.store.enqueue([tried], token=token)
+    bench.store.enqueue([a_delivery()], token=token)
+    assert bench.store.pending() == [tried]
+
+
+def test_what_is_delivered_leaves_the_outbox_once(bench: Bench) -> None:
+    token = bench.lead()
+    bench.store.enqueue([a_delivery(), a_delivery("resolved")], token=token)
+    assert bench.store.mark_delivered(a_delivery(delivered_ms=5), token=token)
+    assert not bench.store.mark_delivered(a_delivery(delivered_ms=6), token=token)
+    assert bench.store.pending() == [a_delivery("resolved")]
+    assert bench.store.delivered() == [a_delivery(delivered_ms=5)]
+
+
+def test_what_is_refused_is_kept_and_can_be_put_back(bench: Bench) -> None:
+    token = bench.lead()
+    bench.store.enqueue([a_delivery(), a_delivery(key="other")], token=token)
+    assert bench.store.quarantine(a_delivery(attempts=1, answer="400"), token=token)
+    assert bench.store.pending() == [a_delivery(key="other")]
+    assert bench.store.quarantined() == [a_delivery(attempts=1, answer="400")]
+    assert bench.store.requeue("k:triggered@pager")
+    assert not bench.store.requeue("k:triggered@pager")
+    assert bench.store.quarantined() == []
+    assert bench.store.pending() == [a_delivery(key="other"), a_delivery(answer="400")]
+
+
+def test_five_hundred_closed_and_delivered_are_kept_newest_first(bench: Bench) -> None:
+    token = bench.lead()
+    episodes = [an_episode(f"{number:04}", state="resolved", resolved_at=AT) for number in range(510)]
+    deliveries = [a_delivery(key=f"{number:04}") for number in range(510)]
+    bench.store.commit(Commit(None, 1, closed=episodes, deliveries=deliveries), token=token)
+    for delivery in deliveries:
+        bench.store.mark_delivered(delivery, token=token)
+    keys = [f"{number:04}" for number in range(509, 9, -1)]
+    assert [episode.key for episode in bench.store.load().closed] == keys
+    assert [delivery.lane[1] for delivery in bench.store.delivered()] == keys
+
+
+def test_everything_written_is_durable(bench: Bench) -> None:
+    token = bench.lead()
+    bench.store.commit(Commit(None, 1, deliveries=[a_delivery()]), token=token)
+    assert bench.store.make_durable(timeout_ms=5_000) == "durable"
+
+
+def test_a_key_of_another_type_is_named_and_nothing_is_written(redis_client: redis.Redis, namespace: str) -> None:
+    keys = AlertingKeys(namespace)
+    store = RedisAlertStore(redis_client, namespace)
+    token = store.acquire("me", lease_ms=60_000)
+    assert token is not None
+    redis_client.set(keys.outbox, "not ours")
+    with pytest.raises(StateError, match="outbox"):
+        store.commit(Commit(None, 1, open={"k": opened()}, deliveries=[a_delivery()]), token=token)
+    assert not redis_client.exists(keys.evaluated_until, keys.episodes, keys.outbox_order)
+
+
+def test_a_store_that_is_away_is_a_transient_error() -> None:
+    store = RedisAlertStore(redis.Redis(port=1, retry=Retry(NoBackoff(), 0)), "nowhere")
+    with pytest.raises(TransientError, match="unreachable"):
+        store.load()
+    with pytest.raises(TransientError, match="unreachable"):
+        store.acquire("me", lease_ms=1_000)
