@@ -1,7 +1,7 @@
 """Handing posts to Kafka and knowing which of them stand in the topic."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,10 @@ class Delivery:
 
     Posts are counted by stretches, not one by one: a stretch shares one callback, and the beginning grows by whole
     stretches. That costs the callback nothing but a counter.
+
+    A killed process may leave a request in the broker's socket that is appended after the next run has read the log
+    back. A new process takes longer to start than a broker to empty its socket; where it does not (a broker that
+    stands still just then), the workers' repeat memory drops what comes twice.
     """
 
     def __init__(self, bootstrap_servers: str, topic: str, *, confirmed: int = 0) -> None:
@@ -81,23 +85,26 @@ class Delivery:
         failures = (stretch.failure for stretch in (*self._open, self._current) if stretch.failure)
         return self._error or next(failures, None)
 
-    def send(self, post_id: str, payload: bytes) -> None:
-        """Queue one post; waits while the queue is full. Raises TransientError if the producer can do no more."""
+    def send(self, post_id: str, payload: bytes, *, stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Queue one post, waiting while the queue is full; False if a delivery failed or *stopping* said so meanwhile.
+
+        Raises TransientError if the producer can do no more.
+        """
         stretch = self._current
-        stretch.posts += 1
         key = post_id.encode()
         while True:
             try:
                 self._producer.produce(self._topic, payload, key, on_delivery=stretch.delivered)
             except BufferError:
-                if self.failure is not None:
-                    return
+                if self.failure is not None or stopping():
+                    return False
                 self._producer.poll(0.1)
             except KafkaException as error:
                 self._error = error.args[0].str()
                 raise TransientError(f"Kafka takes no more posts: {self._error}") from error
             else:
-                return
+                stretch.posts += 1
+                return True
 
     def skip(self) -> None:
         """Count one post that stands in the topic already."""

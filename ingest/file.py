@@ -237,7 +237,8 @@ class _Run:
                 began, pace = around.monotonic(), self._pace(post)
             if pace is not None and not self._wait(began + pace.due_seconds(self._queued, post.created_at)):
                 return False
-            delivery.send(post.id, post.payload)
+            if not delivery.send(post.id, post.payload, stopping=around.stopping):
+                return False
             self._queued += 1
             if pace is not None or self._queued % POLL_POSTS == 0:
                 delivery.poll()

@@ -7,6 +7,7 @@ import itertools
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,13 +91,18 @@ class RowFile:
             except OSError as error:
                 raise InputError(f"cannot read {self.path} on from line {line}: {error.strerror or error}") from error
 
-    def _open(self) -> BinaryIO:
-        self._raw = self.path.open("rb")
-        if self._raw.read(2) == b"\x1f\x8b":
-            self._raw.seek(0)
-            return cast("BinaryIO", io.BufferedReader(cast("Any", gzip.GzipFile(fileobj=self._raw)), 2**18))
-        self._raw.seek(0)
-        return self._raw
+    @contextmanager
+    def _open(self) -> Iterator[BinaryIO]:
+        with self.path.open("rb") as raw:
+            self._raw = raw
+            compressed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            if not compressed:
+                yield raw
+                return
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                # GzipFile hands lines out through Python code; the buffer before it does so in C.
+                yield cast("BinaryIO", io.BufferedReader(cast("Any", unpacked), 2**18))
 
     def _json_columns(self) -> list[str]:
         names: dict[str, None] = {}
