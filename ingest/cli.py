@@ -28,20 +28,16 @@ def file_command(  # noqa: PLR0917 - typer passes by name
     map: Annotated[
         str, typer.Option("--map", help="Which column holds what, such as text=body,created_at=date,author_id=user.")
     ] = "",
-    source: Annotated[
-        str, typer.Option(help="Name of the source; ids are unique within it. [default: file name]")
-    ] = "",
-    format: Annotated[
-        str, typer.Option(help="jsonl, csv or tsv. [default: by the file's name, else its content]")
-    ] = "",
-    rate: Annotated[float | None, typer.Option(help="Posts a second. [default: as fast as can be]")] = None,
+    source: Annotated[str, typer.Option(help="Name of the source; ids are unique within it. Default: file name.")] = "",
+    format: Annotated[str, typer.Option(help="jsonl, csv or tsv. Default: by the file's name, else its content.")] = "",
+    rate: Annotated[float | None, typer.Option(help="Posts a second. Default: as fast as can be.")] = None,
     speed: Annotated[float | None, typer.Option(help="Replay in the recorded time, so many times as fast.")] = None,
     shift_to_now: Annotated[
         bool, typer.Option("--shift-to-now", help="Move the recorded times so that the last post is written when sent.")
     ] = False,
     assume_utc: Annotated[bool, typer.Option("--assume-utc", help="Read times without a zone as UTC.")] = False,
     rejects: Annotated[
-        Path | None, typer.Option(help="Where rows that are no posts go. [default: ./NAME.rejects.jsonl]")
+        Path | None, typer.Option(help="Where rows that are no posts go. Default: ./NAME.rejects.jsonl.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Send everything, also what was sent before.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON on stdout.")] = False,
