@@ -15,7 +15,9 @@ app = typer.Typer(help="Train, evaluate and try the sentiment model.", no_args_i
 
 WeightsOption = Annotated[Path, typer.Option(help="Weights folder; the shipped one by default.")]
 EngineOption = Annotated[Engine, typer.Option(help="auto: torch where there is a CUDA device, else openvino.")]
-PrecisionOption = Annotated[Precision, typer.Option(help="Of openvino; auto: the faster of fp32 and bf16 here.")]
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="Of openvino; auto: int8 where the processor has it, else fp32.")
+]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; all by default.")]
 
 _CHUNK = 512

@@ -40,6 +40,7 @@ class Recipe:
     weight_decay: float
     label_smoothing: float
     class_balance: float
+    negative_offset: float
     max_tokens: int
     bucket_batches: int
     seed: int
@@ -107,6 +108,8 @@ def train(data: Path, out: Path, *, recipe: Recipe, base: Path, rows: int | None
         _say("epoch", epoch=len(snapshots), macro_recall=recall, seconds=time.monotonic() - started)
 
     weights, logits = _better(model, snapshots, validation, gold)
+    logits[:, LABELS.index("negative")] += recipe.negative_offset
+    weights["classifier.bias"][LABELS.index("negative")] += recipe.negative_offset
     temperature = fit_temperature(logits, gold)
     _say("calibrated", temperature=temperature, ece=calibration_error(softmax(logits / temperature), gold))
     manifest = Manifest(

@@ -11,7 +11,8 @@ def engine_or_skip(engine: Engine) -> Classifier:
     if engine == "torch" and not torch_is_installed():
         pytest.skip("torch and transformers are not installed")
     if engine not in _LOADED:
-        _LOADED[engine] = load_classifier(engine, threads=2)
+        # fp32: what int8 may differ in has tests of its own.
+        _LOADED[engine] = load_classifier(engine, threads=2, precision="fp32")
     return _LOADED[engine]
 
 

@@ -9,6 +9,7 @@ import pytest
 from brandpulse.errors import ConfigError
 from model.bench import PEER, run
 from model.checkpoint import load, load_tokenizer, write_manifest
+from model.cores import multiplies_bytes
 from model.encoding import LENGTHS, token_batches
 from model.engine import Classifier
 from model.load import WEIGHTS, torch_is_installed
@@ -23,13 +24,28 @@ def int8() -> Classifier:
     return OpenVinoClassifier(WEIGHTS, threads=2, precision="int8")
 
 
-def test_auto_takes_one_of_the_exact_precisions(openvino: Classifier) -> None:
-    assert openvino.name in {"openvino fp32", "openvino bf16"}
+def test_auto_goes_by_the_processors_flags_so_that_every_start_gives_the_same_labels() -> None:
+    wanted = "openvino int8" if multiplies_bytes() else "openvino fp32"
+    assert OpenVinoClassifier(WEIGHTS, threads=1).name == wanted
 
 
-def test_int8_reads_nearly_all_posts_as_fp32_does(openvino: Classifier, int8: Classifier) -> None:
+def test_byte_products_are_read_from_the_processors_flags(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    for flags, fast in (("fpu avx512_vnni", True), ("fpu avx_vnni sse", True), ("fpu avx512f", False)):
+        info.write_text(f"processor: 0\nflags\t\t: {flags}\n")
+        assert multiplies_bytes(info) is fast
+    assert not multiplies_bytes(tmp_path / "none")
+
+
+def test_company_does_not_change_a_posts_label(int8: Classifier) -> None:
+    together = int8.probabilities(TEXTS).argmax(axis=1)
+    alone = [int(int8.probabilities([text]).argmax()) for text in TEXTS]
+    assert together.tolist() == alone
+
+
+def test_int8_gives_the_check_posts_the_labels_of_fp32(openvino: Classifier, int8: Classifier) -> None:
     exact, short = openvino.probabilities(TEXTS), int8.probabilities(TEXTS)
-    assert (exact.argmax(axis=1) == short.argmax(axis=1)).mean() >= 0.93
+    assert exact.argmax(axis=1).tolist() == short.argmax(axis=1).tolist()
     assert np.abs(exact - short).mean() < 0.06
 
 

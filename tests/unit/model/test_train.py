@@ -24,6 +24,7 @@ def a_recipe(**changes: object) -> Recipe:
         "weight_decay": 0.01,
         "label_smoothing": 0.05,
         "class_balance": 0.5,
+        "negative_offset": 0.3,
         "max_tokens": 32,
         "bucket_batches": 4,
         "seed": 13,
