@@ -1,0 +1,220 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from brandpulse.brands import Brand
+from brandpulse.errors import StateError, TransientError
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.partitions import PartitionStatus
+from brandpulse.telemetry import WORKER_METRICS, Telemetry
+from model.engine import Classifier
+from model.keyword import KeywordClassifier
+from stream_workers.decode import AuthorHasher, Record
+from stream_workers.event_time import Retention
+from stream_workers.fold import Change
+from stream_workers.guard import InvalidGuard
+from stream_workers.hand_over import MemoryHandOver
+from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
+from stream_workers.lane import BatchLane
+from stream_workers.masking import NameMask
+from stream_workers.match import BrandMatcher
+from stream_workers.repeats import RepeatLimits
+from stream_workers.store import Applied, Failed, MemoryPartitionStore, Refused
+from tests.builders import NOON_MS, a_post, a_record, a_status
+
+
+@dataclass
+class RecordedPartitions:
+    """Notes what the lane asks of the reader."""
+
+    resets: list[str] = field(default_factory=list)
+    pauses: list[tuple[str, bool]] = field(default_factory=list)
+
+    def reset(self, held: HeldPartition, reason: str) -> None:
+        held.gone = True
+        self.resets.append(reason)
+
+    def pause(self, held: HeldPartition, reason: str, *, for_good: bool = False) -> None:
+        held.gone = True
+        self.pauses.append((reason, for_good))
+
+
+class BreaksOn:
+    """A classifier that cannot bear one word, as a poison post breaks a real one."""
+
+    name, version = "fragile", "1"
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        self.calls = 0
+
+    def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        self.calls += 1
+        if any(self._word in text for text in texts):
+            raise RuntimeError("kernel panic")
+        return KeywordClassifier().probabilities(texts)
+
+
+class Bench:
+    """A lane on in-memory twins, and one partition of it."""
+
+    def __init__(self, classifier: Classifier | None = None, *, run_limit: int = 50) -> None:
+        self.store = MemoryPartitionStore()
+        self.hand_over = MemoryHandOver()
+        self.partitions = RecordedPartitions()
+        self.telemetry = Telemetry(WORKER_METRICS)
+        self._run_limit = run_limit
+        self.lane = BatchLane(
+            matcher=BrandMatcher([Brand(name="Acme", terms=["acme"])]),
+            mask=NameMask(),
+            classifier=classifier or KeywordClassifier(),
+            author_hash=AuthorHasher("key"),
+            store=self.store,
+            hand_over=self.hand_over,
+            partitions=self.partitions,
+            retention=Retention(2 * MINUTE_MS, 48 * HOUR_MS, 90 * DAY_MS),
+            limits=RepeatLimits(6 * HOUR_MS, 10_000),
+            telemetry=self.telemetry,
+            wall_ms=lambda: NOON_MS,
+        )
+        self.store.rebase(None, a_status())
+        self.held = self.load()
+
+    def load(self) -> HeldPartition:
+        status = self.store.load("posts", 0)
+        assert status is not None
+        return HeldPartition(status, status.next, InvalidGuard(run_limit=self._run_limit, share_limit=0.5))
+
+    def batch(self, texts: Sequence[str], start: int = 0, held: HeldPartition | None = None) -> ReadBatch:
+        records = [a_record(a_post(f"{start + i}", text), start + i) for i, text in enumerate(texts)]
+        return self.batch_of(records, held)
+
+    def batch_of(self, records: list[Record], held: HeldPartition | None = None) -> ReadBatch:
+        owner = held or self.held
+        return ReadBatch([PartitionBatch(owner, records[0].offset, records[-1].offset + 1, records)])
+
+    def run(self, batch: ReadBatch) -> None:
+        self.lane.settle(self.lane.score(batch))
+
+    @property
+    def stored(self) -> PartitionStatus:
+        status = self.store.load("posts", 0)
+        assert status is not None
+        return status
+
+
+def test_a_batch_is_counted_and_handed_over() -> None:
+    bench = Bench()
+    bench.run(bench.batch(["acme is awful", "@ann likes acme", "nothing"]))
+    assert (bench.stored.next, bench.stored.unmatched) == (3, 1)
+    assert [scored.masked_text for _, scored in bench.hand_over.scored_posts] == ["acme is awful", "@user likes acme"]
+    assert bench.lane.progress == 1
+
+
+def test_the_post_that_breaks_the_model_is_found_and_the_rest_counts() -> None:
+    classifier = BreaksOn("BOOM")
+    bench = Bench(classifier)
+    bench.run(bench.batch([f"acme {'BOOM' if i == 37 else i}" for i in range(64)]))
+    [(_, letter)] = bench.hand_over.dead_letters
+    assert (letter.record.offset, letter.reason) == (37, "unscorable")
+    assert "kernel panic" in letter.message
+    assert (len(bench.hand_over.scored_posts), bench.stored.dead) == (63, 1)
+    assert classifier.calls <= 14, "a bisection, not a post at a time"
+
+
+def test_a_zombie_is_refused_and_reloads() -> None:
+    bench = Bench()
+    zombie = bench.load()
+    bench.run(bench.batch(["acme one"]))
+    bench.run(bench.batch(["acme one", "acme two"], held=zombie))
+    assert bench.stored.next == 1
+    assert zombie.gone
+    assert "next stands at 1" in bench.partitions.resets[0]
+
+
+def test_nothing_of_a_gone_partition_is_counted() -> None:
+    bench = Bench()
+    parts = bench.lane.score(bench.batch(["acme"]))
+    bench.held.gone = True
+    bench.lane.settle(parts)
+    assert bench.stored.next == 0
+
+
+def test_a_batch_after_a_lost_one_is_not_counted_over_the_gap() -> None:
+    bench = Bench()
+    bench.run(bench.batch(["acme"], start=5))
+    assert (bench.stored.next, len(bench.partitions.resets)) == (0, 1)
+
+
+def test_two_batches_scored_before_the_first_is_settled_both_count() -> None:
+    bench = Bench()
+    first = bench.lane.score(bench.batch(["acme a"], start=0))
+    second = bench.lane.score(bench.batch(["acme b"], start=1))
+    bench.lane.settle(first)
+    bench.lane.settle(second)
+    assert bench.stored.next == 2
+
+
+def test_a_broker_that_does_not_take_the_results_resets_and_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+
+    def refuse() -> None:
+        raise TransientError("broker away")
+
+    monkeypatch.setattr(bench.hand_over, "flush", refuse)
+    bench.run(bench.batch(["acme"]))
+    assert (bench.stored.next, bench.partitions.resets) == (0, ["broker away"])
+
+
+def test_a_store_that_is_away_resets_and_the_same_batch_counts_once_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    apply = bench.store.apply
+
+    def apply_and_lose_the_answer(changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        apply(changes)
+        raise TransientError("connection reset")
+
+    monkeypatch.setattr(bench.store, "apply", apply_and_lose_the_answer)
+    bench.run(bench.batch(["acme is awful"]))
+    assert bench.partitions.resets == ["connection reset"]
+    monkeypatch.setattr(bench.store, "apply", apply)
+    again = bench.load()
+    assert again.position == 1, "the write had been applied, only its answer was lost"
+
+
+def test_a_damaged_state_stops_the_partition_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+
+    def damaged(_changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        return [Failed(StateError("{main:posts:0}:neg:Acme is a string, not a list"))]
+
+    monkeypatch.setattr(bench.store, "apply", damaged)
+    bench.run(bench.batch(["acme"]))
+    assert bench.partitions.pauses == [("{main:posts:0}:neg:Acme is a string, not a list", True)]
+
+
+def junk(start: int, count: int) -> list[Record]:
+    return [Record(start + i, NOON_MS, None, b"junk") for i in range(count)]
+
+
+def test_a_flood_of_junk_pauses_the_partition_before_it_drains_into_the_dead_letters() -> None:
+    bench = Bench()
+    bench.run(bench.batch_of([a_record(a_post("1", "acme")), *junk(1, 60)]))
+    [(reason, for_good)] = bench.partitions.pauses
+    assert "60 invalid posts in a row" in reason
+    assert "dlq allow" in reason
+    assert not for_good
+    assert (bench.stored.next, bench.hand_over.dead_letters) == (0, [])
+
+
+def test_what_a_person_allowed_goes_through() -> None:
+    bench = Bench()
+    bench.held.status = a_status(allowed_until=61)
+    bench.run(bench.batch_of([a_record(a_post("1", "acme")), *junk(1, 60)]))
+    assert bench.partitions.pauses == []
+    assert (bench.stored.next, bench.stored.dead, len(bench.hand_over.dead_letters)) == (61, 60, 60)
