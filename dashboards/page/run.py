@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import os
 import signal
-import sys
 
 from aiohttp import web
 
 from brandpulse.errors import ConfigError
+from brandpulse.logs import set_up_logging
 from brandpulse.runtime import announced
 from brandpulse.settings import Settings, load_settings
 from dashboards.page.server import PageServer
@@ -18,42 +19,43 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT. Returns the process's exit code."""
-    try:
-        settings = load_settings(Settings)
-        page = load_settings(PageSettings)
-        client = connect(settings.redis_address())
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+    """Serve until SIGTERM or SIGINT; 0 after a clean stop. Raises ConfigError."""
+    settings, page = load_settings(Settings), load_settings(PageSettings)
+    set_up_logging(settings.log_level)
+    client = connect(settings.redis_address())
     try:
         asyncio.run(serve(settings, page, PageStore(client, settings.namespace)))
-    except OSError as error:
-        print(f"cannot listen on BRANDPULSE_PAGE_HOST={page.host} port {page.port}: {error}", file=sys.stderr)
-        return 1
     finally:
         client.close()
     return 0
 
 
 async def serve(settings: Settings, page: PageSettings, store: PageStore) -> None:
-    """Serve *store* until a signal asks to stop. Raises OSError when the address is taken."""
+    """Serve *store* until a signal asks to stop. Raises ConfigError when the address is taken."""
     token = page.token.get_secret_value() if page.token is not None else None
     server = PageServer(store, token=token, max_open_pages=page.max_open_pages)
     # No access log: the address of a first visit holds the token.
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=3.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, page.host, page.port)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        url = await _listen(runner, page.host, page.port)
         with announced(settings.home, "page", url=url):
-            logger.info("serving the live page", extra={"url": url})
-            print(f"live page: {url}", flush=True)
+            logger.info("page ready", extra={"url": url})
             await _asked_to_stop()
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}). "
+            "Set BRANDPULSE_PAGE_PORT to another port, or to 0 for any free one"
+        ) from error
+    taken = runner.addresses[0][1]
+    return f"http://{f'[{host}]' if ':' in host else host}:{taken}"
 
 
 async def _asked_to_stop() -> None:
@@ -62,7 +64,3 @@ async def _asked_to_stop() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,6 +6,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from brandpulse.embedded import EmbeddedStore
 from brandpulse.keys import MINUTE_MS
-from brandpulse.processes import Child
+from brandpulse.processes import Child, StartError
 from brandpulse.runtime import running
 from tests.unit.dashboards.browser import a_browser
 from tests.unit.dashboards.stored import (
@@ -43,7 +44,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Pages:
-    """Starts `dashboards.page.run` as processes, and gives the addresses they announce."""
+    """Starts `brandpulse dashboards page` as processes, and gives the addresses they announce."""
 
     def __init__(self, folder: Path, redis_url: str, namespace: str) -> None:
         self._folder = folder
@@ -52,7 +53,7 @@ class Pages:
 
     def start(self, **env: str) -> str:
         home = self._folder / f"home{len(self.children)}"
-        command = [sys.executable, "-m", "dashboards.page.run"]
+        command = [sys.executable, "-m", "brandpulse", "dashboards", "page"]
         env = {**self._env, "BRANDPULSE_HOME": str(home), **env}
         child = Child("page", command, log=home / "page.log", env=env, cwd=ROOT)
         self.children.append(child)
@@ -325,6 +326,19 @@ def test_an_earlier_episode_is_shown_in_the_chart_of_its_time(steady: Steady, op
     expect(page.locator("#past")).to_be_hidden()
 
 
+def test_the_link_of_an_alert_opens_the_brand_at_the_time_it_fired(steady: Steady, open_page: OpenPage) -> None:
+    old = int((END - timedelta(hours=22)).timestamp() * 1000)
+    page = open_page(f"{steady.url}/?brand={BANK}&at={old}")
+    expect(page.locator("#detail-title")).to_have_text(BANK)
+    expect(page.locator("#past-words")).to_have_text("Shown up to Mon 17 Nov 2025, 17:32 UTC.")
+    expect(page.locator(".plot")).to_have_attribute("aria-label", re.compile("^Nordbank, 6 hours: "))
+
+    fresh = int((END - timedelta(minutes=5)).timestamp() * 1000)
+    page = open_page(f"{steady.url}/?brand={quote(JUICE)}&at={fresh}")
+    expect(page.locator("#detail-title")).to_have_text(JUICE)
+    expect(page.locator("#past")).to_be_hidden()
+
+
 def test_an_empty_store_says_what_to_do_next(pages: Pages, open_page: OpenPage) -> None:
     page = open_page(pages.start())
 
@@ -371,7 +385,7 @@ def test_a_token_guards_the_page_and_leaves_the_address(
 def test_a_page_that_others_could_reach_refuses_to_start_without_a_token(tmp_path: Path, redis_url: str) -> None:
     child = Child(
         "page",
-        [sys.executable, "-m", "dashboards.page.run"],
+        [sys.executable, "-m", "brandpulse", "dashboards", "page"],
         log=tmp_path / "page.log",
         env={
             "BRANDPULSE_HOME": str(tmp_path),
@@ -382,4 +396,11 @@ def test_a_page_that_others_could_reach_refuses_to_start_without_a_token(tmp_pat
     )
 
     assert child.wait(20) == 2
-    assert "BRANDPULSE_PAGE_TOKEN" in child.log_tail()
+    assert child.log_tail().startswith("brandpulse: BRANDPULSE_PAGE_TOKEN: ")
+
+
+def test_a_taken_port_is_told_in_one_sentence(pages: Pages) -> None:
+    port = pages.start().rsplit(":", 1)[1]
+
+    with pytest.raises(StartError, match=f"brandpulse: cannot listen on 127.0.0.1:{port} .Address already in use"):
+        pages.start(BRANDPULSE_PAGE_PORT=port)

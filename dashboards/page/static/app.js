@@ -10,11 +10,13 @@ const FILTER_FROM = 9;
 const CLOSED_SHOWN = 10;
 const POSTS_SHOWN = 6;
 
+// An alert's link names the moment it fired, `?brand=…&at=<ms>`: six hours are shown, one of them after it.
 const address = new URLSearchParams(location.search);
+const fired = Number(address.get("at")) || null;
 const state = {
   brand: address.get("brand"),
-  hours: Number(address.get("hours")) || 24,
-  until: Number(address.get("until")) || null,
+  hours: Number(address.get("hours")) || (fired ? 6 : 24),
+  until: Number(address.get("until")) || (fired && fired + HOUR),
   snapshot: null,
   known: null,
   link: "connecting",
@@ -104,6 +106,7 @@ async function askForBrand() {
 function drawAll() {
   const { overview, episodes, health } = state.snapshot;
   const brands = ordered(overview.brands, episodes.open);
+  if (state.until >= overview.clock_ms) state.until = null;
   if (!brands.some((brand) => brand.name === state.brand)) state.brand = brands[0]?.name ?? null;
   const time = byId("clock");
   say(time, overview.clock_ms === null ? "waiting" : moment(overview.clock_ms));
