@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from playwright.sync_api import FloatRect
 from prometheus_client import CollectorRegistry
 
 from brandpulse.errors import ConfigError, TransientError
@@ -25,6 +26,7 @@ from dashboards.grafana.publish import FOLDER_UID, Publisher
 from tests.unit.dashboards.browser import a_browser
 from tests.unit.dashboards.scenario import Scenario
 
+ROOT = Path(__file__).parents[2]
 HOURS = 6
 STEP = timedelta(seconds=30)
 DATASOURCE_UID = "prometheus"
@@ -181,29 +183,31 @@ def scraped(prometheus: str) -> list[str]:
     return [target["health"] for target in call(f"{prometheus}/api/v1/targets")["data"]["activeTargets"]]
 
 
+class Grafana:
+    """A fresh Grafana on a free port, with its data in *folder*."""
+
+    def __init__(self, home: Path, folder: Path, *, more: str = "") -> None:
+        port = free_port()
+        ini = folder / "grafana.ini"
+        ini.write_text(
+            f"[server]\nhttp_addr = 127.0.0.1\nhttp_port = {port}\n[security]\nadmin_password = admin\n"
+            "[analytics]\nreporting_enabled = false\ncheck_for_updates = false\ncheck_for_plugin_updates = false\n"
+            f"[paths]\ndata = {folder}\n{more}"
+        )
+        command = [str(home / "bin" / "grafana"), "server", "--homepath", str(home), "--config", str(ini)]
+        self.child = Child("grafana", command, log=folder / "grafana.log", cwd=folder)
+        self.url = f"http://127.0.0.1:{port}"
+        self.child.wait_ready(lambda: answers(f"{self.url}/api/health"), timeout_seconds=60)
+
+
 @pytest.fixture(scope="module")
 def grafana(grafana_home: Path, prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A fresh Grafana that knows the Prometheus, and a service account's token for it."""
-    folder = tmp_path_factory.mktemp("grafana")
-    port = free_port()
-    ini = folder / "grafana.ini"
-    ini.write_text(
-        f"[server]\nhttp_addr = 127.0.0.1\nhttp_port = {port}\n[paths]\ndata = {folder}\n"
-        "[security]\nadmin_password = admin\n"
-        "[analytics]\nreporting_enabled = false\ncheck_for_updates = false\ncheck_for_plugin_updates = false\n"
-    )
-    child = Child(
-        "grafana",
-        [str(grafana_home / "bin" / "grafana"), "server", "--homepath", str(grafana_home), "--config", str(ini)],
-        log=folder / "grafana.log",
-        cwd=folder,
-    )
-    url = f"http://127.0.0.1:{port}"
+    server = Grafana(grafana_home, tmp_path_factory.mktemp("grafana"))
     try:
-        child.wait_ready(lambda: answers(f"{url}/api/health"), timeout_seconds=60)
-        yield Stage(url, prepare(url, prometheus))
+        yield Stage(server.url, prepare(server.url, prometheus))
     finally:
-        child.stop()
+        server.child.stop()
 
 
 def prepare(url: str, prometheus: str) -> str:
@@ -302,7 +306,7 @@ def test_every_panel_is_drawn_in_a_browser(grafana: Stage, tmp_path: Path, uid: 
     pictures = Path(os.environ.get("BRANDPULSE_TEST_PICTURES", tmp_path))
     with a_browser() as browser:
         context = browser.new_context(
-            viewport={"width": 1600, "height": rows * 38 + 16}, extra_http_headers=ADMIN, color_scheme="dark"
+            viewport={"width": 1440, "height": rows * 38 + 16}, extra_http_headers=ADMIN, color_scheme="dark"
         )
         page = context.new_page()
         page.goto(f"{grafana.url}/d/{uid}?kiosk&theme=dark&from=now-{HOURS}h&to=now&refresh=")
@@ -310,7 +314,28 @@ def test_every_panel_is_drawn_in_a_browser(grafana: Stage, tmp_path: Path, uid: 
             page.get_by_text(panel["title"], exact=True).first.wait_for()
         page.wait_for_load_state("networkidle")
         page.wait_for_function("!document.querySelector('[aria-label=\"Panel loading bar\"]')")
-        page.screenshot(path=pictures / f"grafana-{uid.removeprefix('brandpulse-')}.png")
+        # The first screens: the README shows them too, and its pictures stay small.
+        shown: FloatRect = {"x": 0, "y": 0, "width": 1440, "height": min(rows * 38 + 16, 1_420)}
+        page.screenshot(path=pictures / f"grafana-{uid.removeprefix('brandpulse-')}.png", clip=shown)
         assert page.get_by_text("No data", exact=True).count() == 0
         assert page.locator('[data-testid="data-testid Panel status error"]').count() == 0
         assert page.locator('[aria-label="Panel status"]').count() == 0
+
+
+def test_the_files_that_compose_mounts_provision_both_dashboards(
+    grafana_home: Path, prometheus: str, tmp_path: Path
+) -> None:
+    provisioning = tmp_path / "provisioning"
+    shutil.copytree(ROOT / "deploy" / "grafana" / "provisioning", provisioning)
+    for path in provisioning.rglob("*.yml"):
+        inside = path.read_text().replace("/var/lib/grafana/dashboards", str(ROOT / "dashboards" / "grafana" / "json"))
+        path.write_text(inside.replace("http://prometheus:9090", prometheus))
+    server = Grafana(grafana_home, tmp_path, more=f"provisioning = {provisioning}\n")
+    try:
+        wait_until(lambda: len(call(f"{server.url}/api/search?tag=brandpulse")) == 2)
+        found = {board["uid"]: board["folderUid"] for board in call(f"{server.url}/api/search?tag=brandpulse")}
+        assert found == dict.fromkeys(built(), FOLDER_UID)
+        health = call(f"{server.url}/api/datasources/uid/{DATASOURCE_UID}/health")
+        assert health["status"] == "OK"
+    finally:
+        server.child.stop()

@@ -1,0 +1,26 @@
+# One image for worker, alerter and page: `python -m brandpulse worker|alerter|dashboards page`.
+FROM python:3.11.13-slim-bookworm AS dependencies
+WORKDIR /build
+RUN python -m venv /venv
+COPY pyproject.toml constraints.txt ./
+# The dependencies alone, so that a change of our code does not install them again.
+RUN python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']))" \
+        > requirements.txt \
+    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check \
+        --requirement requirements.txt --constraint constraints.txt
+
+FROM python:3.11.13-slim-bookworm
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp brandpulse
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 BRANDPULSE_HOME=/run/brandpulse
+COPY --from=dependencies /venv /venv
+# Our packages have plain names (model, ingest): the working directory comes first in the path, before any namesake.
+WORKDIR /app
+COPY brandpulse brandpulse
+COPY ingest ingest
+COPY model model
+COPY stream_workers stream_workers
+COPY alerting alerting
+COPY dashboards dashboards
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "brandpulse"]
+CMD ["--help"]

@@ -1,0 +1,224 @@
+"""docker-compose.yml, the Dockerfile and what they mount: checked as files, and by Compose where there is one."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic_settings import BaseSettings
+
+from alerting.receivers.config import load_receivers
+from alerting.settings import AlerterSettings
+from brandpulse.brands import load_brands
+from brandpulse.settings import Settings
+from brandpulse.telemetry import ALERTER_METRICS, WORKER_METRICS
+from dashboards.settings import GrafanaSettings, PageSettings
+from stream_workers.settings import WorkerSettings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
+CONTENT: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+SERVICES: dict[str, dict[str, Any]] = CONTENT["services"]
+OURS = ("worker", "alerter", "page")
+SETTINGS: tuple[type[BaseSettings], ...] = (Settings, WorkerSettings, AlerterSettings, PageSettings, GrafanaSettings)
+VARIABLE = r"\$\{(\w+):[-?]([^}]*)\}"
+SECRETS = {
+    "REDIS_PASSWORD": "redis",
+    "BRANDPULSE_AUTHOR_KEY": "author",
+    "BRANDPULSE_PAGE_TOKEN": "page-token-of-16",
+    "GRAFANA_ADMIN_PASSWORD": "grafana",
+}
+
+
+def variables_of(settings: type[BaseSettings]) -> set[str]:
+    """Every environment variable that *settings* reads."""
+    prefix = settings.model_config.get("env_prefix", "")
+    names = set()
+    for name, field in settings.model_fields.items():
+        alias = field.validation_alias
+        choices = getattr(alias, "choices", None)
+        names |= {str(choice) for choice in choices} if choices else {f"{prefix}{name}".upper()}
+    return names
+
+
+def mounts() -> list[tuple[str, str]]:
+    return [(name, mount) for name, service in SERVICES.items() for mount in service.get("volumes", [])]
+
+
+def source_of(mount: str) -> str:
+    """What stands before the colon, with the default of `${VARIABLE:-default}` put in."""
+    return re.sub(VARIABLE, r"\2", mount).split(":", 1)[0]
+
+
+def test_every_variable_of_ours_is_a_setting_of_ours() -> None:
+    known = {name for settings in SETTINGS for name in variables_of(settings)}
+    used = {name for service in SERVICES.values() for name in service.get("environment", {})}
+
+    assert {name for name in used if name.startswith("BRANDPULSE_")} - known == set()
+
+
+@pytest.mark.parametrize(
+    ("service", "settings"), [("worker", WorkerSettings), ("alerter", AlerterSettings), ("page", PageSettings)]
+)
+def test_a_service_s_settings_are_accepted(
+    monkeypatch: pytest.MonkeyPatch, service: str, settings: type[BaseSettings]
+) -> None:
+    for name, value in SERVICES[service]["environment"].items():
+        monkeypatch.setenv(name, re.sub(VARIABLE, lambda found: SECRETS.get(found[1], found[2]), value))
+
+    assert settings()
+    assert Settings().redis_address() == "redis://:redis@redis:6379/0"
+
+
+def test_every_service_waits_only_for_services_there_are() -> None:
+    for service in SERVICES.values():
+        for name, condition in service.get("depends_on", {}).items():
+            assert name in SERVICES
+            assert condition == {"condition": "service_healthy"}
+
+
+def test_every_service_is_watched_pinned_and_started_again() -> None:
+    for name, service in SERVICES.items():
+        assert service["healthcheck"]["test"], name
+        assert service["restart"] == "unless-stopped", name
+        assert re.search(r":v?\d+\.\d+\.\d+", service["image"]), name
+
+
+def test_nothing_is_published_beyond_the_loopback_address() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_our_services_run_as_nobody_special() -> None:
+    for name in OURS:
+        service = SERVICES[name]
+        assert service["user"] == "10001:10001"
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+
+
+def test_our_services_run_the_commands_of_the_cli() -> None:
+    assert [SERVICES[name]["command"] for name in OURS] == [["worker"], ["alerter"], ["dashboards", "page"]]
+
+
+def test_no_secret_stands_in_the_file_and_a_missing_one_stops_the_start() -> None:
+    text = COMPOSE.read_text()
+
+    for name in SECRETS:
+        assert f"${{{name}:?" in text
+    assert set(re.findall(r"^(\w+)=", (ROOT / "deploy" / "env.example").read_text(), re.MULTILINE)) == set(SECRETS)
+
+
+def test_every_mounted_file_exists_and_every_volume_is_declared() -> None:
+    assert mounts()
+    for name, mount in mounts():
+        source = source_of(mount)
+        if source.startswith("."):
+            assert (ROOT / source).exists(), (name, source)
+        else:
+            assert source in CONTENT["volumes"], (name, source)
+
+
+def test_the_default_brands_and_receivers_are_right() -> None:
+    sources = {source_of(mount) for _, mount in mounts()}
+
+    assert load_brands(ROOT / "brandpulse" / "sample" / "brands.yaml")
+    assert load_receivers(ROOT / "deploy" / "receivers.yaml") == []
+    assert {"./brandpulse/sample/brands.yaml", "./deploy/receivers.yaml"} <= sources
+
+
+def test_the_store_keeps_what_it_was_told() -> None:
+    command = SERVICES["redis"]["command"]
+
+    assert command[command.index("--appendonly") + 1] == "yes"
+    assert command[command.index("--appendfsync") + 1] == "everysec"
+    assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
+
+
+def test_kafka_makes_no_topic_by_itself() -> None:
+    assert SERVICES["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+    assert SERVICES["kafka"]["environment"]["KAFKA_LOG_DIRS"] == source_target("kafka")
+
+
+def source_target(service: str) -> str:
+    [mount] = SERVICES[service]["volumes"]
+    return str(mount.split(":")[1])
+
+
+def test_prometheus_asks_the_ports_our_services_listen_on() -> None:
+    jobs = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
+    asked = {job["job_name"]: job["dns_sd_configs"][0]["port"] for job in jobs}
+
+    assert asked == {
+        "worker": int(SERVICES["worker"]["environment"]["BRANDPULSE_WORKER_PORT"]),
+        "alerter": int(SERVICES["alerter"]["environment"]["BRANDPULSE_ALERTER_PORT"]),
+    }
+
+
+def test_the_rules_read_metrics_that_exist() -> None:
+    names = {metric.name for metric in (*WORKER_METRICS, *ALERTER_METRICS)}
+    groups = yaml.safe_load((ROOT / "deploy" / "rules.yml").read_text())["groups"]
+    read = {name for group in groups for rule in group["rules"] for name in re.findall(r"brandpulse_\w+", rule["expr"])}
+
+    assert read
+    assert read - names == set()
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here: install Debian's `prometheus`")
+def test_prometheus_itself_accepts_its_files() -> None:
+    done = subprocess.run(
+        ["promtool", "check", "config", str(ROOT / "deploy" / "prometheus.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_image_copies_what_exists_and_what_docker_may_see() -> None:
+    ignore = (ROOT / ".dockerignore").read_text().split()
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = [
+        name for line in lines if line.startswith("COPY ") and "--from" not in line for name in line.split()[1:-1]
+    ]
+
+    assert "*" in ignore
+    for name in copied:
+        assert (ROOT / name).exists(), name
+        assert f"!{name}" in ignore, name
+    assert {"brandpulse", "ingest", "model", "stream_workers", "alerting", "dashboards"} <= set(copied)
+    assert "USER 10001:10001" in lines
+
+
+def test_compose_itself_accepts_the_file() -> None:
+    compose = _compose()
+    if not compose:
+        pytest.skip("no Compose here: name one with BRANDPULSE_TEST_COMPOSE, or install `docker compose`")
+    # Without the .env of whoever runs this.
+    command = [*compose, "--env-file", os.devnull, "--file", str(COMPOSE), "config", "--format", "json"]
+    right = subprocess.run(command, env=os.environ | SECRETS, capture_output=True, text=True, check=False)
+    assert right.returncode == 0, right.stderr
+    assert set(json.loads(right.stdout)["services"]) == set(SERVICES)
+    for name in SECRETS:
+        without = {key: value for key, value in (os.environ | SECRETS).items() if key != name}
+        wrong = subprocess.run(command, env=without, capture_output=True, text=True, check=False)
+        assert wrong.returncode != 0
+        assert name in wrong.stderr
+
+
+def _compose() -> list[str]:
+    if named := os.environ.get("BRANDPULSE_TEST_COMPOSE"):
+        return [named]
+    docker = shutil.which("docker")
+    if docker is None:
+        return []
+    found = subprocess.run([docker, "compose", "version"], capture_output=True, check=False)
+    return [docker, "compose"] if found.returncode == 0 else []
