@@ -20,7 +20,7 @@ from alerting.receivers.kafka import KafkaTopic
 from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings
 from alerting.store import RedisAlertStore
-from brandpulse.errors import BrandpulseError, ConfigError, TransientError
+from brandpulse.errors import ConfigError, TransientError
 from brandpulse.logs import set_up_logging
 from brandpulse.pane_reader import PaneReader
 from brandpulse.runtime import announced
@@ -42,7 +42,7 @@ def main() -> int:
         )
     try:
         asyncio.run(_serve(settings, alerter, configs))
-    except BrandpulseError:
+    except ConfigError:
         raise
     except Exception:
         log.critical("the alerter crashed", exc_info=True)
@@ -100,6 +100,7 @@ async def _serve(settings: Settings, alerter: AlerterSettings, configs: list[Pag
                 extra={"metrics": f"{url}/metrics", "receivers": [receiver.name for receiver in receivers]},
             )
             preparing = asyncio.create_task(_prepare(topic, stop))
+            preparing.add_done_callback(lambda task: stop.set() if task.exception() is not None else None)
             try:
                 await service.run(stop)
             finally:

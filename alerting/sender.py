@@ -48,6 +48,8 @@ class Sender:
         self._repeat_after_seconds = repeat_after_seconds
         self._waiting: list[Delivery] = []
         self._durable: set[str] = set()
+        self._settled: dict[str, Delivery | None] = {}
+        """What came of deliveries while the outbox was being read; None when they left it."""
         self._flying: dict[Lane, asyncio.Task[None]] = {}
         self._held_until_ms: dict[str, int] = {}
         self._woken = asyncio.Event()
@@ -76,6 +78,7 @@ class Sender:
 
     async def _refresh(self) -> bool:
         self._woken.clear()
+        self._settled.clear()
         try:
             waiting = await asyncio.to_thread(self._store.pending)
             fresh = {delivery.id for delivery in waiting} - self._durable
@@ -88,10 +91,11 @@ class Sender:
             self._woken.set()
             await asyncio.sleep(LOOK_SECONDS)
             return False
-        # What is in flight is settled by its own task; a copy read before that must not fly again.
-        self._waiting = waiting
+        # A delivery that landed while we read is still in what we read: taken as it stands there, it would fly again.
+        current = (self._settled.get(delivery.id, delivery) for delivery in waiting)
+        self._waiting = [delivery for delivery in current if delivery is not None]
         self._durable = {delivery.id for delivery in waiting}
-        self._telemetry.gauge("brandpulse_outbox_pending").set(len(waiting))
+        self._telemetry.gauge("brandpulse_outbox_pending").set(len(self._waiting))
         self._telemetry.gauge("brandpulse_outbox_quarantined").set(len(quarantined))
         return True
 
@@ -183,6 +187,7 @@ class Sender:
 
     def _remember(self, delivery: Delivery, verdict: Verdict) -> None:
         receiver = delivery.notification.receiver
+        self._settled[delivery.id] = delivery if verdict.what == "retried" else None
         if verdict.what == "retried":
             self._waiting = [delivery if other.id == delivery.id else other for other in self._waiting]
         else:

@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from alerting.mock_receiver import Fault, MockReceiver
 from alerting.store import RedisAlertStore
-from brandpulse.keys import MINUTE_MS
+from brandpulse.keys import MINUTE_MS, PartitionKeys
 from brandpulse.processes import Child
 from tests.faults.alerting.processes import fetch, start_alerter
 from tests.unit.alerting.builders import MONDAY, Stream
@@ -122,3 +122,17 @@ async def test_kill_minus_nine_on_the_way_loses_nothing_and_pages_once(
     assert mock.incidents.all[0].triggers >= 2, "the unknown outcome was not repeated"
     assert store.load().evaluated_until_ms == (CRISIS + 300) * MINUTE_MS
     assert not store.quarantined()
+
+
+async def test_state_of_another_hand_ends_the_process_with_one_line_that_names_it(
+    tmp_path: Path, redis_client: redis.Redis, redis_url: str, kafka: str, namespace: str
+) -> None:
+    a_day_with_a_crisis().write(redis_client, namespace, wall_ms=wall_ms())
+    child = start_alerter(
+        tmp_path, redis_url=redis_url, kafka=kafka, namespace=namespace, receiver_url="http://127.0.0.1:1/"
+    )
+    redis_client.hset(PartitionKeys(namespace, "posts", 0).state, "clock_ms", "noon")
+    assert await asyncio.to_thread(child.wait, 20) == 1
+    log = child.log.read_text()
+    assert log.count("the alerter crashed") == 1
+    assert "field 'clock_ms' is b'noon'" in log

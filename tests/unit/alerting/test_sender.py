@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -242,3 +244,32 @@ def test_only_the_last_resolve_of_a_quiet_lane_is_repeated() -> None:
         newest_first, [a_delivery(key="busy again")], stateful={"pager"}, token=7, now_ms=NOW_MS
     )
     assert [delivery.id for delivery in repeats] == ["recent:resolved@pager#repeat-7"]
+
+
+async def test_what_lands_while_the_outbox_is_read_does_not_fly_again() -> None:
+    class SlowRead(MemoryAlertStore):
+        """The second read gives back what it saw before the delivery in flight was marked."""
+
+        reads = 0
+        marked = threading.Event()
+
+        def pending(self) -> list[Delivery]:
+            seen = super().pending()
+            self.reads += 1
+            if self.reads == 2:
+                self.marked.wait(5)
+                time.sleep(0.05)  # until the loop has heard of the mark
+            return seen
+
+        def mark_delivered(self, delivery: Delivery, *, token: int) -> bool:
+            done = super().mark_delivered(delivery, token=token)
+            self.marked.set()
+            return done
+
+    store = SlowRead()
+    async with scene([a_delivery()], [Fault(hang_seconds=0.1)], store=store) as s:
+        await s.until(lambda: s.mock.requests == 1)
+        s.sender.wake()
+        await s.until(lambda: store.reads == 2 and store.marked.is_set())
+        await asyncio.sleep(0.5)
+        assert s.mock.requests == 1

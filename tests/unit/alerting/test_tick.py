@@ -230,3 +230,21 @@ def test_the_hours_of_a_crisis_are_no_baseline(scene: Scene) -> None:
     assert baseline is not None
     assert baseline.share == pytest.approx(0.2, abs=0.02)
     assert datetime.fromtimestamp((report.evaluated_until_ms or 0) / 1_000, UTC).hour == 17
+
+
+def test_a_blip_after_the_end_does_not_fire_on_the_crisis_before_it(scene: Scene) -> None:
+    rng = random.Random(11)
+    stream = Stream()
+    stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
+    stream.steady("Acme Air", range(CRISIS, CRISIS_END), per_minute=10, share=0.8, rng=rng)
+    stream.steady("Acme Air", range(CRISIS_END, CRISIS_END + 40), per_minute=6, share=0.2, rng=rng)
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    scene.tick(CRISIS_END + 40)
+    assert [episode.brand for episode in scene.store.load().closed] == ["Acme Air"]
+    for minute in range(CRISIS_END + 40, CRISIS_END + 50):
+        for number in range(6):
+            stream.post("Acme Air", minute, negative=number < 3)
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    for leader in ("the one who resolved it", "its successor"):
+        assert told(scene.tick(CRISIS_END + (45 if leader.startswith("the") else 50))) == []
+        scene.lead()

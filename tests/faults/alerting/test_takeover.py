@@ -1,0 +1,105 @@
+"""Two alerter processes: one leads, the other takes over when the leader is gone, or only asleep."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+import redis
+
+from alerting.mock_receiver import Fault, MockReceiver
+from alerting.store import RedisAlertStore
+from brandpulse.embedded import EmbeddedStore
+from brandpulse.keys import AlertingKeys
+from brandpulse.processes import Child, free_port
+from tests.faults.alerting.processes import fetch, start_alerter
+from tests.faults.alerting.test_alerter_process import CRISIS, a_day_with_a_crisis, until, wall_ms
+
+
+async def test_a_leader_that_slept_through_the_takeover_pages_nobody_again(
+    tmp_path: Path, redis_client: redis.Redis, redis_url: str, kafka: str, namespace: str
+) -> None:
+    stream = a_day_with_a_crisis()
+    stream.write(redis_client, namespace, until_minute=CRISIS, wall_ms=wall_ms())
+    store = RedisAlertStore(redis_client, namespace)
+    async with MockReceiver() as mock:
+
+        def start(name: str) -> Child:
+            url = f"{mock.url}/v2/enqueue"
+            return start_alerter(
+                tmp_path, redis_url=redis_url, kafka=kafka, namespace=namespace, receiver_url=url, name=name
+            )
+
+        first = start("first")
+        await until(lambda: store.load().evaluated_until_ms is not None, child=first)
+        second = start("second")
+        first.signal(signal.SIGSTOP)
+        stream.write(redis_client, namespace, wall_ms=wall_ms())
+        await until(lambda: bool(store.load().closed) and not store.pending(), child=second)
+        first.signal(signal.SIGCONT)
+        await until(lambda: "no longer leads" in first.log_tail(50), child=first)
+        metrics = [await asyncio.to_thread(fetch, tmp_path, child, "/metrics") for child in (first, second)]
+        codes = [await asyncio.to_thread(child.stop) for child in (first, second)]
+    assert codes == [0, 0]
+    assert ["brandpulse_alerter_leader 1.0" in text for text in metrics] == [False, True]
+    assert [(one.status, one.triggers) for one in mock.incidents.all] == [("resolved", 1)]
+    assert not redis_client.exists(AlertingKeys(namespace).lease), "the lease was not given back"
+
+
+async def test_an_alerter_started_before_its_redis_waits_and_says_so(
+    tmp_path: Path, kafka: str, namespace: str
+) -> None:
+    port = free_port()
+    child = start_alerter(
+        tmp_path,
+        redis_url=f"redis://127.0.0.1:{port}/0",
+        kafka=kafka,
+        namespace=namespace,
+        receiver_url="http://127.0.0.1:1/",
+    )
+    try:
+        await until(lambda: "waiting for Redis" in child.log_tail(), child=child)
+        embedded = EmbeddedStore(tmp_path / "store", port=port)
+        await until(lambda: "leads" in child.log_tail(), child=child)
+        embedded.stop()
+        await until(lambda: "put off" in child.log_tail() or "not renewed" in child.log_tail(), child=child)
+    finally:
+        assert await asyncio.to_thread(child.stop) == 0, child.log_tail()
+
+
+async def test_without_kafka_the_pager_is_still_told(
+    tmp_path: Path, redis_client: redis.Redis, redis_url: str, namespace: str
+) -> None:
+    a_day_with_a_crisis().write(redis_client, namespace, wall_ms=wall_ms())
+    store = RedisAlertStore(redis_client, namespace)
+    async with MockReceiver() as mock:
+        child = start_alerter(
+            tmp_path,
+            redis_url=redis_url,
+            kafka=f"127.0.0.1:{free_port()}",
+            namespace=namespace,
+            receiver_url=f"{mock.url}/v2/enqueue",
+        )
+        await until(lambda: [one.status for one in mock.incidents.all] == ["resolved"], child=child)
+        waiting = {delivery.notification.receiver for delivery in store.pending()}
+        assert await asyncio.to_thread(child.stop, grace_seconds=30) == 0, child.log_tail()
+    assert waiting == {"kafka"}
+
+
+@pytest.mark.parametrize("seconds", [0.6])
+async def test_sigterm_finishes_the_request_in_flight(
+    tmp_path: Path, redis_client: redis.Redis, redis_url: str, kafka: str, namespace: str, seconds: float
+) -> None:
+    a_day_with_a_crisis().write(redis_client, namespace, until_minute=CRISIS + 40, wall_ms=wall_ms())
+    store = RedisAlertStore(redis_client, namespace)
+    async with MockReceiver([Fault(hang_seconds=seconds)]) as mock:
+        child = start_alerter(
+            tmp_path,
+            redis_url=redis_url,
+            kafka=kafka,
+            namespace=namespace,
+            receiver_url=f"{mock.url}/v2/enqueue",
+        )
+        await until(lambda: mock.requests == 1, child=child)
+        assert await asyncio.to_thread(child.stop) == 0, child.log_tail()
+    assert "pager" in {delivery.notification.receiver for delivery in store.delivered()}

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from alerting.receivers.config import EXAMPLE, load_receivers, secret_of
+from brandpulse.errors import ConfigError
+
+ENVIRONMENT = {"PAGERDUTY_ROUTING_KEY": "a" * 32, "CHAT_SECRET": "s3cret"}
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "receivers.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_example_is_right_and_secrets_come_from_the_environment(tmp_path: Path) -> None:
+    pager, chat = load_receivers(written(tmp_path, EXAMPLE), ENVIRONMENT)
+    assert (pager.name, pager.min_severity) == ("on-call", "error")
+    assert str(pager.url) == "https://events.pagerduty.com/v2/enqueue"
+    secret = secret_of(pager, ENVIRONMENT)
+    assert secret is not None
+    assert secret.get_secret_value() == "a" * 32
+    assert "aaaa" not in repr(secret)
+    assert chat.kind == "webhook"
+
+
+PAGER = "name: p, kind: pagerduty, routing_key: sssssecret"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("receivers: [{name: p, kind: pagerduty}]", r"0 \(receiver 'p'\): needs one of routing_key and"),
+        (f"receivers: [{{{PAGER}, routing_key_env: X}}]", r"needs one of routing_key and"),
+        (f"receivers: [{{{PAGER}, min_severity: loud}}]", r"0.min_severity \(receiver 'p'\).*got 'loud'"),
+        (f"receivers: [{{{PAGER}, url: 'ftp://x'}}]", r"0.url \(receiver 'p'\).*got 'ftp://x'"),
+        (f"receivers: [{{{PAGER}, colour: red}}]", r"0.colour \(receiver 'p'\): Extra inputs"),
+        ("receivers: [{name: p, kind: pigeon}]", r"0 \(receiver 'p'\).*pigeon"),
+        ("receivers: [{name: 'a b', kind: webhook, url: 'http://x'}]", r"0.name.*got 'a b'"),
+        ("receivers: [{name: kafka, kind: webhook, url: 'http://x'}]", r"name 'kafka' is taken"),
+        (f"receivers: [{{{PAGER}}}, {{{PAGER}}}]", r"name 'p' is taken"),
+        ("receivers: [{name: p, kind: pagerduty, routing_key_env: UNSET}]", r"variable UNSET, which is not set"),
+        ("receivers: [p", r"is not YAML"),
+        ("receivers: 5", r"the file: Input should be a valid list"),
+    ],
+)
+def test_a_wrong_file_is_told_with_receiver_field_and_value_and_without_secrets(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        load_receivers(written(tmp_path, text), ENVIRONMENT)
+    assert "sssssecret" not in str(caught.value)
+
+
+def test_a_missing_file_is_told_by_the_variable_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="BRANDPULSE_RECEIVERS_FILE"):
+        load_receivers(tmp_path / "none.yaml", ENVIRONMENT)

@@ -1,0 +1,40 @@
+import pytest
+
+from alerting.settings import AlerterSettings
+from brandpulse.errors import ConfigError
+from brandpulse.settings import load_settings
+
+
+def test_the_defaults_are_the_policies_own_defaults() -> None:
+    from alerting.tick import Policies
+
+    assert AlerterSettings().policies() == Policies()
+
+
+def test_windows_are_written_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRANDPULSE_ALERTER_WINDOWS", "10, 30,90")
+    assert load_settings(AlerterSettings).windows == (10, 30, 90)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BRANDPULSE_ALERTER_WINDOWS", "60,15"),
+        ("BRANDPULSE_ALERTER_WINDOWS", "15,240"),
+        ("BRANDPULSE_ALERTER_WINDOWS", "a quarter"),
+        ("BRANDPULSE_ALERTER_FALSE_ALARMS", "0"),
+        ("BRANDPULSE_ALERTER_LEASE_SECONDS", "0"),
+        ("BRANDPULSE_ALERTER_PORT", "70000"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_its_name_and_a_right_one(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=rf"{variable}: .*A right one: {variable}="):
+        load_settings(AlerterSettings)
+
+
+def test_the_receivers_file_has_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRANDPULSE_RECEIVERS_FILE", "r.yaml")
+    assert str(load_settings(AlerterSettings).receivers_file) == "r.yaml"
