@@ -29,7 +29,7 @@ class Finding:
 
 def examine() -> int:
     """Prints every finding; 0 only when posts can flow."""
-    console = Console()
+    console = Console(soft_wrap=True)
     findings: list[Finding] = []
     for check in (_settings, _brands, _broker, _store, _model, _partitions, _receivers):
         found = _guarded(check)

@@ -195,7 +195,7 @@ def run_up(*, workers: int, page_port: int) -> int:
     refuse_second(home)
     if page_port and port_answers(page_port):
         raise ConfigError(f"port {page_port} is in use. Choose another with --page-port, or 0 for any free one")
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     shutil.rmtree(home / "run", ignore_errors=True)
     stack = Stack(
         home,
@@ -228,4 +228,4 @@ def start_services(stack: Stack, *, workers: int) -> None:
     stack.wait_announced("alerter")
     [page_url, *_] = stack.wait_announced("page")
     stack.note(page_url=page_url)
-    Console(stderr=True).print(f"page    [bold]{page_url}[/]")
+    Console(stderr=True, soft_wrap=True).print(f"page    [bold]{page_url}[/]")
