@@ -6,8 +6,10 @@ Minutes below the watermark are final but for late posts, which never alert. So 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from datasketches import hll_union, tgt_hll_type
+
 from brandpulse.pane_reader import Minutes
-from brandpulse.panes import Authors, Pane
+from brandpulse.panes import LG_K, Authors, Pane
 
 
 class MinuteSource(Protocol):
@@ -50,7 +52,20 @@ class RecentMinutes:
             return
         for brand, minutes in self._source.minutes(brands, first_minute, last_minute, authors=True).items():
             self._panes.setdefault(brand, {}).update(minutes.panes)
-            self._authors.setdefault(brand, {}).update(minutes.authors)
+            self._authors.setdefault(brand, {}).update(
+                (minute, [_merged(sketches)]) for minute, sketches in minutes.authors.items()
+            )
+
+
+def _merged(sketches: Sequence[Authors]) -> Authors:
+    """One sketch for all partitions: every window that slides over the minute would merge them anew."""
+    if len(sketches) == 1:
+        return sketches[0]
+    everyone, negative = hll_union(LG_K), hll_union(LG_K)
+    for authors in sketches:
+        everyone.update(authors.everyone)
+        negative.update(authors.negative)
+    return Authors(everyone.get_result(tgt_hll_type.HLL_8), negative.get_result(tgt_hll_type.HLL_8))
 
 
 def _forget_before(first_minute: int, held: dict[int, Any]) -> None:

@@ -1,6 +1,7 @@
 """Takes deliveries out of the outbox to their receivers: one in flight per lane, the outcome written down each time."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +66,8 @@ class Sender:
         refresh_at = 0.0
         repeat_at = None if self._repeat_after_seconds is None else loop.time() + self._repeat_after_seconds
         self._woken.set()
+        with contextlib.suppress(TransientError):
+            await self._on_disk()  # a store that cannot say so is told of at the start, not at the first alert
         try:
             while not stop.is_set():
                 if repeat_at is not None and loop.time() >= repeat_at and await self._repeat_resolves():

@@ -124,6 +124,7 @@ class AlerterService:
             await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         finally:
             resign.set()
+            ticker.resign()
             stopping.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
         for error in sorted((e for e in ended if isinstance(e, BaseException)), key=_loss_last):

@@ -34,7 +34,8 @@ from brandpulse.partitions import NO_CLOCK, PartitionStatus
 EVERY_MINUTE_UP_TO = 1_440
 STRIDE = 5
 STRETCH = 720
-"""Evaluations in one read and one commit: bounds memory, and what a crash repeats."""
+STRETCH_LOOKS = 60_000
+"""Minutes, and minutes times brands, in one read and one commit: bounds memory, what a crash repeats, and a stop."""
 FIRST_LOOK_BACK_HOURS = 48
 """How far back the very first tick starts: as far as minute panes reach."""
 SHOWN_MINUTES = 60
@@ -168,6 +169,11 @@ class Ticker:
         self._history = HourHistory(reader, policies.baseline)
         self._stalls = StallWatch(policies.clock)
         self._shelf = ExampleShelf()
+        self._resigned = False
+
+    def resign(self) -> None:
+        """End the tick that runs in another thread after its stretch; what is committed stands."""
+        self._resigned = True
 
     def tick(self, now_ms: int) -> TickReport:
         """Evaluate what is due at wall clock *now_ms*. Raises TransientError, and LostLeadershipError."""
@@ -199,8 +205,11 @@ class Ticker:
             if due:
                 for brand in brands:
                     self._shelf.put(brand, self._reader.negatives(brand, KEPT))
-            for start in range(0, len(due), STRETCH):
-                state, stretch, views = self._evaluate(state, brands, due[start : start + STRETCH], now_ms)
+            step = max(1, min(STRETCH, STRETCH_LOOKS // max(1, len(brands))))
+            for start in range(0, len(due), step):
+                if self._resigned:
+                    break
+                state, stretch, views = self._evaluate(state, brands, due[start : start + step], now_ms)
                 transitions += stretch.transitions
                 deliveries += stretch.deliveries
         self._state = state

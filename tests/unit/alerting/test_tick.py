@@ -248,3 +248,11 @@ def test_a_blip_after_the_end_does_not_fire_on_the_crisis_before_it(scene: Scene
     for leader in ("the one who resolved it", "its successor"):
         assert told(scene.tick(CRISIS_END + (45 if leader.startswith("the") else 50))) == []
         scene.lead()
+
+
+def test_a_ticker_told_to_resign_commits_no_further_stretch(scene: Scene) -> None:
+    a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
+    scene.tick(MONDAY + 60)
+    scene.ticker.resign()
+    assert scene.tick(CRISIS_END).minutes == 0
+    assert scene.store.load().evaluated_until_ms == (MONDAY + 60) * MINUTE_MS
