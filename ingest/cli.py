@@ -40,6 +40,7 @@ def file_command(  # noqa: PLR0917 - typer passes by name
         Path | None, typer.Option(help="Where rows that are no posts go. Default: ./NAME.rejects.jsonl.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Send everything, also what was sent before.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until workers have counted it all; say how fast.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON on stdout.")] = False,
 ) -> None:
     """Send a file of posts into the topic, each post once.
@@ -62,6 +63,7 @@ def file_command(  # noqa: PLR0917 - typer passes by name
         rejects=rejects,
         again=again,
     )
+    began = time.monotonic()
     outcome, seconds, signal_number = _run(task, console)
     _report(outcome, task, seconds, console, as_json=as_json)
     if outcome.failure is not None:
@@ -69,6 +71,8 @@ def file_command(  # noqa: PLR0917 - typer passes by name
         raise typer.Exit(FAILED)
     if outcome.stopped:
         raise typer.Exit(128 + signal_number)
+    if wait:
+        _wait(outcome.counts.sent, began, console)
     if outcome.counts.rejected and outcome.counts.rejected == outcome.counts.read:
         console.print("no row of the file is a post; see the rejects", style="red")
         raise typer.Exit(FAILED)
@@ -162,6 +166,31 @@ def _run(task: "Task", console: Any) -> "tuple[Outcome, float, int]":
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return outcome, time.monotonic() - began, received[0] if received else 0
+
+
+def _wait(sent: int, began: float, console: Any) -> None:
+    """Until the workers stand at the log's end. Raises NotCountedError, TransientError."""
+    import redis
+
+    from brandpulse.pane_reader import PaneReader
+    from brandpulse.settings import Settings, load_settings
+    from ingest.counting import wait_counted
+    from ingest.delivery import TopicReader
+
+    settings = load_settings(Settings)
+    with TopicReader(settings.bootstrap_servers(), settings.posts_topic) as topic:
+        ends = topic.ends()
+    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=10, socket_connect_timeout=5)
+    wait_counted(
+        ends,
+        PaneReader(client, settings.namespace),
+        topic=settings.posts_topic,
+        patience_seconds=60,
+        progress=lambda _left: None,
+        stopping=lambda: False,
+    )
+    seconds = time.monotonic() - began
+    console.print(f"counted {sent:,} posts in {seconds:.1f} s: {sent / seconds:,.0f} posts/s")
 
 
 def _report(outcome: "Outcome", task: "Task", seconds: float, console: Any, *, as_json: bool) -> None:

@@ -94,6 +94,7 @@ class PostReader:
         """Partitions that wait for their state to be loaded -> not before (monotonic seconds)."""
         self._paused: dict[int, Pause] = {}
         self._caught_up_since: dict[int, float] = {}
+        self._behind_since: tuple[float, int] | None = None
         self._consumer = Consumer(
             client_config(config.bootstrap_servers)
             | {
@@ -350,7 +351,22 @@ class PostReader:
             return None
         return high if high >= 0 else None
 
+    def _tell_rate(self, now: float) -> None:
+        """One line when a backlog is worked off: how much, how fast."""
+        held = list(self._held.values())
+        applied = sum(each.status.next for each in held)
+        if self.lag():
+            if self._behind_since is None:
+                self._behind_since = (now, applied)
+        elif self._behind_since is not None and held:
+            since, before = self._behind_since
+            self._behind_since = None
+            posts, seconds = applied - before, now - since
+            if posts > self._config.batch_posts and seconds > 0:
+                log.info("caught up", extra={"posts": posts, "posts_per_second": round(posts / seconds)})
+
     def _touch_all(self, now: float) -> None:
+        self._tell_rate(now)
         for partition, held in list(self._held.items()):
             status, high = held.status, self._high(partition)
             lag = max(0, high - status.next) if high is not None else 0
