@@ -53,7 +53,7 @@ def show(delivery_id: str) -> None:
 
 @app.command()
 def retry(delivery_id: str) -> None:
-    """Put a refused delivery back at the end of the outbox."""
+    """Put a refused delivery back, in front of what waits."""
     store = _store()
     refused = next((delivery for delivery in store.quarantined() if delivery.id == delivery_id), None)
     if refused is None:

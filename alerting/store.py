@@ -98,7 +98,7 @@ class AlertStore(Protocol):
         """Newest first, at most 500."""
 
     def requeue(self, delivery_id: str) -> bool:
-        """A person's wish: back to the end of the outbox from quarantine, attempts at zero. False if not there."""
+        """A person's wish: from quarantine to the front of the outbox, attempts at zero. False if not there."""
 
 
 _SCRIPTS = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "lua").glob("*.lua")}
@@ -369,5 +369,6 @@ class MemoryAlertStore:
         delivery = self._quarantine.pop(delivery_id, None)
         if delivery is None:
             return False
-        self._outbox[delivery_id] = delivery.model_copy(update={"attempts": 0, "next_attempt_ms": 0})
+        fresh = delivery.model_copy(update={"attempts": 0, "next_attempt_ms": 0})
+        self._outbox = {delivery_id: fresh, **self._outbox}
         return True

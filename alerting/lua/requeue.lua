@@ -11,5 +11,7 @@ if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then
     return 0
 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[3], redis.call('INCR', KEYS[4]), ARGV[1])
+-- To the front: behind its own resolve, a trigger would open an incident that nothing closes.
+local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+redis.call('ZADD', KEYS[3], first[2] and tonumber(first[2]) - 1 or redis.call('INCR', KEYS[4]), ARGV[1])
 return 1

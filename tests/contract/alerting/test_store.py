@@ -134,16 +134,25 @@ def test_what_is_delivered_leaves_the_outbox_once(bench: Bench) -> None:
     assert bench.store.delivered() == [a_delivery(delivered_ms=5)]
 
 
-def test_what_is_refused_is_kept_and_can_be_put_back(bench: Bench) -> None:
+def test_what_is_refused_is_kept_and_can_be_put_back_before_its_own_resolve(bench: Bench) -> None:
     token = bench.lead()
-    bench.store.enqueue([a_delivery(), a_delivery(key="other")], token=token)
+    bench.store.enqueue([a_delivery(), a_delivery("resolved")], token=token)
     assert bench.store.quarantine(a_delivery(attempts=1, answer="400"), token=token)
-    assert bench.store.pending() == [a_delivery(key="other")]
+    assert bench.store.pending() == [a_delivery("resolved")]
     assert bench.store.quarantined() == [a_delivery(attempts=1, answer="400")]
     assert bench.store.requeue("k:triggered@pager")
     assert not bench.store.requeue("k:triggered@pager")
     assert bench.store.quarantined() == []
-    assert bench.store.pending() == [a_delivery(key="other"), a_delivery(answer="400")]
+    assert bench.store.pending() == [a_delivery(answer="400"), a_delivery("resolved")]
+
+
+def test_what_is_put_back_into_an_empty_outbox_goes_first_too(bench: Bench) -> None:
+    token = bench.lead()
+    bench.store.enqueue([a_delivery()], token=token)
+    bench.store.quarantine(a_delivery(), token=token)
+    assert bench.store.requeue("k:triggered@pager")
+    bench.store.enqueue([a_delivery("resolved")], token=token)
+    assert bench.store.pending() == [a_delivery(), a_delivery("resolved")]
 
 
 def test_five_hundred_closed_and_delivered_are_kept_newest_first(bench: Bench) -> None:

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+import redis
+from typer.testing import CliRunner, Result
+
+from alerting.cli import app
+from alerting.store import RedisAlertStore
+from tests.unit.alerting.notes import a_delivery
+
+
+@pytest.fixture
+def store(
+    redis_client: redis.Redis, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> RedisAlertStore:
+    """One delivery refused, one waiting."""
+    monkeypatch.setenv("BRANDPULSE_REDIS_URL", redis_url)
+    monkeypatch.setenv("BRANDPULSE_NAMESPACE", namespace)
+    store = RedisAlertStore(redis_client, namespace)
+    token = store.acquire("me", lease_ms=60_000)
+    assert token is not None
+    store.enqueue([a_delivery(), a_delivery("resolved"), a_delivery(key="other")], token=token)
+    store.quarantine(a_delivery(attempts=1, answer="refused with 400: no"), token=token)
+    return store
+
+
+def outbox(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_list_shows_what_waits_and_what_was_refused(store: RedisAlertStore) -> None:
+    rows = [json.loads(line) for line in outbox("list", "--json").stdout.splitlines()]
+    assert [(row["id"], row["answer"]) for row in rows] == [
+        ("k:resolved@pager", "waits: "),
+        ("other:triggered@pager", "waits: "),
+        ("k:triggered@pager", "refused: refused with 400: no"),
+    ]
+    assert "refused with 400" in outbox("list").stdout
+
+
+def test_show_gives_one_delivery_whole(store: RedisAlertStore) -> None:
+    assert json.loads(outbox("show", "k:triggered@pager").stdout)["notification"]["transition"] == "triggered"
+    assert outbox("show", "nothing").exit_code == 1
+
+
+def test_retry_puts_it_back_before_its_resolve(store: RedisAlertStore) -> None:
+    assert outbox("retry", "k:triggered@pager").exit_code == 0
+    assert [delivery.id for delivery in store.pending()][:2] == ["k:triggered@pager", "k:resolved@pager"]
+    assert outbox("retry", "k:triggered@pager").exit_code == 1
+
+
+def test_a_trigger_whose_resolve_was_handed_over_is_not_put_back(store: RedisAlertStore) -> None:
+    token = store.acquire("me", lease_ms=60_000)
+    assert token is not None
+    store.mark_delivered(a_delivery("resolved", delivered_ms=1), token=token)
+    assert outbox("retry", "k:triggered@pager").exit_code == 1
+    assert store.quarantined() != []
