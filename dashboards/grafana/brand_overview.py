@@ -11,7 +11,9 @@ BRAND = '{brand=~"$brand"}'
 SHARE = f"max by (brand) ({of_leader('brandpulse_window_negative_ratio', BRAND)})"
 USUAL = f"max by (brand) ({of_leader('brandpulse_baseline_negative_ratio', BRAND)})"
 POSTS = f"sum by (brand) ({of_leader('brandpulse_window_posts', BRAND)})"
-FIRING = f"max by (brand, rule) ({of_leader('brandpulse_episodes_open', BRAND)})"
+OPEN = f"sum by (brand) ({of_leader('brandpulse_episodes_open', BRAND)})"
+FIRING = f"({OPEN} > bool 0) or 0 * {POSTS}"
+"""1 or 0 of every brand: the alerter has no series for a brand that has never fired."""
 
 
 def build() -> Dashboard:
@@ -27,7 +29,7 @@ def build() -> Dashboard:
         .with_panel(
             p.number(
                 "Episodes firing",
-                Query(f"sum({FIRING}) or vector(0)", instant=True),
+                Query(f"sum({OPEN}) or vector(0)", instant=True),
                 steps=((None, p.CALM), (1, p.BAD)),
             )
         )
@@ -59,7 +61,7 @@ def build() -> Dashboard:
                 Query(USUAL, "{{brand}}, usual"),
                 unit=p.PERCENT,
                 dashed=".*, usual",
-                width=16,
+                width=15,
                 height=10,
                 also="A share is of people: each author has one vote.",
             )
@@ -79,7 +81,7 @@ def build() -> Dashboard:
                     ),
                     Column("Posts", Query(POSTS, instant=True), "locale"),
                 ],
-                width=8,
+                width=9,
                 height=10,
             )
         )
@@ -100,7 +102,7 @@ def build() -> Dashboard:
         .with_panel(
             p.timeline(
                 "Firing",
-                Query(FIRING, "{{brand}} · {{rule}}"),
+                Query(FIRING, "{{brand}}"),
                 mappings=(("0", "quiet", p.CALM), ("1", "firing", p.BAD)),
                 height=7,
             )

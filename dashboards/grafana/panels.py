@@ -22,7 +22,7 @@ NEGATIVE, NEUTRAL, POSITIVE = "#e0503a", "#8793a5", "#2ba58f"
 PERCENT, SECONDS, AGO = units.PercentUnit, units.Seconds, units.DateTimeFromNow
 CALM, WARN, BAD = "green", "orange", "red"
 SENTIMENT_COLOURS = {"negative": NEGATIVE, "neutral": NEUTRAL, "positive": POSITIVE}
-COLUMN_WIDTH = 84
+COLUMN_WIDTH = 80
 """Pixels: four numbers and a name fit into a third of the screen."""
 _METRIC_NAME = re.compile(r"brandpulse_[a-z_]+")
 _HISTOGRAM_PARTS = ("_bucket", "_count", "_sum")

@@ -127,7 +127,7 @@ def build() -> Dashboard:
         .with_row(p.row("Work"))
         .with_panel(
             p.lines(
-                "Busy seconds a second, by stage",
+                "Seconds a second, by stage",
                 Query(_rate("brandpulse_stage_seconds_total", "stage"), "{{stage}}"),
                 unit=p.SECONDS,
                 stacked=True,

@@ -16,22 +16,36 @@ STEPS = ((2, 1), (6, 5), (12, 10), (24, 15), (48, 30), (7 * 24, 60), (30 * 24, 2
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read: bars of `step_minutes`, starting at `first_minute`, the last one holding `last_minute`."""
+    """What to read: bars of `step_minutes`, starting at `first_minute`, the last one holding `last_minute`.
+
+    Reading starts at `from_minute`: the first bar's share looks back too.
+    """
 
     step_minutes: int
     first_minute: int
     last_minute: int
+    share_minutes: int
+    """A share is taken over so many minutes up to a bar's end: an hour at least, as on the cards."""
     from_hours: bool
     """Read hour panes: the span is long, or so old that the minutes are gone."""
 
+    @property
+    def from_minute(self) -> int:
+        return self.first_minute + self.step_minutes - self.share_minutes
+
 
 class Bar(msgspec.Struct, frozen=True, array_like=True):
-    """One bar: JSON `[start_ms, negative, neutral, positive]`."""
+    """One bar: JSON `[start_ms, negative, neutral, positive, negative of the share, posts of the share]`.
+
+    Quarter hours of a small brand hold one post or two, and their own share would jump between 0 and 1.
+    """
 
     start_ms: int
     negative: int
     neutral: int
     positive: int
+    share_negative: int
+    share_posts: int
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +54,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     brand: str
     hours: int
     step_minutes: int
+    share_minutes: int
     until_ms: int
     bars: list[Bar]
 
@@ -53,7 +68,13 @@ def plan(hours: int, until_ms: int, clock_ms: int) -> Plan:
     from_hours = step >= 60 or first < oldest_minute - step
     if from_hours:
         step = max(step, 60)
-    return Plan(step_minutes=step, first_minute=first // step * step, last_minute=last, from_hours=from_hours)
+    return Plan(
+        step_minutes=step,
+        first_minute=first // step * step,
+        last_minute=last,
+        share_minutes=max(60, step),
+        from_hours=from_hours,
+    )
 
 
 def bars(panes: Mapping[int, Pane], minutes_of_key: int, wanted: Plan) -> list[Bar]:
@@ -63,6 +84,10 @@ def bars(panes: Mapping[int, Pane], minutes_of_key: int, wanted: Plan) -> list[B
     for key, pane in panes.items():
         start = key * minutes_of_key // step * step
         sums[start] = sums.get(start, EMPTY_PANE) + pane
-    starts = range(wanted.first_minute, wanted.last_minute + 1, step)
-    found = ((start, sums.get(start, EMPTY_PANE)) for start in starts)
-    return [Bar(start * MINUTE_MS, p.negative, p.neutral, p.positive) for start, p in found]
+    shown = []
+    for start in range(wanted.first_minute, wanted.last_minute + 1, step):
+        own = sums.get(start, EMPTY_PANE)
+        back = range(start + step - wanted.share_minutes, start + 1, step)
+        over = sum((sums[at] for at in back if at in sums), EMPTY_PANE)
+        shown.append(Bar(start * MINUTE_MS, own.negative, own.neutral, own.positive, over.negative, over.posts))
+    return shown

@@ -94,17 +94,18 @@ class PageStore:
         """The *hours* before *until_ms*, or before the stream's clock."""
         clock_ms = stream_clock(self._reader.partitions())
         if clock_ms is None:
-            return Series(brand=brand, hours=hours, step_minutes=1, until_ms=until_ms or 0, bars=[])
+            return Series(brand=brand, hours=hours, step_minutes=1, share_minutes=60, until_ms=until_ms or 0, bars=[])
         end_ms = clock_ms if until_ms is None else min(until_ms, clock_ms)
         wanted = plan(hours, end_ms, clock_ms)
         if wanted.from_hours:
-            panes = self._reader.hours([brand], wanted.first_minute // 60, wanted.last_minute // 60)[brand]
+            panes = self._reader.hours([brand], wanted.from_minute // 60, wanted.last_minute // 60)[brand]
         else:
-            panes = dict(self._reader.minutes([brand], wanted.first_minute, wanted.last_minute)[brand].panes)
+            panes = dict(self._reader.minutes([brand], wanted.from_minute, wanted.last_minute)[brand].panes)
         return Series(
             brand=brand,
             hours=hours,
             step_minutes=wanted.step_minutes,
+            share_minutes=wanted.share_minutes,
             until_ms=end_ms,
             bars=bars(panes, 60 if wanted.from_hours else 1, wanted),
         )

@@ -210,7 +210,9 @@ function against(brand) {
   const usual = `usual ${percent(brand.baseline_share)}`;
   if (!brand.hour.posts) return ["none", usual];
   const points = Math.round((brand.hour.negative_share - brand.baseline_share) * 100);
-  if (Math.abs(points) < 2) return ["level", `as usual, ${percent(brand.baseline_share)}`];
+  // Two standard errors: the share of seventeen posts wanders by twenty points without any reason.
+  const noise = 200 * Math.sqrt((brand.baseline_share * (1 - brand.baseline_share)) / brand.hour.posts);
+  if (Math.abs(points) < Math.max(2, noise)) return ["level", `about as usual, ${percent(brand.baseline_share)}`];
   return points > 0 ? ["up", `▲ ${points} points, ${usual}`] : ["down", `▼ ${-points} points, ${usual}`];
 }
 

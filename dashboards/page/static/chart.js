@@ -13,7 +13,7 @@ const HEIGHT = VOLUME.top + VOLUME.height + BOTTOM;
 const KINDS = ["negative", "neutral", "positive"];
 
 const posts = (bar) => bar[1] + bar[2] + bar[3];
-const share = (bar) => (posts(bar) ? bar[1] / posts(bar) : null);
+const share = (bar) => (bar[5] ? bar[4] / bar[5] : null);
 
 export class BrandChart {
   constructor(root) {
@@ -50,7 +50,7 @@ export class BrandChart {
         h(
           "table",
           null,
-          h("thead", null, h("tr", null, ...["From (UTC)", "Posts", "Negative", "Neutral", "Positive", "Negative share"].map((t) => h("th", { scope: "col" }, t)))),
+          h("thead", null, h("tr", null, ...["From (UTC)", "Posts", "Negative", "Neutral", "Positive", "Share"].map((t) => h("th", { scope: "col" }, t)))),
           this.rows,
         ),
       ),
@@ -103,6 +103,11 @@ export class BrandChart {
     this.move(this.cursor !== null && this.cursor < bars.length ? this.cursor : null);
   }
 
+  /** Over which time a share is taken: "of the hour before", or per bar where bars are longer. */
+  shareWords() {
+    return this.series.share_minutes > this.series.step_minutes ? "of the hour before" : `per ${stepWords(this.series.step_minutes)}`;
+  }
+
   yShare(value) {
     return SHARE.top + SHARE.height * (1 - value / this.topShare);
   }
@@ -124,7 +129,7 @@ export class BrandChart {
 
   grid(width) {
     const parts = [
-      s("text", { class: "axis-title", x: 0, y: 12 }, "Negative share"),
+      s("text", { class: "axis-title", x: 0, y: 12 }, `Negative share ${this.shareWords()}`),
       s("text", { class: "axis-title", x: 0, y: VOLUME.top - 12 }, `Posts per ${stepWords(this.series.step_minutes)}`),
     ];
     for (const part of [0, 0.5, 1]) {
@@ -243,13 +248,13 @@ export class BrandChart {
     );
     this.tip.replaceChildren(
       h("p", { class: "tip-time" }, this.barTime(bar)),
-      h("p", { class: "tip-share" }, value === null ? "no posts" : `${percent(value)} negative`),
+      h("p", { class: "tip-share" }, value === null ? "no posts" : `${percent(value)} negative`, value === null ? null : h("small", null, ` ${this.shareWords()}`)),
       ...rows,
     );
     const room = this.plot.clientWidth;
     const wide = this.tip.offsetWidth;
     this.tip.style.left = `${Math.max(0, Math.min(room - wide, x > room / 2 ? x - wide - 14 : x + 14))}px`;
-    if (speak) say(this.spoken, `${this.barTime(bar)}: ${value === null ? "no posts" : `${percent(value)} negative of ${plural(posts(bar), "post")}`}`);
+    if (speak) say(this.spoken, `${this.barTime(bar)}: ${value === null ? "no posts" : `${percent(value)} negative ${this.shareWords()}, ${plural(posts(bar), "post")}`}`);
   }
 
   barTime(bar) {

@@ -98,9 +98,8 @@ class Scenario:
                 alerter.gauge("brandpulse_window_posts").labels(brand=brand, sentiment=sentiment).set(
                     round(posts * part)
                 )
-            alerter.gauge("brandpulse_episodes_open").labels(brand=brand, rule="negative_share").set(
-                1 if hot > 0.1 else 0
-            )
+            if hot > 0.1:  # as the alerter does: no series without an episode
+                alerter.gauge("brandpulse_episodes_open").labels(brand=brand, rule="negative_share").set(1)
             if hot > 0.1 and not self._fired:
                 self._fired = True
                 self._tell("triggered")

@@ -42,3 +42,25 @@ def test_an_hour_pane_fills_the_bar_that_holds_it() -> None:
 
     assert shown[-1].start_ms == hour // 4 * 4 * HOUR_MS
     assert (shown[-1].negative, shown[-1].neutral, shown[-1].positive) == (3, 2, 1)
+
+
+def test_a_bar_s_share_looks_an_hour_back_also_in_the_first_bar() -> None:
+    wanted = plan(6, CLOCK_MS, CLOCK_MS)
+    before = wanted.first_minute + wanted.step_minutes - 60
+    panes = {before: Pane(4, 0, 0, 0), before - 1: Pane(100, 0, 0, 0), wanted.first_minute: Pane(0, 3, 1, 0)}
+
+    first, second = bars(panes, 1, wanted)[:2]
+
+    assert wanted.from_minute == before
+    assert (first.negative, first.neutral, first.positive) == (0, 3, 1)
+    assert (first.share_negative, first.share_posts) == (4, 8)
+    assert (second.share_negative, second.share_posts) == (0, 4)
+
+
+def test_a_bar_longer_than_an_hour_has_its_own_share() -> None:
+    day = CLOCK_MS // HOUR_MS // 24
+    panes = {day * 24 + 3: Pane(1, 1, 0, 0), (day - 1) * 24: Pane(9, 0, 0, 0)}
+
+    last = bars(panes, 60, plan(90 * 24, CLOCK_MS, CLOCK_MS))[-1]
+
+    assert (last.share_negative, last.share_posts) == (1, 2)
