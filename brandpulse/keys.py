@@ -8,7 +8,7 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
     {ns:topic:p}:h:<day>:<brand>      hash   hour of the day -> Pane                kept 90 d
     {ns:topic:p}:hs:<day>:<brand>     hash   hour of the day -> Authors             as long as the hour pane
     {ns:topic:p}:ids:<generation>     set    digests of (source, id)                repeat memory, a few generations
-    {ns:topic:p}:neg:<brand>          list   newest negative posts, JSON, at most 20
+    {ns:topic:p}:neg:<brand>          zset   negative posts, JSON -> event time; the newest 20
     {ns:topic:p}:index                zset   name of each m, ms, h, hs key -> first event hour it may be dropped at
 
     {ns}:partitions                   set    topic:p of every partition that ever had state

@@ -141,7 +141,7 @@ class PaneReader:
 
     def negatives(self, brand: str, limit: int = 20) -> list[NegativePost]:
         """The newest negative posts of *brand* by event time, newest first."""
-        stored = self._run([("LRANGE", keys.negatives(brand), 0, -1) for keys in self._known()])
+        stored = self._run([("ZRANGE", keys.negatives(brand), 0, -1) for keys in self._known()])
         posts = [msgspec.json.decode(post, type=NegativePost) for part in stored for post in part]
         return sorted(posts, key=lambda post: post.created_ms, reverse=True)[:limit]
 

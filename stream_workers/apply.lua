@@ -2,8 +2,8 @@
 --
 -- KEYS[1] state hash, KEYS[2] index zset, KEYS[3..] every other key touched.
 -- ARGV[1] from, ARGV[2] to, ARGV[3] topic id, ARGV[4] JSON of the layout of ARGV[5..]:
---   types  string, a letter per key of KEYS[3..]: h hash, s set, l list; '-' to delete
---   runs   {{command, key number, values in ARGV that follow, length to keep (LPUSH)}, ...}, in order
+--   types  string, a letter per key of KEYS[3..]: h hash, s set, z zset; '-' to delete
+--   runs   {{command, key number, values in ARGV that follow, members to keep (ZADD, highest)}, ...}, in order
 -- Returns {1, next} when applied, {0, next} when `next` or the log is another; next is -1 when there is no state.
 --
 -- Everything is checked before the first write: a script that raises halfway leaves half behind.
@@ -23,7 +23,7 @@ if next_offset ~= tonumber(ARGV[1]) or current[2] ~= ARGV[3] then
     return {0, next_offset}
 end
 local layout = cjson.decode(ARGV[4])
-local wanted = {h = 'hash', s = 'set', l = 'list'}
+local wanted = {h = 'hash', s = 'set', z = 'zset'}
 local index_type = redis.call('TYPE', KEYS[2]).ok
 if index_type ~= 'none' and index_type ~= 'zset' then
     return redis.error_reply('STATE ' .. KEYS[2] .. ' is a ' .. index_type .. ', not a zset')
@@ -61,7 +61,7 @@ for _, run in ipairs(layout.runs) do
         redis.call(run[1], KEYS[run[2]], unpack(ARGV, start, math.min(start + 999, last)))
     end
     if run[4] then
-        redis.call('LTRIM', KEYS[run[2]], 0, run[4] - 1)
+        redis.call('ZREMRANGEBYRANK', KEYS[run[2]], 0, -run[4] - 1)
     end
     at = last + 1
 end

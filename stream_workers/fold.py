@@ -7,6 +7,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import nlargest
 from typing import Literal
 
 import msgspec
@@ -92,7 +93,7 @@ class Change:
     """Digests to remember, by generation."""
     dropped_generations: Sequence[int]
     negatives: Mapping[str, Sequence[NegativePost]]
-    """Newest last."""
+    """The newest by event time, whatever the order of arrival."""
     counted: Sequence[Scored]
     dead: Sequence[Dead]
 
@@ -184,7 +185,7 @@ def fold(
         authors={cell: authors.encode() for cell, authors in sketches.items()},
         new_ids=memory.added,
         dropped_generations=memory.dropped,
-        negatives={brand: posts[-KEPT_NEGATIVES:] for brand, posts in negatives.items()},
+        negatives={brand: nlargest(KEPT_NEGATIVES, posts, key=_created) for brand, posts in negatives.items()},
         counted=counted,
         dead=dead,
     )
@@ -201,6 +202,10 @@ def _cells(scored: Scored, clock: int, retention: Retention) -> list[Cell]:
 def _pane_of(scored: Scored) -> Pane:
     label = scored.label
     return Pane(int(label == 0), int(label == 1), int(label == 2), scored.score_micros)
+
+
+def _created(post: NegativePost) -> int:
+    return post.created_ms
 
 
 def _negative_post(scored: Scored) -> NegativePost:

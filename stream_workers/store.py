@@ -261,8 +261,8 @@ class RedisPartitionStore:
             for generation, digests in change.new_ids.items()
         ]
         for brand, posts in change.negatives.items():
-            encoded = [encode_negative(post) for post in posts]
-            runs.append(("LPUSH", number(keys.negatives(brand), "l"), encoded, KEPT_NEGATIVES))
+            dated = [part for post in posts for part in (post.created_ms, encode_negative(post))]
+            runs.append(("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES))
         runs += [("ZADD", 2, index, None), ("ZREM", 2, gone, None)]
         runs = [run for run in runs if run[2]]
         doomed = [*gone, *(keys.ids(g).encode() for g in change.dropped_generations)]

@@ -8,6 +8,7 @@ from redis.crc import key_slot
 
 from brandpulse.errors import StateError
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, PartitionKeys
+from brandpulse.pane_reader import PaneReader
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.event_time import Retention
@@ -223,6 +224,19 @@ def test_minutes_the_alerter_never_sees_are_bounded(
     second = change_of(real, first.status, [a_scored("2", at_ms=NOON_MS + 8 * DAY_MS, offset=1)])
     real.apply([second])
     assert not redis_client.exists(PartitionKeys(namespace, "posts", 0).minute_panes("Acme", NOON_MS // HOUR_MS))
+
+
+def test_readers_find_the_newest_negative_posts_by_event_time(
+    real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    status = begun(real)
+    posts: list[Outcome] = [a_scored(str(i), "negative", NOON_MS - i * 1_000, offset=i) for i in range(50)]
+    for start in range(0, 50, 10):
+        change = change_of(real, status, posts[start : start + 10])
+        assert real.apply([change]) == [Applied()]
+        status = change.status
+    kept = PaneReader(redis_client, namespace).negatives("Acme", limit=100)
+    assert [post.id for post in kept] == [str(i) for i in range(20)]
 
 
 def test_thousands_of_ids_and_panes_fit_into_one_call(real: RedisPartitionStore) -> None:

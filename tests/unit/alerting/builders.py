@@ -118,7 +118,7 @@ class Stream:
             keys = PartitionKeys(namespace, TOPIC, partition)
             pipeline.delete(keys.negatives(brand))
             for post in posts:
-                pipeline.lpush(keys.negatives(brand), msgspec.json.encode(post))
+                pipeline.zadd(keys.negatives(brand), {msgspec.json.encode(post): post.created_ms})
         for brand in self.brands():
             pipeline.sadd(names.brands, brand)
         pipeline.execute()
