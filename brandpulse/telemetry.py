@@ -49,8 +49,8 @@ WORKER_METRICS = (
     Metric(
         "brandpulse_stage_seconds_total",
         "counter",
-        "Seconds spent per stage: read, decode, score, fold, hand_over, write.",
-        "The largest is the bottleneck: score wants cores or a GPU, write a nearer Redis.",
+        "Seconds spent per stage: wait (for posts), read, decode, score, fold, hand_over, write.",
+        "The largest but wait is the bottleneck: score wants cores or a GPU, write a nearer Redis.",
         ("stage",),
     ),
     Metric(

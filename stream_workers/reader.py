@@ -169,10 +169,13 @@ class PostReader:
     def _read_once(self) -> None:
         started = time.perf_counter()
         messages = self._consumer.consume(self._config.batch_posts, self._config.batch_wait_seconds)
-        self._telemetry.counter("brandpulse_stage_seconds_total").labels("read").inc(time.perf_counter() - started)
+        waited = time.perf_counter()
+        stages = self._telemetry.counter("brandpulse_stage_seconds_total")
+        stages.labels("wait").inc(waited - started)
         if not messages:
             return
         batch = self._cut(messages)
+        stages.labels("read").inc(time.perf_counter() - waited)
         if not batch.parts:
             return
         self._telemetry.counter("brandpulse_posts_read_total").inc(batch.posts)

@@ -110,7 +110,8 @@ class StoredStream:
 
     def write_negatives(self, brand: str, posts: Iterable[NegativePost]) -> None:
         for number, post in enumerate(posts):
-            self.client.zadd(self.keys[number % len(self.keys)].negatives(brand), {msgspec.json.encode(post): post.created_ms})
+            key = self.keys[number % len(self.keys)].negatives(brand)
+            self.client.zadd(key, {msgspec.json.encode(post): post.created_ms})
 
     def write_open(self, *episodes: Episode) -> None:
         for episode in episodes:
