@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -12,9 +11,8 @@ from brandpulse.posts import POST_DECODER, WirePost
 MAX_RECORD_BYTES = 262_144
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What we need of one Kafka record."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """What we need of one Kafka record. A struct, like all that exists once a post: a tenth of a dataclass's cost."""
 
     offset: int
     record_ms: int
@@ -23,8 +21,7 @@ class Record:
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True, gc=False):
     """One readable post, with what the later stages ask of it."""
 
     record: Record
@@ -32,8 +29,7 @@ class Decoded:
     event_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
+class Dead(msgspec.Struct, frozen=True, gc=False):
     """One record that goes to the dead-letter topic."""
 
     record: Record

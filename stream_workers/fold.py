@@ -4,11 +4,10 @@
 `Change`. Both see the records in offset order, and nothing depends on where a batch was cut.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -26,8 +25,7 @@ KEPT_NEGATIVES = 20
 Span = Literal["minute", "hour"]
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """Address of one pane: a minute of an hour, or an hour of a day; `bucket` counts them since 1970."""
 
     span: Span
@@ -35,8 +33,7 @@ class Cell:
     bucket: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(msgspec.Struct, frozen=True, gc=False):
     """One readable post that names a brand, judged by the model."""
 
     decoded: Decoded
@@ -44,23 +41,38 @@ class Scored:
     author: int
     """Keyed hash, signed 64 bits."""
     masked_text: str
-    negative: float
-    neutral: float
-    positive: float
-
-    @property
-    def label(self) -> int:
-        """Index of the most probable of negative, neutral, positive; the first of equals."""
-        triple = (self.negative, self.neutral, self.positive)
-        return triple.index(max(triple))
-
-    @property
-    def score_micros(self) -> int:
-        return round((self.positive - self.negative) * MICROS)
+    probabilities: tuple[float, float, float]
+    """Of negative, neutral, positive."""
+    label: int
+    """Index of the most probable; the first of equals."""
+    score_micros: int
+    """P(positive) - P(negative), in millionths."""
+    digest: bytes
+    """Of (source, id), for the repeat memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unmatched:
+def scored(
+    decoded: Decoded,
+    brands: tuple[str, ...],
+    probabilities: tuple[float, float, float],
+    *,
+    author: int,
+    masked_text: str,
+) -> Scored:
+    """*decoded* with the model's verdict, and what follows from both."""
+    return Scored(
+        decoded,
+        brands,
+        author,
+        masked_text,
+        probabilities,
+        probabilities.index(max(probabilities)),
+        round((probabilities[2] - probabilities[0]) * MICROS),
+        post_digest(decoded.post.source, decoded.post.id),
+    )
+
+
+class Unmatched(msgspec.Struct, frozen=True, gc=False):
     """A readable post that names none of our brands. It moves the clock, and is counted as unmatched."""
 
     decoded: Decoded
@@ -98,22 +110,47 @@ class Change:
     dead: Sequence[Dead]
 
 
-def digest_of(scored: Scored) -> bytes:
-    return post_digest(scored.decoded.post.source, scored.decoded.post.id)
-
-
 def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
     """Digests whose membership, and cells whose value, must be read before `fold`."""
     digests, cells = [], dict[Cell, None]()
     for outcome in outcomes:
         if not isinstance(outcome, Scored):
             continue
-        digests.append(digest_of(outcome))
+        digests.append(outcome.digest)
         event_ms = outcome.decoded.event_ms
         for brand in outcome.brands:
             cells[Cell("minute", brand, event_ms // MINUTE_MS)] = None
             cells[Cell("hour", brand, event_ms // HOUR_MS)] = None
     return digests, list(cells)
+
+
+class _Sums:
+    """What a batch adds to its cells, before it is added to what is stored."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+        self._counts: dict[Cell, list[int]] = {}
+        """negative, neutral, positive, score_micros"""
+        self._sketches: dict[Cell, Authors] = {}
+
+    def add(self, cell: Cell, post: Scored, *, with_author: bool) -> None:
+        counts = self._counts.get(cell)
+        if counts is None:
+            counts = self._counts[cell] = [0, 0, 0, 0]
+        counts[post.label] += 1
+        counts[3] += post.score_micros
+        if with_author:
+            sketch = self._sketches.get(cell)
+            if sketch is None:
+                before = self._stored.authors.get(cell)
+                sketch = self._sketches[cell] = Authors() if before is None else Authors.decode(before)
+            sketch.add(post.author, negative=post.label == 0)
+
+    def panes(self) -> dict[Cell, Pane]:
+        return {cell: self._stored.panes.get(cell, EMPTY_PANE) + Pane(*counts) for cell, counts in self._counts.items()}
+
+    def authors(self) -> dict[Cell, bytes]:
+        return {cell: sketch.encode() for cell, sketch in self._sketches.items()}
 
 
 def fold(
@@ -127,11 +164,8 @@ def fold(
 ) -> Change:
     """The change that *outcomes*, in offset order, make to a partition that stands at *status*."""
     clock = status.clock_ms
-    tally: Counter[str] = Counter()
-    panes: dict[Cell, Pane] = dict(stored.panes)
-    touched: set[Cell] = set()
-    sketches: dict[Cell, Authors] = {}
-    negatives: dict[str, list[NegativePost]] = {}
+    late = repeated = unmatched = 0
+    sums = _Sums(stored)
     memory = RepeatMemory(status.generations, stored.repeats, limits)
     counted: list[Scored] = []
     dead: list[Dead] = []
@@ -139,84 +173,75 @@ def fold(
         if isinstance(outcome, Dead):
             dead.append(outcome)
             continue
+        if isinstance(outcome, Scored) and memory.holds(outcome.digest):
+            repeated += 1
+            continue
         decoded = outcome.decoded
-        digest = b""
-        if isinstance(outcome, Scored):
-            digest = digest_of(outcome)
-            if memory.holds(digest):
-                tally["repeated"] += 1
-                continue
-        verdict, clock = judge(decoded.event_ms, decoded.record.record_ms, clock, retention)
+        event_ms = decoded.event_ms
+        verdict, clock = judge(event_ms, decoded.record.record_ms, clock, retention)
         if verdict is Verdict.FROM_THE_FUTURE or verdict is Verdict.TOO_OLD:
             dead.append(Dead(decoded.record, verdict.value, _explain(verdict, decoded, clock)))
             continue
         if isinstance(outcome, Unmatched):
-            tally["unmatched"] += 1
+            unmatched += 1
             continue
-        tally["late"] += verdict is Verdict.LATE
-        memory.add(digest, clock)
+        late += verdict is Verdict.LATE
+        memory.add(outcome.digest, clock)
         counted.append(outcome)
-        for cell in _cells(outcome, clock, retention):
-            panes[cell] = panes.get(cell, EMPTY_PANE) + _pane_of(outcome)
-            touched.add(cell)
-            if cell.span == "hour" or decoded.event_ms >= clock - retention.lateness_ms - retention.authors_ms:
-                if cell not in sketches:
-                    before = stored.authors.get(cell)
-                    sketches[cell] = Authors() if before is None else Authors.decode(before)
-                sketches[cell].add(outcome.author, negative=outcome.label == 0)
-        if outcome.label == 0:
-            kept = _negative_post(outcome)
-            for brand in outcome.brands:
-                negatives.setdefault(brand, []).append(kept)
+        watermark = clock - retention.lateness_ms
+        for brand in outcome.brands:
+            sums.add(Cell("hour", brand, event_ms // HOUR_MS), outcome, with_author=True)
+            if event_ms >= watermark - retention.minutes_ms:
+                recent = event_ms >= watermark - retention.authors_ms
+                sums.add(Cell("minute", brand, event_ms // MINUTE_MS), outcome, with_author=recent)
     return Change(
         status=replace(
             status,
             next=to_offset,
             clock_ms=clock,
             lateness_ms=retention.lateness_ms,
-            late=status.late + tally["late"],
-            repeated=status.repeated + tally["repeated"],
-            unmatched=status.unmatched + tally["unmatched"],
+            late=status.late + late,
+            repeated=status.repeated + repeated,
+            unmatched=status.unmatched + unmatched,
             dead=status.dead + len(dead),
             generations=memory.generations,
         ),
         from_offset=status.next,
-        panes={cell: panes[cell] for cell in touched},
-        authors={cell: authors.encode() for cell, authors in sketches.items()},
+        panes=sums.panes(),
+        authors=sums.authors(),
         new_ids=memory.added,
         dropped_generations=memory.dropped,
-        negatives={brand: nlargest(KEPT_NEGATIVES, posts, key=_created) for brand, posts in negatives.items()},
+        negatives=_newest_negatives(counted),
         counted=counted,
         dead=dead,
     )
 
 
-def _cells(scored: Scored, clock: int, retention: Retention) -> list[Cell]:
-    event_ms = scored.decoded.event_ms
-    cells = [Cell("hour", brand, event_ms // HOUR_MS) for brand in scored.brands]
-    if event_ms >= clock - retention.lateness_ms - retention.minutes_ms:
-        cells += [Cell("minute", brand, event_ms // MINUTE_MS) for brand in scored.brands]
-    return cells
+def _newest_negatives(counted: Sequence[Scored]) -> dict[str, list[NegativePost]]:
+    by_brand: dict[str, list[Scored]] = {}
+    for post in counted:
+        if post.label == 0:
+            for brand in post.brands:
+                by_brand.setdefault(brand, []).append(post)
+    return {
+        brand: [_negative_post(post) for post in nlargest(KEPT_NEGATIVES, posts, key=_event_ms)]
+        for brand, posts in by_brand.items()
+    }
 
 
-def _pane_of(scored: Scored) -> Pane:
-    label = scored.label
-    return Pane(int(label == 0), int(label == 1), int(label == 2), scored.score_micros)
+def _event_ms(post: Scored) -> int:
+    return post.decoded.event_ms
 
 
-def _created(post: NegativePost) -> int:
-    return post.created_ms
-
-
-def _negative_post(scored: Scored) -> NegativePost:
-    post = scored.decoded.post
+def _negative_post(judged: Scored) -> NegativePost:
+    post = judged.decoded.post
     return NegativePost(
         id=post.id,
         source=post.source,
-        text=scored.masked_text,
-        created_ms=scored.decoded.event_ms,
-        author=author_word(scored.author),
-        negative=round(scored.negative, 4),
+        text=judged.masked_text,
+        created_ms=judged.decoded.event_ms,
+        author=author_word(judged.author),
+        negative=round(judged.probabilities[0], 4),
     )
 
 

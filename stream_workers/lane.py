@@ -11,16 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from brandpulse.errors import StateError, TransientError
 from brandpulse.posts import SENTIMENTS
 from brandpulse.telemetry import Telemetry
 from model.engine import Classifier
 from stream_workers.decode import AuthorHasher, Dead, Decoded, decode
 from stream_workers.event_time import Retention
-from stream_workers.fold import Change, Outcome, Scored, Unmatched, fold, plan
+from stream_workers.fold import Change, Outcome, Unmatched, fold, plan, scored
 from stream_workers.hand_over import HandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.masking import NameMask
@@ -29,6 +26,10 @@ from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
 
 log = logging.getLogger(__name__)
+
+
+Verdict = tuple[float, float, float] | Exception
+"""Three probabilities, or what the model raised on that very text."""
 
 
 class Partitions(Protocol):
@@ -101,32 +102,27 @@ class BatchLane:
             for part, items in zip(live, decoded, strict=True)
         ]
 
-    def _outcome(
-        self, item: Decoded | Dead, brands: tuple[str, ...], verdict: "npt.NDArray[np.float32] | Exception | None"
-    ) -> Outcome:
+    def _outcome(self, item: Decoded | Dead, brands: tuple[str, ...], verdict: Verdict | None) -> Outcome:
         if isinstance(item, Dead):
             return item
         if not brands or verdict is None:
             return Unmatched(item)
         if isinstance(verdict, Exception):
             return Dead(item.record, "unscorable", f"{type(verdict).__name__}: {verdict}")
-        negative, neutral, positive = map(float, verdict)
-        return Scored(
-            decoded=item,
-            brands=brands,
+        return scored(
+            item,
+            brands,
+            verdict,
             author=self._author_hash(item.post.source, item.post.author_id),
             masked_text=self._mask(item.post.text),
-            negative=negative,
-            neutral=neutral,
-            positive=positive,
         )
 
-    def _judge(self, texts: Sequence[str]) -> "list[npt.NDArray[np.float32] | Exception]":
-        """A row of three probabilities per text, or what the model raised on that very text."""
+    def _judge(self, texts: Sequence[str]) -> list[Verdict]:
+        """One verdict per text, in order."""
         if not texts:
             return []
         try:
-            return list(self._classifier.probabilities(texts))
+            return [tuple(row) for row in self._classifier.probabilities(texts).tolist()]
         except MemoryError:
             raise
         except Exception as error:
@@ -233,9 +229,9 @@ class BatchLane:
         for letter in change.dead:
             counter("brandpulse_posts_dead_total").labels(letter.reason).inc()
         tally: dict[tuple[str, str], int] = {}
-        for scored in change.counted:
-            for brand in scored.brands:
-                pair = (brand, SENTIMENTS[scored.label])
+        for post in change.counted:
+            for brand in post.brands:
+                pair = (brand, SENTIMENTS[post.label])
                 tally[pair] = tally.get(pair, 0) + 1
         for (brand, sentiment), posts in tally.items():
             counter("brandpulse_posts_counted_total").labels(brand, sentiment).inc(posts)

@@ -41,7 +41,8 @@ class RepeatMemory:
 
     def add(self, digest: bytes, clock_ms: int) -> None:
         """Remember *digest*; *clock_ms* is the partition's clock after its post."""
-        limits, newest = self._limits, self._generations[-1] if self._generations else None
+        limits = self._limits
+        newest = self._generations[-1] if self._generations else None
         if (
             newest is None
             or clock_ms - newest.began_ms >= limits.memory_ms // limits.generations

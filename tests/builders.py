@@ -8,7 +8,7 @@ from typing import Any
 from brandpulse.partitions import PartitionStatus
 from brandpulse.posts import POST_DECODER
 from stream_workers.decode import Decoded, Record
-from stream_workers.fold import Scored
+from stream_workers.fold import Scored, scored
 
 NOON_MS = 1_772_452_800_000  # 2026-03-02T12:00:00Z
 PROBABILITIES = {"negative": (0.8, 0.15, 0.05), "neutral": (0.1, 0.8, 0.1), "positive": (0.05, 0.15, 0.8)}
@@ -46,19 +46,17 @@ def a_scored(
     brands: tuple[str, ...] = ("Acme",),
     author: int | None = None,
     record_ms: int | None = None,
+    source: str = "test",
 ) -> Scored:
-    post = a_post(post_id, at_ms=at_ms)
+    post = a_post(post_id, at_ms=at_ms, source=source)
     record = a_record(post, offset, record_ms)
     assert record.value is not None
-    negative, neutral, positive = PROBABILITIES[sentiment]
-    return Scored(
-        decoded=Decoded(record, POST_DECODER.decode(record.value), at_ms),
-        brands=brands,
+    return scored(
+        Decoded(record, POST_DECODER.decode(record.value), at_ms),
+        brands,
+        PROBABILITIES[sentiment],
         author=hash(post_id) if author is None else author,
         masked_text=str(post["text"]),
-        negative=negative,
-        neutral=neutral,
-        positive=positive,
     )
 
 

@@ -12,7 +12,7 @@ from brandpulse.pane_reader import PaneReader
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.event_time import Retention
-from stream_workers.fold import Cell, Change, Outcome, digest_of, fold, plan
+from stream_workers.fold import Cell, Change, Outcome, fold, plan
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import (
     Applied,
@@ -244,5 +244,5 @@ def test_thousands_of_ids_and_panes_fit_into_one_call(real: RedisPartitionStore)
     many: list[Outcome] = [a_scored(str(i), at_ms=NOON_MS + i * 1_000, offset=i) for i in range(5_000)]
     change = change_of(real, status, many)
     assert real.apply([change]) == [Applied()]
-    [stored] = real.read([ReadRequest(change.status, [digest_of(a_scored(str(i))) for i in range(0, 5_000, 7)], [])])
+    [stored] = real.read([ReadRequest(change.status, [a_scored(str(i)).digest for i in range(0, 5_000, 7)], [])])
     assert len(stored.repeats) == len(range(0, 5_000, 7))
