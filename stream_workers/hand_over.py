@@ -86,7 +86,9 @@ class KafkaHandOver:
             return
         for scored in posts:
             self._produce(
-                self._scored_topic, scored.decoded.post.id.encode(), self._encode(topic_id, partition, scored)
+                self._scored_topic,
+                scored.decoded.post.id.encode(),
+                encode_scored(scored, topic_id, partition, self._model),
             )
 
     def dead(self, topic_id: str, partition: int, letters: Sequence[Dead]) -> None:
