@@ -1,36 +1,40 @@
 """Both dashboards in a real Grafana over a real Prometheus: every query answers, every panel shows something."""
 
-import base64
 import json
 import os
 import shutil
 import subprocess
 import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import FloatRect
 from prometheus_client import CollectorRegistry
 
 from brandpulse.errors import ConfigError, TransientError
-from brandpulse.processes import Child, free_port
+from brandpulse.processes import free_port
 from brandpulse.telemetry import CONTENT_TYPE, Telemetry
 from dashboards.grafana.files import built
 from dashboards.grafana.publish import FOLDER_UID, Publisher
+from tests.journey.grafana_panels import draw, numbers, targets
+from tests.journey.grafana_servers import (
+    DATASOURCE_UID,
+    Grafana,
+    Prometheus,
+    call,
+    home_or_skip,
+    prepare,
+    wait_until,
+)
 from tests.unit.dashboards.browser import a_browser
 from tests.unit.dashboards.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 HOURS = 6
 STEP = timedelta(seconds=30)
-DATASOURCE_UID = "prometheus"
-ADMIN = {"Authorization": "Basic " + base64.b64encode(b"admin:admin").decode()}
 
 
 class Stage(NamedTuple):
@@ -38,33 +42,6 @@ class Stage(NamedTuple):
 
     url: str
     token: str
-
-
-def call(url: str, body: object = None, *, method: str = "") -> Any:
-    request = urllib.request.Request(
-        url,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", **ADMIN},
-        method=method or ("GET" if body is None else "POST"),
-    )
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)
-
-
-def answers(url: str) -> bool:
-    """Whether *url* answers with success."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def wait_until(true: Callable[[], bool], *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not become true"
-        time.sleep(0.1)
 
 
 class Exporter:
@@ -104,12 +81,7 @@ def samples(registry: CollectorRegistry, *, at: datetime, job: str, instance: st
 
 @pytest.fixture(scope="module")
 def grafana_home() -> Path:
-    home = os.environ.get("BRANDPULSE_TEST_GRAFANA_HOME")
-    if not home:
-        pytest.skip("no Grafana here: name its folder with BRANDPULSE_TEST_GRAFANA_HOME (tools/build_grafana.sh)")
-    if not shutil.which("prometheus") or not shutil.which("promtool"):
-        pytest.skip("no Prometheus here: install Debian's `prometheus`")
-    return Path(home)
+    return home_or_skip()
 
 
 @pytest.fixture(scope="module")
@@ -143,23 +115,7 @@ def prometheus(
         check=True,
         capture_output=True,
     )
-    port = free_port()
-    config = folder / "prometheus.yml"
-    jobs = [
-        {"job_name": name, "static_configs": [{"targets": [exporter.address]}]}
-        for name, exporter in (("worker", worker), ("alerter", alerter))
-    ]
-    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
-    child = Child(
-        "prometheus",
-        [
-            "prometheus",
-            f"--config.file={config}",
-            f"--storage.tsdb.path={data}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        log=folder / "prometheus.log",
-    )
+    server = Prometheus(folder, {"worker": worker.address, "alerter": alerter.address})
     stop = threading.Event()
 
     def work() -> None:
@@ -168,36 +124,13 @@ def prometheus(
 
     working = threading.Thread(target=work, daemon=True)
     working.start()
-    url = f"http://127.0.0.1:{port}"
     try:
-        child.wait_ready(lambda: answers(f"{url}/-/ready"))
-        wait_until(lambda: scraped(url) == ["up", "up"])
-        yield url
+        server.wait_scraped()
+        yield server.url
     finally:
         stop.set()
         working.join()
-        child.stop()
-
-
-def scraped(prometheus: str) -> list[str]:
-    return [target["health"] for target in call(f"{prometheus}/api/v1/targets")["data"]["activeTargets"]]
-
-
-class Grafana:
-    """A fresh Grafana on a free port, with its data in *folder*."""
-
-    def __init__(self, home: Path, folder: Path, *, more: str = "") -> None:
-        port = free_port()
-        ini = folder / "grafana.ini"
-        ini.write_text(
-            f"[server]\nhttp_addr = 127.0.0.1\nhttp_port = {port}\n[security]\nadmin_password = admin\n"
-            "[analytics]\nreporting_enabled = false\ncheck_for_updates = false\ncheck_for_plugin_updates = false\n"
-            f"[paths]\ndata = {folder}\n{more}"
-        )
-        command = [str(home / "bin" / "grafana"), "server", "--homepath", str(home), "--config", str(ini)]
-        self.child = Child("grafana", command, log=folder / "grafana.log", cwd=folder)
-        self.url = f"http://127.0.0.1:{port}"
-        self.child.wait_ready(lambda: answers(f"{self.url}/api/health"), timeout_seconds=60)
+        server.child.stop()
 
 
 @pytest.fixture(scope="module")
@@ -205,27 +138,10 @@ def grafana(grafana_home: Path, prometheus: str, tmp_path_factory: pytest.TempPa
     """A fresh Grafana that knows the Prometheus, and a service account's token for it."""
     server = Grafana(grafana_home, tmp_path_factory.mktemp("grafana"))
     try:
-        yield Stage(server.url, prepare(server.url, prometheus))
+        server.wait_ready()
+        yield Stage(server.url, prepare(server.url, prometheus, step=STEP))
     finally:
         server.child.stop()
-
-
-def prepare(url: str, prometheus: str) -> str:
-    """A fresh Grafana gets its data source, and a service account, whose token is returned."""
-    call(
-        f"{url}/api/datasources",
-        {
-            "name": "Prometheus",
-            "uid": DATASOURCE_UID,
-            "type": "prometheus",
-            "url": prometheus,
-            "access": "proxy",
-            "isDefault": True,
-            "jsonData": {"timeInterval": f"{STEP.seconds}s", "httpMethod": "POST"},
-        },
-    )
-    account = call(f"{url}/api/serviceaccounts", {"name": "publisher", "role": "Editor"})
-    return str(call(f"{url}/api/serviceaccounts/{account['id']}/tokens", {"name": "publisher"})["key"])
 
 
 def test_publishing_makes_folder_and_dashboards_and_leaves_them_alone_the_second_time(grafana: Stage) -> None:
@@ -270,56 +186,23 @@ def test_a_wrong_token_an_absent_grafana_and_a_stranger_are_told_apart(grafana: 
         Publisher(grafana.url, reader).publish(built(), folder="elsewhere")
 
 
-def targets() -> list[tuple[str, str, dict[str, Any]]]:
-    return [
-        (uid, panel["title"], target)
-        for uid, content in built().items()
-        for panel in content["panels"]
-        for target in panel.get("targets", [])
-    ]
-
-
 def test_every_query_of_every_panel_answers_with_numbers(grafana: Stage) -> None:
-    empty, now = [], int(time.time() * 1000)
-    for uid, title, target in targets():
-        query = target | {
-            "expr": target["expr"].replace("$brand", ".*"),
-            "datasource": {"type": "prometheus", "uid": DATASOURCE_UID},
-            "intervalMs": 30_000,
-            "maxDataPoints": 720,
-        }
-        body = {"queries": [query], "from": str(now - HOURS * 3_600_000), "to": str(now)}
-        answer = call(f"{grafana.url}/api/ds/query", body)["results"][target["refId"]]
-        assert "error" not in answer, (uid, title, answer["error"])
-        values = [v for frame in answer["frames"] for column in frame["data"]["values"][1:] for v in column]
-        numbers = [value for value in values if isinstance(value, int | float)]
-        if not numbers:
-            empty.append((uid, title, target["expr"]))
+    end = datetime.now(UTC)
+    start = end - timedelta(hours=HOURS)
+
+    empty = [target for target in targets() if not numbers(grafana.url, target, start, end, step=STEP)]
+
     assert empty == []
 
 
 @pytest.mark.parametrize("uid", ["brandpulse-brands", "brandpulse-pipeline"])
 def test_every_panel_is_drawn_in_a_browser(grafana: Stage, tmp_path: Path, uid: str) -> None:
     Publisher(grafana.url, grafana.token).publish(built(), folder="brandpulse")
-    content = built()[uid]
-    rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in content["panels"])
     pictures = Path(os.environ.get("BRANDPULSE_TEST_PICTURES", tmp_path))
+    path = pictures / f"grafana-{uid.removeprefix('brandpulse-')}.png"
+
     with a_browser() as browser:
-        context = browser.new_context(
-            viewport={"width": 1440, "height": rows * 38 + 16}, extra_http_headers=ADMIN, color_scheme="dark"
-        )
-        page = context.new_page()
-        page.goto(f"{grafana.url}/d/{uid}?kiosk&theme=dark&from=now-{HOURS}h&to=now&refresh=")
-        for panel in (panel for panel in content["panels"] if panel["type"] != "row"):
-            page.get_by_text(panel["title"], exact=True).first.wait_for()
-        page.wait_for_load_state("networkidle")
-        page.wait_for_function("!document.querySelector('[aria-label=\"Panel loading bar\"]')")
-        # The first screens: the README shows them too, and its pictures stay small.
-        shown: FloatRect = {"x": 0, "y": 0, "width": 1440, "height": min(rows * 38 + 16, 1_420)}
-        page.screenshot(path=pictures / f"grafana-{uid.removeprefix('brandpulse-')}.png", clip=shown)
-        assert page.get_by_text("No data", exact=True).count() == 0
-        assert page.locator('[data-testid="data-testid Panel status error"]').count() == 0
-        assert page.locator('[aria-label="Panel status"]').count() == 0
+        assert draw(browser, grafana.url, uid, path, span=f"from=now-{HOURS}h&to=now") == []
 
 
 def test_the_files_that_compose_mounts_provision_both_dashboards(
@@ -332,6 +215,7 @@ def test_the_files_that_compose_mounts_provision_both_dashboards(
         path.write_text(inside.replace("http://prometheus:9090", prometheus))
     server = Grafana(grafana_home, tmp_path, more=f"provisioning = {provisioning}\n")
     try:
+        server.wait_ready()
         wait_until(lambda: len(call(f"{server.url}/api/search?tag=brandpulse")) == 2)
         found = {board["uid"]: board["folderUid"] for board in call(f"{server.url}/api/search?tag=brandpulse")}
         assert found == dict.fromkeys(built(), FOLDER_UID)
