@@ -21,6 +21,7 @@ from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings
 from alerting.store import RedisAlertStore
 from brandpulse.errors import ConfigError, TransientError
+from brandpulse.exposure import metrics_token
 from brandpulse.logs import set_up_logging
 from brandpulse.pane_reader import PaneReader
 from brandpulse.runtime import announced
@@ -82,6 +83,7 @@ async def _serve(settings: Settings, alerter: AlerterSettings, configs: list[Pag
                 policies=alerter.policies(),
                 retry=alerter.retry_policy(),
                 link=alerter.link,
+                metrics_token=metrics_token(alerter.host, settings.metrics_token, variable="BRANDPULSE_ALERTER_HOST"),
             ),
             telemetry=telemetry,
             wall_ms=_wall_ms,

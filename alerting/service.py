@@ -19,6 +19,7 @@ from alerting.sender import Sender
 from alerting.store import AlertStore
 from alerting.tick import LostLeadershipError, Panes, Policies, Ticker, TickReport
 from brandpulse.errors import TransientError
+from brandpulse.exposure import shows_token
 from brandpulse.telemetry import CONTENT_TYPE, Telemetry
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ class ServiceConfig:
     policies: Policies
     retry: RetryPolicy
     link: str | None = None
+    metrics_token: str | None = None
+    """What /metrics wants to be shown; None: it is open, since only this machine can ask."""
 
 
 class AlerterService:
@@ -175,7 +178,9 @@ class AlerterService:
         """The web port: /metrics for Prometheus, /healthz (the process lives), /readyz (the store answers)."""
         app = web.Application()
 
-        async def metrics(_: web.Request) -> web.Response:
+        async def metrics(request: web.Request) -> web.Response:
+            if not shows_token(request.headers.get("Authorization", ""), self._config.metrics_token):
+                return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
             return web.Response(body=self._telemetry.expose(), headers={"Content-Type": CONTENT_TYPE})
 
         async def health(_: web.Request) -> web.Response:

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     replication_factor: int = Field(default=1, ge=1, le=15, examples=[3])
     author_key: SecretStr = Field(default=SecretStr("brandpulse-development-key"), examples=["32 random characters"])
     """Keys the hash under which author ids are stored. Change it and every author becomes somebody else."""
+    metrics_token: SecretStr | None = Field(default=None, min_length=16, examples=["at least 16 random characters"])
+    """Who shows it may read /metrics. Required where worker or alerter listen beyond loopback."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", examples=["INFO"])
 
     def bootstrap_servers(self) -> str:

@@ -1,17 +1,9 @@
 """Settings of the live page, and of publishing to Grafana."""
 
-import ipaddress
-
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* (a name or an address, no port) can only be reached from this machine."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+from brandpulse.exposure import is_loopback
 
 
 class PageSettings(BaseSettings):

@@ -17,6 +17,7 @@ import faust
 from faust.app.base import BootStrategy
 from mode import Service
 
+from brandpulse.exposure import shows_token
 from brandpulse.telemetry import CONTENT_TYPE, Telemetry
 from model.engine import Classifier
 from stream_workers.held import ReadBatch
@@ -163,9 +164,16 @@ class Lane(Service):  # type: ignore[misc]
 
 
 def build_app(
-    *, host: str, port: int, data: str, telemetry: Telemetry, classifier: Classifier, make_service: Callable[..., Lane]
+    *,
+    host: str,
+    port: int,
+    data: str,
+    token: str | None,
+    telemetry: Telemetry,
+    classifier: Classifier,
+    make_service: Callable[..., Lane],
 ) -> tuple[WorkerApp, Lane]:
-    """The app with its service, agent and pages: /metrics, /healthz."""
+    """The app with its service, agent and pages: /metrics (which wants *token*, if there is one), /healthz."""
     app = WorkerApp(
         "brandpulse-worker",
         broker="kafka://127.0.0.1:1",  # required by Faust, never connected to
@@ -186,7 +194,9 @@ def build_app(
             await service.handle(batch)
 
     @app.page("/metrics")  # type: ignore[untyped-decorator]
-    async def metrics(web: Any, _request: Any) -> Any:
+    async def metrics(web: Any, request: Any) -> Any:
+        if not shows_token(request.headers.get("Authorization", ""), token):
+            return web.text("show the token: Authorization: Bearer BRANDPULSE_METRICS_TOKEN\n", status=401)
         return web.bytes(telemetry.expose(), content_type=CONTENT_TYPE.split(";")[0])
 
     @app.page("/healthz")  # type: ignore[untyped-decorator]

@@ -11,6 +11,7 @@ import redis
 
 from brandpulse.brands import load_brands
 from brandpulse.errors import ConfigError, TransientError
+from brandpulse.exposure import metrics_token
 from brandpulse.logs import set_up_logging
 from brandpulse.processes import free_port
 from brandpulse.runtime import announced
@@ -41,6 +42,7 @@ def main() -> int:
     set_up_logging(settings.log_level)
     brands = load_brands(settings.brands_file)
     bootstrap_servers, redis_url = settings.bootstrap_servers(), settings.redis_address()
+    token = metrics_token(worker.host, settings.metrics_token, variable="BRANDPULSE_WORKER_HOST")
     port = worker.port or free_port()
     _refuse_taken_port(worker.host, port)
     classifier = CachingClassifier(
@@ -115,6 +117,7 @@ def main() -> int:
                 host=worker.host,
                 port=port,
                 data=str(settings.home / "faust"),
+                token=token,
                 telemetry=telemetry,
                 classifier=classifier,
                 make_service=make_service,
@@ -128,6 +131,7 @@ async def _serve(
     host: str,
     port: int,
     data: str,
+    token: str | None,
     telemetry: Telemetry,
     classifier: CachingClassifier,
     make_service: Callable[[WorkerApp], Lane],
@@ -136,7 +140,13 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     app, _service = build_app(
-        host=host, port=port, data=data, telemetry=telemetry, classifier=classifier, make_service=make_service
+        host=host,
+        port=port,
+        data=data,
+        token=token,
+        telemetry=telemetry,
+        classifier=classifier,
+        make_service=make_service,
     )
     await app.start()
     log.info("worker ready", extra={"metrics": f"http://{host}:{port}/metrics", "model": classifier.name})

@@ -5,7 +5,7 @@ import hmac
 
 from aiohttp import web
 
-from dashboards.settings import is_loopback
+from brandpulse.exposure import is_loopback, shows_token
 
 COOKIE = "brandpulse_page"
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
@@ -55,8 +55,7 @@ class Access:
         return web.Response(status=401, text=REFUSED, headers={"WWW-Authenticate": "Bearer"})
 
     def _bearer(self, request: web.Request) -> bool:
-        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and _same(shown.strip(), self._token or "")
+        return shows_token(request.headers.get("Authorization", ""), self._token)
 
     def _welcome(self, request: web.Request) -> web.Response:
         response = self._without_token(request)

@@ -3,6 +3,7 @@
 import json
 import random
 import signal
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from brandpulse.embedded import EmbeddedBroker
+from brandpulse.processes import port_answers
 from brandpulse.runtime import running
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
@@ -122,3 +124,25 @@ def test_scored_posts_and_metrics_tell_the_same(pipeline: Pipeline) -> None:
     assert len({(post["partition"], post["offset"]) for post in scored}) == 30
     worker.signal(signal.SIGTERM)
     assert worker.wait(20) == 0, worker.log_tail()
+
+
+def test_metrics_want_their_token_where_one_is_set(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> None:
+    token = "a-token-of-some-length"
+    pipeline = Pipeline(tmp_path, kafka, redis_url, namespace, BRANDPULSE_METRICS_TOKEN=token)
+    try:
+        for kind in ("worker", "alerter"):
+            child = pipeline.service(kind)
+            child.wait_ready(lambda kind=kind: _answers(tmp_path, kind))  # type: ignore[misc]
+            url = f"{running(tmp_path, kind)[0]['url']}/metrics"
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(url, timeout=5)
+            asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+            with urllib.request.urlopen(asked, timeout=5) as answer:
+                assert b"brandpulse_" in answer.read()
+            assert child.stop() == 0
+    finally:
+        pipeline.stop()
+
+
+def _answers(home: Path, kind: str) -> bool:
+    return any(port_answers(int(facts["url"].rsplit(":", 1)[1])) for facts in running(home, kind))

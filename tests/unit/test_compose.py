@@ -162,6 +162,15 @@ def test_prometheus_asks_the_ports_our_services_listen_on() -> None:
     }
 
 
+def test_prometheus_shows_the_token_that_our_services_want() -> None:
+    jobs = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
+    [secret] = SERVICES["prometheus"]["secrets"]
+
+    assert {job["authorization"]["credentials_file"] for job in jobs} == {f"/run/secrets/{secret['source']}"}
+    assert CONTENT["secrets"][secret["source"]] == {"environment": "BRANDPULSE_METRICS_TOKEN"}
+    assert all("BRANDPULSE_METRICS_TOKEN" in SERVICES[name]["environment"] for name in ("worker", "alerter"))
+
+
 def test_the_rules_read_metrics_that_exist() -> None:
     names = {metric.name for metric in (*WORKER_METRICS, *ALERTER_METRICS)}
     groups = yaml.safe_load((ROOT / "deploy" / "rules.yml").read_text())["groups"]
@@ -172,9 +181,13 @@ def test_the_rules_read_metrics_that_exist() -> None:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here: install Debian's `prometheus`")
-def test_prometheus_itself_accepts_its_files() -> None:
+def test_prometheus_itself_accepts_its_files(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "deploy" / "rules.yml", tmp_path)
+    config = (ROOT / "deploy" / "prometheus.yml").read_text()
+    (tmp_path / "token").write_text("secret")
+    (tmp_path / "prometheus.yml").write_text(config.replace("/run/secrets/metrics-token", str(tmp_path / "token")))
     done = subprocess.run(
-        ["promtool", "check", "config", str(ROOT / "deploy" / "prometheus.yml")],
+        ["promtool", "check", "config", str(tmp_path / "prometheus.yml")],
         capture_output=True,
         text=True,
         check=False,

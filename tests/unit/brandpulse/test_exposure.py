@@ -1,0 +1,39 @@
+import pytest
+from pydantic import SecretStr
+
+from brandpulse.errors import ConfigError
+from brandpulse.exposure import is_loopback, metrics_token, shows_token
+
+
+@pytest.mark.parametrize(
+    ("host", "only_here"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("127.9.9.9", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("example.org", False),
+    ],
+)
+def test_what_only_this_machine_reaches(host: str, only_here: bool) -> None:
+    assert is_loopback(host) is only_here
+
+
+def test_beyond_loopback_a_token_is_wanted() -> None:
+    assert metrics_token("127.0.0.1", None, variable="BRANDPULSE_WORKER_HOST") is None
+    with pytest.raises(ConfigError, match=r"BRANDPULSE_METRICS_TOKEN.*BRANDPULSE_WORKER_HOST=0\.0\.0\.0"):
+        metrics_token("0.0.0.0", None, variable="BRANDPULSE_WORKER_HOST")
+    assert metrics_token("0.0.0.0", SecretStr("s" * 16), variable="X") == "s" * 16
+
+
+@pytest.mark.parametrize(
+    ("header", "passes"),
+    [("Bearer secret", True), ("bearer secret", True), ("Bearer wrong", False), ("secret", False), ("", False)],
+)
+def test_only_the_right_token_passes(header: str, passes: bool) -> None:
+    assert shows_token(header, "secret") is passes
+    assert shows_token(header, None)
