@@ -1,15 +1,29 @@
 """Child processes with an owner: started on free loopback ports, waited for until ready, stopped by process id."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from brandpulse.errors import BrandpulseError
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when our parent dies, even of SIGKILL.
+
+    Orphans of a killed `up` would go on serving, and a second Valkey on the same data folder tears its file.
+    """
+    assert _LIBC is not None  # noqa: S101 - guarded by the caller
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class StartError(BrandpulseError):
@@ -56,6 +70,8 @@ class Child:
                 env={**os.environ, **(env or {})},
                 cwd=cwd,
                 start_new_session=True,
+                # Linux only, and safe here: one call into libc, loaded long before the fork.
+                preexec_fn=_end_with_parent if _LIBC is not None else None,  # noqa: PLW1509
             )
 
     @property

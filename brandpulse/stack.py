@@ -59,6 +59,8 @@ class Stack:
     def start_servers(self) -> None:
         """Broker and store, on free ports; their addresses go into `<home>/stack.json`. Raises StartError."""
         self.home.mkdir(parents=True, exist_ok=True)
+        # What a killed `up` left names ports that are nobody's now, or somebody else's.
+        (self.home / ADDRESSES).unlink(missing_ok=True)
         self._store = EmbeddedStore(self.home, appendfsync="always")
         self._broker = EmbeddedBroker(self.home)
         self._say(

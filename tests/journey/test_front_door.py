@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.processes import Child, free_port
+from brandpulse.processes import Child, free_port, port_answers
 from brandpulse.runtime import read_addresses, running
 from tests.builders import NOON_MS, a_post
 
@@ -90,6 +90,40 @@ def test_up_counts_what_is_ingested_and_mends_a_killed_worker(stack: Child, tmp_
     after = brandpulse("doctor", cwd=tmp_path, env={"BRANDPULSE_WORKER_ENGINE": "keyword"})
     assert after.returncode == 1
     assert "brandpulse up" in after.stdout
+
+
+def test_nothing_outlives_a_killed_up_and_the_next_one_goes_on_with_the_counts(stack: Child, tmp_path: Path) -> None:
+    home = tmp_path / ".brandpulse"
+    (tmp_path / "posts.jsonl").write_text(json.dumps(a_post("1", "acme is awful")) + "\n")
+    sent = brandpulse("ingest", "file", "posts.jsonl", "--wait", cwd=tmp_path)
+    assert sent.returncode == 0, sent.stderr
+    ports = [
+        int(address.rsplit(":", 1)[1].split("/")[0])
+        for name, address in read_addresses(home).items()
+        if name in ("kafka_bootstrap_servers", "redis_url", "page_url")
+    ]
+    stack.kill()
+    deadline = time.monotonic() + 20
+    while any(port_answers(port) for port in ports) or running(home, "worker"):
+        assert time.monotonic() < deadline, "orphans"
+        time.sleep(0.1)
+    again = Child(
+        "up-again",
+        [sys.executable, "-m", "brandpulse", "up", "--workers", "0"],
+        log=tmp_path / "again.log",
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    try:
+        again.wait_ready(lambda: "page_url" in read_addresses(home) and again.pid == up_pid(home), timeout_seconds=60)
+        stats = json.loads(brandpulse("stats", "--json", cwd=tmp_path).stdout)
+        assert stats["brands"]["Acme"]["posts"] == 1
+    finally:
+        again.stop(grace_seconds=30)
+
+
+def up_pid(home: Path) -> int:
+    return int(read_addresses(home).get("up_pid", 0))
 
 
 def test_a_wrong_start_says_what_is_wrong_and_what_is_right(tmp_path: Path) -> None:
