@@ -22,7 +22,9 @@ setup-all: .venv/.all      ## what tests and training need, torch included
 demo: .venv/.run           ## replay a shipped stream with a crisis in it, and show the page it caused
 	$(BIN)/brandpulse demo
 
-up: .venv/.run             ## keep the embedded stack running
+up: .venv/.run             ## keep the embedded stack running, for the brands in brands.yaml
+	@[ -n "$$BRANDPULSE_BRANDS_FILE" ] || [ -f brands.yaml ] || { cp brandpulse/sample/brands.yaml brands.yaml; \
+	  echo "brands.yaml was missing: it now holds the sample's three brands. Put your own in and start again."; }
 	$(BIN)/brandpulse up
 
 test: .venv/.all lint types unit  ## everything CI runs

@@ -1,5 +1,6 @@
 """A whole pipeline of real processes under one folder, for the journeys."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,10 +14,12 @@ from typing import Any
 from confluent_kafka import Producer
 from pydantic import SecretStr
 
+from brandpulse.errors import TransientError
 from brandpulse.processes import Child
 from brandpulse.settings import Settings
 from brandpulse.stats import collect
 from brandpulse.topics import Topic, ensure_topics, producer_config
+from stream_workers.app import EXIT_WATCHDOG
 
 BRANDS = """brands:
   - name: Acme
@@ -94,12 +97,15 @@ class Pipeline:
     def wait_for(self, true_of: Callable[[dict[str, Any]], bool], *, seconds: float = 60) -> dict[str, Any]:
         """The stats once *true_of* them holds."""
         deadline = time.monotonic() + seconds
+        stats: dict[str, Any] = {}
         while True:
-            stats = self.stats()
-            if true_of(stats):
+            with contextlib.suppress(TransientError):
+                stats = self.stats()
+            if stats and true_of(stats):
                 return stats
             for child in self._children:
-                assert child.exit_code in (None, 0, -signal.SIGKILL), f"{child.name} died:\n{child.log_tail(40)}"
+                ended_well = child.exit_code in (None, 0, -signal.SIGKILL, EXIT_WATCHDOG)
+                assert ended_well, f"{child.name} died:\n{child.log_tail(40)}"
             assert time.monotonic() < deadline, f"{stats}\n" + "\n".join(c.log_tail() for c in self._children)
             time.sleep(0.2)
 

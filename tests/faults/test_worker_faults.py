@@ -1,0 +1,82 @@
+"""A worker whose world breaks under it: the counts stay exact, and nothing hangs for ever."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from brandpulse.embedded import EmbeddedStore
+from stream_workers.app import EXIT_WATCHDOG
+from tests.builders import NOON_MS, a_post
+from tests.journey.pipeline import Pipeline, counted
+
+POSTS = 6_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    store = EmbeddedStore(tmp_path / "store", appendfsync="always")
+    yield store
+    store.child.signal(signal.SIGCONT)
+    store.stop()
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, kafka: str, store: EmbeddedStore, namespace: str) -> Iterator[Pipeline]:
+    pipeline = Pipeline(
+        tmp_path,
+        kafka,
+        store.url,
+        namespace,
+        BRANDPULSE_WORKER_WATCHDOG_SECONDS="5",
+        BRANDPULSE_WORKER_BATCH_POSTS="64",
+    )
+    pipeline.create_topics()
+    yield pipeline
+    pipeline.stop()
+
+
+def stream(first: int, last: int) -> list[dict[str, object]]:
+    return [a_post(str(i), "acme is awful", NOON_MS + i * 100) for i in range(first, last)]
+
+
+def test_sigterm_in_the_middle_of_a_backlog_ends_cleanly_and_the_next_worker_finishes_it(pipeline: Pipeline) -> None:
+    pipeline.produce(stream(0, POSTS))
+    worker = pipeline.service("worker")
+    pipeline.wait_for(lambda stats: 0 < counted(stats) < POSTS)
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(20) == 0, worker.log_tail()
+    assert counted(pipeline.stats()) < POSTS, "it stopped before the end"
+    pipeline.service("worker")
+    stats = pipeline.wait_for(lambda stats: counted(stats) >= POSTS and stats["lag"] == 0)
+    assert (counted(stats), stats["repeated"]) == (POSTS, 0)
+
+
+def test_a_store_killed_under_load_and_started_again_loses_and_doubles_nothing(
+    pipeline: Pipeline, store: EmbeddedStore, tmp_path: Path
+) -> None:
+    pipeline.produce(stream(0, POSTS))
+    pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) > POSTS // 4)
+    store.child.kill()
+    revived = EmbeddedStore(tmp_path / "store", port=store.port, appendfsync="always")
+    try:
+        stats = pipeline.wait_for(lambda stats: counted(stats) >= POSTS and stats["lag"] == 0)
+        assert (counted(stats), stats["repeated"]) == (POSTS, 0)
+    finally:
+        revived.stop()
+
+
+def test_a_worker_that_cannot_go_on_ends_itself_for_its_supervisor(pipeline: Pipeline, store: EmbeddedStore) -> None:
+    pipeline.produce(stream(0, 100))
+    worker = pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == 100)
+    store.child.signal(signal.SIGSTOP)
+    pipeline.produce(stream(100, 200))
+    assert worker.wait(60) == EXIT_WATCHDOG
+    assert "watchdog: lag and no progress" in worker.log_tail()
+    store.child.signal(signal.SIGCONT)
+    pipeline.service("worker")
+    stats = pipeline.wait_for(lambda stats: counted(stats) >= 200 and stats["lag"] == 0)
+    assert (counted(stats), stats["repeated"]) == (200, 0)
