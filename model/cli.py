@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from model.load import WEIGHTS, Engine, Precision
+from model.choices import Engine, Precision
+from model.load import WEIGHTS
 
 app = typer.Typer(help="Train, evaluate and try the sentiment model.", no_args_is_help=True)
 

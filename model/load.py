@@ -2,16 +2,13 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from brandpulse.errors import ConfigError
+from model.choices import Engine, Precision
 
 if TYPE_CHECKING:
     from model.engine import Classifier
-
-Engine = Literal["auto", "openvino", "torch", "keyword", "null"]
-
-Precision = Literal["auto", "fp32", "bf16", "int8"]
 
 WEIGHTS = Path(__file__).parent / "weights" / "minilm-sentiment"
 """The weights shipped with the service."""

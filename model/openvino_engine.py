@@ -10,10 +10,10 @@ import openvino as ov
 from brandpulse.errors import ConfigError
 from model.bert_graph import bert_graph
 from model.checkpoint import Checkpoint, load
+from model.choices import Precision
 from model.cores import available_cores, multiplies_bytes
 from model.encoding import token_batches
 from model.engine import LABELS, Probabilities
-from model.load import Precision
 from model.metrics import softmax
 
 _HINT = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}

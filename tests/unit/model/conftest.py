@@ -1,7 +1,8 @@
 import pytest
 
+from model.choices import Engine
 from model.engine import Classifier
-from model.load import Engine, load_classifier, torch_is_installed
+from model.load import load_classifier, torch_is_installed
 
 _LOADED: dict[str, Classifier] = {}
 
