@@ -1,0 +1,135 @@
+"""`brandpulse backtest`: what the alerter would have told of recorded posts. No Kafka, no Redis."""
+
+import importlib
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from brandpulse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from alerting.backtest import PastEpisode
+    from alerting.recording import Judges
+
+app = typer.Typer(no_args_is_help=True, help="Run the alerter's rules over recorded posts, the clock simulated.")
+
+
+class Sentiment(StrEnum):
+    POST = "post"
+    BRAND = "brand"
+
+
+class Engine(StrEnum):
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    TORCH = "torch"
+    KEYWORD = "keyword"
+
+
+@app.command()
+def posts(  # noqa: PLR0917 - typer calls it by name
+    recording: Annotated[Path, typer.Option("--in", exists=True, dir_okay=False, help="JSON lines, .gz or plain.")],
+    brands: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The brands file.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="Episodes, one JSON object a line.")],
+    sentiment: Annotated[Sentiment, typer.Option(help="Of the whole post, or towards the brand.")] = Sentiment.POST,
+    engine: Annotated[Engine, typer.Option(help="Of the model.")] = Engine.AUTO,
+    scores: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep scores here and use them again.")] = None,
+    picture: Annotated[Path | None, typer.Option(file_okay=False, help="Draw each brand's days there, as SVG.")] = None,
+) -> None:
+    """The episodes of recorded posts, fired and resolved on the arrival clock (`arrived_at`, else `created_at`).
+
+    Rules and limits are the alerter's own: the BRANDPULSE_ALERTER_ variables count here, too.
+    """
+    from alerting.backtest import Backtest
+    from alerting.recording import Tally, Texts
+    from alerting.score_file import read_scores, write_scores
+    from alerting.settings import AlerterSettings
+    from brandpulse.settings import load_settings
+
+    if sentiment is Sentiment.BRAND:
+        raise ConfigError("--sentiment brand: the model does not judge towards a brand yet; use --sentiment post")
+    for target in (out, *([scores] if scores else [])):
+        if not target.absolute().parent.is_dir():
+            raise ConfigError(f"{target}: there is no folder {target.absolute().parent}")
+    policies = load_settings(AlerterSettings).policies()
+    judges, version = _judges(brands, engine)
+    known = read_scores(scores, version=version) if scores is not None else {}
+    texts, tally = Texts(judges, known), Tally()
+    texts.score(recording, tally, lambda done, every: typer.echo(f"scored {done} of {every} texts", err=True))
+    if scores is not None and tally.scored:
+        write_scores(scores, known, version=version)
+    backtest = Backtest(policies, lateness_ms=_lateness_ms())
+    backtest.feed(texts.judged(recording, tally))
+    episodes = backtest.finish()
+    out.write_text("".join(json.dumps(_row(one)) + "\n" for one in episodes), encoding="utf-8")
+    if picture is not None:
+        from alerting.picture import draw
+
+        picture.mkdir(parents=True, exist_ok=True)
+        for brand in backtest.panes.brands():
+            shown = [one for one in episodes if one.episode.brand == brand]
+            path = picture / f"{''.join(c if c.isalnum() else '-' for c in brand)}.svg"
+            path.write_text(draw(brand, backtest.panes.all_hours(brand), shown), encoding="utf-8")
+    _show(episodes)
+    panes = backtest.panes
+    typer.echo(
+        f"{tally.lines} lines: {panes.posts} posts counted, {panes.late} of them late, {panes.repeated} repeated, "
+        f"{tally.unmatched} name no brand, {tally.invalid + panes.from_the_future} invalid. "
+        f"{tally.scored} texts scored."
+    )
+
+
+def _judges(brands: Path, engine: Engine) -> tuple["Judges", str]:
+    """The other services' parts, loaded by name: the alerter imports none of them."""
+    from alerting.recording import Judges
+    from brandpulse.brands import load_brands
+    from brandpulse.settings import Settings, load_settings
+
+    decode: Any = importlib.import_module("stream_workers.decode")
+    classifier: Any = importlib.import_module("model.load").load_classifier(engine.value)
+    matcher: Any = importlib.import_module("stream_workers.match").BrandMatcher(load_brands(brands))
+    judges = Judges(
+        match=matcher.match,
+        normalise=importlib.import_module("model.normalise").normalise,
+        author_hash=decode.AuthorHasher(load_settings(Settings).author_key.get_secret_value()),
+        probabilities=classifier.probabilities,
+    )
+    return judges, f"{classifier.name}@{classifier.version}"
+
+
+def _lateness_ms() -> int:
+    from brandpulse.settings import load_settings
+
+    worker: Any = importlib.import_module("stream_workers.settings").WorkerSettings
+    return int(load_settings(worker).lateness_seconds * 1_000)
+
+
+def _row(one: "PastEpisode") -> dict[str, object]:
+    episode = one.episode
+    return {
+        "brand": episode.brand,
+        "fired_at": one.fired_at.isoformat(),
+        "resolved_at": None if one.resolved_at is None else one.resolved_at.isoformat(),
+        "rule": episode.rule,
+        "key": episode.key,
+        "severity": episode.severity,
+        "started_at": episode.started_at.isoformat(),
+        "reason": episode.first.reason,
+    }
+
+
+def _show(episodes: Sequence["PastEpisode"]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("brand", "fired", "resolved", "severity", "why")
+    for one in episodes:
+        ended = "still open" if one.resolved_at is None else f"{one.resolved_at:%Y-%m-%d %H:%M}"
+        table.add_row(
+            one.episode.brand, f"{one.fired_at:%Y-%m-%d %H:%M}", ended, one.episode.severity, one.episode.first.reason
+        )
+    Console().print(table if episodes else "No episode.")

@@ -1,0 +1,80 @@
+"""`brandpulse backtest` on the shipped sample, with the shipped model, as a newcomer runs it."""
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from brandpulse.sample.write import CRISIS_BEGIN, CRISIS_END
+
+SAMPLE = Path("brandpulse/sample")
+
+
+def backtest(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "brandpulse", "backtest", "posts", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where one run on the sample left its files; its output is in `said`."""
+    folder = tmp_path_factory.mktemp("backtest")
+    done = backtest(
+        *("--in", SAMPLE / "posts.jsonl.gz", "--brands", SAMPLE / "brands.yaml", "--out", folder / "episodes.jsonl"),
+        *("--scores", folder / "scores.npz", "--picture", folder / "pictures"),
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / "said").write_text(done.stdout)
+    return folder
+
+
+def episodes(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_sample_has_one_episode_and_it_fires_within_the_crisis(folder: Path) -> None:
+    [episode] = episodes(folder / "episodes.jsonl")
+    assert (episode["brand"], episode["rule"]) == ("Aerolux", "negative_share")
+    fired, resolved = (datetime.fromisoformat(episode[name]) for name in ("fired_at", "resolved_at"))
+    assert CRISIS_BEGIN < fired <= CRISIS_BEGIN + timedelta(minutes=60)
+    assert CRISIS_END < resolved <= CRISIS_END + timedelta(hours=3)
+
+
+def test_it_says_what_it_read(folder: Path) -> None:
+    said = (folder / "said").read_text()
+    assert "3026 lines: 2967 posts counted, 2 of them late, 14 repeated, 45 name no brand, 0 invalid." in said
+    assert "Aerolux" in said
+
+
+def test_it_draws_every_brand_and_marks_the_episode(folder: Path) -> None:
+    pictures = sorted((folder / "pictures").glob("*.svg"))
+    assert [picture.stem for picture in pictures] == ["Aerolux", "Bankora", "Cafetto"]
+    marks = [
+        sum(shape.tag.endswith("title") for shape in ElementTree.parse(picture).getroot().iter())
+        for picture in pictures
+    ]
+    assert marks == [1, 0, 0]
+
+
+def test_a_second_run_with_the_same_scores_judges_no_text_and_says_the_same(folder: Path) -> None:
+    done = backtest(
+        *("--in", SAMPLE / "posts.jsonl.gz", "--brands", SAMPLE / "brands.yaml", "--out", folder / "again.jsonl"),
+        *("--scores", folder / "scores.npz"),
+    )
+    assert "0 texts scored" in done.stdout
+    assert episodes(folder / "again.jsonl") == episodes(folder / "episodes.jsonl")
+
+
+def test_sentiment_towards_the_brand_is_refused_until_a_model_judges_it(tmp_path: Path) -> None:
+    done = backtest(
+        *("--in", SAMPLE / "posts.jsonl.gz", "--brands", SAMPLE / "brands.yaml", "--out", tmp_path / "episodes.jsonl"),
+        *("--sentiment", "brand"),
+    )
+    assert done.returncode != 0
+    assert "use --sentiment post" in done.stderr
+    assert "Traceback" not in done.stderr
