@@ -17,3 +17,12 @@ def model(
 ) -> None:
     """Posts per second of each engine and precision, against the Hugging Face pipeline."""
     importlib.import_module("model.bench").run(data, posts=posts, rounds=rounds)
+
+
+@app.command()
+def pipeline(
+    posts: Annotated[int, typer.Option(min=1_000, help="A real model gets 20,000 at most.")] = 100_000,
+    engines: Annotated[str, typer.Option(help="Engines to put through it, with commas.")] = "null,auto",
+) -> None:
+    """Posts per second from topic to panes, against a plain loop around the Hugging Face pipeline."""
+    importlib.import_module("brandpulse.bench_pipeline").run(posts=posts, engines=engines.split(","))

@@ -115,7 +115,13 @@ def _torch(weights: Path, threads: int) -> Classifier:
     return TorchClassifier(weights, threads=threads)
 
 
-def _pipeline(weights: Path, threads: int) -> Score:
+def hugging_face_pipeline(weights: Path = WEIGHTS) -> Callable[[Sequence[str]], list[str]]:
+    """The peer as a function from texts to labels, on all cores."""
+    classify = _pipeline(weights, available_cores())
+    return lambda texts: [str(found["label"]) for found in classify(texts)]
+
+
+def _pipeline(weights: Path, threads: int) -> "Callable[[Sequence[str]], list[dict[str, Any]]]":
     """The pipeline as its documentation starts it: fp32 on the CPU, batches of 32 in order of arrival."""
     import torch
     from transformers import PreTrainedTokenizerFast, TextClassificationPipeline
