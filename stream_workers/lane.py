@@ -37,7 +37,7 @@ class Partitions(Protocol):
 
     def reset(self, held: HeldPartition, reason: str) -> None: ...
 
-    def pause(self, held: HeldPartition, reason: str, *, for_good: bool = False) -> None: ...
+    def pause(self, held: HeldPartition, reason: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +142,26 @@ class BatchLane:
             if part.batch.from_offset != part.batch.held.status.next:
                 # An earlier batch of the partition fell out; the reset that follows reads this one again.
                 self._partitions.reset(part.batch.held, "a batch before it was not applied")
-        live = [part for part in live if not part.batch.held.gone]
-        if not live:
-            return
+        live = [part for part in live if not part.batch.held.gone and self._within_limits(part)]
         try:
-            changes = self._fold([part for part in live if self._within_limits(part)])
-            self._write(changes)
-        except TransientError as error:
+            self._settle_together(live)
+        except StateError:
+            # Nothing was written yet. One partition's damage must not stop its neighbours: each for itself.
             for part in live:
+                try:
+                    self._settle_together([part])
+                except StateError as error:
+                    log.exception("state is damaged", extra={"partition": part.batch.held.status.partition})
+                    self._partitions.pause(part.batch.held, _mend(error))
+
+    def _settle_together(self, parts: Sequence[ScoredPart]) -> None:
+        """Raises StateError before anything is written."""
+        try:
+            self._write(self._fold(parts))
+        except TransientError as error:
+            for part in parts:
                 if not part.batch.held.gone:
                     self._partitions.reset(part.batch.held, str(error))
-        except StateError as error:
-            log.exception("state is damaged")
-            for part in live:
-                if not part.batch.held.gone:
-                    self._partitions.pause(part.batch.held, str(error), for_good=True)
 
     def _within_limits(self, part: ScoredPart) -> bool:
         """Whether the partition may go on after this batch; if not it pauses before anything of it is written."""
@@ -172,6 +177,8 @@ class BatchLane:
         return False
 
     def _fold(self, parts: Sequence[ScoredPart]) -> list[tuple[HeldPartition, Change]]:
+        if not parts:
+            return []
         plans = [plan(part.outcomes) for part in parts]
         with self._timed("write"):
             stored = self._store.read(
@@ -218,7 +225,7 @@ class BatchLane:
                     self._telemetry.counter("brandpulse_writes_refused_total").inc()
                     self._partitions.reset(held, f"refused: next stands at {stands_at}, not {change.from_offset}")
                 case Failed(error=error):
-                    self._partitions.pause(held, str(error), for_good=True)
+                    self._partitions.pause(held, _mend(error))
 
     def _count(self, held: HeldPartition, change: Change) -> None:
         before, after = held.status, change.status
@@ -245,3 +252,7 @@ class BatchLane:
         started = time.perf_counter()
         yield
         self._telemetry.counter("brandpulse_stage_seconds_total").labels(stage).inc(time.perf_counter() - started)
+
+
+def _mend(error: StateError) -> str:
+    return f"damaged state: {error}. Mend or delete that key, then `brandpulse dlq allow`"

@@ -4,14 +4,12 @@ Kafka's committed offset is written for lag tools and never read: Faust and plai
 that were not processed.
 """
 
-import contextlib
 import logging
 import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -24,6 +22,7 @@ from stream_workers.decode import Record
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.log_identity import LogExtent, start_of
+from stream_workers.signs_of_life import SignsOfLife
 from stream_workers.store import PartitionStore
 
 log = logging.getLogger(__name__)
@@ -63,11 +62,10 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Ask the reader to stop a partition: until a person allows it, or for good when its state is damaged."""
+    """Ask the reader to stop a partition until a person lets it go on."""
 
     held: HeldPartition
     reason: str
-    for_good: bool = False
 
 
 class PostReader:
@@ -86,15 +84,12 @@ class PostReader:
         self._store = store
         self._offer = offer
         self._telemetry = telemetry
-        self._wall_ms = wall_ms
         self._orders: queue.SimpleQueue[Reset | Pause] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._held: dict[int, HeldPartition] = {}
         self._pending: dict[int, float] = {}
         """Partitions that wait for their state to be loaded -> not before (monotonic seconds)."""
         self._paused: dict[int, Pause] = {}
-        self._caught_up_since: dict[int, float] = {}
-        self._behind_since: tuple[float, int] | None = None
         self._consumer = Consumer(
             client_config(config.bootstrap_servers)
             | {
@@ -106,7 +101,7 @@ class PostReader:
                 "session.timeout.ms": int(config.session_timeout_seconds * 1_000),
                 "heartbeat.interval.ms": max(300, int(config.session_timeout_seconds * 1_000 / 4)),
                 # The time a rebalance waits for members, too; this thread always polls, so it may be short.
-                "max.poll.interval.ms": max(10_000, int(config.session_timeout_seconds * 1_000)),
+                "max.poll.interval.ms": max(30_000, int(config.session_timeout_seconds * 1_000)),
                 # The default second starves a fast reader each time librdkafka's queue was full.
                 "fetch.queue.backoff.ms": 2,
                 # A waiting fetch holds up what comes after it on the connection: offset queries at assignment, too.
@@ -116,24 +111,29 @@ class PostReader:
             }
         )
 
+        self._signs = SignsOfLife(
+            self._consumer,
+            store,
+            telemetry,
+            topic=config.topic,
+            idle_after_seconds=config.idle_after_seconds,
+            wall_ms=wall_ms,
+        )
+
     def reset(self, held: HeldPartition, reason: str) -> None:
         held.gone = True
         self._orders.put(Reset(held, reason))
 
-    def pause(self, held: HeldPartition, reason: str, *, for_good: bool = False) -> None:
+    def pause(self, held: HeldPartition, reason: str) -> None:
         held.gone = True
-        self._orders.put(Pause(held, reason, for_good))
+        self._orders.put(Pause(held, reason))
 
     def stop(self) -> None:
         self._stopping.set()
 
     def lag(self) -> int:
-        """Records between what is applied and the log's ends, over the partitions held and not paused."""
-        return sum(
-            max(0, high - held.status.next)
-            for partition, held in list(self._held.items())
-            if partition not in self._paused and (high := self._high(partition)) is not None
-        ) + len(self._pending)
+        """Records between what is applied and the log's ends; a partition that waits for its state counts as one."""
+        return sum(self._signs.lag_of(held) or 0 for held in list(self._held.values())) + len(self._pending)
 
     def run(self) -> None:
         """Reads until `stop`. Raises what it cannot bear: the process then ends and is started anew."""
@@ -149,10 +149,10 @@ class PostReader:
                 now = time.monotonic()
                 if now - touched >= TOUCH_SECONDS:
                     touched = now
-                    self._touch_all(now)
+                    self._signs.tell(self._held, now)
                 if now - committed >= COMMIT_SECONDS:
                     committed = now
-                    self._commit()
+                    self._signs.commit(self._held)
                 if now - checked >= ALLOW_CHECK_SECONDS:
                     checked = now
                     self._resume_allowed()
@@ -161,7 +161,7 @@ class PostReader:
 
     def close(self) -> None:
         """After the last batch is settled: commit for lag tools, leave the group."""
-        self._commit(asynchronous=False)
+        self._signs.commit(self._held, asynchronous=False)
         self._consumer.close()
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -260,10 +260,7 @@ class PostReader:
         held = self._held.pop(partition, None)
         if held is not None:
             held.gone = True
-        self._caught_up_since.pop(partition, None)
-        for name in ("lag", "watermark_seconds", "paused"):
-            with contextlib.suppress(KeyError):
-                self._telemetry.gauge(f"brandpulse_partition_{name}").remove(str(partition))
+        self._signs.forget(partition)
 
     def _forget_all(self) -> None:
         # Batches already handed over may still settle: the state is theirs until the store says otherwise.
@@ -283,8 +280,7 @@ class PostReader:
             if isinstance(order, Pause):
                 log.error("partition paused", extra={"partition": partition, "reason": order.reason})
                 self._paused[partition] = order
-                self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(1)
-                self._tell_paused(order)
+                self._signs.tell_paused(order.held, order.reason)
             else:
                 log.warning("partition reloads", extra={"partition": partition, "reason": order.reason})
                 self._pending[partition] = time.monotonic()
@@ -345,68 +341,10 @@ class PostReader:
             high = log_end(servers, topic, partition, known=max(low, high - 1))
         return LogExtent(topic_id(servers, topic), low, high)
 
-    # -- signs of life -------------------------------------------------------------------------------------------
-
-    def _high(self, partition: int) -> int | None:
-        try:
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(self._config.topic, partition), cached=True)
-        except (KafkaException, RuntimeError):
-            return None
-        return high if high >= 0 else None
-
-    def _tell_rate(self, now: float) -> None:
-        """One line when a backlog is worked off: how much, how fast."""
-        held = list(self._held.values())
-        applied = sum(each.status.next for each in held)
-        if self.lag():
-            if self._behind_since is None:
-                self._behind_since = (now, applied)
-        elif self._behind_since is not None and held:
-            since, before = self._behind_since
-            self._behind_since = None
-            posts, seconds = applied - before, now - since
-            if posts > self._config.batch_posts and seconds > 0:
-                log.info("caught up", extra={"posts": posts, "posts_per_second": round(posts / seconds)})
-
-    def _touch_all(self, now: float) -> None:
-        self._tell_rate(now)
-        for partition, held in list(self._held.items()):
-            status, high = held.status, self._high(partition)
-            lag = max(0, high - status.next) if high is not None else 0
-            at_end = high is not None and lag == 0 and held.position == status.next
-            since = self._caught_up_since.setdefault(partition, now) if at_end else None
-            if since is None:
-                self._caught_up_since.pop(partition, None)
-            self._telemetry.gauge("brandpulse_partition_lag").labels(partition).set(lag)
-            if status.clock_ms > 0:
-                self._telemetry.gauge("brandpulse_partition_watermark_seconds").labels(partition).set(
-                    status.watermark_ms / 1_000
-                )
-            self._touch(
-                replace(
-                    status,
-                    seen_wall_ms=self._wall_ms(),
-                    caught_up=since is not None and now - since >= self._config.idle_after_seconds,
-                    lag=lag,
-                    paused="",
-                )
-            )
-
-    def _tell_paused(self, order: Pause) -> None:
-        self._touch(replace(order.held.status, seen_wall_ms=self._wall_ms(), caught_up=False, paused=order.reason))
-
-    def _touch(self, status: PartitionStatus) -> None:
-        try:
-            self._store.touch(status)
-        except TransientError as error:
-            log.info("no sign of life given", extra={"partition": status.partition, "reason": str(error)})
-
     def _resume_allowed(self) -> None:
         """A person may have let a paused partition go on."""
         for partition, order in list(self._paused.items()):
-            if order.for_good:
-                continue
-            self._tell_paused(order)
+            self._signs.tell_paused(order.held, order.reason)
             try:
                 status = self._store.load(self._config.topic, partition)
             except (TransientError, StateError):
@@ -414,17 +352,3 @@ class PostReader:
             if status is not None and status.allowed_until > status.next:
                 del self._paused[partition]
                 self._pending[partition] = time.monotonic()
-
-    def _commit(self, *, asynchronous: bool = True) -> None:
-        offsets = [
-            TopicPartition(self._config.topic, partition, held.status.next)
-            for partition, held in self._held.items()
-            if not held.gone
-        ]
-        if not offsets:
-            return
-        arguments: dict[str, Literal[True] | Any] = {"offsets": offsets, "asynchronous": asynchronous}
-        try:
-            self._consumer.commit(**arguments)
-        except KafkaException as error:
-            log.info("offsets not committed", extra={"reason": str(error)})

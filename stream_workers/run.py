@@ -59,7 +59,10 @@ def main() -> int:
     # Two clients: the reader's loads must not wait behind the lane's writes, and each stays in one thread.
     stores = [
         RedisPartitionStore(
-            redis.Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=5), settings.namespace, retention
+            redis.Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=5),
+            settings.namespace,
+            retention,
+            drop_every=16,
         )
         for _ in range(2)
     ]

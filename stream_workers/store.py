@@ -80,7 +80,8 @@ def _script(name: str) -> str:
 class RedisPartitionStore:
     """The real one. Scripts run by their digest; an unknown digest (a restarted server) is loaded and run again."""
 
-    def __init__(self, client: redis.Redis, namespace: str, retention: Retention) -> None:
+    def __init__(self, client: redis.Redis, namespace: str, retention: Retention, *, drop_every: int = 1) -> None:
+        """*drop_every*: old keys are looked for at each so-manieth call of `apply`; it costs a round trip."""
         self._client = client
         self._namespace = namespace
         self._names = NamespaceKeys(namespace)
@@ -90,6 +91,8 @@ class RedisPartitionStore:
         self._rebase = client.register_script(_script("rebase.lua"))
         self._touch = client.register_script(_script("touch.lua"))
         self._announced: set[str] = set()
+        self._drop_every = drop_every
+        self._applies = 0
 
     def load(self, topic: str, partition: int) -> PartitionStatus | None:
         keys = self._keys(topic, partition)
@@ -150,7 +153,8 @@ class RedisPartitionStore:
     def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
         try:
             self._announce(changes)
-            expired = self._expired(changes)
+            self._applies += 1
+            expired = self._expired(changes) if self._applies % self._drop_every == 0 else [[] for _ in changes]
             replies = self._run_apply(changes, expired)
         except UNREACHABLE as error:
             raise TransientError(f"Redis is unreachable: {error}") from error

@@ -14,7 +14,7 @@ from model.engine import Classifier
 from model.keyword import KeywordClassifier
 from stream_workers.decode import AuthorHasher, Record
 from stream_workers.event_time import Retention
-from stream_workers.fold import Change
+from stream_workers.fold import Change, Stored
 from stream_workers.guard import InvalidGuard
 from stream_workers.hand_over import MemoryHandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
@@ -22,7 +22,7 @@ from stream_workers.lane import BatchLane
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.repeats import RepeatLimits
-from stream_workers.store import Applied, Failed, MemoryPartitionStore, Refused
+from stream_workers.store import Applied, Failed, MemoryPartitionStore, ReadRequest, Refused
 from tests.builders import NOON_MS, a_post, a_record, a_status
 
 
@@ -31,15 +31,15 @@ class RecordedPartitions:
     """Notes what the lane asks of the reader."""
 
     resets: list[str] = field(default_factory=list)
-    pauses: list[tuple[str, bool]] = field(default_factory=list)
+    pauses: list[str] = field(default_factory=list)
 
     def reset(self, held: HeldPartition, reason: str) -> None:
         held.gone = True
         self.resets.append(reason)
 
-    def pause(self, held: HeldPartition, reason: str, *, for_good: bool = False) -> None:
+    def pause(self, held: HeldPartition, reason: str) -> None:
         held.gone = True
-        self.pauses.append((reason, for_good))
+        self.pauses.append(reason)
 
 
 class BreaksOn:
@@ -187,15 +187,37 @@ def test_a_store_that_is_away_resets_and_the_same_batch_counts_once_afterwards(
     assert again.position == 1, "the write had been applied, only its answer was lost"
 
 
-def test_a_damaged_state_stops_the_partition_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_state_stops_the_partition_and_names_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
 
     def damaged(_changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
-        return [Failed(StateError("{main:posts:0}:neg:Acme is a string, not a list"))]
+        return [Failed(StateError("{main:posts:0}:neg:Acme is a string, not a zset"))]
 
     monkeypatch.setattr(bench.store, "apply", damaged)
     bench.run(bench.batch(["acme"]))
-    assert bench.partitions.pauses == [("{main:posts:0}:neg:Acme is a string, not a list", True)]
+    [reason] = bench.partitions.pauses
+    assert "{main:posts:0}:neg:Acme is a string" in reason
+    assert "dlq allow" in reason
+
+
+def test_one_partitions_damage_does_not_stop_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.store.rebase(None, a_status(partition=1))
+    neighbour_status = bench.store.load("posts", 1)
+    assert neighbour_status is not None
+    neighbour = HeldPartition(neighbour_status, 0, InvalidGuard(run_limit=50, share_limit=0.5))
+    read = bench.store.read
+
+    def damaged_in_partition_0(requests: Sequence[ReadRequest]) -> list[Stored]:
+        if any(request.status.partition == 0 for request in requests):
+            raise StateError("no pane")
+        return read(requests)
+
+    monkeypatch.setattr(bench.store, "read", damaged_in_partition_0)
+    both = ReadBatch([*bench.batch(["acme a"]).parts, *bench.batch(["acme b"], held=neighbour).parts])
+    bench.run(both)
+    assert len(bench.partitions.pauses) == 1
+    assert (bench.stored.next, neighbour.status.next) == (0, 1)
 
 
 def junk(start: int, count: int) -> list[Record]:
@@ -205,10 +227,9 @@ def junk(start: int, count: int) -> list[Record]:
 def test_a_flood_of_junk_pauses_the_partition_before_it_drains_into_the_dead_letters() -> None:
     bench = Bench()
     bench.run(bench.batch_of([a_record(a_post("1", "acme")), *junk(1, 60)]))
-    [(reason, for_good)] = bench.partitions.pauses
+    [reason] = bench.partitions.pauses
     assert "60 invalid posts in a row" in reason
     assert "dlq allow" in reason
-    assert not for_good
     assert (bench.stored.next, bench.hand_over.dead_letters) == (0, [])
 
 

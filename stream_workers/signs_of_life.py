@@ -1,0 +1,115 @@
+"""What a worker tells of its partitions: to the store, to Prometheus, to Kafka's lag tools, to the log.
+
+Called by the reading thread only. Nothing here decides anything about posts.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from brandpulse.errors import TransientError
+from brandpulse.partitions import PartitionStatus
+from brandpulse.telemetry import Telemetry
+from stream_workers.held import HeldPartition
+from stream_workers.store import PartitionStore
+
+log = logging.getLogger(__name__)
+
+WORTH_A_LINE = 1_000
+"""A backlog of fewer records is everyday life."""
+
+
+class SignsOfLife:
+    """Watches the held partitions of one topic. *idle_after_seconds* at the log's end make a partition idle."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        store: PartitionStore,
+        telemetry: Telemetry,
+        *,
+        topic: str,
+        idle_after_seconds: float,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._consumer = consumer
+        self._store = store
+        self._telemetry = telemetry
+        self._topic = topic
+        self._idle_after_seconds = idle_after_seconds
+        self._wall_ms = wall_ms
+        self._caught_up_since: dict[int, float] = {}
+        self._behind_since: tuple[float, int] | None = None
+
+    def lag_of(self, held: HeldPartition) -> int | None:
+        """Records between what is applied and the log's end as the last fetch saw it; None before the first fetch."""
+        place = TopicPartition(self._topic, held.status.partition)
+        try:
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+        except (KafkaException, RuntimeError):
+            return None
+        return max(0, high - held.status.next) if high >= 0 else None
+
+    def tell(self, partitions: Mapping[int, HeldPartition], now: float) -> None:
+        """Once a second or so; *now* is monotonic seconds."""
+        lags = {partition: self.lag_of(held) for partition, held in partitions.items()}
+        self._tell_rate(partitions, sum(lag or 0 for lag in lags.values()), now)
+        for partition, held in partitions.items():
+            status, lag = held.status, lags[partition]
+            at_end = lag == 0 and held.position == status.next
+            since = self._caught_up_since.setdefault(partition, now) if at_end else now
+            if not at_end:
+                self._caught_up_since.pop(partition, None)
+            self._telemetry.gauge("brandpulse_partition_lag").labels(partition).set(lag or 0)
+            if status.clock_ms > 0:
+                watermark = self._telemetry.gauge("brandpulse_partition_watermark_seconds")
+                watermark.labels(partition).set(status.watermark_ms / 1_000)
+            idle = at_end and now - since >= self._idle_after_seconds
+            self._touch(replace(status, seen_wall_ms=self._wall_ms(), caught_up=idle, lag=lag or 0, paused=""))
+
+    def tell_paused(self, held: HeldPartition, reason: str) -> None:
+        self._telemetry.gauge("brandpulse_partition_paused").labels(held.status.partition).set(1)
+        self._touch(replace(held.status, seen_wall_ms=self._wall_ms(), caught_up=False, paused=reason))
+
+    def forget(self, partition: int) -> None:
+        """It is somebody else's now, or will be loaded anew."""
+        self._caught_up_since.pop(partition, None)
+        for name in ("lag", "watermark_seconds", "paused"):
+            with contextlib.suppress(KeyError):
+                self._telemetry.gauge(f"brandpulse_partition_{name}").remove(str(partition))
+
+    def commit(self, partitions: Mapping[int, HeldPartition], *, asynchronous: bool = True) -> None:
+        """Offsets for Kafka's lag tools; nobody of ours reads them."""
+        offsets = [
+            TopicPartition(self._topic, partition, held.status.next)
+            for partition, held in partitions.items()
+            if not held.gone
+        ]
+        if not offsets:
+            return
+        arguments: dict[str, Any] = {"offsets": offsets, "asynchronous": asynchronous}
+        try:
+            self._consumer.commit(**arguments)
+        except KafkaException as error:
+            log.info("offsets not committed", extra={"reason": str(error)})
+
+    def _tell_rate(self, partitions: Mapping[int, HeldPartition], lag: int, now: float) -> None:
+        """One line when a backlog is worked off: how much, how fast."""
+        applied = sum(held.status.next for held in partitions.values())
+        if lag:
+            self._behind_since = self._behind_since or (now, applied)
+        elif self._behind_since is not None and partitions:
+            (since, before), self._behind_since = self._behind_since, None
+            posts, seconds = applied - before, now - since
+            if posts > WORTH_A_LINE and seconds > 0:
+                log.info("caught up", extra={"posts": posts, "posts_per_second": round(posts / seconds)})
+
+    def _touch(self, status: PartitionStatus) -> None:
+        try:
+            self._store.touch(status)
+        except TransientError as error:
+            log.info("no sign of life given", extra={"partition": status.partition, "reason": str(error)})
