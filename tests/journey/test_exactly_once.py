@@ -7,14 +7,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from confluent_kafka import Consumer
 
 from brandpulse.embedded import EmbeddedBroker
 from brandpulse.processes import port_answers
 from brandpulse.runtime import running
+from brandpulse.topic_scan import read_to_end
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
 
@@ -111,14 +110,9 @@ def test_scored_posts_and_metrics_tell_the_same(pipeline: Pipeline) -> None:
     with urllib.request.urlopen(f"{facts['url']}/metrics", timeout=5) as answer:
         metrics = answer.read().decode()
     assert 'brandpulse_posts_counted_total{brand="Acme",sentiment="negative"} 30.0' in metrics
-    consumer = Consumer(
-        {"bootstrap.servers": pipeline.bootstrap_servers, "group.id": "test", "auto.offset.reset": "earliest"}
-    )
-    consumer.subscribe([pipeline.env["BRANDPULSE_SCORED_TOPIC"]])
-    scored: list[dict[str, Any]] = []
-    while len(scored) < 30:
-        scored += [json.loads(message.value()) for message in consumer.consume(30, 1.0) if message.error() is None]
-    consumer.close()
+    topic = pipeline.env["BRANDPULSE_SCORED_TOPIC"]
+    scored = [json.loads(message.value() or b"") for message in read_to_end(pipeline.bootstrap_servers, topic)]
+    assert len(scored) == 30
     assert {post["text"] for post in scored} == {"@user acme is awful"}
     assert scored[0]["brands"] == [{"brand": "Acme", "sentiment": "negative"}]
     assert len({(post["partition"], post["offset"]) for post in scored}) == 30
