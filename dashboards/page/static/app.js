@@ -61,7 +61,7 @@ function announce(open) {
   state.known = new Set(open.map((episode) => episode.key));
   const fresh = known ? open.filter((episode) => !known.has(episode.key)) : [];
   if (fresh.length) {
-    say(byId("announce"), fresh.map((episode) => `New episode: ${episode.brand}. ${episode.latest.reason}`).join(" "));
+    say(byId("announce"), fresh.map((episode) => `New episode: ${subject(episode)}. ${episode.latest.reason}`).join(" "));
   }
   document.title = open.length ? `(${open.length}) brandpulse` : "brandpulse";
 }
@@ -125,7 +125,7 @@ function ordered(brands, open) {
 }
 
 function drawHeadline(overview, open, health) {
-  const firing = [...new Set(open.map((episode) => episode.brand))];
+  const firing = [...new Set(open.map(subject))];
   const [mood, sentence, more] = headline(overview, firing, health);
   mark(byId("verdict"), "mood", mood);
   say(byId("verdict"), sentence);
@@ -144,7 +144,7 @@ function drawHeadline(overview, open, health) {
 function headline(overview, firing, health) {
   if (overview.clock_ms === null) return ["waiting", "Waiting for the first post", health.sentence];
   if (firing.length === 1) return ["alarm", `${firing[0]} needs attention`, "The reason and the numbers stand under Episodes."];
-  if (firing.length) return ["alarm", `${firing.length} brands need attention`, firing.join(", ")];
+  if (firing.length) return ["alarm", `${firing.length} ${firing.includes(STREAM) ? "episodes" : "brands"} need attention`, firing.join(", ")];
   if (health.verdict === "bad") return ["warn", "No brand is firing, but the pipeline needs you", health.sentence];
   if (!health.alerter.leading) return ["warn", "Counting, but nobody decides about alerts", "No alerter runs: start one with `brandpulse alerter`."];
   return ["calm", "All calm", "No brand's negative share has risen beyond what its own past explains."];
@@ -288,6 +288,11 @@ function drawEpisodes(episodes, clockMs) {
   follow(byId("closed"), earlier, (e) => e.key, makeClosed, () => {});
 }
 
+// The alerter's episodes about the stream itself, stalled or silent, are of brand "*": no share, no chart.
+const STREAM = "The stream";
+const ofStream = (episode) => episode.brand === "*";
+const subject = (episode) => (ofStream(episode) ? STREAM : episode.brand);
+
 function fillEpisode(node, episode, clockMs) {
   const drawn = JSON.stringify(episode);
   if (node.drawn === drawn) return;
@@ -295,13 +300,22 @@ function fillEpisode(node, episode, clockMs) {
   const focused = node.contains(document.activeElement) ? document.activeElement.className : null;
   node.drawn = drawn;
   mark(node, "severity", episode.severity);
-  const { latest, peak } = episode;
+  const { latest } = episode;
   const id = `e${[...episode.key].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) >>> 0, 7)}`;
   node.setAttribute("aria-labelledby", id);
   node.replaceChildren(
     h("p", { class: "episode-head" }, h("span", { class: "badge" }, episode.severity), h("span", null, words(episode.rule))),
-    h("h3", { id }, episode.brand),
+    h("h3", { id }, subject(episode)),
     h("p", { class: "reason" }, latest.reason),
+    ...(ofStream(episode) ? [h("p", { class: "when" }, `Since ${near(Date.parse(episode.started_at), clockMs)}.`)] : proof(episode, clockMs, opened)),
+  );
+  if (focused) node.querySelector(`[class="${focused}"]`)?.focus();
+}
+
+/** The numbers that caused it, since when, and the posts. */
+function proof(episode, clockMs, opened) {
+  const { latest, peak } = episode;
+  return [
     h(
       "dl",
       { class: "evidence" },
@@ -315,8 +329,7 @@ function fillEpisode(node, episode, clockMs) {
     h("p", { class: "when" }, when(episode, clockMs)),
     h("p", { class: "episode-actions" }, h("button", { type: "button", class: "text-button to-chart", onclick: () => choose(episode.brand, { hours: 6, scroll: true }) }, "Show in the chart")),
     examples(latest.examples, opened),
-  );
-  if (focused) node.querySelector(`[class="${focused}"]`)?.focus();
+  ].filter((node) => node !== null); // replaceChildren would write "null"
 }
 
 function when(episode, clockMs) {
@@ -349,6 +362,10 @@ function examples(posts, opened) {
 function makeClosed(episode) {
   const began = Date.parse(episode.started_at);
   const ended = Date.parse(episode.resolved_at ?? episode.updated_at);
+  const lasted = `${near(began, null)} · lasted ${span(Math.max(0, ended - began))}`;
+  if (ofStream(episode)) {
+    return h("li", { class: "closed-row" }, h("span", { class: "closed-name" }, words(episode.rule)), h("span", { class: "closed-more" }, lasted));
+  }
   return h(
     "li",
     null,
@@ -356,7 +373,7 @@ function makeClosed(episode) {
       "button",
       { type: "button", class: "closed-row", onclick: () => choose(episode.brand, { hours: 6, until: ended + HOUR, scroll: true }) },
       h("span", { class: "closed-name" }, episode.brand),
-      h("span", { class: "closed-more" }, `${near(began, null)} · lasted ${span(Math.max(0, ended - began))} · peak ${percent(episode.peak.negative_share)}, usual ${percent(episode.peak.baseline_share)}`),
+      h("span", { class: "closed-more" }, `${lasted} · peak ${percent(episode.peak.negative_share)}, usual ${percent(episode.peak.baseline_share)}`),
     ),
   );
 }
