@@ -10,6 +10,9 @@ from brandpulse.posts import POST_DECODER, WirePost
 
 MAX_RECORD_BYTES = 262_144
 
+REASONS = ("empty", "too_large", "not_json", "not_utf8", "wrong_field", "unscorable", "too_old", "from_the_future")
+"""Every reason a dead letter can have, of this stage and the later ones."""
+
 
 class Record(msgspec.Struct, frozen=True, gc=False):
     """What we need of one Kafka record. A struct, like all that exists once a post: a tenth of a dataclass's cost."""

@@ -14,8 +14,8 @@ from typing import Protocol
 from brandpulse.errors import StateError, TransientError
 from brandpulse.posts import SENTIMENTS
 from brandpulse.telemetry import Telemetry
-from model.engine import Classifier
-from stream_workers.decode import AuthorHasher, Dead, Decoded, decode
+from model.score_cache import CachingClassifier
+from stream_workers.decode import REASONS, AuthorHasher, Dead, Decoded, decode
 from stream_workers.event_time import Retention
 from stream_workers.fold import Change, Outcome, Unmatched, fold, plan, scored
 from stream_workers.hand_over import HandOver
@@ -30,6 +30,11 @@ log = logging.getLogger(__name__)
 
 Verdict = tuple[float, float, float] | Exception
 """Three probabilities, or what the model raised on that very text."""
+
+
+LABELLED_BRANDS = 200
+"""So many brands, the first of the file, are metrics' labels; the rest share one: Prometheus wants bounded labels."""
+OTHER_BRANDS = "(other)"
 
 
 class Partitions(Protocol):
@@ -56,7 +61,8 @@ class BatchLane:
         *,
         matcher: BrandMatcher,
         mask: NameMask,
-        classifier: Classifier,
+        brands: Sequence[str],
+        classifier: CachingClassifier,
         author_hash: AuthorHasher,
         store: PartitionStore,
         hand_over: HandOver,
@@ -77,6 +83,13 @@ class BatchLane:
         self._limits = limits
         self._telemetry = telemetry
         self._wall_ms = wall_ms
+        self._labelled = frozenset(brands[:LABELLED_BRANDS])
+        # A series that begins with its first event hides that event from rate() and increase().
+        for reason in REASONS:
+            telemetry.counter("brandpulse_posts_dead_total").labels(reason)
+        for brand in (*self._labelled, OTHER_BRANDS) if len(brands) > LABELLED_BRANDS else self._labelled:
+            for sentiment in SENTIMENTS:
+                telemetry.counter("brandpulse_posts_counted_total").labels(brand, sentiment)
         self.progress = 0
         """Grows with every applied batch: what the watchdog looks at."""
 
@@ -94,8 +107,11 @@ class BatchLane:
                 if isinstance(item, Decoded)
             }
         wanted = [item for items in decoded for item in items if isinstance(item, Decoded) and brands[id(item)]]
+        hits, misses = self._classifier.hits, self._classifier.misses
         with self._timed("score"):
             judged = self._judge([item.post.text for item in wanted])
+        self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._classifier.hits - hits)
+        self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._classifier.misses - misses)
         verdicts = {id(item): verdict for item, verdict in zip(wanted, judged, strict=True)}
         return [
             ScoredPart(part, [self._outcome(item, brands.get(id(item), ()), verdicts.get(id(item))) for item in items])
@@ -238,7 +254,7 @@ class BatchLane:
         tally: dict[tuple[str, str], int] = {}
         for post in change.counted:
             for brand in post.brands:
-                pair = (brand, SENTIMENTS[post.label])
+                pair = (brand if brand in self._labelled else OTHER_BRANDS, SENTIMENTS[post.label])
                 tally[pair] = tally.get(pair, 0) + 1
         for (brand, sentiment), posts in tally.items():
             counter("brandpulse_posts_counted_total").labels(brand, sentiment).inc(posts)

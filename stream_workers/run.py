@@ -87,6 +87,7 @@ def main() -> int:
         return BatchLane(
             matcher=BrandMatcher(brands),
             mask=NameMask(handle for brand in brands for handle in brand.handles),
+            brands=[brand.name for brand in brands],
             classifier=classifier,
             author_hash=AuthorHasher(settings.author_key.get_secret_value()),
             store=stores[1],

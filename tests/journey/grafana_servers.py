@@ -23,7 +23,7 @@ def home_or_skip() -> Path:
     """The folder of a built Grafana. Skips the test where there is none, or no Prometheus."""
     home = os.environ.get("BRANDPULSE_TEST_GRAFANA_HOME")
     if not home:
-        pytest.skip("no Grafana here: name its folder with BRANDPULSE_TEST_GRAFANA_HOME (tools/build_grafana.sh)")
+        pytest.skip("no Grafana here: name the folder of a Grafana 10.0 with BRANDPULSE_TEST_GRAFANA_HOME")
     if not shutil.which("prometheus") or not shutil.which("promtool"):
         pytest.skip("no Prometheus here: install Debian's `prometheus`")
     return Path(home)

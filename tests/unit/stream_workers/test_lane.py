@@ -12,13 +12,14 @@ from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from model.engine import Classifier
 from model.keyword import KeywordClassifier
+from model.score_cache import CachingClassifier
 from stream_workers.decode import AuthorHasher, Record
 from stream_workers.event_time import Retention
 from stream_workers.fold import Change, Stored
 from stream_workers.guard import InvalidGuard
 from stream_workers.hand_over import MemoryHandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
-from stream_workers.lane import BatchLane
+from stream_workers.lane import LABELLED_BRANDS, OTHER_BRANDS, BatchLane
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.repeats import RepeatLimits
@@ -61,7 +62,9 @@ class BreaksOn:
 class Bench:
     """A lane on in-memory twins, and one partition of it."""
 
-    def __init__(self, classifier: Classifier | None = None, *, run_limit: int = 50) -> None:
+    def __init__(
+        self, classifier: Classifier | None = None, *, run_limit: int = 50, brands: Sequence[str] = ("Acme",)
+    ) -> None:
         self.store = MemoryPartitionStore()
         self.hand_over = MemoryHandOver()
         self.partitions = RecordedPartitions()
@@ -70,7 +73,8 @@ class Bench:
         self.lane = BatchLane(
             matcher=BrandMatcher([Brand(name="Acme", terms=["acme"])]),
             mask=NameMask(),
-            classifier=classifier or KeywordClassifier(),
+            brands=brands,
+            classifier=CachingClassifier(classifier or KeywordClassifier()),
             author_hash=AuthorHasher("key"),
             store=self.store,
             hand_over=self.hand_over,
@@ -239,3 +243,26 @@ def test_what_a_person_allowed_goes_through() -> None:
     bench.run(bench.batch_of([a_record(a_post("1", "acme")), *junk(1, 60)]))
     assert bench.partitions.pauses == []
     assert (bench.stored.next, bench.stored.dead, len(bench.hand_over.dead_letters)) == (61, 60, 60)
+
+
+def test_metrics_stand_at_zero_before_the_first_event() -> None:
+    exposed = Bench().telemetry.expose().decode()
+    assert 'brandpulse_posts_dead_total{reason="too_old"} 0.0' in exposed
+    assert 'brandpulse_posts_counted_total{brand="Acme",sentiment="negative"} 0.0' in exposed
+    assert OTHER_BRANDS not in exposed
+
+
+def test_texts_scored_before_are_told() -> None:
+    bench = Bench()
+    bench.run(bench.batch(["acme is awful", "acme is awful", "acme is fine"]))
+    exposed = bench.telemetry.expose().decode()
+    assert "brandpulse_score_cache_hits_total 1.0" in exposed
+    assert "brandpulse_score_cache_misses_total 2.0" in exposed
+
+
+def test_thousands_of_brands_do_not_make_thousands_of_series() -> None:
+    bench = Bench(brands=[f"brand {number}" for number in range(LABELLED_BRANDS + 500)])
+    bench.run(bench.batch(["acme is awful"]))
+    exposed = bench.telemetry.expose().decode()
+    assert f'brandpulse_posts_counted_total{{brand="{OTHER_BRANDS}",sentiment="negative"}} 1.0' in exposed
+    assert exposed.count("brandpulse_posts_counted_total{") == 3 * (LABELLED_BRANDS + 1)
