@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from alerting.detect import Finding, WindowCounts, calm_line
+from alerting.detect import Finding, WindowCounts, calm_evidence, proven_level
 from brandpulse.episodes import Episode, Evidence, ExamplePost, Severity, Transition
 from brandpulse.keys import MINUTE_MS
 
@@ -24,7 +24,9 @@ class EpisodePolicy:
 
     update_minutes: int = 30
     calm_minutes: int = 15
-    """So long must the share stay near the baseline before we say it is over."""
+    """So long must everything speak for calm before we say it is over, however many people speak."""
+    calm_nats: float = 6.0
+    """And so strong must the evidence be (nats, one is a factor of 2.7): a quiet brand takes longer to be believed."""
     quiet_minutes: int = 180
     """So long may too few people talk about the brand, while others are talked about, before we say it is over."""
     error_rise: float = 0.20
@@ -38,6 +40,10 @@ class Memory(BaseModel):
 
     told_at: AwareDatetime
     calm_minutes: int = 0
+    calm_nats: float = 0.0
+    """Evidence for calm, summed since it last stood at nothing (a CUSUM)."""
+    level: float = 0.0
+    """The share that the episode was proven to have reached."""
     quiet_minutes: int = 0
     updates: int = 0
     told: tuple[str, ...] = ()
@@ -53,7 +59,13 @@ class OpenEpisode:
 
 
 WhyNot = Literal[
-    "nothing new", "no evidence of a rise", "frozen: no data", "frozen: too few people", "calm so far", "still up"
+    "nothing new",
+    "no evidence of a rise",
+    "frozen: no data",
+    "frozen: no posts",
+    "frozen: too few people",
+    "calm so far",
+    "still up",
 ]
 
 
@@ -90,14 +102,31 @@ def decide(
         if finding.state != "spike" or window is None:
             return Decision("no evidence of a rise")
         return _fire(brand, finding, window, at=at, policy=policy, examples=examples)
-    if finding.state == "too little evidence":
+    before = _weigh(before, finding, minutes)
+    if finding.state == "too little evidence" or (finding.state == "no data" and finding.stream_alive):
         return _wait_quietly(before, finding, at=at, minutes=minutes, policy=policy)
-    if window is None or fresh is None:
+    if window is None or fresh is None or finding.state == "no data":
         return Decision("frozen: no data", after=before)
     if finding.state == "spike":
         after, rose = _worse(before, finding, max((window, fresh), key=lambda w: w.share), policy)
         return _update_if_due(after, finding, fresh, at=at, rose=rose, policy=policy, examples=examples)
-    return _calm_down(before, finding, fresh, at=at, minutes=minutes, policy=policy, examples=examples)
+    return _calm_down(before, finding, fresh, at=at, policy=policy, examples=examples)
+
+
+def _weigh(before: OpenEpisode, finding: Finding, minutes: int) -> OpenEpisode:
+    """*before* with what the newest people say for or against calm. Windows overlap, so each counts by its new part."""
+    newest, memory = finding.newest, before.memory
+    if newest is None or finding.baseline is None:
+        return before
+    level = memory.level or before.episode.peak.negative_share
+    if finding.state == "spike" and finding.window is not None:
+        level = max(level, proven_level(finding.window))
+    new = min(minutes, newest.width) / newest.width
+    nats = max(0.0, memory.calm_nats + new * calm_evidence(newest, finding.baseline.share, level, finding.policy))
+    after = memory.model_copy(
+        update={"calm_nats": nats, "level": level, "calm_minutes": memory.calm_minutes + minutes if nats > 0 else 0}
+    )
+    return OpenEpisode(before.episode, after)
 
 
 def _fire(
@@ -117,7 +146,7 @@ def _fire(
         peak=proof,
         latest=proof,
     )
-    return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=at)))
+    return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=at, level=proven_level(window))))
 
 
 def _worse(
@@ -128,13 +157,11 @@ def _worse(
     peak = evidence(finding, worst) if worst.share > episode.peak.negative_share else episode.peak
     severity = max(episode.severity, severity_of(peak, policy), key=SEVERITIES.index)
     after = episode.model_copy(update={"peak": peak, "severity": severity})
-    return OpenEpisode(after, _restless(before.memory)), severity != episode.severity
+    return OpenEpisode(after, _not_quiet(before.memory)), severity != episode.severity
 
 
-def _restless(memory: Memory) -> Memory:
-    if memory.calm_minutes == 0 and memory.quiet_minutes == 0:
-        return memory
-    return memory.model_copy(update={"calm_minutes": 0, "quiet_minutes": 0})
+def _not_quiet(memory: Memory) -> Memory:
+    return memory if memory.quiet_minutes == 0 else memory.model_copy(update={"quiet_minutes": 0})
 
 
 def _calm_down(
@@ -143,30 +170,31 @@ def _calm_down(
     fresh: WindowCounts,
     *,
     at: datetime,
-    minutes: int,
     policy: EpisodePolicy,
     examples: Examples,
 ) -> Decision:
-    usual = finding.baseline.share if finding.baseline is not None else 0.0
-    if fresh.share > calm_line(usual, before.episode.peak.negative_share, finding.policy):
-        after = OpenEpisode(before.episode, _restless(before.memory))
-        return _update_if_due(after, finding, fresh, at=at, rose=False, policy=policy, examples=examples)
-    calm = before.memory.calm_minutes + minutes
-    if calm >= policy.calm_minutes:
+    memory = before.memory
+    if memory.calm_nats >= policy.calm_nats and memory.calm_minutes >= policy.calm_minutes:
         return _resolve(before, evidence(finding, fresh), at=at)
-    memory = before.memory.model_copy(update={"calm_minutes": calm, "quiet_minutes": 0})
-    return Decision("calm so far", after=OpenEpisode(before.episode, memory))
+    after = OpenEpisode(before.episode, _not_quiet(memory))
+    if memory.calm_minutes > 0:
+        return Decision("calm so far", after=after)
+    return _update_if_due(after, finding, fresh, at=at, rose=False, policy=policy, examples=examples)
 
 
 def _wait_quietly(
     before: OpenEpisode, finding: Finding, *, at: datetime, minutes: int, policy: EpisodePolicy
 ) -> Decision:
-    """Fewer people than we can judge by: neither calm nor proof. After three hours of it there is no crisis left."""
+    """Fewer people than we can judge by, or none, while others are talked about: neither calm nor proof.
+
+    After three hours of it there is no crisis left.
+    """
     quiet = before.memory.quiet_minutes + minutes
     if quiet >= policy.quiet_minutes and finding.window is not None:
         return _resolve(before, evidence(finding, finding.window), at=at)
     memory = before.memory.model_copy(update={"quiet_minutes": quiet})
-    return Decision("frozen: too few people", after=OpenEpisode(before.episode, memory))
+    why: WhyNot = "frozen: no posts" if finding.state == "no data" else "frozen: too few people"
+    return Decision(why, after=OpenEpisode(before.episode, memory))
 
 
 def _update_if_due(

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from alerting.baseline import BaselinePolicy, Span, baseline
-from alerting.detect import Baseline
+from alerting.baseline import BaselinePolicy, Past, Span, past_of
 from brandpulse.keys import HOUR_MS, MINUTE_MS
 from brandpulse.panes import AuthorCounts
 
@@ -28,7 +27,7 @@ class HourHistory:
         self._policy = policy
         self._hours: dict[str, dict[int, AuthorCounts]] = {}
         self._read_to: dict[str, int] = {}
-        self._made: dict[str, tuple[int, int, Baseline]] = {}
+        self._made: dict[str, tuple[int, int, Past]] = {}
 
     def read(self, brands: Sequence[str], *, before_hour: int) -> None:
         """Have the hours of *brands* that a baseline before *before_hour*, or an earlier one of today, needs."""
@@ -48,12 +47,22 @@ class HourHistory:
             self._hours.setdefault(brand, {}).update(hours)
             self._read_to[brand] = before_hour
 
-    def baseline(self, brand: str, *, window_starts: int, incidents: Sequence[Span]) -> Baseline:
-        """The baseline of windows that start at event-time minute *window_starts* or later; made once an hour."""
+    def past(self, brand: str, *, window_starts: int, incidents: Sequence[Span]) -> Past:
+        """The past of windows that start at event-time minute *window_starts* or later; made once an hour."""
         before_hour = window_starts * MINUTE_MS // HOUR_MS
         made = self._made.get(brand)
         if made is not None and made[0] == before_hour and made[1] == len(incidents):
             return made[2]
-        fresh = baseline(self._hours.get(brand, {}), before_hour=before_hour, incidents=incidents, policy=self._policy)
+        fresh = past_of(self._hours.get(brand, {}), before_hour=before_hour, incidents=incidents, policy=self._policy)
         self._made[brand] = (before_hour, len(incidents), fresh)
         return fresh
+
+    def hours(self, brand: str, first_hour: int, last_hour: int) -> AuthorCounts:
+        """The votes of the hours from first to last, both included: an author has one an hour."""
+        everyone = negative = 0
+        held = self._hours.get(brand, {})
+        for hour in range(first_hour, last_hour + 1):
+            if (seen := held.get(hour)) is not None:
+                everyone += seen.everyone
+                negative += min(seen.negative, seen.everyone)
+        return AuthorCounts(everyone, negative)

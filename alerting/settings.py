@@ -41,7 +41,9 @@ class AlerterSettings(BaseSettings):
     link: str | None = Field(default=None, examples=["http://127.0.0.1:8080/?brand={brand}&at={at}"])
     """Address put into alerts; `{brand}` and `{at}` (ms) are filled in."""
 
-    windows: Annotated[tuple[int, ...], NoDecode] = Field(default=(5, 15, 60, 180), examples=["5,15,60,180"])
+    windows: Annotated[tuple[int, ...], NoDecode] = Field(
+        default=(5, 10, 20, 40, 90, 180), examples=["5,10,20,40,90,180"]
+    )
     """Minutes, rising, the longest at most 180."""
     false_alarms: float = Field(default=1.0, gt=0, le=1_000, examples=[1.0])
     """The budget: expected false pages per brand in four weeks."""
@@ -52,7 +54,7 @@ class AlerterSettings(BaseSettings):
     """Hours with posts that a brand needs before it is judged."""
     min_history_authors: int = Field(default=200, ge=1, examples=[200])
     baseline_days: int = Field(default=28, ge=1, le=90, examples=[28])
-    rho_floor: float = Field(default=0.005, gt=0, lt=0.5, examples=[0.005])
+    rho_floor: float = Field(default=0.002, gt=0, lt=0.5, examples=[0.002])
     """Least intra-hour correlation: how much people copy each other."""
     prior_share: float = Field(default=0.25, gt=0, lt=1, examples=[0.25])
 

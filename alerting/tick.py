@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from alerting.baseline import BaselinePolicy, Span
 from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, silence
-from alerting.detect import DetectPolicy, Finding, WindowCounts, judge, p_threshold
+from alerting.detect import DetectPolicy, Finding, WindowCounts, judge, p_thresholds
 from alerting.episode import ALL_BRANDS, RULE, Decision, EpisodePolicy, OpenEpisode, decide
 from alerting.examples import KEPT, ExampleShelf
 from alerting.history import HourHistory
@@ -22,6 +22,7 @@ from alerting.outbox import Delivery
 from alerting.recent import RecentMinutes
 from alerting.routing import Route, route
 from alerting.sliding import sliding_counts
+from alerting.slow import slow_counts
 from alerting.store import AlerterState, AlertStore, Commit
 from alerting.stream_health import Health, decide_health, silence_health, stall_health
 from brandpulse.episodes import Episode, Transition
@@ -247,14 +248,15 @@ class Ticker:
         widest = detect.windows[-1]
         read = self._recent.read(brands, minutes[0] - widest + 1, minutes[-1])
         self._history.read(brands, before_hour=(minutes[-1] - widest + 1) * MINUTE_MS // HOUR_MS)
+        stretch = _Stretch(state)
         windows = {
             brand: [sliding_counts(read[brand], width, minutes) for width in detect.windows]
             for brand in brands
-            if read[brand].panes
+            # A brand nobody talks about any more is looked at while its episode is open: it must end some day.
+            if read[brand].panes or (brand, RULE) in stretch.open
         }
         alive = _alive(read, minutes, detect.windows[0])
-        threshold = p_threshold(detect)
-        stretch = _Stretch(state)
+        thresholds = p_thresholds(detect)
         spans = _incidents(state)
         ends = _last_ends(state)
         findings: dict[str, Finding] = {}
@@ -262,11 +264,13 @@ class Ticker:
         for place, minute in enumerate(minutes):
             for brand, counts in windows.items():
                 opened = stretch.open.get((brand, RULE))
+                seen = [counted[place] for counted in counts]
                 found = judge(
-                    [counted[place] for counted in counts],
-                    self._history.baseline(brand, window_starts=minute - widest + 1, incidents=spans.get(brand, ())),
+                    seen,
+                    self._history.past(brand, window_starts=minute - widest + 1, incidents=spans.get(brand, ())),
                     detect,
-                    threshold=threshold,
+                    thresholds=thresholds,
+                    slow=slow_counts(seen[-1], self._history, brand, detect.slow_hours),
                     stream_alive=alive[place],
                     not_before=ends.get(brand),
                 )

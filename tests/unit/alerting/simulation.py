@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerting.baseline import BaselinePolicy, baseline
-from alerting.detect import Baseline, DetectPolicy, WindowCounts, judge, p_threshold
+from alerting.baseline import BaselinePolicy
+from alerting.detect import DetectPolicy, WindowCounts, judge, p_thresholds
 from alerting.episode import EpisodePolicy, OpenEpisode, decide, moment
+from alerting.history import HourHistory
+from alerting.slow import slow_counts
 from brandpulse.panes import AuthorCounts
 from tests.unit.alerting.builders import MONDAY
 
@@ -18,6 +20,19 @@ class Seen:
 
     triggered: list[int] = field(default_factory=list)
     resolved: list[int] = field(default_factory=list)
+
+
+class _Hours:
+    """What HourHistory reads."""
+
+    def __init__(self, hours: dict[int, AuthorCounts]) -> None:
+        self._hours = hours
+
+    def hour_authors(
+        self, brands: Sequence[str], first_hour: int, last_hour: int
+    ) -> dict[str, dict[int, AuthorCounts]]:
+        within = {hour: seen for hour, seen in self._hours.items() if first_hour <= hour <= last_hour}
+        return dict.fromkeys(brands, within)
 
 
 def simulate(
@@ -40,22 +55,23 @@ def simulate(
         )
         for hour in range(len(posts) // 60)
     }
-    threshold = p_threshold(detect)
+    history = HourHistory(_Hours(hours), past)
+    thresholds = p_thresholds(detect)
     seen = Seen()
     opened: OpenEpisode | None = None
     spans: list[tuple[int, int]] = []
     not_before: int | None = None
-    made: tuple[int, int, Baseline] | None = None
     widest = detect.windows[-1]
     for minute in range(max(judge_from, widest), len(posts)):
-        before_hour = first_hour + (minute - widest + 1) // 60
-        if made is None or made[:2] != (before_hour, len(spans)):
-            made = before_hour, len(spans), baseline(hours, before_hour=before_hour, incidents=spans, policy=past)
+        at = MONDAY + minute
+        history.read(["Acme Air"], before_hour=(at - widest + 1) // 60)
+        windows = _windows(total, negative, minute, detect.windows)
         found = judge(
-            _windows(total, negative, minute, detect.windows),
-            made[2],
+            windows,
+            history.past("Acme Air", window_starts=at - widest + 1, incidents=spans),
             detect,
-            threshold=threshold,
+            thresholds=thresholds,
+            slow=slow_counts(windows[-1], history, "Acme Air", detect.slow_hours),
             not_before=not_before,
         )
         if opened is None and found.state != "spike":

@@ -1,7 +1,9 @@
+import math
+
 import numpy as np
 import pytest
 
-from alerting.baseline import BaselinePolicy, baseline
+from alerting.baseline import BaselinePolicy, Past, past_of
 from brandpulse.keys import HOUR_MS
 from brandpulse.panes import AuthorCounts
 from tests.unit.alerting.builders import MONDAY
@@ -16,42 +18,69 @@ def hours_of(rng: np.random.Generator, many: int, *, authors: int, share: float,
     return {HOUR + n: AuthorCounts(authors, int(rng.binomial(authors, p))) for n, p in enumerate(shares)}
 
 
+def usual(past: Past) -> float:
+    """Over the whole day."""
+    return past.expect(HOUR * 60, HOUR * 60 + 1_439).share
+
+
 def test_without_history_it_is_the_prior_and_very_unsure() -> None:
-    made = baseline({}, before_hour=HOUR, incidents=(), policy=POLICY)
-    assert (made.share, made.hours, made.authors) == (POLICY.prior_share, 0, 0)
+    made = past_of({}, before_hour=HOUR, incidents=(), policy=POLICY)
+    assert (usual(made), made.hours, made.authors) == (POLICY.prior_share, 0, 0)
     assert made.rho > 0.05
 
 
 def test_a_long_history_speaks_for_itself() -> None:
     hours = hours_of(np.random.default_rng(1), 600, authors=80, share=0.4, rho=0.03)
-    made = baseline(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
-    assert made.share == pytest.approx(0.4, abs=0.01)
+    made = past_of(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
+    assert usual(made) == pytest.approx(0.4, abs=0.01)
     assert made.rho == pytest.approx(0.03, abs=0.005)
     assert made.hours == 600
 
 
 def test_an_even_past_still_leaves_the_floor() -> None:
     hours = {HOUR + n: AuthorCounts(100, 20) for n in range(600)}
-    made = baseline(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
+    made = past_of(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
     assert POLICY.rho_floor < made.rho < POLICY.rho_floor * 1.1
 
 
 def test_hours_of_an_incident_do_not_count() -> None:
     hours = {HOUR + n: AuthorCounts(100, 90 if 100 <= n < 110 else 20) for n in range(200)}
     span = (HOUR + 100) * HOUR_MS + 1, (HOUR + 109) * HOUR_MS + 2
-    made = baseline(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
+    made = past_of(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
     assert made.hours == 190
-    assert made.share == pytest.approx(0.2, abs=0.001)
+    assert usual(made) == pytest.approx(0.2, abs=0.001)
 
 
 def test_an_incident_without_end_becomes_the_new_normal_after_a_day() -> None:
     hours = {HOUR + n: AuthorCounts(100, 60 if n >= 100 else 20) for n in range(200)}
     span = (HOUR + 100) * HOUR_MS, 2**53
-    made = baseline(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
+    made = past_of(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
     assert made.hours == 200 - 24
-    assert made.share > 0.35
+    assert usual(made) > 0.35
 
 
 def test_only_the_days_before_count() -> None:
     hours = {HOUR + n: AuthorCounts(10, 2) for n in range(1_000)}
-    assert baseline(hours, before_hour=HOUR + 900, incidents=(), policy=POLICY).hours == 28 * 24
+    assert past_of(hours, before_hour=HOUR + 900, incidents=(), policy=POLICY).hours == 28 * 24
+
+
+def by_the_sun(hour: int, swing: float) -> float:
+    """A share of a fifth that swings by *swing* logits, highest at six in the morning."""
+    return 1 / (1 + math.exp(math.log(4) - swing * math.sin(2 * math.pi * hour / 24)))
+
+
+def test_the_day_has_its_shape() -> None:
+    rng = np.random.default_rng(5)
+    hours = {HOUR + n: AuthorCounts(100, int(rng.binomial(100, by_the_sun(n, 0.4)))) for n in range(28 * 24)}
+    past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+    for hour in range(24):
+        first = (HOUR + 28 * 24 + hour) * 60
+        assert past.expect(first, first + 59).share == pytest.approx(by_the_sun(hour, 0.4), abs=0.025)
+    assert past.rho < 0.006, "the day's swing must not pass for over-dispersion"
+
+
+def test_a_quiet_brand_is_believed_no_shape() -> None:
+    rng = np.random.default_rng(6)
+    hours = {HOUR + n: AuthorCounts(3, int(rng.binomial(3, 0.2))) for n in range(7 * 24)}
+    past = past_of(hours, before_hour=HOUR + 7 * 24, incidents=(), policy=POLICY)
+    assert max(past.shares) - min(past.shares) < 0.1

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.baseline import BaselinePolicy, baseline
-from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts, judge, p_threshold, tail_probability
+from alerting.baseline import BaselinePolicy, past_of
+from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts, judge, p_thresholds, tail_probability
 from alerting.sliding import sliding_counts
 from tests.unit.alerting.builders import MONDAY, Stream
 
@@ -21,7 +21,7 @@ def a_window(width: int, authors: int, negative: int, *, last_minute: int = MOND
 def judged(
     *windows: WindowCounts, usual: Baseline | None = USUAL, alive: bool = True, not_before: int | None = None
 ) -> Finding:
-    return judge(windows, usual, POLICY, threshold=p_threshold(POLICY), stream_alive=alive, not_before=not_before)
+    return judge(windows, usual, POLICY, thresholds=p_thresholds(POLICY), stream_alive=alive, not_before=not_before)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def findings_of(stream: Stream, brand: str, last_minutes: range) -> list[Finding
     return [
         judge(
             [counted[place] for counted in windows],
-            baseline(hours, before_hour=(minute - 179) // 60, incidents=(), policy=BaselinePolicy()),
+            past_of(hours, before_hour=(minute - 179) // 60, incidents=(), policy=BaselinePolicy()),
             POLICY,
-            threshold=p_threshold(POLICY),
+            thresholds=p_thresholds(POLICY),
         )
         for place, minute in enumerate(last_minutes)
     ]
@@ -127,7 +127,39 @@ def test_the_tail_probability_is_the_sum_of_its_terms(n: int, share: float, rho:
         assert tail_probability(k, n, share, rho) == pytest.approx(sum(pmf[k:]), rel=1e-6, abs=1e-9)
 
 
-def test_the_threshold_spends_the_budget() -> None:
-    assert p_threshold(DetectPolicy(windows=(5, 15, 60, 180))) == pytest.approx(1.68e-5, rel=0.01)
-    assert p_threshold(DetectPolicy(false_alarms=0.1)) < p_threshold(DetectPolicy()) / 5
-    assert p_threshold(DetectPolicy(windows=(60,))) > p_threshold(DetectPolicy())
+def test_each_window_gets_its_part_of_the_budget() -> None:
+    usual = p_thresholds(DetectPolicy())
+    assert len(usual) == len(DetectPolicy().windows) + len(DetectPolicy().slow_hours)
+    assert list(usual) == sorted(usual), "a window that looks seldom may be bolder"
+    assert 1e-6 < usual[0] < 1e-5
+    assert 1e-3 < usual[-1] < 1e-2
+    strict = p_thresholds(DetectPolicy(false_alarms=0.1))
+    assert all(tenth < whole / 5 for tenth, whole in zip(strict, usual, strict=True))
+
+
+def test_a_rise_of_a_day_is_seen_though_three_hours_prove_nothing() -> None:
+    quick = a_window(15, 5, 1), a_window(60, 18, 5), a_window(180, 54, 18)
+    day = a_window(1_440, 430, 138)
+    assert judged(*quick).state == "normal"
+    thresholds = p_thresholds(POLICY)
+    found = judge(
+        quick, USUAL, POLICY, thresholds=thresholds, slow=[a_window(480, 150, 48), a_window(720, 200, 64), day]
+    )
+    assert (found.state, found.window) == ("spike", day)
+
+
+def test_the_day_of_a_rise_that_is_over_proves_nothing() -> None:
+    quick = a_window(15, 5, 0), a_window(60, 18, 3), a_window(180, 54, 10)
+    slow = [a_window(480, 150, 48), a_window(720, 200, 64), a_window(1_440, 430, 138)]
+    assert judge(quick, USUAL, POLICY, thresholds=p_thresholds(POLICY), slow=slow).state == "normal"
+
+
+@pytest.mark.parametrize(
+    ("state", "alive", "reason"), [("no data", True, "No posts in 180 minutes."), ("no data", False, None)]
+)
+def test_a_brand_without_posts_is_quiet_only_while_others_are_talked_about(
+    state: str, alive: bool, reason: str | None
+) -> None:
+    found = judged(a_window(15, 0, 0), a_window(60, 0, 0), a_window(180, 0, 0), alive=alive)
+    assert (found.state, found.stream_alive) == (state, alive)
+    assert reason is None or found.reason == reason

@@ -18,15 +18,17 @@ def a_finding(state: str, *, minute: int = MONDAY, share: float = 0.2, authors: 
     window = WindowCounts(minute, 15, authors, round(authors * share), authors, round(authors * share))
     match state:
         case "no data":
-            return Finding("no data", DETECT, USUAL)
+            return Finding("no data", DETECT, USUAL, stream_alive=False)
+        case "no posts":
+            return Finding("no data", DETECT, USUAL, WindowCounts(minute, 180))
         case "warming up":
             return Finding("warming up", DETECT, None, window)
         case "too little evidence":
-            return Finding("too little evidence", DETECT, USUAL, window)
+            return Finding("too little evidence", DETECT, USUAL, window, newest=window)
         case "normal":
-            return Finding("normal", DETECT, USUAL, window, window)
+            return Finding("normal", DETECT, USUAL, window, window, window)
         case _:
-            return Finding("spike", DETECT, USUAL, window, window)
+            return Finding("spike", DETECT, USUAL, window, window, window)
 
 
 def after(*findings: tuple[str, float]) -> list[Decision]:
@@ -48,16 +50,8 @@ def transitions(decisions: list[Decision]) -> list[tuple[int, str]]:
     return [(number, one.transition) for number, one in enumerate(decisions) if one.transition is not None]
 
 
-SPIKE, CALM, UP, NOTHING, FEW = (
-    ("spike", 0.5),
-    ("normal", 0.2),
-    ("normal", 0.4),
-    ("no data", 0.0),
-    (
-        "too little evidence",
-        0.2,
-    ),
-)
+SPIKE, CALM, UP, NOTHING = ("spike", 0.5), ("normal", 0.2), ("normal", 0.4), ("no data", 0.0)
+FEW, QUIET = ("too little evidence", 0.2), ("no posts", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -68,13 +62,18 @@ SPIKE, CALM, UP, NOTHING, FEW = (
         ([SPIKE] * 61, [(0, "triggered"), (30, "updated"), (60, "updated")]),
         ([SPIKE] + [CALM] * 14, [(0, "triggered")]),
         ([SPIKE] + [CALM] * 15, [(0, "triggered"), (15, "resolved")]),
-        ([SPIKE] + [CALM] * 14 + [UP] + [CALM] * 14, [(0, "triggered")]),
+        ([SPIKE] + [CALM] * 10 + [UP] * 10 + [CALM] * 14, [(0, "triggered")]),
+        ([SPIKE] + [CALM] * 10 + [UP] * 10 + [CALM] * 15, [(0, "triggered"), (35, "resolved")]),
         ([SPIKE] + [CALM] * 10 + [NOTHING] * 100 + [CALM] * 4, [(0, "triggered")]),
         ([SPIKE] + [CALM] * 10 + [NOTHING] * 100 + [CALM] * 5, [(0, "triggered"), (115, "resolved")]),
         ([SPIKE] + [NOTHING] * 2_000, [(0, "triggered")]),
         ([SPIKE] + [("warming up", 0.2)] * 2_000, [(0, "triggered")]),
         ([SPIKE] + [FEW] * 179, [(0, "triggered")]),
         ([SPIKE] + [FEW] * 180, [(0, "triggered"), (180, "resolved")]),
+        ([SPIKE] + [QUIET] * 179, [(0, "triggered")]),
+        ([SPIKE] + [QUIET] * 180, [(0, "triggered"), (180, "resolved")]),
+        ([SPIKE] + [QUIET] * 100 + [NOTHING] * 500 + [QUIET] * 79, [(0, "triggered")]),
+        ([SPIKE] + [QUIET] * 100 + [FEW] * 80, [(0, "triggered"), (180, "resolved")]),
         ([("spike", 0.3), ("spike", 0.41)], [(0, "triggered"), (1, "updated")]),
         ([("spike", 0.41), ("spike", 0.42), ("spike", 0.3)], [(0, "triggered")]),
         ([SPIKE] + [CALM] * 15 + [SPIKE], [(0, "triggered"), (15, "resolved"), (16, "triggered")]),
@@ -82,6 +81,28 @@ SPIKE, CALM, UP, NOTHING, FEW = (
 )
 def test_a_story_has_its_transitions(story: list[tuple[str, float]], expected: list[tuple[int, str]]) -> None:
     assert transitions(after(*story)) == expected
+
+
+@pytest.mark.parametrize(("authors", "minutes"), [(100, 15), (20, 36), (6, 134)])
+def test_the_fewer_people_speak_the_longer_it_takes_to_believe_that_it_is_over(authors: int, minutes: int) -> None:
+    opened = decide("Acme Air", None, a_finding("spike", share=0.5), minute=MONDAY, minutes=1, policy=POLICY).after
+    resolved = 0
+    while opened is not None:
+        resolved += 1
+        calm = a_finding("normal", minute=MONDAY + resolved, share=0.17, authors=authors)
+        opened = decide("Acme Air", opened, calm, minute=MONDAY + resolved, minutes=1, policy=POLICY).after
+    assert resolved == minutes
+
+
+def test_a_share_half_way_up_never_ends_it() -> None:
+    assert transitions(after(SPIKE, *[("normal", 0.35)] * 2_000))[0] == (0, "triggered")
+    assert {what for _, what in transitions(after(SPIKE, *[("normal", 0.35)] * 2_000))[1:]} == {"updated"}
+
+
+def test_an_episode_that_ends_because_nobody_posts_any_more_says_so() -> None:
+    closed = after(SPIKE, *[QUIET] * 180)[-1].closed
+    assert closed is not None
+    assert closed.latest.reason == "No posts in 180 minutes."
 
 
 @pytest.mark.parametrize(("share", "severity"), [(0.3, "warning"), (0.4, "error"), (0.55, "critical")])
@@ -127,7 +148,7 @@ class EpisodeMachine(RuleBasedStateMachine):
         self.keys: list[str] = []
 
     @rule(
-        state=st.sampled_from(["no data", "warming up", "too little evidence", "normal", "spike"]),
+        state=st.sampled_from(["no data", "no posts", "warming up", "too little evidence", "normal", "spike"]),
         share=st.sampled_from([0.1, 0.2, 0.29, 0.35, 0.45, 0.7]),
         authors=st.sampled_from([20, 100, 3_000]),
         step=st.sampled_from([1, 5]),
@@ -154,7 +175,7 @@ class EpisodeMachine(RuleBasedStateMachine):
                 assert decision.after is not None
                 assert {decision.after.episode.key} == self.open_keys
             case "resolved":
-                assert state in ("normal", "too little evidence"), "resolved on no data"
+                assert state in ("normal", "too little evidence", "no posts"), "resolved on no data"
                 assert decision.closed is not None
                 assert decision.closed.resolved_at is not None
                 assert decision.closed.resolved_at > decision.closed.fired_at
