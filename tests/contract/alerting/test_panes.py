@@ -1,0 +1,110 @@
+"""One promise, two sources of panes: what the workers write and PaneReader reads, and a recording in memory."""
+
+import random
+
+import pytest
+import redis
+
+from alerting.recorded import JudgedPost, RecordedPanes
+from brandpulse.keys import HOUR_MS, MINUTE_MS
+from brandpulse.pane_reader import PaneReader
+from brandpulse.partitions import PartitionStatus
+from stream_workers.decode import Decoded, decode
+from stream_workers.event_time import Retention
+from stream_workers.fold import fold, plan, scored
+from stream_workers.repeats import RepeatLimits
+from stream_workers.store import ReadRequest, RedisPartitionStore
+from tests.builders import NOON_MS, a_post, a_record
+
+LATENESS_MS = 120_000
+BRANDS = ["Acme", "Bolt"]
+HOURS = NOON_MS // HOUR_MS - 3, NOON_MS // HOUR_MS + 4
+
+
+def some_posts(seed: int, many: int = 400) -> list[JudgedPost]:
+    """In order of arrival: late ones, repeated ones, ones from the future, people who post often, both brands."""
+    rng = random.Random(seed)
+    posts: list[JudgedPost] = []
+    arrived = NOON_MS
+    for number in range(many):
+        arrived += rng.randrange(0, 60_000)
+        late = rng.choice([0, 0, 0, 30_000, 200_000, 3_000_000, -600_000])
+        negative = rng.random()
+        posts.append(
+            JudgedPost(
+                source="test",
+                id=str(number if rng.random() > 0.1 else rng.randrange(number + 1)),
+                author=rng.randrange(60),
+                brands=tuple(rng.choice([["Acme"], ["Bolt"], BRANDS])),
+                event_ms=arrived - late,
+                arrived_ms=arrived,
+                probabilities=(negative, 0.3 * (1 - negative), 0.7 * (1 - negative)),
+            )
+        )
+    return posts
+
+
+def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> PaneReader:
+    """*posts* as a worker leaves them in Redis."""
+    retention = Retention(lateness_ms=LATENESS_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * 24 * HOUR_MS)
+    store = RedisPartitionStore(client, namespace, retention)
+    status = PartitionStatus("posts", 0, 0, "t", lateness_ms=LATENESS_MS)
+    assert store.rebase(None, status)
+    outcomes = [
+        scored(
+            decoded,
+            post.brands,
+            post.probabilities,
+            author=post.author,
+            masked_text="",
+        )
+        for decoded, post in zip(_decoded(posts), posts, strict=True)
+    ]
+    digests, cells = plan(outcomes)
+    [stored] = store.read([ReadRequest(status, digests, cells)])
+    limits = RepeatLimits(6 * HOUR_MS, 10**6)
+    change = fold(status, outcomes, len(posts), stored, retention=retention, limits=limits)
+    store.apply([change])
+    return PaneReader(client, namespace)
+
+
+def _decoded(posts: list[JudgedPost]) -> list[Decoded]:
+    wire = [a_post(post.id, "text", post.event_ms, source=post.source) for post in posts]
+    records = [a_record(post, offset, posts[offset].arrived_ms) for offset, post in enumerate(wire)]
+    return [item for item in decode(records) if isinstance(item, Decoded)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_recording_has_the_panes_the_workers_would_have_written(
+    redis_client: redis.Redis, namespace: str, seed: int
+) -> None:
+    posts = some_posts(seed)
+    reader = written(redis_client, namespace, posts)
+    recorded = RecordedPanes(lateness_ms=LATENESS_MS)
+    for post in posts:
+        recorded.count(post)
+    minutes = HOURS[0] * 60, HOURS[1] * 60
+    assert recorded.brands() == reader.brands() == BRANDS
+    assert recorded.hours(BRANDS, *HOURS) == reader.hours(BRANDS, *HOURS)
+    assert recorded.hour_authors(BRANDS, *HOURS) == reader.hour_authors(BRANDS, *HOURS)
+    theirs, ours = (source.minutes(BRANDS, *minutes, authors=True) for source in (reader, recorded))
+    for brand in BRANDS:
+        assert dict(ours[brand].panes) == dict(theirs[brand].panes)
+        for last in range(minutes[0] + 179, minutes[1], 17):
+            assert ours[brand].count_authors(last - 179, last) == theirs[brand].count_authors(last - 179, last)
+    [status] = reader.partitions()
+    assert recorded.watermark_ms == status.watermark_ms
+    assert (recorded.late, recorded.repeated, recorded.from_the_future) == (status.late, status.repeated, status.dead)
+
+
+def test_what_comes_for_a_sealed_minute_counts_in_its_hour_only() -> None:
+    recorded = RecordedPanes(lateness_ms=LATENESS_MS)
+    on_time = JudgedPost("test", "1", 1, ("Acme",), NOON_MS, NOON_MS, (0.8, 0.1, 0.1))
+    recorded.count(on_time)
+    recorded.count(JudgedPost("test", "2", 2, ("Acme",), NOON_MS + 180_000, NOON_MS + 180_000, (0.8, 0.1, 0.1)))
+    assert recorded.seal() == NOON_MS + MINUTE_MS
+    recorded.count(JudgedPost("test", "3", 3, ("Acme",), NOON_MS, NOON_MS + 180_001, (0.8, 0.1, 0.1)))
+    minute, hour = NOON_MS // MINUTE_MS, NOON_MS // HOUR_MS
+    assert recorded.minutes(["Acme"], minute, minute)["Acme"].panes[minute].posts == 1
+    assert recorded.hours(["Acme"], hour, hour)["Acme"][hour].posts == 3
+    assert recorded.late == 1
