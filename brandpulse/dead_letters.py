@@ -44,7 +44,8 @@ def allow(
     """Let a paused partition go on: its invalid posts go to the dead letters, uncounted by the guard."""
     settings = load_settings(Settings)
     client = redis.Redis.from_url(settings.redis_address(), socket_timeout=5, socket_connect_timeout=5)
-    known = {status.partition: status for status in PaneReader(client, settings.namespace).partitions()}
+    statuses = PaneReader(client, settings.namespace).partitions()
+    known = {status.partition: status for status in statuses if status.topic == settings.posts_topic}
     status = known.get(partition)
     if status is None:
         raise ConfigError(f"--partition {partition}: no such partition; there are {sorted(known) or 'none yet'}")

@@ -16,7 +16,7 @@ from types import FrameType
 from rich.console import Console
 
 from brandpulse.brands import load_brands
-from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
+from brandpulse.embedded import EmbeddedBroker, EmbeddedStore, store_answers
 from brandpulse.errors import ConfigError
 from brandpulse.processes import Child, StartError, port_answers
 from brandpulse.runtime import ADDRESSES, read_addresses, running, write_json
@@ -59,6 +59,7 @@ class Stack:
     def start_servers(self) -> None:
         """Broker and store, on free ports; their addresses go into `<home>/stack.json`. Raises StartError."""
         self.home.mkdir(parents=True, exist_ok=True)
+        self._wait_for_orphans()
         # What a killed `up` left names ports that are nobody's now, or somebody else's.
         (self.home / ADDRESSES).unlink(missing_ok=True)
         self._store = EmbeddedStore(self.home, appendfsync="always")
@@ -69,6 +70,21 @@ class Stack:
         )
         self._say(f"store   {self._store.url}")
         self._announce(kafka_bootstrap_servers=self._broker.bootstrap_servers, redis_url=self._store.url)
+
+    def _wait_for_orphans(self, *, patience_seconds: float = 15.0) -> None:
+        """Children of a killed `up` end with it, but not at once. Raises ConfigError if the old store stays.
+
+        Two Valkeys on one data folder would tear its append-only file.
+        """
+        url = self.addresses.get("redis_url")
+        deadline = time.monotonic() + patience_seconds
+        while url is not None and store_answers(url):
+            if time.monotonic() > deadline:
+                raise ConfigError(
+                    f"a store still answers at {url}, started by an `up` that is gone. Stop it (its data folder is "
+                    f"{self.home / 'valkey'}), or set BRANDPULSE_HOME to another folder"
+                )
+            time.sleep(0.1)
 
     def set_env(self, **variables: str) -> None:
         """For the services started from now on."""
@@ -97,6 +113,7 @@ class Stack:
 
     def mend(self) -> None:
         """Start again what has died, with a growing pause."""
+        self._mend_servers()
         now = time.monotonic()
         for service in self._services:
             child = service.child
@@ -109,6 +126,18 @@ class Stack:
                 self._say(f"[red]{service.name} ended with code {code}[/]; again in {pause:g} s; log: {child.log}")
             elif child is None and now >= service.not_before:
                 self._launch(service)
+
+    def _mend_servers(self) -> None:
+        """On the same ports, so that every client finds them again."""
+        if self._store is not None and self._store.child.exit_code is not None:
+            self._say(f"[red]the store ended with code {self._store.child.exit_code}[/]; again on its data")
+            self._store = EmbeddedStore(self.home, port=self._store.port, appendfsync="always")
+        if self._broker is not None and self._broker.child.exit_code is not None:
+            self._say(
+                f"[red]the broker ended with code {self._broker.child.exit_code}[/]; again, empty: "
+                "what was not counted yet must be ingested again"
+            )
+            self._broker = EmbeddedBroker(self.home, port=self._broker.port)
 
     def stop(self) -> None:
         """Services first, so that they can write what they hold; then the servers."""

@@ -90,9 +90,8 @@ def _created(future: Any) -> None:
             raise
 
 
-def topic_id(bootstrap_servers: str, topic: str) -> str:
+def topic_id(admin: AdminClient, topic: str) -> str:
     """The id Kafka gave *topic* when it was created: a topic made anew has another. Raises TransientError."""
-    admin = AdminClient(client_config(bootstrap_servers) | {"socket.timeout.ms": 5_000})
     try:
         described = admin.describe_topics(TopicCollection([topic]), request_timeout=5)
         return str(described[topic].result().topic_id)

@@ -88,6 +88,7 @@ class Lane(Service):  # type: ignore[misc]
         self._reading: threading.Thread | None = None
         self._settling: asyncio.Future[None] | None = None
         self._event_loop: asyncio.AbstractEventLoop | None = None
+        self._closing = False
 
     async def on_start(self) -> None:
         self._event_loop = asyncio.get_running_loop()
@@ -100,6 +101,10 @@ class Lane(Service):  # type: ignore[misc]
     async def handle(self, batch: ReadBatch) -> None:
         """One batch through the model; its settling overlaps the next batch's scoring, in order."""
         loop = asyncio.get_running_loop()
+        if self._closing:
+            # Not begun yet: it is read again at the next start, sooner than a supervisor's patience ends.
+            self._slots.give_back()
+            return
         try:
             self._telemetry.histogram("brandpulse_batch_posts").observe(batch.posts)
             parts = await loop.run_in_executor(self._model_thread, self.lane.score, batch)
@@ -120,6 +125,7 @@ class Lane(Service):  # type: ignore[misc]
             self._slots.give_back()
 
     async def on_stop(self) -> None:
+        self._closing = True
         self.reader.stop()
         if self._reading is not None:
             await asyncio.to_thread(self._reading.join, 30)

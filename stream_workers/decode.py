@@ -10,7 +10,17 @@ from brandpulse.posts import POST_DECODER, WirePost
 
 MAX_RECORD_BYTES = 262_144
 
-REASONS = ("empty", "too_large", "not_json", "not_utf8", "wrong_field", "unscorable", "too_old", "from_the_future")
+REASONS = (
+    "empty",
+    "too_large",
+    "not_json",
+    "not_utf8",
+    "wrong_field",
+    "unmatchable",
+    "unscorable",
+    "too_old",
+    "from_the_future",
+)
 """Every reason a dead letter can have, of this stage and the later ones."""
 
 
@@ -61,6 +71,8 @@ def _decode(record: Record) -> Decoded:
         post = POST_DECODER.decode(value)
     except msgspec.ValidationError as error:
         raise InvalidPostError("wrong_field", str(error)) from None
+    except RecursionError:
+        raise InvalidPostError("not_json", "nested too deeply") from None
     except msgspec.DecodeError as error:
         raise InvalidPostError("not_json", str(error)) from None
     except UnicodeDecodeError as error:

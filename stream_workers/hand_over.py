@@ -19,6 +19,8 @@ from stream_workers.fold import Scored
 HEADER = "brandpulse."
 """Dead letters carry brandpulse.{topic,topic_id,partition,offset,record_ms,reason,error}; key and value verbatim."""
 MAX_ERROR_CHARS = 500
+CUT_BYTES = 65_536
+"""What is kept of a value that the broker does not take whole; header brandpulse.cut then tells its full length."""
 
 
 class HandOver(Protocol):
@@ -68,11 +70,15 @@ class KafkaHandOver:
         model: str,
         timeout_seconds: float = 30.0,
     ) -> None:
-        # Larger than any batch we hold, so that produce() never finds the queue full.
-        self._producer = Producer(
-            producer_config(bootstrap_servers)
-            | {"queue.buffering.max.messages": 1_000_000, "message.timeout.ms": int(timeout_seconds * 1_000)}
-        )
+        self._config = producer_config(bootstrap_servers) | {
+            # Larger than any batch we hold, so that produce() never finds the queue full.
+            "queue.buffering.max.messages": 1_000_000,
+            "message.timeout.ms": int(timeout_seconds * 1_000),
+            # The broker's limit decides, not ours: see `_delivered`.
+            "message.max.bytes": 100_000_000,
+        }
+        self._producer = Producer(self._config)
+        self._too_large: list[Message] = []
         self._posts_topic = posts_topic
         self._scored_topic = scored_topic
         self._dlq_topic = dlq_topic
@@ -108,11 +114,24 @@ class KafkaHandOver:
     def flush(self) -> None:
         left = self._producer.flush(self._timeout_seconds)
         with self._lock:
+            too_large, self._too_large = self._too_large, []
+        for message in too_large:
+            self._produce_cut(message)
+        if too_large:
+            left = self._producer.flush(self._timeout_seconds)
+        with self._lock:
             failed, self._failed = self._failed, None
         if failed is not None:
+            self._replace_if_broken(failed)
             raise TransientError(f"Kafka did not take a record: {failed.str()}")
         if left:
             raise TransientError(f"Kafka did not take {left} records within {self._timeout_seconds:g} s")
+
+    def _produce_cut(self, message: Message) -> None:
+        """A record that the broker holds too large, with the head of its value; the original stays in its topic."""
+        value = message.value() or b""
+        headers = [*(message.headers() or []), (HEADER + "cut", str(len(value)).encode())]
+        self._produce(str(message.topic()), message.key(), value[:CUT_BYTES], headers)
 
     def _produce(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]] | None = None
@@ -120,12 +139,25 @@ class KafkaHandOver:
         arguments: dict[str, Any] = {"headers": headers} if headers else {}
         try:
             self._producer.produce(topic, key=key, value=value, on_delivery=self._delivered, **arguments)
-        except (BufferError, KafkaException) as error:
+        except BufferError as error:
+            raise TransientError(f"Kafka does not take records: {error}") from error
+        except KafkaException as error:
+            self._replace_if_broken(error.args[0])
             raise TransientError(f"Kafka does not take records: {error}") from error
 
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
-        if error is not None:
-            with self._lock:
+    def _replace_if_broken(self, error: KafkaError) -> None:
+        """An idempotent producer that lost its place (a broker restarted empty) never delivers again."""
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self._producer = Producer(self._config)
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            return
+        with self._lock:
+            # Once cut it is small; should it be refused again, that is a fault like any other.
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and len(message.value() or b"") > CUT_BYTES:
+                self._too_large.append(message)
+            else:
                 self._failed = error
 
 

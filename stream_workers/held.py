@@ -19,6 +19,8 @@ class HeldPartition:
     position: int
     """Offset after the last record read; only the reading thread moves it."""
     guard: InvalidGuard
+    ended_at: int = -1
+    """Position at which Kafka last said that nothing follows. Offsets alone do not tell: transactions leave gaps."""
     gone: bool = False
 
 

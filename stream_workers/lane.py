@@ -5,11 +5,14 @@ goes wrong with the world resets the partition: it is loaded and read again from
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
+
+import msgspec
 
 from brandpulse.errors import StateError, TransientError
 from brandpulse.posts import SENTIMENTS
@@ -30,6 +33,13 @@ log = logging.getLogger(__name__)
 
 Verdict = tuple[float, float, float] | Exception
 """Three probabilities, or what the model raised on that very text."""
+
+
+class Named(msgspec.Struct, frozen=True, gc=False):
+    """A readable post and the brands it names, at least one."""
+
+    decoded: Decoded
+    brands: tuple[str, ...]
 
 
 LABELLED_BRANDS = 200
@@ -100,37 +110,42 @@ class BatchLane:
         live = [part for part in batch.parts if not part.held.gone]
         with self._timed("decode"):
             decoded = [decode(part.records) for part in live]
-            brands = {
-                id(item): self._matcher.match(item.post.text)
-                for items in decoded
-                for item in items
-                if isinstance(item, Decoded)
-            }
-        wanted = [item for items in decoded for item in items if isinstance(item, Decoded) and brands[id(item)]]
+            named = [[self._name(item) for item in items] for items in decoded]
+        wanted = [item for items in named for item in items if isinstance(item, Named)]
         hits, misses = self._classifier.hits, self._classifier.misses
         with self._timed("score"):
-            judged = self._judge([item.post.text for item in wanted])
+            judged = self._judge([item.decoded.post.text for item in wanted])
         self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._classifier.hits - hits)
         self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._classifier.misses - misses)
-        verdicts = {id(item): verdict for item, verdict in zip(wanted, judged, strict=True)}
+        verdicts = iter(judged)
         return [
-            ScoredPart(part, [self._outcome(item, brands.get(id(item), ()), verdicts.get(id(item))) for item in items])
-            for part, items in zip(live, decoded, strict=True)
+            ScoredPart(
+                part, [self._outcome(item, next(verdicts)) if isinstance(item, Named) else item for item in items]
+            )
+            for part, items in zip(live, named, strict=True)
         ]
 
-    def _outcome(self, item: Decoded | Dead, brands: tuple[str, ...], verdict: Verdict | None) -> Outcome:
+    def _name(self, item: Decoded | Dead) -> Named | Unmatched | Dead:
+        """*item* with the brands it names. What nobody foresaw in a text is that post's end, not the worker's."""
         if isinstance(item, Dead):
             return item
-        if not brands or verdict is None:
-            return Unmatched(item)
+        try:
+            brands = self._matcher.match(item.post.text)
+        except Exception as error:
+            log.warning("post breaks the matcher", extra={"error": type(error).__name__})
+            return Dead(item.record, "unmatchable", f"{type(error).__name__}: {error}")
+        return Named(item, brands) if brands else Unmatched(item)
+
+    def _outcome(self, item: Named, verdict: Verdict) -> Outcome:
         if isinstance(verdict, Exception):
-            return Dead(item.record, "unscorable", f"{type(verdict).__name__}: {verdict}")
+            return Dead(item.decoded.record, "unscorable", f"{type(verdict).__name__}: {verdict}")
+        post = item.decoded.post
         return scored(
-            item,
-            brands,
+            item.decoded,
+            item.brands,
             verdict,
-            author=self._author_hash(item.post.source, item.post.author_id),
-            masked_text=self._mask(item.post.text),
+            author=self._author_hash(post.source, post.author_id),
+            masked_text=self._mask(post.text),
         )
 
     def _judge(self, texts: Sequence[str]) -> list[Verdict]:
@@ -138,7 +153,7 @@ class BatchLane:
         if not texts:
             return []
         try:
-            return [tuple(row) for row in self._classifier.probabilities(texts).tolist()]
+            rows: list[list[float]] = self._classifier.probabilities(texts).tolist()
         except MemoryError:
             raise
         except Exception as error:
@@ -148,6 +163,7 @@ class BatchLane:
                 return [error]
             middle = len(texts) // 2
             return [*self._judge(texts[:middle]), *self._judge(texts[middle:])]
+        return [_verdict(row) for row in rows]
 
     # -- second thread: the store --------------------------------------------------------------------------------
 
@@ -158,7 +174,7 @@ class BatchLane:
             if part.batch.from_offset != part.batch.held.status.next:
                 # An earlier batch of the partition fell out; the reset that follows reads this one again.
                 self._partitions.reset(part.batch.held, "a batch before it was not applied")
-        live = [part for part in live if not part.batch.held.gone and self._within_limits(part)]
+        live = [part for part in live if not part.batch.held.gone]
         try:
             self._settle_together(live)
         except StateError:
@@ -173,23 +189,25 @@ class BatchLane:
     def _settle_together(self, parts: Sequence[ScoredPart]) -> None:
         """Raises StateError before anything is written."""
         try:
-            self._write(self._fold(parts))
+            changes = self._fold(parts)
+            within = [self._within_limits(part, change) for part, (_, change) in zip(parts, changes, strict=True)]
+            self._write([change for change, fits in zip(changes, within, strict=True) if fits])
         except TransientError as error:
             for part in parts:
                 if not part.batch.held.gone:
                     self._partitions.reset(part.batch.held, str(error))
 
-    def _within_limits(self, part: ScoredPart) -> bool:
+    def _within_limits(self, part: ScoredPart, change: Change) -> bool:
         """Whether the partition may go on after this batch; if not it pauses before anything of it is written."""
         held = part.batch.held
-        for outcome in part.outcomes:
-            record = outcome.record if isinstance(outcome, Dead) else outcome.decoded.record
-            held.guard.observe(invalid=isinstance(outcome, Dead) and record.offset >= held.status.allowed_until)
+        dead = {letter.record.offset for letter in change.dead}
+        for record in part.batch.records:
+            held.guard.observe(invalid=record.offset in dead and record.offset >= held.status.allowed_until)
         verdict = held.guard.verdict
         if not verdict:
             return True
         # The posts that came before the bad run wait with it: they are read again, and counted, once allowed.
-        self._partitions.pause(held, f"{verdict}; see `brandpulse dlq`, then `brandpulse dlq allow`")
+        self._partitions.pause(held, f"{verdict}; see `brandpulse dlq list`, then `brandpulse dlq allow`")
         return False
 
     def _fold(self, parts: Sequence[ScoredPart]) -> list[tuple[HeldPartition, Change]]:
@@ -268,6 +286,13 @@ class BatchLane:
         started = time.perf_counter()
         yield
         self._telemetry.counter("brandpulse_stage_seconds_total").labels(stage).inc(time.perf_counter() - started)
+
+
+def _verdict(row: list[float]) -> Verdict:
+    negative, neutral, positive = row
+    if not math.isfinite(negative + neutral + positive):
+        return ValueError(f"the model gave no probabilities: {row}")
+    return negative, neutral, positive
 
 
 def _mend(error: StateError) -> str:

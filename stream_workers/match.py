@@ -1,6 +1,5 @@
 """Which brands a post names: one pass over the text by an automaton, whatever the number of brands."""
 
-import html
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 import ahocorasick_rs
 
 from brandpulse.brands import Brand
+from brandpulse.entities import unescape
 from brandpulse.errors import ConfigError
 
 _BEFORE_NFKC = str.maketrans(
@@ -29,6 +29,8 @@ _UNREADABLE = re.compile(
     r"|\b[\w-]+(?:\.[\w-]+)+/\S*"  # link without a scheme
 )
 # Scripts written without spaces, and Hangul, whose particles stick to the word: no whole words to be found there.
+LONGEST_CHUNK = 512
+"""Characters without a space. Nobody reads a longer one, and looking for links in it takes time by the square."""
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -117,11 +119,12 @@ class BrandMatcher:
     def _confirmed(self, folded: str, hits: Iterable[tuple[int, int, int]]) -> set[int]:
         """The patterns that stand in *folded* as themselves, not as a piece of something longer."""
         seen: set[int] = set()
+        unreadable: dict[int, list[tuple[int, int]]] = {}
         for pattern, start, end in hits:
             if pattern in seen:
                 continue
             kind = self._kinds[pattern]
-            if _stands_alone(folded, start, end, kind=kind) and _is_readable(folded, start, end, kind=kind):
+            if _stands_alone(folded, start, end, kind=kind) and _is_readable(folded, start, end, unreadable, kind=kind):
                 seen.add(pattern)
         return seen
 
@@ -132,8 +135,7 @@ def fold(text: str) -> str:
     Not for showing: its length differs from the text's ("ß" is "ss"). Turkish dotted and dotless i are both "i",
     for capitals do not tell them apart.
     """
-    if "&" in text:
-        text = html.unescape(text)
+    text = unescape(text)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_BEFORE_NFKC))
         text = text.casefold().replace("i\u0307", "i").replace("ı", "i")
@@ -152,19 +154,24 @@ def _stands_alone(text: str, start: int, end: int, *, kind: str) -> bool:
     return not (kind == "@" and after in ".@" and end + 1 < len(text) and _is_word(text[end + 1]))
 
 
-def _is_readable(text: str, start: int, end: int, *, kind: str) -> bool:
-    """Whether the match is something a person reads, not a piece of a link, an address or somebody's handle."""
+def _is_readable(text: str, start: int, end: int, unreadable: dict[int, list[tuple[int, int]]], *, kind: str) -> bool:
+    """Whether the match is something a person reads, not a piece of a link, an address or somebody's handle.
+
+    *unreadable* remembers, by the start of a chunk, the spans found in it: a chunk with many hits is searched once.
+    """
     left = text.rfind(" ", 0, start) + 1
     right = text.find(" ", end)
     chunk = text[left:] if right < 0 else text[left:right]
+    if len(chunk) > LONGEST_CHUNK:
+        return False
     # Nearly every chunk ends here; the expression over the whole text took most of the time of a match.
     if "/" not in chunk and "www." not in chunk and chunk.count("@") == (kind == "@"):
         return True
     # A handle lies at the very start of its own span; deeper inside one, it is a piece of that.
-    return not any(
-        found.start() <= start - left < found.end() and (kind != "@" or found.start() < start - left)
-        for found in _UNREADABLE.finditer(chunk)
-    )
+    if left not in unreadable:
+        unreadable[left] = [found.span() for found in _UNREADABLE.finditer(chunk)]
+    at = start - left
+    return not any(first <= at < last and (kind != "@" or first < at) for first, last in unreadable[left])
 
 
 def _joins(neighbour: str, edge: str, *, kind: str) -> bool:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from brandpulse.errors import StateError, TransientError
 from brandpulse.partitions import PartitionStatus
@@ -31,6 +32,8 @@ RETRY_SECONDS = 0.5
 TOUCH_SECONDS = 1.0
 COMMIT_SECONDS = 5.0
 ALLOW_CHECK_SECONDS = 2.0
+IDENTITY_CHECK_SECONDS = 1.0
+UNASSIGNED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,16 @@ class Pause:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to do every so often; moments are monotonic seconds."""
+
+    every_seconds: float
+    do: Callable[[float], None]
+    at: float
+    """When it is due next."""
+
+
 class PostReader:
     """Owns the consumer. `run` is the thread's body; `reset`, `pause` and `stop` may be called from any thread."""
 
@@ -90,6 +103,17 @@ class PostReader:
         self._pending: dict[int, float] = {}
         """Partitions that wait for their state to be loaded -> not before (monotonic seconds)."""
         self._paused: dict[int, Pause] = {}
+        now = time.monotonic()
+        self._chores = {
+            "tell": Chore(TOUCH_SECONDS, lambda now: self._signs.tell(self._held, now), now),
+            "commit": Chore(COMMIT_SECONDS, lambda _now: self._signs.commit(self._held), now + COMMIT_SECONDS),
+            "resume": Chore(ALLOW_CHECK_SECONDS, lambda _now: self._resume_allowed(), now),
+            "unassigned": Chore(UNASSIGNED_SECONDS, lambda _now: self._tell_unassigned(), now + UNASSIGNED_SECONDS),
+        }
+        self._stuck: set[int] = set()
+        """Partitions whose fetcher gave up at an offset out of range."""
+        self._identity_checked = 0.0
+        self._admin = AdminClient(client_config(config.bootstrap_servers) | {"socket.timeout.ms": 5_000})
         self._consumer = Consumer(
             client_config(config.bootstrap_servers)
             | {
@@ -108,9 +132,10 @@ class PostReader:
                 "fetch.wait.max.ms": 100,
                 "queued.max.messages.kbytes": 32_768,
                 "isolation.level": "read_committed",
+                # Says that nothing follows: control records of transactions take offsets that we never see.
+                "enable.partition.eof": True,
             }
         )
-
         self._signs = SignsOfLife(
             self._consumer,
             store,
@@ -118,6 +143,7 @@ class PostReader:
             topic=config.topic,
             idle_after_seconds=config.idle_after_seconds,
             wall_ms=wall_ms,
+            lost=self.reset,
         )
 
     def reset(self, held: HeldPartition, reason: str) -> None:
@@ -140,29 +166,28 @@ class PostReader:
         self._consumer.subscribe(
             [self._config.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
-        touched = committed = checked = time.monotonic()
         try:
             while not self._stopping.is_set():
                 self._obey()
                 self._load_pending()
                 self._read_once()
-                now = time.monotonic()
-                if now - touched >= TOUCH_SECONDS:
-                    touched = now
-                    self._signs.tell(self._held, now)
-                if now - committed >= COMMIT_SECONDS:
-                    committed = now
-                    self._signs.commit(self._held)
-                if now - checked >= ALLOW_CHECK_SECONDS:
-                    checked = now
-                    self._resume_allowed()
+                self._do_chores()
         finally:
-            self._forget_all()
+            # Batches already handed over may still settle: the state is theirs until the store says otherwise.
+            self._pending.clear()
 
     def close(self) -> None:
         """After the last batch is settled: commit for lag tools, leave the group."""
         self._signs.commit(self._held, asynchronous=False)
         self._consumer.close()
+
+    def _do_chores(self) -> None:
+        """What is due by the clock; also while a batch waits for room, or a burst would look like an idle partition."""
+        now = time.monotonic()
+        for due, chore in self._chores.items():
+            if now >= chore.at:
+                self._chores[due] = replace(chore, at=now + chore.every_seconds)
+                chore.do(now)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -176,20 +201,44 @@ class PostReader:
             return
         batch = self._cut(messages)
         stages.labels("read").inc(time.perf_counter() - waited)
-        if not batch.parts:
+        if not batch.parts or not self._same_log():
             return
         self._telemetry.counter("brandpulse_posts_read_total").inc(batch.posts)
         self._hand(batch)
 
+    def _same_log(self) -> bool:
+        """Whether the topic is still the one whose offsets we hold; if not, all partitions load anew.
+
+        A topic deleted, made again and filled past our offset while we slept would go on being read in the middle.
+        """
+        now = time.monotonic()
+        if now - self._identity_checked < IDENTITY_CHECK_SECONDS:
+            return True
+        try:
+            found, reason = topic_id(self._admin, self._config.topic), "the topic is another one"
+        except TransientError as error:
+            found, reason = "", str(error)
+        self._identity_checked = now
+        if all(held.status.topic_id == found for held in self._held.values()):
+            return True
+        for held in self._held.values():
+            self.reset(held, reason)
+        return False
+
     def _cut(self, messages: list[Message]) -> ReadBatch:
         """Records by partition; what does not belong to a loaded partition's next place falls out."""
         by_partition: dict[int, list[Record]] = {}
+        ended: set[int] = set()
         for message in messages:
-            error = message.error()
+            partition, error = message.partition(), message.error()
             if error is not None:
-                self._take_error(error, message)
+                if error.code() == KafkaError._PARTITION_EOF:
+                    ended.add(partition)
+                else:
+                    self._take_error(error, message)
                 continue
-            partition, offset = message.partition(), message.offset()
+            offset = message.offset()
+            ended.discard(partition)
             held = self._held.get(partition)
             # A record from before a seek may still come out of librdkafka's queue.
             if held is None or held.gone or offset < held.position:
@@ -203,6 +252,8 @@ class PostReader:
             to_offset = records[-1].offset + 1
             parts.append(PartitionBatch(held, held.position, to_offset, records))
             held.position = to_offset
+        for partition in ended & self._held.keys():
+            self._held[partition].ended_at = self._held[partition].position
         return ReadBatch(parts)
 
     def _hand(self, batch: ReadBatch) -> None:
@@ -216,32 +267,36 @@ class PostReader:
                     paused = self._consumer.assignment()
                     self._consumer.pause(paused)
                 for message in self._consumer.consume(1, 0.01):
-                    if (error := message.error()) is not None:
-                        self._take_error(error, message)
-                    else:
+                    error = message.error()
+                    if error is None:
                         # Fetched before the pause took hold: read it again from its place.
                         self._order_reset(message.partition(), "read while paused")
+                    elif error.code() != KafkaError._PARTITION_EOF:
+                        self._take_error(error, message)
                 self._obey()
+                self._do_chores()
         finally:
             if paused:
-                waiting = self._pending.keys() | self._paused.keys()
-                mine = {tp.partition for tp in self._consumer.assignment()} - waiting
+                mine = {tp.partition for tp in self._consumer.assignment()} & self._held.keys()
                 self._consumer.resume([tp for tp in paused if tp.partition in mine])
 
     def _take_error(self, error: KafkaError, message: Message) -> None:
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            self._stuck.add(message.partition())
             self._order_reset(message.partition(), f"offset out of range: {error.str()}")
         elif error.fatal():
             raise KafkaException(error)
-        elif error.code() != KafkaError._PARTITION_EOF:
+        else:
             log.warning("kafka says", extra={"error": error.str(), "partition": message.partition()})
 
     # -- partitions come and go ----------------------------------------------------------------------------------
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("assigned", extra={"partitions": sorted(p.partition for p in partitions)})
+        self._stuck.clear()
         for partition in partitions:
-            partition.offset = 0
+            # Never out of range, wherever the log begins; the partition is paused and sought before anything is read.
+            partition.offset = OFFSET_END
         consumer.assign(partitions)
         if partitions:
             # Nothing is read before the state says where to begin; loading must not hold up the group.
@@ -261,10 +316,6 @@ class PostReader:
         if held is not None:
             held.gone = True
         self._signs.forget(partition)
-
-    def _forget_all(self) -> None:
-        # Batches already handed over may still settle: the state is theirs until the store says otherwise.
-        self._pending.clear()
 
     def _obey(self) -> None:
         while True:
@@ -297,7 +348,7 @@ class PostReader:
                 continue
             try:
                 status = self._load(partition)
-                self._consumer.seek(TopicPartition(self._config.topic, partition, status.next))
+                self._go_to(partition, status.next)
             except (TransientError, KafkaException) as error:
                 # Also "Erroneous state": the fetcher of a fresh assignment has not started yet.
                 log.info("partition waits", extra={"partition": partition, "reason": str(error)})
@@ -319,6 +370,21 @@ class PostReader:
             self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(0)
             self._consumer.resume([TopicPartition(self._config.topic, partition)])
 
+    def _go_to(self, partition: int, offset: int) -> None:
+        """Read *partition* from *offset* on, once it is resumed. Raises KafkaException while the fetcher starts."""
+        if partition not in self._stuck:
+            self._consumer.seek(TopicPartition(self._config.topic, partition, offset))
+            return
+        # librdkafka stops a fetcher for good at an offset out of range, and refuses every seek from then on; only a new
+        # assignment starts it again. Seen on Apache Kafka when retention overtook us: "Erroneous state" for ever.
+        places = self._consumer.assignment()
+        for place in places:
+            held = self._held.get(place.partition)
+            place.offset = offset if place.partition == partition else held.position if held else OFFSET_END
+        self._consumer.assign(places)
+        self._consumer.pause([place for place in places if place.partition not in self._held])
+        self._stuck.discard(partition)
+
     def _load(self, partition: int) -> PartitionStatus:
         """The partition's state, put right for the log as it is now. Raises TransientError, StateError."""
         seen = self._store.load(self._config.topic, partition)
@@ -339,7 +405,14 @@ class PostReader:
         if stands_at > high:
             # Either the log is another one, or the broker is the embedded one, which lists its end too low.
             high = log_end(servers, topic, partition, known=max(low, high - 1))
-        return LogExtent(topic_id(servers, topic), low, high)
+        return LogExtent(topic_id(self._admin, topic), low, high)
+
+    def _tell_unassigned(self) -> None:
+        if not (self._held or self._pending or self._paused) and not self._consumer.assignment():
+            log.warning(
+                "no partition assigned: there are more workers than partitions, or the group is stuck",
+                extra={"remedy": "if brandpulse doctor finds partitions without a worker, restart the workers"},
+            )
 
     def _resume_allowed(self) -> None:
         """A person may have let a paused partition go on."""

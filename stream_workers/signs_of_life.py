@@ -35,18 +35,23 @@ class SignsOfLife:
         topic: str,
         idle_after_seconds: float,
         wall_ms: Callable[[], int],
+        lost: Callable[[HeldPartition, str], None],
     ) -> None:
+        """*lost* is told of a partition whose state stands elsewhere though nothing of ours is under way."""
         self._consumer = consumer
         self._store = store
         self._telemetry = telemetry
         self._topic = topic
         self._idle_after_seconds = idle_after_seconds
         self._wall_ms = wall_ms
+        self._lost = lost
         self._caught_up_since: dict[int, float] = {}
         self._behind_since: tuple[float, int] | None = None
 
     def lag_of(self, held: HeldPartition) -> int | None:
         """Records between what is applied and the log's end as the last fetch saw it; None before the first fetch."""
+        if held.ended_at == held.position == held.status.next:
+            return 0
         place = TopicPartition(self._topic, held.status.partition)
         try:
             _, high = self._consumer.get_watermark_offsets(place, cached=True)
@@ -69,7 +74,10 @@ class SignsOfLife:
                 watermark = self._telemetry.gauge("brandpulse_partition_watermark_seconds")
                 watermark.labels(partition).set(status.watermark_ms / 1_000)
             idle = at_end and now - since >= self._idle_after_seconds
-            self._touch(replace(status, seen_wall_ms=self._wall_ms(), caught_up=idle, lag=lag or 0, paused=""))
+            life = replace(status, seen_wall_ms=self._wall_ms(), caught_up=idle, lag=lag or 0, paused="")
+            if not self._touch(life) and held.position == status.next and held.status is status:
+                # The store lost its last writes. On a quiet partition no post would come to find that out.
+                self._lost(held, f"the store does not stand at {status.next} any more")
 
     def tell_paused(self, held: HeldPartition, reason: str) -> None:
         self._telemetry.gauge("brandpulse_partition_paused").labels(held.status.partition).set(1)
@@ -108,8 +116,10 @@ class SignsOfLife:
             if posts > WORTH_A_LINE and seconds > 0:
                 log.info("caught up", extra={"posts": posts, "posts_per_second": round(posts / seconds)})
 
-    def _touch(self, status: PartitionStatus) -> None:
+    def _touch(self, status: PartitionStatus) -> bool:
+        """Whether the store stands where *status* says; True too when it does not answer."""
         try:
-            self._store.touch(status)
+            return self._store.touch(status)
         except TransientError as error:
             log.info("no sign of life given", extra={"partition": status.partition, "reason": str(error)})
+            return True

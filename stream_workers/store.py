@@ -3,7 +3,8 @@
 Every method is blocking and made for one thread of its own. Key layout: `brandpulse/keys.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,6 +74,23 @@ class PartitionStore(Protocol):
         ...
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What Redis says, in our words: damage is told apart from an unreachable, full or read-only server."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        raise TransientError(f"Redis is unreachable: {error}") from error
+    except redis.ResponseError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: redis.ResponseError) -> StateError | TransientError:
+    if str(error).startswith(("STATE", "WRONGTYPE")):
+        return StateError(str(error))
+    return TransientError(f"Redis refuses: {error}")
+
+
 def _script(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
@@ -97,10 +115,9 @@ class RedisPartitionStore:
     def load(self, topic: str, partition: int) -> PartitionStatus | None:
         keys = self._keys(topic, partition)
         try:
-            stored: Any = self._client.hgetall(keys.state)
-        except UNREACHABLE as error:
-            raise TransientError(f"Redis is unreachable: {error}") from error
-        except redis.ResponseError as error:
+            with _translated():
+                stored: Any = self._client.hgetall(keys.state)
+        except StateError as error:
             raise StateError(f"{keys.state}: {error}") from error
         if not stored:
             return None
@@ -111,14 +128,18 @@ class RedisPartitionStore:
     def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
         keys = self._keys(wanted.topic, wanted.partition)
         before: list[Any] = [seen.next if seen else -1, seen.topic_id if seen else ""]
-        fields = {"next": wanted.next, "topic_id": wanted.topic_id, **_moving_fields(wanted), "lost": wanted.lost}
-        try:
+        fields = {
+            "next": wanted.next,
+            "topic_id": wanted.topic_id,
+            **_moving_fields(wanted),
+            "lost": wanted.lost,
+            "paused": wanted.paused,
+            "allowed_until": wanted.allowed_until,
+        }
+        self._announced.clear()
+        with _translated():
             self._client.sadd(self._names.partitions, f"{wanted.topic}:{wanted.partition}")
             return bool(self._rebase(keys=[keys.state], args=[*before, *_flat(fields)]))
-        except UNREACHABLE as error:
-            raise TransientError(f"Redis is unreachable: {error}") from error
-        except redis.ResponseError as error:
-            raise StateError(str(error)) from error
 
     def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
         pipeline = self._client.pipeline(transaction=False)
@@ -129,12 +150,8 @@ class RedisPartitionStore:
             for cell in request.cells:
                 pipeline.hget(_pane_key(keys, cell), _field(cell))
                 pipeline.hget(_authors_key(keys, cell), _field(cell))
-        try:
+        with _translated():
             replies = iter(pipeline.execute())
-        except UNREACHABLE as error:
-            raise TransientError(f"Redis is unreachable: {error}") from error
-        except redis.ResponseError as error:
-            raise StateError(str(error)) from error
         found = []
         for request in requests:
             repeats: dict[bytes, int] = {}
@@ -151,25 +168,26 @@ class RedisPartitionStore:
         return found
 
     def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
-        try:
+        with _translated():
             self._announce(changes)
             self._applies += 1
             expired = self._expired(changes) if self._applies % self._drop_every == 0 else [[] for _ in changes]
             replies = self._run_apply(changes, expired)
-        except UNREACHABLE as error:
-            raise TransientError(f"Redis is unreachable: {error}") from error
         outcomes: list[Applied | Refused | Failed] = []
         for reply in replies:
             if isinstance(reply, redis.ResponseError):
-                # Out of memory or read-only is the world being busy; a STATE error is a shape we never wrote.
-                if str(reply).startswith("STATE"):
-                    outcomes.append(Failed(StateError(str(reply))))
-                    continue
-                raise TransientError(f"Redis refused a write: {reply}") from reply
-            if isinstance(reply, Exception):
+                refusal = _refusal(reply)
+                if isinstance(refusal, TransientError):
+                    raise refusal from reply
+                outcomes.append(Failed(refusal))
+            elif isinstance(reply, Exception):
                 raise TransientError(f"Redis is unreachable: {reply}") from reply
-            applied, stands_at = reply
-            outcomes.append(Applied() if applied else Refused(int(stands_at)))
+            else:
+                applied, stands_at = reply
+                outcomes.append(Applied() if applied else Refused(int(stands_at)))
+        if any(isinstance(outcome, Refused) for outcome in outcomes):
+            # The store may be another one, or an older one: it may not know the names we told.
+            self._announced.clear()
         return outcomes
 
     def touch(self, status: PartitionStatus) -> bool:
@@ -181,10 +199,8 @@ class RedisPartitionStore:
             "paused": status.paused,
         }
         keys = self._keys(status.topic, status.partition)
-        try:
+        with _translated():
             return bool(self._touch(keys=[keys.state], args=[status.next, *_flat(fields)]))
-        except UNREACHABLE as error:
-            raise TransientError(f"Redis is unreachable: {error}") from error
 
     def _keys(self, topic: str, partition: int) -> PartitionKeys:
         return PartitionKeys(self._namespace, topic, partition)
@@ -304,6 +320,8 @@ def _moving_fields(status: PartitionStatus) -> dict[str, Any]:
         "dead": status.dead,
         "unmatched": status.unmatched,
         "generations": encode_generations(status.generations),
+        # Whoever writes is not idle; the next sign of life may say so again.
+        "caught_up": 0,
     }
 
 

@@ -1,13 +1,15 @@
 """What every partition store promises: on a real Valkey, and on the twin in memory."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import redis
 from redis.crc import key_slot
 
-from brandpulse.errors import StateError
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, PartitionKeys
+from brandpulse.embedded import EmbeddedStore
+from brandpulse.errors import StateError, TransientError
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, NamespaceKeys, PartitionKeys
 from brandpulse.pane_reader import PaneReader
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
@@ -131,6 +133,14 @@ def test_moving_next_elsewhere_needs_the_state_as_it_was_seen(store: PartitionSt
     assert (loaded.next, loaded.topic_id) == (50, "log-2")
 
 
+def test_moving_next_elsewhere_takes_back_what_a_person_allowed(store: PartitionStore) -> None:
+    status = begun(store, allowed_until=500, paused="why")
+    assert store.rebase(status, replace(status, topic_id="log-2", allowed_until=0, paused=""))
+    loaded = store.load("posts", 0)
+    assert loaded is not None
+    assert (loaded.allowed_until, loaded.paused) == (0, "")
+
+
 def test_only_who_stands_at_next_gives_a_sign_of_life(store: PartitionStore) -> None:
     status = begun(store, next_offset=5)
     assert store.touch(replace(status, owner="me", seen_wall_ms=123, caught_up=True, lag=4))
@@ -182,6 +192,36 @@ def test_scripts_forgotten_by_the_server_are_loaded_again(real: RedisPartitionSt
     status = begun(real)
     redis_client.script_flush()
     assert real.apply([change_of(real, status, [a_scored("1")])]) == [Applied()]
+
+
+def test_a_full_store_is_busy_and_not_damaged(tmp_path: Path, namespace: str) -> None:
+    server = EmbeddedStore(tmp_path)
+    try:
+        client = redis.Redis.from_url(server.url)
+        full = RedisPartitionStore(client, namespace, RETENTION)
+        status = begun(full)
+        change = change_of(full, status, [a_scored("1")])
+        client.config_set("maxmemory", "1mb")
+        for call in (lambda: full.apply([change]), lambda: full.touch(status), lambda: full.rebase(status, status)):
+            with pytest.raises(TransientError, match="Redis refuses"):
+                call()
+        client.config_set("maxmemory", "0")
+        assert full.apply([change]) == [Applied()]
+    finally:
+        server.stop()
+
+
+def test_a_store_that_lost_its_brands_is_told_them_again(
+    real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    status = begun(real)
+    change = change_of(real, status, [a_scored("1")])
+    assert real.apply([change]) == [Applied()]
+    redis_client.delete(NamespaceKeys(namespace).brands, PartitionKeys(namespace, "posts", 0).state)
+    assert real.apply([change]) == [Refused(-1)]
+    begun(real)
+    assert real.apply([change]) == [Applied()]
+    assert PaneReader(redis_client, namespace).brands() == ["Acme"]
 
 
 def test_every_key_of_a_partition_lies_in_one_slot(

@@ -32,6 +32,7 @@ def with_field(name: str, value: object) -> bytes:
         (with_field("created_at", "yesterday"), "wrong_field", "created_at"),
         (with_field("author_id", ""), "wrong_field", "author_id"),
         (b"[1]", "wrong_field", ""),
+        (b'{"extra": ' + b"[" * 3_000 + b"]" * 3_000 + b"}", "not_json", "nested too deeply"),
         (b"x" * (MAX_RECORD_BYTES + 1), "too_large", "262145"),
     ],
 )

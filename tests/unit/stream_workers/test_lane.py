@@ -129,6 +129,36 @@ def test_the_post_that_breaks_the_model_is_found_and_the_rest_counts() -> None:
     assert classifier.calls <= 14, "a bisection, not a post at a time"
 
 
+def test_a_post_that_breaks_the_matcher_is_dead_and_the_rest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    match = BrandMatcher.match
+
+    def fragile(self: BrandMatcher, text: str) -> tuple[str, ...]:
+        if "BOOM" in text:
+            raise ValueError("nobody foresaw this")
+        return match(self, text)
+
+    monkeypatch.setattr(BrandMatcher, "match", fragile)
+    bench.run(bench.batch(["acme a", "acme BOOM", "acme b"]))
+    [(_, letter)] = bench.hand_over.dead_letters
+    assert (letter.record.offset, letter.reason) == (1, "unmatchable")
+    assert len(bench.hand_over.scored_posts) == 2
+
+
+def test_a_model_that_gives_no_numbers_makes_that_post_dead() -> None:
+    class GivesNothing(BreaksOn):
+        def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+            rows = KeywordClassifier().probabilities(texts)
+            rows[[self._word in text for text in texts]] = np.nan
+            return rows
+
+    bench = Bench(GivesNothing("BOOM"))
+    bench.run(bench.batch(["acme a", "acme BOOM", "acme b"]))
+    [(_, letter)] = bench.hand_over.dead_letters
+    assert (letter.record.offset, letter.reason) == (1, "unscorable")
+    assert len(bench.hand_over.scored_posts) == 2
+
+
 def test_a_zombie_is_refused_and_reloads() -> None:
     bench = Bench()
     zombie = bench.load()
@@ -235,6 +265,14 @@ def test_a_flood_of_junk_pauses_the_partition_before_it_drains_into_the_dead_let
     assert "60 invalid posts in a row" in reason
     assert "dlq allow" in reason
     assert (bench.stored.next, bench.hand_over.dead_letters) == (0, [])
+
+
+def test_a_producer_with_a_wrong_clock_pauses_the_partition_too() -> None:
+    bench = Bench()
+    tomorrow = [a_record(a_post(str(i), "acme", NOON_MS + DAY_MS), i, record_ms=NOON_MS) for i in range(60)]
+    bench.run(bench.batch_of(tomorrow))
+    assert "60 invalid posts in a row" in bench.partitions.pauses[0]
+    assert bench.hand_over.dead_letters == []
 
 
 def test_what_a_person_allowed_goes_through() -> None:

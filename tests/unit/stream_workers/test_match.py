@@ -250,3 +250,20 @@ def test_ten_thousand_brands_cost_about_what_ten_do() -> None:
     # Side by side and best of many, so that a busy machine slows both. A loop over brands would be 1,000 times slower.
     pairs = [(seconds(few), seconds(many)) for _ in range(15)]
     assert min(slow for _, slow in pairs) < 8 * min(fast for fast, _ in pairs)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "acme &#" + "1" * 5_000 + ";",
+        "a-" * 8_000 + "/@united",
+        "a-" * 2_000 + "/@united" * 100,
+        "@united" * 2_000,
+        "http://" * 2_500 + "united",
+    ],
+)
+def test_no_text_holds_a_worker_up(text: str) -> None:
+    matcher = BrandMatcher([UNITED])
+    started = time.perf_counter()
+    matcher.match(text[:20_000])
+    assert time.perf_counter() - started < 1.0, "these took 5 s to hours"

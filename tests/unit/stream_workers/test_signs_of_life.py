@@ -27,6 +27,7 @@ class Watched:
 
     def __init__(self, high: int, position: int = 10) -> None:
         self.ends = LogEnds(high)
+        self.lost: list[str] = []
         self.store = MemoryPartitionStore()
         status = a_status(10)
         self.store.rebase(None, status)
@@ -38,6 +39,7 @@ class Watched:
             topic="posts",
             idle_after_seconds=3,
             wall_ms=lambda: 1_000,
+            lost=lambda held, reason: self.lost.append(reason),
         )
 
     def idle_at(self, now: float) -> bool:
@@ -78,3 +80,29 @@ def test_a_sign_of_life_says_who_and_how_far() -> None:
     status = watched.store.load("posts", 0)
     assert status is not None
     assert (status.owner, status.seen_wall_ms, status.lag, status.paused) == ("host:1", 1_000, 15, "")
+
+
+def test_a_gap_that_a_transaction_left_at_the_end_is_no_lag() -> None:
+    watched = Watched(high=11)
+    watched.held.ended_at = 10
+    assert [watched.idle_at(now) for now in (100, 104)] == [False, True]
+
+
+def test_a_quiet_partition_notices_that_the_store_lost_its_last_writes() -> None:
+    watched = Watched(high=10)
+    watched.idle_at(100)
+    assert watched.lost == []
+    behind = watched.store.load("posts", 0)
+    assert behind is not None
+    watched.store.rebase(behind, replace(behind, next=4))
+    watched.idle_at(101)
+    assert watched.lost == ["the store does not stand at 10 any more"]
+
+
+def test_a_batch_under_way_is_no_loss() -> None:
+    watched = Watched(high=20, position=20)
+    before = watched.store.load("posts", 0)
+    assert before is not None
+    watched.store.rebase(before, replace(before, next=20))
+    watched.idle_at(101)
+    assert watched.lost == []

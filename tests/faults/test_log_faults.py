@@ -1,0 +1,119 @@
+"""A log that is not as we left it, on Apache Kafka: retention, a new topic, transactions, huge records."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from brandpulse.pane_reader import PaneReader
+from brandpulse.partitions import PartitionStatus
+from brandpulse.topics import producer_config
+from tests.apache_kafka import ApacheKafka
+from tests.builders import NOON_MS, a_post
+from tests.journey.pipeline import Pipeline, counted
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, apache_kafka: ApacheKafka, redis_url: str, namespace: str) -> Iterator[Pipeline]:
+    pipeline = Pipeline(
+        tmp_path, apache_kafka.bootstrap_servers, redis_url, namespace, BRANDPULSE_WORKER_WATCHDOG_SECONDS="10"
+    )
+    pipeline.create_topics(partitions=1)
+    yield pipeline
+    pipeline.stop()
+
+
+@pytest.fixture
+def admin(apache_kafka: ApacheKafka) -> AdminClient:
+    return AdminClient({"bootstrap.servers": apache_kafka.bootstrap_servers})
+
+
+def stream(first: int, last: int) -> list[dict[str, object]]:
+    return [a_post(str(i), "acme is awful", NOON_MS + i * 100) for i in range(first, last)]
+
+
+def delete_before(admin: AdminClient, topic: str, offset: int) -> None:
+    for future in admin.delete_records([TopicPartition(topic, 0, offset)]).values():
+        future.result()
+
+
+def state_of(pipeline: Pipeline, redis_url: str) -> PartitionStatus:
+    import redis
+
+    [status] = PaneReader(redis.Redis.from_url(redis_url), pipeline.env["BRANDPULSE_NAMESPACE"]).partitions()
+    return status
+
+
+def test_a_log_that_begins_above_zero_is_read_from_its_beginning(pipeline: Pipeline, admin: AdminClient) -> None:
+    pipeline.produce(stream(0, 300))
+    delete_before(admin, pipeline.topic, 100)
+    pipeline.service("worker")
+    assert counted(pipeline.wait_for(lambda stats: counted(stats) >= 200 and stats["lag"] == 0)) == 200
+
+
+def test_offsets_that_retention_took_are_counted_as_lost_and_reading_goes_on(
+    pipeline: Pipeline, admin: AdminClient, redis_url: str
+) -> None:
+    pipeline.produce(stream(0, 100))
+    first = pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == 100)
+    first.stop()
+    pipeline.produce(stream(100, 300))
+    delete_before(admin, pipeline.topic, 250)
+    pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == 150 and stats["lag"] == 0)
+    assert state_of(pipeline, redis_url).lost == 150
+
+
+def test_a_topic_made_anew_under_a_running_worker_is_read_from_its_beginning(
+    pipeline: Pipeline, admin: AdminClient
+) -> None:
+    pipeline.produce(stream(0, 200))
+    pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == 200)
+    admin.delete_topics([pipeline.topic])[pipeline.topic].result()
+    deadline = time.monotonic() + 20
+    while pipeline.topic in admin.list_topics(timeout=5).topics:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    pipeline.create_topics(partitions=1)
+    pipeline.produce(stream(1_000, 1_300))
+    stats = pipeline.wait_for(lambda stats: counted(stats) >= 500 and stats["lag"] == 0)
+    assert (counted(stats), stats["repeated"]) == (500, 0)
+
+
+def test_what_a_transaction_leaves_at_the_end_of_the_log_keeps_no_partition_busy(
+    pipeline: Pipeline, redis_url: str
+) -> None:
+    producer = Producer(producer_config(pipeline.bootstrap_servers) | {"transactional.id": pipeline.topic})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    import json
+
+    for post in stream(0, 50):
+        producer.produce(pipeline.topic, key=str(post["id"]).encode(), value=json.dumps(post).encode())
+    producer.commit_transaction(20)
+    worker = pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == 50)
+    deadline = time.monotonic() + 20
+    while not state_of(pipeline, redis_url).caught_up:
+        assert time.monotonic() < deadline, "the alert clock would stand still"
+        time.sleep(0.1)
+    assert state_of(pipeline, redis_url).lag == 0
+    pipeline.produce(stream(50, 80))
+    pipeline.wait_for(lambda stats: counted(stats) == 80)
+    assert worker.exit_code is None
+
+
+def test_a_record_too_large_for_the_dead_letters_is_cut_and_the_rest_counts(pipeline: Pipeline) -> None:
+    producer = Producer(producer_config(pipeline.bootstrap_servers))
+    producer.produce(pipeline.topic, value=b"x" * 999_900)
+    assert producer.flush(20) == 0
+    pipeline.produce(stream(0, 20))
+    pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == 20 and stats["dead"] == 1 and stats["lag"] == 0)
+    listed = pipeline.run("dlq", "list")
+    assert "too_large" in listed.stdout
