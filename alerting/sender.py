@@ -54,10 +54,16 @@ class Sender:
         self._flying: dict[Lane, asyncio.Task[None]] = {}
         self._held_until_ms: dict[str, int] = {}
         self._woken = asyncio.Event()
+        self._stale = True
+        """The outbox must be read: what lies in it may not be what we think."""
+        self._new: list[Delivery] = []
+        """Put into the outbox since it was read, not yet known to be on disk."""
         self._warned = False
 
-    def wake(self) -> None:
-        """There is something new in the outbox."""
+    def wake(self, new: Sequence[Delivery] = ()) -> None:
+        """There is something new in the outbox: *new*, in its order; or something unknown, so it must be read."""
+        self._new += new
+        self._stale = self._stale or not new
         self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -65,33 +71,55 @@ class Sender:
         loop = asyncio.get_running_loop()
         refresh_at = 0.0
         repeat_at = None if self._repeat_after_seconds is None else loop.time() + self._repeat_after_seconds
-        self._woken.set()
         with contextlib.suppress(TransientError):
             await self._on_disk()  # a store that cannot say so is told of at the start, not at the first alert
         try:
             while not stop.is_set():
                 if repeat_at is not None and loop.time() >= repeat_at and await self._repeat_resolves():
                     repeat_at = None
-                if (self._woken.is_set() or loop.time() >= refresh_at) and await self._refresh():
+                self._woken.clear()
+                if (self._stale or loop.time() >= refresh_at) and await self._refresh():
                     refresh_at = loop.time() + REFRESH_SECONDS
+                if self._new:
+                    await self._take_new()
                 self._start_due()
                 await self._pause(stop)
         finally:
             await self._land()
 
+    async def _take_new(self) -> None:
+        """Take what a tick decided as it is: a backlog of thousands is not read again for each new alert."""
+        try:
+            if not await self._on_disk():
+                self._woken.set()
+                return
+        except TransientError as error:
+            log.warning("outbox not known to be on disk", extra={"error": str(error)})
+            self.wake()
+            await asyncio.sleep(LOOK_SECONDS)
+            return
+        # A read that ran beside the tick may have brought it already, and it may even have landed since.
+        known = {delivery.id for delivery in self._waiting} | set(self._settled)
+        fresh = [delivery for delivery in self._new if delivery.id not in known]
+        self._new.clear()
+        self._waiting += fresh
+        self._durable |= {delivery.id for delivery in fresh}
+        self._telemetry.gauge("brandpulse_outbox_pending").set(len(self._waiting))
+
     async def _refresh(self) -> bool:
-        self._woken.clear()
+        self._stale = False
         self._settled.clear()
+        self._new.clear()  # what is in the outbox by now is read below
         try:
             waiting = await asyncio.to_thread(self._store.pending)
             fresh = {delivery.id for delivery in waiting} - self._durable
             if fresh and not await self._on_disk():
-                self._woken.set()
+                self.wake()
                 return False
             quarantined = await asyncio.to_thread(self._store.quarantined)
         except TransientError as error:
             log.warning("outbox unreadable", extra={"error": str(error)})
-            self._woken.set()
+            self.wake()
             await asyncio.sleep(LOOK_SECONDS)
             return False
         # A delivery that landed while we read is still in what we read: taken as it stands there, it would fly again.

@@ -162,7 +162,7 @@ class AlerterService:
                 await _pause(stop, self._rng.uniform(waits / 2, waits))
                 continue
             if report.deliveries:
-                sender.wake()
+                sender.wake(report.deliveries)
             seconds = time.monotonic() - began
             show(self._telemetry, report, seconds=seconds)
             _tell(report, seconds)

@@ -273,3 +273,36 @@ async def test_what_lands_while_the_outbox_is_read_does_not_fly_again() -> None:
         await s.until(lambda: store.reads == 2 and store.marked.is_set())
         await asyncio.sleep(0.5)
         assert s.mock.requests == 1
+
+
+class CountingStore(MemoryAlertStore):
+    """Counts how often its outbox is read."""
+
+    reads = 0
+
+    def pending(self) -> list[Delivery]:
+        self.reads += 1
+        return super().pending()
+
+
+async def test_what_a_tick_decided_goes_out_without_reading_the_whole_outbox_again() -> None:
+    store = CountingStore()
+    async with scene([], store=store) as s:
+        await s.until(lambda: store.reads == 1)
+        token = store.acquire("me", lease_ms=1_000)
+        assert token is not None
+        for delivery in LIFE:
+            store.enqueue([delivery], token=token)
+            s.sender.wake([delivery])
+        await s.until(lambda: len(store.delivered()) == 2)
+        assert actions(s.mock) == ["trigger", "resolve"]
+        assert store.reads == 1
+
+
+async def test_what_a_read_brought_already_does_not_fly_again_when_the_tick_tells_of_it() -> None:
+    store = CountingStore()
+    async with scene(LIFE[:1], store=store) as s:
+        await s.until(lambda: len(store.delivered()) == 1)
+        s.sender.wake(LIFE[:1])
+        await asyncio.sleep(0.3)
+        assert actions(s.mock) == ["trigger"]

@@ -161,6 +161,23 @@ def test_silence_freezes_an_episode_and_its_end_comes_with_the_posts(scene: Scen
     assert [transition for transition, _ in told(afterwards)][-1] == "resolved"
 
 
+def test_a_brand_nobody_posts_about_any_more_is_over_after_three_hours_while_others_are_talked_about(
+    scene: Scene,
+) -> None:
+    rng = random.Random(11)
+    stream = Stream()
+    stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
+    stream.steady("Acme Air", range(CRISIS, CRISIS + 30), per_minute=4, share=0.8, rng=rng)
+    stream.steady("Bolt", range(MONDAY, CRISIS + 480), per_minute=2, share=0.2, rng=rng)
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    *_, (episode, transition, reason) = scene.tick(CRISIS + 480).transitions
+    assert (episode.brand, transition, reason) == ("Acme Air", "resolved", "No posts in 180 minutes.")
+    assert episode.resolved_at is not None
+    # The last post of the crisis, three hours until its window is empty of people, three of quiet at most.
+    assert 180 <= episode.resolved_at.timestamp() / 60 - (CRISIS + 30) <= 361
+    assert scene.store.load().open == {}
+
+
 def test_a_partition_with_lag_holds_back_the_evaluation(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
     write_status(scene.client, scene.namespace, 1, watermark_ms=(MONDAY + 5) * MINUTE_MS, wall_ms=WALL, caught_up=False)
