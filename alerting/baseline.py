@@ -9,6 +9,8 @@ from brandpulse.keys import HOUR_MS
 from brandpulse.panes import AuthorCounts
 
 DAY_HOURS = 24
+MOOD_HOURS = 20
+"""Hours that share a mood say one thing: a past of so many hours counts as one look at what is usual."""
 HARMONICS = (1, 2)
 """A day's shape is a wave and its octave: 24 numbers would need 24 times the history."""
 
@@ -67,7 +69,7 @@ def past_of(
     The mean share is shrunk towards `prior_share`, the day's wave towards none. rho by the method of moments for
     unequal n (Kleinman 1973), about the wave: with S = sum n_i (p_i - m_i)^2 / (m_i (1 - m_i)),
     E[S] = (H - 1)(1 - rho) + rho (N - sum n_i^2 / N). It is shrunk towards `prior_rho`, kept above the floor, and
-    widened by what the mean itself may be off: rho / H + 1 / N.
+    widened by what the mean itself may be off: rho MOOD_HOURS / H + 1 / N.
     """
     left_out = [
         (start // HOUR_MS, min(end // HOUR_MS, start // HOUR_MS + policy.longest_incident_hours - 1))
@@ -90,7 +92,7 @@ def past_of(
     shares = _with_wave(counts, share, rho, policy)
     rho = _usual_rho(counts, total, shares, policy)
     many = len(counts)
-    rho += rho / max(many, 1) + 1 / (total + policy.prior_authors)
+    rho += rho * MOOD_HOURS / max(many, MOOD_HOURS) + 1 / (total + policy.prior_authors)
     return Past(shares, min(rho, 0.5), many, total)
 
 
