@@ -78,6 +78,7 @@ class KafkaHandOver:
             "message.max.bytes": 100_000_000,
         }
         self._producer = Producer(self._config)
+        self._worn = False
         self._too_large: list[Message] = []
         self._posts_topic = posts_topic
         self._scored_topic = scored_topic
@@ -111,6 +112,13 @@ class KafkaHandOver:
             headers = [(HEADER + name, str(value).encode()) for name, value in facts.items()]
             self._produce(self._dlq_topic, letter.record.key, letter.record.value, headers)
 
+    def renew(self) -> None:
+        """The log is another one: begin anew with the broker, at the next use. May be called from any thread.
+
+        An embedded broker that came back empty neither takes nor refuses what a producer of its former life sends.
+        """
+        self._worn = True
+
     def flush(self) -> None:
         left = self._producer.flush(self._timeout_seconds)
         with self._lock:
@@ -136,6 +144,9 @@ class KafkaHandOver:
     def _produce(
         self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]] | None = None
     ) -> None:
+        if self._worn:
+            self._worn = False
+            self._producer = Producer(self._config)
         arguments: dict[str, Any] = {"headers": headers} if headers else {}
         try:
             self._producer.produce(topic, key=key, value=value, on_delivery=self._delivered, **arguments)

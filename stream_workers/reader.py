@@ -91,9 +91,12 @@ class PostReader:
         offer: Offer,
         telemetry: Telemetry,
         *,
+        on_other_log: Callable[[], None],
         wall_ms: Callable[[], int],
     ) -> None:
+        """*on_other_log* is called before a partition starts in a log it did not know; may raise TransientError."""
         self._config = config
+        self._on_other_log = on_other_log
         self._store = store
         self._offer = offer
         self._telemetry = telemetry
@@ -395,6 +398,7 @@ class PostReader:
                 "partition starts elsewhere",
                 extra={"partition": partition, "next": start.status.next, "reason": start.reason},
             )
+            self._on_other_log()
             if not self._store.rebase(seen, start.status):
                 raise TransientError("another worker moved the state")
         return replace(start.status, owner=self._config.owner, lateness_ms=self._config.lateness_ms)

@@ -67,6 +67,19 @@ def main() -> int:
         for _ in range(2)
     ]
 
+    hand_over = KafkaHandOver(
+        bootstrap_servers,
+        posts_topic=settings.posts_topic,
+        scored_topic=settings.scored_topic if worker.scored_topic_enabled else None,
+        dlq_topic=settings.dlq_topic,
+        model=f"{classifier.name}@{classifier.version}",
+    )
+
+    def on_other_log() -> None:
+        # A broker that came back empty has lost the topics that we write to, as well.
+        _make_topics(settings, bootstrap_servers)
+        hand_over.renew()
+
     def make_reader(offer: Callable[[ReadBatch, float], bool]) -> PostReader:
         config = ReaderConfig(
             bootstrap_servers=bootstrap_servers,
@@ -81,7 +94,14 @@ def main() -> int:
             invalid_share=worker.invalid_share,
             owner=owner,
         )
-        return PostReader(config, stores[0], offer, telemetry, wall_ms=_wall_ms)
+        return PostReader(
+            config,
+            stores[0],
+            offer,
+            telemetry,
+            on_other_log=on_other_log,
+            wall_ms=_wall_ms,
+        )
 
     def make_lane(reader: PostReader) -> BatchLane:
         return BatchLane(
@@ -91,13 +111,7 @@ def main() -> int:
             classifier=classifier,
             author_hash=AuthorHasher(settings.author_key.get_secret_value()),
             store=stores[1],
-            hand_over=KafkaHandOver(
-                bootstrap_servers,
-                posts_topic=settings.posts_topic,
-                scored_topic=settings.scored_topic if worker.scored_topic_enabled else None,
-                dlq_topic=settings.dlq_topic,
-                model=f"{classifier.name}@{classifier.version}",
-            ),
+            hand_over=hand_over,
             partitions=reader,
             retention=retention,
             limits=RepeatLimits(int(worker.repeat_memory_hours * 3_600_000), worker.repeat_memory_ids),
@@ -164,15 +178,10 @@ async def _serve(
 
 def _wait_for_topics(settings: Settings, bootstrap_servers: str, *, patience_seconds: float = 60.0) -> None:
     """Create what is missing; a broker that starts beside us gets a minute."""
-    wanted = [
-        Topic(settings.posts_topic, settings.partitions),
-        Topic(settings.scored_topic, settings.partitions),
-        Topic(settings.dlq_topic),
-    ]
     deadline = time.monotonic() + patience_seconds
     while True:
         try:
-            ensure_topics(bootstrap_servers, wanted, replication_factor=settings.replication_factor)
+            _make_topics(settings, bootstrap_servers)
         except TransientError as error:
             if time.monotonic() > deadline:
                 raise
@@ -180,6 +189,15 @@ def _wait_for_topics(settings: Settings, bootstrap_servers: str, *, patience_sec
             time.sleep(1)
         else:
             return
+
+
+def _make_topics(settings: Settings, bootstrap_servers: str) -> None:
+    wanted = [
+        Topic(settings.posts_topic, settings.partitions),
+        Topic(settings.scored_topic, settings.partitions),
+        Topic(settings.dlq_topic),
+    ]
+    ensure_topics(bootstrap_servers, wanted, replication_factor=settings.replication_factor)
 
 
 def _refuse_taken_port(host: str, port: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.embedded import EmbeddedStore
+from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
 from stream_workers.app import EXIT_WATCHDOG
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
@@ -80,3 +80,42 @@ def test_a_worker_that_cannot_go_on_ends_itself_for_its_supervisor(pipeline: Pip
     pipeline.service("worker")
     stats = pipeline.wait_for(lambda stats: counted(stats) >= 200 and stats["lag"] == 0)
     assert (counted(stats), stats["repeated"]) == (200, 0)
+
+
+def test_a_quiet_store_that_lost_its_tail_gets_it_back(
+    pipeline: Pipeline, store: EmbeddedStore, tmp_path: Path
+) -> None:
+    """Nothing is posted meanwhile: nobody but the sign of life can notice."""
+    pipeline.produce(stream(0, POSTS))
+    pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == POSTS and stats["lag"] == 0)
+    store.child.kill()
+    [log] = (tmp_path / "store" / "valkey" / "appendonlydir").glob("*.incr.aof")
+    with log.open("r+b") as file:
+        file.truncate(log.stat().st_size // 2)
+    revived = EmbeddedStore(tmp_path / "store", port=store.port, appendfsync="always")
+    try:
+        assert counted(pipeline.stats()) < POSTS, "something was lost"
+        pipeline.wait_for(lambda stats: counted(stats) == POSTS and stats["lag"] == 0)
+    finally:
+        revived.stop()
+
+
+def test_a_broker_that_comes_back_empty_on_its_port_is_read_on(tmp_path: Path, redis_url: str, namespace: str) -> None:
+    broker = EmbeddedBroker(tmp_path / "broker")
+    pipeline = Pipeline(tmp_path, broker.bootstrap_servers, redis_url, namespace)
+    pipeline.create_topics()
+    try:
+        pipeline.produce(stream(0, 500))
+        worker = pipeline.service("worker")
+        pipeline.wait_for(lambda stats: counted(stats) == 500)
+        broker.child.kill()
+        broker = EmbeddedBroker(tmp_path / "broker", port=broker.port)
+        pipeline.create_topics()
+        pipeline.produce(stream(500, 1_000))
+        stats = pipeline.wait_for(lambda stats: counted(stats) >= 1_000 and stats["lag"] == 0, seconds=90)
+        assert (counted(stats), stats["repeated"]) == (1_000, 0)
+        assert worker.exit_code is None, worker.log_tail()
+    finally:
+        pipeline.stop()
+        broker.stop()

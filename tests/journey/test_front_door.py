@@ -122,6 +122,34 @@ def test_nothing_outlives_a_killed_up_and_the_next_one_goes_on_with_the_counts(s
         again.stop(grace_seconds=30)
 
 
+def child_of(parent: Child, program: str) -> int:
+    """Process id of the child of *parent* that runs *program*."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            of_parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1]) == parent.pid
+            runs = program in (folder / "cmdline").read_text().split("\0")[0]
+        except OSError:
+            continue
+        if of_parent and runs:
+            return int(folder.name)
+    raise AssertionError(f"no child runs {program}")
+
+
+def test_up_starts_a_dead_broker_and_a_dead_store_again(stack: Child, tmp_path: Path) -> None:
+    home = tmp_path / ".brandpulse"
+    for number, program in enumerate(("tansu", "valkey-server")):
+        os.kill(child_of(stack, program), signal.SIGKILL)
+        (tmp_path / "posts.jsonl").write_text(json.dumps(a_post(f"after-{program}", "acme is awful")) + "\n")
+        deadline = time.monotonic() + 60
+        sent = brandpulse("ingest", "file", "posts.jsonl", "--wait", cwd=tmp_path)
+        while sent.returncode != 0 and time.monotonic() < deadline:
+            sent = brandpulse("ingest", "file", "posts.jsonl", "--wait", cwd=tmp_path)
+        assert sent.returncode == 0, sent.stderr + stack.log_tail()
+        stats = json.loads(brandpulse("stats", "--json", cwd=tmp_path).stdout)
+        assert stats["brands"]["Acme"]["posts"] == number + 1, stack.log_tail()
+    assert len(running(home, "worker")) == 1
+
+
 def up_pid(home: Path) -> int:
     return int(read_addresses(home).get("up_pid", 0))
 
