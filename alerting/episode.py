@@ -25,7 +25,7 @@ class EpisodePolicy:
     update_minutes: int = 30
     calm_minutes: int = 15
     """So long must everything speak for calm before we say it is over, however many people speak."""
-    calm_nats: float = 6.0
+    calm_nats: float = 9.0
     """And so strong must the evidence be (nats, one is a factor of 2.7): a quiet brand takes longer to be believed."""
     quiet_minutes: int = 180
     """So long may too few people talk about the brand, while others are talked about, before we say it is over."""
