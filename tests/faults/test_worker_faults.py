@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
+from brandpulse.topic_scan import read_to_end
 from stream_workers.app import EXIT_WATCHDOG
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
@@ -113,8 +114,10 @@ def test_a_broker_that_comes_back_empty_on_its_port_is_read_on(tmp_path: Path, r
         broker = EmbeddedBroker(tmp_path / "broker", port=broker.port)
         pipeline.create_topics()
         pipeline.produce(stream(500, 1_000))
-        stats = pipeline.wait_for(lambda stats: counted(stats) >= 1_000 and stats["lag"] == 0, seconds=90)
-        assert (counted(stats), stats["repeated"]) == (1_000, 0)
+        # Fresh from its start, this broker may store what a producer sends again; those are repeats, and only those.
+        records = sum(1 for _ in read_to_end(broker.bootstrap_servers, pipeline.topic))
+        stats = pipeline.wait_for(lambda stats: counted(stats) + stats["repeated"] >= 500 + records, seconds=90)
+        assert (counted(stats), stats["repeated"]) == (1_000, records - 500)
         assert worker.exit_code is None, worker.log_tail()
     finally:
         pipeline.stop()
