@@ -243,14 +243,18 @@ class PostReader:
             offset = message.offset()
             ended.discard(partition)
             held = self._held.get(partition)
-            # A record from before a seek may still come out of librdkafka's queue.
-            if held is None or held.gone or offset < held.position:
+            if held is None or held.gone:
                 continue
-            by_partition.setdefault(partition, []).append(
-                Record(offset, message.timestamp()[1], message.key(), message.value())
-            )
+            records = by_partition.setdefault(partition, [])
+            # A record from before a seek may still come out of librdkafka's queue; seen after a seek on a fresh broker:
+            # all of a partition twice within one read.
+            if offset < (records[-1].offset + 1 if records else held.position):
+                continue
+            records.append(Record(offset, message.timestamp()[1], message.key(), message.value()))
         parts = []
         for partition, records in by_partition.items():
+            if not records:
+                continue
             held = self._held[partition]
             to_offset = records[-1].offset + 1
             parts.append(PartitionBatch(held, held.position, to_offset, records))

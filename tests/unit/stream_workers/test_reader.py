@@ -1,0 +1,122 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import KafkaError, Message
+
+from brandpulse.telemetry import WORKER_METRICS, Telemetry
+from stream_workers.guard import InvalidGuard
+from stream_workers.held import HeldPartition
+from stream_workers.reader import PostReader, ReaderConfig
+from stream_workers.store import MemoryPartitionStore
+from tests.builders import NOON_MS, a_status
+
+
+@dataclass
+class Received:
+    """What the client hands over: a record, or word of something else."""
+
+    place: int
+    at: int
+    problem: int | None = None
+
+    def partition(self) -> int:
+        return self.place
+
+    def offset(self) -> int:
+        return self.at
+
+    def error(self) -> KafkaError | None:
+        return None if self.problem is None else KafkaError(self.problem)
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, NOON_MS
+
+    def key(self) -> bytes:
+        return b"k"
+
+    def value(self) -> bytes:
+        return b"v"
+
+
+@pytest.fixture
+def reader() -> PostReader:
+    """Never connected: only cutting is asked of it."""
+    config = ReaderConfig(
+        bootstrap_servers="127.0.0.1:1",
+        group_id="g",
+        topic="posts",
+        batch_posts=10,
+        batch_wait_seconds=0.1,
+        session_timeout_seconds=6,
+        idle_after_seconds=3,
+        lateness_ms=0,
+        invalid_run=10,
+        invalid_share=0.5,
+        owner="me",
+    )
+
+    def take(_batch: Any, _timeout_seconds: float) -> bool:
+        return True
+
+    return PostReader(
+        config,
+        MemoryPartitionStore(),
+        take,
+        Telemetry(WORKER_METRICS),
+        on_other_log=lambda: None,
+        wall_ms=lambda: 0,
+    )
+
+
+def hold(reader: PostReader, partition: int, position: int) -> HeldPartition:
+    held = HeldPartition(a_status(position, partition=partition), position, InvalidGuard(run_limit=9, share_limit=0.5))
+    reader._held[partition] = held
+    return held
+
+
+def cut(reader: PostReader, received: Sequence[Received]) -> list[tuple[int, int, int, list[int]]]:
+    parts = reader._cut(cast("list[Message]", list(received))).parts
+    return [
+        (part.held.status.partition, part.from_offset, part.to_offset, [record.offset for record in part.records])
+        for part in parts
+    ]
+
+
+def test_a_read_is_cut_by_partition_and_each_part_follows_on(reader: PostReader) -> None:
+    hold(reader, 0, 5)
+    hold(reader, 1, 0)
+    assert cut(reader, [Received(0, 5), Received(1, 0), Received(0, 6)]) == [(0, 5, 7, [5, 6]), (1, 0, 1, [0])]
+    assert cut(reader, [Received(0, 7)]) == [(0, 7, 8, [7])]
+
+
+def test_gaps_that_compaction_or_transactions_left_are_stepped_over(reader: PostReader) -> None:
+    hold(reader, 0, 5)
+    assert cut(reader, [Received(0, 9), Received(0, 12)]) == [(0, 5, 13, [9, 12])]
+
+
+def test_records_that_come_twice_are_taken_once(reader: PostReader) -> None:
+    """Seen after a seek on a broker fresh from its start: all of a partition twice within one read."""
+    hold(reader, 0, 0)
+    assert cut(reader, [Received(0, 0), Received(0, 1), Received(0, 0), Received(0, 1)]) == [(0, 0, 2, [0, 1])]
+    assert cut(reader, [Received(0, 1)]) == []
+
+
+def test_records_of_partitions_that_are_not_held_fall_out(reader: PostReader) -> None:
+    hold(reader, 0, 0).gone = True
+    assert cut(reader, [Received(0, 0), Received(3, 0)]) == []
+
+
+def test_the_end_is_noted_where_nothing_follows_it(reader: PostReader) -> None:
+    held = hold(reader, 0, 0)
+    cut(reader, [Received(0, 0), Received(0, 1, KafkaError._PARTITION_EOF)])
+    assert held.ended_at == 1
+    cut(reader, [Received(0, 1), Received(0, 2, KafkaError._PARTITION_EOF), Received(0, 2)])
+    assert held.ended_at != held.position, "a record came after the word of the end"
+
+
+def test_an_offset_out_of_range_loads_the_partition_anew(reader: PostReader) -> None:
+    held = hold(reader, 0, 7)
+    cut(reader, [Received(0, 7, KafkaError._AUTO_OFFSET_RESET)])
+    assert held.gone
