@@ -1,9 +1,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError
 
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from stream_workers.guard import InvalidGuard
@@ -77,7 +77,7 @@ def hold(reader: PostReader, partition: int, position: int) -> HeldPartition:
 
 
 def cut(reader: PostReader, received: Sequence[Received]) -> list[tuple[int, int, int, list[int]]]:
-    parts = reader._cut(cast("list[Message]", list(received))).parts
+    parts = reader._cut(list(received)).parts
     return [
         (part.held.status.partition, part.from_offset, part.to_offset, [record.offset for record in part.records])
         for part in parts
