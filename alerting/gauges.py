@@ -1,9 +1,25 @@
 """A tick's report, as metrics."""
 
 from collections import Counter
+from collections.abc import Iterable
 
+from alerting.episode import RULE
 from alerting.tick import TickReport
 from brandpulse.telemetry import Telemetry
+
+RULES = (RULE, "stream_stalled", "stream_silent")
+TRANSITIONS = ("triggered", "updated", "resolved")
+OUTCOMES = ("delivered", "retried", "quarantined")
+
+
+def begin(telemetry: Telemetry, receivers: Iterable[str]) -> None:
+    """Every counter at zero: a series that begins with its first event hides that event from rate() and increase()."""
+    for rule in RULES:
+        for transition in TRANSITIONS:
+            telemetry.counter("brandpulse_episode_transitions_total").labels(rule, transition)
+    for receiver in receivers:
+        for outcome in OUTCOMES:
+            telemetry.counter("brandpulse_deliveries_total").labels(receiver, outcome)
 
 
 def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from alerting.gauges import show
+from alerting.gauges import begin, show
 from alerting.outbox import RetryPolicy
 from alerting.receivers.receiver import Receiver
 from alerting.routing import Route
@@ -67,6 +67,7 @@ class AlerterService:
         self._store_answered = -READY_SECONDS
         self._rng = random.Random()
         self._leader_gauge = telemetry.gauge("brandpulse_alerter_leader")
+        begin(telemetry, receivers)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until *stop*. Raises what is a bug; a store that is away is waited for."""
