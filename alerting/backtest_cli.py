@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from alerting.backtest import PastEpisode
     from alerting.recording import Judges
 
-app = typer.Typer(no_args_is_help=True, help="Run the alerter's rules over recorded posts, the clock simulated.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Run the alerter's rules over recorded posts, the clock simulated."
+)
 
 
 class Sentiment(StrEnum):

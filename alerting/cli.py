@@ -11,7 +11,9 @@ from alerting.outbox import Delivery
 from alerting.store import RedisAlertStore
 from brandpulse.settings import Settings, load_settings
 
-app = typer.Typer(no_args_is_help=True, help="Notifications that wait for, or were refused by, a receiver.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Notifications that wait for, or were refused by, a receiver."
+)
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 

@@ -14,7 +14,7 @@ from brandpulse.pane_reader import PaneReader
 from brandpulse.settings import Settings, load_settings
 from brandpulse.topic_scan import read_to_end
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 PREFIX = "brandpulse."
 
 

@@ -4,7 +4,12 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The live page; Grafana dashboards.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="The live page; Grafana dashboards.",
+)
 
 
 @app.callback()

@@ -12,7 +12,9 @@ import typer
 if TYPE_CHECKING:
     from ingest.file import Counts, Destination, Outcome, Task
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Bring posts into the topic.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Bring posts into the topic."
+)
 
 FAILED = 1
 

@@ -12,7 +12,7 @@ import typer
 from model.choices import Engine, Precision
 from model.load import WEIGHTS
 
-app = typer.Typer(help="Train, evaluate and try the sentiment model.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Train, evaluate and try the sentiment model.", no_args_is_help=True)
 
 WeightsOption = Annotated[Path, typer.Option(help="Weights folder; the shipped one by default.")]
 EngineOption = Annotated[Engine, typer.Option(help="auto: torch where there is a CUDA device, else openvino.")]
