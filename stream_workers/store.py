@@ -20,7 +20,7 @@ from stream_workers.event_time import Retention
 from stream_workers.fold import KEPT_NEGATIVES, Cell, Change, Stored, encode_negative
 
 UNREACHABLE = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError)
-DROPS_PER_CHANGE = 200
+DROPS_PER_CHANGE = 500
 """Keys past their time that one call removes: bounds the call's length."""
 UNEVALUATED_BOUND_MS = 5 * DAY_MS
 """Minute panes wait for the alerter, but at most so long past their own keeping time (7 d with the default 48 h)."""
@@ -111,6 +111,7 @@ class RedisPartitionStore:
         self._announced: set[str] = set()
         self._drop_every = drop_every
         self._applies = 0
+        self._more_to_drop = False
 
     def load(self, topic: str, partition: int) -> PartitionStatus | None:
         keys = self._keys(topic, partition)
@@ -171,7 +172,10 @@ class RedisPartitionStore:
         with _translated():
             self._announce(changes)
             self._applies += 1
-            expired = self._expired(changes) if self._applies % self._drop_every == 0 else [[] for _ in changes]
+            due = self._more_to_drop or self._applies % self._drop_every == 0
+            expired = self._expired(changes) if due else [[] for _ in changes]
+            # A backfill over years leaves old keys faster than a look now and then would find them.
+            self._more_to_drop = any(len(gone) >= DROPS_PER_CHANGE for gone in expired)
             replies = self._run_apply(changes, expired)
         outcomes: list[Applied | Refused | Failed] = []
         for reply in replies:

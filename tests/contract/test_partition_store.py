@@ -279,6 +279,23 @@ def test_readers_find_the_newest_negative_posts_by_event_time(
     assert [post.id for post in kept] == [str(i) for i in range(20)]
 
 
+def test_a_backfill_over_years_does_not_outrun_the_dropping(redis_client: redis.Redis, namespace: str) -> None:
+    seldom = RedisPartitionStore(redis_client, namespace, RETENTION, drop_every=16)
+    status = begun(seldom)
+    names = tuple(f"brand {number}" for number in range(300))
+    for year in range(16):
+        posts: list[Outcome] = [a_scored(str(year), at_ms=NOON_MS + year * 365 * DAY_MS, offset=year, brands=names)]
+        change = change_of(seldom, status, posts)
+        assert seldom.apply([change]) == [Applied()]
+        status = change.status
+    for step in range(45):
+        change = change_of(seldom, status, [a_scored(f"later {step}", at_ms=status.clock_ms, offset=16 + step)])
+        assert seldom.apply([change]) == [Applied()]
+        status = change.status
+    left = redis_client.zcard(PartitionKeys(namespace, "posts", 0).index)
+    assert left <= 4 * 300 + 4, "one day and hour of each brand"
+
+
 def test_thousands_of_ids_and_panes_fit_into_one_call(real: RedisPartitionStore) -> None:
     status = begun(real)
     many: list[Outcome] = [a_scored(str(i), at_ms=NOON_MS + i * 1_000, offset=i) for i in range(5_000)]
