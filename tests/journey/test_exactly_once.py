@@ -76,7 +76,9 @@ def test_bad_records_are_dead_with_their_reason_and_the_rest_counts(pipeline: Pi
     ]
     pipeline.produce([*good[:10], *bad, *good[10:]])
     worker = pipeline.service("worker")
-    stats = pipeline.wait_for(lambda stats: counted(stats) == len(good) and stats["dead"] == len(bad))
+    stats = pipeline.wait_for(
+        lambda stats: counted(stats) == len(good) and stats["dead"] == len(bad) and stats["lag"] == 0
+    )
     assert stats["brands"]["Acme"]["neutral"] == len(good)
     done = pipeline.run("dlq", "list", "--json")
     assert done.returncode == 0, done.stderr
