@@ -1,11 +1,11 @@
-"""The writing side of the partition state: load, read before a fold, apply a change. Contract and in-memory twin.
+"""The writing side of the partition state: load, read before a fold, apply a change. The contract, and Redis.
 
-Every method is blocking and made for one thread of its own. Key layout: `brandpulse/keys.py`.
+Every method is blocking and made for one thread of its own. Key layout: `brandpulse/keys.py`. Twin: `memory_store.py`.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -347,74 +347,3 @@ def _authors_key(keys: PartitionKeys, cell: Cell) -> str:
 
 def _field(cell: Cell) -> str:
     return str(cell.bucket % (60 if cell.span == "minute" else 24))
-
-
-class MemoryPartitionStore:
-    """The working twin: the same promises in one process's memory."""
-
-    def __init__(self) -> None:
-        self._states: dict[tuple[str, int], PartitionStatus] = {}
-        self._panes: dict[tuple[str, int], dict[Cell, Pane]] = {}
-        self._authors: dict[tuple[str, int], dict[Cell, bytes]] = {}
-        self._ids: dict[tuple[str, int], dict[int, set[bytes]]] = {}
-
-    def load(self, topic: str, partition: int) -> PartitionStatus | None:
-        return self._states.get((topic, partition))
-
-    def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
-        place = (wanted.topic, wanted.partition)
-        now = self._states.get(place)
-        if (now and (now.next, now.topic_id)) != (seen and (seen.next, seen.topic_id)):
-            return False
-        self._states[place] = wanted
-        return True
-
-    def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
-        found = []
-        for request in requests:
-            place = (request.status.topic, request.status.partition)
-            known = {digest: n for n, digests in sorted(self._ids.get(place, {}).items()) for digest in digests}
-            panes, authors = self._panes.get(place, {}), self._authors.get(place, {})
-            found.append(
-                Stored(
-                    {digest: known[digest] for digest in request.digests if digest in known},
-                    {cell: panes[cell] for cell in request.cells if cell in panes},
-                    {cell: authors[cell] for cell in request.cells if cell in authors},
-                )
-            )
-        return found
-
-    def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
-        return [self._apply_one(change) for change in changes]
-
-    def touch(self, status: PartitionStatus) -> bool:
-        place = (status.topic, status.partition)
-        now = self._states.get(place)
-        if now is None or now.next != status.next:
-            return False
-        self._states[place] = replace(
-            now,
-            owner=status.owner,
-            seen_wall_ms=status.seen_wall_ms,
-            caught_up=status.caught_up,
-            lag=status.lag,
-            paused=status.paused,
-        )
-        return True
-
-    def _apply_one(self, change: Change) -> Applied | Refused:
-        place = (change.status.topic, change.status.partition)
-        now = self._states.get(place)
-        if now is None:
-            return Refused(-1)
-        if now.next != change.from_offset or now.topic_id != change.status.topic_id:
-            return Refused(now.next)
-        self._states[place] = change.status
-        self._panes.setdefault(place, {}).update(change.panes)
-        self._authors.setdefault(place, {}).update(change.authors)
-        generations = self._ids.setdefault(place, {})
-        for number, digests in change.new_ids.items():
-            generations.setdefault(number, set()).update(digests)
-        for number in change.dropped_generations:
-            generations.pop(number, None)
-        return Applied()

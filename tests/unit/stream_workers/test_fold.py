@@ -7,8 +7,9 @@ from brandpulse.partitions import NO_CLOCK, Generation, PartitionStatus
 from stream_workers.decode import Dead, Record
 from stream_workers.event_time import Retention, Verdict, judge
 from stream_workers.fold import Cell, Change, Outcome, Scored, Stored, Unmatched, fold, plan
+from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.repeats import RepeatLimits
-from stream_workers.store import Applied, MemoryPartitionStore, ReadRequest
+from stream_workers.store import Applied, ReadRequest
 from tests.builders import NOON_MS, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)

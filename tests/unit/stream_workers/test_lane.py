@@ -22,8 +22,9 @@ from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.lane import LABELLED_BRANDS, OTHER_BRANDS, BatchLane
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
+from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.repeats import RepeatLimits
-from stream_workers.store import Applied, Failed, MemoryPartitionStore, ReadRequest, Refused
+from stream_workers.store import Applied, Failed, ReadRequest, Refused
 from tests.builders import NOON_MS, a_post, a_record, a_status
 
 

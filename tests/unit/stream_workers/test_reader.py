@@ -8,8 +8,8 @@ from confluent_kafka import KafkaError
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
+from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.reader import PostReader, ReaderConfig
-from stream_workers.store import MemoryPartitionStore
 from tests.builders import NOON_MS, a_status
 
 

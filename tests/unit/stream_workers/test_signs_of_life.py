@@ -6,8 +6,8 @@ from confluent_kafka import Consumer
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
+from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.signs_of_life import SignsOfLife
-from stream_workers.store import MemoryPartitionStore
 from tests.builders import a_status
 
 

@@ -1,0 +1,80 @@
+"""The working twin of the partition store: the same promises, under the same contract suite, in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from brandpulse.panes import Pane
+from brandpulse.partitions import PartitionStatus
+from stream_workers.fold import Cell, Change, Stored
+from stream_workers.store import Applied, Failed, ReadRequest, Refused
+
+
+class MemoryPartitionStore:
+    """Loads, reads and applies as the real one does; nothing outlives the process."""
+
+    def __init__(self) -> None:
+        self._states: dict[tuple[str, int], PartitionStatus] = {}
+        self._panes: dict[tuple[str, int], dict[Cell, Pane]] = {}
+        self._authors: dict[tuple[str, int], dict[Cell, bytes]] = {}
+        self._ids: dict[tuple[str, int], dict[int, set[bytes]]] = {}
+
+    def load(self, topic: str, partition: int) -> PartitionStatus | None:
+        return self._states.get((topic, partition))
+
+    def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
+        place = (wanted.topic, wanted.partition)
+        now = self._states.get(place)
+        if (now and (now.next, now.topic_id)) != (seen and (seen.next, seen.topic_id)):
+            return False
+        self._states[place] = wanted
+        return True
+
+    def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
+        found = []
+        for request in requests:
+            place = (request.status.topic, request.status.partition)
+            known = {digest: n for n, digests in sorted(self._ids.get(place, {}).items()) for digest in digests}
+            panes, authors = self._panes.get(place, {}), self._authors.get(place, {})
+            found.append(
+                Stored(
+                    {digest: known[digest] for digest in request.digests if digest in known},
+                    {cell: panes[cell] for cell in request.cells if cell in panes},
+                    {cell: authors[cell] for cell in request.cells if cell in authors},
+                )
+            )
+        return found
+
+    def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        return [self._apply_one(change) for change in changes]
+
+    def touch(self, status: PartitionStatus) -> bool:
+        place = (status.topic, status.partition)
+        now = self._states.get(place)
+        if now is None or now.next != status.next:
+            return False
+        self._states[place] = replace(
+            now,
+            owner=status.owner,
+            seen_wall_ms=status.seen_wall_ms,
+            caught_up=status.caught_up,
+            lag=status.lag,
+            paused=status.paused,
+        )
+        return True
+
+    def _apply_one(self, change: Change) -> Applied | Refused:
+        place = (change.status.topic, change.status.partition)
+        now = self._states.get(place)
+        if now is None:
+            return Refused(-1)
+        if now.next != change.from_offset or now.topic_id != change.status.topic_id:
+            return Refused(now.next)
+        self._states[place] = change.status
+        self._panes.setdefault(place, {}).update(change.panes)
+        self._authors.setdefault(place, {}).update(change.authors)
+        generations = self._ids.setdefault(place, {})
+        for number, digests in change.new_ids.items():
+            generations.setdefault(number, set()).update(digests)
+        for number in change.dropped_generations:
+            generations.pop(number, None)
+        return Applied()
