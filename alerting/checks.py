@@ -1,6 +1,8 @@
 """What `brandpulse doctor` asks of the alerter."""
 
-from alerting.receivers.config import PagerDutyConfig, load_receivers
+import socket
+
+from alerting.receivers.config import PagerDutyConfig, WebhookConfig, load_receivers
 from alerting.settings import AlerterSettings
 from brandpulse.settings import load_settings
 
@@ -8,8 +10,11 @@ Checked = tuple[str, str, str, bool]
 """Subject, what was seen, the remedy (empty when all is well), and whether it is only a warning."""
 
 
+REACH_SECONDS = 3.0
+
+
 def check_receivers() -> list[Checked]:
-    """Each receiver of the file. Raises ConfigError if the file, or a secret it names, is wrong."""
+    """Each receiver of the file, and whether it can be reached. Raises ConfigError if file or secret is wrong."""
     path = load_settings(AlerterSettings).receivers_file
     if path is None:
         return [
@@ -20,13 +25,17 @@ def check_receivers() -> list[Checked]:
                 True,
             )
         ]
-    return [
-        (
-            "receivers",
-            f"{config.name}: {'PagerDuty' if isinstance(config, PagerDutyConfig) else 'webhook'} at {config.url.host}, "
-            f"from {config.min_severity} up",
-            "",
-            False,
-        )
-        for config in load_receivers(path)
-    ]
+    return [_check(config) for config in load_receivers(path)]
+
+
+def _check(config: PagerDutyConfig | WebhookConfig) -> Checked:
+    """Whether somebody listens at the receiver's address. Nothing is sent: a doctor pages nobody."""
+    kind = "PagerDuty" if isinstance(config, PagerDutyConfig) else "webhook"
+    what = f"{config.name}: {kind} at {config.url.host}, from {config.min_severity} up"
+    try:
+        with socket.create_connection((config.url.host or "", config.url.port or 443), timeout=REACH_SECONDS):
+            return "receivers", what, "", False
+    except OSError as error:
+        # Posts flow all the same, and notifications wait in the outbox: a warning.
+        remedy = f"nobody answers there ({error}); check url, network and firewall. Alerts wait in the outbox"
+        return "receivers", what, remedy, True

@@ -1,0 +1,35 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from alerting.checks import check_receivers
+from brandpulse.processes import free_port
+
+FILE = """receivers:
+  - {{name: up, kind: webhook, url: "http://127.0.0.1:{listening}/hook"}}
+  - {{name: down, kind: pagerduty, url: "http://127.0.0.1:{silent}/v2/enqueue", routing_key: "{key}"}}
+"""
+
+
+def test_each_receiver_is_told_with_whether_somebody_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "receivers.yaml"
+    monkeypatch.setenv("BRANDPULSE_RECEIVERS_FILE", str(path))
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        path.write_text(FILE.format(listening=server.getsockname()[1], silent=free_port(), key="k" * 32))
+        up, down = check_receivers()
+    assert up[2:] == ("", False)
+    assert "webhook at 127.0.0.1" in up[1]
+    assert "nobody answers there" in down[2]
+    assert down[3], "a warning: posts flow all the same"
+    assert "k" * 32 not in str(down)
+
+
+def test_no_file_of_receivers_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BRANDPULSE_RECEIVERS_FILE", raising=False)
+    [(_, saw, remedy, warning)] = check_receivers()
+    assert "none" in saw
+    assert "BRANDPULSE_RECEIVERS_FILE" in remedy
+    assert warning
