@@ -362,7 +362,10 @@ class PostReader:
                 self._pending[partition] = time.monotonic() + RETRY_SECONDS
                 continue
             except StateError:
-                log.exception("partition stopped: its state is damaged", extra={"partition": partition})
+                log.exception(
+                    "partition stopped: its state is damaged",
+                    extra={"partition": partition, "remedy": "mend or delete the key, then restart the worker"},
+                )
                 del self._pending[partition]
                 self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(1)
                 continue
