@@ -1,12 +1,16 @@
 """What every engine promises: texts in, calibrated class probabilities out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-LABELS = ("negative", "neutral", "positive")
+from model.heads import SENTIMENT
+from model.marking import MarkedText
+
+LABELS = SENTIMENT
 """The columns of every probability matrix, in this order."""
 
 Probabilities = npt.NDArray[np.float32]
@@ -29,5 +33,42 @@ class Classifier(Protocol):
         """(n, 3): one row per text in the same order, columns as in `LABELS`, each row sums to 1.
 
         Any string is scored: empty, very long, with NUL or lone surrogates. No texts give shape (0, 3).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the model says of n posts with m targets in all."""
+
+    heads: Mapping[str, Probabilities]
+    """Name of a head that reads posts -> (n, labels of `model.heads.BY_NAME[name]`); `sentiment` is always there."""
+    target: Probabilities
+    """(m, 4), columns as in `model.heads.TARGET`: posts in order, within a post its targets in order."""
+
+
+class Scorer(Protocol):
+    """Scores posts with respect to the targets marked in them, in one pass a post; called from one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """The engine in words, e.g. `openvino int8`."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same text may get other probabilities: the hash of the weights, and the precision."""
+        ...
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads that `score` fills: at least `sentiment` and `target`."""
+        ...
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        """One row per post, and one per target.
+
+        A target in `MarkedText.absent` gets `model.marking.ABSENT` as irrelevant. A target whose mentions were all
+        cut off with the end of a very long post is judged as the whole post. No posts give arrays of no rows.
         """
         ...

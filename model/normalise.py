@@ -8,25 +8,39 @@ MAX_CHARACTERS = 2_000
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+MARKER = "\ue000"
+"""Stands for a mention of a target (`model.marking`): one token of the weights' tokeniser, never a part of a post."""
 _ELONGATION = re.compile(r"([^\d\s])\1{3,}")
+_NO_WEIGHT = re.compile("[\u200b-\u200f\u2060\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
+"""Zero-width marks, variation selectors and skin tones: they make 60 forms of one emoji."""
+EMOJI = re.compile("[\u2190-\u21ff\u2300-\u27bf\u2900-\u297f\u2b00-\u2bff\U0001f000-\U0001faff]")
 _LINK = re.compile(r"\b(?:https?://|www\.)\S+", re.IGNORECASE)
 _HANDLE = re.compile(r"(?<!\w)@\w+")
 
 
-def normalise(text: str, *, max_characters: int = MAX_CHARACTERS) -> str:
+def normalise(
+    text: str, *, max_characters: int = MAX_CHARACTERS, keep_handles: bool = False, keep_markers: bool = False
+) -> str:
     """*text* with entities unescaped, handles as `@user`, links as `http`, runs of one character cut to three.
 
-    Control characters and lone surrogates (which the tokeniser cannot encode) become spaces; all whitespace
-    becomes single spaces. Case, hashtags and emoji stay. The result has at most *max_characters* characters,
-    and normalising it again changes nothing.
+    Control characters, markers and lone surrogates (which the tokeniser cannot encode) become spaces; all whitespace
+    becomes single spaces. Case and hashtags stay; emoji stay apart, without skin tone. The result has at most
+    *max_characters* characters, and normalising it again changes nothing. *keep_handles* and *keep_markers* are for
+    `model.marking` alone, which normalises once to look for its targets and once more when they are marked.
     """
     text = _shorten_runs(text[:max_characters])
     # Until nothing changes: `&amp;lt;3` is met in posts that were escaped twice. Each round is shorter than the last.
     while "&" in text and (plain := _shorten_runs(_ENTITY.sub(_character, text))) != text:
         text = plain
     text = _UNPRINTABLE.sub(" ", text)
+    if not text.isascii():
+        # A word with an emoji stuck to it is unknown to the tokeniser as a whole.
+        text = EMOJI.sub(r" \g<0> ", _NO_WEIGHT.sub("", text))
     text = _LINK.sub("http", text)
-    text = _HANDLE.sub("@user", text)
+    if not keep_markers:
+        text = text.replace(MARKER, " ")
+    if not keep_handles:
+        text = _HANDLE.sub("@user", text)
     return " ".join(text.split())[:max_characters].rstrip()
 
 

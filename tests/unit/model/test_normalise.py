@@ -28,7 +28,7 @@ SOCIAL = st.lists(
         ("it cost 10000 in 2000", "it cost 10000 in 2000"),
         ("good\tday\r\n\r\nall", "good day all"),
         ("nul\x00 here \ud83d too", "nul here too"),
-        ("😂😂😂😂😂 stays an emoji", "😂😂😂 stays an emoji"),
+        ("😂😂😂😂😂 stays an emoji 👍🏽❤️", "😂 😂 😂 stays an emoji 👍 ❤"),
         ("#Hashtags and CASE stay", "#Hashtags and CASE stay"),
         ("@user said http already", "@user said http already"),
     ],
