@@ -21,7 +21,7 @@ PIPELINE_CHUNK = 2_000
 
 
 class NegativePost(msgspec.Struct, frozen=True, kw_only=True):
-    """A negative post kept for people to read: user names masked, author as a keyed hash."""
+    """A post negative towards the brand, kept for people to read: user names masked, author as a keyed hash."""
 
     id: str
     source: str
@@ -29,7 +29,7 @@ class NegativePost(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int
     author: str
     negative: float
-    """P(negative), in [0, 1]."""
+    """P(negative) towards the brand, in [0, 1]."""
     url: str | None = None
 
 

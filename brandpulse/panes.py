@@ -14,30 +14,40 @@ LG_K = 11
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """Counts of posts by sentiment, and the score sum: P(positive) - P(negative), in millionths.
+    """Counts of posts by sentiment towards the brand, and the score sum: P(positive) - P(negative), in millionths.
 
+    A post that names the brand and says nothing about it is `irrelevant`: it is one of `posts`, and part of no share.
     Integers only: sums of floats would differ when a batch is cut anew, and exact means equal to the last unit.
-    Stored as `negative,neutral,positive,score_micros`, readable in redis-cli.
+    Stored as `negative,neutral,positive,score_micros,irrelevant`, readable in redis-cli. Panes of versions that judged
+    the whole post end before the last number.
     """
 
     negative: int = 0
     neutral: int = 0
     positive: int = 0
     score_micros: int = 0
+    """Of relevant posts only."""
+    irrelevant: int = 0
 
     @property
     def posts(self) -> int:
+        """All four counters together."""
+        return self.relevant + self.irrelevant
+
+    @property
+    def relevant(self) -> int:
+        """Posts that say something about the brand."""
         return self.negative + self.neutral + self.positive
 
     @property
     def negative_share(self) -> float:
-        """Negative posts over all, in [0, 1]; 0.0 of an empty pane."""
-        return self.negative / self.posts if self.posts else 0.0
+        """Negative posts over relevant ones, in [0, 1]; 0.0 where there are none."""
+        return self.negative / self.relevant if self.relevant else 0.0
 
     @property
     def mean_score(self) -> float:
-        """Mean of P(positive) - P(negative), in [-1, 1]; 0.0 of an empty pane."""
-        return self.score_micros / MICROS / self.posts if self.posts else 0.0
+        """Mean of P(positive) - P(negative) over relevant posts, in [-1, 1]; 0.0 where there are none."""
+        return self.score_micros / MICROS / self.relevant if self.relevant else 0.0
 
     def __add__(self, other: "Pane") -> "Pane":
         return Pane(
@@ -45,28 +55,32 @@ class Pane:
             self.neutral + other.neutral,
             self.positive + other.positive,
             self.score_micros + other.score_micros,
+            self.irrelevant + other.irrelevant,
         )
 
     def encode(self) -> bytes:
-        return b"%d,%d,%d,%d" % (self.negative, self.neutral, self.positive, self.score_micros)
+        return b"%d,%d,%d,%d,%d" % (self.negative, self.neutral, self.positive, self.score_micros, self.irrelevant)
 
     @classmethod
     def decode(cls, stored: bytes) -> "Pane":
         """Raises StateError if *stored* is no pane."""
         try:
-            negative, neutral, positive, score_micros = map(int, stored.split(b","))
+            negative, neutral, positive, score_micros, *rest = map(int, stored.split(b","))
+            [irrelevant] = rest or [0]
         except ValueError:
             raise StateError(
-                f"not a pane: {stored[:80]!r}; expected 'negative,neutral,positive,score_micros'"
+                f"not a pane: {stored[:80]!r}; expected 'negative,neutral,positive,score_micros,irrelevant'"
             ) from None
-        return cls(negative, neutral, positive, score_micros)
+        return cls(negative, neutral, positive, score_micros, irrelevant)
 
 
 EMPTY_PANE = Pane()
 
 
 class Authors:
-    """Two mergeable sketches: who wrote, and who wrote something negative. Mutable, unlike a Pane: it is big.
+    """Two mergeable sketches: who wrote about the brand, and who wrote something negative about it.
+
+    Mutable, unlike a Pane: it is big. Whoever wrote irrelevant posts only is in neither.
 
     Stored as the length of the first sketch in two bytes, then both sketches, in Apache DataSketches' compact form.
     """
@@ -99,7 +113,7 @@ class Authors:
 
 @dataclass(frozen=True, slots=True)
 class AuthorCounts:
-    """How many different people wrote, and how many of them wrote something negative."""
+    """How many different people wrote about the brand, and how many of them wrote something negative about it."""
 
     everyone: int = 0
     negative: int = 0

@@ -11,9 +11,10 @@ from brandpulse.settings import Settings, load_settings
 
 
 def collect(settings: Settings | None = None) -> dict[str, Any]:
-    """`{"brands": {NAME: {"posts": n, "negative": n, "neutral": n, "positive": n}}, "late": n, ...}`.
+    """`{"brands": {NAME: {"posts": n, "negative": n, ..., "irrelevant": n}}, "late": n, ...}`.
 
-    A post that names two brands stands under both. Raises ConfigError, TransientError.
+    `posts` is the sum of the four. A post that names two brands stands under both, with a verdict for each. Raises
+    ConfigError, TransientError.
     """
     settings = settings or load_settings(Settings)
     client = redis.Redis.from_url(settings.redis_address(), socket_timeout=30, socket_connect_timeout=5)
@@ -26,6 +27,7 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
                 "negative": pane.negative,
                 "neutral": pane.neutral,
                 "positive": pane.positive,
+                "irrelevant": pane.irrelevant,
             }
             for brand, pane in sorted(reader.totals().items())
         },
@@ -42,11 +44,11 @@ def render(totals: dict[str, Any]) -> None:
     console = Console()
     if not totals["brands"]:
         console.print("No posts counted yet. Bring some: `brandpulse ingest file PATH`.")
-    table = Table("brand", *(f"[right]{name}[/]" for name in ("posts", "negative", "neutral", "positive", "share")))
+    kinds = ("posts", "negative", "neutral", "positive", "irrelevant")
+    table = Table("brand", *(f"[right]{name}[/]" for name in (*kinds, "share")))
     for name, row in totals["brands"].items():
-        share = row["negative"] / row["posts"] if row["posts"] else 0.0
-        table.add_row(
-            name, *(f"{row[kind]:,}" for kind in ("posts", "negative", "neutral", "positive")), f"{share:.0%}"
-        )
+        relevant = row["posts"] - row["irrelevant"]
+        share = row["negative"] / relevant if relevant else 0.0
+        table.add_row(name, *(f"{row[kind]:,}" for kind in kinds), f"{share:.0%}")
     console.print(table)
     console.print("  ".join(f"{name} {totals[name]:,}" for name in ("late", "repeated", "dead", "unmatched", "lag")))

@@ -79,7 +79,7 @@ def test_up_counts_what_is_ingested_and_mends_a_killed_worker(stack: Child, tmp_
         assert time.monotonic() < deadline, f"{stats}\n{stack.log_tail()}"
         done = brandpulse("stats", "--json", cwd=tmp_path)
         stats = json.loads(done.stdout)
-    assert stats["brands"]["Acme"] == {"posts": 500, "negative": 500, "neutral": 0, "positive": 0}
+    assert stats["brands"]["Acme"] == {"posts": 500, "negative": 500, "neutral": 0, "positive": 0, "irrelevant": 0}
     examined = brandpulse("doctor", cwd=tmp_path, env={"BRANDPULSE_WORKER_ENGINE": "keyword"})
     assert examined.returncode == 0, examined.stdout
     second = brandpulse("up", cwd=tmp_path)

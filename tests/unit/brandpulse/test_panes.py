@@ -10,23 +10,34 @@ from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import Generation, PartitionStatus, encode_generations
 
 COUNTS = st.integers(0, 2**40)
-PANES = st.builds(Pane, COUNTS, COUNTS, COUNTS, st.integers(-(2**60), 2**60))
+PANES = st.builds(Pane, COUNTS, COUNTS, COUNTS, st.integers(-(2**60), 2**60), COUNTS)
 
 
 @given(PANES, PANES)
 def test_panes_add_up_and_survive_storage(one: Pane, other: Pane) -> None:
     assert Pane.decode((one + other).encode()) == other + one
     assert (one + other).posts == one.posts + other.posts
+    assert one.posts == one.negative + one.neutral + one.positive + one.irrelevant
 
 
-@pytest.mark.parametrize("stored", [b"", b"1,2,3", b"1,2,3,x", b"1,2,3,4,5"])
+@pytest.mark.parametrize("stored", [b"", b"1,2,3", b"1,2,3,x", b"1,2,3,4,5,6", b"1,2,3,4,"])
 def test_what_is_no_pane_is_told(stored: bytes) -> None:
     with pytest.raises(StateError):
         Pane.decode(stored)
 
 
-def test_shares_of_an_empty_pane_are_zero() -> None:
-    assert (Pane().negative_share, Pane().mean_score) == (0.0, 0.0)
+def test_a_pane_of_a_version_that_knew_no_irrelevant_posts_is_read() -> None:
+    assert Pane.decode(b"1,2,3,-4") == Pane(negative=1, neutral=2, positive=3, score_micros=-4, irrelevant=0)
+
+
+def test_irrelevant_posts_are_posts_and_part_of_no_share() -> None:
+    pane = Pane(negative=1, neutral=2, positive=1, score_micros=1_000_000, irrelevant=6)
+    assert (pane.posts, pane.relevant, pane.negative_share, pane.mean_score) == (10, 4, 0.25, 0.25)
+
+
+@pytest.mark.parametrize("pane", [Pane(), Pane(irrelevant=5)])
+def test_shares_of_nothing_are_zero(pane: Pane) -> None:
+    assert (pane.negative_share, pane.mean_score) == (0.0, 0.0)
 
 
 def some_authors(numbers: range, negative: range = range(0)) -> Authors:
