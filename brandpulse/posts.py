@@ -20,7 +20,14 @@ MAX_ID_CHARS = 256
 
 Sentiment = Literal["negative", "neutral", "positive"]
 SENTIMENTS: tuple[Sentiment, Sentiment, Sentiment] = ("negative", "neutral", "positive")
-"""The order of every triple of counts and probabilities in the project."""
+"""Of the whole post. The order of every triple of probabilities in the project."""
+
+BrandSentiment = Literal["negative", "neutral", "positive", "irrelevant"]
+BRAND_SENTIMENTS: tuple[BrandSentiment, ...] = (*SENTIMENTS, "irrelevant")
+"""Towards one brand that the post names; `irrelevant` where it says nothing about it. The order of every four."""
+
+Urgency = Literal["low", "medium", "high"]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)")
@@ -53,21 +60,28 @@ class Post(BaseModel):
     url: Annotated[str, Field(max_length=2_048)] | None = None
 
 
-class BrandMention(BaseModel):
-    """One brand of a scored post."""
+class BrandVerdict(BaseModel):
+    """What a scored post says about one brand that it names."""
 
     model_config = ConfigDict(frozen=True)
 
     brand: str
-    sentiment: Sentiment
+    label: BrandSentiment
+    """The most probable; the first of equals. It is what the panes count."""
+    probabilities: Annotated[list[Probability], Field(min_length=4, max_length=4)]
+    """Of negative, neutral, positive, irrelevant; calibrated; sums to one."""
 
 
 class ScoredPost(BaseModel):
-    """What workers write to topic `posts.scored`, at least once: (topic_id, partition, offset) drops repeats."""
+    """What workers write to topic `posts.scored`, at least once: (topic_id, partition, offset) drops repeats.
+
+    All verdicts come from one pass of one model. What its model has no head for is null.
+    """
 
     model_config = ConfigDict(frozen=True, title="ScoredPost")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
+    """1 had no more than the whole post's sentiment, under each brand's name."""
     id: str
     source: str
     text: str
@@ -75,9 +89,19 @@ class ScoredPost(BaseModel):
     created_at: AwareDatetime
     author: str
     """Keyed hash of the author id, 16 hexadecimal digits."""
-    brands: list[BrandMention]
-    probabilities: Annotated[list[float], Field(min_length=3, max_length=3)]
-    """Of negative, neutral, positive; calibrated; sums to one."""
+    brands: list[BrandVerdict]
+    sentiment: Sentiment
+    """Of the whole post, whomever it is about."""
+    probabilities: Annotated[list[Probability], Field(min_length=3, max_length=3)]
+    """Of the whole post's negative, neutral, positive; calibrated; sums to one."""
+    emotions: dict[str, Probability] | None
+    """GoEmotions' labels that reach the model's threshold, the most probable first; there may be none."""
+    mood: str | None
+    """The most probable of anger, joy, optimism, sadness."""
+    complaint: Probability | None
+    crisis: Probability | None
+    """That the post tells of a disaster which happened."""
+    sarcasm: Probability | None
     model: str
     """Name and version of the model that judged, `name@version`."""
     topic_id: str

@@ -10,17 +10,17 @@ from brandpulse.posts import Post, ScoredPost
 
 FOLDER = Path(__file__).parent.parent / "schemas"
 MODELS: dict[str, type[BaseModel]] = {
-    "post": Post,
-    "scored_post": ScoredPost,
-    "episode": Episode,
-    "notification": Notification,
+    "post.v1": Post,
+    "scored_post.v2": ScoredPost,
+    "episode.v1": Episode,
+    "notification.v1": Notification,
 }
 
 
 def render() -> dict[str, str]:
     """File name -> content."""
     return {
-        f"{name}.v1.schema.json": json.dumps(model.model_json_schema(), indent=2, sort_keys=True) + "\n"
+        f"{name}.schema.json": json.dumps(model.model_json_schema(), indent=2, sort_keys=True) + "\n"
         for name, model in MODELS.items()
     }
 

@@ -13,11 +13,12 @@ import msgspec
 
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.pane_reader import NegativePost
-from brandpulse.panes import EMPTY_PANE, MICROS, Authors, Pane
+from brandpulse.panes import EMPTY_PANE, Authors, Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Dead, Decoded, author_word, post_digest
 from stream_workers.event_time import Retention, Verdict, judge
 from stream_workers.repeats import RepeatLimits, RepeatMemory
+from stream_workers.verdict import NEGATIVE, Judged, Towards, towards
 
 KEPT_NEGATIVES = 20
 """Newest negative posts kept per brand and partition, for people to read."""
@@ -37,37 +38,25 @@ class Scored(msgspec.Struct, frozen=True, gc=False):
     """One readable post that names a brand, judged by the model."""
 
     decoded: Decoded
-    brands: tuple[str, ...]
+    brands: tuple[Towards, ...]
+    """A verdict for each brand it names: a post may be bad news for one and good for the other."""
     author: int
     """Keyed hash, signed 64 bits."""
     masked_text: str
-    probabilities: tuple[float, float, float]
-    """Of negative, neutral, positive."""
-    label: int
-    """Index of the most probable; the first of equals."""
-    score_micros: int
-    """P(positive) - P(negative), in millionths."""
+    heads: Mapping[str, Sequence[float]]
+    """What the model says of the whole post, by head; `sentiment` is always there."""
     digest: bytes
     """Of (source, id), for the repeat memory."""
 
 
-def scored(
-    decoded: Decoded,
-    brands: tuple[str, ...],
-    probabilities: tuple[float, float, float],
-    *,
-    author: int,
-    masked_text: str,
-) -> Scored:
-    """*decoded* with the model's verdict, and what follows from both."""
+def scored(decoded: Decoded, brands: Sequence[str], judged: Judged, *, author: int, masked_text: str) -> Scored:
+    """*decoded* with the model's verdicts, and what follows from both."""
     return Scored(
         decoded,
-        brands,
+        tuple(towards(brand, four) for brand, four in zip(brands, judged.targets, strict=True)),
         author,
         masked_text,
-        probabilities,
-        probabilities.index(max(probabilities)),
-        round((probabilities[2] - probabilities[0]) * MICROS),
+        judged.heads,
         post_digest(decoded.post.source, decoded.post.id),
     )
 
@@ -118,10 +107,14 @@ def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
             continue
         digests.append(outcome.digest)
         event_ms = outcome.decoded.event_ms
-        for brand in outcome.brands:
-            cells[Cell("minute", brand, event_ms // MINUTE_MS)] = None
-            cells[Cell("hour", brand, event_ms // HOUR_MS)] = None
+        for verdict in outcome.brands:
+            cells[Cell("minute", verdict.brand, event_ms // MINUTE_MS)] = None
+            cells[Cell("hour", verdict.brand, event_ms // HOUR_MS)] = None
     return digests, list(cells)
+
+
+_COLUMNS = (0, 1, 2, 4)
+"""Where `_Sums` counts each label; between them lies the score sum, as in a `Pane`."""
 
 
 class _Sums:
@@ -130,21 +123,22 @@ class _Sums:
     def __init__(self, stored: Stored) -> None:
         self._stored = stored
         self._counts: dict[Cell, list[int]] = {}
-        """negative, neutral, positive, score_micros"""
+        """negative, neutral, positive, score_micros, irrelevant"""
         self._sketches: dict[Cell, Authors] = {}
 
-    def add(self, cell: Cell, post: Scored, *, with_author: bool) -> None:
+    def add(self, cell: Cell, verdict: Towards, author: int, *, with_author: bool) -> None:
         counts = self._counts.get(cell)
         if counts is None:
-            counts = self._counts[cell] = [0, 0, 0, 0]
-        counts[post.label] += 1
-        counts[3] += post.score_micros
-        if with_author:
+            counts = self._counts[cell] = [0, 0, 0, 0, 0]
+        counts[_COLUMNS[verdict.label]] += 1
+        counts[3] += verdict.score_micros
+        # Who wrote nothing about the brand has no vote on it.
+        if with_author and verdict.relevant:
             sketch = self._sketches.get(cell)
             if sketch is None:
                 before = self._stored.authors.get(cell)
                 sketch = self._sketches[cell] = Authors() if before is None else Authors.decode(before)
-            sketch.add(post.author, negative=post.label == 0)
+            sketch.add(author, negative=verdict.negative)
 
     def panes(self) -> dict[Cell, Pane]:
         return {cell: self._stored.panes.get(cell, EMPTY_PANE) + Pane(*counts) for cell, counts in self._counts.items()}
@@ -189,11 +183,12 @@ def fold(
         memory.add(outcome.digest, clock)
         counted.append(outcome)
         watermark = clock - retention.lateness_ms
-        for brand in outcome.brands:
-            sums.add(Cell("hour", brand, event_ms // HOUR_MS), outcome, with_author=True)
+        for said in outcome.brands:
+            sums.add(Cell("hour", said.brand, event_ms // HOUR_MS), said, outcome.author, with_author=True)
             if event_ms >= watermark - retention.minutes_ms:
                 recent = event_ms >= watermark - retention.authors_ms
-                sums.add(Cell("minute", brand, event_ms // MINUTE_MS), outcome, with_author=recent)
+                minute = Cell("minute", said.brand, event_ms // MINUTE_MS)
+                sums.add(minute, said, outcome.author, with_author=recent)
     return Change(
         status=replace(
             status,
@@ -218,22 +213,22 @@ def fold(
 
 
 def _newest_negatives(counted: Sequence[Scored]) -> dict[str, list[NegativePost]]:
-    by_brand: dict[str, list[Scored]] = {}
+    by_brand: dict[str, list[tuple[Scored, Towards]]] = {}
     for post in counted:
-        if post.label == 0:
-            for brand in post.brands:
-                by_brand.setdefault(brand, []).append(post)
+        for said in post.brands:
+            if said.negative:
+                by_brand.setdefault(said.brand, []).append((post, said))
     return {
-        brand: [_negative_post(post) for post in nlargest(KEPT_NEGATIVES, posts, key=_event_ms)]
+        brand: [_negative_post(*post) for post in nlargest(KEPT_NEGATIVES, posts, key=_event_ms)]
         for brand, posts in by_brand.items()
     }
 
 
-def _event_ms(post: Scored) -> int:
-    return post.decoded.event_ms
+def _event_ms(post: tuple[Scored, Towards]) -> int:
+    return post[0].decoded.event_ms
 
 
-def _negative_post(judged: Scored) -> NegativePost:
+def _negative_post(judged: Scored, said: Towards) -> NegativePost:
     post = judged.decoded.post
     return NegativePost(
         id=post.id,
@@ -241,7 +236,7 @@ def _negative_post(judged: Scored) -> NegativePost:
         text=judged.masked_text,
         created_ms=judged.decoded.event_ms,
         author=author_word(judged.author),
-        negative=round(judged.probabilities[0], 4),
+        negative=round(said.probabilities[NEGATIVE], 4),
     )
 
 

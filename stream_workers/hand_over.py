@@ -11,10 +11,11 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from brandpulse.errors import TransientError
-from brandpulse.posts import SENTIMENTS
+from brandpulse.posts import BRAND_SENTIMENTS
 from brandpulse.topics import producer_config
 from stream_workers.decode import Dead, author_word
 from stream_workers.fold import Scored
+from stream_workers.tags import EVEN, tags
 
 HEADER = "brandpulse."
 """Dead letters carry brandpulse.{topic,topic_id,partition,offset,record_ms,reason,error}; key and value verbatim."""
@@ -35,20 +36,28 @@ class HandOver(Protocol):
         ...
 
 
-def encode_scored(judged: Scored, topic_id: str, partition: int, model: str) -> bytes:
+def encode_scored(
+    judged: Scored, topic_id: str, partition: int, model: str, emotion_thresholds: Sequence[float] = EVEN
+) -> bytes:
     """A `brandpulse.posts.ScoredPost` as JSON. Written field by field: the model itself costs ten times as much."""
     post = judged.decoded.post
-    sentiment = SENTIMENTS[judged.label]
     return msgspec.json.encode(
         {
-            "schema_version": 1,
+            "schema_version": 2,
             "id": post.id,
             "source": post.source,
             "text": judged.masked_text,
             "created_at": post.created_at,
             "author": author_word(judged.author),
-            "brands": [{"brand": brand, "sentiment": sentiment} for brand in judged.brands],
-            "probabilities": [round(p, 6) for p in judged.probabilities],
+            "brands": [
+                {
+                    "brand": said.brand,
+                    "label": BRAND_SENTIMENTS[said.label],
+                    "probabilities": [round(p, 6) for p in said.probabilities],
+                }
+                for said in judged.brands
+            ],
+            **tags(judged.heads, emotion_thresholds),
             "model": model,
             "topic_id": topic_id,
             "partition": partition,

@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from brandpulse.errors import StateError, TransientError
-from brandpulse.posts import SENTIMENTS
+from brandpulse.posts import BRAND_SENTIMENTS
 from brandpulse.telemetry import Telemetry
 from model.score_cache import CachingClassifier
 from stream_workers.decode import REASONS, AuthorHasher, Dead, Decoded, decode
@@ -27,12 +27,13 @@ from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
+from stream_workers.verdict import Judged
 
 log = logging.getLogger(__name__)
 
 
-Verdict = tuple[float, float, float] | Exception
-"""Three probabilities, or what the model raised on that very text."""
+Verdict = Judged | Exception
+"""What the model says, or what it raised on that very post."""
 
 
 class Named(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +99,7 @@ class BatchLane:
         for reason in REASONS:
             telemetry.counter("brandpulse_posts_dead_total").labels(reason)
         for brand in (*self._labelled, OTHER_BRANDS) if len(brands) > LABELLED_BRANDS else self._labelled:
-            for sentiment in SENTIMENTS:
+            for sentiment in BRAND_SENTIMENTS:
                 telemetry.counter("brandpulse_posts_counted_total").labels(brand, sentiment)
         self.progress = 0
         """Grows with every applied batch: what the watchdog looks at."""
@@ -114,7 +115,7 @@ class BatchLane:
         wanted = [item for items in named for item in items if isinstance(item, Named)]
         hits, misses = self._classifier.hits, self._classifier.misses
         with self._timed("score"):
-            judged = self._judge([item.decoded.post.text for item in wanted])
+            judged = self._judge(wanted)
         self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._classifier.hits - hits)
         self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._classifier.misses - misses)
         verdicts = iter(judged)
@@ -148,23 +149,25 @@ class BatchLane:
             masked_text=self._mask(post.text),
         )
 
-    def _judge(self, texts: Sequence[str]) -> list[Verdict]:
-        """One verdict per text, in order."""
-        if not texts:
+    def _judge(self, posts: Sequence[Named]) -> list[Verdict]:
+        """One verdict per post, in order."""
+        if not posts:
             return []
         try:
-            rows: list[list[float]] = self._classifier.probabilities(texts).tolist()
+            rows: list[list[float]] = self._classifier.probabilities(
+                [post.decoded.post.text for post in posts]
+            ).tolist()
         except MemoryError:
             raise
         except Exception as error:
             # Catches everything, as `_name` does: a post nobody foresaw must not stop the stream, and is not lost.
-            if len(texts) == 1:
+            if len(posts) == 1:
                 # The error's text may quote the post, which belongs into the dead letter and not into a log.
                 log.warning("post breaks the model", extra={"error": type(error).__name__})
                 return [error]
-            middle = len(texts) // 2
-            return [*self._judge(texts[:middle]), *self._judge(texts[middle:])]
-        return [_verdict(row) for row in rows]
+            middle = len(posts) // 2
+            return [*self._judge(posts[:middle]), *self._judge(posts[middle:])]
+        return [_verdict(row, len(post.brands)) for row, post in zip(rows, posts, strict=True)]
 
     # -- second thread: the store --------------------------------------------------------------------------------
 
@@ -272,8 +275,9 @@ class BatchLane:
             counter("brandpulse_posts_dead_total").labels(letter.reason).inc()
         tally: dict[tuple[str, str], int] = {}
         for post in change.counted:
-            for brand in post.brands:
-                pair = (brand if brand in self._labelled else OTHER_BRANDS, SENTIMENTS[post.label])
+            for said in post.brands:
+                brand = said.brand if said.brand in self._labelled else OTHER_BRANDS
+                pair = brand, BRAND_SENTIMENTS[said.label]
                 tally[pair] = tally.get(pair, 0) + 1
         for (brand, sentiment), posts in tally.items():
             counter("brandpulse_posts_counted_total").labels(brand, sentiment).inc(posts)
@@ -289,11 +293,11 @@ class BatchLane:
         self._telemetry.counter("brandpulse_stage_seconds_total").labels(stage).inc(time.perf_counter() - started)
 
 
-def _verdict(row: list[float]) -> Verdict:
+def _verdict(row: list[float], brands: int) -> Verdict:
     negative, neutral, positive = row
     if not math.isfinite(negative + neutral + positive):
         return ValueError(f"the model gave no probabilities: {row}")
-    return negative, neutral, positive
+    return Judged(((negative, neutral, positive, 0.0),) * brands, {"sentiment": row})
 
 
 def _mend(error: StateError) -> str:

@@ -9,9 +9,15 @@ from brandpulse.partitions import PartitionStatus
 from brandpulse.posts import POST_DECODER
 from stream_workers.decode import Decoded, Record
 from stream_workers.fold import Scored, scored
+from stream_workers.verdict import Judged
 
 NOON_MS = 1_772_452_800_000  # 2026-03-02T12:00:00Z
-PROBABILITIES = {"negative": (0.8, 0.15, 0.05), "neutral": (0.1, 0.8, 0.1), "positive": (0.05, 0.15, 0.8)}
+PROBABILITIES = {
+    "negative": (0.8, 0.15, 0.05, 0.0),
+    "neutral": (0.1, 0.8, 0.1, 0.0),
+    "positive": (0.05, 0.15, 0.8, 0.0),
+    "irrelevant": (0.1, 0.05, 0.05, 0.8),
+}
 
 
 def rfc3339(ms: int) -> str:
@@ -47,14 +53,17 @@ def a_scored(
     author: int | None = None,
     record_ms: int | None = None,
     source: str = "test",
+    towards: Mapping[str, str] | None = None,
 ) -> Scored:
+    """*sentiment* towards each of *brands*, or what *towards* says of its brands."""
+    verdicts = towards if towards is not None else dict.fromkeys(brands, sentiment)
     post = a_post(post_id, at_ms=at_ms, source=source)
     record = a_record(post, offset, record_ms)
     assert record.value is not None
     return scored(
         Decoded(record, POST_DECODER.decode(record.value), at_ms),
-        brands,
-        PROBABILITIES[sentiment],
+        tuple(verdicts),
+        Judged(tuple(PROBABILITIES[verdict] for verdict in verdicts.values()), {"sentiment": (0.1, 0.8, 0.1)}),
         author=hash(post_id) if author is None else author,
         masked_text=str(post["text"]),
     )

@@ -116,7 +116,8 @@ def test_scored_posts_and_metrics_tell_the_same(pipeline: Pipeline) -> None:
     scored = [json.loads(message.value() or b"") for message in read_to_end(pipeline.bootstrap_servers, topic)]
     assert len(scored) == 30
     assert {post["text"] for post in scored} == {"@user acme is awful"}
-    assert scored[0]["brands"] == [{"brand": "Acme", "sentiment": "negative"}]
+    assert [(said["brand"], said["label"]) for said in scored[0]["brands"]] == [("Acme", "negative")]
+    assert scored[0]["model"] == "keyword@keyword-1"
     assert len({(post["partition"], post["offset"]) for post in scored}) == 30
     worker.signal(signal.SIGTERM)
     assert worker.wait(20) == 0, worker.log_tail()

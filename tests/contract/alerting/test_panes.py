@@ -14,6 +14,7 @@ from stream_workers.event_time import Retention
 from stream_workers.fold import fold, plan, scored
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import ReadRequest, RedisPartitionStore
+from stream_workers.verdict import Judged
 from tests.builders import NOON_MS, a_post, a_record
 
 LATENESS_MS = 120_000
@@ -54,7 +55,7 @@ def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> Pan
         scored(
             decoded,
             post.brands,
-            post.probabilities,
+            Judged(tuple((*post.probabilities, 0.0) for _ in post.brands), {"sentiment": post.probabilities}),
             author=post.author,
             masked_text="",
         )

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from brandpulse.panes import Authors, Pane, count_authors
+from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import NO_CLOCK, Generation, PartitionStatus
 from stream_workers.decode import Dead, Record
 from stream_workers.event_time import Retention, Verdict, judge
@@ -41,6 +41,31 @@ def test_a_post_that_names_two_brands_counts_for_both() -> None:
     change = folded([a_scored(brands=("Acme", "Bolt"))])
     assert {cell.brand for cell in change.panes} == {"Acme", "Bolt"}
     assert all(pane == Pane(neutral=1) for pane in change.panes.values())
+
+
+def test_a_post_may_be_negative_towards_one_brand_and_positive_towards_the_other() -> None:
+    change = folded([a_scored("7", towards={"Acme": "negative", "Bolt": "positive", "Cafe": "irrelevant"})])
+    panes = {cell.brand: pane for cell, pane in change.panes.items() if cell.span == "hour"}
+    assert panes == {
+        "Acme": Pane(negative=1, score_micros=-750_000),
+        "Bolt": Pane(positive=1, score_micros=750_000),
+        "Cafe": Pane(irrelevant=1),
+    }
+    assert {brand: [post.id for post in posts] for brand, posts in change.negatives.items()} == {"Acme": ["7"]}
+    assert change.negatives["Acme"][0].negative == 0.8
+
+
+def test_who_wrote_nothing_about_the_brand_has_no_vote_on_it() -> None:
+    posts: list[Outcome] = [a_scored(str(i), "irrelevant", author=i) for i in range(5)]
+    change = folded([*posts, a_scored("x", "negative", author=9), a_scored("y", "neutral", author=3)])
+    counts = count_authors([Authors.decode(change.authors[Cell("hour", "Acme", NOON_HOUR)])])
+    assert counts == AuthorCounts(everyone=2, negative=1)
+    assert change.panes[Cell("hour", "Acme", NOON_HOUR)].posts == 7
+
+
+def test_irrelevant_posts_alone_leave_no_sketch_of_authors() -> None:
+    change = folded([a_scored("1", "irrelevant")])
+    assert (dict(change.authors), dict(change.negatives)) == ({}, {})
 
 
 def test_panes_add_to_what_is_stored() -> None:
@@ -151,7 +176,11 @@ def test_a_backfill_that_does_not_move_the_clock_stays_within_the_bound() -> Non
 def streams(draw: st.DrawFn) -> tuple[list[Scored], list[int]]:
     """A stream with repeats, late and too old posts, and where to cut it into batches."""
     minutes = st.integers(-95 * 1440, 60)
-    rows = draw(st.lists(st.tuples(st.integers(0, 15), st.sampled_from(["negative", "neutral", "positive"]), minutes)))
+    rows = draw(
+        st.lists(
+            st.tuples(st.integers(0, 15), st.sampled_from(["negative", "neutral", "positive", "irrelevant"]), minutes)
+        )
+    )
     posts = [
         a_scored(str(number), sentiment, NOON_MS + minute * MINUTE_MS, offset=offset, record_ms=NOON_MS + DAY_MS)
         for offset, (number, sentiment, minute) in enumerate(rows)

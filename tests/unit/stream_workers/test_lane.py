@@ -287,7 +287,8 @@ def test_what_a_person_allowed_goes_through() -> None:
 def test_metrics_stand_at_zero_before_the_first_event() -> None:
     exposed = Bench().telemetry.expose().decode()
     assert 'brandpulse_posts_dead_total{reason="too_old"} 0.0' in exposed
-    assert 'brandpulse_posts_counted_total{brand="Acme",sentiment="negative"} 0.0' in exposed
+    for sentiment in ("negative", "irrelevant"):
+        assert f'brandpulse_posts_counted_total{{brand="Acme",sentiment="{sentiment}"}} 0.0' in exposed
     assert OTHER_BRANDS not in exposed
 
 
@@ -304,4 +305,4 @@ def test_thousands_of_brands_do_not_make_thousands_of_series() -> None:
     bench.run(bench.batch(["acme is awful"]))
     exposed = bench.telemetry.expose().decode()
     assert f'brandpulse_posts_counted_total{{brand="{OTHER_BRANDS}",sentiment="negative"}} 1.0' in exposed
-    assert exposed.count("brandpulse_posts_counted_total{") == 3 * (LABELLED_BRANDS + 1)
+    assert exposed.count("brandpulse_posts_counted_total{") == 4 * (LABELLED_BRANDS + 1)
