@@ -104,6 +104,24 @@ def train(
     typer.echo(f"wrote {out}, version {manifest.version}; next: brandpulse model evaluate --weights {out} --data FILE")
 
 
+@app.command()
+def finish(
+    *,
+    run: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of a run: snap/ and tokenizer.json.")],
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder with the files the recipe names.")],
+    out: Annotated[Path, typer.Option(help="Weights folder to write.")],
+    recipe: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="YAML; ours if none.")] = None,
+    base: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Encoder; MiniLM-L6 if none.")] = None,
+) -> None:
+    """Choose, calibrate and pack weights from the snapshots of a training run, also of one that still runs."""
+    from model.finish import finish as pack
+    from model.train import RECIPES, default_base
+    from model.trainer import read_recipe
+
+    manifest = pack(run, data, out, recipe=read_recipe(recipe or RECIPES / "brand.yaml"), base=base or default_base())
+    typer.echo(f"wrote {out}, version {manifest.version}; figures in {out / 'training.json'}")
+
+
 def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
     """*texts* in lists, so that a pipe of any length is scored in the same memory."""
     remaining = iter(texts)

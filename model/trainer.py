@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from model.encoding import first_kept, window
 from model.examples import Example, gather, read_rows
 from model.heads import HEADS
 from model.labelled import leak_key
@@ -48,6 +49,9 @@ class Recipe:
     max_tokens: int
     bucket_batches: int
     seed: int
+    judged_by: Mapping[str, str] = field(default_factory=dict)
+    name: str = "minilm-brand"
+    exit_loss: float = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,10 @@ class Encoded:
     mentions: tuple[int, ...]
     """Column in the head `target` for each marker, or -1."""
     gold: Mapping[str, tuple[float, ...] | int]
+    numbers: tuple[int, ...] = ()
+    """For each marker the target it stands for, counted within the example."""
+    absent: frozenset[int] = frozenset()
+    """Targets that the text does not name."""
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -82,25 +90,11 @@ def encode(examples: Sequence[Example], tokenizer: "Tokenizer", max_tokens: int)
         skipped = sum(token == marker for token in encoding.ids[: first_kept(encoding.ids, marker, max_tokens)])
         numbers = example.marked.mentions[skipped : skipped + len(places)]
         mentions = tuple(example.mentions[number] if example.mentions else -1 for number in numbers)
-        found.append(Encoded(tuple(ids), places, mentions, example.gold))
+        found.append(Encoded(tuple(ids), places, mentions, example.gold, tuple(numbers), example.marked.absent))
     return found
 
 
-def first_kept(ids: Sequence[int], marker: int, max_tokens: int) -> int:
-    """Where the window of a post that is too long begins (behind [CLS]): at 1, or a bit before the first marker."""
-    if len(ids) <= max_tokens or marker not in ids:
-        return 1
-    first = ids.index(marker)
-    return 1 if first < max_tokens - 1 else min(first - max_tokens // 2, len(ids) - max_tokens + 1)
-
-
-def window(ids: Sequence[int], marker: int, max_tokens: int) -> list[int]:
-    """At most *max_tokens* of *ids*, [CLS] first and [SEP] last, and the first marker among them."""
-    start = first_kept(ids, marker, max_tokens)
-    return [ids[0], *ids[start:-1][: max_tokens - 2], ids[-1]]
-
-
-def _say(event: str, **fields: object) -> None:
+def say(event: str, **fields: object) -> None:
     shown = {key: round(value, 4) if isinstance(value, float) else value for key, value in fields.items()}
     print(json.dumps({"event": event} | shown), file=sys.stderr, flush=True)
 
@@ -172,7 +166,7 @@ class Losses:
                 weights = (counts.mean() / np.maximum(counts, 1.0)) ** recipe.class_balance
                 weights *= counts.sum() / max((weights * counts).sum(), 1.0)
                 self._class_weights[head.name] = torch.tensor(weights, dtype=torch.float32)
-                _say(
+                say(
                     "labels", head=head.name, counts=counts.astype(int).tolist(), weights=[round(x, 3) for x in weights]
                 )
 
@@ -313,7 +307,7 @@ def load_corpus(data: Path, recipe: Recipe, base: Path) -> tuple[Corpus, str, di
         rows = rows_of(data, source.names, "train")
         kept = [row for row in rows if leak_key(row["text"]) not in held_out and not row.get("in_target_val")]
         bare, worded = gather(kept), gather(kept, keep_words=True)
-        _say("source", names=source.names, rows=len(rows), leaked=len(rows) - len(kept), texts=len(bare))
+        say("source", names=source.names, rows=len(rows), leaked=len(rows) - len(kept), texts=len(bare))
         gathered.append((source, bare, worded))
     description, new_words = extended(
         base / "tokenizer.json", (example.marked.text for _, bare, _ in gathered for example in bare)
@@ -321,13 +315,19 @@ def load_corpus(data: Path, recipe: Recipe, base: Path) -> tuple[Corpus, str, di
     tokenizer = Tokenizer.from_str(description)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    corpus = Corpus()
+    corpus = Corpus(validation=load_validation(data, recipe, tokenizer))
     for source, bare, worded in gathered:
         encoded = [encode(examples, tokenizer, recipe.max_tokens) for examples in (bare, worded)]
         corpus.train.append((source, *encoded))
-    for name, rows in validation.items():
-        corpus.validation[name] = encode(gather(rows), tokenizer, recipe.max_tokens)
-        if any(row.get("target") for row in rows):
-            worded = gather(rows, keep_words=True)
-            corpus.validation[f"{name}+words"] = encode(worded, tokenizer, recipe.max_tokens)
     return corpus, description, new_words, tokenizer
+
+
+def load_validation(data: Path, recipe: Recipe, tokenizer: "Tokenizer") -> dict[str, list[Encoded]]:
+    """The validation part of each source by name; if it has targets, once more as `{name}+words` with their words."""
+    found: dict[str, list[Encoded]] = {}
+    for name in (name for source in recipe.sources for name in source.names):
+        rows = rows_of(data, [name], "val")
+        found[name] = encode(gather(rows), tokenizer, recipe.max_tokens)
+        if any(row.get("target") for row in rows):
+            found[f"{name}+words"] = encode(gather(rows, keep_words=True), tokenizer, recipe.max_tokens)
+    return found
