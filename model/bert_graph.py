@@ -24,19 +24,19 @@ def bert_graph(checkpoint: Checkpoint, *, ranges: Ranges | None = None, observe:
     token's state reaches the classifier, so the last layer computes that row alone, which saves a seventh of the work.
     """
     config = checkpoint.config
-    weights = _Weights(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges or {})
+    weights = Weights(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges or {})
     ids = ops.parameter([-1, -1], np.int32, name="ids")
     mask = ops.parameter([-1, -1], np.float32, name="mask")
 
-    state = _embeddings(ids, weights)  # (batch, length, width)
-    spread = ops.unsqueeze(mask, _axes(1, 2))  # (batch, 1, 1, length)
+    state = embeddings(ids, weights)  # (batch, length, width)
+    spread = ops.unsqueeze(mask, axes(1, 2))  # (batch, 1, 1, length)
     bias = ops.multiply(ops.subtract(spread, np.float32(1.0)), np.float32(-MASKED))
     for layer in range(config["num_hidden_layers"]):
         wanted = state if layer < config["num_hidden_layers"] - 1 else _first(state)
         name, heads = f"bert.encoder.layer.{layer}", config["num_attention_heads"]
-        attended = _attention(state, wanted, bias, weights=weights, name=f"{name}.attention.self", heads=heads)
-        state = _feed_forward(ops.add(wanted, weights.dense(attended, f"{name}.attention.output.dense")), weights, name)
-    first = ops.squeeze(state, _axes(1))  # (batch, width)
+        attended = attention(state, wanted, bias, weights=weights, name=f"{name}.attention.self", heads=heads)
+        state = feed_forward(ops.add(wanted, weights.dense(attended, f"{name}.attention.output.dense")), weights, name)
+    first = ops.squeeze(state, axes(1))  # (batch, width)
     pooled = ops.tanh(weights.dense(first, "bert.pooler.dense"))
     outputs = {"logits": weights.dense(pooled, "classifier")}
     if observe:
@@ -45,7 +45,7 @@ def bert_graph(checkpoint: Checkpoint, *, ranges: Ranges | None = None, observe:
     return ov.Model(results, [ids, mask], checkpoint.manifest.name)
 
 
-class _Weights:
+class Weights:
     """The checkpoint's tensors by name, as operations of the graph."""
 
     def __init__(self, tensors: Mapping[str, Floats], *, epsilon: float, ranges: Ranges) -> None:
@@ -73,7 +73,7 @@ class _Weights:
         return ops.fake_quantize(ops.constant(values), -limit, limit, -limit, limit, 255)
 
     def norm(self, state: Any, name: str) -> Any:
-        flat = ops.mvn(state, _axes(-1), True, self._epsilon, "inside_sqrt")
+        flat = ops.mvn(state, axes(-1), True, self._epsilon, "inside_sqrt")
         return ops.add(ops.multiply(flat, self.constant(f"{name}.weight")), self.constant(f"{name}.bias"))
 
     def positions(self) -> Any:
@@ -87,20 +87,20 @@ def _quantised(state: Any, bounds: tuple[float, float]) -> Any:
     return ops.fake_quantize(state, low, high, low, high, 256)
 
 
-def _embeddings(ids: Any, weights: _Weights) -> Any:
+def embeddings(ids: Any, weights: Weights) -> Any:
     words = ops.gather(weights.constant(WORD_TABLE), ids, np.int64(0))
-    length = ops.gather(ops.shape_of(ids), _axes(1), np.int64(0))
-    positions = ops.slice(weights.positions(), _axes(0), length, _axes(1), _axes(0))
+    length = ops.gather(ops.shape_of(ids), axes(1), np.int64(0))
+    positions = ops.slice(weights.positions(), axes(0), length, axes(1), axes(0))
     return weights.norm(ops.add(words, positions), "bert.embeddings.LayerNorm")
 
 
-def _feed_forward(state: Any, weights: _Weights, name: str) -> Any:
+def feed_forward(state: Any, weights: Weights, name: str) -> Any:
     state = weights.norm(state, f"{name}.attention.output.LayerNorm")
     inner = ops.gelu(weights.dense(state, f"{name}.intermediate.dense"), "erf")
     return weights.norm(ops.add(state, weights.dense(inner, f"{name}.output.dense")), f"{name}.output.LayerNorm")
 
 
-def _attention(state: Any, wanted: Any, bias: Any, *, weights: _Weights, name: str, heads: int) -> Any:
+def attention(state: Any, wanted: Any, bias: Any, *, weights: Weights, name: str, heads: int) -> Any:
     """What each of the *wanted* tokens gathers from all tokens of *state*: (batch, wanted, width)."""
     if wanted is state:
         joined = weights.dense(state, f"{name}.query", f"{name}.key", f"{name}.value")
@@ -109,17 +109,17 @@ def _attention(state: Any, wanted: Any, bias: Any, *, weights: _Weights, name: s
         query = weights.dense(wanted, f"{name}.query")
         key, value = ops.split(weights.dense(state, f"{name}.key", f"{name}.value"), np.int64(2), 2).outputs()
     query, key, value = (_by_head(part, heads) for part in (query, key, value))  # (batch, heads, length, width / heads)
-    attended = ops.transpose(ops.scaled_dot_product_attention(query, key, value, bias), _axes(0, 2, 1, 3))
-    return ops.reshape(attended, _axes(0, 0, -1), True)
+    attended = ops.transpose(ops.scaled_dot_product_attention(query, key, value, bias), axes(0, 2, 1, 3))
+    return ops.reshape(attended, axes(0, 0, -1), True)
 
 
 def _by_head(part: Any, heads: int) -> Any:
-    return ops.transpose(ops.reshape(part, _axes(0, 0, heads, -1), True), _axes(0, 2, 1, 3))
+    return ops.transpose(ops.reshape(part, axes(0, 0, heads, -1), True), axes(0, 2, 1, 3))
 
 
 def _first(state: Any) -> Any:
-    return ops.slice(state, _axes(0), _axes(1), _axes(1), _axes(1))
+    return ops.slice(state, axes(0), axes(1), axes(1), axes(1))
 
 
-def _axes(*values: int) -> Any:
+def axes(*values: int) -> Any:
     return ops.constant(np.array(values, dtype=np.int64))

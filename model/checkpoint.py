@@ -65,11 +65,8 @@ def pack(
     folder: Path, tensors: Mapping[str, Floats], *, config: Mapping[str, Any], tokenizer: Path, manifest: Manifest
 ) -> Manifest:
     """Writes a weights folder and returns its manifest with the version filled in."""
-    from safetensors.numpy import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(_small(tensors), folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)  # safetensors writes 0600; the service runs as another user
+    write_stored(folder / "model.safetensors", stored_form(tensors))
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
     manifest = replace(manifest, version=_version(folder / "model.safetensors"))
@@ -84,20 +81,19 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 def load(folder: Path) -> Checkpoint:
     """The weights folder in memory. Raises ConfigError naming it when it is missing, damaged or of another kind."""
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
 
     try:
         manifest = read_manifest(folder)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         version = _version(folder / "model.safetensors")
-        stored = load_file(folder / "model.safetensors")
+        stored = read_stored(folder / "model.safetensors")
         tokenizer = load_tokenizer(folder / "tokenizer.json", max_tokens=manifest.max_tokens)
-        checkpoint = Checkpoint(manifest, config, _large(stored), tokenizer)
+        checkpoint = Checkpoint(manifest, config, restored(stored), tokenizer)
         _check_sizes(checkpoint)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, struct.error) as error:
-        raise _unusable(folder, repr(error)) from error
+        raise unusable(folder, repr(error)) from error
     if version != manifest.version:
-        raise _unusable(folder, f"model.safetensors is {version}, but model.json was written for {manifest.version}")
+        raise unusable(folder, f"model.safetensors is {version}, but model.json was written for {manifest.version}")
     return checkpoint
 
 
@@ -124,7 +120,7 @@ def load_tokenizer(path: Path, *, max_tokens: int) -> "Tokenizer":
     return tokenizer
 
 
-def _small(tensors: Mapping[str, Floats]) -> dict[str, npt.NDArray[Any]]:
+def stored_form(tensors: Mapping[str, Floats]) -> dict[str, npt.NDArray[Any]]:
     """The tensors as stored. The word table is half of all weights, and only looked up: 8 bits a number are enough."""
     stored: dict[str, npt.NDArray[Any]] = {
         name: np.ascontiguousarray(tensor.astype(np.float16)) for name, tensor in tensors.items() if name != WORD_TABLE
@@ -134,11 +130,25 @@ def _small(tensors: Mapping[str, Floats]) -> dict[str, npt.NDArray[Any]]:
     return stored | {WORD_TABLE: np.rint(table / scale).astype(np.int8), WORD_TABLE + SCALE: scale}
 
 
-def _large(stored: Mapping[str, npt.NDArray[Any]]) -> dict[str, Floats]:
+def restored(stored: Mapping[str, npt.NDArray[Any]]) -> dict[str, Floats]:
     """The tensors as computed with: float32, the word table multiplied out."""
     tensors = {name: tensor.astype(np.float32) for name, tensor in stored.items()}
     scale = tensors.pop(WORD_TABLE + SCALE)
     return tensors | {WORD_TABLE: tensors[WORD_TABLE] * scale}
+
+
+def write_stored(path: Path, stored: Mapping[str, npt.NDArray[Any]]) -> None:
+    from safetensors.numpy import save_file
+
+    save_file(dict(stored), path, metadata={"format": "pt"})
+    path.chmod(0o644)  # safetensors writes 0600; the service runs as another user
+
+
+def read_stored(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Raises OSError or SafetensorError."""
+    from safetensors.numpy import load_file
+
+    return dict(load_file(path))
 
 
 def _check_sizes(checkpoint: Checkpoint) -> None:
@@ -154,7 +164,8 @@ def _check_sizes(checkpoint: Checkpoint) -> None:
         raise ValueError("the weights hold values that are not numbers")
 
 
-def _unusable(folder: Path, reason: str) -> ConfigError:
+def unusable(folder: Path, reason: str) -> ConfigError:
+    """The error that names *folder*, what is wrong with it, and what to do."""
     return ConfigError(
         f"The model weights in {folder} cannot be used: {reason}. Restore the folder from the repository, "
         "or point to another one with model.safetensors, config.json, tokenizer.json and model.json in it."

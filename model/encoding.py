@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from model.marking import MarkedText
 from model.normalise import normalise
 
 if TYPE_CHECKING:
@@ -73,3 +74,81 @@ def _padded(rows: list[int], tokens: list[list[int]]) -> TokenBatch:
         ids[row, : len(post)] = post
         mask[row, : len(post)] = 1.0
     return TokenBatch(rows, ids, mask)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedTokens:
+    """One marked post as the encoder reads it."""
+
+    ids: list[int]
+    """[CLS] first, [SEP] last."""
+    places: tuple[int, ...]
+    """Where each marker that is left stands in `ids`."""
+    mentions: tuple[int, ...]
+    """The number of the target that each of these stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedBatch:
+    """Some marked posts of one call, of similar length."""
+
+    rows: list[int]
+    """Where each post stood among the posts."""
+    ids: npt.NDArray[np.int32]
+    """(batch, length), padded with 0."""
+    mask: npt.NDArray[np.float32]
+    """(batch, length), 1 where there is a token."""
+    wanted: npt.NDArray[np.int32]
+    """(batch, 1 + markers): the positions whose states are read: [CLS]'s, then each marker's, padded with 0."""
+
+
+def tokens_of(
+    posts: Sequence[MarkedText], tokenizer: "Tokenizer", *, marker: int, max_tokens: int
+) -> list[MarkedTokens]:
+    """*posts* as tokens, at most *max_tokens* each; *tokenizer* must not cut. *marker* is the marker's token."""
+    found = []
+    encodings = tokenizer.encode_batch_fast([post.text for post in posts])
+    for post, encoding in zip(posts, encodings, strict=True):
+        ids: list[int] = encoding.ids
+        mentions = post.mentions
+        if len(ids) > max_tokens:
+            # A window may begin behind the first mentions; what is cut at the end does not shift the rest.
+            mentions = mentions[ids[: first_kept(ids, marker, max_tokens)].count(marker) :]
+            ids = window(ids, marker, max_tokens)
+        places = tuple(at for at, token in enumerate(ids) if token == marker) if mentions else ()
+        found.append(MarkedTokens(ids, places, mentions[: len(places)]))
+    return found
+
+
+def first_kept(ids: Sequence[int], marker: int, max_tokens: int) -> int:
+    """Where the window of a post that is too long begins (behind [CLS]): at 1, or a bit before the first marker."""
+    if len(ids) <= max_tokens or marker not in ids:
+        return 1
+    first = ids.index(marker)
+    return 1 if first < max_tokens - 1 else min(first - max_tokens // 2, len(ids) - max_tokens + 1)
+
+
+def window(ids: Sequence[int], marker: int, max_tokens: int) -> list[int]:
+    """At most *max_tokens* of *ids*, [CLS] first and [SEP] last, and the first marker among them."""
+    start = first_kept(ids, marker, max_tokens)
+    return [ids[0], *ids[start:-1][: max_tokens - 2], ids[-1]]
+
+
+def marked_batches(posts: Sequence[MarkedTokens], *, batch_size: int, lanes: int = 1) -> Iterator[MarkedBatch]:
+    """*posts* sorted by length and cut into batches for *lanes* workers, each post in exactly one of them."""
+    order = sorted(range(len(posts)), key=lambda row: len(posts[row].ids))
+    at = 0
+    for size in batch_sizes(len(order), batch_size, lanes):
+        rows = order[at : at + size]
+        at += size
+        padded = _padded(rows, [posts[row].ids for row in rows])
+        markers = max(len(posts[row].places) for row in rows)
+        wanted = np.zeros((size, 1 + _up_to(markers)), dtype=np.int32)
+        for place, row in enumerate(rows):
+            wanted[place, 1 : 1 + len(posts[row].places)] = posts[row].places
+        yield MarkedBatch(rows, padded.ids, padded.mask, wanted)
+
+
+def _up_to(markers: int) -> int:
+    """*markers* or somewhat more: 1, 2, 4, 8, …, for each shape costs the engine memory."""
+    return 1 << max(0, markers - 1).bit_length()

@@ -45,6 +45,8 @@ class Scores:
     """Name of a head that reads posts -> (n, labels of `model.heads.BY_NAME[name]`); `sentiment` is always there."""
     target: Probabilities
     """(m, 4), columns as in `model.heads.TARGET`: posts in order, within a post its targets in order."""
+    hurried: frozenset[int] = frozenset()
+    """Posts in doubt that the early heads answered, because the caller asked for speed (`load_scorer`'s `hurry`)."""
 
 
 class Scorer(Protocol):

@@ -8,7 +8,7 @@ from brandpulse.errors import ConfigError
 from model.choices import Engine, Precision
 
 if TYPE_CHECKING:
-    from model.engine import Classifier
+    from model.engine import Classifier, Scorer
 
 WEIGHTS = Path(__file__).parent / "weights" / "minilm-sentiment"
 """The weights shipped with the service."""
@@ -39,7 +39,33 @@ def load_classifier(
         from model.openvino_engine import OpenVinoClassifier
 
         return OpenVinoClassifier(folder, threads=threads, precision=precision)
-    raise ConfigError(f"Unknown engine {engine!r}: use auto, openvino, torch, keyword or null.")
+    raise _unknown(engine)
+
+
+def load_scorer(
+    engine: Engine = "auto", weights: Path | None = None, threads: int | None = None, *, precision: Precision = "auto"
+) -> "Scorer":
+    """A ready scorer of marked posts; arguments and errors as of `load_classifier`.
+
+    Weights of the older kind, and the engines without a network, judge whole posts: their scorer has the heads
+    `sentiment` and `target` alone, and no target is irrelevant unless the post does not name it.
+    """
+    from model.classifier_scorer import ClassifierScorer
+    from model.heads_checkpoint import KIND, kind_of
+
+    folder = weights or WEIGHTS
+    if engine in ("keyword", "null") or kind_of(folder) != KIND:
+        return ClassifierScorer(load_classifier(engine, weights, threads, precision=precision))
+    if engine == "torch" or (engine == "auto" and _cuda_is_there()):
+        _check_torch()
+        from model.torch_scorer import TorchScorer
+
+        return TorchScorer(folder, threads=threads)
+    if engine in ("auto", "openvino"):
+        from model.openvino_scorer import OpenVinoScorer
+
+        return OpenVinoScorer(folder, threads=threads, precision=precision)
+    raise _unknown(engine)
 
 
 def torch_is_installed() -> bool:
@@ -47,9 +73,17 @@ def torch_is_installed() -> bool:
     return find_spec("torch") is not None and find_spec("transformers") is not None
 
 
-def _torch(folder: Path, threads: int | None) -> "Classifier":
+def _unknown(engine: str) -> ConfigError:
+    return ConfigError(f"Unknown engine {engine!r}: use auto, openvino, torch, keyword or null.")
+
+
+def _check_torch() -> None:
     if not torch_is_installed():
         raise ConfigError("The torch engine needs torch and transformers: pip install 'brandpulse[gpu]'.")
+
+
+def _torch(folder: Path, threads: int | None) -> "Classifier":
+    _check_torch()
     from model.torch_engine import TorchClassifier
 
     return TorchClassifier(folder, threads=threads)

@@ -1,5 +1,6 @@
 """Scores each distinct text once: reposts and copies are most of a spike."""
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from model.engine import LABELS, Classifier, Probabilities
+from model.engine import LABELS, Classifier, Probabilities, Scorer, Scores
+from model.heads import BY_NAME, TARGET
+from model.marking import MarkedText
 from model.normalise import normalise
 
 
@@ -58,3 +61,91 @@ class CachingClassifier:
             self._entries[key] = row.copy()  # a view would keep the whole call's matrix alive
             if len(self._entries) > self.max_entries:
                 self._entries.popitem(last=False)
+
+
+@dataclass(slots=True)
+class CachingScorer:
+    """A scorer in front of *inner* that remembers the *max_entries* posts used last, by all that the model sees.
+
+    That is the marked text and which target each marker stands for. A post that stands several times in one call is
+    scored once. An entry takes about 500 bytes, and 16 more for each target, however long its post is. A verdict of the
+    early heads on a post in doubt is not remembered.
+    """
+
+    inner: Scorer
+    max_entries: int = 50_000
+    hits: int = field(default=0, init=False)
+    """Posts answered without the inner scorer, since the start."""
+    misses: int = field(default=0, init=False)
+    """Posts the inner scorer scored, since the start."""
+    _entries: OrderedDict[bytes, bytes] = field(default_factory=OrderedDict, init=False, repr=False)
+    """Digest of a post -> float32: its row in each head, then its targets' rows."""
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def version(self) -> str:
+        return self.inner.version
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        return self.inner.heads
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        keys = [digest(post) for post in posts]
+        known: dict[bytes, bytes] = {}
+        missing: dict[bytes, MarkedText] = {}
+        for key, post in zip(keys, posts, strict=True):
+            if (entry := self._entries.get(key)) is None:
+                missing[key] = post
+            else:
+                self._entries.move_to_end(key)
+                known[key] = entry
+        hurried: set[bytes] = set()
+        if missing:
+            scored = self.inner.score(list(missing.values()))
+            known.update(zip(missing, self._entries_of(scored, list(missing.values())), strict=True))
+            order = list(missing)
+            hurried = {order[row] for row in scored.hurried}
+            self._remember({key: known[key] for key in missing if key not in hurried})
+        self.misses += len(missing)
+        self.hits += len(keys) - len(missing)
+        return self._scores([known[key] for key in keys], [row for row, key in enumerate(keys) if key in hurried])
+
+    def _entries_of(self, scores: Scores, posts: Sequence[MarkedText]) -> list[bytes]:
+        table = np.concatenate([scores.heads[name] for name in self._post_heads()], axis=1).astype(np.float32)
+        entries: list[bytes] = []
+        at = 0
+        for row, post in enumerate(posts):
+            entries.append(table[row].tobytes() + scores.target[at : at + post.targets].astype(np.float32).tobytes())
+            at += post.targets
+        return entries
+
+    def _scores(self, entries: Sequence[bytes], hurried: Sequence[int]) -> Scores:
+        widths = {name: len(BY_NAME[name].labels) for name in self._post_heads()}
+        width = 4 * sum(widths.values())
+        table = np.frombuffer(b"".join(entry[:width] for entry in entries), dtype=np.float32).reshape(-1, width // 4)
+        target = np.frombuffer(b"".join(entry[width:] for entry in entries), dtype=np.float32)
+        heads: dict[str, Probabilities] = {}
+        at = 0
+        for name, labels in widths.items():
+            heads[name] = table[:, at : at + labels]
+            at += labels
+        return Scores(heads, target.reshape(-1, len(TARGET)), frozenset(hurried))
+
+    def _post_heads(self) -> list[str]:
+        return [name for name in self.inner.heads if BY_NAME[name].reads == "post"]
+
+    def _remember(self, entries: dict[bytes, bytes]) -> None:
+        for key, entry in entries.items():
+            self._entries[key] = entry
+            if len(self._entries) > self.max_entries:
+                self._entries.popitem(last=False)
+
+
+def digest(post: MarkedText) -> bytes:
+    """16 bytes that stand for all that the model sees of *post*: two posts that share them will not be met."""
+    about = f"{post.mentions}{post.targets}{sorted(post.absent)}\x00" if post.targets else "\x00"
+    return hashlib.blake2b((about + post.text).encode(), digest_size=16).digest()

@@ -1,0 +1,43 @@
+"""Lets a classifier of whole posts stand where a scorer of many heads is asked for."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.engine import Classifier, Scores
+from model.marking import MarkedText
+from model.normalise import MARKER
+from model.sheet import as_absent
+
+_LEADING = re.compile(rf"^(?:{MARKER} : )+")
+
+
+@dataclass(slots=True)
+class ClassifierScorer:
+    """*inner* as a scorer: a post's sentiment counts towards each target that it names; none is irrelevant."""
+
+    inner: Classifier
+    heads: tuple[str, ...] = ("sentiment", "target")
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def version(self) -> str:
+        return self.inner.version
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        sentiment = self.inner.probabilities([unmarked(post) for post in posts])
+        owners = np.repeat(np.arange(len(posts)), [post.targets for post in posts])
+        whole = sentiment[owners]  # (targets, 3)
+        target = np.concatenate([whole, np.zeros((len(whole), 1), dtype=np.float32)], axis=1)
+        absent = [number in post.absent for post in posts for number in range(post.targets)]
+        return Scores({"sentiment": sentiment}, as_absent(target, np.array(absent, dtype=np.bool_)))
+
+
+def unmarked(post: MarkedText) -> str:
+    """The text as a model without markers knows it: a mention is a handle."""
+    return _LEADING.sub("", post.text).replace(MARKER, "@user")
