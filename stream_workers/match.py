@@ -71,6 +71,7 @@ class BrandMatcher:
         self._by_handle: dict[int, list[int]] = {}
         self._by_word: dict[int, list[int]] = {}
         self._rules = [self._add(index, brand) for index, brand in enumerate(brands)]
+        self._index = {brand.name: index for index, brand in enumerate(brands)}
         self._kinds = [pattern[0] if pattern[0] in "@#" else "" for pattern in self._patterns]
         self._automaton = ahocorasick_rs.AhoCorasick(
             list(self._patterns),
@@ -116,17 +117,39 @@ class BrandMatcher:
         """`match` of each text, in order."""
         return [self.match(text) for text in texts]
 
+    def places(self, folded: str, brands: Sequence[str]) -> list[tuple[int, int, int]]:
+        """Where *folded* names each of *brands*: (start, end, number in *brands*), also several times and overlapping.
+
+        *folded* is a text in the form of `fold`. Words of a brand that matched by its handle count only where its
+        context words allow them.
+        """
+        wanted = {self._index[name]: number for number, name in enumerate(brands)}
+        unreadable: dict[int, list[tuple[int, int]]] = {}
+        hits = self._automaton.find_matches_as_indexes(folded, overlapping=True)
+        standing = [hit for hit in hits if self._stands(folded, hit, unreadable)]
+        seen = {pattern for pattern, _, _ in standing}
+        found: list[tuple[int, int, int]] = []
+        for pattern, start, end in standing:
+            named = [brand for brand in self._by_handle.get(pattern, ()) if brand in wanted]
+            named += [
+                brand for brand in self._by_word.get(pattern, ()) if brand in wanted and self._rules[brand].allows(seen)
+            ]
+            found += [(start, end, wanted[brand]) for brand in named]
+        return found
+
     def _confirmed(self, folded: str, hits: Iterable[tuple[int, int, int]]) -> set[int]:
         """The patterns that stand in *folded* as themselves, not as a piece of something longer."""
         seen: set[int] = set()
         unreadable: dict[int, list[tuple[int, int]]] = {}
-        for pattern, start, end in hits:
-            if pattern in seen:
-                continue
-            kind = self._kinds[pattern]
-            if _stands_alone(folded, start, end, kind=kind) and _is_readable(folded, start, end, unreadable, kind=kind):
-                seen.add(pattern)
+        for hit in hits:
+            if hit[0] not in seen and self._stands(folded, hit, unreadable):
+                seen.add(hit[0])
         return seen
+
+    def _stands(self, folded: str, hit: tuple[int, int, int], unreadable: dict[int, list[tuple[int, int]]]) -> bool:
+        pattern, start, end = hit
+        kind = self._kinds[pattern]
+        return _stands_alone(folded, start, end, kind=kind) and _is_readable(folded, start, end, unreadable, kind=kind)
 
 
 def fold(text: str) -> str:
@@ -135,11 +158,15 @@ def fold(text: str) -> str:
     Not for showing: its length differs from the text's ("ß" is "ss"). Turkish dotted and dotless i are both "i",
     for capitals do not tell them apart.
     """
-    text = unescape(text)
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.translate(_BEFORE_NFKC))
-        text = text.casefold().replace("i\u0307", "i").replace("ı", "i")
-    return " ".join(text.casefold().split())
+    return " ".join(fold_characters(unescape(text)).split())
+
+
+def fold_characters(text: str) -> str:
+    """`fold` but for HTML and white space: each character by itself, but for marks that join their letter."""
+    if text.isascii():
+        return text.casefold()
+    text = unicodedata.normalize("NFKC", text.translate(_BEFORE_NFKC))
+    return text.casefold().replace("i\u0307", "i").replace("ı", "i").casefold()
 
 
 def _stands_alone(text: str, start: int, end: int, *, kind: str) -> bool:
