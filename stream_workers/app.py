@@ -19,7 +19,7 @@ from mode import Service
 
 from brandpulse.exposure import shows_token
 from brandpulse.telemetry import CONTENT_TYPE, Telemetry
-from model.engine import Classifier
+from model.engine import Scorer
 from stream_workers.held import ReadBatch
 from stream_workers.lane import BatchLane, ScoredPart
 from stream_workers.reader import PostReader
@@ -176,7 +176,7 @@ def build_app(
     data: str,
     token: str | None,
     telemetry: Telemetry,
-    classifier: Classifier,
+    scorer: Scorer,
     make_service: Callable[..., Lane],
 ) -> tuple[WorkerApp, Lane]:
     """The app with its service, agent and pages: /metrics (which wants *token*, if there is one), /healthz."""
@@ -192,7 +192,7 @@ def build_app(
         stream_wait_empty=False,
     )
     service = make_service(app)
-    telemetry.gauge("brandpulse_model_info").labels(classifier.name, classifier.version).set(1)
+    telemetry.gauge("brandpulse_model_info").labels(scorer.name, scorer.version).set(1)
 
     @app.agent(service.channel, concurrency=1, name="batch_lane")  # type: ignore[untyped-decorator]
     async def batch_lane(stream: Any) -> None:

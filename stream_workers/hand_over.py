@@ -77,6 +77,7 @@ class KafkaHandOver:
         scored_topic: str | None,
         dlq_topic: str,
         model: str,
+        emotion_thresholds: Sequence[float] = EVEN,
         timeout_seconds: float = 30.0,
     ) -> None:
         self._config = producer_config(bootstrap_servers) | {
@@ -93,6 +94,7 @@ class KafkaHandOver:
         self._scored_topic = scored_topic
         self._dlq_topic = dlq_topic
         self._model = model
+        self._emotion_thresholds = emotion_thresholds
         self._timeout_seconds = timeout_seconds
         self._failed: KafkaError | None = None
         self._lock = threading.Lock()
@@ -104,7 +106,7 @@ class KafkaHandOver:
             self._produce(
                 self._scored_topic,
                 scored.decoded.post.id.encode(),
-                encode_scored(scored, topic_id, partition, self._model),
+                encode_scored(scored, topic_id, partition, self._model, self._emotion_thresholds),
             )
 
     def dead(self, topic_id: str, partition: int, letters: Sequence[Dead]) -> None:

@@ -1,4 +1,4 @@
-"""The batch lane: decode -> match -> score in one thread, judge -> fold -> hand over -> write in another.
+"""The batch lane: decode -> match -> mark -> score in one thread, judge -> fold -> hand over -> write in another.
 
 A batch that cannot be scored is bisected down to the post that breaks the model, which goes to the dead letters. What
 goes wrong with the world resets the partition: it is loaded and read again from `next`, so nothing is lost or doubled.
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -17,12 +18,15 @@ import msgspec
 from brandpulse.errors import StateError, TransientError
 from brandpulse.posts import BRAND_SENTIMENTS
 from brandpulse.telemetry import Telemetry
-from model.score_cache import CachingClassifier
+from model.engine import Scores
+from model.marking import MarkedText
+from model.score_cache import CachingScorer
 from stream_workers.decode import REASONS, AuthorHasher, Dead, Decoded, decode
 from stream_workers.event_time import Retention
 from stream_workers.fold import Change, Outcome, Unmatched, fold, plan, scored
 from stream_workers.hand_over import HandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
+from stream_workers.marking import BrandMarker
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.repeats import RepeatLimits
@@ -41,6 +45,8 @@ class Named(msgspec.Struct, frozen=True, gc=False):
 
     decoded: Decoded
     brands: tuple[str, ...]
+    marked: MarkedText
+    """As the model reads it; target i is brand i."""
 
 
 LABELLED_BRANDS = 200
@@ -73,7 +79,7 @@ class BatchLane:
         matcher: BrandMatcher,
         mask: NameMask,
         brands: Sequence[str],
-        classifier: CachingClassifier,
+        scorer: CachingScorer,
         author_hash: AuthorHasher,
         store: PartitionStore,
         hand_over: HandOver,
@@ -84,8 +90,9 @@ class BatchLane:
         wall_ms: Callable[[], int],
     ) -> None:
         self._matcher = matcher
+        self._marker = BrandMarker(matcher)
         self._mask = mask
-        self._classifier = classifier
+        self._scorer = scorer
         self._author_hash = author_hash
         self._store = store
         self._hand_over = hand_over
@@ -113,11 +120,11 @@ class BatchLane:
             decoded = [decode(part.records) for part in live]
             named = [[self._name(item) for item in items] for items in decoded]
         wanted = [item for items in named for item in items if isinstance(item, Named)]
-        hits, misses = self._classifier.hits, self._classifier.misses
+        hits, misses = self._scorer.hits, self._scorer.misses
         with self._timed("score"):
-            judged = self._judge(wanted)
-        self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._classifier.hits - hits)
-        self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._classifier.misses - misses)
+            judged = self._judge([item.marked for item in wanted])
+        self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._scorer.hits - hits)
+        self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._scorer.misses - misses)
         verdicts = iter(judged)
         return [
             ScoredPart(
@@ -127,15 +134,15 @@ class BatchLane:
         ]
 
     def _name(self, item: Decoded | Dead) -> Named | Unmatched | Dead:
-        """*item* with the brands it names. What nobody foresaw in a text is that post's end, not the worker's."""
+        """*item* with the brands it names, marked. What nobody foresaw in a text is its end, not the worker's."""
         if isinstance(item, Dead):
             return item
         try:
             brands = self._matcher.match(item.post.text)
+            return Named(item, brands, self._marker.mark(item.post.text, brands)) if brands else Unmatched(item)
         except Exception as error:
             log.warning("post breaks the matcher", extra={"error": type(error).__name__})
             return Dead(item.record, "unmatchable", f"{type(error).__name__}: {error}")
-        return Named(item, brands) if brands else Unmatched(item)
 
     def _outcome(self, item: Named, verdict: Verdict) -> Outcome:
         if isinstance(verdict, Exception):
@@ -149,14 +156,12 @@ class BatchLane:
             masked_text=self._mask(post.text),
         )
 
-    def _judge(self, posts: Sequence[Named]) -> list[Verdict]:
+    def _judge(self, posts: Sequence[MarkedText]) -> list[Verdict]:
         """One verdict per post, in order."""
         if not posts:
             return []
         try:
-            rows: list[list[float]] = self._classifier.probabilities(
-                [post.decoded.post.text for post in posts]
-            ).tolist()
+            scores = self._scorer.score(posts)
         except MemoryError:
             raise
         except Exception as error:
@@ -167,7 +172,7 @@ class BatchLane:
                 return [error]
             middle = len(posts) // 2
             return [*self._judge(posts[:middle]), *self._judge(posts[middle:])]
-        return [_verdict(row, len(post.brands)) for row, post in zip(rows, posts, strict=True)]
+        return _verdicts(scores, posts)
 
     # -- second thread: the store --------------------------------------------------------------------------------
 
@@ -293,11 +298,27 @@ class BatchLane:
         self._telemetry.counter("brandpulse_stage_seconds_total").labels(stage).inc(time.perf_counter() - started)
 
 
-def _verdict(row: list[float], brands: int) -> Verdict:
-    negative, neutral, positive = row
-    if not math.isfinite(negative + neutral + positive):
-        return ValueError(f"the model gave no probabilities: {row}")
-    return Judged(((negative, neutral, positive, 0.0),) * brands, {"sentiment": row})
+def _verdicts(scores: Scores, posts: Sequence[MarkedText]) -> list[Verdict]:
+    targets = iter(scores.target.tolist())
+    tables = {name: table.tolist() for name, table in scores.heads.items()}
+    return [
+        _verdict(
+            Judged(
+                tuple(
+                    (negative, neutral, positive, irrelevant)
+                    for negative, neutral, positive, irrelevant in islice(targets, post.targets)
+                ),
+                {name: table[row] for name, table in tables.items()},
+            )
+        )
+        for row, post in enumerate(posts)
+    ]
+
+
+def _verdict(judged: Judged) -> Verdict:
+    if math.isfinite(sum(map(sum, judged.targets)) + sum(map(sum, judged.heads.values()))):
+        return judged
+    return ValueError(f"the model gave no probabilities: {judged.targets} {dict(judged.heads)}")
 
 
 def _mend(error: StateError) -> str:

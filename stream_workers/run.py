@@ -5,7 +5,8 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import redis
 
@@ -18,8 +19,9 @@ from brandpulse.runtime import announced
 from brandpulse.settings import Settings, load_settings
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from brandpulse.topics import Topic, ensure_topics
-from model.load import load_classifier
-from model.score_cache import CachingClassifier
+from model.heads_checkpoint import read_heads_manifest
+from model.load import WEIGHTS, load_scorer
+from model.score_cache import CachingScorer
 from stream_workers.app import Lane, WorkerApp, build_app
 from stream_workers.decode import AuthorHasher
 from stream_workers.event_time import Retention
@@ -32,6 +34,7 @@ from stream_workers.reader import PostReader, ReaderConfig
 from stream_workers.repeats import RepeatLimits
 from stream_workers.settings import WorkerSettings
 from stream_workers.store import RedisPartitionStore
+from stream_workers.tags import EVEN
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +48,10 @@ def main() -> int:
     token = metrics_token(worker.host, settings.metrics_token, variable="BRANDPULSE_WORKER_HOST")
     port = worker.port or free_port()
     _refuse_taken_port(worker.host, port)
-    classifier = CachingClassifier(
-        load_classifier(worker.engine, worker.weights, worker.threads), max_entries=max(1, worker.cached_texts)
+    scorer = CachingScorer(
+        load_scorer(worker.engine, worker.weights, worker.threads), max_entries=max(1, worker.cached_texts)
     )
+    model, emotion_thresholds = _facts_of(scorer, worker.weights)
     _wait_for_topics(settings, bootstrap_servers)
     telemetry = Telemetry(WORKER_METRICS)
     owner = f"{socket.gethostname()}:{port}"
@@ -72,7 +76,8 @@ def main() -> int:
         posts_topic=settings.posts_topic,
         scored_topic=settings.scored_topic if worker.scored_topic_enabled else None,
         dlq_topic=settings.dlq_topic,
-        model=f"{classifier.name}@{classifier.version}",
+        model=model,
+        emotion_thresholds=emotion_thresholds,
     )
 
     def on_other_log() -> None:
@@ -108,7 +113,7 @@ def main() -> int:
             matcher=BrandMatcher(brands),
             mask=NameMask(handle for brand in brands for handle in brand.handles),
             brands=[brand.name for brand in brands],
-            classifier=classifier,
+            scorer=scorer,
             author_hash=AuthorHasher(settings.author_key.get_secret_value()),
             store=stores[1],
             hand_over=hand_over,
@@ -137,7 +142,7 @@ def main() -> int:
                 data=str(settings.home / "faust"),
                 token=token,
                 telemetry=telemetry,
-                classifier=classifier,
+                scorer=scorer,
                 make_service=make_service,
             )
         )
@@ -151,7 +156,7 @@ async def _serve(
     data: str,
     token: str | None,
     telemetry: Telemetry,
-    classifier: CachingClassifier,
+    scorer: CachingScorer,
     make_service: Callable[[WorkerApp], Lane],
 ) -> None:
     stopping = asyncio.Event()
@@ -163,17 +168,25 @@ async def _serve(
         data=data,
         token=token,
         telemetry=telemetry,
-        classifier=classifier,
+        scorer=scorer,
         make_service=make_service,
     )
     await app.start()
-    log.info("worker ready", extra={"metrics": f"http://{host}:{port}/metrics", "model": classifier.name})
+    log.info("worker ready", extra={"metrics": f"http://{host}:{port}/metrics", "model": scorer.name})
     crashed = asyncio.ensure_future(app.wait_until_stopped())
     await asyncio.wait({crashed, asyncio.ensure_future(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     log.info("worker stops")
     await app.stop()
     if app.crash_reason is not None:
         raise app.crash_reason
+
+
+def _facts_of(scorer: CachingScorer, weights: Path | None) -> tuple[str, Sequence[float]]:
+    """`name@version` of the model, and the probabilities from which it tells each emotion."""
+    if "emotion" not in scorer.heads:
+        return f"{scorer.name}@{scorer.version}", EVEN
+    manifest = read_heads_manifest(weights or WEIGHTS)
+    return f"{manifest.name}@{scorer.version}", manifest.threshold("emotion")
 
 
 def _wait_for_topics(settings: Settings, bootstrap_servers: str, *, patience_seconds: float = 60.0) -> None:

@@ -2,7 +2,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from brandpulse.brands import Brand
@@ -10,9 +9,11 @@ from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
-from model.engine import Classifier
+from model.classifier_scorer import ClassifierScorer
+from model.engine import Scorer, Scores
 from model.keyword import KeywordClassifier
-from model.score_cache import CachingClassifier
+from model.marking import MarkedText
+from model.score_cache import CachingScorer
 from stream_workers.decode import AuthorHasher, Record
 from stream_workers.event_time import Retention
 from stream_workers.fold import Change, Stored
@@ -45,26 +46,48 @@ class RecordedPartitions:
 
 
 class BreaksOn:
-    """A classifier that cannot bear one word, as a poison post breaks a real one."""
+    """A scorer that cannot bear one word, as a poison post breaks a real one."""
 
-    name, version = "fragile", "1"
+    name, version, heads = "fragile", "1", ("sentiment", "target")
 
     def __init__(self, word: str) -> None:
         self._word = word
         self.calls = 0
 
-    def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
         self.calls += 1
-        if any(self._word in text for text in texts):
+        if any(self._word in post.text for post in posts):
             raise RuntimeError("kernel panic")
-        return KeywordClassifier().probabilities(texts)
+        return keyword().score(posts)
+
+
+def keyword() -> Scorer:
+    return ClassifierScorer(KeywordClassifier())
+
+
+class Opinionated:
+    """A scorer that hates the first brand of each post, loves the second, and finds nothing said about the others."""
+
+    name, version, heads = "opinionated", "1", ("sentiment", "target", "sarcasm")
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        opinions = np.array([(0.9, 0.1, 0, 0), (0, 0.1, 0.9, 0), (0, 0, 0.1, 0.9)], dtype=np.float32)
+        rows = [opinions[min(target, 2)] for post in posts for target in range(post.targets)]
+        heads = {"sentiment": np.tile(np.array([[0.1, 0.8, 0.1]], dtype=np.float32), (len(posts), 1))}
+        heads["sarcasm"] = np.array([[len(post.text) / 100] for post in posts], dtype=np.float32)
+        return Scores(heads, np.array(rows, dtype=np.float32).reshape(-1, 4))
 
 
 class Bench:
     """A lane on in-memory twins, and one partition of it."""
 
     def __init__(
-        self, classifier: Classifier | None = None, *, run_limit: int = 50, brands: Sequence[str] = ("Acme",)
+        self,
+        scorer: Scorer | None = None,
+        *,
+        run_limit: int = 50,
+        brands: Sequence[str] = ("Acme",),
+        named: Sequence[str] = ("Acme",),
     ) -> None:
         self.store = MemoryPartitionStore()
         self.hand_over = MemoryHandOver()
@@ -72,10 +95,10 @@ class Bench:
         self.telemetry = Telemetry(WORKER_METRICS)
         self._run_limit = run_limit
         self.lane = BatchLane(
-            matcher=BrandMatcher([Brand(name="Acme", terms=["acme"])]),
+            matcher=BrandMatcher([Brand(name=name, terms=[name]) for name in named]),
             mask=NameMask(),
             brands=brands,
-            classifier=CachingClassifier(classifier or KeywordClassifier()),
+            scorer=CachingScorer(scorer or keyword()),
             author_hash=AuthorHasher("key"),
             store=self.store,
             hand_over=self.hand_over,
@@ -119,15 +142,37 @@ def test_a_batch_is_counted_and_handed_over() -> None:
     assert bench.lane.progress == 1
 
 
+def test_each_brand_of_a_post_gets_its_own_verdict_in_one_pass() -> None:
+    bench = Bench(Opinionated(), named=("Acme", "Bolt", "Cafe"))
+    bench.run(bench.batch(["bolt, acme", "cafe, bolt and acme", "cafe"]))
+    judged = [scored for _, scored in bench.hand_over.scored_posts]
+    assert [[(said.brand, said.label) for said in post.brands] for post in judged] == [
+        [("Acme", 0), ("Bolt", 2)],
+        [("Acme", 0), ("Bolt", 2), ("Cafe", 3)],
+        [("Cafe", 0)],
+    ]
+    exposed = bench.telemetry.expose().decode()
+    for brand, sentiment, posts in (("Acme", "negative", 2), ("(other)", "irrelevant", 1)):
+        assert f'counted_total{{brand="{brand}",sentiment="{sentiment}"}} {posts}.0' in exposed
+
+
+def test_a_post_takes_along_what_the_model_says_of_it_though_others_repeat_its_text() -> None:
+    bench = Bench(Opinionated())
+    bench.run(bench.batch(["acme", "acme is a long story", "acme"]))
+    said = [post.heads["sarcasm"][0] for _, post in bench.hand_over.scored_posts]
+    assert said[0] == said[2] < said[1]
+    assert [set(post.heads) for _, post in bench.hand_over.scored_posts] == [{"sentiment", "sarcasm"}] * 3
+
+
 def test_the_post_that_breaks_the_model_is_found_and_the_rest_counts() -> None:
-    classifier = BreaksOn("BOOM")
-    bench = Bench(classifier)
+    scorer = BreaksOn("BOOM")
+    bench = Bench(scorer)
     bench.run(bench.batch([f"acme {'BOOM' if i == 37 else i}" for i in range(64)]))
     [(_, letter)] = bench.hand_over.dead_letters
     assert (letter.record.offset, letter.reason) == (37, "unscorable")
     assert "kernel panic" in letter.message
     assert (len(bench.hand_over.scored_posts), bench.stored.dead) == (63, 1)
-    assert classifier.calls <= 14, "a bisection, not a post at a time"
+    assert scorer.calls <= 14, "a bisection, not a post at a time"
 
 
 def test_a_post_that_breaks_the_matcher_is_dead_and_the_rest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,10 +193,10 @@ def test_a_post_that_breaks_the_matcher_is_dead_and_the_rest_counts(monkeypatch:
 
 def test_a_model_that_gives_no_numbers_makes_that_post_dead() -> None:
     class GivesNothing(BreaksOn):
-        def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-            rows = KeywordClassifier().probabilities(texts)
-            rows[[self._word in text for text in texts]] = np.nan
-            return rows
+        def score(self, posts: Sequence[MarkedText]) -> Scores:
+            scores = keyword().score(posts)
+            scores.target[[self._word in post.text for post in posts]] = np.nan
+            return scores
 
     bench = Bench(GivesNothing("BOOM"))
     bench.run(bench.batch(["acme a", "acme BOOM", "acme b"]))

@@ -98,6 +98,7 @@ CITY = Brand(name="Delta", terms=["delta"], handles=["delta"], require=["flight"
         pytest.param("ありがとう@aeroluxさん", (AEROLUX,), "ありがとう <0> さん", id="handle within Japanese"),
         pytest.param("삼성은 좋다", (Brand(name="X", terms=["삼성"]),), "<0> 은 좋다", id="Korean with its particle"),
         pytest.param("man\u0303ana es mía", (Brand(name="X", terms=["mañana"]),), "<0> es mía", id="accent apart"),
+        pytest.param("the cafe\u0301", (Brand(name="X", terms=["café"]),), "the <0>", id="accent apart, at the end"),
         pytest.param("die STRASSE", (Brand(name="X", terms=["straße"]),), "die <0>", id="casefolded longer"),
         pytest.param("at Wendy’s now", (Brand(name="X", terms=["wendy's"]),), "at <0> now", id="typographic"),
         pytest.param("AT&amp;T again", (Brand(name="X", terms=["AT&T"]),), "<0> again", id="entity"),
