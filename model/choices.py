@@ -6,3 +6,9 @@ Engine = Literal["auto", "openvino", "torch", "keyword", "null"]
 
 Precision = Literal["auto", "fp32", "bf16", "int8"]
 """Of the openvino engine."""
+
+Task = Literal["sentiment", "target_sentiment", "emotion", "complaint", "crisis", "sarcasm"]
+"""What labelled rows are asked about."""
+
+TargetWords = Literal["auto", "keep", "drop"]
+"""Whether the words of a target stay behind its marker: aspects keep them, brands do not."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from model.choices import Engine, Precision
+from model.choices import Engine, Precision, TargetWords, Task
 from model.load import WEIGHTS
 
 app = typer.Typer(add_completion=False, help="Train, evaluate and try the sentiment model.", no_args_is_help=True)
@@ -52,33 +52,37 @@ def score(
 @app.command()
 def evaluate(
     *,
-    data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help=".jsonl[.gz] with text and sentiment.")],
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the whole report here.")] = None,
-    task: Annotated[str, typer.Option(help="Only sentiment so far.")] = "sentiment",
+    data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help=".jsonl[.gz] with text and gold labels.")],
+    task: Annotated[Task, typer.Option(help="What the rows' labels are about.")] = "sentiment",
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write the report here, the answers and a page of charts beside it.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Judge only these, as a,b,c; by default all that occur in the file.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(exists=True, help="Another model: its report on the same rows, or its weights.")
+    ] = None,
+    target_words: Annotated[
+        TargetWords, typer.Option(help="Keep a target's words behind its marker (aspects) or not (brands).")
+    ] = "auto",
+    no_texts: Annotated[bool, typer.Option("--no-texts", help="No post stands in the page.")] = False,
     engine: EngineOption = "auto",
     weights: WeightsOption = WEIGHTS,
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Measure the classifier on posts with a gold label."""
-    if task != "sentiment":
-        raise typer.BadParameter(f"no task {task!r}: only sentiment", param_hint="--task")
-    from model.checkpoint import read_manifest
-    from model.evaluate import evaluate as report_on
-    from model.evaluate import write_report
-    from model.labelled import read_labelled
-    from model.load import load_classifier
+    """Measure the model on rows with gold labels. Exits with 0 whatever the figures."""
+    from model.evaluation import Subject, evaluate_file, summary, write_files
 
-    classifier = load_classifier(engine, weights, threads, precision=precision)
-    temperature = None if engine in ("keyword", "null") else read_manifest(weights).temperature
-    report = {"task": task, "data": data.name} | report_on(classifier, read_labelled(data), temperature=temperature)
-    if json_out is not None:
-        write_report(report, json_out)
-    low, high = report["ci"]["macro_recall"]
-    typer.echo(
-        f"{report['n']} posts: accuracy {report['accuracy']:.3f}, macro recall {report['macro_recall']:.3f} "
-        f"[{low:.3f}, {high:.3f}], macro F1 {report['macro_f1']:.3f}, ECE {report['ece']:.3f}"
+    subject = Subject(weights=weights, engine=engine, precision=precision, threads=threads)
+    wanted = None if labels is None else [label.strip() for label in labels.split(",")]
+    evaluation, answers = evaluate_file(
+        subject, data, task=task, labels=wanted, target_words=target_words, against=against
     )
+    if json_out is not None:
+        write_files(evaluation, answers, json_out)
+    typer.echo(summary(evaluation.report))
 
 
 @app.command()

@@ -1,86 +1,174 @@
-"""How good a classifier is on posts with gold labels."""
+"""How good a model is on rows with gold labels: the figures, and what the page beside them shows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from model.engine import LABELS, Classifier
-from model.labelled import LabelledPost
-from model.metrics import (
-    Labels,
-    Matrix,
-    calibration_error,
-    confusion,
-    f1_scores,
-    macro_recall,
-    precisions,
-    recalls,
-    softmax,
+from model.answers import Answers, Said, ask, before_temperature, judged
+from model.engine import Scorer
+from model.figures import (
+    WINDOW,
+    average_precision,
+    calibration_gaps,
+    intervals,
+    measure_of,
+    net_error,
+    net_errors,
+    point,
+    share_of,
 )
+from model.gold import Gold
+from model.metrics import Matrix, confusion, f1_scores, precisions, recalls
+from model.slices import slices
+from model.swaps import Holds, Swaps, swaps
 
-RESAMPLES = 1_000
+WINDOWS = (50, WINDOW, 1_000)
+LEAST_OF_SLICE = 20
+"""A slice with fewer rows says nothing."""
 
 
-def evaluate(
-    classifier: Classifier, posts: Sequence[LabelledPost], *, temperature: float | None = None, seed: int = 13
-) -> dict[str, Any]:
-    """The report on *posts*: n, accuracy, macro_recall, macro_f1, ece, per_class, confusion, ci, engine and version.
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A report, and what it was made from."""
 
-    `confusion` has gold classes by row. `ci` holds bootstrap 95 % intervals over posts, not over training seeds. With
-    the *temperature* the classifier divides by, `ece_before_temperature` is added. Raises ValueError without posts.
+    gold: Gold
+    answers: Answers
+    before: Matrix | None
+    """The probabilities before the temperature, where the weights name one."""
+    report: dict[str, Any]
+    """As `brandpulse model evaluate --json` writes it."""
+
+
+def evaluate(scorer: Scorer, gold: Gold, said: Said, *, keep_words: bool = False, seed: int = 13) -> Evaluation:
+    """Asks *scorer* about all rows of *gold* and measures what it answered.
+
+    The report has flat figures from 0 to 1 (`net_bias` from -2 to 2; null where the file has no row for it) and,
+    nested, `per_class`, `confusion` (gold by row; of each label where a row may have many), `ci` (bootstrap 95 %
+    intervals over rows, not over training seeds), `slices` and `net_windows`. Raises ConfigError where the engine lacks
+    the task's head.
     """
-    if not posts:
-        raise ValueError("no labelled posts to evaluate on")
-    gold: Labels = np.array([post.label for post in posts], dtype=np.int64)
-    probabilities = np.asarray(classifier.probabilities([post.text for post in posts]), dtype=np.float64)
-    counts = confusion(gold, np.argmax(probabilities, axis=1))
-    per_class = zip(LABELS, precisions(counts), recalls(counts), f1_scores(counts), counts.sum(axis=1), strict=True)
-    report: dict[str, Any] = {
-        "n": len(posts),
-        **_summary(probabilities, gold),
-        "per_class": {
-            label: {"precision": _short(precision), "recall": _short(recall), "f1": _short(f1), "n": int(size)}
-            for label, precision, recall, f1, size in per_class
-        },
-        "confusion": counts.tolist(),
-        "ci": intervals(probabilities, gold, seed=seed),
-        "engine": classifier.name,
-        "version": classifier.version,
-    }
-    if temperature is not None:
-        # Softmax forgets a constant per row, so the logarithms times the temperature are the raw logits to it.
-        raw = softmax(np.log(np.maximum(probabilities, 1e-30)) * temperature)
-        report["ece_before_temperature"] = _short(calibration_error(raw, gold))
-    return report
+    probabilities = ask(scorer, gold, keep_words=keep_words)
+    answers = judged(probabilities, gold, said)
+    before = None if said.temperature is None else before_temperature(answers, said.temperature)
+    flat, bounds = _figures(answers, net=gold.head == "sentiment", seed=seed)
+    if gold.head == "target":
+        found = swaps(scorer, gold, probabilities, answers, keep_words=keep_words, seed=seed)
+        for name, holds in _rates(found).items():
+            flat[name] = float(holds.mean()) if len(holds) else None
+            if len(holds):
+                bounds |= intervals(share_of(holds, name), len(holds), seed=seed)
+    report: dict[str, Any] = {"task": gold.task, "data": gold.path.name, "n": len(gold.texts)}
+    report |= flat
+    if before is not None:
+        report["ece_before_temperature"] = _calibration_error(answers.kind, before, answers)
+    report |= {"labels": list(gold.labels), "left_out": gold.left_out}
+    if gold.head == "target":
+        report["target_words"] = "keep" if keep_words else "drop"
+    report |= {"per_class": _per_class(answers), "confusion": _confusion(answers), "ci": bounds}
+    if gold.head == "sentiment":
+        report["net_windows"] = net_windows(answers)
+    report["slices"] = _slices(gold, answers, seed=seed)
+    report |= {"engine": scorer.name, "version": scorer.version}
+    return Evaluation(gold, answers, before, _short(report))
 
 
-def intervals(probabilities: Matrix, gold: Labels, *, seed: int, resamples: int = RESAMPLES) -> dict[str, list[float]]:
-    """The bootstrap 95 % interval of each summary figure: [low, high]."""
-    generator = np.random.default_rng(seed)
-    draws = []
-    for _ in range(resamples):
-        rows = generator.integers(0, len(gold), len(gold))
-        draws.append(_summary(probabilities[rows], gold[rows]))
-    bounds = {name: np.percentile([draw[name] for draw in draws], [2.5, 97.5]) for name in draws[0]}
-    return {name: [_short(low), _short(high)] for name, (low, high) in bounds.items()}
-
-
-def write_report(report: dict[str, Any], path: Path) -> None:
+def write_report(report: Mapping[str, Any], path: Path) -> None:
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def _summary(probabilities: Matrix, gold: Labels) -> dict[str, float]:
-    predicted = np.argmax(probabilities, axis=1)
+def net_windows(answers: Answers) -> dict[str, dict[str, float]]:
+    """Bias, and root mean square error by window size, of net sentiment counted by labels and summed by probability."""
+    found = {}
+    for name, soft in (("hard", False), ("soft", True)):
+        errors, once = net_errors(answers, soft=soft), np.ones((1, len(answers.gold)))
+        each = {str(window): net_error(errors, once, window=window) for window in WINDOWS}
+        found[name] = {"bias": float(each[str(WINDOW)][0][0])} | {
+            f"rmse_{window}": float(rmse[0]) for window, (_, rmse) in each.items()
+        }
+    return found
+
+
+def _figures(answers: Answers, *, net: bool, seed: int) -> tuple[dict[str, float | None], dict[str, Any]]:
+    measure, n = measure_of(answers, net=net), len(answers.gold)
+    flat: dict[str, float | None] = dict(point(measure, n))
+    return flat, dict(intervals(measure, n, seed=seed))
+
+
+def _rates(found: Swaps) -> dict[str, Holds]:
     return {
-        "accuracy": _short(np.mean(predicted == gold)),
-        "macro_recall": _short(macro_recall(gold, predicted)),
-        "macro_f1": _short(f1_scores(confusion(gold, predicted)).mean()),
-        "ece": _short(calibration_error(probabilities, gold)),
+        "swap_rate": found.absent,
+        "irrelevant_rate": found.irrelevant,
+        "named_rate": found.named,
+        "second_target_accuracy": found.second,
+        "same_prediction_share": found.same,
+        "in_text_swap_agreement": found.in_text,
     }
 
 
-def _short(value: float | np.floating[Any]) -> float:
-    return round(float(value), 4)
+def _per_class(answers: Answers) -> dict[str, dict[str, float]]:
+    gold, predicted = _by_label(answers, answers.gold), _by_label(answers, answers.predicted)
+    once = np.ones((1, len(answers.gold)))
+    found = {}
+    for at, label in enumerate(answers.labels):
+        counts = confusion(gold[:, at], predicted[:, at], size=2)
+        found[label] = {
+            "precision": float(precisions(counts)[1]),
+            "recall": float(recalls(counts)[1]),
+            "f1": float(f1_scores(counts)[1]),
+            "average_precision": float(average_precision(answers.probabilities[:, at], gold[:, at])(once)[0]),
+            "n": int(gold[:, at].sum()),
+        }
+    return found
+
+
+def _confusion(answers: Answers) -> list[Any]:
+    gold, predicted, size = answers.gold, answers.predicted, len(answers.labels)
+    if answers.kind == "many":
+        return [confusion(gold[:, at], predicted[:, at], size=2).tolist() for at in range(size)]
+    return list(confusion(gold, predicted, size=size).tolist())
+
+
+def _slices(gold: Gold, answers: Answers, *, seed: int) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name, rows in slices(gold.texts).items():
+        part = answers.rows(rows)
+        n = int(rows.sum())
+        if n < LEAST_OF_SLICE:
+            continue
+        found[name] = {
+            "n": n,
+            "accuracy": float(part.right.mean()),
+            "ci": intervals(share_of(part.right, "accuracy"), n, seed=seed)["accuracy"],
+        }
+        if part.kind != "many":
+            counts = confusion(part.gold, part.predicted, size=len(part.labels))
+            # Over the labels that the slice has: one that it lacks was not missed.
+            found[name]["macro_recall"] = float(recalls(counts)[counts.sum(axis=1) > 0].mean())
+    return found
+
+
+def _by_label(answers: Answers, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(n, labels) of 0 and 1."""
+    return values if values.ndim == 2 else np.eye(len(answers.labels), dtype=np.int64)[values]
+
+
+def _calibration_error(kind: str, probabilities: Matrix, answers: Answers) -> float:
+    if kind == "many":
+        sure, right = np.maximum(probabilities, 1 - probabilities), (probabilities >= 0.5) == (answers.gold == 1)
+    else:
+        sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == answers.gold
+    return float(np.abs(calibration_gaps(sure.ravel(), right.ravel()).sum(axis=0)).sum() / sure.size)
+
+
+def _short(value: Any) -> Any:
+    """*value* with every fraction cut to four places."""
+    if isinstance(value, dict):
+        return {name: _short(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_short(inner) for inner in value]
+    return round(value, 4) if isinstance(value, float) else value

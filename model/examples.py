@@ -2,11 +2,11 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from model.heads import BY_NAME, EMOTIONS
 from model.labelled import leak_key
@@ -47,20 +47,19 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) of each line that is not blank."""
-    with _lines(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: not JSON: {error}") from error
-            if not (isinstance(row, dict) and isinstance(row.get("text"), str)):
-                raise ValueError(  # noqa: TRY004 - the file's fault, not the caller's
-                    f"{path}, line {number}: expected an object with a text, got {line.strip()[:80]!r}"
-                )
-            yield number, row
+    """(line number, object) of each line that is not blank. Raises ValueError naming file and line."""
+    for number, line in _numbered_lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}: not JSON: {error}") from error
+        if not (isinstance(row, dict) and isinstance(row.get("text"), str)):
+            raise ValueError(  # noqa: TRY004 - the file's fault, not the caller's
+                f"{path}, line {number}: expected an object with a text, got {line.strip()[:80]!r}"
+            )
+        yield number, row
 
 
 def labels_of(row: Mapping[str, Any]) -> dict[str, tuple[float, ...] | int]:
@@ -71,20 +70,18 @@ def labels_of(row: Mapping[str, Any]) -> dict[str, tuple[float, ...] | int]:
     if (label := row.get("emotion")) is not None:
         gold["mood"] = _column("mood", "emotion", label)
     if (names := row.get("emotions")) is not None:
-        gold["emotion"] = _set(names)
+        gold["emotion"] = tuple(float(emotion in emotion_set(names)) for emotion in EMOTIONS)
     risk = list(gold.get("risk", (-1.0,) * len(BY_NAME["risk"].labels)))  # type: ignore[arg-type]
     for name, (head, label) in _BITS.items():
         if (value := row.get(name)) is None:
             continue
-        if value not in (0, 1):
-            raise ValueError(f"{name}: expected 0 or 1, got {value!r}")
         if head == "risk":
-            risk[BY_NAME["risk"].labels.index(label)] = float(value)
+            risk[BY_NAME["risk"].labels.index(label)] = float(bit(name, value))
         else:
-            gold[head] = (float(value),)
+            gold[head] = (float(bit(name, value)),)
     if (info := row.get("info")) is not None:
         risk[BY_NAME["risk"].labels.index("informative")] = float(info == "informative")
-        if info == "not related":
+        if info == "unrelated":
             risk[BY_NAME["risk"].labels.index("crisis")] = 0.0
     if any(value >= 0 for value in risk):
         gold["risk"] = tuple(risk)
@@ -119,19 +116,38 @@ def without_leaks(rows: Sequence[dict[str, Any]], held_out: Iterable[str]) -> tu
     return kept, len(rows) - len(kept)
 
 
+def word(name: str, label: object, labels: Sequence[str]) -> str:
+    """The one of *labels* that the field *name* holds, in its long form. Raises ValueError naming field and value."""
+    long = SHORT.get(label, label) if isinstance(label, str) else label
+    if not isinstance(long, str) or long not in labels:
+        raise ValueError(f"{name}: expected one of {', '.join(labels)}, got {label!r}")
+    return long
+
+
+def bit(name: str, value: object) -> int:
+    """0 or 1, as the field *name* holds it. Raises ValueError naming field and value."""
+    if not isinstance(value, int | float) or value not in (0, 1):
+        raise ValueError(f"{name}: expected 0 or 1, got {value!r}")
+    return int(value)
+
+
+def emotion_set(names: object) -> frozenset[str]:
+    """The labels in the field `emotions`. Raises ValueError naming the one that is none."""
+    if not isinstance(names, list):
+        raise ValueError(f"emotions: expected a list of GoEmotions' labels, got {names!r}")  # noqa: TRY004
+    return frozenset(word("emotions", name, EMOTIONS) for name in names)
+
+
 def _column(head: str, name: str, label: object) -> int:
     labels = BY_NAME[head].labels
-    word = SHORT.get(str(label), str(label))
-    if word not in labels:
-        raise ValueError(f"{name}: expected one of {', '.join(labels)}, got {label!r}")
-    return labels.index(word)
+    return labels.index(word(name, label, labels))
 
 
-def _set(names: object) -> tuple[float, ...]:
-    if not isinstance(names, list) or not all(name in EMOTIONS for name in names):
-        raise ValueError(f"emotions: expected a list of GoEmotions' labels, got {names!r}")
-    return tuple(float(emotion in names) for emotion in EMOTIONS)
-
-
-def _lines(path: Path) -> AbstractContextManager[IO[str]]:
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    number = 0
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield number, line
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise ValueError(f"{path}, line {number + 1}: cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Pure measures of a three-way classifier. Labels are columns of `LABELS`, probabilities have shape (n, 3)."""
+"""Pure measures of a classifier. Labels are columns, probabilities have shape (n, classes); three classes unless told."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,24 +15,23 @@ def softmax(logits: npt.NDArray[np.floating]) -> Matrix:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
-def confusion(gold: Labels, predicted: Labels) -> npt.NDArray[np.int64]:
-    """(3, 3) counts: gold class by row, predicted class by column."""
-    size = len(LABELS)
+def confusion(gold: Labels, predicted: Labels, *, size: int = len(LABELS)) -> npt.NDArray[np.int64]:
+    """(size, size) counts: gold class by row, predicted class by column."""
     return np.bincount(gold * size + predicted, minlength=size * size).reshape(size, size)
 
 
 def recalls(counts: npt.NDArray[np.int64]) -> Matrix:
-    """(3,): share of each gold class found; a class without posts has 0."""
+    """(size,): share of each gold class found; a class without posts has 0."""
     return np.asarray(np.diag(counts) / np.maximum(counts.sum(axis=1), 1))
 
 
 def precisions(counts: npt.NDArray[np.int64]) -> Matrix:
-    """(3,): share of each predicted class that is right; a class never predicted has 0."""
+    """(size,): share of each predicted class that is right; a class never predicted has 0."""
     return np.asarray(np.diag(counts) / np.maximum(counts.sum(axis=0), 1))
 
 
 def f1_scores(counts: npt.NDArray[np.int64]) -> Matrix:
-    """(3,): harmonic mean of precision and recall, 0 where both are 0."""
+    """(size,): harmonic mean of precision and recall, 0 where both are 0."""
     return np.asarray(2 * np.diag(counts) / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1))
 
 

@@ -1,0 +1,118 @@
+"""`brandpulse model evaluate`, from the files it reads to the files it writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from brandpulse.errors import ConfigError
+from model.answers import Said
+from model.checkpoint import read_manifest
+from model.choices import Engine, Precision, TargetWords, Task
+from model.compare import compare
+from model.evaluate import Evaluation, evaluate, write_report
+from model.gold import Gold, read_gold
+from model.heads_checkpoint import KIND, kind_of, read_heads_manifest
+from model.load import load_scorer
+from model.predictions import Predictions, beside, load, rows_of, save
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The model that is judged."""
+
+    weights: Path
+    engine: Engine = "auto"
+    precision: Precision = "auto"
+    threads: int | None = None
+
+
+def evaluate_file(
+    subject: Subject,
+    data: Path,
+    *,
+    task: Task,
+    labels: Sequence[str] | None = None,
+    target_words: TargetWords = "auto",
+    against: Path | None = None,
+) -> tuple[Evaluation, Predictions]:
+    """Evaluates *subject* on the rows of *data*, and holds it against another report's or other weights' answers.
+
+    Raises ConfigError that names what cannot be read: file, line, field and value.
+    """
+    try:
+        gold = read_gold(data, task, labels)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    keep_words = keeps_words(gold) if target_words == "auto" else target_words == "keep"
+    evaluation, answers = _ask(subject, gold, keep_words=keep_words)
+    if against is None:
+        return evaluation, answers
+    try:
+        other = _other(against, subject, gold, keep_words=keep_words)
+        found = compare(answers, other, net=gold.head == "sentiment")
+    except ValueError as error:
+        raise ConfigError(f"--against {against}: {error}") from error
+    return replace(evaluation, report=evaluation.report | {"against": found}), answers
+
+
+def write_files(evaluation: Evaluation, answers: Predictions, out: Path) -> list[Path]:
+    """Writes the report to *out* and the answers beside it; returns both paths."""
+    write_report(evaluation.report, out)
+    save(answers, beside(out))
+    return [out, beside(out)]
+
+
+def keeps_words(gold: Gold) -> bool:
+    """Whether the targets of *gold* are aspects, whose words mean something, rather than brands."""
+    return False
+
+
+def said_of(subject: Subject, head: str) -> Said:
+    """What the manifest of *subject* says of *head*."""
+    if subject.engine in ("keyword", "null"):
+        return Said()
+    if kind_of(subject.weights) == KIND:
+        manifest = read_heads_manifest(subject.weights)
+        return Said(manifest.temperature(head), manifest.thresholds.get(head, {}))
+    return Said(read_manifest(subject.weights).temperature) if head == "sentiment" else Said()
+
+
+def summary(report: dict[str, Any]) -> str:
+    """One line for a terminal: the main figures, the task's own with its interval first."""
+    main = _MAIN[report["task"]]
+    low, high = report["ci"][main]
+    rest = [f"{_spoken(name)} {report[name]:.3f}" for name in _TOLD if name != main and report.get(name) is not None]
+    return ", ".join([f"{report['n']} rows: {_spoken(main)} {report[main]:.3f} [{low:.3f}, {high:.3f}]", *rest])
+
+
+_MAIN: dict[Task, str] = {
+    "sentiment": "macro_recall",
+    "target_sentiment": "macro_recall",
+    "emotion": "macro_f1",
+    "complaint": "macro_f1",
+    "crisis": "average_precision",
+    "sarcasm": "f1",
+}
+"""The figure by which each task's field judges."""
+
+_TOLD = (
+    *("accuracy", "macro_recall", "macro_f1", "micro_f1", "f1", "average_precision", "macro_average_precision", "ece"),
+    *("net_bias", "net_rmse_200", "swap_rate", "irrelevant_rate", "second_target_accuracy"),
+)
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ").replace("f1", "F1").replace("ece", "ECE")
+
+
+def _ask(subject: Subject, gold: Gold, *, keep_words: bool) -> tuple[Evaluation, Predictions]:
+    scorer = load_scorer(subject.engine, subject.weights, subject.threads, precision=subject.precision)
+    evaluation = evaluate(scorer, gold, said_of(subject, gold.head), keep_words=keep_words)
+    return evaluation, Predictions(f"{scorer.name} {scorer.version}", rows_of(gold), evaluation.answers)
+
+
+def _other(against: Path, subject: Subject, gold: Gold, *, keep_words: bool) -> Predictions:
+    if against.is_dir():
+        return _ask(replace(subject, weights=against), gold, keep_words=keep_words)[1]
+    return load(beside(against))

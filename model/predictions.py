@@ -1,0 +1,71 @@
+"""A model's answers beside its report, so that another model can be held against it row by row."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from model.answers import Answers
+from model.gold import Gold, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What one model answered."""
+
+    model: str
+    """Its engine and version, in words."""
+    rows: str
+    """`rows_of` the file it was asked about."""
+    answers: Answers
+
+
+def rows_of(gold: Gold) -> str:
+    """Tells two files apart in what they ask: texts, targets, labels and gold."""
+    told = [gold.texts, gold.targets, gold.labels, gold.values.tolist()]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def beside(report: Path) -> Path:
+    """Where the answers to *report* lie."""
+    return report.with_name(f"{report.stem}.predictions.npz")
+
+
+def save(predictions: Predictions, path: Path) -> None:
+    """Writes numbers and words only; nothing in the file is code."""
+    answers = predictions.answers
+    np.savez_compressed(
+        path,
+        model=np.array(predictions.model),
+        rows=np.array(predictions.rows),
+        kind=np.array(answers.kind),
+        labels=np.array(answers.labels),
+        gold=answers.gold.astype(np.int16),
+        probabilities=answers.probabilities.astype(np.float32),
+        predicted=answers.predicted.astype(np.int16),
+    )
+
+
+def load(path: Path) -> Predictions:
+    """Raises ValueError naming *path* when it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            kind: Kind = str(stored["kind"])  # type: ignore[assignment]  # checked below
+            answers = Answers(
+                kind,
+                tuple(map(str, stored["labels"])),
+                stored["gold"].astype(np.int64),
+                stored["probabilities"].astype(np.float64),
+                stored["predicted"].astype(np.int64),
+            )
+            found = Predictions(str(stored["model"]), str(stored["rows"]), answers)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: no answers of an evaluation: {error}") from error
+    shapes = {answers.gold.shape, answers.predicted.shape}
+    if kind not in get_args(Kind) or len(shapes) != 1 or answers.probabilities.shape[0] != len(answers.gold):
+        raise ValueError(f"{path}: no answers of an evaluation: kind {kind!r}, shapes {shapes}")
+    return found

@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from model.answers import Answers
+from model.figures import (
+    average_precision,
+    differences,
+    intervals,
+    measure_of,
+    net_error,
+    net_errors,
+    point,
+    share_of,
+)
+from model.heads import SENTIMENT
+from model.metrics import calibration_error, macro_recall
+
+N = 400
+
+
+def answers(*, seed: int = 1, n: int = N) -> Answers:
+    """A model that is sometimes right and never sure of itself in the right measure."""
+    generator = np.random.default_rng(seed)
+    gold = generator.choice(3, size=n, p=[0.2, 0.5, 0.3])
+    logits = generator.normal(size=(n, 3)) + 1.2 * np.eye(3)[gold]
+    probabilities = np.exp(2 * logits) / np.exp(2 * logits).sum(axis=1, keepdims=True)
+    return Answers("one", SENTIMENT, gold, probabilities, probabilities.argmax(axis=1))
+
+
+def yes_or_no(*, threshold: float = 0.4) -> Answers:
+    some = answers()
+    yes = np.round(some.probabilities[:, 2], 2)  # rounded, so that some scores are equal
+    gold, predicted = np.where(some.gold == 2, 1, 0), np.where(yes >= threshold, 1, 0)
+    return Answers("bit", ("0", "1"), gold, np.stack([1 - yes, yes], axis=1), predicted)
+
+
+def sets() -> Answers:
+    some = answers()
+    probabilities = np.clip(np.round(some.probabilities, 2), 0, 1)
+    eye = np.eye(3, dtype=np.int64)
+    gold = np.maximum(eye[some.gold], eye[np.roll(some.gold, 1)])
+    return Answers("many", ("fear", "joy", "love"), gold, probabilities, (probabilities >= 0.3).astype(int))
+
+
+def test_the_figures_of_one_label_are_those_of_scikit_learn() -> None:
+    some = answers()
+    found = point(measure_of(some, net=False), N)
+    assert found == pytest.approx(
+        {
+            "accuracy": sk.accuracy_score(some.gold, some.predicted),
+            "macro_recall": sk.recall_score(some.gold, some.predicted, average="macro"),
+            "macro_f1": sk.f1_score(some.gold, some.predicted, average="macro"),
+            "ece": calibration_error(some.probabilities, some.gold),
+        }
+    )
+
+
+def test_the_figures_of_yes_or_no_are_those_of_scikit_learn() -> None:
+    some = yes_or_no()
+    found = point(measure_of(some, net=False), N)
+    assert found == pytest.approx(
+        {
+            "accuracy": sk.accuracy_score(some.gold, some.predicted),
+            "macro_recall": sk.balanced_accuracy_score(some.gold, some.predicted),
+            "macro_f1": sk.f1_score(some.gold, some.predicted, average="macro"),
+            "f1": sk.f1_score(some.gold, some.predicted),
+            "ece": calibration_error(some.probabilities, some.gold),
+            "average_precision": sk.average_precision_score(some.gold, some.probabilities[:, 1]),
+        }
+    )
+
+
+def test_the_figures_of_many_labels_are_those_of_scikit_learn() -> None:
+    some = sets()
+    found = point(measure_of(some, net=False), N)
+    del found["ece"]
+    assert found == pytest.approx(
+        {
+            "accuracy": sk.accuracy_score(some.gold, some.predicted),
+            "macro_recall": sk.recall_score(some.gold, some.predicted, average="macro"),
+            "macro_f1": sk.f1_score(some.gold, some.predicted, average="macro"),
+            "micro_f1": sk.f1_score(some.gold, some.predicted, average="micro"),
+            "macro_average_precision": sk.average_precision_score(some.gold, some.probabilities, average="macro"),
+            "micro_average_precision": sk.average_precision_score(some.gold, some.probabilities, average="micro"),
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", ["one", "bit", "many"])
+def test_a_row_drawn_twice_counts_like_two_rows(kind: str) -> None:
+    some = {"one": answers(), "bit": yes_or_no(), "many": sets()}[kind]
+    weights = np.random.default_rng(3).integers(0, 3, (2, N)).astype(float)
+    drawn = measure_of(some, net=False)(weights)
+    for resample in range(2):
+        rows = np.repeat(np.arange(N), weights[resample].astype(int))
+        repeated = point(measure_of(some.rows(rows), net=False), len(rows))
+        assert {name: values[resample] for name, values in drawn.items()} == pytest.approx(repeated, abs=1e-6)
+
+
+def test_average_precision_without_a_positive_is_zero() -> None:
+    assert average_precision(np.array([0.2, 0.9]), np.array([0, 0]))(np.ones((1, 2))).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("window", [50, 1_000])
+def test_the_net_error_is_what_drawing_windows_finds(window: int, soft: bool) -> None:
+    some = answers()
+    scale = np.array([-1.0, 0.0, 1.0])
+    rows = np.random.default_rng(5).integers(0, N, (4_000, window))
+    said = some.probabilities @ scale if soft else scale[some.predicted]
+    off = said[rows].mean(axis=1) - scale[some.gold][rows].mean(axis=1)
+    bias, rmse = net_error(net_errors(some, soft=soft), np.ones((1, N)), window=window)
+    assert bias[0] == pytest.approx(off.mean(), abs=0.006)
+    assert rmse[0] == pytest.approx(np.sqrt((off**2).mean()), rel=0.04)
+
+
+def test_the_intervals_are_those_of_a_plain_bootstrap() -> None:
+    some = answers()
+    low, high = intervals(measure_of(some, net=False), N, seed=13)["macro_recall"]
+    generator = np.random.default_rng(1)
+    plain = []
+    for _ in range(2_000):
+        rows = generator.integers(0, N, N)
+        plain.append(macro_recall(some.gold[rows], some.predicted[rows]))
+    assert [low, high] == pytest.approx(np.percentile(plain, [2.5, 97.5]).tolist(), abs=0.008)
+
+
+def test_the_intervals_repeat_with_the_seed() -> None:
+    measure = measure_of(answers(), net=True)
+    assert intervals(measure, N, seed=1) == intervals(measure, N, seed=1)
+    assert intervals(measure, N, seed=1) != intervals(measure, N, seed=2)
+
+
+def test_a_model_held_against_itself_differs_in_nothing() -> None:
+    measure = measure_of(answers(), net=True)
+    assert set(differences(measure, measure, N, seed=1).values()) == {(0.0, 0.0, 0.0)}
+
+
+def test_a_paired_difference_is_surer_than_two_intervals() -> None:
+    some = answers()
+    worse = Answers(some.kind, some.labels, some.gold, some.probabilities, some.predicted.copy())
+    worse.predicted[:20] = (some.gold[:20] + 1) % 3
+    both = [measure_of(model, net=False) for model in (some, worse)]
+    difference, low, high = differences(both[0], both[1], N, seed=1)["accuracy"]
+    assert 0 < low < difference < high
+    alone = intervals(both[0], N, seed=1)["accuracy"]
+    assert high - low < alone[1] - alone[0]
+
+
+def test_a_share_is_the_mean() -> None:
+    holds = np.array([True, True, False, True])
+    assert point(share_of(holds, "swap_rate"), 4) == {"swap_rate": 0.75}
