@@ -37,7 +37,7 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     recording: Annotated[Path, typer.Option("--in", exists=True, dir_okay=False, help="JSON lines, .gz or plain.")],
     brands: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The brands file.")],
     out: Annotated[Path, typer.Option(dir_okay=False, help="Episodes, one JSON object a line.")],
-    sentiment: Annotated[Sentiment, typer.Option(help="Of the whole post, or towards the brand.")] = Sentiment.POST,
+    sentiment: Annotated[Sentiment, typer.Option(help="Towards the brand, or of the whole post.")] = Sentiment.BRAND,
     engine: Annotated[Engine, typer.Option(help="Of the model.")] = Engine.AUTO,
     scores: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep scores here and use them again.")] = None,
     picture: Annotated[Path | None, typer.Option(file_okay=False, help="Draw each brand's days there, as SVG.")] = None,
@@ -52,13 +52,11 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     from alerting.settings import AlerterSettings
     from brandpulse.settings import load_settings
 
-    if sentiment is Sentiment.BRAND:
-        raise ConfigError("--sentiment brand: the model does not judge towards a brand yet; use --sentiment post")
     for target in (out, *([scores] if scores else [])):
         if not target.absolute().parent.is_dir():
             raise ConfigError(f"{target}: there is no folder {target.absolute().parent}")
     policies = load_settings(AlerterSettings).policies()
-    judges, version = _judges(brands, engine)
+    judges, version = _judges(brands, engine, sentiment)
     known = read_scores(scores, version=version) if scores is not None else {}
     texts, tally = Texts(judges, known), Tally()
     texts.score(recording, tally, lambda done, every: typer.echo(f"scored {done} of {every} texts", err=True))
@@ -85,22 +83,23 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     )
 
 
-def _judges(brands: Path, engine: Engine) -> tuple["Judges", str]:
+def _judges(brands: Path, engine: Engine, sentiment: Sentiment) -> tuple["Judges", str]:
     """The other services' parts, loaded by name: the alerter imports none of them."""
     from alerting.recording import Judges
+    from alerting.verdicts import TowardsBrands, WholePosts
     from brandpulse.brands import load_brands
     from brandpulse.settings import Settings, load_settings
 
     decode: Any = importlib.import_module("stream_workers.decode")
-    classifier: Any = importlib.import_module("model.load").load_classifier(engine.value)
+    scorer: Any = importlib.import_module("model.load").load_scorer(engine.value)
     matcher: Any = importlib.import_module("stream_workers.match").BrandMatcher(load_brands(brands))
-    judges = Judges(
-        match=matcher.match,
-        normalise=importlib.import_module("model.normalise").normalise,
-        author_hash=decode.AuthorHasher(load_settings(Settings).author_key.get_secret_value()),
-        probabilities=classifier.probabilities,
+    judge = (
+        TowardsBrands(matcher, importlib.import_module("stream_workers.marking").BrandMarker(matcher), scorer)
+        if sentiment is Sentiment.BRAND
+        else WholePosts(matcher, importlib.import_module("model.marking").plain, scorer)
     )
-    return judges, f"{classifier.name}@{classifier.version}"
+    author_hash = decode.AuthorHasher(load_settings(Settings).author_key.get_secret_value())
+    return Judges(judge.look, author_hash, judge.score), f"{scorer.name}@{scorer.version}"
 
 
 def _lateness_ms() -> int:

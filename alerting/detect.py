@@ -65,6 +65,7 @@ class WindowCounts:
     last_minute: int
     width: int
     posts: int = 0
+    """Those that say something about the brand; so it is with the people."""
     negative_posts: int = 0
     authors: int = 0
     negative_authors: int = 0
@@ -109,7 +110,7 @@ class Finding:
         """One sentence for a person."""
         window, baseline, policy = self.window, self.baseline, self.policy
         if self.state == "no data" or window is None:
-            return f"No posts in {window.width} minutes." if window else "No posts came: nothing can be said."
+            return f"No posts about it in {window.width} minutes." if window else "No posts came: nothing can be said."
         if self.state == "warming up" or baseline is None:
             hours, authors = (0, 0) if baseline is None else (baseline.hours, baseline.authors)
             return (

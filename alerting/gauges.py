@@ -41,6 +41,7 @@ def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
         posts.labels(brand, "negative").set(view.pane.negative)
         posts.labels(brand, "neutral").set(view.pane.neutral)
         posts.labels(brand, "positive").set(view.pane.positive)
+        posts.labels(brand, "irrelevant").set(view.pane.irrelevant)
         telemetry.gauge("brandpulse_window_negative_ratio").labels(brand).set(view.hour.share if view.hour else 0.0)
         if view.finding.baseline is not None and view.finding.state != "warming up":
             telemetry.gauge("brandpulse_baseline_negative_ratio").labels(brand).set(view.finding.baseline.share)

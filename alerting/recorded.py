@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from brandpulse.keys import HOUR_MS, MINUTE_MS
 from brandpulse.pane_reader import Minutes, NegativePost
-from brandpulse.panes import MICROS, AuthorCounts, Authors, Pane, count_authors
+from brandpulse.panes import IRRELEVANT, AuthorCounts, Authors, Pane, count_authors, counted_as
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
 
 Value = TypeVar("Value")
@@ -20,9 +20,15 @@ FUTURE_TOLERANCE_MS = 5 * 60_000
 """As the workers have it (`stream_workers/event_time.py`); a contract test holds both together."""
 
 
+FourProbabilities = tuple[float, float, float, float]
+"""Of negative, neutral, positive, irrelevant."""
+_COLUMNS = (0, 1, 2, 4)
+"""Where a cell counts each label; between them lies the score sum, as in a `Pane`."""
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedPost:
-    """One post that names a brand, with the model's verdict. Times are ms since 1970."""
+    """One post that names a brand, with the model's verdicts. Times are ms since 1970."""
 
     source: str
     id: str
@@ -31,8 +37,8 @@ class JudgedPost:
     brands: tuple[str, ...]
     event_ms: int
     arrived_ms: int
-    probabilities: tuple[float, float, float]
-    """Of negative, neutral, positive."""
+    probabilities: tuple[FourProbabilities, ...]
+    """Towards each of *brands*."""
 
 
 class RecordedPanes:
@@ -67,10 +73,9 @@ class RecordedPanes:
         self.posts += 1
         self.late += self._clock_ms != NO_CLOCK and post.event_ms < self._clock_ms - self._lateness_ms
         self.pass_by(post.event_ms, post.arrived_ms)
-        label = post.probabilities.index(max(post.probabilities))
-        micros = round((post.probabilities[2] - post.probabilities[0]) * MICROS)
         sealed = self._sealed_ms is not None and post.event_ms < self._sealed_ms
-        for brand in post.brands:
+        for brand, probabilities in zip(post.brands, post.probabilities, strict=True):
+            label, micros = counted_as(probabilities)
             self._hours[brand].add(post.event_ms // HOUR_MS, post, label=label, micros=micros)
             if not sealed:
                 self._minutes[brand].add(post.event_ms // MINUTE_MS, post, label=label, micros=micros)
@@ -159,17 +164,18 @@ class _Cells:
 
     def __init__(self) -> None:
         self.counts: dict[int, list[int]] = {}
-        """negative, neutral, positive, score_micros"""
+        """negative, neutral, positive, score_micros, irrelevant"""
         self.authors: dict[int, Authors] = {}
 
     def add(self, place: int, post: JudgedPost, *, label: int, micros: int) -> None:
         cell = self.counts.get(place)
         if cell is None:
-            cell = self.counts[place] = [0, 0, 0, 0]
+            cell = self.counts[place] = [0, 0, 0, 0, 0]
             self.authors[place] = Authors()
-        cell[label] += 1
+        cell[_COLUMNS[label]] += 1
         cell[3] += micros
-        self.authors[place].add(post.author, negative=label == 0)
+        if label != IRRELEVANT:
+            self.authors[place].add(post.author, negative=label == 0)
 
     def forget_before(self, oldest: int) -> None:
         for place in [place for place in self.counts if place < oldest]:

@@ -1,10 +1,10 @@
-"""Reads recorded posts and has each distinct text judged once.
+"""Reads recorded posts and has each distinct text judged once, towards each brand that it names.
 
 The matcher, the hasher and the model belong to other services, so they are handed in (`Judges`).
 """
 
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import IO, Annotated, Any, cast
 
 import msgspec
 
-from alerting.recorded import JudgedPost
-from alerting.score_file import Scores, text_digest
+from alerting.recorded import FourProbabilities, JudgedPost
+from alerting.score_file import Scores
 from brandpulse.errors import ConfigError
 
 BATCH_TEXTS = 4_096
@@ -31,14 +31,25 @@ class RecordedPost(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """One text, looked at."""
+
+    brands: tuple[str, ...]
+    keys: tuple[bytes, ...] = ()
+    """For each brand the key of its verdict (`score_file.score_key`); brands may share one."""
+    post: Any = None
+    """As the model reads it: whatever `Judges.score` takes."""
+    length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Judges:
     """What is asked of the other services."""
 
-    match: Callable[[str], tuple[str, ...]]
-    normalise: Callable[[str], str]
+    look: Callable[[str], Looked]
     author_hash: Callable[[str, str], int]
-    probabilities: Callable[[Sequence[str]], Any]
-    """Texts -> (n, 3)."""
+    score: Callable[[Sequence[Any]], Iterable[Sequence[float]]]
+    """Posts -> one row of four probabilities for each distinct key of each post, in order."""
 
 
 @dataclass(slots=True)
@@ -79,37 +90,39 @@ class Texts:
     def __init__(self, judges: Judges, scores: Scores) -> None:
         self._judges = judges
         self._scores = scores
-        self._known: dict[str, tuple[tuple[str, ...], bytes]] = {}
+        self._known: dict[str, tuple[tuple[str, ...], tuple[bytes, ...]]] = {}
+        """Text -> brands and keys. Not the post as the model reads it, which is as long again."""
 
-    def look_at(self, text: str) -> tuple[tuple[str, ...], bytes]:
-        """The brands *text* names, and the digest under which it is judged."""
-        known = self._known.get(text)
-        if known is None:
-            brands = self._judges.match(text)
-            known = self._known[text] = (brands, text_digest(self._judges.normalise(text)) if brands else b"")
-        return known
+    def verdicts(self, text: str) -> tuple[tuple[str, ...], tuple[FourProbabilities, ...]]:
+        """The brands that *text* names, and what it says about each. It was scored before."""
+        brands, keys = self._known[text]
+        return brands, tuple(self._scores[key] for key in keys)
 
     def score(self, path: Path, tally: Tally, progress: Callable[[int, int], None] = lambda done, all_: None) -> None:
         """Have every text of *path* judged that is not yet. Posts of one length share a batch: less padding."""
-        missing: dict[bytes, str] = {}
+        missing: dict[tuple[bytes, ...], Looked] = {}
         for post in recorded_posts(path, Tally()):
-            brands, digest = self.look_at(post.text)
-            if brands and digest not in self._scores and digest not in missing:
-                missing[digest] = self._judges.normalise(post.text)
-        waiting = sorted(missing.items(), key=lambda one: len(one[1]))
+            if post.text in self._known:
+                continue
+            looked = self._judges.look(post.text)
+            self._known[post.text] = (looked.brands, looked.keys)
+            if not self._scores.keys() >= set(looked.keys):
+                missing[looked.keys] = looked
+        waiting = sorted(missing.values(), key=lambda looked: looked.length)
         tally.scored = len(waiting)
         for start in range(0, len(waiting), BATCH_TEXTS):
             batch = waiting[start : start + BATCH_TEXTS]
-            judged = self._judges.probabilities([text for _, text in batch])
-            for (digest, _), row in zip(batch, judged, strict=True):
-                self._scores[digest] = (float(row[0]), float(row[1]), float(row[2]))
+            keys = [key for looked in batch for key in dict.fromkeys(looked.keys)]
+            for key, row in zip(keys, self._judges.score([looked.post for looked in batch]), strict=True):
+                negative, neutral, positive, irrelevant = map(float, row)
+                self._scores[key] = negative, neutral, positive, irrelevant
             progress(min(start + BATCH_TEXTS, len(waiting)), len(waiting))
 
     def judged(self, path: Path, tally: Tally) -> Iterator[JudgedPost]:
         """The posts of *path*, judged, in order of arrival; those that name no brand have none."""
         arrived_ms = -(2**62)
         for post in recorded_posts(path, tally):
-            brands, digest = self.look_at(post.text)
+            brands, probabilities = self.verdicts(post.text)
             tally.unmatched += not brands
             event_ms = int(post.created_at.timestamp() * 1_000)
             # The arrival clock never goes back, whatever a line says.
@@ -122,5 +135,5 @@ class Texts:
                 brands=brands,
                 event_ms=event_ms,
                 arrived_ms=arrived_ms,
-                probabilities=self._scores[digest] if brands else (0.0, 1.0, 0.0),
+                probabilities=probabilities,
             )

@@ -24,7 +24,7 @@ def sliding_counts(minutes: Minutes, width: int, last_minutes: Sequence[int]) ->
         return []
     first, last = last_minutes[0] - width + 1, last_minutes[-1]
     panes = [minutes.panes.get(minute, EMPTY_PANE) for minute in range(first, last + 1)]
-    posts = [0, *accumulate(pane.posts for pane in panes)]
+    posts = [0, *accumulate(pane.relevant for pane in panes)]
     negative = [0, *accumulate(pane.negative for pane in panes)]
     if len(last_minutes) <= FEW:
         authors = [minutes.count_authors(minute - width + 1, minute) for minute in last_minutes]

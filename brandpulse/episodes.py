@@ -27,9 +27,10 @@ class Evidence(BaseModel):
     window_start: AwareDatetime
     window_end: AwareDatetime
     posts: int
+    """Posts that say something about the brand: what is irrelevant to it counts nowhere here."""
     negative_posts: int
     authors: int
-    """Different people in the window: each has one vote."""
+    """Different people who wrote them: each has one vote."""
     negative_authors: int
     negative_share: float
     """negative_authors / authors."""

@@ -1,13 +1,15 @@
 """Pane: what was said of one brand in one minute or hour of event time. Values that add up, and their stored form."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from datasketches import hll_sketch, hll_union, tgt_hll_type
 
 from brandpulse.errors import StateError
+from brandpulse.posts import BRAND_SENTIMENTS
 
 MICROS = 1_000_000
+IRRELEVANT = BRAND_SENTIMENTS.index("irrelevant")
 LG_K = 11
 """HyperLogLog with 2,048 registers: exact to about 100 authors, 2.3 % standard error above, at most 1,064 bytes."""
 
@@ -75,6 +77,15 @@ class Pane:
 
 
 EMPTY_PANE = Pane()
+
+
+def counted_as(probabilities: Sequence[float]) -> tuple[int, int]:
+    """The label (index in `brandpulse.posts.BRAND_SENTIMENTS`) and the score in millionths with which a post counts.
+
+    The label is the most probable of the four *probabilities*, the first of equals; an irrelevant post scores 0.
+    """
+    label = max(range(4), key=probabilities.__getitem__)
+    return label, 0 if label == IRRELEVANT else round((probabilities[2] - probabilities[0]) * MICROS)
 
 
 class Authors:

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from brandpulse.panes import MICROS
+from brandpulse.panes import IRRELEVANT, counted_as
 from brandpulse.posts import BRAND_SENTIMENTS
 
 NEGATIVE = BRAND_SENTIMENTS.index("negative")
-IRRELEVANT = BRAND_SENTIMENTS.index("irrelevant")
 
 FourProbabilities = tuple[float, float, float, float]
 """Of negative, neutral, positive, irrelevant."""
@@ -44,6 +43,4 @@ class Towards(msgspec.Struct, frozen=True, gc=False):
 
 def towards(brand: str, probabilities: FourProbabilities) -> Towards:
     """The verdict that *probabilities* make."""
-    label = probabilities.index(max(probabilities))
-    micros = 0 if label == IRRELEVANT else round((probabilities[2] - probabilities[0]) * MICROS)
-    return Towards(brand, probabilities, label, micros)
+    return Towards(brand, probabilities, *counted_as(probabilities))

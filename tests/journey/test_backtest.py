@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from brandpulse.sample.write import CRISIS_BEGIN, CRISIS_END
@@ -66,15 +67,26 @@ def test_a_second_run_with_the_same_scores_judges_no_text_and_says_the_same(fold
         *("--in", SAMPLE / "posts.jsonl.gz", "--brands", SAMPLE / "brands.yaml", "--out", folder / "again.jsonl"),
         *("--scores", folder / "scores.npz"),
     )
-    assert "0 texts scored" in done.stdout
+    assert " 0 texts scored" in done.stdout
     assert episodes(folder / "again.jsonl") == episodes(folder / "episodes.jsonl")
 
 
-def test_sentiment_towards_the_brand_is_refused_until_a_model_judges_it(tmp_path: Path) -> None:
+def test_the_sentiment_of_whole_posts_has_scores_of_its_own_in_the_same_file(folder: Path) -> None:
+    done = backtest(
+        *("--in", SAMPLE / "posts.jsonl.gz", "--brands", SAMPLE / "brands.yaml", "--out", folder / "whole.jsonl"),
+        *("--scores", folder / "scores.npz", "--sentiment", "post"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert " 0 texts scored" not in done.stdout
+    assert [episode["brand"] for episode in episodes(folder / "whole.jsonl")] == ["Aerolux"]
+
+
+def test_scores_that_an_older_version_wrote_are_refused_by_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "old.npz", digests=np.zeros((0, 16)), probabilities=np.zeros((0, 3)), version=np.array("m@1"))
     done = backtest(
         *("--in", SAMPLE / "posts.jsonl.gz", "--brands", SAMPLE / "brands.yaml", "--out", tmp_path / "episodes.jsonl"),
-        *("--sentiment", "brand"),
+        *("--scores", tmp_path / "old.npz", "--engine", "keyword"),
     )
     assert done.returncode != 0
-    assert "use --sentiment post" in done.stderr
+    assert "old.npz" in done.stderr
     assert "Traceback" not in done.stderr

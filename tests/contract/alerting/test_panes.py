@@ -30,19 +30,25 @@ def some_posts(seed: int, many: int = 400) -> list[JudgedPost]:
     for number in range(many):
         arrived += rng.randrange(0, 60_000)
         late = rng.choice([0, 0, 0, 30_000, 200_000, 3_000_000, -600_000])
-        negative = rng.random()
+        brands = tuple(rng.choice([["Acme"], ["Bolt"], BRANDS]))
         posts.append(
             JudgedPost(
                 source="test",
                 id=str(number if rng.random() > 0.1 else rng.randrange(number + 1)),
                 author=rng.randrange(60),
-                brands=tuple(rng.choice([["Acme"], ["Bolt"], BRANDS])),
+                brands=brands,
                 event_ms=arrived - late,
                 arrived_ms=arrived,
-                probabilities=(negative, 0.3 * (1 - negative), 0.7 * (1 - negative)),
+                probabilities=tuple(some_probabilities(rng) for _ in brands),
             )
         )
     return posts
+
+
+def some_probabilities(rng: random.Random) -> tuple[float, float, float, float]:
+    negative, neutral, positive, irrelevant = (rng.random() for _ in range(4))
+    total = negative + neutral + positive + irrelevant
+    return negative / total, neutral / total, positive / total, irrelevant / total
 
 
 def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> PaneReader:
@@ -55,7 +61,7 @@ def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> Pan
         scored(
             decoded,
             post.brands,
-            Judged(tuple((*post.probabilities, 0.0) for _ in post.brands), {"sentiment": post.probabilities}),
+            Judged(post.probabilities, {"sentiment": (0.1, 0.8, 0.1)}),
             author=post.author,
             masked_text="",
         )
@@ -100,11 +106,11 @@ def test_a_recording_has_the_panes_the_workers_would_have_written(
 
 def test_what_comes_for_a_sealed_minute_counts_in_its_hour_only() -> None:
     recorded = RecordedPanes(lateness_ms=LATENESS_MS)
-    on_time = JudgedPost("test", "1", 1, ("Acme",), NOON_MS, NOON_MS, (0.8, 0.1, 0.1))
-    recorded.count(on_time)
-    recorded.count(JudgedPost("test", "2", 2, ("Acme",), NOON_MS + 180_000, NOON_MS + 180_000, (0.8, 0.1, 0.1)))
+    verdict = ((0.8, 0.1, 0.1, 0.0),)
+    recorded.count(JudgedPost("test", "1", 1, ("Acme",), NOON_MS, NOON_MS, verdict))
+    recorded.count(JudgedPost("test", "2", 2, ("Acme",), NOON_MS + 180_000, NOON_MS + 180_000, verdict))
     assert recorded.seal() == NOON_MS + MINUTE_MS
-    recorded.count(JudgedPost("test", "3", 3, ("Acme",), NOON_MS, NOON_MS + 180_001, (0.8, 0.1, 0.1)))
+    recorded.count(JudgedPost("test", "3", 3, ("Acme",), NOON_MS, NOON_MS + 180_001, verdict))
     minute, hour = NOON_MS // MINUTE_MS, NOON_MS // HOUR_MS
     assert recorded.minutes(["Acme"], minute, minute)["Acme"].panes[minute].posts == 1
     assert recorded.hours(["Acme"], hour, hour)["Acme"][hour].posts == 3

@@ -51,6 +51,11 @@ class Stream:
             )
             del kept[:-20]
 
+    def irrelevant(self, brand: str, minute: int, posts: int = 1) -> None:
+        """*posts* that name the brand and say nothing about it: their authors have no vote."""
+        self.panes[0, brand, minute] += Pane(irrelevant=posts)
+        self.last_minute = max(self.last_minute, minute)
+
     def steady(
         self,
         brand: str,

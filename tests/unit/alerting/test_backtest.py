@@ -22,7 +22,7 @@ POLICIES = Policies(detect=DetectPolicy(min_history_hours=6))
 CRISIS = 720
 CRISIS_END = 780
 END = 1_080
-NEGATIVE, NEUTRAL = (0.9, 0.05, 0.05), (0.1, 0.8, 0.1)
+NEGATIVE, NEUTRAL, IRRELEVANT = (0.9, 0.05, 0.05, 0.0), (0.1, 0.8, 0.1, 0.0), (0.1, 0.1, 0.1, 0.7)
 
 
 def a_day(seed: int = 11) -> list[JudgedPost]:
@@ -40,7 +40,7 @@ def a_day(seed: int = 11) -> list[JudgedPost]:
                 brands=("Acme Air",),
                 event_ms=(MONDAY + minute) * MINUTE_MS + 30_000 * (number % 2),
                 arrived_ms=(MONDAY + minute) * MINUTE_MS + 30_000 * (number % 2) + 1_000,
-                probabilities=NEGATIVE if rng.random() < (0.8 if bad else 0.2) else NEUTRAL,
+                probabilities=(NEGATIVE if rng.random() < (0.8 if bad else 0.2) else NEUTRAL,),
             )
         )
     return posts
@@ -65,7 +65,7 @@ def test_life_tick_by_tick_over_redis_and_the_backtest_find_the_same_episode(
     stream = Stream(partitions=1)
     for post in posts:
         minute = post.event_ms // MINUTE_MS
-        stream.post("Acme Air", minute, negative=post.probabilities == NEGATIVE, author=post.author)
+        stream.post("Acme Air", minute, negative=post.probabilities == (NEGATIVE,), author=post.author)
     stream.write(redis_client, namespace)
     store = MemoryAlertStore()
     token = store.acquire("me", lease_ms=600_000)
@@ -109,7 +109,7 @@ def test_a_backlog_that_arrives_after_the_crisis_pages_nobody() -> None:
         for number, post in enumerate(posts)
     ]
     # The others keep the clock going, as other brands do in life.
-    clock = [replace(post, id=f"other {post.id}", brands=("Bolt",), probabilities=NEUTRAL) for post in posts]
+    clock = [replace(post, id=f"other {post.id}", brands=("Bolt",), probabilities=(NEUTRAL,)) for post in posts]
     episodes, backtest = backtested(held_back + clock)
     assert episodes == []
     assert backtest.panes.late == 2 * (CRISIS_END - CRISIS)
@@ -119,6 +119,23 @@ def test_a_recording_that_ends_in_a_crisis_leaves_its_episode_open() -> None:
     [found], _ = backtested([post for post in a_day() if post.event_ms < (MONDAY + CRISIS_END) * MINUTE_MS])
     assert found.resolved_at is None
     assert found.episode.state == "firing"
+
+
+def test_posts_that_say_nothing_about_the_brand_change_no_episode() -> None:
+    posts = a_day()
+    chatter = [
+        replace(post, id=f"{post.id} {copy}", author=post.author * 7 + copy, probabilities=(IRRELEVANT,))
+        for post in posts
+        for copy in range(3)
+    ]
+    [found], backtest = backtested(posts + chatter)
+    [usual], _ = backtested(posts)
+    assert found == usual
+    hours = backtest.panes.all_hours("Acme Air").values()
+    assert (sum(pane.posts for pane in hours), sum(pane.irrelevant for pane in hours)) == (
+        4 * len(posts),
+        3 * len(posts),
+    )
 
 
 def test_no_posts_make_no_episodes() -> None:

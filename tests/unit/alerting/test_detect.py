@@ -155,7 +155,7 @@ def test_the_day_of_a_rise_that_is_over_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "alive", "reason"), [("no data", True, "No posts in 180 minutes."), ("no data", False, None)]
+    ("state", "alive", "reason"), [("no data", True, "No posts about it in 180 minutes."), ("no data", False, None)]
 )
 def test_a_brand_without_posts_is_quiet_only_while_others_are_talked_about(
     state: str, alive: bool, reason: str | None

@@ -102,7 +102,7 @@ def test_a_share_half_way_up_never_ends_it() -> None:
 def test_an_episode_that_ends_because_nobody_posts_any_more_says_so() -> None:
     closed = after(SPIKE, *[QUIET] * 180)[-1].closed
     assert closed is not None
-    assert closed.latest.reason == "No posts in 180 minutes."
+    assert closed.latest.reason == "No posts about it in 180 minutes."
 
 
 @pytest.mark.parametrize(("share", "severity"), [(0.3, "warning"), (0.4, "error"), (0.55, "critical")])

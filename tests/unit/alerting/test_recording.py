@@ -7,29 +7,44 @@ import numpy as np
 import pytest
 
 from alerting.recording import Judges, Tally, Texts
-from alerting.score_file import Scores, read_scores, text_digest, write_scores
+from alerting.score_file import Scores, read_scores, score_key, write_scores
+from alerting.verdicts import TowardsBrands, WholePosts
+from brandpulse.brands import Brand
 from brandpulse.errors import ConfigError
+from model.engine import Scores as ModelScores
+from model.marking import MarkedText, plain
+from stream_workers.marking import BrandMarker
+from stream_workers.match import BrandMatcher
 from tests.builders import NOON_MS, a_post
+
+MATCHER = BrandMatcher([Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"])])
 
 
 class Model:
-    """Judges by the word "bad", and remembers what it was asked."""
+    """Finds a post bad for its first brand if it holds the word "bad", and irrelevant to the others."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.asked: list[MarkedText] = []
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        self.asked += texts
-        return np.array([(0.8, 0.1, 0.1) if "bad" in text else (0.1, 0.8, 0.1) for text in texts], dtype=np.float32)
+    def score(self, posts: Sequence[MarkedText]) -> ModelScores:
+        self.asked += posts
+        bad = ["bad" in post.text for post in posts]
+        sentiment = np.array([(0.8, 0.1, 0.1) if yes else (0.1, 0.8, 0.1) for yes in bad], dtype=np.float32)
+        targets = [
+            (0.1, 0.1, 0.1, 0.7) if number else (*row, 0.0)
+            for post, row in zip(posts, sentiment, strict=True)
+            for number in range(post.targets)
+        ]
+        return ModelScores({"sentiment": sentiment}, np.array(targets, dtype=np.float32).reshape(-1, 4))
 
 
-def judges(model: Model) -> Judges:
-    return Judges(
-        match=lambda text: ("Acme",) if "acme" in text else (),
-        normalise=str.strip,
-        author_hash=lambda source, author: hash((source, author)),
-        probabilities=model.probabilities,
-    )
+def judges(model: Model, *, whole_posts: bool = False) -> Judges:
+    judge = WholePosts(MATCHER, plain, model) if whole_posts else TowardsBrands(MATCHER, BrandMarker(MATCHER), model)
+    return Judges(judge.look, lambda source, author: hash((source, author)), judge.score)
+
+
+def negative_of(verdicts: Sequence[Sequence[float]]) -> list[float]:
+    return [round(four[0], 1) for four in verdicts]
 
 
 def a_recording(folder: Path, *lines: object, name: str = "posts.jsonl.gz") -> Path:
@@ -48,9 +63,55 @@ def test_each_text_is_judged_once_and_each_post_gets_its_verdict(tmp_path: Path,
     texts = Texts(judges(model), {})
     texts.score(path, tally)
     posts = list(texts.judged(path, tally))
-    assert sorted(model.asked) == ["acme", "acme bad"]
-    assert [round(post.probabilities[0], 1) for post in posts] == [0.8, 0.8, 0.1] * 3
+    assert len(model.asked) == 2
+    assert [negative_of(post.probabilities) for post in posts] == [[0.8], [0.8], [0.1]] * 3
     assert (tally.lines, tally.scored) == (9, 2)
+
+
+def test_a_post_is_judged_towards_each_of_its_brands_in_one_pass(tmp_path: Path) -> None:
+    path = a_recording(tmp_path, a_post("1", "bolt and acme are bad"), a_post("2", "acme and bolt are bad"))
+    model = Model()
+    texts = Texts(judges(model), {})
+    texts.score(path, Tally())
+    posts = list(texts.judged(path, Tally()))
+    assert [post.brands for post in posts] == [("Acme", "Bolt")] * 2
+    assert [negative_of(post.probabilities) for post in posts] == [[0.8, 0.1]] * 2
+    assert [round(four[3], 1) for four in posts[0].probabilities] == [0.0, 0.7]
+    assert [post.mentions for post in model.asked] == [(1, 0), (0, 1)]
+
+
+def test_texts_that_differ_in_the_brand_alone_are_judged_once(tmp_path: Path) -> None:
+    path = a_recording(
+        tmp_path, a_post("1", "acme is bad"), a_post("2", "@ann: BOLT is bad"), a_post("3", "#bolt is bad")
+    )
+    model, tally = Model(), Tally()
+    texts = Texts(judges(model), {})
+    texts.score(path, tally)
+    assert (len(model.asked), tally.scored) == (2, 2)
+    assert [(post.brands, negative_of(post.probabilities)) for post in texts.judged(path, Tally())] == [
+        (("Acme",), [0.8]),
+        (("Bolt",), [0.8]),
+        (("Bolt",), [0.8]),
+    ]
+
+
+def test_the_sentiment_of_the_whole_post_counts_for_all_its_brands(tmp_path: Path) -> None:
+    path = a_recording(tmp_path, a_post("1", "bolt and acme are bad"))
+    model = Model()
+    texts = Texts(judges(model, whole_posts=True), {})
+    texts.score(path, Tally())
+    [post] = texts.judged(path, Tally())
+    assert negative_of(post.probabilities) == [0.8, 0.8]
+    assert [four[3] for four in post.probabilities] == [0.0, 0.0]
+    assert model.asked == [MarkedText("bolt and acme are bad")]
+
+
+def test_what_was_scored_before_is_not_asked_again_but_towards_another_target(tmp_path: Path) -> None:
+    path, scores = a_recording(tmp_path, a_post("1", "acme, bolt: bad")), Scores()
+    for model, whole_posts, asked in ((Model(), False, 1), (Model(), False, 0), (Model(), True, 1), (Model(), True, 0)):
+        Texts(judges(model, whole_posts=whole_posts), scores).score(path, Tally())
+        assert len(model.asked) == asked
+    assert len(scores) == 3, "two targets and the whole post"
 
 
 def test_a_post_that_names_no_brand_is_not_judged_but_moves_the_clock(tmp_path: Path) -> None:
@@ -92,8 +153,8 @@ def test_a_file_cut_short_is_told_by_name(tmp_path: Path) -> None:
 
 
 def test_scores_come_back_as_they_were_written(tmp_path: Path) -> None:
-    scores: Scores = {text_digest(f"text {n}"): (0.25, 0.5, 0.25) for n in range(50)} | {
-        text_digest(""): (0.0, 0.0, 1.0)
+    scores: Scores = {score_key(f"text {n}", (0,), target=0): (0.25, 0.5, 0.125, 0.125) for n in range(50)} | {
+        score_key(""): (0.0, 0.0, 1.0, 0.0)
     }
     write_scores(tmp_path / "scores.npz", scores, version="m@1")
     assert read_scores(tmp_path / "scores.npz", version="m@1") == scores
@@ -101,9 +162,30 @@ def test_scores_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_scores_of_another_model_are_not_used(tmp_path: Path) -> None:
-    write_scores(tmp_path / "scores.npz", {text_digest("a"): (1.0, 0.0, 0.0)}, version="m@1")
+    write_scores(tmp_path / "scores.npz", {score_key("a"): (1.0, 0.0, 0.0, 0.0)}, version="m@1")
     assert read_scores(tmp_path / "scores.npz", version="m@2") == {}
     assert read_scores(tmp_path / "none.npz", version="m@1") == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (score_key("a", (0, 1), target=0), score_key("a", (0, 1), target=1)),
+        (score_key("a", (0, 1), target=0), score_key("a", (1, 0), target=0)),
+        (score_key("a", (0,), target=0), score_key("b", (0,), target=0)),
+        (score_key("a"), score_key("a", target=0)),
+    ],
+)
+def test_another_text_or_target_is_another_verdict(one: bytes, other: bytes) -> None:
+    assert one != other
+
+
+def test_scores_of_whole_posts_by_an_older_version_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "scores.npz"
+    digests, probabilities = np.zeros((1, 16), dtype=np.uint8), np.array([[0.8, 0.1, 0.1]], dtype=np.float32)
+    np.savez(path, digests=digests, probabilities=probabilities, version=np.array("m@1"))
+    with pytest.raises(ConfigError, match=r"scores\.npz .*whole posts.*--scores"):
+        read_scores(path, version="m@1")
 
 
 def test_a_file_that_holds_no_scores_is_told_by_name(tmp_path: Path) -> None:

@@ -30,6 +30,14 @@ def test_a_sliding_window_counts_what_its_minutes_count(
         )
 
 
+def test_a_window_counts_no_post_that_says_nothing_about_the_brand() -> None:
+    stream = Stream()
+    stream.irrelevant("Acme Air", MONDAY, posts=9)
+    stream.post("Acme Air", MONDAY, negative=True)
+    [counted] = sliding_counts(stream.minutes("Acme Air"), 10, [MONDAY + 5])
+    assert (counted.posts, counted.negative_posts, counted.authors) == (1, 1, 1)
+
+
 def test_a_large_window_is_as_exact_as_its_sketch() -> None:
     stream = Stream().steady("Acme Air", range(MONDAY, MONDAY + 200), per_minute=20, share=0.25, rng=random.Random(1))
     minutes = stream.minutes("Acme Air")

@@ -173,7 +173,7 @@ def test_a_brand_nobody_posts_about_any_more_is_over_after_three_hours_while_oth
     # In steps, as in life: in one stretch the crisis itself would still be among the minutes read.
     told_so_far = [told for until in range(CRISIS, CRISIS + 481, 10) for told in scene.tick(until).transitions]
     *_, (episode, transition, reason) = told_so_far
-    assert (episode.brand, transition, reason) == ("Acme Air", "resolved", "No posts in 180 minutes.")
+    assert (episode.brand, transition, reason) == ("Acme Air", "resolved", "No posts about it in 180 minutes.")
     assert episode.resolved_at is not None
     # The last post of the crisis, three hours until its window is empty of people, three of quiet at most.
     assert 180 <= episode.resolved_at.timestamp() / 60 - (CRISIS + 30) <= 361

@@ -1,0 +1,67 @@
+"""Two ways to ask the model about a recorded post: towards each brand that it names, or about all of it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from alerting.recording import Looked
+from alerting.score_file import score_key
+
+
+class Matcher(Protocol):
+    """The part of `stream_workers.match.BrandMatcher` that is needed here."""
+
+    def match(self, text: str) -> tuple[str, ...]: ...
+
+
+class Marker(Protocol):
+    """The part of `stream_workers.marking.BrandMarker` that is needed here."""
+
+    def mark(self, text: str, brands: Sequence[str]) -> Any:
+        """A `model.marking.MarkedText`."""
+        ...
+
+
+class Scorer(Protocol):
+    """The part of `model.engine.Scorer` that is needed here."""
+
+    def score(self, posts: Sequence[Any]) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TowardsBrands:
+    """As the workers do it."""
+
+    matcher: Matcher
+    marker: Marker
+    scorer: Scorer
+
+    def look(self, text: str) -> Looked:
+        brands = self.matcher.match(text)
+        if not brands:
+            return Looked(())
+        post = self.marker.mark(text, brands)
+        keys = tuple(score_key(post.text, post.mentions, target=number) for number in range(len(brands)))
+        return Looked(brands, keys, post, len(post.text))
+
+    def score(self, posts: Sequence[Any]) -> Iterable[Sequence[float]]:
+        return self.scorer.score(posts).target  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class WholePosts:
+    """One verdict on the post counts for all its brands; nothing is irrelevant."""
+
+    matcher: Matcher
+    plain: Callable[[str], Any]
+    scorer: Scorer
+
+    def look(self, text: str) -> Looked:
+        brands = self.matcher.match(text)
+        if not brands:
+            return Looked(())
+        post = self.plain(text)
+        return Looked(brands, (score_key(post.text),) * len(brands), post, len(post.text))
+
+    def score(self, posts: Sequence[Any]) -> Iterable[Sequence[float]]:
+        return [(*row, 0.0) for row in self.scorer.score(posts).heads["sentiment"]]
