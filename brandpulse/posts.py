@@ -27,6 +27,7 @@ BRAND_SENTIMENTS: tuple[BrandSentiment, ...] = (*SENTIMENTS, "irrelevant")
 """Towards one brand that the post names; `irrelevant` where it says nothing about it. The order of every four."""
 
 Urgency = Literal["low", "medium", "high"]
+URGENCIES: tuple[Urgency, ...] = ("low", "medium", "high")
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -70,6 +71,8 @@ class BrandVerdict(BaseModel):
     """The most probable; the first of equals. It is what the panes count."""
     probabilities: Annotated[list[Probability], Field(min_length=4, max_length=4)]
     """Of negative, neutral, positive, irrelevant; calibrated; sums to one."""
+    urgency: Urgency | None
+    """How soon somebody at the brand should look at it; null where the model has no heads that tell."""
 
 
 class ScoredPost(BaseModel):

@@ -53,7 +53,7 @@ def scored(decoded: Decoded, brands: Sequence[str], judged: Judged, *, author: i
     """*decoded* with the model's verdicts, and what follows from both."""
     return Scored(
         decoded,
-        tuple(towards(brand, four) for brand, four in zip(brands, judged.targets, strict=True)),
+        tuple(towards(*said) for said in zip(brands, judged.targets, judged.urgency, strict=True)),
         author,
         masked_text,
         judged.heads,

@@ -54,6 +54,7 @@ def encode_scored(
                     "brand": said.brand,
                     "label": BRAND_SENTIMENTS[said.label],
                     "probabilities": [round(p, 6) for p in said.probabilities],
+                    "urgency": said.urgency,
                 }
                 for said in judged.brands
             ],

@@ -16,11 +16,12 @@ from typing import Protocol
 import msgspec
 
 from brandpulse.errors import StateError, TransientError
-from brandpulse.posts import BRAND_SENTIMENTS
+from brandpulse.posts import BRAND_SENTIMENTS, URGENCIES, Urgency
 from brandpulse.telemetry import Telemetry
 from model.engine import Scores
 from model.marking import MarkedText
 from model.score_cache import CachingScorer
+from model.urgency import urgency
 from stream_workers.decode import REASONS, AuthorHasher, Dead, Decoded, decode
 from stream_workers.event_time import Retention
 from stream_workers.fold import Change, Outcome, Unmatched, fold, plan, scored
@@ -301,6 +302,7 @@ class BatchLane:
 def _verdicts(scores: Scores, posts: Sequence[MarkedText]) -> list[Verdict]:
     targets = iter(scores.target.tolist())
     tables = {name: table.tolist() for name, table in scores.heads.items()}
+    urgencies = iter(_urgencies(scores, posts))
     return [
         _verdict(
             Judged(
@@ -309,10 +311,18 @@ def _verdicts(scores: Scores, posts: Sequence[MarkedText]) -> list[Verdict]:
                     for negative, neutral, positive, irrelevant in islice(targets, post.targets)
                 ),
                 {name: table[row] for name, table in tables.items()},
+                tuple(islice(urgencies, post.targets)),
             )
         )
         for row, post in enumerate(posts)
     ]
+
+
+def _urgencies(scores: Scores, posts: Sequence[MarkedText]) -> list[Urgency | None]:
+    """One for each target of *posts*."""
+    if "risk" not in scores.heads:
+        return [None] * len(scores.target)
+    return [URGENCIES[level] for level in urgency(scores, posts)]
 
 
 def _verdict(judged: Judged) -> Verdict:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from brandpulse.panes import IRRELEVANT, counted_as
-from brandpulse.posts import BRAND_SENTIMENTS
+from brandpulse.posts import BRAND_SENTIMENTS, Urgency
 
 NEGATIVE = BRAND_SENTIMENTS.index("negative")
 
@@ -20,6 +20,8 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     """For each brand that the post names, in the order of its brands."""
     heads: Mapping[str, Sequence[float]]
     """Head -> probabilities of its labels; `sentiment` is always there."""
+    urgency: tuple[Urgency | None, ...]
+    """For each brand how soon somebody should look; None where the model has no heads that tell."""
 
 
 class Towards(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +33,7 @@ class Towards(msgspec.Struct, frozen=True, gc=False):
     """Index of the most probable; the first of equals."""
     score_micros: int
     """P(positive) - P(negative), in millionths; 0 of an irrelevant post, which says nothing about the brand."""
+    urgency: Urgency | None
 
     @property
     def relevant(self) -> bool:
@@ -41,6 +44,6 @@ class Towards(msgspec.Struct, frozen=True, gc=False):
         return self.label == NEGATIVE
 
 
-def towards(brand: str, probabilities: FourProbabilities) -> Towards:
+def towards(brand: str, probabilities: FourProbabilities, urgency: Urgency | None) -> Towards:
     """The verdict that *probabilities* make."""
-    return Towards(brand, probabilities, *counted_as(probabilities))
+    return Towards(brand, probabilities, *counted_as(probabilities), urgency)

@@ -63,7 +63,11 @@ def a_scored(
     return scored(
         Decoded(record, POST_DECODER.decode(record.value), at_ms),
         tuple(verdicts),
-        Judged(tuple(PROBABILITIES[verdict] for verdict in verdicts.values()), {"sentiment": (0.1, 0.8, 0.1)}),
+        Judged(
+            tuple(PROBABILITIES[verdict] for verdict in verdicts.values()),
+            {"sentiment": (0.1, 0.8, 0.1)},
+            (None,) * len(verdicts),
+        ),
         author=hash(post_id) if author is None else author,
         masked_text=str(post["text"]),
     )

@@ -61,7 +61,7 @@ def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> Pan
         scored(
             decoded,
             post.brands,
-            Judged(post.probabilities, {"sentiment": (0.1, 0.8, 0.1)}),
+            Judged(post.probabilities, {"sentiment": (0.1, 0.8, 0.1)}, (None,) * len(post.brands)),
             author=post.author,
             masked_text="",
         )

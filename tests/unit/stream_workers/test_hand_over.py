@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from brandpulse.posts import BRAND_SENTIMENTS, ScoredPost
+from brandpulse.posts import BRAND_SENTIMENTS, URGENCIES, ScoredPost
 from model.heads import BY_NAME, EMOTIONS, TARGET
+from model.urgency import LEVELS
 from stream_workers.hand_over import encode_scored
 from stream_workers.tags import tags
 from tests.builders import NOON_MS, a_scored, rfc3339
@@ -27,6 +28,7 @@ def test_what_is_written_is_a_scored_post_and_nothing_more() -> None:
 def test_what_the_model_has_no_head_for_is_null() -> None:
     post = ScoredPost.model_validate_json(encode_scored(a_scored(), "log-1", 3, "m@1"))
     assert (post.emotions, post.mood, post.complaint, post.crisis, post.sarcasm) == (None, None, None, None, None)
+    assert post.brands[0].urgency is None
 
 
 def some_heads(**emotions: float) -> dict[str, list[float]]:
@@ -71,4 +73,5 @@ def test_emotions_are_told_from_their_threshold_upwards_the_surest_first(
 
 def test_what_the_model_answers_and_what_is_counted_go_by_the_same_order() -> None:
     assert BRAND_SENTIMENTS == TARGET
+    assert URGENCIES == LEVELS
     assert BY_NAME["risk"].labels[:2] == ("complaint", "crisis")

@@ -78,6 +78,17 @@ class Opinionated:
         return Scores(heads, np.array(rows, dtype=np.float32).reshape(-1, 4))
 
 
+class Alarmed(Opinionated):
+    """The same, and every post of it is a complaint."""
+
+    heads = ("sentiment", "target", "risk")
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        scores = super().score(posts)
+        risk = np.tile(np.array([[0.99, 0.0, 0.0]], dtype=np.float32), (len(posts), 1))
+        return Scores({"sentiment": scores.heads["sentiment"], "risk": risk}, scores.target)
+
+
 class Bench:
     """A lane on in-memory twins, and one partition of it."""
 
@@ -162,6 +173,13 @@ def test_a_post_takes_along_what_the_model_says_of_it_though_others_repeat_its_t
     said = [post.heads["sarcasm"][0] for _, post in bench.hand_over.scored_posts]
     assert said[0] == said[2] < said[1]
     assert [set(post.heads) for _, post in bench.hand_over.scored_posts] == [{"sentiment", "sarcasm"}] * 3
+
+
+def test_how_soon_somebody_should_look_is_told_for_each_brand() -> None:
+    bench = Bench(Alarmed(), named=("Acme", "Bolt"))
+    bench.run(bench.batch(["acme: the charger caught fire, bolt helped", "no brand", "acme caught fire"]))
+    urgencies = [[said.urgency for said in post.brands] for _, post in bench.hand_over.scored_posts]
+    assert urgencies == [["high", "low"], ["high"]]
 
 
 def test_the_post_that_breaks_the_model_is_found_and_the_rest_counts() -> None:
