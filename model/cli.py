@@ -11,6 +11,7 @@ import typer
 
 from model.choices import Engine, Precision, TargetWords, Task
 from model.load import WEIGHTS
+from model.training.commands import register
 
 app = typer.Typer(add_completion=False, help="Train, evaluate and try the sentiment model.", no_args_is_help=True)
 
@@ -20,6 +21,8 @@ PrecisionOption = Annotated[
     Precision, typer.Option(help="Of openvino; auto: int8 where the processor has it, else fp32.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; all by default.")]
+
+register(app)
 
 _CHUNK = 512
 
@@ -86,44 +89,28 @@ def evaluate(
 
 
 @app.command()
-def train(
+def serve(
     *,
-    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder with the files the recipe names.")],
-    out: Annotated[Path, typer.Option(help="Weights folder to write.")],
-    recipe: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="YAML; ours if none.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="Use only so many training posts: a quick try.")] = None,
-    base: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Encoder; MiniLM-L6 if none.")] = None,
+    engine: EngineOption = "auto",
+    weights: WeightsOption = WEIGHTS,
+    precision: PrecisionOption = "auto",
+    threads: ThreadsOption = None,
+    host: Annotated[str | None, typer.Option(help="Instead of BRANDPULSE_SERVE_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Instead of BRANDPULSE_SERVE_PORT; 0 takes any free one.")] = None,
 ) -> None:
-    """Fine-tune the encoder (about 25 minutes on two quiet cores) and write a weights folder."""
-    from dataclasses import replace
+    """Serve the model over HTTP until SIGTERM, with a page to try it. Settings: BRANDPULSE_SERVE_*."""
+    import os
 
-    from model.train import RECIPES, default_base, read_recipe
-    from model.train import train as fit
+    # An option is its variable, given here: one place checks both, and its errors name the variable.
+    given = {"BRANDPULSE_SERVE_HOST": host, "BRANDPULSE_SERVE_PORT": port}
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
+    try:
+        from model.serve.run import main
+    except ModuleNotFoundError as error:
+        from brandpulse.errors import ConfigError
 
-    chosen = read_recipe(recipe or RECIPES / "sentiment.yaml")
-    if epochs is not None:
-        chosen = replace(chosen, epochs=epochs)
-    manifest = fit(data, out, recipe=chosen, base=base or default_base(), rows=rows)
-    typer.echo(f"wrote {out}, version {manifest.version}; next: brandpulse model evaluate --weights {out} --data FILE")
-
-
-@app.command()
-def finish(
-    *,
-    run: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of a run: snap/ and tokenizer.json.")],
-    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder with the files the recipe names.")],
-    out: Annotated[Path, typer.Option(help="Weights folder to write.")],
-    recipe: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="YAML; ours if none.")] = None,
-    base: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Encoder; MiniLM-L6 if none.")] = None,
-) -> None:
-    """Choose, calibrate and pack weights from the snapshots of a training run, also of one that still runs."""
-    from model.finish import finish as pack
-    from model.train import RECIPES, default_base
-    from model.trainer import read_recipe
-
-    manifest = pack(run, data, out, recipe=read_recipe(recipe or RECIPES / "brand.yaml"), base=base or default_base())
-    typer.echo(f"wrote {out}, version {manifest.version}; figures in {out / 'training.json'}")
+        raise ConfigError(f"The service needs {error.name}: pip install 'brandpulse[serve]'.") from error
+    raise typer.Exit(main(engine=engine, weights=weights, threads=threads, precision=precision))
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:

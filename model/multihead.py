@@ -43,13 +43,16 @@ class Heads(nn.Module):
 
 
 class MultiHead(nn.Module):
-    """What the recipes train. Tensors are named as in `model.checkpoint`: `bert.*`, `heads.*`, `exit.*`."""
+    """What the recipes train. Tensors are named as in `model.heads_checkpoint`: `bert.*`, `heads.*`, `exit.*`.
+
+    An encoder of `EXIT_LAYER` layers or fewer has no early heads.
+    """
 
     def __init__(self, encoder: BertModel) -> None:
         super().__init__()
         self.bert = encoder
         self.heads = Heads(encoder.config.hidden_size)
-        self.exit = Heads(encoder.config.hidden_size)
+        self.exit = Heads(encoder.config.hidden_size) if encoder.config.num_hidden_layers > EXIT_LAYER else None
 
     @classmethod
     def from_base(cls, base: str) -> "MultiHead":
@@ -65,6 +68,7 @@ class MultiHead(nn.Module):
         return cls(BertModel(BertConfig(**config), add_pooling_layer=False))
 
     def forward(self, ids: Tensor, mask: Tensor, places: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The logits of the full depth, and those of the exit layer."""
+        """The logits of the full depth, and those of the exit layer (none without one)."""
         found = self.bert(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        return self.heads(found.last_hidden_state, places), self.exit(found.hidden_states[EXIT_LAYER], places)
+        early = self.exit(found.hidden_states[EXIT_LAYER], places) if self.exit is not None else {}
+        return self.heads(found.last_hidden_state, places), early

@@ -21,13 +21,15 @@ _FACES = ((0x1F600, 0x1F64F), (0x1F910, 0x1F92F), (0x1F970, 0x1F97A), (0x1F440, 
 def extended(tokenizer: Path, texts: Iterable[str]) -> tuple[str, dict[int, str]]:
     """The tokeniser at *tokenizer* as JSON with a token for the marker and each emoji of *texts*; id -> emoji's name.
 
-    The marker's slot has the name `target`.
+    Tells only of tokens that are new: one that was extended before keeps what its embeddings have learnt since. The
+    marker's slot has the name `target`.
     """
     description: dict[str, Any] = json.loads(tokenizer.read_text(encoding="utf-8"))
     vocabulary: dict[str, int] = description["model"]["vocab"]
     free = sorted((place, word) for word, place in vocabulary.items() if _UNUSED.fullmatch(word))
+    missing = [sign for sign in [MARKER, *_emoji(texts)] if sign not in vocabulary]
     names: dict[int, str] = {}
-    for sign, (place, word) in zip([MARKER, *_emoji(texts)], free, strict=False):
+    for sign, (place, word) in zip(missing, free, strict=False):
         del vocabulary[word]
         vocabulary[sign] = place
         names[place] = "target" if sign == MARKER else unicodedata.name(sign).lower().replace("-", " ")

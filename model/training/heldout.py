@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from model.heads import BY_NAME, HEADS, Head
 from model.metrics import calibration_error, fit_temperature, softmax
-from model.trainer import Encoded, answers
+from model.training.batches import Encoded, collate
+
+if TYPE_CHECKING:
+    import torch
+
+    from model.multihead import MultiHead
 
 Floats = npt.NDArray[np.float64]
+Validation = Mapping[str, Sequence[Encoded]]
 
 GRID = np.round(np.arange(0.02, 0.981, 0.01), 2)
 """Thresholds tried for each label of a head of many."""
@@ -41,26 +47,51 @@ class Calibration:
         return softmax(logits) if BY_NAME[name].kind == "one" else 1 / (1 + np.exp(-logits))
 
 
-def judge_sides(model: Any, rows: Sequence[Encoded]) -> tuple[Judged, Judged]:
-    """The full depth's answers on *rows*, and the exit's."""
-    full, early = answers(model, rows)
-    return _judged(full, rows), _judged(early, rows)
+def judge_sides(model: "MultiHead", rows: Sequence[Encoded], *, batch_size: int = 64) -> tuple[Judged, Judged]:
+    """The full depth's answers on *rows*, and the exit's (without any head where there is no exit)."""
+    import torch
+
+    device = next(model.parameters()).device
+    order = sorted(range(len(rows)), key=lambda at: len(rows[at].ids))
+    sides: tuple[_Sheet, _Sheet] = (_Sheet(), _Sheet())
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            batch = [rows[at] for at in order[start : start + batch_size]]
+            logits = model(*(tensor.to(device) for tensor in collate(batch)))
+            for sheet, tensors in zip(sides, logits, strict=True):
+                sheet.add(batch, tensors)
+    model.train()
+    return sides[0].judged(), sides[1].judged()
 
 
-def _judged(logits: Mapping[str, npt.NDArray[np.float32]], rows: Sequence[Encoded]) -> Judged:
-    kept: dict[str, Floats] = {}
-    gold: dict[str, Any] = {}
-    for head in HEADS:
-        if head.reads == "mention":
-            kept[head.name], gold[head.name] = by_target(logits[head.name], rows)
-            continue
-        known = [at for at, row in enumerate(rows) if head.name in row.gold]
-        kept[head.name] = np.asarray(logits[head.name][known], dtype=np.float64).reshape(-1, len(head.labels))
-        gold[head.name] = np.array([rows[at].gold[head.name] for at in known])
-    return Judged({name: table for name, table in kept.items() if len(table)}, gold)
+class _Sheet:
+    """Collects the answers to the questions that have gold, head by head, batch by batch."""
+
+    def __init__(self) -> None:
+        self._logits: dict[str, list[Floats]] = {}
+        self._gold: dict[str, list[npt.NDArray[Any]]] = {}
+
+    def add(self, batch: Sequence[Encoded], tensors: Mapping[str, "torch.Tensor"]) -> None:
+        for name, tensor in tensors.items():
+            logits = tensor.float().cpu().numpy().astype(np.float64)
+            if BY_NAME[name].reads == "mention":
+                logits, gold = by_target(logits, batch)
+            else:
+                known = [at for at, row in enumerate(batch) if name in row.gold]
+                logits, gold = logits[known], np.array([batch[at].gold[name] for at in known])
+            if len(logits):
+                self._logits.setdefault(name, []).append(logits)
+                self._gold.setdefault(name, []).append(gold)
+
+    def judged(self) -> Judged:
+        return Judged(
+            {name: np.concatenate(parts) for name, parts in self._logits.items()},
+            {name: np.concatenate(parts) for name, parts in self._gold.items()},
+        )
 
 
-def by_target(logits: npt.NDArray[np.float32], rows: Sequence[Encoded]) -> tuple[Floats, npt.NDArray[np.int64]]:
+def by_target(logits: Floats, rows: Sequence[Encoded]) -> tuple[Floats, npt.NDArray[np.int64]]:
     """(targets, 4) logits, and gold (targets,), of each labelled target that stands in its text.
 
     Several mentions of one target count with their mean.
@@ -74,7 +105,7 @@ def by_target(logits: npt.NDArray[np.float32], rows: Sequence[Encoded]) -> tuple
         for number in sorted(set(row.numbers) - row.absent):
             mine = [place for place, other in enumerate(row.numbers) if other == number]
             if row.mentions[mine[0]] >= 0:
-                means.append(marks[mine].mean(axis=0, dtype=np.float64))
+                means.append(marks[mine].mean(axis=0))
                 gold.append(row.mentions[mine[0]])
     return np.array(means, dtype=np.float64).reshape(-1, len(BY_NAME["target"].labels)), np.array(gold, dtype=np.int64)
 

@@ -1,0 +1,1 @@
+"""What `brandpulse model train` and its siblings are made of."""

@@ -1,0 +1,92 @@
+"""Small encoders and posts of our own making, on which training shows within seconds what it does."""
+
+import gzip
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.load import WEIGHTS
+from model.training.recipe import HeadsRecipe, Source
+
+GOOD = ["lovely", "great", "happy", "superb", "kind", "quick"]
+BAD = ["awful", "broken", "angry", "slow", "rude", "terrible"]
+PLAIN = ["train", "platform", "nine", "monday", "notice", "station"]
+WORDS = {"pos": GOOD, "neg": BAD, "neu": PLAIN}
+
+
+def a_recipe(**changes: Any) -> HeadsRecipe:
+    settings: dict[str, Any] = {
+        "name": "tiny",
+        "sources": (Source(names=("tiny",)),),
+        "weights": {"sentiment": 1.0, "target": 1.0},
+        "epochs": 4,
+        "batch_size": 16,
+        "learning_rate": 5e-3,
+        "warm_up": 0.1,
+        "max_tokens": 32,
+        "bucket_batches": 4,
+        "average": 2,
+        "seed": 13,
+        "judged_by": {"tiny": "sentiment_recall"},
+    }
+    return HeadsRecipe(**settings | changes)
+
+
+def a_sentence(label: str, generator: np.random.Generator) -> str:
+    return " ".join(generator.permutation(WORDS[label])[:3].tolist())
+
+
+def sentiment_rows(count: int, seed: int) -> list[dict[str, Any]]:
+    generator = np.random.default_rng(seed)
+    labels = ["pos", "neu", "neg"]
+    return [
+        {"text": f"{a_sentence(labels[at % 3], generator)} {seed}-{at}", "sentiment": labels[at % 3]}
+        for at in range(count)
+    ]
+
+
+def target_rows(count: int, seed: int) -> list[dict[str, Any]]:
+    """Posts with two brands of opposite fortune: only a model that reads its target can tell."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for at in range(count):
+        one, other = generator.permutation(["pos", "neg"]).tolist()
+        text = f"{a_sentence(one, generator)} Acme, {a_sentence(other, generator)} Bolt {seed}-{at}"
+        rows += [
+            {"text": text, "target": "Acme", "target_sentiment": one},
+            {"text": text, "target": "Bolt", "target_sentiment": other},
+        ]
+    return rows
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> Path:
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return path
+
+
+def a_data_folder(folder: Path, *, train: int = 240, validation: int = 60, name: str = "tiny") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, count, seed in (("train", train, 1), ("val", validation, 2)):
+        write_rows(folder / f"{name}.{part}.jsonl.gz", sentiment_rows(count, seed) + target_rows(count // 2, seed))
+    return folder
+
+
+def a_tiny_encoder(folder: Path, *, layers: int = 4, seed: int = 13, tokenizer: Path | None = None) -> Path:
+    """A narrow BERT with random weights and the shipped tokeniser."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    config = BertConfig(hidden_size=32, num_hidden_layers=layers, num_attention_heads=2, intermediate_size=64)
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    (folder / "tokenizer.json").write_bytes((tokenizer or WEIGHTS / "tokenizer.json").read_bytes())
+    return folder
+
+
+def accuracy(said: Sequence[str], gold: Sequence[str]) -> float:
+    return float(np.mean([one == other for one, other in zip(said, gold, strict=True)]))
