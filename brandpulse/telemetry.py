@@ -172,6 +172,51 @@ ALERTER_METRICS = (
 )
 
 
+SERVE_METRICS = (
+    Metric(
+        "brandpulse_serve_requests_total",
+        "counter",
+        "HTTP requests by path and status. 499: the client went away first.",
+        "Many 503: the model is the bottleneck; add a process, or cores. 5xx else: see the log.",
+        ("path", "status"),
+    ),
+    Metric(
+        "brandpulse_serve_request_seconds",
+        "histogram",
+        "From a request's head to the end of its answer, by path.",
+        "High with a full queue: too much is asked. High without: texts are long, or the machine is busy.",
+        ("path",),
+    ),
+    Metric(
+        "brandpulse_serve_batch_texts",
+        "histogram",
+        "Texts that went through the model together.",
+        "Always 1 under load: clients wait for each answer before they ask again.",
+        (),
+        SIZE_BUCKETS,
+    ),
+    Metric(
+        "brandpulse_serve_score_seconds",
+        "histogram",
+        "The model's time for one batch.",
+        "Rising for the same batches: something else uses the cores.",
+    ),
+    Metric(
+        "brandpulse_serve_waiting_texts",
+        "gauge",
+        "Texts that no batch has taken yet.",
+        "Near BRANDPULSE_SERVE_MAX_WAITING_TEXTS: requests are refused with 503.",
+    ),
+    Metric(
+        "brandpulse_serve_failed_texts_total",
+        "counter",
+        "Texts on which the model raised; their request got 500.",
+        "Any is a bug: the log names the error.",
+    ),
+    next(metric for metric in WORKER_METRICS if metric.name == "brandpulse_model_info"),
+)
+
+
 class Telemetry:
     """The metrics of one process, made from the table. Unknown names raise KeyError at start, not at 3 a.m."""
 

@@ -1,0 +1,181 @@
+"""The HTTP service as a FastAPI application.
+
+POST /v1/score     one text or several, with optional targets: all heads
+POST /v1/tickets   a helpdesk's ticket: tags
+GET  /v1/model     name, version, heads, thresholds, limits
+GET  /             a page to try a text
+GET  /healthz  /readyz  /metrics  /openapi.json
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
+
+from brandpulse.telemetry import CONTENT_TYPE
+from model.heads import BY_NAME
+from model.serve import tickets
+from model.serve.batching import BusyError, JobFailedError
+from model.serve.bodies import Many, ModelAnswer, One, ScoreAnswer, Ticket, TicketAnswer, score_request, ticket_request
+from model.serve.door import Door, Rules
+from model.serve.judging import Asked, threshold
+from model.serve.openapi import DESCRIPTION, SCORE, TICKETS, answered, describe
+from model.serve.page import add_page
+from model.serve.problems import invalid, problem, unreadable
+from model.serve.service import STUCK_SECONDS, Service
+
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI's own spans and log records hold what was sent, and that is people's posts."""
+CLIENT_GONE = 499
+"""What nginx calls it; nobody reads the answer."""
+Answer = TypeVar("Answer")
+
+
+def application(service: Service, rules: Rules) -> ASGIApp:
+    """The ASGI application: routes behind the door."""
+    api = FastAPI(
+        title="brandpulse model",
+        version=version("brandpulse"),
+        description=DESCRIPTION,
+        docs_url=None,  # its page loads scripts from another server
+        redoc_url=None,
+        lifespan=lambda api: service.running(),
+        telemetry=NO_TELEMETRY,
+    )
+    api.add_exception_handler(RequestValidationError, _told_invalid)
+    api.add_exception_handler(HTTPException, _told_http)
+    api.add_exception_handler(BusyError, _told_busy)
+    api.add_exception_handler(JobFailedError, _told_failed)
+    api.add_exception_handler(Exception, _told_bug)
+    _add_scoring(api, service)
+    _add_state(api, service)
+    add_page(api)
+    describe(api, wants_token=rules.token is not None)
+    return Door(api, rules=rules, told=service.count_request)
+
+
+def _add_scoring(api: FastAPI, service: Service) -> None:
+    score_body, ticket_body = score_request(service.limits), ticket_request(service.limits)
+
+    @api.post("/v1/score", tags=["score"], summary="Score texts", openapi_extra=SCORE, responses=answered(ScoreAnswer))
+    async def score(request: Request, body: score_body) -> Response:  # type: ignore[valid-type]  # made at run time
+        asked, all_emotions = _asked(body)
+        results = await _while_there(request, service.score(asked, all_emotions=all_emotions))
+        return _gone() if results is None else _json({"model": service.name(), "results": results})
+
+    @api.post(
+        "/v1/tickets", tags=["score"], summary="Tag a ticket", openapi_extra=TICKETS, responses=answered(TicketAnswer)
+    )
+    async def tag(request: Request, body: ticket_body) -> Response:  # type: ignore[valid-type]  # made at run time
+        ticket: Ticket = body
+        results = await _while_there(request, service.score([tickets.asked(ticket)]))
+        if results is None:
+            return _gone()
+        told = {"id": ticket.id, "tags": tickets.tags(results[0], ticket)}
+        return _json(told | {"model": service.name(), "result": results[0]})
+
+
+def _add_state(api: FastAPI, service: Service) -> None:
+    heads = {name: list(BY_NAME[name].labels) for name in service.scorer.heads}
+    thresholds = {
+        name: dict(zip(labels, threshold(service.thresholds, name), strict=True))
+        for name, labels in heads.items()
+        if BY_NAME[name].kind == "many"
+    }
+
+    @api.get("/v1/model", tags=["state"], summary="What serves here", responses=answered(ModelAnswer))
+    async def model() -> Response:
+        limits = asdict(service.limits)
+        return _json({"model": service.name(), "heads": heads, "thresholds": thresholds, "limits": limits})
+
+    @api.get("/healthz", tags=["state"], summary="Whether the process works", response_class=PlainTextResponse)
+    async def healthz() -> Response:
+        busy = service.batcher.busy_seconds
+        if busy > STUCK_SECONDS:
+            return problem(503, f"The model has been at one batch for {busy:.0f} s: restart me.")
+        return PlainTextResponse("ok\n")
+
+    @api.get("/readyz", tags=["state"], summary="Whether to send requests", response_class=PlainTextResponse)
+    async def readyz() -> Response:
+        if why := service.unready():
+            return problem(503, f"Send no requests: {why}.")
+        return PlainTextResponse("ok\n")
+
+    @api.get("/metrics", tags=["state"], summary="For Prometheus", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        return Response(service.telemetry.expose(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _asked(body: One | Many) -> tuple[list[Asked], bool]:
+    items = body.texts if isinstance(body, Many) else (body,)
+    asked = [Asked(item) if isinstance(item, str) else Asked(item.text, tuple(item.targets)) for item in items]
+    return asked, body.all_emotions
+
+
+async def _while_there(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer | None:
+    """What *work* answers; None when the client went away, and *work* is cancelled."""
+    answering = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone_away(request))
+    try:
+        await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
+        return answering.result() if answering.done() else None
+    finally:
+        answering.cancel()
+        gone.cancel()
+
+
+async def _gone_away(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _gone() -> Response:
+    return Response(status_code=CLIENT_GONE)
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+async def _told_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    return invalid(error)
+
+
+async def _told_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    detail = {
+        400: unreadable(error.__cause__),
+        404: f"There is nothing at {request.url.path[:200]}.",
+        405: f"{request.method} is not for {request.url.path[:200]}.",
+    }.get(error.status_code, str(error.detail))
+    return problem(error.status_code, detail, headers=error.headers)
+
+
+async def _told_busy(_: Request, error: Exception) -> Response:
+    assert isinstance(error, BusyError)  # noqa: S101 - registered for it
+    return problem(503, f"Too busy: {error}.", headers={"Retry-After": str(error.retry_after_seconds)})
+
+
+async def _told_failed(_: Request, error: Exception) -> Response:
+    assert isinstance(error, JobFailedError)  # noqa: S101 - registered for it
+    return problem(500, f"The model failed on text {error.position} of this request (counted from 0).")
+
+
+async def _told_bug(_: Request, error: Exception) -> Response:
+    return problem(500, "A bug of ours; it is in the log.")

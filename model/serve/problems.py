@@ -1,0 +1,109 @@
+"""Refusals as RFC 9457 problem details, which name field and value."""
+
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import Response
+
+PROBLEM = "application/problem+json"
+SHOWN_ERRORS = 20
+SHOWN_CHARACTERS = 80
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    errors: Sequence[Mapping[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem of that HTTP *status*; *errors* are `{field, value, detail}`."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    if errors:
+        body["errors"] = list(errors)
+    return Response(msgspec.json.encode(body), status_code=status, media_type=PROBLEM, headers=dict(headers or {}))
+
+
+def invalid(error: RequestValidationError) -> Response:
+    """400 for what is no JSON, 422 for JSON of another shape."""
+    found = error.errors()
+    if found and found[0]["type"] == "json_invalid":
+        place = found[0]["loc"][-1]
+        return problem(400, f"The body is not JSON: {found[0]['ctx']['error']} (character {place}).")
+    errors = [_told(one) for one in found[:SHOWN_ERRORS]]
+    more = f" (the first {SHOWN_ERRORS} of {len(found)} are named)" if len(found) > SHOWN_ERRORS else ""
+    first = errors[0]
+    return problem(422, f"{first['field']}: {first['detail']}{more}", errors=errors)
+
+
+def unreadable(error: BaseException | None) -> str:
+    """What is wrong with a body that could not even be parsed, from what parsing raised."""
+    if isinstance(error, RecursionError):
+        return "The body is nested too deeply."
+    if isinstance(error, UnicodeDecodeError):
+        return f"The body is not UTF-8 (byte {error.start})."
+    if isinstance(error, ValueError):
+        return "The body holds a number of too many digits."
+    return "The body could not be read."
+
+
+def _told(error: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "field": _field(error["loc"]),
+        "value": _shown(error.get("input"), missing=error["type"] == "missing"),
+        "detail": _detail(error),
+    }
+
+
+def _field(place: Sequence[str | int]) -> str:
+    """`texts[3].targets[0]` of `("body", "<many>", "texts", 3, "<item>", "targets", 0)`.
+
+    The parts in angle brackets are tags of the unions in `model.serve.bodies`, which nobody sends.
+    """
+    path = ""
+    for part in place[1:]:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not part.startswith("<"):
+            path += f".{part}" if path else part
+    return path or str(place[0])
+
+
+def _shown(value: object, *, missing: bool) -> str:
+    if missing:
+        return "(missing)"
+    if isinstance(value, str):
+        cut = value[:SHOWN_CHARACTERS]
+        text = cut.encode("utf-8", "backslashreplace").decode()
+        return text if len(cut) == len(value) else f"{text}… ({len(value)} characters)"
+    if isinstance(value, list):
+        return f"(a list of {len(value)})"
+    if isinstance(value, dict):
+        return f"(an object of {len(value)})"
+    try:
+        return str(value)[:SHOWN_CHARACTERS]
+    except ValueError:
+        return "(a very large number)"
+
+
+_WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
+    "string_too_long": lambda given, told: f"has {len(given)} characters, at most {told['max_length']} are taken",
+    "too_long": lambda given, told: f"has {told['actual_length']} entries, at most {told['max_length']} are taken",
+    "extra_forbidden": lambda given, told: "is no field of this request",
+    "string_pattern_mismatch": lambda given, told: "must not be blank",
+    "missing": lambda given, told: "is required",
+    "string_unicode": lambda given, told: "holds half of a surrogate pair",
+}
+
+
+def _detail(error: Mapping[str, Any]) -> str:
+    words = _WORDS.get(error["type"])
+    return str(error["msg"]) if words is None else words(error.get("input"), error.get("ctx", {}))

@@ -1,0 +1,138 @@
+"""Entry point of `brandpulse model serve`: binds, loads the model, listens, and drains when asked to stop."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from brandpulse.errors import ConfigError
+from brandpulse.logs import set_up_logging
+from brandpulse.runtime import announced
+from brandpulse.settings import Settings, load_settings
+from model.choices import Engine, Precision
+from model.heads import HEADS
+from model.heads_checkpoint import KIND, kind_of, read_heads_manifest
+from model.load import WEIGHTS, load_scorer
+from model.serve.app import application
+from model.serve.bodies import Limits
+from model.serve.door import Rules
+from model.serve.judging import Thresholds
+from model.serve.service import Batching, Service
+from model.serve.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from model.engine import Scorer
+
+logger = logging.getLogger(__name__)
+
+
+def main(*, engine: Engine, weights: Path | None, threads: int | None, precision: Precision) -> int:
+    """Serve until SIGTERM or SIGINT; 0 after a clean stop. Raises ConfigError."""
+    settings, serve = load_settings(Settings), load_settings(ServeSettings)
+    set_up_logging(settings.log_level)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # Bound before the model is loaded, which takes seconds, and listened on after: a taken port is told at once, and
+    # nobody connects to a server that cannot answer yet.
+    with _bound(serve.host, serve.port) as listener:
+        scorer = load_scorer(engine, weights, threads, precision=precision)
+        url = _url(serve.host, listener.getsockname()[1])
+        service = service_of(scorer, serve, thresholds=thresholds_of(engine, weights))
+        server = DrainingServer(_config(service, settings, serve), service, drain_seconds=serve.drain_seconds)
+        with announced(settings.home, "serve", url=url):
+            logger.info("model ready", extra={"url": url, "model": scorer.name, "version": scorer.version})
+            asyncio.run(server.serve(sockets=[listener]))
+    return 0
+
+
+def thresholds_of(engine: Engine, weights: Path | None) -> Thresholds:
+    """Of the heads whose labels stand alone, as the weights' manifest has them; nothing for other models."""
+    folder = weights or WEIGHTS
+    if engine in ("keyword", "null") or kind_of(folder) != KIND:
+        return {}
+    manifest = read_heads_manifest(folder)
+    return {head.name: manifest.threshold(head.name) for head in HEADS if head.kind == "many"}
+
+
+def service_of(scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresholds) -> Service:
+    """The service around *scorer* with the limits of *serve*."""
+    return Service(
+        scorer=scorer,
+        thresholds=thresholds,
+        batching=Batching(
+            texts=serve.max_batch_texts, wait_seconds=serve.max_batch_wait_seconds, waiting=serve.max_waiting_texts
+        ),
+        limits=Limits(
+            texts=serve.max_texts,
+            text_characters=serve.max_text_characters,
+            targets=serve.max_targets,
+            target_characters=serve.max_target_characters,
+        ),
+    )
+
+
+class DrainingServer(uvicorn.Server):
+    """On SIGTERM it says so in `/readyz`, goes on for *drain_seconds*, and only then closes its port."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, *, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._service = service
+        self._drain_seconds = drain_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The handler of both signals. A second one waits no longer; uvicorn's own would end us by the signal."""
+        again, self._service.draining = self._service.draining, True
+        if again or sig == signal.SIGINT:
+            self.force_exit = again and self.should_exit
+            self.should_exit = True
+            return
+        logger.info("draining", extra={"seconds": self._drain_seconds})
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, self._close)
+
+    def _close(self) -> None:
+        self.should_exit = True
+
+
+def _config(service: Service, settings: Settings, serve: ServeSettings) -> uvicorn.Config:
+    token = None if serve.token is None else serve.token.get_secret_value()
+    metrics = None if settings.metrics_token is None else settings.metrics_token.get_secret_value()
+    rules = Rules(
+        token=token,
+        metrics_token=metrics,
+        max_body_bytes=serve.max_body_bytes,
+        body_timeout_seconds=serve.body_timeout_seconds,
+    )
+    return uvicorn.Config(
+        application(service, rules),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        limit_concurrency=serve.max_connections,
+        timeout_graceful_shutdown=serve.grace_seconds,
+    )
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}:{port} ({error.strerror or os.strerror(error.errno or 0)}). "
+            "Set BRANDPULSE_SERVE_PORT to another port, or to 0 for any free one"
+        ) from error
+    return listener
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{port}"

@@ -1,0 +1,62 @@
+"""Settings of `brandpulse model serve`. Prefix `BRANDPULSE_SERVE_`."""
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from brandpulse.exposure import is_loopback
+
+
+class ServeSettings(BaseSettings):
+    """Read once, in `model/serve/run.py`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRANDPULSE_SERVE_", frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
+    )
+
+    host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
+    port: int = Field(default=8080, ge=0, le=65_535, examples=[8080])
+    """0 takes any free port; `brandpulse.runtime.running(home, "serve")` tells which."""
+    token: SecretStr | None = Field(default=None, min_length=16, examples=["at least 16 random characters"])
+    """Who shows it may have texts scored. Required when `host` is reachable from other machines."""
+
+    max_batch_texts: int = Field(default=64, ge=1, le=4_096, examples=[64])
+    """Texts of several requests that go through the model together."""
+    max_batch_wait_seconds: float = Field(default=0.002, ge=0, le=1, examples=[0.002])
+    """How long a text may wait for company while the model is idle; adds straight to latency."""
+    max_waiting_texts: int = Field(default=2_048, ge=1, le=1_000_000, examples=[2_048])
+    """Beyond it requests are refused with 503 and Retry-After. A text of 10,000 characters takes up to 40 kB."""
+
+    max_body_bytes: int = Field(default=1_048_576, ge=64, le=67_108_864, examples=[1_048_576])
+    max_texts: int = Field(default=128, ge=1, le=10_000, examples=[128])
+    """Of one request."""
+    max_text_characters: int = Field(default=10_000, ge=1, le=1_000_000, examples=[10_000])
+    """Longer ones are refused; of the others the model reads the beginning (`model.normalise.MAX_CHARACTERS`)."""
+    max_targets: int = Field(default=16, ge=0, le=64, examples=[16])
+    """Of one text."""
+    max_target_characters: int = Field(default=120, ge=1, le=1_000, examples=[120])
+    max_connections: int = Field(default=1_000, ge=1, le=100_000, examples=[1_000])
+    body_timeout_seconds: float = Field(default=20, gt=0, le=600, examples=[20])
+    """How long a client may take to send its request's body."""
+
+    drain_seconds: float = Field(default=2, ge=0, le=300, examples=[2])
+    """After SIGTERM `/readyz` says 503 for so long before the port closes: time for a load balancer to look away."""
+    grace_seconds: int = Field(default=30, ge=1, le=3_600, examples=[30])
+    """Then requests in flight have so long to finish."""
+
+    @field_validator("token")
+    @classmethod
+    def _guarded_when_reachable(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        host = info.data.get("host", "")
+        if token is None and host and not is_loopback(host):
+            raise ValueError(f"is required, because other machines can reach BRANDPULSE_SERVE_HOST={host}")
+        return token
+
+    @field_validator("max_texts")
+    @classmethod
+    def _fits_the_queue(cls, texts: int, info: ValidationInfo) -> int:
+        waiting = info.data.get("max_waiting_texts", texts)
+        if texts > waiting:
+            raise ValueError(
+                f"is more than BRANDPULSE_SERVE_MAX_WAITING_TEXTS={waiting}: such a request could never be taken"
+            )
+        return texts

@@ -1,0 +1,39 @@
+"""A helpdesk's ticket in, tags out. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from model.serve.bodies import Ticket
+from model.serve.judging import Asked
+
+ALONE = ("complaint", "crisis", "sarcasm")
+"""Flags that become a tag of the same name."""
+
+
+def asked(ticket: Ticket) -> Asked:
+    """The ticket as one text: its subject, as a sentence of its own, then its description.
+
+    Brand and product are what it is judged towards; of two that are the same one counts.
+    """
+    subject = ticket.subject.strip()
+    stop = "" if not subject or subject[-1] in ".!?…" else "."
+    text = f"{subject}{stop} {ticket.description}".strip()
+    targets = dict.fromkeys(target for target in (ticket.brand, ticket.product) if target)
+    return Asked(text, tuple(targets))
+
+
+def tags(score: Mapping[str, Any], ticket: Ticket) -> list[str]:
+    """Tags of a `model.serve.bodies.Score`: lower case and underscores, so that helpdesks take them as they are.
+
+    `sentiment_*`; `urgency_*`; `brand_*` and `product_*` where the ticket names them and says something of them;
+    `emotion_*` for each emotion but neutral; and the flags.
+    """
+    found = [f"sentiment_{score['sentiment']['label']}"]
+    found += [f"urgency_{score['urgency']}"] if "urgency" in score else []
+    towards = {target["target"]: target for target in score["targets"]}
+    for role, name in (("brand", ticket.brand), ("product", ticket.product)):
+        if name and (label := towards[name]["label"]) != "irrelevant":
+            found.append(f"{role}_{label}")
+    found += [f"emotion_{label}" for label in score.get("emotions", {"labels": ()})["labels"] if label != "neutral"]
+    found += [flag for flag in ALONE if score.get(flag, {}).get("flag")]
+    return found

@@ -1,0 +1,208 @@
+"""`/v1/score`: what is answered, and how requests share batches."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from model.engine import LABELS
+from model.serve.bodies import Limits, ModelAnswer, ScoreAnswer
+from model.serve.service import Batching, Service
+from tests.unit.model.serve.builders import POISON, AllHeadsScorer, WatchedScorer, serving, serving_keywords
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    with serving_keywords() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def all_heads() -> Iterator[httpx.Client]:
+    thresholds = {"emotion": [0.8] + [0.25] * 27, "risk": [0.71, 0.2, 0.9], "sarcasm": [0.7]}
+    with serving(Service(scorer=AllHeadsScorer(), thresholds=thresholds)) as client:
+        yield client
+
+
+def score(client: httpx.Client, **body: Any) -> list[dict[str, Any]]:
+    answer = client.post("/v1/score", json=body)
+    assert answer.status_code == 200, answer.text
+    ScoreAnswer.model_validate_json(answer.content, strict=True)
+    results: list[dict[str, Any]] = answer.json()["results"]
+    return results
+
+
+def test_one_text_gets_one_result_with_the_model_s_name_and_version(client: httpx.Client) -> None:
+    answer = client.post("/v1/score", json={"text": "awful, broken, useless"}).json()
+
+    assert answer["model"] == {"name": "keyword", "version": "keyword-1"}
+    (result,) = answer["results"]
+    assert result["sentiment"]["label"] == "negative"
+    assert sum(result["sentiment"]["probabilities"].values()) == pytest.approx(1, abs=2e-4)
+    assert result["targets"] == []
+
+
+def test_a_batch_is_answered_in_its_order(client: httpx.Client) -> None:
+    results = score(client, texts=["awful", {"text": "great"}, "", {"text": "the bus is great", "targets": ["bus"]}])
+
+    assert [result["sentiment"]["label"] for result in results] == ["negative", "positive", "neutral", "positive"]
+    assert [len(result["targets"]) for result in results] == [0, 0, 0, 1]
+
+
+def test_a_target_is_judged_where_it_stands_and_irrelevant_where_it_does_not(client: httpx.Client) -> None:
+    results = score(
+        client,
+        texts=[
+            {"text": "@acmeair lost my bag, awful", "targets": ["Nordbank", "Acme Air", "acme air"]},
+            {"text": "thanks Nordbank, great help", "targets": ["Nordbank"]},
+        ],
+    )
+
+    told = [[(t["target"], t["found"], t["label"]) for t in result["targets"]] for result in results]
+    assert told == [
+        [("Nordbank", False, "irrelevant"), ("Acme Air", True, "negative"), ("acme air", True, "negative")],
+        [("Nordbank", True, "positive")],
+    ]
+
+
+def test_a_head_that_the_model_does_not_have_is_left_out(client: httpx.Client) -> None:
+    assert set(score(client, text="awful")[0]) == {"sentiment", "targets"}
+
+
+def test_all_heads_are_told_with_the_flags_of_their_thresholds(all_heads: httpx.Client) -> None:
+    result = score(all_heads, text="0.7 whatever", targets=["whatever"])[0]
+
+    assert result["sentiment"]["label"] == "negative"
+    assert result["targets"][0]["probabilities"] == {
+        "negative": 0.1,
+        "neutral": 0.2,
+        "positive": 0.6,
+        "irrelevant": 0.1,
+    }
+    assert result["mood"] == {
+        "label": "anger",
+        "probabilities": {"anger": 0.7, "joy": 0.1, "optimism": 0.1, "sadness": 0.1},
+    }
+    assert result["complaint"] == {"flag": False, "probability": 0.7}
+    assert result["crisis"] == {"flag": True, "probability": 0.3}
+    assert result["informative"] == {"flag": False, "probability": 0.3}
+    assert result["urgency"] == "medium"
+    assert result["sarcasm"] == {"flag": True, "probability": 0.7}  # at its threshold
+
+
+def test_emotions_are_those_above_their_thresholds_and_all_on_ask(all_heads: httpx.Client) -> None:
+    few, many = score(all_heads, texts=["0.7 a", "0.9 b"])
+    assert few["emotions"]["labels"][:2] == ["amusement", "anger"]
+    assert "admiration" not in few["emotions"]["labels"]
+    assert many["emotions"] == {"labels": ["admiration"]}
+
+    asked = score(all_heads, texts=["0.7 a", "0.9 b"], all_emotions=True)
+    assert len(asked[0]["emotions"]["probabilities"]) == 28
+    assert asked[1]["emotions"]["probabilities"]["admiration"] == 0.9
+
+
+def test_the_model_is_described(all_heads: httpx.Client) -> None:
+    told = ModelAnswer.model_validate_json(all_heads.get("/v1/model").content)
+
+    assert told.heads["sentiment"] == list(LABELS)
+    assert told.thresholds["risk"] == {"complaint": 0.71, "crisis": 0.2, "informative": 0.9}
+    assert told.limits["texts"] == Limits().texts
+
+
+def test_concurrent_requests_share_a_pass_of_the_model() -> None:
+    scorer = WatchedScorer()
+    with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(20) as callers:
+        scorer.gate.clear()
+        first = callers.submit(score, client, text="the first")
+        assert scorer.entered.wait(10)
+        others = [callers.submit(score, client, text=f"number {number}") for number in range(16)]
+        wait_for(lambda: waiting(client) == 16)
+        scorer.gate.set()
+        assert [len(one.result()) for one in (first, *others)] == [1] * 17
+
+    assert [len(call) for call in scorer.calls] == [1, 16]
+    assert scorer.threads == {"scorer_0"}
+
+
+def test_health_is_answered_while_the_model_works() -> None:
+    scorer = WatchedScorer()
+    with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(1) as callers:
+        scorer.gate.clear()
+        held = callers.submit(score, client, text="held")
+        assert scorer.entered.wait(10)
+
+        assert client.get("/healthz").text == client.get("/readyz").text == "ok\n"
+        scorer.gate.set()
+        held.result()
+
+
+def test_a_full_queue_is_503_with_retry_after_and_nothing_else_breaks() -> None:
+    scorer = WatchedScorer()
+    service = Service(scorer=scorer, batching=Batching(waiting=3))
+    with serving(service) as client, ThreadPoolExecutor(4) as callers:
+        scorer.gate.clear()
+        held = [callers.submit(score, client, text="held")]
+        assert scorer.entered.wait(10)
+        held.append(callers.submit(score, client, texts=["waits", "waits too"]))
+        wait_for(lambda: waiting(client) == 2)
+
+        refused = client.post("/v1/score", json={"texts": ["one", "two"]})
+        scorer.gate.set()
+
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        assert refused.json()["detail"] == "Too busy: 2 texts wait, at most 3 may."
+        assert [len(one.result()) for one in held] == [1, 2]
+        assert len(score(client, texts=["one", "two"])) == 2
+
+
+def test_a_client_that_hangs_up_is_not_scored() -> None:
+    scorer = WatchedScorer()
+    with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(2) as callers:
+        scorer.gate.clear()
+        held = callers.submit(score, client, text="held")
+        assert scorer.entered.wait(10)
+        with pytest.raises(httpx.ReadTimeout):
+            client.post("/v1/score", json={"texts": ["impatient", "impatient too"]}, timeout=0.3)
+        wait_for(lambda: waiting(client) == 0)
+        scorer.gate.set()
+        held.result()
+        score(client, text="patient")
+
+        metrics = client.get("/metrics").text
+    assert scorer.calls == [["held"], ["patient"]]
+    assert 'brandpulse_serve_requests_total{path="/v1/score",status="499"} 1.0' in metrics
+
+
+def test_a_text_on_which_the_model_raises_fails_its_own_request_alone() -> None:
+    scorer = WatchedScorer()
+    with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(4) as callers:
+        scorer.gate.clear()
+        held = callers.submit(score, client, text="held")
+        assert scorer.entered.wait(10)
+        good = [callers.submit(score, client, text=f"good {number}") for number in range(2)]
+        bad = callers.submit(client.post, "/v1/score", json={"texts": ["fine", POISON]})
+        wait_for(lambda: waiting(client) == 4)
+        scorer.gate.set()
+
+        assert [one.result()[0]["sentiment"]["label"] for one in (*good, held)] == ["positive", "positive", "neutral"]
+        assert bad.result().status_code == 500
+        assert bad.result().json()["detail"] == "The model failed on text 1 of this request (counted from 0)."
+        assert "brandpulse_serve_failed_texts_total 1.0" in client.get("/metrics").text
+
+
+def waiting(client: httpx.Client) -> int:
+    lines = client.get("/metrics").text.splitlines()
+    return int(float(next(line for line in lines if line.startswith("brandpulse_serve_waiting_texts")).split()[1]))
+
+
+def wait_for(condition: Any) -> None:
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        threading.Event().wait(0.005)

@@ -1,0 +1,104 @@
+"""A ticket in, tags out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from model.serve.bodies import Ticket, TicketAnswer
+from model.serve.service import Service
+from model.serve.tickets import asked, tags
+from tests.unit.model.serve.builders import AllHeadsScorer, serving
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    thresholds = {"emotion": [0.5] * 27 + [0.05], "risk": [0.5] * 3, "sarcasm": [0.9]}
+    with serving(Service(scorer=AllHeadsScorer(), thresholds=thresholds)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("ticket", "text", "targets"),
+    [
+        (Ticket(subject="No refund", description="Since May."), "No refund. Since May.", ()),
+        (Ticket(subject=" Why? ", description="Since May."), "Why? Since May.", ()),
+        (Ticket(description="Since May."), "Since May.", ()),
+        (Ticket(subject="No refund"), "No refund.", ()),
+        (Ticket(), "", ()),
+        (Ticket(subject="a", brand="Acme", product="Acme One"), "a.", ("Acme", "Acme One")),
+        (Ticket(subject="a", brand="Acme", product="Acme"), "a.", ("Acme",)),
+    ],
+)
+def test_a_ticket_is_one_text_judged_towards_brand_and_product(
+    ticket: Ticket, text: str, targets: tuple[str, ...]
+) -> None:
+    assert asked(ticket).text == text
+    assert asked(ticket).targets == targets
+
+
+@pytest.mark.parametrize(
+    ("score", "ticket", "expected"),
+    [
+        ({}, Ticket(), []),
+        ({"urgency": "high"}, Ticket(), ["urgency_high"]),
+        ({"emotions": {"labels": ["anger", "neutral", "grief"]}}, Ticket(), ["emotion_anger", "emotion_grief"]),
+        (
+            {"complaint": {"flag": True}, "crisis": {"flag": False}, "sarcasm": {"flag": True}},
+            Ticket(),
+            ["complaint", "sarcasm"],
+        ),
+        (
+            {"targets": [{"target": "Acme", "label": "negative"}, {"target": "One", "label": "irrelevant"}]},
+            Ticket(brand="Acme", product="One"),
+            ["brand_negative"],
+        ),
+        (
+            {"targets": [{"target": "Acme", "label": "positive"}]},
+            Ticket(brand="Acme", product="Acme"),
+            ["brand_positive", "product_positive"],
+        ),
+    ],
+)
+def test_each_verdict_that_counts_is_a_tag(score: dict[str, Any], ticket: Ticket, expected: list[str]) -> None:
+    whole: dict[str, Any] = {"sentiment": {"label": "negative"}, "targets": []} | score
+
+    assert tags(whole, ticket) == ["sentiment_negative", *expected]
+
+
+def test_a_ticket_is_tagged_over_http(client: httpx.Client) -> None:
+    answer = client.post(
+        "/v1/tickets",
+        json={
+            "id": 35436,
+            "subject": "0.8 Still no refund",
+            "description": "Acme never answers",
+            "brand": "Acme",
+            "requester": {"email": "not read"},
+        },
+    )
+
+    told = TicketAnswer.model_validate_json(answer.content, strict=True)
+    assert told.id == 35436
+    assert told.tags == [
+        "sentiment_negative",
+        "urgency_medium",
+        "brand_positive",
+        "emotion_admiration",
+        "complaint",
+    ]
+    assert told.result.sentiment.label == "negative"
+
+
+@pytest.mark.parametrize(("sent", "told"), [("A-7", "A-7"), (92.0, 92), (None, None), (0, 0)])
+def test_the_ticket_s_id_comes_back(client: httpx.Client, sent: object, told: object) -> None:
+    assert client.post("/v1/tickets", json={"id": sent}).json()["id"] == told
+
+
+@pytest.mark.parametrize("sent", [True, 1.5, -1, 2**53, [], {}, "x" * 201])
+def test_another_id_is_refused_by_its_name(client: httpx.Client, sent: object) -> None:
+    answer = client.post("/v1/tickets", json={"id": sent})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "id"
