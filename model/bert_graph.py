@@ -28,7 +28,9 @@ def bert_graph(checkpoint: Checkpoint, *, ranges: Ranges | None = None, observe:
     ids = ops.parameter([-1, -1], np.int32, name="ids")
     mask = ops.parameter([-1, -1], np.float32, name="mask")
 
-    state = embeddings(ids, weights)  # (batch, length, width)
+    length = ops.gather(ops.shape_of(ids), axes(1), np.int64(0))
+    positions = ops.slice(weights.positions(), axes(0), length, axes(1), axes(0))
+    state = embeddings(ids, positions, weights)  # (batch, length, width)
     spread = ops.unsqueeze(mask, axes(1, 2))  # (batch, 1, 1, length)
     bias = ops.multiply(ops.subtract(spread, np.float32(1.0)), np.float32(-MASKED))
     for layer in range(config["num_hidden_layers"]):
@@ -62,8 +64,9 @@ class Weights:
         """state · Wᵀ + b; several names give their results side by side from one multiplication."""
         self.observed[names[0]] = state
         matrix = self.constant(*(f"{name}.weight" for name in names))
-        if names[0] in self._ranges:
-            state, matrix = _quantised(state, self._ranges[names[0]]), self._quantised_matrix(*names)
+        # A key's input is its query's: only in a last layer are they measured apart.
+        if bounds := self._ranges.get(names[0], self._ranges.get(names[0].replace(".key", ".query"))):
+            state, matrix = _quantised(state, bounds), self._quantised_matrix(*names)
         product = ops.matmul(state, matrix, False, True)
         return ops.add(product, self.constant(*(f"{name}.bias" for name in names)))
 
@@ -87,10 +90,9 @@ def _quantised(state: Any, bounds: tuple[float, float]) -> Any:
     return ops.fake_quantize(state, low, high, low, high, 256)
 
 
-def embeddings(ids: Any, weights: Weights) -> Any:
+def embeddings(ids: Any, positions: Any, weights: Weights) -> Any:
+    """(batch, length, width); *positions* are the rows of the table of positions, for each token or each column."""
     words = ops.gather(weights.constant(WORD_TABLE), ids, np.int64(0))
-    length = ops.gather(ops.shape_of(ids), axes(1), np.int64(0))
-    positions = ops.slice(weights.positions(), axes(0), length, axes(1), axes(0))
     return weights.norm(ops.add(words, positions), "bert.embeddings.LayerNorm")
 
 

@@ -7,6 +7,9 @@ Engine = Literal["auto", "openvino", "torch", "keyword", "null"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
 """Of the openvino engine."""
 
+Tiers = Literal["auto", "early", "full"]
+"""Whether the early heads settle the posts of which they are sure; auto: if the weights say how sure they must be."""
+
 Task = Literal["sentiment", "target_sentiment", "emotion", "complaint", "crisis", "sarcasm"]
 """What labelled rows are asked about."""
 

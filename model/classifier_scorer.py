@@ -9,7 +9,7 @@ import numpy as np
 from model.engine import Classifier, Scores
 from model.marking import MarkedText
 from model.normalise import MARKER
-from model.sheet import as_absent
+from model.sheet import as_absent, as_whole
 
 _LEADING = re.compile(rf"^(?:{MARKER} : )+")
 
@@ -32,8 +32,7 @@ class ClassifierScorer:
     def score(self, posts: Sequence[MarkedText]) -> Scores:
         sentiment = self.inner.probabilities([unmarked(post) for post in posts])
         owners = np.repeat(np.arange(len(posts)), [post.targets for post in posts])
-        whole = sentiment[owners]  # (targets, 3)
-        target = np.concatenate([whole, np.zeros((len(whole), 1), dtype=np.float32)], axis=1)
+        target = as_whole(sentiment[owners])
         absent = [number in post.absent for post in posts for number in range(post.targets)]
         return Scores({"sentiment": sentiment}, as_absent(target, np.array(absent, dtype=np.bool_)))
 

@@ -76,6 +76,10 @@ def _padded(rows: list[int], tokens: list[list[int]]) -> TokenBatch:
     return TokenBatch(rows, ids, mask)
 
 
+MAX_MARKERS = 31
+"""Of one post; those that come later are not read."""
+
+
 @dataclass(frozen=True, slots=True)
 class MarkedTokens:
     """One marked post as the encoder reads it."""
@@ -84,8 +88,8 @@ class MarkedTokens:
     """[CLS] first, [SEP] last."""
     places: tuple[int, ...]
     """Where each marker that is left stands in `ids`."""
-    mentions: tuple[int, ...]
-    """The number of the target that each of these stands for."""
+    skipped: int = 0
+    """How many markers of the post stand before these; others may have been cut off behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +109,20 @@ class MarkedBatch:
 def tokens_of(
     posts: Sequence[MarkedText], tokenizer: "Tokenizer", *, marker: int, max_tokens: int
 ) -> list[MarkedTokens]:
-    """*posts* as tokens, at most *max_tokens* each; *tokenizer* must not cut. *marker* is the marker's token."""
+    """*posts* as tokens, at most *max_tokens* each; *tokenizer* must not cut. *marker* is the marker's token.
+
+    Of a post's markers the first `MAX_MARKERS` are read.
+    """
     found = []
     encodings = tokenizer.encode_batch_fast([post.text for post in posts])
     for post, encoding in zip(posts, encodings, strict=True):
         ids: list[int] = encoding.ids
-        mentions = post.mentions
+        skipped = 0
         if len(ids) > max_tokens:
-            # A window may begin behind the first mentions; what is cut at the end does not shift the rest.
-            mentions = mentions[ids[: first_kept(ids, marker, max_tokens)].count(marker) :]
+            skipped = ids[: first_kept(ids, marker, max_tokens)].count(marker)
             ids = window(ids, marker, max_tokens)
-        places = tuple(at for at, token in enumerate(ids) if token == marker) if mentions else ()
-        found.append(MarkedTokens(ids, places, mentions[: len(places)]))
+        places = [at for at, token in enumerate(ids) if token == marker] if post.mentions else ()
+        found.append(MarkedTokens(ids, tuple(places[:MAX_MARKERS]), skipped))
     return found
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 KIND = "multi-head"
+WHOLE_POST = "whole-post"
+"""The kind of `model.checkpoint`, whose manifests need not say so."""
 EARLY = "exit."
 """Before a head's name: the same head on the exit layer."""
 
@@ -199,6 +201,9 @@ def _check_sizes(checkpoint: HeadsCheckpoint) -> None:
 def kind_of(folder: Path) -> str:
     """`multi-head` or `whole-post`, as `model.json` of *folder* says. Raises ConfigError when it cannot be read."""
     try:
-        return str(json.loads((folder / "model.json").read_text(encoding="utf-8")).get("kind", "whole-post"))
+        kind = json.loads((folder / "model.json").read_text(encoding="utf-8")).get("kind", WHOLE_POST)
     except (OSError, ValueError, AttributeError) as error:
         raise unusable(folder, repr(error)) from error
+    if kind not in (KIND, WHOLE_POST):
+        raise unusable(folder, f"model.json has kind {kind!r}, expected {KIND!r} or {WHOLE_POST!r}")
+    return str(kind)

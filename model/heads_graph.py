@@ -1,4 +1,4 @@
-"""The network with many heads as OpenVINO graphs, built straight from its tensors."""
+"""The network with many heads as OpenVINO graphs over packed rows, built straight from its tensors."""
 
 from typing import Any
 
@@ -12,54 +12,79 @@ from model.sheet import POST_HEADS
 
 
 def heads_graph(
-    checkpoint: HeadsCheckpoint, *, ranges: Ranges | None = None, first: int = 0, last: int | None = None
+    checkpoint: HeadsCheckpoint,
+    *,
+    ranges: Ranges | None = None,
+    first: int = 0,
+    last: int | None = None,
+    observe: bool = False,
 ) -> ov.Model:
     """The layers from *first* up to *last* (not included; all by default), and the heads that read the last of them.
 
-    Inputs: `ids` int32 (batch, length), or, when *first* is not 0, `states` float32 (batch, length, width); `mask`
-    float32 (batch, length); `wanted` int32 (batch, 1 + markers), the positions that the heads read, [CLS] first.
-    Outputs: `post` float32 (batch, all labels of `POST_HEADS`) and `mention` float32 (batch, markers, 4), logits.
-    Below the full depth the heads are the early ones, and there is an output `states` for the graph that goes on.
+    Inputs, as in `model.packing.Packed`: `segments`, `wanted`, `firsts`, `marks`, and before them `ids` and `positions`
+    int32 (rows, length) or, when *first* is not 0, `states` float32 (rows, length, width).
+    Outputs: `post` float32 (posts or more, all labels of `POST_HEADS`) and `mention` float32 (markers or more, 4),
+    logits. Below the full depth the heads are the early ones, and `states` are those before the last layer.
 
-    Of the last layer only the states that the heads read are computed, which saves a seventh of the work.
+    The last layer computes only the states that are read, which saves a sixth of the work at full depth and a third
+    before the early heads. *observe* adds an output for what enters each dense layer, under its first tensor's name.
     """
     config = checkpoint.config
     depth = config["num_hidden_layers"]
     last = depth if last is None else last
     weights = Weights(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges or {})
-    mask = ops.parameter([-1, -1], np.float32, name="mask")
-    wanted = ops.parameter([-1, -1], np.int32, name="wanted")
+    segments, wanted = _ints("segments", 2), _ints("wanted", 2)
+    firsts, marks = _ints("firsts", 1), _ints("marks", 2)
     if first == 0:
-        start = ops.parameter([-1, -1], np.int32, name="ids")
-        state = embeddings(start, weights)
+        start = [_ints("ids", 2), _ints("positions", 2)]
+        state = embeddings(start[0], ops.gather(weights.positions(), start[1], np.int64(0)), weights)
     else:
-        start = state = ops.parameter([-1, -1, config["hidden_size"]], np.float32, name="states")
-    spread = ops.unsqueeze(mask, axes(1, 2))  # (batch, 1, 1, length)
-    bias = ops.multiply(ops.subtract(spread, np.float32(1.0)), np.float32(-MASKED))
+        start = [ops.parameter([-1, -1, config["hidden_size"]], np.float32, name="states")]
+        state = start[0]
+    bias = _bias(segments)  # (rows, length, length)
+    before = state
     for layer in range(first, last):
-        read = state if layer < depth - 1 else _at(state, wanted)
+        before = state
+        read = state if layer < last - 1 else _at(state, wanted)
+        seen = bias if layer < last - 1 else _at(bias, wanted)
         name, heads = f"bert.encoder.layer.{layer}", config["num_attention_heads"]
-        attended = attention(state, read, bias, weights=weights, name=f"{name}.attention.self", heads=heads)
+        attended = attention(
+            state, read, ops.unsqueeze(seen, axes(1)), weights=weights, name=f"{name}.attention.self", heads=heads
+        )
         state = feed_forward(ops.add(read, weights.dense(attended, f"{name}.attention.output.dense")), weights, name)
-    side = "heads" if last == depth else "exit"
-    post, mention = _heads(state if last == depth else _at(state, wanted), weights, side)
-    outputs = {"post": post, "mention": mention} | ({} if last == depth else {"states": state})
+    flat = ops.reshape(state, axes(-1, config["hidden_size"]), False)  # (rows x reads, width)
+    outputs = _heads(flat, firsts, marks, weights, "heads" if last == depth else "exit")
+    if last < depth:
+        outputs["states"] = before
+    if observe:
+        outputs |= weights.observed
     results = [ops.result(output, name=name) for name, output in outputs.items()]
-    return ov.Model(results, [start, mask, wanted], f"{checkpoint.manifest.name} {first}-{last}")
+    inputs = [*start, segments, wanted, firsts, marks]
+    return ov.Model(results, inputs, f"{checkpoint.manifest.name} {first}-{last}")
 
 
-def _heads(states: Any, weights: Weights, side: str) -> tuple[Any, Any]:
-    """The logits of all heads from *states* (batch, 1 + markers, width), [CLS]'s first."""
-    first = ops.slice(states, axes(0), axes(1), axes(1), axes(1))  # (batch, 1, width)
-    marks = ops.slice(states, axes(1), axes(np.iinfo(np.int64).max), axes(1), axes(1))
-    inner = ops.tanh(weights.dense(ops.squeeze(first, axes(1)), *(f"{side}.dense.{head.name}" for head in POST_HEADS)))
+def _heads(states: Any, firsts: Any, marks: Any, weights: Weights, side: str) -> dict[str, Any]:
+    """The logits of all heads from *states* (states that are read, width)."""
+    posts = ops.gather(states, firsts, np.int64(0))
+    inner = ops.tanh(weights.dense(posts, *(f"{side}.dense.{head.name}" for head in POST_HEADS)))
     parts = ops.split(inner, np.int64(1), len(POST_HEADS)).outputs()
     logits = [weights.dense(part, f"{side}.out.{head.name}") for part, head in zip(parts, POST_HEADS, strict=True)]
-    about = ops.concat([marks, ops.broadcast(first, ops.shape_of(marks))], -1)  # (batch, markers, 2 x width)
+    own, post = ops.split(ops.gather(states, marks, np.int64(0)), np.int64(0), 2).outputs()  # (1, markers, width) each
+    about = ops.squeeze(ops.concat([own, post], -1), axes(0))
     mention = weights.dense(ops.tanh(weights.dense(about, f"{side}.dense.target")), f"{side}.out.target")
-    return ops.concat(logits, -1), mention
+    return {"post": ops.concat(logits, -1), "mention": mention}
+
+
+def _bias(segments: Any) -> Any:
+    """What is added to the attention scores: 0 within a post, else so little that nothing comes through."""
+    same = ops.equal(ops.unsqueeze(segments, axes(2)), ops.unsqueeze(segments, axes(1)))
+    return ops.select(same, np.float32(0.0), np.float32(MASKED))
 
 
 def _at(state: Any, wanted: Any) -> Any:
-    """(batch, length, width) at the positions *wanted*: (batch, wanted, width)."""
+    """(rows, length, …) at the places *wanted*: (rows, reads, …)."""
     return ops.gather(state, wanted, np.int64(1), batch_dims=1)
+
+
+def _ints(name: str, rank: int) -> Any:
+    return ops.parameter([-1] * rank, np.int32, name=name)

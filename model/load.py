@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brandpulse.errors import ConfigError
-from model.choices import Engine, Precision
+from model.choices import Engine, Precision, Tiers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from model.engine import Classifier, Scorer
 
 WEIGHTS = Path(__file__).parent / "weights" / "minilm-sentiment"
@@ -43,12 +45,20 @@ def load_classifier(
 
 
 def load_scorer(
-    engine: Engine = "auto", weights: Path | None = None, threads: int | None = None, *, precision: Precision = "auto"
+    engine: Engine = "auto",
+    weights: Path | None = None,
+    threads: int | None = None,
+    *,
+    precision: Precision = "auto",
+    tiers: Tiers = "auto",
+    hurry: "Callable[[], bool] | None" = None,
 ) -> "Scorer":
-    """A ready scorer of marked posts; arguments and errors as of `load_classifier`.
+    """A ready scorer of marked posts; the first arguments and errors are those of `load_classifier`.
 
-    Weights of the older kind, and the engines without a network, judge whole posts: their scorer has the heads
-    `sentiment` and `target` alone, and no target is irrelevant unless the post does not name it.
+    *tiers* and *hurry* are of the openvino engine. *hurry* is asked at each call: while it says yes, posts in doubt
+    keep the early heads' answer (`Scores.hurried`). Weights of the older kind, and the engines without a network, judge
+    whole posts: their scorer has the heads `sentiment` and `target` alone, and no target is irrelevant unless the post
+    does not name it.
     """
     from model.classifier_scorer import ClassifierScorer
     from model.heads_checkpoint import KIND, kind_of
@@ -64,7 +74,7 @@ def load_scorer(
     if engine in ("auto", "openvino"):
         from model.openvino_scorer import OpenVinoScorer
 
-        return OpenVinoScorer(folder, threads=threads, precision=precision)
+        return OpenVinoScorer(folder, threads=threads, precision=precision, tiers=tiers, hurry=hurry)
     raise _unknown(engine)
 
 

@@ -1,84 +1,188 @@
 """The CPU engine for the model with many heads: OpenVINO, without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import openvino as ov
 
 from brandpulse.errors import ConfigError
-from model.choices import Precision
+from model.choices import Precision, Tiers
 from model.cores import available_cores, multiplies_bytes
-from model.encoding import marked_batches, tokens_of
+from model.encoding import MarkedTokens, tokens_of
 from model.engine import Scores
 from model.heads import HEADS
 from model.heads_checkpoint import HeadsCheckpoint, load_heads
 from model.heads_graph import heads_graph
 from model.marking import MarkedText
-from model.sheet import Sheet, joined
+from model.packing import Packed, pack
+from model.sheet import Sheet, spans
 
-_HINT = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
-_WINDOW = 1024
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+_WINDOW = 512
+"""Posts tokenised at a time, while those before them are scored."""
+_MOST_DOUBTFUL = 1 << 15
+"""Tokens of doubtful posts whose states are held before the last tier runs: at 384 numbers each, 50 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A post and what stands of it before a tier."""
+
+    row: int
+    tokens: MarkedTokens
+    states: npt.NDArray[np.float32] | None = None
+    """(tokens, width); None before the first tier."""
 
 
 class OpenVinoScorer:
     """Scores marked posts on the CPU; call it from one thread at a time.
 
-    *threads* is the number of cores to use, all available ones by default. The interpreter's lock is free while posts
-    are scored.
+    With *tiers* the early heads answer first, and only the posts of which they are not sure enough (the manifest's
+    `exit_confidence`) go through the rest of the layers, from where they stand. While *hurry* says so these keep the
+    early answer too, and are told apart in `Scores.hurried`. *threads* is the number of cores to use, all available
+    ones by default. The interpreter's lock is free while posts are scored.
     """
 
     heads = tuple(head.name for head in HEADS)
-    batch_size = 32
 
-    def __init__(self, weights: Path, *, threads: int | None = None, precision: Precision = "auto") -> None:
-        self._checkpoint = load_heads(weights)
+    def __init__(
+        self,
+        weights: Path,
+        *,
+        threads: int | None = None,
+        precision: Precision = "auto",
+        tiers: Tiers = "auto",
+        hurry: Callable[[], bool] | None = None,
+    ) -> None:
+        checkpoint = load_heads(weights)
+        self._manifest, self._tokenizer, self._marker = checkpoint.manifest, checkpoint.tokenizer, checkpoint.marker
         self._threads = threads or available_cores()
         # One stream leaves cores idle between the small operations; two hide that. More than a few cost memory.
         self._streams = min(self._threads, max(2, self._threads // 4))
-        self._precision = _resolved(self._checkpoint, precision)
-        graph = heads_graph(self._checkpoint, ranges=self._ranges())
-        self._queue = ov.AsyncInferQueue(ov.Core().compile_model(graph, "CPU", self._settings()), self._streams)
-        self.version = self._checkpoint.manifest.version + ("-int8" if self._precision == "int8" else "")
+        self._precision = _precision(checkpoint, precision)
+        self._hurry = hurry or (lambda: False)
+        early = _has_early(checkpoint, tiers)
+        cuts = [0, self._manifest.exit_layer, None] if early else [0, None]
+        self._tiers = [
+            self._compile(checkpoint, first=max(0, (first or 0) - 1), last=last) for first, last in pairwise(cuts)
+        ]
+        self.version = "-".join(
+            [self._manifest.version, *(["int8"] if self._precision == "int8" else []), *(["early"] if early else [])]
+        )
+        self.settled = 0
+        """Posts answered by the early heads that were sure, since the start."""
+        self.hurried = 0
+        """Posts answered by the early heads that were not, since the start."""
 
     @property
     def name(self) -> str:
-        return f"openvino {self._precision}"
+        return f"openvino {self._precision}{' early' if len(self._tiers) > 1 else ''}"
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
-        windows = [posts[start : start + _WINDOW] for start in range(0, len(posts), _WINDOW)]
-        return joined([self._window(window) for window in windows or [[]]])
+        sheet = Sheet.blank(posts)
+        doubtful: list[_Waiting] = []
+        hurried: list[int] = []
+        hurry = len(self._tiers) > 1 and self._hurry()
+        for window in self._tokenised(posts):
+            doubtful += self._run(0, window, sheet)
+            if hurry:
+                hurried += [post.row for post in doubtful]
+                doubtful.clear()
+            elif sum(len(post.tokens.ids) for post in doubtful) > _MOST_DOUBTFUL:
+                self._run(1, doubtful, sheet)
+                doubtful.clear()
+        if doubtful:
+            self._run(1, doubtful, sheet)
+        self.hurried += len(hurried)
+        self.settled += int(sheet.early.sum()) - len(hurried)
+        return sheet.scores(self._manifest, hurried)
 
-    def _window(self, posts: Sequence[MarkedText]) -> Scores:
-        checkpoint = self._checkpoint
-        tokens = tokens_of(
-            posts, checkpoint.tokenizer, marker=checkpoint.marker, max_tokens=checkpoint.manifest.max_tokens
-        )
-        sheet = Sheet.blank(posts, tokens)
+    def _tokenised(self, posts: Sequence[MarkedText]) -> Iterator[list[_Waiting]]:
+        """*posts* in windows; the next one is tokenised while the caller works on this one."""
 
-        def keep(request: Any, rows: list[int]) -> None:
-            sheet.write(rows, request.get_output_tensor(0).data, request.get_output_tensor(1).data)
+        def tokenise(start: int) -> list[_Waiting]:
+            window = posts[start : start + _WINDOW]
+            tokens = tokens_of(window, self._tokenizer, marker=self._marker, max_tokens=self._manifest.max_tokens)
+            return [_Waiting(start + at, post) for at, post in enumerate(tokens)]
 
-        self._queue.set_callback(keep)
+        with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as thread:
+            coming = [thread.submit(tokenise, 0)] if posts else []
+            for start in range(0, len(posts), _WINDOW):
+                window = coming.pop().result()
+                if start + _WINDOW < len(posts):
+                    coming.append(thread.submit(tokenise, start + _WINDOW))
+                yield window
+
+    def _run(self, tier: int, posts: Sequence[_Waiting], sheet: Sheet) -> list[_Waiting]:
+        """Writes what a tier says of *posts* into *sheet*; those of which it is in doubt, if a tier follows."""
+        doubtful: list[_Waiting] = []
+        early = tier < len(self._tiers) - 1
+
+        def keep(request: Any, batch: Packed) -> None:
+            chosen = [posts[number] for number in batch.posts.tolist()]
+            rows = np.array([post.row for post in chosen])
+            counts = np.array([len(post.tokens.places) for post in chosen])
+            first = sheet.first_marker[rows] + [post.tokens.skipped for post in chosen]
+            post, mention = request.get_output_tensor(0).data, request.get_output_tensor(1).data
+            sheet.write(rows, post[: len(rows)], spans(first, first + counts), mention[: counts.sum()], early=early)
+            if early and (unsure := sheet.doubtful(rows, self._manifest)).any():
+                states = request.get_output_tensor(2).data
+                flat = states.reshape(-1, states.shape[-1])
+                ends = np.cumsum([len(post.tokens.ids) for post in chosen])
+                for at in np.flatnonzero(unsure).tolist():
+                    mine = batch.tokens[ends[at] - len(chosen[at].tokens.ids) : ends[at]]
+                    doubtful.append(_Waiting(chosen[at].row, chosen[at].tokens, flat[mine]))
+
+        queue = self._tiers[tier]
+        queue.set_callback(keep)
+        lengths, places = [len(post.tokens.ids) for post in posts], [post.tokens.places for post in posts]
         try:
-            for batch in marked_batches(tokens, batch_size=self.batch_size, lanes=self._streams):
-                self._queue.start_async({0: batch.ids, 1: batch.mask, 2: batch.wanted}, batch.rows)
+            for batch in pack(lengths, places, limit=self._manifest.max_tokens, lanes=self._streams):
+                queue.start_async(
+                    [*_inputs(posts, batch), batch.segments, batch.wanted, batch.firsts, batch.marks], batch
+                )
         finally:
-            self._queue.wait_all()  # also after an error: no stream may write into this call's rows later on
-        return sheet.scores(checkpoint.manifest)
+            queue.wait_all()  # also after an error: no stream may write into this call's sheet later on
+        # In the order of the posts, whichever stream was first.
+        return sorted(doubtful, key=lambda post: post.row)
 
-    def _ranges(self) -> Any:
-        return self._checkpoint.manifest.ranges if self._precision == "int8" else None
-
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "INFERENCE_PRECISION_HINT": _HINT[self._precision],
+    def _compile(self, checkpoint: HeadsCheckpoint, *, first: int, last: int | None) -> Any:
+        ranges = checkpoint.manifest.ranges if self._precision == "int8" else None
+        graph = heads_graph(checkpoint, ranges=ranges, first=first, last=last)
+        settings = {
+            "INFERENCE_PRECISION_HINT": HINTS[self._precision],
             "NUM_STREAMS": self._streams,
             "INFERENCE_NUM_THREADS": self._threads,
         }
+        return ov.AsyncInferQueue(ov.Core().compile_model(graph, "CPU", settings), self._streams)
 
 
-def _resolved(checkpoint: HeadsCheckpoint, precision: Precision) -> str:
+def _inputs(posts: Sequence[_Waiting], batch: Packed) -> list[npt.NDArray[Any]]:
+    """What a batch begins with: tokens and their positions, or the states of posts that come from another tier."""
+    chosen = [posts[number] for number in batch.posts.tolist()]
+    if (first := chosen[0].states) is None:
+        ids = np.zeros(batch.positions.shape, dtype=np.int32)
+        ids.reshape(-1)[batch.tokens] = np.concatenate([post.tokens.ids for post in chosen])
+        return [ids, batch.positions]
+    states = np.zeros((*batch.positions.shape, first.shape[1]), dtype=np.float32)
+    states.reshape(-1, first.shape[1])[batch.tokens] = np.concatenate([post.states for post in chosen])
+    return [states]
+
+
+def _has_early(checkpoint: HeadsCheckpoint, tiers: Tiers) -> bool:
+    known = checkpoint.manifest.exit_layer > 0 and {"sentiment", "target"} <= checkpoint.manifest.exit_confidence.keys()
+    if tiers == "early" and not known:
+        raise ConfigError("These weights do not say when their early heads are sure: use tiers full or auto.")
+    return known and tiers != "full"
+
+
+def _precision(checkpoint: HeadsCheckpoint, precision: Precision) -> str:
     if precision == "int8" and not checkpoint.manifest.ranges:
         raise ConfigError("These weights hold no ranges for int8: use precision fp32, bf16 or auto.")
     if precision == "auto":

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model.encoding import MarkedTokens
 from model.engine import Probabilities, Scores
 from model.heads import HEADS, TARGET, Head
 from model.heads_checkpoint import EARLY, HeadsManifest
@@ -18,82 +17,110 @@ WIDTH = sum(len(head.labels) for head in POST_HEADS)
 """Labels of all heads that read posts, side by side."""
 IRRELEVANT = TARGET.index("irrelevant")
 
-Logits = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
 class Sheet:
-    """What the network has said so far about n posts, with p markers for m targets."""
+    """What the network has said so far about n posts with p markers for m targets."""
 
-    post: Logits
-    """(n, WIDTH)"""
-    mention: Logits
-    """(p, 4), markers in the order of the posts."""
+    post: Floats
+    """(n, WIDTH) logits."""
     early: npt.NDArray[np.bool_]
     """(n,): whether it was the early heads that spoke."""
-    starts: npt.NDArray[np.int64]
-    """(n + 1,): number of the first marker of each post."""
-    targets: npt.NDArray[np.int64]
-    """(p,): number of the target of each marker, among those of all posts."""
-    posts: npt.NDArray[np.int64]
-    """(m,): number of the post of each target."""
+    target: Floats
+    """(m, 4): sum of the logits of each target's markers, targets in the order of the posts."""
+    heard: Numbers
+    """(m,): over how many markers. None: all were cut off."""
     absent: npt.NDArray[np.bool_]
     """(m,): whether its post does not name it."""
+    posts: Numbers
+    """(m,): number of the post of each target."""
+    first_target: Numbers
+    """(n + 1,): where the targets of each post begin."""
+    first_marker: Numbers
+    """(n + 1,): where the markers of each post begin."""
+    meant: Numbers
+    """(p,): number of the target that each marker stands for."""
 
     @classmethod
-    def blank(cls, posts: Sequence[MarkedText], tokens: Sequence[MarkedTokens]) -> "Sheet":
-        counts = np.array([len(post.places) for post in tokens], dtype=np.int64)
+    def blank(cls, posts: Sequence[MarkedText]) -> "Sheet":
         asked = np.array([post.targets for post in posts], dtype=np.int64)
-        firsts = np.concatenate([[0], np.cumsum(asked)]).astype(np.int64)
-        absent = np.zeros(firsts[-1], dtype=np.bool_)
-        absent[[int(firsts[row]) + number for row, post in enumerate(posts) for number in post.absent]] = True
+        first_target = np.concatenate([[0], np.cumsum(asked)]).astype(np.int64)
+        first_marker = np.concatenate([[0], np.cumsum([len(post.mentions) for post in posts])]).astype(np.int64)
+        starts = first_target.tolist()
+        absent = np.zeros(starts[-1], dtype=np.bool_)
+        absent[[starts[row] + number for row, post in enumerate(posts) for number in post.absent]] = True
+        meant = [starts[row] + number for row, post in enumerate(posts) for number in post.mentions]
         return cls(
             post=np.zeros((len(posts), WIDTH), dtype=np.float32),
-            mention=np.zeros((counts.sum(), len(TARGET)), dtype=np.float32),
             early=np.zeros(len(posts), dtype=np.bool_),
-            starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            targets=np.array(
-                [int(firsts[row]) + number for row, post in enumerate(tokens) for number in post.mentions],
-                dtype=np.int64,
-            ),
-            posts=np.repeat(np.arange(len(posts)), asked),
+            target=np.zeros((starts[-1], len(TARGET)), dtype=np.float32),
+            heard=np.zeros(starts[-1], dtype=np.int64),
             absent=absent,
+            posts=np.repeat(np.arange(len(posts)), asked),
+            first_target=first_target,
+            first_marker=first_marker,
+            meant=np.array(meant, dtype=np.int64),
         )
 
-    def write(self, rows: Sequence[int], post: Logits, mention: Logits, *, early: bool = False) -> None:
-        """Takes down a batch: *post* (batch, WIDTH) and *mention* (batch, markers or more, 4) of the posts *rows*."""
+    def write(self, rows: Numbers, post: Floats, markers: Numbers, mention: Floats, *, early: bool = False) -> None:
+        """Takes down what was said of the posts *rows*, in place of what was said before.
+
+        *post* is (rows, WIDTH); *mention* (markers, 4), for the *markers*, by number, that were read.
+        """
         self.post[rows] = post
         self.early[rows] = early
-        for place, row in enumerate(rows):
-            first, end = self.starts[row], self.starts[row + 1]
-            self.mention[first:end] = mention[place, : end - first]
+        mine = self._targets_of(rows)
+        self.target[mine] = 0.0
+        self.heard[mine] = 0
+        np.add.at(self.target, self.meant[markers], mention)
+        np.add.at(self.heard, self.meant[markers], 1)
 
-    def doubtful(self, manifest: HeadsManifest) -> list[int]:
-        """Posts of whose sentiment, or of whose sentiment towards a target, the early heads are not sure."""
-        unsure = _likeliest(self._of_posts(manifest, POST_HEADS[0])) < manifest.exit_confidence["sentiment"]
-        targets = _likeliest(self._towards_targets(manifest)[0]) < manifest.exit_confidence["target"]
-        unsure[self.posts[targets & ~self.absent]] = True
-        return [int(row) for row in np.flatnonzero(unsure & self.early)]
+    def doubtful(self, rows: Numbers, manifest: HeadsManifest) -> npt.NDArray[np.bool_]:
+        """(rows,): whether the early heads are not sure of the sentiment of a post, or of that towards a target."""
+        sure = manifest.exit_confidence
+        unsure = np.asarray(_likeliest(self._of_posts(rows, manifest, POST_HEADS[0])) < sure["sentiment"])
+        mine = self._targets_of(rows)
+        asked = self.first_target[rows + 1] - self.first_target[rows]
+        towards = _likeliest(self._towards(mine, manifest)) < sure["target"]
+        unsure[np.repeat(np.arange(len(rows)), asked)[towards & ~self.absent[mine] & (self.heard[mine] > 0)]] = True
+        return unsure
 
     def scores(self, manifest: HeadsManifest, hurried: Iterable[int] = ()) -> Scores:
-        heads = {head.name: self._of_posts(manifest, head) for head in POST_HEADS}
-        target, seen = self._towards_targets(manifest)
-        whole = heads["sentiment"][self.posts]  # (m, 3)
-        target[~seen] = np.concatenate([whole, np.zeros((len(whole), 1), dtype=np.float32)], axis=1)[~seen]
+        everything = np.arange(len(self.post))
+        heads = {head.name: self._of_posts(everything, manifest, head) for head in POST_HEADS}
+        target = self._towards(np.arange(len(self.target)), manifest)
+        cut = self.heard == 0
+        target[cut] = as_whole(heads["sentiment"][self.posts[cut]])
         return Scores(heads, as_absent(target, self.absent), frozenset(hurried))
 
-    def _of_posts(self, manifest: HeadsManifest, head: Head) -> Probabilities:
+    def _targets_of(self, rows: Numbers) -> Numbers:
+        return spans(self.first_target[rows], self.first_target[rows + 1])
+
+    def _of_posts(self, rows: Numbers, manifest: HeadsManifest, head: Head) -> Probabilities:
         at = sum(len(other.labels) for other in POST_HEADS[: POST_HEADS.index(head)])
-        scaled = self.post[:, at : at + len(head.labels)] / _temperatures(manifest, head.name, self.early)
+        logits = self.post[rows, at : at + len(head.labels)]
+        scaled = logits / _temperatures(manifest, head.name, self.early[rows])
         return softmax(scaled).astype(np.float32) if head.kind == "one" else sigmoid(scaled)
 
-    def _towards_targets(self, manifest: HeadsManifest) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
-        """(m, 4), and whether any marker of the target is left: without one the row says nothing."""
-        total = np.zeros((len(self.posts), len(TARGET)), dtype=np.float32)
-        np.add.at(total, self.targets, self.mention)
-        markers = np.bincount(self.targets, minlength=len(self.posts))[:, None]
-        scaled = total / np.maximum(markers, 1) / _temperatures(manifest, "target", self.early[self.posts])
-        return softmax(scaled).astype(np.float32), markers[:, 0] > 0
+    def _towards(self, targets: Numbers, manifest: HeadsManifest) -> Probabilities:
+        """(targets, 4); a row of a target of which nothing was heard says nothing."""
+        mean = self.target[targets] / np.maximum(self.heard[targets], 1)[:, None]
+        scaled = mean / _temperatures(manifest, "target", self.early[self.posts[targets]])
+        return softmax(scaled).astype(np.float32)
+
+
+def spans(starts: Numbers, ends: Numbers) -> Numbers:
+    """start, start + 1, …, end - 1 of each, one after the other."""
+    sizes = ends - starts
+    return np.repeat(ends - np.cumsum(sizes), sizes) + np.arange(sizes.sum())
+
+
+def as_whole(sentiment: Probabilities) -> Probabilities:
+    """*sentiment* (m, 3) of posts as that towards a target: relevant for certain."""
+    return np.concatenate([sentiment, np.zeros((len(sentiment), 1), dtype=np.float32)], axis=1)
 
 
 def as_absent(target: Probabilities, absent: npt.NDArray[np.bool_]) -> Probabilities:
@@ -105,28 +132,15 @@ def as_absent(target: Probabilities, absent: npt.NDArray[np.bool_]) -> Probabili
     return target
 
 
-def sigmoid(logits: Logits) -> Probabilities:
+def sigmoid(logits: Floats) -> Probabilities:
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -80, 80))), dtype=np.float32)
 
 
-def joined(parts: Sequence[Scores]) -> Scores:
-    """Several calls' answers as one; *parts* holds at least one."""
-    if len(parts) == 1:
-        return parts[0]
-    hurried: list[int] = []
-    posts = 0
-    for part in parts:
-        hurried += [posts + row for row in part.hurried]
-        posts += len(part.heads["sentiment"])
-    heads = {name: np.concatenate([part.heads[name] for part in parts]) for name in parts[0].heads}
-    return Scores(heads, np.concatenate([part.target for part in parts]), frozenset(hurried))
-
-
-def _temperatures(manifest: HeadsManifest, head: str, early: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+def _temperatures(manifest: HeadsManifest, head: str, early: npt.NDArray[np.bool_]) -> Floats:
     """(n, 1)"""
     late, first = manifest.temperature(head), manifest.temperature(EARLY + head)
     return np.where(early, first, late).astype(np.float32)[:, None]
 
 
-def _likeliest(probabilities: Probabilities) -> npt.NDArray[np.float32]:
+def _likeliest(probabilities: Probabilities) -> Floats:
     return np.asarray(probabilities.max(axis=1, initial=0.0))

@@ -12,7 +12,7 @@ from model.engine import Scores
 from model.heads import HEADS
 from model.heads_checkpoint import HeadsCheckpoint, load_heads
 from model.marking import MarkedText
-from model.sheet import POST_HEADS, Logits, Sheet, joined
+from model.sheet import POST_HEADS, Floats, Sheet, spans
 
 _WINDOW = 4096
 
@@ -43,20 +43,25 @@ class TorchScorer:
         return f"torch {self._device.type} {'bf16' if self._device.type == 'cuda' else 'fp32'}"
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
-        windows = [posts[start : start + _WINDOW] for start in range(0, len(posts), _WINDOW)]
-        return joined([self._window(window) for window in windows or [[]]])
-
-    def _window(self, posts: Sequence[MarkedText]) -> Scores:
         checkpoint = self._checkpoint
-        tokens = tokens_of(
-            posts, checkpoint.tokenizer, marker=checkpoint.marker, max_tokens=checkpoint.manifest.max_tokens
-        )
-        sheet = Sheet.blank(posts, tokens)
-        for batch in marked_batches(tokens, batch_size=self._batch_size):
-            sheet.write(batch.rows, *self._logits(batch))
+        sheet = Sheet.blank(posts)
+        for start in range(0, len(posts), _WINDOW):
+            tokens = tokens_of(
+                posts[start : start + _WINDOW],
+                checkpoint.tokenizer,
+                marker=checkpoint.marker,
+                max_tokens=checkpoint.manifest.max_tokens,
+            )
+            for batch in marked_batches(tokens, batch_size=self._batch_size):
+                post, mention = self._logits(batch)
+                rows = np.array(batch.rows) + start
+                counts = np.array([len(tokens[row].places) for row in batch.rows])
+                first = sheet.first_marker[rows] + [tokens[row].skipped for row in batch.rows]
+                there = np.arange(mention.shape[1]) < counts[:, None]  # (batch, markers)
+                sheet.write(rows, post, spans(first, first + counts), mention[there])
         return sheet.scores(checkpoint.manifest)
 
-    def _logits(self, batch: MarkedBatch) -> tuple[Logits, Logits]:
+    def _logits(self, batch: MarkedBatch) -> tuple[Floats, Floats]:
         import torch
 
         size, read = batch.wanted.shape
