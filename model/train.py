@@ -117,12 +117,10 @@ def finish_run(
 
     With the validation *figures* of the snapshots, those after the best one are left out.
     """
-    from tokenizers import Tokenizer
-
     from model.training.corpus import encoded_validation
     from model.training.finish import finish
     from model.training.pack_run import Told
-    from model.training.start import base_name, start
+    from model.training.start import base_name, start, tokenizer_of
 
     tokenizer = run / "tokenizer.json"
     snapshots = sorted((run / "snap").glob("*.safetensors"))
@@ -136,7 +134,9 @@ def finish_run(
         snapshots,
         out,
         recipe=recipe,
-        validation=encoded_validation(texts.validation, Tokenizer.from_file(str(tokenizer)), recipe.max_tokens),
+        validation=encoded_validation(
+            texts.validation, tokenizer_of(tokenizer.read_text(encoding="utf-8")), recipe.max_tokens
+        ),
         posts=[example.marked for _, examples, _ in texts.sources for example in examples],
         told=Told(tokenizer, base_name(base), facts, plain.manifest),
     )

@@ -40,8 +40,8 @@ class Encoded:
 def encode(examples: Sequence[Example], tokenizer: "Tokenizer", max_tokens: int) -> list[Encoded]:
     """*examples* as tokens. *tokenizer* knows the marker, and neither cuts nor pads."""
     marker = tokenizer.token_to_id(MARKER)
-    if marker is None:
-        raise ValueError("the tokeniser has no token for the marker")
+    if marker is None or tokenizer.padding is not None or tokenizer.truncation is not None:
+        raise ValueError("expected a tokeniser that knows the marker, and neither cuts nor pads")
     encodings = tokenizer.encode_batch_fast([example.marked.text for example in examples])
     return [
         _encoded(example, found.ids, marker, max_tokens) for example, found in zip(examples, encodings, strict=True)
