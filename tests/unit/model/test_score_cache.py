@@ -1,11 +1,16 @@
+import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from model.engine import Probabilities
+from model.classifier_scorer import ClassifierScorer
+from model.engine import Probabilities, Scores
+from model.heads import BY_NAME
 from model.keyword import KeywordClassifier
-from model.score_cache import CachingClassifier
+from model.marking import MarkedText, mark, plain
+from model.score_cache import CachingClassifier, CachingScorer
 
 
 class Recording(KeywordClassifier):
@@ -83,3 +88,92 @@ def test_a_failing_engine_leaves_nothing_behind() -> None:
 def test_it_carries_the_name_and_version_of_its_engine() -> None:
     cached = CachingClassifier(KeywordClassifier(), max_entries=3)
     assert (cached.name, cached.version) == ("keyword", "keyword-1")
+
+
+class Counting(ClassifierScorer):
+    """Remembers which posts reached it."""
+
+    def __init__(self) -> None:
+        super().__init__(KeywordClassifier())
+        self.seen: list[MarkedText] = []
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        self.seen += posts
+        return super().score(posts)
+
+
+POST = mark("Acme is awful and Globex is great", ["Acme", "Globex"])
+
+
+def test_a_marked_post_seen_before_is_not_scored_again_and_scores_the_same() -> None:
+    inner = Counting()
+    cached = CachingScorer(inner, max_entries=10)
+    posts = [POST, plain("good day"), POST, mark("no brand", ["Acme"])]
+    first, again = cached.score(posts), cached.score(posts)
+    assert inner.seen == [POST, posts[1], posts[3]]
+    np.testing.assert_array_equal(first.heads["sentiment"], again.heads["sentiment"])
+    np.testing.assert_array_equal(first.target, again.target)
+    np.testing.assert_array_equal(first.target, ClassifierScorer(KeywordClassifier()).score(posts).target)
+    assert (cached.hits, cached.misses) == (5, 3)
+    assert (cached.name, cached.version, cached.heads) == (inner.name, inner.version, inner.heads)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(POST, text=POST.text + "!"),
+        replace(POST, mentions=(1, 0)),
+        replace(POST, mentions=(0, 0)),
+        replace(POST, targets=3),
+        replace(POST, absent=frozenset({1})),
+        replace(POST, mentions=(), targets=0),
+    ],
+    ids=["text", "who is named first", "one is named twice", "one more asked about", "absent", "none asked about"],
+)
+def test_posts_that_the_model_sees_otherwise_have_entries_of_their_own(other: MarkedText) -> None:
+    inner = Counting()
+    cached = CachingScorer(inner, max_entries=10)
+    cached.score([POST])
+    cached.score([other])
+    assert inner.seen == [POST, other]
+
+
+def test_one_brand_in_the_place_of_another_shares_an_entry() -> None:
+    inner = Counting()
+    CachingScorer(inner).score([mark(f"{brand} is awful", [brand]) for brand in ("Acme", "Globex")])
+    assert len(inner.seen) == 1
+
+
+def test_marked_posts_used_longest_ago_are_forgotten_first() -> None:
+    inner = Counting()
+    cached = CachingScorer(inner, max_entries=2)
+    for text in ("one", "two", "one", "three", "one", "two"):
+        cached.score([plain(text)])
+    assert [post.text for post in inner.seen] == ["one", "two", "three", "two"]
+
+
+def test_a_remembered_post_takes_no_more_memory_than_stated() -> None:
+    cached = CachingScorer(OpenVinoScorerTwin(), max_entries=20_000)
+    for at in range(2):  # the first call pays for what stays: code, the table's size
+        posts = [mark(f"Acme {at} {number} " + "long " * 300, ["Acme"]) for number in range(4_000)]
+        if at == 1:
+            tracemalloc.start()
+        cached.score(posts)
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used / 4_000 < 516
+
+
+class OpenVinoScorerTwin:
+    """Has every head, without a network."""
+
+    name = version = "twin"
+    heads = tuple(BY_NAME)
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        heads = {
+            name: np.zeros((len(posts), len(head.labels)), dtype=np.float32)
+            for name, head in BY_NAME.items()
+            if head.reads == "post"
+        }
+        return Scores(heads, np.zeros((sum(post.targets for post in posts), 4), dtype=np.float32))
