@@ -5,6 +5,8 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -39,14 +41,19 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # Bound before the model is loaded, which takes seconds, and listened on after: a taken port is told at once, and
     # nobody connects to a server that cannot answer yet.
-    with _bound(serve.host, serve.port) as listener:
+    with _bound(serve.host, serve.port) as listener, ExitStack() as until_stopped:
         scorer = load_scorer(engine, weights, threads, precision=precision)
         url = _url(serve.host, listener.getsockname()[1])
         service = service_of(scorer, serve, thresholds=thresholds_of(engine, weights))
-        server = DrainingServer(_config(service, settings, serve), service, drain_seconds=serve.drain_seconds)
-        with announced(settings.home, "serve", url=url):
+
+        def ready() -> None:
+            until_stopped.enter_context(announced(settings.home, "serve", url=url))
             logger.info("model ready", extra={"url": url, "model": scorer.name, "version": scorer.version})
-            asyncio.run(server.serve(sockets=[listener]))
+
+        server = DrainingServer(
+            _config(service, settings, serve), service, drain_seconds=serve.drain_seconds, ready=ready
+        )
+        asyncio.run(server.serve(sockets=[listener]))
     return 0
 
 
@@ -77,12 +84,19 @@ def service_of(scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresholds
 
 
 class DrainingServer(uvicorn.Server):
-    """On SIGTERM it says so in `/readyz`, goes on for *drain_seconds*, and only then closes its port."""
+    """Calls *ready* once it listens. On SIGTERM it says so in `/readyz`, goes on for *drain_seconds*, then closes."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, *, drain_seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, *, drain_seconds: float, ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._ready = ready
         self._service = service
         self._drain_seconds = drain_seconds
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The handler of both signals. A second one waits no longer; uvicorn's own would end us by the signal."""
