@@ -30,8 +30,9 @@ WORKER_METRICS = (
     Metric(
         "brandpulse_posts_counted_total",
         "counter",
-        "Posts counted for a brand, by sentiment. A post of two brands counts twice.",
-        "Flat while posts are read: check brands.yaml against what people write.",
+        "Posts counted for a brand, by sentiment towards it. A post of two brands counts for both.",
+        "Flat while posts are read: check brands.yaml against what people write. Mostly irrelevant: its words mean "
+        "other things too; see require and exclude.",
         ("brand", "sentiment"),
     ),
     Metric(
@@ -109,7 +110,7 @@ ALERTER_METRICS = (
     Metric(
         "brandpulse_window_posts",
         "gauge",
-        "Posts of the last hour of event time, by brand and sentiment.",
+        "Posts of the last hour of event time, by brand and sentiment towards it.",
         "Zero: the stream is silent, or the brand's words changed.",
         ("brand", "sentiment"),
     ),

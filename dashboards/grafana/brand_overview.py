@@ -63,7 +63,7 @@ def build() -> Dashboard:
                 dashed=".*, usual",
                 width=15,
                 height=10,
-                also="A share is of people: each author has one vote.",
+                also="A share is of people who write about the brand: each author has one vote.",
             )
         )
         .with_panel(
@@ -88,13 +88,14 @@ def build() -> Dashboard:
         .with_row(p.row("Volume"))
         .with_panel(
             p.lines(
-                "Mentions counted a minute, by sentiment",
+                "Mentions counted a minute, by sentiment towards the brand",
                 Query(
                     f"60 * sum by (sentiment) (rate(brandpulse_posts_counted_total{BRAND}[$__rate_interval]))",
                     "{{sentiment}}",
                 ),
                 stacked=True,
                 colours=p.SENTIMENT_COLOURS,
+                also="What is irrelevant names the brand and says nothing about it: it is part of no share.",
             )
         )
         .with_panel(p.lines("Mentions in the last hour, by brand", Query(POSTS, "{{brand}}")))

@@ -17,11 +17,11 @@ from brandpulse.telemetry import ALERTER_METRICS, WORKER_METRICS, Metric
 
 METRICS = {metric.name: metric for metric in (*WORKER_METRICS, *ALERTER_METRICS)}
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-NEGATIVE, NEUTRAL, POSITIVE = "#e0503a", "#8793a5", "#2ba58f"
+NEGATIVE, NEUTRAL, POSITIVE, IRRELEVANT = "#e0503a", "#8793a5", "#2ba58f", "#4d5866"
 """The live page's colours."""
 PERCENT, SECONDS, AGO = units.PercentUnit, units.Seconds, units.DateTimeFromNow
 CALM, WARN, BAD = "green", "orange", "red"
-SENTIMENT_COLOURS = {"negative": NEGATIVE, "neutral": NEUTRAL, "positive": POSITIVE}
+SENTIMENT_COLOURS = {"negative": NEGATIVE, "neutral": NEUTRAL, "positive": POSITIVE, "irrelevant": IRRELEVANT}
 COLUMN_WIDTH = 80
 """Pixels: four numbers and a name fit into a third of the screen."""
 _METRIC_NAME = re.compile(r"brandpulse_[a-z_]+")

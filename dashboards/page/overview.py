@@ -47,12 +47,14 @@ class Moments(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """One brand over a span of event time. Shares are in [0, 1]."""
+    """One brand over a span of event time. Shares are in [0, 1], and of relevant posts: all but the irrelevant."""
 
     posts: int
+    """The four counters together."""
     negative: int
     neutral: int
     positive: int
+    irrelevant: int
     negative_share: float
     authors: int
     negative_authors: int
@@ -73,7 +75,7 @@ class BrandSummary(msgspec.Struct, frozen=True, kw_only=True):
     hour: Window
     day: Window
     baseline_share: float | None
-    """Negative posts over posts in the seven days before the last 24 hours; None when there were none."""
+    """Negative posts over relevant ones in the seven days before the last 24 hours; None when there were none."""
     spark: list[SparkHour]
 
 
@@ -96,6 +98,7 @@ def window(pane: Pane, authors: AuthorCounts) -> Window:
         negative=pane.negative,
         neutral=pane.neutral,
         positive=pane.positive,
+        irrelevant=pane.irrelevant,
         negative_share=pane.negative_share,
         authors=authors.everyone,
         negative_authors=authors.negative,

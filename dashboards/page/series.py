@@ -35,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bar(msgspec.Struct, frozen=True, array_like=True):
-    """One bar: JSON `[start_ms, negative, neutral, positive, negative of the share, posts of the share]`.
+    """One bar: JSON `[start_ms, negative, neutral, positive, negative and relevant of the share, irrelevant]`.
 
     Quarter hours of a small brand hold one post or two, and their own share would jump between 0 and 1.
     """
@@ -45,7 +45,8 @@ class Bar(msgspec.Struct, frozen=True, array_like=True):
     neutral: int
     positive: int
     share_negative: int
-    share_posts: int
+    share_relevant: int
+    irrelevant: int
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,5 +90,15 @@ def bars(panes: Mapping[int, Pane], minutes_of_key: int, wanted: Plan) -> list[B
         own = sums.get(start, EMPTY_PANE)
         back = range(start + step - wanted.share_minutes, start + 1, step)
         over = sum((sums[at] for at in back if at in sums), EMPTY_PANE)
-        shown.append(Bar(start * MINUTE_MS, own.negative, own.neutral, own.positive, over.negative, over.posts))
+        shown.append(
+            Bar(
+                start * MINUTE_MS,
+                own.negative,
+                own.neutral,
+                own.positive,
+                over.negative,
+                over.relevant,
+                own.irrelevant,
+            )
+        )
     return shown

@@ -14,7 +14,7 @@ from brandpulse.episodes import Episode
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys, PartitionKeys
 from brandpulse.pane_reader import Minutes, NegativePost, PaneReader
-from brandpulse.panes import EMPTY_PANE, AuthorCounts, Authors, Pane, count_authors
+from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import PartitionStatus
 from dashboards.page.health import AlerterHealth, Health, health
 from dashboards.page.overview import BrandSummary, Moments, Overview, sparkline, stream_clock, total, window
@@ -205,7 +205,7 @@ def _summary(
         name=name,
         hour=window(last_hour.total(*at.last_hour), last_hour.count_authors(*at.last_hour)),
         day=window(day, day_authors),
-        baseline_share=None if baseline == EMPTY_PANE else baseline.negative_share,
+        baseline_share=baseline.negative_share if baseline.relevant else None,
         spark=sparkline(hours, *at.hours_of_day),
     )
 

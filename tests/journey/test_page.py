@@ -142,6 +142,7 @@ def test_the_page_shows_every_brand_with_the_numbers_of_the_store(steady: Steady
         expect(card(page, brand)).to_contain_text(f"{shown}negative")
         expect(card(page, brand)).to_contain_text(f"Last hour{hour.posts:,} posts")
         expect(card(page, brand)).to_contain_text(f"24 hours{day.posts:,} posts")
+        expect(card(page, brand)).to_contain_text("% irrelevant" if day.irrelevant else "negative")
     expect(page.get_by_role("heading", level=1)).to_have_text("Acme Air needs attention")
     expect(page.locator("#clock")).to_have_text("Tue 18 Nov 2025, 14:32 UTC")
     expect(page.locator(".episode")).to_contain_text("309 of 498 people wrote negatively")
@@ -158,10 +159,11 @@ def test_the_series_hold_every_post_of_the_store_once(steady: Steady) -> None:
         first = series["bars"][0][0] // MINUTE_MS
         stored = steady.stream.total(JUICE, first, minute)
         assert series["step_minutes"] == step
-        assert [sum(bar[i] for bar in series["bars"]) for i in (1, 2, 3)] == [
+        assert [sum(bar[i] for bar in series["bars"]) for i in (1, 2, 3, 6)] == [
             stored.negative,
             stored.neutral,
             stored.positive,
+            stored.irrelevant,
         ]
 
 

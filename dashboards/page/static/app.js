@@ -121,7 +121,7 @@ function drawAll() {
 function ordered(brands, open) {
   const firing = new Set(open.map((episode) => episode.brand));
   const rise = (brand) => brand.hour.negative_share - (brand.baseline_share ?? 0);
-  return [...brands].sort((a, b) => firing.has(b.name) - firing.has(a.name) || b.hour.posts * rise(b) - a.hour.posts * rise(a) || a.name.localeCompare(b.name));
+  return [...brands].sort((a, b) => firing.has(b.name) - firing.has(a.name) || relevant(b.hour) * rise(b) - relevant(a.hour) * rise(a) || a.name.localeCompare(b.name));
 }
 
 function drawHeadline(overview, open, health) {
@@ -133,13 +133,17 @@ function drawHeadline(overview, open, health) {
   const hour = overview.brands.reduce((sum, brand) => sum + brand.hour.posts, 0);
   const day = overview.brands.reduce((sum, brand) => sum + brand.day.posts, 0);
   const negative = overview.brands.reduce((sum, brand) => sum + brand.hour.negative, 0);
+  const about = overview.brands.reduce((sum, brand) => sum + relevant(brand.hour), 0);
   facts([
     ["Brands", count(overview.brands.length)],
     ["Mentions, last hour", count(hour)],
-    ["Negative, last hour", hour ? percent(negative / hour) : "–"],
+    ["Negative, last hour", about ? percent(negative / about) : "–"],
     ["Mentions, 24 h", count(day)],
   ]);
 }
+
+/** Posts that say something about the brand: shares are of these. */
+const relevant = (window) => window.posts - window.irrelevant;
 
 function headline(overview, firing, health) {
   if (overview.clock_ms === null) return ["waiting", "Waiting for the first post", health.sentence];
@@ -194,12 +198,13 @@ function fillCard(card, brand, open) {
   mark(card, "firing", episode ? "yes" : "no");
   say(parts.badge, episode ? `Firing · ${episode.severity}` : "");
   show(parts.badge, Boolean(episode));
-  say(parts.share, brand.hour.posts ? percent(brand.hour.negative_share) : "–");
+  say(parts.share, relevant(brand.hour) ? percent(brand.hour.negative_share) : "–");
   const [direction, sentence] = against(brand);
   mark(parts.delta, "direction", direction);
   say(parts.delta, sentence);
   say(parts.hour, brand.hour.posts ? `${plural(brand.hour.posts, "post")} · ${plural(brand.hour.authors, "person", "people")}` : "silent");
-  say(parts.day, `${plural(brand.day.posts, "post")} · ${percent(brand.day.negative_share)} negative`);
+  const beside = brand.day.irrelevant ? ` · ${percent(brand.day.irrelevant / brand.day.posts)} irrelevant` : "";
+  say(parts.day, `${plural(brand.day.posts, "post")} · ${percent(brand.day.negative_share)} negative${beside}`);
   const drawn = JSON.stringify(brand.spark);
   if (card.drawn !== drawn) sparkline(parts.spark, brand.spark);
   card.drawn = drawn;
@@ -208,10 +213,10 @@ function fillCard(card, brand, open) {
 function against(brand) {
   if (brand.baseline_share === null) return ["none", "no week of history yet"];
   const usual = `usual ${percent(brand.baseline_share)}`;
-  if (!brand.hour.posts) return ["none", usual];
+  if (!relevant(brand.hour)) return ["none", usual];
   const points = Math.round((brand.hour.negative_share - brand.baseline_share) * 100);
   // Two standard errors: the share of seventeen posts wanders by twenty points without any reason.
-  const noise = 200 * Math.sqrt((brand.baseline_share * (1 - brand.baseline_share)) / brand.hour.posts);
+  const noise = 200 * Math.sqrt((brand.baseline_share * (1 - brand.baseline_share)) / relevant(brand.hour));
   if (Math.abs(points) < Math.max(2, noise)) return ["level", `about as usual, ${percent(brand.baseline_share)}`];
   return points > 0 ? ["up", `▲ ${points} points, ${usual}`] : ["down", `▼ ${-points} points, ${usual}`];
 }

@@ -10,9 +10,11 @@ const SHARE = { top: 26, height: 150 };
 const VOLUME = { top: 212, height: 92 };
 const BOTTOM = 26;
 const HEIGHT = VOLUME.top + VOLUME.height + BOTTOM;
-const KINDS = ["negative", "neutral", "positive"];
+const KINDS = ["negative", "neutral", "positive", "irrelevant"];
 
-const posts = (bar) => bar[1] + bar[2] + bar[3];
+// A bar is [start, negative, neutral, positive, negative and relevant posts of the share, irrelevant].
+const counts = (bar) => [bar[1], bar[2], bar[3], bar[6]];
+const posts = (bar) => bar[1] + bar[2] + bar[3] + bar[6];
 const share = (bar) => (bar[5] ? bar[4] / bar[5] : null);
 
 export class BrandChart {
@@ -50,7 +52,7 @@ export class BrandChart {
         h(
           "table",
           null,
-          h("thead", null, h("tr", null, ...["From (UTC)", "Posts", "Negative", "Neutral", "Positive", "Share"].map((t) => h("th", { scope: "col" }, t)))),
+          h("thead", null, h("tr", null, ...["From (UTC)", "Posts", "Negative", "Neutral", "Positive", "Irrelevant", "Share"].map((t) => h("th", { scope: "col" }, t)))),
           this.rows,
         ),
       ),
@@ -160,11 +162,11 @@ export class BrandChart {
   volumes() {
     const slot = this.inner / this.series.bars.length;
     const gap = slot > 6 ? 2 : slot > 3 ? 1 : 0;
-    const paths = { negative: "", neutral: "", positive: "" };
+    const paths = { negative: "", neutral: "", positive: "", irrelevant: "" };
     for (const bar of this.series.bars) {
       let base = 0;
       KINDS.forEach((kind, index) => {
-        const value = bar[index + 1];
+        const value = counts(bar)[index];
         if (!value) return;
         const y = this.yVolume(base + value);
         const x = this.x(bar[0]) + gap / 2;
@@ -203,6 +205,7 @@ export class BrandChart {
 
   writeLegend() {
     const items = [["negative", "Negative"], ["neutral", "Neutral"], ["positive", "Positive"]];
+    if (this.series.bars.some((bar) => bar[6])) items.push(["irrelevant", "Says nothing about it"]);
     if (this.usual !== null) items.push(["usual", `Usual share, ${percent(this.usual)}`]);
     if (this.svg.querySelector(".span")) items.push(["during", "Episode"]);
     this.legend.replaceChildren(...items.map(([kind, text]) => h("li", null, h("span", { class: `swatch ${kind}` }), text)));
@@ -212,8 +215,9 @@ export class BrandChart {
     const { brand, bars, hours } = this.series;
     const all = bars.reduce((sum, bar) => sum + posts(bar), 0);
     const negative = bars.reduce((sum, bar) => sum + bar[1], 0);
+    const relevant = bars.reduce((sum, bar) => sum + posts(bar) - bar[6], 0);
     const time = hours < 48 ? plural(hours, "hour") : plural(hours / 24, "day");
-    return `${brand}, ${time}: ${plural(all, "post")}, ${percent(negative / all)} negative. Arrow keys read it bar by bar.`;
+    return `${brand}, ${time}: ${plural(all, "post")}, ${relevant ? `${percent(negative / relevant)} negative` : "none of them about it"}. Arrow keys read it bar by bar.`;
   }
 
   key(event) {
@@ -244,7 +248,7 @@ export class BrandChart {
     this.mark.append(s("line", { x1: x, x2: x, y1: SHARE.top, y2: VOLUME.top + VOLUME.height }));
     if (value !== null) this.mark.append(s("circle", { cx: x, cy: this.yShare(value), r: 4 }));
     const rows = KINDS.map((kind, i) =>
-      h("div", { class: "tip-row" }, h("span", { class: `swatch ${kind}` }), h("span", null, kind), h("b", null, count(bar[i + 1]))),
+      h("div", { class: "tip-row" }, h("span", { class: `swatch ${kind}` }), h("span", null, kind), h("b", null, count(counts(bar)[i]))),
     );
     this.tip.replaceChildren(
       h("p", { class: "tip-time" }, this.barTime(bar)),
@@ -266,7 +270,7 @@ export class BrandChart {
     this.rows.replaceChildren(
       ...[...this.series.bars].reverse().map((bar) =>
         h("tr", null, h("th", { scope: "row" }, `${day(bar[0])}, ${clock(bar[0])}`),
-          ...[posts(bar), bar[1], bar[2], bar[3]].map((n) => h("td", null, count(n))),
+          ...[posts(bar), ...counts(bar)].map((n) => h("td", null, count(n))),
           h("td", null, share(bar) === null ? "–" : percent(share(bar)))),
       ),
     );

@@ -54,6 +54,7 @@ class Scenario:
                 ("negative", share),
                 ("neutral", (1 - share) * 0.6),
                 ("positive", (1 - share) * 0.4),
+                ("irrelevant", 0.08),
             ):
                 counted.labels(brand=brand, sentiment=sentiment).inc(posts * part)
         worker.counter("brandpulse_posts_read_total").inc(total * 1.12)
@@ -94,6 +95,7 @@ class Scenario:
                 ("negative", share),
                 ("neutral", (1 - share) * 0.6),
                 ("positive", (1 - share) * 0.4),
+                ("irrelevant", 0.08),
             ):
                 alerter.gauge("brandpulse_window_posts").labels(brand=brand, sentiment=sentiment).set(
                     round(posts * part)

@@ -45,15 +45,19 @@ class StoredStream:
         self.hour_authors: dict[tuple[int, str, int], Authors] = defaultdict(Authors)
         self.next = [0] * partitions
 
-    def add(self, brand: str, at: datetime, *, negative: int = 0, neutral: int = 0, positive: int = 0) -> None:
+    def add(
+        self, brand: str, at: datetime, *, negative: int = 0, neutral: int = 0, positive: int = 0, irrelevant: int = 0
+    ) -> None:
         """Count posts of *brand* at *at*, each by an author of its own, over the partitions in turn; not yet stored."""
         minute = _ms(at) // MINUTE_MS
-        kinds = [("negative", negative), ("neutral", neutral), ("positive", positive)]
+        kinds = [("negative", negative), ("neutral", neutral), ("positive", positive), ("irrelevant", irrelevant)]
         for kind in (kind for kind, number in kinds for _ in range(number)):
             partition = sum(self.next) % len(self.keys)
             self.next[partition] += 1
-            score = {"negative": -700_000, "neutral": 0, "positive": 800_000}[kind]
+            score = {"negative": -700_000, "neutral": 0, "positive": 800_000, "irrelevant": 0}[kind]
             self.minutes[partition, brand, minute] += Pane(**{kind: 1}, score_micros=score)
+            if kind == "irrelevant":
+                continue
             author = random.Random(f"{brand}{minute}{sum(self.next)}").getrandbits(62)
             self.minute_authors[partition, brand, minute].add(author, negative=kind == "negative")
             self.hour_authors[partition, brand, minute // 60].add(author, negative=kind == "negative")
@@ -191,7 +195,7 @@ def two_days_with_a_crisis(
 ) -> StoredStream:
     """Three brands over two days that end at END; Acme Air has been burning for 95 minutes."""
     stream = StoredStream(client, namespace, partitions=partitions)
-    dice = random.Random(11)
+    dice, beside = random.Random(11), random.Random(12)
     pace = {ACME: 3.2, BANK: 1.4, JUICE: 0.5}
     mood = {ACME: (0.18, 0.50), BANK: (0.11, 0.55), JUICE: (0.06, 0.38)}
     for step in range(int(days * 1_440)):
@@ -203,7 +207,9 @@ def two_days_with_a_crisis(
             negative_share, neutral_share = (0.62, 0.28) if burning else mood[brand]
             negative = sum(dice.random() < negative_share for _ in range(posts))
             neutral = sum(dice.random() < neutral_share / (1 - negative_share) for _ in range(posts - negative))
-            stream.add(brand, at, negative=negative, neutral=neutral, positive=posts - negative - neutral)
+            irrelevant = 0 if brand == JUICE else _poisson(beside, pace[brand] * daylight / 10)
+            positive = posts - negative - neutral
+            stream.add(brand, at, negative=negative, neutral=neutral, positive=positive, irrelevant=irrelevant)
     stream.store(END)
     for brand in BRANDS:
         texts = [WORDS[i % len(WORDS)].format(brand=brand) for i in range(12)]

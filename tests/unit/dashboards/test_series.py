@@ -19,13 +19,16 @@ def test_a_chart_never_gets_more_bars_than_it_can_show(hours: int, back_ms: int)
     assert wanted.last_minute - wanted.first_minute + 1 >= hours * 60
 
 
-@given(st.dictionaries(st.integers(MINUTE - 359, MINUTE), st.integers(0, 9).map(lambda n: Pane(n, 1, 2, 0))))
+@given(
+    st.dictionaries(st.integers(MINUTE - 359, MINUTE), st.integers(0, 9).map(lambda n: Pane(n, 1, 2, 0, irrelevant=3)))
+)
 def test_every_minute_lands_in_one_bar(panes: dict[int, Pane]) -> None:
     shown = bars(panes, 1, plan(6, CLOCK_MS, CLOCK_MS))
 
     assert sum(bar.negative for bar in shown) == sum(pane.negative for pane in panes.values())
     assert sum(bar.neutral for bar in shown) == sum(pane.neutral for pane in panes.values())
     assert sum(bar.positive for bar in shown) == sum(pane.positive for pane in panes.values())
+    assert sum(bar.irrelevant for bar in shown) == 3 * len(panes)
 
 
 def test_hours_whose_minutes_are_gone_are_read_from_hour_panes() -> None:
@@ -53,14 +56,14 @@ def test_a_bar_s_share_looks_an_hour_back_also_in_the_first_bar() -> None:
 
     assert wanted.from_minute == before
     assert (first.negative, first.neutral, first.positive) == (0, 3, 1)
-    assert (first.share_negative, first.share_posts) == (4, 8)
-    assert (second.share_negative, second.share_posts) == (0, 4)
+    assert (first.share_negative, first.share_relevant) == (4, 8)
+    assert (second.share_negative, second.share_relevant) == (0, 4)
 
 
 def test_a_bar_longer_than_an_hour_has_its_own_share() -> None:
     day = CLOCK_MS // HOUR_MS // 24
-    panes = {day * 24 + 3: Pane(1, 1, 0, 0), (day - 1) * 24: Pane(9, 0, 0, 0)}
+    panes = {day * 24 + 3: Pane(1, 1, 0, 0, irrelevant=7), (day - 1) * 24: Pane(9, 0, 0, 0)}
 
     last = bars(panes, 60, plan(90 * 24, CLOCK_MS, CLOCK_MS))[-1]
 
-    assert (last.share_negative, last.share_posts) == (1, 2)
+    assert (last.share_negative, last.share_relevant) == (1, 2)

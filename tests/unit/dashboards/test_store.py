@@ -26,6 +26,23 @@ def test_the_last_24_hours_are_exact_to_the_minute(redis_client: redis.Redis, na
     assert (brand.hour.posts, brand.hour.positive) == (1_000, 1_000)
 
 
+def test_posts_that_say_nothing_about_the_brand_count_and_are_part_of_no_share(
+    redis_client: redis.Redis, namespace: str
+) -> None:
+    stream = StoredStream(redis_client, namespace)
+    stream.add(ACME, END - timedelta(days=3), negative=1, positive=1, irrelevant=8)
+    stream.add(ACME, END, negative=1, neutral=3, irrelevant=96)
+    stream.add(BANK, END - timedelta(days=3), irrelevant=5)
+    stream.add(BANK, END, irrelevant=2)
+    stream.store(END)
+
+    acme, bank = PageStore(redis_client, namespace).overview().brands
+
+    assert (acme.hour.posts, acme.hour.irrelevant, acme.hour.negative_share) == (100, 96, 0.25)
+    assert (acme.hour.authors, acme.baseline_share) == (4, 0.5)
+    assert (bank.day.posts, bank.day.negative_share, bank.baseline_share) == (2, 0.0, None)
+
+
 def test_people_are_counted_once_over_all_partitions(redis_client: redis.Redis, namespace: str) -> None:
     stream = StoredStream(redis_client, namespace, partitions=2)
     for partition in (0, 1):
