@@ -9,6 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from model.normalise import MAX_CHARACTERS
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
+_READ = f"The model reads its beginning, at most {MAX_CHARACTERS:,} characters."
+TICKET_CHARACTERS = 65_536
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -49,9 +51,9 @@ class Ticket(BaseModel):
     """A helpdesk's ticket. Other fields may be sent, and are not read."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
-    id: Annotated[str | int | None, Field(description="Comes back with the tags.")] = None
-    subject: str = ""
-    description: str = ""
+    id: str | int | None = None
+    subject: str | None = None
+    description: str | None = None
     brand: str | None = None
     product: str | None = None
 
@@ -84,19 +86,22 @@ def score_request(limits: Limits) -> Any:
 
 def ticket_request(limits: Limits) -> Any:
     """The annotation of the body of `/v1/tickets`."""
-    text, target = _text(limits), _target(limits)
     name: Any = Annotated[str, Field(max_length=200)]
     number: Any = Annotated[int, Field(strict=True, ge=0, lt=2**53), BeforeValidator(_integer)]
     key: Any = Annotated[
         Annotated[name, Tag("<name>")] | Annotated[number, Tag("<number>")] | Annotated[None, Tag("<none>")],
         Discriminator(_kind_of_id),
+        Field(description="Comes back with the tags."),
     ]
+    # Helpdesks send "" or null for what a ticket does not have, and whole threads of mail as its description.
+    text: Any = Annotated[str, Field(max_length=TICKET_CHARACTERS), BeforeValidator(_whole)]
+    target: Any = Annotated[str, Field(max_length=limits.target_characters)]
     return create_model(
         "Ticket",
         __base__=Ticket,
         id=(key, None),
-        subject=(text, ""),
-        description=(text, ""),
+        subject=(text | None, None),
+        description=(Annotated[text | None, Field(description=_READ)], None),
         brand=(target | None, None),
         product=(target | None, None),
     )
@@ -107,7 +112,7 @@ def _text(limits: Limits) -> Any:
         str,
         Field(
             max_length=limits.text_characters,
-            description=f"The model reads its beginning, at most {MAX_CHARACTERS:,} characters.",
+            description=_READ,
             examples=["@acmeair you lost my bag AGAIN 😡 still waiting"],
         ),
         BeforeValidator(_whole),

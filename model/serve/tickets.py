@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from model.normalise import MAX_CHARACTERS
 from model.serve.bodies import Ticket
 from model.serve.judging import Asked
 
@@ -13,13 +14,13 @@ ALONE = ("complaint", "crisis", "sarcasm")
 def asked(ticket: Ticket) -> Asked:
     """The ticket as one text: its subject, as a sentence of its own, then its description.
 
-    Brand and product are what it is judged towards; of two that are the same one counts.
+    Brand and product are what it is judged towards; of two that are the same one counts, and a blank one does not.
     """
-    subject = ticket.subject.strip()
+    subject = (ticket.subject or "").strip()
     stop = "" if not subject or subject[-1] in ".!?…" else "."
-    text = f"{subject}{stop} {ticket.description}".strip()
-    targets = dict.fromkeys(target for target in (ticket.brand, ticket.product) if target)
-    return Asked(text, tuple(targets))
+    text = f"{subject}{stop} {ticket.description or ''}".strip()
+    named = dict.fromkeys(target for target in (ticket.brand, ticket.product) if target and target.strip())
+    return Asked(text[:MAX_CHARACTERS], tuple(named))
 
 
 def tags(score: Mapping[str, Any], ticket: Ticket) -> list[str]:
@@ -32,7 +33,7 @@ def tags(score: Mapping[str, Any], ticket: Ticket) -> list[str]:
     found += [f"urgency_{score['urgency']}"] if "urgency" in score else []
     towards = {target["target"]: target for target in score["targets"]}
     for role, name in (("brand", ticket.brand), ("product", ticket.product)):
-        if name and (label := towards[name]["label"]) != "irrelevant":
+        if name in towards and (label := towards[name]["label"]) != "irrelevant":
             found.append(f"{role}_{label}")
     found += [f"emotion_{label}" for label in score.get("emotions", {"labels": ()})["labels"] if label != "neutral"]
     found += [flag for flag in ALONE if score.get(flag, {}).get("flag")]

@@ -27,6 +27,8 @@ def client() -> Iterator[httpx.Client]:
         (Ticket(description="Since May."), "Since May.", ()),
         (Ticket(subject="No refund"), "No refund.", ()),
         (Ticket(), "", ()),
+        (Ticket(subject="", description=None, brand="", product=" "), "", ()),
+        (Ticket(description="x" * 60_000), "x" * 2_000, ()),
         (Ticket(subject="a", brand="Acme", product="Acme One"), "a.", ("Acme", "Acme One")),
         (Ticket(subject="a", brand="Acme", product="Acme"), "a.", ("Acme",)),
     ],
@@ -89,6 +91,13 @@ def test_a_ticket_is_tagged_over_http(client: httpx.Client) -> None:
         "complaint",
     ]
     assert told.result.sentiment.label == "negative"
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_what_a_ticket_does_not_have_may_be_empty_or_null(client: httpx.Client, nothing: str | None) -> None:
+    fields = ("subject", "description", "brand", "product")
+
+    assert client.post("/v1/tickets", json=dict.fromkeys(fields, nothing)).json()["tags"][0] == "sentiment_negative"
 
 
 @pytest.mark.parametrize(("sent", "told"), [("A-7", "A-7"), (92.0, 92), (None, None), (0, 0)])
