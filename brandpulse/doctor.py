@@ -133,14 +133,15 @@ def _older_than(version: str, wanted: tuple[int, int]) -> bool:
 def _model() -> list[Finding]:
     worker = load_settings(importlib.import_module("stream_workers.settings").WorkerSettings)
     started = time.perf_counter()
-    classifier = importlib.import_module("model.load").load_classifier(worker.engine, worker.weights, worker.threads)
-    [row] = classifier.probabilities(["my flight was cancelled and nobody helps"])
+    scorer = importlib.import_module("model.load").load_scorer(worker.engine, worker.weights, worker.threads)
+    complaint = importlib.import_module("model.marking").mark("@acme cancelled my flight and nobody helps", ["@acme"])
+    [row] = scorer.score([complaint]).target
     seconds = time.perf_counter() - started
     return [
         Finding(
             "model",
-            f"{classifier.name}@{classifier.version[:12]} scores; ready in {seconds:.1f} s "
-            f"({row[0]:.0%} negative on a complaint)",
+            f"{scorer.name}@{scorer.version[:12]} scores; ready in {seconds:.1f} s "
+            f"({row[0]:.0%} negative towards the brand of a complaint)",
         )
     ]
 

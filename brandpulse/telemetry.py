@@ -98,6 +98,12 @@ WORKER_METRICS = (
     Metric("brandpulse_score_cache_hits_total", "counter", "Texts scored before.", "None: texts are all different."),
     Metric("brandpulse_score_cache_misses_total", "counter", "Texts sent through the model.", "See hits."),
     Metric(
+        "brandpulse_posts_hurried_total",
+        "counter",
+        "Posts in doubt that kept the early layers' answer, because the worker was behind.",
+        "Steadily: add workers, or raise BRANDPULSE_WORKER_HURRY_LAG.",
+    ),
+    Metric(
         "brandpulse_model_info",
         "gauge",
         "1; the labels name the model.",

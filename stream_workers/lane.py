@@ -173,6 +173,7 @@ class BatchLane:
                 return [error]
             middle = len(posts) // 2
             return [*self._judge(posts[:middle]), *self._judge(posts[middle:])]
+        self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.hurried))
         return _verdicts(scores, posts)
 
     # -- second thread: the store --------------------------------------------------------------------------------

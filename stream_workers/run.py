@@ -48,8 +48,14 @@ def main() -> int:
     token = metrics_token(worker.host, settings.metrics_token, variable="BRANDPULSE_WORKER_HOST")
     port = worker.port or free_port()
     _refuse_taken_port(worker.host, port)
+    readers: list[PostReader] = []
+
+    def behind() -> bool:
+        return worker.hurry_lag is not None and sum(reader.lag() for reader in readers) > worker.hurry_lag
+
     scorer = CachingScorer(
-        load_scorer(worker.engine, worker.weights, worker.threads), max_entries=max(1, worker.cached_texts)
+        load_scorer(worker.engine, worker.weights, worker.threads, hurry=behind),
+        max_entries=max(1, worker.cached_texts),
     )
     model, emotion_thresholds = _facts_of(scorer, worker.weights)
     _wait_for_topics(settings, bootstrap_servers)
@@ -99,14 +105,9 @@ def main() -> int:
             invalid_share=worker.invalid_share,
             owner=owner,
         )
-        return PostReader(
-            config,
-            stores[0],
-            offer,
-            telemetry,
-            on_other_log=on_other_log,
-            wall_ms=_wall_ms,
-        )
+        reader = PostReader(config, stores[0], offer, telemetry, on_other_log=on_other_log, wall_ms=_wall_ms)
+        readers.append(reader)
+        return reader
 
     def make_lane(reader: PostReader) -> BatchLane:
         return BatchLane(

@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model.choices import Engine
 
 
 class WorkerSettings(BaseSettings):
@@ -19,7 +20,7 @@ class WorkerSettings(BaseSettings):
     """Address of the metrics and health port."""
     port: int = Field(default=0, ge=0, le=65_535, examples=[0])
     """0: any free one; it is written under BRANDPULSE_HOME."""
-    engine: Literal["auto", "openvino", "torch", "keyword", "null"] = Field(default="auto", examples=["auto"])
+    engine: Engine = Field(default="auto", examples=["auto"])
     weights: Path | None = Field(default=None, examples=["/models/minilm-sentiment"])
     """Unset: the weights that ship with brandpulse."""
     threads: int | None = Field(default=None, ge=1, le=256, examples=[os.cpu_count() or 2])
@@ -31,7 +32,10 @@ class WorkerSettings(BaseSettings):
     batches_in_flight: int = Field(default=4, ge=1, le=64, examples=[4])
     """Bound of everything read and not yet counted; beyond it the partitions pause."""
     cached_texts: int = Field(default=50_000, ge=0, le=10_000_000, examples=[50_000])
-    """Repeated texts are scored once while remembered; about 300 bytes each."""
+    """Repeated texts are scored once while remembered; about 500 bytes each, and 16 a brand."""
+    hurry_lag: int | None = Field(default=None, ge=1, le=1_000_000_000, examples=[20_000])
+    """With more records than this to go, posts in doubt keep the early layers' answer: sooner, a little less exact.
+    Each is counted in brandpulse_posts_hurried_total. Unset: never."""
     lateness_seconds: float = Field(default=120, ge=0, le=86_400, examples=[120])
     """How far behind the newest post of its partition a post may be and still be on time."""
     repeat_memory_hours: float = Field(default=6, gt=0, le=168, examples=[6])

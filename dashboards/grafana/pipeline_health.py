@@ -137,11 +137,16 @@ def build() -> Dashboard:
         .with_panel(p.lines("Posts a batch", *_quantiles("brandpulse_batch_posts"), width=8))
         .with_panel(
             p.lines(
-                "Texts scored before",
+                "Texts scored before, and posts scored in a hurry",
                 Query(
                     f"{_rate('brandpulse_score_cache_hits_total')} / "
                     f"({_rate('brandpulse_score_cache_hits_total')} + {_rate('brandpulse_score_cache_misses_total')})",
-                    "share of texts",
+                    "scored before",
+                ),
+                Query(
+                    f"{_rate('brandpulse_posts_hurried_total')} / "
+                    f"({_rate('brandpulse_score_cache_hits_total')} + {_rate('brandpulse_score_cache_misses_total')})",
+                    "in a hurry",
                 ),
                 unit=p.PERCENT,
                 top=1,

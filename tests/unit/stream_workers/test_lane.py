@@ -182,6 +182,18 @@ def test_how_soon_somebody_should_look_is_told_for_each_brand() -> None:
     assert urgencies == [["high", "low"], ["high"]]
 
 
+def test_posts_scored_in_a_hurry_are_told_and_count() -> None:
+    class Hurried(Opinionated):
+        def score(self, posts: Sequence[MarkedText]) -> Scores:
+            scores = super().score(posts)
+            return Scores(scores.heads, scores.target, frozenset({0, 2}))
+
+    bench = Bench(Hurried())
+    bench.run(bench.batch(["acme a", "acme b", "acme c"]))
+    assert "brandpulse_posts_hurried_total 2.0" in bench.telemetry.expose().decode()
+    assert len(bench.hand_over.scored_posts) == 3
+
+
 def test_the_post_that_breaks_the_model_is_found_and_the_rest_counts() -> None:
     scorer = BreaksOn("BOOM")
     bench = Bench(scorer)
