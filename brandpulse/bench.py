@@ -26,3 +26,16 @@ def pipeline(
 ) -> None:
     """Posts per second from topic to panes, against a plain loop around the Hugging Face pipeline."""
     importlib.import_module("brandpulse.bench_pipeline").run(posts=posts, engines=engines.split(","))
+
+
+@app.command()
+def serve(
+    data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Posts, JSON lines with a text.")],
+    weights: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="The shipped ones if none.")
+    ] = None,
+    engine: Annotated[str, typer.Option()] = "auto",
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of each measurement.")] = 5.0,
+) -> None:
+    """Requests per second of `brandpulse model serve`, with and without dynamic batching."""
+    importlib.import_module("model.serve.bench").run(data, weights=weights, engine=engine, seconds=seconds)

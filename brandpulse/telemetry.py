@@ -220,7 +220,11 @@ SERVE_METRICS = (
         "Texts on which the model raised; their request got 500.",
         "Any is a bug: the log names the error.",
     ),
-    next(metric for metric in WORKER_METRICS if metric.name == "brandpulse_model_info"),
+    *(
+        metric
+        for metric in WORKER_METRICS
+        if metric.name.startswith(("brandpulse_model_", "brandpulse_score_cache_", "brandpulse_posts_hurried_"))
+    ),
 )
 
 

@@ -185,6 +185,9 @@ class Score(BaseModel):
     urgency: Annotated[
         Literal["low", "medium", "high"] | None, Field(description="A rule over the heads, see docs/urgency.md.")
     ] = None
+    hurried: Annotated[
+        bool, Field(description="Whether the early heads answered though in doubt: too many texts waited.")
+    ] = False
 
 
 class ModelName(BaseModel):

@@ -36,6 +36,8 @@ class Judged:
     """Numbers of the targets that the text does not name."""
     urgency: str | None = None
     """Of `model.urgency.LEVELS`, for the text as a whole; None where the model has no head `risk`."""
+    hurried: bool = False
+    """Whether the early heads answered though in doubt, because too many texts waited."""
 
 
 def judge(scorer: Scorer) -> Callable[[Sequence[Asked]], list[Judged]]:
@@ -50,7 +52,8 @@ def judge(scorer: Scorer) -> Callable[[Sequence[Asked]], list[Judged]]:
         for number, post in enumerate(posts):
             heads = {name: table[number] for name, table in scores.heads.items()}
             urgency = levels[number] if levels else None
-            judged.append(Judged(heads, scores.target[at : at + post.targets], post.absent, urgency))
+            targets = scores.target[at : at + post.targets]
+            judged.append(Judged(heads, targets, post.absent, urgency, number in scores.hurried))
             at += post.targets
         return judged
 
@@ -72,7 +75,9 @@ def answer(asked: Asked, judged: Judged, thresholds: Thresholds, *, all_emotions
     for head in ("risk", "sarcasm"):
         if head in heads:
             found |= _flags(head, heads[head], thresholds)
-    return found if judged.urgency is None else found | {"urgency": judged.urgency}
+    if judged.urgency is not None:
+        found["urgency"] = judged.urgency
+    return found | {"hurried": True} if judged.hurried else found
 
 
 def threshold(thresholds: Thresholds, head: str) -> Sequence[float]:

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from model.choices import Engine, Precision
 from model.heads import HEADS
 from model.heads_checkpoint import KIND, kind_of, read_heads_manifest
 from model.load import WEIGHTS, load_scorer
+from model.score_cache import CachingScorer
 from model.serve.app import application
 from model.serve.bodies import Limits
 from model.serve.door import Rules
@@ -42,9 +44,11 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
     # Bound before the model is loaded, which takes seconds, and listened on after: a taken port is told at once, and
     # nobody connects to a server that cannot answer yet.
     with _bound(serve.host, serve.port) as listener, ExitStack() as until_stopped:
-        scorer = load_scorer(engine, weights, threads, precision=precision)
+        crowded = Crowded(serve.hurry_waiting_texts)
+        scorer = load_scorer(engine, weights, threads, precision=precision, hurry=crowded)
         url = _url(serve.host, listener.getsockname()[1])
         service = service_of(scorer, serve, thresholds=thresholds_of(engine, weights))
+        crowded.service = service
 
         def ready() -> None:
             until_stopped.enter_context(announced(settings.home, "serve", url=url))
@@ -69,7 +73,7 @@ def thresholds_of(engine: Engine, weights: Path | None) -> Thresholds:
 def service_of(scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresholds) -> Service:
     """The service around *scorer* with the limits of *serve*."""
     return Service(
-        scorer=scorer,
+        scorer=CachingScorer(scorer, max_entries=serve.cached_texts) if serve.cached_texts else scorer,
         thresholds=thresholds,
         batching=Batching(
             texts=serve.max_batch_texts, wait_seconds=serve.max_batch_wait_seconds, waiting=serve.max_waiting_texts
@@ -81,6 +85,18 @@ def service_of(scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresholds
             target_characters=serve.max_target_characters,
         ),
     )
+
+
+@dataclass(slots=True)
+class Crowded:
+    """Asked by the scorer, in its thread, whether at least *least* texts wait. Never, where *least* is None."""
+
+    least: int | None
+    service: Service | None = None
+    """There is none yet while the scorer is loaded."""
+
+    def __call__(self) -> bool:
+        return self.least is not None and self.service is not None and self.service.waiting >= self.least
 
 
 class DrainingServer(uvicorn.Server):

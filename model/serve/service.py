@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from brandpulse.telemetry import SERVE_METRICS, Telemetry
 from model.engine import Scorer
+from model.score_cache import CachingScorer
 from model.serve.batching import Batch, Batcher
 from model.serve.bodies import Limits
 from model.serve.judging import Asked, Judged, Thresholds, answer, judge
@@ -38,13 +39,17 @@ class Service:
     telemetry: Telemetry = field(default_factory=lambda: Telemetry(SERVE_METRICS))
     draining: bool = False
     """Whether a stop was asked for: `/readyz` says so, while requests are still taken."""
+    _cached: tuple[int, int] = (0, 0)
     _batcher: Batcher[Asked, Judged] | None = None
 
     def __post_init__(self) -> None:
         self.telemetry.gauge("brandpulse_model_info").labels(self.scorer.name, self.scorer.version).set(1)
-        self.telemetry.gauge("brandpulse_serve_waiting_texts").set_function(
-            lambda: 0 if self._batcher is None else self._batcher.waiting
-        )
+        self.telemetry.gauge("brandpulse_serve_waiting_texts").set_function(lambda: self.waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Texts that no batch has taken yet. Any thread may ask."""
+        return 0 if self._batcher is None else self._batcher.waiting
 
     @property
     def batcher(self) -> Batcher[Asked, Judged]:
@@ -75,6 +80,7 @@ class Service:
     async def score(self, asked: Sequence[Asked], *, all_emotions: bool = False) -> list[dict[str, Any]]:
         """One `model.serve.bodies.Score` each. Raises BusyError or JobFailedError."""
         judged = await self.batcher.submit(asked)
+        self.telemetry.counter("brandpulse_posts_hurried_total").inc(sum(verdict.hurried for verdict in judged))
         return [
             answer(one, verdict, self.thresholds, all_emotions=all_emotions)
             for one, verdict in zip(asked, judged, strict=True)
@@ -100,6 +106,10 @@ class Service:
         self.telemetry.histogram("brandpulse_serve_batch_texts").observe(batch.jobs)
         self.telemetry.histogram("brandpulse_serve_score_seconds").observe(batch.seconds)
         self.telemetry.counter("brandpulse_serve_failed_texts_total").inc(batch.failed)
+        if isinstance(self.scorer, CachingScorer):
+            before, self._cached = self._cached, (self.scorer.hits, self.scorer.misses)
+            self.telemetry.counter("brandpulse_score_cache_hits_total").inc(self._cached[0] - before[0])
+            self.telemetry.counter("brandpulse_score_cache_misses_total").inc(self._cached[1] - before[1])
 
 
 def _crash_loudly(task: "asyncio.Task[None]") -> None:

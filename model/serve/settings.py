@@ -26,6 +26,12 @@ class ServeSettings(BaseSettings):
     max_waiting_texts: int = Field(default=2_048, ge=1, le=1_000_000, examples=[2_048])
     """Beyond it requests are refused with 503 and Retry-After. A text of 10,000 characters takes up to 40 kB."""
 
+    hurry_waiting_texts: int | None = Field(default=None, ge=1, le=1_000_000, examples=[500])
+    """With so many texts waiting, those in doubt keep the early heads' answer: sooner, and worse. Their
+    results say `hurried`, and brandpulse_posts_hurried_total counts them. Unset: never."""
+    cached_texts: int = Field(default=50_000, ge=0, le=10_000_000, examples=[50_000])
+    """Repeated texts are scored once while remembered; about 500 bytes each."""
+
     max_body_bytes: int = Field(default=1_048_576, ge=64, le=67_108_864, examples=[1_048_576])
     max_texts: int = Field(default=128, ge=1, le=10_000, examples=[128])
     """Of one request."""

@@ -2,15 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 import pytest
 
-from model.engine import LABELS
+from model.engine import LABELS, Scores
+from model.marking import MarkedText
+from model.score_cache import CachingScorer
 from model.serve.bodies import Limits, ModelAnswer, ScoreAnswer
+from model.serve.run import Crowded
 from model.serve.service import Batching, Service
 from tests.unit.model.serve.builders import POISON, AllHeadsScorer, WatchedScorer, serving, serving_keywords
 
@@ -194,6 +198,53 @@ def test_a_text_on_which_the_model_raises_fails_its_own_request_alone() -> None:
         assert bad.result().status_code == 500
         assert bad.result().json()["detail"] == "The model failed on text 1 of this request (counted from 0)."
         assert "brandpulse_serve_failed_texts_total 1.0" in client.get("/metrics").text
+
+
+def test_a_crowd_is_hurried_and_its_results_say_so() -> None:
+    crowded = Crowded(2)
+    service = Service(scorer=HurriedScorer(crowded=crowded), batching=Batching(texts=1))
+    crowded.service = service
+    scorer = service.scorer
+    assert isinstance(scorer, HurriedScorer)
+    with serving(service) as client, ThreadPoolExecutor(4) as callers:
+        scorer.gate.clear()
+        held = callers.submit(score, client, text="held")
+        assert scorer.entered.wait(10)
+        crowd = callers.submit(score, client, texts=["one", "two", "three", "four"])
+        wait_for(lambda: waiting(client) == 4)
+        scorer.gate.set()
+
+        assert "hurried" not in held.result()[0]
+        assert [result.get("hurried") for result in crowd.result()] == [True, True, None, None]
+        assert "brandpulse_posts_hurried_total 2.0" in client.get("/metrics").text
+
+
+def test_nobody_is_hurried_unless_told() -> None:
+    assert not Crowded(None, Service(scorer=WatchedScorer()))()
+    assert not Crowded(1)()
+
+
+def test_a_repeated_text_is_scored_once() -> None:
+    scorer = WatchedScorer()
+    with serving(Service(scorer=CachingScorer(scorer))) as client:
+        for _ in range(3):
+            score(client, texts=["the same", "the same", {"text": "the same", "targets": ["same"]}])
+
+        metrics = client.get("/metrics").text
+    assert [len(call) for call in scorer.calls] == [2]
+    assert "brandpulse_score_cache_hits_total 7.0" in metrics
+    assert "brandpulse_score_cache_misses_total 2.0" in metrics
+
+
+@dataclass
+class HurriedScorer(WatchedScorer):
+    """Hurries when asked to, like the engine with tiers."""
+
+    crowded: Crowded = field(default_factory=lambda: Crowded(None))
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        hurried = frozenset(range(len(posts))) if self.crowded() else frozenset[int]()
+        return replace(super().score(posts), hurried=hurried)
 
 
 def waiting(client: httpx.Client) -> int:

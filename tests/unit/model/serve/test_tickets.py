@@ -1,6 +1,8 @@
 """A ticket in, tags out."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +12,8 @@ from model.serve.bodies import Ticket, TicketAnswer
 from model.serve.service import Service
 from model.serve.tickets import asked, tags
 from tests.unit.model.serve.builders import AllHeadsScorer, serving
+
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +95,19 @@ def test_a_ticket_is_tagged_over_http(client: httpx.Client) -> None:
         "complaint",
     ]
     assert told.result.sentiment.label == "negative"
+
+
+def test_the_recipe_s_own_ticket_is_tagged_with_tags_of_its_table(client: httpx.Client) -> None:
+    recipe = (ROOT / "docs" / "helpdesk.md").read_text(encoding="utf-8")
+    sent = re.search(r"-d '(\{.*?\})'", recipe, re.DOTALL)
+    assert sent is not None
+
+    answer = client.post("/v1/tickets", content=sent[1], headers={"Content-Type": "application/json"})
+
+    families = {tag.split("_")[0] for tag in answer.json()["tags"]}
+    table = "".join(line for line in recipe.splitlines() if line.startswith("| `"))
+    assert families
+    assert [family for family in families if f"`{family}" not in table] == []
 
 
 @pytest.mark.parametrize("nothing", ["", None])
