@@ -68,7 +68,8 @@ def test_every_real_post_counts_once_and_the_shares_are_near_what_people_said(pi
     for row in rows.values():
         said[row["airline"]].append(row["airline_sentiment"] == "negative")
     labels = [sum(said[brand]) / len(said[brand]) for brand in wanted]
-    shares = [stats["brands"][brand]["negative"] / stats["brands"][brand]["posts"] for brand in wanted]
+    rows_of = [stats["brands"][brand] for brand in wanted]
+    shares = [row["negative"] / (row["posts"] - row["irrelevant"]) for row in rows_of]
     far = {
         brand: (share, label)
         for brand, share, label in zip(wanted, shares, labels, strict=True)
