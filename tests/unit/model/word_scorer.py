@@ -31,8 +31,9 @@ class WordScorer:
 
     def _whole(self, head: Head, posts: Sequence[MarkedText]) -> Probabilities:
         said = np.array([[label in post.text.casefold() for label in head.labels] for post in posts], dtype=np.float32)
+        said = said.reshape(len(posts), len(head.labels))
         if head.kind == "many":
-            return 0.1 + 0.8 * said.reshape(len(posts), len(head.labels))
+            return 0.1 + 0.8 * said
         odds = 1.0 + 7.0 * said
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 

@@ -1,0 +1,82 @@
+"""Aspect terms sorted into categories."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from brandpulse.errors import ConfigError
+from model.presets.aspects import JUDGED_TERMS, categories_row
+from model.presets.categories import OTHER, Categories, Floats, read_map
+
+
+def by_letters(words: str) -> Floats:
+    """A meaning of sorts: how often each letter stands in the words."""
+    return np.array([words.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"], dtype=np.float32) + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("term", "category"),
+    [
+        ("waiter", "service"),
+        ("Waitresses", "service"),
+        ("wait staff", "service"),
+        ("bottle of wine", "drinks"),
+        ("glass of Spanish wine", "drinks"),
+        ("slices of pizza", "food"),
+        ("wine list", "drinks"),
+        ("lobster bisque sauce", "food"),
+        ("dining room", "ambience"),
+        ("menu prices", "price"),
+        ("cherries and berries", "food"),
+        ("of", OTHER),
+        ("zxqj", OTHER),
+        ("", OTHER),
+        ("!!!", OTHER),
+    ],
+)
+def test_a_term_belongs_where_its_head_word_does(term: str, category: str) -> None:
+    assert Categories(read_map("restaurants"))(term) == category
+
+
+def test_a_word_that_is_not_listed_goes_to_the_nearest_ones() -> None:
+    categories = Categories({"pets": ["cats", "dogs"], "tools": ["hammer", "chisel"]}, by_letters, least=0.5)
+
+    assert categories("catdog") == "pets"
+    assert categories("hammerchisel") == "tools"
+    assert categories("zzz") == OTHER
+
+
+def test_one_word_of_another_map_may_mean_another_thing() -> None:
+    assert Categories(read_map("electronics"))("service") == "support"
+    assert Categories(read_map("restaurants"))("service") == "service"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("other: {a: [b]}", "no map 'mine'; there are other"),
+        ("mine: [a, b]", r"map 'mine': expected `category: \[word, …\]`"),
+        ("mine: {a: []}", "map 'mine': expected"),
+        ("mine: {a: [1]}", "map 'mine': expected"),
+        ("[", "cannot be read as YAML"),
+    ],
+)
+def test_a_map_that_cannot_be_used_is_named(text: str, complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=complaint):
+        read_map("mine", path)
+
+
+def test_the_terms_sorted_by_hand_use_the_maps_categories() -> None:
+    rows = [json.loads(line) for line in JUDGED_TERMS.read_text(encoding="utf-8").splitlines()]
+
+    assert {row["category"] for row in rows} <= {*read_map("restaurants"), OTHER}
+    assert categories_row(Categories(read_map("restaurants"))).n == len(rows) == len({row["term"] for row in rows})
+
+
+def test_the_lists_alone_sort_two_thirds_of_them() -> None:
+    assert categories_row(Categories(read_map("restaurants"))).value > 0.65
