@@ -39,3 +39,21 @@ def serve(
 ) -> None:
     """Requests per second of `brandpulse model serve`, with and without dynamic batching."""
     importlib.import_module("model.serve.bench").run(data, weights=weights, engine=engine, seconds=seconds)
+
+
+@app.command()
+def urgency(
+    *,
+    weights: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="The shipped ones if none.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="auto, openvino or torch.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1)] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write the report here.")] = None,
+    choose: Annotated[bool, typer.Option("--choose", help="Choose the rule's thresholds anew and print them.")] = False,
+    mix: Annotated[str, typer.Option(help="Shares of low, medium and high in your stream.")] = "0.70,0.25,0.05",
+) -> None:
+    """The rule of urgency on judged posts and tickets: precision and recall of high, expected cost."""
+    importlib.import_module("model.urgency_bench").measure(
+        weights, engine=engine, threads=threads, json_out=json_out, show_choice=choose, mix=mix
+    )

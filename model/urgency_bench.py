@@ -5,11 +5,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from brandpulse.errors import ConfigError
 from model.examples import numbered_rows
 from model.hazards import hazards
 from model.heads import SENTIMENT
@@ -20,6 +21,7 @@ from model.urgency import LEVELS, THRESHOLDS, Floats, Levels, Thresholds, level,
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from model.choices import Engine
     from model.engine import Scorer
 
 JUDGED = Path(__file__).parent / "judged" / "urgency.jsonl"
@@ -172,6 +174,35 @@ def rules(seen: Evidence) -> dict[str, Rule]:
         "hazard words alone": (words, words),
         "P(negative) of the post": (seen.negative, seen.negative),
     }
+
+
+def measure(
+    weights: Path | None,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    json_out: Path | None = None,
+    show_choice: bool = False,
+    mix: str = "0.70,0.25,0.05",
+) -> dict[str, Any]:
+    """`run`, of the shipped *weights* if None. Raises ConfigError for an engine without the head, or a wrong *mix*."""
+    from model.load import load_scorer
+
+    scorer = load_scorer(cast("Engine", engine), weights, threads)
+    if "risk" not in scorer.heads:
+        raise ConfigError(f"Urgency needs the head 'risk': {scorer.name} has {', '.join(scorer.heads)}.")
+    return run(scorer, json_out=json_out, show_choice=show_choice, mix=shares_of(mix))
+
+
+def shares_of(mix: str) -> tuple[float, ...]:
+    """Shares of low, medium and high, from text such as `0.7,0.25,0.05`. Raises ConfigError."""
+    try:
+        shares = tuple(float(share) for share in mix.split(","))
+    except ValueError:
+        shares = ()
+    if not (len(shares) == len(LEVELS) and min(shares) >= 0 and abs(sum(shares) - 1) < 1e-6):
+        raise ConfigError(f"--mix: expected three shares that sum to 1, such as 0.7,0.25,0.05, got {mix!r}")
+    return shares
 
 
 def run(

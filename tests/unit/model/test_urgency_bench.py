@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from brandpulse.errors import ConfigError
 from model.engine import Scores
 from model.labelled import leak_key
 from model.marking import MarkedText
@@ -20,10 +21,12 @@ from model.urgency_bench import (
     choose,
     expected_cost,
     halves,
+    measure,
     measures,
     mix_weights,
     read_judged,
     run,
+    shares_of,
 )
 
 GUIDELINE = JUDGED.parent / "GUIDELINE.md"
@@ -136,6 +139,17 @@ def test_precision_in_a_stream_counts_the_many_that_are_not_urgent() -> None:
 
     assert (found["precision_high"], found["recall_high"]) == (0.5, 0.5)
     assert found["precision_high_in_stream"] == pytest.approx(0.025 / (0.025 + 0.475))
+
+
+@pytest.mark.parametrize("mix", ["", "0.7,0.3", "0.7,0.2,0.2", "1.2,-0.3,0.1", "a,b,c", "nan,0.5,0.5"])
+def test_a_mix_that_is_none_is_refused(mix: str) -> None:
+    with pytest.raises(ConfigError, match="three shares that sum to 1"):
+        shares_of(mix)
+
+
+def test_an_engine_that_knows_no_complaints_is_told_so() -> None:
+    with pytest.raises(ConfigError, match="needs the head 'risk'"):
+        measure(None, engine="keyword")
 
 
 def test_the_report_tells_the_rule_beside_plain_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
