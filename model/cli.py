@@ -11,6 +11,7 @@ import typer
 
 from model.choices import Engine, Precision, TargetWords, Task
 from model.load import WEIGHTS
+from model.presets.commands import app as presets
 from model.training.commands import register
 
 app = typer.Typer(add_completion=False, help="Train, evaluate and try the sentiment model.", no_args_is_help=True)
@@ -23,6 +24,7 @@ PrecisionOption = Annotated[
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; all by default.")]
 
 register(app)
+app.add_typer(presets, name="preset")
 
 _CHUNK = 512
 
