@@ -8,7 +8,7 @@ Precision = Literal["auto", "fp32", "bf16", "int8"]
 """Of the openvino engine."""
 
 Tiers = Literal["auto", "early", "full"]
-"""Whether the early heads settle the posts of which they are sure; auto: if the weights say how sure they must be."""
+"""Whether the early heads settle the posts of which they are sure; auto: if the weights say when they are."""
 
 Task = Literal["sentiment", "target_sentiment", "emotion", "complaint", "crisis", "sarcasm"]
 """What labelled rows are asked about."""

@@ -1,4 +1,4 @@
-"""Lets a classifier of whole posts stand where a scorer of many heads is asked for."""
+"""Lets a classifier of whole posts stand where a scorer of many heads is asked for, and the other way round."""
 
 import re
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.engine import Classifier, Scores
-from model.marking import MarkedText
+from model.engine import Classifier, Probabilities, Scorer, Scores
+from model.marking import MarkedText, plain
 from model.normalise import MARKER
 from model.sheet import as_absent, as_whole
 
@@ -35,6 +35,24 @@ class ClassifierScorer:
         target = as_whole(sentiment[owners])
         absent = [number in post.absent for post in posts for number in range(post.targets)]
         return Scores({"sentiment": sentiment}, as_absent(target, np.array(absent, dtype=np.bool_)))
+
+
+@dataclass(slots=True)
+class ScorerClassifier:
+    """The head `sentiment` of *inner* as a classifier."""
+
+    inner: Scorer
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    @property
+    def version(self) -> str:
+        return self.inner.version
+
+    def probabilities(self, texts: Sequence[str]) -> Probabilities:
+        return self.inner.score([plain(text) for text in texts]).heads["sentiment"]
 
 
 def unmarked(post: MarkedText) -> str:

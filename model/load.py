@@ -15,33 +15,38 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "weights" / "minilm-sentiment"
 """The weights shipped with the service."""
 
+_MULTI_HEAD, _HUGGING_FACE = "multi-head", "hugging-face"
+
 
 def load_classifier(
     engine: Engine = "auto", weights: Path | None = None, threads: int | None = None, *, precision: Precision = "auto"
 ) -> "Classifier":
     """A ready classifier; `auto` is torch where it sees a CUDA device, else openvino.
 
-    *weights* defaults to the shipped ones, *threads* to all cores this process may use, *precision* (openvino only) to
-    the faster of fp32 and bf16 here. Raises ConfigError naming the
-    path when the weights are missing or damaged, or the package when the engine is not installed.
+    *weights* is a folder of ours, the shipped one by default, or a Hugging Face checkpoint (torch only). *threads* is
+    all cores this process may use by default, *precision* (openvino only) goes by the processor. Raises ConfigError
+    naming the path when the weights are missing or damaged, or the package when the engine is not installed.
     """
     # Every import stands where it is needed: a command that only shows its help must not wait for numpy.
-    if engine == "keyword":
-        from model.keyword import KeywordClassifier
+    if engine in ("keyword", "null"):
+        from model.keyword import KeywordClassifier, NullClassifier
 
-        return KeywordClassifier()
-    if engine == "null":
-        from model.keyword import NullClassifier
-
-        return NullClassifier()
+        return KeywordClassifier() if engine == "keyword" else NullClassifier()
     folder = weights or WEIGHTS
-    if engine == "torch" or (engine == "auto" and _cuda_is_there()):
-        return _torch(folder, threads)
-    if engine in ("auto", "openvino"):
-        from model.openvino_engine import OpenVinoClassifier
+    kind = _kind(folder)
+    if kind == _MULTI_HEAD:
+        from model.classifier_scorer import ScorerClassifier
 
-        return OpenVinoClassifier(folder, threads=threads, precision=precision)
-    raise _unknown(engine)
+        return ScorerClassifier(load_scorer(engine, weights, threads, precision=precision))
+    if kind == _HUGGING_FACE:
+        return _hugging_face(engine, folder, threads)
+    if _is_torch(engine):
+        from model.torch_engine import TorchClassifier
+
+        return TorchClassifier(folder, threads=threads)
+    from model.openvino_engine import OpenVinoClassifier
+
+    return OpenVinoClassifier(folder, threads=threads, precision=precision)
 
 
 def load_scorer(
@@ -50,32 +55,31 @@ def load_scorer(
     threads: int | None = None,
     *,
     precision: Precision = "auto",
-    tiers: Tiers = "auto",
+    tiers: Tiers = "full",
     hurry: "Callable[[], bool] | None" = None,
 ) -> "Scorer":
     """A ready scorer of marked posts; the first arguments and errors are those of `load_classifier`.
 
-    *tiers* and *hurry* are of the openvino engine. *hurry* is asked at each call: while it says yes, posts in doubt
-    keep the early heads' answer (`Scores.hurried`). Weights of the older kind, and the engines without a network, judge
-    whole posts: their scorer has the heads `sentiment` and `target` alone, and no target is irrelevant unless the post
-    does not name it.
-    """
-    from model.classifier_scorer import ClassifierScorer
-    from model.heads_checkpoint import KIND, kind_of
+    *tiers* and *hurry* are of the openvino engine. With tiers `early` or `auto` the early heads settle the posts of
+    whose sentiment, and of whose sentiment towards each target, they are sure: as good and twice as fast, but what the
+    other heads say of such posts is a little worse. *hurry* is asked at each call: while it says yes, posts in doubt
+    keep the early answer too (`Scores.hurried`).
 
+    Weights of other kinds than ours with many heads, and the engines without a network, judge whole posts: their scorer
+    has the heads `sentiment` and `target` alone, and no target is irrelevant unless the post does not name it.
+    """
     folder = weights or WEIGHTS
-    if engine in ("keyword", "null") or kind_of(folder) != KIND:
+    if engine in ("keyword", "null") or _kind(folder) != _MULTI_HEAD:
+        from model.classifier_scorer import ClassifierScorer
+
         return ClassifierScorer(load_classifier(engine, weights, threads, precision=precision))
-    if engine == "torch" or (engine == "auto" and _cuda_is_there()):
-        _check_torch()
+    if _is_torch(engine):
         from model.torch_scorer import TorchScorer
 
         return TorchScorer(folder, threads=threads)
-    if engine in ("auto", "openvino"):
-        from model.openvino_scorer import OpenVinoScorer
+    from model.openvino_scorer import OpenVinoScorer
 
-        return OpenVinoScorer(folder, threads=threads, precision=precision, tiers=tiers, hurry=hurry)
-    raise _unknown(engine)
+    return OpenVinoScorer(folder, threads=threads, precision=precision, tiers=tiers, hurry=hurry)
 
 
 def torch_is_installed() -> bool:
@@ -83,20 +87,37 @@ def torch_is_installed() -> bool:
     return find_spec("torch") is not None and find_spec("transformers") is not None
 
 
-def _unknown(engine: str) -> ConfigError:
-    return ConfigError(f"Unknown engine {engine!r}: use auto, openvino, torch, keyword or null.")
+def _kind(folder: Path) -> str:
+    from model.heads_checkpoint import kind_of
+    from model.hugging_face import is_hugging_face
+
+    return _HUGGING_FACE if is_hugging_face(folder) else kind_of(folder)
+
+
+def _is_torch(engine: Engine) -> bool:
+    """Whether torch is to run our weights. Raises ConfigError when it is not installed, or there is no such engine."""
+    if engine == "torch":
+        _check_torch()
+        return True
+    if engine not in ("auto", "openvino"):
+        raise ConfigError(f"Unknown engine {engine!r}: use auto, openvino, torch, keyword or null.")
+    return engine == "auto" and _cuda_is_there()
+
+
+def _hugging_face(engine: Engine, folder: Path, threads: int | None) -> "Classifier":
+    if engine not in ("auto", "torch"):
+        raise ConfigError(f"The Hugging Face checkpoint in {folder} needs engine torch or auto, not {engine}.")
+    _check_torch()
+    from brandpulse.settings import load_settings
+    from model.hugging_face import HuggingFaceClassifier, read_mapping
+    from model.settings import ModelSettings
+
+    return HuggingFaceClassifier(folder, threads=threads, labels=read_mapping(load_settings(ModelSettings).labels))
 
 
 def _check_torch() -> None:
     if not torch_is_installed():
         raise ConfigError("The torch engine needs torch and transformers: pip install 'brandpulse[gpu]'.")
-
-
-def _torch(folder: Path, threads: int | None) -> "Classifier":
-    _check_torch()
-    from model.torch_engine import TorchClassifier
-
-    return TorchClassifier(folder, threads=threads)
 
 
 def _cuda_is_there() -> bool:

@@ -43,10 +43,11 @@ class _Waiting:
 class OpenVinoScorer:
     """Scores marked posts on the CPU; call it from one thread at a time.
 
-    With *tiers* the early heads answer first, and only the posts of which they are not sure enough (the manifest's
-    `exit_confidence`) go through the rest of the layers, from where they stand. While *hurry* says so these keep the
-    early answer too, and are told apart in `Scores.hurried`. *threads* is the number of cores to use, all available
-    ones by default. The interpreter's lock is free while posts are scored.
+    With *tiers* early, the early heads answer first, and only the posts of which they are not sure enough (the
+    manifest's `exit_confidence`) go through the rest of the layers, from where they stand. While *hurry* says so, which
+    is asked at each call, no post goes on: those in doubt keep the early answer and are told apart in `Scores.hurried`.
+    *threads* is the number of cores to use, all available ones by default. The interpreter's lock is free while posts
+    are scored.
     """
 
     heads = tuple(head.name for head in HEADS)
@@ -57,7 +58,7 @@ class OpenVinoScorer:
         *,
         threads: int | None = None,
         precision: Precision = "auto",
-        tiers: Tiers = "auto",
+        tiers: Tiers = "full",
         hurry: Callable[[], bool] | None = None,
     ) -> None:
         checkpoint = load_heads(weights)
@@ -67,14 +68,14 @@ class OpenVinoScorer:
         self._streams = min(self._threads, max(2, self._threads // 4))
         self._precision = _precision(checkpoint, precision)
         self._hurry = hurry or (lambda: False)
-        early = _has_early(checkpoint, tiers)
-        cuts = [0, self._manifest.exit_layer, None] if early else [0, None]
+        self._early = _early(checkpoint, tiers)
+        two = self._early or (hurry is not None and _knows_early(checkpoint))
+        cuts = [0, self._manifest.exit_layer, None] if two else [0, None]
         self._tiers = [
             self._compile(checkpoint, first=max(0, (first or 0) - 1), last=last) for first, last in pairwise(cuts)
         ]
-        self.version = "-".join(
-            [self._manifest.version, *(["int8"] if self._precision == "int8" else []), *(["early"] if early else [])]
-        )
+        marks = ["int8"] * (self._precision == "int8") + ["early"] * self._early
+        self.version = "-".join([self._manifest.version, *marks])
         self.settled = 0
         """Posts answered by the early heads that were sure, since the start."""
         self.hurried = 0
@@ -82,7 +83,7 @@ class OpenVinoScorer:
 
     @property
     def name(self) -> str:
-        return f"openvino {self._precision}{' early' if len(self._tiers) > 1 else ''}"
+        return f"openvino {self._precision}{' early' if self._early else ''}"
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
         sheet = Sheet.blank(posts)
@@ -90,7 +91,7 @@ class OpenVinoScorer:
         hurried: list[int] = []
         hurry = len(self._tiers) > 1 and self._hurry()
         for window in self._tokenised(posts):
-            doubtful += self._run(0, window, sheet)
+            doubtful += self._run(0, window, sheet, settle=self._early or hurry)
             if hurry:
                 hurried += [post.row for post in doubtful]
                 doubtful.clear()
@@ -119,9 +120,12 @@ class OpenVinoScorer:
                     coming.append(thread.submit(tokenise, start + _WINDOW))
                 yield window
 
-    def _run(self, tier: int, posts: Sequence[_Waiting], sheet: Sheet) -> list[_Waiting]:
-        """Writes what a tier says of *posts* into *sheet*; those of which it is in doubt, if a tier follows."""
-        doubtful: list[_Waiting] = []
+    def _run(self, tier: int, posts: Sequence[_Waiting], sheet: Sheet, *, settle: bool = True) -> list[_Waiting]:
+        """Writes what a tier says of *posts* into *sheet*; those that are to go on to the next, if there is one.
+
+        They are those of which this one is in doubt, or without *settle* all.
+        """
+        going_on: list[_Waiting] = []
         early = tier < len(self._tiers) - 1
 
         def keep(request: Any, batch: Packed) -> None:
@@ -131,13 +135,15 @@ class OpenVinoScorer:
             first = sheet.first_marker[rows] + [post.tokens.skipped for post in chosen]
             post, mention = request.get_output_tensor(0).data, request.get_output_tensor(1).data
             sheet.write(rows, post[: len(rows)], spans(first, first + counts), mention[: counts.sum()], early=early)
-            if early and (unsure := sheet.doubtful(rows, self._manifest)).any():
-                states = request.get_output_tensor(2).data
-                flat = states.reshape(-1, states.shape[-1])
-                ends = np.cumsum([len(post.tokens.ids) for post in chosen])
-                for at in np.flatnonzero(unsure).tolist():
-                    mine = batch.tokens[ends[at] - len(chosen[at].tokens.ids) : ends[at]]
-                    doubtful.append(_Waiting(chosen[at].row, chosen[at].tokens, flat[mine]))
+            if not early:
+                return
+            states = request.get_output_tensor(2).data
+            flat = states.reshape(-1, states.shape[-1])
+            ends = np.cumsum([len(post.tokens.ids) for post in chosen])
+            unsure = sheet.doubtful(rows, self._manifest) if settle else np.ones(len(rows), dtype=np.bool_)
+            for at in np.flatnonzero(unsure).tolist():
+                mine = batch.tokens[ends[at] - len(chosen[at].tokens.ids) : ends[at]]
+                going_on.append(_Waiting(chosen[at].row, chosen[at].tokens, flat[mine]))
 
         queue = self._tiers[tier]
         queue.set_callback(keep)
@@ -150,7 +156,7 @@ class OpenVinoScorer:
         finally:
             queue.wait_all()  # also after an error: no stream may write into this call's sheet later on
         # In the order of the posts, whichever stream was first.
-        return sorted(doubtful, key=lambda post: post.row)
+        return sorted(going_on, key=lambda post: post.row)
 
     def _compile(self, checkpoint: HeadsCheckpoint, *, first: int, last: int | None) -> Any:
         ranges = checkpoint.manifest.ranges if self._precision == "int8" else None
@@ -175,11 +181,14 @@ def _inputs(posts: Sequence[_Waiting], batch: Packed) -> list[npt.NDArray[Any]]:
     return [states]
 
 
-def _has_early(checkpoint: HeadsCheckpoint, tiers: Tiers) -> bool:
-    known = checkpoint.manifest.exit_layer > 0 and {"sentiment", "target"} <= checkpoint.manifest.exit_confidence.keys()
-    if tiers == "early" and not known:
+def _knows_early(checkpoint: HeadsCheckpoint) -> bool:
+    return checkpoint.manifest.exit_layer > 0 and {"sentiment", "target"} <= checkpoint.manifest.exit_confidence.keys()
+
+
+def _early(checkpoint: HeadsCheckpoint, tiers: Tiers) -> bool:
+    if tiers == "early" and not _knows_early(checkpoint):
         raise ConfigError("These weights do not say when their early heads are sure: use tiers full or auto.")
-    return known and tiers != "full"
+    return tiers != "full" and _knows_early(checkpoint)
 
 
 def _precision(checkpoint: HeadsCheckpoint, precision: Precision) -> str:

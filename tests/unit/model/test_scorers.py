@@ -7,7 +7,7 @@ import pytest
 
 from model.engine import Scorer, Scores
 from model.heads import BY_NAME, HEADS, TARGET
-from model.load import load_scorer, torch_is_installed
+from model.load import load_classifier, load_scorer, torch_is_installed
 from model.marking import ABSENT, MarkedText, mark, plain
 from model.score_cache import CachingScorer
 from tests.unit.model.brand_weights import a_brand_folder
@@ -164,3 +164,10 @@ def test_a_whole_post_classifier_judges_a_named_target_as_its_post() -> None:
 def test_weights_of_the_older_kind_are_a_scorer_too() -> None:
     scores = load_scorer("openvino", threads=1).score([mark("I love Acme, great stuff", ["Acme"])])
     assert scores.target[0].argmax() == TARGET.index("positive")
+
+
+def test_a_classifier_of_weights_with_many_heads_is_their_head_sentiment(folder: Path) -> None:
+    texts = ["bad day", "good day"]
+    found = load_classifier("openvino", folder, 1, precision="fp32").probabilities(texts)
+    expected = loaded("openvino", folder).score([plain(text) for text in texts]).heads["sentiment"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)

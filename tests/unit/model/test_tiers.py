@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scorer(folder: Path, **given: object) -> OpenVinoScorer:
-    return OpenVinoScorer(folder, threads=2, precision="fp32", **given)  # type: ignore[arg-type]
+    return OpenVinoScorer(folder, threads=2, precision="fp32", **{"tiers": "auto"} | given)  # type: ignore[arg-type]
 
 
 def with_confidence(path: Path, sentiment: float, target: float) -> Path:
@@ -82,6 +82,19 @@ def test_in_a_hurry_posts_in_doubt_keep_the_early_answer_and_are_told_apart(tmp_
     assert set(np.flatnonzero(changed).tolist()) == set(hasty.hurried)
 
 
+def test_in_a_hurry_full_depth_becomes_early_until_the_hurry_is_over(folder: Path) -> None:
+    lagging = False
+    scored = scorer(folder, tiers="full", hurry=lambda: lagging)
+    full, early = scorer(folder, tiers="full"), scorer(folder)
+    calm = scored.score(POSTS)
+    np.testing.assert_allclose(calm.heads["emotion"], full.score(POSTS).heads["emotion"], atol=1e-4)
+    assert (scored.settled, scored.version) == (0, full.version)
+    lagging = True
+    hasty = scored.score(POSTS)
+    early.score(POSTS)
+    assert (scored.settled, scored.hurried) == (early.settled, len(hasty.hurried))
+
+
 def test_what_was_said_in_a_hurry_is_not_remembered(folder: Path) -> None:
     lagging = True
     tiers = scorer(folder, hurry=lambda: lagging)
@@ -116,7 +129,7 @@ def test_weights_that_do_not_say_how_sure_is_sure_run_at_full_depth(tmp_path: Pa
 
 
 def test_the_version_tells_precision_and_tiers(folder: Path) -> None:
-    full, early = scorer(folder, tiers="full"), load_scorer("openvino", folder, 1, precision="fp32")
+    full, early = scorer(folder, tiers="full"), load_scorer("openvino", folder, 1, precision="fp32", tiers="early")
     assert early.version == f"{full.version}-early"
 
 

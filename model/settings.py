@@ -1,0 +1,15 @@
+"""Settings of the model, whichever service loads it. Prefix `BRANDPULSE_MODEL_`."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ModelSettings(BaseSettings):
+    """Read when a model is loaded, in `model/load.py`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BRANDPULSE_MODEL_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    labels: str = Field(default="", examples=["LABEL_0=negative,LABEL_1=neutral,LABEL_2=positive"])
+    """What the labels of a Hugging Face checkpoint mean that do not say so themselves."""
