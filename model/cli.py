@@ -85,8 +85,8 @@ def evaluate(
     evaluation, answers = evaluate_file(
         subject, data, task=task, labels=wanted, target_words=target_words, against=against
     )
-    if json_out is not None:
-        write_files(evaluation, answers, json_out)
+    if json_out is not None and write_files(evaluation, answers, json_out, texts=not no_texts) is None:
+        typer.echo("No page beside the report: pip install 'brandpulse[evaluate]' for its charts.", err=True)
     typer.echo(summary(evaluation.report))
 
 

@@ -1,4 +1,4 @@
-"""Pure measures of a classifier. Labels are columns, probabilities have shape (n, classes); three classes unless told."""
+"""Pure measures of a classifier; three classes unless told. Labels are columns, probabilities are (n, classes)."""
 
 import numpy as np
 import numpy.typing as npt

@@ -10,7 +10,7 @@ from model.answers import Answers, scored
 from model.engine import Scorer
 from model.gold import Gold
 from model.heads import TARGET
-from model.marking import find, mark
+from model.marking import MarkedText, find, mark
 from model.metrics import Matrix
 from model.normalise import normalise
 
@@ -85,27 +85,27 @@ def _in_text(
     keep_words: bool,
     generator: np.random.Generator,
 ) -> Holds:
-    before: list[tuple[str, str]] = []
-    after: list[tuple[str, str]] = []
+    # Each target alone in its text, before and after: other targets' markers must not tell the two apart.
+    pairs: list[tuple[MarkedText, MarkedText]] = []
     for at in generator.permutation(len(texts)):
         text = normalise(texts[at], keep_handles=True)
         if spans := find(text, targets[at]):
-            before.append((texts[at], targets[at]))
-            after.append((_replaced(text, spans, others[at]), others[at]))
-        if len(after) == MOST_SWAPS:
+            after = _replaced(text, spans, others[at])
+            pairs.append(
+                (
+                    mark(texts[at], [targets[at]], keep_words=keep_words),
+                    mark(after, [others[at]], keep_words=keep_words),
+                )
+            )
+        if len(pairs) == MOST_SWAPS:
             break
-    # Each target alone in its text, before and after: other targets' markers must not tell the two apart.
-    labels = [
-        np.array([one.argmax() for one in _alone(scorer, pairs, keep_words=keep_words)]) for pairs in (before, after)
-    ]
-    return np.asarray(labels[0] == labels[1])
-
-
-def _alone(scorer: Scorer, pairs: Sequence[tuple[str, str]], *, keep_words: bool) -> Matrix:
-    if not pairs:
-        return np.zeros((0, len(TARGET)))
-    posts = [mark(text, [target], keep_words=keep_words) for text, target in pairs]
-    return np.asarray(scored(scorer, posts).target, dtype=np.float64)
+    same = np.array([before == after for before, after in pairs], dtype=np.bool_)
+    if same.all():
+        return same  # a marker stands where the name stood: the model cannot see which one it was
+    changed = np.flatnonzero(~same)
+    before, after = (scored(scorer, [pairs[at][side] for at in changed]).target.argmax(axis=1) for side in range(2))
+    same[changed] = before == after
+    return same
 
 
 def _replaced(text: str, spans: Sequence[tuple[int, int]], name: str) -> str:

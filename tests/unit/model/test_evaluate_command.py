@@ -125,3 +125,50 @@ def test_wrong_input_exits_with_2_and_one_sentence(tmp_path: Path) -> None:
     assert found.returncode == 2
     expected = f"{data}, line 3: sentiment: expected one of negative, neutral, positive, got 'meh'"
     assert found.stderr.strip() == f"brandpulse: {expected}"
+
+
+@pytest.mark.parametrize(("option", "texts"), [((), True), (("--no-texts",), False)])
+def test_a_page_lies_beside_the_report(tmp_path: Path, option: tuple[str, ...], texts: bool) -> None:
+    evaluate(a_file(tmp_path, [*POSTS, {"text": "awful, my secret", "sentiment": "pos"}]), *option)
+    assert ("my secret" in (tmp_path / "out.html").read_text(encoding="utf-8")) == texts
+
+
+def test_without_the_charts_packages_the_report_is_written_all_the_same(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['jinja2', 'matplotlib', 'sklearn', 'scipy']));"
+        "sys.argv[0] = 'brandpulse'; from brandpulse.__main__ import main; main()"
+    )
+    out = tmp_path / "out.json"
+    arguments = ["model", "evaluate", "--data", str(a_file(tmp_path)), "--engine", "keyword", "--json", str(out)]
+    found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert (found.returncode, json.loads(out.read_text())["accuracy"]) == (0, 1.0)
+    assert "pip install 'brandpulse[evaluate]'" in found.stderr
+
+
+BRANDS = [
+    {"text": f"{name} flies {number}", "target": name, "target_sentiment": "neu"}
+    for name in ("Aerolux", "Nordbank")
+    for number in range(8)
+]
+ASPECTS = [
+    {"text": f"the {aspect} was fine", "target": aspect, "target_sentiment": "pos"}
+    for aspect in ("soup", "waiter", "wine list", "Sunday menu", "bread")
+]
+
+
+@pytest.mark.parametrize(
+    ("rows", "option", "words"),
+    [
+        (ASPECTS, (), "keep"),
+        (BRANDS, (), "drop"),
+        (BRANDS[::8], (), "drop"),
+        ([row | {"text": row["text"].lower(), "target": row["target"].lower()} for row in BRANDS], (), "drop"),
+        (ASPECTS, ("--target-words", "drop"), "drop"),
+        (BRANDS, ("--target-words", "keep"), "keep"),
+    ],
+    ids=["aspects", "brands", "few rows of brands", "brands in small letters", "asked to drop", "asked to keep"],
+)
+def test_aspects_keep_their_words_and_brands_do_not(
+    tmp_path: Path, rows: list[dict[str, Any]], option: tuple[str, ...], words: str
+) -> None:
+    assert evaluate(a_file(tmp_path, rows), "--task", "target_sentiment", *option)["target_words"] == words

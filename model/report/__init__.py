@@ -1,0 +1,1 @@
+"""The page of charts that `brandpulse model evaluate` writes beside its report."""
