@@ -123,7 +123,10 @@ def _add_state(api: FastAPI, service: Service) -> None:
 
 def _asked(body: One | Many) -> tuple[list[Asked], bool]:
     items = body.texts if isinstance(body, Many) else (body,)
-    asked = [Asked(item) if isinstance(item, str) else Asked(item.text, tuple(item.targets)) for item in items]
+    asked = [
+        Asked(item) if isinstance(item, str) else Asked(item.text, tuple(item.targets), item.keep_words)
+        for item in items
+    ]
     return asked, body.all_emotions
 
 

@@ -30,6 +30,7 @@ class Item(BaseModel):
     model_config = _STRICT
     text: str
     targets: Sequence[str] = ()
+    keep_words: bool = False
 
 
 class One(Item):
@@ -72,10 +73,13 @@ def score_request(limits: Limits) -> Any:
     everything: Any = Annotated[
         bool, Field(strict=True, description="Whether to give the probabilities of all emotions, flagged or not.")
     ]
-    item: Any = create_model("Item", __base__=Item, text=(text, ...), targets=(targets, ()))
-    one: Any = create_model(
-        "One", __base__=One, text=(text, ...), targets=(targets, ()), all_emotions=(everything, False)
-    )
+    keep: Any = Annotated[
+        bool,
+        Field(strict=True, description="Whether the targets are aspects, not names: their words are read."),
+    ]
+    fields: dict[str, Any] = {"text": (text, ...), "targets": (targets, ()), "keep_words": (keep, False)}
+    item: Any = create_model("Item", __base__=Item, **fields)
+    one: Any = create_model("One", __base__=One, **fields, all_emotions=(everything, False))
     entry: Any = Annotated[
         Annotated[text, Tag("<text>")] | Annotated[item, Tag("<item>")], Discriminator(_kind_of_item)
     ]

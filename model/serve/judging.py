@@ -22,6 +22,8 @@ class Asked:
 
     text: str
     targets: tuple[str, ...] = ()
+    keep_words: bool = False
+    """Whether the targets are aspects, whose words mean something to the model; a brand's name does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def judge(scorer: Scorer) -> Callable[[Sequence[Asked]], list[Judged]]:
     """The work of one batch: marks the targets, and scores all texts in one call."""
 
     def work(batch: Sequence[Asked]) -> list[Judged]:
-        posts = [mark(asked.text, asked.targets) for asked in batch]
+        posts = [mark(asked.text, asked.targets, keep_words=asked.keep_words) for asked in batch]
         scores = scorer.score(posts)
         levels = [LEVELS[level] for level in urgency_of_posts(scores, posts)] if "risk" in scores.heads else []
         judged = []

@@ -44,11 +44,11 @@ SCORE = _sent(
         {"text": "@acmeair you lost my bag AGAIN 😡 still waiting", "targets": ["Acme Air"]},
     ),
     batch=(
-        "Several texts",
+        "Several texts, one of them judged towards aspects",
         {
             "texts": [
                 "Great crew, thank you!",
-                {"text": "The screen is lovely, the battery is not", "targets": ["battery"]},
+                {"text": "Lovely screen, awful battery", "targets": ["screen", "battery"], "keep_words": True},
             ]
         },
     ),

@@ -177,9 +177,12 @@ def test_everything_is_reached_with_the_keyboard(url: str, open_page: OpenPage) 
     page.keyboard.type("0.6 typed")
     page.keyboard.press("Tab")
     page.keyboard.type("typed")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
     page.keyboard.press("Control+Enter")
 
     expect(card(page, "Towards typed")).to_be_visible()
+    expect(page.locator("#command")).to_contain_text('"keep_words":true')
     for _ in range(6):  # Score, four examples, all emotions
         page.keyboard.press("Tab")
     expect(page.locator("summary")).to_be_focused()

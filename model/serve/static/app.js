@@ -6,11 +6,12 @@ import { cards } from "./heads.js";
 const EXAMPLES = [
   ["@acmeair you lost my bag AGAIN 😡 third call, nobody answers", "Acme Air"],
   ["Switched from Nordbank to Pinebank and finally an app that works. Thank you Pinebank!", "Nordbank, Pinebank"],
-  ["The screen is gorgeous, but the battery life is a bad joke", "screen, battery life"],
+  ["The screen is gorgeous, but the battery life is a bad joke", "screen, battery life", true],
   ["Oh great, another update that deletes my settings. Just what I needed.", ""],
 ];
 const text = byId("text");
 const targets = byId("targets");
+const aspects = byId("aspects");
 const token = byId("token");
 let thresholds = {};
 let wantsToken = false;
@@ -20,7 +21,8 @@ const authorization = () => (token.value ? { Authorization: `Bearer ${token.valu
 
 function body() {
   const named = targets.value.split(",").map((name) => name.trim()).filter((name) => name);
-  return { text: text.value, ...(named.length ? { targets: named } : {}), all_emotions: true };
+  const towards = named.length ? { targets: named, ...(aspects.checked ? { keep_words: true } : {}) } : {};
+  return { text: text.value, ...towards, all_emotions: true };
 }
 
 /** The answer's JSON. Throws an Error with words for the person who reads them. */
@@ -132,10 +134,11 @@ async function copy() {
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 }
 
-function example([words, named]) {
+function example([words, named, areAspects = false]) {
   const use = () => {
     text.value = words;
     targets.value = named;
+    aspects.checked = areAspects;
     count();
     score();
   };

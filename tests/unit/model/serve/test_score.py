@@ -12,6 +12,7 @@ import pytest
 
 from model.engine import LABELS, Scores
 from model.marking import MarkedText
+from model.normalise import MARKER
 from model.score_cache import CachingScorer
 from model.serve.bodies import Limits, ModelAnswer, ScoreAnswer
 from model.serve.run import Crowded
@@ -71,6 +72,15 @@ def test_a_target_is_judged_where_it_stands_and_irrelevant_where_it_does_not(cli
         [("Nordbank", False, "irrelevant"), ("Acme Air", True, "negative"), ("acme air", True, "negative")],
         [("Nordbank", True, "positive")],
     ]
+
+
+def test_the_words_of_an_aspect_are_read_and_those_of_a_name_are_not() -> None:
+    scorer = WatchedScorer()
+    text = {"text": "love the battery", "targets": ["battery"]}
+    with serving(Service(scorer=scorer)) as client:
+        score(client, texts=[text, text | {"keep_words": True}])
+
+    assert [post.replace(MARKER, "<m>") for post in scorer.calls[0]] == ["love the <m>", "love the <m> battery"]
 
 
 def test_a_head_that_the_model_does_not_have_is_left_out(client: httpx.Client) -> None:
