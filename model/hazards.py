@@ -1,7 +1,7 @@
 """Words that name what must not wait: harm, theft, a service down for many, people stuck, lawyers and the press.
 
-English. Written from the guideline (`judged/GUIDELINE.md`); six entries that cost more than they found among the
-choosing half of the judged texts were struck out or narrowed, none was added.
+English. Written from the guideline (`judged/GUIDELINE.md`). Entries that met ordinary chat more often than hazards, in
+the choosing half of the judged texts or in tweets to airlines, were struck out or narrowed; none was added for a text.
 """
 
 import re
@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 HAZARDS = {
     "safety": (
-        r"ambulance|paramedics?|hospital\w*|a&e|emergency room|intensive care|injur\w+|bleed\w*|unconscious|"
+        r"ambulance|paramedics?|hospitals?|hospitali[sz]ed|a&e|emergency room|intensive care|"
+        r"injur\w+|bleed\w*|unconscious|"
         r"faint(?:ed|ing)|collapsed|seizures?|concussion|blisters?|burn(?:ed|t|s|ing)|scald\w*|on fire|caught fire|"
         r"fire brigade|firefighters?|fire exits?|smoke|smoking|sparks?|sparking|explo(?:d|si)\w*|overheat\w*|"
         r"too hot to touch|gets? (?:very )?hot|swollen|swell\w*|swelled|electrocut\w*|electric shock|gas leak|"
@@ -36,15 +37,17 @@ HAZARDS = {
         r"down again|down for|nobody can|no ?one can|none of us|anyone else|"
         r"(?:whole|entire|all of the|across the) "
         r"(?:town|city|office|street|area|region|firm|company|country|village|building)|"
-        r"nationwide|50[0-4]s?|no (?:water|power|electricity|signal|phones?|calls)|black ?out|power cut|system failure|"
+        r"nationwide|50[0-4]s|(?:error|http) 50[0-4]|50[0-4] errors?|"
+        r"no (?:water|power|electricity|signal|phones?|calls)|black ?out|power cut|system failure|"
         r"sev(?:erity)?[ -]?[1o]|can ?not log in|"
         r"all (?:our|my) (?:customers|clients|users|stores|shops|tills|terminals)"
     ),
     "stranded": (
         r"strand(?:ed|ing)|stuck (?:at|on|here|inside|outside|overnight)|locked (?:out|inside|in|us|me|our|my)|"
-        r"(?:no way|can'?t get|cannot get) (?:home|in|out)|alone|on the floor|insulin|ventilator|dialysis|"
+        r"(?:no way|can'?t get|cannot get) (?:home|in|out)|(?:all|left) alone|alone (?:in|at|with)|"
+        r"on the floor|insulin|ventilator|dialysis|"
         r"oxygen (?:tank|line|supply)|medication|medicines?|tablets|life.?support|evict\w*|homeless|standstill|"
-        r"standing around|funeral|no heat(?:ing)?|freezing|hypotherm\w*|urgent\w*|emergency|right now|immediately|"
+        r"standing around|funeral|no heat(?:ing)?|freezing|hypotherm\w*|urgent\w*|emergency|immediately|"
         r"at once|within the hour|in (?:an|one|two|three|four|\d) hours?|(?:call|phone|ring) (?:me|911|999|112)|"
         r"please (?:help|call|phone|someone|somebody)"
     ),

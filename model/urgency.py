@@ -1,12 +1,12 @@
 """How soon somebody should look at a post: low, medium or high, by a rule over the heads of the model.
 
-    concern = max(P(complaint), P(crisis)) * (1 - P(positive) - P(irrelevant))
-    alarm   = concern, its odds times 20 for each kind of hazard the text names, two kinds at most
+    about   = 1 - P(positive) - P(irrelevant), of the head `target`: it is said of the brand, and is no praise
+    concern = P(complaint) * about
+    alarm   = max(P(complaint), P(crisis)) * about if the text names a hazard, else 0
     high if alarm >= THRESHOLDS.high, else medium if concern >= THRESHOLDS.medium, else low
 
-positive and irrelevant are those of the head `target`: what is said of the brand, not of the whole post. The heads
-tell a complaint from chat; what makes one complaint more urgent than another (harm, theft, many people hit) no head was
-taught, so the words of `model.hazards` say it. `docs/urgency.md` has the figures, with and without them.
+The heads tell a complaint from chat. What makes one complaint more urgent than another (harm, theft, many people hit)
+no head was taught, so `high` asks for a word of `model.hazards` too. `docs/urgency.md` has the figures of both.
 """
 
 from collections.abc import Sequence
@@ -36,13 +36,8 @@ class Thresholds:
     high: float
 
 
-THRESHOLDS = Thresholds(medium=0.21, high=0.95)
+THRESHOLDS = Thresholds(medium=0.098, high=0.1)
 """Of the shipped weights; `brandpulse bench urgency --choose` finds them on the choosing half of the judged texts."""
-
-ODDS_PER_HAZARD = 20.0
-"""One named hazard lifts a concern of 0.5 to an alarm of 0.95."""
-
-MAX_HAZARDS = 2
 
 
 def urgency(scores: Scores, posts: Sequence[MarkedText], *, thresholds: Thresholds = THRESHOLDS) -> Levels:
@@ -55,20 +50,13 @@ def urgency(scores: Scores, posts: Sequence[MarkedText], *, thresholds: Threshol
 
 def urgency_of_posts(scores: Scores, posts: Sequence[MarkedText], *, thresholds: Thresholds = THRESHOLDS) -> Levels:
     """(n,): the level of each post as a whole; the head `sentiment` stands for `target`."""
-    positive = scores.heads["sentiment"][:, SENTIMENT.index("positive")]
-    concern = _worry(scores) * (1.0 - positive)
-    return level(concern, alarm(concern, _named(posts)), thresholds)
+    positive = scores.heads["sentiment"][:, SENTIMENT.index("positive")].astype(np.float64)
+    return level(*_weighed(_risk(scores), 1.0 - positive, _named(posts)), thresholds)
 
 
-def level(concern: Floats, alarmed: Floats, thresholds: Thresholds) -> Levels:
+def level(concern: Floats, alarm: Floats, thresholds: Thresholds) -> Levels:
     """(m,) levels of (m,) concerns and alarms."""
-    return np.where(alarmed >= thresholds.high, 2, np.where(concern >= thresholds.medium, 1, 0)).astype(np.int64)
-
-
-def alarm(concern: Floats, named: npt.NDArray[np.bool_]) -> Floats:
-    """*concern* (m,) lifted by the hazards *named* (m, kinds)."""
-    lift = ODDS_PER_HAZARD ** np.minimum(named.sum(axis=1), MAX_HAZARDS)
-    return np.asarray(concern * lift / (concern * lift + 1.0 - concern))
+    return np.where(alarm >= thresholds.high, 2, np.where(concern >= thresholds.medium, 1, 0)).astype(np.int64)
 
 
 def signals(scores: Scores, posts: Sequence[MarkedText]) -> tuple[Floats, Floats]:
@@ -77,19 +65,23 @@ def signals(scores: Scores, posts: Sequence[MarkedText]) -> tuple[Floats, Floats
     if len(scores.target) != len(post_of_target):
         raise ValueError(f"target: {len(scores.target)} rows of scores for {len(post_of_target)} targets")
     away = scores.target[:, [TARGET.index("positive"), TARGET.index("irrelevant")]].astype(np.float64).sum(axis=1)
-    concern = _worry(scores)[post_of_target] * np.clip(1.0 - away, 0.0, 1.0)
-    return concern, alarm(concern, _named(posts)[post_of_target])
+    return _weighed(_risk(scores)[post_of_target], 1.0 - away, _named(posts)[post_of_target])
 
 
-def _worry(scores: Scores) -> Floats:
-    """(n,): the larger of P(complaint) and P(crisis)."""
+def _weighed(risk: Floats, about: Floats, named: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Concern and alarm; *risk* (m, 2) has P(complaint) and P(crisis), *named* (m,) whether a hazard is named."""
+    about = np.clip(about, 0.0, 1.0)
+    return risk[:, 0] * about, np.where(named, risk.max(axis=1, initial=0.0) * about, 0.0)
+
+
+def _risk(scores: Scores) -> Floats:
+    """(n, 2): P(complaint) and P(crisis)."""
     risk = scores.heads.get("risk")
     if risk is None:
         raise ValueError("urgency needs the head 'risk': this engine has " + ", ".join(scores.heads))
     labels = BY_NAME["risk"].labels
-    columns = [labels.index("complaint"), labels.index("crisis")]
-    return np.asarray(risk[:, columns].max(axis=1, initial=0.0), dtype=np.float64)
+    return np.asarray(risk[:, [labels.index("complaint"), labels.index("crisis")]], dtype=np.float64)
 
 
 def _named(posts: Sequence[MarkedText]) -> npt.NDArray[np.bool_]:
-    return hazards([post.text for post in posts])
+    return np.asarray(hazards([post.text for post in posts]).any(axis=1), dtype=np.bool_)

@@ -110,12 +110,12 @@ def expected_cost(gold: Levels, said: Levels, weights: Floats) -> float:
 def choose(concern: Floats, alarmed: Floats, gold: Levels, mix: Sequence[float] = MIX) -> tuple[Thresholds, float]:
     """The thresholds of least expected cost, and that cost.
 
-    Each lies half way between two values seen (of those equally good, the highest: fewest interruptions), or above all.
+    Each is a value seen, or above all; of those equally good the highest, for the fewest interruptions.
     """
     weights = mix_weights(gold, mix)
     best = (np.inf, Thresholds(1.0, 1.0))
-    for high in between(alarmed):
-        for medium in between(concern):
+    for high in candidates(alarmed):
+        for medium in candidates(concern):
             chosen = Thresholds(medium, high)
             cost = expected_cost(gold, level(concern, alarmed, chosen), weights)
             if cost <= best[0] + 1e-12:
@@ -123,10 +123,9 @@ def choose(concern: Floats, alarmed: Floats, gold: Levels, mix: Sequence[float] 
     return best[1], best[0]
 
 
-def between(values: Floats) -> list[float]:
-    """Where a threshold may stand among *values*, ascending; the last is above all."""
-    seen = np.unique(values)
-    return [*((seen[:-1] + seen[1:]) / 2).tolist(), float("inf")] if len(seen) else [float("inf")]
+def candidates(values: Floats) -> list[float]:
+    """Where a threshold may stand: at each value seen, ascending, or above all."""
+    return [*np.unique(values).tolist(), float("inf")]
 
 
 def measures(gold: Levels, said: Levels, mix: Sequence[float] = MIX) -> dict[str, float]:
@@ -170,9 +169,10 @@ def rules(seen: Evidence) -> dict[str, Rule]:
     return {
         "the rule": (seen.concern, seen.alarm),
         "heads alone": (seen.concern, seen.concern),
-        "hazard words and P(complaint)": (seen.complaint, words),
-        "hazard words alone": (words, words),
-        "P(negative) of the post": (seen.negative, seen.negative),
+        "words for high, heads for medium": (seen.concern, words),
+        "words alone": (words, words),
+        "P(complaint) alone": (seen.complaint, seen.complaint),
+        "P(negative) of the post alone": (seen.negative, seen.negative),
     }
 
 
@@ -218,12 +218,12 @@ def run(
     gold_chosen, gold = (np.array([row.level for row in part], dtype=np.int64) for part in (choosing, judging))
     seen, judged = evidence(scorer, choosing), evidence(scorer, judging)
     found: dict[str, Any] = {}
-    candidates = rules(judged)
+    on_judging = rules(judged)
     for name, (concern, alarmed) in rules(seen).items():
         thresholds, cost = choose(concern, alarmed, gold_chosen, mix)
         if name == "the rule" and not show_choice:
             thresholds = THRESHOLDS
-        said = level(*candidates[name], thresholds)
+        said = level(*on_judging[name], thresholds)
         found[name] = {
             "thresholds": {"medium": thresholds.medium, "high": thresholds.high},
             "cost_on_choosing_half": cost,

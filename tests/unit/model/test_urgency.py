@@ -11,7 +11,7 @@ from model.heads import TARGET
 from model.marking import MarkedText, mark, plain
 from model.urgency import LEVELS, Thresholds, urgency, urgency_of_posts
 
-THRESHOLDS = Thresholds(medium=0.2, high=0.9)
+THRESHOLDS = Thresholds(medium=0.2, high=0.3)
 
 
 def said(
@@ -38,15 +38,17 @@ def level_of(scores: Scores, post: MarkedText) -> list[str]:
         ("Acme sent the wrong colour", said(complaint=0.8), "medium"),
         ("the Acme kettle caught fire", said(complaint=0.6), "high"),
         ("calm: there was smoke from the Acme kettle", said(complaint=0.4, targets=["neutral"]), "high"),
+        ("smoke in the picture that Acme shows", said(complaint=0.25, targets=["neutral"]), "medium"),
         ("Acme put the smoke out, thank you", said(complaint=0.6, targets=["positive"]), "low"),
         ("fire at Zenith, Acme is next door", said(complaint=0.9, crisis=0.9, targets=["irrelevant"]), "low"),
-        ("Acme's depot stands in the flood", said(crisis=0.7, targets=["neutral"]), "medium"),
+        ("Acme has ruined my whole summer", said(complaint=1.0), "medium"),
+        ("Acme's depot stands in the flood", said(crisis=0.7, targets=["neutral"]), "low"),
         ("Acme's depot stands in the flood, nobody can get out", said(crisis=0.7, targets=["neutral"]), "high"),
         ("Acme opens at nine", said(), "low"),
         ("Acme: police at the door, an ambulance too", said(), "low"),
     ],
 )
-def test_a_level_follows_from_concern_and_named_hazards(text: str, scores: Scores, expected: str) -> None:
+def test_a_level_follows_from_complaint_crisis_and_named_hazards(text: str, scores: Scores, expected: str) -> None:
     assert level_of(scores, mark(text, ["Acme"])) == [expected]
 
 
