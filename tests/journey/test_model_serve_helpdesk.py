@@ -50,8 +50,10 @@ def a_helpdesk(status: int = 200) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     handler = type("Handler", (Helpdesk,), {"asked": asked, "status": status})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            server.shutdown()
 
 
 @contextmanager
@@ -68,9 +70,11 @@ def a_bridge(folder: Path, *, model: str, helpdesk: str) -> Iterator[str]:
     }
     command = [sys.executable, str(ROOT / "examples" / "helpdesk_bridge.py")]
     child = Child("bridge", command, log=folder / "bridge.log", env=env)
-    child.wait_ready(lambda: port_answers(port))
-    yield f"http://127.0.0.1:{port}"
-    child.stop()
+    try:
+        child.wait_ready(lambda: port_answers(port))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.stop()
 
 
 @pytest.fixture(scope="module")
