@@ -73,9 +73,13 @@ async def test_what_gathers_while_the_thread_works_goes_through_it_together() ->
 async def test_an_idle_thread_waits_a_moment_for_company() -> None:
     work = Work()
     async with batching(work, wait=5.0, max_batch=3) as batcher:
-        answers = await asyncio.gather(*(batcher.submit([number]) for number in (1, 2, 3)))
+        first = asyncio.create_task(batcher.submit([1]))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert work.calls == []
+        others = await asyncio.gather(batcher.submit([2]), batcher.submit([3]))
 
-    assert answers == [[2], [4], [6]]
+        assert [await first, *others] == [[2], [4], [6]]
     assert work.calls == [[1, 2, 3]]  # full, so the five seconds were not waited for
 
 
