@@ -99,7 +99,7 @@ def prepare(
     if unknown := [name for name in recipe.judged_by if name not in texts.validation]:
         raise ConfigError(f"judged_by.{unknown[0]}: no such validation set; there are {', '.join(texts.validation)}")
     words = (example.marked.text for _, examples, _ in texts.sources for example in examples)
-    begun = start(base, words, seed=recipe.seed, layers=recipe.layers)
+    begun = start(base, words, seed=recipe.seed, layers=recipe.layers, dropout=recipe.dropout)
     sources, validation = encoded(texts, tokenizer_of(begun.tokenizer), recipe.max_tokens)
     return Prepared(begun, texts, sources, validation)
 
@@ -111,11 +111,13 @@ def finish_run(
     *,
     recipe: HeadsRecipe,
     base: Path,
+    snapshots: Path | None = None,
     figures: Sequence[float] = (),
 ) -> str:
     """Packs the snapshots of *run* into *out*, also of a run that has not ended, and returns the version.
 
-    With the validation *figures* of the snapshots, those after the best one are left out.
+    *snapshots* is their folder, `run/snap` if none. With the validation *figures* of each, those after the best one
+    are left out.
     """
     from model.training.corpus import encoded_validation
     from model.training.finish import finish
@@ -123,15 +125,15 @@ def finish_run(
     from model.training.start import base_name, start, tokenizer_of
 
     tokenizer = run / "tokenizer.json"
-    snapshots = sorted((run / "snap").glob("*.safetensors"))
+    files = sorted((snapshots or run / "snap").glob("*.safetensors"))
     if figures:
-        snapshots = snapshots[: figures.index(max(figures)) + 1]
+        files = files[: figures.index(max(figures)) + 1]
     # Not the trained network itself: with adapters in it, its tensors have other names than the snapshots'.
     plain = start(base, (), seed=recipe.seed, layers=recipe.layers)
     facts = json.loads((run / "run.json").read_text(encoding="utf-8")) if (run / "run.json").exists() else {}
     return finish(
         plain.model,
-        snapshots,
+        files,
         out,
         recipe=recipe,
         validation=encoded_validation(

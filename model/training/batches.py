@@ -57,6 +57,14 @@ def _encoded(example: Example, ids: list[int], marker: int, max_tokens: int) -> 
     return Encoded(np.array(ids, dtype=np.int32), places, numbers, mentions, example.gold, example.marked.absent)
 
 
+def token_ids(texts: Sequence[str], tokenizer: "Tokenizer", max_tokens: int) -> list[Ids]:
+    """The tokens of each of *texts* (normalised), [SEP] last also where it is cut."""
+    found = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+    return [
+        np.array(ids if len(ids) <= max_tokens else [*ids[: max_tokens - 1], ids[-1]], dtype=np.int32) for ids in found
+    ]
+
+
 def bucketed(
     rows: Sequence[Row], lengths: Sequence[int], *, size: int, span: int, generator: np.random.Generator
 ) -> list[list[Row]]:

@@ -28,8 +28,7 @@ class Part:
     """One source as read."""
 
     name: str
-    share: float
-    keep_words: float
+    source: Source | OwnFile
     train: list[Line]
     validation: dict[str, list[Line]]
     """By the name of the set."""
@@ -81,7 +80,7 @@ def read_parts(data: Path, recipe: HeadsRecipe) -> list[Part]:
 def _part(data: Path, source: Source) -> Part:
     train = [line for name in source.names for line in numbered_rows(data / f"{name}.train.jsonl.gz")]
     validation = {name: list(numbered_rows(data / f"{name}.val.jsonl.gz")) for name in source.names}
-    return Part("+".join(source.names), source.share, source.keep_words, train, validation)
+    return Part("+".join(source.names), source, train, validation)
 
 
 def _own_part(data: Path, source: OwnFile, seed: int) -> Part:
@@ -89,7 +88,7 @@ def _own_part(data: Path, source: OwnFile, seed: int) -> Part:
     labels = [[row.get(FIELDS[head]) for head in source.labels] for _, row in rows]
     texts = [row["text"] for _, row in rows]
     train, validation = split(rows, texts=texts, labels=labels, share=source.validation, seed=seed)
-    return Part(source.file, source.share, source.keep_words, train, {Path(source.file).name.split(".")[0]: validation})
+    return Part(source.file, source, train, {Path(source.file).name.split(".")[0]: validation})
 
 
 def check(parts: Sequence[Part], tests: Iterable[Path] = (), *, limit: int | None = None, seed: int = 0) -> Texts:
@@ -109,12 +108,12 @@ def check(parts: Sequence[Part], tests: Iterable[Path] = (), *, limit: int | Non
                 _refuse(name, path, [line for line, key in keys if key in forbidden])
             held_out.update(key for _, key in keys)
     checked, sources = Checked(), []
-    in_sources: Counter[str] = Counter()
+    in_sources: dict[str, set[str]] = {}
     for part in parts:
-        kept, keys_of = _fit_to_train(part, held_out, checked, with_target="target_semeval" in validation)
-        in_sources.update(keys_of)
+        kept, in_sources[part.name] = _fit_to_train(part, held_out, checked, with_target="target_semeval" in validation)
         sources.append((part, kept))
-    checked.shared = sum(count > 1 for count in in_sources.values())
+    stands_in = Counter(key for keys in in_sources.values() for key in keys)
+    checked.shared = sum(count > 1 for count in stands_in.values())
     checked.kept = sum(len(rows) for _, rows in sources)
     if limit is not None and limit < checked.kept:
         generator, share = np.random.default_rng(seed), limit / checked.kept
@@ -123,7 +122,7 @@ def check(parts: Sequence[Part], tests: Iterable[Path] = (), *, limit: int | Non
     say("shared", texts_in_more_than_one_source=checked.shared)
     try:
         return Texts(
-            [(part, gather(rows), _worded(rows)) for part, rows in sources],
+            [(part, *_examples(part.source, rows)) for part, rows in sources],
             {form: examples for name, lines in validation.items() for form, examples in _both(name, lines)},
             checked,
         )
@@ -166,14 +165,22 @@ def _some(rows: list[dict[str, Any]], share: float, generator: np.random.Generat
     return [rows[at] for at in sorted(chosen.tolist())]
 
 
-def _worded(rows: Sequence[dict[str, Any]]) -> list[Example]:
-    return gather(rows, keep_words=True)
+def _examples(source: Source | OwnFile, rows: Sequence[dict[str, Any]]) -> tuple[list[Example], list[Example]]:
+    """The examples of a source without and with the words of their targets, in the same order."""
+    targets = source.targets if isinstance(source, Source) else "marked"
+    if targets == "left out":
+        bare = [example for example in gather({**row, "target": None} for row in rows) if example.gold]
+        return bare, bare
+    both = gather(rows), gather(rows, keep_words=True)
+    if targets == "required":
+        return ([one for one in both[0] if one.mentions], [one for one in both[1] if one.mentions])
+    return both
 
 
 def _both(name: str, lines: Sequence[Line]) -> list[tuple[str, list[Example]]]:
     rows = [row for _, row in lines]
     bare = [(name, gather(rows))]
-    return [*bare, (f"{name}+words", _worded(rows))] if any(row.get("target") for row in rows) else bare
+    return [*bare, (f"{name}+words", gather(rows, keep_words=True))] if any(row.get("target") for row in rows) else bare
 
 
 def encoded(texts: Texts, tokenizer: "Tokenizer", max_tokens: int) -> tuple[list[Encodings], dict[str, list[Encoded]]]:
@@ -186,7 +193,7 @@ def encoded(texts: Texts, tokenizer: "Tokenizer", max_tokens: int) -> tuple[list
         both = list(bare)
         for at, row in zip(changed, encode([worded[at] for at in changed], tokenizer, max_tokens), strict=True):
             both[at] = row
-        sources.append(Encodings(part.share, part.keep_words, bare, both))
+        sources.append(Encodings(part.source.share, part.source.keep_words, bare, both))
     return sources, encoded_validation(texts.validation, tokenizer, max_tokens)
 
 

@@ -60,8 +60,10 @@ def fit(task: Task, schedule: Schedule, run: Path) -> Progress:
         return progress
     per_epoch = -(-len(task.batches(0)) // world)
     steps = per_epoch * schedule.epochs
-    halves = bfloat16_is_faster(device)
-    say("training", steps=steps, device=str(device), precision="bfloat16" if halves else "float32", processes=world)
+    if progress.halves is None:
+        progress.halves = in_bfloat16(schedule.precision, device)
+    told = "bfloat16" if progress.halves else "float32"
+    say("training", steps=steps, device=str(device), precision=told, processes=world)
     marks = {round(per_epoch * (number + 1) / schedule.average) for number in range(schedule.average)}
     started, before, total = time.monotonic(), progress.seconds, 0.0
     task.model.train()
@@ -70,7 +72,9 @@ def fit(task: Task, schedule: Schedule, run: Path) -> Progress:
         for number in range(progress.step % per_epoch, per_epoch):
             batch = batches[(number * world + rank) % len(batches)]
             _set_rate(optimisers, schedule, progress.step, steps)
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=halves):
+            # Dropout draws the same after a resume as without one.
+            torch.manual_seed((schedule.seed * steps + progress.step) * world + rank)
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=progress.halves):
                 loss = task.loss(batch, progress.step)
             loss.backward()  # type: ignore[no-untyped-call]
             _average_gradients(parameters, world)
@@ -161,7 +165,14 @@ def _snapshot(task: Task, run: Path, epoch: int, batch: int, progress: Progress,
         write_tensors(run / "snap" / f"{epoch:03d}-{batch:06d}.safetensors", task.weights())
     if watched:
         progress.figures.append(task.figure())
-        say("snapshot", epoch=epoch, batch=batch, figure=progress.figures[-1], best=max(progress.figures))
+        say(
+            "snapshot",
+            step=progress.step,
+            epoch=epoch,
+            batch=batch,
+            figure=progress.figures[-1],
+            best=max(progress.figures),
+        )
         task.model.train()
 
 
@@ -179,16 +190,20 @@ def _processes() -> tuple[int, int]:
 
 
 def _average_gradients(parameters: Sequence[nn.Parameter], world: int) -> None:
-    """All processes end with the mean of their gradients. A head that no post of a batch speaks to counts as zero."""
+    """All processes end with the mean of their gradients; one that none of them has stays away, as in one process."""
     if world == 1:
         return
-    flat = torch.cat(
-        [torch.zeros_like(each).flatten() if each.grad is None else each.grad.flatten() for each in parameters]
-    )
+    used = torch.stack([parameter.new_tensor(float(parameter.grad is not None)) for parameter in parameters])
+    every = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
+    flat = torch.cat([used, *(gradient.flatten() for gradient in every)])
     distributed.all_reduce(flat)
-    parts = torch.split(flat / world, [parameter.numel() for parameter in parameters])
-    for parameter, part in zip(parameters, parts, strict=True):
-        parameter.grad = part.view_as(parameter)
+    used, *parts = torch.split(flat, [len(parameters), *(parameter.numel() for parameter in parameters)])
+    for parameter, part, share in zip(parameters, parts, used.tolist(), strict=True):
+        parameter.grad = part.view_as(parameter) / world if share else None
+
+
+def in_bfloat16(precision: str, device: torch.device) -> bool:
+    return bfloat16_is_faster(device) if precision == "auto" else precision == "bfloat16"
 
 
 def bfloat16_is_faster(device: torch.device) -> bool:

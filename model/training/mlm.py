@@ -15,7 +15,7 @@ import numpy as np
 from brandpulse.errors import ConfigError
 from model.labelled import leak_key
 from model.normalise import normalise
-from model.training.batches import Ids, bucketed, padded
+from model.training.batches import Ids, bucketed, padded, token_ids
 from model.training.own_file import table_rows
 from model.training.recipe import MlmRecipe
 
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 _IGNORED = -100
 
 
-def adapt(files: Sequence[Path], out: Path, *, recipe: MlmRecipe, base: Path, tests: Sequence[Path] = ()) -> float:
-    """Trains the encoder in *base* to guess masked words of the posts in *files*; returns the loss on held-out posts.
+def adapt(
+    files: Sequence[Path], out: Path, *, recipe: MlmRecipe, base: Path, tests: Sequence[Path] = ()
+) -> tuple[float, float]:
+    """Trains the encoder in *base* to guess masked words of the posts in *files*; returns the loss on held-out posts
+    before and after.
 
     *files* are CSV or JSON lines with `text`, or plain text with one post a line. Posts of *tests* are left out. What
     a killed run needs to go on lies in the folder `{out}.run`.
@@ -65,7 +68,7 @@ def adapt(files: Sequence[Path], out: Path, *, recipe: MlmRecipe, base: Path, te
         told = {"recipe": recipe.model_dump(mode="json"), "posts": len(texts), "loss": [before, after]}
         (out / "training.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     say("adapted", posts=len(texts), loss_before=before, loss_after=after)
-    return after
+    return before, after
 
 
 def unlabelled(files: Iterable[Path], tests: Iterable[Path] = ()) -> list[str]:
@@ -100,8 +103,7 @@ class MlmTask:
         self._mask = _token(tokenizer, "[MASK]")
         self._special = sorted({0, *(_token(tokenizer, name) for name in ("[CLS]", "[SEP]"))})
         self._words = tokenizer.get_vocab_size()
-        ids = [encoding.ids[: recipe.max_tokens] for encoding in tokenizer.encode_batch_fast(list(texts))]
-        posts = [np.array(post, dtype=np.int32) for post in ids]
+        posts = token_ids(texts, tokenizer, recipe.max_tokens)
         order = np.random.default_rng(recipe.seed).permutation(len(posts)).tolist()
         held_out = max(1, round(recipe.validation * len(posts)))
         self._train = [posts[at] for at in order[held_out:]]

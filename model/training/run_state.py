@@ -34,6 +34,8 @@ class Progress:
     """Spent in training, over all starts."""
     figures: list[float] = field(default_factory=list)
     """The validation figure at each snapshot, where it is watched."""
+    halves: bool | None = None
+    """Whether products are taken in bfloat16, as the run began: another trial might end otherwise."""
     done: bool = False
 
 
@@ -50,7 +52,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + ".part")
-    whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    whole: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().to("cpu").contiguous()
+        # Tied weights share their memory, which the format refuses.
+        whole[name] = plain.clone() if plain.data_ptr() in places else plain
+        places.add(plain.data_ptr())
     save_file(whole, scratch, metadata=dict(metadata or {}))
     _replace(scratch, path)
 

@@ -61,11 +61,13 @@ def packed_model(folder: Path) -> MultiHead:
     return model
 
 
-def start(base: Path, texts: Iterable[str], *, seed: int, layers: Sequence[int] | None = None) -> Start:
+def start(
+    base: Path, texts: Iterable[str], *, seed: int, layers: Sequence[int] | None = None, dropout: float = 0.0
+) -> Start:
     """The network from *base*: a folder with a BERT encoder as transformers writes it, or packed weights.
 
     Emoji of *texts* that the tokeniser lacks get tokens, which begin as the words of their names. *layers* are the
-    encoder's layers to keep. Raises ConfigError when *base* cannot be used.
+    encoder's layers to keep, *dropout* is the encoder's. Raises ConfigError when *base* cannot be used.
     """
     torch.manual_seed(seed)
     manifest = load_heads(base).manifest if is_packed(base) else None
@@ -79,6 +81,9 @@ def start(base: Path, texts: Iterable[str], *, seed: int, layers: Sequence[int] 
     table.data.copy_(torch.from_numpy(begun))
     if layers is not None:
         _keep_layers(model, layers)
+    for module in model.bert.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
     return Start(model, json.loads(model.bert.config.to_json_string()), description, base_name(base), manifest)
 
 

@@ -23,7 +23,7 @@ def test_each_shipped_recipe_is_complete(name: str) -> None:
 
 
 def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"nothing.*brand, fewshot, lora, mlm, sentiment, student"):
+    with pytest.raises(ConfigError, match=r"nothing.*brand, brand-polish, fewshot, lora"):
         find_recipe("nothing")
 
 

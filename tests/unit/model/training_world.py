@@ -29,6 +29,7 @@ def a_recipe(**changes: Any) -> HeadsRecipe:
         "max_tokens": 32,
         "bucket_batches": 4,
         "average": 2,
+        "precision": "float32",
         "seed": 13,
         "judged_by": {"tiny": "sentiment_recall"},
     }

@@ -1,0 +1,246 @@
+"""`brandpulse model few-shot`: a classifier of one's own labels from 8 to 64 examples of each.
+
+In the manner of SetFit (Tunstall et al., 2022): pairs of posts first teach the encoder which posts belong together,
+then a logistic regression on its answers tells the labels apart. The result is a folder as transformers writes it
+(BertForSequenceClassification), so that anything that reads such a checkpoint can use it.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from brandpulse.errors import ConfigError
+from model.labelled import leak_key
+from model.normalise import normalise
+from model.training.batches import Ids, padded, token_ids
+from model.training.own_file import table_rows
+from model.training.recipe import FewShotRecipe
+from model.training.say import say
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SQUASH = 0.1
+"""The pooler passes CLS's state on through tanh; so small it is nearly itself."""
+
+Pair = tuple[int, int, float]
+"""Two examples, and 1 where they have one label, else 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """One's own labelled posts, normalised."""
+
+    texts: list[str]
+    gold: npt.NDArray[np.int64]
+    """Columns of `labels`."""
+    labels: tuple[str, ...]
+
+
+def read_examples(path: Path, *, text: str, label: str, labels: Sequence[str] | None = None) -> Examples:
+    """The posts of a CSV or JSON lines file with their labels; those without either are left out.
+
+    *labels* are the known ones; those of the file, sorted, if none. Raises ConfigError when a column is missing, a text
+    stands there with two labels, a label is unknown, or there are not two labels with two posts each.
+    """
+    found: dict[str, tuple[str, str, int]] = {}
+    for line, row in table_rows(path):
+        if missing := [column for column in (text, label) if column not in row]:
+            raise ConfigError(f"{path}, line {line}: no column {missing[0]!r}; there are {', '.join(row)}")
+        post, name = normalise(str(row[text] or "")), str(row[label] if row[label] is not None else "").strip()
+        if not post or not name:
+            continue
+        first = found.setdefault(leak_key(post), (post, name, line))
+        if first[1] != name:
+            raise ConfigError(f"{path}, lines {first[2]} and {line}: one text with two labels, {first[1]} and {name}")
+    counts = Counter(name for _, name, _ in found.values())
+    known = tuple(labels) if labels is not None else tuple(sorted(counts))
+    if unknown := sorted(counts.keys() - set(known)):
+        raise ConfigError(f"{path}: the label {unknown[0]!r} is none of {', '.join(known)}")
+    if labels is None and (len(counts) < 2 or min(counts.values()) < 2):
+        raise ConfigError(f"{path}: expected two labels or more with two posts or more each, got {dict(counts)}")
+    gold = np.array([known.index(name) for _, name, _ in found.values()], dtype=np.int64)
+    return Examples([post for post, _, _ in found.values()], gold, known)
+
+
+def few_shot(
+    examples: Examples, out: Path, *, recipe: FewShotRecipe, base: Path, held_out: Examples | None = None
+) -> float | None:
+    """Trains a classifier on *examples* and writes it to *out*; returns its macro recall on *held_out*.
+
+    *base* is a folder with a BERT encoder, or packed weights with many heads, whose encoder is taken. What a killed
+    run needs to go on lies in the folder `{out}.run`.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch
+
+    from model.training.loop import fit
+    from model.training.run_state import claim, fingerprint
+    from model.training.start import start, tokenizer_of
+
+    run = out.with_name(out.name + ".run")
+    claim(run, fingerprint(recipe.model_dump(), str(base), examples.texts, examples.gold.tolist()))
+    begun = start(base, examples.texts, seed=recipe.seed)
+    encoder = begun.model.bert.to("cuda" if torch.cuda.is_available() else "cpu")
+    say("examples", counts=dict(zip(examples.labels, np.bincount(examples.gold).tolist(), strict=True)))
+    task = PairTask(
+        encoder, recipe, token_ids(examples.texts, tokenizer_of(begun.tokenizer), recipe.max_tokens), examples.gold
+    )
+    fit(task, recipe, run)
+    weight, bias = regression(task.features(), examples.gold, decay=recipe.head_decay)
+    write_checkpoint(out, encoder, weight, bias, labels=examples.labels, tokenizer=begun.tokenizer)
+    recall = None
+    if held_out is not None:
+        said = OwnLabels(out).probabilities(held_out.texts).argmax(axis=1)
+        recall = float(np.mean([(said[held_out.gold == label] == label).mean() for label in np.unique(held_out.gold)]))
+    told = {"recipe": recipe.model_dump(mode="json"), "examples": len(examples.texts), "macro_recall": recall}
+    (out / "training.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return recall
+
+
+class PairTask:
+    """Teaches *model*, a BERT encoder, to give posts of one label one direction."""
+
+    def __init__(self, model: Any, recipe: FewShotRecipe, ids: Sequence[Ids], gold: npt.NDArray[np.int64]) -> None:
+        self.model = model
+        self._recipe = recipe
+        self._ids = ids
+        self._gold = gold
+
+    def batches(self, epoch: int) -> Sequence[list[Pair]]:
+        generator = np.random.default_rng([self._recipe.seed, epoch])
+        pairs = every_pair(self._gold, self._recipe.pairs, generator)
+        size = self._recipe.batch_size
+        return [pairs[at : at + size] for at in range(0, len(pairs), size)]
+
+    def size(self, batch: list[Pair]) -> int:
+        return 2 * len(batch)
+
+    def loss(self, batch: list[Pair], step: int) -> "Tensor":
+        from torch.nn import functional
+
+        which = sorted({example for one, other, _ in batch for example in (one, other)})
+        place = {example: at for at, example in enumerate(which)}
+        states = features(self.model, [self._ids[example] for example in which])
+        left, right = states[[place[one] for one, _, _ in batch]], states[[place[other] for _, other, _ in batch]]
+        like = states.new_tensor([pair[2] for pair in batch])
+        return functional.mse_loss(functional.cosine_similarity(left, right), like)
+
+    def weights(self) -> "Mapping[str, Tensor]":
+        found: Mapping[str, Tensor] = self.model.state_dict()
+        return found
+
+    def figure(self) -> float:
+        """There is no validation: every example is needed."""
+        return 0.0
+
+    def features(self) -> "Tensor":
+        """(examples, width) of the trained encoder."""
+        import torch
+
+        self.model.eval()
+        with torch.inference_mode():
+            return torch.cat([features(self.model, self._ids[at : at + 64]) for at in range(0, len(self._ids), 64)])
+
+
+def every_pair(gold: npt.NDArray[np.int64], count: int, generator: np.random.Generator) -> list[Pair]:
+    """*count* pairs of one label and as many of two for each example, in random order."""
+    pairs: list[Pair] = []
+    for example, label in enumerate(gold.tolist()):
+        same = np.flatnonzero((gold == label) & (np.arange(len(gold)) != example))
+        other = np.flatnonzero(gold != label)
+        pairs += [(example, at, 1.0) for at in generator.choice(same, count).tolist()]
+        pairs += [(example, at, 0.0) for at in generator.choice(other, count).tolist()]
+    return [pairs[at] for at in generator.permutation(len(pairs)).tolist()]
+
+
+def features(encoder: Any, ids: Sequence[Ids]) -> "Tensor":
+    """What the head sees of each post, (batch, width): its first state through the pooler of `write_checkpoint`."""
+    import torch
+
+    device = next(encoder.parameters()).device
+    table, mask = padded(ids)
+    states = encoder(table.to(device), mask.to(device)).last_hidden_state[:, 0].float()
+    return torch.tanh(SQUASH * states)
+
+
+def regression(seen: "Tensor", gold: npt.NDArray[np.int64], *, decay: float) -> "tuple[Tensor, Tensor]":
+    """Weights (labels, width) and biases (labels,) of a logistic regression with balanced classes; *decay* is L2's."""
+    import torch
+    from torch.nn import functional
+
+    scale = seen.norm(dim=1).mean()
+    inputs, target = (seen / scale).clone(), torch.from_numpy(gold).to(seen.device)
+    counts = torch.bincount(target).float()
+    weight = torch.zeros(len(counts), seen.shape[1], device=seen.device, requires_grad=True)
+    bias = torch.zeros(len(counts), device=seen.device, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=500, line_search_fn="strong_wolfe")
+
+    def closure() -> Any:
+        optimiser.zero_grad()
+        loss = functional.cross_entropy(
+            inputs @ weight.T + bias, target, weight=counts.mean() / counts, reduction="sum"
+        )
+        loss = loss + decay * weight.square().sum() / 2
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return (weight / scale).detach(), bias.detach()
+
+
+def write_checkpoint(
+    out: Path, encoder: Any, weight: "Tensor", bias: "Tensor", *, labels: Sequence[str], tokenizer: str
+) -> None:
+    """The encoder, the pooler of `features` and the head as BertForSequenceClassification."""
+    import torch
+    from transformers import BertForSequenceClassification
+
+    config = encoder.config
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: column for column, label in enumerate(labels)}
+    model = BertForSequenceClassification(config)
+    model.bert.load_state_dict(encoder.state_dict(), strict=False)  # all but the pooler, which follows
+    with torch.no_grad():
+        model.bert.pooler.dense.weight.copy_(SQUASH * torch.eye(config.hidden_size))
+        model.bert.pooler.dense.bias.zero_()
+        model.classifier.weight.copy_(weight)
+        model.classifier.bias.copy_(bias)
+    model.save_pretrained(out)
+    (out / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+
+
+class OwnLabels:
+    """Scores posts with a folder that `few_shot` wrote, on the CPU. Raises ConfigError when it cannot be read."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import BertForSequenceClassification
+
+        from model.training.start import tokenizer_of
+
+        try:
+            self._model = BertForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
+            self._tokenizer = tokenizer_of((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{folder}: no classifier that `model few-shot` wrote: {error}") from error
+        self.labels = tuple(self._model.config.id2label[column] for column in range(self._model.config.num_labels))
+
+    def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(n, labels), each row sums to 1."""
+        import torch
+
+        limit: int = self._model.config.max_position_embeddings
+        ids = token_ids([normalise(text) for text in texts], self._tokenizer, limit)
+        parts = [np.zeros((0, len(self.labels)), dtype=np.float32)]
+        with torch.inference_mode():
+            for at in range(0, len(ids), 64):
+                table, mask = padded(ids[at : at + 64])
+                parts.append(self._model(table, mask).logits.softmax(dim=1).numpy())
+        return np.concatenate(parts)
