@@ -3,21 +3,50 @@
 import gc
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from model.checkpoint import load
+from model.bench_memory import memory_of
+from model.choices import Engine, Precision, Tiers
 from model.cores import available_cores
-from model.engine import Classifier
 from model.labelled import read_texts
-from model.load import WEIGHTS, torch_is_installed
+from model.load import WEIGHTS, load_scorer, torch_is_installed
+from model.marking import plain
 
 PEER = "hugging face pipeline"
-"""float32, batches of 32 in order of arrival."""
+"""float32, batches of 32 in order of arrival, padded to multiples of 8."""
 
 Score = Callable[[Sequence[str]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One way to score posts. Those without an engine are the peer."""
+
+    name: str
+    engine: Engine | None = None
+    precision: Precision = "fp32"
+    tiers: Tiers = "full"
+
+
+CONTESTANTS = (
+    *(Contestant(f"openvino {precision}", "openvino", precision) for precision in ("fp32", "bf16", "int8")),
+    *(Contestant(f"openvino {precision} early", "openvino", precision, "early") for precision in ("fp32", "int8")),
+    Contestant("torch", "torch"),
+    Contestant(PEER),
+)
+
+
+@dataclass(slots=True)
+class Measured:
+    """What one contestant did, round by round."""
+
+    seconds: list[float] = field(default_factory=list)
+    core_seconds: list[float] = field(default_factory=list)
+    load_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,93 +55,69 @@ class EngineSpeed:
 
     name: str
     posts_per_second: float
-    """Of the median round, tokenising included."""
+    """Of the median round, normalising and tokenising included. Each post is one pass, whatever is asked about it."""
     spread: float
     """(slowest − fastest round) / median round: how noisy the machine was."""
     posts_per_core_second: float
     """Of the round that used least processor time, all threads together; says more than posts/s on a busy machine."""
     load_seconds: float
+    settled: float | None
+    """Share of the posts that the early heads settled, if they were asked."""
+    memory: int | None
+    """Most bytes that a process held which did only this; None where it was not measured."""
 
 
 def run(
-    data: Path, *, weights: Path = WEIGHTS, posts: int = 1_000, rounds: int = 3, threads: int | None = None
+    data: Path,
+    *,
+    weights: Path = WEIGHTS,
+    posts: int = 1_000,
+    rounds: int = 3,
+    threads: int | None = None,
+    memory: bool = True,
 ) -> list[EngineSpeed]:
-    """Prints and returns the posts/s of each engine and precision on the first *posts* texts of *data*.
+    """Prints and returns the posts/s of each engine, precision and tier policy on the first *posts* texts of *data*.
 
-    The engines take turns, *rounds* times, so that a noisy neighbour slows all of them and the ratios stand.
-    Without torch and transformers the torch engine and the pipeline are left out, with a word.
+    They take turns, *rounds* times, so that a noisy neighbour slows all of them and the ratios stand. Without torch and
+    transformers the torch engine and the pipeline are left out, with a word; so is what the weights do not offer.
     """
-    from rich.console import Console
-    from rich.table import Table
-
     texts = read_texts(data, limit=posts)
     cores = threads or available_cores()
-    console = Console()
-    seconds: dict[str, list[float]] = {}
-    core_seconds: dict[str, list[float]] = {}
-    load_seconds: dict[str, float] = {}
+    known = [contestant for contestant in CONTESTANTS if _is_offered(contestant, weights)]
+    measured = {contestant.name: Measured() for contestant in known}
     scorers: dict[str, Score] = {}
-    for name, make in _contestants(weights, cores).items():
+    settled: dict[str, Callable[[], int]] = {}
+    for contestant in known:
         started = time.perf_counter()
-        scorers[name] = make()
-        load_seconds[name] = time.perf_counter() - started
-        scorers[name](texts[:: max(1, len(texts) // 128)])  # the first batch of each shape builds kernels
-        seconds[name], core_seconds[name] = [], []
+        scorers[contestant.name], settled[contestant.name] = _make(contestant, weights, cores)
+        measured[contestant.name].load_seconds = time.perf_counter() - started
+        scorers[contestant.name](texts)  # the first batch of each shape builds kernels
+    before = {name: count() for name, count in settled.items()}
     for _ in range(rounds):
         for name, score in scorers.items():
             gc.collect()
             started, used = time.perf_counter(), time.process_time()
             score(texts)
-            seconds[name].append(time.perf_counter() - started)
-            core_seconds[name].append(time.process_time() - used)
-
+            measured[name].seconds.append(time.perf_counter() - started)
+            measured[name].core_seconds.append(time.process_time() - used)
+    shares = {name: (count() - before[name]) / (rounds * max(1, len(texts))) for name, count in settled.items()}
+    scorers.clear()
+    settled.clear()
+    held = {each.name: memory_of(partial(_make, each, weights, cores), texts) for each in known} if memory else {}
     speeds = [
         EngineSpeed(
-            name=name,
-            posts_per_second=len(texts) / median(taken),
-            spread=(max(taken) - min(taken)) / median(taken),
-            posts_per_core_second=len(texts) / min(core_seconds[name]),
-            load_seconds=load_seconds[name],
+            name=contestant.name,
+            posts_per_second=len(texts) / median(found.seconds),
+            spread=(max(found.seconds) - min(found.seconds)) / median(found.seconds),
+            posts_per_core_second=len(texts) / min(found.core_seconds),
+            load_seconds=found.load_seconds,
+            settled=shares[contestant.name] if contestant.tiers == "early" else None,
+            memory=held.get(contestant.name),
         )
-        for name, taken in seconds.items()
+        for contestant, found in zip(known, measured.values(), strict=True)
     ]
-    peer = next((speed for speed in speeds if speed.name == PEER), None)
-    table = Table(title=f"{len(texts)} posts, {cores} cores, {rounds} rounds in turns")
-    for heading in ("engine", "posts/s", "spread", "against pipeline", "posts/core-s", "against pipeline", "load s"):
-        table.add_column(heading, justify="left" if heading == "engine" else "right")
-    for speed in sorted(speeds, key=lambda speed: -speed.posts_per_second):
-        table.add_row(
-            speed.name,
-            f"{speed.posts_per_second:,.0f}",
-            f"{speed.spread:.0%}",
-            f"{speed.posts_per_second / peer.posts_per_second:.2f} x" if peer else "-",
-            f"{speed.posts_per_core_second:,.0f}",
-            f"{speed.posts_per_core_second / peer.posts_per_core_second:.2f} x" if peer else "-",
-            f"{speed.load_seconds:.1f}",
-        )
-    console.print(table)
-    if peer is None:
-        console.print("No pipeline to compare with: torch and transformers are not installed ('brandpulse[train]').")
+    _print(speeds, title=f"{len(texts)} posts, {cores} cores, {rounds} rounds in turns")
     return speeds
-
-
-def _contestants(weights: Path, threads: int) -> dict[str, Callable[[], Score]]:
-    from model.openvino_engine import OpenVinoClassifier
-
-    def openvino(precision: Any) -> Callable[[], Score]:
-        return lambda: OpenVinoClassifier(weights, threads=threads, precision=precision).probabilities
-
-    contestants = {f"openvino {precision}": openvino(precision) for precision in ("fp32", "bf16", "int8")}
-    if not torch_is_installed():
-        return contestants
-    torch = {"torch": lambda: _torch(weights, threads).probabilities, PEER: lambda: _pipeline(weights, threads)}
-    return contestants | torch
-
-
-def _torch(weights: Path, threads: int) -> Classifier:
-    from model.torch_engine import TorchClassifier
-
-    return TorchClassifier(weights, threads=threads)
 
 
 def hugging_face_pipeline(weights: Path = WEIGHTS) -> Callable[[Sequence[str]], list[str]]:
@@ -121,20 +126,68 @@ def hugging_face_pipeline(weights: Path = WEIGHTS) -> Callable[[Sequence[str]], 
     return lambda texts: [str(found["label"]) for found in classify(texts)]
 
 
+def _is_offered(contestant: Contestant, weights: Path) -> bool:
+    from model.heads_checkpoint import KIND, kind_of, read_heads_manifest
+
+    if contestant.engine != "openvino":
+        return torch_is_installed()
+    if kind_of(weights) != KIND:
+        return contestant.tiers == "full"
+    manifest = read_heads_manifest(weights)
+    return bool(
+        (manifest.ranges or contestant.precision != "int8") and (manifest.exit_confidence or contestant.tiers == "full")
+    )
+
+
+def _make(contestant: Contestant, weights: Path, threads: int) -> tuple[Score, Callable[[], int]]:
+    """A function that scores texts, and one that counts what the early heads settled so far."""
+    if contestant.engine is None:
+        return _pipeline(weights, threads), lambda: 0
+    scorer = load_scorer(contestant.engine, weights, threads, precision=contestant.precision, tiers=contestant.tiers)
+    return lambda texts: scorer.score([plain(text) for text in texts]), lambda: getattr(scorer, "settled", 0)
+
+
 def _pipeline(weights: Path, threads: int) -> "Callable[[Sequence[str]], list[dict[str, Any]]]":
-    """The pipeline as its documentation starts it: fp32 on the CPU, batches of 32 in order of arrival."""
+    """The pipeline on the same encoder with its head for whole posts, in fp32 on the CPU."""
     import torch
     from transformers import PreTrainedTokenizerFast, TextClassificationPipeline
 
-    from model.torch_engine import bert
+    from model.torch_engine import whole_post_bert
 
-    checkpoint = load(weights)
+    model, max_tokens = whole_post_bert(weights)
     torch.set_num_threads(threads)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(weights / "tokenizer.json"),
         pad_token="[PAD]",  # noqa: S106 - a token of text
-        model_max_length=checkpoint.manifest.max_tokens,
+        model_max_length=max_tokens,
     )
-    model = bert(checkpoint).eval()
-    pipeline = TextClassificationPipeline(model=model, tokenizer=tokenizer, device="cpu", batch_size=32)
-    return lambda texts: pipeline(list(texts), truncation=True)
+    pipeline = TextClassificationPipeline(model=model.eval(), tokenizer=tokenizer, device="cpu", batch_size=32)
+    return lambda texts: pipeline(list(texts), truncation=True, padding=True, pad_to_multiple_of=8)
+
+
+def _print(speeds: Sequence[EngineSpeed], *, title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    peer = next((speed for speed in speeds if speed.name == PEER), None)
+    table = Table(title=title)
+    right = ("posts/s", "spread", "x pipeline", "posts/core-s", "x pipeline", "settled early", "load s", "memory MB")
+    for heading in ("engine", *right):
+        table.add_column(heading, justify="right" if heading in right else "left")
+    for speed in sorted(speeds, key=lambda speed: -speed.posts_per_second):
+        table.add_row(
+            speed.name,
+            f"{speed.posts_per_second:,.0f}",
+            f"{speed.spread:.0%}",
+            f"{speed.posts_per_second / peer.posts_per_second:.2f}" if peer else "-",
+            f"{speed.posts_per_core_second:,.0f}",
+            f"{speed.posts_per_core_second / peer.posts_per_core_second:.2f}" if peer else "-",
+            "-" if speed.settled is None else f"{speed.settled:.1%}",
+            f"{speed.load_seconds:.1f}",
+            "-" if speed.memory is None else f"{speed.memory / 1e6:,.0f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print("A post is one pass, however many brands it is asked about; `early` is what the worker runs.")
+    if peer is None:
+        console.print("No pipeline to compare with: torch and transformers are not installed ('brandpulse[train]').")

@@ -13,7 +13,7 @@ import openvino as ov
 
 from brandpulse.errors import ConfigError
 from model.choices import Precision, Tiers
-from model.cores import available_cores, multiplies_bytes
+from model.cores import available_cores
 from model.encoding import MarkedTokens, tokens_of
 from model.engine import Scores
 from model.heads import HEADS
@@ -21,9 +21,9 @@ from model.heads_checkpoint import HeadsCheckpoint, load_heads
 from model.heads_graph import heads_graph
 from model.marking import MarkedText
 from model.packing import Packed, pack
+from model.selftest import HINTS, chosen_precision
 from model.sheet import Sheet, spans
 
-HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 _WINDOW = 512
 """Posts tokenised at a time, while those before them are scored."""
 _MOST_DOUBTFUL = 1 << 15
@@ -46,8 +46,9 @@ class OpenVinoScorer:
     With *tiers* early, the early heads answer first, and only the posts of which they are not sure enough (the
     manifest's `exit_confidence`) go through the rest of the layers, from where they stand. While *hurry* says so, which
     is asked at each call, no post goes on: those in doubt keep the early answer and are told apart in `Scores.hurried`.
-    *threads* is the number of cores to use, all available ones by default. The interpreter's lock is free while posts
-    are scored.
+    *threads* is the number of cores to use, all available ones by default; *precision* `auto` is what this machine was
+    found to be fastest at when it first ran these weights (`model.selftest`). The interpreter's lock is free while
+    posts are scored.
     """
 
     heads = tuple(head.name for head in HEADS)
@@ -66,7 +67,7 @@ class OpenVinoScorer:
         self._threads = threads or available_cores()
         # One stream leaves cores idle between the small operations; two hide that. More than a few cost memory.
         self._streams = min(self._threads, max(2, self._threads // 4))
-        self._precision = _precision(checkpoint, precision)
+        self._precision = _precision(checkpoint, precision, self._threads)
         self._hurry = hurry or (lambda: False)
         self._early = _early(checkpoint, tiers)
         two = self._early or (hurry is not None and _knows_early(checkpoint))
@@ -191,9 +192,7 @@ def _early(checkpoint: HeadsCheckpoint, tiers: Tiers) -> bool:
     return tiers != "full" and _knows_early(checkpoint)
 
 
-def _precision(checkpoint: HeadsCheckpoint, precision: Precision) -> str:
+def _precision(checkpoint: HeadsCheckpoint, precision: Precision, threads: int) -> str:
     if precision == "int8" and not checkpoint.manifest.ranges:
         raise ConfigError("These weights hold no ranges for int8: use precision fp32, bf16 or auto.")
-    if precision == "auto":
-        return "int8" if checkpoint.manifest.ranges and multiplies_bytes() else "fp32"
-    return precision
+    return chosen_precision(checkpoint, threads=threads) if precision == "auto" else precision

@@ -1,13 +1,13 @@
 """The GPU engine: torch and transformers, bfloat16 on CUDA; it runs on a CPU too."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from model.checkpoint import Checkpoint, load
+from model.checkpoint import Checkpoint, Floats, load
 from model.encoding import TokenBatch, token_batches
 from model.engine import LABELS, Probabilities
 from model.metrics import softmax
@@ -57,10 +57,32 @@ class TorchClassifier:
 
 def bert(checkpoint: Checkpoint) -> Any:
     """The checkpoint as transformers' `BertForSequenceClassification`, on the CPU in float32."""
+    return _bert(checkpoint.config, checkpoint.tensors)
+
+
+def _bert(config: Mapping[str, Any], tensors: Mapping[str, Floats]) -> Any:
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    model = BertForSequenceClassification(BertConfig(**checkpoint.config))
-    tensors = {name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()}
-    model.load_state_dict(tensors, assign=True)
+    model = BertForSequenceClassification(BertConfig(**config))
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, assign=True)
     return model
+
+
+def whole_post_bert(weights: Path) -> tuple[Any, int]:
+    """The weights folder as transformers' `BertForSequenceClassification` for sentiment, and its largest input.
+
+    Of weights with many heads the head `sentiment` stands where that has its pooler and classifier.
+    """
+    from model.heads_checkpoint import KIND, kind_of, load_heads
+
+    if kind_of(weights) != KIND:
+        checkpoint = load(weights)
+        return bert(checkpoint), checkpoint.manifest.max_tokens
+    many = load_heads(weights)
+    named = {"heads.dense.sentiment.": "bert.pooler.dense.", "heads.out.sentiment.": "classifier."}
+    tensors = {name: tensor for name, tensor in many.tensors.items() if name.startswith("bert.")}
+    for ours, theirs in named.items():
+        tensors |= {theirs + part: many.tensors[ours + part] for part in ("weight", "bias")}
+    names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: at for at, label in enumerate(LABELS)}}
+    return _bert(dict(many.config) | names, tensors), many.manifest.max_tokens

@@ -1,8 +1,19 @@
+from collections.abc import Iterator
+
 import pytest
 
 from model.choices import Engine
 from model.engine import Classifier
 from model.load import load_classifier, torch_is_installed
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a trial of precisions finds here must not stay on the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
 
 _LOADED: dict[str, Classifier] = {}
 

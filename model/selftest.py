@@ -1,0 +1,163 @@
+"""At which precision this machine runs the model: tried out at the first start, and remembered from then on.
+
+A label must not hinge on noise. So the trial is pinned in a file of the user's cache: whoever starts on this machine
+with the same weights, cores and packages gets what the first one chose, until one of these changes.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from model.cores import CPU_INFO, multiplies_bytes
+from model.heads_checkpoint import HeadsCheckpoint
+from model.heads_graph import heads_graph
+from model.packing import BATCH_ROWS, ROW_LENGTHS, pack
+
+log = logging.getLogger(__name__)
+
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+"""Precision -> OpenVINO's hint; the 8 bits of int8 stand in the graph."""
+CLEARLY = 1.15
+"""A less exact precision must be so many times as fast as a more exact one."""
+BUDGET_SECONDS = 3.0
+_EXACT_FIRST = ("fp32", "bf16", "int8")
+_ROUNDS = 4
+_LAYERS = 2
+
+
+def chosen_precision(checkpoint: HeadsCheckpoint, *, threads: int, cache: Path | None = None) -> str:
+    """The precision that this machine has used for these weights, else the one that a trial of 1 to 3 seconds favours.
+
+    The trial's result stays in *cache*, by default a folder of the user's cache. Without a trial, because the time is
+    up before it is over, the processor's flags decide and nothing is written. A cache that cannot be read or written
+    costs one warning.
+    """
+    path = (cache or cache_folder()) / f"engine-{machine_key(checkpoint.manifest.version, threads)}.json"
+    offered = [precision for precision in _EXACT_FIRST if precision != "int8" or checkpoint.manifest.ranges]
+    if (known := _remembered(path, offered)) is not None:
+        return known
+    speeds = tried(checkpoint)
+    if speeds is None:
+        return "int8" if checkpoint.manifest.ranges and multiplies_bytes() else "fp32"
+    precision = favoured(speeds)
+    log.info("precision chosen", extra={"precision": precision, "tokens_per_core_second": _rounded(speeds)})
+    return _pinned(path, precision, speeds)
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/brandpulse`, by default under `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "brandpulse"
+
+
+def machine_key(weights: str, threads: int, cpu_info: Path = CPU_INFO) -> str:
+    """Changes with all that a precision's speed hangs on: weights, cores, processor, packages."""
+    try:
+        lines = cpu_info.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    told = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in reversed(lines)}
+    processor = [told.get("model name", platform.processor()), " ".join(sorted(told.get("flags", "").split()))]
+    facts = [weights, threads, platform.machine(), *processor, version("openvino"), version("numpy")]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def favoured(speeds: Mapping[str, float]) -> str:
+    """The fastest of *speeds*, but none that is not `CLEARLY` faster than a more exact one."""
+    best, *others = [precision for precision in _EXACT_FIRST if precision in speeds]
+    for precision in others:
+        if speeds[precision] >= CLEARLY * speeds[best]:
+            best = precision
+    return best
+
+
+def tried(checkpoint: HeadsCheckpoint, budget: float = BUDGET_SECONDS) -> dict[str, float] | None:
+    """Tokens per core-second of the first two layers at each precision that the weights offer; None if time is up.
+
+    By processor time on one core, so that what else runs here weighs little.
+    """
+    started = time.monotonic()
+    speeds: dict[str, float] = {}
+    inputs = _a_batch(checkpoint)
+    tokens = inputs[0].size
+    for precision in _EXACT_FIRST:
+        if precision == "int8" and not checkpoint.manifest.ranges:
+            continue
+        if time.monotonic() - started > budget:
+            log.warning("no time to try out precisions: the processor's flags decide", extra={"seconds": budget})
+            return None
+        graph = heads_graph(
+            checkpoint,
+            ranges=checkpoint.manifest.ranges if precision == "int8" else None,
+            last=min(_LAYERS, checkpoint.config["num_hidden_layers"] - 1),
+        )
+        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
+        request = ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
+        speeds[precision] = tokens / min(_core_seconds(request, inputs) for _ in range(_ROUNDS))
+    return speeds
+
+
+def _core_seconds(request: Any, inputs: list[Any]) -> float:
+    started = time.process_time()
+    request.infer(inputs)
+    return time.process_time() - started
+
+
+def _a_batch(checkpoint: HeadsCheckpoint) -> list[Any]:
+    """A full batch of posts of half a row each, of any words."""
+    length = min(ROW_LENGTHS[-1], checkpoint.manifest.max_tokens) // 2
+    batch = next(pack([length] * 2 * BATCH_ROWS, [[1]] * 2 * BATCH_ROWS, limit=checkpoint.manifest.max_tokens))
+    words = np.arange(batch.positions.size, dtype=np.int32) % checkpoint.config["vocab_size"]
+    ids = words.reshape(batch.positions.shape)
+    return [ids, batch.positions, batch.segments, batch.wanted, batch.firsts, batch.marks]
+
+
+def _remembered(path: Path, offered: Collection[str]) -> str | None:
+    try:
+        precision = json.loads(path.read_text(encoding="utf-8"))["precision"]
+        if precision in offered:
+            return str(precision)
+        damage = f"precision {precision!r}, expected one of {', '.join(offered)}"
+    except OSError:  # not there, or not to be read: then it cannot be written either, and that is told
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        damage = repr(error)
+    log.warning("the precision chosen before is unreadable: trying anew", extra={"path": path, "error": damage})
+    with suppress(OSError):
+        path.unlink()
+    return None
+
+
+def _pinned(path: Path, precision: str, speeds: Mapping[str, float]) -> str:
+    """Writes the choice, unless another process was first: then its choice counts."""
+    content = {"engine": "openvino", "precision": precision, "tokens_per_core_second": _rounded(speeds)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
+        return _remembered(path, speeds) or precision
+    except OSError as error:
+        log.warning(
+            "cannot remember the precision: the next start may choose another one",
+            extra={"precision": precision, "path": path, "error": repr(error)},
+        )
+        return precision
+
+
+def _rounded(speeds: Mapping[str, float]) -> dict[str, int]:
+    return {precision: round(speed) for precision, speed in speeds.items()}
