@@ -124,7 +124,10 @@ def judged(probabilities: Matrix, gold: Gold, said: Said) -> Answers:
 
 
 def before_temperature(answers: Answers, temperature: float) -> Matrix:
-    """(n, k): the probabilities as they were before the logits were divided by *temperature*."""
+    """(n, k): the probabilities as they were before the logits were divided by *temperature*.
+
+    Nearly so where weights answer early: an early answer was divided by its own temperature.
+    """
     chances = np.clip(answers.probabilities, _LEAST, 1.0)
     if answers.kind == "many":
         odds = (chances / np.maximum(1 - chances, 1e-12)) ** temperature

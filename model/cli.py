@@ -80,6 +80,8 @@ def evaluate(
     """Measure the model on rows with gold labels. Exits with 0 whatever the figures."""
     from model.evaluation import Subject, evaluate_file, summary, write_files
 
+    if json_out is not None and (not json_out.parent.is_dir() or json_out.suffix == ".html"):
+        raise typer.BadParameter(f"expected a .json file in an existing folder, got {json_out}", param_hint="--json")
     subject = Subject(weights=weights, engine=engine, precision=precision, threads=threads)
     wanted = None if labels is None else [label.strip() for label in labels.split(",")]
     evaluation, answers = evaluate_file(
@@ -88,6 +90,18 @@ def evaluate(
     if json_out is not None and write_files(evaluation, answers, json_out, texts=not no_texts) is None:
         typer.echo("No page beside the report: pip install 'brandpulse[evaluate]' for its charts.", err=True)
     typer.echo(summary(evaluation.report))
+
+
+@app.command()
+def bias(
+    *, engine: EngineOption = "auto", weights: WeightsOption = WEIGHTS, precision: PrecisionOption = "auto"
+) -> None:
+    """Print how far the verdict moves when a sentence names another group of people."""
+    from model.bias import shifts
+    from model.load import load_scorer
+
+    for shift in shifts(load_scorer(engine, weights, precision=precision)):
+        typer.echo(f"{shift.kind:12} {shift.group:18} shift {shift.shift:+.3f}  other label {shift.flips:.0%}")
 
 
 @app.command()

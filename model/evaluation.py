@@ -65,16 +65,17 @@ def evaluate_file(
 def write_files(evaluation: Evaluation, answers: Predictions, out: Path, *, texts: bool) -> Path | None:
     """Writes the report to *out*, the answers and the page beside it; returns the page, None without its packages.
 
-    Without *texts* no post stands in the page.
+    Without *texts* no post stands in the page. Raises ConfigError when *out* cannot be written.
     """
-    write_report(evaluation.report, out)
-    save(answers, beside(out))
+    place = out.with_suffix(".html")
     try:
-        written = page(evaluation, texts=texts)
+        write_report(evaluation.report, out)
+        save(answers, beside(out))
+        place.write_text(page(evaluation, texts=texts), encoding="utf-8")
     except ImportError:
         return None
-    place = out.with_suffix(".html")
-    place.write_text(written, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--json {out}: {error}") from error
     return place
 
 

@@ -98,6 +98,16 @@ def test_one_text_answers_for_all_its_targets_and_a_row_without_one_for_the_post
     assert (report["named_rate"], report["irrelevant_rate"]) == (1.0, 0.0)
 
 
+def test_two_targets_that_get_one_answer_are_counted_whatever_the_first_ones_label(tmp_path: Path) -> None:
+    text = "Aerolux positive but Nordbank positive"
+    rows = [
+        {"text": text, "target": "Aerolux", "target_sentiment": "neg"},
+        {"text": text, "target": "Nordbank", "target_sentiment": "pos"},
+    ]
+    report = report_on(tmp_path, "target_sentiment", rows)
+    assert (report["second_target_accuracy"], report["same_prediction_share"]) == (1.0, 1.0)
+
+
 def test_a_target_that_the_post_does_not_name_counts_as_irrelevant_but_is_judged_among_the_labels(
     tmp_path: Path,
 ) -> None:

@@ -113,6 +113,13 @@ def test_another_report_on_other_rows_is_refused(tmp_path: Path) -> None:
     assert "answered other rows" in str(result.exception)
 
 
+@pytest.mark.parametrize("out", ["no/such/folder.json", "page.html", "."])
+def test_a_report_that_cannot_be_written_is_told(tmp_path: Path, out: str) -> None:
+    arguments = ["evaluate", "--data", str(a_file(tmp_path)), "--engine", "keyword", "--json", str(tmp_path / out)]
+    result = RUNNER.invoke(app, arguments)
+    assert result.exit_code == 2 or isinstance(result.exception, ConfigError)
+
+
 def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["evaluate", "--data", str(a_file(tmp_path)), "--task", "weather"])
     assert result.exit_code == 2
