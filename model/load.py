@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
     from model.engine import Classifier, Scorer
 
-WEIGHTS = Path(__file__).parent / "weights" / "minilm-sentiment"
+WEIGHTS = Path(__file__).parent / "weights" / "minilm-brand"
 """The weights shipped with the service."""
+
+WHOLE_POST_WEIGHTS = Path(__file__).parent / "weights" / "minilm-sentiment"
+"""The first model: one head, whole posts only. To compare with, and for who wants no other."""
 
 _MULTI_HEAD, _HUGGING_FACE = "multi-head", "hugging-face"
 

@@ -21,7 +21,7 @@ class WorkerSettings(BaseSettings):
     port: int = Field(default=0, ge=0, le=65_535, examples=[0])
     """0: any free one; it is written under BRANDPULSE_HOME."""
     engine: Engine = Field(default="auto", examples=["auto"])
-    weights: Path | None = Field(default=None, examples=["/models/minilm-sentiment"])
+    weights: Path | None = Field(default=None, examples=["/models/minilm-brand"])
     """Unset: the weights that ship with brandpulse."""
     threads: int | None = Field(default=None, ge=1, le=256, examples=[os.cpu_count() or 2])
     """Of the model on a CPU. Unset: all cores."""

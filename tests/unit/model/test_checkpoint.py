@@ -4,14 +4,18 @@ from pathlib import Path
 import numpy as np
 
 from model.checkpoint import WORD_TABLE, load, pack
-from model.load import WEIGHTS
+from model.load import WHOLE_POST_WEIGHTS
 
 
 def test_what_is_packed_is_what_is_loaded(tmp_path: Path) -> None:
-    shipped = load(WEIGHTS)
+    shipped = load(WHOLE_POST_WEIGHTS)
     tensors = dict(shipped.tensors)
     manifest = pack(
-        tmp_path, tensors, config=shipped.config, tokenizer=WEIGHTS / "tokenizer.json", manifest=shipped.manifest
+        tmp_path,
+        tensors,
+        config=shipped.config,
+        tokenizer=WHOLE_POST_WEIGHTS / "tokenizer.json",
+        manifest=shipped.manifest,
     )
     again = load(tmp_path)
     assert again.manifest == manifest
@@ -22,14 +26,14 @@ def test_what_is_packed_is_what_is_loaded(tmp_path: Path) -> None:
 
 
 def test_the_shipped_report_belongs_to_the_shipped_weights() -> None:
-    report = json.loads((WEIGHTS / "report.json").read_text())
-    assert report["version"] == load(WEIGHTS).manifest.version
+    report = json.loads((WHOLE_POST_WEIGHTS / "report.json").read_text())
+    assert report["version"] == load(WHOLE_POST_WEIGHTS).manifest.version
     assert report["macro_recall"] >= 0.70
     assert report["ece"] <= 0.05
 
 
 def test_the_model_card_states_the_figures_of_the_report() -> None:
-    card = (WEIGHTS / "MODEL_CARD.md").read_text()
-    report = json.loads((WEIGHTS / "report.json").read_text())
+    card = (WHOLE_POST_WEIGHTS / "MODEL_CARD.md").read_text()
+    report = json.loads((WHOLE_POST_WEIGHTS / "report.json").read_text())
     for name in ("accuracy", "macro_recall", "macro_f1", "ece"):
         assert f"{report[name]:.3f}" in card, name

@@ -9,7 +9,7 @@ import pytest
 from brandpulse.errors import ConfigError
 from model.checkpoint import WORD_TABLE
 from model.heads_checkpoint import load_heads, pack_heads, write_heads_manifest
-from model.load import WEIGHTS, load_scorer
+from model.load import WEIGHTS, WHOLE_POST_WEIGHTS, load_scorer
 from tests.unit.model.brand_weights import a_brand_folder, random_tensors
 
 
@@ -111,5 +111,22 @@ def test_the_version_changes_with_all_that_a_probability_hangs_on(tmp_path: Path
 
 
 def test_a_folder_of_the_older_kind_is_not_taken_for_one_of_many_heads() -> None:
-    with pytest.raises(ConfigError, match=str(WEIGHTS)):
-        load_heads(WEIGHTS)
+    with pytest.raises(ConfigError, match=str(WHOLE_POST_WEIGHTS)):
+        load_heads(WHOLE_POST_WEIGHTS)
+
+
+def test_report_and_card_belong_to_the_shipped_weights() -> None:
+    version = load_heads(WEIGHTS).manifest.version
+    report = json.loads((WEIGHTS / "report.json").read_text(encoding="utf-8"))
+    card = (WEIGHTS / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert report["version"] == version
+    assert version in card
+    for name, figure in (
+        ("sentiment_semeval sentiment", "macro_recall"),
+        ("target_semeval target_sentiment", "macro_recall"),
+        ("aspect_mams target_sentiment", "accuracy"),
+        ("complaints complaint", "macro_f1"),
+        ("disaster crisis", "average_precision"),
+    ):
+        for precision in ("int8", "fp32"):
+            assert f"{report['sets'][name][precision][figure]:.3f}" in card, (name, precision)

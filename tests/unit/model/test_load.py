@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.load import WEIGHTS, load_classifier
+from model.load import WHOLE_POST_WEIGHTS, load_classifier
 
 
 def a_weights_folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(WEIGHTS, tmp_path / "weights"))
+    return Path(shutil.copytree(WHOLE_POST_WEIGHTS, tmp_path / "weights"))
 
 
 def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from model.checkpoint import load, load_tokenizer, write_manifest
 from model.cores import multiplies_bytes
 from model.encoding import LENGTHS, token_batches
 from model.engine import Classifier
-from model.load import WEIGHTS, torch_is_installed
+from model.load import WHOLE_POST_WEIGHTS, torch_is_installed
 from model.openvino_engine import OpenVinoClassifier
 from tests.unit.model.check_posts import CHECK_POSTS
 
@@ -21,12 +21,12 @@ TEXTS = [text for text, _ in CHECK_POSTS]
 
 @pytest.fixture(scope="module")
 def int8() -> Classifier:
-    return OpenVinoClassifier(WEIGHTS, threads=2, precision="int8")
+    return OpenVinoClassifier(WHOLE_POST_WEIGHTS, threads=2, precision="int8")
 
 
 def test_auto_goes_by_the_processors_flags_so_that_every_start_gives_the_same_labels() -> None:
     wanted = "openvino int8" if multiplies_bytes() else "openvino fp32"
-    assert OpenVinoClassifier(WEIGHTS, threads=1).name == wanted
+    assert OpenVinoClassifier(WHOLE_POST_WEIGHTS, threads=1).name == wanted
 
 
 def test_byte_products_are_read_from_the_processors_flags(tmp_path: Path) -> None:
@@ -43,6 +43,11 @@ def test_company_does_not_change_a_posts_label(int8: Classifier) -> None:
     assert together.tolist() == alone
 
 
+@pytest.fixture
+def openvino() -> OpenVinoClassifier:
+    return OpenVinoClassifier(WHOLE_POST_WEIGHTS, threads=2, precision="fp32")
+
+
 def test_int8_gives_the_check_posts_the_labels_of_fp32(openvino: Classifier, int8: Classifier) -> None:
     exact, short = openvino.probabilities(TEXTS), int8.probabilities(TEXTS)
     assert exact.argmax(axis=1).tolist() == short.argmax(axis=1).tolist()
@@ -54,14 +59,14 @@ def test_int8_has_a_version_of_its_own(openvino: Classifier, int8: Classifier) -
 
 
 def test_int8_without_measured_ranges_is_a_config_error(tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(WEIGHTS, tmp_path / "weights"))
+    folder = Path(shutil.copytree(WHOLE_POST_WEIGHTS, tmp_path / "weights"))
     write_manifest(folder, replace(load(folder).manifest, ranges={}))
     with pytest.raises(ConfigError, match="no ranges for int8"):
         OpenVinoClassifier(folder, threads=1, precision="int8")
 
 
 def test_the_temperature_of_the_manifest_divides_the_logits(tmp_path: Path, openvino: Classifier) -> None:
-    folder = Path(shutil.copytree(WEIGHTS, tmp_path / "weights"))
+    folder = Path(shutil.copytree(WHOLE_POST_WEIGHTS, tmp_path / "weights"))
     manifest = load(folder).manifest
     write_manifest(folder, replace(manifest, temperature=2 * manifest.temperature))
     warm = OpenVinoClassifier(folder, threads=1, precision="fp32").probabilities(TEXTS[:3])
@@ -90,7 +95,7 @@ def test_other_threads_run_while_posts_are_scored(openvino: Classifier) -> None:
 
 
 def test_calls_of_every_size_meet_few_shapes() -> None:
-    tokenizer = load_tokenizer(WEIGHTS / "tokenizer.json", max_tokens=128)
+    tokenizer = load_tokenizer(WHOLE_POST_WEIGHTS / "tokenizer.json", max_tokens=128)
     texts = ["word " * (number % 130) for number in range(300)]
     calls = [texts[at : at + 1 + at % 70] for at in range(300)]
     shapes = {batch.ids.shape for call in calls for batch in token_batches(call, tokenizer, batch_size=32, lanes=2)}

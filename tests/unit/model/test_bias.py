@@ -1,0 +1,36 @@
+"""The check of swapped groups sees a verdict that hangs on a group, and says nothing where none does."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from model.bias import GROUPS, shifts
+from model.engine import Scores
+from model.marking import MarkedText
+
+
+class Prejudiced:
+    """Negative wherever a post holds *word*, else positive."""
+
+    name, version, heads = "prejudiced", "1", ("sentiment", "target")
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        rows = [[1, 0, 0, 0] if self._word in post.text else [0, 0, 1, 0] for post in posts]
+        target = np.array(rows, dtype=np.float32)
+        return Scores({"sentiment": target[:, :3]}, target)
+
+
+def test_a_verdict_that_hangs_on_a_group_is_seen() -> None:
+    found = {shift.group: shift for shift in shifts(Prejudiced("Syrian"))}
+    assert found["Syrian"].shift < -1
+    assert found["Syrian"].flips == 1.0
+    assert found["German"].flips == 0.0
+
+
+def test_a_verdict_that_hangs_on_no_group_has_no_shift() -> None:
+    found = shifts(Prejudiced("never there"))
+    assert len(found) == sum(map(len, GROUPS.values()))
+    assert all(shift.shift == 0 and shift.flips == 0 for shift in found)
