@@ -101,7 +101,8 @@ def tried(checkpoint: HeadsCheckpoint, budget: float = BUDGET_SECONDS) -> dict[s
         graph = heads_graph(
             checkpoint,
             ranges=checkpoint.manifest.ranges if precision == "int8" else None,
-            last=min(_LAYERS, checkpoint.config["num_hidden_layers"] - 1),
+            # Below the full depth the graph ends in the early heads, which a shallow student has not.
+            last=min(_LAYERS, checkpoint.config["num_hidden_layers"] - 1) if checkpoint.manifest.exit_layer else None,
         )
         settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
         request = ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
