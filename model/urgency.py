@@ -36,7 +36,7 @@ class Thresholds:
     high: float
 
 
-THRESHOLDS = Thresholds(medium=0.098, high=0.1)
+THRESHOLDS = Thresholds(medium=0.13, high=0.07)
 """Of the shipped weights; `brandpulse bench urgency --choose` finds them on the choosing half of the judged texts."""
 
 
