@@ -82,14 +82,21 @@ def write_report(report: Mapping[str, Any], path: Path) -> None:
 
 
 def net_windows(answers: Answers) -> dict[str, dict[str, float]]:
-    """Bias, and root mean square error by window size, of net sentiment counted by labels and summed by probability."""
+    """How far net sentiment is off, counted by labels (`hard`) and summed by probabilities (`soft`).
+
+    `bias`, `rmse_<posts in a window>`, and `bias_<label>`, the bias on the posts of each gold label: weighted by
+    another stream's mix of labels they give the bias to expect there.
+    """
     found = {}
+    once = np.ones((1, len(answers.gold)))
     for name, soft in (("hard", False), ("soft", True)):
-        errors, once = net_errors(answers, soft=soft), np.ones((1, len(answers.gold)))
-        each = {str(window): net_error(errors, once, window=window) for window in WINDOWS}
-        found[name] = {"bias": float(each[str(WINDOW)][0][0])} | {
-            f"rmse_{window}": float(rmse[0]) for window, (_, rmse) in each.items()
-        }
+        errors = net_errors(answers, soft=soft)
+        found[name] = {"bias": float(errors.mean())}
+        for window in WINDOWS:
+            found[name][f"rmse_{window}"] = float(net_error(errors, once, window=window)[1][0])
+        for at, label in enumerate(answers.labels):
+            if (of := answers.gold == at).any():
+                found[name][f"bias_{label}"] = float(errors[of].mean())
     return found
 
 

@@ -137,6 +137,11 @@ def _windows(errors: Mapping[str, Mapping[str, float]] | None) -> dict[str, Any]
     return {
         "chart": _safe(charts.windows("windows", errors, WINDOWS, alternative=f"Error of net sentiment, {told}.")),
         "sizes": WINDOWS,
+        "by_label": ", ".join(
+            f"{key.removeprefix('bias_')} {value:+.2f}"
+            for key, value in errors["hard"].items()
+            if key.startswith("bias_")
+        ),
         "rows": [
             {
                 "name": names[way],
