@@ -15,3 +15,8 @@ Task = Literal["sentiment", "target_sentiment", "emotion", "complaint", "crisis"
 
 TargetWords = Literal["auto", "keep", "drop"]
 """Whether the words of a target stay behind its marker: aspects keep them, brands do not."""
+
+ExportFormat = Literal["openvino", "onnx", "safetensors", "tensorrt"]
+
+ExportPrecision = Literal["fp32", "fp16", "int8"]
+"""Of an exported model; not every format offers each."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from model.choices import Engine, Precision, TargetWords, Task
+from model.export_command import export
 from model.load import WEIGHTS
 from model.presets.commands import app as presets
 from model.training.commands import register
@@ -24,6 +25,7 @@ PrecisionOption = Annotated[
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; all by default.")]
 
 register(app)
+app.command()(export)
 app.add_typer(presets, name="preset")
 
 _CHUNK = 512

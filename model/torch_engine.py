@@ -12,6 +12,9 @@ from model.encoding import TokenBatch, token_batches
 from model.engine import LABELS, Probabilities
 from model.metrics import softmax
 
+WHOLE_POST_NAMES = {"heads.dense.sentiment.": "bert.pooler.dense.", "heads.out.sentiment.": "classifier."}
+"""The head `sentiment` of many -> its twin in BertForSequenceClassification: the same computation."""
+
 
 class TorchClassifier:
     """Scores posts with a BERT classifier on CUDA where there is one, else on the CPU; one thread at a time.
@@ -80,9 +83,8 @@ def whole_post_bert(weights: Path) -> tuple[Any, int]:
         checkpoint = load(weights)
         return bert(checkpoint), checkpoint.manifest.max_tokens
     many = load_heads(weights)
-    named = {"heads.dense.sentiment.": "bert.pooler.dense.", "heads.out.sentiment.": "classifier."}
     tensors = {name: tensor for name, tensor in many.tensors.items() if name.startswith("bert.")}
-    for ours, theirs in named.items():
+    for ours, theirs in WHOLE_POST_NAMES.items():
         tensors |= {theirs + part: many.tensors[ours + part] for part in ("weight", "bias")}
     names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: at for at, label in enumerate(LABELS)}}
     return _bert(dict(many.config) | names, tensors), many.manifest.max_tokens

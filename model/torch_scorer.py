@@ -5,16 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from model.encoding import MarkedBatch, marked_batches, tokens_of
+from model.encoding import MarkedBatch
 from model.engine import Scores
 from model.heads import HEADS
 from model.heads_checkpoint import HeadsCheckpoint, load_heads
 from model.marking import MarkedText
-from model.sheet import POST_HEADS, Floats, Sheet, spans
-
-_WINDOW = 4096
+from model.padded import Places, score_padded
+from model.sheet import Floats
 
 
 class TorchScorer:
@@ -43,37 +40,16 @@ class TorchScorer:
         return f"torch {self._device.type} {'bf16' if self._device.type == 'cuda' else 'fp32'}"
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
-        checkpoint = self._checkpoint
-        sheet = Sheet.blank(posts)
-        for start in range(0, len(posts), _WINDOW):
-            tokens = tokens_of(
-                posts[start : start + _WINDOW],
-                checkpoint.tokenizer,
-                marker=checkpoint.marker,
-                max_tokens=checkpoint.manifest.max_tokens,
-            )
-            for batch in marked_batches(tokens, batch_size=self._batch_size):
-                post, mention = self._logits(batch)
-                rows = np.array(batch.rows) + start
-                counts = np.array([len(tokens[row].places) for row in batch.rows])
-                first = sheet.first_marker[rows] + [tokens[row].skipped for row in batch.rows]
-                there = np.arange(mention.shape[1]) < counts[:, None]  # (batch, markers)
-                sheet.write(rows, post, spans(first, first + counts), mention[there])
-        return sheet.scores(checkpoint.manifest)
+        return score_padded(posts, self._checkpoint, self._logits, batch_size=self._batch_size)
 
-    def _logits(self, batch: MarkedBatch) -> tuple[Floats, Floats]:
+    def _logits(self, batch: MarkedBatch, places: Places) -> dict[str, Floats]:
         import torch
 
-        size, read = batch.wanted.shape
-        marks = batch.wanted[:, 1:]
-        places = np.stack([np.repeat(np.arange(size), read - 1), marks.reshape(-1)], axis=1)  # (batch x markers, 2)
         with torch.inference_mode():
             ids = torch.from_numpy(batch.ids).to(self._device, torch.long)
             mask = torch.from_numpy(batch.mask).to(self._device, torch.long)
-            full, _ = self._model(ids, mask, torch.from_numpy(places).to(self._device, torch.long))
-            found = {name: logits.float().cpu().numpy() for name, logits in full.items()}
-        post = np.concatenate([found[head.name] for head in POST_HEADS], axis=1)
-        return post, found["target"].reshape(size, read - 1, -1)
+            full, _ = self._model(ids, mask, torch.from_numpy(places).to(self._device))
+            return {name: logits.float().cpu().numpy() for name, logits in full.items()}
 
 
 def multi_head(checkpoint: HeadsCheckpoint) -> Any:
