@@ -187,6 +187,8 @@ def _print(speeds: Sequence[EngineSpeed], *, title: str) -> None:
             "-" if speed.memory is None else f"{speed.memory / 1e6:,.0f}",
         )
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)  # a file or a pipe has no width of its own, and 80 columns cut the headings
     console.print(table)
     console.print("A post is one pass, however many brands it is asked about; `early` is what the worker runs.")
     if peer is None:

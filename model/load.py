@@ -109,7 +109,10 @@ def _is_torch(engine: Engine) -> bool:
 
 def _hugging_face(engine: Engine, folder: Path, threads: int | None) -> "Classifier":
     if engine not in ("auto", "torch"):
-        raise ConfigError(f"The Hugging Face checkpoint in {folder} needs engine torch or auto, not {engine}.")
+        raise ConfigError(
+            f"{folder} holds no model.json, so it is taken for a Hugging Face checkpoint, and that needs engine torch "
+            f"or auto, not {engine}. Restore the folder if it is one of ours."
+        )
     _check_torch()
     from brandpulse.settings import load_settings
     from model.hugging_face import HuggingFaceClassifier, read_mapping

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model.load import WEIGHTS
+from model.load import WHOLE_POST_WEIGHTS
 from model.training.recipe import HeadsRecipe, Source
 
 GOOD = ["lovely", "great", "happy", "superb", "kind", "quick"]
@@ -85,7 +85,7 @@ def a_tiny_encoder(folder: Path, *, layers: int = 4, seed: int = 13, tokenizer: 
     torch.set_num_threads(1)
     config = BertConfig(hidden_size=32, num_hidden_layers=layers, num_attention_heads=2, intermediate_size=64)
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    (folder / "tokenizer.json").write_bytes((tokenizer or WEIGHTS / "tokenizer.json").read_bytes())
+    (folder / "tokenizer.json").write_bytes((tokenizer or WHOLE_POST_WEIGHTS / "tokenizer.json").read_bytes())
     return folder
 
 
