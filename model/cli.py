@@ -35,25 +35,31 @@ _CHUNK = 512
 def score(
     texts: Annotated[list[str] | None, typer.Argument(help="Posts; lines of standard input if none.")] = None,
     *,
+    target: Annotated[
+        list[str] | None, typer.Option(help="A brand to judge each post towards; may be given several times.")
+    ] = None,
     engine: EngineOption = "auto",
     weights: WeightsOption = WEIGHTS,
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per post.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per post, with all heads.")] = False,
 ) -> None:
-    """Print the label and the probabilities of each post."""
-    from model.engine import LABELS
-    from model.load import load_classifier
+    """Print what the model says of each post, and of each brand in it."""
+    from model.load import label_thresholds, load_scorer
+    from model.serve.judging import Asked, answer, judge
 
-    classifier = load_classifier(engine, weights, threads, precision=precision)
+    work = judge(load_scorer(engine, weights, threads, precision=precision))
+    thresholds = label_thresholds(engine, weights)
     for chunk in _chunks(texts if texts else (line.rstrip("\n") for line in sys.stdin)):
-        for text, row in zip(chunk, classifier.probabilities(chunk).tolist(), strict=True):
-            label = LABELS[row.index(max(row))]
-            shares = {name: round(share, 4) for name, share in zip(LABELS, row, strict=True)}
+        asked = [Asked(text, tuple(target or ())) for text in chunk]
+        for one, judged in zip(asked, work(asked), strict=True):
+            found = answer(one, judged, thresholds)
             if as_json:
-                typer.echo(json.dumps({"label": label, "probabilities": shares, "text": text}))
-            else:
-                typer.echo("  ".join([f"{label:<8}", *(f"{name} {share:.2f}" for name, share in shares.items()), text]))
+                typer.echo(json.dumps(found["sentiment"] | {"text": one.text} | found))
+                continue
+            shares = (f"{name} {share:.2f}" for name, share in found["sentiment"]["probabilities"].items())
+            towards = (f"{verdict['target']}: {verdict['label']}" for verdict in found["targets"])
+            typer.echo("  ".join([f"{found['sentiment']['label']:<8}", *shares, *towards, one.text]))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from brandpulse.errors import ConfigError
 from model.choices import Engine, Precision, Tiers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from model.engine import Classifier, Scorer
 
@@ -83,6 +83,18 @@ def load_scorer(
     from model.openvino_scorer import OpenVinoScorer
 
     return OpenVinoScorer(folder, threads=threads, precision=precision, tiers=tiers, hurry=hurry)
+
+
+def label_thresholds(engine: Engine, weights: Path | None) -> "Mapping[str, Sequence[float]]":
+    """Head whose labels stand alone -> the probability from which each is given; empty for models without them."""
+    from model.heads import HEADS
+    from model.heads_checkpoint import KIND, read_heads_manifest
+
+    folder = weights or WEIGHTS
+    if engine in ("keyword", "null") or _kind(folder) != KIND:
+        return {}
+    manifest = read_heads_manifest(folder)
+    return {head.name: manifest.threshold(head.name) for head in HEADS if head.kind == "many"}
 
 
 def torch_is_installed() -> bool:

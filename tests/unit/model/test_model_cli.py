@@ -23,6 +23,17 @@ def test_score_reads_standard_input_and_prints_json() -> None:
     assert {row["label"] for row in rows} == {"negative"}
 
 
+def test_score_judges_towards_each_brand_it_is_asked_about() -> None:
+    post = "@acme lost my bag again, useless. Great that @bolt brought it back, thank you!"
+    asked = ["score", "--json", "--target", "acme", "--target", "bolt", "--target", "nova", post]
+    result = RUNNER.invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    verdicts = {verdict["target"]: (verdict["label"], verdict["found"]) for verdict in found["targets"]}
+    assert verdicts == {"acme": ("negative", True), "bolt": ("positive", True), "nova": ("irrelevant", False)}
+    assert {"emotions", "mood", "complaint", "crisis", "sarcasm", "urgency"} <= found.keys()
+
+
 def test_importing_the_commands_loads_nothing_heavy() -> None:
     heavy = {"numpy", "torch", "transformers", "openvino", "tokenizers", "safetensors", "yaml"}
     code = f"import sys, model.cli; print(sorted({heavy!r} & set(sys.modules)))"
