@@ -1,6 +1,7 @@
 """What dynamic batching is worth: requests of one text each against real processes, with it and without, in one run."""
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -38,6 +39,8 @@ class Load:
     p50_ms: float
     p95_ms: float
     texts_per_batch: float
+    core_ms: float
+    """The service's processor time per request, all threads together: says more than requests/s on a busy machine."""
 
 
 def run(data: Path, *, weights: Path | None, engine: Engine, seconds: float, texts: int = 2_000) -> list[Load]:
@@ -52,47 +55,61 @@ def run(data: Path, *, weights: Path | None, engine: Engine, seconds: float, tex
     posts = read_texts(data, limit=texts)
     options = ["--engine", engine, *(["--weights", str(weights)] if weights is not None else [])]
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        urls = {
+        served = {
             name: stack.enter_context(_served(Path(folder) / str(number), options, env))
             for number, (name, env) in enumerate(VARIANTS.items())
         }
         rows = [
-            asyncio.run(_load(name, url, posts, connections=connections, seconds=seconds))
+            asyncio.run(_load(name, one, posts, connections=connections, seconds=seconds))
             for connections in CONNECTIONS
-            for name, url in urls.items()
+            for name, one in served.items()
         ]
-    table = Table("connections", "variant", "requests/s", "p50 ms", "p95 ms", "texts/batch", title="One text a request")
+    columns = ("clients", "variant", "requests/s", "p50 ms", "p95 ms", "texts/batch", "core ms")
+    table = Table(*columns, title="One text a request")
     for row in rows:
-        figures = (row.requests_per_second, row.p50_ms, row.p95_ms, row.texts_per_batch)
+        figures = (row.requests_per_second, row.p50_ms, row.p95_ms, row.texts_per_batch, row.core_ms)
         table.add_row(str(row.connections), row.variant, *(f"{figure:,.1f}" for figure in figures))
     Console().print(table)
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One process under test."""
+
+    url: str
+    pid: int
+
+    def core_seconds(self) -> float:
+        """So far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def _served(home: Path, options: Sequence[str], env: dict[str, str]) -> Iterator[str]:
+def _served(home: Path, options: Sequence[str], env: dict[str, str]) -> Iterator[Served]:
     command = [sys.executable, "-m", "brandpulse", "model", "serve", "--port", "0", *options]
     env = env | {"CACHED_TEXTS": "0"}
     settings = {f"BRANDPULSE_SERVE_{name}": value for name, value in env.items()} | {"BRANDPULSE_HOME": str(home)}
     child = Child("serve", command, log=home / "serve.log", env=settings)
     try:
         child.wait_ready(lambda: bool(running(home, "serve")), timeout_seconds=120)
-        yield str(running(home, "serve")[0]["url"])
+        yield Served(str(running(home, "serve")[0]["url"]), child.pid)
     finally:
         child.kill()
 
 
-async def _load(name: str, url: str, posts: Sequence[str], *, connections: int, seconds: float) -> Load:
+async def _load(name: str, served: Served, posts: Sequence[str], *, connections: int, seconds: float) -> Load:
     latencies: list[float] = []
     connector = aiohttp.TCPConnector(limit=connections)
-    async with aiohttp.ClientSession(url, connector=connector) as session:
+    async with aiohttp.ClientSession(served.url, connector=connector) as session:
         await _one_client(session, cycle(posts), [], until=time.monotonic() + 0.5)  # kernels are built at first use
         before = await _batches(session)
-        started = time.monotonic()
+        started, cores = time.monotonic(), served.core_seconds()
         texts = cycle(posts)
         until = started + seconds
         await asyncio.gather(*(_one_client(session, texts, latencies, until=until) for _ in range(connections)))
-        took = time.monotonic() - started
+        took, cores = time.monotonic() - started, served.core_seconds() - cores
         after = await _batches(session)
     latencies.sort()
     batches, scored = after[0] - before[0], after[1] - before[1]
@@ -103,6 +120,7 @@ async def _load(name: str, url: str, posts: Sequence[str], *, connections: int, 
         p50_ms=latencies[len(latencies) // 2] * 1_000,
         p95_ms=latencies[int(len(latencies) * 0.95)] * 1_000,
         texts_per_batch=scored / batches,
+        core_ms=cores / len(latencies) * 1_000,
     )
 
 

@@ -43,7 +43,7 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # Bound before the model is loaded, which takes seconds, and listened on after: a taken port is told at once, and
     # nobody connects to a server that cannot answer yet.
-    with _bound(serve.host, serve.port) as listener, ExitStack() as until_stopped:
+    with bound(serve.host, serve.port) as listener, ExitStack() as until_stopped:
         crowded = Crowded(serve.hurry_waiting_texts)
         scorer = load_scorer(engine, weights, threads, precision=precision, hurry=crowded)
         url = _url(serve.host, listener.getsockname()[1])
@@ -150,10 +150,12 @@ def _config(service: Service, settings: Settings, serve: ServeSettings) -> uvico
     )
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """A TCP socket at *host* and *port*, not yet listening. Raises ConfigError when the address is not to be had."""
     try:
         family, *_, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio turns Nagle's algorithm off for sockets that say they are TCP; else answers wait 40 ms for an ACK.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
