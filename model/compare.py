@@ -19,7 +19,7 @@ def compare(one: Predictions, other: Predictions, *, net: bool, seed: int = 13) 
     here, there = (measure_of(model.answers, net=net) for model in (one, other))
     return {
         "model": other.model,
-        "differences": differences(here, there, len(one.answers.gold), seed=seed),
+        "differences": differences(here, there, one.groups, seed=seed),
         "mcnemar": mcnemar(one, other),
     }
 

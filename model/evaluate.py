@@ -13,8 +13,10 @@ from model.answers import Answers, Said, ask, before_temperature, judged
 from model.engine import Scorer
 from model.figures import (
     WINDOW,
+    Groups,
     average_precision,
     calibration_gaps,
+    groups_of,
     intervals,
     measure_of,
     net_error,
@@ -25,7 +27,7 @@ from model.figures import (
 from model.gold import Gold
 from model.metrics import Matrix, confusion, f1_scores, precisions, recalls
 from model.slices import slices
-from model.swaps import Holds, Swaps, swaps
+from model.swaps import swaps
 
 WINDOWS = (50, WINDOW, 1_000)
 LEAST_OF_SLICE = 20
@@ -49,19 +51,21 @@ def evaluate(scorer: Scorer, gold: Gold, said: Said, *, keep_words: bool = False
 
     The report has flat figures from 0 to 1 (`net_bias` from -2 to 2; null where the file has no row for it) and,
     nested, `per_class`, `confusion` (gold by row; of each label where a row may have many), `ci` (bootstrap 95 %
-    intervals over rows, not over training seeds), `slices` and `net_windows`. Raises ConfigError where the engine lacks
-    the task's head.
+    intervals over the texts, not over training seeds), `slices` and `net_windows`. Raises ConfigError where the engine
+    lacks the task's head.
     """
     probabilities = ask(scorer, gold, keep_words=keep_words)
     answers = judged(probabilities, gold, said)
     before = None if said.temperature is None else before_temperature(answers, said.temperature)
-    flat, bounds = _figures(answers, net=gold.head == "sentiment", seed=seed)
+    groups = groups_of(gold.texts)
+    measure = measure_of(answers, net=gold.head == "sentiment")
+    flat: dict[str, float | None] = dict(point(measure, len(groups)))
+    bounds = intervals(measure, groups, seed=seed)
     if gold.head == "target":
-        found = swaps(scorer, gold, probabilities, answers, keep_words=keep_words, seed=seed)
-        for name, holds in _rates(found).items():
-            flat[name] = float(holds.mean()) if len(holds) else None
-            if len(holds):
-                bounds |= intervals(share_of(holds, name), len(holds), seed=seed)
+        for name, check in swaps(scorer, gold, probabilities, answers, keep_words=keep_words, seed=seed).items():
+            flat[name] = float(check.holds.mean()) if len(check.rows) else None
+            if len(check.rows):
+                bounds |= intervals(share_of(check.holds, name), groups[check.rows], seed=seed)
     report: dict[str, Any] = {"task": gold.task, "data": gold.path.name, "n": len(gold.texts)}
     report |= flat
     if before is not None:
@@ -72,7 +76,7 @@ def evaluate(scorer: Scorer, gold: Gold, said: Said, *, keep_words: bool = False
     report |= {"per_class": _per_class(answers), "confusion": _confusion(answers), "ci": bounds}
     if gold.head == "sentiment":
         report["net_windows"] = net_windows(answers)
-    report["slices"] = _slices(gold, answers, seed=seed)
+    report["slices"] = _slices(gold, answers, groups, seed=seed)
     report |= {"engine": scorer.name, "version": scorer.version}
     return Evaluation(gold, answers, before, _short(report))
 
@@ -100,23 +104,6 @@ def net_windows(answers: Answers) -> dict[str, dict[str, float]]:
     return found
 
 
-def _figures(answers: Answers, *, net: bool, seed: int) -> tuple[dict[str, float | None], dict[str, Any]]:
-    measure, n = measure_of(answers, net=net), len(answers.gold)
-    flat: dict[str, float | None] = dict(point(measure, n))
-    return flat, dict(intervals(measure, n, seed=seed))
-
-
-def _rates(found: Swaps) -> dict[str, Holds]:
-    return {
-        "swap_rate": found.absent,
-        "irrelevant_rate": found.irrelevant,
-        "named_rate": found.named,
-        "second_target_accuracy": found.second,
-        "same_prediction_share": found.same,
-        "in_text_swap_agreement": found.in_text,
-    }
-
-
 def _per_class(answers: Answers) -> dict[str, dict[str, float]]:
     gold, predicted = _by_label(answers, answers.gold), _by_label(answers, answers.predicted)
     once = np.ones((1, len(answers.gold)))
@@ -140,7 +127,7 @@ def _confusion(answers: Answers) -> list[Any]:
     return list(confusion(gold, predicted, size=size).tolist())
 
 
-def _slices(gold: Gold, answers: Answers, *, seed: int) -> dict[str, dict[str, Any]]:
+def _slices(gold: Gold, answers: Answers, groups: Groups, *, seed: int) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, rows in slices(gold.texts).items():
         part = answers.rows(rows)
@@ -150,7 +137,7 @@ def _slices(gold: Gold, answers: Answers, *, seed: int) -> dict[str, dict[str, A
         found[name] = {
             "n": n,
             "accuracy": float(part.right.mean()),
-            "ci": intervals(share_of(part.right, "accuracy"), n, seed=seed)["accuracy"],
+            "ci": intervals(share_of(part.right, "accuracy"), groups[rows], seed=seed)["accuracy"],
         }
         if part.kind != "many":
             counts = confusion(part.gold, part.predicted, size=len(part.labels))

@@ -16,7 +16,7 @@ from model.heads_checkpoint import KIND, kind_of, read_heads_manifest
 from model.load import load_scorer
 from model.marking import find
 from model.normalise import normalise
-from model.predictions import Predictions, beside, load, rows_of, save
+from model.predictions import Predictions, beside, load, predictions, save
 from model.report.page import page
 
 _ROWS_OF_A_BRAND = 5
@@ -139,7 +139,7 @@ def _spoken(name: str) -> str:
 def _ask(subject: Subject, gold: Gold, *, keep_words: bool) -> tuple[Evaluation, Predictions]:
     scorer = load_scorer(subject.engine, subject.weights, subject.threads, precision=subject.precision)
     evaluation = evaluate(scorer, gold, said_of(subject, gold.head), keep_words=keep_words)
-    return evaluation, Predictions(f"{scorer.name} {scorer.version}", rows_of(gold), evaluation.answers)
+    return evaluation, predictions(f"{scorer.name} {scorer.version}", gold, evaluation.answers)
 
 
 def _other(against: Path, subject: Subject, gold: Gold, *, keep_words: bool) -> Predictions:

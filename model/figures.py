@@ -4,7 +4,7 @@ One definition serves the figure, its interval and the paired comparison of two 
 (resamples, n), results (resamples,).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ Figures = dict[str, Matrix]
 """Name -> (resamples,) values."""
 
 Measure = Callable[[Matrix], Figures]
+
+Groups = npt.NDArray[np.int64]
+"""(n,): rows with one number share a text."""
 
 _NET = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
 _AT_ONCE = 64
@@ -62,14 +65,22 @@ def point(measure: Measure, n: int) -> dict[str, float]:
     return {name: float(values[0]) for name, values in measure(np.ones((1, n))).items()}
 
 
-def intervals(measure: Measure, n: int, *, seed: int, resamples: int = RESAMPLES) -> dict[str, tuple[float, float]]:
-    """The bootstrap 95 % interval of each figure over n rows."""
-    drawn = _drawn(measure, n, seed=seed, resamples=resamples)
+def groups_of(texts: Sequence[str]) -> Groups:
+    """(n,): for each row the number of its text, from 0."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
+
+
+def intervals(
+    measure: Measure, groups: Groups, *, seed: int, resamples: int = RESAMPLES
+) -> dict[str, tuple[float, float]]:
+    """The bootstrap 95 % interval of each figure. Texts are drawn, not rows: three hundred reposts are one witness."""
+    drawn = _drawn(measure, groups, seed=seed, resamples=resamples)
     return {name: _interval(values) for name, values in drawn.items()}
 
 
 def differences(
-    one: Measure, other: Measure, n: int, *, seed: int, resamples: int = RESAMPLES
+    one: Measure, other: Measure, groups: Groups, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, tuple[float, float, float]]:
     """(difference, low, high) of each figure that both have, one less the other: paired, over the same draws."""
 
@@ -77,8 +88,8 @@ def differences(
         first, second = one(weights), other(weights)
         return {name: first[name] - second[name] for name in first if name in second}
 
-    drawn = _drawn(measure, n, seed=seed, resamples=resamples)
-    return {name: (value, *_interval(drawn[name])) for name, value in point(measure, n).items()}
+    drawn = _drawn(measure, groups, seed=seed, resamples=resamples)
+    return {name: (value, *_interval(drawn[name])) for name, value in point(measure, len(groups)).items()}
 
 
 def calibration_gaps(confidence: Matrix, right: npt.NDArray[np.bool_], *, bins: int = ECE_BINS) -> Matrix:
@@ -176,18 +187,21 @@ def _of_sets(answers: Answers) -> Measure:
     return measure
 
 
-def _drawn(measure: Measure, n: int, *, seed: int, resamples: int) -> Mapping[str, Matrix]:
-    parts = [measure(weights) for weights in _draws(n, seed=seed, resamples=resamples)]
+def _drawn(measure: Measure, groups: Groups, *, seed: int, resamples: int) -> Mapping[str, Matrix]:
+    parts = [measure(weights) for weights in _draws(groups, seed=seed, resamples=resamples)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _draws(n: int, *, seed: int, resamples: int) -> Iterator[Matrix]:
-    """How often each row is drawn when n rows are drawn with replacement: the same draws for the same seed and n."""
+def _draws(groups: Groups, *, seed: int, resamples: int) -> Iterator[Matrix]:
+    """How often each row is drawn when texts are, with replacement: the same draws for the same seed and groups."""
     generator = np.random.default_rng(seed)
+    texts, numbers = np.unique(groups, return_inverse=True)
+    n = len(texts)
     for start in range(0, resamples, _AT_ONCE):
         size = min(_AT_ONCE, resamples - start)
-        rows = generator.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
-        yield np.bincount(rows.ravel(), minlength=size * n).reshape(size, n).astype(float)
+        drawn = generator.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
+        counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(float)
+        yield counts[:, numbers]
 
 
 def _interval(values: Matrix) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from typing import get_args
 import numpy as np
 
 from model.answers import Answers
+from model.figures import Groups, groups_of
 from model.gold import Gold, Kind
 
 
@@ -21,7 +22,14 @@ class Predictions:
     """Its engine and version, in words."""
     rows: str
     """`rows_of` the file it was asked about."""
+    groups: Groups
+    """(n,): rows with one number share a text."""
     answers: Answers
+
+
+def predictions(model: str, gold: Gold, answers: Answers) -> Predictions:
+    """What *model* answered to *gold*."""
+    return Predictions(model, rows_of(gold), groups_of(gold.texts), answers)
 
 
 def rows_of(gold: Gold) -> str:
@@ -44,6 +52,7 @@ def save(predictions: Predictions, path: Path) -> None:
         rows=np.array(predictions.rows),
         kind=np.array(answers.kind),
         labels=np.array(answers.labels),
+        groups=predictions.groups,
         gold=answers.gold.astype(np.int16),
         probabilities=answers.probabilities.astype(np.float32),
         predicted=answers.predicted.astype(np.int16),
@@ -62,10 +71,12 @@ def load(path: Path) -> Predictions:
                 stored["probabilities"].astype(np.float64),
                 stored["predicted"].astype(np.int64),
             )
-            found = Predictions(str(stored["model"]), str(stored["rows"]), answers)
+            groups = stored["groups"].astype(np.int64)
+            found = Predictions(str(stored["model"]), str(stored["rows"]), groups, answers)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: no answers of an evaluation: {error}") from error
     shapes = {answers.gold.shape, answers.predicted.shape}
-    if kind not in get_args(Kind) or len(shapes) != 1 or answers.probabilities.shape[0] != len(answers.gold):
+    lengths = {len(answers.gold), len(answers.probabilities), len(groups)}
+    if kind not in get_args(Kind) or len(shapes) != 1 or len(lengths) != 1:
         raise ValueError(f"{path}: no answers of an evaluation: kind {kind!r}, shapes {shapes}")
     return found

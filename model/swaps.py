@@ -14,8 +14,6 @@ from model.marking import MarkedText, find, mark
 from model.metrics import Matrix
 from model.normalise import normalise
 
-Holds = npt.NDArray[np.bool_]
-
 INVENTED = ("Veltanor", "Qumbrix", "Osterlane")
 """Names that stand in for another target where the file has only one."""
 
@@ -26,43 +24,42 @@ _UNINVOLVED = [TARGET.index("neutral"), TARGET.index("irrelevant")]
 
 
 @dataclass(frozen=True, slots=True)
-class Swaps:
-    """For each test, whether it held, row by row."""
+class Check:
+    """One test: whether it held, for some rows of the file."""
 
-    irrelevant: Holds
-    """Rows with a target: whether their own target is called irrelevant."""
-    named: Holds
-    """Rows with a target: whether it stands in the text."""
-    absent: Holds
-    """Rows asked about a target that their text does not name: whether it is neutral or irrelevant."""
-    in_text: Holds
-    """Rows whose mention was replaced in the text by another name: whether the label stayed."""
-    second: Holds
-    """Targets whose gold label differs from that of their text's first target: whether the answer is right."""
-    same: Holds
-    """The same targets: whether the answer equals that to the first one."""
+    rows: npt.NDArray[np.int64]
+    holds: npt.NDArray[np.bool_]
 
 
-def swaps(scorer: Scorer, gold: Gold, probabilities: Matrix, answers: Answers, *, keep_words: bool, seed: int) -> Swaps:
-    """All tests on *gold*, whose rows the model answered with *probabilities* (n, 4), hence *answers*."""
+def swaps(
+    scorer: Scorer, gold: Gold, probabilities: Matrix, answers: Answers, *, keep_words: bool, seed: int
+) -> dict[str, Check]:
+    """All tests on *gold*, whose rows the model answered with *probabilities* (n, 4), hence *answers*.
+
+    irrelevant_rate         rows with a target whose own target is called irrelevant
+    named_rate              and whose target stands in the text
+    swap_rate               and, asked about a target that their text does not name, are neutral or irrelevant
+    in_text_swap_agreement  some of these, their mention replaced by another name: whether the label stayed
+    second_target_accuracy  targets whose gold label differs from that of their text's first one: whether it is right
+    same_prediction_share   the same targets: whether the answer is the one that the first target got
+    """
     generator = np.random.default_rng(seed)
-    rows = [row for row, target in enumerate(gold.targets) if target]
+    rows = np.flatnonzero([bool(target) for target in gold.targets])
     texts, targets = [gold.texts[row] for row in rows], [gold.targets[row] for row in rows]
     others = _others(texts, targets, generator)
-    second, same = _pairs(gold, answers)
-    own = probabilities[rows].argmax(axis=1)
-    if not rows:
-        nothing = np.zeros(0, dtype=np.bool_)
-        return Swaps(nothing, nothing, nothing, nothing, second, same)
-    absent = scored(scorer, [mark(text, [other]) for text, other in zip(texts, others, strict=True)]).target
-    return Swaps(
-        irrelevant=own == TARGET.index("irrelevant"),
-        named=np.array([not mark(text, [target]).absent for text, target in zip(texts, targets, strict=True)]),
-        absent=np.isin(absent.argmax(axis=1), _UNINVOLVED),
-        in_text=_in_text(scorer, texts, targets, others, keep_words=keep_words, generator=generator),
-        second=second,
-        same=same,
-    )
+    swapped = [mark(text, [other]) for text, other in zip(texts, others, strict=True)]
+    absent = scored(scorer, swapped).target.argmax(axis=1) if len(rows) else np.zeros(0)
+    named = [not mark(text, [target]).absent for text, target in zip(texts, targets, strict=True)]
+    asked, same = _in_text(scorer, texts, targets, others, keep_words=keep_words, generator=generator)
+    later, first = _pairs(gold)
+    return {
+        "swap_rate": Check(rows, np.isin(absent, _UNINVOLVED)),
+        "irrelevant_rate": Check(rows, probabilities[rows].argmax(axis=1) == TARGET.index("irrelevant")),
+        "named_rate": Check(rows, np.array(named, dtype=np.bool_)),
+        "second_target_accuracy": Check(later, answers.right[later]),
+        "same_prediction_share": Check(later, answers.predicted[later] == answers.predicted[first]),
+        "in_text_swap_agreement": Check(rows[asked], same),
+    }
 
 
 def _others(texts: Sequence[str], targets: Sequence[str], generator: np.random.Generator) -> list[str]:
@@ -84,28 +81,25 @@ def _in_text(
     *,
     keep_words: bool,
     generator: np.random.Generator,
-) -> Holds:
-    # Each target alone in its text, before and after: other targets' markers must not tell the two apart.
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The numbers of the texts that were tried, and whether their label stayed."""
+    asked: list[int] = []
     pairs: list[tuple[MarkedText, MarkedText]] = []
+    # Each target alone in its text, before and after: other targets' markers must not tell the two apart.
     for at in generator.permutation(len(texts)):
         text = normalise(texts[at], keep_handles=True)
         if spans := find(text, targets[at]):
-            after = _replaced(text, spans, others[at])
-            pairs.append(
-                (
-                    mark(texts[at], [targets[at]], keep_words=keep_words),
-                    mark(after, [others[at]], keep_words=keep_words),
-                )
-            )
+            before = mark(texts[at], [targets[at]], keep_words=keep_words)
+            asked.append(int(at))
+            pairs.append((before, mark(_replaced(text, spans, others[at]), [others[at]], keep_words=keep_words)))
         if len(pairs) == MOST_SWAPS:
             break
     same = np.array([before == after for before, after in pairs], dtype=np.bool_)
-    if same.all():
-        return same  # a marker stands where the name stood: the model cannot see which one it was
-    changed = np.flatnonzero(~same)
-    before, after = (scored(scorer, [pairs[at][side] for at in changed]).target.argmax(axis=1) for side in range(2))
-    same[changed] = before == after
-    return same
+    # Where a marker stands instead of the name the model cannot see which one it was.
+    if len(changed := np.flatnonzero(~same)):
+        sides = [scored(scorer, [pairs[at][side] for at in changed]).target.argmax(axis=1) for side in range(2)]
+        same[changed] = sides[0] == sides[1]
+    return np.array(asked, dtype=np.int64), same
 
 
 def _replaced(text: str, spans: Sequence[tuple[int, int]], name: str) -> str:
@@ -116,14 +110,12 @@ def _replaced(text: str, spans: Sequence[tuple[int, int]], name: str) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _pairs(gold: Gold, answers: Answers) -> tuple[Holds, Holds]:
-    first: dict[str, int] = {}
-    second, same = [], []
+def _pairs(gold: Gold) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The rows whose gold label differs from that of the first target of their text, and the rows of these."""
+    firsts: dict[str, int] = {}
+    later, first = [], []
     for row, (text, target) in enumerate(zip(gold.texts, gold.targets, strict=True)):
-        if not target:
-            continue
-        other = first.setdefault(text, row)
-        if gold.values[row] != gold.values[other]:
-            second.append(bool(answers.right[row]))
-            same.append(bool(answers.predicted[row] == answers.predicted[other]))
-    return np.array(second, dtype=np.bool_), np.array(same, dtype=np.bool_)
+        if target and gold.values[row] != gold.values[firsts.setdefault(text, row)]:
+            later.append(row)
+            first.append(firsts[text])
+    return np.array(later, dtype=np.int64), np.array(first, dtype=np.int64)

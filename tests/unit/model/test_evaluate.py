@@ -14,7 +14,7 @@ from model.compare import compare
 from model.evaluate import evaluate
 from model.gold import Gold, read_gold
 from model.keyword import KeywordClassifier, NullClassifier
-from model.predictions import Predictions, beside, load, rows_of, save
+from model.predictions import Predictions, beside, load, predictions, save
 from tests.unit.model.word_scorer import WordScorer
 
 FLAT = {"n", "accuracy", "macro_recall", "macro_f1", "ece"}
@@ -210,7 +210,7 @@ def test_slices_are_counted_over_their_own_rows(tmp_path: Path) -> None:
 
 def a_model(folder: Path, scorer: Any, task: Task = "sentiment") -> Predictions:
     gold = gold_of(folder, task)
-    return Predictions(scorer.name, rows_of(gold), evaluate(scorer, gold, Said()).answers)
+    return predictions(scorer.name, gold, evaluate(scorer, gold, Said()).answers)
 
 
 def test_two_models_are_held_against_each_other_row_by_row(tmp_path: Path) -> None:

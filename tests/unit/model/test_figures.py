@@ -17,6 +17,8 @@ from model.heads import SENTIMENT
 from model.metrics import calibration_error, macro_recall
 
 N = 400
+ROWS = np.arange(N)
+"""Each with a text of its own."""
 
 
 def answers(*, seed: int = 1, n: int = N) -> Answers:
@@ -117,7 +119,7 @@ def test_the_net_error_is_what_drawing_windows_finds(window: int, soft: bool) ->
 
 def test_the_intervals_are_those_of_a_plain_bootstrap() -> None:
     some = answers()
-    low, high = intervals(measure_of(some, net=False), N, seed=13)["macro_recall"]
+    low, high = intervals(measure_of(some, net=False), ROWS, seed=13)["macro_recall"]
     generator = np.random.default_rng(1)
     plain = []
     for _ in range(2_000):
@@ -126,15 +128,23 @@ def test_the_intervals_are_those_of_a_plain_bootstrap() -> None:
     assert [low, high] == pytest.approx(np.percentile(plain, [2.5, 97.5]).tolist(), abs=0.008)
 
 
+def test_reposts_make_an_interval_no_narrower() -> None:
+    some = answers()
+    copies = np.repeat(ROWS, 9)
+    once = intervals(measure_of(some, net=False), ROWS, seed=13)
+    often = intervals(measure_of(some.rows(copies), net=False), copies, seed=13)
+    assert often == {name: pytest.approx(bounds, abs=1e-9) for name, bounds in once.items()}
+
+
 def test_the_intervals_repeat_with_the_seed() -> None:
     measure = measure_of(answers(), net=True)
-    assert intervals(measure, N, seed=1) == intervals(measure, N, seed=1)
-    assert intervals(measure, N, seed=1) != intervals(measure, N, seed=2)
+    assert intervals(measure, ROWS, seed=1) == intervals(measure, ROWS, seed=1)
+    assert intervals(measure, ROWS, seed=1) != intervals(measure, ROWS, seed=2)
 
 
 def test_a_model_held_against_itself_differs_in_nothing() -> None:
     measure = measure_of(answers(), net=True)
-    assert set(differences(measure, measure, N, seed=1).values()) == {(0.0, 0.0, 0.0)}
+    assert set(differences(measure, measure, ROWS, seed=1).values()) == {(0.0, 0.0, 0.0)}
 
 
 def test_a_paired_difference_is_surer_than_two_intervals() -> None:
@@ -142,9 +152,9 @@ def test_a_paired_difference_is_surer_than_two_intervals() -> None:
     worse = Answers(some.kind, some.labels, some.gold, some.probabilities, some.predicted.copy())
     worse.predicted[:20] = (some.gold[:20] + 1) % 3
     both = [measure_of(model, net=False) for model in (some, worse)]
-    difference, low, high = differences(both[0], both[1], N, seed=1)["accuracy"]
+    difference, low, high = differences(both[0], both[1], ROWS, seed=1)["accuracy"]
     assert 0 < low < difference < high
-    alone = intervals(both[0], N, seed=1)["accuracy"]
+    alone = intervals(both[0], ROWS, seed=1)["accuracy"]
     assert high - low < alone[1] - alone[0]
 
 

@@ -15,7 +15,7 @@ from model.choices import Task
 from model.compare import compare
 from model.evaluate import Evaluation, evaluate
 from model.gold import read_gold
-from model.predictions import Predictions, rows_of
+from model.predictions import predictions
 from model.report.page import page
 from tests.unit.dashboards.browser import a_browser
 from tests.unit.model.word_scorer import WordScorer
@@ -47,7 +47,7 @@ def an_evaluation(folder: Path, task: Task, *, text: str = HOSTILE) -> Evaluatio
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     gold = read_gold(path, task)
     one, other = (evaluate(WordScorer(fans=fans), gold, Said(temperature=1.4)) for fans in ("", "nordbank"))
-    answers = [Predictions(f"model <{at}>", rows_of(gold), found.answers) for at, found in enumerate((one, other))]
+    answers = [predictions(f"model <{at}>", gold, found.answers) for at, found in enumerate((one, other))]
     found = compare(answers[0], answers[1], net=task == "sentiment")
     return replace(one, report=one.report | {"against": found})
 
