@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from brandpulse.errors import ConfigError
 from model.choices import Engine, Precision
 from model.load import WEIGHTS
 
@@ -25,6 +26,13 @@ PrecisionOption = Annotated[Precision, typer.Option(help="Of openvino.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; all by default.")]
 RowsOption = Annotated[int | None, typer.Option(min=1, help="Train on only so many rows: a quick try.")]
 TaggerOption = Annotated[Path, typer.Option(exists=True, file_okay=False, help="What `aspects --out` wrote.")]
+
+
+def _check_torch() -> None:
+    from model.load import torch_is_installed
+
+    if not torch_is_installed():
+        raise ConfigError("This preset trains, and that needs torch and transformers: pip install 'brandpulse[train]'.")
 
 
 @app.command("list")
@@ -71,6 +79,7 @@ def finance(
     from model.presets import sentences
     from model.presets.preset import preset
 
+    _check_torch()
     sentences.finance(preset("finance"), data, Subject(weights=weights), out, json_out=json_out, rows=rows)
 
 
@@ -89,6 +98,7 @@ def reviews(
     from model.presets import sentences
     from model.presets.preset import preset
 
+    _check_torch()
     subject = Subject(weights=weights)
     sentences.reviews(preset("reviews"), data, subject, out, imdb=imdb, json_out=json_out, rows=rows)
 
@@ -133,6 +143,7 @@ def aspects(
     from model.presets.preset import preset
     from model.presets.tagger import Tagger
 
+    _check_torch()
     chosen = preset("aspects")
     station.train(chosen, data, out, base=weights, publishable=publishable, rows=rows)
     tagger, scorer = Tagger(out, threads=threads), load_scorer(engine, weights, threads, precision=precision)

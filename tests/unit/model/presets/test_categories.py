@@ -24,6 +24,7 @@ def by_letters(words: str) -> Floats:
         ("wait staff", "service"),
         ("bottle of wine", "drinks"),
         ("glass of Spanish wine", "drinks"),
+        ("service of the bar", "service"),
         ("slices of pizza", "food"),
         ("wine list", "drinks"),
         ("lobster bisque sauce", "food"),

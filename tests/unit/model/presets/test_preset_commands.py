@@ -126,6 +126,18 @@ def test_aspects_are_found_judged_and_summed_up(data: Path, weights: Path, tmp_p
     assert [json.loads(line)["text"] for line in said.stdout.splitlines()] == ["soup lovely", "", "awful soup"]
 
 
+@pytest.mark.parametrize("name", ["finance", "reviews", "aspects"])
+def test_what_trains_says_what_it_needs(
+    name: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.load.torch_is_installed", lambda: False)
+    said = CliRunner().invoke(
+        app, [name, "--data", str(tmp_path), "--out", str(tmp_path / "o"), "--weights", str(weights)]
+    )
+
+    assert "pip install 'brandpulse[train]'" in str(said.exception)
+
+
 def test_a_missing_set_is_named(weights: Path, tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["tweets", "--data", str(tmp_path), "--weights", str(weights)])
 
