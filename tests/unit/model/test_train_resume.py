@@ -15,7 +15,7 @@ from tests.unit.model.training_world import a_data_folder, a_recipe, a_tiny_enco
 pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
 
 RECIPE = a_recipe(epochs=2, save_every=5, weights={"sentiment": 1.0})
-"""Of some 20 steps an epoch."""
+"""Of twelve steps an epoch."""
 
 KILLED = """
 import json, os, signal, sys
@@ -74,7 +74,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[t
 @pytest.mark.parametrize(
     ("when", "step"),
     [
-        pytest.param("between states", 27, id="in the second epoch"),
+        pytest.param("between states", 17, id="in the second epoch"),
         pytest.param("while writing", 2, id="half a state is on disk"),
     ],
 )

@@ -50,15 +50,15 @@ def sentiment_rows(count: int, seed: int) -> list[dict[str, Any]]:
 
 
 def target_rows(count: int, seed: int) -> list[dict[str, Any]]:
-    """Posts with two brands of opposite fortune: only a model that reads its target can tell."""
+    """Posts that name two brands and like the first: only a model that reads its target can tell them apart."""
     generator = np.random.default_rng(seed)
     rows = []
     for at in range(count):
-        one, other = generator.permutation(["pos", "neg"]).tolist()
-        text = f"{a_sentence(one, generator)} Acme, {a_sentence(other, generator)} Bolt {seed}-{at}"
+        liked, disliked = generator.permutation(["Acme", "Bolt"]).tolist()
+        text = f"{liked} {a_sentence('neu', generator)} {disliked} {a_sentence('neu', generator)} {seed}-{at}"
         rows += [
-            {"text": text, "target": "Acme", "target_sentiment": one},
-            {"text": text, "target": "Bolt", "target_sentiment": other},
+            {"text": text, "target": "Acme", "target_sentiment": "pos" if liked == "Acme" else "neg"},
+            {"text": text, "target": "Bolt", "target_sentiment": "pos" if liked == "Bolt" else "neg"},
         ]
     return rows
 
