@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from brandpulse.errors import StateError, TransientError
@@ -102,6 +102,8 @@ class PostReader:
         self._telemetry = telemetry
         self._orders: queue.SimpleQueue[Reset | Pause] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._mine: set[int] = set()
+        """Partitions that the group gave us, whatever became of them."""
         self._held: dict[int, HeldPartition] = {}
         self._pending: dict[int, float] = {}
         """Partitions that wait for their state to be loaded -> not before (monotonic seconds)."""
@@ -301,18 +303,17 @@ class PostReader:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("assigned", extra={"partitions": sorted(p.partition for p in partitions)})
         self._stuck.clear()
-        for partition in partitions:
-            # Never out of range, wherever the log begins; the partition is paused and sought before anything is read.
-            partition.offset = OFFSET_END
-        consumer.assign(partitions)
-        if partitions:
-            # Nothing is read before the state says where to begin; loading must not hold up the group.
-            consumer.pause(partitions)
+        # Nothing is read before the state says where to begin; loading must not hold up the group. And nothing is
+        # assigned at a logical offset, to be sought later: on a slow broker librdkafka 2.16 takes its late answer to
+        # "where is the end?" for newer than the seek, and what lies before the end is never read (18 of 86 tries).
+        consumer.assign([])
+        self._mine = {partition.partition for partition in partitions}
         for partition in partitions:
             self._pending[partition.partition] = 0.0
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("revoked", extra={"partitions": sorted(p.partition for p in partitions)})
+        self._mine.clear()
         for partition in partitions:
             self._forget(partition.partition)
             self._pending.pop(partition.partition, None)
@@ -350,14 +351,13 @@ class PostReader:
 
     def _load_pending(self) -> None:
         now = time.monotonic()
+        found: dict[int, HeldPartition] = {}
         for partition, not_before in list(self._pending.items()):
             if now < not_before:
                 continue
             try:
                 status = self._load(partition)
-                self._go_to(partition, status.next)
             except (TransientError, KafkaException) as error:
-                # Also "Erroneous state": the fetcher of a fresh assignment has not started yet.
                 log.info("partition waits", extra={"partition": partition, "reason": str(error)})
                 self._pending[partition] = time.monotonic() + RETRY_SECONDS
                 continue
@@ -372,28 +372,35 @@ class PostReader:
             del self._pending[partition]
             guard = InvalidGuard(run_limit=self._config.invalid_run, share_limit=self._config.invalid_share)
             held = HeldPartition(status, status.next, guard)
-            if status.paused and status.allowed_until <= status.next:
+            stopped = bool(status.paused) and status.allowed_until <= status.next
+            self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(int(stopped))
+            if stopped:
                 self._paused[partition] = Pause(held, status.paused)
-                self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(1)
-                continue
-            self._held[partition] = held
-            self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(0)
-            self._consumer.resume([TopicPartition(self._config.topic, partition)])
+            else:
+                found[partition] = held
+        if found:
+            self._begin(found)
 
-    def _go_to(self, partition: int, offset: int) -> None:
-        """Read *partition* from *offset* on, once it is resumed. Raises KafkaException while the fetcher starts."""
-        if partition not in self._stuck:
-            self._consumer.seek(TopicPartition(self._config.topic, partition, offset))
+    def _begin(self, found: dict[int, HeldPartition]) -> None:
+        """Read the partitions of *found* from their positions on."""
+        known = {place.partition for place in self._consumer.assignment()} - self._stuck
+        try:
+            if found.keys() <= known:
+                for partition, held in found.items():
+                    self._consumer.seek(TopicPartition(self._config.topic, partition, held.position))
+            else:
+                # A fetcher that found its offset out of range is started by a new assignment alone, as a fresh one is;
+                # seeks it refuses for ever ("Erroneous state", seen on Apache Kafka when retention overtook us).
+                # Partitions that wait, for their state or for a person, are left out until they begin.
+                places = {partition: held.position for partition, held in (self._held | found).items()}
+                self._consumer.assign([TopicPartition(self._config.topic, *place) for place in places.items()])
+                self._stuck -= found.keys()
+        except KafkaException as error:
+            log.info("partitions wait", extra={"partitions": sorted(found), "reason": str(error)})
+            self._pending |= dict.fromkeys(found, time.monotonic() + RETRY_SECONDS)
             return
-        # librdkafka stops a fetcher for good at an offset out of range, and refuses every seek from then on; only a new
-        # assignment starts it again. Seen on Apache Kafka when retention overtook us: "Erroneous state" for ever.
-        places = self._consumer.assignment()
-        for place in places:
-            held = self._held.get(place.partition)
-            place.offset = offset if place.partition == partition else held.position if held else OFFSET_END
-        self._consumer.assign(places)
-        self._consumer.pause([place for place in places if place.partition not in self._held])
-        self._stuck.discard(partition)
+        self._held |= found
+        self._consumer.resume([TopicPartition(self._config.topic, partition) for partition in found])
 
     def _load(self, partition: int) -> PartitionStatus:
         """The partition's state, put right for the log as it is now. Raises TransientError, StateError."""
@@ -419,7 +426,7 @@ class PostReader:
         return LogExtent(topic_id(self._admin, topic), low, high)
 
     def _tell_unassigned(self) -> None:
-        if not (self._held or self._pending or self._paused) and not self._consumer.assignment():
+        if not self._mine:
             log.warning(
                 "no partition assigned: there are more workers than partitions, or the group is stuck",
                 extra={"remedy": "if brandpulse doctor finds partitions without a worker, restart the workers"},

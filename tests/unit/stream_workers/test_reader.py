@@ -1,10 +1,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from brandpulse.errors import TransientError
+from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
@@ -114,6 +116,70 @@ def test_the_end_is_noted_where_nothing_follows_it(reader: PostReader) -> None:
     assert held.ended_at == 1
     cut(reader, [Received(0, 1), Received(0, 2, KafkaError._PARTITION_EOF), Received(0, 2)])
     assert held.ended_at != held.position, "a record came after the word of the end"
+
+
+class Assignments:
+    """Notes where a consumer was told to read; stands before the real one."""
+
+    def __init__(self) -> None:
+        self.assigned: list[TopicPartition] = []
+        self.sought: list[tuple[int, int]] = []
+        self.told: list[list[tuple[int, int]]] = []
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self.assigned = places
+        self.told.append([(place.partition, place.offset) for place in places])
+
+    def assignment(self) -> list[TopicPartition]:
+        return self.assigned
+
+    def seek(self, place: TopicPartition) -> None:
+        self.sought.append((place.partition, place.offset))
+
+    def pause(self, _places: list[TopicPartition]) -> None: ...
+
+    def resume(self, _places: list[TopicPartition]) -> None: ...
+
+
+def test_a_partition_is_assigned_only_where_its_state_says(reader: PostReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assigned at the log's end and sought from there, 18 of 86 began at the end: librdkafka had asked for it late."""
+    consumer = Assignments()
+    states = {0: a_status(70), 1: a_status(0, partition=1)}
+
+    def load(_reader: PostReader, partition: int) -> PartitionStatus:
+        if partition not in states:
+            raise TransientError("Redis is away")
+        return states[partition]
+
+    monkeypatch.setattr(reader, "_consumer", consumer)
+    monkeypatch.setattr(PostReader, "_load", load)
+    reader._assigned(cast("Consumer", consumer), [TopicPartition("posts", partition) for partition in range(3)])
+    reader._load_pending()
+    reader._held[0].position = 75
+    states[2] = a_status(9, partition=2)
+    reader._pending[2] = 0.0
+    reader._load_pending()
+    assert consumer.told == [[], [(0, 70), (1, 0)], [(0, 75), (1, 0), (2, 9)]]
+    assert consumer.sought == []
+
+
+def test_a_partition_that_loads_anew_is_sought_and_a_stuck_one_is_assigned_anew(
+    reader: PostReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = Assignments()
+    monkeypatch.setattr(reader, "_consumer", consumer)
+    monkeypatch.setattr(PostReader, "_load", lambda _reader, partition: a_status(5, partition=partition))
+    reader._assigned(cast("Consumer", consumer), [TopicPartition("posts", partition) for partition in range(2)])
+    reader._load_pending()
+    reader.reset(reader._held[1], "refused")
+    reader._obey()
+    reader._load_pending()
+    assert (consumer.told[-1], consumer.sought) == ([(0, 5), (1, 5)], [(1, 5)])
+    cut(reader, [Received(1, 5, KafkaError._AUTO_OFFSET_RESET)])
+    reader._obey()
+    reader._held[0].position = 8
+    reader._load_pending()
+    assert (consumer.told[-1], consumer.sought) == ([(0, 8), (1, 5)], [(1, 5)])
 
 
 def test_an_offset_out_of_range_loads_the_partition_anew(reader: PostReader) -> None:
