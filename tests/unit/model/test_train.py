@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from brandpulse.errors import ConfigError
 from model.load import load_classifier, load_scorer, torch_is_installed
 from model.marking import mark, plain
 from tests.unit.model.training_world import (
@@ -60,3 +62,26 @@ def test_a_run_that_trains_sentiment_alone_is_packed_for_whole_posts(tmp_path: P
     said = classifier.probabilities([row["text"] for row in sentiment_rows(30, seed=5)])
     assert (said.argmax(axis=1) == gold).mean() > 0.9
     assert classifier.version == version
+
+
+def test_a_run_that_gets_no_better_stops_and_keeps_the_weights_of_its_best_snapshot(tmp_path: Path) -> None:
+    """The figure falls from the third snapshot on: the two after it are trained, and left out."""
+    from model.train import train
+    from model.training.heads_task import HeadsTask
+
+    figures = iter([0.5, 0.6, 0.7, 0.65, 0.6])
+    recipe = a_recipe(patience=2, epochs=9, weights={"sentiment": 1.0})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HeadsTask, "figure", lambda task: next(figures))
+        train(a_data_folder(tmp_path / "data"), tmp_path / "out", recipe=recipe, base=a_tiny_encoder(tmp_path / "base"))
+    assert len(list((tmp_path / "out.run" / "snap").iterdir())) == 5
+    tried = json.loads((tmp_path / "out" / "training.json").read_text())["candidates"]
+    assert [candidate["weights"] for candidate in tried] == ["last", "mean of last 2", "mean of last 3"]
+
+
+def test_a_validation_set_that_is_not_there_is_named_before_the_training(tmp_path: Path) -> None:
+    from model.train import train
+
+    recipe = a_recipe(judged_by={"other": "sentiment_recall"})
+    with pytest.raises(ConfigError, match=r"judged_by\.other: no such validation set; there are tiny"):
+        train(a_data_folder(tmp_path / "data"), tmp_path / "out", recipe=recipe, base=tmp_path / "base")

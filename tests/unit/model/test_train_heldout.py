@@ -1,0 +1,138 @@
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.heads import BY_NAME
+from model.load import torch_is_installed
+from model.training.batches import Encoded, bucketed
+from model.training.heldout import (
+    Calibration,
+    Judged,
+    average_precision,
+    by_target,
+    calibrate,
+    figures,
+    stands_for,
+    threshold,
+)
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def a_row(
+    numbers: tuple[int, ...] = (), mentions: tuple[int, ...] = (), absent: frozenset[int] = frozenset(), **gold: int
+) -> Encoded:
+    return Encoded(np.array([101, 102], dtype=np.int32), tuple(range(len(numbers))), numbers, mentions, gold, absent)
+
+
+def test_mentions_of_one_target_count_with_their_mean_and_absent_or_unlabelled_ones_not_at_all() -> None:
+    rows = [a_row((0, 1, 0), (2, 0, 2)), a_row(), a_row((0, 1), (1, -1)), a_row((0,), (3,), frozenset({0}))]
+    logits = np.arange(6 * 4, dtype=np.float64).reshape(6, 4)
+    means, gold = by_target(logits, rows)
+    assert gold.tolist() == [2, 0, 1]
+    assert means.tolist() == [[4.0, 5.0, 6.0, 7.0], [4.0, 5.0, 6.0, 7.0], [12.0, 13.0, 14.0, 15.0]]
+
+
+@pytest.mark.parametrize(
+    ("right", "chances", "expected"),
+    [
+        ([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1], 1.0),
+        ([0, 0, 1], [0.9, 0.8, 0.7], 1 / 3),
+        ([1, 0, 1], [0.9, 0.8, 0.7], (1 + 2 / 3) / 2),
+        ([1, 0], [0.5, 0.5], 0.5),
+    ],
+)
+def test_average_precision_is_the_mean_precision_at_the_right_ones(
+    right: list[int], chances: list[float], expected: float
+) -> None:
+    assert average_precision(np.array(right) == 1, np.array(chances)) == pytest.approx(expected)
+
+
+def test_a_threshold_lies_where_the_label_begins_to_be_right() -> None:
+    generator = np.random.default_rng(1)
+    chances = generator.random(4000)
+    gold = (chances > 0.7).astype(float)
+    assert threshold(chances, gold, both=True) == pytest.approx(0.7, abs=0.03)
+
+
+def test_a_label_without_both_answers_has_an_even_threshold() -> None:
+    assert threshold(np.array([0.1, 0.9]), np.array([1.0, -1.0]), both=False) == 0.5
+
+
+def over_confident(rows: int, seed: int) -> tuple[Floats, np.ndarray[Any, np.dtype[np.int64]]]:
+    """Logits three times as large as they should be."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(size=(rows, 3))
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    gold = (generator.random((rows, 1)) > shares.cumsum(axis=1)).sum(axis=1)
+    return 3 * logits, gold
+
+
+def test_the_temperature_takes_back_what_is_too_sure() -> None:
+    logits, gold = over_confident(6000, seed=1)
+    judged = Judged({"sentiment": logits}, {"sentiment": gold})
+    found = calibrate({"some": judged})
+    assert found.temperatures["sentiment"] == pytest.approx(3.0, rel=0.1)
+    raw = Calibration({"sentiment": 1.0}, {})
+    assert figures(judged, found)["sentiment_ece"] < 0.03 < 0.1 < figures(judged, raw)["sentiment_ece"]
+
+
+def test_one_temperature_serves_all_labels_of_a_head_of_many() -> None:
+    generator = np.random.default_rng(2)
+    logits = generator.normal(size=(5000, 3))
+    gold = (generator.random((5000, 3)) < 1 / (1 + np.exp(-logits))).astype(float)
+    gold[::2, 1] = -1
+    found = calibrate({"some": Judged({"risk": 2 * logits}, {"risk": gold})})
+    assert found.temperatures["risk"] == pytest.approx(2.0, rel=0.1)
+    assert set(found.thresholds["risk"]) == set(BY_NAME["risk"].labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "sets", "stands"),
+    [
+        ("target_semeval", ["target_semeval", "target_semeval+words"], True),
+        ("target_semeval+words", ["target_semeval", "target_semeval+words"], False),
+        ("aspect_mams", ["aspect_mams", "aspect_mams+words"], False),
+        ("aspect_mams+words", ["aspect_mams", "aspect_mams+words"], True),
+        ("disaster", ["disaster"], True),
+    ],
+)
+def test_a_set_is_judged_as_it_will_be_served(name: str, sets: list[str], stands: bool) -> None:
+    assert stands_for(name, dict.fromkeys(sets)) is stands
+
+
+def test_every_post_is_in_one_batch_of_an_epoch_among_posts_of_like_length() -> None:
+    posts = list(range(640))
+    sizes = [1 + number % 30 for number in posts]
+    batches = bucketed(posts, sizes, size=16, span=40, generator=np.random.default_rng(13))
+    assert sorted(post for batch in batches for post in batch) == posts
+    assert max(map(len, batches)) == 16
+    assert all(len({sizes[post] for post in batch}) <= 2 for batch in batches)
+
+
+class TestFinishing:
+    pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
+
+    @pytest.mark.parametrize(("loss", "least", "share"), [(0.0, 0.61, 0.5), (0.5, 0.4, 1.0)])
+    def test_early_answers_stand_from_the_confidence_at_which_they_cost_no_more_than_told(
+        self, loss: float, least: float, share: float
+    ) -> None:
+        """Half of the early answers are 0.9 sure and right, half 0.6 sure and wrong."""
+        from model.training.finish import settled
+
+        gold = np.array([0, 1] * 50)
+        full = np.eye(2)[gold]
+        sure = np.repeat([True, False], 50)
+        early = np.where(sure[:, None], 0.1 + 0.8 * full, 0.6 - 0.2 * full)
+        assert settled(full, early, gold, loss=loss) == pytest.approx((least, share))
+
+    def test_a_figure_that_is_not_there_is_named(self) -> None:
+        from brandpulse.errors import ConfigError
+        from model.training.finish import combined
+
+        found: Mapping[str, Mapping[str, float]] = {"tiny": {"sentiment_recall": 0.5, "sentiment_f1": 0.25}}
+        assert combined(found, {"tiny": "sentiment_f1"}) == 0.25
+        with pytest.raises(ConfigError, match=r"judged_by\.tiny: no figure 'mood_f1'; there are sentiment_recall"):
+            combined(found, {"tiny": "mood_f1"})
