@@ -71,7 +71,7 @@ class Opinionated:
     name, version, heads = "opinionated", "1", ("sentiment", "target", "sarcasm")
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
-        opinions = np.array([(0.9, 0.1, 0, 0), (0, 0.1, 0.9, 0), (0, 0, 0.1, 0.9)], dtype=np.float32)
+        opinions = np.array([(0.96, 0.04, 0, 0), (0, 0.04, 0.96, 0), (0, 0, 0.04, 0.96)], dtype=np.float32)
         rows = [opinions[min(target, 2)] for post in posts for target in range(post.targets)]
         heads = {"sentiment": np.tile(np.array([[0.1, 0.8, 0.1]], dtype=np.float32), (len(posts), 1))}
         heads["sarcasm"] = np.array([[len(post.text) / 100] for post in posts], dtype=np.float32)
