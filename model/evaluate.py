@@ -25,9 +25,12 @@ from model.figures import (
     share_of,
 )
 from model.gold import Gold
+from model.marking import mark
 from model.metrics import Matrix, confusion, f1_scores, precisions, recalls
 from model.slices import slices
-from model.swaps import swaps
+from model.swaps import Check, swaps
+
+Rows = npt.NDArray[np.bool_]
 
 WINDOWS = (50, WINDOW, 1_000)
 LEAST_OF_SLICE = 20
@@ -57,27 +60,24 @@ def evaluate(scorer: Scorer, gold: Gold, said: Said, *, keep_words: bool = False
     probabilities = ask(scorer, gold, keep_words=keep_words)
     answers = judged(probabilities, gold, said)
     before = None if said.temperature is None else before_temperature(answers, said.temperature)
-    groups = groups_of(gold.texts)
+    groups, parts = groups_of(gold.texts), slices(gold.texts)
     measure = measure_of(answers, net=gold.head == "sentiment")
     flat: dict[str, float | None] = dict(point(measure, len(groups)))
     bounds = intervals(measure, groups, seed=seed)
-    if gold.head == "target":
-        for name, check in swaps(scorer, gold, probabilities, answers, keep_words=keep_words, seed=seed).items():
-            flat[name] = float(check.holds.mean()) if len(check.rows) else None
-            if len(check.rows):
-                bounds |= intervals(share_of(check.holds, name), groups[check.rows], seed=seed)
-    report: dict[str, Any] = {"task": gold.task, "data": gold.path.name, "n": len(gold.texts)}
-    report |= flat
     if before is not None:
-        report["ece_before_temperature"] = _calibration_error(answers.kind, before, answers)
-    report |= {"labels": list(gold.labels), "left_out": gold.left_out}
+        flat["ece_before_temperature"] = _calibration_error(answers.kind, before, answers)
+    report: dict[str, Any] = {"task": gold.task, "data": gold.path.name, "n": len(groups)}
+    more: dict[str, Any] = {"labels": list(gold.labels), "left_out": gold.left_out}
     if gold.head == "target":
-        report["target_words"] = "keep" if keep_words else "drop"
-    report |= {"per_class": _per_class(answers), "confusion": _confusion(answers), "ci": bounds}
+        parts |= _by_mention(gold)
+        checks = swaps(scorer, gold, probabilities, answers, keep_words=keep_words, seed=seed)
+        flat |= {name: float(check.holds.mean()) if len(check.rows) else None for name, check in checks.items()}
+        bounds |= _check_intervals(checks, groups, seed=seed)
+        more["target_words"] = "keep" if keep_words else "drop"
     if gold.head == "sentiment":
-        report["net_windows"] = net_windows(answers)
-    report["slices"] = _slices(gold, answers, groups, seed=seed)
-    report |= {"engine": scorer.name, "version": scorer.version}
+        more["net_windows"] = net_windows(answers)
+    report |= flat | more | {"per_class": _per_class(answers), "confusion": _confusion(answers), "ci": bounds}
+    report |= {"slices": _slices(parts, answers, groups, seed=seed), "engine": scorer.name, "version": scorer.version}
     return Evaluation(gold, answers, before, _short(report))
 
 
@@ -127,9 +127,25 @@ def _confusion(answers: Answers) -> list[Any]:
     return list(confusion(gold, predicted, size=size).tolist())
 
 
-def _slices(gold: Gold, answers: Answers, groups: Groups, *, seed: int) -> dict[str, dict[str, Any]]:
+def _check_intervals(checks: Mapping[str, Check], groups: Groups, *, seed: int) -> dict[str, tuple[float, float]]:
+    found: dict[str, tuple[float, float]] = {}
+    for name, check in checks.items():
+        if len(check.rows):
+            found |= intervals(share_of(check.holds, name), groups[check.rows], seed=seed)
+    return found
+
+
+def _by_mention(gold: Gold) -> dict[str, Rows]:
+    """Rows by whether their text names their target; one that is not named is irrelevant by rule."""
+    asked = zip(gold.texts, gold.targets, strict=True)
+    named = np.array([bool(target) and not mark(text, [target]).absent for text, target in asked])
+    given = np.array([bool(target) for target in gold.targets])
+    return {"target in the text": named, "target not in the text": given & ~named, "no target": ~given}
+
+
+def _slices(parts: Mapping[str, Rows], answers: Answers, groups: Groups, *, seed: int) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for name, rows in slices(gold.texts).items():
+    for name, rows in parts.items():
         part = answers.rows(rows)
         n = int(rows.sum())
         if n < LEAST_OF_SLICE:

@@ -48,12 +48,10 @@ def train(
     """
     # Spinning OpenMP threads fight every other process for the cores: 13 tweets/s became 33 with this alone.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import torch
-
     from model.training import lora
     from model.training.heads_task import HeadsTask
-    from model.training.loop import fit, is_first_process
-    from model.training.run_state import claim, fingerprint, write_text
+    from model.training.loop import fit
+    from model.training.run_state import claim, fingerprint, is_first_process, own_device, write_text
     from model.training.say import say
     from model.training.start import packed_model, silence
 
@@ -62,7 +60,8 @@ def train(
     prepared = prepare(data, recipe, base=base, tests=tests, rows=rows)
     run = out.with_name(out.name + ".run")
     claim(run, fingerprint(recipe.model_dump(), str(base), str(teacher), rows, asdict(prepared.texts.checked)))
-    write_text(run / "tokenizer.json", prepared.start.tokenizer)
+    if is_first_process():
+        write_text(run / "tokenizer.json", prepared.start.tokenizer)
 
     model = prepared.start.model
     if prepared.start.manifest is None:
@@ -70,7 +69,7 @@ def train(
     if recipe.lora is not None:
         lora.adapt(model, recipe.lora)
         say("lora", **lora.share_trained(model))
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(own_device())
     task = HeadsTask(
         model, recipe, prepared.sources, prepared.validation, packed_model(teacher) if teacher is not None else None
     )

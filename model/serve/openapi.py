@@ -69,7 +69,7 @@ _ANSWERS: dict[type[Any], dict[str, Any]] = {
     ScoreAnswer: {"model": _MODEL, "results": [_SCORE]},
     TicketAnswer: {
         "id": 35436,
-        "tags": ["sentiment_negative", "urgency_medium", "emotion_anger", "complaint"],
+        "tags": ["sentiment_negative", "urgency_medium", "emotion_angry", "complaint"],
         "model": _MODEL,
         "result": _SCORE | {"targets": []},
     },

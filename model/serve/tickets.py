@@ -5,6 +5,7 @@ from typing import Any
 
 from model.normalise import MAX_CHARACTERS
 from model.serve.bodies import Ticket
+from model.serve.desk import words
 from model.serve.judging import Asked
 
 ALONE = ("complaint", "crisis", "sarcasm")
@@ -27,7 +28,7 @@ def tags(score: Mapping[str, Any], ticket: Ticket) -> list[str]:
     """Tags of a `model.serve.bodies.Score`: lower case and underscores, so that helpdesks take them as they are.
 
     `sentiment_*`; `urgency_*`; `brand_*` and `product_*` where the ticket names them and says something of them;
-    `emotion_*` for each emotion but neutral; and the flags.
+    `emotion_*` in the desk's words; and the flags.
     """
     found = [f"sentiment_{score['sentiment']['label']}"]
     found += [f"urgency_{score['urgency']}"] if "urgency" in score else []
@@ -35,6 +36,6 @@ def tags(score: Mapping[str, Any], ticket: Ticket) -> list[str]:
     for role, name in (("brand", ticket.brand), ("product", ticket.product)):
         if name in towards and (label := towards[name]["label"]) != "irrelevant":
             found.append(f"{role}_{label}")
-    found += [f"emotion_{label}" for label in score.get("emotions", {"labels": ()})["labels"] if label != "neutral"]
+    found += [f"emotion_{word}" for word in words(score)]
     found += [flag for flag in ALONE if score.get(flag, {}).get("flag")]
     return found

@@ -79,21 +79,21 @@ def few_shot(
     run needs to go on lies in the folder `{out}.run`.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import torch
-
     from model.training.loop import fit
-    from model.training.run_state import claim, fingerprint
+    from model.training.run_state import claim, fingerprint, is_first_process, own_device
     from model.training.start import start, tokenizer_of
 
     run = out.with_name(out.name + ".run")
     claim(run, fingerprint(recipe.model_dump(), str(base), examples.texts, examples.gold.tolist()))
     begun = start(base, examples.texts, seed=recipe.seed)
-    encoder = begun.model.bert.to("cuda" if torch.cuda.is_available() else "cpu")
+    encoder = begun.model.bert.to(own_device())
     say("examples", counts=dict(zip(examples.labels, np.bincount(examples.gold).tolist(), strict=True)))
     task = PairTask(
         encoder, recipe, token_ids(examples.texts, tokenizer_of(begun.tokenizer), recipe.max_tokens), examples.gold
     )
     fit(task, recipe, run)
+    if not is_first_process():
+        return None
     weight, bias = regression(task.features(), examples.gold, decay=recipe.head_decay)
     write_checkpoint(out, encoder, weight, bias, labels=examples.labels, tokenizer=begun.tokenizer)
     recall = None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from model.training.recipe import Schedule
-from model.training.run_state import Progress, load_state, save_state, write_tensors
+from model.training.run_state import Progress, load_state, own_device, save_state, write_tensors
 from model.training.say import say
 
 
@@ -176,15 +176,12 @@ def _snapshot(task: Task, run: Path, epoch: int, batch: int, progress: Progress,
         task.model.train()
 
 
-def is_first_process() -> bool:
-    """Whether this process is the one that writes: under torchrun the first, else the only one."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
 def _processes() -> tuple[int, int]:
     """(rank, world size) as torchrun set them; (0, 1) without it."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1 and not distributed.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(own_device())
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return (distributed.get_rank(), world) if world > 1 else (0, 1)
 

@@ -39,8 +39,8 @@ def adapt(
     import torch
     from transformers import BertForMaskedLM
 
-    from model.training.loop import fit, is_first_process
-    from model.training.run_state import claim, fingerprint
+    from model.training.loop import fit
+    from model.training.run_state import claim, fingerprint, is_first_process, own_device
     from model.training.say import say
     from model.training.start import tokenizer_of
     from model.vocabulary import extended, place_new_words
@@ -56,7 +56,7 @@ def adapt(
     model = BertForMaskedLM.from_pretrained(base, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     table = model.get_input_embeddings().weight
     table.data.copy_(torch.from_numpy(place_new_words(table.detach().numpy(), new_words, tokenizer)))
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(own_device())
     task = MlmTask(model, recipe, texts, tokenizer)
     before = -task.figure()
     fit(task, recipe, run)

@@ -69,6 +69,20 @@ def _replace(scratch: Path, path: Path) -> None:
     scratch.replace(path)
 
 
+def is_first_process() -> bool:
+    """Whether this process is the one that writes: under torchrun the first, else the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def own_device() -> torch.device:
+    """The GPU that is this process's under torchrun, else the only one; the CPU where there is none."""
+    return (
+        torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        if torch.cuda.is_available()
+        else torch.device("cpu")
+    )
+
+
 def fingerprint(*parts: object) -> str:
     """Changes whenever a run with these settings and data would train something else."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -76,6 +90,8 @@ def fingerprint(*parts: object) -> str:
 
 def claim(run: Path, print_of: str) -> None:
     """Makes *run* the folder of the run with this `fingerprint`. Raises ConfigError when it holds another's."""
+    if not is_first_process():
+        return
     run.mkdir(parents=True, exist_ok=True)
     owner = run / "owner.json"
     if not owner.exists():

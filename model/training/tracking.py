@@ -10,7 +10,7 @@ from typing import Any
 
 from brandpulse.errors import ConfigError
 from model.training import say
-from model.training.run_state import write_text
+from model.training.run_state import is_first_process, write_text
 
 EXPERIMENT = "brandpulse"
 LOCAL = "local"
@@ -24,7 +24,7 @@ def tracked(store: str | None, *, name: str, settings: Mapping[str, Any], out: P
     *store* is a tracking URI, or `local` for the folder `mlruns` beside *out*. A run that goes on after a kill goes on
     in the same MLflow run. Raises ConfigError when MLflow is not installed or the store cannot be used.
     """
-    if store is None:
+    if store is None or not is_first_process():
         yield
         return
     try:

@@ -24,7 +24,8 @@ from tests.unit.model.serve.builders import AllHeadsScorer, serving
 ROOT = Path(__file__).parents[2]
 TOKEN, SECRET = "t" * 16, "webhook secret"
 TICKET = {"id": "35436", "subject": "Still no refund", "description": "0.8 Acme never answers", "brand": "Acme"}
-TAGS = ["sentiment_negative", "urgency_medium", "brand_positive", "emotion_admiration", "complaint", "sarcasm"]
+TAGS = ["sentiment_negative", "urgency_medium", "brand_positive", "emotion_angry", "emotion_happy"]
+TAGS += ["complaint", "sarcasm"]
 
 
 class Helpdesk(BaseHTTPRequestHandler):

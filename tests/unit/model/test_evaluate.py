@@ -208,6 +208,23 @@ def test_slices_are_counted_over_their_own_rows(tmp_path: Path) -> None:
     assert slices["retweet"]["accuracy"] == 1.0
 
 
+def test_rows_are_told_apart_by_where_their_target_stands(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"text": f"Aerolux negative, {number}", "target": target, "target_sentiment": "neg"}
+        for number in range(20)
+        for target in ("Aerolux", "Nordbank")
+    ]
+    rows += [{"text": f"positive {number}", "target_sentiment": "pos"} for number in range(20)]
+    rows += [{"text": "none of it", "target": "Aerolux", "target_sentiment": "irr"}]
+    slices = report_on(tmp_path, "target_sentiment", rows)["slices"]
+    found = {name: (part["n"], part["accuracy"]) for name, part in slices.items() if "target" in name}
+    assert found == {
+        "target in the text": (20, 1.0),
+        "target not in the text": (21, round(1 / 21, 4)),
+        "no target": (20, 1.0),
+    }
+
+
 def a_model(folder: Path, scorer: Any, task: Task = "sentiment") -> Predictions:
     gold = gold_of(folder, task)
     return predictions(scorer.name, gold, evaluate(scorer, gold, Said()).answers)

@@ -69,11 +69,9 @@ def test_calls_of_every_kind_meet_few_shapes(calls: list[list[tuple[int, list[in
     for batch in (batch for call in calls for batch in packed(call, lanes=2)):
         rows, length = batch.positions.shape
         assert length in (32, 64, LIMIT)
-        assert rows in (1, 2, 4, 8)
-        assert (batch.wanted.shape[1], len(batch.firsts) // rows, batch.marks.shape[1] // rows) in (
-            (8, 4, 8),
-            (32, 16, 32),
-        )
+        assert rows in (1, 2, 4, 8, 16)
+        assert batch.wanted.shape[1] in (8, 32)
+        assert len(batch.firsts) % 16 == batch.marks.shape[1] % 16 == 0
 
 
 def test_rows_are_filled() -> None:

@@ -49,7 +49,7 @@ def test_a_ticket_is_one_text_judged_towards_brand_and_product(
     [
         ({}, Ticket(), []),
         ({"urgency": "high"}, Ticket(), ["urgency_high"]),
-        ({"emotions": {"labels": ["anger", "neutral", "grief"]}}, Ticket(), ["emotion_anger", "emotion_grief"]),
+        ({"emotions": {"labels": ["grief", "neutral", "anger"]}}, Ticket(), ["emotion_angry", "emotion_disappointed"]),
         (
             {"complaint": {"flag": True}, "crisis": {"flag": False}, "sarcasm": {"flag": True}},
             Ticket(),
@@ -91,7 +91,8 @@ def test_a_ticket_is_tagged_over_http(client: httpx.Client) -> None:
         "sentiment_negative",
         "urgency_medium",
         "brand_positive",
-        "emotion_admiration",
+        "emotion_angry",
+        "emotion_happy",
         "complaint",
     ]
     assert told.result.sentiment.label == "negative"
