@@ -14,9 +14,12 @@ from brandpulse.errors import ConfigError
 if TYPE_CHECKING:
     from alerting.backtest import PastEpisode
     from alerting.recording import Judges
+    from alerting.volume_backtest import Surge
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Run the alerter's rules over recorded posts, the clock simulated."
+    add_completion=False,
+    no_args_is_help=True,
+    help="Run the alerter's rules over what was recorded, the clock simulated.",
 )
 
 
@@ -52,9 +55,7 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     from alerting.settings import AlerterSettings
     from brandpulse.settings import load_settings
 
-    for target in (out, *([scores] if scores else [])):
-        if not target.absolute().parent.is_dir():
-            raise ConfigError(f"{target}: there is no folder {target.absolute().parent}")
+    _want_folders_of(out, scores)
     policies = load_settings(AlerterSettings).policies()
     judges, version = _judges(brands, engine, sentiment)
     known = read_scores(scores, version=version) if scores is not None else {}
@@ -81,6 +82,47 @@ def posts(  # noqa: PLR0917 - typer calls it by name
         f"{tally.unmatched} name no brand, {tally.invalid + panes.from_the_future} invalid. "
         f"{tally.scored} texts scored."
     )
+
+
+@app.command()
+def counts(
+    series: Annotated[
+        Path, typer.Option("--in", exists=True, dir_okay=False, help="CSV: timestamp,value. Plain or .gz.")
+    ],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="CSV: timestamp,value,anomaly_score.")],
+    picture: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw it there, as SVG.")] = None,
+    false_alarms: Annotated[
+        float | None, typer.Option(min=0.001, max=1_000, help="Budget in four weeks.", show_default="0.5")
+    ] = None,
+) -> None:
+    """When a series of counts surged: a score in [0, 1] at each onset, else 0; 1 is worth an alarm.
+
+    Each row counts the posts of one interval, of equal width. A score depends on no row after it. Intervals without a
+    row are missing, not zero.
+    """
+    from alerting.counts import missing, read_counts, step_seconds
+    from alerting.volume import VolumePolicy
+    from alerting.volume_backtest import look_back, surges, write_scores
+
+    _want_folders_of(out, picture)
+    policy = VolumePolicy() if false_alarms is None else VolumePolicy(false_alarms=false_alarms)
+    rows = read_counts(series)
+    step = step_seconds(rows)
+    looked = list(look_back(rows, step_seconds=step, policy=policy))
+    found = surges(looked, policy)
+    if picture is not None:
+        from alerting.volume_picture import draw_counts
+
+        picture.write_text(draw_counts(series.name, looked, found, step_seconds=step), encoding="utf-8")
+    write_scores(out, looked)
+    _show_surges(found)
+    typer.echo(f"{len(rows)} rows of {step:g} s, {missing(rows, step)} missing, {len(found)} onsets.")
+
+
+def _want_folders_of(*targets: Path | None) -> None:
+    for target in targets:
+        if target is not None and not target.absolute().parent.is_dir():
+            raise ConfigError(f"{target}: there is no folder {target.absolute().parent}")
 
 
 def _judges(brands: Path, engine: Engine, sentiment: Sentiment) -> tuple["Judges", str]:
@@ -134,3 +176,14 @@ def _show(episodes: Sequence["PastEpisode"]) -> None:
             one.episode.brand, f"{one.fired_at:%Y-%m-%d %H:%M}", ended, one.episode.severity, one.episode.first.reason
         )
     Console().print(table if episodes else "No episode.")
+
+
+def _show_surges(found: "Sequence[Surge]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("onset", "score", "why")
+    for surge in found:
+        finding = surge.onset.finding
+        table.add_row(surge.onset.count.timestamp, f"{finding.score:.2f}", finding.reason)
+    Console().print(table if found else "No surge.")

@@ -57,3 +57,14 @@ def urgency(
     importlib.import_module("model.urgency_bench").measure(
         weights, engine=engine, threads=threads, json_out=json_out, show_choice=choose, mix=mix
     )
+
+
+@app.command()
+def volume(
+    series: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of CSV: timestamp,value.")],
+    labels: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help='JSON: {"name.csv": [[first, last], ...]}.')
+    ],
+) -> None:
+    """The volume rule on labelled series: the NAB score, standard profile, and with each series left out in turn."""
+    importlib.import_module("alerting.volume_bench").run(series, labels=labels)

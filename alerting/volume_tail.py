@@ -1,0 +1,76 @@
+"""How often would a value like this come? Read on the tail of a brand's own hourly maxima."""
+
+from bisect import bisect_left, insort
+from collections import deque
+from dataclasses import dataclass
+
+from alerting.usual_volume import HOUR_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class TailPolicy:
+    """Which hours make the tail."""
+
+    part: float = 0.2
+    """Of the hours: those with the largest maxima."""
+    days: float = 14.0
+    """Older hours are forgotten at once: what a brand did last month is news again."""
+    prior_hours: float = 48.0
+    """How many hours the first guess at the tail's scale is worth: as far as the tail begins above the median."""
+    min_hours: int = 24
+
+
+class Tail:
+    """Hourly maxima of the last days. Above the value that `part` of them surpass they fall off exponentially.
+
+    That is the peaks-over-threshold method with an exponential tail (Leadbetter 1991), hours as clusters.
+    """
+
+    def __init__(self, policy: TailPolicy) -> None:
+        self._policy = policy
+        self._hours: deque[tuple[int, float]] = deque()
+        self._sorted: list[float] = []
+        self._hour: int | None = None
+        self._largest = 0.0
+        self._begin: float | None = None
+        self._scale = 1.0
+
+    def turn_to(self, at: float) -> None:
+        """The moment is *at* (seconds): an hour that is over becomes past."""
+        hour = int(at // HOUR_SECONDS)
+        if hour == self._hour:
+            return
+        if self._hour is not None:
+            self._hours.append((self._hour, self._largest))
+            insort(self._sorted, self._largest)
+        while self._hours and self._hours[0][0] < hour - self._policy.days * 24:
+            _, old = self._hours.popleft()
+            del self._sorted[bisect_left(self._sorted, old)]
+        self._hour, self._largest = hour, 0.0
+        self._fit()
+
+    def take(self, value: float) -> None:
+        """*value* was seen in the running hour. It moves the tail when the hour is over, not before."""
+        self._largest = max(self._largest, value)
+
+    def surprise(self, value: float) -> float | None:
+        """How far *value* lies out on the tail, in mean excesses; None while there are too few hours.
+
+        An hour of the past surpasses it with chance `part` * exp(-surprise).
+        """
+        return None if self._begin is None else max(0.0, (value - self._begin) / self._scale)
+
+    def value_at(self, surprise: float) -> float | None:
+        """The value with that *surprise*."""
+        return None if self._begin is None else self._begin + surprise * self._scale
+
+    def _fit(self) -> None:
+        values, policy = self._sorted, self._policy
+        if len(values) < policy.min_hours:
+            self._begin = None
+            return
+        first = min(int((1 - policy.part) * len(values)), len(values) - 1)
+        self._begin = values[first]
+        excesses = [value - self._begin for value in values[first + 1 :]]
+        guess = max(self._begin - values[len(values) // 2], 0.05 * self._begin, 1e-3)
+        self._scale = (sum(excesses) + guess * policy.prior_hours) / (len(excesses) + policy.prior_hours)
