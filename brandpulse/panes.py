@@ -84,7 +84,7 @@ def counted_as(probabilities: Sequence[float]) -> tuple[int, int]:
 
     The label is the most probable of the four *probabilities*, the first of equals; an irrelevant post scores 0.
     """
-    label = max(range(4), key=probabilities.__getitem__)
+    label = probabilities.index(max(probabilities))
     return label, 0 if label == IRRELEVANT else round((probabilities[2] - probabilities[0]) * MICROS)
 
 

@@ -90,7 +90,6 @@ class BatchLane:
         telemetry: Telemetry,
         wall_ms: Callable[[], int],
     ) -> None:
-        self._matcher = matcher
         self._marker = BrandMarker(matcher)
         self._mask = mask
         self._scorer = scorer
@@ -139,8 +138,8 @@ class BatchLane:
         if isinstance(item, Dead):
             return item
         try:
-            brands = self._matcher.match(item.post.text)
-            return Named(item, brands, self._marker.mark(item.post.text, brands)) if brands else Unmatched(item)
+            brands, marked = self._marker.name(item.post.text)
+            return Unmatched(item) if marked is None else Named(item, brands, marked)
         except Exception as error:
             log.warning("post breaks the matcher", extra={"error": type(error).__name__})
             return Dead(item.record, "unmatchable", f"{type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from model.marking import MarkedText, place
 from model.normalise import normalise
-from stream_workers.match import BrandMatcher, fold_characters
+from stream_workers.match import BrandMatcher, Hit, fold, fold_characters
 
 _PIECE = re.compile(
     # A letter and the marks that NFKC may join to it: Latin, Greek and Cyrillic accents, Japanese voicing, Hangul.
@@ -28,15 +28,32 @@ class BrandMarker:
     def __init__(self, matcher: BrandMatcher) -> None:
         self._matcher = matcher
 
+    def name(self, text: str) -> tuple[tuple[str, ...], MarkedText | None]:
+        """The brands in *text*, as `BrandMatcher.match` finds them, and *text* marked for them; None where it has none.
+
+        Target i of the marked text is brand i.
+        """
+        folded = fold(text)
+        standing = self._matcher.standing(folded)
+        brands = self._matcher.named(standing)
+        return brands, self._mark(text, brands, folded, standing) if brands else None
+
     def mark(self, text: str, brands: Sequence[str]) -> MarkedText:
         """*text* with its mentions of *brands* marked; target i is brand i.
 
         *brands* are those that `BrandMatcher.match` found in *text*, so none of them is absent.
         """
+        return self._mark(text, brands, None, ())
+
+    def _mark(self, text: str, brands: Sequence[str], matched: str | None, standing: Sequence[Hit]) -> MarkedText:
+        """*standing* is what was found in the form *matched* of *text*."""
         plain = normalise(text, keep_handles=True)
         folded, starts, ends = fold_with_places(plain)
+        if folded != matched:
+            # A link, an entity or what no tokeniser reads was there: the words lie elsewhere now.
+            standing = self._matcher.standing(folded)
         found = (
-            (_with_signs(folded, start), end, number) for start, end, number in self._matcher.places(folded, brands)
+            (_with_signs(folded, start), end, number) for start, end, number in self._matcher.places(standing, brands)
         )
         spans = [(starts[start], ends[end - 1], number) for start, end, number in _united(found)]
         return place(plain, spans, targets=len(brands))

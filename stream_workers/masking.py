@@ -16,7 +16,7 @@ class NameMask:
         self._keep = frozenset(handle.casefold() for handle in keep)
 
     def __call__(self, text: str) -> str:
-        return _HANDLE.sub(self._replacement, text)
+        return _HANDLE.sub(self._replacement, text) if "@" in text else text
 
     def _replacement(self, found: re.Match[str]) -> str:
         handle = found.group(1)

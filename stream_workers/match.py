@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import ahocorasick_rs
@@ -10,6 +11,7 @@ import ahocorasick_rs
 from brandpulse.brands import Brand
 from brandpulse.entities import unescape
 from brandpulse.errors import ConfigError
+from model.normalise import single_spaces
 
 _BEFORE_NFKC = str.maketrans(
     {
@@ -37,6 +39,14 @@ _UNSPACED = re.compile(
 )
 
 
+KNOWN_SETS = 10_000
+_ASCII_EDGES = frozenset(letter for letter in map(chr, range(128)) if not (letter.isalnum() or letter == "_"))
+"""Beside one of these a word ends, whatever it is: most words are settled by this look."""
+
+Hit = tuple[int, int, int]
+"""A word found in a text: number of its pattern, start, end."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """One brand: the patterns that name it, and what a term needs or must not have around it."""
@@ -45,7 +55,7 @@ class _Rule:
     require: frozenset[int]
     exclude: frozenset[int]
 
-    def allows(self, seen: set[int]) -> bool:
+    def allows(self, seen: AbstractSet[int]) -> bool:
         return (not self.require or not self.require.isdisjoint(seen)) and self.exclude.isdisjoint(seen)
 
 
@@ -72,6 +82,8 @@ class BrandMatcher:
         self._by_word: dict[int, list[int]] = {}
         self._rules = [self._add(index, brand) for index, brand in enumerate(brands)]
         self._index = {brand.name: index for index, brand in enumerate(brands)}
+        self._known: dict[frozenset[int], tuple[str, ...]] = {}
+        """Sets of words met lately -> the brands that they name. Threads may clear or fill it: each answer is whole."""
         self._kinds = [pattern[0] if pattern[0] in "@#" else "" for pattern in self._patterns]
         self._automaton = ahocorasick_rs.AhoCorasick(
             list(self._patterns),
@@ -103,53 +115,62 @@ class BrandMatcher:
 
     def match(self, text: str) -> tuple[str, ...]:
         """The names of the brands in *text*, in the order of the brands file, each once."""
-        folded = fold(text)
-        hits = self._automaton.find_matches_as_indexes(folded, overlapping=True)
-        if not hits:
-            return ()
-        seen = self._confirmed(folded, hits)
-        handled = {brand for pattern in seen for brand in self._by_handle.get(pattern, ())}
-        worded = {brand for pattern in seen for brand in self._by_word.get(pattern, ())} - handled
-        found = handled | {brand for brand in worded if self._rules[brand].allows(seen)}
-        return tuple(self._rules[brand].name for brand in sorted(found))
+        return self.named(self.standing(fold(text)))
 
     def match_many(self, texts: Iterable[str]) -> list[tuple[str, ...]]:
         """`match` of each text, in order."""
         return [self.match(text) for text in texts]
 
-    def places(self, folded: str, brands: Sequence[str]) -> list[tuple[int, int, int]]:
-        """Where *folded* names each of *brands*: (start, end, number in *brands*), also several times and overlapping.
+    def standing(self, folded: str) -> list[Hit]:
+        """The words that stand in *folded*, a text in the form of `fold`, as themselves: no piece of something longer.
 
-        *folded* is a text in the form of `fold`. Words of a brand that matched by its handle count only where its
-        context words allow them.
+        Also several times and overlapping.
+        """
+        hits = self._automaton.find_matches_as_indexes(folded, overlapping=True)
+        if not hits:
+            return []
+        unreadable: dict[int, list[tuple[int, int]]] = {}
+        kinds = self._kinds
+        return [
+            (pattern, start, end)
+            for pattern, start, end in hits
+            if _stands_alone(folded, start, end, kind=kinds[pattern])
+            and _is_readable(folded, start, end, unreadable, kind=kinds[pattern])
+        ]
+
+    def named(self, standing: Sequence[Hit]) -> tuple[str, ...]:
+        """The names of the brands that these words name, in the order of the brands file, each once."""
+        if not standing:
+            return ()
+        seen = frozenset(pattern for pattern, _, _ in standing)
+        if (names := self._known.get(seen)) is None:
+            if len(self._known) >= KNOWN_SETS:
+                self._known.clear()
+            names = self._known[seen] = self._named(seen)
+        return names
+
+    def _named(self, seen: frozenset[int]) -> tuple[str, ...]:
+        handled = {brand for pattern in seen for brand in self._by_handle.get(pattern, ())}
+        worded = {brand for pattern in seen for brand in self._by_word.get(pattern, ())} - handled
+        found = handled | {brand for brand in worded if self._rules[brand].allows(seen)}
+        return tuple(self._rules[brand].name for brand in sorted(found))
+
+    def places(self, standing: Sequence[Hit], brands: Sequence[str]) -> list[tuple[int, int, int]]:
+        """Where *standing* words name each of *brands*: (start, end, number in *brands*).
+
+        Words of a brand that matched by its handle count only where its context words allow them.
         """
         wanted = {self._index[name]: number for number, name in enumerate(brands)}
-        unreadable: dict[int, list[tuple[int, int]]] = {}
-        hits = self._automaton.find_matches_as_indexes(folded, overlapping=True)
-        standing = [hit for hit in hits if self._stands(folded, hit, unreadable)]
         seen = {pattern for pattern, _, _ in standing}
         found: list[tuple[int, int, int]] = []
         for pattern, start, end in standing:
-            named = [brand for brand in self._by_handle.get(pattern, ()) if brand in wanted]
-            named += [
-                brand for brand in self._by_word.get(pattern, ()) if brand in wanted and self._rules[brand].allows(seen)
-            ]
-            found += [(start, end, wanted[brand]) for brand in named]
+            for brand in self._by_handle.get(pattern, ()):
+                if brand in wanted:
+                    found.append((start, end, wanted[brand]))
+            for brand in self._by_word.get(pattern, ()):
+                if brand in wanted and self._rules[brand].allows(seen):
+                    found.append((start, end, wanted[brand]))
         return found
-
-    def _confirmed(self, folded: str, hits: Iterable[tuple[int, int, int]]) -> set[int]:
-        """The patterns that stand in *folded* as themselves, not as a piece of something longer."""
-        seen: set[int] = set()
-        unreadable: dict[int, list[tuple[int, int]]] = {}
-        for hit in hits:
-            if hit[0] not in seen and self._stands(folded, hit, unreadable):
-                seen.add(hit[0])
-        return seen
-
-    def _stands(self, folded: str, hit: tuple[int, int, int], unreadable: dict[int, list[tuple[int, int]]]) -> bool:
-        pattern, start, end = hit
-        kind = self._kinds[pattern]
-        return _stands_alone(folded, start, end, kind=kind) and _is_readable(folded, start, end, unreadable, kind=kind)
 
 
 def fold(text: str) -> str:
@@ -158,7 +179,7 @@ def fold(text: str) -> str:
     Not for showing: its length differs from the text's ("ß" is "ss"). Turkish dotted and dotless i are both "i",
     for capitals do not tell them apart.
     """
-    return " ".join(fold_characters(unescape(text)).split())
+    return single_spaces(fold_characters(unescape(text)))
 
 
 def fold_characters(text: str) -> str:
@@ -170,11 +191,13 @@ def fold_characters(text: str) -> str:
 
 
 def _stands_alone(text: str, start: int, end: int, *, kind: str) -> bool:
-    if start > 0 and _joins(text[start - 1], text[start], kind=kind):
+    if start > 0 and text[start - 1] not in _ASCII_EDGES and _joins(text[start - 1], text[start], kind=kind):
         return False
     if end == len(text):
         return True
     after = text[end]
+    if after in _ASCII_EDGES and kind != "@":
+        return True
     if _is_mark(after) or _joins(after, text[end - 1], kind=kind):
         return False
     # `@united.com` and `@united@an.instance` are other accounts; `@united.` ends a sentence.

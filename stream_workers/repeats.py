@@ -5,7 +5,7 @@ verdict depends only on the posts before it, not on where a batch was cut: a bat
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from brandpulse.partitions import Generation
 
@@ -19,11 +19,20 @@ class RepeatLimits:
     generations: int = 4
 
 
+@dataclass(slots=True)
+class _Growing:
+    """A `Generation` while posts are added: a frozen one made anew for each cost more than the memory itself."""
+
+    number: int
+    began_ms: int
+    size: int
+
+
 class RepeatMemory:
     """Folds a batch's posts into the generations, one post at a time."""
 
     def __init__(self, generations: tuple[Generation, ...], found: Mapping[bytes, int], limits: RepeatLimits) -> None:
-        self._generations = list(generations)
+        self._generations = [_Growing(one.number, one.began_ms, one.size) for one in generations]
         self._where = dict(found)
         """Digest -> number of the newest generation that holds it."""
         self._limits = limits
@@ -33,7 +42,7 @@ class RepeatMemory:
 
     @property
     def generations(self) -> tuple[Generation, ...]:
-        return tuple(self._generations)
+        return tuple(Generation(one.number, one.began_ms, one.size) for one in self._generations)
 
     def holds(self, digest: bytes) -> bool:
         number = self._where.get(digest)
@@ -48,11 +57,11 @@ class RepeatMemory:
             or clock_ms - newest.began_ms >= limits.memory_ms // limits.generations
             or newest.size >= limits.max_ids // limits.generations
         ):
-            newest = Generation(newest.number + 1 if newest else 0, clock_ms, 1)
+            newest = _Growing(newest.number + 1 if newest else 0, clock_ms, 1)
             self._generations.append(newest)
             self._forget(clock_ms)
         else:
-            newest = self._generations[-1] = replace(newest, size=newest.size + 1)
+            newest.size += 1
         self._where[digest] = newest.number
         self.added.setdefault(newest.number, []).append(digest)
 

@@ -34,4 +34,4 @@ def _told(emotion: Sequence[float], thresholds: Sequence[float]) -> dict[str, fl
 
 
 def _largest(probabilities: Sequence[float]) -> int:
-    return max(range(len(probabilities)), key=probabilities.__getitem__)
+    return probabilities.index(max(probabilities))

@@ -207,14 +207,14 @@ def test_the_post_that_breaks_the_model_is_found_and_the_rest_counts() -> None:
 
 def test_a_post_that_breaks_the_matcher_is_dead_and_the_rest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
-    match = BrandMatcher.match
+    standing = BrandMatcher.standing
 
-    def fragile(self: BrandMatcher, text: str) -> tuple[str, ...]:
-        if "BOOM" in text:
+    def fragile(self: BrandMatcher, folded: str) -> list[tuple[int, int, int]]:
+        if "boom" in folded:
             raise ValueError("nobody foresaw this")
-        return match(self, text)
+        return standing(self, folded)
 
-    monkeypatch.setattr(BrandMatcher, "match", fragile)
+    monkeypatch.setattr(BrandMatcher, "standing", fragile)
     bench.run(bench.batch(["acme a", "acme BOOM", "acme b"]))
     [(_, letter)] = bench.hand_over.dead_letters
     assert (letter.record.offset, letter.reason) == (1, "unmatchable")
