@@ -8,13 +8,12 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from alerting.detect import Finding, WindowCounts, calm_evidence, proven_level
-from brandpulse.episodes import Episode, Evidence, ExamplePost, Severity, Transition
+from brandpulse.episodes import SEVERITIES, Episode, Evidence, ExamplePost, Severity, Transition
 from brandpulse.keys import MINUTE_MS
 
 RULE = "negative_share"
 ALL_BRANDS = "*"
 """Brand of an episode that concerns the stream as a whole."""
-SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
 MAX_KEY_CHARS = 255
 
 
@@ -31,6 +30,11 @@ class EpisodePolicy:
     """So long may too few people talk about the brand, while others are talked about, before we say it is over."""
     error_rise: float = 0.20
     critical_rise: float = 0.35
+    least: Severity = "warning"
+    most: Severity = "critical"
+    error_after_minutes: int | None = None
+    """So long firing without acknowledgement, and it is an error whatever its size; None: never by time alone."""
+    critical_after_minutes: int | None = None
 
 
 class Memory(BaseModel):
@@ -93,6 +97,7 @@ def decide(
     minute: int,
     minutes: int,
     policy: EpisodePolicy,
+    rule: str = RULE,
     examples: Examples = lambda _: (),
 ) -> Decision:
     """The decision at the end of event-time *minute*, *minutes* after the last one (1, or the stride)."""
@@ -101,7 +106,7 @@ def decide(
     if before is None:
         if finding.state != "spike" or window is None:
             return Decision("no evidence of a rise")
-        return _fire(brand, finding, window, at=at, policy=policy, examples=examples)
+        return _fire(brand, rule, finding, window, at=at, policy=policy, examples=examples)
     before = _weigh(before, finding, minutes)
     if finding.state == "too little evidence" or (finding.state == "no data" and finding.stream_alive):
         return _wait_quietly(before, finding, at=at, minutes=minutes, policy=policy)
@@ -130,13 +135,20 @@ def _weigh(before: OpenEpisode, finding: Finding, minutes: int) -> OpenEpisode:
 
 
 def _fire(
-    brand: str, finding: Finding, window: WindowCounts, *, at: datetime, policy: EpisodePolicy, examples: Examples
+    brand: str,
+    rule: str,
+    finding: Finding,
+    window: WindowCounts,
+    *,
+    at: datetime,
+    policy: EpisodePolicy,
+    examples: Examples,
 ) -> Decision:
     proof = evidence(finding, window, examples=examples)
     episode = Episode(
-        key=episode_key(brand, RULE, proof.window_start),
+        key=episode_key(brand, rule, proof.window_start),
         brand=brand,
-        rule=RULE,
+        rule=rule,
         severity=severity_of(proof, policy),
         state="firing",
         started_at=proof.window_start,
@@ -207,13 +219,34 @@ def _update_if_due(
     policy: EpisodePolicy,
     examples: Examples,
 ) -> Decision:
-    """Still up: worse is told at once, the rest every half hour."""
+    """Still up: worse, or unanswered for too long, is told at once, the rest every half hour."""
+    now, by_time = _persists(now, at=at, policy=policy)
+    rose = rose or by_time
     if not rose and (at - now.memory.told_at).total_seconds() < policy.update_minutes * 60:
         return Decision("still up", after=now)
     latest = evidence(finding, fresh, examples=examples)
     episode = now.episode.model_copy(update={"latest": latest, "updated_at": at})
     memory = now.memory.model_copy(update={"told_at": at, "updates": now.memory.updates + 1})
     return Decision(latest.reason, "updated", OpenEpisode(episode, memory), severity_rose=rose)
+
+
+def _persists(now: OpenEpisode, *, at: datetime, policy: EpisodePolicy) -> tuple[OpenEpisode, bool]:
+    """Graver by time alone, unless a person has taken it on; and whether that is news."""
+    episode = now.episode
+    if episode.acknowledged_at is not None:
+        return now, False
+    minutes = (at - episode.fired_at).total_seconds() / 60
+    reached: Severity = episode.severity
+    steps: tuple[tuple[Severity, int | None], ...] = (
+        ("error", policy.error_after_minutes),
+        ("critical", policy.critical_after_minutes),
+    )
+    for severity, after in steps:
+        if after is not None and minutes >= after:
+            reached = max(reached, within(severity, policy), key=SEVERITIES.index)
+    if reached == episode.severity:
+        return now, False
+    return OpenEpisode(episode.model_copy(update={"severity": reached}), now.memory), True
 
 
 def _resolve(before: OpenEpisode, latest: Evidence, *, at: datetime) -> Decision:
@@ -250,9 +283,17 @@ def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lam
 def severity_of(proof: Evidence, policy: EpisodePolicy) -> Severity:
     """By how far the share stands above its baseline."""
     rise = proof.negative_share - proof.baseline_share
+    by_size: Severity = "warning"
     if rise >= policy.critical_rise:
-        return "critical"
-    return "error" if rise >= policy.error_rise else "warning"
+        by_size = "critical"
+    elif rise >= policy.error_rise:
+        by_size = "error"
+    return within(by_size, policy)
+
+
+def within(severity: Severity, policy: EpisodePolicy) -> Severity:
+    """*severity*, kept between the least and the most that the rule allows."""
+    return min(max(severity, policy.least, key=SEVERITIES.index), policy.most, key=SEVERITIES.index)
 
 
 def at_least(severity: Severity, minimum: Severity) -> bool:

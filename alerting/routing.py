@@ -1,11 +1,12 @@
 """Which receivers are told of a transition. Whoever was told of an episode is told of its end, nobody else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alerting.episode import Decision, at_least, told
 from alerting.outbox import Delivery
-from brandpulse.episodes import Episode, Notification, Severity, Transition
+from alerting.rules import CommonRule
+from brandpulse.episodes import SEVERITIES, Episode, Notification, Severity, Transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,26 @@ class Route:
     min_severity: Severity = "info"
     wants_every_update: bool = True
     """False: updates only when the severity rose."""
+    hears_all: bool = False
+    """A record, not a person: no rule leaves it out."""
+
+
+def routes_of_rule(rule: CommonRule | None, routes: Sequence[Route]) -> list[Route]:
+    """Those of *routes* that hear of *rule*, each with the graver of its own and the rule's minimum severity.
+
+    None is a rule of our own, about the stream: all hear of it.
+    """
+    if rule is None or rule.receivers is None:
+        return list(routes)
+    wanted = {one.name: one.min_severity for one in rule.receivers}
+    chosen = []
+    for one in routes:
+        if one.hears_all:
+            chosen.append(one)
+        elif one.receiver in wanted:
+            least = max(one.min_severity, wanted[one.receiver] or "info", key=SEVERITIES.index)
+            chosen.append(replace(one, min_severity=least))
+    return chosen
 
 
 def route(

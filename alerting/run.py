@@ -17,6 +17,8 @@ from redis.retry import Retry
 from alerting.receivers.build import build_receivers
 from alerting.receivers.config import PagerDutyConfig, WebhookConfig, load_receivers
 from alerting.receivers.kafka import KafkaTopic
+from alerting.rules import DEFAULT_RULES
+from alerting.rules_file import RulesFile
 from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings
 from alerting.store import RedisAlertStore
@@ -41,8 +43,12 @@ def main() -> int:
             "no receivers: alerts go to the store, the topic and this log only",
             extra={"topic": settings.alerts_topic, "remedy": "BRANDPULSE_RECEIVERS_FILE=./receivers.yaml"},
         )
+    telemetry = Telemetry(ALERTER_METRICS)
+    rules = None
+    if alerter.rules_file is not None:
+        rules = RulesFile(alerter.rules_file, receivers={config.name for config in configs}, telemetry=telemetry)
     try:
-        asyncio.run(_serve(settings, alerter, configs))
+        asyncio.run(_serve(settings, alerter, configs, telemetry, rules))
     except ConfigError:
         raise
     except Exception:
@@ -51,7 +57,13 @@ def main() -> int:
     return 0
 
 
-async def _serve(settings: Settings, alerter: AlerterSettings, configs: list[PagerDutyConfig | WebhookConfig]) -> None:
+async def _serve(
+    settings: Settings,
+    alerter: AlerterSettings,
+    configs: list[PagerDutyConfig | WebhookConfig],
+    telemetry: Telemetry,
+    rules: RulesFile | None,
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -60,7 +72,6 @@ async def _serve(settings: Settings, alerter: AlerterSettings, configs: list[Pag
     client = redis.Redis.from_url(
         settings.redis_address(), socket_timeout=10, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0)
     )
-    telemetry = Telemetry(ALERTER_METRICS)
     topic = KafkaTopic(
         bootstrap_servers,
         settings.alerts_topic,
@@ -87,6 +98,7 @@ async def _serve(settings: Settings, alerter: AlerterSettings, configs: list[Pag
             ),
             telemetry=telemetry,
             wall_ms=_wall_ms,
+            rules=rules.current if rules is not None else lambda: DEFAULT_RULES,
         )
         async with contextlib.AsyncExitStack() as stack:
             try:

@@ -13,8 +13,10 @@ from aiohttp import web
 
 from alerting.gauges import begin, show
 from alerting.outbox import RetryPolicy
+from alerting.receivers.config import KAFKA
 from alerting.receivers.receiver import Receiver
 from alerting.routing import Route
+from alerting.rules import DEFAULT_RULES, RuleSet
 from alerting.sender import Sender
 from alerting.store import AlertStore
 from alerting.tick import LostLeadershipError, Panes, Policies, Ticker, TickReport
@@ -55,8 +57,10 @@ class AlerterService:
         config: ServiceConfig,
         telemetry: Telemetry,
         wall_ms: Callable[[], int],
+        rules: Callable[[], RuleSet] = lambda: DEFAULT_RULES,
     ) -> None:
         self._holder = holder
+        self._rules = rules
         self._reader = reader
         self._store = store
         self._receivers = receivers
@@ -115,6 +119,7 @@ class AlerterService:
             token=token,
             policies=config.policies,
             routes=routes_of(list(self._receivers.values())),
+            rules=self._rules,
             link=config.link,
         )
         resign = asyncio.Event()
@@ -201,7 +206,12 @@ class AlerterService:
 
 def routes_of(receivers: Sequence[Receiver]) -> list[Route]:
     return [
-        Route(receiver.name, receiver.min_severity, wants_every_update=receiver.wants_every_update)
+        Route(
+            receiver.name,
+            receiver.min_severity,
+            wants_every_update=receiver.wants_every_update,
+            hears_all=receiver.name == KAFKA,
+        )
         for receiver in receivers
     ]
 

@@ -30,6 +30,13 @@ class AlerterSettings(BaseSettings):
         examples=["./receivers.yaml"],
     )
     """`BRANDPULSE_RECEIVERS_FILE`, without ALERTER. Unset: alerts go to the store, topic `alerts` and the log only."""
+    rules_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("BRANDPULSE_RULES_FILE", "rules_file"),
+        examples=["./rules.yaml"],
+    )
+    """`BRANDPULSE_RULES_FILE`, without ALERTER. Unset: one rule, the negative share of every brand, told to everybody.
+    Read again when it changes; a wrong one leaves the rules as they were."""
     host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
     port: int = Field(default=0, ge=0, le=65_535, examples=[9_102])
     """Of /metrics, /healthz and /readyz; 0 takes any free one."""

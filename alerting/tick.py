@@ -6,25 +6,28 @@ Minutes are read and committed in stretches; within a stretch `evaluated_until`,
 Blocking: run it in a thread.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
-from urllib.parse import quote
 
 from alerting.baseline import BaselinePolicy, Span
 from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, silence
 from alerting.detect import DetectPolicy, Finding, WindowCounts, judge, p_thresholds
-from alerting.episode import ALL_BRANDS, RULE, Decision, EpisodePolicy, OpenEpisode, decide
+from alerting.episode import ALL_BRANDS, EpisodePolicy, decide
 from alerting.examples import KEPT, ExampleShelf
 from alerting.history import HourHistory
 from alerting.outbox import Delivery
 from alerting.recent import RecentMinutes
-from alerting.routing import Route, route
+from alerting.retire import retired
+from alerting.routing import Route
+from alerting.rules import DEFAULT_RULES, NegativeShareRule, RuleSet
 from alerting.sliding import sliding_counts
 from alerting.slow import slow_counts
-from alerting.store import AlerterState, AlertStore, Commit
+from alerting.store import AlerterState, AlertStore
 from alerting.stream_health import Health, decide_health, silence_health, stall_health
+from alerting.stretch import Decided, Place, Stretch
+from alerting.telling import Teller
 from brandpulse.episodes import Episode, Transition
 from brandpulse.errors import BrandpulseError
 from brandpulse.keys import HOUR_MS, MINUTE_MS
@@ -107,43 +110,13 @@ class TickReport:
     silent: Sure = "unknown"
 
 
-class _Stretch:
-    """What a stretch of minutes decided so far."""
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A rule, with what the settings say where it says nothing."""
 
-    def __init__(self, state: AlerterState) -> None:
-        self.open: dict[tuple[str, str], OpenEpisode] = {
-            (one.episode.brand, one.episode.rule): one for one in state.open.values()
-        }
-        self.touched: set[tuple[str, str]] = set()
-        self.closed: list[Episode] = []
-        self.deliveries: list[Delivery] = []
-        self.transitions: list[tuple[Episode, Transition, str]] = []
-
-    def apply(self, brand: str, rule: str, decision: Decision, deliveries: Sequence[Delivery]) -> None:
-        place = (brand, rule)
-        if decision.after is not None:
-            if decision.after is not self.open.get(place):
-                self.touched.add(place)
-            self.open[place] = decision.after
-        else:
-            self.open.pop(place, None)
-        if decision.closed is not None:
-            self.closed.append(decision.closed)
-        self.deliveries += deliveries
-        episode = decision.closed or (decision.after.episode if decision.after else None)
-        if decision.transition is not None and episode is not None:
-            self.transitions.append((episode, decision.transition, decision.reason))
-
-    def commit(self, state: AlerterState, until_ms: int | None) -> Commit:
-        return Commit(
-            expected_ms=state.evaluated_until_ms,
-            until_ms=until_ms,
-            open={
-                self.open[place].episode.key: self.open[place] for place in sorted(self.touched) if place in self.open
-            },
-            closed=self.closed,
-            deliveries=self.deliveries,
-        )
+    rule: NegativeShareRule
+    detect: DetectPolicy
+    episode: EpisodePolicy
 
 
 class Ticker:
@@ -157,14 +130,17 @@ class Ticker:
         token: int,
         policies: Policies,
         routes: Sequence[Route],
+        rules: Callable[[], RuleSet] = lambda: DEFAULT_RULES,
         link: str | None = None,
     ) -> None:
+        """*rules* is asked once at the start of each tick."""
         self._reader = reader
         self._store = store
         self._token = token
         self._policies = policies
-        self._routes = routes
-        self._link = link
+        self._ask_rules = rules
+        self._rules = DEFAULT_RULES
+        self._teller = Teller(routes, link=link)
         self._state: AlerterState | None = None
         self._recent = RecentMinutes(reader)
         self._history = HourHistory(reader, policies.baseline)
@@ -186,6 +162,7 @@ class Ticker:
             raise
 
     def _tick(self, now_ms: int) -> TickReport:
+        self._rules = self._ask_rules()
         statuses = self._reader.partitions()
         clock = alert_clock(statuses, now_ms=now_ms, policy=self._policies.clock)
         stall = self._stalls.look(statuses, now_ms=now_ms)
@@ -243,84 +220,95 @@ class Ticker:
 
     def _evaluate(
         self, state: AlerterState, brands: Sequence[str], minutes: Sequence[int], now_ms: int
-    ) -> tuple[AlerterState, _Stretch, Mapping[str, BrandView]]:
+    ) -> tuple[AlerterState, Stretch, Mapping[str, BrandView]]:
         detect = self._policies.detect
         widest = detect.windows[-1]
         read = self._recent.read(brands, minutes[0] - widest + 1, minutes[-1])
         self._history.read(brands, before_hour=(minutes[-1] - widest + 1) * MINUTE_MS // HOUR_MS)
-        stretch = _Stretch(state)
+        stretch = Stretch(state)
+        watched = self._watched()
+        firing = {brand for brand, _ in stretch.open}
         windows = {
             brand: [sliding_counts(read[brand], width, minutes) for width in detect.windows]
             for brand in brands
             # A brand nobody talks about any more is looked at while its episode is open: it must end some day.
-            if read[brand].panes or (brand, RULE) in stretch.open
+            if read[brand].panes or brand in firing
         }
         alive = _alive(read, minutes, detect.windows[0])
-        thresholds = p_thresholds(detect)
-        spans = _incidents(state)
+        names = {one.rule.name for one in watched}
+        spans = _incidents(state, names)
         ends = _last_ends(state)
         findings: dict[str, Finding] = {}
         before = (state.evaluated_until_ms or minutes[0] * MINUTE_MS) // MINUTE_MS - 1
         for place, minute in enumerate(minutes):
+            decided: list[Decided] = []
             for brand, counts in windows.items():
-                opened = stretch.open.get((brand, RULE))
                 seen = [counted[place] for counted in counts]
-                found = judge(
-                    seen,
-                    self._history.past(brand, window_starts=minute - widest + 1, incidents=spans.get(brand, ())),
-                    detect,
-                    thresholds=thresholds,
-                    slow=slow_counts(seen[-1], self._history, brand, detect.slow_hours),
-                    stream_alive=alive[place],
-                    not_before=ends.get(brand),
-                )
-                findings[brand] = found
-                if opened is None and found.state != "spike":
-                    continue
-                decision = decide(
-                    brand,
-                    opened,
-                    found,
-                    minute=minute,
-                    minutes=minute - before,
-                    policy=self._policies.episode,
-                    examples=lambda window, brand=brand: self._shelf.examples(brand, window),  # type: ignore[misc]
-                )
-                self._take(stretch, brand, RULE, decision, now_ms)
+                past = self._history.past(brand, window_starts=minute - widest + 1, incidents=spans.get(brand, ()))
+                slow = slow_counts(seen[-1], self._history, brand, detect.slow_hours)
+                for number, one in enumerate(one for one in watched if one.rule.applies_to(brand)):
+                    opened = stretch.open.get((brand, one.rule.name))
+                    found = judge(
+                        seen,
+                        past,
+                        one.detect,
+                        thresholds=p_thresholds(one.detect),
+                        slow=slow,
+                        stream_alive=alive[place],
+                        not_before=ends.get((brand, one.rule.name)),
+                    )
+                    if number == 0:
+                        findings[brand] = found
+                    if opened is None and found.state != "spike":
+                        continue
+                    decision = decide(
+                        brand,
+                        opened,
+                        found,
+                        minute=minute,
+                        minutes=minute - before,
+                        policy=one.episode,
+                        rule=one.rule.name,
+                        examples=lambda window, brand=brand: self._shelf.examples(brand, window),  # type: ignore[misc]
+                    )
+                    decided.append(Decided(brand, one.rule.name, decision))
+            self._teller.take(stretch, decided, rules=self._rules, now_ms=now_ms)
+            for one_decided in decided:
+                brand, decision = one_decided.brand, one_decided.decision
                 if decision.closed is not None:
-                    ends[brand] = minute + 1
+                    ends[one_decided.place] = minute + 1
                 if decision.closed is not None or decision.transition == "triggered":
-                    spans[brand] = _spans_of(brand, stretch, state)
+                    spans[brand] = _spans_of(brand, stretch, state, names)
             before = minute
         until_ms = (minutes[-1] + 1) * MINUTE_MS
         state = self._commit(state, stretch, until_ms)
         views = {brand: _view(findings.get(brand), read[brand], minutes[-1], detect) for brand in brands}
         return state, stretch, views
 
-    def _watch_stream(
-        self, state: AlerterState, health: Sequence[Health], now_ms: int
-    ) -> tuple[AlerterState, _Stretch]:
-        stretch = _Stretch(state)
+    def _watch_stream(self, state: AlerterState, health: Sequence[Health], now_ms: int) -> tuple[AlerterState, Stretch]:
+        stretch = Stretch(state)
         now = datetime.fromtimestamp(now_ms / 1_000, UTC)
-        for one in health:
-            decision = decide_health(stretch.open.get((ALL_BRANDS, one.rule)), one, now=now)
-            self._take(stretch, ALL_BRANDS, one.rule, decision, now_ms)
+        decided = [
+            Decided(ALL_BRANDS, one.rule, decide_health(stretch.open.get((ALL_BRANDS, one.rule)), one, now=now))
+            for one in health
+        ]
+        evaluated = state.evaluated_until_ms
+        decided += retired(
+            stretch.open, self._rules, at=now if evaluated is None else datetime.fromtimestamp(evaluated / 1_000, UTC)
+        )
+        self._teller.take(stretch, decided, rules=self._rules, now_ms=now_ms)
         if not stretch.transitions:
             return state, stretch
         return self._commit(state, stretch, state.evaluated_until_ms), stretch
 
-    def _take(self, stretch: _Stretch, brand: str, rule: str, decision: Decision, now_ms: int) -> None:
-        before = stretch.open.get((brand, rule))
-        decision, deliveries = route(
-            decision,
-            told_before=before.memory.told if before is not None else (),
-            routes=self._routes,
-            now_ms=now_ms,
-            link=link_for(self._link, decision),
-        )
-        stretch.apply(brand, rule, decision, deliveries)
+    def _watched(self) -> list[_Watched]:
+        policies = self._policies
+        return [
+            _Watched(rule, rule.detect_policy(policies.detect), rule.episode_policy(policies.episode))
+            for rule in self._rules.rules
+        ]
 
-    def _commit(self, state: AlerterState, stretch: _Stretch, until_ms: int | None) -> AlerterState:
+    def _commit(self, state: AlerterState, stretch: Stretch, until_ms: int | None) -> AlerterState:
         commit = stretch.commit(state, until_ms)
         result = self._store.commit(commit, token=self._token)
         if result != "applied":
@@ -331,15 +319,6 @@ class Ticker:
             open={one.episode.key: one for one in stretch.open.values()},
             closed=[*reversed(stretch.closed), *state.closed][:500],
         )
-
-
-def link_for(template: str | None, decision: Decision) -> str | None:
-    """*template* with `{brand}` and `{at}` (ms) filled in."""
-    episode = decision.closed or (decision.after.episode if decision.after is not None else None)
-    if template is None or episode is None:
-        return None
-    at = int(episode.latest.window_end.timestamp() * 1_000)
-    return template.replace("{brand}", quote(episode.brand, safe="")).replace("{at}", str(at))
 
 
 def _newest(statuses: Sequence[PartitionStatus]) -> int | None:
@@ -360,18 +339,18 @@ def _alive(read: Mapping[str, Minutes], minutes: Sequence[int], width: int) -> l
     return alive
 
 
-def _incidents(state: AlerterState) -> dict[str, Sequence[Span]]:
-    """Event-time spans (ms) of each brand's episodes: their hours are no baseline."""
+def _incidents(state: AlerterState, rules: Set[str]) -> dict[str, Sequence[Span]]:
+    """Event-time spans (ms) of each brand's episodes under *rules*: their hours are no baseline."""
     spans: dict[str, list[Span]] = {}
     for episode in (*state.closed, *(one.episode for one in state.open.values())):
-        if episode.rule == RULE:
+        if episode.rule in rules:
             spans.setdefault(episode.brand, []).append(_span(episode))
     return dict(spans)
 
 
-def _spans_of(brand: str, stretch: _Stretch, state: AlerterState) -> list[Span]:
+def _spans_of(brand: str, stretch: Stretch, state: AlerterState, rules: Set[str]) -> list[Span]:
     episodes = [*state.closed, *stretch.closed, *(one.episode for one in stretch.open.values())]
-    return [_span(episode) for episode in episodes if episode.brand == brand and episode.rule == RULE]
+    return [_span(episode) for episode in episodes if episode.brand == brand and episode.rule in rules]
 
 
 def _span(episode: Episode) -> Span:
@@ -379,13 +358,14 @@ def _span(episode: Episode) -> Span:
     return int(episode.started_at.timestamp() * 1_000), end
 
 
-def _last_ends(state: AlerterState) -> dict[str, int]:
-    """The minute from which each brand's windows count again after its last episode."""
-    ends: dict[str, int] = {}
+def _last_ends(state: AlerterState) -> dict[Place, int]:
+    """The minute from which a brand's windows count again for a rule, after its last episode."""
+    ends: dict[Place, int] = {}
     for episode in state.closed:
-        if episode.rule == RULE and episode.resolved_at is not None:
+        if episode.resolved_at is not None:
             minute = int(episode.resolved_at.timestamp() * 1_000) // MINUTE_MS
-            ends[episode.brand] = max(minute, ends.get(episode.brand, minute))
+            place = episode.brand, episode.rule
+            ends[place] = max(minute, ends.get(place, minute))
     return ends
 
 

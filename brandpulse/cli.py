@@ -11,6 +11,7 @@ SERVICES = {
     "model": ("model.cli:app", "Train, evaluate and try the model."),
     "dashboards": ("dashboards.cli:app", "The live page; Grafana dashboards as code."),
     "outbox": ("alerting.cli:app", "Notifications that wait for, or were refused by, a receiver."),
+    "rules": ("alerting.rules_cli:app", "What is watched for, who hears of it and when."),
     "backtest": ("alerting.backtest_cli:app", "What the alerter would have told of recorded posts."),
     "bench": ("brandpulse.bench:app", "Measure it here, against its peers."),
     "dlq": ("brandpulse.dead_letters:app", "Look at dead letters; let a paused partition go on."),

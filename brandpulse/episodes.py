@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 Severity = Literal["info", "warning", "error", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
+"""From the least grave on."""
 Transition = Literal["triggered", "updated", "resolved"]
 
 
@@ -60,6 +62,9 @@ class Episode(BaseModel):
     fired_at: AwareDatetime
     updated_at: AwareDatetime
     resolved_at: AwareDatetime | None = None
+    acknowledged_at: AwareDatetime | None = None
+    """When a person took it on, by the wall clock: from then on it does not grow graver by time."""
+    acknowledged_by: str | None = None
     first: Evidence
     """What fired it."""
     peak: Evidence

@@ -166,6 +166,12 @@ ALERTER_METRICS = (
         "Event time evaluated so far, as Unix seconds.",
         "Standing still: a partition has no owner, or is stalled.",
     ),
+    Metric(
+        "brandpulse_rules_valid",
+        "gauge",
+        "1 while the rules in force are those of the rules file; 0 after a change that could not be read.",
+        "`brandpulse rules check FILE` names the line. Until it is mended the rules before it hold.",
+    ),
     Metric("brandpulse_tick_seconds", "histogram", "One evaluation of all brands.", "Near 60 s: too many brands."),
     Metric(
         "brandpulse_stream_silent", "gauge", "1 while no post has come for longer than usual.", "Check the sources."

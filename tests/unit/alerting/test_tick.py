@@ -8,6 +8,7 @@ import redis
 
 from alerting.detect import DetectPolicy
 from alerting.routing import Route
+from alerting.rules import DEFAULT_RULES
 from alerting.store import AlertStore, MemoryAlertStore, RedisAlertStore
 from alerting.tick import STRIDE, LostLeadershipError, Policies, Ticker, TickReport
 from brandpulse.keys import MINUTE_MS
@@ -15,7 +16,7 @@ from brandpulse.pane_reader import PaneReader
 from tests.unit.alerting.builders import MONDAY, Stream, write_status
 
 WALL = 10**12
-ROUTES = [Route("pager", wants_every_update=False), Route("kafka")]
+ROUTES = [Route("pager", wants_every_update=False), Route("kafka", hears_all=True)]
 POLICIES = Policies(detect=DetectPolicy(min_history_hours=6))
 CRISIS = MONDAY + 720
 CRISIS_END = CRISIS + 60
@@ -28,6 +29,7 @@ class Scene:
         self.client = client
         self.namespace = namespace
         self.store = store or RedisAlertStore(client, namespace)
+        self.rules = DEFAULT_RULES
         self.lead()
 
     def lead(self) -> None:
@@ -40,6 +42,7 @@ class Scene:
             token=token,
             policies=POLICIES,
             routes=ROUTES,
+            rules=lambda: self.rules,
             link="http://page/?brand={brand}&at={at}",
         )
 

@@ -1,0 +1,245 @@
+"""Rules: what is watched for, for which brands, how grave it is, who hears of it and when. The file, and its models.
+
+A rule has what all kinds share (`CommonRule`) and what its kind adds. A new kind is a model with its own literal
+`kind`, added to `Rule`; `alerting/tick.py` evaluates it.
+"""
+
+from collections.abc import Sequence, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from alerting.detect import DetectPolicy
+from alerting.episode import RULE, EpisodePolicy
+from alerting.quiet_hours import QuietHours
+from alerting.yaml_file import YamlFile, read_yaml
+from brandpulse.episodes import SEVERITIES, Severity
+from brandpulse.errors import ConfigError
+
+VARIABLE = "BRANDPULSE_RULES_FILE"
+STREAM_RULES = ("stream_stalled", "stream_silent")
+"""Rules about the stream itself. Always there; every receiver hears of them."""
+STORM = "storm"
+"""Rule of the episode that stands for many brands at once."""
+MOST_RULES = 100
+EXAMPLE = """rules:
+  - name: negative_share          # part of every episode's key: do not rename while it fires
+    kind: negative_share
+    brands: all                   # or a list: [Acme Air, "Bob's Burgers"]
+    false_alarms: 1               # budget: expected false pages per brand in four weeks
+    min_authors: 20
+    severity: {least: warning, error_rise: 0.20, critical_rise: 0.35, error_after_minutes: 240}
+    receivers:                    # without it: every receiver of receivers.yaml
+      - {name: on-call, min_severity: error}
+      - {name: chat}
+    quiet_hours:
+      - {from: "22:00", to: "07:00", time_zone: Europe/Berlin, below: critical}
+grouping: {from_brands: 10, minutes: 10}
+"""
+
+RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+ReceiverName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 28)]
+
+
+class SeverityRule(BaseModel):
+    """How grave: by size (the rise over the baseline) and by persistence (minutes firing without acknowledgement)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    least: Severity = "warning"
+    most: Severity = "critical"
+    error_rise: float = Field(default=0.20, gt=0, lt=1)
+    critical_rise: float = Field(default=0.35, gt=0, lt=1)
+    error_after_minutes: Minutes | None = None
+    critical_after_minutes: Minutes | None = None
+
+    @model_validator(mode="after")
+    def _rises(self) -> "SeverityRule":
+        if self.error_rise > self.critical_rise:
+            raise ValueError(f"error_rise {self.error_rise:g} is above critical_rise {self.critical_rise:g}")
+        if SEVERITIES.index(self.least) > SEVERITIES.index(self.most):
+            raise ValueError(f"least {self.least} is graver than most {self.most}")
+        return self
+
+
+class RuleReceiver(BaseModel):
+    """A receiver of a rule, by its name in the receivers file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ReceiverName
+    min_severity: Severity | None = None
+    """None: the one of the receivers file. The graver of both counts."""
+
+
+class CommonRule(BaseModel):
+    """What every kind of rule has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: RuleName
+    brands: Literal["all"] | tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = "all"
+    severity: SeverityRule = SeverityRule()
+    receivers: tuple[RuleReceiver, ...] | None = Field(default=None, max_length=50)
+    """None: all. Topic `alerts` hears of every rule."""
+    quiet_hours: tuple[QuietHours, ...] = Field(default=(), max_length=20)
+    update_minutes: Minutes | None = None
+    calm_minutes: Minutes | None = None
+    quiet_minutes: Minutes | None = None
+    """These three as the settings of the same name, when not given."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name in STREAM_RULES or name == STORM:
+            raise ValueError("is the name of a rule of our own; a right one: negative_share")
+        return name
+
+    @field_validator("brands", mode="after")
+    @classmethod
+    def _names_some(cls, brands: Any) -> Any:
+        if brands == ():
+            raise ValueError("names no brand; a right one: all")
+        return brands
+
+    @field_validator("receivers", mode="before")
+    @classmethod
+    def _plain_names(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [{"name": one} if isinstance(one, str) else one for one in value]
+        return value
+
+    def applies_to(self, brand: str) -> bool:
+        return self.brands == "all" or brand in self.brands
+
+    def episode_policy(self, settings: EpisodePolicy) -> EpisodePolicy:
+        """*settings* with what this rule says otherwise."""
+        given = {
+            name: value
+            for name in ("update_minutes", "calm_minutes", "quiet_minutes")
+            if (value := getattr(self, name)) is not None
+        }
+        return replace(
+            settings,
+            **given,
+            least=self.severity.least,
+            most=self.severity.most,
+            error_rise=self.severity.error_rise,
+            critical_rise=self.severity.critical_rise,
+            error_after_minutes=self.severity.error_after_minutes,
+            critical_after_minutes=self.severity.critical_after_minutes,
+        )
+
+
+class NegativeShareRule(CommonRule):
+    """The share of negative people, against the brand's own past. What is not given is as in the settings."""
+
+    kind: Literal["negative_share"]
+    false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
+    min_authors: Annotated[int, Field(ge=1)] | None = None
+    min_negative_authors: Annotated[int, Field(ge=1)] | None = None
+    min_rise: Annotated[float, Field(ge=0, lt=1)] | None = None
+    min_history_hours: Annotated[int, Field(ge=1, le=24 * 28)] | None = None
+    min_history_authors: Annotated[int, Field(ge=1)] | None = None
+
+    def detect_policy(self, settings: DetectPolicy) -> DetectPolicy:
+        """*settings* with what this rule says otherwise."""
+        names = (
+            "false_alarms",
+            "min_authors",
+            "min_negative_authors",
+            "min_rise",
+            "min_history_hours",
+            "min_history_authors",
+        )
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return replace(settings, **given)
+
+
+Rule = NegativeShareRule
+"""Every kind there is. More than one: `Annotated[NegativeShareRule | VolumeRule, Field(discriminator="kind")]`."""
+
+
+class Grouping(BaseModel):
+    """When many brands fire at once, one page stands for them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    from_brands: int = Field(default=10, ge=2)
+    """So many episodes of one audience within `minutes` are grouped: those that fired before page by themselves."""
+    minutes: int = Field(default=10, ge=1, le=120)
+    """Event time. Whatever fires so soon after the group last grew joins it."""
+
+
+class RuleSet(BaseModel):
+    """One rules file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: tuple[Rule, ...] = Field(
+        default=(NegativeShareRule(name=RULE, kind="negative_share"),), max_length=MOST_RULES
+    )
+    grouping: Grouping = Grouping()
+
+    @model_validator(mode="after")
+    def _has_rules_of_distinct_names(self) -> "RuleSet":
+        if not self.rules:
+            raise ValueError("rules is empty: nothing would be watched")
+        names = [rule.name for rule in self.rules]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two rules are named {name!r}; each needs a name of its own")
+        return self
+
+    def named(self, name: str) -> CommonRule | None:
+        return next((rule for rule in self.rules if rule.name == name), None)
+
+
+DEFAULT_RULES = RuleSet()
+"""Without a rules file."""
+
+
+def load_rules(path: Path, *, receivers: Set[str] | None = None) -> RuleSet:
+    """The rules of the YAML file at *path*. Raises ConfigError: file, line, key, value, and a right one.
+
+    *receivers*: the names in the receivers file; None where they are not known.
+    """
+    read = read_yaml(path, what="rules file", variable=VARIABLE, example=EXAMPLE)
+    try:
+        rules = RuleSet.model_validate(read.content)
+    except ValidationError as error:
+        told = read.explain(error, name=lambda place: _name_at(read, place))
+        raise ConfigError(f"the rules file is wrong:\n{told}\nA right one:\n{EXAMPLE}") from None
+    strangers = [] if receivers is None else _strangers(read, rules, receivers)
+    if strangers:
+        raise ConfigError("the rules file is wrong:\n" + "\n".join(strangers))
+    return rules
+
+
+def _name_at(read: YamlFile, place: Sequence[str | int]) -> str:
+    try:
+        entry = read.content["rules"][place[1]] if place[0] == "rules" else {}
+        return f" (rule {entry['name']!r})"
+    except (TypeError, KeyError, IndexError):
+        return ""
+
+
+def _strangers(read: YamlFile, rules: RuleSet, receivers: Set[str]) -> list[str]:
+    """Receivers that nobody else has heard of: nobody would be told."""
+    known = ", ".join(sorted(receivers)) or "none"
+    return [
+        f"  {read.path}:{read.line_of(('rules', number, 'receivers', place))}: rules.{number}.receivers.{place} "
+        f"(rule {rule.name!r}): no receiver is named {one.name!r}; those of the receivers file: {known}"
+        for number, rule in enumerate(rules.rules)
+        for place, one in enumerate(rule.receivers or ())
+        if one.name not in receivers
+    ]
+
+
+def unwatched(rules: RuleSet, brands: Set[str]) -> list[str]:
+    """Brand names in *rules* that are none of *brands*: a misspelt one is watched by nobody."""
+    named = {brand for rule in rules.rules if rule.brands != "all" for brand in rule.brands}
+    return sorted(named - brands)

@@ -1,0 +1,64 @@
+"""What a stretch of minutes decided so far, until it is committed at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alerting.episode import Decision, OpenEpisode
+from alerting.outbox import Delivery
+from alerting.store import AlerterState, Commit
+from brandpulse.episodes import Episode, Transition
+
+Place = tuple[str, str]
+"""(brand, rule): at most one episode is open there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision, and where it belongs."""
+
+    brand: str
+    rule: str
+    decision: Decision
+
+    @property
+    def place(self) -> Place:
+        return self.brand, self.rule
+
+
+class Stretch:
+    """Open episodes as they stand, and what became of them since *state*."""
+
+    def __init__(self, state: AlerterState) -> None:
+        self.open: dict[Place, OpenEpisode] = {
+            (one.episode.brand, one.episode.rule): one for one in state.open.values()
+        }
+        self.touched: set[Place] = set()
+        self.closed: list[Episode] = []
+        self.deliveries: list[Delivery] = []
+        self.transitions: list[tuple[Episode, Transition, str]] = []
+
+    def apply(self, decided: Decided, deliveries: Sequence[Delivery]) -> None:
+        place, decision = decided.place, decided.decision
+        if decision.after is not None:
+            if decision.after is not self.open.get(place):
+                self.touched.add(place)
+            self.open[place] = decision.after
+        else:
+            self.open.pop(place, None)
+        if decision.closed is not None:
+            self.closed.append(decision.closed)
+        self.deliveries += deliveries
+        episode = decision.closed or (decision.after.episode if decision.after else None)
+        if decision.transition is not None and episode is not None:
+            self.transitions.append((episode, decision.transition, decision.reason))
+
+    def commit(self, state: AlerterState, until_ms: int | None) -> Commit:
+        return Commit(
+            expected_ms=state.evaluated_until_ms,
+            until_ms=until_ms,
+            open={
+                self.open[place].episode.key: self.open[place] for place in sorted(self.touched) if place in self.open
+            },
+            closed=self.closed,
+            deliveries=self.deliveries,
+        )

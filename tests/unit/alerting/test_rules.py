@@ -1,0 +1,119 @@
+"""The rules file: what it says, and how a wrong one is told."""
+
+from pathlib import Path
+
+import pytest
+
+from alerting.detect import DetectPolicy
+from alerting.episode import EpisodePolicy
+from alerting.routing import Route, routes_of_rule
+from alerting.rules import DEFAULT_RULES, EXAMPLE, STREAM_RULES, NegativeShareRule, RuleSet, load_rules, unwatched
+from alerting.stream_health import _SEVERITY
+from brandpulse.errors import ConfigError
+
+
+def a_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "rules.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_a_file_one_rule_watches_every_brand_as_the_settings_say() -> None:
+    [rule] = DEFAULT_RULES.rules
+    assert rule.name == "negative_share"
+    assert rule.applies_to("anything")
+    assert rule.detect_policy(DetectPolicy()) == DetectPolicy()
+    assert rule.episode_policy(EpisodePolicy()) == EpisodePolicy()
+
+
+def test_the_example_is_right(tmp_path: Path) -> None:
+    rules = load_rules(a_file(tmp_path, EXAMPLE), receivers={"on-call", "chat"})
+    [rule] = rules.rules
+    assert [one.name for one in rule.receivers or ()] == ["on-call", "chat"]
+    assert rule.episode_policy(EpisodePolicy()).error_after_minutes == 240
+
+
+def test_what_a_rule_says_goes_before_the_settings() -> None:
+    rule = NegativeShareRule(
+        name="strict", kind="negative_share", brands=("Acme Air",), false_alarms=0.1, min_authors=50, calm_minutes=40
+    )
+    detect = rule.detect_policy(DetectPolicy(false_alarms=1, min_authors=20, min_rise=0.11))
+    assert (detect.false_alarms, detect.min_authors, detect.min_rise) == (0.1, 50, 0.11)
+    assert rule.episode_policy(EpisodePolicy(update_minutes=7)).update_minutes == 7
+    assert rule.episode_policy(EpisodePolicy()).calm_minutes == 40
+    assert [rule.applies_to(brand) for brand in ("Acme Air", "Acme")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "the file: Input should be a valid dictionary"),
+        ("rules: []", "rules is empty: nothing would be watched"),
+        (
+            "rules:\n- {name: a, kind: mood}",
+            ":2: rules.0.kind (rule 'a'): Input should be 'negative_share', got 'mood'",
+        ),
+        (
+            "rules:\n- name: a\n  kind: negative_share\n  false_alarms: -1",
+            ":4: rules.0.false_alarms (rule 'a'): Input should be greater than 0, got '-1'",
+        ),
+        ("rules:\n- {name: A-1, kind: negative_share}", "rules.0.name (rule 'A-1'): String should match pattern"),
+        ("rules:\n- {name: storm, kind: negative_share}", "is the name of a rule of our own"),
+        ("rules:\n- {name: a, kind: negative_share, brands: []}", "names no brand; a right one: all"),
+        ("rules:\n- {name: a, kind: negative_share, recievers: [x]}", "rules.0.recievers (rule 'a'): Extra inputs"),
+        (
+            "rules:\n- {name: a, kind: negative_share}\n- {name: a, kind: negative_share}",
+            "two rules are named 'a'; each needs a name of its own",
+        ),
+        (
+            "rules:\n- name: a\n  kind: negative_share\n  severity: {error_rise: 0.5}",
+            ":4: rules.0.severity (rule 'a'): error_rise 0.5 is above critical_rise 0.35",
+        ),
+        (
+            "rules:\n- name: a\n  kind: negative_share\n  quiet_hours: [{from: 22:00, to: 7:00, time_zone: Mars/Base}]",
+            "rules.0.quiet_hours.0.time_zone (rule 'a'): no such time zone here; a right one: Europe/Berlin, "
+            "got 'Mars/Base'",
+        ),
+        (
+            "rules:\n- name: a\n  kind: negative_share\n  receivers: [on-call, nobody]",
+            ":4: rules.0.receivers.1 (rule 'a'): no receiver is named 'nobody'; those of the receivers file: on-call",
+        ),
+        ("rules: [", "the rules file is not YAML: "),
+    ],
+)
+def test_a_wrong_file_is_told_with_line_key_and_value(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_rules(a_file(tmp_path, text), receivers={"on-call"})
+    assert told in str(caught.value)
+    assert str(tmp_path / "rules.yaml") in str(caught.value)
+
+
+def test_a_missing_file_names_the_variable_and_shows_a_right_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="BRANDPULSE_RULES_FILE") as caught:
+        load_rules(tmp_path / "none.yaml")
+    assert "kind: negative_share" in str(caught.value)
+
+
+def test_a_brand_that_no_file_knows_is_named() -> None:
+    rules = RuleSet(rules=(NegativeShareRule(name="a", kind="negative_share", brands=("Acme", "Acne")),))
+    assert unwatched(rules, {"Acme"}) == ["Acne"]
+    assert unwatched(DEFAULT_RULES, set()) == []
+
+
+def test_a_rule_tells_its_own_receivers_from_the_graver_minimum_on_and_the_record() -> None:
+    routes = [Route("pager", "error"), Route("chat"), Route("mail"), Route("kafka", hears_all=True)]
+    rule = NegativeShareRule(
+        name="a",
+        kind="negative_share",
+        receivers=[{"name": "pager", "min_severity": "warning"}, {"name": "chat", "min_severity": "critical"}],
+    )
+    assert [(one.receiver, one.min_severity) for one in routes_of_rule(rule, routes)] == [
+        ("pager", "error"),
+        ("chat", "critical"),
+        ("kafka", "info"),
+    ]
+    assert routes_of_rule(None, routes) == routes, "a rule about the stream is everybody's"
+
+
+def test_the_names_of_rules_of_our_own_are_those_that_are_used() -> None:
+    assert set(STREAM_RULES) == set(_SEVERITY)
