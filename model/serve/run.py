@@ -19,9 +19,7 @@ from brandpulse.logs import set_up_logging
 from brandpulse.runtime import announced
 from brandpulse.settings import Settings, load_settings
 from model.choices import Engine, Precision
-from model.heads import HEADS
-from model.heads_checkpoint import KIND, kind_of, read_heads_manifest
-from model.load import WEIGHTS, load_scorer
+from model.load import label_thresholds, load_scorer
 from model.score_cache import CachingScorer
 from model.serve.app import application
 from model.serve.bodies import Limits
@@ -47,7 +45,7 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
         crowded = Crowded(serve.hurry_waiting_texts)
         scorer = load_scorer(engine, weights, threads, precision=precision, hurry=crowded)
         url = _url(serve.host, listener.getsockname()[1])
-        service = service_of(scorer, serve, thresholds=thresholds_of(engine, weights))
+        service = service_of(scorer, serve, thresholds=label_thresholds(engine, weights))
         crowded.service = service
 
         def ready() -> None:
@@ -59,15 +57,6 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
         )
         asyncio.run(server.serve(sockets=[listener]))
     return 0
-
-
-def thresholds_of(engine: Engine, weights: Path | None) -> Thresholds:
-    """Of the heads whose labels stand alone, as the weights' manifest has them; nothing for other models."""
-    folder = weights or WEIGHTS
-    if engine in ("keyword", "null") or kind_of(folder) != KIND:
-        return {}
-    manifest = read_heads_manifest(folder)
-    return {head.name: manifest.threshold(head.name) for head in HEADS if head.kind == "many"}
 
 
 def service_of(scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresholds) -> Service:
