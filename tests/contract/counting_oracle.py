@@ -1,0 +1,105 @@
+"""What must have been counted, worked out from the log alone: a list, a set and a clock, nothing of the code tested.
+
+Ids are one era's own; eras lie far apart, and the posts of one within the repeat memory: it forgets old eras only.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.panes import Pane
+from stream_workers.event_time import Retention
+from stream_workers.fold import Cell
+from stream_workers.repeats import RepeatLimits
+
+RETENTION = Retention(
+    lateness_ms=2 * MINUTE_MS, minutes_ms=HOUR_MS // 2, hours_ms=4 * HOUR_MS, authors_ms=20 * MINUTE_MS
+)
+LIMITS = RepeatLimits(memory_ms=2 * HOUR_MS, max_ids=100_000)
+ERA_MS = 12 * HOUR_MS
+FUTURE_MS = 5 * MINUTE_MS
+SCORES = {"negative": -750_000, "neutral": 0, "positive": 750_000, "irrelevant": 0}
+
+Kind = Literal["scored", "unmatched", "dead"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record of the log, as the model would judge it."""
+
+    kind: Kind
+    post_id: str
+    at_ms: int
+    record_ms: int
+    brand: str = "Acme"
+    sentiment: str = "neutral"
+
+    @property
+    def cells(self) -> tuple[Cell, Cell]:
+        return (
+            Cell("hour", self.brand, self.at_ms // HOUR_MS),
+            Cell("minute", self.brand, self.at_ms // MINUTE_MS),
+        )
+
+
+@dataclass
+class Tally:
+    """The counts that a log's entries must have left."""
+
+    panes: dict[Cell, Counter[str]] = field(default_factory=dict)
+    late: int = 0
+    repeated: int = 0
+    dead: int = 0
+    unmatched: int = 0
+    clock_ms: int | None = None
+
+    def pane(self, cell: Cell) -> Pane | None:
+        seen = self.panes.get(cell)
+        if seen is None:
+            return None
+        score = sum(SCORES[label] * posts for label, posts in seen.items())
+        return Pane(seen["negative"], seen["neutral"], seen["positive"], score, seen["irrelevant"])
+
+    def may_be_dropped(self, cell: Cell) -> bool:
+        """Whether *cell* is so old that the store may have dropped it."""
+        if self.clock_ms is None:
+            return False
+        if cell.span == "hour":
+            kept = (cell.bucket // 24 + 1) * DAY_MS + RETENTION.hours_ms
+        else:
+            kept = (cell.bucket // 60 + 1) * HOUR_MS + RETENTION.authors_ms
+        return kept <= self.clock_ms - RETENTION.lateness_ms
+
+
+def tally(entries: Iterable[Entry]) -> Tally:
+    """Each distinct post once, in the order of the log."""
+    out = Tally()
+    counted: set[str] = set()
+    for entry in entries:
+        if entry.kind == "dead":
+            out.dead += 1
+            continue
+        if entry.kind == "scored" and entry.post_id in counted:
+            out.repeated += 1
+            continue
+        clock = out.clock_ms
+        too_old = clock is not None and entry.at_ms < clock - RETENTION.hours_ms
+        if entry.at_ms > entry.record_ms + FUTURE_MS or too_old:
+            out.dead += 1
+            continue
+        believed = min(entry.at_ms, entry.record_ms)
+        out.clock_ms = believed if clock is None else max(clock, believed)
+        if entry.kind == "unmatched":
+            out.unmatched += 1
+            continue
+        counted.add(entry.post_id)
+        out.late += clock is not None and entry.at_ms < clock - RETENTION.lateness_ms
+        hour, minute = entry.cells
+        cells = [hour]
+        if entry.at_ms >= out.clock_ms - RETENTION.lateness_ms - RETENTION.minutes_ms:
+            cells.append(minute)
+        for cell in cells:
+            out.panes.setdefault(cell, Counter())[entry.sentiment] += 1
+    return out

@@ -1,0 +1,139 @@
+"""The state machine on both stores; and each thing that makes counts exact, broken once, to see that it is found."""
+
+import copy
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from stream_workers.fold import Change
+from stream_workers.memory_store import MemoryPartitionStore
+from stream_workers.store import Applied, PartitionStore, RedisPartitionStore, Refused
+from tests.contract.counting_oracle import RETENTION
+from tests.contract.exactly_once_machine import ExactlyOnce, RewindableStore, Worker
+
+EXAMPLES = int(os.environ.get("BRANDPULSE_MACHINE_EXAMPLES", "100"))
+QUIET = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+
+
+class InMemory:
+    def __init__(self, store: MemoryPartitionStore) -> None:
+        self.store: PartitionStore = store
+
+    def remember(self) -> Any:
+        return copy.deepcopy(vars(self.store))
+
+    def rewind(self, past: Any) -> None:
+        vars(self.store).update(copy.deepcopy(past))
+
+
+class OnValkey:
+    """Keys of one namespace, saved and brought back with DUMP and RESTORE."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._namespace = f"m{uuid.uuid4().hex[:12]}"
+        self.store: PartitionStore = RedisPartitionStore(client, self._namespace, RETENTION)
+
+    def remember(self) -> Any:
+        return {key: self._client.dump(key) for key in self._keys()}
+
+    def rewind(self, past: Any) -> None:
+        if gone := [*self._keys()]:
+            self._client.delete(*gone)
+        for key, content in past.items():
+            self._client.restore(key, 0, content)
+
+    def _keys(self) -> Iterator[bytes]:
+        return self._client.scan_iter(f"{{{self._namespace}*", count=1_000)
+
+
+class OnMemory(ExactlyOnce):
+    def make(self) -> RewindableStore:
+        return InMemory(MemoryPartitionStore())
+
+
+def test_counts_are_exact_whatever_happens_in_whatever_order() -> None:
+    run_state_machine_as_test(OnMemory, settings=settings(max_examples=EXAMPLES, stateful_step_count=50, **QUIET))
+
+
+def test_the_same_on_a_real_store(redis_client: redis.Redis) -> None:
+    class Real(ExactlyOnce):
+        def make(self) -> RewindableStore:
+            return OnValkey(redis_client)
+
+    few = max(10, EXAMPLES // 4)
+    run_state_machine_as_test(Real, settings=settings(max_examples=few, stateful_step_count=50, **QUIET))
+
+
+# -- broken on purpose -----------------------------------------------------------------------------------------------
+
+
+class WithoutCompare(MemoryPartitionStore):
+    """Applies whatever comes."""
+
+    def _apply_one(self, change: Change) -> Applied | Refused:
+        now = self.load(change.status.topic, change.status.partition)
+        if now is None:
+            return Refused(-1)
+        return super()._apply_one(
+            replace(change, from_offset=now.next, status=replace(change.status, topic_id=now.topic_id))
+        )
+
+
+class RefusingOnlyBelow(MemoryPartitionStore):
+    """The naive fence: a writer above `next` is believed."""
+
+    def _apply_one(self, change: Change) -> Applied | Refused:
+        now = self.load(change.status.topic, change.status.partition)
+        if now is None or change.from_offset <= now.next:
+            return super()._apply_one(change)
+        return super()._apply_one(replace(change, from_offset=now.next))
+
+
+class WithoutMemory(MemoryPartitionStore):
+    """Forgets which ids were counted."""
+
+    def _apply_one(self, change: Change) -> Applied | Refused:
+        return super()._apply_one(replace(change, new_ids={}))
+
+
+class GoesOnAfterRefusal(OnMemory):
+    """Moves to where the store stands, but keeps the counters and generations it held."""
+
+    def after_refusal(self, worker: Worker, refused: Refused) -> None:
+        worker.read.clear()
+        if worker.status is None or refused.next < 0:
+            return worker.forget()
+        worker.status = replace(worker.status, next=refused.next)
+        worker.position = refused.next
+        return None
+
+
+def broken(store: type[MemoryPartitionStore]) -> type[ExactlyOnce]:
+    class Broken(ExactlyOnce):
+        def make(self) -> RewindableStore:
+            return InMemory(store())
+
+    return Broken
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        pytest.param(broken(WithoutCompare), id="compare-and-set removed"),
+        pytest.param(broken(RefusingOnlyBelow), id="only what lies below next refused"),
+        pytest.param(broken(WithoutMemory), id="repeat memory not added"),
+        pytest.param(GoesOnAfterRefusal, id="state not loaded after a refusal"),
+    ],
+)
+def test_the_machine_finds_what_is_broken(machine: type[ExactlyOnce]) -> None:
+    patient = settings(max_examples=2_000, stateful_step_count=50, derandomize=True, phases=[Phase.generate], **QUIET)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(machine, settings=patient)
