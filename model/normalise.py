@@ -35,9 +35,10 @@ def normalise(
     while "&" in text and (plain := _shorten_runs(_ENTITY.sub(_character, text))) != text:
         text = plain
     # Each expression runs where a cheaper look says that it may find something: a third of the time for all posts.
-    if not text.isprintable():
+    unmarked = text.replace(MARKER, " ")
+    if not unmarked.isprintable():
         text = _UNPRINTABLE.sub(" ", text)
-    if not text.isascii():
+    if not unmarked.isascii():
         # A word with an emoji stuck to it is unknown to the tokeniser as a whole.
         text = EMOJI.sub(r" \g<0> ", _NO_WEIGHT.sub("", text))
     if "://" in text or "www." in text.lower():
@@ -55,8 +56,8 @@ def _shorten_runs(text: str) -> str:
 
 def single_spaces(text: str) -> str:
     """*text* with each run of white space as one space, and none at its ends."""
-    # No white space but the plain one is printable.
-    if text.isprintable() and "  " not in text and not text.startswith(" ") and not text.endswith(" "):
+    # No white space but the plain one is printable; the marker is not printable, and no white space.
+    if text.replace(MARKER, ".").isprintable() and "  " not in text and not text.startswith(" ") and not text.endswith(" "):
         return text
     return " ".join(text.split())
 

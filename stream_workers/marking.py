@@ -100,6 +100,9 @@ def _with_signs(folded: str, start: int) -> int:
 
 def _united(spans: Iterable[Span]) -> list[Span]:
     """*spans* without overlaps but whole ones: a mention that lies across another one's edge shares its marker."""
+    spans = list(spans)
+    if len(spans) == 1:
+        return spans
     apart: list[tuple[int, int, list[int]]] = []
     for start, end, number in sorted(spans):
         if apart and start < apart[-1][1]:
