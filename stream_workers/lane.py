@@ -1,4 +1,4 @@
-"""The batch lane: decode -> match -> mark -> score in one thread, judge -> fold -> hand over -> write in another.
+"""The batch lane, three threads: decode -> match -> mark; score; judge -> fold -> hand over -> write.
 
 A batch that cannot be scored is bisected down to the post that breaks the model, which goes to the dead letters. What
 goes wrong with the world resets the partition: it is loaded and read again from `next`, so nothing is lost or doubled.
@@ -64,15 +64,33 @@ class Partitions(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredPart:
+class PreparedPart:
+    """One partition's share of a batch, as the model will read it."""
+
+    batch: PartitionBatch
+    items: list[Named | Unmatched | Dead]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPart:
     """One partition's share of a batch, after the model."""
+
+    batch: PartitionBatch
+    items: list[Named | Unmatched | Dead]
+    verdicts: list[Verdict]
+    """Of each `Named`, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPart:
+    """One partition's share of a batch, ready to be folded."""
 
     batch: PartitionBatch
     outcomes: list[Outcome]
 
 
 class BatchLane:
-    """Two stages, each called from one thread of its own; batches pass through both in the order they were read."""
+    """Three stages, each called from one thread of its own; batches pass through all in the order they were read."""
 
     def __init__(
         self,
@@ -111,27 +129,16 @@ class BatchLane:
         self.progress = 0
         """Grows with every applied batch: what the watchdog looks at."""
 
-    # -- first thread: the model ---------------------------------------------------------------------------------
+    # -- first thread: what the model will read --------------------------------------------------------------------
 
-    def score(self, batch: ReadBatch) -> list[ScoredPart]:
-        """All partitions' posts through the model at once: a larger batch sorts and packs better."""
-        live = [part for part in batch.parts if not part.held.gone]
+    def prepare(self, batch: ReadBatch) -> list[PreparedPart]:
+        """Posts decoded, with the brands they name marked."""
         with self._timed("decode"):
-            decoded = [decode(part.records) for part in live]
-            named = [[self._name(item) for item in items] for items in decoded]
-        wanted = [item for items in named for item in items if isinstance(item, Named)]
-        hits, misses = self._scorer.hits, self._scorer.misses
-        with self._timed("score"):
-            judged = self._judge([item.marked for item in wanted])
-        self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._scorer.hits - hits)
-        self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._scorer.misses - misses)
-        verdicts = iter(judged)
-        return [
-            ScoredPart(
-                part, [self._outcome(item, next(verdicts)) if isinstance(item, Named) else item for item in items]
-            )
-            for part, items in zip(live, named, strict=True)
-        ]
+            return [
+                PreparedPart(part, [self._name(item) for item in decode(part.records)])
+                for part in batch.parts
+                if not part.held.gone
+            ]
 
     def _name(self, item: Decoded | Dead) -> Named | Unmatched | Dead:
         """*item* with the brands it names, marked. What nobody foresaw in a text is its end, not the worker's."""
@@ -143,6 +150,29 @@ class BatchLane:
         except Exception as error:
             log.warning("post breaks the matcher", extra={"error": type(error).__name__})
             return Dead(item.record, "unmatchable", f"{type(error).__name__}: {error}")
+
+    # -- second thread: the model -----------------------------------------------------------------------------------
+
+    def score(self, parts: Sequence[PreparedPart]) -> list[JudgedPart]:
+        """All partitions' posts through the model at once: a larger batch sorts and packs better."""
+        live = [part for part in parts if not part.batch.held.gone]
+        wanted = [[item.marked for item in part.items if isinstance(item, Named)] for part in live]
+        hits, misses = self._scorer.hits, self._scorer.misses
+        with self._timed("score"):
+            judged = iter(self._judge([marked for posts in wanted for marked in posts]))
+        self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._scorer.hits - hits)
+        self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._scorer.misses - misses)
+        return [
+            JudgedPart(part.batch, part.items, list(islice(judged, len(posts))))
+            for part, posts in zip(live, wanted, strict=True)
+        ]
+
+    def _outcomes(self, part: JudgedPart) -> ScoredPart:
+        verdicts = iter(part.verdicts)
+        return ScoredPart(
+            part.batch,
+            [self._outcome(item, next(verdicts)) if isinstance(item, Named) else item for item in part.items],
+        )
 
     def _outcome(self, item: Named, verdict: Verdict) -> Outcome:
         if isinstance(verdict, Exception):
@@ -175,11 +205,12 @@ class BatchLane:
         self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.hurried))
         return _verdicts(scores, posts)
 
-    # -- second thread: the store --------------------------------------------------------------------------------
+    # -- third thread: the store ---------------------------------------------------------------------------------
 
-    def settle(self, parts: Sequence[ScoredPart]) -> None:
+    def settle(self, judged: Sequence[JudgedPart]) -> None:
         """Count what was scored. Raises only our own bugs: the world's troubles reset the partition."""
-        live = [part for part in parts if not part.batch.held.gone]
+        with self._timed("fold"):
+            live = [self._outcomes(part) for part in judged if not part.batch.held.gone]
         for part in live:
             if part.batch.from_offset != part.batch.held.status.next:
                 # An earlier batch of the partition fell out; the reset that follows reads this one again.

@@ -136,7 +136,7 @@ class Bench:
         return ReadBatch([PartitionBatch(owner, records[0].offset, records[-1].offset + 1, records)])
 
     def run(self, batch: ReadBatch) -> None:
-        self.lane.settle(self.lane.score(batch))
+        self.lane.settle(self.lane.score(self.lane.prepare(batch)))
 
     @property
     def stored(self) -> PartitionStatus:
@@ -247,7 +247,7 @@ def test_a_zombie_is_refused_and_reloads() -> None:
 
 def test_nothing_of_a_gone_partition_is_counted() -> None:
     bench = Bench()
-    parts = bench.lane.score(bench.batch(["acme"]))
+    parts = bench.lane.score(bench.lane.prepare(bench.batch(["acme"])))
     bench.held.gone = True
     bench.lane.settle(parts)
     assert bench.stored.next == 0
@@ -261,8 +261,8 @@ def test_a_batch_after_a_lost_one_is_not_counted_over_the_gap() -> None:
 
 def test_two_batches_scored_before_the_first_is_settled_both_count() -> None:
     bench = Bench()
-    first = bench.lane.score(bench.batch(["acme a"], start=0))
-    second = bench.lane.score(bench.batch(["acme b"], start=1))
+    first = bench.lane.score(bench.lane.prepare(bench.batch(["acme a"], start=0)))
+    second = bench.lane.score(bench.lane.prepare(bench.batch(["acme b"], start=1)))
     bench.lane.settle(first)
     bench.lane.settle(second)
     assert bench.stored.next == 2
