@@ -55,7 +55,7 @@ def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], *, replicatio
                 topic.name,
                 num_partitions=topic.partitions,
                 replication_factor=replication_factor,
-                config={"message.timestamp.type": "LogAppendTime"},
+                config=_topic_config(replication_factor),
             )
             for topic in wanted
             if topic.name not in present
@@ -66,6 +66,14 @@ def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], *, replicatio
         return _ids(admin, [topic.name for topic in wanted])
     except KafkaException as error:
         raise TransientError(f"no Kafka broker answers at {bootstrap_servers}: {error.args[0].str()}") from error
+
+
+def _topic_config(replication_factor: int) -> dict[str, str]:
+    """acks=all means as many as are in sync, be it the leader alone: so one less than all must be, from three up."""
+    config = {"message.timestamp.type": "LogAppendTime"}
+    if replication_factor >= 3:
+        config["min.insync.replicas"] = str(replication_factor - 1)
+    return config
 
 
 def _ids(admin: AdminClient, names: list[str], *, patience_seconds: float = 5.0) -> dict[str, str]:

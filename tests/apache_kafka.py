@@ -1,100 +1,245 @@
-"""A real Apache Kafka (KRaft, one node) without Docker: jars through Maven once, then 2 s a start."""
+"""Real Apache Kafka (KRaft) without Docker, one node or three: jars through Maven once, then seconds a start."""
 
 import os
+import random
 import shutil
+import signal
+import socket
 import subprocess
+import time
 import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from brandpulse.embedded import broker_answers
-from brandpulse.processes import Child, free_port
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
-VERSION = "4.3.0"
+from brandpulse.apache_kafka.jars import VERSION, fetch
+from brandpulse.apache_kafka.node import LOGGING
+from brandpulse.embedded import broker_answers
+from brandpulse.processes import Child
+
 CACHE = Path(os.environ.get("BRANDPULSE_TEST_CACHE", Path.home() / ".cache" / "brandpulse-tests"))
-POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>brandpulse</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>
-<dependencies><dependency>
-<groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
-</dependency></dependencies></project>"""
+JARS = CACHE / f"apache-kafka-{VERSION}"
+NODES = (1, 2, 3)
+LIGHT = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Three JVMs on two cores: quick to start rather than quick."""
 
 
 def why_not() -> str:
     """Why Apache Kafka cannot run here, in plain words; empty when it can."""
     if shutil.which("java") is None:
         return "no JVM here: install Java 17 to run the tests on Apache Kafka"
-    if not _jars().is_dir() and shutil.which("mvn") is None:
+    if not JARS.is_dir() and shutil.which("mvn") is None:
         return "no Maven here to fetch Apache Kafka's jars"
     return ""
 
 
-def _jars() -> Path:
-    return CACHE / f"kafka-{VERSION}" / "lib"
+def steady_port() -> int:
+    """A free loopback port below those the kernel gives to outgoing connections: still free after a node's death."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
-def fetch_jars() -> Path:
-    """The folder of Kafka's jars; fetched at the first call, some 10 s."""
-    jars = _jars()
-    if jars.is_dir():
-        return jars
-    work = CACHE / f"kafka-{VERSION}-{uuid.uuid4().hex[:8]}"
-    work.mkdir(parents=True)
-    (work / "pom.xml").write_text(POM)
-    command = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib", "-DincludeScope=runtime"]
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode:
-        raise RuntimeError(f"Maven could not fetch Apache Kafka {VERSION}:\n{done.stdout[-2_000:]}{done.stderr[-500:]}")
-    jars.parent.mkdir(exist_ok=True)
-    try:
-        (work / "lib").rename(jars)
-    except OSError:
-        if not jars.is_dir():  # else another run was faster
-            raise
-    shutil.rmtree(work, ignore_errors=True)
-    return jars
+class KafkaNode:
+    """One process, broker and controller; its log survives `kill` and `start`."""
+
+    def __init__(self, number: int, folder: Path, *, cluster_id: str, settings: Mapping[str, object]) -> None:
+        """*settings*: lines of server.properties that go beyond, or overrule, what every node has."""
+        self.number = number
+        self.port = int(str(settings["port"]))
+        self.bootstrap_servers = f"127.0.0.1:{self.port}"
+        self.folder = folder
+        fetch(JARS)
+        self._config = folder / "server.properties"
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = {
+            "process.roles": "broker,controller",
+            "node.id": number,
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": folder / "data",
+            "offsets.topic.num.partitions": 1,
+            "group.initial.rebalance.delay.ms": 0,
+            "auto.create.topics.enable": "false",
+            # As short as our own session timeout, for the suite runs with group.protocol=consumer too (KIP-848).
+            "group.consumer.session.timeout.ms": 6_000,
+            "group.consumer.min.session.timeout.ms": 1_000,
+            "group.consumer.heartbeat.interval.ms": 1_000,
+            "group.consumer.min.heartbeat.interval.ms": 500,
+            **{name: value for name, value in settings.items() if name != "port"},
+        }
+        self._config.write_text("\n".join(f"{name}={value}" for name, value in lines.items()) + "\n")
+        format_it = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._config)]
+        subprocess.run(["java", *LIGHT, "-cp", f"{JARS}/*", *format_it], check=True, capture_output=True, timeout=120)
+        self.child: Child | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.child is not None and self.child.exit_code is None
+
+    def launch(self) -> None:
+        """Start the process, on the same ports and the same log, and return at once."""
+        assert not self.running, f"node {self.number} runs already"
+        self.child = Child(
+            f"kafka-{self.number}",
+            ["java", *LIGHT, LOGGING, "-cp", f"{JARS}/*", "kafka.Kafka", str(self._config)],
+            log=self.folder / "kafka.log",
+        )
+
+    def wait_ready(self) -> None:
+        assert self.child is not None
+        self.child.wait_ready(lambda: broker_answers(self.bootstrap_servers), timeout_seconds=90)
+
+    def start(self) -> None:
+        self.launch()
+        self.wait_ready()
+
+    def kill(self) -> None:
+        """SIGKILL, at once. What it wrote is in the page cache: the host lives on."""
+        assert self.child is not None
+        self.child.kill()
+
+    def pause(self) -> None:
+        assert self.child is not None
+        self.child.signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self.child is not None
+        self.child.signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        if self.child is not None and self.running:
+            self.go_on()
+            self.child.stop(grace_seconds=10)
 
 
 class ApacheKafka:
-    """One node; its log survives `kill` and `start`."""
+    """One node; its log survives `child.kill` and `start`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._classpath = f"{fetch_jars()}/*"
-        port, controller = free_port(), free_port()
-        self.bootstrap_servers = f"127.0.0.1:{port}"
-        self._config = folder / "server.properties"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._config.write_text(
-            "\n".join(
-                [
-                    "process.roles=broker,controller",
-                    "node.id=1",
-                    f"controller.quorum.voters=1@127.0.0.1:{controller}",
-                    f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-                    f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}",
-                    "controller.listener.names=CONTROLLER",
-                    f"log.dirs={folder / 'data'}",
-                    "offsets.topic.replication.factor=1",
-                    "offsets.topic.num.partitions=1",
-                    "transaction.state.log.replication.factor=1",
-                    "transaction.state.log.min.isr=1",
-                    "group.initial.rebalance.delay.ms=0",
-                    "auto.create.topics.enable=false",
-                ]
-            )
-        )
-        self._java("kafka.tools.StorageTool", "format", "-t", str(uuid.uuid4()), "-c", str(self._config))
+    def __init__(self, folder: Path, settings: Mapping[str, object] | None = None) -> None:
+        port, controller = steady_port(), steady_port()
+        lines = {
+            "port": port,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "offsets.topic.replication.factor": 1,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+        }
+        self._node = KafkaNode(1, folder, cluster_id=str(uuid.uuid4()), settings=lines | dict(settings or {}))
+        self.bootstrap_servers = self._node.bootstrap_servers
+        self.start()
+
+    @property
+    def child(self) -> Child:
+        assert self._node.child is not None
+        return self._node.child
+
+    def start(self) -> None:
+        self._node.start()
+
+    def kill(self) -> None:
+        self._node.kill()
+
+    def stop(self) -> None:
+        self._node.stop()
+
+
+class KafkaCluster:
+    """Three nodes, each broker and controller: replication 3, min.insync.replicas 2. Nodes are numbered 1, 2, 3.
+
+    One node down: everything goes on, after the dead one's leaders moved (its broker session, 6 s). Two down: no
+    quorum, nothing is written, nothing acknowledged is lost.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, object] | None = None) -> None:
+        ports = {number: (steady_port(), steady_port()) for number in NODES}
+        cluster_id = str(uuid.uuid4())
+        common = {
+            "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{c}" for n, (_, c) in ports.items()),
+            "default.replication.factor": 3,
+            "min.insync.replicas": 2,
+            "offsets.topic.replication.factor": 3,
+            "transaction.state.log.replication.factor": 3,
+            "transaction.state.log.min.isr": 2,
+            "broker.session.timeout.ms": 6_000,
+            "controller.quorum.election.timeout.ms": 1_000,
+            **(settings or {}),
+        }
+
+        def node(number: int) -> KafkaNode:
+            port, controller = ports[number]
+            own = {
+                "port": port,
+                "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+                "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            }
+            return KafkaNode(number, folder / f"node-{number}", cluster_id=cluster_id, settings=common | own)
+
+        with ThreadPoolExecutor(len(NODES)) as threads:  # three JVMs that format take as long as one
+            self.nodes = dict(zip(NODES, threads.map(node, NODES), strict=True))
+        self.bootstrap_servers = ",".join(node.bootstrap_servers for node in self.nodes.values())
         self.start()
 
     def start(self) -> None:
-        self.child = Child(
-            "kafka",
-            ["java", "-Xmx512m", "-cp", self._classpath, "kafka.Kafka", str(self._config)],
-            log=self._folder / "kafka.log",
-        )
-        self.child.wait_ready(lambda: broker_answers(self.bootstrap_servers), timeout_seconds=60)
+        """Start whatever is down. A lone node answers nobody before it has a quorum, so all start at once."""
+        down = [node for node in self.nodes.values() if not node.running]
+        for node in down:
+            node.launch()
+        for node in down:
+            node.wait_ready()
+        self._until(lambda: len(self._admin().list_topics(timeout=5).brokers) == len(NODES), "three brokers")
+
+    def kill(self, *numbers: int) -> None:
+        """SIGKILL of these nodes, in this order and without a pause between."""
+        for number in numbers:
+            self.nodes[number].kill()
+
+    def restart(self, *numbers: int) -> None:
+        """Start these again on their logs; returns when they answer. They may still be catching up."""
+        for number in numbers:
+            self.nodes[number].launch()
+        for number in numbers:
+            self.nodes[number].wait_ready()
+
+    def leader_of(self, topic: str, partition: int) -> int:
+        """The node that leads it now; -1 while nobody does."""
+        return int(self._admin().list_topics(topic, timeout=10).topics[topic].partitions[partition].leader)
+
+    def wait_in_sync(self, topics: Sequence[str], *, seconds: float = 60) -> None:
+        """Until every replica of *topics* is in sync on all three nodes: the next kill finds a whole cluster."""
+
+        def in_sync() -> bool:
+            known = self._admin().list_topics(timeout=5).topics
+            return all(
+                len(partition.isrs) == len(NODES) for topic in topics for partition in known[topic].partitions.values()
+            )
+
+        self._until(in_sync, f"{list(topics)} in sync", seconds=seconds)
 
     def stop(self) -> None:
-        self.child.stop(grace_seconds=10)
+        for node in self.nodes.values():
+            node.stop()
 
-    def _java(self, *arguments: str) -> None:
-        subprocess.run(["java", "-cp", self._classpath, *arguments], check=True, capture_output=True, timeout=60)
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0, "socket.timeout.ms": 5_000})
+
+    @staticmethod
+    def _until(true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if true():
+                    return
+            except (KafkaException, KeyError):
+                pass  # between two leaders nobody answers
+            assert time.monotonic() < deadline, f"no {what} within {seconds:g} s"
+            time.sleep(0.1)

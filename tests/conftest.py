@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
-from tests.apache_kafka import ApacheKafka, why_not
+from tests.apache_kafka import ApacheKafka, KafkaCluster, why_not
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +56,13 @@ def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKaf
     broker = ApacheKafka(tmp_path_factory.mktemp("apache-kafka"))
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Three nodes, shared by the session: whoever kills one starts it again (`start` starts whatever is down)."""
+    if reason := why_not():
+        pytest.skip(reason)
+    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka-cluster"))
+    yield cluster
+    cluster.stop()
