@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from alerting.episode import RULE
+from alerting.memory_store import MemoryAlertStore
 from alerting.recorded import JudgedPost, RecordedPanes
-from alerting.store import MemoryAlertStore
 from alerting.tick import STRETCH, Policies, Ticker, TickReport
 from brandpulse.episodes import Episode
 from brandpulse.keys import MINUTE_MS

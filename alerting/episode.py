@@ -52,6 +52,15 @@ class Memory(BaseModel):
     updates: int = 0
     told: tuple[str, ...] = ()
     """Receivers that know of it: they get its resolve."""
+    held: tuple[str, ...] = ()
+    """Those of them that missed an update while it was silenced: they get one when the silence ends."""
+    group: str = ""
+    """Rule of the group that tells of it."""
+    members: tuple[tuple[str, str], ...] = ()
+    """Of a group: brand and rule of those it stands for."""
+    grew_at: AwareDatetime | None = None
+    told_members: int = 0
+    """Of a group: how many it stood for when it was last told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,12 +263,6 @@ def _resolve(before: OpenEpisode, latest: Evidence, *, at: datetime) -> Decision
         update={"state": "resolved", "resolved_at": at, "updated_at": at, "latest": latest}
     )
     return Decision(latest.reason, "resolved", closed=closed)
-
-
-def told(opened: OpenEpisode, receivers: Sequence[str]) -> OpenEpisode:
-    """*opened*, remembering that *receivers* know of it."""
-    known = (*opened.memory.told, *(name for name in receivers if name not in opened.memory.told))
-    return replace(opened, memory=opened.memory.model_copy(update={"told": known}))
 
 
 def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lambda _: ()) -> Evidence:

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from alerting.episode import RULE
+from alerting.rules import STORM, STREAM_RULES
 from alerting.tick import TickReport
 from brandpulse.telemetry import Telemetry
 
-RULES = (RULE, "stream_stalled", "stream_silent")
-TRANSITIONS = ("triggered", "updated", "resolved")
+RULES = (RULE, *STREAM_RULES, STORM)
+TRANSITIONS = ("triggered", "updated", "acknowledged", "resolved")
 OUTCOMES = ("delivered", "retried", "quarantined")
 
 

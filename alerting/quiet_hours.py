@@ -1,7 +1,7 @@
 """Hours in which people sleep: what is less grave waits until they are over."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -64,7 +64,6 @@ class QuietHours(BaseModel):
         return (today in self.days and at >= self.start) or (yesterday in self.days and at < self.end)
 
 
-def held(hours: Iterable[QuietHours], severity: Severity, now_ms: int) -> bool:
-    """Whether any of *hours* holds an episode of *severity* back at wall clock *now_ms*."""
-    now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+def held(hours: Iterable[QuietHours], severity: Severity, now: datetime) -> bool:
+    """Whether any of *hours* holds an episode of *severity* back at *now*."""
     return any(one.hold(severity, now) for one in hours)

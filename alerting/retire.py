@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from alerting.episode import Decision, OpenEpisode
+from alerting.grouping import is_group
 from alerting.rules import STREAM_RULES, RuleSet
 from alerting.stretch import Decided, Place
 
@@ -13,7 +14,7 @@ def retired(opened: Mapping[Place, OpenEpisode], rules: RuleSet, *, at: datetime
     return [
         Decided(brand, rule, _end(one, at))
         for (brand, rule), one in opened.items()
-        if rule not in STREAM_RULES and not _is_watched(brand, rule, rules)
+        if rule not in STREAM_RULES and not is_group(rule) and not _is_watched(brand, rule, rules)
     ]
 
 

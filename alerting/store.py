@@ -1,4 +1,4 @@
-"""The alerter's state: lease and fence, episodes, outbox and `evaluated_until`, in Redis or in memory.
+"""The alerter's state: lease and fence, episodes, outbox and `evaluated_until`, in Redis.
 
 Keys: see `AlertingKeys` in brandpulse/keys.py. Every write carries the fencing token that `acquire` gave and changes
 nothing once another alerter has taken over; `commit` is one Lua call, and a compare-and-set on `evaluated_until`.
@@ -8,6 +8,7 @@ Blocking: call it from a thread.
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,6 +19,7 @@ from alerting.outbox import Delivery
 from brandpulse.episodes import Episode
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys
+from brandpulse.silences import Acknowledgement, OrderBook, Orders
 
 KEPT_CLOSED = 500
 KEPT_DELIVERED = 500
@@ -47,6 +49,25 @@ class Commit:
     """In the order in which they closed."""
     deliveries: Sequence[Delivery] = ()
     """In the order in which they must go out. One whose id is in the outbox already is left alone."""
+    suppressed: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(receiver, why) -> notifications that were decided and not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Where all notifications are that were ever decided; read at one moment.
+
+    For each receiver: accepted = delivered + quarantined + what waits for it; and in all, `waiting` and `set_aside`
+    are what lies in outbox and quarantine.
+    """
+
+    counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(receiver, fate): fate is accepted, delivered, quarantined, or why it was suppressed."""
+    waiting: int = 0
+    set_aside: int = 0
+
+    def total(self, fate: str) -> int:
+        return sum(number for (_, one), number in self.counts.items() if one == fate)
 
 
 CommitResult = Literal["applied", "moved", "fenced"]
@@ -97,6 +118,14 @@ class AlertStore(Protocol):
     def delivered(self) -> list[Delivery]:
         """Newest first, at most 500."""
 
+    def tally(self) -> Tally: ...
+
+    def orders(self, now: datetime) -> Orders:
+        """Silences and acknowledgements."""
+
+    def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        """They are in the episodes now."""
+
     def requeue(self, delivery_id: str) -> bool:
         """A person's wish: from quarantine to the front of the outbox, attempts at zero. False if not there."""
 
@@ -110,6 +139,7 @@ class RedisAlertStore:
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
         self._keys = AlertingKeys(namespace)
+        self._book = OrderBook(client, namespace)
         self._waits_for_disk = True
 
     def acquire(self, holder: str, *, lease_ms: int) -> int | None:
@@ -155,12 +185,15 @@ class RedisAlertStore:
             len(commit.open),
             len(commit.closed),
             len(commit.deliveries),
+            len(commit.suppressed),
         ]
         for key, opened in commit.open.items():
             arguments += [key, opened.episode.model_dump_json(), opened.memory.model_dump_json()]
         for episode in commit.closed:
             arguments += [episode.key, episode.model_dump_json()]
         arguments += _flat(commit.deliveries)
+        for (receiver, why), number in commit.suppressed.items():
+            arguments += [_field(receiver, why), number]
         reply = self._script(
             "commit",
             [
@@ -172,6 +205,7 @@ class RedisAlertStore:
                 keys.outbox,
                 keys.outbox_order,
                 keys.outbox_sequence,
+                keys.tally,
             ],
             arguments,
         )
@@ -200,7 +234,7 @@ class RedisAlertStore:
         return bool(
             self._script(
                 "enqueue",
-                [keys.fence, keys.outbox, keys.outbox_order, keys.outbox_sequence],
+                [keys.fence, keys.outbox, keys.outbox_order, keys.outbox_sequence, keys.tally],
                 [token, *_flat(deliveries)],
             )
         )
@@ -227,8 +261,15 @@ class RedisAlertStore:
         return bool(
             self._script(
                 "settle",
-                [keys.fence, keys.outbox, keys.outbox_order, target],
-                [token, what, delivery.id, delivery.model_dump_json(), KEPT_DELIVERED],
+                [keys.fence, keys.outbox, keys.outbox_order, target, keys.tally],
+                [
+                    token,
+                    what,
+                    delivery.id,
+                    delivery.model_dump_json(),
+                    KEPT_DELIVERED,
+                    _field(delivery.notification.receiver, what),
+                ],
             )
         )
 
@@ -251,10 +292,29 @@ class RedisAlertStore:
         return bool(
             self._script(
                 "requeue",
-                [keys.quarantine, keys.outbox, keys.outbox_order, keys.outbox_sequence],
-                [delivery_id, fresh.model_dump_json()],
+                [keys.quarantine, keys.outbox, keys.outbox_order, keys.outbox_sequence, keys.tally],
+                [delivery_id, fresh.model_dump_json(), _field(found.notification.receiver, "quarantined")],
             )
         )
+
+    def tally(self) -> Tally:
+        keys = self._keys
+        with _reaching_redis():
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.hgetall(keys.tally)
+            pipeline.hlen(keys.outbox)
+            pipeline.hlen(keys.quarantine)
+            counts, waiting, set_aside = pipeline.execute()
+        split = ((name.decode().rsplit("|", 1), int(number)) for name, number in counts.items())
+        return Tally({(receiver, fate): number for (receiver, fate), number in split}, waiting, set_aside)
+
+    def orders(self, now: datetime) -> Orders:
+        with _reaching_redis():
+            return self._book.read(now)
+
+    def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        with _reaching_redis():
+            self._book.forget(acknowledgements)
 
     def _script(self, name: str, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         script = self._client.register_script(_SCRIPTS[name])
@@ -263,7 +323,15 @@ class RedisAlertStore:
 
 
 def _flat(deliveries: Iterable[Delivery]) -> list[str]:
-    return [part for delivery in deliveries for part in (delivery.id, delivery.model_dump_json())]
+    return [
+        part
+        for delivery in deliveries
+        for part in (delivery.id, delivery.model_dump_json(), _field(delivery.notification.receiver, "accepted"))
+    ]
+
+
+def _field(receiver: str, fate: str) -> str:
+    return f"{receiver}|{fate}"
 
 
 @contextlib.contextmanager
@@ -278,97 +346,3 @@ def _reaching_redis() -> Iterator[None]:
         if "wrong type of key" in str(error) or "WRONGTYPE" in str(error):
             raise StateError(f"the alerter's state has a shape of another hand: {error}") from error
         raise
-
-
-class MemoryAlertStore:
-    """The same promises in one process's memory: for tests and dry runs. Nothing survives it."""
-
-    def __init__(self) -> None:
-        self._state = AlerterState()
-        self._holder: str | None = None
-        self._token = 0
-        self._outbox: dict[str, Delivery] = {}
-        self._quarantine: dict[str, Delivery] = {}
-        self._delivered: list[Delivery] = []
-
-    def expire_lease(self) -> None:
-        """What time does to a lease."""
-        self._holder = None
-
-    def acquire(self, holder: str, *, lease_ms: int) -> int | None:
-        if self._holder is None:
-            self._holder = holder
-            self._token += 1
-        return self._token if self._holder == holder else None
-
-    def renew(self, holder: str, *, lease_ms: int) -> bool:
-        return self._holder == holder
-
-    def release(self, holder: str) -> None:
-        if self._holder == holder:
-            self._holder = None
-
-    def load(self) -> AlerterState:
-        return self._state
-
-    def commit(self, commit: Commit, *, token: int) -> CommitResult:
-        if token != self._token:
-            return "fenced"
-        if commit.expected_ms != self._state.evaluated_until_ms:
-            return "moved"
-        gone = {episode.key for episode in commit.closed}
-        self._state = AlerterState(
-            evaluated_until_ms=commit.until_ms,
-            open={key: value for key, value in {**self._state.open, **commit.open}.items() if key not in gone},
-            closed=[*reversed(commit.closed), *self._state.closed][:KEPT_CLOSED],
-        )
-        self._add(commit.deliveries)
-        return "applied"
-
-    def make_durable(self, *, timeout_ms: int) -> Durability:
-        return "durable"
-
-    def enqueue(self, deliveries: Sequence[Delivery], *, token: int) -> bool:
-        if token != self._token:
-            return False
-        self._add(deliveries)
-        return True
-
-    def _add(self, deliveries: Iterable[Delivery]) -> None:
-        for delivery in deliveries:
-            self._outbox.setdefault(delivery.id, delivery)
-
-    def pending(self) -> list[Delivery]:
-        return list(self._outbox.values())
-
-    def mark_delivered(self, delivery: Delivery, *, token: int) -> bool:
-        if token != self._token or self._outbox.pop(delivery.id, None) is None:
-            return False
-        self._delivered = [delivery, *self._delivered][:KEPT_DELIVERED]
-        return True
-
-    def mark_retry(self, delivery: Delivery, *, token: int) -> bool:
-        if token != self._token or delivery.id not in self._outbox:
-            return False
-        self._outbox[delivery.id] = delivery
-        return True
-
-    def quarantine(self, delivery: Delivery, *, token: int) -> bool:
-        if token != self._token or self._outbox.pop(delivery.id, None) is None:
-            return False
-        self._quarantine[delivery.id] = delivery
-        return True
-
-    def quarantined(self) -> list[Delivery]:
-        return sorted(self._quarantine.values(), key=lambda delivery: delivery.decided_ms)
-
-    def delivered(self) -> list[Delivery]:
-        return list(self._delivered)
-
-    def requeue(self, delivery_id: str) -> bool:
-        delivery = self._quarantine.pop(delivery_id, None)
-        if delivery is None:
-            return False
-        fresh = delivery.model_copy(update={"attempts": 0, "next_attempt_ms": 0})
-        self._outbox = {delivery_id: fresh, **self._outbox}
-        return True

@@ -1,15 +1,19 @@
 """What a stretch of minutes decided so far, until it is committed at once."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from alerting.episode import Decision, OpenEpisode
 from alerting.outbox import Delivery
+from alerting.routing import Suppressed
 from alerting.store import AlerterState, Commit
 from brandpulse.episodes import Episode, Transition
 
 Place = tuple[str, str]
 """(brand, rule): at most one episode is open there."""
+NOBODY: Mapping[Suppressed, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,16 @@ class Stretch:
         self.closed: list[Episode] = []
         self.deliveries: list[Delivery] = []
         self.transitions: list[tuple[Episode, Transition, str]] = []
+        self.suppressed: Counter[Suppressed] = Counter()
 
-    def apply(self, decided: Decided, deliveries: Sequence[Delivery]) -> None:
+    @property
+    def changed(self) -> bool:
+        return bool(self.touched or self.closed or self.deliveries)
+
+    def apply(
+        self, decided: Decided, deliveries: Sequence[Delivery], suppressed: Mapping[Suppressed, int] = NOBODY
+    ) -> None:
+        self.suppressed.update(suppressed)
         place, decision = decided.place, decided.decision
         if decision.after is not None:
             if decision.after is not self.open.get(place):
@@ -61,4 +73,5 @@ class Stretch:
             },
             closed=self.closed,
             deliveries=self.deliveries,
+            suppressed=self.suppressed,
         )

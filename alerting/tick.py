@@ -34,6 +34,7 @@ from brandpulse.keys import HOUR_MS, MINUTE_MS
 from brandpulse.pane_reader import Minutes, NegativePost
 from brandpulse.panes import EMPTY_PANE, AuthorCounts, Pane
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
+from brandpulse.silences import Orders
 
 EVERY_MINUTE_UP_TO = 1_440
 STRIDE = 5
@@ -140,7 +141,9 @@ class Ticker:
         self._policies = policies
         self._ask_rules = rules
         self._rules = DEFAULT_RULES
-        self._teller = Teller(routes, link=link)
+        self._teller = Teller((), rules=DEFAULT_RULES, orders=Orders(), now_ms=0)
+        self._routes = routes
+        self._link = link
         self._state: AlerterState | None = None
         self._recent = RecentMinutes(reader)
         self._history = HourHistory(reader, policies.baseline)
@@ -163,6 +166,8 @@ class Ticker:
 
     def _tick(self, now_ms: int) -> TickReport:
         self._rules = self._ask_rules()
+        orders = self._store.orders(datetime.fromtimestamp(now_ms / 1_000, UTC))
+        self._teller = Teller(self._routes, rules=self._rules, orders=orders, now_ms=now_ms, link=self._link)
         statuses = self._reader.partitions()
         clock = alert_clock(statuses, now_ms=now_ms, policy=self._policies.clock)
         stall = self._stalls.look(statuses, now_ms=now_ms)
@@ -174,7 +179,7 @@ class Ticker:
         deliveries: list[Delivery] = []
         views: Mapping[str, BrandView] = {}
 
-        state, stretch = self._watch_stream(state, health, now_ms)
+        state, stretch = self._catch_up(state, health, orders, now_ms)
         transitions += stretch.transitions
         deliveries += stretch.deliveries
         if clock.until_ms is not None:
@@ -272,7 +277,7 @@ class Ticker:
                         examples=lambda window, brand=brand: self._shelf.examples(brand, window),  # type: ignore[misc]
                     )
                     decided.append(Decided(brand, one.rule.name, decision))
-            self._teller.take(stretch, decided, rules=self._rules, now_ms=now_ms)
+            self._teller.take(stretch, decided)
             for one_decided in decided:
                 brand, decision = one_decided.brand, one_decided.decision
                 if decision.closed is not None:
@@ -285,7 +290,10 @@ class Ticker:
         views = {brand: _view(findings.get(brand), read[brand], minutes[-1], detect) for brand in brands}
         return state, stretch, views
 
-    def _watch_stream(self, state: AlerterState, health: Sequence[Health], now_ms: int) -> tuple[AlerterState, Stretch]:
+    def _catch_up(
+        self, state: AlerterState, health: Sequence[Health], orders: Orders, now_ms: int
+    ) -> tuple[AlerterState, Stretch]:
+        """All that does not hang on event time: the stream's own alerts, rules that are gone, what people ask for."""
         stretch = Stretch(state)
         now = datetime.fromtimestamp(now_ms / 1_000, UTC)
         decided = [
@@ -296,10 +304,13 @@ class Ticker:
         decided += retired(
             stretch.open, self._rules, at=now if evaluated is None else datetime.fromtimestamp(evaluated / 1_000, UTC)
         )
-        self._teller.take(stretch, decided, rules=self._rules, now_ms=now_ms)
-        if not stretch.transitions:
-            return state, stretch
-        return self._commit(state, stretch, state.evaluated_until_ms), stretch
+        self._teller.take(stretch, decided)
+        self._teller.acknowledge(stretch, orders.acknowledgements)
+        self._teller.release(stretch)
+        if stretch.changed:
+            state = self._commit(state, stretch, state.evaluated_until_ms)
+        self._store.forget(orders.acknowledgements)
+        return state, stretch
 
     def _watched(self) -> list[_Watched]:
         policies = self._policies

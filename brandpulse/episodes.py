@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 Severity = Literal["info", "warning", "error", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
 """From the least grave on."""
-Transition = Literal["triggered", "updated", "resolved"]
+Transition = Literal["triggered", "updated", "acknowledged", "resolved"]
 
 
 class ExamplePost(BaseModel):
@@ -45,8 +45,25 @@ class Evidence(BaseModel):
     examples: list[ExamplePost] = []
 
 
+class Member(BaseModel):
+    """One of the episodes that a group stands for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    brand: str
+    rule: str
+    severity: Severity
+    state: Literal["firing", "resolved"]
+    negative_share: float
+    baseline_share: float
+
+
 class Episode(BaseModel):
-    """One incident of one brand under one rule, from firing to resolved. Times are event time."""
+    """One incident of one brand under one rule, from firing to resolved. Times are event time.
+
+    Under brand `*` and rule `storm` it stands for the many that fired at once.
+    """
 
     model_config = ConfigDict(frozen=True, title="Episode")
 
@@ -70,6 +87,9 @@ class Episode(BaseModel):
     peak: Evidence
     """The worst window so far."""
     latest: Evidence
+    members: list[Member] = []
+    """Of a group: those it stands for, the gravest first, at most 500."""
+    members_total: int = 0
 
 
 class Notification(BaseModel):

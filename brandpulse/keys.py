@@ -8,6 +8,7 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
     {ns:topic:p}:h:<day>:<brand>      hash   hour of the day -> Pane                kept 90 d
     {ns:topic:p}:hs:<day>:<brand>     hash   hour of the day -> Authors             as long as the hour pane
     {ns:topic:p}:ids:<generation>     set    digests of (source, id)                repeat memory, a few generations
+    {ns:topic:p}:redriven             zset   first identities of redriven posts that are done -> offset; 1,000,000
     {ns:topic:p}:neg:<brand>          zset   negative posts, JSON -> event time; the newest 20
     {ns:topic:p}:index                zset   name of each m, ms, h, hs key -> first event hour it may be dropped at
 
@@ -27,6 +28,9 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:outbox:seq          string last sequence number given
     {ns:alerting}:quarantine          hash   delivery id -> Delivery refused for good
     {ns:alerting}:delivered           list   newest deliveries handed over, at most 500
+    {ns:alerting}:tally               hash   <receiver>|<fate> -> how many notifications, since the state began
+    {ns:alerting}:silences            hash   silence id -> Silence
+    {ns:alerting}:acknowledgements    hash   episode key -> Acknowledgement that the leader has not taken up yet
     {ns:alerting}:durable             string counter written before WAITAOF: once it is on disk, all before it is
 
 Hours and days are whole numbers since 1970, UTC. Brand names stand last, raw: any character is safe there.
@@ -73,6 +77,10 @@ class PartitionKeys:
 
     def ids(self, generation: int) -> str:
         return f"{self.tag}:ids:{generation}"
+
+    @property
+    def redriven(self) -> str:
+        return f"{self.tag}:redriven"
 
     def negatives(self, brand: str) -> str:
         return f"{self.tag}:neg:{brand}"
@@ -146,6 +154,18 @@ class AlertingKeys:
     @property
     def delivered(self) -> str:
         return f"{self.tag}:delivered"
+
+    @property
+    def tally(self) -> str:
+        return f"{self.tag}:tally"
+
+    @property
+    def silences(self) -> str:
+        return f"{self.tag}:silences"
+
+    @property
+    def acknowledgements(self) -> str:
+        return f"{self.tag}:acknowledgements"
 
     @property
     def durable(self) -> str:

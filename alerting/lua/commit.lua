@@ -1,9 +1,10 @@
--- KEYS fence, evaluated_until, episodes, detector, closed, outbox, outbox order, outbox sequence.
--- ARGV token, evaluated_until as read, evaluated_until to be, closed to keep, number of open, closed, deliveries;
---      then per open episode: key, episode, memory; per closed: key, episode; per delivery: id, delivery.
+-- KEYS fence, evaluated_until, episodes, detector, closed, outbox, outbox order, outbox sequence, tally.
+-- ARGV token, evaluated_until as read, evaluated_until to be, closed to keep, number of open, closed, deliveries,
+--      suppressed; then per open episode: key, episode, memory; per closed: key, episode; per delivery: id, delivery,
+--      its field of the tally; per kind of suppressed: its field of the tally, how many.
 -- Returns 'applied', 'moved' (evaluated_until is another) or 'fenced' (another alerter leads).
 -- All checks stand before the first write: a script that raises halfway leaves half.
-local kinds = { 'string', 'string', 'hash', 'hash', 'list', 'hash', 'zset', 'string' }
+local kinds = { 'string', 'string', 'hash', 'hash', 'list', 'hash', 'zset', 'string', 'hash' }
 for i, kind in ipairs(kinds) do
     local found = redis.call('TYPE', KEYS[i]).ok
     if found ~= 'none' and found ~= kind then
@@ -17,14 +18,15 @@ if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then
     return 'moved'
 end
 local opened, closed, deliveries = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-if #ARGV ~= 7 + 3 * opened + 2 * closed + 2 * deliveries then
+local suppressed = tonumber(ARGV[8])
+if #ARGV ~= 8 + 3 * opened + 2 * closed + 3 * deliveries + 2 * suppressed then
     return redis.error_reply('commit was called with ' .. #ARGV .. ' arguments')
 end
 
 if ARGV[3] ~= '' then
     redis.call('SET', KEYS[2], ARGV[3])
 end
-local at = 8
+local at = 9
 for _ = 1, opened do
     redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
     redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 2])
@@ -42,7 +44,12 @@ end
 for _ = 1, deliveries do
     if redis.call('HSETNX', KEYS[6], ARGV[at], ARGV[at + 1]) == 1 then
         redis.call('ZADD', KEYS[7], redis.call('INCR', KEYS[8]), ARGV[at])
+        redis.call('HINCRBY', KEYS[9], ARGV[at + 2], 1)
     end
+    at = at + 3
+end
+for _ = 1, suppressed do
+    redis.call('HINCRBY', KEYS[9], ARGV[at], ARGV[at + 1])
     at = at + 2
 end
 return 'applied'

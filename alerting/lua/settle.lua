@@ -1,7 +1,8 @@
--- KEYS fence, outbox, outbox order, and delivered (a list) or quarantine (a hash).
--- ARGV token, 'delivered' | 'retried' | 'quarantined', id, delivery, delivered to keep.
+-- KEYS fence, outbox, outbox order, delivered (a list) or quarantine (a hash), tally.
+-- ARGV token, 'delivered' | 'retried' | 'quarantined', id, delivery, delivered to keep, field of
+-- the tally.
 -- Returns 1, or 0 if another alerter leads or the id is not in the outbox.
-local kinds = { 'string', 'hash', 'zset', ARGV[2] == 'delivered' and 'list' or 'hash' }
+local kinds = { 'string', 'hash', 'zset', ARGV[2] == 'delivered' and 'list' or 'hash', 'hash' }
 for i, kind in ipairs(kinds) do
     local found = redis.call('TYPE', KEYS[i]).ok
     if found ~= 'none' and found ~= kind then
@@ -17,6 +18,7 @@ if ARGV[2] == 'retried' then
 end
 redis.call('HDEL', KEYS[2], ARGV[3])
 redis.call('ZREM', KEYS[3], ARGV[3])
+redis.call('HINCRBY', KEYS[5], ARGV[6], 1)
 if ARGV[2] == 'delivered' then
     redis.call('LPUSH', KEYS[4], ARGV[4])
     redis.call('LTRIM', KEYS[4], 0, tonumber(ARGV[5]) - 1)

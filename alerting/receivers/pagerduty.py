@@ -19,6 +19,8 @@ MAX_SUMMARY_CHARS = 1_024
 MAX_EVENT_BYTES = 512_000
 """PagerDuty says 512 KB, and refuses with 400 or 413 what is larger."""
 MAX_EXAMPLE_CHARS = 500
+MAX_BRAND_CHARS = 100
+"""With 500 members and four bytes a character still 200 KB below the bound."""
 
 
 class PagerDuty:
@@ -55,8 +57,9 @@ class PagerDuty:
 def event(notification: Notification, *, routing_key: str) -> dict[str, Any]:
     """*notification* as an Events v2 body."""
     episode = notification.episode
-    if notification.transition == "resolved":
-        return {"routing_key": routing_key, "event_action": "resolve", "dedup_key": episode.key}
+    if notification.transition in ("resolved", "acknowledged"):
+        action = "resolve" if notification.transition == "resolved" else "acknowledge"
+        return {"routing_key": routing_key, "event_action": action, "dedup_key": episode.key}
     latest = episode.latest
     made: dict[str, Any] = {
         "routing_key": routing_key,
@@ -102,6 +105,21 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
         "p_value": latest.p_value,
         "peak_share": round(episode.peak.negative_share, 4),
         "examples": [_cut(post.text, MAX_EXAMPLE_CHARS) for post in latest.examples],
+        **_group(episode),
+    }
+
+
+def _group(episode: Episode) -> dict[str, Any]:
+    """The members of a group, the gravest first, as many as are sure to fit."""
+    if not episode.members:
+        return {}
+    return {
+        "episodes": episode.members_total,
+        "members": [
+            f"{_cut(one.brand, MAX_BRAND_CHARS)} ({one.rule}): {one.severity}, {one.state}, "
+            f"{one.negative_share:.0%} negative, usually {one.baseline_share:.0%}"
+            for one in episode.members
+        ],
     }
 
 

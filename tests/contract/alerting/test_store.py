@@ -8,7 +8,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from alerting.episode import Memory, OpenEpisode
-from alerting.store import AlertStore, Commit, MemoryAlertStore, RedisAlertStore
+from alerting.memory_store import MemoryAlertStore
+from alerting.store import AlertStore, Commit, RedisAlertStore
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys
 from tests.unit.alerting.notes import AT, a_delivery, an_episode
@@ -165,6 +166,31 @@ def test_five_hundred_closed_and_delivered_are_kept_newest_first(bench: Bench) -
     keys = [f"{number:04}" for number in range(509, 9, -1)]
     assert [episode.key for episode in bench.store.load().closed] == keys
     assert [delivery.lane[1] for delivery in bench.store.delivered()] == keys
+
+
+def test_every_notification_is_counted_where_it_is(bench: Bench) -> None:
+    token = bench.lead()
+    three = [a_delivery(key=key) for key in "abc"]
+    silenced = {("pager", "silenced"): 2}
+    bench.store.commit(Commit(None, 1, deliveries=three, suppressed=silenced), token=token)
+    bench.store.commit(Commit(1, 2, deliveries=three, suppressed=silenced), token=token)  # they wait there already
+    bench.store.enqueue([a_delivery(key="d", receiver="a|b")], token=token)
+    bench.store.mark_delivered(three[0], token=token)
+    bench.store.mark_delivered(three[0], token=token)
+    bench.store.quarantine(three[1], token=token)
+    tally = bench.store.tally()
+    assert dict(tally.counts) == {
+        ("pager", "accepted"): 3,
+        ("pager", "delivered"): 1,
+        ("pager", "quarantined"): 1,
+        ("pager", "silenced"): 4,
+        ("a|b", "accepted"): 1,
+    }
+    assert (tally.waiting, tally.set_aside) == (2, 1)
+    bench.store.requeue(three[1].id)
+    tally = bench.store.tally()
+    assert (tally.total("accepted"), tally.total("delivered"), tally.total("quarantined")) == (4, 1, 0)
+    assert (tally.waiting, tally.set_aside) == (3, 0)
 
 
 def test_everything_written_is_durable(bench: Bench) -> None:

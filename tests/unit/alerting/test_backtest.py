@@ -9,8 +9,8 @@ import redis
 
 from alerting.backtest import Backtest, PastEpisode
 from alerting.detect import DetectPolicy
+from alerting.memory_store import MemoryAlertStore
 from alerting.recorded import JudgedPost
-from alerting.store import MemoryAlertStore
 from alerting.tick import Policies, Ticker
 from brandpulse.episodes import Episode, Transition
 from brandpulse.keys import MINUTE_MS

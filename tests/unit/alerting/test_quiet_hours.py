@@ -48,7 +48,7 @@ def test_a_night_belongs_to_the_day_it_began(local: str, covers: bool) -> None:
 
 
 def test_what_is_grave_enough_is_told_all_the_same() -> None:
-    midnight = int(datetime(2026, 3, 3, tzinfo=BERLIN).timestamp() * 1_000)
+    midnight = datetime(2026, 3, 3, tzinfo=BERLIN)
     hours = [quiet(below="error")]
     assert [held(hours, severity, midnight) for severity in ("info", "warning", "error", "critical")] == [
         True,

@@ -11,13 +11,14 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from alerting.memory_store import MemoryAlertStore
 from alerting.mock_receiver import Fault, MockReceiver
 from alerting.outbox import Delivery, RetryPolicy
 from alerting.receivers.pagerduty import PagerDuty
 from alerting.receivers.receiver import Receiver
 from alerting.receivers.webhook import Webhook
 from alerting.sender import RECENT_RESOLVE_MS, Sender, resolves_to_repeat
-from alerting.store import Durability, MemoryAlertStore
+from alerting.store import Durability
 from brandpulse.telemetry import ALERTER_METRICS, Telemetry
 from tests.unit.alerting.notes import a_delivery
 

@@ -7,9 +7,10 @@ import pytest
 import redis
 
 from alerting.detect import DetectPolicy
+from alerting.memory_store import MemoryAlertStore
 from alerting.routing import Route
 from alerting.rules import DEFAULT_RULES
-from alerting.store import AlertStore, MemoryAlertStore, RedisAlertStore
+from alerting.store import AlertStore, RedisAlertStore
 from alerting.tick import STRIDE, LostLeadershipError, Policies, Ticker, TickReport
 from brandpulse.keys import MINUTE_MS
 from brandpulse.pane_reader import PaneReader
