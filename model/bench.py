@@ -190,6 +190,9 @@ def _print(speeds: Sequence[EngineSpeed], *, title: str) -> None:
     if not console.is_terminal:
         console = Console(width=160)  # a file or a pipe has no width of its own, and 80 columns cut the headings
     console.print(table)
-    console.print("A post is one pass, however many brands it is asked about; `early` is what the worker runs.")
+    console.print(
+        "A post is one pass, however many brands it is asked about. `early` is BRANDPULSE_WORKER_TIERS=early; "
+        "without it a worker runs the full depth."
+    )
     if peer is None:
         console.print("No pipeline to compare with: torch and transformers are not installed ('brandpulse[train]').")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from model.choices import Engine, Precision, TargetWords, Task
+from model.choices import Engine, Precision, TargetWords, Task, Tiers
 from model.export_command import export
 from model.load import WEIGHTS
 from model.presets.commands import app as presets
@@ -21,6 +21,9 @@ WeightsOption = Annotated[Path, typer.Option(help="Weights folder; the shipped o
 EngineOption = Annotated[Engine, typer.Option(help="auto: torch where there is a CUDA device, else openvino.")]
 PrecisionOption = Annotated[
     Precision, typer.Option(help="Of openvino; auto: int8 where the processor has it, else fp32.")
+]
+TiersOption = Annotated[
+    Tiers, typer.Option(help="early: half the layers settle the posts of which they are sure. Of openvino.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; all by default.")]
 
@@ -83,6 +86,7 @@ def evaluate(
     engine: EngineOption = "auto",
     weights: WeightsOption = WEIGHTS,
     precision: PrecisionOption = "auto",
+    tiers: TiersOption = "full",
     threads: ThreadsOption = None,
 ) -> None:
     """Measure the model on rows with gold labels. Exits with 0 whatever the figures."""
@@ -90,7 +94,7 @@ def evaluate(
 
     if json_out is not None and (not json_out.parent.is_dir() or json_out.suffix == ".html"):
         raise typer.BadParameter(f"expected a .json file in an existing folder, got {json_out}", param_hint="--json")
-    subject = Subject(weights=weights, engine=engine, precision=precision, threads=threads)
+    subject = Subject(weights=weights, engine=engine, precision=precision, tiers=tiers, threads=threads)
     wanted = None if labels is None else [label.strip() for label in labels.split(",")]
     evaluation, answers = evaluate_file(
         subject, data, task=task, labels=wanted, target_words=target_words, against=against

@@ -8,7 +8,7 @@ from typing import Any
 from brandpulse.errors import ConfigError
 from model.answers import Said
 from model.checkpoint import read_manifest
-from model.choices import Engine, Precision, TargetWords, Task
+from model.choices import Engine, Precision, TargetWords, Task, Tiers
 from model.compare import compare
 from model.evaluate import Evaluation, evaluate, write_report
 from model.gold import Gold, read_gold
@@ -30,6 +30,7 @@ class Subject:
     weights: Path
     engine: Engine = "auto"
     precision: Precision = "auto"
+    tiers: Tiers = "full"
     threads: int | None = None
 
 
@@ -137,7 +138,9 @@ def _spoken(name: str) -> str:
 
 
 def _ask(subject: Subject, gold: Gold, *, keep_words: bool) -> tuple[Evaluation, Predictions]:
-    scorer = load_scorer(subject.engine, subject.weights, subject.threads, precision=subject.precision)
+    scorer = load_scorer(
+        subject.engine, subject.weights, subject.threads, precision=subject.precision, tiers=subject.tiers
+    )
     evaluation = evaluate(scorer, gold, said_of(subject, gold.head), keep_words=keep_words)
     return evaluation, predictions(f"{scorer.name} {scorer.version}", gold, evaluation.answers)
 

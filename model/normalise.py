@@ -57,7 +57,12 @@ def _shorten_runs(text: str) -> str:
 def single_spaces(text: str) -> str:
     """*text* with each run of white space as one space, and none at its ends."""
     # No white space but the plain one is printable; the marker is not printable, and no white space.
-    if text.replace(MARKER, ".").isprintable() and "  " not in text and not text.startswith(" ") and not text.endswith(" "):
+    if (
+        text.replace(MARKER, ".").isprintable()
+        and "  " not in text
+        and not text.startswith(" ")
+        and not text.endswith(" ")
+    ):
         return text
     return " ".join(text.split())
 

@@ -54,7 +54,7 @@ def main() -> int:
         return worker.hurry_lag is not None and sum(reader.lag() for reader in readers) > worker.hurry_lag
 
     scorer = CachingScorer(
-        load_scorer(worker.engine, worker.weights, worker.threads, hurry=behind),
+        load_scorer(worker.engine, worker.weights, worker.threads, tiers=worker.tiers, hurry=behind),
         max_entries=max(1, worker.cached_texts),
     )
     model, emotion_thresholds = _facts_of(scorer, worker.weights)

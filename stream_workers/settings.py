@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model.choices import Engine
+from model.choices import Engine, Tiers
 
 
 class WorkerSettings(BaseSettings):
@@ -23,6 +23,10 @@ class WorkerSettings(BaseSettings):
     engine: Engine = Field(default="auto", examples=["auto"])
     weights: Path | None = Field(default=None, examples=["/models/minilm-brand"])
     """Unset: the weights that ship with brandpulse."""
+    tiers: Tiers = Field(default="full", examples=["full"])
+    """early: half the layers settle the posts of whose sentiment they are sure, for twice the posts a second. Counts
+    towards brands stay as good; emotions, complaint and so urgency of those posts are worse (the model card says by how
+    much)."""
     threads: int | None = Field(default=None, ge=1, le=256, examples=[os.cpu_count() or 2])
     """Of the model on a CPU. Unset: all cores."""
     batch_posts: int = Field(default=512, ge=1, le=10_000, examples=[512])

@@ -4,6 +4,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from brandpulse.exposure import is_loopback
+from model.choices import Tiers
 
 
 class ServeSettings(BaseSettings):
@@ -26,6 +27,9 @@ class ServeSettings(BaseSettings):
     max_waiting_texts: int = Field(default=2_048, ge=1, le=1_000_000, examples=[2_048])
     """Beyond it requests are refused with 503 and Retry-After. A text of 10,000 characters takes up to 40 kB."""
 
+    tiers: Tiers = Field(default="full", examples=["full"])
+    """early: half the layers settle the texts of whose sentiment they are sure, twice as fast; other labels of those
+    are worse."""
     hurry_waiting_texts: int | None = Field(default=None, ge=1, le=1_000_000, examples=[500])
     """With so many texts waiting, those in doubt keep the early heads' answer: sooner, and worse. Their
     results say `hurried`, and brandpulse_posts_hurried_total counts them. Unset: never."""

@@ -72,6 +72,13 @@ def test_weights_with_many_heads_answer_every_task(
     assert report["ece_before_temperature"] >= 0
 
 
+@pytest.mark.parametrize("given", [(), ("--tiers", "early")])
+def test_the_report_says_which_tiers_of_the_shipped_weights_answered(tmp_path: Path, given: tuple[str, ...]) -> None:
+    rows = [{"text": "well", "sentiment": "pos"}, {"text": "ill", "sentiment": "neg"}]
+    report = evaluate(a_file(tmp_path, rows), "--precision", "fp32", *given, engine="openvino")
+    assert report["version"].endswith("-early") == bool(given)
+
+
 @pytest.mark.parametrize(
     ("task", "rows", "recall"),
     [
