@@ -36,6 +36,8 @@ class PartitionStatus:
     unmatched: int = 0
     lost: int = 0
     """Offsets that retention removed before we read them."""
+    redriven: int = 0
+    """Dead letters that were sent again and then counted, or found to be counted or to name no brand."""
     generations: tuple[Generation, ...] = ()
     owner: str = ""
     seen_wall_ms: int = 0
@@ -85,6 +87,7 @@ class PartitionStatus:
             dead=number("dead"),
             unmatched=number("unmatched"),
             lost=number("lost"),
+            redriven=number("redriven"),
             generations=generations,
             owner=word("owner"),
             seen_wall_ms=number("seen_wall_ms"),

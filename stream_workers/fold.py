@@ -4,7 +4,7 @@
 `Change`. Both see the records in offset order, and nothing depends on where a batch was cut.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from typing import Literal, NamedTuple
@@ -12,11 +12,13 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.letters import Origin
 from brandpulse.pane_reader import NegativePost
 from brandpulse.panes import EMPTY_PANE, Authors, Pane
 from brandpulse.partitions import PartitionStatus
-from stream_workers.decode import Dead, Decoded, author_word, post_digest
+from stream_workers.decode import Dead, Decoded, Record, author_word, post_digest
 from stream_workers.event_time import Retention, Verdict, judge
+from stream_workers.redriven import Redriven
 from stream_workers.repeats import RepeatLimits, RepeatMemory
 from stream_workers.verdict import NEGATIVE, Judged, Towards, towards
 
@@ -78,6 +80,8 @@ class Stored:
     """Those digests of the batch that are in the repeat memory -> number of the newest generation that holds them."""
     panes: Mapping[Cell, Pane] = field(default_factory=dict)
     authors: Mapping[Cell, bytes] = field(default_factory=dict)
+    redriven: Collection[bytes] = frozenset()
+    """Those identities of redriven posts in the batch that are done already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,10 @@ class Change:
     """The newest by event time, whatever the order of arrival."""
     counted: Sequence[Scored]
     dead: Sequence[Dead]
+    redriven: Mapping[bytes, int] = field(default_factory=dict)
+    """Identities of redriven posts to remember -> offset of the post sent again."""
+    origins: Mapping[int, Origin] = field(default_factory=dict)
+    """Offset -> first identity, of all redriven posts in the batch."""
 
 
 def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
@@ -155,15 +163,24 @@ def fold(
     *,
     retention: Retention,
     limits: RepeatLimits,
+    origins: Mapping[int, Origin] | None = None,
 ) -> Change:
-    """The change that *outcomes*, in offset order, make to a partition that stands at *status*."""
+    """The change that *outcomes*, in offset order, make to a partition that stands at *status*.
+
+    *origins*: offset -> first identity, of posts that were dead letters and were sent again. Such a post is done once,
+    and a further death of it is no new one.
+    """
     clock = status.clock_ms
     late = repeated = unmatched = 0
     sums = _Sums(stored)
     memory = RepeatMemory(status.generations, stored.repeats, limits)
     counted: list[Scored] = []
     dead: list[Dead] = []
+    again = Redriven(origins or {}, stored.redriven)
     for outcome in outcomes:
+        if origins and again.done(_record(outcome).offset, dead):
+            repeated += 1
+            continue
         if isinstance(outcome, Dead):
             dead.append(outcome)
             continue
@@ -198,7 +215,8 @@ def fold(
             late=status.late + late,
             repeated=status.repeated + repeated,
             unmatched=status.unmatched + unmatched,
-            dead=status.dead + len(dead),
+            dead=status.dead + len(dead) - again.deaths(dead),
+            redriven=status.redriven + len(again.finished(dead)),
             generations=memory.generations,
         ),
         from_offset=status.next,
@@ -209,7 +227,13 @@ def fold(
         negatives=_newest_negatives(counted),
         counted=counted,
         dead=dead,
+        redriven=again.finished(dead),
+        origins=origins or {},
     )
+
+
+def _record(outcome: Outcome) -> Record:
+    return outcome.record if isinstance(outcome, Dead) else outcome.decoded.record
 
 
 def _newest_negatives(counted: Sequence[Scored]) -> dict[str, list[NegativePost]]:

@@ -4,21 +4,20 @@ Both are at-least-once: they are written before `next` moves, so a crash between
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from brandpulse.errors import TransientError
+from brandpulse.letters import HEADER, Origin, origin_headers
 from brandpulse.posts import BRAND_SENTIMENTS
 from brandpulse.topics import producer_config
 from stream_workers.decode import Dead, author_word
 from stream_workers.fold import Scored
 from stream_workers.tags import EVEN, tags
 
-HEADER = "brandpulse."
-"""Dead letters carry brandpulse.{topic,topic_id,partition,offset,record_ms,reason,error}; key and value verbatim."""
 MAX_ERROR_CHARS = 500
 CUT_BYTES = 65_536
 """What is kept of a value that the broker does not take whole; header brandpulse.cut then tells its full length."""
@@ -29,7 +28,11 @@ class HandOver(Protocol):
 
     def scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None: ...
 
-    def dead(self, topic_id: str, partition: int, letters: Sequence[Dead]) -> None: ...
+    def dead(
+        self, topic_id: str, partition: int, letters: Sequence[Dead], origins: Mapping[int, Origin] | None = None
+    ) -> None:
+        """*origins*: offset -> first identity, of posts that were sent again: the letter keeps it."""
+        ...
 
     def flush(self) -> None:
         """Returns when all of it is delivered. Raises TransientError if something was not."""
@@ -110,18 +113,21 @@ class KafkaHandOver:
                 encode_scored(scored, topic_id, partition, self._model, self._emotion_thresholds),
             )
 
-    def dead(self, topic_id: str, partition: int, letters: Sequence[Dead]) -> None:
+    def dead(
+        self, topic_id: str, partition: int, letters: Sequence[Dead], origins: Mapping[int, Origin] | None = None
+    ) -> None:
         for letter in letters:
+            at = letter.record.offset
+            first = (origins or {}).get(at)
             facts: dict[str, str | int] = {
                 "topic": self._posts_topic,
-                "topic_id": topic_id,
-                "partition": partition,
-                "offset": letter.record.offset,
                 "record_ms": letter.record.record_ms,
                 "reason": letter.reason,
                 "error": letter.message[:MAX_ERROR_CHARS],
+                **({} if first is None else {"again_at": at}),
             }
-            headers = [(HEADER + name, str(value).encode()) for name, value in facts.items()]
+            headers = origin_headers(first or Origin(topic_id, partition, at))
+            headers += [(HEADER + name, str(value).encode()) for name, value in facts.items()]
             self._produce(self._dlq_topic, letter.record.key, letter.record.value, headers)
 
     def renew(self) -> None:
@@ -194,7 +200,9 @@ class MemoryHandOver:
     def scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None:
         self.scored_posts += [(partition, post) for post in posts]
 
-    def dead(self, topic_id: str, partition: int, letters: Sequence[Dead]) -> None:
+    def dead(
+        self, topic_id: str, partition: int, letters: Sequence[Dead], _origins: Mapping[int, Origin] | None = None
+    ) -> None:
         self.dead_letters += [(partition, letter) for letter in letters]
 
     def flush(self) -> None:

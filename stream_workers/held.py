@@ -1,7 +1,9 @@
 """One partition as this worker holds it, between the load of its state and the loss of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from brandpulse.letters import Origin
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Record
 from stream_workers.guard import InvalidGuard
@@ -33,6 +35,8 @@ class PartitionBatch:
     """Where the batch before ended, or where the worker sought: not the first record's offset, for there are gaps."""
     to_offset: int
     records: list[Record]
+    origins: Mapping[int, Origin] = field(default_factory=dict)
+    """Offset -> first identity, of the records among them that `brandpulse dlq redrive` sent again."""
 
 
 @dataclass(frozen=True, slots=True)

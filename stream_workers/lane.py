@@ -243,6 +243,8 @@ class BatchLane:
         held = part.batch.held
         dead = {letter.record.offset for letter in change.dead}
         for record in part.batch.records:
+            if record.offset in part.batch.origins:
+                continue  # sent again by a person, who knows that it died before
             held.guard.observe(invalid=record.offset in dead and record.offset >= held.status.allowed_until)
         verdict = held.guard.verdict
         if not verdict:
@@ -258,7 +260,9 @@ class BatchLane:
         with self._timed("write"):
             stored = self._store.read(
                 [
-                    ReadRequest(part.batch.held.status, digests, cells)
+                    ReadRequest(
+                        part.batch.held.status, digests, cells, [o.digest for o in part.batch.origins.values()]
+                    )
                     for part, (digests, cells) in zip(parts, plans, strict=True)
                 ]
             )
@@ -273,6 +277,7 @@ class BatchLane:
                         known,
                         retention=self._retention,
                         limits=self._limits,
+                        origins=part.batch.origins,
                     ),
                 )
                 for part, known in zip(parts, stored, strict=True)
@@ -284,7 +289,7 @@ class BatchLane:
         with self._timed("hand_over"):
             for held, change in changes:
                 self._hand_over.scored(held.status.topic_id, held.status.partition, change.counted)
-                self._hand_over.dead(held.status.topic_id, held.status.partition, change.dead)
+                self._hand_over.dead(held.status.topic_id, held.status.partition, change.dead, change.origins)
             self._hand_over.flush()
         with self._timed("write"):
             outcomes = self._store.apply([change for _, change in changes])
@@ -309,7 +314,8 @@ class BatchLane:
         counter("brandpulse_posts_repeated_total").inc(after.repeated - before.repeated)
         counter("brandpulse_posts_unmatched_total").inc(after.unmatched - before.unmatched)
         for letter in change.dead:
-            counter("brandpulse_posts_dead_total").labels(letter.reason).inc()
+            if letter.record.offset not in change.origins:
+                counter("brandpulse_posts_dead_total").labels(letter.reason).inc()
         tally: dict[tuple[str, str], int] = {}
         for post in change.counted:
             for said in post.brands:

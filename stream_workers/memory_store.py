@@ -17,6 +17,7 @@ class MemoryPartitionStore:
         self._panes: dict[tuple[str, int], dict[Cell, Pane]] = {}
         self._authors: dict[tuple[str, int], dict[Cell, bytes]] = {}
         self._ids: dict[tuple[str, int], dict[int, set[bytes]]] = {}
+        self._redriven: dict[tuple[str, int], set[bytes]] = {}
 
     def load(self, topic: str, partition: int) -> PartitionStatus | None:
         return self._states.get((topic, partition))
@@ -40,6 +41,7 @@ class MemoryPartitionStore:
                     {digest: known[digest] for digest in request.digests if digest in known},
                     {cell: panes[cell] for cell in request.cells if cell in panes},
                     {cell: authors[cell] for cell in request.cells if cell in authors},
+                    self._redriven.get(place, set()).intersection(request.identities),
                 )
             )
         return found
@@ -72,6 +74,7 @@ class MemoryPartitionStore:
         self._states[place] = change.status
         self._panes.setdefault(place, {}).update(change.panes)
         self._authors.setdefault(place, {}).update(change.authors)
+        self._redriven.setdefault(place, set()).update(change.redriven)
         generations = self._ids.setdefault(place, {})
         for number, digests in change.new_ids.items():
             generations.setdefault(number, set()).update(digests)

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from brandpulse.errors import StateError, TransientError
+from brandpulse.letters import Origin, origin_of
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import Telemetry
 from brandpulse.topic_scan import log_end
@@ -233,6 +234,7 @@ class PostReader:
     def _cut(self, messages: list[Message]) -> ReadBatch:
         """Records by partition; what does not belong to a loaded partition's next place falls out."""
         by_partition: dict[int, list[Record]] = {}
+        origins: dict[int, dict[int, Origin]] = {}
         ended: set[int] = set()
         for message in messages:
             partition, error = message.partition(), message.error()
@@ -253,13 +255,15 @@ class PostReader:
             if offset < (records[-1].offset + 1 if records else held.position):
                 continue
             records.append(Record(offset, message.timestamp()[1], message.key(), message.value()))
+            if (headers := message.headers()) and (origin := origin_of(headers)) and origin.partition == partition:
+                origins.setdefault(partition, {})[offset] = origin
         parts = []
         for partition, records in by_partition.items():
             if not records:
                 continue
             held = self._held[partition]
             to_offset = records[-1].offset + 1
-            parts.append(PartitionBatch(held, held.position, to_offset, records))
+            parts.append(PartitionBatch(held, held.position, to_offset, records, origins.get(partition, {})))
             held.position = to_offset
         for partition in ended & self._held.keys():
             self._held[partition].ended_at = self._held[partition].position

@@ -22,6 +22,8 @@ from stream_workers.fold import KEPT_NEGATIVES, Cell, Change, Stored, encode_neg
 UNREACHABLE = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError)
 DROPS_PER_CHANGE = 500
 """Keys past their time that one call removes: bounds the call's length."""
+KEPT_REDRIVEN = 1_000_000
+"""Identities of redriven posts that a partition remembers, the newest: some 100 bytes each, of letters only."""
 UNEVALUATED_BOUND_MS = 5 * DAY_MS
 """Minute panes wait for the alerter, but at most so long past their own keeping time (7 d with the default 48 h)."""
 
@@ -33,6 +35,8 @@ class ReadRequest:
     status: PartitionStatus
     digests: Sequence[bytes]
     cells: Sequence[Cell]
+    identities: Sequence[bytes] = ()
+    """First identities of redriven posts, which may be done already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,8 @@ class RedisPartitionStore:
             for cell in request.cells:
                 pipeline.hget(_pane_key(keys, cell), _field(cell))
                 pipeline.hget(_authors_key(keys, cell), _field(cell))
+            if request.identities:
+                pipeline.execute_command("ZMSCORE", keys.redriven, *request.identities)  # type: ignore[no-untyped-call]
         with _translated():
             replies = iter(pipeline.execute())
         found = []
@@ -165,7 +171,12 @@ class RedisPartitionStore:
                     panes[cell] = Pane.decode(pane)
                 if (sketch := next(replies)) is not None:
                     authors[cell] = sketch
-            found.append(Stored(repeats, panes, authors))
+            redriven = frozenset(
+                digest
+                for digest, score in zip(request.identities, next(replies) if request.identities else (), strict=True)
+                if score is not None
+            )
+            found.append(Stored(repeats, panes, authors, redriven))
         return found
 
     def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
@@ -287,6 +298,9 @@ class RedisPartitionStore:
         for brand, posts in change.negatives.items():
             dated = [part for post in posts for part in (post.created_ms, encode_negative(post))]
             runs.append(("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES))
+        remembered = [part for digest, offset in change.redriven.items() for part in (offset, digest)]
+        if remembered:
+            runs.append(("ZADD", number(keys.redriven, "z"), remembered, KEPT_REDRIVEN))
         runs += [("ZADD", 2, index, None), ("ZREM", 2, gone, None)]
         runs = [run for run in runs if run[2]]
         doomed = [*gone, *(keys.ids(g).encode() for g in change.dropped_generations)]
@@ -322,6 +336,7 @@ def _moving_fields(status: PartitionStatus) -> dict[str, Any]:
         "late": status.late,
         "repeated": status.repeated,
         "dead": status.dead,
+        "redriven": status.redriven,
         "unmatched": status.unmatched,
         "generations": encode_generations(status.generations),
         # Whoever writes is not idle; the next sign of life may say so again.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.letters import Origin
 from brandpulse.panes import Pane
 from stream_workers.event_time import Retention
 from stream_workers.fold import Cell
@@ -35,6 +36,8 @@ class Entry:
     record_ms: int
     brand: str = "Acme"
     sentiment: str = "neutral"
+    origin: Origin | None = None
+    """Where it died first, if it is a dead letter that was sent again."""
 
     @property
     def cells(self) -> tuple[Cell, Cell]:
@@ -53,7 +56,14 @@ class Tally:
     repeated: int = 0
     dead: int = 0
     unmatched: int = 0
+    redriven: int = 0
     clock_ms: int | None = None
+
+    def finish(self, entry: Entry, done: set[Origin]) -> None:
+        """A redriven post came to its end."""
+        if entry.origin is not None:
+            done.add(entry.origin)
+            self.redriven += 1
 
     def pane(self, cell: Cell) -> Pane | None:
         seen = self.panes.get(cell)
@@ -77,18 +87,24 @@ def tally(entries: Iterable[Entry]) -> Tally:
     """Each distinct post once, in the order of the log."""
     out = Tally()
     counted: set[str] = set()
+    done: set[Origin] = set()
     for entry in entries:
+        if entry.origin in done:
+            out.repeated += 1
+            continue
         if entry.kind == "dead":
-            out.dead += 1
+            out.dead += entry.origin is None
             continue
         if entry.kind == "scored" and entry.post_id in counted:
             out.repeated += 1
+            out.finish(entry, done)
             continue
         clock = out.clock_ms
         too_old = clock is not None and entry.at_ms < clock - RETENTION.hours_ms
         if entry.at_ms > entry.record_ms + FUTURE_MS or too_old:
-            out.dead += 1
+            out.dead += entry.origin is None
             continue
+        out.finish(entry, done)
         believed = min(entry.at_ms, entry.record_ms)
         out.clock_ms = believed if clock is None else max(clock, believed)
         if entry.kind == "unmatched":

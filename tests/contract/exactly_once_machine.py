@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from brandpulse.letters import Origin
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Dead
 from stream_workers.fold import Cell, Change, Outcome, Unmatched, fold, plan
@@ -65,7 +66,7 @@ class Worker:
 
     status: PartitionStatus | None = None
     position: int = 0
-    read: deque[tuple[int, list[Outcome]]] = field(default_factory=deque)
+    read: deque[tuple[int, list[Outcome], dict[int, Origin]]] = field(default_factory=deque)
     folded: Change | None = None
 
     def forget(self) -> None:
@@ -123,6 +124,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.segments: list[Segment] = []
         self.past: list[tuple[Any, list[Segment]]] = []
         self.touched: set[Cell] = set()
+        self.letters: list[tuple[Origin, Entry]] = []
         self._save()
 
     # -- the outside world -------------------------------------------------------------------------------------------
@@ -133,8 +135,18 @@ class ExactlyOnce(RuleBasedStateMachine):
         for kind, number, minute, ahead, brand, sentiment in batch:
             at_ms = base + minute * 60_000
             entry = Entry(kind, f"{self.era}-{number}", at_ms, at_ms - ahead * 60_000, brand, sentiment)
+            if kind == "dead":
+                self.letters.append((Origin(self.log.topic_id, 0, len(self.log.entries)), entry))
             self.log.entries.append(entry)
             self.touched.update(entry.cells)
+
+    @precondition(lambda self: self.letters)
+    @rule(pick=st.integers(0, 1_000), healed=st.booleans())
+    def redrive(self, pick: int, healed: bool) -> None:
+        """A letter of this log or of one before, as often as one likes; what broke it may be mended by now."""
+        origin, entry = self.letters[pick % len(self.letters)]
+        kind: Kind = "scored" if healed else "dead"
+        self.log.entries.append(replace(entry, kind=kind, origin=origin))
 
     @rule(
         what=st.sampled_from(("old", "era", "lost", "lost", "lost", "anew", "retention", "crash")),
@@ -206,15 +218,16 @@ class ExactlyOnce(RuleBasedStateMachine):
         records = self.log.entries[worker.position : worker.position + most]
         if records:
             outcomes = [outcome_of(entry, worker.position + i) for i, entry in enumerate(records)]
+            origins = {worker.position + i: entry.origin for i, entry in enumerate(records) if entry.origin}
             worker.position += len(records)
-            worker.read.append((worker.position, outcomes))
+            worker.read.append((worker.position, outcomes, origins))
         return None
 
     def _fold(self, worker: Worker, status: PartitionStatus) -> None:
-        to_offset, outcomes = worker.read.popleft()
+        to_offset, outcomes, origins = worker.read.popleft()
         digests, cells = plan(outcomes)
-        [stored] = self.store.read([ReadRequest(status, digests, cells)])
-        worker.folded = fold(status, outcomes, to_offset, stored, retention=RETENTION, limits=LIMITS)
+        [stored] = self.store.read([ReadRequest(status, digests, cells, [o.digest for o in origins.values()])])
+        worker.folded = fold(status, outcomes, to_offset, stored, retention=RETENTION, limits=LIMITS, origins=origins)
 
     def _write(self, worker: Worker, change: Change) -> None:
         worker.folded = None
@@ -243,8 +256,8 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.compare(status, tally(self._applied(status.next)))
 
     def compare(self, status: PartitionStatus, wanted: Tally) -> None:
-        found = (status.late, status.repeated, status.dead, status.unmatched)
-        assert found == (wanted.late, wanted.repeated, wanted.dead, wanted.unmatched), "late, repeated, dead, unmatched"
+        for name in ("late", "repeated", "dead", "unmatched", "redriven"):
+            assert getattr(status, name) == getattr(wanted, name), name
         if wanted.clock_ms is not None:
             assert status.clock_ms == wanted.clock_ms
         [stored] = self.store.read([ReadRequest(status, [], sorted(self.touched))])

@@ -104,6 +104,13 @@ class WithoutMemory(MemoryPartitionStore):
         return super()._apply_one(replace(change, new_ids={}))
 
 
+class WithoutIdentities(MemoryPartitionStore):
+    """Forgets which letters were redriven."""
+
+    def _apply_one(self, change: Change) -> Applied | Refused:
+        return super()._apply_one(replace(change, redriven={}))
+
+
 class GoesOnAfterRefusal(OnMemory):
     """Moves to where the store stands, but keeps the counters and generations it held."""
 
@@ -130,6 +137,7 @@ def broken(store: type[MemoryPartitionStore]) -> type[ExactlyOnce]:
         pytest.param(broken(WithoutCompare), id="compare-and-set removed"),
         pytest.param(broken(RefusingOnlyBelow), id="only what lies below next refused"),
         pytest.param(broken(WithoutMemory), id="repeat memory not added"),
+        pytest.param(broken(WithoutIdentities), id="redriven letters not remembered"),
         pytest.param(GoesOnAfterRefusal, id="state not loaded after a refusal"),
     ],
 )

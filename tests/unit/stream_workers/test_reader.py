@@ -38,6 +38,9 @@ class Received:
     def key(self) -> bytes:
         return b"k"
 
+    def headers(self) -> None:
+        return None
+
     def value(self) -> bytes:
         return b"v"
 
