@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -12,10 +13,20 @@ SERVICES = {
     "dashboards": ("dashboards.cli:app", "The live page; Grafana dashboards as code."),
     "outbox": ("alerting.cli:app", "Notifications that wait for, or were refused by, a receiver."),
     "rules": ("alerting.rules_cli:app", "What is watched for, who hears of it and when."),
+    "silence": ("alerting.silence_cli:app", "Tell nobody for a while: silences and maintenance windows."),
+    "episodes": ("alerting.episodes_cli:app", "What fires now; take it on."),
     "backtest": ("alerting.backtest_cli:app", "What the alerter would have told of recorded posts."),
     "bench": ("brandpulse.bench:app", "Measure it here, against its peers."),
+    "kafka": ("brandpulse.apache_kafka.cli:app", "Apache Kafka's jars, for `up --broker kafka`."),
     "dlq": ("brandpulse.dead_letters:app", "Look at dead letters; let a paused partition go on."),
 }
+
+
+class Broker(StrEnum):
+    """What `up` starts as its broker."""
+
+    EMBEDDED = "embedded"
+    KAFKA = "kafka"
 
 
 app = typer.Typer(
@@ -94,11 +105,21 @@ def doctor() -> None:
 def up(
     workers: Annotated[int, typer.Option(min=0, max=64, help="How many workers to start.")] = 1,
     page_port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes any free one.")] = 0,
+    broker: Annotated[
+        Broker | None,
+        typer.Option(
+            help="embedded: records in memory. kafka: Apache Kafka on disk; it needs Java 17 and `brandpulse kafka "
+            "fetch`. Unset: as this data folder has it, embedded in a new one."
+        ),
+    ] = None,
+    kafka_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Of Apache Kafka. 0: as last time if it is free, else any.")
+    ] = 0,
 ) -> None:
-    """Start the embedded stack and keep it running: broker, store, workers, alerter, page."""
+    """Start the whole stack and keep it running: broker, store, workers, alerter, page."""
     from brandpulse.stack import run_up
 
-    raise typer.Exit(run_up(workers=workers, page_port=page_port))
+    raise typer.Exit(run_up(workers=workers, page_port=page_port, broker=broker, kafka_port=kafka_port or None))
 
 
 @app.command()

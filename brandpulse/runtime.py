@@ -1,6 +1,7 @@
 """What runs here and where: small JSON files under BRANDPULSE_HOME, one per process, and the stack's own."""
 
 import contextlib
+import getpass
 import json
 import os
 import tempfile
@@ -56,3 +57,11 @@ def running(home: Path, service: str) -> list[dict[str, Any]]:
             continue
         found.append(facts)
     return found
+
+
+def user_name() -> str:
+    """Who runs this command, for a record; empty where the system does not say."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

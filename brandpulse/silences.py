@@ -4,8 +4,10 @@ Keys: `silences` and `acknowledgements` of `AlertingKeys` in brandpulse/keys.py.
 each tick; the command line and the page write them. Blocking.
 """
 
+import contextlib
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -14,13 +16,14 @@ import redis
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from brandpulse.episodes import SEVERITIES, Episode, Severity
-from brandpulse.errors import BrandpulseError, StateError
+from brandpulse.errors import BrandpulseError, StateError, TransientError
 from brandpulse.keys import AlertingKeys
 
 MOST_SILENCES = 1_000
 MOST_ACKNOWLEDGEMENTS = 10_000
 """Not yet seen by the alerter that leads."""
 LONGEST = timedelta(days=366)
+_SPAN = re.compile(r"(?:(\d{1,4})w)?(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,5})m)?")
 KEPT_AFTER = timedelta(days=7)
 """An ended silence is shown for so long."""
 
@@ -91,8 +94,26 @@ class Orders:
         return any(one.is_active(now) and one.matches(brand, rule, severity) for one in self.silences)
 
 
+def span(text: str) -> timedelta:
+    """`90m`, `2h`, `1d12h`, `1w` as a duration. Raises RefusedError that shows a right one."""
+    found = _SPAN.fullmatch(text.strip().lower())
+    weeks, days, hours, minutes = (int(part or 0) for part in found.groups()) if found else (0, 0, 0, 0)
+    length = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes)
+    if not timedelta() < length <= LONGEST:
+        raise RefusedError(f"{text!r} is no duration of up to {LONGEST.days} days; right ones: 90m, 2h, 1d12h, 1w")
+    return length
+
+
+@contextlib.contextmanager
+def _reaching_redis() -> Iterator[None]:
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
+        raise TransientError(f"Redis is unreachable: {error}") from error
+
+
 class OrderBook:
-    """Orders in Redis. Errors of the connection are redis-py's own: each caller has its way with them."""
+    """Orders in Redis. Raises TransientError when it does not answer."""
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
@@ -103,7 +124,8 @@ class OrderBook:
         pipeline = self._client.pipeline(transaction=False)
         pipeline.hgetall(self._keys.silences)
         pipeline.hgetall(self._keys.acknowledgements)
-        stored, acknowledged = pipeline.execute()
+        with _reaching_redis():
+            stored, acknowledged = pipeline.execute()
         try:
             silences = [Silence.model_validate_json(value) for value in stored.values()]
             acknowledgements = [Acknowledgement.model_validate_json(value) for value in acknowledged.values()]
@@ -111,16 +133,19 @@ class OrderBook:
             raise StateError(f"{self._keys.silences} or {self._keys.acknowledgements}: {error}") from None
         old = [one.id for one in silences if now - one.ends_at > KEPT_AFTER]
         if old:
-            self._client.hdel(self._keys.silences, *old)
+            with _reaching_redis():
+                self._client.hdel(self._keys.silences, *old)
         kept = sorted((one for one in silences if one.id not in old), key=lambda one: (one.ends_at, one.id))
         return Orders(kept, sorted(acknowledgements, key=lambda one: (one.at, one.key)))
 
+    @_reaching_redis()
     def add(self, silence: Silence) -> None:
         """Raises RefusedError when there are too many."""
         if int(self._client.hlen(self._keys.silences)) >= MOST_SILENCES:
             raise RefusedError(f"there are {MOST_SILENCES} silences already; expire some, or write a rule")
         self._client.hset(self._keys.silences, silence.id, silence.model_dump_json())
 
+    @_reaching_redis()
     def expire(self, silence_id: str, now: datetime) -> Silence:
         """End a silence now, also one that has not begun. Raises RefusedError if there is none, or it has ended."""
         stored: bytes | None = self._client.hget(self._keys.silences, silence_id)  # type: ignore[assignment]
@@ -133,6 +158,7 @@ class OrderBook:
         self._client.hset(self._keys.silences, silence_id, ended.model_dump_json())
         return ended
 
+    @_reaching_redis()
     def acknowledge(self, acknowledgement: Acknowledgement) -> Episode:
         """Take an open episode on; the leading alerter tells the receivers. Raises RefusedError if it is not open."""
         stored: bytes | None = self._client.hget(self._keys.episodes, acknowledgement.key)  # type: ignore[assignment]
@@ -149,11 +175,13 @@ class OrderBook:
         self._client.hset(self._keys.acknowledgements, acknowledgement.key, acknowledgement.model_dump_json())
         return episode
 
+    @_reaching_redis()
     def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         """They are taken into the episodes, or theirs is over."""
         if acknowledgements:
             self._client.hdel(self._keys.acknowledgements, *[one.key for one in acknowledgements])
 
+    @_reaching_redis()
     def episodes(self) -> list[Episode]:
         """The open ones, newest first."""
         stored: list[bytes] = self._client.hvals(self._keys.episodes)  # type: ignore[assignment]

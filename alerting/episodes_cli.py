@@ -1,0 +1,46 @@
+"""`brandpulse episodes`: what fires now, and taking it on."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import redis
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from brandpulse.runtime import user_name
+from brandpulse.settings import Settings, load_settings
+from brandpulse.silences import Acknowledgement, OrderBook
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="What fires now; take it on.")
+
+
+@app.command("list")
+def show_list(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
+    """Open episodes, newest first."""
+    found = _book().episodes()
+    if as_json:
+        for one in found:
+            typer.echo(one.model_dump_json())
+        return
+    table = Table("key", "severity", "since", "taken on", "why")
+    for one in found:
+        answered = (
+            "" if one.acknowledged_at is None else f"{one.acknowledged_by or ''} {one.acknowledged_at:%H:%M}".strip()
+        )
+        table.add_row(one.key, one.severity, f"{one.started_at:%Y-%m-%d %H:%M}", answered, one.latest.reason)
+    Console().print(table if found else "Nothing fires.")
+
+
+@app.command()
+def ack(key: str, by: Annotated[str, typer.Option(help="Default: the name of this user.")] = "") -> None:
+    """Take an episode on: receivers are told, and it no longer grows graver with time alone."""
+    now = datetime.now(UTC)
+    episode = _book().acknowledge(Acknowledgement(key=key[:255], by=(by or user_name())[:100], at=now))
+    typer.echo(f"{episode.key}: acknowledged; receivers hear of it at the alerter's next tick")
+
+
+def _book() -> OrderBook:
+    settings = load_settings(Settings)
+    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=10, socket_connect_timeout=5)
+    return OrderBook(client, settings.namespace)
