@@ -3,28 +3,18 @@
 import importlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import redis
 from rich.console import Console
 
 from brandpulse.brands import load_brands
-from brandpulse.embedded import broker_answers
+from brandpulse.broker_checks import check_broker
 from brandpulse.errors import BrandpulseError
+from brandpulse.findings import Finding
 from brandpulse.pane_reader import PaneReader
 from brandpulse.settings import Settings, load_settings
 
 SILENT_AFTER_MS = 15_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check saw. *remedy* is empty when all is well; a warning does not keep posts from flowing."""
-
-    subject: str
-    saw: str
-    remedy: str = ""
-    warning: bool = False
 
 
 def examine() -> int:
@@ -74,16 +64,7 @@ def _brands() -> list[Finding]:
 
 
 def _broker() -> list[Finding]:
-    address = load_settings(Settings).bootstrap_servers()
-    if broker_answers(address, timeout_seconds=5):
-        return [Finding("broker", f"answers at {address}")]
-    return [
-        Finding(
-            "broker",
-            f"no answer at {address}",
-            "start it, or `brandpulse up`; check BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS",
-        )
-    ]
+    return check_broker(load_settings(Settings))
 
 
 def _store() -> list[Finding]:

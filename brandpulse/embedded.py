@@ -14,6 +14,10 @@ from brandpulse.processes import Child, free_port
 class EmbeddedBroker:
     """Tansu with records in memory: they are gone when it stops, and its topics get new ids at the next start."""
 
+    durable = False
+    keeps = "its records live in memory: they are gone when it stops (counts are not)"
+    after_death = "again, empty: what was not counted yet must be ingested again"
+
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
         self.port = port or free_port()
         self.bootstrap_servers = f"127.0.0.1:{self.port}"

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -31,10 +32,15 @@ class StartError(BrandpulseError):
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on now; somebody may take it before its use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port nobody listens on now; somebody may take it before its use.
+
+    It lies below those that the kernel gives to outgoing connections: a server that died finds its port free again.
+    """
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def port_answers(port: int, host: str = "127.0.0.1") -> bool:

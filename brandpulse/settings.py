@@ -3,6 +3,7 @@
 Every setting is an environment variable; `.env` files are the shell's business.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -16,6 +17,13 @@ TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")
 Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
+def _jars() -> Path:
+    from brandpulse.apache_kafka.jars import VERSION
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "brandpulse" / f"apache-kafka-{VERSION}"
+
+
 class Settings(BaseSettings):
     """Read by every command. Prefix `BRANDPULSE_`."""
 
@@ -25,6 +33,8 @@ class Settings(BaseSettings):
     """Where `up` keeps data, logs and the addresses of what it started."""
     kafka_bootstrap_servers: str | None = Field(default=None, min_length=3, examples=["127.0.0.1:9092"])
     """Unset: whatever `up` started under `home`."""
+    kafka_jars: Path = Field(default_factory=_jars, examples=["~/.cache/brandpulse/apache-kafka-4.3.0"])
+    """Where `brandpulse kafka fetch` puts Apache Kafka, and `up --broker kafka` finds it."""
     redis_url: SecretStr | None = Field(default=None, examples=["redis://127.0.0.1:6379/0"])
     """May hold a password, so it is never logged. Unset: whatever `up` started under `home`."""
     brands_file: Path = Field(default=Path("brands.yaml"), examples=["./brands.yaml"])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from rich.console import Console
 
@@ -41,14 +42,38 @@ class Service:
     not_before: float = 0.0
 
 
+class Broker(Protocol):
+    """A running broker process of ours."""
+
+    child: Child
+    port: int
+    bootstrap_servers: str
+    durable: bool
+    keeps: str
+    """How long its records live, for the person who starts it."""
+    after_death: str
+    """What its death means to posts not counted yet."""
+
+    def stop(self) -> None: ...
+
+
 class Stack:
     """Everything `up` started, in order of start; stopped in the opposite order."""
 
-    def __init__(self, home: Path, *, env: Mapping[str, str] | None = None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        say: Callable[[str], None],
+        start_broker: Callable[[int | None], Broker] | None = None,
+    ) -> None:
+        """*start_broker* takes the port of the one before that died, or None; unset, it starts the embedded one."""
         self.home = home
+        self._start_broker = start_broker or (lambda port: EmbeddedBroker(home, port=port))
         self._env = dict(env or {})
         self._say = say
-        self._broker: EmbeddedBroker | None = None
+        self._broker: Broker | None = None
         self._store: EmbeddedStore | None = None
         self._services: list[Service] = []
 
@@ -63,13 +88,15 @@ class Stack:
         # What a killed `up` left names ports that are nobody's now, or somebody else's.
         (self.home / ADDRESSES).unlink(missing_ok=True)
         self._store = EmbeddedStore(self.home, appendfsync="always")
-        self._broker = EmbeddedBroker(self.home)
-        self._say(
-            f"broker  {self._broker.bootstrap_servers}   "
-            "[yellow]its records live in memory: they are gone when it stops (counts are not)[/]"
-        )
+        self._broker = self._start_broker(None)
+        keeps = self._broker.keeps if self._broker.durable else f"[yellow]{self._broker.keeps}[/]"
+        self._say(f"broker  {self._broker.bootstrap_servers}   {keeps}")
         self._say(f"store   {self._store.url}")
-        self._announce(kafka_bootstrap_servers=self._broker.bootstrap_servers, redis_url=self._store.url)
+        self._announce(
+            kafka_bootstrap_servers=self._broker.bootstrap_servers,
+            broker_keeps=self._broker.keeps,
+            redis_url=self._store.url,
+        )
 
     def _wait_for_orphans(self, *, patience_seconds: float = 15.0) -> None:
         """Children of a killed `up` end with it, but not at once. Raises ConfigError if the old store stays.
@@ -133,11 +160,8 @@ class Stack:
             self._say(f"[red]the store ended with code {self._store.child.exit_code}[/]; again on its data")
             self._store = EmbeddedStore(self.home, port=self._store.port, appendfsync="always")
         if self._broker is not None and self._broker.child.exit_code is not None:
-            self._say(
-                f"[red]the broker ended with code {self._broker.child.exit_code}[/]; again, empty: "
-                "what was not counted yet must be ingested again"
-            )
-            self._broker = EmbeddedBroker(self.home, port=self._broker.port)
+            self._say(f"[red]the broker ended with code {self._broker.child.exit_code}[/]; {self._broker.after_death}")
+            self._broker = self._start_broker(self._broker.port)
 
     def stop(self) -> None:
         """Services first, so that they can write what they hold; then the servers."""
@@ -218,12 +242,36 @@ def stop_asked() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def run_up(*, workers: int, page_port: int) -> int:
+def broker_of(home: Path, asked: str | None) -> str:
+    """What was *asked* for (embedded, kafka), else what *home* has. Raises ConfigError where they do not go together.
+
+    An `up` on the embedded broker in between would let Apache Kafka's log look like another one afterwards, and all of
+    it would be counted again.
+    """
+    has_kafka = (home / "kafka" / "data").exists()
+    if asked == "embedded" and has_kafka:
+        raise ConfigError(
+            f"the posts under {home} are in Apache Kafka; the embedded broker would begin with none. Start with "
+            "`brandpulse up --broker kafka`, or set BRANDPULSE_HOME to another folder"
+        )
+    return asked or ("kafka" if has_kafka else "embedded")
+
+
+def _broker_starter(home: Path, kind: str, jars: Path, kafka_port: int | None) -> Callable[[int | None], Broker]:
+    if kind == "embedded":
+        return lambda port: EmbeddedBroker(home, port=port)
+    from brandpulse.apache_kafka.node import ApacheKafkaBroker
+
+    return lambda port: ApacheKafkaBroker(home, jars=jars, port=port or kafka_port)
+
+
+def run_up(*, workers: int, page_port: int, broker: str | None = None, kafka_port: int | None = None) -> int:
     """Starts the stack and watches it until SIGTERM or Ctrl-C. Raises ConfigError, StartError."""
     settings = load_settings(Settings)
     home = settings.home
     load_brands(settings.brands_file)
     refuse_second(home)
+    kind = broker_of(home, broker)
     if page_port and port_answers(page_port):
         raise ConfigError(f"port {page_port} is in use. Choose another with --page-port, or 0 for any free one")
     console = Console(stderr=True, soft_wrap=True)
@@ -232,6 +280,7 @@ def run_up(*, workers: int, page_port: int) -> int:
         home,
         env={"BRANDPULSE_BRANDS_FILE": str(settings.brands_file.resolve()), "BRANDPULSE_PAGE_PORT": str(page_port)},
         say=console.print,
+        start_broker=_broker_starter(home, kind, settings.kafka_jars, kafka_port),
     )
     with stop_asked() as asked:
         try:

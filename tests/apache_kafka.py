@@ -1,10 +1,8 @@
 """Real Apache Kafka (KRaft) without Docker, one node or three: jars through Maven once, then seconds a start."""
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -18,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from brandpulse.apache_kafka.jars import VERSION, fetch
 from brandpulse.apache_kafka.node import LOGGING
 from brandpulse.embedded import broker_answers
-from brandpulse.processes import Child
+from brandpulse.processes import Child, free_port
 
 CACHE = Path(os.environ.get("BRANDPULSE_TEST_CACHE", Path.home() / ".cache" / "brandpulse-tests"))
 JARS = CACHE / f"apache-kafka-{VERSION}"
@@ -34,18 +32,6 @@ def why_not() -> str:
     if not JARS.is_dir() and shutil.which("mvn") is None:
         return "no Maven here to fetch Apache Kafka's jars"
     return ""
-
-
-def steady_port() -> int:
-    """A free loopback port below those the kernel gives to outgoing connections: still free after a node's death."""
-    while True:
-        port = random.randint(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class KafkaNode:
@@ -124,7 +110,7 @@ class ApacheKafka:
     """One node; its log survives `child.kill` and `start`."""
 
     def __init__(self, folder: Path, settings: Mapping[str, object] | None = None) -> None:
-        port, controller = steady_port(), steady_port()
+        port, controller = free_port(), free_port()
         lines = {
             "port": port,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
@@ -161,7 +147,7 @@ class KafkaCluster:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, object] | None = None) -> None:
-        ports = {number: (steady_port(), steady_port()) for number in NODES}
+        ports = {number: (free_port(), free_port()) for number in NODES}
         cluster_id = str(uuid.uuid4())
         common = {
             "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{c}" for n, (_, c) in ports.items()),

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from brandpulse.apache_kafka.jars import check_jars, check_java
+from brandpulse.apache_kafka.jars import VERSION, check_jars, check_java
 from brandpulse.embedded import broker_answers
 from brandpulse.errors import ConfigError
 from brandpulse.processes import Child, free_port, port_answers
@@ -29,6 +29,9 @@ JAVA = "java"
 class ApacheKafkaBroker:
     """Its records survive `stop` and `child.kill`: start it again on the same folder."""
 
+    durable = True
+    after_death = "again, on its log"
+
     def __init__(self, home: Path, *, jars: Path, port: int | None = None) -> None:
         """Raises ConfigError (Java, jars, port, folder) and StartError."""
         check_java()
@@ -38,10 +41,11 @@ class ApacheKafkaBroker:
                 f"port {port} is in use, so Apache Kafka cannot listen there. Stop what does, or choose another port "
                 "with --kafka-port, or 0 for any free one"
             )
-        self.port = port or free_port()
-        self.bootstrap_servers = f"127.0.0.1:{self.port}"
         self.folder = (home / "kafka").resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = port or _last_port(self.folder / "server.properties") or free_port()
+        self.bootstrap_servers = f"127.0.0.1:{self.port}"
+        self.keeps = f"Apache Kafka {VERSION}; its records are on disk, under {self.folder / 'data'}"
         data = self.folder / "data"
         config = self.folder / "server.properties"
         _write(config, self._properties(data, controller=free_port()))
@@ -79,6 +83,14 @@ class ApacheKafkaBroker:
             "group.initial.rebalance.delay.ms": 0,
             "auto.create.topics.enable": "false",
         }
+
+
+def _last_port(config: Path) -> int | None:
+    """The one that clients may have been told, if nobody else took it meanwhile."""
+    with contextlib.suppress(OSError, ValueError):
+        port = int(str(_parse(config).get("advertised.listeners", "")).rsplit(":", 1)[-1])
+        return None if port_answers(port) else port
+    return None
 
 
 def _prepare(folder: Path, config: Path, data: Path, jars: Path) -> None:
