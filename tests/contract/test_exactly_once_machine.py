@@ -19,7 +19,7 @@ from tests.contract.counting_oracle import RETENTION
 from tests.contract.exactly_once_machine import ExactlyOnce, RewindableStore, Worker
 
 EXAMPLES = int(os.environ.get("BRANDPULSE_MACHINE_EXAMPLES", "100"))
-QUIET = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+QUIET: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
 class InMemory:
