@@ -8,6 +8,8 @@ GET /api/brands/{name}/series       ?hours=1..2160 &until=<ms>: bars by sentimen
 GET /api/episodes                   open and closed
 GET /api/negatives                  ?brand=: newest negative posts
 GET /api/health                     partitions, counters, alerter
+GET /api/silences                   silences that are active or will be
+POST /api/silences …                what a person asks for: see dashboards/page/orders.py
 GET /healthz  /readyz               for supervisors; need no token
 """
 
@@ -19,21 +21,26 @@ import mimetypes
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
 from brandpulse.errors import BrandpulseError, TransientError
+from brandpulse.silences import RefusedError
 from dashboards.page.access import SECURITY_HEADERS, Access
 from dashboards.page.cache import ReadCache
 from dashboards.page.feed import Feed
+from dashboards.page.orders import acknowledge, add_silence, body_of
 from dashboards.page.series import MAX_HOURS
 from dashboards.page.store import PageStore
 
 logger = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+Done = TypeVar("Done")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -64,6 +71,10 @@ class PageServer:
                 web.get("/api/episodes", self._get_episodes),
                 web.get("/api/negatives", self._get_negatives),
                 web.get("/api/health", self._get_health),
+                web.get("/api/silences", self._get_silences),
+                web.post("/api/silences", self._add_silence),
+                web.post("/api/silences/{id}/expire", self._expire_silence),
+                web.post("/api/acknowledgements", self._acknowledge),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
             ]
@@ -84,6 +95,8 @@ class PageServer:
             return await handler(request)
         except web.HTTPException as error:
             return _json(describe(error.text or error.reason), status=error.status)
+        except RefusedError as error:
+            return _json(describe(error), status=409)
         except BrandpulseError as error:
             if not isinstance(error, TransientError):
                 logger.warning("cannot show stored state", extra={"path": request.path, "reason": str(error)})
@@ -118,9 +131,12 @@ class PageServer:
     async def _health(self) -> bytes:
         return await self._read("health", lambda: self._store.health(now_ms=time.time_ns() // 1_000_000))
 
+    async def _silences(self) -> bytes:
+        return await self._read("silences", lambda: self._store.silences(datetime.now(UTC)))
+
     async def _snapshot(self) -> bytes:
-        overview, episodes, health = await asyncio.gather(self._overview(), self._episodes(), self._health())
-        return b'{"overview":' + overview + b',"episodes":' + episodes + b',"health":' + health + b"}"
+        parts = await asyncio.gather(self._overview(), self._episodes(), self._health(), self._silences())
+        return b'{"overview":%b,"episodes":%b,"health":%b,"silences":%b}' % tuple(parts)
 
     async def _page(self, request: web.Request) -> web.Response:
         return self._files["index.html"].answer(request)
@@ -162,6 +178,28 @@ class PageServer:
 
     async def _get_health(self, _: web.Request) -> web.Response:
         return _json(await self._health())
+
+    async def _get_silences(self, _: web.Request) -> web.Response:
+        return _json(await self._silences())
+
+    async def _add_silence(self, request: web.Request) -> web.Response:
+        body = await body_of(request)
+        silence = await self._do(lambda: add_silence(self._store.orders, body))
+        return _json(silence.model_dump_json().encode(), status=201)
+
+    async def _expire_silence(self, request: web.Request) -> web.Response:
+        await body_of(request)
+        silence_id = request.match_info["id"]
+        ended = await self._do(lambda: self._store.orders.expire(silence_id, datetime.now(UTC)))
+        return _json(ended.model_dump_json().encode())
+
+    async def _acknowledge(self, request: web.Request) -> web.Response:
+        body = await body_of(request)
+        await self._do(lambda: acknowledge(self._store.orders, body))
+        return _json(b"{}", status=202)
+
+    async def _do(self, act: Callable[[], Done]) -> Done:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, act)
 
     async def _get_series(self, request: web.Request) -> web.Response:
         brand = await self._known_brand(request.match_info["name"])

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys, PartitionKeys
 from brandpulse.pane_reader import Minutes, NegativePost, PaneReader
 from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import PartitionStatus
+from brandpulse.silences import OrderBook, Silence
 from dashboards.page.health import AlerterHealth, Health, health
 from dashboards.page.overview import BrandSummary, Moments, Overview, sparkline, stream_clock, total, window
 from dashboards.page.series import Series, bars, plan
@@ -57,6 +59,7 @@ class PageStore:
         self._namespace = namespace
         self._reader = PaneReader(client, namespace)
         self._alerting = AlertingKeys(namespace)
+        self.orders = OrderBook(client, namespace)
         self._baseline: tuple[float, object, dict[str, Pane]] = (0.0, None, {})
 
     def brands(self) -> list[str]:
@@ -120,6 +123,10 @@ class PageStore:
         firing = sorted((self._episode(e) for e in stored_open), key=lambda e: e.fired_at, reverse=True)
         closed = [self._episode(stored) for stored in stored_closed]
         return Episodes(open=[_raw(e) for e in firing], closed=[_raw(e) for e in closed])
+
+    def silences(self, now: datetime) -> list[msgspec.Raw]:
+        """Those that are active or will be, by their end; each as its own JSON."""
+        return [_raw(one) for one in self.orders.read(now).silences if one.ends_at > now]
 
     def health(self, *, now_ms: int) -> Health:
         partitions = self._reader.partitions()
@@ -210,5 +217,5 @@ def _summary(
     )
 
 
-def _raw(episode: Episode) -> msgspec.Raw:
-    return msgspec.Raw(episode.model_dump_json().encode())
+def _raw(one: Episode | Silence) -> msgspec.Raw:
+    return msgspec.Raw(one.model_dump_json().encode())

@@ -6,7 +6,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -19,6 +19,7 @@ from brandpulse.embedded import EmbeddedStore
 from brandpulse.keys import MINUTE_MS
 from brandpulse.processes import Child, StartError
 from brandpulse.runtime import running
+from brandpulse.silences import OrderBook
 from tests.unit.dashboards.browser import a_browser
 from tests.unit.dashboards.stored import (
     BANK,
@@ -203,6 +204,34 @@ def test_an_episode_that_resolves_moves_to_the_earlier_ones(
     expect(page.get_by_text("Nothing is firing.")).to_be_visible()
     expect(page.locator("#closed li")).to_have_count(3)
     expect(page.get_by_role("heading", level=1)).to_have_text("All calm")
+
+
+def test_an_episode_is_taken_on_and_silenced_and_the_silence_ended(
+    stream: StoredStream, pages: Pages, open_page: OpenPage, namespace: str
+) -> None:
+    book = OrderBook(stream.client, namespace)
+    page = open_page(pages.start())
+    page.get_by_role("button", name="Take Acme Air on").click()
+    expect(page.get_by_role("button", name="Take Acme Air on")).to_be_disabled()
+    [asked] = book.read(datetime.now(UTC)).acknowledgements
+    assert (asked.key, asked.by) == (an_episode().key, "live page")
+    # As the alerter leaves it.
+    stream.write_open(an_episode(acknowledged_at=END, acknowledged_by="kim"))
+    expect(page.locator(".taken")).to_have_text("Taken on by kim")
+
+    page.get_by_label("How long to silence Acme Air").select_option("4h")
+    page.get_by_role("button", name="Silence Acme Air", exact=True).click()
+    expect(page.locator("#silences li")).to_have_count(1)
+    expect(page.locator("#silences li")).to_contain_text("Acme Air · ")
+    [silence] = book.read(datetime.now(UTC)).silences
+    assert (silence.brand, silence.rule, silence.ends_at - silence.starts_at) == (
+        "Acme Air",
+        an_episode().rule,
+        timedelta(hours=4),
+    )
+    page.get_by_role("button", name="End the silence of Acme Air").click()
+    expect(page.locator("#silences-section")).to_be_hidden()
+    assert not book.read(datetime.now(UTC)).silences[0].is_active(datetime.now(UTC))
 
 
 def test_a_script_in_a_post_is_shown_as_text_and_does_not_run(

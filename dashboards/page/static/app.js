@@ -3,6 +3,7 @@
 import { BrandChart, sparkline } from "./chart.js";
 import { byId, follow, h, mark, s, say, show } from "./dom.js";
 import { Feed, ask } from "./feed.js";
+import { drawSilences, orders } from "./orders.js";
 import { HOUR, MINUTE, count, moment, near, percent, plural, span, words } from "./format.js";
 
 const RANGES = [[1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 d"], [720, "30 d"]];
@@ -113,6 +114,7 @@ function drawAll() {
   if (overview.clock_ms !== null) time.dateTime = new Date(overview.clock_ms).toISOString();
   drawHeadline(overview, episodes.open, health);
   drawEpisodes(episodes, overview.clock_ms);
+  drawSilences(state.snapshot.silences);
   drawCards(brands, episodes.open);
   drawDetailHead();
   drawHealth(health, overview.clock_ms);
@@ -296,7 +298,7 @@ function drawEpisodes(episodes, clockMs) {
 // The alerter's episodes about the stream itself, stalled or silent, are of brand "*": no share, no chart.
 const STREAM = "The stream";
 const ofStream = (episode) => episode.brand === "*";
-const subject = (episode) => (ofStream(episode) ? STREAM : episode.brand);
+const subject = (episode) => (episode.members_total ? "Many brands" : ofStream(episode) ? STREAM : episode.brand);
 
 function fillEpisode(node, episode, clockMs) {
   const drawn = JSON.stringify(episode);
@@ -313,6 +315,7 @@ function fillEpisode(node, episode, clockMs) {
     h("h3", { id }, subject(episode)),
     h("p", { class: "reason" }, latest.reason),
     ...(ofStream(episode) ? [h("p", { class: "when" }, `Since ${near(Date.parse(episode.started_at), clockMs)}.`)] : proof(episode, clockMs, opened)),
+    orders(episode, subject(episode)),
   );
   if (focused) node.querySelector(`[class="${focused}"]`)?.focus();
 }

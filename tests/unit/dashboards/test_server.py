@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.settings import load_settings
+from brandpulse.silences import OrderBook, Orders
 from dashboards.page.access import Access
 from dashboards.page.cache import ReadCache
 from dashboards.page.feed import BEAT, Feed
 from dashboards.page.server import PageServer, describe
 from dashboards.page.store import PageStore, connect
 from dashboards.settings import PageSettings
-from tests.unit.dashboards.stored import ACME, END, StoredStream
+from tests.unit.dashboards.stored import ACME, END, StoredStream, an_episode
 
 TOKEN = "correct horse battery"
 Client = TestClient[Any, Any]
@@ -241,3 +243,77 @@ def test_no_file_of_the_page_reaches_outside_or_builds_html_from_text() -> None:
         assert "insertAdjacentHTML" not in text
         assert "https://" not in text
         assert " style=" not in text
+
+
+def orders(redis_client: redis.Redis, namespace: str) -> Orders:
+    return OrderBook(redis_client, namespace).read(datetime.now(UTC))
+
+
+async def test_a_silence_is_made_shown_and_ended(
+    open_client: Client, redis_client: redis.Redis, namespace: str
+) -> None:
+    made = await open_client.post("/api/silences", json={"brand": ACME, "rule": "negative_share", "for": "2h"})
+    assert made.status == 201
+    silence = await made.json()
+    [kept] = orders(redis_client, namespace).silences
+    assert (kept.id, kept.brand, kept.by) == (silence["id"], ACME, "live page")
+    assert kept.ends_at - kept.starts_at == timedelta(hours=2)
+    snapshot = await (await open_client.get("/api/snapshot")).json()
+    assert [one["id"] for one in snapshot["silences"]] == [kept.id]
+    ended = await open_client.post(f"/api/silences/{kept.id}/expire", json={})
+    assert ended.status == 200
+    assert not orders(redis_client, namespace).silences[0].is_active(datetime.now(UTC))
+
+
+async def test_an_open_episode_is_taken_on_and_another_is_not(
+    open_client: Client, redis_client: redis.Redis, namespace: str
+) -> None:
+    StoredStream(redis_client, namespace).write_open(an_episode())
+    key = an_episode().key
+    assert (await open_client.post("/api/acknowledgements", json={"key": key, "by": "kim"})).status == 202
+    assert [(one.key, one.by) for one in orders(redis_client, namespace).acknowledgements] == [(key, "kim")]
+    refused = await open_client.post("/api/acknowledgements", json={"key": "other"})
+    assert refused.status == 409
+    assert "no open episode" in (await refused.json())["error"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "told"),
+    [
+        ({"for": "2h"}, 409, "say what to silence"),
+        ({"brand": ACME, "for": "soon"}, 409, "right ones: 90m"),
+        ({"brand": ACME}, 400, "for: Field required"),
+        ({"brand": ACME, "for": "1h", "below": "bad"}, 400, "below: Input should be"),
+        ({"brand": ACME, "for": "1h", "colour": "red"}, 400, "colour: Extra inputs"),
+        ({"brand": ACME, "for": "1h", "why": "x" * 5_000}, 413, "too long"),
+    ],
+)
+async def test_a_silence_that_cannot_be_is_refused_with_the_reason(
+    open_client: Client, content: dict[str, Any], status: int, told: str
+) -> None:
+    answer = await open_client.post("/api/silences", json=content)
+    assert answer.status == status
+    assert told in (await answer.json())["error"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "application/json", "Origin": "http://evil.example"}, 403),
+        ({"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Content-Type": "application/json", "Host": "evil.example"}, 421),
+    ],
+)
+async def test_a_foreign_page_cannot_silence_through_a_persons_browser(
+    open_client: Client, redis_client: redis.Redis, namespace: str, headers: dict[str, str], status: int
+) -> None:
+    answer = await open_client.post("/api/silences", data=b'{"brand": "Acme Air", "for": "1h"}', headers=headers)
+    assert answer.status == status
+    assert orders(redis_client, namespace).silences == []
+
+
+@pytest.mark.parametrize("path", ["/api/silences", "/api/silences/00000000/expire", "/api/acknowledgements"])
+async def test_without_the_token_nothing_can_be_asked_for(guarded_client: Client, path: str) -> None:
+    assert (await guarded_client.post(path, json={"brand": ACME, "for": "1h"})).status == 401
