@@ -21,11 +21,19 @@ def model(
 
 @app.command()
 def pipeline(
+    *,
     posts: Annotated[int, typer.Option(min=1_000, help="A real model gets 20,000 at most.")] = 100_000,
     engines: Annotated[str, typer.Option(help="Engines to put through it, with commas.")] = "null,auto",
+    bootstrap_servers: Annotated[
+        str | None, typer.Option(help="Kafka to use; the embedded broker if none. Topics posts.* are made there.")
+    ] = None,
+    peers: Annotated[bool, typer.Option(help="Also run the peers: minutes.")] = True,
+    json_out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write the figures here.")] = None,
 ) -> None:
-    """Posts per second from topic to panes, against a plain loop around the Hugging Face pipeline."""
-    importlib.import_module("brandpulse.bench_pipeline").run(posts=posts, engines=engines.split(","))
+    """Posts per second from topic to panes and the latency at 70 % load, against Faust, bytewax and a plain loop."""
+    importlib.import_module("brandpulse.bench_pipeline").run(
+        posts=posts, engines=engines.split(","), bootstrap_servers=bootstrap_servers, peers=peers, json_out=json_out
+    )
 
 
 @app.command()

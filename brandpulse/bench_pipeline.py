@@ -1,36 +1,41 @@
-"""`brandpulse bench pipeline`: posts per second from topic to panes, with broker, store and worker as processes."""
+"""`brandpulse bench pipeline`: posts per second from topic to panes, and how long a post takes to be seen.
+
+Broker, store, worker and each peer are processes of their own, and run one after the other over the same posts.
+"""
 
 import gzip
 import json
-import os
 import random
+import subprocess
 import sys
-import tempfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from importlib import import_module
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import redis
-from confluent_kafka import Consumer, Producer
-from rich.console import Console
-from rich.table import Table
+import msgspec
+from confluent_kafka import KafkaError, Message, Producer
 
-from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
+from brandpulse import bench_world as world
+from brandpulse.bench_world import BRANDS, Meter, Servers, Used
 from brandpulse.errors import BrandpulseError
-from brandpulse.pane_reader import PaneReader
-from brandpulse.processes import Child
-from brandpulse.topics import Topic, client_config, ensure_topics, producer_config
+from brandpulse.topics import Topic, ensure_topics, producer_config
 
-SAMPLE = Path(__file__).parent / "sample"
-TOPIC = "posts"
 PARTITIONS = 4
-PATIENCE_SECONDS = 600.0
+WARM_POSTS = 2_000
+"""Applied before the clock starts: kernels are built and caches of the broker filled."""
+SLOW_POSTS = 20_000
+"""A real model gets so many at most."""
+LOOP_POSTS = 3_000
+"""The plain loop, so many at most."""
+LOAD = 0.7
+PACED_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,155 +45,235 @@ class Figure:
     path: str
     posts: int
     seconds: float
-    worker_cpu_seconds: float
+    used: Mapping[str, Used] = field(default_factory=dict)
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Share of the measured time that each of the worker's stages was at work; stages overlap."""
 
     @property
     def posts_per_second(self) -> float:
         return self.posts / self.seconds
 
 
-def run(*, posts: int, engines: Sequence[str], seed: int = 1) -> list[Figure]:
-    """Measures each engine through the whole pipeline, and the plain loop beside it; prints a table."""
-    console = Console()
-    figures = []
-    with tempfile.TemporaryDirectory() as folder, _servers(Path(folder)) as (broker, store):
-        stream = _stream(posts, seed)
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Seconds from a post's creation until its partition's `next` in Redis stood behind it."""
+
+    posts_per_second: float
+    quantiles: Mapping[str, float]
+
+
+def run(
+    *,
+    posts: int,
+    engines: Sequence[str],
+    seed: int = 1,
+    bootstrap_servers: str | None = None,
+    peers: bool = True,
+    json_out: Path | None = None,
+) -> list[Figure]:
+    """Measures each engine through the whole pipeline, and the peers beside it; prints tables."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    figures: list[Figure] = []
+    latencies: dict[str, Latency] = {}
+    with world.servers(bootstrap_servers) as (folder, where):
+        records = world.stream(posts, seed)
         for engine in engines:
-            number = posts if engine == "null" else min(posts, 20_000)
+            number = posts if engine == "null" else min(posts, SLOW_POSTS)
             console.print(f"pipeline, engine {engine}: {number:,} posts")
-            figures.append(_pipeline(Path(folder), broker, store, engine, stream[:number]))
-        if find_spec("transformers") is None:
-            console.print("the plain loop is left out: it needs transformers (make setup-all)")
-        else:
-            number = min(posts, 2_000)
-            console.print(f"plain loop, Hugging Face pipeline: {number:,} posts")
-            figures.append(_plain_loop(broker, stream[:number]))
-    _show(figures, console)
+            figures.append(_pipeline(folder, where, engine, records[:number]))
+        for engine, figure in zip(engines, list(figures), strict=True):
+            if engine != "null":
+                console.print(f"latency, engine {engine}: {LOAD:.0%} of that for {PACED_SECONDS:g} s")
+                latencies[engine] = _latency(folder, where, engine, LOAD * figure.posts_per_second)
+                console.print(f"bare engine {engine}: {SLOW_POSTS:,} posts in memory")
+                figures.append(_bare(folder, engine, records[:SLOW_POSTS]))
+        if peers:
+            figures += _peers(where, records, console)
+    _show(figures, latencies, console)
+    if json_out is not None:
+        told = {"figures": [_told(figure) for figure in figures], "latency": latencies}
+        json_out.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2))
     return figures
 
 
-def _stream(posts: int, seed: int) -> list[bytes]:
-    """The sample's texts, each with a word of its own, so that no cache answers for the model."""
-    with gzip.open(SAMPLE / "posts.jsonl.gz", "rt", encoding="utf-8") as lines:
-        texts = [json.loads(line)["text"] for line in lines]
-    pick = random.Random(seed)
-    began = datetime(2026, 3, 2, tzinfo=UTC)
-    return [
-        json.dumps(
-            {
-                "schema_version": 1,
-                "id": str(number),
-                "text": f"{pick.choice(texts)} {pick.randrange(10**9)}",
-                "created_at": (began + timedelta(milliseconds=100 * number)).isoformat(),
-                "author_id": f"u{pick.randrange(5_000)}",
-                "source": "bench",
-            }
-        ).encode()
-        for number in range(posts)
-    ]
+def _pipeline(folder: Path, where: Servers, engine: str, records: Sequence[bytes]) -> Figure:
+    """From the first warm post to the last: start-up, group join and the first kernels stay outside."""
+    topic, namespace, home = f"posts.{engine}", f"bench-{engine}", folder / engine
+    world.produce(where.bootstrap_servers, topic, records, partitions=PARTITIONS)
+    began: list[Any] = []
+    with world.worker(home, where, topic=topic, namespace=namespace, env={"BRANDPULSE_WORKER_ENGINE": engine}) as child:
+        meter = Meter({**where.pids, "worker": [child.pid]})
+
+        def look(applied: int) -> None:
+            if applied >= min(WARM_POSTS, len(records) // 2) and not began:
+                began.extend((time.monotonic(), applied, meter.look(), world.stage_seconds(home)))
+
+        world.await_applied(world.pane_reader(where, namespace), len(records), [child], each=look)
+        seconds = time.monotonic() - began[0]
+        stages = {
+            stage: (spent - began[3].get(stage, 0.0)) / seconds for stage, spent in world.stage_seconds(home).items()
+        }
+        return Figure(f"brandpulse, {engine}", len(records) - began[1], seconds, meter.since(began[2]), stages)
 
 
-@contextmanager
-def _servers(folder: Path) -> Iterator[tuple[EmbeddedBroker, EmbeddedStore]]:
-    broker, store = EmbeddedBroker(folder), EmbeddedStore(folder)
-    try:
-        yield broker, store
-    finally:
-        broker.stop()
-        store.stop()
+def _bare(folder: Path, engine: str, records: Sequence[bytes]) -> Figure:
+    texts = folder / "texts.jsonl.gz"
+    with gzip.open(texts, "wb", compresslevel=1) as file:
+        file.write(b"\n".join(records))
+    return _run_peer(f"bare engine, {engine}", "bare_engine", [str(BRANDS), str(texts), engine])
 
 
-def _produce(broker: EmbeddedBroker, topic: str, stream: Sequence[bytes]) -> None:
-    ensure_topics(broker.bootstrap_servers, [Topic(topic, PARTITIONS)])
-    producer = Producer(producer_config(broker.bootstrap_servers) | {"queue.buffering.max.messages": 1_000_000})
-    for number, post in enumerate(stream):
-        producer.produce(topic, key=str(number).encode(), value=post)
-        if number % 1_000 == 0:
-            producer.poll(0)
-    if producer.flush(60):
-        raise BrandpulseError("the broker did not take the stream within a minute")
-
-
-def _pipeline(
-    folder: Path, broker: EmbeddedBroker, store: EmbeddedStore, engine: str, stream: Sequence[bytes]
-) -> Figure:
-    """From the first counted batch to the last: start-up and group join stay outside."""
-    namespace = f"bench-{engine}"
-    topic = f"{TOPIC}.{engine}"
-    _produce(broker, topic, stream)
-    home = folder / engine
-    worker = Child(
-        "worker",
-        [sys.executable, "-m", "brandpulse", "worker"],
-        log=home / "worker.log",
-        env={
-            "BRANDPULSE_HOME": str(home),
-            "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
-            "BRANDPULSE_REDIS_URL": store.url,
-            "BRANDPULSE_BRANDS_FILE": str(SAMPLE / "brands.yaml"),
-            "BRANDPULSE_NAMESPACE": namespace,
-            "BRANDPULSE_POSTS_TOPIC": topic,
-            "BRANDPULSE_WORKER_ENGINE": engine,
-            "BRANDPULSE_LOG_LEVEL": "WARNING",
-        },
-    )
-    reader = PaneReader(redis.Redis.from_url(store.url), namespace)
-    try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        first: tuple[float, int, float] | None = None
-        while True:
-            applied = sum(status.next for status in reader.partitions())
-            now = time.monotonic()
-            if applied and first is None:
-                first = (now, applied, _cpu_seconds(worker.pid))
-            if applied >= len(stream) and first is not None:
-                began, before, cpu = first
-                return Figure(f"brandpulse, {engine}", applied - before, now - began, _cpu_seconds(worker.pid) - cpu)
-            if now > deadline or worker.exit_code is not None:
-                raise BrandpulseError(f"the worker did not finish {len(stream):,} posts:\n{worker.log_tail()}")
-            time.sleep(0.01)
-    finally:
-        worker.stop()
-
-
-def _plain_loop(broker: EmbeddedBroker, stream: Sequence[bytes]) -> Figure:
-    """What one would write first: consume, json, the same weights in a Hugging Face pipeline, count in a dict."""
-    topic = f"{TOPIC}.plain"
-    _produce(broker, topic, stream)
-    classify = import_module("model.bench").hugging_face_pipeline()
-    consumer = Consumer(
-        client_config(broker.bootstrap_servers)
-        | {"group.id": "bench-plain", "auto.offset.reset": "earliest", "enable.auto.commit": False}
-    )
-    consumer.subscribe([topic])
-    counts: dict[tuple[str, str], int] = {}
-    seen, began = 0, 0.0
-    before = time.process_time()
-    while seen < len(stream):
-        messages = [message for message in consumer.consume(32, 1.0) if message.error() is None]
-        if not messages:
+def _peers(where: Servers, records: Sequence[bytes], console: Any) -> list[Figure]:
+    topic = "posts.peers"
+    world.produce(where.bootstrap_servers, topic, records, partitions=PARTITIONS)
+    found = []
+    for title, module, needs, number in (
+        ("Faust, stream.take(256), no model", "faust_take", "faust", len(records)),
+        ("bytewax, event-time windows, no model", "bytewax_windows", "bytewax", len(records)),
+        ("plain loop, Hugging Face pipeline", "plain_loop", "transformers", min(LOOP_POSTS, len(records))),
+    ):
+        if find_spec(needs) is None:
+            console.print(f"{title}: left out, {needs} is not installed")
             continue
-        began = began or time.monotonic()
-        posts = [json.loads(message.value() or b"{}") for message in messages]
-        for post, label in zip(posts, classify([post["text"] for post in posts]), strict=True):
-            cell = (post["created_at"][:16], label)
-            counts[cell] = counts.get(cell, 0) + 1
-        seen += len(messages)
-    seconds = time.monotonic() - began
-    consumer.close()
-    return Figure("plain loop, Hugging Face", seen, seconds, time.process_time() - before)
+        console.print(f"{title}: {number:,} posts")
+        arguments = ["--bootstrap-servers", where.bootstrap_servers, "--topic", topic, "--posts", str(number)]
+        try:
+            found.append(_run_peer(title, module, [*arguments, "--brands", str(BRANDS)]))
+        except BrandpulseError as error:
+            console.print(f"  left out: {error}")
+    return found
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _run_peer(title: str, module: str, arguments: Sequence[str]) -> Figure:
+    command = [sys.executable, "-m", f"brandpulse.peers.{module}", *arguments]
+    with suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=world.PATIENCE_SECONDS, check=False)  # noqa: S603
+        for line in reversed(done.stdout.splitlines()):
+            if line.startswith("{"):
+                told = json.loads(line)
+                used = {"worker": Used(told["cpu_seconds"], told["peak_bytes"])}
+                return Figure(title, told["posts"], told["seconds"], used)
+        raise BrandpulseError(f"{title} told nothing: {done.stderr[-800:]}")
+    raise BrandpulseError(f"{title} did not finish in {world.PATIENCE_SECONDS:g} s")
 
 
-def _show(figures: Sequence[Figure], console: Any) -> None:
-    peer = next((figure for figure in figures if figure.path.startswith("plain")), None)
-    table = Table("path", "posts", "posts/s", "CPU ms a post", "against the plain loop")
-    for figure in figures:
-        ratio = f"{figure.posts_per_second / peer.posts_per_second:.1f}x" if peer is not None else "-"
-        cost = 1_000 * figure.worker_cpu_seconds / figure.posts
-        table.add_row(figure.path, f"{figure.posts:,}", f"{figure.posts_per_second:,.0f}", f"{cost:.3f}", ratio)
+def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float) -> Latency:
+    """A steady stream of posts created now; `next` of every partition is read every 5 ms."""
+    topic, namespace, home = f"posts.paced.{engine}", f"bench-paced-{engine}", folder / f"paced-{engine}"
+    ensure_topics(where.bootstrap_servers, [Topic(topic, PARTITIONS)])
+    created: list[list[tuple[int, float]]] = [[] for _ in range(PARTITIONS)]
+    seen: list[list[tuple[int, float]]] = [[] for _ in range(PARTITIONS)]
+    over = threading.Event()
+    reader = world.pane_reader(where, namespace)
+
+    def watch() -> None:
+        while not over.wait(0.005):
+            for status in reader.partitions():
+                if not seen[status.partition] or seen[status.partition][-1][0] != status.next:
+                    seen[status.partition].append((status.next, time.monotonic()))
+
+    env = {"BRANDPULSE_WORKER_ENGINE": engine, "BRANDPULSE_WORKER_IDLE_AFTER_SECONDS": "1"}
+    with world.worker(home, where, topic=topic, namespace=namespace, env=env) as child:
+        warm = int(posts_per_second * 5)
+        total = warm + int(posts_per_second * PACED_SECONDS)
+        watcher = threading.Thread(target=watch, daemon=True)
+        _await_state(reader, child)
+        watcher.start()
+        _pace(where.bootstrap_servers, topic, total, posts_per_second, created)
+        world.await_applied(reader, total, [child])
+        time.sleep(0.1)
+        over.set()
+        watcher.join()
+    # The first seconds build kernels; they are not what a steady load sees.
+    since = min(at for partition in created for _, at in partition) + 5.0
+    waits = sorted(wait for one, shown in zip(created, seen, strict=True) for wait in _waits(one, shown, since))
+    at = {
+        name: waits[min(len(waits) - 1, int(q * len(waits)))]
+        for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+    }
+    return Latency(posts_per_second, at)
+
+
+def _await_state(reader: Any, child: Any) -> None:
+    deadline = time.monotonic() + 60
+    while len(reader.partitions()) < PARTITIONS:
+        if child.exit_code is not None or time.monotonic() > deadline:
+            raise BrandpulseError(f"the worker took no partition:\n{child.log_tail()}")
+        time.sleep(0.1)
+
+
+def _pace(
+    bootstrap_servers: str, topic: str, posts: int, posts_per_second: float, created: list[list[tuple[int, float]]]
+) -> None:
+    """Each post is created at its moment and sent at once; (offset, creation) by partition go to *created*."""
+    texts, pick = world.sample_texts(), random.Random(2)
+    producer = Producer(producer_config(bootstrap_servers) | {"linger.ms": 5})
+
+    def delivered(at: float) -> Any:
+        def told(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                created[message.partition() or 0].append((message.offset() or 0, at))
+
+        return told
+
+    began = time.monotonic()
+    for number in range(posts):
+        while (now := time.monotonic()) < began + number / posts_per_second:
+            producer.poll(min(0.005, began + number / posts_per_second - now))
+        text = f"{pick.choice(texts)} {pick.randrange(10**9)}"
+        value = world.record(str(number), text, datetime.now(UTC), pick)
+        producer.produce(topic, key=str(number).encode(), value=value, on_delivery=delivered(time.monotonic()))
+    if left := producer.flush(60):
+        raise BrandpulseError(f"the broker did not take {left:,} posts")
+
+
+def _waits(created: Sequence[tuple[int, float]], seen: Sequence[tuple[int, float]], since: float) -> list[float]:
+    """For each post: from its creation until the first look at which `next` stood behind its offset."""
+    nexts = [offset for offset, _ in seen]
+    out = []
+    for offset, at in created:
+        place = bisect_right(nexts, offset)
+        if at >= since and place < len(seen):
+            out.append(seen[place][1] - at)
+    return out
+
+
+def _told(figure: Figure) -> dict[str, Any]:
+    return {**msgspec.to_builtins(figure), "posts_per_second": figure.posts_per_second}
+
+
+def _show(figures: Sequence[Figure], latencies: Mapping[str, Latency], console: Any) -> None:
+    from rich.table import Table
+
+    def against(figure: Figure, prefix: str) -> str:
+        peer = next((other for other in figures if other.path.startswith(prefix)), None)
+        return f"{figure.posts_per_second / peer.posts_per_second:.2f}" if peer else "-"
+
+    table = Table(title=f"posts from Kafka to counts, {PARTITIONS} partitions")
+    headings = ("posts", "posts/s", "x plain loop", "x Faust", "x bytewax", "x bare engine")
+    processes = ("worker", "broker", "store")
+    table.add_column("path")
+    for heading in (*headings, *(f"{name} CPU us" for name in processes), *(f"{name} MB" for name in processes)):
+        table.add_column(heading, justify="right")
+    for one in figures:
+        cpu = [
+            f"{1e6 * one.used[name].cpu_seconds / one.posts:,.0f}" if name in one.used else "-" for name in processes
+        ]
+        held = [f"{one.used[name].peak_bytes / 1e6:,.0f}" if name in one.used else "-" for name in processes]
+        ratios = [against(one, prefix) for prefix in ("plain", "Faust", "bytewax", "bare")]
+        table.add_row(one.path, f"{one.posts:,}", f"{one.posts_per_second:,.0f}", *ratios, *cpu, *held)
     console.print(table)
+    console.print(
+        "CPU us: microseconds of processor time a post. Peers count in memory; brandpulse writes, exactly once."
+    )
+    for one in figures:
+        if one.stages:
+            shares = ", ".join(
+                f"{stage} {share:.0%}" for stage, share in sorted(one.stages.items(), key=lambda s: -s[1])
+            )
+            console.print(f"{one.path}: share of the time each stage was at work: {shares}")
+    for engine, latency in latencies.items():
+        told = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in latency.quantiles.items())
+        console.print(f"created to visible in Redis, {engine}, at {latency.posts_per_second:,.0f} posts/s: {told}")

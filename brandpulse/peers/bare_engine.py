@@ -1,0 +1,34 @@
+"""The engine alone: the texts of a file, marked beforehand and held in memory, in batches of a worker's size."""
+
+import gzip
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from brandpulse.brands import load_brands
+from brandpulse.peers.peer import Stopwatch
+
+BATCH = 512
+
+
+def main() -> None:
+    brands, texts, engine = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    matcher = import_module("stream_workers.match").BrandMatcher(load_brands(brands))
+    marker = import_module("stream_workers.marking").BrandMarker(matcher)
+    with gzip.open(texts, "rt", encoding="utf-8") as lines:
+        named = [marker.name(json.loads(line)["text"]) for line in lines]
+    posts = [marked for _, marked in named if marked is not None]
+    scorer = import_module("model.load").load_scorer(engine, None, None)
+    scorer.score(posts[:BATCH])
+    watch = Stopwatch()
+    watch.saw(0)
+    watch.seen = 0
+    for at in range(0, len(posts), BATCH):
+        scorer.score(posts[at : at + BATCH])
+        watch.seen += len(posts[at : at + BATCH])
+    watch.tell()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""What one would write first: consume, the same weights in a Hugging Face pipeline, count in a dict."""
+
+from importlib import import_module
+
+from confluent_kafka import Consumer
+
+from brandpulse.peers.peer import Counts, Stopwatch, job
+from brandpulse.topics import client_config
+
+
+def main() -> None:
+    given = job()
+    classify = import_module("model.bench").hugging_face_pipeline()
+    classify(["warm"] * 32)
+    counts, watch = Counts(given.brands), Stopwatch()
+    decode = import_module("brandpulse.posts").POST_DECODER.decode
+    tally: dict[tuple[tuple[str, int], str], int] = {}
+    consumer = Consumer(
+        client_config(given.bootstrap_servers)
+        | {"group.id": "bench-plain", "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    )
+    consumer.subscribe([given.topic])
+    while watch.seen < given.posts:
+        values = [message.value() or b"" for message in consumer.consume(32, 1.0) if message.error() is None]
+        if not values:
+            continue
+        for value, label in zip(values, classify([decode(value).text for value in values]), strict=True):
+            for brand, moment in counts.keys_of(value):
+                cell = ((brand, moment // 60_000), label)
+                tally[cell] = tally.get(cell, 0) + 1
+        watch.saw(len(values))
+    watch.tell()
+    consumer.close()
+
+
+if __name__ == "__main__":
+    main()
