@@ -18,7 +18,8 @@ class EmbeddedBroker:
     keeps = "its records live in memory: they are gone when it stops (counts are not)"
     after_death = "again, empty: what was not counted yet must be ingested again"
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *, port: int | None = None, advertised_port: int | None = None) -> None:
+        """*advertised_port*: of a proxy that clients are to go through."""
         self.port = port or free_port()
         self.bootstrap_servers = f"127.0.0.1:{self.port}"
         address = f"tcp://{self.bootstrap_servers}"
@@ -29,7 +30,7 @@ class EmbeddedBroker:
                 "broker",
                 "--cluster-id=brandpulse",
                 f"--listener-url={address}",
-                f"--advertised-listener-url={address}",
+                f"--advertised-listener-url=tcp://127.0.0.1:{advertised_port or self.port}",
                 "--storage-engine=memory://tansu/",
             ],
             log=folder / "logs" / "broker.log",

@@ -94,7 +94,7 @@ def main() -> int:
     def make_reader(offer: Callable[[ReadBatch, float], bool]) -> PostReader:
         config = ReaderConfig(
             bootstrap_servers=bootstrap_servers,
-            group_id=f"brandpulse-{settings.namespace}-workers",
+            group_id=worker.group or f"brandpulse-{settings.namespace}-workers",
             topic=settings.posts_topic,
             batch_posts=worker.batch_posts,
             batch_wait_seconds=worker.batch_wait_seconds,

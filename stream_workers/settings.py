@@ -49,6 +49,9 @@ class WorkerSettings(BaseSettings):
     minute_panes_hours: float = Field(default=48, ge=1, le=168, examples=[48])
     hour_panes_days: float = Field(default=90, ge=1, le=3_660, examples=[90])
     """Older posts go to the dead-letter topic as `too_old`."""
+    group: str | None = Field(default=None, min_length=1, max_length=249, examples=["brandpulse-main-workers"])
+    """Kafka's consumer group. Unset: brandpulse-<namespace>-workers. Two groups in one namespace count no post twice,
+    but work against each other."""
     session_timeout_seconds: float = Field(default=6, ge=1, le=300, examples=[6])
     idle_after_seconds: float = Field(default=3, ge=0.5, le=600, examples=[3])
     """A partition read to its end for so long is idle: it holds no watermark back."""
