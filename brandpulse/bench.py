@@ -23,7 +23,9 @@ def model(
 def pipeline(
     *,
     posts: Annotated[int, typer.Option(min=1_000, help="A real model gets 20,000 at most.")] = 100_000,
-    engines: Annotated[str, typer.Option(help="Engines to put through it, with commas.")] = "null,auto",
+    engines: Annotated[
+        str, typer.Option(help="Engines to put through it, with commas; auto:early for early tiers.")
+    ] = "null,auto",
     bootstrap_servers: Annotated[
         str | None, typer.Option(help="Kafka to use; the embedded broker if none. Topics posts.* are made there.")
     ] = None,

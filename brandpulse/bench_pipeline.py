@@ -100,10 +100,10 @@ def run(
 
 def _pipeline(folder: Path, where: Servers, engine: str, records: Sequence[bytes]) -> Figure:
     """From the first warm post to the last: start-up, group join and the first kernels stay outside."""
-    topic, namespace, home = f"posts.{engine}", f"bench-{engine}", folder / engine
+    topic, namespace, home = f"posts.{_word(engine)}", f"bench-{_word(engine)}", folder / _word(engine)
     world.produce(where.bootstrap_servers, topic, records, partitions=PARTITIONS)
     began: list[Any] = []
-    with world.worker(home, where, topic=topic, namespace=namespace, env={"BRANDPULSE_WORKER_ENGINE": engine}) as child:
+    with world.worker(home, where, topic=topic, namespace=namespace, env=_settings(engine)) as child:
         meter = Meter({**where.pids, "worker": [child.pid]})
 
         def look(applied: int) -> None:
@@ -116,6 +116,20 @@ def _pipeline(folder: Path, where: Servers, engine: str, records: Sequence[bytes
             stage: (spent - began[3].get(stage, 0.0)) / seconds for stage, spent in world.stage_seconds(home).items()
         }
         return Figure(f"brandpulse, {engine}", len(records) - began[1], seconds, meter.since(began[2]), stages)
+
+
+def _word(engine: str) -> str:
+    return engine.replace(":", "-")
+
+
+def _settings(engine: str) -> dict[str, str]:
+    """`NAME` or `NAME:TIERS`. Without a model nothing is handed on to posts.scored, as the peers hand nothing on."""
+    name, _, tiers = engine.partition(":")
+    return {
+        "BRANDPULSE_WORKER_ENGINE": name,
+        "BRANDPULSE_WORKER_TIERS": tiers or "full",
+        "BRANDPULSE_WORKER_SCORED_TOPIC_ENABLED": str(name != "null").lower(),
+    }
 
 
 def _bare(folder: Path, engine: str, records: Sequence[bytes]) -> Figure:
@@ -161,7 +175,7 @@ def _run_peer(title: str, module: str, arguments: Sequence[str]) -> Figure:
 
 def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float) -> Latency:
     """A steady stream of posts created now; `next` of every partition is read every 5 ms."""
-    topic, namespace, home = f"posts.paced.{engine}", f"bench-paced-{engine}", folder / f"paced-{engine}"
+    topic, namespace, home = f"posts.paced.{_word(engine)}", f"paced-{_word(engine)}", folder / f"paced-{_word(engine)}"
     ensure_topics(where.bootstrap_servers, [Topic(topic, PARTITIONS)])
     created: list[list[tuple[int, float]]] = [[] for _ in range(PARTITIONS)]
     seen: list[list[tuple[int, float]]] = [[] for _ in range(PARTITIONS)]
@@ -174,7 +188,7 @@ def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float)
                 if not seen[status.partition] or seen[status.partition][-1][0] != status.next:
                     seen[status.partition].append((status.next, time.monotonic()))
 
-    env = {"BRANDPULSE_WORKER_ENGINE": engine, "BRANDPULSE_WORKER_IDLE_AFTER_SECONDS": "1"}
+    env = _settings(engine) | {"BRANDPULSE_WORKER_IDLE_AFTER_SECONDS": "1"}
     with world.worker(home, where, topic=topic, namespace=namespace, env=env) as child:
         warm = int(posts_per_second * 5)
         total = warm + int(posts_per_second * PACED_SECONDS)

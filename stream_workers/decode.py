@@ -85,14 +85,27 @@ def post_digest(source: str, post_id: str) -> bytes:
     return hashlib.blake2b(f"{source}\0{post_id}".encode(), digest_size=12).digest()
 
 
+KNOWN_AUTHORS = 20_000
+"""Authors met lately whose hash is remembered: some megabytes; whoever posts much about a brand posts again."""
+
+
 class AuthorHasher:
     """Keyed hashes of author ids: without the key nobody gets back from the store to a person."""
 
     def __init__(self, key: str) -> None:
         self._key = hashlib.blake2b(key.encode(), digest_size=32).digest()
+        self._known: dict[tuple[str, str], int] = {}
 
     def __call__(self, source: str, author_id: str) -> int:
         """A signed 64-bit number; the same author on two sources is two people."""
+        author = source, author_id
+        if (known := self._known.get(author)) is None:
+            if len(self._known) >= KNOWN_AUTHORS:
+                self._known.clear()
+            known = self._known[author] = self._hash(source, author_id)
+        return known
+
+    def _hash(self, source: str, author_id: str) -> int:
         digest = hashlib.blake2b(f"{source}\0{author_id}".encode(), digest_size=8, key=self._key).digest()
         return int.from_bytes(digest, "big", signed=True)
 

@@ -4,7 +4,7 @@
 `Change`. Both see the records in offset order, and nothing depends on where a batch was cut.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from typing import Literal, NamedTuple
@@ -22,6 +22,7 @@ from stream_workers.redriven import Redriven
 from stream_workers.repeats import RepeatLimits, RepeatMemory
 from stream_workers.verdict import NEGATIVE, Judged, Towards, towards
 
+HOUR_MINUTES = HOUR_MS // MINUTE_MS
 KEPT_NEGATIVES = 20
 """Newest negative posts kept per brand and partition, for people to read."""
 
@@ -44,20 +45,27 @@ class Scored(msgspec.Struct, frozen=True, gc=False):
     """A verdict for each brand it names: a post may be bad news for one and good for the other."""
     author: int
     """Keyed hash, signed 64 bits."""
-    masked_text: str
+    mask: Callable[[str], str]
+    """Takes the names of people out of a text; asked only for posts that are kept for people to read."""
     heads: Mapping[str, Sequence[float]]
     """What the model says of the whole post, by head; `sentiment` is always there."""
     digest: bytes
     """Of (source, id), for the repeat memory."""
 
+    @property
+    def masked_text(self) -> str:
+        return self.mask(self.decoded.post.text)
 
-def scored(decoded: Decoded, brands: Sequence[str], judged: Judged, *, author: int, masked_text: str) -> Scored:
+
+def scored(
+    decoded: Decoded, brands: Sequence[str], judged: Judged, *, author: int, mask: Callable[[str], str]
+) -> Scored:
     """*decoded* with the model's verdicts, and what follows from both."""
     return Scored(
         decoded,
         tuple(towards(*said) for said in zip(brands, judged.targets, judged.urgency, strict=True)),
         author,
-        masked_text,
+        mask,
         judged.heads,
         post_digest(decoded.post.source, decoded.post.id),
     )
@@ -109,20 +117,36 @@ class Change:
 
 def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
     """Digests whose membership, and cells whose value, must be read before `fold`."""
-    digests, cells = [], dict[Cell, None]()
+    digests: list[bytes] = []
+    minutes: dict[tuple[str, int], None] = {}
     for outcome in outcomes:
-        if not isinstance(outcome, Scored):
-            continue
-        digests.append(outcome.digest)
-        event_ms = outcome.decoded.event_ms
-        for verdict in outcome.brands:
-            cells[Cell("minute", verdict.brand, event_ms // MINUTE_MS)] = None
-            cells[Cell("hour", verdict.brand, event_ms // HOUR_MS)] = None
-    return digests, list(cells)
+        if isinstance(outcome, Scored):
+            digests.append(outcome.digest)
+            minute = outcome.decoded.event_ms // MINUTE_MS
+            for verdict in outcome.brands:
+                minutes[verdict.brand, minute] = None
+    hours = {(brand, minute // HOUR_MINUTES): None for brand, minute in minutes}
+    return digests, [
+        *(Cell("minute", brand, minute) for brand, minute in minutes),
+        *(Cell("hour", brand, hour) for brand, hour in hours),
+    ]
 
 
 _COLUMNS = (0, 1, 2, 4)
 """Where `_Sums` counts each label; between them lies the score sum, as in a `Pane`."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a batch adds to one cell."""
+
+    counts: list[int]
+    """negative, neutral, positive, score_micros, irrelevant"""
+    authors: Authors | None = None
+
+    def add(self, verdict: Towards) -> None:
+        self.counts[_COLUMNS[verdict.label]] += 1
+        self.counts[3] += verdict.score_micros
 
 
 class _Sums:
@@ -130,29 +154,51 @@ class _Sums:
 
     def __init__(self, stored: Stored) -> None:
         self._stored = stored
-        self._counts: dict[Cell, list[int]] = {}
-        """negative, neutral, positive, score_micros, irrelevant"""
-        self._sketches: dict[Cell, Authors] = {}
+        self._minutes: dict[tuple[str, int], tuple[_Tally, _Tally]] = {}
+        """(brand, minute) -> what was tallied for it and for its hour: one look a verdict instead of four."""
+        self._hours: dict[tuple[str, int], _Tally] = {}
 
-    def add(self, cell: Cell, verdict: Towards, author: int, *, with_author: bool) -> None:
-        counts = self._counts.get(cell)
-        if counts is None:
-            counts = self._counts[cell] = [0, 0, 0, 0, 0]
-        counts[_COLUMNS[verdict.label]] += 1
-        counts[3] += verdict.score_micros
-        # Who wrote nothing about the brand has no vote on it.
-        if with_author and verdict.relevant:
-            sketch = self._sketches.get(cell)
-            if sketch is None:
-                before = self._stored.authors.get(cell)
-                sketch = self._sketches[cell] = Authors() if before is None else Authors.decode(before)
-            sketch.add(author, negative=verdict.negative)
+    def add(self, verdict: Towards, minute: int, author: int, *, counts: bool, votes: bool) -> None:
+        """Count in the hour; with *counts* in the minute too, and with *votes* its author there."""
+        brand = verdict.brand
+        pair = self._minutes.get((brand, minute))
+        if pair is None:
+            hour = self._hours.setdefault((brand, minute // HOUR_MINUTES), _Tally([0] * 5))
+            pair = self._minutes[brand, minute] = _Tally([0] * 5), hour
+        in_minute, in_hour = pair
+        in_hour.add(verdict)
+        if counts:
+            in_minute.add(verdict)
+        if not verdict.relevant:
+            # Who wrote nothing about the brand has no vote on it.
+            return
+        if in_hour.authors is None:
+            in_hour.authors = self._sketch(Cell("hour", brand, minute // HOUR_MINUTES))
+        in_hour.authors.add(author, negative=verdict.negative)
+        if counts and votes:
+            if in_minute.authors is None:
+                in_minute.authors = self._sketch(Cell("minute", brand, minute))
+            in_minute.authors.add(author, negative=verdict.negative)
 
     def panes(self) -> dict[Cell, Pane]:
-        return {cell: self._stored.panes.get(cell, EMPTY_PANE) + Pane(*counts) for cell, counts in self._counts.items()}
+        return {
+            cell: self._stored.panes.get(cell, EMPTY_PANE) + Pane(*tally.counts)
+            for cell, tally in self._tallies()
+            if any(tally.counts)
+        }
 
     def authors(self) -> dict[Cell, bytes]:
-        return {cell: sketch.encode() for cell, sketch in self._sketches.items()}
+        return {cell: tally.authors.encode() for cell, tally in self._tallies() if tally.authors is not None}
+
+    def _tallies(self) -> Iterator[tuple[Cell, _Tally]]:
+        for (brand, minute), (tally, _) in self._minutes.items():
+            yield Cell("minute", brand, minute), tally
+        for (brand, hour), tally in self._hours.items():
+            yield Cell("hour", brand, hour), tally
+
+    def _sketch(self, cell: Cell) -> Authors:
+        before = self._stored.authors.get(cell)
+        return Authors() if before is None else Authors.decode(before)
 
 
 def fold(
@@ -200,12 +246,9 @@ def fold(
         memory.add(outcome.digest, clock)
         counted.append(outcome)
         watermark = clock - retention.lateness_ms
+        counts, votes = event_ms >= watermark - retention.minutes_ms, event_ms >= watermark - retention.authors_ms
         for said in outcome.brands:
-            sums.add(Cell("hour", said.brand, event_ms // HOUR_MS), said, outcome.author, with_author=True)
-            if event_ms >= watermark - retention.minutes_ms:
-                recent = event_ms >= watermark - retention.authors_ms
-                minute = Cell("minute", said.brand, event_ms // MINUTE_MS)
-                sums.add(minute, said, outcome.author, with_author=recent)
+            sums.add(said, event_ms // MINUTE_MS, outcome.author, counts=counts, votes=votes)
     return Change(
         status=replace(
             status,

@@ -107,7 +107,14 @@ class BatchLane:
         limits: RepeatLimits,
         telemetry: Telemetry,
         wall_ms: Callable[[], int],
+        reads: bool = True,
     ) -> None:
+        """*reads*: whether the model reads its posts. One that does not (engine null) needs no marks, and says the same
+        of all: what is left is a worker's cost without a model."""
+        self._reads = reads
+        self._same: dict[int, Verdict] = {}
+        """Number of brands -> what a model that does not read says of a post that names so many."""
+        self._matcher = matcher
         self._marker = BrandMarker(matcher)
         self._mask = mask
         self._scorer = scorer
@@ -145,6 +152,9 @@ class BatchLane:
         if isinstance(item, Dead):
             return item
         try:
+            if not self._reads:
+                brands = self._matcher.match(item.post.text)
+                return Named(item, brands, MarkedText("", (), len(brands))) if brands else Unmatched(item)
             brands, marked = self._marker.name(item.post.text)
             return Unmatched(item) if marked is None else Named(item, brands, marked)
         except Exception as error:
@@ -183,13 +193,15 @@ class BatchLane:
             item.brands,
             verdict,
             author=self._author_hash(post.source, post.author_id),
-            masked_text=self._mask(post.text),
+            mask=self._mask,
         )
 
     def _judge(self, posts: Sequence[MarkedText]) -> list[Verdict]:
         """One verdict per post, in order."""
         if not posts:
             return []
+        if not self._reads:
+            return [self._always(post) for post in posts]
         try:
             scores = self._scorer.score(posts)
         except MemoryError:
@@ -204,6 +216,12 @@ class BatchLane:
             return [*self._judge(posts[:middle]), *self._judge(posts[middle:])]
         self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.hurried))
         return _verdicts(scores, posts)
+
+    def _always(self, post: MarkedText) -> Verdict:
+        if (said := self._same.get(post.targets)) is None:
+            [said] = _verdicts(self._scorer.inner.score([post]), [post])
+            self._same[post.targets] = said
+        return said
 
     # -- third thread: the store ---------------------------------------------------------------------------------
 
@@ -260,9 +278,7 @@ class BatchLane:
         with self._timed("write"):
             stored = self._store.read(
                 [
-                    ReadRequest(
-                        part.batch.held.status, digests, cells, [o.digest for o in part.batch.origins.values()]
-                    )
+                    ReadRequest(part.batch.held.status, digests, cells, [o.digest for o in part.batch.origins.values()])
                     for part, (digests, cells) in zip(parts, plans, strict=True)
                 ]
             )

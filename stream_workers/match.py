@@ -129,8 +129,11 @@ class BrandMatcher:
         hits = self._automaton.find_matches_as_indexes(folded, overlapping=True)
         if not hits:
             return []
-        unreadable: dict[int, list[tuple[int, int]]] = {}
         kinds = self._kinds
+        if "@" not in folded and "/" not in folded and "www." not in folded:
+            # No link, handle or address: only the edges of the words are left to look at.
+            return [hit for hit in hits if _stands_alone(folded, hit[1], hit[2], kind=kinds[hit[0]])]
+        unreadable: dict[int, list[tuple[int, int]]] = {}
         return [
             (pattern, start, end)
             for pattern, start, end in hits

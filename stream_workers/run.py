@@ -123,6 +123,7 @@ def main() -> int:
             limits=RepeatLimits(int(worker.repeat_memory_hours * 3_600_000), worker.repeat_memory_ids),
             telemetry=telemetry,
             wall_ms=_wall_ms,
+            reads=worker.engine != "null",
         )
 
     def make_service(app: WorkerApp) -> Lane:

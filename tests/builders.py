@@ -69,7 +69,7 @@ def a_scored(
             (None,) * len(verdicts),
         ),
         author=hash(post_id) if author is None else author,
-        masked_text=str(post["text"]),
+        mask=str,
     )
 
 

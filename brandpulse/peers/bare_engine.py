@@ -19,7 +19,8 @@ def main() -> None:
     with gzip.open(texts, "rt", encoding="utf-8") as lines:
         named = [marker.name(json.loads(line)["text"]) for line in lines]
     posts = [marked for _, marked in named if marked is not None]
-    scorer = import_module("model.load").load_scorer(engine, None, None)
+    name, _, tiers = engine.partition(":")
+    scorer = import_module("model.load").load_scorer(name, None, None, tiers=tiers or "full")
     scorer.score(posts[:BATCH])
     watch = Stopwatch()
     watch.saw(0)

@@ -63,7 +63,7 @@ def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> Pan
             post.brands,
             Judged(post.probabilities, {"sentiment": (0.1, 0.8, 0.1)}, (None,) * len(post.brands)),
             author=post.author,
-            masked_text="",
+            mask=str,
         )
         for decoded, post in zip(_decoded(posts), posts, strict=True)
     ]
