@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-import redis
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from alerting.outbox import Delivery
 from alerting.store import RedisAlertStore
+from brandpulse.redis_client import connect
 from brandpulse.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -78,5 +78,5 @@ def _is_over(store: RedisAlertStore, refused: Delivery) -> bool:
 
 def _store() -> RedisAlertStore:
     settings = load_settings(Settings)
-    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=10, socket_connect_timeout=5)
+    client = connect(settings.redis_address())
     return RedisAlertStore(client, settings.namespace)

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-import redis
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from brandpulse.redis_client import connect
 from brandpulse.runtime import user_name
 from brandpulse.settings import Settings, load_settings
 from brandpulse.silences import Acknowledgement, OrderBook
@@ -42,5 +42,5 @@ def ack(key: str, by: Annotated[str, typer.Option(help="Default: the name of thi
 
 def _book() -> OrderBook:
     settings = load_settings(Settings)
-    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=10, socket_connect_timeout=5)
+    client = connect(settings.redis_address())
     return OrderBook(client, settings.namespace)

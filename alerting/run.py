@@ -10,13 +10,11 @@ import time
 import uuid
 
 import aiohttp
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from alerting.receivers.build import build_receivers
-from alerting.receivers.config import PagerDutyConfig, WebhookConfig, load_receivers
+from alerting.receivers.config import load_receivers
 from alerting.receivers.kafka import KafkaTopic
+from alerting.receivers.kinds import ReceiverConfig
 from alerting.rules import DEFAULT_RULES
 from alerting.rules_file import RulesFile
 from alerting.service import AlerterService, ServiceConfig, listening
@@ -26,6 +24,7 @@ from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
 from brandpulse.logs import set_up_logging
 from brandpulse.pane_reader import PaneReader
+from brandpulse.redis_client import connect, reach
 from brandpulse.runtime import announced
 from brandpulse.settings import Settings, load_settings
 from brandpulse.telemetry import ALERTER_METRICS, Telemetry
@@ -60,7 +59,7 @@ def main() -> int:
 async def _serve(
     settings: Settings,
     alerter: AlerterSettings,
-    configs: list[PagerDutyConfig | WebhookConfig],
+    configs: list[ReceiverConfig],
     telemetry: Telemetry,
     rules: RulesFile | None,
 ) -> None:
@@ -69,9 +68,8 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     bootstrap_servers = settings.bootstrap_servers()
     # No retries inside the client: each caller here knows whether it may ask twice, and for how long.
-    client = redis.Redis.from_url(
-        settings.redis_address(), socket_timeout=10, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0)
-    )
+    client = connect(settings.redis_address(), retries=0, patience_seconds=60)
+    reach(client)
     topic = KafkaTopic(
         bootstrap_servers,
         settings.alerts_topic,

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-import redis
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from brandpulse.episodes import SEVERITIES
+from brandpulse.redis_client import connect
 from brandpulse.runtime import user_name
 from brandpulse.settings import Settings, load_settings
 from brandpulse.silences import OrderBook, RefusedError, Silence, span
@@ -109,5 +109,5 @@ def _span(silence: Silence) -> str:
 
 def _book() -> OrderBook:
     settings = load_settings(Settings)
-    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=10, socket_connect_timeout=5)
+    client = connect(settings.redis_address())
     return OrderBook(client, settings.namespace)

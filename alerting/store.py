@@ -19,6 +19,7 @@ from alerting.outbox import Delivery
 from brandpulse.episodes import Episode
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys
+from brandpulse.redis_client import OUTAGES, node_for, outage
 from brandpulse.silences import Acknowledgement, OrderBook, Orders
 
 KEPT_CLOSED = 500
@@ -218,7 +219,7 @@ class RedisAlertStore:
         with _reaching_redis():
             # WAITAOF waits for the writes of its own connection. The file is one log: when a write made now is on
             # disk, so is everything before it, whoever wrote it. One pipeline, hence one connection.
-            pipeline = self._client.pipeline(transaction=False)
+            pipeline = node_for(self._client, self._keys.durable).pipeline(transaction=False)
             pipeline.incr(self._keys.durable)
             pipeline.execute_command("WAITAOF", 1, 0, timeout_ms)  # type: ignore[no-untyped-call]
             _, answer = pipeline.execute(raise_on_error=False)
@@ -338,8 +339,8 @@ def _field(receiver: str, fate: str) -> str:
 def _reaching_redis() -> Iterator[None]:
     try:
         yield
-    except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
-        raise TransientError(f"Redis is unreachable: {error}") from error
+    except OUTAGES as error:
+        raise outage(error) from error
     except redis.exceptions.ReadOnlyError as error:
         raise TransientError(f"Redis is a read-only replica now: {error}") from error
     except redis.ResponseError as error:

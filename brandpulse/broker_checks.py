@@ -5,8 +5,9 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from brandpulse.errors import BrandpulseError
+from brandpulse.errors import BrandpulseError, ConfigError
 from brandpulse.findings import Finding
+from brandpulse.kafka_access import kafka_fault
 from brandpulse.runtime import read_addresses
 from brandpulse.settings import Settings
 from brandpulse.topics import client_config
@@ -19,13 +20,9 @@ def check_broker(settings: Settings) -> list[Finding]:
     try:
         brokers = len(admin.list_topics(timeout=5).brokers)
     except KafkaException as error:
-        return [
-            Finding(
-                "broker",
-                f"no answer at {address}: {error.args[0].str()}",
-                "start it, or `brandpulse up`; check BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS",
-            )
-        ]
+        told = kafka_fault(address, error)
+        start = "start it, or `brandpulse up`; check BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS"
+        return [Finding("broker", f"no answer at {address}", str(told) if isinstance(told, ConfigError) else start)]
     findings = [Finding("broker", f"answers at {address}{_nodes(brokers)}"), *_kept(settings, address)]
     for topic in (settings.posts_topic, settings.dlq_topic, settings.alerts_topic):
         findings += _topic(admin, topic, brokers)

@@ -17,6 +17,7 @@ from brandpulse.keys import PartitionKeys
 from brandpulse.letters import Letter
 from brandpulse.moments import moment_ms, rfc3339
 from brandpulse.pane_reader import PaneReader
+from brandpulse.redis_client import connect
 from brandpulse.redrive import (
     Wanted,
     counted_meanwhile,
@@ -184,7 +185,7 @@ def _wanted(
 
 
 def _store(settings: Settings) -> redis.Redis:
-    return redis.Redis.from_url(settings.redis_address(), socket_timeout=5, socket_connect_timeout=5)
+    return connect(settings.redis_address(), timeout_seconds=5)
 
 
 def _done(settings: Settings, letters: Sequence[Letter]) -> set[Letter]:

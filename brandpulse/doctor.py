@@ -4,7 +4,6 @@ import importlib
 import time
 from collections.abc import Callable
 
-import redis
 from rich.console import Console
 
 from brandpulse.brands import load_brands
@@ -12,7 +11,9 @@ from brandpulse.broker_checks import check_broker
 from brandpulse.errors import BrandpulseError
 from brandpulse.findings import Finding
 from brandpulse.pane_reader import PaneReader
+from brandpulse.redis_client import connect
 from brandpulse.settings import Settings, load_settings
+from brandpulse.store_checks import check_store
 
 SILENT_AFTER_MS = 15_000
 
@@ -68,47 +69,7 @@ def _broker() -> list[Finding]:
 
 
 def _store() -> list[Finding]:
-    client = redis.Redis.from_url(load_settings(Settings).redis_address(), socket_timeout=5, socket_connect_timeout=5)
-    try:
-        info = client.info()
-        policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "")
-        fsync = client.config_get("appendfsync").get("appendfsync", "")
-    except redis.RedisError as error:
-        return [Finding("store", f"no answer: {error}", "start it, or `brandpulse up`; check BRANDPULSE_REDIS_URL")]
-    server = info.get("valkey_version") or info.get("redis_version")
-    findings = [Finding("store", f"answers, version {server}, {info.get('used_memory_human')} in use")]
-    if policy not in ("", "noeviction"):
-        findings.append(
-            Finding(
-                "store",
-                f"maxmemory-policy is {policy}: it may throw counts away",
-                "CONFIG SET maxmemory-policy noeviction",
-            )
-        )
-    if not info.get("aof_enabled"):
-        findings.append(
-            Finding(
-                "store",
-                "append-only file is off: a crash loses counts and alerts",
-                "CONFIG SET appendonly yes",
-                warning=True,
-            )
-        )
-    elif fsync != "always" and "valkey_version" not in info and _older_than(str(info.get("redis_version")), (7, 2)):
-        findings.append(
-            Finding(
-                "store",
-                f"appendfsync is {fsync} and the server has no WAITAOF: an alert of the last second may be lost",
-                "CONFIG SET appendfsync always",
-                warning=True,
-            )
-        )
-    return findings
-
-
-def _older_than(version: str, wanted: tuple[int, int]) -> bool:
-    parts = version.split(".")
-    return (int(parts[0]), int(parts[1])) < wanted
+    return check_store(load_settings(Settings))
 
 
 def _model() -> list[Finding]:
@@ -129,7 +90,7 @@ def _model() -> list[Finding]:
 
 def _partitions() -> list[Finding]:
     settings = load_settings(Settings)
-    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=5, socket_connect_timeout=5)
+    client = connect(settings.redis_address(), timeout_seconds=5)
     statuses = PaneReader(client, settings.namespace).partitions()
     if not statuses:
         return [Finding("workers", "no partition has state yet", "start a worker: `brandpulse worker`")]

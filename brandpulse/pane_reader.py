@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import redis
 
-from brandpulse.errors import TransientError
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys
 from brandpulse.panes import EMPTY_PANE, AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import PartitionStatus
+from brandpulse.redis_client import OUTAGES, outage
 
 PIPELINE_CHUNK = 2_000
 """Commands in one round trip: bounds the reply held in memory."""
@@ -161,8 +161,8 @@ class PaneReader:
                 for command in commands[start : start + PIPELINE_CHUNK]:
                     pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
                 replies += pipeline.execute()
-        except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
-            raise TransientError(f"Redis is unreachable: {error}") from error
+        except OUTAGES as error:
+            raise outage(error) from error
         return replies
 
 

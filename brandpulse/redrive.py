@@ -13,9 +13,11 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from brandpulse.errors import TransientError
+from brandpulse.kafka_access import explain
 from brandpulse.keys import PartitionKeys
 from brandpulse.letters import Letter, letters_of, origin_headers
 from brandpulse.posts import POST_DECODER
+from brandpulse.redis_client import OUTAGES, outage
 from brandpulse.settings import Settings
 from brandpulse.topic_scan import read_to_end
 from brandpulse.topics import client_config, producer_config
@@ -82,8 +84,8 @@ def done_again(client: redis.Redis, namespace: str, letters: Sequence[Letter]) -
                 digests = [one.origin.digest for one in part]
                 scores: Any = client.execute_command("ZMSCORE", key, *digests)  # type: ignore[no-untyped-call]
                 found.update(one for one, score in zip(part, scores, strict=True) if score is not None)
-    except redis.RedisError as error:
-        raise TransientError(f"Redis does not tell what was redriven: {error}") from error
+    except (redis.RedisError, *OUTAGES) as error:
+        raise outage(error) from error
     return found
 
 
@@ -183,7 +185,7 @@ def send_again(settings: Settings, letters: Sequence[Letter]) -> int:
                     break
         left = producer.flush(FLUSH_SECONDS)
     except KafkaException as error:
-        raise TransientError(f"Kafka does not take what is sent again: {error.args[0].str()}") from error
+        raise TransientError(f"Kafka does not take what is sent again: {explain(error.args[0])}") from error
     if left or failed:
         why = failed[0] if failed else f"no answer within {FLUSH_SECONDS:g} s"
         raise TransientError(f"{left + len(failed)} of {len(letters)} letters were not taken: {why}. Run it again")
@@ -196,4 +198,4 @@ def partitions_of(settings: Settings) -> int:
         admin = AdminClient(client_config(settings.bootstrap_servers()))
         return len(admin.list_topics(settings.posts_topic, timeout=10).topics[settings.posts_topic].partitions)
     except KafkaException as error:
-        raise TransientError(f"topic {settings.posts_topic} is not listed: {error.args[0].str()}") from error
+        raise TransientError(f"topic {settings.posts_topic} is not listed: {explain(error.args[0])}") from error

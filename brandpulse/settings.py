@@ -11,6 +11,9 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from brandpulse.errors import ConfigError
+from brandpulse.kafka_access import KafkaAccess, KafkaServers
+from brandpulse.redis_access import RedisAccess
+from brandpulse.redis_client import RedisAddress
 from brandpulse.runtime import read_addresses
 
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
@@ -24,19 +27,15 @@ def _jars() -> Path:
     return cache / "brandpulse" / f"apache-kafka-{VERSION}"
 
 
-class Settings(BaseSettings):
+class Settings(KafkaAccess, RedisAccess):
     """Read by every command. Prefix `BRANDPULSE_`."""
 
     model_config = SettingsConfigDict(env_prefix="BRANDPULSE_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(default=Path(".brandpulse"), examples=["./.brandpulse"])
     """Where `up` keeps data, logs and the addresses of what it started."""
-    kafka_bootstrap_servers: str | None = Field(default=None, min_length=3, examples=["127.0.0.1:9092"])
-    """Unset: whatever `up` started under `home`."""
     kafka_jars: Path = Field(default_factory=_jars, examples=["~/.cache/brandpulse/apache-kafka-4.3.0"])
     """Where `brandpulse kafka fetch` puts Apache Kafka, and `up --broker kafka` finds it."""
-    redis_url: SecretStr | None = Field(default=None, examples=["redis://127.0.0.1:6379/0"])
-    """May hold a password, so it is never logged. Unset: whatever `up` started under `home`."""
     brands_file: Path = Field(default=Path("brands.yaml"), examples=["./brands.yaml"])
     namespace: Namespace = Field(default="main", examples=["main"])
     """Keeps two installations apart in one Redis."""
@@ -54,15 +53,17 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", examples=["INFO"])
 
     def bootstrap_servers(self) -> str:
-        """Kafka's address: the setting, else what `up` started. Raises ConfigError when there is neither."""
-        return self.kafka_bootstrap_servers or _started(
-            self.home, "kafka_bootstrap_servers", "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092"
-        )
+        """Kafka's address and how to be let in: the settings', else what `up` started. Raises ConfigError."""
+        if self.kafka_bootstrap_servers is not None:
+            return KafkaServers(self.kafka_bootstrap_servers, self.kafka_client())
+        return _started(self.home, "kafka_bootstrap_servers", "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092")
 
     def redis_address(self) -> str:
-        """Redis's URL, password and all: do not log it. Raises ConfigError when there is none."""
+        """Redis's URL, password and all, for `redis_client.connect`: do not log it. Raises ConfigError."""
         if self.redis_url is not None:
-            return self.redis_url.get_secret_value()
+            return RedisAddress(
+                self.redis_url.get_secret_value(), self.redis_client_options(), self.redis_sentinel_options()
+            )
         return _started(self.home, "redis_url", "BRANDPULSE_REDIS_URL=redis://127.0.0.1:6379/0")
 
 
@@ -92,7 +93,10 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
     prefix = kind.model_config.get("env_prefix", "")
     lines = []
     for problem in error.errors():
-        name = str(problem["loc"][0]) if problem["loc"] else ""
+        if not problem["loc"]:  # of several fields together: the message names them
+            lines.append(str(problem["msg"]).removeprefix("Value error, "))
+            continue
+        name = str(problem["loc"][0])
         field = kind.model_fields.get(name)
         variable = f"{prefix}{name}".upper()
         example = field.examples[0] if field is not None and field.examples else None

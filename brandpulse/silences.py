@@ -16,8 +16,9 @@ import redis
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from brandpulse.episodes import SEVERITIES, Episode, Severity
-from brandpulse.errors import BrandpulseError, StateError, TransientError
+from brandpulse.errors import BrandpulseError, StateError
 from brandpulse.keys import AlertingKeys
+from brandpulse.redis_client import OUTAGES, outage
 
 MOST_SILENCES = 1_000
 MOST_ACKNOWLEDGEMENTS = 10_000
@@ -108,8 +109,8 @@ def span(text: str) -> timedelta:
 def _reaching_redis() -> Iterator[None]:
     try:
         yield
-    except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
-        raise TransientError(f"Redis is unreachable: {error}") from error
+    except OUTAGES as error:
+        raise outage(error) from error
 
 
 class OrderBook:

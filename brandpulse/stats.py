@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import redis
 from rich.console import Console
 from rich.table import Table
 
 from brandpulse.pane_reader import PaneReader
+from brandpulse.redis_client import connect
 from brandpulse.settings import Settings, load_settings
 
 
@@ -17,7 +17,7 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
     ConfigError, TransientError.
     """
     settings = settings or load_settings(Settings)
-    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=30, socket_connect_timeout=5)
+    client = connect(settings.redis_address(), timeout_seconds=30)
     reader = PaneReader(client, settings.namespace)
     partitions = reader.partitions()
     return {

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from brandpulse.errors import TransientError
+from brandpulse.kafka_access import explain
 from brandpulse.topics import client_config
 
 
@@ -68,10 +69,10 @@ def read_to_end(
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard(message.partition())
                 else:
-                    raise TransientError(f"{topic}: {error.str()}")
+                    raise TransientError(f"{topic}: {explain(error)}")
             if time.monotonic() - heard > silence_seconds:
                 raise TransientError(f"{topic}: partitions {sorted(left)} are silent")
     except KafkaException as error:
-        raise TransientError(f"{topic} cannot be read: {error.args[0].str()}") from error
+        raise TransientError(f"{topic} cannot be read: {explain(error.args[0])}") from error
     finally:
         consumer.close()

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from brandpulse.errors import TransientError
+from brandpulse.kafka_access import access_of, explain, kafka_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ def client_config(bootstrap_servers: str) -> dict[str, Any]:
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 2_000,
         "socket.keepalive.enable": True,
+        **access_of(bootstrap_servers),
     }
 
 
@@ -44,7 +46,7 @@ def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], *, replicatio
     """Create what is missing and return each topic's id by name.
 
     Event time travels in the payload, so retention must go by arrival: `LogAppendTime`, or Kafka deletes a replayed
-    2015 stream within minutes. Raises TransientError when the broker does not answer.
+    2015 stream within minutes. Raises TransientError when the broker does not answer, ConfigError when it refuses us.
     """
     wanted = list(topics)
     admin = AdminClient(client_config(bootstrap_servers) | {"socket.timeout.ms": 10_000})
@@ -65,7 +67,7 @@ def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], *, replicatio
                 _created(future)
         return _ids(admin, [topic.name for topic in wanted])
     except KafkaException as error:
-        raise TransientError(f"no Kafka broker answers at {bootstrap_servers}: {error.args[0].str()}") from error
+        raise kafka_fault(bootstrap_servers, error) from error
 
 
 def _topic_config(replication_factor: int) -> dict[str, str]:
@@ -104,4 +106,4 @@ def topic_id(admin: AdminClient, topic: str) -> str:
         described = admin.describe_topics(TopicCollection([topic]), request_timeout=5)
         return str(described[topic].result().topic_id)
     except KafkaException as error:
-        raise TransientError(f"topic {topic} is not described: {error.args[0].str()}") from error
+        raise TransientError(f"topic {topic} is not described: {explain(error.args[0])}") from error

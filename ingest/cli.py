@@ -172,9 +172,8 @@ def _run(task: "Task", console: Any) -> "tuple[Outcome, float, int]":
 
 def _wait(sent: int, began: float, console: Any) -> None:
     """Until the workers stand at the log's end. Raises NotCountedError, TransientError."""
-    import redis
-
     from brandpulse.pane_reader import PaneReader
+    from brandpulse.redis_client import connect
     from brandpulse.settings import Settings, load_settings
     from ingest.counting import wait_counted
     from ingest.delivery import TopicReader
@@ -182,7 +181,7 @@ def _wait(sent: int, began: float, console: Any) -> None:
     settings = load_settings(Settings)
     with TopicReader(settings.bootstrap_servers(), settings.posts_topic) as topic:
         ends = topic.ends()
-    client = redis.Redis.from_url(settings.redis_address(), socket_timeout=10, socket_connect_timeout=5)
+    client = connect(settings.redis_address())
     wait_counted(
         ends,
         PaneReader(client, settings.namespace),

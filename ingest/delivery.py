@@ -9,7 +9,8 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from brandpulse.errors import TransientError
+from brandpulse.errors import ConfigError, TransientError
+from brandpulse.kafka_access import explain, kafka_fault
 from brandpulse.topics import client_config, producer_config
 from ingest.repeats import IdMemory
 
@@ -38,7 +39,7 @@ class _Stretch:
 
     def delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
-            self.failure = error.str()
+            self.failure = explain(error)
             return
         self.confirmed += 1
         # Deliveries of one partition come in order: the last one is the highest.
@@ -100,7 +101,7 @@ class Delivery:
                     return False
                 self._producer.poll(0.1)
             except KafkaException as error:
-                self._error = error.args[0].str()
+                self._error = explain(error.args[0])
                 raise TransientError(f"Kafka takes no more posts: {self._error}") from error
             else:
                 stretch.posts += 1
@@ -145,9 +146,11 @@ def check_broker(bootstrap_servers: str, *, timeout_seconds: float = 10.0) -> No
     try:
         AdminClient(client_config(bootstrap_servers) | SILENT).list_topics(timeout=timeout_seconds)
     except KafkaException as error:
+        told = kafka_fault(bootstrap_servers, error)
+        if isinstance(told, ConfigError):
+            raise told from error
         raise TransientError(
-            f"no Kafka broker answers at {bootstrap_servers} ({error.args[0].str()}). Is it running? "
-            "`brandpulse up` starts one; BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS names another"
+            f"{told}. Is it running? `brandpulse up` starts one; BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS names another"
         ) from error
 
 
@@ -188,7 +191,7 @@ class TopicReader:
                 for partition in sorted(partitions)
             }
         except KafkaException as error:
-            raise TransientError(f"the ends of topic {self._topic} are unknown: {error.args[0].str()}") from error
+            raise TransientError(f"the ends of topic {self._topic} are unknown: {explain(error.args[0])}") from error
         # The embedded broker (Tansu 0.6) lists the first record of its last batch as the end: seen 5,011 where 7,515
         # records lay. Only the fetch knows, so we read on from there until it says that nothing follows.
         high: dict[int, int] = {}
@@ -229,7 +232,7 @@ class TopicReader:
                     raise TransientError(f"topic {self._topic} could not be read back: the broker is silent")
                 problem = message.error()
                 if problem is not None and problem.code() != KafkaError._PARTITION_EOF:
-                    raise TransientError(f"topic {self._topic} could not be read back: {problem.str()}")
+                    raise TransientError(f"topic {self._topic} could not be read back: {explain(problem)}")
                 yield message
         finally:
             self._consumer.unassign()

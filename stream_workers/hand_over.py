@@ -11,6 +11,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from brandpulse.errors import TransientError
+from brandpulse.kafka_access import explain
 from brandpulse.letters import HEADER, Origin, origin_headers
 from brandpulse.posts import BRAND_SENTIMENTS
 from brandpulse.topics import producer_config
@@ -149,7 +150,7 @@ class KafkaHandOver:
             failed, self._failed = self._failed, None
         if failed is not None:
             self._replace_if_broken(failed)
-            raise TransientError(f"Kafka did not take a record: {failed.str()}")
+            raise TransientError(f"Kafka did not take a record: {explain(failed)}")
         if left:
             raise TransientError(f"Kafka did not take {left} records within {self._timeout_seconds:g} s")
 

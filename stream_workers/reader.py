@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from brandpulse.errors import StateError, TransientError
+from brandpulse.kafka_access import explain
 from brandpulse.letters import Origin, origin_of
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import Telemetry
@@ -300,7 +301,7 @@ class PostReader:
         elif error.fatal():
             raise KafkaException(error)
         else:
-            log.warning("kafka says", extra={"error": error.str(), "partition": message.partition()})
+            log.warning("kafka says", extra={"error": explain(error), "partition": message.partition()})
 
     # -- partitions come and go ----------------------------------------------------------------------------------
 

@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import redis
-
 from brandpulse.brands import load_brands
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
 from brandpulse.logs import set_up_logging
 from brandpulse.processes import free_port
+from brandpulse.redis_client import connect, reach
 from brandpulse.runtime import announced
 from brandpulse.settings import Settings, load_settings
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
@@ -67,15 +66,9 @@ def main() -> int:
         hours_ms=int(worker.hour_panes_days * 86_400_000),
     )
     # Two clients: the reader's loads must not wait behind the lane's writes, and each stays in one thread.
-    stores = [
-        RedisPartitionStore(
-            redis.Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=5),
-            settings.namespace,
-            retention,
-            drop_every=16,
-        )
-        for _ in range(2)
-    ]
+    clients = [connect(redis_url, patience_seconds=60) for _ in range(2)]
+    reach(clients[0])
+    stores = [RedisPartitionStore(client, settings.namespace, retention, drop_every=16) for client in clients]
 
     hand_over = KafkaHandOver(
         bootstrap_servers,

@@ -16,10 +16,10 @@ from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys, NamespaceKeys, PartitionKeys
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus, encode_generations
+from brandpulse.redis_client import OUTAGES, outage
 from stream_workers.event_time import Retention
 from stream_workers.fold import KEPT_NEGATIVES, Cell, Change, Stored, encode_negative
 
-UNREACHABLE = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError)
 DROPS_PER_CHANGE = 500
 """Keys past their time that one call removes: bounds the call's length."""
 KEPT_REDRIVEN = 1_000_000
@@ -83,8 +83,8 @@ def _translated() -> Iterator[None]:
     """What Redis says, in our words: damage is told apart from an unreachable, full or read-only server."""
     try:
         yield
-    except UNREACHABLE as error:
-        raise TransientError(f"Redis is unreachable: {error}") from error
+    except OUTAGES as error:
+        raise outage(error) from error
     except redis.ResponseError as error:
         raise _refusal(error) from error
 
@@ -92,7 +92,7 @@ def _translated() -> Iterator[None]:
 def _refusal(error: redis.ResponseError) -> StateError | TransientError:
     if str(error).startswith(("STATE", "WRONGTYPE")):
         return StateError(str(error))
-    return TransientError(f"Redis refuses: {error}")
+    return outage(error)
 
 
 def _script(name: str) -> str:
@@ -196,7 +196,7 @@ class RedisPartitionStore:
                     raise refusal from reply
                 outcomes.append(Failed(refusal))
             elif isinstance(reply, Exception):
-                raise TransientError(f"Redis is unreachable: {reply}") from reply
+                raise outage(reply) from reply
             else:
                 applied, stands_at = reply
                 outcomes.append(Applied() if applied else Refused(int(stands_at)))
@@ -251,7 +251,8 @@ class RedisPartitionStore:
         calls = [self._call_of(change, gone) for change, gone in zip(changes, expired, strict=True)]
         pipeline = self._client.pipeline(transaction=False)
         for keys, args in calls:
-            pipeline.evalsha(self._apply.sha, len(keys), *keys, *args)
+            # By its name: a cluster's pipeline has no method for it, and routes it all the same.
+            pipeline.execute_command("EVALSHA", self._apply.sha, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
         replies = pipeline.execute(raise_on_error=False)
         if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):
             self._client.script_load(self._apply.script)

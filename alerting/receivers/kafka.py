@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from alerting.outbox import Outcome
 from alerting.receivers.config import KAFKA
 from brandpulse.episodes import Notification, Severity
-from brandpulse.errors import TransientError
+from brandpulse.kafka_access import explain, kafka_fault
 from brandpulse.topics import Topic, client_config, ensure_topics, producer_config
 
 STATUS_WRITTEN = 202
@@ -48,7 +48,7 @@ class KafkaTopic:
         try:
             AdminClient(client_config(self._bootstrap_servers)).list_topics(timeout=self._timeout_seconds)
         except KafkaException as error:
-            raise TransientError(f"no Kafka broker answers at {self._bootstrap_servers}") from error
+            raise kafka_fault(self._bootstrap_servers, error) from error
 
     def _produce(self, notification: Notification) -> Outcome:
         producer = self._producer
@@ -67,7 +67,7 @@ class KafkaTopic:
             return Outcome(None, f"Kafka: {error}")
         if not answers:
             return Outcome(None, f"Kafka did not acknowledge within {self._timeout_seconds:g} s")
-        return Outcome(None, f"Kafka: {answers[0]}") if answers[0] is not None else Outcome(STATUS_WRITTEN)
+        return Outcome(None, f"Kafka: {explain(answers[0])}") if answers[0] is not None else Outcome(STATUS_WRITTEN)
 
     async def close(self) -> None:
         if self._producer is not None:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from brandpulse.errors import ConfigError
 from brandpulse.logs import set_up_logging
+from brandpulse.redis_client import reach
 from brandpulse.runtime import announced
 from brandpulse.settings import Settings, load_settings
 from dashboards.page.server import PageServer
@@ -23,6 +24,7 @@ def main() -> int:
     settings, page = load_settings(Settings), load_settings(PageSettings)
     set_up_logging(settings.log_level)
     client = connect(settings.redis_address())
+    reach(client)
     try:
         asyncio.run(serve(settings, page, PageStore(client, settings.namespace)))
     finally:

@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 import redis
 from pydantic import ValidationError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from brandpulse import redis_client
 from brandpulse.episodes import Episode
-from brandpulse.errors import StateError, TransientError
+from brandpulse.errors import StateError
 from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys, PartitionKeys
 from brandpulse.pane_reader import Minutes, NegativePost, PaneReader
 from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
@@ -32,12 +31,13 @@ REDIS_TIMEOUT_SECONDS = 3.0
 
 def connect(url: str) -> redis.Redis:
     """A client that tells of a lost server at once: the page asks again every second anyway, and says so meanwhile."""
-    return redis.Redis.from_url(
+    return redis_client.connect(
         url,
-        socket_timeout=REDIS_TIMEOUT_SECONDS,
-        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+        timeout_seconds=REDIS_TIMEOUT_SECONDS,
+        connect_timeout_seconds=REDIS_TIMEOUT_SECONDS,
         # Once more without waiting: a connection that lay idle may have been closed by the other side.
-        retry=Retry(NoBackoff(), 1),
+        retries=1,
+        patience_seconds=60,
     )
 
 
@@ -193,8 +193,8 @@ class PageStore:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
         try:
             return pipeline.execute()
-        except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.BusyLoadingError) as error:
-            raise TransientError(f"Redis is unreachable: {error}") from error
+        except redis_client.OUTAGES as error:
+            raise redis_client.outage(error) from error
 
 
 def _summary(
