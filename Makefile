@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup setup-all demo up test lint types unit dashboards clean
+.PHONY: setup setup-all demo up test lint types unit faults dashboards clean
 
 setup: .venv/.run          ## what running needs: no torch, about 120 MB of downloads
 setup-all: .venv/.all      ## what tests and training need, torch included
@@ -39,6 +39,10 @@ types: .venv/.all
 
 unit: .venv/.all
 	$(BIN)/pytest
+
+# FAULT_BROKER=embedded|kafka|kafka3, FAULT_ROUNDS=100, FAULT_SEED= (printed), FAULT_SECONDS=3600 at most
+faults: .venv/.all         ## random faults under load; after each the counts must be exact
+	$(BIN)/python -m tests.faults.rounds
 
 clean:
 	rm -rf .venv .demo

@@ -1,0 +1,35 @@
+"""The short part of `make faults`: a round of each kind that takes no long wait, on the embedded broker."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults import kinds
+from tests.faults.rounds import one_round
+from tests.faults.world import World
+
+QUICK = (
+    kinds.store_tail_cut,
+    kinds.worker_killed,
+    kinds.store_disk_full,
+    kinds.store_connections_cut,
+    kinds.broker_connections_cut,
+    kinds.two_owners,
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path, namespace: str) -> Iterator[World]:
+    world = World(tmp_path, "embedded", namespace)
+    yield world
+    world.close()
+
+
+def test_after_each_fault_panes_and_letters_are_exactly_the_logs(world: World) -> None:
+    seed = random.SystemRandom().randrange(1_000_000)
+    print(f"FAULT_SEED={seed}")
+    for number, fault in enumerate(QUICK, 1):
+        seen = one_round(world, fault, random.Random(f"{seed}-{number}"), number, posts=800)
+        assert not seen["differences"], f"seed {seed}: {seen}"
