@@ -2,7 +2,8 @@
 
 import socket
 
-from alerting.receivers.config import PagerDutyConfig, WebhookConfig, load_receivers
+from alerting.receivers.config import load_receivers
+from alerting.receivers.kinds import ReceiverConfig
 from alerting.settings import AlerterSettings
 from brandpulse.settings import load_settings
 
@@ -28,12 +29,15 @@ def check_receivers() -> list[Checked]:
     return [_check(config) for config in load_receivers(path)]
 
 
-def _check(config: PagerDutyConfig | WebhookConfig) -> Checked:
+def _check(config: ReceiverConfig) -> Checked:
     """Whether somebody listens at the receiver's address. Nothing is sent: a doctor pages nobody."""
-    kind = "PagerDuty" if isinstance(config, PagerDutyConfig) else "webhook"
-    what = f"{config.name}: {kind} at {config.url.host}, from {config.min_severity} up"
+    what = f"{config.name}: {config.kind}, from {config.min_severity} up"
+    if config.place is None:
+        return "receivers", what, "", False
+    host, port = config.place
+    what = f"{config.name}: {config.kind} at {host}, from {config.min_severity} up"
     try:
-        with socket.create_connection((config.url.host or "", config.url.port or 443), timeout=REACH_SECONDS):
+        with socket.create_connection((host, port), timeout=REACH_SECONDS):
             return "receivers", what, "", False
     except OSError as error:
         # Posts flow all the same, and notifications wait in the outbox: a warning.

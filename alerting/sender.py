@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from alerting.outbox import Delivery, Lane, Outcome, RetryPolicy, Verdict, due, judge
-from alerting.receivers.receiver import Receiver
-from alerting.store import AlertStore
+from alerting.receivers.receiver import Receiver, Reminded
+from alerting.store import AlerterState, AlertStore
+from brandpulse.episodes import Episode
 from brandpulse.errors import TransientError
 from brandpulse.telemetry import Telemetry
 
@@ -59,6 +60,7 @@ class Sender:
         self._new: list[Delivery] = []
         """Put into the outbox since it was read, not yet known to be on disk."""
         self._warned = False
+        self._remind_at: dict[str, float] = {}
 
     def wake(self, new: Sequence[Delivery] = ()) -> None:
         """There is something new in the outbox: *new*, in its order; or something unknown, so it must be read."""
@@ -82,6 +84,7 @@ class Sender:
                     refresh_at = loop.time() + REFRESH_SECONDS
                 if self._new:
                     await self._take_new()
+                await self._remind(loop.time())
                 self._start_due()
                 await self._pause(stop)
         finally:
@@ -144,7 +147,7 @@ class Sender:
 
     def _start_due(self) -> None:
         now_ms = self._wall_ms()
-        room = MOST_IN_FLIGHT - len(self._flying)
+        room = MOST_IN_FLIGHT - len(set(self._flying.values()))
         for delivery in due(self._waiting, set(self._flying), now_ms=now_ms):
             if room <= 0:
                 return
@@ -152,6 +155,36 @@ class Sender:
                 continue
             room -= 1
             self._flying[delivery.lane] = asyncio.create_task(self._carry(delivery))
+
+    async def _remind(self, now: float) -> None:
+        """Say again what fires to receivers that forget it. Its lanes are held meanwhile: no resolve is overtaken."""
+        due_now = [
+            (name, receiver)
+            for name, receiver in self._receivers.items()
+            if isinstance(receiver, Reminded) and now >= self._remind_at.get(name, 0.0)
+        ]
+        if not due_now:
+            return
+        try:
+            state = await asyncio.to_thread(self._store.load)
+        except TransientError as error:
+            log.warning("could not read what to repeat", extra={"error": str(error)})
+            return
+        for name, receiver in due_now:
+            self._remind_at[name] = now + receiver.resend_seconds
+            busy = {delivery.lane for delivery in (*self._waiting, *self._new)} | set(self._flying)
+            firing = to_remind(state, name, busy)
+            if firing:
+                task = asyncio.create_task(self._say_again(name, receiver, firing))
+                self._flying |= {(name, one.key): task for one in firing}
+
+    async def _say_again(self, name: str, receiver: Reminded, firing: Sequence[Episode]) -> None:
+        outcome = await receiver.resend(firing)
+        if outcome.status is None or not 200 <= outcome.status < 300:
+            log.warning(
+                "what fires was not repeated",
+                extra={"receiver": name, "episodes": len(firing), "answer": outcome.answer[:200]},
+            )
 
     async def _pause(self, stop: asyncio.Event) -> None:
         waits = [asyncio.create_task(self._woken.wait()), asyncio.create_task(stop.wait())]
@@ -258,6 +291,15 @@ class Sender:
             log.info("repeating the last resolves after a takeover", extra={"deliveries": len(repeats)})
             self.wake()
         return True
+
+
+def to_remind(state: AlerterState, receiver: str, busy: Set[Lane]) -> list[Episode]:
+    """Open episodes that *receiver* was told of, but for those of which something is still on its way to it."""
+    return [
+        one.episode
+        for one in state.open.values()
+        if receiver in one.memory.told and (receiver, one.episode.key) not in busy
+    ]
 
 
 def resolves_to_repeat(

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from brandpulse.errors import ConfigError
 
 SHOWN_VALUE = 80
-SECRET_WORDS = ("key", "secret", "password", "token", "url")
+SECRET_WORDS = ("key", "secret", "password", "token")
 """Values under keys that contain one of these are not repeated in an error."""
 
 
@@ -32,7 +32,7 @@ class YamlFile:
             elif isinstance(node, yaml.MappingNode):
                 found = next(((key, value) for key, value in node.value if key.value == part), None)
                 if found is None:
-                    continue  # the kind of a tagged union stands in the place, not in the file
+                    continue
                 line, node = found[0].start_mark.line + 1, found[1]
                 continue
             else:
@@ -40,23 +40,47 @@ class YamlFile:
             line = node.start_mark.line + 1
         return line
 
-    def explain(self, error: ValidationError, *, name: Callable[[Sequence[str | int]], str] = lambda _: "") -> str:
-        """One line for each problem. *name* puts a word to a place, such as the rule's own name."""
+    def explain(
+        self,
+        error: ValidationError,
+        *,
+        name: Callable[[Sequence[str | int]], str] = lambda _: "",
+        under: Sequence[str | int] = (),
+    ) -> str:
+        """One line for each problem. *name* puts a word to a place, such as the rule's own name; the error's places
+        lie *under* one of the file."""
         lines = []
         for problem in error.errors():
-            place = problem["loc"]
-            line = self.line_of(place)
+            place = self._in_file(problem["loc"], under)
+            line = self.line_of((*under, *place))
             at = str(self.path) if line is None else f"{self.path}:{line}"
             key = ".".join(str(part) for part in place) or "the file"
             message = problem["msg"].removeprefix("Value error, ")
             lines.append(f"  {at}: {key}{name(place)}: {message}{_shown(problem, key)}")
         return "\n".join(lines)
 
+    def _in_file(self, place: Sequence[str | int], under: Sequence[str | int]) -> list[str | int]:
+        """*place* without the kind that a tagged union puts in between."""
+        shown: list[str | int] = []
+        content = self.content
+        for part in under:
+            content = content[part]
+        for part in place:
+            if isinstance(content, dict) and part not in content and part == content.get("kind"):
+                continue
+            shown.append(part)
+            try:
+                content = content[part]
+            except (KeyError, IndexError, TypeError):
+                content = None
+        return shown
+
 
 def _shown(problem: Any, key: str) -> str:
     value = problem["input"]
     hidden = any(word in key.lower() for word in SECRET_WORDS) or isinstance(value, (dict, list))
-    return "" if hidden or problem["type"] == "missing" else f", got {str(value)[:SHOWN_VALUE]!r}"
+    # What stands under an unknown key may be a secret in the wrong place.
+    return "" if hidden or problem["type"] in ("missing", "extra_forbidden") else f", got {str(value)[:SHOWN_VALUE]!r}"
 
 
 def read_yaml(path: Path, *, what: str, variable: str, example: str) -> YamlFile:

@@ -1,19 +1,32 @@
 """From the receivers file to receivers."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import aiohttp
 from pydantic import SecretStr
 
-from alerting.receivers.config import PagerDutyConfig, WebhookConfig, secret_of
+from alerting.receivers.alertmanager import Alertmanager
+from alerting.receivers.apprise import Apprise
+from alerting.receivers.config import secret_of
+from alerting.receivers.email import Email
 from alerting.receivers.kafka import KafkaTopic
+from alerting.receivers.kinds import (
+    AlertmanagerConfig,
+    AppriseConfig,
+    EmailConfig,
+    PagerDutyConfig,
+    ReceiverConfig,
+    SlackConfig,
+)
 from alerting.receivers.pagerduty import PagerDuty
 from alerting.receivers.receiver import Receiver
+from alerting.receivers.slack import Slack
 from alerting.receivers.webhook import Webhook
 
 
 def build_receivers(
-    configs: Iterable[PagerDutyConfig | WebhookConfig],
+    configs: Iterable[ReceiverConfig],
     *,
     topic: KafkaTopic | None,
     session: aiohttp.ClientSession,
@@ -21,28 +34,55 @@ def build_receivers(
 ) -> list[Receiver]:
     """One receiver for each of *configs*, and *topic*. Raises ConfigError when a secret is not set."""
     receivers: list[Receiver] = [] if topic is None else [topic]
-    for config in configs:
-        secret = secret_of(config)
-        if isinstance(config, PagerDutyConfig):
-            receivers.append(
-                PagerDuty(
-                    config.name,
-                    url=str(config.url),
-                    routing_key=secret or SecretStr(""),
-                    min_severity=config.min_severity,
-                    session=session,
-                    timeout_seconds=timeout_seconds,
-                )
-            )
-        else:
-            receivers.append(
-                Webhook(
-                    config.name,
-                    url=str(config.url),
-                    secret=secret,
-                    min_severity=config.min_severity,
-                    session=session,
-                    timeout_seconds=timeout_seconds,
-                )
-            )
-    return receivers
+    return receivers + [_build(config, session, timeout_seconds) for config in configs]
+
+
+def _build(config: ReceiverConfig, session: aiohttp.ClientSession, timeout_seconds: float) -> Receiver:
+    name, least, secret = config.name, config.min_severity, secret_of(config)
+    known = secret or SecretStr("")
+    if isinstance(config, PagerDutyConfig):
+        return PagerDuty(
+            name,
+            url=str(config.url),
+            routing_key=known,
+            min_severity=least,
+            session=session,
+            timeout_seconds=timeout_seconds,
+        )
+    if isinstance(config, AlertmanagerConfig):
+        return Alertmanager(
+            name,
+            url=str(config.url),
+            token=secret,
+            labels=config.labels,
+            resend_seconds=config.resend_seconds,
+            min_severity=least,
+            session=session,
+            timeout_seconds=timeout_seconds,
+            now=lambda: datetime.now(UTC),
+        )
+    if isinstance(config, SlackConfig):
+        return Slack(name, url=known, min_severity=least, session=session, timeout_seconds=timeout_seconds)
+    if isinstance(config, EmailConfig):
+        return Email(
+            name,
+            host=config.host,
+            port=config.port,
+            tls=config.tls,
+            sender=config.sender,
+            to=config.to,
+            username=config.username,
+            password=secret,
+            min_severity=least,
+            timeout_seconds=timeout_seconds,
+        )
+    if isinstance(config, AppriseConfig):
+        return Apprise(name, url=known, min_severity=least, timeout_seconds=timeout_seconds)
+    return Webhook(
+        name,
+        url=str(config.url),
+        secret=secret,
+        min_severity=least,
+        session=session,
+        timeout_seconds=timeout_seconds,
+    )

@@ -1,9 +1,10 @@
 """What the sender asks of every receiver."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from alerting.outbox import Outcome
-from brandpulse.episodes import Notification, Severity
+from brandpulse.episodes import Episode, Notification, Severity
 
 
 class Receiver(Protocol):
@@ -26,3 +27,14 @@ class Receiver(Protocol):
     async def deliver(self, notification: Notification) -> Outcome: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Reminded(Protocol):
+    """A receiver that forgets what it is not told again."""
+
+    @property
+    def resend_seconds(self) -> float: ...
+
+    async def resend(self, firing: Sequence[Episode]) -> Outcome:
+        """Say again that these fire. Never raises for what the world does."""

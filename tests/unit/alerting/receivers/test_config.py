@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from alerting.receivers.config import EXAMPLE, load_receivers, secret_of
+from alerting.receivers.kinds import PagerDutyConfig
 from brandpulse.errors import ConfigError
 
 ENVIRONMENT = {"PAGERDUTY_ROUTING_KEY": "a" * 32, "CHAT_SECRET": "s3cret"}
@@ -17,6 +18,7 @@ def written(tmp_path: Path, text: str) -> Path:
 def test_the_example_is_right_and_secrets_come_from_the_environment(tmp_path: Path) -> None:
     pager, chat = load_receivers(written(tmp_path, EXAMPLE), ENVIRONMENT)
     assert (pager.name, pager.min_severity) == ("on-call", "error")
+    assert isinstance(pager, PagerDutyConfig)
     assert str(pager.url) == "https://events.pagerduty.com/v2/enqueue"
     secret = secret_of(pager, ENVIRONMENT)
     assert secret is not None

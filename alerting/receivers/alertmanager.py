@@ -1,0 +1,127 @@
+"""Alertmanager's API v2. It forgets what is not repeated, so firing alerts are sent again until they are over.
+
+Labels are an alert's identity: alertname (the rule), brand, severity, episode, and those of the file. One severity is
+one alert, so a rise of severity ends the alert below it and starts one above; routes may go by severity.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import aiohttp
+from pydantic import SecretStr
+
+from alerting.outbox import Outcome
+from alerting.receivers.http import post
+from alerting.receivers.words import lines, title
+from brandpulse.episodes import SEVERITIES, Episode, Notification, Severity
+
+ALIVE_FOR = 4
+"""In intervals of `resend_seconds`: three may get lost."""
+
+
+class Alertmanager:
+    """One Alertmanager, or a cluster behind one address."""
+
+    wants_every_update = True
+    keeps_state = True
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        url: str,
+        token: SecretStr | None,
+        labels: Mapping[str, str],
+        resend_seconds: float,
+        min_severity: Severity,
+        session: aiohttp.ClientSession,
+        timeout_seconds: float,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.name = name
+        self.min_severity = min_severity
+        self.resend_seconds = resend_seconds
+        self._url = url.rstrip("/") + "/api/v2/alerts"
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
+        self._labels = labels
+        self._session = session
+        self._timeout_seconds = timeout_seconds
+        self._now = now
+
+    async def deliver(self, notification: Notification) -> Outcome:
+        made = alerts(notification, labels=self._labels, now=self._now(), alive_for=self._alive_for)
+        return await self._post(made)
+
+    async def resend(self, firing: Sequence[Episode]) -> Outcome:
+        """Say again that these fire."""
+        now = self._now()
+        made = [
+            _alert(
+                one, one.severity, labels=self._labels, now=now, ends_at=now + self._alive_for, words=None, link=None
+            )
+            for one in firing
+        ]
+        return await self._post(made)
+
+    async def _post(self, made: list[dict[str, Any]]) -> Outcome:
+        body = json.dumps(made, ensure_ascii=False).encode()
+        return await post(self._session, self._url, body, headers=self._headers, timeout_seconds=self._timeout_seconds)
+
+    @property
+    def _alive_for(self) -> timedelta:
+        return timedelta(seconds=ALIVE_FOR * self.resend_seconds)
+
+    async def close(self) -> None:
+        """The session is the sender's."""
+
+
+def alerts(
+    notification: Notification, *, labels: Mapping[str, str], now: datetime, alive_for: timedelta
+) -> list[dict[str, Any]]:
+    """*notification* as alerts: one of its severity, firing or ended, and the ends of those below."""
+    episode = notification.episode
+    over = notification.transition == "resolved"
+    below = SEVERITIES[: SEVERITIES.index(episode.severity)] if notification.transition != "triggered" else ()
+    words = (title(notification), "\n".join(lines(notification)))
+    return [
+        _alert(
+            episode,
+            severity,
+            labels=labels,
+            now=now,
+            ends_at=now if over or severity != episode.severity else now + alive_for,
+            words=words,
+            link=notification.link,
+        )
+        for severity in (*below, episode.severity)
+    ]
+
+
+def _alert(
+    episode: Episode,
+    severity: Severity,
+    *,
+    labels: Mapping[str, str],
+    now: datetime,
+    ends_at: datetime,
+    words: tuple[str, str] | None,
+    link: str | None,
+) -> dict[str, Any]:
+    summary, description = words or (episode.latest.reason, "")
+    annotations = {"summary": summary, "description": description, "link": link or ""}
+    return {
+        "labels": {
+            **labels,
+            "alertname": episode.rule,
+            "brand": episode.brand,
+            "severity": severity,
+            "episode": episode.key,
+        },
+        "annotations": {name: text for name, text in annotations.items() if text},
+        # Refused unless it begins before it ends: event time may be ahead of this clock by a moment.
+        "startsAt": min(episode.started_at, now - timedelta(seconds=1)).isoformat(),
+        "endsAt": ends_at.isoformat(),
+        **({"generatorURL": link} if link else {}),
+    }

@@ -1,0 +1,58 @@
+"""An episode in plain words, for people who read: chat, mail, and whatever apprise speaks to."""
+
+from datetime import UTC, datetime
+
+from brandpulse.episodes import Episode, Notification
+
+MAX_TITLE_CHARS = 200
+MAX_EXAMPLE_CHARS = 300
+SHOWN_MEMBERS = 20
+ALL_BRANDS = "*"
+
+_STATES = {"triggered": "fires", "updated": "still fires", "acknowledged": "taken on", "resolved": "is over"}
+_STATES_OF_MANY = {"triggered": "fire", "updated": "still fire", "acknowledged": "taken on", "resolved": "are over"}
+
+
+def title(notification: Notification) -> str:
+    """`[critical] Acme Air fires: negative share`, one line."""
+    episode = notification.episode
+    severity = "resolved" if notification.transition == "resolved" else episode.severity
+    state = (_STATES_OF_MANY if episode.members_total else _STATES)[notification.transition]
+    said = f"[{severity}] {subject(episode)} {state}: {episode.rule.replace('_', ' ')}"
+    return cut(" ".join(said.split()), MAX_TITLE_CHARS)
+
+
+def lines(notification: Notification) -> list[str]:
+    """The rest, line by line: the sentence, the numbers, the posts, the link."""
+    episode, latest = notification.episode, notification.episode.latest
+    said = [latest.reason]
+    if notification.transition == "acknowledged":
+        said.append(f"Taken on by {episode.acknowledged_by or 'somebody'}.")
+    if latest.authors:
+        said.append(
+            f"{latest.negative_authors} of {latest.authors} people negative ({latest.negative_share:.0%}), "
+            f"usually {latest.baseline_share:.0%}; {_at(latest.window_start)} to {_at(latest.window_end)} UTC."
+        )
+    said += [f"- {one.brand}: {one.severity}, {one.state}" for one in episode.members[:SHOWN_MEMBERS]]
+    if episode.members_total > SHOWN_MEMBERS:
+        said.append(f"- and {episode.members_total - SHOWN_MEMBERS} more")
+    if notification.transition != "resolved":
+        said += [f"> {cut(' '.join(post.text.split()), MAX_EXAMPLE_CHARS)}" for post in latest.examples]
+    said.append(f"Since {_at(episode.started_at)} UTC. {episode.key}")
+    if notification.link is not None:
+        said.append(notification.link)
+    return said
+
+
+def subject(episode: Episode) -> str:
+    if episode.members_total:
+        return f"{episode.members_total} episodes at once"
+    return "The stream" if episode.brand == ALL_BRANDS else episode.brand
+
+
+def cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,60 @@
+"""Our Events v2 bodies, and our mock receiver, against PagerDuty's own client."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from pagerduty import EventsApiV2Client
+
+from alerting.mock_receiver import MockReceiver
+from alerting.receivers.pagerduty import event
+from brandpulse.episodes import Notification
+from tests.unit.alerting.notes import a_notification
+
+ROUTING_KEY = "0" * 32
+
+
+def theirs(url: str, notification: Notification) -> None:
+    """What their client sends for it."""
+    ours = event(notification, routing_key=ROUTING_KEY)
+    client = EventsApiV2Client(ROUTING_KEY)
+    client._url = url  # its setter wants https, which a mock on loopback has not
+    key = ours["dedup_key"]
+    if ours["event_action"] == "resolve":
+        client.resolve(key)
+    elif ours["event_action"] == "acknowledge":
+        client.acknowledge(key)
+    else:
+        payload = ours["payload"]
+        client.trigger(
+            payload["summary"],
+            payload["source"],
+            dedup_key=key,
+            severity=payload["severity"],
+            custom_details=payload["custom_details"],
+            links=ours.get("links"),
+            payload={name: payload[name] for name in ("timestamp", "component", "group", "class")},
+        )
+
+
+def _without_ours(body: dict[str, Any]) -> dict[str, Any]:
+    """`client` and `client_url` are ours to give; theirs names itself there, or nobody. Empty lists say nothing."""
+    return {name: value for name, value in body.items() if name not in ("client", "client_url") and value}
+
+
+@pytest.mark.parametrize("link", [None, "https://page.example/?brand=Acme"])
+@pytest.mark.parametrize("transition", ["triggered", "updated", "acknowledged", "resolved"])
+async def test_our_bodies_are_what_their_client_sends(transition: Any, link: str | None) -> None:
+    notification = a_notification(transition).model_copy(update={"link": link})
+    async with MockReceiver() as mock:
+        await asyncio.to_thread(theirs, mock.url, notification)
+        [sent] = [one["body"] for one in mock.events]
+    assert _without_ours(event(notification, routing_key=ROUTING_KEY)) == _without_ours(sent)
+
+
+async def test_their_client_opens_acknowledges_and_resolves_an_incident_of_the_mock() -> None:
+    async with MockReceiver() as mock:
+        for transition in ("triggered", "triggered", "acknowledged", "resolved", "resolved"):
+            await asyncio.to_thread(theirs, mock.url, a_notification(transition))
+    assert [(one.status, one.triggers) for one in mock.incidents.all] == [("resolved", 2)]
+    assert mock.incidents.dropped == 1

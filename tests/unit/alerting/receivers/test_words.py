@@ -1,0 +1,90 @@
+"""What people read: titles, lines, Slack's message, a mail."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from alerting.receivers.email import mail
+from alerting.receivers.slack import MAX_SECTION_CHARS, message
+from alerting.receivers.words import MAX_TITLE_CHARS, lines, title
+from brandpulse.episodes import ExamplePost, Member, Notification, Transition
+from tests.unit.alerting.notes import AT, a_notification, an_evidence
+
+FORGED = "Acme\r\nBcc: all@example.org"
+
+
+def with_posts(*texts: str, **changes: Any) -> Notification:
+    posts = [ExamplePost(id=str(n), source="test", text=text, created_at=AT) for n, text in enumerate(texts)]
+    return a_notification(latest=an_evidence(examples=posts), **changes)
+
+
+@pytest.mark.parametrize(
+    ("transition", "expected"),
+    [
+        ("triggered", "[critical] Acme Air fires: negative share"),
+        ("updated", "[critical] Acme Air still fires: negative share"),
+        ("acknowledged", "[critical] Acme Air taken on: negative share"),
+        ("resolved", "[resolved] Acme Air is over: negative share"),
+    ],
+)
+def test_a_title_says_what_happened_to_whom(transition: Transition, expected: str) -> None:
+    assert title(a_notification(transition)) == expected
+
+
+def test_a_title_is_one_bounded_line_whatever_a_brand_is_called() -> None:
+    said = title(a_notification(brand=FORGED + "x" * 300))
+    assert "\n" not in said
+    assert len(said) <= MAX_TITLE_CHARS
+
+
+def test_the_lines_hold_reason_numbers_posts_and_link() -> None:
+    said = lines(with_posts("awful\nreally").model_copy(update={"link": "http://page"}))
+    assert said[0] == "Negative share rose: 30 of 50 authors."
+    assert "30 of 50 people negative (60%), usually 20%" in said[1]
+    assert "> awful really" in said
+    assert said[-1] == "http://page"
+
+
+def test_a_group_names_its_gravest_members_and_counts_the_rest() -> None:
+    member = Member(
+        key="k", brand="B", rule="r", severity="error", state="firing", negative_share=0.5, baseline_share=0.2
+    )
+    group = a_notification(brand="*", rule="storm", members=[member] * 30, members_total=30)
+    assert title(group) == "[critical] 30 episodes at once fire: storm"
+    assert "- and 10 more" in lines(group)
+
+
+def test_slack_rings_nobody_for_what_a_stranger_wrote() -> None:
+    made = message(with_posts("<!channel> & <https://evil.example|bank>", brand="<!here>"))
+    text = made["attachments"][0]["blocks"][0]["text"]["text"]
+    assert "<" not in text
+    assert "> &lt;!channel&gt; &amp; " in text
+    assert "&lt;!here&gt;" in made["text"]
+
+
+def test_slacks_section_is_within_its_bound() -> None:
+    made = message(with_posts(*["<" * 500] * 3, brand="x"))
+    assert len(made["attachments"][0]["blocks"][0]["text"]["text"]) <= MAX_SECTION_CHARS
+
+
+def test_a_mail_cannot_be_given_headers_by_a_brands_name() -> None:
+    made = mail(a_notification(brand=FORGED), sender="a@b.example", to=("c@d.example",))
+    assert made["Bcc"] is None
+    assert made["To"] == "c@d.example"
+    assert "Bcc: all@example.org" in made["Subject"]
+
+
+def test_mails_of_an_episode_are_one_thread_and_the_same_transition_has_the_same_id() -> None:
+    def made(transition: Transition) -> tuple[str, str]:
+        built = mail(a_notification(transition), sender="a@b.example", to=("c@d.example",))
+        return built["Message-ID"], built["References"]
+
+    assert made("triggered") == made("triggered")
+    assert made("triggered")[0] != made("resolved")[0]
+    assert made("triggered")[1] == made("resolved")[1]
+
+
+def test_a_mail_bears_event_time() -> None:
+    built = mail(a_notification(updated_at=AT + timedelta(minutes=1)), sender="a@b.example", to=("c@d.example",))
+    assert built["Date"].datetime == AT + timedelta(minutes=1)
