@@ -44,14 +44,16 @@ def worker_frozen(world: World, pick: random.Random) -> None:
 def workers_come_and_go(world: World, pick: random.Random) -> None:
     """Rebalances while batches are under way."""
     third = world.pipeline.service("worker")
-    time.sleep(pick.uniform(3, 6))
+    world.wait_assigned(third)
+    time.sleep(pick.uniform(0, 3))
     third.signal(signal.SIGTERM)
     third.wait(40)
 
 
 def two_owners(world: World, pick: random.Random) -> None:
     impostor = world.impostor()
-    time.sleep(pick.uniform(4, 8))
+    world.wait_assigned(impostor)
+    time.sleep(pick.uniform(2, 4))
     impostor.kill()
 
 

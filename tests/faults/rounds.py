@@ -41,7 +41,7 @@ def one_round(world: World, fault: Fault, pick: random.Random, number: int, post
     """Send, break, mend, compare."""
     began = time.monotonic()
     reloads = world.reloads()
-    codec = world.produce(pick, number, posts, seconds=pick.uniform(0.5, 3))
+    codec = world.produce(pick, number, posts)
     time.sleep(pick.uniform(0, 1.5))
     fault(world, pick)
     broken = time.monotonic()

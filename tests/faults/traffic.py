@@ -110,9 +110,10 @@ def warm_up(partitions: int) -> list[tuple[int, Sent]]:
     return out
 
 
-def one_round(pick: random.Random, number: int, posts: int, *, huge: bool) -> Sequence[Sent]:
-    """Everything that round *number* sends, in its order."""
-    records = [*good_posts(pick, number, posts), *odd_but_good(number)]
+def one_round(pick: random.Random, number: int, burst: int, *, flow: int, huge: bool) -> Sequence[Sent]:
+    """Everything that round *number* may send, in its order: poison among the *burst*, good posts after it."""
+    posts = good_posts(pick, number, burst + flow)
+    records = [*posts[:burst], *odd_but_good(number)]
     for bad in poison(pick, number, huge=huge):
-        records.insert(pick.randrange(len(records)), bad)
-    return records
+        records.insert(pick.randrange(burst), bad)
+    return [*records, *posts[burst:]]

@@ -22,6 +22,8 @@ from tests.journey.pipeline import Pipeline
 
 BrokerKind = Literal["embedded", "kafka", "kafka3"]
 PARTITIONS = 4
+FLOW, FLOW_A_SECOND = 8_000, 200
+"""Posts that follow a round's burst at most, and how many in a second: a fault always finds some under way."""
 ROOM_BYTES = 12_000_000
 """Largest record that the topic of posts takes: it must hold the huge poison."""
 
@@ -58,25 +60,26 @@ class World:
         self.truth = Truth(self.broker.bootstrap_servers, self.pipeline.topic, self.pipeline.dlq_topic)
         self.workers: list[Child] = [self.pipeline.service("worker") for _ in range(workers)]
         self.alerter = self.pipeline.service("alerter")
+        self._enough = threading.Event()
         self._producing: threading.Thread | None = None
         self._unsent: list[str] = []
         self._restarts = 0
-        self._send([(partition, sent) for partition, sent in warm_up(PARTITIONS)], codec="none")
+        self._send(warm_up(PARTITIONS), codec="none", burst=PARTITIONS)
         self.settle(90)
 
-    def produce(self, pick: random.Random, number: int, posts: int, *, seconds: float) -> str:
-        """Begin to send a round, over so many *seconds*; its codec."""
+    def produce(self, pick: random.Random, number: int, burst: int) -> str:
+        """Begin to send a round: a burst at once, then a steady flow until `settle`; its codec."""
         codec = pick.choice(CODECS)
-        records = one_round(pick, number, posts, huge=pick.random() < 0.2)
-        self._producing = threading.Thread(
-            target=self._send, args=([(-1, sent) for sent in records], codec, seconds / max(1, len(records)))
-        )
+        records = one_round(pick, number, burst, flow=FLOW, huge=pick.random() < 0.2)
+        self._enough.clear()
+        self._producing = threading.Thread(target=self._send, args=([(-1, sent) for sent in records], codec, burst))
         self._producing.start()
         return codec
 
     def settle(self, seconds: float) -> dict[str, Any]:
         """Once all is sent and counted, or the time is up: what is otherwise than the log says. Empty: exact."""
         deadline = time.monotonic() + seconds
+        self._enough.set()
         if self._producing is not None:
             self._producing.join(seconds)
             assert not self._producing.is_alive(), "the broker takes no records"
@@ -106,6 +109,13 @@ class World:
         logs = (self.pipeline.home / "logs").glob("worker-*.log")
         return sum(log.read_text(errors="replace").count("partition reloads") for log in logs)
 
+    def wait_assigned(self, worker: Child, seconds: float = 60) -> None:
+        """Until *worker* says that it reads partitions."""
+        deadline = time.monotonic() + seconds
+        while "assigned" not in worker.log.read_text(errors="replace"):
+            assert time.monotonic() < deadline and worker.exit_code is None, worker.log_tail()
+            time.sleep(0.1)
+
     def impostor(self) -> Child:
         """A worker of another consumer group in the same namespace: it holds all partitions, and so do the others."""
         before = self.pipeline.env
@@ -123,7 +133,7 @@ class World:
         self.store.stop()
         self.broker.stop()
 
-    def _send(self, records: list[tuple[int, Sent]], codec: str, pause_seconds: float = 0.0) -> None:
+    def _send(self, records: list[tuple[int, Sent]], codec: str, burst: int) -> None:
         producer = Producer(
             producer_config(self.broker.bootstrap_servers)
             | {"compression.type": codec, "message.max.bytes": ROOM_BYTES, "message.timeout.ms": 120_000}
@@ -133,14 +143,13 @@ class World:
             if error is not None:
                 self._unsent.append(error.str())
 
-        began = time.monotonic()
         for at, (partition, sent) in enumerate(records):
+            if at >= burst and self._enough.wait(1 / FLOW_A_SECOND):
+                break
             self.truth.meanings[sent.value] = sent.meaning
             where = {"partition": partition} if partition >= 0 else {}
             producer.produce(self.pipeline.topic, key=sent.key, value=sent.value, on_delivery=delivered, **where)
             producer.poll(0)
-            if pause_seconds and at % 50 == 0:
-                time.sleep(max(0.0, began + at * pause_seconds - time.monotonic()))
         left = producer.flush(120)
         if left:
             self._unsent.append(f"{left} records were not taken")
