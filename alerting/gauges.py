@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from alerting.episode import RULE
 from alerting.rules import STORM, STREAM_RULES
+from alerting.store import Tally
 from alerting.tick import TickReport
 from brandpulse.telemetry import Telemetry
 
@@ -23,6 +24,15 @@ def begin(telemetry: Telemetry, receivers: Iterable[str]) -> None:
             telemetry.counter("brandpulse_deliveries_total").labels(receiver, outcome)
 
 
+def show_tally(telemetry: Telemetry, tally: Tally) -> None:
+    """Where all notifications are, as they were at one moment: the numbers of one scrape agree."""
+    telemetry.gauge("brandpulse_outbox_pending").set(tally.waiting)
+    telemetry.gauge("brandpulse_outbox_quarantined").set(tally.set_aside)
+    fates = telemetry.gauge("brandpulse_notifications")
+    for (receiver, fate), number in tally.counts.items():
+        fates.labels(receiver, fate).set(number)
+
+
 def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
     """Set every metric that a tick knows of."""
     telemetry.histogram("brandpulse_tick_seconds").observe(seconds)
@@ -33,6 +43,7 @@ def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
             telemetry.gauge(rule).set(holds == "yes")
     for episode, transition, _ in report.transitions:
         telemetry.counter("brandpulse_episode_transitions_total").labels(episode.rule, transition).inc()
+    telemetry.gauge("brandpulse_silences_active").set(report.silences)
     opened = telemetry.gauge("brandpulse_episodes_open")
     opened.clear()
     for (brand, rule), number in Counter((episode.brand, episode.rule) for episode in report.open).items():

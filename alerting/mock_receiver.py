@@ -2,6 +2,7 @@
 
 POST /v2/enqueue          Events v2: open and resolve incidents per (routing_key, dedup_key)
 POST /webhook/<any>       takes any JSON
+GET  /heartbeat/<any>     a dead-man's beat; answers how many came
 GET  /incidents           the incidents, in the order they opened: a JSON list
 GET  /events              the body of every event or webhook that was processed, in order: a JSON list
 GET  /requests            the same with path, status and our headers
@@ -138,6 +139,7 @@ class MockReceiver:
         """Each processed request in order: path, body, headers of ours."""
         self.requests = 0
         """All requests, also those that a fault ate."""
+        self.heartbeats = 0
         self.faults: deque[Fault] = deque(faults)
         self._host = host
         self._port = port
@@ -151,6 +153,7 @@ class MockReceiver:
         app = web.Application(client_max_size=4 * MAX_EVENT_BYTES)
         app.router.add_post("/v2/enqueue", self._enqueue)
         app.router.add_post("/webhook/{name:.*}", self._webhook)
+        app.router.add_get("/heartbeat/{name:.*}", self._heartbeat)
         app.router.add_post("/faults", self._set_faults)
         app.router.add_get("/incidents", self._show_incidents)
         app.router.add_get("/events", self._show_events)
@@ -200,6 +203,10 @@ class MockReceiver:
             return broken
         self._note(request, json.loads(await request.read()), 202)
         return self._answer(request, fault, {"status": "ok"})
+
+    async def _heartbeat(self, _: web.Request) -> web.Response:
+        self.heartbeats += 1
+        return web.json_response({"heartbeats": self.heartbeats})
 
     async def _next_fault(self) -> Fault:
         self.requests += 1

@@ -11,6 +11,7 @@ import uuid
 
 import aiohttp
 
+from alerting.heartbeat import Heartbeat
 from alerting.receivers.build import build_receivers
 from alerting.receivers.config import load_receivers
 from alerting.receivers.kafka import KafkaTopic
@@ -97,6 +98,7 @@ async def _serve(
             telemetry=telemetry,
             wall_ms=_wall_ms,
             rules=rules.current if rules is not None else lambda: DEFAULT_RULES,
+            heartbeat=_heartbeat(alerter, session, telemetry),
         )
         async with contextlib.AsyncExitStack() as stack:
             try:
@@ -122,6 +124,18 @@ async def _serve(
                     await receiver.close()
                 client.close()
         log.info("alerter stopped")
+
+
+def _heartbeat(alerter: AlerterSettings, session: aiohttp.ClientSession, telemetry: Telemetry) -> Heartbeat | None:
+    if alerter.heartbeat_url is None:
+        return None
+    return Heartbeat(
+        alerter.heartbeat_url,
+        policy=alerter.heartbeat_policy(),
+        session=session,
+        timeout_seconds=alerter.request_timeout_seconds,
+        telemetry=telemetry,
+    )
 
 
 async def _prepare(topic: KafkaTopic, stop: asyncio.Event) -> None:

@@ -68,6 +68,10 @@ class Sender:
         self._stale = self._stale or not new
         self._woken.set()
 
+    def oldest_waiting_ms(self) -> int | None:
+        """When the oldest notification that still waits was decided, by the wall clock; None when none waits."""
+        return min((delivery.decided_ms for delivery in (*self._waiting, *self._new)), default=None)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Send until *stop*, then finish what is in flight. Raises what is a bug."""
         loop = asyncio.get_running_loop()
@@ -107,7 +111,6 @@ class Sender:
         self._new.clear()
         self._waiting += fresh
         self._durable |= {delivery.id for delivery in fresh}
-        self._telemetry.gauge("brandpulse_outbox_pending").set(len(self._waiting))
 
     async def _refresh(self) -> bool:
         self._stale = False
@@ -119,7 +122,6 @@ class Sender:
             if fresh and not await self._on_disk():
                 self.wake()
                 return False
-            quarantined = await asyncio.to_thread(self._store.quarantined)
         except TransientError as error:
             log.warning("outbox unreadable", extra={"error": str(error)})
             self.wake()
@@ -129,8 +131,6 @@ class Sender:
         current = (self._settled.get(delivery.id, delivery) for delivery in waiting)
         self._waiting = [delivery for delivery in current if delivery is not None]
         self._durable = {delivery.id for delivery in waiting}
-        self._telemetry.gauge("brandpulse_outbox_pending").set(len(self._waiting))
-        self._telemetry.gauge("brandpulse_outbox_quarantined").set(len(quarantined))
         return True
 
     async def _on_disk(self) -> bool:
@@ -256,7 +256,6 @@ class Sender:
             self._waiting = [delivery if other.id == delivery.id else other for other in self._waiting]
         else:
             self._waiting = [other for other in self._waiting if other.id != delivery.id]
-            self._telemetry.gauge("brandpulse_outbox_pending").set(len(self._waiting))
         self._telemetry.counter("brandpulse_deliveries_total").labels(receiver, verdict.what).inc()
         told = {"delivery": delivery.id, "receiver": receiver, "attempts": delivery.attempts}
         if verdict.what == "delivered":
@@ -267,7 +266,6 @@ class Sender:
         elif verdict.what == "retried":
             log.warning("not delivered, will try again", extra=told | {"answer": verdict.reason[:200]})
         else:
-            self._telemetry.gauge("brandpulse_outbox_quarantined").inc()
             log.error("refused for good, set aside", extra=told | {"answer": verdict.reason[:200]})
 
     async def _repeat_resolves(self) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from alerting.gauges import begin, show
+from alerting.gauges import begin, show, show_tally
+from alerting.heartbeat import Heartbeat, Vitals
 from alerting.outbox import RetryPolicy
 from alerting.receivers.config import KAFKA
 from alerting.receivers.receiver import Receiver
@@ -58,9 +59,11 @@ class AlerterService:
         telemetry: Telemetry,
         wall_ms: Callable[[], int],
         rules: Callable[[], RuleSet] = lambda: DEFAULT_RULES,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self._holder = holder
         self._rules = rules
+        self._heartbeat = heartbeat
         self._reader = reader
         self._store = store
         self._receivers = receivers
@@ -123,11 +126,14 @@ class AlerterService:
             link=config.link,
         )
         resign = asyncio.Event()
+        vitals = Vitals()
         tasks = [
             asyncio.create_task(self._renew(resign)),
-            asyncio.create_task(self._tick(ticker, sender, resign)),
+            asyncio.create_task(self._tick(ticker, sender, vitals, resign)),
             asyncio.create_task(sender.run(resign)),
         ]
+        if self._heartbeat is not None:
+            tasks.append(asyncio.create_task(self._heartbeat.run(resign, lambda: vitals, time.monotonic)))
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -155,7 +161,7 @@ class AlerterService:
                 if time.monotonic() >= good_until:
                     raise LostLeadershipError("the store was away for longer than the lease") from error
 
-    async def _tick(self, ticker: Ticker, sender: Sender, stop: asyncio.Event) -> None:
+    async def _tick(self, ticker: Ticker, sender: Sender, vitals: Vitals, stop: asyncio.Event) -> None:
         waits = 0.0
         while not stop.is_set():
             began = time.monotonic()
@@ -171,8 +177,15 @@ class AlerterService:
                 sender.wake(report.deliveries)
             seconds = time.monotonic() - began
             show(self._telemetry, report, seconds=seconds)
+            self._note(vitals, report, sender)
             _tell(report, seconds)
             await _pause(stop, max(0.0, self._config.tick_seconds - seconds))
+
+    def _note(self, vitals: Vitals, report: TickReport, sender: Sender) -> None:
+        now = time.monotonic()
+        vitals.saw_tick(report.evaluated_until_ms, stalled=report.stalled == "yes", now=now)
+        oldest_ms = sender.oldest_waiting_ms()
+        vitals.waiting_since = None if oldest_ms is None else now - max(0, self._wall_ms() - oldest_ms) / 1_000
 
     async def _ask(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """*call* in a thread; its answer is the store's sign of life."""
@@ -187,6 +200,8 @@ class AlerterService:
         async def metrics(request: web.Request) -> web.Response:
             if not shows_token(request.headers.get("Authorization", ""), self._config.metrics_token):
                 return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
+            with contextlib.suppress(TransientError):  # then the numbers are old, and agree all the same
+                show_tally(self._telemetry, await asyncio.to_thread(self._store.tally))
             return web.Response(body=self._telemetry.expose(), headers={"Content-Type": CONTENT_TYPE})
 
         async def health(_: web.Request) -> web.Response:

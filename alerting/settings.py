@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from alerting.baseline import BaselinePolicy
 from alerting.clock import ClockPolicy
 from alerting.detect import DetectPolicy
 from alerting.episode import EpisodePolicy
+from alerting.heartbeat import HeartbeatPolicy
 from alerting.outbox import RetryPolicy
 from alerting.tick import Policies
 
@@ -45,6 +46,11 @@ class AlerterSettings(BaseSettings):
     lease_seconds: float = Field(default=10.0, ge=0.5, le=300, examples=[10.0])
     """A dead leader's successor waits so long."""
     request_timeout_seconds: float = Field(default=5.0, gt=0, le=5, examples=[5.0])
+    heartbeat_url: SecretStr | None = Field(default=None, examples=["https://hc-ping.com/your-own-uuid"])
+    """Asked for with GET every `heartbeat_seconds` while ticks succeed, event time moves and notifications drain."""
+    heartbeat_seconds: float = Field(default=60.0, ge=0.1, le=3_600, examples=[60.0])
+    heartbeat_moved_within_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0])
+    """Event time that stands still for longer ends the heartbeat: longer than your quietest night."""
     link: str | None = Field(default=None, examples=["http://127.0.0.1:8080/?brand={brand}&at={at}"])
     """Address put into alerts; `{brand}` and `{at}` (ms) are filled in."""
 
@@ -114,6 +120,12 @@ class AlerterSettings(BaseSettings):
                 stalled_after_ms=int(self.stalled_after_seconds * 1_000),
                 silent_after_ms=int(self.silent_after_seconds * 1_000),
             ),
+        )
+
+    def heartbeat_policy(self) -> HeartbeatPolicy:
+        every = self.heartbeat_seconds
+        return HeartbeatPolicy(
+            every=every, tick_within=max(every, 5.0), moved_within=self.heartbeat_moved_within_seconds
         )
 
     def retry_policy(self) -> RetryPolicy:

@@ -107,6 +107,8 @@ class TickReport:
     views: Mapping[str, BrandView] = field(default_factory=dict)
     """Empty when no minute was evaluated."""
     open: Sequence[Episode] = ()
+    silences: int = 0
+    """Active ones."""
     stalled: Sure = "unknown"
     silent: Sure = "unknown"
 
@@ -166,7 +168,8 @@ class Ticker:
 
     def _tick(self, now_ms: int) -> TickReport:
         self._rules = self._ask_rules()
-        orders = self._store.orders(datetime.fromtimestamp(now_ms / 1_000, UTC))
+        orders_at = datetime.fromtimestamp(now_ms / 1_000, UTC)
+        orders = self._store.orders(orders_at)
         self._teller = Teller(self._routes, rules=self._rules, orders=orders, now_ms=now_ms, link=self._link)
         statuses = self._reader.partitions()
         clock = alert_clock(statuses, now_ms=now_ms, policy=self._policies.clock)
@@ -205,6 +208,7 @@ class Ticker:
             deliveries=deliveries,
             views=views,
             open=[one.episode for one in state.open.values()],
+            silences=sum(one.is_active(orders_at) for one in orders.silences),
             stalled=stall.stalled,
             silent=silent,
         )

@@ -167,6 +167,23 @@ ALERTER_METRICS = (
         "Standing still: a partition has no owner, or is stalled.",
     ),
     Metric(
+        "brandpulse_notifications",
+        "gauge",
+        "Notifications since the state began, by receiver and fate: accepted, delivered, quarantined, and why others "
+        "were not sent (silenced, quiet_hours, grouped, below_severity, acknowledged, no_news, never_told, other_rule). "
+        "accepted = delivered + quarantined + brandpulse_outbox_pending.",
+        "Many of one reason: a silence or rule hides more than was meant.",
+        ("receiver", "fate"),
+    ),
+    Metric(
+        "brandpulse_heartbeats_total",
+        "counter",
+        "Dead-man's beats by outcome: sent, withheld (something stands still), failed (the other side).",
+        "Withheld: the log says what stands still. Failed: check BRANDPULSE_ALERTER_HEARTBEAT_URL.",
+        ("outcome",),
+    ),
+    Metric("brandpulse_silences_active", "gauge", "Silences in force.", "`brandpulse silence list` shows them."),
+    Metric(
         "brandpulse_rules_valid",
         "gauge",
         "1 while the rules in force are those of the rules file; 0 after a change that could not be read.",

@@ -1,0 +1,90 @@
+"""The dead-man's switch: it beats while all goes well, and stops when any part does."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+from pydantic import SecretStr
+
+from alerting.heartbeat import Heartbeat, HeartbeatPolicy, Vitals, why_not
+from alerting.mock_receiver import MockReceiver
+from brandpulse.telemetry import ALERTER_METRICS, Telemetry
+
+POLICY = HeartbeatPolicy(every=60, tick_within=60, moved_within=1_800, drained_within=150)
+
+
+def well(**changes: Any) -> Vitals:
+    return Vitals(**{"ticked_at": 1_000.0, "moved_at": 1_000.0, "evaluated_until_ms": 1, **changes})
+
+
+@pytest.mark.parametrize(
+    ("vitals", "now", "expected"),
+    [
+        (well(), 1_060.0, None),
+        (well(), 1_061.0, "no tick has succeeded lately"),
+        (Vitals(), 0.0, "no tick has succeeded lately"),
+        (well(stalled=True), 1_000.0, "a partition with lag does not move"),
+        (well(moved_at=-700.0), 1_000.0, None),
+        (well(moved_at=-801.0), 1_000.0, "event time stands still"),
+        (well(waiting_since=850.0), 1_000.0, None),
+        (well(waiting_since=849.0), 1_000.0, "notifications wait for a receiver"),
+    ],
+)
+def test_it_beats_only_while_ticks_succeed_time_moves_and_notifications_drain(
+    vitals: Vitals, now: float, expected: str | None
+) -> None:
+    assert why_not(vitals, now=now, policy=POLICY) == expected
+
+
+def test_event_time_moves_when_the_evaluated_minute_does() -> None:
+    vitals = Vitals()
+    for evaluated, now in ((None, 1.0), (5, 2.0), (5, 3.0), (5, 4.0), (6, 5.0), (6, 6.0)):
+        vitals.saw_tick(evaluated, stalled=False, now=now)
+    assert (vitals.ticked_at, vitals.moved_at) == (6.0, 5.0)
+
+
+@pytest.mark.parametrize("stops", ["stalled", "waiting_since", "ticked_at"])
+async def test_the_other_side_hears_nothing_once_a_part_stands_still(stops: str) -> None:
+    vitals = well(ticked_at=0.0, moved_at=0.0)
+    telemetry = Telemetry(ALERTER_METRICS)
+    async with MockReceiver() as mock, aiohttp.ClientSession() as session:
+        beat = Heartbeat(
+            SecretStr(f"{mock.url}/heartbeat/sssecret"),
+            policy=HeartbeatPolicy(every=0.02),
+            session=session,
+            timeout_seconds=1,
+            telemetry=telemetry,
+        )
+        stop = asyncio.Event()
+        running = asyncio.create_task(beat.run(stop, lambda: vitals, lambda: 0.0))
+        async with asyncio.timeout(10):
+            while mock.heartbeats < 3:  # noqa: ASYNC110 - another server's counter
+                await asyncio.sleep(0.01)
+        setattr(vitals, stops, {"stalled": True, "waiting_since": -999.0, "ticked_at": -999.0}[stops])
+        await asyncio.sleep(0.1)
+        heard = mock.heartbeats
+        await asyncio.sleep(0.2)
+        assert mock.heartbeats == heard
+        stop.set()
+        await running
+    assert telemetry.registry.get_sample_value("brandpulse_heartbeats_total", {"outcome": "withheld"})
+
+
+async def test_a_deaf_other_side_ends_nothing_and_its_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    telemetry = Telemetry(ALERTER_METRICS)
+    async with aiohttp.ClientSession() as session:
+        beat = Heartbeat(
+            SecretStr("http://127.0.0.1:1/sssecret"),
+            policy=HeartbeatPolicy(every=0.02),
+            session=session,
+            timeout_seconds=1,
+            telemetry=telemetry,
+        )
+        stop = asyncio.Event()
+        running = asyncio.create_task(beat.run(stop, lambda: well(ticked_at=0.0, moved_at=0.0), lambda: 0.0))
+        await asyncio.sleep(0.2)
+        stop.set()
+        await running
+    assert telemetry.registry.get_sample_value("brandpulse_heartbeats_total", {"outcome": "failed"})
+    assert "sssecret" not in caplog.text
