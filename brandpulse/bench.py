@@ -39,6 +39,20 @@ def pipeline(
 
 
 @app.command()
+def growth(
+    *,
+    out: Annotated[Path, typer.Option(help="Writes OUT.csv and OUT.png.")] = Path("growth"),
+    only: Annotated[str, typer.Option(help="Of brands,memory,partitions,workers,gpu; all if none.")] = "",
+    posts: Annotated[int, typer.Option(min=10_000, help="Of each run without a model.")] = 150_000,
+    bootstrap_servers: Annotated[str | None, typer.Option(help="Kafka to use; the embedded broker if none.")] = None,
+) -> None:
+    """How cost and speed grow with brands, partitions, workers and what is kept: a table and a picture."""
+    importlib.import_module("brandpulse.bench_growth").run(
+        out=out, only=[name for name in only.split(",") if name], posts=posts, bootstrap_servers=bootstrap_servers
+    )
+
+
+@app.command()
 def serve(
     data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Posts, JSON lines with a text.")],
     weights: Annotated[

@@ -50,6 +50,7 @@ class Named(msgspec.Struct, frozen=True, gc=False):
     """As the model reads it; target i is brand i."""
 
 
+SIMULATED_BATCH = 512
 LABELLED_BRANDS = 200
 """So many brands, the first of the file, are metrics' labels; the rest share one: Prometheus wants bounded labels."""
 OTHER_BRANDS = "(other)"
@@ -108,10 +109,13 @@ class BatchLane:
         telemetry: Telemetry,
         wall_ms: Callable[[], int],
         reads: bool = True,
+        batch_seconds: float = 0.0,
     ) -> None:
         """*reads*: whether the model reads its posts. One that does not (engine null) needs no marks, and says the same
-        of all: what is left is a worker's cost without a model."""
+        of all: what is left is a worker's cost without a model. It takes *batch_seconds* for up to 512 posts, and no
+        processor: as a GPU would."""
         self._reads = reads
+        self._batch_seconds = batch_seconds
         self._same: dict[int, Verdict] = {}
         """Number of brands -> what a model that does not read says of a post that names so many."""
         self._matcher = matcher
@@ -201,6 +205,7 @@ class BatchLane:
         if not posts:
             return []
         if not self._reads:
+            time.sleep(self._batch_seconds * math.ceil(len(posts) / SIMULATED_BATCH))
             return [self._always(post) for post in posts]
         try:
             scores = self._scorer.score(posts)

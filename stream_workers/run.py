@@ -117,6 +117,7 @@ def main() -> int:
             telemetry=telemetry,
             wall_ms=_wall_ms,
             reads=worker.engine != "null",
+            batch_seconds=worker.null_batch_ms / 1_000,
         )
 
     def make_service(app: WorkerApp) -> Lane:

@@ -27,6 +27,8 @@ class WorkerSettings(BaseSettings):
     """early: half the layers settle the posts of whose sentiment they are sure, for twice the posts a second. Counts
     towards brands stay as good; emotions, complaint and so urgency of those posts are worse (the model card says by how
     much)."""
+    null_batch_ms: float = Field(default=0, ge=0, le=60_000, examples=[100])
+    """Of engine null, for benches: how long up to 512 posts take, as on a GPU."""
     threads: int | None = Field(default=None, ge=1, le=256, examples=[os.cpu_count() or 2])
     """Of the model on a CPU. Unset: all cores."""
     batch_posts: int = Field(default=512, ge=1, le=10_000, examples=[512])

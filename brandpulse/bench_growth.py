@@ -1,0 +1,198 @@
+"""`brandpulse bench growth`: how cost and speed change with brands, partitions, workers and what is kept."""
+
+import csv
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import redis
+
+from brandpulse import bench_world as world
+from brandpulse.bench_world import Servers
+from brandpulse.embedded import EmbeddedStore
+
+BRANDS = (10, 100, 1_000, 10_000, 100_000)
+PARTITIONS = (1, 2, 4, 8, 16)
+WORKERS = (1, 2, 4)
+GPU_WORKERS = (1, 2, 4, 8)
+GPU_BATCH_MS = 100
+GPU_POSTS_A_WORKER = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measurement: the curve it lies on, where, and what was seen."""
+
+    curve: str
+    at: float
+    unit: str
+    value: float
+
+
+Say = Callable[[str], None]
+
+
+def run(*, out: Path, only: Sequence[str], posts: int, bootstrap_servers: str | None) -> list[Point]:
+    """Measures the curves named in *only*, writes OUT.csv and, with matplotlib, OUT.png; prints a line a point."""
+    from rich.console import Console
+
+    console = Console()
+    points: list[Point] = []
+
+    def found(*new: Point) -> None:
+        for point in new:
+            points.append(point)
+            console.print(f"{point.curve}: {point.at:,.0f} -> {point.value:,.4g} {point.unit}")
+
+    curves: dict[str, Callable[[], None]] = {
+        "brands": lambda: _brands(found),
+        "memory": lambda: _memory(found),
+        "partitions": lambda: _partitions(found, posts, bootstrap_servers),
+        "workers": lambda: _workers(found, posts, bootstrap_servers),
+        "gpu": lambda: _gpu(found, bootstrap_servers),
+    }
+    for name in only or curves:
+        curves[name]()
+    _write(points, out.with_suffix(".csv"))
+    _draw(points, out.with_suffix(".png"))
+    return points
+
+
+def _brands(found: Callable[..., None]) -> None:
+    growth = import_module("stream_workers.growth")
+    texts = world.sample_texts()
+    for number in BRANDS:
+        cost = growth.match_cost(texts, number)
+        found(
+            Point("matching, by brands", number, "us a post", cost.microseconds_a_post),
+            Point("building the matcher, by brands", number, "s", cost.build_seconds),
+        )
+
+
+def _memory(found: Callable[..., None]) -> None:
+    growth = import_module("stream_workers.growth")
+    for rate in (0.1, 1.0, 10.0):
+        with TemporaryDirectory() as folder:
+            store = EmbeddedStore(Path(folder))
+            try:
+                size = growth.store_size(redis.Redis.from_url(store.url), posts_a_second=rate)
+            finally:
+                store.stop()
+        found(
+            Point(
+                "store, panes and sketches of a brand and day, by posts an hour",
+                3_600 * rate,
+                "MB",
+                size.panes_and_sketches / 1e6,
+            ),
+            Point("store, repeat memory of 6 h, by posts an hour", 3_600 * rate, "MB", size.repeat_memory / 1e6),
+        )
+
+
+def _partitions(found: Callable[..., None], posts: int, bootstrap_servers: str | None) -> None:
+    records = world.stream(posts, 1)
+    with world.servers(bootstrap_servers) as (folder, where):
+        for partitions in PARTITIONS:
+            speed = _speed(folder, where, records, f"p{partitions}", partitions=partitions, workers=1, env=_NULL)
+            found(Point("one worker without a model, by partitions", partitions, "posts/s", speed))
+
+
+def _workers(found: Callable[..., None], posts: int, bootstrap_servers: str | None) -> None:
+    records = world.stream(posts, 1)
+    with world.servers(bootstrap_servers) as (folder, where):
+        for workers in WORKERS:
+            speed = _speed(folder, where, records, f"w{workers}", partitions=8, workers=workers, env=_NULL)
+            found(Point("without a model, by workers", workers, "posts/s", speed))
+
+
+def _gpu(found: Callable[..., None], bootstrap_servers: str | None) -> None:
+    """Each worker waits 100 ms for up to 512 posts and computes nothing meanwhile."""
+    with world.servers(bootstrap_servers) as (folder, where):
+        for workers in GPU_WORKERS:
+            records = world.stream(GPU_POSTS_A_WORKER * workers, 1, step_ms=10)
+            env = _NULL | {"BRANDPULSE_WORKER_NULL_BATCH_MS": str(GPU_BATCH_MS)}
+            speed = _speed(folder, where, records, f"g{workers}", partitions=8, workers=workers, env=env)
+            found(Point(f"simulated GPU, {GPU_BATCH_MS} ms for 512, by workers", workers, "posts/s", speed))
+
+
+_NULL = {"BRANDPULSE_WORKER_ENGINE": "null", "BRANDPULSE_WORKER_SCORED_TOPIC_ENABLED": "false"}
+
+
+def _speed(
+    folder: Path,
+    where: Servers,
+    records: Sequence[bytes],
+    name: str,
+    *,
+    partitions: int,
+    workers: int,
+    env: dict[str, str],
+) -> float:
+    """Posts/s between a tenth and nine tenths of *records*: without the group's join and the last, uneven batches."""
+    topic, namespace = f"posts.growth.{name}", f"growth-{name}"
+    reader = world.pane_reader(where, namespace)
+    low, high = len(records) // 10, len(records) * 9 // 10
+    seen: list[tuple[int, float]] = []
+
+    def look(applied: int) -> None:
+        if (not seen and applied >= low) or (len(seen) == 1 and applied >= high):
+            seen.append((applied, time.monotonic()))
+
+    with ExitStack() as stack:
+        world.produce(where.bootstrap_servers, topic, [], partitions=partitions)
+        children = [
+            stack.enter_context(world.worker(folder / f"{name}-{n}", where, topic=topic, namespace=namespace, env=env))
+            for n in range(workers)
+        ]
+        _await_owners(reader, partitions, workers, children)
+        world.produce(where.bootstrap_servers, topic, records, partitions=partitions)
+        world.await_applied(reader, len(records), children, each=look)
+    (first, began), (last, ended) = seen
+    return (last - first) / (ended - began)
+
+
+def _await_owners(reader: Any, partitions: int, workers: int, children: Sequence[Any]) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        statuses = reader.partitions()
+        if len(statuses) == partitions and len({status.owner for status in statuses}) == min(workers, partitions):
+            return
+        for child in children:
+            child.wait_ready(lambda: True)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{workers} workers did not share {partitions} partitions within two minutes")
+        time.sleep(0.2)
+
+
+def _write(points: Sequence[Point], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("curve", "at", "value", "unit"))
+        rows.writerows((point.curve, f"{point.at:g}", f"{point.value:.6g}", point.unit) for point in points)
+
+
+def _draw(points: Sequence[Point], path: Path) -> None:
+    try:
+        from matplotlib.figure import Figure as Drawing
+    except ModuleNotFoundError:
+        return
+    curves = list(dict.fromkeys(point.curve for point in points))
+    columns = min(2, len(curves))
+    rows = -(-len(curves) // columns)
+    drawing = Drawing(figsize=(6 * columns, 3.2 * rows), layout="constrained")
+    for number, curve in enumerate(curves):
+        line = [point for point in points if point.curve == curve]
+        axes = drawing.add_subplot(rows, columns, number + 1)
+        axes.plot([point.at for point in line], [point.value for point in line], marker="o", color="#2563eb")
+        axes.set_title(curve, fontsize=10)
+        axes.set_ylabel(line[0].unit)
+        axes.set_ylim(bottom=0)
+        if line[-1].at / line[0].at >= 100:
+            axes.set_xscale("log")
+        axes.grid(alpha=0.3)
+    drawing.savefig(path, dpi=110)

@@ -1,0 +1,122 @@
+"""What grows with brands and with what is kept: the parts of `brandpulse bench growth` that need no broker."""
+
+import random
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from brandpulse.brands import Brand
+from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys
+from brandpulse.partitions import PartitionStatus
+from brandpulse.posts import POST_DECODER
+from stream_workers.decode import AuthorHasher, Decoded, Record
+from stream_workers.event_time import Retention
+from stream_workers.fold import Scored, fold, plan, scored
+from stream_workers.match import BrandMatcher
+from stream_workers.repeats import RepeatLimits
+from stream_workers.store import Applied, ReadRequest, RedisPartitionStore
+from stream_workers.verdict import FourProbabilities, Judged
+
+_SYLLABLES = ("ba", "cor", "dex", "el", "fin", "gro", "ha", "io", "jun", "ka", "lum", "mo", "nex", "or", "pra", "quo")
+MIDNIGHT_MS = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp() * 1_000)
+BATCH = 512
+
+
+def brands_of(number: int, seed: int = 1) -> list[Brand]:
+    """*number* brands with names of five made-up syllables, a handle and a hashtag each."""
+    pick = random.Random(seed)
+    names: dict[str, None] = {}
+    while len(names) < number:
+        names["".join(pick.choices(_SYLLABLES, k=5))] = None
+    return [Brand(name=name, terms=[name], handles=[f"@{name}"], hashtags=[f"#{name}"]) for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchCost:
+    brands: int
+    build_seconds: float
+    microseconds_a_post: float
+
+
+def match_cost(texts: Sequence[str], number: int, *, posts: int = 20_000, rounds: int = 3) -> MatchCost:
+    """The time to find *number* brands in posts that name one of the first ten each; the fastest of *rounds*."""
+    brands = brands_of(number)
+    pick = random.Random(2)
+    named = [f"{pick.choice(texts)} {pick.choice(brands[:10]).name}" for _ in range(posts)]
+    began = time.perf_counter()
+    matcher = BrandMatcher(brands)
+    built = time.perf_counter() - began
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        matcher.match_many(named)
+        seconds.append(time.perf_counter() - began)
+    return MatchCost(number, built, 1e6 * min(seconds) / posts)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSize:
+    """Bytes that one brand's day of posts takes in the store, as MEMORY USAGE counts them, key by key."""
+
+    posts: int
+    panes_and_sketches: int
+    repeat_memory: int
+
+
+def store_size(client: Any, *, posts_a_second: float = 1.0, partitions: int = 4, authors: int = 20_000) -> StoreSize:
+    """A day of one brand at a steady rate, through `fold` and the real store; *client* is an empty server's.
+
+    An alerter follows two minutes behind, as in life: what it has seen may go.
+    """
+    retention = Retention(120_000, 2 * DAY_MS, 90 * DAY_MS)
+    limits = RepeatLimits(6 * HOUR_MS, 4_000_000)
+    store = RedisPartitionStore(client, "growth", retention)
+    evaluated = AlertingKeys("growth").evaluated_until
+    posts = int(posts_a_second * DAY_MS / 1_000)
+    states = [PartitionStatus("posts", partition, next=0, topic_id="t") for partition in range(partitions)]
+    for state in states:
+        if not store.rebase(None, state):
+            raise AssertionError("the server is not empty")
+    for at in range(0, posts, BATCH * partitions):
+        for partition in range(partitions):
+            client.set(evaluated, max(0, states[partition].watermark_ms))
+            numbers = range(at + partition, min(posts, at + BATCH * partitions), partitions)
+            states[partition] = _apply(
+                store, states[partition], _scored(numbers, posts_a_second, authors), retention, limits
+            )
+    sizes = {key: int(client.memory_usage(key, samples=0)) for key in client.scan_iter(count=1_000)}
+    repeats = sum(size for key, size in sizes.items() if b":ids:" in key)
+    return StoreSize(posts, sum(sizes.values()) - repeats, repeats)
+
+
+def _apply(
+    store: RedisPartitionStore, state: PartitionStatus, posts: list[Scored], retention: Retention, limits: RepeatLimits
+) -> PartitionStatus:
+    if not posts:
+        return state
+    digests, cells = plan(posts)
+    [known] = store.read([ReadRequest(state, digests, cells)])
+    change = fold(state, posts, state.next + len(posts), known, retention=retention, limits=limits)
+    if store.apply([change]) != [Applied()]:
+        raise AssertionError("the store refused a batch")
+    return change.status
+
+
+def _scored(numbers: Iterable[int], posts_a_second: float, authors: int) -> list[Scored]:
+    hasher = AuthorHasher("growth")
+    out = []
+    verdicts: tuple[FourProbabilities, ...] = ((0.7, 0.2, 0.1, 0.0), (0.1, 0.7, 0.2, 0.0), (0.1, 0.2, 0.7, 0.0))
+    for number in numbers:
+        moment = MIDNIGHT_MS + int(1_000 * number / posts_a_second)
+        created = datetime.fromtimestamp(moment / 1_000, UTC).isoformat()
+        value = b'{"schema_version":1,"id":"%d","text":"x","created_at":"%s","author_id":"u","source":"s"}' % (
+            number,
+            created.encode(),
+        )
+        decoded = Decoded(Record(number, moment, None, value), POST_DECODER.decode(value), moment)
+        said = Judged((verdicts[number % 3],), {"sentiment": (0.3, 0.4, 0.3)}, (None,))
+        author = hasher("s", str(number * 7_919 % authors))
+        out.append(scored(decoded, ("Growth",), said, author=author, mask=str))
+    return out

@@ -1,0 +1,32 @@
+"""The parts of the growth bench that need no broker: what they measure is what they say."""
+
+from pathlib import Path
+
+import redis
+
+from brandpulse.embedded import EmbeddedStore
+from stream_workers.growth import brands_of, match_cost, store_size
+
+
+def test_made_up_brands_are_distinct_and_the_same_each_time() -> None:
+    brands = brands_of(500)
+    assert len({brand.name for brand in brands}) == 500
+    assert brands == brands_of(500)
+
+
+def test_the_cost_of_matching_is_told_for_the_brands_asked() -> None:
+    cost = match_cost(["a post about"], 200, posts=200, rounds=1)
+    assert cost.brands == 200
+    assert 0 < cost.microseconds_a_post < 10_000
+
+
+def test_a_days_state_is_panes_sketches_and_six_hours_of_ids(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path)
+    try:
+        small = store_size(redis.Redis.from_url(store.url), posts_a_second=0.05)
+    finally:
+        store.stop()
+    assert small.posts == 4_320
+    # Six hours and the generation that is being filled: 12 bytes an id, and what a set needs beside.
+    assert 0.25 * 4_320 * 12 < small.repeat_memory < 0.35 * 4_320 * 120
+    assert 50_000 < small.panes_and_sketches < 500_000
