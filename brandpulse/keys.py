@@ -14,6 +14,8 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
 
     {ns}:partitions                   set    topic:p of every partition that ever had state
     {ns}:brands                       set    brands that ever had a pane
+    {ns}:origins                      hash   topic id -> offset of each partition where the namespace began to read it,
+                                             if not at its beginning: "12,0,7"
 
 The alerter's state shares one tag, so that episodes, outbox and evaluated_until move in one transaction:
 
@@ -28,6 +30,7 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:outbox:seq          string last sequence number given
     {ns:alerting}:quarantine          hash   delivery id -> Delivery refused for good
     {ns:alerting}:delivered           list   newest deliveries handed over, at most 500
+    {ns:alerting}:late                hash   delivery id -> Delivery that one who no longer led has sent all the same
     {ns:alerting}:tally               hash   <receiver>|<fate> -> how many notifications, since the state began
     {ns:alerting}:silences            hash   silence id -> Silence
     {ns:alerting}:acknowledgements    hash   episode key -> Acknowledgement that the leader has not taken up yet
@@ -100,6 +103,10 @@ class NamespaceKeys:
     def brands(self) -> str:
         return f"{{{self.namespace}}}:brands"
 
+    @property
+    def origins(self) -> str:
+        return f"{{{self.namespace}}}:origins"
+
 
 @dataclass(frozen=True, slots=True)
 class AlertingKeys:
@@ -154,6 +161,10 @@ class AlertingKeys:
     @property
     def delivered(self) -> str:
         return f"{self.tag}:delivered"
+
+    @property
+    def late(self) -> str:
+        return f"{self.tag}:late"
 
     @property
     def tally(self) -> str:

@@ -22,12 +22,21 @@ class Start:
     reason: str = ""
 
 
-def start_of(topic: str, partition: int, seen: PartitionStatus | None, log: LogExtent) -> Start:
+def start_of(
+    topic: str, partition: int, seen: PartitionStatus | None, log: LogExtent, origin: int | None = None
+) -> Start:
     """Begin at `next`, unless the log is another one, or no longer reaches back that far.
+
+    *origin*: where the namespace began to read this log, if that was not its beginning.
 
     A recreated topic has another id; an embedded broker restarted empty has another id too, and a log that ends below
     `next` cannot be the one we read. Panes and repeat memory stay in every case.
     """
+    if seen is None and origin is not None:
+        # Not held against the log's end: the embedded broker lists it too low.
+        at = max(origin, log.low)
+        reason = f"no state yet: from {at}, where this namespace began; {at - log.low} older records are left out"
+        return Start(PartitionStatus(topic, partition, at, log.topic_id), reason)
     if seen is None:
         return Start(PartitionStatus(topic, partition, log.low, log.topic_id), "no state yet: from the log's beginning")
     if seen.topic_id != log.topic_id:

@@ -17,6 +17,7 @@ class MemoryPartitionStore:
         self._panes: dict[tuple[str, int], dict[Cell, Pane]] = {}
         self._authors: dict[tuple[str, int], dict[Cell, bytes]] = {}
         self._ids: dict[tuple[str, int], dict[int, set[bytes]]] = {}
+        self._origins: dict[str, tuple[int, ...]] = {}
         self._redriven: dict[tuple[str, int], set[bytes]] = {}
 
     def load(self, topic: str, partition: int) -> PartitionStatus | None:
@@ -29,6 +30,12 @@ class MemoryPartitionStore:
             return False
         self._states[place] = wanted
         return True
+
+    def origins(self, topic_id: str) -> tuple[int, ...] | None:
+        return self._origins.get(topic_id)
+
+    def begin_at(self, topic_id: str, offsets: Sequence[int]) -> tuple[int, ...]:
+        return self._origins.setdefault(topic_id, tuple(offsets))
 
     def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
         found = []

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -51,6 +52,8 @@ class ReaderConfig:
     invalid_run: int
     invalid_share: float
     owner: str
+    start: Literal["earliest", "latest"] = "earliest"
+    """Where to begin in a topic of which no partition has state."""
 
 
 Offer = Callable[[ReadBatch, float], bool]
@@ -411,7 +414,8 @@ class PostReader:
         """The partition's state, put right for the log as it is now. Raises TransientError, StateError."""
         seen = self._store.load(self._config.topic, partition)
         extent = self._extent(partition, seen.next if seen else 0)
-        start = start_of(self._config.topic, partition, seen, extent)
+        origin = self._origin(partition, extent) if seen is None else None
+        start = start_of(self._config.topic, partition, seen, extent, origin)
         if start.reason:
             log.warning(
                 "partition starts elsewhere",
@@ -421,6 +425,28 @@ class PostReader:
             if not self._store.rebase(seen, start.status):
                 raise TransientError("another worker moved the state")
         return replace(start.status, owner=self._config.owner, lateness_ms=self._config.lateness_ms)
+
+    def _origin(self, partition: int, log_now: LogExtent) -> int | None:
+        """Where a partition without state begins: None for the log's beginning, as ever unless we are told otherwise.
+
+        The first worker of a namespace notes the ends of all partitions at once; who comes later goes by that note, so
+        that what arrives between is counted.
+        """
+        topic, topic_id_now = self._config.topic, log_now.topic_id
+        noted = self._store.origins(topic_id_now)
+        if noted is None and self._config.start == "latest":
+            count = len(self._consumer.list_topics(topic, timeout=5).topics[topic].partitions)
+            if any(self._store.load(topic, other) is not None for other in range(count)):
+                return None  # the topic has state: this partition alone lost its own, or nobody posted to it yet
+            noted = self._store.begin_at(topic_id_now, [self._end(other) for other in range(count)])
+            log.warning("namespace begins at the log's end", extra={"topic": topic, "offsets": noted})
+        return noted[partition] if noted is not None and partition < len(noted) else None
+
+    def _end(self, partition: int) -> int:
+        """Offset after the last record. What the embedded broker lists is too low: a fetch tells."""
+        servers, topic = self._config.bootstrap_servers, self._config.topic
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=5, cached=False)
+        return log_end(servers, topic, partition, known=max(low, high - 1))
 
     def _extent(self, partition: int, stands_at: int) -> LogExtent:
         servers, topic = self._config.bootstrap_servers, self._config.topic

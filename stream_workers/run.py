@@ -97,6 +97,7 @@ def main() -> int:
             invalid_run=worker.invalid_run,
             invalid_share=worker.invalid_share,
             owner=owner,
+            start=worker.start,
         )
         reader = PostReader(config, stores[0], offer, telemetry, on_other_log=on_other_log, wall_ms=_wall_ms)
         readers.append(reader)

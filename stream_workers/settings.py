@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,6 +52,9 @@ class WorkerSettings(BaseSettings):
     minute_panes_hours: float = Field(default=48, ge=1, le=168, examples=[48])
     hour_panes_days: float = Field(default=90, ge=1, le=3_660, examples=[90])
     """Older posts go to the dead-letter topic as `too_old`."""
+    start: Literal["earliest", "latest"] = Field(default="earliest", examples=["earliest"])
+    """Where to begin in a topic of which the namespace has no state at all, as after a store lost everything: with what
+    retention left, or with what comes from now on. The worker logs it."""
     group: str | None = Field(default=None, min_length=1, max_length=249, examples=["brandpulse-main-workers"])
     """Kafka's consumer group. Unset: brandpulse-<namespace>-workers. Two groups in one namespace count no post twice,
     but work against each other."""

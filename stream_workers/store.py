@@ -67,6 +67,14 @@ class PartitionStore(Protocol):
         """Put `next` elsewhere, if the state is still as it was *seen*. False: somebody else moved it; load again."""
         ...
 
+    def origins(self, topic_id: str) -> tuple[int, ...] | None:
+        """Where the namespace began to read each partition of that log; None: at its beginning."""
+        ...
+
+    def begin_at(self, topic_id: str, offsets: Sequence[int]) -> tuple[int, ...]:
+        """Note the origins, if nobody did; what is noted then. All partitions at once: a worker may die between two."""
+        ...
+
     def read(self, requests: Sequence[ReadRequest]) -> list[Stored]: ...
 
     def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
@@ -145,6 +153,16 @@ class RedisPartitionStore:
         with _translated():
             self._client.sadd(self._names.partitions, f"{wanted.topic}:{wanted.partition}")
             return bool(self._rebase(keys=[keys.state], args=[*before, *_flat(fields)]))
+
+    def origins(self, topic_id: str) -> tuple[int, ...] | None:
+        with _translated():
+            noted: Any = self._client.hget(self._names.origins, topic_id)
+        return None if noted is None else tuple(int(offset) for offset in noted.split(b","))
+
+    def begin_at(self, topic_id: str, offsets: Sequence[int]) -> tuple[int, ...]:
+        with _translated():
+            self._client.hsetnx(self._names.origins, topic_id, ",".join(map(str, offsets)))
+        return self.origins(topic_id) or tuple(offsets)
 
     def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
         pipeline = self._client.pipeline(transaction=False)

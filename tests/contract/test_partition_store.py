@@ -151,6 +151,13 @@ def test_an_empty_stretch_of_log_still_moves_next(store: PartitionStore) -> None
     assert loaded.next == 17
 
 
+def test_where_a_namespace_begins_is_noted_once_for_all_partitions(store: PartitionStore) -> None:
+    assert store.origins("log-1") is None
+    assert store.begin_at("log-1", [5, 0, 7]) == (5, 0, 7)
+    assert store.begin_at("log-1", [9, 9, 9]) == (5, 0, 7)
+    assert (store.origins("log-1"), store.origins("log-2")) == ((5, 0, 7), None)
+
+
 # -- what only the real one can show ---------------------------------------------------------------------------------
 
 

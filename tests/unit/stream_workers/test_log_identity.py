@@ -1,3 +1,5 @@
+import pytest
+
 from stream_workers.log_identity import LogExtent, start_of
 from tests.builders import a_status
 
@@ -29,3 +31,14 @@ def test_the_end_of_the_log_itself_is_a_fine_place_to_stand() -> None:
 def test_offsets_lost_to_retention_are_counted() -> None:
     start = start_of("posts", 0, a_status(40, lost=2), LogExtent("log-1", 60, 100))
     assert (start.status.next, start.status.lost) == (60, 22)
+
+
+@pytest.mark.parametrize(("origin", "starts"), [(50, 50), (3, 7), (101, 101)])
+def test_a_partition_without_state_starts_where_its_namespace_began(origin: int, starts: int) -> None:
+    start = start_of("posts", 0, None, LogExtent("log-1", 7, 100), origin)
+    assert start.status.next == starts
+    assert f"{starts - 7} older records are left out" in start.reason
+
+
+def test_where_a_namespace_began_is_nothing_to_a_partition_with_state() -> None:
+    assert start_of("posts", 0, a_status(40), LogExtent("log-1", 0, 100), 90).status.next == 40
