@@ -19,6 +19,7 @@ class MemoryAlertStore:
         self._outbox: dict[str, Delivery] = {}
         self._quarantine: dict[str, Delivery] = {}
         self._delivered: list[Delivery] = []
+        self._late: dict[str, Delivery] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self.silences: dict[str, Silence] = {}
         self.acknowledgements: dict[str, Acknowledgement] = {}
@@ -110,6 +111,16 @@ class MemoryAlertStore:
         self._outbox = {delivery_id: fresh, **self._outbox}
         self._counts[delivery.notification.receiver, "quarantined"] -= 1
         return True
+
+    def report_late(self, delivery: Delivery) -> None:
+        self._late[delivery.id] = delivery
+
+    def late(self) -> list[Delivery]:
+        return list(self._late.values())
+
+    def forget_late(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._late.pop(delivery.id, None)
 
     def tally(self) -> Tally:
         return Tally(dict(self._counts), len(self._outbox), len(self._quarantine))

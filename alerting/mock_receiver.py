@@ -43,6 +43,10 @@ class Fault(BaseModel):
     """Wait so long before anything else."""
     reset: Literal["before", "after"] | None = None
     """Break the connection instead of answering: before or after processing the request."""
+    drip_seconds: float = 0.0
+    """Answer byte by byte, over so long."""
+    garbage: bool = False
+    """Answer 202 with a body that is no JSON."""
 
 
 _FAULTS = TypeAdapter(list[Fault])
@@ -193,7 +197,7 @@ class MockReceiver:
         event.setdefault("dedup_key", f"mock-{self.requests}")
         self._note(request, event, 202)
         self.incidents.take(event)
-        return self._answer(
+        return await self._answer(
             request, fault, {"status": "success", "message": "Event processed", "dedup_key": event["dedup_key"]}
         )
 
@@ -202,7 +206,7 @@ class MockReceiver:
         if (broken := self._breaks(request, fault)) is not None:
             return broken
         self._note(request, json.loads(await request.read()), 202)
-        return self._answer(request, fault, {"status": "ok"})
+        return await self._answer(request, fault, {"status": "ok"})
 
     async def _heartbeat(self, _: web.Request) -> web.Response:
         self.heartbeats += 1
@@ -222,8 +226,14 @@ class MockReceiver:
         headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
         return web.Response(status=fault.status, text=fault.body, headers=headers)
 
-    def _answer(self, request: web.Request, fault: Fault, body: dict[str, Any]) -> web.StreamResponse:
-        return _reset(request) if fault.reset == "after" else web.json_response(body, status=202)
+    async def _answer(self, request: web.Request, fault: Fault, body: dict[str, Any]) -> web.StreamResponse:
+        if fault.reset == "after":
+            return _reset(request)
+        if fault.garbage:
+            return web.Response(status=202, body=b"\xff<html>{")
+        if fault.drip_seconds:
+            return await _drip(request, json.dumps(body).encode(), fault.drip_seconds)
+        return web.json_response(body, status=202)
 
     def _note(self, request: web.Request, body: Any, status: int) -> None:
         ours = ("Idempotency-Key", "X-Brandpulse-Signature")
@@ -245,6 +255,15 @@ class MockReceiver:
 
     async def _show_requests(self, _: web.Request) -> web.Response:
         return web.json_response(self.events)
+
+
+async def _drip(request: web.Request, body: bytes, seconds: float) -> web.StreamResponse:
+    response = web.StreamResponse(status=202, headers={"Content-Length": str(len(body))})
+    await response.prepare(request)
+    for byte in body:
+        await response.write(bytes([byte]))
+        await asyncio.sleep(seconds / len(body))
+    return response
 
 
 def _reset(request: web.Request) -> web.Response:

@@ -54,6 +54,8 @@ class RetryPolicy:
     """Least wait after 429; PagerDuty asks for "a few minutes"."""
     longest_retry_after_seconds: float = 3_600.0
     """A receiver may not silence us for longer."""
+    give_up_after_seconds: float = 7 * 86_400.0
+    """What no receiver took for so long is set aside: `brandpulse outbox retry` sends it all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ def judge(delivery: Delivery, outcome: Outcome, *, now_ms: int, policy: RetryPol
     if outcome.retry_after_seconds is not None:
         wait = max(wait, min(outcome.retry_after_seconds, policy.longest_retry_after_seconds))
     why = f"{status}: {outcome.answer}" if status is not None else f"no answer: {outcome.answer}"
+    if now_ms - delivery.decided_ms > policy.give_up_after_seconds * 1_000:
+        days = policy.give_up_after_seconds / 86_400
+        return Verdict("quarantined", f"not delivered within {days:g} days; last {why}"[:500])
     return Verdict("retried", why[:500], now_ms + int(wait * 1_000), holds_receiver=status == 429)
 
 

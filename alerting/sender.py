@@ -38,8 +38,10 @@ class Sender:
         wall_ms: Callable[[], int],
         rng: random.Random,
         repeat_after_seconds: float | None = None,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
-        """*repeat_after_seconds*: when to repeat the last resolves, after a takeover; None for never."""
+        """*repeat_after_seconds*: when to repeat the last resolves, after a takeover; None for never. *may_send* is
+        asked before each request: whether the lease is still ours by our own clock."""
         self._store = store
         self._receivers = receivers
         self._token = token
@@ -48,6 +50,7 @@ class Sender:
         self._wall_ms = wall_ms
         self._rng = rng
         self._repeat_after_seconds = repeat_after_seconds
+        self._may_send = may_send
         self._waiting: list[Delivery] = []
         self._durable: set[str] = set()
         self._settled: dict[str, Delivery | None] = {}
@@ -117,6 +120,7 @@ class Sender:
         self._settled.clear()
         self._new.clear()  # what is in the outbox by now is read below
         try:
+            await self._mend_late()
             waiting = await asyncio.to_thread(self._store.pending)
             fresh = {delivery.id for delivery in waiting} - self._durable
             if fresh and not await self._on_disk():
@@ -207,6 +211,8 @@ class Sender:
             self._flying.clear()
 
     async def _carry(self, delivery: Delivery) -> None:
+        if not self._may_send():
+            return  # asleep for too long: it is the successor's, or ours again once the lease is
         receiver = self._receivers.get(delivery.notification.receiver)
         if receiver is None:
             outcome = Outcome(410, f"no receiver is named {delivery.notification.receiver!r} any more")
@@ -245,9 +251,33 @@ class Sender:
             return
         if not written:
             # Another alerter leads, or a person moved it: what the store says now is what counts.
+            await self._report_late(delivery, verdict)
             self.wake()
             return
         self._remember(delivery, verdict)
+
+    async def _report_late(self, delivery: Delivery, verdict: Verdict) -> None:
+        """We slept before the request: it may have opened anew what our successor has closed. Only it can close it."""
+        if delivery.notification.transition == "resolved" or verdict.what == "quarantined":
+            return
+        with contextlib.suppress(TransientError):
+            await asyncio.to_thread(self._store.report_late, delivery)
+
+    async def _mend_late(self) -> None:
+        """Close again what a leader before us sent too late. What still fires is left alone: it is told of already."""
+        late = await asyncio.to_thread(self._store.late)
+        if not late:
+            return
+        state = await asyncio.to_thread(self._store.load)
+        stateful = {name for name, receiver in self._receivers.items() if receiver.keeps_state}
+        mends = [
+            resolve_again(delivery, token=self._token, now_ms=self._wall_ms())
+            for delivery in late
+            if delivery.lane[1] not in state.open and delivery.lane[0] in stateful
+        ]
+        if await asyncio.to_thread(self._store.enqueue, mends, token=self._token):
+            await asyncio.to_thread(self._store.forget_late, late)
+            log.warning("closing again what a leader before sent too late", extra={"deliveries": len(mends)})
 
     def _remember(self, delivery: Delivery, verdict: Verdict) -> None:
         receiver = delivery.notification.receiver
@@ -298,6 +328,21 @@ def to_remind(state: AlerterState, receiver: str, busy: Set[Lane]) -> list[Episo
         for one in state.open.values()
         if receiver in one.memory.told and (receiver, one.episode.key) not in busy
     ]
+
+
+def resolve_again(late: Delivery, *, token: int, now_ms: int) -> Delivery:
+    """A resolve for the lane of *late*, whose episode is over."""
+    sent = late.notification
+    over = sent.model_copy(
+        update={
+            "id": f"{sent.episode.key}:resolved@{sent.receiver}",
+            "transition": "resolved",
+            "episode": sent.episode.model_copy(
+                update={"state": "resolved", "resolved_at": sent.episode.resolved_at or sent.episode.updated_at}
+            ),
+        }
+    )
+    return Delivery(id=f"{late.id}#late-{token}", notification=over, decided_ms=now_ms)
 
 
 def resolves_to_repeat(

@@ -72,6 +72,8 @@ class AlerterService:
         self._wall_ms = wall_ms
         self._lease_ms = int(config.lease_seconds * 1_000)
         self._store_answered = -READY_SECONDS
+        self._leads_until = 0.0
+        """By the monotonic clock, counted from before we asked: the store's lease ends no sooner."""
         self._rng = random.Random()
         self._leader_gauge = telemetry.gauge("brandpulse_alerter_leader")
         begin(telemetry, receivers)
@@ -82,7 +84,9 @@ class AlerterService:
         waits = 0.0
         while not stop.is_set():
             try:
+                asked = time.monotonic()
                 token = await self._ask(self._store.acquire, self._holder, lease_ms=self._lease_ms)
+                self._leads_until = asked + self._config.lease_seconds
                 waits = 0.0
             except TransientError as error:
                 waits = min(5.0, max(0.2, waits * 2))
@@ -115,6 +119,7 @@ class AlerterService:
             wall_ms=self._wall_ms,
             rng=self._rng,
             repeat_after_seconds=config.lease_seconds + config.request_timeout_seconds,
+            may_send=lambda: time.monotonic() < self._leads_until,
         )
         ticker = Ticker(
             self._reader,
@@ -146,7 +151,6 @@ class AlerterService:
             raise error
 
     async def _renew(self, stop: asyncio.Event) -> None:
-        good_until = time.monotonic() + self._config.lease_seconds
         while True:
             await _pause(stop, self._config.lease_seconds / 3)
             if stop.is_set():
@@ -155,10 +159,10 @@ class AlerterService:
             try:
                 if not await self._ask(self._store.renew, self._holder, lease_ms=self._lease_ms):
                     raise LostLeadershipError("the lease ran out, or is another's")
-                good_until = asked + self._config.lease_seconds
+                self._leads_until = asked + self._config.lease_seconds
             except TransientError as error:
                 log.warning("lease not renewed", extra={"reason": str(error)})
-                if time.monotonic() >= good_until:
+                if time.monotonic() >= self._leads_until:
                     raise LostLeadershipError("the store was away for longer than the lease") from error
 
     async def _tick(self, ticker: Ticker, sender: Sender, vitals: Vitals, stop: asyncio.Event) -> None:

@@ -127,6 +127,15 @@ class AlertStore(Protocol):
     def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         """They are in the episodes now."""
 
+    def report_late(self, delivery: Delivery) -> None:
+        """By one who led no longer when this was sent: it may have opened an incident anew. Needs no token."""
+
+    def late(self) -> list[Delivery]:
+        """What was reported so."""
+
+    def forget_late(self, deliveries: Sequence[Delivery]) -> None:
+        """They are seen to."""
+
     def requeue(self, delivery_id: str) -> bool:
         """A person's wish: from quarantine to the front of the outbox, attempts at zero. False if not there."""
 
@@ -298,6 +307,20 @@ class RedisAlertStore:
             )
         )
 
+    def report_late(self, delivery: Delivery) -> None:
+        with _reaching_redis():
+            self._client.hset(self._keys.late, delivery.id, delivery.model_dump_json())
+
+    def late(self) -> list[Delivery]:
+        with _reaching_redis():
+            stored: list[bytes] = self._client.hvals(self._keys.late)  # type: ignore[assignment]
+        return [Delivery.model_validate_json(value) for value in stored]
+
+    def forget_late(self, deliveries: Sequence[Delivery]) -> None:
+        if deliveries:
+            with _reaching_redis():
+                self._client.hdel(self._keys.late, *[delivery.id for delivery in deliveries])
+
     def tally(self) -> Tally:
         keys = self._keys
         with _reaching_redis():
@@ -341,6 +364,8 @@ def _reaching_redis() -> Iterator[None]:
         yield
     except OUTAGES as error:
         raise outage(error) from error
+    except redis.exceptions.OutOfMemoryError as error:
+        raise TransientError(f"Redis is full and takes nothing more (maxmemory): {error}") from error
     except redis.exceptions.ReadOnlyError as error:
         raise TransientError(f"Redis is a read-only replica now: {error}") from error
     except redis.ResponseError as error:

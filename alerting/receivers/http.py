@@ -14,7 +14,8 @@ ANSWER_BYTES = 2_000
 async def post(
     session: aiohttp.ClientSession, url: str, body: bytes, *, headers: Mapping[str, str], timeout_seconds: float
 ) -> Outcome:
-    """The outcome of one POST. No answer within *timeout_seconds*, headers and body together, is no answer."""
+    """The outcome of one POST. The status is the answer, however slowly a body drips after it; no status within
+    *timeout_seconds* is no answer."""
     try:
         async with session.post(
             url,

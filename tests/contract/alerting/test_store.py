@@ -1,6 +1,7 @@
 """One promise, two stores: Redis (a real Valkey) and memory."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import redis
@@ -10,6 +11,7 @@ from redis.retry import Retry
 from alerting.episode import Memory, OpenEpisode
 from alerting.memory_store import MemoryAlertStore
 from alerting.store import AlertStore, Commit, RedisAlertStore
+from brandpulse.embedded import EmbeddedStore
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys
 from tests.unit.alerting.notes import AT, a_delivery, an_episode
@@ -216,3 +218,29 @@ def test_a_store_that_is_away_is_a_transient_error() -> None:
         store.load()
     with pytest.raises(TransientError, match="unreachable"):
         store.acquire("me", lease_ms=1_000)
+
+
+def test_a_store_that_is_full_is_a_transient_error_and_takes_everything_once_there_is_room(tmp_path: Path) -> None:
+    full = EmbeddedStore(tmp_path / "full")
+    try:
+        with redis.Redis.from_url(full.url) as client:
+            store = RedisAlertStore(client, "t")
+            token = store.acquire("me", lease_ms=60_000)
+            assert token is not None
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", "1mb")
+            with pytest.raises(TransientError, match="Redis is full"):
+                store.commit(Commit(None, 1, open={"k": opened()}, deliveries=[a_delivery()]), token=token)
+            assert (store.load().evaluated_until_ms, store.pending()) == (None, [])
+            client.config_set("maxmemory", "0")
+            assert store.commit(Commit(None, 1, deliveries=[a_delivery()]), token=token) == "applied"
+    finally:
+        full.stop()
+
+
+def test_what_was_sent_too_late_is_remembered_until_it_is_seen_to(bench: Bench) -> None:
+    bench.store.report_late(a_delivery())
+    bench.store.report_late(a_delivery())
+    assert bench.store.late() == [a_delivery()]
+    bench.store.forget_late(bench.store.late())
+    assert bench.store.late() == []

@@ -13,7 +13,15 @@ ROUTING_KEY = "0" * 32
 
 
 def start_alerter(
-    home: Path, *, redis_url: str, kafka: str, namespace: str, receiver_url: str, name: str = "alerter", **settings: str
+    home: Path,
+    *,
+    redis_url: str,
+    kafka: str,
+    namespace: str,
+    receiver_url: str,
+    name: str = "alerter",
+    module: str = "alerting.run",
+    **settings: str,
 ) -> Child:
     """An alerter that tells a PagerDuty at *receiver_url*; ready when this returns."""
     receivers = home / "receivers.yaml"
@@ -29,7 +37,7 @@ def start_alerter(
     )
     child = Child(
         name,
-        [sys.executable, "-m", "alerting.run"],
+        [sys.executable, "-m", module],
         log=home / f"{name}.log",
         env={
             "BRANDPULSE_HOME": str(home),

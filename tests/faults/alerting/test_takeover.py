@@ -46,6 +46,48 @@ async def test_a_leader_that_slept_through_the_takeover_pages_nobody_again(
     assert not redis_client.exists(AlertingKeys(namespace).lease), "the lease was not given back"
 
 
+def is_stopped(child: Child) -> bool:
+    return Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 4.0])
+async def test_a_late_post_of_a_leader_that_slept_leaves_no_incident_open(
+    tmp_path: Path, redis_client: redis.Redis, redis_url: str, kafka: str, namespace: str, seconds: float
+) -> None:
+    """It slept right before its POST, beyond every check, and wakes after its successor has resolved: soon, and after
+    the successor has repeated its resolves."""
+    stream = a_day_with_a_crisis()
+    stream.write(redis_client, namespace, until_minute=CRISIS + 40, wall_ms=wall_ms())
+    store = RedisAlertStore(redis_client, namespace)
+    async with MockReceiver() as mock:
+
+        def start(name: str, module: str) -> Child:
+            return start_alerter(
+                tmp_path,
+                redis_url=redis_url,
+                kafka=kafka,
+                namespace=namespace,
+                receiver_url=f"{mock.url}/v2/enqueue",
+                name=name,
+                module=module,
+            )
+
+        first = start("first", "tests.faults.alerting.sleepy")
+        await until(lambda: is_stopped(first), child=first)
+        stream.write(redis_client, namespace, wall_ms=wall_ms())
+        second = start("second", "alerting.run")
+        await until(lambda: bool(store.load().closed) and not store.pending(), child=second)
+        assert [one.status for one in mock.incidents.all] == ["resolved"]
+        await asyncio.sleep(seconds)
+        first.signal(signal.SIGCONT)
+        await until(lambda: len(mock.incidents.all) == 2, child=first)
+        await until(lambda: mock.incidents.open() == [], child=second)
+        await until(lambda: store.late() == [] and not store.pending(), child=second)
+        for child in (first, second):
+            await asyncio.to_thread(child.stop)
+    assert mock.incidents.open() == []
+
+
 async def test_an_alerter_started_before_its_redis_waits_and_says_so(
     tmp_path: Path, kafka: str, namespace: str
 ) -> None:

@@ -101,3 +101,14 @@ def test_the_receiver_may_ask_for_more_time_but_not_for_ever() -> None:
 )
 def test_retry_after_is_read_in_both_its_forms(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header, now=NOW) == seconds
+
+
+def test_what_nobody_took_for_a_week_is_set_aside_and_says_so() -> None:
+    week = 7 * 86_400 * 1_000
+    away = Outcome(None, "connection refused")
+    for now_ms, what in ((week, "retried"), (week + 1, "quarantined")):
+        verdict = judge(a_delivery(decided_ms=0), away, now_ms=now_ms, policy=POLICY, rng=random.Random(1))
+        assert verdict.what == what
+    assert verdict.reason == "not delivered within 7 days; last no answer: connection refused"
+    taken = judge(a_delivery(decided_ms=0), Outcome(202), now_ms=2 * week, policy=POLICY, rng=random.Random(1))
+    assert taken.what == "delivered"

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from alerting.episode import Memory, OpenEpisode
 from alerting.memory_store import MemoryAlertStore
 from alerting.mock_receiver import Fault, MockReceiver
 from alerting.outbox import Delivery, RetryPolicy
@@ -18,12 +19,12 @@ from alerting.receivers.pagerduty import PagerDuty
 from alerting.receivers.receiver import Receiver
 from alerting.receivers.webhook import Webhook
 from alerting.sender import RECENT_RESOLVE_MS, Sender, resolves_to_repeat
-from alerting.store import Durability
+from alerting.store import Commit, Durability
 from brandpulse.telemetry import ALERTER_METRICS, Telemetry
-from tests.unit.alerting.notes import a_delivery
+from tests.unit.alerting.notes import AT, a_delivery, a_notification, an_episode
 
 NOW_MS = 10**12
-QUICK = RetryPolicy(base_seconds=0.05, cap_seconds=0.1, too_many_floor_seconds=0.3)
+QUICK = RetryPolicy(give_up_after_seconds=10**10, base_seconds=0.05, cap_seconds=0.1, too_many_floor_seconds=0.3)
 
 
 class Scene:
@@ -57,6 +58,7 @@ async def scene(
     store: MemoryAlertStore | None = None,
     timeout_seconds: float = 1.0,
     repeat_after_seconds: float | None = None,
+    may_send: bool = True,
 ) -> AsyncIterator[Scene]:
     store = store or MemoryAlertStore()
     token = store.acquire("me", lease_ms=1_000)
@@ -91,6 +93,7 @@ async def scene(
             telemetry=telemetry,
             wall_ms=lambda: NOW_MS + int((loop.time() - began) * 1_000),
             rng=random.Random(1),
+            may_send=lambda: may_send,
             repeat_after_seconds=repeat_after_seconds,
         )
         stop = asyncio.Event()
@@ -307,3 +310,61 @@ async def test_what_a_read_brought_already_does_not_fly_again_when_the_tick_tell
         s.sender.wake(LIFE[:1])
         await asyncio.sleep(0.3)
         assert actions(s.mock) == ["trigger"]
+
+
+async def test_what_a_leader_before_sent_too_late_is_closed_again_and_what_still_fires_is_left_alone() -> None:
+    store = MemoryAlertStore()
+    token = store.acquire("before", lease_ms=1_000)
+    assert token is not None
+    opened = {"k": OpenEpisode(an_episode("k"), Memory(told_at=AT, told=("pager",)))}
+    store.commit(Commit(None, None, open=opened), token=token)
+    store.report_late(a_delivery(key="k"))
+    store.report_late(a_delivery(key="over"))
+    store.expire_lease()
+    async with scene([a_delivery(key="other")], store=store) as s:
+        await s.until(lambda: s.store.late() == [] and s.store.pending() == [])
+        assert actions(s.mock) == ["trigger", "resolve"] or actions(s.mock) == ["resolve", "trigger"]
+        assert [one["body"]["dedup_key"] for one in s.mock.events if one["body"]["event_action"] == "resolve"] == [
+            "over"
+        ]
+
+
+async def test_one_whose_lease_ran_out_sends_nothing() -> None:
+    async with scene([], may_send=False) as s:
+        token = s.store.acquire("me", lease_ms=1_000)
+        assert token is not None
+        s.store.enqueue(LIFE, token=token)
+        s.sender.wake()
+        await asyncio.sleep(0.5)
+        assert s.mock.requests == 0
+        assert len(s.store.pending()) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://no-such-host.invalid/v2/enqueue", "Connect"),
+        ("http://127.0.0.1:1/v2/enqueue", "Connect"),
+        ("https://{address}/v2/enqueue", "SSL"),  # TLS spoken to one that has none
+    ],
+)
+async def test_no_name_no_listener_and_no_tls_are_unknown_outcomes(url: str, told: str) -> None:
+    async with MockReceiver() as mock, aiohttp.ClientSession() as session:
+        pager = PagerDuty(
+            "pager",
+            url=url.format(address=mock.url.removeprefix("http://")),
+            routing_key=SecretStr("0" * 32),
+            min_severity="info",
+            session=session,
+            timeout_seconds=2,
+        )
+        outcome = await pager.deliver(a_notification())
+    assert outcome.status is None
+    assert told in outcome.answer or "Errno" in outcome.answer or "DNS" in outcome.answer
+
+
+@pytest.mark.parametrize("fault", [Fault(drip_seconds=30.0), Fault(garbage=True)])
+async def test_202_is_a_yes_however_its_body_drips_or_reads(fault: Fault) -> None:
+    async with scene(LIFE[:1], [fault]) as s:
+        await s.until(lambda: len(s.store.delivered()) == 1)
+        assert s.mock.requests == 1

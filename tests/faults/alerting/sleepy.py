@@ -1,0 +1,27 @@
+"""`python -m tests.faults.alerting.sleepy`: an alerter that stops itself (SIGSTOP) right before its first POST.
+
+The last check of its lease lies behind it, so whoever continues it finds the worst case: a late POST of a dead leader.
+"""
+
+import os
+import signal
+import sys
+
+from alerting.outbox import Outcome
+from alerting.receivers.pagerduty import PagerDuty
+from alerting.run import main
+from brandpulse.episodes import Notification
+
+deliver = PagerDuty.deliver
+naps = iter([signal.SIGSTOP])
+
+
+async def sleep_then_deliver(self: PagerDuty, notification: Notification) -> Outcome:
+    for nap in naps:
+        os.kill(os.getpid(), nap)
+    return await deliver(self, notification)
+
+
+if __name__ == "__main__":
+    PagerDuty.deliver = sleep_then_deliver  # type: ignore[method-assign]
+    sys.exit(main())
