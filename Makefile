@@ -44,5 +44,8 @@ unit: .venv/.all
 faults: .venv/.all         ## random faults under load; after each the counts must be exact
 	$(BIN)/python -m tests.faults.rounds
 
+soak: .venv/.all           ## an hour at 70 % of what this machine can do: fails if memory grows or the lag does
+	$(BIN)/brandpulse bench soak --minutes 60 --out soak.csv
+
 clean:
 	rm -rf .venv .demo

@@ -53,6 +53,21 @@ def growth(
 
 
 @app.command()
+def soak(
+    *,
+    minutes: Annotated[float, typer.Option(min=0.5)] = 60.0,
+    load: Annotated[float, typer.Option(min=0.05, max=0.95, help="Of what the worker was measured to do first.")] = 0.7,
+    posts_per_second: Annotated[float | None, typer.Option(min=1, help="Instead of measuring first.")] = None,
+    engine: Annotated[str, typer.Option()] = "auto",
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="Write every look as CSV.")] = None,
+) -> None:
+    """A steady load for an hour: fails when the worker's memory grows by more than 2 % or the lag leaves its bound."""
+    importlib.import_module("brandpulse.bench_soak").run(
+        minutes=minutes, load=load, engine=engine, posts_per_second=posts_per_second, out=out
+    )
+
+
+@app.command()
 def serve(
     data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Posts, JSON lines with a text.")],
     weights: Annotated[

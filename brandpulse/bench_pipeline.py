@@ -82,7 +82,7 @@ def run(
         for engine in engines:
             number = posts if engine == "null" else min(posts, SLOW_POSTS)
             console.print(f"pipeline, engine {engine}: {number:,} posts")
-            figures.append(_pipeline(folder, where, engine, records[:number]))
+            figures.append(measured(folder, where, engine, records[:number]))
         for engine, figure in zip(engines, list(figures), strict=True):
             if engine != "null":
                 console.print(f"latency, engine {engine}: {LOAD:.0%} of that for {PACED_SECONDS:g} s")
@@ -98,12 +98,12 @@ def run(
     return figures
 
 
-def _pipeline(folder: Path, where: Servers, engine: str, records: Sequence[bytes]) -> Figure:
+def measured(folder: Path, where: Servers, engine: str, records: Sequence[bytes]) -> Figure:
     """From the first warm post to the last: start-up, group join and the first kernels stay outside."""
     topic, namespace, home = f"posts.{_word(engine)}", f"bench-{_word(engine)}", folder / _word(engine)
     world.produce(where.bootstrap_servers, topic, records, partitions=PARTITIONS)
     began: list[Any] = []
-    with world.worker(home, where, topic=topic, namespace=namespace, env=_settings(engine)) as child:
+    with world.worker(home, where, topic=topic, namespace=namespace, env=engine_settings(engine)) as child:
         meter = Meter({**where.pids, "worker": [child.pid]})
 
         def look(applied: int) -> None:
@@ -122,7 +122,7 @@ def _word(engine: str) -> str:
     return engine.replace(":", "-")
 
 
-def _settings(engine: str) -> dict[str, str]:
+def engine_settings(engine: str) -> dict[str, str]:
     """`NAME` or `NAME:TIERS`. Without a model nothing is handed on to posts.scored, as the peers hand nothing on."""
     name, _, tiers = engine.partition(":")
     return {
@@ -181,14 +181,15 @@ def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float)
     seen: list[list[tuple[int, float]]] = [[] for _ in range(PARTITIONS)]
     over = threading.Event()
     reader = world.pane_reader(where, namespace)
+    nexts = world.next_reader(where, namespace, topic, PARTITIONS)
 
     def watch() -> None:
         while not over.wait(0.005):
-            for status in reader.partitions():
-                if not seen[status.partition] or seen[status.partition][-1][0] != status.next:
-                    seen[status.partition].append((status.next, time.monotonic()))
+            for partition, applied in enumerate(nexts()):
+                if not seen[partition] or seen[partition][-1][0] != applied:
+                    seen[partition].append((applied, time.monotonic()))
 
-    env = _settings(engine) | {"BRANDPULSE_WORKER_IDLE_AFTER_SECONDS": "1"}
+    env = engine_settings(engine) | {"BRANDPULSE_WORKER_IDLE_AFTER_SECONDS": "1"}
     with world.worker(home, where, topic=topic, namespace=namespace, env=env) as child:
         warm = int(posts_per_second * 5)
         total = warm + int(posts_per_second * PACED_SECONDS)

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from brandpulse.bench import app
 from brandpulse.bench_pipeline import Figure, _waits
+from brandpulse.bench_soak import Look, judged
+from brandpulse.errors import BrandpulseError
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,33 @@ def test_the_bench_puts_posts_through_real_processes(tmp_path: Path) -> None:
     assert set(figure["used"]) == {"worker", "broker", "store"}
     assert all(used["peak_bytes"] > 1_000_000 for used in figure["used"].values())
     assert {"decode", "score", "fold", "write"} <= set(figure["stages"])
+
+
+def looks(worker: list[int], lags: list[int] | None = None) -> list[Look]:
+    return [
+        Look(5.0 * at, {"worker": bytes_, "store": 100 * (at + 1)}, lag)
+        for at, (bytes_, lag) in enumerate(zip(worker, lags or [0] * len(worker), strict=True))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("worker", "lags", "failure"),
+    [
+        # What grows while it is warmed up, or stays within 2 %, is well; and so is a store that keeps what was counted.
+        ([50, 80, *[100] * 18], None, None),
+        ([100] * 15 + [101] * 5, None, None),
+        ([*range(100, 120)], None, "memory of worker grew"),
+        ([100] * 20, [0] * 10 + [1_001] + [0] * 9, "the lag reached 1,001 posts"),
+        ([100] * 20, [5_000] + [0] * 19, None),
+    ],
+)
+def test_a_soak_fails_for_memory_that_grows_and_for_a_lag_without_bound(
+    worker: list[int], lags: list[int] | None, failure: str | None
+) -> None:
+    failures = judged(looks(worker, lags), posts_per_second=100).failures
+    assert (failures == []) if failure is None else failure in failures[0]
+
+
+def test_a_soak_of_seconds_is_not_judged() -> None:
+    with pytest.raises(BrandpulseError, match="too few looks"):
+        judged(looks([100]), posts_per_second=100)
