@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from alerting.detect import Baseline
+from alerting.evidence import WEIGHT_SPREAD
 from brandpulse.keys import HOUR_MS
 from brandpulse.panes import AuthorCounts
 
@@ -24,9 +25,11 @@ class BaselinePolicy:
     """Where a brand without history is taken to stand."""
     prior_authors: float = 50.0
     """How many authors that guess is worth."""
+    prior_weight: float = 0.35
+    """The mean weight of its posts, likewise."""
     prior_wave: float = 0.25
     """How large (standard deviation, in logits) the day's wave is taken to be before it was seen."""
-    rho_floor: float = 0.002
+    rho_floor: float = 0.004
     """Crowds always copy each other a little, however even the past looks."""
     prior_rho: float = 0.03
     """What we take for rho before we measured it: six airlines in February 2015, by the hour, lay at .01 to .15."""
@@ -49,6 +52,9 @@ class Past:
     rho: float
     hours: int
     authors: int
+    weights: tuple[float, ...] | None = None
+    """Usual weight of a post (`alerting.evidence`) at each hour of the day; None where no pane told."""
+    weight_rho: float = 0.0
     _made: dict[tuple[int, int], Baseline] = field(default_factory=dict, compare=False, repr=False)
 
     def expect(self, first_minute: int, last_minute: int) -> Baseline:
@@ -56,20 +62,33 @@ class Past:
         span = first_minute // 60 % DAY_HOURS, min(last_minute // 60 - first_minute // 60, DAY_HOURS - 1)
         made = self._made.get(span)
         if made is None:
-            shares = [self.shares[(span[0] + hour) % DAY_HOURS] for hour in range(span[1] + 1)]
-            made = self._made[span] = Baseline(sum(shares) / len(shares), self.rho, self.hours, self.authors)
+            made = self._made[span] = Baseline(
+                _mean_over(self.shares, *span),
+                self.rho,
+                self.hours,
+                self.authors,
+                None if self.weights is None else _mean_over(self.weights, *span),
+                self.weight_rho,
+            )
         return made
 
 
+def _mean_over(by_hour: Sequence[float], first: int, more: int) -> float:
+    return sum(by_hour[(first + hour) % DAY_HOURS] for hour in range(more + 1)) / (more + 1)
+
+
 def past_of(
-    hours: Mapping[int, AuthorCounts], *, before_hour: int, incidents: Sequence[Span], policy: BaselinePolicy
+    hours: Mapping[int, AuthorCounts],
+    *,
+    before_hour: int,
+    incidents: Sequence[Span],
+    policy: BaselinePolicy,
+    weights: Mapping[int, float] | None = None,
 ) -> Past:
     """What the hours of the last `policy.days` that end at *before_hour* teach, *incidents* left out.
 
-    The mean share is shrunk towards `prior_share`, the day's wave towards none. rho by the method of moments for
-    unequal n (Kleinman 1973), about the wave: with S = sum n_i (p_i - m_i)^2 / (m_i (1 - m_i)),
-    E[S] = (H - 1)(1 - rho) + rho (N - sum n_i^2 / N). It is shrunk towards `prior_rho`, kept above the floor, and
-    widened by what the mean itself may be off: rho MOOD_HOURS / H + 1 / N.
+    *weights* are the mean weights of the hours' posts (`alerting.evidence`). A vote's weight varies less than a yes or
+    no: n of them are learnt from as n / WEIGHT_SPREAD yes or no votes with that mean.
     """
     left_out = [
         (start // HOUR_MS, min(end // HOUR_MS, start // HOUR_MS + policy.longest_incident_hours - 1))
@@ -82,32 +101,56 @@ def past_of(
         and seen.everyone > 0
         and not any(first <= hour <= last for first, last in left_out)
     ]
-    counts = [(hour % DAY_HOURS, seen.everyone, min(seen.negative, seen.everyone)) for hour, seen in kept]
+    votes = [(hour % DAY_HOURS, float(seen.everyone), float(min(seen.negative, seen.everyone))) for hour, seen in kept]
+    shares, rho = _usual_day(votes, policy.prior_share, policy.prior_authors, policy)
+    weighed = [
+        (hour % DAY_HOURS, seen.everyone / WEIGHT_SPREAD, seen.everyone / WEIGHT_SPREAD * weight)
+        for hour, seen in kept
+        if (weight := (weights or {}).get(hour)) is not None
+    ]
+    authors = sum(seen.everyone for _, seen in kept)
+    if not weighed:
+        return Past(shares, rho, len(votes), authors)
+    # So that n votes are as over-dispersed, before it was measured, whether counted or weighed.
+    finer = replace(policy, prior_rho=policy.prior_rho * WEIGHT_SPREAD, rho_floor=policy.rho_floor * WEIGHT_SPREAD)
+    usual, weight_rho = _usual_day(weighed, policy.prior_weight, policy.prior_authors / WEIGHT_SPREAD, finer)
+    return Past(shares, rho, len(votes), authors, usual, weight_rho)
+
+
+def _usual_day(
+    counts: Sequence["HourCount"], prior_share: float, prior_votes: float, policy: BaselinePolicy
+) -> tuple[tuple[float, ...], float]:
+    """The share at each hour of the day that *counts* teach, and rho for prediction.
+
+    The mean share is shrunk towards *prior_share*, the day's wave towards none. rho by the method of moments for
+    unequal n (Kleinman 1973), about the wave: with S = sum n_i (p_i - m_i)^2 / (m_i (1 - m_i)),
+    E[S] = (H - 1)(1 - rho) + rho (N - sum n_i^2 / N). It is shrunk towards `prior_rho`, kept above the floor, and
+    widened by what the mean itself may be off: rho MOOD_HOURS / H + 1 / N.
+    """
     total = sum(everyone for _, everyone, _ in counts)
     negative = sum(negative for _, _, negative in counts)
-    share = (negative + policy.prior_share * policy.prior_authors) / (total + policy.prior_authors)
+    share = (negative + prior_share * prior_votes) / (total + prior_votes)
     share = min(max(share, 0.005), 0.95)
-    flat = (share,) * DAY_HOURS
-    rho = _usual_rho(counts, total, flat, policy)
-    shares = _with_wave(counts, share, rho, policy)
+    rho = _usual_rho(counts, total, (share,) * DAY_HOURS, policy)
+    shares = _with_wave(counts, share, rho, prior_votes, policy)
     rho = _usual_rho(counts, total, shares, policy)
     many = len(counts)
-    rho += rho * MOOD_HOURS / max(many, MOOD_HOURS) + 1 / (total + policy.prior_authors)
-    return Past(shares, min(rho, 0.5), many, total)
+    rho += rho * MOOD_HOURS / max(many, MOOD_HOURS) + 1 / (total + prior_votes)
+    return shares, min(rho, 0.5)
 
 
-HourCount = tuple[int, int, int]
-"""Hour of the day, authors, negative authors."""
+HourCount = tuple[int, float, float]
+"""Hour of the day, votes, negative votes."""
 
 
-def _usual_rho(counts: Sequence[HourCount], total: int, shares: Sequence[float], policy: BaselinePolicy) -> float:
+def _usual_rho(counts: Sequence[HourCount], total: float, shares: Sequence[float], policy: BaselinePolicy) -> float:
     many = len(counts)
     rho = _over_dispersion(counts, total, shares)
     shrunk = (many * rho + policy.prior_hours * policy.prior_rho) / (many + policy.prior_hours)
     return max(policy.rho_floor, shrunk)
 
 
-def _over_dispersion(counts: Sequence[HourCount], total: int, shares: Sequence[float]) -> float:
+def _over_dispersion(counts: Sequence[HourCount], total: float, shares: Sequence[float]) -> float:
     if total == 0:
         return 0.0
     spread = sum(
@@ -121,7 +164,9 @@ def _over_dispersion(counts: Sequence[HourCount], total: int, shares: Sequence[f
     return min(1.0, max(0.0, (spread - free) / room))
 
 
-def _with_wave(counts: Sequence[HourCount], share: float, rho: float, policy: BaselinePolicy) -> tuple[float, ...]:
+def _with_wave(
+    counts: Sequence[HourCount], share: float, rho: float, prior_votes: float, policy: BaselinePolicy
+) -> tuple[float, ...]:
     """*share* at each hour of the day, with the wave that the hours show.
 
     One step of weighted ridge regression on the logit: an hour of n authors weighs n p q / (1 + (n - 1) rho), so that a
@@ -147,7 +192,7 @@ def _with_wave(counts: Sequence[HourCount], share: float, rho: float, policy: Ba
                 left[i][j] += weight * row[i] * row[j]
     for i in range(1, size):
         left[i][i] += 1 / policy.prior_wave**2
-    left[0][0] += policy.prior_authors * slope
+    left[0][0] += prior_votes * slope
     wave = _solve(left, right)
     logit = math.log(share / (1 - share))
     lifted = (logit + sum(a * b for a, b in zip(row, wave, strict=True)) for row in rows)

@@ -1,9 +1,10 @@
 """Is the brand's negative share really up? A proportion test against the brand's own past, one vote per author.
 
 The number of negative authors in a window of n authors is taken as beta-binomial: share *p* from the brand's past, and
-an intra-hour correlation *rho* for what a binomial forgets (people copy each other, hours differ). A window is a rise
-when its tail probability is below a threshold that spends a false-alarm budget (`p_thresholds`), and a spike when, at
-the same time, the freshest window with enough people still stands above the line where we would call it over.
+an intra-hour correlation *rho* for what a binomial forgets (people copy each other, hours differ). What the posts weigh
+(`alerting.evidence`) sharpens it. A window is a rise when its evidence is beyond a level that spends a false-alarm
+budget (`alarm_levels`), and a spike when, at the same time, the freshest window with enough people still stands above
+the line where we would call it over.
 """
 
 import math
@@ -12,14 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Protocol
 
+from alerting.evidence import rise_nats
+
 State = Literal["no data", "warming up", "too little evidence", "normal", "spike"]
 BUDGET_MINUTES = 4 * 7 * 24 * 60
 """The false-alarm budget is stated per brand in four weeks."""
 SLOW_PART = 0.6
 """A slow window's part of the budget, where the longest sliding window has 1 and the others as they are wide."""
-SPARED = 6.0
-"""How much the formula of `p_thresholds` overestimates: windows overlap, a rise must be large and still be there. With
-it, 60 brand-weeks of spike_bench (seeds 1 and 2) had .4 false pages per brand in four weeks at a budget of 1."""
+SPARED = 8.0
+"""How much the formula of `alarm_levels` overestimates: windows overlap, a rise must be large and still be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class Baseline:
     """Hours with posts that went in."""
     authors: int
     """Votes that went in: an author counts once an hour."""
+    weight: float | None = None
+    """Mean weight of a post (`alerting.evidence`); None: not known, only votes are counted."""
+    weight_rho: float = 0.0
+    """As `rho`, of weights."""
 
     def expect(self, first_minute: int, last_minute: int) -> "Baseline":
         """Itself: a baseline that knows no hour of the day."""
@@ -69,6 +75,8 @@ class WindowCounts:
     negative_posts: int = 0
     authors: int = 0
     negative_authors: int = 0
+    weight: float | None = None
+    """Mean weight of its posts (`alerting.evidence`); None of none, or where nobody knows."""
 
     @property
     def share(self) -> float:
@@ -143,14 +151,14 @@ def judge(
     past: Usual | None,
     policy: DetectPolicy,
     *,
-    thresholds: Sequence[float],
+    levels: Sequence[float],
     slow: Sequence[WindowCounts] = (),
     stream_alive: bool = True,
     not_before: int | None = None,
 ) -> Finding:
     """The finding of one minute from its *windows*, shortest first, and the *slow* ones beyond them.
 
-    *thresholds* are `p_thresholds(policy)`, handed in because they are the same every minute. *stream_alive* is False
+    *levels* are `alarm_levels(policy)`, handed in because they are the same every minute. *stream_alive* is False
     when no brand at all had a post of late. A window that reaches back before minute *not_before* (the end of the
     brand's last episode) proves nothing: without this, the old crisis in the three-hour window fires again at every
     blip.
@@ -165,8 +173,8 @@ def judge(
     if fresh is None and not any(window.authors >= policy.min_authors for window in slow):
         return Finding("too little evidence", policy, usual, longest, newest=windows[0])
     best: WindowCounts | None = None
-    best_ratio, best_usual = 1.0, usual
-    for window, threshold in zip((*windows, *slow), thresholds, strict=False):
+    best_margin, best_usual = 0.0, usual
+    for window, level in zip((*windows, *slow), levels, strict=False):
         if window.authors < policy.min_authors or window.negative_authors < policy.min_negative_authors:
             continue
         if not_before is not None and window.first_minute < not_before:
@@ -174,9 +182,9 @@ def judge(
         expected = past.expect(window.first_minute, window.last_minute)
         if window.share - expected.share < policy.min_rise:
             continue
-        ratio = tail_probability(window.negative_authors, window.authors, expected.share, expected.rho) / threshold
-        if ratio <= best_ratio:
-            best, best_ratio, best_usual = window, ratio, expected
+        margin = rise_nats(window, expected) - level
+        if margin >= best_margin:
+            best, best_margin, best_usual = window, margin, expected
     if best is not None:
         now = next((w for w in windows if w.authors >= max(policy.min_authors, best.authors // 8)), longest)
         if now.share > calm_line(best_usual.share if best_usual else 0.0, best.share, policy):
@@ -210,31 +218,31 @@ def proven_level(window: WindowCounts) -> float:
 
 
 @lru_cache(maxsize=16)
-def p_thresholds(policy: DetectPolicy) -> tuple[float, ...]:
-    """The tail probability at which each window is an alarm, so that looking every minute keeps the budget.
+def alarm_levels(policy: DetectPolicy) -> tuple[float, ...]:
+    """The evidence (nats) at which each window is an alarm, so that looking every minute keeps the budget.
 
     Each window has its part of the budget, as large as it is wide: short windows look often and see mostly noise, and
     where they do see a crisis they are sure at once; quiet brands live by the long ones.
     alpha = part / looks, where looks counts *independent* looks in four weeks, as neighbouring windows share most of
     their posts. A moving sum of width w over T minutes exceeds a high level z about T/w z phi(z) nu(z sqrt(2/w)) times
     (Siegmund, Sequential Analysis, 1985, ch. 8; nu(x) ~ exp(-0.583 x)); as P(Z > z) ~ phi(z)/z, that is as many alarms
-    as T/w min(w, z^2 nu) independent looks give. Solved for alpha by iteration.
+    as T/w min(w, z^2 nu) independent looks give. Solved for alpha by iteration; evidence of z^2 / 2 nats is z.
     """
     longest = policy.windows[-1]
     widths = (*policy.windows, *(longest + 60 * hours for hours in policy.slow_hours))
     parts = [(width / longest) if width <= longest else SLOW_PART for width in widths]
     return tuple(
-        _threshold(width, policy.false_alarms * part / sum(parts)) for width, part in zip(widths, parts, strict=True)
+        _level(width, policy.false_alarms * part / sum(parts)) for width, part in zip(widths, parts, strict=True)
     )
 
 
-def _threshold(width: int, budget: float) -> float:
+def _level(width: int, budget: float) -> float:
     alpha = 1e-4
     for _ in range(30):
         z = max(0.0, -_normal_quantile(alpha))
         looks = BUDGET_MINUTES / width * min(width, max(1.0, z * z * math.exp(-0.583 * z * math.sqrt(2 / width))))
         alpha = min(0.5, SPARED * budget / looks)
-    return alpha
+    return max(0.0, -_normal_quantile(alpha)) ** 2 / 2
 
 
 def _normal_quantile(probability: float) -> float:

@@ -1,11 +1,12 @@
 """The brands' past hours, kept in memory and read once: a replay asks for the same four weeks at every event hour."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from alerting.baseline import BaselinePolicy, Past, Span, past_of
+from alerting.evidence import mean_weight, weight_quarters
 from brandpulse.keys import HOUR_MS, MINUTE_MS
-from brandpulse.panes import AuthorCounts
+from brandpulse.panes import AuthorCounts, Pane
 
 REREAD_HOURS = 3
 """Late posts still change the newest hours."""
@@ -18,6 +19,8 @@ class HourSource(Protocol):
         self, brands: Sequence[str], first_hour: int, last_hour: int
     ) -> dict[str, dict[int, AuthorCounts]]: ...
 
+    def hours(self, brands: Sequence[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]: ...
+
 
 class HourHistory:
     """Hours by brand, and the baselines made of them."""
@@ -26,6 +29,7 @@ class HourHistory:
         self._source = source
         self._policy = policy
         self._hours: dict[str, dict[int, AuthorCounts]] = {}
+        self._weights: dict[str, dict[int, float]] = {}
         self._read_to: dict[str, int] = {}
         self._made: dict[str, tuple[int, int, Past]] = {}
 
@@ -38,7 +42,8 @@ class HourHistory:
         if known:
             self._fetch(known, min(self._read_to[brand] for brand in known) - REREAD_HOURS, before_hour)
         for brand in known:
-            self._hours[brand] = {hour: seen for hour, seen in self._hours[brand].items() if hour >= oldest - 24}
+            _forget_before(oldest - 24, self._hours[brand])
+            _forget_before(oldest - 24, self._weights.get(brand, {}))
 
     def _fetch(self, brands: Sequence[str], first_hour: int, before_hour: int) -> None:
         if not brands:
@@ -46,6 +51,12 @@ class HourHistory:
         for brand, hours in self._source.hour_authors(brands, first_hour, before_hour - 1).items():
             self._hours.setdefault(brand, {}).update(hours)
             self._read_to[brand] = before_hour
+        for brand, panes in self._source.hours(brands, first_hour, before_hour - 1).items():
+            self._weights.setdefault(brand, {}).update(
+                (hour, weight)
+                for hour, pane in panes.items()
+                if (weight := mean_weight(weight_quarters(pane), pane.relevant)) is not None
+            )
 
     def past(self, brand: str, *, window_starts: int, incidents: Sequence[Span]) -> Past:
         """The past of windows that start at event-time minute *window_starts* or later; made once an hour."""
@@ -53,16 +64,32 @@ class HourHistory:
         made = self._made.get(brand)
         if made is not None and made[0] == before_hour and made[1] == len(incidents):
             return made[2]
-        fresh = past_of(self._hours.get(brand, {}), before_hour=before_hour, incidents=incidents, policy=self._policy)
+        fresh = past_of(
+            self._hours.get(brand, {}),
+            weights=self._weights.get(brand, {}),
+            before_hour=before_hour,
+            incidents=incidents,
+            policy=self._policy,
+        )
         self._made[brand] = (before_hour, len(incidents), fresh)
         return fresh
 
-    def hours(self, brand: str, first_hour: int, last_hour: int) -> AuthorCounts:
-        """The votes of the hours from first to last, both included: an author has one an hour."""
+    def votes(self, brand: str, first_hour: int, last_hour: int) -> tuple[AuthorCounts, float | None]:
+        """The votes of the hours from first to last, both included (an author has one an hour), and their weight."""
         everyone = negative = 0
-        held = self._hours.get(brand, {})
+        weight = 0.0
+        held, weights = self._hours.get(brand, {}), self._weights.get(brand, {})
+        known = 0
         for hour in range(first_hour, last_hour + 1):
             if (seen := held.get(hour)) is not None:
                 everyone += seen.everyone
                 negative += min(seen.negative, seen.everyone)
-        return AuthorCounts(everyone, negative)
+                if hour in weights:
+                    known += seen.everyone
+                    weight += seen.everyone * weights[hour]
+        return AuthorCounts(everyone, negative), weight / known if known else None
+
+
+def _forget_before(oldest: int, held: dict[int, Any]) -> None:
+    for hour in [hour for hour in held if hour < oldest]:
+        del held[hour]

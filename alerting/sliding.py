@@ -11,6 +11,7 @@ from itertools import accumulate
 from datasketches import hll_sketch, hll_union, tgt_hll_type
 
 from alerting.detect import WindowCounts
+from alerting.evidence import mean_weight, weight_quarters
 from brandpulse.pane_reader import Minutes
 from brandpulse.panes import EMPTY_PANE, LG_K, AuthorCounts, Authors
 
@@ -26,6 +27,7 @@ def sliding_counts(minutes: Minutes, width: int, last_minutes: Sequence[int]) ->
     panes = [minutes.panes.get(minute, EMPTY_PANE) for minute in range(first, last + 1)]
     posts = [0, *accumulate(pane.relevant for pane in panes)]
     negative = [0, *accumulate(pane.negative for pane in panes)]
+    weights = [0, *accumulate(weight_quarters(pane) for pane in panes)]
     if len(last_minutes) <= FEW:
         authors = [minutes.count_authors(minute - width + 1, minute) for minute in last_minutes]
     else:
@@ -42,6 +44,7 @@ def sliding_counts(minutes: Minutes, width: int, last_minutes: Sequence[int]) ->
                 authors=seen.everyone,
                 # The two sketches err apart, by 2.3 % each above some hundred authors.
                 negative_authors=min(seen.negative, seen.everyone),
+                weight=mean_weight(weights[end] - weights[start], posts[end] - posts[start]),
             )
         )
     return counts

@@ -15,7 +15,7 @@ def slow_counts(longest: WindowCounts, history: HourHistory, brand: str, hours: 
     before_hour = longest.first_minute // 60
     windows = []
     for many in hours:
-        votes = history.hours(brand, before_hour - many, before_hour - 1)
+        votes, weight = history.votes(brand, before_hour - many, before_hour - 1)
         windows.append(
             WindowCounts(
                 last_minute=longest.last_minute,
@@ -24,6 +24,16 @@ def slow_counts(longest: WindowCounts, history: HourHistory, brand: str, hours: 
                 negative_posts=longest.negative_posts + votes.negative,
                 authors=longest.authors + votes.everyone,
                 negative_authors=longest.negative_authors + votes.negative,
+                weight=_together(longest.weight, longest.authors, weight, votes.everyone),
             )
         )
     return windows
+
+
+def _together(newer: float | None, newer_votes: int, older: float | None, older_votes: int) -> float | None:
+    """Mean weight of both, by their votes."""
+    if older is None or not older_votes:
+        return newer
+    if newer is None:
+        return older
+    return (newer * newer_votes + older * older_votes) / (newer_votes + older_votes)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from alerting.baseline import BaselinePolicy, Span
 from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, silence
-from alerting.detect import DetectPolicy, Finding, WindowCounts, judge, p_thresholds
+from alerting.detect import DetectPolicy, Finding, WindowCounts, alarm_levels, judge
 from alerting.episode import ALL_BRANDS, EpisodePolicy, decide
 from alerting.examples import KEPT, ExampleShelf
 from alerting.history import HourHistory
@@ -261,7 +261,7 @@ class Ticker:
                         seen,
                         past,
                         one.detect,
-                        thresholds=p_thresholds(one.detect),
+                        levels=alarm_levels(one.detect),
                         slow=slow,
                         stream_alive=alive[place],
                         not_before=ends.get((brand, one.rule.name)),

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alerting.baseline import BaselinePolicy
-from alerting.detect import DetectPolicy, WindowCounts, judge, p_thresholds
+from alerting.detect import DetectPolicy, WindowCounts, alarm_levels, judge
 from alerting.episode import EpisodePolicy, OpenEpisode, decide, moment
 from alerting.history import HourHistory
 from alerting.slow import slow_counts
-from brandpulse.panes import AuthorCounts
+from brandpulse.panes import AuthorCounts, Pane
 from tests.unit.alerting.builders import MONDAY
 
 
@@ -34,6 +34,9 @@ class _Hours:
         within = {hour: seen for hour, seen in self._hours.items() if first_hour <= hour <= last_hour}
         return dict.fromkeys(brands, within)
 
+    def hours(self, brands: Sequence[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]:
+        return {}
+
 
 def simulate(
     posts: np.ndarray,
@@ -56,7 +59,7 @@ def simulate(
         for hour in range(len(posts) // 60)
     }
     history = HourHistory(_Hours(hours), past)
-    thresholds = p_thresholds(detect)
+    levels = alarm_levels(detect)
     seen = Seen()
     opened: OpenEpisode | None = None
     spans: list[tuple[int, int]] = []
@@ -70,7 +73,7 @@ def simulate(
             windows,
             history.past("Acme Air", window_starts=at - widest + 1, incidents=spans),
             detect,
-            thresholds=thresholds,
+            levels=levels,
             slow=slow_counts(windows[-1], history, "Acme Air", detect.slow_hours),
             not_before=not_before,
         )

@@ -22,7 +22,7 @@ POLICIES = Policies(detect=DetectPolicy(min_history_hours=6))
 CRISIS = 720
 CRISIS_END = 780
 END = 1_080
-NEGATIVE, NEUTRAL, IRRELEVANT = (0.9, 0.05, 0.05, 0.0), (0.1, 0.8, 0.1, 0.0), (0.1, 0.1, 0.1, 0.7)
+NEGATIVE, NEUTRAL, IRRELEVANT = (0.9, 0.1, 0.0, 0.0), (0.1, 0.8, 0.1, 0.0), (0.1, 0.1, 0.1, 0.7)
 
 
 def a_day(seed: int = 11) -> list[JudgedPost]:

@@ -84,3 +84,20 @@ def test_a_quiet_brand_is_believed_no_shape() -> None:
     hours = {HOUR + n: AuthorCounts(3, int(rng.binomial(3, 0.2))) for n in range(7 * 24)}
     past = past_of(hours, before_hour=HOUR + 7 * 24, incidents=(), policy=POLICY)
     assert max(past.shares) - min(past.shares) < 0.1
+
+
+def test_weights_are_learnt_by_the_hour_of_the_day_and_incidents_left_out() -> None:
+    hours = {HOUR + hour: AuthorCounts(60, 15) for hour in range(28 * 24)}
+    wave = {hour: 0.35 + 0.08 * math.sin(2 * math.pi * hour / 24) for hour in hours}
+    crisis = range(HOUR + 600, HOUR + 612)
+    weights = {hour: 0.9 if hour in crisis else weight for hour, weight in wave.items()}
+    span = (crisis.start * HOUR_MS, crisis.stop * HOUR_MS - 1)
+    past = past_of(hours, weights=weights, before_hour=HOUR + 28 * 24, incidents=[span], policy=POLICY)
+    expected = past.expect((HOUR + 6) * 60, (HOUR + 6) * 60 + 59)
+    assert expected.weight == pytest.approx(0.43, abs=0.02)
+    assert 0.0 < expected.weight_rho < expected.rho
+
+
+def test_without_panes_there_is_no_usual_weight() -> None:
+    hours = {HOUR + hour: AuthorCounts(60, 15) for hour in range(48)}
+    assert past_of(hours, before_hour=HOUR + 48, incidents=(), policy=POLICY).expect(0, 59).weight is None

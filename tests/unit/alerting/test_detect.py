@@ -1,12 +1,14 @@
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.baseline import BaselinePolicy, past_of
-from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts, judge, p_thresholds, tail_probability
+from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts, alarm_levels, judge, tail_probability
+from alerting.evidence import rise_nats
 from alerting.sliding import sliding_counts
 from tests.unit.alerting.builders import MONDAY, Stream
 
@@ -21,7 +23,7 @@ def a_window(width: int, authors: int, negative: int, *, last_minute: int = MOND
 def judged(
     *windows: WindowCounts, usual: Baseline | None = USUAL, alive: bool = True, not_before: int | None = None
 ) -> Finding:
-    return judge(windows, usual, POLICY, thresholds=p_thresholds(POLICY), stream_alive=alive, not_before=not_before)
+    return judge(windows, usual, POLICY, levels=alarm_levels(POLICY), stream_alive=alive, not_before=not_before)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def findings_of(stream: Stream, brand: str, last_minutes: range) -> list[Finding
             [counted[place] for counted in windows],
             past_of(hours, before_hour=(minute - 179) // 60, incidents=(), policy=BaselinePolicy()),
             POLICY,
-            thresholds=p_thresholds(POLICY),
+            levels=alarm_levels(POLICY),
         )
         for place, minute in enumerate(last_minutes)
     ]
@@ -128,30 +130,43 @@ def test_the_tail_probability_is_the_sum_of_its_terms(n: int, share: float, rho:
 
 
 def test_each_window_gets_its_part_of_the_budget() -> None:
-    usual = p_thresholds(DetectPolicy())
+    usual = alarm_levels(DetectPolicy())
     assert len(usual) == len(DetectPolicy().windows) + len(DetectPolicy().slow_hours)
-    assert list(usual) == sorted(usual), "a window that looks seldom may be bolder"
-    assert 1e-6 < usual[0] < 1e-5
-    assert 1e-3 < usual[-1] < 1e-2
-    strict = p_thresholds(DetectPolicy(false_alarms=0.1))
-    assert all(tenth < whole / 5 for tenth, whole in zip(strict, usual, strict=True))
+    assert list(usual) == sorted(usual, reverse=True), "a window that looks seldom may be bolder"
+    assert 10 < usual[0] < 11
+    assert 2.5 < usual[-1] < 3.5
+    strict = alarm_levels(DetectPolicy(false_alarms=0.1))
+    assert all(2.2 < tenth - whole < 2.7 for tenth, whole in zip(strict, usual, strict=True))
+
+
+def test_what_posts_weigh_speaks_up_where_votes_are_just_short_of_proof() -> None:
+    usual = Baseline(share=0.2, rho=0.006, hours=300, authors=20_000, weight=0.33, weight_rho=0.003)
+    unsure, sure = (replace(a_window(180, 180, 62), weight=weight) for weight in (0.38, 0.48))
+    quick = a_window(15, 5, 1), a_window(60, 60, 20)
+    assert judged(*quick, unsure, usual=usual).state == "normal"
+    assert judged(*quick, sure, usual=usual).state == "spike"
+
+
+def test_one_furious_person_moves_the_weights_and_proves_nothing() -> None:
+    usual = Baseline(share=0.2, rho=0.006, hours=300, authors=20_000, weight=0.33, weight_rho=0.003)
+    flood = WindowCounts(MONDAY, 180, 540, 400, 181, 37, weight=0.75)
+    assert rise_nats(flood, usual) < 0.1
+    assert judged(a_window(15, 5, 1), a_window(60, 60, 12), flood, usual=usual).state == "normal"
 
 
 def test_a_rise_of_a_day_is_seen_though_three_hours_prove_nothing() -> None:
     quick = a_window(15, 5, 1), a_window(60, 18, 5), a_window(180, 54, 18)
     day = a_window(1_440, 430, 138)
     assert judged(*quick).state == "normal"
-    thresholds = p_thresholds(POLICY)
-    found = judge(
-        quick, USUAL, POLICY, thresholds=thresholds, slow=[a_window(480, 150, 48), a_window(720, 200, 64), day]
-    )
+    levels = alarm_levels(POLICY)
+    found = judge(quick, USUAL, POLICY, levels=levels, slow=[a_window(480, 150, 48), a_window(720, 200, 64), day])
     assert (found.state, found.window) == ("spike", day)
 
 
 def test_the_day_of_a_rise_that_is_over_proves_nothing() -> None:
     quick = a_window(15, 5, 0), a_window(60, 18, 3), a_window(180, 54, 10)
     slow = [a_window(480, 150, 48), a_window(720, 200, 64), a_window(1_440, 430, 138)]
-    assert judge(quick, USUAL, POLICY, thresholds=p_thresholds(POLICY), slow=slow).state == "normal"
+    assert judge(quick, USUAL, POLICY, levels=alarm_levels(POLICY), slow=slow).state == "normal"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,11 @@ def test_a_sliding_window_counts_what_its_minutes_count(
     ends = range(MONDAY + 15, MONDAY + 15 + many)
     for counted in sliding_counts(stream.minutes("Acme Air"), width, ends):
         within = [p for p in posts if counted.first_minute <= MONDAY + p[0] <= counted.last_minute]
-        assert astuple(counted)[2:] == (
+        negatives = sum(negative for _, _, negative in within)
+        # A neutral post weighs a quarter; a negative one of score -.9 weighs .95.
+        weight = (0.25 * (len(within) - negatives) + 0.95 * negatives) / len(within) if within else None
+        assert counted.weight == (None if weight is None else pytest.approx(weight))
+        assert astuple(counted)[2:6] == (
             len(within),
             sum(negative for _, _, negative in within),
             len({author for _, author, _ in within}),
