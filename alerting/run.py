@@ -11,6 +11,7 @@ import uuid
 
 import aiohttp
 
+from alerting.following import FollowingReader
 from alerting.heartbeat import Heartbeat
 from alerting.receivers.build import build_receivers
 from alerting.receivers.config import load_receivers
@@ -24,7 +25,6 @@ from alerting.store import RedisAlertStore
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
 from brandpulse.logs import set_up_logging
-from brandpulse.pane_reader import PaneReader
 from brandpulse.redis_client import connect, reach
 from brandpulse.runtime import announced
 from brandpulse.settings import Settings, load_settings
@@ -83,7 +83,7 @@ async def _serve(
         )
         service = AlerterService(
             holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
-            reader=PaneReader(client, settings.namespace),
+            reader=FollowingReader(client, settings.namespace),
             store=RedisAlertStore(client, settings.namespace),
             receivers={receiver.name: receiver for receiver in receivers},
             config=ServiceConfig(

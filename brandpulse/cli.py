@@ -17,7 +17,8 @@ SERVICES = {
     "episodes": ("alerting.episodes_cli:app", "What fires now; take it on."),
     "backtest": ("alerting.backtest_cli:app", "What the alerter would have told of recorded posts."),
     "bench": ("brandpulse.bench:app", "Measure it here, against its peers."),
-    "kafka": ("brandpulse.apache_kafka.cli:app", "Apache Kafka's jars, for `up --broker kafka`."),
+    "kafka": ("brandpulse.apache_kafka.cli:app", "Jars for `up --broker kafka`; topics and ACLs of your own cluster."),
+    "replay": ("brandpulse.replay:app", "Count again beside what is counted: compare, swap, drop."),
     "dlq": ("brandpulse.dead_letters:app", "Look at dead letters; let a paused partition go on."),
 }
 

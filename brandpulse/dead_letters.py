@@ -15,6 +15,7 @@ from rich.table import Table
 from brandpulse.errors import ConfigError
 from brandpulse.keys import PartitionKeys
 from brandpulse.letters import Letter
+from brandpulse.live import live_namespace
 from brandpulse.moments import moment_ms, rfc3339
 from brandpulse.pane_reader import PaneReader
 from brandpulse.redis_client import connect
@@ -154,7 +155,7 @@ def allow(
     status = known.get(partition)
     if status is None:
         raise ConfigError(f"--partition {partition}: no such partition; there are {sorted(known) or 'none yet'}")
-    keys = PartitionKeys(settings.namespace, settings.posts_topic, partition)
+    keys = PartitionKeys(live_namespace(client, settings.namespace), settings.posts_topic, partition)
     client.hset(keys.state, mapping={"allowed_until": status.next + records, "paused": ""})
     typer.echo(f"partition {partition} goes on within seconds, up to offset {status.next + records}")
 
@@ -189,7 +190,8 @@ def _store(settings: Settings) -> redis.Redis:
 
 
 def _done(settings: Settings, letters: Sequence[Letter]) -> set[Letter]:
-    return done_again(_store(settings), settings.namespace, letters) if letters else set()
+    client = _store(settings)
+    return done_again(client, live_namespace(client, settings.namespace), letters) if letters else set()
 
 
 def _facts(letter: Letter, *, done: bool) -> dict[str, Any]:

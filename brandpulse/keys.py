@@ -16,6 +16,8 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
     {ns}:brands                       set    brands that ever had a pane
     {ns}:origins                      hash   topic id -> offset of each partition where the namespace began to read it,
                                              if not at its beginning: "12,0,7"
+    {ns}:live                         string namespace whose panes readers of ns show, if another (brandpulse/live.py)
+    {ns}:replay                       string what ns recomputes, if it is a shadow (brandpulse/live.py)
 
 The alerter's state shares one tag, so that episodes, outbox and evaluated_until move in one transaction:
 
@@ -106,6 +108,14 @@ class NamespaceKeys:
     @property
     def origins(self) -> str:
         return f"{{{self.namespace}}}:origins"
+
+    @property
+    def live(self) -> str:
+        return f"{{{self.namespace}}}:live"
+
+    @property
+    def replay(self) -> str:
+        return f"{{{self.namespace}}}:replay"
 
 
 @dataclass(frozen=True, slots=True)

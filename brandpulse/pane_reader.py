@@ -12,6 +12,7 @@ import msgspec
 import redis
 
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys
+from brandpulse.live import live_namespace
 from brandpulse.panes import EMPTY_PANE, AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import PartitionStatus
 from brandpulse.redis_client import OUTAGES, outage
@@ -53,12 +54,17 @@ class Minutes:
 
 
 class PaneReader:
-    """Read side of the key layout in `brandpulse/keys.py`."""
+    """Read side of the key layout in `brandpulse/keys.py`. Follows a swap to another namespace, call by call."""
 
-    def __init__(self, client: redis.Redis, namespace: str) -> None:
+    def __init__(self, client: redis.Redis, namespace: str, *, follow: bool = True) -> None:
+        """*follow* False: what lies under *namespace* itself, whatever readers are shown."""
         self._client = client
         self._namespace = namespace
-        self._names = NamespaceKeys(namespace)
+        self._follow = follow
+
+    def live(self) -> str:
+        """The namespace that is read now. Raises TransientError."""
+        return live_namespace(self._client, self._namespace) if self._follow else self._namespace
 
     def partitions(self) -> list[PartitionStatus]:
         """Every partition that ever had state, in order."""
@@ -72,20 +78,21 @@ class PaneReader:
 
     def brands(self) -> list[str]:
         """Every brand that ever had a pane, sorted."""
-        [names] = self._run([("SMEMBERS", self._names.brands)])
+        [names] = self._run([("SMEMBERS", NamespaceKeys(self.live()).brands)])
         return sorted(name.decode() for name in names)
 
-    def totals(self) -> dict[str, Pane]:
-        """Each brand's sum over all hour panes kept: every post once."""
+    def totals(self, *, before_hour: int | None = None) -> dict[str, Pane]:
+        """Each brand's sum over all hour panes kept, or those before an event-time hour: every post once."""
         wanted = []
         for keys in self._known():
             [members] = self._run([("ZRANGE", keys.index, 0, -1)])
             wanted += [member.decode() for member in members if member.startswith(f"{keys.tag}:h:".encode())]
         totals: dict[str, Pane] = defaultdict(Pane)
-        for key, stored in zip(wanted, self._run([("HVALS", key) for key in wanted]), strict=True):
-            brand = _after(key, "}:h:").split(":", 1)[1]
-            for pane in stored:
-                totals[brand] += Pane.decode(pane)
+        for key, stored in zip(wanted, self._run([("HGETALL", key) for key in wanted]), strict=True):
+            day, brand = _after(key, "}:h:").split(":", 1)
+            for hour, pane in stored.items():
+                if before_hour is None or int(day) * 24 + int(hour) < before_hour:
+                    totals[brand] += Pane.decode(pane)
         return dict(totals)
 
     def minutes(
@@ -146,10 +153,11 @@ class PaneReader:
         return sorted(posts, key=lambda post: post.created_ms, reverse=True)[:limit]
 
     def _known(self) -> list[PartitionKeys]:
-        [names] = self._run([("SMEMBERS", self._names.partitions)])
+        namespace = self.live()
+        [names] = self._run([("SMEMBERS", NamespaceKeys(namespace).partitions)])
         parts = (name.decode().rsplit(":", 1) for name in names)
         return sorted(
-            (PartitionKeys(self._namespace, topic, int(partition)) for topic, partition in parts),
+            (PartitionKeys(namespace, topic, int(partition)) for topic, partition in parts),
             key=lambda keys: (keys.topic, keys.partition),
         )
 

@@ -4,7 +4,7 @@ Both are at-least-once: they are written before `next` moves, so a crash between
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -84,7 +84,9 @@ class KafkaHandOver:
         model: str,
         emotion_thresholds: Sequence[float] = EVEN,
         timeout_seconds: float = 30.0,
+        tells: Callable[[], bool] = lambda: True,
     ) -> None:
+        """*tells*: whether scored posts are written now; a shadow namespace begins to once it is the live one."""
         self._config = producer_config(bootstrap_servers) | {
             # Larger than any batch we hold, so that produce() never finds the queue full.
             "queue.buffering.max.messages": 1_000_000,
@@ -95,6 +97,7 @@ class KafkaHandOver:
         self._producer = Producer(self._config)
         self._worn = False
         self._too_large: list[Message] = []
+        self._tells = tells
         self._posts_topic = posts_topic
         self._scored_topic = scored_topic
         self._dlq_topic = dlq_topic
@@ -105,7 +108,7 @@ class KafkaHandOver:
         self._lock = threading.Lock()
 
     def scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None:
-        if self._scored_topic is None:
+        if self._scored_topic is None or not posts or not self._tells():
             return
         for scored in posts:
             self._produce(

@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from brandpulse.errors import StateError, TransientError
+from brandpulse.live import Replay
 from brandpulse.posts import BRAND_SENTIMENTS, URGENCIES, Urgency
 from brandpulse.telemetry import Telemetry
 from model.engine import Scores
@@ -110,10 +111,12 @@ class BatchLane:
         wall_ms: Callable[[], int],
         reads: bool = True,
         batch_seconds: float = 0.0,
+        span: Replay | None = None,
     ) -> None:
         """*reads*: whether the model reads its posts. One that does not (engine null) needs no marks, and says the same
         of all: what is left is a worker's cost without a model. It takes *batch_seconds* for up to 512 posts, and no
-        processor: as a GPU would."""
+        processor: as a GPU would. *span*: what a shadow namespace recomputes; posts of other times are left out."""
+        self._span = span
         self._reads = reads
         self._batch_seconds = batch_seconds
         self._same: dict[int, Verdict] = {}
@@ -146,10 +149,16 @@ class BatchLane:
         """Posts decoded, with the brands they name marked."""
         with self._timed("decode"):
             return [
-                PreparedPart(part, [self._name(item) for item in decode(part.records)])
+                PreparedPart(part, [self._name(item) for item in self._within_span(decode(part.records))])
                 for part in batch.parts
                 if not part.held.gone
             ]
+
+    def _within_span(self, items: list[Decoded | Dead]) -> list[Decoded | Dead]:
+        """Without the posts of other times than a shadow namespace recomputes."""
+        if (span := self._span) is None:
+            return items
+        return [item for item in items if isinstance(item, Dead) or span.holds(item.event_ms)]
 
     def _name(self, item: Decoded | Dead) -> Named | Unmatched | Dead:
         """*item* with the brands it names, marked. What nobody foresaw in a text is its end, not the worker's."""

@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import redis
+
 from brandpulse.brands import load_brands
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
+from brandpulse.live import Replay, live_namespace, load_replay
 from brandpulse.logs import set_up_logging
 from brandpulse.processes import free_port
 from brandpulse.redis_client import connect, reach
@@ -36,6 +39,8 @@ from stream_workers.store import RedisPartitionStore
 from stream_workers.tags import EVEN
 
 log = logging.getLogger(__name__)
+
+LIVE_SECONDS = 2.0
 
 
 def main() -> int:
@@ -70,6 +75,10 @@ def main() -> int:
     reach(clients[0])
     stores = [RedisPartitionStore(client, settings.namespace, retention, drop_every=16) for client in clients]
 
+    replay = load_replay(clients[0], settings.namespace)
+    if replay is not None:
+        log.info("counts into a shadow", extra={"namespace": settings.namespace, "of": replay.parent})
+
     hand_over = KafkaHandOver(
         bootstrap_servers,
         posts_topic=settings.posts_topic,
@@ -77,6 +86,7 @@ def main() -> int:
         dlq_topic=settings.dlq_topic,
         model=model,
         emotion_thresholds=emotion_thresholds,
+        tells=_is_live(clients[1], settings.namespace, replay),
     )
 
     def on_other_log() -> None:
@@ -97,7 +107,7 @@ def main() -> int:
             invalid_run=worker.invalid_run,
             invalid_share=worker.invalid_share,
             owner=owner,
-            start=worker.start,
+            start=worker.start if replay is None else "earliest",
         )
         reader = PostReader(config, stores[0], offer, telemetry, on_other_log=on_other_log, wall_ms=_wall_ms)
         readers.append(reader)
@@ -119,6 +129,7 @@ def main() -> int:
             wall_ms=_wall_ms,
             reads=worker.engine != "null",
             batch_seconds=worker.null_batch_ms / 1_000,
+            span=replay,
         )
 
     def make_service(app: WorkerApp) -> Lane:
@@ -184,6 +195,26 @@ def _facts_of(scorer: CachingScorer, weights: Path | None) -> tuple[str, Sequenc
         return f"{scorer.name}@{scorer.version}", EVEN
     manifest = read_heads_manifest(weights or WEIGHTS)
     return f"{manifest.name}@{scorer.version}", manifest.threshold("emotion")
+
+
+def _is_live(client: redis.Redis, namespace: str, replay: Replay | None) -> Callable[[], bool]:
+    """Whether readers are shown what we count: always, but for a shadow, which is asked about every few seconds.
+
+    Called by the thread that writes: *client* is its own. A shadow stays quiet until it is live; the namespace before
+    it goes on, so that no scored post is missed between.
+    """
+    asked_at, live = -LIVE_SECONDS, False
+
+    def ask() -> bool:
+        nonlocal asked_at, live
+        if replay is None or live:
+            return True
+        if time.monotonic() - asked_at >= LIVE_SECONDS:
+            asked_at = time.monotonic()
+            live = live_namespace(client, replay.parent) == namespace
+        return live
+
+    return ask
 
 
 def _wait_for_topics(settings: Settings, bootstrap_servers: str, *, patience_seconds: float = 60.0) -> None:

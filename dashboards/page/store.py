@@ -56,7 +56,6 @@ class PageStore:
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
-        self._namespace = namespace
         self._reader = PaneReader(client, namespace)
         self._alerting = AlertingKeys(namespace)
         self.orders = OrderBook(client, namespace)
@@ -154,7 +153,8 @@ class PageStore:
         """Different people since the first whole hour of the last 24: sketches of minutes are kept 3 h only."""
         first, last = at.hours_of_day
         days = range(first * HOUR_MS // DAY_MS, last * HOUR_MS // DAY_MS + 1)
-        keys = [PartitionKeys(self._namespace, status.topic, status.partition) for status in partitions]
+        live = self._reader.live()
+        keys = [PartitionKeys(live, status.topic, status.partition) for status in partitions]
         wanted = [(key.hour_authors(name, day), name, day) for name in names for key in keys for day in days]
         found: dict[str, list[Authors]] = {name: [] for name in names}
         stored = self._run(*[("HGETALL", key) for key, _, _ in wanted])
