@@ -5,7 +5,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from brandpulse.errors import BrandpulseError, ConfigError
+from brandpulse.errors import BrandpulseError
 from brandpulse.findings import Finding
 from brandpulse.kafka_access import kafka_fault
 from brandpulse.runtime import read_addresses
@@ -22,7 +22,8 @@ def check_broker(settings: Settings) -> list[Finding]:
     except KafkaException as error:
         told = kafka_fault(address, error)
         start = "start it, or `brandpulse up`; check BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS"
-        return [Finding("broker", f"no answer at {address}", str(told) if isinstance(told, ConfigError) else start)]
+        remedy = start if str(told).startswith("no Kafka broker answers") else str(told)
+        return [Finding("broker", f"no answer at {address}", remedy)]
     findings = [Finding("broker", f"answers at {address}{_nodes(brokers)}"), *_kept(settings, address)]
     for topic in (settings.posts_topic, settings.dlq_topic, settings.alerts_topic):
         findings += _topic(admin, topic, brokers)

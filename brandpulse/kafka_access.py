@@ -1,5 +1,8 @@
 """How every Kafka client of ours is let in (addresses, TLS, user), and which setting a refusal is about."""
 
+import contextlib
+import socket
+import ssl
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +16,7 @@ from pydantic_settings import BaseSettings
 from brandpulse.errors import BrandpulseError, ConfigError, TransientError
 
 PROBE_SECONDS = 3.0
+_TELLING = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
 FORBIDDEN = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
     KafkaError.GROUP_AUTHORIZATION_FAILED: "group",
@@ -134,47 +138,71 @@ def kafka_fault(bootstrap_servers: str, error: KafkaException) -> BrandpulseErro
         )
     said = _objections(bootstrap_servers)
     for objection in (first, *said):
-        if (remedy := _remedy(objection)) is not None:
-            return ConfigError(f"Kafka at {bootstrap_servers} does not let us in: {objection.str()}. {remedy}")
-    hint = next((o.str() for o in said if "security.protocol" in o.str() or "SASL" in o.str()), "")
-    if hint:
+        if (remedy := _remedy(bootstrap_servers, objection)) is not None:
+            return ConfigError(f"Kafka at {bootstrap_servers} does not let us in: {objection.str()[:300]}. {remedy}")
+    if any("PLAINTEXT broker" in objection.str() for objection in said) or _listens(bootstrap_servers):
         return TransientError(
-            f"Kafka at {bootstrap_servers} hangs up ({hint[:300]}). Check BRANDPULSE_KAFKA_SECURITY_PROTOCOL against "
-            "its listener: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+            f"something listens at {bootstrap_servers} and hangs up. If it is Kafka, and not only just starting, check "
+            "BRANDPULSE_KAFKA_SECURITY_PROTOCOL against its listener: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
         )
     return TransientError(f"no Kafka broker answers at {bootstrap_servers}: {first.str()}")
 
 
-_REMEDIES = (
-    ("certificate has expired", "A certificate has expired: renew the broker's"),
-    (
-        "hostname mismatch",
-        "The broker's certificate is for another host: use the name in it, in advertised.listeners too",
-    ),
-    ("IP address mismatch", "The broker's certificate is for another address: use the name in it"),
-    ("wrong version number", "It speaks no TLS there: check BRANDPULSE_KAFKA_SECURITY_PROTOCOL and the port"),
-    (
-        "certificate required",
-        "It wants a certificate of ours: set BRANDPULSE_KAFKA_CERT_FILE and BRANDPULSE_KAFKA_KEY_FILE",
-    ),
-    ("alert", "It refuses our certificate: check BRANDPULSE_KAFKA_CERT_FILE and BRANDPULSE_KAFKA_KEY_FILE"),
-    ("certificate verify failed", "Set BRANDPULSE_KAFKA_CA_FILE to the CA that signed the broker's certificate"),
-)
-
-
-def _remedy(error: KafkaError) -> str | None:
+def _remedy(bootstrap_servers: str, error: KafkaError) -> str | None:
     """What mends what no waiting does; None for the rest."""
     text = error.str()
-    if error.code() == KafkaError._AUTHENTICATION and "nsupported" in text:
-        return "Check BRANDPULSE_KAFKA_SASL_MECHANISM: the broker offers others"
     if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
-        return "Check BRANDPULSE_KAFKA_USERNAME, BRANDPULSE_KAFKA_PASSWORD and BRANDPULSE_KAFKA_SASL_MECHANISM"
-    if error.code() == KafkaError._SSL:
-        found = (remedy for mark, remedy in _REMEDIES if mark in text)
-        return next(found, "Check BRANDPULSE_KAFKA_CA_FILE, BRANDPULSE_KAFKA_CERT_FILE and BRANDPULSE_KAFKA_KEY_FILE")
-    if error.code() == KafkaError._INVALID_ARG and "ssl." in text:
+        if "supported mechanisms" in text:
+            return "Check BRANDPULSE_KAFKA_SASL_MECHANISM and BRANDPULSE_KAFKA_SECURITY_PROTOCOL against its listener"
+        return "Check BRANDPULSE_KAFKA_USERNAME and BRANDPULSE_KAFKA_PASSWORD"
+    if error.code() == KafkaError._SSL and "certificate verify failed" in text:
+        return untrusted(_verdict(bootstrap_servers), ca_file="BRANDPULSE_KAFKA_CA_FILE")
+    if error.code() == KafkaError._TRANSPORT and " alert " in text:
+        return (
+            "It wants to know us by a certificate: set BRANDPULSE_KAFKA_CERT_FILE and BRANDPULSE_KAFKA_KEY_FILE to one "
+            "that it trusts and that has not expired"
+        )
+    if error.code() == KafkaError._SSL or (error.code() == KafkaError._INVALID_ARG and "ssl." in text):
         return "Check BRANDPULSE_KAFKA_CA_FILE, BRANDPULSE_KAFKA_CERT_FILE, BRANDPULSE_KAFKA_KEY_FILE and its password"
     return None
+
+
+def untrusted(verdict: str, *, ca_file: str) -> str:
+    """What to do about a server's certificate that OpenSSL judges so; *ca_file*: the setting that names our CA."""
+    if "expired" in verdict or "not yet valid" in verdict:
+        return f"The server's certificate is out of date ({verdict}): renew it, or look at both clocks"
+    if "mismatch" in verdict:
+        return f"The server's certificate is for another host ({verdict}): name it as its certificate does"
+    return f"Set {ca_file} to the CA that signed the server's certificate ({verdict or 'it is not among the trusted'})"
+
+
+def _verdict(bootstrap_servers: str) -> str:
+    """What OpenSSL holds against a broker's certificate; librdkafka says only that there is something."""
+    context = ssl.create_default_context(cafile=access_of(bootstrap_servers).get("ssl.ca.location"))
+    for host, port in _addresses(bootstrap_servers):
+        try:
+            with (
+                socket.create_connection((host, port), timeout=1) as plain,
+                context.wrap_socket(plain, server_hostname=host),
+            ):
+                continue
+        except ssl.SSLCertVerificationError as error:
+            return str(error.verify_message)
+        except OSError:
+            continue
+    return ""
+
+
+def _listens(bootstrap_servers: str) -> bool:
+    for address in _addresses(bootstrap_servers):
+        with contextlib.suppress(OSError), socket.create_connection(address, timeout=1):
+            return True
+    return False
+
+
+def _addresses(bootstrap_servers: str) -> list[tuple[str, int]]:
+    parts = (part.strip().rpartition(":") for part in bootstrap_servers.split(","))
+    return [(host.strip("[]"), int(port)) for host, _, port in parts if host and port.isdigit()]
 
 
 def _objections(bootstrap_servers: str) -> list[KafkaError]:
@@ -193,6 +221,6 @@ def _objections(bootstrap_servers: str) -> list[KafkaError]:
     except KafkaException as error:
         return [error.args[0]]
     deadline = time.monotonic() + PROBE_SECONDS
-    while time.monotonic() < deadline and not any(_remedy(error) for error in said):
+    while time.monotonic() < deadline and not any(error.code() in _TELLING for error in said):
         admin.poll(0.1)
     return said

@@ -24,6 +24,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from brandpulse.errors import BrandpulseError, ConfigError, TransientError
+from brandpulse.kafka_access import untrusted
 
 OUTAGES = (
     redis.ConnectionError,
@@ -189,16 +190,13 @@ def reach(client: redis.Redis) -> None:
 
 
 _TLS = (
-    ("certificate has expired", "the server's certificate has expired: renew it"),
-    ("Hostname mismatch", "the server's certificate names another host: use the name it was made for"),
-    ("IP address mismatch", "the server's certificate names another address: use the name it was made for"),
-    ("certificate verify failed", "set BRANDPULSE_REDIS_CA_FILE to the CA that signed the server's certificate"),
     (
         "certificate required",
-        "set BRANDPULSE_REDIS_CERT_FILE and BRANDPULSE_REDIS_KEY_FILE: it wants to know us by one",
+        "set BRANDPULSE_REDIS_CERT_FILE and BRANDPULSE_REDIS_KEY_FILE: it wants one of ours",
     ),
-    ("alert", "set BRANDPULSE_REDIS_CERT_FILE and BRANDPULSE_REDIS_KEY_FILE to a certificate that the server knows"),
+    ("alert", "set BRANDPULSE_REDIS_CERT_FILE and BRANDPULSE_REDIS_KEY_FILE to a certificate that the server trusts"),
     ("WRONG_VERSION_NUMBER", "it speaks no TLS there: BRANDPULSE_REDIS_URL begins with redis://, or has another port"),
+    ("record layer failure", "it speaks no TLS there: BRANDPULSE_REDIS_URL begins with redis://, or has another port"),
 )
 
 
@@ -214,8 +212,11 @@ def fault(error: Exception) -> BrandpulseError:
         return TransientError(
             f"Redis forbids it ({text}). Give BRANDPULSE_REDIS_USERNAME the rules of deploy/redis-users.acl ({DOCS})"
         )
+    if "certificate verify failed" in text:
+        verdict = text.partition("certificate verify failed:")[2].partition("(")[0].strip()
+        return ConfigError(f"no TLS with Redis: {untrusted(verdict, ca_file='BRANDPULSE_REDIS_CA_FILE')}")
     for mark, remedy in _TLS:
-        if mark in text and ("SSL" in text or "certificate" in text):
+        if mark in text and "SSL" in text:
             return ConfigError(f"no TLS with Redis ({text}): {remedy}")
     if isinstance(error, OUTAGES):
         return TransientError(f"Redis is unreachable: {text}")

@@ -1,0 +1,35 @@
+"""Secured servers, one of each a session; every test has topics and a namespace of its own."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.apache_kafka import why_not
+from tests.certificates import Authority
+from tests.secured import SecuredKafka
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def other_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("other-authority"), "other-ca")
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[SecuredKafka]:
+    if reason := why_not():
+        pytest.skip(reason)
+    kafka = SecuredKafka(tmp_path_factory.mktemp("secured-kafka"), authority)
+    yield kafka
+    kafka.stop()
+
+
+@pytest.fixture(autouse=True)
+def _needs_redis(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("needs_redis_tls") and shutil.which("redis-server") is None:
+        pytest.skip("no redis-server here: the wheel's Valkey has no TLS")

@@ -1,0 +1,213 @@
+"""Kafka's doors: who is let in, who is not and in which words, and what each service's user may do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from brandpulse.broker_checks import check_broker
+from brandpulse.errors import ConfigError, TransientError
+from brandpulse.kafka_access import KafkaServers
+from brandpulse.kafka_acls import Acl, acls_of, commands, create
+from brandpulse.settings import Settings, load_settings
+from brandpulse.topics import Topic, client_config, ensure_topics, producer_config
+from tests.certificates import Authority
+from tests.secured import SERVICES, SecuredKafka, password_of
+
+pytestmark = pytest.mark.timeout(180)
+Env = Callable[..., Settings]
+
+
+@pytest.fixture
+def settings_of(monkeypatch: pytest.MonkeyPatch) -> Env:
+    def load(env: dict[str, str], **changes: str) -> Settings:
+        for name, value in (env | changes).items():
+            monkeypatch.setenv(name, value)
+        return load_settings(Settings)
+
+    return load
+
+
+@pytest.fixture
+def names(namespace: str) -> dict[str, str]:
+    return {
+        "BRANDPULSE_NAMESPACE": namespace,
+        "BRANDPULSE_POSTS_TOPIC": f"{namespace}.posts",
+        "BRANDPULSE_SCORED_TOPIC": f"{namespace}.scored",
+        "BRANDPULSE_DLQ_TOPIC": f"{namespace}.dlq",
+        "BRANDPULSE_ALERTS_TOPIC": f"{namespace}.alerts",
+    }
+
+
+@pytest.fixture
+def lane(secured_kafka: SecuredKafka, settings_of: Env, names: dict[str, str]) -> dict[str, str]:
+    """Topics and ACLs, made by the admin; gives the names as settings."""
+    settings = settings_of(names)
+    topics = [settings.posts_topic, settings.scored_topic, settings.dlq_topic, settings.alerts_topic]
+    ensure_topics(secured_kafka.admin, [Topic(name) for name in topics])
+    # A group for the tests' own readers, so that topics alone decide.
+    groups = [Acl(f"brandpulse-{service}", "group", "none", "Read") for service in SERVICES]
+    create([*acls_of(settings), *groups], secured_kafka.admin)
+    return names
+
+
+@pytest.mark.parametrize("door", ["SCRAM", "PLAIN", "MUTUAL"])
+def test_the_worker_is_let_in_at_every_door_that_we_have_settings_for(
+    secured_kafka: SecuredKafka, settings_of: Env, lane: dict[str, str], door: str
+) -> None:
+    settings = settings_of(secured_kafka.env("worker", door) | lane)
+    assert (
+        settings.posts_topic in AdminClient(client_config(settings.bootstrap_servers())).list_topics(timeout=20).topics
+    )
+
+
+@pytest.mark.parametrize(
+    ("door", "changes", "variable"),
+    [
+        ("SCRAM", {"PASSWORD": "wr0ng-s3cr3t"}, "BRANDPULSE_KAFKA_PASSWORD"),
+        ("PLAIN", {"PASSWORD": "wr0ng-s3cr3t"}, "BRANDPULSE_KAFKA_PASSWORD"),
+        ("SCRAM", {"USERNAME": "nobody"}, "BRANDPULSE_KAFKA_USERNAME"),
+        ("SCRAM", {"SASL_MECHANISM": "PLAIN"}, "BRANDPULSE_KAFKA_SASL_MECHANISM"),
+        ("SCRAM", {"CA_FILE": "other"}, "BRANDPULSE_KAFKA_CA_FILE"),
+        ("SCRAM", {"CA_FILE": ""}, "BRANDPULSE_KAFKA_CA_FILE"),
+        ("EXPIRED", {}, "out of date (certificate has expired)"),
+        ("MUTUAL", {"CERT_FILE": "", "KEY_FILE": ""}, "BRANDPULSE_KAFKA_CERT_FILE"),
+        ("PLAINTEXT", {}, "BRANDPULSE_KAFKA_SECURITY_PROTOCOL"),
+    ],
+)
+def test_what_keeps_us_out_is_named_with_its_setting_and_not_the_secret(
+    secured_kafka: SecuredKafka,
+    other_authority: Authority,
+    settings_of: Env,
+    names: dict[str, str],
+    door: str,
+    changes: dict[str, str],
+    variable: str,
+) -> None:
+    found = {name: str(other_authority.file) if value == "other" else value for name, value in changes.items()}
+    env = secured_kafka.env("worker", door) | {f"BRANDPULSE_KAFKA_{name}": value for name, value in found.items()}
+    settings = settings_of(env | names)
+    [finding] = check_broker(settings)
+    assert variable in finding.remedy
+    for secret in ("wr0ng-s3cr3t", password_of("worker")):
+        assert secret not in f"{finding.saw} {finding.remedy}"
+
+
+def test_a_refused_user_stops_a_start_at_the_first_word(
+    secured_kafka: SecuredKafka, settings_of: Env, names: dict[str, str]
+) -> None:
+    settings = settings_of(secured_kafka.env("worker") | names, BRANDPULSE_KAFKA_PASSWORD="wr0ng")
+    with pytest.raises(ConfigError, match="BRANDPULSE_KAFKA_PASSWORD"):
+        ensure_topics(settings.bootstrap_servers(), [Topic(settings.posts_topic)])
+
+
+def test_a_client_without_tls_at_a_tls_door_is_told_which_setting_to_look_at(
+    secured_kafka: SecuredKafka, settings_of: Env
+) -> None:
+    settings = settings_of({"BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": secured_kafka.doors["SCRAM"]})
+    with pytest.raises(TransientError, match="BRANDPULSE_KAFKA_SECURITY_PROTOCOL"):
+        ensure_topics(settings.bootstrap_servers(), [Topic("posts")])
+
+
+def test_a_missing_acl_is_told_with_the_user_and_the_command_that_prints_it(
+    secured_kafka: SecuredKafka, settings_of: Env, names: dict[str, str]
+) -> None:
+    settings = settings_of(secured_kafka.env("worker") | names)
+    with pytest.raises(ConfigError, match="brandpulse-worker") as caught:
+        ensure_topics(settings.bootstrap_servers(), [Topic(settings.posts_topic)])
+    assert "brandpulse kafka acls" in str(caught.value)
+
+
+def may_write(servers: str, topic: str) -> bool:
+    failed: list[KafkaError] = []
+    producer = Producer(producer_config(servers) | {"message.timeout.ms": 15_000})
+    producer.produce(topic, value=b"x", on_delivery=lambda error, _: failed.append(error) if error else None)
+    assert producer.flush(20) == 0
+    codes = {error.code() for error in failed}
+    assert codes <= {KafkaError.TOPIC_AUTHORIZATION_FAILED}, failed
+    return not codes
+
+
+def may_read(servers: str, topic: str) -> bool:
+    if AdminClient(client_config(servers)).list_topics(topic, timeout=20).topics[topic].error is not None:
+        return False  # it may not even see it
+    consumer = Consumer(client_config(servers) | {"group.id": "none", "enable.partition.eof": True})
+    try:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        for _ in range(100):
+            message = consumer.poll(0.2)
+            error = None if message is None else message.error()
+            if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
+                return True
+            if error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                return False
+    finally:
+        consumer.close()
+    raise AssertionError("neither record nor error")
+
+
+RIGHTS = {
+    "worker": {"posts": "r", "scored": "w", "dlq": "w", "alerts": ""},
+    "alerter": {"posts": "", "scored": "", "dlq": "", "alerts": "w"},
+    "ingest": {"posts": "rw", "scored": "", "dlq": "", "alerts": ""},
+    "operator": {"posts": "w", "scored": "r", "dlq": "r", "alerts": ""},
+    "page": {"posts": "", "scored": "", "dlq": "", "alerts": ""},
+}
+
+
+@pytest.mark.parametrize("service", RIGHTS)
+def test_each_user_may_do_what_its_service_needs_and_nothing_else(
+    secured_kafka: SecuredKafka, settings_of: Env, lane: dict[str, str], service: str
+) -> None:
+    settings = settings_of(secured_kafka.env(service) | lane)
+    servers = settings.bootstrap_servers()
+    for kind, expected in RIGHTS[service].items():
+        topic = f"{settings.namespace}.{kind}"
+        found = ("r" if may_read(servers, topic) else "") + ("w" if may_write(servers, topic) else "")
+        assert found == expected, f"{service} on {kind}"
+    with pytest.raises((ConfigError, KafkaException)):
+        ensure_topics(servers, [Topic(f"{settings.namespace}.new")])
+
+
+def test_the_printed_commands_say_what_is_created(settings_of: Env, names: dict[str, str]) -> None:
+    acls = acls_of(settings_of(names))
+    lines = commands(acls, "kafka:9092")
+    assert len(lines) == len(acls)
+    assert (
+        "kafka-acls.sh --bootstrap-server kafka:9092 --command-config admin.properties --add "
+        f"--allow-principal User:brandpulse-worker --operation Read --topic '{names['BRANDPULSE_POSTS_TOPIC']}'"
+    ) in lines
+    assert Acl("brandpulse-worker", "group", f"brandpulse-{names['BRANDPULSE_NAMESPACE']}-workers", "Read") in acls
+
+
+@pytest.mark.parametrize(
+    ("wrong", "names"),
+    [
+        ({"SECURITY_PROTOCOL": "SASL_SSL"}, ["USERNAME", "PASSWORD"]),
+        ({"USERNAME": "u", "PASSWORD": "p"}, ["SECURITY_PROTOCOL=SASL_SSL"]),
+        (
+            {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_MECHANISM": "PLAIN", "USERNAME": "u", "PASSWORD": "p"},
+            ["in the clear", "SCRAM-SHA-512"],
+        ),
+        ({"CA_FILE": __file__}, ["CA_FILE", "SECURITY_PROTOCOL=SSL"]),
+        ({"SECURITY_PROTOCOL": "SSL", "CERT_FILE": __file__}, ["CERT_FILE", "KEY_FILE"]),
+        ({"SECURITY_PROTOCOL": "SSL", "CA_FILE": "/nowhere.pem"}, ["CA_FILE", "/nowhere.pem"]),
+        ({"SECURITY_PROTOCOL": "TLS"}, ["SECURITY_PROTOCOL", "SASL_SSL"]),
+    ],
+)
+def test_settings_that_do_not_fit_together_stop_the_start(
+    settings_of: Env, wrong: dict[str, str], names: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_of({f"BRANDPULSE_KAFKA_{name}": value for name, value in wrong.items()})
+    for name in names:
+        assert name in str(caught.value)
+
+
+def test_an_address_prints_without_what_lets_us_in() -> None:
+    client: dict[str, Any] = {"sasl.password": "s3cr3t"}
+    servers = KafkaServers("kafka:9092", client)
+    assert f"{servers} {servers!r}" == "kafka:9092 'kafka:9092'"
+    assert client_config(servers)["sasl.password"] == "s3cr3t"

@@ -1,0 +1,231 @@
+"""Redis's door: who is let in, who is not and in which words, and what each service's user may do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from brandpulse.embedded import EmbeddedStore
+from brandpulse.errors import BrandpulseError, ConfigError, TransientError
+from brandpulse.pane_reader import PaneReader
+from brandpulse.redis_client import RedisAddress, connect, place_of, reach, shown
+from brandpulse.settings import Settings, load_settings
+from brandpulse.store_checks import check_store
+from tests.certificates import ONE_DAY, Authority
+from tests.secured import SERVICES, SecuredRedis, acl_file, password_of
+
+needs_tls = pytest.mark.needs_redis_tls
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[SecuredRedis]:
+    folder = tmp_path_factory.mktemp("secured-redis")
+    server = SecuredRedis(folder, authority, users=acl_file(folder, "main", "posts"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def settings_of(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def load(env: dict[str, str]) -> Settings:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        return load_settings(Settings)
+
+    return load
+
+
+@needs_tls
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"PASSWORD": "wr0ng-s3cr3t"}, "BRANDPULSE_REDIS_PASSWORD"),
+        ({"USERNAME": "nobody"}, "BRANDPULSE_REDIS_USERNAME"),
+        ({"USERNAME": "", "PASSWORD": ""}, "BRANDPULSE_REDIS_PASSWORD"),
+        ({"CA_FILE": "other"}, "BRANDPULSE_REDIS_CA_FILE"),
+        ({"CA_FILE": ""}, "BRANDPULSE_REDIS_CA_FILE"),
+    ],
+)
+def test_what_keeps_us_out_is_named_with_its_setting_and_not_the_secret(
+    server: SecuredRedis, other_authority: Authority, settings_of: Any, changes: dict[str, str], told: str
+) -> None:
+    found = {name: str(other_authority.file) if value == "other" else value for name, value in changes.items()}
+    settings = settings_of(server.env("worker") | {f"BRANDPULSE_REDIS_{name}": value for name, value in found.items()})
+    with pytest.raises(ConfigError) as caught:
+        reach(connect(settings.redis_address(), retries=0))
+    [finding] = check_store(settings)
+    for text in (str(caught.value), finding.remedy):
+        assert told in text
+        assert "s3cr3t" not in text
+
+
+@needs_tls
+def test_an_expired_certificate_is_called_expired(tmp_path: Path, authority: Authority, settings_of: Any) -> None:
+    old = authority.issue("old-redis", valid_until=-ONE_DAY)
+    server = SecuredRedis(tmp_path, authority, users=acl_file(tmp_path, "main", "posts"), server=old)
+    try:
+        with pytest.raises(ConfigError, match="certificate has expired"):
+            reach(connect(settings_of(server.env("worker")).redis_address(), retries=0))
+    finally:
+        server.stop()
+
+
+@needs_tls
+def test_a_server_that_wants_our_certificate_gets_it(tmp_path: Path, authority: Authority, settings_of: Any) -> None:
+    users = acl_file(tmp_path, "main", "posts")
+    server = SecuredRedis(tmp_path, authority, users=users, wants_certificate=True)
+    ours = authority.issue("our-client")
+    try:
+        with pytest.raises(ConfigError, match="BRANDPULSE_REDIS_CERT_FILE"):
+            reach(connect(settings_of(server.env("worker")).redis_address(), retries=0))
+        files = {"BRANDPULSE_REDIS_CERT_FILE": str(ours.cert), "BRANDPULSE_REDIS_KEY_FILE": str(ours.key)}
+        client = connect(settings_of(server.env("worker") | files).redis_address())
+        reach(client)
+        assert client.smembers("{main}:brands") == set()
+    finally:
+        server.stop()
+
+
+OTHERS = ("{other:posts:0}:state", "elsewhere")
+WRITES = {
+    "worker": {"{main:posts:0}:state": True, "{main}:brands": True, "{main:alerting}:episodes": False},
+    "alerter": {"{main:posts:0}:state": False, "{main}:brands": False, "{main:alerting}:episodes": True},
+    "page": {
+        "{main:posts:0}:state": False,
+        "{main:alerting}:episodes": False,
+        "{main:alerting}:silences": True,
+        "{main:alerting}:acknowledgements": True,
+    },
+    "ingest": {"{main:posts:0}:state": False, "{main}:partitions": False, "{main:alerting}:silences": False},
+    "operator": {"{main:posts:0}:state": True, "{main:alerting}:silences": True},
+}
+READS = {
+    "worker": {"{main:posts:0}:state": True, "{main:alerting}:evaluated_until": True, "{main:alerting}:outbox": False},
+    "alerter": {"{main:posts:0}:state": True, "{main:alerting}:episodes": True, "{main}:brands": True},
+    "page": {"{main:posts:0}:state": True, "{main:alerting}:episodes": True, "{main}:brands": True},
+    "ingest": {"{main:posts:0}:state": True, "{main}:partitions": True, "{main:posts:0}:neg:Acme": False},
+    "operator": {"{main:posts:0}:state": True},
+}
+NOBODY_MAY = (
+    ("FLUSHALL",),
+    ("KEYS", "*"),
+    ("SCAN", "0"),
+    ("CONFIG", "SET", "maxmemory", "0"),
+    ("ACL", "LIST"),
+    ("SCRIPT", "FLUSH"),
+    ("SHUTDOWN",),
+)
+
+
+class OnEach:
+    """The same rules hold on Redis and on Valkey."""
+
+    @pytest.fixture(params=["redis with TLS", "valkey"])
+    def client_of(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+        if request.param == "valkey":
+            folder = tmp_path_factory.mktemp("valkey-acl")
+            store = EmbeddedStore(folder)
+            with redis.Redis.from_url(store.url) as admin:
+                for line in acl_file(folder, "main", "posts").read_text().splitlines():
+                    _, name, *rules = line.split()
+                    if name != "default":
+                        admin.execute_command("ACL", "SETUSER", name, *rules)
+            yield lambda service: connect(
+                RedisAddress(store.url, {"username": f"brandpulse-{service}", "password": password_of(service)})
+            )
+            store.stop()
+        else:
+            request.getfixturevalue("_needs_redis")
+            server = request.getfixturevalue("server")
+            yield lambda service: connect(server.address(service))
+
+
+class TestRights(OnEach):
+    def test_each_user_reads_and_writes_what_its_service_needs_and_nothing_else(self, client_of: Any) -> None:
+        for service in SERVICES:
+            client = client_of(service)
+            for key, may in (WRITES[service] | dict.fromkeys(OTHERS, False)).items():
+                assert allowed(client, "HSET", key, "f", "1") == may, f"{service} writes {key}"
+            for key, may in (READS[service] | dict.fromkeys(OTHERS, False)).items():
+                assert allowed(client, "TYPE", key) == may, f"{service} reads {key}"
+            for command in NOBODY_MAY:
+                if service == "operator" and command[0] == "SCAN":
+                    continue
+                assert not allowed(client, *command), f"{service}: {command}"
+
+    def test_a_forbidden_key_is_told_with_the_user_and_the_file_of_rules(self, client_of: Any) -> None:
+        with pytest.raises(TransientError, match=r"deploy/redis-users\.acl") as caught:
+            PaneReader(client_of("worker"), "other").partitions()
+        assert "BRANDPULSE_REDIS_USERNAME" in str(caught.value)
+
+
+def allowed(client: redis.Redis, *command: str) -> bool:
+    """A command that fails for another reason than a missing right was allowed."""
+    try:
+        client.execute_command(*command)  # type: ignore[no-untyped-call]
+    except redis.exceptions.NoPermissionError:
+        return False
+    except redis.ResponseError:
+        return True
+    return True
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://h", ("", False, (("h", 6379),), None, None, "", 0)),
+        ("redis://h:1/2", ("", False, (("h", 1),), None, None, "", 2)),
+        ("rediss://u:p%40q@h:1/0", ("", True, (("h", 1),), "u", "p@q", "", 0)),
+        ("redis://:p@h:1", ("", False, (("h", 1),), None, "p", "", 0)),
+        ("redis+cluster://a:1,b:2", ("cluster", False, (("a", 1), ("b", 2)), None, None, "", 0)),
+        ("rediss+sentinel://u:p@a,b:2/main/3", ("sentinel", True, (("a", 26379), ("b", 2)), "u", "p", "main", 3)),
+        ("redis://[::1]:7/0", ("", False, (("::1", 7),), None, None, "", 0)),
+    ],
+)
+def test_an_address_says_one_server_a_cluster_or_sentinels(url: str, expected: tuple[object, ...]) -> None:
+    place = place_of(url)
+    assert (place.kind, place.tls, place.hosts, place.user, place.password, place.service, place.db) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "h:1",
+        "http://h",
+        "redis://h:x",
+        "redis://:s3cr3t@h:x",
+        "redis+cluster://h/3",
+        "redis+sentinel://h",
+        "redis://h?db=1",
+    ],
+)
+def test_what_is_no_address_is_told_with_right_ones_and_without_the_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="BRANDPULSE_REDIS_URL") as caught:
+        place_of(url)
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "names"),
+    [
+        ({"USERNAME": "u"}, ["USERNAME", "PASSWORD"]),
+        ({"CERT_FILE": __file__}, ["CERT_FILE", "KEY_FILE"]),
+        ({"URL": "redis://h", "CA_FILE": __file__}, ["CA_FILE", "rediss://"]),
+        ({"URL": "nonsense"}, ["URL", "redis+cluster"]),
+    ],
+)
+def test_settings_that_do_not_fit_together_stop_the_start(
+    settings_of: Any, wrong: dict[str, str], names: list[str]
+) -> None:
+    with pytest.raises(BrandpulseError) as caught:
+        settings_of({f"BRANDPULSE_REDIS_{name}": value for name, value in wrong.items()})
+    for name in names:
+        assert name in str(caught.value)
+
+
+def test_an_address_shows_no_password() -> None:
+    address = RedisAddress("redis://u:s3cr3t@h:1/0", {"password": "s3cr3t"})
+    assert "s3cr3t" not in f"{address!r} {shown(address)}"
