@@ -84,9 +84,9 @@ class Truth:
         for span in ("minutes", "hours"):
             right, seen = self._panes(span), _stored(reader, span, self.minutes)
             if lost := right - seen:
-                found[f"lost in {span}"] = {"posts": sum(lost.values()), "panes": dict(list(lost.items())[:5])}
+                found[f"lost in {span}"] = {"posts": sum(lost.values()), "panes": _some(lost)}
             if doubled := seen - right:
-                found[f"doubled in {span}"] = {"posts": sum(doubled.values()), "panes": dict(list(doubled.items())[:5])}
+                found[f"doubled in {span}"] = {"posts": sum(doubled.values()), "panes": _some(doubled)}
         return found | self._letters_otherwise()
 
     def _panes(self, span: str) -> Counter[tuple[str, int, str]]:
@@ -106,6 +106,10 @@ class Truth:
             return {}
         both = found.items() ^ self.dead.items()
         return {"letters": {"seen": len(found), "right": len(self.dead), "differ": sorted(both)[:10]}}
+
+
+def _some(panes: Counter[tuple[str, int, str]]) -> dict[str, int]:
+    return {" ".join(map(str, where)): posts for where, posts in list(panes.items())[:5]}
 
 
 def _stored(reader: PaneReader, span: str, minutes: Counter[tuple[str, int, str]]) -> Counter[tuple[str, int, str]]:
