@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from alerting.detect import Finding, WindowCounts, calm_evidence, proven_level
+from alerting.evidence import rise_nats
+from alerting.expected_delay import expected_delay
 from brandpulse.episodes import SEVERITIES, Episode, Evidence, ExamplePost, Severity, Transition
 from brandpulse.keys import MINUTE_MS
 
@@ -278,6 +280,8 @@ def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lam
         negative_share=window.share,
         baseline_share=finding.baseline.share if finding.baseline is not None else 0.0,
         p_value=shown.p_value,
+        nats=0.0 if finding.baseline is None else rise_nats(window, finding.baseline),
+        expected_delay_minutes=None if finding.baseline is None else expected_delay(finding.baseline, finding.policy),
         reason=shown.reason,
         examples=list(examples(window)),
     )

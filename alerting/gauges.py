@@ -1,9 +1,11 @@
 """A tick's report, as metrics."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 
 from alerting.episode import RULE
+from alerting.expected_delay import expected_delay
 from alerting.rules import STORM, STREAM_RULES
 from alerting.store import Tally
 from alerting.tick import TickReport
@@ -57,3 +59,7 @@ def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
         telemetry.gauge("brandpulse_window_negative_ratio").labels(brand).set(view.hour.share if view.hour else 0.0)
         if view.finding.baseline is not None and view.finding.state != "warming up":
             telemetry.gauge("brandpulse_baseline_negative_ratio").labels(brand).set(view.finding.baseline.share)
+            delay = expected_delay(view.finding.baseline, view.finding.policy)
+            telemetry.gauge("brandpulse_expected_delay_seconds").labels(brand).set(
+                math.inf if delay is None else delay * 60
+            )

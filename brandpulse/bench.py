@@ -107,3 +107,16 @@ def volume(
 ) -> None:
     """The volume rule on labelled series: the NAB score, standard profile, and with each series left out in turn."""
     importlib.import_module("alerting.volume_bench").run(series, labels=labels)
+
+
+@app.command()
+def delay(
+    brands: Annotated[int, typer.Option(min=1, help="Simulated brands a row.")] = 60,
+    false_alarms: Annotated[float, typer.Option(min=0.001, help="Budget: pages a brand in four weeks.")] = 1.0,
+    found: Annotated[float, typer.Option(min=0.01, max=1, help="Of negative posts, called so.")] = 1.0,
+    mistaken: Annotated[float, typer.Option(min=0, max=0.99, help="Of other posts, called negative.")] = 0.0,
+) -> None:
+    """How long a step of the negative share goes untold, against the least that statistics allow."""
+    importlib.import_module("alerting.delay_bench").run(
+        brands=brands, false_alarms=false_alarms, found=found, mistaken=mistaken
+    )

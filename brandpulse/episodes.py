@@ -40,6 +40,10 @@ class Evidence(BaseModel):
     """What the brand's own past makes us expect."""
     p_value: float
     """Chance of so many negative authors if nothing had changed."""
+    nats: float = 0.0
+    """Evidence against "nothing changed", as a log-likelihood ratio of all that was weighed; 0 where none was."""
+    expected_delay_minutes: float | None = None
+    """How long a rise by 25 points goes untold at this brand's usual volume; None: more than a day, or not known."""
     reason: str
     """One sentence for a person: what rose, from what, to what."""
     examples: list[ExamplePost] = []

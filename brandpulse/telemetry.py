@@ -134,6 +134,13 @@ ALERTER_METRICS = (
         "Drifts with the brand; a jump follows a long crisis.",
         ("brand",),
     ),
+    Metric(
+        "brandpulse_expected_delay_seconds",
+        "gauge",
+        "How long a rise by 25 points goes untold at the brand's usual volume; +Inf: more than a day.",
+        "Statistics, not load: more posts about the brand, or a larger budget, shorten it.",
+        ("brand",),
+    ),
     Metric("brandpulse_episodes_open", "gauge", "Episodes firing now.", "Read the live page.", ("brand", "rule")),
     Metric(
         "brandpulse_episode_transitions_total",

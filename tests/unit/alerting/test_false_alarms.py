@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.unit.alerting.simulation import simulate, steady
+from alerting.simulated import simulate, steady
 
 FORTNIGHT = 14 * 1_440
 FOUR_WEEKS = 28 * 1_440

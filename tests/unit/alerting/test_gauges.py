@@ -1,4 +1,12 @@
-from alerting.gauges import begin
+import math
+
+import pytest
+
+from alerting.clock import AlertClock
+from alerting.detect import Baseline, DetectPolicy, Finding
+from alerting.gauges import begin, show
+from alerting.tick import BrandView, TickReport
+from brandpulse.panes import EMPTY_PANE
 from brandpulse.telemetry import ALERTER_METRICS, Telemetry
 
 
@@ -8,3 +16,17 @@ def test_counters_stand_at_zero_before_the_first_event() -> None:
     exposed = telemetry.expose().decode()
     assert 'brandpulse_episode_transitions_total{rule="negative_share",transition="triggered"} 0.0' in exposed
     assert 'brandpulse_deliveries_total{outcome="quarantined",receiver="pager"} 0.0' in exposed
+
+
+@pytest.mark.parametrize(("per_hour", "least", "most"), [(60, 1_200, 7_200), (1, 3_600, math.inf)])
+def test_each_brand_shows_how_long_a_rise_goes_untold_at_its_volume(per_hour: int, least: float, most: float) -> None:
+    telemetry = Telemetry(ALERTER_METRICS)
+    usual = Baseline(share=0.25, rho=0.006, hours=336, authors=336 * per_hour)
+    view = BrandView(Finding("normal", DetectPolicy(), usual), EMPTY_PANE, None)
+    show(telemetry, TickReport(AlertClock(None), None, views={"Acme Air": view}), seconds=0.1)
+    [line] = [
+        line
+        for line in telemetry.expose().decode().splitlines()
+        if line.startswith('brandpulse_expected_delay_seconds{brand="Acme Air"}')
+    ]
+    assert least <= float(line.split()[-1]) <= most

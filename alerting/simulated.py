@@ -11,7 +11,9 @@ from alerting.episode import EpisodePolicy, OpenEpisode, decide, moment
 from alerting.history import HourHistory
 from alerting.slow import slow_counts
 from brandpulse.panes import AuthorCounts, Pane
-from tests.unit.alerting.builders import MONDAY
+
+MONDAY = 29_540_160
+"""Event-time minute the simulation begins at: midnight of 2 March 2026, UTC."""
 
 
 @dataclass
@@ -46,8 +48,9 @@ def simulate(
     past: BaselinePolicy | None = None,
     episode: EpisodePolicy | None = None,
     judge_from: int = 0,
+    until_told_after: int | None = None,
 ) -> Seen:
-    """The episodes of a brand with *posts* and *negatives* per minute."""
+    """The episodes of a brand with *posts* and *negatives* per minute, up to the first from *until_told_after* on."""
     detect, past, episode = detect or DetectPolicy(), past or BaselinePolicy(), episode or EpisodePolicy()
     total = np.concatenate([[0], np.cumsum(posts)])
     negative = np.concatenate([[0], np.cumsum(negatives)])
@@ -83,6 +86,8 @@ def simulate(
         opened = decision.after
         if decision.transition == "triggered":
             seen.triggered.append(minute)
+            if until_told_after is not None and minute >= until_told_after:
+                break
         if decision.closed is not None:
             seen.resolved.append(minute)
             not_before = MONDAY + minute + 1
