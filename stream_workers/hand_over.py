@@ -5,6 +5,7 @@ Both are at-least-once: they are written before `next` moves, so a crash between
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -19,6 +20,7 @@ from stream_workers.decode import Dead, author_word
 from stream_workers.fold import Scored
 from stream_workers.tags import EVEN, tags
 
+KafkaHeaders = list[tuple[str, bytes]]
 MAX_ERROR_CHARS = 500
 CUT_BYTES = 65_536
 """What is kept of a value that the broker does not take whole; header brandpulse.cut then tells its full length."""
@@ -96,7 +98,7 @@ class KafkaHandOver:
         }
         self._producer = Producer(self._config)
         self._worn = False
-        self._too_large: list[Message] = []
+        self._too_large: list[tuple[Message, KafkaHeaders]] = []
         self._tells = tells
         self._posts_topic = posts_topic
         self._scored_topic = scored_topic
@@ -145,8 +147,8 @@ class KafkaHandOver:
         left = self._producer.flush(self._timeout_seconds)
         with self._lock:
             too_large, self._too_large = self._too_large, []
-        for message in too_large:
-            self._produce_cut(message)
+        for message, headers in too_large:
+            self._produce_cut(message, headers)
         if too_large:
             left = self._producer.flush(self._timeout_seconds)
         with self._lock:
@@ -157,21 +159,22 @@ class KafkaHandOver:
         if left:
             raise TransientError(f"Kafka did not take {left} records within {self._timeout_seconds:g} s")
 
-    def _produce_cut(self, message: Message) -> None:
+    def _produce_cut(self, message: Message, headers: KafkaHeaders) -> None:
         """A record that the broker holds too large, with the head of its value; the original stays in its topic."""
         value = message.value() or b""
-        headers = [*(message.headers() or []), (HEADER + "cut", str(len(value)).encode())]
-        self._produce(str(message.topic()), message.key(), value[:CUT_BYTES], headers)
+        cut = [*headers, (HEADER + "cut", str(len(value)).encode())]
+        self._produce(str(message.topic()), message.key(), value[:CUT_BYTES], cut)
 
-    def _produce(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]] | None = None
-    ) -> None:
+    def _produce(self, topic: str, key: bytes | None, value: bytes | None, headers: KafkaHeaders | None = None) -> None:
         if self._worn:
             self._worn = False
             self._producer = Producer(self._config)
-        arguments: dict[str, Any] = {"headers": headers} if headers else {}
+        arguments: dict[str, Any] = {"on_delivery": self._delivered}
+        if headers:
+            # A delivery report comes without the record's headers: a letter cut without them was nobody's.
+            arguments = {"headers": headers, "on_delivery": partial(self._delivered, headers=headers)}
         try:
-            self._producer.produce(topic, key=key, value=value, on_delivery=self._delivered, **arguments)
+            self._producer.produce(topic, key=key, value=value, **arguments)
         except BufferError as error:
             raise TransientError(f"Kafka does not take records: {error}") from error
         except KafkaException as error:
@@ -183,13 +186,13 @@ class KafkaHandOver:
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._producer = Producer(self._config)
 
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+    def _delivered(self, error: KafkaError | None, message: Message, headers: KafkaHeaders | None = None) -> None:
         if error is None:
             return
         with self._lock:
             # Once cut it is small; should it be refused again, that is a fault like any other.
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and len(message.value() or b"") > CUT_BYTES:
-                self._too_large.append(message)
+                self._too_large.append((message, headers or []))
             else:
                 self._failed = error
 
