@@ -90,7 +90,12 @@ def test_a_server_that_wants_our_certificate_gets_it(tmp_path: Path, authority: 
 
 OTHERS = ("{other:posts:0}:state", "elsewhere")
 WRITES = {
-    "worker": {"{main:posts:0}:state": True, "{main}:brands": True, "{main:alerting}:episodes": False},
+    "worker": {
+        "{main:posts:0}:state": True,
+        "{main}:brands": True,
+        "{main}:live": False,
+        "{main:alerting}:episodes": False,
+    },
     "alerter": {"{main:posts:0}:state": False, "{main}:brands": False, "{main:alerting}:episodes": True},
     "page": {
         "{main:posts:0}:state": False,

@@ -1,0 +1,145 @@
+"""Every service with its own user on locked servers: the whole job is done, and nothing secret or posted is logged."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from alerting.mock_receiver import MockReceiver
+from alerting.store import RedisAlertStore
+from brandpulse.kafka_acls import acls_of, create
+from brandpulse.redis_client import connect
+from brandpulse.runtime import running
+from brandpulse.settings import Settings
+from brandpulse.topics import Topic, ensure_topics
+from tests.builders import NOON_MS, a_post
+from tests.certificates import Authority
+from tests.faults.alerting.processes import start_alerter
+from tests.faults.alerting.test_alerter_process import a_day_with_a_crisis, until, wall_ms
+from tests.journey.pipeline import Pipeline
+from tests.secured import SERVICES, SecuredKafka, SecuredRedis, acl_file, password_of
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.needs_redis_tls]
+POSTS = 300
+TOPICS = ("posts", "scored", "dlq", "alerts")
+MARK = "xylophone-quagmire"
+"""Stands in every post's text, in a broken post and in an author's name."""
+
+
+class Lane(Pipeline):
+    """A pipeline each of whose commands comes as its own user."""
+
+    def __init__(self, home: Path, kafka: SecuredKafka, redis: SecuredRedis, namespace: str) -> None:
+        super().__init__(home, kafka.admin, redis.url, namespace)
+        self.kafka, self.redis = kafka, redis
+
+    def come_as(self, service: str) -> None:
+        self.env |= self.kafka.env(service) | self.redis.env(service)
+
+    def settings(self) -> Settings:
+        return Settings(
+            namespace=self.env["BRANDPULSE_NAMESPACE"],
+            **{f"{name}_topic": self.env[f"BRANDPULSE_{name.upper()}_TOPIC"] for name in TOPICS},
+        )
+
+    def logs(self) -> str:
+        return "".join(path.read_text() for path in (self.home / "logs").glob("*.log"))
+
+
+@pytest.fixture
+def lane(tmp_path: Path, secured_kafka: SecuredKafka, authority: Authority, namespace: str) -> Iterator[Lane]:
+    redis = SecuredRedis(tmp_path / "server", authority, users=acl_file(tmp_path, namespace, f"{namespace}.posts"))
+    lane = Lane(tmp_path, secured_kafka, redis, namespace)
+    settings = lane.settings()
+    topics = [lane.topic, f"{namespace}.scored", lane.dlq_topic, f"{namespace}.alerts"]
+    ensure_topics(secured_kafka.admin, [Topic(topic, 2) for topic in topics])
+    create(acls_of(settings), secured_kafka.admin)
+    yield lane
+    lane.stop()
+    redis.stop()
+
+
+def test_posts_flow_from_ingest_to_page_each_service_as_its_own_user(lane: Lane) -> None:
+    said = []
+    lane.come_as("worker")
+    worker = lane.service("worker")
+
+    lane.come_as("ingest")
+    posts = lane.home / "posts.jsonl"
+    rows = (a_post(str(i), f"acme is awful {MARK}", NOON_MS + i * 100, author_id=f"{MARK}-{i}") for i in range(POSTS))
+    posts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = lane.run("ingest", "file", str(posts), "--wait")
+    assert done.returncode == 0, done.stderr + worker.log_tail()
+    again = lane.run("ingest", "file", str(posts), "--again")
+    assert again.returncode == 0, again.stderr
+    said += [done.stdout, done.stderr, again.stderr]
+
+    producer = Producer({"bootstrap.servers": lane.kafka.admin})
+    for poison in (f'{{"text": "{MARK}', f'{{"schema_version": 1, "id": "{MARK}", "text": 7}}', f"\udc80{MARK}"):
+        producer.produce(lane.topic, value=poison.encode(errors="surrogatepass"))
+    producer.flush(20)
+
+    lane.come_as("operator")
+    deadline = time.monotonic() + 60
+    while (stats := json.loads((lane.run("stats", "--json")).stdout or "{}")).get("dead") != 3 or stats["lag"]:
+        assert time.monotonic() < deadline, f"{stats}\n{worker.log_tail()}"
+    assert stats["brands"]["Acme"]["posts"] == POSTS
+    assert stats["repeated"] == POSTS
+    letters = lane.run("dlq", "list", "--json")
+    assert len(letters.stdout.splitlines()) == 3, letters.stderr
+    doctor = lane.run("doctor")
+    assert "workers" in doctor.stdout
+    assert "FAIL" not in doctor.stdout, doctor.stdout
+    said += [doctor.stdout, doctor.stderr, letters.stderr]
+
+    lane.come_as("page")
+    page = lane.service("dashboards", "page")
+    page.wait_ready(lambda: bool(running(lane.home, "page")))
+    [facts] = running(lane.home, "page")
+    with urllib.request.urlopen(f"{facts['url']}/readyz", timeout=10) as answer:
+        assert answer.status == 200
+
+    assert worker.stop() == 0, worker.log_tail()
+    assert page.stop() == 0, page.log_tail()
+    everything = "\n".join([*said, lane.logs()])
+    assert "worker ready" in everything
+    for service in SERVICES:
+        assert password_of(service) not in everything, f"the password of {service}"
+    assert MARK not in everything, next(line for line in everything.splitlines() if MARK in line)
+
+
+async def test_the_alerter_pages_as_its_own_user(lane: Lane, namespace: str) -> None:
+    client = connect(lane.redis.address("test"))
+    a_day_with_a_crisis().write(client, namespace, wall_ms=wall_ms())
+    store = RedisAlertStore(client, namespace)
+    async with MockReceiver() as mock:
+        child = start_alerter(
+            lane.home,
+            redis_url=lane.redis.url,
+            kafka=lane.kafka.doors["SCRAM"],
+            namespace=namespace,
+            receiver_url=f"{mock.url}/v2/enqueue",
+            **lane.kafka.env("alerter"),
+            **lane.redis.env("alerter"),
+        )
+        await until(lambda: bool(store.load().closed) and not store.pending(), child=child)
+        assert child.stop() == 0, child.log_tail()
+    assert [one.status for one in mock.incidents.all] == ["resolved"]
+    assert "forbids" not in child.log_tail(200)
+    assert password_of("alerter") not in child.log.read_text()
+
+
+@pytest.mark.parametrize(("service", "wrong"), [("worker", "KAFKA"), ("alerter", "REDIS")])
+def test_a_wrong_password_stops_a_service_with_the_setting_and_without_the_password(
+    lane: Lane, service: str, wrong: str
+) -> None:
+    lane.come_as(service)
+    lane.env[f"BRANDPULSE_{wrong}_PASSWORD"] = "wr0ng-s3cr3t"
+    done = lane.run(service)
+    assert done.returncode == 2, done.stderr
+    assert f"BRANDPULSE_{wrong}_PASSWORD" in done.stderr
+    assert "s3cr3t" not in done.stdout + done.stderr
