@@ -1,7 +1,6 @@
 """The outbox, thought through: which delivery may go now, and what an answer means. Pure; stored by `store.py`."""
 
 import random
-from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -67,23 +66,6 @@ class Verdict:
     next_attempt_ms: int = 0
     holds_receiver: bool = False
     """The wait is for the whole receiver, not this lane only."""
-
-
-def due(deliveries: Sequence[Delivery], in_flight: Set[Lane], *, now_ms: int) -> list[Delivery]:
-    """Those that may go now, out of *deliveries* in their order: the first of each lane, if it is not in flight.
-
-    A later one of the lane waits, also when the first only waits for its retry: a resolve that overtook its trigger
-    would be dropped by the receiver and the incident stay open for ever.
-    """
-    seen: set[Lane] = set(in_flight)
-    ready = []
-    for delivery in deliveries:
-        if delivery.lane in seen:
-            continue
-        seen.add(delivery.lane)
-        if delivery.next_attempt_ms <= now_ms:
-            ready.append(delivery)
-    return ready
 
 
 def judge(delivery: Delivery, outcome: Outcome, *, now_ms: int, policy: RetryPolicy, rng: random.Random) -> Verdict:

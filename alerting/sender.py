@@ -6,7 +6,8 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
 
-from alerting.outbox import Delivery, Lane, Outcome, RetryPolicy, Verdict, due, judge
+from alerting.backlog import Backlog
+from alerting.outbox import Delivery, Lane, Outcome, RetryPolicy, Verdict, judge
 from alerting.receivers.receiver import Receiver, Reminded
 from alerting.store import AlerterState, AlertStore
 from brandpulse.episodes import Episode
@@ -18,6 +19,10 @@ log = logging.getLogger(__name__)
 REFRESH_SECONDS = 5.0
 """How often the outbox is read again without being told to: a person may have put something back."""
 LOOK_SECONDS = 0.2
+MOST_SETTLED = 1_000
+SHORTEST_IDLE_SECONDS, LONGEST_IDLE_SECONDS = 0.02, 1.0
+PROBE_CAP_SECONDS = 30.0
+"""A receiver that is down is tried so often: after it is back, everything drains within a minute."""
 MOST_IN_FLIGHT = 32
 DURABLE_WAIT_MS = 2_000
 RECENT_RESOLVE_MS = 15 * 60_000
@@ -51,12 +56,15 @@ class Sender:
         self._rng = rng
         self._repeat_after_seconds = repeat_after_seconds
         self._may_send = may_send
-        self._waiting: list[Delivery] = []
+        self._backlog = Backlog(
+            probe_base_seconds=policy.base_seconds,
+            probe_cap_seconds=min(PROBE_CAP_SECONDS, policy.cap_seconds),
+            rng=rng,
+        )
         self._durable: set[str] = set()
         self._settled: dict[str, Delivery | None] = {}
         """What came of deliveries while the outbox was being read; None when they left it."""
-        self._flying: dict[Lane, asyncio.Task[None]] = {}
-        self._held_until_ms: dict[str, int] = {}
+        self._flights: dict[asyncio.Task[None], tuple[Lane, ...]] = {}
         self._woken = asyncio.Event()
         self._stale = True
         """The outbox must be read: what lies in it may not be what we think."""
@@ -73,7 +81,8 @@ class Sender:
 
     def oldest_waiting_ms(self) -> int | None:
         """When the oldest notification that still waits was decided, by the wall clock; None when none waits."""
-        return min((delivery.decided_ms for delivery in (*self._waiting, *self._new)), default=None)
+        waiting = self._backlog.oldest_ms()
+        return min((*([] if waiting is None else [waiting]), *(one.decided_ms for one in self._new)), default=None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until *stop*, then finish what is in flight. Raises what is a bug."""
@@ -87,12 +96,16 @@ class Sender:
                 if repeat_at is not None and loop.time() >= repeat_at and await self._repeat_resolves():
                     repeat_at = None
                 self._woken.clear()
+                began = loop.time()
                 if (self._stale or loop.time() >= refresh_at) and await self._refresh():
-                    refresh_at = loop.time() + REFRESH_SECONDS
+                    # A backlog of thousands takes its time to read: never more than a twentieth of ours.
+                    refresh_at = loop.time() + max(REFRESH_SECONDS, 20 * (loop.time() - began))
                 if self._new:
                     await self._take_new()
-                await self._remind(loop.time())
-                self._start_due()
+                if not self._stale:
+                    # What may have been settled otherwise by the store is not sent on a guess.
+                    await self._remind(loop.time())
+                    self._start_due()
                 await self._pause(stop)
         finally:
             await self._land()
@@ -109,13 +122,25 @@ class Sender:
             await asyncio.sleep(LOOK_SECONDS)
             return
         # A read that ran beside the tick may have brought it already, and it may even have landed since.
-        known = {delivery.id for delivery in self._waiting} | set(self._settled)
-        fresh = [delivery for delivery in self._new if delivery.id not in known]
+        fresh = [delivery for delivery in self._new if delivery.id not in self._settled]
         self._new.clear()
-        self._waiting += fresh
+        self._backlog.add(fresh)
         self._durable |= {delivery.id for delivery in fresh}
 
+    async def _is_as_known(self) -> bool:
+        """Whether the outbox holds as many as we think: nobody but us and `outbox retry` puts anything in."""
+        if self._stale or len(self._settled) > MOST_SETTLED:
+            return False
+        try:
+            await self._mend_late()
+            tally = await asyncio.to_thread(self._store.tally)
+        except TransientError:
+            return False
+        return tally.waiting == len(self._backlog)
+
     async def _refresh(self) -> bool:
+        if await self._is_as_known():
+            return True
         self._stale = False
         self._settled.clear()
         self._new.clear()  # what is in the outbox by now is read below
@@ -133,7 +158,7 @@ class Sender:
             return False
         # A delivery that landed while we read is still in what we read: taken as it stands there, it would fly again.
         current = (self._settled.get(delivery.id, delivery) for delivery in waiting)
-        self._waiting = [delivery for delivery in current if delivery is not None]
+        self._backlog.replace(delivery for delivery in current if delivery is not None)
         self._durable = {delivery.id for delivery in waiting}
         return True
 
@@ -150,15 +175,8 @@ class Sender:
         return answer != "not yet"
 
     def _start_due(self) -> None:
-        now_ms = self._wall_ms()
-        room = MOST_IN_FLIGHT - len(set(self._flying.values()))
-        for delivery in due(self._waiting, set(self._flying), now_ms=now_ms):
-            if room <= 0:
-                return
-            if self._held_until_ms.get(delivery.notification.receiver, 0) > now_ms:
-                continue
-            room -= 1
-            self._flying[delivery.lane] = asyncio.create_task(self._carry(delivery))
+        for delivery in self._backlog.start(self._wall_ms(), room=MOST_IN_FLIGHT - len(self._flights)):
+            self._flights[asyncio.create_task(self._carry(delivery))] = (delivery.lane,)
 
     async def _remind(self, now: float) -> None:
         """Say again what fires to receivers that forget it. Its lanes are held meanwhile: no resolve is overtaken."""
@@ -176,11 +194,11 @@ class Sender:
             return
         for name, receiver in due_now:
             self._remind_at[name] = now + receiver.resend_seconds
-            busy = {delivery.lane for delivery in (*self._waiting, *self._new)} | set(self._flying)
-            firing = to_remind(state, name, busy)
+            busy = self._backlog.lanes | {delivery.lane for delivery in self._new}
+            firing = [one for one in to_remind(state, name, busy) if self._backlog.hold((name, one.key))]
             if firing:
                 task = asyncio.create_task(self._say_again(name, receiver, firing))
-                self._flying |= {(name, one.key): task for one in firing}
+                self._flights[task] = tuple((name, one.key) for one in firing)
 
     async def _say_again(self, name: str, receiver: Reminded, firing: Sequence[Episode]) -> None:
         outcome = await receiver.resend(firing)
@@ -193,22 +211,28 @@ class Sender:
     async def _pause(self, stop: asyncio.Event) -> None:
         waits = [asyncio.create_task(self._woken.wait()), asyncio.create_task(stop.wait())]
         try:
-            await asyncio.wait(
-                [*waits, *self._flying.values()], timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait([*waits, *self._flights], timeout=self._idle(), return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-        for lane, task in list(self._flying.items()):
-            if task.done():
-                del self._flying[lane]
-                task.result()
+        for task in [task for task in self._flights if task.done()]:
+            for lane in self._flights.pop(task):
+                self._backlog.land(lane)
+            task.result()
+
+    def _idle(self) -> float:
+        """Seconds until there may be something to do that nobody tells us of."""
+        now_ms = self._wall_ms()
+        due_ms = self._backlog.next_due_ms(now_ms)
+        if due_ms is None or len(self._flights) >= MOST_IN_FLIGHT:
+            return LONGEST_IDLE_SECONDS
+        return max(SHORTEST_IDLE_SECONDS, min(LONGEST_IDLE_SECONDS, (due_ms - now_ms) / 1_000))
 
     async def _land(self) -> None:
         """Wait for what is in flight: each has its own time-out."""
-        if self._flying:
-            await asyncio.gather(*self._flying.values())
-            self._flying.clear()
+        if self._flights:
+            await asyncio.gather(*self._flights)
+            self._flights.clear()
 
     async def _carry(self, delivery: Delivery) -> None:
         if not self._may_send():
@@ -228,8 +252,6 @@ class Sender:
                 "delivered_ms": now_ms if verdict.what == "delivered" else None,
             }
         )
-        if verdict.holds_receiver:
-            self._held_until_ms[delivery.notification.receiver] = verdict.next_attempt_ms
         await self._write_down(after, verdict)
 
     async def _write_down(self, delivery: Delivery, verdict: Verdict) -> None:
@@ -282,10 +304,10 @@ class Sender:
     def _remember(self, delivery: Delivery, verdict: Verdict) -> None:
         receiver = delivery.notification.receiver
         self._settled[delivery.id] = delivery if verdict.what == "retried" else None
-        if verdict.what == "retried":
-            self._waiting = [delivery if other.id == delivery.id else other for other in self._waiting]
-        else:
-            self._waiting = [other for other in self._waiting if other.id != delivery.id]
+        was_down = self._backlog.down()
+        self._backlog.settle(delivery, verdict, self._wall_ms())
+        if self._backlog.down() != was_down:
+            log.warning("receivers that do not answer", extra={"receivers": self._backlog.down()})
         self._telemetry.counter("brandpulse_deliveries_total").labels(receiver, verdict.what).inc()
         told = {"delivery": delivery.id, "receiver": receiver, "attempts": delivery.attempts}
         if verdict.what == "delivered":

@@ -5,43 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.outbox import Delivery, Outcome, RetryPolicy, due, judge, retry_after_seconds
+from alerting.outbox import Outcome, RetryPolicy, judge, retry_after_seconds
 from tests.unit.alerting.notes import a_delivery
 
 POLICY = RetryPolicy()
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
-
-
-def ids(deliveries: list[Delivery]) -> list[str]:
-    return [delivery.id for delivery in deliveries]
-
-
-def test_a_resolve_waits_for_its_trigger_also_while_that_waits_for_its_retry() -> None:
-    trigger, resolve = a_delivery(next_attempt_ms=5_000), a_delivery("resolved")
-    assert due([trigger, resolve], set(), now_ms=0) == []
-    assert ids(due([trigger, resolve], set(), now_ms=5_000)) == [trigger.id]
-    assert due([trigger, resolve], {trigger.lane}, now_ms=5_000) == []
-    assert ids(due([resolve], set(), now_ms=5_000)) == [resolve.id]
-
-
-def test_lanes_do_not_wait_for_each_other() -> None:
-    stuck = a_delivery(next_attempt_ms=10**9)
-    others = [a_delivery(key="other"), a_delivery(receiver="chat")]
-    assert ids(due([stuck, *others], set(), now_ms=0)) == ids(others)
-
-
-LANES = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.integers(0, 3)), max_size=12)
-
-
-@given(LANES, st.integers(0, 3))
-def test_what_is_due_is_always_the_head_of_its_lane(rows: list[tuple[str, str, int]], now: int) -> None:
-    deliveries = [
-        a_delivery(receiver=receiver, key=key, next_attempt_ms=at, id=f"{number}")
-        for number, (receiver, key, at) in enumerate(rows)
-    ]
-    for ready in due(deliveries, set(), now_ms=now):
-        assert next(one for one in deliveries if one.lane == ready.lane) is ready
-        assert ready.next_attempt_ms <= now
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ async def test_what_is_refused_for_good_is_set_aside_and_blocks_nobody(status: i
         [refused] = s.store.quarantined()
         assert refused.answer == f"refused with {status}: no"
         assert len(s.store.delivered()) == 1
-        assert s.counted("pager", "quarantined") == 1
+        await s.until(lambda: s.counted("pager", "quarantined") == 1)
         assert s.store.tally().set_aside == 1
 
 

@@ -1,0 +1,51 @@
+"""PagerDuty's semantics in memory, without sockets: for simulated clocks."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+from alerting.mock_receiver import Incidents
+from alerting.outbox import Outcome
+from alerting.receivers.pagerduty import event
+from brandpulse.episodes import Notification, Severity
+
+Mood = Literal["well", "away", "deaf", "busy", "too many", "holds"]
+"""away: nothing arrives. deaf: it arrives, and no answer comes back. holds: arrives once it is let go."""
+
+
+class Pager:
+    """A receiver whose mood can change while a request is under way."""
+
+    name = "pager"
+    wants_every_update = False
+    keeps_state = True
+
+    def __init__(self, *, min_severity: Severity = "info", seconds: float = 0.05) -> None:
+        self.min_severity = min_severity
+        self.incidents = Incidents()
+        self.mood: Mood = "well"
+        self.requests = 0
+        self.processed: list[tuple[str, str]] = []
+        """(episode key, event_action) in order."""
+        self.let_go = asyncio.Event()
+        self.on_processed: Callable[[Notification], None] = lambda _: None
+        self._seconds = seconds
+
+    async def deliver(self, notification: Notification) -> Outcome:
+        self.requests += 1
+        mood = self.mood
+        await asyncio.sleep(self._seconds)
+        if mood == "away":
+            return Outcome(None, "connection refused")
+        if mood in ("busy", "too many"):
+            return Outcome(503 if mood == "busy" else 429, "later")
+        if mood == "holds":
+            await self.let_go.wait()
+        made = event(notification, routing_key="0" * 32)
+        self.incidents.take(made)
+        self.processed.append((notification.episode.key, made["event_action"]))
+        self.on_processed(notification)
+        return Outcome(None, "reset") if mood == "deaf" else Outcome(202)
+
+    async def close(self) -> None:
+        """Nothing is open."""
