@@ -8,6 +8,13 @@ import typer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
+BrokerOption = Annotated[
+    str,
+    typer.Option(
+        help="embedded, kafka (Java 17 and `brandpulse kafka fetch`), or the address of one that runs: HOST:PORT."
+    ),
+]
+
 
 @app.command()
 def model(
@@ -26,15 +33,13 @@ def pipeline(
     engines: Annotated[
         str, typer.Option(help="Engines to put through it, with commas; auto:early for early tiers.")
     ] = "null,auto",
-    bootstrap_servers: Annotated[
-        str | None, typer.Option(help="Kafka to use; the embedded broker if none. Topics posts.* are made there.")
-    ] = None,
+    broker: BrokerOption = "embedded",
     peers: Annotated[bool, typer.Option(help="Also run the peers: minutes.")] = True,
     json_out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write the figures here.")] = None,
 ) -> None:
     """Posts per second from topic to panes and the latency at 70 % load, against Faust, bytewax and a plain loop."""
     importlib.import_module("brandpulse.bench_pipeline").run(
-        posts=posts, engines=engines.split(","), bootstrap_servers=bootstrap_servers, peers=peers, json_out=json_out
+        posts=posts, engines=engines.split(","), broker=broker, peers=peers, json_out=json_out
     )
 
 
@@ -44,11 +49,11 @@ def growth(
     out: Annotated[Path, typer.Option(help="Writes OUT.csv and OUT.png.")] = Path("growth"),
     only: Annotated[str, typer.Option(help="Of brands,memory,partitions,workers,gpu; all if none.")] = "",
     posts: Annotated[int, typer.Option(min=10_000, help="Of each run without a model.")] = 150_000,
-    bootstrap_servers: Annotated[str | None, typer.Option(help="Kafka to use; the embedded broker if none.")] = None,
+    broker: BrokerOption = "embedded",
 ) -> None:
     """How cost and speed grow with brands, partitions, workers and what is kept: a table and a picture."""
     importlib.import_module("brandpulse.bench_growth").run(
-        out=out, only=[name for name in only.split(",") if name], posts=posts, bootstrap_servers=bootstrap_servers
+        out=out, only=[name for name in only.split(",") if name], posts=posts, broker=broker
     )
 
 
@@ -59,11 +64,14 @@ def soak(
     load: Annotated[float, typer.Option(min=0.05, max=0.95, help="Of what the worker was measured to do first.")] = 0.7,
     posts_per_second: Annotated[float | None, typer.Option(min=1, help="Instead of measuring first.")] = None,
     engine: Annotated[str, typer.Option()] = "auto",
+    broker: Annotated[
+        str, typer.Option(help="As of `bench pipeline`. The embedded one slows down with every record.")
+    ] = "kafka",
     out: Annotated[Path | None, typer.Option(dir_okay=False, help="Write every look as CSV.")] = None,
 ) -> None:
     """A steady load for an hour: fails when the worker's memory grows by more than 2 % or the lag leaves its bound."""
     importlib.import_module("brandpulse.bench_soak").run(
-        minutes=minutes, load=load, engine=engine, posts_per_second=posts_per_second, out=out
+        minutes=minutes, load=load, engine=engine, posts_per_second=posts_per_second, broker=broker, out=out
     )
 
 

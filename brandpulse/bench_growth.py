@@ -37,7 +37,7 @@ class Point:
 Say = Callable[[str], None]
 
 
-def run(*, out: Path, only: Sequence[str], posts: int, bootstrap_servers: str | None) -> list[Point]:
+def run(*, out: Path, only: Sequence[str], posts: int, broker: str) -> list[Point]:
     """Measures the curves named in *only*, writes OUT.csv and, with matplotlib, OUT.png; prints a line a point."""
     from rich.console import Console
 
@@ -52,9 +52,9 @@ def run(*, out: Path, only: Sequence[str], posts: int, bootstrap_servers: str | 
     curves: dict[str, Callable[[], None]] = {
         "brands": lambda: _brands(found),
         "memory": lambda: _memory(found),
-        "partitions": lambda: _partitions(found, posts, bootstrap_servers),
-        "workers": lambda: _workers(found, posts, bootstrap_servers),
-        "gpu": lambda: _gpu(found, bootstrap_servers),
+        "partitions": lambda: _partitions(found, posts, broker),
+        "workers": lambda: _workers(found, posts, broker),
+        "gpu": lambda: _gpu(found, broker),
     }
     for name in only or curves:
         curves[name]()
@@ -94,25 +94,25 @@ def _memory(found: Callable[..., None]) -> None:
         )
 
 
-def _partitions(found: Callable[..., None], posts: int, bootstrap_servers: str | None) -> None:
+def _partitions(found: Callable[..., None], posts: int, broker: str) -> None:
     records = world.stream(posts, 1)
-    with world.servers(bootstrap_servers) as (folder, where):
+    with world.servers(broker) as (folder, where):
         for partitions in PARTITIONS:
             speed = _speed(folder, where, records, f"p{partitions}", partitions=partitions, workers=1, env=_NULL)
             found(Point("one worker without a model, by partitions", partitions, "posts/s", speed))
 
 
-def _workers(found: Callable[..., None], posts: int, bootstrap_servers: str | None) -> None:
+def _workers(found: Callable[..., None], posts: int, broker: str) -> None:
     records = world.stream(posts, 1)
-    with world.servers(bootstrap_servers) as (folder, where):
+    with world.servers(broker) as (folder, where):
         for workers in WORKERS:
             speed = _speed(folder, where, records, f"w{workers}", partitions=8, workers=workers, env=_NULL)
             found(Point("without a model, by workers", workers, "posts/s", speed))
 
 
-def _gpu(found: Callable[..., None], bootstrap_servers: str | None) -> None:
+def _gpu(found: Callable[..., None], broker: str) -> None:
     """Each worker waits 100 ms for up to 512 posts and computes nothing meanwhile."""
-    with world.servers(bootstrap_servers) as (folder, where):
+    with world.servers(broker) as (folder, where):
         for workers in GPU_WORKERS:
             records = world.stream(GPU_POSTS_A_WORKER * workers, 1, step_ms=10)
             env = _NULL | {"BRANDPULSE_WORKER_NULL_BATCH_MS": str(GPU_BATCH_MS)}

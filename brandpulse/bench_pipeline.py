@@ -67,7 +67,7 @@ def run(
     posts: int,
     engines: Sequence[str],
     seed: int = 1,
-    bootstrap_servers: str | None = None,
+    broker: str = world.EMBEDDED,
     peers: bool = True,
     json_out: Path | None = None,
 ) -> list[Figure]:
@@ -77,7 +77,7 @@ def run(
     console = Console(width=None if sys.stdout.isatty() else 140)
     figures: list[Figure] = []
     latencies: dict[str, Latency] = {}
-    with world.servers(bootstrap_servers) as (folder, where):
+    with world.servers(broker) as (folder, where):
         records = world.stream(posts, seed)
         for engine in engines:
             number = posts if engine == "null" else min(posts, SLOW_POSTS)

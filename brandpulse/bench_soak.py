@@ -61,7 +61,9 @@ class Verdict:
         return found
 
 
-def run(*, minutes: float, load: float, engine: str, posts_per_second: float | None, out: Path | None) -> Verdict:
+def run(
+    *, minutes: float, load: float, engine: str, posts_per_second: float | None, broker: str, out: Path | None
+) -> Verdict:
     """Loads a worker with *load* of what it was measured to do, or with *posts_per_second*; prints what came of it.
 
     Raises BrandpulseError when memory grew or the lag left its bound.
@@ -69,7 +71,7 @@ def run(*, minutes: float, load: float, engine: str, posts_per_second: float | N
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 140)
-    with world.servers() as (folder, where):
+    with world.servers(broker) as (folder, where):
         if posts_per_second is None:
             burst = world.stream(20_000, 1)
             posts_per_second = load * measured(folder, where, engine, burst).posts_per_second

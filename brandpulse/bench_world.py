@@ -17,18 +17,21 @@ from pathlib import Path
 import redis
 from confluent_kafka import Producer
 
+from brandpulse.apache_kafka.node import ApacheKafkaBroker
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
 from brandpulse.errors import BrandpulseError
 from brandpulse.keys import PartitionKeys
 from brandpulse.pane_reader import PaneReader
 from brandpulse.processes import Child
 from brandpulse.runtime import running
+from brandpulse.settings import Settings, load_settings
 from brandpulse.topics import Topic, ensure_topics, producer_config
 
 SAMPLE = Path(__file__).parent / "sample"
 BRANDS = SAMPLE / "brands.yaml"
 BEGAN = datetime(2026, 3, 2, tzinfo=UTC)
 PATIENCE_SECONDS = 600.0
+EMBEDDED, KAFKA = "embedded", "kafka"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +115,28 @@ class Servers:
 
 
 @contextmanager
-def servers(bootstrap_servers: str | None = None) -> Iterator[tuple[Path, Servers]]:
-    """A folder that is gone afterwards, and the servers; the embedded broker unless another one is named."""
+def servers(broker: str = EMBEDDED) -> Iterator[tuple[Path, Servers]]:
+    """A folder that is gone afterwards, and the servers. *broker*: `embedded`, `kafka`, or a running one's address.
+
+    Raises ConfigError when `kafka` has no Java or no jars.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = EmbeddedStore(folder)
-        broker = None if bootstrap_servers else EmbeddedBroker(folder)
-        pids = {"store": [store.child.pid]} | ({"broker": [broker.child.pid]} if broker else {})
-        address = bootstrap_servers or (broker.bootstrap_servers if broker else "")
+        started = _broker(broker, folder)
+        pids = {"store": [store.child.pid]} | ({"broker": [started.child.pid]} if started else {})
         try:
-            yield folder, Servers(address, store.url, pids)
+            yield folder, Servers(started.bootstrap_servers if started else broker, store.url, pids)
         finally:
-            if broker:
-                broker.stop()
+            if started:
+                started.stop()
             store.stop()
+
+
+def _broker(broker: str, folder: Path) -> EmbeddedBroker | ApacheKafkaBroker | None:
+    if broker == EMBEDDED:
+        return EmbeddedBroker(folder)
+    return ApacheKafkaBroker(folder, jars=load_settings(Settings).kafka_jars) if broker == KAFKA else None
 
 
 def produce(bootstrap_servers: str, topic: str, records: Sequence[bytes], *, partitions: int) -> None:
