@@ -199,9 +199,12 @@ class RedisPartitionStore:
 
     def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
         with _translated():
-            self._announce(changes)
             self._applies += 1
             due = self._more_to_drop or self._applies % self._drop_every == 0
+            if due:
+                # In a cluster the names lie on a server of their own: its failover may lose one that its panes outlive.
+                self._announced.clear()
+            self._announce(changes)
             expired = self._expired(changes) if due else [[] for _ in changes]
             # A backfill over years leaves old keys faster than a look now and then would find them.
             self._more_to_drop = any(len(gone) >= DROPS_PER_CHANGE for gone in expired)
@@ -233,7 +236,11 @@ class RedisPartitionStore:
         }
         keys = self._keys(status.topic, status.partition)
         with _translated():
-            return bool(self._touch(keys=[keys.state], args=[status.next, *_flat(fields)]))
+            owns = bool(self._touch(keys=[keys.state], args=[status.next, *_flat(fields)]))
+            if owns:
+                # Each time, for a failover may have lost the list and not the state: see `apply`.
+                self._client.sadd(self._names.partitions, f"{status.topic}:{status.partition}")
+            return owns
 
     def _keys(self, topic: str, partition: int) -> PartitionKeys:
         return PartitionKeys(self._namespace, topic, partition)

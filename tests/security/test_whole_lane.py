@@ -41,10 +41,8 @@ class Lane(Pipeline):
         self.env |= self.kafka.env(service) | self.redis.env(service)
 
     def settings(self) -> Settings:
-        return Settings(
-            namespace=self.env["BRANDPULSE_NAMESPACE"],
-            **{f"{name}_topic": self.env[f"BRANDPULSE_{name.upper()}_TOPIC"] for name in TOPICS},
-        )
+        topics = {f"{name}_topic": self.env[f"BRANDPULSE_{name.upper()}_TOPIC"] for name in TOPICS}
+        return Settings.model_validate({"namespace": self.env["BRANDPULSE_NAMESPACE"], **topics})
 
     def logs(self) -> str:
         return "".join(path.read_text() for path in (self.home / "logs").glob("*.log"))

@@ -1,0 +1,34 @@
+"""The lists of partitions and brands lie beside the state, in a cluster on another server: lost, they are told again."""
+
+import redis
+
+from brandpulse.keys import NamespaceKeys
+from brandpulse.pane_reader import PaneReader
+from stream_workers.store import RedisPartitionStore
+from tests.builders import a_scored
+from tests.contract.test_partition_store import RETENTION, begun, change_of
+
+
+def test_a_list_of_partitions_that_a_failover_lost_is_back_with_the_next_sign_of_life(
+    redis_client: redis.Redis, namespace: str
+) -> None:
+    store = RedisPartitionStore(redis_client, namespace, RETENTION)
+    status = begun(store)
+    redis_client.delete(NamespaceKeys(namespace).partitions)
+    assert PaneReader(redis_client, namespace).partitions() == []
+    assert store.touch(status)
+    assert [found.partition for found in PaneReader(redis_client, namespace).partitions()] == [status.partition]
+
+
+def test_a_list_of_brands_that_a_failover_lost_is_back_within_some_batches(
+    redis_client: redis.Redis, namespace: str
+) -> None:
+    store = RedisPartitionStore(redis_client, namespace, RETENTION, drop_every=2)
+    status = begun(store)
+    for offset in range(4):
+        change = change_of(store, status, [a_scored(str(offset), "negative", offset=offset)])
+        store.apply([change])
+        status = change.status
+        if offset == 0:
+            redis_client.delete(NamespaceKeys(namespace).brands)
+    assert PaneReader(redis_client, namespace).brands() == ["Acme"]
