@@ -51,9 +51,9 @@ def compare_namespaces(client: redis.Redis, root: str, live: str, shadow: str, r
     statuses = [reader.partitions() for reader in readers]
     since_ms, until_ms = hours_of_both(statuses, replay)
     brands = sorted({brand for reader in readers for brand in reader.brands()})
-    first, last = since_ms // HOUR_MS, until_ms // HOUR_MS - 1
-    panes = [reader.hours(brands, first, last) if first <= last else {} for reader in readers]
-    sums = [{brand: _sums(found.get(brand, {})) for brand in brands} for found in panes]
+    span = {"first_hour": since_ms // HOUR_MS, "before_hour": until_ms // HOUR_MS}
+    panes = [reader.totals(**span) for reader in readers]
+    sums = [{brand: _sums(found.get(brand, EMPTY_PANE)) for brand in brands} for found in panes]
     told = [_episodes(client, name, since_ms, until_ms) for name in (root, shadow)]
     both, only_live, only_shadow = match_episodes(*told)
     return Comparison(
@@ -106,8 +106,7 @@ def _episodes(client: redis.Redis, namespace: str, since_ms: int, until_ms: int)
     return sorted(inside, key=lambda one: one.fired_at)
 
 
-def _sums(hours: Mapping[int, Pane]) -> Sums:
-    pane = sum(hours.values(), EMPTY_PANE)
+def _sums(pane: Pane) -> Sums:
     return Sums(
         pane.posts,
         pane.negative,

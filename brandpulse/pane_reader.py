@@ -81,8 +81,8 @@ class PaneReader:
         [names] = self._run([("SMEMBERS", NamespaceKeys(self.live()).brands)])
         return sorted(name.decode() for name in names)
 
-    def totals(self, *, before_hour: int | None = None) -> dict[str, Pane]:
-        """Each brand's sum over all hour panes kept, or those before an event-time hour: every post once."""
+    def totals(self, *, first_hour: int = 0, before_hour: int | None = None) -> dict[str, Pane]:
+        """Each brand's sum over all hour panes kept, or those of some event-time hours: every post once."""
         wanted = []
         for keys in self._known():
             [members] = self._run([("ZRANGE", keys.index, 0, -1)])
@@ -91,7 +91,8 @@ class PaneReader:
         for key, stored in zip(wanted, self._run([("HGETALL", key) for key in wanted]), strict=True):
             day, brand = _after(key, "}:h:").split(":", 1)
             for hour, pane in stored.items():
-                if before_hour is None or int(day) * 24 + int(hour) < before_hour:
+                at = int(day) * 24 + int(hour)
+                if at >= first_hour and (before_hour is None or at < before_hour):
                     totals[brand] += Pane.decode(pane)
         return dict(totals)
 
