@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup setup-all demo up test lint types unit faults dashboards clean
+.PHONY: setup setup-all demo up test lint types unit faults soak-alerts dashboards clean
 
 setup: .venv/.run          ## what running needs: no torch, about 120 MB of downloads
 setup-all: .venv/.all      ## what tests and training need, torch included
@@ -43,6 +43,11 @@ unit: .venv/.all
 # FAULT_BROKER=embedded|kafka|kafka3, FAULT_ROUNDS=100, FAULT_SEED= (printed), FAULT_SECONDS=3600 at most
 faults: .venv/.all         ## random faults under load; after each the counts must be exact
 	$(BIN)/python -m tests.faults.rounds
+
+# ALERT_ROUNDS=1000, ALERT_SEED= (printed), ALERT_SECONDS=7200 at most
+soak-alerts: .venv/.all    ## a receiver down for six simulated hours; then kill -9 of alerters and store, round by round
+	ALERT_SOAK=1 $(BIN)/pytest -s tests/unit/alerting/test_long_outage.py
+	$(BIN)/python -m tests.faults.alerting.rounds
 
 soak: .venv/.all           ## an hour at 70 % of what this machine can do: fails if memory grows or the lag does
 	$(BIN)/brandpulse bench soak --minutes 60 --out soak.csv
