@@ -178,6 +178,11 @@ def node_for(client: redis.Redis, key: str) -> redis.Redis:
     return client.get_redis_connection(client.get_node_from_key(key))
 
 
+def routed(client: redis.Redis, key: str) -> dict[str, Any]:
+    """Options for a script in a pipeline, whose keys a cluster's client would ask the server for, values and all."""
+    return {"target_nodes": client.get_node_from_key(key)} if isinstance(client, RedisCluster) else {}
+
+
 def reach(client: redis.Redis) -> None:
     """At a start: raises ConfigError for what no waiting mends, a wrong password say. A server may come yet."""
     try:

@@ -16,7 +16,7 @@ from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys, NamespaceKeys, PartitionKeys
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus, encode_generations
-from brandpulse.redis_client import OUTAGES, outage
+from brandpulse.redis_client import OUTAGES, outage, routed
 from stream_workers.event_time import Retention
 from stream_workers.fold import KEPT_NEGATIVES, Cell, Change, Stored, encode_negative
 
@@ -276,8 +276,9 @@ class RedisPartitionStore:
         calls = [self._call_of(change, gone) for change, gone in zip(changes, expired, strict=True)]
         pipeline = self._client.pipeline(transaction=False)
         for keys, args in calls:
-            # By its name: a cluster's pipeline has no method for it, and routes it all the same.
-            pipeline.execute_command("EVALSHA", self._apply.sha, len(keys), *keys, *args)  # type: ignore[no-untyped-call]
+            # By its name: a cluster's pipeline has no method for it, and runs it all the same.
+            to = routed(self._client, str(keys[0]))
+            pipeline.execute_command("EVALSHA", self._apply.sha, len(keys), *keys, *args, **to)  # type: ignore[no-untyped-call]
         replies = pipeline.execute(raise_on_error=False)
         if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):
             self._client.script_load(self._apply.script)

@@ -22,6 +22,7 @@ class ValkeyNode:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_port()
+        self.bus = free_port()  # else it is ten thousand above, among those of outgoing connections
         self._folder = folder
         self._folder.mkdir(parents=True)
         self._options = options
@@ -30,6 +31,7 @@ class ValkeyNode:
     def start(self) -> None:
         command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         command += ["--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", *self._options]
+        command += ["--cluster-port", str(self.bus)] if "--cluster-enabled" in self._options else []
         self.child = Child(f"valkey-{self.port}", command, log=self._folder / "valkey.log")
         self.child.wait_ready(lambda: bool(answer(self.client.ping)))
 
@@ -60,7 +62,7 @@ class RedisCluster:
             node.run("CLUSTER", "ADDSLOTSRANGE", first, last)
             node.run("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
-            node.run("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+            node.run("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self.nodes[0].bus)
         until(lambda: all(len(self._known(node)) == len(self.nodes) for node in self.nodes), "all know all")
         for number, node in enumerate(self.nodes[PRIMARIES:]):
             node.run("CLUSTER", "REPLICATE", self._id(primaries[number % PRIMARIES]))

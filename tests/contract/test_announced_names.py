@@ -1,4 +1,4 @@
-"""The lists of partitions and brands lie beside the state, in a cluster on another server: lost, they are told again."""
+"""Lists of partitions and brands lie beside the state, in a cluster on another server: lost, they are told again."""
 
 import redis
 

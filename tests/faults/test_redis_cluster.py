@@ -9,7 +9,7 @@ import pytest
 
 from alerting.mock_receiver import MockReceiver
 from alerting.store import RedisAlertStore
-from brandpulse.keys import NamespaceKeys, PartitionKeys
+from brandpulse.keys import AlertingKeys, NamespaceKeys, PartitionKeys
 from brandpulse.redis_client import connect
 from brandpulse.runtime import running
 from tests.builders import NOON_MS, a_post
@@ -85,6 +85,13 @@ async def test_the_alerter_pages_from_a_cluster_and_waits_for_its_disk(
         assert child.stop() == 0, child.log_tail()
     assert [one.status for one in mock.incidents.all] == ["resolved"]
     assert store.make_durable(timeout_ms=5_000) == "durable"
+    # Of the very server that holds the alerter's tag: let that one never write to its disk.
+    holder = cluster.primary_of(AlertingKeys(namespace).durable)
+    holder.run("CONFIG", "SET", "appendfsync", "no")
+    try:
+        assert store.make_durable(timeout_ms=300) == "not yet"
+    finally:
+        holder.run("CONFIG", "SET", "appendfsync", "everysec")
 
 
 def test_slots_that_move_under_load_lose_and_double_nothing(pipeline: Pipeline, cluster: RedisCluster) -> None:
