@@ -11,6 +11,7 @@ BRAND = '{brand=~"$brand"}'
 SHARE = f"max by (brand) ({of_leader('brandpulse_window_negative_ratio', BRAND)})"
 USUAL = f"max by (brand) ({of_leader('brandpulse_baseline_negative_ratio', BRAND)})"
 POSTS = f"sum by (brand) ({of_leader('brandpulse_window_posts', BRAND)})"
+DELAY = of_leader("brandpulse_expected_delay_seconds", BRAND)
 OPEN = f"sum by (brand) ({of_leader('brandpulse_episodes_open', BRAND)})"
 FIRING = f"({OPEN} > bool 0) or 0 * {POSTS}"
 """1 or 0 of every brand: the alerter has no series for a brand that has never fired."""
@@ -95,10 +96,20 @@ def build() -> Dashboard:
                 ),
                 stacked=True,
                 colours=p.SENTIMENT_COLOURS,
+                width=8,
                 also="What is irrelevant names the brand and says nothing about it: it is part of no share.",
             )
         )
-        .with_panel(p.lines("Mentions in the last hour, by brand", Query(POSTS, "{{brand}}")))
+        .with_panel(p.lines("Mentions in the last hour, by brand", Query(POSTS, "{{brand}}"), width=8))
+        .with_panel(
+            p.lines(
+                "How long a rise goes untold, by brand",
+                Query(f"clamp_max(max by (brand) ({DELAY}), 86400)", "{{brand}}"),
+                unit=p.SECONDS,
+                width=8,
+                also="A line at one day may mean longer.",
+            )
+        )
         .with_row(p.row("Episodes"))
         .with_panel(
             p.timeline(

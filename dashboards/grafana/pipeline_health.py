@@ -227,5 +227,36 @@ def build() -> Dashboard:
                 height=8,
             )
         )
+        .with_panel(
+            p.lines(
+                "What became of notifications",
+                Query("sum by (fate) (max by (receiver, fate) (brandpulse_notifications)) or vector(0)", "{{fate}}"),
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Heartbeats in five minutes, by outcome",
+                Query(
+                    "sum by (outcome) (increase(brandpulse_heartbeats_total[$__rate_interval])) or vector(0)",
+                    "{{outcome}}",
+                ),
+                bars=True,
+                stacked=True,
+                every="5m",
+                soft_top=5,
+                colours={"sent": p.CALM, "withheld": p.BAD, "failed": p.WARN},
+                width=8,
+                also="None without an address to beat to.",
+            )
+        )
+        .with_panel(
+            p.number(
+                "Rules file",
+                Query("min(brandpulse_rules_valid) or vector(1)", instant=True),
+                mappings=(("0", "not readable", p.BAD), ("1", "in force", p.CALM)),
+            )
+        )
+        .with_panel(p.number("Silences in force", Query("max(brandpulse_silences_active) or vector(0)", instant=True)))
         .build()
     )

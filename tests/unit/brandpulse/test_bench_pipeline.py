@@ -38,7 +38,7 @@ def test_the_bench_puts_posts_through_real_processes(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     [figure] = json.loads(out.read_text())["figures"]
-    assert figure["posts"] >= 1_000
+    assert 500 <= figure["posts"] <= 1_500
     assert 10 < figure["posts_per_second"] < 1_000_000
     assert set(figure["used"]) == {"worker", "broker", "store"}
     assert all(used["peak_bytes"] > 1_000_000 for used in figure["used"].values())

@@ -112,6 +112,11 @@ class Scenario:
             self._tell("triggered")
             self._tell("resolved")
         alerter.gauge("brandpulse_outbox_pending").set(0)
+        alerter.gauge("brandpulse_rules_valid").set(1)
+        alerter.gauge("brandpulse_silences_active").set(1 if burning else 0)
+        alerter.counter("brandpulse_heartbeats_total").labels("sent").inc(seconds / 60)
+        for brand, (pace, _) in BRANDS.items():
+            alerter.gauge("brandpulse_expected_delay_seconds").labels(brand=brand).set(1_800 / pace)
         alerter.gauge("brandpulse_outbox_quarantined").set(0)
         alerter.gauge("brandpulse_alerter_leader").set(1)
         alerter.gauge("brandpulse_alerter_clock_seconds").set(at.timestamp() // 60 * 60 - 120)
@@ -127,6 +132,8 @@ class Scenario:
         ).inc()
         for receiver in RECEIVERS:
             alerter.counter("brandpulse_deliveries_total").labels(receiver=receiver, outcome="delivered").inc()
+            for fate in ("accepted", "delivered"):
+                alerter.gauge("brandpulse_notifications").labels(receiver=receiver, fate=fate).inc()
             alerter.histogram("brandpulse_decision_to_delivery_seconds").observe(self._dice.lognormvariate(-1, 0.4))
 
 
