@@ -19,7 +19,9 @@ from rich.console import Console
 from brandpulse.brands import load_brands
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore, store_answers
 from brandpulse.errors import ConfigError
+from brandpulse.kafka_access import KafkaAccess
 from brandpulse.processes import Child, StartError, port_answers
+from brandpulse.redis_access import RedisAccess
 from brandpulse.runtime import ADDRESSES, read_addresses, running, write_json
 from brandpulse.settings import Settings, load_settings
 
@@ -187,9 +189,11 @@ class Stack:
         )
 
     def _own_addresses(self) -> dict[str, str]:
-        """A service of the stack talks to the stack, whatever the shell's environment names."""
+        """A service of the stack talks to the stack, whatever the shell names and however that lets us in."""
         found = self.addresses
+        fields = {*KafkaAccess.model_fields, *RedisAccess.model_fields}
         return {
+            **{f"BRANDPULSE_{name}".upper(): "" for name in fields},
             "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": found["kafka_bootstrap_servers"],
             "BRANDPULSE_REDIS_URL": found["redis_url"],
         }

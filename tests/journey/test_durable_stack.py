@@ -175,6 +175,22 @@ def test_the_broker_killed_alone_is_started_again_on_its_log_and_port(home: Home
     assert read_addresses(Path(home.env["BRANDPULSE_HOME"])) == addresses
 
 
+def test_a_shell_set_up_for_a_secured_kafka_and_redis_does_not_keep_the_stack_from_itself(home: Home) -> None:
+    home.env |= {
+        "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9093",
+        "BRANDPULSE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "BRANDPULSE_KAFKA_USERNAME": "somebody",
+        "BRANDPULSE_KAFKA_PASSWORD": "s3cr3t",
+        "BRANDPULSE_REDIS_URL": "rediss://redis.example:6379/0",
+        "BRANDPULSE_REDIS_PASSWORD": "s3cr3t",
+    }
+    up = home.start()
+    assert up.stop(grace_seconds=60) == 0, up.log_tail()
+    logs = "".join(path.read_text() for path in Path(home.env["BRANDPULSE_HOME"], "logs").glob("*.log"))
+    assert "assigned" in logs, "the worker reads from the stack's own broker"
+    assert "example" not in logs
+
+
 def test_the_embedded_broker_says_at_every_start_that_its_records_live_in_memory(home: Home) -> None:
     for _ in range(2):
         up = home.start("--workers", "0")

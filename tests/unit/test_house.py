@@ -47,6 +47,22 @@ def test_a_worker_on_a_cpu_never_loads_torch() -> None:
     assert run_python(code).strip() == "False"
 
 
+def test_no_service_reaches_redis_past_the_one_door() -> None:
+    """A client made elsewhere would know no TLS, no user and no cluster."""
+    own = {
+        "brandpulse/redis_client.py",
+        "brandpulse/embedded.py",
+        "brandpulse/demo.py",
+    }  # the last two: servers of ours
+    found = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if "Redis.from_url(" in path.read_text(encoding="utf-8") and not path.name.startswith("bench")
+    }
+    assert found - own == set()
+
+
 def test_no_file_of_the_house_names_a_place_outside_it() -> None:
     tracked = subprocess.run(["git", "ls-files", "-z"], capture_output=True, cwd=ROOT, check=True).stdout.split(b"\0")
     texts = [ROOT / name.decode() for name in tracked if name and name.rsplit(b".", 1)[-1] in (b"py", b"md", b"yml")]
