@@ -133,7 +133,7 @@ def test_every_query_of_every_panel_has_numbers_of_the_run(live: Live) -> None:
 
 
 def test_the_share_of_texts_scored_before_is_known(live: Live) -> None:
-    [target] = [target for target in targets() if target.query["legendFormat"] == "scored before"]
+    [target] = [target for target in targets() if target.query.get("legendFormat") == "scored before"]
 
     assert 0 <= max(live.numbers(target)) <= 1
 
