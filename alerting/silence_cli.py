@@ -1,6 +1,7 @@
 """`brandpulse silence`: tell nobody of some episodes for a while. Their ends are told all the same."""
 
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from brandpulse.episodes import SEVERITIES
+from brandpulse.pane_reader import PaneReader
 from brandpulse.redis_client import connect
 from brandpulse.runtime import user_name
 from brandpulse.settings import Settings, load_settings
@@ -64,6 +66,10 @@ def add(  # noqa: PLR0917 - options, given by name
     _book().add(silence)
     typer.echo(silence.id)
     typer.echo(f"Silent {_span(silence)}: {_what(silence)}.", err=True)
+    if brand is not None and brand not in (known := _brands()):
+        # Not refused: a window may be made before the brand's first post. But a typing error silences nothing.
+        near = get_close_matches(brand, known, n=3, cutoff=0.5) or known[:5]
+        typer.echo(f"No post has named the brand {brand!r} yet; known are {', '.join(near) or 'none'}.", err=True)
 
 
 @app.command("list")
@@ -105,6 +111,11 @@ def _what(silence: Silence) -> str:
 
 def _span(silence: Silence) -> str:
     return f"{silence.starts_at.astimezone(UTC):%Y-%m-%d %H:%M} to {silence.ends_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _brands() -> list[str]:
+    settings = load_settings(Settings)
+    return PaneReader(connect(settings.redis_address()), settings.namespace).brands()
 
 
 def _book() -> OrderBook:

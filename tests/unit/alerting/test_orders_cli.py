@@ -11,6 +11,7 @@ from alerting import episodes_cli, silence_cli
 from alerting.episode import Memory, OpenEpisode
 from alerting.store import Commit, RedisAlertStore
 from brandpulse.errors import TransientError
+from brandpulse.keys import NamespaceKeys
 from brandpulse.silences import MOST_SILENCES, OrderBook, RefusedError, Silence, span
 from tests.unit.alerting.notes import AT, an_episode
 
@@ -52,6 +53,18 @@ def test_a_silence_is_added_listed_and_ended(book: OrderBook) -> None:
     silence("expire", number)
     assert "Nothing is silenced" in silence("list")
     assert "ended" in silence("list", "--all")
+
+
+def test_a_brand_that_no_post_has_named_is_silenced_with_a_warning(
+    book: OrderBook, redis_client: redis.Redis, namespace: str
+) -> None:
+    redis_client.sadd(NamespaceKeys(namespace).brands, "Acme Air", "Nordbank")
+    told = CliRunner().invoke(silence_cli.app, ["add", "--brand", "Acme Ari", "--for", "2h"]).stderr
+    assert "'Acme Ari'" in told
+    assert "Acme Air" in told
+    assert "Nordbank" not in told
+    assert "No post" not in CliRunner().invoke(silence_cli.app, ["add", "--brand", "Acme Air", "--for", "2h"]).stderr
+    assert len(book.read(now()).silences) == 2
 
 
 def test_a_maintenance_window_begins_later(book: OrderBook) -> None:
