@@ -84,7 +84,7 @@ async def _serve(
         service = AlerterService(
             holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             reader=FollowingReader(client, settings.namespace),
-            store=RedisAlertStore(client, settings.namespace),
+            store=RedisAlertStore(client, settings.namespace, durable_replicas=alerter.durable_replicas),
             receivers={receiver.name: receiver for receiver in receivers},
             config=ServiceConfig(
                 tick_seconds=alerter.tick_seconds,

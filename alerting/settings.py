@@ -45,6 +45,9 @@ class AlerterSettings(BaseSettings):
     """Wall-clock pause between two looks at the clock; each look evaluates all event-time minutes that became due."""
     lease_seconds: float = Field(default=10.0, ge=0.5, le=300, examples=[10.0])
     """A dead leader's successor waits so long."""
+    durable_replicas: int = Field(default=0, ge=0, le=5, examples=[1])
+    """So many replicas must have an alert on disk, too, before it is sent: then a failover forgets none. While fewer
+    answer, alerts wait."""
     request_timeout_seconds: float = Field(default=5.0, gt=0, le=5, examples=[5.0])
     heartbeat_url: SecretStr | None = Field(default=None, examples=["https://hc-ping.com/your-own-uuid"])
     """Asked for with GET every `heartbeat_seconds` while ticks succeed, event time moves and notifications drain."""

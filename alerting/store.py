@@ -146,9 +146,11 @@ _SCRIPTS = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file
 class RedisAlertStore:
     """In Redis, all under the tag `{ns:alerting}`, so every Lua call stays on one slot of a cluster."""
 
-    def __init__(self, client: redis.Redis, namespace: str) -> None:
+    def __init__(self, client: redis.Redis, namespace: str, *, durable_replicas: int = 0) -> None:
+        """*durable_replicas*: how many replicas must have it on their disks as well before `make_durable` says so."""
         self._client = client
         self._keys = AlertingKeys(namespace)
+        self._durable_replicas = durable_replicas
         self._book = OrderBook(client, namespace)
         self._waits_for_disk = True
 
@@ -230,14 +232,14 @@ class RedisAlertStore:
             # disk, so is everything before it, whoever wrote it. One pipeline, hence one connection.
             pipeline = node_for(self._client, self._keys.durable).pipeline(transaction=False)
             pipeline.incr(self._keys.durable)
-            pipeline.execute_command("WAITAOF", 1, 0, timeout_ms)  # type: ignore[no-untyped-call]
+            pipeline.execute_command("WAITAOF", 1, self._durable_replicas, timeout_ms)  # type: ignore[no-untyped-call]
             _, answer = pipeline.execute(raise_on_error=False)
         if isinstance(answer, redis.ResponseError):
             self._waits_for_disk = False
             return "unknown"
         if isinstance(answer, Exception):
             raise TransientError(f"Redis did not say whether the write is on disk: {answer}") from answer
-        return "durable" if answer[0] >= 1 else "not yet"
+        return "durable" if answer[0] >= 1 and answer[1] >= self._durable_replicas else "not yet"
 
     def enqueue(self, deliveries: Sequence[Delivery], *, token: int) -> bool:
         keys = self._keys

@@ -16,7 +16,7 @@ from tests.builders import NOON_MS, a_post
 from tests.faults.alerting.processes import start_alerter
 from tests.faults.alerting.test_alerter_process import a_day_with_a_crisis, until, wall_ms
 from tests.journey.pipeline import Pipeline, counted
-from tests.redis_cluster import RedisCluster, ValkeyNode
+from tests.redis_cluster import RedisCluster, ValkeyNode, linked
 from tests.redis_cluster import until as soon
 
 pytestmark = pytest.mark.timeout(300)
@@ -92,6 +92,22 @@ async def test_the_alerter_pages_from_a_cluster_and_waits_for_its_disk(
         assert store.make_durable(timeout_ms=300) == "not yet"
     finally:
         holder.run("CONFIG", "SET", "appendfsync", "everysec")
+
+
+def test_an_alerter_that_waits_for_a_replica_knows_when_it_does_not_hear(cluster: RedisCluster, namespace: str) -> None:
+    soon(cluster.whole, "a whole cluster")
+    store = RedisAlertStore(connect(cluster.url), namespace, durable_replicas=1)
+    primary = cluster.primary_of(AlertingKeys(namespace).durable)
+    [replica] = replicas_of(cluster, primary)
+    assert store.make_durable(timeout_ms=5_000) == "durable"
+    cut_off(primary, replica)
+    try:
+        assert store.make_durable(timeout_ms=300) == "not yet"
+        assert RedisAlertStore(connect(cluster.url), namespace).make_durable(timeout_ms=5_000) == "durable"
+    finally:
+        for setting in ("masteruser", "masterauth"):
+            replica.run("CONFIG", "SET", setting, "")
+        soon(lambda: linked(replica), "replication")
 
 
 def test_slots_that_move_under_load_lose_and_double_nothing(pipeline: Pipeline, cluster: RedisCluster) -> None:

@@ -185,10 +185,13 @@ def test_a_shell_set_up_for_a_secured_kafka_and_redis_does_not_keep_the_stack_fr
         "BRANDPULSE_REDIS_PASSWORD": "s3cr3t",
     }
     up = home.start()
+    folder = Path(home.env["BRANDPULSE_HOME"], "logs")
+    deadline = time.monotonic() + 60
+    while "reader assigned" not in (folder / "worker-1.log").read_text():
+        assert time.monotonic() < deadline, "the worker reads from the stack's own broker"
+        time.sleep(0.1)
     assert up.stop(grace_seconds=60) == 0, up.log_tail()
-    logs = "".join(path.read_text() for path in Path(home.env["BRANDPULSE_HOME"], "logs").glob("*.log"))
-    assert "assigned" in logs, "the worker reads from the stack's own broker"
-    assert "example" not in logs
+    assert "example" not in "".join(path.read_text() for path in folder.glob("*.log"))
 
 
 def test_the_embedded_broker_says_at_every_start_that_its_records_live_in_memory(home: Home) -> None:
