@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ import pytest
 from brandpulse.brands import Brand
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.letters import Origin
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from model.classifier_scorer import ClassifierScorer
@@ -357,6 +358,14 @@ def test_what_a_person_allowed_goes_through() -> None:
     bench.run(bench.batch_of([a_record(a_post("1", "acme")), *junk(1, 60)]))
     assert bench.partitions.pauses == []
     assert (bench.stored.next, bench.stored.dead, len(bench.hand_over.dead_letters)) == (61, 60, 60)
+
+
+def test_letters_that_a_person_sent_again_pause_nothing_and_die_no_second_time() -> None:
+    bench = Bench()
+    [part] = bench.batch_of(junk(0, 60)).parts
+    bench.run(ReadBatch([replace(part, origins={i: Origin("log-0", 0, i) for i in range(60)})]))
+    assert bench.partitions.pauses == []
+    assert (bench.stored.next, bench.stored.dead, len(bench.hand_over.dead_letters)) == (60, 0, 60)
 
 
 def test_metrics_stand_at_zero_before_the_first_event() -> None:
