@@ -10,15 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from alerting.episode import RULE
 from alerting.memory_store import MemoryAlertStore
 from alerting.recorded import JudgedPost, RecordedPanes
+from alerting.rules import DEFAULT_RULES, RuleSet
 from alerting.tick import STRETCH, Policies, Ticker, TickReport
 from brandpulse.episodes import Episode
 from brandpulse.keys import MINUTE_MS
-
-NEGATIVE_RULES = frozenset({RULE})
-"""Rules that page about negative sentiment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,8 @@ class Backtest:
 
     policies: Policies
     lateness_ms: int
+    rules: RuleSet = DEFAULT_RULES
+    """Whose episodes are told; not those about the stream itself."""
     panes: RecordedPanes = field(init=False)
     _ticker: Ticker = field(init=False)
     _next_tick_ms: int | None = field(init=False, default=None)
@@ -51,7 +50,9 @@ class Backtest:
         store = MemoryAlertStore()
         token = store.acquire("backtest", lease_ms=2**53)
         assert token is not None  # noqa: S101 - nobody else knows this store
-        self._ticker = Ticker(self.panes, store, token=token, policies=self.policies, routes=())
+        self._ticker = Ticker(
+            self.panes, store, token=token, policies=self.policies, routes=(), rules=lambda: self.rules
+        )
 
     def feed(self, posts: Iterable[JudgedPost]) -> None:
         for post in posts:
@@ -96,7 +97,7 @@ class Backtest:
 
     def _take(self, report: TickReport) -> None:
         for episode, _, _ in report.transitions:
-            if episode.rule not in NEGATIVE_RULES:
+            if self.rules.named(episode.rule) is None:
                 continue
             resolved = episode.resolved_at
             self._found[episode.key] = PastEpisode(

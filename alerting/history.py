@@ -30,6 +30,7 @@ class HourHistory:
         self._policy = policy
         self._hours: dict[str, dict[int, AuthorCounts]] = {}
         self._weights: dict[str, dict[int, float]] = {}
+        self._alive: set[int] = set()
         self._read_to: dict[str, int] = {}
         self._made: dict[str, tuple[int, int, Past]] = {}
 
@@ -44,6 +45,7 @@ class HourHistory:
         for brand in known:
             _forget_before(oldest - 24, self._hours[brand])
             _forget_before(oldest - 24, self._weights.get(brand, {}))
+        self._alive = {hour for hour in self._alive if hour >= oldest - 24}
 
     def _fetch(self, brands: Sequence[str], first_hour: int, before_hour: int) -> None:
         if not brands:
@@ -51,6 +53,7 @@ class HourHistory:
         for brand, hours in self._source.hour_authors(brands, first_hour, before_hour - 1).items():
             self._hours.setdefault(brand, {}).update(hours)
             self._read_to[brand] = before_hour
+            self._alive.update(hours)
         for brand, panes in self._source.hours(brands, first_hour, before_hour - 1).items():
             self._weights.setdefault(brand, {}).update(
                 (hour, weight)
@@ -73,6 +76,19 @@ class HourHistory:
         )
         self._made[brand] = (before_hour, len(incidents), fresh)
         return fresh
+
+    def first_hour(self, brand: str) -> int | None:
+        """The oldest hour held of *brand*; None of a brand without any."""
+        return min(self._hours.get(brand, ()), default=None)
+
+    def people(self, brand: str, hour: int) -> int:
+        """How many wrote about *brand* in *hour*."""
+        seen = self._hours.get(brand, {}).get(hour)
+        return 0 if seen is None else seen.everyone
+
+    def is_alive(self, hour: int) -> bool:
+        """Whether anybody wrote about any brand in *hour*."""
+        return hour in self._alive
 
     def votes(self, brand: str, first_hour: int, last_hour: int) -> tuple[AuthorCounts, float | None]:
         """The votes of the hours from first to last, both included (an author has one an hour), and their weight."""

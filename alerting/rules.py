@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from alerting.detect import DetectPolicy
 from alerting.episode import RULE, EpisodePolicy
 from alerting.quiet_hours import QuietHours
+from alerting.surge import SurgePolicy
 from alerting.yaml_file import YamlFile, read_yaml
 from brandpulse.episodes import SEVERITIES, Severity
 from brandpulse.errors import ConfigError
@@ -36,6 +37,10 @@ EXAMPLE = """rules:
       - {name: chat}
     quiet_hours:
       - {from: "22:00", to: "07:00", time_zone: Europe/Berlin, below: critical}
+  - name: surge
+    kind: volume                  # many more people than usual, whatever they say
+    min_ratio: 2
+    severity: {most: warning}
 grouping: {from_brands: 10, minutes: 10}
 """
 
@@ -159,8 +164,23 @@ class NegativeShareRule(CommonRule):
         return replace(settings, **given)
 
 
-Rule = NegativeShareRule
-"""Every kind there is. More than one: `Annotated[NegativeShareRule | VolumeRule, Field(discriminator="kind")]`."""
+class VolumeRule(CommonRule):
+    """How many people write about a brand, whatever they say, against its own past (`alerting.surge`)."""
+
+    kind: Literal["volume"]
+    false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
+    min_authors: Annotated[int, Field(ge=1)] | None = None
+    min_ratio: Annotated[float, Field(gt=1, le=1_000)] | None = None
+
+    def surge_policy(self, settings: SurgePolicy) -> SurgePolicy:
+        """*settings* with what this rule says otherwise."""
+        names = ("false_alarms", "min_authors", "min_ratio")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return replace(settings, **given)
+
+
+Rule = Annotated[NegativeShareRule | VolumeRule, Field(discriminator="kind")]
+"""Every kind there is."""
 
 
 class Grouping(BaseModel):

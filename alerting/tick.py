@@ -6,18 +6,19 @@ Minutes are read and committed in stretches; within a stretch `evaluated_until`,
 Blocking: run it in a thread.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from alerting.baseline import BaselinePolicy, Span
+from alerting.baseline import BaselinePolicy
 from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, silence
 from alerting.detect import DetectPolicy, Finding, WindowCounts, alarm_levels, judge
 from alerting.episode import ALL_BRANDS, EpisodePolicy, decide
 from alerting.examples import KEPT, ExampleShelf
 from alerting.history import HourHistory
 from alerting.outbox import Delivery
+from alerting.past_episodes import incidents, last_ends, spans_of
 from alerting.recent import RecentMinutes
 from alerting.retire import retired
 from alerting.routing import Route
@@ -26,7 +27,9 @@ from alerting.sliding import sliding_counts
 from alerting.slow import slow_counts
 from alerting.store import AlerterState, AlertStore
 from alerting.stream_health import Health, decide_health, silence_health, stall_health
-from alerting.stretch import Decided, Place, Stretch
+from alerting.stretch import Decided, Stretch
+from alerting.surge import SurgePolicy
+from alerting.surge_rules import SurgeRules
 from alerting.telling import Teller
 from brandpulse.episodes import Episode, Transition
 from brandpulse.errors import BrandpulseError
@@ -45,7 +48,6 @@ FIRST_LOOK_BACK_HOURS = 48
 """How far back the very first tick starts: as far as minute panes reach."""
 SHOWN_MINUTES = 60
 """The window the gauges show."""
-FOR_EVER_MS = 2**53
 
 
 class Panes(Protocol):
@@ -80,6 +82,7 @@ class Policies:
     baseline: BaselinePolicy = field(default_factory=BaselinePolicy)
     episode: EpisodePolicy = field(default_factory=EpisodePolicy)
     clock: ClockPolicy = field(default_factory=ClockPolicy)
+    surge: SurgePolicy = field(default_factory=SurgePolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +152,9 @@ class Ticker:
         self._state: AlerterState | None = None
         self._recent = RecentMinutes(reader)
         self._history = HourHistory(reader, policies.baseline)
-        self._stalls = StallWatch(policies.clock)
         self._shelf = ExampleShelf()
+        self._surges = SurgeRules(self._history, policies.surge, policies.episode, self._shelf.examples)
+        self._stalls = StallWatch(policies.clock)
         self._resigned = False
 
     def resign(self) -> None:
@@ -245,8 +249,8 @@ class Ticker:
         }
         alive = _alive(read, minutes, detect.windows[0])
         names = {one.rule.name for one in watched}
-        spans = _incidents(state, names)
-        ends = _last_ends(state)
+        spans = incidents(state, names)
+        ends = last_ends(state)
         findings: dict[str, Finding] = {}
         before = (state.evaluated_until_ms or minutes[0] * MINUTE_MS) // MINUTE_MS - 1
         for place, minute in enumerate(minutes):
@@ -281,13 +285,16 @@ class Ticker:
                         examples=lambda window, brand=brand: self._shelf.examples(brand, window),  # type: ignore[misc]
                     )
                     decided.append(Decided(brand, one.rule.name, decision))
+                decided += self._surges.decide(
+                    self._rules, brand, seen, stretch.open, ends, minutes=minute - before, stream_alive=alive[place]
+                )
             self._teller.take(stretch, decided)
             for one_decided in decided:
                 brand, decision = one_decided.brand, one_decided.decision
                 if decision.closed is not None:
                     ends[one_decided.place] = minute + 1
-                if decision.closed is not None or decision.transition == "triggered":
-                    spans[brand] = _spans_of(brand, stretch, state, names)
+                if one_decided.rule in names and (decision.closed is not None or decision.transition == "triggered"):
+                    spans[brand] = spans_of(brand, stretch, state, names)
             before = minute
         until_ms = (minutes[-1] + 1) * MINUTE_MS
         state = self._commit(state, stretch, until_ms)
@@ -321,6 +328,7 @@ class Ticker:
         return [
             _Watched(rule, rule.detect_policy(policies.detect), rule.episode_policy(policies.episode))
             for rule in self._rules.rules
+            if isinstance(rule, NegativeShareRule)
         ]
 
     def _commit(self, state: AlerterState, stretch: Stretch, until_ms: int | None) -> AlerterState:
@@ -344,7 +352,7 @@ def _newest(statuses: Sequence[PartitionStatus]) -> int | None:
 def _alive(read: Mapping[str, Minutes], minutes: Sequence[int], width: int) -> list[bool]:
     """Whether any brand had a post in the *width* minutes up to each minute."""
     busy = {minute for one in read.values() for minute, pane in one.panes.items() if pane.posts}
-    alive, last, cursor = [], -FOR_EVER_MS, minutes[0] - width + 1
+    alive, last, cursor = [], -(2**53), minutes[0] - width + 1
     for minute in minutes:
         while cursor <= minute:
             if cursor in busy:
@@ -352,36 +360,6 @@ def _alive(read: Mapping[str, Minutes], minutes: Sequence[int], width: int) -> l
             cursor += 1
         alive.append(minute - last < width)
     return alive
-
-
-def _incidents(state: AlerterState, rules: Set[str]) -> dict[str, Sequence[Span]]:
-    """Event-time spans (ms) of each brand's episodes under *rules*: their hours are no baseline."""
-    spans: dict[str, list[Span]] = {}
-    for episode in (*state.closed, *(one.episode for one in state.open.values())):
-        if episode.rule in rules:
-            spans.setdefault(episode.brand, []).append(_span(episode))
-    return dict(spans)
-
-
-def _spans_of(brand: str, stretch: Stretch, state: AlerterState, rules: Set[str]) -> list[Span]:
-    episodes = [*state.closed, *stretch.closed, *(one.episode for one in stretch.open.values())]
-    return [_span(episode) for episode in episodes if episode.brand == brand and episode.rule in rules]
-
-
-def _span(episode: Episode) -> Span:
-    end = FOR_EVER_MS if episode.resolved_at is None else int(episode.resolved_at.timestamp() * 1_000)
-    return int(episode.started_at.timestamp() * 1_000), end
-
-
-def _last_ends(state: AlerterState) -> dict[Place, int]:
-    """The minute from which a brand's windows count again for a rule, after its last episode."""
-    ends: dict[Place, int] = {}
-    for episode in state.closed:
-        if episode.resolved_at is not None:
-            minute = int(episode.resolved_at.timestamp() * 1_000) // MINUTE_MS
-            place = episode.brand, episode.rule
-            ends[place] = max(minute, ends.get(place, minute))
-    return ends
 
 
 def _view(finding: Finding | None, read: Minutes, last_minute: int, detect: DetectPolicy) -> BrandView:

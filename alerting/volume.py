@@ -131,6 +131,15 @@ class VolumeWatch:
         self._usual.learn(at, count)
         return finding
 
+    def usual_at(self, at: float) -> float | None:
+        """Posts usual in the interval at *at*; None before anything was learnt."""
+        return self._usual.expect(at)
+
+    def surprise(self, seen: float, usual: float) -> float | None:
+        """How far *seen* where *usual* is usual lies out on the tail of the shortest window; None while warming up."""
+        shortest = self._windows[0]
+        return shortest.tail.surprise(evidence(seen, usual, shortest.dispersion, prior=self._policy.prior_posts))
+
     def alarm_rate(self) -> float | None:
         """Posts an interval that would raise an alarm if they kept on for the shortest window; None in the warm-up."""
         shortest = self._windows[0]

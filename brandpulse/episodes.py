@@ -42,6 +42,8 @@ class Evidence(BaseModel):
     """Chance of so many negative authors if nothing had changed."""
     nats: float = 0.0
     """Evidence against "nothing changed", as a log-likelihood ratio of all that was weighed; 0 where none was."""
+    usual_authors: float | None = None
+    """People usual in such a window, where volume was tested; None elsewhere."""
     expected_delay_minutes: float | None = None
     """How long a rise by 25 points goes untold at this brand's usual volume; None: more than a day, or not known."""
     reason: str

@@ -7,8 +7,18 @@ import pytest
 from alerting.detect import DetectPolicy
 from alerting.episode import EpisodePolicy
 from alerting.routing import Route, routes_of_rule
-from alerting.rules import DEFAULT_RULES, EXAMPLE, STREAM_RULES, NegativeShareRule, RuleSet, load_rules, unwatched
+from alerting.rules import (
+    DEFAULT_RULES,
+    EXAMPLE,
+    STREAM_RULES,
+    NegativeShareRule,
+    RuleSet,
+    VolumeRule,
+    load_rules,
+    unwatched,
+)
 from alerting.stream_health import _SEVERITY
+from alerting.surge import SurgePolicy
 from brandpulse.errors import ConfigError
 
 
@@ -20,6 +30,7 @@ def a_file(tmp_path: Path, text: str) -> Path:
 
 def test_without_a_file_one_rule_watches_every_brand_as_the_settings_say() -> None:
     [rule] = DEFAULT_RULES.rules
+    assert isinstance(rule, NegativeShareRule)
     assert rule.name == "negative_share"
     assert rule.applies_to("anything")
     assert rule.detect_policy(DetectPolicy()) == DetectPolicy()
@@ -28,7 +39,9 @@ def test_without_a_file_one_rule_watches_every_brand_as_the_settings_say() -> No
 
 def test_the_example_is_right(tmp_path: Path) -> None:
     rules = load_rules(a_file(tmp_path, EXAMPLE), receivers={"on-call", "chat"})
-    [rule] = rules.rules
+    rule, surge = rules.rules
+    assert isinstance(surge, VolumeRule)
+    assert surge.surge_policy(SurgePolicy(min_authors=30)) == SurgePolicy(min_authors=30, min_ratio=2)
     assert [one.name for one in rule.receivers or ()] == ["on-call", "chat"]
     assert rule.episode_policy(EpisodePolicy()).error_after_minutes == 240
 
@@ -51,7 +64,8 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
         ("rules: []", "rules is empty: nothing would be watched"),
         (
             "rules:\n- {name: a, kind: mood}",
-            ":2: rules.0.kind (rule 'a'): Input should be 'negative_share', got 'mood'",
+            ":2: rules.0 (rule 'a'): Input tag 'mood' found using 'kind' does not match any of the expected tags: "
+            "'negative_share', 'volume'",
         ),
         (
             "rules:\n- name: a\n  kind: negative_share\n  false_alarms: -1",

@@ -1,0 +1,86 @@
+"""Rules of kind `volume`: what is usual for each brand is learnt hour by hour from the alerter's history."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from alerting.detect import WindowCounts
+from alerting.episode import EpisodePolicy, OpenEpisode
+from alerting.history import HourHistory
+from alerting.rules import RuleSet, VolumeRule
+from alerting.stretch import Decided, Place
+from alerting.surge import HOUR_SECONDS, SurgePolicy, decide_surge, judge_surge
+from alerting.volume import VolumeWatch
+from brandpulse.episodes import ExamplePost
+
+
+class SurgeRules:
+    """A `VolumeWatch` for each brand. A new leader learns the weeks anew from the hour panes."""
+
+    def __init__(
+        self,
+        history: HourHistory,
+        surge: SurgePolicy,
+        episode: EpisodePolicy,
+        examples: Callable[[str, WindowCounts], Sequence[ExamplePost]],
+    ) -> None:
+        self._history = history
+        self._surge = surge
+        self._episode = episode
+        self._examples = examples
+        self._watches: dict[str, tuple[int, VolumeWatch]] = {}
+        """Up to which hour each has learnt."""
+
+    def decide(
+        self,
+        rules: RuleSet,
+        brand: str,
+        windows: Sequence[WindowCounts],
+        opened: Mapping[Place, OpenEpisode],
+        ends: Mapping[Place, int],
+        *,
+        minutes: int,
+        stream_alive: bool,
+    ) -> list[Decided]:
+        """What the rules of this kind decide of *brand* at the end of its *windows*, *minutes* after the last time."""
+        decided: list[Decided] = []
+        for rule in rules.rules:
+            if not isinstance(rule, VolumeRule) or not rule.applies_to(brand):
+                continue
+            place = brand, rule.name
+            surge = rule.surge_policy(self._surge)
+            found = judge_surge(
+                windows,
+                self._watch(brand, before_hour=windows[-1].first_minute // 60),
+                surge,
+                stream_alive=stream_alive,
+                not_before=ends.get(place),
+            )
+            if place not in opened and found.state != "surge":
+                continue
+            decision = decide_surge(
+                brand,
+                opened.get(place),
+                found,
+                minute=windows[-1].last_minute,
+                minutes=minutes,
+                surge=surge,
+                policy=rule.episode_policy(self._episode),
+                rule=rule.name,
+                examples=lambda window: self._examples(brand, window),
+            )
+            decided.append(Decided(brand, rule.name, decision))
+        return decided
+
+    def _watch(self, brand: str, *, before_hour: int) -> VolumeWatch:
+        """The watch of *brand*, having learnt the hours before *before_hour*; later calls do not go back."""
+        if brand not in self._watches:
+            first = self._history.first_hour(brand)
+            if first is None:
+                return VolumeWatch(HOUR_SECONDS, self._surge.volume)
+            self._watches[brand] = (first, VolumeWatch(HOUR_SECONDS, self._surge.volume))
+        begin, watch = self._watches[brand]
+        for hour in range(begin, before_hour):
+            # An hour in which nobody was talked about is unknown; one in which others were is an hour of none.
+            if self._history.is_alive(hour):
+                watch.look(float(hour * HOUR_SECONDS), float(self._history.people(brand, hour)))
+        self._watches[brand] = (max(begin, before_hour), watch)
+        return watch
