@@ -23,6 +23,16 @@ class InvalidGuard:
         self._invalid += invalid
         self._run = self._run + 1 if invalid else 0
 
+    def observe_valid(self, posts: int) -> None:
+        """*posts* valid ones in a row: nearly every batch, and nearly no work."""
+        if posts:
+            self._run = 0
+        if self._invalid:
+            for _ in range(posts):
+                self.observe(invalid=False)
+        else:
+            self._recent.extend([False] * min(posts, (self._recent.maxlen or 0) - len(self._recent)))
+
     @property
     def verdict(self) -> str:
         """Why the partition must pause, in a sentence; empty while it may go on."""

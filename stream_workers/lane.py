@@ -273,11 +273,14 @@ class BatchLane:
     def _within_limits(self, part: ScoredPart, change: Change) -> bool:
         """Whether the partition may go on after this batch; if not it pauses before anything of it is written."""
         held = part.batch.held
-        dead = {letter.record.offset for letter in change.dead}
-        for record in part.batch.records:
-            if record.offset in part.batch.origins:
-                continue  # sent again by a person, who knows that it died before
-            held.guard.observe(invalid=record.offset in dead and record.offset >= held.status.allowed_until)
+        if change.dead or part.batch.origins:
+            dead = {letter.record.offset for letter in change.dead}
+            for record in part.batch.records:
+                if record.offset in part.batch.origins:
+                    continue  # sent again by a person, who knows that it died before
+                held.guard.observe(invalid=record.offset in dead and record.offset >= held.status.allowed_until)
+        else:
+            held.guard.observe_valid(len(part.batch.records))
         verdict = held.guard.verdict
         if not verdict:
             return True
