@@ -29,8 +29,10 @@ class BaselinePolicy:
     """The mean weight of its posts, likewise."""
     prior_wave: float = 0.25
     """How large (standard deviation, in logits) the day's wave is taken to be before it was seen."""
-    rho_floor: float = 0.004
+    rho_floor: float = 0.002
     """Crowds always copy each other a little, however even the past looks."""
+    rho_doubt: float = 0.5
+    """So many standard errors are added to what was measured: a quiet brand's few votes an hour hide its rho."""
     prior_rho: float = 0.03
     """What we take for rho before we measured it: six airlines in February 2015, by the hour, lay at .01 to .15."""
     prior_hours: float = 12.0
@@ -147,7 +149,9 @@ def _usual_rho(counts: Sequence[HourCount], total: float, shares: Sequence[float
     many = len(counts)
     rho = _over_dispersion(counts, total, shares)
     shrunk = (many * rho + policy.prior_hours * policy.prior_rho) / (many + policy.prior_hours)
-    return max(policy.rho_floor, shrunk)
+    # Standard error of rho where it is small: sqrt(2 / hours) over the votes of an hour.
+    doubt = policy.rho_doubt * math.sqrt(2 * many) / max(total, many) if many else 0.0
+    return max(policy.rho_floor, shrunk + doubt)
 
 
 def _over_dispersion(counts: Sequence[HourCount], total: float, shares: Sequence[float]) -> float:

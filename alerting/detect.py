@@ -20,7 +20,7 @@ BUDGET_MINUTES = 4 * 7 * 24 * 60
 """The false-alarm budget is stated per brand in four weeks."""
 SLOW_PART = 0.6
 """A slow window's part of the budget, where the longest sliding window has 1 and the others as they are wide."""
-SPARED = 8.0
+SPARED = 6.0
 """How much the formula of `alarm_levels` overestimates: windows overlap, a rise must be large and still be there."""
 
 

@@ -70,7 +70,7 @@ class AlerterSettings(BaseSettings):
     """Hours with posts that a brand needs before it is judged."""
     min_history_authors: int = Field(default=200, ge=1, examples=[200])
     baseline_days: int = Field(default=28, ge=1, le=90, examples=[28])
-    rho_floor: float = Field(default=0.004, gt=0, lt=0.5, examples=[0.004])
+    rho_floor: float = Field(default=0.002, gt=0, lt=0.5, examples=[0.002])
     """Least intra-hour correlation: how much people copy each other."""
     prior_share: float = Field(default=0.25, gt=0, lt=1, examples=[0.25])
 

@@ -128,3 +128,16 @@ def delay(
     importlib.import_module("alerting.delay_bench").run(
         brands=brands, false_alarms=false_alarms, found=found, mistaken=mistaken
     )
+
+
+@app.command()
+def tick(
+    brands: Annotated[int, typer.Option(min=1)] = 1_000,
+    partitions: Annotated[int, typer.Option(min=1)] = 4,
+    posts_a_minute: Annotated[float, typer.Option(min=0.01, help="Of each brand.")] = 1.0,
+    ticks: Annotated[int, typer.Option(min=1, help="Minutes of event time, one by one.")] = 15,
+) -> None:
+    """Seconds of one tick of the alerter over many brands."""
+    importlib.import_module("alerting.tick_bench").run(
+        brands=brands, partitions=partitions, posts_a_minute=posts_a_minute, ticks=ticks
+    )

@@ -101,3 +101,11 @@ def test_weights_are_learnt_by_the_hour_of_the_day_and_incidents_left_out() -> N
 def test_without_panes_there_is_no_usual_weight() -> None:
     hours = {HOUR + hour: AuthorCounts(60, 15) for hour in range(48)}
     assert past_of(hours, before_hour=HOUR + 48, incidents=(), policy=POLICY).expect(0, 59).weight is None
+
+
+def test_a_quiet_past_leaves_more_doubt_about_how_much_its_hours_differ() -> None:
+    def rho(authors: int) -> float:
+        hours = {HOUR + hour: AuthorCounts(authors, authors // 4) for hour in range(28 * 24)}
+        return past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY).rho
+
+    assert rho(8) > 2 * rho(400)

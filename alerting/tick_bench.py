@@ -1,0 +1,120 @@
+"""`brandpulse bench tick`: live ticks of the alerter over many brands in several partitions, on a real store."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import redis
+
+from alerting.memory_store import MemoryAlertStore
+from alerting.tick import Policies, Ticker
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys
+from brandpulse.pane_reader import PaneReader
+from brandpulse.panes import Authors, Pane
+
+NAMESPACE, TOPIC = "bench", "posts"
+LATENESS_MS = 120_000
+FIRST_HOUR = 492_336
+HISTORY_HOURS = 72
+LIVE_HOURS = 5
+"""Minutes kept before the clock begins, and those that it passes."""
+START_MINUTE = (FIRST_HOUR + HISTORY_HOURS - 1) * 60 + 50
+"""Ten minutes before an hour: the tick that learns what is usual anew is among those measured."""
+POOL = 64
+
+
+def run(*, brands: int, partitions: int, posts_a_minute: float, ticks: int) -> None:
+    """Fill a store of its own, let the clock pass *ticks* minutes one by one, and print how long each tick took."""
+    from rich.console import Console
+
+    from brandpulse.embedded import EmbeddedStore
+
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder:
+        store = EmbeddedStore(Path(folder))
+        try:
+            client = redis.Redis.from_url(store.url)
+            fill(client, brands=brands, partitions=partitions, posts_a_minute=posts_a_minute)
+            first, live = measure(client, partitions=partitions, ticks=ticks)
+        finally:
+            store.stop()
+    console.print(
+        f"{brands} brands, {partitions} partitions, {posts_a_minute:g} posts a minute each, {HISTORY_HOURS} hours of "
+        f"history.\nFirst tick of a new leader (reads the history): {first:.2f} s.\n"
+        f"{len(live)} live ticks of one minute: median {np.median(live):.3f} s, longest {max(live):.3f} s "
+        "(a new hour: what is usual is learnt anew).",
+        soft_wrap=True,
+    )
+
+
+def fill(client: redis.Redis, *, brands: int, partitions: int, posts_a_minute: float) -> None:
+    """Panes and sketches as workers leave them. Sketches are drawn from a few: what they hold does not matter here."""
+    rng = np.random.default_rng(1)
+    minutes, hours = (_pool(rng, size / partitions) for size in (posts_a_minute, 60 * posts_a_minute))
+    names = NamespaceKeys(NAMESPACE)
+    for number in range(brands):
+        pipeline = client.pipeline(transaction=False)
+        brand = f"Brand {number}"
+        pipeline.sadd(names.brands, brand)
+        for partition in range(partitions):
+            keys = PartitionKeys(NAMESPACE, TOPIC, partition)
+            for hour in range(FIRST_HOUR, FIRST_HOUR + HISTORY_HOURS):
+                pane, authors = hours[rng.integers(POOL)]
+                day = hour * HOUR_MS // DAY_MS
+                pipeline.hset(keys.hour_panes(brand, day), str(hour % 24), pane)
+                pipeline.hset(keys.hour_authors(brand, day), str(hour % 24), authors)
+            last_hour = START_MINUTE // 60 + 1
+            for hour in range(last_hour - LIVE_HOURS, last_hour + 1):
+                drawn = [minutes[place] for place in rng.integers(POOL, size=60)]
+                pipeline.hset(keys.minute_panes(brand, hour), mapping={str(m): p for m, (p, _) in enumerate(drawn)})
+                pipeline.hset(keys.minute_authors(brand, hour), mapping={str(m): a for m, (_, a) in enumerate(drawn)})
+        pipeline.execute()
+    for partition in range(partitions):
+        client.sadd(names.partitions, f"{TOPIC}:{partition}")
+
+
+def measure(client: redis.Redis, *, partitions: int, ticks: int) -> tuple[float, list[float]]:
+    """Seconds of the first tick, and of each of the *ticks* after it, one minute of event time each."""
+    store = MemoryAlertStore()
+    token = store.acquire("bench", lease_ms=2**53)
+    assert token is not None  # noqa: S101 - nobody else knows this store
+    ticker = Ticker(PaneReader(client, NAMESPACE), store, token=token, policies=Policies(), routes=())
+    seconds: list[float] = []
+    for minute in range(START_MINUTE, START_MINUTE + ticks + 2):
+        _stand_at(client, minute, partitions)
+        began = time.perf_counter()
+        ticker.tick(minute * MINUTE_MS)
+        seconds.append(time.perf_counter() - began)
+    # The very first looks two days back to find where to begin; then the live ones come.
+    return seconds[0], seconds[2:]
+
+
+def _stand_at(client: redis.Redis, minute: int, partitions: int) -> None:
+    for partition in range(partitions):
+        client.hset(
+            PartitionKeys(NAMESPACE, TOPIC, partition).state,
+            mapping={
+                "next": minute,
+                "topic_id": "bench",
+                "clock_ms": minute * MINUTE_MS + LATENESS_MS,
+                "lateness_ms": LATENESS_MS,
+                "owner": "worker",
+                "seen_wall_ms": minute * MINUTE_MS,
+                "caught_up": 0,
+                "lag": 0,
+            },
+        )
+
+
+def _pool(rng: np.random.Generator, mean: float) -> Sequence[tuple[bytes, bytes]]:
+    """Encoded panes and sketches of about *mean* posts."""
+    made = []
+    for _ in range(POOL):
+        negative, others = int(rng.poisson(0.25 * mean)), int(rng.poisson(0.75 * mean))
+        authors = Authors()
+        for place in range(negative + others):
+            authors.add(int(rng.integers(2**62)), negative=place < negative)
+        made.append((Pane(negative, others, 0, -700_000 * negative).encode(), authors.encode()))
+    return made

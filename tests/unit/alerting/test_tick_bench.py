@@ -1,0 +1,19 @@
+import pytest
+import redis
+
+from alerting import tick_bench
+from brandpulse.pane_reader import PaneReader
+
+
+def test_the_bench_fills_a_store_that_the_alerter_reads_and_passes_each_minute(
+    redis_client: redis.Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tick_bench, "NAMESPACE", namespace)
+    tick_bench.fill(redis_client, brands=3, partitions=2, posts_a_minute=4.0)
+    first, live = tick_bench.measure(redis_client, partitions=2, ticks=12)
+    assert len(live) == 12
+    assert first > 0
+    reader = PaneReader(redis_client, namespace)
+    assert len(reader.brands()) == 3
+    read = reader.minutes(["Brand 1"], tick_bench.START_MINUTE - 59, tick_bench.START_MINUTE)["Brand 1"]
+    assert 100 < read.total(tick_bench.START_MINUTE - 59, tick_bench.START_MINUTE).posts < 400
