@@ -142,8 +142,9 @@ def kafka_fault(bootstrap_servers: str, error: KafkaException) -> BrandpulseErro
             return ConfigError(f"Kafka at {bootstrap_servers} does not let us in: {objection.str()[:300]}. {remedy}")
     if any("PLAINTEXT broker" in objection.str() for objection in said) or _listens(bootstrap_servers):
         return TransientError(
-            f"something listens at {bootstrap_servers} and hangs up. If it is Kafka, and not only just starting, check "
-            "BRANDPULSE_KAFKA_SECURITY_PROTOCOL against its listener: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+            f"something listens at {bootstrap_servers} and does not answer us. If it is Kafka, neither starting nor "
+            "overloaded, check BRANDPULSE_KAFKA_SECURITY_PROTOCOL against its listener: PLAINTEXT, SSL, SASL_PLAINTEXT "
+            "or SASL_SSL"
         )
     return TransientError(f"no Kafka broker answers at {bootstrap_servers}: {first.str()}")
 

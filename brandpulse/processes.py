@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from brandpulse.errors import BrandpulseError
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
+_GIVEN: "deque[int]" = deque(maxlen=1_000)
 
 
 def _end_with_parent() -> None:
@@ -32,14 +34,18 @@ class StartError(BrandpulseError):
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on now; somebody may take it before its use.
+    """A loopback port nobody listens on now, and that was not given here lately; somebody may take it before its use.
 
     It lies below those that the kernel gives to outgoing connections: a server that died finds its port free again.
     """
     while True:
-        port = random.randint(20_000, 32_000)
+        # Of the system's randomness: who seeds Python's own would be given the same ports in every process.
+        port = random.SystemRandom().randint(15_000, 32_000)
+        if port in _GIVEN:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _GIVEN.append(port)
             return port
 
 

@@ -63,7 +63,14 @@ class KafkaNode:
         }
         self._config.write_text("\n".join(f"{name}={value}" for name, value in lines.items()) + "\n")
         format_it = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._config)]
-        subprocess.run(["java", *LIGHT, "-cp", f"{JARS}/*", *format_it], check=True, capture_output=True, timeout=120)
+        done = subprocess.run(
+            ["java", *LIGHT, "-cp", f"{JARS}/*", *format_it],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
         self.child: Child | None = None
 
     @property
