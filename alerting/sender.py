@@ -102,7 +102,7 @@ class Sender:
                     refresh_at = loop.time() + max(REFRESH_SECONDS, 20 * (loop.time() - began))
                 if self._new:
                     await self._take_new()
-                if not self._stale:
+                if not self._stale and self._may_send():
                     # What may have been settled otherwise by the store is not sent on a guess.
                     await self._remind(loop.time())
                     self._start_due()
@@ -224,7 +224,7 @@ class Sender:
         """Seconds until there may be something to do that nobody tells us of."""
         now_ms = self._wall_ms()
         due_ms = self._backlog.next_due_ms(now_ms)
-        if due_ms is None or len(self._flights) >= MOST_IN_FLIGHT:
+        if due_ms is None or len(self._flights) >= MOST_IN_FLIGHT or not self._may_send():
             return LONGEST_IDLE_SECONDS
         return max(SHORTEST_IDLE_SECONDS, min(LONGEST_IDLE_SECONDS, (due_ms - now_ms) / 1_000))
 

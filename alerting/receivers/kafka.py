@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from alerting.outbox import Outcome
@@ -13,6 +13,15 @@ from brandpulse.kafka_access import explain, kafka_fault
 from brandpulse.topics import Topic, client_config, ensure_topics, producer_config
 
 STATUS_WRITTEN = 202
+_PRODUCER_IS_DEAD = frozenset(
+    {
+        90,  # PRODUCER_FENCED, which this client does not name: a broker that gave our producer id to another
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        KafkaError.UNKNOWN_PRODUCER_ID,
+    }
+)
+"""Answers after which an idempotent producer is of no more use."""
 
 
 class KafkaTopic:
@@ -38,7 +47,10 @@ class KafkaTopic:
         """Make the topic if it is missing; only then is anything produced. Blocking. Raises TransientError."""
         self._ask_broker()
         ensure_topics(self._bootstrap_servers, [Topic(self._topic)], replication_factor=self._replication_factor)
-        self._producer = Producer(
+        self._producer = self._new_producer()
+
+    def _new_producer(self) -> Any:
+        return Producer(
             producer_config(self._bootstrap_servers)
             | {"linger.ms": 0, "message.timeout.ms": int(self._timeout_seconds * 1_000)}
         )
@@ -67,7 +79,12 @@ class KafkaTopic:
             return Outcome(None, f"Kafka: {error}")
         if not answers:
             return Outcome(None, f"Kafka did not acknowledge within {self._timeout_seconds:g} s")
-        return Outcome(None, f"Kafka: {explain(answers[0])}") if answers[0] is not None else Outcome(STATUS_WRITTEN)
+        if answers[0] is None:
+            return Outcome(STATUS_WRITTEN)
+        if producer is self._producer and (answers[0].fatal() or answers[0].code() in _PRODUCER_IS_DEAD):
+            # It would refuse everything from now on, and the record stand still until a restart.
+            self._producer = self._new_producer()
+        return Outcome(None, f"Kafka: {explain(answers[0])}")
 
     async def close(self) -> None:
         if self._producer is not None:
