@@ -39,6 +39,10 @@ IDENTITY_CHECK_SECONDS = 1.0
 UNASSIGNED_SECONDS = 60.0
 
 
+GroupProtocol = Literal["classic", "consumer"]
+"""`consumer` is KIP-848: the broker assigns, and its settings tell when a member is dead."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReaderConfig:
     bootstrap_servers: str
@@ -54,6 +58,7 @@ class ReaderConfig:
     owner: str
     start: Literal["earliest", "latest"] = "earliest"
     """Where to begin in a topic of which no partition has state."""
+    group_protocol: GroupProtocol = "classic"
 
 
 Offer = Callable[[ReadBatch, float], bool]
@@ -84,6 +89,17 @@ class Chore:
     do: Callable[[float], None]
     at: float
     """When it is due next."""
+
+
+def _membership(config: ReaderConfig) -> dict[str, str | int]:
+    if config.group_protocol == "consumer":
+        return {"group.protocol": "consumer"}
+    session_ms = int(config.session_timeout_seconds * 1_000)
+    return {
+        "partition.assignment.strategy": "roundrobin",
+        "session.timeout.ms": session_ms,
+        "heartbeat.interval.ms": max(300, session_ms // 4),
+    }
 
 
 class PostReader:
@@ -120,6 +136,7 @@ class PostReader:
             "resume": Chore(ALLOW_CHECK_SECONDS, lambda _now: self._resume_allowed(), now),
             "unassigned": Chore(UNASSIGNED_SECONDS, lambda _now: self._tell_unassigned(), now + UNASSIGNED_SECONDS),
         }
+        self._incremental = config.group_protocol == "consumer"
         self._stuck: set[int] = set()
         """Partitions whose fetcher gave up at an offset out of range."""
         self._identity_checked = 0.0
@@ -131,9 +148,7 @@ class PostReader:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
-                "partition.assignment.strategy": "roundrobin",
-                "session.timeout.ms": int(config.session_timeout_seconds * 1_000),
-                "heartbeat.interval.ms": max(300, int(config.session_timeout_seconds * 1_000 / 4)),
+                **_membership(config),
                 # The time a rebalance waits for members, too; this thread always polls, so it may be short.
                 "max.poll.interval.ms": max(30_000, int(config.session_timeout_seconds * 1_000)),
                 # The default second starves a fast reader each time librdkafka's queue was full.
@@ -314,14 +329,20 @@ class PostReader:
         # Nothing is read before the state says where to begin; loading must not hold up the group. And nothing is
         # assigned at a logical offset, to be sought later: on a slow broker librdkafka 2.16 takes its late answer to
         # "where is the end?" for newer than the seek, and what lies before the end is never read (18 of 86 tries).
-        consumer.assign([])
-        self._mine = {partition.partition for partition in partitions}
+        if self._incremental:
+            # What is assigned must be told at once here. An offset that is a number is asked of nobody.
+            consumer.incremental_assign([TopicPartition(place.topic, place.partition, 0) for place in partitions])
+            consumer.pause(partitions)
+        else:
+            consumer.assign([])
+            self._mine.clear()
+        self._mine |= {partition.partition for partition in partitions}
         for partition in partitions:
             self._pending[partition.partition] = 0.0
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("revoked", extra={"partitions": sorted(p.partition for p in partitions)})
-        self._mine.clear()
+        self._mine -= {partition.partition for partition in partitions}
         for partition in partitions:
             self._forget(partition.partition)
             self._pending.pop(partition.partition, None)
@@ -400,8 +421,7 @@ class PostReader:
                 # A fetcher that found its offset out of range is started by a new assignment alone, as a fresh one is;
                 # seeks it refuses for ever ("Erroneous state", seen on Apache Kafka when retention overtook us).
                 # Partitions that wait, for their state or for a person, are left out until they begin.
-                places = {partition: held.position for partition, held in (self._held | found).items()}
-                self._consumer.assign([TopicPartition(self._config.topic, *place) for place in places.items()])
+                self._assign_anew(found)
                 self._stuck -= found.keys()
         except KafkaException as error:
             log.info("partitions wait", extra={"partitions": sorted(found), "reason": str(error)})
@@ -409,6 +429,16 @@ class PostReader:
             return
         self._held |= found
         self._consumer.resume([TopicPartition(self._config.topic, partition) for partition in found])
+
+    def _assign_anew(self, found: dict[int, HeldPartition]) -> None:
+        """Start fetchers at the positions of *found*."""
+        if self._incremental:
+            mine = [TopicPartition(self._config.topic, partition, held.position) for partition, held in found.items()]
+            self._consumer.incremental_unassign(mine)
+            self._consumer.incremental_assign(mine)
+        else:
+            places = {partition: held.position for partition, held in (self._held | found).items()}
+            self._consumer.assign([TopicPartition(self._config.topic, *place) for place in places.items()])
 
     def _load(self, partition: int) -> PartitionStatus:
         """The partition's state, put right for the log as it is now. Raises TransientError, StateError."""

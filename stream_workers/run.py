@@ -107,6 +107,7 @@ def main() -> int:
             invalid_run=worker.invalid_run,
             invalid_share=worker.invalid_share,
             owner=owner,
+            group_protocol=worker.group_protocol,
             start=worker.start if replay is None else "earliest",
         )
         reader = PostReader(config, stores[0], offer, telemetry, on_other_log=on_other_log, wall_ms=_wall_ms)

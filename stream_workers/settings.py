@@ -58,7 +58,11 @@ class WorkerSettings(BaseSettings):
     group: str | None = Field(default=None, min_length=1, max_length=249, examples=["brandpulse-main-workers"])
     """Kafka's consumer group. Unset: brandpulse-<namespace>-workers. Two groups in one namespace count no post twice,
     but work against each other."""
+    group_protocol: Literal["classic", "consumer"] = Field(default="classic", examples=["classic"])
+    """consumer: KIP-848, for Apache Kafka 4. There the broker says when a member is dead, after 45 s unless it is
+    told otherwise (group.consumer.session.timeout.ms): a killed worker's partitions stand still for so long."""
     session_timeout_seconds: float = Field(default=6, ge=1, le=300, examples=[6])
+    """After so long without a sign of life a worker's partitions are given to others (group protocol classic)."""
     idle_after_seconds: float = Field(default=3, ge=0.5, le=600, examples=[3])
     """A partition read to its end for so long is idle: it holds no watermark back."""
     watchdog_seconds: float = Field(default=120, ge=5, le=3_600, examples=[120])

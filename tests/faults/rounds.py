@@ -1,6 +1,8 @@
 """`make faults`: rounds of posts, poison and a random fault each; after each the counts must be exact.
 
-    FAULT_BROKER=embedded|kafka|kafka3 FAULT_ROUNDS=100 FAULT_SEED=1 FAULT_SECONDS=3600 python -m tests.faults.rounds
+    FAULT_ROUNDS=100 FAULT_SEED=1 FAULT_SECONDS=3600 python -m tests.faults.rounds
+
+FAULT_BROKER is embedded, kafka or kafka3, FAULT_PROTOCOL (of the consumer group) classic or consumer.
 
 One JSON line a round; a table at the end; exit code 1 if anything was lost or doubled. A seed gives the same faults and
 posts again, though not the same timing.
@@ -64,12 +66,16 @@ def main() -> int:
     kind = cast("BrokerKind", os.environ.get("FAULT_BROKER", "embedded"))
     count = int(os.environ.get("FAULT_ROUNDS", "100"))
     seed = int(os.environ.get("FAULT_SEED") or random.SystemRandom().randrange(1_000_000))
+    protocol = os.environ.get("FAULT_PROTOCOL", "classic")
     bound = float(os.environ.get("FAULT_SECONDS", "3600"))
-    print(f"FAULT_BROKER={kind} FAULT_ROUNDS={count} FAULT_SEED={seed} FAULT_SECONDS={bound:g}", flush=True)
+    print(
+        f"FAULT_BROKER={kind} FAULT_PROTOCOL={protocol} FAULT_ROUNDS={count} FAULT_SEED={seed} FAULT_SECONDS={bound:g}",
+        flush=True,
+    )
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     deadline = time.monotonic() + bound
     seen: list[dict[str, Any]] = []
-    world = World(folder, kind, f"f{uuid.uuid4().hex[:10]}")
+    world = World(folder, kind, f"f{uuid.uuid4().hex[:10]}", protocol=protocol)
     try:
         for one in rounds(world, seed=seed, count=count):
             seen.append(one)

@@ -18,10 +18,17 @@ from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
 
 
-@pytest.fixture
-def pipeline(tmp_path: Path, apache_kafka: ApacheKafka, redis_url: str, namespace: str) -> Iterator[Pipeline]:
+@pytest.fixture(params=["classic", "consumer"])
+def pipeline(
+    request: pytest.FixtureRequest, tmp_path: Path, apache_kafka: ApacheKafka, redis_url: str, namespace: str
+) -> Iterator[Pipeline]:
     pipeline = Pipeline(
-        tmp_path, apache_kafka.bootstrap_servers, redis_url, namespace, BRANDPULSE_WORKER_WATCHDOG_SECONDS="10"
+        tmp_path,
+        apache_kafka.bootstrap_servers,
+        redis_url,
+        namespace,
+        BRANDPULSE_WORKER_WATCHDOG_SECONDS="10",
+        BRANDPULSE_WORKER_GROUP_PROTOCOL=request.param,
     )
     pipeline.create_topics(partitions=1)
     yield pipeline

@@ -53,6 +53,7 @@ class World:
             namespace,
             BRANDPULSE_WORKER_BATCH_POSTS="64",
             BRANDPULSE_WORKER_WATCHDOG_SECONDS="20",
+            BRANDPULSE_WORKER_GROUP_PROTOCOL=protocol,
             BRANDPULSE_WORKER_SCORED_TOPIC_ENABLED="false",
             BRANDPULSE_REPLICATION_FACTOR="3" if kind == "kafka3" else "1",
         )

@@ -12,6 +12,7 @@ from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.reader import PostReader, ReaderConfig
+from stream_workers.settings import WorkerSettings
 from tests.builders import NOON_MS, a_status
 
 
@@ -189,3 +190,8 @@ def test_an_offset_out_of_range_loads_the_partition_anew(reader: PostReader) -> 
     held = hold(reader, 0, 7)
     cut(reader, [Received(0, 7, KafkaError._AUTO_OFFSET_RESET)])
     assert held.gone
+
+
+def test_a_dead_worker_is_noticed_as_soon_as_a_broker_with_its_defaults_allows() -> None:
+    settings = WorkerSettings()
+    assert (settings.group_protocol, settings.session_timeout_seconds) == ("classic", 6)
