@@ -44,8 +44,9 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(self._cert.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, valid_until: timedelta = ONE_DAY) -> Pair:
-        """For *name* as its subject, good for localhost and 127.0.0.1; negative *valid_until*: it has expired."""
+    def issue(self, name: str, *, valid_until: timedelta = ONE_DAY, host: str = "localhost") -> Pair:
+        """For *name* as its subject; localhost is 127.0.0.1 as well. Negative *valid_until*: it has expired."""
+        local = [x509.IPAddress(ip_address("127.0.0.1"))] if host == "localhost" else []
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         cert = (
@@ -57,7 +58,7 @@ class Authority:
             .not_valid_before(now - 20 * ONE_DAY)
             .not_valid_after(now + valid_until)
             .add_extension(
-                x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]),
+                x509.SubjectAlternativeName([x509.DNSName(host), *local]),
                 critical=False,
             )
             .sign(self._key, hashes.SHA256())

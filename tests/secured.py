@@ -31,7 +31,9 @@ class SecuredKafka:
         self._authority = authority
         server = _pem(folder, "server", authority.issue("kafka"))
         expired = _pem(folder, "expired-server", authority.issue("expired-kafka", valid_until=-ONE_DAY))
-        ports = {name: free_port() for name in ("PLAINTEXT", "CONTROLLER", "SCRAM", "PLAIN", "MUTUAL", "EXPIRED")}
+        elsewhere = _pem(folder, "elsewhere", authority.issue("elsewhere", host="elsewhere.example"))
+        doors = ("PLAINTEXT", "CONTROLLER", "SCRAM", "PLAIN", "MUTUAL", "EXPIRED", "ELSEWHERE")
+        ports = {name: free_port() for name in doors}
         sasl = "org.apache.kafka.common.security"
         users = " ".join(f'user_brandpulse-{name}="{password_of(name)}"' for name in SERVICES)
         self._node = ApacheKafka(
@@ -44,7 +46,7 @@ class SecuredKafka:
                     f"{name}://127.0.0.1:{port}" for name, port in ports.items() if name != "CONTROLLER"
                 ),
                 "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SCRAM:SASL_SSL,"
-                "PLAIN:SASL_SSL,MUTUAL:SSL,EXPIRED:SASL_SSL",
+                "PLAIN:SASL_SSL,MUTUAL:SSL,EXPIRED:SASL_SSL,ELSEWHERE:SASL_SSL",
                 "inter.broker.listener.name": "PLAINTEXT",
                 "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
                 "super.users": "User:ANONYMOUS",
@@ -59,6 +61,9 @@ class SecuredKafka:
                 "ssl.keystore.location": server,
                 "ssl.truststore.type": "PEM",
                 "ssl.truststore.location": authority.file,
+                "listener.name.elsewhere.scram-sha-512.sasl.jaas.config": f"{sasl}.scram.ScramLoginModule required;",
+                "listener.name.elsewhere.ssl.keystore.type": "PEM",
+                "listener.name.elsewhere.ssl.keystore.location": elsewhere,
                 "listener.name.expired.ssl.keystore.type": "PEM",
                 "listener.name.expired.ssl.keystore.location": expired,
             },

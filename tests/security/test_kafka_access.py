@@ -73,6 +73,7 @@ def test_the_worker_is_let_in_at_every_door_that_we_have_settings_for(
         ("SCRAM", {"CA_FILE": "other"}, "BRANDPULSE_KAFKA_CA_FILE"),
         ("SCRAM", {"CA_FILE": ""}, "BRANDPULSE_KAFKA_CA_FILE"),
         ("EXPIRED", {}, "out of date (certificate has expired)"),
+        ("ELSEWHERE", {}, "for another host (IP address mismatch"),
         ("MUTUAL", {"CERT_FILE": "", "KEY_FILE": ""}, "BRANDPULSE_KAFKA_CERT_FILE"),
         ("PLAINTEXT", {}, "BRANDPULSE_KAFKA_SECURITY_PROTOCOL"),
     ],

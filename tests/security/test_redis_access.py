@@ -62,11 +62,17 @@ def test_what_keeps_us_out_is_named_with_its_setting_and_not_the_secret(
 
 
 @needs_tls
-def test_an_expired_certificate_is_called_expired(tmp_path: Path, authority: Authority, settings_of: Any) -> None:
-    old = authority.issue("old-redis", valid_until=-ONE_DAY)
-    server = SecuredRedis(tmp_path, authority, users=acl_file(tmp_path, "main", "posts"), server=old)
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [({"valid_until": -ONE_DAY}, "certificate has expired"), ({"host": "elsewhere.example"}, "for another host")],
+)
+def test_a_certificate_that_is_out_of_date_or_another_hosts_is_called_so(
+    tmp_path: Path, authority: Authority, settings_of: Any, wrong: dict[str, Any], told: str
+) -> None:
+    pair = authority.issue("other-redis", **wrong)
+    server = SecuredRedis(tmp_path, authority, users=acl_file(tmp_path, "main", "posts"), server=pair)
     try:
-        with pytest.raises(ConfigError, match="certificate has expired"):
+        with pytest.raises(ConfigError, match=told):
             reach(connect(settings_of(server.env("worker")).redis_address(), retries=0))
     finally:
         server.stop()
