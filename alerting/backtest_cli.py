@@ -119,6 +119,18 @@ def counts(
     typer.echo(f"{len(rows)} rows of {step:g} s, {missing(rows, step)} missing, {len(found)} onsets.")
 
 
+@app.command()
+def preview(
+    rules: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A rules file; none: the rules without one.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=90, help="How far back.")] = 28,
+    picture: Annotated[Path | None, typer.Option(file_okay=False, help="Draw each brand's days there, as SVG.")] = None,
+) -> None:
+    """How many pages each rule would have sent over the stored history, before the file is saved. Reads Redis only."""
+    importlib.import_module("alerting.preview_cli").run(rules=rules, days=days, picture=picture)
+
+
 def _want_folders_of(*targets: Path | None) -> None:
     for target in targets:
         if target is not None and not target.absolute().parent.is_dir():

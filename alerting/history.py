@@ -34,9 +34,14 @@ class HourHistory:
         self._read_to: dict[str, int] = {}
         self._made: dict[str, tuple[int, int, Past]] = {}
 
-    def read(self, brands: Sequence[str], *, before_hour: int) -> None:
-        """Have the hours of *brands* that a baseline before *before_hour*, or an earlier one of today, needs."""
+    def read(self, brands: Sequence[str], *, before_hour: int, since_hour: int | None = None) -> None:
+        """Have the hours of *brands* that a baseline before *before_hour*, or an earlier one of today, needs.
+
+        With *since_hour*, all from there on: for a look back.
+        """
         oldest = before_hour - (self._policy.days + 1) * 24
+        if since_hour is not None:
+            oldest = min(oldest, since_hour)
         new = [brand for brand in brands if brand not in self._read_to]
         known = [brand for brand in brands if brand in self._read_to and self._read_to[brand] < before_hour]
         self._fetch(new, oldest - 24, before_hour)

@@ -61,13 +61,13 @@ def fill(client: redis.Redis, *, brands: int, partitions: int, posts_a_minute: f
         for partition in range(partitions):
             keys = PartitionKeys(NAMESPACE, TOPIC, partition)
             for hour in range(FIRST_HOUR, FIRST_HOUR + HISTORY_HOURS):
-                pane, authors = hours[rng.integers(POOL)]
+                pane, authors = hours[int(rng.integers(POOL))]
                 day = hour * HOUR_MS // DAY_MS
                 pipeline.hset(keys.hour_panes(brand, day), str(hour % 24), pane)
                 pipeline.hset(keys.hour_authors(brand, day), str(hour % 24), authors)
             last_hour = START_MINUTE // 60 + 1
             for hour in range(last_hour - LIVE_HOURS, last_hour + 1):
-                drawn = [minutes[place] for place in rng.integers(POOL, size=60)]
+                drawn = [minutes[int(place)] for place in rng.integers(POOL, size=60)]
                 pipeline.hset(keys.minute_panes(brand, hour), mapping={str(m): p for m, (p, _) in enumerate(drawn)})
                 pipeline.hset(keys.minute_authors(brand, hour), mapping={str(m): a for m, (_, a) in enumerate(drawn)})
         pipeline.execute()

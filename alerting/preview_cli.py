@@ -1,0 +1,80 @@
+"""`brandpulse backtest preview`: what rules would have done to the stored history, before they are saved."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from alerting.backtest import PastEpisode
+from alerting.history import HourHistory
+from alerting.picture import draw
+from alerting.preview import preview, rules_told
+from alerting.rules import DEFAULT_RULES, RuleSet, load_rules
+from alerting.settings import AlerterSettings
+from brandpulse.episodes import Episode
+from brandpulse.keys import HOUR_MS
+from brandpulse.pane_reader import PaneReader
+from brandpulse.redis_client import connect
+from brandpulse.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run(*, rules: Path | None, days: int, picture: Path | None) -> None:
+    """Print the pages of each rule. Raises ConfigError for a wrong rules file, TransientError without a store."""
+    settings = load_settings(Settings)
+    wanted = DEFAULT_RULES if rules is None else load_rules(rules)
+    reader = PaneReader(connect(settings.redis_address(), timeout_seconds=30), settings.namespace)
+    newest = max((status.clock_ms for status in reader.partitions()), default=0)
+    if newest <= 0:
+        typer.echo("No posts counted yet: there is no history to preview.")
+        return
+    last_hour = newest // HOUR_MS - 1
+    report(reader, wanted, last_hour=last_hour, days=days, picture=picture)
+
+
+def report(reader: PaneReader, rules: RuleSet, *, last_hour: int, days: int, picture: Path | None) -> None:
+    """Preview every brand that *reader* knows over the *days* that end with *last_hour*."""
+    from rich.console import Console
+
+    policies = load_settings(AlerterSettings).policies()
+    brands = reader.brands()
+    history = HourHistory(reader, policies.baseline)
+    history.read(brands, before_hour=last_hour + 1, since_hour=last_hour - (days + policies.baseline.days) * 24)
+    found: dict[str, list[Episode]] = {}
+    for brand in brands:
+        found[brand] = preview(
+            history, brand, first_hour=last_hour - days * 24 + 1, last_hour=last_hour, rules=rules, policies=policies
+        )
+        if picture is not None:
+            picture.mkdir(parents=True, exist_ok=True)
+            hours = reader.hours([brand], last_hour - days * 24 + 1, last_hour)[brand]
+            shown = [PastEpisode(episode, episode.fired_at, episode.resolved_at) for episode in found[brand]]
+            name = "".join(c if c.isalnum() else "-" for c in brand)
+            (picture / f"{name}.svg").write_text(draw(brand, hours, shown), encoding="utf-8")
+    _print(Console(), rules, found, days=days, last_hour=last_hour)
+
+
+def _print(console: "Console", rules: RuleSet, found: dict[str, list[Episode]], *, days: int, last_hour: int) -> None:
+    from rich.table import Table
+
+    every = [episode for episodes in found.values() for episode in episodes]
+    pages = Table("fired", "rule", "brand", "severity", "why")
+    for episode in sorted(every, key=lambda one: one.fired_at):
+        pages.add_row(
+            f"{episode.fired_at:%Y-%m-%d %H:%M}", episode.rule, episode.brand, episode.severity, episode.first.reason
+        )
+    if every:
+        console.print(pages)
+    summary = Table("rule", "pages", "per brand in four weeks")
+    for name, many, rate in rules_told(rules, every, brands=len(found), days=days):
+        summary.add_row(name, str(many), f"{rate:.2f}")
+    console.print(summary)
+    until = datetime.fromtimestamp((last_hour + 1) * HOUR_MS / 1_000, UTC)
+    console.print(
+        f"{len(found)} brands, {days} days until {until:%Y-%m-%d %H:%M} UTC, hour by hour: pages come at the "
+        "end of their hour, and what lasts less may be missed.",
+        soft_wrap=True,
+    )
