@@ -7,6 +7,7 @@ from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts
 from alerting.episode import Decision, EpisodePolicy, OpenEpisode, decide, episode_key, moment
 from brandpulse.keys import MINUTE_MS
 from tests.unit.alerting.builders import MONDAY
+from tests.unit.alerting.test_episode_machine import finding
 
 DETECT = DetectPolicy()
 POLICY = EpisodePolicy()
@@ -197,3 +198,19 @@ class EpisodeMachine(RuleBasedStateMachine):
 
 EpisodeMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestEpisodeMachine = EpisodeMachine.TestCase
+
+
+def test_a_share_that_goes_up_and_down_every_minute_for_six_hours_pages_once() -> None:
+    opened, transitions = None, []
+    for minute in range(360):
+        decision = decide(
+            "Acme Air",
+            opened,
+            finding("crisis" if minute % 2 else "calm", 10**6 + minute),
+            minute=10**6 + minute,
+            minutes=1,
+            policy=EpisodePolicy(),
+        )
+        opened = decision.after
+        transitions.append(decision.transition)
+    assert (transitions.count("triggered"), transitions.count("resolved")) == (1, 0)

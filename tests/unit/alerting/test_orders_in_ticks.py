@@ -124,3 +124,15 @@ def test_every_notification_decided_is_sent_or_counted_as_not_sent(desk: Desk) -
     for receiver in ("pager", "kafka"):
         assert sum(number for (one, _), number in tally.counts.items() if one == receiver) == transitions
     assert tally.total("accepted") == tally.waiting
+
+
+def test_a_wall_clock_that_jumps_an_hour_either_way_decides_nothing_else(desk: Desk) -> None:
+    """Episodes go by event time; only sleep and silences go by the wall clock."""
+    walls = [WALL, WALL + 3_600_000, WALL - 3_600_000, WALL]
+    sent = [
+        one
+        for step, until in enumerate(range(CRISIS - 10, CRISIS_END + 240, 10))
+        for one in desk.pager_after(until, wall_ms=walls[step % 4])
+    ]
+    assert sent == ["triggered@pager", "resolved@pager"]
+    assert {episode.rule for episode in desk.store.load().closed} == {"negative_share"}
