@@ -20,7 +20,7 @@ from brandpulse.episodes import SEVERITIES, Severity
 from brandpulse.errors import ConfigError
 
 VARIABLE = "BRANDPULSE_RULES_FILE"
-STREAM_RULES = ("stream_stalled", "stream_silent")
+STREAM_RULES = ("stream_stalled", "stream_silent", "late_data")
 """Rules about the stream itself. Always there; every receiver hears of them."""
 STORM = "storm"
 """Rule of the episode that stands for many brands at once."""

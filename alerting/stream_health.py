@@ -1,4 +1,4 @@
-"""Episodes about the stream itself: stalled, or silent. Their times are wall clock: event time stands still then."""
+"""Episodes about the stream itself: stalled, silent, late. Times are wall clock: event time stands still then."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -6,11 +6,16 @@ from typing import Literal
 
 from alerting.clock import Stall, Sure, name_of
 from alerting.episode import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key
+from alerting.lateness import Lateness
 from brandpulse.episodes import Episode, Evidence, Severity
 from brandpulse.partitions import PartitionStatus
 
-StreamRule = Literal["stream_stalled", "stream_silent"]
-_SEVERITY: dict[StreamRule, Severity] = {"stream_stalled": "error", "stream_silent": "warning"}
+StreamRule = Literal["stream_stalled", "stream_silent", "late_data"]
+_SEVERITY: dict[StreamRule, Severity] = {
+    "stream_stalled": "error",
+    "stream_silent": "warning",
+    "late_data": "warning",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,10 @@ def stall_health(stall: Stall) -> Health:
 def silence_health(silent: Sure, *, newest_ms: int | None) -> Health:
     since = "" if newest_ms is None else f" since {datetime.fromtimestamp(newest_ms / 1_000, UTC):%Y-%m-%d %H:%M} UTC"
     return Health("stream_silent", silent, f"No post of any brand{since}.")
+
+
+def lateness_health(lateness: Lateness) -> Health:
+    return Health("late_data", lateness.holds, lateness.reason)
 
 
 def _why(status: PartitionStatus) -> str:
@@ -73,7 +82,8 @@ def decide_health(before: OpenEpisode | None, health: Health, *, now: datetime) 
         return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=now)))
     if before is None:
         return Decision("nothing new")
-    proof = proof.model_copy(update={"reason": "The stream flows again."})
+    again = "Posts come in time again." if health.rule == "late_data" else "The stream flows again."
+    proof = proof.model_copy(update={"reason": again})
     closed = before.episode.model_copy(
         update={"state": "resolved", "resolved_at": now, "updated_at": now, "latest": proof}
     )

@@ -17,6 +17,7 @@ from alerting.detect import DetectPolicy, Finding, WindowCounts, alarm_levels, j
 from alerting.episode import ALL_BRANDS, EpisodePolicy, decide
 from alerting.examples import KEPT, ExampleShelf
 from alerting.history import HourHistory
+from alerting.lateness import LatenessWatch
 from alerting.outbox import Delivery
 from alerting.past_episodes import incidents, last_ends, spans_of
 from alerting.recent import RecentMinutes
@@ -26,7 +27,7 @@ from alerting.rules import DEFAULT_RULES, NegativeShareRule, RuleSet
 from alerting.sliding import sliding_counts
 from alerting.slow import slow_counts
 from alerting.store import AlerterState, AlertStore
-from alerting.stream_health import Health, decide_health, silence_health, stall_health
+from alerting.stream_health import Health, decide_health, lateness_health, silence_health, stall_health
 from alerting.stretch import Decided, Stretch
 from alerting.surge import SurgePolicy
 from alerting.surge_rules import SurgeRules
@@ -155,6 +156,7 @@ class Ticker:
         self._shelf = ExampleShelf()
         self._surges = SurgeRules(self._history, policies.surge, policies.episode, self._shelf.examples)
         self._stalls = StallWatch(policies.clock)
+        self._lateness = LatenessWatch()
         self._resigned = False
 
     def resign(self) -> None:
@@ -179,7 +181,12 @@ class Ticker:
         clock = alert_clock(statuses, now_ms=now_ms, policy=self._policies.clock)
         stall = self._stalls.look(statuses, now_ms=now_ms)
         silent = silence(statuses, now_ms=now_ms, policy=self._policies.clock)
-        health = [stall_health(stall), silence_health(silent, newest_ms=_newest(statuses))]
+        lateness = self._lateness.look(statuses, now_ms=now_ms)
+        health = [
+            stall_health(stall),
+            silence_health(silent, newest_ms=_newest(statuses)),
+            lateness_health(lateness),
+        ]
         state = self._state if self._state is not None else self._store.load()
         began = state.evaluated_until_ms
         transitions: list[tuple[Episode, Transition, str]] = []
