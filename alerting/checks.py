@@ -4,6 +4,7 @@ import socket
 
 from alerting.receivers.config import load_receivers
 from alerting.receivers.kinds import ReceiverConfig
+from alerting.rules import DEFAULT_RULES, load_rules
 from alerting.settings import AlerterSettings
 from brandpulse.settings import load_settings
 
@@ -27,6 +28,17 @@ def check_receivers() -> list[Checked]:
             )
         ]
     return [_check(config) for config in load_receivers(path)]
+
+
+def check_rules() -> list[Checked]:
+    """The rules in force. Raises ConfigError if the file is wrong."""
+    settings = load_settings(AlerterSettings)
+    if settings.rules_file is None:
+        return [("rules", f"{DEFAULT_RULES.rules[0].name} for every brand, told to everybody", "", False)]
+    configs = [] if settings.receivers_file is None else load_receivers(settings.receivers_file)
+    rules = load_rules(settings.rules_file, receivers={config.name for config in configs})
+    what = f"{settings.rules_file}: {', '.join(rule.name for rule in rules.rules)}"
+    return [("rules", what, "", False)]
 
 
 def _check(config: ReceiverConfig) -> Checked:

@@ -113,4 +113,5 @@ def _partitions() -> list[Finding]:
 
 
 def _receivers() -> list[Finding]:
-    return [Finding(*found) for found in importlib.import_module("alerting.checks").check_receivers()]
+    checks = importlib.import_module("alerting.checks")
+    return [Finding(*found) for found in (*checks.check_receivers(), *checks.check_rules())]

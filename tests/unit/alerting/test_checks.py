@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from alerting.checks import check_receivers
+from alerting.checks import check_receivers, check_rules
+from brandpulse.errors import ConfigError
 from brandpulse.processes import free_port
 
 FILE = """receivers:
@@ -33,3 +34,17 @@ def test_no_file_of_receivers_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> N
     assert "none" in saw
     assert "BRANDPULSE_RECEIVERS_FILE" in remedy
     assert warning
+
+
+def test_the_rules_of_the_file_are_named_and_a_receiver_it_does_not_know_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BRANDPULSE_RECEIVERS_FILE", raising=False)
+    assert "negative_share for every brand" in check_rules()[0][1]
+    rules = tmp_path / "rules.yaml"
+    monkeypatch.setenv("BRANDPULSE_RULES_FILE", str(rules))
+    rules.write_text("rules: [{name: mine, kind: negative_share}]")
+    assert check_rules()[0][1].endswith("rules.yaml: mine")
+    rules.write_text("rules: [{name: mine, kind: negative_share, receivers: [nobody]}]")
+    with pytest.raises(ConfigError, match="no receiver is named 'nobody'"):
+        check_rules()
