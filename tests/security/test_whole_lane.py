@@ -141,3 +141,25 @@ def test_a_wrong_password_stops_a_service_with_the_setting_and_without_the_passw
     assert done.returncode == 2, done.stderr
     assert f"BRANDPULSE_{wrong}_PASSWORD" in done.stderr
     assert "s3cr3t" not in done.stdout + done.stderr
+
+
+def test_a_worker_whose_group_is_not_its_own_says_so_in_its_log_and_lives_on(lane: Lane) -> None:
+    lane.come_as("worker")
+    lane.env["BRANDPULSE_WORKER_GROUP"] = "somebody-elses"
+    worker = lane.service("worker")
+    deadline = time.monotonic() + 60
+    while "lacks an ACL on a group" not in (log := worker.log.read_text()):
+        assert worker.exit_code is None, worker.log_tail()
+        assert time.monotonic() < deadline, worker.log_tail()
+        time.sleep(0.1)
+    assert "brandpulse kafka acls" in log
+    assert worker.stop() == 0, worker.log_tail()
+
+
+def test_a_worker_in_anothers_namespace_is_told_which_rules_it_lacks(lane: Lane) -> None:
+    lane.come_as("worker")
+    lane.env["BRANDPULSE_NAMESPACE"] = "elsewhere"
+    done = lane.run("worker")
+    assert done.returncode == 1
+    assert "Redis forbids it" in done.stderr
+    assert "deploy/redis-users.acl" in done.stderr
