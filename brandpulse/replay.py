@@ -18,7 +18,7 @@ from brandpulse.errors import ConfigError
 from brandpulse.keys import HOUR_MS, NamespaceKeys
 from brandpulse.live import Replay, live_namespace, load_replay
 from brandpulse.logs import set_up_logging
-from brandpulse.moments import moment_ms, rfc3339
+from brandpulse.moments import is_ago, moment_ms, rfc3339
 from brandpulse.pane_reader import PaneReader
 from brandpulse.partitions import PartitionStatus
 from brandpulse.processes import Child
@@ -62,10 +62,14 @@ def replay(
         since_ms=None if since is None else moment_ms(since, option="--from", now_ms=now_ms),
         until_ms=None if until is None else moment_ms(until, option="--to", now_ms=now_ms),
     )
+    if wanted.since_ms is not None and wanted.until_ms is not None and wanted.since_ms >= wanted.until_ms:
+        raise ConfigError(f"--from {since} is not before --to {until}")
     if brands_file is not None:
         load_brands(brands_file)
     set_up_logging(settings.log_level)
-    _begin(_store(settings), settings.namespace, into, wanted, asked=since is not None or until is not None)
+    # Started again by its supervisor, the same command goes on: 7d meant the day it was begun on.
+    asked = any(moment is not None and not is_ago(moment) for moment in (since, until))
+    begin(_store(settings), settings.namespace, into, wanted, asked=asked)
     env = {"BRANDPULSE_NAMESPACE": into, "BRANDPULSE_WORKER_PORT": "0", "BRANDPULSE_ALERTER_PORT": "0"}
     chosen = {"BRANDPULSE_BRANDS_FILE": brands_file, "BRANDPULSE_WORKER_WEIGHTS": weights}
     env |= {name: str(path.resolve()) for name, path in chosen.items() if path is not None}
@@ -167,8 +171,8 @@ def _fresh(status: PartitionStatus, now_ms: int) -> bool:
     return now_ms - status.seen_wall_ms < FRESH_MS
 
 
-def _begin(client: redis.Redis, parent: str, name: str, wanted: Replay, *, asked: bool) -> None:
-    """Note what *name* is, once. Raises ConfigError if it is something else already."""
+def begin(client: redis.Redis, parent: str, name: str, wanted: Replay, *, asked: bool) -> None:
+    """Note what *name* is, once. Raises ConfigError if it is another namespace's already, or, if *asked*, other hours."""
     if name == parent or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii() or len(name) > 64:
         raise ConfigError(f"--into {name}: letters, digits, - and _, at most 64, and not {parent}; for example trial-2")
     key = NamespaceKeys(name).replay

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import redis
 
 from brandpulse.comparison import hours_of_both, match_episodes
 from brandpulse.episodes import Episode, Evidence
-from brandpulse.live import Replay
-from brandpulse.replay import why_not_yet
+from brandpulse.errors import ConfigError
+from brandpulse.live import Replay, load_replay
+from brandpulse.replay import begin, why_not_yet
 from tests.builders import NOON_MS, a_status
 
 HOUR_MS = 3_600_000
@@ -57,6 +59,22 @@ def test_whole_hours_that_both_have_left_behind_are_compared(
     statuses = [[a_status(clock_ms=at(clock))] for clock in (live_clock, shadow_clock)]
     found = hours_of_both(statuses, Replay(parent="main", since_ms=at(since), until_ms=at(until)))
     assert found == (at(span[0]) or 0, at(span[1]))
+
+
+def test_a_shadow_is_begun_once_and_goes_on_as_it_was_begun(redis_client: redis.Redis, namespace: str) -> None:
+    name, other = f"{namespace}-b", f"{namespace}-c"
+    first = Replay(parent=namespace, since_ms=1_000)
+    later = Replay(parent=namespace, since_ms=2_000)
+    begin(redis_client, namespace, name, first, asked=False)
+    begin(redis_client, namespace, name, later, asked=False)
+    assert load_replay(redis_client, name) == first
+    with pytest.raises(ConfigError, match="was begun as"):
+        begin(redis_client, namespace, name, later, asked=True)
+    with pytest.raises(ConfigError, match="was begun as"):
+        begin(redis_client, other, name, Replay(parent=other), asked=False)
+    for wrong in (namespace, "a b", "ä", "x" * 65):
+        with pytest.raises(ConfigError, match="--into"):
+            begin(redis_client, namespace, wrong, first, asked=False)
 
 
 def an_episode(brand: str, minute: int) -> Episode:
