@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 
 from alerting.backlog import Backlog
 from alerting.outbox import Delivery, Lane, Outcome, RetryPolicy, Verdict, judge
 from alerting.receivers.receiver import Receiver, Reminded
-from alerting.store import AlerterState, AlertStore
+from alerting.repeats import resolve_again, resolves_to_repeat, to_remind
+from alerting.store import AlertStore
 from brandpulse.episodes import Episode
 from brandpulse.errors import TransientError
 from brandpulse.telemetry import Telemetry
@@ -25,8 +26,6 @@ PROBE_CAP_SECONDS = 30.0
 """A receiver that is down is tried so often: after it is back, everything drains within a minute."""
 MOST_IN_FLIGHT = 32
 DURABLE_WAIT_MS = 2_000
-RECENT_RESOLVE_MS = 15 * 60_000
-"""A leader paused for longer than this before its POST would reopen what nobody closes again; its socket is dead."""
 
 
 class Sender:
@@ -341,49 +340,3 @@ class Sender:
             log.info("repeating the last resolves after a takeover", extra={"deliveries": len(repeats)})
             self.wake()
         return True
-
-
-def to_remind(state: AlerterState, receiver: str, busy: Set[Lane]) -> list[Episode]:
-    """Open episodes that *receiver* was told of, but for those of which something is still on its way to it."""
-    return [
-        one.episode
-        for one in state.open.values()
-        if receiver in one.memory.told and (receiver, one.episode.key) not in busy
-    ]
-
-
-def resolve_again(late: Delivery, *, token: int, now_ms: int) -> Delivery:
-    """A resolve for the lane of *late*, whose episode is over."""
-    sent = late.notification
-    over = sent.model_copy(
-        update={
-            "id": f"{sent.episode.key}:resolved@{sent.receiver}",
-            "transition": "resolved",
-            "episode": sent.episode.model_copy(
-                update={"state": "resolved", "resolved_at": sent.episode.resolved_at or sent.episode.updated_at}
-            ),
-        }
-    )
-    return Delivery(id=f"{late.id}#late-{token}", notification=over, decided_ms=now_ms)
-
-
-def resolves_to_repeat(
-    delivered: Sequence[Delivery], pending: Sequence[Delivery], *, stateful: set[str], token: int, now_ms: int
-) -> list[Delivery]:
-    """The last resolve of each lane closed lately, as deliveries anew. *delivered* is newest first."""
-    seen = {delivery.lane for delivery in pending}
-    repeats = []
-    for delivery in delivered:
-        if delivery.lane in seen:
-            continue
-        seen.add(delivery.lane)
-        recent = delivery.delivered_ms is not None and now_ms - delivery.delivered_ms <= RECENT_RESOLVE_MS
-        if delivery.notification.transition == "resolved" and recent and delivery.notification.receiver in stateful:
-            repeats.append(
-                Delivery(
-                    id=f"{delivery.notification.id}#repeat-{token}",
-                    notification=delivery.notification,
-                    decided_ms=now_ms,
-                )
-            )
-    return repeats

@@ -73,5 +73,5 @@ class Stretch:
             },
             closed=self.closed,
             deliveries=self.deliveries,
-            suppressed=self.suppressed,
+            suppressed={(receiver, str(why)): number for (receiver, why), number in self.suppressed.items()},
         )

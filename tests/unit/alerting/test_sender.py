@@ -18,7 +18,8 @@ from alerting.outbox import Delivery, RetryPolicy
 from alerting.receivers.pagerduty import PagerDuty
 from alerting.receivers.receiver import Receiver
 from alerting.receivers.webhook import Webhook
-from alerting.sender import RECENT_RESOLVE_MS, Sender, resolves_to_repeat
+from alerting.repeats import RECENT_RESOLVE_MS, resolves_to_repeat
+from alerting.sender import Sender
 from alerting.store import Commit, Durability
 from brandpulse.telemetry import ALERTER_METRICS, Telemetry
 from tests.unit.alerting.notes import AT, a_delivery, a_notification, an_episode
