@@ -172,7 +172,7 @@ def _fresh(status: PartitionStatus, now_ms: int) -> bool:
 
 
 def begin(client: redis.Redis, parent: str, name: str, wanted: Replay, *, asked: bool) -> None:
-    """Note what *name* is, once. Raises ConfigError if it is another namespace's already, or, if *asked*, other hours."""
+    """Note what *name* is, once. Raises ConfigError if it is another namespace's, or, if *asked*, has other hours."""
     if name == parent or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii() or len(name) > 64:
         raise ConfigError(f"--into {name}: letters, digits, - and _, at most 64, and not {parent}; for example trial-2")
     key = NamespaceKeys(name).replay
