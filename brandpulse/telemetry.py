@@ -176,8 +176,8 @@ ALERTER_METRICS = (
     Metric(
         "brandpulse_notifications",
         "gauge",
-        "Notifications since the state began, by receiver and fate: accepted, delivered, quarantined, or why it was "
-        "not sent (silenced, quiet_hours, grouped, below_severity, acknowledged, no_news, never_told, other_rule). "
+        "Notifications since the state began, by receiver and fate: accepted, delivered, quarantined, or why one was "
+        "not sent: silenced, quiet_hours, grouped, below_severity, acknowledged, no_news, never_told, other_rule. "
         "accepted = delivered + quarantined + brandpulse_outbox_pending.",
         "Many of one reason: a silence or rule hides more than was meant.",
         ("receiver", "fate"),
