@@ -40,8 +40,6 @@ from stream_workers.tags import EVEN
 
 log = logging.getLogger(__name__)
 
-LIVE_SECONDS = 2.0
-
 
 def main() -> int:
     """Runs until SIGTERM or SIGINT; 0 after a clean stop. Raises ConfigError."""
@@ -199,20 +197,16 @@ def _facts_of(scorer: CachingScorer, weights: Path | None) -> tuple[str, Sequenc
 
 
 def _is_live(client: redis.Redis, namespace: str, replay: Replay | None) -> Callable[[], bool]:
-    """Whether readers are shown what we count: always, but for a shadow, which is asked about every few seconds.
+    """Whether readers are shown what we count: always, but for a shadow, which asks batch by batch until it is live.
 
-    Called by the thread that writes: *client* is its own. A shadow stays quiet until it is live; the namespace before
-    it goes on, so that no scored post is missed between.
+    Called by the thread that writes: *client* is its own. The namespace before it goes on, so that no scored post is
+    missed between. May raise TransientError.
     """
-    asked_at, live = -LIVE_SECONDS, False
+    live = replay is None
 
     def ask() -> bool:
-        nonlocal asked_at, live
-        if replay is None or live:
-            return True
-        if time.monotonic() - asked_at >= LIVE_SECONDS:
-            asked_at = time.monotonic()
-            live = live_namespace(client, replay.parent) == namespace
+        nonlocal live
+        live = live or (replay is not None and live_namespace(client, replay.parent) == namespace)
         return live
 
     return ask
