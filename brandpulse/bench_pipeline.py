@@ -111,6 +111,8 @@ def measured(folder: Path, where: Servers, engine: str, records: Sequence[bytes]
                 began.extend((time.monotonic(), applied, meter.look(), world.stage_seconds(home)))
 
         world.await_applied(world.pane_reader(where, namespace), len(records), [child], each=look)
+        if began[1] >= len(records):
+            raise BrandpulseError(f"{len(records):,} posts were all applied between two looks: measure with more")
         seconds = time.monotonic() - began[0]
         stages = {
             stage: (spent - began[3].get(stage, 0.0)) / seconds for stage, spent in world.stage_seconds(home).items()

@@ -34,11 +34,11 @@ def test_a_figure_is_posts_over_seconds() -> None:
 
 def test_the_bench_puts_posts_through_real_processes(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    arguments = ["pipeline", "--posts", "3000", "--engines", "null", "--no-peers", "--json", str(out)]
+    arguments = ["pipeline", "--posts", "20000", "--engines", "null", "--no-peers", "--json", str(out)]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     [figure] = json.loads(out.read_text())["figures"]
-    assert 500 <= figure["posts"] <= 1_500
+    assert 1_000 <= figure["posts"] <= 18_000
     assert 10 < figure["posts_per_second"] < 1_000_000
     assert set(figure["used"]) == {"worker", "broker", "store"}
     assert all(used["peak_bytes"] > 1_000_000 for used in figure["used"].values())
