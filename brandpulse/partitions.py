@@ -49,6 +49,9 @@ class PartitionStatus:
     """Why the partition waits for a person, or empty."""
     allowed_until: int = 0
     """Offset up to which a person has let invalid posts through (`brandpulse dlq allow`)."""
+    life: str = ""
+    """A random word of each beginning: who still holds the state of before a store lost everything is told apart from
+    who began the same log again, also at the same offset."""
 
     @property
     def watermark_ms(self) -> int:
@@ -80,6 +83,7 @@ class PartitionStatus:
             partition=partition,
             next=number("next"),
             topic_id=word("topic_id"),
+            life=word("life"),
             clock_ms=number("clock_ms", NO_CLOCK),
             lateness_ms=number("lateness_ms"),
             late=number("late"),

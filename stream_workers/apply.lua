@@ -2,9 +2,10 @@
 --
 -- KEYS[1] state hash, KEYS[2] index zset, KEYS[3..] every other key touched.
 -- ARGV[1] from, ARGV[2] to, ARGV[3] topic id, ARGV[4] JSON of the layout of ARGV[5..]:
+--   life   string, as whoever writes loaded it
 --   types  string, a letter per key of KEYS[3..]: h hash, s set, z zset; '-' to delete
 --   runs   {{command, key number, values in ARGV that follow, members to keep (ZADD, highest)}, ...}, in order
--- Returns {1, next} when applied, {0, next} when `next` or the log is another; next is -1 when there is no state.
+-- Returns {1, next} when applied, {0, next} when `next`, the log or the life is another; next is -1 when there is no state.
 --
 -- Everything is checked before the first write: a script that raises halfway leaves half behind.
 local state = redis.call('TYPE', KEYS[1]).ok
@@ -14,15 +15,15 @@ end
 if state ~= 'hash' then
     return redis.error_reply('STATE ' .. KEYS[1] .. ' is a ' .. state .. ', not a hash')
 end
-local current = redis.call('HMGET', KEYS[1], 'next', 'topic_id')
+local current = redis.call('HMGET', KEYS[1], 'next', 'topic_id', 'life')
 local next_offset = tonumber(current[1])
 if next_offset == nil then
     return redis.error_reply('STATE ' .. KEYS[1] .. ' has no number in field next')
 end
-if next_offset ~= tonumber(ARGV[1]) or current[2] ~= ARGV[3] then
+local layout = cjson.decode(ARGV[4])
+if next_offset ~= tonumber(ARGV[1]) or current[2] ~= ARGV[3] or (current[3] or '') ~= layout.life then
     return {0, next_offset}
 end
-local layout = cjson.decode(ARGV[4])
 local wanted = {h = 'hash', s = 'set', z = 'zset'}
 local index_type = redis.call('TYPE', KEYS[2]).ok
 if index_type ~= 'none' and index_type ~= 'zset' then

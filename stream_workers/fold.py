@@ -90,6 +90,9 @@ class Stored:
     authors: Mapping[Cell, bytes] = field(default_factory=dict)
     redriven: Collection[bytes] = frozenset()
     """Those identities of redriven posts in the batch that are done already."""
+    moved_to: int | None = None
+    """Where the state stands (-1: nowhere), if not at the status asked about. Nothing may be folded on this then: a
+    store that lost its tail may stand there again, and would take a change that was computed from what came later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,8 +263,10 @@ class BatchLane:
         """Raises StateError before anything is written."""
         try:
             changes = self._fold(parts)
-            within = [self._within_limits(part, change) for part, (_, change) in zip(parts, changes, strict=True)]
-            self._write([change for change, fits in zip(changes, within, strict=True) if fits])
+            within = [self._within_limits(part, change) for part, change in changes]
+            self._write(
+                [(part.batch.held, change) for (part, change), fits in zip(changes, within, strict=True) if fits]
+            )
         except TransientError as error:
             for part in parts:
                 if not part.batch.held.gone:
@@ -288,7 +290,8 @@ class BatchLane:
         self._partitions.pause(held, f"{verdict}; see `brandpulse dlq list`, then `brandpulse dlq allow`")
         return False
 
-    def _fold(self, parts: Sequence[ScoredPart]) -> list[tuple[HeldPartition, Change]]:
+    def _fold(self, parts: Sequence[ScoredPart]) -> list[tuple[ScoredPart, Change]]:
+        """The change of each of *parts* whose state stands where we believe; the others reset."""
         if not parts:
             return []
         plans = [plan(part.outcomes) for part in parts]
@@ -299,10 +302,13 @@ class BatchLane:
                     for part, (digests, cells) in zip(parts, plans, strict=True)
                 ]
             )
+        for part, known in zip(parts, stored, strict=True):
+            if known.moved_to is not None:
+                self._refuse(part.batch.held, part.batch.from_offset, known.moved_to)
         with self._timed("fold"):
             return [
                 (
-                    part.batch.held,
+                    part,
                     fold(
                         part.batch.held.status,
                         part.outcomes,
@@ -314,6 +320,7 @@ class BatchLane:
                     ),
                 )
                 for part, known in zip(parts, stored, strict=True)
+                if known.moved_to is None
             ]
 
     def _write(self, changes: Sequence[tuple[HeldPartition, Change]]) -> None:
@@ -335,10 +342,13 @@ class BatchLane:
                     )
                     self.progress += 1
                 case Refused(next=stands_at):
-                    self._telemetry.counter("brandpulse_writes_refused_total").inc()
-                    self._partitions.reset(held, f"refused: next stands at {stands_at}, not {change.from_offset}")
+                    self._refuse(held, change.from_offset, stands_at)
                 case Failed(error=error):
                     self._partitions.pause(held, _mend(error))
+
+    def _refuse(self, held: HeldPartition, from_offset: int, stands_at: int) -> None:
+        self._telemetry.counter("brandpulse_writes_refused_total").inc()
+        self._partitions.reset(held, f"refused: next stands at {stands_at}, not {from_offset}")
 
     def _count(self, held: HeldPartition, change: Change) -> None:
         before, after = held.status, change.status

@@ -43,12 +43,14 @@ class MemoryPartitionStore:
             place = (request.status.topic, request.status.partition)
             known = {digest: n for n, digests in sorted(self._ids.get(place, {}).items()) for digest in digests}
             panes, authors = self._panes.get(place, {}), self._authors.get(place, {})
+            now, status = self._states.get(place), request.status
             found.append(
                 Stored(
                     {digest: known[digest] for digest in request.digests if digest in known},
                     {cell: panes[cell] for cell in request.cells if cell in panes},
                     {cell: authors[cell] for cell in request.cells if cell in authors},
                     self._redriven.get(place, set()).intersection(request.identities),
+                    -1 if now is None else (None if (now.next, now.life) == (status.next, status.life) else now.next),
                 )
             )
         return found
@@ -76,7 +78,7 @@ class MemoryPartitionStore:
         now = self._states.get(place)
         if now is None:
             return Refused(-1)
-        if now.next != change.from_offset or now.topic_id != change.status.topic_id:
+        if (now.next, now.topic_id, now.life) != (change.from_offset, change.status.topic_id, change.status.life):
             return Refused(now.next)
         self._states[place] = change.status
         self._panes.setdefault(place, {}).update(change.panes)

@@ -6,6 +6,7 @@ that were not processed.
 
 import logging
 import queue
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -452,9 +453,12 @@ class PostReader:
                 extra={"partition": partition, "next": start.status.next, "reason": start.reason},
             )
             self._on_other_log()
-            if not self._store.rebase(seen, start.status):
+            status = replace(start.status, life=secrets.token_hex(8))
+            if not self._store.rebase(seen, status):
                 raise TransientError("another worker moved the state")
-        return replace(start.status, owner=self._config.owner, lateness_ms=self._config.lateness_ms)
+        else:
+            status = start.status
+        return replace(status, owner=self._config.owner, lateness_ms=self._config.lateness_ms)
 
     def _origin(self, partition: int, log_now: LogExtent) -> int | None:
         """Where a partition without state begins: None for the log's beginning, as ever unless we are told otherwise.

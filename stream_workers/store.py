@@ -103,6 +103,11 @@ def _refusal(error: redis.ResponseError) -> StateError | TransientError:
     return outage(error)
 
 
+def _place(found: Sequence[bytes | None]) -> list[bytes | None]:
+    """`next` and `life` as they are compared: states of versions that knew no life have none."""
+    return [found[0], found[1] or b""]
+
+
 def _script(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
@@ -144,6 +149,7 @@ class RedisPartitionStore:
         fields = {
             "next": wanted.next,
             "topic_id": wanted.topic_id,
+            "life": wanted.life,
             **_moving_fields(wanted),
             "lost": wanted.lost,
             "paused": wanted.paused,
@@ -168,6 +174,8 @@ class RedisPartitionStore:
         pipeline = self._client.pipeline(transaction=False)
         for request in requests:
             keys = self._keys(request.status.topic, request.status.partition)
+            # Before and after: who writes in between is seen by one of the two.
+            pipeline.hmget(keys.state, "next", "life")
             for generation in request.status.generations if request.digests else ():
                 pipeline.smismember(keys.ids(generation.number), list(request.digests))
             for cell in request.cells:
@@ -175,10 +183,13 @@ class RedisPartitionStore:
                 pipeline.hget(_authors_key(keys, cell), _field(cell))
             if request.identities:
                 pipeline.execute_command("ZMSCORE", keys.redriven, *request.identities)  # type: ignore[no-untyped-call]
+            pipeline.hmget(keys.state, "next", "life")
         with _translated():
             replies = iter(pipeline.execute())
         found = []
         for request in requests:
+            believed = [str(request.status.next).encode(), request.status.life.encode()]
+            before = _place(next(replies))
             repeats: dict[bytes, int] = {}
             for generation in request.status.generations if request.digests else ():
                 known = zip(request.digests, next(replies), strict=True)
@@ -194,7 +205,10 @@ class RedisPartitionStore:
                 for digest, score in zip(request.identities, next(replies) if request.identities else (), strict=True)
                 if score is not None
             )
-            found.append(Stored(repeats, panes, authors, redriven))
+            places = before, _place(next(replies))
+            moved = next((place for place in places if place != believed), None)
+            moved_to = None if moved is None else int(moved[0] or -1)
+            found.append(Stored(repeats, panes, authors, redriven, moved_to))
         return found
 
     def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
@@ -332,6 +346,7 @@ class RedisPartitionStore:
         runs = [run for run in runs if run[2]]
         doomed = [*gone, *(keys.ids(g).encode() for g in change.dropped_generations)]
         layout = {
+            "life": status.life,
             "types": "".join(types) + "-" * len(doomed),
             "runs": [[command, at, len(values), *([keep] if keep else [])] for command, at, values, keep in runs],
         }

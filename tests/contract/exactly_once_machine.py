@@ -119,6 +119,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.store = self.rewindable.store
         self.log = Log("log-0")
         self.logs = 1
+        self.lives = 0
         self.era = 0
         self.workers = (Worker(), Worker())
         self.segments: list[Segment] = []
@@ -209,10 +210,13 @@ class ExactlyOnce(RuleBasedStateMachine):
         worker.forget()
         seen = self.store.load("posts", 0)
         start = start_of("posts", 0, seen, self.log.extent())
+        status = start.status
         if start.reason:
-            assert self.store.rebase(seen, start.status)
+            self.lives += 1
+            status = replace(status, life=f"life {self.lives}")
+            assert self.store.rebase(seen, status)
             self._moved(seen, start)
-        worker.status, worker.position = start.status, start.status.next
+        worker.status, worker.position = status, status.next
 
     def _read(self, worker: Worker, status: PartitionStatus, most: int) -> None:
         # As the reader does: the log's id and its extent are looked at before a batch goes on.
@@ -230,7 +234,12 @@ class ExactlyOnce(RuleBasedStateMachine):
         to_offset, outcomes, origins = worker.read.popleft()
         digests, cells = plan(outcomes)
         [stored] = self.store.read([ReadRequest(status, digests, cells, [o.digest for o in origins.values()])])
-        worker.folded = fold(status, outcomes, to_offset, stored, retention=RETENTION, limits=LIMITS, origins=origins)
+        if stored.moved_to is not None:
+            worker.forget()
+        else:
+            worker.folded = fold(
+                status, outcomes, to_offset, stored, retention=RETENTION, limits=LIMITS, origins=origins
+            )
 
     def _write(self, worker: Worker, change: Change) -> None:
         worker.folded = None

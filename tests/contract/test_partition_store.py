@@ -303,3 +303,38 @@ def test_thousands_of_ids_and_panes_fit_into_one_call(real: RedisPartitionStore)
     assert real.apply([change]) == [Applied()]
     [stored] = real.read([ReadRequest(change.status, [a_scored(str(i)).digest for i in range(0, 5_000, 7)], [])])
     assert len(stored.repeats) == len(range(0, 5_000, 7))
+
+
+def test_who_holds_the_state_of_before_a_total_loss_is_refused_by_who_began_again(
+    store: PartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    """Same log, same offset: only the life tells that the counters of the first are of before."""
+    old = begun(store, life="one", dead=7)
+    late = change_of(store, old, [a_scored("1", "negative")])
+    if isinstance(store, MemoryPartitionStore):
+        vars(store).update(vars(MemoryPartitionStore()))
+    else:
+        redis_client.delete(*redis_client.scan_iter(f"{{{namespace}*"))
+    begun(store, life="two")
+    assert store.apply([late]) == [Refused(0)]
+    again = store.load("posts", 0)
+    assert again is not None
+    assert (again.life, again.dead) == ("two", 0)
+    assert store.apply([change_of(store, again, [a_scored("1", "negative")])]) == [Applied()]
+
+
+def test_reading_tells_when_the_state_stands_elsewhere(store: PartitionStore) -> None:
+    """What was read of a later state must not be folded: after a loss the store may stand at the earlier one again."""
+    status = begun(store, life="one")
+    change = change_of(store, status, [a_scored("1", "negative")])
+
+    def moved_to(asked: PartitionStatus) -> int | None:
+        [stored] = store.read([ReadRequest(asked, [a_scored("1").digest], [NOON])])
+        return stored.moved_to
+
+    assert moved_to(status) is None
+    assert store.apply([change]) == [Applied()]
+    assert moved_to(status) == change.status.next
+    assert moved_to(change.status) is None
+    assert moved_to(replace(change.status, life="two")) == change.status.next
+    assert moved_to(replace(status, partition=1)) == -1
