@@ -199,6 +199,11 @@ _TLS = (
         "certificate required",
         "set BRANDPULSE_REDIS_CERT_FILE and BRANDPULSE_REDIS_KEY_FILE: it wants one of ours",
     ),
+    # It hung up before its reason was read: who is first is chance.
+    (
+        "EOF occurred in violation of protocol",
+        "it hung up; if it wants a certificate of ours, set BRANDPULSE_REDIS_CERT_FILE and BRANDPULSE_REDIS_KEY_FILE",
+    ),
     ("alert", "set BRANDPULSE_REDIS_CERT_FILE and BRANDPULSE_REDIS_KEY_FILE to a certificate that the server trusts"),
     ("WRONG_VERSION_NUMBER", "it speaks no TLS there: BRANDPULSE_REDIS_URL begins with redis://, or has another port"),
     ("record layer failure", "it speaks no TLS there: BRANDPULSE_REDIS_URL begins with redis://, or has another port"),
@@ -221,7 +226,7 @@ def fault(error: Exception) -> BrandpulseError:
         verdict = text.partition("certificate verify failed:")[2].partition("(")[0].strip()
         return ConfigError(f"no TLS with Redis: {untrusted(verdict, ca_file='BRANDPULSE_REDIS_CA_FILE')}")
     for mark, remedy in _TLS:
-        if mark in text and "SSL" in text:
+        if mark in text and "ssl" in text.casefold():
             return ConfigError(f"no TLS with Redis ({text}): {remedy}")
     if isinstance(error, OUTAGES):
         return TransientError(f"Redis is unreachable: {text}")
