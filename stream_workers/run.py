@@ -69,7 +69,8 @@ def main() -> int:
         hours_ms=int(worker.hour_panes_days * 86_400_000),
     )
     # Two clients: the reader's loads must not wait behind the lane's writes, and each stays in one thread.
-    clients = [connect(redis_url, patience_seconds=60) for _ in range(2)]
+    # One more try bridges a cut connection. As many as redis-py makes by itself would hold the reader.
+    clients = [connect(redis_url, retries=1, patience_seconds=60) for _ in range(2)]
     reach(clients[0])
     stores = [RedisPartitionStore(client, settings.namespace, retention, drop_every=16) for client in clients]
 

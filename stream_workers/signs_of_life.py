@@ -63,6 +63,7 @@ class SignsOfLife:
         """Once a second or so; *now* is monotonic seconds."""
         lags = {partition: self.lag_of(held) for partition, held in partitions.items()}
         self._tell_rate(partitions, sum(lag or 0 for lag in lags.values()), now)
+        answers = True
         for partition, held in partitions.items():
             status, lag = held.status, lags[partition]
             at_end = lag == 0 and held.position == status.next
@@ -75,7 +76,10 @@ class SignsOfLife:
                 watermark.labels(partition).set(status.watermark_ms / 1_000)
             idle = at_end and now - since >= self._idle_after_seconds
             life = replace(status, seen_wall_ms=self._wall_ms(), caught_up=idle, lag=lag or 0, paused="")
-            if not self._touch(life) and held.position == status.next and held.status is status:
+            stands = self._touch(life) if answers else None
+            # A store that hangs is asked once a round: asked for each partition it would keep the reader for minutes.
+            answers = stands is not None
+            if stands is False and held.position == status.next and held.status is status:
                 # The store lost its last writes. On a quiet partition no post would come to find that out.
                 self._lost(held, f"the store does not stand at {status.next} any more")
 
@@ -116,10 +120,10 @@ class SignsOfLife:
             if posts > WORTH_A_LINE and seconds > 0:
                 log.info("caught up", extra={"posts": posts, "posts_per_second": round(posts / seconds)})
 
-    def _touch(self, status: PartitionStatus) -> bool:
-        """Whether the store stands where *status* says; True too when it does not answer."""
+    def _touch(self, status: PartitionStatus) -> bool | None:
+        """Whether the store stands where *status* says; None when it does not answer."""
         try:
             return self._store.touch(status)
         except TransientError as error:
             log.info("no sign of life given", extra={"partition": status.partition, "reason": str(error)})
-            return True
+            return None

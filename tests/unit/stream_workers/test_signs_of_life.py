@@ -1,8 +1,11 @@
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import pytest
 from confluent_kafka import Consumer
 
+from brandpulse.errors import TransientError
+from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
@@ -105,4 +108,21 @@ def test_a_batch_under_way_is_no_loss() -> None:
     assert before is not None
     watched.store.rebase(before, replace(before, next=20))
     watched.idle_at(101)
+    assert watched.lost == []
+
+
+def test_a_store_that_does_not_answer_is_asked_once_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each asking may take its whole time-out: asked for every partition, it would keep the reader for minutes."""
+    watched = Watched(high=10)
+    asked: list[int] = []
+
+    def hangs(status: PartitionStatus) -> bool:
+        asked.append(status.partition)
+        raise TransientError("Redis is unreachable: timed out")
+
+    monkeypatch.setattr(watched.store, "touch", hangs)
+    watched._signs.tell(dict.fromkeys(range(4), watched.held), 100.0)
+    assert len(asked) == 1
+    watched._signs.tell(dict.fromkeys(range(4), watched.held), 101.0)
+    assert len(asked) == 2
     assert watched.lost == []
