@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from brandpulse.apache_kafka.jars import VERSION, fetch
 from brandpulse.apache_kafka.node import LOGGING
 from brandpulse.embedded import broker_answers
-from brandpulse.processes import Child, free_port
+from brandpulse.processes import Child, StartError, free_port
 
 CACHE = Path(os.environ.get("BRANDPULSE_TEST_CACHE", Path.home() / ".cache" / "brandpulse-tests"))
 JARS = CACHE / f"apache-kafka-{VERSION}"
@@ -201,7 +201,11 @@ class KafkaCluster:
         for number in numbers:
             self.nodes[number].launch()
         for number in numbers:
-            self.nodes[number].wait_ready()
+            try:
+                self.nodes[number].wait_ready()
+            except StartError:
+                # Where processor is short a broker gives up waiting for its controller; a supervisor starts it again.
+                self.nodes[number].start()
 
     def leader_of(self, topic: str, partition: int) -> int:
         """The node that leads it now; -1 while nobody does."""
