@@ -15,6 +15,8 @@ import redis
 from brandpulse import bench_world as world
 from brandpulse.bench_world import Servers
 from brandpulse.embedded import EmbeddedStore
+from brandpulse.errors import BrandpulseError, ConfigError
+from brandpulse.processes import Child
 
 BRANDS = (10, 100, 1_000, 10_000, 100_000)
 PARTITIONS = (1, 2, 4, 8, 16)
@@ -32,9 +34,6 @@ class Point:
     at: float
     unit: str
     value: float
-
-
-Say = Callable[[str], None]
 
 
 def run(*, out: Path, only: Sequence[str], posts: int, broker: str) -> list[Point]:
@@ -56,6 +55,8 @@ def run(*, out: Path, only: Sequence[str], posts: int, broker: str) -> list[Poin
         "workers": lambda: _workers(found, posts, broker),
         "gpu": lambda: _gpu(found, broker),
     }
+    if unknown := [name for name in only if name not in curves]:
+        raise ConfigError(f"--only {','.join(unknown)}: no such curve; there are {','.join(curves)}")
     for name in only or curves:
         curves[name]()
     _write(points, out.with_suffix(".csv"))
@@ -152,20 +153,23 @@ def _speed(
         _await_owners(reader, partitions, workers, children)
         world.produce(where.bootstrap_servers, topic, records, partitions=partitions)
         world.await_applied(reader, len(records), children, each=look)
+    if len(seen) < 2:
+        raise BrandpulseError(f"{len(records):,} posts were all applied between two looks: measure with more")
     (first, began), (last, ended) = seen
     return (last - first) / (ended - began)
 
 
-def _await_owners(reader: Any, partitions: int, workers: int, children: Sequence[Any]) -> None:
+def _await_owners(reader: Any, partitions: int, workers: int, children: Sequence[Child]) -> None:
     deadline = time.monotonic() + 120
     while True:
         statuses = reader.partitions()
         if len(statuses) == partitions and len({status.owner for status in statuses}) == min(workers, partitions):
             return
         for child in children:
-            child.wait_ready(lambda: True)
+            if child.exit_code is not None:
+                raise BrandpulseError(f"a worker ended with code {child.exit_code}:\n{child.log_tail()}")
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{workers} workers did not share {partitions} partitions within two minutes")
+            raise BrandpulseError(f"{workers} workers did not share {partitions} partitions within two minutes")
         time.sleep(0.2)
 
 

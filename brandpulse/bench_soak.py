@@ -17,6 +17,7 @@ from brandpulse import bench_world as world
 from brandpulse.bench_pipeline import PARTITIONS, engine_settings, measured
 from brandpulse.bench_world import Servers
 from brandpulse.errors import BrandpulseError
+from brandpulse.memory import resident_bytes
 from brandpulse.processes import Child
 from brandpulse.topics import Topic, ensure_topics, producer_config
 
@@ -118,7 +119,7 @@ def _soak(folder: Path, where: Servers, engine: str, posts_per_second: float, se
         began = time.monotonic()
         while (at := time.monotonic() - began) < seconds:
             applied = sum(status.next for status in reader.partitions())
-            looks.append(Look(at, {name: rss(pid) for name, pid in pids.items()}, sent[0] - applied))
+            looks.append(Look(at, {name: resident_bytes(pid) for name, pid in pids.items()}, sent[0] - applied))
             _still_there(child)
             time.sleep(LOOK_SECONDS)
         over.set()
@@ -147,14 +148,6 @@ def _send(where: Servers, topic: str, posts_per_second: float, sent: list[int], 
 def _still_there(child: Child) -> None:
     if child.exit_code is not None:
         raise BrandpulseError(f"the worker ended with code {child.exit_code}:\n{child.log_tail()}")
-
-
-def rss(pid: int) -> int:
-    """Bytes that the process *pid* holds now."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1_024
-    return 0
 
 
 def _write(looks: Sequence[Look], out: Path) -> None:

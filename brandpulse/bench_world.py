@@ -21,6 +21,7 @@ from brandpulse.apache_kafka.node import ApacheKafkaBroker
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
 from brandpulse.errors import BrandpulseError
 from brandpulse.keys import PartitionKeys
+from brandpulse.memory import peak_bytes
 from brandpulse.pane_reader import PaneReader
 from brandpulse.processes import Child
 from brandpulse.runtime import running
@@ -62,13 +63,6 @@ class Meter:
 def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def peak_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1_024
-    return 0
 
 
 def sample_texts() -> list[str]:

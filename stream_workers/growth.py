@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from brandpulse.brands import Brand
+from brandpulse.errors import BrandpulseError
 from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys
 from brandpulse.partitions import PartitionStatus
 from brandpulse.posts import POST_DECODER
@@ -78,7 +79,7 @@ def store_size(client: Any, *, posts_a_second: float = 1.0, partitions: int = 4,
     states = [PartitionStatus("posts", partition, next=0, topic_id="t") for partition in range(partitions)]
     for state in states:
         if not store.rebase(None, state):
-            raise AssertionError("the server is not empty")
+            raise BrandpulseError("the server is not empty: measure on one of its own")
     for at in range(0, posts, BATCH * partitions):
         for partition in range(partitions):
             client.set(evaluated, max(0, states[partition].watermark_ms))
@@ -100,7 +101,7 @@ def _apply(
     [known] = store.read([ReadRequest(state, digests, cells)])
     change = fold(state, posts, state.next + len(posts), known, retention=retention, limits=limits)
     if store.apply([change]) != [Applied()]:
-        raise AssertionError("the store refused a batch")
+        raise BrandpulseError("the store refused a batch: somebody else writes to it")
     return change.status
 
 

@@ -23,11 +23,10 @@ def main() -> None:
     scorer = import_module("model.load").load_scorer(name, None, None, tiers=tiers or "full")
     scorer.score(posts[:BATCH])
     watch = Stopwatch()
-    watch.saw(0)
-    watch.seen = 0
+    watch.start()
     for at in range(0, len(posts), BATCH):
         scorer.score(posts[at : at + BATCH])
-        watch.seen += len(posts[at : at + BATCH])
+        watch.saw(len(posts[at : at + BATCH]))
     watch.tell()
 
 

@@ -12,6 +12,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import run_main
 
 from brandpulse.peers.peer import Counts, Stopwatch, job
+from brandpulse.posts import POST_DECODER
 
 Mention = tuple[str, datetime]
 
@@ -42,7 +43,7 @@ def main() -> None:
         out = [
             (brand, datetime.fromtimestamp(moment / 1_000, UTC))
             for message in messages
-            for brand, moment in counts.keys_of(message.value)
+            for brand, moment in counts.keys_of(POST_DECODER.decode(message.value))
         ]
         watch.saw(len(messages))
         return out

@@ -1,7 +1,6 @@
 """What the peers share: their arguments, their job, and the line that they print."""
 
 import json
-import resource
 import sys
 import time
 from argparse import ArgumentParser
@@ -9,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from brandpulse.brands import load_brands
+from brandpulse.memory import peak_bytes
+from brandpulse.posts import POST_DECODER, WirePost
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +38,48 @@ class Counts:
     """Posts per brand and event-time minute, in memory."""
 
     def __init__(self, brands: Path) -> None:
-        self._decode = import_module("brandpulse.posts").POST_DECODER.decode
+        # By its name: peers live below the services.
         self._match = import_module("stream_workers.match").BrandMatcher(load_brands(brands)).match
         self.cells: dict[tuple[str, int], int] = {}
 
-    def keys_of(self, value: bytes) -> list[tuple[str, int]]:
+    def keys_of(self, post: WirePost) -> list[tuple[str, int]]:
         """(brand, event time in ms) for each brand that the post names."""
-        post: Any = self._decode(value)
         moment = int(post.created_at.timestamp() * 1_000)
         return [(brand, moment) for brand in self._match(post.text)]
 
     def add(self, values: Iterable[bytes]) -> None:
         for value in values:
-            for brand, moment in self.keys_of(value):
+            for brand, moment in self.keys_of(POST_DECODER.decode(value)):
                 cell = (brand, moment // 60_000)
                 self.cells[cell] = self.cells.get(cell, 0) + 1
 
 
 class Stopwatch:
-    """From the first post to the last; start-up and the group's join stay outside."""
+    """From the first batch on, whose own posts do not count, to the last: start-up and join stay outside."""
 
     def __init__(self) -> None:
-        self._began = 0.0
-        self._cpu = 0.0
         self.seen = 0
         self._first = 0
+        self._began: tuple[float, float] | None = None
+        """Wall and processor seconds."""
+
+    def start(self) -> None:
+        self._began, self._first = (time.perf_counter(), time.process_time()), self.seen
 
     def saw(self, posts: int) -> None:
-        if not self.seen:
-            self._began, self._cpu, self._first = time.perf_counter(), time.process_time(), posts
         self.seen += posts
+        if self._began is None:
+            self.start()
 
     def tell(self) -> None:
-        """Print the figures of all posts but the first batch, whose arrival started the clock."""
+        """Print the figures. Raises ValueError when nothing was seen."""
+        if self._began is None:
+            raise ValueError("nothing was seen")
         figures = {
             "posts": self.seen - self._first,
-            "seconds": time.perf_counter() - self._began,
-            "cpu_seconds": time.process_time() - self._cpu,
-            "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024,
+            "seconds": time.perf_counter() - self._began[0],
+            "cpu_seconds": time.process_time() - self._began[1],
+            "peak_bytes": peak_bytes(),
         }
         sys.stdout.write(json.dumps(figures) + "\n")
         sys.stdout.flush()

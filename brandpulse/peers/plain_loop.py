@@ -5,6 +5,7 @@ from importlib import import_module
 from confluent_kafka import Consumer
 
 from brandpulse.peers.peer import Counts, Stopwatch, job
+from brandpulse.posts import POST_DECODER
 from brandpulse.topics import client_config
 
 
@@ -13,7 +14,6 @@ def main() -> None:
     classify = import_module("model.bench").hugging_face_pipeline()
     classify(["warm"] * 32)
     counts, watch = Counts(given.brands), Stopwatch()
-    decode = import_module("brandpulse.posts").POST_DECODER.decode
     tally: dict[tuple[tuple[str, int], str], int] = {}
     consumer = Consumer(
         client_config(given.bootstrap_servers)
@@ -24,8 +24,9 @@ def main() -> None:
         values = [message.value() or b"" for message in consumer.consume(32, 1.0) if message.error() is None]
         if not values:
             continue
-        for value, label in zip(values, classify([decode(value).text for value in values]), strict=True):
-            for brand, moment in counts.keys_of(value):
+        posts = [POST_DECODER.decode(value) for value in values]
+        for post, label in zip(posts, classify([post.text for post in posts]), strict=True):
+            for brand, moment in counts.keys_of(post):
                 cell = ((brand, moment // 60_000), label)
                 tally[cell] = tally.get(cell, 0) + 1
         watch.saw(len(values))

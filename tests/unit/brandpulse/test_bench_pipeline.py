@@ -7,9 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from brandpulse.bench import app
+from brandpulse.bench_growth import run as run_growth
 from brandpulse.bench_pipeline import Figure, _waits
 from brandpulse.bench_soak import Look, judged
-from brandpulse.errors import BrandpulseError
+from brandpulse.errors import BrandpulseError, ConfigError
+from brandpulse.peers.peer import Stopwatch
 
 
 @pytest.mark.parametrize(
@@ -73,3 +75,29 @@ def test_a_soak_fails_for_memory_that_grows_and_for_a_lag_without_bound(
 def test_a_soak_of_seconds_is_not_judged() -> None:
     with pytest.raises(BrandpulseError, match="too few looks"):
         judged(looks([100]), posts_per_second=100)
+
+
+def test_a_stopwatch_leaves_out_the_batch_that_started_it(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = Stopwatch()
+    for posts in (256, 100, 44):
+        watch.saw(posts)
+    watch.tell()
+    told = json.loads(capsys.readouterr().out)
+    assert (told["posts"], watch.seen) == (144, 400)
+    assert 0 < told["seconds"] < 60
+    with pytest.raises(ValueError, match="nothing was seen"):
+        Stopwatch().tell()
+
+
+def test_a_stopwatch_started_by_hand_leaves_out_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    watch = Stopwatch()
+    watch.start()
+    watch.saw(512)
+    watch.tell()
+    assert json.loads(capsys.readouterr().out)["posts"] == 512
+
+
+def test_a_curve_that_nobody_knows_is_named_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="bands: no such curve; there are brands,memory,partitions,workers,gpu"):
+        run_growth(out=tmp_path / "growth", only=["bands"], posts=10_000, broker="embedded")
+    assert list(tmp_path.iterdir()) == []
