@@ -16,8 +16,9 @@ from stream_workers.decode import AuthorHasher, Decoded, Record
 from stream_workers.event_time import Retention
 from stream_workers.fold import Scored, fold, plan, scored
 from stream_workers.match import BrandMatcher
+from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
-from stream_workers.store import Applied, ReadRequest, RedisPartitionStore
+from stream_workers.store import Applied, ReadRequest
 from stream_workers.verdict import FourProbabilities, Judged
 
 _SYLLABLES = ("ba", "cor", "dex", "el", "fin", "gro", "ha", "io", "jun", "ka", "lum", "mo", "nex", "or", "pra", "quo")

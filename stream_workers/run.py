@@ -33,9 +33,9 @@ from stream_workers.lane import BatchLane
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.reader import PostReader, ReaderConfig
+from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
 from stream_workers.settings import WorkerSettings
-from stream_workers.store import RedisPartitionStore
 from stream_workers.tags import EVEN
 
 log = logging.getLogger(__name__)

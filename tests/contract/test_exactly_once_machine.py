@@ -14,7 +14,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from stream_workers.fold import Change
 from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.store import Applied, PartitionStore, RedisPartitionStore, Refused
+from stream_workers.redis_store import RedisPartitionStore
+from stream_workers.store import Applied, PartitionStore, Refused
 from tests.contract.counting_oracle import RETENTION
 from tests.contract.exactly_once_machine import ExactlyOnce, RewindableStore, Worker
 

@@ -16,8 +16,9 @@ from brandpulse.partitions import PartitionStatus
 from stream_workers.event_time import Retention
 from stream_workers.fold import Cell, Change, Outcome, fold, plan
 from stream_workers.memory_store import MemoryPartitionStore
+from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
-from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, RedisPartitionStore, Refused
+from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
 from tests.builders import NOON_MS, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)

@@ -12,8 +12,9 @@ from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Decoded, decode
 from stream_workers.event_time import Retention
 from stream_workers.fold import fold, plan, scored
+from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
-from stream_workers.store import ReadRequest, RedisPartitionStore
+from stream_workers.store import ReadRequest
 from stream_workers.verdict import Judged
 from tests.builders import NOON_MS, a_post, a_record
 

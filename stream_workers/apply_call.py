@@ -1,0 +1,121 @@
+"""What one change becomes for apply.lua: key names, values, and which old keys go along. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from brandpulse.keys import DAY_MS, HOUR_MS, PartitionKeys
+from brandpulse.partitions import PartitionStatus, encode_generations
+from stream_workers.event_time import Retention
+from stream_workers.fold import KEPT_NEGATIVES, Cell, Change, encode_negative
+
+KEPT_REDRIVEN = 1_000_000
+"""Identities of redriven posts that a partition remembers, the newest: some 100 bytes each, of letters only."""
+UNEVALUATED_BOUND_MS = 5 * DAY_MS
+"""Minute panes wait for the alerter, but at most so long past their own keeping time (7 d with the default 48 h)."""
+
+
+def call_of(
+    change: Change, keys: PartitionKeys, expired: Sequence[bytes], retention: Retention
+) -> tuple[list[str | bytes], list[Any]]:
+    """KEYS and ARGV of apply.lua. *expired*: keys past their time, which go unless the change writes to them."""
+    status = change.status
+    names: list[str | bytes] = []
+    types: list[str] = []
+    numbers: dict[str, int] = {}
+
+    def number(name: str, letter: str) -> int:
+        if name not in numbers:
+            names.append(name)
+            types.append(letter)
+            numbers[name] = len(names) + 2
+        return numbers[name]
+
+    hashes: dict[int, list[Any]] = {}
+    index: list[Any] = []
+    stored = [(cell, pane_key(keys, cell), pane.encode(), False) for cell, pane in change.panes.items()]
+    stored += [(cell, authors_key(keys, cell), sketch, True) for cell, sketch in change.authors.items()]
+    for cell, name, value, authors in stored:
+        if name not in numbers:
+            index += (_keep_until(cell, retention, authors=authors), name)
+        hashes.setdefault(number(name, "h"), []).extend((field_of(cell), value))
+    touched = {name.encode() for name in numbers}
+    gone = [name for name in expired if name not in touched]
+    runs: list[tuple[str, int, list[Any], int | None]] = [("HSET", 1, flat(moving_fields(status)), None)]
+    runs += [("HSET", at, pairs, None) for at, pairs in hashes.items()]
+    runs += [
+        ("SADD", number(keys.ids(generation), "s"), list(digests), None)
+        for generation, digests in change.new_ids.items()
+    ]
+    for brand, posts in change.negatives.items():
+        dated = [part for post in posts for part in (post.created_ms, encode_negative(post))]
+        runs.append(("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES))
+    remembered = [part for digest, offset in change.redriven.items() for part in (offset, digest)]
+    if remembered:
+        runs.append(("ZADD", number(keys.redriven, "z"), remembered, KEPT_REDRIVEN))
+    runs += [("ZADD", 2, index, None), ("ZREM", 2, gone, None)]
+    runs = [run for run in runs if run[2]]
+    doomed = [*gone, *(keys.ids(g).encode() for g in change.dropped_generations)]
+    layout = {
+        "life": status.life,
+        "types": "".join(types) + "-" * len(doomed),
+        "runs": [[command, at, len(values), *([keep] if keep else [])] for command, at, values, keep in runs],
+    }
+    values = [value for run in runs for value in run[2]]
+    args = [change.from_offset, status.next, status.topic_id, msgspec.json.encode(layout), *values]
+    return [keys.state, keys.index, *names, *doomed], args
+
+
+def _keep_until(cell: Cell, retention: Retention, *, authors: bool) -> int:
+    """Event time (ms) from which the key that holds *cell* may be dropped."""
+    if cell.span == "hour":
+        return (cell.bucket // 24 + 1) * DAY_MS + retention.hours_ms
+    kept = retention.authors_ms if authors else retention.minutes_ms
+    return (cell.bucket // 60 + 1) * HOUR_MS + kept
+
+
+def may_go(member: bytes, keep_until: int, watermark: int, evaluated_until: int | None) -> bool:
+    """Whether the key *member*, kept until that event time (ms), may be dropped: minutes wait for the alerter."""
+    kind = member.split(b"}:", 1)[1].split(b":", 1)[0]
+    if kind in (b"h", b"hs"):
+        return True
+    if evaluated_until is not None and keep_until <= evaluated_until:
+        return True
+    return keep_until <= watermark - UNEVALUATED_BOUND_MS
+
+
+def moving_fields(status: PartitionStatus) -> dict[str, Any]:
+    """Fields of the state's hash that each batch writes, but for `next`."""
+    return {
+        "clock_ms": status.clock_ms,
+        "lateness_ms": status.lateness_ms,
+        "late": status.late,
+        "repeated": status.repeated,
+        "dead": status.dead,
+        "redriven": status.redriven,
+        "unmatched": status.unmatched,
+        "generations": encode_generations(status.generations),
+        # Whoever writes is not idle; the next sign of life may say so again.
+        "caught_up": 0,
+    }
+
+
+def flat(fields: dict[str, Any]) -> list[Any]:
+    return [part for pair in fields.items() for part in pair]
+
+
+def pane_key(keys: PartitionKeys, cell: Cell) -> str:
+    if cell.span == "minute":
+        return keys.minute_panes(cell.brand, cell.bucket // 60)
+    return keys.hour_panes(cell.brand, cell.bucket // 24)
+
+
+def authors_key(keys: PartitionKeys, cell: Cell) -> str:
+    if cell.span == "minute":
+        return keys.minute_authors(cell.brand, cell.bucket // 60)
+    return keys.hour_authors(cell.brand, cell.bucket // 24)
+
+
+def field_of(cell: Cell) -> str:
+    return str(cell.bucket % (60 if cell.span == "minute" else 24))
