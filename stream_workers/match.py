@@ -24,15 +24,17 @@ _BEFORE_NFKC = str.maketrans(
     }
 )
 # A link has a scheme, www., or a path. A bare `acme.com` is none: who writes it names the brand.
+# A link ends where the model's text ends it (`model.normalise`): at white space, and at what cannot be printed.
+_ON = r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _UNREADABLE = re.compile(
-    r"(?:https?://|\bwww\.)\S+"  # link
+    rf"(?:https?://|\bwww\.){_ON}+"  # link
     r"|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail address
     r"|@\w+(?:[.@]\w+)*"  # handle
-    r"|\b[\w-]+(?:\.[\w-]+)+/\S*"  # link without a scheme
+    rf"|\b[\w-]+(?:\.[\w-]+)+/{_ON}*"  # link without a scheme
 )
-# Scripts written without spaces, and Hangul, whose particles stick to the word: no whole words to be found there.
 LONGEST_CHUNK = 512
 """Characters without a space. Nobody reads a longer one, and looking for links in it takes time by the square."""
+# Scripts written without spaces, and Hangul, whose particles stick to the word: no whole words to be found there.
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]"

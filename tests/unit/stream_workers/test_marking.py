@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from brandpulse.brands import Brand
@@ -178,6 +178,7 @@ def test_each_brand_that_was_found_has_a_marker_and_nobody_else(text: str) -> No
     assert normalise(post.text, keep_markers=True) == post.text
 
 
+@example("www.x.de/bolt\x1baerolux")
 @given(TEXTS)
 def test_a_brand_whose_mentions_are_all_marked_is_named_no_more(text: str) -> None:
     # A hashtag glued to a word is none; once that word is a marker, it stands by itself.

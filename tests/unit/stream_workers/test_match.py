@@ -109,6 +109,12 @@ def test_a_handle_does_not_count_as_a_piece_of_another_handle_address_or_link(te
     assert named(text, HANDLE_ONLY) == ()
 
 
+def test_a_link_ends_at_what_cannot_be_printed_as_it_does_for_the_model() -> None:
+    assert named("www.x.de/bolt\x1bunited") == ("United",)
+    assert named("x.de/bolt\x07united late") == ("United",)
+    assert named("www.x.de/bolt-united") == ()
+
+
 def test_a_handle_may_be_a_domain_or_a_fediverse_address() -> None:
     brand = Brand(name="Acme", handles=["@acme.example.social", "acme@instance.example"])
     assert named("hi @acme.example.social!", brand) == ("Acme",)
