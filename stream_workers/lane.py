@@ -17,12 +17,10 @@ import msgspec
 
 from brandpulse.errors import StateError, TransientError
 from brandpulse.live import Replay
-from brandpulse.posts import BRAND_SENTIMENTS, URGENCIES, Urgency
+from brandpulse.posts import BRAND_SENTIMENTS
 from brandpulse.telemetry import Telemetry
-from model.engine import Scores
 from model.marking import MarkedText
 from model.score_cache import CachingScorer
-from model.urgency import urgency
 from stream_workers.decode import REASONS, AuthorHasher, Dead, Decoded, decode
 from stream_workers.event_time import Retention
 from stream_workers.fold import Change, Outcome, Unmatched, fold, plan, scored
@@ -33,13 +31,9 @@ from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
-from stream_workers.verdict import Judged
+from stream_workers.verdict import Verdict, verdicts_of
 
 log = logging.getLogger(__name__)
-
-
-Verdict = Judged | Exception
-"""What the model says, or what it raised on that very post."""
 
 
 class Named(msgspec.Struct, frozen=True, gc=False):
@@ -229,11 +223,11 @@ class BatchLane:
             middle = len(posts) // 2
             return [*self._judge(posts[:middle]), *self._judge(posts[middle:])]
         self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.hurried))
-        return _verdicts(scores, posts)
+        return verdicts_of(scores, posts)
 
     def _always(self, post: MarkedText) -> Verdict:
         if (said := self._same.get(post.targets)) is None:
-            [said] = _verdicts(self._scorer.inner.score([post]), [post])
+            [said] = verdicts_of(self._scorer.inner.score([post]), [post])
             self._same[post.targets] = said
         return said
 
@@ -377,38 +371,6 @@ class BatchLane:
         started = time.perf_counter()
         yield
         self._telemetry.counter("brandpulse_stage_seconds_total").labels(stage).inc(time.perf_counter() - started)
-
-
-def _verdicts(scores: Scores, posts: Sequence[MarkedText]) -> list[Verdict]:
-    targets = iter(scores.target.tolist())
-    tables = {name: table.tolist() for name, table in scores.heads.items()}
-    urgencies = iter(_urgencies(scores, posts))
-    return [
-        _verdict(
-            Judged(
-                tuple(
-                    (negative, neutral, positive, irrelevant)
-                    for negative, neutral, positive, irrelevant in islice(targets, post.targets)
-                ),
-                {name: table[row] for name, table in tables.items()},
-                tuple(islice(urgencies, post.targets)),
-            )
-        )
-        for row, post in enumerate(posts)
-    ]
-
-
-def _urgencies(scores: Scores, posts: Sequence[MarkedText]) -> list[Urgency | None]:
-    """One for each target of *posts*."""
-    if "risk" not in scores.heads:
-        return [None] * len(scores.target)
-    return [URGENCIES[level] for level in urgency(scores, posts)]
-
-
-def _verdict(judged: Judged) -> Verdict:
-    if math.isfinite(sum(map(sum, judged.targets)) + sum(map(sum, judged.heads.values()))):
-        return judged
-    return ValueError(f"the model gave no probabilities: {judged.targets} {dict(judged.heads)}")
 
 
 def _mend(error: StateError) -> str:
