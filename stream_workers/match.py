@@ -11,7 +11,7 @@ import ahocorasick_rs
 from brandpulse.brands import Brand
 from brandpulse.entities import unescape
 from brandpulse.errors import ConfigError
-from model.normalise import single_spaces
+from model.normalise import EMOJI, single_spaces
 
 _BEFORE_NFKC = str.maketrans(
     {
@@ -24,8 +24,8 @@ _BEFORE_NFKC = str.maketrans(
     }
 )
 # A link has a scheme, www., or a path. A bare `acme.com` is none: who writes it names the brand.
-# A link ends where the model's text ends it (`model.normalise`): at white space, and at what cannot be printed.
-_ON = r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+# A link ends where the model's text ends it (`model.normalise`): at white space, an emoji, and what cannot be printed.
+_ON = rf"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff{EMOJI.pattern[1:-1]}]"
 _UNREADABLE = re.compile(
     rf"(?:https?://|\bwww\.){_ON}+"  # link
     r"|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail address

@@ -109,9 +109,10 @@ def test_a_handle_does_not_count_as_a_piece_of_another_handle_address_or_link(te
     assert named(text, HANDLE_ONLY) == ()
 
 
-def test_a_link_ends_at_what_cannot_be_printed_as_it_does_for_the_model() -> None:
+def test_a_link_ends_at_what_cannot_be_printed_and_at_emoji_as_it_does_for_the_model() -> None:
     assert named("www.x.de/bolt\x1bunited") == ("United",)
     assert named("x.de/bolt\x07united late") == ("United",)
+    assert named("www.x.de/bolt\U0001f621united") == ("United",)
     assert named("www.x.de/bolt-united") == ()
 
 
