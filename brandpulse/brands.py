@@ -1,5 +1,6 @@
-"""The brands file: which names, handles and hashtags stand for which brand."""
+"""The brands file: which names, handles and hashtags stand for which brand, and which facets their posts have."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,14 +8,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from brandpulse.errors import ConfigError
+from brandpulse.facets import FACET_EXAMPLE, MOST_FACETS, Facet, Word
+from brandpulse.keys import FACET_MARK
 
 EXAMPLE = """brands:
   - name: Acme Air
     terms: ["acme air"]
     handles: ["@acmeair"]
 """
-
-Word = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Brand(BaseModel):
@@ -51,6 +52,13 @@ class Brand(BaseModel):
                 raise ValueError("holds a blank word")
         return value
 
+    @field_validator("name")
+    @classmethod
+    def _no_mark_in_a_name(cls, name: str) -> str:
+        if FACET_MARK in name:
+            raise ValueError("holds the control character U+001F, which parts a brand from its facet in the store")
+        return name
+
     @model_validator(mode="after")
     def _can_be_matched(self) -> "Brand":
         if not (self.terms or self.handles or self.hashtags):
@@ -64,6 +72,8 @@ class BrandsFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     brands: Annotated[list[Brand], Field(min_length=1)]
+    facets: Annotated[list[Facet], Field(max_length=MOST_FACETS)] = []
+    """Of every brand."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "BrandsFile":
@@ -72,11 +82,20 @@ class BrandsFile(BaseModel):
             if brand.name.casefold() in seen:
                 raise ValueError(f"brand {brand.name!r} stands twice")
             seen.add(brand.name.casefold())
+        names = [facet.name for facet in self.facets]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"facet {name!r} stands twice")
         return self
 
 
 def load_brands(path: Path) -> list[Brand]:
-    """The brands of the YAML file at *path*. Raises ConfigError that names the file, the entry and the value."""
+    """The brands of the YAML file at *path*. Raises as `load_brands_file` does."""
+    return load_brands_file(path).brands
+
+
+def load_brands_file(path: Path) -> BrandsFile:
+    """Brands and facets of the YAML file at *path*. Raises ConfigError that names the file, the entry and the value."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -90,10 +109,11 @@ def load_brands(path: Path) -> list[Brand]:
     except yaml.YAMLError as error:
         raise ConfigError(f"the brands file {path} is not YAML: {error}\nA right one:\n{EXAMPLE}") from error
     try:
-        return BrandsFile.model_validate(content).brands
+        return BrandsFile.model_validate(content)
     except ValidationError as error:
+        right = EXAMPLE + (FACET_EXAMPLE if any("facets" in problem["loc"] for problem in error.errors()) else "")
         raise ConfigError(
-            f"the brands file {path} is wrong:\n{_explain(error, content)}\nA right one:\n{EXAMPLE}"
+            f"the brands file {path} is wrong:\n{_explain(error, content)}\nA right one:\n{right}"
         ) from None
 
 
@@ -101,12 +121,16 @@ def _explain(error: ValidationError, content: Any) -> str:
     lines = []
     for problem in error.errors():
         place = problem["loc"]
-        entry = ""
-        if len(place) > 1 and isinstance(place[1], int):
-            raw = content["brands"][place[1]]
-            named = raw.get("name") if isinstance(raw, dict) else raw
-            entry = f" (brand {named!r})"
+        entry = _entry(place, content)
         where = ".".join(str(part) for part in place) or "the file"
         value = "" if problem["type"] == "missing" else f", got {str(problem['input'])[:80]!r}"
         lines.append(f"  {where}{entry}: {problem['msg'].removeprefix('Value error, ')}{value}")
     return "\n".join(lines)
+
+
+def _entry(place: Sequence[str | int], content: Any) -> str:
+    if len(place) < 2 or not isinstance(place[1], int):
+        return ""
+    raw = content[place[0]][place[1]]
+    named = raw.get("name") if isinstance(raw, dict) else raw
+    return f" ({'facet' if place[0] == 'facets' else 'brand'} {named!r})"

@@ -38,7 +38,11 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:acknowledgements    hash   episode key -> Acknowledgement that the leader has not taken up yet
     {ns:alerting}:durable             string counter written before WAITAOF: once it is on disk, all before it is
 
-Hours and days are whole numbers since 1970, UTC. Brand names stand last, raw: any character is safe there.
+Hours and days are whole numbers since 1970, UTC. Brand names stand last, raw: any character is safe there but U+001F.
+
+Where a key has <brand>, a facet of a brand (brandpulse/facets.py) has `<brand>U+001F<facet>`: its posts and people are
+a series of panes like a brand's, dropped at the same time. {ns}:brands lists none of them. Their neg: holds the newest
+posts in the facet, whatever they say.
 """
 
 from dataclasses import dataclass
@@ -46,6 +50,24 @@ from dataclasses import dataclass
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+
+FACET_MARK = "\x1f"
+"""Parts brand and facet in the name of a series. No brand's name may hold it."""
+
+
+def facet_series(brand: str, facet: str) -> str:
+    """The name under which the panes of *facet* of *brand* lie."""
+    return f"{brand}{FACET_MARK}{facet}"
+
+
+def brand_of(series: str) -> str:
+    """The brand of a brand's or a facet's *series*."""
+    return series.partition(FACET_MARK)[0]
+
+
+def facet_of(series: str) -> str:
+    """The facet of a *series*; empty where it is a brand's own."""
+    return series.partition(FACET_MARK)[2]
 
 
 @dataclass(frozen=True, slots=True)

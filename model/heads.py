@@ -3,45 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from brandpulse import labels
+
 SENTIMENT = ("negative", "neutral", "positive")
 
 TARGET = (*SENTIMENT, "irrelevant")
 """Sentiment towards one named brand or aspect; `irrelevant` where the post says nothing about it."""
 
-EMOTIONS = (
-    "admiration",
-    "amusement",
-    "anger",
-    "annoyance",
-    "approval",
-    "caring",
-    "confusion",
-    "curiosity",
-    "desire",
-    "disappointment",
-    "disapproval",
-    "disgust",
-    "embarrassment",
-    "excitement",
-    "fear",
-    "gratitude",
-    "grief",
-    "joy",
-    "love",
-    "nervousness",
-    "optimism",
-    "pride",
-    "realization",
-    "relief",
-    "remorse",
-    "sadness",
-    "surprise",
-    "neutral",
-)
-"""The labels of GoEmotions (Demszky et al., 2020), in its order; a post may have several."""
-
-MOODS = ("anger", "joy", "optimism", "sadness")
-"""The labels of TweetEval's emotion task; a post has one."""
+EMOTIONS, MOODS = labels.EMOTIONS, labels.MOODS
 
 
 @dataclass(frozen=True, slots=True)

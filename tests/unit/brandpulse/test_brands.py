@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.brands import load_brands
+from brandpulse.brands import load_brands, load_brands_file
 from brandpulse.errors import ConfigError
+from brandpulse.keys import brand_of, facet_of, facet_series
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -32,6 +33,7 @@ def test_a_brand_needs_a_name_and_one_kind_of_word(tmp_path: Path) -> None:
         ("", "the file"),
         ("brands: [\n", "is not YAML"),
         ("brands:\n- 7\n", "brands.0 (brand 7)"),
+        ('brands:\n- {name: "A\\x1fb", terms: [a]}\n', "U+001F"),
     ],
 )
 def test_a_wrong_file_is_told_by_entry_and_value_with_a_right_one(tmp_path: Path, text: str, told: str) -> None:
@@ -51,3 +53,49 @@ def test_a_binary_file_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_brands(path)
+
+
+A_BRAND = "brands:\n- {name: A, terms: [a]}\nfacets:\n"
+
+
+def test_a_facet_is_told_by_words_or_by_what_the_model_says(tmp_path: Path) -> None:
+    text = (
+        A_BRAND + "- {name: refund, words: [refund, 'money back']}\n- {name: urgent, urgency: [high], complaint: 0.5}\n"
+    )
+    refund, urgent = load_brands_file(written(tmp_path, text)).facets
+    assert (refund.words, list(refund.heads)) == (["refund", "money back"], [])
+    assert (urgent.urgency, urgent.complaint, list(urgent.heads)) == (["high"], 0.5, ["risk"])
+
+
+def test_a_file_without_facets_has_none(tmp_path: Path) -> None:
+    assert load_brands_file(written(tmp_path, "brands:\n- {name: A, terms: [a]}\n")).facets == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("{name: Refund, words: [refund]}", "facets.0.name (facet 'Refund')"),
+        ("{name: refund}", "(facet 'refund'): needs one of words, emotions, mood, urgency, complaint or crisis"),
+        ("{name: refund, sentiment: [negative]}", "needs one of words"),
+        ("{name: x, words: [a], sentiment: [negative, neutral, positive]}", "narrows nothing"),
+        ("{name: x, words: ['  ']}", "blank word"),
+        ("{name: x, words: refund}", "got 'refund'"),
+        ("{name: x, emotions: [rage]}", "'rage' is none of admiration"),
+        ("{name: x, mood: [fear]}", "'fear' is none of anger, joy, optimism, sadness"),
+        ("{name: x, urgency: [urgent]}", "facets.0.urgency.0 (facet 'x')"),
+        ("{name: x, complaint: 1.5}", "facets.0.complaint (facet 'x')"),
+        ("{name: x, word: [a]}", "facets.0.word (facet 'x')"),
+        ("{name: x, words: [a]}\n- {name: x, words: [b]}", "facet 'x' stands twice"),
+        ("\n- ".join(f"{{name: f{i}, words: [w]}}" for i in range(21)), "at most 20 items"),
+    ],
+)
+def test_a_wrong_facet_is_told_by_entry_and_value(tmp_path: Path, entry: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_brands_file(written(tmp_path, A_BRAND + f"- {entry}\n"))
+    assert told in str(caught.value)
+
+
+def test_the_brand_of_a_facets_series_is_told() -> None:
+    series = facet_series("Bob's: Burgers", "refund")
+    assert (brand_of(series), facet_of(series)) == ("Bob's: Burgers", "refund")
+    assert (brand_of("Acme"), facet_of("Acme")) == ("Acme", "")
