@@ -1,0 +1,97 @@
+"""Where a partition begins to be read: its state in the store, put right for the log as the broker shows it now."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from brandpulse.errors import TransientError
+from brandpulse.partitions import PartitionStatus
+from brandpulse.topic_scan import log_end
+from brandpulse.topics import client_config, topic_id
+from stream_workers.log_identity import LogExtent, start_of
+from stream_workers.store import PartitionStore
+
+log = logging.getLogger(__name__)
+
+
+class Beginnings:
+    """Asks store and broker; called by the reading thread only, and may take seconds."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        store: PartitionStore,
+        *,
+        bootstrap_servers: str,
+        topic: str,
+        start: Literal["earliest", "latest"],
+        on_other_log: Callable[[], None],
+    ) -> None:
+        """*on_other_log* is called before a partition starts in a log it did not know; may raise TransientError."""
+        self._consumer = consumer
+        self._store = store
+        self._bootstrap_servers = bootstrap_servers
+        self._topic = topic
+        self._start = start
+        self._on_other_log = on_other_log
+        self._admin = AdminClient(client_config(bootstrap_servers) | {"socket.timeout.ms": 5_000})
+
+    def status_of(self, partition: int) -> PartitionStatus:
+        """The partition's state, put right for the log. Raises TransientError, StateError, KafkaException."""
+        seen = self._store.load(self._topic, partition)
+        extent = self._extent(partition, seen.next if seen else 0)
+        origin = self._origin(partition, extent) if seen is None else None
+        start = start_of(self._topic, partition, seen, extent, origin)
+        if not start.reason:
+            return start.status
+        log.warning(
+            "partition starts elsewhere",
+            extra={"partition": partition, "next": start.status.next, "reason": start.reason},
+        )
+        self._on_other_log()
+        status = replace(start.status, life=secrets.token_hex(8))
+        if not self._store.rebase(seen, status):
+            raise TransientError("another worker moved the state")
+        return status
+
+    def topic_id(self) -> str:
+        """The topic's id as it is now. Raises TransientError."""
+        return topic_id(self._admin, self._topic)
+
+    def _origin(self, partition: int, log_now: LogExtent) -> int | None:
+        """Where a partition without state begins: None for the log's beginning, as ever unless we are told otherwise.
+
+        The first worker of a namespace notes the ends of all partitions at once; who comes later goes by that note, so
+        that what arrives between is counted.
+        """
+        topic_id_now = log_now.topic_id
+        noted = self._store.origins(topic_id_now)
+        if noted is None and self._start == "latest":
+            count = len(self._consumer.list_topics(self._topic, timeout=5).topics[self._topic].partitions)
+            if any(self._store.load(self._topic, other) is not None for other in range(count)):
+                return None  # the topic has state: this partition alone lost its own, or nobody posted to it yet
+            noted = self._store.begin_at(topic_id_now, [self._end(other) for other in range(count)])
+            log.warning("namespace begins at the log's end", extra={"topic": self._topic, "offsets": noted})
+        return noted[partition] if noted is not None and partition < len(noted) else None
+
+    def _end(self, partition: int) -> int:
+        """Offset after the last record. What the embedded broker lists is too low: a fetch tells."""
+        low, high = self._listed(partition)
+        return log_end(self._bootstrap_servers, self._topic, partition, known=max(low, high - 1))
+
+    def _extent(self, partition: int, stands_at: int) -> LogExtent:
+        low, high = self._listed(partition)
+        if stands_at > high:
+            # Either the log is another one, or the broker is the embedded one, which lists its end too low.
+            high = log_end(self._bootstrap_servers, self._topic, partition, known=max(low, high - 1))
+        return LogExtent(self.topic_id(), low, high)
+
+    def _listed(self, partition: int) -> tuple[int, int]:
+        place = TopicPartition(self._topic, partition)
+        low, high = self._consumer.get_watermark_offsets(place, timeout=5, cached=False)
+        return low, high
