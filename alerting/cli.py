@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alerting.outbox import Delivery
-from alerting.store import RedisAlertStore
+from alerting.redis_store import RedisAlertStore
 from brandpulse.redis_client import connect
 from brandpulse.settings import Settings, load_settings
 

@@ -17,11 +17,11 @@ from alerting.receivers.build import build_receivers
 from alerting.receivers.config import load_receivers
 from alerting.receivers.kafka import KafkaTopic
 from alerting.receivers.kinds import ReceiverConfig
+from alerting.redis_store import RedisAlertStore
 from alerting.rules import DEFAULT_RULES
 from alerting.rules_file import RulesFile
 from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings
-from alerting.store import RedisAlertStore
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
 from brandpulse.logs import set_up_logging

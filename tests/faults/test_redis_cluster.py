@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerting.mock_receiver import MockReceiver
-from alerting.store import RedisAlertStore
+from alerting.redis_store import RedisAlertStore
 from brandpulse.keys import AlertingKeys, NamespaceKeys, PartitionKeys
 from brandpulse.redis_client import connect
 from brandpulse.runtime import running

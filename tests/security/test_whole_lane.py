@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Producer
 
 from alerting.mock_receiver import MockReceiver
-from alerting.store import RedisAlertStore
+from alerting.redis_store import RedisAlertStore
 from brandpulse.kafka_acls import acls_of, create
 from brandpulse.redis_client import connect
 from brandpulse.runtime import running

@@ -10,7 +10,8 @@ from redis.retry import Retry
 
 from alerting.episode import Memory, OpenEpisode
 from alerting.memory_store import MemoryAlertStore
-from alerting.store import AlertStore, Commit, RedisAlertStore
+from alerting.redis_store import RedisAlertStore
+from alerting.store import AlertStore, Commit
 from brandpulse.embedded import EmbeddedStore
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys

@@ -23,7 +23,7 @@ from typing import Any
 import redis
 
 from alerting.mock_receiver import Fault, MockReceiver
-from alerting.store import RedisAlertStore
+from alerting.redis_store import RedisAlertStore
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
 from brandpulse.errors import TransientError
 from brandpulse.keys import AlertingKeys

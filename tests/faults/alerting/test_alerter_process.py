@@ -11,7 +11,7 @@ import redis
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from alerting.mock_receiver import Fault, MockReceiver
-from alerting.store import RedisAlertStore
+from alerting.redis_store import RedisAlertStore
 from brandpulse.keys import MINUTE_MS, PartitionKeys
 from brandpulse.processes import Child
 from tests.faults.alerting.processes import fetch, start_alerter

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from alerting.mock_receiver import Fault, MockReceiver
-from alerting.store import RedisAlertStore
+from alerting.redis_store import RedisAlertStore
 from brandpulse.embedded import EmbeddedStore
 from brandpulse.keys import AlertingKeys
 from brandpulse.processes import Child, free_port

@@ -5,7 +5,7 @@ import redis
 from typer.testing import CliRunner, Result
 
 from alerting.cli import app
-from alerting.store import RedisAlertStore
+from alerting.redis_store import RedisAlertStore
 from tests.unit.alerting.notes import a_delivery
 
 

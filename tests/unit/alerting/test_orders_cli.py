@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from alerting import episodes_cli, silence_cli
 from alerting.episode import Memory, OpenEpisode
-from alerting.store import Commit, RedisAlertStore
+from alerting.redis_store import RedisAlertStore
+from alerting.store import Commit
 from brandpulse.errors import TransientError
 from brandpulse.keys import NamespaceKeys
 from brandpulse.silences import MOST_SILENCES, OrderBook, RefusedError, Silence, span

@@ -8,9 +8,10 @@ import redis
 
 from alerting.detect import DetectPolicy
 from alerting.memory_store import MemoryAlertStore
+from alerting.redis_store import RedisAlertStore
 from alerting.routing import Route
 from alerting.rules import DEFAULT_RULES
-from alerting.store import AlertStore, RedisAlertStore
+from alerting.store import AlertStore
 from alerting.tick import STRIDE, LostLeadershipError, Policies, Ticker, TickReport
 from brandpulse.keys import MINUTE_MS
 from brandpulse.pane_reader import PaneReader
