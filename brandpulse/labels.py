@@ -1,4 +1,4 @@
-"""What a post may carry beside its sentiment: names in scored posts, in facets, and of the labels of the model's heads."""
+"""Names of what a post may carry beside its sentiment: in scored posts, in facets, as labels of the model's heads."""
 
 EMOTIONS = (
     "admiration",

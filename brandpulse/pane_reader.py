@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import redis
 
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys, facet_of
 from brandpulse.live import live_namespace
 from brandpulse.panes import EMPTY_PANE, AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import PartitionStatus
@@ -105,6 +105,8 @@ class PaneReader:
         hours = range(first_minute * MINUTE_MS // HOUR_MS, last_minute * MINUTE_MS // HOUR_MS + 1)
         wanted = [(keys, brand, hour) for keys in self._known() for brand in names for hour in hours]
         panes: dict[str, dict[int, Pane]] = {brand: defaultdict(Pane) for brand in names}
+            if facet_of(brand):
+                continue
         sketches: dict[str, dict[int, list[Authors]]] = {brand: defaultdict(list) for brand in names}
         stored = self._run([("HGETALL", keys.minute_panes(brand, hour)) for keys, brand, hour in wanted])
         for (_, brand, hour), cells in zip(wanted, stored, strict=True):

@@ -18,6 +18,7 @@ from brandpulse.panes import EMPTY_PANE, Authors, Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Dead, Decoded, Record, author_word, post_digest
 from stream_workers.event_time import Retention, Verdict, judge
+from stream_workers.facets import Facets
 from stream_workers.redriven import Redriven
 from stream_workers.repeats import RepeatLimits, RepeatMemory
 from stream_workers.verdict import NEGATIVE, Judged, Towards, towards
@@ -35,6 +36,7 @@ class Cell(NamedTuple):
     span: Span
     brand: str
     bucket: int
+    """Or the series of one of its facets, `brandpulse.keys.facet_series`."""
 
 
 class Scored(msgspec.Struct, frozen=True, gc=False):
@@ -52,23 +54,34 @@ class Scored(msgspec.Struct, frozen=True, gc=False):
     digest: bytes
     """Of (source, id), for the repeat memory."""
 
+    facets: tuple[tuple[str, Towards], ...] = ()
+    """Series of each facet that it is in, and the verdict it counts there with: the one on the facet's brand."""
     @property
     def masked_text(self) -> str:
         return self.mask(self.decoded.post.text)
 
 
 def scored(
-    decoded: Decoded, brands: Sequence[str], judged: Judged, *, author: int, mask: Callable[[str], str]
+    decoded: Decoded,
+    brands: Sequence[str],
+    judged: Judged,
+    *,
+    author: int,
+    mask: Callable[[str], str],
+    facets: Facets | None = None,
+    worded: Collection[int] = (),
 ) -> Scored:
-    """*decoded* with the model's verdicts, and what follows from both."""
+    """*decoded* with the model's verdicts, and what follows from both. *worded*: the facets whose words it has."""
+    verdicts = tuple(towards(*said) for said in zip(brands, judged.targets, judged.urgency, strict=True))
     return Scored(
         decoded,
-        tuple(towards(*said) for said in zip(brands, judged.targets, judged.urgency, strict=True)),
+        verdicts,
         author,
         mask,
         judged.heads,
         post_digest(decoded.post.source, decoded.post.id),
     )
+        () if facets is None else facets.of(worded, judged.heads, verdicts),
 
 
 class Unmatched(msgspec.Struct, frozen=True, gc=False):
@@ -109,7 +122,7 @@ class Change:
     """Digests to remember, by generation."""
     dropped_generations: Sequence[int]
     negatives: Mapping[str, Sequence[NegativePost]]
-    """The newest by event time, whatever the order of arrival."""
+    """The newest by event time, whatever the order of arrival; of a facet's series its newest, negative or not."""
     counted: Sequence[Scored]
     dead: Sequence[Dead]
     redriven: Mapping[bytes, int] = field(default_factory=dict)
@@ -131,6 +144,8 @@ def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
     hours = {(brand, minute // HOUR_MINUTES): None for brand, minute in minutes}
     return digests, [
         *(Cell("minute", brand, minute) for brand, minute in minutes),
+            for series, _ in outcome.facets:
+                minutes[series, minute] = None
         *(Cell("hour", brand, hour) for brand, hour in hours),
     ]
 
@@ -161,9 +176,9 @@ class _Sums:
         """(brand, minute) -> what was tallied for it and for its hour: one look a verdict instead of four."""
         self._hours: dict[tuple[str, int], _Tally] = {}
 
-    def add(self, verdict: Towards, minute: int, author: int, *, counts: bool, votes: bool) -> None:
-        """Count in the hour; with *counts* in the minute too, and with *votes* its author there."""
-        brand = verdict.brand
+    def add(self, brand: str, verdict: Towards, minute: int, author: int, *, counts: bool, votes: bool) -> None:
+        """Count in the hour of *brand*, or of a facet's series; with *counts* in the minute too, and with *votes* its
+        author there."""
         pair = self._minutes.get((brand, minute))
         if pair is None:
             hour = self._hours.setdefault((brand, minute // HOUR_MINUTES), _Tally([0] * 5))
@@ -251,7 +266,9 @@ def fold(
         watermark = clock - retention.lateness_ms
         counts, votes = event_ms >= watermark - retention.minutes_ms, event_ms >= watermark - retention.authors_ms
         for said in outcome.brands:
-            sums.add(said, event_ms // MINUTE_MS, outcome.author, counts=counts, votes=votes)
+            sums.add(said.brand, said, event_ms // MINUTE_MS, outcome.author, counts=counts, votes=votes)
+        for series, said in outcome.facets:
+            sums.add(series, said, event_ms // MINUTE_MS, outcome.author, counts=counts, votes=votes)
     return Change(
         status=replace(
             status,
@@ -293,6 +310,8 @@ def _newest_negatives(counted: Sequence[Scored]) -> dict[str, list[NegativePost]
         for brand, posts in by_brand.items()
     }
 
+        for series, said in post.facets:
+            by_brand.setdefault(series, []).append((post, said))
 
 def _event_ms(post: tuple[Scored, Towards]) -> int:
     return post[0].decoded.event_ms

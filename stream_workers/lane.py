@@ -23,12 +23,13 @@ from model.marking import MarkedText
 from model.score_cache import CachingScorer
 from stream_workers.decode import REASONS, AuthorHasher, Dead, Decoded, decode
 from stream_workers.event_time import Retention
+from stream_workers.facets import Facets
 from stream_workers.fold import Change, Outcome, Unmatched, fold, plan, scored
 from stream_workers.hand_over import HandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.marking import BrandMarker
 from stream_workers.masking import NameMask
-from stream_workers.match import BrandMatcher
+from stream_workers.match import NO_FACETS, BrandMatcher
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
 from stream_workers.verdict import Verdict, verdicts_of
@@ -43,6 +44,8 @@ class Named(msgspec.Struct, frozen=True, gc=False):
     brands: tuple[str, ...]
     marked: MarkedText
     """As the model reads it; target i is brand i."""
+    worded: frozenset[int] = NO_FACETS
+    """Facets of which it has a word, by their numbers."""
 
 
 SIMULATED_BATCH = 512
@@ -106,6 +109,7 @@ class BatchLane:
         reads: bool = True,
         batch_seconds: float = 0.0,
         span: Replay | None = None,
+        facets: Facets | None = None,
     ) -> None:
         """*reads*: whether the model reads its posts. One that does not (engine null) needs no marks, and says the same
         of all: what is left is a worker's cost without a model. It takes *batch_seconds* for up to 512 posts, and no
@@ -119,6 +123,7 @@ class BatchLane:
         self._marker = BrandMarker(matcher)
         self._mask = mask
         self._scorer = scorer
+        self._facets = facets
         self._author_hash = author_hash
         self._store = store
         self._hand_over = hand_over
@@ -160,10 +165,10 @@ class BatchLane:
             return item
         try:
             if not self._reads:
-                brands = self._matcher.match(item.post.text)
-                return Named(item, brands, MarkedText("", (), len(brands))) if brands else Unmatched(item)
-            brands, marked = self._marker.name(item.post.text)
-            return Unmatched(item) if marked is None else Named(item, brands, marked)
+                brands, worded = self._matcher.look(item.post.text)
+                return Named(item, brands, MarkedText("", (), len(brands)), worded) if brands else Unmatched(item)
+            brands, marked, worded = self._marker.name(item.post.text)
+            return Unmatched(item) if marked is None else Named(item, brands, marked, worded)
         except Exception as error:
             log.warning("post breaks the matcher", extra={"error": type(error).__name__})
             return Dead(item.record, "unmatchable", f"{type(error).__name__}: {error}")
@@ -201,6 +206,8 @@ class BatchLane:
             verdict,
             author=self._author_hash(post.source, post.author_id),
             mask=self._mask,
+            facets=self._facets,
+            worded=item.worded,
         )
 
     def _judge(self, posts: Sequence[MarkedText]) -> list[Verdict]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from model.marking import MarkedText, place
 from model.normalise import normalise
-from stream_workers.match import BrandMatcher, Hit, fold, fold_characters
+from stream_workers.match import NO_FACETS, BrandMatcher, Hit, fold, fold_characters
 
 _PIECE = re.compile(
     # A letter and the marks that NFKC may join to it: Latin, Greek and Cyrillic accents, Japanese voicing, Hangul.
@@ -28,15 +28,17 @@ class BrandMarker:
     def __init__(self, matcher: BrandMatcher) -> None:
         self._matcher = matcher
 
-    def name(self, text: str) -> tuple[tuple[str, ...], MarkedText | None]:
+    def name(self, text: str) -> tuple[tuple[str, ...], MarkedText | None, frozenset[int]]:
         """The brands in *text*, as `BrandMatcher.match` finds them, and *text* marked for them; None where it has none.
 
-        Target i of the marked text is brand i.
+        Target i of the marked text is brand i. Last come the facets whose words it has, as `BrandMatcher.facets` does.
         """
         folded = fold(text)
         standing = self._matcher.standing(folded)
         brands = self._matcher.named(standing)
-        return brands, self._mark(text, brands, folded, standing) if brands else None
+        if not brands:
+            return brands, None, NO_FACETS
+        return brands, self._mark(text, brands, folded, standing), self._matcher.facets(standing)
 
     def mark(self, text: str, brands: Sequence[str]) -> MarkedText:
         """*text* with its mentions of *brands* marked; target i is brand i.

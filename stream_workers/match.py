@@ -11,6 +11,7 @@ import ahocorasick_rs
 from brandpulse.brands import Brand
 from brandpulse.entities import unescape
 from brandpulse.errors import ConfigError
+from brandpulse.facets import Facet
 from model.normalise import EMOJI, single_spaces
 
 _BEFORE_NFKC = str.maketrans(
@@ -45,6 +46,7 @@ KNOWN_SETS = 10_000
 _ASCII_EDGES = frozenset(letter for letter in map(chr, range(128)) if not (letter.isalnum() or letter == "_"))
 """Beside one of these a word ends, whatever it is: most words are settled by this look."""
 
+NO_FACETS: frozenset[int] = frozenset()
 Hit = tuple[int, int, int]
 """A word found in a text: number of its pattern, start, end."""
 
@@ -75,14 +77,20 @@ class BrandMatcher:
     * A hashtag counts as `#tag` and nothing longer.
     * A term written with @ or # is a handle or a hashtag.
     * `require` and `exclude` stand like terms, and judge terms and hashtags; a handle needs no context.
+    * Words of *facets* stand like terms.
     """
 
-    def __init__(self, brands: Sequence[Brand]) -> None:
+    def __init__(self, brands: Sequence[Brand], facets: Sequence[Facet] = ()) -> None:
         """Raises ConfigError for a word of which nothing is left to compare (say, one zero-width joiner)."""
         self._patterns: dict[str, int] = {}
         self._by_handle: dict[int, list[int]] = {}
         self._by_word: dict[int, list[int]] = {}
         self._rules = [self._add(index, brand) for index, brand in enumerate(brands)]
+        self._by_facet: dict[int, list[int]] = {}
+        for number, facet in enumerate(facets):
+            for word in facet.words:
+                pattern = self._pattern(f"facet {facet.name!r}", word)
+                self._by_facet.setdefault(pattern, []).append(number)
         self._index = {brand.name: index for index, brand in enumerate(brands)}
         self._known: dict[frozenset[int], tuple[str, ...]] = {}
         """Sets of words met lately -> the brands that they name. Threads may clear or fill it: each answer is whole."""
@@ -95,24 +103,25 @@ class BrandMatcher:
         )
 
     def _add(self, index: int, brand: Brand) -> _Rule:
+        owner = f"brand {brand.name!r}"
         for handle in brand.handles:
-            self._by_handle.setdefault(self._pattern(brand, handle, "@"), []).append(index)
+            self._by_handle.setdefault(self._pattern(owner, handle, "@"), []).append(index)
         for hashtag in brand.hashtags:
-            self._by_word.setdefault(self._pattern(brand, hashtag, "#"), []).append(index)
+            self._by_word.setdefault(self._pattern(owner, hashtag, "#"), []).append(index)
         for term in brand.terms:
-            pattern = self._pattern(brand, term)
+            pattern = self._pattern(owner, term)
             named = self._by_handle if fold(term).startswith("@") else self._by_word
             named.setdefault(pattern, []).append(index)
         return _Rule(
             name=brand.name,
-            require=frozenset(self._pattern(brand, word) for word in brand.require),
-            exclude=frozenset(self._pattern(brand, word) for word in brand.exclude),
+            require=frozenset(self._pattern(owner, word) for word in brand.require),
+            exclude=frozenset(self._pattern(owner, word) for word in brand.exclude),
         )
 
-    def _pattern(self, brand: Brand, word: str, sign: str = "") -> int:
+    def _pattern(self, owner: str, word: str, sign: str = "") -> int:
         folded = sign + fold(word)
         if not folded.strip("@#"):
-            raise ConfigError(f"brand {brand.name!r}: nothing of the word {word!r} can be looked for in a text")
+            raise ConfigError(f"{owner}: nothing of the word {word!r} can be looked for in a text")
         return self._patterns.setdefault(folded, len(self._patterns))
 
     def match(self, text: str) -> tuple[str, ...]:
@@ -122,6 +131,11 @@ class BrandMatcher:
     def match_many(self, texts: Iterable[str]) -> list[tuple[str, ...]]:
         """`match` of each text, in order."""
         return [self.match(text) for text in texts]
+
+    def look(self, text: str) -> tuple[tuple[str, ...], frozenset[int]]:
+        """`match` of *text*, and the facets of which it has a word."""
+        standing = self.standing(fold(text))
+        return self.named(standing), self.facets(standing)
 
     def standing(self, folded: str) -> list[Hit]:
         """The words that stand in *folded*, a text in the form of `fold`, as themselves: no piece of something longer.
@@ -153,6 +167,12 @@ class BrandMatcher:
                 self._known.clear()
             names = self._known[seen] = self._named(seen)
         return names
+
+    def facets(self, standing: Sequence[Hit]) -> frozenset[int]:
+        """Numbers, in the order of the brands file, of the facets of which one of these words is a word."""
+        if not self._by_facet:
+            return NO_FACETS
+        return frozenset(number for pattern, _, _ in standing for number in self._by_facet.get(pattern, ()))
 
     def _named(self, seen: frozenset[int]) -> tuple[str, ...]:
         handled = {brand for pattern in seen for brand in self._by_handle.get(pattern, ())}

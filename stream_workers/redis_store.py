@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from brandpulse.errors import StateError, TransientError
-from brandpulse.keys import AlertingKeys, NamespaceKeys, PartitionKeys
+from brandpulse.keys import AlertingKeys, NamespaceKeys, PartitionKeys, brand_of
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
 from brandpulse.redis_client import OUTAGES, outage, routed
@@ -195,8 +195,11 @@ class RedisPartitionStore:
         return PartitionKeys(self._namespace, topic, partition)
 
     def _announce(self, changes: Sequence[Change]) -> None:
-        """Names of brands, before their first pane: a reader may then find none yet, but never misses one."""
-        brands = {cell.brand for change in changes for cell in change.panes} - self._announced
+        """Names of brands, before their first pane: a reader may then find none yet, but never misses one.
+
+        A facet's series is no brand: whoever knows the facet knows its name.
+        """
+        brands = {brand_of(cell.brand) for change in changes for cell in change.panes} - self._announced
         if brands:
             self._client.sadd(self._names.brands, *brands)
             self._announced |= brands

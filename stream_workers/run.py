@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from brandpulse.brands import load_brands
+from brandpulse.brands import load_brands_file
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
 from brandpulse.live import Replay, live_namespace, load_replay
@@ -27,6 +27,7 @@ from model.score_cache import CachingScorer
 from stream_workers.app import Lane, WorkerApp, build_app
 from stream_workers.decode import AuthorHasher
 from stream_workers.event_time import Retention
+from stream_workers.facets import Facets
 from stream_workers.hand_over import KafkaHandOver
 from stream_workers.held import ReadBatch
 from stream_workers.lane import BatchLane
@@ -45,7 +46,8 @@ def main() -> int:
     """Runs until SIGTERM or SIGINT; 0 after a clean stop. Raises ConfigError."""
     settings, worker = load_settings(Settings), load_settings(WorkerSettings)
     set_up_logging(settings.log_level)
-    brands = load_brands(settings.brands_file)
+    file = load_brands_file(settings.brands_file)
+    brands = file.brands
     bootstrap_servers, redis_url = settings.bootstrap_servers(), settings.redis_address()
     token = metrics_token(worker.host, settings.metrics_token, variable="BRANDPULSE_WORKER_HOST")
     port = worker.port or free_port()
@@ -60,6 +62,7 @@ def main() -> int:
         max_entries=max(1, worker.cached_texts),
     )
     model, emotion_thresholds = _facts_of(scorer, worker.weights)
+    facets = Facets(file.facets, heads=scorer.heads, emotion_thresholds=emotion_thresholds) if file.facets else None
     _wait_for_topics(settings, bootstrap_servers)
     telemetry = Telemetry(WORKER_METRICS)
     owner = f"{socket.gethostname()}:{port}"
@@ -115,7 +118,7 @@ def main() -> int:
 
     def make_lane(reader: PostReader) -> BatchLane:
         return BatchLane(
-            matcher=BrandMatcher(brands),
+            matcher=BrandMatcher(brands, file.facets),
             mask=NameMask(handle for brand in brands for handle in brand.handles),
             brands=[brand.name for brand in brands],
             scorer=scorer,
@@ -130,6 +133,7 @@ def main() -> int:
             reads=worker.engine != "null",
             batch_seconds=worker.null_batch_ms / 1_000,
             span=replay,
+            facets=facets,
         )
 
     def make_service(app: WorkerApp) -> Lane:

@@ -1,13 +1,14 @@
 """Builders for test data: each shows only what matters to its test."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from brandpulse.partitions import PartitionStatus
 from brandpulse.posts import POST_DECODER
 from stream_workers.decode import Decoded, Record
+from stream_workers.facets import Facets
 from stream_workers.fold import Scored, scored
 from stream_workers.verdict import Judged
 
@@ -54,6 +55,8 @@ def a_scored(
     record_ms: int | None = None,
     source: str = "test",
     towards: Mapping[str, str] | None = None,
+    facets: Facets | None = None,
+    worded: Collection[int] = (),
 ) -> Scored:
     """*sentiment* towards each of *brands*, or what *towards* says of its brands."""
     verdicts = towards if towards is not None else dict.fromkeys(brands, sentiment)
@@ -70,6 +73,8 @@ def a_scored(
         ),
         author=hash(post_id) if author is None else author,
         mask=str,
+        facets=facets,
+        worded=worded,
     )
 
 

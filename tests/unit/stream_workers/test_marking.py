@@ -193,7 +193,7 @@ def test_a_brand_whose_mentions_are_all_marked_is_named_no_more(text: str) -> No
 def test_naming_and_marking_at_once_is_matching_then_marking(text: str) -> None:
     matcher = BrandMatcher(ALL)
     marker = BrandMarker(matcher)
-    brands, post = marker.name(text)
+    brands, post, _ = marker.name(text)
     assert brands == matcher.match(text)
     assert post == (marker.mark(text, brands) if brands else None)
 
