@@ -77,11 +77,12 @@ def _brands(found: Callable[..., None]) -> None:
 
 def _memory(found: Callable[..., None]) -> None:
     growth = import_module("stream_workers.growth")
+    texts = world.sample_texts()
     for rate in (0.1, 1.0, 10.0):
         with TemporaryDirectory() as folder:
             store = EmbeddedStore(Path(folder))
             try:
-                size = growth.store_size(redis.Redis.from_url(store.url), posts_a_second=rate)
+                size = growth.store_size(redis.Redis.from_url(store.url), texts, posts_a_second=rate)
             finally:
                 store.stop()
         found(
@@ -92,6 +93,7 @@ def _memory(found: Callable[..., None]) -> None:
                 size.panes_and_sketches / 1e6,
             ),
             Point("store, repeat memory of 6 h, by posts an hour", 3_600 * rate, "MB", size.repeat_memory / 1e6),
+            Point("store, sample of a brand and day, by posts an hour", 3_600 * rate, "MB", size.samples / 1e6),
         )
 
 

@@ -10,7 +10,8 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
     {ns:topic:p}:ids:<generation>     set    digests of (source, id)                repeat memory, a few generations
     {ns:topic:p}:redriven             zset   first identities of redriven posts that are done -> offset; 1,000,000
     {ns:topic:p}:neg:<brand>          zset   negative posts, JSON -> event time; the newest 20
-    {ns:topic:p}:index                zset   name of each m, ms, h, hs key -> first event hour it may be dropped at
+    {ns:topic:p}:s:<day>:<brand>      zset   sampled posts, JSON -> minus their digest; 30, kept 8 d of event time
+    {ns:topic:p}:index                zset   name of each m, ms, h, hs, s key -> first event hour it may be dropped at
 
     {ns}:partitions                   set    topic:p of every partition that ever had state
     {ns}:brands                       set    brands that ever had a pane
@@ -101,6 +102,9 @@ class PartitionKeys:
 
     def hour_authors(self, brand: str, day: int) -> str:
         return f"{self.tag}:hs:{day}:{brand}"
+
+    def sample(self, brand: str, day: int) -> str:
+        return f"{self.tag}:s:{day}:{brand}"
 
     def ids(self, generation: int) -> str:
         return f"{self.tag}:ids:{generation}"

@@ -34,6 +34,21 @@ class NegativePost(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
 
 
+SAMPLE_DAYS = 8
+"""So many days of event time a day's sample is kept: a week to compare with, and the day it ends in."""
+
+
+class SampledPost(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A post of a brand's sample of a day (`stream_workers/sample.py`): its terms, no text and no author."""
+
+    digest: str
+    """Hexadecimal; tells two posts of the same terms apart."""
+    negative: bool
+    """Towards the brand."""
+    terms: tuple[str, ...]
+    """As `brandpulse.terms` finds them, sorted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Minutes:
     """One brand's minute panes, merged over partitions; keys are event-time minutes since 1970."""
@@ -90,6 +105,8 @@ class PaneReader:
         totals: dict[str, Pane] = defaultdict(Pane)
         for key, stored in zip(wanted, self._run([("HGETALL", key) for key in wanted]), strict=True):
             day, brand = _after(key, "}:h:").split(":", 1)
+            if facet_of(brand):
+                continue
             for hour, pane in stored.items():
                 at = int(day) * 24 + int(hour)
                 if at >= first_hour and (before_hour is None or at < before_hour):
@@ -105,8 +122,6 @@ class PaneReader:
         hours = range(first_minute * MINUTE_MS // HOUR_MS, last_minute * MINUTE_MS // HOUR_MS + 1)
         wanted = [(keys, brand, hour) for keys in self._known() for brand in names for hour in hours]
         panes: dict[str, dict[int, Pane]] = {brand: defaultdict(Pane) for brand in names}
-            if facet_of(brand):
-                continue
         sketches: dict[str, dict[int, list[Authors]]] = {brand: defaultdict(list) for brand in names}
         stored = self._run([("HGETALL", keys.minute_panes(brand, hour)) for keys, brand, hour in wanted])
         for (_, brand, hour), cells in zip(wanted, stored, strict=True):
@@ -154,6 +169,16 @@ class PaneReader:
         stored = self._run([("ZRANGE", keys.negatives(brand), 0, -1) for keys in self._known()])
         posts = [msgspec.json.decode(post, type=NegativePost) for part in stored for post in part]
         return sorted(posts, key=lambda post: post.created_ms, reverse=True)[:limit]
+
+    def samples(self, brand: str, first_day: int, last_day: int) -> dict[int, list[SampledPost]]:
+        """The sampled posts of *brand* by day since 1970, first and last included; days without any are left out."""
+        wanted = [(keys, day) for keys in self._known() for day in range(first_day, last_day + 1)]
+        stored = self._run([("ZRANGE", keys.sample(brand, day), 0, -1) for keys, day in wanted])
+        found: dict[int, list[SampledPost]] = defaultdict(list)
+        for (_, day), posts in zip(wanted, stored, strict=True):
+            if posts:
+                found[day] += [msgspec.json.decode(post, type=SampledPost) for post in posts]
+        return dict(found)
 
     def _known(self) -> list[PartitionKeys]:
         namespace = self.live()

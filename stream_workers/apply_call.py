@@ -8,7 +8,8 @@ import msgspec
 from brandpulse.keys import DAY_MS, HOUR_MS, PartitionKeys
 from brandpulse.partitions import PartitionStatus, encode_generations
 from stream_workers.event_time import Retention
-from stream_workers.fold import KEPT_NEGATIVES, Cell, Change, encode_negative
+from stream_workers.fold import KEPT_NEGATIVES, Cell, Change, encode_negative, encode_sampled
+from stream_workers.sample import KEPT as KEPT_SAMPLE
 
 KEPT_REDRIVEN = 1_000_000
 """Identities of redriven posts that a partition remembers, the newest: some 100 bytes each, of letters only."""
@@ -40,6 +41,11 @@ def call_of(
         if name not in numbers:
             index += (_keep_until(cell, retention, authors=authors), name)
         hashes.setdefault(number(name, "h"), []).extend((field_of(cell), value))
+    sampled: list[tuple[int, list[Any]]] = []
+    for place, found in change.samples.items():
+        name = keys.sample(place.brand, place.day)
+        index += (place.keep_until_ms, name)
+        sampled.append((number(name, "z"), [part for one in found for part in (one.score, encode_sampled(one.post))]))
     touched = {name.encode() for name in numbers}
     gone = [name for name in expired if name not in touched]
     runs: list[tuple[str, int, list[Any], int | None]] = [("HSET", 1, flat(moving_fields(status)), None)]
@@ -51,6 +57,7 @@ def call_of(
     for brand, posts in change.negatives.items():
         dated = [part for post in posts for part in (post.created_ms, encode_negative(post))]
         runs.append(("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES))
+    runs += [("ZADD", at, offered, KEPT_SAMPLE) for at, offered in sampled]
     remembered = [part for digest, offset in change.redriven.items() for part in (offset, digest)]
     if remembered:
         runs.append(("ZADD", number(keys.redriven, "z"), remembered, KEPT_REDRIVEN))
@@ -78,7 +85,7 @@ def _keep_until(cell: Cell, retention: Retention, *, authors: bool) -> int:
 def may_go(member: bytes, keep_until: int, watermark: int, evaluated_until: int | None) -> bool:
     """Whether the key *member*, kept until that event time (ms), may be dropped: minutes wait for the alerter."""
     kind = member.split(b"}:", 1)[1].split(b":", 1)[0]
-    if kind in (b"h", b"hs"):
+    if kind in (b"h", b"hs", b"s"):
         return True
     if evaluated_until is not None and keep_until <= evaluated_until:
         return True

@@ -13,7 +13,7 @@ import msgspec
 
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.letters import Origin
-from brandpulse.pane_reader import NegativePost
+from brandpulse.pane_reader import NegativePost, SampledPost
 from brandpulse.panes import EMPTY_PANE, Authors, Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Dead, Decoded, Record, author_word, post_digest
@@ -21,6 +21,7 @@ from stream_workers.event_time import Retention, Verdict, judge
 from stream_workers.facets import Facets
 from stream_workers.redriven import Redriven
 from stream_workers.repeats import RepeatLimits, RepeatMemory
+from stream_workers.sample import SampleBounds, Samples, samples_of
 from stream_workers.verdict import NEGATIVE, Judged, Towards, towards
 
 HOUR_MINUTES = HOUR_MS // MINUTE_MS
@@ -35,8 +36,8 @@ class Cell(NamedTuple):
 
     span: Span
     brand: str
-    bucket: int
     """Or the series of one of its facets, `brandpulse.keys.facet_series`."""
+    bucket: int
 
 
 class Scored(msgspec.Struct, frozen=True, gc=False):
@@ -53,9 +54,9 @@ class Scored(msgspec.Struct, frozen=True, gc=False):
     """What the model says of the whole post, by head; `sentiment` is always there."""
     digest: bytes
     """Of (source, id), for the repeat memory."""
-
     facets: tuple[tuple[str, Towards], ...] = ()
     """Series of each facet that it is in, and the verdict it counts there with: the one on the facet's brand."""
+
     @property
     def masked_text(self) -> str:
         return self.mask(self.decoded.post.text)
@@ -80,8 +81,8 @@ def scored(
         mask,
         judged.heads,
         post_digest(decoded.post.source, decoded.post.id),
-    )
         () if facets is None else facets.of(worded, judged.heads, verdicts),
+    )
 
 
 class Unmatched(msgspec.Struct, frozen=True, gc=False):
@@ -129,6 +130,8 @@ class Change:
     """Identities of redriven posts to remember -> offset of the post sent again."""
     origins: Mapping[int, Origin] = field(default_factory=dict)
     """Offset -> first identity, of all redriven posts in the batch."""
+    samples: Samples = field(default_factory=dict)
+    """Posts to offer to the samples of their days."""
 
 
 def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
@@ -141,11 +144,11 @@ def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
             minute = outcome.decoded.event_ms // MINUTE_MS
             for verdict in outcome.brands:
                 minutes[verdict.brand, minute] = None
+            for series, _ in outcome.facets:
+                minutes[series, minute] = None
     hours = {(brand, minute // HOUR_MINUTES): None for brand, minute in minutes}
     return digests, [
         *(Cell("minute", brand, minute) for brand, minute in minutes),
-            for series, _ in outcome.facets:
-                minutes[series, minute] = None
         *(Cell("hour", brand, hour) for brand, hour in hours),
     ]
 
@@ -228,11 +231,12 @@ def fold(
     retention: Retention,
     limits: RepeatLimits,
     origins: Mapping[int, Origin] | None = None,
+    bounds: SampleBounds | None = None,
 ) -> Change:
     """The change that *outcomes*, in offset order, make to a partition that stands at *status*.
 
     *origins*: offset -> first identity, of posts that were dead letters and were sent again. Such a post is done once,
-    and a further death of it is no new one.
+    and a further death of it is no new one. *bounds* spare work: what the store holds then does not hang on them.
     """
     clock = status.clock_ms
     late = repeated = unmatched = 0
@@ -292,6 +296,7 @@ def fold(
         dead=dead,
         redriven=again.finished(dead),
         origins=origins or {},
+        samples=samples_of(counted, bounds or SampleBounds(), watermark_ms=clock - retention.lateness_ms),
     )
 
 
@@ -305,13 +310,13 @@ def _newest_negatives(counted: Sequence[Scored]) -> dict[str, list[NegativePost]
         for said in post.brands:
             if said.negative:
                 by_brand.setdefault(said.brand, []).append((post, said))
+        for series, said in post.facets:
+            by_brand.setdefault(series, []).append((post, said))
     return {
         brand: [_negative_post(*post) for post in nlargest(KEPT_NEGATIVES, posts, key=_event_ms)]
         for brand, posts in by_brand.items()
     }
 
-        for series, said in post.facets:
-            by_brand.setdefault(series, []).append((post, said))
 
 def _event_ms(post: tuple[Scored, Towards]) -> int:
     return post[0].decoded.event_ms
@@ -342,4 +347,8 @@ def _explain(verdict: Verdict, decoded: Decoded, clock_ms: int) -> str:
 
 
 def encode_negative(post: NegativePost) -> bytes:
+    return msgspec.json.encode(post)
+
+
+def encode_sampled(post: SampledPost) -> bytes:
     return msgspec.json.encode(post)

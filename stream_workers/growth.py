@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from brandpulse.brands import Brand
 from brandpulse.errors import BrandpulseError
 from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys
@@ -65,10 +67,14 @@ class StoreSize:
     posts: int
     panes_and_sketches: int
     repeat_memory: int
+    samples: int
+    """Of the day's usual posts: what alerts hold their terms against."""
 
 
-def store_size(client: Any, *, posts_a_second: float = 1.0, partitions: int = 4, authors: int = 20_000) -> StoreSize:
-    """A day of one brand at a steady rate, through `fold` and the real store; *client* is an empty server's.
+def store_size(
+    client: Any, texts: Sequence[str], *, posts_a_second: float = 1.0, partitions: int = 4, authors: int = 20_000
+) -> StoreSize:
+    """A day of one brand's *texts* at a steady rate, through `fold` and the real store; *client* is an empty server's.
 
     An alerter follows two minutes behind, as in life: what it has seen may go.
     """
@@ -86,11 +92,12 @@ def store_size(client: Any, *, posts_a_second: float = 1.0, partitions: int = 4,
             client.set(evaluated, max(0, states[partition].watermark_ms))
             numbers = range(at + partition, min(posts, at + BATCH * partitions), partitions)
             states[partition] = _apply(
-                store, states[partition], _scored(numbers, posts_a_second, authors), retention, limits
+                store, states[partition], _scored(numbers, texts, posts_a_second, authors), retention, limits
             )
     sizes = {key: int(client.memory_usage(key, samples=0)) for key in client.scan_iter(count=1_000)}
     repeats = sum(size for key, size in sizes.items() if b":ids:" in key)
-    return StoreSize(posts, sum(sizes.values()) - repeats, repeats)
+    samples = sum(size for key, size in sizes.items() if b"}:s:" in key)
+    return StoreSize(posts, sum(sizes.values()) - repeats - samples, repeats, samples)
 
 
 def _apply(
@@ -106,15 +113,16 @@ def _apply(
     return change.status
 
 
-def _scored(numbers: Iterable[int], posts_a_second: float, authors: int) -> list[Scored]:
+def _scored(numbers: Iterable[int], texts: Sequence[str], posts_a_second: float, authors: int) -> list[Scored]:
     hasher = AuthorHasher("growth")
     out = []
     verdicts: tuple[FourProbabilities, ...] = ((0.7, 0.2, 0.1, 0.0), (0.1, 0.7, 0.2, 0.0), (0.1, 0.2, 0.7, 0.0))
     for number in numbers:
         moment = MIDNIGHT_MS + int(1_000 * number / posts_a_second)
         created = datetime.fromtimestamp(moment / 1_000, UTC).isoformat()
-        value = b'{"schema_version":1,"id":"%d","text":"x","created_at":"%s","author_id":"u","source":"s"}' % (
+        value = b'{"schema_version":1,"id":"%d","text":%s,"created_at":"%s","author_id":"u","source":"s"}' % (
             number,
+            msgspec.json.encode(texts[number % len(texts)]),
             created.encode(),
         )
         decoded = Decoded(Record(number, moment, None, value), POST_DECODER.decode(value), moment)

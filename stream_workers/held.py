@@ -7,6 +7,7 @@ from brandpulse.letters import Origin
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Record
 from stream_workers.guard import InvalidGuard
+from stream_workers.sample import SampleBounds
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class HeldPartition:
     ended_at: int = -1
     """Position at which Kafka last said that nothing follows. Offsets alone do not tell: transactions leave gaps."""
     gone: bool = False
+    bounds: SampleBounds = field(default_factory=SampleBounds)
+    """Only of what was applied while it is held; the settling thread's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,6 +318,7 @@ class BatchLane:
                         retention=self._retention,
                         limits=self._limits,
                         origins=part.batch.origins,
+                        bounds=part.batch.held.bounds,
                     ),
                 )
                 for part, known in zip(parts, stored, strict=True)
@@ -338,6 +339,7 @@ class BatchLane:
             match outcome:
                 case Applied():
                     self._count(held, change)
+                    held.bounds.take(change.samples)
                     held.status = replace(
                         change.status, seen_wall_ms=held.status.seen_wall_ms, caught_up=held.status.caught_up
                     )

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from heapq import nlargest
 
+from brandpulse.pane_reader import SampledPost
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.fold import Cell, Change, Stored
+from stream_workers.sample import KEPT, Sampled, SampleDay
 from stream_workers.store import Applied, Failed, ReadRequest, Refused
 
 
@@ -19,6 +22,7 @@ class MemoryPartitionStore:
         self._ids: dict[tuple[str, int], dict[int, set[bytes]]] = {}
         self._origins: dict[str, tuple[int, ...]] = {}
         self._redriven: dict[tuple[str, int], set[bytes]] = {}
+        self._samples: dict[tuple[str, int], dict[SampleDay, list[Sampled]]] = {}
 
     def load(self, topic: str, partition: int) -> PartitionStatus | None:
         return self._states.get((topic, partition))
@@ -73,6 +77,10 @@ class MemoryPartitionStore:
         )
         return True
 
+    def samples(self, topic: str, partition: int) -> dict[SampleDay, list[SampledPost]]:
+        """What a reader would find, in no order."""
+        return {day: [one.post for one in found] for day, found in self._samples.get((topic, partition), {}).items()}
+
     def _apply_one(self, change: Change) -> Applied | Refused:
         place = (change.status.topic, change.status.partition)
         now = self._states.get(place)
@@ -84,6 +92,10 @@ class MemoryPartitionStore:
         self._panes.setdefault(place, {}).update(change.panes)
         self._authors.setdefault(place, {}).update(change.authors)
         self._redriven.setdefault(place, set()).update(change.redriven)
+        samples = self._samples.setdefault(place, {})
+        for day, posts in change.samples.items():
+            offered = {one.digest: one for one in (*samples.get(day, ()), *posts)}
+            samples[day] = nlargest(KEPT, offered.values(), key=lambda one: one.score)
         generations = self._ids.setdefault(place, {})
         for number, digests in change.new_ids.items():
             generations.setdefault(number, set()).update(digests)

@@ -10,14 +10,15 @@ from redis.crc import key_slot
 from brandpulse.embedded import EmbeddedStore
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, NamespaceKeys, PartitionKeys
-from brandpulse.pane_reader import PaneReader
+from brandpulse.pane_reader import SAMPLE_DAYS, PaneReader, SampledPost
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.event_time import Retention
-from stream_workers.fold import Cell, Change, Outcome, fold, plan
+from stream_workers.fold import Cell, Change, Outcome, Stored, fold, plan
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
+from stream_workers.sample import KEPT
 from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
 from tests.builders import NOON_MS, a_scored, a_status
 
@@ -294,7 +295,7 @@ def test_a_backfill_over_years_does_not_outrun_the_dropping(redis_client: redis.
         assert seldom.apply([change]) == [Applied()]
         status = change.status
     left = redis_client.zcard(PartitionKeys(namespace, "posts", 0).index)
-    assert left <= 4 * 300 + 4, "one day and hour of each brand"
+    assert left <= 5 * 300 + 5, "one day and hour of each brand"
 
 
 def test_thousands_of_ids_and_panes_fit_into_one_call(real: RedisPartitionStore) -> None:
@@ -339,3 +340,42 @@ def test_reading_tells_when_the_state_stands_elsewhere(store: PartitionStore) ->
     assert moved_to(change.status) is None
     assert moved_to(replace(change.status, life="two")) == change.status.next
     assert moved_to(replace(status, partition=1)) == -1
+
+
+def sampled(store: PartitionStore, client: redis.Redis, namespace: str) -> dict[int, set[SampledPost]]:
+    if isinstance(store, MemoryPartitionStore):
+        return {place.day: set(posts) for place, posts in store.samples("posts", 0).items() if place.brand == "Acme"}
+    found = PaneReader(client, namespace).samples("Acme", NOON_MS // DAY_MS - 20, NOON_MS // DAY_MS + 20)
+    return {day: set(posts) for day, posts in found.items()}
+
+
+def test_a_days_sample_is_the_same_however_it_was_written(
+    store: PartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    status = begun(store)
+    posts: list[Outcome] = [a_scored(str(i), "negative", offset=i) for i in range(100)]
+    for start in range(0, 100, 25):
+        change = change_of(store, status, posts[start : start + 25])
+        assert store.apply([change]) == [Applied()]
+        assert store.apply([change]) == [Refused(change.status.next)]
+        status = change.status
+    at_once = fold(a_status(), posts, 100, Stored(), retention=RETENTION, limits=LIMITS)
+    [expected] = at_once.samples.values()
+    found = sampled(store, redis_client, namespace)
+    assert found == {NOON_MS // DAY_MS: {one.post for one in expected}}
+    assert len(expected) == KEPT
+    assert {post.terms for post in found[NOON_MS // DAY_MS]} == {("acme", "fine")}
+
+
+def test_samples_are_dropped_once_their_week_is_over(
+    real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    status = begun(real)
+    for later, days in enumerate((0, SAMPLE_DAYS, SAMPLE_DAYS + 2)):
+        change = change_of(real, status, [a_scored(str(later), at_ms=NOON_MS + days * DAY_MS, offset=later)])
+        assert real.apply([change]) == [Applied()]
+        status = change.status
+    assert sorted(sampled(real, redis_client, namespace)) == [
+        NOON_MS // DAY_MS + SAMPLE_DAYS,
+        NOON_MS // DAY_MS + SAMPLE_DAYS + 2,
+    ]

@@ -23,10 +23,11 @@ def test_the_cost_of_matching_is_told_for_the_brands_asked() -> None:
 def test_a_days_state_is_panes_sketches_and_six_hours_of_ids(tmp_path: Path) -> None:
     store = EmbeddedStore(tmp_path)
     try:
-        small = store_size(redis.Redis.from_url(store.url), posts_a_second=0.05)
+        small = store_size(redis.Redis.from_url(store.url), ["My luggage is lost"], posts_a_second=0.05)
     finally:
         store.stop()
     assert small.posts == 4_320
     # Six hours and the generation that is being filled: 12 bytes an id, and what a set needs beside.
     assert 0.25 * 4_320 * 12 < small.repeat_memory < 0.35 * 4_320 * 120
     assert 50_000 < small.panes_and_sketches < 500_000
+    assert 4 * 30 * 40 < small.samples < 4 * 30 * 400
