@@ -54,8 +54,8 @@ def test_a_facets_word_stands_as_a_brands_term_does(text: str, stands: bool) -> 
 def test_a_word_may_be_of_a_brand_and_of_facets() -> None:
     two = [Facet(name="a", words=["acme", "down"]), Facet(name="b", words=["Down"])]
     matcher = BrandMatcher([ACME], two)
-    assert matcher.look("Acme is down") == (("Acme",), {0, 1})
-    assert matcher.look("all is down") == ((), {0, 1})
+    assert matcher.look("Acme is down") == (("Acme",), frozenset({0, 1}))
+    assert matcher.look("all is down") == ((), frozenset({0, 1}))
 
 
 def test_a_word_of_which_nothing_can_be_found_names_its_facet() -> None:
@@ -178,13 +178,14 @@ def stored() -> Any:
     return store.read([ReadRequest(status, [], [])])[0]
 
 
+LABELS: tuple[str, ...] = BRAND_SENTIMENTS
+
+
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[list[tuple[int, str, int, bool]], list[int]]:
     """Ids, sentiments, minutes and whether a word stands, with repeats and late posts; and where batches are cut."""
     rows = draw(
-        st.lists(
-            st.tuples(st.integers(0, 15), st.sampled_from(BRAND_SENTIMENTS), st.integers(-1_440, 60), st.booleans())
-        )
+        st.lists(st.tuples(st.integers(0, 15), st.sampled_from(LABELS), st.integers(-1_440, 60), st.booleans()))
     )
     return rows, sorted(draw(st.lists(st.integers(0, len(rows)), max_size=5)))
 
@@ -215,7 +216,8 @@ def test_the_panes_of_a_facet_equal_a_count_by_hand_wherever_batches_are_cut(
         [known] = store.read([ReadRequest(status, digests, cells)])
         change = fold(status, posts[start:end], end, known, retention=RETENTION, limits=LIMITS)
         assert store.apply([change]) == [Applied()]
-        status, panes = change.status, panes | change.panes
+        status = change.status
+        panes |= change.panes
     first: dict[int, tuple[str, int, bool]] = {}
     for number, sentiment, minute, worded in rows:
         first.setdefault(number, (sentiment, minute, worded))
