@@ -57,12 +57,7 @@ def _shorten_runs(text: str) -> str:
 def single_spaces(text: str) -> str:
     """*text* with each run of white space as one space, and none at its ends."""
     # No white space but the plain one is printable; the marker is not printable, and no white space.
-    if (
-        text.replace(MARKER, ".").isprintable()
-        and "  " not in text
-        and not text.startswith(" ")
-        and not text.endswith(" ")
-    ):
+    if "  " not in text and text[:1] != " " != text[-1:] and text.replace(MARKER, ".").isprintable():
         return text
     return " ".join(text.split())
 

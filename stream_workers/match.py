@@ -95,6 +95,7 @@ class BrandMatcher:
         self._known: dict[frozenset[int], tuple[str, ...]] = {}
         """Sets of words met lately -> the brands that they name. Threads may clear or fill it: each answer is whole."""
         self._kinds = [pattern[0] if pattern[0] in "@#" else "" for pattern in self._patterns]
+        self._plain = [_is_plain(pattern) for pattern in self._patterns]
         self._automaton = ahocorasick_rs.AhoCorasick(
             list(self._patterns),
             store_patterns=False,
@@ -145,17 +146,19 @@ class BrandMatcher:
         hits = self._automaton.find_matches_as_indexes(folded, overlapping=True)
         if not hits:
             return []
-        kinds = self._kinds
-        if "@" not in folded and "/" not in folded and "www." not in folded:
-            # No link, handle or address: only the edges of the words are left to look at.
-            return [hit for hit in hits if _stands_alone(folded, hit[1], hit[2], kind=kinds[hit[0]])]
+        # Room at both ends: a word that stands between two spaces needs no look at edges, links, handles, addresses.
+        spaced, plain, kinds = f" {folded} ", self._plain, self._kinds
+        has_links = "@" in folded or "/" in folded or "www." in folded
         unreadable: dict[int, list[tuple[int, int]]] = {}
-        return [
-            (pattern, start, end)
-            for pattern, start, end in hits
-            if _stands_alone(folded, start, end, kind=kinds[pattern])
-            and _is_readable(folded, start, end, unreadable, kind=kinds[pattern])
-        ]
+        found: list[Hit] = []
+        for hit in hits:
+            pattern, start, end = hit
+            if (spaced[start] == " " == spaced[end + 1] and plain[pattern]) or (
+                _stands_alone(spaced, start + 1, end + 1, kind=kinds[pattern])
+                and (not has_links or _is_readable(folded, start, end, unreadable, kind=kinds[pattern]))
+            ):
+                found.append(hit)
+        return found
 
     def named(self, standing: Sequence[Hit]) -> tuple[str, ...]:
         """The names of the brands that these words name, in the order of the brands file, each once."""
@@ -204,6 +207,8 @@ def fold(text: str) -> str:
     Not for showing: its length differs from the text's ("ß" is "ss"). Turkish dotted and dotless i are both "i",
     for capitals do not tell them apart.
     """
+    if text.isascii() and "&" not in text:
+        return single_spaces(text).casefold()
     return single_spaces(fold_characters(unescape(text)))
 
 
@@ -215,12 +220,21 @@ def fold_characters(text: str) -> str:
     return text.casefold().replace("i\u0307", "i").replace("ı", "i").casefold()
 
 
+def _is_plain(pattern: str) -> bool:
+    """Whether *pattern*, between two spaces, can be no piece of a link, an address or a longer handle."""
+    return (
+        len(pattern) <= LONGEST_CHUNK
+        and "/" not in pattern
+        and "www." not in pattern
+        and pattern.count("@") == (pattern[0] == "@")
+    )
+
+
 def _stands_alone(text: str, start: int, end: int, *, kind: str) -> bool:
-    if start > 0 and text[start - 1] not in _ASCII_EDGES and _joins(text[start - 1], text[start], kind=kind):
+    """Of a match that something lies before and after."""
+    before, after = text[start - 1], text[end]
+    if before not in _ASCII_EDGES and _joins(before, text[start], kind=kind):
         return False
-    if end == len(text):
-        return True
-    after = text[end]
     if after in _ASCII_EDGES and kind != "@":
         return True
     if _is_mark(after) or _joins(after, text[end - 1], kind=kind):
@@ -234,6 +248,8 @@ def _is_readable(text: str, start: int, end: int, unreadable: dict[int, list[tup
 
     *unreadable* remembers, by the start of a chunk, the spans found in it: a chunk with many hits is searched once.
     """
+    if kind != "@" and start > 0 and text[start - 1] == "@" and text[start].isalnum():
+        return False  # a handle's own word, as most of these are
     left = text.rfind(" ", 0, start) + 1
     right = text.find(" ", end)
     chunk = text[left:] if right < 0 else text[left:right]
