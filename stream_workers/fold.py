@@ -4,7 +4,7 @@
 `Change`. Both see the records in offset order, and nothing depends on where a batch was cut.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from typing import Literal, NamedTuple
@@ -14,15 +14,15 @@ import msgspec
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.letters import Origin
 from brandpulse.pane_reader import NegativePost, SampledPost
-from brandpulse.panes import EMPTY_PANE, Authors, Pane
+from brandpulse.panes import EMPTY_PANE, IRRELEVANT, Authors, Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Dead, Decoded, Record, author_word, post_digest
-from stream_workers.event_time import Retention, Verdict, judge
+from stream_workers.event_time import FROM_THE_FUTURE, LATE, ON_TIME, Retention, Verdict, judge
 from stream_workers.facets import Facets
 from stream_workers.redriven import Redriven
 from stream_workers.repeats import RepeatLimits, RepeatMemory
 from stream_workers.sample import SampleBounds, Samples, samples_of
-from stream_workers.verdict import NEGATIVE, Judged, Towards, towards
+from stream_workers.verdict import NEGATIVE, Judged, Towards
 
 HOUR_MINUTES = HOUR_MS // MINUTE_MS
 KEPT_NEGATIVES = 20
@@ -73,7 +73,7 @@ def scored(
     worded: Collection[int] = (),
 ) -> Scored:
     """*decoded* with the model's verdicts, and what follows from both. *worded*: the facets whose words it has."""
-    verdicts = tuple(towards(*said) for said in zip(brands, judged.targets, judged.urgency, strict=True))
+    verdicts = tuple(map(Towards, brands, judged.targets, judged.labels, judged.score_micros, judged.urgency))
     return Scored(
         decoded,
         verdicts,
@@ -154,20 +154,25 @@ def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
 
 
 _COLUMNS = (0, 1, 2, 4)
-"""Where `_Sums` counts each label; between them lies the score sum, as in a `Pane`."""
+"""Where `_Tally` counts each label; between them lies the score sum, as in a `Pane`."""
 
 
 @dataclass(slots=True)
 class _Tally:
     """What a batch adds to one cell."""
 
-    counts: list[int]
+    counts: list[int] = field(default_factory=lambda: [0] * 5)
     """negative, neutral, positive, score_micros, irrelevant"""
     authors: Authors | None = None
 
-    def add(self, verdict: Towards) -> None:
-        self.counts[_COLUMNS[verdict.label]] += 1
-        self.counts[3] += verdict.score_micros
+
+@dataclass(slots=True)
+class _Minute:
+    """What a batch adds to one minute of a brand and, by it, to its hour: most posts count in both alike."""
+
+    hour: _Tally
+    both: _Tally = field(default_factory=_Tally)
+    """Posts that count in the minute and the hour, and the minute's authors."""
 
 
 class _Sums:
@@ -175,47 +180,51 @@ class _Sums:
 
     def __init__(self, stored: Stored) -> None:
         self._stored = stored
-        self._minutes: dict[tuple[str, int], tuple[_Tally, _Tally]] = {}
-        """(brand, minute) -> what was tallied for it and for its hour: one look a verdict instead of four."""
+        self._minutes: dict[tuple[str, int], _Minute] = {}
         self._hours: dict[tuple[str, int], _Tally] = {}
 
     def add(self, brand: str, verdict: Towards, minute: int, author: int, *, counts: bool, votes: bool) -> None:
         """Count in the hour of *brand*, or of a facet's series; with *counts* in the minute too, and with *votes* its
         author there."""
-        pair = self._minutes.get((brand, minute))
-        if pair is None:
-            hour = self._hours.setdefault((brand, minute // HOUR_MINUTES), _Tally([0] * 5))
-            pair = self._minutes[brand, minute] = _Tally([0] * 5), hour
-        in_minute, in_hour = pair
-        in_hour.add(verdict)
-        if counts:
-            in_minute.add(verdict)
-        if not verdict.relevant:
+        label = verdict.label
+        at = self._minutes.get((brand, minute))
+        if at is None:
+            hour = self._hours.setdefault((brand, minute // HOUR_MINUTES), _Tally())
+            at = self._minutes[brand, minute] = _Minute(hour)
+        tallied = (at.both if counts else at.hour).counts
+        tallied[_COLUMNS[label]] += 1
+        tallied[3] += verdict.score_micros
+        if label == IRRELEVANT:
             # Who wrote nothing about the brand has no vote on it.
             return
-        if in_hour.authors is None:
-            in_hour.authors = self._sketch(Cell("hour", brand, minute // HOUR_MINUTES))
-        in_hour.authors.add(author, negative=verdict.negative)
+        in_hour = at.hour.authors
+        if in_hour is None:
+            in_hour = at.hour.authors = self._sketch(Cell("hour", brand, minute // HOUR_MINUTES))
+        in_hour.add(author, negative=label == NEGATIVE)
         if counts and votes:
-            if in_minute.authors is None:
-                in_minute.authors = self._sketch(Cell("minute", brand, minute))
-            in_minute.authors.add(author, negative=verdict.negative)
+            in_minute = at.both.authors
+            if in_minute is None:
+                in_minute = at.both.authors = self._sketch(Cell("minute", brand, minute))
+            in_minute.add(author, negative=label == NEGATIVE)
 
     def panes(self) -> dict[Cell, Pane]:
+        added = {Cell("minute", brand, minute): at.both.counts for (brand, minute), at in self._minutes.items()}
+        hours = {place: list(tally.counts) for place, tally in self._hours.items()}
+        for (brand, minute), at in self._minutes.items():
+            hour = hours[brand, minute // HOUR_MINUTES]
+            for column, count in enumerate(at.both.counts):
+                hour[column] += count
+        added |= {Cell("hour", *place): counts for place, counts in hours.items()}
         return {
-            cell: self._stored.panes.get(cell, EMPTY_PANE) + Pane(*tally.counts)
-            for cell, tally in self._tallies()
-            if any(tally.counts)
+            cell: self._stored.panes.get(cell, EMPTY_PANE) + Pane(*counts)
+            for cell, counts in added.items()
+            if any(counts)
         }
 
     def authors(self) -> dict[Cell, bytes]:
-        return {cell: tally.authors.encode() for cell, tally in self._tallies() if tally.authors is not None}
-
-    def _tallies(self) -> Iterator[tuple[Cell, _Tally]]:
-        for (brand, minute), (tally, _) in self._minutes.items():
-            yield Cell("minute", brand, minute), tally
-        for (brand, hour), tally in self._hours.items():
-            yield Cell("hour", brand, hour), tally
+        minutes = ((Cell("minute", *place), at.both.authors) for place, at in self._minutes.items())
+        hours = ((Cell("hour", *place), tally.authors) for place, tally in self._hours.items())
+        return {cell: authors.encode() for cell, authors in (*minutes, *hours) if authors is not None}
 
     def _sketch(self, cell: Cell) -> Authors:
         before = self._stored.authors.get(cell)
@@ -238,7 +247,8 @@ def fold(
     *origins*: offset -> first identity, of posts that were dead letters and were sent again. Such a post is done once,
     and a further death of it is no new one. *bounds* spare work: what the store holds then does not hang on them.
     """
-    clock = status.clock_ms
+    clock, lateness_ms = status.clock_ms, retention.lateness_ms
+    minutes_ms, authors_ms = retention.minutes_ms, retention.authors_ms
     late = repeated = unmatched = 0
     sums = _Sums(stored)
     memory = RepeatMemory(status.generations, stored.repeats, limits)
@@ -258,21 +268,21 @@ def fold(
         decoded = outcome.decoded
         event_ms = decoded.event_ms
         verdict, clock = judge(event_ms, decoded.record.record_ms, clock, retention)
-        if verdict is Verdict.FROM_THE_FUTURE or verdict is Verdict.TOO_OLD:
+        if verdict is not ON_TIME and verdict is not LATE:
             dead.append(Dead(decoded.record, verdict.value, _explain(verdict, decoded, clock)))
             continue
         if isinstance(outcome, Unmatched):
             unmatched += 1
             continue
-        late += verdict is Verdict.LATE
+        late += verdict is LATE
         memory.add(outcome.digest, clock)
         counted.append(outcome)
-        watermark = clock - retention.lateness_ms
-        counts, votes = event_ms >= watermark - retention.minutes_ms, event_ms >= watermark - retention.authors_ms
+        age = clock - lateness_ms - event_ms
+        counts, votes, minute = age <= minutes_ms, age <= authors_ms, event_ms // MINUTE_MS
         for said in outcome.brands:
-            sums.add(said.brand, said, event_ms // MINUTE_MS, outcome.author, counts=counts, votes=votes)
+            sums.add(said.brand, said, minute, outcome.author, counts=counts, votes=votes)
         for series, said in outcome.facets:
-            sums.add(series, said, event_ms // MINUTE_MS, outcome.author, counts=counts, votes=votes)
+            sums.add(series, said, minute, outcome.author, counts=counts, votes=votes)
     return Change(
         status=replace(
             status,
@@ -336,7 +346,7 @@ def _negative_post(judged: Scored, said: Towards) -> NegativePost:
 
 def _explain(verdict: Verdict, decoded: Decoded, clock_ms: int) -> str:
     when = decoded.post.created_at.isoformat()
-    if verdict is Verdict.FROM_THE_FUTURE:
+    if verdict is FROM_THE_FUTURE:
         ahead = (decoded.event_ms - decoded.record.record_ms) / 1_000
         return f"created_at {when} lies {ahead:.0f} s after its Kafka record's timestamp; at most 300 s are believed"
     days = (clock_ms - decoded.event_ms) / DAY_MS

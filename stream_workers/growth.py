@@ -21,7 +21,7 @@ from stream_workers.match import BrandMatcher
 from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, ReadRequest
-from stream_workers.verdict import FourProbabilities, Judged
+from stream_workers.verdict import FourProbabilities, judged
 
 _SYLLABLES = ("ba", "cor", "dex", "el", "fin", "gro", "ha", "io", "jun", "ka", "lum", "mo", "nex", "or", "pra", "quo")
 MIDNIGHT_MS = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp() * 1_000)
@@ -126,7 +126,7 @@ def _scored(numbers: Iterable[int], texts: Sequence[str], posts_a_second: float,
             created.encode(),
         )
         decoded = Decoded(Record(number, moment, None, value), POST_DECODER.decode(value), moment)
-        said = Judged((verdicts[number % 3],), {"sentiment": (0.3, 0.4, 0.3)}, (None,))
+        said = judged((verdicts[number % 3],), {"sentiment": (0.3, 0.4, 0.3)}, (None,))
         author = hasher("s", str(number * 7_919 % authors))
         out.append(scored(decoded, ("Growth",), said, author=author, mask=str))
     return out

@@ -1,32 +1,36 @@
 """What the model says of one post, as the worker carries it from the model to panes and topics."""
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
+import numpy as np
 
-from brandpulse.panes import IRRELEVANT, counted_as
+from brandpulse.panes import IRRELEVANT, MICROS, counted_as
 from brandpulse.posts import BRAND_SENTIMENTS, URGENCIES, Urgency
 from model.engine import Scores
 from model.marking import MarkedText
 from model.urgency import urgency
 
-NEGATIVE = BRAND_SENTIMENTS.index("negative")
+NEGATIVE, POSITIVE = BRAND_SENTIMENTS.index("negative"), BRAND_SENTIMENTS.index("positive")
 
 FourProbabilities = tuple[float, float, float, float]
 """Of negative, neutral, positive, irrelevant."""
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
-    """One post's row of `model.engine.Scores`."""
+    """One post's row of `model.engine.Scores`. The first four have an entry for each brand that the post names."""
 
     targets: tuple[FourProbabilities, ...]
-    """For each brand that the post names, in the order of its brands."""
+    labels: tuple[int, ...]
+    """As `Towards.label`."""
+    score_micros: tuple[int, ...]
+    """As `Towards.score_micros`."""
+    urgency: tuple[Urgency | None, ...]
+    """How soon somebody should look; None where the model has no heads that tell."""
     heads: Mapping[str, Sequence[float]]
     """Head -> probabilities of its labels; `sentiment` is always there."""
-    urgency: tuple[Urgency | None, ...]
-    """For each brand how soon somebody should look; None where the model has no heads that tell."""
 
 
 Verdict = Judged | Exception
@@ -53,28 +57,36 @@ class Towards(msgspec.Struct, frozen=True, gc=False):
         return self.label == NEGATIVE
 
 
-def towards(brand: str, probabilities: FourProbabilities, urgency: Urgency | None) -> Towards:
-    """The verdict that *probabilities* make."""
-    return Towards(brand, probabilities, *counted_as(probabilities), urgency)
+def judged(
+    targets: tuple[FourProbabilities, ...], heads: Mapping[str, Sequence[float]], urgency: tuple[Urgency | None, ...]
+) -> Judged:
+    """The row of one post, counted as `brandpulse.panes.counted_as` says."""
+    counted = [counted_as(probabilities) for probabilities in targets]
+    return Judged(targets, tuple(label for label, _ in counted), tuple(micros for _, micros in counted), urgency, heads)
 
 
 def verdicts_of(scores: Scores, posts: Sequence[MarkedText]) -> list[Verdict]:
-    """What *scores* say of each of *posts*, in order."""
-    targets = iter(scores.target.tolist())
+    """What *scores* say of each of *posts*, in order. Counted a batch at a time, as `counted_as` counts one post."""
+    target = scores.target.astype(np.float64)
+    is_told = np.asarray(np.isfinite(target).all(axis=1))
+    clean = np.where(is_told[:, None], target, 0.0)
+    label = clean.argmax(axis=1)
+    micros = np.where(label == IRRELEVANT, 0, np.rint((clean[:, POSITIVE] - clean[:, NEGATIVE]) * MICROS))
+    rows = zip(
+        map(tuple, target.tolist()),
+        label.tolist(),
+        micros.astype(np.int64).tolist(),
+        _urgencies(scores, posts),
+        is_told.tolist(),
+        strict=True,
+    )
     tables = {name: table.tolist() for name, table in scores.heads.items()}
-    urgencies = iter(_urgencies(scores, posts))
+    are_told = np.ones(len(posts), dtype=bool)
+    for table in scores.heads.values():
+        are_told &= np.isfinite(table).all(axis=1)
     return [
-        _verdict(
-            Judged(
-                tuple(
-                    (negative, neutral, positive, irrelevant)
-                    for negative, neutral, positive, irrelevant in islice(targets, post.targets)
-                ),
-                {name: table[row] for name, table in tables.items()},
-                tuple(islice(urgencies, post.targets)),
-            )
-        )
-        for row, post in enumerate(posts)
+        _verdict(list(islice(rows, post.targets)), {name: table[row] for name, table in tables.items()}, told=told)
+        for row, (post, told) in enumerate(zip(posts, are_told.tolist(), strict=True))
     ]
 
 
@@ -85,7 +97,8 @@ def _urgencies(scores: Scores, posts: Sequence[MarkedText]) -> list[Urgency | No
     return [URGENCIES[level] for level in urgency(scores, posts)]
 
 
-def _verdict(judged: Judged) -> Verdict:
-    if math.isfinite(sum(map(sum, judged.targets)) + sum(map(sum, judged.heads.values()))):
-        return judged
-    return ValueError(f"the model gave no probabilities: {judged.targets} {dict(judged.heads)}")
+def _verdict(rows: Sequence[Any], heads: Mapping[str, Sequence[float]], *, told: bool) -> Verdict:
+    targets, labels, micros, urgencies, fine = zip(*rows, strict=True) if rows else ((),) * 5
+    if told and all(fine):
+        return Judged(targets, labels, micros, urgencies, heads)
+    return ValueError(f"the model gave no probabilities: {targets} {dict(heads)}")

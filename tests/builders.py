@@ -10,7 +10,7 @@ from brandpulse.posts import POST_DECODER
 from stream_workers.decode import Decoded, Record
 from stream_workers.facets import Facets
 from stream_workers.fold import Scored, scored
-from stream_workers.verdict import Judged
+from stream_workers.verdict import judged
 
 NOON_MS = 1_772_452_800_000  # 2026-03-02T12:00:00Z
 PROBABILITIES = {
@@ -66,7 +66,7 @@ def a_scored(
     return scored(
         Decoded(record, POST_DECODER.decode(record.value), at_ms),
         tuple(verdicts),
-        Judged(
+        judged(
             tuple(PROBABILITIES[verdict] for verdict in verdicts.values()),
             {"sentiment": (0.1, 0.8, 0.1)},
             (None,) * len(verdicts),

@@ -15,7 +15,7 @@ from stream_workers.fold import fold, plan, scored
 from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import ReadRequest
-from stream_workers.verdict import Judged
+from stream_workers.verdict import judged
 from tests.builders import NOON_MS, a_post, a_record
 
 LATENESS_MS = 120_000
@@ -62,7 +62,7 @@ def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> Pan
         scored(
             decoded,
             post.brands,
-            Judged(post.probabilities, {"sentiment": (0.1, 0.8, 0.1)}, (None,) * len(post.brands)),
+            judged(post.probabilities, {"sentiment": (0.1, 0.8, 0.1)}, (None,) * len(post.brands)),
             author=post.author,
             mask=str,
         )

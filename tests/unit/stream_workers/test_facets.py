@@ -13,7 +13,7 @@ from brandpulse.errors import ConfigError
 from brandpulse.facets import Facet
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_of, facet_series
 from brandpulse.labels import EMOTIONS, MOODS
-from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
+from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors, counted_as
 from brandpulse.posts import BRAND_SENTIMENTS
 from stream_workers.event_time import Retention
 from stream_workers.facets import Facets
@@ -22,7 +22,7 @@ from stream_workers.match import BrandMatcher
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, ReadRequest
-from stream_workers.verdict import Towards, towards
+from stream_workers.verdict import Towards
 from tests.builders import NOON_MS, PROBABILITIES, a_scored, a_status
 
 HEADS = ("sentiment", "target", "emotion", "mood", "risk")
@@ -75,7 +75,7 @@ def heads(
 
 
 def said(sentiment: str = "negative", urgency: Any = "low", brand: str = "Acme") -> Towards:
-    return towards(brand, PROBABILITIES[sentiment], urgency)
+    return Towards(brand, PROBABILITIES[sentiment], *counted_as(PROBABILITIES[sentiment]), urgency)
 
 
 def names(facet: Facet, *, worded: bool = False, said: Sequence[Towards], **of_post: Any) -> list[str]:

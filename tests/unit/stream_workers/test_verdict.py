@@ -1,0 +1,50 @@
+"""What the model says, a batch at a time, is what each post's row says by itself."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.engine import Scores
+from model.marking import MarkedText
+from stream_workers.verdict import Judged, judged, verdicts_of
+
+SENTIMENT = (0.25, 0.5, 0.25)
+PROBABILITY = st.floats(0, 1, width=32) | st.sampled_from([0.0, 0.25, 0.5, 1.0])
+ROW = st.tuples(PROBABILITY, PROBABILITY, PROBABILITY, PROBABILITY)
+
+
+def scores(targets: list[tuple[float, ...]], posts: int, sentiment: tuple[float, ...] = SENTIMENT) -> Scores:
+    return Scores(
+        {"sentiment": np.array([sentiment] * posts, np.float32).reshape(posts, 3)},
+        np.array(targets, np.float32).reshape(len(targets), 4),
+    )
+
+
+@given(st.lists(st.lists(ROW, max_size=3), max_size=6))
+def test_a_batch_is_counted_as_each_post_is(posts: list[list[tuple[float, float, float, float]]]) -> None:
+    found = verdicts_of(
+        scores([row for rows in posts for row in rows], len(posts)), [MarkedText("", (), len(rows)) for rows in posts]
+    )
+    assert found == [judged(tuple(rows), {"sentiment": [*SENTIMENT]}, (None,) * len(rows)) for rows in posts]
+
+
+def test_the_first_of_equals_counts_and_an_irrelevant_post_scores_nothing() -> None:
+    posts = [MarkedText("", (), 2)]
+    [both] = verdicts_of(scores([(0.5, 0.0, 0.5, 0.0), (0.125, 0.125, 0.25, 0.5)], 1), posts)
+    assert isinstance(both, Judged)
+    assert (both.labels, both.score_micros) == ((0, 3), (0, 0))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_no_number_is_an_error_of_its_own_post_alone(wrong: float) -> None:
+    posts = [MarkedText("", (), 1)] * 3
+    fine = (0.75, 0.25, 0.0, 0.0)
+    found = verdicts_of(scores([fine, (wrong, 0.0, 0.0, 0.0), fine], 3), posts)
+    assert [isinstance(one, ValueError) for one in found] == [False, True, False]
+    assert str(wrong) in str(found[1])
+
+
+def test_no_number_of_a_head_is_an_error_of_the_post() -> None:
+    [found] = verdicts_of(scores([(1.0, 0.0, 0.0, 0.0)], 1, (float("nan"), 0.5, 0.5)), [MarkedText("", (), 1)])
+    assert isinstance(found, ValueError)
