@@ -1,6 +1,6 @@
 """From findings to episodes: fire once, update while it lasts, resolve after calm, freeze when nothing is known."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -9,8 +9,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from alerting.detect import Finding, WindowCounts, calm_evidence, proven_level
 from alerting.evidence import rise_nats
+from alerting.examples import PostEvidence
 from alerting.expected_delay import expected_delay
-from brandpulse.episodes import SEVERITIES, Episode, Evidence, ExamplePost, Severity, Transition
+from brandpulse.episodes import SEVERITIES, Episode, Evidence, Severity, Transition
 from brandpulse.keys import MINUTE_MS
 
 RULE = "negative_share"
@@ -97,7 +98,9 @@ class Decision:
     severity_rose: bool = False
 
 
-Examples = Callable[[WindowCounts], Sequence[ExamplePost]]
+Examples = Callable[[WindowCounts], PostEvidence]
+"""What the kept posts of a window show."""
+NO_POSTS = PostEvidence()
 
 
 def decide(
@@ -109,7 +112,7 @@ def decide(
     minutes: int,
     policy: EpisodePolicy,
     rule: str = RULE,
-    examples: Examples = lambda _: (),
+    examples: Examples = lambda _: NO_POSTS,
 ) -> Decision:
     """The decision at the end of event-time *minute*, *minutes* after the last one (1, or the stride)."""
     at = moment(minute + 1)
@@ -267,9 +270,9 @@ def _resolve(before: OpenEpisode, latest: Evidence, *, at: datetime) -> Decision
     return Decision(latest.reason, "resolved", closed=closed)
 
 
-def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lambda _: ()) -> Evidence:
+def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lambda _: NO_POSTS) -> Evidence:
     """The numbers of *window*, as people get them."""
-    shown = replace(finding, window=window)
+    shown, posts = replace(finding, window=window), examples(window)
     return Evidence(
         window_start=moment(window.first_minute),
         window_end=moment(window.last_minute + 1),
@@ -283,7 +286,10 @@ def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lam
         nats=0.0 if finding.baseline is None else rise_nats(window, finding.baseline),
         expected_delay_minutes=None if finding.baseline is None else expected_delay(finding.baseline, finding.policy),
         reason=shown.reason,
-        examples=list(examples(window)),
+        examples=list(posts.examples),
+        sources=list(posts.sources),
+        terms=list(posts.terms),
+        terms_missing=posts.terms_missing,
     )
 
 

@@ -1,23 +1,50 @@
-"""Posts to show as evidence, remembered as they pass: the store keeps only the newest twenty of a brand."""
+"""What a window's negative posts show people: examples, where they were posted, and the words that stand out.
 
-from collections import OrderedDict
-from collections.abc import Iterable
+Posts are remembered as they pass: the store keeps only the newest twenty of a brand and partition. So all of this is
+of the posts kept, not of all that were counted, and says so.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from alerting.detect import WindowCounts
-from brandpulse.episodes import ExamplePost
-from brandpulse.keys import MINUTE_MS
-from brandpulse.pane_reader import NegativePost
+from alerting.terms import rising_terms
+from brandpulse.episodes import ExamplePost, SourceCount, Term
+from brandpulse.keys import DAY_MS, MINUTE_MS, brand_of
+from brandpulse.pane_reader import SAMPLE_DAYS, NegativePost, SampledPost
+from brandpulse.terms import terms_of
 
 KEPT = 300
 """Of each brand: some hours of a busy one."""
 SHOWN = 3
+SHOWN_SOURCES = 5
+OTHER_SOURCES = "others"
+MOST_SOURCE_CHARS = 64
+ENOUGH_NEGATIVE = 100
+"""So many usual negative posts, and terms are held against those: else every angry word stands out."""
+
+Usual = Callable[[str, int, int], Mapping[int, Sequence[SampledPost]]]
+"""Brand, first and last day since 1970 -> the sampled posts of each: `PaneReader.samples`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostEvidence:
+    """What the kept posts of one window show."""
+
+    examples: Sequence[ExamplePost] = ()
+    sources: Sequence[SourceCount] = ()
+    terms: Sequence[Term] = ()
+    terms_missing: str | None = None
 
 
 class ExampleShelf:
     """The newest negative posts seen of each brand. In memory: a new leader starts with the store's twenty."""
 
-    def __init__(self) -> None:
+    def __init__(self, usual: Usual = lambda _brand, _first, _last: {}) -> None:
+        """*usual* is asked when an episode is told of, at most every half hour each."""
+        self._usual = usual
         self._posts: dict[str, OrderedDict[tuple[str, str], NegativePost]] = {}
 
     def put(self, brand: str, posts: Iterable[NegativePost]) -> None:
@@ -27,24 +54,53 @@ class ExampleShelf:
         while len(shelf) > KEPT:
             shelf.popitem(last=False)
 
-    def examples(self, brand: str, window: WindowCounts) -> list[ExamplePost]:
-        """At most three posts of *window* by different authors, the surest judged first."""
+    def show(self, brand: str, window: WindowCounts) -> PostEvidence:
+        """What is kept of *window*. Raises TransientError when the usual posts cannot be read."""
         first_ms, end_ms = window.first_minute * MINUTE_MS, (window.last_minute + 1) * MINUTE_MS
         within = [
             post for post in self._posts.get(brand, OrderedDict()).values() if first_ms <= post.created_ms < end_ms
         ]
-        shown: list[ExamplePost] = []
-        authors: set[str] = set()
-        for post in sorted(within, key=lambda post: (-post.negative, -post.created_ms, post.id)):
-            if post.author in authors or len(shown) == SHOWN:
-                continue
-            authors.add(post.author)
-            shown.append(
-                ExamplePost(
-                    id=post.id,
-                    source=post.source,
-                    text=post.text,
-                    created_at=datetime.fromtimestamp(post.created_ms / 1_000, UTC),
-                )
-            )
-        return shown
+        if not within:
+            return PostEvidence(terms_missing="no negative posts are kept of the window")
+        surest = _one_an_author(within)
+        before = first_ms // DAY_MS - 1
+        samples = self._usual(brand_of(brand), before - SAMPLE_DAYS + 2, before)
+        terms, missing = rising_terms(
+            (terms_of(post.text) for post in surest), _compared(samples), brand=brand_of(brand)
+        )
+        return PostEvidence([_example(post) for post in surest[:SHOWN]], count_sources(within), terms, missing)
+
+
+def count_sources(posts: Iterable[NegativePost]) -> list[SourceCount]:
+    """How many of *posts* each source brought, the most first, at most five and the rest together."""
+    counts = Counter(_plain(post.source) for post in posts)
+    most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    rest = sum(many for _, many in most[SHOWN_SOURCES:])
+    named = most[:SHOWN_SOURCES] + ([(OTHER_SOURCES, rest)] if rest else [])
+    return [SourceCount(source=source, posts=many) for source, many in named]
+
+
+def _one_an_author(posts: Iterable[NegativePost]) -> list[NegativePost]:
+    """A post of each author, the surest judged first."""
+    surest: dict[str, NegativePost] = {}
+    for post in sorted(posts, key=lambda post: (-post.negative, -post.created_ms, post.id)):
+        surest.setdefault(post.author, post)
+    return list(surest.values())
+
+
+def _compared(samples: Mapping[int, Sequence[SampledPost]]) -> list[tuple[str, ...]]:
+    """Terms of the usual negative posts, where there are enough, else of all."""
+    every = [post for found in samples.values() for post in found]
+    negative = [post.terms for post in every if post.negative]
+    return negative if len(negative) >= ENOUGH_NEGATIVE else [post.terms for post in every]
+
+
+def _example(post: NegativePost) -> ExamplePost:
+    return ExamplePost(
+        id=post.id, source=post.source, text=post.text, created_at=datetime.fromtimestamp(post.created_ms / 1_000, UTC)
+    )
+
+
+def _plain(name: str) -> str:
+    """A producer's *name* for its source as one short line: anyone may have produced it."""
+    return "".join(c if c.isprintable() else " " for c in name).strip()[:MOST_SOURCE_CHARS] or "?"

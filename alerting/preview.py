@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from alerting.baseline import Span
 from alerting.detect import DetectPolicy, WindowCounts, alarm_levels, judge
-from alerting.episode import OpenEpisode, decide
+from alerting.episode import NO_POSTS, OpenEpisode, decide
 from alerting.history import HourHistory
 from alerting.rules import NegativeShareRule, Rule, RuleSet
 from alerting.slow import slow_counts
@@ -31,7 +31,7 @@ def preview(
 
     *history* has read the hours from four weeks before *first_hour* to *last_hour*.
     """
-    surges = SurgeRules(history, policies.surge, policies.episode, lambda _brand, _window: ())
+    surges = SurgeRules(history, policies.surge, policies.episode, lambda _brand, _window: NO_POSTS)
     found: list[Episode] = []
     for rule in rules.rules:
         if rule.applies_to(brand):

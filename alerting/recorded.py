@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from brandpulse.keys import HOUR_MS, MINUTE_MS
-from brandpulse.pane_reader import Minutes, NegativePost
+from brandpulse.pane_reader import Minutes, NegativePost, SampledPost
 from brandpulse.panes import IRRELEVANT, AuthorCounts, Authors, Pane, count_authors, counted_as
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
 
@@ -153,8 +153,12 @@ class RecordedPanes:
         }
 
     def negatives(self, brand: str, limit: int) -> list[NegativePost]:
-        """None: a backtest shows no example posts."""
+        """None: a backtest looks at an episode's posts afterwards (`recorded_evidence.py`)."""
         return []
+
+    def samples(self, brand: str, first_day: int, last_day: int) -> dict[int, list[SampledPost]]:
+        """None, likewise."""
+        return {}
 
 
 class _Cells:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from alerting.detect import WindowCounts
 from alerting.episode import (
+    NO_POSTS,
     Decision,
     EpisodePolicy,
     Examples,
@@ -134,7 +135,7 @@ def decide_surge(
     surge: SurgePolicy,
     policy: EpisodePolicy,
     rule: str,
-    examples: Examples = lambda _: (),
+    examples: Examples = lambda _: NO_POSTS,
 ) -> Decision:
     """The decision at the end of event-time *minute*, *minutes* after the last one: fires once, resolves when calm."""
     at = moment(minute + 1)
@@ -145,8 +146,8 @@ def decide_surge(
     if finding.state in ("no data", "warming up"):
         return Decision("frozen: no data", after=before)
     if finding.state == "normal" and finding.ratio < 1 + (surge.min_ratio - 1) / 2:
-        return _calm_down(before, _proof(finding, examples), at=at, minutes=minutes, policy=policy)
-    return _still_up(before, finding, _proof(finding, examples), at=at, surge=surge, policy=policy)
+        return _calm_down(before, _proof(finding), at=at, minutes=minutes, policy=policy)
+    return _still_up(before, finding, at=at, surge=surge, policy=policy, examples=examples)
 
 
 def _calm_down(before: OpenEpisode, latest: Evidence, *, at: datetime, minutes: int, policy: EpisodePolicy) -> Decision:
@@ -161,20 +162,21 @@ def _calm_down(before: OpenEpisode, latest: Evidence, *, at: datetime, minutes: 
 def _still_up(
     before: OpenEpisode,
     finding: SurgeFinding,
-    latest: Evidence,
     *,
     at: datetime,
     surge: SurgePolicy,
     policy: EpisodePolicy,
+    examples: Examples,
 ) -> Decision:
     episode = before.episode
     memory = before.memory.model_copy(update={"calm_minutes": 0})
     severity = max(episode.severity, _severity(finding, surge, policy), key=SEVERITIES.index)
     rose = severity != episode.severity
-    if finding.state == "surge" and latest.authors > episode.peak.authors:
-        episode = episode.model_copy(update={"peak": latest})
+    if finding.state == "surge" and finding.window.authors > episode.peak.authors:
+        episode = episode.model_copy(update={"peak": _proof(finding)})
     if not rose and (at - memory.told_at).total_seconds() < policy.update_minutes * 60:
         return Decision("still up", after=OpenEpisode(episode, memory))
+    latest = _proof(finding, examples)
     episode = episode.model_copy(update={"latest": latest, "updated_at": at, "severity": severity})
     memory = memory.model_copy(update={"told_at": at, "updates": memory.updates + 1})
     return Decision(latest.reason, "updated", OpenEpisode(episode, memory), severity_rose=rose)
@@ -204,9 +206,11 @@ def _severity(finding: SurgeFinding, surge: SurgePolicy, policy: EpisodePolicy) 
     return within(by_size, policy)
 
 
-def _proof(finding: SurgeFinding, examples: Examples) -> Evidence:
-    """The numbers, as people get them. Shares stand beside the volume, and nothing was tested of them."""
+def _proof(finding: SurgeFinding, examples: Examples = lambda _: NO_POSTS) -> Evidence:
+    """The numbers, as people get them. *examples* cost a read: handed in only where people are told."""
+    # Shares stand beside the volume; nothing was tested of them.
     window = finding.window
+    posts = examples(window)
     return Evidence(
         window_start=moment(window.first_minute),
         window_end=moment(window.last_minute + 1),
@@ -220,5 +224,8 @@ def _proof(finding: SurgeFinding, examples: Examples) -> Evidence:
         nats=finding.surprise,
         usual_authors=finding.usual,
         reason=finding.reason,
-        examples=list(examples(window)),
+        examples=list(posts.examples),
+        sources=list(posts.sources),
+        terms=list(posts.terms),
+        terms_missing=posts.terms_missing,
     )

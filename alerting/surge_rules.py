@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from alerting.detect import WindowCounts
 from alerting.episode import EpisodePolicy, OpenEpisode
+from alerting.examples import PostEvidence
 from alerting.history import HourHistory
 from alerting.rules import RuleSet, VolumeRule
 from alerting.stretch import Decided, Place
 from alerting.surge import HOUR_SECONDS, SurgePolicy, decide_surge, judge_surge
 from alerting.volume import VolumeWatch
-from brandpulse.episodes import ExamplePost
 
 
 class SurgeRules:
@@ -20,7 +20,7 @@ class SurgeRules:
         history: HourHistory,
         surge: SurgePolicy,
         episode: EpisodePolicy,
-        examples: Callable[[str, WindowCounts], Sequence[ExamplePost]],
+        examples: Callable[[str, WindowCounts], PostEvidence],
     ) -> None:
         self._history = history
         self._surge = surge

@@ -35,7 +35,7 @@ from alerting.telling import Teller
 from brandpulse.episodes import Episode, Transition
 from brandpulse.errors import BrandpulseError
 from brandpulse.keys import HOUR_MS, MINUTE_MS
-from brandpulse.pane_reader import Minutes, NegativePost
+from brandpulse.pane_reader import Minutes, NegativePost, SampledPost
 from brandpulse.panes import EMPTY_PANE, AuthorCounts, Pane
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
 from brandpulse.silences import Orders
@@ -69,6 +69,8 @@ class Panes(Protocol):
     ) -> dict[str, dict[int, AuthorCounts]]: ...
 
     def negatives(self, brand: str, limit: int) -> list[NegativePost]: ...
+
+    def samples(self, brand: str, first_day: int, last_day: int) -> dict[int, list[SampledPost]]: ...
 
 
 class LostLeadershipError(BrandpulseError):
@@ -153,8 +155,8 @@ class Ticker:
         self._state: AlerterState | None = None
         self._recent = RecentMinutes(reader)
         self._history = HourHistory(reader, policies.baseline)
-        self._shelf = ExampleShelf()
-        self._surges = SurgeRules(self._history, policies.surge, policies.episode, self._shelf.examples)
+        self._shelf = ExampleShelf(reader.samples)
+        self._surges = SurgeRules(self._history, policies.surge, policies.episode, self._shelf.show)
         self._stalls = StallWatch(policies.clock)
         self._lateness = LatenessWatch()
         self._resigned = False
@@ -289,7 +291,7 @@ class Ticker:
                         minutes=minute - before,
                         policy=one.episode,
                         rule=one.rule.name,
-                        examples=lambda window, brand=brand: self._shelf.examples(brand, window),  # type: ignore[misc]
+                        examples=lambda window, brand=brand: self._shelf.show(brand, window),  # type: ignore[misc]
                     )
                     decided.append(Decided(brand, one.rule.name, decision))
                 decided += self._surges.decide(

@@ -21,6 +21,30 @@ class ExamplePost(BaseModel):
     created_at: AwareDatetime
 
 
+class SourceCount(BaseModel):
+    """How many of a window's kept negative posts one source brought."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    posts: int
+
+
+class Term(BaseModel):
+    """A word, or two that stand side by side, that more of a window's negative posts hold than usual."""
+
+    model_config = ConfigDict(frozen=True)
+
+    term: str
+    posts: int
+    """Different negative posts that hold it, one an author."""
+    of: int
+    """Among so many that were looked at."""
+    usual_share: float
+    """Share of the brand's usual posts that hold it, of a sample of the week before: negative ones where it has a
+    hundred of them, else all."""
+
+
 class Evidence(BaseModel):
     """The numbers that made us say so, over the window that ended at `window_end`. Shares are in [0, 1]."""
 
@@ -49,6 +73,12 @@ class Evidence(BaseModel):
     reason: str
     """One sentence for a person: what rose, from what, to what."""
     examples: list[ExamplePost] = []
+    sources: list[SourceCount] = []
+    """Of the window's negative posts that were kept (the newest 20 of a partition at each look), not of all."""
+    terms: list[Term] = []
+    """What those posts speak of more than usual, the most surprising first, at most five."""
+    terms_missing: str | None = None
+    """Why there are no terms, where they were looked for."""
 
 
 class Member(BaseModel):

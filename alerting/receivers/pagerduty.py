@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from alerting.outbox import Outcome
 from alerting.receivers.http import post
+from alerting.receivers.words import told_term
 from brandpulse.episodes import Episode, Evidence, Notification, Severity
 
 MAX_SUMMARY_CHARS = 1_024
@@ -104,6 +105,8 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
         "baseline_share": round(latest.baseline_share, 4),
         "p_value": latest.p_value,
         "peak_share": round(episode.peak.negative_share, 4),
+        "terms": [told_term(one) for one in latest.terms] or latest.terms_missing or "",
+        "sources_of_kept_negative_posts": {one.source: one.posts for one in latest.sources},
         "examples": [_cut(post.text, MAX_EXAMPLE_CHARS) for post in latest.examples],
         **_group(episode),
     }

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from brandpulse.episodes import Episode, Notification
+from brandpulse.episodes import Episode, Evidence, Notification, Term
 
 MAX_TITLE_CHARS = 200
 MAX_EXAMPLE_CHARS = 300
@@ -37,11 +37,31 @@ def lines(notification: Notification) -> list[str]:
     if episode.members_total > SHOWN_MEMBERS:
         said.append(f"- and {episode.members_total - SHOWN_MEMBERS} more")
     if notification.transition != "resolved":
+        said += of_posts(latest)
         said += [f"> {cut(' '.join(post.text.split()), MAX_EXAMPLE_CHARS)}" for post in latest.examples]
     said.append(f"Since {_at(episode.started_at)} UTC. {episode.key}")
     if notification.link is not None:
         said.append(notification.link)
     return said
+
+
+def of_posts(latest: Evidence) -> list[str]:
+    """What the kept posts show beyond themselves: words that stand out, and sources."""
+    said = []
+    if latest.terms:
+        said.append("Words that stand out: " + ", ".join(told_term(one) for one in latest.terms) + ".")
+    elif latest.terms_missing is not None:
+        said.append(f"Words that stand out: none told ({latest.terms_missing}).")
+    if latest.sources:
+        counted = ", ".join(f"{one.source} {one.posts}" for one in latest.sources)
+        said.append(f"From (negative posts kept, not all): {counted}.")
+    return said
+
+
+def told_term(one: Term) -> str:
+    """`lost luggage (8 of 20 posts, usually 1%)`"""
+    usual = "under 1%" if 0 < one.usual_share < 0.01 else f"{one.usual_share:.0%}"
+    return f"{one.term} ({one.posts} of {one.of} posts, usually {usual})"
 
 
 def subject(episode: Episode) -> str:

@@ -16,6 +16,7 @@ import redis
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from brandpulse.embedded import EmbeddedStore
+from brandpulse.episodes import SourceCount, Term
 from brandpulse.keys import MINUTE_MS
 from brandpulse.processes import Child, StartError
 from brandpulse.runtime import running
@@ -29,6 +30,7 @@ from tests.unit.dashboards.stored import (
     StoredStream,
     a_negative_post,
     an_episode,
+    evidence,
     two_days_with_a_crisis,
 )
 
@@ -243,12 +245,18 @@ def test_a_script_in_a_post_is_shown_as_text_and_does_not_run(
     stream.add(brand, END, negative=3, positive=1)
     stream.store(END)
     stream.write_negatives(brand, [a_negative_post(evil, url="javascript:window.hacked=3", source="<i>x</i>")])
-    stream.write_open(an_episode(brand, rule="<u>rule</u>"))
+    proof = evidence(
+        END,
+        terms=[Term(term=f"<i>{evil}</i>", posts=3, of=9, usual_share=0)],
+        sources=[SourceCount(source="<i>x</i>", posts=3)],
+    )
+    stream.write_open(an_episode(brand, rule="<u>rule</u>", latest=proof))
 
     page = open_page(pages.start())
 
     expect(page.locator(".post-text")).to_have_text(evil)
     expect(card(page, brand)).to_be_visible()
+    expect(page.locator(".terms b")).to_have_text(f"<i>{evil}</i>")
     expect(page.locator(".post").get_by_role("link")).to_have_count(0)
     assert page.evaluate("window.hacked === undefined")
     assert page.locator("main script, main img, main i, main u, main [onclick]").count() == 0

@@ -336,6 +336,8 @@ function proof(episode, clockMs, opened) {
     ),
     h("p", { class: "when" }, when(episode, clockMs)),
     h("p", { class: "episode-actions" }, h("button", { type: "button", class: "text-button to-chart", onclick: () => choose(episode.brand, { hours: 6, scroll: true }) }, "Show in the chart")),
+    standOut(latest),
+    from(latest),
     examples(latest.examples, opened),
   ].filter((node) => node !== null); // replaceChildren would write "null"
 }
@@ -355,6 +357,26 @@ function chance(p) {
   if (p <= 0 || odds >= 1e9) return "< 1 in 1 bn";
   if (odds >= 1e6) return `1 in ${count(Math.round(odds / 1e6))} m`;
   return `1 in ${count(Number(odds.toPrecision(2)))}`;
+}
+
+/** Words that more of the posts hold than usual, or why there are none. Episodes of before had neither. */
+function standOut({ terms = [], terms_missing: missing = null }) {
+  if (!terms.length) return missing === null ? null : h("p", { class: "when" }, `No words stand out: ${missing}.`);
+  return h(
+    "p",
+    { class: "terms" },
+    "Stands out: ",
+    ...terms.flatMap((one, at) => [
+      at ? ", " : "",
+      h("b", { dir: "auto" }, one.term),
+      ` ${count(one.posts)} of ${count(one.of)} posts (usually ${one.usual_share > 0 && one.usual_share < 0.01 ? "under 1%" : percent(one.usual_share)})`,
+    ]),
+  );
+}
+
+function from({ sources = [] }) {
+  if (!sources.length) return null;
+  return h("p", { class: "when" }, `Negative posts kept (not all) are from ${sources.map((one) => `${one.source} ${count(one.posts)}`).join(", ")}.`);
 }
 
 function examples(posts, opened) {

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import redis
 
-from brandpulse.episodes import Episode, Evidence, ExamplePost
+from brandpulse.episodes import Episode, Evidence, ExamplePost, SourceCount, Term
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, NamespaceKeys, PartitionKeys
 from brandpulse.pane_reader import NegativePost
 from brandpulse.panes import Authors, Pane
@@ -158,6 +158,11 @@ def evidence(end: datetime, **changes: object) -> Evidence:
             ExamplePost(id=f"x{i}", source="bluesky", text=text.format(brand=ACME), created_at=end)
             for i, text in enumerate(WORDS[:3])
         ],
+        "terms": [
+            Term(term="check-in", posts=14, of=26, usual_share=0.012),
+            Term(term="lost luggage", posts=6, of=26, usual_share=0.0),
+        ],
+        "sources": [SourceCount(source="bluesky", posts=21), SourceCount(source="mastodon", posts=9)],
     } | changes
     return Evidence(**fields)
 

@@ -4,7 +4,7 @@ import pytest
 
 from alerting.mock_receiver import problems
 from alerting.receivers.pagerduty import MAX_EVENT_BYTES, encode, event, summary
-from brandpulse.episodes import ExamplePost, Transition
+from brandpulse.episodes import ExamplePost, SourceCount, Term, Transition
 from tests.unit.alerting.notes import AT, a_notification, an_episode, an_evidence
 
 KEY = "0" * 32
@@ -26,6 +26,17 @@ def test_a_trigger_carries_numbers_posts_and_the_way_to_them() -> None:
     assert made["payload"]["custom_details"]["examples"] == ["awful"]
     assert made["payload"]["severity"] == "critical"
     assert made["links"] == [{"href": "http://page/", "text": "brandpulse"}]
+
+
+def test_a_trigger_tells_the_words_that_stand_out_and_the_sources() -> None:
+    proof = an_evidence(
+        terms=[Term(term="lost luggage", posts=8, of=20, usual_share=0.01)], sources=[SourceCount(source="x", posts=14)]
+    )
+    details = event(a_notification(latest=proof), routing_key=KEY)["payload"]["custom_details"]
+    assert details["terms"] == ["lost luggage (8 of 20 posts, usually 1%)"]
+    assert details["sources_of_kept_negative_posts"] == {"x": 14}
+    bare = event(a_notification(latest=an_evidence(terms_missing="why")), routing_key=KEY)["payload"]["custom_details"]
+    assert bare["terms"] == "why"
 
 
 @pytest.mark.parametrize("chars", [1, 2_000])

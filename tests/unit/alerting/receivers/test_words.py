@@ -8,7 +8,7 @@ import pytest
 from alerting.receivers.email import mail
 from alerting.receivers.slack import MAX_SECTION_CHARS, message
 from alerting.receivers.words import MAX_TITLE_CHARS, lines, title
-from brandpulse.episodes import ExamplePost, Member, Notification, Transition
+from brandpulse.episodes import ExamplePost, Member, Notification, SourceCount, Term, Transition
 from tests.unit.alerting.notes import AT, a_notification, an_evidence
 
 FORGED = "Acme\r\nBcc: all@example.org"
@@ -44,6 +44,31 @@ def test_the_lines_hold_reason_numbers_posts_and_link() -> None:
     assert "30 of 50 people negative (60%), usually 20%" in said[1]
     assert "> awful really" in said
     assert said[-1] == "http://page"
+
+
+def test_the_words_that_stand_out_and_the_sources_are_told_until_it_is_over() -> None:
+    terms = [
+        Term(term="lost luggage", posts=8, of=20, usual_share=0.004),
+        Term(term="fee", posts=3, of=20, usual_share=0.2),
+    ]
+    proof = an_evidence(
+        terms=terms, sources=[SourceCount(source="<!here>", posts=14), SourceCount(source="x", posts=6)]
+    )
+    said = lines(a_notification(latest=proof))
+    assert (
+        "Words that stand out: lost luggage (8 of 20 posts, usually under 1%), fee (3 of 20 posts, usually 20%)."
+        in said
+    )
+    assert "From (negative posts kept, not all): <!here> 14, x 6." in said
+    assert "<" not in message(a_notification(latest=proof))["attachments"][0]["blocks"][0]["text"]["text"]
+    assert not [
+        line for line in lines(a_notification("resolved", latest=proof)) if "luggage" in line or "<!here>" in line
+    ]
+
+
+def test_why_no_words_are_told_is_said() -> None:
+    said = lines(a_notification(latest=an_evidence(terms_missing="only 3 usual posts are kept")))
+    assert "Words that stand out: none told (only 3 usual posts are kept)." in said
 
 
 def test_a_group_names_its_gravest_members_and_counts_the_rest() -> None:

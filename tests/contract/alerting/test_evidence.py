@@ -1,0 +1,84 @@
+"""From posts in the log to the words in a page: worker's fold and store, alerter's tick, on a real Valkey."""
+
+import random
+
+import redis
+
+from alerting.detect import DetectPolicy
+from alerting.redis_store import RedisAlertStore
+from alerting.routing import Route
+from alerting.tick import Policies, Ticker
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.pane_reader import PaneReader
+from stream_workers.decode import Decoded, decode
+from stream_workers.event_time import Retention
+from stream_workers.fold import Outcome, fold, plan, scored
+from stream_workers.masking import NameMask
+from stream_workers.redis_store import RedisPartitionStore
+from stream_workers.repeats import RepeatLimits
+from stream_workers.store import Applied, ReadRequest
+from stream_workers.verdict import judged
+from tests.builders import NOON_MS, PROBABILITIES, a_post, a_record, a_status
+
+BEGIN_MS = NOON_MS - 2 * DAY_MS
+CRISIS_MS = NOON_MS
+WORDS = ["seat", "crew", "food", "price", "legroom", "app", "queue", "website", "coffee", "staff"]
+
+
+def stream(rng: random.Random) -> list[tuple[str, int, str, str]]:
+    """(text, event ms, sentiment, source): two days of grumbling a minute apart, then an hour about check-in."""
+    posts = []
+    for at in range(BEGIN_MS, CRISIS_MS, MINUTE_MS):
+        mood = "negative" if rng.random() < 0.2 else "neutral"
+        posts.append((f"@ann {' '.join(rng.sample(WORDS, 3))} {rng.choice(WORDS)}", at, mood, "bluesky"))
+    for at in range(CRISIS_MS, CRISIS_MS + HOUR_MS, 20_000):
+        text = f"@bob@example.org the check-in is down, {rng.choice(WORDS)} {rng.choice(WORDS)} https://x.org/{at}"
+        posts.append((text, at, "negative" if rng.random() < 0.9 else "neutral", rng.choice(["x", "x", "rss"])))
+    return posts
+
+
+def as_outcome(offset: int, text: str, at_ms: int, sentiment: str, source: str) -> Outcome:
+    [decoded] = decode([a_record(a_post(str(offset), text, at_ms, source=source), offset)])
+    assert isinstance(decoded, Decoded)
+    verdict = judged((PROBABILITIES[sentiment],), {"sentiment": (0.1, 0.8, 0.1)}, (None,))
+    return scored(decoded, ("Acme",), verdict, author=offset, mask=NameMask())
+
+
+def test_a_page_tells_the_words_and_sources_of_its_hour(redis_client: redis.Redis, namespace: str) -> None:
+    retention = Retention(2 * MINUTE_MS, 48 * HOUR_MS, 90 * DAY_MS)
+    store = RedisPartitionStore(redis_client, namespace, retention)
+    outcomes = [as_outcome(n, *post) for n, post in enumerate(stream(random.Random(4)))]
+    status = a_status()
+    assert store.rebase(None, status)
+    alerts = RedisAlertStore(redis_client, namespace)
+    token = alerts.acquire("me", lease_ms=600_000)
+    assert token is not None
+    ticker = Ticker(
+        PaneReader(redis_client, namespace),
+        alerts,
+        token=token,
+        policies=Policies(detect=DetectPolicy(min_history_hours=6)),
+        routes=[Route("pager")],
+    )
+    for start in range(0, len(outcomes), 30):
+        batch = outcomes[start : start + 30]
+        digests, cells = plan(batch)
+        [known] = store.read([ReadRequest(status, digests, cells)])
+        change = fold(
+            status, batch, start + len(batch), known, retention=retention, limits=RepeatLimits(6 * HOUR_MS, 10**6)
+        )
+        assert store.apply([change]) == [Applied()]
+        status = change.status
+        if status.clock_ms >= CRISIS_MS - HOUR_MS:
+            ticker.tick(status.clock_ms)
+    [opened] = alerts.load().open.values()
+    first = opened.episode.first
+    assert "check-in" in [one.term for one in first.terms]
+    [said] = [one for one in first.terms if one.term == "check-in"]
+    assert said.posts > said.of / 2
+    assert said.usual_share == 0
+    assert {one.source for one in first.sources} >= {"x", "rss"}
+    assert sum(one.posts for one in first.sources) >= first.terms[0].of
+    assert all(name not in one.term for one in first.terms for name in ("ann", "bob", "example", "x.org"))
+    [trigger, *_] = alerts.pending()
+    assert trigger.notification.episode.first.terms == first.terms
