@@ -4,9 +4,9 @@ import socket
 
 from alerting.receivers.config import load_receivers
 from alerting.receivers.kinds import ReceiverConfig
-from alerting.rules import DEFAULT_RULES, load_rules
+from alerting.rules import DEFAULT_RULES, facets_in, load_rules
 from alerting.settings import AlerterSettings
-from brandpulse.settings import load_settings
+from brandpulse.settings import Settings, load_settings
 
 Checked = tuple[str, str, str, bool]
 """Subject, what was seen, the remedy (empty when all is well), and whether it is only a warning."""
@@ -36,7 +36,8 @@ def check_rules() -> list[Checked]:
     if settings.rules_file is None:
         return [("rules", f"{DEFAULT_RULES.rules[0].name} for every brand, told to everybody", "", False)]
     configs = [] if settings.receivers_file is None else load_receivers(settings.receivers_file)
-    rules = load_rules(settings.rules_file, receivers={config.name for config in configs})
+    facets = facets_in(load_settings(Settings).brands_file)
+    rules = load_rules(settings.rules_file, receivers={config.name for config in configs}, facets=facets)
     what = f"{settings.rules_file}: {', '.join(rule.name for rule in rules.rules)}"
     return [("rules", what, "", False)]
 

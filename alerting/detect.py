@@ -37,6 +37,8 @@ class DetectPolicy:
     min_negative_authors: int = 8
     min_rise: float = 0.08
     """A smaller rise of the share is no news, however certain."""
+    min_ratio: float = 1.0
+    """Nor is a share below so many times what is usual."""
     near_baseline: float = 0.05
     """A rise this small is over."""
     min_history_hours: int = 24
@@ -103,6 +105,8 @@ class Finding:
     """The shortest window of all, however few its people."""
     stream_alive: bool = True
     """Whether any brand had a post of late: then a brand without posts is quiet, not unknown."""
+    facet: str = ""
+    """Whose people are counted, of the brand's; empty: the negative ones."""
 
     @property
     def p_value(self) -> float:
@@ -125,13 +129,20 @@ class Finding:
                 f"Still learning what is usual: {hours} of {policy.min_history_hours} hours and "
                 f"{authors} of {policy.min_history_authors} authors seen."
             )
-        people = f"{window.negative_authors} of {window.authors} authors in {window.width} minutes were negative"
+        were = f"in {self.facet}" if self.facet else "negative"
+        people = f"{window.negative_authors} of {window.authors} authors in {window.width} minutes were {were}"
         if self.state == "too little evidence":
             return f"Too few people to judge by: {people}."
-        usual = f"{window.share:.0%} where {baseline.share:.0%} is usual"
+        usual = f"{_percent(window.share)} where {_percent(baseline.share)} is usual"
         if self.state == "normal":
             return f"{people}: {usual}."
-        return f"Negative share rose: {people}, {usual} (chance {self.p_value:.1g})."
+        what = f"Share of {self.facet}" if self.facet else "Negative share"
+        return f"{what} rose: {people}, {usual} (chance {self.p_value:.1g})."
+
+
+def _percent(share: float) -> str:
+    """Whole percents, but of small shares, where they would hide a rise."""
+    return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
 
 
 class Usual(Protocol):
@@ -180,7 +191,7 @@ def judge(
         if not_before is not None and window.first_minute < not_before:
             continue
         expected = past.expect(window.first_minute, window.last_minute)
-        if window.share - expected.share < policy.min_rise:
+        if window.share < max(expected.share + policy.min_rise, expected.share * policy.min_ratio):
             continue
         margin = rise_nats(window, expected) - level
         if margin >= best_margin:

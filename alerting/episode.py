@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from alerting.detect import Finding, WindowCounts, calm_evidence, proven_level
 from alerting.evidence import rise_nats
 from alerting.examples import PostEvidence
-from alerting.expected_delay import expected_delay
+from alerting.expected_delay import SHOWN_RISE, expected_delay
 from brandpulse.episodes import SEVERITIES, Episode, Evidence, Severity, Transition
 from brandpulse.keys import MINUTE_MS
 
@@ -284,13 +284,22 @@ def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lam
         baseline_share=finding.baseline.share if finding.baseline is not None else 0.0,
         p_value=shown.p_value,
         nats=0.0 if finding.baseline is None else rise_nats(window, finding.baseline),
-        expected_delay_minutes=None if finding.baseline is None else expected_delay(finding.baseline, finding.policy),
+        expected_delay_minutes=_delay(finding),
+        facet=finding.facet or None,
         reason=shown.reason,
         examples=list(posts.examples),
         sources=list(posts.sources),
         terms=list(posts.terms),
         terms_missing=posts.terms_missing,
     )
+
+
+def _delay(finding: Finding) -> float | None:
+    usual = finding.baseline
+    if usual is None:
+        return None
+    rise = 2 * usual.share if finding.facet else SHOWN_RISE
+    return expected_delay(usual, finding.policy, rise=rise)
 
 
 def severity_of(proof: Evidence, policy: EpisodePolicy) -> Severity:

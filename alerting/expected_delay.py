@@ -70,7 +70,8 @@ def _delay_in(width: int, level: float, share: float, usual: Baseline, policy: D
 
     def is_told(minutes: int) -> bool:
         mixed = usual.share + (share - usual.share) * minutes / width
-        enough = mixed * people >= policy.min_negative_authors and mixed - usual.share >= policy.min_rise
+        large = mixed >= max(usual.share + policy.min_rise, usual.share * policy.min_ratio)
+        enough = mixed * people >= policy.min_negative_authors and large
         return enough and deviance_nats(mixed, people, usual.share, usual.rho) >= level
 
     # The longer it lasts, the more it shows: the first minute by bisection.

@@ -9,68 +9,91 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from alerting.baseline import Span
-from alerting.detect import DetectPolicy, WindowCounts, alarm_levels, judge
-from alerting.episode import NO_POSTS, OpenEpisode, decide
+from alerting.detect import DetectPolicy, WindowCounts
+from alerting.episode import NO_POSTS, Decision, OpenEpisode
 from alerting.history import HourHistory
-from alerting.rules import NegativeShareRule, Rule, RuleSet
+from alerting.rules import FacetShareRule, NegativeShareRule, Rule, RuleSet
+from alerting.share_rules import ShareTest
 from alerting.slow import slow_counts
 from alerting.stretch import Place
 from alerting.surge_rules import SurgeRules
 from alerting.tick import Policies
 from brandpulse.episodes import Episode
-from brandpulse.keys import HOUR_MS
+from brandpulse.keys import HOUR_MS, facet_series
 
 HOURS = (1, 3)
 """The windows: whole hours that end now."""
 
 
 def preview(
-    history: HourHistory, brand: str, *, first_hour: int, last_hour: int, rules: RuleSet, policies: Policies
+    history: HourHistory,
+    facets: HourHistory,
+    brand: str,
+    *,
+    first_hour: int,
+    last_hour: int,
+    rules: RuleSet,
+    policies: Policies,
 ) -> list[Episode]:
     """The episodes that *rules* would have had about *brand*, in order of time; the last may still be firing.
 
-    *history* has read the hours from four weeks before *first_hour* to *last_hour*.
+    *history* has read the hours from four weeks before *first_hour* to *last_hour*, and so has *facets*, of the series
+    of `facets_watched`.
     """
     surges = SurgeRules(history, policies.surge, policies.episode, lambda _brand, _window: NO_POSTS)
     found: list[Episode] = []
     for rule in rules.rules:
         if rule.applies_to(brand):
             hours = range(first_hour, last_hour + 1)
-            found += _episodes(brand, rule, hours, history=history, surges=surges, policies=policies)
+            shares = facets if isinstance(rule, FacetShareRule) else history
+            found += _episodes(brand, rule, hours, history=history, shares=shares, surges=surges, policies=policies)
     return sorted(found, key=lambda episode: (episode.fired_at, episode.key))
 
 
+def facets_watched(rules: RuleSet, brands: Sequence[str]) -> list[str]:
+    """Series of the facets that *rules* watch of *brands*."""
+    return sorted(
+        {
+            facet_series(brand, rule.facet)
+            for rule in rules.rules
+            if isinstance(rule, FacetShareRule)
+            for brand in brands
+            if rule.applies_to(brand)
+        }
+    )
+
+
 def _episodes(
-    brand: str, rule: Rule, hours: range, *, history: HourHistory, surges: SurgeRules, policies: Policies
+    brand: str,
+    rule: Rule,
+    hours: range,
+    *,
+    history: HourHistory,
+    shares: HourHistory,
+    surges: SurgeRules,
+    policies: Policies,
 ) -> Iterator[Episode]:
     rules = RuleSet(rules=(rule,))
+    series = facet_series(brand, rule.facet) if isinstance(rule, FacetShareRule) else brand
     opened: OpenEpisode | None = None
     spans: list[Span] = []
     ends: dict[Place, int] = {}
     place = brand, rule.name
     for hour in hours:
-        windows = [_window(history, brand, hour, width) for width in HOURS]
-        if isinstance(rule, NegativeShareRule):
+        windows = [_window(shares, series, hour, width) for width in HOURS]
+        decision: Decision | None
+        if isinstance(rule, NegativeShareRule | FacetShareRule):
             detect = hourly(rule.detect_policy(policies.detect))
-            finding = judge(
+            test = ShareTest(rule, detect, rule.episode_policy(policies.episode))
+            finding = test.find(
                 windows,
-                history.past(brand, window_starts=windows[-1].first_minute, incidents=spans),
-                detect,
-                levels=alarm_levels(detect),
-                slow=slow_counts(windows[-1], history, brand, detect.slow_hours),
+                shares.past(series, window_starts=windows[-1].first_minute, incidents=spans),
+                slow=slow_counts(windows[-1], shares, series, detect.slow_hours),
                 stream_alive=history.is_alive(hour),
                 not_before=ends.get(place),
             )
-            if opened is None and finding.state != "spike":
-                continue
-            decision = decide(
-                brand,
-                opened,
-                finding,
-                minute=hour * 60 + 59,
-                minutes=60,
-                policy=rule.episode_policy(policies.episode),
-                rule=rule.name,
+            decision = test.decide(
+                brand, opened, finding, minute=hour * 60 + 59, minutes=60, examples=lambda _: NO_POSTS
             )
         else:
             decided = surges.decide(
@@ -82,9 +105,9 @@ def _episodes(
                 minutes=60,
                 stream_alive=history.is_alive(hour),
             )
-            if not decided:
-                continue
-            decision = decided[0].decision
+            decision = decided[0].decision if decided else None
+        if decision is None:
+            continue
         opened = decision.after
         if decision.closed is not None:
             ends[place] = (hour + 1) * 60

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from alerting.backtest import PastEpisode
+from alerting.facet_rules import facet_history
 from alerting.history import HourHistory
 from alerting.picture import draw
-from alerting.preview import preview, rules_told
-from alerting.rules import DEFAULT_RULES, RuleSet, load_rules
+from alerting.preview import facets_watched, preview, rules_told
+from alerting.rules import DEFAULT_RULES, RuleSet, facets_in, load_rules
 from alerting.settings import AlerterSettings
 from brandpulse.episodes import Episode
 from brandpulse.keys import HOUR_MS
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def run(*, rules: Path | None, days: int, picture: Path | None) -> None:
     """Print the pages of each rule. Raises ConfigError for a wrong rules file, TransientError without a store."""
     settings = load_settings(Settings)
-    wanted = DEFAULT_RULES if rules is None else load_rules(rules)
+    wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facets_in(settings.brands_file))
     reader = PaneReader(connect(settings.redis_address(), timeout_seconds=30), settings.namespace)
     newest = max((status.clock_ms for status in reader.partitions()), default=0)
     if newest <= 0:
@@ -42,11 +43,20 @@ def report(reader: PaneReader, rules: RuleSet, *, last_hour: int, days: int, pic
     policies = load_settings(AlerterSettings).policies()
     brands = reader.brands()
     history = HourHistory(reader, policies.baseline)
-    history.read(brands, before_hour=last_hour + 1, since_hour=last_hour - (days + policies.baseline.days) * 24)
+    since = last_hour - (days + policies.baseline.days) * 24
+    history.read(brands, before_hour=last_hour + 1, since_hour=since)
+    facets = facet_history(reader, history, policies.baseline)
+    facets.read(facets_watched(rules, brands), before_hour=last_hour + 1, since_hour=since)
     found: dict[str, list[Episode]] = {}
     for brand in brands:
         found[brand] = preview(
-            history, brand, first_hour=last_hour - days * 24 + 1, last_hour=last_hour, rules=rules, policies=policies
+            history,
+            facets,
+            brand,
+            first_hour=last_hour - days * 24 + 1,
+            last_hour=last_hour,
+            rules=rules,
+            policies=policies,
         )
         if picture is not None:
             picture.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ A rule has what all kinds share (`CommonRule`) and what its kind adds. A new kin
 `kind`, added to `Rule`; `alerting/tick.py` evaluates it.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,8 +16,10 @@ from alerting.episode import RULE, EpisodePolicy
 from alerting.quiet_hours import QuietHours
 from alerting.surge import SurgePolicy
 from alerting.yaml_file import YamlFile, read_yaml
+from brandpulse.brands import load_brands_file
 from brandpulse.episodes import SEVERITIES, Severity
 from brandpulse.errors import ConfigError
+from brandpulse.facets import FacetName
 
 VARIABLE = "BRANDPULSE_RULES_FILE"
 STREAM_RULES = ("stream_stalled", "stream_silent", "late_data")
@@ -25,6 +27,8 @@ STREAM_RULES = ("stream_stalled", "stream_silent", "late_data")
 STORM = "storm"
 """Rule of the episode that stands for many brands at once."""
 MOST_RULES = 100
+CALM_NATS = 6.0
+"""Of facets: `EpisodePolicy.calm_nats`."""
 EXAMPLE = """rules:
   - name: negative_share          # part of every episode's key: do not rename while it fires
     kind: negative_share
@@ -41,6 +45,10 @@ EXAMPLE = """rules:
     kind: volume                  # many more people than usual, whatever they say
     min_ratio: 2
     severity: {most: warning}
+  # - name: refunds               # watch a facet of the brands file: its share of a brand's people trebles, say
+  #   kind: facet_share
+  #   facet: refund
+  #   min_ratio: 2
 grouping: {from_brands: 10, minutes: 10}
 """
 
@@ -120,16 +128,15 @@ class CommonRule(BaseModel):
     def applies_to(self, brand: str) -> bool:
         return self.brands == "all" or brand in self.brands
 
+    def _given(self, *names: str) -> dict[str, Any]:
+        """What this rule says of *names*; the settings say the others."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
     def episode_policy(self, settings: EpisodePolicy) -> EpisodePolicy:
         """*settings* with what this rule says otherwise."""
-        given = {
-            name: value
-            for name in ("update_minutes", "calm_minutes", "quiet_minutes")
-            if (value := getattr(self, name)) is not None
-        }
         return replace(
             settings,
-            **given,
+            **self._given("update_minutes", "calm_minutes", "quiet_minutes"),
             least=self.severity.least,
             most=self.severity.most,
             error_rise=self.severity.error_rise,
@@ -152,7 +159,7 @@ class NegativeShareRule(CommonRule):
 
     def detect_policy(self, settings: DetectPolicy) -> DetectPolicy:
         """*settings* with what this rule says otherwise."""
-        names = (
+        given = self._given(
             "false_alarms",
             "min_authors",
             "min_negative_authors",
@@ -160,8 +167,41 @@ class NegativeShareRule(CommonRule):
             "min_history_hours",
             "min_history_authors",
         )
-        given = {name: value for name in names if (value := getattr(self, name)) is not None}
         return replace(settings, **given)
+
+
+class FacetShareRule(CommonRule):
+    """The share of a brand's people who are in a facet of the brands file, against the brand's own past of that share.
+
+    Facets are small: less is a rise here than of negative people, and a page needs a share that multiplies.
+    """
+
+    kind: Literal["facet_share"]
+    facet: FacetName
+    false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
+    min_authors: Annotated[int, Field(ge=1)] | None = None
+    min_history_hours: Annotated[int, Field(ge=1, le=24 * 28)] | None = None
+    min_history_authors: Annotated[int, Field(ge=1)] | None = None
+    """These four as in the settings, when not given."""
+    min_facet_authors: Annotated[int, Field(ge=1)] = 5
+    min_rise: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    min_ratio: Annotated[float, Field(gt=1, le=1_000)] = 2.0
+
+    def detect_policy(self, settings: DetectPolicy) -> DetectPolicy:
+        """*settings* with what this rule says otherwise."""
+        return replace(
+            settings,
+            **self._given("false_alarms", "min_authors", "min_history_hours", "min_history_authors"),
+            min_negative_authors=self.min_facet_authors,
+            min_rise=self.min_rise,
+            min_ratio=self.min_ratio,
+            near_baseline=min(settings.near_baseline, self.min_rise / 2),
+        )
+
+    def episode_policy(self, settings: EpisodePolicy) -> EpisodePolicy:
+        # A small share's people say little for calm each: with the settings' nine nats a quiet brand's page of two
+        # hours stays open for five more (simulated at one post a minute, a facet of 2 %).
+        return super().episode_policy(replace(settings, calm_nats=min(settings.calm_nats, CALM_NATS)))
 
 
 class VolumeRule(CommonRule):
@@ -174,12 +214,10 @@ class VolumeRule(CommonRule):
 
     def surge_policy(self, settings: SurgePolicy) -> SurgePolicy:
         """*settings* with what this rule says otherwise."""
-        names = ("false_alarms", "min_authors", "min_ratio")
-        given = {name: value for name in names if (value := getattr(self, name)) is not None}
-        return replace(settings, **given)
+        return replace(settings, **self._given("false_alarms", "min_authors", "min_ratio"))
 
 
-Rule = Annotated[NegativeShareRule | VolumeRule, Field(discriminator="kind")]
+Rule = Annotated[NegativeShareRule | FacetShareRule | VolumeRule, Field(discriminator="kind")]
 """Every kind there is."""
 
 
@@ -222,10 +260,13 @@ DEFAULT_RULES = RuleSet()
 """Without a rules file."""
 
 
-def load_rules(path: Path, *, receivers: Set[str] | None = None) -> RuleSet:
+def load_rules(
+    path: Path, *, receivers: Set[str] | None = None, facets: Callable[[], Set[str]] | None = None
+) -> RuleSet:
     """The rules of the YAML file at *path*. Raises ConfigError: file, line, key, value, and a right one.
 
-    *receivers*: the names in the receivers file; None where they are not known.
+    *receivers*: the names in the receivers file; None where they are not known. *facets* gives those of the brands
+    file (`facets_in`), and is asked only if a rule names one.
     """
     read = read_yaml(path, what="rules file", variable=VARIABLE, example=EXAMPLE)
     try:
@@ -234,6 +275,8 @@ def load_rules(path: Path, *, receivers: Set[str] | None = None) -> RuleSet:
         told = read.explain(error, name=lambda place: _name_at(read, place))
         raise ConfigError(f"the rules file is wrong:\n{told}\nA right one:\n{EXAMPLE}") from None
     strangers = [] if receivers is None else _strangers(read, rules, receivers)
+    if facets is not None:
+        strangers += _unknown_facets(read, rules, facets)
     if strangers:
         raise ConfigError("the rules file is wrong:\n" + "\n".join(strangers))
     return rules
@@ -257,6 +300,24 @@ def _strangers(read: YamlFile, rules: RuleSet, receivers: Set[str]) -> list[str]
         for place, one in enumerate(rule.receivers or ())
         if one.name not in receivers
     ]
+
+
+def _unknown_facets(read: YamlFile, rules: RuleSet, facets: Callable[[], Set[str]]) -> list[str]:
+    """Facets that no worker counts: nothing would be watched."""
+    named = {number: rule.facet for number, rule in enumerate(rules.rules) if isinstance(rule, FacetShareRule)}
+    known = facets() if named else set()
+    return [
+        f"  {read.path}:{read.line_of(('rules', number, 'facet'))}: rules.{number}.facet (rule "
+        f"{rules.rules[number].name!r}): no facet is named {facet!r}; those of the brands file: "
+        f"{', '.join(sorted(known)) or 'none'}"
+        for number, facet in named.items()
+        if facet not in known
+    ]
+
+
+def facets_in(brands_file: Path) -> Callable[[], Set[str]]:
+    """Reads the names of the facets in *brands_file* when asked; may raise ConfigError then."""
+    return lambda: {facet.name for facet in load_brands_file(brands_file).facets}
 
 
 def unwatched(rules: RuleSet, brands: Set[str]) -> list[str]:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alerting.receivers.config import load_receivers
-from alerting.rules import DEFAULT_RULES, EXAMPLE, CommonRule, load_rules, unwatched
+from alerting.rules import DEFAULT_RULES, EXAMPLE, CommonRule, facets_in, load_rules, unwatched
 from alerting.settings import AlerterSettings
 from brandpulse.brands import load_brands
 from brandpulse.settings import Settings, load_settings
@@ -26,7 +26,9 @@ def check(
     receivers = None
     if alerter.receivers_file is not None:
         receivers = {config.name for config in load_receivers(alerter.receivers_file)}
-    rules = DEFAULT_RULES if path is None else load_rules(path, receivers=receivers)
+    rules = (
+        DEFAULT_RULES if path is None else load_rules(path, receivers=receivers, facets=facets_in(settings.brands_file))
+    )
     table = Table("rule", "kind", "brands", "receivers", "quiet hours")
     for rule in rules.rules:
         table.add_row(rule.name, rule.kind, _brands(rule), _receivers(rule), _quiet_hours(rule))

@@ -1,7 +1,7 @@
 """The rules file while the alerter runs: read again when it changes, and never worse than it was."""
 
 import logging
-from collections.abc import Set
+from collections.abc import Callable, Set
 from pathlib import Path
 
 from alerting.rules import RuleSet, load_rules
@@ -16,13 +16,21 @@ Stamp = tuple[int, int, int, int]
 class RulesFile:
     """Asked once a tick. A wrong file stops the start, and later changes nothing but a log line and a metric."""
 
-    def __init__(self, path: Path, *, receivers: Set[str], telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        receivers: Set[str],
+        telemetry: Telemetry,
+        facets: Callable[[], Set[str]] | None = None,
+    ) -> None:
         """Raises ConfigError that names file, line, key and value."""
         self._path = path
         self._receivers = receivers
+        self._facets = facets
         self._valid = telemetry.gauge("brandpulse_rules_valid")
         self._stamp = self._look()
-        self._rules = load_rules(path, receivers=receivers)
+        self._rules = self._read()
         self._valid.set(1)
 
     def current(self) -> RuleSet:
@@ -32,7 +40,7 @@ class RulesFile:
             return self._rules
         self._stamp = stamp
         try:
-            self._rules = load_rules(self._path, receivers=self._receivers)
+            self._rules = self._read()
         except ConfigError as error:
             self._valid.set(0)
             log.error("the changed rules file is wrong: the rules before it hold", extra={"reason": str(error)})  # noqa: TRY400 - said in full
@@ -40,6 +48,9 @@ class RulesFile:
             self._valid.set(1)
             log.info("rules read again", extra={"rules": [rule.name for rule in self._rules.rules]})
         return self._rules
+
+    def _read(self) -> RuleSet:
+        return load_rules(self._path, receivers=self._receivers, facets=self._facets)
 
     def _look(self) -> Stamp | None:
         """What tells one content from the next. A mounted ConfigMap changes by a link, so the inode counts too."""

@@ -18,7 +18,7 @@ from alerting.receivers.config import load_receivers
 from alerting.receivers.kafka import KafkaTopic
 from alerting.receivers.kinds import ReceiverConfig
 from alerting.redis_store import RedisAlertStore
-from alerting.rules import DEFAULT_RULES
+from alerting.rules import DEFAULT_RULES, facets_in
 from alerting.rules_file import RulesFile
 from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings
@@ -46,7 +46,12 @@ def main() -> int:
     telemetry = Telemetry(ALERTER_METRICS)
     rules = None
     if alerter.rules_file is not None:
-        rules = RulesFile(alerter.rules_file, receivers={config.name for config in configs}, telemetry=telemetry)
+        rules = RulesFile(
+            alerter.rules_file,
+            receivers={config.name for config in configs},
+            facets=facets_in(settings.brands_file),
+            telemetry=telemetry,
+        )
     try:
         asyncio.run(_serve(settings, alerter, configs, telemetry, rules))
     except ConfigError:

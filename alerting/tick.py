@@ -13,19 +13,20 @@ from typing import Protocol
 
 from alerting.baseline import BaselinePolicy
 from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, silence
-from alerting.detect import DetectPolicy, Finding, WindowCounts, alarm_levels, judge
-from alerting.episode import ALL_BRANDS, EpisodePolicy, decide
+from alerting.detect import DetectPolicy, Finding, WindowCounts
+from alerting.episode import ALL_BRANDS, EpisodePolicy
 from alerting.examples import KEPT, ExampleShelf
+from alerting.facet_rules import FacetRules
 from alerting.history import HourHistory
 from alerting.lateness import LatenessWatch
 from alerting.outbox import Delivery
-from alerting.past_episodes import incidents, last_ends, spans_of
+from alerting.past_episodes import PastEpisodes
 from alerting.recent import RecentMinutes
 from alerting.retire import retired
 from alerting.routing import Route
-from alerting.rules import DEFAULT_RULES, NegativeShareRule, RuleSet
+from alerting.rules import DEFAULT_RULES, RuleSet
+from alerting.share_rules import ShareRules
 from alerting.sliding import sliding_counts
-from alerting.slow import slow_counts
 from alerting.store import AlerterState, AlertStore
 from alerting.stream_health import Health, decide_health, lateness_health, silence_health, stall_health
 from alerting.stretch import Decided, Stretch
@@ -119,15 +120,6 @@ class TickReport:
     silent: Sure = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
-    """A rule, with what the settings say where it says nothing."""
-
-    rule: NegativeShareRule
-    detect: DetectPolicy
-    episode: EpisodePolicy
-
-
 class Ticker:
     """The leader's evaluation. Holds the state it committed last, so a live tick reads only panes and partitions."""
 
@@ -156,6 +148,15 @@ class Ticker:
         self._recent = RecentMinutes(reader)
         self._history = HourHistory(reader, policies.baseline)
         self._shelf = ExampleShelf(reader.samples)
+        self._shares = ShareRules(self._history, policies.detect, policies.episode, self._shelf.show)
+        self._facets = FacetRules(
+            reader,
+            self._history,
+            baseline=policies.baseline,
+            detect=policies.detect,
+            episode=policies.episode,
+            shelf=self._shelf,
+        )
         self._surges = SurgeRules(self._history, policies.surge, policies.episode, self._shelf.show)
         self._stalls = StallWatch(policies.clock)
         self._lateness = LatenessWatch()
@@ -247,8 +248,8 @@ class Ticker:
         widest = detect.windows[-1]
         read = self._recent.read(brands, minutes[0] - widest + 1, minutes[-1])
         self._history.read(brands, before_hour=(minutes[-1] - widest + 1) * MINUTE_MS // HOUR_MS)
+        self._facets.read(self._rules, brands, minutes)
         stretch = Stretch(state)
-        watched = self._watched()
         firing = {brand for brand, _ in stretch.open}
         windows = {
             brand: [sliding_counts(read[brand], width, minutes) for width in detect.windows]
@@ -257,53 +258,28 @@ class Ticker:
             if read[brand].panes or brand in firing
         }
         alive = _alive(read, minutes, detect.windows[0])
-        names = {one.rule.name for one in watched}
-        spans = incidents(state, names)
-        ends = last_ends(state)
+        past = PastEpisodes(state, self._rules)
         findings: dict[str, Finding] = {}
         before = (state.evaluated_until_ms or minutes[0] * MINUTE_MS) // MINUTE_MS - 1
         for place, minute in enumerate(minutes):
             decided: list[Decided] = []
             for brand, counts in windows.items():
                 seen = [counted[place] for counted in counts]
-                past = self._history.past(brand, window_starts=minute - widest + 1, incidents=spans.get(brand, ()))
-                slow = slow_counts(seen[-1], self._history, brand, detect.slow_hours)
-                for number, one in enumerate(one for one in watched if one.rule.applies_to(brand)):
-                    opened = stretch.open.get((brand, one.rule.name))
-                    found = judge(
-                        seen,
-                        past,
-                        one.detect,
-                        levels=alarm_levels(one.detect),
-                        slow=slow,
-                        stream_alive=alive[place],
-                        not_before=ends.get((brand, one.rule.name)),
-                    )
-                    if number == 0:
-                        findings[brand] = found
-                    if opened is None and found.state != "spike":
-                        continue
-                    decision = decide(
-                        brand,
-                        opened,
-                        found,
-                        minute=minute,
-                        minutes=minute - before,
-                        policy=one.episode,
-                        rule=one.rule.name,
-                        examples=lambda window, brand=brand: self._shelf.show(brand, window),  # type: ignore[misc]
-                    )
-                    decided.append(Decided(brand, one.rule.name, decision))
+                since, awake, opened = minute - before, alive[place], stretch.open
+                found, more = self._shares.decide(
+                    self._rules, brand, seen, opened, past, minutes=since, stream_alive=awake
+                )
+                if found is not None:
+                    findings[brand] = found
+                decided += more
+                decided += self._facets.decide(
+                    self._rules, brand, seen, opened, past, at=place, minutes=since, stream_alive=awake
+                )
                 decided += self._surges.decide(
-                    self._rules, brand, seen, stretch.open, ends, minutes=minute - before, stream_alive=alive[place]
+                    self._rules, brand, seen, opened, past.ends, minutes=since, stream_alive=awake
                 )
             self._teller.take(stretch, decided)
-            for one_decided in decided:
-                brand, decision = one_decided.brand, one_decided.decision
-                if decision.closed is not None:
-                    ends[one_decided.place] = minute + 1
-                if one_decided.rule in names and (decision.closed is not None or decision.transition == "triggered"):
-                    spans[brand] = spans_of(brand, stretch, state, names)
+            past.follow(decided, stretch, minute=minute)
             before = minute
         until_ms = (minutes[-1] + 1) * MINUTE_MS
         state = self._commit(state, stretch, until_ms)
@@ -331,14 +307,6 @@ class Ticker:
             state = self._commit(state, stretch, state.evaluated_until_ms)
         self._store.forget(orders.acknowledgements)
         return state, stretch
-
-    def _watched(self) -> list[_Watched]:
-        policies = self._policies
-        return [
-            _Watched(rule, rule.detect_policy(policies.detect), rule.episode_policy(policies.episode))
-            for rule in self._rules.rules
-            if isinstance(rule, NegativeShareRule)
-        ]
 
     def _commit(self, state: AlerterState, stretch: Stretch, until_ms: int | None) -> AlerterState:
         commit = stretch.commit(state, until_ms)

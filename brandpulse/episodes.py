@@ -69,7 +69,11 @@ class Evidence(BaseModel):
     usual_authors: float | None = None
     """People usual in such a window, where volume was tested; None elsewhere."""
     expected_delay_minutes: float | None = None
-    """How long a rise by 25 points goes untold at this brand's usual volume; None: more than a day, or not known."""
+    """How long a rise by 25 points goes untold at this brand's usual volume; None: more than a day, or not known.
+    Of a facet: how long a share three times the usual one."""
+    facet: str | None = None
+    """Of a rule about a facet its name. `negative_posts`, `negative_authors`, the shares and the posts shown are then
+    of those in the facet, negative or not."""
     reason: str
     """One sentence for a person: what rose, from what, to what."""
     examples: list[ExamplePost] = []

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 import redis
 
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys, brand_of, facet_series
 from brandpulse.pane_reader import Minutes, NegativePost
 from brandpulse.panes import EMPTY_PANE, AuthorCounts, Authors, Pane, count_authors
 
@@ -28,17 +28,20 @@ class Stream:
         self.last_minute = 0
         self._people = 1_000_000
 
-    def post(self, brand: str, minute: int, *, negative: bool = False, author: int | None = None) -> None:
-        """One post in event-time *minute*; without *author*, by somebody new."""
+    def post(
+        self, brand: str, minute: int, *, negative: bool = False, author: int | None = None, facet: str = ""
+    ) -> None:
+        """One post in event-time *minute*, in *facet* if one is named; without *author*, by somebody new."""
         if author is None:
             self._people += 1
             author = self._people
-        cell = (author % self.partitions, brand, minute)
-        self.panes[cell] += Pane(negative=1, score_micros=-900_000) if negative else Pane(neutral=1)
-        self.authors[cell].add(author, negative=negative)
+        for series in (brand, *([facet_series(brand, facet)] if facet else [])):
+            cell = (author % self.partitions, series, minute)
+            self.panes[cell] += Pane(negative=1, score_micros=-900_000) if negative else Pane(neutral=1)
+            self.authors[cell].add(author, negative=negative)
         self.last_minute = max(self.last_minute, minute)
-        if negative:
-            kept = self.negatives[cell[:2]]
+        for series in (*([brand] if negative else []), *([facet_series(brand, facet)] if facet else [])):
+            kept = self.negatives[author % self.partitions, series]
             kept.append(
                 NegativePost(
                     id=f"{author}-{minute}-{len(kept)}",
@@ -72,7 +75,7 @@ class Stream:
         return self
 
     def brands(self) -> list[str]:
-        return sorted({brand for _, brand, _ in self.panes})
+        return sorted({brand_of(brand) for _, brand, _ in self.panes})
 
     def minutes(self, brand: str) -> Minutes:
         panes: dict[int, Pane] = {}

@@ -50,7 +50,13 @@ def previewed(stored: Stored, rules: RuleSet = DEFAULT_RULES) -> list[Episode]:
     history = HourHistory(stored, BaselinePolicy())
     history.read(["Acme Air"], before_hour=HOUR + DAYS * 24, since_hour=HOUR)
     return preview(
-        history, "Acme Air", first_hour=HOUR, last_hour=HOUR + DAYS * 24 - 1, rules=rules, policies=Policies()
+        history,
+        HourHistory(stored, BaselinePolicy()),
+        "Acme Air",
+        first_hour=HOUR,
+        last_hour=HOUR + DAYS * 24 - 1,
+        rules=rules,
+        policies=Policies(),
     )
 
 

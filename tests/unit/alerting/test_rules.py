@@ -11,9 +11,11 @@ from alerting.rules import (
     DEFAULT_RULES,
     EXAMPLE,
     STREAM_RULES,
+    FacetShareRule,
     NegativeShareRule,
     RuleSet,
     VolumeRule,
+    facets_in,
     load_rules,
     unwatched,
 )
@@ -65,7 +67,7 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
         (
             "rules:\n- {name: a, kind: mood}",
             ":2: rules.0 (rule 'a'): Input tag 'mood' found using 'kind' does not match any of the expected tags: "
-            "'negative_share', 'volume'",
+            "'negative_share', 'facet_share', 'volume'",
         ),
         (
             "rules:\n- name: a\n  kind: negative_share\n  false_alarms: -1",
@@ -92,14 +94,34 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
             "rules:\n- name: a\n  kind: negative_share\n  receivers: [on-call, nobody]",
             ":4: rules.0.receivers.1 (rule 'a'): no receiver is named 'nobody'; those of the receivers file: on-call",
         ),
+        (
+            "rules:\n- name: a\n  kind: facet_share\n  facet: refnd",
+            ":4: rules.0.facet (rule 'a'): no facet is named 'refnd'; those of the brands file: anger, refund",
+        ),
+        ("rules:\n- {name: a, kind: facet_share}", "rules.0.facet (rule 'a'): Field required"),
+        ("rules:\n- {name: a, kind: facet_share, facet: refund, min_ratio: 1}", "rules.0.min_ratio (rule 'a')"),
         ("rules: [", "the rules file is not YAML: "),
     ],
 )
 def test_a_wrong_file_is_told_with_line_key_and_value(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_rules(a_file(tmp_path, text), receivers={"on-call"})
+        load_rules(a_file(tmp_path, text), receivers={"on-call"}, facets=lambda: {"refund", "anger"})
     assert told in str(caught.value)
     assert str(tmp_path / "rules.yaml") in str(caught.value)
+
+
+def test_the_brands_file_is_asked_for_facets_only_by_a_rule_that_names_one(tmp_path: Path) -> None:
+    nowhere = facets_in(tmp_path / "brands.yaml")
+    assert load_rules(a_file(tmp_path, "rules:\n- {name: a, kind: volume}"), facets=nowhere)
+    with pytest.raises(ConfigError, match="BRANDPULSE_BRANDS_FILE"):
+        load_rules(a_file(tmp_path, "rules:\n- {name: a, kind: facet_share, facet: refund}"), facets=nowhere)
+
+
+def test_a_rule_about_a_facet_is_milder_in_size_than_one_about_negative_people() -> None:
+    rule = FacetShareRule(name="a", kind="facet_share", facet="refund", min_authors=30)
+    policy = rule.detect_policy(DetectPolicy(false_alarms=2))
+    assert (policy.min_authors, policy.min_negative_authors, policy.false_alarms) == (30, 5, 2)
+    assert (policy.min_rise, policy.min_ratio) == (0.02, 2)
 
 
 def test_a_missing_file_names_the_variable_and_shows_a_right_one(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from alerting.rules_file import RulesFile
 from brandpulse.errors import ConfigError
 from brandpulse.telemetry import ALERTER_METRICS, Telemetry
 
+STRANGE = "rules:\n- {name: fourth, kind: facet_share, facet: refnd}\n"
 RIGHT = "rules:\n- {name: first, kind: negative_share}\n"
 CHANGED = "rules:\n- {name: second, kind: negative_share}\n"
 WRONG = "rules:\n- {name: third, kind: mood}\n"
@@ -19,7 +20,7 @@ class Scene:
         self.path = path
         self.path.write_text(text)
         self.telemetry = Telemetry(ALERTER_METRICS)
-        self.file = RulesFile(path, receivers=set(), telemetry=self.telemetry)
+        self.file = RulesFile(path, receivers=set(), telemetry=self.telemetry, facets=lambda: {"refund"})
 
     def names(self) -> list[str]:
         return [rule.name for rule in self.file.current().rules]
@@ -36,7 +37,7 @@ def test_a_change_is_taken_up_without_a_restart(tmp_path: Path) -> None:
     assert scene.valid() == 1
 
 
-@pytest.mark.parametrize("wrong", [WRONG, "", None])
+@pytest.mark.parametrize("wrong", [WRONG, STRANGE, "", None])
 def test_a_wrong_change_keeps_the_rules_before_it_and_says_so_once(
     tmp_path: Path, wrong: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
