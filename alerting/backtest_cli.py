@@ -12,7 +12,7 @@ import typer
 from brandpulse.errors import ConfigError
 
 if TYPE_CHECKING:
-    from alerting.backtest import PastEpisode
+    from alerting.backtest import Backtest, PastEpisode
     from alerting.recording import Judges
     from alerting.volume_backtest import Surge
 
@@ -68,13 +68,7 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     episodes = backtest.finish()
     out.write_text("".join(json.dumps(_row(one)) + "\n" for one in episodes), encoding="utf-8")
     if picture is not None:
-        from alerting.picture import draw
-
-        picture.mkdir(parents=True, exist_ok=True)
-        for brand in backtest.panes.brands():
-            shown = [one for one in episodes if one.episode.brand == brand]
-            path = picture / f"{''.join(c if c.isalnum() else '-' for c in brand)}.svg"
-            path.write_text(draw(brand, backtest.panes.all_hours(brand), shown), encoding="utf-8")
+        _draw_brands(picture, backtest, episodes)
     _show(episodes)
     panes = backtest.panes
     typer.echo(
@@ -129,6 +123,23 @@ def preview(
 ) -> None:
     """How many pages each rule would have sent over the stored history, before the file is saved. Reads Redis only."""
     importlib.import_module("alerting.preview_cli").run(rules=rules, days=days, picture=picture)
+
+
+def _draw_brands(folder: Path, backtest: "Backtest", episodes: "Sequence[PastEpisode]") -> None:
+    from alerting.history import HourHistory
+    from alerting.picture import draw
+    from alerting.shown_hours import shown_hours
+
+    panes, policies = backtest.panes, backtest.policies
+    folder.mkdir(parents=True, exist_ok=True)
+    for brand in panes.brands():
+        shown = [one for one in episodes if one.episode.brand == brand]
+        hours = panes.all_hours(brand)
+        history = HourHistory(panes, policies.baseline)
+        history.read([brand], before_hour=max(hours) + 1, since_hour=min(hours))
+        seen = shown_hours(history, brand, hours, policy=policies.detect, episodes=[one.episode for one in shown])
+        path = folder / f"{''.join(c if c.isalnum() else '-' for c in brand)}.svg"
+        path.write_text(draw(brand, seen, shown), encoding="utf-8")
 
 
 def _want_folders_of(*targets: Path | None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
+from typing import TypeVar
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1_200, 320, 50, 40, 30
 DAY_SECONDS = 86_400
@@ -14,6 +15,7 @@ ALARM, USUAL, SEEN = "#d62728", "#1f77b4", "#333"
 
 Point = tuple[float, float]
 """Seconds since 1970, and a value."""
+Timed = TypeVar("Timed", Point, tuple[float, float, float])
 
 
 @dataclass(slots=True)
@@ -41,10 +43,12 @@ class Chart:
             self._label_ends = x + LABEL_WIDTH
             self._shapes.append(f'<text x="{x:.1f}" y="{TOP - 4}" font-size="9" fill="{ALARM}">{escape(label)}</text>')
 
-    def band(self, points: Iterable[tuple[float, float, float]], *, colour: str = USUAL) -> None:
-        """The field between two values at each moment."""
-        places = [(self._x(at), self._y(low), self._y(high)) for at, low, high in points]
-        if places:
+    def band(
+        self, points: Iterable[tuple[float, float, float]], *, colour: str = USUAL, gap: float = float("inf")
+    ) -> None:
+        """The field between two values at each moment, cut where two stand more than *gap* seconds apart."""
+        for run in _runs(points, gap):
+            places = [(self._x(at), self._y(low), self._y(high)) for at, low, high in run]
             edge = [f"{x:.1f},{low:.1f}" for x, low, _ in places]
             edge += [f"{x:.1f},{high:.1f}" for x, _, high in reversed(places)]
             self._shapes.append(f'<polygon points="{" ".join(edge)}" fill="{colour}" fill-opacity=".15"/>')
@@ -93,8 +97,8 @@ class Chart:
         return TOP + (1 - min(max(self.height_of(value), 0.0), 1.0)) * (HEIGHT - TOP - BOTTOM)
 
 
-def _runs(points: Iterable[Point], gap: float) -> list[list[Point]]:
-    runs: list[list[Point]] = []
+def _runs(points: Iterable[Timed], gap: float) -> list[list[Timed]]:
+    runs: list[list[Timed]] = []
     for point in points:
         if runs and point[0] - runs[-1][-1][0] <= gap:
             runs[-1].append(point)

@@ -1,73 +1,37 @@
-"""A brand's days as a drawing: negative share by the hour, and its episodes. SVG by hand: no plotting library."""
+"""A brand's days as a drawing: negative share by the hour, what was usual, up to an alarm, and its episodes."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from html import escape
+from collections.abc import Sequence
 
 from alerting.backtest import PastEpisode
-from brandpulse.keys import HOUR_MS
-from brandpulse.panes import Pane
+from alerting.chart import USUAL, Chart
+from alerting.shown_hours import ShownHour
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1_200, 320, 50, 40, 30
+HOUR_SECONDS = 3_600
+LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def draw(brand: str, hours: Mapping[int, Pane], episodes: Sequence[PastEpisode]) -> str:
-    """The SVG text. Hours without posts leave gaps; the bars below are posts an hour."""
-    if not hours:
-        return f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}"/>\n'
-    first, last = min(hours), max(hours) + 1
-    most = max(pane.posts for pane in hours.values())
-    step = (WIDTH - LEFT) / (last - first)
-
-    def x(hour: float) -> float:
-        return LEFT + (hour - first) * step
-
-    def y(share: float) -> float:
-        return TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
-
-    shapes = [
-        f'<text x="{LEFT}" y="22" font-size="16">{escape(brand)}: negative share of posts by the hour, UTC</text>'
-    ]
-    for one in episodes:
-        begin, end = _hour(one.fired_at), _hour(one.resolved_at) if one.resolved_at else last
-        shapes.append(
-            f'<rect x="{x(begin):.1f}" y="{TOP}" width="{max(1.5, x(end) - x(begin)):.1f}" '
-            f'height="{HEIGHT - TOP - BOTTOM}" fill="#d62728" fill-opacity=".25">'
-            f"<title>{escape(one.episode.key)}: {escape(one.episode.first.reason)}</title></rect>"
-        )
-    for hour, pane in sorted(hours.items()):
-        tall = 60 * pane.posts / most
-        shapes.append(
-            f'<rect x="{x(hour):.1f}" y="{HEIGHT - BOTTOM - tall:.1f}" width="{step:.2f}" height="{tall:.1f}" '
-            'fill="#bbb" fill-opacity=".6"/>'
-        )
-    for run in _runs(sorted(hours)):
-        points = " ".join(f"{x(hour + 0.5):.1f},{y(hours[hour].negative_share):.1f}" for hour in run)
-        shapes.append(f'<polyline points="{points}" fill="none" stroke="#333" stroke-width="1"/>')
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        shapes.append(f'<text x="4" y="{y(share) + 4:.1f}" font-size="11">{share:.0%}</text>')
-        shapes.append(f'<line x1="{LEFT}" x2="{WIDTH}" y1="{y(share):.1f}" y2="{y(share):.1f}" stroke="#ddd"/>')
-    days = range(-(-first // 24) * 24, last, 24 * max(1, (last - first) // (24 * 14)))
-    for hour in days:
-        day = datetime.fromtimestamp(hour * HOUR_MS / 1_000, UTC)
-        shapes.append(f'<text x="{x(hour):.1f}" y="{HEIGHT - 8}" font-size="11">{day:%d %b}</text>')
-    body = "\n".join(shapes)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif">\n'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>\n{body}\n</svg>\n'
+def draw(brand: str, hours: Sequence[ShownHour], episodes: Sequence[PastEpisode]) -> str:
+    """The SVG text. Hours without posts leave gaps, and so does the band while nothing was known yet."""
+    chart = Chart(
+        title=f"{brand}: negative share of people by the hour, what was usual, and up to an alarm by votes alone; UTC",
+        first=hours[0].hour * HOUR_SECONDS if hours else 0.0,
+        last=(hours[-1].hour + 1) * HOUR_SECONDS if hours else 1.0,
+        height_of=lambda share: share,
+        levels=[(share, f"{share:.0%}") for share in LEVELS],
     )
+    for one in sorted(episodes, key=lambda one: one.fired_at):
+        end = chart.last if one.resolved_at is None else one.resolved_at.timestamp()
+        told = f"{one.episode.key}: {one.episode.first.reason}"
+        chart.span(one.fired_at.timestamp(), end, told, label=one.episode.severity)
+    most = max((one.posts for one in hours), default=1)
+    chart.bars(((one.hour * HOUR_SECONDS, one.posts) for one in hours), seconds=HOUR_SECONDS, most=most)
+    known = [(_middle(one), one.usual, one.alarm) for one in hours if one.usual is not None]
+    gap = 1.5 * HOUR_SECONDS
+    chart.band(((at, usual, alarm) for at, usual, alarm in known if alarm is not None), gap=gap)
+    chart.line(((_middle(one), one.share) for one in hours), gap=gap)
+    chart.line(((at, usual) for at, usual, _ in known), colour=USUAL, gap=gap)
+    return chart.svg()
 
 
-def _hour(at: datetime) -> float:
-    return at.timestamp() * 1_000 / HOUR_MS
-
-
-def _runs(hours: Sequence[int]) -> list[list[int]]:
-    """*hours*, rising, cut where one is missing."""
-    runs: list[list[int]] = []
-    for hour in hours:
-        if runs and runs[-1][-1] == hour - 1:
-            runs[-1].append(hour)
-        else:
-            runs.append([hour])
-    return runs
+def _middle(one: ShownHour) -> float:
+    return (one.hour + 0.5) * HOUR_SECONDS

@@ -10,9 +10,10 @@ from alerting.backtest import PastEpisode
 from alerting.facet_rules import facet_history
 from alerting.history import HourHistory
 from alerting.picture import draw
-from alerting.preview import facets_watched, preview, rules_told
+from alerting.preview import facets_watched, hourly, preview, rules_told
 from alerting.rules import DEFAULT_RULES, RuleSet, facets_in, load_rules
 from alerting.settings import AlerterSettings
+from alerting.shown_hours import shown_hours
 from brandpulse.episodes import Episode
 from brandpulse.keys import HOUR_MS
 from brandpulse.pane_reader import PaneReader
@@ -62,8 +63,9 @@ def report(reader: PaneReader, rules: RuleSet, *, last_hour: int, days: int, pic
             picture.mkdir(parents=True, exist_ok=True)
             hours = reader.hours([brand], last_hour - days * 24 + 1, last_hour)[brand]
             shown = [PastEpisode(episode, episode.fired_at, episode.resolved_at) for episode in found[brand]]
+            seen = shown_hours(history, brand, hours, policy=hourly(policies.detect), episodes=found[brand])
             name = "".join(c if c.isalnum() else "-" for c in brand)
-            (picture / f"{name}.svg").write_text(draw(brand, hours, shown), encoding="utf-8")
+            (picture / f"{name}.svg").write_text(draw(brand, seen, shown), encoding="utf-8")
     _print(Console(), rules, found, days=days, last_hour=last_hour)
 
 
