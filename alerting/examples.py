@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from alerting.detect import WindowCounts
 from alerting.terms import rising_terms
 from brandpulse.episodes import ExamplePost, SourceCount, Term
-from brandpulse.keys import DAY_MS, MINUTE_MS, brand_of
+from brandpulse.keys import DAY_MS, MINUTE_MS, brand_of, facet_of
 from brandpulse.pane_reader import SAMPLE_DAYS, NegativePost, SampledPost
 from brandpulse.terms import terms_of
 
@@ -60,13 +60,18 @@ class ExampleShelf:
         within = [
             post for post in self._posts.get(brand, OrderedDict()).values() if first_ms <= post.created_ms < end_ms
         ]
+        facet = bool(facet_of(brand))
+        kind = "posts in the facet" if facet else "negative posts"
         if not within:
-            return PostEvidence(terms_missing="no negative posts are kept of the window")
+            return PostEvidence(terms_missing=f"no {kind} are kept of the window")
         surest = _one_an_author(within)
         before = first_ms // DAY_MS - 1
         samples = self._usual(brand_of(brand), before - SAMPLE_DAYS + 2, before)
         terms, missing = rising_terms(
-            (terms_of(post.text) for post in surest), _compared(samples), brand=brand_of(brand)
+            (terms_of(post.text) for post in surest),
+            _compared(samples, negative=not facet),
+            brand=brand_of(brand),
+            kind=kind,
         )
         return PostEvidence([_example(post) for post in surest[:SHOWN]], count_sources(within), terms, missing)
 
@@ -88,11 +93,11 @@ def _one_an_author(posts: Iterable[NegativePost]) -> list[NegativePost]:
     return list(surest.values())
 
 
-def _compared(samples: Mapping[int, Sequence[SampledPost]]) -> list[tuple[str, ...]]:
-    """Terms of the usual negative posts, where there are enough, else of all."""
+def _compared(samples: Mapping[int, Sequence[SampledPost]], *, negative: bool) -> list[tuple[str, ...]]:
+    """Terms of the usual posts; with *negative* of those that are, where there are enough."""
     every = [post for found in samples.values() for post in found]
-    negative = [post.terms for post in every if post.negative]
-    return negative if len(negative) >= ENOUGH_NEGATIVE else [post.terms for post in every]
+    worst = [post.terms for post in every if negative and post.negative]
+    return worst if len(worst) >= ENOUGH_NEGATIVE else [post.terms for post in every]
 
 
 def _example(post: NegativePost) -> ExamplePost:

@@ -27,14 +27,17 @@ Terms = Collection[str]
 """Those of one post."""
 
 
-def rising_terms(seen: Iterable[Terms], usual: Iterable[Terms], *, brand: str) -> tuple[list[Term], str | None]:
+def rising_terms(
+    seen: Iterable[Terms], usual: Iterable[Terms], *, brand: str, kind: str = "negative posts"
+) -> tuple[list[Term], str | None]:
     """At most five terms that more of *seen* hold than of *usual*, the most surprising first; or why there are none.
 
     Texts that hold the same terms count once: a repost is no second voice. Words of the *brand*'s name are left out.
+    *kind*: what *seen* are, for people.
     """
     now, before = _distinct(seen), _distinct(usual)
     if len(now) < LEAST_SEEN:
-        return [], f"only {len(now)} different negative posts are kept of the window, {LEAST_SEEN} are wanted"
+        return [], f"only {len(now)} different {kind} are kept of the window, {LEAST_SEEN} are wanted"
     if len(before) < LEAST_USUAL:
         return [], f"only {len(before)} usual posts of the week before are kept, {LEAST_USUAL} are wanted"
     found, common = _counts(now), _counts(before)

@@ -97,6 +97,7 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
         "started_at": episode.started_at.isoformat(),
         "fired_at": episode.fired_at.isoformat(),
         "window": f"{latest.window_start.isoformat()} to {latest.window_end.isoformat()}",
+        **({"facet": latest.facet} if latest.facet else {}),
         "posts": latest.posts,
         "negative_posts": latest.negative_posts,
         "authors": latest.authors,

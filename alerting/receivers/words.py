@@ -29,9 +29,10 @@ def lines(notification: Notification) -> list[str]:
     if notification.transition == "acknowledged":
         said.append(f"Taken on by {episode.acknowledged_by or 'somebody'}.")
     if latest.authors:
+        counted = f"in {latest.facet}" if latest.facet else "negative"
         said.append(
-            f"{latest.negative_authors} of {latest.authors} people negative ({latest.negative_share:.0%}), "
-            f"usually {latest.baseline_share:.0%}; {_at(latest.window_start)} to {_at(latest.window_end)} UTC."
+            f"{latest.negative_authors} of {latest.authors} people {counted} ({_share(latest.negative_share)}), "
+            f"usually {_share(latest.baseline_share)}; {_at(latest.window_start)} to {_at(latest.window_end)} UTC."
         )
     said += [f"- {one.brand}: {one.severity}, {one.state}" for one in episode.members[:SHOWN_MEMBERS]]
     if episode.members_total > SHOWN_MEMBERS:
@@ -54,7 +55,8 @@ def of_posts(latest: Evidence) -> list[str]:
         said.append(f"Words that stand out: none told ({latest.terms_missing}).")
     if latest.sources:
         counted = ", ".join(f"{one.source} {one.posts}" for one in latest.sources)
-        said.append(f"From (negative posts kept, not all): {counted}.")
+        kept = f"posts in {latest.facet}" if latest.facet else "negative posts"
+        said.append(f"From ({kept} kept, not all): {counted}.")
     return said
 
 
@@ -62,6 +64,11 @@ def told_term(one: Term) -> str:
     """`lost luggage (8 of 20 posts, usually 1%)`"""
     usual = "under 1%" if 0 < one.usual_share < 0.01 else f"{one.usual_share:.0%}"
     return f"{one.term} ({one.posts} of {one.of} posts, usually {usual})"
+
+
+def _share(share: float) -> str:
+    """Whole percents, but of a facet's small shares."""
+    return f"{share:.1%}" if 0 < share < 0.095 else f"{share:.0%}"
 
 
 def subject(episode: Episode) -> str:

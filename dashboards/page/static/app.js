@@ -330,8 +330,8 @@ function proof(episode, clockMs, opened) {
       pair("Now", percent(latest.negative_share)),
       pair("Peak", percent(peak.negative_share)),
       pair("Usual", percent(latest.baseline_share)),
-      pair("Negative people", `${count(latest.negative_authors)} of ${count(latest.authors)}`),
-      pair("Negative posts", `${count(latest.negative_posts)} of ${count(latest.posts)}`),
+      pair(latest.facet ? `People in ${latest.facet}` : "Negative people", `${count(latest.negative_authors)} of ${count(latest.authors)}`),
+      pair(latest.facet ? `Posts in ${latest.facet}` : "Negative posts", `${count(latest.negative_posts)} of ${count(latest.posts)}`),
       pair("If by chance", chance(latest.p_value)),
     ),
     h("p", { class: "when" }, when(episode, clockMs)),
@@ -374,9 +374,9 @@ function standOut({ terms = [], terms_missing: missing = null }) {
   );
 }
 
-function from({ sources = [] }) {
+function from({ sources = [], facet = null }) {
   if (!sources.length) return null;
-  return h("p", { class: "when" }, `Negative posts kept (not all) are from ${sources.map((one) => `${one.source} ${count(one.posts)}`).join(", ")}.`);
+  return h("p", { class: "when" }, `${facet ? `Posts in ${facet}` : "Negative posts"} kept (not all) are from ${sources.map((one) => `${one.source} ${count(one.posts)}`).join(", ")}.`);
 }
 
 function examples(posts, opened) {

@@ -113,3 +113,14 @@ def test_mails_of_an_episode_are_one_thread_and_the_same_transition_has_the_same
 def test_a_mail_bears_event_time() -> None:
     built = mail(a_notification(updated_at=AT + timedelta(minutes=1)), sender="a@b.example", to=("c@d.example",))
     assert built["Date"].datetime == AT + timedelta(minutes=1)
+
+
+def test_a_page_about_a_facet_calls_nobody_negative() -> None:
+    proof = an_evidence(
+        facet="refund", negative_share=0.084, sources=[SourceCount(source="forum", posts=3)], terms_missing="no word"
+    )
+    said = "\n".join(lines(a_notification(latest=proof, rule="refunds")))
+    assert "30 of 50 people in refund (8.4%), usually 20%" in said
+    assert "From (posts in refund kept, not all): forum 3." in said
+    assert "negative posts" not in said
+    assert "people negative" not in said
