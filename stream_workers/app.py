@@ -10,8 +10,8 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from concurrent.futures import Future
+from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
@@ -21,15 +21,13 @@ from brandpulse.exposure import shows_token
 from brandpulse.telemetry import CONTENT_TYPE, Telemetry
 from model.engine import Scorer
 from stream_workers.held import ReadBatch
-from stream_workers.lane import BatchLane, JudgedPart, PreparedPart
+from stream_workers.lane import BatchLane
 from stream_workers.reader import PostReader
+from stream_workers.stages import Stages
 
 log = logging.getLogger(__name__)
 
 EXIT_WATCHDOG = 70
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 
 class WithoutKafka(BootStrategy):  # type: ignore[misc]  # Faust ships no types mypy follows
@@ -52,8 +50,8 @@ class Slots:
     def take(self, timeout_seconds: float) -> bool:
         return self._free.acquire(timeout=timeout_seconds)
 
-    def give_back(self) -> None:
-        self._free.release()
+    def give_back(self, number: int = 1) -> None:
+        self._free.release(number)
 
     def drain(self, timeout_seconds: float) -> bool:
         """Wait until all are free, and keep them: nothing new gets in. False when the time is up."""
@@ -86,12 +84,8 @@ class Lane(Service):  # type: ignore[misc]
         self.channel = app.channel(maxsize=batches_in_flight)
         self.reader = make_reader(self._offer)
         self.lane = make_lane(self.reader)
-        self._prepare_thread = ThreadPoolExecutor(1, thread_name_prefix="prepare")
-        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._store_thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._stages = Stages(self.lane, settled=self._slots.give_back, broken=self._die)
         self._reading: threading.Thread | None = None
-        self._scoring: asyncio.Future[None] | None = None
-        self._settling: asyncio.Future[None] | None = None
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
 
@@ -104,43 +98,13 @@ class Lane(Service):  # type: ignore[misc]
         self.add_future(self._watch())
 
     async def handle(self, batch: ReadBatch) -> None:
-        """One batch through the lane; while the model works on it the next is prepared and the last is settled."""
+        """One batch into the lane."""
         if self._closing:
             # Not begun yet: it is read again at the next start, sooner than a supervisor's patience ends.
             self._slots.give_back()
             return
-        try:
-            self._telemetry.histogram("brandpulse_batch_posts").observe(batch.posts)
-            prepared = await self._in(self._prepare_thread, self.lane.prepare, batch)
-            if self._scoring is not None:
-                await self._scoring
-            self._scoring = asyncio.ensure_future(self._score(prepared))
-        except Exception as error:  # a bug: the process ends, its supervisor starts a fresh one
-            self._die(error)
-            raise
-
-    async def _score(self, prepared: list[PreparedPart]) -> None:
-        try:
-            judged = await self._in(self._model_thread, self.lane.score, prepared)
-            if self._settling is not None:
-                await self._settling
-            self._settling = asyncio.ensure_future(self._settle(judged))
-        except Exception as error:
-            self._die(error)
-            raise
-
-    async def _settle(self, judged: list[JudgedPart]) -> None:
-        try:
-            await self._in(self._store_thread, self.lane.settle, judged)
-        except Exception as error:
-            self._die(error)
-            raise
-        finally:
-            self._slots.give_back()
-
-    @staticmethod
-    async def _in(thread: ThreadPoolExecutor, work: Callable[[Given], Made], given: Given) -> Made:
-        return await asyncio.get_running_loop().run_in_executor(thread, work, given)
+        self._telemetry.histogram("brandpulse_batch_posts").observe(batch.posts)
+        await self._stages.take(batch)
 
     async def on_stop(self) -> None:
         self._closing = True
@@ -149,13 +113,8 @@ class Lane(Service):  # type: ignore[misc]
             await asyncio.to_thread(self._reading.join, 30)
         if not await asyncio.to_thread(self._slots.drain, 30):
             log.warning("stopped with batches in flight: they are read again at the next start")
-        for last in (self._scoring, self._settling):
-            if last is not None:
-                await last
+        await self._stages.finish()
         await asyncio.to_thread(self.reader.close)
-        self._prepare_thread.shutdown()
-        self._model_thread.shutdown()
-        self._store_thread.shutdown()
 
     def _offer(self, batch: ReadBatch, timeout_seconds: float) -> bool:
         """Called by the reading thread: put *batch* on the channel once there is a free slot."""

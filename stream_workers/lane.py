@@ -9,12 +9,10 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from typing import Protocol
-
-import msgspec
 
 from brandpulse.errors import StateError, TransientError
 from brandpulse.live import Replay
@@ -27,27 +25,16 @@ from stream_workers.event_time import Retention
 from stream_workers.facets import Facets
 from stream_workers.fold import Change, Outcome, Unmatched, fold, plan, scored
 from stream_workers.hand_over import HandOver
-from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
+from stream_workers.held import HeldPartition, ReadBatch
 from stream_workers.marking import BrandMarker
 from stream_workers.masking import NameMask
-from stream_workers.match import NO_FACETS, BrandMatcher
+from stream_workers.match import BrandMatcher
+from stream_workers.parts import JudgedPart, Named, PreparedPart, ScoredPart, joined
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
 from stream_workers.verdict import Verdict, verdicts_of
 
 log = logging.getLogger(__name__)
-
-
-class Named(msgspec.Struct, frozen=True, gc=False):
-    """A readable post and the brands it names, at least one."""
-
-    decoded: Decoded
-    brands: tuple[str, ...]
-    marked: MarkedText
-    """As the model reads it; target i is brand i."""
-    worded: frozenset[int] = NO_FACETS
-    """Facets of which it has a word, by their numbers."""
-
 
 SIMULATED_BATCH = 512
 LABELLED_BRANDS = 200
@@ -61,32 +48,6 @@ class Partitions(Protocol):
     def reset(self, held: HeldPartition, reason: str) -> None: ...
 
     def pause(self, held: HeldPartition, reason: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedPart:
-    """One partition's share of a batch, as the model will read it."""
-
-    batch: PartitionBatch
-    items: list[Named | Unmatched | Dead]
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedPart:
-    """One partition's share of a batch, after the model."""
-
-    batch: PartitionBatch
-    items: list[Named | Unmatched | Dead]
-    verdicts: list[Verdict]
-    """Of each `Named`, in order."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredPart:
-    """One partition's share of a batch, ready to be folded."""
-
-    batch: PartitionBatch
-    outcomes: list[Outcome]
 
 
 class BatchLane:
@@ -240,6 +201,10 @@ class BatchLane:
         return said
 
     # -- third thread: the store ---------------------------------------------------------------------------------
+
+    def settle_all(self, waiting: Sequence[Sequence[JudgedPart]]) -> None:
+        """`settle` of several batches, in the order they were read, at once: what a write costs, all share."""
+        self.settle(joined(waiting))
 
     def settle(self, judged: Sequence[JudgedPart]) -> None:
         """Count what was scored. Raises only our own bugs: the world's troubles reset the partition."""

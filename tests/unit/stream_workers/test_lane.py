@@ -25,6 +25,7 @@ from stream_workers.lane import LABELLED_BRANDS, OTHER_BRANDS, BatchLane
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.memory_store import MemoryPartitionStore
+from stream_workers.parts import JudgedPart
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, Failed, ReadRequest, Refused
 from tests.builders import NOON_MS, a_post, a_record, a_status
@@ -136,8 +137,11 @@ class Bench:
         owner = held or self.held
         return ReadBatch([PartitionBatch(owner, records[0].offset, records[-1].offset + 1, records)])
 
+    def judged(self, batch: ReadBatch) -> list[JudgedPart]:
+        return self.lane.score(self.lane.prepare(batch))
+
     def run(self, batch: ReadBatch) -> None:
-        self.lane.settle(self.lane.score(self.lane.prepare(batch)))
+        self.lane.settle(self.judged(batch))
 
     @property
     def stored(self) -> PartitionStatus:
@@ -267,6 +271,55 @@ def test_two_batches_scored_before_the_first_is_settled_both_count() -> None:
     bench.lane.settle(first)
     bench.lane.settle(second)
     assert bench.stored.next == 2
+
+
+def test_batches_that_wait_for_the_store_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    calls: list[int] = []
+    apply = bench.store.apply
+
+    def counting(changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        calls.append(len(changes))
+        return apply(changes)
+
+    monkeypatch.setattr(bench.store, "apply", counting)
+    waiting = [bench.judged(bench.batch([f"acme {n}", f"acme {n}"], start=2 * n)) for n in range(3)]
+    bench.lane.settle_all(waiting)
+    assert (bench.stored.next, calls, bench.partitions.resets) == (6, [1], [])
+
+
+def test_waiting_batches_count_what_each_by_itself_would_have_counted() -> None:
+    texts = ["acme", "nothing", "bolt is fine", "acme again", "acme is awful", "x", "bolt", "acme"]
+    alone, together = Bench(), Bench()
+    for bench in (alone, together):
+        waiting = [bench.judged(bench.batch(texts[n : n + 3], start=n)) for n in range(0, len(texts), 3)]
+        if bench is alone:
+            for parts in waiting:
+                bench.lane.settle(parts)
+        else:
+            bench.lane.settle_all(waiting)
+    assert together.stored == alone.stored
+    told = [
+        [(offset, post.digest, post.brands) for offset, post in bench.hand_over.scored_posts]
+        for bench in (together, alone)
+    ]
+    assert told[0] == told[1]
+
+
+def test_a_batch_that_waits_behind_a_gap_is_not_counted() -> None:
+    bench = Bench()
+    waiting = [bench.judged(bench.batch(["acme"], start=start)) for start in (0, 5)]
+    bench.lane.settle_all(waiting)
+    assert (bench.stored.next, len(bench.partitions.resets)) == (0, 1)
+
+
+def test_a_successor_of_a_lost_partition_is_not_joined_to_it() -> None:
+    bench = Bench()
+    lost = bench.judged(bench.batch(["acme a"], start=0))
+    bench.held.gone = True
+    after = bench.judged(bench.batch(["acme a"], held=bench.load()))
+    bench.lane.settle_all([lost, after])
+    assert (bench.stored.next, bench.partitions.resets) == (1, [])
 
 
 def test_a_broker_that_does_not_take_the_results_resets_and_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,80 @@
+"""What passes from one stage of the lane to the next: one partition's share of a batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from model.marking import MarkedText
+from stream_workers.decode import Dead, Decoded
+from stream_workers.fold import Outcome, Unmatched
+from stream_workers.held import PartitionBatch
+from stream_workers.match import NO_FACETS
+from stream_workers.verdict import Verdict
+
+
+class Named(msgspec.Struct, frozen=True, gc=False):
+    """A readable post and the brands it names, at least one."""
+
+    decoded: Decoded
+    brands: tuple[str, ...]
+    marked: MarkedText
+    """As the model reads it; target i is brand i."""
+    worded: frozenset[int] = NO_FACETS
+    """Facets of which it has a word, by their numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPart:
+    """One partition's share of a batch, as the model will read it."""
+
+    batch: PartitionBatch
+    items: list[Named | Unmatched | Dead]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPart:
+    """One partition's share of a batch, after the model."""
+
+    batch: PartitionBatch
+    items: list[Named | Unmatched | Dead]
+    verdicts: list[Verdict]
+    """Of each `Named`, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPart:
+    """One partition's share of a batch, ready to be folded."""
+
+    batch: PartitionBatch
+    outcomes: list[Outcome]
+
+
+def joined(batches: Sequence[Sequence[JudgedPart]]) -> list[JudgedPart]:
+    """*batches*, in the order they were read, as one: a partition's parts that follow each other become one part."""
+    if len(batches) == 1:
+        return list(batches[0])
+    runs: dict[int, list[list[JudgedPart]]] = {}
+    """Held partition -> its parts, in runs without a gap. One that was reset has a successor: another object."""
+    for batch in batches:
+        for part in batch:
+            runs_of = runs.setdefault(id(part.batch.held), [[]])
+            if runs_of[-1] and runs_of[-1][-1].batch.to_offset != part.batch.from_offset:
+                runs_of.append([])
+            runs_of[-1].append(part)
+    return [_united(run) for runs_of in runs.values() for run in runs_of]
+
+
+def _united(run: Sequence[JudgedPart]) -> JudgedPart:
+    batches = [part.batch for part in run]
+    return JudgedPart(
+        PartitionBatch(
+            batches[0].held,
+            batches[0].from_offset,
+            batches[-1].to_offset,
+            [record for batch in batches for record in batch.records],
+            {offset: origin for batch in batches for offset, origin in batch.origins.items()},
+        ),
+        [item for part in run for item in part.items],
+        [verdict for part in run for verdict in part.verdicts],
+    )

@@ -1,0 +1,100 @@
+"""The order in which batches pass the stages, and what happens when one is slow or breaks."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from stream_workers.stages import Stages
+
+
+class Work:
+    """Counts; each stage waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.scored: list[int] = []
+        self.stored: list[list[int]] = []
+        self.store_opens = threading.Event()
+        self.breaks_at: int | None = None
+
+    def prepare(self, batch: int, /) -> int:
+        return batch
+
+    def score(self, parts: int, /) -> int:
+        if parts == self.breaks_at:
+            raise RuntimeError("a bug")
+        self.scored.append(parts)
+        return parts
+
+    def settle_all(self, waiting: Sequence[int], /) -> None:
+        assert self.store_opens.wait(10)
+        self.stored.append(list(waiting))
+
+
+class Run:
+    def __init__(self, work: Work) -> None:
+        self.settled: list[int] = []
+        self.broken: list[Exception] = []
+        self.stages: Stages[int, int, int] = Stages(work, settled=self.settled.append, broken=self.broken.append)
+
+
+async def until(condition: object) -> None:
+    for _ in range(1_000):
+        if callable(condition) and condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to that in ten seconds")
+
+
+def test_what_waits_for_the_store_goes_to_it_together_in_order() -> None:
+    work = Work()
+
+    async def main() -> Run:
+        run = Run(work)
+        await run.stages.take(0)
+        await until(lambda: work.scored == [0])
+        for batch in range(1, 5):
+            await run.stages.take(batch)
+        await until(lambda: work.scored == [0, 1, 2, 3, 4])
+        work.store_opens.set()
+        await run.stages.finish()
+        return run
+
+    run = asyncio.run(main())
+    assert work.stored == [[0], [1, 2, 3, 4]]
+    assert (run.settled, run.broken) == ([1, 4], [])
+
+
+def test_nothing_is_lost_or_turned_round_however_fast_the_stages_are() -> None:
+    work = Work()
+    work.store_opens.set()
+
+    async def main() -> Run:
+        run = Run(work)
+        for batch in range(2_000):
+            await run.stages.take(batch)
+        await run.stages.finish()
+        return run
+
+    run = asyncio.run(main())
+    assert [batch for together in work.stored for batch in together] == list(range(2_000))
+    assert sum(run.settled) == 2_000
+
+
+def test_what_a_stage_raises_is_told_and_stops_whoever_hands_over() -> None:
+    work = Work()
+    work.store_opens.set()
+    work.breaks_at = 1
+
+    async def main() -> Run:
+        run = Run(work)
+        await run.stages.take(0)
+        await run.stages.take(1)
+        with pytest.raises(RuntimeError, match="a bug"):
+            await run.stages.take(2)
+        return run
+
+    run = asyncio.run(main())
+    assert [str(error) for error in run.broken] == ["a bug"]
+    assert work.stored == [[0]]
