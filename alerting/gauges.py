@@ -59,7 +59,15 @@ def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
         telemetry.gauge("brandpulse_window_negative_ratio").labels(brand).set(view.hour.share if view.hour else 0.0)
         if view.finding.baseline is not None and view.finding.state != "warming up":
             telemetry.gauge("brandpulse_baseline_negative_ratio").labels(brand).set(view.finding.baseline.share)
+    for brand, delay in delays(report).items():
+        telemetry.gauge("brandpulse_expected_delay_seconds").labels(brand).set(delay)
+
+
+def delays(report: TickReport) -> dict[str, float]:
+    """Seconds that a rise by 25 points goes untold, of each brand whose past is known; inf: more than a day."""
+    found = {}
+    for brand, view in report.views.items():
+        if view.finding.baseline is not None and view.finding.state != "warming up":
             delay = expected_delay(view.finding.baseline, view.finding.policy)
-            telemetry.gauge("brandpulse_expected_delay_seconds").labels(brand).set(
-                math.inf if delay is None else delay * 60
-            )
+            found[brand] = math.inf if delay is None else delay * 60
+    return found

@@ -1,7 +1,7 @@
 """The promises of `alerting/store.py` in one process's memory: for tests and dry runs. Nothing survives it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from alerting.outbox import Delivery
@@ -20,6 +20,7 @@ class MemoryAlertStore:
         self._quarantine: dict[str, Delivery] = {}
         self._delivered: list[Delivery] = []
         self._late: dict[str, Delivery] = {}
+        self.delays: dict[str, float] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self.silences: dict[str, Silence] = {}
         self.acknowledgements: dict[str, Acknowledgement] = {}
@@ -121,6 +122,9 @@ class MemoryAlertStore:
     def forget_late(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             self._late.pop(delivery.id, None)
+
+    def note_delays(self, seconds: Mapping[str, float]) -> None:
+        self.delays.update(seconds)
 
     def tally(self) -> Tally:
         return Tally(dict(self._counts), len(self._outbox), len(self._quarantine))

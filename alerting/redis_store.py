@@ -4,7 +4,7 @@ Each method that writes is one Lua call.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -202,6 +202,13 @@ class RedisAlertStore:
         if deliveries:
             with _reaching_redis():
                 self._client.hdel(self._keys.late, *[delivery.id for delivery in deliveries])
+
+    def note_delays(self, seconds: Mapping[str, float]) -> None:
+        if seconds:
+            with _reaching_redis():
+                self._client.hset(
+                    self._keys.delays, mapping={brand: f"{delay:.0f}" for brand, delay in seconds.items()}
+                )
 
     def tally(self) -> Tally:
         keys = self._keys

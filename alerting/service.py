@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from alerting.gauges import begin, show, show_tally
+from alerting.gauges import begin, delays, show, show_tally
 from alerting.heartbeat import Heartbeat, Vitals
 from alerting.outbox import RetryPolicy
 from alerting.receivers.config import KAFKA
@@ -75,6 +75,8 @@ class AlerterService:
         self._leads_until = 0.0
         """By the monotonic clock, counted from before we asked: the store's lease ends no sooner."""
         self._rng = random.Random()
+        self._noted: dict[str, float] = {}
+        """Brand -> expected delay as it stands in the store."""
         self._leader_gauge = telemetry.gauge("brandpulse_alerter_leader")
         begin(telemetry, receivers)
 
@@ -181,9 +183,18 @@ class AlerterService:
                 sender.wake(report.deliveries)
             seconds = time.monotonic() - began
             show(self._telemetry, report, seconds=seconds)
+            await self._note_delays(report)
             self._note(vitals, report, sender)
             _tell(report, seconds)
             await _pause(stop, max(0.0, self._config.tick_seconds - seconds))
+
+    async def _note_delays(self, report: TickReport) -> None:
+        """What changed since it was last written: an hour's baseline stands for an hour."""
+        changed = {brand: delay for brand, delay in delays(report).items() if self._noted.get(brand) != delay}
+        if changed:
+            with contextlib.suppress(TransientError):  # a hint: the next tick tries again
+                await self._ask(self._store.note_delays, changed)
+                self._noted |= changed
 
     def _note(self, vitals: Vitals, report: TickReport, sender: Sender) -> None:
         now = time.monotonic()

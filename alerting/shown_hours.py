@@ -33,10 +33,15 @@ class ShownHour:
 def shown_hours(
     history: HourHistory, brand: str, panes: Mapping[int, Pane], *, policy: DetectPolicy, episodes: Iterable[Episode]
 ) -> list[ShownHour]:
-    """The hours of *panes* in order. *history* has read them and the weeks before; *episodes* are no baseline."""
+    """The hours of *panes* in order. *history* has read them and the weeks before.
+
+    The hours of those *episodes* that are about the share are no baseline.
+    """
     level = hour_level(policy)
     spans = [
-        (_ms(one.started_at), FOR_EVER_MS if one.resolved_at is None else _ms(one.resolved_at)) for one in episodes
+        (_ms(one.started_at), FOR_EVER_MS if one.resolved_at is None else _ms(one.resolved_at))
+        for one in episodes
+        if one.first.usual_authors is None and one.first.facet is None
     ]
     shown = []
     for hour, pane in sorted(panes.items()):

@@ -129,5 +129,8 @@ class AlertStore(Protocol):
     def forget_late(self, deliveries: Sequence[Delivery]) -> None:
         """They are seen to."""
 
+    def note_delays(self, seconds: Mapping[str, float]) -> None:
+        """How long a rise goes untold, by brand, for `brandpulse stats`: a hint, so it needs no token."""
+
     def requeue(self, delivery_id: str) -> bool:
         """A person's wish: from quarantine to the front of the outbox, attempts at zero. False if not there."""

@@ -37,6 +37,7 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:tally               hash   <receiver>|<fate> -> how many notifications, since the state began
     {ns:alerting}:silences            hash   silence id -> Silence
     {ns:alerting}:acknowledgements    hash   episode key -> Acknowledgement that the leader has not taken up yet
+    {ns:alerting}:delays              hash   brand -> seconds that a rise by 25 points goes untold, or inf; a hint
     {ns:alerting}:durable             string counter written before WAITAOF: once it is on disk, all before it is
 
 Hours and days are whole numbers since 1970, UTC. Brand names stand last, raw: any character is safe there but U+001F.
@@ -213,6 +214,10 @@ class AlertingKeys:
     @property
     def acknowledgements(self) -> str:
         return f"{self.tag}:acknowledgements"
+
+    @property
+    def delays(self) -> str:
+        return f"{self.tag}:delays"
 
     @property
     def durable(self) -> str:

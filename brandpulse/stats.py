@@ -1,19 +1,27 @@
 """`brandpulse stats`: totals over all hour panes, and what did not become part of them."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
+import redis
 from rich.console import Console
 from rich.table import Table
 
+from brandpulse.keys import AlertingKeys
 from brandpulse.pane_reader import PaneReader
-from brandpulse.redis_client import connect
+from brandpulse.redis_client import OUTAGES, connect, outage
 from brandpulse.settings import Settings, load_settings
+
+ALSO = "by the brand's volume and past; watermark and tick add 2 to 3 minutes"
 
 
 def collect(settings: Settings | None = None) -> dict[str, Any]:
     """`{"brands": {NAME: {"posts": n, "negative": n, ..., "irrelevant": n}}, "late": n, ...}`.
 
-    `posts` is the sum of the four. A post that names two brands stands under both, with a verdict for each. Raises
+    `posts` is the sum of the four. A post that names two brands stands under both, with a verdict for each.
+    `"expected_delay_minutes": {NAME: n}` is how long a rise of the negative share by 25 points goes untold, as an
+    alerter last noted it; None: more than a day; a brand that is not there is still learnt, or no alerter ran. Raises
     ConfigError, TransientError.
     """
     settings = settings or load_settings(Settings)
@@ -31,6 +39,7 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
             }
             for brand, pane in sorted(reader.totals().items())
         },
+        "expected_delay_minutes": expected_delays(client, settings.namespace),
         "late": sum(p.late for p in partitions),
         "repeated": sum(p.repeated for p in partitions),
         "dead": sum(p.dead for p in partitions),
@@ -39,16 +48,41 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
     }
 
 
+def expected_delays(client: redis.Redis, namespace: str) -> dict[str, float | None]:
+    """Minutes by brand, as the alerter noted them. Raises TransientError."""
+    try:
+        noted: dict[bytes, bytes] = client.hgetall(AlertingKeys(namespace).delays)  # type: ignore[assignment]
+    except OUTAGES as error:
+        raise outage(error) from error
+    minutes = {brand.decode(): float(seconds) / 60 for brand, seconds in noted.items()}
+    return {brand: round(many, 1) if math.isfinite(many) else None for brand, many in sorted(minutes.items())}
+
+
+def told_delay(delays: Mapping[str, float | None], brand: str) -> str:
+    """The delay of *brand* for a person."""
+    if brand not in delays:
+        return "not known yet"
+    minutes = delays[brand]
+    if minutes is None:
+        return "over a day"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
+
+
 def render(totals: dict[str, Any]) -> None:
     """The same as a table."""
     console = Console()
     if not totals["brands"]:
         console.print("No posts counted yet. Bring some: `brandpulse ingest file PATH`.")
     kinds = ("posts", "negative", "neutral", "positive", "irrelevant")
-    table = Table("brand", *(f"[right]{name}[/]" for name in (*kinds, "share")))
+    delays = totals["expected_delay_minutes"]
+    table = Table("brand", *(f"[right]{name}[/]" for name in (*kinds, "share", "told after")))
     for name, row in totals["brands"].items():
         relevant = row["posts"] - row["irrelevant"]
         share = row["negative"] / relevant if relevant else 0.0
-        table.add_row(name, *(f"{row[kind]:,}" for kind in kinds), f"{share:.0%}")
+        table.add_row(name, *(f"{row[kind]:,}" for kind in kinds), f"{share:.0%}", told_delay(delays, name))
     console.print(table)
+    if totals["brands"]:
+        console.print(
+            f"told after: how long a negative share that rises by 25 points stays untold, {ALSO}.", style="dim"
+        )
     console.print("  ".join(f"{name} {totals[name]:,}" for name in ("late", "repeated", "dead", "unmatched", "lag")))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import redis
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
@@ -14,6 +15,7 @@ from alerting.mock_receiver import Fault, MockReceiver
 from alerting.redis_store import RedisAlertStore
 from brandpulse.keys import MINUTE_MS, PartitionKeys
 from brandpulse.processes import Child
+from brandpulse.stats import expected_delays
 from tests.faults.alerting.processes import fetch, start_alerter
 from tests.unit.alerting.builders import MONDAY, Stream
 
@@ -88,6 +90,11 @@ async def test_a_crisis_pages_once_and_resolves_and_the_process_ends_with_zero(
         "brandpulse_stream_stalled 0.0",
     ):
         assert line in metrics
+    [(brand, minutes)] = expected_delays(redis_client, namespace).items()
+    assert brand == "Acme Air"
+    assert minutes is not None
+    [shown] = [line for line in metrics.splitlines() if line.startswith("brandpulse_expected_delay_seconds{")]
+    assert minutes == pytest.approx(float(shown.split()[-1]) / 60, abs=0.1)
     transitions = transitions_on(kafka, f"{namespace}.alerts")
     assert transitions == ["triggered", *["updated"] * (len(transitions) - 2), "resolved"]
 

@@ -1,0 +1,43 @@
+"""What `brandpulse stats` shows beside the counts."""
+
+import math
+
+import pytest
+import redis
+
+from alerting.redis_store import RedisAlertStore
+from brandpulse.stats import expected_delays, render, told_delay
+
+NOTED = {"Acme Air": 36 * 60.0, "Bank": 5 * 3_600.0, "Quiet: [b]": math.inf}
+
+
+@pytest.fixture
+def delays(redis_client: redis.Redis, namespace: str) -> dict[str, float | None]:
+    RedisAlertStore(redis_client, namespace).note_delays(NOTED)
+    return expected_delays(redis_client, namespace)
+
+
+def test_the_delays_that_an_alerter_noted_are_read_as_minutes(delays: dict[str, float | None]) -> None:
+    assert delays == {"Acme Air": 36.0, "Bank": 300.0, "Quiet: [b]": None}
+
+
+def test_without_an_alerter_none_is_known(redis_client: redis.Redis, namespace: str) -> None:
+    assert expected_delays(redis_client, namespace) == {}
+
+
+@pytest.mark.parametrize(
+    ("brand", "expected"),
+    [("Acme Air", "36 min"), ("Bank", "5 h"), ("Quiet: [b]", "over a day"), ("New", "not known yet")],
+)
+def test_a_delay_is_told_in_words(delays: dict[str, float | None], brand: str, expected: str) -> None:
+    assert told_delay(delays, brand) == expected
+
+
+def test_the_table_tells_each_brands_delay(capsys: pytest.CaptureFixture[str], delays: dict[str, float | None]) -> None:
+    row = {"posts": 10, "negative": 2, "neutral": 5, "positive": 1, "irrelevant": 2}
+    others = dict.fromkeys(("late", "repeated", "dead", "unmatched", "lag"), 0)
+    render({"brands": {"Acme Air": row, "New": row}, "expected_delay_minutes": delays, **others})
+    said = " ".join(capsys.readouterr().out.split())
+    assert "36 min" in said
+    assert "25%" in said
+    assert "rises by 25 points" in said
