@@ -14,7 +14,9 @@ from brandpulse.errors import ConfigError
 if TYPE_CHECKING:
     from alerting.backtest import Backtest, PastEpisode
     from alerting.recording import Judges
+    from alerting.rules import RuleSet
     from alerting.volume_backtest import Surge
+    from brandpulse.facets import Facet
 
 app = typer.Typer(
     add_completion=False,
@@ -44,6 +46,9 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     engine: Annotated[Engine, typer.Option(help="Of the model.")] = Engine.AUTO,
     scores: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep scores here and use them again.")] = None,
     picture: Annotated[Path | None, typer.Option(file_okay=False, help="Draw each brand's days there, as SVG.")] = None,
+    rules: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A rules file; none: the rules without one.")
+    ] = None,
 ) -> None:
     """The episodes of recorded posts, fired and resolved on the arrival clock (`arrived_at`, else `created_at`).
 
@@ -51,19 +56,21 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     """
     from alerting.backtest import Backtest
     from alerting.recording import Tally, Texts
+    from alerting.rules import DEFAULT_RULES, facets_in, load_rules
     from alerting.score_file import read_scores, write_scores
     from alerting.settings import AlerterSettings
     from brandpulse.settings import load_settings
 
     _want_folders_of(out, scores)
     policies = load_settings(AlerterSettings).policies()
-    judges, version = _judges(brands, engine, sentiment)
+    wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facets_in(brands))
+    judges, version = _judges(brands, engine, sentiment, _facets_of(wanted, brands, sentiment, scores))
     known = read_scores(scores, version=version) if scores is not None else {}
     texts, tally = Texts(judges, known), Tally()
     texts.score(recording, tally, lambda done, every: typer.echo(f"scored {done} of {every} texts", err=True))
     if scores is not None and tally.scored:
         write_scores(scores, known, version=version)
-    backtest = Backtest(policies, lateness_ms=_lateness_ms())
+    backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted)
     backtest.feed(texts.judged(recording, tally))
     episodes = backtest.finish()
     out.write_text("".join(json.dumps(_row(one)) + "\n" for one in episodes), encoding="utf-8")
@@ -148,8 +155,27 @@ def _want_folders_of(*targets: Path | None) -> None:
             raise ConfigError(f"{target}: there is no folder {target.absolute().parent}")
 
 
-def _judges(brands: Path, engine: Engine, sentiment: Sentiment) -> tuple["Judges", str]:
+def _facets_of(rules: "RuleSet", brands: Path, sentiment: Sentiment, scores: Path | None) -> "Sequence[Facet]":
+    """The facets that *rules* watch. Raises ConfigError for one that cannot be told as asked."""
+    from alerting.rules import FacetShareRule
+    from brandpulse.brands import load_brands_file
+
+    watched = {rule.facet for rule in rules.rules if isinstance(rule, FacetShareRule)}
+    facets = [facet for facet in load_brands_file(brands).facets if facet.name in watched]
+    for facet in facets:
+        if facet.heads:
+            if sentiment is Sentiment.POST:
+                raise ConfigError(f"facet {facet.name!r} is told towards a brand: leave --sentiment post")
+            if scores is not None:
+                raise ConfigError(
+                    f"facet {facet.name!r} is told by the model, and {scores} would not keep it: leave --scores"
+                )
+    return facets
+
+
+def _judges(brands: Path, engine: Engine, sentiment: Sentiment, facets: "Sequence[Facet]") -> tuple["Judges", str]:
     """The other services' parts, loaded by name: the alerter imports none of them."""
+    from alerting.recorded_facets import RecordedFacets, told_by
     from alerting.recording import Judges
     from alerting.verdicts import TowardsBrands, WholePosts
     from brandpulse.brands import load_brands
@@ -157,14 +183,19 @@ def _judges(brands: Path, engine: Engine, sentiment: Sentiment) -> tuple["Judges
 
     decode: Any = importlib.import_module("stream_workers.decode")
     scorer: Any = importlib.import_module("model.load").load_scorer(engine.value)
-    matcher: Any = importlib.import_module("stream_workers.match").BrandMatcher(load_brands(brands))
+    matcher: Any = importlib.import_module("stream_workers.match").BrandMatcher(load_brands(brands), facets)
     judge = (
-        TowardsBrands(matcher, importlib.import_module("stream_workers.marking").BrandMarker(matcher), scorer)
+        TowardsBrands(
+            matcher,
+            importlib.import_module("stream_workers.marking").BrandMarker(matcher),
+            scorer,
+            told_by(facets, scorer),
+        )
         if sentiment is Sentiment.BRAND
         else WholePosts(matcher, importlib.import_module("model.marking").plain, scorer)
     )
     author_hash = decode.AuthorHasher(load_settings(Settings).author_key.get_secret_value())
-    return Judges(judge.look, author_hash, judge.score), f"{scorer.name}@{scorer.version}"
+    return Judges(judge.look, author_hash, judge.score, RecordedFacets(facets)), f"{scorer.name}@{scorer.version}"
 
 
 def _lateness_ms() -> int:

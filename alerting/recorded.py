@@ -7,9 +7,10 @@ where the alerter reads each minute once.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TypeVar
 
-from brandpulse.keys import HOUR_MS, MINUTE_MS
+from brandpulse.keys import HOUR_MS, MINUTE_MS, facet_of, facet_series
 from brandpulse.pane_reader import Minutes, NegativePost, SampledPost
 from brandpulse.panes import IRRELEVANT, AuthorCounts, Authors, Pane, count_authors, counted_as
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
@@ -39,6 +40,8 @@ class JudgedPost:
     arrived_ms: int
     probabilities: tuple[FourProbabilities, ...]
     """Towards each of *brands*."""
+    facets: tuple[tuple[str, ...], ...] = ()
+    """Of each of *brands* the facets that it is in; empty where none is asked for."""
 
 
 class RecordedPanes:
@@ -74,11 +77,16 @@ class RecordedPanes:
         self.late += self._clock_ms != NO_CLOCK and post.event_ms < self._clock_ms - self._lateness_ms
         self.pass_by(post.event_ms, post.arrived_ms)
         sealed = self._sealed_ms is not None and post.event_ms < self._sealed_ms
-        for brand, probabilities in zip(post.brands, post.probabilities, strict=True):
+        for brand, probabilities, facets in zip(
+            post.brands, post.probabilities, post.facets or repeat(()), strict=False
+        ):
             label, micros = counted_as(probabilities)
-            self._hours[brand].add(post.event_ms // HOUR_MS, post, label=label, micros=micros)
-            if not sealed:
-                self._minutes[brand].add(post.event_ms // MINUTE_MS, post, label=label, micros=micros)
+            inside = () if label == IRRELEVANT else facets
+            series = (brand, *(facet_series(brand, facet) for facet in inside))
+            for one in series:
+                self._hours[one].add(post.event_ms // HOUR_MS, post, label=label, micros=micros)
+                if not sealed:
+                    self._minutes[one].add(post.event_ms // MINUTE_MS, post, label=label, micros=micros)
         return True
 
     def pass_by(self, event_ms: int, arrived_ms: int) -> None:
@@ -119,7 +127,7 @@ class RecordedPanes:
         ]
 
     def brands(self) -> list[str]:
-        return sorted(self._hours)
+        return sorted(series for series in self._hours if not facet_of(series))
 
     def minutes(
         self, brands: Sequence[str], first_minute: int, last_minute: int, *, authors: bool = False

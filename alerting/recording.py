@@ -4,8 +4,8 @@ The matcher, the hasher and the model belong to other services, so they are hand
 """
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated, Any, cast
@@ -13,8 +13,10 @@ from typing import IO, Annotated, Any, cast
 import msgspec
 
 from alerting.recorded import FourProbabilities, JudgedPost
+from alerting.recorded_facets import RecordedFacets
 from alerting.score_file import Scores
 from brandpulse.errors import ConfigError
+from brandpulse.panes import counted_as
 
 BATCH_TEXTS = 4_096
 
@@ -40,6 +42,12 @@ class Looked:
     post: Any = None
     """As the model reads it: whatever `Judges.score` takes."""
     length: int = 0
+    worded: frozenset[int] = frozenset()
+    """Numbers of the facets of which it has a word."""
+
+
+Answer = tuple[Sequence[float], Collection[str]]
+"""Four probabilities, and the facets that the model's heads allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +56,9 @@ class Judges:
 
     look: Callable[[str], Looked]
     author_hash: Callable[[str, str], int]
-    score: Callable[[Sequence[Any]], Iterable[Sequence[float]]]
-    """Posts -> one row of four probabilities for each distinct key of each post, in order."""
+    score: Callable[[Sequence[Any]], Iterable[Answer]]
+    """Posts -> one answer for each distinct key of each post, in order."""
+    facets: RecordedFacets = field(default_factory=RecordedFacets)
 
 
 @dataclass(slots=True)
@@ -90,13 +99,20 @@ class Texts:
     def __init__(self, judges: Judges, scores: Scores) -> None:
         self._judges = judges
         self._scores = scores
-        self._known: dict[str, tuple[tuple[str, ...], tuple[bytes, ...]]] = {}
-        """Text -> brands and keys. Not the post as the model reads it, which is as long again."""
+        self._told: dict[bytes, Collection[str]] = {}
+        """Key -> facets that the model allows, where there are any."""
+        self._known: dict[str, tuple[tuple[str, ...], tuple[bytes, ...], frozenset[int]]] = {}
+        """Text -> brands, keys and facets' words. Not the post as the model reads it, which is as long again."""
 
-    def verdicts(self, text: str) -> tuple[tuple[str, ...], tuple[FourProbabilities, ...]]:
-        """The brands that *text* names, and what it says about each. It was scored before."""
-        brands, keys = self._known[text]
-        return brands, tuple(self._scores[key] for key in keys)
+    def verdicts(self, text: str) -> tuple[tuple[str, ...], tuple[FourProbabilities, ...], tuple[tuple[str, ...], ...]]:
+        """The brands that *text* names, what it says about each, and its facets. It was scored before."""
+        brands, keys, worded = self._known[text]
+        probabilities = tuple(self._scores[key] for key in keys)
+        facets = tuple(
+            self._judges.facets.of(worded, self._told.get(key, ()), counted_as(four)[0])
+            for key, four in zip(keys, probabilities, strict=True)
+        )
+        return brands, probabilities, facets
 
     def score(self, path: Path, tally: Tally, progress: Callable[[int, int], None] = lambda done, all_: None) -> None:
         """Have every text of *path* judged that is not yet. Posts of one length share a batch: less padding."""
@@ -105,7 +121,7 @@ class Texts:
             if post.text in self._known:
                 continue
             looked = self._judges.look(post.text)
-            self._known[post.text] = (looked.brands, looked.keys)
+            self._known[post.text] = (looked.brands, looked.keys, looked.worded)
             if not self._scores.keys() >= set(looked.keys):
                 missing[looked.keys] = looked
         waiting = sorted(missing.values(), key=lambda looked: looked.length)
@@ -113,7 +129,9 @@ class Texts:
         for start in range(0, len(waiting), BATCH_TEXTS):
             batch = waiting[start : start + BATCH_TEXTS]
             keys = [key for looked in batch for key in dict.fromkeys(looked.keys)]
-            for key, row in zip(keys, self._judges.score([looked.post for looked in batch]), strict=True):
+            for key, (row, told) in zip(keys, self._judges.score([looked.post for looked in batch]), strict=True):
+                if told:
+                    self._told[key] = told
                 negative, neutral, positive, irrelevant = map(float, row)
                 self._scores[key] = negative, neutral, positive, irrelevant
             progress(min(start + BATCH_TEXTS, len(waiting)), len(waiting))
@@ -122,7 +140,7 @@ class Texts:
         """The posts of *path*, judged, in order of arrival; those that name no brand have none."""
         arrived_ms = -(2**62)
         for post in recorded_posts(path, tally):
-            brands, probabilities = self.verdicts(post.text)
+            brands, probabilities, facets = self.verdicts(post.text)
             tally.unmatched += not brands
             event_ms = int(post.created_at.timestamp() * 1_000)
             # The arrival clock never goes back, whatever a line says.
@@ -136,4 +154,5 @@ class Texts:
                 event_ms=event_ms,
                 arrived_ms=arrived_ms,
                 probabilities=probabilities,
+                facets=facets,
             )

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from alerting.recording import Looked
+from alerting.recorded_facets import Told, nothing_told
+from alerting.recording import Answer, Looked
 from alerting.score_file import score_key
 
 
 class Matcher(Protocol):
     """The part of `stream_workers.match.BrandMatcher` that is needed here."""
 
-    def match(self, text: str) -> tuple[str, ...]: ...
+    def look(self, text: str) -> tuple[tuple[str, ...], frozenset[int]]: ...
 
 
 class Marker(Protocol):
@@ -35,17 +36,19 @@ class TowardsBrands:
     matcher: Matcher
     marker: Marker
     scorer: Scorer
+    told: Told = nothing_told
 
     def look(self, text: str) -> Looked:
-        brands = self.matcher.match(text)
+        brands, worded = self.matcher.look(text)
         if not brands:
             return Looked(())
         post = self.marker.mark(text, brands)
         keys = tuple(score_key(post.text, post.mentions, target=number) for number in range(len(brands)))
-        return Looked(brands, keys, post, len(post.text))
+        return Looked(brands, keys, post, len(post.text), worded)
 
-    def score(self, posts: Sequence[Any]) -> Iterable[Sequence[float]]:
-        return self.scorer.score(posts).target  # type: ignore[no-any-return]
+    def score(self, posts: Sequence[Any]) -> Iterable[Answer]:
+        scores = self.scorer.score(posts)
+        return zip(scores.target, self.told(scores, posts), strict=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,11 @@ class WholePosts:
     scorer: Scorer
 
     def look(self, text: str) -> Looked:
-        brands = self.matcher.match(text)
+        brands, worded = self.matcher.look(text)
         if not brands:
             return Looked(())
         post = self.plain(text)
-        return Looked(brands, (score_key(post.text),) * len(brands), post, len(post.text))
+        return Looked(brands, (score_key(post.text),) * len(brands), post, len(post.text), worded)
 
-    def score(self, posts: Sequence[Any]) -> Iterable[Sequence[float]]:
-        return [(*row, 0.0) for row in self.scorer.score(posts).heads["sentiment"]]
+    def score(self, posts: Sequence[Any]) -> Iterable[Answer]:
+        return [((*row, 0.0), ()) for row in self.scorer.score(posts).heads["sentiment"]]

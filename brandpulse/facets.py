@@ -4,7 +4,6 @@ Of every post that is relevant to a brand it is asked which facets it is in. Pos
 a series of panes of its own, under the name that `brandpulse.keys.facet_series` makes.
 """
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -64,21 +63,21 @@ class Facet(BaseModel):
 
     @model_validator(mode="after")
     def _tells_posts_apart(self) -> "Facet":
-        if not self.words and not any(True for _ in self.heads):
+        if not self.words and not self.heads:
             raise ValueError("needs one of words, emotions, mood, urgency, complaint or crisis")
         if set(self.sentiment) == set(SENTIMENTS):
             raise ValueError("sentiment names all there are, which narrows nothing: leave it out")
         return self
 
     @property
-    def heads(self) -> Iterator[str]:
-        """The model's heads that it asks, once for each field: an engine without one of them cannot tell it."""
-        if self.emotions:
-            yield "emotion"
-        if self.mood:
-            yield "mood"
-        if self.urgency or self.complaint is not None or self.crisis is not None:
-            yield "risk"
+    def heads(self) -> tuple[str, ...]:
+        """The model's heads that it asks: an engine without one of them cannot tell it. Empty: words tell it."""
+        asked = {
+            "emotion": bool(self.emotions),
+            "mood": bool(self.mood),
+            "risk": bool(self.urgency) or self.complaint is not None or self.crisis is not None,
+        }
+        return tuple(head for head, yes in asked.items() if yes)
 
 
 def _known(names: list[str], known: tuple[str, ...]) -> list[str]:

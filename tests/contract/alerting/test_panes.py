@@ -1,25 +1,30 @@
 """One promise, two sources of panes: what the workers write and PaneReader reads, and a recording in memory."""
 
 import random
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 import redis
 
 from alerting.recorded import JudgedPost, RecordedPanes
-from brandpulse.keys import HOUR_MS, MINUTE_MS
+from brandpulse.facets import Facet
+from brandpulse.keys import HOUR_MS, MINUTE_MS, facet_series
 from brandpulse.pane_reader import PaneReader
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Decoded, decode
 from stream_workers.event_time import Retention
+from stream_workers.facets import Facets
 from stream_workers.fold import fold, plan, scored
 from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import ReadRequest
-from stream_workers.verdict import judged
+from stream_workers.verdict import Towards, judged
 from tests.builders import NOON_MS, a_post, a_record
 
 LATENESS_MS = 120_000
 BRANDS = ["Acme", "Bolt"]
+FACETS = [Facet(name="refund", words=["refund"]), Facet(name="anger", words=["angry"])]
+SERIES = [facet_series(brand, facet.name) for brand in BRANDS for facet in FACETS]
 HOURS = NOON_MS // HOUR_MS - 3, NOON_MS // HOUR_MS + 4
 
 
@@ -41,6 +46,7 @@ def some_posts(seed: int, many: int = 400) -> list[JudgedPost]:
                 event_ms=arrived - late,
                 arrived_ms=arrived,
                 probabilities=tuple(some_probabilities(rng) for _ in brands),
+                facets=tuple(some_facets(rng) for _ in brands),
             )
         )
     return posts
@@ -50,6 +56,10 @@ def some_probabilities(rng: random.Random) -> tuple[float, float, float, float]:
     negative, neutral, positive, irrelevant = (rng.random() for _ in range(4))
     total = negative + neutral + positive + irrelevant
     return negative / total, neutral / total, positive / total, irrelevant / total
+
+
+def some_facets(rng: random.Random) -> tuple[str, ...]:
+    return tuple(facet.name for facet in FACETS if rng.random() < 0.3)
 
 
 def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> PaneReader:
@@ -65,6 +75,7 @@ def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> Pan
             judged(post.probabilities, {"sentiment": (0.1, 0.8, 0.1)}, (None,) * len(post.brands)),
             author=post.author,
             mask=str,
+            facets=_Given(post),
         )
         for decoded, post in zip(_decoded(posts), posts, strict=True)
     ]
@@ -74,6 +85,23 @@ def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> Pan
     change = fold(status, outcomes, len(posts), stored, retention=retention, limits=limits)
     store.apply([change])
     return PaneReader(client, namespace)
+
+
+class _Given(Facets):
+    """The facets that a recorded post says it is in, where it is relevant: as a recording tells them."""
+
+    def __init__(self, post: JudgedPost) -> None:
+        self._post = post
+
+    def of(
+        self, worded: Collection[int], heads: Mapping[str, Sequence[float]], verdicts: Sequence[Towards]
+    ) -> tuple[tuple[str, Towards], ...]:
+        return tuple(
+            (facet_series(said.brand, facet), said)
+            for said, facets in zip(verdicts, self._post.facets, strict=True)
+            for facet in facets
+            if said.relevant
+        )
 
 
 def _decoded(posts: list[JudgedPost]) -> list[Decoded]:
@@ -92,11 +120,13 @@ def test_a_recording_has_the_panes_the_workers_would_have_written(
     for post in posts:
         recorded.count(post)
     minutes = HOURS[0] * 60, HOURS[1] * 60
-    assert recorded.brands() == reader.brands() == BRANDS
-    assert recorded.hours(BRANDS, *HOURS) == reader.hours(BRANDS, *HOURS)
-    assert recorded.hour_authors(BRANDS, *HOURS) == reader.hour_authors(BRANDS, *HOURS)
-    theirs, ours = (source.minutes(BRANDS, *minutes, authors=True) for source in (reader, recorded))
-    for brand in BRANDS:
+    every = [*BRANDS, *SERIES]
+    assert recorded.brands() == reader.brands() == list(reader.totals()) == BRANDS
+    assert recorded.hours(every, *HOURS) == reader.hours(every, *HOURS)
+    assert all(recorded.hours(SERIES, *HOURS).values())
+    assert recorded.hour_authors(every, *HOURS) == reader.hour_authors(every, *HOURS)
+    theirs, ours = (source.minutes(every, *minutes, authors=True) for source in (reader, recorded))
+    for brand in every:
         assert dict(ours[brand].panes) == dict(theirs[brand].panes)
         for last in range(minutes[0] + 179, minutes[1], 17):
             assert ours[brand].count_authors(last - 179, last) == theirs[brand].count_authors(last - 179, last)

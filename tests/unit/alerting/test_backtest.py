@@ -11,6 +11,7 @@ from alerting.backtest import Backtest, PastEpisode
 from alerting.detect import DetectPolicy
 from alerting.memory_store import MemoryAlertStore
 from alerting.recorded import JudgedPost
+from alerting.rules import RuleSet
 from alerting.tick import Policies, Ticker
 from brandpulse.episodes import Episode, Transition
 from brandpulse.keys import MINUTE_MS
@@ -155,3 +156,36 @@ def test_a_gap_in_the_recording_delays_nothing_that_came_before_it(gap_minutes: 
     [usual], _ = backtested(a_day())
     assert (found.fired_at, found.resolved_at) == (usual.fired_at, usual.resolved_at)
     assert found.fired_at.tzinfo is UTC
+
+
+def test_a_rule_about_a_facet_is_run_as_in_life(redis_client: redis.Redis, namespace: str) -> None:
+    rules = RuleSet.model_validate({"rules": [{"name": "refunds", "kind": "facet_share", "facet": "refund"}]})
+    rng = random.Random(4)
+    posts = [
+        replace(post, probabilities=(NEUTRAL,), facets=((("refund",) if rng.random() < wanted else ()),))
+        for post in a_day()
+        for minute in [post.event_ms // MINUTE_MS - MONDAY]
+        for wanted in [0.5 if CRISIS <= minute < CRISIS_END else 0.1]
+    ]
+    stream = Stream(partitions=1)
+    for post in posts:
+        facet = "refund" if post.facets[0] else ""
+        stream.post("Acme Air", post.event_ms // MINUTE_MS, author=post.author, facet=facet)
+    stream.write(redis_client, namespace)
+    store = MemoryAlertStore()
+    token = store.acquire("me", lease_ms=600_000)
+    assert token is not None
+    ticker = Ticker(
+        PaneReader(redis_client, namespace), store, token=token, policies=POLICIES, routes=(), rules=lambda: rules
+    )
+    write_status(redis_client, namespace, 0, watermark_ms=(MONDAY + END - 2) * MINUTE_MS, caught_up=False)
+    life = [
+        (episode.key, episode.fired_at)
+        for episode, transition, _ in ticker.tick((MONDAY + END) * MINUTE_MS).transitions
+        if transition == "triggered"
+    ]
+    backtest = Backtest(POLICIES, lateness_ms=LATENESS_MS, rules=rules)
+    backtest.feed(posts)
+    found = backtest.finish()
+    assert [(one.episode.key, one.episode.fired_at) for one in found] == life
+    assert [one.episode.first.facet for one in found] == ["refund"]

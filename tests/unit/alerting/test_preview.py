@@ -10,11 +10,14 @@ from typer.testing import CliRunner
 
 from alerting.backtest_cli import app
 from alerting.baseline import BaselinePolicy
+from alerting.facet_rules import facet_history
 from alerting.history import HourHistory
-from alerting.preview import preview
+from alerting.preview import facets_watched, preview
 from alerting.rules import DEFAULT_RULES, RuleSet
 from alerting.tick import Policies
 from brandpulse.episodes import Episode
+from brandpulse.keys import facet_of
+from brandpulse.pane_reader import Minutes, NegativePost
 from brandpulse.panes import AuthorCounts, Pane
 from tests.unit.alerting.builders import MONDAY, Stream
 
@@ -77,6 +80,36 @@ def test_a_volume_rule_is_previewed_by_its_own_test() -> None:
     assert previewed(stored) == []
     [found] = previewed(stored, SURGE)
     assert (found.rule, int(found.fired_at.timestamp()) // 3_600 - 1) == ("surge", CRISIS.start)
+
+
+class Facets(Stored):
+    """The same hours; who was negative there is who was in the facet here."""
+
+    def minutes(self, *_: object, **__: object) -> dict[str, Minutes]:
+        raise AssertionError("a preview reads hours")
+
+    def hour_authors(self, series: Sequence[str], first: int, last: int) -> dict[str, dict[int, AuthorCounts]]:
+        assert all(facet_of(one) == "refund" for one in series)
+        found = super().hour_authors(series, first, last)
+        return {name: {h: AuthorCounts(n.negative, 0) for h, n in hours.items()} for name, hours in found.items()}
+
+    def negatives(self, brand: str, limit: int) -> list[NegativePost]:
+        raise AssertionError("a preview shows no posts")
+
+
+def test_a_facet_rule_is_previewed_by_its_own_hours() -> None:
+    rules = RuleSet.model_validate({"rules": [{"name": "refunds", "kind": "facet_share", "facet": "refund"}]})
+    people, share = (lambda _: 200), (lambda hour: 0.2 if hour in CRISIS else 0.05)
+    history = HourHistory(Stored(people, lambda _: 0.2), BaselinePolicy())
+    facets = facet_history(Facets(people, share), history, BaselinePolicy())
+    history.read(["Acme Air"], before_hour=HOUR + DAYS * 24, since_hour=HOUR)
+    facets.read(facets_watched(rules, ["Acme Air"]), before_hour=HOUR + DAYS * 24, since_hour=HOUR)
+    [found] = preview(
+        history, facets, "Acme Air", first_hour=HOUR, last_hour=HOUR + DAYS * 24 - 1, rules=rules, policies=Policies()
+    )
+    assert (found.rule, found.first.facet) == ("refunds", "refund")
+    assert int(found.fired_at.timestamp()) // 3_600 - 1 in CRISIS
+    assert found.resolved_at is not None
 
 
 def test_a_crisis_that_lasts_is_still_open() -> None:

@@ -6,15 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alerting.recorded_facets import RecordedFacets, told_by
 from alerting.recording import Judges, Tally, Texts
 from alerting.score_file import Scores, read_scores, score_key, write_scores
 from alerting.verdicts import TowardsBrands, WholePosts
 from brandpulse.brands import Brand
 from brandpulse.errors import ConfigError
+from brandpulse.facets import Facet
+from brandpulse.keys import facet_series
 from model.engine import Scores as ModelScores
 from model.marking import MarkedText, plain
+from stream_workers.facets import Facets
 from stream_workers.marking import BrandMarker
 from stream_workers.match import BrandMatcher
+from stream_workers.verdict import Judged, Towards, verdicts_of
 from tests.builders import NOON_MS, a_post
 
 MATCHER = BrandMatcher([Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"])])
@@ -130,6 +135,67 @@ def test_a_line_that_is_no_post_is_counted_and_passed_over(tmp_path: Path) -> No
     texts.score(path, Tally())
     assert [post.id for post in texts.judged(path, tally)] == ["3"]
     assert (tally.lines, tally.invalid) == (4, 3)
+
+
+FACETS = [
+    Facet(name="refund", words=["refund"]),
+    Facet(name="unhappy", words=["refund"], sentiment=["negative"]),
+    Facet(name="cross", complaint=0.5),
+]
+
+
+class Complaining(Model):
+    """The same, and a post with three exclamation marks is a complaint."""
+
+    heads = ("sentiment", "target", "risk")
+
+    def score(self, posts: Sequence[MarkedText]) -> ModelScores:
+        scores = super().score(posts)
+        risk = np.array([(float("!!!" in post.text), 0, 0) for post in posts], dtype=np.float32)
+        return ModelScores({**scores.heads, "risk": risk}, scores.target)
+
+
+@pytest.mark.parametrize(
+    ("text", "facets"),
+    [
+        ("acme: refund", (("refund",),)),
+        ("acme: bad, I want a refund", (("refund", "unhappy"),)),
+        ("acme is bad", ((),)),
+        ("acme!!! answer", (("cross",),)),
+        ("acme!!! refund", (("refund", "cross"),)),
+        ("bolt and acme are bad, refund!!!", (("refund", "unhappy", "cross"), ())),
+    ],
+)
+def test_a_post_is_in_the_facets_that_a_worker_would_count_it_in(
+    tmp_path: Path, text: str, facets: tuple[tuple[str, ...], ...]
+) -> None:
+    model = Complaining()
+    matcher = BrandMatcher([Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"])], FACETS)
+    judge = TowardsBrands(matcher, BrandMarker(matcher), model, told_by(FACETS, model))
+    texts = Texts(Judges(judge.look, lambda source, author: 1, judge.score, RecordedFacets(FACETS)), {})
+    path = a_recording(tmp_path, a_post("1", text))
+    texts.score(path, Tally())
+    [post] = texts.judged(path, Tally())
+    assert post.facets == facets
+    [marked] = model.asked
+    [judged] = verdicts_of(model.score([marked]), [marked])
+    assert isinstance(judged, Judged)
+    counted = Facets(FACETS, heads=model.heads).of(
+        matcher.look(text)[1],
+        judged.heads,
+        tuple(map(Towards, post.brands, judged.targets, judged.labels, judged.score_micros, judged.urgency)),
+    )
+    assert [series for series, _ in counted] == [
+        facet_series(brand, name) for brand, names in zip(post.brands, facets, strict=True) for name in names
+    ]
+
+
+def test_a_facet_of_which_the_model_has_no_head_is_refused() -> None:
+    class Plain(Model):
+        heads = ("sentiment", "target")
+
+    with pytest.raises(ConfigError, match="facet 'cross'"):
+        told_by(FACETS, Plain())
 
 
 def test_the_arrival_clock_is_arrived_at_else_created_at_and_never_goes_back(tmp_path: Path) -> None:

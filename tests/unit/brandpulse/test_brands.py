@@ -63,8 +63,8 @@ def test_a_facet_is_told_by_words_or_by_what_the_model_says(tmp_path: Path) -> N
         A_BRAND + "- {name: refund, words: [refund, 'money back']}\n- {name: urgent, urgency: [high], complaint: 0.5}\n"
     )
     refund, urgent = load_brands_file(written(tmp_path, text)).facets
-    assert (refund.words, list(refund.heads)) == (["refund", "money back"], [])
-    assert (urgent.urgency, urgent.complaint, list(urgent.heads)) == (["high"], 0.5, ["risk"])
+    assert (refund.words, refund.heads) == (["refund", "money back"], ())
+    assert (urgent.urgency, urgent.complaint, urgent.heads) == (["high"], 0.5, ("risk",))
 
 
 def test_a_file_without_facets_has_none(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ HEADS = ("sentiment", "target", "emotion", "mood", "risk")
 REFUND = Facet(name="refund", words=["refund", "money back", "#chargeback"])
 ACME = Brand(name="Acme", terms=["acme"])
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
-LIMITS = RepeatLimits(memory_ms=6 * HOUR_MS, max_ids=10_000)
+LIMITS = RepeatLimits(memory_ms=7 * DAY_MS, max_ids=10_000)
 
 
 @pytest.mark.parametrize(
