@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from model.bench_memory import memory_of
 from model.choices import Engine, Precision, Tiers
@@ -19,7 +19,13 @@ from model.marking import plain
 PEER = "hugging face pipeline"
 """float32, batches of 32 in order of arrival, padded to multiples of 8."""
 
+PEER_BATCH = 32
+
 Score = Callable[[Sequence[str]], object]
+
+
+Batches = Literal["all at once", "32 as they come", "32 by length"]
+"""How posts come to an engine. All at once: it sorts and packs them itself, as a worker lets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +36,17 @@ class Contestant:
     engine: Engine | None = None
     precision: Precision = "fp32"
     tiers: Tiers = "full"
+    batches: Batches = "all at once"
 
 
 CONTESTANTS = (
     *(Contestant(f"openvino {precision}", "openvino", precision) for precision in ("fp32", "bf16", "int8")),
     *(Contestant(f"openvino {precision} early", "openvino", precision, "early") for precision in ("fp32", "int8")),
+    Contestant("openvino int8, 32 as they come", "openvino", "int8", batches="32 as they come"),
+    Contestant("openvino int8, 32 by length", "openvino", "int8", batches="32 by length"),
     Contestant("torch", "torch"),
-    Contestant(PEER),
+    Contestant(PEER, batches="32 as they come"),
+    Contestant(f"{PEER}, by length", batches="32 by length"),
 )
 
 
@@ -103,7 +113,9 @@ def run(
     shares = {name: (count() - before[name]) / (rounds * max(1, len(texts))) for name, count in settled.items()}
     scorers.clear()
     settled.clear()
-    held = {each.name: memory_of(partial(_make, each, weights, cores), texts) for each in known} if memory else {}
+    # How posts come changes the speed and not what is held.
+    apart = [each for each in known if each.batches == "all at once" or each.name == PEER]
+    held = {each.name: memory_of(partial(_make, each, weights, cores), texts) for each in apart} if memory else {}
     speeds = [
         EngineSpeed(
             name=contestant.name,
@@ -142,9 +154,27 @@ def _is_offered(contestant: Contestant, weights: Path) -> bool:
 def _make(contestant: Contestant, weights: Path, threads: int) -> tuple[Score, Callable[[], int]]:
     """A function that scores texts, and one that counts what the early heads settled so far."""
     if contestant.engine is None:
-        return _pipeline(weights, threads), lambda: 0
+        classify = _pipeline(weights, threads)
+        return (
+            classify if contestant.batches == "32 as they come" else lambda texts: classify(_by_length(texts))
+        ), _none
     scorer = load_scorer(contestant.engine, weights, threads, precision=contestant.precision, tiers=contestant.tiers)
-    return lambda texts: scorer.score([plain(text) for text in texts]), lambda: getattr(scorer, "settled", 0)
+
+    def score(texts: Sequence[str]) -> None:
+        ordered = _by_length(texts) if contestant.batches == "32 by length" else texts
+        size = len(texts) if contestant.batches == "all at once" else PEER_BATCH
+        for start in range(0, len(ordered), size):
+            scorer.score([plain(text) for text in ordered[start : start + size]])
+
+    return score, lambda: getattr(scorer, "settled", 0)
+
+
+def _by_length(texts: Sequence[str]) -> list[str]:
+    return sorted(texts, key=len)
+
+
+def _none() -> int:
+    return 0
 
 
 def _pipeline(weights: Path, threads: int) -> "Callable[[Sequence[str]], list[dict[str, Any]]]":
@@ -161,7 +191,7 @@ def _pipeline(weights: Path, threads: int) -> "Callable[[Sequence[str]], list[di
         pad_token="[PAD]",  # noqa: S106 - a token of text
         model_max_length=max_tokens,
     )
-    pipeline = TextClassificationPipeline(model=model.eval(), tokenizer=tokenizer, device="cpu", batch_size=32)
+    pipeline = TextClassificationPipeline(model=model.eval(), tokenizer=tokenizer, device="cpu", batch_size=PEER_BATCH)
     return lambda texts: pipeline(list(texts), truncation=True, padding=True, pad_to_multiple_of=8)
 
 
