@@ -9,11 +9,13 @@ from redis.crc import key_slot
 
 from brandpulse.embedded import EmbeddedStore
 from brandpulse.errors import StateError, TransientError
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, NamespaceKeys, PartitionKeys
+from brandpulse.facets import Facet
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, NamespaceKeys, PartitionKeys, facet_series
 from brandpulse.pane_reader import SAMPLE_DAYS, PaneReader, SampledPost
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.event_time import Retention
+from stream_workers.facets import Facets
 from stream_workers.fold import Cell, Change, Outcome, Stored, fold, plan
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.redis_store import RedisPartitionStore
@@ -224,6 +226,38 @@ def test_a_store_that_lost_its_brands_is_told_them_again(
     begun(real)
     assert real.apply([change]) == [Applied()]
     assert PaneReader(redis_client, namespace).brands() == ["Acme"]
+
+
+REFUND = Facets([Facet(name="refund", words=["refund"])], heads=())
+
+
+def test_a_facets_panes_go_with_its_brands_in_one_change(store: PartitionStore) -> None:
+    status = begun(store)
+    posts: list[Outcome] = [a_scored("1", "negative", facets=REFUND, worded={0}), a_scored("2", offset=1)]
+    inside = Cell("hour", facet_series("Acme", "refund"), NOON.bucket)
+    change = change_of(store, status, posts)
+    assert store.apply([change]) == [Applied()]
+    assert store.apply([change]) == [Refused(2)]
+    assert pane_at(store, change.status, inside) == Pane(negative=1, score_micros=-750_000)
+    assert pane_at(store, change.status, NOON) == Pane(negative=1, neutral=1, score_micros=-750_000)
+    again = change_of(
+        store,
+        change.status,
+        [a_scored("1", facets=REFUND, worded={0}, offset=2), a_scored("3", facets=REFUND, worded={0}, offset=3)],
+    )
+    assert store.apply([again]) == [Applied()]
+    assert pane_at(store, again.status, inside) == Pane(negative=1, neutral=1, score_micros=-750_000)
+
+
+def test_no_reader_takes_a_facets_series_for_a_brand(
+    real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    status = begun(real)
+    assert real.apply([change_of(real, status, [a_scored("1", facets=REFUND, worded={0})])]) == [Applied()]
+    reader = PaneReader(redis_client, namespace)
+    assert reader.brands() == ["Acme"]
+    assert reader.totals() == {"Acme": Pane(neutral=1)}
+    assert [post.id for post in reader.negatives(facet_series("Acme", "refund"))] == ["1"]
 
 
 def test_every_key_of_a_partition_lies_in_one_slot(
