@@ -131,6 +131,15 @@ def delay(
 
 
 @app.command()
+def facets(
+    brands: Annotated[int, typer.Option(min=1, help="Simulated brands a cell.")] = 20,
+    false_alarms: Annotated[float, typer.Option(min=0.001, help="Budget: pages a brand in four weeks.")] = 1.0,
+) -> None:
+    """How often a steady facet pages for nothing, and how soon one that trebles is told."""
+    importlib.import_module("alerting.facet_bench").run(brands=brands, false_alarms=false_alarms)
+
+
+@app.command()
 def tick(
     brands: Annotated[int, typer.Option(min=1)] = 1_000,
     partitions: Annotated[int, typer.Option(min=1)] = 4,

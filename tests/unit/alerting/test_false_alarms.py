@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from alerting.facet_bench import false_pages, poisson_interval, surge
+from alerting.rules import FacetShareRule
 from alerting.simulated import simulate, steady
 
 FORTNIGHT = 14 * 1_440
@@ -49,3 +51,25 @@ def test_a_share_around_the_threshold_for_six_hours_pages_at_most_twice() -> Non
     wobble = steady(rng, 360, per_minute=4.0, share=0.38)
     posts, negatives = (np.concatenate(part) for part in zip(calm, wobble, strict=True))
     assert len(simulate(posts, negatives, judge_from=FORTNIGHT // 2 - 200).triggered) <= 2
+
+
+REFUNDS = FacetShareRule(name="refunds", kind="facet_share", facet="refund")
+
+
+@pytest.mark.parametrize(("share", "per_minute", "rho"), [(0.1, 1.0, 0.03)])
+def test_a_steady_facet_stays_within_one_false_page_in_four_weeks(share: float, per_minute: float, rho: float) -> None:
+    # More seeds and cells: `brandpulse bench facets`, docs/detection.md.
+    assert false_pages(REFUNDS, share, per_minute, rho=rho, brands=1) <= 1
+
+
+@pytest.mark.parametrize(("share", "per_minute", "within_minutes"), [(0.1, 4.0, 45), (0.1, 1.0, 120), (0.02, 4.0, 240)])
+def test_a_facet_that_trebles_is_told_in_time_and_ends(share: float, per_minute: float, within_minutes: int) -> None:
+    surges = [surge(REFUNDS, share, per_minute, seed) for seed in range(5)]
+    told = [one.told_after for one in surges]
+    assert all(minutes is not None and minutes <= within_minutes for minutes in told), told
+    assert all(one.over_after is not None for one in surges)
+
+
+@pytest.mark.parametrize(("seen", "low", "high"), [(0, 0.0, 3.69), (1, 0.025, 5.57), (10, 4.80, 18.39)])
+def test_the_interval_of_a_count_is_garwoods(seen: int, low: float, high: float) -> None:
+    assert poisson_interval(seen) == pytest.approx((low, high), abs=0.01)
