@@ -57,8 +57,8 @@ def run(*, brands: int, false_alarms: float) -> None:
     console.print(table)
     console.print(
         f"{brands} brands a cell, {false_alarms:g} false pages a brand in four weeks asked for. False: pages of a "
-        "share that stays, per brand in four weeks, with a 95 % interval; uneven: hours differ by 30 %. Told: of shares that "
-        "treble for six hours. Minutes; watermark and tick come on top.",
+        "share that stays, per brand in four weeks, with a 95 % interval; uneven: hours differ by 30 %. Told: of "
+        "shares that treble for six hours. Minutes; watermark and tick come on top.",
         soft_wrap=True,
     )
 
