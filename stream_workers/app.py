@@ -84,7 +84,9 @@ class Lane(Service):  # type: ignore[misc]
         self.channel = app.channel(maxsize=batches_in_flight)
         self.reader = make_reader(self._offer)
         self.lane = make_lane(self.reader)
-        self._stages = Stages(self.lane, settled=self._slots.give_back, broken=self._die)
+        self._stages = Stages(
+            self.lane, together=max(1, batches_in_flight // 2), settled=self._slots.give_back, broken=self._die
+        )
         self._reading: threading.Thread | None = None
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._closing = False

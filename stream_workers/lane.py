@@ -137,6 +137,10 @@ class BatchLane:
 
     # -- second thread: the model -----------------------------------------------------------------------------------
 
+    def score_all(self, waiting: Sequence[Sequence[PreparedPart]]) -> list[JudgedPart]:
+        """`score` of several batches, in the order they were read, at once."""
+        return self.score([part for batch in waiting for part in batch])
+
     def score(self, parts: Sequence[PreparedPart]) -> list[JudgedPart]:
         """All partitions' posts through the model at once: a larger batch sorts and packs better."""
         live = [part for part in parts if not part.batch.held.gone]

@@ -52,8 +52,6 @@ class ScoredPart:
 
 def joined(batches: Sequence[Sequence[JudgedPart]]) -> list[JudgedPart]:
     """*batches*, in the order they were read, as one: a partition's parts that follow each other become one part."""
-    if len(batches) == 1:
-        return list(batches[0])
     runs: dict[int, list[list[JudgedPart]]] = {}
     """Held partition -> its parts, in runs without a gap. One that was reset has a successor: another object."""
     for batch in batches:
@@ -66,6 +64,8 @@ def joined(batches: Sequence[Sequence[JudgedPart]]) -> list[JudgedPart]:
 
 
 def _united(run: Sequence[JudgedPart]) -> JudgedPart:
+    if len(run) == 1:
+        return run[0]
     batches = [part.batch for part in run]
     return JudgedPart(
         PartitionBatch(

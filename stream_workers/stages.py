@@ -1,12 +1,13 @@
 """Three stages, a thread each: while the model works on one batch, the next is prepared and the last ones are stored.
 
-Order is kept throughout. What waits for the store goes to it together: the slower the store, the larger what it gets.
+Order is kept throughout. What waits for a stage goes to it together: the slower it is, the larger what it gets, and
+the less it does for a post.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 Read_contra = TypeVar("Read_contra", contravariant=True)
 Prepared = TypeVar("Prepared")
@@ -20,7 +21,7 @@ class Work(Protocol[Read_contra, Prepared, Judged]):
 
     def prepare(self, batch: Read_contra, /) -> Prepared: ...
 
-    def score(self, parts: Prepared, /) -> Judged: ...
+    def score_all(self, waiting: Sequence[Prepared], /) -> Judged: ...
 
     def settle_all(self, waiting: Sequence[Judged], /) -> None: ...
 
@@ -28,6 +29,7 @@ class Work(Protocol[Read_contra, Prepared, Judged]):
 class Stages(Generic[Read_contra, Prepared, Judged]):
     """Runs *work*. Whoever hands batches over bounds how many are on the way; all of it is called from one event loop.
 
+    The model gets at most *together* batches at once, so that there is always one to prepare and one to store.
     *settled* is called with the number of batches that left the last stage; *broken* with what a stage raised, which
     is a bug: nothing more may be handed over then.
     """
@@ -36,24 +38,29 @@ class Stages(Generic[Read_contra, Prepared, Judged]):
         self,
         work: Work[Read_contra, Prepared, Judged],
         *,
+        together: int,
         settled: Callable[[int], None],
         broken: Callable[[Exception], None],
     ) -> None:
         self._work = work
+        self._together = together
         self._settled = settled
         self._broken = broken
         self._threads = [ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("prepare", "model", "store")]
-        self._scoring: asyncio.Future[None] | None = None
-        self._settling: asyncio.Future[None] | None = None
-        self._waiting: list[Judged] = []
-        """For the store."""
+        self._prepared: list[Prepared] = []
+        """For the model."""
+        self._judged: list[tuple[int, Judged]] = []
+        """For the store, each with the number of batches it was made of."""
+        self._scoring: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
 
     async def take(self, batch: Read_contra) -> None:
-        """Returns once *batch* is the model's next. Raises what a stage raised."""
-        prepared = await self._run(0, self._work.prepare, batch)
-        if self._scoring is not None:
-            await self._scoring
-        self._scoring = asyncio.ensure_future(self._score(prepared))
+        """Returns once *batch* is prepared. Raises what a stage raised, of this batch or an earlier one."""
+        if self._failure is not None:
+            raise self._failure
+        self._prepared.append(await self._run(0, self._work.prepare, batch))
+        self._scoring = _going(self._scoring, self._score)
 
     async def finish(self) -> None:
         """Wait for all that was taken, and end the threads."""
@@ -64,24 +71,30 @@ class Stages(Generic[Read_contra, Prepared, Judged]):
         for thread in self._threads:
             thread.shutdown()
 
-    async def _score(self, prepared: Prepared) -> None:
-        judged = await self._run(1, self._work.score, prepared)
-        # Looked up only now: the list that was there before the wait may be with the store.
-        self._waiting.append(judged)
-        if self._settling is None or self._settling.done():
-            self._settling = asyncio.ensure_future(self._settle())
+    async def _score(self) -> None:
+        while waiting := self._prepared[: self._together]:
+            del self._prepared[: len(waiting)]
+            judged = await self._run(1, self._work.score_all, waiting)
+            self._judged.append((len(waiting), judged))
+            self._settling = _going(self._settling, self._settle)
 
     async def _settle(self) -> None:
-        while waiting := self._waiting:
-            self._waiting = []
+        while waiting := self._judged[:]:
+            self._judged.clear()
             try:
-                await self._run(2, self._work.settle_all, waiting)
+                await self._run(2, self._work.settle_all, [judged for _, judged in waiting])
             finally:
-                self._settled(len(waiting))
+                self._settled(sum(batches for batches, _ in waiting))
 
     async def _run(self, stage: int, work: Callable[[Given], Made], given: Given) -> Made:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads[stage], work, given)
         except Exception as error:
+            self._failure = error
             self._broken(error)
             raise
+
+
+def _going(task: asyncio.Task[None] | None, begin: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+    """*task*, if it still runs, else a new one: one that ran out of work ends without a wait in between."""
+    return asyncio.create_task(begin()) if task is None or task.done() else task

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -13,61 +13,66 @@ class Work:
     """Counts; each stage waits until it is let through."""
 
     def __init__(self) -> None:
-        self.scored: list[int] = []
+        self.scored: list[list[int]] = []
         self.stored: list[list[int]] = []
-        self.store_opens = threading.Event()
+        self.model_opens, self.store_opens = threading.Event(), threading.Event()
         self.breaks_at: int | None = None
 
     def prepare(self, batch: int, /) -> int:
         return batch
 
-    def score(self, parts: int, /) -> int:
-        if parts == self.breaks_at:
+    def score_all(self, waiting: Sequence[int], /) -> list[int]:
+        if self.breaks_at in waiting:
             raise RuntimeError("a bug")
-        self.scored.append(parts)
-        return parts
+        assert self.model_opens.wait(10)
+        self.scored.append(list(waiting))
+        return list(waiting)
 
-    def settle_all(self, waiting: Sequence[int], /) -> None:
+    def settle_all(self, waiting: Sequence[list[int]], /) -> None:
         assert self.store_opens.wait(10)
-        self.stored.append(list(waiting))
+        self.stored.append([batch for together in waiting for batch in together])
 
 
 class Run:
     def __init__(self, work: Work) -> None:
         self.settled: list[int] = []
         self.broken: list[Exception] = []
-        self.stages: Stages[int, int, int] = Stages(work, settled=self.settled.append, broken=self.broken.append)
+        self.stages: Stages[int, int, list[int]] = Stages(
+            work, together=2, settled=self.settled.append, broken=self.broken.append
+        )
 
 
-async def until(condition: object) -> None:
+async def until(condition: Callable[[], object]) -> None:
     for _ in range(1_000):
-        if callable(condition) and condition():
+        if condition():
             return
         await asyncio.sleep(0.01)
     raise AssertionError("it did not come to that in ten seconds")
 
 
-def test_what_waits_for_the_store_goes_to_it_together_in_order() -> None:
+def test_what_waits_for_a_stage_goes_to_it_together_in_order() -> None:
     work = Work()
 
     async def main() -> Run:
         run = Run(work)
         await run.stages.take(0)
-        await until(lambda: work.scored == [0])
         for batch in range(1, 5):
             await run.stages.take(batch)
-        await until(lambda: work.scored == [0, 1, 2, 3, 4])
+        work.model_opens.set()
+        await until(lambda: len(work.scored) == 3)
         work.store_opens.set()
         await run.stages.finish()
         return run
 
     run = asyncio.run(main())
+    assert work.scored == [[0], [1, 2], [3, 4]]
     assert work.stored == [[0], [1, 2, 3, 4]]
     assert (run.settled, run.broken) == ([1, 4], [])
 
 
 def test_nothing_is_lost_or_turned_round_however_fast_the_stages_are() -> None:
     work = Work()
+    work.model_opens.set()
     work.store_opens.set()
 
     async def main() -> Run:
@@ -79,20 +84,26 @@ def test_nothing_is_lost_or_turned_round_however_fast_the_stages_are() -> None:
 
     run = asyncio.run(main())
     assert [batch for together in work.stored for batch in together] == list(range(2_000))
+    assert max(map(len, work.scored)) <= 2
     assert sum(run.settled) == 2_000
 
 
 def test_what_a_stage_raises_is_told_and_stops_whoever_hands_over() -> None:
     work = Work()
+    work.model_opens.set()
     work.store_opens.set()
     work.breaks_at = 1
 
     async def main() -> Run:
         run = Run(work)
         await run.stages.take(0)
+        await until(lambda: work.stored == [[0]])
         await run.stages.take(1)
+        await until(lambda: run.broken)
         with pytest.raises(RuntimeError, match="a bug"):
             await run.stages.take(2)
+        with pytest.raises(RuntimeError, match="a bug"):
+            await run.stages.finish()
         return run
 
     run = asyncio.run(main())
