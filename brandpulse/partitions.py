@@ -27,6 +27,9 @@ class PartitionStatus:
     next: int
     """Offset after the last applied record: the truth that Kafka's committed offset only follows."""
     topic_id: str
+    epoch: int = -1
+    """Leader epoch of the record before `next`; -1: not known. It tells this log from one whose end was cut off and
+    written anew. Stored as `next:epoch`, so that a version that does not know it cannot leave an old one behind."""
     clock_ms: int = NO_CLOCK
     """Largest min(event time, record time) so far."""
     lateness_ms: int = 0
@@ -78,10 +81,15 @@ class PartitionStatus:
             )
         except (TypeError, ValueError):
             raise StateError(f"state of {topic}:{partition}: generations {word('generations')!r}") from None
+        try:
+            epoch_at, epoch = map(int, word("epoch").split(":")) if word("epoch") else (-1, -1)
+        except ValueError:
+            raise StateError(f"state of {topic}:{partition}: epoch {word('epoch')!r} is not 'next:epoch'") from None
         return cls(
             topic=topic,
             partition=partition,
             next=number("next"),
+            epoch=epoch if epoch_at == number("next") else -1,
             topic_id=word("topic_id"),
             life=word("life"),
             clock_ms=number("clock_ms", NO_CLOCK),

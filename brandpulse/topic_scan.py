@@ -1,5 +1,6 @@
 """Reads a topic to its end, outside any group: for tools, and to learn where a log really ends."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 
@@ -41,6 +42,40 @@ def log_end(bootstrap_servers: str, topic: str, partition: int, *, known: int, t
     finally:
         consumer.close()
     raise TransientError(f"{topic}:{partition} did not show its end within {timeout_seconds:g} s")
+
+
+_BROKER_END = re.compile(r"broker end offset is (-?\d+)")
+"""How librdkafka words what it was told of an epoch's end; its message has no field for it."""
+
+
+def common_end(
+    bootstrap_servers: str, topic: str, partition: int, *, at: int, epoch: int, timeout_seconds: float = 5.0
+) -> int | None:
+    """Up to where a log that was read to *at*, its last record in leader epoch *epoch*, is still the one that was read.
+
+    *at* itself, or less where the log's end was cut off since (an unclean election, a broker whose disk lost its last
+    writes) and perhaps written anew. None where the broker cannot tell. Raises TransientError, also if it stays silent.
+    """
+    if epoch < 0:
+        return None
+    consumer = _reader(bootstrap_servers)
+    try:
+        # The client asks the broker where that epoch ends before it fetches anything (KIP-320).
+        consumer.assign([TopicPartition(topic, partition, at, leader_epoch=epoch)])
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            for message in consumer.consume(1, 0.2):
+                error = message.error()
+                if error is None or error.code() == KafkaError._PARTITION_EOF:
+                    return at
+                if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+                    told = _BROKER_END.search(error.str())
+                    return int(told[1]) if told and 0 <= int(told[1]) < at else None
+    except KafkaException as error:
+        raise TransientError(f"{topic}:{partition} cannot be read: {explain(error.args[0])}") from error
+    finally:
+        consumer.close()
+    raise TransientError(f"{topic}:{partition} does not say whether it still is the log that was read to {at}")
 
 
 def read_to_end(

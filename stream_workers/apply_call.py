@@ -95,6 +95,7 @@ def may_go(member: bytes, keep_until: int, watermark: int, evaluated_until: int 
 def moving_fields(status: PartitionStatus) -> dict[str, Any]:
     """Fields of the state's hash that each batch writes, but for `next`."""
     return {
+        "epoch": f"{status.next}:{status.epoch}",
         "clock_ms": status.clock_ms,
         "lateness_ms": status.lateness_ms,
         "late": status.late,

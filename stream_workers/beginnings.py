@@ -11,9 +11,9 @@ from confluent_kafka.admin import AdminClient
 
 from brandpulse.errors import TransientError
 from brandpulse.partitions import PartitionStatus
-from brandpulse.topic_scan import log_end
+from brandpulse.topic_scan import common_end, log_end
 from brandpulse.topics import client_config, topic_id
-from stream_workers.log_identity import LogExtent, start_of
+from stream_workers.log_identity import Common, LogExtent, start_of
 from stream_workers.store import PartitionStore
 
 log = logging.getLogger(__name__)
@@ -41,10 +41,13 @@ class Beginnings:
         self._on_other_log = on_other_log
         self._admin = AdminClient(client_config(bootstrap_servers) | {"socket.timeout.ms": 5_000})
 
-    def status_of(self, partition: int) -> PartitionStatus:
-        """The partition's state, put right for the log. Raises TransientError, StateError, KafkaException."""
+    def status_of(self, partition: int, *, stuck: bool = False) -> PartitionStatus:
+        """The partition's state, put right for the log. Raises TransientError, StateError, KafkaException.
+
+        *stuck*: it could not be read on where it stood, so the log's end may have been cut off and written anew.
+        """
         seen = self._store.load(self._topic, partition)
-        extent = self._extent(partition, seen.next if seen else 0)
+        extent = self._extent(partition, seen, stuck=stuck)
         origin = self._origin(partition, extent) if seen is None else None
         start = start_of(self._topic, partition, seen, extent, origin)
         if not start.reason:
@@ -84,12 +87,22 @@ class Beginnings:
         low, high = self._listed(partition)
         return log_end(self._bootstrap_servers, self._topic, partition, known=max(low, high - 1))
 
-    def _extent(self, partition: int, stands_at: int) -> LogExtent:
+    def _extent(self, partition: int, seen: PartitionStatus | None, *, stuck: bool) -> LogExtent:
         low, high = self._listed(partition)
+        stands_at = seen.next if seen else 0
         if stands_at > high:
             # Either the log is another one, or the broker is the embedded one, which lists its end too low.
             high = log_end(self._bootstrap_servers, self._topic, partition, known=max(low, high - 1))
-        return LogExtent(self.topic_id(), low, high)
+        log_id = self.topic_id()
+        if seen is None or seen.topic_id != log_id or not (stuck or stands_at > high) or stands_at < low:
+            return LogExtent(log_id, low, high)
+        try:
+            end = common_end(self._bootstrap_servers, self._topic, partition, at=stands_at, epoch=seen.epoch)
+        except TransientError:
+            if stands_at <= high:
+                raise
+            end = None  # the embedded broker answers with silence beyond its log's end
+        return LogExtent(log_id, low, high, Common(end))
 
     def _listed(self, partition: int) -> tuple[int, int]:
         place = TopicPartition(self._topic, partition)

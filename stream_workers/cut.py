@@ -18,6 +18,7 @@ def cut(
     """
     by_partition: dict[int, list[Record]] = {}
     origins: dict[int, dict[int, Origin]] = {}
+    last: dict[int, Message] = {}
     ended: set[int] = set()
     for message in messages:
         partition, error = message.partition(), message.error()
@@ -37,6 +38,7 @@ def cut(
         # all of a partition twice within one read.
         if offset < (records[-1].offset + 1 if records else place.position):
             continue
+        last[partition] = message
         records.append(Record(offset, message.timestamp()[1], message.key(), message.value()))
         if (headers := message.headers()) and (origin := origin_of(headers)) and origin.partition == partition:
             origins.setdefault(partition, {})[offset] = origin
@@ -46,7 +48,9 @@ def cut(
             continue
         place = held[partition]
         to_offset = records[-1].offset + 1
-        parts.append(PartitionBatch(place, place.position, to_offset, records, origins.get(partition, {})))
+        epoch = last[partition].leader_epoch()
+        place.epoch = -1 if epoch is None else epoch
+        parts.append(PartitionBatch(place, place.position, to_offset, records, origins.get(partition, {}), place.epoch))
         place.position = to_offset
     for partition in ended & held.keys():
         held[partition].ended_at = held[partition].position

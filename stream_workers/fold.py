@@ -239,6 +239,7 @@ def fold(
     *,
     retention: Retention,
     limits: RepeatLimits,
+    epoch: int = -1,
     origins: Mapping[int, Origin] | None = None,
     bounds: SampleBounds | None = None,
 ) -> Change:
@@ -287,6 +288,7 @@ def fold(
         status=replace(
             status,
             next=to_offset,
+            epoch=epoch,
             clock_ms=clock,
             lateness_ms=retention.lateness_ms,
             late=status.late + late,

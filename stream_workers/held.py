@@ -25,6 +25,8 @@ class HeldPartition:
     ended_at: int = -1
     """Position at which Kafka last said that nothing follows. Offsets alone do not tell: transactions leave gaps."""
     gone: bool = False
+    epoch: int = -1
+    """Leader epoch of the last record read; -1: not known."""
     bounds: SampleBounds = field(default_factory=SampleBounds)
     """Only of what was applied while it is held; the settling thread's."""
 
@@ -40,6 +42,8 @@ class PartitionBatch:
     records: list[Record]
     origins: Mapping[int, Origin] = field(default_factory=dict)
     """Offset -> first identity, of the records among them that `brandpulse dlq redrive` sent again."""
+    epoch: int = -1
+    """Leader epoch of the last record; -1: not known."""
 
 
 @dataclass(frozen=True, slots=True)

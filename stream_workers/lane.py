@@ -287,6 +287,7 @@ class BatchLane:
                         known,
                         retention=self._retention,
                         limits=self._limits,
+                        epoch=part.batch.epoch,
                         origins=part.batch.origins,
                         bounds=part.batch.held.bounds,
                     ),

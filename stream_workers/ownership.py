@@ -51,12 +51,12 @@ class Ownership:
         signs: SignsOfLife,
         *,
         topic: str,
-        load: Callable[[int], PartitionStatus],
+        load: Callable[[int, bool], PartitionStatus],
         new_guard: Callable[[], InvalidGuard],
         incremental: bool,
     ) -> None:
-        """*load*: a partition's state, at its place in the log. *incremental*: whether the group gives and takes some
-        partitions, not always all."""
+        """*load* gives a partition's state at its place in the log; it is told whether a fetcher gave up there.
+        *incremental*: whether the group gives and takes some partitions, not always all."""
         self._consumer = consumer
         self._store = store
         self._telemetry = telemetry
@@ -159,7 +159,7 @@ class Ownership:
             if now < not_before:
                 continue
             try:
-                status = self._load(partition)
+                status = self._load(partition, partition in self._stuck)
             except (TransientError, KafkaException) as error:
                 log.info("partition waits", extra={"partition": partition, "reason": str(error)})
                 self._pending[partition] = time.monotonic() + RETRY_SECONDS
@@ -173,7 +173,7 @@ class Ownership:
                 self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(1)
                 continue
             del self._pending[partition]
-            held = HeldPartition(status, status.next, self._new_guard())
+            held = HeldPartition(status, status.next, self._new_guard(), epoch=status.epoch)
             stopped = bool(status.paused) and status.allowed_until <= status.next
             self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(int(stopped))
             if stopped:
@@ -189,7 +189,7 @@ class Ownership:
         try:
             if found.keys() <= known:
                 for partition, held in found.items():
-                    self._consumer.seek(TopicPartition(self._topic, partition, held.position))
+                    self._consumer.seek(self._place(partition, held))
             else:
                 # A fetcher that found its offset out of range is started by a new assignment alone, as a fresh one is;
                 # seeks it refuses for ever ("Erroneous state", seen on Apache Kafka when retention overtook us).
@@ -206,12 +206,15 @@ class Ownership:
     def _assign_anew(self, found: dict[int, HeldPartition]) -> None:
         """Start fetchers at the positions of *found*."""
         if self._incremental:
-            mine = [TopicPartition(self._topic, partition, held.position) for partition, held in found.items()]
+            mine = [self._place(partition, held) for partition, held in found.items()]
             self._consumer.incremental_unassign(mine)
             self._consumer.incremental_assign(mine)
         else:
-            places = {partition: held.position for partition, held in (self.held | found).items()}
-            self._consumer.assign([TopicPartition(self._topic, *place) for place in places.items()])
+            self._consumer.assign([self._place(*place) for place in (self.held | found).items()])
+
+    def _place(self, partition: int, held: HeldPartition) -> TopicPartition:
+        """With the epoch, the client asks the broker whether that is still the log that we read up to there."""
+        return TopicPartition(self._topic, partition, held.position, leader_epoch=held.epoch)
 
     def tell_unassigned(self) -> None:
         if not self._mine:

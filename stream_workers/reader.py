@@ -201,8 +201,8 @@ class PostReader:
                 self._chores[due] = replace(chore, at=now + chore.every_seconds)
                 chore.do(now)
 
-    def _load(self, partition: int) -> PartitionStatus:
-        status = self._beginnings.status_of(partition)
+    def _load(self, partition: int, stuck: bool) -> PartitionStatus:
+        status = self._beginnings.status_of(partition, stuck=stuck)
         return replace(status, owner=self._config.owner, lateness_ms=self._config.lateness_ms)
 
     # -- reading -------------------------------------------------------------------------------------------------

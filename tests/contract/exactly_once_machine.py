@@ -1,10 +1,11 @@
 """A hypothesis state machine over what makes counts exact: fold, compare-and-set, reload, repeats, watermark.
 
 Two workers that both believe they own a partition read, fold and write in any order; they crash, the store loses its
-last writes, the topic is made anew, retention takes offsets. After every step the panes equal the oracle's.
+last writes, the topic is made anew, the log loses its end, retention takes offsets. After every step the panes equal
+the oracle's.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from brandpulse.letters import Origin
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Dead
 from stream_workers.fold import Cell, Change, Outcome, Unmatched, fold, plan
-from stream_workers.log_identity import LogExtent, Start, start_of
+from stream_workers.log_identity import Common, LogExtent, Start, start_of
 from stream_workers.store import Applied, PartitionStore, ReadRequest, Refused
 from tests.builders import NOON_MS, a_scored
 from tests.contract.counting_oracle import ERA_MS, LIMITS, RETENTION, Entry, Kind, Tally, tally
@@ -24,7 +25,7 @@ from tests.contract.counting_oracle import ERA_MS, LIMITS, RETENTION, Entry, Kin
 MINUTES = 45
 """Posts of one era lie so far apart at most, either way: well within the repeat memory of two hours."""
 
-MISHAPS = ("old", "era", "lost", "lost", "lost", "anew", "retention", "crash")
+MISHAPS = ("old", "era", "lost", "lost", "lost", "anew", "cut", "cut", "retention", "crash")
 WORKERS = st.sampled_from((0, 1))
 
 
@@ -41,23 +42,38 @@ class RewindableStore(Protocol):
 
 @dataclass
 class Log:
-    """What the broker holds of the partition under one topic id."""
+    """What the broker holds of the partition under one topic id. Each leader writes in an epoch of its own."""
 
     topic_id: str
     entries: list[Entry] = field(default_factory=list)
     low: int = 0
+    began: list[int] = field(default_factory=lambda: [0])
+    """Offset at which each epoch began."""
 
-    def extent(self) -> LogExtent:
-        return LogExtent(self.topic_id, self.low, len(self.entries))
+    def epoch_of(self, offset: int) -> int:
+        return max(epoch for epoch, began in enumerate(self.began) if began <= offset)
+
+    def common(self, position: int, epoch: int) -> int:
+        """What a broker answers to whoever read to *position*, the last record in *epoch*."""
+        return min(position, [*self.began[1:], len(self.entries)][epoch]) if epoch >= 0 else position
+
+    def extent(self, seen: PartitionStatus | None) -> LogExtent:
+        known = seen is not None and seen.topic_id == self.topic_id
+        common = Common(self.common(seen.next, seen.epoch)) if seen and known else None
+        return LogExtent(self.topic_id, self.low, len(self.entries), common)
+
+    def cut(self, at: int) -> "Log":
+        """Another replica's log, which ends at *at*; its leader writes on in an epoch of its own."""
+        return Log(self.topic_id, self.entries[:at], min(self.low, at), [*(min(b, at) for b in self.began), at])
 
 
-@dataclass
-class Segment:
-    """A stretch of a log that the store's state says was applied; the last one's end is the state's `next`."""
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a log that the store's state says was applied."""
 
     log: Log
     start: int
-    end: int | None = None
+    end: int
 
 
 @dataclass
@@ -66,8 +82,9 @@ class Worker:
 
     status: PartitionStatus | None = None
     position: int = 0
-    read: deque[tuple[int, list[Outcome], dict[int, Origin]]] = field(default_factory=deque)
-    folded: Change | None = None
+    epoch: int = -1
+    read: deque[tuple[Piece, list[Outcome], dict[int, Origin], int]] = field(default_factory=deque)
+    folded: tuple[Piece, Change] | None = None
 
     def forget(self) -> None:
         self.status, self.folded = None, None
@@ -110,6 +127,9 @@ class ExactlyOnce(RuleBasedStateMachine):
     def make(self) -> RewindableStore:
         raise NotImplementedError
 
+    def extent(self, seen: PartitionStatus | None) -> LogExtent:
+        return self.log.extent(seen)
+
     def after_refusal(self, worker: Worker, _refused: Refused) -> None:
         worker.forget()
 
@@ -122,8 +142,9 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.lives = 0
         self.era = 0
         self.workers = (Worker(), Worker())
-        self.segments: list[Segment] = []
-        self.past: list[tuple[Any, list[Segment]]] = []
+        self.pieces: list[Piece] = []
+        """What the store says was applied, in order."""
+        self.past: list[tuple[Any, list[Piece]]] = []
         self.touched: set[Cell] = set()
         self.letters: list[tuple[Origin, Entry]] = []
         self._save()
@@ -152,10 +173,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         post_id = entry.post_id if known else f"letter-{origin}"
         self.log.entries.append(replace(entry, kind=kind, post_id=post_id, origin=origin))
 
-    @rule(
-        what=st.sampled_from(("old", "era", "lost", "lost", "lost", "anew", "retention", "crash")),
-        how=st.integers(1, 4),
-    )
+    @rule(what=st.sampled_from(MISHAPS), how=st.integers(1, 4))
     def something_happens(self, what: str, how: int) -> None:
         """One rule for all mishaps, so that workers get on in between."""
         match what:
@@ -168,10 +186,18 @@ class ExactlyOnce(RuleBasedStateMachine):
             case "anew":
                 self.log = Log(f"log-{self.logs}")
                 self.logs += 1
+            case "cut":
+                self._cut(how - 1)
             case "retention":
                 self.log.low = min(self.log.low + how, len(self.log.entries))
             case "crash":
                 self.workers[how % 2].forget()
+
+    def _cut(self, applied: int) -> None:
+        """The log ends that many records below what was applied, or at its own end."""
+        status = self.store.load("posts", 0)
+        stands = status.next if status and status.topic_id == self.log.topic_id else len(self.log.entries)
+        self.log = self.log.cut(min(len(self.log.entries), max(self.log.low, stands - applied)))
 
     def _produce_something_older_than_all_that_is_kept(self) -> None:
         at_ms = NOON_MS + (self.era - 1) * ERA_MS
@@ -180,9 +206,9 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def _lose_last_writes(self, writes: int) -> None:
         del self.past[max(1, len(self.past) - writes) :]
-        content, segments = self.past[-1]
+        content, pieces = self.past[-1]
         self.rewindable.rewind(content)
-        self.segments = [replace(segment) for segment in segments]
+        self.pieces = list(pieces)
 
     # -- the workers -------------------------------------------------------------------------------------------------
 
@@ -194,7 +220,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             if worker.status is None:
                 self._load(worker)
             elif worker.folded is not None:
-                self._write(worker, worker.folded)
+                self._write(worker, *worker.folded)
             elif worker.read:
                 self._fold(worker, worker.status)
             else:
@@ -209,44 +235,59 @@ class ExactlyOnce(RuleBasedStateMachine):
     def _load(self, worker: Worker) -> None:
         worker.forget()
         seen = self.store.load("posts", 0)
-        start = start_of("posts", 0, seen, self.log.extent())
+        start = start_of("posts", 0, seen, self.extent(seen))
         status = start.status
         if start.reason:
             self.lives += 1
             status = replace(status, life=f"life {self.lives}")
             assert self.store.rebase(seen, status)
             self._moved(seen, start)
-        worker.status, worker.position = status, status.next
+        worker.status, worker.position, worker.epoch = status, status.next, status.epoch
 
     def _read(self, worker: Worker, status: PartitionStatus, most: int) -> None:
-        # As the reader does: the log's id and its extent are looked at before a batch goes on.
+        # As the reader does: the log's id and its extent are looked at before a batch goes on, and a client that hears
+        # of another leader asks whether its log is the one that was read.
         if status.topic_id != self.log.topic_id or not self.log.low <= worker.position <= len(self.log.entries):
+            return worker.forget()
+        if self.log.common(worker.position, worker.epoch) < worker.position:
             return worker.forget()
         records = self.log.entries[worker.position : worker.position + most]
         if records:
             outcomes = [outcome_of(entry, worker.position + i) for i, entry in enumerate(records)]
             origins = {worker.position + i: entry.origin for i, entry in enumerate(records) if entry.origin}
-            worker.position += len(records)
-            worker.read.append((worker.position, outcomes, origins))
+            piece = Piece(self.log, worker.position, worker.position + len(records))
+            worker.position, worker.epoch = piece.end, self.log.epoch_of(piece.end - 1)
+            worker.read.append((piece, outcomes, origins, worker.epoch))
         return None
 
     def _fold(self, worker: Worker, status: PartitionStatus) -> None:
-        to_offset, outcomes, origins = worker.read.popleft()
+        piece, outcomes, origins, epoch = worker.read.popleft()
         digests, cells = plan(outcomes)
         [stored] = self.store.read([ReadRequest(status, digests, cells, [o.digest for o in origins.values()])])
         if stored.moved_to is not None:
             worker.forget()
         else:
-            worker.folded = fold(
-                status, outcomes, to_offset, stored, retention=RETENTION, limits=LIMITS, origins=origins
+            worker.folded = (
+                piece,
+                fold(
+                    status,
+                    outcomes,
+                    piece.end,
+                    stored,
+                    retention=RETENTION,
+                    limits=LIMITS,
+                    epoch=epoch,
+                    origins=origins,
+                ),
             )
 
-    def _write(self, worker: Worker, change: Change) -> None:
+    def _write(self, worker: Worker, piece: Piece, change: Change) -> None:
         worker.folded = None
         [outcome] = self.store.apply([change])
         match outcome:
             case Applied():
                 worker.status = change.status
+                self.pieces.append(piece)
                 self._save()
             case Refused():
                 self.after_refusal(worker, outcome)
@@ -254,7 +295,7 @@ class ExactlyOnce(RuleBasedStateMachine):
                 raise AssertionError(outcome)
 
     def _save(self) -> None:
-        self.past.append((self.rewindable.remember(), [replace(segment) for segment in self.segments]))
+        self.past.append((self.rewindable.remember(), list(self.pieces)))
 
     # -- what must hold ----------------------------------------------------------------------------------------------
 
@@ -265,7 +306,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         status = self.store.load("posts", 0)
         if status is None:
             return
-        self.compare(status, tally(self._applied(status.next)))
+        self.compare(status, tally(self._applied()))
 
     def compare(self, status: PartitionStatus, wanted: Tally) -> None:
         for name in ("late", "repeated", "dead", "unmatched", "redriven"):
@@ -288,23 +329,23 @@ class ExactlyOnce(RuleBasedStateMachine):
         assert status is not None
         assert self.workers[0].status is not None, "an undisturbed worker was refused"
         assert (status.topic_id, status.next) == (self.log.topic_id, len(self.log.entries)), "it did not reach the end"
-        self.compare(status, tally(self._applied(status.next)))
+        self.compare(status, tally(self._applied()))
+        times = Counter(map(id, self._applied()))
+        assert max(times.values(), default=1) == 1, "a record was read again that had been applied"
+        assert {id(entry) for entry in self.log.entries[self.log.low :]} <= times.keys(), "a record was left out"
 
-    def _applied(self, end: int) -> list[Entry]:
-        return [
-            entry
-            for segment in self.segments
-            for entry in segment.log.entries[segment.start : end if segment.end is None else segment.end]
-        ]
+    def _applied(self) -> list[Entry]:
+        return [entry for piece in self.pieces for entry in piece.log.entries[piece.start : piece.end]]
 
     def _moved(self, seen: PartitionStatus | None, start: Start) -> None:
         """The state was put elsewhere: what was applied before stays, what follows comes from another place."""
-        if seen is None:
-            self.segments = []
+        if seen is None or seen.topic_id != self.log.topic_id:
+            right = self.log.low
+        elif seen.next < self.log.low:
+            # Whether it was cut below that, too, nobody asks: what is lost for sure is counted.
+            right = seen.next
         else:
-            self.segments[-1].end = seen.next
-            same_log = seen.topic_id == self.log.topic_id and seen.next <= len(self.log.entries)
-            assert start.status.lost - seen.lost == (start.status.next - seen.next if same_log else 0)
-        assert start.status.next == self.log.low
-        self.segments.append(Segment(self.log, self.log.low))
+            right = self.log.common(seen.next, seen.epoch)
+        assert start.status.next == max(right, self.log.low)
+        assert start.status.lost - (seen.lost if seen else 0) == max(0, self.log.low - right)
         self._save()

@@ -12,7 +12,9 @@ import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from brandpulse.partitions import PartitionStatus
 from stream_workers.fold import Change
+from stream_workers.log_identity import LogExtent
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.store import Applied, PartitionStore, Refused
@@ -128,6 +130,13 @@ class GoesOnAfterRefusal(OnMemory):
         return None
 
 
+class NeverAsksForTheEpoch(OnMemory):
+    """Takes a log of the same id that reaches beyond `next` for the one that it read."""
+
+    def extent(self, seen: PartitionStatus | None) -> LogExtent:
+        return replace(super().extent(seen), common=None)
+
+
 def broken(store: type[MemoryPartitionStore]) -> type[ExactlyOnce]:
     class Broken(ExactlyOnce):
         def make(self) -> RewindableStore:
@@ -144,6 +153,7 @@ def broken(store: type[MemoryPartitionStore]) -> type[ExactlyOnce]:
         pytest.param(broken(WithoutMemory), id="repeat memory not added"),
         pytest.param(broken(WithoutIdentities), id="redriven letters not remembered"),
         pytest.param(GoesOnAfterRefusal, id="state not loaded after a refusal"),
+        pytest.param(NeverAsksForTheEpoch, id="a log that was cut and written anew taken for the old one"),
     ],
 )
 def test_the_machine_finds_what_is_broken(machine: type[ExactlyOnce]) -> None:

@@ -18,6 +18,7 @@ class Received:
     place: int
     at: int
     problem: int | None = None
+    epoch: int | None = None
 
     def partition(self) -> int:
         return self.place
@@ -36,6 +37,9 @@ class Received:
 
     def headers(self) -> None:
         return None
+
+    def leader_epoch(self) -> int | None:
+        return self.epoch
 
     def value(self) -> bytes:
         return b"v"
@@ -90,3 +94,13 @@ def test_the_end_is_noted_where_nothing_follows_it(held: dict[int, HeldPartition
     assert place.ended_at == 1
     cut_of(held, [Received(0, 1), Received(0, 2, KafkaError._PARTITION_EOF), Received(0, 2)])
     assert place.ended_at != place.position, "a record came after the word of the end"
+
+
+@pytest.mark.parametrize(("epochs", "last"), [([4, 4], 4), ([4, 5], 5), ([4, None], -1), ([None, None], -1)])
+def test_a_batch_knows_in_which_epoch_its_last_record_was_written(
+    held: dict[int, HeldPartition], epochs: list[int | None], last: int
+) -> None:
+    place = hold(held, 0, 5)
+    received = [Received(0, 5 + number, epoch=epoch) for number, epoch in enumerate(epochs)]
+    [part] = cut(cast("Sequence[Message]", received), held, lambda _error, _message: None).parts
+    assert (part.epoch, place.epoch) == (last, last)

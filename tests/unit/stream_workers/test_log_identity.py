@@ -1,6 +1,7 @@
 import pytest
 
-from stream_workers.log_identity import LogExtent, start_of
+from brandpulse.partitions import Generation
+from stream_workers.log_identity import Common, LogExtent, start_of
 from tests.builders import a_status
 
 
@@ -20,8 +21,32 @@ def test_a_recreated_topic_is_read_from_its_beginning_and_counters_stay() -> Non
     assert (start.status.next, start.status.topic_id, start.status.dead) == (0, "log-2", 3)
 
 
-def test_a_log_that_ends_before_us_is_another_one() -> None:
-    assert start_of("posts", 0, a_status(40), LogExtent("log-1", 0, 39)).status.next == 0
+@pytest.mark.parametrize("high", [30, 39, 100])
+def test_a_log_whose_end_was_cut_off_is_read_on_from_the_cut_however_far_it_was_written_anew(high: int) -> None:
+    start = start_of("posts", 0, a_status(40, epoch=3, lost=2), LogExtent("log-1", 0, high, Common(30)))
+    assert (start.status.next, start.status.epoch, start.status.lost) == (30, 3, 2)
+    assert "from 30 on it was written anew" in start.reason
+
+
+def test_what_retention_took_of_a_log_that_was_cut_and_written_anew_is_lost() -> None:
+    start = start_of("posts", 0, a_status(40, epoch=3, lost=2), LogExtent("log-1", 35, 90, Common(30)))
+    assert (start.status.next, start.status.epoch, start.status.lost) == (35, -1, 7)
+
+
+@pytest.mark.parametrize(
+    ("remembered", "high", "starts"), [(12, 39, 28), (1_000, 39, 7), (0, 39, 39), (12, 20, 20), (12, 90, 28)]
+)
+def test_where_nobody_knows_the_cut_nothing_is_read_again_that_was_forgotten(
+    remembered: int, high: int, starts: int
+) -> None:
+    generations = (Generation(4, 0, remembered // 2), Generation(5, 0, remembered - remembered // 2))
+    start = start_of("posts", 0, a_status(40, generations=generations), LogExtent("log-1", 7, high, Common(None)))
+    assert (start.status.next, start.status.epoch) == (starts, -1)
+    assert f"read again from {starts}" in start.reason
+
+
+def test_a_doubt_that_the_broker_dispels_moves_nothing() -> None:
+    assert start_of("posts", 0, a_status(40, epoch=3), LogExtent("log-1", 0, 90, Common(40))).reason == ""
 
 
 def test_the_end_of_the_log_itself_is_a_fine_place_to_stand() -> None:

@@ -36,7 +36,7 @@ class Assignments:
     def resume(self, _places: list[TopicPartition]) -> None: ...
 
 
-def ownership(consumer: Assignments, load: Callable[[int], PartitionStatus]) -> Ownership:
+def ownership(consumer: Assignments, load: Callable[[int, bool], PartitionStatus]) -> Ownership:
     store, telemetry = MemoryPartitionStore(), Telemetry(WORKER_METRICS)
     asked: Any = consumer
     signs = SignsOfLife(
@@ -70,7 +70,7 @@ def test_a_partition_is_assigned_only_where_its_state_says() -> None:
     consumer = Assignments()
     states = {0: a_status(70), 1: a_status(0, partition=1)}
 
-    def load(partition: int) -> PartitionStatus:
+    def load(partition: int, _stuck: bool) -> PartitionStatus:
         if partition not in states:
             raise TransientError("Redis is away")
         return states[partition]
@@ -89,7 +89,13 @@ def test_a_partition_is_assigned_only_where_its_state_says() -> None:
 
 def test_a_partition_that_loads_anew_is_sought_and_a_stuck_one_is_assigned_anew() -> None:
     consumer = Assignments()
-    owned = ownership(consumer, lambda partition: a_status(5, partition=partition))
+    stuck_at_load = []
+
+    def load(partition: int, stuck: bool) -> PartitionStatus:
+        stuck_at_load.append(stuck)
+        return a_status(5, partition=partition)
+
+    owned = ownership(consumer, load)
     give(owned, consumer, 2)
     owned.reset(owned.held[1], "refused")
     owned.obey()
@@ -100,11 +106,12 @@ def test_a_partition_that_loads_anew_is_sought_and_a_stuck_one_is_assigned_anew(
     owned.held[0].position = 8
     owned.load_pending()
     assert (consumer.told[-1], consumer.sought) == ([(0, 8), (1, 5)], [(1, 5)])
+    assert stuck_at_load == [False, False, False, True], "the log may not be the one that was read"
 
 
 def test_what_is_held_of_a_partition_falls_out_when_it_loads_anew_or_is_taken_away() -> None:
     consumer = Assignments()
-    owned = ownership(consumer, lambda partition: a_status(5, partition=partition))
+    owned = ownership(consumer, lambda partition, _stuck: a_status(5, partition=partition))
     give(owned, consumer, 2)
     first, second = owned.held[0], owned.held[1]
     owned.reset(first, "refused")
