@@ -157,3 +157,16 @@ def test_what_is_read_of_a_facet_again_is_what_a_new_leader_reads(scene: Scene) 
 
 def _history(scene: Scene) -> HourHistory:
     return scene.ticker._facets._history
+
+
+def test_the_hours_of_a_facets_own_episode_are_no_baseline(scene: Scene) -> None:
+    rng = random.Random(6)
+    stream = Stream()
+    first, second = range(MONDAY + 26 * 60, MONDAY + 36 * 60), range(MONDAY + 44 * 60, MONDAY + 46 * 60)
+    for minute in range(MONDAY, second.stop):
+        share = 0.9 if minute in first or minute in second else 0.05
+        for _ in range(4):
+            stream.post("Acme Air", minute, facet="refund" if rng.random() < share else "")
+    fired = [episode for episode, transition in ticked(scene, stream, second.stop) if transition == "triggered"]
+    assert [episode.fired_at.timestamp() / 60 > second.start for episode in fired] == [False, True]
+    assert fired[1].first.baseline_share == pytest.approx(0.05, abs=0.02)
