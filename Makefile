@@ -37,8 +37,10 @@ lint: .venv/.all
 types: .venv/.all
 	$(BIN)/mypy
 
+# What needs no quiet machine runs in two processes; what measures stalls and time-outs has it to itself.
 unit: .venv/.all
-	$(BIN)/pytest
+	$(BIN)/pytest tests/unit tests/contract --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --ignore tests/unit --ignore tests/contract
 
 # FAULT_BROKER=embedded|kafka|kafka3, FAULT_ROUNDS=100, FAULT_SEED= (printed), FAULT_SECONDS=3600 at most
 faults: .venv/.all         ## random faults under load; after each the counts must be exact
