@@ -4,21 +4,13 @@ import random
 
 import redis
 
-from alerting.detect import DetectPolicy
-from alerting.redis_store import RedisAlertStore
-from alerting.routing import Route
-from alerting.tick import Policies, Ticker
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from brandpulse.pane_reader import PaneReader
 from stream_workers.decode import Decoded, decode
-from stream_workers.event_time import Retention
-from stream_workers.fold import Outcome, fold, plan, scored
+from stream_workers.fold import Outcome, scored
 from stream_workers.masking import NameMask
-from stream_workers.redis_store import RedisPartitionStore
-from stream_workers.repeats import RepeatLimits
-from stream_workers.store import Applied, ReadRequest
 from stream_workers.verdict import judged
-from tests.builders import NOON_MS, PROBABILITIES, a_post, a_record, a_status
+from tests.builders import NOON_MS, PROBABILITIES, a_post, a_record
+from tests.contract.alerting.worked import Worked
 
 BEGIN_MS = NOON_MS - 2 * DAY_MS
 CRISIS_MS = NOON_MS
@@ -45,33 +37,13 @@ def as_outcome(offset: int, text: str, at_ms: int, sentiment: str, source: str) 
 
 
 def test_a_page_tells_the_words_and_sources_of_its_hour(redis_client: redis.Redis, namespace: str) -> None:
-    retention = Retention(2 * MINUTE_MS, 48 * HOUR_MS, 90 * DAY_MS)
-    store = RedisPartitionStore(redis_client, namespace, retention)
     outcomes = [as_outcome(n, *post) for n, post in enumerate(stream(random.Random(4)))]
-    status = a_status()
-    assert store.rebase(None, status)
-    alerts = RedisAlertStore(redis_client, namespace)
-    token = alerts.acquire("me", lease_ms=600_000)
-    assert token is not None
-    ticker = Ticker(
-        PaneReader(redis_client, namespace),
-        alerts,
-        token=token,
-        policies=Policies(detect=DetectPolicy(min_history_hours=6)),
-        routes=[Route("pager")],
-    )
+    worked = Worked(redis_client, namespace)
     for start in range(0, len(outcomes), 30):
-        batch = outcomes[start : start + 30]
-        digests, cells = plan(batch)
-        [known] = store.read([ReadRequest(status, digests, cells)])
-        change = fold(
-            status, batch, start + len(batch), known, retention=retention, limits=RepeatLimits(6 * HOUR_MS, 10**6)
-        )
-        assert store.apply([change]) == [Applied()]
-        status = change.status
-        if status.clock_ms >= CRISIS_MS - HOUR_MS:
-            ticker.tick(status.clock_ms)
-    [opened] = alerts.load().open.values()
+        worked.count(outcomes[start : start + 30])
+        if worked.status.clock_ms >= CRISIS_MS - HOUR_MS:
+            worked.tick(worked.status.clock_ms)
+    [opened] = worked.alerts.load().open.values()
     first = opened.episode.first
     assert "check-in" in [one.term for one in first.terms]
     [said] = [one for one in first.terms if one.term == "check-in"]
@@ -80,5 +52,5 @@ def test_a_page_tells_the_words_and_sources_of_its_hour(redis_client: redis.Redi
     assert {one.source for one in first.sources} >= {"x", "rss"}
     assert sum(one.posts for one in first.sources) >= first.terms[0].of
     assert all(name not in one.term for one in first.terms for name in ("ann", "bob", "example", "x.org"))
-    [trigger, *_] = alerts.pending()
+    [trigger, *_] = worked.alerts.pending()
     assert trigger.notification.episode.first.terms == first.terms
