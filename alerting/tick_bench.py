@@ -9,9 +9,10 @@ import numpy as np
 import redis
 
 from alerting.memory_store import MemoryAlertStore
+from alerting.rules import DEFAULT_RULES, FacetShareRule, RuleSet
 from alerting.store import Commit
 from alerting.tick import Policies, Ticker
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys, facet_series
 from brandpulse.pane_reader import PaneReader
 from brandpulse.panes import Authors, Pane
 
@@ -26,8 +27,11 @@ START_MINUTE = (FIRST_HOUR + HISTORY_HOURS - 1) * 60 + 50
 POOL = 64
 
 
-def run(*, brands: int, partitions: int, posts_a_minute: float, ticks: int) -> None:
-    """Fill a store of its own, let the clock pass *ticks* minutes one by one, and print how long each tick took."""
+def run(*, brands: int, partitions: int, posts_a_minute: float, ticks: int, facets: int = 0) -> None:
+    """Fill a store of its own, let the clock pass *ticks* minutes one by one, and print how long each tick took.
+
+    *facets*: so many rules, each about a facet of its own in a tenth of every brand's posts, beside the share's rule.
+    """
     from rich.console import Console
 
     from brandpulse.embedded import EmbeddedStore
@@ -37,28 +41,38 @@ def run(*, brands: int, partitions: int, posts_a_minute: float, ticks: int) -> N
         store = EmbeddedStore(Path(folder))
         try:
             client = redis.Redis.from_url(store.url)
-            fill(client, brands=brands, partitions=partitions, posts_a_minute=posts_a_minute)
-            first, live = measure(client, partitions=partitions, ticks=ticks)
+            fill(client, brands=brands, partitions=partitions, posts_a_minute=posts_a_minute, facets=facets)
+            first, live = measure(client, partitions=partitions, ticks=ticks, facets=facets)
         finally:
             store.stop()
     console.print(
         f"{brands} brands, {partitions} partitions, {posts_a_minute:g} posts a minute each, {HISTORY_HOURS} hours of "
-        f"history.\nFirst tick of a new leader (reads the history): {first:.2f} s.\n"
+        f"history, {facets} rules about facets.\nFirst tick of a new leader (reads the history): {first:.2f} s.\n"
         f"{len(live)} live ticks of one minute: median {np.median(live):.3f} s, longest {max(live):.3f} s "
         "(a new hour: what is usual is learnt anew).",
         soft_wrap=True,
     )
 
 
-def fill(client: redis.Redis, *, brands: int, partitions: int, posts_a_minute: float) -> None:
+def fill(client: redis.Redis, *, brands: int, partitions: int, posts_a_minute: float, facets: int = 0) -> None:
     """Panes and sketches as workers leave them. Sketches are drawn from a few: what they hold does not matter here."""
     rng = np.random.default_rng(1)
+    names = [f"Brand {number}" for number in range(brands)]
+    for name in names:
+        client.sadd(NamespaceKeys(NAMESPACE).brands, name)
+    _fill(client, names, rng, partitions=partitions, posts_a_minute=posts_a_minute)
+    inside = [facet_series(name, f"f{number}") for name in names for number in range(facets)]
+    _fill(client, inside, rng, partitions=partitions, posts_a_minute=posts_a_minute / 10)
+    for partition in range(partitions):
+        client.sadd(NamespaceKeys(NAMESPACE).partitions, f"{TOPIC}:{partition}")
+
+
+def _fill(
+    client: redis.Redis, series: Sequence[str], rng: np.random.Generator, *, partitions: int, posts_a_minute: float
+) -> None:
     minutes, hours = (_pool(rng, size / partitions) for size in (posts_a_minute, 60 * posts_a_minute))
-    names = NamespaceKeys(NAMESPACE)
-    for number in range(brands):
+    for brand in series:
         pipeline = client.pipeline(transaction=False)
-        brand = f"Brand {number}"
-        pipeline.sadd(names.brands, brand)
         for partition in range(partitions):
             keys = PartitionKeys(NAMESPACE, TOPIC, partition)
             for hour in range(FIRST_HOUR, FIRST_HOUR + HISTORY_HOURS):
@@ -72,11 +86,9 @@ def fill(client: redis.Redis, *, brands: int, partitions: int, posts_a_minute: f
                 pipeline.hset(keys.minute_panes(brand, hour), mapping={str(m): p for m, (p, _) in enumerate(drawn)})
                 pipeline.hset(keys.minute_authors(brand, hour), mapping={str(m): a for m, (_, a) in enumerate(drawn)})
         pipeline.execute()
-    for partition in range(partitions):
-        client.sadd(names.partitions, f"{TOPIC}:{partition}")
 
 
-def measure(client: redis.Redis, *, partitions: int, ticks: int) -> tuple[float, list[float]]:
+def measure(client: redis.Redis, *, partitions: int, ticks: int, facets: int = 0) -> tuple[float, list[float]]:
     """Seconds of the first tick, and of each of the *ticks* after it, one minute of event time each."""
     store = MemoryAlertStore()
     token = store.acquire("bench", lease_ms=2**53)
@@ -85,7 +97,11 @@ def measure(client: redis.Redis, *, partitions: int, ticks: int) -> tuple[float,
     store.commit(
         Commit(expected_ms=None, until_ms=START_MINUTE * MINUTE_MS, open={}, closed=[], deliveries=[]), token=token
     )
-    ticker = Ticker(PaneReader(client, NAMESPACE), store, token=token, policies=Policies(), routes=())
+    about = [FacetShareRule(name=f"f{number}", kind="facet_share", facet=f"f{number}") for number in range(facets)]
+    rules = RuleSet(rules=(*DEFAULT_RULES.rules, *about))
+    ticker = Ticker(
+        PaneReader(client, NAMESPACE), store, token=token, policies=Policies(), routes=(), rules=lambda: rules
+    )
     seconds: list[float] = []
     for minute in range(START_MINUTE + 1, START_MINUTE + ticks + 2):
         _stand_at(client, minute, partitions)

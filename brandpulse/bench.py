@@ -145,8 +145,9 @@ def tick(
     partitions: Annotated[int, typer.Option(min=1)] = 4,
     posts_a_minute: Annotated[float, typer.Option(min=0.01, help="Of each brand.")] = 1.0,
     ticks: Annotated[int, typer.Option(min=1, help="Minutes of event time, one by one.")] = 15,
+    facets: Annotated[int, typer.Option(min=0, max=20, help="Rules about facets, each of every brand.")] = 0,
 ) -> None:
     """Seconds of one tick of the alerter over many brands."""
     importlib.import_module("alerting.tick_bench").run(
-        brands=brands, partitions=partitions, posts_a_minute=posts_a_minute, ticks=ticks
+        brands=brands, partitions=partitions, posts_a_minute=posts_a_minute, ticks=ticks, facets=facets
     )

@@ -9,8 +9,8 @@ def test_the_bench_fills_a_store_that_the_alerter_reads_and_passes_each_minute(
     redis_client: redis.Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tick_bench, "NAMESPACE", namespace)
-    tick_bench.fill(redis_client, brands=3, partitions=2, posts_a_minute=4.0)
-    first, live = tick_bench.measure(redis_client, partitions=2, ticks=12)
+    tick_bench.fill(redis_client, brands=3, partitions=2, posts_a_minute=4.0, facets=2)
+    first, live = tick_bench.measure(redis_client, partitions=2, ticks=12, facets=2)
     assert len(live) == 12
     assert first > 0
     reader = PaneReader(redis_client, namespace)
