@@ -12,6 +12,7 @@ import redis
 from alerting.mock_receiver import MockReceiver
 from alerting.redis_store import RedisAlertStore
 from brandpulse.keys import MINUTE_MS
+from brandpulse.pane_reader import PaneReader
 from brandpulse.processes import Child
 from tests.builders import NOON_MS, a_post
 from tests.faults.alerting.processes import start_alerter
@@ -56,6 +57,7 @@ async def test_the_clock_waits_the_stall_is_told_and_then_one_page_and_nothing_l
     pipeline = Pipeline(tmp_path, kafka, redis_url, namespace)
     pipeline.create_topics()
     store = RedisAlertStore(redis_client, namespace)
+    reader = PaneReader(redis_client, namespace)
     alerters: list[Child] = []
 
     def evaluated() -> int:
@@ -87,6 +89,9 @@ async def test_the_clock_waits_the_stall_is_told_and_then_one_page_and_nothing_l
                 )
             )
             await until(lambda: evaluated() >= CRISIS_MS, "the calm hours are evaluated")
+            await until(
+                lambda: all(one.caught_up for one in reader.partitions()), "the worker says that it has read all"
+            )
             worker.kill()
             pipeline.produce([*burning[DIES * 6 :], *after])
             await until(lambda: opened(STALLED) == ["open"], "the stall is told")
