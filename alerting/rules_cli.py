@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alerting.receivers.config import load_receivers
-from alerting.rules import DEFAULT_RULES, EXAMPLE, CommonRule, facets_in, load_rules, unwatched
+from alerting.rules import DEFAULT_RULES, EXAMPLE, CommonRule, FacetShareRule, Rule, facets_in, load_rules, unwatched
 from alerting.settings import AlerterSettings
 from brandpulse.brands import load_brands
 from brandpulse.settings import Settings, load_settings
@@ -31,7 +31,7 @@ def check(
     )
     table = Table("rule", "kind", "brands", "receivers", "quiet hours")
     for rule in rules.rules:
-        table.add_row(rule.name, rule.kind, _brands(rule), _receivers(rule), _quiet_hours(rule))
+        table.add_row(rule.name, _kind(rule), _brands(rule), _receivers(rule), _quiet_hours(rule))
     console = Console()
     console.print("No rules file: these are the rules without one." if path is None else f"{path} is right.")
     console.print(table)
@@ -48,6 +48,10 @@ def check(
 def example() -> None:
     """Print a rules file to start from."""
     typer.echo(EXAMPLE, nl=False)
+
+
+def _kind(rule: Rule) -> str:
+    return f"{rule.kind} of {rule.facet}" if isinstance(rule, FacetShareRule) else rule.kind
 
 
 def _brands(rule: CommonRule) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from brandpulse.brands import load_brands
+from brandpulse.brands import load_brands_file
 from brandpulse.broker_checks import check_broker
 from brandpulse.errors import BrandpulseError
 from brandpulse.findings import Finding
@@ -61,7 +61,9 @@ def _settings() -> list[Finding]:
 
 def _brands() -> list[Finding]:
     path = load_settings(Settings).brands_file
-    return [Finding("brands", f"{len(load_brands(path))} brands in {path}")]
+    file = load_brands_file(path)
+    facets = f" and {len(file.facets)} facets" if file.facets else ""
+    return [Finding("brands", f"{len(file.brands)} brands{facets} in {path}")]
 
 
 def _broker() -> list[Finding]:

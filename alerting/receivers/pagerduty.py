@@ -121,7 +121,7 @@ def _group(episode: Episode) -> dict[str, Any]:
         "episodes": episode.members_total,
         "members": [
             f"{_cut(one.brand, MAX_BRAND_CHARS)} ({one.rule}): {one.severity}, {one.state}, "
-            f"{one.negative_share:.0%} negative, usually {one.baseline_share:.0%}"
+            f"{one.negative_share:.0%}, usually {one.baseline_share:.0%}"
             for one in episode.members
         ],
     }
