@@ -2,8 +2,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from alerting.checks import check_receivers, check_rules
+from alerting.rules_cli import app
 from brandpulse.errors import ConfigError
 from brandpulse.processes import free_port
 
@@ -47,4 +49,20 @@ def test_the_rules_of_the_file_are_named_and_a_receiver_it_does_not_know_is_told
     assert check_rules()[0][1].endswith("rules.yaml: mine")
     rules.write_text("rules: [{name: mine, kind: negative_share, receivers: [nobody]}]")
     with pytest.raises(ConfigError, match="no receiver is named 'nobody'"):
+        check_rules()
+
+
+def test_a_rule_about_a_facet_that_the_brands_file_lacks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brands, rules = tmp_path / "brands.yaml", tmp_path / "rules.yaml"
+    brands.write_text("brands: [{name: A, terms: [a]}]\nfacets: [{name: refund, words: [refund]}]")
+    rules.write_text("rules: [{name: mine, kind: facet_share, facet: refund}]")
+    monkeypatch.delenv("BRANDPULSE_RECEIVERS_FILE", raising=False)
+    monkeypatch.setenv("BRANDPULSE_BRANDS_FILE", str(brands))
+    monkeypatch.setenv("BRANDPULSE_RULES_FILE", str(rules))
+    assert check_rules()[0][1].endswith("rules.yaml: mine")
+    assert "facet_share of refund" in CliRunner().invoke(app, ["check"], env={"COLUMNS": "200"}).output
+    rules.write_text("rules: [{name: mine, kind: facet_share, facet: refnd}]")
+    with pytest.raises(ConfigError, match="no facet is named 'refnd'; those of the brands file: refund"):
         check_rules()
