@@ -60,7 +60,8 @@ def common_end(
         return None
     consumer = _reader(bootstrap_servers)
     try:
-        # The client asks the broker where that epoch ends before it fetches anything (KIP-320).
+        # The client asks the broker where that epoch ends (KIP-320) when it learns who leads, so it must not know yet:
+        # one that had metadata before its assignment fetched without asking.
         consumer.assign([TopicPartition(topic, partition, at, leader_epoch=epoch)])
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from brandpulse.errors import TransientError
 from brandpulse.partitions import PartitionStatus
@@ -94,7 +94,9 @@ class Beginnings:
             # Either the log is another one, or the broker is the embedded one, which lists its end too low.
             high = log_end(self._bootstrap_servers, self._topic, partition, known=max(low, high - 1))
         log_id = self.topic_id()
-        if seen is None or seen.topic_id != log_id or not (stuck or stands_at > high) or stands_at < low:
+        if seen is None or seen.topic_id != log_id or stands_at < low:
+            return LogExtent(log_id, low, high)
+        if not stuck and stands_at <= high and not self._led_anew(partition, seen.epoch):
             return LogExtent(log_id, low, high)
         try:
             end = common_end(self._bootstrap_servers, self._topic, partition, at=stands_at, epoch=seen.epoch)
@@ -103,6 +105,15 @@ class Beginnings:
                 raise
             end = None  # the embedded broker answers with silence beyond its log's end
         return LogExtent(log_id, low, high, Common(end))
+
+    def _led_anew(self, partition: int, epoch: int) -> bool:
+        """Whether the log had another leader since: it alone can have brought another end along."""
+        if epoch < 0:
+            return False
+        place = TopicPartition(self._topic, partition)
+        [listed] = self._admin.list_offsets({place: OffsetSpec.latest()}, request_timeout=5).values()
+        now = listed.result().leader_epoch
+        return now is not None and now >= 0 and now != epoch
 
     def _listed(self, partition: int) -> tuple[int, int]:
         place = TopicPartition(self._topic, partition)

@@ -213,7 +213,7 @@ class Ownership:
             self._consumer.assign([self._place(*place) for place in (self.held | found).items()])
 
     def _place(self, partition: int, held: HeldPartition) -> TopicPartition:
-        """With the epoch, the client asks the broker whether that is still the log that we read up to there."""
+        """With the epoch of the record before: the client asks about it whenever the leader changes."""
         return TopicPartition(self._topic, partition, held.position, leader_epoch=held.epoch)
 
     def tell_unassigned(self) -> None:

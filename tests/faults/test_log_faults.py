@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from brandpulse.pane_reader import PaneReader
 from brandpulse.partitions import PartitionStatus
 from brandpulse.topics import producer_config
-from tests.apache_kafka import ApacheKafka
+from tests.apache_kafka import ApacheKafka, why_not
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
 
@@ -128,3 +128,55 @@ def test_a_record_too_large_for_the_dead_letters_is_cut_and_the_rest_counts(pipe
     assert (letter["reason"], letter["id"], letter["cut_of"]) == ("too_large", "0:0", size)
     told = pipeline.run("dlq", "redrive", "--yes")
     assert "1 stay: cut" in told.stdout, told.stdout + told.stderr
+
+
+def test_a_log_that_lost_its_end_is_read_on_from_the_cut_however_far_it_was_written_anew(
+    tmp_path: Path, redis_url: str, namespace: str
+) -> None:
+    """As after a power loss: Kafka does not wait for its disk. One worker lives through it, another is away."""
+    if reason := why_not():
+        pytest.skip(reason)
+    broker = ApacheKafka(tmp_path / "kafka")
+    pipelines = []
+    for protocol in ("classic", "consumer"):
+        home = tmp_path / protocol
+        home.mkdir()
+        settings = {"BRANDPULSE_WORKER_GROUP_PROTOCOL": protocol}
+        pipeline = Pipeline(home, broker.bootstrap_servers, redis_url, f"{namespace}{protocol}", **settings)
+        pipelines.append(pipeline)
+        pipeline.create_topics(partitions=1)
+    try:
+        workers = []
+        for pipeline in pipelines:
+            pipeline.produce(stream(0, 150))
+            pipeline.produce(stream(150, 200))  # batches of their own, to cut between
+            workers.append(pipeline.service("worker"))
+            pipeline.wait_for(lambda stats: counted(stats) == 200)
+        workers[0].stop()
+        broker.kill()
+        for pipeline in pipelines:
+            cut_log(tmp_path / "kafka" / "data" / f"{pipeline.topic}-0", 150)
+        broker.start()
+        for pipeline in pipelines:
+            pipeline.produce(stream(1_000, 1_100))
+        workers[0] = pipelines[0].service("worker")
+        for pipeline in pipelines:
+            stats = pipeline.wait_for(lambda stats: counted(stats) >= 300 and stats["lag"] == 0, seconds=90)
+            assert (counted(stats), stats["repeated"], state_of(pipeline, redis_url).next) == (300, 0, 250)
+        assert "the log lost its end" in workers[0].log_tail(200)
+    finally:
+        for pipeline in pipelines:
+            pipeline.stop()
+        broker.stop()
+
+
+def cut_log(folder: Path, offset: int) -> None:
+    """Take the record batches from *offset* on away, as a disk does that had not written them yet."""
+    segment = folder / "00000000000000000000.log"
+    log, at = segment.read_bytes(), 0
+    while int.from_bytes(log[at : at + 8], "big") < offset:
+        at += 12 + int.from_bytes(log[at + 8 : at + 12], "big")
+    assert int.from_bytes(log[at : at + 8], "big") == offset, "a batch spans the offset"
+    segment.write_bytes(log[:at])
+    for other in (*folder.glob("*.index"), *folder.glob("*.timeindex"), *folder.glob("*.snapshot")):
+        other.unlink()
