@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from alerting.recording import Judges
     from alerting.rules import RuleSet
     from alerting.volume_backtest import Surge
+    from brandpulse.episodes import Evidence
     from brandpulse.facets import Facet
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     Rules and limits are the alerter's own: the BRANDPULSE_ALERTER_ variables count here, too.
     """
     from alerting.backtest import Backtest
+    from alerting.recorded_evidence import with_posts
     from alerting.recording import Tally, Texts
     from alerting.rules import DEFAULT_RULES, facets_in, load_rules
     from alerting.score_file import read_scores, write_scores
@@ -72,7 +74,7 @@ def posts(  # noqa: PLR0917 - typer calls it by name
         write_scores(scores, known, version=version)
     backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted)
     backtest.feed(texts.judged(recording, tally))
-    episodes = backtest.finish()
+    episodes = with_posts(backtest.finish(), texts.judged(recording, Tally()))
     out.write_text("".join(json.dumps(_row(one)) + "\n" for one in episodes), encoding="utf-8")
     if picture is not None:
         _draw_brands(picture, backtest, episodes)
@@ -216,6 +218,9 @@ def _row(one: "PastEpisode") -> dict[str, object]:
         "severity": episode.severity,
         "started_at": episode.started_at.isoformat(),
         "reason": episode.first.reason,
+        "sources_of_kept_posts": {one.source: one.posts for one in episode.first.sources},
+        "terms": [one.model_dump() for one in episode.first.terms],
+        "terms_missing": episode.first.terms_missing,
     }
 
 
@@ -227,9 +232,18 @@ def _show(episodes: Sequence["PastEpisode"]) -> None:
     for one in episodes:
         ended = "still open" if one.resolved_at is None else f"{one.resolved_at:%Y-%m-%d %H:%M}"
         table.add_row(
-            one.episode.brand, f"{one.fired_at:%Y-%m-%d %H:%M}", ended, one.episode.severity, one.episode.first.reason
+            one.episode.brand, f"{one.fired_at:%Y-%m-%d %H:%M}", ended, one.episode.severity, _why(one.episode.first)
         )
     Console().print(table if episodes else "No episode.")
+
+
+def _why(first: "Evidence") -> str:
+    from rich.markup import escape
+
+    from alerting.receivers.words import of_posts
+
+    # Anyone may have named a source so that it reads as markup.
+    return escape("\n".join([first.reason, *of_posts(first)]))
 
 
 def _show_surges(found: "Sequence[Surge]") -> None:

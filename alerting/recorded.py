@@ -42,6 +42,7 @@ class JudgedPost:
     """Towards each of *brands*."""
     facets: tuple[tuple[str, ...], ...] = ()
     """Of each of *brands* the facets that it is in; empty where none is asked for."""
+    text: str = ""
 
 
 class RecordedPanes:

@@ -155,4 +155,5 @@ class Texts:
                 arrived_ms=arrived_ms,
                 probabilities=probabilities,
                 facets=facets,
+                text=post.text,
             )

@@ -44,6 +44,8 @@ def test_the_sample_has_one_episode_and_it_fires_within_the_crisis(folder: Path)
     fired, resolved = (datetime.fromisoformat(episode[name]) for name in ("fired_at", "resolved_at"))
     assert CRISIS_BEGIN < fired <= CRISIS_BEGIN + timedelta(minutes=60)
     assert CRISIS_END < resolved <= CRISIS_END + timedelta(hours=3)
+    assert "queue" in {term["term"] for term in episode["terms"]}
+    assert sum(episode["sources_of_kept_posts"].values()) > 10
 
 
 def test_it_says_what_it_read(folder: Path) -> None:
