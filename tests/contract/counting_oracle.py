@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_series
 from brandpulse.letters import Origin
 from brandpulse.panes import Pane
 from stream_workers.event_time import Retention
@@ -23,6 +23,7 @@ ERA_MS = 12 * HOUR_MS
 FUTURE_MS = 5 * MINUTE_MS
 SCORES = {"negative": -750_000, "neutral": 0, "positive": 750_000, "irrelevant": 0}
 
+FACET = "refund"
 Kind = Literal["scored", "unmatched", "dead"]
 
 
@@ -40,10 +41,22 @@ class Entry:
     """Where it died first, if it is a dead letter that was sent again."""
 
     @property
-    def cells(self) -> tuple[Cell, Cell]:
-        return (
-            Cell("hour", self.brand, self.at_ms // HOUR_MS),
-            Cell("minute", self.brand, self.at_ms // MINUTE_MS),
+    def inside(self) -> bool:
+        """Whether it has the facet's word: every second id does."""
+        return self.post_id[-1] in "02468"
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """What it counts in: its brand, and the facet, if it is in it and says something about the brand."""
+        inside = self.inside and self.sentiment != "irrelevant"
+        return (self.brand, facet_series(self.brand, FACET)) if inside else (self.brand,)
+
+    @property
+    def cells(self) -> tuple[tuple[Cell, Cell], ...]:
+        """Hour and minute of each of its series."""
+        return tuple(
+            (Cell("hour", name, self.at_ms // HOUR_MS), Cell("minute", name, self.at_ms // MINUTE_MS))
+            for name in self.series
         )
 
 
@@ -112,10 +125,8 @@ def tally(entries: Iterable[Entry]) -> Tally:
             continue
         counted.add(entry.post_id)
         out.late += clock is not None and entry.at_ms < clock - RETENTION.lateness_ms
-        hour, minute = entry.cells
-        cells = [hour]
-        if entry.at_ms >= out.clock_ms - RETENTION.lateness_ms - RETENTION.minutes_ms:
-            cells.append(minute)
-        for cell in cells:
-            out.panes.setdefault(cell, Counter())[entry.sentiment] += 1
+        kept = entry.at_ms >= out.clock_ms - RETENTION.lateness_ms - RETENTION.minutes_ms
+        for hour, minute in entry.cells:
+            for cell in (hour, minute) if kept else (hour,):
+                out.panes.setdefault(cell, Counter())[entry.sentiment] += 1
     return out

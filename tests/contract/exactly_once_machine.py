@@ -13,14 +13,16 @@ from typing import Any, Protocol
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from brandpulse.facets import Facet
 from brandpulse.letters import Origin
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import Dead
+from stream_workers.facets import Facets
 from stream_workers.fold import Cell, Change, Outcome, Unmatched, fold, plan
 from stream_workers.log_identity import Common, LogExtent, Start, start_of
 from stream_workers.store import Applied, PartitionStore, ReadRequest, Refused
 from tests.builders import NOON_MS, a_scored
-from tests.contract.counting_oracle import ERA_MS, LIMITS, RETENTION, Entry, Kind, Tally, tally
+from tests.contract.counting_oracle import ERA_MS, FACET, LIMITS, RETENTION, Entry, Kind, Tally, tally
 
 MINUTES = 45
 """Posts of one era lie so far apart at most, either way: well within the repeat memory of two hours."""
@@ -91,6 +93,9 @@ class Worker:
         self.read.clear()
 
 
+FACETS = Facets([Facet(name=FACET, words=[FACET])], heads=())
+
+
 def outcome_of(entry: Entry, offset: int) -> Outcome:
     judged = a_scored(
         entry.post_id,
@@ -100,6 +105,8 @@ def outcome_of(entry: Entry, offset: int) -> Outcome:
         brands=(entry.brand,),
         author=hash(entry.post_id),
         record_ms=entry.record_ms,
+        facets=FACETS,
+        worded={0} if entry.inside else set(),
     )
     if entry.kind == "dead":
         return Dead(judged.decoded.record, "not_json", "broken")
@@ -160,7 +167,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             if kind == "dead":
                 self.letters.append((Origin(self.log.topic_id, 0, len(self.log.entries)), entry))
             self.log.entries.append(entry)
-            self.touched.update(entry.cells)
+            self.touched.update(cell for cells in entry.cells for cell in cells)
 
     @precondition(lambda self: self.letters)
     @rule(pick=st.integers(0, 1_000), healed=st.booleans())
@@ -202,7 +209,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def _produce_something_older_than_all_that_is_kept(self) -> None:
         at_ms = NOON_MS + (self.era - 1) * ERA_MS
         self.log.entries.append(Entry("scored", f"old-{self.logs}-{len(self.log.entries)}", at_ms, at_ms))
-        self.touched.update(self.log.entries[-1].cells)
+        self.touched.update(cell for cells in self.log.entries[-1].cells for cell in cells)
 
     def _lose_last_writes(self, writes: int) -> None:
         del self.past[max(1, len(self.past) - writes) :]
