@@ -18,8 +18,8 @@ LEAST_SEEN = 5
 """Fewer posts of the window tell no words."""
 LEAST_USUAL = 50
 """Fewer usual posts tell nothing about how rare a word is."""
-LEAST_RATIO = 10.8
-"""G2, chance .001 for one word."""
+LEAST_RATIO = 13.0
+"""G2, chance .0003 for one word: one of twenty looks at ordinary posts then tells a word (a test holds it)."""
 MOST_OF_WORD = 0.7
 """A pair that so much of its word's posts hold says what the word says, and more."""
 
