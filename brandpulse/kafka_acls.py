@@ -23,13 +23,13 @@ class Acl:
 
 
 def acls_of(settings: Settings) -> list[Acl]:
-    """For the topics and the namespace of *settings*. The topics themselves are made by `brandpulse kafka topics`."""
+    """For topics, namespace and worker group of *settings*. The topics are made by `brandpulse kafka topics`."""
     posts, scored = settings.posts_topic, settings.scored_topic
     letters, alerts = settings.dlq_topic, settings.alerts_topic
     wanted = {
         "worker": [
             ("topic", posts, "Read"),
-            ("group", f"brandpulse-{settings.namespace}-workers", "Read"),
+            ("group", settings.consumer_group, "Read"),
             ("topic", scored, "Write"),
             ("topic", letters, "Write"),
         ],

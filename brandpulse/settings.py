@@ -43,6 +43,9 @@ class Settings(KafkaAccess, RedisAccess):
     scored_topic: TopicName = Field(default="posts.scored", examples=["posts.scored"])
     dlq_topic: TopicName = Field(default="posts.dlq", examples=["posts.dlq"])
     alerts_topic: TopicName = Field(default="alerts", examples=["alerts"])
+    worker_group: str | None = Field(default=None, min_length=1, max_length=249, examples=["brandpulse-main-workers"])
+    """The workers' consumer group. Unset: brandpulse-<namespace>-workers. Two groups in one namespace count no post
+    twice, but work against each other."""
     partitions: int = Field(default=4, ge=1, le=1024, examples=[4])
     """Of a topic that is missing and gets created. Never changed afterwards: ids would move."""
     replication_factor: int = Field(default=1, ge=1, le=15, examples=[3])
@@ -51,6 +54,11 @@ class Settings(KafkaAccess, RedisAccess):
     metrics_token: SecretStr | None = Field(default=None, min_length=16, examples=["at least 16 random characters"])
     """Who shows it may read /metrics. Required where worker or alerter listen beyond loopback."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", examples=["INFO"])
+
+    @property
+    def consumer_group(self) -> str:
+        """The workers' group in Kafka."""
+        return self.worker_group or f"brandpulse-{self.namespace}-workers"
 
     def bootstrap_servers(self) -> str:
         """Kafka's address and how to be let in: the settings', else what `up` started. Raises ConfigError."""

@@ -19,6 +19,7 @@ from brandpulse.topics import producer_config
 from stream_workers.decode import Dead, author_word
 from stream_workers.fold import Scored
 from stream_workers.tags import EVEN, tags
+from stream_workers.turn import ALL
 
 KafkaHeaders = list[tuple[str, bytes]]
 MAX_ERROR_CHARS = 500
@@ -86,9 +87,9 @@ class KafkaHandOver:
         model: str,
         emotion_thresholds: Sequence[float] = EVEN,
         timeout_seconds: float = 30.0,
-        tells: Callable[[], bool] = lambda: True,
+        until: Callable[[int], int] = lambda _partition: ALL,
     ) -> None:
-        """*tells*: whether scored posts are written now; a shadow namespace begins to once it is the live one."""
+        """*until*: partition -> offset below which its scored posts are ours to write now (`turn.py`)."""
         self._config = producer_config(bootstrap_servers) | {
             # Larger than any batch we hold, so that produce() never finds the queue full.
             "queue.buffering.max.messages": 1_000_000,
@@ -99,7 +100,7 @@ class KafkaHandOver:
         self._producer = Producer(self._config)
         self._worn = False
         self._too_large: list[tuple[Message, KafkaHeaders]] = []
-        self._tells = tells
+        self._until = until
         self._posts_topic = posts_topic
         self._scored_topic = scored_topic
         self._dlq_topic = dlq_topic
@@ -110,9 +111,12 @@ class KafkaHandOver:
         self._lock = threading.Lock()
 
     def scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None:
-        if self._scored_topic is None or not posts or not self._tells():
+        if self._scored_topic is None or not posts:
             return
+        until = self._until(partition)
         for scored in posts:
+            if scored.decoded.record.offset >= until:
+                continue
             self._produce(
                 self._scored_topic,
                 scored.decoded.post.id.encode(),

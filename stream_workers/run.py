@@ -8,12 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import redis
-
 from brandpulse.brands import load_brands_file
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
-from brandpulse.live import Replay, live_namespace, load_replay
+from brandpulse.live import load_replay
 from brandpulse.logs import set_up_logging
 from brandpulse.processes import free_port
 from brandpulse.redis_client import connect, reach
@@ -38,6 +36,7 @@ from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
 from stream_workers.settings import WorkerSettings
 from stream_workers.tags import EVEN
+from stream_workers.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +80,8 @@ def main() -> int:
     if replay is not None:
         log.info("counts into a shadow", extra={"namespace": settings.namespace, "of": replay.parent})
 
+    parent = settings.namespace if replay is None else replay.parent
+    turn = Turn(clients[1], settings.namespace, parent, settings.posts_topic, monotonic=time.monotonic)
     hand_over = KafkaHandOver(
         bootstrap_servers,
         posts_topic=settings.posts_topic,
@@ -88,7 +89,7 @@ def main() -> int:
         dlq_topic=settings.dlq_topic,
         model=model,
         emotion_thresholds=emotion_thresholds,
-        tells=_is_live(clients[1], settings.namespace, replay),
+        until=turn.until,
     )
 
     def on_other_log() -> None:
@@ -99,7 +100,7 @@ def main() -> int:
     def make_reader(offer: Callable[[ReadBatch, float], bool]) -> PostReader:
         config = ReaderConfig(
             bootstrap_servers=bootstrap_servers,
-            group_id=worker.group or f"brandpulse-{settings.namespace}-workers",
+            group_id=settings.consumer_group,
             topic=settings.posts_topic,
             batch_posts=worker.batch_posts,
             batch_wait_seconds=worker.batch_wait_seconds,
@@ -199,22 +200,6 @@ def _facts_of(scorer: CachingScorer, weights: Path | None) -> tuple[str, Sequenc
         return f"{scorer.name}@{scorer.version}", EVEN
     manifest = read_heads_manifest(weights or WEIGHTS)
     return f"{manifest.name}@{scorer.version}", manifest.threshold("emotion")
-
-
-def _is_live(client: redis.Redis, namespace: str, replay: Replay | None) -> Callable[[], bool]:
-    """Whether readers are shown what we count: always, but for a shadow, which asks batch by batch until it is live.
-
-    Called by the thread that writes: *client* is its own. The namespace before it goes on, so that no scored post is
-    missed between. May raise TransientError.
-    """
-    live = replay is None
-
-    def ask() -> bool:
-        nonlocal live
-        live = live or (replay is not None and live_namespace(client, replay.parent) == namespace)
-        return live
-
-    return ask
 
 
 def _wait_for_topics(settings: Settings, bootstrap_servers: str, *, patience_seconds: float = 60.0) -> None:

@@ -55,9 +55,6 @@ class WorkerSettings(BaseSettings):
     start: Literal["earliest", "latest"] = Field(default="earliest", examples=["earliest"])
     """Where to begin in a topic of which the namespace has no state at all, as after a store lost everything: with what
     retention left, or with what comes from now on. The worker logs it."""
-    group: str | None = Field(default=None, min_length=1, max_length=249, examples=["brandpulse-main-workers"])
-    """Kafka's consumer group. Unset: brandpulse-<namespace>-workers. Two groups in one namespace count no post twice,
-    but work against each other."""
     group_protocol: Literal["classic", "consumer"] = Field(default="classic", examples=["classic"])
     """consumer: KIP-848, for Apache Kafka 4. There the broker says when a member is dead, after 45 s unless it is
     told otherwise (group.consumer.session.timeout.ms): a killed worker's partitions stand still for so long."""

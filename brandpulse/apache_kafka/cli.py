@@ -42,7 +42,7 @@ def make_topics() -> None:
 def show_acls(
     apply: Annotated[bool, typer.Option("--apply", help="Create them, as the admin user of the settings.")] = False,
 ) -> None:
-    """Print what each service's user needs in Kafka, for the topics and namespace of the settings."""
+    """Print what each service's user needs in Kafka, for the topics, namespace and worker group of the settings."""
     from brandpulse.kafka_acls import acls_of, commands, create
 
     settings = load_settings(Settings)

@@ -91,7 +91,7 @@ def test_a_shadow_is_compared_swapped_in_kept_up_and_the_old_one_dropped(
     assert counted(pipeline.stats()) == 500
     wait(lambda: "swapped" in page.log.read_text(), 20)
 
-    # The old one goes on; scored posts now come from both.
+    # The old one goes on counting; scored posts now come from the shadow.
     pipeline.produce(stream(500, 600))
     pipeline.wait_for(lambda stats: counted(stats) == 600 and stats["lag"] == 0)
     wait(lambda: mentions(redis_client, namespace) == 450)

@@ -181,6 +181,8 @@ def test_the_printed_commands_say_what_is_created(settings_of: Env, names: dict[
         f"--allow-principal User:brandpulse-worker --operation Read --topic '{names['BRANDPULSE_POSTS_TOPIC']}'"
     ) in lines
     assert Acl("brandpulse-worker", "group", f"brandpulse-{names['BRANDPULSE_NAMESPACE']}-workers", "Read") in acls
+    named = acls_of(settings_of({**names, "BRANDPULSE_WORKER_GROUP": "sentiment"}))
+    assert Acl("brandpulse-worker", "group", "sentiment", "Read") in named
 
 
 @pytest.mark.parametrize(
