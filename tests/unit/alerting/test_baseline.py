@@ -86,6 +86,46 @@ def test_a_quiet_brand_is_believed_no_shape() -> None:
     assert max(past.shares) - min(past.shares) < 0.1
 
 
+def on_weekends(hour: int, swing: float) -> float:
+    """A share of a fifth from Monday to Friday, *swing* logits more from Saturday on."""
+    return 1 / (1 + math.exp(math.log(4) - (swing if hour // 24 % 7 >= 5 else 0.0)))
+
+
+def test_the_week_has_its_shape_once_it_was_seen_often_enough() -> None:
+    rng = np.random.default_rng(8)
+    hours = {HOUR + n: AuthorCounts(100, int(rng.binomial(100, on_weekends(n, 0.8)))) for n in range(28 * 24)}
+    past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+    noon = [past.expect((HOUR + 24 * day + 12) * 60, (HOUR + 24 * day + 12) * 60 + 59).share for day in range(28, 35)]
+    assert noon[:5] == pytest.approx([0.2] * 5, abs=0.05)
+    assert noon[5:] == pytest.approx([on_weekends(5 * 24, 0.8)] * 2, abs=0.07)
+    quiet = {hour: AuthorCounts(10, int(rng.binomial(10, seen.negative / 100))) for hour, seen in hours.items()}
+    past = past_of(quiet, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+    assert past.expect((HOUR + 33 * 24 + 12) * 60, (HOUR + 33 * 24 + 12) * 60 + 59).share > 0.27
+    young = past_of(hours, before_hour=HOUR + 13 * 24, incidents=(), policy=POLICY)
+    assert young.expect((HOUR + 19 * 24 + 12) * 60, (HOUR + 19 * 24 + 12) * 60 + 59).share < 0.27
+
+
+def test_moods_of_half_a_day_are_no_week() -> None:
+    """Hours that drift (AR(1), .9 an hour) are as well told where a week's shape is looked for as where it is not."""
+    rng = np.random.default_rng(9)
+
+    def error(policy: BaselinePolicy) -> float:
+        past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=policy)
+        ahead = ((HOUR + 28 * 24 + hour) * 60 for hour in range(7 * 24))
+        return float(np.sqrt(np.mean([(past.expect(first, first + 59).share - 0.2) ** 2 for first in ahead])))
+
+    errors = []
+    for _ in range(20):
+        mood = np.zeros(28 * 24)
+        for hour in range(1, len(mood)):
+            mood[hour] = 0.9 * mood[hour - 1] + rng.normal(0, 0.1)
+        shares = 1 / (1 + np.exp(math.log(4) - mood))
+        hours = {HOUR + n: AuthorCounts(60, int(rng.binomial(60, p))) for n, p in enumerate(shares)}
+        errors.append((error(POLICY), error(BaselinePolicy(week_from_days=10**6))))
+    with_week, without = np.mean(errors, axis=0)
+    assert with_week < 1.1 * without
+
+
 def test_weights_are_learnt_by_the_hour_of_the_day_and_incidents_left_out() -> None:
     hours = {HOUR + hour: AuthorCounts(60, 15) for hour in range(28 * 24)}
     wave = {hour: 0.35 + 0.08 * math.sin(2 * math.pi * hour / 24) for hour in hours}
