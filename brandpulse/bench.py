@@ -2,7 +2,7 @@
 
 import importlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -151,3 +151,15 @@ def tick(
     importlib.import_module("alerting.tick_bench").run(
         brands=brands, partitions=partitions, posts_a_minute=posts_a_minute, ticks=ticks, facets=facets
     )
+
+
+@app.command()
+def notify(
+    alerts: Annotated[int, typer.Option(min=1)] = 500,
+    per_second: Annotated[float, typer.Option(min=0.01, help="On average, at random moments.")] = 10.0,
+    fsync: Annotated[
+        Literal["everysec", "always"], typer.Option(help="Of the store: an alert waits for it.")
+    ] = "everysec",
+) -> None:
+    """Seconds from an alert's decision to its request, with nothing wrong."""
+    importlib.import_module("alerting.notify_bench").run(alerts=alerts, per_second=per_second, fsync=fsync)

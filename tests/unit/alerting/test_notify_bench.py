@@ -1,0 +1,28 @@
+import pytest
+
+from alerting import notify_bench
+from alerting.outbox import Outcome
+from alerting.receivers.webhook import Webhook
+from brandpulse.episodes import Notification
+from brandpulse.errors import BrandpulseError
+
+
+def test_it_times_every_alert_from_its_decision_to_its_request(capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = notify_bench.run(alerts=20, per_second=100, fsync="always")
+    assert len(seconds) == 20
+    assert all(0 < one < 5 for one in seconds)
+    assert f"longest {max(seconds):.3f} s" in capsys.readouterr().out
+
+
+def test_an_alert_that_is_never_requested_is_no_fast_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver = Webhook.deliver
+
+    async def forgetful(self: Webhook, notification: Notification) -> Outcome:
+        if notification.episode.brand == "Brand 3":
+            return Outcome(202)
+        return await deliver(self, notification)
+
+    monkeypatch.setattr(Webhook, "deliver", forgetful)
+    monkeypatch.setattr(notify_bench, "PATIENCE_SECONDS", 2)
+    with pytest.raises(BrandpulseError, match="1 of 5 alerts were not requested within 2 s"):
+        notify_bench.run(alerts=5, per_second=100, fsync="always")
