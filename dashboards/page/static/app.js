@@ -363,14 +363,10 @@ function chance(p) {
 function standOut({ terms = [], terms_missing: missing = null }) {
   if (!terms.length) return missing === null ? null : h("p", { class: "when" }, `No words stand out: ${missing}.`);
   return h(
-    "p",
+    "div",
     { class: "terms" },
-    "Stands out: ",
-    ...terms.flatMap((one, at) => [
-      at ? ", " : "",
-      h("b", { dir: "auto" }, one.term),
-      ` ${count(one.posts)} of ${count(one.of)} posts (usually ${one.usual_share > 0 && one.usual_share < 0.01 ? "under 1%" : percent(one.usual_share)})`,
-    ]),
+    h("p", { class: "when" }, `Words that stand out in ${plural(terms[0].of, "post")}:`),
+    h("ul", null, ...terms.map((one) => h("li", null, h("b", { dir: "auto" }, one.term), ` ${count(one.posts)}, usually ${one.usual_share ? percent(one.usual_share) : "none"}`))),
   );
 }
 
