@@ -121,33 +121,29 @@ class PaneReader:
         span = range(first_minute, last_minute + 1)
         hours = range(first_minute * MINUTE_MS // HOUR_MS, last_minute * MINUTE_MS // HOUR_MS + 1)
         wanted = [(keys, brand, hour) for keys in self._known() for brand in names for hour in hours]
-        panes: dict[str, dict[int, Pane]] = {brand: defaultdict(Pane) for brand in names}
+        panes: dict[str, dict[int, Pane]] = {brand: {} for brand in names}
         sketches: dict[str, dict[int, list[Authors]]] = {brand: defaultdict(list) for brand in names}
         stored = self._run([("HGETALL", keys.minute_panes(brand, hour)) for keys, brand, hour in wanted])
         for (_, brand, hour), cells in zip(wanted, stored, strict=True):
-            for minute, pane in cells.items():
-                if (at := hour * 60 + int(minute)) in span:
-                    panes[brand][at] += Pane.decode(pane)
+            _add_up(panes[brand], cells, hour * 60, span)
         if authors:
             stored = self._run([("HGETALL", keys.minute_authors(brand, hour)) for keys, brand, hour in wanted])
             for (_, brand, hour), cells in zip(wanted, stored, strict=True):
                 for minute, sketch in cells.items():
                     if (at := hour * 60 + int(minute)) in span:
                         sketches[brand][at].append(Authors.decode(sketch))
-        return {brand: Minutes(dict(panes[brand]), dict(sketches[brand])) for brand in names}
+        return {brand: Minutes(panes[brand], dict(sketches[brand])) for brand in names}
 
     def hours(self, brands: Iterable[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]:
         """Each brand's hour panes, keyed by event-time hour since 1970; first and last included."""
         names = list(brands)
         days = range(first_hour * HOUR_MS // DAY_MS, last_hour * HOUR_MS // DAY_MS + 1)
         wanted = [(keys, brand, day) for keys in self._known() for brand in names for day in days]
-        panes: dict[str, dict[int, Pane]] = {brand: defaultdict(Pane) for brand in names}
+        panes: dict[str, dict[int, Pane]] = {brand: {} for brand in names}
         stored = self._run([("HGETALL", keys.hour_panes(brand, day)) for keys, brand, day in wanted])
         for (_, brand, day), cells in zip(wanted, stored, strict=True):
-            for hour, pane in cells.items():
-                if first_hour <= (at := day * 24 + int(hour)) <= last_hour:
-                    panes[brand][at] += Pane.decode(pane)
-        return {brand: dict(panes[brand]) for brand in names}
+            _add_up(panes[brand], cells, day * 24, range(first_hour, last_hour + 1))
+        return panes
 
     def hour_authors(
         self, brands: Iterable[str], first_hour: int, last_hour: int
@@ -200,6 +196,14 @@ class PaneReader:
         except OUTAGES as error:
             raise outage(error) from error
         return replies
+
+
+def _add_up(panes: dict[int, Pane], cells: Mapping[bytes, bytes], first: int, span: range) -> None:
+    """Add one partition's *cells*, which count from *first*, to *panes*."""
+    for place, stored in cells.items():
+        if (at := first + int(place)) in span:
+            pane, before = Pane.decode(stored), panes.get(at)
+            panes[at] = pane if before is None else before + pane
 
 
 def _after(text: str, mark: str) -> str:

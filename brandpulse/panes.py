@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from datasketches import hll_sketch, hll_union, tgt_hll_type
 
 from brandpulse.errors import StateError
@@ -14,8 +15,7 @@ LG_K = 11
 """HyperLogLog with 2,048 registers: exact to about 100 authors, 2.3 % standard error above, at most 1,064 bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pane:
+class Pane(msgspec.Struct, frozen=True, gc=False):
     """Counts of posts by sentiment towards the brand, and the score sum: P(positive) - P(negative), in millionths.
 
     A post that names the brand and says nothing about it is `irrelevant`: it is one of `posts`, and part of no share.
