@@ -47,7 +47,7 @@ def pipeline(
 def growth(
     *,
     out: Annotated[Path, typer.Option(help="Writes OUT.csv and OUT.png.")] = Path("growth"),
-    only: Annotated[str, typer.Option(help="Of brands,memory,partitions,workers,gpu; all if none.")] = "",
+    only: Annotated[str, typer.Option(help="Of brands,memory,kept,partitions,workers,gpu; all if none.")] = "",
     posts: Annotated[int, typer.Option(min=10_000, help="Of each run without a model.")] = 150_000,
     broker: BrokerOption = "embedded",
 ) -> None:

@@ -19,6 +19,7 @@ from brandpulse.errors import BrandpulseError, ConfigError
 from brandpulse.processes import Child
 
 BRANDS = (10, 100, 1_000, 10_000, 100_000)
+KEPT_DAYS = (1, 7, 28, 90)
 PARTITIONS = (1, 2, 4, 8, 16)
 WORKERS = (1, 2, 4)
 GPU_WORKERS = (1, 2, 4, 8)
@@ -51,6 +52,7 @@ def run(*, out: Path, only: Sequence[str], posts: int, broker: str) -> list[Poin
     curves: dict[str, Callable[[], None]] = {
         "brands": lambda: _brands(found),
         "memory": lambda: _memory(found),
+        "kept": lambda: _kept(found),
         "partitions": lambda: _partitions(found, posts, broker),
         "workers": lambda: _workers(found, posts, broker),
         "gpu": lambda: _gpu(found, broker),
@@ -94,6 +96,22 @@ def _memory(found: Callable[..., None]) -> None:
             ),
             Point("store, repeat memory of 6 h, by posts an hour", 3_600 * rate, "MB", size.repeat_memory / 1e6),
             Point("store, sample of a brand and day, by posts an hour", 3_600 * rate, "MB", size.samples / 1e6),
+        )
+
+
+def _kept(found: Callable[..., None]) -> None:
+    growth = import_module("stream_workers.growth")
+    texts = world.sample_texts()
+    for days in KEPT_DAYS:
+        with TemporaryDirectory() as folder:
+            store = EmbeddedStore(Path(folder))
+            try:
+                cost = growth.kept_cost(redis.Redis.from_url(store.url), texts, days)
+            finally:
+                store.stop()
+        found(
+            Point("fold and store, by days kept", days, "us a post", cost.microseconds_a_post),
+            Point("store in all, by days kept", days, "MB", cost.store_bytes / 1e6),
         )
 
 

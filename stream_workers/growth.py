@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -98,6 +99,40 @@ def store_size(
     repeats = sum(size for key, size in sizes.items() if b":ids:" in key)
     samples = sum(size for key, size in sizes.items() if b"}:s:" in key)
     return StoreSize(posts, sum(sizes.values()) - repeats - samples, repeats, samples)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCost:
+    """What it costs to count on top of so many days that are kept."""
+
+    days: int
+    store_bytes: int
+    microseconds_a_post: float
+    """Read, folded and written in batches of 512, the live posts after those days; the median batch."""
+
+
+def kept_cost(client: Any, texts: Sequence[str], days: int, *, live_posts: int = 20_480) -> KeptCost:
+    """*days* of one brand, a post in five minutes, then live posts, two a second; *client* is an empty server's."""
+    retention = Retention(120_000, 2 * DAY_MS, 90 * DAY_MS)
+    limits = RepeatLimits(6 * HOUR_MS, 4_000_000)
+    store = RedisPartitionStore(client, "growth", retention)
+    state = PartitionStatus("posts", 0, next=0, topic_id="t")
+    if not store.rebase(None, state):
+        raise BrandpulseError("the server is not empty: measure on one of its own")
+    past = days * DAY_MS // 300_000
+    for at in range(0, past, BATCH):
+        posts = _scored(range(at, min(past, at + BATCH)), texts, 1 / 300, 20_000)
+        state = _apply(store, state, posts, retention, limits)
+    # What the alerter has seen may go, as in life.
+    client.set(AlertingKeys("growth").evaluated_until, state.watermark_ms)
+    first, seconds = 2 * days * DAY_MS // 1_000, []
+    for at in range(first, first + live_posts, BATCH):
+        posts = _scored(range(at, at + BATCH), texts, 2.0, 20_000)
+        began = time.perf_counter()
+        state = _apply(store, state, posts, retention, limits)
+        seconds.append(time.perf_counter() - began)
+    held = int(client.info("memory")["used_memory"])
+    return KeptCost(days, held, 1e6 * median(seconds) / BATCH)
 
 
 def _apply(

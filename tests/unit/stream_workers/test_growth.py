@@ -5,7 +5,7 @@ from pathlib import Path
 import redis
 
 from brandpulse.embedded import EmbeddedStore
-from stream_workers.growth import brands_of, match_cost, store_size
+from stream_workers.growth import brands_of, kept_cost, match_cost, store_size
 
 
 def test_made_up_brands_are_distinct_and_the_same_each_time() -> None:
@@ -31,3 +31,15 @@ def test_a_days_state_is_panes_sketches_and_six_hours_of_ids(tmp_path: Path) -> 
     assert 0.25 * 4_320 * 12 < small.repeat_memory < 0.35 * 4_320 * 120
     assert 50_000 < small.panes_and_sketches < 500_000
     assert 4 * 30 * 40 < small.samples < 4 * 30 * 400
+
+
+def test_what_is_kept_costs_memory(tmp_path: Path) -> None:
+    sizes = []
+    for days in (1, 60):
+        store = EmbeddedStore(tmp_path / str(days))
+        try:
+            sizes.append(kept_cost(redis.Redis.from_url(store.url), ["My luggage is lost"], days, live_posts=1_024))
+        finally:
+            store.stop()
+    assert sizes[1].store_bytes > sizes[0].store_bytes + 100_000
+    assert all(0 < size.microseconds_a_post < 10_000 for size in sizes)
