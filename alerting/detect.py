@@ -39,6 +39,9 @@ class DetectPolicy:
     """A smaller rise of the share is no news, however certain."""
     min_ratio: float = 1.0
     """Nor is a share below so many times what is usual."""
+    exact_tail: bool = False
+    """Whether votes may say no more than their exact tail does. A small share that differs much from hour to hour is
+    skewed: nats see its bad hours as far rarer than they are."""
     near_baseline: float = 0.05
     """A rise this small is over."""
     min_history_hours: int = 24
@@ -194,6 +197,8 @@ def judge(
         if window.share < max(expected.share + policy.min_rise, expected.share * policy.min_ratio):
             continue
         margin = rise_nats(window, expected) - level
+        if policy.exact_tail and margin >= best_margin:
+            margin = min(margin, tail_nats(window, expected) - level)
         if margin >= best_margin:
             best, best_margin, best_usual = window, margin, expected
     if best is not None:
@@ -203,6 +208,12 @@ def judge(
     if fresh is None:
         return Finding("too little evidence", policy, usual, longest, newest=windows[0])
     return Finding("normal", policy, past.expect(fresh.first_minute, fresh.last_minute), fresh, fresh, windows[0])
+
+
+def tail_nats(window: WindowCounts, expected: Baseline) -> float:
+    """What the chance of so many votes is worth on the scale of `alarm_levels`: z^2 / 2 where P(Z > z) is as small."""
+    chance = tail_probability(window.negative_authors, window.authors, expected.share, expected.rho)
+    return max(0.0, -_normal_quantile(chance)) ** 2 / 2
 
 
 def calm_line(baseline_share: float, worst_share: float, policy: DetectPolicy) -> float:

@@ -196,6 +196,7 @@ class FacetShareRule(CommonRule):
             min_rise=self.min_rise,
             min_ratio=self.min_ratio,
             near_baseline=min(settings.near_baseline, self.min_rise / 2),
+            exact_tail=True,
         )
 
     def episode_policy(self, settings: EpisodePolicy) -> EpisodePolicy:

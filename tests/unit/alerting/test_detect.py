@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.baseline import BaselinePolicy, past_of
-from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts, alarm_levels, judge, tail_probability
+from alerting.detect import (
+    Baseline,
+    DetectPolicy,
+    Finding,
+    WindowCounts,
+    alarm_levels,
+    judge,
+    tail_nats,
+    tail_probability,
+)
 from alerting.evidence import rise_nats
 from alerting.sliding import sliding_counts
 from tests.unit.alerting.builders import MONDAY, Stream
@@ -178,3 +187,20 @@ def test_a_brand_without_posts_is_quiet_only_while_others_are_talked_about(
     found = judged(a_window(15, 0, 0), a_window(60, 0, 0), a_window(180, 0, 0), alive=alive)
     assert (found.state, found.stream_alive) == (state, alive)
     assert reason is None or found.reason == reason
+
+
+def test_a_bad_hour_of_a_share_that_often_has_them_is_no_alarm_by_its_exact_tail() -> None:
+    """45 % where 4 % is usual: eight nats would be one in 30,000; of a share as restless as this it is one in 2,000."""
+    window, restless = WindowCounts(1_000, 180, 22, 10, 22, 10), Baseline(0.044, 0.05, 200, 5_000)
+    assert rise_nats(window, restless) > 8
+    assert tail_probability(10, 22, 0.044, 0.05) == pytest.approx(1 / 2_000, rel=0.05)
+    assert tail_nats(window, restless) == pytest.approx(5.4, abs=0.1)
+    asked = replace(POLICY, exact_tail=True, min_ratio=2.0)
+    levels = [6.0] * 6
+    assert judge([window], restless, POLICY, levels=levels).state == "spike"
+    assert judge([window], restless, asked, levels=levels).state == "normal"
+
+
+def test_the_exact_tail_and_nats_agree_where_a_share_is_large_and_even() -> None:
+    window, even = WindowCounts(1_000, 180, 400, 160, 400, 160), Baseline(0.3, 0.002, 200, 50_000)
+    assert tail_nats(window, even) == pytest.approx(rise_nats(window, even), rel=0.1)
