@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from alerting.outbox import Delivery
+from alerting.spans import with_closed
 from alerting.store import KEPT_CLOSED, KEPT_DELIVERED, AlerterState, Commit, CommitResult, Durability, Tally
 from brandpulse.silences import Acknowledgement, Orders, Silence
 
@@ -55,6 +56,7 @@ class MemoryAlertStore:
             evaluated_until_ms=commit.until_ms,
             open={key: value for key, value in {**self._state.open, **commit.open}.items() if key not in gone},
             closed=[*reversed(commit.closed), *self._state.closed][:KEPT_CLOSED],
+            spans=with_closed(self._state.spans, commit.closed),
         )
         self._add(commit.deliveries)
         self._counts.update(commit.suppressed)

@@ -1,15 +1,15 @@
 """What past and open episodes mean for detection: hours that are no baseline, and windows that prove nothing."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import chain
 
 from alerting.baseline import Span
 from alerting.rules import FacetShareRule, NegativeShareRule, RuleSet
+from alerting.spans import PastSpan, span_of
 from alerting.store import AlerterState
 from alerting.stretch import Decided, Place, Stretch
 from brandpulse.episodes import Episode
 from brandpulse.keys import MINUTE_MS
-
-FOR_EVER_MS = 2**53
 
 
 class PastEpisodes:
@@ -49,28 +49,28 @@ def _alike(rules: RuleSet) -> dict[str, frozenset[str]]:
 def incidents(state: AlerterState, rules: Set[str]) -> dict[str, Sequence[Span]]:
     """Event-time spans (ms) of each brand's episodes under *rules*: their hours are no baseline."""
     spans: dict[str, list[Span]] = {}
-    for episode in (*state.closed, *(one.episode for one in state.open.values())):
-        if episode.rule in rules:
-            spans.setdefault(episode.brand, []).append(_span(episode))
+    for one in sorted(set(_all_spans(state, (opened.episode for opened in state.open.values())))):
+        if one.rule in rules:
+            spans.setdefault(one.brand, []).append((one.start_ms, one.end_ms))
     return dict(spans)
 
 
 def spans_of(brand: str, stretch: Stretch, state: AlerterState, rules: Set[str]) -> list[Span]:
-    episodes = [*state.closed, *stretch.closed, *(one.episode for one in stretch.open.values())]
-    return [_span(episode) for episode in episodes if episode.brand == brand and episode.rule in rules]
+    since = [*stretch.closed, *(opened.episode for opened in stretch.open.values())]
+    found = {one for one in _all_spans(state, since) if one.brand == brand and one.rule in rules}
+    return [(one.start_ms, one.end_ms) for one in sorted(found)]
 
 
-def _span(episode: Episode) -> Span:
-    end = FOR_EVER_MS if episode.resolved_at is None else int(episode.resolved_at.timestamp() * 1_000)
-    return int(episode.started_at.timestamp() * 1_000), end
+def _all_spans(state: AlerterState, since: Iterable[Episode] = ()) -> Iterator[PastSpan]:
+    """Some twice: a store that an earlier version began knows part of its past by `closed` alone."""
+    return chain(state.spans, map(span_of, state.closed), map(span_of, since))
 
 
 def last_ends(state: AlerterState) -> dict[Place, int]:
     """The minute from which a brand's windows count again for a rule, after its last episode."""
     ends: dict[Place, int] = {}
-    for episode in state.closed:
-        if episode.resolved_at is not None:
-            minute = int(episode.resolved_at.timestamp() * 1_000) // MINUTE_MS
-            place = episode.brand, episode.rule
-            ends[place] = max(minute, ends.get(place, minute))
+    for span in _all_spans(state):
+        minute = span.end_ms // MINUTE_MS
+        place = span.brand, span.rule
+        ends[place] = max(minute, ends.get(place, minute))
     return ends

@@ -13,6 +13,7 @@ import redis
 
 from alerting.episode import Memory, OpenEpisode
 from alerting.outbox import Delivery
+from alerting.spans import KEPT_SPANS, PastSpan, oldest_kept, span_of
 from alerting.store import KEPT_CLOSED, KEPT_DELIVERED, AlerterState, Commit, CommitResult, Durability, Tally
 from brandpulse.episodes import Episode
 from brandpulse.errors import StateError, TransientError
@@ -53,7 +54,8 @@ class RedisAlertStore:
             pipeline.hgetall(keys.episodes)
             pipeline.hgetall(keys.detector)
             pipeline.lrange(keys.closed, 0, -1)
-            until, episodes, memories, closed = pipeline.execute()
+            pipeline.zrange(keys.spans, 0, -1)
+            until, episodes, memories, closed, spans = pipeline.execute()
         opened = {}
         for key, stored in episodes.items():
             episode = Episode.model_validate_json(stored)
@@ -65,6 +67,7 @@ class RedisAlertStore:
             evaluated_until_ms=None if until is None else int(until),
             open=opened,
             closed=[Episode.model_validate_json(stored) for stored in closed],
+            spans=[PastSpan.decode(stored) for stored in spans],
         )
 
     def commit(self, commit: Commit, *, token: int) -> CommitResult:
@@ -78,11 +81,14 @@ class RedisAlertStore:
             len(commit.closed),
             len(commit.deliveries),
             len(commit.suppressed),
+            oldest_kept(commit.closed),
+            KEPT_SPANS,
         ]
         for key, opened in commit.open.items():
             arguments += [key, opened.episode.model_dump_json(), opened.memory.model_dump_json()]
         for episode in commit.closed:
-            arguments += [episode.key, episode.model_dump_json()]
+            span = span_of(episode)
+            arguments += [episode.key, episode.model_dump_json(), span.end_ms, span.encode()]
         arguments += _flat(commit.deliveries)
         for (receiver, why), number in commit.suppressed.items():
             arguments += [_field(receiver, why), number]
@@ -98,6 +104,7 @@ class RedisAlertStore:
                 keys.outbox_order,
                 keys.outbox_sequence,
                 keys.tally,
+                keys.spans,
             ],
             arguments,
         )

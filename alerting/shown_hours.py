@@ -9,7 +9,7 @@ from alerting.baseline import Span
 from alerting.detect import Baseline, DetectPolicy, alarm_levels
 from alerting.evidence import deviance_nats
 from alerting.history import HourHistory
-from alerting.past_episodes import FOR_EVER_MS
+from alerting.spans import FOR_EVER_MS
 from brandpulse.episodes import Episode
 from brandpulse.keys import HOUR_MS
 from brandpulse.panes import Pane

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from alerting.episode import OpenEpisode
 from alerting.outbox import Delivery
+from alerting.spans import PastSpan
 from brandpulse.episodes import Episode
 from brandpulse.silences import Acknowledgement, Orders
 
@@ -26,7 +27,10 @@ class AlerterState:
     evaluated_until_ms: int | None = None
     open: Mapping[str, OpenEpisode] = field(default_factory=dict)
     closed: Sequence[Episode] = ()
-    """Newest first, at most 500."""
+    """Newest first, at most 500: what people are shown."""
+    spans: Sequence[PastSpan] = ()
+    """Of all that closed within the days that a baseline may look back, oldest end first. Stores of versions before
+    had none: there `closed` knows more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from alerting.routing import Route
 from alerting.rules import DEFAULT_RULES, RuleSet
 from alerting.share_rules import ShareRules
 from alerting.sliding import sliding_counts
+from alerting.spans import with_closed
 from alerting.store import AlerterState, AlertStore
 from alerting.stream_health import Health, decide_health, lateness_health, silence_health, stall_health
 from alerting.stretch import Decided, Stretch
@@ -318,6 +319,7 @@ class Ticker:
             evaluated_until_ms=until_ms,
             open={one.episode.key: one for one in stretch.open.values()},
             closed=[*reversed(stretch.closed), *state.closed][:500],
+            spans=with_closed(state.spans, stretch.closed),
         )
 
 

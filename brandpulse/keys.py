@@ -28,6 +28,7 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:detector            hash   episode key -> Memory of an open episode: calm so far, who was told
     {ns:alerting}:episodes            hash   episode key -> Episode, the open ones
     {ns:alerting}:closed              list   newest closed Episodes, at most 500
+    {ns:alerting}:spans               zset   end:start:rule:brand of closed Episodes -> end (event time, ms); 100 days
     {ns:alerting}:outbox              hash   delivery id -> Delivery, what is not yet handed over
     {ns:alerting}:outbox:order        zset   delivery id -> sequence number: FIFO
     {ns:alerting}:outbox:seq          string last sequence number given
@@ -178,6 +179,10 @@ class AlertingKeys:
     @property
     def closed(self) -> str:
         return f"{self.tag}:closed"
+
+    @property
+    def spans(self) -> str:
+        return f"{self.tag}:spans"
 
     @property
     def outbox(self) -> str:

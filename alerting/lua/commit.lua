@@ -1,10 +1,12 @@
--- KEYS fence, evaluated_until, episodes, detector, closed, outbox, outbox order, outbox sequence, tally.
+-- KEYS fence, evaluated_until, episodes, detector, closed, outbox, outbox order, outbox sequence, tally,
+--      spans.
 -- ARGV token, evaluated_until as read, evaluated_until to be, closed to keep, number of open, closed, deliveries,
---      suppressed; then per open episode: key, episode, memory; per closed: key, episode; per delivery: id, delivery,
---      its field of the tally; per kind of suppressed: its field of the tally, how many.
+--      suppressed, end of the oldest span to keep, spans to keep; then per open episode: key, episode, memory; per
+--      closed: key, episode, end of its span, span; per delivery: id, delivery, its field of the tally; per kind of
+--      suppressed: its field of the tally, how many.
 -- Returns 'applied', 'moved' (evaluated_until is another) or 'fenced' (another alerter leads).
 -- All checks stand before the first write: a script that raises halfway leaves half.
-local kinds = { 'string', 'string', 'hash', 'hash', 'list', 'hash', 'zset', 'string', 'hash' }
+local kinds = { 'string', 'string', 'hash', 'hash', 'list', 'hash', 'zset', 'string', 'hash', 'zset' }
 for i, kind in ipairs(kinds) do
     local found = redis.call('TYPE', KEYS[i]).ok
     if found ~= 'none' and found ~= kind then
@@ -19,14 +21,14 @@ if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then
 end
 local opened, closed, deliveries = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local suppressed = tonumber(ARGV[8])
-if #ARGV ~= 8 + 3 * opened + 2 * closed + 3 * deliveries + 2 * suppressed then
+if #ARGV ~= 10 + 3 * opened + 4 * closed + 3 * deliveries + 2 * suppressed then
     return redis.error_reply('commit was called with ' .. #ARGV .. ' arguments')
 end
 
 if ARGV[3] ~= '' then
     redis.call('SET', KEYS[2], ARGV[3])
 end
-local at = 9
+local at = 11
 for _ = 1, opened do
     redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
     redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 2])
@@ -36,9 +38,12 @@ for _ = 1, closed do
     redis.call('HDEL', KEYS[3], ARGV[at])
     redis.call('HDEL', KEYS[4], ARGV[at])
     redis.call('LPUSH', KEYS[5], ARGV[at + 1])
-    at = at + 2
+    redis.call('ZADD', KEYS[10], ARGV[at + 2], ARGV[at + 3])
+    at = at + 4
 end
 if closed > 0 then
+    redis.call('ZREMRANGEBYSCORE', KEYS[10], '-inf', '(' .. ARGV[9])
+    redis.call('ZREMRANGEBYRANK', KEYS[10], 0, -tonumber(ARGV[10]) - 1)
     redis.call('LTRIM', KEYS[5], 0, tonumber(ARGV[4]) - 1)
 end
 for _ = 1, deliveries do

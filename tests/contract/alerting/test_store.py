@@ -1,6 +1,8 @@
 """One promise, two stores: Redis (a real Valkey) and memory."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,11 @@ from redis.retry import Retry
 
 from alerting.episode import Memory, OpenEpisode
 from alerting.memory_store import MemoryAlertStore
+from alerting.past_episodes import incidents
 from alerting.redis_store import RedisAlertStore
 from alerting.store import AlertStore, Commit
 from brandpulse.embedded import EmbeddedStore
+from brandpulse.episodes import Episode
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys
 from tests.unit.alerting.notes import AT, a_delivery, an_episode
@@ -157,6 +161,35 @@ def test_what_is_put_back_into_an_empty_outbox_goes_first_too(bench: Bench) -> N
     assert bench.store.requeue("k:triggered@pager")
     bench.store.enqueue([a_delivery("resolved")], token=token)
     assert bench.store.pending() == [a_delivery(), a_delivery("resolved")]
+
+
+def test_the_spans_of_closed_episodes_outlive_what_is_shown_of_them_for_the_days_of_a_baseline(bench: Bench) -> None:
+    """510 in a day: the first ten are shown no more, but their hours must not become a baseline."""
+    token = bench.lead()
+
+    def ended(brand: str, days: float) -> Episode:
+        at = AT + timedelta(days=days)
+        return an_episode(f"{brand}:{days}", brand=brand, started_at=at, state="resolved", resolved_at=at)
+
+    bench.store.commit(Commit(None, 1, closed=[ended("Long: Gone", -1)]), token=token)
+    bench.store.commit(Commit(1, 2, closed=[ended(f"{number:04}", 0) for number in range(510)]), token=token)
+    state = bench.store.load()
+    assert (len(state.closed), len(state.spans)) == (500, 511)
+    assert incidents(state, {"negative_share"}).keys() >= {"Long: Gone", "0000", "0509"}
+    bench.store.commit(Commit(2, 3, closed=[ended("new", 99.5)]), token=token)
+    state = bench.store.load()
+    assert len(state.spans) == 511, "after 100 days of event time a span goes"
+    assert incidents(state, {"negative_share"}).keys() >= {"0000", "new"}
+    assert "Long: Gone" not in incidents(state, {"negative_share"})
+    assert state.spans[0].start_ms == AT.timestamp() * 1_000
+
+
+def test_the_past_of_a_store_that_an_earlier_version_began_is_known_by_what_is_shown(bench: Bench) -> None:
+    token = bench.lead()
+    assert bench.store.commit(closed(), token=token) == "moved"
+    bench.store.commit(Commit(None, 1, closed=closed().closed), token=token)
+    before = replace(bench.store.load(), spans=())
+    assert incidents(before, {"negative_share"}) == incidents(bench.store.load(), {"negative_share"}) != {}
 
 
 def test_five_hundred_closed_and_delivered_are_kept_newest_first(bench: Bench) -> None:
