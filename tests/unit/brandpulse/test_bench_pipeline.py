@@ -98,6 +98,6 @@ def test_a_stopwatch_started_by_hand_leaves_out_nothing(capsys: pytest.CaptureFi
 
 
 def test_a_curve_that_nobody_knows_is_named_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="bands: no such curve; there are brands,memory,partitions,workers,gpu"):
+    with pytest.raises(ConfigError, match="bands: no such curve; there are brands,memory,kept,partitions,workers,gpu"):
         run_growth(out=tmp_path / "growth", only=["bands"], posts=10_000, broker="embedded")
     assert list(tmp_path.iterdir()) == []
