@@ -7,10 +7,14 @@ import pytest
 import redis
 
 from alerting.mock_receiver import MockReceiver
-from brandpulse.embedded import EmbeddedStore
+from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
+from brandpulse.keys import MINUTE_MS
 from brandpulse.processes import Child
+from brandpulse.runtime import running
+from tests.builders import NOON_MS, a_post
 from tests.faults.alerting.processes import start_alerter
 from tests.faults.alerting.test_alerter_process import a_day_with_a_crisis, until, wall_ms
+from tests.journey.pipeline import Pipeline
 
 LONGEST_SECONDS = 60.0
 
@@ -51,3 +55,55 @@ async def test_the_heart_stops_when_a_part_does(tmp_path: Path, kafka: str, name
             await asyncio.to_thread(child.stop)
     finally:
         store.stop()
+
+
+@pytest.mark.timeout(240)
+async def test_the_heart_stops_with_the_broker_and_beats_on_without_the_page(
+    tmp_path: Path, redis_url: str, namespace: str
+) -> None:
+    broker = EmbeddedBroker(tmp_path)
+    pipeline = Pipeline(tmp_path, broker.bootstrap_servers, redis_url, namespace)
+    stop = asyncio.Event()
+
+    async def posts_come() -> None:
+        minute = 0
+        while not stop.is_set():
+            at_ms = NOON_MS + minute * MINUTE_MS
+            posts = [a_post(f"{minute}-{n}", at_ms=at_ms) for n in range(20)]
+            # What a broker that is gone does not take is dropped after a second: the producer lives on.
+            await asyncio.to_thread(pipeline.produce, posts, **{"message.timeout.ms": 1_000})
+            minute += 1
+            await asyncio.sleep(0.2)
+
+    try:
+        pipeline.create_topics()
+        pipeline.service("worker")
+        page = pipeline.service("dashboards", "page")
+        page.wait_ready(lambda: bool(running(tmp_path, "page")))
+        async with MockReceiver() as mock:
+            child = start_alerter(
+                tmp_path / "alerter",
+                redis_url=redis_url,
+                kafka=broker.bootstrap_servers,
+                namespace=namespace,
+                receiver_url=f"{mock.url}/v2/enqueue",
+                BRANDPULSE_ALERTER_HEARTBEAT_URL=f"{mock.url}/heartbeat/x",
+                BRANDPULSE_ALERTER_HEARTBEAT_SECONDS="0.1",
+                BRANDPULSE_ALERTER_HEARTBEAT_MOVED_WITHIN_SECONDS="6",
+            )
+            producing = asyncio.create_task(posts_come())
+            await until(lambda: mock.heartbeats >= 5, child=child)
+            page.kill()
+            # Longer than event time may stand still: it is the posts that keep it beating.
+            await asyncio.sleep(8)
+            heard = mock.heartbeats
+            await until(lambda: mock.heartbeats >= heard + 5, child=child)
+            broker.child.kill()
+            await falls_silent(mock, child)
+            stop.set()
+            await producing
+            await asyncio.to_thread(child.stop)
+    finally:
+        stop.set()
+        pipeline.stop()
+        broker.stop()
