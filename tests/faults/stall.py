@@ -1,9 +1,10 @@
 """How long a partition stands still when one worker of two is killed: `python -m tests.faults.stall`.
 
-    FAULT_BROKER=embedded|kafka STALL_TRIALS=10 python -m tests.faults.stall
+    FAULT_BROKER=embedded|kafka FAULT_PROTOCOL=classic|consumer STALL_TRIALS=10 python -m tests.faults.stall
 
 Posts flow all the time; the stall is the time from `kill -9` to the first write on the slowest of the dead worker's
-partitions, seen in the store. The default settings: group protocol classic, session timeout 6 s.
+partitions, seen in the store. Session timeout 6 s, with group protocol `consumer` as the broker's setting. The default
+is `classic`, as the workers'; the embedded broker knows no other.
 """
 
 import json
@@ -74,10 +75,13 @@ def _wait_shared(reader: PaneReader) -> None:
 
 def main() -> int:
     kind = cast("BrokerKind", os.environ.get("FAULT_BROKER", "kafka"))
+    protocol = os.environ.get("FAULT_PROTOCOL", "classic")
+    if protocol not in ("classic", "consumer") or (protocol == "consumer" and kind == "embedded"):
+        raise SystemExit(f"FAULT_PROTOCOL={protocol!r}: classic, or consumer with FAULT_BROKER=kafka")
     trials = int(os.environ.get("STALL_TRIALS", "10"))
     folder = Path(tempfile.mkdtemp(prefix="stall-"))
     seen: list[float] = []
-    world = World(folder, kind, f"s{uuid.uuid4().hex[:10]}")
+    world = World(folder, kind, f"s{uuid.uuid4().hex[:10]}", protocol=protocol)
     try:
         for stall in stalls(world, trials):
             seen.append(stall)
@@ -85,7 +89,8 @@ def main() -> int:
     finally:
         world.close()
     shutil.rmtree(folder)
-    print(f"{kind}: n {len(seen)}, least {min(seen):.1f}, median {statistics.median(seen):.1f}, most {max(seen):.1f} s")
+    found = f"n {len(seen)}, least {min(seen):.1f}, median {statistics.median(seen):.1f}, most {max(seen):.1f} s"
+    print(f"{kind}, {protocol}: {found}")
     return 0
 
 
