@@ -22,6 +22,8 @@ SHOWN = 3
 SHOWN_SOURCES = 5
 OTHER_SOURCES = "others"
 MOST_SOURCE_CHARS = 64
+MOST_LOOKS = 100
+"""For words, in one tick: each costs a read and some 10 ms, and a storm of brands must not hold the clock."""
 ENOUGH_NEGATIVE = 100
 """So many usual negative posts, and terms are held against those: else every angry word stands out."""
 
@@ -45,7 +47,12 @@ class ExampleShelf:
     def __init__(self, usual: Usual = lambda _brand, _first, _last: {}) -> None:
         """*usual* is asked when an episode is told of, at most every half hour each."""
         self._usual = usual
+        self._looks = MOST_LOOKS
         self._posts: dict[str, OrderedDict[tuple[str, str], NegativePost]] = {}
+
+    def refill(self) -> None:
+        """A new tick may look for words again."""
+        self._looks = MOST_LOOKS
 
     def put(self, brand: str, posts: Iterable[NegativePost]) -> None:
         shelf = self._posts.setdefault(brand, OrderedDict())
@@ -65,6 +72,10 @@ class ExampleShelf:
         if not within:
             return PostEvidence(terms_missing=f"no {kind} are kept of the window")
         surest = _one_an_author(within)
+        examples, sources = [_example(post) for post in surest[:SHOWN]], count_sources(within)
+        if self._looks == 0:
+            return PostEvidence(examples, sources, terms_missing=f"more than {MOST_LOOKS} alerts were told at once")
+        self._looks -= 1
         before = first_ms // DAY_MS - 1
         samples = self._usual(brand_of(brand), before - SAMPLE_DAYS + 2, before)
         terms, missing = rising_terms(
@@ -73,7 +84,7 @@ class ExampleShelf:
             brand=brand_of(brand),
             kind=kind,
         )
-        return PostEvidence([_example(post) for post in surest[:SHOWN]], count_sources(within), terms, missing)
+        return PostEvidence(examples, sources, terms, missing)
 
 
 def count_sources(posts: Iterable[NegativePost]) -> list[SourceCount]:

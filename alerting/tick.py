@@ -204,6 +204,7 @@ class Ticker:
             brands = self._reader.brands()
             due = self._due(state, clock.until_ms, brands)
             if due:
+                self._shelf.refill()
                 for brand in brands:
                     self._shelf.put(brand, self._reader.negatives(brand, KEPT))
             step = max(1, min(STRETCH, STRETCH_LOOKS // max(1, len(brands))))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from alerting.detect import WindowCounts
-from alerting.examples import ENOUGH_NEGATIVE, ExampleShelf, count_sources
+from alerting.examples import ENOUGH_NEGATIVE, MOST_LOOKS, ExampleShelf, count_sources
 from brandpulse.episodes import SourceCount
 from brandpulse.keys import MINUTE_MS
 from brandpulse.pane_reader import NegativePost, SampledPost
@@ -79,6 +79,19 @@ def test_sources_are_of_the_posts_of_the_window() -> None:
     shown = full.show("Acme", WINDOW)
     assert shown.sources == [SourceCount(source="bluesky", posts=3), SourceCount(source="x", posts=1)]
     assert shown.terms_missing is not None
+
+
+def test_a_storm_is_not_held_up_by_words_and_says_so() -> None:
+    asked: list[tuple[str, int, int]] = []
+    full = shelf({DAY - 1: USUAL}, asked)
+    full.put("Acme", [a_post(n, f"strike number{n} again") for n in range(9)])
+    shown = [full.show("Acme", WINDOW) for _ in range(MOST_LOOKS + 5)]
+    assert len(asked) == MOST_LOOKS
+    assert shown[-1].terms == ()
+    assert shown[-1].terms_missing == f"more than {MOST_LOOKS} alerts were told at once"
+    assert (len(shown[-1].examples), len(shown[-1].sources)) == (3, 1)
+    full.refill()
+    assert full.show("Acme", WINDOW).terms == shown[0].terms
 
 
 def test_a_brand_without_kept_posts_says_so() -> None:
