@@ -3,7 +3,7 @@
 Minutes below the watermark are final but for late posts, which never alert. So a tick reads only what is new.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from datasketches import hll_union, tgt_hll_type
@@ -71,3 +71,16 @@ def _merged(sketches: Sequence[Authors]) -> Authors:
 def _forget_before(first_minute: int, held: dict[int, Any]) -> None:
     for minute in [minute for minute in held if minute < first_minute]:
         del held[minute]
+
+
+def alive_at(read: Mapping[str, Minutes], minutes: Sequence[int], width: int) -> list[bool]:
+    """Whether any brand had a post in the *width* minutes up to each minute."""
+    busy = {minute for one in read.values() for minute, pane in one.panes.items() if pane.posts}
+    alive, last, cursor = [], -(2**53), minutes[0] - width + 1
+    for minute in minutes:
+        while cursor <= minute:
+            if cursor in busy:
+                last = cursor
+            cursor += 1
+        alive.append(minute - last < width)
+    return alive

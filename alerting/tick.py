@@ -21,7 +21,7 @@ from alerting.history import HourHistory
 from alerting.lateness import LatenessWatch
 from alerting.outbox import Delivery
 from alerting.past_episodes import PastEpisodes
-from alerting.recent import RecentMinutes
+from alerting.recent import RecentMinutes, alive_at
 from alerting.retire import retired
 from alerting.routing import Route
 from alerting.rules import DEFAULT_RULES, RuleSet
@@ -259,7 +259,7 @@ class Ticker:
             # A brand nobody talks about any more is looked at while its episode is open: it must end some day.
             if read[brand].panes or brand in firing
         }
-        alive = _alive(read, minutes, detect.windows[0])
+        alive = alive_at(read, minutes, detect.windows[0])
         past = PastEpisodes(state, self._rules)
         findings: dict[str, Finding] = {}
         before = (state.evaluated_until_ms or minutes[0] * MINUTE_MS) // MINUTE_MS - 1
@@ -327,19 +327,6 @@ class Ticker:
 def _newest(statuses: Sequence[PartitionStatus]) -> int | None:
     newest = max((status.clock_ms for status in statuses), default=NO_CLOCK)
     return None if newest == NO_CLOCK else newest
-
-
-def _alive(read: Mapping[str, Minutes], minutes: Sequence[int], width: int) -> list[bool]:
-    """Whether any brand had a post in the *width* minutes up to each minute."""
-    busy = {minute for one in read.values() for minute, pane in one.panes.items() if pane.posts}
-    alive, last, cursor = [], -(2**53), minutes[0] - width + 1
-    for minute in minutes:
-        while cursor <= minute:
-            if cursor in busy:
-                last = cursor
-            cursor += 1
-        alive.append(minute - last < width)
-    return alive
 
 
 def _view(finding: Finding | None, read: Minutes, last_minute: int, detect: DetectPolicy) -> BrandView:
