@@ -8,7 +8,8 @@ import msgspec
 from brandpulse.keys import DAY_MS, HOUR_MS, PartitionKeys
 from brandpulse.partitions import PartitionStatus, encode_generations
 from stream_workers.event_time import Retention
-from stream_workers.fold import KEPT_NEGATIVES, Cell, Change, encode_negative, encode_sampled
+from stream_workers.fold import Cell, Change
+from stream_workers.kept import KEPT_NEGATIVES, encode_negative, encode_sampled
 from stream_workers.sample import KEPT as KEPT_SAMPLE
 
 KEPT_REDRIVEN = 1_000_000

@@ -6,28 +6,25 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from heapq import nlargest
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.letters import Origin
-from brandpulse.pane_reader import NegativePost, SampledPost
+from brandpulse.pane_reader import NegativePost
 from brandpulse.panes import EMPTY_PANE, IRRELEVANT, Authors, Pane
 from brandpulse.partitions import PartitionStatus
-from stream_workers.decode import Dead, Decoded, Record, author_word, post_digest
+from stream_workers.decode import Dead, Decoded, Record, post_digest
 from stream_workers.event_time import FROM_THE_FUTURE, LATE, ON_TIME, Retention, Verdict, judge
 from stream_workers.facets import Facets
+from stream_workers.kept import newest_negatives
 from stream_workers.redriven import Redriven
 from stream_workers.repeats import RepeatLimits, RepeatMemory
 from stream_workers.sample import SampleBounds, Samples, samples_of
 from stream_workers.verdict import NEGATIVE, Judged, Towards
 
 HOUR_MINUTES = HOUR_MS // MINUTE_MS
-KEPT_NEGATIVES = 20
-"""Newest negative posts kept per brand and partition, for people to read."""
-
 Span = Literal["minute", "hour"]
 
 
@@ -303,7 +300,7 @@ def fold(
         authors=sums.authors(),
         new_ids=memory.added,
         dropped_generations=memory.dropped,
-        negatives=_newest_negatives(counted),
+        negatives=newest_negatives(counted),
         counted=counted,
         dead=dead,
         redriven=again.finished(dead),
@@ -316,36 +313,6 @@ def _record(outcome: Outcome) -> Record:
     return outcome.record if isinstance(outcome, Dead) else outcome.decoded.record
 
 
-def _newest_negatives(counted: Sequence[Scored]) -> dict[str, list[NegativePost]]:
-    by_brand: dict[str, list[tuple[Scored, Towards]]] = {}
-    for post in counted:
-        for said in post.brands:
-            if said.negative:
-                by_brand.setdefault(said.brand, []).append((post, said))
-        for series, said in post.facets:
-            by_brand.setdefault(series, []).append((post, said))
-    return {
-        brand: [_negative_post(*post) for post in nlargest(KEPT_NEGATIVES, posts, key=_event_ms)]
-        for brand, posts in by_brand.items()
-    }
-
-
-def _event_ms(post: tuple[Scored, Towards]) -> int:
-    return post[0].decoded.event_ms
-
-
-def _negative_post(judged: Scored, said: Towards) -> NegativePost:
-    post = judged.decoded.post
-    return NegativePost(
-        id=post.id,
-        source=post.source,
-        text=judged.masked_text,
-        created_ms=judged.decoded.event_ms,
-        author=author_word(judged.author),
-        negative=round(said.probabilities[NEGATIVE], 4),
-    )
-
-
 def _explain(verdict: Verdict, decoded: Decoded, clock_ms: int) -> str:
     when = decoded.post.created_at.isoformat()
     if verdict is FROM_THE_FUTURE:
@@ -356,11 +323,3 @@ def _explain(verdict: Verdict, decoded: Decoded, clock_ms: int) -> str:
         f"created_at {when} lies {days:.0f} days behind the newest post of its partition, past the horizon of hour "
         "panes; put a backfill into a namespace of its own (BRANDPULSE_NAMESPACE, BRANDPULSE_POSTS_TOPIC)"
     )
-
-
-def encode_negative(post: NegativePost) -> bytes:
-    return msgspec.json.encode(post)
-
-
-def encode_sampled(post: SampledPost) -> bytes:
-    return msgspec.json.encode(post)

@@ -16,11 +16,11 @@ from typing import Protocol
 
 from brandpulse.errors import StateError, TransientError
 from brandpulse.live import Replay
-from brandpulse.posts import BRAND_SENTIMENTS
 from brandpulse.telemetry import Telemetry
 from model.marking import MarkedText
 from model.score_cache import CachingScorer
-from stream_workers.decode import REASONS, AuthorHasher, Dead, Decoded, decode
+from stream_workers.counters import LaneCounters
+from stream_workers.decode import AuthorHasher, Dead, Decoded, decode
 from stream_workers.event_time import Retention
 from stream_workers.facets import Facets
 from stream_workers.fold import Change, Outcome, Unmatched, fold, plan, scored
@@ -37,9 +37,6 @@ from stream_workers.verdict import Verdict, verdicts_of
 log = logging.getLogger(__name__)
 
 SIMULATED_BATCH = 512
-LABELLED_BRANDS = 200
-"""So many brands, the first of the file, are metrics' labels; the rest share one: Prometheus wants bounded labels."""
-OTHER_BRANDS = "(other)"
 
 
 class Partitions(Protocol):
@@ -93,14 +90,7 @@ class BatchLane:
         self._retention = retention
         self._limits = limits
         self._telemetry = telemetry
-        self._wall_ms = wall_ms
-        self._labelled = frozenset(brands[:LABELLED_BRANDS])
-        # A series that begins with its first event hides that event from rate() and increase().
-        for reason in REASONS:
-            telemetry.counter("brandpulse_posts_dead_total").labels(reason)
-        for brand in (*self._labelled, OTHER_BRANDS) if len(brands) > LABELLED_BRANDS else self._labelled:
-            for sentiment in BRAND_SENTIMENTS:
-                telemetry.counter("brandpulse_posts_counted_total").labels(brand, sentiment)
+        self._counters = LaneCounters(telemetry, brands, wall_ms)
         self.progress = 0
         """Grows with every applied batch: what the watchdog looks at."""
 
@@ -309,7 +299,7 @@ class BatchLane:
         for (held, change), outcome in zip(changes, outcomes, strict=True):
             match outcome:
                 case Applied():
-                    self._count(held, change)
+                    self._counters.applied(held.status, change)
                     held.bounds.take(change.samples)
                     held.status = replace(
                         change.status, seen_wall_ms=held.status.seen_wall_ms, caught_up=held.status.caught_up
@@ -323,28 +313,6 @@ class BatchLane:
     def _refuse(self, held: HeldPartition, from_offset: int, stands_at: int) -> None:
         self._telemetry.counter("brandpulse_writes_refused_total").inc()
         self._partitions.reset(held, f"refused: next stands at {stands_at}, not {from_offset}")
-
-    def _count(self, held: HeldPartition, change: Change) -> None:
-        before, after = held.status, change.status
-        counter = self._telemetry.counter
-        counter("brandpulse_posts_late_total").inc(after.late - before.late)
-        counter("brandpulse_posts_repeated_total").inc(after.repeated - before.repeated)
-        counter("brandpulse_posts_unmatched_total").inc(after.unmatched - before.unmatched)
-        for letter in change.dead:
-            if letter.record.offset not in change.origins:
-                counter("brandpulse_posts_dead_total").labels(letter.reason).inc()
-        tally: dict[tuple[str, str], int] = {}
-        for post in change.counted:
-            for said in post.brands:
-                brand = said.brand if said.brand in self._labelled else OTHER_BRANDS
-                pair = brand, BRAND_SENTIMENTS[said.label]
-                tally[pair] = tally.get(pair, 0) + 1
-        for (brand, sentiment), posts in tally.items():
-            counter("brandpulse_posts_counted_total").labels(brand, sentiment).inc(posts)
-        if change.counted and (newest := change.counted[-1].decoded.record.record_ms) >= 0:
-            # One observation a batch: the newest record stands for its batch.
-            waited = max(0.0, (self._wall_ms() - newest) / 1_000)
-            self._telemetry.histogram("brandpulse_visible_latency_seconds").observe(waited)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -21,7 +21,7 @@ from stream_workers.store import Applied, PartitionStore, Refused
 from tests.contract.counting_oracle import RETENTION
 from tests.contract.exactly_once_machine import ExactlyOnce, RewindableStore, Worker
 
-EXAMPLES = int(os.environ.get("BRANDPULSE_MACHINE_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("BRANDPULSE_MACHINE_EXAMPLES", "400"))
 SAME: dict[str, Any] = {} if "BRANDPULSE_MACHINE_EXAMPLES" in os.environ else {"derandomize": True}
 """The same examples in each run of the suite, new ones where somebody asks for more."""
 QUIET: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}

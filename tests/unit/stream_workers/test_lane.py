@@ -15,13 +15,14 @@ from model.engine import Scorer, Scores
 from model.keyword import KeywordClassifier
 from model.marking import MarkedText
 from model.score_cache import CachingScorer
+from stream_workers.counters import LABELLED_BRANDS, OTHER_BRANDS
 from stream_workers.decode import AuthorHasher, Record
 from stream_workers.event_time import Retention
 from stream_workers.fold import Change, Stored
 from stream_workers.guard import InvalidGuard
 from stream_workers.hand_over import MemoryHandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
-from stream_workers.lane import LABELLED_BRANDS, OTHER_BRANDS, BatchLane
+from stream_workers.lane import BatchLane
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.memory_store import MemoryPartitionStore

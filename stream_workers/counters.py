@@ -1,0 +1,50 @@
+"""What the lane tells Prometheus of each change that was applied."""
+
+from collections.abc import Callable, Sequence
+
+from brandpulse.partitions import PartitionStatus
+from brandpulse.posts import BRAND_SENTIMENTS
+from brandpulse.telemetry import Telemetry
+from stream_workers.decode import REASONS
+from stream_workers.fold import Change
+
+LABELLED_BRANDS = 200
+"""So many brands, the first of the file, are metrics' labels; the rest share one: Prometheus wants bounded labels."""
+OTHER_BRANDS = "(other)"
+
+
+class LaneCounters:
+    """Called by the storing thread only."""
+
+    def __init__(self, telemetry: Telemetry, brands: Sequence[str], wall_ms: Callable[[], int]) -> None:
+        self._telemetry = telemetry
+        self._wall_ms = wall_ms
+        self._labelled = frozenset(brands[:LABELLED_BRANDS])
+        # A series that begins with its first event hides that event from rate() and increase().
+        for reason in REASONS:
+            telemetry.counter("brandpulse_posts_dead_total").labels(reason)
+        for brand in (*self._labelled, OTHER_BRANDS) if len(brands) > LABELLED_BRANDS else self._labelled:
+            for sentiment in BRAND_SENTIMENTS:
+                telemetry.counter("brandpulse_posts_counted_total").labels(brand, sentiment)
+
+    def applied(self, before: PartitionStatus, change: Change) -> None:
+        """*change* is in the store; *before* is how its partition stood."""
+        after, counter = change.status, self._telemetry.counter
+        counter("brandpulse_posts_late_total").inc(after.late - before.late)
+        counter("brandpulse_posts_repeated_total").inc(after.repeated - before.repeated)
+        counter("brandpulse_posts_unmatched_total").inc(after.unmatched - before.unmatched)
+        for letter in change.dead:
+            if letter.record.offset not in change.origins:
+                counter("brandpulse_posts_dead_total").labels(letter.reason).inc()
+        tally: dict[tuple[str, int], int] = {}
+        for post in change.counted:
+            for said in post.brands:
+                pair = said.brand, said.label
+                tally[pair] = tally.get(pair, 0) + 1
+        for (brand, label), posts in tally.items():
+            shown = brand if brand in self._labelled else OTHER_BRANDS
+            counter("brandpulse_posts_counted_total").labels(shown, BRAND_SENTIMENTS[label]).inc(posts)
+        if change.counted and (newest := change.counted[-1].decoded.record.record_ms) >= 0:
+            # One observation a batch: the newest record stands for its batch.
+            waited = max(0.0, (self._wall_ms() - newest) / 1_000)
+            self._telemetry.histogram("brandpulse_visible_latency_seconds").observe(waited)

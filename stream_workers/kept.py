@@ -1,0 +1,56 @@
+"""Posts that are kept beside the counts: the newest negative ones, for people to read."""
+
+from collections.abc import Sequence
+from heapq import nlargest
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from brandpulse.pane_reader import NegativePost, SampledPost
+from stream_workers.decode import author_word
+from stream_workers.verdict import NEGATIVE, Towards
+
+if TYPE_CHECKING:
+    from stream_workers.fold import Scored
+
+KEPT_NEGATIVES = 20
+"""Newest negative posts kept per brand and partition, for people to read."""
+
+
+def newest_negatives(counted: Sequence["Scored"]) -> dict[str, list[NegativePost]]:
+    """The newest of *counted* by event time, of each brand and each facet's series, in any order of arrival."""
+    by_brand: dict[str, list[tuple[Scored, Towards]]] = {}
+    for post in counted:
+        for said in post.brands:
+            if said.negative:
+                by_brand.setdefault(said.brand, []).append((post, said))
+        for series, said in post.facets:
+            by_brand.setdefault(series, []).append((post, said))
+    return {
+        brand: [_negative_post(*post) for post in nlargest(KEPT_NEGATIVES, posts, key=_event_ms)]
+        for brand, posts in by_brand.items()
+    }
+
+
+def _event_ms(post: tuple["Scored", Towards]) -> int:
+    return post[0].decoded.event_ms
+
+
+def _negative_post(judged: "Scored", said: Towards) -> NegativePost:
+    post = judged.decoded.post
+    return NegativePost(
+        id=post.id,
+        source=post.source,
+        text=judged.masked_text,
+        created_ms=judged.decoded.event_ms,
+        author=author_word(judged.author),
+        negative=round(said.probabilities[NEGATIVE], 4),
+    )
+
+
+def encode_negative(post: NegativePost) -> bytes:
+    return msgspec.json.encode(post)
+
+
+def encode_sampled(post: SampledPost) -> bytes:
+    return msgspec.json.encode(post)
