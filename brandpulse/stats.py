@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import redis
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -75,7 +76,10 @@ def render(totals: dict[str, Any]) -> None:
         console.print("No posts counted yet. Bring some: `brandpulse ingest file PATH`.")
     kinds = ("posts", "negative", "neutral", "positive", "irrelevant")
     delays = totals["expected_delay_minutes"]
-    table = Table("brand", *(f"[right]{name}[/]" for name in (*kinds, "share", "told after")))
+    # Eight columns are to fit a terminal of 80 characters: with lines between them the heads were cut.
+    table = Table("brand", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in (*kinds, "share", "told after"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name, row in totals["brands"].items():
         relevant = row["posts"] - row["irrelevant"]
         share = row["negative"] / relevant if relevant else 0.0
