@@ -39,8 +39,8 @@ types: .venv/.all
 
 # What needs no quiet machine runs in two processes; what measures stalls and time-outs has it to itself.
 unit: .venv/.all
-	$(BIN)/pytest tests/unit tests/contract --numprocesses 2 --dist loadfile
-	$(BIN)/pytest --ignore tests/unit --ignore tests/contract
+	$(BIN)/pytest --ignore tests/faults --numprocesses 2 --dist loadfile
+	$(BIN)/pytest tests/faults
 
 # FAULT_BROKER=embedded|kafka|kafka3, FAULT_ROUNDS=100, FAULT_SEED= (printed), FAULT_SECONDS=3600 at most
 faults: .venv/.all         ## random faults under load; after each the counts must be exact

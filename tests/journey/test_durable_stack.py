@@ -187,7 +187,7 @@ def test_a_shell_set_up_for_a_secured_kafka_and_redis_does_not_keep_the_stack_fr
     up = home.start()
     folder = Path(home.env["BRANDPULSE_HOME"], "logs")
     deadline = time.monotonic() + 60
-    while "reader assigned" not in (folder / "worker-1.log").read_text():
+    while "ownership assigned" not in (folder / "worker-1.log").read_text():
         assert time.monotonic() < deadline, "the worker reads from the stack's own broker"
         time.sleep(0.1)
     assert up.stop(grace_seconds=60) == 0, up.log_tail()
