@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ LOOP_POSTS = 3_000
 """The plain loop, so many at most."""
 LOAD = 0.7
 PACED_SECONDS = 30.0
+STEP_SECONDS, LOOK_SECONDS = 0.02, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ def _run_peer(title: str, module: str, arguments: Sequence[str]) -> Figure:
 
 
 def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float) -> Latency:
-    """A steady stream of posts created now; `next` of every partition is read every 5 ms."""
+    """A steady stream of posts created now; `next` of every partition is read every 10 ms."""
     topic, namespace, home = f"posts.paced.{_word(engine)}", f"paced-{_word(engine)}", folder / f"paced-{_word(engine)}"
     ensure_topics(where.bootstrap_servers, [Topic(topic, PARTITIONS)])
     created: list[list[tuple[int, float]]] = [[] for _ in range(PARTITIONS)]
@@ -186,7 +187,7 @@ def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float)
     nexts = world.next_reader(where, namespace, topic, PARTITIONS)
 
     def watch() -> None:
-        while not over.wait(0.005):
+        while not over.wait(LOOK_SECONDS):
             for partition, applied in enumerate(nexts()):
                 if not seen[partition] or seen[partition][-1][0] != applied:
                     seen[partition].append((applied, time.monotonic()))
@@ -224,7 +225,10 @@ def _await_state(reader: Any, child: Any) -> None:
 def _pace(
     bootstrap_servers: str, topic: str, posts: int, posts_per_second: float, created: list[list[tuple[int, float]]]
 ) -> None:
-    """Each post is created at its moment and sent at once; (offset, creation) by partition go to *created*."""
+    """Each post is created at its moment, and sent within `STEP_SECONDS`; (offset, creation) go to *created*.
+
+    In steps, and with few requests: who sends shares the processors with who is measured.
+    """
     texts, pick = world.sample_texts(), random.Random(2)
     producer = Producer(producer_config(bootstrap_servers) | {"linger.ms": 5})
 
@@ -235,13 +239,17 @@ def _pace(
 
         return told
 
-    began = time.monotonic()
-    for number in range(posts):
-        while (now := time.monotonic()) < began + number / posts_per_second:
-            producer.poll(min(0.005, began + number / posts_per_second - now))
-        text = f"{pick.choice(texts)} {pick.randrange(10**9)}"
-        value = world.record(str(number), text, datetime.now(UTC), pick)
-        producer.produce(topic, key=str(number).encode(), value=value, on_delivery=delivered(time.monotonic()))
+    began, wall, sent = time.monotonic(), datetime.now(UTC), 0
+    while sent < posts:
+        due = min(posts, int((time.monotonic() - began) * posts_per_second))
+        for number in range(sent, due):
+            after = number / posts_per_second
+            text = f"{pick.choice(texts)} {pick.randrange(10**9)}"
+            value = world.record(str(number), text, wall + timedelta(seconds=after), pick)
+            producer.produce(topic, key=str(number).encode(), value=value, on_delivery=delivered(began + after))
+        sent = due
+        producer.poll(0)
+        time.sleep(STEP_SECONDS)
     if left := producer.flush(60):
         raise BrandpulseError(f"the broker did not take {left:,} posts")
 

@@ -72,6 +72,7 @@ class Lane(Service):  # type: ignore[misc]
         make_reader: "Callable[[Callable[[ReadBatch, float], bool]], PostReader]",
         make_lane: Callable[[PostReader], BatchLane],
         batches_in_flight: int,
+        batch_posts: int,
         watchdog_seconds: float,
         telemetry: Telemetry,
         **arguments: Any,
@@ -85,7 +86,11 @@ class Lane(Service):  # type: ignore[misc]
         self.reader = make_reader(self._offer)
         self.lane = make_lane(self.reader)
         self._stages = Stages(
-            self.lane, together=max(1, batches_in_flight // 2), settled=self._slots.give_back, broken=self._die
+            self.lane,
+            most=2 * batch_posts,
+            size_of=lambda parts: sum(len(part.items) for part in parts),
+            settled=self._slots.give_back,
+            broken=self._die,
         )
         self._reading: threading.Thread | None = None
         self._event_loop: asyncio.AbstractEventLoop | None = None

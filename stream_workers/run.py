@@ -147,6 +147,7 @@ def main() -> int:
             make_reader=make_reader,
             make_lane=make_lane,
             batches_in_flight=worker.batches_in_flight,
+            batch_posts=worker.batch_posts,
             watchdog_seconds=worker.watchdog_seconds,
             telemetry=telemetry,
         )

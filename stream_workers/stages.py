@@ -7,6 +7,7 @@ the less it does for a post.
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from typing import Any, Generic, Protocol, TypeVar
 
 Read_contra = TypeVar("Read_contra", contravariant=True)
@@ -29,7 +30,8 @@ class Work(Protocol[Read_contra, Prepared, Judged]):
 class Stages(Generic[Read_contra, Prepared, Judged]):
     """Runs *work*. Whoever hands batches over bounds how many are on the way; all of it is called from one event loop.
 
-    The model gets at most *together* batches at once, so that there is always one to prepare and one to store.
+    The model gets so many batches at once as have *most* posts together by *size_of*, at least one: under a steady load
+    batches are small, and several small ones pack better; two large ones leave one to prepare and one to store.
     *settled* is called with the number of batches that left the last stage; *broken* with what a stage raised, which
     is a bug: nothing more may be handed over then.
     """
@@ -38,12 +40,14 @@ class Stages(Generic[Read_contra, Prepared, Judged]):
         self,
         work: Work[Read_contra, Prepared, Judged],
         *,
-        together: int,
+        most: int,
+        size_of: Callable[[Prepared], int],
         settled: Callable[[int], None],
         broken: Callable[[Exception], None],
     ) -> None:
         self._work = work
-        self._together = together
+        self._most = most
+        self._size_of = size_of
         self._settled = settled
         self._broken = broken
         self._threads = [ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("prepare", "model", "store")]
@@ -72,11 +76,16 @@ class Stages(Generic[Read_contra, Prepared, Judged]):
             thread.shutdown()
 
     async def _score(self) -> None:
-        while waiting := self._prepared[: self._together]:
+        while waiting := self._prepared[: self._fitting()]:
             del self._prepared[: len(waiting)]
             judged = await self._run(1, self._work.score_all, waiting)
             self._judged.append((len(waiting), judged))
             self._settling = _going(self._settling, self._settle)
+
+    def _fitting(self) -> int:
+        """How many of what waits for the model go to it at once."""
+        sizes = accumulate(map(self._size_of, self._prepared))
+        return max(1, sum(posts <= self._most for posts in sizes))
 
     async def _settle(self) -> None:
         while waiting := self._judged[:]:

@@ -18,7 +18,7 @@ def main() -> None:
     marker = import_module("stream_workers.marking").BrandMarker(matcher)
     with gzip.open(texts, "rt", encoding="utf-8") as lines:
         named = [marker.name(json.loads(line)["text"]) for line in lines]
-    posts = [marked for _, marked in named if marked is not None]
+    posts = [marked for _, marked, _ in named if marked is not None]
     name, _, tiers = engine.partition(":")
     scorer = import_module("model.load").load_scorer(name, None, None, tiers=tiers or "full")
     scorer.score(posts[:BATCH])

@@ -34,11 +34,17 @@ class Work:
 
 
 class Run:
+    """Each batch counts as ten posts; a thousand as one of thirty."""
+
+    @staticmethod
+    def size(batch: int) -> int:
+        return 10 if batch < 1_000 else 30
+
     def __init__(self, work: Work) -> None:
         self.settled: list[int] = []
         self.broken: list[Exception] = []
         self.stages: Stages[int, int, list[int]] = Stages(
-            work, together=2, settled=self.settled.append, broken=self.broken.append
+            work, most=20, size_of=self.size, settled=self.settled.append, broken=self.broken.append
         )
 
 
@@ -68,6 +74,22 @@ def test_what_waits_for_a_stage_goes_to_it_together_in_order() -> None:
     assert work.scored == [[0], [1, 2], [3, 4]]
     assert work.stored == [[0], [1, 2, 3, 4]]
     assert (run.settled, run.broken) == ([1, 4], [])
+
+
+def test_a_batch_larger_than_what_goes_together_goes_alone() -> None:
+    work = Work()
+    work.store_opens.set()
+
+    async def main() -> Run:
+        run = Run(work)
+        for batch in (0, 1_000, 1, 2, 3):
+            await run.stages.take(batch)
+        work.model_opens.set()
+        await run.stages.finish()
+        return run
+
+    asyncio.run(main())
+    assert work.scored == [[0], [1_000], [1, 2], [3]]
 
 
 def test_nothing_is_lost_or_turned_round_however_fast_the_stages_are() -> None:
