@@ -39,7 +39,7 @@ class Beginnings:
         self._topic = topic
         self._start = start
         self._on_other_log = on_other_log
-        self._admin = AdminClient(client_config(bootstrap_servers) | {"socket.timeout.ms": 5_000})
+        self._admin = self._new_admin()
 
     def status_of(self, partition: int, *, stuck: bool = False) -> PartitionStatus:
         """The partition's state, put right for the log. Raises TransientError, StateError, KafkaException.
@@ -64,7 +64,15 @@ class Beginnings:
 
     def topic_id(self) -> str:
         """The topic's id as it is now. Raises TransientError."""
-        return topic_id(self._admin, self._topic)
+        try:
+            return topic_id(self._admin, self._topic)
+        except TransientError:
+            # librdkafka goes on waiting for the controller that it knew, dead or not: a new client asks who it is now.
+            self._admin = self._new_admin()
+            raise
+
+    def _new_admin(self) -> AdminClient:
+        return AdminClient(client_config(self._bootstrap_servers) | {"socket.timeout.ms": 5_000})
 
     def _origin(self, partition: int, log_now: LogExtent) -> int | None:
         """Where a partition without state begins: None for the log's beginning, as ever unless we are told otherwise.
