@@ -9,7 +9,7 @@ from brandpulse.keys import DAY_MS, HOUR_MS, PartitionKeys
 from brandpulse.partitions import PartitionStatus, encode_generations
 from stream_workers.event_time import Retention
 from stream_workers.fold import Cell, Change
-from stream_workers.kept import KEPT_NEGATIVES, encode_negative, encode_sampled
+from stream_workers.kept import KEPT_NEGATIVES
 from stream_workers.sample import KEPT as KEPT_SAMPLE
 
 KEPT_REDRIVEN = 1_000_000
@@ -46,7 +46,9 @@ def call_of(
     for place, found in change.samples.items():
         name = keys.sample(place.brand, place.day)
         index += (place.keep_until_ms, name)
-        sampled.append((number(name, "z"), [part for one in found for part in (one.score, encode_sampled(one.post))]))
+        sampled.append(
+            (number(name, "z"), [part for one in found for part in (one.score, msgspec.json.encode(one.post))])
+        )
     touched = {name.encode() for name in numbers}
     gone = [name for name in expired if name not in touched]
     runs: list[tuple[str, int, list[Any], int | None]] = [("HSET", 1, flat(moving_fields(status)), None)]
@@ -56,7 +58,7 @@ def call_of(
         for generation, digests in change.new_ids.items()
     ]
     for brand, posts in change.negatives.items():
-        dated = [part for post in posts for part in (post.created_ms, encode_negative(post))]
+        dated = [part for post in posts for part in (post.created_ms, msgspec.json.encode(post))]
         runs.append(("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES))
     runs += [("ZADD", at, offered, KEPT_SAMPLE) for at, offered in sampled]
     remembered = [part for digest, offset in change.redriven.items() for part in (offset, digest)]

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from heapq import nlargest
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from brandpulse.pane_reader import NegativePost, SampledPost
+from brandpulse.pane_reader import NegativePost
 from stream_workers.decode import author_word
 from stream_workers.verdict import NEGATIVE, Towards
 
@@ -46,11 +44,3 @@ def _negative_post(judged: "Scored", said: Towards) -> NegativePost:
         author=author_word(judged.author),
         negative=round(said.probabilities[NEGATIVE], 4),
     )
-
-
-def encode_negative(post: NegativePost) -> bytes:
-    return msgspec.json.encode(post)
-
-
-def encode_sampled(post: SampledPost) -> bytes:
-    return msgspec.json.encode(post)
