@@ -18,7 +18,7 @@ from alerting.store import KEPT_CLOSED, KEPT_DELIVERED, AlerterState, Commit, Co
 from brandpulse.episodes import Episode
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys
-from brandpulse.redis_client import OUTAGES, node_for, outage
+from brandpulse.redis_client import node_for, reaching_redis
 from brandpulse.silences import Acknowledgement, OrderBook, Orders
 
 _SCRIPTS = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "lua").glob("*.lua")}
@@ -257,9 +257,8 @@ def _field(receiver: str, fate: str) -> str:
 @contextlib.contextmanager
 def _reaching_redis() -> Iterator[None]:
     try:
-        yield
-    except OUTAGES as error:
-        raise outage(error) from error
+        with reaching_redis():
+            yield
     except redis.exceptions.OutOfMemoryError as error:
         raise TransientError(f"Redis is full and takes nothing more (maxmemory): {error}") from error
     except redis.exceptions.ReadOnlyError as error:

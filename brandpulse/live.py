@@ -11,7 +11,7 @@ import redis
 
 from brandpulse.errors import StateError
 from brandpulse.keys import NamespaceKeys
-from brandpulse.redis_client import OUTAGES, outage
+from brandpulse.redis_client import reaching_redis
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,20 +30,16 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
 def live_namespace(client: redis.Redis, namespace: str) -> str:
     """Where readers of *namespace* look now. Raises TransientError."""
-    try:
+    with reaching_redis():
         stored = client.get(NamespaceKeys(namespace).live)
-    except OUTAGES as error:
-        raise outage(error) from error
     return namespace if stored is None else bytes(stored).decode()  # type: ignore[arg-type]
 
 
 def load_replay(client: redis.Redis, namespace: str) -> Replay | None:
     """What *namespace* shadows; None: it is no shadow. Raises TransientError, StateError."""
     key = NamespaceKeys(namespace).replay
-    try:
+    with reaching_redis():
         stored = client.get(key)
-    except OUTAGES as error:
-        raise outage(error) from error
     try:
         return None if stored is None else msgspec.json.decode(stored, type=Replay)
     except msgspec.DecodeError as error:

@@ -15,7 +15,7 @@ from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, Partition
 from brandpulse.live import live_namespace
 from brandpulse.panes import EMPTY_PANE, AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import PartitionStatus
-from brandpulse.redis_client import OUTAGES, outage
+from brandpulse.redis_client import reaching_redis
 
 PIPELINE_CHUNK = 2_000
 """Commands in one round trip: bounds the reply held in memory."""
@@ -187,14 +187,12 @@ class PaneReader:
 
     def _run(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         replies: list[Any] = []
-        try:
+        with reaching_redis():
             for start in range(0, len(commands), PIPELINE_CHUNK):
                 pipeline = self._client.pipeline(transaction=False)
                 for command in commands[start : start + PIPELINE_CHUNK]:
                     pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
                 replies += pipeline.execute()
-        except OUTAGES as error:
-            raise outage(error) from error
         return replies
 
 

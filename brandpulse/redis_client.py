@@ -8,10 +8,11 @@ The address says which, and may hold user and password (`redis://user:password@h
     rediss://..., rediss+cluster://, ...        the same over TLS
 """
 
+import contextlib
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -236,6 +237,15 @@ def fault(error: Exception) -> BrandpulseError:
 def outage(error: Exception) -> TransientError:
     """The same for a service that runs: it goes on asking, and says why."""
     return TransientError(str(fault(error)))
+
+
+@contextlib.contextmanager
+def reaching_redis() -> Iterator[None]:
+    """Calls of the store: what passes without us is raised as TransientError that says why."""
+    try:
+        yield
+    except OUTAGES as error:
+        raise outage(error) from error
 
 
 def tls_options(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> dict[str, str]:

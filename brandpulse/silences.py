@@ -4,10 +4,9 @@ Keys: `silences` and `acknowledgements` of `AlertingKeys` in brandpulse/keys.py.
 each tick; the command line and the page write them. Blocking.
 """
 
-import contextlib
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -18,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from brandpulse.episodes import SEVERITIES, Episode, Severity
 from brandpulse.errors import BrandpulseError, StateError
 from brandpulse.keys import AlertingKeys
-from brandpulse.redis_client import OUTAGES, outage
+from brandpulse.redis_client import reaching_redis
 
 MOST_SILENCES = 1_000
 MOST_ACKNOWLEDGEMENTS = 10_000
@@ -105,14 +104,6 @@ def span(text: str) -> timedelta:
     return length
 
 
-@contextlib.contextmanager
-def _reaching_redis() -> Iterator[None]:
-    try:
-        yield
-    except OUTAGES as error:
-        raise outage(error) from error
-
-
 class OrderBook:
     """Orders in Redis. Raises TransientError when it does not answer."""
 
@@ -125,7 +116,7 @@ class OrderBook:
         pipeline = self._client.pipeline(transaction=False)
         pipeline.hgetall(self._keys.silences)
         pipeline.hgetall(self._keys.acknowledgements)
-        with _reaching_redis():
+        with reaching_redis():
             stored, acknowledged = pipeline.execute()
         try:
             silences = [Silence.model_validate_json(value) for value in stored.values()]
@@ -134,19 +125,19 @@ class OrderBook:
             raise StateError(f"{self._keys.silences} or {self._keys.acknowledgements}: {error}") from None
         old = [one.id for one in silences if now - one.ends_at > KEPT_AFTER]
         if old:
-            with _reaching_redis():
+            with reaching_redis():
                 self._client.hdel(self._keys.silences, *old)
         kept = sorted((one for one in silences if one.id not in old), key=lambda one: (one.ends_at, one.id))
         return Orders(kept, sorted(acknowledgements, key=lambda one: (one.at, one.key)))
 
-    @_reaching_redis()
+    @reaching_redis()
     def add(self, silence: Silence) -> None:
         """Raises RefusedError when there are too many."""
         if int(self._client.hlen(self._keys.silences)) >= MOST_SILENCES:
             raise RefusedError(f"there are {MOST_SILENCES} silences already; expire some, or write a rule")
         self._client.hset(self._keys.silences, silence.id, silence.model_dump_json())
 
-    @_reaching_redis()
+    @reaching_redis()
     def expire(self, silence_id: str, now: datetime) -> Silence:
         """End a silence now, also one that has not begun. Raises RefusedError if there is none, or it has ended."""
         stored: bytes | None = self._client.hget(self._keys.silences, silence_id)  # type: ignore[assignment]
@@ -159,7 +150,7 @@ class OrderBook:
         self._client.hset(self._keys.silences, silence_id, ended.model_dump_json())
         return ended
 
-    @_reaching_redis()
+    @reaching_redis()
     def acknowledge(self, acknowledgement: Acknowledgement) -> Episode:
         """Take an open episode on; the leading alerter tells the receivers. Raises RefusedError if it is not open."""
         stored: bytes | None = self._client.hget(self._keys.episodes, acknowledgement.key)  # type: ignore[assignment]
@@ -176,13 +167,13 @@ class OrderBook:
         self._client.hset(self._keys.acknowledgements, acknowledgement.key, acknowledgement.model_dump_json())
         return episode
 
-    @_reaching_redis()
+    @reaching_redis()
     def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         """They are taken into the episodes, or theirs is over."""
         if acknowledgements:
             self._client.hdel(self._keys.acknowledgements, *[one.key for one in acknowledgements])
 
-    @_reaching_redis()
+    @reaching_redis()
     def episodes(self) -> list[Episode]:
         """The open ones, newest first."""
         stored: list[bytes] = self._client.hvals(self._keys.episodes)  # type: ignore[assignment]

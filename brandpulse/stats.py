@@ -11,7 +11,7 @@ from rich.table import Table
 
 from brandpulse.keys import AlertingKeys
 from brandpulse.pane_reader import PaneReader
-from brandpulse.redis_client import OUTAGES, connect, outage
+from brandpulse.redis_client import connect, reaching_redis
 from brandpulse.settings import Settings, load_settings
 
 ALSO = "by the brand's volume and past; watermark and tick add 2 to 3 minutes"
@@ -51,10 +51,8 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
 
 def expected_delays(client: redis.Redis, namespace: str) -> dict[str, float | None]:
     """Minutes by brand, as the alerter noted them. Raises TransientError."""
-    try:
+    with reaching_redis():
         noted: dict[bytes, bytes] = client.hgetall(AlertingKeys(namespace).delays)  # type: ignore[assignment]
-    except OUTAGES as error:
-        raise outage(error) from error
     minutes = {brand.decode(): float(seconds) / 60 for brand, seconds in noted.items()}
     return {brand: round(many, 1) if math.isfinite(many) else None for brand, many in sorted(minutes.items())}
 

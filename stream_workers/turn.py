@@ -13,7 +13,7 @@ import redis
 
 from brandpulse.keys import PartitionKeys
 from brandpulse.live import live_namespace
-from brandpulse.redis_client import OUTAGES, outage
+from brandpulse.redis_client import reaching_redis
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +65,11 @@ class Turn:
 
     def _stands_at(self, partition: int) -> int:
         """Where the live namespace reads; a partition that it does not count yet is left to us."""
-        try:
-            stored = self._client.hget(PartitionKeys(self._live, self._topic, partition).state, "next")
-        except redis.exceptions.NoPermissionError as error:
-            # Counting must not wait for a right that only scored posts need.
-            log.warning("writes no more scored posts", extra={"partition": partition, "reason": str(error)})
-            return NOTHING
-        except OUTAGES as error:
-            raise outage(error) from error
+        with reaching_redis():
+            try:
+                stored = self._client.hget(PartitionKeys(self._live, self._topic, partition).state, "next")
+            except redis.exceptions.NoPermissionError as error:
+                # Counting must not wait for a right that only scored posts need.
+                log.warning("writes no more scored posts", extra={"partition": partition, "reason": str(error)})
+                return NOTHING
         return ALL if stored is None else int(stored)

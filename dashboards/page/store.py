@@ -191,10 +191,8 @@ class PageStore:
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        try:
+        with redis_client.reaching_redis():
             return pipeline.execute()
-        except redis_client.OUTAGES as error:
-            raise redis_client.outage(error) from error
 
 
 def _summary(
