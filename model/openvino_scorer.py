@@ -1,7 +1,8 @@
 """The CPU engine for the model with many heads: OpenVINO, without torch."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,8 +25,8 @@ from model.packing import Packed, pack
 from model.selftest import HINTS, chosen_precision
 from model.sheet import Sheet, spans
 
-_WINDOW = 512
-"""Posts tokenised at a time, while those before them are scored."""
+_FIRST_WINDOW, _WINDOW = 64, 512
+"""Posts tokenised at a time, while those before them are scored; while the first are, all streams wait."""
 _MOST_DOUBTFUL = 1 << 15
 """Tokens of doubtful posts whose states are held before the last tier runs: at 384 numbers each, 50 MB."""
 
@@ -38,6 +39,11 @@ class _Waiting:
     tokens: MarkedTokens
     states: npt.NDArray[np.float32] | None = None
     """(tokens, width); None before the first tier."""
+
+
+_Given = tuple[list[_Waiting], Packed]
+"""What a stream is given: the posts of a batch, in the order of their places, and how they are packed."""
+_Keep = Callable[[Any, _Given], None]
 
 
 class OpenVinoScorer:
@@ -88,19 +94,23 @@ class OpenVinoScorer:
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
         sheet = Sheet.blank(posts)
+        hurry = len(self._tiers) > 1 and self._hurry()
         doubtful: list[_Waiting] = []
         hurried: list[int] = []
-        hurry = len(self._tiers) > 1 and self._hurry()
-        for window in self._tokenised(posts):
-            doubtful += self._run(0, window, sheet, settle=self._early or hurry)
-            if hurry:
-                hurried += [post.row for post in doubtful]
-                doubtful.clear()
-            elif sum(len(post.tokens.ids) for post in doubtful) > _MOST_DOUBTFUL:
-                self._run(1, doubtful, sheet)
-                doubtful.clear()
-        if doubtful:
-            self._run(1, doubtful, sheet)
+        first = self._tiers[0]
+        if len(self._tiers) == 1:
+            first.set_callback(_keeping(sheet))
+        else:
+            first.set_callback(self._keeping_early(sheet, doubtful, hurried if hurry else None))
+        try:
+            for window in self._tokenised(posts):
+                self._feed(first, window)
+                if sum(len(post.tokens.ids) for post in doubtful) > _MOST_DOUBTFUL:
+                    first.wait_all()
+                    self._go_on(doubtful, sheet)
+        finally:
+            first.wait_all()  # also after an error: no stream may write into this call's sheet later on
+        self._go_on(doubtful, sheet)
         self.hurried += len(hurried)
         self.settled += int(sheet.early.sum()) - len(hurried)
         return sheet.scores(self._manifest, hurried)
@@ -108,56 +118,64 @@ class OpenVinoScorer:
     def _tokenised(self, posts: Sequence[MarkedText]) -> Iterator[list[_Waiting]]:
         """*posts* in windows; the next one is tokenised while the caller works on this one."""
 
-        def tokenise(start: int) -> list[_Waiting]:
-            window = posts[start : start + _WINDOW]
-            tokens = tokens_of(window, self._tokenizer, marker=self._marker, max_tokens=self._manifest.max_tokens)
+        def tokenise(start: int, end: int) -> list[_Waiting]:
+            tokens = tokens_of(
+                posts[start:end], self._tokenizer, marker=self._marker, max_tokens=self._manifest.max_tokens
+            )
             return [_Waiting(start + at, post) for at, post in enumerate(tokens)]
 
+        edges = [0, *range(_FIRST_WINDOW, len(posts), _WINDOW), len(posts)]
         with ThreadPoolExecutor(1, thread_name_prefix="tokenise") as thread:
-            coming = [thread.submit(tokenise, 0)] if posts else []
-            for start in range(0, len(posts), _WINDOW):
-                window = coming.pop().result()
-                if start + _WINDOW < len(posts):
-                    coming.append(thread.submit(tokenise, start + _WINDOW))
-                yield window
+            coming = deque[Future[list[_Waiting]]]()
+            for start, end in pairwise(edges):
+                coming.append(thread.submit(tokenise, start, end))
+                if len(coming) > 1:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
 
-    def _run(self, tier: int, posts: Sequence[_Waiting], sheet: Sheet, *, settle: bool = True) -> list[_Waiting]:
-        """Writes what a tier says of *posts* into *sheet*; those that are to go on to the next, if there is one.
-
-        They are those of which this one is in doubt, or without *settle* all.
-        """
-        going_on: list[_Waiting] = []
-        early = tier < len(self._tiers) - 1
-
-        def keep(request: Any, batch: Packed) -> None:
+    def _feed(self, queue: Any, posts: Sequence[_Waiting]) -> None:
+        """Hand *posts* to the streams of *queue*, as soon as these take them; its callback gets them, and the batch."""
+        lengths, places = [len(post.tokens.ids) for post in posts], [post.tokens.places for post in posts]
+        for batch in pack(lengths, places, limit=self._manifest.max_tokens, lanes=self._streams):
             chosen = [posts[number] for number in batch.posts.tolist()]
+            inputs = [*_inputs(chosen, batch), batch.segments, batch.wanted, batch.firsts, batch.marks]
+            queue.start_async(inputs, (chosen, batch))
+
+    def _go_on(self, doubtful: list[_Waiting], sheet: Sheet) -> None:
+        """Takes all of *doubtful* through the last tier."""
+        if not doubtful:
+            return
+        queue = self._tiers[-1]
+        queue.set_callback(_keeping(sheet))
+        try:
+            # In the order of the posts, whichever stream was first.
+            self._feed(queue, sorted(doubtful, key=lambda post: post.row))
+        finally:
+            queue.wait_all()
+        doubtful.clear()
+
+    def _keeping_early(self, sheet: Sheet, doubtful: list[_Waiting], hurried: list[int] | None) -> _Keep:
+        """As `_keeping`, of the early heads. Posts of which they are not sure go into *doubtful*, or where there is no
+        time for that their rows into *hurried*; at full depth all are in doubt."""
+        keep = _keeping(sheet, early=True)
+
+        def keep_early(request: Any, given: _Given) -> None:
+            keep(request, given)
+            chosen, batch = given
             rows = np.array([post.row for post in chosen])
-            counts = np.array([len(post.tokens.places) for post in chosen])
-            first = sheet.first_marker[rows] + [post.tokens.skipped for post in chosen]
-            post, mention = request.get_output_tensor(0).data, request.get_output_tensor(1).data
-            sheet.write(rows, post[: len(rows)], spans(first, first + counts), mention[: counts.sum()], early=early)
-            if not early:
+            if hurried is not None:
+                hurried.extend(rows[sheet.doubtful(rows, self._manifest)].tolist())
                 return
+            unsure = sheet.doubtful(rows, self._manifest) if self._early else np.ones(len(rows), dtype=np.bool_)
             states = request.get_output_tensor(2).data
             flat = states.reshape(-1, states.shape[-1])
             ends = np.cumsum([len(post.tokens.ids) for post in chosen])
-            unsure = sheet.doubtful(rows, self._manifest) if settle else np.ones(len(rows), dtype=np.bool_)
             for at in np.flatnonzero(unsure).tolist():
                 mine = batch.tokens[ends[at] - len(chosen[at].tokens.ids) : ends[at]]
-                going_on.append(_Waiting(chosen[at].row, chosen[at].tokens, flat[mine]))
+                doubtful.append(_Waiting(chosen[at].row, chosen[at].tokens, flat[mine]))
 
-        queue = self._tiers[tier]
-        queue.set_callback(keep)
-        lengths, places = [len(post.tokens.ids) for post in posts], [post.tokens.places for post in posts]
-        try:
-            for batch in pack(lengths, places, limit=self._manifest.max_tokens, lanes=self._streams):
-                queue.start_async(
-                    [*_inputs(posts, batch), batch.segments, batch.wanted, batch.firsts, batch.marks], batch
-                )
-        finally:
-            queue.wait_all()  # also after an error: no stream may write into this call's sheet later on
-        # In the order of the posts, whichever stream was first.
-        return sorted(going_on, key=lambda post: post.row)
+        return keep_early
 
     def _compile(self, checkpoint: HeadsCheckpoint, *, first: int, last: int | None) -> Any:
         ranges = checkpoint.manifest.ranges if self._precision == "int8" else None
@@ -170,9 +188,22 @@ class OpenVinoScorer:
         return ov.AsyncInferQueue(ov.Core().compile_model(graph, "CPU", settings), self._streams)
 
 
-def _inputs(posts: Sequence[_Waiting], batch: Packed) -> list[npt.NDArray[Any]]:
+def _keeping(sheet: Sheet, *, early: bool = False) -> _Keep:
+    """What a stream calls with the answer to a batch: writes it into *sheet*."""
+
+    def keep(request: Any, given: _Given) -> None:
+        chosen, _ = given
+        rows = np.array([post.row for post in chosen])
+        counts = np.array([len(post.tokens.places) for post in chosen])
+        first = sheet.first_marker[rows] + [post.tokens.skipped for post in chosen]
+        post, mention = request.get_output_tensor(0).data, request.get_output_tensor(1).data
+        sheet.write(rows, post[: len(rows)], spans(first, first + counts), mention[: counts.sum()], early=early)
+
+    return keep
+
+
+def _inputs(chosen: Sequence[_Waiting], batch: Packed) -> list[npt.NDArray[Any]]:
     """What a batch begins with: tokens and their positions, or the states of posts that come from another tier."""
-    chosen = [posts[number] for number in batch.posts.tolist()]
     if (first := chosen[0].states) is None:
         ids = np.zeros(batch.positions.shape, dtype=np.int32)
         ids.reshape(-1)[batch.tokens] = np.concatenate([post.tokens.ids for post in chosen])
