@@ -45,7 +45,13 @@ def urgency(scores: Scores, posts: Sequence[MarkedText], *, thresholds: Threshol
 
     Raises ValueError when *scores* come from an engine without the head `risk`.
     """
-    return level(*signals(scores, posts), thresholds)
+    # A hazard is looked for only where it would matter: five expressions over a text take more time than the rest.
+    owners = np.repeat(np.arange(len(posts)), [post.targets for post in posts])
+    concern, alarm = _towards(scores, owners, np.ones(len(posts), dtype=np.bool_))
+    grave = np.unique(owners[alarm >= thresholds.high])
+    named = np.zeros(len(posts), dtype=np.bool_)
+    named[grave] = _named([posts[row] for row in grave.tolist()])
+    return level(concern, np.where(named[owners], alarm, 0.0), thresholds)
 
 
 def urgency_of_posts(scores: Scores, posts: Sequence[MarkedText], *, thresholds: Thresholds = THRESHOLDS) -> Levels:
@@ -61,11 +67,15 @@ def level(concern: Floats, alarm: Floats, thresholds: Thresholds) -> Levels:
 
 def signals(scores: Scores, posts: Sequence[MarkedText]) -> tuple[Floats, Floats]:
     """(m,) concern and (m,) alarm of each post for each of its targets. Raises as `urgency` does."""
-    post_of_target = np.repeat(np.arange(len(posts)), [post.targets for post in posts])
-    if len(scores.target) != len(post_of_target):
-        raise ValueError(f"target: {len(scores.target)} rows of scores for {len(post_of_target)} targets")
+    return _towards(scores, np.repeat(np.arange(len(posts)), [post.targets for post in posts]), _named(posts))
+
+
+def _towards(scores: Scores, owners: Levels, named: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Concern and alarm of each target; *owners* (m,) are its posts' numbers, *named* (n,) tells who names a hazard."""
+    if len(scores.target) != len(owners):
+        raise ValueError(f"target: {len(scores.target)} rows of scores for {len(owners)} targets")
     away = scores.target[:, [TARGET.index("positive"), TARGET.index("irrelevant")]].astype(np.float64).sum(axis=1)
-    return _weighed(_risk(scores)[post_of_target], 1.0 - away, _named(posts)[post_of_target])
+    return _weighed(_risk(scores)[owners], 1.0 - away, named[owners])
 
 
 def _weighed(risk: Floats, about: Floats, named: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ from model.engine import Scores
 from model.hazards import HAZARDS, hazards
 from model.heads import TARGET
 from model.marking import MarkedText, mark, plain
-from model.urgency import LEVELS, Thresholds, urgency, urgency_of_posts
+from model.urgency import LEVELS, Thresholds, level, signals, urgency, urgency_of_posts
 
 THRESHOLDS = Thresholds(medium=0.2, high=0.3)
 
@@ -50,6 +50,19 @@ def level_of(scores: Scores, post: MarkedText) -> list[str]:
 )
 def test_a_level_follows_from_complaint_crisis_and_named_hazards(text: str, scores: Scores, expected: str) -> None:
     assert level_of(scores, mark(text, ["Acme"])) == [expected]
+
+
+def test_looking_for_hazards_only_where_they_matter_changes_no_level() -> None:
+    draw = np.random.default_rng(1)
+    texts = ["Acme and Zenith", "Acme is on fire", "Zenith: police at the door of Acme", "hello"]
+    posts = [mark(texts[row % 4], ["Acme", "Zenith"][: 1 + row % 2]) for row in range(400)]
+    scores = Scores(
+        {"risk": draw.beta(0.5, 1.5, (len(posts), 3)).astype(np.float32)},
+        draw.dirichlet(np.ones(4), sum(post.targets for post in posts)).astype(np.float32),
+    )
+    found = urgency(scores, posts, thresholds=THRESHOLDS)
+    assert found.tolist() == level(*signals(scores, posts), THRESHOLDS).tolist()
+    assert set(found.tolist()) == {0, 1, 2}
 
 
 def test_one_post_may_be_urgent_for_one_of_its_brands_alone() -> None:
