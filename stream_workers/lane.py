@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from itertools import islice
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 from brandpulse.errors import StateError, TransientError
@@ -29,7 +29,7 @@ from stream_workers.held import HeldPartition, ReadBatch
 from stream_workers.marking import BrandMarker
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
-from stream_workers.parts import JudgedPart, Named, PreparedPart, ScoredPart, joined
+from stream_workers.parts import Answer, JudgedPart, Named, PreparedPart, ScoredPart, joined
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
 from stream_workers.verdict import Verdict, verdicts_of
@@ -135,18 +135,19 @@ class BatchLane:
         """All partitions' posts through the model at once: a larger batch sorts and packs better."""
         live = [part for part in parts if not part.batch.held.gone]
         wanted = [[item.marked for item in part.items if isinstance(item, Named)] for part in live]
+        ends = list(accumulate(map(len, wanted), initial=0))
         hits, misses = self._scorer.hits, self._scorer.misses
         with self._timed("score"):
-            judged = iter(self._judge([marked for posts in wanted for marked in posts]))
+            answer = Answer(self._judge([marked for posts in wanted for marked in posts]))
         self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._scorer.hits - hits)
         self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._scorer.misses - misses)
         return [
-            JudgedPart(part.batch, part.items, list(islice(judged, len(posts))))
-            for part, posts in zip(live, wanted, strict=True)
+            JudgedPart(part.batch, part.items, [(answer, start, end)])
+            for part, (start, end) in zip(live, pairwise(ends), strict=True)
         ]
 
     def _outcomes(self, part: JudgedPart) -> ScoredPart:
-        verdicts = iter(part.verdicts)
+        verdicts = part.verdicts()
         return ScoredPart(
             part.batch,
             [self._outcome(item, next(verdicts)) if isinstance(item, Named) else item for item in part.items],
@@ -166,13 +167,13 @@ class BatchLane:
             worded=item.worded,
         )
 
-    def _judge(self, posts: Sequence[MarkedText]) -> list[Verdict]:
-        """One verdict per post, in order."""
+    def _judge(self, posts: Sequence[MarkedText]) -> Callable[[], list[Verdict]]:
+        """Asks the model now; what is returned makes one verdict per post of what it said, in order."""
         if not posts:
-            return []
+            return list
         if not self._reads:
             time.sleep(self._batch_seconds * math.ceil(len(posts) / SIMULATED_BATCH))
-            return [self._always(post) for post in posts]
+            return lambda: [self._always(post) for post in posts]
         try:
             scores = self._scorer.score(posts)
         except MemoryError:
@@ -182,11 +183,13 @@ class BatchLane:
             if len(posts) == 1:
                 # The error's text may quote the post, which belongs into the dead letter and not into a log.
                 log.warning("post breaks the model", extra={"error": type(error).__name__})
-                return [error]
+                dead: list[Verdict] = [error]
+                return lambda: dead
             middle = len(posts) // 2
-            return [*self._judge(posts[:middle]), *self._judge(posts[middle:])]
+            first, second = self._judge(posts[:middle]), self._judge(posts[middle:])
+            return lambda: [*first(), *second()]
         self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.hurried))
-        return verdicts_of(scores, posts)
+        return lambda: verdicts_of(scores, posts)
 
     def _always(self, post: MarkedText) -> Verdict:
         if (said := self._same.get(post.targets)) is None:

@@ -1,7 +1,8 @@
 """What passes from one stage of the lane to the next: one partition's share of a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
@@ -32,14 +33,30 @@ class PreparedPart:
     items: list[Named | Unmatched | Dead]
 
 
+class Answer:
+    """What the model said of the posts of one call: verdicts when they are first asked for, which is by the storing
+    thread, so that the model need not wait for them."""
+
+    def __init__(self, make: Callable[[], list[Verdict]]) -> None:
+        self._make = make
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        return self._make()
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedPart:
     """One partition's share of a batch, after the model."""
 
     batch: PartitionBatch
     items: list[Named | Unmatched | Dead]
-    verdicts: list[Verdict]
-    """Of each `Named`, in order."""
+    said: Sequence[tuple[Answer, int, int]]
+    """Where its posts stand among those of the model's calls: from, to."""
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Of each `Named`, in order."""
+        return (verdict for answer, start, end in self.said for verdict in answer.verdicts[start:end])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +93,5 @@ def _united(run: Sequence[JudgedPart]) -> JudgedPart:
             {offset: origin for batch in batches for offset, origin in batch.origins.items()},
         ),
         [item for part in run for item in part.items],
-        [verdict for part in run for verdict in part.verdicts],
+        [said for part in run for said in part.said],
     )

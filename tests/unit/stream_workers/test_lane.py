@@ -29,6 +29,7 @@ from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.parts import JudgedPart
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, Failed, ReadRequest, Refused
+from stream_workers.verdict import Verdict, verdicts_of
 from tests.builders import NOON_MS, a_post, a_record, a_status
 
 
@@ -287,6 +288,21 @@ def test_batches_that_wait_for_the_store_are_written_at_once(monkeypatch: pytest
     waiting = [bench.judged(bench.batch([f"acme {n}", f"acme {n}"], start=2 * n)) for n in range(3)]
     bench.lane.settle_all(waiting)
     assert (bench.stored.next, calls, bench.partitions.resets) == (6, [1], [])
+
+
+def test_verdicts_are_made_by_who_stores_and_not_while_the_model_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    made: list[int] = []
+
+    def noting(scores: Scores, posts: Sequence[MarkedText]) -> list[Verdict]:
+        made.append(len(posts))
+        return verdicts_of(scores, posts)
+
+    monkeypatch.setattr("stream_workers.lane.verdicts_of", noting)
+    waiting = [bench.judged(bench.batch(["acme", "acme is awful"], start=2 * n)) for n in range(2)]
+    assert made == []
+    bench.lane.settle_all(waiting)
+    assert (made, bench.stored.next) == ([2, 2], 4)
 
 
 def test_waiting_batches_count_what_each_by_itself_would_have_counted() -> None:
