@@ -109,7 +109,8 @@ def _partitions() -> list[Finding]:
                 )
             )
         elif now - status.seen_wall_ms > SILENT_AFTER_MS:
-            findings.append(Finding("workers", f"{name} has no worker", "start one: `brandpulse worker`"))
+            remedy = "start one: `brandpulse worker`; if one runs, its log says whether Kafka answers it"
+            findings.append(Finding("workers", f"{name} has no worker", remedy))
     lag = sum(status.lag for status in statuses)
     return findings or [Finding("workers", f"{len(statuses)} partitions owned, {lag} posts behind")]
 

@@ -44,7 +44,7 @@ class PartitionStatus:
     generations: tuple[Generation, ...] = ()
     owner: str = ""
     seen_wall_ms: int = 0
-    """Wall clock of the owner's last sign of life."""
+    """Wall clock of the owner's last sign of life: it was there, and Kafka answered it about this partition."""
     caught_up: bool = False
     """The owner has read to the log's end, for some seconds now: the partition is idle, not slow."""
     lag: int = 0

@@ -95,6 +95,15 @@ WORKER_METRICS = (
         "Batches the store refused because `next` had moved; each was reloaded and read again.",
         "A few at a rebalance are the fence at work. Steadily: two workers share a group id wrongly.",
     ),
+    Metric(
+        "brandpulse_log_breaks_total",
+        "counter",
+        "Partitions whose log could not be read on where we stood: retention (it took records that nobody had read), "
+        "cut (Kafka lost the log's end), another_log (the topic was made anew). The worker's log has the offsets.",
+        "retention: keep the topic for longer, or add workers. cut: an unclean election, or a disk that lost writes; "
+        "what was not read is gone. another_log: once when you make the topic anew; else ask who did.",
+        ("why",),
+    ),
     Metric("brandpulse_score_cache_hits_total", "counter", "Texts scored before.", "None: texts are all different."),
     Metric("brandpulse_score_cache_misses_total", "counter", "Texts sent through the model.", "See hits."),
     Metric(

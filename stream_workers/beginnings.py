@@ -2,18 +2,20 @@
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
 from brandpulse.errors import TransientError
 from brandpulse.partitions import PartitionStatus
+from brandpulse.telemetry import Telemetry
 from brandpulse.topic_scan import common_end, log_end
 from brandpulse.topics import client_config, topic_id
-from stream_workers.log_identity import Common, LogExtent, start_of
+from stream_workers.log_identity import Break, Common, LogExtent, start_of
 from stream_workers.store import PartitionStore
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class Beginnings:
         self,
         consumer: Consumer,
         store: PartitionStore,
+        telemetry: Telemetry,
         *,
         bootstrap_servers: str,
         topic: str,
@@ -35,6 +38,9 @@ class Beginnings:
         """*on_other_log* is called before a partition starts in a log it did not know; may raise TransientError."""
         self._consumer = consumer
         self._store = store
+        self._breaks = telemetry.counter("brandpulse_log_breaks_total")
+        for why in get_args(Break):
+            self._breaks.labels(why)  # so that the first one is an increase
         self._bootstrap_servers = bootstrap_servers
         self._topic = topic
         self._start = start
@@ -60,6 +66,8 @@ class Beginnings:
         status = replace(start.status, life=secrets.token_hex(8))
         if not self._store.rebase(seen, status):
             raise TransientError("another worker moved the state")
+        if start.broke is not None:
+            self._breaks.labels(start.broke).inc()
         return status
 
     def topic_id(self) -> str:
@@ -70,6 +78,12 @@ class Beginnings:
             # librdkafka goes on waiting for the controller that it knew, dead or not: a new client asks who it is now.
             self._admin = self._new_admin()
             raise
+
+    def ask_leaders(self, partitions: Collection[int], seconds: float) -> dict[int, "Future[ListOffsetsResultInfo]"]:
+        """Ask the leader of each partition where its log ends. Returns at once; raises KafkaException."""
+        places = {TopicPartition(self._topic, partition): OffsetSpec.latest() for partition in partitions}
+        asked = self._admin.list_offsets(places, request_timeout=seconds)
+        return {place.partition: answer for place, answer in asked.items()}
 
     def _new_admin(self) -> AdminClient:
         return AdminClient(client_config(self._bootstrap_servers) | {"socket.timeout.ms": 5_000})

@@ -1,6 +1,7 @@
 """Is the log still the one we read? Where to begin in it, and why somewhere else than where we stood. Pure."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from brandpulse.partitions import PartitionStatus
 
@@ -23,12 +24,18 @@ class Common:
     end: int | None
 
 
+Break = Literal["another_log", "retention", "cut"]
+"""What happened to a log that is not read on where we stood."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """Where to begin. A reason says that the stored state must be moved there first; none that it stands right."""
 
     status: PartitionStatus
     reason: str = ""
+    broke: Break | None = None
+    """None of a partition without state, too: nothing was read of it yet."""
 
 
 def start_of(
@@ -46,11 +53,12 @@ def start_of(
         return _without_state(topic, partition, log, origin)
     if seen.topic_id != log.topic_id:
         reason = f"another log: topic id {log.topic_id}, was {seen.topic_id}"
-        return Start(replace(seen, next=log.low, epoch=-1, topic_id=log.topic_id, paused="", allowed_until=0), reason)
+        moved = replace(seen, next=log.low, epoch=-1, topic_id=log.topic_id, paused="", allowed_until=0)
+        return Start(moved, reason, "another_log")
     if seen.next < log.low:
         lost = log.low - seen.next
         reason = f"{lost} offsets lost to retention before {log.low}"
-        return Start(replace(seen, next=log.low, epoch=-1, lost=seen.lost + lost), reason)
+        return Start(replace(seen, next=log.low, epoch=-1, lost=seen.lost + lost), reason, "retention")
     end = seen.next if log.common is None else log.common.end
     if end is None or end < seen.next or log.high < seen.next:
         return _after_a_cut(seen, log, end if end != seen.next else None)
@@ -76,11 +84,11 @@ def _after_a_cut(seen: PartitionStatus, log: LogExtent, end: int | None) -> Star
         at = max(end, log.low)
         reason = f"{gone}, and from {end} on it was written anew; what it lost stays counted"
         epoch, lost = (seen.epoch, seen.lost) if at == end else (-1, seen.lost + at - end)
-        return Start(replace(seen, next=at, epoch=epoch, lost=lost, paused="", allowed_until=0), reason)
+        return Start(replace(seen, next=at, epoch=epoch, lost=lost, paused="", allowed_until=0), reason, "cut")
     remembered = sum(generation.size for generation in seen.generations)
     at = min(log.high, max(log.low, seen.next - remembered))
     reason = (
         f"{gone}, it ends at {log.high}, and the broker cannot tell where it was cut: read again from {at}, as far "
         "back as ids are remembered"
     )
-    return Start(replace(seen, next=at, epoch=-1, paused="", allowed_until=0), reason)
+    return Start(replace(seen, next=at, epoch=-1, paused="", allowed_until=0), reason, "cut")

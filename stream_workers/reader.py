@@ -18,6 +18,7 @@ from brandpulse.kafka_access import explain
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import Telemetry
 from brandpulse.topics import client_config
+from stream_workers.answers import Answers
 from stream_workers.beginnings import Beginnings
 from stream_workers.cut import cut
 from stream_workers.guard import InvalidGuard
@@ -123,6 +124,7 @@ class PostReader:
         self._beginnings = Beginnings(
             self._consumer,
             store,
+            telemetry,
             bootstrap_servers=config.bootstrap_servers,
             topic=config.topic,
             start=config.start,
@@ -132,6 +134,7 @@ class PostReader:
             self._consumer,
             store,
             telemetry,
+            Answers(self._beginnings.ask_leaders),
             topic=config.topic,
             idle_after_seconds=config.idle_after_seconds,
             wall_ms=wall_ms,

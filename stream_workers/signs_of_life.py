@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from brandpulse.errors import TransientError
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import Telemetry
+from stream_workers.answers import Answers
 from stream_workers.held import HeldPartition
 from stream_workers.store import PartitionStore
 
@@ -31,6 +32,7 @@ class SignsOfLife:
         consumer: Consumer,
         store: PartitionStore,
         telemetry: Telemetry,
+        answers: Answers,
         *,
         topic: str,
         idle_after_seconds: float,
@@ -41,6 +43,7 @@ class SignsOfLife:
         self._consumer = consumer
         self._store = store
         self._telemetry = telemetry
+        self._answers = answers
         self._topic = topic
         self._idle_after_seconds = idle_after_seconds
         self._wall_ms = wall_ms
@@ -61,6 +64,7 @@ class SignsOfLife:
 
     def tell(self, partitions: Mapping[int, HeldPartition], now: float) -> None:
         """Once a second or so; *now* is monotonic seconds."""
+        self._answers.look({partition: held.position for partition, held in partitions.items()}, now)
         lags = {partition: self.lag_of(held) for partition, held in partitions.items()}
         self._tell_rate(partitions, sum(lag or 0 for lag in lags.values()), now)
         answers = True
@@ -74,8 +78,10 @@ class SignsOfLife:
             if status.clock_ms > 0:
                 watermark = self._telemetry.gauge("brandpulse_partition_watermark_seconds")
                 watermark.labels(partition).set(status.watermark_ms / 1_000)
-            idle = at_end and now - since >= self._idle_after_seconds
-            life = replace(status, seen_wall_ms=self._wall_ms(), caught_up=idle, lag=lag or 0, paused="")
+            silent = self._answers.silent_seconds(partition)
+            # Where the broker is gone nobody knows the log's end: what we remember of it says nothing follows.
+            idle = at_end and now - since >= self._idle_after_seconds and not silent
+            life = replace(status, seen_wall_ms=self._seen_ms(silent), caught_up=idle, lag=lag or 0, paused="")
             stands = self._touch(life) if answers else None
             # A store that hangs is asked once a round: asked for each partition it would keep the reader for minutes.
             answers = stands is not None
@@ -85,10 +91,12 @@ class SignsOfLife:
 
     def tell_paused(self, held: HeldPartition, reason: str) -> None:
         self._telemetry.gauge("brandpulse_partition_paused").labels(held.status.partition).set(1)
-        self._touch(replace(held.status, seen_wall_ms=self._wall_ms(), caught_up=False, paused=reason))
+        seen_ms = self._seen_ms(self._answers.silent_seconds(held.status.partition))
+        self._touch(replace(held.status, seen_wall_ms=seen_ms, caught_up=False, paused=reason))
 
     def forget(self, partition: int) -> None:
         """It is somebody else's now, or will be loaded anew."""
+        self._answers.forget(partition)
         self._caught_up_since.pop(partition, None)
         for name in ("lag", "watermark_seconds", "paused"):
             with contextlib.suppress(KeyError):
@@ -108,6 +116,10 @@ class SignsOfLife:
             self._consumer.commit(**arguments)
         except KafkaException as error:
             log.info("offsets not committed", extra={"reason": str(error)})
+
+    def _seen_ms(self, silent_seconds: float) -> int:
+        """Our own sign of life is worth something only with the broker's."""
+        return self._wall_ms() - int(silent_seconds * 1_000)
 
     def _tell_rate(self, partitions: Mapping[int, HeldPartition], lag: int, now: float) -> None:
         """One line when a backlog is worked off: how much, how fast."""

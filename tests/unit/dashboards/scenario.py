@@ -79,6 +79,7 @@ class Scenario:
             worker.gauge("brandpulse_partition_watermark_seconds").labels(**label).set(at.timestamp() - 121 - lag / 9)
             worker.gauge("brandpulse_partition_paused").labels(**label).set(0)
         worker.counter("brandpulse_writes_refused_total").inc(1 if dice.random() < 0.01 else 0)
+        worker.counter("brandpulse_log_breaks_total").labels(why="retention").inc(1 if dice.random() < 0.005 else 0)
         worker.counter("brandpulse_score_cache_hits_total").inc(total * 0.22)
         worker.counter("brandpulse_score_cache_misses_total").inc(total * 0.78)
         worker.counter("brandpulse_posts_hurried_total").inc(total * 0.1 if burning else 0)

@@ -6,6 +6,7 @@ from confluent_kafka import Consumer, TopicPartition
 from brandpulse.errors import TransientError
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
+from stream_workers.answers import Answers
 from stream_workers.guard import InvalidGuard
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.ownership import Ownership
@@ -43,6 +44,7 @@ def ownership(consumer: Assignments, load: Callable[[int, bool], PartitionStatus
         asked,
         store,
         telemetry,
+        Answers(lambda _partitions, _seconds: {}),
         topic="posts",
         idle_after_seconds=3,
         wall_ms=lambda: 0,

@@ -1,12 +1,16 @@
+from collections.abc import Collection
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
 from confluent_kafka import Consumer
+from confluent_kafka.admin import ListOffsetsResultInfo
 
 from brandpulse.errors import TransientError
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
+from stream_workers.answers import Answers
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
 from stream_workers.memory_store import MemoryPartitionStore
@@ -26,10 +30,12 @@ class LogEnds:
 
 
 class Watched:
-    """One held partition that stands at offset 10."""
+    """One held partition that stands at offset 10. At second n the wall clock shows 1,000 n."""
 
     def __init__(self, high: int, position: int = 10) -> None:
         self.ends = LogEnds(high)
+        self.now = 0.0
+        self.broker_answers = True
         self.lost: list[str] = []
         self.store = MemoryPartitionStore()
         status = a_status(10)
@@ -39,17 +45,39 @@ class Watched:
             cast("Consumer", self.ends),
             self.store,
             Telemetry(WORKER_METRICS),
+            Answers(self._ask),
             topic="posts",
             idle_after_seconds=3,
-            wall_ms=lambda: 1_000,
+            wall_ms=lambda: int(self.now * 1_000),
             lost=lambda held, reason: self.lost.append(reason),
         )
 
-    def idle_at(self, now: float) -> bool:
+    def _ask(self, partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
+        """An answer at once, or none ever: a broker that is stopped closes no connection."""
+        answers: dict[int, Future[ListOffsetsResultInfo]] = {partition: Future() for partition in partitions}
+        for answer in answers.values() if self.broker_answers else ():
+            answer.set_result(ListOffsetsResultInfo(10, 0, 0))
+        return answers
+
+    def told_at(self, now: float) -> PartitionStatus:
+        """What the store says after the sign of life of second *now*."""
+        self.now = now
         self._signs.tell({0: self.held}, now)
         status = self.store.load("posts", 0)
         assert status is not None
-        return status.caught_up
+        return status
+
+    def idle_at(self, now: float) -> bool:
+        return self.told_at(now).caught_up
+
+    def paused_at(self, now: float) -> PartitionStatus:
+        """The same of a partition that waits for a person: it is not read."""
+        self.now = now
+        self._signs.tell({}, now)
+        self._signs.tell_paused(self.held, "31 of 40 posts are invalid")
+        status = self.store.load("posts", 0)
+        assert status is not None
+        return status
 
 
 def test_a_partition_is_idle_only_after_some_seconds_at_its_end() -> None:
@@ -79,10 +107,44 @@ def test_before_the_first_fetch_nobody_knows_the_end() -> None:
 def test_a_sign_of_life_says_who_and_how_far() -> None:
     watched = Watched(high=25)
     watched.held.status = replace(watched.held.status, owner="host:1")
+    status = watched.told_at(100)
+    assert (status.owner, status.seen_wall_ms, status.lag, status.paused) == ("host:1", 100_000, 15, "")
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["an idle one", "one that waits for a person"])
+def test_a_partition_is_seen_only_while_its_broker_answers(waits: bool) -> None:
+    watched = Watched(high=10)
+    told = watched.paused_at if waits else watched.told_at
+    assert [told(now).seen_wall_ms for now in range(100, 160)] == [now * 1_000 for now in range(100, 160)]
+    assert told(160).caught_up is not waits
+    watched.broker_answers = False
+    seen = {now: told(now) for now in range(161, 300)}
+    last = seen[299].seen_wall_ms
+    assert 155_000 <= last <= 161_000, "the last answer"
+    assert {one.seen_wall_ms for now, one in seen.items() if now >= last // 1_000 + 15} == {last}
+    assert not any(one.caught_up for now, one in seen.items() if now >= last // 1_000 + 15)
+    watched.broker_answers = True
+    back = [told(now) for now in range(300, 316)]
+    assert back[-1].seen_wall_ms == 315_000
+    assert told(330).caught_up is not waits
+
+
+def test_a_broker_that_pauses_for_ten_seconds_is_not_gone() -> None:
+    watched = Watched(high=10)
     watched.idle_at(100)
-    status = watched.store.load("posts", 0)
-    assert status is not None
-    assert (status.owner, status.seen_wall_ms, status.lag, status.paused) == ("host:1", 1_000, 15, "")
+    seen = []
+    for now in range(101, 140):
+        watched.broker_answers = not 103 <= now < 113
+        seen.append(watched.told_at(now))
+    assert [one.seen_wall_ms for one in seen] == [now * 1_000 for now in range(101, 140)]
+
+
+def test_records_that_come_are_an_answer_though_no_question_is_answered() -> None:
+    watched = Watched(high=10_000)
+    watched.broker_answers = False
+    for now in range(100, 200):
+        assert watched.told_at(now).seen_wall_ms == now * 1_000
+        watched.held.position += 1
 
 
 def test_a_gap_that_a_transaction_left_at_the_end_is_no_lag() -> None:
