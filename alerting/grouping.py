@@ -9,14 +9,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alerting.episode import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key
+from alerting.group_evidence import extra_people, group_evidence, worst_first
 from alerting.rules import STORM, CommonRule, RuleSet
 from alerting.stretch import Decided, Place
-from brandpulse.episodes import SEVERITIES, Episode, Evidence, Member, Severity
+from brandpulse.episodes import SEVERITIES, Episode, Member, Severity
 
 SHOWN_MEMBERS = 500
 """In the stored episode: what a receiver can take besides is its own business."""
-NAMED = 5
-SHOWN_EXAMPLES = 3
 UPDATE_MINUTES = 30
 
 
@@ -146,15 +145,17 @@ def _tell_if_news(after: OpenEpisode, before: OpenEpisode, *, at: datetime) -> D
 def _picture(episodes: Mapping[Place, Episode | None], *, at: datetime, group: str, before: Episode | None) -> Episode:
     """The group's episode over its members; None stands for one that is over."""
     firing = [one for one in episodes.values() if one is not None]
-    worst = sorted(firing, key=lambda one: (-SEVERITIES.index(one.severity), -one.latest.negative_share, one.key))
+    worst = worst_first(firing)
     severities: list[Severity] = [one.severity for one in firing]
-    proof = _evidence(worst, len(episodes), before)
+    proof = before.latest if before is not None and not worst else group_evidence(worst, len(episodes))
     gravest = max([*severities, *([before.severity] if before is not None else [])], key=SEVERITIES.index)
     known = {one.key: _member(one) for one in worst}
     for one in before.members if before is not None else ():
         if one.key not in known:
             known[one.key] = one if one.state == "resolved" else one.model_copy(update={"state": "resolved"})
-    members = sorted(known.values(), key=lambda one: (one.state, -SEVERITIES.index(one.severity), one.key))
+    members = sorted(
+        known.values(), key=lambda one: (one.state, -SEVERITIES.index(one.severity), -one.extra_people, one.key)
+    )
     if before is not None:
         return before.model_copy(
             update={
@@ -183,39 +184,6 @@ def _picture(episodes: Mapping[Place, Episode | None], *, at: datetime, group: s
     )
 
 
-def _evidence(worst: Sequence[Episode], total: int, before: Episode | None) -> Evidence:
-    """Sums over those that fire: an author who damns two brands is counted for both."""
-    if not worst:
-        assert before is not None  # noqa: S101 - a group begins with members
-        return before.latest
-    latest = [one.latest for one in worst]
-    authors = sum(one.authors for one in latest)
-    negative = sum(one.negative_authors for one in latest)
-    return Evidence(
-        window_start=min(one.window_start for one in latest),
-        window_end=max(one.window_end for one in latest),
-        posts=sum(one.posts for one in latest),
-        negative_posts=sum(one.negative_posts for one in latest),
-        authors=authors,
-        negative_authors=negative,
-        negative_share=negative / authors if authors else 0.0,
-        baseline_share=sum(one.baseline_share * one.authors for one in latest) / authors if authors else 0.0,
-        p_value=min(one.p_value for one in latest),
-        reason=_reason(worst, total),
-        examples=[post for one in latest for post in one.examples[:1]][:SHOWN_EXAMPLES],
-    )
-
-
-def _reason(worst: Sequence[Episode], total: int) -> str:
-    names = list(dict.fromkeys(one.brand for one in worst))
-    named = ", ".join(name[:60] for name in names[:NAMED]) + (
-        f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    )
-    critical = sum(one.severity == "critical" for one in worst)
-    over = f", {total - len(worst)} are over" if total > len(worst) else ""
-    return f"{len(names)} brands at once: {named} ({critical} critical{over}). Worst: {worst[0].latest.reason}"
-
-
 def _member(episode: Episode) -> Member:
     return Member(
         key=episode.key,
@@ -225,6 +193,7 @@ def _member(episode: Episode) -> Member:
         state="firing",
         negative_share=round(episode.latest.negative_share, 4),
         baseline_share=round(episode.latest.baseline_share, 4),
+        extra_people=extra_people(episode.latest),
     )
 
 

@@ -43,6 +43,8 @@ class Term(BaseModel):
     usual_share: float
     """Share of the brand's usual posts that hold it, of a sample of the week before: negative ones where it has a
     hundred of them, else all."""
+    brands: int | None = None
+    """Of a group: at so many of its brands it stands out; the other numbers are of their posts together."""
 
 
 class Evidence(BaseModel):
@@ -82,7 +84,7 @@ class Evidence(BaseModel):
     terms: list[Term] = []
     """What those posts speak of more than usual, the most surprising first, at most five."""
     terms_missing: str | None = None
-    """Why there are no terms, where they were looked for."""
+    """Why there are no terms, where they were looked for. Of a group, also beside terms: why some brands tell none."""
 
 
 class Member(BaseModel):
@@ -97,6 +99,8 @@ class Member(BaseModel):
     state: Literal["firing", "resolved"]
     negative_share: float
     baseline_share: float
+    extra_people: int = 0
+    """How many more than usual: negative ones, those in the facet, or all where volume was tested."""
 
 
 class Episode(BaseModel):
@@ -128,7 +132,7 @@ class Episode(BaseModel):
     """The worst window so far."""
     latest: Evidence
     members: list[Member] = []
-    """Of a group: those it stands for, the gravest first, at most 500."""
+    """Of a group: those it stands for, at most 500: firing ones first, then the gravest, then the largest."""
     members_total: int = 0
 
 

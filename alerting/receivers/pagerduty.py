@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from alerting.outbox import Outcome
 from alerting.receivers.http import post
-from alerting.receivers.words import told_term
+from alerting.receivers.words import told_member, told_term
 from brandpulse.episodes import Episode, Evidence, Notification, Severity
 
 MAX_SUMMARY_CHARS = 1_024
@@ -107,6 +107,7 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
         "p_value": latest.p_value,
         "peak_share": round(episode.peak.negative_share, 4),
         "terms": [told_term(one) for one in latest.terms] or latest.terms_missing or "",
+        **({"terms_missing": latest.terms_missing} if latest.terms and latest.terms_missing else {}),
         "sources_of_kept_negative_posts": {one.source: one.posts for one in latest.sources},
         "examples": [_cut(post.text, MAX_EXAMPLE_CHARS) for post in latest.examples],
         **_group(episode),
@@ -119,11 +120,7 @@ def _group(episode: Episode) -> dict[str, Any]:
         return {}
     return {
         "episodes": episode.members_total,
-        "members": [
-            f"{_cut(one.brand, MAX_BRAND_CHARS)} ({one.rule}): {one.severity}, {one.state}, "
-            f"{one.negative_share:.0%}, usually {one.baseline_share:.0%}"
-            for one in episode.members
-        ],
+        "members": [told_member(one, most_chars=MAX_BRAND_CHARS) for one in episode.members],
     }
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from brandpulse.episodes import Episode, Evidence, Notification, Term
+from brandpulse.episodes import Episode, Evidence, Member, Notification, Term
 
 MAX_TITLE_CHARS = 200
 MAX_EXAMPLE_CHARS = 300
@@ -34,11 +34,13 @@ def lines(notification: Notification) -> list[str]:
             f"{latest.negative_authors} of {latest.authors} people {counted} ({_share(latest.negative_share)}), "
             f"usually {_share(latest.baseline_share)}; {_at(latest.window_start)} to {_at(latest.window_end)} UTC."
         )
-    said += [f"- {one.brand}: {one.severity}, {one.state}" for one in episode.members[:SHOWN_MEMBERS]]
+    if notification.transition != "resolved":
+        # Before a group's members: chat cuts what is long, and what they have in common is news.
+        said += of_posts(latest)
+    said += [f"- {told_member(one)}" for one in episode.members[:SHOWN_MEMBERS]]
     if episode.members_total > SHOWN_MEMBERS:
         said.append(f"- and {episode.members_total - SHOWN_MEMBERS} more")
     if notification.transition != "resolved":
-        said += of_posts(latest)
         said += [f"> {cut(' '.join(post.text.split()), MAX_EXAMPLE_CHARS)}" for post in latest.examples]
     said.append(f"Since {_at(episode.started_at)} UTC. {episode.key}")
     if notification.link is not None:
@@ -50,7 +52,8 @@ def of_posts(latest: Evidence) -> list[str]:
     """What the kept posts show beyond themselves: words that stand out, and sources."""
     said = []
     if latest.terms:
-        said.append("Words that stand out: " + ", ".join(told_term(one) for one in latest.terms) + ".")
+        but = f" ({latest.terms_missing})" if latest.terms_missing is not None else ""
+        said.append("Words that stand out: " + ", ".join(told_term(one) for one in latest.terms) + f"{but}.")
     elif latest.terms_missing is not None:
         said.append(f"Words that stand out: none told ({latest.terms_missing}).")
     if latest.sources:
@@ -61,14 +64,23 @@ def of_posts(latest: Evidence) -> list[str]:
 
 
 def told_term(one: Term) -> str:
-    """`lost luggage (8 of 20 posts, usually 1%)`"""
+    """`lost luggage (8 of 20 posts, usually 1%)`; of a group `lost luggage (7 brands, 80 of 140 posts, usually 1%)`"""
     usual = "under 1%" if 0 < one.usual_share < 0.01 else f"{one.usual_share:.0%}"
-    return f"{one.term} ({one.posts} of {one.of} posts, usually {usual})"
+    where = "" if one.brands is None else f"{one.brands} brand{'' if one.brands == 1 else 's'}, "
+    return f"{one.term} ({where}{one.posts} of {one.of} posts, usually {usual})"
 
 
-def _share(share: float) -> str:
+def told_member(one: Member, *, most_chars: int = MAX_TITLE_CHARS) -> str:
+    """`Acme Air (negative share): critical, firing, 62%, usually 18%, 219 people more than usual`"""
+    return (
+        f"{cut(one.brand, most_chars)} ({one.rule.replace('_', ' ')}): {one.severity}, {one.state}, "
+        f"{_share(one.negative_share)}, usually {_share(one.baseline_share)}, {one.extra_people} people more than usual"
+    )
+
+
+def _share(part: float) -> str:
     """Whole percents, but of a facet's small shares."""
-    return f"{share:.1%}" if 0 < share < 0.095 else f"{share:.0%}"
+    return f"{part:.1%}" if 0 < part < 0.095 else f"{part:.0%}"
 
 
 def subject(episode: Episode) -> str:

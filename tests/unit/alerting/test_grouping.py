@@ -15,11 +15,13 @@ from alerting.rules import Grouping, NegativeShareRule, RuleSet
 from alerting.store import AlerterState
 from alerting.stretch import Decided, Stretch
 from alerting.telling import Teller
-from brandpulse.episodes import Episode, Severity
+from brandpulse.episodes import Episode, Severity, SourceCount, Term
 from brandpulse.silences import Acknowledgement, Orders, Silence
 from tests.unit.alerting.notes import AT, an_episode, an_evidence
 
 ROUTES = [Route("pager", "error", wants_every_update=False), Route("kafka", hears_all=True)]
+WORDS = [Term(term=f"{'word' * 15}{n}", posts=9, of=20, usual_share=0.01) for n in range(5)]
+SOURCES = [SourceCount(source="s" * 60 + str(n), posts=9) for n in range(6)]
 WALL_MS = int(AT.timestamp() * 1_000)
 
 
@@ -48,8 +50,8 @@ class Scene:
         new = [one.notification for one in self.stretch.deliveries[before:] if one.notification.receiver == "pager"]
         return [f"{one.transition} {one.episode.brand} {one.episode.severity}" for one in new]
 
-    def fire(self, brand: str, severity: Severity = "error", rule: str = "negative_share") -> Decided:
-        proof = an_evidence(reason=f"{brand} burns.")
+    def fire(self, brand: str, severity: Severity = "error", rule: str = "negative_share", **proof_: Any) -> Decided:
+        proof = an_evidence(**{"reason": f"{brand} burns.", "terms": WORDS, "sources": SOURCES, **proof_})
         episode = an_episode(
             f"{brand}:{rule}",
             brand=brand,
@@ -98,6 +100,27 @@ def test_one_critical_brand_makes_the_page_critical() -> None:
     fired = [scene.fire(brand, "critical" if brand == "brand 007" else "warning") for brand in BRANDS[:20]]
     assert scene.take(*fired) == ["triggered * critical"]
     assert scene.group().members[0].brand == "brand 007"
+
+
+def test_the_page_tells_the_gravest_first_then_the_largest_and_what_they_have_in_common() -> None:
+    scene = Scene()
+    large: dict[str, Any] = {"authors": 900, "negative_authors": 540}
+    fired = [scene.fire(brand) for brand in BRANDS[:20]]
+    scene.take(
+        *fired, scene.fire("vast", "warning", **large), scene.fire("large", **large), scene.fire("dire", "critical")
+    )
+    members = scene.group().members
+    assert [one.brand for one in members[:3]] == ["dire", "large", "brand 000"]
+    assert (members[1].extra_people, members[-1].brand) == (360, "vast")
+    latest = scene.group().latest
+    assert "Worst: dire burns." in latest.reason
+    assert [(one.term, one.brands, one.posts) for one in latest.terms] == [(one.term, 23, 207) for one in WORDS]
+    assert {one.posts for one in latest.sources} == {207}
+    scene.take(scene.end("dire"), scene.end("large"))
+    members = scene.group().members
+    assert [one.brand for one in members[:2]] == ["brand 000", "brand 001"]
+    assert [(one.brand, one.state) for one in members[-2:]] == [("dire", "resolved"), ("large", "resolved")]
+    assert scene.group().latest.terms[0].brands == 21
 
 
 def test_a_group_grows_graver_with_its_members() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from alerting.receivers.email import mail
+from alerting.receivers.pagerduty import event
 from alerting.receivers.slack import MAX_SECTION_CHARS, message
 from alerting.receivers.words import MAX_TITLE_CHARS, lines, title
 from brandpulse.episodes import ExamplePost, Member, Notification, SourceCount, Term, Transition
@@ -78,6 +79,32 @@ def test_a_group_names_its_gravest_members_and_counts_the_rest() -> None:
     group = a_notification(brand="*", rule="storm", members=[member] * 30, members_total=30)
     assert title(group) == "[critical] 30 episodes at once fire: storm"
     assert "- and 10 more" in lines(group)
+
+
+def test_a_group_tells_what_its_brands_have_in_common_before_it_names_them() -> None:
+    member = Member(
+        key="k",
+        brand="Acme Air",
+        rule="negative_share",
+        severity="error",
+        state="firing",
+        negative_share=0.5,
+        baseline_share=0.2,
+        extra_people=120,
+    )
+    terms = [Term(term="outage", posts=80, of=140, usual_share=0.004, brands=7)]
+    proof = an_evidence(terms=terms, terms_missing="3 of 10 brands tell none, most often because x")
+    group = a_notification(brand="*", rule="storm", members=[member], members_total=10, latest=proof)
+    said = lines(group)
+    words = (
+        "Words that stand out: outage (7 brands, 80 of 140 posts, usually under 1%) "
+        "(3 of 10 brands tell none, most often because x)."
+    )
+    named = "- Acme Air (negative share): error, firing, 50%, usually 20%, 120 people more than usual"
+    assert said.index(words) < said.index(named)
+    details = event(group, routing_key="0" * 32)["payload"]["custom_details"]
+    assert details["members"] == [named.removeprefix("- ")]
+    assert details["terms_missing"] == proof.terms_missing
 
 
 def test_slack_rings_nobody_for_what_a_stranger_wrote() -> None:
