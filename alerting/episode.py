@@ -1,5 +1,6 @@
 """From findings to episodes: fire once, update while it lasts, resolve after calm, freeze when nothing is known."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ RULE = "negative_share"
 ALL_BRANDS = "*"
 """Brand of an episode that concerns the stream as a whole."""
 MAX_KEY_CHARS = 255
+PART_OF_RISE = 0.25
+"""A share that multiplied is as grave as the rise of its level once it rose by that part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class EpisodePolicy:
     """So long may too few people talk about the brand, while others are talked about, before we say it is over."""
     error_rise: float = 0.20
     critical_rise: float = 0.35
+    error_ratio: float | None = None
+    critical_ratio: float | None = None
+    """So many times the usual share is as grave as the rise of the same name, from a quarter of that rise on: small
+    shares multiply and are still small. None: by the rise alone."""
     least: Severity = "warning"
     most: Severity = "critical"
     error_after_minutes: int | None = None
@@ -303,14 +310,23 @@ def _delay(finding: Finding) -> float | None:
 
 
 def severity_of(proof: Evidence, policy: EpisodePolicy) -> Severity:
-    """By how far the share stands above its baseline."""
-    rise = proof.negative_share - proof.baseline_share
+    """By how far the share stands above its baseline, or how many times it is its baseline."""
     by_size: Severity = "warning"
-    if rise >= policy.critical_rise:
+    if _reaches(proof, policy.critical_rise, policy.critical_ratio):
         by_size = "critical"
-    elif rise >= policy.error_rise:
+    elif _reaches(proof, policy.error_rise, policy.error_ratio):
         by_size = "error"
     return within(by_size, policy)
+
+
+def _reaches(proof: Evidence, wanted: float, ratio: float | None) -> bool:
+    share, usual = proof.negative_share, proof.baseline_share
+    if share - usual >= wanted:
+        return True
+    if ratio is None or share - usual < wanted * PART_OF_RISE:
+        return False
+    # One standard error less: five people of twenty are eight times three per cent, and may be luck.
+    return share - math.sqrt(share * (1 - share) / max(proof.authors, 1)) >= ratio * usual
 
 
 def within(severity: Severity, policy: EpisodePolicy) -> Severity:

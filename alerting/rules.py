@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from alerting.detect import DetectPolicy
 from alerting.episode import RULE, EpisodePolicy
 from alerting.quiet_hours import QuietHours
+from alerting.severity_rules import FacetSeverityRule, Minutes, Ratio, SeverityRule
 from alerting.surge import SurgePolicy
 from alerting.yaml_file import YamlFile, read_yaml
 from brandpulse.brands import load_brands_file
-from brandpulse.episodes import SEVERITIES, Severity
+from brandpulse.episodes import Severity
 from brandpulse.errors import ConfigError
 from brandpulse.facets import FacetName
 
@@ -54,28 +55,6 @@ grouping: {from_brands: 10, minutes: 10}
 
 RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 ReceiverName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 28)]
-
-
-class SeverityRule(BaseModel):
-    """How grave: by size (the rise over the baseline) and by persistence (minutes firing without acknowledgement)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    least: Severity = "warning"
-    most: Severity = "critical"
-    error_rise: float = Field(default=0.20, gt=0, lt=1)
-    critical_rise: float = Field(default=0.35, gt=0, lt=1)
-    error_after_minutes: Minutes | None = None
-    critical_after_minutes: Minutes | None = None
-
-    @model_validator(mode="after")
-    def _rises(self) -> "SeverityRule":
-        if self.error_rise > self.critical_rise:
-            raise ValueError(f"error_rise {self.error_rise:g} is above critical_rise {self.critical_rise:g}")
-        if SEVERITIES.index(self.least) > SEVERITIES.index(self.most):
-            raise ValueError(f"least {self.least} is graver than most {self.most}")
-        return self
 
 
 class RuleReceiver(BaseModel):
@@ -185,7 +164,8 @@ class FacetShareRule(CommonRule):
     """These four as in the settings, when not given."""
     min_facet_authors: Annotated[int, Field(ge=1)] = 5
     min_rise: Annotated[float, Field(ge=0, lt=1)] = 0.02
-    min_ratio: Annotated[float, Field(gt=1, le=1_000)] = 2.0
+    min_ratio: Ratio = 2.0
+    severity: FacetSeverityRule = FacetSeverityRule()
 
     def detect_policy(self, settings: DetectPolicy) -> DetectPolicy:
         """*settings* with what this rule says otherwise."""
@@ -202,7 +182,11 @@ class FacetShareRule(CommonRule):
     def episode_policy(self, settings: EpisodePolicy) -> EpisodePolicy:
         # A small share's people say little for calm each: with the settings' nine nats a quiet brand's page of two
         # hours stays open for five more (simulated at one post a minute, a facet of 2 %).
-        return super().episode_policy(replace(settings, calm_nats=min(settings.calm_nats, CALM_NATS)))
+        calm_nats = min(settings.calm_nats, CALM_NATS)
+        error, critical = self.severity.ratios
+        return super().episode_policy(
+            replace(settings, calm_nats=calm_nats, error_ratio=error, critical_ratio=critical)
+        )
 
 
 class VolumeRule(CommonRule):
@@ -211,7 +195,7 @@ class VolumeRule(CommonRule):
     kind: Literal["volume"]
     false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
     min_authors: Annotated[int, Field(ge=1)] | None = None
-    min_ratio: Annotated[float, Field(gt=1, le=1_000)] | None = None
+    min_ratio: Ratio | None = None
 
     def surge_policy(self, settings: SurgePolicy) -> SurgePolicy:
         """*settings* with what this rule says otherwise."""

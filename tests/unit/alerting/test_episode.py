@@ -4,9 +4,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts
-from alerting.episode import Decision, EpisodePolicy, OpenEpisode, decide, episode_key, moment
+from alerting.episode import Decision, EpisodePolicy, OpenEpisode, decide, episode_key, moment, severity_of
 from brandpulse.keys import MINUTE_MS
 from tests.unit.alerting.builders import MONDAY
+from tests.unit.alerting.notes import an_evidence
 from tests.unit.alerting.test_episode_machine import finding
 
 DETECT = DetectPolicy()
@@ -49,6 +50,42 @@ def after(*findings: tuple[str, float]) -> list[Decision]:
 def transitions(decisions: list[Decision]) -> list[tuple[int, str]]:
     """Minute and transition, where one happened."""
     return [(number, one.transition) for number, one in enumerate(decisions) if one.transition is not None]
+
+
+def graded(inside: int, authors: int, usual: float, policy: EpisodePolicy) -> str:
+    share = inside / authors
+    return severity_of(
+        an_evidence(authors=authors, negative_authors=inside, negative_share=share, baseline_share=usual), policy
+    )
+
+
+BY_RATIO = EpisodePolicy(error_ratio=4, critical_ratio=8)
+
+
+@pytest.mark.parametrize(
+    ("inside", "authors", "usual", "expected"),
+    [
+        (90, 1_000, 0.03, "warning"),  # trebled
+        (145, 1_000, 0.03, "error"),
+        (270, 1_000, 0.03, "critical"),
+        (45, 1_000, 0.005, "warning"),  # nine times, and less than .05 more
+        (70, 1_000, 0.005, "error"),  # fourteen times, and less than .0875 more
+        (110, 1_000, 0.005, "critical"),
+        (290, 1_000, 0.1, "warning"),
+        (310, 1_000, 0.1, "error"),  # by its rise of .20
+        (460, 1_000, 0.1, "critical"),
+        (5, 30, 0.03, "warning"),  # five times three per cent, and may be luck
+        (610, 1_000, 0.4, "error"),
+    ],
+)
+def test_a_small_share_is_grave_when_it_multiplied(inside: int, authors: int, usual: float, expected: str) -> None:
+    assert graded(inside, authors, usual, BY_RATIO) == expected
+
+
+def test_without_ratios_the_rise_alone_counts() -> None:
+    assert graded(190, 1_000, 0.01, EpisodePolicy()) == "warning"
+    assert graded(220, 1_000, 0.01, EpisodePolicy()) == "error"
+    assert graded(900, 1_000, 0.01, EpisodePolicy(most="warning")) == "warning"
 
 
 SPIKE, CALM, UP, NOTHING = ("spike", 0.5), ("normal", 0.2), ("normal", 0.4), ("no data", 0.0)

@@ -100,6 +100,18 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
         ),
         ("rules:\n- {name: a, kind: facet_share}", "rules.0.facet (rule 'a'): Field required"),
         ("rules:\n- {name: a, kind: facet_share, facet: refund, min_ratio: 1}", "rules.0.min_ratio (rule 'a')"),
+        (
+            "rules:\n- name: a\n  kind: facet_share\n  facet: refund\n  severity: {error_ratio: 9}",
+            ":5: rules.0.severity (rule 'a'): error_ratio 9 is above critical_ratio 8",
+        ),
+        (
+            "rules:\n- {name: a, kind: facet_share, facet: refund, severity: {error_ratio: 1}}",
+            "rules.0.severity.error_ratio (rule 'a'): Input should be greater than 1, got '1'",
+        ),
+        (
+            "rules:\n- {name: a, kind: negative_share, severity: {error_ratio: 3}}",
+            "rules.0.severity.error_ratio (rule 'a'): Extra inputs",
+        ),
         ("rules: [", "the rules file is not YAML: "),
     ],
 )
@@ -122,6 +134,37 @@ def test_a_rule_about_a_facet_is_milder_in_size_than_one_about_negative_people()
     policy = rule.detect_policy(DetectPolicy(false_alarms=2))
     assert (policy.min_authors, policy.min_negative_authors, policy.false_alarms) == (30, 5, 2)
     assert (policy.min_rise, policy.min_ratio) == (0.02, 2)
+
+
+def a_facet_rule(**severity: float) -> FacetShareRule:
+    return FacetShareRule.model_validate(
+        {"name": "a", "kind": "facet_share", "facet": "refund", **({"severity": severity} if severity else {})}
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "ratios"),
+    [
+        ({}, (4, 8)),
+        ({"error_ratio": 3, "critical_ratio": 5}, (3, 5)),
+        ({"error_after_minutes": 240}, (4, 8)),
+        ({"error_rise": 0.1, "critical_rise": 0.25}, (None, None)),
+        ({"error_rise": 0.1}, (None, 8)),
+        ({"error_rise": 0.1, "error_ratio": 3}, (3, 8)),
+    ],
+)
+def test_a_facet_is_graver_by_ratios_unless_its_rule_goes_by_rises(
+    given: dict[str, float], ratios: tuple[float | None, float | None]
+) -> None:
+    policy = a_facet_rule(**given).episode_policy(EpisodePolicy())
+    assert (policy.error_ratio, policy.critical_ratio) == ratios
+    assert policy.error_rise == given.get("error_rise", 0.2)
+
+
+def test_negative_people_are_graver_by_rises_alone() -> None:
+    [rule] = DEFAULT_RULES.rules
+    policy = rule.episode_policy(EpisodePolicy())
+    assert (policy.error_ratio, policy.critical_ratio) == (None, None)
 
 
 def test_a_missing_file_names_the_variable_and_shows_a_right_one(tmp_path: Path) -> None:
