@@ -15,6 +15,8 @@ class ClockPolicy:
     """An owner whose last sign of life is older is no owner."""
     stalled_after_ms: int = 120_000
     """A partition that holds the clock back and did not move for so long is stalled."""
+    unseen_after_ms: int = 45_000
+    """A partition of which nobody gave a sign for so long is unseen: its worker is gone, or the broker is."""
     silent_after_ms: int = 30 * 60_000
     """So long after the newest post a live stream is silent."""
     live_within_ms: int = 24 * 3_600_000
@@ -38,6 +40,11 @@ def name_of(status: PartitionStatus) -> str:
 def is_idle(status: PartitionStatus, *, now_ms: int, policy: ClockPolicy) -> bool:
     """Only its owner may say so: caught up with the log's end, and said lately."""
     return bool(status.owner) and status.caught_up and now_ms - status.seen_wall_ms <= policy.owner_fresh_ms
+
+
+def unseen(statuses: Sequence[PartitionStatus], *, now_ms: int, policy: ClockPolicy) -> tuple[PartitionStatus, ...]:
+    """The partitions that nobody reads now, as far as we are told; a paused one has its worker all the same."""
+    return tuple(status for status in statuses if now_ms - status.seen_wall_ms > policy.unseen_after_ms)
 
 
 def alert_clock(statuses: Sequence[PartitionStatus], *, now_ms: int, policy: ClockPolicy) -> AlertClock:

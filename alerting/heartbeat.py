@@ -5,7 +5,7 @@ Any service that waits for a GET will do (healthchecks.io, Dead Man's Snitch, Up
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatPolicy:
-    """When not to beat. Seconds."""
+    """When not to beat. Seconds. Partitions that are unseen (`alerting.clock`) end it as well."""
 
     every: float = 60.0
-    tick_within: float = 60.0
+    tick_within: float = 45.0
     """A tick must have succeeded so lately: the store answers, and we lead."""
     moved_within: float = 1_800.0
     """Event time must have moved so lately: posts come, and are counted."""
@@ -37,11 +37,16 @@ class Vitals:
     moved_at: float | None = None
     evaluated_until_ms: int | None = None
     stalled: bool = False
+    unseen: Sequence[str] = ()
+    """Partitions of which nobody gave a sign lately."""
     waiting_since: float | None = None
 
-    def saw_tick(self, evaluated_until_ms: int | None, *, stalled: bool, now: float) -> None:
+    def saw_tick(
+        self, evaluated_until_ms: int | None, *, stalled: bool, now: float, unseen: Sequence[str] = ()
+    ) -> None:
         self.ticked_at = now
         self.stalled = stalled
+        self.unseen = unseen
         if evaluated_until_ms != self.evaluated_until_ms or self.moved_at is None:
             self.evaluated_until_ms = evaluated_until_ms
             self.moved_at = now
@@ -51,6 +56,9 @@ def why_not(vitals: Vitals, *, now: float, policy: HeartbeatPolicy) -> str | Non
     """Why there is no beat now; None when all goes well."""
     if vitals.ticked_at is None or now - vitals.ticked_at > policy.tick_within:
         return "no tick has succeeded lately"
+    if vitals.unseen:
+        more = f" and {len(vitals.unseen) - 1} more" if len(vitals.unseen) > 1 else ""
+        return f"no sign of who reads {vitals.unseen[0]}{more}: the worker is gone, or Kafka does not answer it"
     if vitals.stalled:
         return "a partition with lag does not move"
     if vitals.moved_at is None or now - vitals.moved_at > policy.moved_within:

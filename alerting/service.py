@@ -198,7 +198,8 @@ class AlerterService:
 
     def _note(self, vitals: Vitals, report: TickReport, sender: Sender) -> None:
         now = time.monotonic()
-        vitals.saw_tick(report.evaluated_until_ms, stalled=report.stalled == "yes", now=now)
+        stalled = report.stalled == "yes"
+        vitals.saw_tick(report.evaluated_until_ms, stalled=stalled, unseen=report.unseen, now=now)
         oldest_ms = sender.oldest_waiting_ms()
         vitals.waiting_since = None if oldest_ms is None else now - max(0, self._wall_ms() - oldest_ms) / 1_000
 

@@ -52,6 +52,9 @@ class AlerterSettings(BaseSettings):
     heartbeat_url: SecretStr | None = Field(default=None, examples=["https://hc-ping.com/your-own-uuid"])
     """Asked for with GET every `heartbeat_seconds` while ticks succeed, event time moves and notifications drain."""
     heartbeat_seconds: float = Field(default=60.0, ge=0.1, le=3_600, examples=[60.0])
+    heartbeat_seen_within_seconds: float = Field(default=45.0, gt=0, examples=[45.0])
+    """A partition of which no worker that Kafka answers gave a sign for longer ends the heartbeat. Workers ask Kafka
+    every five seconds, and take 15 without an answer for an outage: not below 20."""
     heartbeat_moved_within_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0])
     """Event time that stands still for longer ends the heartbeat: longer than your quietest night."""
     link: str | None = Field(default=None, examples=["http://127.0.0.1:8080/?brand={brand}&at={at}"])
@@ -119,6 +122,7 @@ class AlerterSettings(BaseSettings):
                 quiet_minutes=self.quiet_minutes,
             ),
             clock=ClockPolicy(
+                unseen_after_ms=int(self.heartbeat_seen_within_seconds * 1_000),
                 owner_fresh_ms=int(self.owner_fresh_seconds * 1_000),
                 stalled_after_ms=int(self.stalled_after_seconds * 1_000),
                 silent_after_ms=int(self.silent_after_seconds * 1_000),
@@ -128,7 +132,9 @@ class AlerterSettings(BaseSettings):
     def heartbeat_policy(self) -> HeartbeatPolicy:
         every = self.heartbeat_seconds
         return HeartbeatPolicy(
-            every=every, tick_within=max(every, 5.0), moved_within=self.heartbeat_moved_within_seconds
+            every=every,
+            tick_within=min(max(every, 5.0), 45.0),
+            moved_within=self.heartbeat_moved_within_seconds,
         )
 
     def retry_policy(self) -> RetryPolicy:

@@ -1,5 +1,6 @@
 """Episodes about the stream itself: stalled, silent, late. Times are wall clock: event time stands still then."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -27,8 +28,10 @@ class Health:
     reason: str
 
 
-def stall_health(stall: Stall) -> Health:
-    return Health("stream_stalled", stall.stalled, "; ".join(_why(status) for status in stall.partitions))
+def stall_health(stall: Stall, unseen: Collection[PartitionStatus] = ()) -> Health:
+    """*unseen*: partitions of which nobody gives a sign."""
+    why = "; ".join(_why(status, unseen=status in unseen) for status in stall.partitions)
+    return Health("stream_stalled", stall.stalled, why)
 
 
 def silence_health(silent: Sure, *, newest_ms: int | None) -> Health:
@@ -40,11 +43,19 @@ def lateness_health(lateness: Lateness) -> Health:
     return Health("late_data", lateness.holds, lateness.reason)
 
 
-def _why(status: PartitionStatus) -> str:
+def _why(status: PartitionStatus, *, unseen: bool) -> str:
+    name = f"Partition {name_of(status)}"
+    if not status.owner:
+        return f"{name} has no worker, {status.lag} records behind: what they say is not seen."
+    if unseen:
+        since = datetime.fromtimestamp(status.seen_wall_ms / 1_000, UTC)
+        return (
+            f"{name}: no sign of worker {status.owner} since {since:%Y-%m-%d %H:%M:%S} UTC. It is gone, or Kafka does "
+            "not answer it: what is posted is not seen."
+        )
     if status.paused:
-        return f"Partition {name_of(status)} waits for a person: {status.paused}"
-    owner = "has no worker" if not status.owner else f"does not move (worker {status.owner})"
-    return f"Partition {name_of(status)} {owner}, {status.lag} records behind: what they say is not seen."
+        return f"{name} waits for a person: {status.paused}"
+    return f"{name} does not move (worker {status.owner}), {status.lag} records behind: what they say is not seen."
 
 
 def decide_health(before: OpenEpisode | None, health: Health, *, now: datetime) -> Decision:

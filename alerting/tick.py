@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from alerting.baseline import BaselinePolicy
-from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, silence
+from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, name_of, silence, unseen
 from alerting.detect import DetectPolicy, Finding, WindowCounts
 from alerting.episode import ALL_BRANDS, EpisodePolicy
 from alerting.examples import KEPT, ExampleShelf
@@ -119,6 +119,8 @@ class TickReport:
     """Active ones."""
     stalled: Sure = "unknown"
     silent: Sure = "unknown"
+    unseen: Sequence[str] = ()
+    """Partitions that nobody reads now, as far as we are told."""
 
 
 class Ticker:
@@ -184,10 +186,11 @@ class Ticker:
         statuses = self._reader.partitions()
         clock = alert_clock(statuses, now_ms=now_ms, policy=self._policies.clock)
         stall = self._stalls.look(statuses, now_ms=now_ms)
+        dark = unseen(statuses, now_ms=now_ms, policy=self._policies.clock)
         silent = silence(statuses, now_ms=now_ms, policy=self._policies.clock)
         lateness = self._lateness.look(statuses, now_ms=now_ms)
         health = [
-            stall_health(stall),
+            stall_health(stall, dark),
             silence_health(silent, newest_ms=_newest(statuses)),
             lateness_health(lateness),
         ]
@@ -227,6 +230,7 @@ class Ticker:
             silences=sum(one.is_active(orders_at) for one in orders.silences),
             stalled=stall.stalled,
             silent=silent,
+            unseen=[name_of(status) for status in dark],
         )
 
     def _due(self, state: AlerterState, until_ms: int, brands: Sequence[str]) -> Sequence[int]:

@@ -1,8 +1,9 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from alerting.clock import AlertClock, ClockPolicy, StallWatch, alert_clock, silence
+from alerting.clock import AlertClock, ClockPolicy, StallWatch, alert_clock, silence, unseen
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
 
 POLICY = ClockPolicy()
@@ -45,6 +46,22 @@ BEHIND = replace(IDLE, partition=1, clock_ms=300_000, caught_up=False, lag=7)
 )
 def test_the_clock_goes_with_the_slowest_that_is_not_idle(statuses: list[PartitionStatus], clock: AlertClock) -> None:
     assert alert_clock(statuses, now_ms=NOW, policy=POLICY) == clock
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "changes", "dark"),
+    [
+        (45_000, {}, False),
+        (45_001, {}, True),
+        (45_001, {"paused": "31 of 40 posts are invalid"}, True),
+        (0, {"paused": "31 of 40 posts are invalid", "caught_up": False}, False),
+        (0, {"caught_up": False, "lag": 7}, False),
+    ],
+    ids=["seen", "unseen", "paused and unseen", "paused", "behind"],
+)
+def test_a_partition_is_unseen_when_nobody_gave_a_sign_of_it(age_ms: int, changes: dict[str, Any], dark: bool) -> None:
+    status = replace(IDLE, seen_wall_ms=NOW - age_ms, **changes)
+    assert unseen([IDLE, status], now_ms=NOW, policy=POLICY) == ((status,) if dark else ())
 
 
 def test_a_partition_with_lag_that_does_not_move_is_stalled() -> None:

@@ -25,6 +25,16 @@ def well(**changes: Any) -> Vitals:
         (well(), 1_061.0, "no tick has succeeded lately"),
         (Vitals(), 0.0, "no tick has succeeded lately"),
         (well(stalled=True), 1_000.0, "a partition with lag does not move"),
+        (
+            well(unseen=["posts:3"]),
+            1_000.0,
+            "no sign of who reads posts:3: the worker is gone, or Kafka does not answer it",
+        ),
+        (
+            well(unseen=["posts:0", "posts:3"]),
+            1_000.0,
+            "no sign of who reads posts:0 and 1 more: the worker is gone, or Kafka does not answer it",
+        ),
         (well(moved_at=-700.0), 1_000.0, None),
         (well(moved_at=-801.0), 1_000.0, "event time stands still"),
         (well(waiting_since=850.0), 1_000.0, None),
@@ -44,7 +54,7 @@ def test_event_time_moves_when_the_evaluated_minute_does() -> None:
     assert (vitals.ticked_at, vitals.moved_at) == (6.0, 5.0)
 
 
-@pytest.mark.parametrize("stops", ["stalled", "waiting_since", "ticked_at"])
+@pytest.mark.parametrize("stops", ["stalled", "unseen", "waiting_since", "ticked_at"])
 async def test_the_other_side_hears_nothing_once_a_part_stands_still(stops: str) -> None:
     vitals = well(ticked_at=0.0, moved_at=0.0)
     telemetry = Telemetry(ALERTER_METRICS)
@@ -61,7 +71,9 @@ async def test_the_other_side_hears_nothing_once_a_part_stands_still(stops: str)
         async with asyncio.timeout(10):
             while mock.heartbeats < 3:  # noqa: ASYNC110 - another server's counter
                 await asyncio.sleep(0.01)
-        setattr(vitals, stops, {"stalled": True, "waiting_since": -999.0, "ticked_at": -999.0}[stops])
+        setattr(
+            vitals, stops, {"stalled": True, "unseen": ["posts:0"], "waiting_since": -999.0, "ticked_at": -999.0}[stops]
+        )
         await asyncio.sleep(0.1)
         heard = mock.heartbeats
         await asyncio.sleep(0.2)

@@ -1,0 +1,129 @@
+"""The dead-man's switch on a simulated clock: whichever part stops, who waits for the beat soon knows."""
+
+from collections.abc import Collection
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import Consumer
+from confluent_kafka.admin import ListOffsetsResultInfo
+
+from alerting.clock import unseen
+from alerting.heartbeat import Vitals, why_not
+from alerting.settings import AlerterSettings
+from brandpulse.telemetry import WORKER_METRICS, Telemetry
+from stream_workers.answers import Answers
+from stream_workers.guard import InvalidGuard
+from stream_workers.held import HeldPartition
+from stream_workers.memory_store import MemoryPartitionStore
+from stream_workers.signs_of_life import SignsOfLife
+from tests.builders import a_status
+
+OTHER_SIDE_SECONDS = 120
+"""It waits a minute for each beat, and a minute of grace: the least that healthchecks.io takes."""
+STOPS_AT, ENDS = 600, 1_200
+PARTS = ("broker", "worker", "store", "alerter")
+
+
+class LogEnd:
+    """What librdkafka remembers of the log's end, broker or no broker: nothing follows."""
+
+    def get_watermark_offsets(self, _place: Any, *, cached: bool) -> tuple[int, int]:
+        assert cached
+        return 0, 10
+
+
+class Deployment:
+    """A worker and an alerter at one second of steps; an idle topic, so that nothing but the signs tells anything."""
+
+    def __init__(self) -> None:
+        self.gone: set[str] = set()
+        self.now = 0
+        self.beats: list[int] = []
+        self.withheld: set[str] = set()
+        self._store = MemoryPartitionStore()
+        self._store.rebase(None, a_status(10))
+        self._held = HeldPartition(replace(a_status(10), owner="w"), 10, InvalidGuard(run_limit=9, share_limit=0.5))
+        self._signs = SignsOfLife(
+            cast("Consumer", LogEnd()),
+            self._store,
+            Telemetry(WORKER_METRICS),
+            Answers(self._ask),
+            topic="posts",
+            idle_after_seconds=3,
+            wall_ms=lambda: self.now * 1_000,
+            lost=lambda _held, _reason: None,
+        )
+        self._policies = AlerterSettings().policies()
+        self._policy = AlerterSettings().heartbeat_policy()
+        self._vitals = Vitals()
+
+    def step(self) -> None:
+        if "worker" not in self.gone and "store" not in self.gone:
+            self._signs.tell({0: self._held}, self.now)
+        if "alerter" not in self.gone:
+            self._tick()
+            if self.now % self._policy.every == 0:
+                reason = why_not(self._vitals, now=self.now, policy=self._policy)
+                if reason is None:
+                    self.beats.append(self.now)
+                else:
+                    self.withheld.add(reason)
+        self.now += 1
+
+    def _tick(self) -> None:
+        if "store" in self.gone:
+            return
+        status = self._store.load("posts", 0)
+        assert status is not None
+        dark = unseen([status], now_ms=self.now * 1_000, policy=self._policies.clock)
+        # Event time moves: what stands still here is never that.
+        self._vitals.saw_tick(self.now, stalled=False, unseen=[one.topic for one in dark], now=self.now)
+
+    def _ask(self, partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
+        answers: dict[int, Future[ListOffsetsResultInfo]] = {partition: Future() for partition in partitions}
+        for answer in answers.values() if "broker" not in self.gone else ():
+            answer.set_result(ListOffsetsResultInfo(10, 0, 0))
+        return answers
+
+
+def run(deployment: Deployment, until: int) -> None:
+    while deployment.now < until:
+        deployment.step()
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("phase", range(0, 60, 7))
+def test_who_waits_for_the_beat_knows_within_three_minutes(part: str, phase: int) -> None:
+    deployment = Deployment()
+    run(deployment, STOPS_AT + phase)
+    assert deployment.beats == list(range(0, STOPS_AT + phase, 60)), "it beats while all is well"
+    deployment.gone.add(part)
+    run(deployment, ENDS)
+    reported = deployment.beats[-1] + OTHER_SIDE_SECONDS
+    assert reported - (STOPS_AT + phase) <= 180
+    if part in ("broker", "worker"):
+        assert deployment.withheld == {
+            "no sign of who reads posts: the worker is gone, or Kafka does not answer it",
+        }
+
+
+@pytest.mark.parametrize("part", ["broker", "worker", "store"])
+def test_what_comes_back_after_half_a_minute_costs_no_more_than_one_beat(part: str) -> None:
+    """A rebalance, a broker that changes its leader, a worker or a store that is started again."""
+    for phase in range(0, 60, 7):
+        deployment = Deployment()
+        run(deployment, STOPS_AT + phase)
+        deployment.gone.add(part)
+        run(deployment, STOPS_AT + phase + 30)
+        deployment.gone.clear()
+        run(deployment, ENDS)
+        pauses = [after - before for before, after in zip(deployment.beats, deployment.beats[1:], strict=False)]
+        assert max(pauses) <= OTHER_SIDE_SECONDS
+
+
+def test_an_idle_topic_is_no_silence() -> None:
+    deployment = Deployment()
+    run(deployment, 2 * 3_600)
+    assert (len(deployment.beats), deployment.withheld) == (2 * 60, set())

@@ -1,0 +1,45 @@
+"""What the page about a stalled stream says of the partitions: whom to look at first."""
+
+from typing import Any
+
+import pytest
+
+from alerting.clock import Stall
+from alerting.stream_health import stall_health
+from brandpulse.partitions import PartitionStatus
+
+SEEN_MS = 1_772_420_403_000  # 2026-03-02 03:00:03 UTC
+
+
+@pytest.mark.parametrize(
+    ("changes", "unseen", "sentence"),
+    [
+        (
+            {"lag": 7},
+            False,
+            "Partition posts:3 does not move (worker host:1), 7 records behind: what they say is not seen.",
+        ),
+        (
+            {"owner": "", "lag": 7},
+            True,
+            "Partition posts:3 has no worker, 7 records behind: what they say is not seen.",
+        ),
+        (
+            {},
+            True,
+            "Partition posts:3: no sign of worker host:1 since 2026-03-02 03:00:03 UTC. It is gone, or Kafka does not "
+            "answer it: what is posted is not seen.",
+        ),
+        (
+            {"paused": "31 of 40 posts are invalid"},
+            False,
+            "Partition posts:3 waits for a person: 31 of 40 posts are invalid",
+        ),
+    ],
+    ids=["stands", "never owned", "unseen", "paused"],
+)
+def test_the_page_says_what_is_known_of_a_partition(changes: dict[str, Any], unseen: bool, sentence: str) -> None:
+    fields: dict[str, Any] = {"owner": "host:1", "seen_wall_ms": SEEN_MS} | changes
+    status = PartitionStatus("posts", 3, 100, "t", **fields)
+    health = stall_health(Stall("yes", (status,)), (status,) if unseen else ())
+    assert health.reason == sentence
