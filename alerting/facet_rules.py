@@ -5,11 +5,11 @@ brand's window with the facet's people where the negative ones stand, and all th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from alerting.baseline import BaselinePolicy
-from alerting.detect import DetectPolicy, WindowCounts
+from alerting.detect import DetectPolicy, Finding, WindowCounts
 from alerting.episode import EpisodePolicy, OpenEpisode
 from alerting.examples import KEPT, ExampleShelf, PostEvidence
 from alerting.history import HourHistory
@@ -27,6 +27,17 @@ from brandpulse.panes import AuthorCounts, Pane
 PRIOR_SHARE, PRIOR_RHO, RHO_FLOOR = 0.03, 0.01, 0.0005
 """Facets are small; and the smaller a share, the less over-dispersion the same unrest makes of it."""
 NOBODY = AuthorCounts()
+SHOWN_MINUTES = 60
+"""Dashboards show the first window of so many minutes or more, of those that are counted anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacetView:
+    """How a facet of a brand stood at the last evaluated minute: shares of the brand's people."""
+
+    share: float
+    usual: float | None
+    """None while it is learnt, or where nobody was in it for the longest window."""
 
 
 class FacetPanes(Protocol):
@@ -115,6 +126,9 @@ class FacetRules:
         self._history = facet_history(panes, brands, baseline)
         self._windows: dict[str, list[list[WindowCounts]]] = {}
         """By series: of each width, the window that ends with each minute of the stretch."""
+        self._seen: dict[str, tuple[Sequence[WindowCounts], Finding] | None] = {}
+        """By series, of the last minute in which somebody was in it or an episode was open; None: of none."""
+        self._last_minute = 0
 
     def read(self, rules: RuleSet, brands: Sequence[str], minutes: Sequence[int]) -> None:
         """Have the windows that end with each of *minutes* (rising), after the history of *brands* was read."""
@@ -125,7 +139,7 @@ class FacetRules:
             self._watched = watched
             self._recent = RecentMinutes(self._panes)
             self._history = facet_history(self._panes, self._brands, self._baseline)
-        self._windows = {}
+        self._windows, self._seen, self._last_minute = {}, {}, minutes[-1]
         series = sorted({facet_series(b, test.facet) for test in tests for b in brands if test.rule.applies_to(b)})
         if not series:
             return
@@ -157,6 +171,7 @@ class FacetRules:
             inside = self._windows.get(series)
             if place not in opened and (inside is None or not inside[-1][at].authors):
                 # Nobody in it for three hours: there is no rise that is still there.
+                self._seen.setdefault(series, None)
                 continue
             seen = [
                 within(everybody, None if inside is None else inside[width][at])
@@ -172,6 +187,7 @@ class FacetRules:
                 stream_alive=stream_alive,
                 not_before=past.ends.get(place),
             )
+            self._seen[series] = seen, found
             decision = test.decide(
                 brand,
                 opened.get(place),
@@ -184,10 +200,23 @@ class FacetRules:
                 decided.append(Decided(*place, decision))
         return decided
 
+    def views(self) -> dict[str, FacetView]:
+        """By series: how the facets of the brands somebody talks about stood at the last minute of the stretch."""
+        return {
+            series: FacetView(0.0, None) if one is None or one[0][-1].last_minute < self._last_minute else _view(*one)
+            for series, one in self._seen.items()
+        }
+
     def _show(self, series: str, window: WindowCounts) -> PostEvidence:
         """What the kept posts of the facet show. They are read when somebody is told: a facet's posts are few."""
         self._shelf.put(series, self._panes.negatives(series, KEPT))
         return self._shelf.show(series, window)
+
+
+def _view(windows: Sequence[WindowCounts], found: Finding) -> FacetView:
+    shown = next((window for window in windows if window.width >= SHOWN_MINUTES), windows[-1])
+    known = found.baseline is not None and found.state != "warming up"
+    return FacetView(shown.share, found.baseline.share if found.baseline is not None and known else None)
 
 
 def within(everybody: WindowCounts, facet: WindowCounts | None) -> WindowCounts:

@@ -2,13 +2,15 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from alerting.episode import RULE
 from alerting.expected_delay import expected_delay
+from alerting.facet_rules import FacetView
 from alerting.rules import STORM, STREAM_RULES
 from alerting.store import Tally
 from alerting.tick import TickReport
+from brandpulse.keys import brand_of, facet_of
 from brandpulse.telemetry import Telemetry
 
 RULES = (RULE, *STREAM_RULES, STORM)
@@ -59,8 +61,22 @@ def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
         telemetry.gauge("brandpulse_window_negative_ratio").labels(brand).set(view.hour.share if view.hour else 0.0)
         if view.finding.baseline is not None and view.finding.state != "warming up":
             telemetry.gauge("brandpulse_baseline_negative_ratio").labels(brand).set(view.finding.baseline.share)
+    if report.views:
+        _show_facets(telemetry, report.facets)
     for brand, delay in delays(report).items():
         telemetry.gauge("brandpulse_expected_delay_seconds").labels(brand).set(delay)
+
+
+def _show_facets(telemetry: Telemetry, facets: Mapping[str, FacetView]) -> None:
+    """Anew each time: what no rule watches any more must not stand still on a dashboard."""
+    share, usual = (telemetry.gauge(f"brandpulse_{which}_facet_ratio") for which in ("window", "baseline"))
+    share.clear()
+    usual.clear()
+    for series, view in facets.items():
+        place = brand_of(series), facet_of(series)
+        share.labels(*place).set(view.share)
+        if view.usual is not None:
+            usual.labels(*place).set(view.usual)
 
 
 def delays(report: TickReport) -> dict[str, float]:

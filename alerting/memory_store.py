@@ -8,6 +8,7 @@ from alerting.outbox import Delivery
 from alerting.spans import with_closed
 from alerting.store import KEPT_CLOSED, KEPT_DELIVERED, AlerterState, Commit, CommitResult, Durability, Tally
 from brandpulse.silences import Acknowledgement, Orders, Silence
+from brandpulse.watched_facets import WatchedFacets
 
 
 class MemoryAlertStore:
@@ -22,6 +23,7 @@ class MemoryAlertStore:
         self._delivered: list[Delivery] = []
         self._late: dict[str, Delivery] = {}
         self.delays: dict[str, float] = {}
+        self.facets: WatchedFacets = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self.silences: dict[str, Silence] = {}
         self.acknowledgements: dict[str, Acknowledgement] = {}
@@ -127,6 +129,9 @@ class MemoryAlertStore:
 
     def note_delays(self, seconds: Mapping[str, float]) -> None:
         self.delays.update(seconds)
+
+    def note_facets(self, facets: WatchedFacets) -> None:
+        self.facets = facets
 
     def tally(self) -> Tally:
         return Tally(dict(self._counts), len(self._outbox), len(self._quarantine))

@@ -20,6 +20,7 @@ from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys
 from brandpulse.redis_client import node_for, reaching_redis
 from brandpulse.silences import Acknowledgement, OrderBook, Orders
+from brandpulse.watched_facets import WatchedFacets, encode_facets
 
 _SCRIPTS = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "lua").glob("*.lua")}
 
@@ -216,6 +217,10 @@ class RedisAlertStore:
                 self._client.hset(
                     self._keys.delays, mapping={brand: f"{delay:.0f}" for brand, delay in seconds.items()}
                 )
+
+    def note_facets(self, facets: WatchedFacets) -> None:
+        with _reaching_redis():
+            self._client.set(self._keys.facets, encode_facets(facets))
 
     def tally(self) -> Tally:
         keys = self._keys

@@ -22,6 +22,7 @@ from alerting.rules import DEFAULT_RULES, facets_in
 from alerting.rules_file import RulesFile
 from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings
+from alerting.watching import counted_in
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
 from brandpulse.logs import set_up_logging
@@ -104,6 +105,7 @@ async def _serve(
             wall_ms=_wall_ms,
             rules=rules.current if rules is not None else lambda: DEFAULT_RULES,
             heartbeat=_heartbeat(alerter, session, telemetry),
+            facets=counted_in(settings.brands_file),
         )
         async with contextlib.AsyncExitStack() as stack:
             try:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from alerting.rules import DEFAULT_RULES, RuleSet
 from alerting.sender import Sender
 from alerting.store import AlertStore
 from alerting.tick import LostLeadershipError, Panes, Policies, Ticker, TickReport
+from alerting.watching import watched_facets
 from brandpulse.errors import TransientError
 from brandpulse.exposure import shows_token
 from brandpulse.telemetry import CONTENT_TYPE, Telemetry
@@ -60,10 +61,13 @@ class AlerterService:
         wall_ms: Callable[[], int],
         rules: Callable[[], RuleSet] = lambda: DEFAULT_RULES,
         heartbeat: Heartbeat | None = None,
+        facets: Callable[[], Set[str]] = frozenset,
     ) -> None:
+        """*facets*: those that are counted, whether or not a rule watches them; asked when the rules change."""
         self._holder = holder
         self._rules = rules
         self._heartbeat = heartbeat
+        self._facets = facets
         self._reader = reader
         self._store = store
         self._receivers = receivers
@@ -77,6 +81,8 @@ class AlerterService:
         self._rng = random.Random()
         self._noted: dict[str, float] = {}
         """Brand -> expected delay as it stands in the store."""
+        self._noted_rules: RuleSet | None = None
+        """Those whose facets stand in the store."""
         self._leader_gauge = telemetry.gauge("brandpulse_alerter_leader")
         begin(telemetry, receivers)
 
@@ -112,6 +118,7 @@ class AlerterService:
     async def _lead(self, token: int, stop: asyncio.Event) -> None:
         """Renew, tick and send side by side; the end of one is the end of all."""
         config = self._config
+        self._noted_rules = None
         sender = Sender(
             self._store,
             self._receivers,
@@ -184,6 +191,7 @@ class AlerterService:
             seconds = time.monotonic() - began
             show(self._telemetry, report, seconds=seconds)
             await self._note_delays(report)
+            await self._note_facets()
             self._note(vitals, report, sender)
             _tell(report, seconds)
             await _pause(stop, max(0.0, self._config.tick_seconds - seconds))
@@ -195,6 +203,16 @@ class AlerterService:
             with contextlib.suppress(TransientError):  # a hint: the next tick tries again
                 await self._ask(self._store.note_delays, changed)
                 self._noted |= changed
+
+    async def _note_facets(self) -> None:
+        """At the begin of a lead, and when the rules changed."""
+        rules = await asyncio.to_thread(self._rules)
+        if rules is self._noted_rules:
+            return
+        counted = await asyncio.to_thread(self._facets)
+        with contextlib.suppress(TransientError):
+            await self._ask(self._store.note_facets, watched_facets(rules, counted))
+            self._noted_rules = rules
 
     def _note(self, vitals: Vitals, report: TickReport, sender: Sender) -> None:
         now = time.monotonic()

@@ -15,6 +15,7 @@ from alerting.outbox import Delivery
 from alerting.spans import PastSpan
 from brandpulse.episodes import Episode
 from brandpulse.silences import Acknowledgement, Orders
+from brandpulse.watched_facets import WatchedFacets
 
 KEPT_CLOSED = 500
 KEPT_DELIVERED = 500
@@ -135,6 +136,9 @@ class AlertStore(Protocol):
 
     def note_delays(self, seconds: Mapping[str, float]) -> None:
         """How long a rise goes untold, by brand, for `brandpulse stats`: a hint, so it needs no token."""
+
+    def note_facets(self, facets: WatchedFacets) -> None:
+        """Which facets rules watch, for the live page: a hint, likewise."""
 
     def requeue(self, delivery_id: str) -> bool:
         """A person's wish: from quarantine to the front of the outbox, attempts at zero. False if not there."""

@@ -16,7 +16,7 @@ from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_cloc
 from alerting.detect import DetectPolicy, Finding, WindowCounts
 from alerting.episode import ALL_BRANDS, EpisodePolicy
 from alerting.examples import KEPT, ExampleShelf
-from alerting.facet_rules import FacetRules
+from alerting.facet_rules import FacetRules, FacetView
 from alerting.history import HourHistory
 from alerting.lateness import LatenessWatch
 from alerting.outbox import Delivery
@@ -114,6 +114,8 @@ class TickReport:
     deliveries: Sequence[Delivery] = ()
     views: Mapping[str, BrandView] = field(default_factory=dict)
     """Empty when no minute was evaluated."""
+    facets: Mapping[str, FacetView] = field(default_factory=dict)
+    """By series, of the facets that rules watch; likewise."""
     open: Sequence[Episode] = ()
     silences: int = 0
     """Active ones."""
@@ -226,6 +228,7 @@ class Ticker:
             transitions=transitions,
             deliveries=deliveries,
             views=views,
+            facets=self._facets.views() if views else {},
             open=[one.episode for one in state.open.values()],
             silences=sum(one.is_active(orders_at) for one in orders.silences),
             stalled=stall.stalled,

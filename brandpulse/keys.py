@@ -39,6 +39,7 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:silences            hash   silence id -> Silence
     {ns:alerting}:acknowledgements    hash   episode key -> Acknowledgement that the leader has not taken up yet
     {ns:alerting}:delays              hash   brand -> seconds that a rise by 25 points goes untold, or inf; a hint
+    {ns:alerting}:facets              string which facets rules watch (brandpulse/watched_facets.py); a hint
     {ns:alerting}:durable             string counter written before WAITAOF: once it is on disk, all before it is
 
 Hours and days are whole numbers since 1970, UTC. Brand names stand last, raw: any character is safe there but U+001F.
@@ -223,6 +224,10 @@ class AlertingKeys:
     @property
     def delays(self) -> str:
         return f"{self.tag}:delays"
+
+    @property
+    def facets(self) -> str:
+        return f"{self.tag}:facets"
 
     @property
     def durable(self) -> str:

@@ -150,6 +150,21 @@ ALERTER_METRICS = (
         "Statistics, not load: more posts about the brand, or a larger budget, shorten it.",
         ("brand",),
     ),
+    Metric(
+        "brandpulse_window_facet_ratio",
+        "gauge",
+        "People in the facet over the brand's people, in the alerter's first window of an hour or more (90 minutes "
+        "unless set). Of facets that a rule watches.",
+        "High: its episode on the live page shows posts in it, and words.",
+        ("brand", "facet"),
+    ),
+    Metric(
+        "brandpulse_baseline_facet_ratio",
+        "gauge",
+        "The share of the facet that the brand's own past makes us expect.",
+        "Missing: the facet is learnt for a day first, or nobody was in it for three hours.",
+        ("brand", "facet"),
+    ),
     Metric("brandpulse_episodes_open", "gauge", "Episodes firing now.", "Read the live page.", ("brand", "rule")),
     Metric(
         "brandpulse_episode_transitions_total",

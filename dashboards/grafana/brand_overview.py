@@ -11,6 +11,8 @@ BRAND = '{brand=~"$brand"}'
 SHARE = f"max by (brand) ({of_leader('brandpulse_window_negative_ratio', BRAND)})"
 USUAL = f"max by (brand) ({of_leader('brandpulse_baseline_negative_ratio', BRAND)})"
 POSTS = f"sum by (brand) ({of_leader('brandpulse_window_posts', BRAND)})"
+FACET = f"max by (brand, facet) ({of_leader('brandpulse_window_facet_ratio', BRAND)})"
+FACET_USUAL = f"max by (brand, facet) ({of_leader('brandpulse_baseline_facet_ratio', BRAND)})"
 DELAY = of_leader("brandpulse_expected_delay_seconds", BRAND)
 OPEN = f"sum by (brand) ({of_leader('brandpulse_episodes_open', BRAND)})"
 FIRING = f"({OPEN} > bool 0) or 0 * {POSTS}"
@@ -84,6 +86,35 @@ def build() -> Dashboard:
                 ],
                 width=9,
                 height=10,
+            )
+        )
+        .with_row(p.row("Facets"))
+        .with_panel(
+            p.lines(
+                "Share of people in each facet, against usual",
+                Query(FACET, "{{brand}}: {{facet}}"),
+                Query(FACET_USUAL, "{{brand}}: {{facet}}, usual"),
+                unit=p.PERCENT,
+                dashed=".*, usual",
+                width=15,
+                also="Choose one brand above to read it. Empty where no rule of kind facet_share watches a facet.",
+            )
+        )
+        .with_panel(
+            p.rows(
+                "Facets now",
+                {"brand": "Brand", "facet": "Facet"},
+                [
+                    Column("People", Query(FACET, instant=True), p.PERCENT),
+                    Column("Usual", Query(FACET_USUAL, instant=True), p.PERCENT),
+                    Column(
+                        "Times usual",
+                        Query(f"{FACET} / {FACET_USUAL}", instant=True),
+                        decimals=1,
+                        steps=((None, "text"), (2, p.WARN), (4, p.BAD)),
+                    ),
+                ],
+                width=9,
             )
         )
         .with_row(p.row("Volume"))

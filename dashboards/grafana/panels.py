@@ -215,6 +215,8 @@ class Column:
     query: Query
     unit: str = "short"
     steps: Sequence[tuple[float | None, str]] = ()
+    decimals: int | None = None
+    """None: one of percents, none of other numbers."""
 
 
 def rows(
@@ -236,10 +238,13 @@ def rows(
         field = "Value" if len(columns) == 1 else f"Value #{ref_id}"
         names[field], order[field] = column.title, index
         panel = panel.with_target(_target(column.query, ref_id).format(PromQueryFormat.TABLE))
+        usual_decimals = 1 if column.unit == PERCENT else 0
         looks = [
             models.DynamicConfigValue(id_val="unit", value=column.unit),
             models.DynamicConfigValue(id_val="custom.width", value=COLUMN_WIDTH),
-            models.DynamicConfigValue(id_val="decimals", value=1 if column.unit == PERCENT else 0),
+            models.DynamicConfigValue(
+                id_val="decimals", value=usual_decimals if column.decimals is None else column.decimals
+            ),
         ]
         if column.steps:
             colours = [{"value": value, "color": colour} for value, colour in column.steps]

@@ -5,6 +5,7 @@ GET /api/events                     server-sent events: `snapshot` (overview, ep
 GET /api/snapshot                   the same as one answer, for where a proxy swallows event streams
 GET /api/overview                   each brand's last hour and last 24 h of event time
 GET /api/brands/{name}/series       ?hours=1..2160 &until=<ms>: bars by sentiment
+GET /api/brands/{name}/facets       each facet's share of the brand's people, what is usual, who watches it
 GET /api/episodes                   open and closed
 GET /api/negatives                  ?brand=: newest negative posts
 GET /api/health                     partitions, counters, alerter
@@ -52,6 +53,8 @@ class PageServer:
         self._access = Access(token)
         self._max_open_pages = max_open_pages
         self._cache = ReadCache(life_seconds=cache_seconds)
+        self._slow_cache = ReadCache(life_seconds=5 * cache_seconds)
+        """Of what takes tens of milliseconds to read, and says the same from one second to the next."""
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="page-store")
         self._files = {path.name: StaticFile(path) for path in STATIC.iterdir() if path.is_file()}
         self._feed: Feed | None = None
@@ -68,6 +71,7 @@ class PageServer:
                 web.get("/api/snapshot", self._get_snapshot),
                 web.get("/api/overview", self._get_overview),
                 web.get("/api/brands/{name}/series", self._get_series),
+                web.get("/api/brands/{name}/facets", self._get_facets),
                 web.get("/api/episodes", self._get_episodes),
                 web.get("/api/negatives", self._get_negatives),
                 web.get("/api/health", self._get_health),
@@ -116,9 +120,9 @@ class PageServer:
         if self._feed is not None:
             await self._feed.close()
 
-    async def _read(self, key: Hashable, read: Callable[[], object]) -> bytes:
+    async def _read(self, key: Hashable, read: Callable[[], object], *, cache: ReadCache | None = None) -> bytes:
         loop = asyncio.get_running_loop()
-        return await self._cache.get(
+        return await (cache or self._cache).get(
             key, lambda: loop.run_in_executor(self._threads, lambda: msgspec.json.encode(read()))
         )
 
@@ -212,6 +216,10 @@ class PageServer:
     async def _get_negatives(self, request: web.Request) -> web.Response:
         brand = await self._known_brand(request.query.get("brand", ""))
         return _json(await self._read(("negatives", brand), lambda: self._store.negatives(brand)))
+
+    async def _get_facets(self, request: web.Request) -> web.Response:
+        brand = await self._known_brand(request.match_info["name"])
+        return _json(await self._read(brand, lambda: self._store.facets(brand), cache=self._slow_cache))
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -1,7 +1,7 @@
 """What the page reads from Redis. Blocking: called from the page's reading threads only."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from brandpulse import redis_client
 from brandpulse.episodes import Episode
 from brandpulse.errors import StateError
-from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys, PartitionKeys
+from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys, PartitionKeys, facet_series
 from brandpulse.pane_reader import Minutes, NegativePost, PaneReader
 from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import PartitionStatus
 from brandpulse.silences import OrderBook, Silence
+from brandpulse.watched_facets import decode_facets, rules_about
+from dashboards.page.facets import Facets, facet_share, usual_share
 from dashboards.page.health import AlerterHealth, Health, health
 from dashboards.page.overview import BrandSummary, Moments, Overview, sparkline, stream_clock, total, window
 from dashboards.page.series import Series, bars, plan
@@ -24,6 +26,10 @@ from dashboards.page.series import Series, bars, plan
 CLOSED_SHOWN = 50
 BASELINE_LIFE_SECONDS = 60.0
 """Seven days of hours change little in a minute, and they are the dearest thing the page reads."""
+
+FACETS_USUAL_LIFE_SECONDS = 600.0
+"""Of one brand's facets; dearer still, for they are sketches of every hour."""
+MOST_BRANDS_KEPT = 200
 
 
 REDIS_TIMEOUT_SECONDS = 3.0
@@ -60,6 +66,7 @@ class PageStore:
         self._alerting = AlertingKeys(namespace)
         self.orders = OrderBook(client, namespace)
         self._baseline: tuple[float, object, dict[str, Pane]] = (0.0, None, {})
+        self._facets_usual: dict[str, tuple[float, object, dict[str, float | None]]] = {}
 
     def brands(self) -> list[str]:
         return self._reader.brands()
@@ -114,6 +121,33 @@ class PageStore:
 
     def negatives(self, brand: str) -> list[NegativePost]:
         return self._reader.negatives(brand)
+
+    def facets(self, brand: str) -> Facets:
+        """What is counted of *brand* beside its mood; none until an alerter has told which facets there are."""
+        [told] = self._run(("GET", self._alerting.facets))
+        watched = decode_facets(told)
+        clock_ms = stream_clock(self._reader.partitions())
+        if clock_ms is None or not watched:
+            return Facets(brand=brand, people=0, facets=[])
+        at = Moments(clock_ms)
+        series = {name: facet_series(brand, name) for name in watched}
+        hour = self._reader.minutes([brand, *series.values()], *at.last_hour, authors=True)
+        people = {one: minutes.count_authors(*at.last_hour).everyone for one, minutes in hour.items()}
+        usual = self._usual_of_facets(brand, series, at)
+        return Facets(
+            brand=brand,
+            people=people[brand],
+            facets=[
+                facet_share(
+                    name,
+                    inside=people[one],
+                    people=people[brand],
+                    usual=usual[name],
+                    rules=rules_about(watched[name], brand),
+                )
+                for name, one in series.items()
+            ],
+        )
 
     def episodes(self) -> Episodes:
         stored_open, stored_closed = self._run(
@@ -174,6 +208,18 @@ class PageStore:
             panes = {name: total(hours[name], *span) for name in names}
             self._baseline = (now, wanted, panes)
         return panes
+
+    def _usual_of_facets(self, brand: str, series: Mapping[str, str], at: Moments) -> dict[str, float | None]:
+        read_at, key, shares = self._facets_usual.get(brand, (0.0, None, {}))
+        now = time.monotonic()
+        wanted = (at.hour, tuple(series))
+        if key != wanted or now - read_at >= FACETS_USUAL_LIFE_SECONDS:
+            hours = self._reader.hour_authors([brand, *series.values()], *at.hours_of_baseline)
+            shares = {name: usual_share(hours[one], hours[brand]) for name, one in series.items()}
+            if len(self._facets_usual) >= MOST_BRANDS_KEPT:
+                self._facets_usual.clear()
+            self._facets_usual[brand] = (now, wanted, shares)
+        return shares
 
     def _episode(self, stored: bytes) -> Episode:
         try:

@@ -14,6 +14,7 @@ import redis
 from brandpulse.keys import NamespaceKeys, facet_series
 from brandpulse.pane_reader import PaneReader
 from brandpulse.runtime import running
+from dashboards.page.store import PageStore
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import BRANDS, Pipeline, counted
 
@@ -101,6 +102,16 @@ def test_refunds_that_multiply_are_one_page_which_resolves(
     assert "Share of refund rose" in first["payload"]["summary"]
     assert first["payload"]["custom_details"]["facet"] == "refund"
     assert all("money back" in text.lower() for text in first["payload"]["custom_details"]["examples"])
+
+    alerter = str(running(pipeline.home, "alerter")[0]["url"])
+    with urllib.request.urlopen(f"{alerter}/metrics", timeout=5) as answer:
+        shown = [line for line in answer.read().decode().splitlines() if "_facet_ratio{" in line]
+    assert {line.split("{")[1].split("}")[0] for line in shown} == {
+        f'brand="{brand}",facet="{facet}"' for brand in ("Acme", "Bolt") for facet in ("refund", "strike")
+    }
+    counted_now = {one.name: one for one in PageStore(redis_client, namespace).facets("Bolt").facets}
+    assert counted_now["refund"].share == pytest.approx(0.5, abs=0.25)
+    assert {name: one.rules for name, one in counted_now.items()} == {"refund": ["refunds"], "strike": ["strikes"]}
 
     reader = PaneReader(redis_client, namespace)
     hours = NOON_MS // 3_600_000, NOON_MS // 3_600_000 + END // 60

@@ -17,7 +17,7 @@ import redis
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from brandpulse.embedded import EmbeddedStore
-from brandpulse.episodes import SourceCount, Term
+from brandpulse.episodes import Episode, Member, SourceCount, Term
 from brandpulse.keys import MINUTE_MS
 from brandpulse.processes import Child, StartError
 from brandpulse.runtime import running
@@ -194,6 +194,34 @@ def test_the_page_follows_the_store_without_a_reload(stream: StoredStream, pages
     assert page.evaluate("window.sameDocument") is True
 
 
+def a_storm() -> Episode:
+    """Forty brands at once, the worst of them Nordbank."""
+    members = [
+        Member(
+            key=f"{brand}:negative_share:2025-11-18T14:00Z",
+            brand=brand,
+            rule="negative_share",
+            severity="critical" if number == 0 else "error",
+            state="firing",
+            negative_share=0.5,
+            baseline_share=0.11,
+            extra_people=120 - number,
+        )
+        for number, brand in enumerate([BANK, *[f"A brand of a long name {number}" for number in range(39)]])
+    ]
+    proof = evidence(
+        END,
+        reason="40 brands at once: Nordbank and 39 more (1 critical). Worst: share rose.",
+        terms=[
+            Term(term="outage", posts=310, of=620, usual_share=0.01, brands=31),
+            Term(term="cannot log in", posts=9, of=20, usual_share=0, brands=1),
+        ],
+        terms_missing="9 of 40 brands tell none, most often because no word stands out",
+        sources=[SourceCount(source="bluesky", posts=300), SourceCount(source="forum", posts=41)],
+    )
+    return an_episode("*", rule="storm", members=members, members_total=40, latest=proof)
+
+
 def test_an_episode_that_resolves_moves_to_the_earlier_ones(
     stream: StoredStream, pages: Pages, open_page: OpenPage
 ) -> None:
@@ -244,6 +272,45 @@ def test_an_episode_is_taken_on_and_silenced_and_the_silence_ended(
     page.get_by_role("button", name="End the silence of Acme Air").click()
     expect(page.locator("#silences-section")).to_be_hidden()
     assert not book.read(datetime.now(UTC)).silences[0].is_active(datetime.now(UTC))
+
+
+def test_a_brands_facets_stand_with_what_is_usual_who_watches_and_what_fires(
+    stream: StoredStream, pages: Pages, open_page: OpenPage
+) -> None:
+    page = open_page(pages.start())
+    rows = page.locator("#facets tr")
+    expect(rows).to_have_count(3)
+    expect(page.locator("#facets-note")).to_contain_text("people in the last hour")
+    refund = rows.filter(has_text="refund")
+    expect(refund).to_contain_text("watched by refunds")
+    expect(refund.locator(".facet-now")).to_have_text(re.compile(r"^▲ \d+%$"))
+    expect(rows.first).to_contain_text("refund")
+    expect(rows.filter(has_text="urgent")).to_contain_text("no rule watches it")
+    expect(page.locator("#facets")).not_to_contain_text("Firing")
+
+    stream.write_open(an_episode(rule="refunds", severity="error", latest=evidence(END, facet="refund")))
+
+    expect(refund).to_contain_text("Firing · error")
+    card(page, BANK).click()
+    expect(page.locator("#facets tr").first).to_contain_text("–")
+
+
+def test_a_storm_shows_its_worst_brands_and_what_they_have_in_common(
+    stream: StoredStream, pages: Pages, open_page: OpenPage
+) -> None:
+    stream.write_open(a_storm())
+    page = open_page(pages.start())
+    storm = page.locator(".episode").filter(has_text="Many brands")
+    expect(storm).to_contain_text("outage at 31 brands: 310 of 620 posts, usually 1%")
+    expect(storm).to_contain_text("9 of 40 brands tell none, most often because no word stands out.")
+    expect(storm).to_contain_text("are from bluesky 300, forum 41.")
+    expect(storm.locator(".members li")).to_have_count(10)
+    expect(storm.locator(".members li").first).to_have_text(
+        "Nordbank critical, negative share: 50%, usually 11% · 120 people more than usual"
+    )
+    expect(storm).to_contain_text("and 30 more, firing or over.")
+    storm.get_by_role("button", name=BANK).click()
+    expect(page.locator("#detail-title")).to_have_text(BANK)
 
 
 def test_a_script_in_a_post_is_shown_as_text_and_does_not_run(

@@ -2,6 +2,8 @@
 
 import { BrandChart, sparkline } from "./chart.js";
 import { byId, follow, h, mark, s, say, show } from "./dom.js";
+import { groupProof, proof } from "./evidence.js";
+import { drawFacets } from "./facets.js";
 import { Feed, ask } from "./feed.js";
 import { drawSilences, orders } from "./orders.js";
 import { HOUR, MINUTE, count, moment, near, percent, plural, span, words } from "./format.js";
@@ -77,6 +79,7 @@ function choose(brand, { hours = state.hours, until = null, scroll = false } = {
   if (moved) {
     state.allPosts = false;
     byId("negatives").replaceChildren();
+    show(byId("facets-panel"), false);
   }
   drawAll();
   askForBrand();
@@ -89,12 +92,15 @@ async function askForBrand() {
   const turn = ++state.asked;
   const past = until ? `&until=${until}` : "";
   try {
-    const [series, negatives] = await Promise.all([
+    const [series, negatives, facets] = await Promise.all([
       ask(`/api/brands/${encodeURIComponent(brand)}/series?hours=${hours}${past}`),
       ask(`/api/negatives?brand=${encodeURIComponent(brand)}`),
+      // By itself: what it cannot read must not hold up the chart, and a store that is away the others tell of.
+      ask(`/api/brands/${encodeURIComponent(brand)}/facets`).catch(() => null),
     ]);
     if (turn !== state.asked) return;
     drawChart(series);
+    if (facets !== null) drawFacets(facets, state.snapshot.episodes.open);
     state.posts = negatives;
     drawNegatives();
   } catch (error) {
@@ -304,7 +310,7 @@ function fillEpisode(node, episode, clockMs) {
   const drawn = JSON.stringify(episode);
   if (node.drawn === drawn) return;
   const opened = node.querySelector("details")?.open ?? false;
-  const focused = node.contains(document.activeElement) ? document.activeElement.className : null;
+  const focused = node.contains(document.activeElement) ? nameOf(document.activeElement) : null;
   node.drawn = drawn;
   mark(node, "severity", episode.severity);
   const { latest } = episode;
@@ -314,75 +320,19 @@ function fillEpisode(node, episode, clockMs) {
     h("p", { class: "episode-head" }, h("span", { class: "badge" }, episode.severity), h("span", null, words(episode.rule))),
     h("h3", { id }, subject(episode)),
     h("p", { class: "reason" }, latest.reason),
-    ...(ofStream(episode) ? [h("p", { class: "when" }, `Since ${near(Date.parse(episode.started_at), clockMs)}.`)] : proof(episode, clockMs, opened)),
+    ...body(episode, clockMs, { opened, choose }),
     orders(episode, subject(episode)),
   );
-  if (focused) node.querySelector(`[class="${focused}"]`)?.focus();
+  if (focused) [...node.querySelectorAll("button, select, summary")].find((control) => nameOf(control) === focused)?.focus();
 }
 
-/** The numbers that caused it, since when, and the posts. */
-function proof(episode, clockMs, opened) {
-  const { latest, peak } = episode;
-  return [
-    h(
-      "dl",
-      { class: "evidence" },
-      pair("Now", percent(latest.negative_share)),
-      pair("Peak", percent(peak.negative_share)),
-      pair("Usual", percent(latest.baseline_share)),
-      pair(latest.facet ? `People in ${latest.facet}` : "Negative people", `${count(latest.negative_authors)} of ${count(latest.authors)}`),
-      pair(latest.facet ? `Posts in ${latest.facet}` : "Negative posts", `${count(latest.negative_posts)} of ${count(latest.posts)}`),
-      pair("If by chance", chance(latest.p_value)),
-    ),
-    h("p", { class: "when" }, when(episode, clockMs)),
-    h("p", { class: "episode-actions" }, h("button", { type: "button", class: "text-button to-chart", onclick: () => choose(episode.brand, { hours: 6, scroll: true }) }, "Show in the chart")),
-    standOut(latest),
-    from(latest),
-    examples(latest.examples, opened),
-  ].filter((node) => node !== null); // replaceChildren would write "null"
-}
+/** The same for a control that is built anew. */
+const nameOf = (control) => `${control.tagName} ${control.className} ${control.dataset.of ?? ""}`;
 
-function when(episode, clockMs) {
-  const began = Date.parse(episode.started_at);
-  const fired = Date.parse(episode.fired_at);
-  const lasted = clockMs === null ? "" : `, ${span(Math.max(0, clockMs - began))} ago`;
-  return `Began ${near(began, clockMs)}${lasted}; fired ${near(fired, clockMs)}; numbers of ${near(Date.parse(episode.latest.window_end), clockMs)}.`;
-}
-
-const pair = (name, value) => h("div", null, h("dt", null, name), h("dd", null, value));
-
-function chance(p) {
-  if (p > 0.1) return percent(p);
-  const odds = 1 / p;
-  if (p <= 0 || odds >= 1e9) return "< 1 in 1 bn";
-  if (odds >= 1e6) return `1 in ${count(Math.round(odds / 1e6))} m`;
-  return `1 in ${count(Number(odds.toPrecision(2)))}`;
-}
-
-/** Words that more of the posts hold than usual, or why there are none. Episodes of before had neither. */
-function standOut({ terms = [], terms_missing: missing = null }) {
-  if (!terms.length) return missing === null ? null : h("p", { class: "when" }, `No words stand out: ${missing}.`);
-  return h(
-    "div",
-    { class: "terms" },
-    h("p", { class: "when" }, `Words that stand out in ${plural(terms[0].of, "post")}:`),
-    h("ul", null, ...terms.map((one) => h("li", null, h("b", { dir: "auto" }, one.term), ` ${count(one.posts)}, usually ${one.usual_share ? percent(one.usual_share) : "none"}`))),
-  );
-}
-
-function from({ sources = [], facet = null }) {
-  if (!sources.length) return null;
-  return h("p", { class: "when" }, `${facet ? `Posts in ${facet}` : "Negative posts"} kept (not all) are from ${sources.map((one) => `${one.source} ${count(one.posts)}`).join(", ")}.`);
-}
-
-function examples(posts, opened) {
-  if (!posts.length) return null;
-  return h(
-    "details",
-    { class: "examples", open: opened },
-    h("summary", null, plural(posts.length, "example post")),
-    h("ul", null, ...posts.map((post) => h("li", { dir: "auto" }, post.text))),
-  );
+function body(episode, clockMs, more) {
+  if (episode.members_total) return groupProof(episode, clockMs, more);
+  if (ofStream(episode)) return [h("p", { class: "when" }, `Since ${near(Date.parse(episode.started_at), clockMs)}.`)];
+  return proof(episode, clockMs, more);
 }
 
 function makeClosed(episode) {
@@ -390,7 +340,8 @@ function makeClosed(episode) {
   const ended = Date.parse(episode.resolved_at ?? episode.updated_at);
   const lasted = `${near(began, null)} · lasted ${span(Math.max(0, ended - began))}`;
   if (ofStream(episode)) {
-    return h("li", { class: "closed-row" }, h("span", { class: "closed-name" }, words(episode.rule)), h("span", { class: "closed-more" }, lasted));
+    const name = episode.members_total ? `${subject(episode)}, ${plural(episode.members_total, "episode")}` : words(episode.rule);
+    return h("li", { class: "closed-row" }, h("span", { class: "closed-name" }, name), h("span", { class: "closed-more" }, lasted));
   }
   return h(
     "li",

@@ -19,6 +19,7 @@ from brandpulse.embedded import EmbeddedStore
 from brandpulse.episodes import Episode
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys
+from brandpulse.watched_facets import Watch, WatchedFacets, decode_facets, rules_about
 from tests.unit.alerting.notes import AT, a_delivery, an_episode
 
 
@@ -278,3 +279,23 @@ def test_what_was_sent_too_late_is_remembered_until_it_is_seen_to(bench: Bench) 
     assert bench.store.late() == [a_delivery()]
     bench.store.forget_late(bench.store.late())
     assert bench.store.late() == []
+
+
+def test_the_page_is_told_which_facets_are_watched(redis_client: redis.Redis, namespace: str) -> None:
+    def stored() -> WatchedFacets:
+        found: bytes | None = redis_client.get(AlertingKeys(namespace).facets)  # type: ignore[assignment]
+        return decode_facets(found)
+
+    assert stored() == {}
+    facets = {"refund": [Watch("refunds"), Watch("acme_refunds", ("Acme Air",))], "unwatched": []}
+    store = RedisAlertStore(redis_client, namespace)
+    store.note_facets(facets)
+    found = stored()
+    assert set(found) == {"refund", "unwatched"}
+    assert rules_about(found["refund"], "Acme Air") == ["acme_refunds", "refunds"]
+    assert rules_about(found["refund"], "Bolt") == ["refunds"]
+    assert rules_about(found["unwatched"], "Bolt") == []
+    store.note_facets({})
+    assert stored() == {}
+    with pytest.raises(StateError, match="facets"):
+        decode_facets(b'{"refund": 3}')

@@ -89,6 +89,30 @@ def test_a_minute_by_minute_stream_is_decided_as_a_replay_in_one_tick(
     assert at_once[0][0] == "triggered"
 
 
+def test_a_tick_tells_the_share_of_each_facet_that_a_rule_watches(scene: Scene) -> None:
+    stream = a_day()
+    for minute in range(MONDAY, SURGE + 60, 20):
+        stream.post("Acme Air", minute, facet="unwatched")
+        stream.post("Quiet", minute)
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    found = scene.tick(SURGE + 60).facets
+    assert set(found) == {facet_series("Acme Air", "refund"), facet_series("Quiet", "refund")}
+    acme, quiet = (found[facet_series(brand, "refund")] for brand in ("Acme Air", "Quiet"))
+    assert acme.share == pytest.approx(0.15, abs=0.04), "two thirds of 90 minutes at .2, the rest at .05"
+    assert acme.usual == pytest.approx(0.05, abs=0.02)
+    assert (quiet.share, quiet.usual) == (0, None)
+    assert scene.tick(SURGE + 60).facets == {}, "no minute was evaluated"
+    scene.rules = RuleSet()
+    assert scene.tick(SURGE + 61).facets == {}
+
+
+def test_a_facet_that_is_learnt_has_a_share_and_nothing_usual(scene: Scene) -> None:
+    a_day().write(scene.client, scene.namespace, wall_ms=WALL)
+    [view] = scene.tick(MONDAY + 200).facets.values()
+    assert view.share > 0
+    assert view.usual is None
+
+
 def test_a_steady_facet_pages_nobody(scene: Scene) -> None:
     assert ticked(scene, a_day(surge=0.05)) == []
 

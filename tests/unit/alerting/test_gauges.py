@@ -4,8 +4,10 @@ import pytest
 
 from alerting.clock import AlertClock
 from alerting.detect import Baseline, DetectPolicy, Finding
+from alerting.facet_rules import FacetView
 from alerting.gauges import begin, show
 from alerting.tick import BrandView, TickReport
+from brandpulse.keys import facet_series
 from brandpulse.panes import EMPTY_PANE
 from brandpulse.telemetry import ALERTER_METRICS, Telemetry
 
@@ -30,3 +32,26 @@ def test_each_brand_shows_how_long_a_rise_goes_untold_at_its_volume(per_hour: in
         if line.startswith('brandpulse_expected_delay_seconds{brand="Acme Air"}')
     ]
     assert least <= float(line.split()[-1]) <= most
+
+
+def test_a_facet_shows_its_share_and_what_is_usual_until_no_rule_watches_it() -> None:
+    telemetry = Telemetry(ALERTER_METRICS)
+    seen = {"Acme Air": BrandView(Finding("normal", DetectPolicy()), EMPTY_PANE, None)}
+
+    def shown(facets: dict[str, FacetView], *, evaluated: bool = True) -> list[str]:
+        views = seen if evaluated else {}
+        show(telemetry, TickReport(AlertClock(None), None, views=views, facets=facets), seconds=0.1)
+        return [line for line in telemetry.expose().decode().splitlines() if "_facet_ratio{" in line]
+
+    both = {
+        facet_series("Acme Air", "refund"): FacetView(0.12, 0.03),
+        facet_series("Bolt", "fee"): FacetView(0.0, None),
+    }
+    lines = [
+        'brandpulse_window_facet_ratio{brand="Acme Air",facet="refund"} 0.12',
+        'brandpulse_window_facet_ratio{brand="Bolt",facet="fee"} 0.0',
+        'brandpulse_baseline_facet_ratio{brand="Acme Air",facet="refund"} 0.03',
+    ]
+    assert shown(both) == lines
+    assert shown({}, evaluated=False) == lines, "a tick without a minute says nothing new"
+    assert shown({}) == []

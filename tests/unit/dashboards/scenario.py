@@ -9,6 +9,8 @@ from brandpulse.telemetry import ALERTER_METRICS, WORKER_METRICS, Telemetry
 
 BRANDS = {"Acme Air": (0.9, 0.18), "Nordbank": (0.5, 0.11), "Zest / Söhne & Co": (0.2, 0.06)}
 """Posts a second, and the usual negative share."""
+FACETS = {"refund": 0.04, "urgent": 0.09}
+"""Their usual shares of a brand's people."""
 STAGES = {"read": 0.03, "decode": 0.02, "score": 0.55, "fold": 0.04, "hand_over": 0.02, "write": 0.09}
 RECEIVERS = ("pagerduty", "slack")
 
@@ -102,6 +104,11 @@ class Scenario:
                 alerter.gauge("brandpulse_window_posts").labels(brand=brand, sentiment=sentiment).set(
                     round(posts * part)
                 )
+            for facet, part in FACETS.items():
+                place = {"brand": brand, "facet": facet}
+                inside = part * (1 + 4 * hot * (facet == "refund")) + dice.gauss(0, 0.003)
+                alerter.gauge("brandpulse_window_facet_ratio").labels(**place).set(max(0.0, inside))
+                alerter.gauge("brandpulse_baseline_facet_ratio").labels(**place).set(part)
             if hot > 0.1:  # as the alerter does: no series without an episode
                 alerter.gauge("brandpulse_episodes_open").labels(brand=brand, rule="negative_share").set(1)
             if hot > 0.1 and not self._fired:

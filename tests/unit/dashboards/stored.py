@@ -10,9 +10,19 @@ import msgspec
 import redis
 
 from brandpulse.episodes import Episode, Evidence, ExamplePost, SourceCount, Term
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, NamespaceKeys, PartitionKeys
+from brandpulse.keys import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    AlertingKeys,
+    NamespaceKeys,
+    PartitionKeys,
+    facet_of,
+    facet_series,
+)
 from brandpulse.pane_reader import NegativePost
 from brandpulse.panes import Authors, Pane
+from brandpulse.watched_facets import Watch, WatchedFacets, encode_facets
 
 ACME = "Acme Air"
 BANK = "Nordbank"
@@ -21,6 +31,9 @@ JUICE = "Zest / Söhne & Co"
 BRANDS = (ACME, BANK, JUICE)
 END = datetime(2025, 11, 18, 14, 32, 20, tzinfo=UTC)
 CRISIS_MINUTES = 95
+LONG_FACET = "delivery_was_late_or_cold_or_never_came"
+FACETS = {"refund": (0.04, 0.22), "urgent": (0.1, 0.1), LONG_FACET: (0.02, 0.01)}
+"""Usual part of Acme Air's posts, and the part in its crisis."""
 FAR_FUTURE_MS = 4_102_444_800_000
 """As a worker's last sign of life: it never looks silent."""
 WORDS = (
@@ -89,7 +102,8 @@ class StoredStream:
                 keys.hour_authors(brand, day), str(hour % 24), self.hour_authors[partition, brand, hour].encode()
             )
             pipeline.zadd(keys.index, {keys.hour_panes(brand, day): (day + 91) * 24})
-            pipeline.sadd(self.names.brands, brand)
+            if not facet_of(brand):
+                pipeline.sadd(self.names.brands, brand)
         for keys in self.keys:
             fields = {
                 "next": self.next[keys.partition],
@@ -124,6 +138,9 @@ class StoredStream:
     def write_closed(self, *episodes: Episode) -> None:
         for episode in episodes:
             self.client.lpush(self.alerting.closed, episode.model_dump_json())
+
+    def write_facets(self, facets: WatchedFacets) -> None:
+        self.client.set(self.alerting.facets, encode_facets(facets))
 
     def write_alerter(self, *, evaluated_until: datetime, leader: str = "alerter-1") -> None:
         self.client.set(self.alerting.lease, leader)
@@ -200,7 +217,7 @@ def two_days_with_a_crisis(
 ) -> StoredStream:
     """Three brands over two days that end at END; Acme Air has been burning for 95 minutes."""
     stream = StoredStream(client, namespace, partitions=partitions)
-    dice, beside = random.Random(11), random.Random(12)
+    dice, beside, beyond = random.Random(11), random.Random(12), random.Random(13)
     pace = {ACME: 3.2, BANK: 1.4, JUICE: 0.5}
     mood = {ACME: (0.18, 0.50), BANK: (0.11, 0.55), JUICE: (0.06, 0.38)}
     for step in range(int(days * 1_440)):
@@ -215,6 +232,9 @@ def two_days_with_a_crisis(
             irrelevant = 0 if brand == JUICE else _poisson(beside, pace[brand] * daylight / 10)
             positive = posts - negative - neutral
             stream.add(brand, at, negative=negative, neutral=neutral, positive=positive, irrelevant=irrelevant)
+            for facet, parts in FACETS.items() if brand == ACME else ():
+                inside = sum(beyond.random() < parts[burning] for _ in range(posts))
+                stream.add(facet_series(brand, facet), at, neutral=inside)
     stream.store(END)
     for brand in BRANDS:
         texts = [WORDS[i % len(WORDS)].format(brand=brand) for i in range(12)]
@@ -236,6 +256,7 @@ def two_days_with_a_crisis(
         a_resolved_episode(ACME, fired=END - timedelta(hours=41), lasted=timedelta(minutes=55), peak=0.37),
         a_resolved_episode(BANK, fired=END - timedelta(hours=22), lasted=timedelta(hours=2, minutes=10), peak=0.44),
     )
+    stream.write_facets({"refund": [Watch("refunds")], "urgent": [], LONG_FACET: [Watch("late", (ACME,))]})
     stream.write_alerter(evaluated_until=END.replace(second=0) - timedelta(minutes=2))
     return stream
 

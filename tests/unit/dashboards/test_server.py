@@ -52,6 +52,7 @@ async def guarded_client(redis_client: redis.Redis, namespace: str) -> AsyncIter
     ("path", "status", "told"),
     [
         ("/api/brands/Nobody/series", 404, "no posts of a brand named 'Nobody'"),
+        ("/api/brands/Nobody/facets", 404, "no posts of a brand named 'Nobody'"),
         ("/api/negatives", 404, "no posts of a brand named ''"),
         ("/api/brands/Acme%20Air/series?hours=0", 400, "hours must be a whole number from 1 to 2160, got '0'"),
         ("/api/brands/Acme%20Air/series?hours=²", 400, "hours must be a whole number"),

@@ -5,7 +5,8 @@ import pytest
 import redis
 
 from brandpulse.errors import StateError, TransientError
-from brandpulse.keys import MINUTE_MS
+from brandpulse.keys import MINUTE_MS, facet_series
+from brandpulse.watched_facets import Watch
 from dashboards.page.store import PageStore, connect
 from tests.unit.dashboards.stored import ACME, BANK, END, StoredStream, a_resolved_episode, an_episode
 
@@ -68,6 +69,38 @@ def test_what_is_usual_leaves_the_last_day_out(redis_client: redis.Redis, namesp
 
     assert acme.baseline_share == 0.25
     assert bank.baseline_share is None
+
+
+def test_a_facet_shows_its_part_of_the_people_what_was_usual_and_who_watches_it(
+    redis_client: redis.Redis, namespace: str
+) -> None:
+    stream = StoredStream(redis_client, namespace, partitions=3)
+    for days in (2, 4):
+        stream.add(ACME, END - timedelta(days=days), neutral=100)
+    # Counted from three days ago on: what was before is unknown.
+    stream.add(facet_series(ACME, "refund"), END - timedelta(days=2), neutral=5)
+    stream.add(ACME, END - timedelta(minutes=59), neutral=30, irrelevant=50)
+    stream.add(facet_series(ACME, "refund"), END, neutral=6)
+    stream.add(facet_series(ACME, "refund"), END - timedelta(minutes=60), neutral=9)
+    stream.add(facet_series(BANK, "refund"), END, neutral=9)
+    stream.store(END)
+    stream.write_facets({"refund": [Watch("refunds"), Watch("other", (BANK,))], "strike": []})
+
+    found = PageStore(redis_client, namespace).facets(ACME)
+
+    refund, strike = found.facets
+    assert (found.people, refund.name, refund.people, refund.share) == (30, "refund", 6, 0.2)
+    assert refund.usual == pytest.approx(0.05, abs=0.002)
+    assert refund.rules == ["refunds"]
+    assert (strike.people, strike.share, strike.usual, strike.rules) == (0, 0.0, None, [])
+
+
+def test_without_an_alerter_that_tells_of_facets_there_are_none(redis_client: redis.Redis, namespace: str) -> None:
+    assert PageStore(redis_client, namespace).facets(ACME).facets == []
+    stream = StoredStream(redis_client, namespace)
+    stream.add(ACME, END, negative=1)
+    stream.store(END)
+    assert PageStore(redis_client, namespace).facets(ACME).facets == []
 
 
 def test_an_empty_namespace_has_no_clock_and_no_brands(redis_client: redis.Redis, namespace: str) -> None:

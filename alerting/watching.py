@@ -1,0 +1,29 @@
+"""Which facets are counted and which rules watch them, for those who look at the live page."""
+
+from collections.abc import Callable, Set
+from pathlib import Path
+
+from alerting.rules import FacetShareRule, RuleSet, facets_in
+from brandpulse.errors import ConfigError
+from brandpulse.watched_facets import Watch, WatchedFacets
+
+
+def watched_facets(rules: RuleSet, counted: Set[str]) -> WatchedFacets:
+    """The facets in *counted* and those that *rules* name, each with the rules that watch it."""
+    found: dict[str, list[Watch]] = {facet: [] for facet in sorted(counted)}
+    for rule in rules.rules:
+        if isinstance(rule, FacetShareRule):
+            found.setdefault(rule.facet, []).append(Watch(rule.name, None if rule.brands == "all" else rule.brands))
+    return found
+
+
+def counted_in(brands_file: Path) -> Callable[[], Set[str]]:
+    """Reads the names of the facets in *brands_file* when asked; none where it cannot be read: only rules need it."""
+
+    def read() -> Set[str]:
+        try:
+            return facets_in(brands_file)()
+        except ConfigError:
+            return frozenset()
+
+    return read

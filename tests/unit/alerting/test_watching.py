@@ -1,0 +1,30 @@
+from pathlib import Path
+
+from alerting.rules import RuleSet
+from alerting.watching import counted_in, watched_facets
+from brandpulse.watched_facets import Watch
+
+
+def test_every_facet_is_told_with_the_rules_that_watch_it() -> None:
+    rules = RuleSet.model_validate(
+        {
+            "rules": [
+                {"name": "a", "kind": "facet_share", "facet": "refund"},
+                {"name": "b", "kind": "facet_share", "facet": "refund", "brands": ["Acme Air"]},
+                {"name": "c", "kind": "negative_share"},
+            ]
+        }
+    )
+    assert watched_facets(rules, {"refund", "strike"}) == {
+        "refund": [Watch("a"), Watch("b", ("Acme Air",))],
+        "strike": [],
+    }
+
+
+def test_a_facet_of_a_rule_is_told_where_the_brands_file_cannot_be_read(tmp_path: Path) -> None:
+    rules = RuleSet.model_validate({"rules": [{"name": "a", "kind": "facet_share", "facet": "refund"}]})
+    counted = counted_in(tmp_path / "brands.yaml")
+    assert watched_facets(rules, counted()) == {"refund": [Watch("a")]}
+    brand = "brands:\n- {name: Acme, terms: [acme]}\n"
+    (tmp_path / "brands.yaml").write_text(brand + "facets:\n- {name: strike, words: [strike]}\n")
+    assert set(counted()) == {"strike"}
