@@ -155,9 +155,9 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.lines(
-                "Writes refused a second, and broken logs in an hour",
+                "Writes refused a second, and logs that broke",
                 Query(_rate("brandpulse_writes_refused_total"), "refused"),
-                Query("sum by (why) (increase(brandpulse_log_breaks_total[1h]))", "log: {{why}}"),
+                Query("sum by (why) (increase(brandpulse_log_breaks_total[$__rate_interval]))", "log: {{why}}"),
                 width=8,
                 height=6,
                 also="A log that breaks means posts that were not read, or read from the beginning again.",
