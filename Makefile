@@ -46,7 +46,7 @@ unit: .venv/.all
 faults: .venv/.all         ## random faults under load; after each the counts must be exact
 	$(BIN)/python -m tests.faults.rounds
 
-# ALERT_ROUNDS=1000, ALERT_SEED= (printed), ALERT_SECONDS=7200 at most
+# ALERT_ROUNDS=200, ALERT_KILLS=5 a round, ALERT_SEED= (printed), ALERT_SECONDS=7200 at most
 soak-alerts: .venv/.all    ## a receiver down for six simulated hours; then kill -9 of alerters and store, round by round
 	ALERT_SOAK=1 $(BIN)/pytest -s tests/unit/alerting/test_long_outage.py
 	$(BIN)/python -m tests.faults.alerting.rounds

@@ -1,9 +1,10 @@
 """`make soak-alerts`: rounds of crises and kill -9 of alerters and store; after each, every page must be right.
 
-    ALERT_ROUNDS=1000 ALERT_SEED=1 ALERT_SECONDS=7200 python -m tests.faults.alerting.rounds
+    ALERT_ROUNDS=200 ALERT_KILLS=5 ALERT_SEED=1 ALERT_SECONDS=7200 python -m tests.faults.alerting.rounds
 
 Two alerters, a Valkey, a broker, and a mock PagerDuty that fails at random. A round adds five hours of event time, with
-a crisis in each of three brands, kills something in the middle of it, starts it again, and waits until all is told.
+a crisis in each of three brands, in the middle of it kills something and starts it again, some seconds later something
+else, so many times, and waits until all is told.
 Then: every closed episode has exactly one incident at the receiver, and it is resolved; nothing waits, nothing was set
 aside; accepted = delivered + quarantined + waiting. One JSON line a round; exit code 1 at the first that is not so.
 """
@@ -34,6 +35,8 @@ from tests.unit.alerting.builders import MONDAY, Stream
 NAMESPACE = "rounds"
 BRANDS = ("Acme Air", "Blue Bank", "Crunch")
 HOURS = 5
+KILLS = 5
+"""Of a round: the later ones fall into takeovers, starts and repeats that the earlier ones caused."""
 PATIENCE_SECONDS = 240.0
 FAULTS = ("leader", "follower", "store", "leader and store", "both alerters")
 RECEIVER_FAULTS = (Fault(status=500), Fault(status=503), Fault(reset="before"), Fault(reset="after"))
@@ -142,19 +145,22 @@ class World:
         return numbers["accepted"] == numbers["delivered"] + numbers["quarantined"] + numbers["pending"]
 
 
-async def one_round(world: World, pick: random.Random, number: int) -> dict[str, Any]:
+async def one_round(world: World, pick: random.Random, number: int, *, kills: int = KILLS) -> dict[str, Any]:
     began = time.monotonic()
-    what = pick.choice(FAULTS)
+    killed = pick.choices(FAULTS, k=kills)
     world.mock.faults.extend(pick.choice(RECEIVER_FAULTS) for _ in range(pick.randrange(4)))
     before = len(world.mock.incidents.all)
     adding = asyncio.create_task(asyncio.to_thread(world.add_hours, pick, crisis=True))
     scraped = True
-    delay = pick.uniform(0, 2.0)
-    if "store" in what:
-        await adding  # our own writes stand for the workers', who know how to repeat theirs
-        delay = pick.uniform(0, 0.5)
-    await asyncio.sleep(delay)
-    await asyncio.to_thread(world.kill, what)
+    after: list[float] = []
+    for what in killed:
+        delay = pick.uniform(0, 2.0 if not after else 6.0)
+        if "store" in what and not adding.done():
+            await adding  # our own writes stand for the workers', who know how to repeat theirs
+            delay = pick.uniform(0, 0.5)
+        await asyncio.sleep(delay)
+        await asyncio.to_thread(world.kill, what)
+        after.append(round(delay, 2))
     await adding
     deadline = time.monotonic() + PATIENCE_SECONDS
     # Once: a new leader repeats the last resolves some seconds after its takeover, which then wait for a moment.
@@ -171,8 +177,8 @@ async def one_round(world: World, pick: random.Random, number: int) -> dict[str,
         wrong.append("a scrape whose numbers do not agree")
     return {
         "round": number,
-        "killed": what,
-        "after": round(delay, 2),
+        "killed": killed,
+        "after": after,
         "incidents": len(new),
         "triggers": sum(one.triggers for one in new),
         "seconds": round(time.monotonic() - began, 1),
@@ -187,7 +193,7 @@ def _scraped(world: World) -> bool:
         return True  # nobody there to be asked just now
 
 
-async def run(count: int, seed: int, bound: float, folder: Path) -> list[dict[str, Any]]:
+async def run(count: int, kills: int, seed: int, bound: float, folder: Path) -> list[dict[str, Any]]:
     deadline = time.monotonic() + bound
     seen: list[dict[str, Any]] = []
     async with MockReceiver() as mock:
@@ -197,7 +203,7 @@ async def run(count: int, seed: int, bound: float, folder: Path) -> list[dict[st
             for _ in range(3):
                 await asyncio.to_thread(world.add_hours, pick, crisis=False)
             for number in range(1, count + 1):
-                seen.append(await one_round(world, random.Random(f"{seed}-{number}"), number))
+                seen.append(await one_round(world, random.Random(f"{seed}-{number}"), number, kills=kills))
                 print(json.dumps(seen[-1]), flush=True)
                 if seen[-1]["wrong"] or time.monotonic() > deadline:
                     break
@@ -207,20 +213,21 @@ async def run(count: int, seed: int, bound: float, folder: Path) -> list[dict[st
 
 
 def main() -> int:
-    count = int(os.environ.get("ALERT_ROUNDS", "1000"))
+    count = int(os.environ.get("ALERT_ROUNDS", "200"))
+    kills = int(os.environ.get("ALERT_KILLS", str(KILLS)))
     seed = int(os.environ.get("ALERT_SEED") or random.SystemRandom().randrange(1_000_000))
     bound = float(os.environ.get("ALERT_SECONDS", "7200"))
-    print(f"ALERT_ROUNDS={count} ALERT_SEED={seed} ALERT_SECONDS={bound:g}", flush=True)
+    print(f"ALERT_ROUNDS={count} ALERT_KILLS={kills} ALERT_SEED={seed} ALERT_SECONDS={bound:g}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="alert-rounds-"))
-    seen = asyncio.run(run(count, seed, bound, folder))
+    seen = asyncio.run(run(count, kills, seed, bound, folder))
     wrong = [one for one in seen if one["wrong"]]
     if wrong:
         print(f"what was left for a look: {folder}")
     else:
         shutil.rmtree(folder)
-    kills = Counter(one["killed"] for one in seen)
+    killed = Counter(what for one in seen for what in one["killed"])
     incidents = sum(one["incidents"] for one in seen)
-    print(f"{len(seen)} rounds of {count}, seed {seed}: killed {dict(kills)}; {incidents} incidents")
+    print(f"{len(seen)} rounds of {count}, seed {seed}: {killed.total()} kills, {dict(killed)}; {incidents} incidents")
     print(
         f"{sum(one['triggers'] for one in seen)} triggers processed; {len(wrong)} rounds with something lost, doubled, "
         "left open or uncounted"

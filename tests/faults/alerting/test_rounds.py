@@ -24,7 +24,7 @@ async def test_no_page_is_lost_doubled_or_left_open_by_kill_minus_nine(
                 world.add_hours(pick, crisis=False)
             for number, kind in enumerate(kinds, 1):
                 monkeypatch.setattr(rounds, "FAULTS", (kind,))
-                seen = await rounds.one_round(world, random.Random(f"{seed}-{number}"), number)
+                seen = await rounds.one_round(world, random.Random(f"{seed}-{number}"), number, kills=1)
                 assert seen["wrong"] == [], seen
         finally:
             world.close()
