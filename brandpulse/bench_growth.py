@@ -172,7 +172,8 @@ def _speed(
         ]
         _await_owners(reader, partitions, workers, children)
         world.produce(where.bootstrap_servers, topic, records, partitions=partitions)
-        world.await_applied(reader, len(records), children, each=look)
+        nexts = world.next_reader(where, namespace, topic, partitions)
+        world.await_applied(nexts, len(records), children, each=look)
     if len(seen) < 2:
         raise BrandpulseError(f"{len(records):,} posts were all applied between two looks: measure with more")
     (first, began), (last, ended) = seen

@@ -111,7 +111,8 @@ def measured(folder: Path, where: Servers, engine: str, records: Sequence[bytes]
             if applied >= min(WARM_POSTS, len(records) // 2) and not began:
                 began.extend((time.monotonic(), applied, meter.look(), world.stage_seconds(home)))
 
-        world.await_applied(world.pane_reader(where, namespace), len(records), [child], each=look)
+        nexts = world.next_reader(where, namespace, topic, PARTITIONS)
+        world.await_applied(nexts, len(records), [child], each=look)
         if began[1] >= len(records):
             raise BrandpulseError(f"{len(records):,} posts were all applied between two looks: measure with more")
         seconds = time.monotonic() - began[0]
@@ -200,7 +201,7 @@ def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float)
         _await_state(reader, child)
         watcher.start()
         _pace(where.bootstrap_servers, topic, total, posts_per_second, created)
-        world.await_applied(reader, total, [child])
+        world.await_applied(nexts, total, [child])
         time.sleep(0.1)
         over.set()
         watcher.join()

@@ -112,19 +112,19 @@ def _soak(folder: Path, where: Servers, engine: str, posts_per_second: float, se
     over = threading.Event()
     looks: list[Look] = []
     with world.worker(folder / "soak", where, topic=topic, namespace=namespace, env=engine_settings(engine)) as child:
-        reader = world.pane_reader(where, namespace)
+        nexts = world.next_reader(where, namespace, topic, PARTITIONS)
         pids = {"worker": child.pid} | {name: pid for name, [pid] in where.pids.items()}
         sending = threading.Thread(target=_send, args=(where, topic, posts_per_second, sent, over), daemon=True)
         sending.start()
         began = time.monotonic()
         while (at := time.monotonic() - began) < seconds:
-            applied = sum(status.next for status in reader.partitions())
+            applied = sum(nexts())
             looks.append(Look(at, {name: resident_bytes(pid) for name, pid in pids.items()}, sent[0] - applied))
             _still_there(child)
             time.sleep(LOOK_SECONDS)
         over.set()
         sending.join()
-        world.await_applied(reader, sent[0], [child])
+        world.await_applied(nexts, sent[0], [child])
     return looks
 
 

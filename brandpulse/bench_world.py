@@ -195,12 +195,19 @@ def next_reader(where: Servers, namespace: str, topic: str, partitions: int) -> 
 
 
 def await_applied(
-    reader: PaneReader, posts: int, children: Sequence[Child], *, each: Callable[[int], None] = lambda _applied: None
+    nexts: Callable[[], Sequence[int]],
+    posts: int,
+    children: Sequence[Child],
+    *,
+    each: Callable[[int], None] = lambda _applied: None,
 ) -> None:
-    """Returns once *posts* are applied; calls *each* with their number, every 10 ms. Raises BrandpulseError."""
+    """Returns once *posts* are applied; calls *each* with their number, every 10 ms. Raises BrandpulseError.
+
+    *nexts* is of `next_reader`: who looks shares the processors with who is measured.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        applied = sum(status.next for status in reader.partitions())
+        applied = sum(nexts())
         each(applied)
         if applied >= posts:
             return
