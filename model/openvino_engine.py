@@ -15,6 +15,7 @@ from model.cores import available_cores, multiplies_bytes
 from model.encoding import token_batches
 from model.engine import LABELS, Probabilities
 from model.metrics import softmax
+from model.streams import cpu_settings
 
 _HINT = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
@@ -68,11 +69,5 @@ class OpenVinoClassifier:
             precision = "int8" if checkpoint.manifest.ranges and multiplies_bytes() else "fp32"
         core = ov.Core()
         graph = bert_graph(checkpoint, ranges=checkpoint.manifest.ranges if precision == "int8" else None)
-        return precision, core.compile_model(graph, "CPU", self._settings(precision))
-
-    def _settings(self, precision: str) -> dict[str, Any]:
-        return {
-            "INFERENCE_PRECISION_HINT": _HINT[precision],
-            "NUM_STREAMS": self._streams,
-            "INFERENCE_NUM_THREADS": self._threads,
-        }
+        settings = cpu_settings(_HINT[precision], streams=self._streams, threads=self._threads)
+        return precision, core.compile_model(graph, "CPU", settings)

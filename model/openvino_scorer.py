@@ -24,6 +24,7 @@ from model.marking import MarkedText
 from model.packing import Packed, pack
 from model.selftest import HINTS, chosen_precision
 from model.sheet import Sheet, spans
+from model.streams import cpu_settings
 
 _FIRST_WINDOW, _WINDOW = 64, 512
 """Posts tokenised at a time, while those before them are scored; while the first are, all streams wait."""
@@ -180,11 +181,7 @@ class OpenVinoScorer:
     def _compile(self, checkpoint: HeadsCheckpoint, *, first: int, last: int | None) -> Any:
         ranges = checkpoint.manifest.ranges if self._precision == "int8" else None
         graph = heads_graph(checkpoint, ranges=ranges, first=first, last=last)
-        settings = {
-            "INFERENCE_PRECISION_HINT": HINTS[self._precision],
-            "NUM_STREAMS": self._streams,
-            "INFERENCE_NUM_THREADS": self._threads,
-        }
+        settings = cpu_settings(HINTS[self._precision], streams=self._streams, threads=self._threads)
         return ov.AsyncInferQueue(ov.Core().compile_model(graph, "CPU", settings), self._streams)
 
 

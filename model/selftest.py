@@ -24,6 +24,7 @@ from model.cores import CPU_INFO, multiplies_bytes
 from model.heads_checkpoint import HeadsCheckpoint
 from model.heads_graph import heads_graph
 from model.packing import BATCH_ROWS, ROW_LENGTHS, pack
+from model.streams import cpu_settings
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def tried(checkpoint: HeadsCheckpoint, budget: float = BUDGET_SECONDS) -> dict[s
             # Below the full depth the graph ends in the early heads, which a shallow student has not.
             last=min(_LAYERS, checkpoint.config["num_hidden_layers"] - 1) if checkpoint.manifest.exit_layer else None,
         )
-        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": 1}
+        settings = cpu_settings(HINTS[precision], streams=1, threads=1)
         request = ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
         speeds[precision] = tokens / min(_core_seconds(request, inputs) for _ in range(_ROUNDS))
     return speeds

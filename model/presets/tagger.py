@@ -33,6 +33,7 @@ class Tagger:
         from tokenizers import Tokenizer
 
         from model.cores import available_cores
+        from model.streams import cpu_settings
 
         try:
             self.manifest: Mapping[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -45,7 +46,7 @@ class Tagger:
             raise unusable(folder, repr(error)) from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.manifest["max_tokens"])
-        settings = {"INFERENCE_NUM_THREADS": threads or available_cores(), "INFERENCE_PRECISION_HINT": "f32"}
+        settings = cpu_settings("f32", streams=1, threads=threads or available_cores())
         self._model = ov.Core().compile_model(tagger_graph(tensors, config), "CPU", settings)
         self._words = tensors[WORD_TABLE] - tensors[WORD_TABLE].mean(axis=0)
 

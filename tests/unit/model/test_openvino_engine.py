@@ -1,4 +1,7 @@
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +12,7 @@ import pytest
 from brandpulse.errors import ConfigError
 from model.bench import PEER, run
 from model.checkpoint import load, load_tokenizer, write_manifest
-from model.cores import multiplies_bytes
+from model.cores import available_cores, multiplies_bytes
 from model.encoding import LENGTHS, token_batches
 from model.engine import Classifier
 from model.load import WHOLE_POST_WEIGHTS, torch_is_installed
@@ -35,6 +38,29 @@ def test_byte_products_are_read_from_the_processors_flags(tmp_path: Path) -> Non
         info.write_text(f"processor: 0\nflags\t\t: {flags}\n")
         assert multiplies_bytes(info) is fast
     assert not multiplies_bytes(tmp_path / "none")
+
+
+@pytest.mark.skipif(available_cores() < 2, reason="one core is every core")
+def test_no_thread_of_an_engine_is_bound_to_a_core_while_it_works() -> None:
+    # In a process of its own: one that has met other engines has their threads.
+    code = """
+import os, threading
+from model.load import load_scorer
+from model.marking import plain
+engine = load_scorer("openvino", None, None)
+working = threading.Thread(target=engine.score, args=[[plain(f"{n} some words about it") for n in range(600)]])
+working.start()
+seen = set()
+while working.is_alive():
+    for thread in os.listdir("/proc/self/task"):
+        try:
+            seen.add(len(os.sched_getaffinity(int(thread))))
+        except OSError:
+            pass
+print(seen)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == str({len(os.sched_getaffinity(0))})
 
 
 def test_company_does_not_change_a_posts_label(int8: Classifier) -> None:
