@@ -49,6 +49,7 @@ STRETCH_LOOKS = 60_000
 """Minutes, and minutes times brands, in one read and one commit: bounds memory, what a crash repeats, and a stop."""
 FIRST_LOOK_BACK_HOURS = 48
 """How far back the very first tick starts: as far as minute panes reach."""
+ANY_PARTITION = "any partition"
 SHOWN_MINUTES = 60
 """The window the gauges show."""
 
@@ -122,7 +123,7 @@ class TickReport:
     stalled: Sure = "unknown"
     silent: Sure = "unknown"
     unseen: Sequence[str] = ()
-    """Partitions that nobody reads now, as far as we are told."""
+    """Partitions that nobody reads now, as far as we are told; `ANY_PARTITION` where none was ever read."""
 
 
 class Ticker:
@@ -233,7 +234,7 @@ class Ticker:
             silences=sum(one.is_active(orders_at) for one in orders.silences),
             stalled=stall.stalled,
             silent=silent,
-            unseen=[name_of(status) for status in dark],
+            unseen=[name_of(status) for status in dark] if statuses else [ANY_PARTITION],
         )
 
     def _due(self, state: AlerterState, until_ms: int, brands: Sequence[str]) -> Sequence[int]:

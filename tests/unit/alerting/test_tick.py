@@ -280,3 +280,10 @@ def test_a_ticker_told_to_resign_commits_no_further_stretch(scene: Scene) -> Non
     scene.ticker.resign()
     assert scene.tick(CRISIS_END).minutes == 0
     assert scene.store.load().evaluated_until_ms == (MONDAY + 60) * MINUTE_MS
+
+
+def test_a_stream_that_nobody_ever_read_is_unseen_until_somebody_does(scene: Scene) -> None:
+    assert scene.ticker.tick(WALL).unseen == ["any partition"]
+    a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
+    assert scene.tick(MONDAY + 60).unseen == []
+    assert scene.ticker.tick(WALL + 45_001).unseen == ["posts:0", "posts:1"]
