@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: setup setup-all demo up test lint types unit faults soak-alerts dashboards clean
+.PHONY: setup setup-all demo up test lint types unit cluster faults soak-alerts soak clean
 
 setup: .venv/.run          ## what running needs: no torch, about 120 MB of downloads
 setup-all: .venv/.all      ## what tests and training need, torch included
@@ -37,10 +37,14 @@ lint: .venv/.all
 types: .venv/.all
 	$(BIN)/mypy
 
-# What needs no quiet machine runs in two processes; what measures stalls and time-outs has it to itself.
+# Two processes, a file in one of them. Faults come after the rest: they wait for most of their time, and what they wait
+# for should not wait for a model that is trained beside them.
 unit: .venv/.all
 	$(BIN)/pytest --ignore tests/faults --numprocesses 2 --dist loadfile
-	$(BIN)/pytest tests/faults
+	$(BIN)/pytest tests/faults --numprocesses 2 --dist loadfile -m "not cluster" --durations=15
+
+cluster: .venv/.all        ## three nodes of Apache Kafka, killed in turn and with their leaders: what takes minutes
+	$(BIN)/pytest tests/faults/test_kafka_cluster.py
 
 # FAULT_BROKER=embedded|kafka|kafka3, FAULT_ROUNDS=100, FAULT_SEED= (printed), FAULT_SECONDS=3600 at most
 faults: .venv/.all         ## random faults under load; after each the counts must be exact
