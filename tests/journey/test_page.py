@@ -306,7 +306,7 @@ def test_a_storm_shows_its_worst_brands_and_what_they_have_in_common(
     expect(storm).to_contain_text("are from bluesky 300, forum 41.")
     expect(storm.locator(".members li")).to_have_count(10)
     expect(storm.locator(".members li").first).to_have_text(
-        "Nordbank critical, negative share: 50%, usually 11% · 120 people more than usual"
+        "Nordbankcritical · negative share 50%, usually 11% · 120 people more than usual"
     )
     expect(storm).to_contain_text("and 30 more, firing or over.")
     storm.get_by_role("button", name=BANK).click()
@@ -364,13 +364,26 @@ def test_nothing_is_cut_off_and_axe_finds_no_violation(
     expect(page.locator(".post").first).to_be_visible()
     page.locator(".examples summary").click()
     page.locator(".as-table summary").click()
-    expect(page.locator("tbody tr").first).to_be_visible()
+    expect(page.locator("#chart tbody tr").first).to_be_visible()
+    whole_and_without_violations(page, viewport)
 
+
+def whole_and_without_violations(page: Page, viewport: ViewportSize) -> None:
     from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships no types
 
     assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
     found = [f"{v['impact']}: {v['id']}: {v['nodes'][0]['html'][:200]}" for v in Axe().run(page).response["violations"]]
     assert found == []
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_storm_and_a_facet_that_fires_are_whole_and_without_violations(
+    stream: StoredStream, pages: Pages, open_page: OpenPage, viewport: ViewportSize
+) -> None:
+    stream.write_open(a_storm(), an_episode(rule="refunds", latest=evidence(END, facet="refund")))
+    page = open_page(pages.start(), viewport=viewport, scheme="dark")
+    expect(page.locator("#facets")).to_contain_text("Firing")
+    whole_and_without_violations(page, viewport)
 
 
 def test_dark_and_light_follow_the_system_until_a_person_chooses(steady: Steady, open_page: OpenPage) -> None:

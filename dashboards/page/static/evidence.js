@@ -46,7 +46,8 @@ export function groupProof(episode, clockMs, { opened, choose }) {
 function member(one, choose) {
   const open = h("button", { type: "button", class: "text-button to-member", "data-of": one.key, onclick: () => choose(one.brand, { hours: 6, scroll: true }) }, one.brand);
   const beyond = one.extra_people ? ` · ${plural(one.extra_people, "person", "people")} more than usual` : "";
-  return h("li", null, open, ` ${one.severity}, ${words(one.rule).toLowerCase()}: ${percent(one.negative_share)}, usually ${percent(one.baseline_share)}${beyond}`);
+  const numbers = `${one.severity} · ${words(one.rule).toLowerCase()} ${percent(one.negative_share)}, usually ${percent(one.baseline_share)}${beyond}`;
+  return h("li", null, open, h("span", { class: "when" }, numbers));
 }
 
 function when(episode, clockMs) {

@@ -28,7 +28,7 @@ function makeRow(facet) {
   const row = h(
     "tr",
     null,
-    h("th", { scope: "row" }, h("span", { class: "facet-name" }, facet.name, badge), watched),
+    h("th", { scope: "row" }, h("span", { class: "facet-name" }, h("span", null, ...breakable(facet.name)), badge), watched),
     h("td", { class: "facet-now" }),
     h("td"),
     h("td"),
@@ -36,6 +36,9 @@ function makeRow(facet) {
   row.parts = { badge, watched, now: row.children[1], usual: row.children[2], people: row.children[3] };
   return row;
 }
+
+/** A name that may be broken after its underscores: it is one long word. */
+const breakable = (name) => name.split(/(?<=_)/).flatMap((part) => [part, h("wbr")]);
 
 function fillRow(row, facet) {
   const { badge, watched, now, usual, people } = row.parts;
