@@ -96,7 +96,7 @@ def build() -> Dashboard:
                 Query(FACET_USUAL, "{{brand}}: {{facet}}, usual"),
                 unit=p.PERCENT,
                 dashed=".*, usual",
-                width=15,
+                width=14,
                 also="Choose one brand above to read it. Empty where no rule of kind facet_share watches a facet.",
             )
         )
@@ -108,13 +108,13 @@ def build() -> Dashboard:
                     Column("People", Query(FACET, instant=True), p.PERCENT),
                     Column("Usual", Query(FACET_USUAL, instant=True), p.PERCENT),
                     Column(
-                        "Times usual",
+                        "× usual",
                         Query(f"{FACET} / {FACET_USUAL}", instant=True),
                         decimals=1,
                         steps=((None, "text"), (2, p.WARN), (4, p.BAD)),
                     ),
                 ],
-                width=9,
+                width=10,
             )
         )
         .with_row(p.row("Volume"))

@@ -30,6 +30,13 @@ SAMPLE = Path(__file__).parents[2] / "brandpulse" / "sample"
 SPEED = 6_500
 """66 hours in 37 seconds."""
 STEP = timedelta(seconds=1)
+FACETS = """facets:
+  - {name: boarding, words: [gate, boarding]}
+"""
+RULES = """rules:
+  - {name: negative_share, kind: negative_share}
+  - {name: boarding, kind: facet_share, facet: boarding, min_ratio: 1000, brands: [Aerolux]}
+"""
 
 
 class Live(NamedTuple):
@@ -63,11 +70,14 @@ def live(
         embedded_broker.bootstrap_servers,
         embedded_store.url,
         namespace,
-        BRANDPULSE_BRANDS_FILE=str(SAMPLE / "brands.yaml"),
+        BRANDPULSE_BRANDS_FILE=str(folder / "brands.yaml"),
+        BRANDPULSE_RULES_FILE=str(folder / "rules.yaml"),
         BRANDPULSE_RECEIVERS_FILE=str(folder / "receivers.yaml"),
         BRANDPULSE_ALERTER_TICK_SECONDS="0.2",
         BRANDPULSE_WORKER_ENGINE="auto",
     )
+    (folder / "brands.yaml").write_text((SAMPLE / "brands.yaml").read_text() + FACETS)
+    (folder / "rules.yaml").write_text(RULES)
     servers: list[Child] = []
     try:
         receiver = start_services(pipeline)
