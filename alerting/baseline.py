@@ -123,16 +123,19 @@ def past_of(
     *weights* are the mean weights of the hours' posts (`alerting.evidence`). A vote's weight varies less than a yes or
     no: n of them are learnt from as n / WEIGHT_SPREAD yes or no votes with that mean.
     """
-    left_out = [
-        (start // HOUR_MS, min(end // HOUR_MS, start // HOUR_MS + policy.longest_incident_hours - 1))
+    left_out = {
+        hour
         for start, end in incidents
-    ]
+        for hour in range(
+            start // HOUR_MS, min(end // HOUR_MS, start // HOUR_MS + policy.longest_incident_hours - 1) + 1
+        )
+    }
     kept = [
         (hour, counts)
         for hour in range(before_hour - policy.days * DAY_HOURS, before_hour)
         if (counts := hours.get(hour)) is not None
         and counts.everyone > 0
-        and not any(first <= hour <= last for first, last in left_out)
+        and hour not in left_out
     ]
     seen = Seen(
         np.array([hour for hour, _ in kept], np.int64),

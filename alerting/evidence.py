@@ -45,7 +45,7 @@ class Expected(Protocol):
 
 def weight_quarters(pane: Pane) -> int:
     """Sum of the weights of *pane*'s posts, in quarters of a millionth: an integer, so sums are exact."""
-    return (pane.relevant + pane.negative + pane.positive) * MICROS - 2 * pane.score_micros
+    return (2 * pane.negative + pane.neutral + 2 * pane.positive) * MICROS - 2 * pane.score_micros
 
 
 def mean_weight(quarters: int, posts: int) -> float | None:

@@ -10,6 +10,12 @@ from brandpulse.panes import AuthorCounts, Pane
 
 REREAD_HOURS = 3
 """Late posts still change the newest hours."""
+AT_ONCE = 100
+"""Brands in one question: bounds what a month of theirs takes in memory."""
+REVIEWS = 240
+"""In so many reads each brand's whole past is read once more: somebody may have filled it in later."""
+MOST_REVIEWED = 5
+"""Brands in one read."""
 
 
 class HourSource(Protocol):
@@ -33,6 +39,7 @@ class HourHistory:
         self._alive: set[int] = set()
         self._read_to: dict[str, int] = {}
         self._made: dict[str, tuple[int, int, Past]] = {}
+        self._to_review: list[str] = []
 
     def read(self, brands: Sequence[str], *, before_hour: int, since_hour: int | None = None) -> None:
         """Have the hours of *brands* that a baseline before *before_hour*, or an earlier one of today, needs.
@@ -45,6 +52,7 @@ class HourHistory:
         new = [brand for brand in brands if brand not in self._read_to]
         known = [brand for brand in brands if brand in self._read_to and self._read_to[brand] < before_hour]
         self._fetch(new, oldest - 24, before_hour)
+        self._fetch(self._to_review_now(brands, new), oldest - 24, before_hour)
         if known:
             self._fetch(known, min(self._read_to[brand] for brand in known) - REREAD_HOURS, before_hour)
         for brand in known:
@@ -52,9 +60,18 @@ class HourHistory:
             _forget_before(oldest - 24, self._weights.get(brand, {}))
         self._alive = {hour for hour in self._alive if hour >= oldest - 24}
 
+    def _to_review_now(self, brands: Sequence[str], new: Sequence[str]) -> list[str]:
+        if not self._to_review:
+            self._to_review = sorted(set(brands) - set(new))
+        many = min(MOST_REVIEWED, -(-len(brands) // REVIEWS))
+        now, self._to_review = self._to_review[:many], self._to_review[many:]
+        return now
+
     def _fetch(self, brands: Sequence[str], first_hour: int, before_hour: int) -> None:
-        if not brands:
-            return
+        for start in range(0, len(brands), AT_ONCE):
+            self._fetch_some(brands[start : start + AT_ONCE], first_hour, before_hour)
+
+    def _fetch_some(self, brands: Sequence[str], first_hour: int, before_hour: int) -> None:
         for brand, hours in self._source.hour_authors(brands, first_hour, before_hour - 1).items():
             self._hours.setdefault(brand, {}).update(hours)
             self._read_to[brand] = before_hour

@@ -11,8 +11,8 @@ import uuid
 
 import aiohttp
 
-from alerting.following import FollowingReader
 from alerting.heartbeat import Heartbeat
+from alerting.kept_hours import KeptHoursReader
 from alerting.receivers.build import build_receivers
 from alerting.receivers.config import load_receivers
 from alerting.receivers.kafka import KafkaTopic
@@ -89,7 +89,7 @@ async def _serve(
         )
         service = AlerterService(
             holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
-            reader=FollowingReader(client, settings.namespace),
+            reader=KeptHoursReader(client, settings.namespace),
             store=RedisAlertStore(client, settings.namespace, durable_replicas=alerter.durable_replicas),
             receivers={receiver.name: receiver for receiver in receivers},
             config=ServiceConfig(

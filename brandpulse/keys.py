@@ -40,6 +40,8 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:acknowledgements    hash   episode key -> Acknowledgement that the leader has not taken up yet
     {ns:alerting}:delays              hash   brand -> seconds that a rise by 25 points goes untold, or inf; a hint
     {ns:alerting}:facets              string which facets rules watch (brandpulse/watched_facets.py); a hint
+    {ns:alerting}:hours:<live>:<day>  hash   series -> what the day's hours held of namespace live; a hint, 95 d
+                                             (alerting/kept_hours.py)
     {ns:alerting}:durable             string counter written before WAITAOF: once it is on disk, all before it is
 
 Hours and days are whole numbers since 1970, UTC. Brand names stand last, raw: any character is safe there but U+001F.
@@ -228,6 +230,9 @@ class AlertingKeys:
     @property
     def facets(self) -> str:
         return f"{self.tag}:facets"
+
+    def hours(self, live: str, day: int) -> str:
+        return f"{self.tag}:hours:{live}:{day}"
 
     @property
     def durable(self) -> str:

@@ -160,6 +160,28 @@ class PaneReader:
                     found[brand][at].append(Authors.decode(sketch))
         return {brand: {hour: count_authors(a) for hour, a in found[brand].items()} for brand in names}
 
+    def people(self, hours: Mapping[str, Iterable[int]]) -> dict[str, dict[int, AuthorCounts]]:
+        """Different authors in those hours (since 1970) of each brand that are asked for, where there are any."""
+        known, per_day = self._known(), DAY_MS // HOUR_MS
+        wanted: list[tuple[PartitionKeys, str, int, list[int]]] = []
+        for brand, mine in hours.items():
+            by_day: dict[int, list[int]] = defaultdict(list)
+            for hour in mine:
+                by_day[hour // per_day].append(hour)
+            wanted += [(keys, brand, day, some) for keys in known for day, some in by_day.items()]
+        stored = self._run(
+            [
+                ("HMGET", keys.hour_authors(brand, day), *(hour % per_day for hour in some))
+                for keys, brand, day, some in wanted
+            ]
+        )
+        found: dict[str, dict[int, list[Authors]]] = {brand: defaultdict(list) for brand in hours}
+        for (_, brand, _, some), sketches in zip(wanted, stored, strict=True):
+            for hour, sketch in zip(some, sketches, strict=True):
+                if sketch is not None:
+                    found[brand][hour].append(Authors.decode(sketch))
+        return {brand: {hour: count_authors(a) for hour, a in found[brand].items()} for brand in hours}
+
     def negatives(self, brand: str, limit: int = 20) -> list[NegativePost]:
         """The newest negative posts of *brand* by event time, newest first."""
         stored = self._run([("ZRANGE", keys.negatives(brand), 0, -1) for keys in self._known()])

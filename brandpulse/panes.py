@@ -1,7 +1,6 @@
 """Pane: what was said of one brand in one minute or hour of event time. Values that add up, and their stored form."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 from datasketches import hll_sketch, hll_union, tgt_hll_type
@@ -122,8 +121,7 @@ class Authors:
             raise StateError(f"not a pair of author sketches ({len(stored)} bytes): {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorCounts:
+class AuthorCounts(msgspec.Struct, frozen=True, gc=False):
     """How many different people wrote about the brand, and how many of them wrote something negative about it."""
 
     everyone: int = 0

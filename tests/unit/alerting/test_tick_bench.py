@@ -9,10 +9,9 @@ def test_the_bench_fills_a_store_that_the_alerter_reads_and_passes_each_minute(
     redis_client: redis.Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tick_bench, "NAMESPACE", namespace)
-    tick_bench.fill(redis_client, brands=3, partitions=2, posts_a_minute=4.0, facets=2)
-    first, live = tick_bench.measure(redis_client, partitions=2, ticks=12, facets=2)
-    assert len(live) == 12
-    assert first > 0
+    tick_bench.fill(redis_client, brands=3, partitions=2, posts_a_minute=4.0, days=3, facets=2)
+    seconds = tick_bench.measure(redis_client, tick_bench.START_MINUTE, partitions=2, ticks=12, facets=2)
+    assert len(seconds) == 13
     reader = PaneReader(redis_client, namespace)
     assert len(reader.brands()) == 3
     read = reader.minutes(["Brand 1"], tick_bench.START_MINUTE - 59, tick_bench.START_MINUTE)["Brand 1"]
