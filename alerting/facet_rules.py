@@ -215,8 +215,11 @@ class FacetRules:
 
 def _view(windows: Sequence[WindowCounts], found: Finding) -> FacetView:
     shown = next((window for window in windows if window.width >= SHOWN_MINUTES), windows[-1])
-    known = found.baseline is not None and found.state != "warming up"
-    return FacetView(shown.share, found.baseline.share if found.baseline is not None and known else None)
+    usual, wanted = found.baseline, found.policy
+    known = (
+        usual is not None and usual.hours >= wanted.min_history_hours and usual.authors >= wanted.min_history_authors
+    )
+    return FacetView(shown.share, usual.share if usual is not None and known else None)
 
 
 def within(everybody: WindowCounts, facet: WindowCounts | None) -> WindowCounts:

@@ -58,13 +58,14 @@ def wait_until(true: Callable[[], bool], *, seconds: float = 30) -> None:
 
 
 class Prometheus:
-    """Scrapes each job's `host:port` every second; its data, and what lies there already, in `<folder>/data`."""
+    """Scrapes each job's `host:port` every so many seconds, which it also has to answer in: on a busy machine the same
+    series are gone and come again. Its data, and what lies there already, in `<folder>/data`."""
 
-    def __init__(self, folder: Path, jobs: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, jobs: Mapping[str, str], *, seconds: int = 1) -> None:
         port = free_port()
         config = folder / "prometheus.yml"
         scraped = [{"job_name": name, "static_configs": [{"targets": [address]}]} for name, address in jobs.items()]
-        config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": scraped}))
+        config.write_text(json.dumps({"global": {"scrape_interval": f"{seconds}s"}, "scrape_configs": scraped}))
         self.url = f"http://127.0.0.1:{port}"
         self.child = Child(
             "prometheus",

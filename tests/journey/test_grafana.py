@@ -99,7 +99,7 @@ def exporters(grafana_home: Path) -> Iterator[tuple[Scenario, Exporter, Exporter
 def prometheus(
     exporters: tuple[Scenario, Exporter, Exporter], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A Prometheus with six hours behind it that goes on scraping every second."""
+    """A Prometheus with six hours behind it that goes on scraping."""
     scenario, worker, alerter = exporters
     folder = tmp_path_factory.mktemp("prometheus")
     history = folder / "history.txt"
@@ -115,7 +115,7 @@ def prometheus(
         check=True,
         capture_output=True,
     )
-    server = Prometheus(folder, {"worker": worker.address, "alerter": alerter.address})
+    server = Prometheus(folder, {"worker": worker.address, "alerter": alerter.address}, seconds=5)
     stop = threading.Event()
 
     def work() -> None:

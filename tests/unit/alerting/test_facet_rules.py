@@ -106,10 +106,15 @@ def test_a_tick_tells_the_share_of_each_facet_that_a_rule_watches(scene: Scene) 
     assert scene.tick(SURGE + 61).facets == {}
 
 
-def test_a_facet_that_is_learnt_has_a_share_and_nothing_usual(scene: Scene) -> None:
-    a_day().write(scene.client, scene.namespace, wall_ms=WALL)
-    [view] = scene.tick(MONDAY + 200).facets.values()
-    assert view.share > 0
+@pytest.mark.parametrize("until", [MONDAY + 100, MONDAY + 120], ids=["flowing", "standing still"])
+def test_a_facet_that_is_learnt_has_a_share_and_nothing_usual(scene: Scene, until: int) -> None:
+    stream = Stream()
+    for minute in range(MONDAY, MONDAY + 100):
+        for number in range(4):
+            stream.post("Acme Air", minute, facet="" if number else "refund")
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    [view] = scene.tick(until).facets.values()
+    assert view.share == pytest.approx(0.25, abs=0.02)
     assert view.usual is None
 
 
