@@ -133,9 +133,7 @@ def past_of(
     kept = [
         (hour, counts)
         for hour in range(before_hour - policy.days * DAY_HOURS, before_hour)
-        if (counts := hours.get(hour)) is not None
-        and counts.everyone > 0
-        and hour not in left_out
+        if (counts := hours.get(hour)) is not None and counts.everyone > 0 and hour not in left_out
     ]
     seen = Seen(
         np.array([hour for hour, _ in kept], np.int64),
