@@ -14,7 +14,7 @@ import asyncio
 import json
 import signal
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -134,6 +134,15 @@ def _payload_problems(payload: Any) -> list[str]:
     return found
 
 
+@web.middleware
+async def _hung_up(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
+    """A client that gives up in the middle of its request is its own affair, and no trace in our log."""
+    try:
+        return await handler(request)
+    except ConnectionResetError:
+        return web.Response(status=499)  # by the custom of proxies; nobody is there to read it
+
+
 class MockReceiver:
     """The server. `async with MockReceiver() as mock:` listens on `mock.url` until the end of the block."""
 
@@ -154,7 +163,7 @@ class MockReceiver:
         return f"http://{self._host}:{self._port}"
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=4 * MAX_EVENT_BYTES)
+        app = web.Application(client_max_size=4 * MAX_EVENT_BYTES, middlewares=[_hung_up])
         app.router.add_post("/v2/enqueue", self._enqueue)
         app.router.add_post("/webhook/{name:.*}", self._webhook)
         app.router.add_get("/heartbeat/{name:.*}", self._heartbeat)

@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -67,6 +68,20 @@ def test_incidents_open_and_close_as_pagerduty_does(actions: list[str], statuses
     incidents = replay(*actions)
     assert [incident.status for incident in incidents.all] == statuses
     assert incidents.dropped == dropped
+
+
+async def test_a_client_that_gives_up_in_the_middle_leaves_no_trace_and_no_incident(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with MockReceiver() as mock:
+        host, port = mock.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /v2/enqueue HTTP/1.1\r\nHost: mock\r\nContent-Length: 1000\r\n\r\n{")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+        await asyncio.sleep(0.1)
+        assert (mock.incidents.all, caplog.messages) == ([], [])
 
 
 async def test_over_http_it_answers_as_events_v2_and_shows_what_it_took() -> None:
