@@ -15,7 +15,7 @@ AT_ONCE = 100
 REVIEWS = 240
 """In so many reads each brand's whole past is read once more: somebody may have filled it in later."""
 MOST_REVIEWED = 5
-"""Brands in one read."""
+"""Brands in one read: few enough that `alerting.kept_hours` looks at them whole."""
 
 
 class HourSource(Protocol):

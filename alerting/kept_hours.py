@@ -87,7 +87,7 @@ class KeptHoursReader(FollowingReader):
         names = list(brands)
         found = self._found(names, first_hour, last_hour)
         # Whoever asks for people asks for the same hours' panes next.
-        self._asked = (names, first_hour, last_hour), found
+        self._asked = (self.live(), names, first_hour, last_hour), found
         return {
             name: {at: hour.people for at, hour in hours.items() if hour.everyone != NOBODY}
             for name, hours in found.items()
@@ -96,7 +96,7 @@ class KeptHoursReader(FollowingReader):
     def hours(self, brands: Iterable[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]:
         names = list(brands)
         asked, self._asked = self._asked, None
-        if asked is None or asked[0] != (names, first_hour, last_hour):
+        if asked is None or asked[0] != (self.live(), names, first_hour, last_hour):
             return super().hours(names, first_hour, last_hour)
         return {name: {at: hour.pane for at, hour in hours.items()} for name, hours in asked[1].items()}
 
