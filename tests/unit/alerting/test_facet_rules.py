@@ -118,6 +118,15 @@ def test_a_facet_that_is_learnt_has_a_share_and_nothing_usual(scene: Scene, unti
     assert view.usual is None
 
 
+def test_a_facet_that_fell_silent_within_a_replay_shows_nothing_of_before(scene: Scene) -> None:
+    stream = Stream()
+    for minute in range(MONDAY, MONDAY + 700):
+        stream.post("Acme Air", minute, facet="refund" if minute < MONDAY + 450 else "")
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    [view] = scene.tick(MONDAY + 700).facets.values()
+    assert (view.share, view.usual) == (0, None)
+
+
 def test_a_steady_facet_pages_nobody(scene: Scene) -> None:
     assert ticked(scene, a_day(surge=0.05)) == []
 
