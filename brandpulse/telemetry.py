@@ -96,6 +96,12 @@ WORKER_METRICS = (
         "A few at a rebalance are the fence at work. Steadily: two workers share a group id wrongly.",
     ),
     Metric(
+        "brandpulse_partition_standstills_total",
+        "counter",
+        "Partitions that were not read for 20 s of reading though records waited; each was begun anew where it stood.",
+        "Kafka's client lost sight of a partition, or a leader is very slow. Nothing is lost. Often: see the brokers.",
+    ),
+    Metric(
         "brandpulse_log_breaks_total",
         "counter",
         "Partitions whose log could not be read on where we stood: retention (it took records that nobody had read), "

@@ -32,6 +32,8 @@ class Answers:
         self._now = 0.0
         self._heard: dict[int, float] = {}
         self._read_to: dict[int, int] = {}
+        self.ends: dict[int, int] = {}
+        """Offset after the last committed record of each log, as its leader said it lately."""
         self._open: dict[int, Future[ListOffsetsResultInfo]] = {}
         self._asked_at = -EVERY_SECONDS
         self._silent: set[int] = set()
@@ -66,7 +68,7 @@ class Answers:
         return silent if silent >= SILENT_SECONDS else 0.0
 
     def forget(self, partition: int) -> None:
-        for known in (self._heard, self._read_to, self._open):
+        for known in (self._heard, self._read_to, self.ends, self._open):
             known.pop(partition, None)
         self._silent.discard(partition)
 
@@ -75,8 +77,8 @@ class Answers:
             if answer.done():
                 del self._open[partition]
                 # Of a broker that is stopped librdkafka 2.16 says after some seconds that its log ends at -1001.
-                if not answer.cancelled() and answer.exception() is None and answer.result().offset >= 0:
-                    self._heard[partition] = self._now
+                if not answer.cancelled() and answer.exception() is None and (end := answer.result().offset) >= 0:
+                    self._heard[partition], self.ends[partition] = self._now, end
 
     def _tell(self) -> None:
         silent = {partition for partition in self._heard if self.silent_seconds(partition)}

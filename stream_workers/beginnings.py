@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Literal, get_args
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
 from brandpulse.errors import TransientError
@@ -82,7 +82,7 @@ class Beginnings:
     def ask_leaders(self, partitions: Collection[int], seconds: float) -> dict[int, "Future[ListOffsetsResultInfo]"]:
         """Ask the leader of each partition where its log ends. Returns at once; raises KafkaException."""
         places = {TopicPartition(self._topic, partition): OffsetSpec.latest() for partition in partitions}
-        asked = self._admin.list_offsets(places, request_timeout=seconds)
+        asked = self._admin.list_offsets(places, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=seconds)
         return {place.partition: answer for place, answer in asked.items()}
 
     def _new_admin(self) -> AdminClient:

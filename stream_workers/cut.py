@@ -54,4 +54,5 @@ def cut(
         place.position = to_offset
     for partition in ended & held.keys():
         held[partition].ended_at = held[partition].position
+        held[partition].ends_told += 1
     return ReadBatch(parts)

@@ -24,6 +24,8 @@ class HeldPartition:
     guard: InvalidGuard
     ended_at: int = -1
     """Position at which Kafka last said that nothing follows. Offsets alone do not tell: transactions leave gaps."""
+    ends_told: int = 0
+    """How often Kafka said so."""
     gone: bool = False
     epoch: int = -1
     """Leader epoch of the last record read; -1: not known."""

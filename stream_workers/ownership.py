@@ -75,6 +75,8 @@ class Ownership:
         self._paused: dict[int, Pause] = {}
         self._stuck: set[int] = set()
         """Partitions whose fetcher gave up at an offset out of range."""
+        self._forgotten: set[int] = set()
+        """Partitions whose fetcher does nothing, and says nothing."""
 
     def reset(self, held: HeldPartition, reason: str) -> None:
         held.gone = True
@@ -95,6 +97,7 @@ class Ownership:
     def assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("assigned", extra={"partitions": sorted(p.partition for p in partitions)})
         self._stuck.clear()
+        self._forgotten.clear()
         # Nothing is read before the state says where to begin; loading must not hold up the group. And nothing is
         # assigned at a logical offset, to be sought later: on a slow broker librdkafka 2.16 takes its late answer to
         # "where is the end?" for newer than the seek, and what lies before the end is never read (18 of 86 tries).
@@ -152,6 +155,11 @@ class Ownership:
         self._stuck.add(partition)
         self.order_reset(partition, reason)
 
+    def fetch_anew(self, partition: int, reason: str) -> None:
+        """Load the partition and give it a new fetcher, though nothing is known to be wrong with its place."""
+        self._forgotten.add(partition)
+        self.order_reset(partition, reason)
+
     def load_pending(self) -> None:
         now = time.monotonic()
         found: dict[int, HeldPartition] = {}
@@ -185,7 +193,7 @@ class Ownership:
 
     def _begin(self, found: dict[int, HeldPartition]) -> None:
         """Read the partitions of *found* from their positions on."""
-        known = {place.partition for place in self._consumer.assignment()} - self._stuck
+        known = {place.partition for place in self._consumer.assignment()} - self._stuck - self._forgotten
         try:
             if found.keys() <= known:
                 for partition, held in found.items():
@@ -196,6 +204,7 @@ class Ownership:
                 # Partitions that wait, for their state or for a person, are left out until they begin.
                 self._assign_anew(found)
                 self._stuck -= found.keys()
+                self._forgotten -= found.keys()
         except KafkaException as error:
             log.info("partitions wait", extra={"partitions": sorted(found), "reason": str(error)})
             self._pending |= dict.fromkeys(found, time.monotonic() + RETRY_SECONDS)

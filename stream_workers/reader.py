@@ -139,6 +139,7 @@ class PostReader:
             idle_after_seconds=config.idle_after_seconds,
             wall_ms=wall_ms,
             lost=self.reset,
+            stands_still=self._fetch_anew,
         )
         self._owned = Ownership(
             self._consumer,
@@ -151,10 +152,12 @@ class PostReader:
             incremental=config.group_protocol == "consumer",
         )
         self._identity_checked = 0.0
+        self._read_seconds = 0.0
+        """Of all reads that found less than they had room for."""
         now = time.monotonic()
         signs, owned = self._signs, self._owned
         self._chores = {
-            "tell": Chore(TOUCH_SECONDS, lambda now: signs.tell(owned.held, now), now),
+            "tell": Chore(TOUCH_SECONDS, lambda now: signs.tell(owned.held, now, self._read_seconds), now),
             "commit": Chore(COMMIT_SECONDS, lambda _now: signs.commit(owned.held), now + COMMIT_SECONDS),
             "resume": Chore(ALLOW_CHECK_SECONDS, lambda _now: owned.resume_allowed(), now),
             "unassigned": Chore(UNASSIGNED_SECONDS, lambda _now: owned.tell_unassigned(), now + UNASSIGNED_SECONDS),
@@ -204,6 +207,9 @@ class PostReader:
                 self._chores[due] = replace(chore, at=now + chore.every_seconds)
                 chore.do(now)
 
+    def _fetch_anew(self, partition: int, reason: str) -> None:
+        self._owned.fetch_anew(partition, reason)
+
     def _load(self, partition: int, stuck: bool) -> PartitionStatus:
         status = self._beginnings.status_of(partition, stuck=stuck)
         return replace(status, owner=self._config.owner, lateness_ms=self._config.lateness_ms)
@@ -216,6 +222,8 @@ class PostReader:
         waited = time.perf_counter()
         stages = self._telemetry.counter("brandpulse_stage_seconds_total")
         stages.labels("wait").inc(waited - started)
+        if len(messages) < self._config.batch_posts:
+            self._read_seconds += waited - started
         if not messages:
             return
         batch = cut(messages, self._owned.held, self._take_error)

@@ -16,6 +16,7 @@ from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import Telemetry
 from stream_workers.answers import Answers
 from stream_workers.held import HeldPartition
+from stream_workers.standstill import Standstills
 from stream_workers.store import PartitionStore
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,10 @@ class SignsOfLife:
         idle_after_seconds: float,
         wall_ms: Callable[[], int],
         lost: Callable[[HeldPartition, str], None],
+        stands_still: Callable[[int, str], None],
     ) -> None:
-        """*lost* is told of a partition whose state stands elsewhere though nothing of ours is under way."""
+        """*lost* is told of a partition whose state stands elsewhere though nothing of ours is under way;
+        *stands_still* of one that is not read though records wait."""
         self._consumer = consumer
         self._store = store
         self._telemetry = telemetry
@@ -48,23 +51,32 @@ class SignsOfLife:
         self._idle_after_seconds = idle_after_seconds
         self._wall_ms = wall_ms
         self._lost = lost
+        self._stands_still = stands_still
+        self._standstills = Standstills()
         self._caught_up_since: dict[int, float] = {}
         self._behind_since: tuple[float, int] | None = None
 
     def lag_of(self, held: HeldPartition) -> int | None:
         """Records between what is applied and the log's end as the last fetch saw it; None before the first fetch."""
+        partition = held.status.partition
+        if self._standstills.behind(partition):
+            return max(0, self._answers.ends.get(partition, 0) - held.status.next)
         if held.ended_at == held.position == held.status.next:
             return 0
-        place = TopicPartition(self._topic, held.status.partition)
+        place = TopicPartition(self._topic, partition)
         try:
             _, high = self._consumer.get_watermark_offsets(place, cached=True)
         except (KafkaException, RuntimeError):
             return None
         return max(0, high - held.status.next) if high >= 0 else None
 
-    def tell(self, partitions: Mapping[int, HeldPartition], now: float) -> None:
-        """Once a second or so; *now* is monotonic seconds."""
+    def tell(self, partitions: Mapping[int, HeldPartition], now: float, read_seconds: float) -> None:
+        """Once a second or so; *now* is monotonic seconds, *read_seconds* as `Standstills.look` takes it."""
         self._answers.look({partition: held.position for partition, held in partitions.items()}, now)
+        for partition in self._standstills.look(partitions, self._answers.ends, read_seconds):
+            end = self._answers.ends[partition]
+            self._telemetry.counter("brandpulse_partition_standstills_total").inc()
+            self._stands_still(partition, f"not read on from {partitions[partition].position}, though it ends at {end}")
         lags = {partition: self.lag_of(held) for partition, held in partitions.items()}
         self._tell_rate(partitions, sum(lag or 0 for lag in lags.values()), now)
         answers = True
@@ -97,6 +109,7 @@ class SignsOfLife:
     def forget(self, partition: int) -> None:
         """It is somebody else's now, or will be loaded anew."""
         self._answers.forget(partition)
+        self._standstills.forget(partition)
         self._caught_up_since.pop(partition, None)
         for name in ("lag", "watermark_seconds", "paused"):
             with contextlib.suppress(KeyError):

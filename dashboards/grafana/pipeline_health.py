@@ -155,8 +155,9 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.lines(
-                "Writes refused a second, and logs that broke",
+                "Writes refused a second, logs that broke, partitions that stood still",
                 Query(_rate("brandpulse_writes_refused_total"), "refused"),
+                Query("sum(increase(brandpulse_partition_standstills_total[$__rate_interval]))", "stood still"),
                 Query("sum by (why) (increase(brandpulse_log_breaks_total[$__rate_interval]))", "log: {{why}}"),
                 width=8,
                 height=6,

@@ -54,6 +54,7 @@ class Deployment:
             idle_after_seconds=3,
             wall_ms=lambda: self.now * 1_000,
             lost=lambda _held, _reason: None,
+            stands_still=lambda _partition, _reason: None,
         )
         self._policies = AlerterSettings().policies()
         self._policy = AlerterSettings().heartbeat_policy()
@@ -61,7 +62,7 @@ class Deployment:
 
     def step(self) -> None:
         if "worker" not in self.gone and "store" not in self.gone:
-            self._signs.tell({0: self._held}, self.now)
+            self._signs.tell({0: self._held}, self.now, self.now)
         if "alerter" not in self.gone:
             self._tick()
             if self.now % self._policy.every == 0:

@@ -49,6 +49,7 @@ def ownership(consumer: Assignments, load: Callable[[int, bool], PartitionStatus
         idle_after_seconds=3,
         wall_ms=lambda: 0,
         lost=lambda _held, _reason: None,
+        stands_still=lambda _partition, _reason: None,
     )
     return Ownership(
         asked,

@@ -37,6 +37,8 @@ class Watched:
         self.now = 0.0
         self.broker_answers = True
         self.lost: list[str] = []
+        self.standing: list[str] = []
+        self.leader_says = 10
         self.store = MemoryPartitionStore()
         status = a_status(10)
         self.store.rebase(None, status)
@@ -50,19 +52,20 @@ class Watched:
             idle_after_seconds=3,
             wall_ms=lambda: int(self.now * 1_000),
             lost=lambda held, reason: self.lost.append(reason),
+            stands_still=lambda partition, reason: self.standing.append(reason),
         )
 
     def _ask(self, partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
         """An answer at once, or none ever: a broker that is stopped closes no connection."""
         answers: dict[int, Future[ListOffsetsResultInfo]] = {partition: Future() for partition in partitions}
         for answer in answers.values() if self.broker_answers else ():
-            answer.set_result(ListOffsetsResultInfo(10, 0, 0))
+            answer.set_result(ListOffsetsResultInfo(self.leader_says, 0, 0))
         return answers
 
     def told_at(self, now: float) -> PartitionStatus:
         """What the store says after the sign of life of second *now*."""
         self.now = now
-        self._signs.tell({0: self.held}, now)
+        self._signs.tell({0: self.held}, now, now)
         status = self.store.load("posts", 0)
         assert status is not None
         return status
@@ -73,7 +76,7 @@ class Watched:
     def paused_at(self, now: float) -> PartitionStatus:
         """The same of a partition that waits for a person: it is not read."""
         self.now = now
-        self._signs.tell({}, now)
+        self._signs.tell({}, now, now)
         self._signs.tell_paused(self.held, "31 of 40 posts are invalid")
         status = self.store.load("posts", 0)
         assert status is not None
@@ -92,6 +95,16 @@ def test_a_partition_with_lag_is_never_idle_and_starts_over_when_it_has_caught_u
     assert watched.idle_at(104) is False
     watched.ends.high = 10
     assert [watched.idle_at(now) for now in (105, 109)] == [False, True]
+
+
+def test_a_partition_that_its_client_forgot_is_not_idle_whatever_the_client_said_last() -> None:
+    watched = Watched(high=10)
+    watched.held.ended_at, watched.held.ends_told = 10, 1
+    assert [watched.idle_at(now) for now in range(100, 106)] == [False, False, False, True, True, True]
+    watched.leader_says = 40
+    seen = [watched.told_at(now) for now in range(106, 140)]
+    assert (seen[-1].caught_up, seen[-1].lag) == (False, 30)
+    assert watched.standing == ["not read on from 10, though it ends at 40"]
 
 
 def test_what_is_read_and_not_yet_counted_is_not_idle() -> None:
@@ -183,8 +196,8 @@ def test_a_store_that_does_not_answer_is_asked_once_a_round(monkeypatch: pytest.
         raise TransientError("Redis is unreachable: timed out")
 
     monkeypatch.setattr(watched.store, "touch", hangs)
-    watched._signs.tell(dict.fromkeys(range(4), watched.held), 100.0)
+    watched._signs.tell(dict.fromkeys(range(4), watched.held), 100.0, 100.0)
     assert len(asked) == 1
-    watched._signs.tell(dict.fromkeys(range(4), watched.held), 101.0)
+    watched._signs.tell(dict.fromkeys(range(4), watched.held), 101.0, 101.0)
     assert len(asked) == 2
     assert watched.lost == []

@@ -1,0 +1,90 @@
+"""A partition that Kafka's client leaves out for no reason of ours."""
+
+import threading
+import time
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+
+from brandpulse.telemetry import WORKER_METRICS, Telemetry
+from brandpulse.topics import Topic, ensure_topics, producer_config
+from stream_workers.held import ReadBatch
+from stream_workers.memory_store import MemoryPartitionStore
+from stream_workers.reader import PostReader, ReaderConfig
+from tests.apache_kafka import ApacheKafka, why_not
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+PATIENCE_SECONDS = 60.0
+
+
+class Reading:
+    """A reader in its thread, on two partitions; what it hands over counts as applied."""
+
+    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+        self.offsets: dict[int, list[int]] = {0: [], 1: []}
+        self.telemetry = Telemetry(WORKER_METRICS)
+        self.reader = PostReader(
+            ReaderConfig(
+                bootstrap_servers=bootstrap_servers,
+                group_id=topic,
+                topic=topic,
+                batch_posts=100,
+                batch_wait_seconds=0.1,
+                session_timeout_seconds=6,
+                idle_after_seconds=3,
+                lateness_ms=0,
+                invalid_run=10,
+                invalid_share=0.5,
+                owner="me",
+            ),
+            MemoryPartitionStore(),
+            self._take,
+            self.telemetry,
+            on_other_log=lambda: None,
+            wall_ms=lambda: 0,
+        )
+        self._thread = threading.Thread(target=self.reader.run, daemon=True)
+        self._thread.start()
+
+    def _take(self, batch: ReadBatch, _timeout_seconds: float) -> bool:
+        for part in batch.parts:
+            self.offsets[part.held.status.partition] += [record.offset for record in part.records]
+        return True
+
+    def await_read(self, partition: int, records: int) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(set(self.offsets[partition])) < records:
+            assert time.monotonic() < deadline, f"partition {partition}: {len(self.offsets[partition])} of {records}"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self.reader.stop()
+        self._thread.join(30)
+        self.reader.close()
+
+
+def test_a_partition_that_the_client_leaves_out_is_begun_anew(apache_kafka: ApacheKafka, namespace: str) -> None:
+    topic = f"{namespace}.posts"
+    ensure_topics(apache_kafka.bootstrap_servers, [Topic(topic, 2)])
+    producer = Producer(producer_config(apache_kafka.bootstrap_servers))
+
+    def send(records: int) -> None:
+        for number in range(records):
+            producer.produce(topic, str(number).encode(), partition=number % 2)
+        assert producer.flush(30) == 0
+
+    send(20)
+    reading = Reading(apache_kafka.bootstrap_servers, topic)
+    try:
+        for partition in (0, 1):
+            reading.await_read(partition, 10)
+        # As librdkafka did it by itself: behind our back, with no error and no word.
+        reading.reader._consumer.pause([TopicPartition(topic, 1)])
+        send(20)
+        for partition in (0, 1):
+            reading.await_read(partition, 20)
+    finally:
+        reading.stop()
+    assert sorted(set(reading.offsets[1])) == list(range(20))
+    assert "brandpulse_partition_standstills_total 1.0" in reading.telemetry.expose().decode()
