@@ -39,8 +39,8 @@ def producer_config(bootstrap_servers: str) -> dict[str, Any]:
         "acks": "all",
         "compression.type": "zstd",
         "linger.ms": 5,
-        # With idempotence librdkafka (2.16) turns a core in circles while as many requests are in flight as partitions
-        # are written to, and five may be. One is as fast: what comes meanwhile goes together.
+        # With idempotence and five, librdkafka (2.16) was seen to turn a core in circles on a busy machine. One is as
+        # fast: what comes meanwhile goes together.
         "max.in.flight.requests.per.connection": 1,
     }
 
