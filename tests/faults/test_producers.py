@@ -11,8 +11,8 @@ from tests.apache_kafka import ApacheKafka, why_not
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 PARTITIONS, SECONDS, STEP_SECONDS, MOST = 4, 2.0, 0.01, 0.4
-"""Seen: .01 to .05 of a core. Where five requests may be in flight .8 on a machine with much else to do, .05 on an idle one:
-so this test sees the fault only there."""
+"""Seen: .01 to .05 of a core. Where five requests may be in flight .8 on a machine with much else to do, .05 on an idle
+one, so only there this test sees the fault."""
 
 
 def test_a_trickle_of_records_does_not_take_a_core(apache_kafka: ApacheKafka, namespace: str) -> None:
