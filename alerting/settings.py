@@ -52,7 +52,7 @@ class AlerterSettings(BaseSettings):
     heartbeat_url: SecretStr | None = Field(default=None, examples=["https://hc-ping.com/your-own-uuid"])
     """Asked for with GET every `heartbeat_seconds` while ticks succeed, event time moves and notifications drain."""
     heartbeat_seconds: float = Field(default=60.0, ge=0.1, le=3_600, examples=[60.0])
-    heartbeat_seen_within_seconds: float = Field(default=45.0, gt=0, examples=[45.0])
+    heartbeat_seen_within_seconds: float = Field(default=45.0, ge=20, examples=[45.0])
     """A partition of which no worker that Kafka answers gave a sign for longer ends the heartbeat. Workers ask Kafka
     every five seconds, and take 15 without an answer for an outage: not below 20."""
     heartbeat_moved_within_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0])
