@@ -11,7 +11,7 @@ from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys, NamespaceKeys, PartitionKeys, brand_of
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
-from brandpulse.redis_client import OUTAGES, outage, routed
+from brandpulse.redis_client import outage, reaching_redis, routed
 from stream_workers.apply_call import authors_key, call_of, field_of, flat, may_go, moving_fields, pane_key
 from stream_workers.event_time import Retention
 from stream_workers.fold import Change, Stored
@@ -25,9 +25,8 @@ DROPS_PER_CHANGE = 500
 def _translated() -> Iterator[None]:
     """What Redis says, in our words: damage is told apart from an unreachable, full or read-only server."""
     try:
-        yield
-    except OUTAGES as error:
-        raise outage(error) from error
+        with reaching_redis():
+            yield
     except redis.ResponseError as error:
         raise _refusal(error) from error
 
