@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from brandpulse.posts import POST_DECODER
 from stream_workers.decode import Decoded, Record
 from stream_workers.facets import Facets
 from stream_workers.fold import Scored, scored
+from stream_workers.reader import ReaderConfig
 from stream_workers.verdict import judged
 
 NOON_MS = 1_772_452_800_000  # 2026-03-02T12:00:00Z
@@ -80,3 +82,21 @@ def a_scored(
 
 def a_status(next_offset: int = 0, *, topic: str = "posts", partition: int = 0, **changes: Any) -> PartitionStatus:
     return PartitionStatus(topic, partition, next_offset, changes.pop("topic_id", "log-1"), **changes)
+
+
+def a_reader_config(topic: str = "posts", bootstrap_servers: str = "127.0.0.1:1", **changes: Any) -> ReaderConfig:
+    """Of a reader that believes posts' dates, in a group named like its topic."""
+    config = ReaderConfig(
+        bootstrap_servers=bootstrap_servers,
+        group_id=topic,
+        topic=topic,
+        batch_posts=10,
+        batch_wait_seconds=0.1,
+        session_timeout_seconds=6,
+        idle_after_seconds=3,
+        lateness_ms=0,
+        invalid_run=10,
+        invalid_share=0.5,
+        owner="me",
+    )
+    return replace(config, **changes)

@@ -10,8 +10,9 @@ from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from brandpulse.topics import Topic, ensure_topics, producer_config
 from stream_workers.held import ReadBatch
 from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.reader import PostReader, ReaderConfig
+from stream_workers.reader import PostReader
 from tests.apache_kafka import ApacheKafka, why_not
+from tests.builders import a_reader_config
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -27,19 +28,7 @@ class Reading:
         """Paused behind the reader's back with the next batch: its client's calls come from the reading thread."""
         self.telemetry = Telemetry(WORKER_METRICS)
         self.reader = PostReader(
-            ReaderConfig(
-                bootstrap_servers=bootstrap_servers,
-                group_id=topic,
-                topic=topic,
-                batch_posts=100,
-                batch_wait_seconds=0.1,
-                session_timeout_seconds=6,
-                idle_after_seconds=3,
-                lateness_ms=0,
-                invalid_run=10,
-                invalid_share=0.5,
-                owner="me",
-            ),
+            a_reader_config(topic, bootstrap_servers, batch_posts=100),
             MemoryPartitionStore(),
             self._take,
             self.telemetry,

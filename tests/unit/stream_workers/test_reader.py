@@ -7,33 +7,20 @@ from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
 from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.reader import PostReader, ReaderConfig
+from stream_workers.reader import PostReader
 from stream_workers.settings import WorkerSettings
-from tests.builders import a_status
+from tests.builders import a_reader_config, a_status
 
 
 @pytest.fixture
 def reader() -> PostReader:
     """Never connected: only what it does about errors is asked of it."""
-    config = ReaderConfig(
-        bootstrap_servers="127.0.0.1:1",
-        group_id="g",
-        topic="posts",
-        batch_posts=10,
-        batch_wait_seconds=0.1,
-        session_timeout_seconds=6,
-        idle_after_seconds=3,
-        lateness_ms=0,
-        invalid_run=10,
-        invalid_share=0.5,
-        owner="me",
-    )
 
     def take(_batch: Any, _timeout_seconds: float) -> bool:
         return True
 
     return PostReader(
-        config,
+        a_reader_config(),
         MemoryPartitionStore(),
         take,
         Telemetry(WORKER_METRICS),
