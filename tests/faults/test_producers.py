@@ -1,6 +1,10 @@
 """What our producers cost on a broker that takes its time."""
 
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from confluent_kafka import Producer
@@ -10,9 +14,20 @@ from tests.apache_kafka import ApacheKafka, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
-PARTITIONS, SECONDS, STEP_SECONDS, MOST = 4, 2.0, 0.01, 0.4
-"""Seen: .01 to .05 of a core. Where five requests may be in flight .8 on a machine with much else to do, .05 on an idle
-one, so only there this test sees the fault."""
+PARTITIONS, SECONDS, STEP_SECONDS, BUSY, MOST = 4, 2.0, 0.01, 8, 0.1
+"""Seen beside eight busy processes on two cores: .01 to .02 of a core. Where five requests may be in flight .13 to .18
+in three of four tries; on an idle machine there is no difference."""
+
+
+@contextmanager
+def _busy_machine() -> Iterator[None]:
+    children = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY)]
+    try:
+        yield
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
 
 
 def test_a_trickle_of_records_does_not_take_a_core(apache_kafka: ApacheKafka, namespace: str) -> None:
@@ -21,12 +36,13 @@ def test_a_trickle_of_records_does_not_take_a_core(apache_kafka: ApacheKafka, na
     producer = Producer(producer_config(apache_kafka.bootstrap_servers))
     producer.produce(topic, b"first")
     assert producer.flush(30) == 0
-    began, used = time.monotonic(), time.process_time()
-    while time.monotonic() - began < SECONDS:
-        for partition in range(PARTITIONS):
-            producer.produce(topic, b"x" * 200, partition=partition)
-        producer.poll(0)
-        time.sleep(STEP_SECONDS)
-    share = (time.process_time() - used) / (time.monotonic() - began)
+    with _busy_machine():
+        began, used = time.monotonic(), time.process_time()
+        while time.monotonic() - began < SECONDS:
+            for partition in range(PARTITIONS):
+                producer.produce(topic, b"x" * 200, partition=partition)
+            producer.poll(0)
+            time.sleep(STEP_SECONDS)
+        share = (time.process_time() - used) / (time.monotonic() - began)
     assert producer.flush(30) == 0
     assert share < MOST
