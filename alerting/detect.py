@@ -47,6 +47,10 @@ class DetectPolicy:
     min_history_hours: int = 24
     min_history_authors: int = 200
 
+    def knows(self, past: "Baseline | Usual | None") -> bool:
+        """Whether *past* is long enough to say what is usual; before that it is mostly a guess."""
+        return past is not None and past.hours >= self.min_history_hours and past.authors >= self.min_history_authors
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
@@ -110,6 +114,11 @@ class Finding:
     """Whether any brand had a post of late: then a brand without posts is quiet, not unknown."""
     facet: str = ""
     """Whose people are counted, of the brand's; empty: the negative ones."""
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the baseline is the brand's own, and no guess."""
+        return self.policy.knows(self.baseline)
 
     @property
     def p_value(self) -> float:
@@ -181,7 +190,7 @@ def judge(
     usual = None if past is None else past.expect(longest.first_minute, longest.last_minute)
     if longest.posts == 0 or not stream_alive:
         return Finding("no data", policy, usual, longest, stream_alive=stream_alive)
-    if past is None or past.hours < policy.min_history_hours or past.authors < policy.min_history_authors:
+    if past is None or not policy.knows(past):
         return Finding("warming up", policy, usual, longest)
     fresh = next((window for window in windows if window.authors >= policy.min_authors), None)
     if fresh is None and not any(window.authors >= policy.min_authors for window in slow):

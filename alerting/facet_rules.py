@@ -215,11 +215,8 @@ class FacetRules:
 
 def _view(windows: Sequence[WindowCounts], found: Finding) -> FacetView:
     shown = next((window for window in windows if window.width >= SHOWN_MINUTES), windows[-1])
-    usual, wanted = found.baseline, found.policy
-    known = (
-        usual is not None and usual.hours >= wanted.min_history_hours and usual.authors >= wanted.min_history_authors
-    )
-    return FacetView(shown.share, usual.share if usual is not None and known else None)
+    usual = found.baseline
+    return FacetView(shown.share, usual.share if usual is not None and found.policy.knows(usual) else None)
 
 
 def within(everybody: WindowCounts, facet: WindowCounts | None) -> WindowCounts:

@@ -4,28 +4,32 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from alerting.episode import RULE
 from alerting.expected_delay import expected_delay
 from alerting.facet_rules import FacetView
-from alerting.rules import STORM, STREAM_RULES
+from alerting.rules import STORM, STREAM_RULES, RuleSet
 from alerting.store import Tally
 from alerting.tick import TickReport
 from brandpulse.keys import brand_of, facet_of
 from brandpulse.telemetry import Telemetry
 
-RULES = (RULE, *STREAM_RULES, STORM)
+OWN_RULES = (*STREAM_RULES, STORM)
 TRANSITIONS = ("triggered", "updated", "acknowledged", "resolved")
 OUTCOMES = ("delivered", "retried", "quarantined")
 
 
-def begin(telemetry: Telemetry, receivers: Iterable[str]) -> None:
+def begin(telemetry: Telemetry, receivers: Iterable[str], rules: RuleSet) -> None:
     """Every counter at zero: a series that begins with its first event hides that event from rate() and increase()."""
-    for rule in RULES:
-        for transition in TRANSITIONS:
-            telemetry.counter("brandpulse_episode_transitions_total").labels(rule, transition)
+    begin_rules(telemetry, rules)
     for receiver in receivers:
         for outcome in OUTCOMES:
             telemetry.counter("brandpulse_deliveries_total").labels(receiver, outcome)
+
+
+def begin_rules(telemetry: Telemetry, rules: RuleSet) -> None:
+    """As `begin`, for each of *rules* and the alerter's own; what was counted already stands."""
+    for rule in (*(rule.name for rule in rules.rules), *OWN_RULES):
+        for transition in TRANSITIONS:
+            telemetry.counter("brandpulse_episode_transitions_total").labels(rule, transition)
 
 
 def show_tally(telemetry: Telemetry, tally: Tally) -> None:
@@ -59,7 +63,7 @@ def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
         posts.labels(brand, "positive").set(view.pane.positive)
         posts.labels(brand, "irrelevant").set(view.pane.irrelevant)
         telemetry.gauge("brandpulse_window_negative_ratio").labels(brand).set(view.hour.share if view.hour else 0.0)
-        if view.finding.baseline is not None and view.finding.state != "warming up":
+        if view.finding.baseline is not None and view.finding.learnt:
             telemetry.gauge("brandpulse_baseline_negative_ratio").labels(brand).set(view.finding.baseline.share)
     if report.views:
         _show_facets(telemetry, report.facets)
@@ -83,7 +87,7 @@ def delays(report: TickReport) -> dict[str, float]:
     """Seconds that a rise by 25 points goes untold, of each brand whose past is known; inf: more than a day."""
     found = {}
     for brand, view in report.views.items():
-        if view.finding.baseline is not None and view.finding.state != "warming up":
+        if view.finding.baseline is not None and view.finding.learnt:
             delay = expected_delay(view.finding.baseline, view.finding.policy)
             found[brand] = math.inf if delay is None else delay * 60
     return found

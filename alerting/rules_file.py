@@ -5,12 +5,11 @@ from collections.abc import Callable, Set
 from pathlib import Path
 
 from alerting.rules import RuleSet, load_rules
+from alerting.yaml_file import stamp_of
 from brandpulse.errors import ConfigError
 from brandpulse.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
-
-Stamp = tuple[int, int, int, int]
 
 
 class RulesFile:
@@ -29,13 +28,13 @@ class RulesFile:
         self._receivers = receivers
         self._facets = facets
         self._valid = telemetry.gauge("brandpulse_rules_valid")
-        self._stamp = self._look()
+        self._stamp = stamp_of(path)
         self._rules = self._read()
         self._valid.set(1)
 
     def current(self) -> RuleSet:
         """The newest rules that could be read."""
-        stamp = self._look()
+        stamp = stamp_of(self._path)
         if stamp == self._stamp:
             return self._rules
         self._stamp = stamp
@@ -51,11 +50,3 @@ class RulesFile:
 
     def _read(self) -> RuleSet:
         return load_rules(self._path, receivers=self._receivers, facets=self._facets)
-
-    def _look(self) -> Stamp | None:
-        """What tells one content from the next. A mounted ConfigMap changes by a link, so the inode counts too."""
-        try:
-            seen = self._path.stat()
-        except OSError:
-            return None
-        return seen.st_mtime_ns, seen.st_size, seen.st_ino, seen.st_dev

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from alerting.gauges import begin, delays, show, show_tally
+from alerting.gauges import begin, begin_rules, delays, show, show_tally
 from alerting.heartbeat import Heartbeat, Vitals
 from alerting.outbox import RetryPolicy
 from alerting.receivers.config import KAFKA
@@ -63,7 +63,7 @@ class AlerterService:
         heartbeat: Heartbeat | None = None,
         facets: Callable[[], Set[str]] = frozenset,
     ) -> None:
-        """*facets*: those that are counted, whether or not a rule watches them; asked when the rules change."""
+        """*rules* and *facets* are asked at each tick; *facets* are those that are counted, watched or not."""
         self._holder = holder
         self._rules = rules
         self._heartbeat = heartbeat
@@ -81,10 +81,10 @@ class AlerterService:
         self._rng = random.Random()
         self._noted: dict[str, float] = {}
         """Brand -> expected delay as it stands in the store."""
-        self._noted_rules: RuleSet | None = None
-        """Those whose facets stand in the store."""
+        self._noted_rules: tuple[RuleSet, Set[str]] | None = None
+        """With the counted facets: what stands in the store."""
         self._leader_gauge = telemetry.gauge("brandpulse_alerter_leader")
-        begin(telemetry, receivers)
+        begin(telemetry, receivers, rules())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until *stop*. Raises what is a bug; a store that is away is waited for."""
@@ -191,7 +191,7 @@ class AlerterService:
             seconds = time.monotonic() - began
             show(self._telemetry, report, seconds=seconds)
             await self._note_delays(report)
-            await self._note_facets()
+            await self._note_rules()
             self._note(vitals, report, sender)
             _tell(report, seconds)
             await _pause(stop, max(0.0, self._config.tick_seconds - seconds))
@@ -204,15 +204,15 @@ class AlerterService:
                 await self._ask(self._store.note_delays, changed)
                 self._noted |= changed
 
-    async def _note_facets(self) -> None:
-        """At the begin of a lead, and when the rules changed."""
-        rules = await asyncio.to_thread(self._rules)
-        if rules is self._noted_rules:
+    async def _note_rules(self) -> None:
+        """At the begin of a lead, and when the rules or the brands file changed."""
+        found = await asyncio.to_thread(self._rules), await asyncio.to_thread(self._facets)
+        if found == self._noted_rules:
             return
-        counted = await asyncio.to_thread(self._facets)
+        begin_rules(self._telemetry, found[0])
         with contextlib.suppress(TransientError):
-            await self._ask(self._store.note_facets, watched_facets(rules, counted))
-            self._noted_rules = rules
+            await self._ask(self._store.note_facets, watched_facets(*found))
+            self._noted_rules = found
 
     def _note(self, vitals: Vitals, report: TickReport, sender: Sender) -> None:
         now = time.monotonic()

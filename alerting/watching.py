@@ -4,6 +4,7 @@ from collections.abc import Callable, Set
 from pathlib import Path
 
 from alerting.rules import FacetShareRule, RuleSet, facets_in
+from alerting.yaml_file import Stamp, stamp_of
 from brandpulse.errors import ConfigError
 from brandpulse.watched_facets import Watch, WatchedFacets
 
@@ -18,12 +19,22 @@ def watched_facets(rules: RuleSet, counted: Set[str]) -> WatchedFacets:
 
 
 def counted_in(brands_file: Path) -> Callable[[], Set[str]]:
-    """Reads the names of the facets in *brands_file* when asked; none where it cannot be read: only rules need it."""
+    """Tells the names of the facets in *brands_file*, which is read when it changed.
 
-    def read() -> Set[str]:
-        try:
-            return facets_in(brands_file)()
-        except ConfigError:
-            return frozenset()
+    None where it cannot be read: only rules need it. Workers count what it held when they started.
+    """
+    read = facets_in(brands_file)
+    stamp: Stamp | None = None
+    known: Set[str] = frozenset()
 
-    return read
+    def counted() -> Set[str]:
+        nonlocal stamp, known
+        if (seen := stamp_of(brands_file)) != stamp:
+            stamp = seen
+            try:
+                known = read()
+            except ConfigError:
+                known = frozenset()
+        return known
+
+    return counted

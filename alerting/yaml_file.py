@@ -15,6 +15,21 @@ SECRET_WORDS = ("key", "secret", "password", "token")
 """Values under keys that contain one of these are not repeated in an error."""
 
 
+Stamp = tuple[int, int, int, int]
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """What tells one content of a file from the next; None where there is none.
+
+    A mounted ConfigMap changes by a link, so the inode counts too.
+    """
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_mtime_ns, seen.st_size, seen.st_ino, seen.st_dev
+
+
 @dataclass(frozen=True, slots=True)
 class YamlFile:
     """What was read, and where each part of it stands."""

@@ -3,9 +3,10 @@ import math
 import pytest
 
 from alerting.clock import AlertClock
-from alerting.detect import Baseline, DetectPolicy, Finding
+from alerting.detect import Baseline, DetectPolicy, Finding, State
 from alerting.facet_rules import FacetView
-from alerting.gauges import begin, show
+from alerting.gauges import begin, begin_rules, show
+from alerting.rules import DEFAULT_RULES, RuleSet
 from alerting.tick import BrandView, TickReport
 from brandpulse.keys import facet_series
 from brandpulse.panes import EMPTY_PANE
@@ -14,10 +15,33 @@ from brandpulse.telemetry import ALERTER_METRICS, Telemetry
 
 def test_counters_stand_at_zero_before_the_first_event() -> None:
     telemetry = Telemetry(ALERTER_METRICS)
-    begin(telemetry, ["pager", "kafka"])
+    begin(telemetry, ["pager", "kafka"], DEFAULT_RULES)
     exposed = telemetry.expose().decode()
     assert 'brandpulse_episode_transitions_total{rule="negative_share",transition="triggered"} 0.0' in exposed
     assert 'brandpulse_deliveries_total{outcome="quarantined",receiver="pager"} 0.0' in exposed
+
+
+def test_a_rule_of_the_users_own_stands_at_zero_too_and_keeps_its_count_when_the_rules_are_read_again() -> None:
+    telemetry = Telemetry(ALERTER_METRICS)
+    rules = RuleSet.model_validate({"rules": [{"name": "refunds", "kind": "facet_share", "facet": "refund"}]})
+    begin(telemetry, [], rules)
+    line = 'brandpulse_episode_transitions_total{rule="refunds",transition="triggered"} '
+    assert line + "0.0" in telemetry.expose().decode()
+    telemetry.counter("brandpulse_episode_transitions_total").labels("refunds", "triggered").inc()
+    begin_rules(telemetry, rules)
+    assert line + "1.0" in telemetry.expose().decode()
+
+
+@pytest.mark.parametrize("state", ["warming up", "no data", "too little evidence"])
+def test_a_guess_is_shown_as_nothing_usual(state: State) -> None:
+    """Also where the stream stands still while the brand is learnt: its state is another then."""
+    telemetry = Telemetry(ALERTER_METRICS)
+    for name, hours in (("Acme Air", 23), ("Bolt", 24)):
+        usual = Baseline(share=0.25, rho=0.006, hours=hours, authors=1_000)
+        view = BrandView(Finding(state, DetectPolicy(), usual), EMPTY_PANE, None)
+        show(telemetry, TickReport(AlertClock(None), None, views={name: view}), seconds=0.1)
+    shown = [line for line in telemetry.expose().decode().splitlines() if "_baseline_negative_ratio{" in line]
+    assert shown == ['brandpulse_baseline_negative_ratio{brand="Bolt"} 0.25']
 
 
 @pytest.mark.parametrize(("per_hour", "least", "most"), [(60, 1_200, 7_200), (1, 3_600, math.inf)])

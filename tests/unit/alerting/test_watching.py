@@ -1,7 +1,12 @@
 from pathlib import Path
+from unittest.mock import Mock
 
+import pytest
+
+from alerting import rules
 from alerting.rules import RuleSet
 from alerting.watching import counted_in, watched_facets
+from brandpulse.brands import load_brands_file
 from brandpulse.watched_facets import Watch
 
 
@@ -28,3 +33,16 @@ def test_a_facet_of_a_rule_is_told_where_the_brands_file_cannot_be_read(tmp_path
     brand = "brands:\n- {name: Acme, terms: [acme]}\n"
     (tmp_path / "brands.yaml").write_text(brand + "facets:\n- {name: strike, words: [strike]}\n")
     assert set(counted()) == {"strike"}
+
+
+def test_a_brands_file_is_read_again_only_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Mock(side_effect=load_brands_file)
+    monkeypatch.setattr(rules, "load_brands_file", reads)
+    file = tmp_path / "brands.yaml"
+    content = "brands:\n- {name: Acme, terms: [acme]}\nfacets:\n- {name: strike, words: [strike]}\n"
+    file.write_text(content)
+    counted = counted_in(file)
+    assert [set(counted()) for _ in range(3)] == [{"strike"}] * 3
+    assert reads.call_count == 1
+    file.write_text(content + "- {name: fee, words: [fee, fees]}\n")
+    assert set(counted()) == {"strike", "fee"}
