@@ -98,19 +98,22 @@ class PaneReader:
 
     def totals(self, *, first_hour: int = 0, before_hour: int | None = None) -> dict[str, Pane]:
         """Each brand's sum over all hour panes kept, or those of some event-time hours: every post once."""
+        found = self.series_totals(first_hour=first_hour, before_hour=before_hour)
+        return {series: pane for series, pane in found.items() if not facet_of(series)}
+
+    def series_totals(self, *, first_hour: int = 0, before_hour: int | None = None) -> dict[str, Pane]:
+        """As `totals`, with the series of the brands' facets."""
         wanted = []
         for keys in self._known():
             [members] = self._run([("ZRANGE", keys.index, 0, -1)])
             wanted += [member.decode() for member in members if member.startswith(f"{keys.tag}:h:".encode())]
         totals: dict[str, Pane] = defaultdict(Pane)
         for key, stored in zip(wanted, self._run([("HGETALL", key) for key in wanted]), strict=True):
-            day, brand = _after(key, "}:h:").split(":", 1)
-            if facet_of(brand):
-                continue
+            day, series = _after(key, "}:h:").split(":", 1)
             for hour, pane in stored.items():
                 at = int(day) * 24 + int(hour)
                 if at >= first_hour and (before_hour is None or at < before_hour):
-                    totals[brand] += Pane.decode(pane)
+                    totals[series] += Pane.decode(pane)
         return dict(totals)
 
     def minutes(

@@ -9,8 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from brandpulse.keys import AlertingKeys
+from brandpulse.keys import AlertingKeys, brand_of, facet_of
 from brandpulse.pane_reader import PaneReader
+from brandpulse.panes import Pane
 from brandpulse.redis_client import connect, reaching_redis
 from brandpulse.settings import Settings, load_settings
 
@@ -20,7 +21,8 @@ ALSO = "by the brand's volume and past; watermark and tick add 2 to 3 minutes"
 def collect(settings: Settings | None = None) -> dict[str, Any]:
     """`{"brands": {NAME: {"posts": n, "negative": n, ..., "irrelevant": n}}, "late": n, ...}`.
 
-    `posts` is the sum of the four. A post that names two brands stands under both, with a verdict for each.
+    `"facets"` is the same for each facet of a brand, `{NAME: {FACET: {"posts": n, ...}}}`. `posts` is the sum of the
+    four. A post that names two brands stands under both, with a verdict for each.
     `"expected_delay_minutes": {NAME: n}` is how long a rise of the negative share by 25 points goes untold, as an
     alerter last noted it; None: more than a day; a brand that is not there is still learnt, or no alerter ran. Raises
     ConfigError, TransientError.
@@ -29,23 +31,32 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
     client = connect(settings.redis_address(), timeout_seconds=30)
     reader = PaneReader(client, settings.namespace)
     partitions = reader.partitions()
+    brands: dict[str, dict[str, int]] = {}
+    facets: dict[str, dict[str, dict[str, int]]] = {}
+    for series, pane in sorted(reader.series_totals().items()):
+        if facet := facet_of(series):
+            facets.setdefault(brand_of(series), {})[facet] = _counts(pane)
+        else:
+            brands[series] = _counts(pane)
     return {
-        "brands": {
-            brand: {
-                "posts": pane.posts,
-                "negative": pane.negative,
-                "neutral": pane.neutral,
-                "positive": pane.positive,
-                "irrelevant": pane.irrelevant,
-            }
-            for brand, pane in sorted(reader.totals().items())
-        },
+        "brands": brands,
+        "facets": facets,
         "expected_delay_minutes": expected_delays(client, settings.namespace),
         "late": sum(p.late for p in partitions),
         "repeated": sum(p.repeated for p in partitions),
         "dead": sum(p.dead for p in partitions),
         "unmatched": sum(p.unmatched for p in partitions),
         "lag": sum(p.lag for p in partitions),
+    }
+
+
+def _counts(pane: Pane) -> dict[str, int]:
+    return {
+        "posts": pane.posts,
+        "negative": pane.negative,
+        "neutral": pane.neutral,
+        "positive": pane.positive,
+        "irrelevant": pane.irrelevant,
     }
 
 
@@ -87,4 +98,19 @@ def render(totals: dict[str, Any]) -> None:
         console.print(
             f"told after: how long a negative share that rises by 25 points stays untold, {ALSO}.", style="dim"
         )
+    if totals["facets"]:
+        console.print(_facet_table(totals))
     console.print("  ".join(f"{name} {totals[name]:,}" for name in ("late", "repeated", "dead", "unmatched", "lag")))
+
+
+def _facet_table(totals: dict[str, Any]) -> Table:
+    """A facet's posts, and their share of the brand's."""
+    table = Table("brand", "facet", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("posts", "negative", "of all posts"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for brand, facets in totals["facets"].items():
+        everything = totals["brands"].get(brand, {}).get("posts", 0)
+        for facet, row in facets.items():
+            share = f"{row['posts'] / everything:.1%}" if everything else ""
+            table.add_row(brand, facet, f"{row['posts']:,}", f"{row['negative']:,}", share)
+    return table

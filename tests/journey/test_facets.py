@@ -119,6 +119,7 @@ def test_refunds_that_multiply_are_one_page_which_resolves(
         wanted = sum(word in str(post["text"]).lower() and text in str(post["text"]) for post in written)
         panes = reader.hours([facet_series(brand, "refund")], *hours)[facet_series(brand, "refund")]
         assert sum(pane.posts for pane in panes.values()) == wanted
+        assert pipeline.stats()["facets"][brand]["refund"]["posts"] == wanted
     assert set(pipeline.stats()["brands"]) == {"Acme", "Bolt"}
     assert redis_client.smembers(NamespaceKeys(namespace).brands) == {b"Acme", b"Bolt"}
 

@@ -36,8 +36,13 @@ def test_a_delay_is_told_in_words(delays: dict[str, float | None], brand: str, e
 def test_the_table_tells_each_brands_delay(capsys: pytest.CaptureFixture[str], delays: dict[str, float | None]) -> None:
     row = {"posts": 10, "negative": 2, "neutral": 5, "positive": 1, "irrelevant": 2}
     others = dict.fromkeys(("late", "repeated", "dead", "unmatched", "lag"), 0)
-    render({"brands": {"Acme Air": row, "New": row}, "expected_delay_minutes": delays, **others})
+    brands = {"Acme Air": row, "New": row}
+    render({"brands": brands, "facets": {}, "expected_delay_minutes": delays, **others})
     said = " ".join(capsys.readouterr().out.split())
     assert "36 min" in said
     assert "25%" in said
     assert "rises by 25 points" in said
+    assert "of all posts" not in said
+    facet = {"posts": 3, "negative": 1, "neutral": 2, "positive": 0, "irrelevant": 0}
+    render({"brands": brands, "facets": {"New": {"refund": facet}}, "expected_delay_minutes": delays, **others})
+    assert "New refund 3 1 30.0%" in " ".join(capsys.readouterr().out.split())
