@@ -98,7 +98,8 @@ def judge(partitions: list[PartitionHealth]) -> tuple[Verdict, str]:
     unowned = [p for p in partitions if p.state == "unowned"]
     if unowned:
         are = "is" if len(unowned) == 1 else "are"
-        return "bad", f"{_of(unowned, partitions)} {are} read by nobody: start a worker with `brandpulse worker`."
+        remedy = "start `brandpulse worker`; if one runs, see `brandpulse doctor`"
+        return "bad", f"{_of(unowned, partitions)} {are} read by nobody: {remedy}."
     behind = [p for p in partitions if p.state == "behind"]
     if behind:
         return "behind", f"{sum(p.lag for p in behind):,} posts behind on {_of(behind, partitions)}."

@@ -43,7 +43,7 @@ def test_a_partition_is_described_in_plain_words(changes: dict[str, Any], words:
         (
             [a_partition(0, owner=""), a_partition(1, caught_up=False, lag=500)],
             "bad",
-            "1 of 2 partitions is read by nobody: start a worker with `brandpulse worker`.",
+            "1 of 2 partitions is read by nobody: start `brandpulse worker`; if one runs, see `brandpulse doctor`.",
         ),
         (
             [a_partition(0, paused="too many"), a_partition(1, owner="")],
