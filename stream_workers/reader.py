@@ -25,6 +25,7 @@ from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition, ReadBatch
 from stream_workers.ownership import Ownership
 from stream_workers.signs_of_life import SignsOfLife
+from stream_workers.standstill import Reads
 from stream_workers.store import PartitionStore
 
 log = logging.getLogger(__name__)
@@ -152,12 +153,11 @@ class PostReader:
             incremental=config.group_protocol == "consumer",
         )
         self._identity_checked = 0.0
-        self._read_seconds = 0.0
-        """Of all reads that found less than they had room for."""
+        self._reads = Reads()
         now = time.monotonic()
         signs, owned = self._signs, self._owned
         self._chores = {
-            "tell": Chore(TOUCH_SECONDS, lambda now: signs.tell(owned.held, now, self._read_seconds), now),
+            "tell": Chore(TOUCH_SECONDS, lambda now: signs.tell(owned.held, now, self._reads), now),
             "commit": Chore(COMMIT_SECONDS, lambda _now: signs.commit(owned.held), now + COMMIT_SECONDS),
             "resume": Chore(ALLOW_CHECK_SECONDS, lambda _now: owned.resume_allowed(), now),
             "unassigned": Chore(UNASSIGNED_SECONDS, lambda _now: owned.tell_unassigned(), now + UNASSIGNED_SECONDS),
@@ -222,8 +222,8 @@ class PostReader:
         waited = time.perf_counter()
         stages = self._telemetry.counter("brandpulse_stage_seconds_total")
         stages.labels("wait").inc(waited - started)
-        if len(messages) < self._config.batch_posts:
-            self._read_seconds += waited - started
+        roomy = waited - started if len(messages) < self._config.batch_posts else 0.0
+        self._reads = Reads(self._reads.roomy_seconds + roomy, self._reads.records + len(messages))
         if not messages:
             return
         batch = cut(messages, self._owned.held, self._take_error)

@@ -16,7 +16,7 @@ from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import Telemetry
 from stream_workers.answers import Answers
 from stream_workers.held import HeldPartition
-from stream_workers.standstill import Standstills
+from stream_workers.standstill import Reads, Standstills
 from stream_workers.store import PartitionStore
 
 log = logging.getLogger(__name__)
@@ -70,10 +70,10 @@ class SignsOfLife:
             return None
         return max(0, high - held.status.next) if high >= 0 else None
 
-    def tell(self, partitions: Mapping[int, HeldPartition], now: float, read_seconds: float) -> None:
-        """Once a second or so; *now* is monotonic seconds, *read_seconds* as `Standstills.look` takes it."""
+    def tell(self, partitions: Mapping[int, HeldPartition], now: float, reads: Reads) -> None:
+        """Once a second or so; *now* is monotonic seconds."""
         self._answers.look({partition: held.position for partition, held in partitions.items()}, now)
-        for partition in self._standstills.look(partitions, self._answers.ends, read_seconds):
+        for partition in self._standstills.look(partitions, self._answers.ends, reads):
             end = self._answers.ends[partition]
             self._telemetry.counter("brandpulse_partition_standstills_total").inc()
             self._stands_still(partition, f"not read on from {partitions[partition].position}, though it ends at {end}")

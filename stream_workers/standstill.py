@@ -11,8 +11,19 @@ from stream_workers.held import HeldPartition
 
 PATIENCE_SECONDS = 20.0
 """Of reads that found less than they had room for, so nothing waited in the client, and the partition had its turn."""
+QUEUED_RECORDS = 100_000
+"""librdkafka's `queued.min.messages`: it fetches so many of each partition ahead, and an answer beyond."""
 WAITING_RECORDS = 2
 """The end of a transaction takes an offset that is never read: one record alone may be that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What was read so far, of all partitions together."""
+
+    roomy_seconds: float = 0.0
+    """How long all reads took that found less than they had room for."""
+    records: int = 0
 
 
 @dataclass(slots=True)
@@ -24,8 +35,8 @@ class _Look:
     ends_told: int = 0
     explained: int = -1
     """Log's end of which the client said later that nothing follows: offsets without records."""
-    behind_since: float | None = None
-    """In seconds of reading; None while no record waits."""
+    behind_since: Reads | None = None
+    """None while no record waits."""
 
 
 class Standstills:
@@ -34,15 +45,14 @@ class Standstills:
     def __init__(self) -> None:
         self._looks: dict[int, _Look] = {}
 
-    def look(self, partitions: Mapping[int, HeldPartition], ends: Mapping[int, int], read_seconds: float) -> list[int]:
-        """Those that stand still. *ends*: offset after each log's last record, as its leader told it lately.
-
-        *read_seconds*: how long all reads together took that found less than they had room for.
-        """
+    def look(self, partitions: Mapping[int, HeldPartition], ends: Mapping[int, int], reads: Reads) -> list[int]:
+        """Those that stand still. *ends*: offset after each log's last record, as its leader told it lately."""
+        # Whatever was queued before its records: in a worker with more to do than it can no read has room.
+        queued = QUEUED_RECORDS * (len(partitions) + 1)
         return [
             partition
             for partition, held in partitions.items()
-            if self._stands_still(partition, held, ends.get(partition, -1), read_seconds)
+            if self._stands_still(partition, held, ends.get(partition, -1), reads, queued)
         ]
 
     def behind(self, partition: int) -> bool:
@@ -53,7 +63,7 @@ class Standstills:
     def forget(self, partition: int) -> None:
         self._looks.pop(partition, None)
 
-    def _stands_still(self, partition: int, held: HeldPartition, end: int, read_seconds: float) -> bool:
+    def _stands_still(self, partition: int, held: HeldPartition, end: int, reads: Reads, queued: int) -> bool:
         look = self._looks.get(partition)
         if look is None or look.held is not held:
             look = self._looks[partition] = _Look(held)
@@ -63,9 +73,10 @@ class Standstills:
         waits = end - held.position >= WAITING_RECORDS and end > look.explained
         if not waits or held.position != look.position or look.behind_since is None:
             look.position = held.position
-            look.behind_since = read_seconds if waits else None
+            look.behind_since = reads if waits else None
             return False
-        if read_seconds - look.behind_since < PATIENCE_SECONDS:
+        since = look.behind_since
+        if reads.roomy_seconds - since.roomy_seconds < PATIENCE_SECONDS and reads.records - since.records < queued:
             return False
-        look.behind_since = read_seconds
+        look.behind_since = reads
         return True

@@ -18,6 +18,7 @@ from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.signs_of_life import SignsOfLife
+from stream_workers.standstill import Reads
 from tests.builders import a_status
 
 OTHER_SIDE_SECONDS = 120
@@ -62,7 +63,7 @@ class Deployment:
 
     def step(self) -> None:
         if "worker" not in self.gone and "store" not in self.gone:
-            self._signs.tell({0: self._held}, self.now, self.now)
+            self._signs.tell({0: self._held}, self.now, Reads(self.now))
         if "alerter" not in self.gone:
             self._tick()
             if self.now % self._policy.every == 0:

@@ -15,6 +15,7 @@ from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.signs_of_life import SignsOfLife
+from stream_workers.standstill import Reads
 from tests.builders import a_status
 
 
@@ -65,7 +66,7 @@ class Watched:
     def told_at(self, now: float) -> PartitionStatus:
         """What the store says after the sign of life of second *now*."""
         self.now = now
-        self._signs.tell({0: self.held}, now, now)
+        self._signs.tell({0: self.held}, now, Reads(now))
         status = self.store.load("posts", 0)
         assert status is not None
         return status
@@ -76,7 +77,7 @@ class Watched:
     def paused_at(self, now: float) -> PartitionStatus:
         """The same of a partition that waits for a person: it is not read."""
         self.now = now
-        self._signs.tell({}, now, now)
+        self._signs.tell({}, now, Reads(now))
         self._signs.tell_paused(self.held, "31 of 40 posts are invalid")
         status = self.store.load("posts", 0)
         assert status is not None
@@ -196,8 +197,8 @@ def test_a_store_that_does_not_answer_is_asked_once_a_round(monkeypatch: pytest.
         raise TransientError("Redis is unreachable: timed out")
 
     monkeypatch.setattr(watched.store, "touch", hangs)
-    watched._signs.tell(dict.fromkeys(range(4), watched.held), 100.0, 100.0)
+    watched._signs.tell(dict.fromkeys(range(4), watched.held), 100.0, Reads(100.0))
     assert len(asked) == 1
-    watched._signs.tell(dict.fromkeys(range(4), watched.held), 101.0, 101.0)
+    watched._signs.tell(dict.fromkeys(range(4), watched.held), 101.0, Reads(101.0))
     assert len(asked) == 2
     assert watched.lost == []

@@ -2,7 +2,7 @@
 
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
-from stream_workers.standstill import Standstills
+from stream_workers.standstill import QUEUED_RECORDS, Reads, Standstills
 from tests.builders import a_status
 
 
@@ -12,7 +12,7 @@ def _held(position: int = 10) -> HeldPartition:
 
 def _looked(standstills: Standstills, held: HeldPartition, end: int, seconds: range) -> list[int]:
     """The seconds of reading at which *held* was seen to stand still."""
-    return [second for second in seconds if standstills.look({0: held}, {0: end}, float(second))]
+    return [second for second in seconds if standstills.look({0: held}, {0: end}, Reads(float(second)))]
 
 
 def test_a_partition_behind_its_logs_end_that_is_not_read_for_20_seconds_stands_still() -> None:
@@ -25,20 +25,20 @@ def test_it_does_not_while_it_is_read() -> None:
     standstills, held = Standstills(), _held()
     for second in range(100, 200):
         held.position += second % 15 == 0
-        assert standstills.look({0: held}, {0: 50}, float(second)) == []
+        assert standstills.look({0: held}, {0: 50}, Reads(float(second))) == []
 
 
 def test_time_in_which_nothing_was_asked_for_does_not_count() -> None:
     standstills, held = Standstills(), _held()
     assert _looked(standstills, held, 50, range(100, 119)) == []
-    assert not any(standstills.look({0: held}, {0: 50}, 118.0) for _ in range(100))
+    assert not any(standstills.look({0: held}, {0: 50}, Reads(118.0)) for _ in range(100))
 
 
 def test_a_partition_at_its_end_waits_for_nothing() -> None:
     standstills = Standstills()
     assert _looked(standstills, _held(), 10, range(100, 200)) == []
     assert not standstills.behind(0)
-    assert standstills.look({0: _held()}, {}, 200.0) == []
+    assert standstills.look({0: _held()}, {}, Reads(200.0)) == []
 
 
 def test_one_offset_more_may_be_the_end_of_a_transaction() -> None:
@@ -66,3 +66,16 @@ def test_a_successor_has_its_own_time() -> None:
     standstills = Standstills()
     assert _looked(standstills, _held(), 50, range(100, 119)) == []
     assert _looked(standstills, _held(), 50, range(119, 139)) == []
+
+
+def test_where_no_read_has_room_it_stands_still_once_more_was_read_of_others_than_the_client_queues() -> None:
+    standstills = Standstills()
+    partitions = {number: _held() for number in range(4)}
+    ends = dict.fromkeys(partitions, 10**9)
+    found: dict[int, list[int]] = {}
+    for thousands in range(0, 1_100, 50):
+        for number in (0, 1, 2):
+            partitions[number].position += 1
+        found[thousands] = standstills.look(partitions, ends, Reads(records=thousands * 1_000))
+    assert 5 * QUEUED_RECORDS == 500_000
+    assert {thousands: seen for thousands, seen in found.items() if seen} == {500: [3], 1_000: [3]}
