@@ -1,6 +1,8 @@
 """`brandpulse bench growth`: how cost and speed change with brands, partitions, workers and what is kept."""
 
 import csv
+import signal
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -13,6 +15,7 @@ from typing import Any
 import redis
 
 from brandpulse import bench_world as world
+from brandpulse.bench_pipeline import engine_settings
 from brandpulse.bench_world import Servers
 from brandpulse.embedded import EmbeddedStore
 from brandpulse.errors import BrandpulseError, ConfigError
@@ -21,9 +24,11 @@ from brandpulse.processes import Child
 BRANDS = (10, 100, 1_000, 10_000, 100_000)
 KEPT_DAYS = (1, 7, 28, 90)
 PARTITIONS = (1, 2, 4, 8, 16)
-WORKERS = (1, 2, 4)
+WORKERS = (1, 2, 3, 4)
+ROUNDS = 3
 GPU_WORKERS = (1, 2, 4, 8)
 GPU_BATCH_MS = 100
+GPU_BATCH_POSTS = 512
 GPU_POSTS_A_WORKER = 60_000
 
 
@@ -116,19 +121,28 @@ def _kept(found: Callable[..., None]) -> None:
 
 
 def _partitions(found: Callable[..., None], posts: int, broker: str) -> None:
-    records = world.stream(posts, 1)
-    with world.servers(broker) as (folder, where):
-        for partitions in PARTITIONS:
-            speed = _speed(folder, where, records, f"p{partitions}", partitions=partitions, workers=1, env=_NULL)
-            found(Point("one worker without a model, by partitions", partitions, "posts/s", speed))
+    speeds = _without_model(posts, broker, [(partitions, 1) for partitions in PARTITIONS])
+    for partitions, speed in zip(PARTITIONS, speeds, strict=True):
+        found(Point("one worker without a model, by partitions", partitions, "posts/s", speed))
 
 
 def _workers(found: Callable[..., None], posts: int, broker: str) -> None:
+    speeds = _without_model(posts, broker, [(8, workers) for workers in WORKERS])
+    for workers, speed in zip(WORKERS, speeds, strict=True):
+        found(Point("without a model, by workers", workers, "posts/s", speed))
+
+
+def _without_model(posts: int, broker: str, cases: Sequence[tuple[int, int]]) -> list[float]:
+    """Posts/s of each case, partitions and workers: the median of rounds in turns, for a run takes seconds."""
     records = world.stream(posts, 1)
-    with world.servers(broker) as (folder, where):
-        for workers in WORKERS:
-            speed = _speed(folder, where, records, f"w{workers}", partitions=8, workers=workers, env=_NULL)
-            found(Point("without a model, by workers", workers, "posts/s", speed))
+    seen: list[list[float]] = [[] for _ in cases]
+    for turn in range(ROUNDS):
+        # New servers each turn: the embedded broker slows down with every record that it holds.
+        with world.servers(broker) as (folder, where):
+            for (partitions, workers), speeds in zip(cases, seen, strict=True):
+                name = f"{turn}-{partitions}-{workers}"
+                speeds.append(_speed(folder, where, records, name, partitions=partitions, workers=workers, env=_NULL))
+    return [statistics.median(speeds) for speeds in seen]
 
 
 def _gpu(found: Callable[..., None], broker: str) -> None:
@@ -136,12 +150,17 @@ def _gpu(found: Callable[..., None], broker: str) -> None:
     with world.servers(broker) as (folder, where):
         for workers in GPU_WORKERS:
             records = world.stream(GPU_POSTS_A_WORKER * workers, 1, step_ms=10)
-            env = _NULL | {"BRANDPULSE_WORKER_NULL_BATCH_MS": str(GPU_BATCH_MS)}
+            env = _NULL | {
+                "BRANDPULSE_WORKER_NULL_BATCH_MS": str(GPU_BATCH_MS),
+                "BRANDPULSE_WORKER_BATCH_POSTS": str(GPU_BATCH_POSTS),
+            }
             speed = _speed(folder, where, records, f"g{workers}", partitions=8, workers=workers, env=env)
             found(Point(f"simulated GPU, {GPU_BATCH_MS} ms for 512, by workers", workers, "posts/s", speed))
 
 
-_NULL = {"BRANDPULSE_WORKER_ENGINE": "null", "BRANDPULSE_WORKER_SCORED_TOPIC_ENABLED": "false"}
+_NULL = engine_settings("null")
+_PATIENT = {"BRANDPULSE_WORKER_SESSION_TIMEOUT_SECONDS": "20"}
+"""Workers that stand still for as long as the sending takes stay in their group. Longer costs the join as long."""
 
 
 def _speed(
@@ -154,7 +173,10 @@ def _speed(
     workers: int,
     env: dict[str, str],
 ) -> float:
-    """Posts/s between a tenth and nine tenths of *records*: without the group's join and the last, uneven batches."""
+    """Posts/s between a tenth and nine tenths of *records*: without the group's join and the last, uneven batches.
+
+    The workers stand still while the records are sent: else the sender would be measured, or what it left them to do.
+    """
     topic, namespace = f"posts.growth.{name}", f"growth-{name}"
     reader = world.pane_reader(where, namespace)
     low, high = len(records) // 10, len(records) * 9 // 10
@@ -167,12 +189,20 @@ def _speed(
     with ExitStack() as stack:
         world.produce(where.bootstrap_servers, topic, [], partitions=partitions)
         children = [
-            stack.enter_context(world.worker(folder / f"{name}-{n}", where, topic=topic, namespace=namespace, env=env))
+            stack.enter_context(
+                world.worker(folder / f"{name}-{n}", where, topic=topic, namespace=namespace, env=env | _PATIENT)
+            )
             for n in range(workers)
         ]
         _await_owners(reader, partitions, workers, children)
-        world.produce(where.bootstrap_servers, topic, records, partitions=partitions)
         nexts = world.next_reader(where, namespace, topic, partitions)
+        try:
+            for child in children:
+                child.signal(signal.SIGSTOP)
+            world.produce(where.bootstrap_servers, topic, records, partitions=partitions)
+        finally:
+            for child in children:
+                child.signal(signal.SIGCONT)
         world.await_applied(nexts, len(records), children, each=look)
     if len(seen) < 2:
         raise BrandpulseError(f"{len(records):,} posts were all applied between two looks: measure with more")
@@ -216,7 +246,7 @@ def _draw(points: Sequence[Point], path: Path) -> None:
         axes.plot([point.at for point in line], [point.value for point in line], marker="o", color="#2563eb")
         axes.set_title(curve, fontsize=10)
         axes.set_ylabel(line[0].unit)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max(point.value for point in line))
         if line[-1].at / line[0].at >= 100:
             axes.set_xscale("log")
         axes.grid(alpha=0.3)
