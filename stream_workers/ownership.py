@@ -91,6 +91,11 @@ class Ownership:
         """Partitions that wait for their state."""
         return len(self._pending)
 
+    @property
+    def unassigned(self) -> bool:
+        """Whether the group gave us nothing."""
+        return not self._mine
+
     def forget_waiting(self) -> None:
         self._pending.clear()
 
@@ -224,13 +229,6 @@ class Ownership:
     def _place(self, partition: int, held: HeldPartition) -> TopicPartition:
         """With the epoch of the record before: the client asks about it whenever the leader changes."""
         return TopicPartition(self._topic, partition, held.position, leader_epoch=held.epoch)
-
-    def tell_unassigned(self) -> None:
-        if not self._mine:
-            log.warning(
-                "no partition assigned: there are more workers than partitions, or the group is stuck",
-                extra={"remedy": "if brandpulse doctor finds partitions without a worker, restart the workers"},
-            )
 
     def resume_allowed(self) -> None:
         """A person may have let a paused partition go on."""

@@ -160,7 +160,7 @@ class PostReader:
             "tell": Chore(TOUCH_SECONDS, lambda now: signs.tell(owned.held, now, self._reads), now),
             "commit": Chore(COMMIT_SECONDS, lambda _now: signs.commit(owned.held), now + COMMIT_SECONDS),
             "resume": Chore(ALLOW_CHECK_SECONDS, lambda _now: owned.resume_allowed(), now),
-            "unassigned": Chore(UNASSIGNED_SECONDS, lambda _now: owned.tell_unassigned(), now + UNASSIGNED_SECONDS),
+            "unassigned": Chore(UNASSIGNED_SECONDS, lambda _now: self._tell_unassigned(), now + UNASSIGNED_SECONDS),
         }
 
     def reset(self, held: HeldPartition, reason: str) -> None:
@@ -206,6 +206,20 @@ class PostReader:
             if now >= chore.at:
                 self._chores[due] = replace(chore, at=now + chore.every_seconds)
                 chore.do(now)
+
+    def _tell_unassigned(self) -> None:
+        """Why nothing is read. Asks Kafka, which nobody waits for then."""
+        if not self._owned.unassigned:
+            return
+        try:
+            self._beginnings.topic_id()
+        except TransientError as error:
+            log.warning("no partition assigned: Kafka does not answer", extra={"reason": str(error)})
+        else:
+            log.warning(
+                "no partition assigned: there are more workers than partitions, or the group is stuck",
+                extra={"remedy": "if brandpulse doctor finds partitions without a worker, restart the workers"},
+            )
 
     def _fetch_anew(self, partition: int, reason: str) -> None:
         self._owned.fetch_anew(partition, reason)

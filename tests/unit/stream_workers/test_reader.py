@@ -4,29 +4,33 @@ import pytest
 from confluent_kafka import KafkaError
 
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
+from brandpulse.topics import Topic, ensure_topics
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
 from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.reader import PostReader
+from stream_workers.reader import PostReader, ReaderConfig
 from stream_workers.settings import WorkerSettings
 from tests.builders import a_reader_config, a_status
 
 
-@pytest.fixture
-def reader() -> PostReader:
-    """Never connected: only what it does about errors is asked of it."""
-
+def a_reader(config: ReaderConfig) -> PostReader:
     def take(_batch: Any, _timeout_seconds: float) -> bool:
         return True
 
     return PostReader(
-        a_reader_config(),
+        config,
         MemoryPartitionStore(),
         take,
         Telemetry(WORKER_METRICS),
         on_other_log=lambda: None,
         wall_ms=lambda: 0,
     )
+
+
+@pytest.fixture
+def reader() -> PostReader:
+    """Never connected: only what it does about errors is asked of it."""
+    return a_reader(a_reader_config())
 
 
 class OutOfRange:
@@ -42,6 +46,23 @@ def test_an_offset_out_of_range_loads_the_partition_anew(reader: PostReader) -> 
     message: Any = OutOfRange()
     reader._take_error(KafkaError(KafkaError._AUTO_OFFSET_RESET), message)
     assert held.gone
+
+
+def test_a_worker_without_partitions_says_whether_kafka_answers(
+    reader: PostReader, kafka: str, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader._tell_unassigned()
+    assert "no partition assigned: Kafka does not answer" in caplog.text
+    caplog.clear()
+    ensure_topics(kafka, [Topic(namespace, 1)])
+    one_too_many = a_reader(a_reader_config(namespace, kafka))
+    one_too_many._tell_unassigned()
+    assert "more workers than partitions" in caplog.text
+    caplog.clear()
+    one_too_many._owned._mine.add(0)
+    one_too_many._tell_unassigned()
+    assert not caplog.text
+    one_too_many.close()
 
 
 def test_a_dead_worker_is_noticed_as_soon_as_a_broker_with_its_defaults_allows() -> None:
