@@ -111,7 +111,9 @@ def test_wrong_input_names_file_line_field_and_value(
     assert [word for word in told if word not in str(error.value)] == []
 
 
-@pytest.mark.parametrize("content", [b"not a gzip file", gzip.compress(b'{"text": "a"}' * 999)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"not a gzip file", gzip.compress(b'{"text": "a"}' * 999)[:-9]], ids=["not gzip", "cut off"]
+)
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rows.jsonl.gz"
     path.write_bytes(content)
