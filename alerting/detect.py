@@ -47,9 +47,9 @@ class DetectPolicy:
     min_history_hours: int = 24
     min_history_authors: int = 200
 
-    def knows(self, past: "Baseline | Usual | None") -> bool:
+    def knows(self, past: "Baseline | Usual") -> bool:
         """Whether *past* is long enough to say what is usual; before that it is mostly a guess."""
-        return past is not None and past.hours >= self.min_history_hours and past.authors >= self.min_history_authors
+        return past.hours >= self.min_history_hours and past.authors >= self.min_history_authors
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,9 @@ class Finding:
     """Whose people are counted, of the brand's; empty: the negative ones."""
 
     @property
-    def learnt(self) -> bool:
-        """Whether the baseline is the brand's own, and no guess."""
-        return self.policy.knows(self.baseline)
+    def learnt(self) -> Baseline | None:
+        """The baseline, once it is the brand's own and no guess."""
+        return self.baseline if self.baseline is not None and self.policy.knows(self.baseline) else None
 
     @property
     def p_value(self) -> float:

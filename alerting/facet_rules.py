@@ -215,8 +215,7 @@ class FacetRules:
 
 def _view(windows: Sequence[WindowCounts], found: Finding) -> FacetView:
     shown = next((window for window in windows if window.width >= SHOWN_MINUTES), windows[-1])
-    usual = found.baseline
-    return FacetView(shown.share, usual.share if usual is not None and found.policy.knows(usual) else None)
+    return FacetView(shown.share, found.learnt.share if found.learnt else None)
 
 
 def within(everybody: WindowCounts, facet: WindowCounts | None) -> WindowCounts:

@@ -63,8 +63,8 @@ def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
         posts.labels(brand, "positive").set(view.pane.positive)
         posts.labels(brand, "irrelevant").set(view.pane.irrelevant)
         telemetry.gauge("brandpulse_window_negative_ratio").labels(brand).set(view.hour.share if view.hour else 0.0)
-        if view.finding.baseline is not None and view.finding.learnt:
-            telemetry.gauge("brandpulse_baseline_negative_ratio").labels(brand).set(view.finding.baseline.share)
+        if (usual := view.finding.learnt) is not None:
+            telemetry.gauge("brandpulse_baseline_negative_ratio").labels(brand).set(usual.share)
     if report.views:
         _show_facets(telemetry, report.facets)
     for brand, delay in delays(report).items():
@@ -87,7 +87,7 @@ def delays(report: TickReport) -> dict[str, float]:
     """Seconds that a rise by 25 points goes untold, of each brand whose past is known; inf: more than a day."""
     found = {}
     for brand, view in report.views.items():
-        if view.finding.baseline is not None and view.finding.learnt:
-            delay = expected_delay(view.finding.baseline, view.finding.policy)
+        if (usual := view.finding.learnt) is not None:
+            delay = expected_delay(usual, view.finding.policy)
             found[brand] = math.inf if delay is None else delay * 60
     return found

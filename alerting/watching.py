@@ -1,5 +1,6 @@
 """Which facets are counted and which rules watch them, for those who look at the live page."""
 
+import contextlib
 from collections.abc import Callable, Set
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def watched_facets(rules: RuleSet, counted: Set[str]) -> WatchedFacets:
 def counted_in(brands_file: Path) -> Callable[[], Set[str]]:
     """Tells the names of the facets in *brands_file*, which is read when it changed.
 
-    None where it cannot be read: only rules need it. Workers count what it held when they started.
+    A file that cannot be read changes nothing: only rules need it. Workers count what it held when they started.
     """
     read = facets_in(brands_file)
     stamp: Stamp | None = None
@@ -31,10 +32,8 @@ def counted_in(brands_file: Path) -> Callable[[], Set[str]]:
         nonlocal stamp, known
         if (seen := stamp_of(brands_file)) != stamp:
             stamp = seen
-            try:
+            with contextlib.suppress(ConfigError):
                 known = read()
-            except ConfigError:
-                known = frozenset()
         return known
 
     return counted

@@ -25,6 +25,7 @@ def test_windows_are_written_as_people_write_them(monkeypatch: pytest.MonkeyPatc
         ("BRANDPULSE_ALERTER_FALSE_ALARMS", "0"),
         ("BRANDPULSE_ALERTER_LEASE_SECONDS", "0"),
         ("BRANDPULSE_ALERTER_PORT", "70000"),
+        ("BRANDPULSE_ALERTER_HEARTBEAT_SEEN_WITHIN_SECONDS", "19.9"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_with_its_name_and_a_right_one(

@@ -46,3 +46,5 @@ def test_a_brands_file_is_read_again_only_when_it_changed(tmp_path: Path, monkey
     assert reads.call_count == 1
     file.write_text(content + "- {name: fee, words: [fee, fees]}\n")
     assert set(counted()) == {"strike", "fee"}
+    file.write_text("brands: [half a")
+    assert set(counted()) == {"strike", "fee"}
