@@ -25,7 +25,7 @@ from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition, ReadBatch
 from stream_workers.ownership import Ownership
 from stream_workers.signs_of_life import SignsOfLife
-from stream_workers.standstill import Reads
+from stream_workers.standstill import QUEUED_RECORDS, Reads
 from stream_workers.store import PartitionStore
 
 log = logging.getLogger(__name__)
@@ -117,6 +117,7 @@ class PostReader:
                 # A waiting fetch holds up what comes after it on the connection: offset queries at assignment, too.
                 "fetch.wait.max.ms": 100,
                 "queued.max.messages.kbytes": 32_768,
+                "queued.min.messages": QUEUED_RECORDS,
                 "isolation.level": "read_committed",
                 # Says that nothing follows: control records of transactions take offsets that we never see.
                 "enable.partition.eof": True,
@@ -214,7 +215,7 @@ class PostReader:
         try:
             self._beginnings.topic_id()
         except TransientError as error:
-            log.warning("no partition assigned: Kafka does not answer", extra={"reason": str(error)})
+            log.warning("no partition assigned: Kafka does not describe the topic", extra={"reason": str(error)})
         else:
             log.warning(
                 "no partition assigned: there are more workers than partitions, or the group is stuck",

@@ -12,7 +12,7 @@ from stream_workers.held import HeldPartition
 PATIENCE_SECONDS = 20.0
 """Of reads that found less than they had room for, so nothing waited in the client, and the partition had its turn."""
 QUEUED_RECORDS = 100_000
-"""librdkafka's `queued.min.messages`: it fetches so many of each partition ahead, and an answer beyond."""
+"""The client's `queued.min.messages`: it fetches so many of each partition ahead, and an answer beyond."""
 WAITING_RECORDS = 2
 """The end of a transaction takes an offset that is never read: one record alone may be that."""
 

@@ -48,11 +48,11 @@ def test_an_offset_out_of_range_loads_the_partition_anew(reader: PostReader) -> 
     assert held.gone
 
 
-def test_a_worker_without_partitions_says_whether_kafka_answers(
+def test_a_worker_without_partitions_says_whether_kafka_has_the_topic(
     reader: PostReader, kafka: str, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader._tell_unassigned()
-    assert "no partition assigned: Kafka does not answer" in caplog.text
+    assert "no partition assigned: Kafka does not describe the topic" in caplog.text
     caplog.clear()
     ensure_topics(kafka, [Topic(namespace, 1)])
     one_too_many = a_reader(a_reader_config(namespace, kafka))
