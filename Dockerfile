@@ -9,6 +9,13 @@ RUN python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml
     && /venv/bin/pip install --no-cache-dir --disable-pip-version-check \
         --requirement requirements.txt --constraint constraints.txt
 
+FROM rust:1-slim-bookworm AS native
+WORKDIR /build
+# It is built for any CPython from 3.11 on: none is needed here.
+ENV PYO3_NO_PYTHON=1
+COPY stream_workers/native .
+RUN cargo build --release --locked
+
 FROM python:3.11.13-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp brandpulse
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 BRANDPULSE_HOME=/run/brandpulse
@@ -19,6 +26,7 @@ COPY brandpulse brandpulse
 COPY ingest ingest
 COPY model model
 COPY stream_workers stream_workers
+COPY --from=native /build/target/release/lib_native.so stream_workers/_native.abi3.so
 COPY alerting alerting
 COPY dashboards dashboards
 USER 10001:10001

@@ -7,6 +7,7 @@ import msgspec
 
 from brandpulse.errors import InvalidPostError
 from brandpulse.posts import POST_DECODER, WirePost
+from stream_workers.records import Record
 
 MAX_RECORD_BYTES = 262_144
 
@@ -22,16 +23,6 @@ REASONS = (
     "from_the_future",
 )
 """Every reason a dead letter can have, of this stage and the later ones."""
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """What we need of one Kafka record. A struct, like all that exists once a post: a tenth of a dataclass's cost."""
-
-    offset: int
-    record_ms: int
-    """Kafka's timestamp: the broker's clock at arrival (LogAppendTime), or the producer's; -1 if there is none."""
-    key: bytes | None
-    value: bytes | None
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
@@ -55,20 +46,21 @@ def decode(records: Sequence[Record]) -> list[Decoded | Dead]:
     out: list[Decoded | Dead] = []
     for record in records:
         try:
-            out.append(_decode(record))
+            post = post_of(record.value)
+            out.append(Decoded(record, post, event_ms_of(post)))
         except InvalidPostError as error:
             out.append(Dead(record, error.reason, str(error)))
     return out
 
 
-def _decode(record: Record) -> Decoded:
-    value = record.value
+def post_of(value: bytes | None) -> WirePost:
+    """The post that a record's *value* holds. Raises InvalidPostError."""
     if not value:
         raise InvalidPostError("empty", "the record has no value")
     if len(value) > MAX_RECORD_BYTES:
         raise InvalidPostError("too_large", f"{len(value)} bytes; at most {MAX_RECORD_BYTES} are read")
     try:
-        post = POST_DECODER.decode(value)
+        return POST_DECODER.decode(value)
     except msgspec.ValidationError as error:
         raise InvalidPostError("wrong_field", str(error)) from None
     except RecursionError:
@@ -77,12 +69,18 @@ def _decode(record: Record) -> Decoded:
         raise InvalidPostError("not_json", str(error)) from None
     except UnicodeDecodeError as error:
         raise InvalidPostError("not_utf8", str(error)) from None
-    return Decoded(record, post, int(post.created_at.timestamp() * 1_000))
+
+
+def event_ms_of(post: WirePost) -> int:
+    return int(post.created_at.timestamp() * 1_000)
+
+
+DIGEST_BYTES = 12
 
 
 def post_digest(source: str, post_id: str) -> bytes:
     """What the repeat memory holds: 12 bytes, so one false repeat in some 10^18 pairs."""
-    return hashlib.blake2b(f"{source}\0{post_id}".encode(), digest_size=12).digest()
+    return hashlib.blake2b(f"{source}\0{post_id}".encode(), digest_size=DIGEST_BYTES).digest()
 
 
 KNOWN_AUTHORS = 20_000
@@ -93,7 +91,8 @@ class AuthorHasher:
     """Keyed hashes of author ids: without the key nobody gets back from the store to a person."""
 
     def __init__(self, key: str) -> None:
-        self._key = hashlib.blake2b(key.encode(), digest_size=32).digest()
+        self.key = hashlib.blake2b(key.encode(), digest_size=32).digest()
+        """What hashes are keyed with."""
         self._known: dict[tuple[str, str], int] = {}
 
     def __call__(self, source: str, author_id: str) -> int:
@@ -106,7 +105,7 @@ class AuthorHasher:
         return known
 
     def _hash(self, source: str, author_id: str) -> int:
-        digest = hashlib.blake2b(f"{source}\0{author_id}".encode(), digest_size=8, key=self._key).digest()
+        digest = hashlib.blake2b(f"{source}\0{author_id}".encode(), digest_size=8, key=self.key).digest()
         return int.from_bytes(digest, "big", signed=True)
 
 

@@ -125,6 +125,25 @@ class BrandMatcher:
             raise ConfigError(f"{owner}: nothing of the word {word!r} can be looked for in a text")
         return self._patterns.setdefault(folded, len(self._patterns))
 
+    @property
+    def patterns(self) -> list[str]:
+        """The words that are looked for, in the form of `fold`, by their numbers."""
+        return list(self._patterns)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of each pattern `@`, `#`, or nothing: what it begins with."""
+        return self._kinds
+
+    @property
+    def plain(self) -> list[bool]:
+        """Of each pattern whether, between two spaces, it can be no piece of anything longer."""
+        return self._plain
+
+    def meaning(self, seen: frozenset[int]) -> tuple[tuple[str, ...], frozenset[int]]:
+        """The brands that a text names in which the patterns *seen* stand, and the facets of which it has a word."""
+        return self._named(seen), frozenset(number for pattern in seen for number in self._by_facet.get(pattern, ()))
+
     def match(self, text: str) -> tuple[str, ...]:
         """The names of the brands in *text*, in the order of the brands file, each once."""
         return self.named(self.standing(fold(text)))
