@@ -32,6 +32,8 @@ WARM_POSTS = 2_000
 """Applied before the clock starts: kernels are built and caches of the broker filled."""
 SLOW_POSTS = 20_000
 """A real model gets so many at most."""
+FAUST_POSTS = 200_000
+"""Faust, so many at most: a minute."""
 LOOP_POSTS = 3_000
 """The plain loop, so many at most."""
 LOAD = 0.7
@@ -147,10 +149,11 @@ def _peers(where: Servers, records: Sequence[bytes], console: Any) -> list[Figur
     topic = "posts.peers"
     world.produce(where.bootstrap_servers, topic, records, partitions=PARTITIONS)
     found = []
-    for title, module, needs, number in (
-        ("Faust, stream.take(256), no model", "faust_take", "faust", len(records)),
-        ("bytewax, event-time windows, no model", "bytewax_windows", "bytewax", len(records)),
-        ("plain loop, Hugging Face pipeline", "plain_loop", "transformers", min(LOOP_POSTS, len(records))),
+    for title, module, needs, number, options in (
+        ("Faust, stream.take(256), no model", "faust_take", "faust", min(FAUST_POSTS, len(records)), []),
+        ("bytewax, event-time windows, no model", "bytewax_windows", "bytewax", len(records), []),
+        ("bytewax, reading with our native code", "bytewax_windows", "bytewax", len(records), ["--native"]),
+        ("plain loop, Hugging Face pipeline", "plain_loop", "transformers", min(LOOP_POSTS, len(records)), []),
     ):
         if find_spec(needs) is None:
             console.print(f"{title}: left out, {needs} is not installed")
@@ -158,7 +161,7 @@ def _peers(where: Servers, records: Sequence[bytes], console: Any) -> list[Figur
         console.print(f"{title}: {number:,} posts")
         arguments = ["--bootstrap-servers", where.bootstrap_servers, "--topic", topic, "--posts", str(number)]
         try:
-            found.append(_run_peer(title, module, [*arguments, "--brands", str(BRANDS)]))
+            found.append(_run_peer(title, module, [*arguments, "--brands", str(BRANDS), *options]))
         except BrandpulseError as error:
             console.print(f"  left out: {error}")
     return found

@@ -107,6 +107,14 @@ class Authors:
         if negative:
             self.negative.update(author)
 
+    def add_many(self, authors: Sequence[int], *, negative: Sequence[int]) -> None:
+        """`add` of each of *authors*; *negative*: those among them whose posts were, in the same order."""
+        add_to_everyone, add_to_negative = self.everyone.update, self.negative.update
+        for author in authors:
+            add_to_everyone(author)
+        for author in negative:
+            add_to_negative(author)
+
     def encode(self) -> bytes:
         everyone = bytes(self.everyone.serialize_compact())
         return len(everyone).to_bytes(2, "big") + everyone + bytes(self.negative.serialize_compact())

@@ -55,6 +55,9 @@ class PartitionStatus:
     life: str = ""
     """A random word of each beginning: who still holds the state of before a store lost everything is told apart from
     who began the same log again, also at the same offset."""
+    writer: str = ""
+    """A random word of whoever wrote last, new at each load. Who finds its own, at the `next` that it left, knows what
+    lies there without reading it: nobody wrote in between, not even after a store lost its last writes."""
 
     @property
     def watermark_ms(self) -> int:
@@ -92,6 +95,7 @@ class PartitionStatus:
             epoch=epoch if epoch_at == number("next") else -1,
             topic_id=word("topic_id"),
             life=word("life"),
+            writer=word("writer"),
             clock_ms=number("clock_ms", NO_CLOCK),
             lateness_ms=number("lateness_ms"),
             late=number("late"),

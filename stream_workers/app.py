@@ -88,7 +88,7 @@ class Lane(Service):  # type: ignore[misc]
         self._stages = Stages(
             self.lane,
             most=2 * batch_posts,
-            size_of=lambda parts: sum(len(part.items) for part in parts),
+            size_of=lambda parts: sum(len(part.rows) for part in parts),
             settled=self._slots.give_back,
             broken=self._die,
         )

@@ -3,9 +3,12 @@
 -- KEYS[1] state hash, KEYS[2] index zset, KEYS[3..] every other key touched.
 -- ARGV[1] from, ARGV[2] to, ARGV[3] topic id, ARGV[4] JSON of the layout of ARGV[5..]:
 --   life   string, as whoever writes loaded it
+--   writer string, who wrote last, as whoever writes read it
 --   types  string, a letter per key of KEYS[3..]: h hash, s set, z zset; '-' to delete
---   runs   {{command, key number, values in ARGV that follow, members to keep (ZADD, highest)}, ...}, in order
--- Returns {1, next} when applied, {0, next} when `next`, the log or the life is another; next is -1 when there is no state.
+--   runs   {{command, key number, values in ARGV that follow, members to keep, bytes}, ...}, in order
+--          members to keep: of a ZADD, the highest; 0: all. bytes: 0, or the one value is many of so many bytes each
+-- Returns {1, next} when applied, {0, next} when `next`, the log, the life or the writer is another; next is -1 when there
+-- is no state.
 --
 -- Everything is checked before the first write: a script that raises halfway leaves half behind.
 local state = redis.call('TYPE', KEYS[1]).ok
@@ -15,13 +18,14 @@ end
 if state ~= 'hash' then
     return redis.error_reply('STATE ' .. KEYS[1] .. ' is a ' .. state .. ', not a hash')
 end
-local current = redis.call('HMGET', KEYS[1], 'next', 'topic_id', 'life')
+local current = redis.call('HMGET', KEYS[1], 'next', 'topic_id', 'life', 'writer')
 local next_offset = tonumber(current[1])
 if next_offset == nil then
     return redis.error_reply('STATE ' .. KEYS[1] .. ' has no number in field next')
 end
 local layout = cjson.decode(ARGV[4])
-if next_offset ~= tonumber(ARGV[1]) or current[2] ~= ARGV[3] or (current[3] or '') ~= layout.life then
+if next_offset ~= tonumber(ARGV[1]) or current[2] ~= ARGV[3] or (current[3] or '') ~= layout.life
+        or (current[4] or '') ~= layout.writer then
     return {0, next_offset}
 end
 local wanted = {h = 'hash', s = 'set', z = 'zset'}
@@ -47,6 +51,9 @@ for _, run in ipairs(layout.runs) do
     if KEYS[run[2]] == nil or run[3] < 1 then
         return redis.error_reply('STATE arguments of ' .. KEYS[1] .. ': a run has no key or no values')
     end
+    if run[5] > 0 and (run[3] ~= 1 or #(ARGV[values + 1] or '') % run[5] ~= 0) then
+        return redis.error_reply('STATE arguments of ' .. KEYS[1] .. ': values of ' .. run[5] .. ' bytes do not end there')
+    end
     values = values + run[3]
 end
 if values ~= #ARGV then
@@ -56,15 +63,21 @@ end
 redis.call('HSET', KEYS[1], 'next', ARGV[2])
 local at = 5
 for _, run in ipairs(layout.runs) do
-    local last = at + run[3] - 1
-    -- unpack() is bounded by Lua's C stack: 1,000 arguments a call stay far below. An even number keeps pairs together.
-    for start = at, last, 1000 do
-        redis.call(run[1], KEYS[run[2]], unpack(ARGV, start, math.min(start + 999, last)))
+    local from, first, last = ARGV, at, at + run[3] - 1
+    if run[5] > 0 then
+        from, first, last = {}, 1, #ARGV[at] / run[5]
+        for i = 1, last do
+            from[i] = string.sub(ARGV[at], (i - 1) * run[5] + 1, i * run[5])
+        end
     end
-    if run[4] then
+    -- unpack() is bounded by Lua's C stack: 1,000 arguments a call stay far below. An even number keeps pairs together.
+    for start = first, last, 1000 do
+        redis.call(run[1], KEYS[run[2]], unpack(from, start, math.min(start + 999, last)))
+    end
+    if run[4] > 0 then
         redis.call('ZREMRANGEBYRANK', KEYS[run[2]], 0, -run[4] - 1)
     end
-    at = last + 1
+    at = at + run[3]
 end
 for i = 3, #KEYS do
     if string.sub(layout.types, i - 2, i - 2) == '-' then

@@ -1,12 +1,13 @@
 """What one change becomes for apply.lua: key names, values, and which old keys go along. Pure."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from brandpulse.keys import DAY_MS, HOUR_MS, PartitionKeys
 from brandpulse.partitions import PartitionStatus, encode_generations
+from stream_workers.decode import DIGEST_BYTES
 from stream_workers.event_time import Retention
 from stream_workers.fold import Cell, Change
 from stream_workers.kept import KEPT_NEGATIVES
@@ -16,6 +17,20 @@ KEPT_REDRIVEN = 1_000_000
 """Identities of redriven posts that a partition remembers, the newest: some 100 bytes each, of letters only."""
 UNEVALUATED_BOUND_MS = 5 * DAY_MS
 """Minute panes wait for the alerter, but at most so long past their own keeping time (7 d with the default 48 h)."""
+
+
+class _Run(NamedTuple):
+    """One command of the script."""
+
+    command: str
+    key: int
+    """Its number in KEYS."""
+    values: list[Any]
+    keep: int = 0
+    """The highest so many members of a sorted set; 0: all."""
+    width: int = 0
+    """Where the one value is many, one behind the other: bytes of each. Python takes longer to write an argument than
+    the server to cut it off."""
 
 
 def call_of(
@@ -51,28 +66,30 @@ def call_of(
         )
     touched = {name.encode() for name in numbers}
     gone = [name for name in expired if name not in touched]
-    runs: list[tuple[str, int, list[Any], int | None]] = [("HSET", 1, flat(moving_fields(status)), None)]
-    runs += [("HSET", at, pairs, None) for at, pairs in hashes.items()]
+    runs = [_Run("HSET", 1, flat(moving_fields(status)))]
+    runs += [_Run("HSET", at, pairs) for at, pairs in hashes.items()]
     runs += [
-        ("SADD", number(keys.ids(generation), "s"), list(digests), None)
+        _Run("SADD", number(keys.ids(generation), "s"), [b"".join(digests)], width=DIGEST_BYTES)
         for generation, digests in change.new_ids.items()
+        if digests
     ]
     for brand, posts in change.negatives.items():
         dated = [part for post in posts for part in (post.created_ms, msgspec.json.encode(post))]
-        runs.append(("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES))
-    runs += [("ZADD", at, offered, KEPT_SAMPLE) for at, offered in sampled]
+        runs.append(_Run("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES))
+    runs += [_Run("ZADD", at, offered, KEPT_SAMPLE) for at, offered in sampled]
     remembered = [part for digest, offset in change.redriven.items() for part in (offset, digest)]
     if remembered:
-        runs.append(("ZADD", number(keys.redriven, "z"), remembered, KEPT_REDRIVEN))
-    runs += [("ZADD", 2, index, None), ("ZREM", 2, gone, None)]
-    runs = [run for run in runs if run[2]]
+        runs.append(_Run("ZADD", number(keys.redriven, "z"), remembered, KEPT_REDRIVEN))
+    runs += [_Run("ZADD", 2, index), _Run("ZREM", 2, gone)]
+    runs = [run for run in runs if run.values]
     doomed = [*gone, *(keys.ids(g).encode() for g in change.dropped_generations)]
     layout = {
         "life": status.life,
+        "writer": change.from_writer,
         "types": "".join(types) + "-" * len(doomed),
-        "runs": [[command, at, len(values), *([keep] if keep else [])] for command, at, values, keep in runs],
+        "runs": [[run.command, run.key, len(run.values), run.keep, run.width] for run in runs],
     }
-    values = [value for run in runs for value in run[2]]
+    values = [value for run in runs for value in run.values]
     args = [change.from_offset, status.next, status.topic_id, msgspec.json.encode(layout), *values]
     return [keys.state, keys.index, *names, *doomed], args
 
@@ -99,6 +116,7 @@ def moving_fields(status: PartitionStatus) -> dict[str, Any]:
     """Fields of the state's hash that each batch writes, but for `next`."""
     return {
         "epoch": f"{status.next}:{status.epoch}",
+        "writer": status.writer,
         "clock_ms": status.clock_ms,
         "lateness_ms": status.lateness_ms,
         "late": status.late,

@@ -36,15 +36,10 @@ class LaneCounters:
         for letter in change.dead:
             if letter.record.offset not in change.origins:
                 counter("brandpulse_posts_dead_total").labels(letter.reason).inc()
-        tally: dict[tuple[str, int], int] = {}
-        for post in change.counted:
-            for said in post.brands:
-                pair = said.brand, said.label
-                tally[pair] = tally.get(pair, 0) + 1
-        for (brand, label), posts in tally.items():
+        for (brand, label), posts in change.tally.items():
             shown = brand if brand in self._labelled else OTHER_BRANDS
             counter("brandpulse_posts_counted_total").labels(shown, BRAND_SENTIMENTS[label]).inc(posts)
-        if change.counted and (newest := change.counted[-1].decoded.record.record_ms) >= 0:
+        if (newest := change.newest_record_ms) >= 0:
             # One observation a batch: the newest record stands for its batch.
             waited = max(0.0, (self._wall_ms() - newest) / 1_000)
             self._telemetry.histogram("brandpulse_visible_latency_seconds").observe(waited)

@@ -73,6 +73,8 @@ class Facets:
             )
             for number, facet in enumerate(facets)
         ]
+        self.all_want_words = all(facet.words for facet in facets)
+        """No post without a facet's word is in any of them."""
 
     def of(
         self, worded: Collection[int], heads: Mapping[str, Sequence[float]], verdicts: Sequence[Towards]

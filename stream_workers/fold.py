@@ -4,6 +4,7 @@
 `Change`. Both see the records in offset order, and nothing depends on where a batch was cut.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
@@ -15,10 +16,11 @@ from brandpulse.letters import Origin
 from brandpulse.pane_reader import NegativePost
 from brandpulse.panes import EMPTY_PANE, IRRELEVANT, Authors, Pane
 from brandpulse.partitions import PartitionStatus
-from stream_workers.decode import Dead, Decoded, Record, post_digest
+from stream_workers.decode import Dead, Decoded, post_digest
 from stream_workers.event_time import FROM_THE_FUTURE, LATE, ON_TIME, Retention, Verdict, judge
 from stream_workers.facets import Facets
 from stream_workers.kept import newest_negatives
+from stream_workers.records import Record
 from stream_workers.redriven import Redriven
 from stream_workers.repeats import RepeatLimits, RepeatMemory
 from stream_workers.sample import SampleBounds, Samples, samples_of
@@ -68,8 +70,10 @@ def scored(
     mask: Callable[[str], str],
     facets: Facets | None = None,
     worded: Collection[int] = (),
+    digest: bytes | None = None,
 ) -> Scored:
-    """*decoded* with the model's verdicts, and what follows from both. *worded*: the facets whose words it has."""
+    """*decoded* with the model's verdicts, and what follows from both. *worded*: the facets whose words it has.
+    *digest*: as `Scored.digest`, where it is known."""
     verdicts = tuple(map(Towards, brands, judged.targets, judged.labels, judged.score_micros, judged.urgency))
     return Scored(
         decoded,
@@ -77,7 +81,7 @@ def scored(
         author,
         mask,
         judged.heads,
-        post_digest(decoded.post.source, decoded.post.id),
+        digest or post_digest(decoded.post.source, decoded.post.id),
         () if facets is None else facets.of(worded, judged.heads, verdicts),
     )
 
@@ -113,6 +117,8 @@ class Change:
     status: PartitionStatus
     """As it will be: `next`, clock and counters moved on."""
     from_offset: int
+    from_writer: str
+    """Who wrote last, as it was read; as with `from_offset`, nothing applies where it is another."""
     panes: Mapping[Cell, Pane]
     """Absolute values, not differences: safe because nothing applies unless `next` still stands at `from_offset`."""
     authors: Mapping[Cell, bytes]
@@ -129,6 +135,10 @@ class Change:
     """Offset -> first identity, of all redriven posts in the batch."""
     samples: Samples = field(default_factory=dict)
     """Posts to offer to the samples of their days."""
+    tally: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """(brand, label) -> posts among `counted`."""
+    newest_record_ms: int = -1
+    """Kafka's timestamp of the last of `counted`; -1: nothing was counted, or it has none."""
 
 
 def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
@@ -239,11 +249,13 @@ def fold(
     epoch: int = -1,
     origins: Mapping[int, Origin] | None = None,
     bounds: SampleBounds | None = None,
+    writer: str = "",
 ) -> Change:
     """The change that *outcomes*, in offset order, make to a partition that stands at *status*.
 
     *origins*: offset -> first identity, of posts that were dead letters and were sent again. Such a post is done once,
     and a further death of it is no new one. *bounds* spare work: what the store holds then does not hang on them.
+    *writer*: whose change it is.
     """
     clock, lateness_ms = status.clock_ms, retention.lateness_ms
     minutes_ms, authors_ms = retention.minutes_ms, retention.authors_ms
@@ -294,8 +306,10 @@ def fold(
             dead=status.dead + len(dead) - again.deaths(dead),
             redriven=status.redriven + len(again.finished(dead)),
             generations=memory.generations,
+            writer=writer,
         ),
         from_offset=status.next,
+        from_writer=status.writer,
         panes=sums.panes(),
         authors=sums.authors(),
         new_ids=memory.added,
@@ -306,6 +320,8 @@ def fold(
         redriven=again.finished(dead),
         origins=origins or {},
         samples=samples_of(counted, bounds or SampleBounds(), watermark_ms=clock - retention.lateness_ms),
+        tally=Counter((said.brand, said.label) for post in counted for said in post.brands),
+        newest_record_ms=counted[-1].decoded.record.record_ms if counted else -1,
     )
 
 

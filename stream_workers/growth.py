@@ -15,10 +15,11 @@ from brandpulse.errors import BrandpulseError
 from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys
 from brandpulse.partitions import PartitionStatus
 from brandpulse.posts import POST_DECODER
-from stream_workers.decode import AuthorHasher, Decoded, Record
+from stream_workers.decode import AuthorHasher, Decoded
 from stream_workers.event_time import Retention
 from stream_workers.fold import Scored, fold, plan, scored
 from stream_workers.match import BrandMatcher
+from stream_workers.records import Record
 from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, ReadRequest

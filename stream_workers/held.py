@@ -1,12 +1,14 @@
 """One partition as this worker holds it, between the load of its state and the loss of it."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from brandpulse.letters import Origin
 from brandpulse.partitions import PartitionStatus
-from stream_workers.decode import Record
 from stream_workers.guard import InvalidGuard
+from stream_workers.known_ids import KnownIds
+from stream_workers.records import Records
 from stream_workers.sample import SampleBounds
 
 
@@ -31,6 +33,10 @@ class HeldPartition:
     """Leader epoch of the last record read; -1: not known."""
     bounds: SampleBounds = field(default_factory=SampleBounds)
     """Only of what was applied while it is held; the settling thread's."""
+    known: KnownIds = field(default_factory=KnownIds)
+    """Likewise."""
+    writer: str = field(default_factory=lambda: secrets.token_hex(8))
+    """As `PartitionStatus.writer`, once it has written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class PartitionBatch:
     from_offset: int
     """Where the batch before ended, or where the worker sought: not the first record's offset, for there are gaps."""
     to_offset: int
-    records: list[Record]
+    records: Records
     origins: Mapping[int, Origin] = field(default_factory=dict)
     """Offset -> first identity, of the records among them that `brandpulse dlq redrive` sent again."""
     epoch: int = -1

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from heapq import nlargest
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from brandpulse.pane_reader import NegativePost
 from stream_workers.decode import author_word
 from stream_workers.verdict import NEGATIVE, Towards
 
 if TYPE_CHECKING:
+    from stream_workers.columns import Columns
     from stream_workers.fold import Scored
 
 KEPT_NEGATIVES = 20
@@ -28,6 +32,26 @@ def newest_negatives(counted: Sequence["Scored"]) -> dict[str, list[NegativePost
         brand: [_negative_post(*post) for post in nlargest(KEPT_NEGATIVES, posts, key=_event_ms)]
         for brand, posts in by_brand.items()
     }
+
+
+def newest_in(columns: "Columns") -> dict[str, list[NegativePost]]:
+    """`newest_negatives` of all of *columns*."""
+    pairs = columns.brands.at(columns.brands.label == NEGATIVE).and_these(columns.facets)
+    order = np.lexsort((-columns.rows.event_ms[pairs.row], pairs.series))
+    series, rows = pairs.series[order], pairs.row[order].tolist()
+    begins = np.flatnonzero(np.diff(series, prepend=-1)).tolist()
+    found = {}
+    for begin, end in pairwise([*begins, len(rows)]):
+        name = columns.series[series[begin]]
+        posts = [columns.posts.of_row(row) for row in rows[begin : min(end, begin + KEPT_NEGATIVES)]]
+        found[name] = [_negative_post(post, _said_of(post, name)) for post in posts]
+    return found
+
+
+def _said_of(post: "Scored", series: str) -> Towards:
+    return next(
+        said for name, said in chain(((said.brand, said) for said in post.brands), post.facets) if name == series
+    )
 
 
 def _event_ms(post: tuple["Scored", Towards]) -> int:

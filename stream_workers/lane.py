@@ -20,17 +20,18 @@ from brandpulse.telemetry import Telemetry
 from model.marking import MarkedText
 from model.score_cache import CachingScorer
 from stream_workers.counters import LaneCounters
-from stream_workers.decode import AuthorHasher, Dead, Decoded, decode
 from stream_workers.event_time import Retention
 from stream_workers.facets import Facets
-from stream_workers.fold import Change, Outcome, Unmatched, fold, plan, scored
+from stream_workers.fold import Change
 from stream_workers.hand_over import HandOver
-from stream_workers.held import HeldPartition, ReadBatch
+from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.marking import BrandMarker
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
-from stream_workers.parts import Answer, JudgedPart, Named, PreparedPart, ScoredPart, joined
+from stream_workers.parts import Answer, JudgedPart, PreparedPart, joined
 from stream_workers.repeats import RepeatLimits
+from stream_workers.rows import RowReader, Rows
+from stream_workers.scored_part import ScoredPart
 from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
 from stream_workers.verdict import Verdict, verdicts_of
 
@@ -53,11 +54,11 @@ class BatchLane:
     def __init__(
         self,
         *,
+        rows: RowReader,
         matcher: BrandMatcher,
         mask: NameMask,
         brands: Sequence[str],
         scorer: CachingScorer,
-        author_hash: AuthorHasher,
         store: PartitionStore,
         hand_over: HandOver,
         partitions: Partitions,
@@ -78,12 +79,11 @@ class BatchLane:
         self._batch_seconds = batch_seconds
         self._same: dict[int, Verdict] = {}
         """Number of brands -> what a model that does not read says of a post that names so many."""
-        self._matcher = matcher
+        self._rows = rows
         self._marker = BrandMarker(matcher)
         self._mask = mask
         self._scorer = scorer
         self._facets = facets
-        self._author_hash = author_hash
         self._store = store
         self._hand_over = hand_over
         self._partitions = partitions
@@ -99,31 +99,32 @@ class BatchLane:
     def prepare(self, batch: ReadBatch) -> list[PreparedPart]:
         """Posts decoded, with the brands they name marked."""
         with self._timed("decode"):
-            return [
-                PreparedPart(part, [self._name(item) for item in self._within_span(decode(part.records))])
-                for part in batch.parts
-                if not part.held.gone
-            ]
+            return [self._prepared(part) for part in batch.parts if not part.held.gone]
 
-    def _within_span(self, items: list[Decoded | Dead]) -> list[Decoded | Dead]:
-        """Without the posts of other times than a shadow namespace recomputes."""
-        if (span := self._span) is None:
-            return items
-        return [item for item in items if isinstance(item, Dead) or span.holds(item.event_ms)]
+    def _prepared(self, part: PartitionBatch) -> PreparedPart:
+        rows = self._rows.read(part.records)
+        if self._span is not None:
+            # A shadow namespace leaves out the posts of other times than it recomputes.
+            rows = rows.only(self._span.holds)
+        marked = self._marked(rows)
+        for letter in rows.dead.values():
+            if letter.reason == "unmatchable":
+                # The error's text may quote the post, which belongs into the dead letter and not into a log.
+                log.warning("post breaks the matcher", extra={"error": letter.message.partition(":")[0]})
+        return PreparedPart(part, rows, marked)
 
-    def _name(self, item: Decoded | Dead) -> Named | Unmatched | Dead:
-        """*item* with the brands it names, marked. What nobody foresaw in a text is its end, not the worker's."""
-        if isinstance(item, Dead):
-            return item
-        try:
-            if not self._reads:
-                brands, worded = self._matcher.look(item.post.text)
-                return Named(item, brands, _unread(len(brands)), worded) if brands else Unmatched(item)
-            brands, marked, worded = self._marker.name(item.post.text)
-            return Unmatched(item) if marked is None else Named(item, brands, marked, worded)
-        except Exception as error:
-            log.warning("post breaks the matcher", extra={"error": type(error).__name__})
-            return Dead(item.record, "unmatchable", f"{type(error).__name__}: {error}")
+    def _marked(self, rows: Rows) -> list[MarkedText]:
+        if not self._reads:
+            unread = [_unread(len(meaning.brands)) for meaning in rows.meanings]
+            return [unread[number] for number in rows.which[rows.named].tolist()]
+        marked = []
+        for row in rows.named.tolist():
+            try:
+                marked.append(self._marker.mark(rows.post(row).text, rows.meaning(row).brands))
+            except Exception as error:
+                # Catches everything: what nobody foresaw in a text is its end, not the worker's.
+                rows.bury(row, "unmatchable", f"{type(error).__name__}: {error}")
+        return marked
 
     # -- second thread: the model -----------------------------------------------------------------------------------
 
@@ -134,38 +135,16 @@ class BatchLane:
     def score(self, parts: Sequence[PreparedPart]) -> list[JudgedPart]:
         """All partitions' posts through the model at once: a larger batch sorts and packs better."""
         live = [part for part in parts if not part.batch.held.gone]
-        wanted = [[item.marked for item in part.items if isinstance(item, Named)] for part in live]
-        ends = list(accumulate(map(len, wanted), initial=0))
+        ends = list(accumulate((len(part.marked) for part in live), initial=0))
         hits, misses = self._scorer.hits, self._scorer.misses
         with self._timed("score"):
-            answer = Answer(self._judge([marked for posts in wanted for marked in posts]))
+            answer = Answer(self._judge([marked for part in live for marked in part.marked]))
         self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._scorer.hits - hits)
         self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._scorer.misses - misses)
         return [
-            JudgedPart(part.batch, part.items, [(answer, start, end)])
+            JudgedPart(part.batch, part.rows, [(answer, start, end)])
             for part, (start, end) in zip(live, pairwise(ends), strict=True)
         ]
-
-    def _outcomes(self, part: JudgedPart) -> ScoredPart:
-        verdicts = part.verdicts()
-        return ScoredPart(
-            part.batch,
-            [self._outcome(item, next(verdicts)) if isinstance(item, Named) else item for item in part.items],
-        )
-
-    def _outcome(self, item: Named, verdict: Verdict) -> Outcome:
-        if isinstance(verdict, Exception):
-            return Dead(item.decoded.record, "unscorable", f"{type(verdict).__name__}: {verdict}")
-        post = item.decoded.post
-        return scored(
-            item.decoded,
-            item.brands,
-            verdict,
-            author=self._author_hash(post.source, post.author_id),
-            mask=self._mask,
-            facets=self._facets,
-            worded=item.worded,
-        )
 
     def _judge(self, posts: Sequence[MarkedText]) -> Callable[[], list[Verdict]]:
         """Asks the model now; what is returned makes one verdict per post of what it said, in order."""
@@ -173,7 +152,7 @@ class BatchLane:
             return list
         if not self._reads:
             time.sleep(self._batch_seconds * math.ceil(len(posts) / SIMULATED_BATCH))
-            return lambda: [self._always(post) for post in posts]
+            return lambda: self._always(posts)
         try:
             scores = self._scorer.score(posts)
         except MemoryError:
@@ -191,11 +170,13 @@ class BatchLane:
         self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.hurried))
         return lambda: verdicts_of(scores, posts)
 
-    def _always(self, post: MarkedText) -> Verdict:
-        if (said := self._same.get(post.targets)) is None:
-            [said] = verdicts_of(self._scorer.inner.score([post]), [post])
-            self._same[post.targets] = said
-        return said
+    def _always(self, posts: Sequence[MarkedText]) -> list[Verdict]:
+        """One verdict for all that name as many brands."""
+        targets = [post.targets for post in posts]
+        for number in set(targets) - self._same.keys():
+            alike = [_unread(number)]
+            [self._same[number]] = verdicts_of(self._scorer.inner.score(alike), alike)
+        return [self._same[number] for number in targets]
 
     # -- third thread: the store ---------------------------------------------------------------------------------
 
@@ -206,7 +187,7 @@ class BatchLane:
     def settle(self, judged: Sequence[JudgedPart]) -> None:
         """Count what was scored. Raises only our own bugs: the world's troubles reset the partition."""
         with self._timed("fold"):
-            live = [self._outcomes(part) for part in judged if not part.batch.held.gone]
+            live = [ScoredPart(part, self._mask, self._facets) for part in judged if not part.batch.held.gone]
         for part in live:
             if part.batch.from_offset != part.batch.held.status.next:
                 # An earlier batch of the partition fell out; the reset that follows reads this one again.
@@ -241,10 +222,10 @@ class BatchLane:
         held = part.batch.held
         if change.dead or part.batch.origins:
             dead = {letter.record.offset for letter in change.dead}
-            for record in part.batch.records:
-                if record.offset in part.batch.origins:
+            for offset in part.batch.records.offsets.tolist():
+                if offset in part.batch.origins:
                     continue  # sent again by a person, who knows that it died before
-                held.guard.observe(invalid=record.offset in dead and record.offset >= held.status.allowed_until)
+                held.guard.observe(invalid=offset in dead and offset >= held.status.allowed_until)
         else:
             held.guard.observe_valid(len(part.batch.records))
         verdict = held.guard.verdict
@@ -258,11 +239,18 @@ class BatchLane:
         """The change of each of *parts* whose state stands where we believe; the others reset."""
         if not parts:
             return []
-        plans = [plan(part.outcomes) for part in parts]
+        with self._timed("fold"):
+            plans = [part.plan for part in parts]
         with self._timed("write"):
             stored = self._store.read(
                 [
-                    ReadRequest(part.batch.held.status, digests, cells, [o.digest for o in part.batch.origins.values()])
+                    ReadRequest(
+                        part.batch.held.status,
+                        digests,
+                        cells,
+                        [origin.digest for origin in part.batch.origins.values()],
+                        part.batch.held.known.questions(part.batch.held.status.generations, digests),
+                    )
                     for part, (digests, cells) in zip(parts, plans, strict=True)
                 ]
             )
@@ -271,20 +259,7 @@ class BatchLane:
                 self._refuse(part.batch.held, part.batch.from_offset, known.moved_to)
         with self._timed("fold"):
             return [
-                (
-                    part,
-                    fold(
-                        part.batch.held.status,
-                        part.outcomes,
-                        part.batch.to_offset,
-                        known,
-                        retention=self._retention,
-                        limits=self._limits,
-                        epoch=part.batch.epoch,
-                        origins=part.batch.origins,
-                        bounds=part.batch.held.bounds,
-                    ),
-                )
+                (part, part.fold(known, retention=self._retention, limits=self._limits))
                 for part, known in zip(parts, stored, strict=True)
                 if known.moved_to is None
             ]
@@ -304,6 +279,7 @@ class BatchLane:
                 case Applied():
                     self._counters.applied(held.status, change)
                     held.bounds.take(change.samples)
+                    held.known.take(held.status.generations, change)
                     held.status = replace(
                         change.status, seen_wall_ms=held.status.seen_wall_ms, caught_up=held.status.caught_up
                     )

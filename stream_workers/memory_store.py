@@ -12,6 +12,10 @@ from stream_workers.sample import KEPT, Sampled, SampleDay
 from stream_workers.store import Applied, Failed, ReadRequest, Refused
 
 
+def _place(status: PartitionStatus) -> tuple[int, str, str]:
+    return status.next, status.life, status.writer
+
+
 class MemoryPartitionStore:
     """Loads, reads and applies as the real one does; nothing outlives the process."""
 
@@ -45,16 +49,23 @@ class MemoryPartitionStore:
         found = []
         for request in requests:
             place = (request.status.topic, request.status.partition)
-            known = {digest: n for n, digests in sorted(self._ids.get(place, {}).items()) for digest in digests}
+            ids = self._ids.get(place, {})
+            repeats = {
+                digest: one.number
+                for generations, digests in request.asked
+                for one in generations
+                for digest in digests
+                if digest in ids.get(one.number, ())
+            }
             panes, authors = self._panes.get(place, {}), self._authors.get(place, {})
             now, status = self._states.get(place), request.status
             found.append(
                 Stored(
-                    {digest: known[digest] for digest in request.digests if digest in known},
+                    repeats,
                     {cell: panes[cell] for cell in request.cells if cell in panes},
                     {cell: authors[cell] for cell in request.cells if cell in authors},
                     self._redriven.get(place, set()).intersection(request.identities),
-                    -1 if now is None else (None if (now.next, now.life) == (status.next, status.life) else now.next),
+                    -1 if now is None else (None if _place(now) == _place(status) else now.next),
                 )
             )
         return found
@@ -86,7 +97,12 @@ class MemoryPartitionStore:
         now = self._states.get(place)
         if now is None:
             return Refused(-1)
-        if (now.next, now.topic_id, now.life) != (change.from_offset, change.status.topic_id, change.status.life):
+        if (now.topic_id, *_place(now)) != (
+            change.status.topic_id,
+            change.from_offset,
+            change.status.life,
+            change.from_writer,
+        ):
             return Refused(now.next)
         self._states[place] = change.status
         self._panes.setdefault(place, {}).update(change.panes)

@@ -13,6 +13,7 @@ from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import Telemetry
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition
+from stream_workers.known_ids import KnownIds
 from stream_workers.signs_of_life import SignsOfLife
 from stream_workers.store import PartitionStore
 
@@ -53,6 +54,7 @@ class Ownership:
         topic: str,
         load: Callable[[int, bool], PartitionStatus],
         new_guard: Callable[[], InvalidGuard],
+        new_known: Callable[[], KnownIds] = KnownIds,
         incremental: bool,
     ) -> None:
         """*load* gives a partition's state at its place in the log; it is told whether a fetcher gave up there.
@@ -64,6 +66,7 @@ class Ownership:
         self._topic = topic
         self._load = load
         self._new_guard = new_guard
+        self._new_known = new_known
         self._incremental = incremental
         self._orders: queue.SimpleQueue[Reset | Pause] = queue.SimpleQueue()
         self._mine: set[int] = set()
@@ -186,7 +189,7 @@ class Ownership:
                 self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(1)
                 continue
             del self._pending[partition]
-            held = HeldPartition(status, status.next, self._new_guard(), epoch=status.epoch)
+            held = HeldPartition(status, status.next, self._new_guard(), epoch=status.epoch, known=self._new_known())
             stopped = bool(status.paused) and status.allowed_until <= status.next
             self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(int(stopped))
             if stopped:

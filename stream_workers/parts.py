@@ -1,28 +1,14 @@
 """What passes from one stage of the lane to the next: one partition's share of a batch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import msgspec
-
 from model.marking import MarkedText
-from stream_workers.decode import Dead, Decoded
-from stream_workers.fold import Outcome, Unmatched
 from stream_workers.held import PartitionBatch
-from stream_workers.match import NO_FACETS
+from stream_workers.records import Records
+from stream_workers.rows import Rows
 from stream_workers.verdict import Verdict
-
-
-class Named(msgspec.Struct, frozen=True, gc=False):
-    """A readable post and the brands it names, at least one."""
-
-    decoded: Decoded
-    brands: tuple[str, ...]
-    marked: MarkedText
-    """As the model reads it; target i is brand i."""
-    worded: frozenset[int] = NO_FACETS
-    """Facets of which it has a word, by their numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +16,9 @@ class PreparedPart:
     """One partition's share of a batch, as the model will read it."""
 
     batch: PartitionBatch
-    items: list[Named | Unmatched | Dead]
+    rows: Rows
+    marked: Sequence[MarkedText]
+    """Of each row that names a brand; target i is brand i."""
 
 
 class Answer:
@@ -50,21 +38,13 @@ class JudgedPart:
     """One partition's share of a batch, after the model."""
 
     batch: PartitionBatch
-    items: list[Named | Unmatched | Dead]
+    rows: Rows
     said: Sequence[tuple[Answer, int, int]]
     """Where its posts stand among those of the model's calls: from, to."""
 
-    def verdicts(self) -> Iterator[Verdict]:
-        """Of each `Named`, in order."""
-        return (verdict for answer, start, end in self.said for verdict in answer.verdicts[start:end])
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredPart:
-    """One partition's share of a batch, ready to be folded."""
-
-    batch: PartitionBatch
-    outcomes: list[Outcome]
+    def verdicts(self) -> list[Verdict]:
+        """Of each row that names a brand, in order."""
+        return [verdict for answer, start, end in self.said for verdict in answer.verdicts[start:end]]
 
 
 def joined(batches: Sequence[Sequence[JudgedPart]]) -> list[JudgedPart]:
@@ -89,9 +69,10 @@ def _united(run: Sequence[JudgedPart]) -> JudgedPart:
             batches[0].held,
             batches[0].from_offset,
             batches[-1].to_offset,
-            [record for batch in batches for record in batch.records],
+            Records.joined([batch.records for batch in batches]),
             {offset: origin for batch in batches for offset, origin in batch.origins.items()},
+            batches[-1].epoch,
         ),
-        [item for part in run for item in part.items],
+        Rows.joined([part.rows for part in run]),
         [said for part in run for said in part.said],
     )

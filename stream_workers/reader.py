@@ -23,6 +23,7 @@ from stream_workers.beginnings import Beginnings
 from stream_workers.cut import cut
 from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition, ReadBatch
+from stream_workers.known_ids import IdFilter, KnownIds
 from stream_workers.ownership import Ownership
 from stream_workers.signs_of_life import SignsOfLife
 from stream_workers.standstill import QUEUED_RECORDS, Reads
@@ -57,6 +58,8 @@ class ReaderConfig:
     start: Literal["earliest", "latest"] = "earliest"
     """Where to begin in a topic of which no partition has state."""
     group_protocol: GroupProtocol = "classic"
+    new_filter: Callable[[], IdFilter] | None = None
+    """Where the ids of what this worker counts are noted; None: the store is asked for all."""
 
 
 Offer = Callable[[ReadBatch, float], bool]
@@ -151,6 +154,7 @@ class PostReader:
             topic=config.topic,
             load=self._load,
             new_guard=lambda: InvalidGuard(run_limit=config.invalid_run, share_limit=config.invalid_share),
+            new_known=lambda: KnownIds(config.new_filter),
             incremental=config.group_protocol == "consumer",
         )
         self._identity_checked = 0.0

@@ -13,10 +13,12 @@ from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
 from brandpulse.redis_client import outage, reaching_redis, routed
 from stream_workers.apply_call import authors_key, call_of, field_of, flat, may_go, moving_fields, pane_key
+from stream_workers.decode import DIGEST_BYTES
 from stream_workers.event_time import Retention
-from stream_workers.fold import Change, Stored
+from stream_workers.fold import HOUR_MINUTES, Cell, Change, Stored
 from stream_workers.store import Applied, Failed, ReadRequest, Refused
 
+DAY_HOURS = 24
 DROPS_PER_CHANGE = 500
 """Keys past their time that one call removes: bounds the call's length."""
 
@@ -37,9 +39,22 @@ def _refusal(error: redis.ResponseError) -> StateError | TransientError:
     return outage(error)
 
 
+PLACE = ("next", "life", "writer")
+"""Fields that tell whether the state is still as it was left."""
+
+
 def _place(found: Sequence[bytes | None]) -> list[bytes | None]:
-    """`next` and `life` as they are compared: states of versions that knew no life have none."""
-    return [found[0], found[1] or b""]
+    """`PLACE` as it is compared: states of older versions lack the words."""
+    return [found[0], *(word or b"" for word in found[1:])]
+
+
+def _by_key(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """*cells* that lie in one hash together: what costs a client is the command, not the field."""
+    found: dict[tuple[str, str, int], list[Cell]] = {}
+    for cell in cells:
+        span, series, bucket = cell
+        found.setdefault((span, series, bucket // (HOUR_MINUTES if span == "minute" else DAY_HOURS)), []).append(cell)
+    return list(found.values())
 
 
 def _script(name: str) -> str:
@@ -59,6 +74,7 @@ class RedisPartitionStore:
         self._apply = client.register_script(_script("apply.lua"))
         self._rebase = client.register_script(_script("rebase.lua"))
         self._touch = client.register_script(_script("touch.lua"))
+        self._seen = client.register_script(_script("seen.lua"))
         self._announced: set[str] = set()
         self._drop_every = drop_every
         self._applies = 0
@@ -105,35 +121,31 @@ class RedisPartitionStore:
         return self.origins(topic_id) or tuple(offsets)
 
     def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
-        pipeline = self._client.pipeline(transaction=False)
-        for request in requests:
-            keys = self._keys(request.status.topic, request.status.partition)
-            # Before and after: who writes in between is seen by one of the two.
-            pipeline.hmget(keys.state, "next", "life")
-            for generation in request.status.generations if request.digests else ():
-                pipeline.smismember(keys.ids(generation.number), list(request.digests))
-            for cell in request.cells:
-                pipeline.hget(pane_key(keys, cell), field_of(cell))
-                pipeline.hget(authors_key(keys, cell), field_of(cell))
-            if request.identities:
-                pipeline.execute_command("ZMSCORE", keys.redriven, *request.identities)  # type: ignore[no-untyped-call]
-            pipeline.hmget(keys.state, "next", "life")
         with _translated():
-            replies = iter(pipeline.execute())
+            try:
+                replies = iter(self._ask(requests))
+            except redis.exceptions.NoScriptError:
+                self._client.script_load(self._seen.script)
+                replies = iter(self._ask(requests))
         found = []
         for request in requests:
-            believed = [str(request.status.next).encode(), request.status.life.encode()]
+            status = request.status
+            believed = [str(status.next).encode(), status.life.encode(), status.writer.encode()]
             before = _place(next(replies))
             repeats: dict[bytes, int] = {}
-            for generation in request.status.generations if request.digests else ():
-                known = zip(request.digests, next(replies), strict=True)
-                repeats.update((digest, generation.number) for digest, found_here in known if found_here)
+            for generations, digests in request.asked:
+                seen = next(replies)
+                for place, generation in zip(seen[::2], seen[1::2], strict=True):
+                    digest, number = digests[place], generations[generation].number
+                    repeats[digest] = max(number, repeats.get(digest, number))
             panes, authors = {}, {}
-            for cell in request.cells:
-                if (pane := next(replies)) is not None:
-                    panes[cell] = Pane.decode(pane)
-                if (sketch := next(replies)) is not None:
-                    authors[cell] = sketch
+            for cells in _by_key(request.cells):
+                for cell, pane in zip(cells, next(replies), strict=True):
+                    if pane is not None:
+                        panes[cell] = Pane.decode(pane)
+                for cell, sketch in zip(cells, next(replies), strict=True):
+                    if sketch is not None:
+                        authors[cell] = sketch
             redriven = frozenset(
                 digest
                 for digest, score in zip(request.identities, next(replies) if request.identities else (), strict=True)
@@ -144,6 +156,30 @@ class RedisPartitionStore:
             moved_to = None if moved is None else int(moved[0] or -1)
             found.append(Stored(repeats, panes, authors, redriven, moved_to))
         return found
+
+    def _ask(self, requests: Sequence[ReadRequest]) -> list[Any]:
+        """What the server says to *requests*, in the order in which `read` takes it."""
+        pipeline = self._client.pipeline(transaction=False)
+        for request in requests:
+            keys = self._keys(request.status.topic, request.status.partition)
+            # Before and after: who writes in between is seen by one of the two.
+            pipeline.hmget(keys.state, *PLACE)
+            for generations, digests in request.asked:
+                sets = [keys.ids(generation.number) for generation in generations]
+                self._evalsha(pipeline, self._seen.sha, sets, [b"".join(digests), DIGEST_BYTES])
+            for cells in _by_key(request.cells):
+                fields = [field_of(cell) for cell in cells]
+                pipeline.hmget(pane_key(keys, cells[0]), fields)
+                pipeline.hmget(authors_key(keys, cells[0]), fields)
+            if request.identities:
+                pipeline.execute_command("ZMSCORE", keys.redriven, *request.identities)  # type: ignore[no-untyped-call]
+            pipeline.hmget(keys.state, *PLACE)
+        return list(pipeline.execute())
+
+    def _evalsha(self, pipeline: Any, sha: str, keys: Sequence[str | bytes], args: Sequence[Any]) -> None:
+        """By its name: a cluster's pipeline has no method for it, and runs it all the same."""
+        to = routed(self._client, str(keys[0]))
+        pipeline.execute_command("EVALSHA", sha, len(keys), *keys, *args, **to)
 
     def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
         with _translated():
@@ -230,9 +266,7 @@ class RedisPartitionStore:
         ]
         pipeline = self._client.pipeline(transaction=False)
         for keys, args in calls:
-            # By its name: a cluster's pipeline has no method for it, and runs it all the same.
-            to = routed(self._client, str(keys[0]))
-            pipeline.execute_command("EVALSHA", self._apply.sha, len(keys), *keys, *args, **to)  # type: ignore[no-untyped-call]
+            self._evalsha(pipeline, self._apply.sha, keys, args)
         replies = pipeline.execute(raise_on_error=False)
         if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):
             self._client.script_load(self._apply.script)

@@ -4,8 +4,11 @@ Ids lie in generations, sets that are begun and forgotten one after the other as
 verdict depends only on the posts before it, not on where a batch was cut: a batch read again after a crash is cut anew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from brandpulse.partitions import Generation
 
@@ -64,6 +67,29 @@ class RepeatMemory:
             newest.size += 1
         self._where[digest] = newest.number
         self.added.setdefault(newest.number, []).append(digest)
+
+    def add_new(self, digests: Sequence[bytes], clocks_ms: npt.NDArray[np.int64]) -> None:
+        """`add` of each of *digests*, no two of which are the same and none of which is held.
+
+        *clocks_ms*: the partition's clock after each post; it never goes back.
+        """
+        span, most = (
+            self._limits.memory_ms // self._limits.generations,
+            self._limits.max_ids // self._limits.generations,
+        )
+        at = 0
+        while at < len(digests):
+            newest = self._generations[-1] if self._generations else None
+            if newest is None or newest.size >= most or clocks_ms[at] - newest.began_ms >= span:
+                self.add(digests[at], int(clocks_ms[at]))
+                at += 1
+                continue
+            due = int(np.searchsorted(clocks_ms, newest.began_ms + span))
+            end = min(len(digests), due, at + most - newest.size)
+            newest.size += end - at
+            self.added.setdefault(newest.number, []).extend(digests[at:end])
+            self._where.update(dict.fromkeys(digests[at:end], newest.number))
+            at = end
 
     def _forget(self, clock_ms: int) -> None:
         # A generation's last ids came just before the next one began.

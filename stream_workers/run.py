@@ -29,12 +29,14 @@ from stream_workers.event_time import Retention
 from stream_workers.facets import Facets
 from stream_workers.hand_over import KafkaHandOver
 from stream_workers.held import ReadBatch
+from stream_workers.known_ids import native_filter
 from stream_workers.lane import BatchLane
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.reader import PostReader, ReaderConfig
 from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
+from stream_workers.rows import row_reader
 from stream_workers.settings import WorkerSettings
 from stream_workers.tags import EVEN
 from stream_workers.turn import Turn
@@ -113,18 +115,21 @@ def main() -> int:
             owner=owner,
             group_protocol=worker.group_protocol,
             start=worker.start if replay is None else "earliest",
+            new_filter=native_filter(native=worker.native_rows),
         )
         reader = PostReader(config, stores[0], offer, telemetry, on_other_log=on_other_log, wall_ms=_wall_ms)
         readers.append(reader)
         return reader
 
     def make_lane(reader: PostReader) -> BatchLane:
+        matcher = BrandMatcher(brands, file.facets)
+        author_hash = AuthorHasher(settings.author_key.get_secret_value())
         return BatchLane(
-            matcher=BrandMatcher(brands, file.facets),
+            rows=row_reader(matcher, author_hash, native=worker.native_rows),
+            matcher=matcher,
             mask=NameMask(handle for brand in brands for handle in brand.handles),
             brands=[brand.name for brand in brands],
             scorer=scorer,
-            author_hash=AuthorHasher(settings.author_key.get_secret_value()),
             store=stores[1],
             hand_over=hand_over,
             partitions=reader,

@@ -7,13 +7,19 @@ sample however batches are cut and however often one is tried again. Only the te
 
 from collections.abc import Mapping, Sequence
 from heapq import nsmallest
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from brandpulse.keys import DAY_MS
 from brandpulse.pane_reader import SAMPLE_DAYS, SampledPost
+from brandpulse.panes import IRRELEVANT
 from brandpulse.terms import terms_of
+from stream_workers.verdict import NEGATIVE
 
 if TYPE_CHECKING:
+    from stream_workers.columns import Columns
     from stream_workers.fold import Scored
 
 KEPT = 30
@@ -94,6 +100,36 @@ def samples_of(
             if said.relevant and place.keep_until_ms > watermark_ms:
                 admitted.setdefault(place, []).append((digest, said.negative, post))
     return {place: [_sampled(*one) for one in nsmallest(KEPT, found, key=_digest)] for place, found in admitted.items()}
+
+
+def samples_in(columns: "Columns", bounds: SampleBounds, *, watermark_ms: int) -> dict[SampleDay, list[Sampled]]:
+    """`samples_of` all of *columns*."""
+    relevant = columns.brands.at(columns.brands.label != IRRELEVANT)
+    if not len(relevant.row):
+        return {}
+    rows = columns.rows
+    days = rows.event_ms[relevant.row] // DAY_MS
+    first, span = int(days.min()), int(days.max() - days.min()) + 1
+    places, which = np.unique(relevant.series * span + (days - first), return_inverse=True)
+    named = [SampleDay(columns.series[place // span], place % span + first) for place in places.tolist()]
+    full = [bounds.bound(*place) for place in named]
+    # By eight of twelve bytes nearly all are told to be too large; the few others are looked at one by one.
+    heads = np.ascontiguousarray(rows.digests[relevant.row, :8]).view(">u8")[:, 0]
+    largest = np.array([2**64 - 1 if bound is None else int.from_bytes(bound[:8], "big") for bound in full], np.uint64)
+    alive = np.array([place.keep_until_ms > watermark_ms for place in named])
+    admitted: dict[SampleDay, list[tuple[bytes, bool, int]]] = {}
+    for at in np.flatnonzero((heads <= largest[which]) & alive[which]).tolist():
+        row, place, bound = int(relevant.row[at]), named[which[at]], full[which[at]]
+        digest = rows.digest(row)
+        if bound is None or digest < bound:
+            admitted.setdefault(place, []).append((digest, bool(relevant.label[at] == NEGATIVE), row))
+    return {
+        place: [
+            _sampled(digest, negative, columns.posts.of_row(row))
+            for digest, negative, row in nsmallest(KEPT, found, key=itemgetter(0))
+        ]
+        for place, found in admitted.items()
+    }
 
 
 def _digest(found: tuple[bytes, bool, "Scored"]) -> bytes:

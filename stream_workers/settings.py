@@ -30,6 +30,9 @@ class WorkerSettings(BaseSettings):
     much)."""
     null_batch_ms: float = Field(default=0, ge=0, le=60_000, examples=[100])
     """Of engine null, for benches: how long up to 512 posts take, as on a GPU."""
+    native_rows: bool = Field(default=True, examples=[True])
+    """Read posts in native code where `make native` built it. Python reads the same, several times slower: false tells
+    whether that code is at fault."""
     threads: int | None = Field(default=None, ge=1, le=256, examples=[os.cpu_count() or 2])
     """Of the model on a CPU. Unset: all cores."""
     batch_posts: int = Field(default=512, ge=1, le=10_000, examples=[512])

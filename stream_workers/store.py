@@ -11,6 +11,7 @@ from typing import Protocol
 from brandpulse.errors import StateError
 from brandpulse.partitions import PartitionStatus
 from stream_workers.fold import Cell, Change, Stored
+from stream_workers.known_ids import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,15 @@ class ReadRequest:
     cells: Sequence[Cell]
     identities: Sequence[bytes] = ()
     """First identities of redriven posts, which may be done already."""
+    questions: Sequence[Question] | None = None
+    """Which of *digests* to look up in which generations; None: all of them in all of them."""
+
+    @property
+    def asked(self) -> Sequence[Question]:
+        if self.questions is not None:
+            return self.questions
+        generations = self.status.generations
+        return [Question(generations, self.digests)] if generations and self.digests else []
 
 
 @dataclass(frozen=True, slots=True)

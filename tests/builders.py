@@ -8,10 +8,11 @@ from typing import Any
 
 from brandpulse.partitions import PartitionStatus
 from brandpulse.posts import POST_DECODER
-from stream_workers.decode import Decoded, Record
+from stream_workers.decode import Decoded
 from stream_workers.facets import Facets
 from stream_workers.fold import Scored, scored
 from stream_workers.reader import ReaderConfig
+from stream_workers.records import Record
 from stream_workers.verdict import judged
 
 NOON_MS = 1_772_452_800_000  # 2026-03-02T12:00:00Z

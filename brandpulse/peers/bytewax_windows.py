@@ -1,7 +1,8 @@
 """bytewax's own way: its Kafka source, batches decoded and matched, then its event-time windows, counts in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import bytewax.operators as op
@@ -11,10 +12,12 @@ from bytewax.operators import windowing
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import run_main
 
-from brandpulse.peers.peer import Counts, Stopwatch, job
+from brandpulse.peers.peer import Counts, NativeCounts, Stopwatch, job
 from brandpulse.posts import POST_DECODER
 
 Mention = tuple[str, datetime]
+KeysOf = Callable[[list[Any]], list[tuple[str, int]]]
+"""Of Kafka messages: (brand, event time in ms) of each mention."""
 
 
 class Kept(DynamicSink[Any]):
@@ -35,16 +38,23 @@ class _Part(StatelessSinkPartition[Any]):
         self._found += items
 
 
+def _in_python(brands: Path) -> KeysOf:
+    counts = Counts(brands)
+    return lambda messages: [key for one in messages for key in counts.keys_of(POST_DECODER.decode(one.value))]
+
+
+def _natively(brands: Path) -> KeysOf:
+    counts = NativeCounts(brands)
+    return lambda messages: counts.keys_of([message.value for message in messages])
+
+
 def main() -> None:
     given = job()
-    counts, watch = Counts(given.brands), Stopwatch()
+    watch = Stopwatch()
+    keys_of = _natively(given.brands) if given.native else _in_python(given.brands)
 
     def mentions(messages: list[Any]) -> Iterable[Mention]:
-        out = [
-            (brand, datetime.fromtimestamp(moment / 1_000, UTC))
-            for message in messages
-            for brand, moment in counts.keys_of(POST_DECODER.decode(message.value))
-        ]
+        out = [(brand, datetime.fromtimestamp(moment / 1_000, UTC)) for brand, moment in keys_of(messages)]
         watch.saw(len(messages))
         return out
 

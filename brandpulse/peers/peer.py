@@ -4,10 +4,12 @@ import json
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+
+import numpy as np
 
 from brandpulse.brands import load_brands
 from brandpulse.memory import peak_bytes
@@ -22,6 +24,8 @@ class Job:
     topic: str
     posts: int
     brands: Path
+    native: bool
+    """Whether the peer reads posts with the worker's native code, too."""
 
 
 def job() -> Job:
@@ -30,8 +34,9 @@ def job() -> Job:
     parser.add_argument("--topic", required=True)
     parser.add_argument("--posts", type=int, required=True)
     parser.add_argument("--brands", type=Path, required=True)
+    parser.add_argument("--native", action="store_true")
     given = parser.parse_args()
-    return Job(given.bootstrap_servers, given.topic, given.posts, given.brands)
+    return Job(given.bootstrap_servers, given.topic, given.posts, given.brands, given.native)
 
 
 class Counts:
@@ -52,6 +57,25 @@ class Counts:
             for brand, moment in self.keys_of(POST_DECODER.decode(value)):
                 cell = (brand, moment // 60_000)
                 self.cells[cell] = self.cells.get(cell, 0) + 1
+
+
+class NativeCounts:
+    """The brands that posts name and their event times, a batch at a time, by the worker's own reader of rows."""
+
+    def __init__(self, brands: Path) -> None:
+        """Raises ImportError where the native module is not built."""
+        matcher = import_module("stream_workers.match").BrandMatcher(load_brands(brands))
+        author_hash = import_module("stream_workers.decode").AuthorHasher("bench")
+        self._reader = import_module("stream_workers.rows").NativeRowReader(matcher, author_hash)
+        self._records = import_module("stream_workers.records").Records
+
+    def keys_of(self, values: Sequence[bytes]) -> list[tuple[str, int]]:
+        """As `Counts.keys_of`, of all of *values*."""
+        numbers = np.arange(len(values))
+        rows = self._reader.read(self._records(numbers, numbers, [None] * len(values), list(values)))
+        brands = [meaning.brands for meaning in rows.meanings]
+        moments = zip(rows.which.tolist(), rows.event_ms.tolist(), strict=True)
+        return [(brand, moment) for which, moment in moments for brand in brands[which]]
 
 
 class Stopwatch:

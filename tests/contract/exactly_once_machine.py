@@ -16,9 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from brandpulse.facets import Facet
 from brandpulse.letters import Origin
 from brandpulse.partitions import PartitionStatus
-from stream_workers.decode import Dead
+from stream_workers.decode import DIGEST_BYTES, Dead
 from stream_workers.facets import Facets
 from stream_workers.fold import Cell, Change, Outcome, Unmatched, fold, plan
+from stream_workers.known_ids import KnownIds
 from stream_workers.log_identity import Common, LogExtent, Start, start_of
 from stream_workers.store import Applied, PartitionStore, ReadRequest, Refused
 from tests.builders import NOON_MS, a_scored
@@ -78,11 +79,30 @@ class Piece:
     end: int
 
 
+class ExactIds:
+    """A filter that is never in doubt."""
+
+    def __init__(self) -> None:
+        self._ids: set[bytes] = set()
+
+    def add(self, ids: bytes) -> None:
+        self._ids |= set(_apart(ids))
+
+    def may_hold(self, ids: bytes) -> bytes:
+        return bytes(one in self._ids for one in _apart(ids))
+
+
+def _apart(ids: bytes) -> list[bytes]:
+    return [ids[at : at + DIGEST_BYTES] for at in range(0, len(ids), DIGEST_BYTES)]
+
+
 @dataclass
 class Worker:
     """What a worker holds of the partition: its state, where it reads, and what it has read and not written."""
 
     status: PartitionStatus | None = None
+    writer: str = ""
+    known: KnownIds = field(default_factory=lambda: KnownIds(ExactIds))
     position: int = 0
     epoch: int = -1
     read: deque[tuple[Piece, list[Outcome], dict[int, Origin], int]] = field(default_factory=deque)
@@ -90,6 +110,7 @@ class Worker:
 
     def forget(self) -> None:
         self.status, self.folded = None, None
+        self.known = KnownIds(ExactIds)
         self.read.clear()
 
 
@@ -146,7 +167,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.store = self.rewindable.store
         self.log = Log("log-0")
         self.logs = 1
-        self.lives = 0
+        self.lives = self.loads = 0
         self.era = 0
         self.workers = (Worker(), Worker())
         self.pieces: list[Piece] = []
@@ -250,6 +271,8 @@ class ExactlyOnce(RuleBasedStateMachine):
             assert self.store.rebase(seen, status)
             self._moved(seen, start)
         worker.status, worker.position, worker.epoch = status, status.next, status.epoch
+        self.loads += 1
+        worker.writer = f"writer {self.loads}"
 
     def _read(self, worker: Worker, status: PartitionStatus, most: int) -> None:
         # As the reader does: the log's id and its extent are looked at before a batch goes on, and a client that hears
@@ -270,7 +293,8 @@ class ExactlyOnce(RuleBasedStateMachine):
     def _fold(self, worker: Worker, status: PartitionStatus) -> None:
         piece, outcomes, origins, epoch = worker.read.popleft()
         digests, cells = plan(outcomes)
-        [stored] = self.store.read([ReadRequest(status, digests, cells, [o.digest for o in origins.values()])])
+        asked = worker.known.questions(status.generations, digests)
+        [stored] = self.store.read([ReadRequest(status, digests, cells, [o.digest for o in origins.values()], asked)])
         if stored.moved_to is not None:
             worker.forget()
         else:
@@ -285,6 +309,7 @@ class ExactlyOnce(RuleBasedStateMachine):
                     limits=LIMITS,
                     epoch=epoch,
                     origins=origins,
+                    writer=worker.writer,
                 ),
             )
 
@@ -293,6 +318,8 @@ class ExactlyOnce(RuleBasedStateMachine):
         [outcome] = self.store.apply([change])
         match outcome:
             case Applied():
+                assert worker.status is not None
+                worker.known.take(worker.status.generations, change)
                 worker.status = change.status
                 self.pieces.append(piece)
                 self._save()

@@ -90,7 +90,12 @@ class WithoutCompare(MemoryPartitionStore):
         if now is None:
             return Refused(-1)
         return super()._apply_one(
-            replace(change, from_offset=now.next, status=replace(change.status, topic_id=now.topic_id))
+            replace(
+                change,
+                from_offset=now.next,
+                from_writer=now.writer,
+                status=replace(change.status, topic_id=now.topic_id),
+            )
         )
 
 
@@ -101,7 +106,7 @@ class RefusingOnlyBelow(MemoryPartitionStore):
         now = self.load(change.status.topic, change.status.partition)
         if now is None or change.from_offset <= now.next:
             return super()._apply_one(change)
-        return super()._apply_one(replace(change, from_offset=now.next))
+        return super()._apply_one(replace(change, from_offset=now.next, from_writer=now.writer))
 
 
 class WithoutMemory(MemoryPartitionStore):

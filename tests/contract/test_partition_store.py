@@ -17,6 +17,7 @@ from brandpulse.partitions import PartitionStatus
 from stream_workers.event_time import Retention
 from stream_workers.facets import Facets
 from stream_workers.fold import Cell, Change, Outcome, Stored, fold, plan
+from stream_workers.known_ids import Question
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
@@ -374,6 +375,35 @@ def test_reading_tells_when_the_state_stands_elsewhere(store: PartitionStore) ->
     assert moved_to(change.status) is None
     assert moved_to(replace(change.status, life="two")) == change.status.next
     assert moved_to(replace(status, partition=1)) == -1
+
+
+def test_who_knows_its_ids_by_heart_is_refused_where_another_wrote_last(store: PartitionStore) -> None:
+    """The store lost the last write, and another worker wrote as far again, after the log was cut and written anew:
+    next and life are as the first left them, and the ids are not those that it knows."""
+    status = begun(store, life="one")
+
+    def written(by: str, post_id: str) -> Change:
+        [stored] = store.read([ReadRequest(status, [a_scored(post_id).digest], [])])
+        return fold(status, [a_scored(post_id)], 1, stored, retention=RETENTION, limits=LIMITS, writer=by)
+
+    mine, theirs = written("me", "1"), written("them", "2")
+    assert store.apply([theirs]) == [Applied()]
+    follows = fold(mine.status, [a_scored("2", offset=1)], 2, Stored(), retention=RETENTION, limits=LIMITS, writer="me")
+    [stored] = store.read([ReadRequest(mine.status, [a_scored("2").digest], [], questions=[])])
+    assert stored.moved_to == mine.status.next
+    assert store.apply([follows]) == [Refused(mine.status.next)]
+    [stored] = store.read([ReadRequest(theirs.status, [a_scored("2").digest], [])])
+    assert (stored.moved_to, set(stored.repeats)) == (None, {a_scored("2").digest})
+
+
+def test_only_what_is_asked_is_looked_up(store: PartitionStore) -> None:
+    status = begun(store)
+    change = change_of(store, status, [a_scored("1"), a_scored("2", offset=1)])
+    assert store.apply([change]) == [Applied()]
+    one, two = a_scored("1").digest, a_scored("2").digest
+    asked = [Question(change.status.generations, [two, a_scored("3").digest])]
+    [stored] = store.read([ReadRequest(change.status, [one, two], [], questions=asked)])
+    assert set(stored.repeats) == {two}
 
 
 def sampled(store: PartitionStore, client: redis.Redis, namespace: str) -> dict[int, set[SampledPost]]:

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from stream_workers.decode import MAX_RECORD_BYTES, AuthorHasher, Dead, Decoded, Record, author_word, decode
+from stream_workers.decode import MAX_RECORD_BYTES, AuthorHasher, Dead, Decoded, author_word, decode
+from stream_workers.records import Record
 from tests.builders import NOON_MS, a_post, a_record
 
 

@@ -4,10 +4,11 @@ from hypothesis import strategies as st
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import NO_CLOCK, Generation, PartitionStatus
-from stream_workers.decode import Dead, Record
+from stream_workers.decode import Dead
 from stream_workers.event_time import Retention, Verdict, judge
 from stream_workers.fold import Cell, Change, Outcome, Scored, Stored, Unmatched, fold, plan
 from stream_workers.memory_store import MemoryPartitionStore
+from stream_workers.records import Record
 from stream_workers.repeats import RepeatLimits
 from stream_workers.store import Applied, ReadRequest
 from tests.builders import NOON_MS, a_scored, a_status

@@ -1,0 +1,165 @@
+"""`fold` for a batch in which nothing is out of the ordinary, by columns. Pure.
+
+Late posts, those that count in their hour only, and facets are ordinary. What is rare goes to `fold`, which looks at
+each post by itself: letters, repeats, dates that nobody believes. Both make the same change, byte for byte.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from brandpulse.panes import IRRELEVANT, Authors, Pane
+from brandpulse.partitions import PartitionStatus
+from stream_workers.columns import Columns
+from stream_workers.event_time import FUTURE_TOLERANCE_MS, Retention
+from stream_workers.fold import Cell, Change, Stored
+from stream_workers.kept import newest_in
+from stream_workers.records import Integers
+from stream_workers.repeats import RepeatLimits, RepeatMemory
+from stream_workers.sample import SampleBounds, samples_in
+from stream_workers.verdict import NEGATIVE
+
+LABELS = 4
+
+
+class _Clock(NamedTuple):
+    """What `event_time.judge` says of n rows, all of which count."""
+
+    after: Integers
+    """(n,): the partition's clock after each."""
+    late: npt.NDArray[np.bool_]
+    """(n,)"""
+
+
+def plan_columns(columns: Columns) -> tuple[list[bytes], list[Cell]]:
+    """As `fold.plan`."""
+    return columns.rows.digests_of(columns.named), [*columns.minutes.cells, *columns.hours.cells]
+
+
+def fold_columns(
+    status: PartitionStatus,
+    columns: Columns,
+    digests: Sequence[bytes],
+    to_offset: int,
+    stored: Stored,
+    *,
+    retention: Retention,
+    limits: RepeatLimits,
+    epoch: int = -1,
+    bounds: SampleBounds | None = None,
+    writer: str = "",
+) -> Change | None:
+    """What `fold` makes of the same posts; None where it must be asked. *digests*: of the named rows."""
+    if stored.repeats or len(set(digests)) < len(digests):
+        return None
+    rows, named = columns.rows, columns.named
+    clock = _judge(rows.event_ms, rows.records.record_ms, status.clock_ms, retention)
+    if clock is None:
+        return None
+    memory = RepeatMemory(status.generations, {}, limits)
+    memory.add_new(digests, clock.after[named])
+    now = int(clock.after[-1]) if len(rows) else status.clock_ms
+    age = clock.after - retention.lateness_ms - rows.event_ms
+    sums = _Sums(columns, age <= retention.minutes_ms, age <= retention.authors_ms, stored)
+    return Change(
+        status=replace(
+            status,
+            next=to_offset,
+            epoch=epoch,
+            clock_ms=now,
+            lateness_ms=retention.lateness_ms,
+            late=status.late + int(clock.late[named].sum()),
+            unmatched=status.unmatched + len(rows) - len(named),
+            generations=memory.generations,
+            writer=writer,
+        ),
+        from_offset=status.next,
+        from_writer=status.writer,
+        panes=sums.panes(),
+        authors=sums.authors(),
+        new_ids=memory.added,
+        dropped_generations=memory.dropped,
+        negatives=newest_in(columns),
+        counted=columns.posts,
+        dead=[],
+        samples=samples_in(columns, bounds or SampleBounds(), watermark_ms=now - retention.lateness_ms),
+        tally=_tally(columns),
+        newest_record_ms=int(rows.records.record_ms[named[-1]]) if len(named) else -1,
+    )
+
+
+def _judge(event_ms: Integers, record_ms: Integers, clock_ms: int, retention: Retention) -> _Clock | None:
+    """None if some post is from the future, or too old."""
+    if bool(((record_ms >= 0) & (event_ms > record_ms + FUTURE_TOLERANCE_MS)).any()):
+        return None
+    moved = np.where(record_ms < 0, event_ms, np.minimum(event_ms, record_ms))
+    clock = np.maximum.accumulate(np.concatenate((np.array([clock_ms], np.int64), moved)))
+    behind = clock[:-1] - event_ms
+    if bool((behind > retention.hours_ms).any()):
+        return None
+    return _Clock(clock[1:], behind > retention.lateness_ms)
+
+
+def _tally(columns: Columns) -> dict[tuple[str, int], int]:
+    places, counts = np.unique(columns.brands.series * LABELS + columns.brands.label, return_counts=True)
+    return {
+        (columns.series[place // LABELS], place % LABELS): count
+        for place, count in zip(places.tolist(), counts.tolist(), strict=True)
+    }
+
+
+class _Sums:
+    """What a batch adds to its cells, and what they hold then."""
+
+    def __init__(
+        self, columns: Columns, counts: npt.NDArray[np.bool_], votes: npt.NDArray[np.bool_], stored: Stored
+    ) -> None:
+        """*counts*: whether a row counts in its minute, and not in its hour only; *votes*: and its author there."""
+        self._columns = columns
+        self._stored = stored
+        label, row = columns.pairs.label, columns.pairs.row
+        relevant = label != IRRELEVANT
+        self._spans = (
+            (columns.minutes, counts[row], relevant & (counts & votes)[row]),
+            (columns.hours, np.ones(len(row), np.bool_), relevant),
+        )
+
+    def panes(self) -> dict[Cell, Pane]:
+        panes: dict[Cell, Pane] = {}
+        pairs = self._columns.pairs
+        for cells, counts, _ in self._spans:
+            of_pair, label, micros = cells.of_pair[counts], pairs.label[counts], pairs.micros[counts]
+            posts = np.bincount(of_pair * LABELS + label, minlength=LABELS * len(cells.cells)).reshape(-1, LABELS)
+            # Sums of floats, of whole numbers below 2**53: exact in any order.
+            scores = np.bincount(of_pair, weights=micros, minlength=len(cells.cells)).astype(np.int64)
+            for cell, counted, score in zip(cells.cells, posts.tolist(), scores.tolist(), strict=True):
+                if any(counted):
+                    negative, neutral, positive, irrelevant = counted
+                    added = Pane(negative, neutral, positive, score, irrelevant)
+                    before = self._stored.panes.get(cell)
+                    panes[cell] = added if before is None else before + added
+        return panes
+
+    def authors(self) -> dict[Cell, bytes]:
+        authors: dict[Cell, bytes] = {}
+        pairs = self._columns.pairs
+        for cells, _, votes in self._spans:
+            of_pair = cells.of_pair[votes]
+            # Stable: a sketch's stored form may hang on the order in which authors came.
+            order = np.argsort(of_pair, kind="stable")
+            people = self._columns.rows.authors[pairs.row[votes][order]]
+            negative = pairs.label[votes][order] == NEGATIVE
+            ends = np.cumsum(np.bincount(of_pair, minlength=len(cells.cells))).tolist()
+            for cell, (begin, end) in zip(cells.cells, pairwise([0, *ends]), strict=True):
+                if begin == end:
+                    continue
+                before = self._stored.authors.get(cell)
+                sketches = Authors() if before is None else Authors.decode(before)
+                voters = people[begin:end]
+                sketches.add_many(voters.tolist(), negative=voters[negative[begin:end]].tolist())
+                authors[cell] = sketches.encode()
+        return authors

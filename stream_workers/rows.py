@@ -1,0 +1,245 @@
+"""What each record of a partition's batch says, by columns: how the lane carries posts from decoding to folding.
+
+A whole batch is read at once, in native code where that is built (`native/`), else here. A row may be left to this file
+by native code, which takes on only what it is certain to read as Python would; so both tell the same of every record.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import accumulate
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from brandpulse.errors import InvalidPostError
+from brandpulse.posts import WirePost
+from stream_workers.decode import DIGEST_BYTES, AuthorHasher, Dead, event_ms_of, post_digest, post_of
+from stream_workers.match import NO_FACETS, BrandMatcher
+from stream_workers.records import Integers, Records
+
+log = logging.getLogger(__name__)
+
+KNOWN_MEANINGS = 10_000
+"""Sets of words met lately whose brands are remembered."""
+
+
+class Meaning(NamedTuple):
+    """What the words that stand in a text say."""
+
+    brands: tuple[str, ...]
+    """In the order of the brands file, each once."""
+    worded: frozenset[int]
+    """Facets of which it has a word, by their numbers."""
+
+
+NOTHING = Meaning((), NO_FACETS)
+
+
+class Rows:
+    """n records by columns, in offset order. What is not said of a dead one is zero."""
+
+    __slots__ = ("_posts", "authors", "dead", "digests", "event_ms", "meanings", "records", "which")
+
+    def __init__(  # noqa: PLR0917 - columns, each named where it is kept
+        self,
+        records: Records,
+        event_ms: Integers,
+        authors: Integers,
+        digests: npt.NDArray[np.uint8],
+        which: npt.NDArray[np.intp],
+        meanings: Sequence[Meaning],
+        dead: Mapping[int, Dead],
+        posts: Mapping[int, WirePost],
+    ) -> None:
+        self.records = records
+        self.event_ms = event_ms
+        """(n,)"""
+        self.authors = authors
+        """(n,): keyed hashes; only of rows that name a brand."""
+        self.digests = digests
+        """(n, 12): of (source, id), for the repeat memory; only of rows that name a brand."""
+        self.which = which
+        """(n,): number of its meaning in `meanings`."""
+        self.meanings = meanings
+        """The first is `NOTHING`."""
+        self.dead = dict(dead)
+        """Row -> why it is no post."""
+        self._posts = dict(posts)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def named(self) -> npt.NDArray[np.intp]:
+        """The rows that name a brand, in order."""
+        names = np.array([bool(meaning.brands) for meaning in self.meanings])
+        return np.flatnonzero(names[self.which])
+
+    def meaning(self, row: int) -> Meaning:
+        return self.meanings[int(self.which[row])]
+
+    def digest(self, row: int) -> bytes:
+        return bytes(self.digests[row])
+
+    def digests_of(self, rows: npt.NDArray[np.intp]) -> list[bytes]:
+        packed = self.digests[rows].tobytes()
+        return [packed[at : at + DIGEST_BYTES] for at in range(0, len(packed), DIGEST_BYTES)]
+
+    def post(self, row: int) -> WirePost:
+        """Decoded when it is first asked for: most are counted and never looked at. Not of a dead row."""
+        if (post := self._posts.get(row)) is None:
+            post = self._posts[row] = post_of(self.records.values[row])
+        return post
+
+    def keep(self, row: int, post: WirePost) -> None:
+        """*post* is what `post(row)` will say: it need not be decoded twice."""
+        self._posts[row] = post
+
+    def bury(self, row: int, reason: str, message: str) -> None:
+        """*row* is no post that can be counted."""
+        self.dead[row] = Dead(self.records[row], reason, message)
+        self.which[row] = 0
+
+    def only(self, wanted: Callable[[int], bool]) -> "Rows":
+        """The rows whose event time is *wanted*, and the dead ones."""
+        kept = [row for row, at in enumerate(self.event_ms.tolist()) if row in self.dead or wanted(at)]
+        return self if len(kept) == len(self) else self._at(kept)
+
+    def _at(self, kept: Collection[int]) -> "Rows":
+        chosen = np.fromiter(kept, np.intp)
+        return Rows(
+            self.records.at(chosen),
+            self.event_ms[chosen],
+            self.authors[chosen],
+            self.digests[chosen],
+            self.which[chosen],
+            self.meanings,
+            {new: self.dead[old] for new, old in enumerate(kept) if old in self.dead},
+            {new: self._posts[old] for new, old in enumerate(kept) if old in self._posts},
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence["Rows"]) -> "Rows":
+        """*parts*, each of which follows on the one before, as one."""
+        at = list(accumulate(map(len, parts), initial=0))
+        meanings_at = list(accumulate((len(part.meanings) for part in parts), initial=0))
+        return cls(
+            Records.joined([part.records for part in parts]),
+            np.concatenate([part.event_ms for part in parts]),
+            np.concatenate([part.authors for part in parts]),
+            np.concatenate([part.digests for part in parts]),
+            np.concatenate([part.which + first for part, first in zip(parts, meanings_at, strict=False)]),
+            [meaning for part in parts for meaning in part.meanings],
+            {row + first: letter for part, first in zip(parts, at, strict=False) for row, letter in part.dead.items()},
+            {row + first: post for part, first in zip(parts, at, strict=False) for row, post in part._posts.items()},
+        )
+
+
+class RowReader(Protocol):
+    """Reads the records of one partition; called from one thread."""
+
+    def read(self, records: Records) -> Rows: ...
+
+
+class PythonRowReader:
+    """Record by record: the reference."""
+
+    def __init__(self, matcher: BrandMatcher, author_hash: AuthorHasher) -> None:
+        self._matcher = matcher
+        self._author_hash = author_hash
+
+    def read(self, records: Records) -> Rows:
+        n = len(records)
+        rows = Rows(
+            records,
+            np.zeros(n, np.int64),
+            np.zeros(n, np.int64),
+            np.zeros((n, DIGEST_BYTES), np.uint8),
+            np.zeros(n, np.intp),
+            [NOTHING],
+            {},
+            {},
+        )
+        self.fill(rows, range(n))
+        return rows
+
+    def fill(self, rows: Rows, wanted: Collection[int]) -> None:
+        """What the *wanted* ones of *rows* say, which are empty so far."""
+        meanings = list(rows.meanings)
+        numbers = {meaning: number for number, meaning in enumerate(meanings)}
+        for row in wanted:
+            try:
+                post = post_of(rows.records.values[row])
+            except InvalidPostError as error:
+                rows.bury(row, error.reason, str(error))
+                continue
+            rows.event_ms[row] = event_ms_of(post)
+            try:
+                meaning = Meaning(*self._matcher.look(post.text))
+            except Exception as error:
+                # Catches everything: what nobody foresaw in a text is its end, not the worker's.
+                rows.bury(row, "unmatchable", f"{type(error).__name__}: {error}")
+                continue
+            if not meaning.brands:
+                continue
+            if meaning not in numbers:
+                numbers[meaning] = len(meanings)
+                meanings.append(meaning)
+            rows.keep(row, post)
+            rows.which[row] = numbers[meaning]
+            rows.authors[row] = self._author_hash(post.source, post.author_id)
+            rows.digests[row] = np.frombuffer(post_digest(post.source, post.id), np.uint8)
+        rows.meanings = meanings
+
+
+class NativeRowReader:
+    """A batch at a time in native code, which works while other threads run Python; the rows it leaves go to Python."""
+
+    def __init__(self, matcher: BrandMatcher, author_hash: AuthorHasher) -> None:
+        """Raises ImportError where the native module is not built."""
+        from stream_workers import _native
+
+        self._native = _native.RowReader(matcher.patterns, matcher.kinds, matcher.plain, author_hash.key)
+        self._python = PythonRowReader(matcher, author_hash)
+        self._matcher = matcher
+        self._known: dict[tuple[int, ...], Meaning] = {}
+
+    def read(self, records: Records) -> Rows:
+        status, event_ms, authors, digests, words, sets = self._native.read(records.values)
+        meanings, number_of = self._meanings(sets)
+        rows = Rows(
+            records,
+            np.frombuffer(event_ms, np.int64).copy(),
+            np.frombuffer(authors, np.int64).copy(),
+            np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES).copy(),
+            number_of[np.frombuffer(words, np.uint32)],
+            meanings,
+            {},
+            {},
+        )
+        if left := np.flatnonzero(np.frombuffer(status, np.uint8) == 0).tolist():
+            self._python.fill(rows, left)
+        return rows
+
+    def _meanings(self, sets: Sequence[tuple[int, ...]]) -> tuple[list[Meaning], npt.NDArray[np.intp]]:
+        """The distinct meanings of *sets* of words, and the number of each set's; who names no brand means nothing."""
+        numbers: dict[Meaning, int] = {NOTHING: 0}
+        number_of = np.zeros(len(sets), np.intp)
+        for at, words in enumerate(sets):
+            if (meaning := self._known.get(words)) is None:
+                if len(self._known) >= KNOWN_MEANINGS:
+                    self._known.clear()
+                meaning = self._known[words] = Meaning(*self._matcher.meaning(frozenset(words)))
+            number_of[at] = numbers.setdefault(meaning, len(numbers)) if meaning.brands else 0
+        return list(numbers), number_of
+
+
+def row_reader(matcher: BrandMatcher, author_hash: AuthorHasher, *, native: bool = True) -> RowReader:
+    """The fastest there is. *native*: whether native code may be used where it is built."""
+    if native:
+        try:
+            return NativeRowReader(matcher, author_hash)
+        except ImportError:
+            log.info("posts are read in Python: the native module is not built", extra={"remedy": "make native"})
+    return PythonRowReader(matcher, author_hash)

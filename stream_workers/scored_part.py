@@ -1,0 +1,78 @@
+"""One partition's share of a batch, ready to be folded: by columns where nothing is out of the ordinary."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+from stream_workers.columns import Columns, ScoredRows, columns_of, outcomes_of
+from stream_workers.event_time import Retention
+from stream_workers.facets import Facets
+from stream_workers.fold import Cell, Change, Outcome, Stored, fold, plan
+from stream_workers.fold_columns import fold_columns, plan_columns
+from stream_workers.held import PartitionBatch
+from stream_workers.parts import JudgedPart
+from stream_workers.repeats import RepeatLimits
+from stream_workers.verdict import Judged, Verdict
+
+
+class ScoredPart:
+    """Knows how its posts are folded; the state is whoever's who folds."""
+
+    def __init__(self, part: JudgedPart, mask: Callable[[str], str], facets: Facets | None) -> None:
+        """Asks the model's answer for its verdicts. A post that the model could not judge is dead from here on."""
+        self.batch: PartitionBatch = part.batch
+        self._rows = part.rows
+        verdicts = _buried(part, part.verdicts())
+        self._posts = ScoredRows(part.rows, verdicts, mask, facets)
+        self._columns: Columns | None = None
+        if not part.rows.dead and not part.batch.origins:
+            self._columns = columns_of(part.rows, verdicts, self._posts, facets)
+
+    @cached_property
+    def outcomes(self) -> Sequence[Outcome]:
+        """Post by post: only of a batch that wants to be looked at so."""
+        return outcomes_of(self._rows, self._posts)
+
+    @cached_property
+    def plan(self) -> tuple[list[bytes], list[Cell]]:
+        """As `fold.plan`."""
+        return plan(self.outcomes) if self._columns is None else plan_columns(self._columns)
+
+    def fold(self, stored: Stored, *, retention: Retention, limits: RepeatLimits) -> Change:
+        """As `fold.fold`."""
+        batch, status = self.batch, self.batch.held.status
+        change = None
+        if self._columns is not None:
+            change = fold_columns(
+                status,
+                self._columns,
+                self.plan[0],
+                batch.to_offset,
+                stored,
+                retention=retention,
+                limits=limits,
+                epoch=batch.epoch,
+                bounds=batch.held.bounds,
+                writer=batch.held.writer,
+            )
+        return change or fold(
+            status,
+            self.outcomes,
+            batch.to_offset,
+            stored,
+            retention=retention,
+            limits=limits,
+            epoch=batch.epoch,
+            origins=batch.origins,
+            bounds=batch.held.bounds,
+            writer=batch.held.writer,
+        )
+
+
+def _buried(part: JudgedPart, verdicts: Sequence[Verdict]) -> list[Judged]:
+    """Those of *verdicts* that are ones; where the model raised on a post, its row is dead."""
+    judged = [verdict for verdict in verdicts if isinstance(verdict, Judged)]
+    if len(judged) < len(verdicts):
+        for row, verdict in zip(part.rows.named.tolist(), verdicts, strict=True):
+            if isinstance(verdict, Exception):
+                part.rows.bury(row, "unscorable", f"{type(verdict).__name__}: {verdict}")
+    return judged
