@@ -158,7 +158,7 @@ class BatchLane:
         except MemoryError:
             raise
         except Exception as error:
-            # Catches everything, as `_name` does: a post nobody foresaw must not stop the stream, and is not lost.
+            # Catches everything, as `_marked` does: a post nobody foresaw must not stop the stream, and is not lost.
             if len(posts) == 1:
                 # The error's text may quote the post, which belongs into the dead letter and not into a log.
                 log.warning("post breaks the model", extra={"error": type(error).__name__})
