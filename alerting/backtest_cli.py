@@ -13,7 +13,7 @@ from brandpulse.errors import ConfigError
 
 if TYPE_CHECKING:
     from alerting.backtest import Backtest, PastEpisode
-    from alerting.recording import Judges
+    from alerting.recording import Judges, Tally, Texts
     from alerting.rules import RuleSet
     from alerting.volume_backtest import Surge
     from brandpulse.episodes import Evidence
@@ -57,21 +57,16 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     """
     from alerting.backtest import Backtest
     from alerting.recorded_evidence import with_posts
-    from alerting.recording import Tally, Texts
+    from alerting.recording import Tally
     from alerting.rules import DEFAULT_RULES, facets_in, load_rules
-    from alerting.score_file import read_scores, write_scores
     from alerting.settings import AlerterSettings
     from brandpulse.settings import load_settings
 
     _want_folders_of(out, scores)
     policies = load_settings(AlerterSettings).policies()
     wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facets_in(brands))
-    judges, version = _judges(brands, engine, sentiment, _facets_of(wanted, brands, sentiment, scores))
-    known = read_scores(scores, version=version) if scores is not None else {}
-    texts, tally = Texts(judges, known), Tally()
-    texts.score(recording, tally, lambda done, every: typer.echo(f"scored {done} of {every} texts", err=True))
-    if scores is not None and tally.scored:
-        write_scores(scores, known, version=version)
+    facets = _facets_of(wanted, brands, sentiment, scores)
+    texts, tally = _scored(recording, brands, scores, engine=engine, sentiment=sentiment, facets=facets)
     backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted)
     backtest.feed(texts.judged(recording, tally))
     episodes = with_posts(backtest.finish(), texts.judged(recording, Tally()))
@@ -85,6 +80,45 @@ def posts(  # noqa: PLR0917 - typer calls it by name
         f"{tally.unmatched} name no brand, {tally.invalid + panes.from_the_future} invalid. "
         f"{tally.scored} texts scored."
     )
+
+
+@app.command()
+def bound(  # noqa: PLR0917 - typer calls it by name
+    recording: Annotated[Path, typer.Option("--in", exists=True, dir_okay=False, help="JSON lines, .gz or plain.")],
+    brands: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The brands file.")],
+    truth: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="JSON: incidents with brand, kind, alert, start, end.")
+    ],
+    sentiment: Annotated[Sentiment, typer.Option(help="Towards the brand, or of the whole post.")] = Sentiment.BRAND,
+    engine: Annotated[Engine, typer.Option(help="Of the model.")] = Engine.AUTO,
+    scores: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep scores here and use them again.")] = None,
+    labelled: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="Texts and what people say of them, as JSON lines. Repeatable."),
+    ] = None,
+    episodes: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Of `backtest posts`, to set beside the bound.")
+    ] = None,
+    false_alarms: Annotated[float, typer.Option(min=0.001, max=1_000, help="Budget a brand in four weeks.")] = 1.0,
+    recall: Annotated[float, typer.Option(min=0.01, max=1, help="Delays of the earliest that make it up, too.")] = 0.85,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="Each incident's minutes, as JSON lines.")] = None,
+) -> None:
+    """The least delay that any detector of the share could have had on known incidents, with what the model told.
+
+    An oracle that knows start, usual share and course of each incident sums what its posts tell: labels as predicted,
+    scores, and with --labelled perfect labels; each without and with the volume as evidence. Posts count by event time.
+    """
+    from alerting.incidents import read_fired, read_incidents
+    from alerting.labelled import read_labelled
+    from brandpulse.brands import load_brands
+
+    _want_folders_of(out, scores)
+    incidents = read_incidents(truth)
+    told = read_labelled(labelled, load_brands(brands)) if labelled else None
+    fired = None if episodes is None else read_fired(episodes)
+    texts, _ = _scored(recording, brands, scores, engine=engine, sentiment=sentiment)
+    report: Any = importlib.import_module("alerting.bound_cli").report
+    report(texts, recording, incidents, labelled=told, fired=fired, false_alarms=false_alarms, recall=recall, out=out)
 
 
 @app.command()
@@ -198,6 +232,28 @@ def _judges(brands: Path, engine: Engine, sentiment: Sentiment, facets: "Sequenc
     )
     author_hash = decode.AuthorHasher(load_settings(Settings).author_key.get_secret_value())
     return Judges(judge.look, author_hash, judge.score, RecordedFacets(facets)), f"{scorer.name}@{scorer.version}"
+
+
+def _scored(
+    recording: Path,
+    brands: Path,
+    scores: Path | None,
+    *,
+    engine: Engine,
+    sentiment: Sentiment,
+    facets: "Sequence[Facet]" = (),
+) -> tuple["Texts", "Tally"]:
+    """The texts of *recording*, each scored: now, or by an earlier run that kept *scores*."""
+    from alerting.recording import Tally, Texts
+    from alerting.score_file import read_scores, write_scores
+
+    judges, version = _judges(brands, engine, sentiment, facets)
+    known = read_scores(scores, version=version) if scores is not None else {}
+    texts, tally = Texts(judges, known), Tally()
+    texts.score(recording, tally, lambda done, every: typer.echo(f"scored {done} of {every} texts", err=True))
+    if scores is not None and tally.scored:
+        write_scores(scores, known, version=version)
+    return texts, tally
 
 
 def _lateness_ms() -> int:
