@@ -130,11 +130,11 @@ def _word(engine: str) -> str:
 
 def engine_settings(engine: str) -> dict[str, str]:
     """`NAME` or `NAME:TIERS`. Without a model nothing is handed on to posts.scored, as the peers hand nothing on, and
-    batches are as large as Python likes them: no model has to get through one."""
+    batches are large, as columns like them: no model has to get through one."""
     name, _, tiers = engine.partition(":")
     settings = {"BRANDPULSE_WORKER_ENGINE": name, "BRANDPULSE_WORKER_TIERS": tiers or "full"}
     if name == "null":
-        settings |= {"BRANDPULSE_WORKER_SCORED_TOPIC_ENABLED": "false", "BRANDPULSE_WORKER_BATCH_POSTS": "2048"}
+        settings |= {"BRANDPULSE_WORKER_SCORED_TOPIC_ENABLED": "false", "BRANDPULSE_WORKER_BATCH_POSTS": "8192"}
     return settings
 
 

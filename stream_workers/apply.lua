@@ -65,9 +65,10 @@ local at = 5
 for _, run in ipairs(layout.runs) do
     local from, first, last = ARGV, at, at + run[3] - 1
     if run[5] > 0 then
-        from, first, last = {}, 1, #ARGV[at] / run[5]
+        local packed, width, sub = ARGV[at], run[5], string.sub
+        from, first, last = {}, 1, #packed / width
         for i = 1, last do
-            from[i] = string.sub(ARGV[at], (i - 1) * run[5] + 1, i * run[5])
+            from[i] = sub(packed, (i - 1) * width + 1, i * width)
         end
     end
     -- unpack() is bounded by Lua's C stack: 1,000 arguments a call stay far below. An even number keeps pairs together.

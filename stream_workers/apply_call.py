@@ -10,6 +10,7 @@ from brandpulse.partitions import PartitionStatus, encode_generations
 from stream_workers.decode import DIGEST_BYTES
 from stream_workers.event_time import Retention
 from stream_workers.fold import Cell, Change
+from stream_workers.ids import packed
 from stream_workers.kept import KEPT_NEGATIVES
 from stream_workers.sample import KEPT as KEPT_SAMPLE
 
@@ -69,7 +70,7 @@ def call_of(
     runs = [_Run("HSET", 1, flat(moving_fields(status)))]
     runs += [_Run("HSET", at, pairs) for at, pairs in hashes.items()]
     runs += [
-        _Run("SADD", number(keys.ids(generation), "s"), [b"".join(digests)], width=DIGEST_BYTES)
+        _Run("SADD", number(keys.ids(generation), "s"), [packed(digests)], width=DIGEST_BYTES)
         for generation, digests in change.new_ids.items()
         if digests
     ]

@@ -5,6 +5,7 @@ A pair is a row and a series that it counts in: a brand that it names, or one of
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -19,6 +20,7 @@ from stream_workers.rows import Rows
 from stream_workers.verdict import Judged
 
 Indexes = npt.NDArray[np.intp]
+_labels, _micros = attrgetter("labels"), attrgetter("score_micros")
 
 
 class Pairs(NamedTuple):
@@ -156,8 +158,8 @@ def columns_of(rows: Rows, verdicts: Sequence[Judged], posts: ScoredRows, facets
     brands = Pairs(
         row,
         flat[np.repeat(starts[which], pairs_of) + place],
-        np.array(list(chain.from_iterable([said.labels for said in verdicts])), np.int64),
-        np.array(list(chain.from_iterable([said.score_micros for said in verdicts])), np.int64),
+        np.fromiter(chain.from_iterable(map(_labels, verdicts)), np.int64),
+        np.fromiter(chain.from_iterable(map(_micros, verdicts)), np.int64),
     )
     if len(brands.label) != len(row):
         raise ValueError(f"{len(brands.label)} verdicts on {len(row)} brands")

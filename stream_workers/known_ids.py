@@ -11,8 +11,11 @@ holder that finds another's is refused, and forgotten with all that it knew.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from brandpulse.partitions import Generation
 from stream_workers.fold import Change
+from stream_workers.ids import packed
 
 
 class IdFilter(Protocol):
@@ -55,13 +58,12 @@ class KnownIds:
         """What must be asked to know which of *digests* a partition with these *generations* remembers."""
         foreign = tuple(one for one in generations if one.number not in self._filters)
         asked = [Question(foreign, digests)] if foreign else []
-        packed = b"".join(digests)
+        ids = packed(digests) if self._filters else b""
         for one in generations:
             if (own := self._filters.get(one.number)) is None:
                 continue
-            told = own.may_hold(packed)
-            if any(told):
-                asked.append(Question((one,), [id_ for id_, may in zip(digests, told, strict=True) if may]))
+            if doubted := np.flatnonzero(np.frombuffer(own.may_hold(ids), np.uint8)).tolist():
+                asked.append(Question((one,), [digests[place] for place in doubted]))
         return asked
 
     def take(self, before: Sequence[Generation], change: Change) -> None:
@@ -73,7 +75,7 @@ class KnownIds:
             if number in begun:
                 self._filters[number] = self._new_filter()
             if (own := self._filters.get(number)) is not None:
-                own.add(b"".join(digests))
+                own.add(packed(digests))
         kept = {one.number for one in change.status.generations}
         for number in self._filters.keys() - kept:
             del self._filters[number]

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from operator import attrgetter
 from typing import Protocol
 
 from brandpulse.errors import StateError, TransientError
@@ -38,6 +39,7 @@ from stream_workers.verdict import Verdict, verdicts_of
 log = logging.getLogger(__name__)
 
 SIMULATED_BATCH = 512
+_targets = attrgetter("targets")
 
 
 class Partitions(Protocol):
@@ -116,7 +118,7 @@ class BatchLane:
     def _marked(self, rows: Rows) -> list[MarkedText]:
         if not self._reads:
             unread = [_unread(len(meaning.brands)) for meaning in rows.meanings]
-            return [unread[number] for number in rows.which[rows.named].tolist()]
+            return list(map(unread.__getitem__, rows.which[rows.named].tolist()))
         marked = []
         for row in rows.named.tolist():
             try:
@@ -172,11 +174,11 @@ class BatchLane:
 
     def _always(self, posts: Sequence[MarkedText]) -> list[Verdict]:
         """One verdict for all that name as many brands."""
-        targets = [post.targets for post in posts]
+        targets = list(map(_targets, posts))
         for number in set(targets) - self._same.keys():
             alike = [_unread(number)]
             [self._same[number]] = verdicts_of(self._scorer.inner.score(alike), alike)
-        return [self._same[number] for number in targets]
+        return list(map(self._same.__getitem__, targets))
 
     # -- third thread: the store ---------------------------------------------------------------------------------
 

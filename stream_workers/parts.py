@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from model.marking import MarkedText
 from stream_workers.held import PartitionBatch
@@ -44,7 +45,7 @@ class JudgedPart:
 
     def verdicts(self) -> list[Verdict]:
         """Of each row that names a brand, in order."""
-        return [verdict for answer, start, end in self.said for verdict in answer.verdicts[start:end]]
+        return list(chain.from_iterable(answer.verdicts[start:end] for answer, start, end in self.said))
 
 
 def joined(batches: Sequence[Sequence[JudgedPart]]) -> list[JudgedPart]:

@@ -16,6 +16,7 @@ from stream_workers.apply_call import authors_key, call_of, field_of, flat, may_
 from stream_workers.decode import DIGEST_BYTES
 from stream_workers.event_time import Retention
 from stream_workers.fold import HOUR_MINUTES, Cell, Change, Stored
+from stream_workers.ids import packed
 from stream_workers.store import Applied, Failed, ReadRequest, Refused
 
 DAY_HOURS = 24
@@ -166,7 +167,7 @@ class RedisPartitionStore:
             pipeline.hmget(keys.state, *PLACE)
             for generations, digests in request.asked:
                 sets = [keys.ids(generation.number) for generation in generations]
-                self._evalsha(pipeline, self._seen.sha, sets, [b"".join(digests), DIGEST_BYTES])
+                self._evalsha(pipeline, self._seen.sha, sets, [packed(digests), DIGEST_BYTES])
             for cells in _by_key(request.cells):
                 fields = [field_of(cell) for cell in cells]
                 pipeline.hmget(pane_key(keys, cells[0]), fields)

@@ -4,13 +4,14 @@ Ids lie in generations, sets that are begun and forgotten one after the other as
 verdict depends only on the posts before it, not on where a batch was cut: a batch read again after a crash is cut anew.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from brandpulse.partitions import Generation
+from stream_workers.ids import Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class RepeatMemory:
         self._where = dict(found)
         """Digest -> number of the newest generation that holds it."""
         self._limits = limits
-        self.added: dict[int, list[bytes]] = {}
+        self.added: dict[int, Ids] = {}
         """New digests by generation, for the store."""
         self.dropped: list[int] = []
 
@@ -66,10 +67,10 @@ class RepeatMemory:
         else:
             newest.size += 1
         self._where[digest] = newest.number
-        self.added.setdefault(newest.number, []).append(digest)
+        self.added.setdefault(newest.number, Ids()).append(digest)
 
-    def add_new(self, digests: Sequence[bytes], clocks_ms: npt.NDArray[np.int64]) -> None:
-        """`add` of each of *digests*, no two of which are the same and none of which is held.
+    def add_new(self, digests: Ids, clocks_ms: npt.NDArray[np.int64]) -> None:
+        """`add` of each of *digests*, no two of which are the same and none of which is held; `holds` does not learn.
 
         *clocks_ms*: the partition's clock after each post; it never goes back.
         """
@@ -87,8 +88,7 @@ class RepeatMemory:
             due = int(np.searchsorted(clocks_ms, newest.began_ms + span))
             end = min(len(digests), due, at + most - newest.size)
             newest.size += end - at
-            self.added.setdefault(newest.number, []).extend(digests[at:end])
-            self._where.update(dict.fromkeys(digests[at:end], newest.number))
+            self.added.setdefault(newest.number, Ids()).extend(digests.between(at, end))
             at = end
 
     def _forget(self, clock_ms: int) -> None:

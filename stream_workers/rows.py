@@ -82,10 +82,6 @@ class Rows:
     def digest(self, row: int) -> bytes:
         return bytes(self.digests[row])
 
-    def digests_of(self, rows: npt.NDArray[np.intp]) -> list[bytes]:
-        packed = self.digests[rows].tobytes()
-        return [packed[at : at + DIGEST_BYTES] for at in range(0, len(packed), DIGEST_BYTES)]
-
     def post(self, row: int) -> WirePost:
         """Decoded when it is first asked for: most are counted and never looked at. Not of a dead row."""
         if (post := self._posts.get(row)) is None:
@@ -198,9 +194,9 @@ class NativeRowReader:
 
     def __init__(self, matcher: BrandMatcher, author_hash: AuthorHasher) -> None:
         """Raises ImportError where the native module is not built."""
-        from stream_workers import _native
+        from stream_workers._native import RowReader as Native
 
-        self._native = _native.RowReader(matcher.patterns, matcher.kinds, matcher.plain, author_hash.key)
+        self._native = Native(matcher.patterns, matcher.kinds, matcher.plain, author_hash.key)
         self._python = PythonRowReader(matcher, author_hash)
         self._matcher = matcher
         self._known: dict[tuple[int, ...], Meaning] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import cast
 
 from stream_workers.columns import Columns, ScoredRows, columns_of, outcomes_of
 from stream_workers.event_time import Retention
@@ -9,6 +10,7 @@ from stream_workers.facets import Facets
 from stream_workers.fold import Cell, Change, Outcome, Stored, fold, plan
 from stream_workers.fold_columns import fold_columns, plan_columns
 from stream_workers.held import PartitionBatch
+from stream_workers.ids import Ids
 from stream_workers.parts import JudgedPart
 from stream_workers.repeats import RepeatLimits
 from stream_workers.verdict import Judged, Verdict
@@ -33,7 +35,7 @@ class ScoredPart:
         return outcomes_of(self._rows, self._posts)
 
     @cached_property
-    def plan(self) -> tuple[list[bytes], list[Cell]]:
+    def plan(self) -> tuple[Sequence[bytes], list[Cell]]:
         """As `fold.plan`."""
         return plan(self.outcomes) if self._columns is None else plan_columns(self._columns)
 
@@ -41,11 +43,12 @@ class ScoredPart:
         """As `fold.fold`."""
         batch, status = self.batch, self.batch.held.status
         change = None
-        if self._columns is not None:
+        digests, _ = self.plan
+        if self._columns is not None and isinstance(digests, Ids):
             change = fold_columns(
                 status,
                 self._columns,
-                self.plan[0],
+                digests,
                 batch.to_offset,
                 stored,
                 retention=retention,
@@ -70,6 +73,8 @@ class ScoredPart:
 
 def _buried(part: JudgedPart, verdicts: Sequence[Verdict]) -> list[Judged]:
     """Those of *verdicts* that are ones; where the model raised on a post, its row is dead."""
+    if set(map(type, verdicts)) == {Judged}:
+        return cast("list[Judged]", verdicts)
     judged = [verdict for verdict in verdicts if isinstance(verdict, Judged)]
     if len(judged) < len(verdicts):
         for row, verdict in zip(part.rows.named.tolist(), verdicts, strict=True):

@@ -4,10 +4,10 @@
 -- Returns {place of an id in the batch, place of its set in KEYS, ...} for each id found, both from 0.
 --
 -- In one piece, for a client takes longer to write a thousand arguments than the server to look all of them up.
-local width = tonumber(ARGV[2])
+local packed, width, sub = ARGV[1], tonumber(ARGV[2]), string.sub
 local ids = {}
-for at = 1, #ARGV[1], width do
-    ids[#ids + 1] = string.sub(ARGV[1], at, at + width - 1)
+for i = 1, #packed / width do
+    ids[i] = sub(packed, (i - 1) * width + 1, i * width)
 end
 local found = {}
 for set, key in ipairs(KEYS) do

@@ -8,6 +8,7 @@ from brandpulse.brands import Brand
 from brandpulse.facets import Facet
 from brandpulse.keys import MINUTE_MS
 from stream_workers.decode import AuthorHasher, post_digest
+from stream_workers.ids import Ids, packed
 from stream_workers.match import BrandMatcher
 from stream_workers.records import Record, Records
 from stream_workers.rows import PythonRowReader, Rows, row_reader
@@ -31,7 +32,7 @@ def test_each_row_tells_its_brands_facets_moment_and_hashes() -> None:
     assert [rows.meaning(row).worded for row in (0, 2)] == [{0}, set()]
     assert rows.named.tolist() == [0, 2]
     assert rows.event_ms.tolist() == [NOON_MS + at * MINUTE_MS for at in range(4)]
-    assert rows.digests_of(rows.named) == [post_digest("test", "0"), post_digest("test", "2")]
+    assert [rows.digest(row) for row in rows.named] == [post_digest("test", "0"), post_digest("test", "2")]
     assert rows.authors[rows.named].tolist() == [HASH("test", "author-0"), HASH("test", "author-2")]
     assert rows.post(3).text == "bolt alone"
 
@@ -74,10 +75,22 @@ def test_rows_that_follow_each_other_are_one() -> None:
     assert joined.named.tolist() == [1, 2, 4]
     assert [joined.meaning(row).brands for row in range(5)] == [(), ("Acme",), ("Bolt",), (), ("Acme",)]
     assert (set(joined.dead), joined.post(4).id) == ({3}, "4")
-    assert joined.digests_of(joined.named) == [post_digest("test", one) for one in "124"]
+    assert [joined.digest(row) for row in joined.named] == [post_digest("test", one) for one in "124"]
 
 
 def test_without_native_code_python_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(row_reader(MATCHER, HASH, native=False), PythonRowReader)
     monkeypatch.setitem(sys.modules, "stream_workers._native", None)
     assert isinstance(row_reader(MATCHER, HASH), PythonRowReader)
+
+
+def test_ids_in_one_piece_are_ids() -> None:
+    one, two, three = (post_digest("test", number) for number in "123")
+    ids = Ids(one + two)
+    ids.append(three)
+    assert (list(ids), len(ids), ids[2], ids[-1], ids[:2]) == ([one, two, three], 3, three, three, [one, two])
+    assert (packed(ids), packed([one, two])) == (one + two + three, one + two)
+    ids.extend(ids.between(1, 2))
+    assert ids == [one, two, three, two]
+    with pytest.raises(IndexError):
+        _ = ids[4]
