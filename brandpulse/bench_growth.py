@@ -158,7 +158,8 @@ def _gpu(found: Callable[..., None], broker: str) -> None:
             found(Point(f"simulated GPU, {GPU_BATCH_MS} ms for 512, by workers", workers, "posts/s", speed))
 
 
-_NULL = engine_settings("null")
+_NULL = engine_settings("null") | {"BRANDPULSE_WORKER_BATCH_POSTS": "2048"}
+"""Smaller batches than that engine likes: what workers hold when the first tenth is applied must be a small part."""
 _PATIENT = {"BRANDPULSE_WORKER_SESSION_TIMEOUT_SECONDS": "20"}
 """Workers that stand still for as long as the sending takes stay in their group. Longer costs the join as long."""
 
