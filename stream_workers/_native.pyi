@@ -20,7 +20,7 @@ class RowReader:
         * words, u32: number of a set.
         * sets: the distinct sets of numbers of patterns that stand in these posts, each ascending; the first is empty.
 
-        Raises TypeError for a value that is neither bytes nor None.
+        Raises TypeError for a value that is neither bytes nor None, and RuntimeError for a bug of its own.
         """
 
 class IdFilter:

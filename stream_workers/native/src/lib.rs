@@ -15,9 +15,10 @@ mod post;
 mod rows;
 mod words;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -67,7 +68,11 @@ impl RowReader {
         let held = held(values)?;
         // Borrowed from objects that `held` keeps alive; bytes never change.
         let records: Vec<Option<&[u8]>> = held.iter().map(|value| value.as_ref().map(PyBytesMethods::as_bytes)).collect();
-        let rows = py.detach(|| read_rows(&records, &self.letters, &self.words, &self.hashes));
+        // A bug on one record must not end the worker, and the next one that reads it: Python can read the batch.
+        let read = || read_rows(&records, &self.letters, &self.words, &self.hashes);
+        let rows = py
+            .detach(|| catch_unwind(AssertUnwindSafe(read)))
+            .map_err(|_| PyRuntimeError::new_err("the native reader broke; its words are on standard error"))?;
         columns(py, &rows)
     }
 }

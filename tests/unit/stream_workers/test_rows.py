@@ -11,7 +11,7 @@ from stream_workers.decode import AuthorHasher, post_digest
 from stream_workers.ids import Ids, packed
 from stream_workers.match import BrandMatcher
 from stream_workers.records import Record, Records
-from stream_workers.rows import PythonRowReader, Rows, row_reader
+from stream_workers.rows import NativeRowReader, PythonRowReader, Rows, row_reader
 from tests.builders import NOON_MS, a_post, a_record
 
 BRANDS = [Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"], require=["car"])]
@@ -94,3 +94,19 @@ def test_ids_in_one_piece_are_ids() -> None:
     assert ids == [one, two, three, two]
     with pytest.raises(IndexError):
         _ = ids[4]
+
+
+def test_a_batch_on_which_native_code_breaks_is_read_in_python(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("stream_workers._native", reason="make native")
+
+    class Broken:
+        def read(self, _values: object) -> None:
+            raise RuntimeError("the native reader broke")
+
+    reader = NativeRowReader(MATCHER, HASH)
+    monkeypatch.setattr(reader, "_native", Broken())
+    rows = reader.read(Records.of([a_record(a_post("7", "acme"), 7)]))
+    assert rows.meaning(0).brands == ("Acme",)
+    assert [line.__dict__["first_offset"] for line in caplog.records] == [7]
