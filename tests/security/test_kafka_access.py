@@ -131,9 +131,22 @@ def may_write(servers: str, topic: str) -> bool:
     return not codes
 
 
+def may_see(servers: str, topic: str) -> bool:
+    admin = AdminClient(client_config(servers))
+    for _ in range(50):
+        error = admin.list_topics(topic, timeout=20).topics[topic].error
+        if error is None:
+            return True
+        if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return False
+        # One failure on a busy machine, as far as it could be told: a topic that was just made had no leader yet.
+        admin.poll(0.2)
+    return False
+
+
 def may_read(servers: str, topic: str) -> bool:
-    if AdminClient(client_config(servers)).list_topics(topic, timeout=20).topics[topic].error is not None:
-        return False  # it may not even see it
+    if not may_see(servers, topic):
+        return False
     consumer = Consumer(client_config(servers) | {"group.id": "none", "enable.partition.eof": True})
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
