@@ -3,10 +3,10 @@
 A pair is a row and a series that it counts in: a brand that it names, or one of that brand's facets.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from brandpulse.keys import MINUTE_MS
 from stream_workers.decode import Decoded
 from stream_workers.facets import Facets
 from stream_workers.fold import HOUR_MINUTES, Cell, Outcome, Scored, Span, Unmatched, scored
+from stream_workers.on_demand import OnDemand
 from stream_workers.records import Integers
 from stream_workers.rows import Rows
 from stream_workers.verdict import Judged
@@ -83,7 +84,7 @@ class Columns:
         self.hours = Cells.of("hour", series, self.pairs.series, minute // HOUR_MINUTES)
 
 
-class ScoredRows(Sequence[Scored]):
+class ScoredRows(OnDemand[Scored]):
     """Named rows as posts, each made when it is asked for: most are counted and never looked at."""
 
     def __init__(
@@ -99,13 +100,7 @@ class ScoredRows(Sequence[Scored]):
     def __len__(self) -> int:
         return len(self._named)
 
-    @overload
-    def __getitem__(self, at: int) -> Scored: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Scored]: ...
-    def __getitem__(self, at: int | slice) -> Scored | Sequence[Scored]:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
+    def _make(self, at: int) -> Scored:
         rows, row = self._rows, int(self._named[at])
         brands, worded = rows.meaning(row)
         return scored(
@@ -118,9 +113,6 @@ class ScoredRows(Sequence[Scored]):
             worded=worded,
             digest=rows.digest(row),
         )
-
-    def __iter__(self) -> Iterator[Scored]:
-        return (self[at] for at in range(len(self)))
 
     def of_row(self, row: int) -> Scored:
         """The named *row*."""

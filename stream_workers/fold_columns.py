@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from brandpulse.panes import IRRELEVANT, Authors, Pane
 from brandpulse.partitions import PartitionStatus
+from brandpulse.posts import BRAND_SENTIMENTS
 from stream_workers.columns import Columns
 from stream_workers.event_time import FUTURE_TOLERANCE_MS, Retention
 from stream_workers.fold import Cell, Change, Stored
@@ -23,7 +24,7 @@ from stream_workers.repeats import RepeatLimits, RepeatMemory
 from stream_workers.sample import SampleBounds, samples_in
 from stream_workers.verdict import NEGATIVE
 
-LABELS = 4
+LABELS = len(BRAND_SENTIMENTS)
 
 
 class _Clock(NamedTuple):

@@ -1,12 +1,12 @@
 """Ids of posts, one behind the other: a thousand objects of twelve bytes cost more than all that is done with them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
 
 from stream_workers.decode import DIGEST_BYTES
+from stream_workers.on_demand import OnDemand
 
 
-class Ids(Sequence[bytes]):
+class Ids(OnDemand[bytes]):
     """Digests of (source, id), in order."""
 
     __slots__ = ("_packed",)
@@ -30,14 +30,8 @@ class Ids(Sequence[bytes]):
     def __len__(self) -> int:
         return len(self._packed) // DIGEST_BYTES
 
-    @overload
-    def __getitem__(self, at: int) -> bytes: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[bytes]: ...
-    def __getitem__(self, at: int | slice) -> bytes | Sequence[bytes]:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
-        place = range(len(self))[at] * DIGEST_BYTES
+    def _make(self, at: int) -> bytes:
+        place = at * DIGEST_BYTES
         return bytes(self._packed[place : place + DIGEST_BYTES])
 
     def __iter__(self) -> Iterator[bytes]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import overload
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from stream_workers.on_demand import OnDemand
 
 Integers = npt.NDArray[np.int64]
 
@@ -21,7 +22,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
 
 
-class Records(Sequence[Record]):
+class Records(OnDemand[Record]):
     """n records in offset order."""
 
     __slots__ = ("keys", "offsets", "record_ms", "values")
@@ -57,13 +58,7 @@ class Records(Sequence[Record]):
     def __len__(self) -> int:
         return len(self.values)
 
-    @overload
-    def __getitem__(self, at: int) -> Record: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Record]: ...
-    def __getitem__(self, at: int | slice) -> Record | Sequence[Record]:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
+    def _make(self, at: int) -> Record:
         return Record(int(self.offsets[at]), int(self.record_ms[at]), self.keys[at], self.values[at])
 
     def at(self, rows: Iterable[int]) -> "Records":

@@ -102,7 +102,7 @@ class Rows:
         kept = [row for row, at in enumerate(self.event_ms.tolist()) if row in self.dead or wanted(at)]
         return self if len(kept) == len(self) else self._at(kept)
 
-    def _at(self, kept: Collection[int]) -> "Rows":
+    def _at(self, kept: Sequence[int]) -> "Rows":
         chosen = np.fromiter(kept, np.intp)
         return Rows(
             self.records.at(chosen),

@@ -29,7 +29,8 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory, authority: Authority
     kafka.stop()
 
 
-@pytest.fixture(autouse=True)
-def _needs_redis(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("needs_redis_tls") and shutil.which("redis-server") is None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture: one of a module starts the server."""
+    if item.get_closest_marker("needs_redis_tls") and shutil.which("redis-server") is None:
         pytest.skip("no redis-server here: the wheel's Valkey has no TLS")

@@ -133,7 +133,7 @@ NOBODY_MAY = (
 class OnEach:
     """The same rules hold on Redis and on Valkey."""
 
-    @pytest.fixture(params=["redis with TLS", "valkey"])
+    @pytest.fixture(params=[pytest.param("redis with TLS", marks=needs_tls), "valkey"])
     def client_of(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         if request.param == "valkey":
             folder = tmp_path_factory.mktemp("valkey-acl")
@@ -148,7 +148,6 @@ class OnEach:
             )
             store.stop()
         else:
-            request.getfixturevalue("_needs_redis")
             server = request.getfixturevalue("server")
             yield lambda service: connect(server.address(service))
 
