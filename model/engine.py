@@ -1,8 +1,8 @@
 """What every engine promises: texts in, calibrated class probabilities out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -74,3 +74,23 @@ class Scorer(Protocol):
         cut off with the end of a very long post is judged as the whole post. No posts give arrays of no rows.
         """
         ...
+
+
+@runtime_checkable
+class Begins(Protocol):
+    """A scorer that can work on the posts of a call while it is given those of the next."""
+
+    def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
+        """As `Scorer.score`, in two steps: back as soon as more could be given.
+
+        What it returns waits for the answer; to be called once, from any thread. Either may raise what `score` raises.
+        """
+        ...
+
+
+def begin(scorer: Scorer, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
+    """`Begins.begin` of any *scorer*: one that does not know two steps does all in the first."""
+    if isinstance(scorer, Begins):
+        return scorer.begin(posts)
+    scores = scorer.score(posts)
+    return lambda: scores

@@ -1,16 +1,17 @@
 """The CPU engine for the model with many heads: OpenVINO, without torch."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
 
 from brandpulse.errors import ConfigError
 from model.choices import Precision, Tiers
@@ -24,7 +25,7 @@ from model.marking import MarkedText
 from model.packing import Packed, pack
 from model.selftest import HINTS, chosen_precision
 from model.sheet import Sheet, spans
-from model.streams import cpu_settings
+from model.streams import Streams, cpu_settings
 
 _FIRST_WINDOW, _WINDOW = 64, 512
 """Posts tokenised at a time, while those before them are scored; while the first are, all streams wait."""
@@ -42,13 +43,19 @@ class _Waiting:
     """(tokens, width); None before the first tier."""
 
 
-_Given = tuple[list[_Waiting], Packed]
-"""What a stream is given: the posts of a batch, in the order of their places, and how they are packed."""
-_Keep = Callable[[Any, _Given], None]
+class _Keep(Protocol):
+    """Called on a stream's thread with the request that has the answer to a batch, the batch's posts in the order of
+    their places, and how they are packed."""
+
+    def __call__(self, request: Any, chosen: list[_Waiting], batch: Packed) -> None: ...
+
+
+_Running = list["Future[None]"]
+"""The batches of a call that were handed to the streams."""
 
 
 class OpenVinoScorer:
-    """Scores marked posts on the CPU; call it from one thread at a time.
+    """Scores marked posts on the CPU. Several threads may call it: they take turns at handing over their posts.
 
     With *tiers* early, the early heads answer first, and only the posts of which they are not sure enough (the
     manifest's `exit_confidence`) go through the rest of the layers, from where they stand. While *hurry* says so, which
@@ -88,33 +95,48 @@ class OpenVinoScorer:
         """Posts answered by the early heads that were sure, since the start."""
         self.hurried = 0
         """Posts answered by the early heads that were not, since the start."""
+        self._handing_over = threading.Lock()
 
     @property
     def name(self) -> str:
         return f"openvino {self._precision}{' early' if self._early else ''}"
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
+        return self.begin(posts)()
+
+    def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
+        """As `model.engine.Begins`: back once the streams have all of *posts*, though not through with them."""
         sheet = Sheet.blank(posts)
         hurry = len(self._tiers) > 1 and self._hurry()
         doubtful: list[_Waiting] = []
         hurried: list[int] = []
-        first = self._tiers[0]
-        if len(self._tiers) == 1:
-            first.set_callback(_keeping(sheet))
-        else:
-            first.set_callback(self._keeping_early(sheet, doubtful, hurried if hurry else None))
-        try:
-            for window in self._tokenised(posts):
-                self._feed(first, window)
-                if sum(len(post.tokens.ids) for post in doubtful) > _MOST_DOUBTFUL:
-                    first.wait_all()
+        running: _Running = []
+        keep = _keeping(sheet)
+        if len(self._tiers) > 1:
+            keep = self._keeping_early(sheet, doubtful, hurried if hurry else None)
+        with self._handing_over:
+            try:
+                for window in self._tokenised(posts):
+                    self._feed(self._tiers[0], window, keep, running)
+                    if sum(len(post.tokens.ids) for post in doubtful) > _MOST_DOUBTFUL:
+                        _finish(running)
+                        self._go_on(doubtful, sheet)
+                if not self._early and len(self._tiers) > 1:
+                    # All go on: that is half of the work, and not what whoever waits for the end should begin.
+                    _finish(running)
                     self._go_on(doubtful, sheet)
-        finally:
-            first.wait_all()  # also after an error: no stream may write into this call's sheet later on
-        self._go_on(doubtful, sheet)
-        self.hurried += len(hurried)
-        self.settled += int(sheet.early.sum()) - len(hurried)
-        return sheet.scores(self._manifest, hurried)
+            except BaseException:
+                wait(running)
+                raise
+
+        def finish() -> Scores:
+            _finish(running)
+            self._go_on(doubtful, sheet)
+            self.hurried += len(hurried)
+            self.settled += int(sheet.early.sum()) - len(hurried)
+            return sheet.scores(self._manifest, hurried)
+
+        return finish
 
     def _tokenised(self, posts: Sequence[MarkedText]) -> Iterator[list[_Waiting]]:
         """*posts* in windows; the next one is tokenised while the caller works on this one."""
@@ -135,25 +157,22 @@ class OpenVinoScorer:
             while coming:
                 yield coming.popleft().result()
 
-    def _feed(self, queue: Any, posts: Sequence[_Waiting]) -> None:
-        """Hand *posts* to the streams of *queue*, as soon as these take them; its callback gets them, and the batch."""
+    def _feed(self, streams: Streams, posts: Sequence[_Waiting], keep: _Keep, running: _Running) -> None:
+        """Hand *posts* to *streams*, as soon as these take them."""
         lengths, places = [len(post.tokens.ids) for post in posts], [post.tokens.places for post in posts]
         for batch in pack(lengths, places, limit=self._manifest.max_tokens, lanes=self._streams):
             chosen = [posts[number] for number in batch.posts.tolist()]
             inputs = [*_inputs(chosen, batch), batch.segments, batch.wanted, batch.firsts, batch.marks]
-            queue.start_async(inputs, (chosen, batch))
+            running.append(streams.start(inputs, partial(keep, chosen=chosen, batch=batch)))
 
     def _go_on(self, doubtful: list[_Waiting], sheet: Sheet) -> None:
         """Takes all of *doubtful* through the last tier."""
-        if not doubtful:
-            return
-        queue = self._tiers[-1]
-        queue.set_callback(_keeping(sheet))
+        running: _Running = []
         try:
             # In the order of the posts, whichever stream was first.
-            self._feed(queue, sorted(doubtful, key=lambda post: post.row))
+            self._feed(self._tiers[-1], sorted(doubtful, key=lambda post: post.row), _keeping(sheet), running)
         finally:
-            queue.wait_all()
+            _finish(running)
         doubtful.clear()
 
     def _keeping_early(self, sheet: Sheet, doubtful: list[_Waiting], hurried: list[int] | None) -> _Keep:
@@ -161,9 +180,8 @@ class OpenVinoScorer:
         time for that their rows into *hurried*; at full depth all are in doubt."""
         keep = _keeping(sheet, early=True)
 
-        def keep_early(request: Any, given: _Given) -> None:
-            keep(request, given)
-            chosen, batch = given
+        def keep_early(request: Any, chosen: list[_Waiting], batch: Packed) -> None:
+            keep(request, chosen, batch)
             rows = np.array([post.row for post in chosen])
             if hurried is not None:
                 hurried.extend(rows[sheet.doubtful(rows, self._manifest)].tolist())
@@ -178,18 +196,17 @@ class OpenVinoScorer:
 
         return keep_early
 
-    def _compile(self, checkpoint: HeadsCheckpoint, *, first: int, last: int | None) -> Any:
+    def _compile(self, checkpoint: HeadsCheckpoint, *, first: int, last: int | None) -> Streams:
         ranges = checkpoint.manifest.ranges if self._precision == "int8" else None
         graph = heads_graph(checkpoint, ranges=ranges, first=first, last=last)
         settings = cpu_settings(HINTS[self._precision], streams=self._streams, threads=self._threads)
-        return ov.AsyncInferQueue(ov.Core().compile_model(graph, "CPU", settings), self._streams)
+        return Streams(graph, settings, streams=self._streams)
 
 
 def _keeping(sheet: Sheet, *, early: bool = False) -> _Keep:
     """What a stream calls with the answer to a batch: writes it into *sheet*."""
 
-    def keep(request: Any, given: _Given) -> None:
-        chosen, _ = given
+    def keep(request: Any, chosen: list[_Waiting], batch: Packed) -> None:
         rows = np.array([post.row for post in chosen])
         counts = np.array([len(post.tokens.places) for post in chosen])
         first = sheet.first_marker[rows] + [post.tokens.skipped for post in chosen]
@@ -197,6 +214,14 @@ def _keeping(sheet: Sheet, *, early: bool = False) -> _Keep:
         sheet.write(rows, post[: len(rows)], spans(first, first + counts), mention[: counts.sum()], early=early)
 
     return keep
+
+
+def _finish(running: _Running) -> None:
+    """Waits for all of *running*, and raises what the first of them raised."""
+    wait(running)
+    for batch in running:
+        batch.result()
+    running.clear()
 
 
 def _inputs(chosen: Sequence[_Waiting], batch: Packed) -> list[npt.NDArray[Any]]:

@@ -1,14 +1,15 @@
 """Scores each distinct text once: reposts and copies are most of a spike."""
 
 import hashlib
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from model.engine import LABELS, Classifier, Probabilities, Scorer, Scores
+from model.engine import LABELS, Classifier, Probabilities, Scorer, Scores, begin
 from model.heads import BY_NAME, TARGET
 from model.marking import MarkedText
 from model.normalise import normalise
@@ -69,7 +70,8 @@ class CachingScorer:
 
     That is the marked text and which target each marker stands for. A post that stands several times in one call is
     scored once. An entry takes about 500 bytes, and 16 more for each target, however long its post is. A verdict of the
-    early heads on a post in doubt is not remembered.
+    early heads on a post in doubt is not remembered. What `begin` returns may be called on another thread than `begin`;
+    a post of two calls that are under way together is scored twice.
     """
 
     inner: Scorer
@@ -80,6 +82,8 @@ class CachingScorer:
     """Posts the inner scorer scored, since the start."""
     _entries: OrderedDict[bytes, bytes] = field(default_factory=OrderedDict, init=False, repr=False)
     """Digest of a post -> float32: its row in each head, then its targets' rows."""
+    _turn: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    """Of who reads or changes the entries."""
 
     @property
     def name(self) -> str:
@@ -94,25 +98,35 @@ class CachingScorer:
         return self.inner.heads
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
+        return self.begin(posts)()
+
+    def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
+        """As `model.engine.Begins`."""
         keys = [digest(post) for post in posts]
         known: dict[bytes, bytes] = {}
         missing: dict[bytes, MarkedText] = {}
-        for key, post in zip(keys, posts, strict=True):
-            if (entry := self._entries.get(key)) is None:
-                missing[key] = post
-            else:
-                self._entries.move_to_end(key)
-                known[key] = entry
-        hurried: set[bytes] = set()
-        if missing:
-            scored = self.inner.score(list(missing.values()))
-            known.update(zip(missing, self._entries_of(scored, list(missing.values())), strict=True))
-            order = list(missing)
-            hurried = {order[row] for row in scored.hurried}
-            self._remember({key: known[key] for key in missing if key not in hurried})
+        with self._turn:
+            for key, post in zip(keys, posts, strict=True):
+                if (entry := self._entries.get(key)) is None:
+                    missing[key] = post
+                else:
+                    self._entries.move_to_end(key)
+                    known[key] = entry
+        answer = begin(self.inner, list(missing.values())) if missing else None
         self.misses += len(missing)
         self.hits += len(keys) - len(missing)
-        return self._scores([known[key] for key in keys], [row for row, key in enumerate(keys) if key in hurried])
+
+        def finish() -> Scores:
+            hurried: set[bytes] = set()
+            if answer is not None:
+                scored = answer()
+                known.update(zip(missing, self._entries_of(scored, list(missing.values())), strict=True))
+                order = list(missing)
+                hurried.update(order[row] for row in scored.hurried)
+                self._remember({key: known[key] for key in missing if key not in hurried})
+            return self._scores([known[key] for key in keys], [row for row, key in enumerate(keys) if key in hurried])
+
+        return finish
 
     def _entries_of(self, scores: Scores, posts: Sequence[MarkedText]) -> list[bytes]:
         table = np.concatenate([scores.heads[name] for name in self._post_heads()], axis=1).astype(np.float32)
@@ -139,10 +153,11 @@ class CachingScorer:
         return [name for name in self.inner.heads if BY_NAME[name].reads == "post"]
 
     def _remember(self, entries: dict[bytes, bytes]) -> None:
-        for key, entry in entries.items():
-            self._entries[key] = entry
-            if len(self._entries) > self.max_entries:
-                self._entries.popitem(last=False)
+        with self._turn:
+            for key, entry in entries.items():
+                self._entries[key] = entry
+                if len(self._entries) > self.max_entries:
+                    self._entries.popitem(last=False)
 
 
 def digest(post: MarkedText) -> bytes:
