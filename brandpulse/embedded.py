@@ -17,6 +17,8 @@ class EmbeddedBroker:
     durable = False
     keeps = "its records live in memory: they are gone when it stops (counts are not)"
     after_death = "again, empty: what was not counted yet must be ingested again"
+    session_timeout_seconds = 3
+    """Of workers. Its rebalance alone takes some seconds: a killed one's partitions would else stand still for ten."""
 
     def __init__(self, folder: Path, *, port: int | None = None, advertised_port: int | None = None) -> None:
         """*advertised_port*: of a proxy that clients are to go through."""

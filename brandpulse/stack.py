@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 RESTART_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pause before the n-th restart in a row; a process that lived a minute starts from the first again."""
 READY_SECONDS = 60.0
+_SESSION_TIMEOUT = "BRANDPULSE_WORKER_SESSION_TIMEOUT_SECONDS"
 
 
 @dataclass(slots=True)
@@ -91,6 +92,8 @@ class Stack:
         (self.home / ADDRESSES).unlink(missing_ok=True)
         self._store = EmbeddedStore(self.home, appendfsync="always")
         self._broker = self._start_broker(None)
+        if isinstance(self._broker, EmbeddedBroker) and not os.environ.get(_SESSION_TIMEOUT):
+            self._env.setdefault(_SESSION_TIMEOUT, str(self._broker.session_timeout_seconds))
         keeps = self._broker.keeps if self._broker.durable else f"[yellow]{self._broker.keeps}[/]"
         self._say(f"broker  {self._broker.bootstrap_servers}   {keeps}")
         self._say(f"store   {self._store.url}")
