@@ -38,7 +38,9 @@ LOOP_POSTS = 3_000
 """The plain loop, so many at most."""
 LOAD = 0.7
 PACED_SECONDS = 30.0
-STEP_SECONDS, LOOK_SECONDS = 0.02, 0.01
+SETTLING_SECONDS = 10.0
+"""Of the paced posts, before what is measured: kernels are built, and what waited meanwhile is scored."""
+STEP_SECONDS = LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ def _run_peer(title: str, module: str, arguments: Sequence[str]) -> Figure:
 
 
 def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float) -> Latency:
-    """A steady stream of posts created now; `next` of every partition is read every 10 ms."""
+    """A steady stream of posts created now; `next` of every partition is read every 20 ms."""
     topic, namespace, home = f"posts.paced.{_word(engine)}", f"paced-{_word(engine)}", folder / f"paced-{_word(engine)}"
     ensure_topics(where.bootstrap_servers, [Topic(topic, PARTITIONS)])
     created: list[list[tuple[int, float]]] = [[] for _ in range(PARTITIONS)]
@@ -198,7 +200,7 @@ def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float)
 
     env = engine_settings(engine) | {"BRANDPULSE_WORKER_IDLE_AFTER_SECONDS": "1"}
     with world.worker(home, where, topic=topic, namespace=namespace, env=env) as child:
-        warm = int(posts_per_second * 5)
+        warm = int(posts_per_second * SETTLING_SECONDS)
         total = warm + int(posts_per_second * PACED_SECONDS)
         watcher = threading.Thread(target=watch, daemon=True)
         _await_state(reader, child)
@@ -208,8 +210,7 @@ def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float)
         time.sleep(0.1)
         over.set()
         watcher.join()
-    # The first seconds build kernels; they are not what a steady load sees.
-    since = min(at for partition in created for _, at in partition) + 5.0
+    since = min(at for partition in created for _, at in partition) + SETTLING_SECONDS
     waits = sorted(wait for one, shown in zip(created, seen, strict=True) for wait in _waits(one, shown, since))
     at = {
         name: waits[min(len(waits) - 1, int(q * len(waits)))]
@@ -235,6 +236,7 @@ def _pace(
     """
     texts, pick = world.sample_texts(), random.Random(2)
     producer = Producer(producer_config(bootstrap_servers) | {"linger.ms": 5})
+    producer.list_topics(topic, 30)  # connects: a second of posts would wait for that
 
     def delivered(at: float) -> Any:
         def told(error: KafkaError | None, message: Message) -> None:
