@@ -50,7 +50,8 @@ WORKER_METRICS = (
     Metric(
         "brandpulse_stage_seconds_total",
         "counter",
-        "Seconds spent per stage: wait (for posts), read, decode, score, fold, hand_over, write.",
+        "Seconds spent per stage: wait (for posts), read, decode, score (until the model takes more), answer (until it "
+        "has said all), fold, hand_over, write.",
         "The largest but wait is the bottleneck: score wants cores or a GPU, write a nearer Redis.",
         ("stage",),
     ),

@@ -22,6 +22,7 @@ from brandpulse.telemetry import CONTENT_TYPE, Telemetry
 from model.engine import Scorer
 from stream_workers.held import ReadBatch
 from stream_workers.lane import BatchLane
+from stream_workers.pace import Pace
 from stream_workers.reader import PostReader
 from stream_workers.stages import Stages
 
@@ -72,7 +73,7 @@ class Lane(Service):  # type: ignore[misc]
         make_reader: "Callable[[Callable[[ReadBatch, float], bool]], PostReader]",
         make_lane: Callable[[PostReader], BatchLane],
         batches_in_flight: int,
-        batch_posts: int,
+        pace: Pace,
         watchdog_seconds: float,
         telemetry: Telemetry,
         **arguments: Any,
@@ -87,7 +88,7 @@ class Lane(Service):  # type: ignore[misc]
         self.lane = make_lane(self.reader)
         self._stages = Stages(
             self.lane,
-            most=2 * batch_posts,
+            most=lambda: 2 * pace.posts,
             size_of=lambda parts: sum(len(part.rows) for part in parts),
             settled=self._slots.give_back,
             broken=self._die,

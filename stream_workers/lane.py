@@ -1,4 +1,4 @@
-"""The batch lane, three threads: decode -> match -> mark; score; judge -> fold -> hand over -> write.
+"""The batch lane, three threads: decode -> match -> mark; ask the model; wait for it -> fold -> hand over -> write.
 
 A batch that cannot be scored is bisected down to the post that breaks the model, which goes to the dead letters. What
 goes wrong with the world resets the partition: it is loaded and read again from `next`, so nothing is lost or doubled.
@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
-from itertools import accumulate, pairwise
+from functools import lru_cache, partial
+from itertools import accumulate, chain, pairwise
 from operator import attrgetter
 from typing import Protocol
 
 from brandpulse.errors import StateError, TransientError
 from brandpulse.live import Replay
 from brandpulse.telemetry import Telemetry
+from model.engine import Scores
 from model.marking import MarkedText
 from model.score_cache import CachingScorer
 from stream_workers.counters import LaneCounters
@@ -29,7 +30,8 @@ from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.marking import BrandMarker
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
-from stream_workers.parts import Answer, JudgedPart, PreparedPart, joined
+from stream_workers.pace import Pace
+from stream_workers.parts import Answer, Asked, JudgedPart, PreparedPart, joined
 from stream_workers.repeats import RepeatLimits
 from stream_workers.rows import RowReader, Rows
 from stream_workers.scored_part import ScoredPart
@@ -39,6 +41,8 @@ from stream_workers.verdict import Verdict, verdicts_of
 log = logging.getLogger(__name__)
 
 SIMULATED_BATCH = 512
+MOMENT = 0.001
+"""Seconds that whoever asks for what is there takes less than."""
 _targets = attrgetter("targets")
 
 
@@ -72,10 +76,12 @@ class BatchLane:
         batch_seconds: float = 0.0,
         span: Replay | None = None,
         facets: Facets | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """*reads*: whether the model reads its posts. One that does not (engine null) needs no marks, and says the same
         of all: what is left is a worker's cost without a model. It takes *batch_seconds* for up to 512 posts, and no
-        processor: as a GPU would. *span*: what a shadow namespace recomputes; posts of other times are left out."""
+        processor: as a GPU would. *span*: what a shadow namespace recomputes; posts of other times are left out.
+        *pace*: is told what the model takes; who reads asks it."""
         self._span = span
         self._reads = reads
         self._batch_seconds = batch_seconds
@@ -93,6 +99,9 @@ class BatchLane:
         self._limits = limits
         self._telemetry = telemetry
         self._counters = LaneCounters(telemetry, brands, wall_ms)
+        self._pace = pace or Pace(SIMULATED_BATCH)
+        self._scored_until = 0.0
+        """`time.perf_counter()` when the model was last seen to be through with a call."""
         self.progress = 0
         """Grows with every applied batch: what the watchdog looks at."""
 
@@ -135,12 +144,17 @@ class BatchLane:
         return self.score([part for batch in waiting for part in batch])
 
     def score(self, parts: Sequence[PreparedPart]) -> list[JudgedPart]:
-        """All partitions' posts through the model at once: a larger batch sorts and packs better."""
+        """All partitions' posts to the model at once: a larger batch sorts and packs better.
+
+        Back when the model could take more, though it may not be through with these.
+        """
         live = [part for part in parts if not part.batch.held.gone]
         ends = list(accumulate((len(part.marked) for part in live), initial=0))
         hits, misses = self._scorer.hits, self._scorer.misses
         with self._timed("score"):
-            answer = Answer(self._judge([marked for part in live for marked in part.marked]))
+            began = time.perf_counter()
+            posts = [marked for part in live for marked in part.marked]
+            answer = Answer(self._ask(posts), posts=len(posts), began=began)
         self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._scorer.hits - hits)
         self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._scorer.misses - misses)
         return [
@@ -148,29 +162,47 @@ class BatchLane:
             for part, (start, end) in zip(live, pairwise(ends), strict=True)
         ]
 
-    def _judge(self, posts: Sequence[MarkedText]) -> Callable[[], list[Verdict]]:
-        """Asks the model now; what is returned makes one verdict per post of what it said, in order."""
+    def _ask(self, posts: Sequence[MarkedText]) -> Asked:
+        """Asks the model, which may still be at it when this returns."""
         if not posts:
-            return list
+            return lambda: list
         if not self._reads:
             time.sleep(self._batch_seconds * math.ceil(len(posts) / SIMULATED_BATCH))
-            return lambda: self._always(posts)
+            return lambda: lambda: self._always(posts)
         try:
-            scores = self._scorer.score(posts)
+            answer = self._scorer.begin(posts)
         except MemoryError:
             raise
         except Exception as error:
-            # Catches everything, as `_marked` does: a post nobody foresaw must not stop the stream, and is not lost.
-            if len(posts) == 1:
-                # The error's text may quote the post, which belongs into the dead letter and not into a log.
-                log.warning("post breaks the model", extra={"error": type(error).__name__})
-                dead: list[Verdict] = [error]
-                return lambda: dead
-            middle = len(posts) // 2
-            first, second = self._judge(posts[:middle]), self._judge(posts[middle:])
-            return lambda: [*first(), *second()]
+            return self._ask_in_parts(posts, error)
+        return partial(self._answered, posts, answer)
+
+    def _answered(self, posts: Sequence[MarkedText], answer: Callable[[], Scores]) -> Callable[[], list[Verdict]]:
+        try:
+            scores = answer()
+        except MemoryError:
+            raise
+        except Exception as error:
+            return self._ask_in_parts(posts, error)()
         self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.hurried))
         return lambda: verdicts_of(scores, posts)
+
+    def _ask_in_parts(self, posts: Sequence[MarkedText], error: Exception) -> Asked:
+        """After *error*, whatever it is, as `_marked` does: a post nobody foresaw must not stop the stream, and is not
+        lost."""
+        if len(posts) == 1:
+            # The error's text may quote the post, which belongs into the dead letter and not into a log.
+            log.warning("post breaks the model", extra={"error": type(error).__name__})
+            dead: list[Verdict] = [error]
+            return lambda: lambda: dead
+        middle = len(posts) // 2
+        first, second = self._ask(posts[:middle]), self._ask(posts[middle:])
+
+        def wait() -> Callable[[], list[Verdict]]:
+            before, after = first(), second()
+            return lambda: [*before(), *after()]
+
+        return wait
 
     def _always(self, posts: Sequence[MarkedText]) -> list[Verdict]:
         """One verdict for all that name as many brands."""
@@ -188,6 +220,9 @@ class BatchLane:
 
     def settle(self, judged: Sequence[JudgedPart]) -> None:
         """Count what was scored. Raises only our own bugs: the world's troubles reset the partition."""
+        with self._timed("answer"):
+            for answer, _, _ in chain.from_iterable(part.said for part in judged):
+                self._wait_for(answer)
         with self._timed("fold"):
             live = [ScoredPart(part, self._mask, self._facets) for part in judged if not part.batch.held.gone]
         for part in live:
@@ -205,6 +240,15 @@ class BatchLane:
                 except StateError as error:
                     log.exception("state is damaged", extra={"partition": part.batch.held.status.partition})
                     self._partitions.pause(part.batch.held, _mend(error))
+
+    def _wait_for(self, answer: Answer) -> None:
+        asked = time.perf_counter()
+        answer.wait()
+        now = time.perf_counter()
+        if now - asked > MOMENT:
+            # Else the model was through before, and nobody knows when.
+            self._pace.took(answer.posts, now - max(answer.began, self._scored_until))
+        self._scored_until = now
 
     def _settle_together(self, parts: Sequence[ScoredPart]) -> None:
         """Raises StateError before anything is written."""

@@ -11,6 +11,9 @@ from stream_workers.records import Records
 from stream_workers.rows import Rows
 from stream_workers.verdict import Verdict
 
+Asked = Callable[[], Callable[[], list[Verdict]]]
+"""Waits until the model has said all; what that returns makes one verdict per post of it, in order."""
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedPart:
@@ -23,11 +26,22 @@ class PreparedPart:
 
 
 class Answer:
-    """What the model said of the posts of one call: verdicts when they are first asked for, which is by the storing
-    thread, so that the model need not wait for them."""
+    """What the model says of the posts of one call. It may still be at it: the storing thread waits for it, and makes
+    verdicts of it, so that the thread that asks is free to ask on."""
 
-    def __init__(self, make: Callable[[], list[Verdict]]) -> None:
-        self._make = make
+    def __init__(self, ask: Asked, *, posts: int, began: float) -> None:
+        self._asked = ask
+        self.posts = posts
+        self.began = began
+        """`time.perf_counter()` when the model was asked."""
+
+    def wait(self) -> None:
+        """Returns once the model has said all."""
+        _ = self._make
+
+    @cached_property
+    def _make(self) -> Callable[[], list[Verdict]]:
+        return self._asked()
 
     @cached_property
     def verdicts(self) -> list[Verdict]:

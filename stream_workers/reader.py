@@ -25,6 +25,7 @@ from stream_workers.guard import InvalidGuard
 from stream_workers.held import HeldPartition, ReadBatch
 from stream_workers.known_ids import IdFilter, KnownIds
 from stream_workers.ownership import Ownership
+from stream_workers.pace import Pace
 from stream_workers.signs_of_life import SignsOfLife
 from stream_workers.standstill import QUEUED_RECORDS, Reads
 from stream_workers.store import PartitionStore
@@ -99,9 +100,12 @@ class PostReader:
         *,
         on_other_log: Callable[[], None],
         wall_ms: Callable[[], int],
+        pace: Pace | None = None,
     ) -> None:
-        """*on_other_log* is called before a partition starts in a log it did not know; may raise TransientError."""
+        """*on_other_log* is called before a partition starts in a log it did not know; may raise TransientError. *pace*
+        tells how many records a read takes, `config.batch_posts` at most."""
         self._config = config
+        self._pace = pace or Pace(config.batch_posts)
         self._offer = offer
         self._telemetry = telemetry
         self._stopping = threading.Event()
@@ -237,11 +241,12 @@ class PostReader:
 
     def _read_once(self) -> None:
         started = time.perf_counter()
-        messages = self._consumer.consume(self._config.batch_posts, self._config.batch_wait_seconds)
+        most = self._pace.posts
+        messages = self._consumer.consume(most, self._config.batch_wait_seconds)
         waited = time.perf_counter()
         stages = self._telemetry.counter("brandpulse_stage_seconds_total")
         stages.labels("wait").inc(waited - started)
-        roomy = waited - started if len(messages) < self._config.batch_posts else 0.0
+        roomy = waited - started if len(messages) < most else 0.0
         self._reads = Reads(self._reads.roomy_seconds + roomy, self._reads.records + len(messages))
         if not messages:
             return

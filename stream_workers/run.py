@@ -33,6 +33,7 @@ from stream_workers.known_ids import native_filter
 from stream_workers.lane import BatchLane
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
+from stream_workers.pace import Pace
 from stream_workers.reader import PostReader, ReaderConfig
 from stream_workers.redis_store import RedisPartitionStore
 from stream_workers.repeats import RepeatLimits
@@ -57,6 +58,7 @@ def main() -> int:
     token = metrics_token(worker.host, settings.metrics_token, variable="BRANDPULSE_WORKER_HOST")
     port = worker.port or free_port()
     _refuse_taken_port(worker.host, port)
+    pace = Pace(worker.batch_posts)
     readers: list[PostReader] = []
     hurry = hurry_when(worker.hurry_lag, lambda: sum(reader.lag() for reader in readers))
     scorer = CachingScorer(
@@ -117,7 +119,7 @@ def main() -> int:
             start=worker.start if replay is None else "earliest",
             new_filter=native_filter(native=worker.native_rows),
         )
-        reader = PostReader(config, stores[0], offer, telemetry, on_other_log=on_other_log, wall_ms=_wall_ms)
+        reader = PostReader(config, stores[0], offer, telemetry, on_other_log=on_other_log, wall_ms=_wall_ms, pace=pace)
         readers.append(reader)
         return reader
 
@@ -141,6 +143,7 @@ def main() -> int:
             batch_seconds=worker.null_batch_ms / 1_000,
             span=replay,
             facets=facets,
+            pace=pace,
         )
 
     def make_service(app: WorkerApp) -> Lane:
@@ -149,7 +152,7 @@ def main() -> int:
             make_reader=make_reader,
             make_lane=make_lane,
             batches_in_flight=worker.batches_in_flight,
-            batch_posts=worker.batch_posts,
+            pace=pace,
             watchdog_seconds=worker.watchdog_seconds,
             telemetry=telemetry,
         )

@@ -30,8 +30,8 @@ class Work(Protocol[Read_contra, Prepared, Judged]):
 class Stages(Generic[Read_contra, Prepared, Judged]):
     """Runs *work*. Whoever hands batches over bounds how many are on the way; all of it is called from one event loop.
 
-    The model gets so many batches at once as have *most* posts together by *size_of*, at least one: under a steady load
-    batches are small, and several small ones pack better; two large ones leave one to prepare and one to store.
+    The model gets so many batches at once as have *most()* posts together by *size_of*, at least one: under a steady
+    load batches are small, and several small ones pack better; two large ones leave one to prepare and one to store.
     *settled* is called with the number of batches that left the last stage; *broken* with what a stage raised, which
     is a bug: nothing more may be handed over then.
     """
@@ -40,7 +40,7 @@ class Stages(Generic[Read_contra, Prepared, Judged]):
         self,
         work: Work[Read_contra, Prepared, Judged],
         *,
-        most: int,
+        most: Callable[[], int],
         size_of: Callable[[Prepared], int],
         settled: Callable[[int], None],
         broken: Callable[[Exception], None],
@@ -84,8 +84,8 @@ class Stages(Generic[Read_contra, Prepared, Judged]):
 
     def _fitting(self) -> int:
         """How many of what waits for the model go to it at once."""
-        sizes = accumulate(map(self._size_of, self._prepared))
-        return max(1, sum(posts <= self._most for posts in sizes))
+        most, sizes = self._most(), accumulate(map(self._size_of, self._prepared))
+        return max(1, sum(posts <= most for posts in sizes))
 
     async def _settle(self) -> None:
         while waiting := self._judged[:]:

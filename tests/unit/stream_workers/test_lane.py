@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from stream_workers.lane import BatchLane
 from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.memory_store import MemoryPartitionStore
+from stream_workers.pace import LEAST, Pace
 from stream_workers.parts import JudgedPart
 from stream_workers.records import Record, Records
 from stream_workers.repeats import RepeatLimits
@@ -110,6 +112,7 @@ class Bench:
         self.hand_over = MemoryHandOver()
         self.partitions = RecordedPartitions()
         self.telemetry = Telemetry(WORKER_METRICS)
+        self.pace = Pace(512)
         self._run_limit = run_limit
         matcher = BrandMatcher([Brand(name=name, terms=[name]) for name in named])
         self.lane = BatchLane(
@@ -125,6 +128,7 @@ class Bench:
             limits=RepeatLimits(6 * HOUR_MS, 10_000),
             telemetry=self.telemetry,
             wall_ms=lambda: NOON_MS,
+            pace=self.pace,
         )
         self.store.rebase(None, a_status())
         self.held = self.load()
@@ -213,6 +217,40 @@ def test_the_post_that_breaks_the_model_is_found_and_the_rest_counts() -> None:
     assert "kernel panic" in letter.message
     assert (len(bench.hand_over.scored_posts), bench.stored.dead) == (63, 1)
     assert scorer.calls <= 14, "a bisection, not a post at a time"
+
+
+def test_the_post_that_breaks_the_model_late_is_found_too_and_the_rest_counts() -> None:
+    class BreaksLate(BreaksOn):
+        def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
+            return lambda: self.score(posts)
+
+    scorer = BreaksLate("BOOM")
+    bench = Bench(scorer)
+    judged = bench.judged(bench.batch([f"acme {'BOOM' if i == 37 else i}" for i in range(64)]))
+    assert scorer.calls == 0, "the model was not waited for"
+    bench.lane.settle(judged)
+    [(_, letter)] = bench.hand_over.dead_letters
+    assert (letter.record.offset, letter.reason) == (37, "unscorable")
+    assert (len(bench.hand_over.scored_posts), bench.stored.dead) == (63, 1)
+    assert scorer.calls <= 14, "a bisection, not a post at a time"
+
+
+def test_who_reads_is_told_what_a_model_takes_that_is_waited_for() -> None:
+    class Slow(Opinionated):
+        def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
+            def finish() -> Scores:
+                time.sleep(0.01 * len(posts))
+                return self.score(posts)
+
+            return finish
+
+    bench = Bench(Slow())
+    assert bench.pace.posts == 512
+    bench.run(bench.batch([f"acme {number}" for number in range(40)]))
+    assert bench.pace.posts == LEAST
+    told_at_once = Bench(Opinionated())
+    told_at_once.run(told_at_once.batch([f"acme {number}" for number in range(40)]))
+    assert told_at_once.pace.posts == 512
 
 
 def test_a_post_that_breaks_the_matcher_is_dead_and_the_rest_counts(monkeypatch: pytest.MonkeyPatch) -> None:

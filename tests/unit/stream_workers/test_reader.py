@@ -1,13 +1,15 @@
+import threading
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Producer
 
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
-from brandpulse.topics import Topic, ensure_topics
+from brandpulse.topics import Topic, ensure_topics, producer_config
 from stream_workers.guard import InvalidGuard
-from stream_workers.held import HeldPartition
+from stream_workers.held import HeldPartition, ReadBatch
 from stream_workers.memory_store import MemoryPartitionStore
+from stream_workers.pace import LEAST, Pace
 from stream_workers.reader import PostReader, ReaderConfig
 from stream_workers.settings import WorkerSettings
 from tests.builders import a_reader_config, a_status
@@ -63,6 +65,38 @@ def test_a_worker_without_partitions_says_whether_kafka_has_the_topic(
     one_too_many._tell_unassigned()
     assert not caplog.text
     one_too_many.close()
+
+
+def test_a_read_takes_as_many_as_the_model_gets_through(kafka: str, namespace: str) -> None:
+    ensure_topics(kafka, [Topic(namespace, 1)])
+    producer = Producer(producer_config(kafka))
+    for number in range(90):
+        producer.produce(namespace, str(number).encode())
+    assert producer.flush(30) == 0
+    store, pace, reads = MemoryPartitionStore(), Pace(50), list[int]()
+
+    def take(batch: ReadBatch, _timeout_seconds: float) -> bool:
+        reads.append(batch.posts)
+        pace.took(1_000, 50)  # twenty a second: the least is read
+        if sum(reads) == 90:
+            one.stop()
+        return True
+
+    one = PostReader(
+        a_reader_config(namespace, kafka, batch_posts=50, batch_wait_seconds=1),
+        store,
+        take,
+        Telemetry(WORKER_METRICS),
+        on_other_log=lambda: None,
+        wall_ms=lambda: 0,
+        pace=pace,
+    )
+    too_late = threading.Timer(30, one.stop)
+    too_late.start()
+    one.run()
+    too_late.cancel()
+    one.close()
+    assert (sum(reads), max(reads[1:])) == (90, LEAST)
 
 
 def test_a_dead_worker_is_noticed_as_soon_as_a_broker_with_its_defaults_allows() -> None:

@@ -43,8 +43,9 @@ class Run:
     def __init__(self, work: Work) -> None:
         self.settled: list[int] = []
         self.broken: list[Exception] = []
+        self.most = 20
         self.stages: Stages[int, int, list[int]] = Stages(
-            work, most=20, size_of=self.size, settled=self.settled.append, broken=self.broken.append
+            work, most=lambda: self.most, size_of=self.size, settled=self.settled.append, broken=self.broken.append
         )
 
 
@@ -74,6 +75,23 @@ def test_what_waits_for_a_stage_goes_to_it_together_in_order() -> None:
     assert work.scored == [[0], [1, 2], [3, 4]]
     assert work.stored == [[0], [1, 2, 3, 4]]
     assert (run.settled, run.broken) == ([1, 4], [])
+
+
+def test_what_goes_together_is_asked_each_time() -> None:
+    work = Work()
+
+    async def main() -> Run:
+        run = Run(work)
+        for batch in range(5):
+            await run.stages.take(batch)
+        run.most = 40
+        work.model_opens.set()
+        work.store_opens.set()
+        await run.stages.finish()
+        return run
+
+    asyncio.run(main())
+    assert work.scored == [[0], [1, 2, 3, 4]]
 
 
 def test_a_batch_larger_than_what_goes_together_goes_alone() -> None:
