@@ -35,11 +35,12 @@ def pipeline(
     ] = "null,auto",
     broker: BrokerOption = "embedded",
     peers: Annotated[bool, typer.Option(help="Also run the peers: minutes.")] = True,
+    rounds: Annotated[int, typer.Option(min=1, help="All take turns so often; the medians are told.")] = 1,
     json_out: Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write the figures here.")] = None,
 ) -> None:
     """Posts per second from topic to panes and the latency at 70 % load, against Faust, bytewax and a plain loop."""
     importlib.import_module("brandpulse.bench_pipeline").run(
-        posts=posts, engines=engines.split(","), broker=broker, peers=peers, json_out=json_out
+        posts=posts, engines=engines.split(","), broker=broker, peers=peers, rounds=rounds, json_out=json_out
     )
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +28,7 @@ from brandpulse.errors import BrandpulseError
 from brandpulse.topics import Topic, ensure_topics, producer_config
 
 PARTITIONS = 4
+PEERS_TOPIC = "posts.peers"
 WARM_POSTS = 2_000
 """Applied before the clock starts: kernels are built and caches of the broker filled."""
 SLOW_POSTS = 20_000
@@ -74,38 +75,80 @@ def run(
     seed: int = 1,
     broker: str = world.EMBEDDED,
     peers: bool = True,
+    rounds: int = 1,
     json_out: Path | None = None,
 ) -> list[Figure]:
-    """Measures each engine through the whole pipeline, and the peers beside it; prints tables."""
+    """Measures each engine through the whole pipeline, and what stands beside it; prints tables.
+
+    All take turns, *rounds* times, and the median counts: a neighbour that slows the machine for a minute then slows
+    them alike. The latencies come at the end, once each.
+    """
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 140)
-    figures: list[Figure] = []
+    seen: dict[str, list[Figure]] = {}
     latencies: dict[str, Latency] = {}
     with world.servers(broker) as (folder, where):
         records = world.stream(posts, seed)
+        if peers:
+            world.produce(where.bootstrap_servers, PEERS_TOPIC, records, partitions=PARTITIONS)
+        for number in range(rounds):
+            if rounds > 1:
+                console.print(f"round {number + 1} of {rounds}")
+            for figure in _turn(folder, where, engines, records, console, peers=peers, number=number):
+                seen.setdefault(figure.path, []).append(figure)
+        figures = [_median(found) for found in seen.values()]
         for engine in engines:
-            number = posts if engine == "null" else min(posts, SLOW_POSTS)
-            console.print(f"pipeline, engine {engine}: {number:,} posts")
-            figures.append(measured(folder, where, engine, records[:number]))
-        for engine, figure in zip(engines, list(figures), strict=True):
             if engine != "null":
+                [figure] = [figure for figure in figures if figure.path == _path(engine)]
                 console.print(f"latency, engine {engine}: {LOAD:.0%} of that for {PACED_SECONDS:g} s")
                 latencies[engine] = _latency(folder, where, engine, LOAD * figure.posts_per_second)
-                console.print(f"bare engine {engine}: {SLOW_POSTS:,} posts in memory")
-                figures.append(_bare(folder, engine, records[:SLOW_POSTS]))
-        if peers:
-            figures += _peers(where, records, console)
     _show(figures, latencies, console)
     if json_out is not None:
-        told = {"figures": [_told(figure) for figure in figures], "latency": latencies}
+        told = {
+            "figures": [_told(figure) for figure in figures],
+            "rounds": {path: [figure.posts_per_second for figure in found] for path, found in seen.items()},
+            "latency": latencies,
+        }
         json_out.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2))
     return figures
 
 
-def measured(folder: Path, where: Servers, engine: str, records: Sequence[bytes]) -> Figure:
-    """From the first warm post to the last: start-up, group join and the first kernels stay outside."""
-    topic, namespace, home = f"posts.{_word(engine)}", f"bench-{_word(engine)}", folder / _word(engine)
+def _turn(
+    folder: Path,
+    where: Servers,
+    engines: Sequence[str],
+    records: Sequence[bytes],
+    console: Any,
+    *,
+    peers: bool,
+    number: int,
+) -> Iterator[Figure]:
+    for engine in engines:
+        few = records if engine == "null" else records[:SLOW_POSTS]
+        console.print(f"pipeline, engine {engine}: {len(few):,} posts")
+        yield measured(folder, where, engine, few, number=number)
+        if engine != "null":
+            console.print(f"bare engine {engine}: {len(few):,} posts in memory")
+            yield _bare(folder, engine, few)
+    if peers:
+        yield from _peers(where, len(records), console)
+
+
+def _median(figures: Sequence[Figure]) -> Figure:
+    """The one in the middle; of an even number the slower of the two."""
+    return sorted(figures, key=lambda figure: figure.posts_per_second)[(len(figures) - 1) // 2]
+
+
+def _path(engine: str) -> str:
+    return f"brandpulse, {engine}"
+
+
+def measured(folder: Path, where: Servers, engine: str, records: Sequence[bytes], *, number: int = 0) -> Figure:
+    """From the first warm post to the last: start-up, group join and the first kernels stay outside. *number* tells
+    runs of one engine apart."""
+    word = f"{_word(engine)}-{number}"
+    topic, namespace, home = f"posts.{word}", f"bench-{word}", folder / word
     world.produce(where.bootstrap_servers, topic, records, partitions=PARTITIONS)
     began: list[Any] = []
     with world.worker(home, where, topic=topic, namespace=namespace, env=engine_settings(engine)) as child:
@@ -123,7 +166,7 @@ def measured(folder: Path, where: Servers, engine: str, records: Sequence[bytes]
         stages = {
             stage: (spent - began[3].get(stage, 0.0)) / seconds for stage, spent in world.stage_seconds(home).items()
         }
-        return Figure(f"brandpulse, {engine}", len(records) - began[1], seconds, meter.since(began[2]), stages)
+        return Figure(_path(engine), len(records) - began[1], seconds, meter.since(began[2]), stages)
 
 
 def _word(engine: str) -> str:
@@ -147,26 +190,23 @@ def _bare(folder: Path, engine: str, records: Sequence[bytes]) -> Figure:
     return _run_peer(f"bare engine, {engine}", "bare_engine", [str(BRANDS), str(texts), engine])
 
 
-def _peers(where: Servers, records: Sequence[bytes], console: Any) -> list[Figure]:
-    topic = "posts.peers"
-    world.produce(where.bootstrap_servers, topic, records, partitions=PARTITIONS)
-    found = []
+def _peers(where: Servers, posts: int, console: Any) -> Iterator[Figure]:
+    """Each on the first of the *posts* in `PEERS_TOPIC`."""
     for title, module, needs, number, options in (
-        ("Faust, stream.take(256), no model", "faust_take", "faust", min(FAUST_POSTS, len(records)), []),
-        ("bytewax, event-time windows, no model", "bytewax_windows", "bytewax", len(records), []),
-        ("bytewax, reading with our native code", "bytewax_windows", "bytewax", len(records), ["--native"]),
-        ("plain loop, Hugging Face pipeline", "plain_loop", "transformers", min(LOOP_POSTS, len(records)), []),
+        ("Faust, stream.take(256), no model", "faust_take", "faust", min(FAUST_POSTS, posts), []),
+        ("bytewax, event-time windows, no model", "bytewax_windows", "bytewax", posts, []),
+        ("bytewax, reading with our native code", "bytewax_windows", "bytewax", posts, ["--native"]),
+        ("plain loop, Hugging Face pipeline", "plain_loop", "transformers", min(LOOP_POSTS, posts), []),
     ):
         if find_spec(needs) is None:
             console.print(f"{title}: left out, {needs} is not installed")
             continue
         console.print(f"{title}: {number:,} posts")
-        arguments = ["--bootstrap-servers", where.bootstrap_servers, "--topic", topic, "--posts", str(number)]
+        arguments = ["--bootstrap-servers", where.bootstrap_servers, "--topic", PEERS_TOPIC, "--posts", str(number)]
         try:
-            found.append(_run_peer(title, module, [*arguments, "--brands", str(BRANDS), *options]))
+            yield _run_peer(title, module, [*arguments, "--brands", str(BRANDS), *options])
         except BrandpulseError as error:
             console.print(f"  left out: {error}")
-    return found
 
 
 def _run_peer(title: str, module: str, arguments: Sequence[str]) -> Figure:

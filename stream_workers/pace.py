@@ -1,6 +1,6 @@
 """How large a read may be, so that no post waits for many others."""
 
-SECONDS = 0.25
+SECONDS = 0.5
 """Of the model's work in a read. With the next one it is what a post waits at most, beside its own read's wait."""
 LEAST = 32
 """Posts: fewer fill a CPU's rows badly."""
@@ -9,7 +9,7 @@ _MEMORY = 0.8
 
 
 class Pace:
-    """So many posts as the model gets through in a quarter of a second, for one that takes posts as it goes along.
+    """So many posts as the model gets through in half a second, for one that takes posts as it goes along.
 
     To such a model a larger read is no gain, while all posts of a read are shown when its last is scored. Told by the
     storing thread, asked by others.

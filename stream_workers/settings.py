@@ -36,8 +36,8 @@ class WorkerSettings(BaseSettings):
     threads: int | None = Field(default=None, ge=1, le=256, examples=[os.cpu_count() or 2])
     """Of the model on a CPU. Unset: all cores."""
     batch_posts: int = Field(default=512, ge=1, le=10_000, examples=[512])
-    """How many records one read takes at most. With a model on the CPU it takes fewer: what that gets through in a
-    quarter of a second."""
+    """How many records one read takes at most. With a model on the CPU it takes fewer: what that gets through in half
+    a second."""
     batch_wait_seconds: float = Field(default=0.1, gt=0, le=10, examples=[0.1])
     """How long a read waits for company; adds straight to latency."""
     batches_in_flight: int = Field(default=8, ge=1, le=64, examples=[8])

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from brandpulse.bench import app
 from brandpulse.bench_growth import run as run_growth
-from brandpulse.bench_pipeline import Figure, _waits
+from brandpulse.bench_pipeline import Figure, _median, _waits
 from brandpulse.bench_soak import Look, judged
 from brandpulse.errors import BrandpulseError, ConfigError
 from brandpulse.peers.peer import Stopwatch
@@ -34,12 +34,20 @@ def test_a_figure_is_posts_over_seconds() -> None:
     assert Figure("x", posts=300, seconds=1.5).posts_per_second == 200
 
 
+def test_of_several_rounds_the_one_in_the_middle_is_told() -> None:
+    rounds = [Figure("x", posts=posts, seconds=1.0) for posts in (300, 100, 200)]
+    assert _median(rounds).posts == 200
+    assert _median(rounds[:2]).posts == 100
+
+
 def test_the_bench_puts_posts_through_real_processes(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    arguments = ["pipeline", "--posts", "20000", "--engines", "null", "--no-peers", "--json", str(out)]
+    arguments = ["pipeline", "--posts", "20000", "--engines", "null", "--no-peers", "--rounds", "2", "--json", str(out)]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    [figure] = json.loads(out.read_text())["figures"]
+    told = json.loads(out.read_text())
+    [figure], [rounds] = told["figures"], told["rounds"].values()
+    assert (len(rounds), figure["posts_per_second"]) == (2, min(rounds))
     assert 1_000 <= figure["posts"] <= 18_000
     assert 10 < figure["posts_per_second"] < 1_000_000
     assert set(figure["used"]) == {"worker", "broker", "store"}
