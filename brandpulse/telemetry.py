@@ -52,7 +52,7 @@ WORKER_METRICS = (
         "counter",
         "Seconds spent per stage: wait (for posts), read, decode, score (until the model takes more), answer (until it "
         "has said all), fold, hand_over, write.",
-        "The largest but wait is the bottleneck: score wants cores or a GPU, write a nearer Redis.",
+        "The largest but wait and answer is the bottleneck: score wants cores or a GPU, write a nearer Redis.",
         ("stage",),
     ),
     Metric(

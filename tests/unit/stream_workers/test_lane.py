@@ -239,7 +239,7 @@ def test_who_reads_is_told_what_a_model_takes_that_is_waited_for() -> None:
     class Slow(Opinionated):
         def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
             def finish() -> Scores:
-                time.sleep(0.01 * len(posts))
+                time.sleep(0.02 * len(posts))
                 return self.score(posts)
 
             return finish
