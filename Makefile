@@ -52,7 +52,7 @@ types: .venv/.all
 # Two processes, a file in one of them. Faults come after the rest: they wait for most of their time, and what they wait
 # for should not wait for a model that is trained beside them.
 unit: .venv/.all native
-	$(BIN)/pytest --ignore tests/faults --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --ignore tests/faults --numprocesses 2 --dist loadfile --durations=25
 	$(BIN)/pytest tests/faults --numprocesses 2 --dist loadfile -m "not cluster" --durations=15
 
 cluster: .venv/.all        ## three nodes of Apache Kafka, killed in turn and with their leaders: what takes minutes
