@@ -22,7 +22,7 @@ from model.heads import HEADS
 from model.heads_checkpoint import HeadsCheckpoint, load_heads
 from model.heads_graph import heads_graph
 from model.marking import MarkedText
-from model.packing import Packed, pack
+from model.packing import BATCH_ROWS, ROW_LENGTHS, Packed, pack
 from model.selftest import HINTS, chosen_precision
 from model.sheet import Sheet, spans
 from model.streams import Streams, cpu_settings
@@ -96,6 +96,7 @@ class OpenVinoScorer:
         self.hurried = 0
         """Posts answered by the early heads that were not, since the start."""
         self._handing_over = threading.Lock()
+        self._warm_up(checkpoint.config["hidden_size"])
 
     @property
     def name(self) -> str:
@@ -138,6 +139,17 @@ class OpenVinoScorer:
 
         return finish
 
+    def _warm_up(self, width: int) -> None:
+        """Each stream works on the largest batch once. What it holds for that would else be taken hours later, by the
+        first burst: memory that grows is what somebody is woken for."""
+        limit = self._manifest.max_tokens
+        tokens = MarkedTokens([0] * (min(ROW_LENGTHS[-1], limit) // 2), (1,))
+        for tier, streams in enumerate(self._tiers):
+            states = np.zeros((len(tokens.ids), width), dtype=np.float32) if tier else None
+            posts = [_Waiting(row, tokens, states) for row in range(2 * BATCH_ROWS)]
+            batch = next(pack([len(tokens.ids)] * len(posts), [tokens.places] * len(posts), limit=limit))
+            streams.warm_up(_all_inputs(posts, batch))
+
     def _tokenised(self, posts: Sequence[MarkedText]) -> Iterator[list[_Waiting]]:
         """*posts* in windows; the next one is tokenised while the caller works on this one."""
 
@@ -162,8 +174,7 @@ class OpenVinoScorer:
         lengths, places = [len(post.tokens.ids) for post in posts], [post.tokens.places for post in posts]
         for batch in pack(lengths, places, limit=self._manifest.max_tokens, lanes=self._streams):
             chosen = [posts[number] for number in batch.posts.tolist()]
-            inputs = [*_inputs(chosen, batch), batch.segments, batch.wanted, batch.firsts, batch.marks]
-            running.append(streams.start(inputs, partial(keep, chosen=chosen, batch=batch)))
+            running.append(streams.start(_all_inputs(chosen, batch), partial(keep, chosen=chosen, batch=batch)))
 
     def _go_on(self, doubtful: list[_Waiting], sheet: Sheet) -> None:
         """Takes all of *doubtful* through the last tier."""
@@ -222,6 +233,10 @@ def _finish(running: _Running) -> None:
     for batch in running:
         batch.result()
     running.clear()
+
+
+def _all_inputs(chosen: Sequence[_Waiting], batch: Packed) -> list[npt.NDArray[Any]]:
+    return [*_inputs(chosen, batch), batch.segments, batch.wanted, batch.firsts, batch.marks]
 
 
 def _inputs(chosen: Sequence[_Waiting], batch: Packed) -> list[npt.NDArray[Any]]:

@@ -1,5 +1,7 @@
 """A scorer that is given the posts of one call while it works on those of another."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -101,6 +103,27 @@ def test_a_batch_that_fails_is_told_by_its_own_call_and_by_no_other(
     broken.clear()
     for _ in range(3):  # no stream is lost to it
         assert_same(scorer.begin(SECOND)(), alone)
+
+
+def test_the_largest_calls_take_no_memory_that_the_first_did_not() -> None:
+    # A process of its own: what others freed here would hide what is taken.
+    code = """
+from model.load import load_scorer
+from model.marking import mark, plain
+
+def resident() -> int:
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) // 1024
+
+scorer = load_scorer("openvino", threads=2, precision="fp32")
+for call in range(20):
+    scorer.score([plain(f"the bag is lost again {call} {post}") for post in range(15)])
+before = resident()
+for texts in (["some words " * 12] * 80, ["a post of many words " * 40] * 40, ["Acme is late. " * 12] * 40):
+    scorer.score([mark(f"{text} {number}", ["Acme"]) for number, text in enumerate(texts)])
+print(resident() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert int(done.stdout) < 15, "MB; it was 55"
 
 
 def test_streams_take_no_more_than_they_work_on_and_one() -> None:
