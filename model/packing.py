@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int32]
 BATCH_ROWS = 16
 """Of 64 tokens: a tenth faster than 8, since the weights are read half as often; 32 are no faster."""
 LONG_ROWS = 8
-"""Of longer ones: what a stream holds for its largest batch it never gives back, and sixteen are no faster."""
+"""Of longer ones, so that they are no larger: what a stream holds for its largest batch it never gives back."""
 ROW_LENGTHS = (32, 64)
 """In tokens; longer posts get rows of the longest that a post may be, a lone short one a row of 32."""
 
