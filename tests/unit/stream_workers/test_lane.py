@@ -1,6 +1,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from model.engine import Scorer, Scores
 from model.keyword import KeywordClassifier
 from model.marking import MarkedText
 from model.score_cache import CachingScorer
+from stream_workers import scored_part
 from stream_workers.counters import LABELLED_BRANDS, OTHER_BRANDS
 from stream_workers.decode import AuthorHasher
 from stream_workers.event_time import Retention
@@ -32,6 +34,7 @@ from stream_workers.parts import JudgedPart
 from stream_workers.records import Record, Records
 from stream_workers.repeats import RepeatLimits
 from stream_workers.rows import row_reader
+from stream_workers.scored_part import FEW_ROWS
 from stream_workers.store import Applied, Failed, ReadRequest, Refused
 from stream_workers.verdict import Verdict, verdicts_of
 from tests.builders import NOON_MS, a_post, a_record, a_status
@@ -157,6 +160,33 @@ class Bench:
         status = self.store.load("posts", 0)
         assert status is not None
         return status
+
+
+@pytest.fixture(autouse=True, params=["columns", "posts"])
+def _folded_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it both ways: these batches are so small that they would all be folded post by post."""
+    if request.param == "columns":
+        monkeypatch.setattr(scored_part, "FEW_ROWS", 0)
+
+
+@pytest.mark.parametrize("rows", [FEW_ROWS - 1, FEW_ROWS])
+def test_few_rows_are_folded_post_by_post_and_many_by_columns(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(scored_part, "FEW_ROWS", FEW_ROWS)
+    ways: list[str] = []
+    for way in ("fold", "fold_columns"):
+        monkeypatch.setattr(scored_part, way, _noted(ways, getattr(scored_part, way), way))
+    bench = Bench()
+    bench.run(bench.batch(["acme is awful"] * rows))
+    assert ways == ["fold" if rows < FEW_ROWS else "fold_columns"]
+    assert (bench.stored.next, len(bench.hand_over.scored_posts)) == (rows, rows)
+
+
+def _noted(ways: list[str], fold: Callable[..., Change | None], way: str) -> Callable[..., Change | None]:
+    def noted(*arguments: Any, **named: Any) -> Change | None:
+        ways.append(way)
+        return fold(*arguments, **named)
+
+    return noted
 
 
 def test_a_batch_is_counted_and_handed_over() -> None:
