@@ -2,71 +2,20 @@
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from model.engine import LABELS, Classifier, Probabilities, Scorer, Scores, begin
+from model.engine import Probabilities, Scorer, Scores, begin
 from model.heads import BY_NAME, TARGET
 from model.marking import MarkedText
-from model.normalise import normalise
-
-
-@dataclass(slots=True)
-class CachingClassifier:
-    """A classifier in front of *inner* that remembers the *max_entries* texts used last, by normalised text.
-
-    A text that stands several times in one call is scored once. An entry of a 100-character post takes about 400 bytes;
-    texts are bounded by the normaliser, so memory is bounded by `max_entries`.
-    """
-
-    inner: Classifier
-    max_entries: int = 50_000
-    hits: int = field(default=0, init=False)
-    """Posts answered without the inner classifier, since the start."""
-    misses: int = field(default=0, init=False)
-    """Posts the inner classifier scored, since the start."""
-    _entries: OrderedDict[str, npt.NDArray[np.float32]] = field(default_factory=OrderedDict, init=False, repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def version(self) -> str:
-        return self.inner.version
-
-    def probabilities(self, texts: Sequence[str]) -> Probabilities:
-        keys = [normalise(text) for text in texts]
-        known: dict[str, npt.NDArray[np.float32]] = {}
-        missing: dict[str, None] = {}
-        for key in keys:
-            if (row := self._entries.get(key)) is None:
-                missing[key] = None
-            else:
-                self._entries.move_to_end(key)
-                known[key] = row
-        if missing:
-            scored = self.inner.probabilities(list(missing))
-            known.update(zip(missing, scored, strict=True))
-            self._remember({key: known[key] for key in missing})
-        self.misses += len(missing)
-        self.hits += len(keys) - len(missing)
-        return np.stack([known[key] for key in keys]) if keys else np.zeros((0, len(LABELS)), dtype=np.float32)
-
-    def _remember(self, rows: dict[str, npt.NDArray[np.float32]]) -> None:
-        for key, row in rows.items():
-            self._entries[key] = row.copy()  # a view would keep the whole call's matrix alive
-            if len(self._entries) > self.max_entries:
-                self._entries.popitem(last=False)
+from model.recently_used import RecentlyUsed
 
 
 @dataclass(slots=True)
 class CachingScorer:
-    """A scorer in front of *inner* that remembers the *max_entries* posts used last, by all that the model sees.
+    """A scorer in front of *inner* that remembers posts used lately, *max_entries* at most, by all that the model sees.
 
     That is the marked text and which target each marker stands for. A post that stands several times in one call is
     scored once. An entry takes about 500 bytes, and 16 more for each target, however long its post is. A verdict of the
@@ -80,10 +29,13 @@ class CachingScorer:
     """Posts answered without the inner scorer, since the start."""
     misses: int = field(default=0, init=False)
     """Posts the inner scorer scored, since the start."""
-    _entries: OrderedDict[bytes, bytes] = field(default_factory=OrderedDict, init=False, repr=False)
+    _entries: RecentlyUsed[bytes, bytes] = field(init=False, repr=False)
     """Digest of a post -> float32: its row in each head, then its targets' rows."""
     _turn: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     """Of who reads or changes the entries."""
+
+    def __post_init__(self) -> None:
+        self._entries = RecentlyUsed(self.max_entries)
 
     @property
     def name(self) -> str:
@@ -110,7 +62,6 @@ class CachingScorer:
                 if (entry := self._entries.get(key)) is None:
                     missing[key] = post
                 else:
-                    self._entries.move_to_end(key)
                     known[key] = entry
         answer = begin(self.inner, list(missing.values())) if missing else None
         self.misses += len(missing)
@@ -155,9 +106,7 @@ class CachingScorer:
     def _remember(self, entries: dict[bytes, bytes]) -> None:
         with self._turn:
             for key, entry in entries.items():
-                self._entries[key] = entry
-                if len(self._entries) > self.max_entries:
-                    self._entries.popitem(last=False)
+                self._entries.put(key, entry)
 
 
 def digest(post: MarkedText) -> bytes:

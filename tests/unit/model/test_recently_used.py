@@ -1,0 +1,74 @@
+import subprocess
+import sys
+from collections import OrderedDict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.recently_used import RecentlyUsed
+
+
+def test_what_was_put_is_found_and_what_was_not_is_not() -> None:
+    entries: RecentlyUsed[str, int] = RecentlyUsed(4)
+    entries.put("a", 1)
+    entries.put("a", 2)
+    assert (entries.get("a"), entries.get("b"), len(entries)) == (2, None, 1)
+
+
+def test_one_entry_is_the_last() -> None:
+    entries: RecentlyUsed[str, int] = RecentlyUsed(1)
+    entries.put("a", 1)
+    assert len(entries) <= 1
+    entries.put("b", 2)
+    assert entries.get("a") is None
+
+
+@given(st.integers(1, 9), st.lists(st.tuples(st.booleans(), st.integers(0, 12)), max_size=200))
+def test_few_are_forgotten_in_the_order_of_their_last_use(most: int, uses: list[tuple[bool, int]]) -> None:
+    entries: RecentlyUsed[int, str] = RecentlyUsed(most)
+    expected: OrderedDict[int, str] = OrderedDict()
+    for puts, key in uses:
+        if puts:
+            entries.put(key, f"{key}")
+            expected[key] = f"{key}"
+        assert entries.get(key) == expected.get(key)
+        if key in expected:
+            expected.move_to_end(key)
+        if len(expected) > most:
+            expected.popitem(last=False)
+        assert len(entries) == len(expected)
+
+
+@pytest.mark.parametrize("most", [127, 128, 1_000, 50_000])
+def test_many_are_bounded_and_nearly_all_that_may_be(most: int) -> None:
+    entries: RecentlyUsed[bytes, int] = RecentlyUsed(most)
+    for number in range(2 * most):
+        entries.put(number.to_bytes(16, "big"), number)
+        assert entries.get(number.to_bytes(16, "big")) == number
+    assert 0.9 * most <= len(entries) <= most
+
+
+CHURN = """
+import itertools, os
+from brandpulse.memory import resident_bytes
+from model.recently_used import RecentlyUsed
+
+entries = RecentlyUsed(50_000)
+numbers = itertools.count()
+
+def churn(posts):
+    for number in itertools.islice(numbers, posts):
+        entries.put(number.to_bytes(16, "big"), bytes(170) + number.to_bytes(8, "big"))
+
+churn(80_000)
+before = resident_bytes(os.getpid())
+churn(600_000)
+print(resident_bytes(os.getpid()) - before)
+"""
+
+
+def test_memory_stays_as_it_is_once_it_is_full() -> None:
+    told = subprocess.run([sys.executable, "-c", CHURN], capture_output=True, text=True, timeout=60, check=True)
+    # An OrderedDict in its place: 5 MB and more.
+    assert int(told.stdout) < 1_000_000
