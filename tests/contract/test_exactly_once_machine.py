@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import redis
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
 
 from brandpulse.partitions import PartitionStatus
 from stream_workers.fold import Change
@@ -125,6 +126,11 @@ class WithoutIdentities(MemoryPartitionStore):
 
 class GoesOnAfterRefusal(OnMemory):
     """Moves to where the store stands, but keeps the counters and generations it held."""
+
+    @rule(how=st.integers(1, 4))
+    def lose(self, how: int) -> None:
+        """Often: a refusal by another's writes is one by its word too, only one's own lost writes leave it standing."""
+        self._lose_last_writes(how)
 
     def after_refusal(self, worker: Worker, refused: Refused) -> None:
         worker.read.clear()

@@ -175,7 +175,7 @@ def test_both_folds_make_the_same_of_any_stream(batches: list[list[A]], facets: 
         assert len(quick_cells) == len(cells)
         [stored] = store.read([ReadRequest(status, digests, cells)])
         quick, slow = read.both(status, stored, bounds)
-        # An id that comes again after its generation was forgotten within the batch is no repeat, and rare all the same.
+        # An id that comes again when its generation was forgotten within the batch is no repeat, but rare.
         ordinary = not stored.repeats and not slow.dead and len(set(digests)) == len(digests)
         assert (quick is not None) == ordinary
         if ordinary:
