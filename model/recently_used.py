@@ -7,7 +7,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 SHARD = 64
-"""Entries of a shard, at least; up to twice as many where there is but one."""
+"""Entries of a shard: so many, and up to twice as many where they do not share out evenly."""
 
 
 class RecentlyUsed(Generic[Key, Value]):

@@ -108,11 +108,13 @@ def test_a_batch_that_fails_is_told_by_its_own_call_and_by_no_other(
 def test_the_largest_calls_take_no_memory_that_the_first_did_not() -> None:
     # A process of its own: what others freed here would hide what is taken.
     code = """
+import os
+from brandpulse.memory import resident_bytes
 from model.load import load_scorer
 from model.marking import mark, plain
 
 def resident() -> int:
-    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) // 1024
+    return resident_bytes(os.getpid()) // 2**20
 
 scorer = load_scorer("openvino", threads=2, precision="fp32")
 for call in range(20):

@@ -90,6 +90,11 @@ def test_a_call_larger_than_the_cache_is_answered_whole(max_entries: int) -> Non
     )
 
 
+def test_no_posts_give_no_rows() -> None:
+    scores = CachingScorer(ClassifierScorer(KeywordClassifier())).score([])
+    assert (scores.heads["sentiment"].shape, scores.target.shape) == ((0, 3), (0, 4))
+
+
 def test_a_failing_engine_leaves_nothing_behind() -> None:
     cached = CachingScorer(Failing(KeywordClassifier()), max_entries=3)
     for _ in range(2):
