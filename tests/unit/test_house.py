@@ -1,9 +1,9 @@
 """The house stands where it says, and the front door opens fast."""
 
 import importlib
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,15 +31,20 @@ def test_the_command_line_loads_no_service_and_nothing_heavy() -> None:
     assert not {name for name in loaded if name.split(".")[0] in PACKAGES[1:]}
 
 
-def test_help_opens_in_under_a_third_of_a_second_of_cpu() -> None:
-    best = float("inf")
-    for _ in range(3):
-        started = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "brandpulse", "--help"], capture_output=True, cwd=ROOT, check=True)
-        best = min(best, time.perf_counter() - started)
-    assert b"doctor" in done.stdout
-    # 0.24 s on an idle machine; the bound leaves room for a busy one.
-    assert best < 0.6
+def cpu_seconds(*arguments: str) -> float:
+    """What one run takes of the processor: what runs beside it changes the clock's seconds far more than these."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], capture_output=True, cwd=ROOT, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def test_help_opens_in_little_more_than_its_libraries_take() -> None:
+    assert b"doctor" in subprocess.check_output([sys.executable, "-m", "brandpulse", "--help"], cwd=ROOT)
+    libraries = "import typer, typer.rich_utils, rich.markdown, rich.columns, rich.traceback"
+    turns = [(cpu_seconds("-m", "brandpulse", "--help"), cpu_seconds("-c", libraries)) for _ in range(3)]
+    # 1.3 times, measured: .29 s against .23. One heavy import (pydantic with redis: .4 s) would take it past twice.
+    assert min(ours for ours, _ in turns) < 2 * min(theirs for _, theirs in turns)
 
 
 def test_a_worker_on_a_cpu_never_loads_torch() -> None:

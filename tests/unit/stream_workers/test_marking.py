@@ -210,6 +210,6 @@ def test_places_lead_back_to_what_was_folded(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["@aerolux" * 2_500, "aerolux " * 2_500, "a-" * 8_000 + "/@aerolux", "é" * 20_000])
 def test_no_text_holds_a_worker_up(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     marked(text[:20_000])
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0

@@ -250,9 +250,9 @@ def test_ten_thousand_brands_cost_about_what_ten_do() -> None:
     texts = [f"post {i}: the flight was late again and nobody at the desk of acme{i} knew why" for i in range(500)]
 
     def seconds(matcher: BrandMatcher) -> float:
-        begin = time.perf_counter()
+        begin = time.process_time()
         matcher.match_many(texts)
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     # Side by side and best of many, so that a busy machine slows both. A loop over brands would be 1,000 times slower.
     pairs = [(seconds(few), seconds(many)) for _ in range(15)]
@@ -271,6 +271,6 @@ def test_ten_thousand_brands_cost_about_what_ten_do() -> None:
 )
 def test_no_text_holds_a_worker_up(text: str) -> None:
     matcher = BrandMatcher([UNITED])
-    started = time.perf_counter()
+    started = time.process_time()
     matcher.match(text[:20_000])
-    assert time.perf_counter() - started < 1.0, "these took 5 s to hours"
+    assert time.process_time() - started < 1.0, "these took 5 s to hours"
