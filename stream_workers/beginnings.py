@@ -1,5 +1,6 @@
 """Where a partition begins to be read: its state in the store, put right for the log as the broker shows it now."""
 
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Collection
@@ -7,10 +8,10 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Literal, get_args
 
-from confluent_kafka import Consumer, IsolationLevel, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
-from brandpulse.errors import TransientError
+from brandpulse.errors import StateError, TransientError
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import Telemetry
 from brandpulse.topic_scan import common_end, log_end
@@ -78,6 +79,21 @@ class Beginnings:
             # librdkafka goes on waiting for the controller that it knew, dead or not: a new client asks who it is now.
             self._admin = self._new_admin()
             raise
+
+    def signs_of_life(self) -> dict[int, int]:
+        """Partition -> wall clock (ms) at which the worker that reads it told so last; 0: none ever did. Those that no
+        worker may read, their state being damaged, are left out. Raises TransientError."""
+        self.topic_id()  # a metadata request for a topic that is not there would make it, on some brokers
+        try:
+            partitions = self._consumer.list_topics(self._topic, timeout=5).topics[self._topic].partitions
+        except KafkaException as error:
+            raise TransientError(f"topic {self._topic}: {error}") from error
+        signs = dict[int, int]()
+        for partition in partitions:
+            with contextlib.suppress(StateError):
+                seen = self._store.load(self._topic, partition)
+                signs[partition] = 0 if seen is None else seen.seen_wall_ms
+        return signs
 
     def ask_leaders(self, partitions: Collection[int], seconds: float) -> dict[int, "Future[ListOffsetsResultInfo]"]:
         """Ask the leader of each partition where its log ends. Returns at once; raises KafkaException."""

@@ -29,6 +29,7 @@ from stream_workers.pace import Pace
 from stream_workers.signs_of_life import SignsOfLife
 from stream_workers.standstill import QUEUED_RECORDS, Reads
 from stream_workers.store import PartitionStore
+from stream_workers.unassigned import Unassigned
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ TOUCH_SECONDS = 1.0
 COMMIT_SECONDS = 5.0
 ALLOW_CHECK_SECONDS = 2.0
 IDENTITY_CHECK_SECONDS = 1.0
-UNASSIGNED_SECONDS = 60.0
+UNASSIGNED_SECONDS = 15.0
 
 
 GroupProtocol = Literal["classic", "consumer"]
@@ -161,6 +162,10 @@ class PostReader:
             new_known=lambda: KnownIds(config.new_filter),
             incremental=config.group_protocol == "consumer",
         )
+        self._unassigned = Unassigned(
+            self._beginnings.signs_of_life,
+            patience_seconds=max(UNASSIGNED_SECONDS, 2 * config.session_timeout_seconds),
+        )
         self._identity_checked = 0.0
         self._reads = Reads()
         now = time.monotonic()
@@ -169,7 +174,7 @@ class PostReader:
             "tell": Chore(TOUCH_SECONDS, lambda now: signs.tell(owned.held, now, self._reads), now),
             "commit": Chore(COMMIT_SECONDS, lambda _now: signs.commit(owned.held), now + COMMIT_SECONDS),
             "resume": Chore(ALLOW_CHECK_SECONDS, lambda _now: owned.resume_allowed(), now),
-            "unassigned": Chore(UNASSIGNED_SECONDS, lambda _now: self._tell_unassigned(), now + UNASSIGNED_SECONDS),
+            "unassigned": Chore(TOUCH_SECONDS, self._mind_unassigned, now),
         }
 
     def reset(self, held: HeldPartition, reason: str) -> None:
@@ -187,12 +192,7 @@ class PostReader:
 
     def run(self) -> None:
         """Reads until `stop`. Raises what it cannot bear: the process then ends and is started anew."""
-        self._consumer.subscribe(
-            [self._config.topic],
-            on_assign=self._owned.assigned,
-            on_revoke=self._owned.revoked,
-            on_lost=self._owned.revoked,
-        )
+        self._join()
         try:
             while not self._stopping.is_set():
                 self._owned.obey()
@@ -216,19 +216,20 @@ class PostReader:
                 self._chores[due] = replace(chore, at=now + chore.every_seconds)
                 chore.do(now)
 
-    def _tell_unassigned(self) -> None:
-        """Why nothing is read. Asks Kafka, which nobody waits for then."""
+    def _join(self) -> None:
+        self._consumer.subscribe(
+            [self._config.topic],
+            on_assign=self._owned.assigned,
+            on_revoke=self._owned.revoked,
+            on_lost=self._owned.revoked,
+        )
+
+    def _mind_unassigned(self, now: float) -> None:
         if not self._owned.unassigned:
-            return
-        try:
-            self._beginnings.topic_id()
-        except TransientError as error:
-            log.warning("no partition assigned: Kafka does not describe the topic", extra={"reason": str(error)})
-        else:
-            log.warning(
-                "no partition assigned: there are more workers than partitions, or the group is stuck",
-                extra={"remedy": "if brandpulse doctor finds partitions without a worker, restart the workers"},
-            )
+            self._unassigned.assigned(now)
+        elif self._unassigned.look(now):
+            self._consumer.unsubscribe()
+            self._join()
 
     def _fetch_anew(self, partition: int, reason: str) -> None:
         self._owned.fetch_anew(partition, reason)

@@ -1,6 +1,7 @@
 """A worker whose world breaks under it: the counts stay exact, and nothing hangs for ever."""
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,29 @@ def test_a_broker_that_comes_back_empty_on_its_port_is_read_on(tmp_path: Path, r
         records = sum(1 for _ in read_to_end(broker.bootstrap_servers, pipeline.topic))
         stats = pipeline.wait_for(lambda stats: counted(stats) + stats["repeated"] >= 500 + records, seconds=90)
         assert (counted(stats), stats["repeated"]) == (1_000, records - 500)
+        assert worker.exit_code is None, worker.log_tail()
+    finally:
+        pipeline.stop()
+        broker.stop()
+
+
+def test_a_broker_that_comes_back_without_its_topics_is_read_when_they_are_there(
+    tmp_path: Path, redis_url: str, namespace: str
+) -> None:
+    """A group that meets in between is given nothing of a topic that is not there."""
+    broker = EmbeddedBroker(tmp_path / "broker")
+    pipeline = Pipeline(tmp_path, broker.bootstrap_servers, redis_url, namespace)
+    pipeline.create_topics()
+    try:
+        pipeline.produce(stream(0, 100))
+        worker = pipeline.service("worker")
+        pipeline.wait_for(lambda stats: counted(stats) == 100)
+        broker.child.kill()
+        broker = EmbeddedBroker(tmp_path / "broker", port=broker.port)
+        time.sleep(8)  # the group meets again after three
+        pipeline.create_topics()
+        pipeline.produce(stream(100, 200))
+        pipeline.wait_for(lambda stats: counted(stats) == 200 and stats["lag"] == 0, seconds=60)
         assert worker.exit_code is None, worker.log_tail()
     finally:
         pipeline.stop()

@@ -1,9 +1,11 @@
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, Producer
 
+from brandpulse.errors import TransientError
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from brandpulse.topics import Topic, ensure_topics, producer_config
 from stream_workers.guard import InvalidGuard
@@ -15,13 +17,13 @@ from stream_workers.settings import WorkerSettings
 from tests.builders import a_reader_config, a_status
 
 
-def a_reader(config: ReaderConfig) -> PostReader:
+def a_reader(config: ReaderConfig, store: MemoryPartitionStore | None = None) -> PostReader:
     def take(_batch: Any, _timeout_seconds: float) -> bool:
         return True
 
     return PostReader(
         config,
-        MemoryPartitionStore(),
+        store or MemoryPartitionStore(),
         take,
         Telemetry(WORKER_METRICS),
         on_other_log=lambda: None,
@@ -50,21 +52,17 @@ def test_an_offset_out_of_range_loads_the_partition_anew(reader: PostReader) -> 
     assert held.gone
 
 
-def test_a_worker_without_partitions_says_whether_kafka_has_the_topic(
-    reader: PostReader, kafka: str, namespace: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    reader._tell_unassigned()
-    assert "no partition assigned: Kafka does not describe the topic" in caplog.text
-    caplog.clear()
-    ensure_topics(kafka, [Topic(namespace, 1)])
-    one_too_many = a_reader(a_reader_config(namespace, kafka))
-    one_too_many._tell_unassigned()
-    assert "more workers than partitions" in caplog.text
-    caplog.clear()
-    one_too_many._owned._mine.add(0)
-    one_too_many._tell_unassigned()
-    assert not caplog.text
-    one_too_many.close()
+def test_signs_of_life_are_those_of_every_partition_of_the_topic(kafka: str, namespace: str) -> None:
+    store = MemoryPartitionStore()
+    one = a_reader(a_reader_config(namespace, kafka), store)
+    with pytest.raises(TransientError):
+        one._beginnings.signs_of_life()
+    ensure_topics(kafka, [Topic(namespace, 3)])
+    status = replace(a_status(0), topic=namespace, partition=1)
+    assert store.rebase(None, status)
+    assert store.touch(replace(status, seen_wall_ms=77))
+    assert one._beginnings.signs_of_life() == {0: 0, 1: 77, 2: 0}
+    one.close()
 
 
 def test_a_read_takes_as_many_as_the_model_gets_through(kafka: str, namespace: str) -> None:

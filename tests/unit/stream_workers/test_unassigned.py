@@ -1,0 +1,86 @@
+"""A worker without partitions: one too many waits, one whom its group forgot joins anew."""
+
+import logging
+from collections.abc import Mapping
+from itertools import pairwise
+
+import pytest
+
+from brandpulse.errors import TransientError
+from stream_workers.unassigned import LONGEST_WAIT_SECONDS, Unassigned
+
+PATIENCE = 15.0
+
+
+class Group:
+    """Three partitions; those of *read* are given signs of life as time passes."""
+
+    def __init__(self, *read: int) -> None:
+        self.read = set(read)
+        self.now = 0.0
+        self.gone = ""
+        self.unassigned = Unassigned(self.signs, patience_seconds=PATIENCE)
+        self.joined = list[tuple[float, list[int]]]()
+
+    def signs(self) -> Mapping[int, int]:
+        if self.gone:
+            raise TransientError(self.gone)
+        return {one: int(self.now * 1_000) if one in self.read else 0 for one in range(3)}
+
+    def pass_seconds(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.now += 1
+            unread = self.unassigned.look(self.now)
+            if unread:
+                self.joined.append((self.now, unread))
+
+
+def test_one_too_many_waits_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    group = Group(0, 1, 2)
+    group.pass_seconds(200)
+    assert group.joined == []
+    told = [record for record in caplog.records if "more workers than partitions" in record.message]
+    assert 1 <= len(told) <= 3, "not each second"
+
+
+def test_what_nobody_reads_makes_it_join_anew_and_ever_more_seldom() -> None:
+    group = Group(0)
+    group.pass_seconds(3_600)
+    at = [when for when, _ in group.joined]
+    assert all(unread == [1, 2] for _, unread in group.joined)
+    assert at[0] == PATIENCE + 1
+    gaps = [later - earlier for earlier, later in pairwise(at)]
+    assert gaps == sorted(gaps)
+    assert LONGEST_WAIT_SECONDS <= gaps[-1] <= LONGEST_WAIT_SECONDS + PATIENCE
+    assert len(at) <= 12, "each stops the whole group"
+
+
+def test_a_share_that_changes_hands_is_given_time() -> None:
+    group = Group(0, 1, 2)
+    group.pass_seconds(60)
+    group.read.clear()
+    group.pass_seconds(int(PATIENCE) - 1)
+    group.read |= {0, 1, 2}
+    group.pass_seconds(60)
+    assert group.joined == []
+
+
+def test_who_is_given_something_begins_to_wait_from_there() -> None:
+    group = Group()
+    group.pass_seconds(100)
+    assert len(group.joined) == 3
+    group.unassigned.assigned(group.now)
+    group.pass_seconds(int(PATIENCE))
+    assert len(group.joined) == 3
+    group.pass_seconds(1)
+    assert len(group.joined) == 4, "the wait is short again"
+
+
+def test_without_kafka_it_says_what_kafka_says(caplog: pytest.LogCaptureFixture) -> None:
+    group = Group()
+    group.gone = "topic posts is gone"
+    with caplog.at_level(logging.WARNING):
+        group.pass_seconds(130)
+    assert group.joined == []
+    told = [record for record in caplog.records if "Kafka does not describe the topic" in record.message]
+    assert [getattr(record, "reason", "") for record in told] == ["topic posts is gone"] * 2
