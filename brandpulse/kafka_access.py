@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings
 
 from brandpulse.errors import BrandpulseError, ConfigError, TransientError
 
-PROBE_SECONDS = 3.0
+PROBE_SECONDS = 6.0
 _TELLING = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError._SSL)
 FORBIDDEN = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
@@ -127,7 +127,7 @@ def kafka_fault(bootstrap_servers: str, error: KafkaException) -> BrandpulseErro
     """*error* in our words: ConfigError with the setting that mends it, TransientError where waiting may.
 
     librdkafka answers a call that was never let in with "transport failure" alone, so the broker is asked once more,
-    for at most three seconds, what it has against us.
+    for at most six seconds, what it has against us.
     """
     first = error.args[0]
     if first.code() in FORBIDDEN:
