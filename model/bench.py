@@ -42,6 +42,8 @@ class Contestant:
 CONTESTANTS = (
     *(Contestant(f"openvino {precision}", "openvino", precision) for precision in ("fp32", "bf16", "int8")),
     *(Contestant(f"openvino {precision} early", "openvino", precision, "early") for precision in ("fp32", "int8")),
+    Contestant("onnxruntime int8", "openvino", "int8-onnxruntime"),
+    Contestant("onnxruntime int8 early", "openvino", "int8-onnxruntime", "early"),
     Contestant("openvino int8, 32 as they come", "openvino", "int8", batches="32 as they come"),
     Contestant("openvino int8, 32 by length", "openvino", "int8", batches="32 by length"),
     Contestant("torch", "torch"),
@@ -140,15 +142,17 @@ def hugging_face_pipeline(weights: Path = WEIGHTS) -> Callable[[Sequence[str]], 
 
 def _is_offered(contestant: Contestant, weights: Path) -> bool:
     from model.heads_checkpoint import KIND, kind_of, read_heads_manifest
+    from model.onnx_requests import onnx_is_installed
 
     if contestant.engine != "openvino":
         return torch_is_installed()
     if kind_of(weights) != KIND:
-        return contestant.tiers == "full"
+        return contestant.tiers == "full" and contestant.precision != "int8-onnxruntime"
+    if contestant.precision == "int8-onnxruntime" and not onnx_is_installed():
+        return False
     manifest = read_heads_manifest(weights)
-    return bool(
-        (manifest.ranges or contestant.precision != "int8") and (manifest.exit_confidence or contestant.tiers == "full")
-    )
+    bytes_too = manifest.ranges or not contestant.precision.startswith("int8")
+    return bool(bytes_too and (manifest.exit_confidence or contestant.tiers == "full"))
 
 
 def _make(contestant: Contestant, weights: Path, threads: int) -> tuple[Score, Callable[[], int]]:

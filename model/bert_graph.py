@@ -50,6 +50,16 @@ def bert_graph(checkpoint: Checkpoint, *, ranges: Ranges | None = None, observe:
     return ov.Model(results, [ids, mask], checkpoint.manifest.name)
 
 
+def bounds_of(ranges: Ranges, name: str) -> tuple[float, float] | None:
+    """What *ranges* knows to enter the dense layer *name*, if anything."""
+    while name not in ranges:
+        stem, _, part = name.rpartition(".")
+        if part not in _READS_THE_SAME:
+            return None
+        name = f"{stem}.{_READS_THE_SAME[part]}"
+    return ranges[name]
+
+
 class Weights:
     """The checkpoint's tensors by name, as operations of the graph."""
 
@@ -67,19 +77,10 @@ class Weights:
         """state · Wᵀ + b; several names give their results side by side from one multiplication."""
         self.observed[names[0]] = state
         matrix = self.constant(*(f"{name}.weight" for name in names))
-        if (bounds := self._bounds(names[0])) is not None:
+        if (bounds := bounds_of(self._ranges, names[0])) is not None:
             state, matrix = _quantised(state, bounds), self._quantised_matrix(*names)
         product = ops.matmul(state, matrix, False, True)
         return ops.add(product, self.constant(*(f"{name}.bias" for name in names)))
-
-    def _bounds(self, name: str) -> tuple[float, float] | None:
-        """What is known to enter a dense layer, if anything."""
-        while name not in self._ranges:
-            stem, _, part = name.rpartition(".")
-            if part not in _READS_THE_SAME:
-                return None
-            name = f"{stem}.{_READS_THE_SAME[part]}"
-        return self._ranges[name]
 
     def _quantised_matrix(self, *names: str) -> Any:
         values = np.concatenate([self._tensors[f"{name}.weight"] for name in names])

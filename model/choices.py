@@ -4,8 +4,9 @@ from typing import Literal
 
 Engine = Literal["auto", "openvino", "torch", "keyword", "null"]
 
-Precision = Literal["auto", "fp32", "bf16", "int8"]
-"""Of the openvino engine."""
+Precision = Literal["auto", "fp32", "bf16", "int8", "int8-onnxruntime"]
+"""Of the openvino engine. The last is for processors without instructions for bytes: onnxruntime multiplies these in
+half of the time that OpenVINO takes there."""
 
 Tiers = Literal["auto", "early", "full"]
 """Whether the early heads settle the posts of which they are sure; auto: if the weights say when they are."""

@@ -19,9 +19,7 @@ app = typer.Typer(add_completion=False, help="Train, evaluate and try the sentim
 
 WeightsOption = Annotated[Path, typer.Option(help="Weights folder; the shipped one by default.")]
 EngineOption = Annotated[Engine, typer.Option(help="auto: torch where there is a CUDA device, else openvino.")]
-PrecisionOption = Annotated[
-    Precision, typer.Option(help="Of openvino; auto: int8 where the processor has it, else fp32.")
-]
+PrecisionOption = Annotated[Precision, typer.Option(help="Of openvino; auto: what this machine is fastest at.")]
 TiersOption = Annotated[
     Tiers, typer.Option(help="early: half the layers settle the posts of which they are sure. Of openvino.")
 ]

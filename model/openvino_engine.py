@@ -63,6 +63,8 @@ class OpenVinoClassifier:
         return softmax(logits / self._temperature).astype(np.float32)
 
     def _compile(self, checkpoint: Checkpoint, precision: Precision) -> tuple[str, Any]:
+        if precision == "int8-onnxruntime":
+            raise ConfigError("Weights with one head have no precision int8-onnxruntime: use fp32, bf16, int8 or auto.")
         if precision == "int8" and not checkpoint.manifest.ranges:
             raise ConfigError("These weights hold no ranges for int8: use precision fp32, bf16 or auto.")
         if precision == "auto":

@@ -1,4 +1,4 @@
-"""The CPU engine for the model with many heads: OpenVINO, without torch."""
+"""The CPU engine for the model with many heads, without torch: OpenVINO, or for bytes without VNNI onnxruntime."""
 
 import threading
 from collections import deque
@@ -22,10 +22,12 @@ from model.heads import HEADS
 from model.heads_checkpoint import HeadsCheckpoint, load_heads
 from model.heads_graph import heads_graph
 from model.marking import MarkedText
+from model.onnx_requests import onnx_is_installed, onnx_requests
+from model.packed_onnx import packed_onnx
 from model.packing import BATCH_ROWS, ROW_LENGTHS, Packed, pack
-from model.selftest import HINTS, chosen_precision
+from model.selftest import HINTS, PORTABLE_INT8, chosen_precision
 from model.sheet import Sheet, spans
-from model.streams import Streams, cpu_settings
+from model.streams import Request, Streams, cpu_settings, openvino_requests
 
 _FIRST_WINDOW, _WINDOW = 64, 512
 """Posts tokenised at a time, while those before them are scored; while the first are, all streams wait."""
@@ -47,7 +49,7 @@ class _Keep(Protocol):
     """Called on a stream's thread with the request that has the answer to a batch, the batch's posts in the order of
     their places, and how they are packed."""
 
-    def __call__(self, request: Any, chosen: list[_Waiting], batch: Packed) -> None: ...
+    def __call__(self, request: Request, chosen: list[_Waiting], batch: Packed) -> None: ...
 
 
 _Running = list["Future[None]"]
@@ -79,9 +81,11 @@ class OpenVinoScorer:
         checkpoint = load_heads(weights)
         self._manifest, self._tokenizer, self._marker = checkpoint.manifest, checkpoint.tokenizer, checkpoint.marker
         self._threads = threads or available_cores()
+        self._precision = _precision(checkpoint, precision, self._threads)
         # One stream leaves cores idle between the small operations; two hide that. More than a few cost memory.
         self._streams = min(self._threads, max(2, self._threads // 4))
-        self._precision = _precision(checkpoint, precision, self._threads)
+        if self._precision == PORTABLE_INT8:
+            self._streams = self._threads
         self._hurry = hurry or (lambda: False)
         self._early = _early(checkpoint, tiers)
         two = self._early or (hurry is not None and _knows_early(checkpoint))
@@ -89,7 +93,7 @@ class OpenVinoScorer:
         self._tiers = [
             self._compile(checkpoint, first=max(0, (first or 0) - 1), last=last) for first, last in pairwise(cuts)
         ]
-        marks = ["int8"] * (self._precision == "int8") + ["early"] * self._early
+        marks = [self._precision] * self._precision.startswith("int8") + ["early"] * self._early
         self.version = "-".join([self._manifest.version, *marks])
         self.settled = 0
         """Posts answered by the early heads that were sure, since the start."""
@@ -100,7 +104,8 @@ class OpenVinoScorer:
 
     @property
     def name(self) -> str:
-        return f"openvino {self._precision}{' early' if self._early else ''}"
+        kind = "onnxruntime int8" if self._precision == PORTABLE_INT8 else f"openvino {self._precision}"
+        return f"{kind}{' early' if self._early else ''}"
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
         return self.begin(posts)()
@@ -191,14 +196,14 @@ class OpenVinoScorer:
         time for that their rows into *hurried*; at full depth all are in doubt."""
         keep = _keeping(sheet, early=True)
 
-        def keep_early(request: Any, chosen: list[_Waiting], batch: Packed) -> None:
+        def keep_early(request: Request, chosen: list[_Waiting], batch: Packed) -> None:
             keep(request, chosen, batch)
             rows = np.array([post.row for post in chosen])
             if hurried is not None:
                 hurried.extend(rows[sheet.doubtful(rows, self._manifest)].tolist())
                 return
             unsure = sheet.doubtful(rows, self._manifest) if self._early else np.ones(len(rows), dtype=np.bool_)
-            states = request.get_output_tensor(2).data
+            states = request.output(2)
             flat = states.reshape(-1, states.shape[-1])
             ends = np.cumsum([len(post.tokens.ids) for post in chosen])
             for at in np.flatnonzero(unsure).tolist():
@@ -208,20 +213,23 @@ class OpenVinoScorer:
         return keep_early
 
     def _compile(self, checkpoint: HeadsCheckpoint, *, first: int, last: int | None) -> Streams:
+        if self._precision == PORTABLE_INT8:
+            portable = packed_onnx(checkpoint, ranges=checkpoint.manifest.ranges, first=first, last=last)
+            return Streams(onnx_requests(portable, self._streams))
         ranges = checkpoint.manifest.ranges if self._precision == "int8" else None
         graph = heads_graph(checkpoint, ranges=ranges, first=first, last=last)
         settings = cpu_settings(HINTS[self._precision], streams=self._streams, threads=self._threads)
-        return Streams(graph, settings, streams=self._streams)
+        return Streams(openvino_requests(graph, settings, self._streams))
 
 
 def _keeping(sheet: Sheet, *, early: bool = False) -> _Keep:
     """What a stream calls with the answer to a batch: writes it into *sheet*."""
 
-    def keep(request: Any, chosen: list[_Waiting], batch: Packed) -> None:
+    def keep(request: Request, chosen: list[_Waiting], batch: Packed) -> None:
         rows = np.array([post.row for post in chosen])
         counts = np.array([len(post.tokens.places) for post in chosen])
         first = sheet.first_marker[rows] + [post.tokens.skipped for post in chosen]
-        post, mention = request.get_output_tensor(0).data, request.get_output_tensor(1).data
+        post, mention = request.output(0), request.output(1)
         sheet.write(rows, post[: len(rows)], spans(first, first + counts), mention[: counts.sum()], early=early)
 
     return keep
@@ -261,6 +269,8 @@ def _early(checkpoint: HeadsCheckpoint, tiers: Tiers) -> bool:
 
 
 def _precision(checkpoint: HeadsCheckpoint, precision: Precision, threads: int) -> str:
-    if precision == "int8" and not checkpoint.manifest.ranges:
+    if precision.startswith("int8") and not checkpoint.manifest.ranges:
         raise ConfigError("These weights hold no ranges for int8: use precision fp32, bf16 or auto.")
+    if precision == PORTABLE_INT8 and not onnx_is_installed():
+        raise ConfigError("Precision int8-onnxruntime needs its packages: pip install 'brandpulse[export]'.")
     return chosen_precision(checkpoint, threads=threads) if precision == "auto" else precision

@@ -9,8 +9,10 @@ from model.engine import Scorer, Scores
 from model.heads import BY_NAME, HEADS, TARGET
 from model.load import load_classifier, load_scorer, torch_is_installed
 from model.marking import ABSENT, MarkedText, mark, plain
+from model.onnx_requests import onnx_is_installed
 from model.score_cache import CachingScorer
 from tests.unit.model.brand_weights import a_brand_folder
+from tests.unit.model.test_selftest import RANGES
 
 POSTS = [
     plain("nothing in particular"),
@@ -29,10 +31,10 @@ _LOADED: dict[str, Scorer] = {}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return a_brand_folder(tmp_path_factory.mktemp("brand"))
+    return a_brand_folder(tmp_path_factory.mktemp("brand"), ranges=RANGES)
 
 
-@pytest.fixture(params=["openvino", "torch", "keyword", "null", "cached"])
+@pytest.fixture(params=["openvino", "onnxruntime", "torch", "keyword", "null", "cached"])
 def scorer(request: pytest.FixtureRequest, folder: Path) -> Scorer:
     return loaded(request.param, folder)
 
@@ -42,6 +44,10 @@ def loaded(kind: str, folder: Path) -> Scorer:
         pytest.skip("torch and transformers are not installed")
     if kind == "cached":
         return CachingScorer(loaded("openvino", folder), max_entries=3)
+    if kind == "onnxruntime":
+        if not onnx_is_installed():
+            pytest.skip("onnx and onnxruntime are not installed")
+        return _LOADED.setdefault(kind, load_scorer("openvino", folder, 2, precision="int8-onnxruntime"))
     if kind not in _LOADED:
         _LOADED[kind] = load_scorer(kind, folder, 2, precision="fp32")  # type: ignore[arg-type]
     return _LOADED[kind]

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from model import selftest
+from model.cores import multiplies_bytes
 from model.heads_checkpoint import HeadsCheckpoint, load_heads
+from model.onnx_requests import onnx_is_installed
 from model.openvino_scorer import OpenVinoScorer
-from model.selftest import chosen_precision, favoured, machine_key, tried
+from model.selftest import PORTABLE_INT8, chosen_precision, favoured, machine_key, tried
 from tests.unit.model.brand_weights import LAYERS, a_brand_folder
 
 RANGES = {
@@ -115,9 +117,32 @@ def test_when_there_is_no_time_for_a_trial_the_flags_decide_and_nothing_is_pinne
     checkpoint: HeadsCheckpoint, tmp_path: Path, trials: Trials
 ) -> None:
     trials(None)
-    assert chosen_precision(checkpoint, threads=2, cache=tmp_path) in ("fp32", "int8")
+    assert chosen_precision(checkpoint, threads=2, cache=tmp_path) in ("fp32", "int8", PORTABLE_INT8)
     assert not list(tmp_path.iterdir())
     assert tried(checkpoint, budget=-1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("with_bytes", "installed", "precision"),
+    [(True, True, "int8"), (True, False, "int8"), (False, True, PORTABLE_INT8), (False, False, "fp32")],
+)
+def test_flags_and_packages_decide_whose_bytes(
+    checkpoint: HeadsCheckpoint,
+    trials: Trials,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    with_bytes: bool,
+    installed: bool,
+    precision: str,
+) -> None:
+    trials(None)
+    monkeypatch.setattr(selftest, "multiplies_bytes", lambda: with_bytes)
+    monkeypatch.setattr(selftest, "onnx_is_installed", lambda: installed)
+    assert chosen_precision(checkpoint, threads=2, cache=tmp_path) == precision
+    offered = selftest._offered(checkpoint)
+    assert (PORTABLE_INT8 in offered) == (precision == PORTABLE_INT8)
+    assert offered[:3] == ["fp32", "bf16", "int8"]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +154,8 @@ def test_when_there_is_no_time_for_a_trial_the_flags_decide_and_nothing_is_pinne
         ({"fp32": 100, "bf16": 200, "int8": 300}, "int8"),
         ({"fp32": 100, "bf16": 300, "int8": 200}, "bf16"),
         ({"fp32": 100}, "fp32"),
+        ({"fp32": 100, "bf16": 20, "int8": 100, PORTABLE_INT8: 160}, PORTABLE_INT8),
+        ({"fp32": 100, "bf16": 20, "int8": 150, PORTABLE_INT8: 160}, "int8"),
     ],
 )
 def test_less_exact_must_be_clearly_faster(speeds: dict[str, float], precision: str) -> None:
@@ -138,7 +165,8 @@ def test_less_exact_must_be_clearly_faster(speeds: dict[str, float], precision: 
 def test_a_trial_measures_what_the_weights_offer(checkpoint: HeadsCheckpoint, tmp_path: Path) -> None:
     speeds = tried(checkpoint, budget=60.0)
     assert speeds is not None
-    assert set(speeds) == {"fp32", "bf16", "int8"}
+    assert {"fp32", "bf16", "int8"} <= set(speeds) <= {"fp32", "bf16", "int8", PORTABLE_INT8}
+    assert (PORTABLE_INT8 in speeds) == (onnx_is_installed() and not multiplies_bytes())
     assert all(speed > 0 for speed in speeds.values())
     without = tried(load_heads(a_brand_folder(tmp_path)), budget=60.0)
     assert without is not None
