@@ -65,6 +65,12 @@ def batch_sizes(posts: int, largest: int, lanes: int) -> list[int]:
     return sizes
 
 
+def even_sizes(posts: int, largest: int, lanes: int) -> list[int]:
+    """As `batch_sizes`, for engines that no shape costs anything: few, as many for each lane, nearly of a size."""
+    batches = min(posts, lanes * -(-posts // (largest * lanes)))
+    return [posts // batches + (at < posts % batches) for at in range(batches)]
+
+
 def _padded(rows: list[int], tokens: list[list[int]]) -> TokenBatch:
     longest = max(map(len, tokens))
     length = next((length for length in LENGTHS if length >= longest), longest)

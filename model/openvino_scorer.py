@@ -16,7 +16,7 @@ import numpy.typing as npt
 from brandpulse.errors import ConfigError
 from model.choices import Precision, Tiers
 from model.cores import available_cores
-from model.encoding import MarkedTokens, tokens_of
+from model.encoding import MarkedTokens, batch_sizes, even_sizes, tokens_of
 from model.engine import Scores
 from model.heads import HEADS
 from model.heads_checkpoint import HeadsCheckpoint, load_heads
@@ -84,8 +84,9 @@ class OpenVinoScorer:
         self._precision = _precision(checkpoint, precision, self._threads)
         # One stream leaves cores idle between the small operations; two hide that. More than a few cost memory.
         self._streams = min(self._threads, max(2, self._threads // 4))
+        self._sizes = batch_sizes
         if self._precision == PORTABLE_INT8:
-            self._streams = self._threads
+            self._streams, self._sizes = self._threads, even_sizes
         self._hurry = hurry or (lambda: False)
         self._early = _early(checkpoint, tiers)
         two = self._early or (hurry is not None and _knows_early(checkpoint))
@@ -177,7 +178,8 @@ class OpenVinoScorer:
     def _feed(self, streams: Streams, posts: Sequence[_Waiting], keep: _Keep, running: _Running) -> None:
         """Hand *posts* to *streams*, as soon as these take them."""
         lengths, places = [len(post.tokens.ids) for post in posts], [post.tokens.places for post in posts]
-        for batch in pack(lengths, places, limit=self._manifest.max_tokens, lanes=self._streams):
+        limit = self._manifest.max_tokens
+        for batch in pack(lengths, places, limit=limit, lanes=self._streams, sizes=self._sizes):
             chosen = [posts[number] for number in batch.posts.tolist()]
             running.append(streams.start(_all_inputs(chosen, batch), partial(keep, chosen=chosen, batch=batch)))
 

@@ -4,7 +4,7 @@ Attention stays within a post, so what stands beside it in its row changes nothi
 each shape it meets (OpenVINO: 60 ms and some MB each) meets two dozen at most.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,10 +51,17 @@ class Packed:
     """(2, markers or more): likewise each marker, and the [CLS] of its post, post by post."""
 
 
-def pack(lengths: Sequence[int], places: Sequence[Sequence[int]], *, limit: int, lanes: int = 1) -> Iterator[Packed]:
+def pack(
+    lengths: Sequence[int],
+    places: Sequence[Sequence[int]],
+    *,
+    limit: int,
+    lanes: int = 1,
+    sizes: Callable[[int, int, int], list[int]] = batch_sizes,
+) -> Iterator[Packed]:
     """Posts of *lengths* tokens, at most *limit* each, with markers at *places*, in batches for *lanes* workers.
 
-    Each post is in exactly one batch.
+    Each post is in exactly one batch. *sizes*: how many rows each has, given all, the most and the lanes.
     """
     kinds: dict[tuple[int, int], list[list[int]]] = {}
     for length, row in _rows(lengths, places, limit):
@@ -62,7 +69,7 @@ def pack(lengths: Sequence[int], places: Sequence[Sequence[int]], *, limit: int,
         kinds.setdefault((length, _USUAL if usual else _CROWDED), []).append(row)
     for (length, reads), rows in kinds.items():
         at = 0
-        for size in batch_sizes(len(rows), BATCH_ROWS if length <= ROW_LENGTHS[-1] else LONG_ROWS, lanes):
+        for size in sizes(len(rows), BATCH_ROWS if length <= ROW_LENGTHS[-1] else LONG_ROWS, lanes):
             yield _batch(rows[at : at + size], lengths, places, length=length, reads=reads)
             at += size
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.checkpoint import load_tokenizer
-from model.encoding import batch_sizes, token_batches
+from model.encoding import batch_sizes, even_sizes, token_batches
 from model.load import WEIGHTS
 
 TOKENIZER = load_tokenizer(WEIGHTS / "tokenizer.json", max_tokens=128)
@@ -44,3 +44,16 @@ def test_texts_of_like_length_share_a_batch() -> None:
     texts = ["hi", "good " * 60, "yo", "good " * 58]
     batches = list(token_batches(texts, TOKENIZER, batch_size=2))
     assert [sorted(batch.rows) for batch in batches] == [[0, 2], [1, 3]]
+
+
+@given(st.integers(1, 3_000), st.sampled_from([8, 16]), st.integers(1, 9))
+def test_even_sizes_differ_by_one_and_give_each_lane_as_many(posts: int, largest: int, lanes: int) -> None:
+    sizes = even_sizes(posts, largest, lanes)
+    assert sum(sizes) == posts
+    assert max(sizes) <= largest
+    assert max(sizes) - min(sizes) <= 1
+    assert len(sizes) % lanes == 0 or sizes == [1] * posts
+
+
+def test_no_rows_are_no_batches() -> None:
+    assert even_sizes(0, 16, 2) == batch_sizes(0, 16, 2) == []
