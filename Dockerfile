@@ -4,7 +4,8 @@ WORKDIR /build
 RUN python -m venv /venv
 COPY pyproject.toml constraints.txt ./
 # The dependencies alone, so that a change of our code does not install them again.
-RUN python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']))" \
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+        print('\n'.join(project['dependencies'] + project['optional-dependencies']['int8']))" \
         > requirements.txt \
     && /venv/bin/pip install --no-cache-dir --disable-pip-version-check \
         --requirement requirements.txt --constraint constraints.txt

@@ -274,5 +274,5 @@ def _precision(checkpoint: HeadsCheckpoint, precision: Precision, threads: int) 
     if precision.startswith("int8") and not checkpoint.manifest.ranges:
         raise ConfigError("These weights hold no ranges for int8: use precision fp32, bf16 or auto.")
     if precision == PORTABLE_INT8 and not onnx_is_installed():
-        raise ConfigError("Precision int8-onnxruntime needs its packages: pip install 'brandpulse[export]'.")
+        raise ConfigError("Precision int8-onnxruntime needs its packages: pip install 'brandpulse[int8]'.")
     return chosen_precision(checkpoint, threads=threads) if precision == "auto" else precision

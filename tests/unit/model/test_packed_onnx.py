@@ -108,5 +108,5 @@ def test_what_it_needs_is_named(folder: Path, tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ConfigError, match="one head have no precision int8-onnxruntime"):
         load_classifier("openvino", WEIGHTS.parent / "minilm-sentiment", 1, precision="int8-onnxruntime")
     monkeypatch.setattr(openvino_scorer, "onnx_is_installed", lambda: False)
-    with pytest.raises(ConfigError, match=r"pip install 'brandpulse\[export\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'brandpulse\[int8\]'"):
         OpenVinoScorer(folder, threads=1, precision="int8-onnxruntime")

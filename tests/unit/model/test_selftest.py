@@ -122,6 +122,27 @@ def test_when_there_is_no_time_for_a_trial_the_flags_decide_and_nothing_is_pinne
     assert tried(checkpoint, budget=-1.0) is None
 
 
+@pytest.mark.parametrize(("with_bytes", "installed"), [(True, False), (False, True), (False, False)])
+def test_who_lacks_the_packages_for_a_faster_int8_is_told_once(
+    checkpoint: HeadsCheckpoint,
+    trials: Trials,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    with_bytes: bool,
+    installed: bool,
+) -> None:
+    trials(FP32_WINS)
+    monkeypatch.setattr(selftest, "multiplies_bytes", lambda: with_bytes)
+    monkeypatch.setattr(selftest, "onnx_is_installed", lambda: installed)
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            chosen_precision(checkpoint, threads=2, cache=tmp_path)
+    told = [record for record in caplog.records if "brandpulse[int8]" in str(getattr(record, "remedy", ""))]
+    assert len(told) == int(not with_bytes and not installed)
+
+
 @pytest.mark.parametrize(
     ("with_bytes", "installed", "precision"),
     [(True, True, "int8"), (True, False, "int8"), (False, True, PORTABLE_INT8), (False, False, "fp32")],
