@@ -122,7 +122,7 @@ def _format(folder: Path, config: Path, data: Path, jars: Path, cluster_id: str)
     work.mkdir()
     elsewhere = work / "server.properties"
     _write(elsewhere, {**_parse(config), "log.dirs": work / "data"})
-    arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(elsewhere)]
+    arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(elsewhere)]
     done = subprocess.run(  # noqa: S603 - no shell
         [JAVA, LOGGING, "-cp", f"{jars}/*", *arguments], capture_output=True, text=True, timeout=120, check=False
     )

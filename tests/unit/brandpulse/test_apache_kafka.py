@@ -187,6 +187,16 @@ class TestFolder:
             broker.stop()
 
 
+@needs_kafka
+def test_an_id_that_looks_like_an_option_is_one_like_any_other(tmp_path: Path) -> None:
+    """One id of 64 begins so. A folder that was given one before could never be started."""
+    (tmp_path / "kafka").mkdir()
+    (tmp_path / "kafka" / "cluster.id").write_text("-b3uyiRiTLi1iAIyiBVQnA\n")
+    broker = ApacheKafkaBroker(tmp_path, jars=JARS)
+    broker.stop()
+    assert "cluster.id=-b3uyiRiTLi1iAIyiBVQnA" in (tmp_path / "kafka" / "data" / "meta.properties").read_text()
+
+
 def a_folder(home: Path, cluster_id: str) -> Path:
     data = home / "kafka" / "data"
     data.mkdir(parents=True)
