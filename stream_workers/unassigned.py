@@ -45,7 +45,7 @@ class Unassigned:
             self._seen, self._seen_at = self._signs(), now
         except TransientError as error:
             self._seen = None
-            self._tell(now, "no partition assigned: Kafka does not describe the topic", reason=str(error))
+            self._tell(now, "no partition assigned, and who reads the topic is not known", reason=str(error))
             return []
         unread = [] if before is None else [one for one, at in self._seen.items() if before.get(one) == at]
         if not unread:

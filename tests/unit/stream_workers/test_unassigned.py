@@ -76,11 +76,11 @@ def test_who_is_given_something_begins_to_wait_from_there() -> None:
     assert len(group.joined) == 4, "the wait is short again"
 
 
-def test_without_kafka_it_says_what_kafka_says(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_kafka_or_store_it_says_what_they_say(caplog: pytest.LogCaptureFixture) -> None:
     group = Group()
     group.gone = "topic posts is gone"
     with caplog.at_level(logging.WARNING):
         group.pass_seconds(130)
     assert group.joined == []
-    told = [record for record in caplog.records if "Kafka does not describe the topic" in record.message]
+    told = [record for record in caplog.records if "who reads the topic is not known" in record.message]
     assert [getattr(record, "reason", "") for record in told] == ["topic posts is gone"] * 2
