@@ -29,6 +29,7 @@ from brandpulse.topics import Topic, ensure_topics, producer_config
 
 PARTITIONS = 4
 PEERS_TOPIC = "posts.peers"
+BARE = "bare engine"
 WARM_POSTS = 2_000
 """Applied before the clock starts: kernels are built and caches of the broker filled."""
 SLOW_POSTS = 20_000
@@ -64,6 +65,7 @@ class Figure:
 class Latency:
     """Seconds from a post's creation until its partition's `next` in Redis stood behind it."""
 
+    engine: str
     posts_per_second: float
     quantiles: Mapping[str, float]
 
@@ -81,13 +83,14 @@ def run(
     """Measures each engine through the whole pipeline, and what stands beside it; prints tables.
 
     All take turns, *rounds* times, and the median counts: a neighbour that slows the machine for a minute then slows
-    them alike. The latencies come at the end, once each.
+    them alike. An engine's latency is taken right after its speed, at `LOAD` times what that round saw: minutes later
+    the same posts a second may be all that the machine has.
     """
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 180)
     seen: dict[str, list[Figure]] = {}
-    latencies: dict[str, Latency] = {}
+    waits: dict[str, list[Latency]] = {}
     with world.servers(broker) as (folder, where):
         records = world.stream(posts, seed)
         if peers:
@@ -95,20 +98,19 @@ def run(
         for number in range(rounds):
             if rounds > 1:
                 console.print(f"round {number + 1} of {rounds}")
-            for figure in _turn(folder, where, engines, records, console, peers=peers, number=number):
-                seen.setdefault(figure.path, []).append(figure)
-        figures = [_median(found) for found in seen.values()]
-        for engine in engines:
-            if engine != "null":
-                [figure] = [figure for figure in figures if figure.path == _path(engine)]
-                console.print(f"latency, engine {engine}: {LOAD:.0%} of that for {PACED_SECONDS:g} s")
-                latencies[engine] = _latency(folder, where, engine, LOAD * figure.posts_per_second)
-    _show(figures, latencies, console)
+            for found in _turn(folder, where, engines, records, console, peers=peers, number=number):
+                if isinstance(found, Figure):
+                    seen.setdefault(found.path, []).append(found)
+                else:
+                    waits.setdefault(found.engine, []).append(found)
+    figures = [_median(found) for found in seen.values()]
+    _show(figures, waits, console)
     if json_out is not None:
         told = {
             "figures": [_told(figure) for figure in figures],
             "rounds": {path: [figure.posts_per_second for figure in found] for path, found in seen.items()},
-            "latency": latencies,
+            "latency": {engine: _median_wait(found) for engine, found in waits.items()},
+            "latency_rounds": waits,
         }
         json_out.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=2))
     return figures
@@ -123,12 +125,16 @@ def _turn(
     *,
     peers: bool,
     number: int,
-) -> Iterator[Figure]:
+) -> Iterator[Figure | Latency]:
     for engine in engines:
         few = records if engine == "null" else records[:SLOW_POSTS]
         console.print(f"pipeline, engine {engine}: {len(few):,} posts")
-        yield measured(folder, where, engine, few, number=number)
+        figure = measured(folder, where, engine, few, number=number)
+        yield figure
         if engine != "null":
+            rate = LOAD * figure.posts_per_second
+            console.print(f"latency, engine {engine}: {rate:,.0f} posts/s for {PACED_SECONDS:g} s")
+            yield _latency(folder, where, engine, rate, number=number)
             console.print(f"bare engine {engine}: {len(few):,} posts in memory")
             yield _bare(folder, engine, few)
     if peers:
@@ -138,6 +144,11 @@ def _turn(
 def _median(figures: Sequence[Figure]) -> Figure:
     """The one in the middle; of an even number the slower of the two."""
     return sorted(figures, key=lambda figure: figure.posts_per_second)[(len(figures) - 1) // 2]
+
+
+def _median_wait(found: Sequence[Latency]) -> Latency:
+    """As `_median`, by the p99."""
+    return sorted(found, key=lambda latency: latency.quantiles["p99"])[len(found) // 2]
 
 
 def _path(engine: str) -> str:
@@ -187,7 +198,7 @@ def _bare(folder: Path, engine: str, records: Sequence[bytes]) -> Figure:
     texts = folder / "texts.jsonl.gz"
     with gzip.open(texts, "wb", compresslevel=1) as file:
         file.write(b"\n".join(records))
-    return _run_peer(f"bare engine, {engine}", "bare_engine", [str(BRANDS), str(texts), engine])
+    return _run_peer(f"{BARE}, {engine}", "bare_engine", [str(BRANDS), str(texts), engine])
 
 
 def _peers(where: Servers, posts: int, console: Any) -> Iterator[Figure]:
@@ -222,9 +233,10 @@ def _run_peer(title: str, module: str, arguments: Sequence[str]) -> Figure:
     raise BrandpulseError(f"{title} did not finish in {world.PATIENCE_SECONDS:g} s")
 
 
-def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float) -> Latency:
-    """A steady stream of posts created now; `next` of every partition is read every 20 ms."""
-    topic, namespace, home = f"posts.paced.{_word(engine)}", f"paced-{_word(engine)}", folder / f"paced-{_word(engine)}"
+def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float, *, number: int = 0) -> Latency:
+    """A steady stream of posts created now; `next` of every partition is read every 20 ms. *number* as before."""
+    word = f"{_word(engine)}-{number}"
+    topic, namespace, home = f"posts.paced.{word}", f"paced-{word}", folder / f"paced-{word}"
     ensure_topics(where.bootstrap_servers, [Topic(topic, PARTITIONS)])
     created: list[list[tuple[int, float]]] = [[] for _ in range(PARTITIONS)]
     seen: list[list[tuple[int, float]]] = [[] for _ in range(PARTITIONS)]
@@ -256,7 +268,7 @@ def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float)
         name: waits[min(len(waits) - 1, int(q * len(waits)))]
         for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
     }
-    return Latency(posts_per_second, at)
+    return Latency(engine, posts_per_second, at)
 
 
 def _await_state(reader: Any, child: Any) -> None:
@@ -315,17 +327,24 @@ def _told(figure: Figure) -> dict[str, Any]:
     return {**msgspec.to_builtins(figure), "posts_per_second": figure.posts_per_second}
 
 
-def _show(figures: Sequence[Figure], latencies: Mapping[str, Latency], console: Any) -> None:
-    from rich.table import Table
+def _ratios(figure: Figure, figures: Sequence[Figure]) -> list[str]:
+    """Its speed against the plain loop's, Faust's, bytewax's, and its own engine's without a pipeline; `-`: not run."""
+    own = f"{BARE}, {figure.path.removeprefix(_path(''))}"
+    peers = [
+        next((other for other in figures if other.path.startswith(prefix)), None)
+        for prefix in ("plain", "Faust", "bytewax")
+    ]
+    peers.append(next((other for other in figures if other.path == own), None))
+    return [f"{figure.posts_per_second / peer.posts_per_second:.2f}" if peer else "-" for peer in peers]
 
-    def against(figure: Figure, prefix: str) -> str:
-        peer = next((other for other in figures if other.path.startswith(prefix)), None)
-        return f"{figure.posts_per_second / peer.posts_per_second:.2f}" if peer else "-"
+
+def _show(figures: Sequence[Figure], waits: Mapping[str, Sequence[Latency]], console: Any) -> None:
+    from rich.table import Table
 
     table = Table(title=f"posts from Kafka to counts, {PARTITIONS} partitions")
     headings = ("posts", "posts/s", "x plain loop", "x Faust", "x bytewax", "x bare engine")
     processes = ("worker", "broker", "store")
-    table.add_column("path")
+    table.add_column("path", no_wrap=True)
     for heading in (*headings, *(f"{name} CPU us" for name in processes), *(f"{name} MB" for name in processes)):
         table.add_column(heading, justify="right")
     for one in figures:
@@ -333,8 +352,7 @@ def _show(figures: Sequence[Figure], latencies: Mapping[str, Latency], console: 
             f"{1e6 * one.used[name].cpu_seconds / one.posts:,.0f}" if name in one.used else "-" for name in processes
         ]
         held = [f"{one.used[name].peak_bytes / 1e6:,.0f}" if name in one.used else "-" for name in processes]
-        ratios = [against(one, prefix) for prefix in ("plain", "Faust", "bytewax", "bare")]
-        table.add_row(one.path, f"{one.posts:,}", f"{one.posts_per_second:,.0f}", *ratios, *cpu, *held)
+        table.add_row(one.path, f"{one.posts:,}", f"{one.posts_per_second:,.0f}", *_ratios(one, figures), *cpu, *held)
     console.print(table)
     console.print(
         "CPU us: microseconds of processor time a post. Peers count in memory; brandpulse writes, exactly once."
@@ -345,6 +363,10 @@ def _show(figures: Sequence[Figure], latencies: Mapping[str, Latency], console: 
                 f"{stage} {share:.0%}" for stage, share in sorted(one.stages.items(), key=lambda s: -s[1])
             )
             console.print(f"{one.path}: share of the time each stage was at work: {shares}")
-    for engine, latency in latencies.items():
-        told = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in latency.quantiles.items())
-        console.print(f"created to visible in Redis, {engine}, at {latency.posts_per_second:,.0f} posts/s: {told}")
+    for engine, found in waits.items():
+        for latency in found:
+            told = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in latency.quantiles.items())
+            middle = ", the median" if len(found) > 1 and latency is _median_wait(found) else ""
+            console.print(
+                f"created to visible in Redis, {engine}, at {latency.posts_per_second:,.0f} posts/s: {told}{middle}"
+            )

@@ -1,6 +1,7 @@
 """Faust's own way: `stream.take(256)` on its aiokafka consumer, counts in memory."""
 
 import os
+import uuid
 from typing import Any
 
 import faust
@@ -12,7 +13,8 @@ def main() -> None:
     given = job()
     counts, watch = Counts(given.brands), Stopwatch()
     app = faust.App(
-        "bench-faust",
+        # Not the group of a round before: that would begin where the other stopped, and wait for the rest for good.
+        f"bench-faust-{uuid.uuid4().hex}",
         broker=f"kafka://{given.bootstrap_servers}",
         store="memory://",
         web_enabled=False,

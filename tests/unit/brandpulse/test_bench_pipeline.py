@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from brandpulse.bench import app
 from brandpulse.bench_growth import run as run_growth
-from brandpulse.bench_pipeline import Figure, _median, _waits
+from brandpulse.bench_pipeline import Figure, Latency, _median, _median_wait, _ratios, _waits
 from brandpulse.bench_soak import Look, judged
 from brandpulse.errors import BrandpulseError, ConfigError
 from brandpulse.peers.peer import Stopwatch
@@ -38,6 +38,21 @@ def test_of_several_rounds_the_one_in_the_middle_is_told() -> None:
     rounds = [Figure("x", posts=posts, seconds=1.0) for posts in (300, 100, 200)]
     assert _median(rounds).posts == 200
     assert _median(rounds[:2]).posts == 100
+
+
+def test_of_several_latencies_the_one_with_the_p99_in_the_middle_is_told() -> None:
+    rounds = [Latency("auto", 100.0, {"p50": 0.1, "p95": 0.2, "p99": p99}) for p99 in (2.0, 0.5, 0.9)]
+    assert _median_wait(rounds).quantiles["p99"] == 0.9
+    assert _median_wait(rounds[:2]).quantiles["p99"] == 2.0  # of an even number the slower
+
+
+def test_a_path_is_set_against_its_own_engine_alone() -> None:
+    speeds = {"brandpulse, auto": 90, "bare engine, auto:early": 200, "bare engine, auto": 100, "plain loop, x": 10}
+    figures = [Figure(path, posts, seconds=1.0) for path, posts in speeds.items()]
+    assert [_ratios(figure, figures) for figure in figures[:2]] == [
+        ["9.00", "-", "-", "0.90"],
+        ["20.00", "-", "-", "-"],
+    ]
 
 
 def test_the_bench_puts_posts_through_real_processes(tmp_path: Path) -> None:
