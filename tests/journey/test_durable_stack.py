@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from brandpulse.apache_kafka.jars import fetch
 from brandpulse.embedded import broker_answers
 from brandpulse.pane_reader import PaneReader
 from brandpulse.processes import Child
@@ -36,6 +37,7 @@ class Home:
     """A folder with brands, posts and, from time to time, a stack."""
 
     def __init__(self, folder: Path) -> None:
+        fetch(JARS)
         self.folder = folder
         self.env = {
             "BRANDPULSE_HOME": str(folder / ".brandpulse"),
