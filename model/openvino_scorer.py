@@ -89,11 +89,16 @@ class OpenVinoScorer:
             self._streams, self._sizes = self._threads, even_sizes
         self._hurry = hurry or (lambda: False)
         self._early = _early(checkpoint, tiers)
-        two = self._early or (hurry is not None and _knows_early(checkpoint))
-        cuts = [0, self._manifest.exit_layer, None] if two else [0, None]
+        cuts = [0, self._manifest.exit_layer, None] if self._early else [0, None]
         self._tiers = [
             self._compile(checkpoint, first=max(0, (first or 0) - 1), last=last) for first, last in pairwise(cuts)
         ]
+        self._hasty: Streams | None = None
+        """Answers by the early heads. At full depth a graph of its own: one cut in two, for the states to go in and out
+        between, takes a quarter longer for every post, and hardly any is scored in a hurry."""
+        if hurry is not None and _knows_early(checkpoint):
+            shallow = partial(self._compile, checkpoint, first=0, last=self._manifest.exit_layer)
+            self._hasty = self._tiers[0] if self._early else shallow()
         marks = [self._precision] * self._precision.startswith("int8") + ["early"] * self._early
         self.version = "-".join([self._manifest.version, *marks])
         self.settled = 0
@@ -114,24 +119,21 @@ class OpenVinoScorer:
     def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
         """As `model.engine.Begins`: back once the streams have all of *posts*, though not through with them."""
         sheet = Sheet.blank(posts)
-        hurry = len(self._tiers) > 1 and self._hurry()
         doubtful: list[_Waiting] = []
         hurried: list[int] = []
         running: _Running = []
-        keep = _keeping(sheet)
-        if len(self._tiers) > 1:
-            keep = self._keeping_early(sheet, doubtful, hurried if hurry else None)
+        first, keep = self._tiers[0], _keeping(sheet)
+        if self._hasty is not None and self._hurry():
+            first, keep = self._hasty, self._keeping_early(sheet, doubtful, hurried)
+        elif self._early:
+            keep = self._keeping_early(sheet, doubtful, None)
         with self._handing_over:
             try:
                 for window in self._tokenised(posts):
-                    self._feed(self._tiers[0], window, keep, running)
+                    self._feed(first, window, keep, running)
                     if sum(len(post.tokens.ids) for post in doubtful) > _MOST_DOUBTFUL:
                         _finish(running)
                         self._go_on(doubtful, sheet)
-                if not self._early and len(self._tiers) > 1:
-                    # All go on: that is half of the work, and not what whoever waits for the end should begin.
-                    _finish(running)
-                    self._go_on(doubtful, sheet)
             except BaseException:
                 wait(running)
                 raise
@@ -150,8 +152,10 @@ class OpenVinoScorer:
         first burst: memory that grows is what somebody is woken for."""
         limit = self._manifest.max_tokens
         tokens = MarkedTokens([0] * (min(ROW_LENGTHS[-1], limit) // 2), (1,))
-        for tier, streams in enumerate(self._tiers):
-            states = np.zeros((len(tokens.ids), width), dtype=np.float32) if tier else None
+        hasty = [] if self._hasty is None or self._early else [self._hasty]
+        for streams in (*self._tiers, *hasty):
+            goes_on = self._early and streams is self._tiers[-1]
+            states = np.zeros((len(tokens.ids), width), dtype=np.float32) if goes_on else None
             posts = [_Waiting(row, tokens, states) for row in range(2 * BATCH_ROWS)]
             batch = next(pack([len(tokens.ids)] * len(posts), [tokens.places] * len(posts), limit=limit))
             streams.warm_up(_all_inputs(posts, batch))
@@ -195,16 +199,16 @@ class OpenVinoScorer:
 
     def _keeping_early(self, sheet: Sheet, doubtful: list[_Waiting], hurried: list[int] | None) -> _Keep:
         """As `_keeping`, of the early heads. Posts of which they are not sure go into *doubtful*, or where there is no
-        time for that their rows into *hurried*; at full depth all are in doubt."""
+        time for that their rows into *hurried*."""
         keep = _keeping(sheet, early=True)
 
         def keep_early(request: Request, chosen: list[_Waiting], batch: Packed) -> None:
             keep(request, chosen, batch)
             rows = np.array([post.row for post in chosen])
+            unsure = sheet.doubtful(rows, self._manifest)
             if hurried is not None:
-                hurried.extend(rows[sheet.doubtful(rows, self._manifest)].tolist())
+                hurried.extend(rows[unsure].tolist())
                 return
-            unsure = sheet.doubtful(rows, self._manifest) if self._early else np.ones(len(rows), dtype=np.bool_)
             states = request.output(2)
             flat = states.reshape(-1, states.shape[-1])
             ends = np.cumsum([len(post.tokens.ids) for post in chosen])

@@ -212,7 +212,7 @@ async def _serve(
 def hurry_when(limit: int | None, lag: Callable[[], int]) -> Callable[[], bool] | None:
     """Whether more than *limit* posts wait by *lag*; None without a limit.
 
-    Not a function that says no: an engine that may be asked to hurry cuts its layers in two, and is a quarter slower.
+    Not a function that says no: an engine that may be asked to hurry holds a second, shallower graph.
     """
     return None if limit is None else lambda: lag() > limit
 
