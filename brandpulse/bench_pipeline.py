@@ -233,8 +233,11 @@ def _run_peer(title: str, module: str, arguments: Sequence[str]) -> Figure:
     raise BrandpulseError(f"{title} did not finish in {world.PATIENCE_SECONDS:g} s")
 
 
-def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float, *, number: int = 0) -> Latency:
-    """A steady stream of posts created now; `next` of every partition is read every 20 ms. *number* as before."""
+def _latency(folder: Path, where: Servers, engine: str, posts_per_second: float, *, number: int) -> Latency:
+    """A steady stream of posts created now; `next` of every partition is read every 20 ms.
+
+    *number* as in `measured`.
+    """
     word = f"{_word(engine)}-{number}"
     topic, namespace, home = f"posts.paced.{word}", f"paced-{word}", folder / f"paced-{word}"
     ensure_topics(where.bootstrap_servers, [Topic(topic, PARTITIONS)])
