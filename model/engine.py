@@ -26,7 +26,7 @@ class Classifier(Protocol):
 
     @property
     def version(self) -> str:
-        """Changes whenever the same text may get other probabilities: the hash of the weights."""
+        """Changes whenever the same text may get other probabilities: the hash of the weights, and the precision."""
         ...
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
@@ -47,6 +47,11 @@ class Scores:
     """(m, 4), columns as in `model.heads.TARGET`: posts in order, within a post its targets in order."""
     hurried: frozenset[int] = frozenset()
     """Posts in doubt that the early heads answered, because the caller asked for speed (`load_scorer`'s `hurry`)."""
+
+
+def version_at(weights: str, *marks: str) -> str:
+    """A `version`: the hash of *weights*, then precision and whatever else changes probabilities. fp32 is not told."""
+    return "-".join([weights, *(mark for mark in marks if mark != "fp32")])
 
 
 class Scorer(Protocol):

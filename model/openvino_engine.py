@@ -13,7 +13,7 @@ from model.checkpoint import Checkpoint, load
 from model.choices import Precision
 from model.cores import available_cores, multiplies_bytes
 from model.encoding import token_batches
-from model.engine import LABELS, Probabilities
+from model.engine import LABELS, Probabilities, version_at
 from model.metrics import softmax
 from model.streams import cpu_settings
 
@@ -40,7 +40,7 @@ class OpenVinoClassifier:
         self._streams = min(self._threads, max(2, self._threads // 4))
         self._precision, self._compiled = self._compile(checkpoint, precision)
         self._queue = ov.AsyncInferQueue(self._compiled, self._streams)
-        self.version = checkpoint.manifest.version + ("-int8" if self._precision == "int8" else "")
+        self.version = version_at(checkpoint.manifest.version, self._precision)
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from brandpulse.errors import ConfigError
 from model.choices import Precision, Tiers
 from model.cores import available_cores
 from model.encoding import MarkedTokens, batch_sizes, even_sizes, tokens_of
-from model.engine import Scores
+from model.engine import Scores, version_at
 from model.heads import HEADS
 from model.heads_checkpoint import HeadsCheckpoint, load_heads
 from model.heads_graph import heads_graph
@@ -99,8 +99,7 @@ class OpenVinoScorer:
         if hurry is not None and _knows_early(checkpoint):
             shallow = partial(self._compile, checkpoint, first=0, last=self._manifest.exit_layer)
             self._hasty = self._tiers[0] if self._early else shallow()
-        marks = [self._precision] * self._precision.startswith("int8") + ["early"] * self._early
-        self.version = "-".join([self._manifest.version, *marks])
+        self.version = version_at(self._manifest.version, self._precision, *["early"] * self._early)
         self.settled = 0
         """Posts answered by the early heads that were sure, since the start."""
         self.hurried = 0

@@ -9,7 +9,7 @@ import numpy as np
 
 from model.checkpoint import Checkpoint, Floats, load
 from model.encoding import TokenBatch, token_batches
-from model.engine import LABELS, Probabilities
+from model.engine import LABELS, Probabilities, version_at
 from model.metrics import softmax
 
 WHOLE_POST_NAMES = {"heads.dense.sentiment.": "bert.pooler.dense.", "heads.out.sentiment.": "classifier."}
@@ -35,11 +35,12 @@ class TorchClassifier:
         self._temperature = checkpoint.manifest.temperature
         self._tokenizer = checkpoint.tokenizer
         self._batch_size = 256 if self._device.type == "cuda" else 32
-        self.version = checkpoint.manifest.version
+        self._precision = "bf16" if self._dtype == torch.bfloat16 else "fp32"
+        self.version = version_at(checkpoint.manifest.version, self._precision)
 
     @property
     def name(self) -> str:
-        return f"torch {self._device.type} {'bf16' if self._device.type == 'cuda' else 'fp32'}"
+        return f"torch {self._device.type} {self._precision}"
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
         logits = np.zeros((len(texts), len(LABELS)), dtype=np.float32)

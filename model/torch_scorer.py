@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model.encoding import MarkedBatch
-from model.engine import Scores
+from model.engine import Scores, version_at
 from model.heads import HEADS
 from model.heads_checkpoint import HeadsCheckpoint, load_heads
 from model.marking import MarkedText
@@ -33,11 +33,12 @@ class TorchScorer:
         self._dtype = torch.bfloat16 if self._device.type == "cuda" else torch.float32
         self._model = multi_head(self._checkpoint).to(self._device, self._dtype).eval()
         self._batch_size = 256 if self._device.type == "cuda" else 32
-        self.version = self._checkpoint.manifest.version
+        self._precision = "bf16" if self._dtype == torch.bfloat16 else "fp32"
+        self.version = version_at(self._checkpoint.manifest.version, self._precision)
 
     @property
     def name(self) -> str:
-        return f"torch {self._device.type} {'bf16' if self._device.type == 'cuda' else 'fp32'}"
+        return f"torch {self._device.type} {self._precision}"
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
         return score_padded(posts, self._checkpoint, self._logits, batch_size=self._batch_size)

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.engine import Scorer, Scores
+from model.choices import Precision
+from model.engine import Scorer, Scores, version_at
 from model.heads import BY_NAME, HEADS, TARGET
-from model.load import load_classifier, load_scorer, torch_is_installed
+from model.load import WEIGHTS, load_classifier, load_scorer, torch_is_installed
 from model.marking import ABSENT, MarkedText, mark, plain
 from model.onnx_requests import onnx_is_installed
 from model.score_cache import CachingScorer
@@ -124,6 +125,23 @@ def test_a_call_larger_than_every_batch_is_scored_whole(scorer: Scorer) -> None:
 def test_a_scorer_names_itself_and_its_version(scorer: Scorer) -> None:
     assert scorer.name
     assert scorer.version
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("weights", ["many heads", "one head"])
+def test_a_precision_with_other_probabilities_is_another_version(
+    weights: str, precision: Precision, folder: Path
+) -> None:
+    def load(precision: Precision) -> Scorer:
+        chosen = folder if weights == "many heads" else WEIGHTS.parent / "minilm-sentiment"
+        return load_scorer("openvino", chosen, 2, precision=precision)
+
+    assert load(precision).version == f"{load('fp32').version}-{precision}"
+
+
+def test_engines_of_the_same_precision_are_one_version(folder: Path) -> None:
+    torch = loaded("torch", folder)
+    assert torch.version == version_at(loaded("openvino", folder).version, torch.name.split()[-1])
 
 
 def test_openvino_gives_what_torch_gives_in_every_head(folder: Path) -> None:
