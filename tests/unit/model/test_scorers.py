@@ -8,7 +8,7 @@ import pytest
 from model.choices import Precision
 from model.engine import Scorer, Scores, version_at
 from model.heads import BY_NAME, HEADS, TARGET
-from model.load import WEIGHTS, load_classifier, load_scorer, torch_is_installed
+from model.load import WHOLE_POST_WEIGHTS, load_classifier, load_scorer, torch_is_installed
 from model.marking import ABSENT, MarkedText, mark, plain
 from model.onnx_requests import onnx_is_installed
 from model.score_cache import CachingScorer
@@ -133,7 +133,7 @@ def test_a_precision_with_other_probabilities_is_another_version(
     weights: str, precision: Precision, folder: Path
 ) -> None:
     def load(precision: Precision) -> Scorer:
-        chosen = folder if weights == "many heads" else WEIGHTS.parent / "minilm-sentiment"
+        chosen = folder if weights == "many heads" else WHOLE_POST_WEIGHTS
         return load_scorer("openvino", chosen, 2, precision=precision)
 
     assert load(precision).version == f"{load('fp32').version}-{precision}"
