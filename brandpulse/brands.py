@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -33,6 +34,25 @@ class Brand(BaseModel):
     """For homonyms: a term counts only when one of these words stands in the post too. Handles need no context."""
     exclude: list[Word] = []
     """For homonyms: a term does not count when one of these words stands in the post."""
+    time_zone: str = "UTC"
+    """IANA name of the clock that the brand's people live by, such as Europe/Berlin. Hours of the day and of the week
+    are hours of this clock, so that a change to summer time moves the expected rhythm with the people."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(
+                "is no time zone of the IANA list; right ones are Europe/Berlin, America/New_York, UTC"
+            ) from None
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """`time_zone` as a clock."""
+        return ZoneInfo(self.time_zone)
 
     @field_validator("handles")
     @classmethod

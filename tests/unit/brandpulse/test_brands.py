@@ -19,6 +19,13 @@ def test_a_brand_needs_a_name_and_one_kind_of_word(tmp_path: Path) -> None:
     assert (brands[0].handles, brands[1].hashtags) == (["a", "b"], ["b"])
 
 
+def test_a_brand_without_a_time_zone_lives_by_utc(tmp_path: Path) -> None:
+    brands = load_brands(
+        written(tmp_path, "brands:\n- {name: A, terms: [a]}\n- {name: B, terms: [b], time_zone: Europe/Berlin}\n")
+    )
+    assert [str(brand.zone) for brand in brands] == ["UTC", "Europe/Berlin"]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -29,6 +36,8 @@ def test_a_brand_needs_a_name_and_one_kind_of_word(tmp_path: Path) -> None:
         ("brands:\n- {name: A, terms: ['  ']}\n", "blank word"),
         ("brands:\n- {name: A, terms: [a]}\n- {name: a, terms: [b]}\n", "'a' stands twice"),
         ("brands: []\n", "brands"),
+        ("brands:\n- {name: A, terms: [a], time_zone: Berlin}\n", "got 'Berlin'"),
+        ("brands:\n- {name: A, terms: [a], time_zone: CET+1}\n", "brands.0.time_zone (brand 'A')"),
         ("- A\n", "the file"),
         ("", "the file"),
         ("brands: [\n", "is not YAML"),
