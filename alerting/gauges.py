@@ -2,7 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+from prometheus_client import Gauge
 
 from alerting.expected_delay import expected_delay
 from alerting.facet_rules import FacetView
@@ -10,7 +12,8 @@ from alerting.rules import STORM, STREAM_RULES, RuleSet
 from alerting.store import Tally
 from alerting.tick import TickReport
 from brandpulse.keys import brand_of, facet_of
-from brandpulse.telemetry import Telemetry
+from brandpulse.posts import BRAND_SENTIMENTS
+from brandpulse.telemetry import LABELLED_BRANDS, OTHER_BRANDS, Telemetry
 
 OWN_RULES = (*STREAM_RULES, STORM)
 TRANSITIONS = ("triggered", "updated", "acknowledged", "resolved")
@@ -41,8 +44,12 @@ def show_tally(telemetry: Telemetry, tally: Tally) -> None:
         fates.labels(receiver, fate).set(number)
 
 
-def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
-    """Set every metric that a tick knows of."""
+def show(telemetry: Telemetry, report: TickReport, *, seconds: float, brands: Sequence[str] | None = None) -> None:
+    """Set every metric that a tick knows of.
+
+    *brands*: the names of the brands file, in its order; None where it cannot be read. The first 200 of them are
+    labels; the posts and episodes of all others share the label `(other)`. A brand that left the file loses its series.
+    """
     telemetry.histogram("brandpulse_tick_seconds").observe(seconds)
     if report.evaluated_until_ms is not None:
         telemetry.gauge("brandpulse_alerter_clock_seconds").set(report.evaluated_until_ms / 1_000)
@@ -52,35 +59,69 @@ def show(telemetry: Telemetry, report: TickReport, *, seconds: float) -> None:
     for episode, transition, _ in report.transitions:
         telemetry.counter("brandpulse_episode_transitions_total").labels(episode.rule, transition).inc()
     telemetry.gauge("brandpulse_silences_active").set(report.silences)
-    opened = telemetry.gauge("brandpulse_episodes_open")
-    opened.clear()
-    for (brand, rule), number in Counter((episode.brand, episode.rule) for episode in report.open).items():
-        opened.labels(brand, rule).set(number)
-    for brand, view in report.views.items():
-        posts = telemetry.gauge("brandpulse_window_posts")
-        posts.labels(brand, "negative").set(view.pane.negative)
-        posts.labels(brand, "neutral").set(view.pane.neutral)
-        posts.labels(brand, "positive").set(view.pane.positive)
-        posts.labels(brand, "irrelevant").set(view.pane.irrelevant)
-        telemetry.gauge("brandpulse_window_negative_ratio").labels(brand).set(view.hour.share if view.hour else 0.0)
-        if (usual := view.finding.learnt) is not None:
-            telemetry.gauge("brandpulse_baseline_negative_ratio").labels(brand).set(usual.share)
+    if brands is None:
+        brands = sorted({*report.views, *map(brand_of, report.facets)})
+    labels = _BrandLabels(brands)
+    _replace(
+        telemetry.gauge("brandpulse_episodes_open"),
+        Counter((labels.of(episode.brand), episode.rule) for episode in report.open),
+    )
     if report.views:
-        _show_facets(telemetry, report.facets)
-    for brand, delay in delays(report).items():
-        telemetry.gauge("brandpulse_expected_delay_seconds").labels(brand).set(delay)
+        _show_brands(telemetry, report, labels)
+        _show_facets(telemetry, report.facets, labels)
 
 
-def _show_facets(telemetry: Telemetry, facets: Mapping[str, FacetView]) -> None:
-    """Anew each time: what no rule watches any more must not stand still on a dashboard."""
-    share, usual = (telemetry.gauge(f"brandpulse_{which}_facet_ratio") for which in ("window", "baseline"))
-    share.clear()
-    usual.clear()
-    for series, view in facets.items():
-        place = brand_of(series), facet_of(series)
-        share.labels(*place).set(view.share)
-        if view.usual is not None:
-            usual.labels(*place).set(view.usual)
+class _BrandLabels:
+    """Which brands are labels: Prometheus keeps a series of each label for weeks, so their number is bounded."""
+
+    def __init__(self, brands: Sequence[str]) -> None:
+        self._labelled = frozenset(brands[:LABELLED_BRANDS])
+
+    def of(self, brand: str) -> str:
+        # Episodes about the whole stream name no brand.
+        return brand if not brand or brand in self._labelled else OTHER_BRANDS
+
+    def has(self, brand: str) -> bool:
+        return brand in self._labelled
+
+
+def _replace(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
+    """The series of *gauge* are then those of *values*, and no others."""
+    gauge.clear()
+    for labels, value in values.items():
+        gauge.labels(*labels).set(value)
+
+
+def _show_brands(telemetry: Telemetry, report: TickReport, labels: _BrandLabels) -> None:
+    posts: Counter[tuple[str, ...]] = Counter()
+    shares: dict[tuple[str, ...], float] = {}
+    usual: dict[tuple[str, ...], float] = {}
+    for brand, view in report.views.items():
+        label = labels.of(brand)
+        for sentiment in BRAND_SENTIMENTS:
+            posts[label, sentiment] += getattr(view.pane, sentiment)
+        if label == brand:
+            shares[label,] = view.hour.share if view.hour else 0.0
+            if (learnt := view.finding.learnt) is not None:
+                usual[label,] = learnt.share
+    _replace(telemetry.gauge("brandpulse_window_posts"), posts)
+    _replace(telemetry.gauge("brandpulse_window_negative_ratio"), shares)
+    _replace(telemetry.gauge("brandpulse_baseline_negative_ratio"), usual)
+    _replace(
+        telemetry.gauge("brandpulse_expected_delay_seconds"),
+        {(brand,): delay for brand, delay in delays(report).items() if labels.has(brand)},
+    )
+
+
+def _show_facets(telemetry: Telemetry, facets: Mapping[str, FacetView], labels: _BrandLabels) -> None:
+    labelled = {
+        (brand_of(series), facet_of(series)): view for series, view in facets.items() if labels.has(brand_of(series))
+    }
+    _replace(telemetry.gauge("brandpulse_window_facet_ratio"), {place: view.share for place, view in labelled.items()})
+    _replace(
+        telemetry.gauge("brandpulse_baseline_facet_ratio"),
+        {place: view.usual for place, view in labelled.items() if view.usual is not None},
+    )
 
 
 def delays(report: TickReport) -> dict[str, float]:

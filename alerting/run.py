@@ -22,7 +22,7 @@ from alerting.rules import DEFAULT_RULES, facets_in
 from alerting.rules_file import RulesFile
 from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings
-from alerting.watching import counted_in
+from alerting.watching import brands_in, counted_in
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
 from brandpulse.logs import set_up_logging
@@ -44,7 +44,7 @@ def main() -> int:
             "no receivers: alerts go to the store, the topic and this log only",
             extra={"topic": settings.alerts_topic, "remedy": "BRANDPULSE_RECEIVERS_FILE=./receivers.yaml"},
         )
-    telemetry = Telemetry(ALERTER_METRICS)
+    telemetry = Telemetry(ALERTER_METRICS, service="alerter")
     rules = None
     if alerter.rules_file is not None:
         rules = RulesFile(
@@ -106,6 +106,7 @@ async def _serve(
             rules=rules.current if rules is not None else lambda: DEFAULT_RULES,
             heartbeat=_heartbeat(alerter, session, telemetry),
             facets=counted_in(settings.brands_file),
+            brands=brands_in(settings.brands_file),
         )
         async with contextlib.AsyncExitStack() as stack:
             try:

@@ -62,8 +62,11 @@ class AlerterService:
         rules: Callable[[], RuleSet] = lambda: DEFAULT_RULES,
         heartbeat: Heartbeat | None = None,
         facets: Callable[[], Set[str]] = frozenset,
+        brands: Callable[[], Sequence[str] | None] = lambda: None,
     ) -> None:
-        """*rules* and *facets* are asked at each tick; *facets* are those that are counted, watched or not."""
+        """*rules*, *facets* and *brands* are asked at each tick; *facets* are those that are counted, watched or not,
+        *brands* the names of the brands file, None where it cannot be read."""
+        self._brands = brands
         self._holder = holder
         self._rules = rules
         self._heartbeat = heartbeat
@@ -189,7 +192,7 @@ class AlerterService:
             if report.deliveries:
                 sender.wake(report.deliveries)
             seconds = time.monotonic() - began
-            show(self._telemetry, report, seconds=seconds)
+            show(self._telemetry, report, seconds=seconds, brands=await asyncio.to_thread(self._brands))
             await self._note_delays(report)
             await self._note_rules()
             self._note(vitals, report, sender)

@@ -1,11 +1,12 @@
 """Which facets are counted and which rules watch them, for those who look at the live page."""
 
 import contextlib
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 from alerting.rules import FacetShareRule, RuleSet, facets_in
 from alerting.yaml_file import Stamp, stamp_of
+from brandpulse.brands import load_brands
 from brandpulse.errors import ConfigError
 from brandpulse.watched_facets import Watch, WatchedFacets
 
@@ -37,3 +38,22 @@ def counted_in(brands_file: Path) -> Callable[[], Set[str]]:
         return known
 
     return counted
+
+
+def brands_in(brands_file: Path) -> Callable[[], Sequence[str] | None]:
+    """Gives the names of the brands in *brands_file*, in its order, and reads the file when it changed.
+
+    Gives the last names that could be read; None where the file never could.
+    """
+    stamp: Stamp | None = None
+    known: Sequence[str] | None = None
+
+    def names() -> Sequence[str] | None:
+        nonlocal stamp, known
+        if (seen := stamp_of(brands_file)) != stamp:
+            stamp = seen
+            with contextlib.suppress(ConfigError):
+                known = [brand.name for brand in load_brands(brands_file)]
+        return known
+
+    return names

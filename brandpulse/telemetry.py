@@ -1,14 +1,40 @@
 """Every metric of the project in one table: name, kind, unit in the name, meaning, and what to do when it looks bad."""
 
-from collections.abc import Iterable
+import platform
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
+from threading import Lock
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
-Kind = Literal["counter", "gauge", "histogram"]
+from brandpulse.version import VERSION
+
+# Each counter and histogram would export a second series, `_created`, which no panel and no rule reads.
+disable_created_metrics()
+
+Kind = Literal["counter", "gauge", "histogram", "weighted_histogram"]
+"""`weighted_histogram` is a histogram to Prometheus; the process adds many observations in one call."""
+Service = Literal["worker", "alerter", "serve"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+LABELLED_BRANDS = 200
+"""So many brands, the first of the brands file, are labels of metrics; all others share one label."""
+OTHER_BRANDS = "(other)"
 SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 
 
@@ -25,7 +51,16 @@ class Metric:
     buckets: tuple[float, ...] = LATENCY_BUCKETS
 
 
+BUILD_INFO = Metric(
+    "brandpulse_build_info",
+    "gauge",
+    "1 for each running process; the labels name its service and the versions of brandpulse and Python.",
+    "Two versions: a rollout is under way. A service is missing: start it, and read its log.",
+    ("service", "version", "python"),
+)
+
 WORKER_METRICS = (
+    BUILD_INFO,
     Metric("brandpulse_posts_read_total", "counter", "Posts read from Kafka.", "Flat with lag: see the worker's log."),
     Metric(
         "brandpulse_posts_counted_total",
@@ -65,7 +100,7 @@ WORKER_METRICS = (
     ),
     Metric(
         "brandpulse_visible_latency_seconds",
-        "histogram",
+        "weighted_histogram",
         "From a post's Kafka timestamp to its count in Redis.",
         "Rising: lag. Add workers up to the number of partitions.",
     ),
@@ -129,6 +164,7 @@ WORKER_METRICS = (
 )
 
 ALERTER_METRICS = (
+    BUILD_INFO,
     Metric(
         "brandpulse_window_posts",
         "gauge",
@@ -184,7 +220,7 @@ ALERTER_METRICS = (
         "brandpulse_deliveries_total",
         "counter",
         "Notifications by receiver and outcome: delivered, retried, quarantined.",
-        "Retried: the receiver is down. Quarantined: it refused; read `brandpulse alerter outbox`.",
+        "Retried: the receiver is down. Quarantined: it refused; read `brandpulse outbox`.",
         ("receiver", "outcome"),
     ),
     Metric("brandpulse_outbox_pending", "gauge", "Notifications not yet handed over.", "Growing: a receiver is down."),
@@ -241,6 +277,7 @@ ALERTER_METRICS = (
 
 
 SERVE_METRICS = (
+    BUILD_INFO,
     Metric(
         "brandpulse_serve_requests_total",
         "counter",
@@ -289,14 +326,49 @@ SERVE_METRICS = (
 )
 
 
-class Telemetry:
-    """The metrics of one process, made from the table. Unknown names raise KeyError at start, not at 3 a.m."""
+class WeightedHistogram(Collector):
+    """A histogram that takes a batch's observations in one call, without a step for each of them.
 
-    def __init__(self, metrics: Iterable[Metric]) -> None:
+    prometheus_client's own takes one value a call. Memory: a number per bucket. Safe to call from several threads.
+    """
+
+    def __init__(self, name: str, meaning: str, *, registry: CollectorRegistry, buckets: tuple[float, ...]) -> None:
+        """*buckets*: upper bounds, rising, without +Inf."""
+        self._name = name
+        self._meaning = meaning
+        self._bounds = buckets
+        self._lock = Lock()
+        self._counts = [0] * (len(buckets) + 1)
+        self._sum = 0.0
+        registry.register(self)
+
+    def observe_many(self, counts: Mapping[float, int]) -> None:
+        """Add each value of *counts* as often as it says."""
+        with self._lock:
+            for value, times in counts.items():
+                self._counts[bisect_left(self._bounds, value)] += times
+                self._sum += value * times
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        with self._lock:
+            counts, total = list(self._counts), self._sum
+        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        family = HistogramMetricFamily(self._name, self._meaning)
+        family.add_metric([], list(zip(names, accumulate(counts), strict=True)), sum_value=total)
+        yield family
+
+
+class Telemetry:
+    """The metrics of one process, made from the table. An unknown name raises KeyError."""
+
+    def __init__(self, metrics: Iterable[Metric], *, service: Service | None = None) -> None:
+        """*service*: what this process is. With it, the process's memory, processor time, open files, garbage
+        collections and versions are exported too; without it (tests, benches) only *metrics* are."""
         self.registry = CollectorRegistry()
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._weighted: dict[str, WeightedHistogram] = {}
         for metric in metrics:
             if metric.kind == "counter":
                 self._counters[metric.name] = Counter(
@@ -304,10 +376,18 @@ class Telemetry:
                 )
             elif metric.kind == "gauge":
                 self._gauges[metric.name] = Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry)
+            elif metric.kind == "weighted_histogram":
+                self._weighted[metric.name] = WeightedHistogram(
+                    metric.name, metric.meaning, registry=self.registry, buckets=metric.buckets
+                )
             else:
                 self._histograms[metric.name] = Histogram(
                     metric.name, metric.meaning, metric.labels, registry=self.registry, buckets=metric.buckets
                 )
+        if service is not None:
+            ProcessCollector(registry=self.registry)
+            GCCollector(registry=self.registry)
+            self.gauge(BUILD_INFO.name).labels(service, VERSION, platform.python_version()).set(1)
 
     def counter(self, name: str) -> Counter:
         return self._counters[name]
@@ -317,6 +397,9 @@ class Telemetry:
 
     def histogram(self, name: str) -> Histogram:
         return self._histograms[name]
+
+    def weighted_histogram(self, name: str) -> WeightedHistogram:
+        return self._weighted[name]
 
     def expose(self) -> bytes:
         """All metrics in Prometheus' text format."""

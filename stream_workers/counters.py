@@ -1,16 +1,13 @@
 """What the lane tells Prometheus of each change that was applied."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from brandpulse.partitions import PartitionStatus
 from brandpulse.posts import BRAND_SENTIMENTS
-from brandpulse.telemetry import Telemetry
+from brandpulse.telemetry import LABELLED_BRANDS, OTHER_BRANDS, Telemetry
 from stream_workers.decode import REASONS
 from stream_workers.fold import Change
-
-LABELLED_BRANDS = 200
-"""So many brands, the first of the file, are metrics' labels; the rest share one: Prometheus wants bounded labels."""
-OTHER_BRANDS = "(other)"
 
 
 class LaneCounters:
@@ -39,7 +36,9 @@ class LaneCounters:
         for (brand, label), posts in change.tally.items():
             shown = brand if brand in self._labelled else OTHER_BRANDS
             counter("brandpulse_posts_counted_total").labels(shown, BRAND_SENTIMENTS[label]).inc(posts)
-        if (newest := change.newest_record_ms) >= 0:
-            # One observation a batch: the newest record stands for its batch.
-            waited = max(0.0, (self._wall_ms() - newest) / 1_000)
-            self._telemetry.histogram("brandpulse_visible_latency_seconds").observe(waited)
+        if change.record_posts:
+            now = self._wall_ms()
+            waited: Counter[float] = Counter()
+            for record_ms, posts in change.record_posts.items():
+                waited[max(0.0, (now - record_ms) / 1_000)] += posts
+            self._telemetry.weighted_histogram("brandpulse_visible_latency_seconds").observe_many(waited)

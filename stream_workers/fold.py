@@ -137,8 +137,8 @@ class Change:
     """Posts to offer to the samples of their days."""
     tally: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """(brand, label) -> posts among `counted`."""
-    newest_record_ms: int = -1
-    """Kafka's timestamp of the last of `counted`; -1: nothing was counted, or it has none."""
+    record_posts: Mapping[int, int] = field(default_factory=dict)
+    """Kafka timestamp (ms) -> posts among `counted` whose record has it; records without a timestamp are left out."""
 
 
 def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
@@ -321,7 +321,7 @@ def fold(
         origins=origins or {},
         samples=samples_of(counted, bounds or SampleBounds(), watermark_ms=clock - retention.lateness_ms),
         tally=Counter((said.brand, said.label) for post in counted for said in post.brands),
-        newest_record_ms=counted[-1].decoded.record.record_ms if counted else -1,
+        record_posts=Counter(ms for post in counted if (ms := post.decoded.record.record_ms) >= 0),
     )
 
 

@@ -91,7 +91,7 @@ def fold_columns(
         dead=[],
         samples=samples_in(columns, bounds or SampleBounds(), watermark_ms=now - retention.lateness_ms),
         tally=_tally(columns),
-        newest_record_ms=int(rows.records.record_ms[named[-1]]) if len(named) else -1,
+        record_posts=_record_posts(rows.records.record_ms[named]),
     )
 
 
@@ -105,6 +105,12 @@ def _judge(event_ms: Integers, record_ms: Integers, clock_ms: int, retention: Re
     if bool((behind > retention.hours_ms).any()):
         return None
     return _Clock(clock[1:], behind > retention.lateness_ms)
+
+
+def _record_posts(record_ms: Integers) -> dict[int, int]:
+    """As `Change.record_posts`. A produced batch shares one timestamp where the broker sets it, so there are few."""
+    moments, posts = np.unique(record_ms[record_ms >= 0], return_counts=True)
+    return dict(zip(moments.tolist(), posts.tolist(), strict=True))
 
 
 def _tally(columns: Columns) -> dict[tuple[str, int], int]:

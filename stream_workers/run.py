@@ -68,7 +68,7 @@ def main() -> int:
     model, emotion_thresholds = _facts_of(scorer, worker.weights)
     facets = Facets(file.facets, heads=scorer.heads, emotion_thresholds=emotion_thresholds) if file.facets else None
     _wait_for_topics(settings, bootstrap_servers)
-    telemetry = Telemetry(WORKER_METRICS)
+    telemetry = Telemetry(WORKER_METRICS, service="worker")
     owner = f"{socket.gethostname()}:{port}"
     retention = Retention(
         lateness_ms=int(worker.lateness_seconds * 1_000),

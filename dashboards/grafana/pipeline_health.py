@@ -1,5 +1,6 @@
 """The dashboard for whoever runs the service: do posts flow, where does the time go, do notifications arrive."""
 
+from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.grafana import panels as p
@@ -171,6 +172,48 @@ def build() -> Dashboard:
                 [Column("Workers", Query("count by (name, version) (brandpulse_model_info)", instant=True))],
                 width=16,
                 height=6,
+            )
+        )
+        .with_row(p.row("Processes"))
+        .with_panel(
+            p.rows(
+                "Services that run",
+                {"service": "Service", "version": "Version", "python": "Python"},
+                [
+                    Column(
+                        "Processes", Query("count by (service, version, python) (brandpulse_build_info)", instant=True)
+                    )
+                ],
+                width=8,
+                height=6,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Resident memory, by process",
+                Query(
+                    "process_resident_memory_bytes * on (job, instance) group_left (service) brandpulse_build_info",
+                    "{{service}} {{instance}}",
+                ),
+                unit=units.BytesIEC,
+                width=8,
+                height=6,
+                also="Memory should stay flat over a day. **If it grows** for hours, keep a report of the process and "
+                "restart it: nothing is lost.",
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Processor time, by process",
+                Query(
+                    "rate(process_cpu_seconds_total[$__rate_interval]) * on (job, instance) group_left (service) "
+                    "brandpulse_build_info",
+                    "{{service}} {{instance}}",
+                ),
+                unit="short",
+                width=8,
+                height=6,
+                also="1 is one core. **If a worker uses all its cores** while lag grows, add cores or workers.",
             )
         )
         .with_row(p.row("Alerting"))

@@ -36,7 +36,7 @@ class Service:
     thresholds: Thresholds = field(default_factory=dict)
     batching: Batching = field(default_factory=Batching)
     limits: Limits = field(default_factory=Limits)
-    telemetry: Telemetry = field(default_factory=lambda: Telemetry(SERVE_METRICS))
+    telemetry: Telemetry = field(default_factory=lambda: Telemetry(SERVE_METRICS, service="serve"))
     draining: bool = False
     """Whether a stop was asked for: `/readyz` says so, while requests are still taken."""
     _cached: tuple[int, int] = (0, 0)

@@ -9,8 +9,8 @@ from alerting.gauges import begin, begin_rules, show
 from alerting.rules import DEFAULT_RULES, RuleSet
 from alerting.tick import BrandView, TickReport
 from brandpulse.keys import facet_series
-from brandpulse.panes import EMPTY_PANE
-from brandpulse.telemetry import ALERTER_METRICS, Telemetry
+from brandpulse.panes import EMPTY_PANE, Pane
+from brandpulse.telemetry import ALERTER_METRICS, LABELLED_BRANDS, OTHER_BRANDS, Telemetry
 
 
 def test_counters_stand_at_zero_before_the_first_event() -> None:
@@ -79,3 +79,37 @@ def test_a_facet_shows_its_share_and_what_is_usual_until_no_rule_watches_it() ->
     assert shown(both) == lines
     assert shown({}, evaluated=False) == lines, "a tick without a minute says nothing new"
     assert shown({}) == []
+
+
+def _view(posts: int) -> BrandView:
+    return BrandView(Finding("normal", DetectPolicy()), Pane(negative=posts), None)
+
+
+def _window_posts(telemetry: Telemetry) -> dict[str, float]:
+    lines = telemetry.expose().decode().splitlines()
+    shown = [line for line in lines if line.startswith("brandpulse_window_posts{") and 'sentiment="negative"' in line]
+    return {line.split('brand="')[1].split('"')[0]: float(line.split()[-1]) for line in shown}
+
+
+def test_a_brand_that_left_the_file_loses_its_series() -> None:
+    telemetry = Telemetry(ALERTER_METRICS)
+    views = {"Acme Air": _view(3), "Bolt": _view(4)}
+    report = TickReport(AlertClock(None), None, views=views)
+    show(telemetry, report, seconds=0.1, brands=["Acme Air", "Bolt"])
+    assert _window_posts(telemetry) == {"Acme Air": 3, "Bolt": 4}
+    show(telemetry, report, seconds=0.1, brands=["Bolt"])
+    assert _window_posts(telemetry) == {OTHER_BRANDS: 3, "Bolt": 4}
+    assert 'brandpulse_window_negative_ratio{brand="Acme Air"}' not in telemetry.expose().decode()
+
+
+def test_brands_beyond_the_bound_share_one_label() -> None:
+    telemetry = Telemetry(ALERTER_METRICS)
+    names = [f"brand {number:03d}" for number in range(LABELLED_BRANDS + 300)]
+    views = {name: _view(1) for name in names}
+    for brands in (names, None):
+        show(telemetry, TickReport(AlertClock(None), None, views=views), seconds=0.1, brands=brands)
+        posts = _window_posts(telemetry)
+        assert len(posts) == LABELLED_BRANDS + 1
+        assert posts[OTHER_BRANDS] == 300
+        exposed = telemetry.expose().decode()
+        assert exposed.count("brandpulse_window_negative_ratio{") == LABELLED_BRANDS

@@ -71,8 +71,8 @@ class Scenario:
             )
         for _ in range(30):
             worker.histogram("brandpulse_batch_posts").observe(dice.lognormvariate(3.0, 0.6))
-            worker.histogram("brandpulse_visible_latency_seconds").observe(
-                dice.lognormvariate(-1.2 + 0.5 * burning, 0.4)
+            worker.weighted_histogram("brandpulse_visible_latency_seconds").observe_many(
+                {dice.lognormvariate(-1.2 + 0.5 * burning, 0.4): 1}
             )
         for partition in range(4):
             lag = 900 * (1 + math.sin(at.timestamp() / 900)) * dice.random() if burning and partition == 2 else 0

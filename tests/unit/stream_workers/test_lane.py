@@ -11,14 +11,13 @@ from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.letters import Origin
 from brandpulse.partitions import PartitionStatus
-from brandpulse.telemetry import WORKER_METRICS, Telemetry
+from brandpulse.telemetry import LABELLED_BRANDS, OTHER_BRANDS, WORKER_METRICS, Telemetry
 from model.classifier_scorer import ClassifierScorer
 from model.engine import Scorer, Scores
 from model.keyword import KeywordClassifier
 from model.marking import MarkedText
 from model.score_cache import CachingScorer
 from stream_workers import scored_part
-from stream_workers.counters import LABELLED_BRANDS, OTHER_BRANDS
 from stream_workers.decode import AuthorHasher
 from stream_workers.event_time import Retention
 from stream_workers.fold import Change, Stored
