@@ -25,7 +25,7 @@ from prometheus_client.utils import floatToGoString
 from brandpulse.version import VERSION
 
 # Each counter and histogram would export a second series, `_created`, which no panel and no rule reads.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 
 Kind = Literal["counter", "gauge", "histogram", "weighted_histogram"]
 """`weighted_histogram` is a histogram to Prometheus; the process adds many observations in one call."""
