@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from alerting.yaml_file import YamlFile, read_yaml
 from brandpulse.errors import ConfigError
+from brandpulse.yaml_file import YamlFile, read_yaml
 
 EXAMPLE = """{"incidents": [
   {"brand": "Acme Air", "kind": "step", "alert": true, "start": "2026-03-02T12:00Z", "end": "2026-03-02T15:00Z"}

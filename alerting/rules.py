@@ -16,11 +16,11 @@ from alerting.episode import RULE, EpisodePolicy
 from alerting.quiet_hours import QuietHours
 from alerting.severity_rules import FacetSeverityRule, Minutes, Ratio, SeverityRule
 from alerting.surge import SurgePolicy
-from alerting.yaml_file import YamlFile, read_yaml
 from brandpulse.brands import load_brands_file
 from brandpulse.episodes import Severity
 from brandpulse.errors import ConfigError
 from brandpulse.facets import FacetName
+from brandpulse.yaml_file import YamlFile, read_yaml
 
 VARIABLE = "BRANDPULSE_RULES_FILE"
 STREAM_RULES = ("stream_stalled", "stream_silent", "late_data")

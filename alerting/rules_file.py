@@ -5,9 +5,9 @@ from collections.abc import Callable, Set
 from pathlib import Path
 
 from alerting.rules import RuleSet, load_rules
-from alerting.yaml_file import stamp_of
 from brandpulse.errors import ConfigError
 from brandpulse.telemetry import Telemetry
+from brandpulse.yaml_file import stamp_of
 
 log = logging.getLogger(__name__)
 

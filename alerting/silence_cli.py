@@ -15,6 +15,7 @@ from brandpulse.redis_client import connect
 from brandpulse.runtime import user_name
 from brandpulse.settings import Settings, load_settings
 from brandpulse.silences import OrderBook, RefusedError, Silence, span
+from brandpulse.validation import sentence
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Silences and maintenance windows. Times without a zone are UTC."
@@ -61,7 +62,7 @@ def add(  # noqa: PLR0917 - options, given by name
             }
         )
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))} {one['msg']}".strip() for one in error.errors())
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))} {sentence(one)}".strip() for one in error.errors())
         raise RefusedError(f"this is no silence: {told}") from None
     _book().add(silence)
     typer.echo(silence.id)

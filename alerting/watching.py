@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 from alerting.rules import FacetShareRule, RuleSet, facets_in
-from alerting.yaml_file import Stamp, stamp_of
 from brandpulse.brands import load_brands
 from brandpulse.errors import ConfigError
 from brandpulse.watched_facets import Watch, WatchedFacets
+from brandpulse.yaml_file import Stamp, stamp_of
 
 
 def watched_facets(rules: RuleSet, counted: Set[str]) -> WatchedFacets:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from brandpulse.errors import ConfigError
 from brandpulse.facets import FACET_EXAMPLE, MOST_FACETS, Facet, Word
 from brandpulse.keys import FACET_MARK
+from brandpulse.yaml_file import read_yaml
 
 EXAMPLE = """brands:
   - name: Acme Air
@@ -115,37 +115,19 @@ def load_brands(path: Path) -> list[Brand]:
 
 
 def load_brands_file(path: Path) -> BrandsFile:
-    """Brands and facets of the YAML file at *path*. Raises ConfigError that names the file, the entry and the value."""
+    """Brands and facets of the YAML file at *path*. Raises ConfigError that names the file, the line and the value."""
+    read = read_yaml(path, what="brands file", variable="BRANDPULSE_BRANDS_FILE", example=EXAMPLE)
+
+    def name(place: Sequence[str | int]) -> str:
+        return _entry(place, read.content)
+
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(
-            f"cannot read the brands file {path}: {reason}. "
-            f"Name one with BRANDPULSE_BRANDS_FILE, for example:\n{EXAMPLE}"
-        ) from error
-    try:
-        content: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the brands file {path} is not YAML: {error}\nA right one:\n{EXAMPLE}") from error
-    try:
-        return BrandsFile.model_validate(content)
+        return BrandsFile.model_validate(read.content)
     except ValidationError as error:
         right = EXAMPLE + (FACET_EXAMPLE if any("facets" in problem["loc"] for problem in error.errors()) else "")
         raise ConfigError(
-            f"the brands file {path} is wrong:\n{_explain(error, content)}\nA right one:\n{right}"
+            f"the brands file is wrong:\n{read.explain(error, name=name)}\nA right one:\n{right}"
         ) from None
-
-
-def _explain(error: ValidationError, content: Any) -> str:
-    lines = []
-    for problem in error.errors():
-        place = problem["loc"]
-        entry = _entry(place, content)
-        where = ".".join(str(part) for part in place) or "the file"
-        value = "" if problem["type"] == "missing" else f", got {str(problem['input'])[:80]!r}"
-        lines.append(f"  {where}{entry}: {problem['msg'].removeprefix('Value error, ')}{value}")
-    return "\n".join(lines)
 
 
 def _entry(place: Sequence[str | int], content: Any) -> str:

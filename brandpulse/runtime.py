@@ -30,8 +30,13 @@ def read_addresses(home: Path) -> dict[str, str]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is unreadable ({error}). Delete it and run `brandpulse up` again") from error
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}. BRANDPULSE_HOME={home} must be a folder that the user "
+            f"{user_name() or os.getuid()} may enter; set it to another folder, or mend its owner and rights"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged: it is not JSON. Delete it and run `brandpulse up` again") from error
     return {str(name): str(value) for name, value in content.items()}
 
 

@@ -3,7 +3,9 @@
 Every setting is an environment variable; `.env` files are the shell's business.
 """
 
+import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -15,6 +17,7 @@ from brandpulse.kafka_access import KafkaAccess, KafkaServers
 from brandpulse.redis_access import RedisAccess
 from brandpulse.redis_client import RedisAddress
 from brandpulse.runtime import read_addresses
+from brandpulse.validation import sentence
 
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -80,8 +83,9 @@ def _started(home: Path, name: str, example: str) -> str:
     if not address:
         variable = example.split("=", 1)[0]
         raise ConfigError(
-            f"{variable} is not set and nothing runs under {home}. "
-            f"Start the embedded stack with `brandpulse up`, or set it, for example {example}"
+            f"{variable} is not set, and no stack of `brandpulse up` runs under {home.absolute()}. Run this command in "
+            f"the folder where `up` runs, or set BRANDPULSE_HOME to the folder .brandpulse there. Without a running "
+            f"stack, start one with `brandpulse up`, or name your own server, for example {example}"
         )
     return address
 
@@ -89,8 +93,57 @@ def _started(home: Path, name: str, example: str) -> str:
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 
+SERVICE_PREFIXES = (
+    "BRANDPULSE_WORKER_",
+    "BRANDPULSE_ALERTER_",
+    "BRANDPULSE_PAGE_",
+    "BRANDPULSE_GRAFANA_",
+    "BRANDPULSE_SERVE_",
+)
+"""Variables that begin like this belong to the settings of one service; all other ones of ours are common."""
+_ALSO_COMMON = ("BRANDPULSE_RECEIVERS_FILE", "BRANDPULSE_RULES_FILE")
+"""Of the alerter's settings, without the alerter's prefix."""
+_ALIKE = 0.85
+"""From this similarity on (difflib's ratio) an unknown variable is taken for a misspelt one."""
+
+
+def variables_of(kind: type[BaseSettings]) -> set[str]:
+    """Every environment variable that *kind* reads, in capitals."""
+    prefix = kind.model_config.get("env_prefix", "")
+    names = set()
+    for name, field in kind.model_fields.items():
+        choices = getattr(field.validation_alias, "choices", None)
+        names |= {str(choice).upper() for choice in choices} if choices else {f"{prefix}{name}".upper()}
+    return names
+
+
+def misspelt(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables in *environment* that nothing reads and that look like one of *kind* -> that one.
+
+    A variable with a typing error would else be ignored, and the default would be used without a word.
+    """
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    known = variables_of(kind)
+    if prefix not in SERVICE_PREFIXES:
+        known |= set(_ALSO_COMMON)
+    found = {}
+    for name in environment:
+        upper = name.upper()
+        owned = next((other for other in SERVICE_PREFIXES if upper.startswith(other)), "BRANDPULSE_")
+        if owned != prefix or not upper.startswith(prefix) or upper in known:
+            continue
+        for close in difflib.get_close_matches(upper, known, n=1, cutoff=_ALIKE):
+            found[name] = close
+    return found
+
+
 def load_settings(kind: type[AnySettings]) -> AnySettings:
-    """*kind* from the environment. Raises ConfigError that names each wrong variable and shows a right value."""
+    """*kind* from the environment. Raises ConfigError that names each wrong variable and shows a right value, and each
+    that is misspelt."""
+    if wrong := misspelt(kind, os.environ):
+        raise ConfigError(
+            "\n".join(f"{name} is no setting. Did you mean {right}?" for name, right in sorted(wrong.items()))
+        )
     try:
         return kind()
     except ValidationError as error:
@@ -102,7 +155,7 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         if not problem["loc"]:  # of several fields together: the message names them
-            lines.append(str(problem["msg"]).removeprefix("Value error, "))
+            lines.append(sentence(problem))
             continue
         name = str(problem["loc"][0])
         field = kind.model_fields.get(name)
@@ -111,5 +164,5 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
         secret = field is not None and "SecretStr" in str(field.annotation)
         got = "" if secret or problem["type"] == "missing" else f", got {str(problem['input'])[:80]!r}"
         shown = "" if example is None else f". A right one: {variable}={example}"
-        lines.append(f"{variable}: {problem['msg']}{got}{shown}")
+        lines.append(f"{variable}: {sentence(problem)}{got}{shown}")
     return "\n".join(lines)

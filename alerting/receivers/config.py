@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from alerting.receivers.kinds import PagerDutyConfig, ReceiverConfig
-from alerting.yaml_file import read_yaml
 from brandpulse.errors import ConfigError
+from brandpulse.yaml_file import read_yaml
 
 VARIABLE = "BRANDPULSE_RECEIVERS_FILE"
 KAFKA = "kafka"

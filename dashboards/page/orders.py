@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from brandpulse.episodes import Severity
 from brandpulse.silences import Acknowledgement, OrderBook, RefusedError, Silence, span
+from brandpulse.validation import sentence
 
 MOST_BYTES = 4_096
 Said = Annotated[str, Field(max_length=100)]
@@ -91,4 +92,4 @@ def acknowledge(book: OrderBook, body: bytes) -> None:
 
 
 def _told(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}" for one in error.errors())
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the body'}: {sentence(one)}" for one in error.errors())

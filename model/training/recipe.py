@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from pydantic_core import ErrorDetails
 
 from brandpulse.errors import ConfigError
+from brandpulse.validation import sentence
+from brandpulse.yaml_file import load_yaml, yaml_reason
 from model.heads import BY_NAME
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -163,8 +165,12 @@ def read_recipe(path: Path, form: type[Found]) -> Found:
     import yaml
 
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        given = load_yaml(path.read_text(encoding="utf-8-sig"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {yaml_reason(error)}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{path}: expected settings such as `epochs: 2`, got {given!r}")
@@ -177,12 +183,12 @@ def read_recipe(path: Path, form: type[Found]) -> Found:
 def _sentence(detail: ErrorDetails, form: type[Settings]) -> str:
     place = ".".join(str(step) for step in detail["loc"])
     if not place:
-        return str(detail["msg"]).removeprefix("Value error, ")
+        return sentence(detail)
     if detail["type"] == "missing":
         return f"{place} is missing{_example(detail, form)}"
     if detail["type"] == "extra_forbidden":
         return f"{place} is no setting of this recipe; there are {', '.join(_fields(detail, form))}"
-    return f"{place}: {detail['msg']}, got {detail['input']!r}{_example(detail, form)}"
+    return f"{place}: {sentence(detail)}, got {detail['input']!r}{_example(detail, form)}"
 
 
 def _owner(detail: ErrorDetails, form: type[Settings]) -> type[Settings]:

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings
 from alerting.receivers.config import load_receivers
 from alerting.settings import AlerterSettings
 from brandpulse.brands import load_brands
-from brandpulse.settings import Settings
+from brandpulse.settings import Settings, variables_of
 from brandpulse.telemetry import ALERTER_METRICS, WORKER_METRICS
 from dashboards.settings import GrafanaSettings, PageSettings
 from stream_workers.settings import WorkerSettings
@@ -34,17 +34,6 @@ SECRETS = {
     "BRANDPULSE_METRICS_TOKEN": "metrics-token-of-16",
     "GRAFANA_ADMIN_PASSWORD": "grafana",
 }
-
-
-def variables_of(settings: type[BaseSettings]) -> set[str]:
-    """Every environment variable that *settings* reads."""
-    prefix = settings.model_config.get("env_prefix", "")
-    names = set()
-    for name, field in settings.model_fields.items():
-        alias = field.validation_alias
-        choices = getattr(alias, "choices", None)
-        names |= {str(choice) for choice in choices} if choices else {f"{prefix}{name}".upper()}
-    return names
 
 
 def mounts() -> list[tuple[str, str]]:

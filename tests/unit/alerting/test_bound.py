@@ -275,7 +275,7 @@ def test_the_command_tells_each_incident_for_each_kind_of_evidence(recorded: Pat
     [
         (
             {"alert": "perhaps"},
-            "incidents.0.alert: Input should be a valid boolean, unable to interpret input, got 'pe",
+            "incidents.0.alert: must be true or false, got 'pe",
         ),
         ({"start": "noon"}, "got 'noon'"),
         ({"end": rfc3339(START)}, "is not after start"),

@@ -88,7 +88,7 @@ def test_a_maintenance_window_begins_later(book: OrderBook) -> None:
         (["--brand", "a", "--for", "9999d"], "of up to 366 days"),
         (["--brand", "a", "--until", "2020-01-01"], "ended at 2020-01-01 00:00 UTC already"),
         (["--below", "bad", "--for", "2h"], "right ones: info, warning, error, critical"),
-        (["--brand", "a" * 201, "--for", "2h"], "brand String should have at most 200"),
+        (["--brand", "a" * 201, "--for", "2h"], "brand must have at most 200"),
     ],
 )
 def test_what_makes_no_silence_is_said(book: OrderBook, arguments: list[str], told: str) -> None:

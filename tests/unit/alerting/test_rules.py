@@ -62,21 +62,23 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "the file: Input should be a valid dictionary"),
+        ("", "the file: is empty: must be fields with values"),
         ("rules: []", "rules is empty: nothing would be watched"),
         (
             "rules:\n- {name: a, kind: mood}",
-            ":2: rules.0 (rule 'a'): Input tag 'mood' found using 'kind' does not match any of the expected tags: "
-            "'negative_share', 'facet_share', 'volume'",
+            ":2: rules.0 (rule 'a'): kind must be one of 'negative_share', 'facet_share', 'volume', is 'mood'",
         ),
         (
             "rules:\n- name: a\n  kind: negative_share\n  false_alarms: -1",
-            ":4: rules.0.false_alarms (rule 'a'): Input should be greater than 0, got '-1'",
+            ":4: rules.0.false_alarms (rule 'a'): must be more than 0.0, got '-1'",
         ),
-        ("rules:\n- {name: A-1, kind: negative_share}", "rules.0.name (rule 'A-1'): String should match pattern"),
+        ("rules:\n- {name: A-1, kind: negative_share}", "rules.0.name (rule 'A-1'): must match the pattern"),
         ("rules:\n- {name: storm, kind: negative_share}", "is the name of a rule of our own"),
         ("rules:\n- {name: a, kind: negative_share, brands: []}", "names no brand; a right one: all"),
-        ("rules:\n- {name: a, kind: negative_share, recievers: [x]}", "rules.0.recievers (rule 'a'): Extra inputs"),
+        (
+            "rules:\n- {name: a, kind: negative_share, recievers: [x]}",
+            "rules.0.recievers (rule 'a'): is not known here",
+        ),
         (
             "rules:\n- {name: a, kind: negative_share}\n- {name: a, kind: negative_share}",
             "two rules are named 'a'; each needs a name of its own",
@@ -98,7 +100,7 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
             "rules:\n- name: a\n  kind: facet_share\n  facet: refnd",
             ":4: rules.0.facet (rule 'a'): no facet is named 'refnd'; those of the brands file: anger, refund",
         ),
-        ("rules:\n- {name: a, kind: facet_share}", "rules.0.facet (rule 'a'): Field required"),
+        ("rules:\n- {name: a, kind: facet_share}", "rules.0.facet (rule 'a'): is missing"),
         ("rules:\n- {name: a, kind: facet_share, facet: refund, min_ratio: 1}", "rules.0.min_ratio (rule 'a')"),
         (
             "rules:\n- name: a\n  kind: facet_share\n  facet: refund\n  severity: {error_ratio: 9}",
@@ -106,13 +108,13 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
         ),
         (
             "rules:\n- {name: a, kind: facet_share, facet: refund, severity: {error_ratio: 1}}",
-            "rules.0.severity.error_ratio (rule 'a'): Input should be greater than 1, got '1'",
+            "rules.0.severity.error_ratio (rule 'a'): must be more than 1.0, got '1'",
         ),
         (
             "rules:\n- {name: a, kind: negative_share, severity: {error_ratio: 3}}",
-            "rules.0.severity.error_ratio (rule 'a'): Extra inputs",
+            "rules.0.severity.error_ratio (rule 'a'): is not known here",
         ),
-        ("rules: [", "the rules file is not YAML: "),
+        ("rules: [", "rules.yaml is not YAML: line 1: "),
     ],
 )
 def test_a_wrong_file_is_told_with_line_key_and_value(tmp_path: Path, text: str, told: str) -> None:

@@ -95,7 +95,7 @@ def test_a_file_without_facets_has_none(tmp_path: Path) -> None:
         ("{name: x, complaint: 1.5}", "facets.0.complaint (facet 'x')"),
         ("{name: x, word: [a]}", "facets.0.word (facet 'x')"),
         ("{name: x, words: [a]}\n- {name: x, words: [b]}", "facet 'x' stands twice"),
-        ("\n- ".join(f"{{name: f{i}, words: [w]}}" for i in range(21)), "at most 20 items"),
+        ("\n- ".join(f"{{name: f{i}, words: [w]}}" for i in range(21)), "at most 20 entries, has 21"),
     ],
 )
 def test_a_wrong_facet_is_told_by_entry_and_value(tmp_path: Path, entry: str, told: str) -> None:

@@ -1,10 +1,14 @@
 from pathlib import Path
 
 import pytest
+from pydantic_settings import BaseSettings
 
+from alerting.settings import AlerterSettings
 from brandpulse.errors import ConfigError
 from brandpulse.runtime import announced, read_addresses, running, write_json
-from brandpulse.settings import Settings, load_settings
+from brandpulse.settings import Settings, load_settings, misspelt, variables_of
+from dashboards.settings import GrafanaSettings, PageSettings
+from model.serve.settings import ServeSettings
 from stream_workers.settings import WorkerSettings
 
 
@@ -59,3 +63,56 @@ def test_a_process_is_announced_only_while_it_lives(tmp_path: Path) -> None:
     assert running(tmp_path, "worker") == []
     write_json(tmp_path / "run" / "worker-0.json", {"pid": 2**22 + 1, "url": "gone"})
     assert running(tmp_path, "worker") == []
+
+
+EVERY_SETTINGS = (Settings, WorkerSettings, AlerterSettings, PageSettings, GrafanaSettings, ServeSettings)
+
+
+@pytest.mark.parametrize("kind", EVERY_SETTINGS)
+def test_a_variable_of_any_service_stops_no_other(kind: type[BaseSettings]) -> None:
+    every = {name: "x" for settings in EVERY_SETTINGS for name in variables_of(settings)}
+    assert misspelt(kind, every) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "right"),
+    [
+        (Settings, "BRANDPULSE_BRAND_FILE", "BRANDPULSE_BRANDS_FILE"),
+        (Settings, "BRANDPULSE_REDIS_ULR", "BRANDPULSE_REDIS_URL"),
+        (Settings, "BRANDPULSE_RECIEVERS_FILE", "BRANDPULSE_RECEIVERS_FILE"),
+        (Settings, "BRANDPULSE_KAFKA_BOOTSTRAP_SERVER", "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS"),
+        (WorkerSettings, "BRANDPULSE_WORKER_BATCH_POST", "BRANDPULSE_WORKER_BATCH_POSTS"),
+        (AlerterSettings, "BRANDPULSE_ALERTER_FALSE_ALARM", "BRANDPULSE_ALERTER_FALSE_ALARMS"),
+        (PageSettings, "BRANDPULSE_PAGE_TOKN", "BRANDPULSE_PAGE_TOKEN"),
+    ],
+)
+def test_a_misspelt_variable_stops_the_start_with_the_right_one(
+    monkeypatch: pytest.MonkeyPatch, kind: type[BaseSettings], wrong: str, right: str
+) -> None:
+    monkeypatch.setenv(wrong, "x")
+    with pytest.raises(ConfigError, match=f"{wrong} is no setting. Did you mean {right}"):
+        load_settings(kind)
+
+
+def test_a_variable_like_no_setting_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRANDPULSE_TEST_NAB", "x")
+    monkeypatch.setenv("BRANDPULSE_DEPLOYED_BY", "x")
+    assert load_settings(Settings)
+
+
+def test_a_command_in_another_folder_names_the_folder_to_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("BRANDPULSE_HOME", raising=False)
+    monkeypatch.delenv("BRANDPULSE_REDIS_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(Settings).redis_address()
+    assert f"runs under {tmp_path / '.brandpulse'}" in str(caught.value)
+    assert "set BRANDPULSE_HOME" in str(caught.value)
+
+
+def test_a_home_that_cannot_be_entered_is_blamed_itself(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ConfigError) as caught:
+        read_addresses(tmp_path / "file")
+    assert f"BRANDPULSE_HOME={tmp_path / 'file'} must be a folder" in str(caught.value)
+    assert "Delete it" not in str(caught.value)

@@ -38,7 +38,7 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
         ({"sources": [{"share": 2}]}, r"sources\.0\.names is missing, e\.g\. `names: \['sentiment_semeval'\]`"),
         ({"sources": [{"names": ["a"], "shares": 2}]}, r"sources\.0\.shares is no setting .*there are names, share"),
         ({"weights": {"mod": 1.0}}, r"weights\.mod: no such head; there are sentiment"),
-        ({"lora": {"rank": 0}}, r"lora\.rank: .*greater than 0, got 0, e\.g\. `rank: 16`"),
+        ({"lora": {"rank": 0}}, r"lora\.rank: .*more than 0, got 0, e\.g\. `rank: 16`"),
     ],
 )
 def test_a_wrong_recipe_is_refused_naming_the_setting(tmp_path: Path, change: dict[str, object], told: str) -> None:

@@ -37,14 +37,14 @@ PAGER = "name: p, kind: pagerduty, routing_key: sssssecret"
         (f"receivers: [{{{PAGER}, routing_key_env: X}}]", r"needs one of routing_key and"),
         (f"receivers: [{{{PAGER}, min_severity: loud}}]", r"0.min_severity \(receiver 'p'\).*got 'loud'"),
         (f"receivers: [{{{PAGER}, url: 'ftp://x'}}]", r"0.url \(receiver 'p'\).*got 'ftp://x'"),
-        (f"receivers: [{{{PAGER}, colour: red}}]", r"0.colour \(receiver 'p'\): Extra inputs"),
+        (f"receivers: [{{{PAGER}, colour: red}}]", r"0.colour \(receiver 'p'\): is not known here"),
         ("receivers: [{name: p, kind: pigeon}]", r"0 \(receiver 'p'\).*pigeon"),
         ("receivers: [{name: 'a b', kind: webhook, url: 'http://x'}]", r"0.name.*got 'a b'"),
         ("receivers: [{name: kafka, kind: webhook, url: 'http://x'}]", r"name 'kafka' is taken"),
         (f"receivers: [{{{PAGER}}}, {{{PAGER}}}]", r"name 'p' is taken"),
         ("receivers: [{name: p, kind: pagerduty, routing_key_env: UNSET}]", r"variable UNSET, which is not set"),
         ("receivers: [p", r"is not YAML"),
-        ("receivers: 5", r"the file: Input should be a valid list"),
+        ("receivers: 5", r"the file: must be a list, got '5'"),
     ],
 )
 def test_a_wrong_file_is_told_with_receiver_field_and_value_and_without_secrets(

@@ -54,7 +54,7 @@ async def test_each_kind_of_the_file_becomes_a_receiver(tmp_path: Path) -> None:
     [
         (
             "{name: a, kind: slack, url: 'https://hooks.example/sssecret'}",
-            r"0.url_env \(receiver 'a'\): Field required",
+            r"0.url_env \(receiver 'a'\): is missing",
         ),
         ("{name: a, kind: slack, url_env: UNSET}", "variable UNSET, which is not set"),
         ("{name: a, kind: alertmanager, url: 'http://x', labels: {'a b': c}}", "labels"),
