@@ -1,6 +1,10 @@
 """`python -m brandpulse` and the console script: the one place where an error becomes a sentence and an exit code."""
 
+import errno
+import os
 import sys
+
+HOME = "BRANDPULSE_HOME is where brandpulse keeps its files"
 
 
 def main() -> None:
@@ -16,8 +20,35 @@ def main() -> None:
     except BrandpulseError as error:
         print(f"brandpulse: {error}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:
+        # `brandpulse ... | head` closed the pipe. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        print(f"brandpulse: {_about(error)}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _about(error: OSError) -> str:
+    """What failed, why, and what to do."""
+    place = "a file" if error.filename is None else str(error.filename)
+    reason = error.strerror or type(error).__name__
+    remedies = {
+        errno.EACCES: f"Mend its owner and rights, or name another place. {HOME}",
+        errno.EPERM: f"Mend its owner and rights, or name another place. {HOME}",
+        errno.EROFS: f"Name a place that can be written. {HOME}",
+        errno.ENOTDIR: "A part of this path is a file, not a folder: name another place",
+        errno.EISDIR: "It is a folder: name a file",
+        errno.ENOENT: "Check the path, or make the folder first",
+        errno.ENOSPC: "Free space on the disk, or name another place",
+        errno.ENAMETOOLONG: "Choose a shorter name",
+    }
+    remedy = remedies.get(error.errno or 0)
+    return f"cannot use {place}: {reason}." + (f" {remedy}." if remedy else "")
 
 
 if __name__ == "__main__":

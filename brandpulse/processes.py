@@ -29,6 +29,13 @@ def _end_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+ERROR_MARK = "brandpulse: "
+"""What `python -m brandpulse` writes before the error that ends it."""
+WRONG_SETTINGS = 2
+"""Exit code of a command with wrong usage, settings or input: to start it again cannot help."""
+MOST_LINE_BYTES = 4_000
+
+
 class StartError(BrandpulseError):
     """A child process did not become ready; the message holds the end of its log."""
 
@@ -73,6 +80,7 @@ class Child:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as sink:
+            self._log_start = sink.seek(0, os.SEEK_END)
             # A session of its own: Ctrl-C in the terminal reaches us, and we stop the children in order.
             self._process = subprocess.Popen(  # noqa: S603 - commands are ours, no shell
                 list(command),
@@ -100,16 +108,24 @@ class Child:
         deadline = time.monotonic() + timeout_seconds
         while not ready():
             if self.exit_code is not None:
-                raise StartError(f"{self.name} ended with code {self.exit_code} while starting:\n{self.log_tail()}")
+                raise StartError(f"{self.name} ended with code {self.exit_code} while starting:\n{self.reason()}")
             if time.monotonic() > deadline:
                 self.kill()
                 raise StartError(f"{self.name} was not ready after {timeout_seconds:g} s:\n{self.log_tail()}")
             time.sleep(0.05)
 
     def log_tail(self, lines: int = 20) -> str:
-        with contextlib.suppress(OSError):
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        """The last *lines* that this process wrote; the log file may hold those of earlier ones."""
+        with contextlib.suppress(OSError), self.log.open("rb") as file:
+            file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - lines * MOST_LINE_BYTES))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
         return "(no log)"
+
+    def reason(self) -> str:
+        """Why the process ended, as it said itself: the error in its last lines, else these lines."""
+        tail = self.log_tail()
+        _, mark, error = f"\n{tail}".rpartition(f"\n{ERROR_MARK}")
+        return error.strip() if mark else tail
 
     def signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

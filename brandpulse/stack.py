@@ -20,7 +20,7 @@ from brandpulse.brands import load_brands
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore, store_answers
 from brandpulse.errors import ConfigError
 from brandpulse.kafka_access import KafkaAccess
-from brandpulse.processes import Child, StartError, port_answers
+from brandpulse.processes import WRONG_SETTINGS, Child, StartError, port_answers
 from brandpulse.redis_access import RedisAccess
 from brandpulse.runtime import ADDRESSES, read_addresses, running, write_json
 from brandpulse.settings import Settings, load_settings
@@ -40,6 +40,8 @@ class Service:
     name: str
     arguments: Sequence[str]
     child: Child | None = None
+    last: Child | None = None
+    """The one before, which ended."""
     restarts: int = 0
     started: float = field(default=0.0)
     not_before: float = 0.0
@@ -136,12 +138,19 @@ class Stack:
             urls = [str(facts["url"]) for facts in running(self.home, kind) if _listens(str(facts.get("url", "")))]
             if len(urls) >= count:
                 return urls
+            self._refuse_wrong_settings()
             self.mend()
             broken = [s for s in self._services if s.name.startswith(kind) and s.restarts > 2]
             if broken or time.monotonic() > deadline:
-                tail = broken[0].child.log_tail() if broken and broken[0].child else self._log_tail(kind)
-                raise StartError(f"{kind} did not start; the end of its log:\n{tail}")
+                raise StartError(f"{kind} did not start:\n{self._reason_of(kind)}")
             time.sleep(0.1)
+
+    def _refuse_wrong_settings(self) -> None:
+        """Raises StartError with the reason of a service that ended because a setting or a file is wrong."""
+        for service in self._services:
+            child = service.child
+            if child is not None and child.exit_code == WRONG_SETTINGS:
+                raise StartError(f"{service.name} did not start: {child.reason()}")
 
     def mend(self) -> None:
         """Start again what has died, with a growing pause."""
@@ -153,7 +162,7 @@ class Stack:
                 if now - service.started > 60:
                     service.restarts = 0
                 pause = RESTART_SECONDS[min(service.restarts, len(RESTART_SECONDS) - 1)]
-                service.child, service.not_before = None, now + pause
+                service.child, service.not_before, service.last = None, now + pause, child
                 service.restarts += 1
                 self._say(f"[red]{service.name} ended with code {code}[/]; again in {pause:g} s; log: {child.log}")
             elif child is None and now >= service.not_before:
@@ -208,9 +217,9 @@ class Stack:
         """Further addresses, for the other commands to find."""
         self._announce(**addresses)
 
-    def _log_tail(self, kind: str) -> str:
-        logs = sorted((self.home / "logs").glob(f"{kind}*.log"))
-        return "\n".join(logs[0].read_text(errors="replace").splitlines()[-20:]) if logs else "(no log)"
+    def _reason_of(self, kind: str) -> str:
+        children = [s.last or s.child for s in self._services if s.name.startswith(kind)]
+        return next((child.reason() for child in children if child is not None), "(no log)")
 
 
 def _listens(url: str) -> bool:
