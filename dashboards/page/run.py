@@ -35,7 +35,7 @@ def main() -> int:
 async def serve(settings: Settings, page: PageSettings, store: PageStore) -> None:
     """Serve *store* until a signal asks to stop. Raises ConfigError when the address is taken."""
     token = page.token.get_secret_value() if page.token is not None else None
-    server = PageServer(store, token=token, max_open_pages=page.max_open_pages)
+    server = PageServer(store, token=token, operators=page.operators(), max_open_pages=page.max_open_pages)
     # No access log: the address of a first visit holds the token.
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=3.0)
     await runner.setup()

@@ -10,7 +10,8 @@ GET /api/episodes                   open and closed
 GET /api/negatives                  ?brand=: newest negative posts
 GET /api/health                     partitions, counters, alerter
 GET /api/silences                   silences that are active or will be
-POST /api/silences …                what a person asks for: see dashboards/page/orders.py
+GET /api/me                         {"name": of the operator or null, "may_act": whether the next two are allowed}
+POST /api/silences …                what an operator asks for: see dashboards/page/orders.py
 GET /healthz  /readyz               for supervisors; need no token
 """
 
@@ -20,7 +21,7 @@ import hashlib
 import logging
 import mimetypes
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ from aiohttp import web
 
 from brandpulse.errors import BrandpulseError, TransientError
 from brandpulse.silences import RefusedError
-from dashboards.page.access import SECURITY_HEADERS, Access
+from dashboards.page.access import MAY_NOT_ACT, SECURITY_HEADERS, Access
 from dashboards.page.cache import ReadCache
 from dashboards.page.feed import Feed
 from dashboards.page.orders import acknowledge, add_silence, body_of
@@ -48,9 +49,18 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class PageServer:
     """Handlers over a PageStore. Blocking reads go to two threads; a cache makes 100 pages cost what one costs."""
 
-    def __init__(self, store: PageStore, *, token: str | None, max_open_pages: int, cache_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        store: PageStore,
+        *,
+        token: str | None,
+        max_open_pages: int,
+        operators: Mapping[str, str] | None = None,
+        cache_seconds: float = 1.0,
+    ) -> None:
+        """*token* reads; *operators*: name -> token of each person who may also act."""
         self._store = store
-        self._access = Access(token)
+        self._access = Access(token, operators)
         self._max_open_pages = max_open_pages
         self._cache = ReadCache(life_seconds=cache_seconds)
         self._slow_cache = ReadCache(life_seconds=5 * cache_seconds)
@@ -75,6 +85,7 @@ class PageServer:
                 web.get("/api/episodes", self._get_episodes),
                 web.get("/api/negatives", self._get_negatives),
                 web.get("/api/health", self._get_health),
+                web.get("/api/me", self._get_me),
                 web.get("/api/silences", self._get_silences),
                 web.post("/api/silences", self._add_silence),
                 web.post("/api/silences/{id}/expire", self._expire_silence),
@@ -187,20 +198,37 @@ class PageServer:
         return _json(await self._silences())
 
     async def _add_silence(self, request: web.Request) -> web.Response:
+        by = self._operator(request)
         body = await body_of(request)
-        silence = await self._do(lambda: add_silence(self._store.orders, body))
+        silence = await self._do(lambda: add_silence(self._store.orders, body, by=by))
         return _json(silence.model_dump_json().encode(), status=201)
 
     async def _expire_silence(self, request: web.Request) -> web.Response:
+        self._operator(request)
         await body_of(request)
         silence_id = request.match_info["id"]
         ended = await self._do(lambda: self._store.orders.expire(silence_id, datetime.now(UTC)))
         return _json(ended.model_dump_json().encode())
 
     async def _acknowledge(self, request: web.Request) -> web.Response:
+        by = self._operator(request)
         body = await body_of(request)
-        await self._do(lambda: acknowledge(self._store.orders, body))
+        await self._do(lambda: acknowledge(self._store.orders, body, by=by))
         return _json(b"{}", status=202)
+
+    def _operator(self, request: web.Request) -> str | None:
+        """The name under which what *request* asks for is recorded; None where the page knows no names.
+
+        Raises HTTPForbidden when its token may not act.
+        """
+        person = self._access.person(request)
+        if not person.may_act:
+            raise web.HTTPForbidden(text=MAY_NOT_ACT)
+        return person.name
+
+    async def _get_me(self, request: web.Request) -> web.Response:
+        person = self._access.person(request)
+        return _json(msgspec.json.encode({"name": person.name, "may_act": person.may_act}))
 
     async def _do(self, act: Callable[[], Done]) -> Done:
         return await asyncio.get_running_loop().run_in_executor(self._threads, act)

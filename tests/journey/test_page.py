@@ -511,6 +511,27 @@ def test_a_token_guards_the_page_and_leaves_the_address(
     assert token not in cookie["value"]
 
 
+def test_a_viewing_token_shows_no_buttons_and_an_operator_s_does(
+    stream: StoredStream, pages: Pages, open_page: OpenPage
+) -> None:
+    viewing, operating = "correct horse battery", "staple-of-kim-16"
+    url = pages.start(BRANDPULSE_PAGE_TOKEN=viewing, BRANDPULSE_PAGE_OPERATOR_TOKENS=f"kim={operating}")
+    stream.write_open(an_episode())
+
+    page = open_page(f"{url}/?token={quote(viewing)}")
+    expect(page.locator("#link-words")).to_have_text("Live")
+    expect(page.locator(".episode-actions").first).to_be_attached()
+    expect(page.locator(".to-take").first).to_be_hidden()
+    expect(page.locator(".to-silence").first).to_be_hidden()
+
+    page.goto(f"{url}/?token={operating}")
+    with page.expect_response("**/api/acknowledgements") as answer:
+        page.locator(".to-take").first.click()
+    assert answer.value.status == 202
+    waiting = OrderBook(stream.client, stream.names.namespace).read(datetime.now(UTC)).acknowledgements
+    assert [one.by for one in waiting] == ["kim"]
+
+
 def test_a_page_that_others_could_reach_refuses_to_start_without_a_token(tmp_path: Path, redis_url: str) -> None:
     child = Child(
         "page",
@@ -531,5 +552,5 @@ def test_a_page_that_others_could_reach_refuses_to_start_without_a_token(tmp_pat
 def test_a_taken_port_is_told_in_one_sentence(pages: Pages) -> None:
     port = pages.start().rsplit(":", 1)[1]
 
-    with pytest.raises(StartError, match=f"brandpulse: cannot listen on 127.0.0.1:{port} .Address already in use"):
+    with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{port} .Address already in use"):
         pages.start(BRANDPULSE_PAGE_PORT=port)

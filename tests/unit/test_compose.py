@@ -31,6 +31,7 @@ SECRETS = {
     "REDIS_PASSWORD": "redis",
     "BRANDPULSE_AUTHOR_KEY": "author",
     "BRANDPULSE_PAGE_TOKEN": "page-token-of-16",
+    "BRANDPULSE_PAGE_OPERATOR_TOKENS": "kim=operator-token-of-16",
     "BRANDPULSE_METRICS_TOKEN": "metrics-token-of-16",
     "GRAFANA_ADMIN_PASSWORD": "grafana",
 }

@@ -5,7 +5,7 @@ import { byId, follow, h, mark, s, say, show } from "./dom.js";
 import { groupProof, proof } from "./evidence.js";
 import { drawFacets } from "./facets.js";
 import { Feed, ask } from "./feed.js";
-import { drawSilences, orders } from "./orders.js";
+import { askWhoMayAct, drawSilences, orders } from "./orders.js";
 import { HOUR, MINUTE, count, moment, near, percent, plural, span, words } from "./format.js";
 
 const RANGES = [[1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 d"], [720, "30 d"]];
@@ -437,4 +437,5 @@ byId("ranges").append(
   ...RANGES.map(([hours, text]) => h("button", { type: "button", "data-hours": hours, "aria-pressed": "false", onclick: () => choose(state.brand, { hours, until: state.until }) }, text)),
 );
 nameTheme();
+askWhoMayAct();
 new Feed({ heard, troubled, linked }).start();

@@ -3,6 +3,12 @@
 import { byId, follow, h, mark, say, show } from "./dom.js";
 import { order } from "./feed.js";
 
+/** Hides what a viewing token may not do. The server refuses it in any case. */
+export async function askWhoMayAct() {
+  const answer = await fetch("/api/me", { headers: { Accept: "application/json" } });
+  if (answer.ok) document.body.dataset.mayAct = (await answer.json()).may_act ? "yes" : "no";
+}
+
 const SPANS = [["1h", "1 hour"], ["4h", "4 hours"], ["1d", "1 day"], ["1w", "1 week"]];
 
 /** Asks; whatever the server refuses is said on the page. *button* rests meanwhile. */

@@ -318,3 +318,88 @@ async def test_a_foreign_page_cannot_silence_through_a_persons_browser(
 @pytest.mark.parametrize("path", ["/api/silences", "/api/silences/00000000/expire", "/api/acknowledgements"])
 async def test_without_the_token_nothing_can_be_asked_for(guarded_client: Client, path: str) -> None:
     assert (await guarded_client.post(path, json={"brand": ACME, "for": "1h"})).status == 401
+
+
+OPERATORS = {"kim": "token-of-kim-16-chars", "lee": "token-of-lee-16-chars"}
+
+
+@pytest.fixture
+async def shared_client(redis_client: redis.Redis, namespace: str) -> AsyncIterator[Client]:
+    """A server with a viewing token and two operators, over one open episode."""
+    StoredStream(redis_client, namespace).write_open(an_episode())
+    server = PageServer(PageStore(redis_client, namespace), token=TOKEN, operators=OPERATORS, max_open_pages=9)
+    client = await client_of(server)
+    yield client
+    await client.close()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/api/silences", {"brand": ACME, "for": "1h"}),
+        ("/api/silences/00000000/expire", {}),
+        ("/api/acknowledgements", {"key": an_episode().key, "by": "kim"}),
+    ],
+)
+async def test_a_viewing_token_reads_and_may_not_act(
+    shared_client: Client, redis_client: redis.Redis, namespace: str, path: str, content: dict[str, Any]
+) -> None:
+    assert (await shared_client.get("/api/episodes", headers=bearer(TOKEN))).status == 200
+    me = await shared_client.get("/api/me", headers=bearer(TOKEN))
+    assert await me.json() == {"name": None, "may_act": False}
+    refused = await shared_client.post(path, json=content, headers=bearer(TOKEN))
+    assert refused.status == 403
+    assert "BRANDPULSE_PAGE_OPERATOR_TOKENS" in (await refused.json())["error"]
+    assert orders(redis_client, namespace) == Orders([], [])
+
+
+async def test_what_an_operator_does_is_recorded_under_the_token_s_name(
+    shared_client: Client, redis_client: redis.Redis, namespace: str
+) -> None:
+    kim = bearer(OPERATORS["kim"])
+    assert await (await shared_client.get("/api/me", headers=kim)).json() == {"name": "kim", "may_act": True}
+    wanted = {"brand": ACME, "for": "1h", "by": "somebody else"}
+    assert (await shared_client.post("/api/silences", json=wanted, headers=kim)).status == 201
+    taken = {"key": an_episode().key, "by": "somebody else"}
+    answer = await shared_client.post("/api/acknowledgements", json=taken, headers=bearer(OPERATORS["lee"]))
+    assert answer.status == 202
+    stored = orders(redis_client, namespace)
+    assert [silence.by for silence in stored.silences] == ["kim"]
+    assert [one.by for one in stored.acknowledgements] == ["lee"]
+
+
+async def test_a_link_with_the_viewing_token_leaves_an_operator_an_operator(shared_client: Client) -> None:
+    for token, may_act in ((TOKEN, False), (OPERATORS["kim"], True), (TOKEN, True)):
+        await shared_client.get("/", params={"token": token})
+        me = await (await shared_client.get("/api/me")).json()
+        assert me["may_act"] is may_act
+
+
+async def test_operators_alone_leave_reading_open_on_this_machine(redis_client: redis.Redis, namespace: str) -> None:
+    server = PageServer(PageStore(redis_client, namespace), token=None, operators=OPERATORS, max_open_pages=9)
+    client = await client_of(server)
+    assert (await client.get("/api/episodes")).status == 200
+    assert (await client.post("/api/silences", json={"brand": ACME, "for": "1h"})).status == 403
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("kim", "name=token pairs"),
+        ("kim=short", "the token of 'kim' must have at least 16"),
+        ("kim=0123456789abcdef,kim=fedcba9876543210", "names an operator twice"),
+        ("kim=0123456789abcdef,lee=0123456789abcdef", "holds a token twice"),
+        ("kim=correct horse battery", "holds a token twice, or the one of BRANDPULSE_PAGE_TOKEN"),
+    ],
+)
+def test_wrong_operator_tokens_stop_the_start_unshown(monkeypatch: pytest.MonkeyPatch, given: str, said: str) -> None:
+    monkeypatch.setenv("BRANDPULSE_PAGE_TOKEN", TOKEN)
+    monkeypatch.setenv("BRANDPULSE_PAGE_OPERATOR_TOKENS", given)
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_settings(PageSettings)
+    assert "0123456789abcdef" not in str(caught.value)
