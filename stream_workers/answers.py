@@ -67,6 +67,10 @@ class Answers:
         silent = self._now - self._heard.setdefault(partition, self._now)
         return silent if silent >= SILENT_SECONDS else 0.0
 
+    def is_silent(self, partition: int) -> bool:
+        """Whether its leader was taken to be gone at the last look. May be asked from any thread."""
+        return partition in self._silent
+
     def forget(self, partition: int) -> None:
         for known in (self._heard, self._read_to, self.ends, self._open):
             known.pop(partition, None)

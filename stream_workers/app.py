@@ -96,6 +96,8 @@ class Lane(Service):  # type: ignore[misc]
         self._reading: threading.Thread | None = None
         self._event_loop: asyncio.AbstractEventLoop | None = None
         self._closing = False
+        self._progress_at: float | None = None
+        """When the lane was last seen to move, or to have nothing to do (monotonic seconds)."""
 
     async def on_start(self) -> None:
         self._event_loop = asyncio.get_running_loop()
@@ -144,10 +146,27 @@ class Lane(Service):  # type: ignore[misc]
         assert self._event_loop is not None  # noqa: S101
         self._event_loop.call_soon_threadsafe(os._exit, 1)
 
+    def unhealthy(self) -> str | None:
+        """Why a supervisor should look at this worker; None while it makes progress or has nothing to do.
+
+        Speaks at half of the time after which the watchdog ends the process.
+        """
+        if self._reading is None or self._closing:
+            return None
+        if not self._reading.is_alive():
+            return "the thread that reads posts has ended"
+        if (
+            self._progress_at is not None
+            and (idle := time.monotonic() - self._progress_at) > self._watchdog_seconds / 2
+        ):
+            return f"records wait, and none was counted for {idle:.0f} s"
+        return None
+
     async def _watch(self) -> None:
         """Ends the process when there is lag and nothing moves: it is the progress that is probed, not the process."""
         seen, since = self.lane.progress, time.monotonic()
         while not self.should_stop:
+            self._progress_at = since
             await self.sleep(min(5.0, self._watchdog_seconds / 4))
             if self.lane.progress != seen or not await asyncio.to_thread(self.reader.lag):
                 seen, since = self.lane.progress, time.monotonic()
@@ -166,7 +185,7 @@ def build_app(
     scorer: Scorer,
     make_service: Callable[..., Lane],
 ) -> tuple[WorkerApp, Lane]:
-    """The app with its service, agent and pages: /metrics (which wants *token*, if there is one), /healthz."""
+    """The app with its service, agent and pages: /metrics (which wants *token*, if there is one), /healthz, /readyz."""
     app = WorkerApp(
         "brandpulse-worker",
         broker="kafka://127.0.0.1:1",  # required by Faust, never connected to
@@ -194,7 +213,15 @@ def build_app(
 
     @app.page("/healthz")  # type: ignore[untyped-decorator]
     async def health(web: Any, _request: Any) -> Any:
-        return web.json({"status": "ok", "applied_batches": service.lane.progress})
+        fault = service.unhealthy()
+        answer = {"status": fault or "ok", "applied_batches": service.lane.progress}
+        return web.json(answer, status=200 if fault is None else 503)
+
+    @app.page("/readyz")  # type: ignore[untyped-decorator]
+    async def ready(web: Any, _request: Any) -> Any:
+        reason = service.reader.not_ready()
+        answer = {"status": reason or "ready", "partitions": sorted(service.reader.partitions)}
+        return web.json(answer, status=200 if reason is None else 503)
 
     app.service(service)
     return app, service

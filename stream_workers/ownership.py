@@ -80,6 +80,8 @@ class Ownership:
         """Partitions whose fetcher gave up at an offset out of range."""
         self._forgotten: set[int] = set()
         """Partitions whose fetcher does nothing, and says nothing."""
+        self.joined = False
+        """Whether the group has answered: it gave this worker its partitions, which may be none."""
 
     def reset(self, held: HeldPartition, reason: str) -> None:
         held.gone = True
@@ -104,6 +106,7 @@ class Ownership:
 
     def assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         log.info("assigned", extra={"partitions": sorted(p.partition for p in partitions)})
+        self.joined = True
         self._stuck.clear()
         self._forgotten.clear()
         # Nothing is read before the state says where to begin; loading must not hold up the group. And nothing is

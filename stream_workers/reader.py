@@ -186,9 +186,31 @@ class PostReader:
     def stop(self) -> None:
         self._stopping.set()
 
+    @property
+    def partitions(self) -> list[int]:
+        """Those that this worker reads now."""
+        return list(self._owned.held)
+
     def lag(self) -> int:
         """Records between what is applied and the log's ends; a partition that waits for its state counts as one."""
         return sum(self._signs.lag_of(held) or 0 for held in list(self._owned.held.values())) + self._owned.waiting
+
+    def not_ready(self) -> str | None:
+        """Why this worker cannot count posts now; None where it can, or where it waits for partitions as a spare.
+
+        May be called from any thread.
+        """
+        if self._stopping.is_set():
+            return "the worker is stopping"
+        if not self._owned.joined:
+            return "the consumer group has not answered yet"
+        if waiting := self._owned.waiting:
+            return f"{waiting} partitions wait for their state in Redis"
+        if not self._signs.store_answers:
+            return "Redis does not answer"
+        if silent := self._signs.silent_leaders(list(self._owned.held)):
+            return f"Kafka does not answer for the partitions {sorted(silent)}"
+        return None
 
     def run(self) -> None:
         """Reads until `stop`. Raises what it cannot bear: the process then ends and is started anew."""

@@ -5,7 +5,7 @@ Called by the reading thread only. Nothing here decides anything about posts.
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +55,8 @@ class SignsOfLife:
         self._standstills = Standstills()
         self._caught_up_since: dict[int, float] = {}
         self._behind_since: tuple[float, int] | None = None
+        self.store_answers = True
+        """Whether the store answered the last sign of life."""
 
     def lag_of(self, held: HeldPartition) -> int | None:
         """Records between what is applied and the log's end as the last fetch saw it; None before the first fetch."""
@@ -148,7 +150,14 @@ class SignsOfLife:
     def _touch(self, status: PartitionStatus) -> bool | None:
         """Whether the store stands where *status* says; None when it does not answer."""
         try:
-            return self._store.touch(status)
+            stands = self._store.touch(status)
         except TransientError as error:
+            self.store_answers = False
             log.info("no sign of life given", extra={"partition": status.partition, "reason": str(error)})
             return None
+        self.store_answers = True
+        return stands
+
+    def silent_leaders(self, partitions: Collection[int]) -> list[int]:
+        """Those of *partitions*, which are held, whose leader in Kafka does not answer."""
+        return [partition for partition in partitions if self._answers.is_silent(partition)]

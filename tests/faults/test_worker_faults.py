@@ -1,13 +1,17 @@
 """A worker whose world breaks under it: the counts stay exact, and nothing hangs for ever."""
 
+import json
 import signal
 import time
-from collections.abc import Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
+from brandpulse.runtime import running
 from brandpulse.topic_scan import read_to_end
 from stream_workers.app import EXIT_WATCHDOG
 from tests.builders import NOON_MS, a_post
@@ -68,6 +72,52 @@ def test_a_store_killed_under_load_and_started_again_loses_and_doubles_nothing(
         assert (counted(stats), stats["repeated"]) == (POSTS, 0)
     finally:
         revived.stop()
+
+
+def asked(pipeline: Pipeline, path: str) -> tuple[int, str]:
+    """HTTP status and `status` of the worker's answer."""
+    [facts] = running(pipeline.home, "worker")
+    try:
+        with urllib.request.urlopen(f"{facts['url']}{path}", timeout=5) as answer:
+            return answer.status, json.load(answer)["status"]
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, json.load(refusal)["status"]
+
+
+def test_a_worker_is_ready_only_while_redis_answers(pipeline: Pipeline, store: EmbeddedStore, tmp_path: Path) -> None:
+    pipeline.produce(stream(0, 100))
+    pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == 100)
+    assert asked(pipeline, "/readyz") == (200, "ready")
+    assert asked(pipeline, "/healthz") == (200, "ok")
+    store.child.kill()
+    until(lambda: asked(pipeline, "/readyz")[0] == 503)
+    assert "Redis" in asked(pipeline, "/readyz")[1]
+    revived = EmbeddedStore(tmp_path / "store", port=store.port, appendfsync="always")
+    try:
+        until(lambda: asked(pipeline, "/readyz") == (200, "ready"))
+    finally:
+        revived.stop()
+
+
+def test_a_worker_without_progress_is_unhealthy_before_its_end(pipeline: Pipeline, store: EmbeddedStore) -> None:
+    pipeline.env["BRANDPULSE_WORKER_WATCHDOG_SECONDS"] = "20"
+    pipeline.produce(stream(0, 100))
+    worker = pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == 100)
+    store.child.signal(signal.SIGSTOP)
+    pipeline.produce(stream(100, 200))
+    until(lambda: asked(pipeline, "/healthz")[0] == 503)
+    assert "none was counted for" in asked(pipeline, "/healthz")[1]
+    assert worker.exit_code is None
+    store.child.signal(signal.SIGCONT)
+
+
+def until(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.1)
 
 
 def test_a_worker_that_cannot_go_on_ends_itself_for_its_supervisor(pipeline: Pipeline, store: EmbeddedStore) -> None:
