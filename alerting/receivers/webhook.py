@@ -1,4 +1,4 @@
-"""A generic webhook: the Notification as JSON, as in schemas/notification.json.
+"""A generic webhook: the Notification as JSON, as in schemas/notification.v1.schema.json.
 
     Idempotency-Key: <notification id>              the same transition, sent twice, has the same key
     X-Brandpulse-Signature: sha256=<hex>            HMAC-SHA256 of the body's bytes, when a secret is set

@@ -20,7 +20,7 @@ TestOption = Annotated[
     list[Path] | None, typer.Option("--test", exists=True, dir_okay=False, help="Posts that must be seen nowhere.")
 ]
 MlflowOption = Annotated[
-    str | None, typer.Option(help="Log to MLflow: `local` (a folder mlruns beside OUT) or a tracking URI.")
+    str | None, typer.Option(help="Log to MLflow: `local` (the SQLite file mlflow.db beside OUT) or a tracking URI.")
 ]
 TextOption = Annotated[str, typer.Option(help="Column of the post.")]
 LabelOption = Annotated[str, typer.Option(help="Column of the label.")]

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +20,9 @@ _STEPPED = {"step", "snapshot"}
 def tracked(store: str | None, *, name: str, settings: Mapping[str, Any], out: Path) -> Iterator[None]:
     """While it is open, whatever is said of the run goes to MLflow as well; with no *store* nothing happens.
 
-    *store* is a tracking URI, or `local` for the folder `mlruns` beside *out*. A run that goes on after a kill goes on
-    in the same MLflow run. Raises ConfigError when MLflow is not installed or the store cannot be used.
+    *store* is a tracking URI, or `local` for the SQLite file `mlflow.db` beside *out*, with the runs' files in the
+    folder `mlruns` there. A run that goes on after a kill goes on in the same MLflow run. Raises ConfigError when
+    MLflow is not installed or the store cannot be used.
     """
     if store is None or not is_first_process():
         yield
@@ -31,19 +31,23 @@ def tracked(store: str | None, *, name: str, settings: Mapping[str, Any], out: P
         import mlflow
     except ImportError as error:
         raise ConfigError("--mlflow needs MLflow: pip install 'brandpulse[mlflow]'.") from error
+    files: str | None = None
     if store == LOCAL:
-        # A folder of plain files needs no database; MLflow 3 asks for this word of consent.
-        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-        store = (out.parent / "mlruns").resolve().as_uri()
+        # Current versions of MLflow refuse their store of plain files.
+        place = out.parent.resolve()
+        place.mkdir(parents=True, exist_ok=True)
+        store, files = f"sqlite:///{place / 'mlflow.db'}", (place / "mlruns").as_uri()
     known = out.with_name(out.name + ".run") / "mlflow.json"
     try:
         mlflow.set_tracking_uri(store)
+        if files is not None and mlflow.get_experiment_by_name(EXPERIMENT) is None:
+            mlflow.create_experiment(EXPERIMENT, artifact_location=files)
         mlflow.set_experiment(EXPERIMENT)
-        going = json.loads(known.read_text(encoding="utf-8"))["run_id"] if known.exists() else None
+        going = _run_in(store, known)
         with mlflow.start_run(run_id=going, run_name=name) as run:
             if going is None:
                 known.parent.mkdir(parents=True, exist_ok=True)
-                write_text(known, json.dumps({"run_id": run.info.run_id}) + "\n")
+                write_text(known, json.dumps({"run_id": run.info.run_id, "store": store}) + "\n")
                 mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
             with _listening(_Handler(mlflow)):
                 yield
@@ -51,6 +55,16 @@ def tracked(store: str | None, *, name: str, settings: Mapping[str, Any], out: P
                 mlflow.log_artifact(str(out / "training.json"))
     except mlflow.exceptions.MlflowException as error:
         raise ConfigError(f"--mlflow {store}: {error}") from error
+
+
+def _run_in(store: str, known: Path) -> str | None:
+    """The run to go on with; None where *known* names none, or one of another store."""
+    if not known.exists():
+        return None
+    noted = json.loads(known.read_text(encoding="utf-8"))
+    # Notes of versions before 0.2 name no store: theirs was a server, or the folder that `local` no longer uses.
+    same = noted.get("store") == store or ("store" not in noted and not store.startswith("sqlite:"))
+    return str(noted["run_id"]) if same else None
 
 
 class _Handler(logging.Handler):

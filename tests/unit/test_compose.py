@@ -34,6 +34,7 @@ SECRETS = {
     "BRANDPULSE_PAGE_OPERATOR_TOKENS": "kim=operator-token-of-16",
     "BRANDPULSE_METRICS_TOKEN": "metrics-token-of-16",
     "GRAFANA_ADMIN_PASSWORD": "grafana",
+    "OPERATIONS_WEBHOOK_URL": "http://127.0.0.1:9/operations",
 }
 
 
@@ -103,7 +104,8 @@ def test_no_secret_stands_in_the_file_and_a_missing_one_stops_the_start() -> Non
     text = COMPOSE.read_text()
 
     for name in SECRETS:
-        assert f"${{{name}:?" in text
+        # Compose itself stops where a secret's variable is not set.
+        assert f"${{{name}:?" in text or {"environment": name} in CONTENT["secrets"].values()
     assert set(re.findall(r"^(\w+)=", (ROOT / "deploy" / "env.example").read_text(), re.MULTILINE)) == set(SECRETS)
 
 
@@ -169,6 +171,40 @@ def test_the_rules_read_metrics_that_exist() -> None:
 
     assert read
     assert read - names == set()
+
+
+def test_no_rule_depends_on_the_name_of_a_job() -> None:
+    groups = yaml.safe_load((ROOT / "deploy" / "rules.yml").read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+
+    assert not [rule["alert"] for rule in rules if "job" in rule["expr"] or "instance" in rule["expr"]]
+    assert all(rule["annotations"].keys() == {"summary", "description"} for rule in rules)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here: install Debian's `prometheus`")
+def test_the_rules_fire_as_their_own_tests_say() -> None:
+    done = subprocess.run(
+        ["promtool", "test", "rules", str(ROOT / "deploy" / "rules_test.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("amtool") is None, reason="no amtool here: install Debian's `prometheus-alertmanager`")
+def test_alertmanager_itself_accepts_its_file_and_prometheus_finds_it(tmp_path: Path) -> None:
+    text = (ROOT / "deploy" / "alertmanager.yml").read_text()
+    [hook] = yaml.safe_load(text)["receivers"][0]["webhook_configs"]
+    # Debian's Alertmanager is older than `url_file`, which came with 0.26.
+    (tmp_path / "alertmanager.yml").write_text(text.replace(f"url_file: {hook['url_file']}", "url: http://127.0.0.1:9"))
+    command = ["amtool", "check-config", str(tmp_path / "alertmanager.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [secret] = SERVICES["alertmanager"]["secrets"]
+    assert hook["url_file"] == f"/run/secrets/{secret['source']}"
+    alerting = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["alerting"]
+    assert alerting["alertmanagers"][0]["static_configs"][0]["targets"] == ["alertmanager:9093"]
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here: install Debian's `prometheus`")

@@ -175,12 +175,11 @@ def test_posts_of_a_test_set_are_not_adapted_to(tmp_path: Path) -> None:
     assert unlabelled([tmp_path / "posts.txt"], [test]) == ["one post"]
 
 
-def test_a_run_is_logged_to_mlflow_and_goes_on_in_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mlflow")
+def test_a_run_is_logged_to_mlflow_and_goes_on_in_the_same_run(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow")
     from model.training.say import say
     from model.training.tracking import tracked
 
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     out = tmp_path / "out"
     out.mkdir()
     (out / "training.json").write_text("{}")
@@ -188,8 +187,12 @@ def test_a_run_is_logged_to_mlflow_and_goes_on_in_the_same_run(tmp_path: Path, m
         with tracked("local", name="tiny", settings={"epochs": 2}, out=out):
             say("step", step=step, of=100, loss=3.0 / step, rows_per_second=70.0)
     say("step", step=150, of=100, loss=0.0, rows_per_second=70.0)
-    runs = list((tmp_path / "mlruns").rglob("metrics/loss"))
-    assert len(runs) == 1
-    assert [line.split()[1:] for line in runs[0].read_text().splitlines()] == [["0.06", "50"], ["0.03", "100"]]
-    assert (runs[0].parents[1] / "params" / "epochs").read_text() == "2"
-    assert (runs[0].parents[1] / "artifacts" / "training.json").exists()
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    [run] = client.search_runs([client.get_experiment_by_name("brandpulse").experiment_id])
+    assert [(one.value, one.step) for one in client.get_metric_history(run.info.run_id, "loss")] == [
+        (0.06, 50),
+        (0.03, 100),
+    ]
+    assert run.data.params["epochs"] == "2"
+    [artifact] = (tmp_path / "mlruns").rglob("training.json")
+    assert artifact.read_text() == "{}"
