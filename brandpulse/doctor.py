@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
+from brandpulse.brand_warnings import brand_warnings
 from brandpulse.brands import load_brands_file
 from brandpulse.broker_checks import check_broker
 from brandpulse.errors import BrandpulseError
@@ -63,7 +64,10 @@ def _brands() -> list[Finding]:
     path = load_settings(Settings).brands_file
     file = load_brands_file(path)
     facets = f" and {len(file.facets)} facets" if file.facets else ""
-    return [Finding("brands", f"{len(file.brands)} brands{facets} in {path}")]
+    return [
+        Finding("brands", f"{len(file.brands)} brands{facets} in {path}"),
+        *(Finding("brands", str(one), one.remedy, warning=True) for one in brand_warnings(file)),
+    ]
 
 
 def _broker() -> list[Finding]:

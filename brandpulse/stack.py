@@ -16,7 +16,8 @@ from typing import Protocol
 
 from rich.console import Console
 
-from brandpulse.brands import load_brands
+from brandpulse.brand_warnings import brand_warnings
+from brandpulse.brands import load_brands_file
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore, store_answers
 from brandpulse.errors import ConfigError
 from brandpulse.kafka_access import KafkaAccess
@@ -285,13 +286,15 @@ def run_up(*, workers: int, page_port: int, broker: str | None = None, kafka_por
     """Starts the stack and watches it until SIGTERM or Ctrl-C. Raises ConfigError, StartError."""
     settings = load_settings(Settings)
     home = settings.home
-    load_brands(settings.brands_file)
+    file = load_brands_file(settings.brands_file)
     refuse_second(home)
     kind = broker_of(home, broker)
     if page_port and port_answers(page_port):
         raise ConfigError(f"port {page_port} is in use. Choose another with --page-port, or 0 for any free one")
     console = Console(stderr=True, soft_wrap=True)
     shutil.rmtree(home / "run", ignore_errors=True)
+    for warning in brand_warnings(file):
+        console.print(f"warning: {settings.brands_file}: {warning}; {warning.remedy}", markup=False, highlight=False)
     stack = Stack(
         home,
         env={"BRANDPULSE_BRANDS_FILE": str(settings.brands_file.resolve()), "BRANDPULSE_PAGE_PORT": str(page_port)},

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from brandpulse.brand_warnings import brand_warnings
 from brandpulse.brands import load_brands_file
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
@@ -54,6 +55,11 @@ def main() -> int:
     set_up_logging(settings.log_level)
     file = load_brands_file(settings.brands_file)
     brands = file.brands
+    for warning in brand_warnings(file):
+        log.warning(
+            "brand word matches too much or nothing",
+            extra={"brand": warning.brand, "word": warning.word, "fault": warning.fault, "remedy": warning.remedy},
+        )
     bootstrap_servers, redis_url = settings.bootstrap_servers(), settings.redis_address()
     token = metrics_token(worker.host, settings.metrics_token, variable="BRANDPULSE_WORKER_HOST")
     port = worker.port or free_port()
