@@ -119,7 +119,7 @@ def test_the_jars_that_are_not_there_are_told_with_the_command_that_fetches_them
 
 @needs_kafka
 def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path) -> None:
-
+    fetch(JARS)
     with socket.create_server(("127.0.0.1", free_port())) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"port {port} is in use") as caught:
