@@ -1,9 +1,13 @@
 """Pydantic's findings in plain sentences: what a value must be, never the library's own words or class names."""
 
 import datetime
+import gzip
+import json
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 Context = Mapping[str, Any]
@@ -126,3 +130,26 @@ def sentence(problem: ErrorDetails) -> str:
     """What is wrong with the value of *problem*, as the end of a sentence that begins with the field's name."""
     words = _SENTENCES.get(problem["type"])
     return "has a wrong value" if words is None else words(problem["input"], problem.get("ctx", {}))
+
+
+def reason_of(error: BaseException) -> str:
+    """Why something could not be read, in plain words, for the end of a sentence."""
+    match error:
+        case ValidationError():
+            problems = error.errors()
+            reason = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the value'} {sentence(one)}" for one in problems)
+        case UnicodeDecodeError():
+            reason = "it is not UTF-8 text"
+        case gzip.BadGzipFile() | zlib.error():
+            reason = "it is not gzip, or damaged"
+        case EOFError():
+            reason = "the file is cut off"
+        case json.JSONDecodeError():
+            reason = f"it is not JSON (line {error.lineno}, column {error.colno})"
+        case KeyError():
+            reason = f"the field {error.args[0] if error.args else '?'} is missing"
+        case OSError() if error.strerror:
+            reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        case _:
+            reason = str(error) or type(error).__name__
+    return reason

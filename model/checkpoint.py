@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.errors import ConfigError
+from brandpulse.validation import reason_of
 from model.engine import LABELS
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def load(folder: Path) -> Checkpoint:
         checkpoint = Checkpoint(manifest, config, restored(stored), tokenizer)
         _check_sizes(checkpoint)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, struct.error) as error:
-        raise unusable(folder, repr(error)) from error
+        raise unusable(folder, reason_of(error)) from error
     if version != manifest.version:
         raise unusable(folder, f"model.safetensors is {version}, but model.json was written for {manifest.version}")
     return checkpoint

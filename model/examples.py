@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from brandpulse.validation import reason_of
 from model.heads import BY_NAME, EMOTIONS
 from model.labelled import leak_key
 from model.marking import MarkedText, mark, plain
@@ -150,4 +151,4 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(lines, start=1):
                 yield number, line
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise ValueError(f"{path}, line {number + 1}: cannot be read: {error}") from error
+        raise ValueError(f"{path}, line {number + 1}: cannot be read: {reason_of(error)}") from error

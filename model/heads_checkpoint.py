@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from brandpulse.validation import reason_of
 from model.checkpoint import WORD_TABLE, Floats, read_stored, restored, stored_form, unusable, write_stored
 from model.heads import BY_NAME, HEADS
 from model.normalise import MARKER
@@ -115,7 +116,7 @@ def load_heads(folder: Path) -> HeadsCheckpoint:
         checkpoint = HeadsCheckpoint(manifest, config, tensors, tokenizer, marker)
         _check_sizes(checkpoint)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, struct.error) as error:
-        raise unusable(folder, repr(error)) from error
+        raise unusable(folder, reason_of(error)) from error
     if version != manifest.version:
         raise unusable(folder, f"its files are version {version}, but model.json was written for {manifest.version}")
     return checkpoint
@@ -203,7 +204,7 @@ def kind_of(folder: Path) -> str:
     try:
         kind = json.loads((folder / "model.json").read_text(encoding="utf-8")).get("kind", WHOLE_POST)
     except (OSError, ValueError, AttributeError) as error:
-        raise unusable(folder, repr(error)) from error
+        raise unusable(folder, reason_of(error)) from error
     if kind not in (KIND, WHOLE_POST):
         raise unusable(folder, f"model.json has kind {kind!r}, expected {KIND!r} or {WHOLE_POST!r}")
     return str(kind)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.errors import ConfigError
+from brandpulse.validation import reason_of
 from model.encoding import batch_sizes
 from model.engine import LABELS, Probabilities
 from model.metrics import softmax
@@ -142,7 +143,7 @@ def _checked_config(folder: Path) -> dict[str, Any]:
         architecture = str(config["architectures"][0])
         labels = {str(at): str(label) for at, label in config.get("id2label", {}).items()}
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ConfigError(f"The checkpoint in {folder} cannot be used: config.json: {error!r}.") from error
+        raise ConfigError(f"The checkpoint in {folder} cannot be used: config.json: {reason_of(error)}.") from error
     safe = [*folder.glob("model.safetensors"), *folder.glob("model.safetensors.index.json")]
     pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.pkl") for path in folder.glob(pattern))
     if not safe:

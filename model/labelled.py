@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from brandpulse.validation import reason_of
 from model.engine import LABELS
 from model.normalise import normalise
 
@@ -62,7 +63,7 @@ def _rows(path: Path) -> Iterator[LabelledPost]:
                 yield LabelledPost(text=normalise(row["text"]), label=GOLD[row["sentiment"]])
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
-                    f"{path}, line {number}: expected text, sentiment (neg, neu, pos): {error!r}"
+                    f"{path}, line {number}: expected text, sentiment (neg, neu, pos): {reason_of(error)}"
                 ) from error
 
 

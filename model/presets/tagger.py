@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brandpulse.errors import ConfigError
+from brandpulse.validation import reason_of
 from model.checkpoint import WORD_TABLE, Floats, read_stored, restored, unusable
 from model.normalise import normalise
 from model.presets.aspect_data import Span
@@ -43,7 +44,7 @@ class Tagger:
             tensors = restored(read_stored(folder / "model.safetensors"))
             self._tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError) as error:
-            raise unusable(folder, repr(error)) from error
+            raise unusable(folder, reason_of(error)) from error
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.manifest["max_tokens"])
         settings = cpu_settings("f32", streams=1, threads=threads or available_cores())
