@@ -6,17 +6,29 @@ path decodes with a msgspec struct that is derived from the same fields (`POST_D
 """
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 MAX_TEXT_CHARS = 20_000
 """Longer texts are no social posts; they are rejected, not cut, so that nobody scores half a document."""
 MAX_ID_CHARS = 256
+MAX_LANG_CHARS = 16
+MAX_URL_CHARS = 2_048
 
 Sentiment = Literal["negative", "neutral", "positive"]
 SENTIMENTS: tuple[Sentiment, Sentiment, Sentiment] = ("negative", "neutral", "positive")
@@ -43,6 +55,19 @@ def _only_rfc3339(value: object) -> object:
     raise ValueError("expected an RFC 3339 moment with a zone, for example 2026-03-02T12:00:00Z")
 
 
+def _optional_text(what: str, max_chars: int) -> Any:
+    """Default and schema of an optional field. The schema allows any value, because any value is accepted."""
+
+    def describe(schema: dict[str, Any]) -> None:
+        schema.pop("anyOf", None)
+        schema["description"] = (
+            f"{what}: a string of at most {max_chars:,} characters, or null. "
+            "Any other value is ignored, and the post counts without it."
+        )
+
+    return Field(default=None, json_schema_extra=describe)
+
+
 class Post(BaseModel):
     """What anyone may produce to topic `posts`, one JSON object a record. Further fields are allowed and ignored."""
 
@@ -57,8 +82,25 @@ class Post(BaseModel):
     author_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
     """The author as the source names it. Never stored: only a keyed hash of it is."""
     source: Annotated[str, Field(min_length=1, max_length=64)]
-    lang: Annotated[str, Field(max_length=16)] | None = None
-    url: Annotated[str, Field(max_length=2_048)] | None = None
+    lang: Annotated[str, Field(max_length=MAX_LANG_CHARS)] | None = _optional_text("Language tag", MAX_LANG_CHARS)
+    url: Annotated[str, Field(max_length=MAX_URL_CHARS)] | None = _optional_text("Address of the post", MAX_URL_CHARS)
+
+    @field_validator("lang", "url", mode="wrap")
+    @classmethod
+    def _none_if_unfit(cls, value: object, check: ValidatorFunctionWrapHandler) -> str | None:
+        # A post is not lost for a field that nothing counts by.
+        try:
+            return cast("str | None", check(value))
+        except ValidationError:
+            return None
+
+
+OPTIONAL_LIMITS = {"lang": MAX_LANG_CHARS, "url": MAX_URL_CHARS}
+
+
+def fits(field: str, value: object) -> bool:
+    """Whether the optional *field* of a post can hold *value*."""
+    return value is None or (isinstance(value, str) and len(value) <= OPTIONAL_LIMITS[field])
 
 
 class BrandVerdict(BaseModel):
@@ -137,12 +179,15 @@ def _meta_of(field: FieldInfo) -> msgspec.Meta | None:
     return msgspec.Meta(**limits) if limits else None
 
 
-def _struct_of(model: type[BaseModel]) -> type[msgspec.Struct]:
-    """A msgspec struct with the fields and limits of *model*; an aware datetime stays aware."""
+def _struct_of(model: type[BaseModel], *, unchecked: Collection[str] = ()) -> type[msgspec.Struct]:
+    """A msgspec struct with the fields and limits of *model*; an aware datetime stays aware.
+
+    The fields *unchecked* hold whatever is there.
+    """
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, field in model.model_fields.items():
         # Optional limits sit inside the union, where msgspec reads Annotated too; only the members need translating.
-        kind: Any = _translate(field.annotation)
+        kind: Any = Any if name in unchecked else _translate(field.annotation)
         meta = _meta_of(field)
         if meta is not None:
             kind = Annotated[kind, meta]
@@ -164,5 +209,24 @@ def _translate(annotation: Any) -> Any:
     return annotation
 
 
-POST_DECODER = cast("msgspec.json.Decoder[WirePost]", msgspec.json.Decoder(_struct_of(Post)))
-"""Raises msgspec.ValidationError (names the field) or msgspec.DecodeError (no JSON)."""
+class PostDecoder:
+    """Decodes a record as `Post` does; an optional value that does not fit costs a second decoding, not the post."""
+
+    def __init__(self) -> None:
+        self._decode = cast("msgspec.json.Decoder[WirePost]", msgspec.json.Decoder(_struct_of(Post))).decode
+        unchecked = msgspec.json.Decoder(_struct_of(Post, unchecked=OPTIONAL_LIMITS))
+        self._decode_unchecked = cast("msgspec.json.Decoder[WirePost]", unchecked).decode
+
+    def decode(self, value: bytes | str) -> WirePost:
+        """Raises msgspec.ValidationError (names the field) or msgspec.DecodeError (no JSON)."""
+        try:
+            return self._decode(value)
+        except msgspec.ValidationError as error:
+            if not any(f"`$.{field}`" in str(error) for field in OPTIONAL_LIMITS):
+                raise
+        post = self._decode_unchecked(value)
+        dropped = {field: None for field in OPTIONAL_LIMITS if not fits(field, getattr(post, field))}
+        return msgspec.structs.replace(post, **dropped)
+
+
+POST_DECODER = PostDecoder()

@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -69,3 +70,19 @@ def test_limits_are_the_same_at_the_limit() -> None:
         encoded = json.dumps(a_post(text="é" * length)).encode()
         assert hot_path_takes(encoded) is taken
         assert pydantic_takes(encoded) is taken
+
+
+@pytest.mark.parametrize("field", ["lang", "url"])
+@pytest.mark.parametrize("value", ["x" * 2_049, 7, True, 1.5, [1, {"a": None}], {"code": "en"}])
+def test_an_optional_value_that_does_not_fit_is_dropped_alone(field: str, value: Any) -> None:
+    encoded = json.dumps(a_post() | {"lang": "en", "url": "https://x"} | {field: value}).encode()
+    of_model, of_hot_path = Post.model_validate_json(encoded), POST_DECODER.decode(encoded)
+    assert getattr(of_model, field) is getattr(of_hot_path, field) is None
+    other = {"lang": "url", "url": "lang"}[field]
+    assert getattr(of_model, other) == getattr(of_hot_path, other) is not None
+
+
+def test_a_wrong_field_beside_a_dropped_one_is_still_named() -> None:
+    for post in (a_post(text="") | {"lang": 7}, {"lang": 7} | a_post(text="")):
+        with pytest.raises(msgspec.ValidationError, match=r"\$\.text"):
+            POST_DECODER.decode(json.dumps(post).encode())

@@ -17,5 +17,6 @@ def test_the_post_schema_takes_what_the_model_takes() -> None:
     schema = json.loads((FOLDER / "post.v1.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(a_post(), schema)
     Post.model_validate_json(json.dumps(a_post()))
+    jsonschema.validate(a_post() | {"lang": "English (United Kingdom)", "url": None}, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(a_post(text=""), schema)
