@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.timestamps import moment
+from ingest.timestamps import day_order, moment
 
 OSCARS = datetime(2015, 2, 23, 6, 39, 18, tzinfo=UTC)
 
@@ -83,3 +83,158 @@ def test_no_cell_raises_anything_else(value: object) -> None:
     except ValueError:
         return
     assert found.tzinfo is UTC
+
+
+NINE_PM = datetime(2026, 3, 2, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "March 2, 2026 9:00 PM",
+        "Monday, March 2, 2026 at 9:00 p.m.",
+        "Mar 2nd, 2026, 9:00:00 PM",
+        "9:00 PM · Mar 2, 2026",
+        "March 2 2026 21:00",
+        "2 Mar 2026 21.00",
+        "2 March 2026 9pm",
+        "02-Mar-2026 21:00:00",
+        "02.03.2026 21:00",
+        "02.03.2026, 21:00 Uhr",
+        "2026/03/02 21:00",
+        "2026-3-2 21h00",
+        "2026-03-02 09:00:00 PM",
+        "3/2/2026, 9:00:00\u202fPM",
+        "\u200e2026-03-02 21:00",
+        "２０２６-03-02 21:00",
+        "2026-W10-1T21:00:00",
+        "20260302T210000",
+        "Mon Mar  2 21:00:00 2026",
+        "2026-03-02T21:00:00.000000999",
+        1772485200000000123,
+        "1772485200000000123",
+    ],
+)
+def test_a_time_of_day_in_any_dress_is_read_whole(value: object) -> None:
+    assert moment(value, assume_utc=True, day_first=False) == NINE_PM
+
+
+@pytest.mark.parametrize(
+    ("value", "utc"),
+    [
+        ("2026-03-02T24:00:00Z", "2026-03-03T00:00:00+00:00"),
+        ("2026-12-31T23:59:60Z", "2027-01-01T00:00:00+00:00"),
+        ("2026-03-02 12:30 AM UTC", "2026-03-02T00:30:00+00:00"),
+        ("2026-03-02 12:30 PM UTC", "2026-03-02T12:30:00+00:00"),
+        ("2026-03-02T21:00:00.123456789Z", "2026-03-02T21:00:00.123456+00:00"),
+        ("2026-03-02 21:00:00,25 UTC", "2026-03-02T21:00:00.250000+00:00"),
+        (1772485200123, "2026-03-02T21:00:00.123000+00:00"),
+        ("1772485200.25", "2026-03-02T21:00:00.250000+00:00"),
+    ],
+)
+def test_an_edge_of_the_clock_is_read_exactly(value: object, utc: str) -> None:
+    assert moment(value).isoformat() == utc
+
+
+@pytest.mark.parametrize("assume_utc", [False, True])
+@pytest.mark.parametrize(
+    ("value", "hour"),
+    [
+        ("Mon, 02 Mar 2026 10:00:00 CET", 9),
+        ("Mon, 02 Mar 2026 10:00:00 GMT+0100", 9),
+        ("Mon Mar 02 2026 10:00:00 GMT+0100 (Central European Standard Time)", 9),
+        ("Mon Mar 02 2026 10:00:00 GMT+0100 (Mitteleuropäische Normalzeit)", 9),
+        ("Mon Mar  2 10:00:00 CET 2026", 9),
+        ("Mon, 02 Mar 26 10:00:00 EST", 15),
+        ("Mon, 02 Mar 2026 10:00:00 PST", 18),
+        ("2026-03-02 10:00 Europe/Berlin", 9),
+        ("2026-07-02 10:00 Europe/Berlin", 8),
+        ("2026-03-02T10:00[Europe/Berlin]", 9),
+        ("2026-03-02T10:00+01:00[Europe/Berlin]", 9),
+        ("2026-03-02 10:00 (Central European Time)", 9),
+        ("2026-07-02 10:00 Central European Summer Time", 8),
+        ("March 2, 2026 10:00 AM Eastern Time", 15),
+        ("2026-03-02 10:00Z", 10),
+        ("2026-03-02 10:00 UTC+1", 9),
+        ("2026-03-02 15:30 UTC+05:30", 10),
+        ("2026-03-02 10:00 +01", 9),
+        ("2026-03-02 10:00 \u22121", 11),
+        ("2026-03-02 10:00 Etc/GMT+5", 15),
+        ("March 2, 2026 10:00 AM GMT-8", 18),
+    ],
+)
+def test_a_zone_by_name_is_applied_whatever_is_assumed(value: str, hour: int, assume_utc: bool) -> None:
+    assert moment(value, assume_utc=assume_utc).hour == hour
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("Mon, 02 Mar 2026 10:00:00 IST", "'IST', which means more than one"),
+        ("Mon Mar  2 10:00:00 CST 2026", "'CST', which means more than one"),
+        ("Mon, 02 Mar 2026 10:00:00 XYZ", "'XYZ', which is unknown"),
+        ("2026-03-02 10:00 Mars/Phobos", "'Mars/Phobos', which is unknown"),
+        ("2026-03-02 10:00 (edited)", "'edited', which is unknown"),
+        ("2026-03-02 10:00:00 -20:00", "'-20:00', which no place has"),
+        ("2026-03-02 10:00:00-20:00", "'-20:00', which no place has"),
+        ("2026-03-02T10:00+02:00[Europe/Berlin]", "differ, .*'Europe/Berlin'"),
+        ("2026-03-02 10:00:00 +0100 EST", "differ, .*'EST'"),
+        ("2026-03-29 02:30 Europe/Berlin", "no time in Europe/Berlin"),
+        ("2026-10-25 02:30 Europe/Berlin", "two times in Europe/Berlin"),
+        ("2026-07-02 10:00 (Central European Time)", "'Central European Time', which is unclear"),
+    ],
+)
+def test_a_zone_that_is_unclear_rejects_the_time_by_its_name(value: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        moment(value, assume_utc=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("2026-03-02 21:00:00 PM", "no hour 21 PM"),
+        ("2026-03-02 25:00", "no time of day"),
+        ("2026-03-02 12:60", "no time of day"),
+        ("2026-03-02 12:30:60", "no time of day"),
+        ("Tuesday, March 2, 2026 9:00 PM", "2026-03-02 is a Monday"),
+        ("2026-03-02 9:00 下午", "下午"),
+        ("2026-03-02 21:00 - 22:00", "is no time I can read"),
+        ("2026-03-02T21:00:00 09:00", "is no time I can read"),
+        ("2026-03-02T21:00:00 0900", "0900"),
+        ("2026-03-02 21:00:00:123", "is no time I can read"),
+        ("2026-03-02T21:00:00Z+01:00", "Z\\+01:00"),
+        ("2026-03-02 09:00 *", r"'\*' is not understood"),
+        ("02.03.26 21:00", "is no time I can read"),
+        ("2 мар 2026 21:00", "is no time I can read"),
+        ("Mar 2 21:00", "no date with a year"),
+        ("2026-03-02+01:00", "no date with a time of day"),
+        ("2026-02-30 21:00", "no such day"),
+        ("1404-12-11 21:00", "outside the calendar"),
+        ("46083.875", "spreadsheet's day number"),
+        ("1.77243E+12", "scientific notation"),
+        ("3/2/2026 21:00", "--dates"),
+        ("03-02-2026 21:00", "--dates"),
+    ],
+)
+def test_a_part_that_is_not_understood_rejects_the_time(value: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        moment(value, assume_utc=True)
+
+
+@pytest.mark.parametrize("word", ["x", "PM", "IST", "下午", "0900", "(no)", "tomorrow", "*", "\u0661"])
+@pytest.mark.parametrize("value", ["2026-03-02T13:00:00", "March 2, 2026 13:00", "02.03.2026 13:00", "1772485200"])
+def test_a_word_behind_a_readable_time_is_never_ignored(value: str, word: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        moment(f"{value} {word}", assume_utc=True)
+
+
+def test_the_order_of_day_and_month_comes_from_dates_with_one_reading() -> None:
+    assert day_order(["3/2/2026 21:00", "13/2/2026 21:00", None]) is True
+    assert day_order(["3/2/2026 21:00", "02/13/2026 9 PM"]) is False
+    assert day_order(["3/2/2026 21:00", "2026-03-02"]) is None
+    assert day_order(["13/2/2026", "2/13/2026"]) is None
+    assert moment("3/2/2026 21:00", assume_utc=True, day_first=True).month == 2
+    assert moment("3/2/2026 21:00", assume_utc=True, day_first=False).month == 3
+    assert moment("13/2/2026 21:00", assume_utc=True).month == 2
+    with pytest.raises(ValueError, match="no month 13"):
+        moment("2/13/2026 21:00", assume_utc=True, day_first=True)
