@@ -26,7 +26,7 @@ def ingest() -> None:
 
 @app.command("file")
 def file_command(  # noqa: PLR0917 - typer passes by name
-    path: Annotated[Path, typer.Argument(help="JSON lines or CSV, plain or .gz, UTF-8.")],
+    path: Annotated[Path, typer.Argument(help="JSON lines or CSV, plain or .gz.")],
     map: Annotated[
         str, typer.Option("--map", help="Which column holds what, such as text=body,created_at=date,author_id=user.")
     ] = "",
@@ -38,6 +38,15 @@ def file_command(  # noqa: PLR0917 - typer passes by name
         bool, typer.Option("--shift-to-now", help="Move the recorded times so that the last post is written when sent.")
     ] = False,
     assume_utc: Annotated[bool, typer.Option("--assume-utc", help="Read times without a zone as UTC.")] = False,
+    dates: Annotated[
+        str, typer.Option(help="How 3/2/2026 is meant: day-first or month-first. Default: as other dates of the file.")
+    ] = "",
+    encoding: Annotated[
+        str, typer.Option(help="Encoding, such as cp1251. Default: UTF-8, or what a byte order mark says.")
+    ] = "",
+    trust_ids: Annotated[
+        bool, typer.Option("--trust-ids", help="Take ids that end in zeros, or often repeat, as they are.")
+    ] = False,
     rejects: Annotated[
         Path | None, typer.Option(help="Where rows that are no posts go. Default: ./NAME.rejects.jsonl.")
     ] = None,
@@ -62,6 +71,9 @@ def file_command(  # noqa: PLR0917 - typer passes by name
         speed=speed,
         shift_to_now=shift_to_now,
         assume_utc=assume_utc,
+        dates=dates,
+        encoding=encoding,
+        trust_ids=trust_ids,
         rejects=rejects,
         again=again,
     )
@@ -90,6 +102,9 @@ def _task(
     speed: float | None,
     shift_to_now: bool,
     assume_utc: bool,
+    dates: str,
+    encoding: str,
+    trust_ids: bool,
     rejects: Path | None,
     again: bool,
 ) -> "Task":
@@ -105,6 +120,8 @@ def _task(
     chosen = next((known for known in FORMATS if known == format_name), None)
     if format_name and chosen is None:
         raise InputError(f"--format is one of {', '.join(FORMATS)}, got {format_name!r}")
+    if dates not in ("", "day-first", "month-first"):
+        raise InputError(f"--dates is day-first or month-first, got {dates!r}")
     name = source or path.name.removesuffix(".gz").partition(".")[0] or path.name
     if len(name) > 64:
         raise InputError(f"--source is longer than 64 characters: {name!r}")
@@ -114,7 +131,11 @@ def _task(
         rejects=rejects or Path(f"{path.name}.rejects.jsonl"),
         mapping=parse_map(column_map) if column_map else {},
         format=chosen,
+        encoding=encoding or None,
         assume_utc=assume_utc,
+        day_first=None if not dates else dates == "day-first",
+        source_is_given=bool(source),
+        trust_ids=trust_ids,
         posts_per_second=rate,
         speed=speed,
         shift_to_now=shift_to_now,
@@ -205,9 +226,12 @@ def _report(outcome: "Outcome", task: "Task", seconds: float, console: Any, *, a
         console.print("stopped; the same command goes on from here", style="yellow")
     if counts.rejected and not outcome.already_sent:
         console.print(f"rejected rows and the reasons: {task.rejects}", style="yellow", markup=False)
+    if not outcome.already_sent:
+        for line in outcome.findings.lines():
+            console.print(line, style="yellow", markup=False)
     numbers = {"read": counts.read, "sent": counts.sent, "repeated": counts.repeated, "rejected": counts.rejected}
     if as_json:
-        typer.echo(json.dumps(numbers | {"seconds": round(seconds, 3)}))
+        typer.echo(json.dumps(numbers | {"seconds": round(seconds, 3)} | outcome.findings.numbers()))
         return
     table = Table.grid(padding=(0, 2))
     for name, number in numbers.items():

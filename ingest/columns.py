@@ -1,52 +1,80 @@
 """From a row's cells to a post on the wire, or to a reject."""
 
+import re
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from brandpulse.posts import POST_DECODER
-from ingest.rows import MISSING, InputError, Reject, Row
+from brandpulse.posts import OPTIONAL_LIMITS, POST_DECODER
+from ingest.identifiers import IdColumn, flaw_of_author, undressed
+from ingest.row import MISSING, InputError, Reject, Row
 from ingest.timestamps import moment
 
 REQUIRED = ("id", "text", "created_at", "author_id")
-OPTIONAL = ("lang", "url")
+OPTIONAL = ("lang", "url", "source")
+MAX_SOURCE_CHARS = 64
 
 
 def parse_map(text: str) -> dict[str, str]:
-    """`text=tweet,id=tweet_id` as our field → the file's column. Raises InputError."""
+    """`text=tweet,id="tweet, id"` as our field → the file's column. Raises InputError.
+
+    A column whose name has a comma or a quote is written within double quotes, with each quote in it doubled.
+    """
     mapping: dict[str, str] = {}
-    for part in text.split(","):
-        ours, equals, theirs = (piece.strip() for piece in part.partition("="))
-        if not (equals and ours and theirs):
-            raise InputError(f"--map: {part!r} is not OURS=COLUMN; for example --map text=body,author_id=user")
+    at = 0
+    while at <= len(text):
+        part = _MAP_PART.match(text, at)
+        if part is None:
+            wrong = text[at:].partition(",")[0]
+            raise InputError(f"--map: {wrong!r} is not OURS=COLUMN; for example --map text=body,author_id=user")
+        ours, quoted, plain = part.groups()
         if ours not in REQUIRED + OPTIONAL:
             raise InputError(f"--map: there is no field {ours!r}; ours are {', '.join(REQUIRED + OPTIONAL)}")
         if ours in mapping:
             raise InputError(f"--map: field {ours!r} stands twice")
-        mapping[ours] = theirs
+        mapping[ours] = plain.strip() if quoted is None else quoted.replace('""', '"')
+        at = part.end() + 1
     return mapping
 
 
+_MAP_PART = re.compile(r'\s*(\w[^=,]*?)\s*=\s*(?:"((?:[^"]|"")+)"\s*|([^",\s][^,]*))(?=,|$)', re.DOTALL)
+
+
+def map_option(mapping: Mapping[str, str]) -> str:
+    """The option that gives *mapping*, to be pasted into a shell."""
+    parts = (f"{field}={_quoted(column)}" for field, column in mapping.items())
+    return f"--map {shlex.quote(','.join(parts))}"
+
+
+def _quoted(column: str) -> str:
+    plain = column == column.strip() and not any(sign in column for sign in ',"\n\r') and column
+    return column if plain else '"' + column.replace('"', '""') + '"'
+
+
 def resolve(mapping: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
-    """*mapping*, with fields it leaves out taken from columns of the same name.
+    """*mapping*, with fields it leaves out, except the source, taken from columns of the same name.
 
     Raises InputError that lists the columns and shows a mapping when one is missing or stands twice.
     """
     resolved = {field: mapping.get(field, field) for field in REQUIRED}
-    resolved |= {field: mapping.get(field, field) for field in OPTIONAL if field in mapping or field in columns}
+    resolved |= {
+        field: mapping.get(field, field)
+        for field in OPTIONAL
+        if field in mapping or (field in columns and field in OPTIONAL_LIMITS)
+    }
     missing = {field: column for field, column in resolved.items() if column not in columns}
     if missing:
         wanted = ", ".join(
             f"{column!r} for {field}" if field in mapping else field for field, column in missing.items()
         )
         shown = {**mapping, **{field: _guess(field, columns) for field in missing}}
-        example = ",".join(f"{field}={column}" for field, column in shown.items())
         raise InputError(
-            f"the file has no column {wanted}. Its columns: {', '.join(columns)}.\n"
-            f"Say which column holds what, for example: --map {example}"
+            f"the file has no column {wanted}. Its columns: {', '.join(map(_quoted, columns))}.\n"
+            f"Say which column holds what, for example: {map_option(shown)}"
         )
     for column in resolved.values():
         if list(columns).count(column) > 1:
@@ -78,12 +106,14 @@ class Outgoing:
     created_at: datetime
     payload: bytes
     """JSON of a `Post`."""
+    source: str = ""
+    """Ids are unique within it."""
 
     def moved(self, shift: timedelta) -> "Outgoing":
         """The same post, written *shift* later."""
         created_at = self.created_at + shift
         content = msgspec.json.decode(self.payload) | {"created_at": created_at}
-        return Outgoing(self.id, created_at, msgspec.json.encode(content))
+        return replace(self, created_at=created_at, payload=msgspec.json.encode(content))
 
 
 class _Wire(msgspec.Struct, omit_defaults=True, gc=False):
@@ -103,34 +133,53 @@ class _Wire(msgspec.Struct, omit_defaults=True, gc=False):
 class PostMaker:
     """Makes posts of rows whose cells come in the order of *fields*."""
 
-    def __init__(self, fields: Sequence[str], *, source: str, assume_utc: bool = False) -> None:
+    def __init__(
+        self,
+        fields: Sequence[str],
+        *,
+        source: str,
+        assume_utc: bool = False,
+        day_first: bool | None = None,
+        ids: IdColumn | None = None,
+    ) -> None:
+        """*source* is that of rows without their own; *ids* is what the file's first ids prove."""
         self._fields = tuple(fields)
         self._source = source
         self._assume_utc = assume_utc
+        self._day_first = day_first
+        self._id_flaw = (ids or IdColumn()).flaw_of
         self._encode = msgspec.json.Encoder().encode
+        self.dropped: list[Reject] = []
+        """Optional values of the last row that its post does not have."""
 
     def make(self, row: Row) -> Outgoing | Reject:
         """The post of *row*, exactly as strict as the workers that will read it."""
+        self.dropped.clear()
         cells = dict(zip(self._fields, row.cells, strict=True))
+        post_id, author_id = undressed(cells["id"]), undressed(cells["author_id"])
         flaw = _flaw(cells)
+        if flaw is None and (reason := self._id_flaw(post_id)) is not None:
+            flaw = "id", reason
+        if flaw is None and (reason := flaw_of_author(author_id)) is not None:
+            flaw = "author_id", reason
         if flaw is not None:
             field, reason = flaw
             return Reject(row.line, field, _shown(cells[field]), reason)
         try:
-            created_at = moment(cells["created_at"], assume_utc=self._assume_utc)
+            created_at = moment(cells["created_at"], assume_utc=self._assume_utc, day_first=self._day_first)
         except ValueError as error:
             return Reject(row.line, "created_at", _shown(cells["created_at"]), str(error))
-        post_id = _as_text(cells["id"])
+        source = self._source_of(cells)
         try:
             payload = self._encode(
                 _Wire(
                     id=post_id,
                     text=cells["text"],
                     created_at=created_at,
-                    author_id=_as_text(cells["author_id"]),
-                    source=self._source,
-                    lang=_or_none(cells.get("lang")),
-                    url=_or_none(cells.get("url")),
+                    author_id=author_id,
+                    source=source,
+                    lang=self._optional(row.line, "lang", cells),
+                    url=self._optional(row.line, "url", cells),
                     schema_version=1,
                 )
             )
@@ -139,8 +188,27 @@ class PostMaker:
             return _refused(row.line, error, cells)
         except UnicodeEncodeError:
             broken = next(name for name, value in cells.items() if not _is_utf8(value))
-            return Reject(row.line, broken, _shown(cells[broken]), "is not UTF-8 text")
-        return Outgoing(post_id, created_at, payload)
+            return Reject(row.line, broken, _shown(cells[broken]), _NOT_UTF8)
+        return Outgoing(str(post_id), created_at, payload, source)
+
+    def _source_of(self, cells: Mapping[str, Any]) -> Any:
+        own = cells.get("source")
+        if own is None or own is MISSING:
+            return self._source
+        return (own.strip() or self._source) if type(own) is str else own
+
+    def _optional(self, line: int, field: str, cells: Mapping[str, Any]) -> str | None:
+        value = cells.get(field)
+        if value is None or value is MISSING or value == "":
+            return None
+        if type(value) is str and len(value) <= OPTIONAL_LIMITS[field] and (value.isascii() or _is_utf8(value)):
+            return value
+        reason = f"is no text of at most {OPTIONAL_LIMITS[field]:,} characters"
+        self.dropped.append(Reject(line, field, _shown(value), reason))
+        return None
+
+
+_NOT_UTF8 = "is not UTF-8 text; if the file has another encoding, name it with --encoding"
 
 
 def _flaw(cells: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -153,15 +221,6 @@ def _flaw(cells: Mapping[str, Any]) -> tuple[str, str] | None:
             return field, "holds a NUL byte"
     text = cells["text"]
     return ("text", "is blank") if type(text) is str and not text.strip() else None
-
-
-def _as_text(value: Any) -> Any:
-    # JSON ids are often numbers. A float stays one and is refused: 5.7e17 has lost the id's last digits.
-    return str(value) if type(value) is int else value
-
-
-def _or_none(value: Any) -> Any:
-    return None if value is MISSING or value == "" else value
 
 
 def _is_utf8(value: Any) -> bool:

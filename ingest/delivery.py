@@ -203,8 +203,11 @@ class TopicReader:
                     break
         return LogEnds({partition: low for partition, (low, _) in listed.items()}, dict(sorted(high.items())))
 
-    def ids_between(self, begin: Mapping[int, int], end: Mapping[int, int], *, source: str) -> IdMemory:
-        """Ids of the posts of *source* at offsets from *begin* to below *end*. Raises TransientError on silence."""
+    def ids_between(self, begin: Mapping[int, int], end: Mapping[int, int], *, source: str | None) -> IdMemory:
+        """Ids of the posts of *source* at offsets from *begin* to below *end*. Raises TransientError on silence.
+
+        With None, of all sources: each id behind its source and a NUL.
+        """
         ids = IdMemory()
         pending = {partition: begin.get(partition, 0) for partition, last in end.items()}
         pending = {partition: first for partition, first in pending.items() if first < end[partition]}
@@ -243,10 +246,12 @@ class _Sourced(msgspec.Struct, gc=False):
     source: str
 
 
-def _remember(ids: IdMemory, value: bytes | None, decode: Any, source: str) -> None:
+def _remember(ids: IdMemory, value: bytes | None, decode: Any, source: str | None) -> None:
     try:
         post = decode(value or b"")
     except msgspec.DecodeError:
         return  # Somebody else's record, for the workers to judge.
-    if post.source == source:
+    if source is None:
+        ids.add(f"{post.source}\0{post.id}")
+    elif post.source == source:
         ids.add(post.id)

@@ -10,9 +10,11 @@ from pathlib import Path
 from brandpulse.errors import TransientError
 from ingest import checkpoint as checkpoints
 from ingest.checkpoint import Checkpoint, FileIdentity, Order, Start
-from ingest.columns import Outgoing, PostMaker, resolve
+from ingest.columns import Outgoing, resolve
 from ingest.delivery import Delivery, TopicReader
+from ingest.findings import Findings
 from ingest.pace import Pace, RecordedTime, SteadyRate, shift_to
+from ingest.post_reader import PostReader, Reading, Repeat
 from ingest.rejects import RejectFile
 from ingest.repeats import IdMemory
 from ingest.rows import Format, InputError, Reject, RowFile
@@ -35,7 +37,11 @@ class Task:
     rejects: Path
     mapping: Mapping[str, str] = field(default_factory=dict)
     format: Format | None = None
+    encoding: str | None = None
     assume_utc: bool = False
+    day_first: bool | None = None
+    source_is_given: bool = False
+    trust_ids: bool = False
     posts_per_second: float | None = None
     speed: float | None = None
     """Multiple of the recorded time; posts are sorted by it first."""
@@ -97,6 +103,8 @@ class Outcome:
     stopped: bool = False
     failure: str | None = None
     """What the broker said when it did not take everything."""
+    findings: Findings = field(default_factory=Findings)
+    """Of the rows that this run read."""
 
 
 def send_file(task: Task, connect: Callable[[], Destination], around: Surroundings) -> Outcome:
@@ -104,8 +112,10 @@ def send_file(task: Task, connect: Callable[[], Destination], around: Surroundin
 
     Everything that can be wrong with the file's head is found before *connect* is called.
     """
-    file = RowFile(task.path, format=task.format)
-    columns = resolve(task.mapping, file.columns)
+    file = RowFile(task.path, format=task.format, encoding=task.encoding)
+    reading = Reading(task.source, task.source_is_given, task.assume_utc, task.day_first, task.trust_ids)
+    posts = PostReader(file, resolve(task.mapping, file.columns), reading)
+    columns = posts.columns
     if task.rejects.resolve() == task.path.resolve():
         raise InputError(f"--rejects: {task.rejects} is the file itself")
     rejects = RejectFile(task.rejects)
@@ -133,7 +143,9 @@ def send_file(task: Task, connect: Callable[[], Destination], around: Surroundin
         there = IdMemory()
         if known is not None:
             if start.read_back:
-                there = reader.ids_between(start.begin, ends.high, source=task.source)
+                there = reader.ids_between(
+                    start.begin, ends.high, source=None if posts.has_own_sources else task.source
+                )
             around.say(f"an earlier run was stopped: {start.confirmed + len(there):,} posts stand in the topic already")
         first = Checkpoint(
             identity,
@@ -149,7 +161,7 @@ def send_file(task: Task, connect: Callable[[], Destination], around: Surroundin
         return _Run(
             task,
             file,
-            columns=columns,
+            posts=posts,
             rejects=rejects,
             delivery=delivery,
             path=path,
@@ -168,7 +180,7 @@ class _Run:
         task: Task,
         file: RowFile,
         *,
-        columns: Mapping[str, str],
+        posts: PostReader,
         rejects: RejectFile,
         delivery: Delivery,
         path: Path,
@@ -179,7 +191,7 @@ class _Run:
     ) -> None:
         self._task = task
         self._file = file
-        self._columns = columns
+        self._reader = posts
         self._rejects = rejects
         self._delivery = delivery
         self._path = path
@@ -213,7 +225,8 @@ class _Run:
             failure = f"{left} posts were still on their way when the time was up"
         finished = complete and failure is None
         self._save(clean=failure is None and self._found_there == len(self._there), finished=finished)
-        return Outcome(self.counts, stopped=not complete and failure is None, failure=failure)
+        stopped = not complete and failure is None
+        return Outcome(self.counts, stopped=stopped, failure=failure, findings=self._reader.findings)
 
     def _send_all(self, posts: Iterable[Outgoing]) -> bool:
         """Queue every post that the topic does not hold; False if the run was stopped or the broker refused before."""
@@ -226,7 +239,7 @@ class _Run:
             if position < self._start.confirmed:
                 self._repeated += 1
                 continue
-            if there and post.id in there:
+            if there and (f"{post.source}\0{post.id}" if self._reader.has_own_sources else post.id) in there:
                 self._repeated += 1
                 self._found_there += 1
                 delivery.skip()
@@ -247,19 +260,15 @@ class _Run:
 
     def _posts(self) -> Iterator[Outgoing]:
         """The distinct posts of the file in its order; rows that are none are counted on the way."""
-        task = self._task
-        maker = PostMaker(tuple(self._columns), source=task.source, assume_utc=task.assume_utc)
-        ids = IdMemory()
-        for number, row in enumerate(self._file.rows(tuple(self._columns.values()))):
+        for number, made in enumerate(self._reader.read()):
             if number % POLL_POSTS == 0 and self._around.stopping():
                 return
-            made = row if isinstance(row, Reject) else maker.make(row)
             if isinstance(made, Reject):
-                self._rejects.add(made)
-            elif ids.add(made.id):
-                yield made
-            else:
+                self._rejects.add(made, raw=self._file.raw)
+            elif isinstance(made, Repeat):
                 self._repeated += 1
+            else:
+                yield made
         self._all_read = True
 
     def _in_time(self, posts: TimeSorted) -> Iterator[Outgoing]:

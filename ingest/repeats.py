@@ -1,6 +1,7 @@
 """Remembering which ids were seen, in little memory."""
 
 import array
+from enum import Enum
 
 
 class IdMemory:
@@ -54,6 +55,57 @@ class IdMemory:
                     slot = (slot + 1) & mask
                 table[slot] = digest
         self._table = table
+
+
+class Seen(Enum):
+    """What is known of a post."""
+
+    NEW = "new"
+    REPEATED = "repeated"
+    CHANGED = "changed"
+    """Its id was seen with other content."""
+
+
+class PostMemory:
+    """Ids as in `IdMemory`, each with 32 bits of its first post's content: 24-48 bytes an id."""
+
+    def __init__(self) -> None:
+        self._ids = array.array("Q", bytes(8 * 1024))
+        self._contents = array.array("I", bytes(4 * 1024))
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, post_id: str, content: int) -> Seen:
+        """Remember the post unless its id is known."""
+        digest = _digest(post_id)
+        ids = self._ids
+        mask = len(ids) - 1
+        slot = digest & mask
+        while held := ids[slot]:
+            if held == digest:
+                return Seen.REPEATED if self._contents[slot] == content & 0xFFFF_FFFF else Seen.CHANGED
+            slot = (slot + 1) & mask
+        ids[slot] = digest
+        self._contents[slot] = content & 0xFFFF_FFFF
+        self._count += 1
+        if self._count * 2 > len(ids):
+            self._grow()
+        return Seen.NEW
+
+    def _grow(self) -> None:
+        ids = array.array("Q", bytes(16 * len(self._ids)))
+        contents = array.array("I", bytes(8 * len(self._ids)))
+        mask = len(ids) - 1
+        for digest, content in zip(self._ids, self._contents, strict=True):
+            if digest:
+                slot = digest & mask
+                while ids[slot]:
+                    slot = (slot + 1) & mask
+                ids[slot] = digest
+                contents[slot] = content
+        self._ids, self._contents = ids, contents
 
 
 def _digest(post_id: str) -> int:

@@ -4,92 +4,93 @@ import csv
 import gzip
 import io
 import itertools
+import re
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 import msgspec
 
-from brandpulse.errors import ConfigError
+from ingest import table
+from ingest.encodings import Encoding, EncodingProblem, encoding_of
+from ingest.row import MISSING, InputError, Reject, Row
+
+__all__ = ["FORMATS", "MISSING", "Format", "InputError", "Reject", "Row", "RowFile"]
 
 Format = Literal["jsonl", "csv", "tsv"]
 FORMATS: tuple[Format, ...] = ("jsonl", "csv", "tsv")
-MISSING = msgspec.UNSET
-"""What stands for a cell that the row does not have."""
 
 MAX_LINE_BYTES = 4 * 2**20
 """A longer line is no post; it is rejected piece by piece, so that a file without line ends fits into memory."""
-MAX_CELL_CHARS = 2**20
-"""A quote that is never closed swallows rows up to here."""
 HEAD_BYTES = 64 * 1024
 HEAD_ROWS = 100
+MAX_HEADER_LINES = 3
 
+_MARK = b"\xef\xbb\xbf"
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
+"""Excel's first line, which names the separator."""
 _FORMATS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
-
-
-class InputError(ConfigError):
-    """The file, or what was said about it, is wrong; nothing more of it is sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A row that cannot become a post, and why."""
-
-    line: int
-    field: str | None
-    value: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The wanted cells of one row, in the wanted order; *line* is where it begins, from 1."""
-
-    line: int
-    cells: Sequence[Any]
 
 
 class RowFile:
     """A readable file of rows whose format and column names are known. Raises InputError if there is none at *path*."""
 
-    def __init__(self, path: Path, *, format: Format | None = None) -> None:
+    def __init__(self, path: Path, *, format: Format | None = None, encoding: str | None = None) -> None:
+        """*encoding* is what the user says; without it, UTF-8 or what a byte order mark says."""
         self.path = path
         self.size_bytes = _check_is_file(path)
-        head = _read_head(path)
+        head, self.encoding = _read_head(path, encoding)
         self.format: Format = format or _FORMATS.get(_plain_suffix(path)) or _sniff(path, head)
-        self._delimiter = "\t" if self.format == "tsv" else _delimiter(head)
-        if self.format == "jsonl" and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+        named = _SEPARATOR_LINE.match(head)
+        self._delimiter = "\t" if self.format == "tsv" else named[1] if named else _delimiter(head)
+        self._raw: BinaryIO | None = None
+        self._pulled: Sequence[str | bytes] = ()
+        if self.format == "jsonl" and head.lstrip().startswith("["):
             raise InputError(
                 f"{path} holds one JSON array, not one object a line. Turn it into JSON lines, "
                 f"for example: jq -c '.[]' {path.name} > {path.stem}.jsonl"
             )
+        self._backslash = self.format != "jsonl" and table.escapes_with_backslash(head, self._delimiter)
         self.columns = self._json_columns() if self.format == "jsonl" else self._csv_columns()
         """Names of the columns; for JSON lines, of what the first hundred objects hold, one level deep with a dot."""
-        self._raw: BinaryIO | None = None
 
     @property
     def position_bytes(self) -> int:
         """How far into the (compressed) file the reading is."""
         return self._raw.tell() if self._raw is not None and not self._raw.closed else 0
 
-    def rows(self, wanted: Sequence[str]) -> Iterator[Row | Reject]:
-        """Each row's cells of the columns *wanted*; blank lines are no rows. Raises InputError in a broken gzip."""
-        read = self._json_rows if self.format == "jsonl" else self._csv_rows
+    @property
+    def raw(self) -> str:
+        """The row that was read last, as it is in the file."""
+        return "".join(part if isinstance(part, str) else part.decode(errors="replace") for part in self._pulled)
+
+    def rows(
+        self, wanted: Sequence[str], *, is_time: tuple[str, Callable[[object], bool]] | None = None
+    ) -> Iterator[Row | Reject]:
+        """Each row's cells of the columns *wanted*; blank lines are no rows. Raises InputError in a broken file.
+
+        *is_time* names a column and says whether a cell may be one of it. In CSV, a line within a quote that has all
+        columns and a time in that one is a row: the quote was left open.
+        """
         line = 0
-        with self._open() as file:
-            try:
-                for row in read(file, wanted):
+        try:
+            with self._open() as file:
+                rows = (
+                    self._json_rows(file, wanted) if self.format == "jsonl" else self._csv_rows(file, wanted, is_time)
+                )
+                for row in rows:
                     line = row.line
                     yield row
-            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-                raise InputError(f"{self.path} is a broken gzip file: {error} (after line {line})") from error
-            except OSError as error:
-                raise InputError(f"cannot read {self.path} on from line {line}: {error.strerror or error}") from error
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise InputError(f"{self.path} is a broken gzip file: {error} (after line {line})") from error
+        except UnicodeError as error:
+            raise InputError(f"{self.path} is no {self.encoding.codec} text after line {line}: {error}") from error
+        except OSError as error:
+            raise InputError(f"cannot read {self.path} on from line {line}: {error.strerror or error}") from error
 
     @contextmanager
     def _open(self) -> Iterator[BinaryIO]:
@@ -107,10 +108,10 @@ class RowFile:
     def _json_columns(self) -> list[str]:
         names: dict[str, None] = {}
         with self._open() as file:
-            lines = itertools.islice(_lines(file), HEAD_ROWS)
+            lines = itertools.islice(iter(self._json_reader(file), b""), HEAD_ROWS)
             for line in lines:
                 try:
-                    content = msgspec.json.decode(line)
+                    content = msgspec.json.decode(line.removeprefix(_MARK))
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     continue
                 if isinstance(content, dict):
@@ -142,12 +143,14 @@ class RowFile:
                 top = msgspec.structs.astuple(row)
                 return [_dig(top[index], rest) for index, rest in places]
 
-        for number, line in enumerate(iter(partial(file.readline, MAX_LINE_BYTES), b""), 1):
+        pulled = self._pulled = [b""]
+        for number, line in enumerate(iter(self._json_reader(file), b""), 1):
+            pulled[0] = line
             try:
                 yield Row(number, as_cells(decode(line)))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 text = line.decode(errors="replace").strip("\ufeff \t\r\n")
-                if number == 1 and line.startswith(b"\xef\xbb\xbf"):
+                if number == 1 and line.startswith(_MARK):
                     yield from ([self._after_bom(line, decode, as_cells)] if text else [])
                 elif text:
                     yield Reject(number, None, text, f"is not a JSON object: {error}")
@@ -161,38 +164,64 @@ class RowFile:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return Reject(1, None, line[3:].decode(errors="replace").strip(), f"is not a JSON object: {error}")
 
+    def _json_reader(self, file: BinaryIO) -> Callable[[], bytes]:
+        """Reads one line, in UTF-8."""
+        if self.encoding.is_utf8:
+            return partial(file.readline, MAX_LINE_BYTES)
+        text = io.TextIOWrapper(file, self.encoding.codec, errors=self._on_error, newline="\n")
+        # What is no character stays none, so that its row is rejected.
+        return lambda: text.readline(MAX_LINE_BYTES).encode("utf-8", "surrogatepass")
+
     def _csv_columns(self) -> list[str]:
         with self._open() as file:
-            header: list[str] = next((row for row in self._csv_reader(file) if row), [])
+            header, lines = self._header(self._csv_reader(file))
         names = [name.strip() for name in header]
+        if lines > MAX_HEADER_LINES:
+            raise InputError(f"{self.path}: the header line opens a quote that it does not close")
         if not any(names):
             raise InputError(f"{self.path} has no header line: the first line must name the columns")
         return names
 
-    def _csv_rows(self, file: BinaryIO, wanted: Sequence[str]) -> Iterator[Row | Reject]:
-        reader = self._csv_reader(file)
-        next((row for row in reader if row), None)
-        places = [self.columns.index(name) for name in wanted]
-        width = len(self.columns)
-        while True:
-            line = reader.line_num + 1
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield Reject(line, None, "", f"is not CSV: {error}")
-                continue
-            if len(row) == width:
-                yield Row(line, [row[place] for place in places])
-            elif row:
-                yield Reject(line, None, self._delimiter.join(row), f"has {len(row)} columns, the header has {width}")
+    def _header(self, readline: Callable[[], str]) -> tuple[list[str], int]:
+        """The header's cells, and the number of its last line."""
+        csv.field_size_limit(table.MAX_CELL_CHARS)
+        skipped = 0
 
-    def _csv_reader(self, file: BinaryIO) -> Any:
-        csv.field_size_limit(MAX_CELL_CHARS)
-        # Bytes that are not UTF-8 become lone surrogates, and only their row is rejected.
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        return csv.reader(iter(partial(text.readline, MAX_LINE_BYTES), ""), delimiter=self._delimiter)
+        def lines() -> Iterator[str]:
+            nonlocal skipped
+            for line in iter(readline, ""):
+                if _SEPARATOR_LINE.fullmatch(line) and not skipped:
+                    skipped = 1
+                    continue
+                yield line
+
+        reader = csv.reader(lines(), delimiter=self._delimiter)
+        try:
+            header: list[str] = next((row for row in reader if row), [])
+        except csv.Error as error:
+            raise InputError(f"{self.path}: the header line is not CSV: {error}") from error
+        return header, reader.line_num + skipped
+
+    def _csv_rows(
+        self, file: BinaryIO, wanted: Sequence[str], is_time: tuple[str, Callable[[object], bool]] | None
+    ) -> Iterator[Row | Reject]:
+        readline = self._csv_reader(file)
+        _, lines = self._header(readline)
+        reader = table.Table(
+            self.columns, wanted, delimiter=self._delimiter, backslash=self._backslash, is_time=is_time
+        )
+        self._pulled = reader.pulled
+        return reader.rows(readline, lines + 1)
+
+    def _csv_reader(self, file: BinaryIO) -> Callable[[], str]:
+        """Reads one line."""
+        # Bytes that are no characters become lone surrogates, and only their row is rejected.
+        text = io.TextIOWrapper(file, self.encoding.codec, errors=self._on_error, newline="")
+        return partial(text.readline, MAX_LINE_BYTES)
+
+    @property
+    def _on_error(self) -> str:
+        return "surrogatepass" if self.encoding.codec.startswith(("utf-16", "utf-32")) else "surrogateescape"
 
 
 def _check_is_file(path: Path) -> int:
@@ -211,30 +240,27 @@ def _check_is_file(path: Path) -> int:
     return status.st_size
 
 
-def _read_head(path: Path) -> bytes:
-    with path.open("rb") as raw:
-        compressed = raw.read(2) == b"\x1f\x8b"
-    if path.suffix.lower() == ".gz" and not compressed:
-        raise InputError(f"{path} is no gzip file, although it is named so")
+def _read_head(path: Path, named: str | None) -> tuple[str, Encoding]:
     try:
+        with path.open("rb") as raw:
+            compressed = raw.read(2) == b"\x1f\x8b"
+        if path.suffix.lower() == ".gz" and not compressed:
+            raise InputError(f"{path} is no gzip file, although it is named so")
         with gzip.open(path) if compressed else path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path} is a broken gzip file: {error}") from error
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"{path} is UTF-16; turn it into UTF-8, for example: iconv -f UTF-16 -t UTF-8 {path.name}")
-    if _is_binary(head):
-        raise InputError(f"{path} is a binary file, neither JSON lines nor CSV")
-    if not head.strip(b"\xef\xbb\xbf \t\r\n"):
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    try:
+        encoding = encoding_of(head, named=named)
+    except EncodingProblem as problem:
+        text = str(problem)
+        raise InputError(text if text.startswith("--") else f"{path} {text}") from problem
+    text = head.decode(encoding.codec, errors="replace")
+    if not text.strip("\ufeff \t\r\n"):
         raise InputError(f"{path} is empty")
-    return head
-
-
-def _is_binary(head: bytes) -> bool:
-    """Whether more than one character in twenty is none of text; single NUL bytes are the row's affair."""
-    text = head.decode("utf-8", errors="replace")
-    odd = sum(character == "\ufffd" or (character < " " and character not in "\t\r\n") for character in text)
-    return odd * 20 > len(text)
+    return text, encoding
 
 
 def _plain_suffix(path: Path) -> str:
@@ -243,28 +269,21 @@ def _plain_suffix(path: Path) -> str:
     return Path(name.removesuffix(".gz")).suffix
 
 
-def _sniff(path: Path, head: bytes) -> Format:
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text[:1] in (b"{", b"["):
+def _sniff(path: Path, head: str) -> Format:
+    text = head.lstrip()
+    if text[:1] in ("{", "["):
         return "jsonl"
-    first = text.split(b"\n", 1)[0]
-    if b"\t" in first:
+    first = text.split("\n", 1)[0]
+    if "\t" in first:
         return "tsv"
-    if b"," in first or b";" in first:
+    if any(sign in first for sign in ",;|"):
         return "csv"
     raise InputError(f"cannot tell whether {path} is JSON lines or CSV; say so with --format jsonl, csv or tsv")
 
 
-def _delimiter(head: bytes) -> str:
-    header = head.split(b"\n", 1)[0]
-    return max(",;\t", key=lambda sign: header.count(sign.encode()))
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    first = True
-    for line in iter(partial(file.readline, MAX_LINE_BYTES), b""):
-        yield line.removeprefix(b"\xef\xbb\xbf") if first else line
-        first = False
+def _delimiter(head: str) -> str:
+    header = head.lstrip("\r\n").split("\n", 1)[0]
+    return max(",;\t|", key=header.count)
 
 
 def _path(name: str, columns: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ RUN_POSTS = 100_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_Record = tuple[int, str, bytes]
+_Record = tuple[int, str, bytes, str]
 
 
 class TimeSorted:
@@ -31,7 +31,7 @@ class TimeSorted:
         for post in posts:
             self.first = post.created_at if self.first is None else min(self.first, post.created_at)
             self.last = post.created_at if self.last is None else max(self.last, post.created_at)
-            run.append(((post.created_at - _EPOCH) // _MICROSECOND, post.id, post.payload))
+            run.append(((post.created_at - _EPOCH) // _MICROSECOND, post.id, post.payload, post.source))
             if len(run) == run_posts:
                 self._runs.append(self._spill(_in_order(run)))
                 run = []
@@ -45,8 +45,8 @@ class TimeSorted:
 
     def __iter__(self) -> Iterator[Outgoing]:
         # merge is stable over its inputs, and the runs stand in the order they came in.
-        for micros, post_id, payload in heapq.merge(*self._runs, key=itemgetter(0)):
-            yield Outgoing(post_id, _EPOCH + micros * _MICROSECOND, payload)
+        for micros, post_id, payload, source in heapq.merge(*self._runs, key=itemgetter(0)):
+            yield Outgoing(post_id, _EPOCH + micros * _MICROSECOND, payload, source)
 
     def _spill(self, run: list[_Record]) -> Iterator[_Record]:
         file = tempfile.TemporaryFile(prefix="brandpulse-ingest-")  # noqa: SIM115 - closed by the stack

@@ -373,3 +373,19 @@ def day_order(values: Iterable[object]) -> bool | None:
 def needs_day_order(value: object) -> bool:
     """Whether *value* is a date such as 3/2/2026."""
     return isinstance(value, str) and _ORDERED.match(value) is not None
+
+
+def may_be_moment(value: object) -> bool:
+    """Whether *value* was meant as a moment, readable or not: with digits, and as short as one."""
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    digits = sum(map(str.isdigit, text))
+    if digits < 4 or len(text) > _MAX_CHARS:
+        return False
+    try:
+        moment(text, assume_utc=True, day_first=True)
+    except ValueError:
+        # A time in words or in another language has more digits than most prose of its length.
+        return digits * 4 >= len(text)
+    return True

@@ -1,5 +1,6 @@
 """From cells to posts."""
 
+import shlex
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brandpulse.posts import Post
-from ingest.columns import Outgoing, PostMaker, parse_map, resolve
+from ingest.columns import Outgoing, PostMaker, map_option, parse_map, resolve
 from ingest.rows import MISSING, InputError, Reject, Row
 
 RIGHT: dict[str, Any] = {"id": "7", "text": "hi", "created_at": "2026-03-02T12:00:00+01:00", "author_id": "ann"}
@@ -36,10 +37,62 @@ def test_a_right_row_becomes_the_post_that_workers_read() -> None:
 
 
 def test_numbers_as_ids_become_text() -> None:
-    made = make(id=569748316776325000, author_id=12)
+    made = make(id=569748316776325001, author_id=12)
     assert isinstance(made, Outgoing)
     post = Post.model_validate_json(made.payload)
-    assert (made.id, post.id, post.author_id) == ("569748316776325000", "569748316776325000", "12")
+    assert (made.id, post.id, post.author_id) == ("569748316776325001", "569748316776325001", "12")
+
+
+@pytest.mark.parametrize(
+    "dress", ["123", 123, 123.0, '="123"', " 123", "123.0", "'123", "\u200b123", "１２３", "\xa0123"]
+)
+def test_an_id_in_a_spreadsheets_dress_is_the_id(dress: object) -> None:
+    made = make(id=dress, author_id=dress)
+    assert isinstance(made, Outgoing)
+    post = Post.model_validate_json(made.payload)
+    assert (made.id, post.id, post.author_id) == ("123", "123", "123")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("lang", "English (United Kingdom)"),
+        ("lang", 7),
+        ("lang", ["en"]),
+        ("lang", "\udce9"),
+        ("url", "https://x/" + "y" * 2_100),
+        ("url", {"href": "https://x"}),
+        ("url", False),
+    ],
+)
+def test_an_optional_value_that_does_not_fit_is_dropped_and_named(field: str, value: object) -> None:
+    row = RIGHT | {field: value}
+    maker = PostMaker(tuple(row), source="file")
+    made = maker.make(Row(3, list(row.values())))
+    assert isinstance(made, Outgoing)
+    assert field not in msgspec.json.decode(made.payload)
+    assert [(drop.line, drop.field) for drop in maker.dropped] == [(3, field)]
+    maker.make(Row(4, [*RIGHT.values(), "en"]))
+    assert maker.dropped == []
+
+
+@pytest.mark.parametrize("value", [None, "", MISSING])
+def test_an_optional_value_that_is_not_there_is_not_called_dropped(value: object) -> None:
+    row = RIGHT | {"lang": value}
+    maker = PostMaker(tuple(row), source="file")
+    assert isinstance(maker.make(Row(3, list(row.values()))), Outgoing)
+    assert maker.dropped == []
+
+
+def test_a_rows_own_source_is_its_posts_source() -> None:
+    for own, source in (("reddit", "reddit"), ("", "file"), (None, "file"), (MISSING, "file"), (" x ", "x")):
+        made = make(source=own)
+        assert isinstance(made, Outgoing)
+        assert made.source == Post.model_validate_json(made.payload).source == source
+    for wrong in ("x" * 65, 7, ["reddit"]):
+        refused = make(source=wrong)
+        assert isinstance(refused, Reject)
+        assert refused.field == "source"
 
 
 @pytest.mark.parametrize(
@@ -47,9 +100,12 @@ def test_numbers_as_ids_become_text() -> None:
     [
         ({"id": MISSING}, "id", "is missing"),
         ({"text": None}, "text", "is missing"),
-        ({"id": ""}, "id", "length >= 1"),
+        ({"id": ""}, "id", "an empty id"),
         ({"id": "x" * 257}, "id", "length <= 256"),
-        ({"id": 5.7e17}, "id", "expected `str`"),
+        ({"id": 5.7e17}, "id", "lost its last digits"),
+        ({"id": "nan"}, "id", "missing value"),
+        ({"id": "1.9E+18"}, "id", "a spreadsheet rounded it"),
+        ({"author_id": "1,9E+18"}, "author_id", "a spreadsheet rounded it"),
         ({"author_id": ["ann"]}, "author_id", "expected `str`"),
         ({"text": ""}, "text", "is blank"),
         ({"text": " \n"}, "text", "is blank"),
@@ -59,7 +115,6 @@ def test_numbers_as_ids_become_text() -> None:
         ({"text": "caf\udce9"}, "text", "not UTF-8"),
         ({"created_at": "2026-03-02 12:00:00"}, "created_at", "--assume-utc"),
         ({"created_at": "soon"}, "created_at", "no date"),
-        ({"lang": "x" * 17}, "lang", "length <= 16"),
     ],
 )
 def test_a_cell_that_no_post_can_hold_rejects_the_row_and_is_named(
@@ -85,6 +140,28 @@ def test_a_moved_post_differs_in_nothing_but_its_time() -> None:
     assert moved.created_at - made.created_at == timedelta(days=1)
     before, after = msgspec.json.decode(made.payload), msgspec.json.decode(moved.payload)
     assert after == before | {"created_at": "2026-03-03T11:00:00Z"}
+
+
+COLUMNS = st.text(min_size=1, max_size=8).filter(
+    lambda name: name == name.strip() and "\0" not in name
+) | st.sampled_from(["tweet id", "a,b", "a=b", 'say "hi"', "it's", "text=x,id", '"', "$(x)", "`x`", "ü ß"])
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["id", "text", "created_at", "author_id", "lang", "url", "source"]), COLUMNS, min_size=1
+    )
+)
+def test_a_printed_map_can_be_pasted_into_a_shell(mapping: dict[str, str]) -> None:
+    option, value = shlex.split(map_option(mapping))
+    assert option == "--map"
+    assert parse_map(value) == mapping
+
+
+def test_the_example_of_a_missing_column_is_quoted_for_the_shell() -> None:
+    with pytest.raises(InputError) as caught:
+        resolve({}, ["tweet id", "name, full", "text", "created_at"])
+    assert """--map 'id=tweet id,author_id="name, full"'""" in str(caught.value)
 
 
 def test_a_map_names_our_field_and_the_files_column() -> None:

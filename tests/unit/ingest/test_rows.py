@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest import rows
+from ingest import rows, table
 from ingest.rows import MISSING, InputError, Reject, Row, RowFile
 
 
@@ -105,7 +105,7 @@ def test_a_csv_cell_may_be_longer_than_the_library_allows_by_itself(tmp_path: Pa
 
 
 def test_a_quote_that_never_closes_costs_at_most_its_megabyte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "MAX_CELL_CHARS", 100)
+    monkeypatch.setattr(table, "MAX_CELL_CHARS", 100)
     body = "".join(f"{number},plain\n" for number in range(2, 60))
     found = read(write(tmp_path, "a.csv", 'id,text\n1,"open\n' + body), "id")
     assert isinstance(found[0], Reject)
@@ -125,7 +125,10 @@ def test_a_line_without_end_is_rejected_in_pieces(tmp_path: Path, monkeypatch: p
         ("a.csv", b"", "is empty"),
         ("a.jsonl", b"\xef\xbb\xbf \n\n", "is empty"),
         ("a.csv", bytes(range(256)) * 20, "is a binary file"),
-        ("a.csv", "id,text\n".encode("utf-16"), "is UTF-16"),
+        ("a.csv", b"PK\x03\x04" + bytes(100), "export it as CSV"),
+        ("a.csv", "id,text\n1,x\n".encode("utf-16-le"), "--encoding utf-16-le"),
+        ("a.csv", "id,text\n1,Отмена\n2,Рейс\n".encode("cp1251"), "--encoding cp1251 reads '1,Отмена'"),
+        ("a.csv", b'id,text,"created_at\n1,x,y\n2,x,y\n3,x,y\n4,"x",y\n', "opens a quote"),
         ("a.json", b'[{"id": 1}]', "one JSON array"),
         ("a.jsonl", b"id,text\n1,x\n", "--format csv"),
         ("a", b"just words\n", "--format"),
@@ -160,3 +163,42 @@ def test_a_gzip_file_cut_off_at_once_or_on_the_way_is_told(tmp_path: Path) -> No
     path.write_bytes(b"plain text")
     with pytest.raises(InputError, match="no gzip"):
         RowFile(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_a_byte_order_mark_says_the_encoding(tmp_path: Path, name: str, encoding: str) -> None:
+    content = LINES if name == "a.jsonl" else TABLE
+    path = tmp_path / name
+    path.write_bytes(content.encode(encoding))
+    file = RowFile(path)
+    assert next(list(row.cells) for row in file.rows(["text"]) if isinstance(row, Row)) == ["hé"]
+    assert (file.encoding.note is None) == (encoding == "utf-8-sig")
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "gb18030", "shift_jis", "latin-1", "utf-16-le"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.csv.gz"])
+def test_a_named_encoding_is_used_and_noted(tmp_path: Path, name: str, encoding: str) -> None:
+    word = {"cp1251": "Отмена", "gb18030": "航班", "shift_jis": "フライト"}.get(encoding, "déçu")
+    content = f'{{"id": "1", "text": "{word}"}}\n' if name == "a.jsonl" else f'id,text\n1,"{word}\n{word}"\n'
+    path = write(tmp_path, name, content.encode(encoding))
+    file = RowFile(path, encoding=encoding)
+    (row,) = file.rows(["text"])
+    assert isinstance(row, Row)
+    assert row.cells[0].split("\n")[0] == word
+    assert "--encoding" in (file.encoding.note or "")
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "base64", "utf-16"])
+def test_a_wrong_encoding_is_named(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path, "a.csv", b"\xef\xbb\xbfid,text\n1,x\n")
+    with pytest.raises(InputError, match=f"--encoding.*{encoding}"):
+        RowFile(path, encoding=encoding)
+
+
+def test_a_file_that_vanishes_before_its_rows_are_read_is_an_input_error(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", TABLE)
+    file = RowFile(path)
+    path.unlink()
+    with pytest.raises(InputError, match="No such file"):
+        list(file.rows(["id"]))

@@ -1,0 +1,192 @@
+"""In which encoding a file is written. What is certain is used; what is a guess is shown to the user, who chooses."""
+
+import codecs
+import unicodedata
+from dataclasses import dataclass
+
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_CANDIDATES = (
+    "cp1252", "cp1251", "gb18030", "shift_jis", "big5", "euc_kr", "euc_jp", "cp1254", "cp1250", "cp1253", "cp1255",
+    "cp1256", "cp874", "koi8_r", "mac_roman", "cp850",
+)  # fmt: skip
+"""The more frequent first, of those that read a text equally well."""
+_SHOWN = 3
+_SHOWN_CHARS = 60
+
+
+class EncodingProblem(Exception):  # noqa: N818 - says what is wrong with a file; its reader turns it into an error
+    """Why the bytes cannot be read as text; names no file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A codec of Python, and what the user should know about the choice."""
+
+    codec: str
+    note: str | None = None
+
+    @property
+    def is_utf8(self) -> bool:
+        return self.codec in ("utf-8", "utf-8-sig")
+
+
+def encoding_of(head: bytes, *, named: str | None = None) -> Encoding:
+    """The encoding of a file that begins with *head*; *named* is what the user says. Raises EncodingProblem."""
+    mark = next((codec for sign, codec in _MARKS if head.startswith(sign)), None)
+    if named is not None:
+        return _named(head, named, mark)
+    if mark is not None:
+        note = None if mark == "utf-8-sig" else f"read as {mark.upper()}, as its byte order mark says"
+        return Encoding(mark, note)
+    _refuse_binary(head)
+    if decodes(head, "utf-8"):
+        return Encoding("utf-8-sig")
+    lines = head.split(b"\n")
+    odd = [number for number, line in enumerate(lines[:-1] or lines, 1) if not decodes(line, "utf-8")]
+    right = sum(not line.isascii() for line in lines) - len(odd)
+    if len(odd) < 2 or len(odd) <= right:
+        # A row or two that are not UTF-8 are the row's affair.
+        return Encoding("utf-8-sig")
+    raise EncodingProblem(_explained(lines, odd))
+
+
+def decodes(data: bytes, codec: str) -> bool:
+    """Whether *data*, which may end within a character, is text in *codec*."""
+    try:
+        codecs.getincrementaldecoder(codec)().decode(data, final=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _named(head: bytes, named: str, mark: str | None) -> Encoding:
+    try:
+        codec = codecs.lookup(named.strip()).name
+        b"".decode(codec)
+    except (LookupError, ValueError) as error:
+        raise EncodingProblem(
+            f"--encoding: there is no encoding {named!r}; for example utf-8, cp1252, cp1251, gb18030, shift_jis"
+        ) from error
+    if mark is not None and not mark.startswith(codec):
+        raise EncodingProblem(
+            f"--encoding {named}: the file begins with the mark of {mark.removesuffix('-sig').upper()}"
+        )
+    if codec == "utf-8":
+        return Encoding("utf-8-sig")
+    lines = head.split(b"\n")
+    if not codec.startswith(("utf-16", "utf-32")) and not decodes(head, codec):
+        odd = sum(not decodes(line, codec) for line in lines)
+        if odd * 20 > len(lines):
+            raise EncodingProblem(f"--encoding {named}: {odd} of the first {len(lines)} lines are no {codec}")
+    return Encoding(codec, f"read as {codec}, as --encoding says")
+
+
+def _refuse_binary(head: bytes) -> None:
+    if head.startswith(b"PK\x03\x04"):
+        raise EncodingProblem("is a binary file: a workbook or a zip archive; export it as CSV")
+    half = len(head) // 2
+    if half > 4:
+        even, odd = head[0::2].count(0), head[1::2].count(0)
+        if max(even, odd) > half * 0.6 and min(even, odd) < half * 0.1:
+            raise EncodingProblem(
+                f"looks like UTF-16 without its byte order mark; add --encoding utf-16-{'le' if odd > even else 'be'}"
+            )
+    # Single NUL bytes are the row's affair.
+    controls = sum(head.count(bytes([code])) for code in range(32) if code not in b"\t\n\r\x0c\x1b")
+    if controls * 20 > len(head):
+        raise EncodingProblem("is a binary file, neither JSON lines nor CSV")
+
+
+def _explained(lines: list[bytes], odd: list[int]) -> str:
+    found = guesses(b"\n".join(lines[number - 1] for number in odd[:200]))
+    line = lines[odd[0] - 1]
+    read = [(codec, _around_first_odd(line.decode(codec, errors="replace"))) for codec in found[:_SHOWN]]
+    begin = f"is not UTF-8 from line {odd[0]} on"
+    if not read:
+        return f"{begin}; name its encoding, for example --encoding cp1252"
+    shown = "; ".join(f"--encoding {codec} reads {text!r}" for codec, text in read)
+    return f"{begin}. It looks like {read[0][0]}. Choose the one that reads right: {shown}"
+
+
+def _around_first_odd(text: str) -> str:
+    first = next((place for place, sign in enumerate(text) if not sign.isascii()), 0)
+    begin = max(0, first - _SHOWN_CHARS // 3)
+    return text[begin : begin + _SHOWN_CHARS].strip()
+
+
+def guesses(data: bytes) -> list[str]:
+    """Encodings that read *data* whole, the likeliest first."""
+    scored: list[tuple[float, int, str]] = []
+    seen: set[str] = set()
+    for place, codec in enumerate(_CANDIDATES):
+        try:
+            text = data.decode(codec)
+        except ValueError:
+            continue
+        if text not in seen:
+            seen.add(text)
+            scored.append((-_plausible(text, codec) / len(data), place, codec))
+    return [codec for _, _, codec in sorted(scored)]
+
+
+_RARE = frozenset("þðýÞÐÝ¤¦¨¬¯°±²³´¶·¸¹º¼½¾×÷ţ")
+
+
+def _plausible(text: str, codec: str) -> float:
+    """How much of *text* is what people write: letters of one script side by side, in the usual case."""
+    score, before = 0.0, " "
+    for sign in text:
+        if not sign.isascii():
+            score += _weight(sign, before, codec)
+        before = sign
+    return score
+
+
+def _weight(sign: str, before: str, codec: str) -> float:
+    code = ord(sign)
+    if 0x3040 <= code < 0x3100:
+        return 2.0 if codec in ("shift_jis", "euc_jp") else 0.0
+    if 0xAC00 <= code < 0xD7A4:
+        return 2.0 if codec == "euc_kr" else 0.0
+    if 0x4E00 <= code < 0xA000:
+        return 1.6 if codec != "euc_kr" and _is_common_han(sign) else -1.0
+    if 0x3000 <= code < 0x3020 or 0xFF00 <= code < 0xFF61:
+        return 1.0
+    kind = unicodedata.category(sign)
+    if kind[0] in "LM" and code < 0xFF00:
+        return _letter_weight(sign, before, upper=kind == "Lu")
+    return 0.5 if sign in "’‘“”„…–—«»€£¿¡•™®©§\u00a0" else -1.0
+
+
+def _letter_weight(sign: str, before: str, *, upper: bool) -> float:
+    script = _script(sign)
+    if sign in _RARE:
+        return -0.3
+    if (upper and before.islower()) or (before.isalpha() and script != _script(before)):
+        return -1.0
+    if script == "LATIN" and not before.isascii() and before.isalpha():
+        # Two accented letters side by side are rare.
+        return -0.5
+    return 0.6 if upper else 1.0
+
+
+def _is_common_han(sign: str) -> bool:
+    for codec in ("gb2312", "big5", "shift_jis"):
+        try:
+            lead = sign.encode(codec)[0]
+        except UnicodeEncodeError:
+            continue
+        # The first level of each standard, ordered by use or sound.
+        if (codec, lead) < (codec, {"gb2312": 0xD8, "big5": 0xC7, "shift_jis": 0x99}[codec]):
+            return True
+    return False
+
+
+def _script(sign: str) -> str:
+    return unicodedata.name(sign, "?").split(" ")[0]

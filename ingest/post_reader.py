@@ -1,0 +1,168 @@
+"""The posts of one file: its first rows are looked through before any post is sent, then each row is read once."""
+
+import contextlib
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ingest.columns import Outgoing, PostMaker
+from ingest.findings import Findings
+from ingest.identifiers import IdColumn
+from ingest.repeats import PostMemory, Seen
+from ingest.row import MISSING, InputError, Reject, Row
+from ingest.rows import RowFile
+from ingest.timestamps import day_order, may_be_moment, needs_day_order
+
+SAMPLE_ROWS = 1_000
+MIN_POSTS_FOR_A_VERDICT = 10
+MAX_SOURCES_SHOWN = 5
+_SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.IGNORECASE)
+"""A source by its looks. Exports of Twitter hold an HTML link to the app in a column of this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A row whose id an earlier row has."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the rows of a file are read."""
+
+    source: str
+    """Of rows that have none of their own."""
+    source_is_given: bool = False
+    """Whether it was asked for, and therefore holds for all rows."""
+    assume_utc: bool = False
+    day_first: bool | None = None
+    """None: decided by the file."""
+    trust_ids: bool = False
+    """Whether ids that look rounded, or repeat with other content, are right."""
+
+
+class PostReader:
+    """Reads the posts of *file*; raises InputError if its first rows show that a column is the wrong one."""
+
+    def __init__(self, file: RowFile, columns: Mapping[str, str], reading: Reading) -> None:
+        """*columns*: our field → the file's column, as `resolve` gives it."""
+        self.findings = Findings(id_column=columns["id"])
+        self._file = file
+        self._reading = reading
+        self._is_time = columns["created_at"], may_be_moment
+        if file.encoding.note is not None:
+            self.findings.notes.append(file.encoding.note)
+        sample = self._sample(columns)
+        self._columns = self._with_source(columns)
+        self._sampled_ids = [row.cells[tuple(columns).index("id")] for row in sample]
+        self._day_first = self._day_order(sample, columns)
+        if not reading.trust_ids:
+            self._refuse_wrong_ids(sample, columns)
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Our field → the file's column, with the source where rows have their own."""
+        return self._columns
+
+    @property
+    def has_own_sources(self) -> bool:
+        """Whether the posts may be of different sources."""
+        return "source" in self._columns
+
+    def read(self) -> Iterator[Outgoing | Reject | Repeat]:
+        """What each row is: a post met for the first time, a repeat, or none."""
+        maker, findings, seen = self._maker(self._columns), self.findings, PostMemory()
+        own_sources = self.has_own_sources
+        for row in self._file.rows(tuple(self._columns.values()), is_time=self._is_time):
+            made = row if isinstance(row, Reject) else maker.make(row)
+            if isinstance(made, Reject):
+                findings.reject(made)
+                yield made
+                continue
+            known = seen.add(f"{made.source}\0{made.id}" if own_sources else made.id, hash(made.payload))
+            if known is Seen.NEW:
+                for value in maker.dropped:
+                    findings.drop(value)
+                yield made
+                continue
+            if known is Seen.CHANGED:
+                findings.change(made.id, row.line)
+            yield Repeat(row.line)
+
+    def _maker(self, columns: Mapping[str, str]) -> PostMaker:
+        return PostMaker(
+            tuple(columns),
+            source=self._reading.source,
+            assume_utc=self._reading.assume_utc,
+            day_first=self._day_first,
+            ids=IdColumn(self._sampled_ids, trust=self._reading.trust_ids),
+        )
+
+    def _sample(self, columns: Mapping[str, str]) -> list[Row]:
+        rows = self._file.rows(tuple(columns.values()), is_time=self._is_time)
+        return [row for row in self._until_broken(itertools.islice(rows, SAMPLE_ROWS)) if isinstance(row, Row)]
+
+    @staticmethod
+    def _until_broken(rows: Iterator[Row | Reject]) -> Iterator[Row | Reject]:
+        # A file that breaks off is an error where it breaks off: the posts before it are sent.
+        with contextlib.suppress(InputError):
+            yield from rows
+
+    def _with_source(self, columns: Mapping[str, str]) -> Mapping[str, str]:
+        given = self._reading.source_is_given
+        if "source" in columns:
+            if given:
+                raise InputError("--source and --map source=… cannot go together: one names the source of all rows")
+            self.findings.notes.append(f"each row's own source is taken, from column {columns['source']!r}")
+            return columns
+        if "source" not in self._file.columns:
+            return columns
+        if given:
+            self.findings.notes.append("the rows' own column 'source' is not used, because --source is given")
+            return columns
+        sample = self._sample({"source": "source", "created_at": columns["created_at"]})
+        values = {row.cells[0] for row in sample if isinstance(row.cells[0], str) and row.cells[0].strip()}
+        other = [
+            row.cells[0] for row in sample if not isinstance(row.cells[0], str) and row.cells[0] not in (None, MISSING)
+        ]
+        is_ours = "schema_version" in self._file.columns
+        if is_ours or (values and not other and all(map(_SOURCE_NAME.fullmatch, values))):
+            shown = ", ".join(sorted(values)[:MAX_SOURCES_SHOWN]) + (", …" if len(values) > MAX_SOURCES_SHOWN else "")
+            self.findings.notes.append(f"each row's own source is taken ({shown}); --source overrides it")
+            return {**columns, "source": "source"}
+        self.findings.notes.append(
+            "the rows' own column 'source' is not used: its values look like no names of sources. All posts are of "
+            f"source {self._reading.source!r}; --map source=source takes the column as it is"
+        )
+        return columns
+
+    def _day_order(self, sample: Sequence[Row], columns: Mapping[str, str]) -> bool | None:
+        """How dates such as 3/2/2026 are meant: as asked for, or as those of the file prove that have one reading."""
+        if self._reading.day_first is not None:
+            return self._reading.day_first
+        place = tuple(columns).index("created_at")
+        if not any(needs_day_order(row.cells[place]) for row in sample):
+            return None
+        rows = self._file.rows([columns["created_at"]], is_time=self._is_time)
+        order = day_order(row.cells[0] for row in self._until_broken(rows) if isinstance(row, Row))
+        if order is not None:
+            name = "day" if order else "month"
+            self.findings.notes.append(
+                f"dates such as 3/2/2026 are read with the {name} first, as others in the file prove; "
+                f"--dates {'month' if order else 'day'}-first reads them the other way"
+            )
+        return order
+
+    def _refuse_wrong_ids(self, sample: Sequence[Row], columns: Mapping[str, str]) -> None:
+        """Raises InputError if most of the first posts repeat an id with other content."""
+        maker, seen = self._maker(columns), PostMemory()
+        posts = [made for made in map(maker.make, sample) if isinstance(made, Outgoing)]
+        changed = sum(seen.add(f"{post.source}\0{post.id}", hash(post.payload)) is Seen.CHANGED for post in posts)
+        if len(posts) >= MIN_POSTS_FOR_A_VERDICT and changed * 2 > len(posts):
+            raise InputError(
+                f"column {columns['id']!r} is no column of ids: of the first {len(posts):,} posts, {changed:,} repeat "
+                "the id of another with other content, and would be lost. Name the right column with --map id=COLUMN, "
+                "or use --trust-ids if these are the same posts"
+            )

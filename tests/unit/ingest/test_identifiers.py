@@ -1,0 +1,111 @@
+"""Ids that spreadsheets left."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.identifiers import IdColumn, RoundedIds, flaw_of, flaw_of_author, undressed
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("nan", "NaN", "None", "NULL", "null", "N/A", "n/a", "NA", "undefined", "true", "FALSE", "NaT", "<NA>", "\\N"),
+        *("#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NV", "#BEZUG!", "####", "[object Object]", "(null)"),
+        *("-", "—", "", " ", "?", "0", "00", "0.0", "-1", "00000000-0000-0000-0000-000000000000", "=A1", '=""'),
+        *("1.9E+18", "1,9E+18", "1.9e+18", "1E+18", "1E18", "1899999999999990000.0"),
+        *(True, False, 5.7e17, 1.5, float("nan"), [1], {"$oid": "1"}, 0),
+    ],
+)
+def test_a_value_that_is_no_id_is_named_so(value: object) -> None:
+    assert flaw_of(undressed(value)) is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "post_id"),
+    [
+        *((dress, "123") for dress in ('="123"', " 123", "123 ", "123.0", "123.00", "123,0", "'123", "=123", '"123"')),
+        *(
+            (dress, "123")
+            for dress in ("\u200b123", "\ufeff123", "\xa0123", "１２３", "1\u200d23", "123\t", 123, 123.0)
+        ),
+        ("1,234,567", "1234567"),
+        ("1 234 567", "1234567"),
+        ("t3_1abc", "t3_1abc"),
+        ("12e4567", "12e4567"),
+        ("k7e1234", "k7e1234"),
+        ("00123", "00123"),
+        ("at://did:plc:x/app.bsky.feed.post/3k", "at://did:plc:x/app.bsky.feed.post/3k"),
+        ("7f0c8b1e-0000-4000-8000-000000000000", "7f0c8b1e-0000-4000-8000-000000000000"),
+        ("1.2.3", "1.2.3"),
+        ("570306133677760513", "570306133677760513"),
+    ],
+)
+def test_an_id_is_read_without_its_dress(value: object, post_id: str) -> None:
+    assert undressed(value) == post_id
+    assert flaw_of(post_id) is None
+
+
+@given(st.text(max_size=30) | st.integers() | st.floats() | st.booleans() | st.lists(st.integers(), max_size=1))
+def test_undressing_twice_changes_nothing(value: object) -> None:
+    once = undressed(value)
+    flaw_of(once)
+    if isinstance(once, str) and flaw_of(once) is None and once[:1] not in "='\"`":
+        assert undressed(once) == once
+
+
+def rounded(post_id: str, digits: int = 15) -> str:
+    return post_id[:digits] + "0" * (len(post_id) - digits)
+
+
+@pytest.mark.parametrize("length", [16, 17, 18, 19])
+def test_a_rounded_column_is_found(length: int) -> None:
+    draw = random.Random(length)
+    ids = [rounded(str(draw.randrange(10 ** (length - 1), 10**length))) for _ in range(50)]
+    column = IdColumn(ids)
+    assert all("rounded" in (column.flaw_of(post_id) or "") for post_id in ids)
+    assert all(IdColumn(ids, trust=True).flaw_of(post_id) is None for post_id in ids)
+
+
+def test_one_rounded_id_of_nineteen_digits_is_enough() -> None:
+    assert IdColumn(["1899999999999990000"] * 2).flaw_of("1899999999999990000") is not None
+
+
+def test_ids_that_programs_wrote_with_seventeen_digits_are_found() -> None:
+    draw = random.Random(1)
+    ids = [rounded(str(draw.randrange(10**18, 10**19)), 17) for _ in range(50)]
+    assert all(IdColumn(ids).flaw_of(post_id) for post_id in ids)
+
+
+@pytest.mark.parametrize("length", [15, 16, 17, 18, 19, 20])
+def test_no_right_id_is_called_rounded(length: int) -> None:
+    draw = random.Random(length)
+    ids = [str(draw.randrange(10 ** (length - 1), 10**length)) for _ in range(20_000)]
+    column = IdColumn(ids[:1_000])
+    assert not any(column.flaw_of(post_id) for post_id in ids)
+
+
+def test_consecutive_ids_with_one_round_number_are_right() -> None:
+    ids = [str(1_900_000_000_000_000_000 + number) for number in range(5)]
+    assert not any(IdColumn(ids).flaw_of(post_id) for post_id in ids)
+
+
+def test_a_rounded_part_behind_right_ids_is_found() -> None:
+    draw = random.Random(3)
+    right = [str(draw.randrange(10**18, 10**19)) for _ in range(100)]
+    late = [rounded(str(draw.randrange(10**18, 10**19))) for _ in range(300)]
+    column = RoundedIds(right)
+    assert sum(column.flaw_of(post_id) is not None for post_id in late) >= 150
+
+
+def test_a_zero_is_an_id_where_rows_count_from_zero() -> None:
+    assert IdColumn(["0", "1", "2", "3"]).flaw_of("0") is None
+    assert IdColumn(["0", "0", "1", "2"]).flaw_of("0") is not None
+    assert IdColumn(["0", "77"]).flaw_of("0") is not None
+
+
+def test_an_author_in_scientific_notation_is_none() -> None:
+    assert flaw_of_author("1.9E+18") is not None
+    assert flaw_of_author("ann") is flaw_of_author("12e4567") is flaw_of_author(None) is None
