@@ -213,14 +213,15 @@ class PostDecoder:
     """Decodes a record as `Post` does; an optional value that does not fit costs a second decoding, not the post."""
 
     def __init__(self) -> None:
-        self._decode = cast("msgspec.json.Decoder[WirePost]", msgspec.json.Decoder(_struct_of(Post))).decode
+        self.decode_strictly = cast("msgspec.json.Decoder[WirePost]", msgspec.json.Decoder(_struct_of(Post))).decode
+        """As `decode`, where the optional values were checked before: they must fit."""
         unchecked = msgspec.json.Decoder(_struct_of(Post, unchecked=OPTIONAL_LIMITS))
         self._decode_unchecked = cast("msgspec.json.Decoder[WirePost]", unchecked).decode
 
     def decode(self, value: bytes | str) -> WirePost:
         """Raises msgspec.ValidationError (names the field) or msgspec.DecodeError (no JSON)."""
         try:
-            return self._decode(value)
+            return self.decode_strictly(value)
         except msgspec.ValidationError as error:
             if not any(f"`$.{field}`" in str(error) for field in OPTIONAL_LIMITS):
                 raise

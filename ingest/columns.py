@@ -5,12 +5,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
-from brandpulse.posts import OPTIONAL_LIMITS, POST_DECODER
-from ingest.identifiers import IdColumn, flaw_of_author, undressed
+from brandpulse.posts import MAX_LANG_CHARS, MAX_URL_CHARS, OPTIONAL_LIMITS, POST_DECODER
+from ingest.identifiers import IdColumn, author_of
 from ingest.row import MISSING, InputError, Reject, Row
 from ingest.timestamps import moment
 
@@ -145,23 +145,24 @@ class PostMaker:
         """*source* is that of rows without their own; *ids* is what the file's first ids prove."""
         self._fields = tuple(fields)
         self._source = source
+        self._own_sources = "source" in self._fields
         self._assume_utc = assume_utc
         self._day_first = day_first
-        self._id_flaw = (ids or IdColumn()).flaw_of
+        self._read_id = (ids or IdColumn()).read
         self._encode = msgspec.json.Encoder().encode
         self.dropped: list[Reject] = []
         """Optional values of the last row that its post does not have."""
 
     def make(self, row: Row) -> Outgoing | Reject:
         """The post of *row*, exactly as strict as the workers that will read it."""
-        self.dropped.clear()
+        if self.dropped:
+            self.dropped.clear()
         cells = dict(zip(self._fields, row.cells, strict=True))
-        post_id, author_id = undressed(cells["id"]), undressed(cells["author_id"])
         flaw = _flaw(cells)
-        if flaw is None and (reason := self._id_flaw(post_id)) is not None:
-            flaw = "id", reason
-        if flaw is None and (reason := flaw_of_author(author_id)) is not None:
-            flaw = "author_id", reason
+        post_id, reason = self._read_id(cells["id"])
+        author_id, author_reason = author_of(cells["author_id"])
+        if flaw is None and (reason is not None or author_reason is not None):
+            flaw = ("id", reason) if reason is not None else ("author_id", author_reason or "")
         if flaw is not None:
             field, reason = flaw
             return Reject(row.line, field, _shown(cells[field]), reason)
@@ -169,7 +170,12 @@ class PostMaker:
             created_at = moment(cells["created_at"], assume_utc=self._assume_utc, day_first=self._day_first)
         except ValueError as error:
             return Reject(row.line, "created_at", _shown(cells["created_at"]), str(error))
-        source = self._source_of(cells)
+        source = self._source_of(cells) if self._own_sources else self._source
+        lang, url = cells.get("lang"), cells.get("url")
+        if lang is not None and not (type(lang) is str and 0 < len(lang) <= MAX_LANG_CHARS and lang.isascii()):
+            lang = self._optional(row.line, "lang", lang)
+        if url is not None and not (type(url) is str and 0 < len(url) <= MAX_URL_CHARS and url.isascii()):
+            url = self._optional(row.line, "url", url)
         try:
             payload = self._encode(
                 _Wire(
@@ -178,18 +184,18 @@ class PostMaker:
                     created_at=created_at,
                     author_id=author_id,
                     source=source,
-                    lang=self._optional(row.line, "lang", cells),
-                    url=self._optional(row.line, "url", cells),
+                    lang=lang,
+                    url=url,
                     schema_version=1,
                 )
             )
-            POST_DECODER.decode(payload)
+            POST_DECODER.decode_strictly(payload)
         except msgspec.ValidationError as error:
             return _refused(row.line, error, cells)
         except UnicodeEncodeError:
             broken = next(name for name, value in cells.items() if not _is_utf8(value))
             return Reject(row.line, broken, _shown(cells[broken]), _NOT_UTF8)
-        return Outgoing(str(post_id), created_at, payload, source)
+        return Outgoing(cast("str", post_id), created_at, payload, source)
 
     def _source_of(self, cells: Mapping[str, Any]) -> Any:
         own = cells.get("source")
@@ -197,9 +203,8 @@ class PostMaker:
             return self._source
         return (own.strip() or self._source) if type(own) is str else own
 
-    def _optional(self, line: int, field: str, cells: Mapping[str, Any]) -> str | None:
-        value = cells.get(field)
-        if value is None or value is MISSING or value == "":
+    def _optional(self, line: int, field: str, value: Any) -> str | None:
+        if value is MISSING or value == "":
             return None
         if type(value) is str and len(value) <= OPTIONAL_LIMITS[field] and (value.isascii() or _is_utf8(value)):
             return value

@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 _INVISIBLE = dict.fromkeys(
     [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF, 0xAD, 0x34F, 0x180E]
@@ -108,14 +109,19 @@ _ZEROS = "is no id: nothing but zeros"
 _WAY_OUT = "format the column as text and export it again"
 _SIGNIFICANT = (15, 17)
 """Decimal digits that a spreadsheet keeps, and that a floating-point number is written with."""
+_LONGEST = 40
+_REMEMBERED = 10_000
+"""Ids that end in zero, each of which counts once as evidence."""
 UNLIKELY = 1.5e-3
 
 
-def flaw_of_author(value: object) -> str | None:
-    """Why *value*, undressed, is no author: people whose ids were rounded would become one person."""
-    if type(value) is str and value[:1].isdigit() and _SCIENTIFIC.fullmatch(value):
-        return f"is no author: a spreadsheet rounded it to scientific notation; {_WAY_OUT}"
-    return None
+def author_of(value: object) -> tuple[object, str | None]:
+    """*value* undressed, and why it is no author: people whose ids were rounded would become one person."""
+    if type(value) is not str or not value.isascii() or not value.isalnum():
+        value = undressed(value)
+    if type(value) is str and value[:1].isdigit() and not value.isdecimal() and _SCIENTIFIC.fullmatch(value):
+        return value, f"is no author: a spreadsheet rounded it to scientific notation; {_WAY_OUT}"
+    return value, None
 
 
 class IdColumn:
@@ -124,19 +130,24 @@ class IdColumn:
     def __init__(self, sample: Sequence[object] = (), *, trust: bool = False) -> None:
         """*trust*: take ids that end in zeros as they are."""
         texts = [undressed(value) for value in sample]
-        self._rounded = None if trust else RoundedIds(text for text in texts if isinstance(text, str))
+        self._rounded = RoundedIds() if trust else RoundedIds(text for text in texts if isinstance(text, str))
+        self._trust = trust
         # Rows numbered from zero have one zero. Further ones show up as repeats.
         self._counts_from_zero = texts.count("0") == 1 and "1" in texts and "2" in texts
 
-    def flaw_of(self, value: object) -> str | None:
-        """Why *value*, undressed, is no id of this column."""
+    def read(self, value: object) -> tuple[object, str | None]:
+        """*value* undressed, and why it is no id of this column."""
+        if type(value) is not str or not value.isascii() or not value.isalnum():
+            value = undressed(value)
+        elif len(value) > _SIGNIFICANT[0] and value[-1] != "0":
+            # Most ids are plain, and end in another digit.
+            if value.isdecimal():
+                self._rounded.count(len(value))
+            return value, None
         flaw = flaw_of(value)
-        if flaw is None:
-            # Only long numbers can have been rounded.
-            if self._rounded is None or len(value) <= _SIGNIFICANT[0] or not value.isdecimal():  # type: ignore[arg-type, attr-defined]
-                return None
-            return self._rounded.flaw_of(value)  # type: ignore[arg-type]
-        return None if value == "0" and self._counts_from_zero else flaw
+        if flaw is not None:
+            return value, None if value == "0" and self._counts_from_zero else flaw
+        return value, None if self._trust else self._rounded.flaw_of(cast("str", value))
 
 
 class RoundedIds:
@@ -147,17 +158,21 @@ class RoundedIds:
     """
 
     def __init__(self, sample: Iterable[str] = ()) -> None:
-        self._long = dict.fromkeys(_SIGNIFICANT, 0)
-        self._expected = dict.fromkeys(_SIGNIFICANT, 0.0)
+        self._by_length = [0] * (_LONGEST + 1)
         self._ending = dict.fromkeys(_SIGNIFICANT, 0)
         self._met: set[str] = set()
         for post_id in set(sample):
             if len(post_id) > _SIGNIFICANT[0] and post_id.isdecimal():
                 self._add(post_id)
 
+    def count(self, length: int) -> None:
+        """An id of *length* digits that does not end in zero."""
+        if length <= _LONGEST:
+            self._by_length[length] += 1
+
     def flaw_of(self, post_id: str) -> str | None:
         """Why *post_id* is no id, if it was rounded. Ids are remembered as evidence for those that follow."""
-        if len(post_id) <= 15 or not post_id.isdecimal():
+        if len(post_id) <= _SIGNIFICANT[0] or not post_id.isdecimal():
             return None
         self._add(post_id)
         for digits in _SIGNIFICANT:
@@ -170,24 +185,23 @@ class RoundedIds:
 
     @staticmethod
     def _ends(post_id: str, digits: int) -> bool:
-        return len(post_id) > digits and post_id.endswith("0" * (len(post_id) - digits))
+        return digits < len(post_id) <= _LONGEST and post_id.endswith("0" * (len(post_id) - digits))
 
     def _add(self, post_id: str) -> None:
-        zeros = post_id[-1] == "0"
-        if zeros:
+        if post_id[-1] == "0":
             if post_id in self._met:
                 return
-            if len(self._met) < 10_000:
+            if len(self._met) < _REMEMBERED:
                 self._met.add(post_id)
-        for digits in _SIGNIFICANT:
-            if len(post_id) > digits:
-                self._long[digits] += 1
-                self._expected[digits] += 10.0 ** (digits - len(post_id))
-                self._ending[digits] += zeros and self._ends(post_id, digits)
+            for digits in _SIGNIFICANT:
+                self._ending[digits] += self._ends(post_id, digits)
+        self.count(len(post_id))
 
     def _is_rounded(self, digits: int) -> bool:
-        ending, expected = self._ending[digits], self._expected[digits]
-        return ending * 2 >= self._long[digits] and _at_least(ending, expected) < UNLIKELY
+        lengths = range(digits + 1, _LONGEST + 1)
+        expected = sum(self._by_length[length] * 10.0 ** (digits - length) for length in lengths)
+        ending = self._ending[digits]
+        return ending * 2 >= sum(self._by_length[digits + 1 :]) and _at_least(ending, expected) < UNLIKELY
 
 
 def _at_least(count: int, expected: float) -> float:

@@ -74,7 +74,7 @@ class PostReader:
     def read(self) -> Iterator[Outgoing | Reject | Repeat]:
         """What each row is: a post met for the first time, a repeat, or none."""
         maker, findings, seen = self._maker(self._columns), self.findings, PostMemory()
-        own_sources = self.has_own_sources
+        own_sources, new = self.has_own_sources, Seen.NEW
         for row in self._file.rows(tuple(self._columns.values()), is_time=self._is_time):
             made = row if isinstance(row, Reject) else maker.make(row)
             if isinstance(made, Reject):
@@ -82,7 +82,7 @@ class PostReader:
                 yield made
                 continue
             known = seen.add(f"{made.source}\0{made.id}" if own_sources else made.id, hash(made.payload))
-            if known is Seen.NEW:
+            if known is new:
                 for value in maker.dropped:
                     findings.drop(value)
                 yield made
