@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -98,8 +97,7 @@ def _guess(field: str, columns: Sequence[str]) -> str:
     return "COLUMN"
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A post ready to be sent."""
 
     id: str
@@ -113,7 +111,7 @@ class Outgoing:
         """The same post, written *shift* later."""
         created_at = self.created_at + shift
         content = msgspec.json.decode(self.payload) | {"created_at": created_at}
-        return replace(self, created_at=created_at, payload=msgspec.json.encode(content))
+        return msgspec.structs.replace(self, created_at=created_at, payload=msgspec.json.encode(content))
 
 
 class _Wire(msgspec.Struct, omit_defaults=True, gc=False):

@@ -131,6 +131,7 @@ class IdColumn:
         """*trust*: take ids that end in zeros as they are."""
         texts = [undressed(value) for value in sample]
         self._rounded = RoundedIds() if trust else RoundedIds(text for text in texts if isinstance(text, str))
+        self._by_length = self._rounded.by_length
         self._trust = trust
         # Rows numbered from zero have one zero. Further ones show up as repeats.
         self._counts_from_zero = texts.count("0") == 1 and "1" in texts and "2" in texts
@@ -141,8 +142,8 @@ class IdColumn:
             value = undressed(value)
         elif len(value) > _SIGNIFICANT[0] and value[-1] != "0":
             # Most ids are plain, and end in another digit.
-            if value.isdecimal():
-                self._rounded.count(len(value))
+            if value.isdecimal() and len(value) <= _LONGEST:
+                self._by_length[len(value)] += 1
             return value, None
         flaw = flaw_of(value)
         if flaw is not None:
@@ -158,17 +159,13 @@ class RoundedIds:
     """
 
     def __init__(self, sample: Iterable[str] = ()) -> None:
-        self._by_length = [0] * (_LONGEST + 1)
+        self.by_length = [0] * (_LONGEST + 1)
+        """How many ids of so many digits were seen."""
         self._ending = dict.fromkeys(_SIGNIFICANT, 0)
         self._met: set[str] = set()
         for post_id in set(sample):
             if len(post_id) > _SIGNIFICANT[0] and post_id.isdecimal():
                 self._add(post_id)
-
-    def count(self, length: int) -> None:
-        """An id of *length* digits that does not end in zero."""
-        if length <= _LONGEST:
-            self._by_length[length] += 1
 
     def flaw_of(self, post_id: str) -> str | None:
         """Why *post_id* is no id, if it was rounded. Ids are remembered as evidence for those that follow."""
@@ -195,13 +192,14 @@ class RoundedIds:
                 self._met.add(post_id)
             for digits in _SIGNIFICANT:
                 self._ending[digits] += self._ends(post_id, digits)
-        self.count(len(post_id))
+        if len(post_id) <= _LONGEST:
+            self.by_length[len(post_id)] += 1
 
     def _is_rounded(self, digits: int) -> bool:
         lengths = range(digits + 1, _LONGEST + 1)
-        expected = sum(self._by_length[length] * 10.0 ** (digits - length) for length in lengths)
+        expected = sum(self.by_length[length] * 10.0 ** (digits - length) for length in lengths)
         ending = self._ending[digits]
-        return ending * 2 >= sum(self._by_length[digits + 1 :]) and _at_least(ending, expected) < UNLIKELY
+        return ending * 2 >= sum(self.by_length[digits + 1 :]) and _at_least(ending, expected) < UNLIKELY
 
 
 def _at_least(count: int, expected: float) -> float:

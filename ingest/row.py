@@ -30,8 +30,7 @@ class Reject:
     """The reason without what differs from row to row; empty: the reason itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """The wanted cells of one row, in the wanted order; *line* is where it begins, from 1."""
 
     line: int

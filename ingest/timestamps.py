@@ -30,7 +30,7 @@ _NO_ZONE = "has no time zone; --assume-utc reads such times as UTC"
 _WIDEST_OFFSET = timedelta(hours=14)
 
 
-def moment(value: object, *, assume_utc: bool = False, day_first: bool | None = None) -> datetime:
+def moment(value: object, *, assume_utc: bool = False, day_first: bool | None = None) -> datetime:  # noqa: PLR0912 - short ways
     """*value* as an aware moment in UTC. Raises ValueError with the reason.
 
     Read are RFC 3339 and its neighbours, dates in English words, the dates of the Twitter API, of e-mail, RSS and
@@ -44,15 +44,18 @@ def moment(value: object, *, assume_utc: bool = False, day_first: bool | None = 
             try:
                 found = datetime.fromisoformat(value)
             except ValueError:
-                found = None
-            if found is not None and _FIRST_YEAR < found.year < _LAST_YEAR:
-                offset = found.utcoffset()
-                if offset is None:
-                    if not assume_utc:
-                        raise ValueError(_NO_ZONE)
-                    return found.replace(tzinfo=UTC)
-                if -_WIDEST_OFFSET <= offset <= _WIDEST_OFFSET:
-                    return found.astimezone(UTC)
+                pass
+            else:
+                if _FIRST_YEAR < found.year < _LAST_YEAR:
+                    if found.tzinfo is UTC:
+                        return found
+                    offset = found.utcoffset()
+                    if offset is None:
+                        if not assume_utc:
+                            raise ValueError(_NO_ZONE)
+                        return found.replace(tzinfo=UTC)
+                    if -_WIDEST_OFFSET <= offset <= _WIDEST_OFFSET:
+                        return found.astimezone(UTC)
         elif value[:3] in _DAYS and (quick := _MACHINE.fullmatch(value)) is not None:
             return _from_machine(quick)
         found = _from_text(value, assume_utc=assume_utc, day_first=day_first)
