@@ -1,0 +1,184 @@
+"""From a file to its posts, and what is said of the rows that are none."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.columns import Outgoing, resolve
+from ingest.post_reader import PostReader, Reading, Repeat
+from ingest.row import InputError, Reject
+from ingest.rows import RowFile
+
+TIME = "2026-03-02T10:00:00Z"
+HEADER = ["id", "text", "created_at", "author_id"]
+
+
+def csv_file(folder: Path, rows: Sequence[Sequence[object]], header: Sequence[str] = HEADER) -> Path:
+    path = folder / "posts.csv"
+    with path.open("w", newline="") as sheet:
+        csv.writer(sheet).writerows([header, *rows])
+    return path
+
+
+def json_file(folder: Path, *posts: Mapping[str, Any]) -> Path:
+    path = folder / "posts.jsonl"
+    base = {"text": "hi", "created_at": TIME, "author_id": "ann"}
+    path.write_text("".join(json.dumps(base | post) + "\n" for post in posts))
+    return path
+
+
+def reader(path: Path, mapping: Mapping[str, str] | None = None, **reading: Any) -> PostReader:
+    file = RowFile(path)
+    return PostReader(file, resolve(mapping or {}, file.columns), Reading(**({"source": "posts"} | reading)))
+
+
+def kinds(posts: PostReader) -> list[str]:
+    return [type(made).__name__ for made in posts.read()]
+
+
+def test_ids_that_are_none_are_rejected_by_cause_and_never_repeats(tmp_path: Path) -> None:
+    ids = ["nan", "None", "#N/A", "0", "1.9E+18", "1899999999999990000"]
+    rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids * 2)]
+    posts = reader(csv_file(tmp_path, rows))
+    assert Counter(kinds(posts)) == {"Reject": 12}
+    said = "\n".join(posts.findings.lines())
+    assert "rejected 6: id is no id but stands for a missing value (first in line 2: 'nan')" in said
+    assert "rejected 2: id is no id: a spreadsheet rounded it to 15 digits" in said
+    assert "rejected 2: id is no id: a spreadsheet rounded it to scientific notation" in said
+
+
+def test_repeats_with_other_content_are_named_and_equal_ones_are_not(tmp_path: Path) -> None:
+    rows = [["5", "one", TIME, "a"], ["5", "one", TIME, "a"], ["5", "two", TIME, "a"], ["5", "one", TIME, "b"]]
+    posts = reader(csv_file(tmp_path, rows))
+    assert kinds(posts) == ["Outgoing", "Repeat", "Repeat", "Repeat"]
+    assert posts.findings.changed == 2
+    (said,) = posts.findings.lines()
+    assert said.startswith("2 rows repeat the id of an earlier row with other content")
+    assert "'5' in line 4, '5' in line 5" in said
+    assert "--map" in said
+
+
+@pytest.mark.parametrize("other", ["text", "created_at", "author_id"])
+def test_any_required_field_makes_a_repeat_another_post(tmp_path: Path, other: str) -> None:
+    changed = {"id": "5", "text": "hello", "created_at": "2026-03-02T11:00:00Z", "author_id": "bob"}
+    posts = reader(json_file(tmp_path, {"id": "5"}, {"id": "5"} | {other: changed[other]}))
+    assert kinds(posts) == ["Outgoing", "Repeat"]
+    assert posts.findings.changed == 1
+
+
+def test_one_post_in_a_spreadsheets_dress_is_a_plain_repeat(tmp_path: Path) -> None:
+    dresses = ["123", '="123"', " 123", "123.0", "'123", "\u200b123", "１２３"]
+    posts = reader(csv_file(tmp_path, [[dress, "hi", TIME, dress] for dress in dresses]))
+    assert kinds(posts) == ["Outgoing", *["Repeat"] * 6]
+    assert posts.findings.changed == 0
+
+
+def test_a_wrong_id_column_is_refused_before_a_post_is_sent(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, [[n, f"text {n}", TIME, f"p{n % 3}"] for n in range(1, 30)])
+    with pytest.raises(InputError, match=r"column 'author_id' is no column of ids: of the first 29 posts, 26 .*--map"):
+        reader(path, {"id": "author_id", "author_id": "author_id"})
+    assert len(kinds(reader(path, {"id": "author_id"}, trust_ids=True))) == 29
+    assert set(kinds(reader(path))) == {"Outgoing"}
+
+
+def test_a_rows_own_source_is_taken_and_said(tmp_path: Path) -> None:
+    path = json_file(tmp_path, {"id": "5", "source": "reddit"}, {"id": "5", "source": "bluesky"}, {"id": "5"})
+    posts = reader(path)
+    made = [post for post in posts.read() if isinstance(post, Outgoing)]
+    assert [post.source for post in made] == ["reddit", "bluesky", "posts"]
+    assert [json.loads(post.payload)["source"] for post in made] == ["reddit", "bluesky", "posts"]
+    assert any("own source is taken (bluesky, reddit)" in line for line in posts.findings.lines())
+
+
+def test_a_source_that_is_given_holds_for_all_rows_and_is_said(tmp_path: Path) -> None:
+    path = json_file(tmp_path, {"id": "5", "source": "reddit"}, {"id": "6", "source": "bluesky"})
+    posts = reader(path, source="mine", source_is_given=True)
+    assert [post.source for post in posts.read() if isinstance(post, Outgoing)] == ["mine", "mine"]
+    assert any("'source' is not used, because --source is given" in line for line in posts.findings.lines())
+    with pytest.raises(InputError, match="cannot go together"):
+        reader(path, {"source": "source"}, source_is_given=True)
+
+
+def test_a_column_of_apps_is_not_taken_for_sources_unless_mapped(tmp_path: Path) -> None:
+    path = json_file(
+        tmp_path, {"id": "5", "source": "Twitter for iPhone"}, {"id": "6", "source": '<a href="x">Web</a>'}
+    )
+    posts = reader(path)
+    assert [post.source for post in posts.read() if isinstance(post, Outgoing)] == ["posts", "posts"]
+    assert any("--map source=source" in line for line in posts.findings.lines())
+    mapped = reader(path, {"source": "source"})
+    assert next(post.source for post in mapped.read() if isinstance(post, Outgoing)) == "Twitter for iPhone"
+
+
+def test_a_source_that_no_post_can_have_rejects_its_row(tmp_path: Path) -> None:
+    path = json_file(tmp_path, {"id": "5", "source": "x" * 65, "schema_version": 1}, {"id": "6", "source": 7})
+    found = list(reader(path).read())
+    assert [made.field for made in found if isinstance(made, Reject)] == ["source", "source"]
+
+
+def test_dropped_values_are_counted_by_field(tmp_path: Path) -> None:
+    posts = [
+        {"id": str(n), "lang": "English (United Kingdom)", "url": "x" * 2_100 if n == 3 else None} for n in range(1, 5)
+    ]
+    found = reader(json_file(tmp_path, *posts))
+    assert kinds(found) == ["Outgoing"] * 4
+    said = found.findings.lines()
+    assert said[0].startswith(
+        "4 posts are sent without lang, which is no text of at most 16 characters (first in line 1"
+    )
+    assert said[1].startswith("1 post is sent without url")
+    assert found.findings.numbers()["dropped"] == {"lang": 4, "url": 1}
+
+
+def test_the_order_of_dates_comes_from_the_whole_file(tmp_path: Path) -> None:
+    dates = ["3/2/2026 21:00 UTC"] * 1_500 + ["13/2/2026 21:00 UTC"]
+    path = csv_file(tmp_path, [[n + 1, "x", date, "a"] for n, date in enumerate(dates)])
+    posts = reader(path)
+    assert {post.created_at.month for post in posts.read() if isinstance(post, Outgoing)} == {2}
+    assert any("day first" in line and "--dates month-first" in line for line in posts.findings.lines())
+    asked = reader(path, day_first=False)
+    assert Counter(kinds(asked)) == {"Outgoing": 1_500, "Reject": 1}
+
+
+def test_dates_with_two_readings_are_rejected_where_nothing_decides(tmp_path: Path) -> None:
+    posts = reader(csv_file(tmp_path, [["1", "x", "3/2/2026 21:00 UTC", "a"]]))
+    assert kinds(posts) == ["Reject"]
+    assert "--dates day-first" in posts.findings.lines()[0]
+
+
+def test_a_quote_left_open_is_told_with_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "posts.csv"
+    lines = [
+        ",".join(HEADER),
+        f"1,a,{TIME},p1",
+        f'2,"Acme late,{TIME},p2',
+        f"3,b,{TIME},p3",
+        f'4,"Acme again",{TIME},p4',
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    posts = reader(path)
+    assert kinds(posts) == ["Outgoing", "Reject", "Outgoing", "Outgoing"]
+    assert "opens a quote that is not closed (first in line 3" in posts.findings.lines()[0]
+
+
+def test_a_repeat_is_counted_as_one(tmp_path: Path) -> None:
+    posts = reader(json_file(tmp_path, {"id": "1"}, {"id": 1}))
+    assert [made for made in posts.read() if isinstance(made, Repeat)] == [Repeat(2)]
+    assert posts.findings.lines() == []
+
+
+def test_causes_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
+    rows = [
+        [n + 1, "x", f"2026-03-02 10:00 Zone{'abcdefghij'[n % 10]}{'abcdefghij'[n // 10 % 10]}{'klmno'[n // 100]}", "a"]
+        for n in range(500)
+    ]
+    posts = reader(csv_file(tmp_path, rows))
+    assert Counter(kinds(posts)) == {"Reject": 500}
+    assert len(posts.findings.rejected) <= 201
+    assert sum(cause.count for cause in posts.findings.rejected.values()) == 500
+    assert len(posts.findings.lines()) == 9
