@@ -25,9 +25,9 @@ def csv_file(folder: Path, rows: Sequence[Sequence[object]], header: Sequence[st
     return path
 
 
-def json_file(folder: Path, *posts: Mapping[str, Any]) -> Path:
+def json_file(folder: Path, *posts: dict[str, Any]) -> Path:
     path = folder / "posts.jsonl"
-    base = {"text": "hi", "created_at": TIME, "author_id": "ann"}
+    base: dict[str, Any] = {"text": "hi", "created_at": TIME, "author_id": "ann"}
     path.write_text("".join(json.dumps(base | post) + "\n" for post in posts))
     return path
 
