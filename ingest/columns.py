@@ -151,23 +151,24 @@ class PostMaker:
         self.dropped: list[Reject] = []
         """Optional values of the last row that its post does not have."""
 
-    def make(self, row: Row) -> Outgoing | Reject:
+    def make(self, row: Row) -> Outgoing | Reject:  # noqa: PLR0911 - one a flaw
         """The post of *row*, exactly as strict as the workers that will read it."""
         if self.dropped:
             self.dropped.clear()
         cells = dict(zip(self._fields, row.cells, strict=True))
-        flaw = _flaw(cells)
-        post_id, reason = self._read_id(cells["id"])
-        author_id, author_reason = author_of(cells["author_id"])
-        if flaw is None and (reason is not None or author_reason is not None):
-            flaw = ("id", reason) if reason is not None else ("author_id", author_reason or "")
+        post_id, flaw = self._read_id(cells["id"])
         if flaw is not None:
-            field, reason = flaw
-            return Reject(row.line, field, _shown(cells[field]), reason)
+            return _reject(row.line, cells, "id", flaw)
+        author_id, flaw = author_of(cells["author_id"])
+        if flaw is not None:
+            return _reject(row.line, cells, "author_id", flaw)
         try:
             created_at = moment(cells["created_at"], assume_utc=self._assume_utc, day_first=self._day_first)
         except ValueError as error:
-            return Reject(row.line, "created_at", _shown(cells["created_at"]), str(error))
+            return _reject(row.line, cells, "created_at", str(error))
+        text = cells["text"]
+        if type(text) is str and (not text or text.isspace()):
+            return _reject(row.line, cells, "text", "is blank")
         source = self._source_of(cells) if self._own_sources else self._source
         lang, url = cells.get("lang"), cells.get("url")
         if lang is not None and not (type(lang) is str and 0 < len(lang) <= MAX_LANG_CHARS and lang.isascii()):
@@ -178,7 +179,7 @@ class PostMaker:
             payload = self._encode(
                 _Wire(
                     id=post_id,
-                    text=cells["text"],
+                    text=text,
                     created_at=created_at,
                     author_id=author_id,
                     source=source,
@@ -192,7 +193,9 @@ class PostMaker:
             return _refused(row.line, error, cells)
         except UnicodeEncodeError:
             broken = next(name for name, value in cells.items() if not _is_utf8(value))
-            return Reject(row.line, broken, _shown(cells[broken]), _NOT_UTF8)
+            return _reject(row.line, cells, broken, _NOT_UTF8)
+        if b"\\u0000" in payload and (found := _flaw(cells)) is not None:
+            return _reject(row.line, cells, *found)
         return Outgoing(cast("str", post_id), created_at, payload, source)
 
     def _source_of(self, cells: Mapping[str, Any]) -> Any:
@@ -215,15 +218,20 @@ _NOT_UTF8 = "is not UTF-8 text; if the file has another encoding, name it with -
 
 
 def _flaw(cells: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The first field that no post can have, and what is wrong; the decoder finds the rest."""
+    """The first field that is missing or holds a NUL byte; the decoder finds the rest."""
     for field in REQUIRED:
         value = cells[field]
         if value is MISSING or value is None:
             return field, "is missing"
         if type(value) is str and "\0" in value:
             return field, "holds a NUL byte"
-    text = cells["text"]
-    return ("text", "is blank") if type(text) is str and not text.strip() else None
+    return None
+
+
+def _reject(line: int, cells: Mapping[str, Any], field: str, reason: str) -> Reject:
+    """A row that is refused for *field*, unless a field is missing: that says more."""
+    field, reason = _flaw(cells) or (field, reason)
+    return Reject(line, field, _shown(cells.get(field)), reason)
 
 
 def _is_utf8(value: Any) -> bool:
@@ -235,6 +243,9 @@ def _shown(value: Any) -> str:
 
 
 def _refused(line: int, error: msgspec.ValidationError, cells: Mapping[str, Any]) -> Reject:
+    if (flaw := _flaw(cells)) is not None:
+        return _reject(line, cells, *flaw)
     message, _, place = str(error).partition(" - at `$.")
     field = place.rstrip("`") or None
-    return Reject(line, field, _shown(cells.get(field or "")), message[:1].lower() + message[1:])
+    reason = message[:1].lower() + message[1:]
+    return _reject(line, cells, field, reason) if field else Reject(line, None, "", reason)
