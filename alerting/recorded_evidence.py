@@ -11,16 +11,21 @@ from dataclasses import replace
 from datetime import datetime
 from heapq import heappush, heappushpop
 
+from msgspec.structs import replace as replace_text
+
 from alerting.backtest import PastEpisode
 from alerting.detect import WindowCounts
 from alerting.examples import KEPT, ExampleShelf
 from alerting.recorded import JudgedPost
 from brandpulse.episodes import Evidence
+from brandpulse.masking.mask import Mask
 from brandpulse.keys import DAY_MS, MINUTE_MS, facet_series
 from brandpulse.pane_reader import SAMPLE_DAYS, NegativePost, SampledPost
 from brandpulse.panes import IRRELEVANT, counted_as
 from brandpulse.terms import terms_of
 
+_MASK = Mask()
+"""Keeps no brand's handle: no term is a handle."""
 SAMPLED = 120
 """Of a brand and day: what four partitions keep."""
 NEGATIVE = 0
@@ -80,7 +85,7 @@ class _Looked:
     def shown(self, samples: "_Samples") -> Evidence:
         series = self.brand if self._first.facet is None else facet_series(self.brand, self._first.facet)
         shelf = ExampleShelf(samples.of)
-        shelf.put(series, self._posts)
+        shelf.put(series, [replace_text(post, text=_MASK(post.text)) for post in self._posts])
         last, first = self._end_ms // MINUTE_MS - 1, self._begin_ms // MINUTE_MS
         found = shelf.show(series, WindowCounts(last, last - first + 1))
         # No examples: nothing took the names of people out of these texts.
@@ -116,7 +121,7 @@ class _Samples:
     def _posts(self, brand: str, day: int) -> Iterator[SampledPost]:
         # A post that was sent twice is there twice, and counts once: texts that hold the same terms do.
         for digest, text, negative in self._heaps.get((brand, day), ()):
-            yield SampledPost(f"{-digest:016x}", negative, tuple(sorted(terms_of(text))))
+            yield SampledPost(f"{-digest:016x}", negative, tuple(sorted(terms_of(_MASK(text)))))
 
 
 def _ms(at: datetime) -> int:

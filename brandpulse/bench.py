@@ -165,3 +165,14 @@ def notify(
 ) -> None:
     """Seconds from an alert's decision to its request, with nothing wrong."""
     importlib.import_module("alerting.notify_bench").run(alerts=alerts, per_second=per_second, fsync=fsync)
+
+
+@app.command()
+def masking(
+    data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Labelled texts: tests/data/masking.jsonl.")],
+    texts: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Posts to measure the cost on, JSON lines with a text.")
+    ] = None,
+) -> None:
+    """Print recall and false masks of the masking, by kind and country, and its cost a post."""
+    importlib.import_module("brandpulse.bench_masking").run(data, texts=texts)

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from brandpulse.masking.mask import masked_again
 
 Severity = Literal["info", "warning", "error", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
@@ -11,13 +13,14 @@ Transition = Literal["triggered", "updated", "acknowledged", "resolved"]
 
 
 class ExamplePost(BaseModel):
-    """A post that stands as evidence: user names masked."""
+    """A post that stands as evidence, with private things masked."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     source: str
-    text: str
+    text: Annotated[str, AfterValidator(masked_again)]
+    """Masked here too: an older version may have stored it with what it did not mask."""
     created_at: AwareDatetime
 
 

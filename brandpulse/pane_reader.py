@@ -13,6 +13,7 @@ import redis
 
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys, facet_of
 from brandpulse.live import live_namespace
+from brandpulse.masking.mask import masked_again
 from brandpulse.panes import EMPTY_PANE, AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import PartitionStatus
 from brandpulse.redis_client import reaching_redis
@@ -22,7 +23,7 @@ PIPELINE_CHUNK = 2_000
 
 
 class NegativePost(msgspec.Struct, frozen=True, kw_only=True):
-    """A post negative towards the brand, kept for people to read: user names masked, author as a keyed hash."""
+    """A post negative towards the brand, kept for people to read: private things masked, author as a keyed hash."""
 
     id: str
     source: str
@@ -189,7 +190,9 @@ class PaneReader:
         """The newest negative posts of *brand* by event time, newest first."""
         stored = self._run([("ZRANGE", keys.negatives(brand), 0, -1) for keys in self._known()])
         posts = [msgspec.json.decode(post, type=NegativePost) for part in stored for post in part]
-        return sorted(posts, key=lambda post: post.created_ms, reverse=True)[:limit]
+        newest = sorted(posts, key=lambda post: post.created_ms, reverse=True)[:limit]
+        # An older version may have stored what it did not mask.
+        return [msgspec.structs.replace(post, text=masked_again(post.text)) for post in newest]
 
     def samples(self, brand: str, first_day: int, last_day: int) -> dict[int, list[SampledPost]]:
         """The sampled posts of *brand* by day since 1970, first and last included; days without any are left out."""

@@ -7,6 +7,8 @@ are no words. Function words of English are left out; those of other languages a
 import re
 import unicodedata
 
+from brandpulse.masking.mask import without_placeholders
+
 MOST_TERMS = 32
 """Of one post, in the order of the text: some fifteen telling words and their pairs."""
 MOST_WORD_CHARS = 24
@@ -39,7 +41,7 @@ def terms_of(text: str) -> tuple[str, ...]:
     plain = unicodedata.normalize("NFKC", text[:_LONGEST_TEXT]).casefold().replace("’", "'")
     terms: dict[str, None] = {}
     before = ""
-    for piece in _PIECE.findall(_NOT_SAID.sub(" . ", plain)):
+    for piece in _PIECE.findall(_NOT_SAID.sub(" . ", without_placeholders(plain))):
         word = piece if _is_telling(piece) else ""
         if word:
             terms[word] = None

@@ -48,7 +48,7 @@ class Scored(msgspec.Struct, frozen=True, gc=False):
     author: int
     """Keyed hash, signed 64 bits."""
     mask: Callable[[str], str]
-    """Takes the names of people out of a text; asked only for posts that are kept for people to read."""
+    """Takes private things out of a text; asked only for posts that are kept for people to read."""
     heads: Mapping[str, Sequence[float]]
     """What the model says of the whole post, by head; `sentiment` is always there."""
     digest: bytes

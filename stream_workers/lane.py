@@ -17,6 +17,7 @@ from typing import Protocol
 
 from brandpulse.errors import StateError, TransientError
 from brandpulse.live import Replay
+from brandpulse.masking.mask import Mask
 from brandpulse.telemetry import Telemetry
 from model.engine import Scores
 from model.marking import MarkedText
@@ -28,7 +29,6 @@ from stream_workers.fold import Change
 from stream_workers.hand_over import HandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.marking import BrandMarker
-from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.pace import Pace
 from stream_workers.parts import Answer, Asked, JudgedPart, PreparedPart, joined
@@ -62,7 +62,7 @@ class BatchLane:
         *,
         rows: RowReader,
         matcher: BrandMatcher,
-        mask: NameMask,
+        mask: Mask,
         brands: Sequence[str],
         scorer: CachingScorer,
         store: PartitionStore,

@@ -15,6 +15,7 @@ from brandpulse.errors import ConfigError, TransientError
 from brandpulse.exposure import metrics_token
 from brandpulse.live import load_replay
 from brandpulse.logs import set_up_logging
+from brandpulse.masking.mask import Mask
 from brandpulse.processes import free_port
 from brandpulse.redis_client import connect, reach
 from brandpulse.runtime import announced
@@ -32,7 +33,6 @@ from stream_workers.hand_over import KafkaHandOver
 from stream_workers.held import ReadBatch
 from stream_workers.known_ids import native_filter
 from stream_workers.lane import BatchLane
-from stream_workers.masking import NameMask
 from stream_workers.match import BrandMatcher
 from stream_workers.pace import Pace
 from stream_workers.reader import PostReader, ReaderConfig
@@ -135,7 +135,7 @@ def main() -> int:
         return BatchLane(
             rows=row_reader(matcher, author_hash, native=worker.native_rows),
             matcher=matcher,
-            mask=NameMask(handle for brand in brands for handle in brand.handles),
+            mask=Mask(handle for brand in brands for handle in brand.handles),
             brands=[brand.name for brand in brands],
             scorer=scorer,
             store=stores[1],

@@ -7,7 +7,7 @@ import redis
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_workers.decode import Decoded, decode
 from stream_workers.fold import Outcome, scored
-from stream_workers.masking import NameMask
+from brandpulse.masking.mask import Mask
 from stream_workers.verdict import judged
 from tests.builders import NOON_MS, PROBABILITIES, a_post, a_record
 from tests.contract.alerting.worked import Worked
@@ -33,7 +33,7 @@ def as_outcome(offset: int, text: str, at_ms: int, sentiment: str, source: str) 
     [decoded] = decode([a_record(a_post(str(offset), text, at_ms, source=source), offset)])
     assert isinstance(decoded, Decoded)
     verdict = judged((PROBABILITIES[sentiment],), {"sentiment": (0.1, 0.8, 0.1)}, (None,))
-    return scored(decoded, ("Acme",), verdict, author=offset, mask=NameMask())
+    return scored(decoded, ("Acme",), verdict, author=offset, mask=Mask())
 
 
 def test_a_page_tells_the_words_and_sources_of_its_hour(redis_client: redis.Redis, namespace: str) -> None:

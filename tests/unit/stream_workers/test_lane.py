@@ -25,7 +25,7 @@ from stream_workers.guard import InvalidGuard
 from stream_workers.hand_over import MemoryHandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.lane import BatchLane
-from stream_workers.masking import NameMask
+from brandpulse.masking.mask import Mask
 from stream_workers.match import BrandMatcher
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.pace import LEAST, Pace
@@ -120,7 +120,7 @@ class Bench:
         self.lane = BatchLane(
             rows=row_reader(matcher, AuthorHasher("key")),
             matcher=matcher,
-            mask=NameMask(),
+            mask=Mask(),
             brands=brands,
             scorer=CachingScorer(scorer or keyword()),
             store=self.store,

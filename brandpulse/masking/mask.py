@@ -1,0 +1,198 @@
+"""`Mask`: what private things become before a text is kept, shown or sent. The one definition of that."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from brandpulse.masking.addresses import ADDRESS, POSTCODE, find_addresses, find_british_postcodes, find_postcodes
+from brandpulse.masking.codes import (
+    ADDRESS_OF_MACHINE,
+    BIRTH_DATE,
+    BOOKING,
+    IDENTITY,
+    REFERENCE,
+    TRACKING,
+    find_birth_dates,
+    find_bookings,
+    find_identities,
+    find_identity_numbers,
+    find_machines,
+    find_mixed_identities,
+    find_references,
+    find_tracking,
+    find_tracking_forms,
+)
+from brandpulse.masking.handles import (
+    EMAIL,
+    PROFILE,
+    USER,
+    Found,
+    find_handles,
+    find_mentions,
+    find_named,
+    find_profiles,
+    find_spelt_mail,
+)
+from brandpulse.masking.hints import Hint, Hints
+from brandpulse.masking.payment import CARD, IBAN, find_cards, find_ibans, find_security_codes
+from brandpulse.masking.phones import PHONE, find_phones
+from brandpulse.masking.plain_view import BLANK, PlainView
+
+PLACEHOLDERS = (USER, EMAIL, PROFILE, PHONE, CARD, IBAN, ADDRESS, POSTCODE, BOOKING, REFERENCE, IDENTITY, TRACKING, BIRTH_DATE, ADDRESS_OF_MACHINE)
+ROUNDS = 4
+
+_PLACEHOLDER = re.compile(rf"{USER}(?![\w]|[.\-·@]\w)|" + "|".join(re.escape(one) for one in PLACEHOLDERS if one != USER))
+
+
+_PLAIN_HANDLE = re.compile(r"(?<![\w.])@(\w{1,64})(?![.\-·]?\w)")
+_MIXED = re.compile(r"[A-Z][ \-]?[0-9]|[0-9][A-Z]")
+"""Codes of letters and digits, in capitals."""
+_ENTITY = re.compile(r"&(?:#[xX]?0{0,4}[46][04];|commat;)")
+_SPELT = 1 << Hint.AT | 1 << Hint.DOT
+_WORDED = 1 << Hint.SECURITY | 1 << Hint.BIRTH | 1 << Hint.BOOKING | 1 << Hint.IDENTITY
+_WITHOUT_DIGITS = 1 << Hint.LINK | 1 << Hint.NAMED | 1 << Hint.AT | 1 << Hint.DOT | 1 << Hint.BOOKING
+_STREETS = 1 << Hint.NUMBER_FIRST | 1 << Hint.FRENCH | 1 << Hint.LATIN | 1 << Hint.GERMAN | 1 << Hint.BOX
+
+
+class Mask:
+    """Replaces private things by words that say what was there; `mask(mask(text)) == mask(text)`.
+
+    *keep* are the brands' own handles, without the @: they name no person, and tell the reader whom the post is about.
+    """
+
+    def __init__(self, keep: Iterable[str] = ()) -> None:
+        self._keep = frozenset(handle.casefold().lstrip("@") for handle in keep)
+
+    def __call__(self, text: str) -> str:
+        for _ in range(ROUNDS):
+            found = self.find(text)
+            if not found:
+                break
+            text = _replaced(text, found)
+            if all(one[2] is USER for one in found):
+                # A name hides nothing from the other patterns: they looked at what was left of it.
+                break
+        return text
+
+    def find(self, text: str) -> list[Found]:
+        """Private things of *text* as they stand: begin, end, placeholder. What one hides from another is found later."""
+        view = text
+        plain = None
+        if not text.isascii():
+            plain = PlainView(text)
+            view = plain.text
+        if "[" in view or USER in view:
+            view = _PLACEHOLDER.sub(_blank, view)
+        hints = Hints(view)
+        digits = _digits(view)
+        if not digits and not hints.kinds & _WITHOUT_DIGITS and "@" not in view and "&" not in view:
+            return []
+        search = _Search(view)
+        self._find_names(search, hints)
+        if digits:
+            _find_numbers(search, digits, hints)
+        elif Hint.BOOKING in hints:
+            search.take(find_bookings(search.view, hints))
+        return search.found if plain is None else [(*plain.span(begin, end), name) for begin, end, name in search.found]
+
+    def _find_names(self, search: "_Search", hints: Hints) -> None:
+        view, keep = search.view, self._kept
+        if Hint.LINK in hints:
+            search.take(find_profiles(view, keep))
+        if "@" in view or ("&" in view and _ENTITY.search(view)):
+            if "<a" in view:
+                search.take(find_mentions(search.view, keep))
+            search.take(find_handles(search.view, keep))
+        if hints.kinds & _SPELT:
+            search.take(find_spelt_mail(search.view))
+        if Hint.NAMED in hints:
+            search.take(find_named(search.view, keep))
+
+    def _kept(self, name: str) -> bool:
+        return name.casefold() in self._keep
+
+
+@lru_cache(maxsize=4_096)
+def masked_again(text: str) -> str:
+    """*text*, which was masked when it was kept, maybe by an older version that left more: for showing and sending.
+
+    The plain handles that it still has are those of brands: any version masked all others.
+    """
+    return Mask(_PLAIN_HANDLE.findall(text))(text)
+
+
+def without_placeholders(text: str) -> str:
+    """For whoever looks for words in *text*: those that `Mask` put there are nobody's."""
+    return _PLACEHOLDER.sub(" . ", text) if "[" in text or USER in text else text
+
+
+class _Search:
+    """A view in which nothing is found twice: what was found is blank."""
+
+    def __init__(self, view: str) -> None:
+        self.view = view
+        self.found: list[Found] = []
+
+    def take(self, found: Iterable[Found]) -> None:
+        for one in found:
+            self.found.append(one)
+            begin, end, _ = one
+            # A detector goes on in the view that it was given: places stay as they are.
+            self.view = self.view[:begin] + BLANK * (end - begin) + self.view[end:]
+
+
+def _find_numbers(search: _Search, digits: int, hints: Hints) -> None:
+    """In the order in which one leaves less to the next."""
+    kinds = hints.kinds
+    mixed = _MIXED.search(search.view) is not None
+    if digits >= 11:
+        search.take(find_ibans(search.view))
+        search.take(find_cards(search.view))
+    if kinds & _WORDED:
+        if Hint.SECURITY in hints:
+            search.take(find_security_codes(search.view))
+        if Hint.BIRTH in hints:
+            search.take(find_birth_dates(search.view, hints))
+        if Hint.BOOKING in hints:
+            search.take(find_bookings(search.view, hints))
+        if digits >= 4 and Hint.IDENTITY in hints:
+            search.take(find_identities(search.view, hints))
+    if mixed and digits >= 4:
+        search.take(find_mixed_identities(search.view))
+        search.take(find_tracking_forms(search.view))
+    if digits >= 9:
+        search.take(find_identity_numbers(search.view))
+    if digits >= 6 and Hint.TRACKING in hints:
+        search.take(find_tracking(search.view, hints))
+    if digits >= 3 and Hint.REFERENCE in hints:
+        search.take(find_references(search.view, hints))
+    if digits >= 4 and (search.view.count(".") >= 3 or search.view.count(":") >= 2):
+        search.take(find_machines(search.view))
+    if kinds & _STREETS:
+        search.take(find_addresses(search.view, hints))
+    if Hint.POSTCODE in hints:
+        search.take(find_postcodes(search.view, hints))
+    if mixed:
+        search.take(find_british_postcodes(search.view))
+    if digits >= 7:
+        search.take(find_phones(search.view, hints))
+
+
+def _digits(view: str) -> int:
+    octets = view.encode("utf-8", "surrogatepass")
+    return len(octets) - len(octets.translate(None, b"0123456789"))
+
+
+def _blank(found: re.Match[str]) -> str:
+    return BLANK * (found.end() - found.start())
+
+
+def _replaced(text: str, spans: Iterable[Found]) -> str:
+    out, end = [], 0
+    for begin, stop, name in sorted(spans, key=lambda one: (one[0], -one[1])):
+        if begin < end:
+            continue
+        out += [text[end:begin], name]
+        end = stop
+    out.append(text[end:])
+    return "".join(out)
