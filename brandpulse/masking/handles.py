@@ -97,11 +97,11 @@ def find_handles(view: str, keep: Callable[[str], bool]) -> Iterator[Found]:
         if at < end:
             continue
         name = found.group(1)
-        before = view[max(end, at - 64) : at]
-        local = _LOCAL.match(before[::-1])
-        length = len(before[-local.end() :].lstrip("./#!&*'|")) if local and local.end() else 0
-        if length and (before[-1].isalnum() or before[-1] in "_+-%"):
-            whole = _mail(before[-length:], name, found.group(2))
+        if at > end and (view[at - 1].isalnum() or view[at - 1] in "_+-%"):
+            before = view[max(end, at - 64) : at]
+            local = _LOCAL.match(before[::-1])
+            length = len(before[len(before) - local.end() :].lstrip("./#!&*'|")) if local else 0
+            whole = _mail(before[len(before) - length :], name, found.group(2))
             if whole is not None:
                 yield (at - length if whole else at), stop, EMAIL if whole else USER
                 end = stop
@@ -128,7 +128,7 @@ def _mail(before: str, name: str, server: str) -> bool | None:
     """Whether what stands *before* the @ belongs to an e-mail address (else it is a handle); None: neither."""
     if "." in name or server:
         return True
-    if not before[-1].isascii():
+    if not before or not before[-1].isascii():
         return False
     if any(c.isdigit() or c == "_" for c in name) or (len(before) >= 3 and len(name) >= 3):
         return False

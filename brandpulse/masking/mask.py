@@ -48,6 +48,7 @@ _PLAIN_HANDLE = re.compile(r"(?<![\w.])@(\w{1,64})(?![.\-·]?\w)")
 _MIXED = re.compile(r"[A-Z][ \-]?[0-9]|[0-9][A-Z]")
 """Codes of letters and digits, in capitals."""
 _ENTITY = re.compile(r"&(?:#[xX]?0{0,4}[46][04];|commat;)")
+_GOES_ON = re.compile(r"[.\-·@]?\w")
 _SPELT = 1 << Hint.AT | 1 << Hint.DOT
 _WORDED = 1 << Hint.SECURITY | 1 << Hint.BIRTH | 1 << Hint.BOOKING | 1 << Hint.IDENTITY
 _WITHOUT_DIGITS = 1 << Hint.LINK | 1 << Hint.NAMED | 1 << Hint.AT | 1 << Hint.DOT | 1 << Hint.BOOKING
@@ -134,11 +135,15 @@ class _Search:
         self.found: list[Found] = []
 
     def take(self, found: Iterable[Found]) -> None:
-        for one in found:
-            self.found.append(one)
-            begin, end, _ = one
-            # A detector goes on in the view that it was given: places stay as they are.
-            self.view = self.view[:begin] + BLANK * (end - begin) + self.view[end:]
+        new = sorted(found)
+        if not new:
+            return
+        self.found += new
+        out, at = [], 0
+        for begin, end, _ in new:
+            out += [self.view[at : max(at, begin)], BLANK * (end - max(at, begin))]
+            at = max(at, end)
+        self.view = "".join(out) + self.view[at:]
 
 
 def _find_numbers(search: _Search, digits: int, hints: Hints) -> None:
@@ -194,5 +199,8 @@ def _replaced(text: str, spans: Iterable[Found]) -> str:
             continue
         out += [text[end:begin], name]
         end = stop
+        if name is USER and _GOES_ON.match(text, stop):
+            # Else it would read as a longer name, which it is not.
+            out.append(" ")
     out.append(text[end:])
     return "".join(out)

@@ -1,7 +1,7 @@
 """Numbers of cards (ISO/IEC 7812, by Luhn's check) and of accounts (IBAN, ISO 13616, by its check modulo 97)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from brandpulse.masking.handles import Found
 
@@ -10,16 +10,21 @@ IBAN = "[iban]"
 CHECKS = 200
 """Of one text. A text with more candidates is made to keep us busy: from then on the form alone is enough."""
 
+LONGEST = 19
+"""Digits of a card."""
+_GROUP = re.compile(r"\d+")
 _RUN = re.compile(r"\d(?:[ .\-_]{0,2}\d){12,}+")
 _ISSUERS = {
     13: re.compile(r"4"),
     14: re.compile(r"3(?:0[0-5]|095|[689])"),
-    15: re.compile(r"3[47]|1800|2131"),
-    16: re.compile(r"4|5[0-9]|6[0-9]|2[2-7]|35|3[0689]|8[0-2]|9792|1946"),
+    15: re.compile(r"3[47]|2131"),
+    16: re.compile(r"4|5[0-9]|6[0-9]|2[2-7]|35|3[0689]|8[0-2]|9792"),
     17: re.compile(r"5[06-8]|6"),
     18: re.compile(r"5[06-8]|6[0-9]"),
     19: re.compile(r"4|5[06-8]|6"),
 }
+_FIRST = frozenset("2345689")
+"""Digits that cards begin with: 1 and 7 are airlines' and fuel cards of old."""
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _SECURITY = re.compile(r"\b(?:cvv2?|cvc2?|cvn|csc|prüfziffer|kartenprüfnummer|security code|cryptogramme)\b[ :.#=]{0,3}(?:(?:is|code|number|ist)[ :]{1,2})?(\d{3,4})(?!\w)", re.IGNORECASE)
 
@@ -36,41 +41,44 @@ _IBAN = re.compile(r"(?<![^\W\d_])(?:(?<=IBAN)|(?<=iban)|(?<![\w]))([A-Za-z]{2})
 
 
 def find_cards(view: str) -> Iterator[Found]:
+    """Each number that begins and ends where a group of digits does."""
     checks = 0
     for run in _RUN.finditer(view):
-        places = [at for at in range(run.start(), run.end()) if view[at].isdecimal()]
-        digits = "".join(view[at] for at in places)
-        first = 0
-        while first <= len(digits) - 13:
-            length = next((n for n in (16, 15, 19, 18, 17, 14, 13) if _is_card(digits, places, first, n, checks)), 0)
-            checks += digits[first] in "34569"
-            if length:
-                last = first + length
-                if _whole(places, digits, first, last):
-                    yield places[first], places[last - 1] + 1, CARD
-                    first = last
-                    continue
-            first += 1
+        groups = [(found.start(), found.group()) for found in _GROUP.finditer(view, run.start(), run.end())]
+        at = 0
+        while at < len(groups):
+            if groups[at][1][0] not in _FIRST:
+                at += 1
+                continue
+            last, asked = _card_from(groups, at, sure=checks > CHECKS)
+            checks += asked
+            if last < 0:
+                at += 1
+                continue
+            yield groups[at][0], groups[last][0] + len(groups[last][1]), CARD
+            at = last + 1
+
+
+def _card_from(groups: Sequence[tuple[int, str]], first: int, *, sure: bool) -> tuple[int, int]:
+    """The last group of the longest card number that begins with group *first*, or -1; and how many were checked."""
+    found, asked, digits = -1, 0, ""
+    for at in range(first, min(first + LONGEST, len(groups))):
+        digits += groups[at][1]
+        if len(digits) > LONGEST:
+            break
+        issuers = _ISSUERS.get(len(digits))
+        if issuers is None or not issuers.match(digits):
+            continue
+        asked += 1
+        if sure or (is_luhn(digits) and len(set(digits)) > 1):
+            found = at
+    return found, asked
 
 
 def find_security_codes(view: str) -> Iterator[Found]:
     """The three or four digits of a card's back."""
     for found in _SECURITY.finditer(view):
         yield found.start(1), found.end(1), CARD
-
-
-def _is_card(digits: str, places: list[int], first: int, length: int, checks: int) -> bool:
-    number = digits[first : first + length]
-    if len(number) < length or not _ISSUERS[length].match(number) or not _whole(places, digits, first, first + length):
-        return False
-    return checks > CHECKS or (is_luhn(number) and len(set(number)) > 1)
-
-
-def _whole(places: list[int], digits: str, first: int, last: int) -> bool:
-    """Whether a number begins and ends where groups do."""
-    return (first == 0 or places[first] - places[first - 1] > 1) and (
-        last == len(digits) or places[last] - places[last - 1] > 1
-    )
 
 
 def is_luhn(digits: str) -> bool:
