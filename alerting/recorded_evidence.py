@@ -18,8 +18,8 @@ from alerting.detect import WindowCounts
 from alerting.examples import KEPT, ExampleShelf
 from alerting.recorded import JudgedPost
 from brandpulse.episodes import Evidence
-from brandpulse.masking.mask import Mask
 from brandpulse.keys import DAY_MS, MINUTE_MS, facet_series
+from brandpulse.masking.mask import Mask
 from brandpulse.pane_reader import SAMPLE_DAYS, NegativePost, SampledPost
 from brandpulse.panes import IRRELEVANT, counted_as
 from brandpulse.terms import terms_of

@@ -169,9 +169,12 @@ def notify(
 
 @app.command()
 def masking(
-    data: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Labelled texts: tests/data/masking.jsonl.")],
+    data: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Labelled texts: tests/data/masking.jsonl.")
+    ],
     texts: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Posts to measure the cost on, JSON lines with a text.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Posts to measure the cost on, JSON lines with a text."),
     ] = None,
 ) -> None:
     """Print recall and false masks of the masking, by kind and country, and its cost a post."""

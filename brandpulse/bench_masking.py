@@ -62,7 +62,8 @@ def labelled_texts(path: Path) -> list[LabelledText]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f'{path} holds no labelled texts ({error}); a line is {{"half", "country", "text", "spans": [[begin, end, kind]]}}'
+            f"{path} holds no labelled texts ({error})"
+            f'; a line is {{"half", "country", "text", "spans": [[begin, end, kind]]}}'
         ) from None
 
 
@@ -122,7 +123,9 @@ def _print(console: Console, half: str, report: MaskingReport) -> None:
     for kind in dict.fromkeys(kind for kind, _ in report.private):
         cells = [f"{report.found[kind, country]}/{report.private[kind, country]}" for country in countries]
         table.add_row(kind, *cells, f"{_share(report.found, report.private, kind):.3f}")
-    table.add_row("masked falsely", *(f"{report.false[c] + report.beside[c]}/{report.readable[c]}" for c in countries), "")
+    table.add_row(
+        "masked falsely", *(f"{report.false[c] + report.beside[c]}/{report.readable[c]}" for c in countries), ""
+    )
     console.print(table)
     console.print(
         f"{half}: recall {report.recall:.4f} of {report.private.total()}, "
@@ -131,4 +134,6 @@ def _print(console: Console, half: str, report: MaskingReport) -> None:
 
 
 def _share(found: Mapping[tuple[str, str], int], private: Mapping[tuple[str, str], int], kind: str) -> float:
-    return sum(n for (one, _), n in found.items() if one == kind) / sum(n for (one, _), n in private.items() if one == kind)
+    return sum(n for (one, _), n in found.items() if one == kind) / sum(
+        n for (one, _), n in private.items() if one == kind
+    )

@@ -16,6 +16,7 @@ from brandpulse.errors import ConfigError
 from brandpulse.keys import PartitionKeys
 from brandpulse.letters import Letter
 from brandpulse.live import live_namespace
+from brandpulse.masking.records import masked_record, masked_text
 from brandpulse.moments import moment_ms, rfc3339
 from brandpulse.pane_reader import PaneReader
 from brandpulse.redis_client import connect
@@ -49,6 +50,7 @@ Reason = Annotated[list[str] | None, typer.Option(help="Only letters of this rea
 Partition = Annotated[int | None, typer.Option(min=0, help="Only letters of this partition.")]
 Since = Annotated[str | None, typer.Option(help="Records from this moment of Kafka's on: 2026-03-02T12:00:00Z, 2h.")]
 Until = Annotated[str | None, typer.Option(help="Records before this moment.")]
+Original = Annotated[bool, typer.Option("--original", help="Show values as they lie, private things unmasked.")]
 Text = Annotated[str | None, typer.Option(help="Only letters with this in their value or error.")]
 
 
@@ -61,7 +63,8 @@ def list_letters(
     until: Until = None,
     text: Text = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000)] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with the original value.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with the value.")] = False,
+    original: Original = False,
 ) -> None:
     """Dead letters, oldest first, each identity once."""
     settings = load_settings(Settings)
@@ -69,13 +72,20 @@ def list_letters(
     found = [letter for letter in read_letters(settings) if wanted.takes(letter)]
     done = _done(settings, found)
     for letter in found[:limit] if as_json else ():
-        typer.echo(json.dumps(_facts(letter, done=letter in done)))
+        typer.echo(json.dumps(_facts(letter, done=letter in done, original=original)))
     if as_json:
         return
     table = Table("id", "record", "reason", "deaths", "state", "error")
     for letter in found[:limit]:
         state = "counted" if letter in done else "dead"
-        table.add_row(letter.id, rfc3339(letter.record_ms), letter.reason, str(letter.deaths), state, letter.error[:80])
+        table.add_row(
+            letter.id,
+            rfc3339(letter.record_ms),
+            letter.reason,
+            str(letter.deaths),
+            state,
+            masked_text(letter.error)[:80],
+        )
     Console().print(table if found else "No dead letters.")
     if len(found) > limit:
         typer.echo(f"{len(found) - limit} more: --limit {len(found)}, or a filter")
@@ -84,6 +94,7 @@ def list_letters(
 @app.command()
 def show(
     identity: Annotated[str, typer.Argument(metavar="ID", help="As `dlq list` shows it: partition:offset.")],
+    original: Original = False,
 ) -> None:
     """One dead letter whole: where it lay, why it died, what can be done, and its value."""
     settings = load_settings(Settings)
@@ -94,7 +105,7 @@ def show(
     if len(found) > 1:
         raise ConfigError(f"ID {identity!r} is several logs'; one of {', '.join(str(one.origin) for one in found)}")
     [letter] = found
-    facts = _facts(letter, done=bool(_done(settings, found)))
+    facts = _facts(letter, done=bool(_done(settings, found)), original=original)
     value = facts.pop("value")
     for name, fact in (facts | {"remedy": REMEDIES.get(letter.reason, "")}).items():
         if fact is not None:
@@ -194,9 +205,10 @@ def _done(settings: Settings, letters: Sequence[Letter]) -> set[Letter]:
     return done_again(client, live_namespace(client, settings.namespace), letters) if letters else set()
 
 
-def _facts(letter: Letter, *, done: bool) -> dict[str, Any]:
+def _facts(letter: Letter, *, done: bool, original: bool) -> dict[str, Any]:
+    """*original*: with what is private. The letter itself always keeps its bytes."""
     value = shown(letter.value)
-    return {
+    facts = {
         "id": letter.id,
         "topic": letter.topic,
         "topic_id": letter.origin.topic_id,
@@ -213,6 +225,11 @@ def _facts(letter: Letter, *, done: bool) -> dict[str, Any]:
         "value_base64": None if _is_utf8(letter.value) else base64.b64encode(letter.value or b"").decode(),
         "value": None if letter.value is None else value,
     }
+    if not original:
+        facts["error"] = masked_text(letter.error)
+        facts["value"] = None if letter.value is None else masked_record(value)
+        facts["value_base64"] = None
+    return facts
 
 
 def _is_utf8(value: bytes | None) -> bool:

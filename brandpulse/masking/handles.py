@@ -1,7 +1,7 @@
 """User names, e-mail addresses and links to profiles, in the forms that networks and people write them."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 USER = "@user"
 EMAIL = "[email]"
@@ -9,7 +9,10 @@ PROFILE = "[profile link]"
 Found = tuple[int, int, str]
 """Begin, end, and what to write there."""
 
-_MARKS = "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0971-\u0dff\u0e31\u0e34-\u0e4e"
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u0900-\u0963\u0971-\u0dff\u0e31\u0e34-\u0e4e"
+)
 _W = rf"[\w{_MARKS}]"
 _NAME = rf"{_W}++(?:[.\-·]{_W}++)*+"
 _HOST = r"[^\W_](?:[\w\-]*+)(?:\.[\w\-]++)++"
@@ -30,11 +33,13 @@ _SPELT_AT = re.compile(rf"(?P<sure>{_BRACKETED_AT})|(?P<word>{_BARE_AT})", re.IG
 _SPELT = "|".join(_DOT_WORDS)
 _SPELT_DOT = rf"(?:\s?[\[({{<]\s?(?:{_SPELT}|\.)\s?[\])}}>]\s?|\s(?:{_SPELT})\s|_(?:dot)_)"
 _DOMAIN = re.compile(
-    rf"\s{{0,2}}(?P<mail>[a-zA-Z0-9\-À-ɏ]{{1,63}}+(?:(?:\.|{_SPELT_DOT})[a-zA-Z0-9\-À-ɏ]{{1,63}}+){{1,4}}+)", re.IGNORECASE
+    rf"\s{{0,2}}(?P<mail>[a-zA-Z0-9\-À-ɏ]{{1,63}}+(?:(?:\.|{_SPELT_DOT})[a-zA-Z0-9\-À-ɏ]{{1,63}}+){{1,4}}+)",
+    re.IGNORECASE,
 )
 _BACKWARDS = "|".join(word[::-1] for word in _DOT_WORDS)
 _NAME_BACKWARDS = re.compile(
-    rf"\s{{0,2}}[\w.+%\-]{{1,64}}+(?:(?:\s?[\])}}>]\s?(?:{_BACKWARDS}|\.)\s?[\[({{<]\s?|\s(?:{_BACKWARDS})\s)[\w+%\-]{{1,64}}+){{0,3}}",
+    rf"\s{{0,2}}[\w.+%\-]{{1,64}}+(?:(?:\s?[\])}}>]\s?(?:{_BACKWARDS}|\.)\s?[\[({{<]\s?|"
+    rf"\s(?:{_BACKWARDS})\s)[\w+%\-]{{1,64}}+){{0,3}}",
     re.IGNORECASE,
 )
 _SPELT_HINT = re.compile(_SPELT_DOT, re.IGNORECASE)
@@ -43,22 +48,61 @@ _REDDIT = re.compile(r"(?<![\w/.])/?(?:u|U|user)/([\w\-]{2,32})(?![\w/])")
 _BARE_BLUESKY = re.compile(r"(?<![\w.\-])([\w\-]{1,63}+)\.bsky\.(?:social|team)(?![\w])", re.IGNORECASE)
 _DID = re.compile(r"\bdid:(?:plc:[a-z2-7]{8,32}|web:[\w.\-%:]{3,128})", re.IGNORECASE)
 _NAMED = re.compile(
-    r"\b(?:insta(?:gram)?|telegram|tiktok|snap(?:chat)?|twitter|discord|skype|facebook|threads|mastodon|bluesky)"
+    r"\b(?:ig|insta(?:gram)?|telegram|tiktok|snap(?:chat)?|twitter|discord|skype|facebook|threads|mastodon|bluesky)"
     r"(?:[ ](?:is|name|handle|user|id|ist|es|è|é))?\s?:\s?@?([\w][\w.\-]{2,31})(?![\w/@])",
     re.IGNORECASE,
 )
 
 _URL = re.compile(
-    r"(?<![\w.\-@])(?:https?://|tg://|//)?(?:[\w\-]{1,63}+\.)++[a-z]{2,12}(?::\d{2,5})?/[^\s<>\"'`\])}\0]++", re.IGNORECASE
+    r"(?<![\w.\-@])(?:https?://|tg://|//)?(?:[\w\-]{1,63}+\.)++[a-z]{2,12}(?::\d{2,5})?/[^\s<>\"'`\])}\0]++",
+    re.IGNORECASE,
 )
 _PARTS = re.compile(r"(?:https?://|tg://|//)?([^/:]+)(?::\d+)?/(.*)", re.IGNORECASE | re.DOTALL)
 _TAIL = ".,;:!?…"
 
 _FIRST_IS_NAME = frozenset(
-    "x.com twitter.com nitter.net fxtwitter.com vxtwitter.com instagram.com instagr.am threads.net threads.com facebook.com fb.com fb.me "
-    "m.me t.me telegram.me telegram.dog twitch.tv vk.com pinterest.com soundcloud.com linktr.ee paypal.me venmo.com ko-fi.com "
-    "patreon.com onlyfans.com github.com tumblr.com medium.com last.fm tiktok.com youtube.com truthsocial.com gab.com ask.fm "
-    "cash.app weibo.com about.me keybase.io substack.com".split()
+    [
+        "x.com",
+        "twitter.com",
+        "nitter.net",
+        "fxtwitter.com",
+        "vxtwitter.com",
+        "instagram.com",
+        "instagr.am",
+        "threads.net",
+        "threads.com",
+        "facebook.com",
+        "fb.com",
+        "fb.me",
+        "m.me",
+        "t.me",
+        "telegram.me",
+        "telegram.dog",
+        "twitch.tv",
+        "vk.com",
+        "pinterest.com",
+        "soundcloud.com",
+        "linktr.ee",
+        "paypal.me",
+        "venmo.com",
+        "ko-fi.com",
+        "patreon.com",
+        "onlyfans.com",
+        "github.com",
+        "tumblr.com",
+        "medium.com",
+        "last.fm",
+        "tiktok.com",
+        "youtube.com",
+        "truthsocial.com",
+        "gab.com",
+        "ask.fm",
+        "cash.app",
+        "weibo.com",
+        "about.me",
+        "keybase.io",
+        "substack.com",
+    ]
 )
 _NAME_BEHIND = {
     "linkedin.com": ("in", "pub"),
@@ -80,11 +124,88 @@ _NAME_BEHIND = {
 }
 _NAME_ANYWHERE = frozenset(("u", "user", "users", "profile", "profiles", "member", "members", "people", "author"))
 _NO_NAMES = frozenset(
-    "i search hashtag explore home intent share sharer sharer.php login signup settings about privacy tos terms help jobs p reel reels tv "
-    "stories events groups watch watch.php story.php photo.php photo permalink.php media pages marketplace gaming hashtags s c r "
-    "channel user feed playlist shorts live embed results directory topics trending notifications messages explore.php status "
-    "v joinchat proxy addstickers iv dialog plugins business legal discover tag tags music download features pricing blog "
-    "company school learning pulse posts profile.php l.php messages.php developers".split()
+    [
+        "i",
+        "search",
+        "hashtag",
+        "explore",
+        "home",
+        "intent",
+        "share",
+        "sharer",
+        "sharer.php",
+        "login",
+        "signup",
+        "settings",
+        "about",
+        "privacy",
+        "tos",
+        "terms",
+        "help",
+        "jobs",
+        "p",
+        "reel",
+        "reels",
+        "tv",
+        "stories",
+        "events",
+        "groups",
+        "watch",
+        "watch.php",
+        "story.php",
+        "photo.php",
+        "photo",
+        "permalink.php",
+        "media",
+        "pages",
+        "marketplace",
+        "gaming",
+        "hashtags",
+        "s",
+        "c",
+        "r",
+        "channel",
+        "user",
+        "feed",
+        "playlist",
+        "shorts",
+        "live",
+        "embed",
+        "results",
+        "directory",
+        "topics",
+        "trending",
+        "notifications",
+        "messages",
+        "explore.php",
+        "status",
+        "v",
+        "joinchat",
+        "proxy",
+        "addstickers",
+        "iv",
+        "dialog",
+        "plugins",
+        "business",
+        "legal",
+        "discover",
+        "tag",
+        "tags",
+        "music",
+        "download",
+        "features",
+        "pricing",
+        "blog",
+        "company",
+        "school",
+        "learning",
+        "pulse",
+        "posts",
+        "profile.php",
+        "l.php",
+        "messages.php",
+        "developers",
+    ]
 )
 _REDDIT_HOSTS = ("old.", "new.", "np.", "www.", "m.", "mobile.", "web.", "l.", "mbasic.")
 
@@ -130,6 +251,9 @@ def _mail(before: str, name: str, server: str) -> bool | None:
         return True
     if not before or not before[-1].isascii():
         return False
+    if len(before) >= 3 and any(c in "._" or c.isdigit() for c in before):
+        # India's payment addresses (kim.r@okbank) and mail within a company have no dot behind the @.
+        return True
     if any(c.isdigit() or c == "_" for c in name) or (len(before) >= 3 and len(name) >= 3):
         return False
     return None
@@ -197,19 +321,19 @@ def profile_name(url: str) -> str | None:
     for segment in segments:
         if segment[0] == "@" and len(segment) > 1:
             return segment[1:].split("@")[0]
-    bare = ".".join(host.split(".")[-2:])
-    known = host if host in _FIRST_IS_NAME or host in _NAME_BEHIND else bare
-    first = segments[0].casefold()
-    if known == "facebook.com" and first == "profile.php":
+    known = host if host in _FIRST_IS_NAME or host in _NAME_BEHIND else ".".join(host.split(".")[-2:])
+    return _name_on(known, segments, query)
+
+
+def _name_on(host: str, segments: Sequence[str], query: str) -> str | None:
+    first, second = segments[0].casefold(), segments[1] if len(segments) > 1 else None
+    if first in _NAME_BEHIND.get(host, ()):
+        return segments[-1] if first == "people" else second
+    if host == "facebook.com" and first == "profile.php":
         return query or None
-    if first in _NAME_BEHIND.get(known, ()):
-        return segments[-1] if first in ("people",) else (segments[1] if len(segments) > 1 else None)
-    if known == "linkedin.com" and first == "posts" and len(segments) > 1:
-        return segments[1].split("_")[0]
-    if known == "github.com":
-        return segments[0] if len(segments) == 1 and first not in _NO_NAMES else None
-    if known in _FIRST_IS_NAME:
-        return None if first in _NO_NAMES or first.startswith(("hashtag", "+")) or known in ("medium.com", "tiktok.com") else segments[0]
-    if len(segments) > 1 and first in _NAME_ANYWHERE:
-        return segments[1]
-    return None
+    if host == "linkedin.com" and first == "posts" and second:
+        return second.split("_")[0]
+    if host in _FIRST_IS_NAME:
+        repository = host == "github.com" and second is not None
+        return None if repository or first in _NO_NAMES or first.startswith(("hashtag", "+")) else segments[0]
+    return second if first in _NAME_ANYWHERE else None

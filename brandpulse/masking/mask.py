@@ -38,10 +38,27 @@ from brandpulse.masking.payment import CARD, IBAN, find_cards, find_ibans, find_
 from brandpulse.masking.phones import PHONE, find_phones
 from brandpulse.masking.plain_view import BLANK, PlainView
 
-PLACEHOLDERS = (USER, EMAIL, PROFILE, PHONE, CARD, IBAN, ADDRESS, POSTCODE, BOOKING, REFERENCE, IDENTITY, TRACKING, BIRTH_DATE, ADDRESS_OF_MACHINE)
+PLACEHOLDERS = (
+    USER,
+    EMAIL,
+    PROFILE,
+    PHONE,
+    CARD,
+    IBAN,
+    ADDRESS,
+    POSTCODE,
+    BOOKING,
+    REFERENCE,
+    IDENTITY,
+    TRACKING,
+    BIRTH_DATE,
+    ADDRESS_OF_MACHINE,
+)
 ROUNDS = 4
 
-_PLACEHOLDER = re.compile(rf"{USER}(?![\w]|[.\-·@]\w)|" + "|".join(re.escape(one) for one in PLACEHOLDERS if one != USER))
+_PLACEHOLDER = re.compile(
+    rf"{USER}(?![\w]|[.\-·@]\w)|" + "|".join(re.escape(one) for one in PLACEHOLDERS if one != USER)
+)
 
 
 _PLAIN_HANDLE = re.compile(r"(?<![\w.])@(\w{1,64})(?![.\-·]?\w)")
@@ -76,7 +93,10 @@ class Mask:
         return text
 
     def find(self, text: str) -> list[Found]:
-        """Private things of *text* as they stand: begin, end, placeholder. What one hides from another is found later."""
+        """
+        Private things of *text* as they stand: begin, end, placeholder. What one hides from another is
+        found later.
+        """
         view = text
         plain = None
         if not text.isascii():
@@ -148,20 +168,12 @@ class _Search:
 
 def _find_numbers(search: _Search, digits: int, hints: Hints) -> None:
     """In the order in which one leaves less to the next."""
-    kinds = hints.kinds
     mixed = _MIXED.search(search.view) is not None
     if digits >= 11:
         search.take(find_ibans(search.view))
         search.take(find_cards(search.view))
-    if kinds & _WORDED:
-        if Hint.SECURITY in hints:
-            search.take(find_security_codes(search.view))
-        if Hint.BIRTH in hints:
-            search.take(find_birth_dates(search.view, hints))
-        if Hint.BOOKING in hints:
-            search.take(find_bookings(search.view, hints))
-        if digits >= 4 and Hint.IDENTITY in hints:
-            search.take(find_identities(search.view, hints))
+    if hints.kinds & _WORDED:
+        _find_worded(search, digits, hints)
     if mixed and digits >= 4:
         search.take(find_mixed_identities(search.view))
         search.take(find_tracking_forms(search.view))
@@ -173,14 +185,30 @@ def _find_numbers(search: _Search, digits: int, hints: Hints) -> None:
         search.take(find_references(search.view, hints))
     if digits >= 4 and (search.view.count(".") >= 3 or search.view.count(":") >= 2):
         search.take(find_machines(search.view))
-    if kinds & _STREETS:
+    _find_places(search, hints, coded=digits >= 6 or mixed)
+    if digits >= 7:
+        search.take(find_phones(search.view, hints))
+
+
+def _find_worded(search: _Search, digits: int, hints: Hints) -> None:
+    if Hint.SECURITY in hints:
+        search.take(find_security_codes(search.view))
+    if Hint.BIRTH in hints:
+        search.take(find_birth_dates(search.view, hints))
+    if Hint.BOOKING in hints:
+        search.take(find_bookings(search.view, hints))
+    if digits >= 4 and Hint.IDENTITY in hints:
+        search.take(find_identities(search.view, hints))
+
+
+def _find_places(search: _Search, hints: Hints, *, coded: bool) -> None:
+    """*coded*: whether there may be a postcode."""
+    if coded or hints.kinds & _STREETS:
         search.take(find_addresses(search.view, hints))
     if Hint.POSTCODE in hints:
         search.take(find_postcodes(search.view, hints))
-    if mixed:
+    if coded:
         search.take(find_british_postcodes(search.view))
-    if digits >= 7:
-        search.take(find_phones(search.view, hints))
 
 
 def _digits(view: str) -> int:

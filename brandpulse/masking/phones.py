@@ -16,33 +16,46 @@ LONG_NUMBER = re.compile(r"\d(?:[ .\-/()]{0,3}\d){6}")
 """No telephone number has fewer digits."""
 _RUN = re.compile(r"\d(?:[ .\-/()]{0,3}\d){6,}+")
 _S = r"[ .\-/]"
-_INTERNATIONAL = re.compile(rf"(?<![\w+])(?:\+[ ]?|00[ ]?(?=[1-9]))\(?\d(?:[ .\-/()]{{0,3}}\d){{6,}}+")
+_INTERNATIONAL = re.compile(r"(?<![\w+])(?:\+[ ]?|00[ ]?(?=[1-9]))\(?\d(?:[ .\-/()]{0,3}\d){6,}+")
 _NATIONAL = re.compile(
     r"(?<![\w.,+])(?<!\d[/\-])(?:"
     rf"(?:\+?1{_S}?)?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d{_S}?)[2-9]\d\d{_S}?\d{{4}}|"  # North America
     rf"\(?0(?!\.\d)(?:[ .\-/()]{{0,3}}\d){{8,11}}|"  # a leading zero: UK, DE, FR, IT, AU, JP, NL, IN, ...
     rf"3[2-9]\d{_S}?\d{{3}}{_S}?\d{{3,4}}|3[2-9]\d{_S}?\d\d{_S}?\d\d{_S}?\d\d\d?|"  # Italy, mobile
-    r"[4-9]\d\d[ \-]\d{3}[ \-]\d{3}|[6-9]\d\d(?:[ .\-]\d\d){3}|[6-9]\d[ .\-]\d{3}[ .\-]\d\d[ .\-]\d\d|[6-9]\d{8}|"  # Spain, Poland, Portugal
+    r"[4-9]\d\d[ \-]\d{3}[ \-]\d{3}|[6-9]\d\d(?:[ .\-]\d\d){3}|"
+    r"[6-9]\d[ .\-]\d{3}[ .\-]\d\d[ .\-]\d\d|[6-9]\d{8}|"  # Spain, Poland, Portugal
     r"[6-9]\d{4}[ \-]\d{5}|[6-9]\d{9}|"  # India
-    rf"\(?[1-9][1-9]\)?[ ]?(?:9[ ]?)?\d{{4}}-\d{{4}}|\([1-9][1-9]\)[ ]?9?\d{{4}}[ ]?\d{{4}}|[1-9][1-9][ ]9\d{{4}}[ ]\d{{4}}|[1-9][1-9]9\d{{8}}|9\d{{4}}-\d{{4}}|"  # Brazil
+    rf"\(?[1-9][1-9]\)?[ ]?(?:9[ ]?)?\d{{4}}-\d{{4}}|\([1-9][1-9]\)[ ]?9?\d{{4}}[ ]?\d{{4}}|"
+    rf"[1-9][1-9][ ]9\d{{4}}[ ]\d{{4}}|[1-9][1-9]9\d{{8}}|9\d{{4}}-\d{{4}}|"  # Brazil
     r"1[3-9]\d[ \-]?\d{4}[ \-]?\d{4}|"  # China
     r"[78][ ]?[ (\-]\d{3}[) \-]{1,2}\d{3}[ \-]?\d\d[ \-]?\d\d|"  # Russia
     r"[1-9]\d(?:[ .]\d\d){3}(?=[ ]?(?:$|[.,;!?]))|"  # Denmark
     r"\(\d{2,5}\)[ ]?\d(?:[ \-]?\d){5,8}"  # an area in brackets
     r")(?!\w)(?!-\d)(?![.,]\d)"
 )
-_EXTENSION = re.compile(r"[ ,]{0,2}(?:x|ext\.?|extension|dw|durchwahl|poste|ramal|int\.?)[ .:\-]{0,2}\d{1,5}(?!\w)", re.IGNORECASE)
+_EXTENSION = re.compile(
+    r"[ ,]{0,2}(?:x|ext\.?|extension|dw|durchwahl|poste|ramal|int\.?)[ .:\-]{0,2}\d{1,5}(?!\w)", re.IGNORECASE
+)
 _WORDS = (
-    r"tel|tél|telefon\w{0,8}|tele(?:ph)?one|teléfono|telefono|telefone|téléphone|phones?|fone|fon|mobile|mobil(?:nummer|funk)?|móvil|movil|handy(?:nummer)?|cell|cellulare|cellphone|celular|cel|"
-    r"portable|whats ?app|zap|wpp|calls?|called|calling|text|txt|ring|rings|sms|fax|anrufen?|ruft|rufen?|rückruf(?:nummer)?|appele[rz]|appelle[rz]?|rappele[rz]|rappelle[rz]?|joindre|"
-    r"llama|llamad|llamar|llamadme|llámame|llamen|chiamate|chiamatemi|chiamare|chiamami|chiama|liga|ligar|ligue|liguem|contact|landline|hotline|helpline|reach me|reach us|contatto|contato|"
+    r"tel|tél|telefon\w{0,8}|tele(?:ph)?one|teléfono|telefono|telefone|téléphone|phones?|fone|"
+    r"fon|mobile|mobil(?:nummer|funk)?|móvil|movil|handy(?:nummer)?|cell|cellulare|cellphone|"
+    r"celular|cel|"
+    r"portable|whats ?app|zap|wpp|calls?|called|calling|text|txt|ring|rings|sms|fax|anrufen?|"
+    r"ruft|rufen?|rückruf(?:nummer)?|appele[rz]|appelle[rz]?|rappele[rz]|rappelle[rz]?|joindre|"
+    r"llama|llamad|llamar|llamadme|llámame|llamen|chiamate|chiamatemi|chiamare|chiamami|chiama|"
+    r"liga|ligar|ligue|liguem|contact|landline|hotline|helpline|reach me|reach us|contatto|"
+    r"contato|"
     r"signal|viber|imessage|facetime|upi|gpay|paytm|phonepe|pix|bizum|venmo|zelle|wa\.me/\+?|tel:"
 )
 _BEHIND_WORD = re.compile(
-    rf"(?:(?<!\w)(?:{_WORDS})(?![^\W\d])|[☎☏📞📱📲☏])[^\d\0\n+(]{{0,25}}?(?P<number>\+?\(?\d(?:[ .\-/()]{{0,3}}\d){{6,14}})(?!\w)(?![.,]\d)", re.IGNORECASE
+    rf"(?:(?<!\w)(?:{_WORDS})(?![^\W\d])|[☎☏📞📱📲☏])"
+    rf"[^\d\0\n+(]{{0,25}}?(?P<number>\+?\(?\d(?:[ .\-/()]{{0,3}}\d){{6,14}})(?!\w)(?![.,]\d)",
+    re.IGNORECASE,
 )
 
-_ISBN = re.compile(r"(?<![\w\-])97[89](?:[ \-]?\d){9}[ \-]?\d(?![\w\-])|\bISBN(?:-1[03])?:?[ ]?(?:\d[ \-]?){9,12}[\dX]", re.IGNORECASE)
+_ISBN = re.compile(
+    r"(?<![\w\-])97[89](?:[ \-]?\d){9}[ \-]?\d(?![\w\-])|\bISBN(?:-1[03])?:?[ ]?(?:\d[ \-]?){9,12}[\dX]", re.IGNORECASE
+)
 READABLE = re.compile(
     r"(?:https?://|www\.)[^\s\0]++|"
     rf"{_ISBN.pattern}|"
@@ -52,10 +65,13 @@ READABLE = re.compile(
     r"(?<!\d)\d{1,2}:\d\d(?::\d\d)?(?!\d)|"
     r"(?:[€£$₹¥]|\b(?:rs|eur|usd|gbp|inr|chf|brl|r\$)\.?)[ ]?\d(?:[., ]?\d)*+|"
     r"(?<![\w.,+])\d{1,3}(?:,\d{2,3})+(?:\.\d+)?(?![\d])|(?<![\w.,+])\d{1,3}(?:\.\d{3})++(?:,\d+)?(?![\w]|[.\-]\d)|"
-    r"(?<![\w.,+])\d{1,3}(?: \d{3})++(?=[ ]?(?:€|£|\$|eur|euros?|zł|kr|km|people|people|personnes|personas|habitantes|habitants|spect|zuschauer|views|followers)\b)",
+    r"(?<![\w.,+])\d{1,3}(?: \d{3})++(?=[ ]?(?:€|£|\$|eur|euros?|zł|kr|km|people|people|"
+    r"personnes|personas|habitantes|habitants|spect|zuschauer|views|followers)\b)",
     re.IGNORECASE,
 )
-_NOT_BEFORE = frozenset(("rs", "rs.", "eur", "usd", "gbp", "inr", "chf", "brl", "isbn", "sbn:", "isbn:", "n-10", "n-13"))
+_NOT_BEFORE = frozenset(
+    ("rs", "rs.", "eur", "usd", "gbp", "inr", "chf", "brl", "isbn", "sbn:", "isbn:", "n-10", "n-13")
+)
 
 
 def find_phones(view: str, hints: Hints) -> Iterator[Found]:
@@ -82,7 +98,12 @@ def _surely(view: str, begin: int, end: int) -> bool:
     if not view[begin:end].isdecimal() or end - begin == 8:
         return False
     before = view[max(0, begin - 6) : begin]
-    return not before or (before[-1] == " " and not before[-2:-1].isdecimal() and before.strip()[-4:].casefold() not in _NOT_BEFORE and before[-2:-1] not in "€£$₹¥")
+    return not before or (
+        before[-1] == " "
+        and not before[-2:-1].isdecimal()
+        and before.strip()[-4:].casefold() not in _NOT_BEFORE
+        and before[-2:-1] not in "€£$₹¥"
+    )
 
 
 def _blank(found: re.Match[str]) -> str:
@@ -137,4 +158,4 @@ def _behind_words(view: str, hints: Hints) -> Iterator[tuple[int, int]]:
 
 
 def _round(digits: list[str]) -> bool:
-    return digits[-5:] == ["0"] * 5 or len(set(digits)) == 1 and len(digits) > 11
+    return digits[-5:] == ["0"] * 5 or (len(set(digits)) == 1 and len(digits) > 11)

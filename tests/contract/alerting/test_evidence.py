@@ -5,9 +5,9 @@ import random
 import redis
 
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.masking.mask import Mask
 from stream_workers.decode import Decoded, decode
 from stream_workers.fold import Outcome, scored
-from brandpulse.masking.mask import Mask
 from stream_workers.verdict import judged
 from tests.builders import NOON_MS, PROBABILITIES, a_post, a_record
 from tests.contract.alerting.worked import Worked

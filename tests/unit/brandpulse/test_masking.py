@@ -1,5 +1,6 @@
 """What is masked, what stays readable, in which share of the labelled texts, and at which cost."""
 
+import json
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from brandpulse.bench_masking import evaluate_masking, labelled_texts
 from brandpulse.masking.hints import Hints
 from brandpulse.masking.mask import PLACEHOLDERS, Mask, masked_again, without_placeholders
+from brandpulse.masking.records import masked_record
 from brandpulse.terms import terms_of
 
 LABELLED = Path(__file__).parents[2] / "data" / "masking.jsonl"
@@ -85,10 +87,55 @@ def test_a_hint_leaves_out_nothing_that_its_patterns_find(monkeypatch: pytest.Mo
 
 
 PIECES = st.sampled_from(
-    [*PLACEHOLDERS, "@", "a", "kim", ".", "-", " ", "[at]", " at ", " dot ", "com", "4111111111111111", "12", "0171 392", "PNR", "ABC12D", "order",
-     "#", "u/", "x.com/", "Street", "Via Roma", "\u200b", "＠", "<a ", ">", "</a>", "DE89370400440532013000", "+", "born", "1.2.1990", "\n", "ß", "İ", "@user", "_", "NW1 6XE",
-     "<span>", "passport", "Hauptstraße", ":", "/", "(", ")", "5", "AB"]
-)  # fmt: skip
+    [
+        *PLACEHOLDERS,
+        "@",
+        "a",
+        "kim",
+        ".",
+        "-",
+        " ",
+        "[at]",
+        " at ",
+        " dot ",
+        "com",
+        "4111111111111111",
+        "12",
+        "0171 392",
+        "PNR",
+        "ABC12D",
+        "order",
+        "#",
+        "u/",
+        "x.com/",
+        "Street",
+        "Via Roma",
+        "\u200b",
+        "＠",
+        "<a ",
+        ">",
+        "</a>",
+        "DE89370400440532013000",
+        "+",
+        "born",
+        "1.2.1990",
+        "\n",
+        "ß",
+        "İ",
+        "@user",
+        "_",
+        "NW1 6XE",
+        "<span>",
+        "passport",
+        "Hauptstraße",
+        ":",
+        "/",
+        "(",
+        ")",
+        "5",
+        "AB",
+    ]
+)
 
 
 @settings(max_examples=600, deadline=None)
@@ -119,13 +166,71 @@ def test_placeholders_are_no_words_of_an_alert() -> None:
 
 
 HOSTILE = [
-    "@" * 20_000, "@a" * 10_000, "a" * 20_000, "a." * 10_000, "1" * 20_000, "1 " * 10_000, "4 " * 10_000, "4" * 20_000, "0-" * 10_000, "(" * 20_000, "+1" * 10_000,
-    "DE89 " * 4_000, "DE89" * 5_000, "x.com/" * 3_333, "<a " * 6_666, "<a>" * 6_666, "[at]" * 5_000, "a [at] b " * 2_222, "a at b dot " * 1_800, "order " * 3_333, "order no " * 2_222, "pnr is " * 2_857,
-    "12 a b c street " * 1_250, "1 Street " * 2_222, "Via Roma 3 " * 1_818, "Via Aa " * 2_857, "Hauptstraße " * 1_666, "straße1 " * 2_500, "12 rue de la " * 1_538, "rue " * 5_000, "9 de la rue " * 1_666,
-    "1.1." * 5_000, "::" * 10_000, "1:" * 10_000, "born 1." * 2_857, "geb. am am " * 1_818, "tel " * 5_000, "tel a" * 4_000, "passport A" * 2_000, "parcel 1 " * 2_222, "AB12 " * 4_000, "<span>@" * 2_857, "u/" * 10_000,
-    "1,Aa Aa, " * 2_222, "Flat 1, " * 2_500, "12 Aa Aa Aa Aa " * 1_333, "zip " * 5_000, "https://x.com/a " * 1_250, "insta: a " * 2_222, "&#64;a" * 3_333, "a_at_b" * 3_333, "4111111111111111 " * 1_176, "\u200b1" * 10_000,
-    "Am Aa Aa 1 " * 1_818, "A " * 10_000, "Aa " * 6_666, "Rua de do da " * 1_538, "1/" * 10_000, "12 N S E W " * 1_818, "P.O. Box " * 2_222, "0" * 20_000, "1-" * 10_000, "@a.b-" * 4_000, "a@b." * 5_000,
-]  # fmt: skip
+    "@" * 20_000,
+    "@a" * 10_000,
+    "a" * 20_000,
+    "a." * 10_000,
+    "1" * 20_000,
+    "1 " * 10_000,
+    "4 " * 10_000,
+    "4" * 20_000,
+    "0-" * 10_000,
+    "(" * 20_000,
+    "+1" * 10_000,
+    "DE89 " * 4_000,
+    "DE89" * 5_000,
+    "x.com/" * 3_333,
+    "<a " * 6_666,
+    "<a>" * 6_666,
+    "[at]" * 5_000,
+    "a [at] b " * 2_222,
+    "a at b dot " * 1_800,
+    "order " * 3_333,
+    "order no " * 2_222,
+    "pnr is " * 2_857,
+    "12 a b c street " * 1_250,
+    "1 Street " * 2_222,
+    "Via Roma 3 " * 1_818,
+    "Via Aa " * 2_857,
+    "Hauptstraße " * 1_666,
+    "straße1 " * 2_500,
+    "12 rue de la " * 1_538,
+    "rue " * 5_000,
+    "9 de la rue " * 1_666,
+    "1.1." * 5_000,
+    "::" * 10_000,
+    "1:" * 10_000,
+    "born 1." * 2_857,
+    "geb. am am " * 1_818,
+    "tel " * 5_000,
+    "tel a" * 4_000,
+    "passport A" * 2_000,
+    "parcel 1 " * 2_222,
+    "AB12 " * 4_000,
+    "<span>@" * 2_857,
+    "u/" * 10_000,
+    "1,Aa Aa, " * 2_222,
+    "Flat 1, " * 2_500,
+    "12 Aa Aa Aa Aa " * 1_333,
+    "zip " * 5_000,
+    "https://x.com/a " * 1_250,
+    "insta: a " * 2_222,
+    "&#64;a" * 3_333,
+    "a_at_b" * 3_333,
+    "4111111111111111 " * 1_176,
+    "\u200b1" * 10_000,
+    "Am Aa Aa 1 " * 1_818,
+    "A " * 10_000,
+    "Aa " * 6_666,
+    "Rua de do da " * 1_538,
+    "1/" * 10_000,
+    "12 N S E W " * 1_818,
+    "P.O. Box " * 2_222,
+    "0" * 20_000,
+    "1-" * 10_000,
+    "@a.b-" * 4_000,
+    "a@b." * 5_000,
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:12]))
@@ -141,3 +246,12 @@ def _cpu(text: str) -> float:
         MASK(text)
         best = min(best, time.process_time() - began)
     return best
+
+
+def test_a_dead_letter_is_shown_without_its_author_and_his_number() -> None:
+    value = '{"schema_version": 9, "id": "1899999999999990000", "author_id": "kim", "text": "call 212-555-0149"}'
+    shown = json.loads(masked_record(value))
+    assert shown == {"schema_version": 9, "id": "1899999999999990000", "author_id": "[author]", "text": "call [phone]"}
+    assert masked_record("no JSON, call 212-555-0149") == "no JSON, call [phone]"
+    assert masked_record('{"id": "1"}') == '{"id": "1"}'
+    assert masked_record('{"raw": {"by": ["@kim"]}}') == '{"raw": {"by": ["@user"]}}'

@@ -10,6 +10,7 @@ from brandpulse.brands import Brand
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.letters import Origin
+from brandpulse.masking.mask import Mask
 from brandpulse.partitions import PartitionStatus
 from brandpulse.telemetry import LABELLED_BRANDS, OTHER_BRANDS, WORKER_METRICS, Telemetry
 from model.classifier_scorer import ClassifierScorer
@@ -25,7 +26,6 @@ from stream_workers.guard import InvalidGuard
 from stream_workers.hand_over import MemoryHandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.lane import BatchLane
-from brandpulse.masking.mask import Mask
 from stream_workers.match import BrandMatcher
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.pace import LEAST, Pace
