@@ -186,7 +186,7 @@ _STREET_FIRST = (
     r"[Cc]ontrada|[Ll]ungotevere|[Ll]ungarno|[Bb]orgo|[Ss]alita|[Ll]ocalità|[Ff]ondamenta|"
     r"[Cc]alata|"
     # Portugal, Brazil
-    r"[Rr]ua|R\.|[Tt]ravessa|[Tt]v\.|[Pp]ra[çc]a|[Aa]lameda|[Aa]l\.|[Ee]strada|[Ee]str\.|"
+    r"[Rr]ue|[Cc]hemin|[Pp]lace|[Qq]uai|[Rr]ua|R\.|[Tt]ravessa|[Tt]v\.|[Pp]ra[çc]a|[Aa]lameda|[Aa]l\.|[Ee]strada|[Ee]str\.|"
     r"[Rr]odovia|[Rr]od\.|[Ll]argo|[Bb]eco|[Ll]adeira|[Vv]iela|[Qq]uadra|"
     # Poland, Russia, Turkey, Romania, Czechia
     r"ul\.|[Uu]lica|[Aa]leja|al\.|pl\.|os\.|ул\.|улица|проспект|пр-т|[Ss]trada|[Ss]tr\.|[Bb]ulevardul)"
@@ -194,7 +194,7 @@ _STREET_FIRST = (
 _LATIN = re.compile(
     rf"(?<![\w])(?P<type>{_STREET_FIRST})[ ]?(?P<name>(?:(?:de|da|do|dos|das|del|della|delle|dei|"
     rf"degli|dell'|dell’|di|la|las|los|el|y|e|d'|d’|san|santa|são|dr|dra|gen|don|doña|nossa|"
-    rf"senhora|von|XX|XXV|1º|[IVX]+)\.?[ ]?){{0,3}}(?:{_U}|[А-Я])[\w'’.]*+"
+    rf"senhora|von|du|des|de[ ]l'|XX|XXV|1º|[IVX]+|\d{{1,2}}[ ]de)\.?[ ]?){{0,3}}(?:{_U}|[А-Я])[\w'’.]*+"
     rf"(?:[ \-](?:(?:de|da|do|dos|das|del|della|delle|dei|degli|di|la|las|los|el|y|e|d'|d’)[ ])"
     rf"{{0,2}}(?:{_U}|[А-Я])?[\w'’.]*[^\W\d][\w'’.]*+){{0,5}}?),?[ ](?:(?:n[º°.]?|nº\.?|núm\.?|"
     rf"num\.?|número|numero|no\.?|civico|д\.?)[ ]?)?(?P<number>\d{{1,5}}(?:[ ]?[A-Za-z](?![\w'’])"
@@ -222,7 +222,7 @@ _GERMAN_ENDS = (
 _GERMAN = re.compile(
     rf"(?<![\w])(?:(?P<joined>[^\W\d_][\w\-]{{2,40}}(?:{_GERMAN_ENDS}))|(?P<apart>(?:{_CAP}[ \-])"
     rf"{{1,3}}(?:Stra(?:ß|ss)e|Str\.|Allee|Ring|Weg|Ufer|Damm|Chaussee|Landstraße|Gasse|Markt|"
-    rf"Tor|Promenade|Steig))|"
+    rf"Tor|Promenade|Steig)|(?:Stra(?:ß|ss)e|Platz|Allee)[ ](?:der|des)[ ](?:\d{{1,2}}\.[ ])?{_CAP}(?:[ ]{_CAP})?)|"
     rf"(?P<at>(?:Am|An[ ]der|An[ ]den|Auf[ ]der|Auf[ ]dem|Im|In[ ]der|In[ ]den|Zum|Zur|"
     rf"Unter[ ]den|Unter[ ]der|Hinter[ ]der|Hinter[ ]dem|Bei[ ]der|Beim|Vor[ ]dem|Alter|Alte|"
     rf"Neuer|Neue)[ ](?:{_CAP}[ ]){{0,2}}{_U}[^\W\d_]{{2,}}))"
@@ -456,7 +456,8 @@ _INDIAN = re.compile(
 _UK_POSTCODE = r"(?:GIR[ ]?0AA|[A-Z]{1,2}\d[A-Z\d]?[ ]?\d[ABD-HJLNP-UW-Z]{2})"
 _CODE = re.compile(r"[1-9]\d\d[ ]?\d{3}(?!\d)|[A-Z]{2},?[ ]\d{5}(?!\d)|[A-Z]\d[A-Z\d]?[ ]?\d[A-Z]{2}(?!\w)")
 _TO_CODE = re.compile(
-    rf"(?<![\w.,€£$₹/\-])(?:(?i:{_UNIT_WORD})\.?[ ]?#?[ ]?[\w/\-]{{1,12}}|{_NUMBER}|[A-Z]{{1,2}}-?\d{{1,4}}),?[ ]"
+    rf"(?<![\w.,€£$₹/\-])(?:(?i:{_UNIT_WORD})\.?[ ]?(?i:no)?\.?[ ]?#?[ ]?[\w/\-]{{1,12}}|"
+    rf"{_NUMBER}|[A-Z]{{1,2}}-?\d{{1,4}}),?[ ]"
     rf"(?:(?:{_U}[\w'’.\-]*|\d{{1,3}}(?:st|nd|rd|th)),?[ ](?:-[ ])?){{1,9}}?"
     rf"(?:{_UK_POSTCODE}|[A-Z]{{2}},?[ ]\d{{5}}(?:-\d{{4}})?|[1-9]\d{{2}}[ ]?\d{{3}})(?![\w%€]|[.,]\d)"
 )

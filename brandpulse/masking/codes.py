@@ -24,7 +24,7 @@ _FILLER = (
     r"seguimiento|rastreio|rastreamento|tracking|"
     r"caso|ticket|account|booking|order|id\.|c'est|number's|confirmation|locator|record)"
 )
-_GAP = rf"[^\w\0\n€£$₹¥]{{0,4}}(?:{_FILLER}[^\w\0\n€£$₹¥]{{1,4}}){{0,4}}"
+_GAP = rf"[^\w\0\n€£$₹¥]{{0,4}}(?:{_FILLER}(?!-\w)[^\w\0\n€£$₹¥]{{1,4}}){{0,4}}"
 _MARK = re.compile(
     r"[#:№=]|\b(?:no|nr|n|num|number|nummer|numero|número|numéro|nº|n°|id|code|código|codice|"
     r"ref|reference)\b|[a-zß](?:nummer|nr\b|id\b)",
@@ -54,7 +54,13 @@ _BOOKING = re.compile(
     rf"\b{_GAP}(?P<code>\d{{3}}-\d{{7}}|[A-Za-z0-9]{{5,14}})(?![\w])",
     re.IGNORECASE,
 )
-_FLIGHT = re.compile(r"(?:[A-Z]{2}|[A-Z]\d|\d[A-Z]|[A-Z]{3})\d{1,4}[A-Z]?")
+_CODE_FIRST = re.compile(
+    r"(?<![\w@#])(?P<code>[A-Z0-9]{6})[ ](?:is|ist|es|est|è|é|as|als|como|come|\()[ ]?"
+    r"(?:(?:my|the|our|mein|meine|der|die|mon|ma|le|"
+    r"la|mi|el|il|mio|mia|o|meu|minha)[ ]){0,2}(?i:pnr|booking|confirmation|reservation|record|buchung|réservation|"
+    r"localizador|reserva|prenotazione|code|código|codice)"
+)
+_FLIGHT = re.compile(r"(?:[A-Z]{2}|[A-Z]\d|\d[A-Z])\d{1,4}[A-Z]?|[A-Z]{3}\d{1,4}")
 _NO_CODES = frozenset(
     [
         "STATUS",
@@ -123,6 +129,7 @@ _REFERENCE_WORDS = (
     r"beschwerde|schadens?|schaden|policen?|konto|vielflieger|akten|bearbeitungs|"
     r"reklamations|service|transaktions|anfrage|beleg|gutschein|zähler|beitrags|versicherungs|"
     r"seriennummer|serien)\-?(?:nummern?|nr|id|zeichen|no)|"
+    r"(?:kd|best|auftr|vorg|vertr|re|ref|rg)\.?[ \-]?nr|"
     r"commandes?|facture|contrat|dossiers?|réclamation|reclamation|compte|adhérent|abonné|sinistre|"
     r"pedidos?|factura|contrato|expediente|reclamación|reclamacion|cuenta|socio|póliza|incidencia|queja|"
     r"ordine|ordini|fattura|contratto|pratica|reclamo|conto|polizza|segnalazione|tessera|"
@@ -268,6 +275,11 @@ def find_bookings(view: str, hints: Hints) -> Iterator[Found]:
         sure = found.group("sure") is not None
         between = view[found.end("sure") if sure else found.end("word") : found.start("code")]
         if _is_booking(code, sure=sure, marked=sure or bool(_MARK.search(between)), shouted=_shouted(view, found)):
+            yield *found.span("code"), BOOKING
+
+    for found in _CODE_FIRST.finditer(view) if Hint.BOOKING in hints else ():
+        code = found.group("code")
+        if _is_booking(code, sure=True, marked=True, shouted=False) and (not code.isdecimal() or len(code) > 6):
             yield *found.span("code"), BOOKING
 
 

@@ -60,7 +60,8 @@ _WORDS: dict[Hint, str] = {
         order purchase po_ po: po# customer client ticket tkt case claim complaint incident request enquir
         inquir quer sr_ sr: sr# ref_ ref: ref. ref# reference invoice receipt contract policy member account
         acct a/c loyalty frequent ff_ ffp skymiles avios transaction txn utr voucher payment docket job
-        application quote serial imei meter subscription bestell auftr kund vorgang fall rechnung vertrag
+        application quote serial imei meter subscription bestell best.
+        best- kd re-nr rg auftr kund vorgang fall rechnung vertrag
         mitglied referenz beschwerde reklamation aktenzeichen az_ konto police gutschein schaden vielflieger
         akten bearbeitung service transaktion anfrage beleg zähler beitrag versicherung serien commande
         facture contrat dossier réclam reclam compte adhérent abonné sinistre pedido factura expediente
@@ -113,12 +114,14 @@ _WORDS: dict[Hint, str] = {
     Hint.LATIN: """
         calle c/ c. av avda paseo pº plaza pza carrer camino ronda traves gran_v passeig plaça rambla
         carretera ctra glorieta cuesta urbaniz barrio pasaje callej costa carrera cra cll via v.le p.za
-        piazza corso c.so vicolo strada contrada lungo borgo salita località fondamenta calata rua r. trav
+        piazza corso c.so vicolo strada contrada lungo borgo salita località fondamenta calata rua rue chemin
+        place quai r. trav
         tv. praça praca alameda al. estr rod largo beco ladeira viela quadra ul. ulica aleja pl. os. ул.
         улица проспект пр-т str. bulevard
     """,
     Hint.GERMAN: """
-        straße strasse str. str_ weg_ platz_ allee_ gasse_ ring_ damm_ ufer_ chaussee_ steig_ stieg_ markt_
+        straße straße_ strasse str. str_ straße_de platz_de allee_de weg_ platz_ allee_ gasse_ ring_ damm_
+        ufer_ chaussee_ steig_ stieg_ markt_
         hof_ graben_ berg_ tor_ wall_ zeile_ pfad_ promenade_ kamp_ winkel_ anger_ twiete_ gracht_ straat_
         laan_ plein_ kade_ gatan_ vägen_ gata_ veien_ vegen_ vej_ gade_ vei_ _am_ _an_der_ _an_den_
         _auf_der_ _auf_dem_ _im_ _in_der_ _in_den_ _zum_ _zur_ _unter_den_ _unter_der_ _hinter_ _bei_der_
