@@ -20,7 +20,7 @@ _UNIT = (
     rf"(?:\b(?i:{_UNIT_WORD})\.?[ ]?(?:no\.?[ ]?)"
     rf"?[#:]?[ ]?[A-Za-z]?-?\d{{1,5}}[A-Za-z]?(?:[/\-]\d{{1,4}}){{0,3}},?[ ]{{1,2}})"
 )
-_NUMBER = r"\d{1,5}(?:[ ]?[A-Za-z](?![\w']))?(?:[/\-]\d{1,4}[A-Za-z]?){0,3}"
+_NUMBER = r"[1-9]\d{0,4}(?:[ ]?[A-Za-z](?![\w']))?(?:[/\-]\d{1,4}[A-Za-z]?){0,3}"
 
 _SURE_TYPES = (
     r"street|avenue|boulevard|blvd|lane|road|rd|terrace|crescent|parkway|pkwy|mews|gardens|"
@@ -29,10 +29,8 @@ _SURE_TYPES = (
 )
 _MAYBE_TYPES = (
     r"st|ave|av|dr|drive|ln|ct|court|pl|place|way|close|square|sq|circle|cir|loop|trail|trl|"
-    r"park|row|hill|walk|green|view|rise|gate|wharf|quay|heights|vale|croft|bypass|alley|path|"
-    r"crossing|run|ridge|crest|point|plaza|estate|circus|parade|yard|lodge|villas|drv|fwy|"
-    r"broadway|bridge|meadow|meadows|bazaar|puram|pally|peth|wadi|pura|ganj|society|residency|"
-    r"apartments|towers"
+    r"row|hill|walk|wharf|quay|heights|vale|croft|bypass|alley|ridge|crest|plaza|lodge|villas|drv|fwy|"
+    r"broadway|meadow|meadows|bazaar|puram|pally|peth|wadi|pura|ganj|society|residency|apartments|towers"
 )
 _MAYBE_TITLES = "|".join(f"{one.title()}|{one.upper()}" for one in _MAYBE_TYPES.split("|"))
 _ANGLO = re.compile(
@@ -40,131 +38,19 @@ _ANGLO = re.compile(
     rf"West|Old|New|Upper|Lower|Great|Little|The)[ ]){{0,2}}"
     rf"(?:(?P<cap>(?:{_CAP}[ ]){{1,4}}?(?:(?i:{_SURE_TYPES})|{_MAYBE_TITLES})\b\.?|"
     rf"\d{{1,3}}(?:st|nd|rd|th)[ ](?:Main|Cross)\b)|(?P<low>(?:{_LOW}[ ])"
-    rf"{{1,3}}?(?i:{_SURE_TYPES}|st|ave|dr|drive|close|court|square)\b\.?)|(?P<one>The[ ]{_CAP}|"
+    rf"{{1,2}}?(?i:{_SURE_TYPES}|st|ave|dr|drive|close|court|square)\b\.?)|(?P<one>The[ ]{_CAP}|"
     rf"Broadway\b|(?:Crescent|Terrace|Green|Mews|Avenue|Street)[ ](?!of)[A-Z]\b))"
     r"(?:[ ](?:N|S|E|W|NE|NW|SE|SW|North|South|East|West)\b\.?)?(?!['’]s\b)"
 )
 _LOW_STOP = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "of",
-        "on",
-        "in",
-        "to",
-        "at",
-        "for",
-        "from",
-        "by",
-        "with",
-        "and",
-        "or",
-        "off",
-        "per",
-        "more",
-        "other",
-        "different",
-        "same",
-        "down",
-        "up",
-        "along",
-        "via",
-        "into",
-        "onto",
-        "hours",
-        "hour",
-        "minutes",
-        "minute",
-        "mins",
-        "min",
-        "days",
-        "day",
-        "miles",
-        "mile",
-        "km",
-        "kms",
-        "kilometers",
-        "metres",
-        "meters",
-        "feet",
-        "weeks",
-        "week",
-        "months",
-        "months",
-        "years",
-        "year",
-        "times",
-        "time",
-        "people",
-        "cars",
-        "lanes",
-        "trains",
-        "buses",
-        "flights",
-        "blocks",
-        "block",
-        "am",
-        "pm",
-        "st",
-        "th",
-        "is",
-        "are",
-        "was",
-        "were",
-        "my",
-        "our",
-        "your",
-        "their",
-        "his",
-        "her",
-        "this",
-        "that",
-        "these",
-        "those",
-        "we",
-        "i",
-        "you",
-        "they",
-        "it",
-        "out",
-        "another",
-        "star",
-        "stars",
-        "way",
-        "ways",
-        "min.",
-        "more",
-        "when",
-        "while",
-        "k",
-        "m",
-        "left",
-        "before",
-        "after",
-        "until",
-        "till",
-        "about",
-        "over",
-        "under",
-        "near",
-        "behind",
-        "around",
-        "across",
-        "every",
-        "each",
-        "than",
-        "then",
-        "percent",
-        "blocked",
-        "closed",
-        "dead",
-        "big",
-        "huge",
-        "busy",
-        "main",
-        "wrong",
-    ]
+    """
+    the a an of on in to at for from by with and or off per more other different same down up along via into
+    onto hours hour minutes minute mins min days day miles mile km kms kilometers metres meters feet weeks
+    week months months years year times time people cars lanes trains buses flights blocks block am pm st th
+    is are was were my our your their his her this that these those we i you they it out another star stars
+    way ways min. more when while k m left before after until till about over under near behind around across
+    every each than then percent blocked closed dead big huge busy main wrong
+    """.split()  # noqa: SIM905
 )
 _FRENCH = re.compile(
     rf"(?<![\w.,€/\-])(?:\b(?i:appt?|apt|bât|bat|esc|étage|résidence)\.?[ ][\w\-]{{1,12}},?[ ])"
@@ -172,8 +58,8 @@ _FRENCH = re.compile(
     rf"place|pl|chemin|ch|impasse|allées?|quai|route|rte|cours|square|passage|sentier|faubourg|"
     rf"fbg|rond-point|"
     rf"esplanade|montée|ruelle|villa|cité|lotissement|traverse|promenade|voie|mail)"
-    rf"\.?[ ](?:(?:(?:de|du|des|de[ ]la|la|le|les|d'|d’|de[ ]l'|de[ ]l’|l'|l’|sur|en|et|aux?|"
-    rf"saint|sainte)[ ]?){{0,2}}{_LOW}(?=[^\w]|$)[ ]?){{1,5}}"
+    rf"\.?[ ](?:(?:(?:(?:de|du|des|la|le|les|et|aux?|sur|en)[ ]|d'|d’|l'|l’){{1,3}}{_LOW}|{_U}[\w'’\-]*+)"
+    rf"(?=[^\w]|$)[ ]?){{1,5}}"
 )
 _STREET_FIRST = (
     # Spain
@@ -196,15 +82,17 @@ _LATIN = re.compile(
     rf"degli|dell'|dell’|di|la|las|los|el|y|e|d'|d’|san|santa|são|dr|dra|gen|don|doña|nossa|"
     rf"senhora|von|du|des|de[ ]l'|XX|XXV|1º|[IVX]+|\d{{1,2}}[ ]de)\.?[ ]?){{0,3}}(?:{_U}|[А-Я])[\w'’.]*+"
     rf"(?:[ \-](?:(?:de|da|do|dos|das|del|della|delle|dei|degli|di|la|las|los|el|y|e|d'|d’)[ ])"
-    rf"{{0,2}}(?:{_U}|[А-Я])?[\w'’.]*[^\W\d][\w'’.]*+){{0,5}}?),?[ ](?:(?:n[º°.]?|nº\.?|núm\.?|"
+    rf"{{0,2}}(?:{_U}|[А-Я])[\w'’.]*+){{0,5}}?),?[ ](?:(?:n[º°.]?|nº\.?|núm\.?|"
     rf"num\.?|número|numero|no\.?|civico|д\.?)[ ]?)?(?P<number>\d{{1,5}}(?:[ ]?[A-Za-z](?![\w'’])"
     rf")?(?:[/\-][\dA-Za-z]{{1,4}})?)(?![\w:%€]|[.,]\d|[ ]?(?:€|%|°))"
 )
 _LOWER_LATIN = re.compile(
-    r"(?<![\w])(?:calle|rua|viale|piazza|avenida|paseo|corso|via)[ ](?:(?:de|da|do|dos|das|del|"
-    r"della|di|la|las|los)[ ]){0,2}[^\W\d_]{3,}(?:[ ][^\W\d_]{3,}){0,2}?,?[ ](?:n[º°.]?[ ]?)"
+    r"(?<![\w])(?:calle|rua|viale|piazza|avenida|paseo|corso|via)[ ]"
+    r"(?!(?:the|a|an|my|your|this)[ ])(?:(?:de|da|do|dos|das|del|"
+    r"della|dei|delle|degli|di|la|las|los)[ ]){0,2}[^\W\d_]{3,}(?:[ ][^\W\d_]{3,}){0,2}?,?[ ](?:n[º°.]?[ ]?)"
     r"?\d{1,4}[a-z]?(?![\w:%€]|[.,]\d|[ ]?(?:€|%|°))"
 )
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _TIMES = re.compile(
     r"[ ]?(?:x\b|times\b|time\b|hours?\b|hrs?\b|h\b|mins?\b|minut\w*|days?\b|am\b|pm\b|weeks?\b|"
     r"months?\b|years?\b|people\b|persone\b|ore\b|giorni\b|volte\b|scali\b|euro\b|horas?\b|"
@@ -231,153 +119,21 @@ _GERMAN = re.compile(
     re.IGNORECASE,
 )
 _NO_STREETS = frozenset(
-    [
-        "sitzplatz",
-        "parkplatz",
-        "stellplatz",
-        "fensterplatz",
-        "gangplatz",
-        "arbeitsplatz",
-        "flugplatz",
-        "bahnsteig",
-        "spring",
-        "string",
-        "during",
-        "bring",
-        "hering",
-        "frühling",
-        "flughafenring",
-        "sarg",
-        "supermarkt",
-        "markt",
-        "platz",
-        "weg",
-        "ring",
-        "wring",
-        "steig",
-        "einstieg",
-        "ausstieg",
-        "anstieg",
-        "abstieg",
-        "umstieg",
-        "aufstieg",
-        "bahnhof",
-        "tabellenplatz",
-        "listenplatz",
-        "startplatz",
-        "schlafplatz",
-        "liegeplatz",
-        "campingplatz",
-        "fußballplatz",
-        "bauernhof",
-        "heimweg",
-        "umweg",
-        "feldweg",
-        "radweg",
-        "nirgendweg",
-        "durchweg",
-        "weltmarkt",
-        "aktienmarkt",
-        "baumarkt",
-        "arbeitsmarkt",
-        "wohnungsmarkt",
-        "flohmarkt",
-        "rang",
-        "motor",
-        "direktor",
-        "doktor",
-        "faktor",
-        "sektor",
-        "reaktor",
-        "traktor",
-        "monitor",
-        "autor",
-        "editor",
-        "factor",
-        "doctor",
-        "sector",
-        "tractor",
-        "actor",
-        "director",
-        "author",
-        "factor",
-        "investor",
-        "visitor",
-        "operator",
-        "navigator",
-        "equator",
-        "vector",
-        "mentor",
-        "error",
-        "terror",
-        "mirror",
-        "eigentor",
-        "victor",
-        "history",
-        "store",
-        "storage",
-        "herausforderung",
-        "boeing",
-        "boxring",
-        "ehering",
-        "ohrring",
-        "schlüsselring",
-        "norway",
-        "hallway",
-        "highway",
-        "subway",
-        "railway",
-        "runway",
-        "gateway",
-        "hostel",
-        "hostage",
-        "regen",
-        "bereich",
-        "unterwegs",
-        "keineswegs",
-        "deswegen",
-        "wegen",
-        "hinweg",
-        "mittelweg",
-        "jahrmarkt",
-        "weihnachtsmarkt",
-        "drogeriemarkt",
-        "kapitalmarkt",
-        "friedhof",
-        "gasthof",
-        "spielplatz",
-        "sportplatz",
-        "golfplatz",
-        "standort",
-        "gutshof",
-        "innenhof",
-        "hinterhof",
-        "kirchhof",
-        "neuberg",
-        "freiberg",
-        "heidelberg",
-        "nürnberg",
-        "bamberg",
-        "wittenberg",
-        "bad-bamberg",
-        "ingolstadt",
-        "gegenüber",
-        "gate",
-        "upgrade",
-        "grade",
-        "trade",
-        "brigade",
-        "decade",
-        "parade",
-        "lemonade",
-        "made",
-        "fade",
-        "blade",
-        "shade",
-        "renegade",
-        "facade",
-        "downgrade",
-    ]
+    """
+    sitzplatz parkplatz stellplatz fensterplatz gangplatz arbeitsplatz flugplatz bahnsteig spring string
+    during bring hering frühling flughafenring sarg supermarkt markt platz weg ring wring steig einstieg
+    ausstieg anstieg abstieg umstieg aufstieg bahnhof tabellenplatz listenplatz startplatz schlafplatz
+    liegeplatz campingplatz fußballplatz bauernhof heimweg umweg feldweg radweg nirgendweg durchweg weltmarkt
+    aktienmarkt baumarkt arbeitsmarkt wohnungsmarkt flohmarkt rang motor direktor doktor faktor sektor reaktor
+    traktor monitor autor editor factor doctor sector tractor actor director author factor investor visitor
+    operator navigator equator vector mentor error terror mirror eigentor victor history store storage
+    herausforderung boeing boxring ehering ohrring schlüsselring norway hallway highway subway railway runway
+    gateway hostel hostage regen bereich unterwegs keineswegs deswegen wegen hinweg mittelweg jahrmarkt
+    weihnachtsmarkt drogeriemarkt kapitalmarkt friedhof gasthof spielplatz sportplatz golfplatz standort
+    gutshof innenhof hinterhof kirchhof neuberg freiberg heidelberg nürnberg bamberg wittenberg bad-bamberg
+    ingolstadt gegenüber gate upgrade grade trade brigade decade parade lemonade made fade blade shade
+    renegade facade downgrade
+    """.split()  # noqa: SIM905
 )
 _GERMAN_TYPES_SURE = re.compile(
     r"(?:stra(?:ß|ss)e|str\.?|allee|gasse|chaussee|damm|ufer|weg|platz|straat|laan|gracht|plein|"
@@ -385,65 +141,12 @@ _GERMAN_TYPES_SURE = re.compile(
     re.IGNORECASE,
 )
 _NO_PLACES = frozenset(
-    [
-        "januar",
-        "februar",
-        "märz",
-        "april",
-        "mai",
-        "juni",
-        "juli",
-        "august",
-        "september",
-        "oktober",
-        "november",
-        "dezember",
-        "gate",
-        "terminal",
-        "gleis",
-        "halle",
-        "stand",
-        "raum",
-        "zimmer",
-        "tag",
-        "ende",
-        "alter",
-        "block",
-        "kapitel",
-        "artikel",
-        "saison",
-        "spiel",
-        "jahr",
-        "stock",
-        "stockwerk",
-        "montag",
-        "dienstag",
-        "mittwoch",
-        "donnerstag",
-        "freitag",
-        "samstag",
-        "sonntag",
-        "abschnitt",
-        "wagen",
-        "reihe",
-        "airbus",
-        "boeing",
-        "ice",
-        "ic",
-        "re",
-        "rb",
-        "flug",
-        "bus",
-        "linie",
-        "zug",
-        "monat",
-        "quartal",
-        "schnitt",
-        "alter",
-        "modus",
-        "level",
-        "teil",
-    ]
+    """
+    januar februar märz april mai juni juli august september oktober november dezember gate terminal gleis
+    halle stand raum zimmer tag ende alter block kapitel artikel saison spiel jahr stock stockwerk montag
+    dienstag mittwoch donnerstag freitag samstag sonntag abschnitt wagen reihe airbus boeing ice ic re rb flug
+    bus linie zug monat quartal schnitt alter modus level teil
+    """.split()  # noqa: SIM905
 )
 
 _INDIAN = re.compile(
@@ -511,7 +214,7 @@ _STATE = re.compile(
     rf"(?:[ ,]{{1,2}}\d{{5}}(?:-\d{{4}})?(?!\w))?"
 )
 _POSTCODE_WORD = re.compile(
-    r"\b(?:zip(?:[ \-]?code)?|post[ ]?codes?|postal[ ]code|postleitzahl|plz|cap|c\.?p\.?|"
+    r"\b(?:zip(?:[ \-]?code)?|post[ ]?codes?|postal[ ]code|postleitzahl|plz|(?-i:CAP|C\.?P\.?)|"
     r"code[ ]postal|código[ ]postal|cep|pin[ ]?code|pincode)\b[^\w\0\n]{0,3}(?:(?:is|ist|est|es|"
     r"é|è|no|number)[^\w\0\n]{1,2}){0,2}"
     rf"(?P<code>\d{{5}}-\d{{3,4}}|\d{{3}}[ ]?\d{{3}}|\d{{4,6}}(?:[ ]?[A-Z]{{2}}(?!\w))?|"
@@ -532,7 +235,7 @@ def find_addresses(view: str, hints: Hints) -> Iterator[Found]:
 def _streets(view: str, hints: Hints) -> set[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
     if _CODE.search(view):
-        found.update(one.span() for one in _TO_CODE.finditer(view))
+        found.update(one.span() for one in _TO_CODE.finditer(view) if "," in one.group() or one.group()[0].isalpha())
     if Hint.NUMBER_FIRST in hints:
         found.update(_anglo(view))
         if Hint.UNIT in hints:
@@ -605,7 +308,7 @@ def _latin(view: str, hints: Hints) -> Iterator[tuple[int, int]]:
 
 def _german(view: str) -> Iterator[tuple[int, int]]:
     for found in _GERMAN.finditer(view):
-        if _TIMES.match(view, found.end()):
+        if _TIMES.match(view, found.end()) or _YEAR.fullmatch(found.group("number")):
             continue
         joined, place = found.group("joined"), found.group("at")
         if joined is not None:

@@ -62,58 +62,12 @@ _CODE_FIRST = re.compile(
 )
 _FLIGHT = re.compile(r"(?:[A-Z]{2}|[A-Z]\d|\d[A-Z])\d{1,4}[A-Z]?|[A-Z]{3}\d{1,4}")
 _NO_CODES = frozenset(
-    [
-        "STATUS",
-        "PLEASE",
-        "NUMBER",
-        "CANCEL",
-        "ONLINE",
-        "FLIGHT",
-        "TICKET",
-        "REFUND",
-        "SYSTEM",
-        "AGENTS",
-        "THANKS",
-        "CHANGE",
-        "CHECKIN",
-        "FAILED",
-        "ISSUES",
-        "BROKEN",
-        "HORROR",
-        "RESERVATION",
-        "BOOKING",
-        "ALWAYS",
-        "BEFORE",
-        "SHOULD",
-        "THROUGH",
-        "PERSON",
-        "PEOPLE",
-        "MOBILE",
-        "WEBSITE",
-        "SEARCH",
-        "SERVER",
-        "EXPIRED",
-        "DELETE",
-        "INVALID",
-        "DOUBLE",
-        "SINGLE",
-        "RETURN",
-        "FAMILY",
-        "BITTE",
-        "DANKE",
-        "UNGÜLTIG",
-        "STORNO",
-        "ANULADA",
-        "CANCELADA",
-        "ANNULÉE",
-        "UNAVAILABLE",
-        "LONDON",
-        "MADRID",
-        "BERLIN",
-        "LISBON",
-        "DUBLIN",
-        "SYDNEY",
-    ]
+    """
+    STATUS PLEASE NUMBER CANCEL ONLINE FLIGHT TICKET REFUND SYSTEM AGENTS THANKS CHANGE CHECKIN FAILED ISSUES
+    BROKEN HORROR RESERVATION BOOKING ALWAYS BEFORE SHOULD THROUGH PERSON PEOPLE MOBILE WEBSITE SEARCH SERVER
+    EXPIRED DELETE INVALID DOUBLE SINGLE RETURN FAMILY BITTE DANKE UNGÜLTIG STORNO ANULADA CANCELADA ANNULÉE
+    UNAVAILABLE LONDON MADRID BERLIN LISBON DUBLIN SYDNEY
+    """.split()  # noqa: SIM905
 )
 _VOWELS = frozenset("aeiouAEIOU")
 

@@ -44,6 +44,14 @@ _NAME_BACKWARDS = re.compile(
 )
 _SPELT_HINT = re.compile(_SPELT_DOT, re.IGNORECASE)
 
+_ENDINGS = frozenset(
+    """
+    com net org edu gov info biz io co me eu de at ch fr es it br in uk us ca au nl be pl se pt mx ar cl ru jp cn dev
+    app mail online example test
+    """.split()  # noqa: SIM905
+)
+"""Of domains that are spelt out without brackets."""
+
 _REDDIT = re.compile(r"(?<![\w/.])/?(?:u|U|user)/([\w\-]{2,32})(?![\w/])")
 _BARE_BLUESKY = re.compile(r"(?<![\w.\-])([\w\-]{1,63}+)\.bsky\.(?:social|team)(?![\w])", re.IGNORECASE)
 _DID = re.compile(r"\bdid:(?:plc:[a-z2-7]{8,32}|web:[\w.\-%:]{3,128})", re.IGNORECASE)
@@ -61,48 +69,12 @@ _PARTS = re.compile(r"(?:https?://|tg://|//)?([^/:]+)(?::\d+)?/(.*)", re.IGNOREC
 _TAIL = ".,;:!?…"
 
 _FIRST_IS_NAME = frozenset(
-    [
-        "x.com",
-        "twitter.com",
-        "nitter.net",
-        "fxtwitter.com",
-        "vxtwitter.com",
-        "instagram.com",
-        "instagr.am",
-        "threads.net",
-        "threads.com",
-        "facebook.com",
-        "fb.com",
-        "fb.me",
-        "m.me",
-        "t.me",
-        "telegram.me",
-        "telegram.dog",
-        "twitch.tv",
-        "vk.com",
-        "pinterest.com",
-        "soundcloud.com",
-        "linktr.ee",
-        "paypal.me",
-        "venmo.com",
-        "ko-fi.com",
-        "patreon.com",
-        "onlyfans.com",
-        "github.com",
-        "tumblr.com",
-        "medium.com",
-        "last.fm",
-        "tiktok.com",
-        "youtube.com",
-        "truthsocial.com",
-        "gab.com",
-        "ask.fm",
-        "cash.app",
-        "weibo.com",
-        "about.me",
-        "keybase.io",
-        "substack.com",
-    ]
+    """
+    x.com twitter.com nitter.net fxtwitter.com vxtwitter.com instagram.com instagr.am threads.net threads.com
+    facebook.com fb.com fb.me m.me t.me telegram.me telegram.dog twitch.tv vk.com pinterest.com soundcloud.com
+    linktr.ee paypal.me venmo.com ko-fi.com patreon.com onlyfans.com github.com tumblr.com medium.com last.fm
+    tiktok.com youtube.com truthsocial.com gab.com ask.fm cash.app weibo.com about.me keybase.io substack.com
+    """.split()  # noqa: SIM905
 )
 _NAME_BEHIND = {
     "linkedin.com": ("in", "pub"),
@@ -124,88 +96,14 @@ _NAME_BEHIND = {
 }
 _NAME_ANYWHERE = frozenset(("u", "user", "users", "profile", "profiles", "member", "members", "people", "author"))
 _NO_NAMES = frozenset(
-    [
-        "i",
-        "search",
-        "hashtag",
-        "explore",
-        "home",
-        "intent",
-        "share",
-        "sharer",
-        "sharer.php",
-        "login",
-        "signup",
-        "settings",
-        "about",
-        "privacy",
-        "tos",
-        "terms",
-        "help",
-        "jobs",
-        "p",
-        "reel",
-        "reels",
-        "tv",
-        "stories",
-        "events",
-        "groups",
-        "watch",
-        "watch.php",
-        "story.php",
-        "photo.php",
-        "photo",
-        "permalink.php",
-        "media",
-        "pages",
-        "marketplace",
-        "gaming",
-        "hashtags",
-        "s",
-        "c",
-        "r",
-        "channel",
-        "user",
-        "feed",
-        "playlist",
-        "shorts",
-        "live",
-        "embed",
-        "results",
-        "directory",
-        "topics",
-        "trending",
-        "notifications",
-        "messages",
-        "explore.php",
-        "status",
-        "v",
-        "joinchat",
-        "proxy",
-        "addstickers",
-        "iv",
-        "dialog",
-        "plugins",
-        "business",
-        "legal",
-        "discover",
-        "tag",
-        "tags",
-        "music",
-        "download",
-        "features",
-        "pricing",
-        "blog",
-        "company",
-        "school",
-        "learning",
-        "pulse",
-        "posts",
-        "profile.php",
-        "l.php",
-        "messages.php",
-        "developers",
-    ]
+    """
+    i search hashtag explore home intent share sharer sharer.php login signup settings about privacy tos terms
+    help jobs p reel reels tv stories events groups watch watch.php story.php photo.php photo permalink.php
+    media pages marketplace gaming hashtags s c r channel user feed playlist shorts live embed results
+    directory topics trending notifications messages explore.php status v joinchat proxy addstickers iv dialog
+    plugins business legal discover tag tags music download features pricing blog company school learning
+    pulse posts profile.php l.php messages.php developers
+    """.split()  # noqa: SIM905
 )
 _REDDIT_HOSTS = ("old.", "new.", "np.", "www.", "m.", "mobile.", "web.", "l.", "mbasic.")
 
@@ -222,6 +120,8 @@ def find_handles(view: str, keep: Callable[[str], bool]) -> Iterator[Found]:
             before = view[max(end, at - 64) : at]
             local = _LOCAL.match(before[::-1])
             length = len(before[len(before) - local.end() :].lstrip("./#!&*'|")) if local else 0
+            if _CLOCK.fullmatch(name):
+                continue
             whole = _mail(before[len(before) - length :], name, found.group(2))
             if whole is not None:
                 yield (at - length if whole else at), stop, EMAIL if whole else USER
@@ -268,7 +168,7 @@ def find_spelt_mail(view: str) -> Iterator[Found]:
         if found.start() < end or (not sure and not spelt):
             continue
         domain = _DOMAIN.match(view, found.end())
-        if domain is None or (not sure and not _SPELT_HINT.search(domain.group())):
+        if domain is None or not (sure or _is_spelt_out(found.group(), domain.group("mail"))):
             continue
         before = view[max(end, found.start() - 100) : found.start()]
         name = _NAME_BACKWARDS.match(before[::-1])
@@ -282,6 +182,14 @@ def find_spelt_mail(view: str) -> Iterator[Found]:
         while view[end - 1] in "-.":
             end -= 1
         yield begin, end, EMAIL
+
+
+def _is_spelt_out(at: str, domain: str) -> bool:
+    """Whether words that are no more than words (`bread at this point in my life`) make an address."""
+    labels = _SPELT_HINT.split(domain)
+    if len(labels) < 2 or labels[-1].casefold() not in _ENDINGS:
+        return False
+    return " point " not in domain.casefold() or at.strip().casefold().startswith("arobas")
 
 
 def find_profiles(view: str, keep: Callable[[str], bool]) -> Iterator[Found]:
@@ -321,8 +229,9 @@ def profile_name(url: str) -> str | None:
     for segment in segments:
         if segment[0] == "@" and len(segment) > 1:
             return segment[1:].split("@")[0]
-    known = host if host in _FIRST_IS_NAME or host in _NAME_BEHIND else ".".join(host.split(".")[-2:])
-    return _name_on(known, segments, query)
+    # `pic.twitter.com` and `help.x.com` are no pages of persons; a country's subdomain changes nothing.
+    head, _, rest = host.partition(".")
+    return _name_on(rest if len(head) == 2 and "." in rest else host, segments, query)
 
 
 def _name_on(host: str, segments: Sequence[str], query: str) -> str | None:
