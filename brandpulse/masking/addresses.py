@@ -224,22 +224,22 @@ _POSTCODE_WORD = re.compile(
 _SURE = re.compile(rf"(?:{_SURE_TYPES})\.?\Z", re.IGNORECASE)
 
 
-def find_addresses(view: str, hints: Hints) -> Iterator[Found]:
+def find_addresses(view: str, hints: Hints, *, coded: bool = True) -> Iterator[Found]:
     end = 0
-    for begin, stop in sorted(_streets(view, hints), key=lambda one: (one[0], -one[1])):
+    for begin, stop in sorted(_streets(view, hints, coded=coded), key=lambda one: (one[0], -one[1])):
         if begin >= end:
             end = _with_tail(view, stop)
             yield begin, end, ADDRESS
 
 
-def _streets(view: str, hints: Hints) -> set[tuple[int, int]]:
+def _streets(view: str, hints: Hints, *, coded: bool) -> set[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
-    if _CODE.search(view):
+    if coded and _CODE.search(view):
         found.update(one.span() for one in _TO_CODE.finditer(view) if "," in one.group() or one.group()[0].isalpha())
     if Hint.NUMBER_FIRST in hints:
         found.update(_anglo(view))
-        if Hint.UNIT in hints:
-            found.update(_indian(view))
+    if Hint.UNIT in hints:
+        found.update(_indian(view))
     if Hint.FRENCH in hints:
         found.update(one.span() for one in _FRENCH.finditer(view))
     if Hint.LATIN in hints:

@@ -64,12 +64,15 @@ _PLACEHOLDER = re.compile(
 _PLAIN_HANDLE = re.compile(r"(?<![\w.])@(\w{1,64})(?![.\-·]?\w)")
 _MIXED = re.compile(r"[A-Z][ \-]?[0-9]|[0-9][A-Z]")
 """Codes of letters and digits, in capitals."""
+_PAN = re.compile(r"[A-Z]{5}[0-9]{4}")
+_CODED = re.compile(r"[0-9](?:[0-9]{4}|[A-Z]{2}(?![A-Za-z0-9])|[0-9]{2} [0-9]{3}(?![0-9]))")
+"""What may be a postcode, or its end."""
 _ENTITY = re.compile(r"&(?:#[xX]?0{0,4}[46][04];|commat;)")
 _GOES_ON = re.compile(r"[.\-·@]?\w")
-_SPELT = 1 << Hint.AT | 1 << Hint.DOT
-_WORDED = 1 << Hint.SECURITY | 1 << Hint.BIRTH | 1 << Hint.BOOKING | 1 << Hint.IDENTITY
-_WITHOUT_DIGITS = 1 << Hint.LINK | 1 << Hint.NAMED | 1 << Hint.AT | 1 << Hint.DOT | 1 << Hint.BOOKING
-_STREETS = 1 << Hint.NUMBER_FIRST | 1 << Hint.FRENCH | 1 << Hint.LATIN | 1 << Hint.GERMAN | 1 << Hint.BOX
+_SPELT = Hint.AT | Hint.DOT
+_WORDED = Hint.SECURITY | Hint.BIRTH | Hint.BOOKING | Hint.IDENTITY
+_WITHOUT_DIGITS = Hint.LINK | Hint.NAMED | Hint.AT | Hint.DOT | Hint.BOOKING
+_STREETS = Hint.NUMBER_FIRST | Hint.FRENCH | Hint.LATIN | Hint.GERMAN | Hint.BOX | Hint.UNIT
 
 
 class Mask:
@@ -108,13 +111,16 @@ class Mask:
         digits = _digits(view)
         if not digits and not hints.kinds & _WITHOUT_DIGITS and "@" not in view and "&" not in view:
             return []
+        if not digits and not hints.kinds & _WITHOUT_DIGITS and "<a" not in view and "&" not in view:
+            # Most of what people post: at most handles.
+            return _placed(plain, list(find_handles(view, self._kept)))
         search = _Search(view)
         self._find_names(search, hints)
         if digits:
             _find_numbers(search, digits, hints)
         elif Hint.BOOKING in hints:
             search.take(find_bookings(search.view, hints))
-        return search.found if plain is None else [(*plain.span(begin, end), name) for begin, end, name in search.found]
+        return _placed(plain, search.found)
 
     def _find_names(self, search: "_Search", hints: Hints) -> None:
         view, keep = search.view, self._kept
@@ -166,6 +172,11 @@ class _Search:
         self.view = "".join(out) + self.view[at:]
 
 
+def _placed(plain: PlainView | None, found: list[Found]) -> list[Found]:
+    """*found* in the original text."""
+    return found if plain is None else [(*plain.span(begin, end), name) for begin, end, name in found]
+
+
 def _find_numbers(search: _Search, digits: int, hints: Hints) -> None:
     """In the order in which one leaves less to the next."""
     mixed = _MIXED.search(search.view) is not None
@@ -174,8 +185,9 @@ def _find_numbers(search: _Search, digits: int, hints: Hints) -> None:
         search.take(find_cards(search.view))
     if hints.kinds & _WORDED:
         _find_worded(search, digits, hints)
-    if mixed and digits >= 4:
+    if mixed and (digits >= 6 or _PAN.search(search.view)):
         search.take(find_mixed_identities(search.view))
+    if mixed and digits >= 8:
         search.take(find_tracking_forms(search.view))
     if digits >= 9:
         search.take(find_identity_numbers(search.view))
@@ -185,7 +197,7 @@ def _find_numbers(search: _Search, digits: int, hints: Hints) -> None:
         search.take(find_references(search.view, hints))
     if digits >= 4 and (search.view.count(".") >= 3 or search.view.count(":") >= 2):
         search.take(find_machines(search.view))
-    _find_places(search, hints, coded=digits >= 6 or mixed)
+    _find_places(search, hints, coded=_CODED.search(search.view) is not None)
     if digits >= 7:
         search.take(find_phones(search.view, hints))
 
@@ -204,7 +216,7 @@ def _find_worded(search: _Search, digits: int, hints: Hints) -> None:
 def _find_places(search: _Search, hints: Hints, *, coded: bool) -> None:
     """*coded*: whether there may be a postcode."""
     if coded or hints.kinds & _STREETS:
-        search.take(find_addresses(search.view, hints))
+        search.take(find_addresses(search.view, hints, coded=coded))
     if Hint.POSTCODE in hints:
         search.take(find_postcodes(search.view, hints))
     if coded:
