@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brandpulse.bench_masking import evaluate_masking, labelled_texts
+from brandpulse.episodes import ExamplePost
 from brandpulse.masking.hints import Hints
 from brandpulse.masking.mask import PLACEHOLDERS, Mask, masked_again, without_placeholders
 from brandpulse.masking.records import masked_record
@@ -255,3 +256,8 @@ def test_a_dead_letter_is_shown_without_its_author_and_his_number() -> None:
     assert masked_record("no JSON, call 212-555-0149") == "no JSON, call [phone]"
     assert masked_record('{"id": "1"}') == '{"id": "1"}'
     assert masked_record('{"raw": {"by": ["@kim"]}}') == '{"raw": {"by": ["@user"]}}'
+
+
+def test_an_example_of_an_older_version_is_masked_when_it_is_read() -> None:
+    stored = '{"id": "1", "source": "x", "text": "@acmeair call 212-555-0149", "created_at": "2026-03-02T12:00:00Z"}'
+    assert ExamplePost.model_validate_json(stored).text == "@acmeair call [phone]"
