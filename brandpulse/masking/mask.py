@@ -239,7 +239,7 @@ def _replaced(text: str, spans: Iterable[Found]) -> str:
             continue
         out += [text[end:begin], name]
         end = stop
-        if name is USER and _GOES_ON.match(text, stop):
+        if name is USER and _GOES_ON.match(PlainView(text[stop : stop + 8]).text):
             # Else it would read as a longer name, which it is not.
             out.append(" ")
     out.append(text[end:])

@@ -45,6 +45,7 @@ MASK = Mask(keep=["AcmeAir"])
         ("at 12 Baker Street since 9am", "at [address] since 9am"),
         ("PNR ABC12D for LH2041", "PNR [booking code] for LH2041"),
         ("cvv 123 on file", "cvv [card] on file"),
+        ("@user＠PNR", "@user @user"),
     ],
 )
 def test_private_things_are_masked_and_brands_are_not(text: str, masked: str) -> None:
