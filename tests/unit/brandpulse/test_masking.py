@@ -77,7 +77,7 @@ def test_labelled_texts_are_masked_to_the_floor(half: str) -> None:
     report = evaluate_masking(texts, Mask(["AcmeAir", "AcmeCare"]))
     assert report.private.total() >= 190
     assert report.recall >= 0.98
-    assert report.false_share <= 0.005 if half == "reporting" else 0.05
+    assert report.false_share <= (0.005 if half == "reporting" else 0.02)
 
 
 def test_a_hint_leaves_out_nothing_that_its_patterns_find(monkeypatch: pytest.MonkeyPatch) -> None:
