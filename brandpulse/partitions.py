@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from brandpulse.errors import StateError
+from brandpulse.fates import Fates, decode_fates
+from brandpulse.near_misses import decode_near_misses
 
 NO_CLOCK = -(2**62)
 """Before the first post there is no time yet."""
@@ -37,6 +39,10 @@ class PartitionStatus:
     repeated: int = 0
     dead: int = 0
     unmatched: int = 0
+    unread: int = 0
+    """Posts that name a brand in a language that the model does not read."""
+    keyless: int = 0
+    """Records without a key: the same id may lie in two partitions, and counts in each."""
     lost: int = 0
     """Offsets that retention removed before we read them."""
     redriven: int = 0
@@ -58,6 +64,11 @@ class PartitionStatus:
     writer: str = ""
     """A random word of whoever wrote last, new at each load. Who finds its own, at the `next` that it left, knows what
     lies there without reading it: nobody wrote in between, not even after a store lost its last writes."""
+
+    fates: Fates = ()
+    """What became of the posts of each source in recent record time."""
+    near_misses: tuple[tuple[str, int], ...] = ()
+    """Words near a brand's in posts that name none, and of how many sampled posts (`brandpulse.near_misses`)."""
 
     @property
     def watermark_ms(self) -> int:
@@ -111,6 +122,10 @@ class PartitionStatus:
             lag=number("lag"),
             paused=word("paused"),
             allowed_until=number("allowed_until"),
+            unread=number("unread"),
+            keyless=number("keyless"),
+            fates=decode_fates(stored.get(b"fates", b"")),
+            near_misses=decode_near_misses(stored.get(b"near_misses", b"")),
         )
 
 

@@ -162,6 +162,7 @@ class WirePost(msgspec.Struct, frozen=True):
     created_at: datetime
     author_id: str
     source: str
+    lang: str | None = None
 
 
 def _meta_of(field: FieldInfo) -> msgspec.Meta | None:

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from brandpulse.fates import encode_fates
 from brandpulse.keys import DAY_MS, HOUR_MS, PartitionKeys
+from brandpulse.near_misses import encode_near_misses
 from brandpulse.partitions import PartitionStatus, encode_generations
 from stream_workers.decode import DIGEST_BYTES
 from stream_workers.event_time import Retention
@@ -125,6 +127,10 @@ def moving_fields(status: PartitionStatus) -> dict[str, Any]:
         "dead": status.dead,
         "redriven": status.redriven,
         "unmatched": status.unmatched,
+        "unread": status.unread,
+        "keyless": status.keyless,
+        "fates": encode_fates(status.fates),
+        "near_misses": encode_near_misses(status.near_misses),
         "generations": encode_generations(status.generations),
         # Whoever writes is not idle; the next sign of life may say so again.
         "caught_up": 0,

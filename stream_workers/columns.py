@@ -130,7 +130,7 @@ def outcomes_of(rows: Rows, posts: ScoredRows) -> list[Outcome]:
     return [
         letter
         if (letter := rows.dead.get(row)) is not None
-        else (next(named) if brands[number] else Unmatched(decoded_at(rows, row)))
+        else (next(named) if brands[number] else Unmatched(decoded_at(rows, row), bool(rows.unread[row])))
         for row, number in enumerate(rows.which.tolist())
     ]
 

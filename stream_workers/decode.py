@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from brandpulse.errors import InvalidPostError
+from brandpulse.fates import NO_SOURCE
 from brandpulse.posts import POST_DECODER, WirePost
 from stream_workers.records import Record
 
@@ -39,6 +41,8 @@ class Dead(msgspec.Struct, frozen=True, gc=False):
     record: Record
     reason: str
     message: str
+    source: str = NO_SOURCE
+    """As far as it can be read."""
 
 
 def decode(records: Sequence[Record]) -> list[Decoded | Dead]:
@@ -49,7 +53,7 @@ def decode(records: Sequence[Record]) -> list[Decoded | Dead]:
             post = post_of(record.value)
             out.append(Decoded(record, post, event_ms_of(post)))
         except InvalidPostError as error:
-            out.append(Dead(record, error.reason, str(error)))
+            out.append(Dead(record, error.reason, str(error), source_in(record.value)))
     return out
 
 
@@ -69,6 +73,25 @@ def post_of(value: bytes | None) -> WirePost:
         raise InvalidPostError("not_json", str(error)) from None
     except UnicodeDecodeError as error:
         raise InvalidPostError("not_utf8", str(error)) from None
+
+
+class _Sourced(msgspec.Struct):
+    source: Any = None
+
+
+_SOURCE_DECODER = msgspec.json.Decoder(_Sourced)
+LONGEST_SOURCE = 64
+
+
+def source_in(value: bytes | None) -> str:
+    """The source that a record names which holds no post, cut to what a source may have; `NO_SOURCE` without one."""
+    if not value or len(value) > MAX_RECORD_BYTES:
+        return NO_SOURCE
+    try:
+        source = _SOURCE_DECODER.decode(value).source
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return NO_SOURCE
+    return source[:LONGEST_SOURCE] if isinstance(source, str) else NO_SOURCE
 
 
 def event_ms_of(post: WirePost) -> int:
@@ -103,6 +126,10 @@ class AuthorHasher:
                 self._known.clear()
             known = self._known[author] = self._hash(source, author_id)
         return known
+
+    def of_post(self, source: str, post_id: str) -> int:
+        """In place of an unknown author: a number of the post's own."""
+        return self._hash(source, f"\0{post_id}")
 
     def _hash(self, source: str, author_id: str) -> int:
         digest = hashlib.blake2b(f"{source}\0{author_id}".encode(), digest_size=8, key=self.key).digest()

@@ -11,14 +11,35 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from brandpulse.fates import (
+    LATE as FATE_LATE,
+)
+from brandpulse.fates import (
+    NO_KEY,
+    NO_OFFSET,
+    REPEATED,
+    UNKNOWN_AUTHOR,
+    UNMATCHED,
+    UNREAD,
+    Added,
+    newest_period,
+    offset_number,
+    with_added,
+)
+from brandpulse.fates import (
+    ON_TIME as FATE_ON_TIME,
+)
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.letters import Origin
+from brandpulse.near_misses import with_near_misses
 from brandpulse.pane_reader import NegativePost
 from brandpulse.panes import EMPTY_PANE, IRRELEVANT, Authors, Pane
 from brandpulse.partitions import PartitionStatus
+from brandpulse.unknown_authors import is_unknown
 from stream_workers.decode import Dead, Decoded, post_digest
 from stream_workers.event_time import FROM_THE_FUTURE, LATE, ON_TIME, Retention, Verdict, judge
 from stream_workers.facets import Facets
+from stream_workers.fates import FateCounter
 from stream_workers.kept import newest_negatives
 from stream_workers.records import Record
 from stream_workers.redriven import Redriven
@@ -90,6 +111,8 @@ class Unmatched(msgspec.Struct, frozen=True, gc=False):
     """A readable post that names none of our brands. It moves the clock, and is counted as unmatched."""
 
     decoded: Decoded
+    unread: bool = False
+    """It names one, in a language that the model does not read: it is counted as unread instead."""
 
 
 Outcome = Scored | Unmatched | Dead
@@ -139,6 +162,8 @@ class Change:
     """(brand, label) -> posts among `counted`."""
     record_posts: Mapping[int, int] = field(default_factory=dict)
     """Kafka timestamp (ms) -> posts among `counted` whose record has it; records without a timestamp are left out."""
+    fates: Added = field(default_factory=dict)
+    """What became of the batch's posts, by period and source."""
 
 
 def plan(outcomes: Sequence[Outcome]) -> tuple[list[bytes], list[Cell]]:
@@ -250,41 +275,63 @@ def fold(
     origins: Mapping[int, Origin] | None = None,
     bounds: SampleBounds | None = None,
     writer: str = "",
+    near_misses: Mapping[str, int] | None = None,
 ) -> Change:
     """The change that *outcomes*, in offset order, make to a partition that stands at *status*.
 
     *origins*: offset -> first identity, of posts that were dead letters and were sent again. Such a post is done once,
     and a further death of it is no new one. *bounds* spare work: what the store holds then does not hang on them.
-    *writer*: whose change it is.
+    *writer*: whose change it is. *near_misses*: of a sample of the unmatched posts.
     """
     clock, lateness_ms = status.clock_ms, retention.lateness_ms
     minutes_ms, authors_ms = retention.minutes_ms, retention.authors_ms
-    late = repeated = unmatched = 0
+    late = repeated = unmatched = unread = keyless = 0
+    fates = FateCounter(newest_period(status.fates))
     sums = _Sums(stored)
     memory = RepeatMemory(status.generations, stored.repeats, limits)
     counted: list[Scored] = []
     dead: list[Dead] = []
     again = Redriven(origins or {}, stored.redriven)
     for outcome in outcomes:
-        if origins and again.done(_record(outcome).offset, dead):
+        record = _record(outcome)
+        source = outcome.source if isinstance(outcome, Dead) else outcome.decoded.post.source
+        fates.moved(record.record_ms)
+        sent_again = bool(origins) and record.offset in (origins or {})
+        if record.key is None:
+            keyless += 1
+            fates.add(source, NO_KEY)
+        if origins and again.done(record.offset, dead):
             repeated += 1
+            fates.add(source, REPEATED)
             continue
         if isinstance(outcome, Dead):
             dead.append(outcome)
-            continue
-        if isinstance(outcome, Scored) and memory.holds(outcome.digest):
-            repeated += 1
+            if not sent_again:
+                fates.add(source, outcome.reason)
             continue
         decoded = outcome.decoded
         event_ms = decoded.event_ms
-        verdict, clock = judge(event_ms, decoded.record.record_ms, clock, retention)
+        # The record of a letter that was sent again is as old as the sending, not as the post.
+        offset = NO_OFFSET if sent_again else offset_number(event_ms, record.record_ms)
+        if isinstance(outcome, Scored) and memory.holds(outcome.digest):
+            repeated += 1
+            fates.add(source, REPEATED, offset)
+            continue
+        verdict, clock = judge(event_ms, record.record_ms, clock, retention)
         if verdict is not ON_TIME and verdict is not LATE:
-            dead.append(Dead(decoded.record, verdict.value, _explain(verdict, decoded, clock)))
+            dead.append(Dead(record, verdict.value, _explain(verdict, decoded, clock), source))
+            if not sent_again:
+                fates.add(source, verdict.value, offset)
             continue
         if isinstance(outcome, Unmatched):
-            unmatched += 1
+            unmatched += not outcome.unread
+            unread += outcome.unread
+            fates.add(source, UNREAD if outcome.unread else UNMATCHED, offset)
             continue
         late += verdict is LATE
+        fates.add(source, FATE_LATE if verdict is LATE else FATE_ON_TIME, offset)
+        if is_unknown(decoded.post.author_id):
+            fates.add(source, UNKNOWN_AUTHOR)
         memory.add(outcome.digest, clock)
         counted.append(outcome)
         age = clock - lateness_ms - event_ms
@@ -303,6 +350,10 @@ def fold(
             late=status.late + late,
             repeated=status.repeated + repeated,
             unmatched=status.unmatched + unmatched,
+            unread=status.unread + unread,
+            keyless=status.keyless + keyless,
+            fates=with_added(status.fates, fates.added),
+            near_misses=with_near_misses(status.near_misses, near_misses or {}),
             dead=status.dead + len(dead) - again.deaths(dead),
             redriven=status.redriven + len(again.finished(dead)),
             generations=memory.generations,
@@ -322,6 +373,7 @@ def fold(
         samples=samples_of(counted, bounds or SampleBounds(), watermark_ms=clock - retention.lateness_ms),
         tally=Counter((said.brand, said.label) for post in counted for said in post.brands),
         record_posts=Counter(ms for post in counted if (ms := post.decoded.record.record_ms) >= 0),
+        fates=fates.added,
     )
 
 

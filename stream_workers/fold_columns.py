@@ -4,6 +4,7 @@ Late posts, those that count in their hour only, and facets are ordinary. What i
 each post by itself: letters, repeats, dates that nobody believes. Both make the same change, byte for byte.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -11,11 +12,24 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from brandpulse.fates import (
+    LATE,
+    NO_KEY,
+    ON_TIME,
+    UNKNOWN_AUTHOR,
+    UNMATCHED,
+    UNREAD,
+    Added,
+    newest_period,
+    with_added,
+)
+from brandpulse.near_misses import with_near_misses
 from brandpulse.panes import IRRELEVANT, Authors, Pane
 from brandpulse.partitions import PartitionStatus
 from brandpulse.posts import BRAND_SENTIMENTS
 from stream_workers.columns import Columns
 from stream_workers.event_time import FUTURE_TOLERANCE_MS, Retention
+from stream_workers.fates import FateRows, count_columns, offsets_of, periods_of
 from stream_workers.fold import Cell, Change, Stored
 from stream_workers.ids import Ids
 from stream_workers.kept import newest_in
@@ -53,6 +67,7 @@ def fold_columns(
     epoch: int = -1,
     bounds: SampleBounds | None = None,
     writer: str = "",
+    near_misses: Mapping[str, int] | None = None,
 ) -> Change | None:
     """What `fold` makes of the same posts; None where it must be asked. *digests*: of the named rows."""
     rows, named = columns.rows, columns.named
@@ -67,6 +82,9 @@ def fold_columns(
     memory.add_new(digests, clock.after[named])
     now = int(clock.after[-1]) if len(rows) else status.clock_ms
     age = clock.after - retention.lateness_ms - rows.event_ms
+    unread = int(rows.unread.sum())
+    keyless = rows.records.keys.count(None)
+    fates = _fates(columns, clock.late, newest_period(status.fates), keyless=bool(keyless))
     sums = _Sums(columns, age <= retention.minutes_ms, age <= retention.authors_ms, stored)
     return Change(
         status=replace(
@@ -76,7 +94,11 @@ def fold_columns(
             clock_ms=now,
             lateness_ms=retention.lateness_ms,
             late=status.late + int(clock.late[named].sum()),
-            unmatched=status.unmatched + len(rows) - len(named),
+            unmatched=status.unmatched + len(rows) - len(named) - unread,
+            unread=status.unread + unread,
+            keyless=status.keyless + keyless,
+            fates=with_added(status.fates, fates),
+            near_misses=with_near_misses(status.near_misses, near_misses or {}),
             generations=memory.generations,
             writer=writer,
         ),
@@ -92,7 +114,28 @@ def fold_columns(
         samples=samples_in(columns, bounds or SampleBounds(), watermark_ms=now - retention.lateness_ms),
         tally=_tally(columns),
         record_posts=_record_posts(rows.records.record_ms[named]),
+        fates=fates,
     )
+
+
+_FATES = (UNMATCHED, UNREAD, ON_TIME, LATE, NO_KEY, UNKNOWN_AUTHOR)
+
+
+def _fates(columns: Columns, late: npt.NDArray[np.bool_], newest: int, *, keyless: bool) -> Added:
+    """What became of the rows, by period and source."""
+    rows, named = columns.rows, columns.named
+    record_ms = rows.records.record_ms
+    periods = periods_of(newest, record_ms)
+    offsets = offsets_of(rows.event_ms, record_ms)
+    fate = rows.unread.astype(np.intp)
+    fate[named] = 2 + late[named]
+    parts: list[FateRows] = [(periods, rows.sources, fate, offsets)]
+    if keyless:
+        without = np.flatnonzero(np.array([key is None for key in rows.records.keys]))
+        parts.append((periods[without], rows.sources[without], np.full(len(without), 4), None))
+    if len(unknown := np.flatnonzero(rows.unknown & (fate >= 2))):
+        parts.append((periods[unknown], rows.sources[unknown], np.full(len(unknown), 5), None))
+    return count_columns(parts, rows.source_names, _FATES)
 
 
 def _judge(event_ms: Integers, record_ms: Integers, clock_ms: int, retention: Retention) -> _Clock | None:

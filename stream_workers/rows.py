@@ -5,6 +5,7 @@ by native code, which takes on only what it is certain to read as Python would; 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple, Protocol
@@ -13,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.errors import InvalidPostError
+from brandpulse.fates import NO_SOURCE
 from brandpulse.posts import WirePost
-from stream_workers.decode import DIGEST_BYTES, AuthorHasher, Dead, event_ms_of, post_digest, post_of
+from brandpulse.unknown_authors import PREFIX, TRIMMED, UNKNOWN, is_unknown
+from stream_workers.decode import DIGEST_BYTES, AuthorHasher, Dead, event_ms_of, post_digest, post_of, source_in
 from stream_workers.match import NO_FACETS, BrandMatcher
 from stream_workers.records import Integers, Records
 
@@ -34,12 +37,28 @@ class Meaning(NamedTuple):
 
 
 NOTHING = Meaning((), NO_FACETS)
+UNKNOWN_AUTHOR_STATE = 2
+"""As native code says it of a row that is read."""
 
 
 class Rows:
     """n records by columns, in offset order. What is not said of a dead one is zero."""
 
-    __slots__ = ("_posts", "authors", "dead", "digests", "event_ms", "meanings", "records", "which")
+    __slots__ = (
+        "_posts",
+        "authors",
+        "dead",
+        "digests",
+        "event_ms",
+        "meanings",
+        "near_misses",
+        "records",
+        "source_names",
+        "sources",
+        "unknown",
+        "unread",
+        "which",
+    )
 
     def __init__(  # noqa: PLR0917 - columns, each named where it is kept
         self,
@@ -51,6 +70,9 @@ class Rows:
         meanings: Sequence[Meaning],
         dead: Mapping[int, Dead],
         posts: Mapping[int, WirePost],
+        sources: npt.NDArray[np.intp],
+        source_names: Sequence[str],
+        unknown: npt.NDArray[np.bool_],
     ) -> None:
         self.records = records
         self.event_ms = event_ms
@@ -66,6 +88,16 @@ class Rows:
         self.dead = dict(dead)
         """Row -> why it is no post."""
         self._posts = dict(posts)
+        self.sources = sources
+        """(n,): number of its source in `source_names`, also of a dead row."""
+        self.source_names = source_names
+        """The first is `NO_SOURCE`."""
+        self.unknown = unknown
+        """(n,): whether its author is unknown (`brandpulse.unknown_authors`); only of rows that name a brand."""
+        self.unread = np.zeros(len(records), np.bool_)
+        """(n,): whether it names a brand in a language that the model does not read. Such a row has no meaning."""
+        self.near_misses: Mapping[str, int] = {}
+        """Words near a brand's in a sample of the rows that name none -> rows."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -94,7 +126,12 @@ class Rows:
 
     def bury(self, row: int, reason: str, message: str) -> None:
         """*row* is no post that can be counted."""
-        self.dead[row] = Dead(self.records[row], reason, message)
+        self.dead[row] = Dead(self.records[row], reason, message, self.source_names[self.sources[row]])
+        self.which[row] = 0
+
+    def leave_unread(self, row: int) -> None:
+        """The model does not read the language of *row*: it is counted apart, and counts for no brand."""
+        self.unread[row] = True
         self.which[row] = 0
 
     def only(self, wanted: Callable[[int], bool]) -> "Rows":
@@ -113,6 +150,9 @@ class Rows:
             self.meanings,
             {new: self.dead[old] for new, old in enumerate(kept) if old in self.dead},
             {new: self._posts[old] for new, old in enumerate(kept) if old in self._posts},
+            self.sources[chosen],
+            self.source_names,
+            self.unknown[chosen],
         )
 
     @classmethod
@@ -120,7 +160,8 @@ class Rows:
         """*parts*, each of which follows on the one before, as one."""
         at = list(accumulate(map(len, parts), initial=0))
         meanings_at = list(accumulate((len(part.meanings) for part in parts), initial=0))
-        return cls(
+        sources_at = list(accumulate((len(part.source_names) for part in parts), initial=0))
+        whole = cls(
             Records.joined([part.records for part in parts]),
             np.concatenate([part.event_ms for part in parts]),
             np.concatenate([part.authors for part in parts]),
@@ -129,7 +170,13 @@ class Rows:
             [meaning for part in parts for meaning in part.meanings],
             {row + first: letter for part, first in zip(parts, at, strict=False) for row, letter in part.dead.items()},
             {row + first: post for part, first in zip(parts, at, strict=False) for row, post in part._posts.items()},
+            np.concatenate([part.sources + first for part, first in zip(parts, sources_at, strict=False)]),
+            [name for part in parts for name in part.source_names],
+            np.concatenate([part.unknown for part in parts]),
         )
+        whole.unread = np.concatenate([part.unread for part in parts])
+        whole.near_misses = sum((Counter(part.near_misses) for part in parts), Counter())
+        return whole
 
 
 class RowReader(Protocol):
@@ -156,6 +203,9 @@ class PythonRowReader:
             [NOTHING],
             {},
             {},
+            np.zeros(n, np.intp),
+            [NO_SOURCE],
+            np.zeros(n, np.bool_),
         )
         self.fill(rows, range(n))
         return rows
@@ -164,13 +214,25 @@ class PythonRowReader:
         """What the *wanted* ones of *rows* say, which are empty so far."""
         meanings = list(rows.meanings)
         numbers = {meaning: number for number, meaning in enumerate(meanings)}
+        names = list(rows.source_names)
+        sources = {name: number for number, name in enumerate(names)}
+        rows.source_names = names
+
+        def number_of(source: str) -> int:
+            if source not in sources:
+                sources[source] = len(names)
+                names.append(source)
+            return sources[source]
+
         for row in wanted:
             try:
                 post = post_of(rows.records.values[row])
             except InvalidPostError as error:
+                rows.sources[row] = number_of(source_in(rows.records.values[row]))
                 rows.bury(row, error.reason, str(error))
                 continue
             rows.event_ms[row] = event_ms_of(post)
+            rows.sources[row] = number_of(post.source)
             try:
                 meaning = Meaning(*self._matcher.look(post.text))
             except Exception as error:
@@ -184,7 +246,11 @@ class PythonRowReader:
                 meanings.append(meaning)
             rows.keep(row, post)
             rows.which[row] = numbers[meaning]
-            rows.authors[row] = self._author_hash(post.source, post.author_id)
+            if is_unknown(post.author_id):
+                rows.unknown[row] = True
+                rows.authors[row] = self._author_hash.of_post(post.source, post.id)
+            else:
+                rows.authors[row] = self._author_hash(post.source, post.author_id)
             rows.digests[row] = np.frombuffer(post_digest(post.source, post.id), np.uint8)
         rows.meanings = meanings
 
@@ -196,14 +262,16 @@ class NativeRowReader:
         """Raises ImportError where the native module is not built."""
         from stream_workers._native import RowReader as Native
 
-        self._native = Native(matcher.patterns, matcher.kinds, matcher.plain, author_hash.key)
+        self._native = Native(
+            matcher.patterns, matcher.kinds, matcher.plain, author_hash.key, sorted(UNKNOWN), TRIMMED, PREFIX
+        )
         self._python = PythonRowReader(matcher, author_hash)
         self._matcher = matcher
         self._known: dict[tuple[int, ...], Meaning] = {}
 
     def read(self, records: Records) -> Rows:
         try:
-            status, event_ms, authors, digests, words, sets = self._native.read(records.values)
+            status, event_ms, authors, digests, words, sets, sources, names = self._native.read(records.values)
         except RuntimeError:
             # A bug of ours, in what strangers wrote: else it would end one worker after the other on the same batch.
             log.exception(
@@ -211,6 +279,7 @@ class NativeRowReader:
             )
             return self._python.read(records)
         meanings, number_of = self._meanings(sets)
+        states = np.frombuffer(status, np.uint8)
         rows = Rows(
             records,
             np.frombuffer(event_ms, np.int64).copy(),
@@ -220,8 +289,11 @@ class NativeRowReader:
             meanings,
             {},
             {},
+            np.frombuffer(sources, np.uint32).astype(np.intp),
+            names,
+            states == UNKNOWN_AUTHOR_STATE,
         )
-        if left := np.flatnonzero(np.frombuffer(status, np.uint8) == 0).tolist():
+        if left := np.flatnonzero(states == 0).tolist():
             self._python.fill(rows, left)
         return rows
 

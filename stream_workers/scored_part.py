@@ -61,6 +61,7 @@ class ScoredPart:
                 epoch=batch.epoch,
                 bounds=batch.held.bounds,
                 writer=batch.held.writer,
+                near_misses=self._rows.near_misses,
             )
         return change or fold(
             status,
@@ -73,6 +74,7 @@ class ScoredPart:
             origins=batch.origins,
             bounds=batch.held.bounds,
             writer=batch.held.writer,
+            near_misses=self._rows.near_misses,
         )
 
 

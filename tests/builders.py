@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from brandpulse.partitions import PartitionStatus
 from brandpulse.posts import POST_DECODER
 from stream_workers.decode import Decoded
@@ -60,11 +62,13 @@ def a_scored(
     towards: Mapping[str, str] | None = None,
     facets: Facets | None = None,
     worded: Collection[int] = (),
+    author_id: str | None = None,
+    key: bytes | None = b"key",
 ) -> Scored:
     """*sentiment* towards each of *brands*, or what *towards* says of its brands."""
     verdicts = towards if towards is not None else dict.fromkeys(brands, sentiment)
-    post = a_post(post_id, at_ms=at_ms, source=source)
-    record = a_record(post, offset, record_ms)
+    post = a_post(post_id, at_ms=at_ms, source=source, author_id=author_id or f"author-{post_id}")
+    record = msgspec.structs.replace(a_record(post, offset, record_ms), key=post_id.encode() if key == b"key" else key)
     assert record.value is not None
     return scored(
         Decoded(record, POST_DECODER.decode(record.value), at_ms),

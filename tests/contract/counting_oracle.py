@@ -6,6 +6,7 @@ Ids are one era's own; eras lie far apart, and the posts of one within the repea
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import floor
 from typing import Literal
 
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_series
@@ -24,7 +25,8 @@ FUTURE_MS = 5 * MINUTE_MS
 SCORES = {"negative": -750_000, "neutral": 0, "positive": 750_000, "irrelevant": 0}
 
 FACET = "refund"
-Kind = Literal["scored", "unmatched", "dead"]
+Kind = Literal["scored", "unmatched", "unread", "dead"]
+QUARTER_MS = HOUR_MS // 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,19 @@ class Entry:
     sentiment: str = "neutral"
     origin: Origin | None = None
     """Where it died first, if it is a dead letter that was sent again."""
+
+    @property
+    def source(self) -> str:
+        """Follows from its id, since an id counts once within its source only."""
+        return "rss" if self.post_id[-1] in "13579" else "test"
+
+    @property
+    def keyless(self) -> bool:
+        return self.post_id[-1] == "3"
+
+    @property
+    def author_id(self) -> str:
+        return "[deleted]" if self.post_id[-1] == "4" else f"author-{self.post_id}"
 
     @property
     def inside(self) -> bool:
@@ -69,7 +84,12 @@ class Tally:
     repeated: int = 0
     dead: int = 0
     unmatched: int = 0
+    unread: int = 0
+    keyless: int = 0
     redriven: int = 0
+    fates: Counter[tuple[int, str, str, float | None]] = field(default_factory=Counter)
+    """(quarter of an hour of record time, source, fate, hours that the post is ahead of its record)"""
+    quarter: int = 0
     clock_ms: int | None = None
 
     def finish(self, entry: Entry, done: set[Origin]) -> None:
@@ -77,6 +97,14 @@ class Tally:
         if entry.origin is not None:
             done.add(entry.origin)
             self.redriven += 1
+
+    def meets(self, entry: Entry, fate: str, *, timed: bool = True) -> None:
+        ahead = (entry.at_ms - entry.record_ms) / HOUR_MS if timed and entry.origin is None else None
+        hours = None if ahead is None else floor(2 * ahead + 0.5) / 2
+        self.fates[self.quarter, entry.source, fate, hours] += 1
+
+    def recent_fates(self) -> Counter[tuple[int, str, str, float | None]]:
+        return Counter({met: posts for met, posts in self.fates.items() if met[0] > self.quarter - 8})
 
     def pane(self, cell: Cell) -> Pane | None:
         seen = self.panes.get(cell)
@@ -102,29 +130,48 @@ def tally(entries: Iterable[Entry]) -> Tally:
     counted: set[str] = set()
     done: set[Origin] = set()
     for entry in entries:
+        out.quarter = max(out.quarter, entry.record_ms // QUARTER_MS)
+        out.keyless += entry.keyless
+        if entry.keyless:
+            out.meets(entry, "+no_key", timed=False)
         if entry.origin in done:
             out.repeated += 1
+            out.meets(entry, "repeated")
             continue
         if entry.kind == "dead":
             out.dead += entry.origin is None
+            if entry.origin is None:
+                out.meets(entry, "not_json", timed=False)
             continue
         if entry.kind == "scored" and entry.post_id in counted:
             out.repeated += 1
+            out.meets(entry, "repeated")
             out.finish(entry, done)
             continue
         clock = out.clock_ms
         too_old = clock is not None and entry.at_ms < clock - RETENTION.hours_ms
         if entry.at_ms > entry.record_ms + FUTURE_MS or too_old:
             out.dead += entry.origin is None
+            if entry.origin is None:
+                out.meets(entry, "from_the_future" if entry.at_ms > entry.record_ms + FUTURE_MS else "too_old")
             continue
         out.finish(entry, done)
         believed = min(entry.at_ms, entry.record_ms)
         out.clock_ms = believed if clock is None else max(clock, believed)
         if entry.kind == "unmatched":
             out.unmatched += 1
+            out.meets(entry, "unmatched")
+            continue
+        if entry.kind == "unread":
+            out.unread += 1
+            out.meets(entry, "unread")
             continue
         counted.add(entry.post_id)
-        out.late += clock is not None and entry.at_ms < clock - RETENTION.lateness_ms
+        late = clock is not None and entry.at_ms < clock - RETENTION.lateness_ms
+        out.late += late
+        out.meets(entry, "late" if late else "on_time")
+        if entry.author_id == "[deleted]":
+            out.meets(entry, "+unknown_author", timed=False)
         kept = entry.at_ms >= out.clock_ms - RETENTION.lateness_ms - RETENTION.minutes_ms
         for hour, minute in entry.cells:
             for cell in (hour, minute) if kept else (hour,):

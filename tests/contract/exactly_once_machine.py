@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from brandpulse.facets import Facet
+from brandpulse.fates import offset_hours
 from brandpulse.letters import Origin
 from brandpulse.partitions import PartitionStatus
 from stream_workers.decode import DIGEST_BYTES, Dead
@@ -128,16 +129,21 @@ def outcome_of(entry: Entry, offset: int) -> Outcome:
         record_ms=entry.record_ms,
         facets=FACETS,
         worded={0} if entry.inside else set(),
+        source=entry.source,
+        author_id=entry.author_id,
+        key=None if entry.keyless else entry.post_id.encode(),
     )
     if entry.kind == "dead":
-        return Dead(judged.decoded.record, "not_json", "broken")
-    return Unmatched(judged.decoded) if entry.kind == "unmatched" else judged
+        return Dead(judged.decoded.record, "not_json", "broken", entry.source)
+    if entry.kind in ("unmatched", "unread"):
+        return Unmatched(judged.decoded, unread=entry.kind == "unread")
+    return judged
 
 
 @st.composite
 def entries(draw: Callable[..., Any]) -> tuple[Kind, int, int, int, str, str]:
     """Kind, id, minute within the era, minutes the record lies behind the post, brand, sentiment."""
-    kind = draw(st.sampled_from(("scored", "scored", "scored", "unmatched", "dead")))
+    kind = draw(st.sampled_from(("scored", "scored", "scored", "unmatched", "unread", "dead")))
     ahead = draw(st.sampled_from((0, 0, 0, -30, 10)))
     return (
         kind,
@@ -343,8 +349,16 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.compare(status, tally(self._applied()))
 
     def compare(self, status: PartitionStatus, wanted: Tally) -> None:
-        for name in ("late", "repeated", "dead", "unmatched", "redriven"):
+        for name in ("late", "repeated", "dead", "unmatched", "unread", "keyless", "redriven"):
             assert getattr(status, name) == getattr(wanted, name), name
+        fates = Counter(
+            {
+                (period.number, cell.source, cell.fate, offset_hours(cell.offset)): cell.posts
+                for period in status.fates
+                for cell in period.cells
+            }
+        )
+        assert fates == wanted.recent_fates()
         if wanted.clock_ms is not None:
             assert status.clock_ms == wanted.clock_ms
         [stored] = self.store.read([ReadRequest(status, [], sorted(self.touched))])

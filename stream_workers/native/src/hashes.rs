@@ -22,19 +22,28 @@ pub struct Named {
     authors: Vec<Range<usize>>,
 }
 
+pub enum Author<'a> {
+    Known(&'a str),
+    /// Unknown: it is the post's own.
+    OfPost,
+}
+
 impl Named {
-    pub fn add(&mut self, row: usize, source: &str, id: &str, author_id: &str) {
+    pub fn add(&mut self, row: usize, source: &str, id: &str, author: &Author<'_>) {
         self.rows.push(row);
-        let post = self.name(source, id);
+        let post = self.name(&[source, "\0", id]);
         self.posts.push(post);
-        let author = self.name(source, author_id);
+        let author = match author {
+            Author::Known(author_id) => self.name(&[source, "\0", author_id]),
+            Author::OfPost => self.name(&[source, "\0\0", id]),
+        };
         self.authors.push(author);
     }
 
-    fn name(&mut self, source: &str, name: &str) -> Range<usize> {
+    fn name(&mut self, parts: &[&str]) -> Range<usize> {
         let start = self.names.len();
-        for part in [source.as_bytes(), b"\0", name.as_bytes()] {
-            self.names.extend_from_slice(part);
+        for part in parts {
+            self.names.extend_from_slice(part.as_bytes());
         }
         start..self.names.len()
     }

@@ -13,6 +13,7 @@ mod letters;
 mod moment;
 mod post;
 mod rows;
+mod unknown;
 mod words;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,9 +26,10 @@ use pyo3::types::{PyBytes, PyTuple};
 use hashes::Hashes;
 use letters::Letters;
 use rows::{Rows, read_rows};
+use unknown::UnknownAuthors;
 use words::Words;
 
-/// Status, moments, authors, digests, set numbers, sets.
+/// Status, moments, authors, digests, set numbers, sets, source numbers, sources.
 type Columns<'py> = (
     Bound<'py, PyBytes>,
     Bound<'py, PyBytes>,
@@ -35,6 +37,8 @@ type Columns<'py> = (
     Bound<'py, PyBytes>,
     Bound<'py, PyBytes>,
     Vec<Bound<'py, PyTuple>>,
+    Bound<'py, PyBytes>,
+    Vec<String>,
 );
 
 #[pyclass(frozen, module = "stream_workers._native")]
@@ -42,6 +46,7 @@ struct RowReader {
     letters: Arc<Letters>,
     words: Words,
     hashes: Hashes,
+    unknown: UnknownAuthors,
 }
 
 #[pymethods]
@@ -53,6 +58,9 @@ impl RowReader {
         kinds: Vec<String>,
         plain: Vec<bool>,
         author_key: Vec<u8>,
+        unknown_authors: Vec<String>,
+        trimmed: &str,
+        prefix: String,
     ) -> PyResult<Self> {
         if kinds.len() != patterns.len() || plain.len() != patterns.len() {
             return Err(PyValueError::new_err("patterns, kinds and plain differ in length"));
@@ -61,7 +69,7 @@ impl RowReader {
             .ok_or_else(|| PyValueError::new_err("author_key is not between 1 and 64 bytes long"))?;
         let letters = Letters::of(py)?;
         let words = py.detach(|| Words::new(&patterns, &kinds, plain, &letters)).map_err(PyValueError::new_err)?;
-        Ok(Self { letters, words, hashes })
+        Ok(Self { letters, words, hashes, unknown: UnknownAuthors::new(unknown_authors, trimmed, prefix) })
     }
 
     fn read<'py>(&self, py: Python<'py>, values: &Bound<'py, PyAny>) -> PyResult<Columns<'py>> {
@@ -69,7 +77,7 @@ impl RowReader {
         // Borrowed from objects that `held` keeps alive; bytes never change.
         let records: Vec<Option<&[u8]>> = held.iter().map(|value| value.as_ref().map(PyBytesMethods::as_bytes)).collect();
         // A bug on one record must not end the worker, and the next one that reads it: Python can read the batch.
-        let read = || read_rows(&records, &self.letters, &self.words, &self.hashes);
+        let read = || read_rows(&records, &self.letters, &self.words, &self.hashes, &self.unknown);
         let rows = py
             .detach(|| catch_unwind(AssertUnwindSafe(read)))
             .map_err(|_| PyRuntimeError::new_err("the native reader broke; its words are on standard error"))?;
@@ -104,6 +112,8 @@ fn columns<'py>(py: Python<'py>, rows: &Rows) -> PyResult<Columns<'py>> {
         PyBytes::new(py, &rows.digests),
         PyBytes::new(py, &rows.words),
         sets,
+        PyBytes::new(py, &rows.sources),
+        rows.names.clone(),
     ))
 }
 

@@ -1,7 +1,9 @@
 """`fold_columns` against `fold`, which looks at each post by itself: both make the same of what the one takes on."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,11 +45,15 @@ class A:
     minute: float = 0
     record_minute: float | None = None
     author: str = "ann"
+    source: str = "test"
+    key: bool = True
 
     def record(self, offset: int) -> Record:
         at_ms = NOON_MS + int(self.minute * MINUTE_MS)
         record_ms = -1 if self.record_minute is None else NOON_MS + int(self.record_minute * MINUTE_MS)
-        return a_record(a_post(self.post_id, self.text, at_ms, author_id=self.author), offset, record_ms)
+        post = a_post(self.post_id, self.text, at_ms, author_id=self.author, source=self.source)
+        record = a_record(post, offset, record_ms)
+        return record if self.key else msgspec.structs.replace(record, key=None)
 
 
 class Read:
@@ -57,6 +63,10 @@ class Read:
         reader = PythonRowReader(BrandMatcher(BRANDS, facets or ()), AuthorHasher("key"))
         rows = reader.read(Records.of([post.record(first + at) for at, post in enumerate(posts)]))
         assert not rows.dead
+        for row in rows.named.tolist():
+            if "refund cafe" in posts[row].text:
+                rows.leave_unread(row)
+        rows.near_misses = Counter(post.author for post in posts)
         asked = Facets(facets, heads=("sentiment", "target", "mood")) if facets else None
         verdicts = [_verdict(posts[row].sentiment, len(rows.meaning(row).brands)) for row in rows.named.tolist()]
         scored = ScoredRows(rows, verdicts, str.upper, asked)
@@ -78,6 +88,7 @@ class Read:
             limits=LIMITS,
             epoch=3,
             bounds=bounds,
+            near_misses=self.columns.rows.near_misses,
         )
         slow = fold(
             status,
@@ -88,6 +99,7 @@ class Read:
             limits=LIMITS,
             epoch=3,
             bounds=bounds,
+            near_misses=self.columns.rows.near_misses,
         )
         return quick, slow
 
@@ -153,8 +165,10 @@ posts_of = st.builds(
     text=st.sampled_from(["acme", "bolt, acme", "cafe bolt acme refund", "refund cafe", "nothing", "@acme refund"]),
     sentiment=st.sampled_from(["negative", "neutral", "positive", "irrelevant"]),
     minute=minutes,
-    record_minute=st.none() | st.integers(-5, 70),
-    author=st.sampled_from(["ann", "bob", "eve"]),
+    record_minute=st.none() | st.integers(-5, 70) | st.sampled_from([-29_000_000, 300, 800_000_000]),
+    author=st.sampled_from(["ann", "bob", "eve", "[deleted]"]),
+    source=st.sampled_from(["test", "rss", *map(str, range(20))]),
+    key=st.sampled_from([True, True, True, False]),
 )
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from brandpulse.brands import Brand
 from brandpulse.facets import Facet
+from brandpulse.unknown_authors import PREFIX, TRIMMED, UNKNOWN, is_unknown
 from stream_workers.decode import MAX_RECORD_BYTES, AuthorHasher, Decoded, decode, post_digest
 from stream_workers.match import LONGEST_CHUNK, BrandMatcher, fold
 from stream_workers.records import Record
@@ -31,7 +32,9 @@ BRANDS = (
 FACETS = (Facet(name="delay", words=["late", "never  again", "t.co"]), Facet(name="money", words=["refund", "$"]))
 MATCHER = BrandMatcher(BRANDS, FACETS)
 AUTHORS = AuthorHasher("a key")
-READER = _native.RowReader(MATCHER.patterns, MATCHER.kinds, MATCHER.plain, AUTHORS.key)
+READER = _native.RowReader(
+    MATCHER.patterns, MATCHER.kinds, MATCHER.plain, AUTHORS.key, sorted(UNKNOWN), TRIMMED, PREFIX
+)
 
 
 class Row(NamedTuple):
@@ -39,17 +42,28 @@ class Row(NamedTuple):
     author: int
     digest: bytes
     standing: tuple[int, ...]
+    source: str = ""
+    unknown: bool = False
 
 
 def read(values: Sequence[bytes | None]) -> list[Row | None]:
     """What the native reader makes of each value; None is what it leaves to Python."""
-    status, event_ms, authors, digests, words, sets = READER.read(values)
+    status, event_ms, authors, digests, words, sets, sources, names = READER.read(values)
+    assert names[0] == ""
+    assert len(set(names)) == len(names)
     assert sets[0] == ()
     assert len(set(sets)) == len(sets)
     rows = [
-        Row(int(moment), int(author), digests[12 * at : 12 * at + 12], sets[word])
-        for at, (moment, author, word) in enumerate(
-            zip(np.frombuffer(event_ms, "i8"), np.frombuffer(authors, "i8"), np.frombuffer(words, "u4"), strict=True)
+        Row(int(moment), int(author), digests[12 * at : 12 * at + 12], sets[word], names[source], state == 2)
+        for at, (moment, author, word, source, state) in enumerate(
+            zip(
+                np.frombuffer(event_ms, "i8"),
+                np.frombuffer(authors, "i8"),
+                np.frombuffer(words, "u4"),
+                np.frombuffer(sources, "u4"),
+                status,
+                strict=True,
+            )
         )
     ]
     assert len(status) == len(rows) == len(values)
@@ -66,8 +80,10 @@ def reference(value: bytes | None) -> Row | None:
     post = item.post
     standing = tuple(sorted({pattern for pattern, _, _ in MATCHER.standing(fold(post.text))}))
     if not standing:
-        return Row(item.event_ms, 0, bytes(12), ())
-    return Row(item.event_ms, AUTHORS(post.source, post.author_id), post_digest(post.source, post.id), standing)
+        return Row(item.event_ms, 0, bytes(12), (), post.source)
+    unknown = is_unknown(post.author_id)
+    author = AUTHORS.of_post(post.source, post.id) if unknown else AUTHORS(post.source, post.author_id)
+    return Row(item.event_ms, author, post_digest(post.source, post.id), standing, post.source, unknown)
 
 
 def agree(*values: bytes | None) -> None:
@@ -205,14 +221,25 @@ def test_a_damaged_record_is_read_as_python_reads_it(
     agree(value)
 
 
+author_pieces = st.sampled_from(
+    [*"u/U-_ []@#.(0", "\u200b", "\u00a0", "\x1f", "deleted", "DELETED", "None", "gelöscht", "GELO\u0308SCHT"]
+    + ["Удалён", "ΑΝΏΝΥΜΟΣ", "un\u212anown", "İ", "ann", "匿名", "user", " "]  # noqa: RUF005
+)
+
+
+@given(st.lists(author_pieces, min_size=1, max_size=5).map("".join))
+def test_unknown_authors_are_the_same_in_native_code_as_in_python(author_id: str) -> None:
+    agree(record(author_id=author_id, source="rss"), record(author_id=author_id), record("none of them"))
+
+
 def test_each_character_is_folded_as_python_folds_it() -> None:
     """Between two letters, each in a pattern of its own: what the reader reads stands, and what it leaves is let be."""
     points = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
     some = [letter for letter in points if ord(letter) < 0x3100 or unicodedata.category(letter)[0] not in "LC"]
     texts = [f"q{letter}q {letter}" for letter in some]
     patterns = list(dict.fromkeys(fold(text) for text in texts))
-    reader = _native.RowReader(patterns, [""] * len(patterns), [True] * len(patterns), b"k")
-    status, _, _, _, words, sets = reader.read([record(text) for text in texts])
+    reader = _native.RowReader(patterns, [""] * len(patterns), [True] * len(patterns), b"k", [], "", "")
+    status, _, _, _, words, sets, _, _ = reader.read([record(text) for text in texts])
     numbers = {pattern: number for number, pattern in enumerate(patterns)}
     wrong = [
         text
@@ -290,8 +317,8 @@ def test_what_is_no_bytes_is_refused() -> None:
 
 def test_arguments_that_disagree_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in length"):
-        _native.RowReader(["a"], [], [True], b"k")
+        _native.RowReader(["a"], [], [True], b"k", [], "", "")
     with pytest.raises(ValueError, match="no kind"):
-        _native.RowReader(["a"], ["!"], [True], b"k")
+        _native.RowReader(["a"], ["!"], [True], b"k", [], "", "")
     with pytest.raises(ValueError, match="author_key"):
-        _native.RowReader(["a"], [""], [True], b"")
+        _native.RowReader(["a"], [""], [True], b"", [], "", "")
