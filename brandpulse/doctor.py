@@ -15,6 +15,7 @@ from brandpulse.pane_reader import PaneReader
 from brandpulse.redis_client import connect
 from brandpulse.settings import Settings, load_settings
 from brandpulse.store_checks import check_store
+from brandpulse.stream_checks import check_stream
 
 SILENT_AFTER_MS = 15_000
 
@@ -23,7 +24,7 @@ def examine() -> int:
     """Prints every finding; 0 only when posts can flow."""
     console = Console(soft_wrap=True)
     findings: list[Finding] = []
-    for check in (_settings, _brands, _broker, _store, _model, _partitions, _receivers):
+    for check in (_settings, _brands, _broker, _store, _model, _partitions, _stream, _receivers):
         found = _guarded(check)
         findings += found
         for finding in found:
@@ -105,18 +106,19 @@ def _partitions() -> list[Finding]:
     for status in statuses:
         name = f"{status.topic}:{status.partition}"
         if status.paused:
-            findings.append(
-                Finding(
-                    "workers",
-                    f"{name} is paused: {status.paused}",
-                    "`brandpulse dlq list`, then `brandpulse dlq allow`",
-                )
-            )
+            # The worker says what to do behind the cause.
+            saw, _, remedy = status.paused.partition("; ")
+            remedy = remedy or "`brandpulse dlq list`, then `brandpulse dlq allow`"
+            findings.append(Finding("workers", f"{name} is paused: {saw}", remedy))
         elif now - status.seen_wall_ms > SILENT_AFTER_MS:
             remedy = "start one: `brandpulse worker`; if one runs, its log says whether Kafka answers it"
             findings.append(Finding("workers", f"{name} has no worker", remedy))
     lag = sum(status.lag for status in statuses)
     return findings or [Finding("workers", f"{len(statuses)} partitions owned, {lag} posts behind")]
+
+
+def _stream() -> list[Finding]:
+    return check_stream(load_settings(Settings))
 
 
 def _receivers() -> list[Finding]:

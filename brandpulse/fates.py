@@ -47,6 +47,12 @@ FIRST_PLAUSIBLE_MS, LAST_PLAUSIBLE_MS = 946_684_800_000, 4_102_444_800_000
 """Record times from 2000 to 2100. Others, such as seconds taken for milliseconds, do not move the record clock."""
 
 
+def shown_source(source: str) -> str:
+    """*source* for a person: producers write it, so it may hold anything."""
+    shown = "".join(one if one.isprintable() else "\ufffd" for one in source).strip()
+    return shown or "(unknown)"
+
+
 class Cell(NamedTuple):
     """How many posts of one source met one fate at one clock offset."""
 

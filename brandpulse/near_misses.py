@@ -12,7 +12,7 @@ KEPT = 24
 LONGEST = 40
 
 NearMisses = tuple[tuple[str, int], ...]
-"""(`word as written > word of the brands file`, sampled posts), the commonest first."""
+"""(`WRITTEN for WORD`, sampled posts), the commonest first."""
 
 
 def with_near_misses(before: NearMisses, found: Mapping[str, int]) -> NearMisses:

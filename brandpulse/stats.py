@@ -1,6 +1,7 @@
 """`brandpulse stats`: totals over all hour panes, and what did not become part of them."""
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from brandpulse.fates import shown_source
 from brandpulse.keys import AlertingKeys, brand_of, facet_of
 from brandpulse.pane_reader import PaneReader
 from brandpulse.panes import Pane
 from brandpulse.redis_client import connect, reaching_redis
 from brandpulse.settings import Settings, load_settings
+from brandpulse.stream_report import StreamReport, stream_report
 
 ALSO = "by the brand's volume and past; watermark and tick add 2 to 3 minutes"
 
@@ -24,8 +27,9 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
     `"facets"` is the same for each facet of a brand, `{NAME: {FACET: {"posts": n, ...}}}`. `posts` is the sum of the
     four. A post that names two brands stands under both, with a verdict for each.
     `"expected_delay_minutes": {NAME: n}` is how long a rise of the negative share by 25 points goes untold, as an
-    alerter last noted it; None: more than a day; a brand that is not there is still learnt, or no alerter ran. Raises
-    ConfigError, TransientError.
+    alerter last noted it; None: more than a day; a brand that is not there is still learnt, or no alerter ran.
+    `"sources"` holds what became of each source's posts of the newest hour, `"problems"` what is wrong with
+    them, by `stream_report`. Raises ConfigError, TransientError.
     """
     settings = settings or load_settings(Settings)
     client = connect(settings.redis_address(), timeout_seconds=30)
@@ -47,6 +51,30 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
         "dead": sum(p.dead for p in partitions),
         "unmatched": sum(p.unmatched for p in partitions),
         "lag": sum(p.lag for p in partitions),
+        "unread": sum(p.unread for p in partitions),
+        "keyless": sum(p.keyless for p in partitions),
+        **_recent(stream_report(partitions), now_ms=time.time_ns() // 1_000_000),
+    }
+
+
+def _recent(report: StreamReport, *, now_ms: int) -> dict[str, Any]:
+    """What became of the posts of the newest hour, and why."""
+    when = report.when(now_ms)
+    return {
+        "sources": {shown_source(one.source): dict(sorted(one.fates.items())) for one in report.sources},
+        "problems": [
+            {
+                "kind": one.kind,
+                "source": one.source,
+                "posts": one.posts,
+                "of": one.of,
+                "reason": one.reason,
+                "sentence": one.sentence(when),
+                "remedy": one.remedy,
+            }
+            for one in report.problems
+        ],
+        "near_misses": dict(report.near_misses),
     }
 
 
@@ -81,8 +109,11 @@ def told_delay(delays: Mapping[str, float | None], brand: str) -> str:
 def render(totals: dict[str, Any]) -> None:
     """The same as a table."""
     console = Console()
-    if not totals["brands"]:
+    dropped = sum(totals[kind] for kind in ("dead", "unmatched")) + totals.get("unread", 0)
+    if not totals["brands"] and not dropped:
         console.print("No posts counted yet. Bring some: `brandpulse ingest file PATH`.")
+    elif not totals["brands"]:
+        console.print(f"None of {dropped:,} posts is counted for a brand.")
     kinds = ("posts", "negative", "neutral", "positive", "irrelevant")
     delays = totals["expected_delay_minutes"]
     # Eight columns are to fit a terminal of 80 characters: with lines between them the heads were cut.
@@ -100,7 +131,11 @@ def render(totals: dict[str, Any]) -> None:
         )
     if totals["facets"]:
         console.print(_facet_table(totals))
-    console.print("  ".join(f"{name} {totals[name]:,}" for name in ("late", "repeated", "dead", "unmatched", "lag")))
+    others = ("late", "repeated", "dead", "unmatched", "unread", "keyless", "lag")
+    console.print("  ".join(f"{name} {totals[name]:,}" for name in others if name in totals))
+    for problem in totals.get("problems", ()):
+        # Sources and near misses are strangers' words: printed as they are.
+        console.print(f"{problem['sentence']}\n  -> {problem['remedy']}", markup=False, highlight=False, emoji=False)
 
 
 def _facet_table(totals: dict[str, Any]) -> Table:

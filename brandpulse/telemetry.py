@@ -73,6 +73,26 @@ WORKER_METRICS = (
     Metric(
         "brandpulse_posts_unmatched_total", "counter", "Posts that name no brand.", "High share: check brands.yaml."
     ),
+    Metric(
+        "brandpulse_posts_unread_total",
+        "counter",
+        "Posts that name a brand in a language that the model does not read. They count for no brand.",
+        "High share: use a model of these languages (BRANDPULSE_WORKER_WEIGHTS).",
+    ),
+    Metric(
+        "brandpulse_posts_keyless_total",
+        "counter",
+        "Records without a Kafka key. The same post may lie in two partitions, and counts in each.",
+        "Produce with the post's id as the record's key.",
+    ),
+    Metric(
+        "brandpulse_posts_fate_total",
+        "counter",
+        "Posts by source and fate: on_time, late, repeated, unmatched, unread, or a dead letter's reason. The first 12 "
+        "sources that a worker meets have a label of their own.",
+        "`brandpulse doctor` names the source and the likely cause.",
+        ("source", "fate"),
+    ),
     Metric("brandpulse_posts_late_total", "counter", "Posts behind the watermark.", "A source lags; see it."),
     Metric("brandpulse_posts_repeated_total", "counter", "Posts seen before.", "A producer resends; harmless."),
     Metric(

@@ -20,11 +20,11 @@ _WORDS = (
     "đã xóa|неизвестно|неизвестный|аноним|анонимно|удалено|удалён|удален|невідомо|видалено|άγνωστος|ανώνυμος|"
     "διαγραμμένος|مجهول|محذوف|غير معروف|ناشناس|حذف شده|לא ידוע|אנונימי|נמחק|अज्ञात|अनाम|हटाया गया|ไม่ทราบ|ไม่ระบุชื่อ|ลบแล้ว|"
     "匿名|匿名用户|匿名用戶|未知|不明|已删除|已刪除|已注销|用户已注销|账号已注销|帳號已刪除|用户已删除|名無し|名無しさん|"
-    "削除済み|削除されたユーザー|익명|알 수 없음|삭제됨|삭제된 사용자|탈퇴한 사용자|gelöschter benutzer|gelöschter nutzer|"
-    "gelöschtes konto|utilisateur supprimé|compte supprimé|utilisateur inconnu|usuario eliminado|cuenta eliminada|"
-    "usuario desconocido|usuário excluído|conta excluída|utente eliminato|account eliminato|verwijderde gebruiker|"
-    "raderad användare|usunięty użytkownik|konto usunięte|удалённый пользователь|удаленный пользователь|"
-    "пользователь удалён|пользователь удален|видалений користувач"
+    "削除済み|削除されたユーザー|익명|알 수 없음|삭제됨|삭제된 사용자|탈퇴한 사용자|gelöschter benutzer|"
+    "gelöschter nutzer|gelöschtes konto|utilisateur supprimé|compte supprimé|utilisateur inconnu|usuario eliminado|"
+    "cuenta eliminada|usuario desconocido|usuário excluído|conta excluída|utente eliminato|account eliminato|"
+    "verwijderde gebruiker|raderad användare|usunięty użytkownik|konto usunięte|удалённый пользователь|"
+    "удаленный пользователь|пользователь удалён|пользователь удален|видалений користувач"
 )
 _OF_AN_ACCOUNT = ("deleted", "removed", "suspended", "banned", "deactivated", "unknown", "anonymous")
 _NUMBERS = ("0", "00", "000", "0000", "00000", "000000", "0.0", "00000000-0000-0000-0000-000000000000")

@@ -48,6 +48,8 @@ class Manifest:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Least and largest value that enters each dense layer, for int8; empty: no int8."""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes of the languages that it reads; empty: whatever it is given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ class HeadsManifest:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Least and largest value that enters each dense layer, for int8; empty: no int8."""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes of the languages that it reads; empty: whatever it is given."""
 
     def temperature(self, head: str) -> float:
         return self.temperatures.get(head, 1.0)
@@ -129,7 +131,9 @@ def read_heads_manifest(folder: Path) -> HeadsManifest:
         raise ValueError(f"model.json: unknown fields {', '.join(sorted(unknown))}")
     ranges = {name: (low, high) for name, (low, high) in given.get("ranges", {}).items()}
     heads = {name: tuple(labels) for name, labels in given["heads"].items()}
-    manifest = HeadsManifest(**given | {"heads": heads, "ranges": ranges})
+    manifest = HeadsManifest(
+        **given | {"heads": heads, "ranges": ranges, "languages": tuple(given.get("languages", ()))}
+    )
     for complaint in _complaints(manifest):
         raise ValueError(f"model.json: {complaint}")
     return manifest

@@ -1,5 +1,6 @@
 """Chooses and loads an engine."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +96,19 @@ def label_thresholds(engine: Engine, weights: Path | None) -> "Mapping[str, Sequ
         return {}
     manifest = read_heads_manifest(folder)
     return {head.name: manifest.threshold(head.name) for head in HEADS if head.kind == "many"}
+
+
+def languages_of(engine: Engine, weights: Path | None) -> tuple[str, ...]:
+    """ISO 639-1 codes of the languages that the weights declare; empty: they are given every text."""
+    folder = weights or WEIGHTS
+    if engine in ("keyword", "null") or _kind(folder) == _HUGGING_FACE:
+        return ()
+    import json
+
+    given = json.loads((folder / "model.json").read_text(encoding="utf-8")).get("languages", [])
+    if not isinstance(given, list) or not all(re.fullmatch("[a-z]{2}", str(code)) for code in given):
+        raise ConfigError(f'{folder / "model.json"}: languages is {given!r}, expected a list such as ["en", "de"]')
+    return tuple(given)
 
 
 def torch_is_installed() -> bool:

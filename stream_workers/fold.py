@@ -263,7 +263,7 @@ class _Sums:
         return Authors() if before is None else Authors.decode(before)
 
 
-def fold(
+def fold(  # noqa: PLR0915 - one loop, in which each post meets one fate
     status: PartitionStatus,
     outcomes: Sequence[Outcome],
     to_offset: int,

@@ -16,10 +16,13 @@ from operator import attrgetter
 from typing import Protocol
 
 from brandpulse.errors import StateError, TransientError
+from brandpulse.fates import Cell
 from brandpulse.live import Replay
 from brandpulse.masking.mask import Mask
+from brandpulse.stream_report import dead_cause
 from brandpulse.telemetry import Telemetry
 from model.engine import Scores
+from model.languages import LanguageFilter
 from model.marking import MarkedText
 from model.score_cache import CachingScorer
 from stream_workers.counters import LaneCounters
@@ -30,6 +33,7 @@ from stream_workers.hand_over import HandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.marking import BrandMarker
 from stream_workers.match import BrandMatcher
+from stream_workers.near_misses import NearMissFinder
 from stream_workers.pace import Pace
 from stream_workers.parts import Answer, Asked, JudgedPart, PreparedPart, joined
 from stream_workers.repeats import RepeatLimits
@@ -77,11 +81,15 @@ class BatchLane:
         span: Replay | None = None,
         facets: Facets | None = None,
         pace: Pace | None = None,
+        languages: LanguageFilter | None = None,
+        near_misses: NearMissFinder | None = None,
     ) -> None:
         """*reads*: whether the model reads its posts. One that does not (engine null) needs no marks, and says the same
         of all: what is left is a worker's cost without a model. It takes *batch_seconds* for up to 512 posts, and no
         processor: as a GPU would. *span*: what a shadow namespace recomputes; posts of other times are left out.
-        *pace*: is told what the model takes; who reads asks it."""
+        *pace*: is told what the model takes; who reads asks it.
+        *languages*: which texts the model reads, if not all; the others are counted as unread.
+        *near_misses*: looks for words near a brand's in posts that name none."""
         self._span = span
         self._reads = reads
         self._batch_seconds = batch_seconds
@@ -99,6 +107,8 @@ class BatchLane:
         self._limits = limits
         self._telemetry = telemetry
         self._counters = LaneCounters(telemetry, brands, wall_ms)
+        self._languages = languages
+        self._near_misses = near_misses
         self._pace = pace or Pace(SIMULATED_BATCH)
         self._scored_until = 0.0
         """`time.perf_counter()` when the model was last seen to be through with a call."""
@@ -118,6 +128,8 @@ class BatchLane:
             # A shadow namespace leaves out the posts of other times than it recomputes.
             rows = rows.only(self._span.holds)
         marked = self._marked(rows)
+        if self._near_misses is not None:
+            rows.near_misses = self._near_misses.look(rows)
         for letter in rows.dead.values():
             if letter.reason == "unmatchable":
                 # The error's text may quote the post, which belongs into the dead letter and not into a log.
@@ -131,7 +143,11 @@ class BatchLane:
         marked = []
         for row in rows.named.tolist():
             try:
-                marked.append(self._marker.mark(rows.post(row).text, rows.meaning(row).brands))
+                post = rows.post(row)
+                if self._languages is not None and not self._languages.reads(post.text, lang=post.lang):
+                    rows.leave_unread(row)
+                    continue
+                marked.append(self._marker.mark(post.text, rows.meaning(row).brands))
             except Exception as error:
                 # Catches everything: what nobody foresaw in a text is its end, not the worker's.
                 rows.bury(row, "unmatchable", f"{type(error).__name__}: {error}")
@@ -278,7 +294,12 @@ class BatchLane:
         if not verdict:
             return True
         # The posts that came before the bad run wait with it: they are read again, and counted, once allowed.
-        self._partitions.pause(held, f"{verdict}; see `brandpulse dlq list`, then `brandpulse dlq allow`")
+        met = [Cell(*place, posts) for cells in change.fates.values() for place, posts in cells.items()]
+        cause = dead_cause(met)
+        remedy = f"{cause.remedy}; " if "dlq allow" not in cause.remedy else f"{cause.remedy}. "
+        self._partitions.pause(
+            held, f"{verdict}: {cause.saw}; {remedy}See `brandpulse dlq list`, then `brandpulse dlq allow`"
+        )
         return False
 
     def _fold(self, parts: Sequence[ScoredPart]) -> list[tuple[ScoredPart, Change]]:

@@ -23,7 +23,8 @@ from brandpulse.settings import Settings, load_settings
 from brandpulse.telemetry import WORKER_METRICS, Telemetry
 from brandpulse.topics import Topic, ensure_topics
 from model.heads_checkpoint import read_heads_manifest
-from model.load import WEIGHTS, load_scorer
+from model.languages import LanguageFilter
+from model.load import WEIGHTS, languages_of, load_scorer
 from model.score_cache import CachingScorer
 from stream_workers.app import Lane, WorkerApp, build_app
 from stream_workers.decode import AuthorHasher
@@ -34,6 +35,7 @@ from stream_workers.held import ReadBatch
 from stream_workers.known_ids import native_filter
 from stream_workers.lane import BatchLane
 from stream_workers.match import BrandMatcher
+from stream_workers.near_misses import NearMissFinder
 from stream_workers.pace import Pace
 from stream_workers.reader import PostReader, ReaderConfig
 from stream_workers.redis_store import RedisPartitionStore
@@ -71,6 +73,7 @@ def main() -> int:
         load_scorer(worker.engine, worker.weights, worker.threads, tiers=worker.tiers, hurry=hurry),
         max_entries=max(1, worker.cached_texts),
     )
+    languages = languages_of(worker.engine, worker.weights)
     model, emotion_thresholds = _facts_of(scorer, worker.weights)
     facets = Facets(file.facets, heads=scorer.heads, emotion_thresholds=emotion_thresholds) if file.facets else None
     _wait_for_topics(settings, bootstrap_servers)
@@ -150,6 +153,8 @@ def main() -> int:
             span=replay,
             facets=facets,
             pace=pace,
+            languages=LanguageFilter(languages) if languages else None,
+            near_misses=NearMissFinder(brands),
         )
 
     def make_service(app: WorkerApp) -> Lane:

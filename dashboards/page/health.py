@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
+from brandpulse.stream_report import stream_report
 
 OWNER_SILENT_MS = 30_000
 """A worker signs each of its partitions every few seconds; silent that long, it is gone."""
@@ -47,14 +48,24 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     repeated: int
     dead: int
     unmatched: int
+    unread: int
     lost: int
     alerter: AlerterHealth
+    banners: list[str]
+    """Of the newest hour: which posts are missing from counts or alerts, and why."""
+    notes: list[str]
+    """What else is unusual about its posts."""
+    doubtful: bool
+    """So many posts are missing that calm brands mean little."""
 
 
 def health(partitions: list[PartitionStatus], alerter: AlerterHealth, *, now_ms: int) -> Health:
     """*now_ms* is the wall clock: a worker's signs of life are wall-clock moments."""
     shown = [partition_health(status, now_ms=now_ms) for status in partitions]
     verdict, sentence = judge(shown)
+    report = stream_report(partitions)
+    if verdict == "fine" and report.is_doubtful:
+        sentence = "All partitions are read to their end, but many posts are not counted, or not alerted on."
     return Health(
         verdict=verdict,
         sentence=sentence,
@@ -63,6 +74,10 @@ def health(partitions: list[PartitionStatus], alerter: AlerterHealth, *, now_ms:
         repeated=sum(status.repeated for status in partitions),
         dead=sum(status.dead for status in partitions),
         unmatched=sum(status.unmatched for status in partitions),
+        unread=sum(status.unread for status in partitions),
+        banners=report.banners(now_ms),
+        notes=report.notes(now_ms),
+        doubtful=report.is_doubtful,
         lost=sum(status.lost for status in partitions),
         alerter=alerter,
     )

@@ -138,6 +138,7 @@ function drawHeadline(overview, open, health) {
   mark(byId("verdict"), "mood", mood);
   say(byId("verdict"), sentence);
   say(byId("verdict-more"), more);
+  sentences(byId("banners"), health.banners);
   const hour = overview.brands.reduce((sum, brand) => sum + brand.hour.posts, 0);
   const day = overview.brands.reduce((sum, brand) => sum + brand.day.posts, 0);
   const negative = overview.brands.reduce((sum, brand) => sum + brand.hour.negative, 0);
@@ -150,15 +151,23 @@ function drawHeadline(overview, open, health) {
   ]);
 }
 
+/** A list of sentences; hidden without any. */
+function sentences(node, all) {
+  show(node, all.length > 0);
+  follow(node, all, (sentence) => sentence, (sentence) => h("li", null, sentence), () => {});
+}
+
 /** Posts that say something about the brand: shares are of these. */
 const relevant = (window) => window.posts - window.irrelevant;
 
 function headline(overview, firing, health) {
+  if (overview.clock_ms === null && health.doubtful) return ["warn", "No post is counted", "Posts came, and none of them counts for a brand."];
   if (overview.clock_ms === null) return ["waiting", "Waiting for the first post", health.sentence];
   if (firing.length === 1) return ["alarm", `${firing[0]} needs attention`, "The reason and the numbers stand under Episodes."];
   if (firing.length) return ["alarm", `${firing.length} ${firing.includes(STREAM) ? "episodes" : "brands"} need attention`, firing.join(", ")];
   if (health.verdict === "bad") return ["warn", "No brand is firing, but the pipeline needs you", health.sentence];
   if (!health.alerter.leading) return ["warn", "Counting, but nobody decides about alerts", "No alerter runs: start one with `brandpulse alerter`."];
+  if (health.doubtful) return ["warn", "No brand is firing, but many posts are missing", "They are not counted, or came too late to be alerted on."];
   return ["calm", "All calm", "No brand's negative share has risen beyond what its own past explains."];
 }
 
@@ -361,6 +370,7 @@ function drawHealth(health, clockMs) {
   const sentence = byId("health-sentence");
   mark(sentence, "verdict", health.verdict);
   say(sentence, health.sentence);
+  sentences(byId("notes"), health.notes);
   show(byId("partitions"), health.partitions.length > 0);
   follow(
     byId("partitions"),
@@ -386,6 +396,7 @@ function drawHealth(health, clockMs) {
     ["Repeats left out", count(health.repeated), ""],
     ["Late posts", count(health.late), ""],
     ["Posts of no brand", count(health.unmatched), ""],
+    ["Not read: language", count(health.unread), ""],
   ];
   if (health.lost) items.push(["Lost to retention", count(health.lost), "warn"]);
   follow(byId("counters"), items, ([name]) => name, ([name]) => h("div", null, h("dt", null, name), h("dd")), (node, [, value, level]) => {

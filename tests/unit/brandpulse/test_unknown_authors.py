@@ -14,6 +14,8 @@ def test_an_id_that_names_no_person_is_unknown(author_id: str) -> None:
     assert is_unknown(author_id)
 
 
-@pytest.mark.parametrize("author_id", ["ann", "nancy", "12345", "10", "u/ann", "user", "deleted_scenes", "匿名希望の猫"])
+@pytest.mark.parametrize(
+    "author_id", ["ann", "nancy", "12345", "10", "u/ann", "user", "deleted_scenes", "匿名希望の猫"]
+)
 def test_an_id_of_an_account_is_known(author_id: str) -> None:
     assert not is_unknown(author_id)
