@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from rich.console import Console
+from rich.markup import escape
 
 from brandpulse.brand_warnings import brand_warnings
 from brandpulse.brands import load_brands_file
@@ -29,9 +30,10 @@ def examine() -> int:
         findings += found
         for finding in found:
             mark = "[green]ok  [/]" if not finding.remedy else "[yellow]warn[/]" if finding.warning else "[red]FAIL[/]"
-            console.print(f"{mark} {finding.subject:<12} {finding.saw}", highlight=False)
+            # Sources' names and near misses are strangers' words: no markup.
+            console.print(f"{mark} {finding.subject:<12} {escape(finding.saw)}", highlight=False, emoji=False)
             if finding.remedy:
-                console.print(f"     {'':<12} -> {finding.remedy}", highlight=False)
+                console.print(f"     {'':<12} -> {escape(finding.remedy)}", highlight=False, emoji=False)
     return 0 if all(not finding.remedy or finding.warning for finding in findings) else 1
 
 

@@ -65,6 +65,7 @@ def health(partitions: list[PartitionStatus], alerter: AlerterHealth, *, now_ms:
     verdict, sentence = judge(shown)
     report = stream_report(partitions)
     if verdict == "fine" and report.is_doubtful:
+        verdict = "behind"
         sentence = "All partitions are read to their end, but many posts are not counted, or not alerted on."
     return Health(
         verdict=verdict,
@@ -106,10 +107,10 @@ def judge(partitions: list[PartitionHealth]) -> tuple[Verdict, str]:
     paused = [p for p in partitions if p.state == "paused"]
     if paused:
         wait = "waits" if len(paused) == 1 else "wait"
-        return (
-            "bad",
-            f"{_of(paused, partitions)} {wait} for you: see `brandpulse dlq list`, then `brandpulse dlq allow`.",
-        )
+        # The worker names the cause and what to do.
+        why = paused[0].paused
+        way_out = why if "`brandpulse" in why else "see `brandpulse dlq list`, then `brandpulse dlq allow`"
+        return "bad", f"{_of(paused, partitions)} {wait} for you: {way_out}."
     unowned = [p for p in partitions if p.state == "unowned"]
     if unowned:
         are = "is" if len(unowned) == 1 else "are"

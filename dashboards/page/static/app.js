@@ -182,7 +182,8 @@ function drawCards(brands, open) {
   follow(byId("cards"), shown, (brand) => brand.name, makeCard, (node, brand) => fillCard(node, brand, open));
   const none = byId("cards-empty");
   show(none, !shown.length);
-  if (!brands.length) tell(none, "No posts yet: run ", h("code", null, "brandpulse ingest file posts.jsonl"), ", or ", h("code", null, "brandpulse demo"), " to see it move.");
+  if (!brands.length && state.snapshot.health.doubtful) tell(none, "No post counts for a brand yet. The reason stands above.");
+  else if (!brands.length) tell(none, "No posts yet: run ", h("code", null, "brandpulse ingest file posts.jsonl"), ", or ", h("code", null, "brandpulse demo"), " to see it move.");
   else if (!shown.length) tell(none, `No brand's name holds “${state.filter}”.`);
 }
 
