@@ -3,11 +3,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from brandpulse.brands import Brand
 from brandpulse.errors import StateError, TransientError
+from brandpulse.fates import SOURCES
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.letters import Origin
 from brandpulse.masking.mask import Mask
@@ -16,6 +18,7 @@ from brandpulse.telemetry import LABELLED_BRANDS, OTHER_BRANDS, WORKER_METRICS, 
 from model.classifier_scorer import ClassifierScorer
 from model.engine import Scorer, Scores
 from model.keyword import KeywordClassifier
+from model.languages import LanguageFilter
 from model.marking import MarkedText
 from model.score_cache import CachingScorer
 from stream_workers import scored_part
@@ -28,6 +31,7 @@ from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.lane import BatchLane
 from stream_workers.match import BrandMatcher
 from stream_workers.memory_store import MemoryPartitionStore
+from stream_workers.near_misses import NearMissFinder
 from stream_workers.pace import LEAST, Pace
 from stream_workers.parts import JudgedPart
 from stream_workers.records import Record, Records
@@ -131,6 +135,8 @@ class Bench:
             telemetry=self.telemetry,
             wall_ms=lambda: NOON_MS,
             pace=self.pace,
+            languages=LanguageFilter(["en"]),
+            near_misses=NearMissFinder([Brand(name=name, terms=[name]) for name in named]),
         )
         self.store.rebase(None, a_status())
         self.held = self.load()
@@ -530,3 +536,59 @@ def test_thousands_of_brands_do_not_make_thousands_of_series() -> None:
     exposed = bench.telemetry.expose().decode()
     assert f'brandpulse_posts_counted_total{{brand="{OTHER_BRANDS}",sentiment="negative"}} 1.0' in exposed
     assert exposed.count("brandpulse_posts_counted_total{") == 4 * (LABELLED_BRANDS + 1)
+
+
+def test_a_post_that_the_model_does_not_read_counts_for_no_brand() -> None:
+    bench = Bench()
+    foreign = "acme annule encore mon vol, c'est une honte et personne ne répond"
+    bench.run(bench.batch(["acme is awful", foreign, "nothing", foreign]))
+    assert (bench.stored.unread, bench.stored.unmatched) == (2, 1)
+    assert [post.decoded.post.text for _, post in bench.hand_over.scored_posts] == ["acme is awful"]
+    fates = {cell.fate: cell.posts for period in bench.stored.fates for cell in period.cells}
+    assert fates == {"on_time": 1, "unread": 2, "unmatched": 1}
+    exposed = bench.telemetry.expose().decode()
+    assert "brandpulse_posts_unread_total 2.0" in exposed
+    assert 'brandpulse_posts_fate_total{fate="unread",source="test"} 2.0' in exposed
+
+
+def test_each_post_of_an_unknown_author_has_a_vote() -> None:
+    bench = Bench()
+    posts = [a_post(str(n), "acme is awful", author_id="[deleted]" if n % 2 else "ann") for n in range(10)]
+    bench.run(bench.batch_of([a_record(post, n) for n, post in enumerate(posts)]))
+    authors = {post.author for _, post in bench.hand_over.scored_posts}
+    assert len(authors) == 6
+    fates = {cell.fate: cell.posts for period in bench.stored.fates for cell in period.cells}
+    assert fates == {"on_time": 10, "+unknown_author": 5}
+
+
+def test_records_without_a_key_are_counted() -> None:
+    bench = Bench()
+    records = [a_record(a_post(str(n), "acme"), n) for n in range(3)]
+    records[1] = msgspec.structs.replace(records[1], key=None)
+    bench.run(bench.batch_of(records))
+    assert bench.stored.keyless == 1
+
+
+def test_a_spelling_near_a_brands_word_is_kept_of_unmatched_posts() -> None:
+    bench = Bench()
+    bench.run(bench.batch(["acme", "Ac-Me is late", "nothing"]))
+    assert bench.stored.near_misses == (("Ac-Me for Acme", 1),)
+
+
+def test_a_pause_names_the_cause_of_the_dead_letters() -> None:
+    bench = Bench()
+    seconds = [a_record(a_post(str(n), "acme"), n, NOON_MS // 1_000) for n in range(60)]
+    bench.run(bench.batch_of(seconds))
+    [reason] = bench.partitions.pauses
+    assert "60 invalid posts in a row (limit 50): the Kafka timestamps of the records are in seconds" in reason
+    assert "send timestamps in milliseconds" in reason
+    assert "dlq allow" in reason
+
+
+def test_a_source_with_any_name_has_one_of_a_few_labels() -> None:
+    bench = Bench()
+    posts = [a_post(str(n), "acme", source=f"source {n}\x1b") for n in range(40)]
+    bench.run(bench.batch_of([a_record(post, n) for n, post in enumerate(posts)]))
+    exposed = bench.telemetry.expose().decode()
+    assert exposed.count("posts_fate_total{") == SOURCES + 1
+    assert "\x1b" not in exposed
