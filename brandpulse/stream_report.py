@@ -329,7 +329,7 @@ def _ahead_cause(hours: float | None) -> Cause:
     again = "then `brandpulse dlq allow`, and `brandpulse dlq redrive` once their time has come"
     if hours is not None and hours >= _SINCE_1970_HOURS:
         return Cause(
-            "the Kafka timestamps of the records are in seconds, and Kafka's unit is milliseconds",
+            "the Kafka timestamps of the records lie near 1970: they are in seconds, and Kafka's unit is milliseconds",
             "send timestamps in milliseconds, or none at all; then `brandpulse dlq allow` and `brandpulse dlq redrive`",
         )
     if hours is None:

@@ -46,3 +46,13 @@ def test_the_table_tells_each_brands_delay(capsys: pytest.CaptureFixture[str], d
     facet = {"posts": 3, "negative": 1, "neutral": 2, "positive": 0, "irrelevant": 0}
     render({"brands": brands, "facets": {"New": {"refund": facet}}, "expected_delay_minutes": delays, **others})
     assert "New refund 3 1 30.0%" in " ".join(capsys.readouterr().out.split())
+
+
+def test_posts_that_count_for_no_brand_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = {"sentence": "All posts from '[b]rss' name no brand.", "remedy": "add [these] spellings"}
+    totals = {"brands": {}, "facets": {}, "expected_delay_minutes": {}, "late": 0, "repeated": 0, "dead": 3}
+    render({**totals, "unmatched": 40, "unread": 7, "lag": 0, "problems": [problem]})
+    said = " ".join(capsys.readouterr().out.split())
+    assert "None of 50 posts is counted for a brand." in said
+    assert "No posts counted yet" not in said
+    assert "All posts from '[b]rss' name no brand. -> add [these] spellings" in said

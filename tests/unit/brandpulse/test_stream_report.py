@@ -41,7 +41,11 @@ def report(*cells: tuple[str, str, int, int], **fields: object) -> StreamReport:
             "dead",
             "5.5 hours ahead, or it writes local times as UTC (India)",
         ),
-        (("rss", "from_the_future", ahead(24 * 20_000), 92), "dead", "Kafka timestamps of the records are in seconds"),
+        (
+            ("rss", "from_the_future", ahead(24 * 20_000), 92),
+            "dead",
+            "they are in seconds, and Kafka's unit is milliseconds",
+        ),
         (("rss", "too_old", ahead(-24 * 20_500), 92), "dead", "seconds since 1970 were read as milliseconds"),
         (("rss", "too_old", ahead(-24 * 200), 92), "dead", "older than the counts that are kept"),
         (("rss", "wrong_field", NO_OFFSET, 92), "dead", "a field is missing or wrong"),

@@ -2,6 +2,8 @@ from typing import Any
 
 import pytest
 
+from brandpulse.fates import Cell, Period, offset_number
+from brandpulse.keys import HOUR_MS
 from brandpulse.partitions import PartitionStatus
 from dashboards.page.health import AlerterHealth, health, partition_health
 
@@ -66,3 +68,15 @@ def test_counters_are_summed_over_the_partitions() -> None:
     shown = health(partitions, ALERTER, now_ms=NOW_MS)
 
     assert (shown.late, shown.dead, shown.repeated, shown.unmatched, shown.lost) == (11, 22, 3, 5, 7)
+
+
+def test_a_stream_of_late_posts_is_not_called_fine() -> None:
+    cells = Cell("rss", "late", offset_number(0, 5 * HOUR_MS), 90), Cell("rss", "on_time", offset_number(0, 0), 10)
+    found = health([a_partition(fates=(Period(1, cells),), unread=3)], ALERTER, now_ms=NOW_MS)
+    assert (found.doubtful, found.verdict, found.unread) == (True, "behind", 3)
+    assert found.banners[0].startswith("90 % of the counted posts from 'rss'")
+
+
+def test_a_pause_that_names_a_way_out_is_repeated() -> None:
+    paused = a_partition(paused="too many: cause; do this, then `brandpulse dlq allow`")
+    assert "too many: cause; do this" in health([paused], ALERTER, now_ms=NOW_MS).sentence
