@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+import ahocorasick_rs
 import numpy as np
 
 from brandpulse.brands import Brand
@@ -38,6 +39,7 @@ class NearMissFinder:
             for word in (*brand.terms, *brand.handles, *brand.hashtags):
                 if len(bare := bare_form(word)) >= FEWEST_LETTERS:
                     self._words.setdefault(bare, word)
+        self._automaton = ahocorasick_rs.AhoCorasick(list(self._words), store_patterns=False)
         self._known = {fold(word).lstrip("@#") for word in self._words.values()}
 
     def look(self, rows: Rows) -> Counter[str]:
@@ -54,6 +56,8 @@ class NearMissFinder:
 
     def near(self, text: str) -> set[str]:
         """`WRITTEN for WORD` of each word in *text* that is nearly one of a brand's."""
+        if not self._automaton.find_matches_as_indexes(bare_form(text[:MOST_CHARACTERS])):
+            return set()
         tokens = _TAG.sub(lambda tag: tag[0].split()[0].rstrip(">") + ">", text[:MOST_CHARACTERS]).split()
         bare = [bare_form(token) for token in tokens]
         found = set()

@@ -11,8 +11,8 @@ TITLE = "brandpulse · Pipeline"
 PART = "{{partition}}"
 
 
-def _rate(metric: str, by: str = "") -> str:
-    grouped = f" by ({by})" if by else ""
+def _rate(metric: str, *by: str) -> str:
+    grouped = f" by ({', '.join(by)})" if by else ""
     return f"sum{grouped} (rate({metric}[$__rate_interval]))"
 
 
@@ -90,9 +90,18 @@ def build() -> Dashboard:
             p.lines(
                 "Left out a second",
                 Query(_rate("brandpulse_posts_unmatched_total"), "of no brand"),
+                Query(_rate("brandpulse_posts_unread_total"), "language not read"),
                 Query(_rate("brandpulse_posts_repeated_total"), "repeats"),
                 Query(_rate("brandpulse_posts_late_total"), "late, counted"),
                 Query(_rate("brandpulse_posts_dead_total", "reason"), "dead: {{reason}}"),
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Posts a second, by source and fate",
+                Query(_rate("brandpulse_posts_fate_total", "source", "fate"), "{{source}}: {{fate}}"),
+                Query(_rate("brandpulse_posts_keyless_total"), "records without a key"),
                 width=8,
             )
         )

@@ -1,5 +1,7 @@
 """What is reported of the newest hour's posts: source, share, cause, remedy."""
 
+from typing import Any
+
 import pytest
 
 from brandpulse.fates import NO_OFFSET, PERIOD_MS, Cell, Period, offset_number
@@ -20,7 +22,7 @@ def with_cells(
     return a_status(fates=(Period(period, tuple(Cell(*cell) for cell in cells)),), **fields)
 
 
-def report(*cells: tuple[str, str, int, int], **fields: object) -> StreamReport:
+def report(*cells: tuple[str, str, int, int], **fields: Any) -> StreamReport:
     return stream_report([with_cells(*cells, **fields)])
 
 
