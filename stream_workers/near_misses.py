@@ -16,8 +16,8 @@ from brandpulse.near_misses import LONGEST
 from stream_workers.match import fold
 from stream_workers.rows import Rows
 
-SAMPLED = 8
-"""Unmatched posts of a partition's batch that are looked at."""
+SAMPLED, LARGE, SAMPLED_OF_LARGE = 8, 128, 2
+"""Unmatched posts of a partition's batch that are looked at: fewer of a large one, for more such come each second."""
 FEWEST_LETTERS = 4
 """Shorter words are near too many others."""
 MOST_WORDS = 4
@@ -48,9 +48,10 @@ class NearMissFinder:
         if not self._words:
             return found
         names = np.array([bool(meaning.brands) for meaning in rows.meanings])
-        without = [row for row in np.flatnonzero(~names[rows.which]).tolist() if row not in rows.dead]
-        for row in without[:: max(1, len(without) // SAMPLED)][:SAMPLED]:
-            if not rows.unread[row]:
+        without = np.flatnonzero(~(names[rows.which] | rows.unread))
+        most = SAMPLED if len(rows) < LARGE else SAMPLED_OF_LARGE
+        for row in without[:: max(1, len(without) // most)][:most].tolist():
+            if row not in rows.dead:
                 found.update(self.near(rows.post(row).text))
         return found
 

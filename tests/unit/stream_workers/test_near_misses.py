@@ -6,7 +6,7 @@ from brandpulse.brands import Brand
 from brandpulse.near_misses import KEPT, with_near_misses
 from stream_workers.decode import AuthorHasher
 from stream_workers.match import BrandMatcher
-from stream_workers.near_misses import SAMPLED, NearMissFinder
+from stream_workers.near_misses import SAMPLED, SAMPLED_OF_LARGE, NearMissFinder
 from stream_workers.records import Records
 from stream_workers.rows import PythonRowReader
 from tests.builders import a_post, a_record
@@ -52,7 +52,8 @@ def test_a_spelling_near_a_brands_word_is_found(text: str, near: set[str]) -> No
 def test_no_more_than_a_sample_of_a_batch_is_looked_at() -> None:
     reader = PythonRowReader(BrandMatcher(BRANDS), AuthorHasher("key"))
     posts = [a_record(a_post(str(n), "AcmeAir" if n % 2 else "acme air"), n) for n in range(400)]
-    assert FINDER.look(reader.read(Records.of(posts))) == {"AcmeAir for acme air": SAMPLED}
+    assert FINDER.look(reader.read(Records.of(posts))) == {"AcmeAir for acme air": SAMPLED_OF_LARGE}
+    assert FINDER.look(reader.read(Records.of(posts[:100]))) == {"AcmeAir for acme air": SAMPLED}
 
 
 def test_what_is_kept_is_bounded_and_the_commonest_stay() -> None:
