@@ -17,7 +17,7 @@ def ahead(hours: float) -> int:
 
 
 def with_cells(
-    *cells: tuple[str, str, int, int], period: int = NOON_MS // PERIOD_MS, **fields: object
+    *cells: tuple[str, str, int, int], period: int = NOON_MS // PERIOD_MS, **fields: Any
 ) -> PartitionStatus:
     return a_status(fates=(Period(period, tuple(Cell(*cell) for cell in cells)),), **fields)
 
