@@ -16,7 +16,7 @@ from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.event_time import Retention
 from stream_workers.facets import Facets
-from stream_workers.fold import Cell, Change, Outcome, Stored, fold, plan
+from stream_workers.fold import Cell, Change, Outcome, Stored, Unmatched, fold, plan
 from stream_workers.known_ids import Question
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.redis_store import RedisPartitionStore
@@ -66,6 +66,29 @@ def test_what_is_applied_is_loaded_again(store: PartitionStore) -> None:
     assert loaded is not None
     assert (loaded.next, loaded.clock_ms, loaded.generations) == (2, NOON_MS, change.status.generations)
     assert pane_at(store, loaded, NOON) == Pane(negative=1, neutral=1, score_micros=-750_000)
+
+
+def test_what_became_of_posts_by_source_is_loaded_again(store: PartitionStore) -> None:
+    status = begun(store)
+    unread = Unmatched(a_scored("3", source="rss", offset=2).decoded, unread=True)
+    posts = [a_scored("1", author_id="[deleted]"), a_scored("2", source="rss", offset=1, key=None), unread]
+    digests, cells = plan(posts)
+    [stored] = store.read([ReadRequest(status, digests, cells)])
+    near = {"#AcmeAir for acme air": 2}
+    change = fold(status, posts, 3, stored, retention=RETENTION, limits=LIMITS, near_misses=near)
+    assert store.apply([change]) == [Applied()]
+    loaded = store.load("posts", 0)
+    assert loaded is not None
+    [period] = loaded.fates
+    assert {(cell.source, cell.fate, cell.posts) for cell in period.cells} == {
+        ("test", "on_time", 1),
+        ("test", "+unknown_author", 1),
+        ("rss", "on_time", 1),
+        ("rss", "+no_key", 1),
+        ("rss", "unread", 1),
+    }
+    assert loaded.fates == change.status.fates
+    assert (loaded.unread, loaded.keyless, loaded.near_misses) == (1, 1, (("#AcmeAir for acme air", 2),))
 
 
 def test_the_same_batch_again_is_refused_and_changes_nothing(store: PartitionStore) -> None:

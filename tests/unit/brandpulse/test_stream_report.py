@@ -16,9 +16,7 @@ def ahead(hours: float) -> int:
     return offset_number(NOON_MS + round(hours * HOUR_MS), NOON_MS)
 
 
-def with_cells(
-    *cells: tuple[str, str, int, int], period: int = NOON_MS // PERIOD_MS, **fields: Any
-) -> PartitionStatus:
+def with_cells(*cells: tuple[str, str, int, int], period: int = NOON_MS // PERIOD_MS, **fields: Any) -> PartitionStatus:
     return a_status(fates=(Period(period, tuple(Cell(*cell) for cell in cells)),), **fields)
 
 
