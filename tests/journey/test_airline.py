@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from brandpulse.brands import load_brands
+from model.languages import LanguageFilter
 from stream_workers.match import BrandMatcher
 from tests.journey.pipeline import Pipeline, counted
 
@@ -50,9 +51,11 @@ def test_every_real_post_counts_once_and_the_shares_are_near_what_people_said(pi
     with gzip.open(AIRLINE, "rt", encoding="utf-8") as lines:
         rows = {row["tweet_id"]: row for row in csv.DictReader(lines)}
     matcher = BrandMatcher(load_brands(Path(pipeline.env["BRANDPULSE_BRANDS_FILE"])))
+    reads = LanguageFilter(["en"]).reads
     wanted: dict[str, int] = defaultdict(int)
     for row in rows.values():
-        for brand in matcher.match(row["text"]):
+        # The shipped model reads English: a handful of these posts is left unread.
+        for brand in matcher.match(row["text"]) if reads(row["text"]) else ():
             wanted[brand] += 1
     first = pipeline.service("worker")
     sent = pipeline.run("ingest", "file", AIRLINE, "--map", MAP, "--json")
