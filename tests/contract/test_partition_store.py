@@ -71,7 +71,11 @@ def test_what_is_applied_is_loaded_again(store: PartitionStore) -> None:
 def test_what_became_of_posts_by_source_is_loaded_again(store: PartitionStore) -> None:
     status = begun(store)
     unread = Unmatched(a_scored("3", source="rss", offset=2).decoded, unread=True)
-    posts = [a_scored("1", author_id="[deleted]"), a_scored("2", source="rss", offset=1, key=None), unread]
+    posts: list[Outcome] = [
+        a_scored("1", author_id="[deleted]"),
+        a_scored("2", source="rss", offset=1, key=None),
+        unread,
+    ]
     digests, cells = plan(posts)
     [stored] = store.read([ReadRequest(status, digests, cells)])
     near = {"#AcmeAir for acme air": 2}
