@@ -41,6 +41,8 @@ class Outcome:
     status: int | None
     answer: str = ""
     retry_after_seconds: float | None = None
+    unexplained: bool = False
+    """A no without a status, from a receiver that answers: it may be for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class RetryPolicy:
     """A receiver may not silence us for longer."""
     give_up_after_seconds: float = 7 * 86_400.0
     """What no receiver took for so long is set aside: `brandpulse outbox retry` sends it all the same."""
+    most_unexplained: int = 30
+    """So many attempts that were refused without a reason, and it is set aside: some two hours at these waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ def judge(delivery: Delivery, outcome: Outcome, *, now_ms: int, policy: RetryPol
     if now_ms - delivery.decided_ms > policy.give_up_after_seconds * 1_000:
         days = policy.give_up_after_seconds / 86_400
         return Verdict("quarantined", f"not delivered within {days:g} days; last {why}"[:500])
+    if outcome.unexplained and delivery.attempts + 1 >= policy.most_unexplained:
+        return Verdict("quarantined", f"refused {delivery.attempts + 1} times without a reason; last {why}"[:500])
     return Verdict("retried", why[:500], now_ms + int(wait * 1_000), holds_receiver=status == 429)
 
 

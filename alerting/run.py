@@ -85,7 +85,11 @@ async def _serve(
     )
     async with aiohttp.ClientSession() as session:
         receivers = build_receivers(
-            configs, topic=topic, session=session, timeout_seconds=alerter.request_timeout_seconds
+            configs,
+            topic=topic,
+            session=session,
+            timeout_seconds=alerter.request_timeout_seconds,
+            link=alerter.link,
         )
         service = AlerterService(
             holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",

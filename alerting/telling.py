@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from urllib.parse import quote
 
 from alerting.episode import ALL_BRANDS, Decision, OpenEpisode
 from alerting.grouping import follow, gather, is_group, rule_of
 from alerting.quiet_hours import held
+from alerting.receivers.links import link_for
 from alerting.routing import Hush, Route, overdue, route, routes_of_rule
 from alerting.rules import STREAM_RULES, CommonRule, RuleSet
 from alerting.stretch import Decided, Place, Stretch
@@ -135,11 +135,3 @@ def _moment(one: Decided) -> datetime | None:
     after = one.decision.after
     episode = one.decision.closed or (after.episode if after is not None else None)
     return None if episode is None else episode.updated_at
-
-
-def link_for(template: str | None, episode: Episode | None) -> str | None:
-    """*template* with `{brand}` and `{at}` (ms) filled in."""
-    if template is None or episode is None:
-        return None
-    at = int(episode.latest.window_end.timestamp() * 1_000)
-    return template.replace("{brand}", quote(episode.brand, safe="")).replace("{at}", str(at))

@@ -14,9 +14,14 @@ from pydantic import SecretStr
 
 from alerting.outbox import Outcome
 from alerting.receivers.http import post
-from alerting.receivers.words import lines, title
-from brandpulse.episodes import SEVERITIES, Episode, Notification, Severity
+from alerting.receivers.links import link_for
+from alerting.receivers.text import cut, one_line, without_links, without_mentions, without_styles, without_tags
+from alerting.receivers.words import Style, body, in_short, subject
+from brandpulse.episodes import SEVERITIES, Episode, Notification, Severity, Transition
 
+SUMMARY_BRAND_CHARS = 50
+MAX_DESCRIPTION_UNITS = 8_000
+"""Alertmanager has no bound; what it hands on to does."""
 ALIVE_FOR = 4
 """In intervals of `resend_seconds`: three may get lost."""
 
@@ -39,7 +44,9 @@ class Alertmanager:
         session: aiohttp.ClientSession,
         timeout_seconds: float,
         now: Callable[[], datetime],
+        link: str | None = None,
     ) -> None:
+        """*link*: the template of the settings, for repeats; a notification brings its own."""
         self.name = name
         self.min_severity = min_severity
         self.resend_seconds = resend_seconds
@@ -49,17 +56,23 @@ class Alertmanager:
         self._session = session
         self._timeout_seconds = timeout_seconds
         self._now = now
+        self._link = link
 
     async def deliver(self, notification: Notification) -> Outcome:
         made = alerts(notification, labels=self._labels, now=self._now(), alive_for=self._alive_for)
         return await self._post(made)
 
     async def resend(self, firing: Sequence[Episode]) -> Outcome:
-        """Say again that these fire."""
+        """Say again that these fire, in the same words."""
         now = self._now()
         made = [
             _alert(
-                one, one.severity, labels=self._labels, now=now, ends_at=now + self._alive_for, words=None, link=None
+                one,
+                one.severity,
+                labels=self._labels,
+                now=now,
+                ends_at=now + self._alive_for,
+                link=link_for(self._link, one),
             )
             for one in firing
         ]
@@ -84,7 +97,6 @@ def alerts(
     episode = notification.episode
     over = notification.transition == "resolved"
     below = SEVERITIES[: SEVERITIES.index(episode.severity)] if notification.transition != "triggered" else ()
-    words = (title(notification), "\n".join(lines(notification)))
     return [
         _alert(
             episode,
@@ -92,7 +104,6 @@ def alerts(
             labels=labels,
             now=now,
             ends_at=now if over or severity != episode.severity else now + alive_for,
-            words=words,
             link=notification.link,
         )
         for severity in (*below, episode.severity)
@@ -106,11 +117,9 @@ def _alert(
     labels: Mapping[str, str],
     now: datetime,
     ends_at: datetime,
-    words: tuple[str, str] | None,
     link: str | None,
 ) -> dict[str, Any]:
-    summary, description = words or (episode.latest.reason, "")
-    annotations = {"summary": summary, "description": description, "link": link or ""}
+    annotations = {"summary": summary(episode), "description": description(episode, link), "link": link or ""}
     return {
         "labels": {
             **labels,
@@ -125,3 +134,34 @@ def _alert(
         "endsAt": ends_at.isoformat(),
         **({"generatorURL": link} if link else {}),
     }
+
+
+def summary(episode: Episode) -> str:
+    """Brand, share and people within the first 130 characters: what a phone shows. Of the episode alone, so that a
+    repeat says the same."""
+    name = STYLE.name(cut(one_line(subject(episode)), SUMMARY_BRAND_CHARS))
+    rule, latest = episode.rule.replace("_", " "), episode.latest
+    if episode.state == "resolved":
+        return STYLE.name(one_line(f"{name} is over: {rule}. {latest.reason}"))
+    return STYLE.name(one_line(f"{name}: {in_short(latest)} ({rule})"))
+
+
+def description(episode: Episode, link: str | None) -> str:
+    """The lines of words, whatever the transition was: a repeat does not know it."""
+    transition: Transition = "resolved" if episode.state == "resolved" else "triggered"
+    if transition == "triggered" and episode.acknowledged_at is not None:
+        transition = "acknowledged"
+    made = Notification(id="", receiver="", transition=transition, episode=episode, link=link)
+    return body(made, STYLE, most=MAX_DESCRIPTION_UNITS)
+
+
+def _post(text: str) -> str:
+    return _name(without_links(text))
+
+
+def _name(text: str) -> str:
+    return without_styles(without_tags(without_mentions(text)))
+
+
+STYLE = Style(post=_post, name=_name)
+"""Annotations go through templates of the operator's into chats that read markup: there is none in them."""

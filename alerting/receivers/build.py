@@ -31,13 +31,16 @@ def build_receivers(
     topic: KafkaTopic | None,
     session: aiohttp.ClientSession,
     timeout_seconds: float,
+    link: str | None = None,
 ) -> list[Receiver]:
     """One receiver for each of *configs*, and *topic*. Raises ConfigError when a secret is not set."""
     receivers: list[Receiver] = [] if topic is None else [topic]
-    return receivers + [_build(config, session, timeout_seconds) for config in configs]
+    return receivers + [_build(config, session, timeout_seconds, link) for config in configs]
 
 
-def _build(config: ReceiverConfig, session: aiohttp.ClientSession, timeout_seconds: float) -> Receiver:
+def _build(
+    config: ReceiverConfig, session: aiohttp.ClientSession, timeout_seconds: float, link: str | None
+) -> Receiver:
     name, least, secret = config.name, config.min_severity, secret_of(config)
     known = secret or SecretStr("")
     if isinstance(config, PagerDutyConfig):
@@ -60,6 +63,7 @@ def _build(config: ReceiverConfig, session: aiohttp.ClientSession, timeout_secon
             session=session,
             timeout_seconds=timeout_seconds,
             now=lambda: datetime.now(UTC),
+            link=link,
         )
     if isinstance(config, SlackConfig):
         return Slack(name, url=known, min_severity=least, session=session, timeout_seconds=timeout_seconds)

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from alerting.outbox import Outcome
 from alerting.receivers.http import post
+from alerting.receivers.text import cut, one_line, without_links
 from alerting.receivers.words import told_member, told_term
 from brandpulse.episodes import Episode, Evidence, Notification, Severity
 
@@ -20,6 +21,9 @@ MAX_SUMMARY_CHARS = 1_024
 MAX_EVENT_BYTES = 512_000
 """PagerDuty says 512 KB, and refuses with 400 or 413 what is larger."""
 MAX_EXAMPLE_CHARS = 500
+SUMMARY_BRAND_CHARS = 60
+"""A text message and a lock screen end near 130 characters: brand, people and share stand before that."""
+MAX_FIELD_CHARS = 255
 MAX_BRAND_CHARS = 100
 """With 500 members and four bytes a character still 200 KB below the bound."""
 
@@ -61,7 +65,7 @@ def event(notification: Notification, *, routing_key: str) -> dict[str, Any]:
     if notification.transition in ("resolved", "acknowledged"):
         action = "resolve" if notification.transition == "resolved" else "acknowledge"
         return {"routing_key": routing_key, "event_action": action, "dedup_key": episode.key}
-    latest = episode.latest
+    latest, brand = episode.latest, cut(one_line(episode.brand), MAX_FIELD_CHARS)
     made: dict[str, Any] = {
         "routing_key": routing_key,
         "event_action": "trigger",
@@ -69,11 +73,11 @@ def event(notification: Notification, *, routing_key: str) -> dict[str, Any]:
         "client": "brandpulse",
         "payload": {
             "summary": summary(episode),
-            "source": f"brandpulse/{episode.brand}",
+            "source": f"brandpulse/{brand}",
             "severity": episode.severity,
             "timestamp": latest.window_end.isoformat(),
-            "component": episode.brand,
-            "group": episode.brand,
+            "component": brand,
+            "group": brand,
             "class": episode.rule,
             "custom_details": details(episode, latest),
         },
@@ -85,14 +89,14 @@ def event(notification: Notification, *, routing_key: str) -> dict[str, Any]:
 
 
 def summary(episode: Episode) -> str:
-    """One line for a phone's screen, at most 1,024 code points."""
-    name = episode.brand if episode.brand != "*" else "all brands"
-    return _cut(f"{name}: {episode.latest.reason}", MAX_SUMMARY_CHARS)
+    """One line for a phone's screen, at most 1,024 characters; a long brand name leaves room for what happened."""
+    name = "all brands" if episode.brand == "*" else cut(one_line(episode.brand), SUMMARY_BRAND_CHARS)
+    return cut(f"{name}: {one_line(episode.latest.reason)}", MAX_SUMMARY_CHARS)
 
 
 def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
     return {
-        "brand": episode.brand,
+        "brand": one_line(episode.brand),
         "rule": episode.rule,
         "started_at": episode.started_at.isoformat(),
         "fired_at": episode.fired_at.isoformat(),
@@ -108,8 +112,9 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
         "peak_share": round(episode.peak.negative_share, 4),
         "terms": [told_term(one) for one in latest.terms] or latest.terms_missing or "",
         **({"terms_missing": latest.terms_missing} if latest.terms and latest.terms_missing else {}),
-        "sources_of_kept_negative_posts": {one.source: one.posts for one in latest.sources},
-        "examples": [_cut(post.text, MAX_EXAMPLE_CHARS) for post in latest.examples],
+        "sources_of_kept_negative_posts": {without_links(one_line(one.source)): one.posts for one in latest.sources},
+        # Without links: PagerDuty makes them live.
+        "examples": [cut(without_links(one_line(post.text)), MAX_EXAMPLE_CHARS) for post in latest.examples],
         **_group(episode),
     }
 
@@ -132,6 +137,3 @@ def encode(made: dict[str, Any]) -> bytes:
     payload = made["payload"] | {"custom_details": {"left_out": "the details were larger than PagerDuty takes"}}
     return json.dumps(made | {"payload": payload}, ensure_ascii=False).encode()
 
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
