@@ -1,11 +1,15 @@
 """What `brandpulse doctor` asks of the alerter."""
 
 import socket
+from collections import Counter
 
 from alerting.receivers.config import load_receivers
 from alerting.receivers.kinds import ReceiverConfig
+from alerting.receivers.text import one_line
+from alerting.redis_store import RedisAlertStore
 from alerting.rules import DEFAULT_RULES, facets_in, load_rules
 from alerting.settings import AlerterSettings
+from brandpulse.redis_client import connect
 from brandpulse.settings import Settings, load_settings
 
 Checked = tuple[str, str, str, bool]
@@ -40,6 +44,25 @@ def check_rules() -> list[Checked]:
     rules = load_rules(settings.rules_file, receivers={config.name for config in configs}, facets=facets)
     what = f"{settings.rules_file}: {', '.join(rule.name for rule in rules.rules)}"
     return [("rules", what, "", False)]
+
+
+def check_outbox() -> list[Checked]:
+    """What receivers refused for good, by receiver. Raises TransientError when the store cannot be reached."""
+    settings = load_settings(Settings)
+    store = RedisAlertStore(connect(settings.redis_address(), timeout_seconds=5), settings.namespace)
+    aside = Counter(one.notification.receiver for one in store.quarantined())
+    if not aside:
+        return [("outbox", "no notification is set aside", "", False)]
+    latest = {one.notification.receiver: one.answer for one in store.quarantined()}
+    return [
+        (
+            "outbox",
+            f"{number} notifications for {name} are set aside; last answer: {one_line(latest[name])[:200]}",
+            f"mend the receiver, then `brandpulse outbox retry --all --receiver {name}`",
+            True,
+        )
+        for name, number in sorted(aside.items())
+    ]
 
 
 def _check(config: ReceiverConfig) -> Checked:

@@ -54,9 +54,18 @@ def show(delivery_id: str) -> None:
 
 
 @app.command()
-def retry(delivery_id: str) -> None:
-    """Put a refused delivery back, in front of what waits."""
+def retry(
+    delivery_id: Annotated[str | None, typer.Argument(help="Id of a refused delivery; see `outbox list`.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Put back all refused deliveries.")] = False,
+    receiver: Annotated[str | None, typer.Option(help="With --all: only those of this receiver.")] = None,
+) -> None:
+    """Put refused deliveries back, in front of what waits."""
+    if every == (delivery_id is not None) or (receiver is not None and not every):
+        raise typer.BadParameter("give one delivery id, or --all; --receiver goes with --all")
     store = _store()
+    if every:
+        _retry_all(store, receiver)
+        return
     refused = next((delivery for delivery in store.quarantined() if delivery.id == delivery_id), None)
     if refused is None:
         typer.echo(f"brandpulse: {delivery_id!r} is not among the refused; see `brandpulse outbox list`", err=True)
@@ -65,8 +74,18 @@ def retry(delivery_id: str) -> None:
         # The receiver has seen the resolve: a trigger now would open an incident that nothing closes.
         typer.echo(f"brandpulse: {delivery_id!r} is over, its resolve was handed over already", err=True)
         raise typer.Exit(1)
-    store.requeue(delivery_id)
+    store.requeue(refused.id)
     typer.echo(f"{delivery_id} goes out again")
+
+
+def _retry_all(store: RedisAlertStore, receiver: str | None) -> None:
+    """The newest first, since each goes to the front: an episode's trigger goes out before its resolve."""
+    refused = [one for one in store.quarantined() if receiver in (None, one.notification.receiver)]
+    over = {one.lane for one in store.delivered() if one.notification.transition == "resolved"}
+    fresh = [one for one in refused if one.notification.transition == "resolved" or one.lane not in over]
+    for one in reversed(fresh):
+        store.requeue(one.id)
+    typer.echo(f"{len(fresh)} go out again; {len(refused) - len(fresh)} are over and stay set aside")
 
 
 def _is_over(store: RedisAlertStore, refused: Delivery) -> bool:

@@ -125,4 +125,4 @@ def _stream() -> list[Finding]:
 
 def _receivers() -> list[Finding]:
     checks = importlib.import_module("alerting.checks")
-    return [Finding(*found) for found in (*checks.check_receivers(), *checks.check_rules())]
+    return [Finding(*found) for found in (*checks.check_receivers(), *checks.check_rules(), *checks.check_outbox())]

@@ -4,6 +4,7 @@ import pytest
 import redis
 from typer.testing import CliRunner, Result
 
+from alerting.checks import check_outbox
 from alerting.cli import app
 from alerting.redis_store import RedisAlertStore
 from tests.unit.alerting.notes import a_delivery
@@ -55,3 +56,25 @@ def test_a_trigger_whose_resolve_was_handed_over_is_not_put_back(store: RedisAle
     store.mark_delivered(a_delivery("resolved", delivered_ms=1), token=token)
     assert outbox("retry", "k:triggered@pager").exit_code == 1
     assert store.quarantined() != []
+
+
+def test_retry_all_of_a_receiver_puts_its_refused_back_in_order(store: RedisAlertStore) -> None:
+    token = store.acquire("me", lease_ms=60_000)
+    assert token is not None
+    store.quarantine(a_delivery("resolved", decided_ms=1), token=token)
+    assert "0 go out again" in outbox("retry", "--all", "--receiver", "chat").stdout
+    assert "2 go out again; 0 are over" in outbox("retry", "--all", "--receiver", "pager").stdout
+    assert [one.id for one in store.pending()][:2] == ["k:triggered@pager", "k:resolved@pager"]
+    assert store.quarantined() == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "k:triggered@pager"), ("--receiver", "pager")])
+def test_retry_without_one_id_or_all_is_wrong_usage(arguments: tuple[str, ...]) -> None:
+    assert outbox("retry", *arguments).exit_code == 2
+
+
+def test_doctor_counts_what_is_set_aside_by_receiver(store: RedisAlertStore) -> None:
+    [(subject, saw, remedy, warning)] = check_outbox()
+    assert (subject, warning) == ("outbox", True)
+    assert saw == "1 notifications for pager are set aside; last answer: refused with 400: no"
+    assert "outbox retry --all --receiver pager" in remedy

@@ -6,10 +6,12 @@ import aiohttp
 import pytest
 
 from alerting.mock_receiver import Fault, MockReceiver
+from alerting.receivers.alertmanager import Alertmanager
 from alerting.receivers.build import build_receivers
 from alerting.receivers.config import load_receivers
+from alerting.receivers.links import link_for
 from brandpulse.errors import ConfigError
-from tests.unit.alerting.notes import a_notification
+from tests.unit.alerting.notes import AT, a_notification
 
 ALL = """receivers:
 - {name: pager, kind: pagerduty, routing_key_env: KEY}
@@ -85,3 +87,28 @@ async def test_slack_is_posted_a_message_and_its_429_is_obeyed(tmp_path: Path, m
         assert (limited.status, limited.retry_after_seconds) == (429, 7)
         assert (await slack.deliver(a_notification())).status == 202
         assert mock.events[0]["body"]["text"] == "[critical] Acme Air fires: negative share"
+
+
+async def test_alertmanagers_repeats_say_the_same_as_the_first() -> None:
+    async with MockReceiver() as mock, aiohttp.ClientSession() as session:
+        receiver = Alertmanager(
+            "am",
+            url=f"{mock.url}/webhook/am",
+            token=None,
+            labels={},
+            resend_seconds=60,
+            min_severity="info",
+            session=session,
+            timeout_seconds=2,
+            now=lambda: AT,
+            link="http://page/?brand={brand}&at={at}",
+        )
+        first = a_notification()
+        link = link_for("http://page/?brand={brand}&at={at}", first.episode)
+        await receiver.deliver(first.model_copy(update={"link": link}))
+        await receiver.resend([first.episode])
+        await receiver.deliver(a_notification("updated").model_copy(update={"link": link}))
+    one, again, updated = (event["body"][-1] for event in mock.events)
+    assert one["annotations"] == again["annotations"] == updated["annotations"]
+    assert one["generatorURL"] == again["generatorURL"] == link
+    assert one["annotations"]["summary"] == "Acme Air: 30 of 50 people negative (60%), usually 20% (negative share)"
