@@ -281,8 +281,9 @@ def _row(one: "PastEpisode") -> dict[str, object]:
 
 
 def _show(episodes: Sequence["PastEpisode"]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
     table = Table("brand", "fired", "resolved", "severity", "why")
     for one in episodes:
@@ -294,17 +295,15 @@ def _show(episodes: Sequence["PastEpisode"]) -> None:
 
 
 def _why(first: "Evidence") -> str:
-    from rich.markup import escape
-
     from alerting.receivers.words import of_posts
 
-    # Anyone may have named a source so that it reads as markup.
-    return escape("\n".join([first.reason, *of_posts(first)]))
+    return "\n".join([first.reason, *of_posts(first)])
 
 
 def _show_surges(found: "Sequence[Surge]") -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
     table = Table("onset", "score", "why")
     for surge in found:

@@ -181,8 +181,9 @@ def _row(incident: Incident, number: int, told: Mapping[str, Sequence[float | No
 def _print(
     posts: Mapping[str, Posts], wanted: Sequence[Incident], told: Mapping[str, Sequence[float | None]], recall: float
 ) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
     console = Console(width=200)
     at_recall = [f"{name} at {recall:g}" for name in ("p50", "p95")]

@@ -3,11 +3,11 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from alerting.outbox import Delivery
 from alerting.redis_store import RedisAlertStore
+from brandpulse.console import Console, echo, id_column
 from brandpulse.redis_client import connect
 from brandpulse.settings import Settings, load_settings
 
@@ -35,10 +35,12 @@ def show_list(
         for state, delivery in rows:
             typer.echo(delivery.model_copy(update={"answer": f"{state}: {delivery.answer}"}).model_dump_json())
         return
-    table = Table("state", "id", "attempts", "last answer")
+    console = Console()
+    ids = id_column("id", (delivery.id for _, delivery in rows), width=console.width)
+    table = Table("state", ids, "attempts", "last answer")
     for state, delivery in rows:
         table.add_row(state, delivery.id, str(delivery.attempts), delivery.answer[:80])
-    Console().print(table if rows else "Nothing waits, nothing was refused.")
+    console.print(table if rows else "Nothing waits, nothing was refused.")
 
 
 @app.command()
@@ -49,7 +51,7 @@ def show(delivery_id: str) -> None:
         if delivery.id == delivery_id:
             typer.echo(delivery.model_dump_json(indent=2))
             return
-    typer.echo(f"brandpulse: no delivery {delivery_id!r}; `brandpulse outbox list` shows them", err=True)
+    echo(f"brandpulse: no delivery {delivery_id!r}; `brandpulse outbox list` shows them", err=True)
     raise typer.Exit(1)
 
 
@@ -68,14 +70,14 @@ def retry(
         return
     refused = next((delivery for delivery in store.quarantined() if delivery.id == delivery_id), None)
     if refused is None:
-        typer.echo(f"brandpulse: {delivery_id!r} is not among the refused; see `brandpulse outbox list`", err=True)
+        echo(f"brandpulse: {delivery_id!r} is not among the refused; see `brandpulse outbox list`", err=True)
         raise typer.Exit(1)
     if refused.notification.transition != "resolved" and _is_over(store, refused):
         # The receiver has seen the resolve: a trigger now would open an incident that nothing closes.
-        typer.echo(f"brandpulse: {delivery_id!r} is over, its resolve was handed over already", err=True)
+        echo(f"brandpulse: {delivery_id!r} is over, its resolve was handed over already", err=True)
         raise typer.Exit(1)
     store.requeue(refused.id)
-    typer.echo(f"{delivery_id} goes out again")
+    echo(f"{delivery_id} goes out again")
 
 
 def _retry_all(store: RedisAlertStore, receiver: str | None) -> None:

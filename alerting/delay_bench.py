@@ -13,8 +13,9 @@ LONGEST = 12 * 60
 
 def run(*, brands: int, false_alarms: float, found: float, mistaken: float) -> None:
     """Print the mean delay of each of `STEPS` over *brands* simulated brands, and its ratio to the least delay."""
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
     policy = DetectPolicy(false_alarms=false_alarms)
     table = Table("posts/min", "share", "volume", "least", "mean", "p50", "p95", "missed", "ratio")

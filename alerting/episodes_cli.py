@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from brandpulse.console import Console, echo, id_column
 from brandpulse.redis_client import connect
 from brandpulse.runtime import user_name
 from brandpulse.settings import Settings, load_settings
@@ -23,13 +23,15 @@ def show_list(as_json: Annotated[bool, typer.Option("--json", help="One JSON obj
         for one in found:
             typer.echo(one.model_dump_json())
         return
-    table = Table("key", "severity", "since", "taken on", "why")
+    console = Console()
+    key = id_column("key", (one.key for one in found), width=console.width)
+    table = Table(key, "severity", "since", "taken on", "why")
     for one in found:
         answered = (
             "" if one.acknowledged_at is None else f"{one.acknowledged_by or ''} {one.acknowledged_at:%H:%M}".strip()
         )
         table.add_row(one.key, one.severity, f"{one.started_at:%Y-%m-%d %H:%M}", answered, one.latest.reason)
-    Console().print(table if found else "Nothing fires.")
+    console.print(table if found else "Nothing fires.")
 
 
 @app.command()
@@ -37,7 +39,7 @@ def ack(key: str, by: Annotated[str, typer.Option(help="Default: the name of thi
     """Take an episode on: receivers are told, and it no longer grows graver with time alone."""
     now = datetime.now(UTC)
     episode = _book().acknowledge(Acknowledgement(key=key[:255], by=(by or user_name())[:100], at=now))
-    typer.echo(f"{episode.key}: acknowledged; receivers hear of it at the alerter's next tick")
+    echo(f"{episode.key}: acknowledged; receivers hear of it at the alerter's next tick")
 
 
 def _book() -> OrderBook:

@@ -35,8 +35,9 @@ class Surge:
 
 def run(*, brands: int, false_alarms: float) -> None:
     """Print each cell of `CELLS` over *brands* simulated brands."""
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
     rule = FacetShareRule(name="bench", kind="facet_share", facet="bench", false_alarms=false_alarms)
     table = Table("share", "posts/min", "false, even", "false, uneven", "told", "delay p50, p95", "over p50, p95")

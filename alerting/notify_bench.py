@@ -29,8 +29,7 @@ def run(*, alerts: int, per_second: float, fsync: str) -> list[float]:
 
     Raises BrandpulseError when some did not come.
     """
-    from rich.console import Console
-
+    from brandpulse.console import Console
     from brandpulse.embedded import EmbeddedStore
 
     with tempfile.TemporaryDirectory() as folder:

@@ -21,7 +21,7 @@ from brandpulse.redis_client import connect
 from brandpulse.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from brandpulse.console import Console
 
 
 def run(*, rules: Path | None, days: int, picture: Path | None) -> None:
@@ -39,7 +39,7 @@ def run(*, rules: Path | None, days: int, picture: Path | None) -> None:
 
 def report(reader: PaneReader, rules: RuleSet, *, last_hour: int, days: int, picture: Path | None) -> None:
     """Preview every brand that *reader* knows over the *days* that end with *last_hour*."""
-    from rich.console import Console
+    from brandpulse.console import Console
 
     policies = load_settings(AlerterSettings).policies()
     brands = reader.brands()

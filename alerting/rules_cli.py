@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from alerting.receivers.config import load_receivers
 from alerting.rules import DEFAULT_RULES, EXAMPLE, CommonRule, FacetShareRule, Rule, facets_in, load_rules, unwatched
 from alerting.settings import AlerterSettings
 from brandpulse.brands import load_brands
+from brandpulse.console import Console
 from brandpulse.settings import Settings, load_settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What is watched for, who hears of it and when.")

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
+from brandpulse.console import Console, echo, id_column
 from brandpulse.episodes import SEVERITIES
 from brandpulse.pane_reader import PaneReader
 from brandpulse.redis_client import connect
@@ -66,11 +66,11 @@ def add(  # noqa: PLR0917 - options, given by name
         raise RefusedError(f"this is no silence: {told}") from None
     _book().add(silence)
     typer.echo(silence.id)
-    typer.echo(f"Silent {_span(silence)}: {_what(silence)}.", err=True)
+    echo(f"Silent {_span(silence)}: {_what(silence)}.", err=True)
     if brand is not None and brand not in (known := _brands()):
         # Not refused: a window may be made before the brand's first post. But a typing error silences nothing.
         near = get_close_matches(brand, known, n=3, cutoff=0.5) or known[:5]
-        typer.echo(f"No post has named the brand {brand!r} yet; known are {', '.join(near) or 'none'}.", err=True)
+        echo(f"No post has named the brand {brand!r} yet; known are {', '.join(near) or 'none'}.", err=True)
 
 
 @app.command("list")
@@ -85,18 +85,20 @@ def show_list(
         for one in silences:
             typer.echo(one.model_dump_json())
         return
-    table = Table("id", "state", "what", "when", "by", "why")
+    console = Console()
+    ids = id_column("id", (one.id for one in silences), width=console.width)
+    table = Table(ids, "state", "what", "when", "by", "why")
     for one in silences:
         state = "active" if one.is_active(now) else ("ended" if one.ends_at <= now else "later")
         table.add_row(one.id, state, _what(one), _span(one), one.by, one.why)
-    Console().print(table if silences else "Nothing is silenced.")
+    console.print(table if silences else "Nothing is silenced.")
 
 
 @app.command()
 def expire(silence_id: str) -> None:
     """End a silence now. What still fires is told once."""
     ended = _book().expire(silence_id, datetime.now(UTC))
-    typer.echo(f"{ended.id} has ended: {_what(ended)}")
+    echo(f"{ended.id} has ended: {_what(ended)}")
 
 
 def _aware(moment: datetime) -> datetime:

@@ -41,8 +41,7 @@ def run(*, brands: int, partitions: int, posts_a_minute: float, ticks: int, days
     Then the leader is gone, and another one begins. *days*: of history. *facets*: so many rules, each about a facet of
     its own in a tenth of every brand's posts, beside the share's rule.
     """
-    from rich.console import Console
-
+    from brandpulse.console import Console
     from brandpulse.embedded import EmbeddedStore
 
     console = Console()

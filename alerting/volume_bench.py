@@ -14,8 +14,9 @@ from brandpulse.errors import ConfigError
 
 def run(folder: Path, *, labels: Path) -> None:
     """Print the figures of every series in *folder* that *labels* names (`{"name.csv": [[first, last], ...]}`)."""
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
     windows = _windows(labels)
     names = [name for name in windows if _file(folder, name) is not None]

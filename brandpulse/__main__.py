@@ -15,10 +15,10 @@ def main() -> None:
     try:
         app()
     except ConfigError as error:
-        print(f"brandpulse: {error}", file=sys.stderr)
+        _say(error)
         sys.exit(2)
     except BrandpulseError as error:
-        print(f"brandpulse: {error}", file=sys.stderr)
+        _say(error)
         sys.exit(1)
     except BrokenPipeError:
         # `brandpulse ... | head` closed the pipe. Python would complain once more when it flushes at exit.
@@ -27,7 +27,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is None and error.errno != errno.ENOSPC:
             raise
-        print(f"brandpulse: {_about(error)}", file=sys.stderr)
+        _say(_about(error))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -49,6 +49,13 @@ def _about(error: OSError) -> str:
     }
     remedy = remedies.get(error.errno or 0)
     return f"cannot use {place}: {reason}." + (f" {remedy}." if remedy else "")
+
+
+def _say(error: object) -> None:
+    """With control characters spelled out: it may quote a file."""
+    from brandpulse.console import echo
+
+    echo(f"brandpulse: {error}", err=True)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Point:
 
 def run(*, out: Path, only: Sequence[str], posts: int, broker: str) -> list[Point]:
     """Measures the curves named in *only*, writes OUT.csv and, with matplotlib, OUT.png; prints a line a point."""
-    from rich.console import Console
+    from brandpulse.console import Console
 
     console = Console()
     points: list[Point] = []

@@ -86,7 +86,7 @@ def run(
     them alike. An engine's latency is taken right after its speed, at `LOAD` times what that round saw: minutes later
     the same posts a second may be all that the machine has.
     """
-    from rich.console import Console
+    from brandpulse.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 180)
     seen: dict[str, list[Figure]] = {}

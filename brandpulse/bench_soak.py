@@ -69,7 +69,7 @@ def run(
 
     Raises BrandpulseError when memory grew or the lag left its bound.
     """
-    from rich.console import Console
+    from brandpulse.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 140)
     with world.servers(broker) as (folder, where):

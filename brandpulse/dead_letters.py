@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import redis
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from brandpulse.console import Console, echo, id_column
 from brandpulse.errors import ConfigError
 from brandpulse.keys import PartitionKeys
 from brandpulse.letters import Letter
@@ -75,7 +75,9 @@ def list_letters(
         typer.echo(json.dumps(_facts(letter, done=letter in done, original=original)))
     if as_json:
         return
-    table = Table("id", "record", "reason", "deaths", "state", "error")
+    console = Console()
+    ids = id_column("id", (letter.id for letter in found[:limit]), width=console.width)
+    table = Table(ids, "record", "reason", "deaths", "state", "error")
     for letter in found[:limit]:
         state = "counted" if letter in done else "dead"
         table.add_row(
@@ -86,9 +88,9 @@ def list_letters(
             state,
             masked_text(letter.error)[:80],
         )
-    Console().print(table if found else "No dead letters.")
+    console.print(table if found else "No dead letters.")
     if len(found) > limit:
-        typer.echo(f"{len(found) - limit} more: --limit {len(found)}, or a filter")
+        echo(f"{len(found) - limit} more: --limit {len(found)}, or a filter")
 
 
 @app.command()
@@ -109,8 +111,8 @@ def show(
     value = facts.pop("value")
     for name, fact in (facts | {"remedy": REMEDIES.get(letter.reason, "")}).items():
         if fact is not None:
-            typer.echo(f"{name:<13} {rfc3339(letter.record_ms) if name == 'record_ms' else fact}")
-    typer.echo(f"\n{value}" if value is not None else "\n(no value)")
+            echo(f"{name:<13} {rfc3339(letter.record_ms) if name == 'record_ms' else fact}")
+    echo(f"\n{value}" if value is not None else "\n(no value)")
 
 
 @app.command()

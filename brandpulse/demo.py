@@ -11,10 +11,10 @@ from typing import Any
 
 import redis
 import yaml
-from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from brandpulse.console import Console, styled
 from brandpulse.episodes import Episode
 from brandpulse.errors import BrandpulseError
 from brandpulse.keys import AlertingKeys
@@ -48,16 +48,16 @@ def run_demo(*, keep: bool) -> int:
     stack = Stack(HOME, env=DEMO_ENV, say=console.print)
     with stop_asked() as asked:
         try:
-            console.rule("[bold]starting the stack")
+            console.rule("starting the stack", style="bold")
             receiver = _start_receiver(stack)
             start_services(stack, workers=1)
-            console.rule("[bold]replaying two and a half days of posts about three brands")
+            console.rule("replaying two and a half days of posts about three brands", style="bold")
             _replay(stack, console)
             pages = _wait_for_resolve(stack, receiver)
             _tell(stack, pages, receiver, console)
             console.print(f"\n{time.monotonic() - started:.0f} s from start to here.")
             if keep:
-                console.print(f"Still running: [bold]{stack.addresses['page_url']}[/]. Ctrl-C stops.")
+                console.print(styled("Still running: ", (stack.addresses["page_url"], "bold"), ". Ctrl-C stops."))
                 while not asked.wait(0.5):
                     stack.mend()
             else:
@@ -98,7 +98,12 @@ def _replay(stack: Stack, console: Console) -> None:
     )
     reader = _reader(stack)
     total = _sample_posts()
-    columns = (TextColumn("{task.description:<60}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<60}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
         task = progress.add_task("posts read", total=total)
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -122,7 +127,7 @@ def _replay(stack: Stack, console: Console) -> None:
 def _headline(stack: Stack, clock_ms: int) -> str:
     firing = _store(stack).hlen(AlertingKeys("demo").episodes)
     when = datetime.fromtimestamp(clock_ms / 1_000).astimezone().strftime("%a %H:%M") if clock_ms > 0 else "--"
-    return f"{when}  " + (f"[bold red]{firing} episode firing[/]" if firing else "[green]all quiet[/]")
+    return f"{when}  " + (f"{firing} episode firing" if firing else "all quiet")
 
 
 def _wait_for_resolve(stack: Stack, receiver: str) -> list[dict[str, Any]]:
@@ -156,11 +161,11 @@ def _tell(stack: Stack, events: list[dict[str, Any]], receiver: str, console: Co
             "",
             *(f"  {post.created_at:%H:%M}  {post.text}" for post in episode.first.examples[:3]),
         ]
-        console.print(Panel("\n".join(lines), title=f"[bold]{episode.brand}[/]", border_style="red", highlight=False))
+        console.print(Panel("\n".join(lines), title=styled((episode.brand, "bold")), border_style="red"))
     trigger = next(event for event in events if event.get("event_action") == "trigger")
     console.rule("what the receiver got")
     console.print_json(json.dumps(trigger))
-    console.print(f"page: [bold]{stack.addresses['page_url']}[/]   receiver: {receiver}")
+    console.print(styled("page: ", (stack.addresses["page_url"], "bold"), f"   receiver: {receiver}"))
 
 
 def _get(url: str) -> Any:

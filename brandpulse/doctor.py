@@ -4,12 +4,10 @@ import importlib
 import time
 from collections.abc import Callable
 
-from rich.console import Console
-from rich.markup import escape
-
 from brandpulse.brand_warnings import brand_warnings
 from brandpulse.brands import load_brands_file
 from brandpulse.broker_checks import check_broker
+from brandpulse.console import Console, styled
 from brandpulse.errors import BrandpulseError
 from brandpulse.findings import Finding
 from brandpulse.pane_reader import PaneReader
@@ -29,11 +27,12 @@ def examine() -> int:
         found = _guarded(check)
         findings += found
         for finding in found:
-            mark = "[green]ok  [/]" if not finding.remedy else "[yellow]warn[/]" if finding.warning else "[red]FAIL[/]"
-            # Sources' names and near misses are strangers' words: no markup.
-            console.print(f"{mark} {finding.subject:<12} {escape(finding.saw)}", highlight=False, emoji=False)
+            mark = (
+                ("ok  ", "green") if not finding.remedy else ("warn", "yellow") if finding.warning else ("FAIL", "red")
+            )
+            console.print(styled(mark, f" {finding.subject:<12} {finding.saw}"))
             if finding.remedy:
-                console.print(f"     {'':<12} -> {escape(finding.remedy)}", highlight=False, emoji=False)
+                console.print(f"     {'':<12} -> {finding.remedy}")
     return 0 if all(not finding.remedy or finding.warning for finding in findings) else 1
 
 

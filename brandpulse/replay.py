@@ -9,11 +9,11 @@ from typing import Annotated
 import msgspec
 import redis
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from brandpulse.brands import load_brands
 from brandpulse.comparison import Comparison, compare_namespaces
+from brandpulse.console import Console
 from brandpulse.errors import ConfigError
 from brandpulse.keys import HOUR_MS, NamespaceKeys
 from brandpulse.live import Replay, live_namespace, load_replay
@@ -257,7 +257,8 @@ def _render(found: Comparison) -> None:
     console.print(
         f"{found.live} (live) and {found.shadow}, {rfc3339(found.since_ms)} to {rfc3339(found.until_ms)}, whole hours"
     )
-    table = Table("brand", *(f"[right]{head}[/]" for head in ("posts", "", "negative share", "", "net", "")))
+    heads = ("posts", "", "negative share", "", "net", "")
+    table = Table("brand", *(Column(head, justify="right") for head in heads))
     for brand, (one, other) in found.brands.items():
         table.add_row(
             brand,
@@ -272,4 +273,4 @@ def _render(found: Comparison) -> None:
     for title, episodes in (("only live", found.only_live), ("only shadow", found.only_shadow), ("both", found.both)):
         console.print(f"episodes, {title}: {', '.join(episodes) if episodes else 'none'}")
     if found.behind:
-        console.print(f"[yellow]{found.shadow} is {found.behind:,} records behind: later hours are left out[/]")
+        console.print(f"{found.shadow} is {found.behind:,} records behind: later hours are left out", style="yellow")

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from rich.console import Console
+from rich.text import Text
 
 from brandpulse.brand_warnings import brand_warnings
 from brandpulse.brands import load_brands_file
+from brandpulse.console import Console, styled
 from brandpulse.embedded import EmbeddedBroker, EmbeddedStore, store_answers
 from brandpulse.errors import ConfigError
 from brandpulse.kafka_access import KafkaAccess
@@ -71,7 +72,7 @@ class Stack:
         home: Path,
         *,
         env: Mapping[str, str] | None = None,
-        say: Callable[[str], None],
+        say: Callable[[Text], None],
         start_broker: Callable[[int | None], Broker] | None = None,
     ) -> None:
         """*start_broker* takes the port of the one before that died, or None; unset, it starts the embedded one."""
@@ -97,9 +98,9 @@ class Stack:
         self._broker = self._start_broker(None)
         if isinstance(self._broker, EmbeddedBroker) and not os.environ.get(_SESSION_TIMEOUT):
             self._env.setdefault(_SESSION_TIMEOUT, str(self._broker.session_timeout_seconds))
-        keeps = self._broker.keeps if self._broker.durable else f"[yellow]{self._broker.keeps}[/]"
-        self._say(f"broker  {self._broker.bootstrap_servers}   {keeps}")
-        self._say(f"store   {self._store.url}")
+        keeps = (self._broker.keeps, "" if self._broker.durable else "yellow")
+        self._say(styled(f"broker  {self._broker.bootstrap_servers}   ", keeps))
+        self._say(styled(f"store   {self._store.url}"))
         self._announce(
             kafka_bootstrap_servers=self._broker.bootstrap_servers,
             broker_keeps=self._broker.keeps,
@@ -165,17 +166,20 @@ class Stack:
                 pause = RESTART_SECONDS[min(service.restarts, len(RESTART_SECONDS) - 1)]
                 service.child, service.not_before, service.last = None, now + pause, child
                 service.restarts += 1
-                self._say(f"[red]{service.name} ended with code {code}[/]; again in {pause:g} s; log: {child.log}")
+                ended = (f"{service.name} ended with code {code}", "red")
+                self._say(styled(ended, f"; again in {pause:g} s; log: {child.log}"))
             elif child is None and now >= service.not_before:
                 self._launch(service)
 
     def _mend_servers(self) -> None:
         """On the same ports, so that every client finds them again."""
         if self._store is not None and self._store.child.exit_code is not None:
-            self._say(f"[red]the store ended with code {self._store.child.exit_code}[/]; again on its data")
+            ended = (f"the store ended with code {self._store.child.exit_code}", "red")
+            self._say(styled(ended, "; again on its data"))
             self._store = EmbeddedStore(self.home, port=self._store.port, appendfsync="always")
         if self._broker is not None and self._broker.child.exit_code is not None:
-            self._say(f"[red]the broker ended with code {self._broker.child.exit_code}[/]; {self._broker.after_death}")
+            ended = (f"the broker ended with code {self._broker.child.exit_code}", "red")
+            self._say(styled(ended, f"; {self._broker.after_death}"))
             self._broker = self._start_broker(self._broker.port)
 
     def stop(self) -> None:
@@ -305,9 +309,8 @@ def run_up(*, workers: int, page_port: int, broker: str | None = None, kafka_por
         try:
             stack.start_servers()
             start_services(stack, workers=workers)
-            console.print(
-                f"[bold green]up[/]: {workers} worker(s). Bring posts: `brandpulse ingest file PATH`. Ctrl-C stops."
-            )
+            up = f": {workers} worker(s). Bring posts: `brandpulse ingest file PATH`. Ctrl-C stops."
+            console.print(styled(("up", "bold green"), up))
             while not asked.wait(0.5):
                 stack.mend()
         finally:
@@ -327,4 +330,4 @@ def start_services(stack: Stack, *, workers: int) -> None:
     stack.wait_announced("alerter")
     [page_url, *_] = stack.wait_announced("page")
     stack.note(page_url=page_url)
-    Console(stderr=True, soft_wrap=True).print(f"page    [bold]{page_url}[/]")
+    Console(stderr=True, soft_wrap=True).print(styled("page    ", (page_url, "bold")))

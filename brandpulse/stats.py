@@ -7,9 +7,9 @@ from typing import Any
 
 import redis
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from brandpulse.console import Console
 from brandpulse.fates import shown_source
 from brandpulse.keys import AlertingKeys, brand_of, facet_of
 from brandpulse.pane_reader import PaneReader

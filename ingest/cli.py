@@ -59,7 +59,7 @@ def file_command(  # noqa: PLR0917 - typer passes by name
     Stopped at any point, the same command goes on where it was. Rows that cannot become posts are put aside with the
     reason, and the rest goes on.
     """
-    from rich.console import Console
+    from brandpulse.console import Console
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     task = _task(
@@ -216,8 +216,9 @@ def _wait(sent: int, began: float, console: Any) -> None:
 
 
 def _report(outcome: "Outcome", task: "Task", seconds: float, console: Any, *, as_json: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
     counts = outcome.counts
     if outcome.already_sent:

@@ -200,8 +200,9 @@ def _pipeline(weights: Path, threads: int) -> "Callable[[Sequence[str]], list[di
 
 
 def _print(speeds: Sequence[EngineSpeed], *, title: str) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
     peer = next((speed for speed in speeds if speed.name == PEER), None)
     table = Table(title=title)

@@ -212,7 +212,7 @@ def run(
 
     With *show_choice* the rule answers by the thresholds that the choosing half gives now, and they are printed.
     """
-    from rich.console import Console
+    from brandpulse.console import Console
 
     choosing, judging = halves(read_judged())
     gold_chosen, gold = (np.array([row.level for row in part], dtype=np.int64) for part in (choosing, judging))

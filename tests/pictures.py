@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 
 import redis
 from playwright.sync_api import Browser, ViewportSize
-from rich.console import Console
 
 from brandpulse import demo
+from brandpulse.console import Console
 from brandpulse.pane_reader import PaneReader
 from brandpulse.sample.write import CRISIS_END
 from brandpulse.stack import Stack, start_services

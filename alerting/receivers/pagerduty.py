@@ -136,4 +136,3 @@ def encode(made: dict[str, Any]) -> bytes:
         return body
     payload = made["payload"] | {"custom_details": {"left_out": "the details were larger than PagerDuty takes"}}
     return json.dumps(made | {"payload": payload}, ensure_ascii=False).encode()
-

@@ -161,8 +161,9 @@ def told_term(one: Term, style: Style = PLAIN) -> str:
 
 def told_member(one: Member, *, most_chars: int = MAX_TITLE_CHARS, style: Style = PLAIN) -> str:
     """`Acme Air (negative share): critical, firing, 62%, usually 18%, 219 people more than usual`"""
+    brand = cut(style.name(one_line(one.brand)), most_chars)
     return (
-        f"{cut(style.name(one_line(one.brand)), most_chars)} ({one.rule.replace('_', ' ')}): {one.severity}, {one.state}, "
+        f"{brand} ({one.rule.replace('_', ' ')}): {one.severity}, {one.state}, "
         f"{_share(one.negative_share)}, usually {_share(one.baseline_share)}, {one.extra_people} people more than usual"
     )
 

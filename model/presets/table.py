@@ -37,8 +37,9 @@ def _pair(bounds: Sequence[float] | None) -> tuple[float, float] | None:
 
 def show(preset: Preset, rows: Sequence[Row], *, json_out: Path | None = None, **facts: object) -> dict[str, Any]:
     """Prints the table with the data's terms beneath it; writes and returns the report."""
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
     table = Table(title=preset.title)
     for heading in ("what", "data", "rows", "figure", "value", "95 %"):

@@ -49,8 +49,9 @@ def run(data: Path, *, weights: Path | None, engine: Engine, seconds: float, tex
     The variants take turns at each number of connections, *seconds* each, so that a noisy neighbour meets all of them.
     The client takes its share of the same cores.
     """
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
     posts = read_texts(data, limit=texts)
     options = ["--engine", engine, *(["--weights", str(weights)] if weights is not None else [])]

@@ -36,7 +36,9 @@ NASTY = [
     "a\x1b[31mred\u202eevil\u2066\x00\r\nBcc: x@y.example",
     "# heading :smile: :bank:",
 ]
-SIGNS = st.sampled_from(["&", "<", ">", '"', "*", "_", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "e\u0301", "word ", "\n"])
+SIGNS = st.sampled_from(
+    ["&", "<", ">", '"', "*", "_", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "e\u0301", "word ", "\n"]
+)
 TEXTS = st.lists(SIGNS, max_size=400).map("".join)
 
 
@@ -209,7 +211,9 @@ async def test_telegram_and_discord_get_one_message_with_key_and_link(texts: lis
     loud = with_texts(*(text * 5 for text in texts), brand=(brand or "x") * 3, terms=terms, reason="&<>" * 400)
     body, status = await sent_by_apprise(TELEGRAM, loud)
     assert status == 200
-    assert html.unescape(body["text"]).endswith(f"{KEY}\n{LINK}".replace("\n", "\r\n" if "\r\n" in body["text"] else "\n"))
+    assert html.unescape(body["text"]).endswith(
+        f"{KEY}\n{LINK}".replace("\n", "\r\n" if "\r\n" in body["text"] else "\n")
+    )
     content = (await sent_by_apprise(DISCORD, loud))[0]["content"]
     assert utf16_units(content) <= 2_000
     assert content.endswith(f"\n{LINK}")
