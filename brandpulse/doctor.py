@@ -10,6 +10,7 @@ from brandpulse.broker_checks import check_broker
 from brandpulse.console import Console, styled
 from brandpulse.errors import BrandpulseError
 from brandpulse.findings import Finding
+from brandpulse.grafana_checks import check_brand_names
 from brandpulse.pane_reader import PaneReader
 from brandpulse.redis_client import connect
 from brandpulse.settings import Settings, load_settings
@@ -69,6 +70,7 @@ def _brands() -> list[Finding]:
     return [
         Finding("brands", f"{len(file.brands)} brands{facets} in {path}"),
         *(Finding("brands", str(one), one.remedy, warning=True) for one in brand_warnings(file)),
+        *check_brand_names(brand.name for brand in file.brands),
     ]
 
 

@@ -7,7 +7,9 @@ from dashboards.grafana.panels import Column, Query, of_leader
 
 UID = "brandpulse-brands"
 TITLE = "brandpulse · Brands"
-BRAND = '{brand=~"$brand"}'
+BRAND = "{brand=~`${brand:regex}`}"
+"""Between back quotes PromQL reads no escapes, and `:regex` escapes as Prometheus' expressions want it. The data
+source's own format leaves a quote in a name as it is, which ends the string: a parse error in each panel."""
 SHARE = f"max by (brand) ({of_leader('brandpulse_window_negative_ratio', BRAND)})"
 USUAL = f"max by (brand) ({of_leader('brandpulse_baseline_negative_ratio', BRAND)})"
 POSTS = f"sum by (brand) ({of_leader('brandpulse_window_posts', BRAND)})"

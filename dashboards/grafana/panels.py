@@ -1,6 +1,6 @@
 """Panels whose description is the metric table's own meaning and remedy, so that a panel never explains itself wrongly.
 
-Queries are PromQL with Grafana's variables: `$datasource`, `$brand`, `$__rate_interval`.
+Queries are PromQL with Grafana's variables: `$datasource`, `${brand:regex}`, `$__rate_interval`.
 """
 
 import re

@@ -33,7 +33,7 @@ def targets() -> list[Target]:
 def numbers(grafana: str, target: Target, start: datetime, end: datetime, *, step: timedelta) -> list[float]:
     """Every number that Grafana answers; NaN and gaps are none. Fails where it answers with an error."""
     query = target.query | {
-        "expr": target.query["expr"].replace("$brand", ".*"),
+        "expr": target.query["expr"].replace("${brand:regex}", ".*"),
         "datasource": {"type": "prometheus", "uid": DATASOURCE_UID},
         "intervalMs": int(step.total_seconds() * 1_000),
         "maxDataPoints": 720,
