@@ -10,7 +10,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,8 @@ from tests.journey.grafana_servers import Prometheus
 
 NAMES = [
     'Say "Hi"', "Bob's Burgers", "C++", "A|B", "(x)", "a.b*c?", "back\\slash", "[beta]", "{curly}", "$5 & up^",
-    "Acme Air", "acme", "/slash/", "Ünïcode 🏦", "a{{b}}", "comma, colon: semi;", "tab's \"both\"", "\\d+", "#1", "100%",
+    "Acme Air", "acme", "/slash/", "Ünïcode 🏦", "a{{b}}", "comma, colon: semi;", "tab's \"both\"", "\\d+",
+    "#1", "100%",
 ]  # fmt: skip
 ALL = "$__all"
 METRICS = (
