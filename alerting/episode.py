@@ -33,7 +33,8 @@ class EpisodePolicy:
     calm_nats: float = 9.0
     """And so strong must the evidence be (nats, one is a factor of 2.7): a quiet brand takes longer to be believed."""
     quiet_minutes: int = 180
-    """So long may too few people talk about the brand, while others are talked about, before we say it is over."""
+    """So long may few people talk about the brand, as is usual for it, before we say it is over. Without a post it is
+    never over."""
     error_rise: float = 0.20
     critical_rise: float = 0.35
     error_ratio: float | None = None
@@ -120,8 +121,12 @@ def decide(
     policy: EpisodePolicy,
     rule: str = RULE,
     examples: Examples = lambda _: NO_POSTS,
+    thin: bool = False,
 ) -> Decision:
-    """The decision at the end of event-time *minute*, *minutes* after the last one (1, or the stride)."""
+    """The decision at the end of event-time *minute*, *minutes* after the last one (1, or the stride).
+
+    *thin*: fewer people than is usual for the brand at these hours, so that their number says nothing about calm.
+    """
     at = moment(minute + 1)
     window, fresh = finding.window, finding.fresh
     if before is None:
@@ -129,10 +134,12 @@ def decide(
             return Decision("no evidence of a rise")
         return _fire(brand, rule, finding, window, at=at, policy=policy, examples=examples)
     before = _weigh(before, finding, minutes)
-    if finding.state == "too little evidence" or (finding.state == "no data" and finding.stream_alive):
-        return _wait_quietly(before, finding, at=at, minutes=minutes, policy=policy)
+    if finding.state == "too little evidence":
+        return _wait_quietly(before, finding, at=at, minutes=minutes, policy=policy, thin=thin)
     if window is None or fresh is None or finding.state == "no data":
-        return Decision("frozen: no data", after=before)
+        # Silence is no calm: only posts can end it.
+        quiet = finding.state == "no data" and finding.stream_alive
+        return Decision("frozen: no posts" if quiet else "frozen: no data", after=before)
     if finding.state == "spike":
         after, rose = _worse(before, finding, max((window, fresh), key=lambda w: w.share), policy)
         return _update_if_due(after, finding, fresh, at=at, rose=rose, policy=policy, examples=examples)
@@ -216,18 +223,20 @@ def _calm_down(
 
 
 def _wait_quietly(
-    before: OpenEpisode, finding: Finding, *, at: datetime, minutes: int, policy: EpisodePolicy
+    before: OpenEpisode, finding: Finding, *, at: datetime, minutes: int, policy: EpisodePolicy, thin: bool
 ) -> Decision:
-    """Fewer people than we can judge by, or none, while others are talked about: neither calm nor proof.
+    """Fewer people than a window can be judged by, while others are talked about.
 
-    After three hours of it there is no crisis left.
+    What they say may add up to calm. If it does not, three hours of so few people are the end of a crisis where that is
+    how the brand usually is; where more are usual (*thin*), a source may be gone, and nothing is known.
     """
-    quiet = before.memory.quiet_minutes + minutes
-    if quiet >= policy.quiet_minutes and finding.window is not None:
+    memory = before.memory
+    quiet = memory.quiet_minutes + (0 if thin else minutes)
+    calm = memory.calm_nats >= policy.calm_nats and memory.calm_minutes >= policy.calm_minutes
+    if (calm or quiet >= policy.quiet_minutes) and finding.window is not None:
         return _resolve(before, evidence(finding, finding.window), at=at)
-    memory = before.memory.model_copy(update={"quiet_minutes": quiet})
-    why: WhyNot = "frozen: no posts" if finding.state == "no data" else "frozen: too few people"
-    return Decision(why, after=OpenEpisode(before.episode, memory))
+    memory = memory.model_copy(update={"quiet_minutes": quiet})
+    return Decision("frozen: too few people", after=OpenEpisode(before.episode, memory))
 
 
 def _update_if_due(

@@ -161,6 +161,7 @@ class FacetRules:
         at: int,
         minutes: int,
         stream_alive: bool,
+        thin: bool = False,
     ) -> list[Decided]:
         """What the rules of this kind decide of *brand* at the end of its *windows*: the minute *at* of the stretch."""
         decided: list[Decided] = []
@@ -195,6 +196,7 @@ class FacetRules:
                 minute=seen[-1].last_minute,
                 minutes=minutes,
                 examples=lambda window, series=series: self._show(series, window),  # type: ignore[misc]
+                thin=thin,
             )
             if decision is not None:
                 decided.append(Decided(*place, decision))

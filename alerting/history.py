@@ -103,6 +103,10 @@ class HourHistory:
         """The oldest hour held of *brand*; None of a brand without any."""
         return min(self._hours.get(brand, ()), default=None)
 
+    def hours_with_people(self, brand: str) -> list[int]:
+        """Hours held in which somebody wrote about *brand*."""
+        return [hour for hour, seen in self._hours.get(brand, {}).items() if seen.everyone]
+
     def people(self, brand: str, hour: int) -> int:
         """How many wrote about *brand* in *hour*."""
         seen = self._hours.get(brand, {}).get(hour)

@@ -23,7 +23,8 @@ from brandpulse.facets import FacetName
 from brandpulse.yaml_file import YamlFile, read_yaml
 
 VARIABLE = "BRANDPULSE_RULES_FILE"
-STREAM_RULES = ("stream_stalled", "stream_silent", "late_data")
+BRAND_SILENT = "brand_silent"
+STREAM_RULES = ("stream_stalled", "stream_silent", "late_data", BRAND_SILENT)
 """Rules about the stream itself. Always there; every receiver hears of them."""
 STORM = "storm"
 """Rule of the episode that stands for many brands at once."""

@@ -59,6 +59,7 @@ class ShareTest:
         minute: int,
         minutes: int,
         examples: Callable[[WindowCounts], PostEvidence],
+        thin: bool = False,
     ) -> Decision | None:
         """What *found* does to the brand's episode; None where none is open and nothing rose."""
         if opened is None and found.state != "spike":
@@ -72,6 +73,7 @@ class ShareTest:
             policy=self.episode,
             rule=self.rule.name,
             examples=examples,
+            thin=thin,
         )
 
 
@@ -117,6 +119,7 @@ class ShareRules:
         *,
         minutes: int,
         stream_alive: bool,
+        thin: bool = False,
     ) -> tuple[Finding | None, list[Decided]]:
         """What the rules of this kind decide of *brand* at the end of its *windows*, *minutes* after the last time.
 
@@ -143,6 +146,7 @@ class ShareRules:
                 minute=longest.last_minute,
                 minutes=minutes,
                 examples=lambda window: self._show(brand, window),
+                thin=thin,
             )
             if decision is not None:
                 decided.append(Decided(*place, decision))

@@ -11,11 +11,12 @@ from alerting.lateness import Lateness
 from brandpulse.episodes import Episode, Evidence, Severity
 from brandpulse.partitions import PartitionStatus
 
-StreamRule = Literal["stream_stalled", "stream_silent", "late_data"]
+StreamRule = Literal["stream_stalled", "stream_silent", "late_data", "brand_silent"]
 _SEVERITY: dict[StreamRule, Severity] = {
     "stream_stalled": "error",
     "stream_silent": "warning",
     "late_data": "warning",
+    "brand_silent": "warning",
 }
 
 

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from alerting.baseline import BaselinePolicy
+from alerting.brand_silence import SilenceWatch
 from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, name_of, silence, unseen
 from alerting.detect import DetectPolicy, Finding, WindowCounts
 from alerting.episode import ALL_BRANDS, EpisodePolicy
-from alerting.examples import KEPT, ExampleShelf
+from alerting.examples import KEPT, ExampleShelf, count_sources
 from alerting.facet_rules import FacetRules, FacetView
 from alerting.history import HourHistory
 from alerting.lateness import LatenessWatch
@@ -24,8 +25,9 @@ from alerting.past_episodes import PastEpisodes
 from alerting.recent import RecentMinutes, alive_at
 from alerting.retire import retired
 from alerting.routing import Route
-from alerting.rules import DEFAULT_RULES, RuleSet
+from alerting.rules import BRAND_SILENT, DEFAULT_RULES, RuleSet
 from alerting.share_rules import ShareRules
+from alerting.silence_rules import decide_silences, is_frozen, is_watched, say_silence
 from alerting.sliding import sliding_counts
 from alerting.spans import with_closed
 from alerting.store import AlerterState, AlertStore
@@ -34,7 +36,7 @@ from alerting.stretch import Decided, Stretch
 from alerting.surge import SurgePolicy
 from alerting.surge_rules import SurgeRules
 from alerting.telling import Teller
-from brandpulse.episodes import Episode, Transition
+from brandpulse.episodes import Episode, SourceCount, Transition
 from brandpulse.errors import BrandpulseError
 from brandpulse.keys import HOUR_MS, MINUTE_MS
 from brandpulse.pane_reader import Minutes, NegativePost, SampledPost
@@ -44,6 +46,7 @@ from brandpulse.silences import Orders
 
 EVERY_MINUTE_UP_TO = 1_440
 STRIDE = 5
+LOOK_MINUTES = 5
 STRETCH = 720
 STRETCH_LOOKS = 60_000
 """Minutes, and minutes times brands, in one read and one commit: bounds memory, what a crash repeats, and a stop."""
@@ -164,6 +167,7 @@ class Ticker:
             shelf=self._shelf,
         )
         self._surges = SurgeRules(self._history, policies.surge, policies.episode, self._shelf.show)
+        self._silence = SilenceWatch(self._history)
         self._stalls = StallWatch(policies.clock)
         self._lateness = LatenessWatch()
         self._resigned = False
@@ -271,23 +275,39 @@ class Ticker:
         past = PastEpisodes(state, self._rules)
         findings: dict[str, Finding] = {}
         before = (state.evaluated_until_ms or minutes[0] * MINUTE_MS) // MINUTE_MS - 1
+        self._silence.read(read, before_hour=(minutes[-1] - widest + 1) * MINUTE_MS // HOUR_MS)
+        watched = [brand for brand in brands if is_watched(brand, self._rules)]
         for place, minute in enumerate(minutes):
             decided: list[Decided] = []
+            since, opened = minute - before, stretch.open
+            # Whether a brand fell silent can wait for the next five minutes; whether an episode freezes cannot.
+            looks = alive[place] and minute // LOOK_MINUTES != before // LOOK_MINUTES
+            asked = watched if looks else {brand for brand, _ in opened} if alive[place] else ()
+            silences = {brand: self._silence.look(brand, minute) for brand in asked}
             for brand, counts in windows.items():
                 seen = [counted[place] for counted in counts]
-                since, awake, opened = minute - before, alive[place], stretch.open
+                silence = silences.get(brand)
+                frozen = is_frozen(brand, silence, opened)
+                awake = alive[place] and not frozen
+                thin = brand in firing and self._silence.is_thin(brand, seen[-1].authors, seen[-1].first_minute, minute)
+                mine: list[Decided] = []
                 found, more = self._shares.decide(
-                    self._rules, brand, seen, opened, past, minutes=since, stream_alive=awake
+                    self._rules, brand, seen, opened, past, minutes=since, stream_alive=awake, thin=thin
                 )
                 if found is not None:
                     findings[brand] = found
-                decided += more
-                decided += self._facets.decide(
-                    self._rules, brand, seen, opened, past, at=place, minutes=since, stream_alive=awake
+                mine += more
+                mine += self._facets.decide(
+                    self._rules, brand, seen, opened, past, at=place, minutes=since, stream_alive=awake, thin=thin
                 )
-                decided += self._surges.decide(
-                    self._rules, brand, seen, opened, past.ends, minutes=since, stream_alive=awake
+                mine += self._surges.decide(
+                    self._rules, brand, seen, opened, past.ends, minutes=since, stream_alive=awake and not thin
                 )
+                decided += say_silence(mine, silence, frozen=frozen, minute=minute) if alive[place] else mine
+            if looks:
+                resuming = {brand for brand, rule in opened if rule == BRAND_SILENT} & windows.keys()
+                latest = {brand: [counted[place] for counted in windows[brand]] for brand in resuming}
+                decided += decide_silences(silences, latest, opened, past.ends, minute=minute, sources=self._sources_of)
             self._teller.take(stretch, decided)
             past.follow(decided, stretch, minute=minute)
             before = minute
@@ -295,6 +315,9 @@ class Ticker:
         state = self._commit(state, stretch, until_ms)
         views = {brand: _view(findings.get(brand), read[brand], minutes[-1], detect) for brand in brands}
         return state, stretch, views
+
+    def _sources_of(self, brand: str) -> list[SourceCount]:
+        return count_sources(self._reader.negatives(brand, KEPT))
 
     def _catch_up(
         self, state: AlerterState, health: Sequence[Health], orders: Orders, now_ms: int

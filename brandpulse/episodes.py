@@ -129,6 +129,8 @@ class Episode(BaseModel):
     acknowledged_at: AwareDatetime | None = None
     """When a person took it on, by the wall clock: from then on it does not grow graver by time."""
     acknowledged_by: str | None = None
+    silent_since: AwareDatetime | None = None
+    """Since when its brand has had no posts, though some are usual: until then nothing says that it is over."""
     first: Evidence
     """What fired it."""
     peak: Evidence
