@@ -12,22 +12,23 @@ from collections.abc import Callable, Iterator
 _JOINERS = frozenset("\u200c\u200d")
 """Kept among the format characters: emoji and several scripts need them."""
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
-_ADDRESS = re.compile(r"(?i)(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20})://(\S*)")
+_ADDRESS = re.compile(r"(?i)(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20})://([^\s/?#]*)")
 _COMMON_ENDS = (
-    "com|net|org|edu|gov|info|biz|io|co|app|dev|xyz|top|site|online|shop|store|club|link|live|click|page|icu|vip|"
-    "cc|ly|gl|gg|tv|ru|cn|uk|de|fr|eu|nl|es|pl|br|jp|au|ca|ch|se|ai"
+    "com|net|org|edu|gov|info|biz|app|dev|xyz|top|site|online|shop|store|club|link|live|click|page|icu|vip|zip|mov|"
+    "cloud|space|website|world|today|news|blog|fun|life|pro|host|tech|email|support|help|bank|loan|win|bid|work|media|"
+    "zone|team|network|services|company|[a-z]{2}|xn--[a-z0-9-]+"
 )
+"""What clients take for the end of a bare host name; two letters are a country's, or a forgotten space."""
 _BARE = re.compile(
-    r"(?<![\w@.\-])(?:www\.(?:[\w-]+\.)*[\w-]+|(?:[\w-]+\.)+[^\W\d_]{2,24}(?=/)"
-    rf"|(?:[\w-]+\.)+(?:{_COMMON_ENDS}|xn--[\w-]+))(?![\w-])"
+    r"(?<![\w.\-])(?:www\.(?:[\w-]+\.)*[\w-]+|(?:[\w-]+\.)+[^\W\d_]{2,24}(?=[/:?#]\S)"
+    rf"|(?:[\w-]+\.)+(?:{_COMMON_ENDS}))(?![\w-])"
 )
 _MENTION = re.compile(r"@(?=\S)")
 _TAG = re.compile(r"<(?=[A-Za-z/!?@#:$%])")
 _LINK = re.compile(r"\](?=[(\[:])")
 _TILDE = re.compile(r"~(?=[\w~])|(?<=[\w~])~")
 _EDGE_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)|(?<=_)_|_(?=_)")
-_EMOJI_CODE = re.compile(r":(?=[A-Za-z0-9_+-]*[A-Za-z_][A-Za-z0-9_+-]*:)")
-_EMOJI_CODE_END = re.compile("(?<=\ua789)([A-Za-z0-9_+-]+):")
+_EMOJI_CODE = re.compile(r":(?=[0-9]{0,64}[A-Za-z_+-])([A-Za-z0-9_+-]{1,64}):")
 _FIRST = str.maketrans({"#": "\uff03", ">": "\u203a", "-": "\u2010", "=": "\ua78a", "+": "\uff0b"})
 _PAIRED = {"*": "\u2217", "`": "\u02cb"}
 
@@ -50,10 +51,10 @@ def without_links(text: str) -> str:
 
 
 def _broken(found: re.Match[str]) -> str:
-    scheme, rest = found[1], found[2]
-    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    said = re.sub("(?i)^http", "hxxp", scheme) if scheme.lower().startswith("http") else f"{scheme}[:]"
-    return f"{said}{'' if said.endswith(']') else ':'}//{host.replace('.', '[.]')}{rest[len(host) :]}"
+    scheme, host = found[1], found[2].replace(".", "[.]")
+    if scheme.lower().startswith("http"):
+        return f"{re.sub('(?i)^http', 'hxxp', scheme)}://{host}"
+    return f"{scheme}[:]//{host}"
 
 
 def without_mentions(text: str) -> str:
@@ -69,7 +70,7 @@ def without_styles(text: str) -> str:
     if "||" in text:
         text = text.replace("|", "\u00a6")
     text = _EDGE_UNDERSCORE.sub("\uff3f", _TILDE.sub("\u223c", _LINK.sub("\uff3d", text)))
-    text = _EMOJI_CODE_END.sub("\\1\ua789", _EMOJI_CODE.sub("\ua789", text))
+    text = _EMOJI_CODE.sub("\ua789\\1\ua789", text)
     return text[:1].translate(_FIRST) + text[1:]
 
 

@@ -112,7 +112,7 @@ def _parts(notification: Notification, style: Style) -> tuple[list[Line], list[L
     if episode.members_total > SHOWN_MEMBERS:
         said.append(Line(f"and {episode.members_total - SHOWN_MEMBERS} more", "- "))
     if not over:
-        said += [Line(cut(style.post(one_line(post.text)), MAX_EXAMPLE_CHARS), "> ") for post in latest.examples]
+        said += [Line(_quoted(post.text, style), "> ") for post in latest.examples]
     last = [Line(f"Since {_at(episode.started_at)} UTC. {style.key(one_line(episode.key))}")]
     if notification.link is not None:
         last.append(Line(one_line(notification.link), *style.link))
@@ -121,6 +121,11 @@ def _parts(notification: Notification, style: Style) -> tuple[list[Line], list[L
 
 def _own(text: str, style: Style) -> Line:
     return Line(style.name(one_line(text)))
+
+
+def _quoted(text: str, style: Style) -> str:
+    """The begin of a post, however long it is."""
+    return cut(style.post(one_line(text[: 8 * MAX_EXAMPLE_CHARS])), MAX_EXAMPLE_CHARS)
 
 
 def numbers(latest: Evidence) -> str:

@@ -170,6 +170,8 @@ def test_alertmanager_annotations_hold_no_markup_of_a_post() -> None:
         ("see https://evil.example/a.b?c=d", "see hxxps://evil[.]example/a.b?c=d"),
         ("HTTP://Evil.example", "hxxp://Evil[.]example"),
         ("tg://resolve?domain=x", "tg[:]//resolve?domain=x"),
+        ("https://a.example/?next=https://b.example/x", "hxxps://a[.]example/?next=hxxps://b[.]example/x"),
+        ("at t.me/chat, evil.me or x@evil.io", "at t[.]me/chat, evil[.]me or x@evil[.]io"),
         ("go to evil.com", "go to evil[.]com"),
         ("bit.ly/3x", "bit[.]ly/3x"),
         ("www.evil.example", "www[.]evil[.]example"),
@@ -244,3 +246,9 @@ def test_a_long_brand_name_leaves_the_state_and_the_rule_in_a_title() -> None:
 def test_lines_of_a_plain_style_show_names_as_they_are() -> None:
     said = lines(a_notification(brand="C*Star*", acknowledged_at=datetime(2026, 3, 2, tzinfo=UTC)))
     assert said[0] == "Negative share rose: 30 of 50 authors."
+
+
+@pytest.mark.parametrize("text", ["a." * 20_000, ":" + "a" * 40_000, "<" * 40_000, "http://" * 6_000, "*_~`" * 10_000])
+def test_a_hostile_post_of_any_length_is_written_at_once(text: str) -> None:
+    made = message(with_texts(text, brand=text[:200]))
+    assert len(made["attachments"][0]["blocks"][0]["text"]["text"]) <= MAX_SECTION_CHARS
