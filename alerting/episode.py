@@ -125,7 +125,7 @@ def decide(
 ) -> Decision:
     """The decision at the end of event-time *minute*, *minutes* after the last one (1, or the stride).
 
-    *thin*: fewer people than is usual for the brand at these hours, so that their number says nothing about calm.
+    *thin*: no posts at all, or far fewer people than is usual for the brand at these hours: that is no calm.
     """
     at = moment(minute + 1)
     window, fresh = finding.window, finding.fresh
@@ -134,12 +134,10 @@ def decide(
             return Decision("no evidence of a rise")
         return _fire(brand, rule, finding, window, at=at, policy=policy, examples=examples)
     before = _weigh(before, finding, minutes)
-    if finding.state == "too little evidence":
+    if finding.state == "too little evidence" or (finding.state == "no data" and finding.stream_alive):
         return _wait_quietly(before, finding, at=at, minutes=minutes, policy=policy, thin=thin)
     if window is None or fresh is None or finding.state == "no data":
-        # Silence is no calm: only posts can end it.
-        quiet = finding.state == "no data" and finding.stream_alive
-        return Decision("frozen: no posts" if quiet else "frozen: no data", after=before)
+        return Decision("frozen: no data", after=before)
     if finding.state == "spike":
         after, rose = _worse(before, finding, max((window, fresh), key=lambda w: w.share), policy)
         return _update_if_due(after, finding, fresh, at=at, rose=rose, policy=policy, examples=examples)
@@ -225,18 +223,19 @@ def _calm_down(
 def _wait_quietly(
     before: OpenEpisode, finding: Finding, *, at: datetime, minutes: int, policy: EpisodePolicy, thin: bool
 ) -> Decision:
-    """Fewer people than a window can be judged by, while others are talked about.
+    """Fewer people than we can judge by, while others are talked about: neither calm nor proof.
 
-    What they say may add up to calm. If it does not, three hours of so few people are the end of a crisis where that is
-    how the brand usually is; where more are usual (*thin*), a source may be gone, and nothing is known.
+    After three hours of it there is no crisis left, where so few are usual. Where more are (*thin*), a source may be
+    gone: then only what is said ends it.
     """
     memory = before.memory
     quiet = memory.quiet_minutes + (0 if thin else minutes)
-    calm = memory.calm_nats >= policy.calm_nats and memory.calm_minutes >= policy.calm_minutes
+    calm = thin and memory.calm_nats >= policy.calm_nats and memory.calm_minutes >= policy.calm_minutes
     if (calm or quiet >= policy.quiet_minutes) and finding.window is not None:
         return _resolve(before, evidence(finding, finding.window), at=at)
     memory = memory.model_copy(update={"quiet_minutes": quiet})
-    return Decision("frozen: too few people", after=OpenEpisode(before.episode, memory))
+    why: WhyNot = "frozen: no posts" if finding.state == "no data" else "frozen: too few people"
+    return Decision(why, after=OpenEpisode(before.episode, memory))
 
 
 def _update_if_due(

@@ -282,14 +282,19 @@ class Ticker:
             since, opened = minute - before, stretch.open
             # Whether a brand fell silent can wait for the next five minutes; whether an episode freezes cannot.
             looks = alive[place] and minute // LOOK_MINUTES != before // LOOK_MINUTES
-            asked = watched if looks else {brand for brand, _ in opened} if alive[place] else ()
+            burning = {brand for brand, _ in opened}
+            asked = watched if looks else burning if alive[place] else ()
             silences = {brand: self._silence.look(brand, minute) for brand in asked}
             for brand, counts in windows.items():
                 seen = [counted[place] for counted in counts]
                 silence = silences.get(brand)
-                frozen = is_frozen(brand, silence, opened)
+                frozen = brand in burning and is_frozen(brand, silence, opened)
                 awake = alive[place] and not frozen
-                thin = brand in firing and self._silence.is_thin(brand, seen[-1].authors, seen[-1].first_minute, minute)
+                longest = seen[-1]
+                # Without a single post nothing is known, however few are usual: silence ends no episode.
+                thin = longest.posts == 0 or (
+                    brand in burning and self._silence.is_thin(brand, longest.authors, longest.first_minute, minute)
+                )
                 mine: list[Decided] = []
                 found, more = self._shares.decide(
                     self._rules, brand, seen, opened, past, minutes=since, stream_alive=awake, thin=thin

@@ -114,12 +114,13 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
         **({"terms_missing": latest.terms_missing} if latest.terms and latest.terms_missing else {}),
         "sources_of_kept_negative_posts": {without_links(one_line(one.source)): one.posts for one in latest.sources},
         # Without links: PagerDuty makes them live.
-        "examples": [
-            cut(without_links(one_line(post.text[: 8 * MAX_EXAMPLE_CHARS])), MAX_EXAMPLE_CHARS)
-            for post in latest.examples
-        ],
+        "examples": [_quoted(post.text) for post in latest.examples],
         **_group(episode),
     }
+
+
+def _quoted(text: str) -> str:
+    return cut(without_links(one_line(text[: 8 * MAX_EXAMPLE_CHARS])), MAX_EXAMPLE_CHARS)
 
 
 def _group(episode: Episode) -> dict[str, Any]:
