@@ -28,7 +28,7 @@ STREAM_GAP_MINUTES = 15
 """So long without a post of any brand, and the stream as a whole is silent."""
 DAYS, WEEKS = 14, 4
 FEW_HOURS, LEVEL_HOURS = 6, 24
-"""Of a brand younger than a day: its level, from so many hours on, of so many at most. It freezes, and pages nobody."""
+"""Of a brand younger than a day: its level, from so many hours on, of so many at most. Episodes freeze by it, and none fires."""
 LONGEST_HOURS = 72
 """So far back a gap is weighed: by then nothing is in doubt."""
 THIN_PART = 0.25
@@ -112,7 +112,7 @@ class SilenceWatch:
         if last is None or minute - last < LEAST_GAP_MINUTES:
             return None
         place = bisect_right(self._resumed, minute)
-        # A gap of the whole stream is nobody's in particular.
+        # A gap of the whole stream is not the brand's.
         begin = max(last + 1, self._resumed[place - 1] if place else 0)
         expected, days = self._expected(brand, begin, minute)
         gap_hours = max(min((minute + 1 - begin) / 60, float(LONGEST_HOURS)), 1 / 60)
@@ -180,7 +180,7 @@ class SilenceWatch:
         return least, days
 
     def _people(self, brand: str, begin: int, hours: Sequence[int]) -> list[int]:
-        """Of those of *hours* that are known: in the brand's time, and somebody wrote about any brand."""
+        """Of those of *hours* that are known: since the brand's first, and with a post of any brand."""
         return [
             self._history.people(brand, hour)
             for hour in hours

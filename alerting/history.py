@@ -104,7 +104,7 @@ class HourHistory:
         return min(self._hours.get(brand, ()), default=None)
 
     def hours_with_people(self, brand: str) -> list[int]:
-        """Hours held in which somebody wrote about *brand*."""
+        """Hours held in which *brand* had people."""
         return [hour for hour, seen in self._hours.get(brand, {}).items() if seen.everyone]
 
     def people(self, brand: str, hour: int) -> int:

@@ -24,7 +24,7 @@ Sources = Callable[[str], Sequence[SourceCount]]
 
 
 def is_watched(brand: str, rules: RuleSet) -> bool:
-    """Whether any rule is about *brand*: of others nobody wants to hear."""
+    """Whether any rule is about *brand*: a silence of others is no news."""
     return any(rule.applies_to(brand) for rule in rules.rules)
 
 

@@ -1,6 +1,6 @@
 """Whatever apprise speaks to. Needs `pip install 'brandpulse[apprise]'`.
 
-apprise says yes or no; the status of the service's answer stands in the log lines that it returns. An answer that is
+apprise says yes or no; the log lines that it returns hold the status of the service's answer. An answer that is
 for good (400, 404, ...) sets the delivery aside as any other receiver's does. A no without a status and without a fault
 of the network is tried `RetryPolicy.most_unexplained` times.
 """
@@ -27,7 +27,7 @@ _STATUS = re.compile(r"\berror=\s*(\d{3})\b|\bHTTP(?: error)?[ =:]+(\d{3})\b")
 _NETWORK = re.compile(r"(?i)connection error|socket|timed? ?out|timeout|resolve|unreachable|refused")
 _ADDRESS = re.compile(r"\S*://\S*")
 AROUND_TITLE = 40
-"""Tags and line ends around a title that stands in front of the body."""
+"""Tags and line ends around a title that is put before the body."""
 LEAST_LIMIT, MOST_LIMIT = 1_500, 16_000
 """Less may not hold title, sentence, key and link: a service that takes less gets several messages."""
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")

@@ -28,7 +28,7 @@ class Style:
     """Of brands, rules, facets and people; likewise."""
     key: Callable[[str], str] = str
     link: tuple[str, str] = ("", "")
-    """What stands before and behind an address of our own."""
+    """What is written before and behind the link to the page."""
     escape: Callable[[str], str] = str
     """Comes last, after a cut."""
     grown: Callable[[str], str] = str

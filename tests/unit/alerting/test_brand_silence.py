@@ -116,7 +116,7 @@ def test_a_source_that_stops_is_suspect_soon_and_sure_in_hours(
     assert min(minute for minute, _, sure in found if sure) - last <= sure_within
 
 
-def test_a_first_day_pages_nobody() -> None:
+def test_a_first_day_fires_no_silence() -> None:
     posts = np.random.default_rng(5).poisson(1.0, 1_440)
     posts[18 * 60 :] = 0
     assert any(suspect for _, suspect, _ in silences(posts))
