@@ -28,7 +28,7 @@ STREAM_GAP_MINUTES = 15
 """So long without a post of any brand, and the stream as a whole is silent."""
 DAYS, WEEKS = 14, 4
 FEW_HOURS, LEVEL_HOURS = 6, 24
-"""Of a brand younger than a day: its level, from so many hours on, of so many at most. Episodes freeze by it, and none fires."""
+"""Of a brand younger than a day: its level, of so many hours. Episodes freeze by it, and none fires."""
 LONGEST_HOURS = 72
 """So far back a gap is weighed: by then nothing is in doubt."""
 THIN_PART = 0.25

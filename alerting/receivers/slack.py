@@ -62,7 +62,7 @@ def message(notification: Notification) -> dict[str, Any]:
         "attachments": [
             {
                 "color": _RESOLVED if resolved else _COLOURS[notification.episode.severity],
-                # Verbatim: Slack makes no links of addresses, channels and names by itself. The link to the page is written as one.
+                # Verbatim: Slack makes no link of an address, channel or name by itself.
                 "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}],
             }
         ],
