@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from brandpulse.console import Console
 from brandpulse.errors import ConfigError
 from brandpulse.masking.mask import Mask
 

@@ -298,7 +298,7 @@ def run_up(*, workers: int, page_port: int, broker: str | None = None, kafka_por
     console = Console(stderr=True, soft_wrap=True)
     shutil.rmtree(home / "run", ignore_errors=True)
     for warning in brand_warnings(file):
-        console.print(f"warning: {settings.brands_file}: {warning}; {warning.remedy}", markup=False, highlight=False)
+        console.print(f"warning: {settings.brands_file}: {warning}; {warning.remedy}")
     stack = Stack(
         home,
         env={"BRANDPULSE_BRANDS_FILE": str(settings.brands_file.resolve()), "BRANDPULSE_PAGE_PORT": str(page_port)},

@@ -135,7 +135,7 @@ def render(totals: dict[str, Any]) -> None:
     console.print("  ".join(f"{name} {totals[name]:,}" for name in others if name in totals))
     for problem in totals.get("problems", ()):
         # Sources and near misses are strangers' words: printed as they are.
-        console.print(f"{problem['sentence']}\n  -> {problem['remedy']}", markup=False, highlight=False, emoji=False)
+        console.print(f"{problem['sentence']}\n  -> {problem['remedy']}")
 
 
 def _facet_table(totals: dict[str, Any]) -> Table:
