@@ -3,44 +3,30 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
 from alerting.detect import Baseline
 from alerting.evidence import WEIGHT_SPREAD
+from alerting.rhythm import LEAST_SHARE, MOST_SHARE, Rhythm, Seen, even, rhythm_of
 from brandpulse.keys import HOUR_MS
+from brandpulse.local_hours import DAY_HOURS, UTC, WEEK_HOURS, week_hours
 from brandpulse.panes import AuthorCounts
 
-DAY_HOURS = 24
-MOOD_HOURS = 20
-"""Hours that share a mood say one thing: a past of so many hours counts as one look at what is usual."""
-WEEK_HOURS = 7 * DAY_HOURS
-LEAST_SHARE, MOST_SHARE = 0.005, 0.95
-HARMONICS = (7, 14, 1, 2, 3)
-"""Waves a week. A day's shape is a wave and its octave: 24 numbers would need 24 times the history. A week's is three
-waves, which tell its weekend."""
-_ANGLES = 2 * np.pi * np.outer(np.arange(WEEK_HOURS) + 0.5, HARMONICS) / WEEK_HOURS
-WAVES = np.column_stack(
-    [np.ones(WEEK_HOURS), np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=2).reshape(WEEK_HOURS, -1)]
-)
-"""A row for each hour of the week, a column for the mean's correction and for cosine and sine of each harmonic."""
-DAY_WAVES = 5
-"""So many columns of `WAVES` know the day alone."""
-WEEK_PROOF = 22.5
-"""Deviance that the week's six columns explain once in a thousand times where there is no week (chi-squared)."""
+HOUR_MINUTES = 60
+GRID_BEFORE, GRID_AFTER = 26, 40
+"""Hours around a window's first for which sums are made at once: the windows of an hour's minutes lie within."""
 
-Votes = npt.NDArray[np.float64]
+DAY_LOOKS, WEEK_LOOKS = 1.0, 2.0
+"""So many looks at an hour of the day, and of the week, count as much as taking it for any other hour of the same."""
+LEAST_PEOPLE = 0.01
+"""An hour that never had people has so much of a mean hour's."""
+MOST_RHO = 0.5
+ROUNDS, ENOUGH_LESS = 3, 0.7
 
-
-class Seen(NamedTuple):
-    """What the past's hours showed, an entry each; none is without votes."""
-
-    hours: npt.NDArray[np.int64]
-    """Since 1970, rising."""
-    votes: Votes
-    negative: Votes
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +40,6 @@ class BaselinePolicy:
     """How many authors that guess is worth."""
     prior_weight: float = 0.35
     """The mean weight of its posts, likewise."""
-    prior_wave: float = 0.25
-    """How large (standard deviation, in logits) the day's wave is taken to be before it was seen."""
-    prior_week_wave: float = 0.25
-    """Likewise each of the week's."""
     week_from_days: int = 14
     """From so many days on a week's shape is looked for: each of its hours came twice."""
     rho_floor: float = 0.002
@@ -78,36 +60,87 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A brand's usual day. `expect` gives the baseline of a window."""
+    """A brand's usual week. `expect` gives the baseline of a window."""
 
-    shares: tuple[float, ...]
-    """Usual share at each hour of the week, UTC, from the hour in which 1970 began."""
+    rhythm: Rhythm
+    """Of the share of negative people."""
     rho: float
     hours: int
     authors: int
-    weights: tuple[float, ...] | None = None
-    """Usual weight of a post (`alerting.evidence`) at each hour of the week; None where no pane told."""
+    days: float = 0.0
+    """From the first hour with people to the window."""
+    people: Numbers = field(default_factory=lambda: np.ones(WEEK_HOURS))  # (168,)
+    """Usual people at each hour of the week, by which a window's hours are weighed."""
+    zone: ZoneInfo = UTC
+    weights: Rhythm | None = None
+    """Usual weight of a post (`alerting.evidence`); None where no pane told."""
     weight_rho: float = 0.0
-    _made: dict[tuple[int, int], Baseline] = field(default_factory=dict, compare=False, repr=False)
+    _grid: list["_Sums"] = field(default_factory=list, compare=False, repr=False)
 
     def expect(self, first_minute: int, last_minute: int) -> Baseline:
-        """The baseline of the window from *first_minute* to *last_minute*, both included."""
-        span = first_minute // 60 % WEEK_HOURS, min(last_minute // 60 - first_minute // 60, DAY_HOURS - 1)
-        made = self._made.get(span)
-        if made is None:
-            made = self._made[span] = Baseline(
-                _mean_over(self.shares, *span),
-                self.rho,
-                self.hours,
-                self.authors,
-                None if self.weights is None else _mean_over(self.weights, *span),
-                self.weight_rho,
-            )
-        return made
+        """The baseline of the window from *first_minute* to *last_minute*, both included.
+
+        The mean of its hours, each as its usual people weigh and by the minutes of it that lie inside.
+        """
+        share, doubt, weight, weight_doubt = self._sums(first_minute, last_minute).mean(first_minute, last_minute + 1)
+        return Baseline(
+            share,
+            min(self.rho + doubt, MOST_RHO),
+            self.hours,
+            self.authors,
+            None if self.weights is None else weight,
+            min(self.weight_rho + weight_doubt, MOST_RHO) if self.weights is not None else 0.0,
+            self.days,
+        )
+
+    def usual_shares(self, first_minutes: npt.NDArray[np.int64], last_minutes: npt.NDArray[np.int64]) -> Numbers:
+        """The usual share of many windows at once, as `expect` has it: for simulations."""
+        sums = self._sums(int(first_minutes.min()), int(last_minutes.max()))
+        at = sums.first_minute + HOUR_MINUTES * np.arange(len(sums.sums[0]))
+        people, negative = (
+            np.interp(last_minutes + 1, at, upto) - np.interp(first_minutes, at, upto) for upto in sums.sums[:2]
+        )
+        return np.asarray(negative / people)
+
+    def _sums(self, first_minute: int, last_minute: int) -> "_Sums":
+        if not self._grid or not self._grid[0].holds(first_minute, last_minute + 1):
+            self._grid[:] = [self._summed(first_minute // HOUR_MINUTES, last_minute // HOUR_MINUTES)]
+        return self._grid[0]
+
+    def _summed(self, first_hour: int, last_hour: int) -> "_Sums":
+        first = first_hour - GRID_BEFORE
+        hours = np.arange(first, max(last_hour + 1, first_hour + GRID_AFTER))
+        place = week_hours(hours, self.zone)
+        people = self.people[place]
+        parts = [self.rhythm.shares, self.rhythm.doubts]
+        if self.weights is not None:
+            parts += [self.weights.shares, self.weights.doubts]
+        sums = [np.append(0.0, np.cumsum(part)) for part in (people, *(people * part[place] for part in parts))]
+        return _Sums(first * HOUR_MINUTES, [one.tolist() for one in sums])
 
 
-def _mean_over(by_hour: Sequence[float], first: int, more: int) -> float:
-    return sum(by_hour[(first + hour) % WEEK_HOURS] for hour in range(more + 1)) / (more + 1)
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Running sums over hours of people, and of each quantity times people."""
+
+    first_minute: int
+    sums: list[list[float]]
+
+    def holds(self, start: int, end: int) -> bool:
+        return self.first_minute <= start and end <= self.first_minute + (len(self.sums[0]) - 1) * HOUR_MINUTES
+
+    def mean(self, start: int, end: int) -> tuple[float, float, float, float]:
+        """The people's mean of each quantity between two minutes; nothing of those that are not known."""
+        a, b = divmod(start - self.first_minute, HOUR_MINUTES)
+        c, d = divmod(end - self.first_minute, HOUR_MINUTES)
+        people, *others = [
+            upto[c] - upto[a]
+            + (d * (upto[c + 1] - upto[c]) if d else 0.0) / HOUR_MINUTES
+            - (b * (upto[a + 1] - upto[a]) if b else 0.0) / HOUR_MINUTES
+            for upto in self.sums
+        ]  # fmt: skip
+        share, doubt, *weights = [other / people for other in others]
+        return (share, doubt, *weights) if weights else (share, doubt, 0.0, 0.0)  # type: ignore[return-value]
 
 
 def past_of(
@@ -117,11 +150,13 @@ def past_of(
     incidents: Sequence[Span],
     policy: BaselinePolicy,
     weights: Mapping[int, float] | None = None,
+    zone: ZoneInfo = UTC,
 ) -> Past:
     """What the hours of the last `policy.days` that end at *before_hour* teach, *incidents* left out.
 
     *weights* are the mean weights of the hours' posts (`alerting.evidence`). A vote's weight varies less than a yes or
-    no: n of them are learnt from as n / WEIGHT_SPREAD yes or no votes with that mean.
+    no: n of them are learnt from as n / WEIGHT_SPREAD yes or no votes with that mean. Hours of the day and of the week
+    are those of *zone*'s clock.
     """
     left_out = {
         hour
@@ -135,96 +170,88 @@ def past_of(
         for hour in range(before_hour - policy.days * DAY_HOURS, before_hour)
         if (counts := hours.get(hour)) is not None and counts.everyone > 0 and hour not in left_out
     ]
+    at = np.array([hour for hour, _ in kept], np.int64)
+    votes = np.array([counts.everyone for _, counts in kept], np.float64)
+    days = (before_hour - kept[0][0]) / DAY_HOURS if kept else 0.0
     seen = Seen(
-        np.array([hour for hour, _ in kept], np.int64),
-        np.array([counts.everyone for _, counts in kept], np.float64),
+        week_hours(at, zone),
+        votes,
         np.array([min(counts.negative, counts.everyone) for _, counts in kept], np.float64),
+        days,
     )
-    authors = int(seen.votes.sum())
     shares, rho = _usual_week(seen, policy.prior_share, policy.prior_authors, policy)
+    past = Past(
+        shares, rho, len(kept), int(votes.sum()), days, _usual_people(seen, at, before_hour, left_out, zone), zone
+    )
     weight = np.array([(weights or {}).get(hour, np.nan) for hour, _ in kept], np.float64)
     told = np.isfinite(weight)
     if not told.any():
-        return Past(tuple(shares.tolist()), rho, len(kept), authors)
+        return past
     # So that n votes are as over-dispersed, before it was measured, whether counted or weighed.
     finer = replace(policy, prior_rho=policy.prior_rho * WEIGHT_SPREAD, rho_floor=policy.rho_floor * WEIGHT_SPREAD)
-    worth = seen.votes[told] / WEIGHT_SPREAD
+    worth = votes[told] / WEIGHT_SPREAD
     usual, weight_rho = _usual_week(
-        Seen(seen.hours[told], worth, worth * weight[told]),
+        Seen(seen.places[told], worth, worth * weight[told], days),
         policy.prior_weight,
         policy.prior_authors / WEIGHT_SPREAD,
         finer,
     )
-    return Past(tuple(shares.tolist()), rho, len(kept), authors, tuple(usual.tolist()), weight_rho)
+    return replace(past, weights=usual, weight_rho=weight_rho)
 
 
-def _usual_week(seen: Seen, prior_share: float, prior_votes: float, policy: BaselinePolicy) -> tuple[Votes, float]:
+def _usual_people(
+    seen: Seen, at: npt.NDArray[np.int64], before_hour: int, left_out: set[int], zone: ZoneInfo
+) -> Numbers:
+    """How many people an hour has at each hour of the week: shrunk to the hour of the day, and that to the mean."""
+    if not len(at):
+        return np.ones(WEEK_HOURS)
+    every = np.arange(at[0], before_hour)
+    if left_out:
+        every = np.setdiff1d(every, np.array(sorted(left_out), np.int64))
+    looks = np.bincount(week_hours(every, zone), minlength=WEEK_HOURS).reshape(-1, DAY_HOURS)
+    people = np.bincount(seen.places, seen.votes, WEEK_HOURS).reshape(-1, DAY_HOURS)
+    mean = people.sum() / max(looks.sum(), 1)
+    day = (people.sum(axis=0) + DAY_LOOKS * mean) / (looks.sum(axis=0) + DAY_LOOKS)
+    usual: Numbers = ((people + WEEK_LOOKS * day) / (looks + WEEK_LOOKS)).ravel()
+    return np.asarray(np.maximum(usual, LEAST_PEOPLE * mean))
+
+
+def _usual_week(seen: Seen, prior_share: float, prior_votes: float, policy: BaselinePolicy) -> tuple[Rhythm, float]:
     """The share at each hour of the week that *seen* teaches, and rho for prediction.
 
-    The mean share is shrunk towards *prior_share*, the waves towards none. rho by the method of moments for unequal n
-    (Kleinman 1973), about the waves: with S = sum n_i (p_i - m_i)^2 / (m_i (1 - m_i)),
-    E[S] = (H - 1)(1 - rho) + rho (N - sum n_i^2 / N). It is shrunk towards `prior_rho`, kept above the floor, and
-    widened by what the mean itself may be off: rho MOOD_HOURS / H + 1 / N.
+    The mean share is shrunk towards *prior_share*. rho by the method of moments for unequal n (Kleinman 1973), about
+    the rhythm: with S = sum n_i (p_i - m_i)^2 / (m_i (1 - m_i)), E[S] = (H - f)(1 - rho) + rho (N - sum n_i^2 / N),
+    where f numbers were taken from the hours. It is shrunk towards `prior_rho` and kept above the floor. What the
+    rhythm itself may be off comes on top, hour by hour.
     """
-    many, total = len(seen.hours), float(seen.votes.sum())
+    many, total = len(seen.places), float(seen.votes.sum())
     share = (float(seen.negative.sum()) + prior_share * prior_votes) / (total + prior_votes)
     share = min(max(share, LEAST_SHARE), MOST_SHARE)
-    even = np.full(WEEK_HOURS, share)
-    rho = _usual_rho(seen, even, policy)
-    shares = _with_waves(seen, share, rho, prior_votes, policy) if many else even
-    rho = _usual_rho(seen, shares, policy)
-    rho += rho * MOOD_HOURS / max(many, MOOD_HOURS) + 1 / (total + prior_votes)
-    return shares, min(rho, 0.5)
+    rhythm = even(share)
+    rho = _usual_rho(seen, rhythm, policy)
+    if not many:
+        return even(share, doubt=rho + 1 / prior_votes), rho
+    for _ in range(ROUNDS):
+        rhythm = rhythm_of(seen, share=share, rho=rho, prior_votes=prior_votes, week_from_days=policy.week_from_days)
+        # What the rhythm explains is no unrest: with less of it, the votes tell more of the rhythm.
+        before, rho = rho, _usual_rho(seen, rhythm, policy)
+        if rho > before * ENOUGH_LESS:
+            break
+    return rhythm, min(rho, MOST_RHO)
 
 
-def _usual_rho(seen: Seen, shares: Votes, policy: BaselinePolicy) -> float:
-    many, total = len(seen.hours), float(seen.votes.sum())
-    rho = _over_dispersion(seen, shares[seen.hours % WEEK_HOURS]) if total else 0.0
+def _usual_rho(seen: Seen, rhythm: Rhythm, policy: BaselinePolicy) -> float:
+    many, total = len(seen.places), float(seen.votes.sum())
+    rho = _over_dispersion(seen, rhythm.shares[seen.places], rhythm.freedom) if total else 0.0
     shrunk = (many * rho + policy.prior_hours * policy.prior_rho) / (many + policy.prior_hours)
     # Standard error of rho where it is small: sqrt(2 / hours) over the votes of an hour.
     doubt = policy.rho_doubt * math.sqrt(2 * many) / max(total, many) if many else 0.0
     return max(policy.rho_floor, shrunk + doubt)
 
 
-def _over_dispersion(seen: Seen, expected: Votes) -> float:
+def _over_dispersion(seen: Seen, expected: Numbers, freedom: float) -> float:
     votes = seen.votes
-    total, free = float(votes.sum()), len(votes) - 1
+    total, free = float(votes.sum()), max(1.0, len(votes) - 1 - freedom)
     spread = float((votes * (seen.negative / votes - expected) ** 2 / (expected * (1 - expected))).sum())
     room = total - float((votes**2).sum()) / total - free
     return min(1.0, max(0.0, (spread - free) / room)) if room > 0 else 0.0
-
-
-def _with_waves(seen: Seen, share: float, rho: float, prior_votes: float, policy: BaselinePolicy) -> Votes:
-    """*share* at each hour of the week, with the waves that the hours show.
-
-    One step of weighted ridge regression on the logit: an hour of n authors weighs n p q / (1 + (n - 1) rho), so that a
-    busy hour does not count for more than it knows, and each wave's prior variance pulls it to nothing. The week's
-    waves are believed only where they explain what moods that last half a day hardly would.
-    """
-    slope = share * (1 - share)
-    alike = (seen.votes - 1) * rho
-    weight = seen.votes * slope / (1 + alike)
-    place = seen.hours % WEEK_HOURS
-    by_hour = np.bincount(place, weight, WEEK_HOURS).astype(np.float64)
-    leaning = weight * (seen.negative / seen.votes - share) / slope
-    pulled = np.bincount(place, leaning, WEEK_HOURS).astype(np.float64)
-    # A mood's part of an hour's variance says the same MOOD_HOURS times: slow waves are so much noisier than fast ones.
-    noise = 1 + (MOOD_HOURS - 1) * float(np.average(alike / (1 + alike), weights=weight))
-    stiffness = np.full(WAVES.shape[1], 1 / policy.prior_wave**2)
-    stiffness[DAY_WAVES:] = noise / policy.prior_week_wave**2
-    stiffness[0] = prior_votes * slope
-    lift, explained = _fitted(WAVES[:, :DAY_WAVES], by_hour, pulled, stiffness)
-    if int(seen.hours[-1] - seen.hours[0]) + 1 >= policy.week_from_days * DAY_HOURS:
-        with_week, explained_more = _fitted(WAVES, by_hour, pulled, stiffness)
-        if explained_more - explained > WEEK_PROOF * noise:
-            lift = with_week
-    logit = math.log(share / (1 - share)) + lift
-    lifted: Votes = np.clip(1 / (1 + np.exp(-logit)), LEAST_SHARE, MOST_SHARE)
-    return lifted
-
-
-def _fitted(waves: Votes, by_hour: Votes, pulled: Votes, stiffness: Votes) -> tuple[Votes, float]:
-    """What *waves* add to the logit at each hour of the week, and the deviance that they explain."""
-    towards = waves.T @ pulled
-    found = np.linalg.solve(waves.T @ (by_hour[:, None] * waves) + np.diag(stiffness[: waves.shape[1]]), towards)
-    return waves @ found, float(found @ towards)

@@ -15,6 +15,8 @@ from typing import Literal, Protocol
 
 from alerting.evidence import rise_nats
 
+DAY_HOURS = 24
+SHAPE_DAYS = 2.0
 State = Literal["no data", "warming up", "too little evidence", "normal", "spike"]
 BUDGET_MINUTES = 4 * 7 * 24 * 60
 """The false-alarm budget is stated per brand in four weeks."""
@@ -49,7 +51,19 @@ class DetectPolicy:
 
     def knows(self, past: "Baseline | Usual") -> bool:
         """Whether *past* is long enough to say what is usual; before that it is mostly a guess."""
-        return past.hours >= self.min_history_hours and past.authors >= self.min_history_authors
+        return (
+            past.hours >= self.min_history_hours
+            and past.authors >= self.min_history_authors
+            and past.days >= self.min_history_days
+        )
+
+    @property
+    def min_history_days(self) -> float:
+        """Days from the first hour on: two, so that each hour of the day came twice, unless less than a day's hours do.
+
+        Else the first morning after a quiet start is a rise.
+        """
+        return SHAPE_DAYS if self.min_history_hours >= DAY_HOURS else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,8 @@ class Baseline:
     """Mean weight of a post (`alerting.evidence`); None: not known, only votes are counted."""
     weight_rho: float = 0.0
     """As `rho`, of weights."""
+    days: float = math.inf
+    """From the first hour with posts on."""
 
     def expect(self, first_minute: int, last_minute: int) -> "Baseline":
         """Itself: a baseline that knows no hour of the day."""
@@ -136,10 +152,13 @@ class Finding:
         if self.state == "no data" or window is None:
             return f"No posts about it in {window.width} minutes." if window else "No posts came: nothing can be said."
         if self.state == "warming up" or baseline is None:
-            hours, authors = (0, 0) if baseline is None else (baseline.hours, baseline.authors)
+            hours, authors, days = (
+                (0, 0, 0.0) if baseline is None else (baseline.hours, baseline.authors, baseline.days)
+            )
+            span = f", {days:.1f} of {policy.min_history_days:g} days" if days < policy.min_history_days else ""
             return (
                 f"Still learning what is usual: {hours} of {policy.min_history_hours} hours and "
-                f"{authors} of {policy.min_history_authors} authors seen."
+                f"{authors} of {policy.min_history_authors} authors seen{span}."
             )
         were = f"in {self.facet}" if self.facet else "negative"
         people = f"{window.negative_authors} of {window.authors} authors in {window.width} minutes were {were}"
@@ -165,6 +184,8 @@ class Usual(Protocol):
 
     @property
     def authors(self) -> int: ...
+    @property
+    def days(self) -> float: ...
 
     def expect(self, first_minute: int, last_minute: int) -> Baseline: ...
 

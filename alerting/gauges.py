@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from prometheus_client import Gauge
 
@@ -129,6 +130,8 @@ def delays(report: TickReport) -> dict[str, float]:
     found = {}
     for brand, view in report.views.items():
         if (usual := view.finding.learnt) is not None:
-            delay = expected_delay(usual, view.finding.policy)
+            # What is usual differs from minute to minute, its delay hardly: so it is computed once and stands a while.
+            even = replace(usual, share=round(usual.share, 2), rho=round(usual.rho, 3), weight=None, weight_rho=0.0)
+            delay = expected_delay(even, view.finding.policy)
             found[brand] = math.inf if delay is None else delay * 60
     return found

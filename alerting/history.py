@@ -1,11 +1,13 @@
 """The brands' past hours, kept in memory and read once: a replay asks for the same four weeks at every event hour."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 from alerting.baseline import BaselinePolicy, Past, Span, past_of
 from alerting.evidence import mean_weight, weight_quarters
-from brandpulse.keys import HOUR_MS, MINUTE_MS
+from brandpulse.keys import HOUR_MS, MINUTE_MS, brand_of
+from brandpulse.local_hours import UTC
 from brandpulse.panes import AuthorCounts, Pane
 
 REREAD_HOURS = 3
@@ -31,14 +33,18 @@ class HourSource(Protocol):
 class HourHistory:
     """Hours by brand, and the baselines made of them."""
 
-    def __init__(self, source: HourSource, policy: BaselinePolicy) -> None:
+    def __init__(
+        self, source: HourSource, policy: BaselinePolicy, *, zones: Callable[[str], ZoneInfo] = lambda _: UTC
+    ) -> None:
+        """*zones* gives each brand's clock, and may change its answer: then the brand's past is learnt by the new."""
         self._source = source
         self._policy = policy
+        self._zones = zones
         self._hours: dict[str, dict[int, AuthorCounts]] = {}
         self._weights: dict[str, dict[int, float]] = {}
         self._alive: set[int] = set()
         self._read_to: dict[str, int] = {}
-        self._made: dict[str, tuple[int, int, Past]] = {}
+        self._made: dict[str, tuple[tuple[int, int, ZoneInfo], Past]] = {}
         self._to_review: list[str] = []
 
     def read(self, brands: Sequence[str], *, before_hour: int, since_hour: int | None = None) -> None:
@@ -86,18 +92,25 @@ class HourHistory:
     def past(self, brand: str, *, window_starts: int, incidents: Sequence[Span]) -> Past:
         """The past of windows that start at event-time minute *window_starts* or later; made once an hour."""
         before_hour = window_starts * MINUTE_MS // HOUR_MS
+        zone = self.zone(brand)
+        made_of = before_hour, len(incidents), zone
         made = self._made.get(brand)
-        if made is not None and made[0] == before_hour and made[1] == len(incidents):
-            return made[2]
+        if made is not None and made[0] == made_of:
+            return made[1]
         fresh = past_of(
             self._hours.get(brand, {}),
             weights=self._weights.get(brand, {}),
             before_hour=before_hour,
             incidents=incidents,
             policy=self._policy,
+            zone=zone,
         )
-        self._made[brand] = (before_hour, len(incidents), fresh)
+        self._made[brand] = made_of, fresh
         return fresh
+
+    def zone(self, brand: str) -> ZoneInfo:
+        """The clock that the people of *brand* live by; of a facet's series, its brand's."""
+        return self._zones(brand_of(brand))
 
     def first_hour(self, brand: str) -> int | None:
         """The oldest hour held of *brand*; None of a brand without any."""

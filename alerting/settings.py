@@ -70,7 +70,7 @@ class AlerterSettings(BaseSettings):
     min_negative_authors: int = Field(default=8, ge=1, examples=[8])
     min_rise: float = Field(default=0.08, ge=0, lt=1, examples=[0.08])
     min_history_hours: int = Field(default=24, ge=1, le=24 * 28, examples=[24])
-    """Hours with posts that a brand needs before it is judged."""
+    """Hours with posts that a brand needs before it is judged; with 24 or more, also two days from its first hour."""
     min_history_authors: int = Field(default=200, ge=1, examples=[200])
     baseline_days: int = Field(default=28, ge=1, le=90, examples=[28])
     rho_floor: float = Field(default=0.002, gt=0, lt=0.5, examples=[0.002])

@@ -53,7 +53,7 @@ def shown_hours(
         # As the alerter knew them: an episode without an end yet is one that lasts.
         known: list[Span] = [(start, end if end <= now else FOR_EVER_MS) for start, end in spans if start < now]
         past = history.past(brand, window_starts=hour * HOUR_MINUTES, incidents=known)
-        if past.hours < policy.min_history_hours or past.authors < policy.min_history_authors:
+        if not policy.knows(past):
             shown.append(ShownHour(hour, pane.posts, share, None, None))
             continue
         usual = past.expect(hour * HOUR_MINUTES, hour * HOUR_MINUTES + HOUR_MINUTES - 1)

@@ -1,4 +1,7 @@
 import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -26,7 +29,7 @@ def usual(past: Past) -> float:
 def test_without_history_it_is_the_prior_and_very_unsure() -> None:
     made = past_of({}, before_hour=HOUR, incidents=(), policy=POLICY)
     assert (usual(made), made.hours, made.authors) == (POLICY.prior_share, 0, 0)
-    assert made.rho > 0.05
+    assert made.expect(0, 59).rho > 0.05
 
 
 def test_a_long_history_speaks_for_itself() -> None:
@@ -40,7 +43,7 @@ def test_a_long_history_speaks_for_itself() -> None:
 def test_an_even_past_still_leaves_the_floor() -> None:
     hours = {HOUR + n: AuthorCounts(100, 20) for n in range(600)}
     made = past_of(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
-    assert POLICY.rho_floor < made.rho < POLICY.rho_floor * 1.1
+    assert POLICY.rho_floor < made.expect(HOUR * 60, HOUR * 60 + 59).rho < POLICY.rho_floor * 1.15
 
 
 def test_hours_of_an_incident_do_not_count() -> None:
@@ -83,7 +86,7 @@ def test_a_quiet_brand_is_believed_no_shape() -> None:
     rng = np.random.default_rng(6)
     hours = {HOUR + n: AuthorCounts(3, int(rng.binomial(3, 0.2))) for n in range(7 * 24)}
     past = past_of(hours, before_hour=HOUR + 7 * 24, incidents=(), policy=POLICY)
-    assert max(past.shares) - min(past.shares) < 0.1
+    assert np.ptp(past.rhythm.shares) < 0.1
 
 
 def on_weekends(hour: int, swing: float) -> float:
@@ -148,4 +151,108 @@ def test_a_quiet_past_leaves_more_doubt_about_how_much_its_hours_differ() -> Non
         hours = {HOUR + hour: AuthorCounts(authors, authors // 4) for hour in range(28 * 24)}
         return past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY).rho
 
-    assert rho(8) > 2 * rho(400)
+    assert rho(8) > 1.9 * rho(400)
+
+
+def monday_hour(hour: int) -> int:
+    """An event-time minute: *hour* of the Monday after four weeks."""
+    return (HOUR + 28 * 24 + hour) * 60
+
+
+def morning(hour: int) -> float:
+    return 0.5 if 6 <= hour % 24 < 9 else 0.15
+
+
+def peaked(
+    rng: np.random.Generator, share: Callable[[int], float], people: Callable[[int], float], days: int = 28
+) -> dict[int, AuthorCounts]:
+    seen = {HOUR + n: int(rng.poisson(people(n))) for n in range(days * 24)}
+    return {hour: AuthorCounts(n, int(rng.binomial(n, share(hour - HOUR)))) for hour, n in seen.items()}
+
+
+def share_at(past: Past, hour: int) -> float:
+    return past.expect(monday_hour(hour), monday_hour(hour) + 59).share
+
+
+@pytest.mark.parametrize(("people", "off"), [(3, 0.12), (30, 0.05), (100, 0.03)])
+def test_a_sharp_morning_peak_is_learnt_as_sharply_as_its_votes_allow(people: int, off: float) -> None:
+    hours = peaked(np.random.default_rng(11), morning, lambda _: people)
+    past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+    for hour in (4, 5, 6, 7, 8, 9, 10, 15):
+        assert share_at(past, hour) == pytest.approx(morning(hour), abs=off)
+
+
+def test_a_peak_of_one_hour_and_one_across_midnight_are_learnt() -> None:
+    def share(hour: int) -> float:
+        return 0.5 if hour % 24 in {12, 23, 0} else 0.15
+
+    past = past_of(
+        peaked(np.random.default_rng(12), share, lambda _: 30),
+        before_hour=HOUR + 28 * 24,
+        incidents=(),
+        policy=POLICY,
+    )
+    for hour in (11, 12, 13, 22, 23, 24, 25):
+        assert share_at(past, hour) == pytest.approx(share(hour), abs=0.06)
+
+
+def test_a_peak_of_weekends_is_learnt_for_weekends() -> None:
+    def share(hour: int) -> float:
+        return 0.5 if 8 <= hour % 24 < 11 and hour // 24 % 7 >= 5 else 0.15
+
+    past = past_of(
+        peaked(np.random.default_rng(13), share, lambda _: 30),
+        before_hour=HOUR + 28 * 24,
+        incidents=(),
+        policy=POLICY,
+    )
+    assert share_at(past, 9) == pytest.approx(0.15, abs=0.05)
+    assert share_at(past, 5 * 24 + 9) == pytest.approx(0.5, abs=0.1)
+    assert share_at(past, 5 * 24 + 13) == pytest.approx(0.15, abs=0.06)
+
+
+def test_hours_of_a_window_weigh_by_the_people_they_usually_have() -> None:
+    # Three hours from 8 to 11: 90 people at .5, then twice 10 people at .15.
+    hours = peaked(np.random.default_rng(14), morning, lambda n: 90 if 6 <= n % 24 < 9 else 10)
+    past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+    mean = (90 * 0.5 + 20 * 0.15) / 110
+    assert past.expect(monday_hour(8), monday_hour(11) - 1).share == pytest.approx(mean, abs=0.03)
+
+
+def test_the_first_and_the_last_hour_of_a_window_weigh_by_their_minutes() -> None:
+    past = past_of(
+        peaked(np.random.default_rng(15), morning, lambda _: 100),
+        before_hour=HOUR + 28 * 24,
+        incidents=(),
+        policy=POLICY,
+    )
+    quarter = past.expect(monday_hour(9) - 15, monday_hour(9) + 44).share
+    inside, outside = share_at(past, 8), share_at(past, 9)
+    assert quarter == pytest.approx((15 * inside + 45 * outside) / 60, abs=0.01)
+
+
+def test_few_looks_leave_more_doubt_than_many() -> None:
+    hours = peaked(np.random.default_rng(16), morning, lambda _: 30)
+    doubts = [
+        past_of(hours, before_hour=HOUR + 24 * days, incidents=(), policy=POLICY).rhythm.doubts.mean()
+        for days in (2, 7, 28)
+    ]
+    assert doubts[0] > 2 * doubts[1] > 4 * doubts[2]
+
+
+@pytest.mark.parametrize("first", ["2026-03-02", "2026-09-28"])
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/New_York", "Australia/Sydney"])
+def test_a_peak_moves_with_the_clock_of_the_people(name: str, first: str) -> None:
+    zone = ZoneInfo(name)
+    begin = int(datetime.fromisoformat(first).replace(tzinfo=UTC).timestamp()) // 3_600
+    rng = np.random.default_rng(17)
+    local = {begin + n: datetime.fromtimestamp((begin + n) * 3_600, UTC).astimezone(zone).hour for n in range(42 * 24)}
+    for days in (27, 34, 41):
+        hours = {
+            at: AuthorCounts(60, int(rng.binomial(60, morning(hour))))
+            for at, hour in local.items()
+            if at < begin + days * 24
+        }
+        past = past_of(hours, before_hour=begin + days * 24, incidents=(), policy=POLICY, zone=zone)
+        for at in range(begin + days * 24, begin + days * 24 + 24):
+            assert past.expect(at * 60, at * 60 + 59).share == pytest.approx(morning(local[at]), abs=0.06)

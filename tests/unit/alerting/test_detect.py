@@ -109,18 +109,18 @@ def test_a_quiet_brand_never_spikes_on_one_angry_post() -> None:
 
 
 def test_one_angry_author_with_fifty_posts_never_pages() -> None:
-    stream = Stream().steady("Acme Air", range(MONDAY, MONDAY + 3_200), per_minute=1, share=0.2, rng=random.Random(4))
+    stream = Stream().steady("Acme Air", range(MONDAY, MONDAY + 3_300), per_minute=1, share=0.2, rng=random.Random(4))
     for number in range(50):
-        stream.post("Acme Air", MONDAY + 3_000 + number // 5, negative=True, author=77)
-    findings = findings_of(stream, "Acme Air", range(MONDAY + 3_000, MONDAY + 3_200))
+        stream.post("Acme Air", MONDAY + 3_100 + number // 5, negative=True, author=77)
+    findings = findings_of(stream, "Acme Air", range(MONDAY + 3_100, MONDAY + 3_300))
     assert {finding.state for finding in findings} == {"normal"}
 
 
 def test_fifty_angry_authors_with_one_post_each_do() -> None:
-    stream = Stream().steady("Acme Air", range(MONDAY, MONDAY + 3_200), per_minute=1, share=0.2, rng=random.Random(4))
+    stream = Stream().steady("Acme Air", range(MONDAY, MONDAY + 3_300), per_minute=1, share=0.2, rng=random.Random(4))
     for number in range(50):
-        stream.post("Acme Air", MONDAY + 3_000 + number // 5, negative=True)
-    findings = findings_of(stream, "Acme Air", range(MONDAY + 3_000, MONDAY + 3_020))
+        stream.post("Acme Air", MONDAY + 3_100 + number // 5, negative=True)
+    findings = findings_of(stream, "Acme Air", range(MONDAY + 3_100, MONDAY + 3_120))
     assert findings[-1].state == "spike"
 
 
@@ -204,3 +204,20 @@ def test_a_bad_hour_of_a_share_that_often_has_them_is_no_alarm_by_its_exact_tail
 def test_the_exact_tail_and_nats_agree_where_a_share_is_large_and_even() -> None:
     window, even = WindowCounts(1_000, 180, 400, 160, 400, 160), Baseline(0.3, 0.002, 200, 50_000)
     assert tail_nats(window, even) == pytest.approx(rise_nats(window, even), rel=0.1)
+
+
+def test_a_second_morning_is_no_rise_while_each_hour_came_once() -> None:
+    # It begins at 09:00: after 24 hours it knows each hour of the day, once.
+    begin = MONDAY + 9 * 60
+    stream = Stream()
+    for hour in range(50):
+        share = 0.5 if (9 + hour) % 24 in {9, 10} else 0.15
+        minutes = range(begin + 60 * hour, begin + 60 * hour + 60)
+        stream.steady("Acme Air", minutes, per_minute=1, share=share, rng=random.Random(hour))
+    findings = findings_of(stream, "Acme Air", range(begin + 24 * 60, begin + 27 * 60))
+    assert {finding.state for finding in findings} == {"warming up"}
+    assert "of 2 days" in findings[0].reason
+
+
+def test_a_rule_that_wants_less_than_a_day_waits_for_no_second_day() -> None:
+    assert (DetectPolicy(min_history_hours=6).min_history_days, DetectPolicy().min_history_days) == (0.0, 2.0)

@@ -51,7 +51,7 @@ def test_each_hour_has_its_share_what_was_usual_and_where_an_alarm_lay(
 ) -> None:
     hours, episodes = seen
     assert len(episodes) == 1
-    assert [one.hour for one in hours if one.usual is None] == list(range(HOUR, HOUR + POLICY.min_history_hours))
+    assert [one.hour for one in hours if one.usual is None] == list(range(HOUR, HOUR + 48))
     known = [one for one in hours if one.usual is not None]
     assert all(one.usual == pytest.approx(0.2, abs=0.08) for one in known), "the crisis is no baseline"
     assert all(one.alarm is not None and 0.3 < one.alarm < 0.55 for one in known)

@@ -121,8 +121,8 @@ def test_the_command_reads_the_store_and_draws(
     redis_client: redis.Redis, redis_url: str, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, rng = Stream(), random.Random(2)
-    stream.steady("Acme Air", range(MONDAY, MONDAY + 30 * 60), per_minute=0.5, share=0.2, rng=rng)
-    stream.steady("Acme Air", range(MONDAY + 30 * 60, MONDAY + 36 * 60), per_minute=2.0, share=0.8, rng=rng)
+    stream.steady("Acme Air", range(MONDAY, MONDAY + 54 * 60), per_minute=0.5, share=0.2, rng=rng)
+    stream.steady("Acme Air", range(MONDAY + 54 * 60, MONDAY + 60 * 60), per_minute=2.0, share=0.8, rng=rng)
     stream.write(redis_client, namespace)
     monkeypatch.setenv("BRANDPULSE_REDIS_URL", redis_url)
     monkeypatch.setenv("BRANDPULSE_NAMESPACE", namespace)
