@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from alerting.brand_zones import Zones
 from alerting.memory_store import MemoryAlertStore
 from alerting.recorded import JudgedPost, RecordedPanes
 from alerting.rules import DEFAULT_RULES, RuleSet
@@ -37,6 +38,7 @@ class Backtest:
     lateness_ms: int
     rules: RuleSet = DEFAULT_RULES
     """Whose episodes are told; not those about the stream itself."""
+    zones: Zones = field(default_factory=dict)
     panes: RecordedPanes = field(init=False)
     _ticker: Ticker = field(init=False)
     _next_tick_ms: int | None = field(init=False, default=None)
@@ -51,7 +53,13 @@ class Backtest:
         token = store.acquire("backtest", lease_ms=2**53)
         assert token is not None  # noqa: S101 - nobody else knows this store
         self._ticker = Ticker(
-            self.panes, store, token=token, policies=self.policies, routes=(), rules=lambda: self.rules
+            self.panes,
+            store,
+            token=token,
+            policies=self.policies,
+            routes=(),
+            rules=lambda: self.rules,
+            zones=lambda: self.zones,
         )
 
     def feed(self, posts: Iterable[JudgedPost]) -> None:

@@ -56,6 +56,7 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     Rules and limits are the alerter's own: the BRANDPULSE_ALERTER_ variables count here, too.
     """
     from alerting.backtest import Backtest
+    from alerting.brand_zones import zones_of
     from alerting.recorded_evidence import with_posts
     from alerting.recording import Tally
     from alerting.rules import DEFAULT_RULES, facets_in, load_rules
@@ -67,7 +68,7 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facets_in(brands))
     facets = _facets_of(wanted, brands, sentiment, scores)
     texts, tally = _scored(recording, brands, scores, engine=engine, sentiment=sentiment, facets=facets)
-    backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted)
+    backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted, zones=zones_of(brands))
     backtest.feed(texts.judged(recording, tally))
     episodes = with_posts(backtest.finish(), texts.judged(recording, Tally()))
     out.write_text("".join(json.dumps(_row(one)) + "\n" for one in episodes), encoding="utf-8")
@@ -122,7 +123,7 @@ def bound(  # noqa: PLR0917 - typer calls it by name
 
 
 @app.command()
-def counts(
+def counts(  # noqa: PLR0917 - typer calls it by name
     series: Annotated[
         Path, typer.Option("--in", exists=True, dir_okay=False, help="CSV: timestamp,value. Plain or .gz.")
     ],
@@ -131,21 +132,33 @@ def counts(
     false_alarms: Annotated[
         float | None, typer.Option(min=0.001, max=1_000, help="Budget in four weeks.", show_default="0.5")
     ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(help="Set the clock of the hours of day and week: an IANA name.", show_default="UTC"),
+    ] = None,
+    brands: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Take the time zone from this brands file.")
+    ] = None,
+    brand: Annotated[
+        str | None, typer.Option(help="Name the brand in --brands; not needed where all have the same time zone.")
+    ] = None,
 ) -> None:
     """When a series of counts surged: a score in [0, 1] at each onset, else 0; 1 is worth an alarm.
 
     Each row counts the posts of one interval, of equal width. A score depends on no row after it. Intervals without a
     row are missing, not zero.
     """
+    from alerting.brand_zones import counts_zone
     from alerting.counts import missing, read_counts, step_seconds
     from alerting.volume import VolumePolicy
     from alerting.volume_backtest import look_back, surges, write_scores
 
     _want_folders_of(out, picture)
     policy = VolumePolicy() if false_alarms is None else VolumePolicy(false_alarms=false_alarms)
+    zone = counts_zone(time_zone, brands, brand)
     rows = read_counts(series)
     step = step_seconds(rows)
-    looked = list(look_back(rows, step_seconds=step, policy=policy))
+    looked = list(look_back(rows, step_seconds=step, policy=policy, zone=zone))
     found = surges(looked, policy)
     if picture is not None:
         from alerting.volume_picture import draw_counts
@@ -172,13 +185,14 @@ def _draw_brands(folder: Path, backtest: "Backtest", episodes: "Sequence[PastEpi
     from alerting.history import HourHistory
     from alerting.picture import draw
     from alerting.shown_hours import shown_hours
+    from brandpulse import local_hours
 
     panes, policies = backtest.panes, backtest.policies
     folder.mkdir(parents=True, exist_ok=True)
     for brand in panes.brands():
         shown = [one for one in episodes if one.episode.brand == brand]
         hours = panes.all_hours(brand)
-        history = HourHistory(panes, policies.baseline)
+        history = HourHistory(panes, policies.baseline, zones=lambda brand: backtest.zones.get(brand, local_hours.UTC))
         history.read([brand], before_hour=max(hours) + 1, since_hour=min(hours))
         seen = shown_hours(history, brand, hours, policy=policies.detect, episodes=[one.episode for one in shown])
         path = folder / f"{''.join(c if c.isalnum() else '-' for c in brand)}.svg"

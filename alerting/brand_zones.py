@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from alerting.yaml_file import Stamp, stamp_of
 from brandpulse.brands import load_brands
@@ -49,3 +49,36 @@ def zones_in(brands_file: Path) -> Callable[[], Zones]:
         return known
 
     return current
+
+
+def counts_zone(time_zone: str | None, brands_file: Path | None, brand: str | None) -> ZoneInfo:
+    """The clock of one series of counts: *time_zone*, or that of *brand* in *brands_file*; UTC where neither is given.
+
+    Raises ConfigError that names the option and the value.
+    """
+    if time_zone is not None:
+        if brands_file is not None:
+            raise ConfigError("give either --time-zone or --brands, not both")
+        try:
+            return ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ConfigError(
+                f"--time-zone {time_zone!r} is no time zone of the IANA list; "
+                "right ones are Europe/Berlin, America/New_York, UTC"
+            ) from None
+    if brands_file is None:
+        if brand is not None:
+            raise ConfigError(f"--brand {brand!r} needs --brands, the brands file that names its time zone")
+        return UTC
+    zones = {one.name: one.zone for one in load_brands(brands_file)}
+    if brand is not None:
+        if brand not in zones:
+            raise ConfigError(f"--brand {brand!r} is not in {brands_file}, which has: {', '.join(sorted(zones))}")
+        return zones[brand]
+    different = {zone.key for zone in zones.values()}
+    if len(different) > 1:
+        raise ConfigError(
+            f"the brands in {brands_file} have several time zones ({', '.join(sorted(different))}): "
+            "name one brand with --brand"
+        )
+    return next(iter(zones.values()))

@@ -99,7 +99,7 @@ def facet_baseline(policy: BaselinePolicy) -> BaselinePolicy:
 
 def facet_history(panes: FacetPanes, brands: HourHistory, policy: BaselinePolicy) -> HourHistory:
     """Hours and baselines by facet series; read after *brands* at each turn."""
-    return HourHistory(FacetHours(panes, brands), facet_baseline(policy))
+    return HourHistory(FacetHours(panes, brands), facet_baseline(policy), zones=brands.zone)
 
 
 class FacetRules:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from alerting.backtest import PastEpisode
+from alerting.brand_zones import Zones, zones_in
 from alerting.facet_rules import facet_history
 from alerting.history import HourHistory
 from alerting.picture import draw
@@ -16,6 +17,7 @@ from alerting.settings import AlerterSettings
 from alerting.shown_hours import shown_hours
 from brandpulse.episodes import Episode
 from brandpulse.keys import HOUR_MS
+from brandpulse.local_hours import UTC as UTC_ZONE
 from brandpulse.pane_reader import PaneReader
 from brandpulse.redis_client import connect
 from brandpulse.settings import Settings, load_settings
@@ -34,16 +36,19 @@ def run(*, rules: Path | None, days: int, picture: Path | None) -> None:
         typer.echo("No posts counted yet: there is no history to preview.")
         return
     last_hour = newest // HOUR_MS - 1
-    report(reader, wanted, last_hour=last_hour, days=days, picture=picture)
+    zones = zones_in(settings.brands_file)()
+    report(reader, wanted, last_hour=last_hour, days=days, picture=picture, zones=zones)
 
 
-def report(reader: PaneReader, rules: RuleSet, *, last_hour: int, days: int, picture: Path | None) -> None:
+def report(
+    reader: PaneReader, rules: RuleSet, *, last_hour: int, days: int, picture: Path | None, zones: Zones
+) -> None:
     """Preview every brand that *reader* knows over the *days* that end with *last_hour*."""
     from brandpulse.console import Console
 
     policies = load_settings(AlerterSettings).policies()
     brands = reader.brands()
-    history = HourHistory(reader, policies.baseline)
+    history = HourHistory(reader, policies.baseline, zones=lambda brand: zones.get(brand, UTC_ZONE))
     since = last_hour - (days + policies.baseline.days) * 24
     history.read(brands, before_hour=last_hour + 1, since_hour=since)
     facets = facet_history(reader, history, policies.baseline)

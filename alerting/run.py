@@ -11,6 +11,7 @@ import uuid
 
 import aiohttp
 
+from alerting.brand_zones import zones_in
 from alerting.heartbeat import Heartbeat
 from alerting.kept_hours import KeptHoursReader
 from alerting.receivers.build import build_receivers
@@ -111,6 +112,7 @@ async def _serve(
             heartbeat=_heartbeat(alerter, session, telemetry),
             facets=counted_in(settings.brands_file),
             brands=brands_in(settings.brands_file),
+            zones=zones_in(settings.brands_file),
         )
         async with contextlib.AsyncExitStack() as stack:
             try:

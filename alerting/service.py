@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from alerting.brand_zones import Zones
 from alerting.gauges import begin, begin_rules, delays, show, show_tally
 from alerting.heartbeat import Heartbeat, Vitals
 from alerting.outbox import RetryPolicy
@@ -63,14 +64,16 @@ class AlerterService:
         heartbeat: Heartbeat | None = None,
         facets: Callable[[], Set[str]] = frozenset,
         brands: Callable[[], Sequence[str] | None] = lambda: None,
+        zones: Callable[[], Zones] = dict,
     ) -> None:
-        """*rules*, *facets* and *brands* are asked at each tick; *facets* are those that are counted, watched or not,
-        *brands* the names of the brands file, None where it cannot be read."""
+        """*rules*, *facets*, *brands* and *zones* are asked at each tick; *facets* are those that are counted, watched
+        or not, *brands* the names of the brands file, None where it cannot be read."""
         self._brands = brands
         self._holder = holder
         self._rules = rules
         self._heartbeat = heartbeat
         self._facets = facets
+        self._zones = zones
         self._reader = reader
         self._store = store
         self._receivers = receivers
@@ -141,6 +144,7 @@ class AlerterService:
             routes=routes_of(list(self._receivers.values())),
             rules=self._rules,
             link=config.link,
+            zones=self._zones,
         )
         resign = asyncio.Event()
         vitals = Vitals()

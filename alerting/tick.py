@@ -13,6 +13,7 @@ from typing import Protocol
 
 from alerting.baseline import BaselinePolicy
 from alerting.brand_silence import SilenceWatch
+from alerting.brand_zones import Zones
 from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, name_of, silence, unseen
 from alerting.detect import DetectPolicy, Finding, WindowCounts
 from alerting.episode import ALL_BRANDS, EpisodePolicy
@@ -39,6 +40,7 @@ from alerting.telling import Teller
 from brandpulse.episodes import Episode, SourceCount, Transition
 from brandpulse.errors import BrandpulseError
 from brandpulse.keys import HOUR_MS, MINUTE_MS
+from brandpulse.local_hours import UTC as UTC_ZONE
 from brandpulse.pane_reader import Minutes, NegativePost, SampledPost
 from brandpulse.panes import EMPTY_PANE, AuthorCounts, Pane
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
@@ -142,8 +144,9 @@ class Ticker:
         routes: Sequence[Route],
         rules: Callable[[], RuleSet] = lambda: DEFAULT_RULES,
         link: str | None = None,
+        zones: Callable[[], Zones] = dict,
     ) -> None:
-        """*rules* is asked once at the start of each tick."""
+        """*rules* and *zones* are asked once at the start of each tick."""
         self._reader = reader
         self._store = store
         self._token = token
@@ -155,7 +158,9 @@ class Ticker:
         self._link = link
         self._state: AlerterState | None = None
         self._recent = RecentMinutes(reader)
-        self._history = HourHistory(reader, policies.baseline)
+        self._ask_zones = zones
+        self._zones: Zones = {}
+        self._history = HourHistory(reader, policies.baseline, zones=lambda brand: self._zones.get(brand, UTC_ZONE))
         self._shelf = ExampleShelf(reader.samples)
         self._shares = ShareRules(self._history, policies.detect, policies.episode, self._shelf.show)
         self._facets = FacetRules(
@@ -187,6 +192,7 @@ class Ticker:
 
     def _tick(self, now_ms: int) -> TickReport:
         self._rules = self._ask_rules()
+        self._zones = self._ask_zones()
         orders_at = datetime.fromtimestamp(now_ms / 1_000, UTC)
         orders = self._store.orders(orders_at)
         self._teller = Teller(self._routes, rules=self._rules, orders=orders, now_ms=now_ms, link=self._link)

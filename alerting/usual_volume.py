@@ -6,6 +6,9 @@ expectation is cut before it is learnt: an incident hardly moves what is usual.
 
 import math
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from brandpulse.local_hours import UTC, hour_of_week
 
 HOUR_SECONDS = 3_600.0
 DAY_SECONDS = 24 * HOUR_SECONDS
@@ -61,6 +64,8 @@ class UsualVolume:
 
     step_seconds: float
     policy: UsualVolumePolicy = field(default_factory=UsualVolumePolicy)
+    zone: ZoneInfo = UTC
+    """Hours of the day and of the week are hours of its clock."""
     _level: Fading = field(init=False, default_factory=Fading)
     _day: list[Fading] = field(init=False)
     _week: list[Fading] = field(init=False)
@@ -87,12 +92,12 @@ class UsualVolume:
         self._level.add(count, 1.0)
         level = self._level.above / self._level.below
         day, _ = self._shapes(at, level)
-        hour = int(at // HOUR_SECONDS)
+        hour = hour_of_week(at, self.zone)
         self._day[hour % 24].add(count, level)
         self._week[hour % (7 * 24)].add(count, level * day)
 
     def _shapes(self, at: float, level: float) -> tuple[float, float]:
-        hour, policy = int(at // HOUR_SECONDS), self.policy
+        hour, policy = hour_of_week(at, self.zone), self.policy
         hour_counts = level * HOUR_SECONDS / self.step_seconds
         of_day, of_week = self._day[hour % 24], self._week[hour % (7 * 24)]
         of_day.fade(at, policy.day_days * DAY_SECONDS)

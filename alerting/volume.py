@@ -12,9 +12,11 @@ Everything looks back only. Moments are seconds since 1970, UTC; a count belongs
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
 from alerting.usual_volume import DAY_SECONDS, HOUR_SECONDS, Fading, UsualVolume, UsualVolumePolicy
 from alerting.volume_tail import Tail, TailPolicy
+from brandpulse.local_hours import UTC
 
 FOUR_WEEKS_HOURS = 4 * 7 * 24
 PRIOR_DISPERSION = 2.0
@@ -107,9 +109,9 @@ def seen_at(wanted: float, usual: float, dispersion: float, *, prior: float) -> 
 class VolumeWatch:
     """One brand's counts in order of time. Memory is bounded: a few hours of counts, two weeks of hourly maxima."""
 
-    def __init__(self, step_seconds: float, policy: VolumePolicy | None = None) -> None:
+    def __init__(self, step_seconds: float, policy: VolumePolicy | None = None, *, zone: ZoneInfo = UTC) -> None:
         self._policy = policy or VolumePolicy()
-        self._usual = UsualVolume(step_seconds, self._policy.usual)
+        self._usual = UsualVolume(step_seconds, self._policy.usual, zone)
         # A window cannot be shorter than an interval.
         widths = sorted({max(minutes * 60.0, step_seconds) for minutes in self._policy.windows_minutes})
         self._windows = [_Window(width, step_seconds, self._policy) for width in widths]

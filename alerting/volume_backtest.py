@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
+from zoneinfo import ZoneInfo
 
 from alerting.counts import Count
 from alerting.usual_volume import HOUR_SECONDS
 from alerting.volume import VolumeFinding, VolumePolicy, VolumeWatch
+from brandpulse.local_hours import UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,11 @@ class Surge:
     """Seconds since 1970. Until an hour passed without a score worth telling, or until the next onset."""
 
 
-def look_back(counts: Iterable[Count], *, step_seconds: float, policy: VolumePolicy) -> Iterator[Looked]:
-    """Each of *counts* in turn, looked at as if it had just come."""
-    watch = VolumeWatch(step_seconds, policy)
+def look_back(
+    counts: Iterable[Count], *, step_seconds: float, policy: VolumePolicy, zone: ZoneInfo = UTC
+) -> Iterator[Looked]:
+    """Each of *counts* in turn, looked at as if it had just come. Hours of the day and week are those of *zone*."""
+    watch = VolumeWatch(step_seconds, policy, zone=zone)
     for count in counts:
         finding = watch.look(count.at, count.value)
         yield Looked(count, finding, watch.alarm_rate())
