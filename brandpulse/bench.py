@@ -141,6 +141,15 @@ def facets(
 
 
 @app.command()
+def rhythm(
+    brands: Annotated[int, typer.Option(min=1, help="Simulated brands a cell.")] = 10,
+    false_alarms: Annotated[float, typer.Option(min=0.001, help="Budget: pages a brand in four weeks.")] = 1.0,
+) -> None:
+    """Count false pages of brands with a day and a week, over changes of the clock, and rises found among them."""
+    importlib.import_module("alerting.rhythm_bench").run(brands=brands, false_alarms=false_alarms)
+
+
+@app.command()
 def tick(  # noqa: PLR0917 - typer's options
     brands: Annotated[int, typer.Option(min=1)] = 1_000,
     partitions: Annotated[int, typer.Option(min=1)] = 4,

@@ -1,0 +1,130 @@
+"""Share and facet rules by each brand's own clock: in a ticker, in facets' histories and in the commands."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from alerting.backtest_cli import app
+from alerting.baseline import BaselinePolicy
+from alerting.brand_zones import counts_zone
+from alerting.facet_rules import facet_history
+from alerting.history import HourHistory
+from alerting.rhythm_bench import brand
+from alerting.simulated import MONDAY, simulate
+from brandpulse.errors import ConfigError
+from brandpulse.keys import facet_series
+from brandpulse.local_hours import UTC
+from brandpulse.pane_reader import Minutes, NegativePost
+from brandpulse.panes import AuthorCounts, Pane
+
+BERLIN = ZoneInfo("Europe/Berlin")
+HOUR = MONDAY // 60
+"""Midnight of 2 March 2026; summer time begins on the 29th."""
+SUMMER = HOUR + 27 * 24
+BRANDS = "brands:\n- {name: Acme, terms: [acme], time_zone: Europe/Berlin}\n"
+
+
+class Mornings:
+    """A brand whose people are negative from 6 to 9 h by Berlin's clock, and in a facet as often."""
+
+    def hour_authors(
+        self, brands: Sequence[str], first_hour: int, last_hour: int
+    ) -> dict[str, dict[int, AuthorCounts]]:
+        hours = range(max(first_hour, HOUR), last_hour + 1)
+        local = {at: at + (2 if at >= SUMMER + 1 else 1) for at in hours}
+        negative = {at: 50 if 6 <= hour % 24 < 9 else 15 for at, hour in local.items()}
+        return {
+            series: {
+                at: AuthorCounts(100, many) if series == "Acme" else AuthorCounts(many, many)
+                for at, many in negative.items()
+            }
+            for series in brands
+        }
+
+    def hours(self, brands: Sequence[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]:
+        return {}
+
+    def minutes(
+        self, brands: Sequence[str], first_minute: int, last_minute: int, *, authors: bool = False
+    ) -> dict[str, Minutes]:
+        return {}
+
+    def negatives(self, brand: str, limit: int) -> list[NegativePost]:
+        return []
+
+
+def share_at(history: HourHistory, series: str, utc_hour: int) -> float:
+    past = history.past(series, window_starts=utc_hour * 60, incidents=())
+    return past.expect(utc_hour * 60, utc_hour * 60 + 59).share
+
+
+def test_a_zone_that_changes_is_taken_up_at_the_next_look() -> None:
+    zones: Mapping[str, ZoneInfo] = {}
+    history = HourHistory(Mornings(), BaselinePolicy(), zones=lambda brand: zones.get(brand, UTC))
+    history.read(["Acme"], before_hour=SUMMER + 48)
+    # Six o'clock of the second summer day.
+    six = SUMMER + 24 + 4
+    assert share_at(history, "Acme", six) < 0.3
+    zones = {"Acme": BERLIN}
+    assert share_at(history, "Acme", six) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_facet_lives_by_its_brands_clock() -> None:
+    brands = HourHistory(Mornings(), BaselinePolicy(), zones=lambda _: BERLIN)
+    facets = facet_history(Mornings(), brands, BaselinePolicy())
+    series = facet_series("Acme", "delay")
+    brands.read(["Acme"], before_hour=SUMMER + 48)
+    facets.read([series], before_hour=SUMMER + 48)
+    assert share_at(facets, series, SUMMER + 24 + 4) == pytest.approx(0.5, abs=0.05)
+    assert share_at(facets, series, SUMMER + 24 + 8) == pytest.approx(0.15, abs=0.05)
+
+
+def test_a_sharp_morning_peak_over_summer_time_pages_at_most_once_in_five_weeks() -> None:
+    posts, negatives = brand(3, "peak", 30, facet=False, days=38, zone=BERLIN)
+    assert len(simulate(posts, negatives, zone=BERLIN).triggered) <= 1
+
+
+def test_a_series_that_begins_at_nine_pages_on_no_second_morning() -> None:
+    posts, negatives = brand(4, "peak", 100, facet=False, days=6, begins=MONDAY + 9 * 60)
+    assert np.sum(posts) > 10_000
+    assert simulate(posts, negatives, begins=MONDAY + 9 * 60).triggered == []
+
+
+def counts_file(folder: Path) -> Path:
+    file = folder / "counts.csv"
+    file.write_text("timestamp,value\n2026-03-02 00:00:00,5\n2026-03-02 00:05:00,6\n")
+    return file
+
+
+@pytest.mark.parametrize("options", [("--time-zone", "Europe/Berlin"), ("--brands", "BRANDS")])
+def test_counts_with_a_time_zone_are_scored(tmp_path: Path, options: tuple[str, str]) -> None:
+    (tmp_path / "brands.yaml").write_text(BRANDS)
+    name, value = options
+    value = str(tmp_path / "brands.yaml") if value == "BRANDS" else value
+    done = CliRunner().invoke(
+        app, ["counts", "--in", str(counts_file(tmp_path)), "--out", str(tmp_path / "out.csv"), name, value]
+    )
+    assert done.exit_code == 0, done.output
+
+
+def test_an_unknown_time_zone_is_named_with_a_way_out() -> None:
+    with pytest.raises(ConfigError, match=r"--time-zone 'Europe/Berlinn' is no time zone.*Europe/Berlin"):
+        counts_zone("Europe/Berlinn", None, None)
+
+
+def test_counts_take_the_zone_of_the_brand_that_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "brands.yaml"
+    file.write_text(BRANDS + "- {name: Blue Bank, terms: [blue bank]}\n")
+    assert counts_zone(None, file, "Acme") is BERLIN
+    with pytest.raises(ConfigError, match=r"several time zones .Europe/Berlin, UTC.*--brand"):
+        counts_zone(None, file, None)
+    with pytest.raises(ConfigError, match=r"'Acne' is not in .*Acme, Blue Bank"):
+        counts_zone(None, file, "Acne")
+    with pytest.raises(ConfigError, match="not both"):
+        counts_zone("UTC", file, None)
+    with pytest.raises(ConfigError, match="needs --brands"):
+        counts_zone(None, None, "Acme")
