@@ -21,8 +21,6 @@ DAY = 1_440
 LEARNING_DAYS, JUDGED_DAYS = 7, 28
 SEED = 500
 """Of the first brand; others were used to choose."""
-UNEVEN = 0.005
-"""How much hours differ beyond chance (rho)."""
 FACET_PART = 0.4
 """The share of a facet, where the negative share is 1."""
 RHYTHMS: dict[str, Callable[[Hours, Hours], Hours]] = {
@@ -39,8 +37,8 @@ SPRING = {"Australia/Sydney": "2026-10-04", "America/Santiago": "2026-09-06", "A
 AUTUMN = {"Australia/Sydney": "2026-04-05", "America/Santiago": "2026-04-05", "America/New_York": "2026-11-01"}
 
 
-def run(*, brands: int, false_alarms: float) -> None:
-    """Print three tables over *brands* simulated brands a cell."""
+def run(*, brands: int, false_alarms: float, uneven: float) -> None:
+    """Print three tables over *brands* simulated brands a cell, whose hours differ by *uneven* (rho)."""
     from rich.console import Console
     from rich.table import Table
 
@@ -50,7 +48,11 @@ def run(*, brands: int, false_alarms: float) -> None:
         for rhythm in RHYTHMS:
             for people in PEOPLE:
                 seen = [
-                    _judged(*brand(SEED + one, rhythm, people, facet=facet), facet=facet, false_alarms=false_alarms)
+                    _judged(
+                        *brand(SEED + one, rhythm, people, facet=facet, uneven=uneven),
+                        facet=facet,
+                        false_alarms=false_alarms,
+                    )
                     for one in range(brands)
                 ]
                 early = sum(at < LEARNING_DAYS * DAY for one in seen for at in one.triggered)
@@ -84,9 +86,10 @@ def run(*, brands: int, false_alarms: float) -> None:
         console.print(table)
     console.print(
         f"{brands} brands a cell, {false_alarms:g} false pages a brand in four weeks asked for; most people write from "
-        "6 to 24 h, hours differ by a rho of .005. Pages per brand with 95 % intervals. Peak: half of the people are "
-        f"negative from 6 to 9 h, .15 else. A rise is by {RISE:g} for {RISE_HOURS} hours in the rhythm 'peak', after "
-        f"four weeks. Clocks: rhythm 'peak' in {', '.join(ZONES)}. Shares of facets are {FACET_PART:g} of these.",
+        f"6 to 24 h, hours of the first table differ by a rho of {uneven:g}. Pages per brand with 95 % intervals. Peak: "
+        f"half of the people are negative from 6 to 9 h, .15 else. A rise is by {RISE:g} for {RISE_HOURS} hours in the "
+        f"rhythm 'peak', after four weeks. Clocks: rhythm 'peak' in {', '.join(ZONES)}. Shares of facets are "
+        f"{FACET_PART:g} of these.",
         soft_wrap=True,
     )
 
@@ -101,14 +104,20 @@ def brand(
     begins: int = MONDAY,
     zone: ZoneInfo = UTC_ZONE,
     rise_at: int | None = None,
+    uneven: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Posts and negative ones by the minute, each by another author. A rise begins at minute *rise_at*."""
+    """Posts and negative ones by the minute, each by another author. A rise begins at minute *rise_at*.
+
+    Hours differ from the rhythm by *uneven* (rho).
+    """
     rng = np.random.default_rng(seed)
     place = week_hours(begins // 60 + np.arange(days * 24), zone)
     hour = place % 24
     share = np.asarray(RHYTHMS[rhythm](hour, place // 24), float) * (FACET_PART if facet else 1.0)
-    scale = (1 - UNEVEN) / UNEVEN
-    shares = np.repeat(rng.beta(share * scale, (1 - share) * scale), 60)
+    if uneven > 0:
+        scale = (1 - uneven) / uneven
+        share = rng.beta(share * scale, (1 - share) * scale)
+    shares = np.repeat(share, 60)
     if rise_at is not None:
         lasting = slice(rise_at, rise_at + RISE_HOURS * 60)
         shares[lasting] = np.minimum(shares[lasting] + RISE, 0.97)

@@ -144,9 +144,10 @@ def facets(
 def rhythm(
     brands: Annotated[int, typer.Option(min=1, help="Simulated brands a cell.")] = 10,
     false_alarms: Annotated[float, typer.Option(min=0.001, help="Budget: pages a brand in four weeks.")] = 1.0,
+    uneven: Annotated[float, typer.Option(min=0, max=0.2, help="How much hours differ from the rhythm: a rho.")] = 0.0,
 ) -> None:
     """Count false pages of brands with a day and a week, over changes of the clock, and rises found among them."""
-    importlib.import_module("alerting.rhythm_bench").run(brands=brands, false_alarms=false_alarms)
+    importlib.import_module("alerting.rhythm_bench").run(brands=brands, false_alarms=false_alarms, uneven=uneven)
 
 
 @app.command()
