@@ -128,3 +128,12 @@ def test_counts_take_the_zone_of_the_brand_that_is_named(tmp_path: Path) -> None
         counts_zone("UTC", file, None)
     with pytest.raises(ConfigError, match="needs --brands"):
         counts_zone(None, None, "Acme")
+
+
+def test_a_simulated_brand_has_its_peak_by_its_clock_and_a_lull_at_night() -> None:
+    posts, negative = brand(5, "peak", 100, facet=False, days=14, zone=BERLIN)
+    by_hour = [part.reshape(14, 24, 60).sum(axis=(0, 2)) for part in (posts, negative)]
+    # Berlin is an hour ahead in March.
+    assert by_hour[1][6] / by_hour[0][6] == pytest.approx(0.5, abs=0.05)
+    assert by_hour[1][9] / by_hour[0][9] == pytest.approx(0.15, abs=0.05)
+    assert by_hour[0][2] < 0.2 * by_hour[0][12]
