@@ -88,8 +88,8 @@ def run(*, brands: int, false_alarms: float, uneven: float) -> None:
         f"{brands} brands a cell, {false_alarms:g} false pages a brand in four weeks asked for; most people write from "
         f"6 to 24 h, hours of the first table differ by a rho of {uneven:g}. Pages per brand with 95 % intervals. "
         f"Peak: half of the people are negative from 6 to 9 h, .15 else. A rise is by {RISE:g} for {RISE_HOURS} "
-        f"hours in the rhythm 'peak', after four weeks. Clocks: rhythm 'peak' in {', '.join(ZONES)}. Shares of facets are "
-        f"{FACET_PART:g} of these.",
+        f"hours in the rhythm 'peak', after four weeks. Clocks: rhythm 'peak' in {', '.join(ZONES)}. "
+        f"Shares of facets are {FACET_PART:g} of these.",
         soft_wrap=True,
     )
 
