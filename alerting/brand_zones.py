@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from alerting.yaml_file import Stamp, stamp_of
 from brandpulse.brands import load_brands
 from brandpulse.errors import ConfigError
 from brandpulse.local_hours import UTC
+from brandpulse.yaml_file import Stamp, stamp_of
 
 log = logging.getLogger(__name__)
 
