@@ -11,7 +11,9 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
     {ns:topic:p}:redriven             zset   first identities of redriven posts that are done -> offset; 1,000,000
     {ns:topic:p}:neg:<brand>          zset   negative posts, JSON -> event time; the newest 20
     {ns:topic:p}:s:<day>:<brand>      zset   sampled posts, JSON -> minus their digest; 30, kept 8 d of event time
-    {ns:topic:p}:index                zset   name of each m, ms, h, hs, s key -> first event hour it may be dropped at
+    {ns:topic:p}:kn:<hour>:<brand>    zset   negative posts, JSON -> minus their digest; 100, kept 4 h of event time
+    {ns:topic:p}:ko:<hour>:<brand>    zset   neutral and positive ones, likewise; 60   (brandpulse/kept_posts.py)
+    {ns:topic:p}:index                zset   name of each key with <hour> or <day> -> event hour it may go at
 
     {ns}:partitions                   set    topic:p of every partition that ever had state
     {ns}:brands                       set    brands that ever had a pane
@@ -110,6 +112,9 @@ class PartitionKeys:
 
     def sample(self, brand: str, day: int) -> str:
         return f"{self.tag}:s:{day}:{brand}"
+
+    def hour_posts(self, series: str, hour: int, *, negative: bool) -> str:
+        return f"{self.tag}:{'kn' if negative else 'ko'}:{hour}:{series}"
 
     def ids(self, generation: int) -> str:
         return f"{self.tag}:ids:{generation}"

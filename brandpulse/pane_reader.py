@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import redis
 
+from brandpulse.kept_posts import KeptPost, PostsOfWindow
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys, facet_of
 from brandpulse.live import live_namespace
 from brandpulse.masking.mask import masked_again
@@ -33,6 +34,16 @@ class NegativePost(msgspec.Struct, frozen=True, kw_only=True):
     negative: float
     """P(negative) towards the brand, in [0, 1]."""
     url: str | None = None
+
+    def as_kept(self) -> KeptPost:
+        return KeptPost(
+            id=self.id,
+            source=self.source,
+            text=self.text,
+            created_ms=self.created_ms,
+            author=self.author,
+            negative=self.negative,
+        )
 
 
 SAMPLE_DAYS = 8
@@ -193,6 +204,35 @@ class PaneReader:
         newest = sorted(posts, key=lambda post: post.created_ms, reverse=True)[:limit]
         # An older version may have stored what it did not mask.
         return [msgspec.structs.replace(post, text=masked_again(post.text)) for post in newest]
+
+    def kept_posts(self, series: str, first_ms: int, end_ms: int) -> PostsOfWindow:
+        """What is kept of *series* from event time *first_ms* to before *end_ms*.
+
+        Workers of older versions kept only the newest negative posts, in a facet the newest of any label.
+        """
+        hours = range(first_ms // HOUR_MS, (end_ms - 1) // HOUR_MS + 1)
+        known = self._known()
+        wanted = [keys.hour_posts(series, hour, negative=True) for keys in known for hour in hours]
+        wanted += [keys.hour_posts(series, hour, negative=False) for keys in known for hour in hours]
+        newest = [keys.negatives(series) for keys in known]
+        stored = self._run([("ZRANGE", name, 0, -1) for name in (*wanted, *newest)])
+        half = len(wanted) // 2
+        negative, others = (
+            {
+                (post.source, post.id): post
+                for members in part
+                for member in members
+                if first_ms <= (post := msgspec.json.decode(member, type=KeptPost)).created_ms < end_ms
+            }
+            for part in (stored[:half], stored[half : 2 * half])
+        )
+        for member in (member for members in stored[2 * half :] for member in members):
+            post = msgspec.json.decode(member, type=NegativePost)
+            place = post.source, post.id
+            if first_ms <= post.created_ms < end_ms and place not in negative and place not in others:
+                in_facet = facet_of(series) and post.negative < 0.5
+                (others if in_facet else negative)[place] = post.as_kept()
+        return PostsOfWindow([*negative.values()], [*others.values()])
 
     def samples(self, brand: str, first_day: int, last_day: int) -> dict[int, list[SampledPost]]:
         """The sampled posts of *brand* by day since 1970, first and last included; days without any are left out."""

@@ -21,6 +21,9 @@ KEPT_REDRIVEN = 1_000_000
 UNEVALUATED_BOUND_MS = 5 * DAY_MS
 """Minute panes wait for the alerter, but at most so long past their own keeping time (7 d with the default 48 h)."""
 
+UNEVALUATED_POSTS_MS = DAY_MS
+"""Kept posts are larger, and wait no longer than this past their own keeping time."""
+
 
 class _Run(NamedTuple):
     """One command of the script."""
@@ -67,6 +70,12 @@ def call_of(
         sampled.append(
             (number(name, "z"), [part for one in found for part in (one.score, msgspec.json.encode(one.post))])
         )
+    kept: list[_Run] = []
+    for hour, offered in change.hour_posts.items():
+        name = keys.hour_posts(hour.series, hour.hour, negative=hour.negative)
+        index += (hour.keep_until_ms, name)
+        scored = [part for one in offered for part in (one.score, one.encode())]
+        kept.append(_Run("ZADD", number(name, "z"), scored, hour.size))
     touched = {name.encode() for name in numbers}
     gone = [name for name in expired if name not in touched]
     runs = [_Run("HSET", 1, flat(moving_fields(status)))]
@@ -80,6 +89,7 @@ def call_of(
         dated = [part for post in posts for part in (post.created_ms, msgspec.json.encode(post))]
         runs.append(_Run("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES))
     runs += [_Run("ZADD", at, offered, KEPT_SAMPLE) for at, offered in sampled]
+    runs += kept
     remembered = [part for digest, offset in change.redriven.items() for part in (offset, digest)]
     if remembered:
         runs.append(_Run("ZADD", number(keys.redriven, "z"), remembered, KEPT_REDRIVEN))
@@ -112,7 +122,7 @@ def may_go(member: bytes, keep_until: int, watermark: int, evaluated_until: int 
         return True
     if evaluated_until is not None and keep_until <= evaluated_until:
         return True
-    return keep_until <= watermark - UNEVALUATED_BOUND_MS
+    return keep_until <= watermark - (UNEVALUATED_POSTS_MS if kind in (b"kn", b"ko") else UNEVALUATED_BOUND_MS)
 
 
 def moving_fields(status: PartitionStatus) -> dict[str, Any]:

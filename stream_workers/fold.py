@@ -40,6 +40,7 @@ from stream_workers.decode import Dead, Decoded, post_digest
 from stream_workers.event_time import FROM_THE_FUTURE, LATE, ON_TIME, Retention, Verdict, judge
 from stream_workers.facets import Facets
 from stream_workers.fates import FateCounter
+from stream_workers.hour_posts import MOST_POSTS, HourPosts, hour_posts_of
 from stream_workers.kept import newest_negatives
 from stream_workers.records import Record
 from stream_workers.redriven import Redriven
@@ -158,6 +159,8 @@ class Change:
     """Offset -> first identity, of all redriven posts in the batch."""
     samples: Samples = field(default_factory=dict)
     """Posts to offer to the samples of their days."""
+    hour_posts: HourPosts = field(default_factory=dict)
+    """Posts to offer to what is kept of their hours."""
     tally: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """(brand, label) -> posts among `counted`."""
     record_posts: Mapping[int, int] = field(default_factory=dict)
@@ -274,6 +277,7 @@ def fold(  # noqa: PLR0915 - one loop, in which each post meets one fate
     epoch: int = -1,
     origins: Mapping[int, Origin] | None = None,
     bounds: SampleBounds | None = None,
+    most_posts: int = MOST_POSTS,
     writer: str = "",
     near_misses: Mapping[str, int] | None = None,
 ) -> Change:
@@ -281,8 +285,10 @@ def fold(  # noqa: PLR0915 - one loop, in which each post meets one fate
 
     *origins*: offset -> first identity, of posts that were dead letters and were sent again. Such a post is done once,
     and a further death of it is no new one. *bounds* spare work: what the store holds then does not hang on them.
-    *writer*: whose change it is. *near_misses*: of a sample of the unmatched posts.
+    *most_posts*: so many are offered to what is kept of their hours. *writer*: whose change it is. *near_misses*: of a
+    sample of the unmatched posts.
     """
+    bounds = bounds or SampleBounds()
     clock, lateness_ms = status.clock_ms, retention.lateness_ms
     minutes_ms, authors_ms = retention.minutes_ms, retention.authors_ms
     late = repeated = unmatched = unread = keyless = 0
@@ -370,7 +376,8 @@ def fold(  # noqa: PLR0915 - one loop, in which each post meets one fate
         dead=dead,
         redriven=again.finished(dead),
         origins=origins or {},
-        samples=samples_of(counted, bounds or SampleBounds(), watermark_ms=clock - retention.lateness_ms),
+        samples=samples_of(counted, bounds, watermark_ms=clock - retention.lateness_ms),
+        hour_posts=hour_posts_of(counted, bounds.hours, watermark_ms=clock - retention.lateness_ms, most=most_posts),
         tally=Counter((said.brand, said.label) for post in counted for said in post.brands),
         record_posts=Counter(ms for post in counted if (ms := post.decoded.record.record_ms) >= 0),
         fates=fates.added,

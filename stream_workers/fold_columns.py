@@ -31,6 +31,7 @@ from stream_workers.columns import Columns
 from stream_workers.event_time import FUTURE_TOLERANCE_MS, Retention
 from stream_workers.fates import FateRows, count_columns, offsets_of, periods_of
 from stream_workers.fold import Cell, Change, Stored
+from stream_workers.hour_posts import MOST_POSTS, hour_posts_in
 from stream_workers.ids import Ids
 from stream_workers.kept import newest_in
 from stream_workers.records import Integers
@@ -66,6 +67,7 @@ def fold_columns(
     limits: RepeatLimits,
     epoch: int = -1,
     bounds: SampleBounds | None = None,
+    most_posts: int = MOST_POSTS,
     writer: str = "",
     near_misses: Mapping[str, int] | None = None,
 ) -> Change | None:
@@ -78,6 +80,7 @@ def fold_columns(
     clock = _judge(rows.event_ms, rows.records.record_ms, status.clock_ms, retention)
     if clock is None:
         return None
+    bounds = bounds or SampleBounds()
     memory = RepeatMemory(status.generations, {}, limits)
     memory.add_new(digests, clock.after[named])
     now = int(clock.after[-1]) if len(rows) else status.clock_ms
@@ -111,7 +114,8 @@ def fold_columns(
         negatives=newest_in(columns),
         counted=columns.posts,
         dead=[],
-        samples=samples_in(columns, bounds or SampleBounds(), watermark_ms=now - retention.lateness_ms),
+        samples=samples_in(columns, bounds, watermark_ms=now - retention.lateness_ms),
+        hour_posts=hour_posts_in(columns, bounds.hours, watermark_ms=now - retention.lateness_ms, most=most_posts),
         tally=_tally(columns),
         record_posts=_record_posts(rows.records.record_ms[named]),
         fates=fates,

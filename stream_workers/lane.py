@@ -28,9 +28,10 @@ from model.score_cache import CachingScorer
 from stream_workers.counters import LaneCounters
 from stream_workers.event_time import Retention
 from stream_workers.facets import Facets
-from stream_workers.fold import Change
+from stream_workers.fold import Change, Stored
 from stream_workers.hand_over import HandOver
 from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
+from stream_workers.hour_posts import PostBudget
 from stream_workers.marking import BrandMarker
 from stream_workers.match import BrandMatcher
 from stream_workers.near_misses import NearMissFinder
@@ -110,6 +111,7 @@ class BatchLane:
         self._languages = languages
         self._near_misses = near_misses
         self._pace = pace or Pace(SIMULATED_BATCH)
+        self._post_budget = PostBudget()
         self._scored_until = 0.0
         """`time.perf_counter()` when the model was last seen to be through with a call."""
         self.progress = 0
@@ -326,10 +328,16 @@ class BatchLane:
                 self._refuse(part.batch.held, part.batch.from_offset, known.moved_to)
         with self._timed("fold"):
             return [
-                (part, part.fold(known, retention=self._retention, limits=self._limits))
+                (part, self._fold_one(part, known))
                 for part, known in zip(parts, stored, strict=True)
                 if known.moved_to is None
             ]
+
+    def _fold_one(self, part: ScoredPart, known: Stored) -> Change:
+        most = self._post_budget.left(time.monotonic())
+        change = part.fold(known, retention=self._retention, limits=self._limits, most_posts=most)
+        self._post_budget.spend(change.hour_posts)
+        return change
 
     def _write(self, changes: Sequence[tuple[HeldPartition, Change]]) -> None:
         if not changes:
@@ -346,6 +354,7 @@ class BatchLane:
                 case Applied():
                     self._counters.applied(held.status, change)
                     held.bounds.take(change.samples)
+                    held.bounds.hours.take(change.hour_posts)
                     held.known.take(held.status.generations, change)
                     held.status = replace(
                         change.status, seen_wall_ms=held.status.seen_wall_ms, caught_up=held.status.caught_up

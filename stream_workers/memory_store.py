@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from heapq import nlargest
 
+from brandpulse.kept_posts import KeptPost
 from brandpulse.pane_reader import SampledPost
 from brandpulse.panes import Pane
 from brandpulse.partitions import PartitionStatus
 from stream_workers.fold import Cell, Change, Stored
+from stream_workers.hour_posts import Offered, PostHour
 from stream_workers.sample import KEPT, Sampled, SampleDay
 from stream_workers.store import Applied, Failed, ReadRequest, Refused
 
@@ -27,6 +29,7 @@ class MemoryPartitionStore:
         self._origins: dict[str, tuple[int, ...]] = {}
         self._redriven: dict[tuple[str, int], set[bytes]] = {}
         self._samples: dict[tuple[str, int], dict[SampleDay, list[Sampled]]] = {}
+        self._hour_posts: dict[tuple[str, int], dict[PostHour, list[Offered]]] = {}
 
     def load(self, topic: str, partition: int) -> PartitionStatus | None:
         return self._states.get((topic, partition))
@@ -92,6 +95,12 @@ class MemoryPartitionStore:
         """What a reader would find, in no order."""
         return {day: [one.post for one in found] for day, found in self._samples.get((topic, partition), {}).items()}
 
+    def hour_posts(self, topic: str, partition: int) -> dict[PostHour, list[KeptPost]]:
+        """Likewise."""
+        return {
+            hour: [one.post for one in found] for hour, found in self._hour_posts.get((topic, partition), {}).items()
+        }
+
     def _apply_one(self, change: Change) -> Applied | Refused:
         place = (change.status.topic, change.status.partition)
         now = self._states.get(place)
@@ -112,6 +121,10 @@ class MemoryPartitionStore:
         for day, posts in change.samples.items():
             offered = {one.digest: one for one in (*samples.get(day, ()), *posts)}
             samples[day] = nlargest(KEPT, offered.values(), key=lambda one: one.score)
+        hours = self._hour_posts.setdefault(place, {})
+        for hour, found in change.hour_posts.items():
+            kept = {one.digest: one for one in (*hours.get(hour, ()), *found)}
+            hours[hour] = nlargest(hour.size, kept.values(), key=lambda one: one.score)
         generations = self._ids.setdefault(place, {})
         for number, digests in change.new_ids.items():
             generations.setdefault(number, set()).update(digests)

@@ -16,6 +16,7 @@ from brandpulse.keys import DAY_MS
 from brandpulse.pane_reader import SAMPLE_DAYS, SampledPost
 from brandpulse.panes import IRRELEVANT
 from brandpulse.terms import terms_of
+from stream_workers.hour_posts import HourBounds
 from stream_workers.verdict import NEGATIVE
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class SampleBounds:
         self._lowest: dict[SampleDay, list[bytes]] = {}
         self._full: dict[tuple[str, int], bytes] = {}
         """The largest digest of each sample that is full."""
+        self.hours = HourBounds()
+        """Likewise, of the posts that are kept of each hour."""
 
     def bound(self, brand: str, day: int) -> bytes | None:
         """No post with this digest or a larger one is in the sample; None while it is not known to be full."""

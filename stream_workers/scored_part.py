@@ -10,6 +10,7 @@ from stream_workers.facets import Facets
 from stream_workers.fold import Cell, Change, Outcome, Stored, fold, plan
 from stream_workers.fold_columns import fold_columns, plan_columns
 from stream_workers.held import PartitionBatch
+from stream_workers.hour_posts import MOST_POSTS
 from stream_workers.ids import Ids
 from stream_workers.parts import JudgedPart
 from stream_workers.repeats import RepeatLimits
@@ -44,7 +45,9 @@ class ScoredPart:
         """As `fold.plan`."""
         return plan(self.outcomes) if self._columns is None else plan_columns(self._columns)
 
-    def fold(self, stored: Stored, *, retention: Retention, limits: RepeatLimits) -> Change:
+    def fold(
+        self, stored: Stored, *, retention: Retention, limits: RepeatLimits, most_posts: int = MOST_POSTS
+    ) -> Change:
         """As `fold.fold`."""
         batch, status = self.batch, self.batch.held.status
         change = None
@@ -60,6 +63,7 @@ class ScoredPart:
                 limits=limits,
                 epoch=batch.epoch,
                 bounds=batch.held.bounds,
+                most_posts=most_posts,
                 writer=batch.held.writer,
                 near_misses=self._rows.near_misses,
             )
@@ -73,6 +77,7 @@ class ScoredPart:
             epoch=batch.epoch,
             origins=batch.origins,
             bounds=batch.held.bounds,
+            most_posts=most_posts,
             writer=batch.held.writer,
             near_misses=self._rows.near_misses,
         )

@@ -1,0 +1,220 @@
+"""Posts of each event-time hour, kept for people to read beside an alert: negative ones and others apart.
+
+Of a series (a brand, or a facet of one), an hour and a partition the posts with the smallest digests are kept. Below
+the bound that is every relevant post, so numbers of copies are exact; above it is a uniform sample. A reader compares
+their number with the panes' and knows which. The same posts leave the same sample in any order, however batches are
+cut, unless a worker has more to make ready than `PostBudget` allows: then some are missing. Texts are masked, and cut.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import nsmallest
+from itertools import chain, pairwise
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from brandpulse.kept_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TEXT_CHARS, KeptPost
+from brandpulse.keys import HOUR_MS
+from brandpulse.panes import IRRELEVANT
+from stream_workers.decode import author_word
+from stream_workers.verdict import NEGATIVE, Towards
+
+if TYPE_CHECKING:
+    from stream_workers.columns import Columns
+    from stream_workers.fold import Scored
+
+SCORED_BYTES = 6
+"""Of a digest, as the number that Redis sorts by: a double holds 48 bits exactly."""
+KNOWN_DIGESTS = 40_000
+"""Of hours whose bound is remembered, by partition: two megabytes. A forgotten one costs needless offers."""
+POSTS_A_SECOND = 500
+"""As many are made ready a second of a worker's time: some 20 us each, 1 % of a core."""
+MOST_POSTS = 3_000
+"""As many at once, after a while in which there were fewer: a file of that size is kept whole."""
+
+
+class PostHour(NamedTuple):
+    """Address of one sample."""
+
+    series: str
+    hour: int
+    """Since 1970."""
+    negative: bool
+
+    @property
+    def keep_until_ms(self) -> int:
+        """Event time from which it may be dropped."""
+        return (self.hour + 1 + KEPT_HOURS) * HOUR_MS
+
+    @property
+    def size(self) -> int:
+        return KEPT_NEGATIVE if self.negative else KEPT_OTHER
+
+
+class Offered(NamedTuple):
+    """A post for a sample, and its place in it."""
+
+    digest: bytes
+    post: KeptPost
+
+    @property
+    def score(self) -> int:
+        """The greater, the sooner it stays: stores keep the highest."""
+        return -int.from_bytes(self.digest[:SCORED_BYTES], "big")
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(self.post)
+
+
+HourPosts = Mapping[PostHour, Sequence[Offered]]
+Found = TypeVar("Found", bound=tuple[Any, ...])
+"""A digest, and what is found under it."""
+
+
+class HourBounds:
+    """Which digests are too large for a sample, from what one holder of the partition has had applied.
+
+    It begins with knowing nothing, which is never wrong: what a store is offered needlessly falls out there.
+    """
+
+    def __init__(self) -> None:
+        self._lowest: dict[PostHour, list[bytes]] = {}
+        self._full: dict[PostHour, bytes] = {}
+        self._known = 0
+
+    def bound(self, place: PostHour) -> bytes | None:
+        """No post with this digest or a larger one is in the sample; None while it is not known to be full."""
+        return self._full.get(place)
+
+    def take(self, offered: HourPosts) -> None:
+        """*offered* are in the store now."""
+        if self._known + sum(map(len, offered.values())) > KNOWN_DIGESTS:
+            self._lowest.clear()
+            self._full.clear()
+            self._known = 0
+        for place, found in offered.items():
+            before = self._lowest.get(place, [])
+            lowest = nsmallest(place.size, {*before, *(one.digest for one in found)})
+            self._lowest[place] = lowest
+            self._known += len(lowest) - len(before)
+            if len(lowest) == place.size:
+                self._full[place] = lowest[-1]
+
+
+class PostBudget:
+    """How many posts a worker may make ready now: so many a second, and some more after a pause."""
+
+    def __init__(self, *, a_second: float = POSTS_A_SECOND, most: int = MOST_POSTS) -> None:
+        self._a_second = a_second
+        self._most = most
+        self._left = float(most)
+        self._seen: float | None = None
+
+    def left(self, now: float) -> int:
+        """*now*: seconds of a clock that never goes back."""
+        if self._seen is not None:
+            self._left = min(self._most, self._left + (now - self._seen) * self._a_second)
+        self._seen = now
+        return max(0, int(self._left))
+
+    def spend(self, offered: HourPosts) -> None:
+        self._left -= sum(map(len, offered.values()))
+
+
+def hour_posts_of(
+    counted: Sequence["Scored"], bounds: HourBounds, *, watermark_ms: int, most: int
+) -> dict[PostHour, list[Offered]]:
+    """What of *counted* may be in a sample, *most* posts of all; hours past their time by *watermark_ms* have none."""
+    found: dict[PostHour, list[tuple[bytes, Scored, Towards]]] = {}
+    for post in counted:
+        hour, digest = post.decoded.event_ms // HOUR_MS, post.digest
+        for series, said in _series_of(post):
+            place = PostHour(series, hour, said.negative)
+            if not said.relevant or place.keep_until_ms <= watermark_ms:
+                continue
+            if (bound := bounds.bound(place)) is None or digest < bound:
+                found.setdefault(place, []).append((digest, post, said))
+    chosen = {place: nsmallest(place.size, posts, key=itemgetter(0)) for place, posts in found.items()}
+    return {place: [_offered(*one) for one in posts] for place, posts in _within(chosen, most).items()}
+
+
+def hour_posts_in(
+    columns: "Columns", bounds: HourBounds, *, watermark_ms: int, most: int
+) -> dict[PostHour, list[Offered]]:
+    """`hour_posts_of` all of *columns*."""
+    pairs = columns.pairs.at(columns.pairs.label != IRRELEVANT)
+    if not most or not len(pairs.row):
+        return {}
+    rows = columns.rows
+    hours = rows.event_ms[pairs.row] // HOUR_MS
+    first, span = int(hours.min()), int(hours.max() - hours.min()) + 1
+    numbers = (pairs.series * span + (hours - first)) * 2 + (pairs.label == NEGATIVE)
+    places, which = np.unique(numbers, return_inverse=True)
+    named = [
+        PostHour(columns.series[place // 2 // span], place // 2 % span + first, bool(place % 2))
+        for place in places.tolist()
+    ]
+    full = [bounds.bound(place) for place in named]
+    alive = np.array([place.keep_until_ms > watermark_ms for place in named])
+    # Where a sample is full, nearly all fall out by eight of twelve bytes.
+    heads, tails = _digest_parts(rows.digests[pairs.row])
+    largest = np.array([2**64 - 1 if bound is None else int.from_bytes(bound[:8], "big") for bound in full], np.uint64)
+    admitted = np.flatnonzero((heads <= largest[which]) & alive[which])
+    order = admitted[np.lexsort((tails[admitted], heads[admitted], which[admitted]))]
+    begins = np.flatnonzero(np.diff(which[order], prepend=-1)).tolist()
+    chosen: dict[PostHour, list[tuple[bytes, int]]] = {}
+    for begin, end in pairwise([*begins, len(order)]):
+        place, bound = named[which[order[begin]]], full[which[order[begin]]]
+        some = pairs.row[order[begin : min(end, begin + place.size)]].tolist()
+        digested = [(rows.digest(row), row) for row in some]
+        if offered := [(digest, row) for digest, row in digested if bound is None or digest < bound]:
+            chosen[place] = offered
+    made = {}
+    for place, posts in _within(chosen, most).items():
+        scored = [(digest, columns.posts.of_row(row)) for digest, row in posts]
+        made[place] = [_offered(digest, post, _said_of(post, place.series)) for digest, post in scored]
+    return made
+
+
+def _digest_parts(digests: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+    """Of *digests* (n, 12) the first eight and the last four bytes, as numbers that sort alike."""
+    heads = np.ascontiguousarray(digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+    return heads, np.ascontiguousarray(digests[:, 8:]).view(">u4")[:, 0].astype(np.uint32)
+
+
+def _within(chosen: Mapping[PostHour, Sequence[Found]], most: int) -> Mapping[PostHour, Sequence[Found]]:
+    """*chosen*; where they are more than *most*, those with the smallest digests of all."""
+    if sum(map(len, chosen.values())) <= most:
+        return chosen
+    every = ((one[0], place, number) for place, posts in chosen.items() for number, one in enumerate(posts))
+    left: dict[PostHour, list[Found]] = {}
+    for _, place, number in nsmallest(most, every):
+        left.setdefault(place, []).append(chosen[place][number])
+    return left
+
+
+def _series_of(post: "Scored") -> Iterator[tuple[str, Towards]]:
+    return chain(((said.brand, said) for said in post.brands), post.facets)
+
+
+def _said_of(post: "Scored", series: str) -> Towards:
+    return next(said for name, said in _series_of(post) if name == series)
+
+
+def _offered(digest: bytes, judged: "Scored", said: Towards) -> Offered:
+    post = judged.decoded.post
+    text = judged.masked_text
+    return Offered(
+        digest,
+        KeptPost(
+            id=post.id,
+            source=post.source,
+            text=text if len(text) <= MOST_TEXT_CHARS else text[: MOST_TEXT_CHARS - 1] + "…",
+            created_ms=judged.decoded.event_ms,
+            author=author_word(judged.author),
+            negative=round(said.probabilities[NEGATIVE], 4),
+        ),
+    )
