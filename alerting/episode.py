@@ -306,6 +306,7 @@ def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lam
         sources=list(posts.sources),
         terms=list(posts.terms),
         terms_missing=posts.terms_missing,
+        kept_posts=posts.kept,
     )
 
 

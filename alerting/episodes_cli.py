@@ -1,4 +1,4 @@
-"""`brandpulse episodes`: what fires now, and taking it on."""
+"""`brandpulse episodes`: what fires now, what its posts say, and taking it on."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from alerting.receivers.words import lines, title
 from brandpulse.console import Console, echo, id_column
+from brandpulse.episodes import Notification
 from brandpulse.redis_client import connect
 from brandpulse.runtime import user_name
 from brandpulse.settings import Settings, load_settings
 from brandpulse.silences import Acknowledgement, OrderBook
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="What fires now; take it on.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="List firing episodes, show one, acknowledge it.")
 
 
 @app.command("list")
@@ -32,6 +34,19 @@ def show_list(as_json: Annotated[bool, typer.Option("--json", help="One JSON obj
         )
         table.add_row(one.key, one.severity, f"{one.started_at:%Y-%m-%d %H:%M}", answered, one.latest.reason)
     console.print(table if found else "Nothing fires.")
+
+
+@app.command()
+def show(key: Annotated[str, typer.Argument(help="Of an open episode, as `list` shows it.")]) -> None:
+    """Show an open episode as receivers get it: numbers, words, sources, and texts with how many said them."""
+    found = next((one for one in _book().episodes() if one.key == key), None)
+    if found is None:
+        typer.echo(f"no open episode has the key {key!r}; `brandpulse episodes list` shows those that do", err=True)
+        raise typer.Exit(1)
+    told = Notification(id=f"{key}:updated@terminal", receiver="terminal", transition="updated", episode=found)
+    typer.echo(title(told))
+    for line in lines(told):
+        typer.echo("".join(sign if sign.isprintable() else " " for sign in line))
 
 
 @app.command()

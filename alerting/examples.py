@@ -1,34 +1,41 @@
-"""What a window's negative posts show people: examples, where they were posted, and the words that stand out.
+"""What a window's posts show people: examples, where they were posted, and the words that stand out.
 
-Posts are remembered as they pass: the store keeps only the newest twenty of a brand and partition. So all of this is
-of the posts kept, not of all that were counted, and says so.
+Posts are read when an episode is told of. Workers keep all of an hour up to a bound, beyond it a sample
+(`brandpulse/kept_posts.py`). So all of this is of the posts kept, and says of how many.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from alerting.detect import WindowCounts
 from alerting.terms import rising_terms
+from brandpulse.author_lookup import KnownAuthors
+from brandpulse.copies import CopyGroup, copy_groups
 from brandpulse.episodes import ExamplePost, SourceCount, Term
+from brandpulse.kept_posts import KeptPost, PostsOfWindow
 from brandpulse.keys import DAY_MS, MINUTE_MS, brand_of, facet_of
-from brandpulse.pane_reader import SAMPLE_DAYS, NegativePost, SampledPost
+from brandpulse.pane_reader import SAMPLE_DAYS, SampledPost
 from brandpulse.terms import terms_of
 
-KEPT = 300
-"""Of each brand: some hours of a busy one."""
 SHOWN = 3
 SHOWN_SOURCES = 5
 OTHER_SOURCES = "others"
 MOST_SOURCE_CHARS = 64
 MOST_LOOKS = 100
-"""For words, in one tick: each costs a read and some 10 ms, and a storm of brands must not hold the clock."""
+"""For words and new accounts, in one tick: each costs some 20 ms, and a storm of brands must not hold the clock."""
+MOST_READS = 1_000
+"""For posts, in one tick: some 3 ms each."""
 ENOUGH_NEGATIVE = 100
 """So many usual negative posts, and terms are held against those: else every angry word stands out."""
 
 Usual = Callable[[str, int, int], Mapping[int, Sequence[SampledPost]]]
 """Brand, first and last day since 1970 -> the sampled posts of each: `PaneReader.samples`."""
+Kept = Callable[[str, int, int], PostsOfWindow]
+"""Series, first event time and end -> what is kept of it: `PaneReader.kept_posts`."""
+Known = Callable[[str, int], KnownAuthors]
+"""Brand, event time -> who wrote about it before: `PaneReader.known_authors`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,55 +46,105 @@ class PostEvidence:
     sources: Sequence[SourceCount] = ()
     terms: Sequence[Term] = ()
     terms_missing: str | None = None
+    kept: int | None = None
+    """Posts that all of this is of."""
 
 
 class ExampleShelf:
-    """The newest negative posts seen of each brand. In memory: a new leader starts with the store's twenty."""
+    """Reads the kept posts of windows, at most `MOST_LOOKS` times a tick."""
 
-    def __init__(self, usual: Usual = lambda _brand, _first, _last: {}) -> None:
-        """*usual* is asked when an episode is told of, at most every half hour each."""
+    def __init__(
+        self,
+        usual: Usual = lambda _brand, _first, _last: {},
+        kept: Kept = lambda _series, _first, _end: PostsOfWindow(),
+        known: Known = lambda _brand, _before: KnownAuthors([]),
+    ) -> None:
+        """All are asked when an episode is told of, at most every half hour each."""
         self._usual = usual
+        self._kept = kept
+        self._known = known
         self._looks = MOST_LOOKS
-        self._posts: dict[str, OrderedDict[tuple[str, str], NegativePost]] = {}
+        self._reads = MOST_READS
 
     def refill(self) -> None:
-        """A new tick may look for words again."""
+        """A new tick may look again."""
         self._looks = MOST_LOOKS
+        self._reads = MOST_READS
 
-    def put(self, brand: str, posts: Iterable[NegativePost]) -> None:
-        shelf = self._posts.setdefault(brand, OrderedDict())
-        for post in sorted(posts, key=lambda post: post.created_ms):
-            shelf[(post.source, post.id)] = post
-        while len(shelf) > KEPT:
-            shelf.popitem(last=False)
+    def show_all(self, brand: str, window: WindowCounts) -> PostEvidence:
+        """As `show`, of all relevant posts, negative or not."""
+        return self.show(brand, window, negative=False)
 
-    def show(self, brand: str, window: WindowCounts) -> PostEvidence:
-        """What is kept of *window*. Raises TransientError when the usual posts cannot be read."""
+    def show(self, series: str, window: WindowCounts, *, negative: bool = True) -> PostEvidence:
+        """What is kept of *window*: of a brand the negative posts, of a facet those in it.
+
+        Raises TransientError when posts cannot be read.
+        """
+        if self._reads == 0:
+            return PostEvidence(terms_missing=f"more than {MOST_READS} alerts were told at once")
+        self._reads -= 1
         first_ms, end_ms = window.first_minute * MINUTE_MS, (window.last_minute + 1) * MINUTE_MS
-        within = [
-            post for post in self._posts.get(brand, OrderedDict()).values() if first_ms <= post.created_ms < end_ms
-        ]
-        facet = bool(facet_of(brand))
-        kind = "posts in the facet" if facet else "negative posts"
-        if not within:
-            return PostEvidence(terms_missing=f"no {kind} are kept of the window")
-        surest = _one_an_author(within)
-        examples, sources = [_example(post) for post in surest[:SHOWN]], count_sources(within)
-        if self._looks == 0:
-            return PostEvidence(examples, sources, terms_missing=f"more than {MOST_LOOKS} alerts were told at once")
-        self._looks -= 1
-        before = first_ms // DAY_MS - 1
-        samples = self._usual(brand_of(brand), before - SAMPLE_DAYS + 2, before)
-        terms, missing = rising_terms(
-            (terms_of(post.text) for post in surest),
-            _compared(samples, negative=not facet),
-            brand=brand_of(brand),
+        of_facet = bool(facet_of(series))
+        found = self._kept(series, first_ms, end_ms)
+        worst_first = negative and not of_facet
+        posts = found.negative if worst_first else found.all
+        kind = "negative posts" if worst_first else "posts in the facet" if of_facet else "posts"
+        if not posts:
+            return PostEvidence(terms_missing=f"no {kind} are kept of the window", kept=0)
+        missing = (window.negative_posts if negative else window.posts) > len(posts)
+        chosen = different_texts(copy_groups(posts, surest=negative), SHOWN)
+        looks, self._looks = self._looks > 0, max(0, self._looks - 1)
+        repeated = any(len(group.posts) > 1 for _, group in chosen)
+        met = self._known(brand_of(series), first_ms) if looks and repeated else None
+        examples = [example_of(post, group, met, at_least=missing) for post, group in chosen]
+        if looks:
+            terms, why_none = self._terms(series, posts, first_ms, kind=kind)
+        else:
+            terms, why_none = [], f"more than {MOST_LOOKS} alerts were told at once"
+        return PostEvidence(examples, count_sources(posts), terms, why_none, len(posts))
+
+    def _terms(
+        self, series: str, posts: Sequence[KeptPost], first_ms: int, *, kind: str
+    ) -> tuple[list[Term], str | None]:
+        brand, before = brand_of(series), first_ms // DAY_MS - 1
+        samples = self._usual(brand, before - SAMPLE_DAYS + 2, before)
+        return rising_terms(
+            (terms_of(post.text) for post in _one_an_author(posts)),
+            _compared(samples, negative=kind == "negative posts"),
+            brand=brand,
             kind=kind,
         )
-        return PostEvidence(examples, sources, terms, missing)
 
 
-def count_sources(posts: Iterable[NegativePost]) -> list[SourceCount]:
+def different_texts(groups: Iterable[CopyGroup], most: int) -> list[tuple[KeptPost, CopyGroup]]:
+    """A post of each of the first *groups*, of *most* at most: each text once, and each author once."""
+    chosen: list[tuple[KeptPost, CopyGroup]] = []
+    shown: set[str] = set()
+    for group in groups:
+        if len(chosen) == most:
+            break
+        post = next((post for post in group.posts if post.author not in shown), None)
+        if post is not None:
+            chosen.append((post, group))
+            shown.add(post.author)
+    return chosen
+
+
+def example_of(post: KeptPost, group: CopyGroup, met: KnownAuthors | None, *, at_least: bool) -> ExamplePost:
+    """*post* with what is known of its *group*. *at_least*: posts are missing among what is kept."""
+    return ExamplePost(
+        id=post.id,
+        source=post.source,
+        text=post.text,
+        created_at=datetime.fromtimestamp(post.created_ms / 1_000, UTC),
+        copies=len(group.posts),
+        accounts=len(group.authors),
+        new_accounts=None if met is None else met.new_among(group.authors),
+        at_least=at_least,
+    )
+
+
+def count_sources(posts: Iterable[KeptPost | NegativePost]) -> list[SourceCount]:
     """How many of *posts* each source brought, the most first, at most five and the rest together."""
     counts = Counter(_plain(post.source) for post in posts)
     most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
@@ -96,9 +153,9 @@ def count_sources(posts: Iterable[NegativePost]) -> list[SourceCount]:
     return [SourceCount(source=source, posts=many) for source, many in named]
 
 
-def _one_an_author(posts: Iterable[NegativePost]) -> list[NegativePost]:
+def _one_an_author(posts: Iterable[KeptPost]) -> list[KeptPost]:
     """A post of each author, the surest judged first."""
-    surest: dict[str, NegativePost] = {}
+    surest: dict[str, KeptPost] = {}
     for post in sorted(posts, key=lambda post: (-post.negative, -post.created_ms, post.id)):
         surest.setdefault(post.author, post)
     return list(surest.values())
@@ -109,12 +166,6 @@ def _compared(samples: Mapping[int, Sequence[SampledPost]], *, negative: bool) -
     every = [post for found in samples.values() for post in found]
     worst = [post.terms for post in every if negative and post.negative]
     return worst if len(worst) >= ENOUGH_NEGATIVE else [post.terms for post in every]
-
-
-def _example(post: NegativePost) -> ExamplePost:
-    return ExamplePost(
-        id=post.id, source=post.source, text=post.text, created_at=datetime.fromtimestamp(post.created_ms / 1_000, UTC)
-    )
 
 
 def _plain(name: str) -> str:

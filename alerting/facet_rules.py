@@ -11,7 +11,7 @@ from typing import Protocol
 from alerting.baseline import BaselinePolicy
 from alerting.detect import DetectPolicy, Finding, WindowCounts
 from alerting.episode import EpisodePolicy, OpenEpisode
-from alerting.examples import KEPT, ExampleShelf, PostEvidence
+from alerting.examples import ExampleShelf
 from alerting.history import HourHistory
 from alerting.past_episodes import PastEpisodes
 from alerting.recent import RecentMinutes
@@ -21,7 +21,7 @@ from alerting.sliding import sliding_counts
 from alerting.slow import slow_counts
 from alerting.stretch import Decided, Place
 from brandpulse.keys import brand_of, facet_of, facet_series
-from brandpulse.pane_reader import Minutes, NegativePost
+from brandpulse.pane_reader import Minutes
 from brandpulse.panes import AuthorCounts, Pane
 
 PRIOR_SHARE, PRIOR_RHO, RHO_FLOOR = 0.03, 0.01, 0.0005
@@ -50,8 +50,6 @@ class FacetPanes(Protocol):
     def hour_authors(
         self, brands: Sequence[str], first_hour: int, last_hour: int
     ) -> dict[str, dict[int, AuthorCounts]]: ...
-
-    def negatives(self, brand: str, limit: int) -> list[NegativePost]: ...
 
 
 class FacetHours:
@@ -195,7 +193,7 @@ class FacetRules:
                 found,
                 minute=seen[-1].last_minute,
                 minutes=minutes,
-                examples=lambda window, series=series: self._show(series, window),  # type: ignore[misc]
+                examples=lambda window, series=series: self._shelf.show(series, window),  # type: ignore[misc]
                 thin=thin,
             )
             if decision is not None:
@@ -208,11 +206,6 @@ class FacetRules:
             series: FacetView(0.0, None) if one is None or one[0][-1].last_minute < self._last_minute else _view(*one)
             for series, one in self._seen.items()
         }
-
-    def _show(self, series: str, window: WindowCounts) -> PostEvidence:
-        """What the kept posts of the facet show. They are read when somebody is told: a facet's posts are few."""
-        self._shelf.put(series, self._panes.negatives(series, KEPT))
-        return self._shelf.show(series, window)
 
 
 def _view(windows: Sequence[WindowCounts], found: Finding) -> FacetView:

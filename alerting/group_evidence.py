@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from alerting.examples import OTHER_SOURCES, SHOWN_SOURCES
 from alerting.terms import SHOWN as SHOWN_TERMS
+from brandpulse.copies import normal_form
 from brandpulse.episodes import SEVERITIES, Episode, Evidence, ExamplePost, SourceCount, Term
 
 NAMED = 5
@@ -34,11 +35,12 @@ def group_evidence(worst: Sequence[Episode], total: int) -> Evidence:
     """The evidence of a group of *total* whose firing members are *worst*, the worst first; at least one.
 
     Sums over brands, each by its worst member; an author who damns two brands is counted for both. Where some members
-    are about negative people and others about facets, numbers, sources and examples are of the first kind; words are
-    of all.
+    are about negative people and others about facets or volume, numbers, sources and examples are of the first kind
+    that there is; words are of all.
     """
-    plain = [one for one in worst if one.latest.facet is None]
-    spoken = _one_a_brand(plain or worst)
+    shares = [one for one in worst if one.latest.usual_authors is None]
+    plain = [one for one in shares or worst if one.latest.facet is None]
+    spoken = _one_a_brand(plain or shares)
     latest = [one.latest for one in spoken]
     authors = sum(one.authors for one in latest)
     negative = sum(one.negative_authors for one in latest)
@@ -53,12 +55,14 @@ def group_evidence(worst: Sequence[Episode], total: int) -> Evidence:
         negative_share=negative / authors if authors else 0.0,
         baseline_share=sum(one.baseline_share * one.authors for one in latest) / authors if authors else 0.0,
         p_value=min(one.p_value for one in latest),
+        usual_authors=None if shares else sum(one.usual_authors or 0.0 for one in latest),
         facet=None if plain else _facets(worst),
         reason=_reason(worst, total),
         examples=_examples(latest),
         sources=_sources(latest),
         terms=terms,
         terms_missing=missing,
+        kept_posts=_kept(latest),
     )
 
 
@@ -86,12 +90,17 @@ def _reason(worst: Sequence[Episode], total: int) -> str:
 
 
 def _examples(latest: Iterable[Evidence]) -> list[ExamplePost]:
-    """The first of each, the worst's first; a post that names two brands once."""
-    found: dict[tuple[str, str], ExamplePost] = {}
+    """The first of each, the worst's first; a text that is said of two brands once."""
+    found: dict[str, ExamplePost] = {}
     for one in latest:
         for post in one.examples[:1]:
-            found.setdefault((post.source, post.id), post)
+            found.setdefault(normal_form(post.text), post)
     return list(found.values())[:SHOWN_EXAMPLES]
+
+
+def _kept(latest: Sequence[Evidence]) -> int | None:
+    kept = [one.kept_posts for one in latest if one.kept_posts is not None]
+    return sum(kept) if len(kept) == len(latest) else None
 
 
 def _sources(latest: Iterable[Evidence]) -> list[SourceCount]:

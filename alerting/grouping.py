@@ -193,6 +193,8 @@ def _member(episode: Episode) -> Member:
         state="firing",
         negative_share=round(episode.latest.negative_share, 4),
         baseline_share=round(episode.latest.baseline_share, 4),
+        people=None if episode.latest.usual_authors is None else episode.latest.authors,
+        usual_people=episode.latest.usual_authors,
         extra_people=extra_people(episode.latest),
     )
 

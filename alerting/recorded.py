@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TypeVar
 
+from brandpulse.author_lookup import KnownAuthors
+from brandpulse.kept_posts import PostsOfWindow
 from brandpulse.keys import HOUR_MS, MINUTE_MS, facet_of, facet_series
-from brandpulse.pane_reader import Minutes, NegativePost, SampledPost
+from brandpulse.pane_reader import Minutes, SampledPost
 from brandpulse.panes import IRRELEVANT, AuthorCounts, Authors, Pane, count_authors, counted_as
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
 
@@ -161,9 +163,13 @@ class RecordedPanes:
             for brand in brands
         }
 
-    def negatives(self, brand: str, limit: int) -> list[NegativePost]:
+    def kept_posts(self, series: str, first_ms: int, end_ms: int) -> PostsOfWindow:
         """None: a backtest looks at an episode's posts afterwards (`recorded_evidence.py`)."""
-        return []
+        return PostsOfWindow()
+
+    def known_authors(self, brand: str, before_ms: int) -> KnownAuthors:
+        """None, likewise."""
+        return KnownAuthors([])
 
     def samples(self, brand: str, first_day: int, last_day: int) -> dict[int, list[SampledPost]]:
         """None, likewise."""

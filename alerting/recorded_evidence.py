@@ -15,12 +15,13 @@ from msgspec.structs import replace as replace_text
 
 from alerting.backtest import PastEpisode
 from alerting.detect import WindowCounts
-from alerting.examples import KEPT, ExampleShelf
+from alerting.examples import ExampleShelf
 from alerting.recorded import JudgedPost
 from brandpulse.episodes import Evidence
+from brandpulse.kept_posts import KeptPost, PostsOfWindow
 from brandpulse.keys import DAY_MS, MINUTE_MS, facet_series
 from brandpulse.masking.mask import Mask
-from brandpulse.pane_reader import SAMPLE_DAYS, NegativePost, SampledPost
+from brandpulse.pane_reader import SAMPLE_DAYS, SampledPost
 from brandpulse.panes import IRRELEVANT, counted_as
 from brandpulse.terms import terms_of
 
@@ -28,6 +29,8 @@ _MASK = Mask()
 """Keeps no brand's handle: no term is a handle."""
 SAMPLED = 120
 """Of a brand and day: what four partitions keep."""
+KEPT = 300
+"""Posts of a window, the newest."""
 NEGATIVE = 0
 
 
@@ -63,16 +66,17 @@ class _Looked:
         self.brand = brand
         self._first = first
         self._begin_ms, self._end_ms = _ms(first.window_start), _ms(first.window_end)
-        self._posts: deque[NegativePost] = deque(maxlen=KEPT)
+        self._posts: deque[KeptPost] = deque(maxlen=KEPT)
         self.days = range(self._begin_ms // DAY_MS - SAMPLE_DAYS + 1, self._begin_ms // DAY_MS)
 
     def look(self, post: JudgedPost, number: int, *, negative: bool) -> None:
         if not self._begin_ms <= post.event_ms < self._end_ms:
             return
         facet = self._first.facet
-        if negative if facet is None else (post.facets and facet in post.facets[number]):
+        volume = self._first.usual_authors is not None
+        if (negative or volume) if facet is None else (post.facets and facet in post.facets[number]):
             self._posts.append(
-                NegativePost(
+                KeptPost(
                     id=post.id,
                     source=post.source,
                     text=post.text,
@@ -84,16 +88,18 @@ class _Looked:
 
     def shown(self, samples: "_Samples") -> Evidence:
         series = self.brand if self._first.facet is None else facet_series(self.brand, self._first.facet)
-        shelf = ExampleShelf(samples.of)
-        shelf.put(series, [replace_text(post, text=_MASK(post.text)) for post in self._posts])
+        masked = [replace_text(post, text=_MASK(post.text)) for post in self._posts]
+        shelf = ExampleShelf(samples.of, lambda _series, _first, _end: PostsOfWindow(masked))
         last, first = self._end_ms // MINUTE_MS - 1, self._begin_ms // MINUTE_MS
-        found = shelf.show(series, WindowCounts(last, last - first + 1))
+        window = WindowCounts(last, last - first + 1)
+        found = shelf.show(series, window, negative=self._first.usual_authors is None)
         # No examples: nothing took the names of people out of these texts.
         return self._first.model_copy(
             update={
                 "sources": list(found.sources),
                 "terms": list(found.terms),
                 "terms_missing": found.terms_missing,
+                "kept_posts": found.kept,
             }
         )
 

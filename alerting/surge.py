@@ -228,4 +228,5 @@ def _proof(finding: SurgeFinding, examples: Examples = lambda _: NO_POSTS) -> Ev
         sources=list(posts.sources),
         terms=list(posts.terms),
         terms_missing=posts.terms_missing,
+        kept_posts=posts.kept,
     )

@@ -17,7 +17,7 @@ from alerting.brand_zones import Zones
 from alerting.clock import AlertClock, ClockPolicy, StallWatch, Sure, alert_clock, name_of, silence, unseen
 from alerting.detect import DetectPolicy, Finding, WindowCounts
 from alerting.episode import ALL_BRANDS, EpisodePolicy
-from alerting.examples import KEPT, ExampleShelf, count_sources
+from alerting.examples import ExampleShelf, count_sources
 from alerting.facet_rules import FacetRules, FacetView
 from alerting.history import HourHistory
 from alerting.lateness import LatenessWatch
@@ -37,8 +37,10 @@ from alerting.stretch import Decided, Stretch
 from alerting.surge import SurgePolicy
 from alerting.surge_rules import SurgeRules
 from alerting.telling import Teller
+from brandpulse.author_lookup import KnownAuthors
 from brandpulse.episodes import Episode, SourceCount, Transition
 from brandpulse.errors import BrandpulseError
+from brandpulse.kept_posts import PostsOfWindow
 from brandpulse.keys import HOUR_MS, MINUTE_MS
 from brandpulse.local_hours import UTC as UTC_ZONE
 from brandpulse.pane_reader import Minutes, NegativePost, SampledPost
@@ -55,6 +57,8 @@ STRETCH_LOOKS = 60_000
 FIRST_LOOK_BACK_HOURS = 48
 """How far back the very first tick starts: as far as minute panes reach."""
 ANY_PARTITION = "any partition"
+NEWEST_NEGATIVES = 300
+"""Kept posts whose sources are named when a brand falls silent."""
 SHOWN_MINUTES = 60
 """The window the gauges show."""
 
@@ -77,6 +81,10 @@ class Panes(Protocol):
     ) -> dict[str, dict[int, AuthorCounts]]: ...
 
     def negatives(self, brand: str, limit: int) -> list[NegativePost]: ...
+
+    def kept_posts(self, series: str, first_ms: int, end_ms: int) -> PostsOfWindow: ...
+
+    def known_authors(self, brand: str, before_ms: int) -> KnownAuthors: ...
 
     def samples(self, brand: str, first_day: int, last_day: int) -> dict[int, list[SampledPost]]: ...
 
@@ -161,7 +169,7 @@ class Ticker:
         self._ask_zones = zones
         self._zones: Zones = {}
         self._history = HourHistory(reader, policies.baseline, zones=lambda brand: self._zones.get(brand, UTC_ZONE))
-        self._shelf = ExampleShelf(reader.samples)
+        self._shelf = ExampleShelf(reader.samples, reader.kept_posts, reader.known_authors)
         self._shares = ShareRules(self._history, policies.detect, policies.episode, self._shelf.show)
         self._facets = FacetRules(
             reader,
@@ -171,7 +179,7 @@ class Ticker:
             episode=policies.episode,
             shelf=self._shelf,
         )
-        self._surges = SurgeRules(self._history, policies.surge, policies.episode, self._shelf.show)
+        self._surges = SurgeRules(self._history, policies.surge, policies.episode, self._shelf.show_all)
         self._silence = SilenceWatch(self._history)
         self._stalls = StallWatch(policies.clock)
         self._lateness = LatenessWatch()
@@ -221,8 +229,6 @@ class Ticker:
             due = self._due(state, clock.until_ms, brands)
             if due:
                 self._shelf.refill()
-                for brand in brands:
-                    self._shelf.put(brand, self._reader.negatives(brand, KEPT))
             step = max(1, min(STRETCH, STRETCH_LOOKS // max(1, len(brands))))
             for start in range(0, len(due), step):
                 if self._resigned:
@@ -328,7 +334,7 @@ class Ticker:
         return state, stretch, views
 
     def _sources_of(self, brand: str) -> list[SourceCount]:
-        return count_sources(self._reader.negatives(brand, KEPT))
+        return count_sources(self._reader.negatives(brand, NEWEST_NEGATIVES))
 
     def _catch_up(
         self, state: AlerterState, health: Sequence[Health], orders: Orders, now_ms: int

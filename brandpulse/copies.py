@@ -64,15 +64,19 @@ class CopyGroup:
     """Posts of one text."""
 
     posts: Sequence[KeptPost]
-    """The surest negative first, then the newest."""
+    """In the order in which they are shown: the surest negative first, or the newest."""
 
     @property
     def authors(self) -> frozenset[str]:
         return frozenset(post.author for post in self.posts)
 
 
-def copy_groups(posts: Iterable[KeptPost]) -> list[CopyGroup]:
-    """*posts* by text: what most accounts say first, among what fewer than three say the surest negative first."""
+def copy_groups(posts: Iterable[KeptPost], *, surest: bool = True) -> list[CopyGroup]:
+    """*posts* by text: what most accounts say first, among what fewer than three say the surest negative first.
+
+    With *surest* False the newest first.
+    """
+    order = _surest_first if surest else _newest_first
     by_form: dict[str, list[KeptPost]] = {}
     cut: dict[str, list[KeptPost]] = {}
     for post in posts:
@@ -82,8 +86,8 @@ def copy_groups(posts: Iterable[KeptPost]) -> list[CopyGroup]:
     for beginning, found in cut.items():
         whole = next((form for form in by_form if form.startswith(beginning)), beginning)
         by_form.setdefault(whole, []).extend(found)
-    groups = [CopyGroup(sorted(found, key=_surest_first)) for found in by_form.values()]
-    return sorted(groups, key=_most_said_first)
+    groups = [CopyGroup(sorted(found, key=order)) for found in by_form.values()]
+    return sorted(groups, key=lambda group: (_many(group), *order(group.posts[0])))
 
 
 def _is_cut(text: str) -> bool:
@@ -94,10 +98,14 @@ def _surest_first(post: KeptPost) -> tuple[float, int, str]:
     return -post.negative, -post.created_ms, post.id
 
 
+def _newest_first(post: KeptPost) -> tuple[float, int, str]:
+    return 0.0, -post.created_ms, post.id
+
+
 MANY_ACCOUNTS = 3
 """As many say a text, and it is no chance that it is said again."""
 
 
-def _most_said_first(group: CopyGroup) -> tuple[int, float, int, str]:
+def _many(group: CopyGroup) -> int:
     accounts = len(group.authors)
-    return (-accounts if accounts >= MANY_ACCOUNTS else 0, *_surest_first(group.posts[0]))
+    return -accounts if accounts >= MANY_ACCOUNTS else 0

@@ -13,7 +13,11 @@ Transition = Literal["triggered", "updated", "acknowledged", "resolved"]
 
 
 class ExamplePost(BaseModel):
-    """A post that stands as evidence, with private things masked."""
+    """A post that stands as evidence, with private things masked. Examples of one window are different texts.
+
+    Copies of a text differ by user mentions, links, case, white space, punctuation, emoji, numbers at the end or a
+    repost prefix. Copies are counted among the window's posts that were kept.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,10 +26,19 @@ class ExamplePost(BaseModel):
     text: Annotated[str, AfterValidator(masked_again)]
     """Masked here too: an older version may have stored it with what it did not mask."""
     created_at: AwareDatetime
+    copies: int | None = None
+    """Posts of the window that say this text, this one included; None: not counted (older versions)."""
+    accounts: int | None = None
+    """Different accounts among them."""
+    new_accounts: int | None = None
+    """Those among them that wrote nothing about the brand in the seven days before the window; None: not known,
+    because nothing is kept of that time, or more than some 190 people wrote in an hour of a partition."""
+    at_least: bool = False
+    """Not all posts of the window are kept: the three numbers are at least these."""
 
 
 class SourceCount(BaseModel):
-    """How many of a window's kept negative posts one source brought."""
+    """How many of a window's kept posts one source brought."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,13 +79,14 @@ class Evidence(BaseModel):
     negative_share: float
     """negative_authors / authors."""
     baseline_share: float
-    """What the brand's own past makes us expect."""
+    """What the brand's own past makes us expect. Where volume was tested no shares were compared: negative_share."""
     p_value: float
     """Chance of so many negative authors if nothing had changed."""
     nats: float = 0.0
     """Evidence against "nothing changed", as a log-likelihood ratio of all that was weighed; 0 where none was."""
     usual_authors: float | None = None
-    """People usual in such a window, where volume was tested; None elsewhere."""
+    """People usual in such a window, where volume was tested; None elsewhere. `examples`, `sources` and `terms` are
+    then of all relevant posts, negative or not."""
     expected_delay_minutes: float | None = None
     """How long a rise by 25 points goes untold at this brand's usual volume; None: more than a day, or not known.
     Of a facet: how long a share three times the usual one."""
@@ -83,9 +97,11 @@ class Evidence(BaseModel):
     """One sentence for a person: what rose, from what, to what."""
     examples: list[ExamplePost] = []
     sources: list[SourceCount] = []
-    """Of the window's negative posts that were kept (the newest 20 of a partition at each look), not of all."""
+    """Of the window's posts that were kept: negative ones, of a facet those in it, where volume was tested all."""
     terms: list[Term] = []
     """What those posts speak of more than usual, the most surprising first, at most five."""
+    kept_posts: int | None = None
+    """Posts of the window that `examples`, `sources` and `terms` are of; None: not counted (older versions)."""
     terms_missing: str | None = None
     """Why there are no terms, where they were looked for. Of a group, also beside terms: why some brands tell none."""
 
@@ -102,6 +118,10 @@ class Member(BaseModel):
     state: Literal["firing", "resolved"]
     negative_share: float
     baseline_share: float
+    people: int | None = None
+    """Who wrote in the window, where volume was tested: its shares were not compared with anything."""
+    usual_people: float | None = None
+    """Usual in such a window, likewise."""
     extra_people: int = 0
     """How many more than usual: negative ones, those in the facet, or all where volume was tested."""
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import redis
 
+from brandpulse.author_lookup import KnownAuthors
 from brandpulse.kept_posts import KeptPost, PostsOfWindow
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys, facet_of
 from brandpulse.live import live_namespace
@@ -227,12 +228,31 @@ class PaneReader:
             for part in (stored[:half], stored[half : 2 * half])
         )
         for member in (member for members in stored[2 * half :] for member in members):
-            post = msgspec.json.decode(member, type=NegativePost)
-            place = post.source, post.id
-            if first_ms <= post.created_ms < end_ms and place not in negative and place not in others:
-                in_facet = facet_of(series) and post.negative < 0.5
-                (others if in_facet else negative)[place] = post.as_kept()
+            old = msgspec.json.decode(member, type=NegativePost)
+            place = old.source, old.id
+            if first_ms <= old.created_ms < end_ms and place not in negative and place not in others:
+                in_facet = facet_of(series) and old.negative < 0.5
+                (others if in_facet else negative)[place] = old.as_kept()
         return PostsOfWindow([*negative.values()], [*others.values()])
+
+    def known_authors(self, brand: str, before_ms: int) -> KnownAuthors:
+        """Who wrote something relevant about *brand* in the seven days before event time *before_ms*."""
+        known = self._known()
+        hour, minute = before_ms // HOUR_MS, before_ms // MINUTE_MS
+        first = hour - 7 * 24
+        per_day = DAY_MS // HOUR_MS
+        days = range(first // per_day, (hour - 1) // per_day + 1)
+        wanted = [(keys.hour_authors(brand, day), day * per_day, range(first, hour)) for keys in known for day in days]
+        # The hour in which the moment lies, up to it.
+        begin = hour * (HOUR_MS // MINUTE_MS)
+        wanted += [(keys.minute_authors(brand, hour), begin, range(begin, minute)) for keys in known]
+        stored = self._run([("HGETALL", name) for name, _, _ in wanted])
+        return KnownAuthors(
+            sketch
+            for (_, start, span), cells in zip(wanted, stored, strict=True)
+            for at, sketch in cells.items()
+            if start + int(at) in span
+        )
 
     def samples(self, brand: str, first_day: int, last_day: int) -> dict[int, list[SampledPost]]:
         """The sampled posts of *brand* by day since 1970, first and last included; days without any are left out."""

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from heapq import nsmallest
 from itertools import chain, pairwise
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from brandpulse.kept_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TEXT_CHARS, KeptPost
 from brandpulse.keys import HOUR_MS
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from stream_workers.columns import Columns
     from stream_workers.fold import Scored
 
+HEAD_BYTES = 8
+"""Of a digest, as numpy sorts it."""
 SCORED_BYTES = 6
 """Of a digest, as the number that Redis sorts by: a double holds 48 bits exactly."""
 KNOWN_DIGESTS = 40_000
@@ -70,8 +71,6 @@ class Offered(NamedTuple):
 
 
 HourPosts = Mapping[PostHour, Sequence[Offered]]
-Found = TypeVar("Found", bound=tuple[Any, ...])
-"""A digest, and what is found under it."""
 
 
 class HourBounds:
@@ -127,28 +126,43 @@ class PostBudget:
 def hour_posts_of(
     counted: Sequence["Scored"], bounds: HourBounds, *, watermark_ms: int, most: int
 ) -> dict[PostHour, list[Offered]]:
-    """What of *counted* may be in a sample, *most* posts of all; hours past their time by *watermark_ms* have none."""
+    """What of *counted* may be in a sample, about *most* posts of all; hours past their time by *watermark_ms* have
+    none."""
+    if not most:
+        return {}
+    relevant = [
+        (post.digest, series, post, said) for post in counted for series, said in _series_of(post) if said.relevant
+    ]
+    if len(relevant) > most:
+        limit = nsmallest(most, (digest[:HEAD_BYTES] for digest, *_ in relevant))[-1]
+        relevant = [one for one in relevant if one[0][:HEAD_BYTES] <= limit]
     found: dict[PostHour, list[tuple[bytes, Scored, Towards]]] = {}
-    for post in counted:
-        hour, digest = post.decoded.event_ms // HOUR_MS, post.digest
-        for series, said in _series_of(post):
-            place = PostHour(series, hour, said.negative)
-            if not said.relevant or place.keep_until_ms <= watermark_ms:
-                continue
-            if (bound := bounds.bound(place)) is None or digest < bound:
-                found.setdefault(place, []).append((digest, post, said))
-    chosen = {place: nsmallest(place.size, posts, key=itemgetter(0)) for place, posts in found.items()}
-    return {place: [_offered(*one) for one in posts] for place, posts in _within(chosen, most).items()}
+    for digest, series, post, said in relevant:
+        place = PostHour(series, post.decoded.event_ms // HOUR_MS, said.negative)
+        if place.keep_until_ms > watermark_ms and ((bound := bounds.bound(place)) is None or digest < bound):
+            found.setdefault(place, []).append((digest, post, said))
+    return {
+        place: [_offered(*one) for one in nsmallest(place.size, posts, key=itemgetter(0))]
+        for place, posts in found.items()
+    }
 
 
 def hour_posts_in(
     columns: "Columns", bounds: HourBounds, *, watermark_ms: int, most: int
 ) -> dict[PostHour, list[Offered]]:
     """`hour_posts_of` all of *columns*."""
-    pairs = columns.pairs.at(columns.pairs.label != IRRELEVANT)
-    if not most or not len(pairs.row):
+    if not most:
+        return {}
+    relevant = np.flatnonzero(columns.pairs.label != IRRELEVANT)
+    if not len(relevant):
         return {}
     rows = columns.rows
+    heads = np.ascontiguousarray(rows.digests[columns.pairs.row[relevant], :HEAD_BYTES]).view(">u8")[:, 0]
+    heads = heads.astype(np.uint64)
+    if len(relevant) > most:
+        chosen = heads <= np.partition(heads, most - 1)[most - 1]
+        relevant, heads = relevant[chosen], heads[chosen]
+    pairs = columns.pairs.at(relevant)
     hours = rows.event_ms[pairs.row] // HOUR_MS
     first, span = int(hours.min()), int(hours.max() - hours.min()) + 1
     numbers = (pairs.series * span + (hours - first)) * 2 + (pairs.label == NEGATIVE)
@@ -158,42 +172,23 @@ def hour_posts_in(
         for place in places.tolist()
     ]
     full = [bounds.bound(place) for place in named]
-    alive = np.array([place.keep_until_ms > watermark_ms for place in named])
     # Where a sample is full, nearly all fall out by eight of twelve bytes.
-    heads, tails = _digest_parts(rows.digests[pairs.row])
-    largest = np.array([2**64 - 1 if bound is None else int.from_bytes(bound[:8], "big") for bound in full], np.uint64)
+    largest = np.array(
+        [2**64 - 1 if bound is None else int.from_bytes(bound[:HEAD_BYTES], "big") for bound in full], np.uint64
+    )
+    alive = np.array([place.keep_until_ms > watermark_ms for place in named])
     admitted = np.flatnonzero((heads <= largest[which]) & alive[which])
-    order = admitted[np.lexsort((tails[admitted], heads[admitted], which[admitted]))]
+    tails = np.ascontiguousarray(rows.digests[pairs.row[admitted], HEAD_BYTES:]).view(">u4")[:, 0].astype(np.uint32)
+    order = admitted[np.lexsort((tails, heads[admitted], which[admitted]))]
     begins = np.flatnonzero(np.diff(which[order], prepend=-1)).tolist()
-    chosen: dict[PostHour, list[tuple[bytes, int]]] = {}
+    found = {}
     for begin, end in pairwise([*begins, len(order)]):
         place, bound = named[which[order[begin]]], full[which[order[begin]]]
-        some = pairs.row[order[begin : min(end, begin + place.size)]].tolist()
-        digested = [(rows.digest(row), row) for row in some]
-        if offered := [(digest, row) for digest, row in digested if bound is None or digest < bound]:
-            chosen[place] = offered
-    made = {}
-    for place, posts in _within(chosen, most).items():
-        scored = [(digest, columns.posts.of_row(row)) for digest, row in posts]
-        made[place] = [_offered(digest, post, _said_of(post, place.series)) for digest, post in scored]
-    return made
-
-
-def _digest_parts(digests: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-    """Of *digests* (n, 12) the first eight and the last four bytes, as numbers that sort alike."""
-    heads = np.ascontiguousarray(digests[:, :8]).view(">u8")[:, 0].astype(np.uint64)
-    return heads, np.ascontiguousarray(digests[:, 8:]).view(">u4")[:, 0].astype(np.uint32)
-
-
-def _within(chosen: Mapping[PostHour, Sequence[Found]], most: int) -> Mapping[PostHour, Sequence[Found]]:
-    """*chosen*; where they are more than *most*, those with the smallest digests of all."""
-    if sum(map(len, chosen.values())) <= most:
-        return chosen
-    every = ((one[0], place, number) for place, posts in chosen.items() for number, one in enumerate(posts))
-    left: dict[PostHour, list[Found]] = {}
-    for _, place, number in nsmallest(most, every):
-        left.setdefault(place, []).append(chosen[place][number])
-    return left
+        some = [(rows.digest(row), row) for row in pairs.row[order[begin : min(end, begin + place.size)]].tolist()]
+        posts = [(digest, columns.posts.of_row(row)) for digest, row in some if bound is None or digest < bound]
+        if posts:
+            found[place] = [_offered(digest, post, _said_of(post, place.series)) for digest, post in posts]
+    return found
 
 
 def _series_of(post: "Scored") -> Iterator[tuple[str, Towards]]:

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from alerting.outbox import Outcome
 from alerting.receivers.http import post
-from alerting.receivers.text import cut, one_line, without_links
-from alerting.receivers.words import told_member, told_term
+from alerting.receivers.text import one_line, without_links
+from alerting.receivers.words import told_example, told_member, told_term
 from brandpulse.episodes import Episode, Evidence, Notification, Severity
 
 MAX_SUMMARY_CHARS = 1_024
@@ -107,20 +107,23 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
         "authors": latest.authors,
         "negative_authors": latest.negative_authors,
         "negative_share": round(latest.negative_share, 4),
-        "baseline_share": round(latest.baseline_share, 4),
+        # Where volume was tested nothing was compared with a usual share.
+        **(
+            {"baseline_share": round(latest.baseline_share, 4)}
+            if latest.usual_authors is None
+            else {"usual_authors": round(latest.usual_authors, 1)}
+        ),
         "p_value": latest.p_value,
         "peak_share": round(episode.peak.negative_share, 4),
         "terms": [told_term(one) for one in latest.terms] or latest.terms_missing or "",
         **({"terms_missing": latest.terms_missing} if latest.terms and latest.terms_missing else {}),
-        "sources_of_kept_negative_posts": {without_links(one_line(one.source)): one.posts for one in latest.sources},
+        f"sources_of_kept_{'negative_' if latest.usual_authors is None else ''}posts": {
+            without_links(one_line(one.source)): one.posts for one in latest.sources
+        },
         # Without links: PagerDuty makes them live.
-        "examples": [_quoted(post.text) for post in latest.examples],
+        "examples": [told_example(post, most_chars=MAX_EXAMPLE_CHARS) for post in latest.examples],
         **_group(episode),
     }
-
-
-def _quoted(text: str) -> str:
-    return cut(without_links(one_line(text[: 8 * MAX_EXAMPLE_CHARS])), MAX_EXAMPLE_CHARS)
 
 
 def _group(episode: Episode) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from alerting.receivers.text import cut, one_line, utf16_units, without_links
-from brandpulse.episodes import Episode, Evidence, Member, Notification, Term
+from brandpulse.episodes import Episode, Evidence, ExamplePost, Member, Notification, Term
 
 MAX_TITLE_CHARS = 200
 MAX_EXAMPLE_CHARS = 300
@@ -112,7 +112,7 @@ def _parts(notification: Notification, style: Style) -> tuple[list[Line], list[L
     if episode.members_total > SHOWN_MEMBERS:
         said.append(Line(f"and {episode.members_total - SHOWN_MEMBERS} more", "- "))
     if not over:
-        said += [Line(_quoted(post.text, style), "> ") for post in latest.examples]
+        said += [Line(told_example(post, style=style), "> ") for post in latest.examples]
     last = [Line(f"Since {_at(episode.started_at)} UTC. {style.key(one_line(episode.key))}")]
     if notification.link is not None:
         last.append(Line(one_line(notification.link), *style.link))
@@ -123,17 +123,17 @@ def _own(text: str, style: Style) -> Line:
     return Line(style.name(one_line(text)))
 
 
-def _quoted(text: str, style: Style) -> str:
-    """The begin of a post, however long it is."""
-    return cut(style.post(one_line(text[: 8 * MAX_EXAMPLE_CHARS])), MAX_EXAMPLE_CHARS)
-
-
 def numbers(latest: Evidence) -> str:
-    """`30 of 50 people negative (60%), usually 20%; from to UTC.`"""
+    """`30 of 50 people negative (60%), usually 20%; from to UTC.`; of a volume
+    `60 people wrote, usually 12; 45 of them negative (75%); from to UTC.`"""
+    window = f"{_at(latest.window_start)} to {_at(latest.window_end)} UTC"
+    if latest.usual_authors is not None:
+        negative = f"{latest.negative_authors} of them negative ({_share(latest.negative_share)})"
+        return f"{latest.authors} people wrote, usually {_people(latest.usual_authors)}; {negative}; {window}."
     counted = f"in {latest.facet}" if latest.facet else "negative"
     return (
         f"{latest.negative_authors} of {latest.authors} people {counted} ({_share(latest.negative_share)}), "
-        f"usually {_share(latest.baseline_share)}; {_at(latest.window_start)} to {_at(latest.window_end)} UTC."
+        f"usually {_share(latest.baseline_share)}; {window}."
     )
 
 
@@ -152,9 +152,48 @@ def of_posts(latest: Evidence, style: Style = PLAIN) -> list[str]:
         said.append(f"Words that stand out: none told ({latest.terms_missing}).")
     if latest.sources:
         counted = ", ".join(f"{style.post(one_line(one.source))} {one.posts}" for one in latest.sources)
-        kept = style.name(f"posts in {latest.facet}") if latest.facet else "negative posts"
-        said.append(f"From ({kept} kept, not all): {counted}.")
+        said.append(f"From ({style.name(_kept(latest))}): {counted}.")
     return said
+
+
+def told_example(post: ExamplePost, *, most_chars: int = MAX_EXAMPLE_CHARS, style: Style = PLAIN) -> str:
+    """The text in one line, and behind it how many said it, if more than one post did."""
+    # A post may be long: what is certainly cut is not looked through.
+    text, number = cut(style.post(one_line(post.text[: 8 * most_chars])), most_chars), copies(post)
+    return f"{text} ({number})" if number else text
+
+
+def copies(post: ExamplePost) -> str:
+    """`said 21 times by 21 accounts, 19 of them new`; empty of a text that one post says."""
+    if post.copies is None or post.accounts is None or post.copies < 2:
+        return ""
+    least = "at least " if post.at_least else ""
+    accounts = f"{post.accounts} account{'' if post.accounts == 1 else 's'}"
+    new = ""
+    if post.new_accounts is not None:
+        if post.accounts == 1:
+            new = ", a new one" if post.new_accounts else ""
+        else:
+            new = f", {'all' if post.new_accounts == post.accounts else post.new_accounts or 'none'} of them new"
+    return f"said {least}{post.copies} times by {accounts}{new}"
+
+
+def _kept(latest: Evidence) -> str:
+    """Of which posts sources are counted."""
+    if latest.facet:
+        kind, total = f"posts in {latest.facet}", latest.negative_posts
+    elif latest.usual_authors is not None:
+        kind, total = "posts", latest.posts
+    else:
+        kind, total = "negative posts", latest.negative_posts
+    if latest.kept_posts is None:
+        return f"{kind} kept, not all"
+    return f"all {kind}" if latest.kept_posts >= total else f"{latest.kept_posts} of {total} {kind}, a sample"
+
+
+def _people(many: float) -> str:
+    """Whole numbers, but of few people."""
+    return f"{many:.0f}" if many >= 10 else f"{many:.1f}"
 
 
 def told_term(one: Term, style: Style = PLAIN) -> str:
@@ -165,8 +204,14 @@ def told_term(one: Term, style: Style = PLAIN) -> str:
 
 
 def told_member(one: Member, *, most_chars: int = MAX_TITLE_CHARS, style: Style = PLAIN) -> str:
-    """`Acme Air (negative share): critical, firing, 62%, usually 18%, 219 people more than usual`"""
+    """`Acme Air (negative share): critical, firing, 62%, usually 18%, 219 people more than usual`; where volume was
+    tested `Acme Air (volume): error, firing, 60 people, usually 12`"""
     brand = cut(style.name(one_line(one.brand)), most_chars)
+    if one.usual_people is not None:
+        return (
+            f"{brand} ({one.rule.replace('_', ' ')}): {one.severity}, {one.state}, "
+            f"{one.people} people, usually {_people(one.usual_people)}"
+        )
     return (
         f"{brand} ({one.rule.replace('_', ' ')}): {one.severity}, {one.state}, "
         f"{_share(one.negative_share)}, usually {_share(one.baseline_share)}, {one.extra_people} people more than usual"

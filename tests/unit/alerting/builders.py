@@ -46,7 +46,7 @@ class Stream:
                 NegativePost(
                     id=f"{author}-{minute}-{len(kept)}",
                     source="test",
-                    text=f"post of {author}",
+                    text="post of " + "".join("abcdefghij"[int(digit)] for digit in str(author)),
                     created_ms=minute * MINUTE_MS,
                     author=f"{author:016x}",
                     negative=0.9,

@@ -18,6 +18,7 @@ from stream_workers.event_time import Retention
 from stream_workers.facets import Facets
 from stream_workers.fold import Change, Outcome, Stored, fold, plan
 from stream_workers.fold_columns import fold_columns, plan_columns
+from stream_workers.hour_posts import MOST_POSTS
 from stream_workers.match import BrandMatcher
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.records import Record, Records
@@ -75,7 +76,12 @@ class Read:
         self.to_offset = first + len(posts)
 
     def both(
-        self, status: PartitionStatus, stored: Stored, bounds: SampleBounds | None = None
+        self,
+        status: PartitionStatus,
+        stored: Stored,
+        bounds: SampleBounds | None = None,
+        *,
+        most_posts: int = MOST_POSTS,
     ) -> tuple[Change | None, Change]:
         digests, _ = plan_columns(self.columns)
         quick = fold_columns(
@@ -89,6 +95,7 @@ class Read:
             epoch=3,
             bounds=bounds,
             near_misses=self.columns.rows.near_misses,
+            most_posts=most_posts,
         )
         slow = fold(
             status,
@@ -100,6 +107,7 @@ class Read:
             epoch=3,
             bounds=bounds,
             near_misses=self.columns.rows.near_misses,
+            most_posts=most_posts,
         )
         return quick, slow
 
@@ -173,8 +181,14 @@ posts_of = st.builds(
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.lists(posts_of, min_size=1, max_size=40), min_size=1, max_size=4), st.sampled_from([None, FACETS]))
-def test_both_folds_make_the_same_of_any_stream(batches: list[list[A]], facets: list[Facet] | None) -> None:
+@given(
+    st.lists(st.lists(posts_of, min_size=1, max_size=40), min_size=1, max_size=4),
+    st.sampled_from([None, FACETS]),
+    st.sampled_from([0, 1, 7, MOST_POSTS]),
+)
+def test_both_folds_make_the_same_of_any_stream(
+    batches: list[list[A]], facets: list[Facet] | None, most_posts: int
+) -> None:
     """Batch after batch on what the batches before left: panes, sketches, generations, samples."""
     store, status, bounds = MemoryPartitionStore(), a_status(), SampleBounds()
     store.rebase(None, status)
@@ -188,7 +202,7 @@ def test_both_folds_make_the_same_of_any_stream(batches: list[list[A]], facets: 
         assert set(quick_cells) == set(cells)
         assert len(quick_cells) == len(cells)
         [stored] = store.read([ReadRequest(status, digests, cells)])
-        quick, slow = read.both(status, stored, bounds)
+        quick, slow = read.both(status, stored, bounds, most_posts=most_posts)
         # An id that comes again when its generation was forgotten within the batch is no repeat, but rare.
         ordinary = not stored.repeats and not slow.dead and len(set(digests)) == len(digests)
         assert (quick is not None) == ordinary
@@ -196,4 +210,5 @@ def test_both_folds_make_the_same_of_any_stream(batches: list[list[A]], facets: 
             assert the_same(quick, slow)
         assert store.apply([slow]) == [Applied()]
         bounds.take(slow.samples)
+        bounds.hours.take(slow.hour_posts)
         status = slow.status
