@@ -10,10 +10,11 @@ import redis
 from pydantic import ValidationError
 
 from brandpulse import redis_client
+from brandpulse.author_lookup import KnownAuthors
 from brandpulse.episodes import Episode
 from brandpulse.errors import StateError
-from brandpulse.keys import DAY_MS, HOUR_MS, AlertingKeys, PartitionKeys, facet_series
-from brandpulse.pane_reader import Minutes, NegativePost, PaneReader
+from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series
+from brandpulse.pane_reader import Minutes, PaneReader
 from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
 from brandpulse.partitions import PartitionStatus
 from brandpulse.silences import OrderBook, Silence
@@ -21,6 +22,7 @@ from brandpulse.watched_facets import decode_facets, rules_about
 from dashboards.page.facets import Facets, facet_share, usual_share
 from dashboards.page.health import AlerterHealth, Health, health
 from dashboards.page.overview import BrandSummary, Moments, Overview, sparkline, stream_clock, total, window
+from dashboards.page.posts import ListedPost, listed_posts, since_ms
 from dashboards.page.series import Series, bars, plan
 
 CLOSED_SHOWN = 50
@@ -30,6 +32,8 @@ BASELINE_LIFE_SECONDS = 60.0
 FACETS_USUAL_LIFE_SECONDS = 600.0
 """Of one brand's facets; dearer still, for they are sketches of every hour."""
 MOST_BRANDS_KEPT = 200
+MOST_NEWEST = 80
+"""Of the newest negative posts that workers keep for ever."""
 
 
 REDIS_TIMEOUT_SECONDS = 3.0
@@ -66,6 +70,8 @@ class PageStore:
         self._alerting = AlertingKeys(namespace)
         self.orders = OrderBook(client, namespace)
         self._baseline: tuple[float, object, dict[str, Pane]] = (0.0, None, {})
+        self._known: dict[str, tuple[int, KnownAuthors]] = {}
+        """By brand: who wrote before that event time."""
         self._facets_usual: dict[str, tuple[float, object, dict[str, float | None]]] = {}
 
     def brands(self) -> list[str]:
@@ -119,8 +125,30 @@ class PageStore:
             bars=bars(panes, 60 if wanted.from_hours else 1, wanted),
         )
 
-    def negatives(self, brand: str) -> list[NegativePost]:
-        return self._reader.negatives(brand)
+    def negatives(self, brand: str) -> list[ListedPost]:
+        """Negative texts of *brand*: those of the last hours with all their copies, and the newest of before."""
+        newest = self._reader.negatives(brand, MOST_NEWEST)
+        clock_ms = stream_clock(self._reader.partitions())
+        if clock_ms is None:
+            return []
+        since = since_ms(clock_ms)
+        recent = self._reader.kept_posts(brand, since, clock_ms + HOUR_MS).negative
+        first, last = since // MINUTE_MS, clock_ms // MINUTE_MS + HOUR_MS // MINUTE_MS
+        counted = self._reader.minutes([brand], first, last)[brand].total(first, last).negative
+        return listed_posts(
+            [*recent, *(post.as_kept() for post in newest if post.created_ms < since)],
+            lambda: self._known_authors(brand, since),
+            {(post.source, post.id): post.url for post in newest},
+            at_least=counted > len(recent),
+        )
+
+    def _known_authors(self, brand: str, before_ms: int) -> KnownAuthors:
+        kept = self._known.get(brand)
+        if kept is None or kept[0] != before_ms:
+            if len(self._known) >= MOST_BRANDS_KEPT:
+                self._known.clear()
+            kept = self._known[brand] = before_ms, self._reader.known_authors(brand, before_ms)
+        return kept[1]
 
     def facets(self, brand: str) -> Facets:
         """What is counted of *brand* beside its mood; none until an alerter has told which facets there are."""

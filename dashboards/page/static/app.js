@@ -6,7 +6,7 @@ import { groupProof, proof } from "./evidence.js";
 import { drawFacets } from "./facets.js";
 import { Feed, ask } from "./feed.js";
 import { askWhoMayAct, drawSilences, orders } from "./orders.js";
-import { HOUR, MINUTE, count, moment, near, percent, plural, span, words } from "./format.js";
+import { HOUR, MINUTE, copies, count, moment, near, people, percent, plural, span, words } from "./format.js";
 
 const RANGES = [[1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 d"], [720, "30 d"]];
 const FILTER_FROM = 9;
@@ -263,11 +263,13 @@ function drawNegatives() {
   const more = byId("negatives-more");
   show(more, posts.length > POSTS_SHOWN && !state.allPosts);
   say(more, `Show all ${posts.length}`);
-  follow(list, state.allPosts ? posts : posts.slice(0, POSTS_SHOWN), (post) => `${post.source}\n${post.id}`, makePost, () => {});
+  follow(list, state.allPosts ? posts : posts.slice(0, POSTS_SHOWN), (post) => `${post.source}\n${post.id}`, makePost, sayCopies);
   show(list, posts.length > 0);
   show(byId("negatives-empty"), !posts.length);
   say(byId("negatives-empty"), posts.length ? "" : `Nobody has written anything negative about ${state.brand} yet.`);
 }
+
+const COPIES_MEAN = "Of the last three hours. A new account wrote nothing about the brand in the seven days before.";
 
 function makePost(post) {
   const link = webAddress(post.url);
@@ -279,11 +281,20 @@ function makePost(post) {
       "p",
       { class: "post-foot" },
       h("time", { datetime: new Date(post.created_ms).toISOString() }, near(post.created_ms, null)),
+      saidBy(post),
       h("span", null, post.source),
       h("span", null, `${percent(post.negative)} sure`),
       link && h("a", { href: link, target: "_blank", rel: "noopener noreferrer nofollow" }, "Open the post"),
     ),
   );
+}
+
+const saidBy = (post) => h("span", { class: "copies", title: COPIES_MEAN, hidden: copies(post) === null }, copies(post) ?? "");
+
+function sayCopies(node, post) {
+  const said = node.querySelector(".copies");
+  show(said, copies(post) !== null);
+  say(said, copies(post) ?? "");
 }
 
 /** *url* if it is http or https: a stranger wrote it. */
@@ -345,6 +356,10 @@ function body(episode, clockMs, more) {
   return proof(episode, clockMs, more);
 }
 
+function worst({ authors, usual_authors: usual = null, negative_share: share, baseline_share: past }) {
+  return usual === null ? `peak ${percent(share)}, usual ${percent(past)}` : `peak ${count(authors)} people, usual ${people(usual)}`;
+}
+
 function makeClosed(episode) {
   const began = Date.parse(episode.started_at);
   const ended = Date.parse(episode.resolved_at ?? episode.updated_at);
@@ -360,7 +375,7 @@ function makeClosed(episode) {
       "button",
       { type: "button", class: "closed-row", onclick: () => choose(episode.brand, { hours: 6, until: ended + HOUR, scroll: true }) },
       h("span", { class: "closed-name" }, episode.brand),
-      h("span", { class: "closed-more" }, `${lasted} · peak ${percent(episode.peak.negative_share)}, usual ${percent(episode.peak.baseline_share)}`),
+      h("span", { class: "closed-more" }, `${lasted} · ${worst(episode.peak)}`),
     ),
   );
 }

@@ -1,20 +1,21 @@
 // What an episode shows: the numbers that caused it, its words and posts; of a group also those it stands for.
 
 import { h } from "./dom.js";
-import { count, near, percent, plural, span, words } from "./format.js";
+import { copies, count, near, people, percent, plural, span, words } from "./format.js";
 
 const MEMBERS_SHOWN = 10;
 
 /** The numbers that caused it, since when, and the posts. */
 export function proof(episode, clockMs, { opened, choose }) {
   const { latest, peak } = episode;
+  const volume = typeof latest.usual_authors === "number";
   return [
     h(
       "dl",
       { class: "evidence" },
-      pair("Now", percent(latest.negative_share)),
-      pair("Peak", percent(peak.negative_share)),
-      pair("Usual", percent(latest.baseline_share)),
+      ...(volume
+        ? [pair("People now", count(latest.authors)), pair("Peak", count(peak.authors)), pair("Usual", people(latest.usual_authors))]
+        : [pair("Now", percent(latest.negative_share)), pair("Peak", percent(peak.negative_share)), pair("Usual", percent(latest.baseline_share))]),
       pair(latest.facet ? `People in ${latest.facet}` : "Negative people", `${count(latest.negative_authors)} of ${count(latest.authors)}`),
       pair(latest.facet ? `Posts in ${latest.facet}` : "Negative posts", `${count(latest.negative_posts)} of ${count(latest.posts)}`),
       pair("If by chance", chance(latest.p_value)),
@@ -46,7 +47,9 @@ export function groupProof(episode, clockMs, { opened, choose }) {
 function member(one, choose) {
   const open = h("button", { type: "button", class: "text-button to-member", "data-of": one.key, onclick: () => choose(one.brand, { hours: 6, scroll: true }) }, one.brand);
   const beyond = one.extra_people ? ` · ${plural(one.extra_people, "person", "people")} more than usual` : "";
-  const numbers = `${one.severity} · ${words(one.rule).toLowerCase()} ${percent(one.negative_share)}, usually ${percent(one.baseline_share)}${beyond}`;
+  const share = `${percent(one.negative_share)}, usually ${percent(one.baseline_share)}${beyond}`;
+  const volume = `${plural(one.people ?? 0, "person", "people")}, usually ${people(one.usual_people ?? 0)}`;
+  const numbers = `${one.severity} · ${words(one.rule).toLowerCase()} ${typeof one.usual_people === "number" ? volume : share}`;
   return h("li", null, open, h("span", { class: "when" }, numbers));
 }
 
@@ -84,9 +87,18 @@ const usually = (term) => `usually ${term.usual_share ? percent(term.usual_share
 
 const together = (term) => ` at ${plural(term.brands, "brand")}: ${count(term.posts)} of ${plural(term.of, "post")}, ${usually(term)}`;
 
-function from({ sources = [], facet = null }) {
+function from(latest) {
+  const { sources = [] } = latest;
   if (!sources.length) return null;
-  return h("p", { class: "when" }, `${facet ? `Posts in ${facet}` : "Negative posts"} kept (not all) are from ${sources.map((one) => `${one.source} ${count(one.posts)}`).join(", ")}.`);
+  return h("p", { class: "when" }, `${kept(latest)} are from ${sources.map((one) => `${one.source} ${count(one.posts)}`).join(", ")}.`);
+}
+
+/** Of which posts sources are counted. */
+function kept({ facet = null, usual_authors: usual = null, kept_posts: many = null, posts, negative_posts: negative }) {
+  const kind = facet ? `posts in ${facet}` : usual === null ? "negative posts" : "posts";
+  const total = usual === null ? negative : posts;
+  if (many === null) return `${kind.charAt(0).toUpperCase()}${kind.slice(1)} kept (not all)`;
+  return many >= total ? `All ${kind}` : `A sample of ${count(many)} of ${count(total)} ${kind}`;
 }
 
 function examples(posts, opened) {
@@ -94,8 +106,12 @@ function examples(posts, opened) {
   return h(
     "details",
     { class: "examples", open: opened },
-    h("summary", null, plural(posts.length, "example post")),
-    h("ul", null, ...posts.map((post) => h("li", { dir: "auto" }, post.text))),
+    h("summary", null, plural(posts.length, "example text")),
+    h("ul", null, ...posts.map((post) => h("li", null, h("span", { dir: "auto" }, post.text), number(post)))),
   );
 }
 
+function number(post) {
+  const said = copies(post);
+  return said === null ? null : h("span", { class: "copies" }, said);
+}

@@ -61,3 +61,15 @@ export function words(name) {
   const text = name.replace(/[_-]+/g, " ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+/** "said 21 times by 21 accounts, 19 of them new"; null of a text that one post says. */
+export function copies({ copies = null, accounts = null, new_accounts: fresh = null, at_least: least = false }) {
+  if (copies === null || copies < 2) return null;
+  const one = accounts === 1;
+  const part = fresh === accounts ? "all" : fresh === 0 ? "none" : count(fresh ?? 0);
+  const known = fresh === null ? "" : one ? (fresh ? ", a new one" : "") : `, ${part} of them new`;
+  return `said ${least ? "at least " : ""}${count(copies)} times by ${plural(accounts, "account")}${known}`;
+}
+
+/** A usual number of people: whole, but of few. */
+export const people = (many) => (many >= 10 ? count(Math.round(many)) : many.toFixed(1));

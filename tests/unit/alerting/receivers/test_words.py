@@ -8,7 +8,7 @@ import pytest
 from alerting.receivers.email import mail
 from alerting.receivers.pagerduty import event
 from alerting.receivers.slack import MAX_SECTION_CHARS, message
-from alerting.receivers.words import MAX_TITLE_CHARS, lines, title
+from alerting.receivers.words import MAX_TITLE_CHARS, copies, lines, title, told_member
 from brandpulse.episodes import ExamplePost, Member, Notification, SourceCount, Term, Transition
 from tests.unit.alerting.notes import AT, a_notification, an_evidence
 
@@ -151,3 +151,77 @@ def test_a_page_about_a_facet_calls_nobody_negative() -> None:
     assert "From (posts in refund kept, not all): forum 3." in said
     assert "negative posts" not in said
     assert "people negative" not in said
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ({}, ""),
+        ({"copies": 1, "accounts": 1, "new_accounts": 1}, ""),
+        ({"copies": 21, "accounts": 21, "new_accounts": 19}, "said 21 times by 21 accounts, 19 of them new"),
+        ({"copies": 21, "accounts": 21, "new_accounts": 21}, "said 21 times by 21 accounts, all of them new"),
+        ({"copies": 21, "accounts": 20, "new_accounts": 0}, "said 21 times by 20 accounts, none of them new"),
+        ({"copies": 21, "accounts": 20}, "said 21 times by 20 accounts"),
+        ({"copies": 20, "accounts": 1, "new_accounts": 1}, "said 20 times by 1 account, a new one"),
+        ({"copies": 20, "accounts": 1, "new_accounts": 0}, "said 20 times by 1 account"),
+        ({"copies": 9, "accounts": 9, "at_least": True}, "said at least 9 times by 9 accounts"),
+    ],
+)
+def test_an_example_says_how_many_said_it(numbers: dict[str, Any], expected: str) -> None:
+    post = ExamplePost(id="1", source="x", text="Boycott\nAcme", created_at=AT, **numbers)
+    assert copies(post) == expected
+    told = f"Boycott Acme ({expected})" if expected else "Boycott Acme"
+    note = a_notification(latest=an_evidence(examples=[post]))
+    assert f"> {told}" in lines(note)
+    assert event(note, routing_key="k")["payload"]["custom_details"]["examples"] == [told]
+
+
+def test_a_volume_alert_compares_people_and_no_share() -> None:
+    proof = an_evidence(
+        authors=60,
+        negative_authors=46,
+        negative_share=46 / 60,
+        baseline_share=46 / 60,
+        usual_authors=12.4,
+        posts=64,
+        kept_posts=64,
+        sources=[SourceCount(source="rss", posts=64)],
+        reason="Volume rose: 60 people wrote about it where 12.4 are usual, 4.8 times as many.",
+    )
+    said = lines(a_notification(rule="volume", latest=proof))
+    assert said[1].startswith("60 people wrote, usually 12; 46 of them negative (77%); 2026-03-02")
+    assert "From (all posts): rss 64." in said
+    assert not any("usually 77" in line for line in said)
+    details = event(a_notification(rule="volume", latest=proof), routing_key="k")["payload"]["custom_details"]
+    assert (details["usual_authors"], details["sources_of_kept_posts"]) == (12.4, {"rss": 64})
+    assert "baseline_share" not in details
+
+
+@pytest.mark.parametrize(
+    ("kept", "facet", "expected"),
+    [
+        (None, None, "From (negative posts kept, not all): x 9."),
+        (9, None, "From (9 of 30 negative posts, a sample): x 9."),
+        (30, None, "From (all negative posts): x 9."),
+        (31, "refund", "From (all posts in refund): x 9."),
+    ],
+)
+def test_sources_say_of_which_posts_they_are(kept: int | None, facet: str | None, expected: str) -> None:
+    proof = an_evidence(sources=[SourceCount(source="x", posts=9)], kept_posts=kept, facet=facet)
+    assert expected in lines(a_notification(latest=proof))
+
+
+def test_a_volume_member_of_a_group_names_people() -> None:
+    member = Member(
+        key="k",
+        brand="Acme",
+        rule="volume",
+        severity="error",
+        state="firing",
+        negative_share=0.76,
+        baseline_share=0.76,
+        people=60,
+        usual_people=12.4,
+        extra_people=48,
+    )
+    assert told_member(member) == "Acme (volume): error, firing, 60 people, usually 12"
