@@ -35,6 +35,8 @@ class RedisAlertStore:
         self._durable_replicas = durable_replicas
         self._book = OrderBook(client, namespace)
         self._waits_for_disk = True
+        self._erasures_of_state = self._erasures_of_outbox = 0
+        """When episodes, and when the outbox were read: what holds a text erased since is not written back."""
 
     def acquire(self, holder: str, *, lease_ms: int) -> int | None:
         token = self._script("acquire", [self._keys.lease, self._keys.fence], [holder, lease_ms])
@@ -56,7 +58,9 @@ class RedisAlertStore:
             pipeline.hgetall(keys.detector)
             pipeline.lrange(keys.closed, 0, -1)
             pipeline.zrange(keys.spans, 0, -1)
-            until, episodes, memories, closed, spans = pipeline.execute()
+            pipeline.get(keys.erasures)
+            until, episodes, memories, closed, spans, erasures = pipeline.execute()
+        self._erasures_of_state = int(erasures or 0)
         opened = {}
         for key, stored in episodes.items():
             episode = Episode.model_validate_json(stored)
@@ -84,6 +88,7 @@ class RedisAlertStore:
             len(commit.suppressed),
             oldest_kept(commit.closed),
             KEPT_SPANS,
+            self._erasures_of_state,
         ]
         for key, opened in commit.open.items():
             arguments += [key, opened.episode.model_dump_json(), opened.memory.model_dump_json()]
@@ -106,6 +111,7 @@ class RedisAlertStore:
                 keys.outbox_sequence,
                 keys.tally,
                 keys.spans,
+                keys.erasures,
             ],
             arguments,
         )
@@ -144,7 +150,9 @@ class RedisAlertStore:
             pipeline = self._client.pipeline(transaction=True)
             pipeline.zrange(self._keys.outbox_order, 0, -1)
             pipeline.hgetall(self._keys.outbox)
-            order, stored = pipeline.execute()
+            pipeline.get(self._keys.erasures)
+            order, stored, erasures = pipeline.execute()
+        self._erasures_of_outbox = int(erasures or 0)
         return [Delivery.model_validate_json(stored[name]) for name in order if name in stored]
 
     def mark_delivered(self, delivery: Delivery, *, token: int) -> bool:
@@ -161,7 +169,7 @@ class RedisAlertStore:
         return bool(
             self._script(
                 "settle",
-                [keys.fence, keys.outbox, keys.outbox_order, target, keys.tally],
+                [keys.fence, keys.outbox, keys.outbox_order, target, keys.tally, keys.erasures],
                 [
                     token,
                     what,
@@ -169,6 +177,7 @@ class RedisAlertStore:
                     delivery.model_dump_json(),
                     KEPT_DELIVERED,
                     _field(delivery.notification.receiver, what),
+                    self._erasures_of_outbox,
                 ],
             )
         )
@@ -229,9 +238,15 @@ class RedisAlertStore:
             pipeline.hgetall(keys.tally)
             pipeline.hlen(keys.outbox)
             pipeline.hlen(keys.quarantine)
-            counts, waiting, set_aside = pipeline.execute()
+            pipeline.get(keys.erasures)
+            counts, waiting, set_aside, erasures = pipeline.execute()
         split = ((name.decode().rsplit("|", 1), int(number)) for name, number in counts.items())
-        return Tally({(receiver, fate): number for (receiver, fate), number in split}, waiting, set_aside)
+        return Tally(
+            {(receiver, fate): number for (receiver, fate), number in split},
+            waiting,
+            set_aside,
+            int(erasures or 0) != self._erasures_of_outbox,
+        )
 
     def orders(self, now: datetime) -> Orders:
         with _reaching_redis():

@@ -135,7 +135,7 @@ class Sender:
             tally = await asyncio.to_thread(self._store.tally)
         except TransientError:
             return False
-        return tally.waiting == len(self._backlog)
+        return tally.waiting == len(self._backlog) and not tally.erased
 
     async def _refresh(self) -> bool:
         if await self._is_as_known():

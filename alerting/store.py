@@ -64,6 +64,8 @@ class Tally:
     """(receiver, fate): fate is accepted, delivered, quarantined, or why it was suppressed."""
     waiting: int = 0
     set_aside: int = 0
+    erased: bool = False
+    """Whether a text was erased since `pending` was read: what was read then may still hold it."""
 
     def total(self, fate: str) -> int:
         return sum(number for (_, one), number in self.counts.items() if one == fate)

@@ -19,6 +19,7 @@ SERVICES = {
     "bench": ("brandpulse.bench:app", "Measure it here, against its peers."),
     "kafka": ("brandpulse.apache_kafka.cli:app", "Jars for `up --broker kafka`; topics and ACLs of your own cluster."),
     "replay": ("brandpulse.replay:app", "Count again beside what is counted: compare, swap, drop."),
+    "erase": ("brandpulse.erasure_cli:app", "Take a deleted post's text out of what is kept."),
     "dlq": ("brandpulse.dead_letters:app", "Look at dead letters; let a paused partition go on."),
 }
 

@@ -13,6 +13,7 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
     {ns:topic:p}:s:<day>:<brand>      zset   sampled posts, JSON -> minus their digest; 30, kept 8 d of event time
     {ns:topic:p}:kn:<hour>:<brand>    zset   negative posts, JSON -> minus their digest; 100, kept 4 h of event time
     {ns:topic:p}:ko:<hour>:<brand>    zset   neutral and positive ones, likewise; 60   (brandpulse/kept_posts.py)
+    {ns:topic:p}:erased               set    posts whose text was erased (brandpulse/erasure.py)
     {ns:topic:p}:index                zset   name of each key with <hour> or <day> -> event hour it may go at
 
     {ns}:partitions                   set    topic:p of every partition that ever had state
@@ -44,6 +45,7 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:facets              string which facets rules watch (brandpulse/watched_facets.py); a hint
     {ns:alerting}:hours:<live>:<day>  hash   series -> what the day's hours held of namespace live; a hint, 95 d
                                              (alerting/kept_hours.py)
+    {ns:alerting}:erasures            string how often a text was erased: what was read before is not written back
     {ns:alerting}:durable             string counter written before WAITAOF: once it is on disk, all before it is
 
 Hours and days are whole numbers since 1970, UTC. Brand names stand last, raw: any character is safe there but U+001F.
@@ -118,6 +120,10 @@ class PartitionKeys:
 
     def ids(self, generation: int) -> str:
         return f"{self.tag}:ids:{generation}"
+
+    @property
+    def erased(self) -> str:
+        return f"{self.tag}:erased"
 
     @property
     def redriven(self) -> str:
@@ -235,6 +241,10 @@ class AlertingKeys:
     @property
     def facets(self) -> str:
         return f"{self.tag}:facets"
+
+    @property
+    def erasures(self) -> str:
+        return f"{self.tag}:erasures"
 
     def hours(self, live: str, day: int) -> str:
         return f"{self.tag}:hours:{live}:{day}"

@@ -5,6 +5,8 @@
 --   life   string, as whoever writes loaded it
 --   writer string, who wrote last, as whoever writes read it
 --   types  string, a letter per key of KEYS[3..]: h hash, s set, z zset; '-' to delete
+--   erased number of the key that holds the posts whose text was erased, as brandpulse/erasure.py writes them; 0: none
+--          of the runs keeps posts
 --   runs   {{command, key number, values in ARGV that follow, members to keep, bytes}, ...}, in order
 --          members to keep: of a ZADD, the highest; 0: all. bytes: 0, or the one value is many of so many bytes each
 -- Returns {1, next} when applied, {0, next} when `next`, the log, the life or the writer is another; next is -1 when there
@@ -60,6 +62,17 @@ if values ~= #ARGV then
     return redis.error_reply('STATE arguments of ' .. KEYS[1] .. ': the runs want ' .. values .. ', there are ' .. #ARGV)
 end
 
+-- A post whose text was erased is not kept again, however late its batch comes. Nearly always there is none.
+local erased = layout.erased > 0 and redis.call('EXISTS', KEYS[layout.erased]) == 1 and KEYS[layout.erased]
+local function is_erased(member)
+    local post = cjson.decode(member)
+    local id, source = post.id or post[1], post.source or post[2]
+    if type(source) ~= 'string' then
+        return redis.call('SISMEMBER', erased, id) == 1
+    end
+    return redis.call('SISMEMBER', erased, redis.sha1hex(source .. '\0' .. id)) == 1
+end
+
 redis.call('HSET', KEYS[1], 'next', ARGV[2])
 local at = 5
 for _, run in ipairs(layout.runs) do
@@ -70,6 +83,16 @@ for _, run in ipairs(layout.runs) do
         for i = 1, last do
             from[i] = sub(packed, (i - 1) * width + 1, i * width)
         end
+    end
+    if erased and run[6] then
+        local kept = {}
+        for i = first, last, 2 do
+            if not is_erased(from[i + 1]) then
+                kept[#kept + 1] = from[i]
+                kept[#kept + 1] = from[i + 1]
+            end
+        end
+        from, first, last = kept, 1, #kept
     end
     -- unpack() is bounded by Lua's C stack: 1,000 arguments a call stay far below. An even number keeps pairs together.
     for start = first, last, 1000 do

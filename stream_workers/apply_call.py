@@ -12,6 +12,7 @@ from brandpulse.partitions import PartitionStatus, encode_generations
 from stream_workers.decode import DIGEST_BYTES
 from stream_workers.event_time import Retention
 from stream_workers.fold import Cell, Change
+from stream_workers.hour_posts import WAIT_FOR_ALERTER_MS
 from stream_workers.ids import packed
 from stream_workers.kept import KEPT_NEGATIVES
 from stream_workers.sample import KEPT as KEPT_SAMPLE
@@ -20,9 +21,6 @@ KEPT_REDRIVEN = 1_000_000
 """Identities of redriven posts that a partition remembers, the newest: some 100 bytes each, of letters only."""
 UNEVALUATED_BOUND_MS = 5 * DAY_MS
 """Minute panes wait for the alerter, but at most so long past their own keeping time (7 d with the default 48 h)."""
-
-UNEVALUATED_POSTS_MS = DAY_MS
-"""Kept posts are larger, and wait no longer than this past their own keeping time."""
 
 
 class _Run(NamedTuple):
@@ -37,6 +35,8 @@ class _Run(NamedTuple):
     width: int = 0
     """Where the one value is many, one behind the other: bytes of each. Python takes longer to write an argument than
     the server to cut it off."""
+    posts: bool = False
+    """Its members are posts, as JSON: those that were erased are left out."""
 
 
 def call_of(
@@ -75,7 +75,7 @@ def call_of(
         name = keys.hour_posts(hour.series, hour.hour, negative=hour.negative)
         index += (hour.keep_until_ms, name)
         scored = [part for one in offered for part in (one.score, one.encode())]
-        kept.append(_Run("ZADD", number(name, "z"), scored, hour.size))
+        kept.append(_Run("ZADD", number(name, "z"), scored, hour.size, posts=True))
     touched = {name.encode() for name in numbers}
     gone = [name for name in expired if name not in touched]
     runs = [_Run("HSET", 1, flat(moving_fields(status)))]
@@ -87,20 +87,22 @@ def call_of(
     ]
     for brand, posts in change.negatives.items():
         dated = [part for post in posts for part in (post.created_ms, msgspec.json.encode(post))]
-        runs.append(_Run("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES))
-    runs += [_Run("ZADD", at, offered, KEPT_SAMPLE) for at, offered in sampled]
+        runs.append(_Run("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES, posts=True))
+    runs += [_Run("ZADD", at, offered, KEPT_SAMPLE, posts=True) for at, offered in sampled]
     runs += kept
     remembered = [part for digest, offset in change.redriven.items() for part in (offset, digest)]
     if remembered:
         runs.append(_Run("ZADD", number(keys.redriven, "z"), remembered, KEPT_REDRIVEN))
     runs += [_Run("ZADD", 2, index), _Run("ZREM", 2, gone)]
     runs = [run for run in runs if run.values]
+    erased = number(keys.erased, "s") if any(run.posts for run in runs) else 0
     doomed = [*gone, *(keys.ids(g).encode() for g in change.dropped_generations)]
     layout = {
         "life": status.life,
         "writer": change.from_writer,
+        "erased": erased,
         "types": "".join(types) + "-" * len(doomed),
-        "runs": [[run.command, run.key, len(run.values), run.keep, run.width] for run in runs],
+        "runs": [[run.command, run.key, len(run.values), run.keep, run.width, run.posts] for run in runs],
     }
     values = [value for run in runs for value in run.values]
     args = [change.from_offset, status.next, status.topic_id, msgspec.json.encode(layout), *values]
@@ -122,7 +124,7 @@ def may_go(member: bytes, keep_until: int, watermark: int, evaluated_until: int 
         return True
     if evaluated_until is not None and keep_until <= evaluated_until:
         return True
-    return keep_until <= watermark - (UNEVALUATED_POSTS_MS if kind in (b"kn", b"ko") else UNEVALUATED_BOUND_MS)
+    return keep_until <= watermark - (WAIT_FOR_ALERTER_MS if kind in (b"kn", b"ko") else UNEVALUATED_BOUND_MS)
 
 
 def moving_fields(status: PartitionStatus) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from brandpulse.kept_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TEXT_CHARS, KeptPost
-from brandpulse.keys import HOUR_MS
+from brandpulse.keys import DAY_MS, HOUR_MS
 from brandpulse.panes import IRRELEVANT
 from stream_workers.decode import author_word
 from stream_workers.verdict import NEGATIVE, Towards
@@ -36,6 +36,9 @@ POSTS_A_SECOND = 500
 MOST_POSTS = 3_000
 """As many at once, after a while in which there were fewer: a file of that size is kept whole."""
 
+WAIT_FOR_ALERTER_MS = DAY_MS
+"""Past their own keeping time posts wait for the alerter, and no longer than this: they are larger than panes."""
+
 
 class PostHour(NamedTuple):
     """Address of one sample."""
@@ -49,6 +52,10 @@ class PostHour(NamedTuple):
     def keep_until_ms(self) -> int:
         """Event time from which it may be dropped."""
         return (self.hour + 1 + KEPT_HOURS) * HOUR_MS
+
+    def takes(self, watermark_ms: int) -> bool:
+        """Whether a post is still wanted: an alerter that is behind may ask for it."""
+        return self.keep_until_ms + WAIT_FOR_ALERTER_MS > watermark_ms
 
     @property
     def size(self) -> int:
@@ -139,7 +146,7 @@ def hour_posts_of(
     found: dict[PostHour, list[tuple[bytes, Scored, Towards]]] = {}
     for digest, series, post, said in relevant:
         place = PostHour(series, post.decoded.event_ms // HOUR_MS, said.negative)
-        if place.keep_until_ms > watermark_ms and ((bound := bounds.bound(place)) is None or digest < bound):
+        if place.takes(watermark_ms) and ((bound := bounds.bound(place)) is None or digest < bound):
             found.setdefault(place, []).append((digest, post, said))
     return {
         place: [_offered(*one) for one in nsmallest(place.size, posts, key=itemgetter(0))]
@@ -176,7 +183,7 @@ def hour_posts_in(
     largest = np.array(
         [2**64 - 1 if bound is None else int.from_bytes(bound[:HEAD_BYTES], "big") for bound in full], np.uint64
     )
-    alive = np.array([place.keep_until_ms > watermark_ms for place in named])
+    alive = np.array([place.takes(watermark_ms) for place in named])
     admitted = np.flatnonzero((heads <= largest[which]) & alive[which])
     tails = np.ascontiguousarray(rows.digests[pairs.row[admitted], HEAD_BYTES:]).view(">u4")[:, 0].astype(np.uint32)
     order = admitted[np.lexsort((tails, heads[admitted], which[admitted]))]

@@ -1,12 +1,12 @@
 -- KEYS fence, evaluated_until, episodes, detector, closed, outbox, outbox order, outbox sequence, tally,
---      spans.
+--      spans, erasures.
 -- ARGV token, evaluated_until as read, evaluated_until to be, closed to keep, number of open, closed, deliveries,
---      suppressed, end of the oldest span to keep, spans to keep; then per open episode: key, episode, memory; per
+--      suppressed, end of the oldest span to keep, spans to keep, erasures as read; then per open episode: key, episode, memory; per
 --      closed: key, episode, end of its span, span; per delivery: id, delivery, its field of the tally; per kind of
 --      suppressed: its field of the tally, how many.
--- Returns 'applied', 'moved' (evaluated_until is another) or 'fenced' (another alerter leads).
+-- Returns 'applied', 'moved' (evaluated_until is another, or a text was erased) or 'fenced' (another alerter leads).
 -- All checks stand before the first write: a script that raises halfway leaves half.
-local kinds = { 'string', 'string', 'hash', 'hash', 'list', 'hash', 'zset', 'string', 'hash', 'zset' }
+local kinds = { 'string', 'string', 'hash', 'hash', 'list', 'hash', 'zset', 'string', 'hash', 'zset', 'string' }
 for i, kind in ipairs(kinds) do
     local found = redis.call('TYPE', KEYS[i]).ok
     if found ~= 'none' and found ~= kind then
@@ -19,16 +19,19 @@ end
 if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then
     return 'moved'
 end
+if (redis.call('GET', KEYS[11]) or '0') ~= ARGV[11] then
+    return 'moved'
+end
 local opened, closed, deliveries = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local suppressed = tonumber(ARGV[8])
-if #ARGV ~= 10 + 3 * opened + 4 * closed + 3 * deliveries + 2 * suppressed then
+if #ARGV ~= 11 + 3 * opened + 4 * closed + 3 * deliveries + 2 * suppressed then
     return redis.error_reply('commit was called with ' .. #ARGV .. ' arguments')
 end
 
 if ARGV[3] ~= '' then
     redis.call('SET', KEYS[2], ARGV[3])
 end
-local at = 11
+local at = 12
 for _ = 1, opened do
     redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
     redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 2])

@@ -12,7 +12,7 @@ from brandpulse.kept_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TE
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_workers.event_time import Retention
 from stream_workers.fold import Outcome, Scored, Stored, fold, scored
-from stream_workers.hour_posts import KNOWN_DIGESTS, HourBounds, Offered, PostBudget, PostHour
+from stream_workers.hour_posts import KNOWN_DIGESTS, WAIT_FOR_ALERTER_MS, HourBounds, Offered, PostBudget, PostHour
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.repeats import RepeatLimits
 from stream_workers.sample import SampleBounds
@@ -79,7 +79,7 @@ def test_irrelevant_posts_are_not_kept(sentiment: str, kept: int) -> None:
 
 
 def test_an_hour_past_its_time_keeps_no_posts() -> None:
-    old = NOON_MS - (KEPT_HOURS + 2) * HOUR_MS
+    old = NOON_MS - (KEPT_HOURS + 2) * HOUR_MS - WAIT_FOR_ALERTER_MS
     kept = left_by([[a_scored("1"), a_scored("2", at_ms=old)]])
     assert set(kept) == {PostHour("Acme", NOON, negative=False)}
 

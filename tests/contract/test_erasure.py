@@ -1,0 +1,170 @@
+"""A post's text is taken out of all that Redis keeps, and nothing that was read before brings it back."""
+
+from dataclasses import replace
+
+import pytest
+import redis
+
+from alerting.episode import Memory, OpenEpisode
+from alerting.outbox import Delivery
+from alerting.redis_store import RedisAlertStore
+from alerting.store import Commit
+from brandpulse.episodes import Episode, ExamplePost
+from brandpulse.erasure import ERASED_TEXT, Erased, PostId, erase
+from brandpulse.keys import AlertingKeys, PartitionKeys
+from brandpulse.pane_reader import PaneReader
+from stream_workers.fold import Outcome
+from stream_workers.redis_store import RedisPartitionStore
+from stream_workers.store import Applied
+from tests.builders import NOON_MS, a_scored
+from tests.contract.test_partition_store import RETENTION, begun, change_of
+from tests.unit.alerting.notes import AT, a_notification, an_episode, an_evidence
+
+POST = PostId("test", "7")
+SECRET = "acme is fine"  # the text of every post of `a_scored`
+
+
+def everything(client: redis.Redis, namespace: str) -> bytes:
+    """All that is stored under *namespace*, in one piece."""
+    found = []
+    for key in client.scan_iter(match=f"*{namespace}*"):
+        kind = client.type(key)
+        if kind == b"zset":
+            found += client.zrange(key, 0, -1)
+        elif kind == b"hash":
+            found += [part for pair in client.hgetall(key).items() for part in pair]
+        elif kind == b"list":
+            found += client.lrange(key, 0, -1)
+    return b"\n".join(found)
+
+
+@pytest.fixture
+def store(redis_client: redis.Redis, namespace: str) -> RedisPartitionStore:
+    return RedisPartitionStore(redis_client, namespace, RETENTION)
+
+
+def an_alert(*ids: str, key: str = "open") -> Episode:
+    posts = [ExamplePost(id=one, source="test", text=f"secret of {one}", created_at=AT, copies=3) for one in ids]
+    return an_episode(key, latest=an_evidence(examples=posts))
+
+
+def a_delivery(episode: Episode, receiver: str = "pager") -> Delivery:
+    note = a_notification(receiver=receiver).model_copy(update={"episode": episode})
+    return Delivery(id=f"{note.id}-{receiver}", notification=note, decided_ms=1)
+
+
+def test_kept_posts_and_samples_lose_the_post_and_no_other(
+    store: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    posts: list[Outcome] = [
+        a_scored(str(n), "negative", NOON_MS + n, offset=n, brands=("Acme", "Bolt")) for n in range(9)
+    ]
+    change = change_of(store, begun(store), posts)
+    assert store.apply([change]) == [Applied()]
+    assert erase(redis_client, namespace, POST) == Erased(kept=4, samples=2)
+    reader = PaneReader(redis_client, namespace)
+    assert {post.id for post in reader.kept_posts("Acme", NOON_MS, NOON_MS + 9).all} == set("01234568")
+    assert len(reader.negatives("Bolt")) == 8
+    assert reader.totals()["Acme"].negative == 9, "counts stay"
+    assert erase(redis_client, namespace, POST) == Erased()
+
+
+def test_a_batch_that_was_folded_before_does_not_bring_the_text_back(
+    store: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    status = begun(store)
+    posts: list[Outcome] = [a_scored(str(n), "negative", NOON_MS + n, offset=n) for n in range(9)]
+    change = change_of(store, status, posts)
+    assert erase(redis_client, namespace, POST) == Erased()
+    assert store.apply([change]) == [Applied()]
+    reader = PaneReader(redis_client, namespace)
+    assert {post.id for post in reader.kept_posts("Acme", NOON_MS, NOON_MS + 9).all} == set("01234568")
+    assert b'"7"' not in everything(redis_client, namespace)
+    assert POST.digest.encode() not in everything(redis_client, namespace)
+    assert reader.totals()["Acme"].negative == 9, "it counts all the same"
+
+
+def test_a_batch_of_erased_posts_only_is_applied(
+    store: RedisPartitionStore, redis_client: redis.Redis, namespace: str
+) -> None:
+    change = change_of(store, begun(store), [a_scored("7", "negative")])
+    erase(redis_client, namespace, POST)
+    assert store.apply([change]) == [Applied()]
+    assert PaneReader(redis_client, namespace).totals()["Acme"].negative == 1
+
+
+def test_episodes_and_notifications_lose_the_text_wherever_they_lie(redis_client: redis.Redis, namespace: str) -> None:
+    alerts = RedisAlertStore(redis_client, namespace)
+    token = alerts.acquire("me", lease_ms=60_000)
+    assert token is not None
+    alerts.load()
+    episode = an_alert("6", "7")
+    opened = OpenEpisode(episode, Memory(told_at=AT))
+    waiting, sent, refused = (a_delivery(episode, name) for name in ("pager", "mail", "chat"))
+    commit = Commit(
+        None,
+        60_000,
+        open={episode.key: opened},
+        closed=[an_alert("7", key="closed")],
+        deliveries=[waiting, sent, refused],
+    )
+    assert alerts.commit(commit, token=token) == "applied"
+    alerts.pending()
+    assert alerts.mark_delivered(sent, token=token)
+    assert alerts.quarantine(refused, token=token)
+    found = erase(redis_client, namespace, POST)
+    assert (found.episodes, found.notifications) == (2, 3)
+    assert b"secret of 7" not in everything(redis_client, namespace)
+    assert b"secret of 6" in everything(redis_client, namespace)
+    [open_now] = RedisAlertStore(redis_client, namespace).load().open.values()
+    assert [(post.id, post.text, post.copies) for post in open_now.episode.latest.examples] == [
+        ("6", "secret of 6", 3),
+        ("7", ERASED_TEXT, 3),
+    ]
+
+
+def test_an_alerter_that_read_before_is_refused_until_it_reads_again(redis_client: redis.Redis, namespace: str) -> None:
+    alerts = RedisAlertStore(redis_client, namespace)
+    token = alerts.acquire("me", lease_ms=60_000)
+    assert token is not None
+    alerts.load()
+    erase(redis_client, namespace, POST)
+    episode = an_alert("7")
+    commit = Commit(None, 60_000, open={episode.key: OpenEpisode(episode, Memory(told_at=AT))})
+    assert alerts.commit(commit, token=token) == "moved"
+    assert alerts.load().open == {}
+    assert alerts.commit(replace(commit, open={}), token=token) == "applied"
+
+
+@pytest.mark.parametrize("what", ["delivered", "retried", "quarantined"])
+def test_a_sender_that_read_before_does_not_write_the_text_back(
+    redis_client: redis.Redis, namespace: str, what: str
+) -> None:
+    alerts = RedisAlertStore(redis_client, namespace)
+    token = alerts.acquire("me", lease_ms=60_000)
+    assert token is not None
+    alerts.load()
+    delivery = a_delivery(an_alert("7"))
+    assert alerts.commit(Commit(None, 60_000, deliveries=[delivery]), token=token) == "applied"
+    [read] = alerts.pending()
+    assert not alerts.tally().erased
+    erase(redis_client, namespace, POST)
+    assert alerts.tally().erased, "the sender reads the outbox again"
+    settle = {"delivered": alerts.mark_delivered, "retried": alerts.mark_retry, "quarantined": alerts.quarantine}[what]
+    assert settle(read, token=token)
+    assert b"secret of 7" not in everything(redis_client, namespace)
+    assert ERASED_TEXT.encode() in everything(redis_client, namespace)
+    alerts.pending()
+    assert not alerts.tally().erased
+
+
+def test_ids_with_odd_signs_are_erased_too(redis_client: redis.Redis, namespace: str) -> None:
+    odd = 'a"b\\c\u00e9\U0001f525</x>\x01'
+    episode = an_episode(
+        latest=an_evidence(examples=[ExamplePost(id=odd, source=odd, text="secret of 7", created_at=AT)])
+    )
+    keys = AlertingKeys(namespace)
+    redis_client.hset(keys.episodes, episode.key, episode.model_dump_json())
+    assert erase(redis_client, namespace, PostId(odd, odd)).episodes == 1
+    assert b"secret of 7" not in everything(redis_client, namespace)
+    assert redis_client.type(PartitionKeys(namespace, "posts", 0).erased) == b"none"
