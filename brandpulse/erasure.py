@@ -117,7 +117,8 @@ def erase(client: redis.Redis, namespace: str, post: PostId) -> Erased:
                 # Before the posts are looked for: what a worker writes from now on leaves this one out.
                 client.sadd(keys.erased, *post.tombstones)
                 for key in _post_keys(client, keys):
-                    gone = [member for member in client.zrange(key, 0, -1) if _holds(member, post)]  # type: ignore[union-attr]
+                    members: Any = client.zrange(key, 0, -1)
+                    gone = [member for member in members if _holds(member, post)]
                     if gone:
                         client.zrem(key, *gone)
                     kept += len(gone) * (":s:" not in key)

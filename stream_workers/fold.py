@@ -40,7 +40,7 @@ from stream_workers.decode import Dead, Decoded, post_digest
 from stream_workers.event_time import FROM_THE_FUTURE, LATE, ON_TIME, Retention, Verdict, judge
 from stream_workers.facets import Facets
 from stream_workers.fates import FateCounter
-from stream_workers.hour_posts import MOST_POSTS, HourPosts, hour_posts_of
+from stream_workers.hour_posts import AT_ONCE, Allowed, HourPosts, hour_posts_of
 from stream_workers.kept import newest_negatives
 from stream_workers.records import Record
 from stream_workers.redriven import Redriven
@@ -277,7 +277,7 @@ def fold(  # noqa: PLR0915 - one loop, in which each post meets one fate
     epoch: int = -1,
     origins: Mapping[int, Origin] | None = None,
     bounds: SampleBounds | None = None,
-    most_posts: int = MOST_POSTS,
+    most_posts: Allowed = AT_ONCE,
     writer: str = "",
     near_misses: Mapping[str, int] | None = None,
 ) -> Change:

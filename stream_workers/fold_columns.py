@@ -31,7 +31,7 @@ from stream_workers.columns import Columns
 from stream_workers.event_time import FUTURE_TOLERANCE_MS, Retention
 from stream_workers.fates import FateRows, count_columns, offsets_of, periods_of
 from stream_workers.fold import Cell, Change, Stored
-from stream_workers.hour_posts import MOST_POSTS, hour_posts_in
+from stream_workers.hour_posts import AT_ONCE, Allowed, hour_posts_in
 from stream_workers.ids import Ids
 from stream_workers.kept import newest_in
 from stream_workers.records import Integers
@@ -67,7 +67,7 @@ def fold_columns(
     limits: RepeatLimits,
     epoch: int = -1,
     bounds: SampleBounds | None = None,
-    most_posts: int = MOST_POSTS,
+    most_posts: Allowed = AT_ONCE,
     writer: str = "",
     near_misses: Mapping[str, int] | None = None,
 ) -> Change | None:

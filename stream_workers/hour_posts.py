@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from brandpulse.kept_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TEXT_CHARS, KeptPost
 from brandpulse.keys import DAY_MS, HOUR_MS
@@ -31,11 +32,6 @@ SCORED_BYTES = 6
 """Of a digest, as the number that Redis sorts by: a double holds 48 bits exactly."""
 KNOWN_DIGESTS = 40_000
 """Of hours whose bound is remembered, by partition: two megabytes. A forgotten one costs needless offers."""
-POSTS_A_SECOND = 500
-"""As many are made ready a second of a worker's time: some 20 us each, 1 % of a core."""
-MOST_POSTS = 3_000
-"""As many at once, after a while in which there were fewer: a file of that size is kept whole."""
-
 WAIT_FOR_ALERTER_MS = DAY_MS
 """Past their own keeping time posts wait for the alerter, and no longer than this: they are larger than panes."""
 
@@ -110,39 +106,58 @@ class HourBounds:
                 self._full[place] = lowest[-1]
 
 
+class Allowed(NamedTuple):
+    """How many posts a fold may make ready to be kept, some 25 us each."""
+
+    negative: int
+    others: int
+
+
+A_SECOND = Allowed(2_000, 400)
+"""Of a worker: at most 6 % of a core, where posts come as fast as only a GPU can judge them; of 1,000 posts a second
+all negative ones and most others. Alerts of shares show negative posts, those of volume all."""
+AT_ONCE = Allowed(10_000, 1_500)
+"""After a while in which there were fewer: a file of some thousand posts is kept whole."""
+
+
 class PostBudget:
     """How many posts a worker may make ready now: so many a second, and some more after a pause."""
 
-    def __init__(self, *, a_second: float = POSTS_A_SECOND, most: int = MOST_POSTS) -> None:
+    def __init__(self, *, a_second: Allowed = A_SECOND, most: Allowed = AT_ONCE) -> None:
         self._a_second = a_second
         self._most = most
-        self._left = float(most)
+        self._left: Sequence[float] = most
         self._seen: float | None = None
 
-    def left(self, now: float) -> int:
+    def left(self, now: float) -> Allowed:
         """*now*: seconds of a clock that never goes back."""
         if self._seen is not None:
-            self._left = min(self._most, self._left + (now - self._seen) * self._a_second)
+            gone = now - self._seen
+            refilled = (left + gone * rate for left, rate in zip(self._left, self._a_second, strict=True))
+            self._left = [min(most, left) for most, left in zip(self._most, refilled, strict=True)]
         self._seen = now
-        return max(0, int(self._left))
+        return Allowed(*(max(0, int(left)) for left in self._left))
 
     def spend(self, offered: HourPosts) -> None:
-        self._left -= sum(map(len, offered.values()))
+        negative = sum(len(posts) for hour, posts in offered.items() if hour.negative)
+        others = sum(map(len, offered.values())) - negative
+        self._left = [self._left[0] - negative, self._left[1] - others]
 
 
 def hour_posts_of(
-    counted: Sequence["Scored"], bounds: HourBounds, *, watermark_ms: int, most: int
+    counted: Sequence["Scored"], bounds: HourBounds, *, watermark_ms: int, most: Allowed
 ) -> dict[PostHour, list[Offered]]:
-    """What of *counted* may be in a sample, about *most* posts of all; hours past their time by *watermark_ms* have
-    none."""
-    if not most:
-        return {}
-    relevant = [
+    """What of *counted* may be in a sample, about *most* posts; hours past their time by *watermark_ms* have none."""
+    every = [
         (post.digest, series, post, said) for post in counted for series, said in _series_of(post) if said.relevant
     ]
-    if len(relevant) > most:
-        limit = nsmallest(most, (digest[:HEAD_BYTES] for digest, *_ in relevant))[-1]
-        relevant = [one for one in relevant if one[0][:HEAD_BYTES] <= limit]
+    relevant = []
+    for negative, allowed in ((True, most.negative), (False, most.others)):
+        some = [one for one in every if one[3].relevant and one[3].negative == negative]
+        if len(some) > allowed:
+            heads = nsmallest(allowed, (digest[:HEAD_BYTES] for digest, *_ in some))
+            some = [one for one in some if heads and one[0][:HEAD_BYTES] <= heads[-1]]
+        relevant += some
     found: dict[PostHour, list[tuple[bytes, Scored, Towards]]] = {}
     for digest, series, post, said in relevant:
         place = PostHour(series, post.decoded.event_ms // HOUR_MS, said.negative)
@@ -155,20 +170,21 @@ def hour_posts_of(
 
 
 def hour_posts_in(
-    columns: "Columns", bounds: HourBounds, *, watermark_ms: int, most: int
+    columns: "Columns", bounds: HourBounds, *, watermark_ms: int, most: Allowed
 ) -> dict[PostHour, list[Offered]]:
     """`hour_posts_of` all of *columns*."""
-    if not most:
-        return {}
-    relevant = np.flatnonzero(columns.pairs.label != IRRELEVANT)
+    rows, label = columns.rows, columns.pairs.label
+    negative = np.flatnonzero(label == NEGATIVE)
+    others = np.flatnonzero((label != NEGATIVE) & (label != IRRELEVANT))
+    relevant = np.concatenate(
+        [
+            some if len(some) <= allowed else _smallest(columns, some, allowed)
+            for some, allowed in ((negative, most.negative), (others, most.others))
+        ]
+    )
     if not len(relevant):
         return {}
-    rows = columns.rows
-    heads = np.ascontiguousarray(rows.digests[columns.pairs.row[relevant], :HEAD_BYTES]).view(">u8")[:, 0]
-    heads = heads.astype(np.uint64)
-    if len(relevant) > most:
-        chosen = heads <= np.partition(heads, most - 1)[most - 1]
-        relevant, heads = relevant[chosen], heads[chosen]
+    heads = _heads(columns, relevant)
     pairs = columns.pairs.at(relevant)
     hours = rows.event_ms[pairs.row] // HOUR_MS
     first, span = int(hours.min()), int(hours.max() - hours.min()) + 1
@@ -196,6 +212,19 @@ def hour_posts_in(
         if posts:
             found[place] = [_offered(digest, post, _said_of(post, place.series)) for digest, post in posts]
     return found
+
+
+def _heads(columns: "Columns", pairs: npt.NDArray[np.intp]) -> npt.NDArray[np.uint64]:
+    digests = columns.rows.digests[columns.pairs.row[pairs], :HEAD_BYTES]
+    return np.ascontiguousarray(digests).view(">u8")[:, 0].astype(np.uint64)
+
+
+def _smallest(columns: "Columns", pairs: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
+    """Of *pairs* the *most* with the smallest digests; all that share the largest head among them."""
+    if not most:
+        return pairs[:0]
+    heads = _heads(columns, pairs)
+    return pairs[np.flatnonzero(heads <= np.partition(heads, most - 1)[most - 1])]
 
 
 def _series_of(post: "Scored") -> Iterator[tuple[str, Towards]]:

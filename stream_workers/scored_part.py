@@ -10,7 +10,7 @@ from stream_workers.facets import Facets
 from stream_workers.fold import Cell, Change, Outcome, Stored, fold, plan
 from stream_workers.fold_columns import fold_columns, plan_columns
 from stream_workers.held import PartitionBatch
-from stream_workers.hour_posts import MOST_POSTS
+from stream_workers.hour_posts import AT_ONCE, Allowed
 from stream_workers.ids import Ids
 from stream_workers.parts import JudgedPart
 from stream_workers.repeats import RepeatLimits
@@ -46,7 +46,7 @@ class ScoredPart:
         return plan(self.outcomes) if self._columns is None else plan_columns(self._columns)
 
     def fold(
-        self, stored: Stored, *, retention: Retention, limits: RepeatLimits, most_posts: int = MOST_POSTS
+        self, stored: Stored, *, retention: Retention, limits: RepeatLimits, most_posts: Allowed = AT_ONCE
     ) -> Change:
         """As `fold.fold`."""
         batch, status = self.batch, self.batch.held.status

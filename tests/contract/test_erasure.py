@@ -1,6 +1,7 @@
 """A post's text is taken out of all that Redis keeps, and nothing that was read before brings it back."""
 
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 import redis
@@ -26,15 +27,15 @@ SECRET = "acme is fine"  # the text of every post of `a_scored`
 
 def everything(client: redis.Redis, namespace: str) -> bytes:
     """All that is stored under *namespace*, in one piece."""
-    found = []
+    found: list[bytes] = []
     for key in client.scan_iter(match=f"*{namespace}*"):
-        kind = client.type(key)
+        kind, reader = client.type(key), cast("Any", client)
         if kind == b"zset":
-            found += client.zrange(key, 0, -1)
+            found += reader.zrange(key, 0, -1)
         elif kind == b"hash":
-            found += [part for pair in client.hgetall(key).items() for part in pair]
+            found += [part for pair in reader.hgetall(key).items() for part in pair]
         elif kind == b"list":
-            found += client.lrange(key, 0, -1)
+            found += reader.lrange(key, 0, -1)
     return b"\n".join(found)
 
 

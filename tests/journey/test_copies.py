@@ -47,7 +47,7 @@ def pipeline(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> Iter
 def posts() -> list[dict[str, Any]]:
     """Two days of different texts by different people, one in twelve negative; then the campaign, then the news."""
     rng = random.Random(4)
-    written = []
+    written: list[dict[str, Any]] = []
 
     def write(minute: int, text: str, author: str) -> None:
         at = NOON_MS + minute * MINUTE_MS + len(written) % 50 * 1_000

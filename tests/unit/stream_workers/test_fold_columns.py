@@ -18,7 +18,7 @@ from stream_workers.event_time import Retention
 from stream_workers.facets import Facets
 from stream_workers.fold import Change, Outcome, Stored, fold, plan
 from stream_workers.fold_columns import fold_columns, plan_columns
-from stream_workers.hour_posts import MOST_POSTS
+from stream_workers.hour_posts import AT_ONCE, Allowed
 from stream_workers.match import BrandMatcher
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.records import Record, Records
@@ -81,7 +81,7 @@ class Read:
         stored: Stored,
         bounds: SampleBounds | None = None,
         *,
-        most_posts: int = MOST_POSTS,
+        most_posts: Allowed = AT_ONCE,
     ) -> tuple[Change | None, Change]:
         digests, _ = plan_columns(self.columns)
         quick = fold_columns(
@@ -184,10 +184,10 @@ posts_of = st.builds(
 @given(
     st.lists(st.lists(posts_of, min_size=1, max_size=40), min_size=1, max_size=4),
     st.sampled_from([None, FACETS]),
-    st.sampled_from([0, 1, 7, MOST_POSTS]),
+    st.sampled_from([Allowed(0, 0), Allowed(1, 0), Allowed(2, 7), AT_ONCE]),
 )
 def test_both_folds_make_the_same_of_any_stream(
-    batches: list[list[A]], facets: list[Facet] | None, most_posts: int
+    batches: list[list[A]], facets: list[Facet] | None, most_posts: Allowed
 ) -> None:
     """Batch after batch on what the batches before left: panes, sketches, generations, samples."""
     store, status, bounds = MemoryPartitionStore(), a_status(), SampleBounds()

@@ -12,7 +12,16 @@ from brandpulse.kept_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TE
 from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_workers.event_time import Retention
 from stream_workers.fold import Outcome, Scored, Stored, fold, scored
-from stream_workers.hour_posts import KNOWN_DIGESTS, WAIT_FOR_ALERTER_MS, HourBounds, Offered, PostBudget, PostHour
+from stream_workers.hour_posts import (
+    AT_ONCE,
+    KNOWN_DIGESTS,
+    WAIT_FOR_ALERTER_MS,
+    Allowed,
+    HourBounds,
+    Offered,
+    PostBudget,
+    PostHour,
+)
 from stream_workers.memory_store import MemoryPartitionStore
 from stream_workers.repeats import RepeatLimits
 from stream_workers.sample import SampleBounds
@@ -26,7 +35,7 @@ NOON = NOON_MS // HOUR_MS
 
 
 def left_by(
-    batches: Sequence[Sequence[Outcome]], *, bounds: bool = True, most_posts: int = 10_000
+    batches: Sequence[Sequence[Outcome]], *, bounds: bool = True, most_posts: Allowed = AT_ONCE
 ) -> dict[PostHour, set[KeptPost]]:
     """What is kept after *batches*; with *bounds* a worker remembers what it wrote, without it never does."""
     store = MemoryPartitionStore()
@@ -68,9 +77,11 @@ def test_cuts_and_order_change_nothing(many: int, cuts: list[int], rng: random.R
 
 
 def test_a_worker_short_of_time_keeps_part_of_the_posts() -> None:
-    kept = left_by([posts(60)], most_posts=20)
-    assert sum(map(len, kept.values())) == 20
-    assert left_by([posts(60)], most_posts=0) == {}
+    kept = left_by([posts(60)], most_posts=Allowed(20, 8))
+    assert {hour.negative: 0 for hour in kept} == {True: 0, False: 0}
+    assert sum(len(found) for hour, found in kept.items() if hour.negative) == 20
+    assert sum(len(found) for hour, found in kept.items() if not hour.negative) == 8
+    assert left_by([posts(60)], most_posts=Allowed(0, 0)) == {}
 
 
 @pytest.mark.parametrize(("sentiment", "kept"), [("irrelevant", 0), ("positive", 1), ("negative", 1)])
@@ -98,13 +109,13 @@ def test_a_long_text_is_masked_before_it_is_cut() -> None:
 
 
 def test_the_budget_refills_by_time_up_to_its_bound() -> None:
-    budget = PostBudget(a_second=10, most=30)
-    place = PostHour("Acme", NOON, negative=True)
-    assert budget.left(100.0) == 30
-    budget.spend({place: [_offered(n) for n in range(30)]})
-    assert budget.left(100.0) == 0
-    assert budget.left(101.0) == 10
-    assert budget.left(200.0) == 30
+    budget = PostBudget(a_second=Allowed(10, 1), most=Allowed(30, 5))
+    assert budget.left(100.0) == (30, 5)
+    budget.spend({PostHour("Acme", NOON, negative=True): [_offered(n) for n in range(30)]})
+    budget.spend({PostHour("Acme", NOON, negative=False): [_offered(n) for n in range(7)]})
+    assert budget.left(100.0) == (0, 0)
+    assert budget.left(103.0) == (30, 1)
+    assert budget.left(200.0) == (30, 5)
 
 
 def test_remembered_bounds_stay_within_their_limit() -> None:
