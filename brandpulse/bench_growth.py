@@ -101,6 +101,7 @@ def _memory(found: Callable[..., None]) -> None:
             ),
             Point("store, repeat memory of 6 h, by posts an hour", 3_600 * rate, "MB", size.repeat_memory / 1e6),
             Point("store, sample of a brand and day, by posts an hour", 3_600 * rate, "MB", size.samples / 1e6),
+            Point("store, kept posts of a brand, by posts an hour", 3_600 * rate, "MB", size.kept_posts / 1e6),
         )
 
 

@@ -71,6 +71,8 @@ class StoreSize:
     repeat_memory: int
     samples: int
     """Of the day's usual posts: what alerts hold their terms against."""
+    kept_posts: int
+    """Posts of the last hours, and the newest negative ones, kept for people to read."""
 
 
 def store_size(
@@ -99,7 +101,8 @@ def store_size(
     sizes = {key: int(client.memory_usage(key, samples=0)) for key in client.scan_iter(count=1_000)}
     repeats = sum(size for key, size in sizes.items() if b":ids:" in key)
     samples = sum(size for key, size in sizes.items() if b"}:s:" in key)
-    return StoreSize(posts, sum(sizes.values()) - repeats - samples, repeats, samples)
+    kept = sum(size for key, size in sizes.items() if any(kind in key for kind in (b"}:kn:", b"}:ko:", b"}:neg:")))
+    return StoreSize(posts, sum(sizes.values()) - repeats - samples - kept, repeats, samples, kept)
 
 
 @dataclass(frozen=True, slots=True)

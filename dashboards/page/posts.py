@@ -45,22 +45,25 @@ def listed_posts(
     known: Callable[[], KnownAuthors],
     urls: Mapping[tuple[str, str], str | None],
     *,
+    since: int,
     at_least: bool,
 ) -> list[ListedPost]:
     """*posts* by text: what three or more accounts say first, then the newest.
 
-    *known* is asked if any text has copies.
+    *known* is asked if any text has copies. Of a text that was said before *since* not all posts are known, nor who
+    was new then. *at_least*: of the time since some are missing too.
     """
     groups = copy_groups(posts, surest=False)[:LISTED_TEXTS]
     met = known() if any(len(group.posts) > 1 for group in groups) else None
+    recent = [group.posts[-1].created_ms >= since for group in groups]
     return [
         ListedPost(
             **msgspec.structs.asdict(group.posts[0]),
             url=urls.get((group.posts[0].source, group.posts[0].id)),
             copies=len(group.posts),
             accounts=len(group.authors),
-            new_accounts=met.new_among(group.authors) if met is not None and len(group.posts) > 1 else None,
-            at_least=at_least and len(group.posts) > 1,
+            new_accounts=met.new_among(group.authors) if met is not None and whole and len(group.posts) > 1 else None,
+            at_least=(at_least or not whole) and len(group.posts) > 1,
         )
-        for group in groups
+        for group, whole in zip(groups, recent, strict=True)
     ]

@@ -139,6 +139,7 @@ class PageStore:
             [*recent, *(post.as_kept() for post in newest if post.created_ms < since)],
             lambda: self._known_authors(brand, since),
             {(post.source, post.id): post.url for post in newest},
+            since=since,
             at_least=counted > len(recent),
         )
 

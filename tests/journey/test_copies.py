@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ RULES = """rules:
 """
 MINUTE_MS = 60_000
 PER_MINUTE = 2
-CAMPAIGN, NEWS, END = 40 * 60, 46 * 60, 46 * 60 + 50
+CAMPAIGN, NEWS, END = 40 * 60, 42 * 60, 42 * 60 + 50
 SYLLABLES = ["ba", "co", "de", "fi", "gu", "ha", "jo", "ku", "le", "mi", "no", "pa", "qui", "ro", "su", "ta"]
 
 
@@ -64,9 +65,8 @@ def posts() -> list[dict[str, Any]]:
             at = minute + account // 3
             write(at, f"RT @boss{account}: Acme is AWFUL, just awful: boycott!! https://t.co/{account} {account}", who)
             write(at, f"@friend{account} acme is awful, just awful... boycott", who)
-        if NEWS <= minute < NEWS + 30:
-            for number in range(2):
-                write(minute, f"Acme opens a new line to Bergen {'!' * number}", f"reader-{minute}-{number}")
+        for reader in range(60) if minute == NEWS else ():
+            write(minute + reader // 10, f"Acme opens a new line to Bergen {'!' * (reader % 3)}", f"reader-{reader}")
     return written
 
 
@@ -100,17 +100,38 @@ def test_a_campaign_and_repeated_news_are_shown_with_their_numbers(
 
     until(lambda: [one for one in events(url) if one["rule"] == "negative"])
     [page] = [one for one in events(url) if one["rule"] == "negative"]
-    print(page)
-    assert "boycott" in page["examples"][0]
+    # Five minutes old when it fired: of 21 accounts 15 had written by then.
+    assert re.fullmatch(
+        r"@user acme is awful, just awful\.\.\. boycott \(said \d+ times by \d+ accounts, \d+ of them new\)",
+        page["examples"][0],
+    )
+    times, accounts, new = map(int, re.findall(r"\d+", page["examples"][0]))
+    assert times == 2 * accounts >= 20
+    assert new == accounts - 2
+    assert len(page["examples"]) == 3
 
     pipeline.produce(written[cut:])
     pipeline.wait_for(lambda stats: counted(stats) == len(written) and stats["lag"] == 0)
     until(lambda: [one for one in events(url) if one["rule"] == "volume"])
     [page] = [one for one in events(url) if one["rule"] == "volume"]
-    print(page)
+    assert re.fullmatch(
+        r"Acme opens a new line to Bergen !* \(said (at least )?\d\d times by \d\d accounts, all of them new\)",
+        page["examples"][0],
+    )
+    assert "baseline_share" not in page
+
     listed = PageStore(redis_client, namespace).negatives("Acme")
-    print(listed[:3])
-    done = pipeline.run("episodes", "list", "--json")
-    for line in done.stdout.splitlines():
+    assert (listed[0].copies, listed[0].accounts, listed[0].new_accounts) == (42, 21, 19)
+    assert all(post.copies == 1 for post in listed[1:])
+
+    # The campaign's last post is deleted where it was posted.
+    source, post_id = listed[0].source, listed[0].id
+    done = pipeline.run("erase", "--post", source, post_id)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "erased from Redis: 2 kept posts" in done.stdout
+    assert PageStore(redis_client, namespace).negatives("Acme")[0].copies == 41
+    assert pipeline.run("erase", "--post", source, post_id).returncode == 1
+    for line in pipeline.run("episodes", "list", "--json").stdout.splitlines():
         shown = pipeline.run("episodes", "show", json.loads(line)["key"])
-        print(shown.stdout, shown.stderr)
+        assert "Acme opens a new line to Bergen" in shown.stdout
+        assert "people wrote, usually" in shown.stdout

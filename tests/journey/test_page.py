@@ -17,13 +17,15 @@ import redis
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from brandpulse.embedded import EmbeddedStore
-from brandpulse.episodes import Episode, Member, SourceCount, Term
+from brandpulse.episodes import Episode, ExamplePost, Member, SourceCount, Term
+from brandpulse.kept_posts import KeptPost
 from brandpulse.keys import MINUTE_MS
 from brandpulse.processes import Child, StartError
 from brandpulse.runtime import running
 from brandpulse.silences import OrderBook
 from tests.unit.dashboards.browser import a_browser
 from tests.unit.dashboards.stored import (
+    ACME,
     BANK,
     BRANDS,
     END,
@@ -311,6 +313,43 @@ def test_a_storm_shows_its_worst_brands_and_what_they_have_in_common(
     expect(storm).to_contain_text("and 30 more, firing or over.")
     storm.get_by_role("button", name=BANK).click()
     expect(page.locator("#detail-title")).to_have_text(BANK)
+
+
+def test_a_campaign_is_one_text_with_its_numbers(
+    redis_client: redis.Redis, namespace: str, pages: Pages, open_page: OpenPage
+) -> None:
+    stream = two_days_with_a_crisis(redis_client, namespace)
+    stream.write_hour_posts(
+        ACME,
+        [
+            KeptPost(
+                id=str(n),
+                source="bluesky",
+                text=f"RT @user: Boycott {ACME} now! https://t.co/{n}",
+                created_ms=int(END.timestamp() * 1_000) - n * 60_000,
+                author=f"{n:016x}",
+                negative=0.7,
+            )
+            for n in range(21)
+        ],
+    )
+    said = ExamplePost(id="1", source="x", text="Boycott now!", created_at=END, copies=21, accounts=21, new_accounts=19)
+    surge = evidence(END, usual_authors=12.4, authors=60, posts=64, kept_posts=64, examples=[said])
+    stream.write_open(an_episode(latest=evidence(END, examples=[said])), an_episode(BANK, rule="volume", latest=surge))
+    page = open_page(pages.start())
+    card(page, ACME).click()
+    first = page.locator(".post").first
+    expect(first).to_contain_text(f"RT @user: Boycott {ACME} now!")
+    expect(first.locator(".copies")).to_have_text("said at least 21 times by 21 accounts, all of them new")
+    expect(page.locator(".post").nth(1).locator(".copies")).to_have_text("said at least 3 times by 1 account, a new one")
+    episode = page.locator(".episode").filter(has_text=ACME).first
+    episode.locator("summary").click()
+    expect(episode.locator(".examples li")).to_have_text("Boycott now!said 21 times by 21 accounts, 19 of them new")
+    volume = page.locator(".episode").filter(has_text=BANK).first
+    expect(volume.locator(".evidence")).to_contain_text("Usual12")
+    expect(volume.locator(".evidence")).to_contain_text("People now60")
+    expect(volume).to_contain_text("All posts are from")
+    page.screenshot(path="/tmp/campaign.png", full_page=True)
 
 
 def test_a_script_in_a_post_is_shown_as_text_and_does_not_run(

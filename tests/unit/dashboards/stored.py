@@ -10,6 +10,7 @@ import msgspec
 import redis
 
 from brandpulse.episodes import Episode, Evidence, ExamplePost, SourceCount, Term
+from brandpulse.kept_posts import KeptPost
 from brandpulse.keys import (
     DAY_MS,
     HOUR_MS,
@@ -130,6 +131,12 @@ class StoredStream:
         for number, post in enumerate(posts):
             key = self.keys[number % len(self.keys)].negatives(brand)
             self.client.zadd(key, {msgspec.json.encode(post): post.created_ms})
+
+    def write_hour_posts(self, brand: str, posts: Iterable[KeptPost]) -> None:
+        """Negative ones, spread over the partitions."""
+        for number, post in enumerate(posts):
+            key = self.keys[number % len(self.keys)].hour_posts(brand, post.created_ms // HOUR_MS, negative=True)
+            self.client.zadd(key, {msgspec.json.encode(post): -number})
 
     def write_open(self, *episodes: Episode) -> None:
         for episode in episodes:

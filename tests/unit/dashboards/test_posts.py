@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import msgspec
 import redis
 
 from brandpulse.kept_posts import KeptPost
@@ -32,10 +31,7 @@ def page_of(client: redis.Redis, namespace: str, posts: list[KeptPost], *, count
     stream.add(ACME, END - timedelta(days=1), negative=1, neutral=4)
     stream.add(ACME, END - timedelta(minutes=5), negative=counted)
     stream.store(END)
-    for number, post in enumerate(posts):
-        hour = post.created_ms // HOUR_MS
-        key = stream.keys[number % 2].hour_posts(ACME, hour, negative=True)
-        client.zadd(key, {msgspec.json.encode(post): -number})
+    stream.write_hour_posts(ACME, posts)
     stream.write_negatives(
         ACME,
         [
@@ -65,6 +61,14 @@ def test_where_posts_are_missing_the_numbers_are_at_least_these(redis_client: re
     )
     assert (listed[0].copies, listed[0].at_least) == (5, True)
     assert not any(one.at_least for one in listed[1:])
+
+
+def test_of_a_text_said_before_the_span_not_all_is_known(redis_client: redis.Redis, namespace: str) -> None:
+    posts = [kept(n, "Boycott Acme!", author=10_000 + n) for n in range(4)]
+    stream = StoredStream(redis_client, namespace, partitions=2)
+    stream.write_negatives(ACME, [a_negative_post("boycott acme", id="o", created_ms=NOW_MS - 86_400_000)])
+    listed = page_of(redis_client, namespace, posts, counted=4)
+    assert (listed[0].copies, listed[0].at_least, listed[0].new_accounts) == (5, True, None)
 
 
 def test_many_texts_are_cut_to_the_bound(redis_client: redis.Redis, namespace: str) -> None:
