@@ -349,7 +349,6 @@ def test_a_campaign_is_one_text_with_its_numbers(
     expect(volume.locator(".evidence")).to_contain_text("Usual12")
     expect(volume.locator(".evidence")).to_contain_text("People now60")
     expect(volume).to_contain_text("All posts are from")
-    page.screenshot(path="/tmp/campaign.png", full_page=True)
 
 
 def test_a_script_in_a_post_is_shown_as_text_and_does_not_run(
