@@ -209,7 +209,8 @@ class PaneReader:
     def kept_posts(self, series: str, first_ms: int, end_ms: int) -> PostsOfWindow:
         """What is kept of *series* from event time *first_ms* to before *end_ms*.
 
-        Workers of older versions kept only the newest negative posts, in a facet the newest of any label.
+        The newest negative posts (in a facet the newest of any label) are among them: workers of older versions kept
+        no others.
         """
         hours = range(first_ms // HOUR_MS, (end_ms - 1) // HOUR_MS + 1)
         known = self._known()
