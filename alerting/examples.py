@@ -16,7 +16,7 @@ from brandpulse.copies import CopyGroup, copy_groups
 from brandpulse.episodes import ExamplePost, SourceCount, Term
 from brandpulse.kept_posts import KeptPost, PostsOfWindow
 from brandpulse.keys import DAY_MS, MINUTE_MS, brand_of, facet_of
-from brandpulse.pane_reader import SAMPLE_DAYS, SampledPost
+from brandpulse.pane_reader import SAMPLE_DAYS, NegativePost, SampledPost
 from brandpulse.terms import terms_of
 
 SHOWN = 3

@@ -13,7 +13,7 @@ from typing import TypeVar
 from brandpulse.author_lookup import KnownAuthors
 from brandpulse.kept_posts import PostsOfWindow
 from brandpulse.keys import HOUR_MS, MINUTE_MS, facet_of, facet_series
-from brandpulse.pane_reader import Minutes, SampledPost
+from brandpulse.pane_reader import Minutes, NegativePost, SampledPost
 from brandpulse.panes import IRRELEVANT, AuthorCounts, Authors, Pane, count_authors, counted_as
 from brandpulse.partitions import NO_CLOCK, PartitionStatus
 
@@ -162,6 +162,10 @@ class RecordedPanes:
             }
             for brand in brands
         }
+
+    def negatives(self, brand: str, limit: int) -> list[NegativePost]:
+        """None, as `kept_posts`."""
+        return []
 
     def kept_posts(self, series: str, first_ms: int, end_ms: int) -> PostsOfWindow:
         """None: a backtest looks at an episode's posts afterwards (`recorded_evidence.py`)."""

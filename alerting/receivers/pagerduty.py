@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from alerting.outbox import Outcome
 from alerting.receivers.http import post
-from alerting.receivers.text import one_line, without_links
+from alerting.receivers.text import cut, one_line, without_links
 from alerting.receivers.words import told_example, told_member, told_term
 from brandpulse.episodes import Episode, Evidence, Notification, Severity
 
