@@ -130,7 +130,7 @@ def counts(  # noqa: PLR0917 - typer calls it by name
     out: Annotated[Path, typer.Option(dir_okay=False, help="CSV: timestamp,value,anomaly_score.")],
     picture: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw it there, as SVG.")] = None,
     false_alarms: Annotated[
-        float | None, typer.Option(min=0.001, max=1_000, help="Budget in four weeks.", show_default="0.5")
+        float | None, typer.Option(min=0.001, max=1_000, help="Budget in four weeks.", show_default="1")
     ] = None,
     time_zone: Annotated[
         str | None,

@@ -45,7 +45,7 @@ class SurgePolicy:
     """Less than so many times what is usual is no news, however rare."""
     error_ratio: float = 5.0
     critical_ratio: float = 20.0
-    volume: VolumePolicy = field(default_factory=lambda: VolumePolicy(windows_minutes=(60,)))
+    volume: VolumePolicy = field(default_factory=lambda: VolumePolicy(window_minutes=60))
 
     @property
     def alarm_surprise(self) -> float:
@@ -114,15 +114,29 @@ def judge_surge(
 
 
 def _weighed(window: WindowCounts, watch: VolumeWatch) -> SurgeFinding | None:
-    usual = 0.0
-    for minute in range(window.first_minute, window.last_minute + 1, 10):
-        a_while = min(10, window.last_minute + 1 - minute)
-        an_hour = watch.usual_at(minute * 60.0)
+    usual, minute = 0.0, window.first_minute
+    while minute <= window.last_minute:
+        hour = minute // 60
+        end = min((hour + 1) * 60, window.last_minute + 1)
+        an_hour = _usual_rate(hour, watch, whole=end - minute == 60)
         if an_hour is None:
             return None
-        usual += an_hour * a_while / 60
+        usual += an_hour * (end - minute) / 60
+        minute = end
     surprise = watch.surprise(window.authors, usual)
     return None if surprise is None else SurgeFinding("normal", window, usual, surprise)
+
+
+def _usual_rate(hour: int, watch: VolumeWatch, *, whole: bool) -> float | None:
+    """People usual in *hour*; of a part of it, as many as in the busiest of it and its two neighbours.
+
+    Whole hours are what is learnt. Where in an hour a morning begins, or half an hour of a zone, is not known.
+    """
+    at = float(hour * HOUR_SECONDS)
+    if not watch.knows(at):
+        return None
+    near = (at,) if whole else (at, at - HOUR_SECONDS, at + HOUR_SECONDS)
+    return max((usual for moment in near if (usual := watch.usual_at(moment)) is not None), default=None)
 
 
 def decide_surge(

@@ -1,6 +1,7 @@
 """Rules of kind `volume`: what is usual for each brand is learnt hour by hour from the alerter's history."""
 
 from collections.abc import Callable, Mapping, Sequence
+from zoneinfo import ZoneInfo
 
 from alerting.detect import WindowCounts
 from alerting.episode import EpisodePolicy, OpenEpisode
@@ -10,6 +11,14 @@ from alerting.rules import RuleSet, VolumeRule
 from alerting.stretch import Decided, Place
 from alerting.surge import HOUR_SECONDS, SurgePolicy, decide_surge, judge_surge
 from alerting.volume import VolumeWatch
+from brandpulse.local_hours import UTC
+
+Zones = Mapping[str, ZoneInfo]
+"""By brand; a brand without an entry lives by UTC."""
+
+
+def _no_zones() -> Zones:
+    return {}
 
 
 class SurgeRules:
@@ -21,13 +30,16 @@ class SurgeRules:
         surge: SurgePolicy,
         episode: EpisodePolicy,
         examples: Callable[[str, WindowCounts], PostEvidence],
+        zones: Callable[[], Zones] = _no_zones,
     ) -> None:
+        """*zones* is asked at each look; a brand whose zone changed is learnt again."""
         self._history = history
         self._surge = surge
         self._episode = episode
         self._examples = examples
-        self._watches: dict[str, tuple[int, VolumeWatch]] = {}
-        """Up to which hour each has learnt."""
+        self._zones = zones
+        self._watches: dict[str, tuple[int, ZoneInfo, VolumeWatch]] = {}
+        """Up to which hour each has learnt, and on which clock."""
 
     def decide(
         self,
@@ -72,15 +84,18 @@ class SurgeRules:
 
     def _watch(self, brand: str, *, before_hour: int) -> VolumeWatch:
         """The watch of *brand*, having learnt the hours before *before_hour*; later calls do not go back."""
-        if brand not in self._watches:
+        zone = self._zones().get(brand, UTC)
+        held = self._watches.get(brand)
+        if held is None or held[1] is not zone:
+            fresh = VolumeWatch(HOUR_SECONDS, self._surge.volume, zone=zone)
             first = self._history.first_hour(brand)
             if first is None:
-                return VolumeWatch(HOUR_SECONDS, self._surge.volume)
-            self._watches[brand] = (first, VolumeWatch(HOUR_SECONDS, self._surge.volume))
-        begin, watch = self._watches[brand]
+                return fresh
+            held = first, zone, fresh
+        begin, _, watch = held
         for hour in range(begin, before_hour):
             # An hour in which nobody was talked about is unknown; one in which others were is an hour of none.
             if self._history.is_alive(hour):
                 watch.look(float(hour * HOUR_SECONDS), float(self._history.people(brand, hour)))
-        self._watches[brand] = (max(begin, before_hour), watch)
+        self._watches[brand] = max(begin, before_hour), zone, watch
         return watch

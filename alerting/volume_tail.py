@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from alerting.usual_volume import HOUR_SECONDS
 
+CALMEST_BEGIN, CALMEST_SCALE = 0.84, 0.56
+"""Of a standard normal: the value that a fifth surpasses, and by how much on average. Evidence is in standard deviations
+of a Poisson count; no crowd is calmer than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class TailPolicy:
@@ -13,11 +17,11 @@ class TailPolicy:
 
     part: float = 0.2
     """Of the hours: those with the largest maxima."""
-    days: float = 14.0
+    days: float = 10.0
     """Older hours are forgotten at once: what a brand did last month is news again."""
-    prior_hours: float = 48.0
+    prior_hours: float = 32.0
     """How many hours the first guess at the tail's scale is worth: as far as the tail begins above the median."""
-    min_hours: int = 24
+    min_hours: int = 48
 
 
 class Tail:
@@ -31,27 +35,27 @@ class Tail:
         self._hours: deque[tuple[int, float]] = deque()
         self._sorted: list[float] = []
         self._hour: int | None = None
-        self._largest = 0.0
+        self._largest: float | None = None
         self._begin: float | None = None
         self._scale = 1.0
 
-    def turn_to(self, at: float) -> None:
-        """The moment is *at* (seconds): an hour that is over becomes past."""
+    def advance_to(self, at: float) -> None:
+        """The moment is *at* (seconds): an hour that is over becomes past, if a value was taken in it."""
         hour = int(at // HOUR_SECONDS)
         if hour == self._hour:
             return
-        if self._hour is not None:
+        if self._hour is not None and self._largest is not None:
             self._hours.append((self._hour, self._largest))
             insort(self._sorted, self._largest)
         while self._hours and self._hours[0][0] < hour - self._policy.days * 24:
             _, old = self._hours.popleft()
             del self._sorted[bisect_left(self._sorted, old)]
-        self._hour, self._largest = hour, 0.0
+        self._hour, self._largest = hour, None
         self._fit()
 
     def take(self, value: float) -> None:
         """*value* was seen in the running hour. It moves the tail when the hour is over, not before."""
-        self._largest = max(self._largest, value)
+        self._largest = value if self._largest is None else max(self._largest, value)
 
     def surprise(self, value: float) -> float | None:
         """How far *value* lies out on the tail, in mean excesses; None while there are too few hours.
@@ -70,7 +74,8 @@ class Tail:
             self._begin = None
             return
         first = min(int((1 - policy.part) * len(values)), len(values) - 1)
-        self._begin = values[first]
-        excesses = [value - self._begin for value in values[first + 1 :]]
-        guess = max(self._begin - values[len(values) // 2], 0.05 * self._begin, 1e-3)
-        self._scale = (sum(excesses) + guess * policy.prior_hours) / (len(excesses) + policy.prior_hours)
+        begin = values[first]
+        excess = sum(values[first + 1 :]) - begin * (len(values) - first - 1)
+        guess = max(begin - values[len(values) // 2], CALMEST_SCALE)
+        scale = (excess + guess * policy.prior_hours) / (len(values) - first - 1 + policy.prior_hours)
+        self._begin, self._scale = max(begin, CALMEST_BEGIN), max(scale, CALMEST_SCALE)

@@ -54,7 +54,7 @@ def test_every_row_comes_back_with_a_score_and_only_the_surge_scores_one(series:
     assert len(sure) == 1
     assert SURGE <= sure[0] < SURGE + 3
     titles = [shape.text or "" for shape in ElementTree.parse(tmp_path / "acme.svg").iter() if "title" in shape.tag]
-    assert any(stamp(sure[0]) in title and "posts in 15 minutes where" in title for title in titles)
+    assert any(stamp(sure[0]) in title and "posts in 30 minutes where" in title for title in titles)
 
 
 def test_scores_are_gzipped_where_the_name_says_so(series: Path, tmp_path: Path) -> None:
