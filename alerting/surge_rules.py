@@ -11,14 +11,6 @@ from alerting.rules import RuleSet, VolumeRule
 from alerting.stretch import Decided, Place
 from alerting.surge import HOUR_SECONDS, SurgePolicy, decide_surge, judge_surge
 from alerting.volume import VolumeWatch
-from brandpulse.local_hours import UTC
-
-Zones = Mapping[str, ZoneInfo]
-"""By brand; a brand without an entry lives by UTC."""
-
-
-def _no_zones() -> Zones:
-    return {}
 
 
 class SurgeRules:
@@ -30,14 +22,11 @@ class SurgeRules:
         surge: SurgePolicy,
         episode: EpisodePolicy,
         examples: Callable[[str, WindowCounts], PostEvidence],
-        zones: Callable[[], Zones] = _no_zones,
     ) -> None:
-        """*zones* is asked at each look; a brand whose zone changed is learnt again."""
         self._history = history
         self._surge = surge
         self._episode = episode
         self._examples = examples
-        self._zones = zones
         self._watches: dict[str, tuple[int, ZoneInfo, VolumeWatch]] = {}
         """Up to which hour each has learnt, and on which clock."""
 
@@ -84,7 +73,8 @@ class SurgeRules:
 
     def _watch(self, brand: str, *, before_hour: int) -> VolumeWatch:
         """The watch of *brand*, having learnt the hours before *before_hour*; later calls do not go back."""
-        zone = self._zones().get(brand, UTC)
+        # A brand whose zone changed is learnt again.
+        zone = self._history.zone(brand)
         held = self._watches.get(brand)
         if held is None or held[1] is not zone:
             fresh = VolumeWatch(HOUR_SECONDS, self._surge.volume, zone=zone)

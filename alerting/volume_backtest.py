@@ -36,7 +36,7 @@ class Surge:
 def look_back(
     counts: Iterable[Count], *, step_seconds: float, policy: VolumePolicy, zone: ZoneInfo = UTC
 ) -> Iterator[Looked]:
-    """Each of *counts* in turn, looked at as if it had just come. Hours of the day and week are those of *zone*."""
+    """Each of *counts* in turn, looked at as if it had just come. Hours of day and week are those of *zone*."""
     watch = VolumeWatch(step_seconds, policy, zone=zone)
     for count in counts:
         finding = watch.look(count.at, count.value)

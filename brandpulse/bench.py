@@ -113,9 +113,23 @@ def volume(
     labels: Annotated[
         Path, typer.Option(exists=True, dir_okay=False, help='JSON: {"name.csv": [[first, last], ...]}.')
     ],
+    leave_one_out: Annotated[
+        bool,
+        typer.Option("--leave-one-out", help="Judge each series by constants chosen without it, too: some minutes."),
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the surges planted in the series that choose.")] = 1,
 ) -> None:
-    """The volume rule on labelled series: the NAB score, standard profile, and with each series left out in turn."""
-    importlib.import_module("alerting.volume_bench").run(series, labels=labels)
+    """Score the volume rule on labelled series: NAB, standard profile, at a threshold chosen with and without each."""
+    importlib.import_module("alerting.volume_bench").run(series, labels=labels, leave_one_out=leave_one_out, seed=seed)
+
+
+@app.command("volume-rhythms")
+def volume_rhythms(
+    brands: Annotated[int, typer.Option(min=1, help="Simulated brands a cell.")] = 6,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first brand; below 1000 were used to make the rule.")] = 1000,
+) -> None:
+    """Count pages of the volume rule for brands with rhythms and around changes of the clock, and surges found."""
+    importlib.import_module("alerting.volume_rhythms").run(brands=brands, seed=seed)
 
 
 @app.command()

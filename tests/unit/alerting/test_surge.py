@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
 from alerting.backtest import Backtest, PastEpisode
@@ -14,6 +16,7 @@ from alerting.rules import RuleSet
 from alerting.surge import SurgePolicy, decide_surge, judge_surge
 from alerting.tick import Policies
 from alerting.volume import VolumeWatch
+from alerting.volume_rhythms import pages, rate_of
 from brandpulse.keys import MINUTE_MS
 from tests.unit.alerting.builders import MONDAY
 
@@ -139,3 +142,43 @@ def test_a_watch_without_history_says_that_it_is_learning() -> None:
     found = judge_surge(windows(400), VolumeWatch(3_600), SurgePolicy())
     assert found.state == "warming up"
     assert "learning" in found.reason
+
+
+def pages_of(shape: str, start: datetime, *, weeks: int, clock: str = "UTC", rule: str = "UTC") -> list[int]:
+    """Minutes at which the rule on clock *rule* fires for a brand of 300 people an hour who follow *clock*."""
+    first = int(start.timestamp()) // 60
+    rate = rate_of(shape, first, weeks * 7 * DAY, ZoneInfo(clock)) * 5
+    return pages(np.random.default_rng(first).poisson(rate), first, zone=ZoneInfo(rule))
+
+
+@pytest.mark.parametrize(("day", "hour"), [(2, 9), (3, 0), (4, 19), (5, 13), (6, 9), (7, 19), (8, 9)])
+def test_a_first_morning_weekend_or_monday_of_people_raises_no_page(day: int, hour: int) -> None:
+    assert pages_of("week", datetime(2026, 3, day, hour, tzinfo=UTC), weeks=2) == []
+
+
+@pytest.mark.parametrize(
+    ("clock", "start"),
+    [
+        ("Europe/Berlin", datetime(2026, 3, 16, tzinfo=UTC)),
+        ("America/New_York", datetime(2026, 10, 19, tzinfo=UTC)),
+        ("Australia/Sydney", datetime(2026, 3, 23, tzinfo=UTC)),
+        ("Asia/Kolkata", datetime(2026, 3, 2, tzinfo=UTC)),
+    ],
+)
+def test_a_sharp_morning_raises_no_page_when_the_clock_changes(clock: str, start: datetime) -> None:
+    assert pages_of("peak", start, weeks=3, clock=clock, rule=clock) == []
+
+
+def test_a_sharp_morning_raises_pages_when_the_rule_does_not_know_its_clock() -> None:
+    start = datetime(2026, 3, 16, tzinfo=UTC)
+    assert pages_of("peak", start, weeks=3, clock="Europe/Berlin", rule="UTC") != []
+
+
+@pytest.mark.parametrize("size", [4, 10])
+def test_a_surge_of_an_hour_is_found_while_it_lasts(size: float) -> None:
+    first = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp()) // 60
+    rate = rate_of("day", first, 21 * DAY) * 5
+    begin = 16 * DAY + 840
+    rate[begin : begin + 60] *= size
+    [fired] = pages(np.random.default_rng(1).poisson(rate), first)
+    assert begin < fired < begin + 30
