@@ -41,7 +41,7 @@ def worths(number: int, series: Labelled) -> list[Worth]:
     """What each row with a score above 0 of series *number* is worth if it is told; none of probation."""
     rows = len(series.scores)
     probation = min(int(PROBATION * rows), MOST_PROBATION)
-    told = [row for row in range(probation, rows) if series.scores[row] > 0]
+    told = [row for row, score in enumerate(series.scores) if score > 0 and row >= probation]
     return [Worth(series.scores[row], *_worth(number, row, series.windows)) for row in told]
 
 

@@ -1,7 +1,7 @@
 """How many posts are usual now: a level, times the hour of a workday or weekend, times the hour of the week.
 
-Learnt forward, count by count, so it never knows more than a reader at that moment. A count far above the expectation is
-cut before it is learnt, and a long silence is not learnt at all: neither an incident nor an outage moves what is usual.
+Learnt forward, count by count, so it never knows more than a reader at that moment. A count far above the expectation
+is cut before it is learnt, and a long silence is not learnt: neither an incident nor an outage moves what is usual.
 """
 
 import math
@@ -98,8 +98,8 @@ class UsualVolume:
     _slots: list[_Slot] = field(init=False)
     _silence: "_Silence" = field(init=False)
     _first_day: dict[int, list[float]] | None = field(init=False, default_factory=dict)
-    """Count and intervals of each hour of the first day; None once it is over. A shape is set against the level, and what
-    the level is, a whole day tells: a series that begins in its busiest hour would else take that for normal."""
+    """Count and intervals of each hour of the first day; None once it is over. A shape is set against the level, and
+    only a whole day shows the level: a series that begins in its busiest hour would else take that for normal."""
     _began: float | None = field(init=False, default=None)
     _began_on_weekend: bool = field(init=False, default=False)
     _cut: tuple[int, float] = field(init=False, default=(-1, 0.0))

@@ -1,7 +1,7 @@
 """Is a brand named more often than is usual for it? Counts alone, one interval after the other.
 
-1. Evidence. The posts of a sliding window are set against what was expected of them (`usual_volume`), as a difference of
-   square roots: in standard deviations of a Poisson count, whatever the level.
+1. Evidence. The posts of a sliding window are set against what was expected of them (`usual_volume`), as a difference
+   of square roots: in standard deviations of a Poisson count, whatever the level.
 2. The brand's own alarm rate. A bursty brand has large evidence every day, so evidence is read on the tail of the
    brand's own last days (`volume_tail`): how often would such an hour come?
 3. Onset. An onset is reported once in a day, unless it becomes half again as surprising.
@@ -76,8 +76,8 @@ class VolumeFinding:
 def evidence(seen: float, usual: float, *, prior: float) -> float:
     """How many standard deviations of a Poisson count *seen* lies above *usual*; 0.0 below it.
 
-    Twice the difference of the square roots (Anscombe 1948). If counts vary more than that, they do so by about the same
-    factor at every level, and the tail measures it. *prior* posts are added to both.
+    Twice the difference of the square roots (Anscombe 1948). If counts vary more than that, they do so by about the
+    same factor at every level, and the tail measures it. *prior* posts are added to both.
     """
     return max(0.0, 2 * (math.sqrt(seen + prior) - math.sqrt(usual + prior)))
 

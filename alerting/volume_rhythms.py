@@ -58,7 +58,8 @@ def rate_of(shape: str, first_minute: int, minutes: int, zone: ZoneInfo = UTC) -
         "week": wave * np.where(day >= 5, 0.3, 1.28),
     }
     start = first_minute - int(halves[0]) * 30
-    return np.repeat(by_half[shape], 30)[start : start + minutes]
+    found: Rate = np.repeat(by_half[shape], 30)[start : start + minutes].astype(np.float64)
+    return found
 
 
 def _half_hour(halves: npt.NDArray[np.int64], zone: ZoneInfo) -> Rate:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from alerting.usual_volume import HOUR_SECONDS
 
 CALMEST_BEGIN, CALMEST_SCALE = 0.84, 0.56
-"""Of a standard normal: the value that a fifth surpasses, and by how much on average. Evidence is in standard deviations
-of a Poisson count; no crowd is calmer than that."""
+"""Of a standard normal: the value that a fifth surpasses, and by how much on average. Evidence is in standard
+deviations of a Poisson count; no crowd is calmer than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,7 @@ class Tail:
         self._sorted: list[float] = []
         self._hour: int | None = None
         self._largest: float | None = None
-        self._begin: float | None = None
-        self._scale = 1.0
+        self._fitted: tuple[float, float] | None = None
 
     def advance_to(self, at: float) -> None:
         """The moment is *at* (seconds): an hour that is over becomes past, if a value was taken in it."""
@@ -51,7 +50,7 @@ class Tail:
             _, old = self._hours.popleft()
             del self._sorted[bisect_left(self._sorted, old)]
         self._hour, self._largest = hour, None
-        self._fit()
+        self._fitted = self.fit(self._policy.prior_hours)
 
     def take(self, value: float) -> None:
         """*value* was seen in the running hour. It moves the tail when the hour is over, not before."""
@@ -62,20 +61,26 @@ class Tail:
 
         An hour of the past surpasses it with chance `part` * exp(-surprise).
         """
-        return None if self._begin is None else max(0.0, (value - self._begin) / self._scale)
+        if self._fitted is None:
+            return None
+        begin, scale = self._fitted
+        return max(0.0, (value - begin) / scale)
 
     def value_at(self, surprise: float) -> float | None:
         """The value with that *surprise*."""
-        return None if self._begin is None else self._begin + surprise * self._scale
+        if self._fitted is None:
+            return None
+        begin, scale = self._fitted
+        return begin + surprise * scale
 
-    def _fit(self) -> None:
+    def fit(self, prior_hours: float) -> tuple[float, float] | None:
+        """Where the tail begins, and its mean excess with a prior of so many hours; None of too few hours."""
         values, policy = self._sorted, self._policy
         if len(values) < policy.min_hours:
-            self._begin = None
-            return
+            return None
         first = min(int((1 - policy.part) * len(values)), len(values) - 1)
         begin = values[first]
         excess = sum(values[first + 1 :]) - begin * (len(values) - first - 1)
         guess = max(begin - values[len(values) // 2], CALMEST_SCALE)
-        scale = (excess + guess * policy.prior_hours) / (len(values) - first - 1 + policy.prior_hours)
-        self._begin, self._scale = max(begin, CALMEST_BEGIN), max(scale, CALMEST_SCALE)
+        scale = (excess + guess * prior_hours) / (len(values) - first - 1 + prior_hours)
+        return max(begin, CALMEST_BEGIN), max(scale, CALMEST_SCALE)
