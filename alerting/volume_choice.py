@@ -21,7 +21,7 @@ from alerting.volume_tail import Tail
 CANDIDATES: Mapping[str, Sequence[float]] = {
     "window_minutes": (20, 30, 60),
     "tail_days": (7, 10, 14, 20),
-    "tail_prior_hours": (16, 32, 64),
+    "tail_prior_hours": (16, 32, 64, 128),
     "false_alarms": (0.5, 1, 2),
 }
 PLANTED = 2

@@ -66,7 +66,8 @@ def _half_hour(halves: npt.NDArray[np.int64], zone: ZoneInfo) -> Rate:
     offset = datetime.fromtimestamp(int(halves[0]) * 1_800, zone).utcoffset()
     shifted = offset is not None and offset.total_seconds() % HOUR_SECONDS != 0
     # On a clock that is half an hour off, `week_hours` counts a UTC hour as the later of its two local ones.
-    return np.where(halves % 2 == 1, 0.0, -1.0) + 0.0 if shifted else (halves % 2) * 0.5
+    halves_on: Rate = (halves % 2).astype(np.float64)
+    return halves_on - 1 if shifted else 0.5 * halves_on
 
 
 def pages(people: People, first_minute: int, *, zone: ZoneInfo = UTC, policy: SurgePolicy | None = None) -> list[int]:
