@@ -169,11 +169,6 @@ def test_a_sharp_morning_raises_no_page_when_the_clock_changes(clock: str, start
     assert pages_of("peak", start, weeks=3, clock=clock, rule=clock) == []
 
 
-def test_a_sharp_morning_raises_pages_when_the_rule_does_not_know_its_clock() -> None:
-    start = datetime(2026, 3, 16, tzinfo=UTC)
-    assert pages_of("peak", start, weeks=3, clock="Europe/Berlin", rule="UTC") != []
-
-
 @pytest.mark.parametrize("size", [4, 10])
 def test_a_surge_of_an_hour_is_found_while_it_lasts(size: float) -> None:
     first = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp()) // 60
