@@ -14,14 +14,18 @@ from brandpulse.fates import (
     LATE,
     NO_KEY,
     NO_OFFSET,
+    NO_SOURCE,
     ON_TIME,
+    OTHER_SOURCES,
     PERIOD_MS,
+    PERIODS,
     READABLE,
     REPEATED,
     UNKNOWN_AUTHOR,
     UNMATCHED,
     UNREAD,
     Cell,
+    Fates,
     cells_of,
     newest_period,
     offset_hours,
@@ -31,13 +35,14 @@ from brandpulse.keys import HOUR_MS
 from brandpulse.near_misses import NearMisses
 from brandpulse.partitions import PartitionStatus
 
-Kind = Literal["dead", "late", "unmatched", "unread", "repeated", "clock", "no_key", "unknown_author"]
+Kind = Literal["dead", "late", "silent", "unmatched", "unread", "repeated", "clock", "no_key", "unknown_author"]
 
 FEWEST_POSTS = 20
 """Of fewer posts of a source no share is reported."""
 LEAST_SHARE: Mapping[Kind, float] = {
     "dead": 0.2,
     "late": 0.5,
+    "silent": 0.0,
     "unmatched": 0.9,
     "unread": 0.2,
     "repeated": 0.5,
@@ -46,9 +51,15 @@ LEAST_SHARE: Mapping[Kind, float] = {
     "unknown_author": 0.1,
 }
 """From this share of a source's posts on it is reported; `unknown_author` is of the counted posts."""
-SHOWN_ON_PAGE: frozenset[Kind] = frozenset({"dead", "late", "unmatched", "unread"})
+SHOWN_ON_PAGE: frozenset[Kind] = frozenset({"dead", "late", "silent", "unmatched", "unread"})
 """As banners; the others are notes."""
 ALL_SOURCES = ""
+SILENT_PERIODS = 2
+"""A source is silent when nothing came from it in so many whole quarters of an hour, and in the one that runs."""
+STEADY_PERIODS = 4
+"""Of the five quarters before these, a source that may be missed sent in so many."""
+LEAST_MISSED = 12.0
+"""So many posts would have come in the silence: by chance none comes once in 160,000 times (Poisson)."""
 _SAME_CLOCK = 0.6
 """So much of the posts within half an hour of one clock offset: the clock is off. Else the posts are just old."""
 _FAR_HOURS = 14
@@ -120,6 +131,10 @@ class Problem:
 
     def sentence(self, when: str) -> str:
         """For a person; *when*: `StreamReport.when`."""
+        if self.kind == "silent":
+            return (
+                f"No posts came from '{self.source}' for {SILENT_PERIODS * PERIOD_MS // 60_000} minutes: {self.cause}."
+            )
         some = "All" if self.share == 1 else f"{min(99, round(100 * self.share))} % of the"
         whose = f" from '{self.source}'" if self.source else ""
         counted = "counted " if self.kind in ("late", "clock", "unknown_author") else ""
@@ -129,6 +144,7 @@ class Problem:
 _BECAME: Mapping[Kind, str] = {
     "dead": "are dead letters and not counted",
     "late": "came too late to be alerted on",
+    "silent": "came",
     "unmatched": "name no brand and count for none",
     "unread": "are not read by the model and count for no brand",
     "repeated": "repeat an id and are not counted again",
@@ -223,11 +239,34 @@ def stream_report(partitions: Iterable[PartitionStatus], *, since_ms: int | None
     fewest = FEWEST_POSTS if any(source.counted for source in sources) else 1
     problems = [problem for source in sources for problem in _problems(source, near_misses, fewest)]
     everything = _all_sources(sources)
+    if since_ms is None:
+        problems += _silent_sources(fates, newest)
     found = {problem.kind for problem in problems}
     problems += [problem for problem in _problems(everything, near_misses, fewest) if problem.kind not in found]
     kinds = list(LEAST_SHARE)
     problems.sort(key=lambda one: (kinds.index(one.kind), -one.posts, one.source))
     return StreamReport((newest + 1) * PERIOD_MS if newest else None, sources, problems, near_misses)
+
+
+def _silent_sources(fates: Sequence[Fates], newest: int) -> list[Problem]:
+    """Sources that sent steadily, and then nothing while others went on."""
+    last = newest - SILENT_PERIODS
+    heard = {cell.source for cell in cells_of(fates, since=last, until=newest)}
+    before: dict[str, Counter[int]] = {}
+    for period in range(newest - PERIODS + 1, last):
+        for cell in cells_of(fates, since=period, until=period):
+            if cell.fate not in BESIDE and cell.source not in (OTHER_SOURCES, NO_SOURCE):
+                before.setdefault(cell.source, Counter())[period] += cell.posts
+    found = []
+    for source, posts in before.items():
+        a_period = posts.total() / (PERIODS - SILENT_PERIODS - 1)
+        missed = a_period * SILENT_PERIODS
+        if source in heard or len(posts) < STEADY_PERIODS or missed < LEAST_MISSED:
+            continue
+        cause = f"it sent {a_period * HOUR_MS / PERIOD_MS:,.0f} an hour before, and other sources go on"
+        remedy = "check the source and its producer; open alerts of brands that only it names wait for posts"
+        found.append(Problem("silent", shown_source(source), 0, round(missed), "silent", cause, remedy))
+    return found
 
 
 def fates_by_source(cells: Iterable[Cell]) -> list[SourceFates]:
@@ -300,7 +339,7 @@ def _unmatched_cause(near_misses: NearMisses) -> Cause:
         return Cause(f"common near misses are {words}", "add these spellings to the brand in the brands file")
     return Cause(
         "no term, handle or hashtag of the brands file stands in them",
-        "compare the brands file with what people write: `brandpulse terms` shows words of counted posts",
+        "compare the brands file with what people write; docs/matching.md says how words are matched",
     )
 
 

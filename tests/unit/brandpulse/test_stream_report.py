@@ -134,3 +134,41 @@ def test_control_characters_of_a_source_are_not_shown() -> None:
 def test_dead_letters_without_a_clock_offset_have_a_cause() -> None:
     assert "by different times" in dead_cause([Cell("rss", "from_the_future", NO_OFFSET, 5)]).saw
     assert dead_cause([]).remedy
+
+
+def steady(source: str, posts: int, *, of: range) -> list[Period]:
+    newest = NOON_MS // PERIOD_MS
+    return [Period(newest - ago, (Cell(source, "on_time", ahead(0), posts),)) for ago in of]
+
+
+def of_periods(*some: list[Period]) -> StreamReport:
+    """A partition for each source's periods."""
+    return stream_report([a_status(partition=number, fates=tuple(sorted(one))) for number, one in enumerate(some)])
+
+
+def test_a_source_that_stops_while_others_go_on_is_reported() -> None:
+    found = of_periods(steady("rss", 30, of=range(3, 8)), steady("web", 30, of=range(8)))
+    [problem] = found.problems
+    assert (problem.kind, problem.source) == ("silent", "rss")
+    assert problem.sentence("") == (
+        "No posts came from 'rss' for 30 minutes: it sent 120 an hour before, and other sources go on."
+    )
+    assert found.banners(NOON_MS) == [problem.sentence("")]
+    assert not found.is_doubtful
+
+
+@pytest.mark.parametrize(
+    ("posts", "periods"),
+    [
+        (30, range(2, 8)),  # its last posts came within the two quarters
+        (3, range(3, 8)),  # six posts are missing by chance often enough
+        (200, range(6, 8)),  # a burst, such as a file
+        (200, range(7, 8)),
+    ],
+)
+def test_a_source_whose_silence_may_be_chance_is_not_reported(posts: int, periods: range) -> None:
+    assert of_periods(steady("rss", posts, of=periods), steady("web", 30, of=range(8))).problems == []
+
+
+def test_a_stream_without_any_newer_post_blames_no_source() -> None:
+    assert of_periods(steady("rss", 30, of=range(3, 8)), steady("web", 30, of=range(3, 8))).problems == []
