@@ -60,6 +60,7 @@ def pack_run(
         "data": ", ".join(sources),
         "command": shlex.join(["brandpulse", *sys.argv[1:]]),
         "recipe": recipe.model_dump(mode="json") | dict(told.facts),
+        "languages": recipe.languages or (told.before.languages if told.before else ()),
     }
     config = json.loads(model.bert.config.to_json_string())
     arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}

@@ -119,6 +119,8 @@ class HeadsRecipe(Schedule):
     """The layers of the encoder that are kept, from 0; all by default."""
     lora: Lora | None = None
     teacher: Teacher | None = None
+    languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...] = Field(default=(), examples=[["en"]])
+    """ISO 639-1 codes of the languages of the posts. Workers count posts in others as unread; none: they read all."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

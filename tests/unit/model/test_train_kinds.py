@@ -22,7 +22,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("world")
     a_data_folder(folder / "data")
-    train(folder / "data", folder / "teacher", recipe=a_recipe(), base=a_tiny_encoder(folder / "base"))
+    train(folder / "data", folder / "teacher", recipe=a_recipe(languages=("en",)), base=a_tiny_encoder(folder / "base"))
     return folder
 
 
@@ -96,8 +96,10 @@ def test_adapters_teach_packed_weights_a_customers_own_words(world: Path, tmp_pa
     before, after = (sentiments(folder, texts).argmax(axis=1) for folder in (world / "teacher", tmp_path / "out"))
     assert (before == gold).mean() < 0.6
     assert (after == gold).mean() > 0.9
-    kept, was = (load_heads(folder).manifest.temperatures for folder in (tmp_path / "out", world / "teacher"))
-    assert kept["target"] == was["target"]
+    kept, was = (load_heads(folder).manifest for folder in (tmp_path / "out", world / "teacher"))
+    assert kept.temperatures["target"] == was.temperatures["target"]
+    # The recipe names none: the weights read what they read before.
+    assert kept.languages == was.languages == ("en",)
 
 
 def test_a_student_agrees_with_its_teacher_more_than_one_taught_by_labels_alone(world: Path, tmp_path: Path) -> None:
