@@ -23,7 +23,8 @@ RULES = """rules:
 """
 MINUTE_MS = 60_000
 PER_MINUTE = 2
-CAMPAIGN, NEWS, END = 40 * 60, 42 * 60, 42 * 60 + 50
+CAMPAIGN, NEWS, END = 52 * 60, 54 * 60, 54 * 60 + 50
+"""Minutes: after the two days that a rule learns for."""
 SYLLABLES = ["ba", "co", "de", "fi", "gu", "ha", "jo", "ku", "le", "mi", "no", "pa", "qui", "ro", "su", "ta"]
 
 
@@ -46,7 +47,7 @@ def pipeline(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> Iter
 
 
 def posts() -> list[dict[str, Any]]:
-    """Two days of different texts by different people, one in twelve negative; then the campaign, then the news."""
+    """More than two days of different texts by different people, one in twelve negative; then the campaign, then the news."""
     rng = random.Random(4)
     written: list[dict[str, Any]] = []
 
@@ -108,7 +109,8 @@ def test_a_campaign_and_repeated_news_are_shown_with_their_numbers(
     times, accounts, new = map(int, re.findall(r"\d+", page["examples"][0]))
     assert times == 2 * accounts >= 20
     assert new == accounts - 2
-    assert len(page["examples"]) == 3
+    # Whatever else was negative in the window, the campaign's text is shown once.
+    assert [one for one in page["examples"] if "boycott" in one] == page["examples"][:1]
 
     pipeline.produce(written[cut:])
     pipeline.wait_for(lambda stats: counted(stats) == len(written) and stats["lag"] == 0)
