@@ -8,6 +8,8 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
     {ns:topic:p}:h:<day>:<brand>      hash   hour of the day -> Pane                kept 90 d
     {ns:topic:p}:hs:<day>:<brand>     hash   hour of the day -> Authors             as long as the hour pane
     {ns:topic:p}:ids:<generation>     set    digests of (source, id)                repeat memory, a few generations
+    {ns:topic:p}:logs                 list   logs that the partition left: "<topic id> <next>", the newest 1,000
+                                             (brandpulse/applied_logs.py)
     {ns:topic:p}:redriven             zset   first identities of redriven posts that are done -> offset; 1,000,000
     {ns:topic:p}:neg:<brand>          zset   negative posts, JSON -> event time; the newest 20
     {ns:topic:p}:s:<day>:<brand>      zset   sampled posts, JSON -> minus their digest; 30, kept 8 d of event time
@@ -20,6 +22,9 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
     {ns}:brands                       set    brands that ever had a pane
     {ns}:origins                      hash   topic id -> offset of each partition where the namespace began to read it,
                                              if not at its beginning: "12,0,7"
+    {ns:topic:sent}:windows           list   what `brandpulse ingest file` sent, by windows of posts (ingest/ledger.py)
+    {ns:topic:sent}:about             hash   the ledger's identity, and how many windows and posts it forgot
+    {ns:topic:sent}:run:<id>          string a run that sends now, PX
     {ns}:live                         string namespace whose panes readers of ns show, if another (brandpulse/live.py)
     {ns}:replay                       string what ns recomputes, if it is a shadow (brandpulse/live.py)
 
@@ -126,6 +131,10 @@ class PartitionKeys:
         return f"{self.tag}:erased"
 
     @property
+    def logs(self) -> str:
+        return f"{self.tag}:logs"
+
+    @property
     def redriven(self) -> str:
         return f"{self.tag}:redriven"
 
@@ -158,6 +167,29 @@ class NamespaceKeys:
     @property
     def replay(self) -> str:
         return f"{{{self.namespace}}}:replay"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerKeys:
+    """Keys of what was sent from files into one topic."""
+
+    namespace: str
+    topic: str
+
+    @property
+    def tag(self) -> str:
+        return f"{{{self.namespace}:{self.topic}:sent}}"
+
+    @property
+    def windows(self) -> str:
+        return f"{self.tag}:windows"
+
+    @property
+    def about(self) -> str:
+        return f"{self.tag}:about"
+
+    def run(self, run_id: str) -> str:
+        return f"{self.tag}:run:{run_id}"
 
 
 @dataclass(frozen=True, slots=True)

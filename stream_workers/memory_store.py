@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from heapq import nlargest
 
+from brandpulse.applied_logs import KEPT_LOGS, LeftLog
 from brandpulse.kept_posts import KeptPost
 from brandpulse.pane_reader import SampledPost
 from brandpulse.panes import Pane
@@ -11,7 +12,7 @@ from brandpulse.partitions import PartitionStatus
 from stream_workers.fold import Cell, Change, Stored
 from stream_workers.hour_posts import Offered, PostHour
 from stream_workers.sample import KEPT, Sampled, SampleDay
-from stream_workers.store import Applied, Failed, ReadRequest, Refused
+from stream_workers.store import Applied, Failed, ReadRequest, Refused, left_log
 
 
 def _place(status: PartitionStatus) -> tuple[int, str, str]:
@@ -26,6 +27,7 @@ class MemoryPartitionStore:
         self._panes: dict[tuple[str, int], dict[Cell, Pane]] = {}
         self._authors: dict[tuple[str, int], dict[Cell, bytes]] = {}
         self._ids: dict[tuple[str, int], dict[int, set[bytes]]] = {}
+        self._logs: dict[tuple[str, int], list[LeftLog]] = {}
         self._origins: dict[str, tuple[int, ...]] = {}
         self._redriven: dict[tuple[str, int], set[bytes]] = {}
         self._samples: dict[tuple[str, int], dict[SampleDay, list[Sampled]]] = {}
@@ -39,8 +41,14 @@ class MemoryPartitionStore:
         now = self._states.get(place)
         if (now and (now.next, now.topic_id)) != (seen and (seen.next, seen.topic_id)):
             return False
+        left = left_log(seen, wanted)
+        if left is not None:
+            self._logs[place] = [*self._logs.get(place, ()), left][-KEPT_LOGS:]
         self._states[place] = wanted
         return True
+
+    def left_logs(self, topic: str, partition: int) -> list[LeftLog]:
+        return list(self._logs.get((topic, partition), ()))
 
     def origins(self, topic_id: str) -> tuple[int, ...] | None:
         return self._origins.get(topic_id)

@@ -1,7 +1,8 @@
 -- Put a partition's `next` somewhere else, once: its first state, another log, or offsets lost to retention.
 --
--- KEYS[1] state hash. ARGV[1] next as it was read (-1: no state), ARGV[2] topic id as it was read,
--- ARGV[3..] field, value, ... to set.
+-- KEYS[1] state hash, KEYS[2] list of the logs that were left. ARGV[1] next as it was read (-1: no state), ARGV[2] topic
+-- id as it was read, ARGV[3] 1 if the partition leaves a log, or goes back in it, ARGV[4] logs to remember,
+-- ARGV[5..] field, value, ... to set.
 -- Returns 1 when done, 0 when somebody else moved the state meanwhile.
 local state = redis.call('TYPE', KEYS[1]).ok
 if state ~= 'none' and state ~= 'hash' then
@@ -11,5 +12,10 @@ local current = redis.call('HMGET', KEYS[1], 'next', 'topic_id')
 if tostring(current[1] or '-1') ~= ARGV[1] or (current[2] or '') ~= ARGV[2] then
     return 0
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+if ARGV[3] == '1' then
+    -- In the same call: a sender that finds the partition in another log must find how far this one was applied.
+    redis.call('RPUSH', KEYS[2], ARGV[2] .. ' ' .. ARGV[1])
+    redis.call('LTRIM', KEYS[2], -tonumber(ARGV[4]), -1)
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
 return 1

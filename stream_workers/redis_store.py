@@ -7,6 +7,7 @@ from typing import Any
 
 import redis
 
+from brandpulse.applied_logs import KEPT_LOGS, LeftLog
 from brandpulse.errors import StateError, TransientError
 from brandpulse.keys import AlertingKeys, NamespaceKeys, PartitionKeys, brand_of
 from brandpulse.panes import Pane
@@ -17,7 +18,7 @@ from stream_workers.decode import DIGEST_BYTES
 from stream_workers.event_time import Retention
 from stream_workers.fold import HOUR_MINUTES, Cell, Change, Stored
 from stream_workers.ids import packed
-from stream_workers.store import Applied, Failed, ReadRequest, Refused
+from stream_workers.store import Applied, Failed, ReadRequest, Refused, left_log
 
 DAY_HOURS = 24
 DROPS_PER_CHANGE = 500
@@ -97,6 +98,7 @@ class RedisPartitionStore:
     def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
         keys = self._keys(wanted.topic, wanted.partition)
         before: list[Any] = [seen.next if seen else -1, seen.topic_id if seen else ""]
+        before += [int(left_log(seen, wanted) is not None), KEPT_LOGS]
         fields = {
             "next": wanted.next,
             "topic_id": wanted.topic_id,
@@ -109,7 +111,12 @@ class RedisPartitionStore:
         self._announced.clear()
         with _translated():
             self._client.sadd(self._names.partitions, f"{wanted.topic}:{wanted.partition}")
-            return bool(self._rebase(keys=[keys.state], args=[*before, *flat(fields)]))
+            return bool(self._rebase(keys=[keys.state, keys.logs], args=[*before, *flat(fields)]))
+
+    def left_logs(self, topic: str, partition: int) -> list[LeftLog]:
+        with _translated():
+            stored: Any = self._client.lrange(self._keys(topic, partition).logs, 0, -1)
+        return [LeftLog.decode(entry) for entry in stored]
 
     def origins(self, topic_id: str) -> tuple[int, ...] | None:
         with _translated():

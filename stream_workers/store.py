@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from brandpulse.applied_logs import LeftLog
 from brandpulse.errors import StateError
 from brandpulse.partitions import PartitionStatus
 from stream_workers.fold import Cell, Change, Stored
@@ -53,6 +54,15 @@ class Failed:
     error: StateError
 
 
+def left_log(seen: PartitionStatus | None, wanted: PartitionStatus) -> LeftLog | None:
+    """What `rebase` notes: how far a log was applied that the partition leaves, or in which it goes back."""
+    if seen is None or seen.next <= 0 or not seen.topic_id:
+        return None
+    if seen.topic_id == wanted.topic_id and wanted.next >= seen.next:
+        return None
+    return LeftLog(seen.topic_id, seen.next)
+
+
 class PartitionStore(Protocol):
     """Exactly-once state of partitions."""
 
@@ -60,6 +70,10 @@ class PartitionStore(Protocol):
 
     def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
         """Put `next` elsewhere, if the state is still as it was *seen*. False: somebody else moved it; load again."""
+        ...
+
+    def left_logs(self, topic: str, partition: int) -> list[LeftLog]:
+        """The logs that the partition left, oldest first: how far each was applied. `rebase` notes them."""
         ...
 
     def origins(self, topic_id: str) -> tuple[int, ...] | None:

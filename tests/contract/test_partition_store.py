@@ -7,6 +7,7 @@ import pytest
 import redis
 from redis.crc import key_slot
 
+from brandpulse.applied_logs import LeftLog
 from brandpulse.embedded import EmbeddedStore
 from brandpulse.errors import StateError, TransientError
 from brandpulse.facets import Facet
@@ -165,6 +166,25 @@ def test_moving_next_elsewhere_takes_back_what_a_person_allowed(store: Partition
     loaded = store.load("posts", 0)
     assert loaded is not None
     assert (loaded.allowed_until, loaded.paused) == (0, "")
+
+
+def test_a_partition_that_leaves_a_log_keeps_how_far_it_was_applied(store: PartitionStore) -> None:
+    status = begun(store, next_offset=5)
+    assert store.left_logs("posts", 0) == []
+    moved = replace(status, next=0, topic_id="log-2")
+    assert not store.rebase(replace(status, next=4), moved)
+    assert store.left_logs("posts", 0) == []
+    assert store.rebase(status, moved)
+    assert store.rebase(moved, replace(moved, topic_id="log-3"))
+    assert store.left_logs("posts", 0) == [LeftLog("log-1", 5)], "nothing of log-2 was applied"
+
+
+def test_a_partition_that_goes_back_in_its_log_keeps_how_far_it_was(store: PartitionStore) -> None:
+    status = begun(store, next_offset=50)
+    forward = replace(status, next=60)
+    assert store.rebase(status, forward)
+    assert store.rebase(forward, replace(forward, next=20))
+    assert store.left_logs("posts", 0) == [LeftLog("log-1", 60)]
 
 
 def test_only_who_stands_at_next_gives_a_sign_of_life(store: PartitionStore) -> None:
