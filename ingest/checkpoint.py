@@ -60,6 +60,12 @@ class Checkpoint:
     rejected: int = 0
     shift_seconds: float = 0.0
     """What --shift-to-now added; the same for the rest of the file."""
+    ledger: str = ""
+    """Identity of the ledger that the posts were written to; empty: there was none."""
+    far: str = ""
+    """Which rows were rejected for times far from the rest."""
+    path: str = ""
+    """The file's absolute path, for people to read."""
 
 
 _ADAPTER = TypeAdapter(Checkpoint)
@@ -133,19 +139,40 @@ class Start:
     """Whether the log from *begin* on may hold some of them."""
     note: str | None = None
     """What to tell the person."""
+    lost: bool = False
+    """The topic no longer holds what the checkpoint says."""
+    nothing_left: bool = False
+    """The whole file was sent."""
 
 
 def begin_at(
-    known: Checkpoint | None, *, file: FileIdentity, order: Order, low: Mapping[int, int], high: Mapping[int, int]
+    known: Checkpoint | None,
+    *,
+    file: FileIdentity,
+    order: Order,
+    low: Mapping[int, int],
+    high: Mapping[int, int],
+    ledger: str = "",
+    far: str = "",
 ) -> Start:
-    """Where to begin, given the checkpoint of an earlier run and the ends of the log now."""
+    """Where to begin, given the checkpoint of an earlier run, and the log's ends and the ledger's identity now."""
     fresh = Start(confirmed=0, begin=dict(high), read_back=False)
     if known is None:
         return fresh
-    if known.file != file:
-        return replace(fresh, note="the file has changed since it was sent: beginning anew")
     if any(offset > high.get(partition, 0) for partition, offset in known.next.items()):
-        return replace(fresh, note="the topic has lost what was sent to it: beginning anew")
+        return replace(fresh, note="the topic has lost what was sent to it: beginning anew", lost=True)
+    changed, trusted = known.file != file, bool(ledger) and known.ledger == ledger
+    note = "the file has changed since it was sent: only what is new is sent" if changed else None
+    same = not changed and known.far == far
+    # With another ledger than the checkpoint's, Redis has lost its state: what this file sent to the topic is counted
+    # from there, but what was left out, since it had been counted before, is not.
+    kept = trusted or not known.ledger or not ledger
+    if known.finished and same and kept:
+        return replace(fresh, nothing_left=True)
+    if trusted:
+        return replace(fresh, note=note)
+    if not same or not kept:
+        return Start(0, {p: max(known.start.get(p, 0), low[p]) for p in high}, read_back=True, note=note)
     same_order = known.order == order
     begin = known.next if same_order else known.start
     return Start(

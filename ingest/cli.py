@@ -4,13 +4,18 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
+    from brandpulse.partitions import PartitionStatus
+    from brandpulse.settings import Settings
     from ingest.file import Counts, Destination, Outcome, Task
+    from ingest.report import Fate
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Bring posts into the topic."
@@ -50,14 +55,36 @@ def file_command(  # noqa: PLR0917 - typer passes by name
     rejects: Annotated[
         Path | None, typer.Option(help="Where rows that are no posts go. Default: ./NAME.rejects.jsonl.")
     ] = None,
+    order: Annotated[
+        str, typer.Option(help="auto, file or time. auto: by time, unless the rows are in order of time already.")
+    ] = "auto",
+    far_dates: Annotated[
+        str,
+        typer.Option(
+            "--far-dates",
+            help="ask, send or reject: rows whose times lie far from the rest, or in the future. ask: name those that "
+            "are later, and send nothing.",
+        ),
+    ] = "ask",
+    uncertain: Annotated[
+        str,
+        typer.Option(
+            help="ask, send or skip: posts of which it is not known whether they were counted, after a run and its "
+            "broker were killed together."
+        ),
+    ] = "ask",
     again: Annotated[bool, typer.Option("--again", help="Send everything, also what was sent before.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until workers have counted it all; say how fast.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until workers have counted it all; say how fast, and what was not.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON on stdout.")] = False,
 ) -> None:
     """Send a file of posts into the topic, each post once.
 
-    Stopped at any point, the same command goes on where it was. Rows that cannot become posts are put aside with the
-    reason, and the rest goes on.
+    Stopped at any point, the same command goes on where it was. Posts that were sent before are not sent again, also
+    after the broker has lost its records, from a file that grew, or from another file. Rows that cannot become posts
+    are put aside with the reason, and the rest goes on. With --wait, exit code 1 says that the workers refused posts,
+    or that none of the posts names a brand.
     """
     from brandpulse.console import Console
 
@@ -76,19 +103,26 @@ def file_command(  # noqa: PLR0917 - typer passes by name
         trust_ids=trust_ids,
         rejects=rejects,
         again=again,
+        order=order,
+        far=far_dates,
+        uncertain=uncertain,
     )
     began = time.monotonic()
+    before = _statuses() if wait else []
     outcome, seconds, signal_number = _run(task, console)
-    _report(outcome, task, seconds, console, as_json=as_json)
+    told = None
+    if wait and outcome.failure is None and not outcome.stopped:
+        told = _wait(outcome, before, began, console)
+    _report(outcome, task, seconds, console, told=told, as_json=as_json)
     if outcome.failure is not None:
         console.print(f"not everything was sent: {outcome.failure}", style="red", markup=False)
         raise typer.Exit(FAILED)
     if outcome.stopped:
         raise typer.Exit(128 + signal_number)
-    if wait:
-        _wait(outcome.counts.sent, began, console)
     if outcome.counts.rejected and outcome.counts.rejected == outcome.counts.read:
         console.print("no row of the file is a post; see the rejects", style="red")
+        raise typer.Exit(FAILED)
+    if told is not None and not told.all_well(outcome.counts.sent):
         raise typer.Exit(FAILED)
 
 
@@ -107,6 +141,9 @@ def _task(
     trust_ids: bool,
     rejects: Path | None,
     again: bool,
+    order: str,
+    far: str,
+    uncertain: str,
 ) -> "Task":
     from ingest.columns import parse_map
     from ingest.file import Task
@@ -122,6 +159,11 @@ def _task(
         raise InputError(f"--format is one of {', '.join(FORMATS)}, got {format_name!r}")
     if dates not in ("", "day-first", "month-first"):
         raise InputError(f"--dates is day-first or month-first, got {dates!r}")
+    orders: tuple[Literal["auto", "file", "time"], ...] = ("auto", "file", "time")
+    fars: tuple[Literal["ask", "send", "reject"], ...] = ("ask", "send", "reject")
+    answers: tuple[Literal["ask", "send", "skip"], ...] = ("ask", "send", "skip")
+    if order == "file" and (speed is not None or shift_to_now):
+        raise InputError("--order file cannot go with --speed or --shift-to-now, which send in order of time")
     name = source or path.name.removesuffix(".gz").partition(".")[0] or path.name
     if len(name) > 64:
         raise InputError(f"--source is longer than 64 characters: {name!r}")
@@ -140,21 +182,63 @@ def _task(
         speed=speed,
         shift_to_now=shift_to_now,
         again=again,
+        order=_one_of("--order", order, orders),
+        far=_one_of("--far-dates", far, fars),
+        uncertain=_one_of("--uncertain", uncertain, answers),
     )
 
 
+Choice = TypeVar("Choice", bound=str)
+
+
+def _one_of(option: str, value: str, choices: "tuple[Choice, ...]") -> Choice:
+    from ingest.rows import InputError
+
+    for choice in choices:
+        if choice == value:
+            return choice
+    raise InputError(f"{option} is one of {', '.join(choices)}, got {value!r}")
+
+
 def _destination() -> "Destination":
+    from brandpulse.errors import ConfigError
+    from brandpulse.redis_client import connect
     from brandpulse.settings import Settings, load_settings
     from brandpulse.topics import Topic, ensure_topics
     from ingest.delivery import check_broker
     from ingest.file import Destination
+    from ingest.ledger import RedisLedger
+    from ingest.worker_states import RedisWorkerStates
 
     settings = load_settings(Settings)
     servers = settings.bootstrap_servers()
     check_broker(servers)
     topic = settings.posts_topic
     ids = ensure_topics(servers, [Topic(topic, settings.partitions)], replication_factor=settings.replication_factor)
-    return Destination(servers, topic, ids[topic], settings.namespace, settings.home)
+    to = Destination(servers, topic, ids[topic], settings.namespace, settings.home, topic_id_now=_id_of(servers, topic))
+    try:
+        client = connect(settings.redis_address(), timeout_seconds=10)
+    except ConfigError:
+        return replace(
+            to,
+            note="BRANDPULSE_REDIS_URL is not set, so what was sent before is known from BRANDPULSE_HOME only: if the "
+            "topic is created again, or the file has another name, its posts are sent again",
+        )
+    return replace(
+        to,
+        ledger=RedisLedger(client, settings.namespace, topic),
+        states=RedisWorkerStates(client, settings.namespace, topic),
+    )
+
+
+def _id_of(servers: str, topic: str) -> "Callable[[], str]":
+    from confluent_kafka.admin import AdminClient
+
+    from brandpulse.topics import client_config, topic_id
+    from ingest.delivery import SILENT
+
+    admin = AdminClient(client_config(servers) | SILENT)
+    return lambda: topic_id(admin, topic)
 
 
 def _run(task: "Task", console: Any) -> "tuple[Outcome, float, int]":
@@ -191,13 +275,25 @@ def _run(task: "Task", console: Any) -> "tuple[Outcome, float, int]":
     return outcome, time.monotonic() - began, received[0] if received else 0
 
 
-def _wait(sent: int, began: float, console: Any) -> None:
+def _statuses() -> "list[PartitionStatus]":
+    """Where the topic's partitions stand. Raises ConfigError, TransientError."""
+    from brandpulse.pane_reader import PaneReader
+    from brandpulse.redis_client import connect
+    from brandpulse.settings import Settings, load_settings
+
+    settings = load_settings(Settings)
+    reader = PaneReader(connect(settings.redis_address()), settings.namespace)
+    return [status for status in reader.partitions() if status.topic == settings.posts_topic]
+
+
+def _wait(outcome: "Outcome", before: "Sequence[PartitionStatus]", began: float, console: Any) -> "Fate":
     """Until the workers stand at the log's end. Raises NotCountedError, TransientError."""
     from brandpulse.pane_reader import PaneReader
     from brandpulse.redis_client import connect
     from brandpulse.settings import Settings, load_settings
     from ingest.counting import wait_counted
     from ingest.delivery import TopicReader
+    from ingest.report import fate
 
     settings = load_settings(Settings)
     with TopicReader(settings.bootstrap_servers(), settings.posts_topic) as topic:
@@ -212,27 +308,76 @@ def _wait(sent: int, began: float, console: Any) -> None:
         stopping=lambda: False,
     )
     seconds = time.monotonic() - began
-    console.print(f"counted {sent:,} posts in {seconds:.1f} s: {sent / seconds:,.0f} posts/s")
+    sent = outcome.counts.sent
+    after = _statuses()
+    told = fate(sent, before, after, {})
+    if told.dead:
+        told = replace(told, reasons=_reasons(settings, outcome.begin))
+    console.print(f"counted {told.counted:,} posts in {seconds:.1f} s: {told.counted / seconds:,.0f} posts/s")
+    return told
 
 
-def _report(outcome: "Outcome", task: "Task", seconds: float, console: Any, *, as_json: bool) -> None:
+def _reasons(settings: "Settings", begin: Mapping[int, int]) -> dict[str, int]:
+    """Dead letters of records from *begin* on, by reason; none where they cannot be read."""
+    from collections import Counter
+
+    from brandpulse.errors import BrandpulseError
+    from brandpulse.redrive import read_letters
+
+    try:
+        letters = read_letters(settings)
+    except BrandpulseError:
+        return {}
+    found = Counter(
+        letter.reason
+        for letter in letters
+        if letter.topic == settings.posts_topic and letter.origin.offset >= begin.get(letter.origin.partition, 0)
+    )
+    return dict(found)
+
+
+def _report(
+    outcome: "Outcome", task: "Task", seconds: float, console: Any, *, told: "Fate | None", as_json: bool
+) -> None:
     from rich.table import Table
 
     from brandpulse.console import Console
+    from brandpulse.dead_letters import REMEDIES
+    from ingest.report import fate_lines, row_lines
 
     counts = outcome.counts
     if outcome.already_sent:
         console.print(f"{task.path} was already sent; --again sends it once more", style="yellow", markup=False)
     if outcome.stopped:
         console.print("stopped; the same command goes on from here", style="yellow")
-    if counts.rejected and not outcome.already_sent:
-        console.print(f"rejected rows and the reasons: {task.rejects}", style="yellow", markup=False)
+    lines = []
     if not outcome.already_sent:
-        for line in outcome.findings.lines():
-            console.print(line, style="yellow", markup=False)
-    numbers = {"read": counts.read, "sent": counts.sent, "repeated": counts.repeated, "rejected": counts.rejected}
+        lines += outcome.findings.lines()
+        lines += row_lines(
+            in_file=counts.repeated - counts.sent_before,
+            sent_before=counts.sent_before,
+            changed=counts.changed,
+            elsewhere=counts.elsewhere,
+            rejected=counts.rejected,
+            rejects=str(task.rejects),
+        )
+    if told is not None:
+        lines += fate_lines(told, counts.sent, REMEDIES)
+    for line in lines:
+        console.print(line, style="yellow", markup=False)
+    numbers: dict[str, Any] = {
+        "read": counts.read,
+        "sent": counts.sent,
+        "repeated": counts.repeated,
+        "rejected": counts.rejected,
+    }
     if as_json:
-        typer.echo(json.dumps(numbers | {"seconds": round(seconds, 3)} | outcome.findings.numbers()))
+        numbers |= {"seconds": round(seconds, 3)}
+        if counts.sent_before:
+            numbers |= {"sent_before": counts.sent_before, "changed": counts.changed, "elsewhere": counts.elsewhere}
+        if told is not None:
+            numbers |= told.numbers()
+        typer.echo(json.dumps(numbers))
         return
     table = Table.grid(padding=(0, 2))
     for name, number in numbers.items():

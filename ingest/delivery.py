@@ -1,5 +1,6 @@
 """Handing posts to Kafka and knowing which of them stand in the topic."""
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,12 @@ class _Stretch:
     """Posts that stood in the topic before."""
     next: dict[int, int] = field(default_factory=dict)
     failure: str | None = None
+    window: int | None = None
+    """Which window of the ledger the posts belong to."""
+    places: dict[bytes, int] = field(default_factory=dict)
+    """By key, where in the window a post stands; those whose delivery is open."""
+    landed: list[tuple[int, int, int]] = field(default_factory=list)
+    """Place in the window, partition, offset."""
 
     @property
     def complete(self) -> bool:
@@ -43,7 +50,21 @@ class _Stretch:
             return
         self.confirmed += 1
         # Deliveries of one partition come in order: the last one is the highest.
-        self.next[message.partition()] = message.offset() + 1
+        partition, offset = message.partition(), message.offset()
+        self.next[partition] = offset + 1
+        if self.places:
+            self.landed.append((self.places.pop(message.key()), partition, offset))
+
+
+@dataclass(frozen=True, slots=True)
+class LandedPosts:
+    """Posts of one window of the ledger, as the broker confirmed them."""
+
+    window: int
+    posts: list[tuple[int, int, int]]
+    """Place in the window, partition, offset."""
+    open: list[int]
+    """Places of posts that were handed over and not confirmed."""
 
 
 class Delivery:
@@ -73,6 +94,8 @@ class Delivery:
         self._done = 0
         self._open: deque[_Stretch] = deque()
         self._current = _Stretch()
+        self._window: int | None = None
+        self._landed: list[LandedPosts] = []
         self._error: str | None = None
 
     @property
@@ -86,21 +109,32 @@ class Delivery:
         failures = (stretch.failure for stretch in (*self._open, self._current) if stretch.failure)
         return self._error or next(failures, None)
 
-    def send(self, post_id: str, payload: bytes, *, stopping: Callable[[], bool] = lambda: False) -> bool:
+    def begin_window(self, number: int) -> None:
+        """What is sent from now on belongs to window *number* of the ledger. No key may come twice in a window."""
+        self._close()
+        self._window = self._current.window = number
+
+    def send(
+        self, post_id: str, payload: bytes, *, place: int = 0, stopping: Callable[[], bool] = lambda: False
+    ) -> bool:
         """Queue one post, waiting while the queue is full; False if a delivery failed or *stopping* said so meanwhile.
 
-        Raises TransientError if the producer can do no more.
+        *place*: where it stands in its window. Raises TransientError if the producer can do no more.
         """
         stretch = self._current
         key = post_id.encode()
+        if stretch.window is not None:
+            stretch.places[key] = place
         while True:
             try:
                 self._producer.produce(self._topic, payload, key, on_delivery=stretch.delivered)
             except BufferError:
                 if self.failure is not None or stopping():
+                    stretch.places.pop(key, None)
                     return False
                 self._producer.poll(0.1)
             except KafkaException as error:
+                stretch.places.pop(key, None)
                 self._error = explain(error.args[0])
                 raise TransientError(f"Kafka takes no more posts: {self._error}") from error
             else:
@@ -118,19 +152,44 @@ class Delivery:
 
     def beginning(self) -> tuple[int, dict[int, int]]:
         """How many of the first posts stand in the topic, and by partition the offset behind the last of them."""
-        if self._current.posts:
-            self._open.append(self._current)
-            self._current = _Stretch()
+        self._close()
         while self._open and self._open[0].complete:
             stretch = self._open.popleft()
             self._beginning += stretch.posts
             self._done += stretch.confirmed
             self._next |= stretch.next
+            if stretch.window is not None:
+                self._landed.append(LandedPosts(stretch.window, stretch.landed, []))
         return self._beginning, dict(self._next)
+
+    def landed(self) -> list[LandedPosts]:
+        """What `beginning` found confirmed since this was last asked."""
+        landed, self._landed = self._landed, []
+        return landed
+
+    def remains(self) -> list[LandedPosts]:
+        """After `finish`: what is confirmed and what is open of the posts beyond the beginning."""
+        stretches = [stretch for stretch in self._open if stretch.window is not None]
+        return [LandedPosts(s.window or 0, s.landed, list(s.places.values())) for s in stretches]
+
+    def _close(self) -> None:
+        if self._current.posts:
+            self._open.append(self._current)
+        self._current = _Stretch(window=self._window)
 
     def finish(self, timeout_seconds: float) -> int:
         """Wait for open deliveries; how many posts are still open when the time is up."""
         return int(self._producer.flush(timeout_seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A post as it lies in the topic."""
+
+    partition: int
+    offset: int
+    id: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,26 +262,36 @@ class TopicReader:
                     break
         return LogEnds({partition: low for partition, (low, _) in listed.items()}, dict(sorted(high.items())))
 
+    def posts_between(self, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[Landed]:
+        """The posts at offsets from *begin* to below *end*; records of other kinds are left out."""
+        pending = {partition: begin.get(partition, 0) for partition, last in end.items()}
+        pending = {partition: first for partition, first in pending.items() if first < end[partition]}
+        if not pending:
+            return
+        decode = msgspec.json.Decoder(_Sourced).decode
+        for message in self._read(dict(pending)):
+            partition, offset = message.partition(), message.offset()
+            at_end = message.error() is not None
+            if not at_end and offset < end[partition]:
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    post = decode(message.value() or b"")
+                    yield Landed(partition, offset, post.id, post.source)
+            if at_end or offset >= end[partition] - 1:
+                pending.pop(partition, None)
+                if not pending:
+                    return
+
     def ids_between(self, begin: Mapping[int, int], end: Mapping[int, int], *, source: str | None) -> IdMemory:
         """Ids of the posts of *source* at offsets from *begin* to below *end*. Raises TransientError on silence.
 
         With None, of all sources: each id behind its source and a NUL.
         """
         ids = IdMemory()
-        pending = {partition: begin.get(partition, 0) for partition, last in end.items()}
-        pending = {partition: first for partition, first in pending.items() if first < end[partition]}
-        if not pending:
-            return ids
-        decode = msgspec.json.Decoder(_Sourced).decode
-        for message in self._read(dict(pending)):
-            partition, offset = message.partition(), message.offset()
-            at_end = message.error() is not None
-            if not at_end and offset < end[partition]:
-                _remember(ids, message.value(), decode, source)
-            if at_end or offset >= end[partition] - 1:
-                pending.pop(partition, None)
-                if not pending:
-                    break
+        for post in self.posts_between(begin, end):
+            if source is None:
+                ids.add(f"{post.source}\0{post.id}")
+            elif post.source == source:
+                ids.add(post.id)
         return ids
 
     def _read(self, begin: Mapping[int, int]) -> Iterator[Any]:
@@ -244,14 +313,3 @@ class TopicReader:
 class _Sourced(msgspec.Struct, gc=False):
     id: str
     source: str
-
-
-def _remember(ids: IdMemory, value: bytes | None, decode: Any, source: str | None) -> None:
-    try:
-        post = decode(value or b"")
-    except msgspec.DecodeError:
-        return  # Somebody else's record, for the workers to judge.
-    if source is None:
-        ids.add(f"{post.source}\0{post.id}")
-    elif post.source == source:
-        ids.add(post.id)

@@ -3,15 +3,16 @@
 import contextlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from ingest.columns import Outgoing, PostMaker
 from ingest.findings import Findings
 from ingest.identifiers import IdColumn
 from ingest.repeats import PostMemory, Seen
 from ingest.row import MISSING, InputError, Reject, Row
-from ingest.rows import RowFile
+from ingest.rows import IsTime, RowFile
 from ingest.timestamps import day_order, may_be_moment, needs_day_order
 
 SAMPLE_ROWS = 1_000
@@ -51,13 +52,15 @@ class PostReader:
         self.findings = Findings(id_column=columns["id"])
         self._file = file
         self._reading = reading
-        self._is_time = columns["created_at"], may_be_moment
+        self.is_time: IsTime = columns["created_at"], may_be_moment
+        """The column of times, and whether a cell may be one."""
         if file.encoding.note is not None:
             self.findings.notes.append(file.encoding.note)
         sample = self._sample(columns)
         self._columns = self._with_source(columns)
         self._sampled_ids = [row.cells[tuple(columns).index("id")] for row in sample]
-        self._day_first = self._day_order(sample, columns)
+        self.day_first = self._day_order(sample, columns)
+        """How 3/2/2026 is read; None: such dates are rejected."""
         if not reading.trust_ids:
             self._refuse_wrong_ids(sample, columns)
 
@@ -71,12 +74,17 @@ class PostReader:
         """Whether the posts may be of different sources."""
         return "source" in self._columns
 
-    def read(self) -> Iterator[Outgoing | Reject | Repeat]:
-        """What each row is: a post met for the first time, a repeat, or none."""
+    def read(self, *, refusal: Callable[[datetime], str | None] | None = None) -> Iterator[Outgoing | Reject | Repeat]:
+        """What each row is: a post met for the first time, a repeat, or none.
+
+        *refusal* says why a post of that time is rejected, or None.
+        """
         maker, findings, seen = self._maker(self._columns), self.findings, PostMemory()
         own_sources, new = self.has_own_sources, Seen.NEW
-        for row in self._file.rows(tuple(self._columns.values()), is_time=self._is_time):
+        for row in self._file.rows(tuple(self._columns.values()), is_time=self.is_time):
             made = row if isinstance(row, Reject) else maker.make(row)
+            if refusal is not None and isinstance(made, Outgoing) and (why := refusal(made.created_at)) is not None:
+                made = Reject(row.line, "created_at", f"{made.created_at}", why)
             if isinstance(made, Reject):
                 findings.reject(made)
                 yield made
@@ -96,12 +104,12 @@ class PostReader:
             tuple(columns),
             source=self._reading.source,
             assume_utc=self._reading.assume_utc,
-            day_first=self._day_first,
+            day_first=self.day_first,
             ids=IdColumn(self._sampled_ids, trust=self._reading.trust_ids),
         )
 
     def _sample(self, columns: Mapping[str, str]) -> list[Row]:
-        rows = self._file.rows(tuple(columns.values()), is_time=self._is_time)
+        rows = self._file.rows(tuple(columns.values()), is_time=self.is_time)
         return [row for row in self._until_broken(itertools.islice(rows, SAMPLE_ROWS)) if isinstance(row, Row)]
 
     @staticmethod
@@ -145,7 +153,7 @@ class PostReader:
         place = tuple(columns).index("created_at")
         if not any(needs_day_order(row.cells[place]) for row in sample):
             return None
-        rows = self._file.rows([columns["created_at"]], is_time=self._is_time)
+        rows = self._file.rows([columns["created_at"]], is_time=self.is_time)
         order = day_order(row.cells[0] for row in self._until_broken(rows) if isinstance(row, Row))
         if order is not None:
             name = "day" if order else "month"

@@ -19,10 +19,12 @@ from ingest import table
 from ingest.encodings import Encoding, EncodingProblem, encoding_of
 from ingest.row import MISSING, InputError, Reject, Row
 
-__all__ = ["FORMATS", "MISSING", "Format", "InputError", "Reject", "Row", "RowFile"]
+__all__ = ["FORMATS", "MISSING", "Format", "InputError", "IsTime", "Reject", "Row", "RowFile"]
 
 Format = Literal["jsonl", "csv", "tsv"]
 FORMATS: tuple[Format, ...] = ("jsonl", "csv", "tsv")
+IsTime = tuple[str, Callable[[object], bool]]
+"""A column, and whether a cell of it may be a time."""
 
 MAX_LINE_BYTES = 4 * 2**20
 """A longer line is no post; it is rejected piece by piece, so that a file without line ends fits into memory."""
@@ -68,9 +70,7 @@ class RowFile:
         """The row that was read last, as it is in the file."""
         return "".join(part if isinstance(part, str) else part.decode(errors="replace") for part in self._pulled)
 
-    def rows(
-        self, wanted: Sequence[str], *, is_time: tuple[str, Callable[[object], bool]] | None = None
-    ) -> Iterator[Row | Reject]:
+    def rows(self, wanted: Sequence[str], *, is_time: IsTime | None = None) -> Iterator[Row | Reject]:
         """Each row's cells of the columns *wanted*; blank lines are no rows. Raises InputError in a broken file.
 
         *is_time* names a column and says whether a cell may be one of it. In CSV, a line within a quote that has all
@@ -202,9 +202,7 @@ class RowFile:
             raise InputError(f"{self.path}: the header line is not CSV: {error}") from error
         return header, reader.line_num + skipped
 
-    def _csv_rows(
-        self, file: BinaryIO, wanted: Sequence[str], is_time: tuple[str, Callable[[object], bool]] | None
-    ) -> Iterator[Row | Reject]:
+    def _csv_rows(self, file: BinaryIO, wanted: Sequence[str], is_time: IsTime | None) -> Iterator[Row | Reject]:
         readline = self._csv_reader(file)
         _, lines = self._header(readline)
         reader = table.Table(

@@ -30,6 +30,7 @@ from ingest import delivery, file
 from ingest.cli import app
 from ingest.delivery import TopicReader, check_broker
 from ingest.file import Counts, Destination, Outcome, Surroundings, Task, send_file
+from ingest.ledger import MemoryLedger, Window
 from ingest.rows import InputError
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -287,15 +288,16 @@ def _raw(to: Destination) -> list[bytes]:
     return values
 
 
-def test_a_changed_file_is_sent_from_its_beginning(
+def test_of_a_file_that_grew_only_what_is_new_is_sent(
     send: Callable[..., Outcome], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 10)
     send(path)
     write_posts(path, 12)
     said: list[str] = []
-    assert send(path, Surroundings(say=said.append)).counts.sent == 12
+    assert send(path, Surroundings(say=said.append)).counts.sent == 2
     assert any("changed" in line for line in said)
+    assert times_sent(to.bootstrap_servers, to.topic) == once_each(12)
 
 
 def test_a_topic_of_the_same_name_and_another_id_gets_the_whole_file(
@@ -478,3 +480,165 @@ def test_a_real_export_goes_through_whole(send: Callable[..., Outcome], to: Dest
     outcome = send(airline, mapping=columns)
     assert outcome.counts == Counts(sent=10_149, repeated=6)
     assert set(times_sent(to.bootstrap_servers, to.topic).values()) == {1}
+
+
+@pytest.fixture
+def ledger(to: Destination) -> MemoryLedger:
+    return MemoryLedger()
+
+
+@pytest.fixture
+def once(to: Destination, ledger: MemoryLedger, tmp_path: Path) -> Callable[..., Outcome]:
+    """Send a file in this process, with a ledger; keywords change the task, *at* the destination."""
+
+    def run(
+        path: Path, around: Surroundings | None = None, *, at: Destination | None = None, **changes: Any
+    ) -> Outcome:
+        task = Task(path=path, source=changes.pop("source", "test"), rejects=tmp_path / "rejects.jsonl")
+        place = replace(at or to, ledger=ledger)
+        return send_file(replace(task, **changes), lambda: place, around or Surroundings())
+
+    return run
+
+
+def settled(ledger: MemoryLedger) -> bool:
+    """Whether each window says where each of its posts lies."""
+    windows = [Window.decode(stored) for stored in ledger.read().windows]
+    return all(not window.run and not window.open.any() for window in windows)
+
+
+def test_with_a_ledger_a_killed_run_is_ended_by_the_next(
+    once: Callable[..., Outcome], to: Destination, ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    path = write_posts(tmp_path / "a.jsonl", 300)
+    chances = iter(range(1_000))
+
+    def die() -> bool:
+        if next(chances) == 120:
+            wait_for_records(to.bootstrap_servers, to.topic, 118)
+            raise RuntimeError("out of memory")
+        return False
+
+    with pytest.raises(RuntimeError):
+        once(path, Surroundings(stopping=die, monotonic=lambda: 0.0))
+    assert not settled(ledger)
+    assert once(path).counts.sent_before == 118
+    assert times_sent(to.bootstrap_servers, to.topic) == once_each(300)
+    assert settled(ledger)
+
+
+@pytest.mark.parametrize("asked", [1, 700])
+def test_with_a_ledger_a_stopped_run_goes_on_from_any_home(
+    once: Callable[..., Outcome], to: Destination, ledger: MemoryLedger, tmp_path: Path, asked: int
+) -> None:
+    path = write_posts(tmp_path / "a.jsonl", 1_000)
+    first = once(path, stop_after(asked))
+    assert first.stopped
+    assert settled(ledger)
+    second = once(path, at=replace(to, home=tmp_path / "another"), speed=1_000_000.0)
+    assert (second.counts.sent, second.counts.sent_before) == (1_000 - first.counts.sent, first.counts.sent)
+    assert times_sent(to.bootstrap_servers, to.topic) == once_each(1_000)
+
+
+def test_another_file_sends_only_posts_that_no_file_sent(
+    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+) -> None:
+    once(write_posts(tmp_path / "a.jsonl", 100))
+    overlapping = write_posts(tmp_path / "b.jsonl", 150, order=range(149, 49, -1))
+    counts = once(overlapping, source="b").counts
+    assert (counts.sent, counts.sent_before, counts.elsewhere, counts.changed) == (50, 50, 50, 0)
+    crlf = tmp_path / "c.jsonl"
+    crlf.write_bytes(b"\r\n".join(write_posts(tmp_path / "d.jsonl", 160).read_bytes().splitlines()))
+    assert once(crlf).counts.sent == 10
+    assert times_sent(to.bootstrap_servers, to.topic) == once_each(160)
+    assert once(crlf, again=True, source="c").counts.sent == 160
+
+
+def test_posts_that_were_edited_are_told_and_not_sent_again(
+    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+) -> None:
+    path = write_posts(tmp_path / "a.jsonl", 30)
+    once(path)
+    path.write_text(path.read_text().replace("post number 7", "edited") + path.read_text().replace("p", "q"))
+    counts = once(path).counts
+    assert (counts.sent, counts.sent_before, counts.changed) == (30, 30, 1)
+
+
+def test_ids_that_name_other_posts_than_before_stop_the_run(
+    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+) -> None:
+    once(write_posts(tmp_path / "a.jsonl", 100))
+    shifted = tmp_path / "a.jsonl"
+    rows = [json.loads(line) for line in shifted.read_text().splitlines()]
+    shifted.write_text("".join(json.dumps(row | {"text": f"new {n}"}) + "\n" for n, row in enumerate(rows)))
+    outcome = once(shifted)
+    assert "hold other posts now" in (outcome.failure or "")
+    assert times_sent(to.bootstrap_servers, to.topic) == once_each(100)
+
+
+def test_two_runs_at_once_send_each_post_once(
+    to: Destination, ledger: MemoryLedger, tmp_path: Path, once: Callable[..., Outcome]
+) -> None:
+    first, second = write_posts(tmp_path / "a.jsonl", 1_000), write_posts(tmp_path / "b.jsonl", 1_200)
+    looks = iter(range(10**6))
+
+    def interrupt() -> bool:
+        if next(looks) == 500:
+            assert once(second, source="b", at=replace(to, home=tmp_path / "b")).failure is None
+        return False
+
+    done = once(first, Surroundings(stopping=interrupt), posts_per_second=1e9)
+    assert done.failure is None
+    assert times_sent(to.bootstrap_servers, to.topic) == once_each(1_200)
+
+
+def test_a_topic_created_again_under_a_running_sender_stops_it(
+    once: Callable[..., Outcome], to: Destination, ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    path = write_posts(tmp_path / "a.jsonl", 100)
+    outcome = once(path, at=replace(to, topic_id_now=lambda: "another"))
+    assert "created again" in (outcome.failure or "")
+    assert once(path).counts.sent_before == 100, "they are found in the topic"
+    assert times_sent(to.bootstrap_servers, to.topic) == once_each(100)
+
+
+def test_rows_far_from_the_rest_are_rejected_or_stop_the_file(
+    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+) -> None:
+    path = write_posts(tmp_path / "a.jsonl", 100)
+    path.write_text(path.read_text().replace("2026-03-02T00:00:50", "2026-10-02T00:00:50"))
+    with pytest.raises(InputError, match="line 51"):
+        once(path)
+    outcome = once(path, far="reject")
+    assert (outcome.counts.sent, outcome.counts.rejected) == (99, 1)
+    assert json.loads((tmp_path / "rejects.jsonl").read_text())["line"] == 51
+    assert once(path, far="send").counts.sent == 1
+
+
+def test_a_file_out_of_order_is_sent_in_order_of_time(
+    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [
+        {"id": f"p{n}", "text": "x", "created_at": (BEGIN + timedelta(hours=n)).isoformat(), "author_id": "a"}
+        for n in range(59, -1, -1)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said: list[str] = []
+    once(path, Surroundings(say=said.append))
+    assert any("not in order of time" in line for line in said)
+    arrived = [post.created_at for _, post in topic_of(to.bootstrap_servers, to.topic)]
+    assert sum(later < earlier for earlier, later in itertools.pairwise(arrived)) <= 1
+    said.clear()
+    once(path, Surroundings(say=said.append), again=True, order="file")
+    assert not any("not in order" in line for line in said)
+
+
+def test_a_wiped_ledger_with_its_topic_intact_sends_nothing_twice(
+    to: Destination, tmp_path: Path, once: Callable[..., Outcome]
+) -> None:
+    path = write_posts(tmp_path / "a.jsonl", 100)
+    once(path)
+    task = Task(path=path, source="test", rejects=tmp_path / "r")
+    wiped = send_file(task, lambda: replace(to, ledger=MemoryLedger()), Surroundings())
+    assert wiped.counts.sent == 0, "workers without state read the topic from its beginning"

@@ -109,14 +109,25 @@ WRITES = {
         "{main:alerting}:silences": True,
         "{main:alerting}:acknowledgements": True,
     },
-    "ingest": {"{main:posts:0}:state": False, "{main}:partitions": False, "{main:alerting}:silences": False},
+    "ingest": {
+        "{main:posts:sent}:about": True,
+        "{main:posts:0}:state": False,
+        "{main}:partitions": False,
+        "{main:alerting}:silences": False,
+    },
     "operator": {"{main:posts:0}:state": True, "{main:alerting}:silences": True},
 }
 READS = {
     "worker": {"{main:posts:0}:state": True, "{main:alerting}:evaluated_until": True, "{main:alerting}:outbox": False},
     "alerter": {"{main:posts:0}:state": True, "{main:alerting}:episodes": True, "{main}:brands": True},
     "page": {"{main:posts:0}:state": True, "{main:alerting}:episodes": True, "{main}:brands": True},
-    "ingest": {"{main:posts:0}:state": True, "{main}:partitions": True, "{main:posts:0}:neg:Acme": False},
+    "ingest": {
+        "{main:posts:0}:state": True,
+        "{main:posts:0}:logs": True,
+        "{main:posts:0}:ids:3": True,
+        "{main}:partitions": True,
+        "{main:posts:0}:neg:Acme": False,
+    },
     "operator": {"{main:posts:0}:state": True},
 }
 NOBODY_MAY = (

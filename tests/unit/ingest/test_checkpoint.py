@@ -36,10 +36,32 @@ def test_in_another_order_the_count_is_worthless_and_all_of_the_run_is_read_back
     assert begin(replace(KILLED, clean=True), order="time") == expected
 
 
-def test_a_changed_file_begins_anew() -> None:
-    start = begin(KILLED, file=replace(FILE, modified_ns=2))
-    assert (start.confirmed, start.read_back) == (0, False)
-    assert "changed" in (start.note or "")
+def test_of_a_changed_file_all_that_was_sent_is_read_back() -> None:
+    for known in (KILLED, replace(KILLED, clean=True, finished=True)):
+        start = begin(known, file=replace(FILE, modified_ns=2))
+        assert (start.confirmed, start.begin, start.read_back) == (0, {0: 5, 1: 6}, True)
+        assert not start.nothing_left
+        assert "changed" in (start.note or "")
+
+
+def test_with_the_ledger_of_the_checkpoint_nothing_needs_reading_back() -> None:
+    known = replace(KILLED, ledger="one")
+    for file in (FILE, replace(FILE, modified_ns=2)):
+        start = begin_at(known, file=file, order="time", low=LOW, high=HIGH, ledger="one")
+        assert (start.confirmed, start.begin, start.read_back) == (0, HIGH, False)
+
+
+def test_a_finished_file_is_read_back_once_redis_has_lost_its_state() -> None:
+    known = replace(KILLED, ledger="one", clean=True, finished=True)
+    assert begin_at(known, file=FILE, order="file", low=LOW, high=HIGH, ledger="one").nothing_left
+    start = begin_at(known, file=FILE, order="file", low=LOW, high=HIGH, ledger="two")
+    assert (start.confirmed, start.begin, start.read_back, start.nothing_left) == (0, {0: 5, 1: 6}, True, False)
+
+
+def test_rows_rejected_for_their_times_are_left_to_a_run_that_sends_them() -> None:
+    known = replace(KILLED, clean=True, finished=True, far="3:9")
+    assert not begin(known).nothing_left
+    assert begin_at(known, file=FILE, order="file", low=LOW, high=HIGH, far="3:9").nothing_left
 
 
 def test_a_log_that_ends_before_what_was_sent_is_another_one() -> None:

@@ -1,0 +1,110 @@
+"""What the workers' state tells a sender: how far each log was applied, and which ids they remember."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import redis
+
+from brandpulse.applied_logs import AppliedLogs, read_applied_logs
+from brandpulse.keys import PartitionKeys
+from brandpulse.live import live_namespace
+from brandpulse.partitions import NO_CLOCK, PartitionStatus
+from brandpulse.redis_client import reaching_redis
+
+DIGEST_BYTES = 12
+"""As the workers' (`stream_workers/decode.py`)."""
+
+
+class WorkerStates(Protocol):
+    """Every method raises TransientError when the store does not answer."""
+
+    def applied(self, partitions: Iterable[int]) -> AppliedLogs:
+        """How far each log of the topic was applied."""
+        ...
+
+    def counted(self, posts: Sequence[tuple[str, str]], statuses: Iterable[PartitionStatus]) -> list[bool]:
+        """Whether the repeat memory of any of the partitions holds each (source, id)."""
+        ...
+
+
+def id_digest(source: str, post_id: str) -> bytes:
+    """How the workers' repeat memory names a post."""
+    return hashlib.blake2b(f"{source}\0{post_id}".encode(), digest_size=DIGEST_BYTES).digest()
+
+
+def remembered_since_ms(statuses: Iterable[PartitionStatus]) -> int:
+    """Event time from which on every partition remembers each id it counted; NO_CLOCK: it has forgotten none.
+
+    A post counts when the partition's clock is at its time or later, so one of that time is in the generation that was
+    begun then, or in a later one.
+    """
+    oldest = [min(generation.began_ms for generation in s.generations) for s in statuses if s.generations]
+    numbers = [min(generation.number for generation in s.generations) for s in statuses if s.generations]
+    return max((began for began, number in zip(oldest, numbers, strict=True) if number > 0), default=NO_CLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How far the partitions have come, in the middle of them. Event time, ms."""
+
+    clock_ms: int
+    watermark_ms: int
+
+
+def clock_of(applied: AppliedLogs) -> Clock | None:
+    """None: no post was counted yet."""
+    counted = sorted((s.clock_ms, s.watermark_ms) for s in applied.statuses.values() if s.clock_ms != NO_CLOCK)
+    return Clock(*counted[len(counted) // 2]) if counted else None
+
+
+class RedisWorkerStates:
+    """The real one. Key layout: `brandpulse/keys.py`."""
+
+    def __init__(self, client: redis.Redis, namespace: str, topic: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._topic = topic
+
+    def applied(self, partitions: Iterable[int]) -> AppliedLogs:
+        return read_applied_logs(self._client, self._namespace, self._topic, partitions)
+
+    def counted(self, posts: Sequence[tuple[str, str]], statuses: Iterable[PartitionStatus]) -> list[bool]:
+        digests = [id_digest(source, post_id) for source, post_id in posts]
+        live = live_namespace(self._client, self._namespace)
+        sets = [
+            PartitionKeys(live, self._topic, status.partition).ids(generation.number)
+            for status in statuses
+            for generation in status.generations
+        ]
+        found = [False] * len(posts)
+        with reaching_redis():
+            for begin in range(0, len(digests), 1_000):
+                some = digests[begin : begin + 1_000]
+                pipeline = self._client.pipeline(transaction=False)
+                for key in sets:
+                    pipeline.smismember(key, some)
+                replies: list[Any] = pipeline.execute()
+                for reply in replies:
+                    for place, held in enumerate(reply, begin):
+                        found[place] |= bool(held)
+        return found
+
+
+@dataclass(slots=True)
+class MemoryWorkerStates:
+    """The working twin."""
+
+    statuses: dict[int, PartitionStatus] = field(default_factory=dict)
+    until: dict[tuple[str, int], int] = field(default_factory=dict)
+    remembered: set[tuple[str, str]] = field(default_factory=set)
+
+    def applied(self, partitions: Iterable[int]) -> AppliedLogs:
+        del partitions
+        now: Mapping[tuple[str, int], int] = {(s.topic_id, s.partition): s.next for s in self.statuses.values()}
+        return AppliedLogs(dict(self.statuses), {**self.until, **now})
+
+    def counted(self, posts: Sequence[tuple[str, str]], statuses: Iterable[PartitionStatus]) -> list[bool]:
+        del statuses
+        return [post in self.remembered for post in posts]

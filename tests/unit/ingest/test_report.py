@@ -1,0 +1,55 @@
+"""The last lines of `ingest file`."""
+
+from ingest.report import Fate, fate, fate_lines, row_lines
+from tests.builders import a_status
+
+
+def test_a_fate_is_what_the_counters_moved_by() -> None:
+    before = [a_status(5, late=1, dead=2, repeated=3, unmatched=4), a_status(0, partition=1)]
+    after = [a_status(15, late=4, dead=4, repeated=4, unmatched=5), a_status(9, partition=1, dead=1)]
+    told = fate(20, before, after, {"too_old": 3})
+    assert (told.counted, told.late, told.dead, told.repeated, told.unmatched) == (15, 3, 3, 1, 1)
+    assert not told.all_well(20)
+
+
+def test_all_is_well_unless_posts_are_dead_or_all_unmatched() -> None:
+    assert Fate(9, late=9, repeated=1).all_well(10)
+    assert Fate(9, unmatched=1).all_well(10)
+    assert not Fate(0, unmatched=10).all_well(10)
+    assert not Fate(9, dead=1).all_well(10)
+    assert Fate(0).all_well(0)
+
+
+def test_each_number_that_is_not_zero_has_its_cause_and_remedy() -> None:
+    assert fate_lines(Fate(10), 10, {}) == []
+    told = Fate(1, late=2, dead=3, repeated=4, unmatched=5, reasons={"too_old": 3})
+    text = "\n".join(fate_lines(told, 15, {"too_old": "A namespace of its own."}))
+    for said in ("3 posts are dead", "dlq list", "3 too_old. A namespace of its own.", "5 posts name no brand"):
+        assert said in text
+    assert "4 posts were left out" in text
+    assert "2 posts came late" in text
+    assert "none of the posts names a brand" in fate_lines(Fate(0, unmatched=5), 5, {})[0]
+
+
+def test_rows_that_were_not_sent_are_told_by_cause() -> None:
+    nothing = {"in_file": 0, "sent_before": 0, "changed": 0, "elsewhere": 0, "rejected": 0}
+    assert row_lines(**nothing, rejects="r") == []
+    text = "\n".join(
+        row_lines(
+            in_file=1,
+            sent_before=20,
+            changed=3,
+            elsewhere=4,
+            rejected=5,
+            rejects="a.rejects.jsonl",
+        )
+    )
+    for said in (
+        "1 rows repeat",
+        "20 posts were sent before",
+        "3 of them have another text",
+        "4 of them were sent under",
+    ):
+        assert said in text
+    assert "5 rows are no posts" in text
+    assert "a.rejects.jsonl" in text

@@ -1,0 +1,163 @@
+"""Times of a file before it is sent: their order, and rows far from the rest."""
+
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.rows import InputError, RowFile
+from ingest.time_check import TimeCheck, check_times, what_is_late, what_is_old
+from ingest.time_scan import Far, Times, day_of, far_from_the_rest, scan
+from ingest.worker_states import Clock
+
+BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
+NOW = BEGIN + timedelta(days=10)
+DAY = day_of(BEGIN)
+
+
+def a_file(path: Path, times: list[str]) -> RowFile:
+    lines = [
+        json.dumps({"id": str(number), "text": "x", "created_at": at, "author_id": "a"})
+        for number, at in enumerate(times)
+    ]
+    content = "".join(line + "\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return RowFile(path)
+
+
+def hours(*numbers: float) -> list[str]:
+    return [(BEGIN + timedelta(hours=number)).isoformat() for number in numbers]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+@pytest.mark.parametrize(("zone", "shift"), [("+00:00", 0), ("Z", 0), ("+02:00", -2)])
+def test_a_scan_finds_first_last_and_the_largest_step_back(tmp_path: Path, name: str, zone: str, shift: int) -> None:
+    times = scan(a_file(tmp_path / name, [at.replace("+00:00", zone) for at in hours(3, 1, 30, 28, 29)]), "created_at")
+    assert times.rows == 5
+    assert times.first == BEGIN + timedelta(hours=1 + shift)
+    assert times.last == BEGIN + timedelta(hours=30 + shift)
+    assert times.step_back == timedelta(hours=2)
+    assert sum(times.days.values()) == 5
+
+
+def test_a_scan_of_rows_in_order_finds_no_step_back(tmp_path: Path) -> None:
+    times = scan(a_file(tmp_path / "a.jsonl", hours(*(number / 10 for number in range(10_000)))), "created_at")
+    assert (times.rows, times.step_back) == (10_000, timedelta(0))
+    assert times.days[DAY] == 240
+
+
+def test_a_step_back_between_two_chunks_is_found(tmp_path: Path) -> None:
+    later, earlier = hours(*(50 + n / 1_000 for n in range(4_096))), hours(*(n / 1_000 for n in range(4_096)))
+    assert scan(a_file(tmp_path / "a.jsonl", later + earlier), "created_at").step_back > timedelta(hours=50)
+
+
+def test_rows_without_a_time_are_left_to_the_rejects(tmp_path: Path) -> None:
+    path = a_file(tmp_path / "a.jsonl", [*hours(1, 2), "soon", "1772412000"]).path
+    path.write_text(path.read_text() + '{"id": "x"}\nrubbish\n')
+    assert scan(RowFile(path), "created_at").rows == 3
+
+
+@given(st.lists(st.integers(0, 400_000), min_size=1, max_size=60))
+def test_a_scan_by_texts_finds_what_a_scan_by_times_finds(seconds: list[int]) -> None:
+    from ingest.time_scan import _Gathered
+
+    moments = [BEGIN + timedelta(seconds=number) for number in seconds]
+    by_text, by_time = _Gathered(), _Gathered()
+    for begin in range(0, len(moments), 7):
+        by_text.take([at.isoformat() for at in moments[begin : begin + 7]])
+        by_time.add(moments[begin : begin + 7])
+    assert by_text.times() == by_time.times()
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        ({DAY: 400}, Far()),
+        ({DAY: 400, DAY + 213: 1}, Far(after=DAY)),
+        ({0: 1, DAY: 400}, Far(before=DAY)),
+        ({0: 1, DAY: 200, DAY + 1: 200, DAY + 30: 2}, Far(DAY, DAY + 1)),
+        ({DAY: 5, DAY + 3: 5}, Far()),
+        ({DAY + 30 * month: 1 for month in range(24)}, Far()),
+        ({DAY: 100, DAY + 40: 100}, Far()),
+        ({DAY: 3, DAY + 20: 1}, Far()),
+        ({DAY: 3, DAY + 365: 1}, Far(after=DAY)),
+        ({DAY: 1, DAY + 365: 1}, Far()),
+        ({}, Far()),
+    ],
+)
+def test_few_rows_behind_a_wide_gap_are_far(days: dict[int, int], expected: Far) -> None:
+    assert far_from_the_rest(days) == expected
+
+
+def check(
+    path: Path, times: list[str], far: Literal["ask", "send", "reject"] = "ask", now: datetime | None = NOW
+) -> tuple[TimeCheck, list[str]]:
+    said: list[str] = []
+    checked = check_times(
+        a_file(path, times),
+        "created_at",
+        assume_utc=False,
+        far=far,
+        now=now,
+        say=said.append,
+    )
+    return checked, said
+
+
+def test_a_row_of_a_later_time_stops_the_file_with_its_line(tmp_path: Path) -> None:
+    times = [*hours(*range(20)), "2026-03-11T00:00:00+00:00", *hours(20)]
+    with pytest.raises(InputError, match=r"1 of 22 rows.*\n  line 21: 2026-03-11.*\n.*--far-dates reject"):
+        check(tmp_path / "a.jsonl", times)
+    checked, said = check(tmp_path / "a.jsonl", times, "reject")
+    assert "line 21" in said[0]
+    assert checked.rejected is not None
+    assert checked.rejected.holds(BEGIN + timedelta(days=9))
+    checked, said = check(tmp_path / "a.jsonl", times, "send")
+    assert checked.rejected is None
+
+
+def test_rows_of_an_earlier_time_are_named_and_sent(tmp_path: Path) -> None:
+    checked, said = check(tmp_path / "a.jsonl", [*hours(*range(20)), "1970-01-01T00:00:00Z"])
+    assert checked.rejected is None
+    assert "line 21: 1970-01-01" in said[0]
+
+
+def test_rows_in_the_future_stop_the_file_unless_times_are_moved(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="9 of 20 rows lie in the future"):
+        check(tmp_path / "a.jsonl", hours(*range(20)), now=BEGIN + timedelta(hours=10, minutes=30))
+    assert check(tmp_path / "a.jsonl", hours(*range(20)), now=None)[1] == []
+
+
+def test_many_far_rows_are_shown_by_ten(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="and 10 more"):
+        check(tmp_path / "a.jsonl", [*hours(*range(20)), *hours(*range(300, 320))], now=BEGIN + timedelta(days=5))
+
+
+def test_a_file_behind_what_was_counted_is_said_to_be_late() -> None:
+    times = Times(100, BEGIN, BEGIN + timedelta(days=1), days={DAY: 50, DAY + 1: 50})
+    clock = int((BEGIN + timedelta(days=30)).timestamp() * 1_000)
+    said = what_is_late(times, first=BEGIN, clock=Clock(clock, clock))
+    assert said is not None
+    assert "about 100 of the 100 posts" in said
+    assert "BRANDPULSE_NAMESPACE" in said
+    assert "too_old" not in said
+    later = clock + 90 * 86_400_000
+    assert "too_old" in (what_is_late(times, first=BEGIN, clock=Clock(later, later)) or "")
+    before = int(BEGIN.timestamp() * 1_000)
+    assert what_is_late(times, first=BEGIN, clock=Clock(before, before)) is None
+
+
+def test_what_was_sent_before_is_not_said_to_be_late() -> None:
+    times = Times(100, BEGIN, BEGIN + timedelta(days=1), days={DAY: 50, DAY + 1: 50})
+    clock = int((BEGIN + timedelta(days=1)).timestamp() * 1_000)
+    assert what_is_late(times, first=BEGIN + timedelta(days=1), clock=Clock(clock, clock)) is None
+
+
+def test_without_the_workers_state_posts_are_old_by_the_time_of_today() -> None:
+    assert what_is_old(first=BEGIN, now=BEGIN + timedelta(days=89)) is None
+    assert "older than 90 days" in (what_is_old(first=BEGIN, now=BEGIN + timedelta(days=91)) or "")
