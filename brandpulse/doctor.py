@@ -24,7 +24,7 @@ def examine() -> int:
     """Prints every finding; 0 only when posts can flow."""
     console = Console(soft_wrap=True)
     findings: list[Finding] = []
-    for check in (_settings, _brands, _broker, _store, _model, _partitions, _stream, _receivers, _outbox):
+    for check in (_settings, _brands, _broker, _store, _model, _partitions, _stream, _sent_files, _receivers, _outbox):
         found = _guarded(check)
         findings += found
         for finding in found:
@@ -122,6 +122,10 @@ def _partitions() -> list[Finding]:
 
 def _stream() -> list[Finding]:
     return check_stream(load_settings(Settings))
+
+
+def _sent_files() -> list[Finding]:
+    return list(importlib.import_module("ingest.sent_checks").check_sent_files(load_settings(Settings).home))
 
 
 def _receivers() -> list[Finding]:

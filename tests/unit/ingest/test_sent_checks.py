@@ -1,0 +1,27 @@
+"""What `doctor` says of files that were sent by half."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from ingest import checkpoint as checkpoints
+from ingest.checkpoint import Checkpoint, FileIdentity
+from ingest.sent_checks import check_sent_files
+
+
+def test_a_file_sent_by_half_is_named_until_it_is_sent_whole(tmp_path: Path) -> None:
+    assert check_sent_files(tmp_path) == []
+    file = tmp_path / "a.csv"
+    file.write_text("id")
+    half = Checkpoint(FileIdentity(1, 1, "x"), "file", start={}, rows=20, path=str(file))
+    checkpoints.save(tmp_path / "ingest" / "one.json", half)
+    os.utime(tmp_path / "ingest" / "one.json", ns=(1, 1))
+    checkpoints.save(tmp_path / "ingest" / "old.json", replace(half, path=""))
+    (tmp_path / "ingest" / "bad.json").write_text("rubbish")
+    [found] = check_sent_files(tmp_path)
+    assert found.warning
+    assert f"{file} was sent by half: 20 rows" in found.saw
+    assert "again" in found.remedy
+
+    checkpoints.save(tmp_path / "ingest" / "two.json", replace(half, finished=True))
+    assert check_sent_files(tmp_path) == [], "sent whole to the topic of now"
