@@ -60,23 +60,33 @@ def fate_lines(told: Fate, sent: int, remedies: Mapping[str, str]) -> list[str]:
     lines = []
     if told.dead:
         lines.append(
-            f"{told.dead:,} posts are dead: the workers refused them, and they count nowhere. "
+            f"dead: {some(told.dead, 'post')}. The workers refused them, and they count nowhere; "
             "`brandpulse dlq list` shows each"
         )
         for reason, count in sorted(told.reasons.items(), key=lambda item: -item[1]):
             lines.append(f"  {count:,} {reason}. {remedies.get(reason, '')}".rstrip())
     if told.unmatched:
-        share = "none of the posts names" if told.unmatched >= sent > 0 else f"{told.unmatched:,} posts name no"
-        brand = " a brand" if told.unmatched >= sent > 0 else " brand"
-        lines.append(f"{share}{brand} of the brands file, so they are not counted. Check its terms and handles")
+        every = "none of the posts names a brand" if told.unmatched >= sent > 0 else "they name no brand"
+        lines.append(
+            f"unmatched: {some(told.unmatched, 'post')}. Not counted, since {every} of the brands file; check its "
+            "terms and handles"
+        )
     if told.repeated:
-        lines.append(f"{told.repeated:,} posts were left out by the workers: they had counted the same source and id")
+        lines.append(
+            f"repeated: {some(told.repeated, 'post')}. The workers left them out, since they had counted the same "
+            "source and id"
+        )
     if told.late:
         lines.append(
-            f"{told.late:,} posts came late, behind what was counted already: they count, and are never alerted on. "
+            f"late: {some(told.late, 'post')}, behind what was counted already. They count, and are never alerted on. "
             "For a file of the past set BRANDPULSE_NAMESPACE and BRANDPULSE_POSTS_TOPIC to a place of its own"
         )
     return lines
+
+
+def some(number: int, thing: str) -> str:
+    """`1 post`, `1,440 posts`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def row_lines(
@@ -91,15 +101,18 @@ def row_lines(
     """What became of rows that were not sent."""
     lines = []
     if in_file:
-        lines.append(f"{in_file:,} rows repeat an id of an earlier row of the file; the first of each counts")
+        lines.append(f"repeated in the file: {some(in_file, 'row')}. The first row of each id counts")
     if sent_before:
-        lines.append(f"{sent_before:,} posts were sent before and are not sent again; --again sends them once more")
+        lines.append(
+            f"sent before: {some(sent_before, 'post')}. They are not sent again; --again sends them once more, and "
+            "they count twice"
+        )
     if changed:
         lines.append(
-            f"  {changed:,} of them have another text, author or time now: the post that was sent first counts"
+            f"  {changed:,} of them with another text, author or time than now: the post that was sent first counts"
         )
     if elsewhere:
-        lines.append(f"  {elsewhere:,} of them were sent under another source, with the same id, time, author and text")
+        lines.append(f"  {elsewhere:,} of them under another source, with the same id, time, author and text")
     if rejected:
-        lines.append(f"{rejected:,} rows are no posts; each with its reason: {rejects}")
+        lines.append(f"rejected: {some(rejected, 'row')}. Each with its reason: {rejects}")
     return lines

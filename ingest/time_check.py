@@ -84,7 +84,8 @@ def check_times(
 
 def _told(rows: list[FarRow], times: Times, found: FarTimes) -> str:
     future = sum(found.latest is not None and row.at > found.latest for row in rows)
-    what = "lie far from the times of the rest" if future < len(rows) else "lie in the future"
+    lie = "lies" if len(rows) == 1 else "lie"
+    what = f"{lie} far from the times of the rest" if future < len(rows) else f"{lie} in the future"
     if 0 < future < len(rows):
         what += f" ({future:,} of them in the future)"
     lines = [f"  line {row.line:,}: {row.written}" for row in rows[:SHOWN_ROWS]]

@@ -233,7 +233,7 @@ def test_wait_says_what_was_late_dead_or_unmatched_and_its_exit_code_that_not_al
     assert (done["counted"], done["late"], done["dead"]) == (100, 100, 0)
     before, _, after = done["said"].partition("counted 100 posts")
     assert "100 of the 100 posts to send are late" in before, "said before the first post"
-    assert "100 posts came late" in after
+    assert "late: 100 posts" in after
 
     unmatched = stack.folder / "unmatched.jsonl"
     unmatched.write_text(json.dumps(a_post("u", "nothing of ours", NOON_MS + 72 * HOUR_MS)) + "\n")

@@ -24,10 +24,10 @@ def test_each_number_that_is_not_zero_has_its_cause_and_remedy() -> None:
     assert fate_lines(Fate(10), 10, {}) == []
     told = Fate(1, late=2, dead=3, repeated=4, unmatched=5, reasons={"too_old": 3})
     text = "\n".join(fate_lines(told, 15, {"too_old": "A namespace of its own."}))
-    for said in ("3 posts are dead", "dlq list", "3 too_old. A namespace of its own.", "5 posts name no brand"):
+    for said in ("dead: 3 posts", "dlq list", "3 too_old. A namespace of its own.", "unmatched: 5 posts"):
         assert said in text
-    assert "4 posts were left out" in text
-    assert "2 posts came late" in text
+    assert "repeated: 4 posts" in text
+    assert "late: 2 posts" in text
     assert "none of the posts names a brand" in fate_lines(Fate(0, unmatched=5), 5, {})[0]
 
 
@@ -45,11 +45,11 @@ def test_rows_that_were_not_sent_are_told_by_cause() -> None:
         )
     )
     for said in (
-        "1 rows repeat",
-        "20 posts were sent before",
-        "3 of them have another text",
-        "4 of them were sent under",
+        "repeated in the file: 1 row.",
+        "sent before: 20 posts",
+        "3 of them with another text",
+        "4 of them under",
     ):
         assert said in text
-    assert "5 rows are no posts" in text
+    assert "rejected: 5 rows" in text
     assert "a.rejects.jsonl" in text
