@@ -339,7 +339,11 @@ class _Run:
                 complete = self._send_all(posts)
         except (TransientError, InputError) as error:
             failure = str(error)
-        left = self._finish(patient=complete)
+        try:
+            left = self._finish(patient=complete)
+        except TransientError as error:
+            failure = failure or str(error)
+            left = self._delivery.finish(FLUSH_SECONDS)
         failure = self._delivery.failure or failure
         if failure is None and left:
             failure = f"{left} posts were still on their way when the time was up"

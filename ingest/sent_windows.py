@@ -75,6 +75,8 @@ class SentWindows:
         self._uncertain = uncertain
         self._run = secrets.token_hex(8)
         self._open: dict[int, _Claimed] = {}
+        self._landed: list[LandedPosts] = []
+        """Confirmed, and not written to the ledger yet."""
         self._log_is_another = False
 
     @contextlib.contextmanager
@@ -128,10 +130,11 @@ class SentWindows:
 
     def settle(self) -> None:
         """Write down where posts lie that the broker has confirmed. Raises TransientError."""
-        landed = self._delivery.landed()
-        if self._ledger is None or not landed:
+        self._landed += self._delivery.landed()
+        if self._ledger is None or not self._landed:
             return
         self._same_log()
+        landed, self._landed = self._landed, []
         for part in landed:
             self._land(part)
         for number in dict.fromkeys(part.window for part in landed):
@@ -147,7 +150,8 @@ class SentWindows:
         """After the last post: what was handed over and is not confirmed stays open, what was not is forgotten."""
         if self._ledger is None:
             return
-        landed, remains = self._delivery.landed(), self._delivery.remains()
+        landed, remains = [*self._landed, *self._delivery.landed()], self._delivery.remains()
+        self._landed = []
         if not self._open:
             return
         if not self._log_is_another and (landed or remains):

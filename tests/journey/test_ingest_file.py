@@ -596,10 +596,16 @@ def test_a_topic_created_again_under_a_running_sender_stops_it(
     once: Callable[..., Outcome], to: Destination, ledger: MemoryLedger, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 100)
-    outcome = once(path, at=replace(to, topic_id_now=lambda: "another"))
-    assert "created again" in (outcome.failure or "")
-    assert once(path).counts.sent_before == 100, "they are found in the topic"
-    assert times_sent(to.bootstrap_servers, to.topic) == once_each(100)
+    for seconds in (0.0, 10.0):  # found at the end, and by a look on the way
+        outcome = once(path, Surroundings(monotonic=ticking(seconds)), at=replace(to, topic_id_now=lambda: "another"))
+        assert "created again" in (outcome.failure or "")
+        again = once(path)
+        assert (again.counts.sent + outcome.counts.sent, again.failure) == (100, None), "they are found in the topic"
+        assert settled(ledger)
+        path = write_posts(tmp_path / "b.jsonl", 200, order=range(100, 200))
+    path = tmp_path / "b.jsonl"
+    assert once(path).counts.sent == 0
+    assert times_sent(to.bootstrap_servers, to.topic) == once_each(200)
 
 
 def test_rows_far_from_the_rest_are_rejected_or_stop_the_file(
