@@ -63,7 +63,7 @@ class Checkpoint:
     ledger: str = ""
     """Identity of the ledger that the posts were written to; empty: there was none."""
     far: str = ""
-    """Which rows were rejected for times far from the rest."""
+    """Which rows were rejected for times far from the rest, and how rows were read."""
     path: str = ""
     """The file's absolute path, for people to read."""
 

@@ -84,9 +84,10 @@ def file_command(  # noqa: PLR0917 - typer passes by name
     Stopped at any point, the same command goes on where it was. Posts that were sent before are not sent again, also
     after the broker has lost its records, from a file that grew, or from another file. Rows that cannot become posts
     are put aside with the reason, and the rest goes on. With --wait, exit code 1 says that the workers refused posts,
-    or that none of the posts names a brand.
+    or that none of the posts names a brand in a language that the model reads.
     """
     from brandpulse.console import Console
+    from brandpulse.errors import BrandpulseError
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     task = _task(
@@ -110,10 +111,15 @@ def file_command(  # noqa: PLR0917 - typer passes by name
     began = time.monotonic()
     before = _statuses() if wait else []
     outcome, seconds, signal_number = _run(task, console)
-    told = None
+    told, unfinished = None, None
     if wait and outcome.failure is None and not outcome.stopped:
-        told = _wait(outcome, before, began, console)
+        try:
+            told = _wait(outcome, before, began, console)
+        except BrandpulseError as error:
+            unfinished = error  # what became of the rows is reported all the same
     _report(outcome, task, seconds, console, told=told, as_json=as_json)
+    if unfinished is not None:
+        raise unfinished
     if outcome.failure is not None:
         console.print(f"not everything was sent: {outcome.failure}", style="red", markup=False)
         raise typer.Exit(FAILED)
@@ -293,7 +299,7 @@ def _wait(outcome: "Outcome", before: "Sequence[PartitionStatus]", began: float,
     from brandpulse.settings import Settings, load_settings
     from ingest.counting import wait_counted
     from ingest.delivery import TopicReader
-    from ingest.report import fate
+    from ingest.report import causes, fate
 
     settings = load_settings(Settings)
     with TopicReader(settings.bootstrap_servers(), settings.posts_topic) as topic:
@@ -311,9 +317,11 @@ def _wait(outcome: "Outcome", before: "Sequence[PartitionStatus]", began: float,
     sent = outcome.counts.sent
     after = _statuses()
     told = fate(sent, before, after, {})
+    told = replace(told, why=causes(told, sent, before, after, source=outcome.source))
     if told.dead:
         told = replace(told, reasons=_reasons(settings, outcome.begin))
-    console.print(f"counted {told.counted:,} posts in {seconds:.1f} s: {told.counted / seconds:,.0f} posts/s")
+    of_them = f" ({told.on_time:,} on time, {told.late:,} late)" if told.late else ""
+    console.print(f"counted {told.counted:,} posts in {seconds:.1f} s: {told.counted / seconds:,.0f} posts/s{of_them}")
     return told
 
 
@@ -372,9 +380,11 @@ def _report(
         "rejected": counts.rejected,
     }
     if as_json:
-        numbers |= {"seconds": round(seconds, 3)}
+        numbers |= {"seconds": round(seconds, 3)} | outcome.findings.numbers()
         if counts.sent_before:
-            numbers |= {"sent_before": counts.sent_before, "changed": counts.changed, "elsewhere": counts.elsewhere}
+            # Rows that are left out since another post has their id: one of the file, or one that was sent before.
+            numbers |= {"changed": outcome.findings.changed + counts.changed, "changed_since_sent": counts.changed}
+            numbers |= {"sent_before": counts.sent_before, "elsewhere": counts.elsewhere}
         if told is not None:
             numbers |= told.numbers()
         typer.echo(json.dumps(numbers))

@@ -76,6 +76,17 @@ class Task:
         return self.order
 
     @property
+    def reading_key(self) -> str:
+        """Tells apart two runs of which one may reject rows that the other sends; empty: all is as usual."""
+        chosen = {
+            "encoding": self.encoding,
+            "utc": self.assume_utc or None,
+            "day_first": self.day_first,
+            "trust_ids": self.trust_ids or None,
+        }
+        return "".join(f"{name}={value};" for name, value in chosen.items() if value is not None)
+
+    @property
     def window_posts(self) -> int:
         """How many posts are written to the ledger at a time, before the first of them is sent."""
         if self.posts_per_second is not None:
@@ -148,6 +159,8 @@ class Outcome:
     """What the broker said when it did not take everything."""
     begin: Mapping[int, int] = field(default_factory=dict)
     """By partition, the log's end before the first post was sent."""
+    source: str | None = None
+    """Of all posts; None: rows have their own."""
     findings: Findings = field(default_factory=Findings)
     """Of the rows that this run read."""
 
@@ -175,6 +188,7 @@ def send_file(task: Task, connect: Callable[[], Destination], around: Surroundin
         now=None if task.shift_to_now else around.now(),
         say=around.say,
     )
+    reading_key = task.reading_key + check.key
     order = task.order_of(check.times)
     to = connect()
     if to.note is not None:
@@ -194,7 +208,7 @@ def send_file(task: Task, connect: Callable[[], Destination], around: Surroundin
         ledger_id = "" if to.ledger is None else to.ledger.identity()
         known = None if task.again else checkpoints.load(path)
         start = checkpoints.begin_at(
-            known, file=identity, order=order, low=ends.low, high=ends.high, ledger=ledger_id, far=check.key
+            known, file=identity, order=order, low=ends.low, high=ends.high, ledger=ledger_id, far=reading_key
         )
         if start.note is not None:
             around.say(start.note)
@@ -229,7 +243,7 @@ def send_file(task: Task, connect: Callable[[], Destination], around: Surroundin
             confirmed=start.confirmed,
             shift_seconds=0.0 if known is None else known.shift_seconds,
             ledger=ledger_id,
-            far=check.key,
+            far=reading_key,
             path=str(task.path.resolve()),
         )
         # Before the first post: whoever kills us now must not make the next run believe it is the first.
@@ -359,6 +373,7 @@ class _Run:
             stopped=not complete and failure is None,
             failure=failure,
             begin=self._ends,
+            source=None if self._reader.has_own_sources else self._task.source,
             findings=self._reader.findings,
         )
 

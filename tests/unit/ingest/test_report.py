@@ -1,14 +1,18 @@
 """The last lines of `ingest file`."""
 
-from ingest.report import Fate, fate, fate_lines, row_lines
+from brandpulse.fates import Cell, Period
+from brandpulse.partitions import PartitionStatus
+from ingest.report import Fate, causes, fate, fate_lines, row_lines
 from tests.builders import a_status
 
 
 def test_a_fate_is_what_the_counters_moved_by() -> None:
-    before = [a_status(5, late=1, dead=2, repeated=3, unmatched=4), a_status(0, partition=1)]
-    after = [a_status(15, late=4, dead=4, repeated=4, unmatched=5), a_status(9, partition=1, dead=1)]
+    before = [a_status(5, late=1, dead=2, repeated=3, unmatched=4), a_status(0, partition=1, unread=7)]
+    after = [a_status(15, late=4, dead=4, repeated=4, unmatched=5), a_status(9, partition=1, dead=1, unread=9)]
     told = fate(20, before, after, {"too_old": 3})
-    assert (told.counted, told.late, told.dead, told.repeated, told.unmatched) == (15, 3, 3, 1, 1)
+    assert (told.counted, told.late, told.dead, told.repeated, told.unmatched) == (13, 3, 3, 1, 1)
+    assert (told.on_time, told.unread) == (10, 2)
+    assert told.on_time + told.late + told.dead + told.repeated + told.unmatched + told.unread == 20
     assert not told.all_well(20)
 
 
@@ -16,6 +20,8 @@ def test_all_is_well_unless_posts_are_dead_or_all_unmatched() -> None:
     assert Fate(9, late=9, repeated=1).all_well(10)
     assert Fate(9, unmatched=1).all_well(10)
     assert not Fate(0, unmatched=10).all_well(10)
+    assert not Fate(0, unmatched=4, unread=6).all_well(10)
+    assert Fate(1, unread=9).all_well(10)
     assert not Fate(9, dead=1).all_well(10)
     assert Fate(0).all_well(0)
 
@@ -28,6 +34,7 @@ def test_each_number_that_is_not_zero_has_its_cause_and_remedy() -> None:
         assert said in text
     assert "repeated: 4 posts" in text
     assert "late: 2 posts" in text
+    assert "unread: 1 post. " in fate_lines(Fate(9, unread=1), 10, {})[0]
     assert "none of the posts names a brand" in fate_lines(Fate(0, unmatched=5), 5, {})[0]
 
 
@@ -53,3 +60,23 @@ def test_rows_that_were_not_sent_are_told_by_cause() -> None:
         assert said in text
     assert "rejected: 5 rows" in text
     assert "a.rejects.jsonl" in text
+
+
+def with_fates(*cells: Cell) -> list[PartitionStatus]:
+    return [a_status(fates=(Period(2_000_000, cells),))]
+
+
+def test_a_fate_that_most_posts_met_has_its_cause_and_one_remedy() -> None:
+    before = with_fates(Cell("file", "on_time", 20, 900), Cell("rss", "unread", 20, 5))
+    after = with_fates(Cell("file", "on_time", 20, 910), Cell("file", "unread", 20, 90), Cell("rss", "unread", 20, 500))
+    told = Fate(10, unread=90)
+    why = causes(told, 100, before, after, source="file")
+    assert list(why) == ["unread"]
+    (sentence,) = why["unread"]
+    assert sentence.startswith("90 % of the posts from 'file' in this run are not read by the model")
+    lines = fate_lines(Fate(10, unread=90, why=why), 100, {})
+    assert lines == [lines[0], f"  {sentence}"]
+    assert "BRANDPULSE_WORKER_WEIGHTS" not in lines[0]
+    assert Fate(10, unread=90, why=why).numbers()["problems"] == why
+    assert causes(Fate(60, unread=40), 100, before, after, source="file") == {}, "most posts were counted"
+    assert next(iter(causes(told, 100, before, after, source=None)["unread"])).startswith("All posts from 'rss'")
