@@ -253,7 +253,7 @@ def send_file(task: Task, connect: Callable[[], Destination], around: Surroundin
             to.ledger,
             sent,
             log=to.topic_id,
-            source=task.source,
+            source="" if posts.has_own_sources else task.source,
             begin=start.begin,
             delivery=delivery,
             digester=Digester(shifted=task.shift_to_now),

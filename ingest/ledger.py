@@ -41,6 +41,7 @@ class _Head(msgspec.Struct, omit_defaults=True):
     run: str = ""
     """Who sends the window; empty: nothing of it is on its way."""
     source: str = ""
+    """Of all its posts; empty: each has its own."""
     since: dict[int, int] = {}
     """By partition, an offset at or below the first post of the window."""
 

@@ -81,10 +81,16 @@ class PostReader:
         """
         maker, findings, seen = self._maker(self._columns), self.findings, PostMemory()
         own_sources, new = self.has_own_sources, Seen.NEW
+        time_place = tuple(self._columns).index("created_at")
         for row in self._file.rows(tuple(self._columns.values()), is_time=self.is_time):
             made = row if isinstance(row, Reject) else maker.make(row)
-            if refusal is not None and isinstance(made, Outgoing) and (why := refusal(made.created_at)) is not None:
-                made = Reject(row.line, "created_at", f"{made.created_at}", why)
+            if (
+                refusal is not None
+                and isinstance(row, Row)
+                and isinstance(made, Outgoing)
+                and (why := refusal(made.created_at)) is not None
+            ):
+                made = Reject(row.line, "created_at", str(row.cells[time_place]), why)
             if isinstance(made, Reject):
                 findings.reject(made)
                 yield made

@@ -92,8 +92,11 @@ class SentPosts:
     """Posts that were sent to a log that is gone, and not counted from it."""
     _ids: list[Digests] = field(default_factory=list)
     _contents: list[Digests] = field(default_factory=list)
+    """Of windows whose posts have one source for all."""
+    _own_contents: list[Digests] = field(default_factory=list)
+    """Of windows whose posts each have their own."""
     _uncertain: list[Digests] = field(default_factory=list)
-    _sorted: tuple[Digests, Digests, Digests] | None = None
+    _sorted: tuple[Digests, Digests, Digests, Digests] | None = None
 
     def __len__(self) -> int:
         return sum(len(ids) for ids in self._ids)
@@ -105,7 +108,7 @@ class SentPosts:
     def hold(self, window: Window) -> None:
         if len(window):
             self._ids.append(window.ids)
-            self._contents.append(window.contents)
+            (self._contents if window.source else self._own_contents).append(window.contents)
             self._sorted = None
 
     def doubt(self, window: Window) -> None:
@@ -113,19 +116,26 @@ class SentPosts:
             self._uncertain.append(window.ids)
             self._sorted = None
 
-    def look(self, ids: Digests, contents: Digests) -> npt.NDArray[np.int8]:
-        """A `Seen` for each post."""
+    def look(self, ids: Digests, contents: Digests, *, own_sources: bool = False) -> npt.NDArray[np.int8]:
+        """A `Seen` for each post.
+
+        *own_sources*: each post has its own source, so two that differ in nothing else are two posts. They are one if
+        either was sent with a source for the whole file, which may be that file's name.
+        """
         if self._sorted is None:
-            parts = (self._ids, self._contents, self._uncertain)
-            held, said, unsure = (np.sort(np.concatenate(part)) if part else np.empty(0, np.uint64) for part in parts)
-            self._sorted = held, said, unsure
+            parts = (self._ids, self._contents, self._own_contents, self._uncertain)
+            held, said, own, unsure = (
+                np.sort(np.concatenate(part)) if part else np.empty(0, np.uint64) for part in parts
+            )
+            self._sorted = held, said, own, unsure
             # In place of the windows as they were stored, which take twice as much.
-            self._ids, self._contents, self._uncertain = [held], [said], [unsure]
-        held, said, unsure = self._sorted
-        by_id, by_content = _in(held, ids), _in(said, contents)
+            self._ids, self._contents, self._own_contents, self._uncertain = [held], [said], [own], [unsure]
+        held, said, own, unsure = self._sorted
+        by_id, elsewhere = _in(held, ids), _in(said, contents)
+        by_content = elsewhere | _in(own, contents)
         seen = np.full(len(ids), Seen.NEW, np.int8)
         seen[_in(unsure, ids)] = Seen.UNCERTAIN
-        seen[by_content] = Seen.ELSEWHERE
+        seen[elsewhere if own_sources else by_content] = Seen.ELSEWHERE
         seen[by_id] = Seen.CHANGED
         seen[by_id & by_content] = Seen.SENT
         return seen

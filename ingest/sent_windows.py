@@ -45,7 +45,10 @@ class _Claimed:
 
 
 class SentWindows:
-    """One run's side of the ledger. Without a ledger everything that the topic does not hold is sent."""
+    """One run's side of the ledger. Without a ledger everything that the topic does not hold is sent.
+
+    *source* is that of all posts; empty: each has its own.
+    """
 
     def __init__(
         self,
@@ -180,7 +183,7 @@ class SentWindows:
             return [SENT if there else SEND for there in in_topic]
         if self._sent.empty:
             return [SENT if there else SEND for there in in_topic]
-        seen = self._sent.look(ids, contents)
+        seen = self._sent.look(ids, contents, own_sources=not self._source)
         unsure = np.flatnonzero(seen == Seen.UNCERTAIN)
         if len(unsure):
             seen[unsure] = self._ask_workers([posts[place] for place in unsure.tolist()], ids[unsure], contents[unsure])

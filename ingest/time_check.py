@@ -7,6 +7,7 @@ from typing import Literal
 
 from ingest.rows import InputError, IsTime, RowFile
 from ingest.time_scan import FUTURE_TOLERANCE, SHOWN_ROWS, Far, FarRow, Times, far_from_the_rest, far_rows, scan
+from ingest.timestamps import needs_day_order
 from ingest.worker_states import Clock
 
 HORIZON = timedelta(days=90)
@@ -28,7 +29,9 @@ class FarTimes:
 
     def refusal(self, at: datetime) -> str | None:
         """Why a post of that time becomes a reject, or None."""
-        return FAR_REASON if self.holds(at) else None
+        if self.latest is not None and at > self.latest:
+            return "lies in the future; --far-dates send sends it"
+        return FAR_REASON if self.far.holds(at) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,24 @@ def check_times(
         return TimeCheck(times)
     rows = list(far_rows(file, column, found.holds, assume_utc=assume_utc, day_first=day_first, is_time=is_time))
     if far == "reject":
-        say(f"{_told(rows, times, found)}\nThey are put with the rejects.")
+        say(f"{_told(rows, times, found, day_first)}\nThey are put with the rejects.")
         return TimeCheck(times, found)
     if far == "ask" and (found.far.after is not None or ahead):
         raise InputError(
-            f"{file.path}: {_told(rows, times, found)}\n"
+            f"{file.path}: {_told(rows, times, found, day_first)}\n"
             "A post of a later time moves the workers' clock: all posts before it count as late and are never alerted "
             "on, and those 90 days before it are refused; posts in the future are refused themselves. Nothing was "
             "sent. Correct these rows, or run the command again with --far-dates reject (they are put with the "
             "rejects) or --far-dates send (they are sent as they are)"
         )
-    say(f"{_told(rows, times, found)}\nThey are sent as they are; --far-dates reject puts them with the rejects.")
+    say(
+        f"{_told(rows, times, found, day_first)}\n"
+        "They are sent as they are; --far-dates reject puts them with the rejects."
+    )
     return TimeCheck(times)
 
 
-def _told(rows: list[FarRow], times: Times, found: FarTimes) -> str:
+def _told(rows: list[FarRow], times: Times, found: FarTimes, day_first: bool | None) -> str:
     future = sum(found.latest is not None and row.at > found.latest for row in rows)
     lie = "lies" if len(rows) == 1 else "lie"
     what = f"{lie} far from the times of the rest" if future < len(rows) else f"{lie} in the future"
@@ -91,6 +97,9 @@ def _told(rows: list[FarRow], times: Times, found: FarTimes) -> str:
     lines = [f"  line {row.line:,}: {row.written}" for row in rows[:SHOWN_ROWS]]
     if len(rows) > SHOWN_ROWS:
         lines.append(f"  and {len(rows) - SHOWN_ROWS:,} more")
+    if day_first is not None and any(needs_day_order(row.written) for row in rows):
+        first, other = ("day", "month") if day_first else ("month", "day")
+        lines.append(f"  (dates are read with the {first} first; --dates {other}-first reads them the other way)")
     return f"{len(rows):,} of {times.rows:,} rows {what}:\n" + "\n".join(lines)
 
 

@@ -648,3 +648,41 @@ def test_a_wiped_ledger_with_its_topic_intact_sends_nothing_twice(
     task = Task(path=path, source="test", rejects=tmp_path / "r")
     wiped = send_file(task, lambda: replace(to, ledger=MemoryLedger()), Surroundings())
     assert wiped.counts.sent == 0, "workers without state read the topic from its beginning"
+
+
+def test_rows_of_several_sources_with_one_id_are_sent_once_each(
+    once: Callable[..., Outcome], to: Destination, ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [
+        {
+            "id": f"p{n // 2}",
+            "text": "x",
+            "created_at": BEGIN.isoformat(),
+            "author_id": "a",
+            "source": ("one", "two")[n % 2],
+        }
+        for n in range(200)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first = once(path, stop_after(120))
+    assert (first.stopped, settled(ledger)) == (True, True)
+    second = once(path, at=replace(to, home=tmp_path / "another"))
+    assert first.counts.sent + second.counts.sent == 200
+    assert second.counts.sent_before == first.counts.sent
+    sources = [(post.source, post.id) for _, post in topic_of(to.bootstrap_servers, to.topic)]
+    assert len(sources) == len(set(sources)) == 200
+    assert once(path, at=replace(to, home=tmp_path / "a third")).counts.sent == 0
+
+
+def test_rows_rejected_for_a_missing_zone_are_sent_once_utc_is_assumed(
+    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+) -> None:
+    path = write_posts(tmp_path / "a.jsonl", 10)
+    path.write_text(path.read_text().replace("00:00:05+00:00", "00:00:05"))
+    outcome = once(path)
+    assert (outcome.counts.sent, outcome.counts.rejected) == (9, 1)
+    assert once(path).already_sent
+    outcome = once(path, assume_utc=True)
+    assert (outcome.counts.sent, outcome.counts.sent_before) == (1, 9)
+    assert times_sent(to.bootstrap_servers, to.topic) == once_each(10)

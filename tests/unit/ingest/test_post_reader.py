@@ -182,3 +182,12 @@ def test_causes_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
     assert len(posts.findings.rejected) <= 201
     assert sum(cause.count for cause in posts.findings.rejected.values()) == 500
     assert len(posts.findings.lines()) == 9
+
+
+def test_a_post_that_is_refused_by_its_time_is_no_repeat(tmp_path: Path) -> None:
+    late, other = "2027-01-01T00:00:00Z", "2026-03-02T11:00:00Z"
+    posts = reader(json_file(tmp_path, {"id": "5", "created_at": late}, {"id": "5", "created_at": other}))
+    made = list(posts.read(refusal=lambda at: "is far" if at.year == 2027 else None))
+    assert made[0] == Reject(1, "created_at", late, "is far")
+    assert isinstance(made[1], Outgoing)
+    assert posts.findings.numbers() == {"causes": {"created_at is far": 1}, "dropped": {}, "changed": 0}

@@ -95,6 +95,16 @@ def test_a_post_is_known_by_source_and_id_or_by_what_it_says() -> None:
     assert bench.seen(*others) == [Seen.SENT, Seen.CHANGED, Seen.ELSEWHERE, Seen.NEW, Seen.NEW]
 
 
+def test_posts_with_their_own_sources_differ_by_source_alone() -> None:
+    one, two = a_post(source="one"), a_post(source="two")
+    sent = SentPosts()
+    sent.hold(replace(a_window([one]), source=""))
+    assert [Seen(code) for code in sent.look(*digests(one, two), own_sources=True)] == [Seen.SENT, Seen.NEW]
+    assert Seen(sent.look(*digests(two))[0]) == Seen.ELSEWHERE, "its source is that of a whole file"
+    sent.hold(a_window([one]))
+    assert Seen(sent.look(*digests(two), own_sources=True)[0]) == Seen.ELSEWHERE
+
+
 def test_digests_of_many_sources_are_those_of_one_by_one() -> None:
     posts = [a_post("1"), a_post("1", source='q"ü'), a_post("2", source="x")]
     together, apart = digests(*posts), [digests(post) for post in posts]

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.columns import Outgoing, resolve
+from ingest.post_reader import PostReader, Reading
 from ingest.rows import InputError, RowFile
 from ingest.time_check import TimeCheck, check_times, what_is_late, what_is_old
 from ingest.time_scan import Far, Times, day_of, far_from_the_rest, scan
@@ -60,6 +62,70 @@ def test_rows_without_a_time_are_left_to_the_rejects(tmp_path: Path) -> None:
     path = a_file(tmp_path / "a.jsonl", [*hours(1, 2), "soon", "1772412000"]).path
     path.write_text(path.read_text() + '{"id": "x"}\nrubbish\n')
     assert scan(RowFile(path), "created_at").rows == 3
+
+
+def a_table(path: Path, rows: list[str]) -> PostReader:
+    path.write_text("id,text,created_at,author_id\n" + "".join(row + "\n" for row in rows))
+    file = RowFile(path)
+    return PostReader(file, resolve({}, file.columns), Reading("s", assume_utc=True))
+
+
+@pytest.mark.parametrize(
+    ("rows", "posts", "first", "last"),
+    [
+        (["1,x,3/2/2026 10:00,a", "2,x,4/2/2026 10:00,a", "3,x,13/2/2026 10:00,a"], 3, "2026-02-03", "2026-02-13"),
+        (["1,x,3/2/2026 10:00,a", "2,x,3/14/2026 10:00,a"], 2, "2026-03-02", "2026-03-14"),
+        (
+            ['1,"x,2026-03-02 10:00,a', "2,x,2026-03-03 10:00,a", "3,x,2026-03-04 10:00,a"],
+            2,
+            "2026-03-03",
+            "2026-03-04",
+        ),
+    ],
+    ids=["day first", "month first", "open quote"],
+)
+def test_a_scan_reads_the_times_that_the_posts_have(
+    tmp_path: Path, rows: list[str], posts: int, first: str, last: str
+) -> None:
+    reader = a_table(tmp_path / "a.csv", rows)
+    file = RowFile(tmp_path / "a.csv")
+    found = scan(file, "created_at", assume_utc=True, day_first=reader.day_first, is_time=reader.is_time)
+    sent = [post.created_at for post in reader.read() if isinstance(post, Outgoing)]
+    assert (found.rows, found.first, found.last) == (posts, min(sent), max(sent))
+    assert (f"{found.first:%Y-%m-%d}", f"{found.last:%Y-%m-%d}") == (first, last)
+
+
+def test_far_rows_are_those_that_the_days_order_makes_far(tmp_path: Path) -> None:
+    rows = [f"{day},x,{day}/2/2026 10:00,a" for day in (1, 2, 3, 13, 14, 4, 5, 6, 7, 8, 9, 10, 11, 12)]
+    reader = a_table(tmp_path / "a.csv", rows)
+    said: list[str] = []
+    checked = check_times(
+        RowFile(tmp_path / "a.csv"),
+        "created_at",
+        assume_utc=True,
+        far="ask",
+        now=BEGIN,
+        say=said.append,
+        day_first=reader.day_first,
+        is_time=reader.is_time,
+    )
+    assert (checked.times.rows, checked.rejected, said) == (14, None, [])
+    assert checked.times.step_back == timedelta(days=10)
+
+
+def test_a_row_in_the_future_by_the_days_order_says_how_dates_are_read(tmp_path: Path) -> None:
+    reader = a_table(tmp_path / "a.csv", ["1,x,13/2/2026 10:00,a", "2,x,3/12/2026 10:00,a"])
+    with pytest.raises(InputError, match=r"line 3: 3/12/2026 10:00\n.*--dates month-first"):
+        check_times(
+            RowFile(tmp_path / "a.csv"),
+            "created_at",
+            assume_utc=True,
+            far="ask",
+            now=BEGIN,
+            say=lambda _: None,
+            day_first=reader.day_first,
+            is_time=reader.is_time,
+        )
 
 
 @given(st.lists(st.integers(0, 400_000), min_size=1, max_size=60))
@@ -117,6 +183,8 @@ def test_a_row_of_a_later_time_stops_the_file_with_its_line(tmp_path: Path) -> N
     assert "line 21" in said[0]
     assert checked.rejected is not None
     assert checked.rejected.holds(BEGIN + timedelta(days=9))
+    assert "far from the times" in (checked.rejected.refusal(BEGIN + timedelta(days=9)) or "")
+    assert checked.rejected.refusal(BEGIN) is None
     checked, said = check(tmp_path / "a.jsonl", times, "send")
     assert checked.rejected is None
 
@@ -131,6 +199,9 @@ def test_rows_in_the_future_stop_the_file_unless_times_are_moved(tmp_path: Path)
     with pytest.raises(InputError, match="9 of 20 rows lie in the future"):
         check(tmp_path / "a.jsonl", hours(*range(20)), now=BEGIN + timedelta(hours=10, minutes=30))
     assert check(tmp_path / "a.jsonl", hours(*range(20)), now=None)[1] == []
+    checked, _ = check(tmp_path / "a.jsonl", hours(*range(20)), "reject", now=BEGIN + timedelta(hours=10, minutes=30))
+    assert checked.rejected is not None
+    assert "lies in the future" in (checked.rejected.refusal(BEGIN + timedelta(hours=12)) or "")
 
 
 def test_many_far_rows_are_shown_by_ten(tmp_path: Path) -> None:
