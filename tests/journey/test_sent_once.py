@@ -25,7 +25,7 @@ from tests.journey.test_front_door import BRANDS, ROOT, brandpulse
 
 HOUR_MS = 3_600_000
 KILLED_STEP_MS = 20_000
-"""2,000 posts are 11 hours, more than the memory of ids holds; what is on its way at a kill, some seconds, it does hold."""
+"""2,000 posts are 11 hours, more than the memory of ids holds; it does hold those that are on their way at a kill."""
 pytestmark = pytest.mark.timeout(300)
 
 
