@@ -81,8 +81,9 @@ def a_table(path: Path, rows: list[str]) -> PostReader:
             "2026-03-03",
             "2026-03-04",
         ),
+        (['1,"x\na,b,c,d\ny",2026-03-02 10:00,a', "2,x,2026-03-03 10:00,a"], 2, "2026-03-02", "2026-03-03"),
     ],
-    ids=["day first", "month first", "open quote"],
+    ids=["day first", "month first", "open quote", "commas in a text of several lines"],
 )
 def test_a_scan_reads_the_times_that_the_posts_have(
     tmp_path: Path, rows: list[str], posts: int, first: str, last: str
