@@ -127,12 +127,14 @@ def author_of(value: object) -> tuple[object, str | None]:
 class IdColumn:
     """What the first rows of a file's id column prove about the rest of it."""
 
-    def __init__(self, sample: Sequence[object] = (), *, trust: bool = False) -> None:
-        """*trust*: take ids that end in zeros as they are."""
+    def __init__(self, sample: Sequence[object] = (), *, trust: bool = False, keep_rounded: bool = False) -> None:
+        """*trust*: take ids that end in zeros as they are. *keep_rounded*: take rounded ids, which may still tell posts
+        apart: `rounding_of` then says which of them are rounded."""
         texts = [undressed(value) for value in sample]
         self._rounded = RoundedIds() if trust else RoundedIds(text for text in texts if isinstance(text, str))
         self._by_length = self._rounded.by_length
         self._trust = trust
+        self._keep_rounded = keep_rounded
         # Rows numbered from zero have one zero. Further ones show up as repeats.
         self._counts_from_zero = texts.count("0") == 1 and "1" in texts and "2" in texts
 
@@ -148,7 +150,14 @@ class IdColumn:
         flaw = flaw_of(value)
         if flaw is not None:
             return value, None if value == "0" and self._counts_from_zero else flaw
-        return value, None if self._trust else self._rounded.flaw_of(cast("str", value))
+        if self._trust:
+            return value, None
+        rounded = self._rounded.flaw_of(cast("str", value))
+        return value, None if self._keep_rounded else rounded
+
+    def rounding_of(self, post_id: str) -> str | None:
+        """Why *post_id* is no id, if a spreadsheet rounded it; None otherwise, and for ids that are trusted."""
+        return None if self._trust else self._rounded.flaw_of(post_id)
 
 
 class RoundedIds:

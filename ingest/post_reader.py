@@ -61,6 +61,8 @@ class PostReader:
         self._sampled_ids = [row.cells[tuple(columns).index("id")] for row in sample]
         self.day_first = self._day_order(sample, columns)
         """How 3/2/2026 is read; None: such dates are rejected."""
+        self._keep_rounded = False
+        """Whether rounded ids are taken: they told the posts of the sample apart."""
         if not reading.trust_ids:
             self._refuse_wrong_ids(sample, columns)
 
@@ -79,7 +81,8 @@ class PostReader:
 
         *refusal* says why a post of that time is rejected, or None.
         """
-        maker, findings, seen = self._maker(self._columns), self.findings, PostMemory()
+        ids = self._ids(keep_rounded=self._keep_rounded)
+        maker, findings, seen = self._maker(self._columns, ids), self.findings, PostMemory()
         own_sources, new = self.has_own_sources, Seen.NEW
         time_place = tuple(self._columns).index("created_at")
         for row in self._file.rows(tuple(self._columns.values()), is_time=self.is_time):
@@ -102,16 +105,25 @@ class PostReader:
                 yield made
                 continue
             if known is Seen.CHANGED:
+                if (rounding := ids.rounding_of(made.id)) is not None:
+                    # Another post was rounded to the same id: to drop this one as its repeat would lose it unseen.
+                    refused = Reject(row.line, "id", made.id, f"{rounding}; another post has the same")
+                    findings.reject(refused)
+                    yield refused
+                    continue
                 findings.change(made.id, row.line)
             yield Repeat(row.line)
 
-    def _maker(self, columns: Mapping[str, str]) -> PostMaker:
+    def _ids(self, *, keep_rounded: bool) -> IdColumn:
+        return IdColumn(self._sampled_ids, trust=self._reading.trust_ids, keep_rounded=keep_rounded)
+
+    def _maker(self, columns: Mapping[str, str], ids: IdColumn) -> PostMaker:
         return PostMaker(
             tuple(columns),
             source=self._reading.source,
             assume_utc=self._reading.assume_utc,
             day_first=self.day_first,
-            ids=IdColumn(self._sampled_ids, trust=self._reading.trust_ids),
+            ids=ids,
         )
 
     def _sample(self, columns: Mapping[str, str]) -> list[Row]:
@@ -170,11 +182,25 @@ class PostReader:
         return order
 
     def _refuse_wrong_ids(self, sample: Sequence[Row], columns: Mapping[str, str]) -> None:
-        """Raises InputError if most of the first posts repeat an id with other content."""
-        maker, seen = self._maker(columns), PostMemory()
+        """Raises InputError if most of the first posts repeat an id with other content.
+
+        Decides about rounded ids too. A spreadsheet that keeps 15 digits of a platform's 18 or 19 leaves most ids
+        different from each other: such a file is read. Once two posts of the sample share a rounded id, none is one.
+        """
+        ids, seen = self._ids(keep_rounded=True), PostMemory()
+        maker = self._maker(columns, ids)
         posts = [made for made in map(maker.make, sample) if isinstance(made, Outgoing)]
-        changed = sum(seen.add(f"{post.source}\0{post.id}", hash(post.payload)) is Seen.CHANGED for post in posts)
-        if len(posts) >= MIN_POSTS_FOR_A_VERDICT and changed * 2 > len(posts):
+        repeated = [post for post in posts if seen.add(f"{post.source}\0{post.id}", hash(post.payload)) is Seen.CHANGED]
+        rounded = any(ids.rounding_of(post.id) for post in posts)
+        self._keep_rounded = not any(ids.rounding_of(post.id) for post in repeated)
+        if rounded and self._keep_rounded:
+            self.findings.notes.append(
+                f"the ids of column {columns['id']!r} end in zeros, as a spreadsheet rounds them. They tell posts "
+                f"apart (looked at: {len(posts):,}), so they are taken, and a post whose id another post has is "
+                "rejected. To be sure, format the column as text and export it again"
+            )
+        changed = len(repeated)
+        if len(posts) >= MIN_POSTS_FOR_A_VERDICT and changed * 2 > len(posts) and self._keep_rounded:
             raise InputError(
                 f"column {columns['id']!r} is no column of ids: of the first {len(posts):,} posts, {changed:,} repeat "
                 "the id of another with other content, and would be lost. Name the right column with --map id=COLUMN, "

@@ -47,7 +47,7 @@ def pipeline(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> Iter
 
 
 def posts() -> list[dict[str, Any]]:
-    """More than two days of different texts by different people, one in twelve negative; then the campaign, then the news."""
+    """Over two days of different texts and people, one in twelve negative; then the campaign, then the news."""
     rng = random.Random(4)
     written: list[dict[str, Any]] = []
 

@@ -477,7 +477,7 @@ def airline() -> Iterator[Path]:
 
 def test_a_real_export_goes_through_whole(send: Callable[..., Outcome], to: Destination, airline: Path) -> None:
     columns = {"text": "text", "created_at": "tweet_created", "author_id": "name", "id": "tweet_id"}
-    outcome = send(airline, mapping=columns, trust_ids=True)
+    outcome = send(airline, mapping=columns)
     assert outcome.counts == Counts(sent=10_149, repeated=6)
     assert set(times_sent(to.bootstrap_servers, to.topic).values()) == {1}
 

@@ -52,6 +52,37 @@ def test_ids_that_are_none_are_rejected_by_cause_and_never_repeats(tmp_path: Pat
     assert "rejected 2: id is no id: a spreadsheet rounded it to scientific notation" in said
 
 
+def rounded_ids(number: int) -> list[str]:
+    """As a spreadsheet leaves the ids of tweets: 15 digits, and zeros."""
+    return [f"{569_748_316_776_325 + 7_919 * place}000" for place in range(number)]
+
+
+def test_rounded_ids_that_tell_posts_apart_are_taken_with_a_note(tmp_path: Path) -> None:
+    ids = rounded_ids(50)
+    rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids)]
+    posts = reader(csv_file(tmp_path, [*rows, rows[0]]))
+    assert Counter(kinds(posts)) == {"Outgoing": 50, "Repeat": 1}
+    assert "end in zeros, as a spreadsheet rounds them" in "\n".join(posts.findings.lines())
+
+
+def test_a_rounded_id_of_two_posts_rejects_the_later_one(tmp_path: Path) -> None:
+    """Behind the rows that are looked through first: what was sent cannot be taken back."""
+    ids = rounded_ids(1_100)
+    rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids)]
+    posts = reader(csv_file(tmp_path, [*rows, [ids[7], "another text", TIME, "q"]]))
+    made = list(posts.read())
+    assert isinstance(made[-1], Reject)
+    assert made[-1].line == 1_102
+    assert "a spreadsheet rounded it to 15 digits" in made[-1].reason
+    assert made[-1].reason.endswith("another post has the same")
+    assert all(isinstance(one, Outgoing) for one in made[:-1])
+
+
+def test_rounded_ids_that_two_posts_share_are_rejected_all(tmp_path: Path) -> None:
+    rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(rounded_ids(50) + rounded_ids(1))]
+    assert Counter(kinds(reader(csv_file(tmp_path, rows)))) == {"Reject": 51}
+
+
 def test_repeats_with_other_content_are_named_and_equal_ones_are_not(tmp_path: Path) -> None:
     rows = [["5", "one", TIME, "a"], ["5", "one", TIME, "a"], ["5", "two", TIME, "a"], ["5", "one", TIME, "b"]]
     posts = reader(csv_file(tmp_path, rows))
