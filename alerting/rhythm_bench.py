@@ -1,7 +1,11 @@
 """`brandpulse bench rhythm`: false pages of brands whose people have a day and a week, and rises among them."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,6 +19,10 @@ from alerting.rules import FacetShareRule
 from alerting.simulated import MONDAY, Seen, simulate
 from brandpulse.local_hours import UTC as UTC_ZONE
 from brandpulse.local_hours import week_hours
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 Hours = np.ndarray
 DAY = 1_440
@@ -40,49 +48,11 @@ AUTUMN = {"Australia/Sydney": "2026-04-05", "America/Santiago": "2026-04-05", "A
 def run(*, brands: int, false_alarms: float, uneven: float) -> None:
     """Print three tables over *brands* simulated brands a cell, whose hours differ by *uneven* (rho)."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
-    pages = Table("rule", "rhythm", "people/h", "first week", "pages in four weeks")
-    for facet in (False, True):
-        for rhythm in RHYTHMS:
-            for people in PEOPLE:
-                seen = [
-                    _judged(
-                        *brand(SEED + one, rhythm, people, facet=facet, uneven=uneven),
-                        facet=facet,
-                        false_alarms=false_alarms,
-                    )
-                    for one in range(brands)
-                ]
-                early = sum(at < LEARNING_DAYS * DAY for one in seen for at in one.triggered)
-                late = sum(at >= LEARNING_DAYS * DAY for one in seen for at in one.triggered)
-                pages.add_row(_rule(facet), rhythm, str(people), _rate(early, brands), _rate(late, brands))
-                console.print(f"{_rule(facet)} {rhythm} {people}: {early} and {late} pages", style="dim")
-    rises = Table("rule", "people/h", "hour", "found", "delay p50 (min)")
-    for facet in (False, True):
-        for people in PEOPLE[1:]:
-            for hour in (7, 14):
-                delays = [
-                    rise(SEED + one, people, hour, facet=facet, false_alarms=false_alarms) for one in range(brands)
-                ]
-                found = [delay for delay in delays if delay is not None]
-                median = f"{np.median(found):.0f}" if found else "-"
-                rises.add_row(_rule(facet), str(people), f"{hour}:00", f"{len(found)} of {brands}", median)
-    clocks = Table("rule", "change", "people/h", "pages, week before", "pages, week after")
-    for facet in (False, True):
-        for name, dates in (("spring", SPRING), ("autumn", AUTUMN)):
-            for people in PEOPLE:
-                weeks = [
-                    clock_change(zone, name, dates, people, SEED + one, facet=facet, false_alarms=false_alarms)
-                    for zone in ZONES
-                    for one in range(-(-brands // 2))
-                ]
-                many = len(weeks)
-                before, after = (sum(part) for part in zip(*weeks, strict=True))
-                clocks.add_row(_rule(facet), name, str(people), f"{before} of {many}", f"{after} of {many}")
-                console.print(f"{_rule(facet)} {name} {people}: {before}, {after} of {many}", style="dim")
-    for table in (pages, rises, clocks):
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        tables = _tables(console, pool, brands=brands, false_alarms=false_alarms, uneven=uneven)
+    for table in tables:
         console.print(table)
     console.print(
         f"{brands} brands a cell, {false_alarms:g} false pages a brand in four weeks asked for; most people write from "
@@ -92,6 +62,57 @@ def run(*, brands: int, false_alarms: float, uneven: float) -> None:
         f"Shares of facets are {FACET_PART:g} of these.",
         soft_wrap=True,
     )
+
+
+def _tables(
+    console: "Console", pool: Executor, *, brands: int, false_alarms: float, uneven: float
+) -> tuple["Table", ...]:
+    """A brand is simulated on one core, the brands of a cell on all."""
+    from rich.table import Table
+
+    seeds = range(SEED, SEED + brands)
+    pages = Table("rule", "rhythm", "people/h", "first week", "pages in four weeks")
+    for facet in (False, True):
+        for rhythm in RHYTHMS:
+            for people in PEOPLE:
+                work = partial(
+                    pages_of, rhythm=rhythm, people=people, facet=facet, uneven=uneven, false_alarms=false_alarms
+                )
+                early, late = (sum(part) for part in zip(*pool.map(work, seeds), strict=True))
+                pages.add_row(_rule(facet), rhythm, str(people), _rate(early, brands), _rate(late, brands))
+                console.print(f"{_rule(facet)} {rhythm} {people}: {early} and {late} pages", style="dim")
+    rises = Table("rule", "people/h", "hour", "found", "delay p50 (min)")
+    for facet in (False, True):
+        for people in PEOPLE[1:]:
+            for hour in (7, 14):
+                look = partial(rise, people=people, hour=hour, facet=facet, false_alarms=false_alarms)
+                delays = list(pool.map(look, seeds))
+                found = [delay for delay in delays if delay is not None]
+                median = f"{np.median(found):.0f}" if found else "-"
+                rises.add_row(_rule(facet), str(people), f"{hour}:00", f"{len(found)} of {brands}", median)
+    clocks = Table("rule", "change", "people/h", "pages, week before", "pages, week after")
+    for facet in (False, True):
+        for name, dates in (("spring", SPRING), ("autumn", AUTUMN)):
+            for people in PEOPLE:
+                change = partial(
+                    clock_change, season=name, dates=dates, people=people, facet=facet, false_alarms=false_alarms
+                )
+                each = [(zone, seed) for zone in ZONES for seed in seeds[: -(-brands // 2)]]
+                weeks = list(pool.map(change, *zip(*each, strict=True)))
+                many = len(weeks)
+                before, after = (sum(part) for part in zip(*weeks, strict=True))
+                clocks.add_row(_rule(facet), name, str(people), f"{before} of {many}", f"{after} of {many}")
+                console.print(f"{_rule(facet)} {name} {people}: {before}, {after} of {many}", style="dim")
+    return pages, rises, clocks
+
+
+def pages_of(
+    seed: int, *, rhythm: str, people: float, facet: bool, uneven: float, false_alarms: float
+) -> tuple[int, int]:
+    """Pages in the first week of a brand, and in the four after it."""
+    seen = _judged(*brand(seed, rhythm, people, facet=facet, uneven=uneven), facet=facet, false_alarms=false_alarms)
+    early = sum(at < LEARNING_DAYS * DAY for at in seen.triggered)
+    return early, len(seen.triggered) - early
 
 
 def brand(
@@ -135,7 +156,14 @@ def rise(seed: int, people: float, hour: int, *, facet: bool, false_alarms: floa
 
 
 def clock_change(
-    zone: str, season: str, dates: dict[str, str], people: float, seed: int, *, facet: bool, false_alarms: float
+    zone: str,
+    seed: int,
+    *,
+    season: str,
+    dates: dict[str, str],
+    people: float,
+    facet: bool,
+    false_alarms: float,
 ) -> tuple[int, int]:
     """Pages in the week before and after a change of *zone*'s clock, with four weeks of history before."""
     default = "2026-03-29" if season == "spring" else "2026-10-25"

@@ -156,7 +156,7 @@ def facets(
 
 @app.command()
 def rhythm(
-    brands: Annotated[int, typer.Option(min=1, help="Simulated brands a cell.")] = 10,
+    brands: Annotated[int, typer.Option(min=1, help="Simulated brands a cell, on all cores.")] = 4,
     false_alarms: Annotated[float, typer.Option(min=0.001, help="Budget: pages a brand in four weeks.")] = 1.0,
     uneven: Annotated[float, typer.Option(min=0, max=0.2, help="How much hours differ from the rhythm: a rho.")] = 0.0,
 ) -> None:
