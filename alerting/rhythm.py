@@ -49,6 +49,8 @@ WEEK_SIZES = ((0.1, 0.0, 0.0), (0.1, 0.1, 0.1), (0.2, 0.2, 1.0))
 """Variances of what sets a day of the week apart: as a whole, smoothly, and in steps."""
 WEEK_KERNELS = np.array([whole + smooth * SMOOTH + rough * ROUGH for whole, smooth, rough in WEEK_SIZES])
 WIDE_DAY = SMOOTH_SIZES[-1] * SMOOTH + ROUGH_SIZES[-1] * ROUGH
+DOUBT_PART = 0.5
+"""Of an hour's variance, what a window is charged with: errors of its hours cancel in part. All of it cost recall."""
 NEWTON_STEPS = 4
 WORTH_A_LOOK = 1e-3
 """With less odds than that a week's shape moves nothing."""
@@ -122,7 +124,7 @@ def rhythm_of(seen: Seen, *, share: float, rho: float, prior_votes: float, week_
             more, doubt_more, taken_more = _set_apart(contrasts, logit, (votes, negative), looks=looks, mood=mood)
             logit, doubt, taken = logit + more, doubt + doubt_more, taken + taken_more
     shares = np.clip(1 / (1 + np.exp(-logit)), LEAST_SHARE, MOST_SHARE)
-    return Rhythm(shares, doubt * shares * (1 - shares), taken)
+    return Rhythm(shares, DOUBT_PART * doubt * shares * (1 - shares), taken)
 
 
 def _set_apart(

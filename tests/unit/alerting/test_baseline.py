@@ -43,7 +43,7 @@ def test_a_long_history_speaks_for_itself() -> None:
 def test_an_even_past_still_leaves_the_floor() -> None:
     hours = {HOUR + n: AuthorCounts(100, 20) for n in range(600)}
     made = past_of(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
-    assert POLICY.rho_floor < made.expect(HOUR * 60, HOUR * 60 + 59).rho < POLICY.rho_floor * 1.15
+    assert POLICY.rho_floor < made.expect(HOUR * 60, HOUR * 60 + 59).rho < POLICY.rho_floor * 1.1
 
 
 def test_hours_of_an_incident_do_not_count() -> None:
@@ -149,9 +149,10 @@ def test_without_panes_there_is_no_usual_weight() -> None:
 def test_a_quiet_past_leaves_more_doubt_about_how_much_its_hours_differ() -> None:
     def rho(authors: int) -> float:
         hours = {HOUR + hour: AuthorCounts(authors, authors // 4) for hour in range(28 * 24)}
-        return past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY).rho
+        past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+        return past.expect(monday_hour(9), monday_hour(10) - 1).rho
 
-    assert rho(8) > 1.9 * rho(400)
+    assert rho(8) > 2 * rho(400)
 
 
 def monday_hour(hour: int) -> int:
