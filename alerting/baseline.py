@@ -1,7 +1,7 @@
 """What is usual for a brand at each hour of the week: its share and over-dispersion, learnt from its own past hours."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from alerting.detect import Baseline
 from alerting.evidence import WEIGHT_SPREAD
+from alerting.recurrence import EpisodeHours, Usual, without_recurring
 from alerting.rhythm import LEAST_SHARE, MOST_SHARE, Rhythm, Seen, even, rhythm_of
 from brandpulse.keys import HOUR_MS
 from brandpulse.local_hours import DAY_HOURS, UTC, WEEK_HOURS, week_hours
@@ -154,36 +155,27 @@ def past_of(
 ) -> Past:
     """What the hours of the last `policy.days` that end at *before_hour* teach, *incidents* left out.
 
+    Those that recur a day or a week later are rhythm (`alerting.recurrence`), and are learnt.
+
     *weights* are the mean weights of the hours' posts (`alerting.evidence`). A vote's weight varies less than a yes or
     no: n of them are learnt from as n / WEIGHT_SPREAD yes or no votes with that mean. Hours of the day and of the week
     are those of *zone*'s clock.
     """
-    left_out = {
-        hour
-        for start, end in incidents
-        for hour in range(
-            start // HOUR_MS, min(end // HOUR_MS, start // HOUR_MS + policy.longest_incident_hours - 1) + 1
-        )
-    }
-    kept = [
-        (hour, counts)
-        for hour in range(before_hour - policy.days * DAY_HOURS, before_hour)
-        if (counts := hours.get(hour)) is not None and counts.everyone > 0 and hour not in left_out
-    ]
-    at = np.array([hour for hour, _ in kept], np.int64)
-    votes = np.array([counts.everyone for _, counts in kept], np.float64)
-    days = (before_hour - kept[0][0]) / DAY_HOURS if kept else 0.0
-    seen = Seen(
-        week_hours(at, zone),
-        votes,
-        np.array([min(counts.negative, counts.everyone) for _, counts in kept], np.float64),
-        days,
-    )
+    oldest = before_hour - policy.days * DAY_HOURS
+    episodes = [one for span in incidents if (one := _hours_of(span, before_hour, policy)).left_out.stop > oldest]
+    left_out = _left_out(episodes)
+    seen, at = _seen(hours, before_hour, left_out, policy=policy, zone=zone)
     shares, rho = _usual_week(seen, policy.prior_share, policy.prior_authors, policy)
+    single = without_recurring(episodes, hours, before_hour=before_hour, usual=Usual(shares.shares, rho, zone))
+    if len(single) < len(episodes):
+        left_out = _left_out(single)
+        seen, at = _seen(hours, before_hour, left_out, policy=policy, zone=zone)
+        shares, rho = _usual_week(seen, policy.prior_share, policy.prior_authors, policy)
+    votes = seen.votes
     past = Past(
-        shares, rho, len(kept), int(votes.sum()), days, _usual_people(seen, at, before_hour, left_out, zone), zone
+        shares, rho, len(at), int(votes.sum()), seen.days, _usual_people(seen, at, before_hour, left_out, zone), zone
     )
-    weight = np.array([(weights or {}).get(hour, np.nan) for hour, _ in kept], np.float64)
+    weight = np.array([(weights or {}).get(hour, np.nan) for hour in at.tolist()], np.float64)
     told = np.isfinite(weight)
     if not told.any():
         return past
@@ -191,7 +183,7 @@ def past_of(
     finer = replace(policy, prior_rho=policy.prior_rho * WEIGHT_SPREAD, rho_floor=policy.rho_floor * WEIGHT_SPREAD)
     worth = votes[told] / WEIGHT_SPREAD
     usual, weight_rho = _usual_week(
-        Seen(seen.places[told], worth, worth * weight[told], days),
+        Seen(seen.places[told], worth, worth * weight[told], seen.days),
         policy.prior_weight,
         policy.prior_authors / WEIGHT_SPREAD,
         finer,
@@ -199,8 +191,39 @@ def past_of(
     return replace(past, weights=usual, weight_rho=weight_rho)
 
 
+def _hours_of(span: Span, before_hour: int, policy: BaselinePolicy) -> EpisodeHours:
+    first, last = span[0] // HOUR_MS, span[1] // HOUR_MS
+    left_out = range(first, min(last, first + policy.longest_incident_hours - 1) + 1)
+    return EpisodeHours(left_out, range(first, last + 1) if last >= before_hour else left_out)
+
+
+def _left_out(episodes: Sequence[EpisodeHours]) -> Set[int]:
+    return {hour for one in episodes for hour in one.left_out}
+
+
+def _seen(
+    hours: Mapping[int, AuthorCounts],
+    before_hour: int,
+    left_out: Set[int],
+    *,
+    policy: BaselinePolicy,
+    zone: ZoneInfo,
+) -> tuple[Seen, npt.NDArray[np.int64]]:
+    """What is learnt from, and the hour of each entry."""
+    kept = [
+        (hour, counts)
+        for hour in range(before_hour - policy.days * DAY_HOURS, before_hour)
+        if (counts := hours.get(hour)) is not None and counts.everyone > 0 and hour not in left_out
+    ]
+    at = np.array([hour for hour, _ in kept], np.int64)
+    votes = np.array([counts.everyone for _, counts in kept], np.float64)
+    negative = np.array([min(counts.negative, counts.everyone) for _, counts in kept], np.float64)
+    days = (before_hour - kept[0][0]) / DAY_HOURS if kept else 0.0
+    return Seen(week_hours(at, zone), votes, negative, days), at
+
+
 def _usual_people(
-    seen: Seen, at: npt.NDArray[np.int64], before_hour: int, left_out: set[int], zone: ZoneInfo
+    seen: Seen, at: npt.NDArray[np.int64], before_hour: int, left_out: Set[int], zone: ZoneInfo
 ) -> Numbers:
     """How many people an hour has at each hour of the week: shrunk to the hour of the day, and that to the mean."""
     if not len(at):

@@ -6,12 +6,14 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from alerting.baseline import BaselinePolicy, Past
+from alerting.baseline import BaselinePolicy, Past, Span
 from alerting.detect import DetectPolicy, WindowCounts, alarm_levels, judge
 from alerting.episode import EpisodePolicy, OpenEpisode, decide, moment
 from alerting.evidence import deviance_nats
 from alerting.history import HourHistory
 from alerting.slow import slow_counts
+from alerting.spans import FOR_EVER_MS
+from brandpulse.episodes import Episode
 from brandpulse.local_hours import UTC
 from brandpulse.panes import AuthorCounts, Pane
 
@@ -73,7 +75,7 @@ def simulate(
     levels = alarm_levels(detect)
     seen = Seen()
     opened: OpenEpisode | None = None
-    spans: list[tuple[int, int]] = []
+    spans: list[Span] = []
     not_before: int | None = None
     widest = detect.windows[-1]
     eventful: Set[int] = set()
@@ -94,7 +96,7 @@ def simulate(
         windows = [_window(total, negative, minute, width, begins=begins) for width in detect.windows]
         found = judge(
             windows,
-            history.past("Acme Air", window_starts=at - widest + 1, incidents=spans),
+            history.past("Acme Air", window_starts=at - widest + 1, incidents=[*spans, *_open_span(opened)]),
             detect,
             levels=levels,
             slow=slow_counts(windows[-1], history, "Acme Air", detect.slow_hours),
@@ -111,10 +113,17 @@ def simulate(
         if decision.closed is not None:
             seen.resolved.append(minute)
             not_before = at + 1
-            start = int(decision.closed.started_at.timestamp() * 1_000)
-            spans.append((start, int(moment(at + 1).timestamp() * 1_000)))
+            spans.append((_start(decision.closed), int(moment(at + 1).timestamp() * 1_000)))
             looked_to = minute
     return seen
+
+
+def _open_span(opened: OpenEpisode | None) -> list[Span]:
+    return [] if opened is None else [(_start(opened.episode), FOR_EVER_MS)]
+
+
+def _start(episode: Episode) -> int:
+    return int(episode.started_at.timestamp() * 1_000)
 
 
 def _eventful(
