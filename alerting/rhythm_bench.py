@@ -21,8 +21,9 @@ from brandpulse.local_hours import UTC as UTC_ZONE
 from brandpulse.local_hours import week_hours
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
+
+    from brandpulse.console import Console
 
 Hours = np.ndarray
 DAY = 1_440
@@ -47,7 +48,7 @@ AUTUMN = {"Australia/Sydney": "2026-04-05", "America/Santiago": "2026-04-05", "A
 
 def run(*, brands: int, false_alarms: float, uneven: float) -> None:
     """Print three tables over *brands* simulated brands a cell, whose hours differ by *uneven* (rho)."""
-    from rich.console import Console
+    from brandpulse.console import Console
 
     console = Console()
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
