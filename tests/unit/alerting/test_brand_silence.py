@@ -192,9 +192,9 @@ def test_a_volume_episode_of_a_dead_source_is_not_over(scene: Scene) -> None:
     )
     rng = random.Random(4)
     stream = Stream()
-    stream.steady(BRAND, range(CRISIS - 2_880, CRISIS), per_minute=1, share=0.2, rng=rng)
+    stream.steady(BRAND, range(CRISIS - 11_520, CRISIS), per_minute=1, share=0.2, rng=rng)
     stream.steady(BRAND, range(CRISIS, CRISIS + 40), per_minute=9, share=0.2, rng=rng)
-    stream.steady("Bolt", range(CRISIS - 2_880, CRISIS + 400), per_minute=1, share=0.2, rng=rng)
+    stream.steady("Bolt", range(CRISIS - 11_520, CRISIS + 400), per_minute=1, share=0.2, rng=rng)
     reports = run(scene, stream, CRISIS - 5, CRISIS + 300)
     surge = [transition for report in reports for one, transition, _ in report.transitions if one.rule == "surge"]
     assert surge[0] == "triggered"
