@@ -113,9 +113,9 @@ class Allowed(NamedTuple):
     others: int
 
 
-A_SECOND = Allowed(2_000, 400)
-"""Of a worker: at most 6 % of a core, where posts come as fast as only a GPU can judge them; of 1,000 posts a second
-all negative ones and most others. Alerts of shares show negative posts, those of volume all."""
+A_SECOND = Allowed(1_000, 200)
+"""Of a worker: at most 3 % of a core, where posts come as fast as only a GPU can judge them; of 1,000 posts a second
+all negative ones and some others. Alerts of shares show negative posts, those of volume all."""
 AT_ONCE = Allowed(10_000, 1_500)
 """After a while in which there were fewer: a file of some thousand posts is kept whole."""
 

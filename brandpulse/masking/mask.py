@@ -75,6 +75,10 @@ _WITHOUT_DIGITS = Hint.LINK | Hint.NAMED | Hint.AT | Hint.DOT | Hint.BOOKING
 _STREETS = Hint.NUMBER_FIRST | Hint.FRENCH | Hint.LATIN | Hint.GERMAN | Hint.BOX | Hint.UNIT
 
 
+REMEMBERED, REMEMBERED_CHARS = 4_096, 500
+"""Texts whose masked form is remembered, and their length at most: two megabytes."""
+
+
 class Mask:
     """Replaces private things by words that say what was there; `mask(mask(text)) == mask(text)`.
 
@@ -83,8 +87,13 @@ class Mask:
 
     def __init__(self, keep: Iterable[str] = ()) -> None:
         self._keep = frozenset(handle.casefold().lstrip("@") for handle in keep)
+        # A post is masked for each place where it is kept or sent: for the scored post, for its hour, for its day.
+        self._lately = lru_cache(maxsize=REMEMBERED)(self._masked)
 
     def __call__(self, text: str) -> str:
+        return self._lately(text) if len(text) <= REMEMBERED_CHARS else self._masked(text)
+
+    def _masked(self, text: str) -> str:
         for _ in range(ROUNDS):
             found = self.find(text)
             if not found:
