@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from prometheus_client import Gauge
 
+from alerting.episode import ALL_BRANDS
 from alerting.expected_delay import expected_delay
 from alerting.facet_rules import FacetView
 from alerting.rules import STORM, STREAM_RULES, RuleSet
@@ -79,8 +80,8 @@ class _BrandLabels:
         self._labelled = frozenset(brands[:LABELLED_BRANDS])
 
     def of(self, brand: str) -> str:
-        # Episodes about the whole stream name no brand.
-        return brand if not brand or brand in self._labelled else OTHER_BRANDS
+        # Episodes about the whole stream, or about many brands, have a name of their own.
+        return brand if brand == ALL_BRANDS or brand in self._labelled else OTHER_BRANDS
 
     def has(self, brand: str) -> bool:
         return brand in self._labelled

@@ -11,6 +11,7 @@ from alerting.tick import BrandView, TickReport
 from brandpulse.keys import facet_series
 from brandpulse.panes import EMPTY_PANE, Pane
 from brandpulse.telemetry import ALERTER_METRICS, LABELLED_BRANDS, OTHER_BRANDS, Telemetry
+from tests.unit.alerting.notes import an_episode
 
 
 def test_counters_stand_at_zero_before_the_first_event() -> None:
@@ -113,3 +114,12 @@ def test_brands_beyond_the_bound_share_one_label() -> None:
         assert posts[OTHER_BRANDS] == 300
         exposed = telemetry.expose().decode()
         assert exposed.count("brandpulse_window_negative_ratio{") == LABELLED_BRANDS
+
+
+def test_an_episode_about_the_stream_keeps_its_own_label() -> None:
+    telemetry = Telemetry(ALERTER_METRICS)
+    some = [an_episode(), an_episode().model_copy(update={"brand": "*", "rule": "stream_stalled"})]
+    show(telemetry, TickReport(AlertClock(None), None, open=some), seconds=0.1, brands=["Bolt"])
+    exposed = telemetry.expose().decode()
+    assert 'brandpulse_episodes_open{brand="*",rule="stream_stalled"} 1.0' in exposed
+    assert f'brandpulse_episodes_open{{brand="{OTHER_BRANDS}",rule="negative_share"}} 1.0' in exposed
