@@ -131,7 +131,7 @@ def delays(report: TickReport) -> dict[str, float]:
     found = {}
     for brand, view in report.views.items():
         if (usual := view.finding.learnt) is not None:
-            # What is usual differs from minute to minute, its delay hardly: so it is computed once and stands a while.
+            # The usual share differs from minute to minute, the delay hardly: rounded, it is computed once and cached.
             even = replace(usual, share=round(usual.share, 2), rho=round(usual.rho, 3), weight=None, weight_rho=0.0)
             delay = expected_delay(even, view.finding.policy)
             found[brand] = math.inf if delay is None else delay * 60

@@ -1,4 +1,4 @@
-"""Words of the brands file that match nothing, or too much: warned of before posts come, since neither is an error."""
+"""Finds words of the brands file that match nothing or too much, to warn of them before posts come."""
 
 import re
 from collections.abc import Iterator
