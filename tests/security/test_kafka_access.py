@@ -1,11 +1,19 @@
 """Kafka's doors: who is let in, who is not and in which words, and what each service's user may do."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from brandpulse.broker_checks import check_broker
 from brandpulse.errors import ConfigError, TransientError
@@ -49,8 +57,26 @@ def lane(secured_kafka: SecuredKafka, settings_of: Env, names: dict[str, str]) -
     ensure_topics(secured_kafka.admin, [Topic(name) for name in topics])
     # A group for the tests' own readers, so that topics alone decide.
     groups = [Acl(f"brandpulse-{service}", "group", "none", "Read") for service in SERVICES]
-    create([*acls_of(settings), *groups], secured_kafka.admin)
+    acls = [*acls_of(settings), *groups]
+    create(acls, secured_kafka.admin)
+    wait_until_in_force(secured_kafka.admin, acls)
     return names
+
+
+def wait_until_in_force(admin: str, acls: list[Acl]) -> None:
+    """Wait: the controller confirms an ACL seconds before the broker of a busy machine enforces it."""
+    client = AdminClient(client_config(admin))
+    every = AclBindingFilter(
+        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+    )
+    wanted = {(acl.name, f"User:{acl.user}", acl.operation.casefold()) for acl in acls}
+    for _ in range(300):
+        found = client.describe_acls(every).result(timeout=20)
+        seen = {(acl.name, acl.principal, acl.operation.name.replace("_", "").casefold()) for acl in found}
+        if wanted <= seen:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"the broker does not know {wanted - seen} after 30 seconds")
 
 
 @pytest.mark.parametrize("door", ["SCRAM", "PLAIN", "MUTUAL"])
