@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import aiohttp
 from pydantic import SecretStr
 
-from brandpulse.telemetry import Telemetry
+from brandpulse.runtime.metrics import Telemetry
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatPolicy:
-    """When not to beat. Seconds. Partitions that are unseen (`alerting.clock`) end it as well."""
+    """When not to beat. Seconds. Partitions that are unseen (`alerting.evaluation.alert_clock`) end it as well."""
 
     every: float = 60.0
     tick_within: float = 45.0

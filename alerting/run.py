@@ -11,26 +11,26 @@ import uuid
 
 import aiohttp
 
-from alerting.brand_zones import zones_in
+from alerting.evaluation.hour_summary_cache import KeptHoursReader
 from alerting.heartbeat import Heartbeat
-from alerting.kept_hours import KeptHoursReader
-from alerting.receivers.build import build_receivers
-from alerting.receivers.config import load_receivers
-from alerting.receivers.kafka import KafkaTopic
-from alerting.receivers.kinds import ReceiverConfig
-from alerting.redis_store import RedisAlertStore
-from alerting.rules import DEFAULT_RULES, facets_in
-from alerting.rules_file import RulesFile
+from alerting.notifications.receivers.factory import build_receivers
+from alerting.notifications.receivers.kafka_topic import KafkaTopic
+from alerting.notifications.receivers.receiver_config import ReceiverConfig
+from alerting.notifications.receivers.receivers_file import load_receivers
+from alerting.rules.brand_zones import zones_in
+from alerting.rules.live_rules import RulesFile
+from alerting.rules.models import DEFAULT_RULES, facets_in
+from alerting.rules.watched_facets import brands_in, counted_in
 from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings
-from alerting.watching import brands_in, counted_in
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError, TransientError
-from brandpulse.exposure import metrics_token
-from brandpulse.logs import set_up_logging
-from brandpulse.redis_client import connect, reach
-from brandpulse.runtime import announced
-from brandpulse.settings import Settings, load_settings
-from brandpulse.telemetry import ALERTER_METRICS, Telemetry
+from brandpulse.redis.client import connect, reach
+from brandpulse.runtime.http_security import metrics_token
+from brandpulse.runtime.logging_setup import set_up_logging
+from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.runtime.service_registry import announced
 
 log = logging.getLogger(__name__)
 

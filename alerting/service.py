@@ -11,21 +11,21 @@ from typing import Any
 
 from aiohttp import web
 
-from alerting.brand_zones import Zones
-from alerting.gauges import begin, begin_rules, delays, show, show_tally
+from alerting.dispatch.sender import Sender
+from alerting.evaluation.evaluator import LostLeadershipError, Panes, Policies, Ticker, TickReport
 from alerting.heartbeat import Heartbeat, Vitals
-from alerting.outbox import RetryPolicy
-from alerting.receivers.config import KAFKA
-from alerting.receivers.receiver import Receiver
-from alerting.routing import Route
-from alerting.rules import DEFAULT_RULES, RuleSet
-from alerting.sender import Sender
-from alerting.store import AlertStore
-from alerting.tick import LostLeadershipError, Panes, Policies, Ticker, TickReport
-from alerting.watching import watched_facets
+from alerting.metrics import begin, begin_rules, delays, show, show_tally
+from alerting.notifications.delivery import RetryPolicy
+from alerting.notifications.receivers.receiver import Receiver
+from alerting.notifications.receivers.receivers_file import KAFKA
+from alerting.notifications.routing import Route
+from alerting.rules.brand_zones import Zones
+from alerting.rules.models import DEFAULT_RULES, RuleSet
+from alerting.rules.watched_facets import watched_facets
+from alerting.store.alert_store import AlertStore
 from brandpulse.errors import TransientError
-from brandpulse.exposure import shows_token
-from brandpulse.telemetry import CONTENT_TYPE, Telemetry
+from brandpulse.runtime.http_security import shows_token
+from brandpulse.runtime.metrics import CONTENT_TYPE, Telemetry
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from alerting.baseline import BaselinePolicy
-from alerting.clock import ClockPolicy
-from alerting.detect import DetectPolicy
-from alerting.episode import EpisodePolicy
+from alerting.detection.share_baseline import BaselinePolicy
+from alerting.detection.share_detector import DetectPolicy
+from alerting.episodes.lifecycle import EpisodePolicy
+from alerting.evaluation.alert_clock import ClockPolicy
+from alerting.evaluation.evaluator import Policies
 from alerting.heartbeat import HeartbeatPolicy
-from alerting.outbox import RetryPolicy
-from alerting.tick import Policies
+from alerting.notifications.delivery import RetryPolicy
 
 LONGEST_WINDOW_MINUTES = 180
 """Author sketches of single minutes are kept for three hours."""

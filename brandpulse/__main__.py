@@ -9,7 +9,7 @@ HOME = "BRANDPULSE_HOME is where brandpulse keeps its files"
 
 def main() -> None:
     """Exit codes: 0 done, 1 a failure told in one sentence, 2 wrong usage, settings or input."""
-    from brandpulse.cli import app
+    from brandpulse.cli.root import app
     from brandpulse.errors import BrandpulseError, ConfigError
 
     try:
@@ -53,7 +53,7 @@ def _about(error: OSError) -> str:
 
 def _say(error: object) -> None:
     """With control characters spelled out: it may quote a file."""
-    from brandpulse.console import echo
+    from brandpulse.runtime.console import echo
 
     echo(f"brandpulse: {error}", err=True)
 

@@ -3,7 +3,7 @@
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from brandpulse.exposure import is_loopback
+from brandpulse.runtime.http_security import is_loopback
 
 LEAST_TOKEN_CHARACTERS = 16
 MOST_NAME_CHARACTERS = 40
@@ -18,7 +18,7 @@ class PageSettings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
     port: int = Field(default=0, ge=0, le=65_535, examples=[8080])
-    """0 takes any free port; `brandpulse.runtime.running(home, "page")` tells which."""
+    """0 takes any free port; `brandpulse.runtime.service_registry.running(home, "page")` tells which."""
     token: SecretStr | None = Field(
         default=None, min_length=LEAST_TOKEN_CHARACTERS, examples=["at least 16 random characters"]
     )

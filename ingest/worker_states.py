@@ -7,14 +7,14 @@ from typing import Any, Protocol
 
 import redis
 
-from brandpulse.applied_logs import AppliedLogs, read_applied_logs
-from brandpulse.keys import PartitionKeys
-from brandpulse.live import live_namespace
-from brandpulse.partitions import NO_CLOCK, PartitionStatus
-from brandpulse.redis_client import reaching_redis
+from brandpulse.redis.client import reaching_redis
+from brandpulse.state.applied_logs import AppliedLogs, read_applied_logs
+from brandpulse.state.keys import PartitionKeys
+from brandpulse.state.namespaces import live_namespace
+from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 
 DIGEST_BYTES = 12
-"""As the workers' (`stream_workers/decode.py`)."""
+"""As the workers' (`stream_workers/decoding/post_decoder.py`)."""
 
 
 class WorkerStates(Protocol):
@@ -60,7 +60,7 @@ def clock_of(applied: AppliedLogs) -> Clock | None:
 
 
 class RedisWorkerStates:
-    """The real one. Key layout: `brandpulse/keys.py`."""
+    """The real one. Key layout: `brandpulse/state/keys.py`."""
 
     def __init__(self, client: redis.Redis, namespace: str, topic: str) -> None:
         self._client = client

@@ -5,7 +5,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ModelSettings(BaseSettings):
-    """Read when a model is loaded, in `model/load.py`."""
+    """Read when a model is loaded, in `model/loader.py`."""
 
     model_config = SettingsConfigDict(
         env_prefix="BRANDPULSE_MODEL_", frozen=True, extra="ignore", env_ignore_empty=True

@@ -19,7 +19,7 @@ class RowReader:
         prefix: str,
     ) -> None:
         """The matcher's patterns, kinds and plain ones, by number, the authors' key, and which authors are unknown, as
-        `brandpulse.unknown_authors` says. Raises ValueError."""
+        `brandpulse.schema.unknown_authors` says. Raises ValueError."""
 
     def read(
         self, values: Sequence[bytes | None]

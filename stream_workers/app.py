@@ -17,14 +17,14 @@ import faust
 from faust.app.base import BootStrategy
 from mode import Service
 
-from brandpulse.exposure import shows_token
-from brandpulse.telemetry import CONTENT_TYPE, Telemetry
-from model.engine import Scorer
-from stream_workers.held import ReadBatch
-from stream_workers.lane import BatchLane
-from stream_workers.pace import Pace
-from stream_workers.reader import PostReader
-from stream_workers.stages import Stages
+from brandpulse.runtime.http_security import shows_token
+from brandpulse.runtime.metrics import CONTENT_TYPE, Telemetry
+from model.inference.scorer import Scorer
+from stream_workers.consumer.adaptive_batch_size import Pace
+from stream_workers.consumer.assigned_partition import ReadBatch
+from stream_workers.consumer.post_reader import PostReader
+from stream_workers.pipeline.batch_pipeline import BatchLane
+from stream_workers.pipeline.stage_executor import Stages
 
 log = logging.getLogger(__name__)
 

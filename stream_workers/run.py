@@ -9,41 +9,41 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from brandpulse.brand_warnings import brand_warnings
-from brandpulse.brands import load_brands_file
+from brandpulse.config.brand_warnings import brand_warnings
+from brandpulse.config.brands_file import load_brands_file
+from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError, TransientError
-from brandpulse.exposure import metrics_token
-from brandpulse.live import load_replay
-from brandpulse.logs import set_up_logging
+from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.masking.mask import Mask
-from brandpulse.processes import free_port
-from brandpulse.redis_client import connect, reach
-from brandpulse.runtime import announced
-from brandpulse.settings import Settings, load_settings
-from brandpulse.telemetry import WORKER_METRICS, Telemetry
-from brandpulse.topics import Topic, ensure_topics
-from model.heads_checkpoint import read_heads_manifest
-from model.languages import LanguageFilter
-from model.load import WEIGHTS, languages_of, load_scorer
-from model.score_cache import CachingScorer
+from brandpulse.redis.client import connect, reach
+from brandpulse.runtime.child_process import free_port
+from brandpulse.runtime.http_security import metrics_token
+from brandpulse.runtime.logging_setup import set_up_logging
+from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from brandpulse.runtime.service_registry import announced
+from brandpulse.state.namespaces import load_replay
+from brandpulse.text.brand_matcher import BrandMatcher
+from brandpulse.text.languages import LanguageFilter
+from model.checkpoints.multi_head import read_heads_manifest
+from model.inference.score_cache import CachingScorer
+from model.loader import WEIGHTS, languages_of, load_scorer
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.seen_id_filter import native_filter
 from stream_workers.app import Lane, WorkerApp, build_app
-from stream_workers.decode import AuthorHasher
-from stream_workers.event_time import Retention
-from stream_workers.facets import Facets
-from stream_workers.hand_over import KafkaHandOver
-from stream_workers.held import ReadBatch
-from stream_workers.known_ids import native_filter
-from stream_workers.lane import BatchLane
-from stream_workers.match import BrandMatcher
-from stream_workers.near_misses import NearMissFinder
-from stream_workers.pace import Pace
-from stream_workers.reader import PostReader, ReaderConfig
-from stream_workers.redis_store import RedisPartitionStore
-from stream_workers.repeats import RepeatLimits
-from stream_workers.rows import row_reader
+from stream_workers.consumer.adaptive_batch_size import Pace
+from stream_workers.consumer.assigned_partition import ReadBatch
+from stream_workers.consumer.post_reader import PostReader, ReaderConfig
+from stream_workers.decoding.decoded_batch import row_reader
+from stream_workers.decoding.post_decoder import AuthorHasher
+from stream_workers.pipeline.batch_pipeline import BatchLane
+from stream_workers.pipeline.output_producer import KafkaHandOver
+from stream_workers.pipeline.scored_topic_gate import Turn
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.near_misses import NearMissFinder
+from stream_workers.scoring.post_labels import EVEN
 from stream_workers.settings import WorkerSettings
-from stream_workers.tags import EVEN
-from stream_workers.turn import Turn
+from stream_workers.state_store.redis_store import RedisPartitionStore
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model.choices import Engine, Tiers
+from model.spec.options import Engine, Tiers
 
 
 class WorkerSettings(BaseSettings):

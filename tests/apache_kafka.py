@@ -13,10 +13,10 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from brandpulse.apache_kafka.jars import VERSION, fetch
-from brandpulse.apache_kafka.node import LOGGING
-from brandpulse.embedded import broker_answers
-from brandpulse.processes import Child, StartError, free_port
+from brandpulse.devstack.apache_kafka_node import LOGGING
+from brandpulse.devstack.embedded_servers import broker_answers
+from brandpulse.devstack.kafka_jars import VERSION, fetch
+from brandpulse.runtime.child_process import Child, StartError, free_port
 
 CACHE = Path(os.environ.get("BRANDPULSE_TEST_CACHE", Path.home() / ".cache" / "brandpulse-tests"))
 JARS = CACHE / f"apache-kafka-{VERSION}"

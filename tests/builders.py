@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from brandpulse.partitions import PartitionStatus
-from brandpulse.posts import POST_DECODER
-from stream_workers.decode import Decoded
-from stream_workers.facets import Facets
-from stream_workers.fold import Scored, scored
-from stream_workers.reader import ReaderConfig
-from stream_workers.records import Record
-from stream_workers.verdict import judged
+from brandpulse.schema.posts import POST_DECODER
+from brandpulse.state.partition_state import PartitionStatus
+from stream_workers.aggregation.row_fold import Scored, scored
+from stream_workers.consumer.post_reader import ReaderConfig
+from stream_workers.decoding.post_decoder import Decoded
+from stream_workers.decoding.records import Record
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.post_scores import judged
 
 NOON_MS = 1_772_452_800_000  # 2026-03-02T12:00:00Z
 PROBABILITIES = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
+from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore
 from tests.apache_kafka import ApacheKafka, KafkaCluster, why_not
 
 

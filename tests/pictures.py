@@ -18,11 +18,11 @@ from typing import Literal, NamedTuple
 import redis
 from playwright.sync_api import Browser, ViewportSize
 
-from brandpulse import demo
-from brandpulse.console import Console
-from brandpulse.pane_reader import PaneReader
-from brandpulse.sample.write import CRISIS_END
-from brandpulse.stack import Stack, start_services
+from brandpulse.devstack import demo
+from brandpulse.devstack.supervisor import Stack, start_services
+from brandpulse.runtime.console import Console
+from brandpulse.sample.generate import CRISIS_END
+from brandpulse.state.pane_reader import PaneReader
 from tests.journey.grafana_servers import wait_until
 from tests.unit.dashboards.browser import a_browser
 

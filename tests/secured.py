@@ -10,8 +10,8 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from brandpulse.processes import Child, free_port
-from brandpulse.redis_client import RedisAddress
+from brandpulse.redis.client import RedisAddress
+from brandpulse.runtime.child_process import Child, free_port
 from tests.apache_kafka import ApacheKafka
 from tests.certificates import ONE_DAY, Authority, Pair
 

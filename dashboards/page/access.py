@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from brandpulse.exposure import is_loopback, shows_token
+from brandpulse.runtime.http_security import is_loopback, shows_token
 
 COOKIE = "brandpulse_page"
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})

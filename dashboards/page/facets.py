@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from brandpulse.panes import AuthorCounts
+from brandpulse.state.panes import AuthorCounts
 
 
 class FacetShare(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,8 +4,8 @@ from typing import Literal
 
 import msgspec
 
-from brandpulse.partitions import NO_CLOCK, PartitionStatus
-from brandpulse.stream_report import stream_report
+from brandpulse.state.outcomes.diagnosis import stream_report
+from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 
 OWNER_SILENT_MS = 30_000
 """A worker signs each of its partitions every few seconds; silent that long, it is gone."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from brandpulse.keys import HOUR_MS, MINUTE_MS
-from brandpulse.panes import EMPTY_PANE, AuthorCounts, Pane
-from brandpulse.partitions import NO_CLOCK, PartitionStatus
+from brandpulse.state.keys import HOUR_MS, MINUTE_MS
+from brandpulse.state.panes import EMPTY_PANE, AuthorCounts, Pane
+from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 
 HOURS_OF_BASELINE = 7 * 24
 MINUTES_OF_DAY = 24 * 60

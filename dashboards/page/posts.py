@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from brandpulse.author_lookup import KnownAuthors
-from brandpulse.copies import copy_groups
-from brandpulse.kept_posts import KeptPost
-from brandpulse.keys import HOUR_MS, MINUTE_MS
+from brandpulse.state.author_lookup import KnownAuthors
+from brandpulse.state.keys import HOUR_MS, MINUTE_MS
+from brandpulse.state.stored_posts import KeptPost
+from brandpulse.text.near_duplicates import copy_groups
 
 LISTED_HOURS = 3
 """Copies are counted over so many hours of event time; older posts are listed too."""
@@ -17,7 +17,7 @@ SINCE_STEP_MS = 10 * MINUTE_MS
 
 
 class ListedPost(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest post of a text. Its first fields are those of `brandpulse.pane_reader.NegativePost`."""
+    """The newest post of a text. Its first fields are those of `brandpulse.state.pane_reader.NegativePost`."""
 
     id: str
     source: str

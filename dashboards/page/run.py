@@ -7,13 +7,13 @@ import signal
 
 from aiohttp import web
 
+from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError
-from brandpulse.logs import set_up_logging
-from brandpulse.redis_client import reach
-from brandpulse.runtime import announced
-from brandpulse.settings import Settings, load_settings
+from brandpulse.redis.client import reach
+from brandpulse.runtime.logging_setup import set_up_logging
+from brandpulse.runtime.service_registry import announced
+from dashboards.page.redis_reader import PageStore, connect
 from dashboards.page.server import PageServer
-from dashboards.page.store import PageStore, connect
 from dashboards.settings import PageSettings
 
 logger = logging.getLogger(__name__)

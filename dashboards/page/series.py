@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from brandpulse.keys import HOUR_MS, MINUTE_MS
-from brandpulse.panes import EMPTY_PANE, Pane
+from brandpulse.state.keys import HOUR_MS, MINUTE_MS
+from brandpulse.state.panes import EMPTY_PANE, Pane
 
 MAX_HOURS = 90 * 24
 """Hour panes are kept that long."""

@@ -11,7 +11,7 @@ GET /api/negatives                  ?brand=: newest negative posts
 GET /api/health                     partitions, counters, alerter
 GET /api/silences                   silences that are active or will be
 GET /api/me                         {"name": of the operator or null, "may_act": whether the next two are allowed}
-POST /api/silences …                what an operator asks for: see dashboards/page/orders.py
+POST /api/silences …                what an operator asks for: see dashboards/page/operator_actions.py
 GET /healthz  /readyz               for supervisors; need no token
 """
 
@@ -31,13 +31,13 @@ import msgspec
 from aiohttp import web
 
 from brandpulse.errors import BrandpulseError, TransientError
-from brandpulse.silences import RefusedError
+from brandpulse.schema.silences import RefusedError
 from dashboards.page.access import MAY_NOT_ACT, SECURITY_HEADERS, Access
-from dashboards.page.cache import ReadCache
-from dashboards.page.feed import Feed
-from dashboards.page.orders import acknowledge, add_silence, body_of
+from dashboards.page.event_stream import Feed
+from dashboards.page.operator_actions import acknowledge, add_silence, body_of
+from dashboards.page.read_cache import ReadCache
+from dashboards.page.redis_reader import PageStore
 from dashboards.page.series import MAX_HOURS
-from dashboards.page.store import PageStore
 
 logger = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from brandpulse.errors import ConfigError
-from model.training.recipe import Settings, read_recipe
+from model.training.fit.recipe import Settings, read_recipe
 
 RECIPES = Path(__file__).parent / "recipes"
 

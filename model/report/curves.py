@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model.answers import Answers
-from model.metrics import Matrix
+from model.evaluation.metrics import Matrix
+from model.evaluation.model_answers import Answers
 
 MOST_CURVES = 4
 """With more labels one curve stands for all of them, pooled: twenty-eight lines in one chart show nothing."""

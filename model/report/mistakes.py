@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from model.answers import Answers
-from model.gold import Gold
+from model.data.gold_labels import Gold
+from model.evaluation.model_answers import Answers
 
 MOST = 25
 

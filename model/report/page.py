@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.evaluate import WINDOWS, Evaluation
-from model.figures import RESAMPLES
+from model.evaluation.bootstrap_metrics import RESAMPLES
+from model.evaluation.evaluator import WINDOWS, Evaluation
 from model.report import charts, curves
+from model.report.metric_names import FIGURES, SWAPS
 from model.report.mistakes import mistakes
-from model.report.words import FIGURES, SWAPS
 
 HERE = Path(__file__).parent
 

@@ -21,17 +21,26 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
-from brandpulse.telemetry import CONTENT_TYPE
-from model.heads import BY_NAME
-from model.serve import tickets
+from brandpulse.runtime.metrics import CONTENT_TYPE
+from model.serve import helpdesk as tickets
+from model.serve.api_models import (
+    Many,
+    ModelAnswer,
+    One,
+    ScoreAnswer,
+    Ticket,
+    TicketAnswer,
+    score_request,
+    ticket_request,
+)
 from model.serve.batching import BusyError, JobFailedError
-from model.serve.bodies import Many, ModelAnswer, One, ScoreAnswer, Ticket, TicketAnswer, score_request, ticket_request
-from model.serve.door import Door, Rules
-from model.serve.judging import Asked, threshold
 from model.serve.openapi import DESCRIPTION, SCORE, TICKETS, answered, describe
-from model.serve.page import add_page
 from model.serve.problems import invalid, problem, unreadable
+from model.serve.request_guard import Door, Rules
 from model.serve.service import STUCK_SECONDS, Service
+from model.serve.static_page import add_page
+from model.spec.heads import BY_NAME
+from model.text_scoring import Asked, threshold
 
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False,

@@ -37,7 +37,7 @@ LIKELY = 0.5
 
 
 def words(score: Mapping[str, Any]) -> list[str]:
-    """The desk's words for a `model.serve.bodies.Score`, in the order of `WORDS`.
+    """The desk's words for a `model.serve.api_models.Score`, in the order of `WORDS`.
 
     A word holds when one of its emotions reaches that emotion's threshold, or its mood is at least `LIKELY`.
     """

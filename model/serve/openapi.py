@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from model.serve.bodies import ModelAnswer, Problem, ScoreAnswer, TicketAnswer
+from model.serve.api_models import ModelAnswer, Problem, ScoreAnswer, TicketAnswer
 from model.serve.problems import PROBLEM
 
 DESCRIPTION = (

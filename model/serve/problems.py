@@ -66,7 +66,7 @@ def _told(error: Mapping[str, Any]) -> dict[str, str]:
 def _field(place: Sequence[str | int]) -> str:
     """`texts[3].targets[0]` of `("body", "<many>", "texts", 3, "<item>", "targets", 0)`.
 
-    The parts in angle brackets are tags of the unions in `model.serve.bodies`, which nobody sends.
+    The parts in angle brackets are tags of the unions in `model.serve.api_models`, which nobody sends.
     """
     path = ""
     for part in place[1:]:

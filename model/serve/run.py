@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError
-from brandpulse.logs import set_up_logging
-from brandpulse.runtime import announced
-from brandpulse.settings import Settings, load_settings
-from model.choices import Engine, Precision
-from model.load import label_thresholds, load_scorer
-from model.score_cache import CachingScorer
+from brandpulse.runtime.logging_setup import set_up_logging
+from brandpulse.runtime.service_registry import announced
+from model.inference.score_cache import CachingScorer
+from model.loader import label_thresholds, load_scorer
+from model.serve.api_models import Limits
 from model.serve.app import application
-from model.serve.bodies import Limits
-from model.serve.door import Rules
-from model.serve.judging import Thresholds
+from model.serve.request_guard import Rules
 from model.serve.service import Batching, Service
 from model.serve.settings import ServeSettings
+from model.spec.options import Engine, Precision
+from model.text_scoring import Thresholds
 
 if TYPE_CHECKING:
-    from model.engine import Scorer
+    from model.inference.scorer import Scorer
 
 logger = logging.getLogger(__name__)
 

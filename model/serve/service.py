@@ -8,12 +8,12 @@ from typing import Any
 
 from starlette.types import Scope
 
-from brandpulse.telemetry import SERVE_METRICS, Telemetry
-from model.engine import Scorer
-from model.score_cache import CachingScorer
+from brandpulse.runtime.metrics import SERVE_METRICS, Telemetry
+from model.inference.score_cache import CachingScorer
+from model.inference.scorer import Scorer
+from model.serve.api_models import Limits
 from model.serve.batching import Batch, Batcher
-from model.serve.bodies import Limits
-from model.serve.judging import Asked, Judged, Thresholds, answer, judge
+from model.text_scoring import Asked, Judged, Thresholds, answer, judge
 
 STUCK_SECONDS = 60.0
 """A batch takes tens of milliseconds; one that takes this long never ends."""
@@ -78,7 +78,7 @@ class Service:
             await self._batcher.close()
 
     async def score(self, asked: Sequence[Asked], *, all_emotions: bool = False) -> list[dict[str, Any]]:
-        """One `model.serve.bodies.Score` each. Raises BusyError or JobFailedError."""
+        """One `model.serve.api_models.Score` each. Raises BusyError or JobFailedError."""
         judged = await self.batcher.submit(asked)
         self.telemetry.counter("brandpulse_posts_hurried_total").inc(sum(verdict.hurried for verdict in judged))
         return [

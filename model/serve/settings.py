@@ -3,8 +3,8 @@
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from brandpulse.exposure import is_loopback
-from model.choices import Tiers
+from brandpulse.runtime.http_security import is_loopback
+from model.spec.options import Tiers
 
 
 class ServeSettings(BaseSettings):
@@ -16,7 +16,7 @@ class ServeSettings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
     port: int = Field(default=8080, ge=0, le=65_535, examples=[8080])
-    """0 takes any free port; `brandpulse.runtime.running(home, "serve")` tells which."""
+    """0 takes any free port; `brandpulse.runtime.service_registry.running(home, "serve")` tells which."""
     token: SecretStr | None = Field(default=None, min_length=16, examples=["at least 16 random characters"])
     """Who shows it may have texts scored. Required when `host` is reachable from other machines."""
 
@@ -40,7 +40,7 @@ class ServeSettings(BaseSettings):
     max_texts: int = Field(default=128, ge=1, le=10_000, examples=[128])
     """Of one request."""
     max_text_characters: int = Field(default=10_000, ge=1, le=1_000_000, examples=[10_000])
-    """Longer ones are refused; of the others the model reads the beginning (`model.normalise.MAX_CHARACTERS`)."""
+    """Longer ones are refused; of the others the model reads the beginning (`brandpulse.text.normalization.MAX_CHARACTERS`)."""
     max_targets: int = Field(default=16, ge=0, le=64, examples=[16])
     """Of one text."""
     max_target_characters: int = Field(default=120, ge=1, le=1_000, examples=[120])

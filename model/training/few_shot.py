@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.errors import ConfigError
-from model.labelled import leak_key
-from model.normalise import normalise
-from model.training.batches import Ids, padded, token_ids
-from model.training.own_file import table_rows
-from model.training.recipe import FewShotRecipe
-from model.training.say import say
+from brandpulse.text.normalization import normalise
+from model.data.labelled_posts import leak_key
+from model.training.data.batches import Ids, padded, token_ids
+from model.training.data.custom_file import table_rows
+from model.training.fit.progress_log import say
+from model.training.fit.recipe import FewShotRecipe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,9 +79,9 @@ def few_shot(
     run needs to go on lies in the folder `{out}.run`.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from model.training.loop import fit
-    from model.training.run_state import claim, fingerprint, is_first_process, own_device
-    from model.training.start import start, tokenizer_of
+    from model.training.fit.initial_weights import start, tokenizer_of
+    from model.training.fit.loop import fit
+    from model.training.fit.run_state import claim, fingerprint, is_first_process, own_device
 
     run = out.with_name(out.name + ".run")
     claim(run, fingerprint(recipe.model_dump(), str(base), examples.texts, examples.gold.tolist()))
@@ -223,7 +223,7 @@ class OwnLabels:
     def __init__(self, folder: Path) -> None:
         from transformers import BertForSequenceClassification
 
-        from model.training.start import tokenizer_of
+        from model.training.fit.initial_weights import tokenizer_of
 
         try:
             self._model = BertForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.heads import BY_NAME, HEADS, Head
-from model.training.batches import Encoded
-from model.training.recipe import HeadsRecipe
+from model.spec.heads import BY_NAME, HEADS, Head
+from model.training.data.batches import Encoded
+from model.training.fit.recipe import HeadsRecipe
 
 Logits = Mapping[str, Tensor]
 

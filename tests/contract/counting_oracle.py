@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import Literal
 
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_series
-from brandpulse.letters import Origin
-from brandpulse.panes import Pane
-from stream_workers.event_time import Retention
-from stream_workers.fold import Cell
-from stream_workers.repeats import RepeatLimits
+from brandpulse.schema.dead_letters import Origin
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_series
+from brandpulse.state.panes import Pane
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.row_fold import Cell
 
 RETENTION = Retention(
     lateness_ms=2 * MINUTE_MS, minutes_ms=HOUR_MS // 2, hours_ms=4 * HOUR_MS, authors_ms=20 * MINUTE_MS

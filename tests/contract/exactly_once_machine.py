@@ -13,16 +13,16 @@ from typing import Any, Protocol
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from brandpulse.facets import Facet
-from brandpulse.fates import offset_hours
-from brandpulse.letters import Origin
-from brandpulse.partitions import PartitionStatus
-from stream_workers.decode import DIGEST_BYTES, Dead
-from stream_workers.facets import Facets
-from stream_workers.fold import Cell, Change, Outcome, Unmatched, fold, plan
-from stream_workers.known_ids import KnownIds
-from stream_workers.log_identity import Common, LogExtent, Start, start_of
-from stream_workers.store import Applied, PartitionStore, ReadRequest, Refused
+from brandpulse.config.facets import Facet
+from brandpulse.schema.dead_letters import Origin
+from brandpulse.state.outcomes.post_outcomes import offset_hours
+from brandpulse.state.partition_state import PartitionStatus
+from stream_workers.aggregation.row_fold import Cell, Change, Outcome, Unmatched, fold, plan
+from stream_workers.aggregation.seen_id_filter import KnownIds
+from stream_workers.consumer.log_identity import Common, LogExtent, Start, start_of
+from stream_workers.decoding.post_decoder import DIGEST_BYTES, Dead
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.state_store.partition_store import Applied, PartitionStore, ReadRequest, Refused
 from tests.builders import NOON_MS, a_scored
 from tests.contract.counting_oracle import ERA_MS, FACET, LIMITS, RETENTION, Entry, Kind, Tally, tally
 

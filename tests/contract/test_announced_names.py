@@ -2,9 +2,9 @@
 
 import redis
 
-from brandpulse.keys import NamespaceKeys
-from brandpulse.pane_reader import PaneReader
-from stream_workers.redis_store import RedisPartitionStore
+from brandpulse.state.keys import NamespaceKeys
+from brandpulse.state.pane_reader import PaneReader
+from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.builders import a_scored
 from tests.contract.test_partition_store import RETENTION, begun, change_of
 

@@ -6,17 +6,17 @@ from typing import Any, cast
 import pytest
 import redis
 
-from alerting.episode import Memory, OpenEpisode
-from alerting.outbox import Delivery
-from alerting.redis_store import RedisAlertStore
-from alerting.store import Commit
-from brandpulse.episodes import Episode, ExamplePost
-from brandpulse.erasure import ERASED_TEXT, Erased, PostId, erase
-from brandpulse.keys import AlertingKeys, PartitionKeys
-from brandpulse.pane_reader import PaneReader
-from stream_workers.fold import Outcome
-from stream_workers.redis_store import RedisPartitionStore
-from stream_workers.store import Applied
+from alerting.episodes.lifecycle import Memory, OpenEpisode
+from alerting.notifications.delivery import Delivery
+from alerting.store.alert_store import Commit
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.ops.erasure import ERASED_TEXT, Erased, PostId, erase
+from brandpulse.schema.episodes import Episode, ExamplePost
+from brandpulse.state.keys import AlertingKeys, PartitionKeys
+from brandpulse.state.pane_reader import PaneReader
+from stream_workers.aggregation.row_fold import Outcome
+from stream_workers.state_store.partition_store import Applied
+from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.builders import NOON_MS, a_scored
 from tests.contract.test_partition_store import RETENTION, begun, change_of
 from tests.unit.alerting.notes import AT, a_notification, an_episode, an_evidence

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
-from brandpulse.partitions import PartitionStatus
-from stream_workers.fold import Change
-from stream_workers.log_identity import LogExtent
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.redis_store import RedisPartitionStore
-from stream_workers.store import Applied, PartitionStore, Refused
+from brandpulse.state.partition_state import PartitionStatus
+from stream_workers.aggregation.row_fold import Change
+from stream_workers.consumer.log_identity import LogExtent
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied, PartitionStore, Refused
+from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.contract.counting_oracle import RETENTION
 from tests.contract.exactly_once_machine import ExactlyOnce, RewindableStore, Worker
 

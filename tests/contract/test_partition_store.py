@@ -7,24 +7,24 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from brandpulse.applied_logs import LeftLog
-from brandpulse.embedded import EmbeddedStore
+from brandpulse.config.facets import Facet
+from brandpulse.devstack.embedded_servers import EmbeddedStore
 from brandpulse.errors import StateError, TransientError
-from brandpulse.facets import Facet
-from brandpulse.kept_posts import KEPT_NEGATIVE
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, NamespaceKeys, PartitionKeys, facet_series
-from brandpulse.pane_reader import SAMPLE_DAYS, PaneReader, SampledPost
-from brandpulse.panes import Pane
-from brandpulse.partitions import PartitionStatus
-from stream_workers.event_time import Retention
-from stream_workers.facets import Facets
-from stream_workers.fold import Cell, Change, Outcome, Scored, Stored, Unmatched, fold, plan
-from stream_workers.known_ids import Question
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.redis_store import RedisPartitionStore
-from stream_workers.repeats import RepeatLimits
-from stream_workers.sample import KEPT
-from stream_workers.store import Applied, Failed, PartitionStore, ReadRequest, Refused
+from brandpulse.state.applied_logs import LeftLog
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, NamespaceKeys, PartitionKeys, facet_series
+from brandpulse.state.pane_reader import SAMPLE_DAYS, PaneReader, SampledPost
+from brandpulse.state.panes import Pane
+from brandpulse.state.partition_state import PartitionStatus
+from brandpulse.state.stored_posts import KEPT_NEGATIVE
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.post_sample import KEPT
+from stream_workers.aggregation.row_fold import Cell, Change, Outcome, Scored, Stored, Unmatched, fold, plan
+from stream_workers.aggregation.seen_id_filter import Question
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied, Failed, PartitionStore, ReadRequest, Refused
+from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.builders import NOON_MS, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from brandpulse.errors import StateError
-from brandpulse.keys import LedgerKeys
-from ingest.ledger import UNKNOWN, Ledger, MemoryLedger, RedisLedger, Window
+from brandpulse.state.keys import LedgerKeys
+from ingest.files.sent.ledger import UNKNOWN, Ledger, MemoryLedger, RedisLedger, Window
 
 
 @pytest.fixture(params=["redis", "memory"])

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 
-from brandpulse.processes import free_port
+from brandpulse.runtime.child_process import free_port
 
 CHUNK = 65_536
 

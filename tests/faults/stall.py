@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
-from brandpulse.pane_reader import PaneReader
+from brandpulse.state.pane_reader import PaneReader
 from tests.faults.world import BrokerKind, World
 
 POLL_SECONDS = 0.02

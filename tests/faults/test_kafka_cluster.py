@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from brandpulse.topic_scan import read_to_end
-from brandpulse.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.topic_scan import read_to_end
+from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
 from tests.apache_kafka import NODES, KafkaCluster
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted

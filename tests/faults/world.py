@@ -10,9 +10,9 @@ import redis
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from brandpulse.embedded import EmbeddedBroker
-from brandpulse.processes import Child, free_port
-from brandpulse.topics import Topic, ensure_topics, producer_config
+from brandpulse.devstack.embedded_servers import EmbeddedBroker
+from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.runtime.child_process import Child, free_port
 from tests.apache_kafka import ApacheKafka, KafkaCluster
 from tests.faults.proxy import Proxy
 from tests.faults.traffic import CODECS, Sent, one_round, warm_up

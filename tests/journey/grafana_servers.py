@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from brandpulse.processes import Child, free_port
+from brandpulse.runtime.child_process import Child, free_port
 
 DATASOURCE_UID = "prometheus"
 ADMIN = {"Authorization": "Basic " + base64.b64encode(b"admin:admin").decode()}

@@ -14,11 +14,11 @@ from typing import Any
 from confluent_kafka import Producer
 from pydantic import SecretStr
 
+from brandpulse.config.settings import Settings
 from brandpulse.errors import TransientError
-from brandpulse.processes import Child
-from brandpulse.settings import Settings
-from brandpulse.stats import collect
-from brandpulse.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.ops.stats import collect
+from brandpulse.runtime.child_process import Child
 from stream_workers.app import EXIT_WATCHDOG
 
 BRANDS = """brands:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.brands import load_brands
-from model.languages import LanguageFilter
-from stream_workers.match import BrandMatcher
+from brandpulse.config.brands_file import load_brands
+from brandpulse.text.brand_matcher import BrandMatcher
+from brandpulse.text.languages import LanguageFilter
 from tests.journey.pipeline import Pipeline, counted
 
 AIRLINE = os.environ.get("BRANDPULSE_TEST_AIRLINE", "")

@@ -15,16 +15,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from alerting.episode import Memory, OpenEpisode
-from alerting.memory_store import MemoryAlertStore
-from alerting.mock_receiver import MockReceiver
-from alerting.outbox import Delivery, RetryPolicy
-from alerting.receivers.alertmanager import Alertmanager
-from alerting.sender import Sender
-from alerting.store import Commit
-from brandpulse.episodes import Episode, Notification, Transition
-from brandpulse.processes import Child, free_port
-from brandpulse.telemetry import ALERTER_METRICS, Telemetry
+from alerting.dispatch.sender import Sender
+from alerting.episodes.lifecycle import Memory, OpenEpisode
+from alerting.notifications.delivery import Delivery, RetryPolicy
+from alerting.notifications.receivers.alertmanager import Alertmanager
+from alerting.store.alert_store import Commit
+from alerting.store.memory_store import MemoryAlertStore
+from brandpulse.devstack.mock_receiver import MockReceiver
+from brandpulse.runtime.child_process import Child, free_port
+from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.schema.episodes import Episode, Notification, Transition
 from tests.unit.alerting.notes import AT, an_episode
 
 BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from brandpulse.sample.write import CRISIS_BEGIN, CRISIS_END
+from brandpulse.sample.generate import CRISIS_BEGIN, CRISIS_END
 
 SAMPLE = Path("brandpulse/sample")
 

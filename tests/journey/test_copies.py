@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import redis
 
-from brandpulse.runtime import running
-from dashboards.page.store import PageStore
+from brandpulse.runtime.service_registry import running
+from dashboards.page.redis_reader import PageStore
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import BRANDS, Pipeline, counted
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from brandpulse.apache_kafka.jars import fetch
-from brandpulse.embedded import broker_answers
-from brandpulse.pane_reader import PaneReader
-from brandpulse.processes import Child
-from brandpulse.runtime import read_addresses
-from brandpulse.settings import Settings
-from brandpulse.stats import collect
+from brandpulse.config.settings import Settings
+from brandpulse.devstack.embedded_servers import broker_answers
+from brandpulse.devstack.kafka_jars import fetch
+from brandpulse.ops.stats import collect
+from brandpulse.runtime.child_process import Child
+from brandpulse.runtime.service_registry import read_addresses
+from brandpulse.state.pane_reader import PaneReader
 from tests.apache_kafka import JARS, why_not
 from tests.builders import NOON_MS, a_post
 from tests.journey.test_front_door import ROOT, brandpulse

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.embedded import EmbeddedBroker
-from brandpulse.processes import port_answers
-from brandpulse.runtime import running
-from brandpulse.topic_scan import read_to_end
+from brandpulse.devstack.embedded_servers import EmbeddedBroker
+from brandpulse.kafka.topic_scan import read_to_end
+from brandpulse.runtime.child_process import port_answers
+from brandpulse.runtime.service_registry import running
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
 

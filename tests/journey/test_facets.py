@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import redis
 
-from brandpulse.keys import NamespaceKeys, facet_series
-from brandpulse.pane_reader import PaneReader
-from brandpulse.runtime import running
-from dashboards.page.store import PageStore
+from brandpulse.runtime.service_registry import running
+from brandpulse.state.keys import NamespaceKeys, facet_series
+from brandpulse.state.pane_reader import PaneReader
+from dashboards.page.redis_reader import PageStore
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import BRANDS, Pipeline, counted
 

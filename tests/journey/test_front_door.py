@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.processes import Child, free_port, port_answers
-from brandpulse.runtime import read_addresses, running
+from brandpulse.runtime.child_process import Child, free_port, port_answers
+from brandpulse.runtime.service_registry import read_addresses, running
 from tests.builders import NOON_MS, a_post
 
 ROOT = Path(__file__).parent.parent.parent

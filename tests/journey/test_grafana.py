@@ -15,8 +15,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from brandpulse.errors import ConfigError, TransientError
-from brandpulse.processes import free_port
-from brandpulse.telemetry import CONTENT_TYPE, Telemetry
+from brandpulse.runtime.child_process import free_port
+from brandpulse.runtime.metrics import CONTENT_TYPE, Telemetry
 from dashboards.grafana.files import built
 from dashboards.grafana.publish import FOLDER_UID, Publisher
 from tests.journey.grafana_panels import draw, numbers, targets

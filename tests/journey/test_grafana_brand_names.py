@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from brandpulse.grafana_checks import check_brand_names
+from brandpulse.ops.doctor.grafana_checks import check_brand_names
 from dashboards.grafana.files import built
 from tests.journey.grafana_servers import Prometheus
 

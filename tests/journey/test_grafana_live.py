@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
-from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
-from brandpulse.pane_reader import PaneReader
-from brandpulse.processes import Child
-from brandpulse.runtime import running
+from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore
+from brandpulse.runtime.child_process import Child
+from brandpulse.runtime.service_registry import running
+from brandpulse.state.pane_reader import PaneReader
 from dashboards.grafana.files import built
 from dashboards.grafana.publish import Publisher
 from tests.builders import a_post

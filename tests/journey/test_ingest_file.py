@@ -21,17 +21,18 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from typer.testing import CliRunner
 
-from brandpulse.embedded import EmbeddedBroker
+from brandpulse.cli.ingest import app
+from brandpulse.devstack.embedded_servers import EmbeddedBroker
 from brandpulse.errors import TransientError
-from brandpulse.posts import Post
-from brandpulse.processes import free_port
-from brandpulse.topics import Topic, ensure_topics
-from ingest import delivery, file
-from ingest.cli import app
-from ingest.delivery import TopicReader, check_broker
-from ingest.file import Counts, Destination, Outcome, Surroundings, Task, send_file
-from ingest.ledger import MemoryLedger, Window
-from ingest.rows import InputError
+from brandpulse.kafka.topics import Topic, ensure_topics
+from brandpulse.runtime.child_process import free_port
+from brandpulse.schema.posts import Post
+from ingest import post_producer as delivery
+from ingest.files import file_sender as file
+from ingest.files.file_sender import Counts, Destination, Outcome, Surroundings, Task, send_file
+from ingest.files.reading.row_reader import InputError
+from ingest.files.sent.ledger import MemoryLedger, Window
+from ingest.post_producer import TopicReader, check_broker
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 

@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from brandpulse.processes import Child, free_port
-from brandpulse.runtime import running
-from model.heads import EMOTIONS
+from brandpulse.runtime.child_process import Child, free_port
+from brandpulse.runtime.service_registry import running
+from model.spec.heads import EMOTIONS
 from tests.unit.model.brand_weights import a_brand_folder
 
 ROOT = Path(__file__).parents[2]

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from brandpulse.processes import Child, free_port, port_answers
-from model.serve.door import Rules
+from brandpulse.runtime.child_process import Child, free_port, port_answers
+from model.serve.request_guard import Rules
 from model.serve.service import Service
 from tests.unit.model.serve.builders import AllHeadsScorer, serving
 

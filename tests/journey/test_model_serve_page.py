@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from model.serve.door import Rules
+from model.serve.request_guard import Rules
 from model.serve.service import Service
 from tests.unit.dashboards.browser import a_browser
 from tests.unit.model.serve.builders import AllHeadsScorer, WatchedScorer, serving

@@ -16,13 +16,13 @@ import pytest
 import redis
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from brandpulse.embedded import EmbeddedStore
-from brandpulse.episodes import Episode, ExamplePost, Member, SourceCount, Term
-from brandpulse.kept_posts import KeptPost
-from brandpulse.keys import MINUTE_MS
-from brandpulse.processes import Child, StartError
-from brandpulse.runtime import running
-from brandpulse.silences import OrderBook
+from brandpulse.devstack.embedded_servers import EmbeddedStore
+from brandpulse.runtime.child_process import Child, StartError
+from brandpulse.runtime.service_registry import running
+from brandpulse.schema.episodes import Episode, ExamplePost, Member, SourceCount, Term
+from brandpulse.schema.silences import OrderBook
+from brandpulse.state.keys import MINUTE_MS
+from brandpulse.state.stored_posts import KeptPost
 from tests.unit.dashboards.browser import a_browser
 from tests.unit.dashboards.stored import (
     ACME,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from brandpulse.letters import Origin, letters_of, origin_headers
-from brandpulse.topic_scan import read_to_end
-from brandpulse.topics import producer_config
+from brandpulse.kafka.topic_scan import read_to_end
+from brandpulse.kafka.topics import producer_config
+from brandpulse.schema.dead_letters import Origin, letters_of, origin_headers
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
 

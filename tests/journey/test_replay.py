@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import redis
 
-from brandpulse.keys import AlertingKeys
-from brandpulse.pane_reader import PaneReader
-from brandpulse.processes import Child
-from brandpulse.topic_scan import read_to_end
+from brandpulse.kafka.topic_scan import read_to_end
+from brandpulse.runtime.child_process import Child
+from brandpulse.state.keys import AlertingKeys
+from brandpulse.state.pane_reader import PaneReader
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
 

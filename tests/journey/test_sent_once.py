@@ -15,11 +15,11 @@ import pytest
 import redis
 from pydantic import SecretStr
 
+from brandpulse.config.settings import Settings
 from brandpulse.errors import TransientError
-from brandpulse.processes import Child
-from brandpulse.runtime import read_addresses
-from brandpulse.settings import Settings
-from brandpulse.stats import collect
+from brandpulse.ops.stats import collect
+from brandpulse.runtime.child_process import Child
+from brandpulse.runtime.service_registry import read_addresses
 from tests.builders import NOON_MS, a_post
 from tests.journey.test_front_door import BRANDS, ROOT, brandpulse
 
@@ -256,7 +256,7 @@ def test_wait_says_what_was_late_dead_or_unmatched_and_its_exit_code_that_not_al
 
 
 def _running(stack: Stack) -> list[int]:
-    from brandpulse.runtime import running
+    from brandpulse.runtime.service_registry import running
 
     return [int(worker["pid"]) for worker in running(stack.home, "worker")]
 

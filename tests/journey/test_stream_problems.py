@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from brandpulse.keys import HOUR_MS
-from brandpulse.processes import Child
-from brandpulse.runtime import read_addresses
+from brandpulse.runtime.child_process import Child
+from brandpulse.runtime.service_registry import read_addresses
+from brandpulse.state.keys import HOUR_MS
 from tests.builders import a_post
 from tests.journey.test_front_door import BRANDS, ROOT, brandpulse
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.posts import ScoredPost
-from brandpulse.topic_scan import read_to_end
+from brandpulse.kafka.topic_scan import read_to_end
+from brandpulse.schema.posts import ScoredPost
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
 from tests.unit.model.brand_weights import a_brand_folder

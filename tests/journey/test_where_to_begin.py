@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from brandpulse.keys import NamespaceKeys, PartitionKeys
+from brandpulse.state.keys import NamespaceKeys, PartitionKeys
 from tests.builders import NOON_MS, a_post
 from tests.journey.pipeline import Pipeline, counted
 

@@ -15,12 +15,12 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from brandpulse.broker_checks import check_broker
+from brandpulse.config.kafka_settings import KafkaServers
+from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError, TransientError
-from brandpulse.kafka_access import KafkaServers
-from brandpulse.kafka_acls import Acl, acls_of, commands, create
-from brandpulse.settings import Settings, load_settings
-from brandpulse.topics import Topic, client_config, ensure_topics, producer_config
+from brandpulse.kafka.topics import Topic, client_config, ensure_topics, producer_config
+from brandpulse.ops.doctor.kafka_checks import check_broker
+from brandpulse.ops.kafka_acls import Acl, acls_of, commands, create
 from tests.certificates import Authority
 from tests.secured import SERVICES, SecuredKafka, password_of
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import redis
 
-from brandpulse.embedded import EmbeddedStore
+from brandpulse.config.settings import Settings, load_settings
+from brandpulse.devstack.embedded_servers import EmbeddedStore
 from brandpulse.errors import BrandpulseError, ConfigError, TransientError
-from brandpulse.pane_reader import PaneReader
-from brandpulse.redis_client import RedisAddress, connect, place_of, reach, shown
-from brandpulse.settings import Settings, load_settings
-from brandpulse.store_checks import check_store
+from brandpulse.ops.doctor.redis_checks import check_store
+from brandpulse.redis.client import RedisAddress, connect, place_of, reach, shown
+from brandpulse.state.pane_reader import PaneReader
 from tests.certificates import ONE_DAY, Authority
 from tests.secured import SERVICES, SecuredRedis, acl_file, password_of
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from alerting.mock_receiver import MockReceiver
-from alerting.redis_store import RedisAlertStore
-from brandpulse.kafka_acls import acls_of, create
-from brandpulse.redis_client import connect
-from brandpulse.runtime import running
-from brandpulse.settings import Settings
-from brandpulse.topics import Topic, ensure_topics
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.config.settings import Settings
+from brandpulse.devstack.mock_receiver import MockReceiver
+from brandpulse.kafka.topics import Topic, ensure_topics
+from brandpulse.ops.kafka_acls import acls_of, create
+from brandpulse.redis.client import connect
+from brandpulse.runtime.service_registry import running
 from tests.builders import NOON_MS, a_post
 from tests.certificates import Authority
 from tests.faults.alerting.processes import start_alerter

@@ -12,11 +12,11 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from alerting.receivers.config import load_receivers
+from alerting.notifications.receivers.receivers_file import load_receivers
 from alerting.settings import AlerterSettings
-from brandpulse.brands import load_brands
-from brandpulse.settings import Settings, variables_of
-from brandpulse.telemetry import ALERTER_METRICS, WORKER_METRICS
+from brandpulse.config.brands_file import load_brands
+from brandpulse.config.settings import Settings, variables_of
+from brandpulse.runtime.metrics import ALERTER_METRICS, WORKER_METRICS
 from dashboards.settings import GrafanaSettings, PageSettings
 from stream_workers.settings import WorkerSettings
 

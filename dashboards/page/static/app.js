@@ -4,8 +4,8 @@ import { BrandChart, sparkline } from "./chart.js";
 import { byId, follow, h, mark, s, say, show } from "./dom.js";
 import { groupProof, proof } from "./evidence.js";
 import { drawFacets } from "./facets.js";
-import { Feed, ask } from "./feed.js";
-import { askWhoMayAct, drawSilences, orders } from "./orders.js";
+import { Feed, ask } from "./event_stream.js";
+import { askWhoMayAct, drawSilences, orders } from "./operator_actions.js";
 import { HOUR, MINUTE, copies, count, moment, near, people, percent, plural, span, words } from "./format.js";
 
 const RANGES = [[1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 d"], [720, "30 d"]];

@@ -1,4 +1,4 @@
-//! `post_digest` and `AuthorHasher`, of `stream_workers.decode`.
+//! `post_digest` and `AuthorHasher`, of `stream_workers.decoding.post_decoder`.
 
 use std::ops::Range;
 

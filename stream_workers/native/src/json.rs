@@ -1,6 +1,6 @@
 //! JSON, one token after the other. Whatever is odd in it is None: the row is left to Python.
 
-use crate::eights::{ONES, bytes_below, zero_bytes};
+use crate::swar::{ONES, bytes_below, zero_bytes};
 
 /// Deeper values are left to Python.
 const DEEPEST: u32 = 32;

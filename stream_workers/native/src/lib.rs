@@ -4,17 +4,17 @@
 //! that may leave a row returns an `Option`, and `None` says so.
 #![deny(unsafe_code)]
 
-mod eights;
-mod entities;
+mod swar;
+mod html_entities;
 mod hashes;
-mod id_filter;
+mod bloom_filter;
 mod json;
-mod letters;
-mod moment;
+mod folding;
+mod timestamp;
 mod post;
-mod rows;
-mod unknown;
-mod words;
+mod batch;
+mod unknown_authors;
+mod matcher;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use hashes::Hashes;
-use letters::Letters;
-use rows::{Rows, read_rows};
-use unknown::UnknownAuthors;
-use words::Words;
+use folding::Letters;
+use batch::{Rows, read_rows};
+use unknown_authors::UnknownAuthors;
+use matcher::Words;
 
 /// Status, moments, authors, digests, set numbers, sets, source numbers, sources.
 type Columns<'py> = (
@@ -120,5 +120,5 @@ fn columns<'py>(py: Python<'py>, rows: &Rows) -> PyResult<Columns<'py>> {
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<RowReader>()?;
-    module.add_class::<id_filter::IdFilter>()
+    module.add_class::<bloom_filter::IdFilter>()
 }

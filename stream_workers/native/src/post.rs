@@ -1,9 +1,9 @@
-//! One record -> the post in it, with the names and limits of `brandpulse.posts.Post`.
+//! One record -> the post in it, with the names and limits of `brandpulse.schema.posts.Post`.
 
 use crate::json::{Quoted, Tokens};
-use crate::moment::event_ms;
+use crate::timestamp::event_ms;
 
-/// As in `stream_workers.decode`.
+/// As in `stream_workers.decoding.post_decoder`.
 const MAX_RECORD_BYTES: usize = 262_144;
 const MAX_TEXT: usize = 20_000;
 const MAX_ID: usize = 256;

@@ -6,8 +6,8 @@ from functools import cache
 
 import redis
 
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from stream_workers.fold import Outcome, Scored
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from stream_workers.aggregation.row_fold import Outcome, Scored
 from tests.builders import NOON_MS, a_scored
 from tests.contract.alerting.worked import Worked
 

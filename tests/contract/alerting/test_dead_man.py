@@ -9,16 +9,16 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import ListOffsetsResultInfo
 
-from alerting.clock import unseen
+from alerting.evaluation.alert_clock import unseen
 from alerting.heartbeat import Vitals, why_not
 from alerting.settings import AlerterSettings
-from brandpulse.telemetry import WORKER_METRICS, Telemetry
-from stream_workers.answers import Answers
-from stream_workers.guard import InvalidGuard
-from stream_workers.held import HeldPartition
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.signs_of_life import SignsOfLife
-from stream_workers.standstill import Reads
+from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from stream_workers.consumer.assigned_partition import HeldPartition
+from stream_workers.consumer.broker_liveness import Answers
+from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.consumer.status_reporter import SignsOfLife
+from stream_workers.consumer.stuck_detector import Reads
+from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.builders import a_status
 
 OTHER_SIDE_SECONDS = 120

@@ -4,11 +4,11 @@ import random
 
 import redis
 
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.masking.mask import Mask
-from stream_workers.decode import Decoded, decode
-from stream_workers.fold import Outcome, scored
-from stream_workers.verdict import judged
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from stream_workers.aggregation.row_fold import Outcome, scored
+from stream_workers.decoding.post_decoder import Decoded, decode
+from stream_workers.scoring.post_scores import judged
 from tests.builders import NOON_MS, PROBABILITIES, a_post, a_record
 from tests.contract.alerting.worked import Worked
 

@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 import pytest
 import redis
 
-from alerting import kept_hours
-from alerting.baseline import BaselinePolicy
-from alerting.detect import DetectPolicy
-from alerting.history import HourHistory
-from alerting.kept_hours import KeptHoursReader
-from alerting.memory_store import MemoryAlertStore
-from alerting.routing import Route
-from alerting.tick import Policies, Ticker
-from brandpulse.keys import DAY_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series
-from brandpulse.pane_reader import PaneReader
+from alerting.detection.hour_history import HourHistory
+from alerting.detection.share_baseline import BaselinePolicy
+from alerting.detection.share_detector import DetectPolicy
+from alerting.evaluation import hour_summary_cache as kept_hours
+from alerting.evaluation.evaluator import Policies, Ticker
+from alerting.evaluation.hour_summary_cache import KeptHoursReader
+from alerting.notifications.routing import Route
+from alerting.store.memory_store import MemoryAlertStore
+from brandpulse.state.keys import DAY_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series
+from brandpulse.state.pane_reader import PaneReader
 from tests.unit.alerting.builders import MONDAY, TOPIC, Stream, write_status
 
 HOUR = MONDAY // 60

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pagerduty import EventsApiV2Client
 
-from alerting.mock_receiver import MockReceiver
-from alerting.receivers.pagerduty import event
-from brandpulse.episodes import Notification
+from alerting.notifications.receivers.pagerduty import event
+from brandpulse.devstack.mock_receiver import MockReceiver
+from brandpulse.schema.episodes import Notification
 from tests.unit.alerting.notes import a_notification
 
 ROUTING_KEY = "0" * 32

@@ -6,19 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 import pytest
 import redis
 
-from alerting.recorded import JudgedPost, RecordedPanes
-from brandpulse.facets import Facet
-from brandpulse.keys import HOUR_MS, MINUTE_MS, facet_series
-from brandpulse.pane_reader import PaneReader
-from brandpulse.partitions import PartitionStatus
-from stream_workers.decode import Decoded, decode
-from stream_workers.event_time import Retention
-from stream_workers.facets import Facets
-from stream_workers.fold import fold, plan, scored
-from stream_workers.redis_store import RedisPartitionStore
-from stream_workers.repeats import RepeatLimits
-from stream_workers.store import ReadRequest
-from stream_workers.verdict import Towards, judged
+from brandpulse.backtest.recorded_panes import JudgedPost, RecordedPanes
+from brandpulse.config.facets import Facet
+from brandpulse.state.keys import HOUR_MS, MINUTE_MS, facet_series
+from brandpulse.state.pane_reader import PaneReader
+from brandpulse.state.partition_state import PartitionStatus
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.row_fold import fold, plan, scored
+from stream_workers.decoding.post_decoder import Decoded, decode
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.post_scores import Towards, judged
+from stream_workers.state_store.partition_store import ReadRequest
+from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.builders import NOON_MS, a_post, a_record
 
 LATENESS_MS = 120_000

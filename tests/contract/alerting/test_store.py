@@ -10,16 +10,16 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from alerting.episode import Memory, OpenEpisode
-from alerting.memory_store import MemoryAlertStore
-from alerting.past_episodes import incidents
-from alerting.redis_store import RedisAlertStore
-from alerting.store import AlertStore, Commit
-from brandpulse.embedded import EmbeddedStore
-from brandpulse.episodes import Episode
+from alerting.episodes.lifecycle import Memory, OpenEpisode
+from alerting.evaluation.past_episodes import incidents
+from alerting.store.alert_store import AlertStore, Commit
+from alerting.store.memory_store import MemoryAlertStore
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.devstack.embedded_servers import EmbeddedStore
 from brandpulse.errors import StateError, TransientError
-from brandpulse.keys import AlertingKeys
-from brandpulse.watched_facets import Watch, WatchedFacets, decode_facets, rules_about
+from brandpulse.schema.episodes import Episode
+from brandpulse.state.keys import AlertingKeys
+from brandpulse.state.watched_facets import Watch, WatchedFacets, decode_facets, rules_about
 from tests.unit.alerting.notes import AT, a_delivery, an_episode
 
 

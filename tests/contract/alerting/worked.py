@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import redis
 
-from alerting.detect import DetectPolicy
-from alerting.redis_store import RedisAlertStore
-from alerting.routing import Route
-from alerting.tick import Policies, Ticker, TickReport
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from brandpulse.pane_reader import PaneReader
-from stream_workers.event_time import Retention
-from stream_workers.fold import Outcome, fold, plan
-from stream_workers.redis_store import RedisPartitionStore
-from stream_workers.repeats import RepeatLimits
-from stream_workers.store import Applied, ReadRequest
+from alerting.detection.share_detector import DetectPolicy
+from alerting.evaluation.evaluator import Policies, Ticker, TickReport
+from alerting.notifications.routing import Route
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.state.pane_reader import PaneReader
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.row_fold import Outcome, fold, plan
+from stream_workers.state_store.partition_store import Applied, ReadRequest
+from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.builders import a_status
 
 RETENTION = Retention(2 * MINUTE_MS, 48 * HOUR_MS, 90 * DAY_MS)

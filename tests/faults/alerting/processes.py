@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from brandpulse.processes import Child
-from brandpulse.runtime import running
+from brandpulse.runtime.child_process import Child
+from brandpulse.runtime.service_registry import running
 
 ROUTING_KEY = "0" * 32
 

@@ -23,12 +23,12 @@ from typing import Any
 
 import redis
 
-from alerting.mock_receiver import Fault, MockReceiver
-from alerting.redis_store import RedisAlertStore
-from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore
+from brandpulse.devstack.mock_receiver import Fault, MockReceiver
 from brandpulse.errors import TransientError
-from brandpulse.keys import AlertingKeys
-from brandpulse.processes import Child
+from brandpulse.runtime.child_process import Child
+from brandpulse.state.keys import AlertingKeys
 from tests.faults.alerting.processes import fetch, start_alerter
 from tests.unit.alerting.builders import MONDAY, Stream
 

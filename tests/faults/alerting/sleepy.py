@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 
-from alerting.outbox import Outcome
-from alerting.receivers.pagerduty import PagerDuty
+from alerting.notifications.delivery import Outcome
+from alerting.notifications.receivers.pagerduty import PagerDuty
 from alerting.run import main
-from brandpulse.episodes import Notification
+from brandpulse.schema.episodes import Notification
 
 deliver = PagerDuty.deliver
 naps = iter([signal.SIGSTOP])

@@ -11,11 +11,11 @@ import pytest
 import redis
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from alerting.mock_receiver import Fault, MockReceiver
-from alerting.redis_store import RedisAlertStore
-from brandpulse.keys import MINUTE_MS, PartitionKeys
-from brandpulse.processes import Child
-from brandpulse.stats import expected_delays
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.devstack.mock_receiver import Fault, MockReceiver
+from brandpulse.ops.stats import expected_delays
+from brandpulse.runtime.child_process import Child
+from brandpulse.state.keys import MINUTE_MS, PartitionKeys
 from tests.faults.alerting.processes import fetch, start_alerter
 from tests.unit.alerting.builders import MONDAY, Stream
 

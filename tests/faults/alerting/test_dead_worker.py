@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import redis
 
-from alerting.mock_receiver import MockReceiver
-from alerting.redis_store import RedisAlertStore
-from brandpulse.keys import MINUTE_MS
-from brandpulse.pane_reader import PaneReader
-from brandpulse.processes import Child
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.devstack.mock_receiver import MockReceiver
+from brandpulse.runtime.child_process import Child
+from brandpulse.state.keys import MINUTE_MS
+from brandpulse.state.pane_reader import PaneReader
 from tests.builders import NOON_MS, a_post
 from tests.faults.alerting.processes import start_alerter
 from tests.journey.pipeline import Pipeline, counted

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from alerting.mock_receiver import MockReceiver
-from brandpulse.embedded import EmbeddedBroker, EmbeddedStore
-from brandpulse.keys import MINUTE_MS
-from brandpulse.processes import Child
-from brandpulse.runtime import running
+from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore
+from brandpulse.devstack.mock_receiver import MockReceiver
+from brandpulse.runtime.child_process import Child
+from brandpulse.runtime.service_registry import running
+from brandpulse.state.keys import MINUTE_MS
 from tests.builders import NOON_MS, a_post
 from tests.faults.alerting.processes import start_alerter
 from tests.faults.alerting.test_alerter_process import a_day_with_a_crisis, until, wall_ms

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alerting.mock_receiver import MockReceiver
+from brandpulse.devstack.mock_receiver import MockReceiver
 from tests.faults.alerting import rounds
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from alerting.mock_receiver import Fault, MockReceiver
-from alerting.redis_store import RedisAlertStore
-from brandpulse.embedded import EmbeddedStore
-from brandpulse.keys import AlertingKeys
-from brandpulse.processes import Child, free_port
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.devstack.embedded_servers import EmbeddedStore
+from brandpulse.devstack.mock_receiver import Fault, MockReceiver
+from brandpulse.runtime.child_process import Child, free_port
+from brandpulse.state.keys import AlertingKeys
 from tests.faults.alerting.processes import fetch, start_alerter
 from tests.faults.alerting.test_alerter_process import CRISIS, a_day_with_a_crisis, until, wall_ms
 

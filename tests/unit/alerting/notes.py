@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from alerting.outbox import Delivery
-from brandpulse.episodes import Episode, Evidence, ExamplePost, Notification, Transition
+from alerting.notifications.delivery import Delivery
+from brandpulse.schema.episodes import Episode, Evidence, ExamplePost, Notification, Transition
 
 AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
-from alerting.mock_receiver import Incidents
-from alerting.outbox import Outcome
-from alerting.receivers.pagerduty import event
-from brandpulse.episodes import Notification, Severity
+from alerting.notifications.delivery import Outcome
+from alerting.notifications.receivers.pagerduty import event
+from brandpulse.devstack.mock_receiver import Incidents
+from brandpulse.schema.episodes import Notification, Severity
 
 Mood = Literal["well", "away", "deaf", "busy", "too many", "holds"]
 """away: nothing arrives. deaf: it arrives, and no answer comes back. holds: arrives once it is let go."""

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.backlog import DOWN_AFTER, Backlog
-from alerting.outbox import Delivery, Verdict
+from alerting.dispatch.delivery_queue import DOWN_AFTER, Backlog
+from alerting.notifications.delivery import Delivery, Verdict
 from tests.unit.alerting.notes import a_delivery
 
 ROOM = 100

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 import pytest
 import redis
 
-from alerting.backtest import Backtest, PastEpisode
-from alerting.detect import DetectPolicy
-from alerting.memory_store import MemoryAlertStore
-from alerting.recorded import JudgedPost
-from alerting.rules import RuleSet
-from alerting.tick import Policies, Ticker
-from brandpulse.episodes import Episode, Transition
-from brandpulse.keys import MINUTE_MS
-from brandpulse.pane_reader import PaneReader
+from alerting.detection.share_detector import DetectPolicy
+from alerting.evaluation.evaluator import Policies, Ticker
+from alerting.rules.models import RuleSet
+from alerting.store.memory_store import MemoryAlertStore
+from brandpulse.backtest.backtest import Backtest, PastEpisode
+from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.schema.episodes import Episode, Transition
+from brandpulse.state.keys import MINUTE_MS
+from brandpulse.state.pane_reader import PaneReader
 from tests.unit.alerting.builders import MONDAY, Stream, write_status
 
 LATENESS_MS = 120_000

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from alerting.backtest_cli import app
-from brandpulse.bench import app as bench
+from brandpulse.cli.alerting.backtest import app
+from brandpulse.cli.bench import app as bench
 from tests.unit.alerting.test_volume import DAY, MONDAY, STEP, a_series
 
 SURGE = 10 * DAY

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from alerting.baseline import BaselinePolicy, Past, past_of
-from brandpulse.keys import HOUR_MS
-from brandpulse.panes import AuthorCounts
+from alerting.detection.share_baseline import BaselinePolicy, Past, past_of
+from brandpulse.state.keys import HOUR_MS
+from brandpulse.state.panes import AuthorCounts
 from tests.unit.alerting.builders import MONDAY
 
 HOUR = MONDAY // 60

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from alerting.backtest_cli import app
-from alerting.bound import (
+from alerting.detection.expected_delay import Step, least_delay
+from brandpulse.backtest.delay_bound.labelled_incidents import Incident, told_after
+from brandpulse.backtest.delay_bound.labelled_texts import LabelledTexts
+from brandpulse.backtest.delay_bound.oracle import (
     LABELS,
     Oracle,
     Votes,
@@ -24,12 +26,10 @@ from alerting.bound import (
     share_course,
     votes_of,
 )
-from alerting.bound_cli import posts_by_brand
-from alerting.expected_delay import Step, least_delay
-from alerting.incidents import Incident, told_after
-from alerting.labelled import LabelledTexts
-from alerting.recorded import JudgedPost
-from brandpulse.brands import Brand
+from brandpulse.backtest.delay_bound.report import posts_by_brand
+from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.cli.alerting.backtest import app
+from brandpulse.config.brands_file import Brand
 from tests.builders import NOON_MS, a_post, rfc3339
 
 HOUR, DAY = 60, 1_440

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import redis
 
-from alerting.baseline import BaselinePolicy
-from alerting.brand_silence import SilenceWatch
-from alerting.history import HourHistory
-from alerting.rules import NegativeShareRule, RuleSet, VolumeRule
-from alerting.tick import TickReport
-from brandpulse.pane_reader import Minutes
-from brandpulse.panes import AuthorCounts, Pane
+from alerting.detection.brand_silence import SilenceWatch
+from alerting.detection.hour_history import HourHistory
+from alerting.detection.share_baseline import BaselinePolicy
+from alerting.evaluation.evaluator import TickReport
+from alerting.rules.models import NegativeShareRule, RuleSet, VolumeRule
+from brandpulse.state.pane_reader import Minutes
+from brandpulse.state.panes import AuthorCounts, Pane
 from tests.unit.alerting.builders import MONDAY, Stream
 from tests.unit.alerting.test_tick import CRISIS, WALL, Scene, told
 

@@ -5,9 +5,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerting import brand_zones
-from alerting.brand_zones import zones_in
-from brandpulse.brands import load_brands
+from alerting.rules import brand_zones
+from alerting.rules.brand_zones import zones_in
+from brandpulse.config.brands_file import load_brands
 
 BRANDS = """brands:
 - {name: Acme, terms: [acme], time_zone: Europe/Berlin}

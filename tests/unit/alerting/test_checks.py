@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alerting.checks import check_receivers, check_rules
-from alerting.rules_cli import app
+from brandpulse.cli.alerting.rules import app
 from brandpulse.errors import ConfigError
-from brandpulse.processes import free_port
+from brandpulse.ops.doctor.alerting_checks import check_receivers, check_rules
+from brandpulse.runtime.child_process import free_port
 
 FILE = """receivers:
   - {{name: up, kind: webhook, url: "http://127.0.0.1:{listening}/hook"}}

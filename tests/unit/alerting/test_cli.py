@@ -4,9 +4,9 @@ import pytest
 import redis
 from typer.testing import CliRunner, Result
 
-from alerting.checks import check_outbox
-from alerting.cli import app
-from alerting.redis_store import RedisAlertStore
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.cli.alerting.outbox import app
+from brandpulse.ops.doctor.alerting_checks import check_outbox
 from tests.unit.alerting.notes import a_delivery
 
 

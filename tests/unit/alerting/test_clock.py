@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from alerting.clock import AlertClock, ClockPolicy, StallWatch, alert_clock, silence, unseen
-from brandpulse.partitions import NO_CLOCK, PartitionStatus
+from alerting.evaluation.alert_clock import AlertClock, ClockPolicy, StallWatch, alert_clock, silence, unseen
+from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 
 POLICY = ClockPolicy()
 NOW = 10**12

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alerting.counts import missing, read_counts, step_seconds
+from brandpulse.backtest.count_series import missing, read_counts, step_seconds
 from brandpulse.errors import ConfigError
 
 THREE = "timestamp,value\n2026-03-02 00:00:00,4\n2026-03-02 00:05:00,0\n2026-03-02 00:20:00,7.5\n"

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.baseline import BaselinePolicy, past_of
-from alerting.detect import (
+from alerting.detection.evidence import rise_nats
+from alerting.detection.share_baseline import BaselinePolicy, past_of
+from alerting.detection.share_detector import (
     Baseline,
     DetectPolicy,
     Finding,
@@ -17,8 +18,7 @@ from alerting.detect import (
     tail_nats,
     tail_probability,
 )
-from alerting.evidence import rise_nats
-from alerting.sliding import sliding_counts
+from alerting.detection.sliding_windows import sliding_counts
 from tests.unit.alerting.builders import MONDAY, Stream
 
 POLICY = DetectPolicy(windows=(15, 60, 180))

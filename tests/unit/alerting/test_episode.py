@@ -3,9 +3,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts
-from alerting.episode import Decision, EpisodePolicy, OpenEpisode, decide, episode_key, moment, severity_of
-from brandpulse.keys import MINUTE_MS
+from alerting.detection.share_detector import Baseline, DetectPolicy, Finding, WindowCounts
+from alerting.episodes.lifecycle import Decision, EpisodePolicy, OpenEpisode, decide, episode_key, moment, severity_of
+from brandpulse.state.keys import MINUTE_MS
 from tests.unit.alerting.builders import MONDAY
 from tests.unit.alerting.notes import an_evidence
 from tests.unit.alerting.test_episode_machine import finding

@@ -15,20 +15,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from alerting.detect import Baseline, DetectPolicy, Finding, WindowCounts
-from alerting.episode import EpisodePolicy, decide
-from alerting.memory_store import MemoryAlertStore
-from alerting.outbox import RetryPolicy
-from alerting.routing import Route
-from alerting.rules import DEFAULT_RULES
-from alerting.sender import Sender
-from alerting.store import Commit
-from alerting.stretch import Decided, Stretch
-from alerting.telling import Teller
-from brandpulse.episodes import Notification
-from brandpulse.keys import MINUTE_MS
-from brandpulse.silences import Acknowledgement, Silence
-from brandpulse.telemetry import ALERTER_METRICS, Telemetry
+from alerting.detection.share_detector import Baseline, DetectPolicy, Finding, WindowCounts
+from alerting.dispatch.dispatcher import Teller
+from alerting.dispatch.sender import Sender
+from alerting.episodes.lifecycle import EpisodePolicy, decide
+from alerting.notifications.delivery import RetryPolicy
+from alerting.notifications.routing import Route
+from alerting.rules.models import DEFAULT_RULES
+from alerting.store.alert_store import Commit
+from alerting.store.memory_store import MemoryAlertStore
+from alerting.store.pending_commit import Decided, Stretch
+from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.schema.episodes import Notification
+from brandpulse.schema.silences import Acknowledgement, Silence
+from brandpulse.state.keys import MINUTE_MS
 from tests.simulated import SimulatedLoop
 from tests.unit.alerting.builders import MONDAY
 from tests.unit.alerting.pager import Mood, Pager

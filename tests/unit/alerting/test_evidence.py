@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.evidence import deviance_nats, mean_weight, weight_quarters
-from brandpulse.panes import EMPTY_PANE, MICROS, Pane
+from alerting.detection.evidence import deviance_nats, mean_weight, weight_quarters
+from brandpulse.state.panes import EMPTY_PANE, MICROS, Pane
 
 COUNTS = st.integers(0, 1_000)
 PANES = st.builds(Pane, COUNTS, COUNTS, COUNTS, st.just(0), COUNTS)

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from alerting.detect import WindowCounts
-from alerting.examples import ENOUGH_NEGATIVE, MOST_LOOKS, MOST_READS, ExampleShelf, count_sources
-from brandpulse.author_lookup import KnownAuthors
-from brandpulse.episodes import SourceCount
-from brandpulse.kept_posts import KeptPost, PostsOfWindow
-from brandpulse.keys import MINUTE_MS, facet_series
-from brandpulse.pane_reader import SampledPost
-from brandpulse.panes import Authors
-from brandpulse.terms import terms_of
+from alerting.detection.share_detector import WindowCounts
+from alerting.episodes.example_posts import ENOUGH_NEGATIVE, MOST_LOOKS, MOST_READS, ExampleShelf, count_sources
+from brandpulse.schema.episodes import SourceCount
+from brandpulse.state.author_lookup import KnownAuthors
+from brandpulse.state.keys import MINUTE_MS, facet_series
+from brandpulse.state.pane_reader import SampledPost
+from brandpulse.state.panes import Authors
+from brandpulse.state.stored_posts import KeptPost, PostsOfWindow
+from brandpulse.text.terms import terms_of
 from tests.unit.alerting.builders import MONDAY
 
 DAY = MONDAY // 1_440

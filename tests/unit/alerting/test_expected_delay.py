@@ -3,10 +3,10 @@
 import pytest
 from typer.testing import CliRunner
 
-from alerting.delay_bench import delay_of
-from alerting.detect import Baseline, DetectPolicy
-from alerting.expected_delay import STEPS, Step, expected_delay, least_delay, told
-from brandpulse.bench import app
+from alerting.detection.expected_delay import STEPS, Step, expected_delay, least_delay, told
+from alerting.detection.share_detector import Baseline, DetectPolicy
+from brandpulse.bench.alerting.detection_delay import delay_of
+from brandpulse.cli.bench import app
 
 
 @pytest.mark.parametrize(

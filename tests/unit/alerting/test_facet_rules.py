@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import redis
 
-from alerting.history import HourHistory
-from alerting.redis_store import RedisAlertStore
-from alerting.rules import RuleSet
-from brandpulse.episodes import Episode
-from brandpulse.keys import facet_series
-from brandpulse.pane_reader import PaneReader
+from alerting.detection.hour_history import HourHistory
+from alerting.rules.models import RuleSet
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.schema.episodes import Episode
+from brandpulse.state.keys import facet_series
+from brandpulse.state.pane_reader import PaneReader
 from tests.unit.alerting.builders import MONDAY, Stream
 from tests.unit.alerting.test_tick import WALL, Scene
 

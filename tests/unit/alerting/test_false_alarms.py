@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from alerting.facet_bench import false_pages, poisson_interval, surge
-from alerting.rules import FacetShareRule
-from alerting.simulated import simulate, steady
+from alerting.rules.models import FacetShareRule
+from brandpulse.bench.alerting.facet_rules import false_pages, poisson_interval, surge
+from brandpulse.bench.alerting.simulation import simulate, steady
 
 FORTNIGHT = 14 * 1_440
 FOUR_WEEKS = 28 * 1_440

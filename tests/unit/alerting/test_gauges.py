@@ -2,15 +2,15 @@ import math
 
 import pytest
 
-from alerting.clock import AlertClock
-from alerting.detect import Baseline, DetectPolicy, Finding, State
-from alerting.facet_rules import FacetView
-from alerting.gauges import begin, begin_rules, show
-from alerting.rules import DEFAULT_RULES, RuleSet
-from alerting.tick import BrandView, TickReport
-from brandpulse.keys import facet_series
-from brandpulse.panes import EMPTY_PANE, Pane
-from brandpulse.telemetry import ALERTER_METRICS, LABELLED_BRANDS, OTHER_BRANDS, Telemetry
+from alerting.detection.share_detector import Baseline, DetectPolicy, Finding, State
+from alerting.evaluation.alert_clock import AlertClock
+from alerting.evaluation.evaluator import BrandView, TickReport
+from alerting.evaluation.facet_rules import FacetView
+from alerting.metrics import begin, begin_rules, show
+from alerting.rules.models import DEFAULT_RULES, RuleSet
+from brandpulse.runtime.metrics import ALERTER_METRICS, LABELLED_BRANDS, OTHER_BRANDS, Telemetry
+from brandpulse.state.keys import facet_series
+from brandpulse.state.panes import EMPTY_PANE, Pane
 from tests.unit.alerting.notes import an_episode
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from alerting.group_evidence import extra_people, group_evidence, worst_first
-from brandpulse.episodes import Episode, ExamplePost, SourceCount, Term
+from alerting.dispatch.group_evidence import extra_people, group_evidence, worst_first
+from brandpulse.schema.episodes import Episode, ExamplePost, SourceCount, Term
 from tests.unit.alerting.notes import AT, an_episode, an_evidence
 
 TOO_MANY = "more than 100 alerts were told at once"

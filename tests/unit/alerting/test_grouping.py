@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from alerting.episode import ALL_BRANDS, Decision, Memory, OpenEpisode
-from alerting.receivers.pagerduty import MAX_EVENT_BYTES, encode, event
-from alerting.routing import Route
-from alerting.rules import Grouping, NegativeShareRule, RuleSet
-from alerting.store import AlerterState
-from alerting.stretch import Decided, Stretch
-from alerting.telling import Teller
-from brandpulse.episodes import Episode, Severity, SourceCount, Term
-from brandpulse.silences import Acknowledgement, Orders, Silence
+from alerting.dispatch.dispatcher import Teller
+from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode
+from alerting.notifications.receivers.pagerduty import MAX_EVENT_BYTES, encode, event
+from alerting.notifications.routing import Route
+from alerting.rules.models import Grouping, NegativeShareRule, RuleSet
+from alerting.store.alert_store import AlerterState
+from alerting.store.pending_commit import Decided, Stretch
+from brandpulse.schema.episodes import Episode, Severity, SourceCount, Term
+from brandpulse.schema.silences import Acknowledgement, Orders, Silence
 from tests.unit.alerting.notes import AT, an_episode, an_evidence
 
 ROUTES = [Route("pager", "error", wants_every_update=False), Route("kafka", hears_all=True)]

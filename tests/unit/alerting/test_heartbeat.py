@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from alerting.heartbeat import Heartbeat, HeartbeatPolicy, Vitals, why_not
-from alerting.mock_receiver import MockReceiver
-from brandpulse.telemetry import ALERTER_METRICS, Telemetry
+from brandpulse.devstack.mock_receiver import MockReceiver
+from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 
 POLICY = HeartbeatPolicy(every=60, tick_within=60, moved_within=1_800, drained_within=150)
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alerting.episode import OpenEpisode
-from alerting.lateness import Lateness, LatenessWatch
-from alerting.stream_health import decide_health, lateness_health
-from brandpulse.partitions import PartitionStatus
+from alerting.episodes.lifecycle import OpenEpisode
+from alerting.evaluation.lateness import Lateness, LatenessWatch
+from alerting.evaluation.stream_health import decide_health, lateness_health
+from brandpulse.state.partition_state import PartitionStatus
 
 MINUTE = 60_000
 

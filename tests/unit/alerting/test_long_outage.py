@@ -7,10 +7,10 @@ from itertools import groupby
 
 import pytest
 
-from alerting.memory_store import MemoryAlertStore
-from alerting.outbox import RetryPolicy
-from alerting.sender import Sender
-from brandpulse.telemetry import ALERTER_METRICS, Telemetry
+from alerting.dispatch.sender import Sender
+from alerting.notifications.delivery import RetryPolicy
+from alerting.store.memory_store import MemoryAlertStore
+from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 from tests.simulated import SimulatedLoop, run_simulated
 from tests.unit.alerting.notes import a_delivery
 from tests.unit.alerting.pager import Pager

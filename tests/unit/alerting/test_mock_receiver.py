@@ -4,7 +4,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from alerting.mock_receiver import MAX_EVENT_BYTES, Incidents, MockReceiver, problems
+from brandpulse.devstack.mock_receiver import MAX_EVENT_BYTES, Incidents, MockReceiver, problems
 
 
 def an_event(action: str = "trigger", **changes: Any) -> dict[str, Any]:

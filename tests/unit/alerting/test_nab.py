@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from alerting.nab import Labelled, best_score, leave_one_out, score_at
+from brandpulse.bench.alerting.nab_score import Labelled, best_score, leave_one_out, score_at
 
 
 def told(rows: int, windows: list[tuple[int, int]], *at: tuple[int, float]) -> Labelled:

@@ -1,10 +1,10 @@
 import pytest
 
-from alerting import notify_bench
-from alerting.outbox import Outcome
-from alerting.receivers.webhook import Webhook
-from brandpulse.episodes import Notification
+from alerting.notifications.delivery import Outcome
+from alerting.notifications.receivers.webhook import Webhook
+from brandpulse.bench.alerting import notification_latency as notify_bench
 from brandpulse.errors import BrandpulseError
+from brandpulse.schema.episodes import Notification
 
 
 def test_it_times_every_alert_from_its_decision_to_its_request(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,13 +7,14 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from alerting import episodes_cli, silence_cli
-from alerting.episode import Memory, OpenEpisode
-from alerting.redis_store import RedisAlertStore
-from alerting.store import Commit
+from alerting.episodes.lifecycle import Memory, OpenEpisode
+from alerting.store.alert_store import Commit
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.cli.alerting import episodes as episodes_cli
+from brandpulse.cli.alerting import silence as silence_cli
 from brandpulse.errors import TransientError
-from brandpulse.keys import NamespaceKeys
-from brandpulse.silences import MOST_SILENCES, OrderBook, RefusedError, Silence, span
+from brandpulse.schema.silences import MOST_SILENCES, OrderBook, RefusedError, Silence, span
+from brandpulse.state.keys import NamespaceKeys
 from tests.unit.alerting.notes import AT, an_episode
 
 

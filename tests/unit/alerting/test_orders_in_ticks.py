@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from alerting.rules import NegativeShareRule, RuleSet
-from brandpulse.silences import Acknowledgement, OrderBook, Silence
+from alerting.rules.models import NegativeShareRule, RuleSet
+from brandpulse.schema.silences import Acknowledgement, OrderBook, Silence
 from tests.unit.alerting.test_tick import CRISIS, CRISIS_END, WALL, Scene, a_crisis
 
 NOW = datetime.fromtimestamp(WALL / 1_000, UTC)

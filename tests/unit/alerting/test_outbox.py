@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.outbox import Outcome, RetryPolicy, judge, retry_after_seconds
+from alerting.notifications.delivery import Outcome, RetryPolicy, judge, retry_after_seconds
 from tests.unit.alerting.notes import a_delivery
 
 POLICY = RetryPolicy()

@@ -5,16 +5,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from alerting.backtest import Backtest, PastEpisode
-from alerting.chart import BOTTOM, HEIGHT, TOP, USUAL
-from alerting.detect import Baseline, DetectPolicy, alarm_levels
-from alerting.evidence import deviance_nats
-from alerting.history import HourHistory
-from alerting.picture import draw
-from alerting.recorded import JudgedPost
-from alerting.shown_hours import ShownHour, alarm_share, hour_level, shown_hours
-from alerting.tick import Policies
-from brandpulse.keys import MINUTE_MS
+from alerting.detection.evidence import deviance_nats
+from alerting.detection.hour_history import HourHistory
+from alerting.detection.share_detector import Baseline, DetectPolicy, alarm_levels
+from alerting.evaluation.evaluator import Policies
+from brandpulse.backtest.backtest import Backtest, PastEpisode
+from brandpulse.backtest.charts.brand_chart import draw
+from brandpulse.backtest.charts.hourly_series import ShownHour, alarm_share, hour_level, shown_hours
+from brandpulse.backtest.charts.svg_chart import BOTTOM, HEIGHT, TOP, USUAL
+from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.state.keys import MINUTE_MS
 from tests.unit.alerting.builders import MONDAY
 
 HOUR = MONDAY // 60

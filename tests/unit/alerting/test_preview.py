@@ -8,17 +8,17 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from alerting.backtest_cli import app
-from alerting.baseline import BaselinePolicy
-from alerting.facet_rules import facet_history
-from alerting.history import HourHistory
-from alerting.preview import facets_watched, preview
-from alerting.rules import DEFAULT_RULES, RuleSet
-from alerting.tick import Policies
-from brandpulse.episodes import Episode
-from brandpulse.keys import facet_of
-from brandpulse.pane_reader import Minutes, NegativePost
-from brandpulse.panes import AuthorCounts, Pane
+from alerting.detection.hour_history import HourHistory
+from alerting.detection.share_baseline import BaselinePolicy
+from alerting.evaluation.evaluator import Policies
+from alerting.evaluation.facet_rules import facet_history
+from alerting.rules.models import DEFAULT_RULES, RuleSet
+from brandpulse.backtest.rule_preview import facets_watched, preview
+from brandpulse.cli.alerting.backtest import app
+from brandpulse.schema.episodes import Episode
+from brandpulse.state.keys import facet_of
+from brandpulse.state.pane_reader import Minutes, NegativePost
+from brandpulse.state.panes import AuthorCounts, Pane
 from tests.unit.alerting.builders import MONDAY, Stream
 
 HOUR = MONDAY // 60

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerting.quiet_hours import QuietHours, held
+from alerting.rules.quiet_hours import QuietHours, held
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

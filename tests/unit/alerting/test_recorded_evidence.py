@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from alerting.backtest import Backtest, PastEpisode
-from alerting.detect import DetectPolicy
-from alerting.recorded import JudgedPost
-from alerting.recorded_evidence import with_posts
-from alerting.tick import Policies
-from brandpulse.keys import MINUTE_MS
+from alerting.detection.share_detector import DetectPolicy
+from alerting.evaluation.evaluator import Policies
+from brandpulse.backtest.backtest import Backtest, PastEpisode
+from brandpulse.backtest.recorded_evidence import with_posts
+from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.state.keys import MINUTE_MS
 from tests.unit.alerting.builders import MONDAY
 
 NEGATIVE, NEUTRAL, IRRELEVANT = (0.8, 0.15, 0.05, 0.0), (0.1, 0.8, 0.1, 0.0), (0.1, 0.1, 0.1, 0.7)

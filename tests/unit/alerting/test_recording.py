@@ -6,20 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alerting.recorded_facets import RecordedFacets, told_by
-from alerting.recording import Judges, Tally, Texts
-from alerting.score_file import Scores, read_scores, score_key, write_scores
-from alerting.verdicts import TowardsBrands, WholePosts
-from brandpulse.brands import Brand
+from brandpulse.backtest.post_scoring import TowardsBrands, WholePosts
+from brandpulse.backtest.recorded_facets import RecordedFacets, told_by
+from brandpulse.backtest.recording import Judges, Tally, Texts
+from brandpulse.backtest.score_file import Scores, read_scores, score_key, write_scores
+from brandpulse.config.brands_file import Brand
+from brandpulse.config.facets import Facet
 from brandpulse.errors import ConfigError
-from brandpulse.facets import Facet
-from brandpulse.keys import facet_series
-from model.engine import Scores as ModelScores
-from model.marking import MarkedText, plain
-from stream_workers.facets import Facets
-from stream_workers.marking import BrandMarker
-from stream_workers.match import BrandMatcher
-from stream_workers.verdict import Judged, Towards, verdicts_of
+from brandpulse.state.keys import facet_series
+from brandpulse.text.brand_matcher import BrandMatcher
+from model.inference.scorer import Scores as ModelScores
+from model.inputs.target_marking import MarkedText, plain
+from stream_workers.scoring.brand_marker import BrandMarker
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.post_scores import Judged, Towards, verdicts_of
 from tests.builders import NOON_MS, a_post
 
 MATCHER = BrandMatcher([Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"])])

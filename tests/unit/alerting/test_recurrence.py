@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from alerting.baseline import BaselinePolicy, past_of
-from brandpulse.keys import HOUR_MS
-from brandpulse.panes import AuthorCounts
+from alerting.detection.share_baseline import BaselinePolicy, past_of
+from brandpulse.state.keys import HOUR_MS
+from brandpulse.state.panes import AuthorCounts
 from tests.unit.alerting.builders import MONDAY
 
 HOUR = MONDAY // 60

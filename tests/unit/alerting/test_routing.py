@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from alerting.episode import Decision, Memory, OpenEpisode
-from alerting.routing import Hush, Route, Routed, overdue, route
-from brandpulse.episodes import Severity, Transition
+from alerting.episodes.lifecycle import Decision, Memory, OpenEpisode
+from alerting.notifications.routing import Hush, Route, Routed, overdue, route
+from brandpulse.schema.episodes import Severity, Transition
 from tests.unit.alerting.notes import AT, an_episode
 
 PAGER = Route("pager", "error", wants_every_update=False)

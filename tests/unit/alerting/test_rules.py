@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from alerting.detect import DetectPolicy
-from alerting.episode import EpisodePolicy
-from alerting.routing import Route, routes_of_rule
-from alerting.rules import (
+from alerting.detection.share_detector import DetectPolicy
+from alerting.detection.volume_detector import SurgePolicy
+from alerting.episodes.lifecycle import EpisodePolicy
+from alerting.evaluation.stream_health import _SEVERITY
+from alerting.notifications.routing import Route, routes_of_rule
+from alerting.rules.models import (
     DEFAULT_RULES,
     EXAMPLE,
     STREAM_RULES,
@@ -19,8 +21,6 @@ from alerting.rules import (
     load_rules,
     unwatched,
 )
-from alerting.stream_health import _SEVERITY
-from alerting.surge import SurgePolicy
 from brandpulse.errors import ConfigError
 
 

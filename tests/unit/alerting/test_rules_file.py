@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from alerting.rules_file import RulesFile
+from alerting.rules.live_rules import RulesFile
 from brandpulse.errors import ConfigError
-from brandpulse.telemetry import ALERTER_METRICS, Telemetry
+from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 
 STRANGE = "rules:\n- {name: fourth, kind: facet_share, facet: refnd}\n"
 RIGHT = "rules:\n- {name: first, kind: negative_share}\n"

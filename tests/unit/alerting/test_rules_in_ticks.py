@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import redis
 
-from alerting.rules import NegativeShareRule, RuleSet
+from alerting.rules.models import NegativeShareRule, RuleSet
 from tests.unit.alerting.test_tick import CRISIS, CRISIS_END, WALL, Scene, a_crisis
 
 

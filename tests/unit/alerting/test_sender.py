@@ -11,17 +11,17 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from alerting.episode import Memory, OpenEpisode
-from alerting.memory_store import MemoryAlertStore
-from alerting.mock_receiver import Fault, MockReceiver
-from alerting.outbox import Delivery, RetryPolicy
-from alerting.receivers.pagerduty import PagerDuty
-from alerting.receivers.receiver import Receiver
-from alerting.receivers.webhook import Webhook
-from alerting.repeats import RECENT_RESOLVE_MS, resolves_to_repeat
-from alerting.sender import Sender
-from alerting.store import Commit, Durability
-from brandpulse.telemetry import ALERTER_METRICS, Telemetry
+from alerting.dispatch.reminders import RECENT_RESOLVE_MS, resolves_to_repeat
+from alerting.dispatch.sender import Sender
+from alerting.episodes.lifecycle import Memory, OpenEpisode
+from alerting.notifications.delivery import Delivery, RetryPolicy
+from alerting.notifications.receivers.pagerduty import PagerDuty
+from alerting.notifications.receivers.receiver import Receiver
+from alerting.notifications.receivers.webhook import Webhook
+from alerting.store.alert_store import Commit, Durability
+from alerting.store.memory_store import MemoryAlertStore
+from brandpulse.devstack.mock_receiver import Fault, MockReceiver
+from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 from tests.unit.alerting.notes import AT, a_delivery, a_notification, an_episode
 
 NOW_MS = 10**12

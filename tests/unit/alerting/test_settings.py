@@ -1,12 +1,12 @@
 import pytest
 
 from alerting.settings import AlerterSettings
+from brandpulse.config.settings import load_settings
 from brandpulse.errors import ConfigError
-from brandpulse.settings import load_settings
 
 
 def test_the_defaults_are_the_policies_own_defaults() -> None:
-    from alerting.tick import Policies
+    from alerting.evaluation.evaluator import Policies
 
     assert AlerterSettings().policies() == Policies()
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerting.sliding import sliding_counts
+from alerting.detection.sliding_windows import sliding_counts
 from tests.unit.alerting.builders import MONDAY, Stream
 
 POSTS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 15), st.booleans()), max_size=60)

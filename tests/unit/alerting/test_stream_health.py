@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from alerting.clock import Stall
-from alerting.stream_health import stall_health
-from brandpulse.partitions import PartitionStatus
+from alerting.evaluation.alert_clock import Stall
+from alerting.evaluation.stream_health import stall_health
+from brandpulse.state.partition_state import PartitionStatus
 
 SEEN_MS = 1_772_420_403_000  # 2026-03-02 03:00:03 UTC
 

@@ -8,16 +8,16 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from alerting.backtest import Backtest, PastEpisode
-from alerting.detect import WindowCounts
-from alerting.episode import EpisodePolicy, OpenEpisode, moment
-from alerting.recorded import JudgedPost
-from alerting.rules import RuleSet
-from alerting.surge import SurgePolicy, decide_surge, judge_surge
-from alerting.tick import Policies
-from alerting.volume import VolumeWatch
-from alerting.volume_rhythms import pages, rate_of
-from brandpulse.keys import MINUTE_MS
+from alerting.detection.share_detector import WindowCounts
+from alerting.detection.volume_detector import SurgePolicy, decide_surge, judge_surge
+from alerting.detection.volume_score import VolumeWatch
+from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode, moment
+from alerting.evaluation.evaluator import Policies
+from alerting.rules.models import RuleSet
+from brandpulse.backtest.backtest import Backtest, PastEpisode
+from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.bench.alerting.volume_rhythms import pages, rate_of
+from brandpulse.state.keys import MINUTE_MS
 from tests.unit.alerting.builders import MONDAY
 
 RULES = RuleSet.model_validate({"rules": [{"name": "surge", "kind": "volume"}]})

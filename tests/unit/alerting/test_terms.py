@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from alerting.terms import LEAST_SEEN, LEAST_USUAL, SHOWN, rising_terms
-from brandpulse.terms import terms_of
+from alerting.episodes.rising_terms import LEAST_SEEN, LEAST_USUAL, SHOWN, rising_terms
+from brandpulse.text.terms import terms_of
 
 WORDS = ["seat", "crew", "food", "price", "legroom", "app", "queue", "website", "coffee", "staff"]
 

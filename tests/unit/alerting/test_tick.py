@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 import pytest
 import redis
 
-from alerting.detect import DetectPolicy
-from alerting.memory_store import MemoryAlertStore
-from alerting.redis_store import RedisAlertStore
-from alerting.routing import Route
-from alerting.rules import DEFAULT_RULES
-from alerting.store import AlertStore
-from alerting.tick import STRIDE, LostLeadershipError, Policies, Ticker, TickReport
-from brandpulse.keys import MINUTE_MS
-from brandpulse.pane_reader import PaneReader
+from alerting.detection.share_detector import DetectPolicy
+from alerting.evaluation.evaluator import STRIDE, LostLeadershipError, Policies, Ticker, TickReport
+from alerting.notifications.routing import Route
+from alerting.rules.models import DEFAULT_RULES
+from alerting.store.alert_store import AlertStore
+from alerting.store.memory_store import MemoryAlertStore
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.state.keys import MINUTE_MS
+from brandpulse.state.pane_reader import PaneReader
 from tests.unit.alerting.builders import MONDAY, Stream, write_status
 
 WALL = 10**12

@@ -1,8 +1,8 @@
 import pytest
 import redis
 
-from alerting import tick_bench
-from brandpulse.pane_reader import PaneReader
+from brandpulse.bench.alerting import evaluation_time as tick_bench
+from brandpulse.state.pane_reader import PaneReader
 
 
 def test_the_bench_fills_a_store_that_the_alerter_reads_and_passes_each_minute(

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerting.usual_volume import UsualVolume
-from alerting.volume import VolumeFinding, VolumePolicy, VolumeWatch, evidence, seen_at
-from alerting.volume_tail import Tail, TailPolicy
+from alerting.detection.volume_baseline import UsualVolume
+from alerting.detection.volume_score import VolumeFinding, VolumePolicy, VolumeWatch, evidence, seen_at
+from alerting.detection.volume_tail import Tail, TailPolicy
 
 STEP = 300
 DAY = 288

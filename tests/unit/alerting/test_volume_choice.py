@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alerting import volume_choice
-from alerting.volume import VolumePolicy, VolumeWatch
-from alerting.volume_choice import (
+from alerting.detection.volume_score import VolumePolicy, VolumeWatch
+from brandpulse.bench.alerting import volume_choice
+from brandpulse.bench.alerting.volume_choice import (
     LabelledCounts,
     expected_of,
     leave_series_out,

@@ -3,11 +3,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from alerting import rules
-from alerting.rules import RuleSet
-from alerting.watching import counted_in, watched_facets
-from brandpulse.brands import load_brands_file
-from brandpulse.watched_facets import Watch
+from alerting.rules import models as rules
+from alerting.rules.models import RuleSet
+from alerting.rules.watched_facets import counted_in, watched_facets
+from brandpulse.config.brands_file import load_brands_file
+from brandpulse.state.watched_facets import Watch
 
 
 def test_every_facet_is_told_with_the_rules_that_watch_it() -> None:

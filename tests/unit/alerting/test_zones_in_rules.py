@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from alerting.backtest_cli import app
-from alerting.baseline import BaselinePolicy
-from alerting.brand_zones import counts_zone
-from alerting.facet_rules import facet_history
-from alerting.history import HourHistory
-from alerting.rhythm_bench import brand
-from alerting.simulated import MONDAY, simulate
+from alerting.detection.hour_history import HourHistory
+from alerting.detection.share_baseline import BaselinePolicy
+from alerting.evaluation.facet_rules import facet_history
+from alerting.rules.brand_zones import counts_zone
+from brandpulse.bench.alerting.rhythm import brand
+from brandpulse.bench.alerting.simulation import MONDAY, simulate
+from brandpulse.cli.alerting.backtest import app
 from brandpulse.errors import ConfigError
-from brandpulse.keys import facet_series
-from brandpulse.local_hours import UTC
-from brandpulse.pane_reader import Minutes, NegativePost
-from brandpulse.panes import AuthorCounts, Pane
+from brandpulse.runtime.local_hours import UTC
+from brandpulse.state.keys import facet_series
+from brandpulse.state.pane_reader import Minutes, NegativePost
+from brandpulse.state.panes import AuthorCounts, Pane
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = MONDAY // 60

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.apache_kafka import jars, node
-from brandpulse.apache_kafka.jars import check_jars, check_java, fetch, pinned
-from brandpulse.apache_kafka.node import ApacheKafkaBroker
-from brandpulse.broker_checks import judge_topic
+from brandpulse.devstack import apache_kafka_node as node
+from brandpulse.devstack import kafka_jars as jars
+from brandpulse.devstack.apache_kafka_node import ApacheKafkaBroker
+from brandpulse.devstack.kafka_jars import check_jars, check_java, fetch, pinned
+from brandpulse.devstack.supervisor import broker_of
 from brandpulse.errors import ConfigError
-from brandpulse.processes import free_port
-from brandpulse.stack import broker_of
+from brandpulse.ops.doctor.kafka_checks import judge_topic
+from brandpulse.runtime.child_process import free_port
 from tests.apache_kafka import JARS, why_not
 
 needs_kafka = pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can")

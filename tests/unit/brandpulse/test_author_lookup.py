@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from brandpulse.author_lookup import KnownAuthors, author_number, coupon_of, coupons_in
-from brandpulse.panes import Authors
-from stream_workers.decode import author_word
+from brandpulse.state.author_lookup import KnownAuthors, author_number, coupon_of, coupons_in
+from brandpulse.state.panes import Authors
+from stream_workers.decoding.post_decoder import author_word
 
 
 def authors(many: int, seed: int = 1) -> list[int]:

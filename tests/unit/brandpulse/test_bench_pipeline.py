@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from brandpulse.bench import app
-from brandpulse.bench_growth import run as run_growth
-from brandpulse.bench_pipeline import Figure, Latency, _median, _median_wait, _ratios, _waits
-from brandpulse.bench_soak import Look, judged
+from brandpulse.bench.competitors.runner import Stopwatch
+from brandpulse.bench.growth import run as run_growth
+from brandpulse.bench.pipeline import Figure, Latency, _median, _median_wait, _ratios, _waits
+from brandpulse.bench.soak import Look, judged
+from brandpulse.cli.bench import app
 from brandpulse.errors import BrandpulseError, ConfigError
-from brandpulse.peers.peer import Stopwatch
 
 
 @pytest.mark.parametrize(

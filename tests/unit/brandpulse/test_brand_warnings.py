@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from brandpulse.brand_warnings import brand_warnings
-from brandpulse.brands import BrandsFile
-from stream_workers.match import BrandMatcher
+from brandpulse.config.brand_warnings import brand_warnings
+from brandpulse.config.brands_file import BrandsFile
+from brandpulse.text.brand_matcher import BrandMatcher
 
 
 def warned(**brand: Any) -> list[str]:

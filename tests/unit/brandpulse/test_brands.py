@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.brands import load_brands, load_brands_file
+from brandpulse.config.brands_file import load_brands, load_brands_file
 from brandpulse.errors import ConfigError
-from brandpulse.keys import brand_of, facet_of, facet_series
+from brandpulse.state.keys import brand_of, facet_of, facet_series
 
 
 def written(tmp_path: Path, text: str) -> Path:

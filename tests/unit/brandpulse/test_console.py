@@ -10,7 +10,7 @@ import pytest
 from rich.panel import Panel
 from rich.table import Table
 
-from brandpulse.console import Console, echo, id_column, styled, visible
+from brandpulse.runtime.console import Console, echo, id_column, styled, visible
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("alerting", "brandpulse", "dashboards", "ingest", "model", "stream_workers")

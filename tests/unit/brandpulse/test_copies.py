@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brandpulse.copies import copy_groups, normal_form
-from brandpulse.kept_posts import KeptPost
+from brandpulse.state.stored_posts import KeptPost
+from brandpulse.text.near_duplicates import copy_groups, normal_form
 
 TEXT = "Acme lost my bag again, I want a refund"
 

@@ -2,7 +2,7 @@ import pytest
 from pydantic import SecretStr
 
 from brandpulse.errors import ConfigError
-from brandpulse.exposure import is_loopback, metrics_token, shows_token
+from brandpulse.runtime.http_security import is_loopback, metrics_token, shows_token
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 
 from brandpulse.errors import StateError
-from brandpulse.fates import (
+from brandpulse.state.keys import DAY_MS, HOUR_MS
+from brandpulse.state.outcomes.post_outcomes import (
     CELLS,
     NO_OFFSET,
     OTHER_SOURCES,
@@ -16,7 +17,6 @@ from brandpulse.fates import (
     period_after,
     with_added,
 )
-from brandpulse.keys import DAY_MS, HOUR_MS
 from tests.builders import NOON_MS
 
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from brandpulse.local_hours import UTC, hour_of_day, hour_of_week, offset_seconds, week_hours
+from brandpulse.runtime.local_hours import UTC, hour_of_day, hour_of_week, offset_seconds, week_hours
 
 ZONES = [
     "UTC",

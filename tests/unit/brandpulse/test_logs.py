@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from brandpulse.logs import KeyValueFormatter, quoted
+from brandpulse.runtime.logging_setup import KeyValueFormatter, quoted
 
 FIELD = re.compile(r' ([A-Za-z_]+)=("(?:[^"\\]|\\.)*"|[^\s"=]+)')
 UNESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
@@ -12,7 +12,7 @@ UNESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 def line_of(message: str = "kafka client error", *, error: BaseException | None = None, **fields: object) -> str:
     record = logging.makeLogRecord(
         {
-            "name": "stream_workers.reader",
+            "name": "stream_workers.consumer.post_reader",
             "levelname": "WARNING",
             "created": 1_772_445_600.123,
             "msg": message,
@@ -63,7 +63,7 @@ def test_a_parser_reads_back_each_value(value: str) -> None:
 
 def test_a_plain_word_has_no_quotes() -> None:
     assert line_of(partition=3, owner="host:9101") == (
-        "2026-03-02T10:00:00.123Z WARNING stream_workers.reader kafka client error partition=3 owner=host:9101"
+        "2026-03-02T10:00:00.123Z WARNING stream_workers.consumer.post_reader kafka client error partition=3 owner=host:9101"
     )
     assert quoted("no host") == '"no host"'
 

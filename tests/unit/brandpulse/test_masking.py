@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brandpulse.bench_masking import evaluate_masking, labelled_texts
-from brandpulse.episodes import ExamplePost
+from brandpulse.bench.masking import evaluate_masking, labelled_texts
 from brandpulse.masking.hints import Hints
 from brandpulse.masking.mask import PLACEHOLDERS, Mask, masked_again, without_placeholders
 from brandpulse.masking.records import masked_record
-from brandpulse.terms import terms_of
+from brandpulse.schema.episodes import ExamplePost
+from brandpulse.text.terms import terms_of
 
 LABELLED = Path(__file__).parents[2] / "data" / "masking.jsonl"
 MASK = Mask(keep=["AcmeAir"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.memory import peak_bytes, resident_bytes
+from brandpulse.runtime.process_memory import peak_bytes, resident_bytes
 
 
 def test_a_process_that_takes_memory_and_gives_it_back_keeps_its_peak(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_process_that_takes_memory_and_gives_it_back_keeps_its_peak(tmp_path: 
 def test_a_process_is_not_charged_with_its_parents_memory() -> None:
     """As getrusage does, which made every peer of a bench as large as the bench."""
     ours = b"x" * 300_000_000
-    script = "from brandpulse.memory import peak_bytes; print(peak_bytes())"
+    script = "from brandpulse.runtime.process_memory import peak_bytes; print(peak_bytes())"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert int(told) < len(ours)
 

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brandpulse.errors import StateError, TransientError
-from brandpulse.keys import NamespaceKeys, PartitionKeys
-from brandpulse.pane_reader import PaneReader
-from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
-from brandpulse.partitions import Generation, PartitionStatus, encode_generations
+from brandpulse.state.keys import NamespaceKeys, PartitionKeys
+from brandpulse.state.pane_reader import PaneReader
+from brandpulse.state.panes import AuthorCounts, Authors, Pane, count_authors
+from brandpulse.state.partition_state import Generation, PartitionStatus, encode_generations
 
 COUNTS = st.integers(0, 2**40)
 PANES = st.builds(Pane, COUNTS, COUNTS, COUNTS, st.integers(-(2**60), 2**60), COUNTS)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from brandpulse.bench_world import BRANDS, stream
-from brandpulse.peers.peer import Counts, NativeCounts
-from brandpulse.posts import POST_DECODER
+from brandpulse.bench.competitors.runner import Counts, NativeCounts
+from brandpulse.bench.environment import BRANDS, stream
+from brandpulse.schema.posts import POST_DECODER
 
 
 def test_peers_count_the_same_mentions_in_python_and_with_native_code() -> None:

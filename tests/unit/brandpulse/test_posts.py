@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from brandpulse.posts import MAX_TEXT_CHARS, POST_DECODER, Post
+from brandpulse.schema.posts import MAX_TEXT_CHARS, POST_DECODER, Post
 from tests.builders import a_post
 
 FIELDS = st.sampled_from(["schema_version", "id", "text", "created_at", "author_id", "source", "lang", "url"])

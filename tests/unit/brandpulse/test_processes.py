@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.processes import Child, StartError
+from brandpulse.runtime.child_process import Child, StartError
 
 FAILS = "import sys; print('older lines'); print('brandpulse: X is wrong.\\nA right one: Y'); sys.exit(2)"
 

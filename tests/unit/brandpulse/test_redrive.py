@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from brandpulse.letters import Letter, Origin, letters_of, origin_headers, origin_of
-from brandpulse.redrive import Wanted, plan_redrive
+from brandpulse.ops.redrive import Wanted, plan_redrive
+from brandpulse.schema.dead_letters import Letter, Origin, letters_of, origin_headers, origin_of
 
 LETTER = Letter(Origin("log-1", 1, 7), "posts", 1_000, "wrong_field", "Expected `str`", b"k", b'{"id": "B1"}')
 

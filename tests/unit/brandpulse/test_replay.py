@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from brandpulse.comparison import hours_of_both, match_episodes
-from brandpulse.episodes import Episode, Evidence
 from brandpulse.errors import ConfigError
-from brandpulse.live import Replay, load_replay
-from brandpulse.replay import begin, why_not_yet
+from brandpulse.ops.namespace_comparison import hours_of_both, match_episodes
+from brandpulse.ops.replay import begin, why_not_yet
+from brandpulse.schema.episodes import Episode, Evidence
+from brandpulse.state.namespaces import Replay, load_replay
 from tests.builders import NOON_MS, a_status
 
 HOUR_MS = 3_600_000

@@ -3,14 +3,14 @@ import json
 import jsonschema
 import pytest
 
-from brandpulse.posts import Post
-from brandpulse.schemas import FOLDER, render
+from brandpulse.schema.json_schema import FOLDER, render
+from brandpulse.schema.posts import Post
 from tests.builders import a_post
 
 
 def test_schema_files_are_what_the_models_say() -> None:
     on_disk = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
-    assert on_disk == render(), "run: python -m brandpulse.schemas"
+    assert on_disk == render(), "run: python -m brandpulse.schema.json_schema"
 
 
 def test_the_post_schema_takes_what_the_model_takes() -> None:

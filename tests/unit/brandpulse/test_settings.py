@@ -4,9 +4,9 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from alerting.settings import AlerterSettings
+from brandpulse.config.settings import Settings, load_settings, misspelt, variables_of
 from brandpulse.errors import ConfigError
-from brandpulse.runtime import announced, read_addresses, running, write_json
-from brandpulse.settings import Settings, load_settings, misspelt, variables_of
+from brandpulse.runtime.service_registry import announced, read_addresses, running, write_json
 from dashboards.settings import GrafanaSettings, PageSettings
 from model.serve.settings import ServeSettings
 from stream_workers.settings import WorkerSettings

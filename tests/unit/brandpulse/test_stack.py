@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.stack import Stack
+from brandpulse.devstack.supervisor import Stack
 
 VARIABLE = "BRANDPULSE_WORKER_SESSION_TIMEOUT_SECONDS"
 

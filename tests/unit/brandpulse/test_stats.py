@@ -5,8 +5,8 @@ import math
 import pytest
 import redis
 
-from alerting.redis_store import RedisAlertStore
-from brandpulse.stats import expected_delays, render, told_delay
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.ops.stats import expected_delays, render, told_delay
 
 NOTED = {"Acme Air": 36 * 60.0, "Bank": 5 * 3_600.0, "Quiet: [b]": math.inf}
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from brandpulse.fates import NO_OFFSET, PERIOD_MS, Cell, Period, offset_number
-from brandpulse.keys import DAY_MS, HOUR_MS
-from brandpulse.partitions import PartitionStatus
-from brandpulse.stream_checks import judge_stream
-from brandpulse.stream_report import StreamReport, dead_cause, stream_report
+from brandpulse.ops.doctor.stream_checks import judge_stream
+from brandpulse.state.keys import DAY_MS, HOUR_MS
+from brandpulse.state.outcomes.diagnosis import StreamReport, dead_cause, stream_report
+from brandpulse.state.outcomes.post_outcomes import NO_OFFSET, PERIOD_MS, Cell, Period, offset_number
+from brandpulse.state.partition_state import PartitionStatus
 from tests.builders import NOON_MS, a_status
 
 

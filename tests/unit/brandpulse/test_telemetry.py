@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from brandpulse.telemetry import ALERTER_METRICS, SERVE_METRICS, WORKER_METRICS, Metric, Telemetry
+from brandpulse.runtime.metrics import ALERTER_METRICS, SERVE_METRICS, WORKER_METRICS, Metric, Telemetry
 from brandpulse.version import VERSION
 
 ROOT = Path(__file__).parents[3]

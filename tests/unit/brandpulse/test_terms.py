@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brandpulse.terms import MOST_TERMS, MOST_WORD_CHARS, terms_of
+from brandpulse.text.terms import MOST_TERMS, MOST_WORD_CHARS, terms_of
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from brandpulse.unknown_authors import is_unknown
+from brandpulse.schema.unknown_authors import is_unknown
 
 UNKNOWN = ["[deleted]", "[removed]", "u/[deleted]", "/u/[Removed]", "None", "null", "NaN", "N/A", "-", "0", '""', "''"]
 UNKNOWN += ["(null)", "<unknown>", "Deleted_User", "deleted-account", "anonymous", "GELÖSCHT", "utilisateur supprimé"]

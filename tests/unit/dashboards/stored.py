@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 import redis
 
-from brandpulse.episodes import Episode, Evidence, ExamplePost, SourceCount, Term
-from brandpulse.kept_posts import KeptPost
-from brandpulse.keys import (
+from brandpulse.schema.episodes import Episode, Evidence, ExamplePost, SourceCount, Term
+from brandpulse.state.keys import (
     DAY_MS,
     HOUR_MS,
     MINUTE_MS,
@@ -21,9 +20,10 @@ from brandpulse.keys import (
     facet_of,
     facet_series,
 )
-from brandpulse.pane_reader import NegativePost
-from brandpulse.panes import Authors, Pane
-from brandpulse.watched_facets import Watch, WatchedFacets, encode_facets
+from brandpulse.state.pane_reader import NegativePost
+from brandpulse.state.panes import Authors, Pane
+from brandpulse.state.stored_posts import KeptPost
+from brandpulse.state.watched_facets import Watch, WatchedFacets, encode_facets
 
 ACME = "Acme Air"
 BANK = "Nordbank"

@@ -1,8 +1,8 @@
 import pytest
 from typer.testing import CliRunner
 
+from brandpulse.cli.dashboards import app
 from brandpulse.errors import ConfigError
-from dashboards.cli import app
 
 
 def test_publishing_without_a_token_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:

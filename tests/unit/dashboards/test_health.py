@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from brandpulse.fates import Cell, Period, offset_number
-from brandpulse.keys import HOUR_MS
-from brandpulse.partitions import PartitionStatus
+from brandpulse.state.keys import HOUR_MS
+from brandpulse.state.outcomes.post_outcomes import Cell, Period, offset_number
+from brandpulse.state.partition_state import PartitionStatus
 from dashboards.page.health import AlerterHealth, health, partition_health
 
 NOW_MS = 1_763_476_340_000

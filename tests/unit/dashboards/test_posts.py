@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import redis
 
-from brandpulse.kept_posts import KeptPost
-from brandpulse.keys import HOUR_MS
+from brandpulse.state.keys import HOUR_MS
+from brandpulse.state.stored_posts import KeptPost
 from dashboards.page.posts import LISTED_TEXTS, ListedPost, since_ms
-from dashboards.page.store import PageStore
-from stream_workers.decode import author_word
+from dashboards.page.redis_reader import PageStore
+from stream_workers.decoding.post_decoder import author_word
 from tests.unit.dashboards.stored import ACME, END, StoredStream, _ms, a_negative_post
 
 NOW_MS = _ms(END)

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brandpulse.keys import HOUR_MS, MINUTE_MS
-from brandpulse.panes import Pane
+from brandpulse.state.keys import HOUR_MS, MINUTE_MS
+from brandpulse.state.panes import Pane
 from dashboards.page.series import MAX_HOURS, bars, plan
 
 CLOCK_MS = 1_763_476_340_000

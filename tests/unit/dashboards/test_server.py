@@ -9,14 +9,14 @@ import pytest
 import redis
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
+from brandpulse.config.settings import load_settings
 from brandpulse.errors import ConfigError, TransientError
-from brandpulse.settings import load_settings
-from brandpulse.silences import OrderBook, Orders
+from brandpulse.schema.silences import OrderBook, Orders
 from dashboards.page.access import Access
-from dashboards.page.cache import ReadCache
-from dashboards.page.feed import BEAT, Feed
+from dashboards.page.event_stream import BEAT, Feed
+from dashboards.page.read_cache import ReadCache
+from dashboards.page.redis_reader import PageStore, connect
 from dashboards.page.server import PageServer, describe
-from dashboards.page.store import PageStore, connect
 from dashboards.settings import PageSettings
 from tests.unit.dashboards.stored import ACME, END, StoredStream, an_episode
 

@@ -5,9 +5,9 @@ import pytest
 import redis
 
 from brandpulse.errors import StateError, TransientError
-from brandpulse.keys import MINUTE_MS, facet_series
-from brandpulse.watched_facets import Watch
-from dashboards.page.store import PageStore, connect
+from brandpulse.state.keys import MINUTE_MS, facet_series
+from brandpulse.state.watched_facets import Watch
+from dashboards.page.redis_reader import PageStore, connect
 from tests.unit.dashboards.stored import ACME, BANK, END, StoredStream, a_resolved_episode, an_episode
 
 MINUTE = int(END.timestamp()) * 1000 // MINUTE_MS

@@ -1,8 +1,8 @@
 import pytest
 
-from brandpulse.partitions import PartitionStatus
-from ingest.counting import NotCountedError, wait_counted
-from ingest.delivery import LogEnds
+from brandpulse.state.partition_state import PartitionStatus
+from ingest.post_producer import LogEnds
+from ingest.wait_until_counted import NotCountedError, wait_counted
 from tests.builders import a_status
 
 ENDS = LogEnds(low={0: 0, 1: 0}, high={0: 10, 1: 5})

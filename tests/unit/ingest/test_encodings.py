@@ -4,7 +4,7 @@ import codecs
 
 import pytest
 
-from ingest.encodings import EncodingProblem, encoding_of, guesses
+from ingest.files.reading.encodings import EncodingProblem, encoding_of, guesses
 
 POSTS = {
     "cp1251": "Рейс снова отменили, деньги так и не вернули",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.identifiers import IdColumn, RoundedIds, author_of, flaw_of, undressed
+from ingest.files.reading.identifiers import IdColumn, RoundedIds, author_of, flaw_of, undressed
 
 
 @pytest.mark.parametrize(

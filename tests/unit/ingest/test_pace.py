@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ingest.pace import RecordedTime, SteadyRate, shift_to
+from ingest.send_rate import RecordedTime, SteadyRate, shift_to
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ingest.columns import Outgoing, resolve
-from ingest.post_reader import PostReader, Reading, Repeat
-from ingest.row import InputError, Reject
-from ingest.rows import RowFile
+from ingest.files.reading.post_reader import PostReader, Reading, Repeat
+from ingest.files.reading.row import InputError, Reject
+from ingest.files.reading.row_mapping import Outgoing, resolve
+from ingest.files.reading.row_reader import RowFile
 
 TIME = "2026-03-02T10:00:00Z"
 HEADER = ["id", "text", "created_at", "author_id"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.rejects import RejectFile
-from ingest.row import InputError, Reject
+from ingest.files.reading.row import InputError, Reject
+from ingest.files.reject_file import RejectFile
 
 
 def test_a_reject_has_its_lines_cause_and_raw_row(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.repeats import IdMemory
+from ingest.id_set import IdMemory
 
 
 @given(st.lists(st.text(max_size=3)))

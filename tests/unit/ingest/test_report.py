@@ -1,8 +1,8 @@
 """The last lines of `ingest file`."""
 
-from brandpulse.fates import Cell, Period
-from brandpulse.partitions import PartitionStatus
-from ingest.report import Fate, causes, fate, fate_lines, row_lines
+from brandpulse.state.outcomes.post_outcomes import Cell, Period
+from brandpulse.state.partition_state import PartitionStatus
+from ingest.files.send_report import Fate, causes, fate, fate_lines, row_lines
 from tests.builders import a_status
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest import rows, table
-from ingest.rows import MISSING, InputError, Reject, Row, RowFile
+from ingest.files.reading import delimited_text as table
+from ingest.files.reading import row_reader as rows
+from ingest.files.reading.row_reader import MISSING, InputError, Reject, Row, RowFile
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 import brandpulse.sample
-from brandpulse.brands import load_brands
-from brandpulse.posts import POST_DECODER, Post, Sentiment
-from brandpulse.sample import fragments
-from brandpulse.sample.write import (
+from brandpulse.config.brands_file import load_brands
+from brandpulse.sample import phrases as fragments
+from brandpulse.sample.generate import (
     ANGRY_AUTHOR,
     ANGRY_POSTS,
     BEGIN,
@@ -26,7 +25,8 @@ from brandpulse.sample.write import (
     pack,
     write_stream,
 )
-from stream_workers.match import BrandMatcher
+from brandpulse.schema.posts import POST_DECODER, Post, Sentiment
+from brandpulse.text.brand_matcher import BrandMatcher
 
 FOLDER = Path(brandpulse.sample.__file__).parent
 

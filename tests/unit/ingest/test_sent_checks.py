@@ -4,9 +4,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from ingest import checkpoint as checkpoints
-from ingest.checkpoint import Checkpoint, FileIdentity
-from ingest.sent_checks import check_sent_files
+from brandpulse.ops.doctor.sent_file_checks import check_sent_files
+from ingest.files import checkpoint as checkpoints
+from ingest.files.checkpoint import Checkpoint, FileIdentity
 
 
 def test_a_file_sent_by_half_is_named_until_it_is_sent_whole(tmp_path: Path) -> None:

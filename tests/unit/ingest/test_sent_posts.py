@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from brandpulse.applied_logs import AppliedLogs, LeftLog, applied_logs
 from brandpulse.errors import TransientError
-from ingest.columns import Outgoing, PostMaker
-from ingest.delivery import Landed, LogEnds
-from ingest.ledger import UNKNOWN, MemoryLedger, Window
-from ingest.rows import Row
-from ingest.sent_posts import Digester, Seen, SentPosts, recover
+from brandpulse.state.applied_logs import AppliedLogs, LeftLog, applied_logs
+from ingest.files.reading.row_mapping import Outgoing, PostMaker
+from ingest.files.reading.row_reader import Row
+from ingest.files.sent.ledger import UNKNOWN, MemoryLedger, Window
+from ingest.files.sent.sent_posts import Digester, Seen, SentPosts, recover
+from ingest.post_producer import Landed, LogEnds
 from ingest.worker_states import id_digest, remembered_since_ms
-from stream_workers.decode import post_digest
+from stream_workers.decoding.post_decoder import post_digest
 from tests.builders import a_status
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -193,7 +193,7 @@ def test_an_id_has_the_digest_that_workers_remember_it_by() -> None:
 
 
 def test_workers_remember_all_since_their_oldest_generation_unless_it_is_the_first() -> None:
-    from brandpulse.partitions import NO_CLOCK, Generation
+    from brandpulse.state.partition_state import NO_CLOCK, Generation
 
     first, later = (Generation(0, 100, 5),), (Generation(3, 700, 5), Generation(4, 900, 5))
     assert remembered_since_ms([a_status(generations=first), a_status()]) == NO_CLOCK

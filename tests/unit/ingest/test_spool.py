@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.columns import Outgoing
-from ingest.spool import TimeSorted
+from ingest.files.external_sort import TimeSorted
+from ingest.files.reading.row_mapping import Outgoing
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.columns import Outgoing, resolve
-from ingest.post_reader import PostReader, Reading
-from ingest.rows import InputError, RowFile
-from ingest.time_check import TimeCheck, check_times, what_is_late, what_is_old
-from ingest.time_scan import Far, Times, day_of, far_from_the_rest, scan
+from ingest.files.reading.post_reader import PostReader, Reading
+from ingest.files.reading.row_mapping import Outgoing, resolve
+from ingest.files.reading.row_reader import InputError, RowFile
+from ingest.files.times.time_check import TimeCheck, check_times, what_is_late, what_is_old
+from ingest.files.times.time_scan import Far, Times, day_of, far_from_the_rest, scan
 from ingest.worker_states import Clock
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -131,7 +131,7 @@ def test_a_row_in_the_future_by_the_days_order_says_how_dates_are_read(tmp_path:
 
 @given(st.lists(st.integers(0, 400_000), min_size=1, max_size=60))
 def test_a_scan_by_texts_finds_what_a_scan_by_times_finds(seconds: list[int]) -> None:
-    from ingest.time_scan import _Gathered
+    from ingest.files.times.time_scan import _Gathered
 
     moments = [BEGIN + timedelta(seconds=number) for number in seconds]
     by_text, by_time = _Gathered(), _Gathered()

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from model.heads import HEADS
-from model.heads_checkpoint import HeadsManifest, pack_heads
-from model.load import WEIGHTS
-from model.normalise import MARKER
-from model.vocabulary import extended
+from brandpulse.text.normalization import MARKER
+from model.checkpoints.multi_head import HeadsManifest, pack_heads
+from model.inputs.vocabulary import extended
+from model.loader import WEIGHTS
+from model.spec.heads import HEADS
 
 LAYERS, EXIT_LAYER, WIDTH, INNER, POSITIONS = 4, 2, 32, 64, 128
 
@@ -57,7 +57,7 @@ def a_brand_folder(folder: Path, *, seed: int = 13, spread: float = 1.0, **manif
 
 
 def random_tensors(seed: int, spread: float = 1.0) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
-    """The tensors of `model.multihead.MultiHead` at the sizes above."""
+    """The tensors of `model.graphs.torch_multihead.MultiHead` at the sizes above."""
     generator = np.random.default_rng(seed)
     tensors: dict[str, np.ndarray[Any, np.dtype[np.float32]]] = {}
 

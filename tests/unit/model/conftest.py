@@ -2,9 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from model.choices import Engine
-from model.engine import Classifier
-from model.load import load_classifier, torch_is_installed
+from model.inference.scorer import Classifier
+from model.loader import load_classifier, torch_is_installed
+from model.spec.options import Engine
 
 
 @pytest.fixture(scope="session", autouse=True)

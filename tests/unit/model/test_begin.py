@@ -12,12 +12,12 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from model.engine import Begins, Scores, begin
-from model.load import load_scorer
-from model.marking import MarkedText, mark, plain
-from model.openvino_scorer import OpenVinoScorer
-from model.score_cache import CachingScorer
-from model.streams import Streams, cpu_settings, openvino_requests
+from model.cpu.inference_streams import Streams, cpu_settings, openvino_requests
+from model.cpu.openvino_scorer import OpenVinoScorer
+from model.inference.score_cache import CachingScorer
+from model.inference.scorer import Begins, Scores, begin
+from model.inputs.target_marking import MarkedText, mark, plain
+from model.loader import load_scorer
 from tests.unit.model.brand_weights import a_brand_folder
 
 FIRST = [mark(f"Acme made my day {number}", ["Acme", "Globex"]) for number in range(40)]
@@ -111,9 +111,9 @@ def test_the_largest_calls_take_no_memory_that_the_first_did_not(precision: str)
     code = """
 import os
 import sys
-from brandpulse.memory import resident_bytes
-from model.load import load_scorer
-from model.marking import mark, plain
+from brandpulse.runtime.process_memory import resident_bytes
+from model.loader import load_scorer
+from model.inputs.target_marking import mark, plain
 
 def resident() -> int:
     return resident_bytes(os.getpid()) // 2**20

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from model.bench_memory import memory_of
+from brandpulse.bench.model.engine_memory import memory_of
 
 MB = 1_000_000
 Score = Callable[[Sequence[str]], object]

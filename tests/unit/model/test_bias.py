@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.bias import GROUPS, shifts
-from model.engine import Scores
-from model.marking import MarkedText
+from model.evaluation.bias_probe import GROUPS, shifts
+from model.inference.scorer import Scores
+from model.inputs.target_marking import MarkedText
 
 
 class Prejudiced:

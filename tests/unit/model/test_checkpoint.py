@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.checkpoint import WORD_TABLE, load, pack
-from model.load import WHOLE_POST_WEIGHTS
+from model.checkpoints.whole_post import WORD_TABLE, load, pack
+from model.loader import WHOLE_POST_WEIGHTS
 
 
 def test_what_is_packed_is_what_is_loaded(tmp_path: Path) -> None:

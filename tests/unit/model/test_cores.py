@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from model.cores import available_cores
+from model.cpu.cpu_info import available_cores
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.checkpoint import load_tokenizer
-from model.encoding import batch_sizes, even_sizes, token_batches
-from model.load import WEIGHTS
+from model.checkpoints.whole_post import load_tokenizer
+from model.inputs.token_batches import batch_sizes, even_sizes, token_batches
+from model.loader import WEIGHTS
 
 TOKENIZER = load_tokenizer(WEIGHTS / "tokenizer.json", max_tokens=128)
 

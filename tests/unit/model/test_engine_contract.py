@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.engine import LABELS, Classifier, version_at
+from model.inference.scorer import LABELS, Classifier, version_at
 from tests.unit.model.check_posts import CHECK_POSTS
 
 TEXTS = [text for text, _ in CHECK_POSTS]

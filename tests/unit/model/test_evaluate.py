@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.answers import Said
-from model.choices import Task
-from model.classifier_scorer import ClassifierScorer
-from model.compare import compare
-from model.evaluate import evaluate
-from model.gold import Gold, read_gold
-from model.keyword import KeywordClassifier, NullClassifier
-from model.predictions import Predictions, beside, load, predictions, save
+from model.data.gold_labels import Gold, read_gold
+from model.evaluation.comparison import compare
+from model.evaluation.evaluator import evaluate
+from model.evaluation.model_answers import Said
+from model.evaluation.predictions_file import Predictions, beside, load, predictions, save
+from model.inference.adapters import ClassifierScorer
+from model.inference.keyword_classifier import KeywordClassifier, NullClassifier
+from model.spec.options import Task
 from tests.unit.model.word_scorer import WordScorer
 
 FLAT = {"n", "accuracy", "macro_recall", "macro_f1", "ece"}

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from brandpulse.cli.model.model import app
 from brandpulse.errors import ConfigError
-from model.choices import Task
-from model.cli import app
+from model.spec.options import Task
 from tests.unit.model.brand_weights import a_brand_folder
 
 RUNNER = CliRunner()

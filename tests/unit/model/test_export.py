@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from brandpulse.cli.model.model import app
 from brandpulse.errors import ConfigError
-from model.choices import ExportFormat, ExportPrecision
-from model.cli import app
-from model.cores import multiplies_bytes
-from model.export import OFFERED, export
-from model.load import load_classifier, load_scorer, torch_is_installed
+from model.cpu.cpu_info import multiplies_bytes
+from model.export.exporter import OFFERED, export
+from model.loader import load_classifier, load_scorer, torch_is_installed
+from model.spec.options import ExportFormat, ExportPrecision
 from tests.unit.model.brand_weights import a_brand_folder
 from tests.unit.model.test_selftest import RANGES
 
@@ -46,17 +46,17 @@ def test_what_is_exported_says_what_the_model_says(
 def test_an_export_that_says_something_else_is_told_and_fails(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import model.export_formats
+    from model.export import formats
 
     other = a_brand_folder(tmp_path / "other", seed=14)
     honest = model.export_formats.openvino_files
 
     def dishonest(checkpoint: object, out: Path, precision: ExportPrecision) -> object:
-        from model.heads_checkpoint import load_heads
+        from model.checkpoints.multi_head import load_heads
 
         return honest(load_heads(other), out, precision)
 
-    monkeypatch.setattr("model.export.openvino_files", dishonest)
+    monkeypatch.setattr("model.export.exporter.openvino_files", dishonest)
     result = CliRunner().invoke(
         app, ["export", "--to", "openvino", "--out", str(tmp_path / "out"), "--weights", str(folder)]
     )

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from model.answers import Answers
-from model.figures import (
+from model.evaluation.bootstrap_metrics import (
     average_precision,
     differences,
     intervals,
@@ -13,8 +12,9 @@ from model.figures import (
     point,
     share_of,
 )
-from model.heads import SENTIMENT
-from model.metrics import calibration_error, macro_recall
+from model.evaluation.metrics import calibration_error, macro_recall
+from model.evaluation.model_answers import Answers
+from model.spec.heads import SENTIMENT
 
 N = 400
 ROWS = np.arange(N)

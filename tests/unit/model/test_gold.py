@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from model.choices import Task
-from model.gold import Gold, read_gold
+from model.data.gold_labels import Gold, read_gold
+from model.spec.options import Task
 
 
 def a_file(folder: Path, rows: Sequence[dict[str, Any] | str]) -> Path:

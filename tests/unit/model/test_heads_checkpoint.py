@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.checkpoint import WORD_TABLE
-from model.heads_checkpoint import load_heads, pack_heads, write_heads_manifest
-from model.load import WEIGHTS, WHOLE_POST_WEIGHTS, load_scorer
+from model.checkpoints.multi_head import load_heads, pack_heads, write_heads_manifest
+from model.checkpoints.whole_post import WORD_TABLE
+from model.loader import WEIGHTS, WHOLE_POST_WEIGHTS, load_scorer
 from tests.unit.model.brand_weights import a_brand_folder, random_tensors
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.engine import LABELS
-from model.hugging_face import columns, read_mapping
-from model.load import load_classifier, load_scorer, torch_is_installed
-from model.marking import mark
+from model.inference.hugging_face_classifier import columns, read_mapping
+from model.inference.scorer import LABELS
+from model.inputs.target_marking import mark
+from model.loader import load_classifier, load_scorer, torch_is_installed
 
 needs_torch = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
 TEXTS = ["good day", "bad day at the office", "", "😡 \ud83d", "word " * 3_000]

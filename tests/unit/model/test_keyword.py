@@ -1,7 +1,7 @@
 import pytest
 
-from model.engine import LABELS
-from model.keyword import KeywordClassifier
+from model.inference.keyword_classifier import KeywordClassifier
+from model.inference.scorer import LABELS
 
 
 @pytest.mark.parametrize(

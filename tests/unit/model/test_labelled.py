@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.labelled import LabelledPost, leak_key, read_labelled, read_texts, without_leaks
+from model.data.labelled_posts import LabelledPost, leak_key, read_labelled, read_texts, without_leaks
 
 
 def a_file(path: Path, *rows: dict[str, object]) -> Path:

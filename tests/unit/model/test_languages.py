@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.languages import LanguageFilter
+from brandpulse.text.languages import LanguageFilter
 
 ENGLISH = LanguageFilter(["en"])
 DATA = Path(__file__).parents[4] / "shared/data/multilingual/sentiment_umsab.val.jsonl.gz"

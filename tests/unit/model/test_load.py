@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.load import WHOLE_POST_WEIGHTS, load_classifier
+from model.loader import WHOLE_POST_WEIGHTS, load_classifier
 
 
 def a_weights_folder(tmp_path: Path) -> Path:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from model.marking import MarkedText, find, mark, place, plain
-from model.normalise import MARKER, normalise
+from brandpulse.text.normalization import MARKER, normalise
+from model.inputs.target_marking import MarkedText, find, mark, place, plain
 
 T = MARKER
 

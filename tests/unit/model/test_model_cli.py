@@ -4,7 +4,7 @@ import sys
 
 from typer.testing import CliRunner
 
-from model.cli import app
+from brandpulse.cli.model.model import app
 
 RUNNER = CliRunner()
 
@@ -36,6 +36,6 @@ def test_score_judges_towards_each_brand_it_is_asked_about() -> None:
 
 def test_importing_the_commands_loads_nothing_heavy() -> None:
     heavy = {"numpy", "torch", "transformers", "openvino", "tokenizers", "safetensors", "yaml"}
-    code = f"import sys, model.cli; print(sorted({heavy!r} & set(sys.modules)))"
+    code = f"import sys, brandpulse.cli.model.model; print(sorted({heavy!r} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

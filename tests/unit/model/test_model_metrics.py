@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.metrics import (
+from model.evaluation.metrics import (
     calibration_error,
     confusion,
     f1_scores,

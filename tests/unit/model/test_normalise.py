@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.normalise import normalise
+from brandpulse.text.normalization import normalise
 
 SOCIAL = st.lists(
     st.one_of(

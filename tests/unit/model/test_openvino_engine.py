@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from brandpulse.bench.model.engines import PEER, run
 from brandpulse.errors import ConfigError
-from model.bench import PEER, run
-from model.checkpoint import load, load_tokenizer, write_manifest
-from model.cores import available_cores, multiplies_bytes
-from model.encoding import LENGTHS, token_batches
-from model.engine import Classifier
-from model.load import WHOLE_POST_WEIGHTS, torch_is_installed
-from model.openvino_engine import OpenVinoClassifier
+from model.checkpoints.whole_post import load, load_tokenizer, write_manifest
+from model.cpu.cpu_info import available_cores, multiplies_bytes
+from model.cpu.openvino_classifier import OpenVinoClassifier
+from model.inference.scorer import Classifier
+from model.inputs.token_batches import LENGTHS, token_batches
+from model.loader import WHOLE_POST_WEIGHTS, torch_is_installed
 from tests.unit.model.check_posts import CHECK_POSTS
 
 TEXTS = [text for text, _ in CHECK_POSTS]
@@ -45,8 +45,8 @@ def test_no_thread_of_an_engine_is_bound_to_a_core_while_it_works() -> None:
     # In a process of its own: one that has met other engines has their threads.
     code = """
 import os, threading
-from model.load import load_scorer
-from model.marking import plain
+from model.loader import load_scorer
+from model.inputs.target_marking import plain
 engine = load_scorer("openvino", None, None)
 working = threading.Thread(target=engine.score, args=[[plain(f"{n} some words about it") for n in range(600)]])
 working.start()

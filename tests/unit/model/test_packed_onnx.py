@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model import openvino_scorer
-from model.engine import Scores
-from model.heads_checkpoint import HeadsCheckpoint, load_heads
-from model.heads_graph import heads_graph
-from model.load import WEIGHTS, load_classifier
-from model.marking import mark, plain
-from model.onnx_requests import onnx_is_installed, onnx_requests
-from model.openvino_scorer import OpenVinoScorer
-from model.packed_onnx import packed_onnx
-from model.packing import pack
-from model.streams import cpu_settings, openvino_requests
+from model.checkpoints.multi_head import HeadsCheckpoint, load_heads
+from model.cpu import openvino_scorer
+from model.cpu.inference_streams import cpu_settings, openvino_requests
+from model.cpu.onnxruntime_requests import onnx_is_installed, onnx_requests
+from model.cpu.openvino_scorer import OpenVinoScorer
+from model.graphs.onnx_packed import packed_onnx
+from model.graphs.openvino_multihead import heads_graph
+from model.inference.scorer import Scores
+from model.inputs.packed_batches import pack
+from model.inputs.target_marking import mark, plain
+from model.loader import WEIGHTS, load_classifier
 from tests.unit.model.brand_weights import EXIT_LAYER, WIDTH, a_brand_folder
 from tests.unit.model.check_posts import CHECK_POSTS
 from tests.unit.model.test_selftest import RANGES

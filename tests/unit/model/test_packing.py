@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.encoding import MAX_MARKERS
-from model.packing import Packed, pack
+from model.inputs.packed_batches import Packed, pack
+from model.inputs.token_batches import MAX_MARKERS
 
 LIMIT = 96
 POSTS = st.lists(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.recently_used import RecentlyUsed
+from model.inference.lru_cache import RecentlyUsed
 
 
 def test_what_was_put_is_found_and_what_was_not_is_not() -> None:
@@ -51,8 +51,8 @@ def test_many_are_bounded_and_nearly_all_that_may_be(most: int) -> None:
 
 CHURN = """
 import itertools, os
-from brandpulse.memory import resident_bytes
-from model.recently_used import RecentlyUsed
+from brandpulse.runtime.process_memory import resident_bytes
+from model.inference.lru_cache import RecentlyUsed
 
 entries = RecentlyUsed(50_000)
 numbers = itertools.count()

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize
 
-from model.answers import Said
-from model.choices import Task
-from model.compare import compare
-from model.evaluate import Evaluation, evaluate
-from model.gold import read_gold
-from model.predictions import predictions
+from model.data.gold_labels import read_gold
+from model.evaluation.comparison import compare
+from model.evaluation.evaluator import Evaluation, evaluate
+from model.evaluation.model_answers import Said
+from model.evaluation.predictions_file import predictions
 from model.report.page import page
+from model.spec.options import Task
 from tests.unit.dashboards.browser import a_browser
 from tests.unit.model.word_scorer import WordScorer
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.classifier_scorer import ClassifierScorer
-from model.engine import Scores
-from model.heads import BY_NAME
-from model.keyword import KeywordClassifier
-from model.marking import MarkedText, mark, plain
-from model.score_cache import CachingScorer
+from model.inference.adapters import ClassifierScorer
+from model.inference.keyword_classifier import KeywordClassifier
+from model.inference.score_cache import CachingScorer
+from model.inference.scorer import Scores
+from model.inputs.target_marking import MarkedText, mark, plain
+from model.spec.heads import BY_NAME
 
 
 class Failing(ClassifierScorer):

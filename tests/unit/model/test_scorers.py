@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.choices import Precision
-from model.engine import Scorer, Scores, version_at
-from model.heads import BY_NAME, HEADS, TARGET
-from model.load import WHOLE_POST_WEIGHTS, load_classifier, load_scorer, torch_is_installed
-from model.marking import ABSENT, MarkedText, mark, plain
-from model.onnx_requests import onnx_is_installed
-from model.score_cache import CachingScorer
+from model.cpu.onnxruntime_requests import onnx_is_installed
+from model.inference.score_cache import CachingScorer
+from model.inference.scorer import Scorer, Scores, version_at
+from model.inputs.target_marking import ABSENT, MarkedText, mark, plain
+from model.loader import WHOLE_POST_WEIGHTS, load_classifier, load_scorer, torch_is_installed
+from model.spec.heads import BY_NAME, HEADS, TARGET
+from model.spec.options import Precision
 from tests.unit.model.brand_weights import a_brand_folder
 from tests.unit.model.test_selftest import RANGES
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from model import selftest
-from model.cores import multiplies_bytes
-from model.heads_checkpoint import HeadsCheckpoint, load_heads
-from model.onnx_requests import onnx_is_installed
-from model.openvino_scorer import OpenVinoScorer
-from model.selftest import PORTABLE_INT8, chosen_precision, favoured, machine_key, tried
+from model.checkpoints.multi_head import HeadsCheckpoint, load_heads
+from model.cpu import precision_selection as selftest
+from model.cpu.cpu_info import multiplies_bytes
+from model.cpu.onnxruntime_requests import onnx_is_installed
+from model.cpu.openvino_scorer import OpenVinoScorer
+from model.cpu.precision_selection import PORTABLE_INT8, chosen_precision, favoured, machine_key, tried
 from tests.unit.model.brand_weights import LAYERS, a_brand_folder
 
 RANGES = {

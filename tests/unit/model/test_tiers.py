@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.load import load_scorer
-from model.marking import MarkedText, mark, plain
-from model.openvino_scorer import OpenVinoScorer
-from model.score_cache import CachingScorer
-from model.streams import Streams
+from model.cpu.inference_streams import Streams
+from model.cpu.openvino_scorer import OpenVinoScorer
+from model.inference.score_cache import CachingScorer
+from model.inputs.target_marking import MarkedText, mark, plain
+from model.loader import load_scorer
 from tests.unit.model.brand_weights import a_brand_folder
 
 POSTS = [
@@ -141,7 +141,7 @@ def test_doubt_beyond_what_may_be_held_is_settled_on_the_way(
     folder = with_confidence(tmp_path, 1.01, 1.01)
     many = POSTS * 60
     expected = scorer(folder, tiers="full").score(many)
-    monkeypatch.setattr("model.openvino_scorer._MOST_DOUBTFUL", 500)
+    monkeypatch.setattr("model.cpu.openvino_scorer._MOST_DOUBTFUL", 500)
     found = scorer(folder).score(many)
     np.testing.assert_allclose(found.target, expected.target, atol=1e-4)
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.load import load_classifier, load_scorer, torch_is_installed
-from model.marking import mark, plain
+from model.inputs.target_marking import mark, plain
+from model.loader import load_classifier, load_scorer, torch_is_installed
 from tests.unit.model.training_world import (
     BAD,
     GOOD,
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and tran
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights of one short run on all heads that its posts speak to."""
-    from model.train import train
+    from model.training.run import train
 
     folder = tmp_path_factory.mktemp("trained")
     train(a_data_folder(folder / "data"), folder / "out", recipe=a_recipe(), base=a_tiny_encoder(folder / "base"))
@@ -51,7 +51,7 @@ def test_a_head_that_was_not_trained_answers_evenly(trained: Path) -> None:
 
 
 def test_a_run_that_trains_sentiment_alone_is_packed_for_whole_posts(tmp_path: Path) -> None:
-    from model.train import train
+    from model.training.run import train
 
     recipe = a_recipe(weights={"sentiment": 1.0}, exit_weight=0.0)
     version = train(
@@ -66,8 +66,8 @@ def test_a_run_that_trains_sentiment_alone_is_packed_for_whole_posts(tmp_path: P
 
 def test_a_run_that_gets_no_better_stops_and_keeps_the_weights_of_its_best_snapshot(tmp_path: Path) -> None:
     """The figure falls from the third snapshot on: the two after it are trained, and left out."""
-    from model.train import train
-    from model.training.heads_task import HeadsTask
+    from model.training.multi_head_task import HeadsTask
+    from model.training.run import train
 
     figures = iter([0.5, 0.6, 0.7, 0.65, 0.6])
     recipe = a_recipe(patience=2, epochs=9, weights={"sentiment": 1.0})
@@ -80,7 +80,7 @@ def test_a_run_that_gets_no_better_stops_and_keeps_the_weights_of_its_best_snaps
 
 
 def test_a_validation_set_that_is_not_there_is_named_before_the_training(tmp_path: Path) -> None:
-    from model.train import train
+    from model.training.run import train
 
     recipe = a_recipe(judged_by={"other": "sentiment_recall"})
     with pytest.raises(ConfigError, match=r"judged_by\.other: no such validation set; there are tiny"):

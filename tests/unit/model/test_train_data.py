@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.training.corpus import Texts, check, read_parts
-from model.training.own_file import own_rows, split
-from model.training.recipe import OwnFile, Source
+from model.training.data.corpus import Texts, check, read_parts
+from model.training.data.custom_file import own_rows, split
+from model.training.fit.recipe import OwnFile, Source
 from tests.unit.model.training_world import a_recipe, write_rows
 
 

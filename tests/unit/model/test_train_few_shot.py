@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from brandpulse.cli.model.model import app
 from brandpulse.errors import ConfigError
-from model.cli import app
-from model.load import torch_is_installed
-from model.training.recipe import FewShotRecipe, find_recipe, read_recipe
+from model.loader import torch_is_installed
+from model.training.fit.recipe import FewShotRecipe, find_recipe, read_recipe
 from tests.unit.model.desk_posts import JUDGE, LEARN
 from tests.unit.model.training_world import a_tiny_encoder
 
@@ -31,7 +31,7 @@ def test_eight_examples_of_each_label_are_enough_to_sort_a_desks_posts(tmp_path:
     import torch
 
     from model.training.few_shot import OwnLabels, few_shot, read_examples
-    from model.training.start import default_base
+    from model.training.fit.initial_weights import default_base
 
     torch.set_num_threads(1)
     try:

@@ -4,10 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.heads import BY_NAME
-from model.load import torch_is_installed
-from model.training.batches import Encoded, bucketed
-from model.training.heldout import (
+from model.loader import torch_is_installed
+from model.spec.heads import BY_NAME
+from model.training.calibration import (
     Calibration,
     Judged,
     average_precision,
@@ -17,6 +16,7 @@ from model.training.heldout import (
     stands_for,
     threshold,
 )
+from model.training.data.batches import Encoded, bucketed
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -120,7 +120,7 @@ class TestFinishing:
         self, loss: float, least: float, share: float
     ) -> None:
         """Half of the early answers are 0.9 sure and right, half 0.6 sure and wrong."""
-        from model.training.finish import settled
+        from model.training.snapshot_selection import settled
 
         gold = np.array([0, 1] * 50)
         full = np.eye(2)[gold]
@@ -130,7 +130,7 @@ class TestFinishing:
 
     def test_a_figure_that_is_not_there_is_named(self) -> None:
         from brandpulse.errors import ConfigError
-        from model.training.finish import combined
+        from model.training.snapshot_selection import combined
 
         found: Mapping[str, Mapping[str, float]] = {"tiny": {"sentiment_recall": 0.5, "sentiment_f1": 0.25}}
         assert combined(found, {"tiny": "sentiment_f1"}) == 0.25

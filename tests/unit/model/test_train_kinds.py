@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.load import load_scorer, torch_is_installed
-from model.marking import plain
-from model.training.recipe import Lora, MlmRecipe, OwnFile, Teacher
+from model.inputs.target_marking import plain
+from model.loader import load_scorer, torch_is_installed
+from model.training.fit.recipe import Lora, MlmRecipe, OwnFile, Teacher
 from tests.unit.model.training_world import a_data_folder, a_recipe, a_tiny_encoder, sentiment_rows, write_rows
 
 pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and tran
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder, and in `teacher` packed weights that were trained on it."""
-    from model.train import train
+    from model.training.run import train
 
     folder = tmp_path_factory.mktemp("world")
     a_data_folder(folder / "data")
@@ -33,8 +33,8 @@ def sentiments(weights: Path, texts: list[str]) -> np.ndarray[Any, np.dtype[np.f
 
 def test_adapters_train_few_weights_and_leave_plain_tensors(world: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
-    from model.training import lora
-    from model.training.start import packed_model
+    from model.training.fit import lora
+    from model.training.fit.initial_weights import packed_model
 
     model = packed_model(world / "teacher")
     plain_names = set(model.state_dict())
@@ -48,8 +48,8 @@ def test_merged_adapters_answer_as_they_did_beside_the_layers(world: Path) -> No
     pytest.importorskip("peft")
     import torch
 
-    from model.training import lora
-    from model.training.start import packed_model
+    from model.training.fit import lora
+    from model.training.fit.initial_weights import packed_model
 
     model = packed_model(world / "teacher").eval()
     lora.adapt(model, Lora(rank=2, alpha=4))
@@ -69,8 +69,8 @@ def test_merged_adapters_answer_as_they_did_beside_the_layers(world: Path) -> No
 def test_adapters_teach_packed_weights_a_customers_own_words(world: Path, tmp_path: Path) -> None:
     """Words that stand for nothing in the weights; other heads keep what they had."""
     pytest.importorskip("peft")
-    from model.heads_checkpoint import load_heads
-    from model.train import train
+    from model.checkpoints.multi_head import load_heads
+    from model.training.run import train
 
     words = {"good": ["zig", "zag", "zog"], "meh": ["flim", "flam", "flum"], "bad": ["wib", "wob", "wub"]}
     generator = np.random.default_rng(3)
@@ -104,7 +104,7 @@ def test_adapters_teach_packed_weights_a_customers_own_words(world: Path, tmp_pa
 
 def test_a_student_agrees_with_its_teacher_more_than_one_taught_by_labels_alone(world: Path, tmp_path: Path) -> None:
     """The teacher was taught; of the few labels given to both students a third is wrong."""
-    from model.train import train
+    from model.training.run import train
 
     generator = np.random.default_rng(7)
     for part, count, seed in (("train", 150, 11), ("val", 60, 12)):
@@ -129,7 +129,7 @@ def test_a_student_agrees_with_its_teacher_more_than_one_taught_by_labels_alone(
 
 
 def test_a_teacher_and_its_setting_belong_together(world: Path, tmp_path: Path) -> None:
-    from model.train import train
+    from model.training.run import train
 
     with pytest.raises(ConfigError, match="teacher"):
         train(world / "data", tmp_path / "out", recipe=a_recipe(teacher=Teacher()), base=world / "base")
@@ -141,20 +141,20 @@ MASKED = MlmRecipe(
 
 
 def test_an_encoder_learns_to_guess_the_words_of_unlabelled_posts(tmp_path: Path) -> None:
-    from model.training.mlm import adapt
+    from model.training.masked_lm import adapt
 
     posts = tmp_path / "posts.txt"
     posts.write_text("\n".join(row["text"] for row in sentiment_rows(200, seed=1)))
     base = a_tiny_encoder(tmp_path / "base", layers=1)
     before, after = adapt([posts], tmp_path / "out", recipe=MASKED, base=base)
     assert after < before - 2  # nats a word; the vocabulary's ln 30522 is 10.3
-    from model.training.start import start
+    from model.training.fit.initial_weights import start
 
     assert start(tmp_path / "out", ["😡"], seed=1).model.bert.config.num_hidden_layers == 1
 
 
 def test_masking_spares_special_tokens_and_asks_for_the_share_told() -> None:
-    from model.training.mlm import masked
+    from model.training.masked_lm import masked
 
     generator = np.random.default_rng(1)
     ids = generator.integers(1000, 30000, size=(200, 50))
@@ -170,7 +170,7 @@ def test_masking_spares_special_tokens_and_asks_for_the_share_told() -> None:
 
 
 def test_posts_of_a_test_set_are_not_adapted_to(tmp_path: Path) -> None:
-    from model.training.mlm import unlabelled
+    from model.training.masked_lm import unlabelled
 
     (tmp_path / "posts.txt").write_text("one post\nkept apart!\none post\n\n")
     test = write_rows(tmp_path / "test.jsonl.gz", [{"text": "Kept apart", "sentiment": "neu"}])
@@ -179,8 +179,8 @@ def test_posts_of_a_test_set_are_not_adapted_to(tmp_path: Path) -> None:
 
 def test_a_run_is_logged_to_mlflow_and_goes_on_in_the_same_run(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
-    from model.training.say import say
-    from model.training.tracking import tracked
+    from model.training.fit.mlflow_tracking import tracked
+    from model.training.fit.progress_log import say
 
     out = tmp_path / "out"
     out.mkdir()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.load import torch_is_installed
+from model.loader import torch_is_installed
 
 pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
 
@@ -14,8 +14,8 @@ TOY = """
 import sys
 from pathlib import Path
 import torch
-from model.training.loop import fit
-from model.training.recipe import Schedule
+from model.training.fit.loop import fit
+from model.training.fit.recipe import Schedule
 
 torch.set_num_threads(1)
 
@@ -93,13 +93,13 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path: Path) 
 def test_a_run_stops_when_its_best_figure_lies_as_far_back_as_its_patience(
     figures: list[float], patience: int, stops: bool
 ) -> None:
-    from model.training.loop import stalled
+    from model.training.fit.loop import stalled
 
     assert stalled(figures, patience) is stops
 
 
 def test_the_learning_rate_rises_and_falls_in_a_line() -> None:
-    from model.training.loop import rate
+    from model.training.fit.loop import rate
 
     shares = [rate(step, 100, 0.1) for step in range(100)]
     assert shares[0] == pytest.approx(0.1)

@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.heads import HEADS
-from model.load import torch_is_installed
-from model.training.batches import Encoded
+from model.loader import torch_is_installed
+from model.spec.heads import HEADS
+from model.training.data.batches import Encoded
 from tests.unit.model.training_world import a_recipe
 
 pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
@@ -66,7 +66,7 @@ def test_rare_classes_weigh_more_while_the_mean_post_weighs_one(balance: float, 
 def test_imitation_pulls_the_student_and_never_the_teacher() -> None:
     import torch
 
-    from model.heads import BY_NAME
+    from model.spec.heads import BY_NAME
     from model.training.losses import imitation
 
     for head, teacher in ((BY_NAME["mood"], [[3.0, 0.0, 0.0, 0.0]]), (BY_NAME["sarcasm"], [[3.0]])):

@@ -4,15 +4,7 @@ import pytest
 import yaml
 
 from brandpulse.errors import ConfigError
-from model.training.recipe import (
-    RECIPES,
-    FewShotRecipe,
-    HeadsRecipe,
-    MlmRecipe,
-    Settings,
-    find_recipe,
-    read_recipe,
-)
+from model.training.fit.recipe import RECIPES, FewShotRecipe, HeadsRecipe, MlmRecipe, Settings, find_recipe, read_recipe
 
 FORMS: dict[str, type[Settings]] = {"mlm": MlmRecipe, "fewshot": FewShotRecipe}
 

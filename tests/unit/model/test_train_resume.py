@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.load import torch_is_installed
+from model.loader import torch_is_installed
 from tests.unit.model.training_world import a_data_folder, a_recipe, a_tiny_encoder
 
 pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
@@ -21,9 +21,9 @@ KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 import torch
-from model.train import train
+from model.training.run import train
 from model.training import loop, run_state
-from model.training.recipe import HeadsRecipe
+from model.training.fit.recipe import HeadsRecipe
 
 torch.set_num_threads(1)
 when, step = sys.argv[2], int(sys.argv[3])
@@ -55,7 +55,7 @@ def a_world(folder: Path) -> Path:
 
 
 def run_to_the_end(folder: Path) -> str:
-    from model.train import train
+    from model.training.run import train
 
     return train(folder / "data", folder / "out", recipe=RECIPE, base=folder / "base")
 
@@ -98,7 +98,7 @@ def test_a_run_that_is_done_is_not_trained_again(tmp_path: Path, capsys: pytest.
 
 
 def test_a_folder_that_holds_another_run_is_refused(tmp_path: Path) -> None:
-    from model.train import train
+    from model.training.run import train
 
     folder = a_world(tmp_path)
     run_to_the_end(folder)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from model.engine import Scores
-from model.hazards import HAZARDS, hazards
-from model.heads import TARGET
-from model.marking import MarkedText, mark, plain
-from model.urgency import LEVELS, Thresholds, level, signals, urgency, urgency_of_posts
+from model.inference.scorer import Scores
+from model.inputs.target_marking import MarkedText, mark, plain
+from model.spec.heads import TARGET
+from model.urgency.hazard_terms import HAZARDS, hazards
+from model.urgency.rule import LEVELS, Thresholds, level, signals, urgency, urgency_of_posts
 
 THRESHOLDS = Thresholds(medium=0.2, high=0.3)
 

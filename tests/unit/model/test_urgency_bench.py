@@ -9,11 +9,8 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.engine import Scores
-from model.labelled import leak_key
-from model.marking import MarkedText
-from model.urgency import LEVELS, Thresholds, level
-from model.urgency_bench import (
+from model.data.labelled_posts import leak_key
+from model.evaluation.urgency_evaluation import (
     JUDGED,
     Judged,
     addressed,
@@ -28,6 +25,9 @@ from model.urgency_bench import (
     run,
     shares_of,
 )
+from model.inference.scorer import Scores
+from model.inputs.target_marking import MarkedText
+from model.urgency.rule import LEVELS, Thresholds, level
 
 GUIDELINE = JUDGED.parent / "GUIDELINE.md"
 

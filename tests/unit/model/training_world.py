@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from model.load import WHOLE_POST_WEIGHTS
-from model.training.recipe import HeadsRecipe, Source
+from model.loader import WHOLE_POST_WEIGHTS
+from model.training.fit.recipe import HeadsRecipe, Source
 
 GOOD = ["lovely", "great", "happy", "superb", "kind", "quick"]
 BAD = ["awful", "broken", "angry", "slow", "rude", "terrible"]

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.engine import Probabilities, Scores
-from model.heads import HEADS, SENTIMENT, TARGET, Head
-from model.marking import ABSENT, MarkedText
-from model.normalise import MARKER
+from brandpulse.text.normalization import MARKER
+from model.inference.scorer import Probabilities, Scores
+from model.inputs.target_marking import ABSENT, MarkedText
+from model.spec.heads import HEADS, SENTIMENT, TARGET, Head
 
 
 class WordScorer:

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ListOffsetsResultInfo
 
-from stream_workers.answers import Answers, Ask
+from stream_workers.consumer.broker_liveness import Answers, Ask
 
 
 def _ends_at(offset: int) -> "Future[ListOffsetsResultInfo]":

@@ -3,11 +3,11 @@ from typing import Any, cast
 import pytest
 
 from brandpulse.errors import TransientError
-from brandpulse.telemetry import WORKER_METRICS, Telemetry
-from stream_workers import beginnings
-from stream_workers.beginnings import Beginnings
-from stream_workers.log_identity import Common, LogExtent
-from stream_workers.memory_store import MemoryPartitionStore
+from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from stream_workers.consumer import start_offsets as beginnings
+from stream_workers.consumer.log_identity import Common, LogExtent
+from stream_workers.consumer.start_offsets import Beginnings
+from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.builders import a_status
 
 

@@ -5,9 +5,9 @@ from typing import cast
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from stream_workers.cut import cut
-from stream_workers.guard import InvalidGuard
-from stream_workers.held import HeldPartition
+from stream_workers.consumer.assigned_partition import HeldPartition
+from stream_workers.consumer.batches import cut
+from stream_workers.consumer.dlq_limit import InvalidGuard
 from tests.builders import NOON_MS, a_status
 
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from stream_workers.decode import MAX_RECORD_BYTES, AuthorHasher, Dead, Decoded, author_word, decode
-from stream_workers.records import Record
+from stream_workers.decoding.post_decoder import MAX_RECORD_BYTES, AuthorHasher, Dead, Decoded, author_word, decode
+from stream_workers.decoding.records import Record
 from tests.builders import NOON_MS, a_post, a_record
 
 

@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brandpulse.brands import Brand
+from brandpulse.config.brands_file import Brand
+from brandpulse.config.facets import Facet
 from brandpulse.errors import ConfigError
-from brandpulse.facets import Facet
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_of, facet_series
-from brandpulse.labels import EMOTIONS, MOODS
-from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors, counted_as
-from brandpulse.posts import BRAND_SENTIMENTS
-from stream_workers.event_time import Retention
-from stream_workers.facets import Facets
-from stream_workers.fold import Cell, Scored, fold, plan
-from stream_workers.match import BrandMatcher
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.repeats import RepeatLimits
-from stream_workers.store import Applied, ReadRequest
-from stream_workers.verdict import Towards
+from brandpulse.schema.labels import EMOTIONS, MOODS
+from brandpulse.schema.posts import BRAND_SENTIMENTS
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_of, facet_series
+from brandpulse.state.panes import AuthorCounts, Authors, Pane, count_authors, counted_as
+from brandpulse.text.brand_matcher import BrandMatcher
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.row_fold import Cell, Scored, fold, plan
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.post_scores import Towards
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied, ReadRequest
 from tests.builders import NOON_MS, PROBABILITIES, a_scored, a_status
 
 HEADS = ("sentiment", "target", "emotion", "mood", "risk")

@@ -1,16 +1,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from brandpulse.panes import AuthorCounts, Authors, Pane, count_authors
-from brandpulse.partitions import NO_CLOCK, Generation, PartitionStatus
-from stream_workers.decode import Dead
-from stream_workers.event_time import Retention, Verdict, judge
-from stream_workers.fold import Cell, Change, Outcome, Scored, Stored, Unmatched, fold, plan
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.records import Record
-from stream_workers.repeats import RepeatLimits
-from stream_workers.store import Applied, ReadRequest
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.state.panes import AuthorCounts, Authors, Pane, count_authors
+from brandpulse.state.partition_state import NO_CLOCK, Generation, PartitionStatus
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention, Verdict, judge
+from stream_workers.aggregation.row_fold import Cell, Change, Outcome, Scored, Stored, Unmatched, fold, plan
+from stream_workers.decoding.post_decoder import Dead
+from stream_workers.decoding.records import Record
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied, ReadRequest
 from tests.builders import NOON_MS, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)

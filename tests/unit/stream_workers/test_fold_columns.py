@@ -8,25 +8,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brandpulse.brands import Brand
-from brandpulse.facets import Facet
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from brandpulse.partitions import PartitionStatus
-from stream_workers.columns import Columns, ScoredRows, columns_of, outcomes_of
-from stream_workers.decode import AuthorHasher
-from stream_workers.event_time import Retention
-from stream_workers.facets import Facets
-from stream_workers.fold import Change, Outcome, Stored, fold, plan
-from stream_workers.fold_columns import fold_columns, plan_columns
-from stream_workers.hour_posts import AT_ONCE, Allowed
-from stream_workers.match import BrandMatcher
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.records import Record, Records
-from stream_workers.repeats import RepeatLimits
-from stream_workers.rows import PythonRowReader
-from stream_workers.sample import SampleBounds
-from stream_workers.store import Applied, ReadRequest
-from stream_workers.verdict import Judged, judged
+from brandpulse.config.brands_file import Brand
+from brandpulse.config.facets import Facet
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.state.partition_state import PartitionStatus
+from brandpulse.text.brand_matcher import BrandMatcher
+from stream_workers.aggregation.columnar_batch import Columns, ScoredRows, columns_of, outcomes_of
+from stream_workers.aggregation.columnar_fold import fold_columns, plan_columns
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.hour_posts import AT_ONCE, Allowed
+from stream_workers.aggregation.post_sample import SampleBounds
+from stream_workers.aggregation.row_fold import Change, Outcome, Stored, fold, plan
+from stream_workers.decoding.decoded_batch import PythonRowReader
+from stream_workers.decoding.post_decoder import AuthorHasher
+from stream_workers.decoding.records import Record, Records
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.post_scores import Judged, judged
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied, ReadRequest
 from tests.builders import NOON_MS, PROBABILITIES, a_post, a_record, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import redis
 
-from brandpulse.embedded import EmbeddedStore
-from stream_workers.growth import brands_of, kept_cost, match_cost, store_size
+from brandpulse.bench.growth_measurements import brands_of, kept_cost, match_cost, store_size
+from brandpulse.devstack.embedded_servers import EmbeddedStore
 
 
 def test_made_up_brands_are_distinct_and_the_same_each_time() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from stream_workers.guard import InvalidGuard
+from stream_workers.consumer.dlq_limit import InvalidGuard
 
 
 def observed(marks: str, *, run: int = 5, share: float = 0.5, window: int = 10) -> str:

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from brandpulse.posts import BRAND_SENTIMENTS, URGENCIES, ScoredPost
-from model.heads import BY_NAME, EMOTIONS, TARGET
-from model.urgency import LEVELS
-from stream_workers.hand_over import encode_scored
-from stream_workers.tags import tags
+from brandpulse.schema.posts import BRAND_SENTIMENTS, URGENCIES, ScoredPost
+from model.spec.heads import BY_NAME, EMOTIONS, TARGET
+from model.urgency.rule import LEVELS
+from stream_workers.pipeline.output_producer import encode_scored
+from stream_workers.scoring.post_labels import tags
 from tests.builders import NOON_MS, a_scored, rfc3339
 
 

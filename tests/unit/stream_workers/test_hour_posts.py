@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brandpulse.kept_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TEXT_CHARS, KeptPost
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from stream_workers.event_time import Retention
-from stream_workers.fold import Outcome, Scored, Stored, fold, scored
-from stream_workers.hour_posts import (
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.state.stored_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TEXT_CHARS, KeptPost
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.hour_posts import (
     AT_ONCE,
     KNOWN_DIGESTS,
     WAIT_FOR_ALERTER_MS,
@@ -22,11 +22,11 @@ from stream_workers.hour_posts import (
     PostBudget,
     PostHour,
 )
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.repeats import RepeatLimits
-from stream_workers.sample import SampleBounds
-from stream_workers.store import Applied
-from stream_workers.verdict import judged
+from stream_workers.aggregation.post_sample import SampleBounds
+from stream_workers.aggregation.row_fold import Outcome, Scored, Stored, fold, scored
+from stream_workers.scoring.post_scores import judged
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied
 from tests.builders import NOON_MS, PROBABILITIES, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)

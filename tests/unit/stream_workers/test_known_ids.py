@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from brandpulse.keys import HOUR_MS
-from brandpulse.memory import resident_bytes
-from brandpulse.partitions import Generation, PartitionStatus
-from stream_workers.fold import Change, Stored, fold
-from stream_workers.known_ids import KnownIds, Question
+from brandpulse.runtime.process_memory import resident_bytes
+from brandpulse.state.keys import HOUR_MS
+from brandpulse.state.partition_state import Generation, PartitionStatus
+from stream_workers.aggregation.row_fold import Change, Stored, fold
+from stream_workers.aggregation.seen_id_filter import KnownIds, Question
 from tests.builders import NOON_MS, a_scored, a_status
 from tests.contract.exactly_once_machine import ExactIds
 from tests.unit.stream_workers.test_fold import LIMITS, RETENTION

@@ -7,39 +7,39 @@ import msgspec
 import numpy as np
 import pytest
 
-from brandpulse.brands import Brand
+from brandpulse.config.brands_file import Brand
 from brandpulse.errors import StateError, TransientError
-from brandpulse.fates import SOURCES
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from brandpulse.letters import Origin
 from brandpulse.masking.mask import Mask
-from brandpulse.partitions import PartitionStatus
-from brandpulse.telemetry import LABELLED_BRANDS, OTHER_BRANDS, WORKER_METRICS, Telemetry
-from model.classifier_scorer import ClassifierScorer
-from model.engine import Scorer, Scores
-from model.keyword import KeywordClassifier
-from model.languages import LanguageFilter
-from model.marking import MarkedText
-from model.score_cache import CachingScorer
-from stream_workers import scored_part
-from stream_workers.decode import AuthorHasher
-from stream_workers.event_time import Retention
-from stream_workers.fold import Change, Stored
-from stream_workers.guard import InvalidGuard
-from stream_workers.hand_over import MemoryHandOver
-from stream_workers.held import HeldPartition, PartitionBatch, ReadBatch
-from stream_workers.lane import BatchLane
-from stream_workers.match import BrandMatcher
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.near_misses import NearMissFinder
-from stream_workers.pace import LEAST, Pace
-from stream_workers.parts import JudgedPart
-from stream_workers.records import Record, Records
-from stream_workers.repeats import RepeatLimits
-from stream_workers.rows import row_reader
-from stream_workers.scored_part import FEW_ROWS
-from stream_workers.store import Applied, Failed, ReadRequest, Refused
-from stream_workers.verdict import Verdict, verdicts_of
+from brandpulse.runtime.metrics import LABELLED_BRANDS, OTHER_BRANDS, WORKER_METRICS, Telemetry
+from brandpulse.schema.dead_letters import Origin
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.state.outcomes.post_outcomes import SOURCES
+from brandpulse.state.partition_state import PartitionStatus
+from brandpulse.text.brand_matcher import BrandMatcher
+from brandpulse.text.languages import LanguageFilter
+from model.inference.adapters import ClassifierScorer
+from model.inference.keyword_classifier import KeywordClassifier
+from model.inference.score_cache import CachingScorer
+from model.inference.scorer import Scorer, Scores
+from model.inputs.target_marking import MarkedText
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.row_fold import Change, Stored
+from stream_workers.consumer.adaptive_batch_size import LEAST, Pace
+from stream_workers.consumer.assigned_partition import HeldPartition, PartitionBatch, ReadBatch
+from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.decoding.decoded_batch import row_reader
+from stream_workers.decoding.post_decoder import AuthorHasher
+from stream_workers.decoding.records import Record, Records
+from stream_workers.pipeline import partition_fold as scored_part
+from stream_workers.pipeline.batch_pipeline import BatchLane
+from stream_workers.pipeline.output_producer import MemoryHandOver
+from stream_workers.pipeline.partition_fold import FEW_ROWS
+from stream_workers.pipeline.stage_data import JudgedPart
+from stream_workers.scoring.near_misses import NearMissFinder
+from stream_workers.scoring.post_scores import Verdict, verdicts_of
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied, Failed, ReadRequest, Refused
 from tests.builders import NOON_MS, a_post, a_record, a_status
 
 
@@ -374,7 +374,7 @@ def test_verdicts_are_made_by_who_stores_and_not_while_the_model_waits(monkeypat
         made.append(len(posts))
         return verdicts_of(scores, posts)
 
-    monkeypatch.setattr("stream_workers.lane.verdicts_of", noting)
+    monkeypatch.setattr("stream_workers.pipeline.batch_pipeline.verdicts_of", noting)
     waiting = [bench.judged(bench.batch(["acme", "acme is awful"], start=2 * n)) for n in range(2)]
     assert made == []
     bench.lane.settle_all(waiting)

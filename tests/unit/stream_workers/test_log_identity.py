@@ -1,7 +1,7 @@
 import pytest
 
-from brandpulse.partitions import Generation
-from stream_workers.log_identity import Common, LogExtent, start_of
+from brandpulse.state.partition_state import Generation
+from stream_workers.consumer.log_identity import Common, LogExtent, start_of
 from tests.builders import a_status
 
 

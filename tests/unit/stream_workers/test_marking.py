@@ -7,11 +7,11 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from brandpulse.brands import Brand
-from model.marking import MarkedText
-from model.normalise import MARKER, normalise
-from stream_workers.marking import BrandMarker, fold_with_places
-from stream_workers.match import BrandMatcher, fold
+from brandpulse.config.brands_file import Brand
+from brandpulse.text.brand_matcher import BrandMatcher, fold
+from brandpulse.text.normalization import MARKER, normalise
+from model.inputs.target_marking import MarkedText
+from stream_workers.scoring.brand_marker import BrandMarker, fold_with_places
 
 AEROLUX = Brand(name="Aerolux", terms=["aerolux"], handles=["@aerolux"], hashtags=["#flyaerolux"])
 BOLT = Brand(name="Bolt", terms=["bolt"], handles=["@bolt"])

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brandpulse.brands import Brand
+from brandpulse.config.brands_file import Brand
 from brandpulse.errors import ConfigError
-from stream_workers.match import BrandMatcher, fold
+from brandpulse.text.brand_matcher import BrandMatcher, fold
 
 UNITED = Brand(name="United", terms=["united"], handles=["@united"], hashtags=["#flyunited"])
 

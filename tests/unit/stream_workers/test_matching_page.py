@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from brandpulse.brands import BrandsFile
-from stream_workers.match import BrandMatcher
+from brandpulse.config.brands_file import BrandsFile
+from brandpulse.text.brand_matcher import BrandMatcher
 
 PAGE = Path(__file__).parents[3] / "docs" / "matching.md"
 ROWS = re.findall(r"^\| `([^`]+)` \| (.+?) \| (yes|no) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)

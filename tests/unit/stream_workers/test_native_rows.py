@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brandpulse.brands import Brand
-from brandpulse.facets import Facet
-from brandpulse.unknown_authors import PREFIX, TRIMMED, UNKNOWN, is_unknown
-from stream_workers.decode import MAX_RECORD_BYTES, AuthorHasher, Decoded, decode, post_digest
-from stream_workers.match import LONGEST_CHUNK, BrandMatcher, fold
-from stream_workers.records import Record
+from brandpulse.config.brands_file import Brand
+from brandpulse.config.facets import Facet
+from brandpulse.schema.unknown_authors import PREFIX, TRIMMED, UNKNOWN, is_unknown
+from brandpulse.text.brand_matcher import LONGEST_CHUNK, BrandMatcher, fold
+from stream_workers.decoding.post_decoder import MAX_RECORD_BYTES, AuthorHasher, Decoded, decode, post_digest
+from stream_workers.decoding.records import Record
 from tests.builders import a_post
 
 _native = pytest.importorskip("stream_workers._native", reason="the native module is not built: make native")

@@ -2,13 +2,13 @@
 
 import pytest
 
-from brandpulse.brands import Brand
-from brandpulse.near_misses import KEPT, with_near_misses
-from stream_workers.decode import AuthorHasher
-from stream_workers.match import BrandMatcher
-from stream_workers.near_misses import SAMPLED, SAMPLED_OF_LARGE, NearMissFinder
-from stream_workers.records import Records
-from stream_workers.rows import PythonRowReader
+from brandpulse.config.brands_file import Brand
+from brandpulse.state.outcomes.near_misses import KEPT, with_near_misses
+from brandpulse.text.brand_matcher import BrandMatcher
+from stream_workers.decoding.decoded_batch import PythonRowReader
+from stream_workers.decoding.post_decoder import AuthorHasher
+from stream_workers.decoding.records import Records
+from stream_workers.scoring.near_misses import SAMPLED, SAMPLED_OF_LARGE, NearMissFinder
 from tests.builders import a_post, a_record
 
 BRANDS = [

@@ -4,13 +4,13 @@ from typing import Any, cast
 from confluent_kafka import Consumer, TopicPartition
 
 from brandpulse.errors import TransientError
-from brandpulse.partitions import PartitionStatus
-from brandpulse.telemetry import WORKER_METRICS, Telemetry
-from stream_workers.answers import Answers
-from stream_workers.guard import InvalidGuard
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.ownership import Ownership
-from stream_workers.signs_of_life import SignsOfLife
+from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from brandpulse.state.partition_state import PartitionStatus
+from stream_workers.consumer.broker_liveness import Answers
+from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.consumer.partition_assignment import Ownership
+from stream_workers.consumer.status_reporter import SignsOfLife
+from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.builders import a_status
 
 

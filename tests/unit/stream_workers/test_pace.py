@@ -1,6 +1,6 @@
 """How large reads get."""
 
-from stream_workers.pace import LEAST, SECONDS, Pace
+from stream_workers.consumer.adaptive_batch_size import LEAST, SECONDS, Pace
 
 
 def test_a_read_is_what_the_model_gets_through_in_a_half_a_second() -> None:

@@ -6,14 +6,14 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 
 from brandpulse.errors import TransientError
-from brandpulse.telemetry import WORKER_METRICS, Telemetry
-from brandpulse.topics import Topic, ensure_topics, producer_config
-from stream_workers.guard import InvalidGuard
-from stream_workers.held import HeldPartition, ReadBatch
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.pace import LEAST, Pace
-from stream_workers.reader import PostReader, ReaderConfig
+from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from stream_workers.consumer.adaptive_batch_size import LEAST, Pace
+from stream_workers.consumer.assigned_partition import HeldPartition, ReadBatch
+from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.consumer.post_reader import PostReader, ReaderConfig
 from stream_workers.settings import WorkerSettings
+from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.builders import a_reader_config, a_status
 
 

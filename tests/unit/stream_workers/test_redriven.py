@@ -1,6 +1,6 @@
-from brandpulse.letters import Origin
-from stream_workers.decode import Dead
-from stream_workers.fold import Change, Outcome, Stored, fold
+from brandpulse.schema.dead_letters import Origin
+from stream_workers.aggregation.row_fold import Change, Outcome, Stored, fold
+from stream_workers.decoding.post_decoder import Dead
 from tests.builders import a_scored, a_status
 from tests.contract.counting_oracle import LIMITS, RETENTION
 

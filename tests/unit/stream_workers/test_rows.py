@@ -4,14 +4,14 @@ import sys
 
 import pytest
 
-from brandpulse.brands import Brand
-from brandpulse.facets import Facet
-from brandpulse.keys import MINUTE_MS
-from stream_workers.decode import AuthorHasher, post_digest
-from stream_workers.ids import Ids, packed
-from stream_workers.match import BrandMatcher
-from stream_workers.records import Record, Records
-from stream_workers.rows import NativeRowReader, PythonRowReader, Rows, row_reader
+from brandpulse.config.brands_file import Brand
+from brandpulse.config.facets import Facet
+from brandpulse.state.keys import MINUTE_MS
+from brandpulse.text.brand_matcher import BrandMatcher
+from stream_workers.aggregation.packed_ids import Ids, packed
+from stream_workers.decoding.decoded_batch import NativeRowReader, PythonRowReader, Rows, row_reader
+from stream_workers.decoding.post_decoder import AuthorHasher, post_digest
+from stream_workers.decoding.records import Record, Records
 from tests.builders import NOON_MS, a_post, a_record
 
 BRANDS = [Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"], require=["car"])]

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brandpulse.kept_posts import KEPT_OTHER
-from brandpulse.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from brandpulse.pane_reader import SAMPLE_DAYS, SampledPost
-from stream_workers.event_time import Retention
-from stream_workers.fold import Outcome, Scored, Stored, fold
-from stream_workers.memory_store import MemoryPartitionStore
-from stream_workers.repeats import RepeatLimits
-from stream_workers.sample import KEPT, KNOWN_DAYS, SampleBounds, Sampled, SampleDay
-from stream_workers.store import Applied
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.state.pane_reader import SAMPLE_DAYS, SampledPost
+from brandpulse.state.stored_posts import KEPT_OTHER
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.post_sample import KEPT, KNOWN_DAYS, SampleBounds, Sampled, SampleDay
+from stream_workers.aggregation.row_fold import Outcome, Scored, Stored, fold
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied
 from tests.builders import NOON_MS, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)

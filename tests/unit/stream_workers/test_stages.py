@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from stream_workers.stages import Stages
+from stream_workers.pipeline.stage_executor import Stages
 
 
 class Work:

@@ -1,8 +1,8 @@
 """A partition that is not read though records wait, told apart from all that looks like one."""
 
-from stream_workers.guard import InvalidGuard
-from stream_workers.held import HeldPartition
-from stream_workers.standstill import QUEUED_RECORDS, Reads, Standstills
+from stream_workers.consumer.assigned_partition import HeldPartition
+from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.consumer.stuck_detector import QUEUED_RECORDS, Reads, Standstills
 from tests.builders import a_status
 
 

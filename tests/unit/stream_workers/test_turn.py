@@ -2,8 +2,8 @@
 
 import redis
 
-from brandpulse.keys import NamespaceKeys, PartitionKeys
-from stream_workers.turn import ALL, ASK_SECONDS, NOTHING, OVERLAP_SECONDS, Turn
+from brandpulse.state.keys import NamespaceKeys, PartitionKeys
+from stream_workers.pipeline.scored_topic_gate import ALL, ASK_SECONDS, NOTHING, OVERLAP_SECONDS, Turn
 
 
 class World:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from brandpulse.errors import TransientError
-from stream_workers.unassigned import LONGEST_WAIT_SECONDS, Unassigned
+from stream_workers.consumer.group_rejoin import LONGEST_WAIT_SECONDS, Unassigned
 
 PATIENCE = 15.0
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.engine import Scores
-from model.marking import MarkedText
-from stream_workers.verdict import Judged, judged, verdicts_of
+from model.inference.scorer import Scores
+from model.inputs.target_marking import MarkedText
+from stream_workers.scoring.post_scores import Judged, judged, verdicts_of
 
 SENTIMENT = (0.25, 0.5, 0.25)
 PROBABILITY = st.floats(0, 1, width=32) | st.sampled_from([0.0, 0.25, 0.5, 1.0])

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from alerting.mock_receiver import Fault, MockReceiver
-from alerting.receivers.apprise import Apprise
+from alerting.notifications.receivers.apprise import Apprise
+from brandpulse.devstack.mock_receiver import Fault, MockReceiver
 from brandpulse.errors import ConfigError
 from tests.unit.alerting.notes import a_notification
 

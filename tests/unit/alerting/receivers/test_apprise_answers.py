@@ -9,8 +9,8 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from alerting.outbox import Outcome, RetryPolicy, judge
-from alerting.receivers.apprise import Apprise, outcome_of
+from alerting.notifications.delivery import Outcome, RetryPolicy, judge
+from alerting.notifications.receivers.apprise import Apprise, outcome_of
 from tests.unit.alerting.notes import a_delivery, a_notification
 
 URL = "tgram://123456789:abcdefg_hijklmnop-ABCDEFGHIJKLMNO/12315544/"

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from alerting.receivers.config import EXAMPLE, load_receivers, secret_of
-from alerting.receivers.kinds import PagerDutyConfig
+from alerting.notifications.receivers.receiver_config import PagerDutyConfig
+from alerting.notifications.receivers.receivers_file import EXAMPLE, load_receivers, secret_of
 from brandpulse.errors import ConfigError
 
 ENVIRONMENT = {"PAGERDUTY_ROUTING_KEY": "a" * 32, "CHAT_SECRET": "s3cret"}

@@ -10,8 +10,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from pydantic import SecretStr
 
-from alerting.receivers.email import Email
-from brandpulse.processes import free_port
+from alerting.notifications.receivers.email import Email
+from brandpulse.runtime.child_process import free_port
 from tests.unit.alerting.notes import a_notification
 
 
@@ -114,7 +114,7 @@ async def test_a_server_without_tls_is_not_trusted_with_a_password(post: tuple[P
 
 
 def test_a_wrong_password_is_set_aside_and_not_tried_for_ever() -> None:
-    from alerting.receivers.email import _outcome_of
+    from alerting.notifications.receivers.email import _outcome_of
 
     assert _outcome_of(smtplib.SMTPAuthenticationError(535, b"no")).status == 401
     assert _outcome_of(smtplib.SMTPAuthenticationError(454, b"later")).status == 503

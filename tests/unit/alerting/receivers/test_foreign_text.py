@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from alerting.receivers.alertmanager import alerts
-from alerting.receivers.apprise import Apprise
-from alerting.receivers.email import mail
-from alerting.receivers.pagerduty import MAX_EVENT_BYTES, encode, event
-from alerting.receivers.slack import MAX_SECTION_CHARS, message
-from alerting.receivers.text import cut, graphemes, one_line, utf16_units, without_links
-from alerting.receivers.words import lines, title
-from brandpulse.episodes import ExamplePost, Notification, SourceCount, Term
+from alerting.notifications.plain_text import cut, graphemes, one_line, utf16_units, without_links
+from alerting.notifications.receivers.alertmanager import alerts
+from alerting.notifications.receivers.apprise import Apprise
+from alerting.notifications.receivers.email import mail
+from alerting.notifications.receivers.message_text import lines, title
+from alerting.notifications.receivers.pagerduty import MAX_EVENT_BYTES, encode, event
+from alerting.notifications.receivers.slack import MAX_SECTION_CHARS, message
+from brandpulse.schema.episodes import ExamplePost, Notification, SourceCount, Term
 from tests.unit.alerting.notes import AT, a_notification, an_evidence
 
 TELEGRAM = "tgram://123456789:abcdefg_hijklmnop-ABCDEFGHIJKLMNO/12315544/"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from alerting.receivers.kafka import KafkaTopic
+from alerting.notifications.receivers.kafka_topic import KafkaTopic
 from tests.unit.alerting.notes import a_notification
 
 

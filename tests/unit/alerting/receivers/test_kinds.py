@@ -5,11 +5,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from alerting.mock_receiver import Fault, MockReceiver
-from alerting.receivers.alertmanager import Alertmanager
-from alerting.receivers.build import build_receivers
-from alerting.receivers.config import load_receivers
-from alerting.receivers.links import link_for
+from alerting.notifications.links import link_for
+from alerting.notifications.receivers.alertmanager import Alertmanager
+from alerting.notifications.receivers.factory import build_receivers
+from alerting.notifications.receivers.receivers_file import load_receivers
+from brandpulse.devstack.mock_receiver import Fault, MockReceiver
 from brandpulse.errors import ConfigError
 from tests.unit.alerting.notes import AT, a_notification
 

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from alerting.mock_receiver import problems
-from alerting.receivers.pagerduty import MAX_EVENT_BYTES, encode, event, summary
-from brandpulse.episodes import ExamplePost, SourceCount, Term, Transition
+from alerting.notifications.receivers.pagerduty import MAX_EVENT_BYTES, encode, event, summary
+from brandpulse.devstack.mock_receiver import problems
+from brandpulse.schema.episodes import ExamplePost, SourceCount, Term, Transition
 from tests.unit.alerting.notes import AT, a_notification, an_episode, an_evidence
 
 KEY = "0" * 32

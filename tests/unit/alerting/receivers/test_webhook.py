@@ -3,7 +3,7 @@ import hmac
 
 from pydantic import SecretStr
 
-from alerting.receivers.webhook import idempotency_key, signature
+from alerting.notifications.receivers.webhook import idempotency_key, signature
 from tests.unit.alerting.notes import a_notification
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from alerting.receivers.email import mail
-from alerting.receivers.pagerduty import event
-from alerting.receivers.slack import MAX_SECTION_CHARS, message
-from alerting.receivers.words import MAX_TITLE_CHARS, copies, lines, title, told_member
-from brandpulse.episodes import ExamplePost, Member, Notification, SourceCount, Term, Transition
+from alerting.notifications.receivers.email import mail
+from alerting.notifications.receivers.message_text import MAX_TITLE_CHARS, copies, lines, title, told_member
+from alerting.notifications.receivers.pagerduty import event
+from alerting.notifications.receivers.slack import MAX_SECTION_CHARS, message
+from brandpulse.schema.episodes import ExamplePost, Member, Notification, SourceCount, Term, Transition
 from tests.unit.alerting.notes import AT, a_notification, an_evidence
 
 FORGED = "Acme\r\nBcc: all@example.org"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.presets.aspects import JUDGED_TERMS, categories_row
-from model.presets.categories import OTHER, Categories, Floats, read_map
+from model.presets.aspects.categories import OTHER, Categories, Floats, read_map
+from model.presets.aspects.preset import JUDGED_TERMS, categories_row
 
 
 def by_letters(words: str) -> Floats:

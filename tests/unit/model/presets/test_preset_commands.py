@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from model.presets.commands import app
+from brandpulse.cli.model.presets import app
 from tests.unit.model.brand_weights import a_brand_folder
 
 GOOD, BAD, PLAIN = "lovely superb kind", "awful broken rude", "train platform nine"
@@ -130,7 +130,7 @@ def test_aspects_are_found_judged_and_summed_up(data: Path, weights: Path, tmp_p
 def test_what_trains_says_what_it_needs(
     name: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.load.torch_is_installed", lambda: False)
+    monkeypatch.setattr("model.loader.torch_is_installed", lambda: False)
     said = CliRunner().invoke(
         app, [name, "--data", str(tmp_path), "--out", str(tmp_path / "o"), "--weights", str(weights)]
     )

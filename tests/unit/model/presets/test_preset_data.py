@@ -8,8 +8,8 @@ import pytest
 
 from brandpulse.errors import ConfigError
 from model.presets.preset import RECIPES, data_file, preset, presets
-from model.presets.reviews_data import drawn, imdb_reviews, sst2, unseen
-from model.training.recipe import HeadsRecipe, Schedule
+from model.presets.review_data import drawn, imdb_reviews, sst2, unseen
+from model.training.fit.recipe import HeadsRecipe, Schedule
 
 NEVER_PASSED_ON = {"airline", "financial_phrasebank", "aspect_rest14", "aspect_laptop14"}
 

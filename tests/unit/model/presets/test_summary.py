@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from model.presets.aspect_data import Sentence, Span
-from model.presets.aspects import rows_of_tally, tally, towards
-from model.presets.categories import Categories
-from model.presets.summary import summaries
+from model.presets.aspects.categories import Categories
+from model.presets.aspects.data import Sentence, Span
+from model.presets.aspects.preset import rows_of_tally, tally, towards
+from model.presets.aspects.review_summary import summaries
 from tests.unit.model.word_scorer import WordScorer
 
 CATEGORIES = Categories({"food": ["soup", "salad"], "service": ["waiter"]})

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.presets.aspect_data import Sentence
-from model.presets.tagger import Tagger
+from model.presets.aspects.data import Sentence
+from model.presets.aspects.tagger import Tagger
 from tests.unit.model.brand_weights import a_brand_folder
 
 torch = pytest.importorskip("torch")
@@ -34,8 +34,8 @@ def some_sentences(count: int, seed: int) -> list[Sentence]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from model.presets.train_tagger import train_tagger
-    from model.training.recipe import Schedule
+    from model.presets.aspects.train_tagger import train_tagger
+    from model.training.fit.recipe import Schedule
 
     # Two threads on a busy machine wait for each other at each of a thousand small products.
     torch.set_num_threads(1)
@@ -74,9 +74,9 @@ def test_terms_of_a_text_are_given_as_they_stand_there(folder: Path) -> None:
 def test_the_graph_computes_what_torch_does(folder: Path) -> None:
     from transformers import BertConfig, BertModel
 
-    from model.checkpoint import read_stored, restored
-    from model.presets.tagger import tagger_graph
-    from model.presets.train_tagger import TaggerNet
+    from model.checkpoints.whole_post import read_stored, restored
+    from model.presets.aspects.tagger import tagger_graph
+    from model.presets.aspects.train_tagger import TaggerNet
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     tensors = restored(read_stored(folder / "model.safetensors"))
@@ -97,7 +97,7 @@ def test_the_graph_computes_what_torch_does(folder: Path) -> None:
 
 def test_no_torch_is_needed_to_find_terms(folder: Path) -> None:
     code = (
-        "import sys; sys.modules['torch'] = None; from pathlib import Path; from model.presets.tagger import Tagger;"
+        "import sys; sys.modules['torch'] = None; from pathlib import Path; from model.presets.aspects.tagger import Tagger;"
         f"print(Tagger(Path({str(folder)!r}), threads=1).terms('was soup cold and terrace nothing'))"
     )
 

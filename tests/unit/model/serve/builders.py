@@ -11,14 +11,14 @@ import httpx
 import numpy as np
 import uvicorn
 
-from model.classifier_scorer import ClassifierScorer
-from model.engine import Probabilities, Scorer, Scores
-from model.heads import HEADS
-from model.keyword import KeywordClassifier
-from model.marking import MarkedText
+from model.inference.adapters import ClassifierScorer
+from model.inference.keyword_classifier import KeywordClassifier
+from model.inference.scorer import Probabilities, Scorer, Scores
+from model.inputs.target_marking import MarkedText
 from model.serve.app import application
-from model.serve.door import Rules
+from model.serve.request_guard import Rules
 from model.serve.service import Service
+from model.spec.heads import HEADS
 
 POISON = "poison"
 

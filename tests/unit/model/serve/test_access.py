@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from brandpulse.config.settings import load_settings
 from brandpulse.errors import ConfigError
-from brandpulse.settings import load_settings
-from model.serve.door import Rules
+from model.serve.request_guard import Rules
 from model.serve.service import Service
 from model.serve.settings import ServeSettings
 from tests.unit.model.serve.builders import WatchedScorer, serving, serving_keywords

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from model.heads import EMOTIONS, MOODS
 from model.serve.desk import LEFT_OUT, MOOD_WORDS, WORDS, words
+from model.spec.heads import EMOTIONS, MOODS
 
 ROOT = Path(__file__).parents[4]
 

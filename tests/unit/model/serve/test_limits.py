@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from model.normalise import MARKER
-from model.serve.bodies import Limits, Problem
-from model.serve.door import Rules
+from brandpulse.text.normalization import MARKER
+from model.serve.api_models import Limits, Problem
+from model.serve.request_guard import Rules
 from model.serve.service import Service
 from tests.unit.model.serve.builders import WatchedScorer, serving
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from brandpulse.telemetry import SERVE_METRICS
+from brandpulse.runtime.metrics import SERVE_METRICS
 from tests.unit.model.serve.builders import serving_keywords
 
 

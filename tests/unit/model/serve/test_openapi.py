@@ -9,8 +9,8 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from pydantic import BaseModel
 
-from model.serve.bodies import ModelAnswer, ScoreAnswer, TicketAnswer
-from model.serve.door import Rules
+from model.serve.api_models import ModelAnswer, ScoreAnswer, TicketAnswer
+from model.serve.request_guard import Rules
 from model.serve.service import Service
 from tests.unit.model.serve.builders import AllHeadsScorer, serving
 

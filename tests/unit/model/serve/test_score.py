@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from model.engine import LABELS, Scores
-from model.marking import MarkedText
-from model.normalise import MARKER
-from model.score_cache import CachingScorer
-from model.serve.bodies import Limits, ModelAnswer, ScoreAnswer
+from brandpulse.text.normalization import MARKER
+from model.inference.score_cache import CachingScorer
+from model.inference.scorer import LABELS, Scores
+from model.inputs.target_marking import MarkedText
+from model.serve.api_models import Limits, ModelAnswer, ScoreAnswer
 from model.serve.run import Crowded
 from model.serve.service import Batching, Service
 from tests.unit.model.serve.builders import POISON, AllHeadsScorer, WatchedScorer, serving, serving_keywords

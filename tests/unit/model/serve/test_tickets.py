@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from model.serve.bodies import Ticket, TicketAnswer
+from model.serve.api_models import Ticket, TicketAnswer
+from model.serve.helpdesk import asked, tags
 from model.serve.service import Service
-from model.serve.tickets import asked, tags
 from tests.unit.model.serve.builders import AllHeadsScorer, serving
 
 ROOT = Path(__file__).parents[4]

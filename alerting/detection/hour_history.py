@@ -1,0 +1,150 @@
+"""The brands' past hours, kept in memory and read once: a replay asks for the same four weeks at every event hour."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from alerting.detection.evidence import mean_weight, weight_quarters
+from alerting.detection.share_baseline import BaselinePolicy, Past, Span, past_of
+from brandpulse.runtime.local_hours import UTC
+from brandpulse.state.keys import HOUR_MS, MINUTE_MS, brand_of
+from brandpulse.state.panes import AuthorCounts, Pane
+
+REREAD_HOURS = 3
+"""Late posts still change the newest hours."""
+AT_ONCE = 100
+"""Brands in one question: bounds what a month of theirs takes in memory."""
+REVIEWS = 240
+"""In so many reads each brand's whole past is read once more: somebody may have filled it in later."""
+MOST_REVIEWED = 5
+"""Brands in one read: few enough that `alerting.evaluation.hour_summary_cache` looks at them whole."""
+
+
+class HourSource(Protocol):
+    """The part of PaneReader that is needed here."""
+
+    def hour_authors(
+        self, brands: Sequence[str], first_hour: int, last_hour: int
+    ) -> dict[str, dict[int, AuthorCounts]]: ...
+
+    def hours(self, brands: Sequence[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]: ...
+
+
+class HourHistory:
+    """Hours by brand, and the baselines made of them."""
+
+    def __init__(
+        self, source: HourSource, policy: BaselinePolicy, *, zones: Callable[[str], ZoneInfo] = lambda _: UTC
+    ) -> None:
+        """*zones* gives each brand's clock, and may change its answer: then the brand's past is learnt by the new."""
+        self._source = source
+        self._policy = policy
+        self._zones = zones
+        self._hours: dict[str, dict[int, AuthorCounts]] = {}
+        self._weights: dict[str, dict[int, float]] = {}
+        self._alive: set[int] = set()
+        self._read_to: dict[str, int] = {}
+        self._made: dict[str, tuple[tuple[int, int, ZoneInfo], Past]] = {}
+        self._to_review: list[str] = []
+
+    def read(self, brands: Sequence[str], *, before_hour: int, since_hour: int | None = None) -> None:
+        """Have the hours of *brands* that a baseline before *before_hour*, or an earlier one of today, needs.
+
+        With *since_hour*, all from there on: for a look back.
+        """
+        oldest = before_hour - (self._policy.days + 1) * 24
+        if since_hour is not None:
+            oldest = min(oldest, since_hour)
+        new = [brand for brand in brands if brand not in self._read_to]
+        known = [brand for brand in brands if brand in self._read_to and self._read_to[brand] < before_hour]
+        self._fetch(new, oldest - 24, before_hour)
+        self._fetch(self._to_review_now(brands, new), oldest - 24, before_hour)
+        if known:
+            self._fetch(known, min(self._read_to[brand] for brand in known) - REREAD_HOURS, before_hour)
+        for brand in known:
+            _forget_before(oldest - 24, self._hours[brand])
+            _forget_before(oldest - 24, self._weights.get(brand, {}))
+        self._alive = {hour for hour in self._alive if hour >= oldest - 24}
+
+    def _to_review_now(self, brands: Sequence[str], new: Sequence[str]) -> list[str]:
+        if not self._to_review:
+            self._to_review = sorted(set(brands) - set(new))
+        many = min(MOST_REVIEWED, -(-len(brands) // REVIEWS))
+        now, self._to_review = self._to_review[:many], self._to_review[many:]
+        return now
+
+    def _fetch(self, brands: Sequence[str], first_hour: int, before_hour: int) -> None:
+        for start in range(0, len(brands), AT_ONCE):
+            self._fetch_some(brands[start : start + AT_ONCE], first_hour, before_hour)
+
+    def _fetch_some(self, brands: Sequence[str], first_hour: int, before_hour: int) -> None:
+        for brand, hours in self._source.hour_authors(brands, first_hour, before_hour - 1).items():
+            self._hours.setdefault(brand, {}).update(hours)
+            self._read_to[brand] = before_hour
+            self._alive.update(hours)
+        for brand, panes in self._source.hours(brands, first_hour, before_hour - 1).items():
+            self._weights.setdefault(brand, {}).update(
+                (hour, weight)
+                for hour, pane in panes.items()
+                if (weight := mean_weight(weight_quarters(pane), pane.relevant)) is not None
+            )
+
+    def past(self, brand: str, *, window_starts: int, incidents: Sequence[Span]) -> Past:
+        """The past of windows that start at event-time minute *window_starts* or later; made once an hour."""
+        before_hour = window_starts * MINUTE_MS // HOUR_MS
+        zone = self.zone(brand)
+        made_of = before_hour, len(incidents), zone
+        made = self._made.get(brand)
+        if made is not None and made[0] == made_of:
+            return made[1]
+        fresh = past_of(
+            self._hours.get(brand, {}),
+            weights=self._weights.get(brand, {}),
+            before_hour=before_hour,
+            incidents=incidents,
+            policy=self._policy,
+            zone=zone,
+        )
+        self._made[brand] = made_of, fresh
+        return fresh
+
+    def zone(self, brand: str) -> ZoneInfo:
+        """The clock that the people of *brand* live by; of a facet's series, its brand's."""
+        return self._zones(brand_of(brand))
+
+    def first_hour(self, brand: str) -> int | None:
+        """The oldest hour held of *brand*; None of a brand without any."""
+        return min(self._hours.get(brand, ()), default=None)
+
+    def hours_with_people(self, brand: str) -> list[int]:
+        """Hours held in which *brand* had people."""
+        return [hour for hour, seen in self._hours.get(brand, {}).items() if seen.everyone]
+
+    def people(self, brand: str, hour: int) -> int:
+        """How many wrote about *brand* in *hour*."""
+        seen = self._hours.get(brand, {}).get(hour)
+        return 0 if seen is None else seen.everyone
+
+    def is_alive(self, hour: int) -> bool:
+        """Whether anybody wrote about any brand in *hour*."""
+        return hour in self._alive
+
+    def votes(self, brand: str, first_hour: int, last_hour: int) -> tuple[AuthorCounts, float | None]:
+        """The votes of the hours from first to last, both included (an author has one an hour), and their weight."""
+        everyone = negative = 0
+        weight = 0.0
+        held, weights = self._hours.get(brand, {}), self._weights.get(brand, {})
+        known = 0
+        for hour in range(first_hour, last_hour + 1):
+            if (seen := held.get(hour)) is not None:
+                everyone += seen.everyone
+                negative += min(seen.negative, seen.everyone)
+                if hour in weights:
+                    known += seen.everyone
+                    weight += seen.everyone * weights[hour]
+        return AuthorCounts(everyone, negative), weight / known if known else None
+
+
+def _forget_before(oldest: int, held: dict[int, Any]) -> None:
+    for hour in [hour for hour in held if hour < oldest]:
+        del held[hour]

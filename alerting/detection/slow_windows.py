@@ -1,0 +1,39 @@
+"""Slow windows: hours of votes in front of the longest sliding window. Author sketches of minutes are kept three hours.
+
+An author has one vote an hour there, so the furious person with fifty posts has two or three votes of hundreds. Up to
+an hour between the whole hours and the sliding window is left out.
+"""
+
+from collections.abc import Sequence
+
+from alerting.detection.hour_history import HourHistory
+from alerting.detection.share_detector import WindowCounts
+
+
+def slow_counts(longest: WindowCounts, history: HourHistory, brand: str, hours: Sequence[int]) -> list[WindowCounts]:
+    """*longest* with so many whole hours before it, for each of *hours*. A vote stands for a post."""
+    before_hour = longest.first_minute // 60
+    windows = []
+    for many in hours:
+        votes, weight = history.votes(brand, before_hour - many, before_hour - 1)
+        windows.append(
+            WindowCounts(
+                last_minute=longest.last_minute,
+                width=longest.last_minute - (before_hour - many) * 60 + 1,
+                posts=longest.posts + votes.everyone,
+                negative_posts=longest.negative_posts + votes.negative,
+                authors=longest.authors + votes.everyone,
+                negative_authors=longest.negative_authors + votes.negative,
+                weight=_together(longest.weight, longest.authors, weight, votes.everyone),
+            )
+        )
+    return windows
+
+
+def _together(newer: float | None, newer_votes: int, older: float | None, older_votes: int) -> float | None:
+    """Mean weight of both, by their votes."""
+    if older is None or not older_votes:
+        return newer
+    if newer is None:
+        return older
+    return (newer * newer_votes + older * older_votes) / (newer_votes + older_votes)

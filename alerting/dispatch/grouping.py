@@ -1,0 +1,210 @@
+"""Many brands at once: one page stands for them. An episode of brand `*` whose members are the others.
+
+Those that share an audience (receivers and quiet hours of their rule) share a group. Pure.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from alerting.dispatch.group_evidence import extra_people, group_evidence, worst_first
+from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key
+from alerting.rules.models import STORM, CommonRule, RuleSet
+from alerting.store.pending_commit import Decided, Place
+from brandpulse.schema.episodes import SEVERITIES, Episode, Member, Severity
+
+SHOWN_MEMBERS = 500
+"""In the stored episode: what a receiver can take besides is its own business."""
+UPDATE_MINUTES = 30
+
+
+def is_group(rule: str) -> bool:
+    return rule == STORM or rule.startswith(f"{STORM}.")
+
+
+def audience(rule: CommonRule) -> str:
+    """The rule name of the group that *rule*'s episodes join: the same for rules that tell the same people."""
+    if rule.receivers is None and not rule.quiet_hours:
+        return STORM
+    told = "|".join([*(one.model_dump_json() for one in rule.receivers or ()), str(rule.receivers is None)])
+    quiet = "|".join(one.model_dump_json() for one in rule.quiet_hours)
+    return f"{STORM}.{hashlib.sha256(f'{told}#{quiet}'.encode()).hexdigest()[:8]}"
+
+
+def rule_of(group: str, rules: RuleSet) -> CommonRule | None:
+    """A rule whose audience is that of *group*; None when the rules have changed since."""
+    return next((rule for rule in rules.rules if audience(rule) == group), None)
+
+
+def gather(
+    fired: Sequence[Decided], opened: Mapping[Place, OpenEpisode], *, rules: RuleSet
+) -> tuple[list[Decided], list[Decided]]:
+    """*fired* (triggers of one minute that nobody holds back): those that page by themselves, and with their group's
+    name in their memory those that do not; and what becomes of the groups."""
+    alone: list[Decided] = []
+    groups: list[Decided] = []
+    for group, members in _by_audience(fired, rules).items():
+        at = max(_episode(one).fired_at for one in members)
+        before = opened.get((ALL_BRANDS, group))
+        if not _groups(before, members, opened, at=at, rules=rules, group=group):
+            alone += members
+            continue
+        alone += [_joined(one, group) for one in members]
+        groups.append(Decided(ALL_BRANDS, group, _grow(before, members, opened, at=at, group=group)))
+    return alone, groups
+
+
+def _by_audience(fired: Iterable[Decided], rules: RuleSet) -> dict[str, list[Decided]]:
+    found: dict[str, list[Decided]] = {}
+    for one in fired:
+        rule = rules.named(one.rule)
+        if rule is not None:
+            found.setdefault(audience(rule), []).append(one)
+    return found
+
+
+def _groups(
+    before: OpenEpisode | None,
+    members: Sequence[Decided],
+    opened: Mapping[Place, OpenEpisode],
+    *,
+    at: datetime,
+    rules: RuleSet,
+    group: str,
+) -> bool:
+    span = timedelta(minutes=rules.grouping.minutes)
+    if before is not None and before.memory.grew_at is not None and at - before.memory.grew_at <= span:
+        return True
+    same = {rule.name for rule in rules.rules if audience(rule) == group}
+    lately = sum(
+        rule in same and not one.memory.group and at - one.episode.fired_at <= span for (_, rule), one in opened.items()
+    )
+    return lately + len(members) >= rules.grouping.from_brands
+
+
+def _joined(one: Decided, group: str) -> Decided:
+    after = one.decision.after
+    assert after is not None  # noqa: S101 - a trigger opens an episode
+    joined = replace(after, memory=after.memory.model_copy(update={"group": group}))
+    return Decided(one.brand, one.rule, replace(one.decision, after=joined))
+
+
+def _grow(
+    before: OpenEpisode | None,
+    members: Sequence[Decided],
+    opened: Mapping[Place, OpenEpisode],
+    *,
+    at: datetime,
+    group: str,
+) -> Decision:
+    old = before.memory.members if before is not None else ()
+    places = tuple(dict.fromkeys((*old, *(one.place for one in members))))
+    new = {one.place: _episode(one) for one in members}
+    episodes = {place: new[place] if place in new else _member_at(opened, place, group) for place in places}
+    if before is None:
+        episode = _picture(episodes, at=at, group=group, before=None)
+        memory = Memory(told_at=at, members=places, grew_at=at, told_members=len(places))
+        return Decision(episode.latest.reason, "triggered", OpenEpisode(episode, memory))
+    episode = _picture(episodes, at=at, group=group, before=before.episode)
+    memory = before.memory.model_copy(update={"members": places, "grew_at": at})
+    return _tell_if_news(OpenEpisode(episode, memory), before, at=at)
+
+
+def follow(group: str, opened: Mapping[Place, OpenEpisode], *, at: datetime) -> Decided | None:
+    """What became of *group* after a minute in which members changed; None when nothing did."""
+    before = opened.get((ALL_BRANDS, group))
+    if before is None:
+        return None
+    episodes = {place: _member_at(opened, place, group) for place in before.memory.members}
+    episode = _picture(episodes, at=at, group=group, before=before.episode)
+    if not any(episodes.values()):
+        reason = f"All {len(episodes)} of the group are over."
+        latest = episode.latest.model_copy(update={"reason": reason})
+        closed = episode.model_copy(update={"state": "resolved", "resolved_at": at, "latest": latest})
+        return Decided(ALL_BRANDS, group, Decision(reason, "resolved", closed=closed))
+    decision = _tell_if_news(OpenEpisode(episode, before.memory), before, at=at)
+    return Decided(ALL_BRANDS, group, decision)
+
+
+def _tell_if_news(after: OpenEpisode, before: OpenEpisode, *, at: datetime) -> Decision:
+    """Graver, or twice as many, is told at once; the rest every half hour."""
+    rose = after.episode.severity != before.episode.severity
+    number = len(after.memory.members)
+    doubled = number >= 2 * max(1, before.memory.told_members)
+    if not rose and not doubled and at - before.memory.told_at < timedelta(minutes=UPDATE_MINUTES):
+        return Decision("still up", after=after)
+    memory = after.memory.model_copy(
+        update={"told_at": at, "updates": after.memory.updates + 1, "told_members": number}
+    )
+    return Decision(
+        after.episode.latest.reason, "updated", replace(after, memory=memory), severity_rose=rose or doubled
+    )
+
+
+def _picture(episodes: Mapping[Place, Episode | None], *, at: datetime, group: str, before: Episode | None) -> Episode:
+    """The group's episode over its members; None stands for one that is over."""
+    firing = [one for one in episodes.values() if one is not None]
+    worst = worst_first(firing)
+    severities: list[Severity] = [one.severity for one in firing]
+    proof = before.latest if before is not None and not worst else group_evidence(worst, len(episodes))
+    gravest = max([*severities, *([before.severity] if before is not None else [])], key=SEVERITIES.index)
+    known = {one.key: _member(one) for one in worst}
+    for one in before.members if before is not None else ():
+        if one.key not in known:
+            known[one.key] = one if one.state == "resolved" else one.model_copy(update={"state": "resolved"})
+    members = sorted(
+        known.values(), key=lambda one: (one.state, -SEVERITIES.index(one.severity), -one.extra_people, one.key)
+    )
+    if before is not None:
+        return before.model_copy(
+            update={
+                "severity": gravest,
+                "updated_at": at,
+                "latest": proof,
+                "peak": proof if len(worst) >= before.members_total else before.peak,
+                "members": members[:SHOWN_MEMBERS],
+                "members_total": len(episodes),
+            }
+        )
+    return Episode(
+        key=episode_key(ALL_BRANDS, group, at),
+        brand=ALL_BRANDS,
+        rule=group,
+        severity=gravest,
+        state="firing",
+        started_at=min(one.started_at for one in firing),
+        fired_at=at,
+        updated_at=at,
+        first=proof,
+        peak=proof,
+        latest=proof,
+        members=members[:SHOWN_MEMBERS],
+        members_total=len(episodes),
+    )
+
+
+def _member(episode: Episode) -> Member:
+    return Member(
+        key=episode.key,
+        brand=episode.brand,
+        rule=episode.rule,
+        severity=episode.severity,
+        state="firing",
+        negative_share=round(episode.latest.negative_share, 4),
+        baseline_share=round(episode.latest.baseline_share, 4),
+        people=None if episode.latest.usual_authors is None else episode.latest.authors,
+        usual_people=episode.latest.usual_authors,
+        extra_people=extra_people(episode.latest),
+    )
+
+
+def _episode(one: Decided) -> Episode:
+    assert one.decision.after is not None  # noqa: S101 - a trigger opens an episode
+    return one.decision.after.episode
+
+
+def _member_at(opened: Mapping[Place, OpenEpisode], place: Place, group: str) -> Episode | None:
+    """The open episode at *place*, if it is the group's: one that fired anew long afterwards pages by itself."""
+    found = opened.get(place)
+    return found.episode if found is not None and found.memory.group == group else None

@@ -1,0 +1,31 @@
+"""Episodes whose rule is gone, or no longer watches their brand: nobody would ever say that they are over."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from alerting.dispatch.grouping import is_group
+from alerting.episodes.lifecycle import Decision, OpenEpisode
+from alerting.rules.models import STREAM_RULES, RuleSet
+from alerting.store.pending_commit import Decided, Place
+
+
+def retired(opened: Mapping[Place, OpenEpisode], rules: RuleSet, *, at: datetime) -> list[Decided]:
+    """The resolves of those, at event time *at*."""
+    return [
+        Decided(brand, rule, _end(one, at))
+        for (brand, rule), one in opened.items()
+        if rule not in STREAM_RULES and not is_group(rule) and not _is_watched(brand, rule, rules)
+    ]
+
+
+def _is_watched(brand: str, rule: str, rules: RuleSet) -> bool:
+    found = rules.named(rule)
+    return found is not None and found.applies_to(brand)
+
+
+def _end(one: OpenEpisode, at: datetime) -> Decision:
+    episode = one.episode
+    why = f"Rule {episode.rule} no longer watches {episode.brand}; whether it is over was not looked at."
+    latest = episode.latest.model_copy(update={"reason": why})
+    closed = episode.model_copy(update={"state": "resolved", "resolved_at": at, "updated_at": at, "latest": latest})
+    return Decision(why, "resolved", closed=closed)

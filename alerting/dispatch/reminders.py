@@ -1,0 +1,56 @@
+"""What is said again: what fires, to those that forget it; what is over, where it may have been opened anew. Pure."""
+
+from collections.abc import Sequence, Set
+
+from alerting.notifications.delivery import Delivery, Lane
+from alerting.store.alert_store import AlerterState
+from brandpulse.schema.episodes import Episode
+
+RECENT_RESOLVE_MS = 15 * 60_000
+"""What was resolved longer ago is not repeated at a takeover: a late POST after that is reported by who made it."""
+
+
+def to_remind(state: AlerterState, receiver: str, busy: Set[Lane]) -> list[Episode]:
+    """Open episodes that *receiver* was told of, but for those of which something is still on its way to it."""
+    return [
+        one.episode
+        for one in state.open.values()
+        if receiver in one.memory.told and (receiver, one.episode.key) not in busy
+    ]
+
+
+def resolve_again(late: Delivery, *, token: int, now_ms: int) -> Delivery:
+    """A resolve for the lane of *late*, whose episode is over."""
+    sent = late.notification
+    over = sent.model_copy(
+        update={
+            "id": f"{sent.episode.key}:resolved@{sent.receiver}",
+            "transition": "resolved",
+            "episode": sent.episode.model_copy(
+                update={"state": "resolved", "resolved_at": sent.episode.resolved_at or sent.episode.updated_at}
+            ),
+        }
+    )
+    return Delivery(id=f"{late.id}#late-{token}", notification=over, decided_ms=now_ms)
+
+
+def resolves_to_repeat(
+    delivered: Sequence[Delivery], pending: Sequence[Delivery], *, stateful: set[str], token: int, now_ms: int
+) -> list[Delivery]:
+    """The last resolve of each lane closed lately, as deliveries anew. *delivered* is newest first."""
+    seen = {delivery.lane for delivery in pending}
+    repeats = []
+    for delivery in delivered:
+        if delivery.lane in seen:
+            continue
+        seen.add(delivery.lane)
+        recent = delivery.delivered_ms is not None and now_ms - delivery.delivered_ms <= RECENT_RESOLVE_MS
+        if delivery.notification.transition == "resolved" and recent and delivery.notification.receiver in stateful:
+            repeats.append(
+                Delivery(
+                    id=f"{delivery.notification.id}#repeat-{token}",
+                    notification=delivery.notification,
+                    decided_ms=now_ms,
+                )
+            )
+    return repeats

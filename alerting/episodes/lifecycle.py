@@ -1,0 +1,358 @@
+"""From findings to episodes: fire once, update while it lasts, resolve after calm, freeze when nothing is known."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from alerting.detection.evidence import rise_nats
+from alerting.detection.expected_delay import SHOWN_RISE, expected_delay
+from alerting.detection.share_detector import Finding, WindowCounts, calm_evidence, proven_level
+from alerting.episodes.example_posts import PostEvidence
+from brandpulse.schema.episodes import SEVERITIES, Episode, Evidence, Severity, Transition
+from brandpulse.state.keys import MINUTE_MS
+
+RULE = "negative_share"
+ALL_BRANDS = "*"
+"""Brand of an episode that concerns the stream as a whole."""
+MAX_KEY_CHARS = 255
+PART_OF_RISE = 0.25
+"""A share that multiplied is as grave as the rise of its level once it rose by that part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodePolicy:
+    """How long an episode lasts and how grave it is. Minutes are event time."""
+
+    update_minutes: int = 30
+    calm_minutes: int = 15
+    """So long must everything speak for calm before we say it is over, however many people speak."""
+    calm_nats: float = 9.0
+    """And so strong must the evidence be (nats, one is a factor of 2.7): a quiet brand takes longer to be believed."""
+    quiet_minutes: int = 180
+    """So long may few people talk about the brand, as is usual for it, before we say it is over. Without a post it is
+    never over."""
+    error_rise: float = 0.20
+    critical_rise: float = 0.35
+    error_ratio: float | None = None
+    critical_ratio: float | None = None
+    """So many times the usual share is as grave as the rise of the same name, from a quarter of that rise on: small
+    shares multiply and are still small. None: by the rise alone."""
+    least: Severity = "warning"
+    most: Severity = "critical"
+    error_after_minutes: int | None = None
+    """So long firing without acknowledgement, and it is an error whatever its size; None: never by time alone."""
+    critical_after_minutes: int | None = None
+
+
+class Memory(BaseModel):
+    """What the next minute must know of an open episode beyond the episode itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    told_at: AwareDatetime
+    calm_minutes: int = 0
+    calm_nats: float = 0.0
+    """Evidence for calm, summed since it last stood at nothing (a CUSUM)."""
+    level: float = 0.0
+    """The share that the episode was proven to have reached."""
+    quiet_minutes: int = 0
+    updates: int = 0
+    told: tuple[str, ...] = ()
+    """Receivers that know of it: they get its resolve."""
+    held: tuple[str, ...] = ()
+    """Those of them that missed an update while it was silenced: they get one when the silence ends."""
+    group: str = ""
+    """Rule of the group that tells of it."""
+    members: tuple[tuple[str, str], ...] = ()
+    """Of a group: brand and rule of those it stands for."""
+    grew_at: AwareDatetime | None = None
+    told_members: int = 0
+    """Of a group: how many it stood for when it was last told of."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpisode:
+    """A firing episode and its memory."""
+
+    episode: Episode
+    memory: Memory
+
+
+WhyNot = Literal[
+    "nothing new",
+    "no evidence of a rise",
+    "frozen: no data",
+    "frozen: no posts",
+    "frozen: too few people",
+    "calm so far",
+    "still up",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one minute did to a brand's episode, and why."""
+
+    reason: str
+    """Why a transition happened, else one of `WhyNot`."""
+    transition: Transition | None = None
+    after: OpenEpisode | None = None
+    """The open episode after this minute; None when none is open."""
+    closed: Episode | None = None
+    severity_rose: bool = False
+
+
+Examples = Callable[[WindowCounts], PostEvidence]
+"""What the kept posts of a window show."""
+NO_POSTS = PostEvidence()
+
+
+def decide(
+    brand: str,
+    before: OpenEpisode | None,
+    finding: Finding,
+    *,
+    minute: int,
+    minutes: int,
+    policy: EpisodePolicy,
+    rule: str = RULE,
+    examples: Examples = lambda _: NO_POSTS,
+    thin: bool = False,
+) -> Decision:
+    """The decision at the end of event-time *minute*, *minutes* after the last one (1, or the stride).
+
+    *thin*: no posts at all, or far fewer people than is usual for the brand at these hours: that is no calm.
+    """
+    at = moment(minute + 1)
+    window, fresh = finding.window, finding.fresh
+    if before is None:
+        if finding.state != "spike" or window is None:
+            return Decision("no evidence of a rise")
+        return _fire(brand, rule, finding, window, at=at, policy=policy, examples=examples)
+    before = _weigh(before, finding, minutes)
+    if finding.state == "too little evidence" or (finding.state == "no data" and finding.stream_alive):
+        return _wait_quietly(before, finding, at=at, minutes=minutes, policy=policy, thin=thin)
+    if window is None or fresh is None or finding.state == "no data":
+        return Decision("frozen: no data", after=before)
+    if finding.state == "spike":
+        after, rose = _worse(before, finding, max((window, fresh), key=lambda w: w.share), policy)
+        return _update_if_due(after, finding, fresh, at=at, rose=rose, policy=policy, examples=examples)
+    return _calm_down(before, finding, fresh, at=at, policy=policy, examples=examples)
+
+
+def _weigh(before: OpenEpisode, finding: Finding, minutes: int) -> OpenEpisode:
+    """*before* with what the newest people say for or against calm. Windows overlap, so each counts by its new part."""
+    newest, memory = finding.newest, before.memory
+    if newest is None or finding.baseline is None:
+        return before
+    level = memory.level or before.episode.peak.negative_share
+    if finding.state == "spike" and finding.window is not None:
+        level = max(level, proven_level(finding.window))
+    new = min(minutes, newest.width) / newest.width
+    nats = max(0.0, memory.calm_nats + new * calm_evidence(newest, finding.baseline.share, level, finding.policy))
+    after = memory.model_copy(
+        update={"calm_nats": nats, "level": level, "calm_minutes": memory.calm_minutes + minutes if nats > 0 else 0}
+    )
+    return OpenEpisode(before.episode, after)
+
+
+def _fire(
+    brand: str,
+    rule: str,
+    finding: Finding,
+    window: WindowCounts,
+    *,
+    at: datetime,
+    policy: EpisodePolicy,
+    examples: Examples,
+) -> Decision:
+    proof = evidence(finding, window, examples=examples)
+    episode = Episode(
+        key=episode_key(brand, rule, proof.window_start),
+        brand=brand,
+        rule=rule,
+        severity=severity_of(proof, policy),
+        state="firing",
+        started_at=proof.window_start,
+        fired_at=at,
+        updated_at=at,
+        first=proof,
+        peak=proof,
+        latest=proof,
+    )
+    return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=at, level=proven_level(window))))
+
+
+def _worse(
+    before: OpenEpisode, finding: Finding, worst: WindowCounts, policy: EpisodePolicy
+) -> tuple[OpenEpisode, bool]:
+    """The episode with *worst* taken into its peak and severity, and whether the severity rose by it."""
+    episode = before.episode
+    peak = evidence(finding, worst) if worst.share > episode.peak.negative_share else episode.peak
+    severity = max(episode.severity, severity_of(peak, policy), key=SEVERITIES.index)
+    after = episode.model_copy(update={"peak": peak, "severity": severity})
+    return OpenEpisode(after, _not_quiet(before.memory)), severity != episode.severity
+
+
+def _not_quiet(memory: Memory) -> Memory:
+    return memory if memory.quiet_minutes == 0 else memory.model_copy(update={"quiet_minutes": 0})
+
+
+def _calm_down(
+    before: OpenEpisode,
+    finding: Finding,
+    fresh: WindowCounts,
+    *,
+    at: datetime,
+    policy: EpisodePolicy,
+    examples: Examples,
+) -> Decision:
+    memory = before.memory
+    if memory.calm_nats >= policy.calm_nats and memory.calm_minutes >= policy.calm_minutes:
+        return _resolve(before, evidence(finding, fresh), at=at)
+    after = OpenEpisode(before.episode, _not_quiet(memory))
+    if memory.calm_minutes > 0:
+        return Decision("calm so far", after=after)
+    return _update_if_due(after, finding, fresh, at=at, rose=False, policy=policy, examples=examples)
+
+
+def _wait_quietly(
+    before: OpenEpisode, finding: Finding, *, at: datetime, minutes: int, policy: EpisodePolicy, thin: bool
+) -> Decision:
+    """Fewer people than we can judge by, while others are talked about: neither calm nor proof.
+
+    After three hours of it there is no crisis left, where so few are usual. Where more are (*thin*), a source may be
+    gone: then only what is said ends it.
+    """
+    memory = before.memory
+    quiet = memory.quiet_minutes + (0 if thin else minutes)
+    calm = thin and memory.calm_nats >= policy.calm_nats and memory.calm_minutes >= policy.calm_minutes
+    if (calm or quiet >= policy.quiet_minutes) and finding.window is not None:
+        return _resolve(before, evidence(finding, finding.window), at=at)
+    memory = memory.model_copy(update={"quiet_minutes": quiet})
+    why: WhyNot = "frozen: no posts" if finding.state == "no data" else "frozen: too few people"
+    return Decision(why, after=OpenEpisode(before.episode, memory))
+
+
+def _update_if_due(
+    now: OpenEpisode,
+    finding: Finding,
+    fresh: WindowCounts,
+    *,
+    at: datetime,
+    rose: bool,
+    policy: EpisodePolicy,
+    examples: Examples,
+) -> Decision:
+    """Still up: worse, or unanswered for too long, is told at once, the rest every half hour."""
+    now, by_time = _persists(now, at=at, policy=policy)
+    rose = rose or by_time
+    if not rose and (at - now.memory.told_at).total_seconds() < policy.update_minutes * 60:
+        return Decision("still up", after=now)
+    latest = evidence(finding, fresh, examples=examples)
+    episode = now.episode.model_copy(update={"latest": latest, "updated_at": at})
+    memory = now.memory.model_copy(update={"told_at": at, "updates": now.memory.updates + 1})
+    return Decision(latest.reason, "updated", OpenEpisode(episode, memory), severity_rose=rose)
+
+
+def _persists(now: OpenEpisode, *, at: datetime, policy: EpisodePolicy) -> tuple[OpenEpisode, bool]:
+    """Graver by time alone, unless a person has taken it on; and whether that is news."""
+    episode = now.episode
+    if episode.acknowledged_at is not None:
+        return now, False
+    minutes = (at - episode.fired_at).total_seconds() / 60
+    reached: Severity = episode.severity
+    steps: tuple[tuple[Severity, int | None], ...] = (
+        ("error", policy.error_after_minutes),
+        ("critical", policy.critical_after_minutes),
+    )
+    for severity, after in steps:
+        if after is not None and minutes >= after:
+            reached = max(reached, within(severity, policy), key=SEVERITIES.index)
+    if reached == episode.severity:
+        return now, False
+    return OpenEpisode(episode.model_copy(update={"severity": reached}), now.memory), True
+
+
+def _resolve(before: OpenEpisode, latest: Evidence, *, at: datetime) -> Decision:
+    closed = before.episode.model_copy(
+        update={"state": "resolved", "resolved_at": at, "updated_at": at, "latest": latest}
+    )
+    return Decision(latest.reason, "resolved", closed=closed)
+
+
+def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lambda _: NO_POSTS) -> Evidence:
+    """The numbers of *window*, as people get them."""
+    shown, posts = replace(finding, window=window), examples(window)
+    return Evidence(
+        window_start=moment(window.first_minute),
+        window_end=moment(window.last_minute + 1),
+        posts=window.posts,
+        negative_posts=window.negative_posts,
+        authors=window.authors,
+        negative_authors=window.negative_authors,
+        negative_share=window.share,
+        baseline_share=finding.baseline.share if finding.baseline is not None else 0.0,
+        p_value=shown.p_value,
+        nats=0.0 if finding.baseline is None else rise_nats(window, finding.baseline),
+        expected_delay_minutes=_delay(finding),
+        facet=finding.facet or None,
+        reason=shown.reason,
+        examples=list(posts.examples),
+        sources=list(posts.sources),
+        terms=list(posts.terms),
+        terms_missing=posts.terms_missing,
+        kept_posts=posts.kept,
+    )
+
+
+def _delay(finding: Finding) -> float | None:
+    usual = finding.baseline
+    if usual is None:
+        return None
+    rise = 2 * usual.share if finding.facet else SHOWN_RISE
+    return expected_delay(usual, finding.policy, rise=rise)
+
+
+def severity_of(proof: Evidence, policy: EpisodePolicy) -> Severity:
+    """By how far the share stands above its baseline, or how many times it is its baseline."""
+    by_size: Severity = "warning"
+    if _reaches(proof, policy.critical_rise, policy.critical_ratio):
+        by_size = "critical"
+    elif _reaches(proof, policy.error_rise, policy.error_ratio):
+        by_size = "error"
+    return within(by_size, policy)
+
+
+def _reaches(proof: Evidence, wanted: float, ratio: float | None) -> bool:
+    share, usual = proof.negative_share, proof.baseline_share
+    if share - usual >= wanted:
+        return True
+    if ratio is None or share - usual < wanted * PART_OF_RISE:
+        return False
+    # One standard error less: five people of twenty are eight times three per cent, and may be luck.
+    return share - math.sqrt(share * (1 - share) / max(proof.authors, 1)) >= ratio * usual
+
+
+def within(severity: Severity, policy: EpisodePolicy) -> Severity:
+    """*severity*, kept between the least and the most that the rule allows."""
+    return min(max(severity, policy.least, key=SEVERITIES.index), policy.most, key=SEVERITIES.index)
+
+
+def at_least(severity: Severity, minimum: Severity) -> bool:
+    return SEVERITIES.index(severity) >= SEVERITIES.index(minimum)
+
+
+def episode_key(brand: str, rule: str, start: datetime) -> str:
+    """`brand:rule:start`, at most 255 characters: a long brand name loses its end, never the rule or the start."""
+    tail = f":{rule}:{start.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+    return brand[: MAX_KEY_CHARS - len(tail)] + tail
+
+
+def moment(minute: int) -> datetime:
+    """The first instant of event-time *minute*."""
+    return datetime.fromtimestamp(minute * MINUTE_MS / 1_000, UTC)

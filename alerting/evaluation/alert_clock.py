@@ -1,0 +1,108 @@
+"""How far event time has come: the alert clock over all partitions, and whether the stream stalls or is silent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPolicy:
+    """Wall-clock limits of the stream's own alerts."""
+
+    owner_fresh_ms: int = 30_000
+    """An owner whose last sign of life is older is no owner."""
+    stalled_after_ms: int = 120_000
+    """A partition that holds the clock back and did not move for so long is stalled."""
+    unseen_after_ms: int = 45_000
+    """A partition of which nobody gave a sign for so long is unseen: its worker is gone, or the broker is."""
+    silent_after_ms: int = 30 * 60_000
+    """So long after the newest post a live stream is silent."""
+    live_within_ms: int = 24 * 3_600_000
+    """A stream whose newest post is older than this is a replay, not a live stream: it cannot fall silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertClock:
+    """Where event time stands, and what holds it back."""
+
+    until_ms: int | None
+    """No on-time post is expected below this. None: no post came yet, or a partition's time is unknown."""
+    waits_for: tuple[str, ...] = ()
+    """Partitions that are not idle: the clock goes with the slowest of them."""
+
+
+def name_of(status: PartitionStatus) -> str:
+    return f"{status.topic}:{status.partition}"
+
+
+def is_idle(status: PartitionStatus, *, now_ms: int, policy: ClockPolicy) -> bool:
+    """Only its owner may say so: caught up with the log's end, and said lately."""
+    return bool(status.owner) and status.caught_up and now_ms - status.seen_wall_ms <= policy.owner_fresh_ms
+
+
+def unseen(statuses: Sequence[PartitionStatus], *, now_ms: int, policy: ClockPolicy) -> tuple[PartitionStatus, ...]:
+    """The partitions that nobody reads now, as far as we are told; a paused one has its worker all the same."""
+    return tuple(status for status in statuses if now_ms - status.seen_wall_ms > policy.unseen_after_ms)
+
+
+def alert_clock(statuses: Sequence[PartitionStatus], *, now_ms: int, policy: ClockPolicy) -> AlertClock:
+    """The smallest watermark of the partitions that are not idle; when all are, the largest: no further than the data.
+
+    A partition without owner, or with lag, holds the clock: what it has not read yet may be a brand on fire.
+    """
+    busy = [status for status in statuses if not is_idle(status, now_ms=now_ms, policy=policy)]
+    names = tuple(name_of(status) for status in busy)
+    known = [status.watermark_ms for status in statuses if status.clock_ms != NO_CLOCK]
+    if not known or any(status.clock_ms == NO_CLOCK for status in busy):
+        return AlertClock(None, names)
+    return AlertClock(min((status.watermark_ms for status in busy), default=max(known)), names)
+
+
+Sure = Literal["yes", "no", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Whether a partition holds the clock back without moving. "unknown" changes nothing."""
+
+    stalled: Sure
+    partitions: tuple[PartitionStatus, ...] = ()
+
+
+class StallWatch:
+    """Remembers when each partition last moved. A new leader's watch knows nothing until it saw each of them move."""
+
+    def __init__(self, policy: ClockPolicy) -> None:
+        self._policy = policy
+        self._stands_since: dict[str, tuple[int, int, bool]] = {}
+
+    def look(self, statuses: Sequence[PartitionStatus], *, now_ms: int) -> Stall:
+        """A partition is stalled if it is not idle and its `next` has stood still for too long."""
+        found, unsure = [], False
+        for status in statuses:
+            name = name_of(status)
+            idle = is_idle(status, now_ms=now_ms, policy=self._policy)
+            offset, since, known = self._stands_since.get(name, (None, now_ms, False))
+            if offset is not None and (offset != status.next or idle):
+                known, since = True, now_ms
+            self._stands_since[name] = (status.next, since, known or idle)
+            if not idle and now_ms - since >= self._policy.stalled_after_ms:
+                found.append(status)
+            elif not idle and not known:
+                unsure = True
+        if found:
+            return Stall("yes", tuple(found))
+        return Stall("unknown" if unsure else "no")
+
+
+def silence(statuses: Sequence[PartitionStatus], *, now_ms: int, policy: ClockPolicy) -> Sure:
+    """Whether a live stream is silent: all read, and no post for long, by the wall clock."""
+    newest = max((status.clock_ms for status in statuses), default=NO_CLOCK)
+    age_ms = now_ms - newest
+    if newest == NO_CLOCK or age_ms > policy.live_within_ms:
+        return "unknown"
+    if age_ms < policy.silent_after_ms:
+        return "no"
+    return "yes" if all(is_idle(status, now_ms=now_ms, policy=policy) for status in statuses) else "unknown"

@@ -1,0 +1,102 @@
+"""Episodes about the stream itself: stalled, silent, late. Times are wall clock: event time stands still then."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key
+from alerting.evaluation.alert_clock import Stall, Sure, name_of
+from alerting.evaluation.lateness import Lateness
+from brandpulse.schema.episodes import Episode, Evidence, Severity
+from brandpulse.state.partition_state import PartitionStatus
+
+StreamRule = Literal["stream_stalled", "stream_silent", "late_data", "brand_silent"]
+_SEVERITY: dict[StreamRule, Severity] = {
+    "stream_stalled": "error",
+    "stream_silent": "warning",
+    "late_data": "warning",
+    "brand_silent": "warning",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One rule's verdict now, and the sentence for it."""
+
+    rule: StreamRule
+    holds: Sure
+    reason: str
+
+
+def stall_health(stall: Stall, unseen: Collection[PartitionStatus] = ()) -> Health:
+    """*unseen*: partitions of which nobody gives a sign."""
+    why = "; ".join(_why(status, unseen=status in unseen) for status in stall.partitions)
+    return Health("stream_stalled", stall.stalled, why)
+
+
+def silence_health(silent: Sure, *, newest_ms: int | None) -> Health:
+    since = "" if newest_ms is None else f" since {datetime.fromtimestamp(newest_ms / 1_000, UTC):%Y-%m-%d %H:%M} UTC"
+    return Health("stream_silent", silent, f"No post of any brand{since}.")
+
+
+def lateness_health(lateness: Lateness) -> Health:
+    return Health("late_data", lateness.holds, lateness.reason)
+
+
+def _why(status: PartitionStatus, *, unseen: bool) -> str:
+    name = f"Partition {name_of(status)}"
+    if not status.owner:
+        return f"{name} has no worker, {status.lag} records behind: what they say is not seen."
+    if unseen:
+        since = datetime.fromtimestamp(status.seen_wall_ms / 1_000, UTC)
+        return (
+            f"{name}: no sign of worker {status.owner} since {since:%Y-%m-%d %H:%M:%S} UTC. It is gone, or Kafka does "
+            "not answer it: what is posted is not seen."
+        )
+    if status.paused:
+        return f"{name} waits for a person: {status.paused}"
+    return f"{name} does not move (worker {status.owner}), {status.lag} records behind: what they say is not seen."
+
+
+def decide_health(before: OpenEpisode | None, health: Health, *, now: datetime) -> Decision:
+    """Fires once and resolves once; "unknown" changes nothing."""
+    if health.holds == "unknown":
+        return Decision("frozen: no data", after=before)
+    proof = Evidence(
+        window_start=now,
+        window_end=now,
+        posts=0,
+        negative_posts=0,
+        authors=0,
+        negative_authors=0,
+        negative_share=0.0,
+        baseline_share=0.0,
+        p_value=1.0,
+        reason=health.reason or "It moves again.",
+    )
+    if health.holds == "yes":
+        if before is not None:
+            return Decision("still up", after=before)
+        episode = Episode(
+            key=episode_key(ALL_BRANDS, health.rule, now),
+            brand=ALL_BRANDS,
+            rule=health.rule,
+            severity=_SEVERITY[health.rule],
+            state="firing",
+            started_at=now,
+            fired_at=now,
+            updated_at=now,
+            first=proof,
+            peak=proof,
+            latest=proof,
+        )
+        return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=now)))
+    if before is None:
+        return Decision("nothing new")
+    again = "Posts come in time again." if health.rule == "late_data" else "The stream flows again."
+    proof = proof.model_copy(update={"reason": again})
+    closed = before.episode.model_copy(
+        update={"state": "resolved", "resolved_at": now, "updated_at": now, "latest": proof}
+    )
+    return Decision(proof.reason, "resolved", closed=closed)

@@ -1,0 +1,138 @@
+"""A tick's report, as metrics."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from prometheus_client import Gauge
+
+from alerting.detection.expected_delay import expected_delay
+from alerting.episodes.lifecycle import ALL_BRANDS
+from alerting.evaluation.evaluator import TickReport
+from alerting.evaluation.facet_rules import FacetView
+from alerting.rules.models import STORM, STREAM_RULES, RuleSet
+from alerting.store.alert_store import Tally
+from brandpulse.runtime.metrics import LABELLED_BRANDS, OTHER_BRANDS, Telemetry
+from brandpulse.schema.posts import BRAND_SENTIMENTS
+from brandpulse.state.keys import brand_of, facet_of
+
+OWN_RULES = (*STREAM_RULES, STORM)
+TRANSITIONS = ("triggered", "updated", "acknowledged", "resolved")
+OUTCOMES = ("delivered", "retried", "quarantined")
+
+
+def begin(telemetry: Telemetry, receivers: Iterable[str], rules: RuleSet) -> None:
+    """Every counter at zero: a series that begins with its first event hides that event from rate() and increase()."""
+    begin_rules(telemetry, rules)
+    for receiver in receivers:
+        for outcome in OUTCOMES:
+            telemetry.counter("brandpulse_deliveries_total").labels(receiver, outcome)
+
+
+def begin_rules(telemetry: Telemetry, rules: RuleSet) -> None:
+    """As `begin`, for each of *rules* and the alerter's own; what was counted already stands."""
+    for rule in (*(rule.name for rule in rules.rules), *OWN_RULES):
+        for transition in TRANSITIONS:
+            telemetry.counter("brandpulse_episode_transitions_total").labels(rule, transition)
+
+
+def show_tally(telemetry: Telemetry, tally: Tally) -> None:
+    """Where all notifications are, as they were at one moment: the numbers of one scrape agree."""
+    telemetry.gauge("brandpulse_outbox_pending").set(tally.waiting)
+    telemetry.gauge("brandpulse_outbox_quarantined").set(tally.set_aside)
+    fates = telemetry.gauge("brandpulse_notifications")
+    for (receiver, fate), number in tally.counts.items():
+        fates.labels(receiver, fate).set(number)
+
+
+def show(telemetry: Telemetry, report: TickReport, *, seconds: float, brands: Sequence[str] | None = None) -> None:
+    """Set every metric that a tick knows of.
+
+    *brands*: the names of the brands file, in its order; None where it cannot be read. The first 200 of them are
+    labels; the posts and episodes of all others share the label `(other)`. A brand that left the file loses its series.
+    """
+    telemetry.histogram("brandpulse_tick_seconds").observe(seconds)
+    if report.evaluated_until_ms is not None:
+        telemetry.gauge("brandpulse_alerter_clock_seconds").set(report.evaluated_until_ms / 1_000)
+    for rule, holds in (("brandpulse_stream_stalled", report.stalled), ("brandpulse_stream_silent", report.silent)):
+        if holds != "unknown":
+            telemetry.gauge(rule).set(holds == "yes")
+    for episode, transition, _ in report.transitions:
+        telemetry.counter("brandpulse_episode_transitions_total").labels(episode.rule, transition).inc()
+    telemetry.gauge("brandpulse_silences_active").set(report.silences)
+    if brands is None:
+        brands = sorted({*report.views, *map(brand_of, report.facets)})
+    labels = _BrandLabels(brands)
+    _replace(
+        telemetry.gauge("brandpulse_episodes_open"),
+        Counter((labels.of(episode.brand), episode.rule) for episode in report.open),
+    )
+    if report.views:
+        _show_brands(telemetry, report, labels)
+        _show_facets(telemetry, report.facets, labels)
+
+
+class _BrandLabels:
+    """Which brands are labels: Prometheus keeps a series of each label for weeks, so their number is bounded."""
+
+    def __init__(self, brands: Sequence[str]) -> None:
+        self._labelled = frozenset(brands[:LABELLED_BRANDS])
+
+    def of(self, brand: str) -> str:
+        # Episodes about the whole stream, or about many brands, have a name of their own.
+        return brand if brand == ALL_BRANDS or brand in self._labelled else OTHER_BRANDS
+
+    def has(self, brand: str) -> bool:
+        return brand in self._labelled
+
+
+def _replace(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
+    """The series of *gauge* are then those of *values*, and no others."""
+    gauge.clear()
+    for labels, value in values.items():
+        gauge.labels(*labels).set(value)
+
+
+def _show_brands(telemetry: Telemetry, report: TickReport, labels: _BrandLabels) -> None:
+    posts: Counter[tuple[str, ...]] = Counter()
+    shares: dict[tuple[str, ...], float] = {}
+    usual: dict[tuple[str, ...], float] = {}
+    for brand, view in report.views.items():
+        label = labels.of(brand)
+        for sentiment in BRAND_SENTIMENTS:
+            posts[label, sentiment] += getattr(view.pane, sentiment)
+        if label == brand:
+            shares[label,] = view.hour.share if view.hour else 0.0
+            if (learnt := view.finding.learnt) is not None:
+                usual[label,] = learnt.share
+    _replace(telemetry.gauge("brandpulse_window_posts"), posts)
+    _replace(telemetry.gauge("brandpulse_window_negative_ratio"), shares)
+    _replace(telemetry.gauge("brandpulse_baseline_negative_ratio"), usual)
+    _replace(
+        telemetry.gauge("brandpulse_expected_delay_seconds"),
+        {(brand,): delay for brand, delay in delays(report).items() if labels.has(brand)},
+    )
+
+
+def _show_facets(telemetry: Telemetry, facets: Mapping[str, FacetView], labels: _BrandLabels) -> None:
+    labelled = {
+        (brand_of(series), facet_of(series)): view for series, view in facets.items() if labels.has(brand_of(series))
+    }
+    _replace(telemetry.gauge("brandpulse_window_facet_ratio"), {place: view.share for place, view in labelled.items()})
+    _replace(
+        telemetry.gauge("brandpulse_baseline_facet_ratio"),
+        {place: view.usual for place, view in labelled.items() if view.usual is not None},
+    )
+
+
+def delays(report: TickReport) -> dict[str, float]:
+    """Seconds that a rise by 25 points goes untold, of each brand whose past is known; inf: more than a day."""
+    found = {}
+    for brand, view in report.views.items():
+        if (usual := view.finding.learnt) is not None:
+            # The usual share differs from minute to minute, the delay hardly: rounded, it is computed once and cached.
+            even = replace(usual, share=round(usual.share, 2), rho=round(usual.rho, 3), weight=None, weight_rho=0.0)
+            delay = expected_delay(even, view.finding.policy)
+            found[brand] = math.inf if delay is None else delay * 60
+    return found

@@ -1,0 +1,36 @@
+"""One POST with a bounded wait, and its answer as an Outcome."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import aiohttp
+
+from alerting.notifications.delivery import Outcome, retry_after_seconds
+
+ANSWER_BYTES = 2_000
+"""A receiver's answer is kept for a person to read, not for us to parse."""
+
+
+async def post(
+    session: aiohttp.ClientSession, url: str, body: bytes, *, headers: Mapping[str, str], timeout_seconds: float
+) -> Outcome:
+    """The outcome of one POST. The status is the answer, however slowly a body drips after it; no status within
+    *timeout_seconds* is no answer."""
+    try:
+        async with session.post(
+            url,
+            data=body,
+            headers={"Content-Type": "application/json", "User-Agent": "brandpulse"} | dict(headers),
+            timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+            allow_redirects=False,
+        ) as response:
+            answer = await response.content.read(ANSWER_BYTES)
+            return Outcome(
+                response.status,
+                answer.decode(errors="replace"),
+                retry_after_seconds(response.headers.get("Retry-After"), now=datetime.now(UTC)),
+            )
+    except TimeoutError:
+        return Outcome(None, f"no answer within {timeout_seconds:g} s")
+    except (aiohttp.ClientError, OSError) as error:
+        return Outcome(None, f"{type(error).__name__}: {error}")

@@ -1,0 +1,91 @@
+"""Topic `alerts`: every transition as a JSON Notification, keyed by the episode, so that one episode stays in order."""
+
+import asyncio
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from alerting.notifications.delivery import Outcome
+from alerting.notifications.receivers.receivers_file import KAFKA
+from brandpulse.config.kafka_settings import explain, kafka_fault
+from brandpulse.kafka.topics import Topic, client_config, ensure_topics, producer_config
+from brandpulse.schema.episodes import Notification, Severity
+
+STATUS_WRITTEN = 202
+_PRODUCER_IS_DEAD = frozenset(
+    {
+        90,  # PRODUCER_FENCED, which this client does not name: a broker that gave our producer id to another
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        KafkaError.UNKNOWN_PRODUCER_ID,
+    }
+)
+"""Answers after which an idempotent producer is of no more use."""
+
+
+class KafkaTopic:
+    """The receiver that is always there. Until `prepare` has reached a broker its deliveries are put off, so a broker
+    that is away holds up nobody else."""
+
+    name = KAFKA
+    min_severity: Severity = "info"
+    wants_every_update = True
+    keeps_state = False
+
+    def __init__(self, bootstrap_servers: str, topic: str, *, replication_factor: int, timeout_seconds: float) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._topic = topic
+        self._replication_factor = replication_factor
+        self._timeout_seconds = timeout_seconds
+        self._producer: Any = None
+
+    async def deliver(self, notification: Notification) -> Outcome:
+        return await asyncio.to_thread(self._produce, notification)
+
+    def prepare(self) -> None:
+        """Make the topic if it is missing; only then is anything produced. Blocking. Raises TransientError."""
+        self._ask_broker()
+        ensure_topics(self._bootstrap_servers, [Topic(self._topic)], replication_factor=self._replication_factor)
+        self._producer = self._new_producer()
+
+    def _new_producer(self) -> Any:
+        return Producer(
+            producer_config(self._bootstrap_servers)
+            | {"linger.ms": 0, "message.timeout.ms": int(self._timeout_seconds * 1_000)}
+        )
+
+    def _ask_broker(self) -> None:
+        """`ensure_topics` waits ten seconds for a broker that is away, longer than a stop may take."""
+        try:
+            AdminClient(client_config(self._bootstrap_servers)).list_topics(timeout=self._timeout_seconds)
+        except KafkaException as error:
+            raise kafka_fault(self._bootstrap_servers, error) from error
+
+    def _produce(self, notification: Notification) -> Outcome:
+        producer = self._producer
+        if producer is None:
+            return Outcome(None, "no Kafka broker has answered yet")
+        answers: list[Any] = []
+        try:
+            producer.produce(
+                self._topic,
+                key=notification.episode.key.encode(),
+                value=notification.model_dump_json().encode(),
+                on_delivery=lambda error, _: answers.append(error),
+            )
+            producer.flush(self._timeout_seconds + 1)
+        except (KafkaException, BufferError) as error:
+            return Outcome(None, f"Kafka: {error}")
+        if not answers:
+            return Outcome(None, f"Kafka did not acknowledge within {self._timeout_seconds:g} s")
+        if answers[0] is None:
+            return Outcome(STATUS_WRITTEN)
+        if producer is self._producer and (answers[0].fatal() or answers[0].code() in _PRODUCER_IS_DEAD):
+            # It would refuse everything from now on, and the record stand still until a restart.
+            self._producer = self._new_producer()
+        return Outcome(None, f"Kafka: {explain(answers[0])}")
+
+    async def close(self) -> None:
+        if self._producer is not None:
+            await asyncio.to_thread(self._producer.flush, self._timeout_seconds)

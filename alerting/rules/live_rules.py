@@ -1,0 +1,52 @@
+"""The rules file while the alerter runs: read again when it changes, and never worse than it was."""
+
+import logging
+from collections.abc import Callable, Set
+from pathlib import Path
+
+from alerting.rules.models import RuleSet, load_rules
+from brandpulse.config.yaml_file import stamp_of
+from brandpulse.errors import ConfigError
+from brandpulse.runtime.metrics import Telemetry
+
+log = logging.getLogger(__name__)
+
+
+class RulesFile:
+    """Asked once a tick. A wrong file stops the start, and later changes nothing but a log line and a metric."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        receivers: Set[str],
+        telemetry: Telemetry,
+        facets: Callable[[], Set[str]] | None = None,
+    ) -> None:
+        """Raises ConfigError that names file, line, key and value."""
+        self._path = path
+        self._receivers = receivers
+        self._facets = facets
+        self._valid = telemetry.gauge("brandpulse_rules_valid")
+        self._stamp = stamp_of(path)
+        self._rules = self._read()
+        self._valid.set(1)
+
+    def current(self) -> RuleSet:
+        """The newest rules that could be read."""
+        stamp = stamp_of(self._path)
+        if stamp == self._stamp:
+            return self._rules
+        self._stamp = stamp
+        try:
+            self._rules = self._read()
+        except ConfigError as error:
+            self._valid.set(0)
+            log.error("the changed rules file is wrong: the rules before it hold", extra={"reason": str(error)})  # noqa: TRY400 - said in full
+        else:
+            self._valid.set(1)
+            log.info("rules read again", extra={"rules": [rule.name for rule in self._rules.rules]})
+        return self._rules
+
+    def _read(self) -> RuleSet:
+        return load_rules(self._path, receivers=self._receivers, facets=self._facets)

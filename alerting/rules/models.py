@@ -1,0 +1,312 @@
+"""Rules: what is watched for, for which brands, how grave it is, who hears of it and when. The file, and its models.
+
+A rule has what all kinds share (`CommonRule`) and what its kind adds. A new kind is a model with its own literal
+`kind`, added to `Rule`; `alerting/evaluation/evaluator.py` evaluates it.
+"""
+
+from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from alerting.detection.share_detector import DetectPolicy
+from alerting.detection.volume_detector import SurgePolicy
+from alerting.episodes.lifecycle import RULE, EpisodePolicy
+from alerting.rules.quiet_hours import QuietHours
+from alerting.rules.severity import FacetSeverityRule, Minutes, Ratio, SeverityRule
+from brandpulse.config.brands_file import load_brands_file
+from brandpulse.config.facets import FacetName
+from brandpulse.config.yaml_file import YamlFile, read_yaml
+from brandpulse.errors import ConfigError
+from brandpulse.schema.episodes import Severity
+
+VARIABLE = "BRANDPULSE_RULES_FILE"
+BRAND_SILENT = "brand_silent"
+STREAM_RULES = ("stream_stalled", "stream_silent", "late_data", BRAND_SILENT)
+"""Rules about the stream itself. Always there; every receiver hears of them."""
+STORM = "storm"
+"""Rule of the episode that stands for many brands at once."""
+MOST_RULES = 100
+CALM_NATS = 6.0
+"""Of facets: `EpisodePolicy.calm_nats`."""
+EXAMPLE = """rules:
+  - name: negative_share          # part of every episode's key: do not rename while it fires
+    kind: negative_share
+    brands: all                   # or a list: [Acme Air, "Bob's Burgers"]
+    false_alarms: 1               # budget: expected false pages per brand in four weeks
+    min_authors: 20
+    severity: {least: warning, error_rise: 0.20, critical_rise: 0.35, error_after_minutes: 240}
+    receivers:                    # without it: every receiver of receivers.yaml
+      - {name: on-call, min_severity: error}
+      - {name: chat}
+    quiet_hours:
+      - {from: "22:00", to: "07:00", time_zone: Europe/Berlin, below: critical}
+  - name: surge
+    kind: volume                  # many more people than usual, whatever they say
+    min_ratio: 2
+    severity: {most: warning}
+  # - name: refunds               # watch a facet of the brands file: its share of a brand's people trebles, say
+  #   kind: facet_share
+  #   facet: refund
+  #   min_ratio: 2
+grouping: {from_brands: 10, minutes: 10}
+"""
+
+RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+ReceiverName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+class RuleReceiver(BaseModel):
+    """A receiver of a rule, by its name in the receivers file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ReceiverName
+    min_severity: Severity | None = None
+    """None: the one of the receivers file. The graver of both counts."""
+
+
+class CommonRule(BaseModel):
+    """What every kind of rule has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: RuleName
+    brands: Literal["all"] | tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = "all"
+    severity: SeverityRule = SeverityRule()
+    receivers: tuple[RuleReceiver, ...] | None = Field(default=None, max_length=50)
+    """None: all. Topic `alerts` hears of every rule."""
+    quiet_hours: tuple[QuietHours, ...] = Field(default=(), max_length=20)
+    update_minutes: Minutes | None = None
+    calm_minutes: Minutes | None = None
+    quiet_minutes: Minutes | None = None
+    """These three as the settings of the same name, when not given."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name in STREAM_RULES or name == STORM:
+            raise ValueError("is the name of a rule of our own; a right one: negative_share")
+        return name
+
+    @field_validator("brands", mode="after")
+    @classmethod
+    def _names_some(cls, brands: Any) -> Any:
+        if brands == ():
+            raise ValueError("names no brand; a right one: all")
+        return brands
+
+    @field_validator("receivers", mode="before")
+    @classmethod
+    def _plain_names(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [{"name": one} if isinstance(one, str) else one for one in value]
+        return value
+
+    def applies_to(self, brand: str) -> bool:
+        return self.brands == "all" or brand in self.brands
+
+    def _given(self, *names: str) -> dict[str, Any]:
+        """What this rule says of *names*; the settings say the others."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def episode_policy(self, settings: EpisodePolicy) -> EpisodePolicy:
+        """*settings* with what this rule says otherwise."""
+        return replace(
+            settings,
+            **self._given("update_minutes", "calm_minutes", "quiet_minutes"),
+            least=self.severity.least,
+            most=self.severity.most,
+            error_rise=self.severity.error_rise,
+            critical_rise=self.severity.critical_rise,
+            error_after_minutes=self.severity.error_after_minutes,
+            critical_after_minutes=self.severity.critical_after_minutes,
+        )
+
+
+class NegativeShareRule(CommonRule):
+    """The share of negative people, against the brand's own past. What is not given is as in the settings."""
+
+    kind: Literal["negative_share"]
+    false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
+    min_authors: Annotated[int, Field(ge=1)] | None = None
+    min_negative_authors: Annotated[int, Field(ge=1)] | None = None
+    min_rise: Annotated[float, Field(ge=0, lt=1)] | None = None
+    min_history_hours: Annotated[int, Field(ge=1, le=24 * 28)] | None = None
+    min_history_authors: Annotated[int, Field(ge=1)] | None = None
+
+    def detect_policy(self, settings: DetectPolicy) -> DetectPolicy:
+        """*settings* with what this rule says otherwise."""
+        given = self._given(
+            "false_alarms",
+            "min_authors",
+            "min_negative_authors",
+            "min_rise",
+            "min_history_hours",
+            "min_history_authors",
+        )
+        return replace(settings, **given)
+
+
+class FacetShareRule(CommonRule):
+    """The share of a brand's people who are in a facet of the brands file, against the brand's own past of that share.
+
+    Facets are small: less is a rise here than of negative people, and a page needs a share that multiplies.
+    """
+
+    kind: Literal["facet_share"]
+    facet: FacetName
+    false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
+    min_authors: Annotated[int, Field(ge=1)] | None = None
+    min_history_hours: Annotated[int, Field(ge=1, le=24 * 28)] | None = None
+    min_history_authors: Annotated[int, Field(ge=1)] | None = None
+    """These four as in the settings, when not given."""
+    min_facet_authors: Annotated[int, Field(ge=1)] = 5
+    min_rise: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    min_ratio: Ratio = 2.0
+    severity: FacetSeverityRule = FacetSeverityRule()
+
+    def detect_policy(self, settings: DetectPolicy) -> DetectPolicy:
+        """*settings* with what this rule says otherwise."""
+        return replace(
+            settings,
+            **self._given("false_alarms", "min_authors", "min_history_hours", "min_history_authors"),
+            min_negative_authors=self.min_facet_authors,
+            min_rise=self.min_rise,
+            min_ratio=self.min_ratio,
+            near_baseline=min(settings.near_baseline, self.min_rise / 2),
+            exact_tail=True,
+        )
+
+    def episode_policy(self, settings: EpisodePolicy) -> EpisodePolicy:
+        # A small share's people say little for calm each: with the settings' nine nats a quiet brand's page of two
+        # hours stays open for five more (simulated at one post a minute, a facet of 2 %).
+        calm_nats = min(settings.calm_nats, CALM_NATS)
+        error, critical = self.severity.ratios
+        return super().episode_policy(
+            replace(settings, calm_nats=calm_nats, error_ratio=error, critical_ratio=critical)
+        )
+
+
+class VolumeRule(CommonRule):
+    """How many people write about a brand, whatever they say, against its own past (`alerting.detection.volume_detector`)."""
+
+    kind: Literal["volume"]
+    false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
+    min_authors: Annotated[int, Field(ge=1)] | None = None
+    min_ratio: Ratio | None = None
+
+    def surge_policy(self, settings: SurgePolicy) -> SurgePolicy:
+        """*settings* with what this rule says otherwise."""
+        return replace(settings, **self._given("false_alarms", "min_authors", "min_ratio"))
+
+
+Rule = Annotated[NegativeShareRule | FacetShareRule | VolumeRule, Field(discriminator="kind")]
+"""Every kind there is."""
+
+
+class Grouping(BaseModel):
+    """When many brands fire at once, one page stands for them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    from_brands: int = Field(default=10, ge=2)
+    """So many episodes of one audience within `minutes` are grouped: those that fired before page by themselves."""
+    minutes: int = Field(default=10, ge=1, le=120)
+    """Event time. Whatever fires so soon after the group last grew joins it."""
+
+
+class RuleSet(BaseModel):
+    """One rules file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: tuple[Rule, ...] = Field(
+        default=(NegativeShareRule(name=RULE, kind="negative_share"),), max_length=MOST_RULES
+    )
+    grouping: Grouping = Grouping()
+
+    @model_validator(mode="after")
+    def _has_rules_of_distinct_names(self) -> "RuleSet":
+        if not self.rules:
+            raise ValueError("rules is empty: nothing would be watched")
+        names = [rule.name for rule in self.rules]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two rules are named {name!r}; each needs a name of its own")
+        return self
+
+    def named(self, name: str) -> CommonRule | None:
+        return next((rule for rule in self.rules if rule.name == name), None)
+
+
+DEFAULT_RULES = RuleSet()
+"""Without a rules file."""
+
+
+def load_rules(
+    path: Path, *, receivers: Set[str] | None = None, facets: Callable[[], Set[str]] | None = None
+) -> RuleSet:
+    """The rules of the YAML file at *path*. Raises ConfigError: file, line, key, value, and a right one.
+
+    *receivers*: the names in the receivers file; None where they are not known. *facets* gives those of the brands
+    file (`facets_in`), and is asked only if a rule names one.
+    """
+    read = read_yaml(path, what="rules file", variable=VARIABLE, example=EXAMPLE)
+    try:
+        rules = RuleSet.model_validate(read.content)
+    except ValidationError as error:
+        told = read.explain(error, name=lambda place: _name_at(read, place))
+        raise ConfigError(f"the rules file is wrong:\n{told}\nA right one:\n{EXAMPLE}") from None
+    strangers = [] if receivers is None else _strangers(read, rules, receivers)
+    if facets is not None:
+        strangers += _unknown_facets(read, rules, facets)
+    if strangers:
+        raise ConfigError("the rules file is wrong:\n" + "\n".join(strangers))
+    return rules
+
+
+def _name_at(read: YamlFile, place: Sequence[str | int]) -> str:
+    try:
+        entry = read.content["rules"][place[1]] if place[0] == "rules" else {}
+        return f" (rule {entry['name']!r})"
+    except (TypeError, KeyError, IndexError):
+        return ""
+
+
+def _strangers(read: YamlFile, rules: RuleSet, receivers: Set[str]) -> list[str]:
+    """Receivers that nobody else has heard of: nobody would be told."""
+    known = ", ".join(sorted(receivers)) or "none"
+    return [
+        f"  {read.path}:{read.line_of(('rules', number, 'receivers', place))}: rules.{number}.receivers.{place} "
+        f"(rule {rule.name!r}): no receiver is named {one.name!r}; those of the receivers file: {known}"
+        for number, rule in enumerate(rules.rules)
+        for place, one in enumerate(rule.receivers or ())
+        if one.name not in receivers
+    ]
+
+
+def _unknown_facets(read: YamlFile, rules: RuleSet, facets: Callable[[], Set[str]]) -> list[str]:
+    """Facets that no worker counts: nothing would be watched."""
+    named = {number: rule.facet for number, rule in enumerate(rules.rules) if isinstance(rule, FacetShareRule)}
+    known = facets() if named else set()
+    return [
+        f"  {read.path}:{read.line_of(('rules', number, 'facet'))}: rules.{number}.facet (rule "
+        f"{rules.rules[number].name!r}): no facet is named {facet!r}; those of the brands file: "
+        f"{', '.join(sorted(known)) or 'none'}"
+        for number, facet in named.items()
+        if facet not in known
+    ]
+
+
+def facets_in(brands_file: Path) -> Callable[[], Set[str]]:
+    """Reads the names of the facets in *brands_file* when asked; may raise ConfigError then."""
+    return lambda: {facet.name for facet in load_brands_file(brands_file).facets}
+
+
+def unwatched(rules: RuleSet, brands: Set[str]) -> list[str]:
+    """Brand names in *rules* that are none of *brands*: a misspelt one is watched by nobody."""
+    named = {brand for rule in rules.rules if rule.brands != "all" for brand in rule.brands}
+    return sorted(named - brands)

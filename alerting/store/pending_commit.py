@@ -1,0 +1,77 @@
+"""What a stretch of minutes decided so far, until it is committed at once."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from alerting.episodes.lifecycle import Decision, OpenEpisode
+from alerting.notifications.delivery import Delivery
+from alerting.notifications.routing import Suppressed
+from alerting.store.alert_store import AlerterState, Commit
+from brandpulse.schema.episodes import Episode, Transition
+
+Place = tuple[str, str]
+"""(brand, rule): at most one episode is open there."""
+NOBODY: Mapping[Suppressed, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One decision, and where it belongs."""
+
+    brand: str
+    rule: str
+    decision: Decision
+
+    @property
+    def place(self) -> Place:
+        return self.brand, self.rule
+
+
+class Stretch:
+    """Open episodes as they stand, and what became of them since *state*."""
+
+    def __init__(self, state: AlerterState) -> None:
+        self.open: dict[Place, OpenEpisode] = {
+            (one.episode.brand, one.episode.rule): one for one in state.open.values()
+        }
+        self.touched: set[Place] = set()
+        self.closed: list[Episode] = []
+        self.deliveries: list[Delivery] = []
+        self.transitions: list[tuple[Episode, Transition, str]] = []
+        self.suppressed: Counter[Suppressed] = Counter()
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.touched or self.closed or self.deliveries)
+
+    def apply(
+        self, decided: Decided, deliveries: Sequence[Delivery], suppressed: Mapping[Suppressed, int] = NOBODY
+    ) -> None:
+        self.suppressed.update(suppressed)
+        place, decision = decided.place, decided.decision
+        if decision.after is not None:
+            if decision.after is not self.open.get(place):
+                self.touched.add(place)
+            self.open[place] = decision.after
+        else:
+            self.open.pop(place, None)
+        if decision.closed is not None:
+            self.closed.append(decision.closed)
+        self.deliveries += deliveries
+        episode = decision.closed or (decision.after.episode if decision.after else None)
+        if decision.transition is not None and episode is not None:
+            self.transitions.append((episode, decision.transition, decision.reason))
+
+    def commit(self, state: AlerterState, until_ms: int | None) -> Commit:
+        return Commit(
+            expected_ms=state.evaluated_until_ms,
+            until_ms=until_ms,
+            open={
+                self.open[place].episode.key: self.open[place] for place in sorted(self.touched) if place in self.open
+            },
+            closed=self.closed,
+            deliveries=self.deliveries,
+            suppressed={(receiver, str(why)): number for (receiver, why), number in self.suppressed.items()},
+        )

@@ -1,0 +1,297 @@
+"""The alerter's state in Redis or Valkey. Keys: `AlertingKeys` in brandpulse/state/keys.py; the contract: `store.py`.
+
+Each method that writes is one Lua call.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from alerting.episodes.episode_spans import KEPT_SPANS, PastSpan, oldest_kept, span_of
+from alerting.episodes.lifecycle import Memory, OpenEpisode
+from alerting.notifications.delivery import Delivery
+from alerting.store.alert_store import (
+    KEPT_CLOSED,
+    KEPT_DELIVERED,
+    AlerterState,
+    Commit,
+    CommitResult,
+    Durability,
+    Tally,
+)
+from brandpulse.errors import StateError, TransientError
+from brandpulse.redis.client import node_for, reaching_redis
+from brandpulse.schema.episodes import Episode
+from brandpulse.schema.silences import Acknowledgement, OrderBook, Orders
+from brandpulse.state.keys import AlertingKeys
+from brandpulse.state.watched_facets import WatchedFacets, encode_facets
+
+_SCRIPTS = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "lua").glob("*.lua")}
+
+
+class RedisAlertStore:
+    """In Redis, all under the tag `{ns:alerting}`, so every Lua call stays on one slot of a cluster."""
+
+    def __init__(self, client: redis.Redis, namespace: str, *, durable_replicas: int = 0) -> None:
+        """*durable_replicas*: how many replicas must have it on their disks as well before `make_durable` says so."""
+        self._client = client
+        self._keys = AlertingKeys(namespace)
+        self._durable_replicas = durable_replicas
+        self._book = OrderBook(client, namespace)
+        self._waits_for_disk = True
+        self._erasures_of_state = self._erasures_of_outbox = 0
+        """When episodes, and when the outbox were read: what holds a text erased since is not written back."""
+
+    def acquire(self, holder: str, *, lease_ms: int) -> int | None:
+        token = self._script("acquire", [self._keys.lease, self._keys.fence], [holder, lease_ms])
+        return None if int(token) == 0 else int(token)
+
+    def renew(self, holder: str, *, lease_ms: int) -> bool:
+        return bool(self._script("renew", [self._keys.lease], [holder, lease_ms]))
+
+    def release(self, holder: str) -> None:
+        self._script("renew", [self._keys.lease], [holder, 0])
+
+    def load(self) -> AlerterState:
+        keys = self._keys
+        with _reaching_redis():
+            # One transaction: episodes and memories of the same moment.
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.get(keys.evaluated_until)
+            pipeline.hgetall(keys.episodes)
+            pipeline.hgetall(keys.detector)
+            pipeline.lrange(keys.closed, 0, -1)
+            pipeline.zrange(keys.spans, 0, -1)
+            pipeline.get(keys.erasures)
+            until, episodes, memories, closed, spans, erasures = pipeline.execute()
+        self._erasures_of_state = int(erasures or 0)
+        opened = {}
+        for key, stored in episodes.items():
+            episode = Episode.model_validate_json(stored)
+            memory = memories.get(key)
+            opened[key.decode()] = OpenEpisode(
+                episode, Memory.model_validate_json(memory) if memory else Memory(told_at=episode.updated_at)
+            )
+        return AlerterState(
+            evaluated_until_ms=None if until is None else int(until),
+            open=opened,
+            closed=[Episode.model_validate_json(stored) for stored in closed],
+            spans=[PastSpan.decode(stored) for stored in spans],
+        )
+
+    def commit(self, commit: Commit, *, token: int) -> CommitResult:
+        keys = self._keys
+        arguments: list[str | int] = [
+            token,
+            "" if commit.expected_ms is None else commit.expected_ms,
+            "" if commit.until_ms is None else commit.until_ms,
+            KEPT_CLOSED,
+            len(commit.open),
+            len(commit.closed),
+            len(commit.deliveries),
+            len(commit.suppressed),
+            oldest_kept(commit.closed),
+            KEPT_SPANS,
+            self._erasures_of_state,
+        ]
+        for key, opened in commit.open.items():
+            arguments += [key, opened.episode.model_dump_json(), opened.memory.model_dump_json()]
+        for episode in commit.closed:
+            span = span_of(episode)
+            arguments += [episode.key, episode.model_dump_json(), span.end_ms, span.encode()]
+        arguments += _flat(commit.deliveries)
+        for (receiver, why), number in commit.suppressed.items():
+            arguments += [_field(receiver, why), number]
+        reply = self._script(
+            "commit",
+            [
+                keys.fence,
+                keys.evaluated_until,
+                keys.episodes,
+                keys.detector,
+                keys.closed,
+                keys.outbox,
+                keys.outbox_order,
+                keys.outbox_sequence,
+                keys.tally,
+                keys.spans,
+                keys.erasures,
+            ],
+            arguments,
+        )
+        results: dict[bytes, CommitResult] = {b"applied": "applied", b"moved": "moved", b"fenced": "fenced"}
+        return results[reply]
+
+    def make_durable(self, *, timeout_ms: int) -> Durability:
+        if not self._waits_for_disk:
+            return "unknown"
+        with _reaching_redis():
+            # WAITAOF waits for the writes of its own connection. The file is one log: when a write made now is on
+            # disk, so is everything before it, whoever wrote it. One pipeline, hence one connection.
+            pipeline = node_for(self._client, self._keys.durable).pipeline(transaction=False)
+            pipeline.incr(self._keys.durable)
+            pipeline.execute_command("WAITAOF", 1, self._durable_replicas, timeout_ms)  # type: ignore[no-untyped-call]
+            _, answer = pipeline.execute(raise_on_error=False)
+        if isinstance(answer, redis.ResponseError):
+            self._waits_for_disk = False
+            return "unknown"
+        if isinstance(answer, Exception):
+            raise TransientError(f"Redis did not say whether the write is on disk: {answer}") from answer
+        return "durable" if answer[0] >= 1 and answer[1] >= self._durable_replicas else "not yet"
+
+    def enqueue(self, deliveries: Sequence[Delivery], *, token: int) -> bool:
+        keys = self._keys
+        return bool(
+            self._script(
+                "enqueue",
+                [keys.fence, keys.outbox, keys.outbox_order, keys.outbox_sequence, keys.tally],
+                [token, *_flat(deliveries)],
+            )
+        )
+
+    def pending(self) -> list[Delivery]:
+        with _reaching_redis():
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.zrange(self._keys.outbox_order, 0, -1)
+            pipeline.hgetall(self._keys.outbox)
+            pipeline.get(self._keys.erasures)
+            order, stored, erasures = pipeline.execute()
+        self._erasures_of_outbox = int(erasures or 0)
+        return [Delivery.model_validate_json(stored[name]) for name in order if name in stored]
+
+    def mark_delivered(self, delivery: Delivery, *, token: int) -> bool:
+        return self._settle("delivered", delivery, token, self._keys.delivered)
+
+    def mark_retry(self, delivery: Delivery, *, token: int) -> bool:
+        return self._settle("retried", delivery, token, self._keys.quarantine)
+
+    def quarantine(self, delivery: Delivery, *, token: int) -> bool:
+        return self._settle("quarantined", delivery, token, self._keys.quarantine)
+
+    def _settle(self, what: str, delivery: Delivery, token: int, target: str) -> bool:
+        keys = self._keys
+        return bool(
+            self._script(
+                "settle",
+                [keys.fence, keys.outbox, keys.outbox_order, target, keys.tally, keys.erasures],
+                [
+                    token,
+                    what,
+                    delivery.id,
+                    delivery.model_dump_json(),
+                    KEPT_DELIVERED,
+                    _field(delivery.notification.receiver, what),
+                    self._erasures_of_outbox,
+                ],
+            )
+        )
+
+    def quarantined(self) -> list[Delivery]:
+        with _reaching_redis():
+            stored: dict[bytes, bytes] = self._client.hgetall(self._keys.quarantine)  # type: ignore[assignment]
+        return sorted((Delivery.model_validate_json(value) for value in stored.values()), key=lambda d: d.decided_ms)
+
+    def delivered(self) -> list[Delivery]:
+        with _reaching_redis():
+            stored: list[bytes] = self._client.lrange(self._keys.delivered, 0, -1)  # type: ignore[assignment]
+        return [Delivery.model_validate_json(value) for value in stored]
+
+    def requeue(self, delivery_id: str) -> bool:
+        keys = self._keys
+        found = next((delivery for delivery in self.quarantined() if delivery.id == delivery_id), None)
+        if found is None:
+            return False
+        fresh = found.model_copy(update={"attempts": 0, "next_attempt_ms": 0})
+        return bool(
+            self._script(
+                "requeue",
+                [keys.quarantine, keys.outbox, keys.outbox_order, keys.outbox_sequence, keys.tally],
+                [delivery_id, fresh.model_dump_json(), _field(found.notification.receiver, "quarantined")],
+            )
+        )
+
+    def report_late(self, delivery: Delivery) -> None:
+        with _reaching_redis():
+            self._client.hset(self._keys.late, delivery.id, delivery.model_dump_json())
+
+    def late(self) -> list[Delivery]:
+        with _reaching_redis():
+            stored: list[bytes] = self._client.hvals(self._keys.late)  # type: ignore[assignment]
+        return [Delivery.model_validate_json(value) for value in stored]
+
+    def forget_late(self, deliveries: Sequence[Delivery]) -> None:
+        if deliveries:
+            with _reaching_redis():
+                self._client.hdel(self._keys.late, *[delivery.id for delivery in deliveries])
+
+    def note_delays(self, seconds: Mapping[str, float]) -> None:
+        if seconds:
+            with _reaching_redis():
+                self._client.hset(
+                    self._keys.delays, mapping={brand: f"{delay:.0f}" for brand, delay in seconds.items()}
+                )
+
+    def note_facets(self, facets: WatchedFacets) -> None:
+        with _reaching_redis():
+            self._client.set(self._keys.facets, encode_facets(facets))
+
+    def tally(self) -> Tally:
+        keys = self._keys
+        with _reaching_redis():
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.hgetall(keys.tally)
+            pipeline.hlen(keys.outbox)
+            pipeline.hlen(keys.quarantine)
+            pipeline.get(keys.erasures)
+            counts, waiting, set_aside, erasures = pipeline.execute()
+        split = ((name.decode().rsplit("|", 1), int(number)) for name, number in counts.items())
+        return Tally(
+            {(receiver, fate): number for (receiver, fate), number in split},
+            waiting,
+            set_aside,
+            int(erasures or 0) != self._erasures_of_outbox,
+        )
+
+    def orders(self, now: datetime) -> Orders:
+        with _reaching_redis():
+            return self._book.read(now)
+
+    def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+        with _reaching_redis():
+            self._book.forget(acknowledgements)
+
+    def _script(self, name: str, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
+        script = self._client.register_script(_SCRIPTS[name])
+        with _reaching_redis():
+            return script(keys=keys, args=arguments)
+
+
+def _flat(deliveries: Iterable[Delivery]) -> list[str]:
+    return [
+        part
+        for delivery in deliveries
+        for part in (delivery.id, delivery.model_dump_json(), _field(delivery.notification.receiver, "accepted"))
+    ]
+
+
+def _field(receiver: str, fate: str) -> str:
+    return f"{receiver}|{fate}"
+
+
+@contextlib.contextmanager
+def _reaching_redis() -> Iterator[None]:
+    try:
+        with reaching_redis():
+            yield
+    except redis.exceptions.OutOfMemoryError as error:
+        raise TransientError(f"Redis is full and takes nothing more (maxmemory): {error}") from error
+    except redis.exceptions.ReadOnlyError as error:
+        raise TransientError(f"Redis is a read-only replica now: {error}") from error
+    except redis.ResponseError as error:
+        if "wrong type of key" in str(error) or "WRONGTYPE" in str(error):
+            raise StateError(f"the alerter's state has a shape of another hand: {error}") from error
+        raise

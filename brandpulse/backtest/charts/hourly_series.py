@@ -1,0 +1,90 @@
+"""A brand's past hours as a picture shows them: how negative its people were, what was usual, where an alarm lay."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerting.detection.evidence import deviance_nats
+from alerting.detection.hour_history import HourHistory
+from alerting.detection.share_baseline import Span
+from alerting.detection.share_detector import Baseline, DetectPolicy, alarm_levels
+from alerting.episodes.episode_spans import FOR_EVER_MS
+from brandpulse.schema.episodes import Episode
+from brandpulse.state.keys import HOUR_MS
+from brandpulse.state.panes import Pane
+
+HOUR_MINUTES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ShownHour:
+    """One hour since 1970. Shares are of people, in [0, 1]."""
+
+    hour: int
+    posts: int
+    share: float
+    usual: float | None
+    """None while the brand was warming up."""
+    alarm: float | None
+    """From this share on the hour's votes alone are an alarm; None where no share of so few people would be."""
+
+
+def shown_hours(
+    history: HourHistory, brand: str, panes: Mapping[int, Pane], *, policy: DetectPolicy, episodes: Iterable[Episode]
+) -> list[ShownHour]:
+    """The hours of *panes* in order. *history* has read them and the weeks before.
+
+    The hours of those *episodes* that are about the share are no baseline.
+    """
+    level = hour_level(policy)
+    spans = [
+        (_ms(one.started_at), FOR_EVER_MS if one.resolved_at is None else _ms(one.resolved_at))
+        for one in episodes
+        if one.first.usual_authors is None and one.first.facet is None
+    ]
+    shown = []
+    for hour, pane in sorted(panes.items()):
+        if not pane.relevant:
+            continue
+        votes, _ = history.votes(brand, hour, hour)
+        share = votes.negative / votes.everyone if votes.everyone else pane.negative_share
+        now = hour * HOUR_MS
+        # As the alerter knew them: an episode without an end yet is one that lasts.
+        known: list[Span] = [(start, end if end <= now else FOR_EVER_MS) for start, end in spans if start < now]
+        past = history.past(brand, window_starts=hour * HOUR_MINUTES, incidents=known)
+        if not policy.knows(past):
+            shown.append(ShownHour(hour, pane.posts, share, None, None))
+            continue
+        usual = past.expect(hour * HOUR_MINUTES, hour * HOUR_MINUTES + HOUR_MINUTES - 1)
+        shown.append(
+            ShownHour(hour, pane.posts, share, usual.share, alarm_share(votes.everyone, usual, policy, level=level))
+        )
+    return shown
+
+
+def hour_level(policy: DetectPolicy) -> float:
+    """The evidence (nats) that is an alarm in the shortest window of an hour or more."""
+    widths = [width for width in policy.windows if width >= HOUR_MINUTES] or [policy.windows[-1]]
+    return alarm_levels(policy)[policy.windows.index(widths[0])]
+
+
+def alarm_share(people: int, usual: Baseline, policy: DetectPolicy, *, level: float) -> float | None:
+    """The least share of *people* whose votes alone reach *level*; None where none does, or they are too few."""
+    if people < policy.min_authors:
+        return None
+
+    def is_alarm(negative: int) -> bool:
+        share = negative / people
+        return (
+            negative >= policy.min_negative_authors
+            and share - usual.share >= policy.min_rise
+            and deviance_nats(share, people, usual.share, usual.rho) >= level
+        )
+
+    first = bisect_left(range(people + 1), True, key=is_alarm)
+    return first / people if first <= people else None
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1_000)

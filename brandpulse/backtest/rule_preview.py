@@ -1,0 +1,143 @@
+"""How often rules would have fired over the stored history: the same tests and episodes, hour by hour.
+
+Minutes and their people are stored for hours only, hours for 90 days. So windows here are whole hours, an author has
+one vote in each, and a page comes at the end of its hour: surges of less than an hour may be missed, and delays are not
+what they are in life.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from alerting.detection.hour_history import HourHistory
+from alerting.detection.share_baseline import Span
+from alerting.detection.share_detector import DetectPolicy, WindowCounts
+from alerting.detection.slow_windows import slow_counts
+from alerting.episodes.lifecycle import NO_POSTS, Decision, OpenEpisode
+from alerting.evaluation.evaluator import Policies
+from alerting.evaluation.share_rules import ShareTest
+from alerting.evaluation.volume_rules import SurgeRules
+from alerting.rules.models import FacetShareRule, NegativeShareRule, Rule, RuleSet
+from alerting.store.pending_commit import Place
+from brandpulse.schema.episodes import Episode
+from brandpulse.state.keys import HOUR_MS, facet_series
+
+HOURS = (1, 3)
+"""The windows: whole hours that end now."""
+
+
+def preview(
+    history: HourHistory,
+    facets: HourHistory,
+    brand: str,
+    *,
+    first_hour: int,
+    last_hour: int,
+    rules: RuleSet,
+    policies: Policies,
+) -> list[Episode]:
+    """The episodes that *rules* would have had about *brand*, in order of time; the last may still be firing.
+
+    *history* has read the hours from four weeks before *first_hour* to *last_hour*, and so has *facets*, of the series
+    of `facets_watched`.
+    """
+    surges = SurgeRules(history, policies.surge, policies.episode, lambda _brand, _window: NO_POSTS)
+    found: list[Episode] = []
+    for rule in rules.rules:
+        if rule.applies_to(brand):
+            hours = range(first_hour, last_hour + 1)
+            shares = facets if isinstance(rule, FacetShareRule) else history
+            found += _episodes(brand, rule, hours, history=history, shares=shares, surges=surges, policies=policies)
+    return sorted(found, key=lambda episode: (episode.fired_at, episode.key))
+
+
+def facets_watched(rules: RuleSet, brands: Sequence[str]) -> list[str]:
+    """Series of the facets that *rules* watch of *brands*."""
+    return sorted(
+        {
+            facet_series(brand, rule.facet)
+            for rule in rules.rules
+            if isinstance(rule, FacetShareRule)
+            for brand in brands
+            if rule.applies_to(brand)
+        }
+    )
+
+
+def _episodes(
+    brand: str,
+    rule: Rule,
+    hours: range,
+    *,
+    history: HourHistory,
+    shares: HourHistory,
+    surges: SurgeRules,
+    policies: Policies,
+) -> Iterator[Episode]:
+    rules = RuleSet(rules=(rule,))
+    series = facet_series(brand, rule.facet) if isinstance(rule, FacetShareRule) else brand
+    opened: OpenEpisode | None = None
+    spans: list[Span] = []
+    ends: dict[Place, int] = {}
+    place = brand, rule.name
+    for hour in hours:
+        windows = [_window(shares, series, hour, width) for width in HOURS]
+        decision: Decision | None
+        if isinstance(rule, NegativeShareRule | FacetShareRule):
+            detect = hourly(rule.detect_policy(policies.detect))
+            test = ShareTest(rule, detect, rule.episode_policy(policies.episode))
+            finding = test.find(
+                windows,
+                shares.past(series, window_starts=windows[-1].first_minute, incidents=spans),
+                slow=slow_counts(windows[-1], shares, series, detect.slow_hours),
+                stream_alive=history.is_alive(hour),
+                not_before=ends.get(place),
+            )
+            decision = test.decide(
+                brand, opened, finding, minute=hour * 60 + 59, minutes=60, examples=lambda _: NO_POSTS
+            )
+        else:
+            decided = surges.decide(
+                rules,
+                brand,
+                windows,
+                {} if opened is None else {place: opened},
+                ends,
+                minutes=60,
+                stream_alive=history.is_alive(hour),
+            )
+            decision = decided[0].decision if decided else None
+        if decision is None:
+            continue
+        opened = decision.after
+        if decision.closed is not None:
+            ends[place] = (hour + 1) * 60
+            spans.append((int(decision.closed.started_at.timestamp() * 1_000), (hour + 1) * HOUR_MS))
+            yield decision.closed
+    if opened is not None:
+        yield opened.episode
+
+
+def hourly(detect: DetectPolicy) -> DetectPolicy:
+    """*detect* with whole hours as windows, the whole budget theirs."""
+    return replace(detect, windows=tuple(60 * width for width in HOURS))
+
+
+def _window(history: HourHistory, brand: str, hour: int, width: int) -> WindowCounts:
+    votes, weight = history.votes(brand, hour - width + 1, hour)
+    return WindowCounts(
+        last_minute=hour * 60 + 59,
+        width=60 * width,
+        posts=votes.everyone,
+        negative_posts=votes.negative,
+        authors=votes.everyone,
+        negative_authors=votes.negative,
+        weight=weight,
+    )
+
+
+def rules_told(
+    rules: RuleSet, episodes: Sequence[Episode], *, brands: int, days: float
+) -> list[tuple[str, int, float]]:
+    """Of each rule: its name, how many pages, and how many that makes per brand in four weeks."""
+    counts = {rule.name: sum(episode.rule == rule.name for episode in episodes) for rule in rules.rules}
+    return [(name, many, many / max(brands, 1) / max(days, 1e-9) * 28) for name, many in counts.items()]

@@ -1,0 +1,180 @@
+"""Weeks of one brand in a second: counts without sketches, every author new, judged as the alerter judges."""
+
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from alerting.detection.evidence import deviance_nats
+from alerting.detection.hour_history import HourHistory
+from alerting.detection.share_baseline import BaselinePolicy, Past, Span
+from alerting.detection.share_detector import DetectPolicy, WindowCounts, alarm_levels, judge
+from alerting.detection.slow_windows import slow_counts
+from alerting.episodes.episode_spans import FOR_EVER_MS
+from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode, decide, moment
+from brandpulse.runtime.local_hours import UTC
+from brandpulse.schema.episodes import Episode
+from brandpulse.state.panes import AuthorCounts, Pane
+
+MONDAY = 29_540_160
+"""Event-time minute the simulation begins at: midnight of 2 March 2026, UTC."""
+
+
+@dataclass
+class Seen:
+    """Minutes (from the simulation's start) of what happened."""
+
+    triggered: list[int] = field(default_factory=list)
+    resolved: list[int] = field(default_factory=list)
+
+
+class _Hours:
+    """What HourHistory reads."""
+
+    def __init__(self, hours: dict[int, AuthorCounts]) -> None:
+        self._hours = hours
+
+    def hour_authors(
+        self, brands: Sequence[str], first_hour: int, last_hour: int
+    ) -> dict[str, dict[int, AuthorCounts]]:
+        within = {hour: seen for hour, seen in self._hours.items() if first_hour <= hour <= last_hour}
+        return dict.fromkeys(brands, within)
+
+    def hours(self, brands: Sequence[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]:
+        return {}
+
+
+def simulate(
+    posts: np.ndarray,
+    negatives: np.ndarray,
+    *,
+    detect: DetectPolicy | None = None,
+    past: BaselinePolicy | None = None,
+    episode: EpisodePolicy | None = None,
+    judge_from: int = 0,
+    until_told_after: int | None = None,
+    begins: int = MONDAY,
+    zone: ZoneInfo = UTC,
+) -> Seen:
+    """The episodes of a brand with *posts* and *negatives* per minute, up to the first from *until_told_after* on.
+
+    *begins* is the event-time minute of the first, a full hour.
+    """
+    detect, past, episode = detect or DetectPolicy(), past or BaselinePolicy(), episode or EpisodePolicy()
+    total = np.concatenate([[0], np.cumsum(posts)])
+    negative = np.concatenate([[0], np.cumsum(negatives)])
+    first_hour = begins // 60
+    hours = {
+        first_hour + hour: AuthorCounts(
+            int(total[(hour + 1) * 60] - total[hour * 60]), int(negative[(hour + 1) * 60] - negative[hour * 60])
+        )
+        for hour in range(len(posts) // 60)
+    }
+    history = HourHistory(_Hours(hours), past, zones=lambda _: zone)
+    levels = alarm_levels(detect)
+    seen = Seen()
+    opened: OpenEpisode | None = None
+    spans: list[Span] = []
+    not_before: int | None = None
+    widest = detect.windows[-1]
+    eventful: Set[int] = set()
+    looked_to = -1
+    for minute in range(max(judge_from, widest), len(posts)):
+        at = begins + minute
+        before_hour = (at - widest + 1) // 60
+        if opened is None and minute > looked_to:
+            history.read(["Acme Air"], before_hour=before_hour)
+            looked_to = min((before_hour + 1) * 60 + widest - 2 - begins, len(posts) - 1)
+            usual = history.past("Acme Air", window_starts=before_hour * 60, incidents=spans)
+            eventful = _eventful(
+                total, negative, range(minute, looked_to + 1), begins=begins, detect=detect, usual=usual
+            )
+        if opened is None and minute not in eventful:
+            continue
+        history.read(["Acme Air"], before_hour=before_hour)
+        windows = [_window(total, negative, minute, width, begins=begins) for width in detect.windows]
+        found = judge(
+            windows,
+            history.past("Acme Air", window_starts=at - widest + 1, incidents=[*spans, *_open_span(opened)]),
+            detect,
+            levels=levels,
+            slow=slow_counts(windows[-1], history, "Acme Air", detect.slow_hours),
+            not_before=not_before,
+        )
+        if opened is None and found.state != "spike":
+            continue
+        decision = decide("Acme Air", opened, found, minute=at, minutes=1, policy=episode)
+        opened = decision.after
+        if decision.transition == "triggered":
+            seen.triggered.append(minute)
+            if until_told_after is not None and minute >= until_told_after:
+                break
+        if decision.closed is not None:
+            seen.resolved.append(minute)
+            not_before = at + 1
+            spans.append((_start(decision.closed), int(moment(at + 1).timestamp() * 1_000)))
+            looked_to = minute
+    return seen
+
+
+def _open_span(opened: OpenEpisode | None) -> list[Span]:
+    return [] if opened is None else [(_start(opened.episode), FOR_EVER_MS)]
+
+
+def _start(episode: Episode) -> int:
+    return int(episode.started_at.timestamp() * 1_000)
+
+
+def _eventful(
+    total: np.ndarray, negative: np.ndarray, minutes: range, *, begins: int, detect: DetectPolicy, usual: Past
+) -> Set[int]:
+    """Which of *minutes*, before whose windows *usual* ends, may be a spike: no other one need be judged."""
+    if not detect.knows(usual):
+        return set()
+    ends = np.arange(minutes[0], minutes[-1] + 1)
+    longest = detect.windows[-1]
+    starts = [ends - width + 1 for width in detect.windows]
+    # Slow windows begin with a whole hour.
+    whole = (begins + ends - longest + 1) // 60 * 60 - begins
+    starts += [whole - 60 * hours for hours in detect.slow_hours]
+    found: set[int] = set()
+    for start, level in zip(starts, alarm_levels(detect), strict=True):
+        known = np.maximum(start, 0)
+        n, k = (upto[ends + 1] - upto[known] for upto in (total, negative))
+        share = k / np.maximum(n, 1)
+        expected = usual.usual_shares(begins + start, begins + ends)
+        odd = (n >= detect.min_authors) & (k >= detect.min_negative_authors)
+        odd &= share >= np.maximum(expected + detect.min_rise, expected * detect.min_ratio) - 1e-9
+        found.update(
+            int(minute)
+            for minute in np.flatnonzero(odd)
+            if deviance_nats(float(share[minute]), int(n[minute]), float(expected[minute]), usual.rho) >= level - 1e-6
+        )
+    return {minutes[0] + minute for minute in found}
+
+
+def _window(total: np.ndarray, negative: np.ndarray, minute: int, width: int, *, begins: int) -> WindowCounts:
+    n = int(total[minute + 1] - total[minute + 1 - width])
+    k = int(negative[minute + 1] - negative[minute + 1 - width])
+    return WindowCounts(begins + minute, width, n, k, n, k)
+
+
+def steady(
+    rng: np.random.Generator,
+    minutes: int,
+    *,
+    per_minute: float,
+    share: float | Callable[[np.ndarray], np.ndarray],
+    rho: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Poisson posts; the share may vary with the minute, and by *rho* from hour to hour."""
+    at = np.arange(minutes)
+    shares = np.full(minutes, share) if isinstance(share, float) else share(at)
+    if rho > 0:
+        scale = (1 - rho) / rho
+        hours = minutes // 60 + 1
+        hourly = np.repeat(rng.beta(0.25 * scale, 0.75 * scale, size=hours) / 0.25, 60)[:minutes]
+        shares = np.clip(shares * hourly, 0.01, 0.95)
+    posts = rng.poisson(per_minute, minutes)
+    return posts, rng.binomial(posts, shares)

@@ -1,0 +1,255 @@
+"""`brandpulse bench growth`: how cost and speed change with brands, partitions, workers and what is kept."""
+
+import csv
+import signal
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import redis
+
+from brandpulse.bench import environment as world
+from brandpulse.bench.environment import Servers
+from brandpulse.bench.pipeline import engine_settings
+from brandpulse.devstack.embedded_servers import EmbeddedStore
+from brandpulse.errors import BrandpulseError, ConfigError
+from brandpulse.runtime.child_process import Child
+
+BRANDS = (10, 100, 1_000, 10_000, 100_000)
+KEPT_DAYS = (1, 7, 28, 90)
+PARTITIONS = (1, 2, 4, 8, 16)
+WORKERS = (1, 2, 3, 4)
+ROUNDS = 3
+GPU_WORKERS = (1, 2, 4, 8)
+GPU_BATCH_MS = 100
+GPU_BATCH_POSTS = 512
+GPU_POSTS_A_WORKER = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measurement: the curve it lies on, where, and what was seen."""
+
+    curve: str
+    at: float
+    unit: str
+    value: float
+
+
+def run(*, out: Path, only: Sequence[str], posts: int, broker: str) -> list[Point]:
+    """Measures the curves named in *only*, writes OUT.csv and, with matplotlib, OUT.png; prints a line a point."""
+    from brandpulse.runtime.console import Console
+
+    console = Console()
+    points: list[Point] = []
+
+    def found(*new: Point) -> None:
+        for point in new:
+            points.append(point)
+            console.print(f"{point.curve}: {point.at:,.0f} -> {point.value:,.4g} {point.unit}")
+
+    curves: dict[str, Callable[[], None]] = {
+        "brands": lambda: _brands(found),
+        "memory": lambda: _memory(found),
+        "kept": lambda: _kept(found),
+        "partitions": lambda: _partitions(found, posts, broker),
+        "workers": lambda: _workers(found, posts, broker),
+        "gpu": lambda: _gpu(found, broker),
+    }
+    if unknown := [name for name in only if name not in curves]:
+        raise ConfigError(f"--only {','.join(unknown)}: no such curve; there are {','.join(curves)}")
+    for name in only or curves:
+        curves[name]()
+    _write(points, out.with_suffix(".csv"))
+    _draw(points, out.with_suffix(".png"))
+    return points
+
+
+def _brands(found: Callable[..., None]) -> None:
+    growth = import_module("brandpulse.bench.growth_measurements")
+    texts = world.sample_texts()
+    for number in BRANDS:
+        cost = growth.match_cost(texts, number)
+        found(
+            Point("matching, by brands", number, "us a post", cost.microseconds_a_post),
+            Point("building the matcher, by brands", number, "s", cost.build_seconds),
+        )
+
+
+def _memory(found: Callable[..., None]) -> None:
+    growth = import_module("brandpulse.bench.growth_measurements")
+    texts = world.sample_texts()
+    for rate in (0.1, 1.0, 10.0):
+        with TemporaryDirectory() as folder:
+            store = EmbeddedStore(Path(folder))
+            try:
+                size = growth.store_size(redis.Redis.from_url(store.url), texts, posts_a_second=rate)
+            finally:
+                store.stop()
+        found(
+            Point(
+                "store, panes and sketches of a brand and day, by posts an hour",
+                3_600 * rate,
+                "MB",
+                size.panes_and_sketches / 1e6,
+            ),
+            Point("store, repeat memory of 6 h, by posts an hour", 3_600 * rate, "MB", size.repeat_memory / 1e6),
+            Point("store, sample of a brand and day, by posts an hour", 3_600 * rate, "MB", size.samples / 1e6),
+            Point("store, kept posts of a brand, by posts an hour", 3_600 * rate, "MB", size.kept_posts / 1e6),
+        )
+
+
+def _kept(found: Callable[..., None]) -> None:
+    growth = import_module("brandpulse.bench.growth_measurements")
+    texts = world.sample_texts()
+    for days in KEPT_DAYS:
+        with TemporaryDirectory() as folder:
+            store = EmbeddedStore(Path(folder))
+            try:
+                cost = growth.kept_cost(redis.Redis.from_url(store.url), texts, days)
+            finally:
+                store.stop()
+        found(
+            Point("fold and store, by days kept", days, "us a post", cost.microseconds_a_post),
+            Point("store in all, by days kept", days, "MB", cost.store_bytes / 1e6),
+        )
+
+
+def _partitions(found: Callable[..., None], posts: int, broker: str) -> None:
+    speeds = _without_model(posts, broker, [(partitions, 1) for partitions in PARTITIONS])
+    for partitions, speed in zip(PARTITIONS, speeds, strict=True):
+        found(Point("one worker without a model, by partitions", partitions, "posts/s", speed))
+
+
+def _workers(found: Callable[..., None], posts: int, broker: str) -> None:
+    speeds = _without_model(posts, broker, [(8, workers) for workers in WORKERS])
+    for workers, speed in zip(WORKERS, speeds, strict=True):
+        found(Point("without a model, by workers", workers, "posts/s", speed))
+
+
+def _without_model(posts: int, broker: str, cases: Sequence[tuple[int, int]]) -> list[float]:
+    """Posts/s of each case, partitions and workers: the median of rounds in turns, for a run takes seconds."""
+    records = world.stream(posts, 1)
+    seen: list[list[float]] = [[] for _ in cases]
+    for turn in range(ROUNDS):
+        # New servers each turn: the embedded broker slows down with every record that it holds.
+        with world.servers(broker) as (folder, where):
+            for (partitions, workers), speeds in zip(cases, seen, strict=True):
+                name = f"{turn}-{partitions}-{workers}"
+                speeds.append(_speed(folder, where, records, name, partitions=partitions, workers=workers, env=_NULL))
+    return [statistics.median(speeds) for speeds in seen]
+
+
+def _gpu(found: Callable[..., None], broker: str) -> None:
+    """Each worker waits 100 ms for up to 512 posts and computes nothing meanwhile."""
+    with world.servers(broker) as (folder, where):
+        for workers in GPU_WORKERS:
+            records = world.stream(GPU_POSTS_A_WORKER * workers, 1, step_ms=10)
+            env = _NULL | {
+                "BRANDPULSE_WORKER_NULL_BATCH_MS": str(GPU_BATCH_MS),
+                "BRANDPULSE_WORKER_BATCH_POSTS": str(GPU_BATCH_POSTS),
+            }
+            speed = _speed(folder, where, records, f"g{workers}", partitions=8, workers=workers, env=env)
+            found(Point(f"simulated GPU, {GPU_BATCH_MS} ms for 512, by workers", workers, "posts/s", speed))
+
+
+_NULL = engine_settings("null") | {"BRANDPULSE_WORKER_BATCH_POSTS": "2048"}
+"""Smaller batches than that engine likes: what workers hold when the first tenth is applied must be a small part."""
+_PATIENT = {"BRANDPULSE_WORKER_SESSION_TIMEOUT_SECONDS": "20"}
+"""Workers that stand still for as long as the sending takes stay in their group. Longer costs the join as long."""
+
+
+def _speed(
+    folder: Path,
+    where: Servers,
+    records: Sequence[bytes],
+    name: str,
+    *,
+    partitions: int,
+    workers: int,
+    env: dict[str, str],
+) -> float:
+    """Posts/s between a tenth and nine tenths of *records*: without the group's join and the last, uneven batches.
+
+    The workers stand still while the records are sent: else the sender would be measured, or what it left them to do.
+    """
+    topic, namespace = f"posts.growth.{name}", f"growth-{name}"
+    reader = world.pane_reader(where, namespace)
+    low, high = len(records) // 10, len(records) * 9 // 10
+    seen: list[tuple[int, float]] = []
+
+    def look(applied: int) -> None:
+        if (not seen and applied >= low) or (len(seen) == 1 and applied >= high):
+            seen.append((applied, time.monotonic()))
+
+    with ExitStack() as stack:
+        world.produce(where.bootstrap_servers, topic, [], partitions=partitions)
+        children = [
+            stack.enter_context(
+                world.worker(folder / f"{name}-{n}", where, topic=topic, namespace=namespace, env=env | _PATIENT)
+            )
+            for n in range(workers)
+        ]
+        _await_owners(reader, partitions, workers, children)
+        nexts = world.next_reader(where, namespace, topic, partitions)
+        try:
+            for child in children:
+                child.signal(signal.SIGSTOP)
+            world.produce(where.bootstrap_servers, topic, records, partitions=partitions)
+        finally:
+            for child in children:
+                child.signal(signal.SIGCONT)
+        world.await_applied(nexts, len(records), children, each=look)
+    if len(seen) < 2:
+        raise BrandpulseError(f"{len(records):,} posts were all applied between two looks: measure with more")
+    (first, began), (last, ended) = seen
+    return (last - first) / (ended - began)
+
+
+def _await_owners(reader: Any, partitions: int, workers: int, children: Sequence[Child]) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        statuses = reader.partitions()
+        if len(statuses) == partitions and len({status.owner for status in statuses}) == min(workers, partitions):
+            return
+        for child in children:
+            if child.exit_code is not None:
+                raise BrandpulseError(f"a worker ended with code {child.exit_code}:\n{child.log_tail()}")
+        if time.monotonic() > deadline:
+            raise BrandpulseError(f"{workers} workers did not share {partitions} partitions within two minutes")
+        time.sleep(0.2)
+
+
+def _write(points: Sequence[Point], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("curve", "at", "value", "unit"))
+        rows.writerows((point.curve, f"{point.at:g}", f"{point.value:.6g}", point.unit) for point in points)
+
+
+def _draw(points: Sequence[Point], path: Path) -> None:
+    try:
+        from matplotlib.figure import Figure as Drawing
+    except ModuleNotFoundError:
+        return
+    curves = list(dict.fromkeys(point.curve for point in points))
+    columns = min(2, len(curves))
+    rows = -(-len(curves) // columns)
+    drawing = Drawing(figsize=(6 * columns, 3.2 * rows), layout="constrained")
+    for number, curve in enumerate(curves):
+        line = [point for point in points if point.curve == curve]
+        axes = drawing.add_subplot(rows, columns, number + 1)
+        axes.plot([point.at for point in line], [point.value for point in line], marker="o", color="#2563eb")
+        axes.set_title(curve, fontsize=10)
+        axes.set_ylabel(line[0].unit)
+        axes.set_ylim(0, 1.1 * max(point.value for point in line))
+        if line[-1].at / line[0].at >= 100:
+            axes.set_xscale("log")
+        axes.grid(alpha=0.3)
+    drawing.savefig(path, dpi=110)

@@ -1,0 +1,171 @@
+"""What grows with brands and with what is kept: the parts of `brandpulse bench growth` that need no broker."""
+
+import random
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from brandpulse.config.brands_file import Brand
+from brandpulse.errors import BrandpulseError
+from brandpulse.schema.posts import POST_DECODER
+from brandpulse.state.keys import DAY_MS, HOUR_MS, AlertingKeys
+from brandpulse.state.partition_state import PartitionStatus
+from brandpulse.text.brand_matcher import BrandMatcher
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.row_fold import Scored, fold, plan, scored
+from stream_workers.decoding.post_decoder import AuthorHasher, Decoded
+from stream_workers.decoding.records import Record
+from stream_workers.scoring.post_scores import FourProbabilities, judged
+from stream_workers.state_store.partition_store import Applied, ReadRequest
+from stream_workers.state_store.redis_store import RedisPartitionStore
+
+_SYLLABLES = ("ba", "cor", "dex", "el", "fin", "gro", "ha", "io", "jun", "ka", "lum", "mo", "nex", "or", "pra", "quo")
+MIDNIGHT_MS = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp() * 1_000)
+BATCH = 512
+
+
+def brands_of(number: int, seed: int = 1) -> list[Brand]:
+    """*number* brands with names of five made-up syllables, a handle and a hashtag each."""
+    pick = random.Random(seed)
+    names: dict[str, None] = {}
+    while len(names) < number:
+        names["".join(pick.choices(_SYLLABLES, k=5))] = None
+    return [Brand(name=name, terms=[name], handles=[f"@{name}"], hashtags=[f"#{name}"]) for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchCost:
+    brands: int
+    build_seconds: float
+    microseconds_a_post: float
+
+
+def match_cost(texts: Sequence[str], number: int, *, posts: int = 20_000, rounds: int = 3) -> MatchCost:
+    """The time to find *number* brands in posts that name one of the first ten each; the fastest of *rounds*."""
+    brands = brands_of(number)
+    pick = random.Random(2)
+    named = [f"{pick.choice(texts)} {pick.choice(brands[:10]).name}" for _ in range(posts)]
+    began = time.perf_counter()
+    matcher = BrandMatcher(brands)
+    built = time.perf_counter() - began
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        matcher.match_many(named)
+        seconds.append(time.perf_counter() - began)
+    return MatchCost(number, built, 1e6 * min(seconds) / posts)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSize:
+    """Bytes that one brand's day of posts takes in the store, as MEMORY USAGE counts them, key by key."""
+
+    posts: int
+    panes_and_sketches: int
+    repeat_memory: int
+    samples: int
+    """Of the day's usual posts: what alerts hold their terms against."""
+    kept_posts: int
+    """Posts of the last hours, and the newest negative ones, kept for people to read."""
+
+
+def store_size(
+    client: Any, texts: Sequence[str], *, posts_a_second: float = 1.0, partitions: int = 4, authors: int = 20_000
+) -> StoreSize:
+    """A day of one brand's *texts* at a steady rate, through `fold` and the real store; *client* is an empty server's.
+
+    An alerter follows two minutes behind, as in life: what it has seen may go.
+    """
+    retention = Retention(120_000, 2 * DAY_MS, 90 * DAY_MS)
+    limits = RepeatLimits(6 * HOUR_MS, 4_000_000)
+    store = RedisPartitionStore(client, "growth", retention)
+    evaluated = AlertingKeys("growth").evaluated_until
+    posts = int(posts_a_second * DAY_MS / 1_000)
+    states = [PartitionStatus("posts", partition, next=0, topic_id="t") for partition in range(partitions)]
+    for state in states:
+        if not store.rebase(None, state):
+            raise BrandpulseError("the server is not empty: measure on one of its own")
+    for at in range(0, posts, BATCH * partitions):
+        for partition in range(partitions):
+            client.set(evaluated, max(0, states[partition].watermark_ms))
+            numbers = range(at + partition, min(posts, at + BATCH * partitions), partitions)
+            states[partition] = _apply(
+                store, states[partition], _scored(numbers, texts, posts_a_second, authors), retention, limits
+            )
+    sizes = {key: int(client.memory_usage(key, samples=0)) for key in client.scan_iter(count=1_000)}
+    repeats = sum(size for key, size in sizes.items() if b":ids:" in key)
+    samples = sum(size for key, size in sizes.items() if b"}:s:" in key)
+    kept = sum(size for key, size in sizes.items() if any(kind in key for kind in (b"}:kn:", b"}:ko:", b"}:neg:")))
+    return StoreSize(posts, sum(sizes.values()) - repeats - samples - kept, repeats, samples, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCost:
+    """What it costs to count on top of so many days that are kept."""
+
+    days: int
+    store_bytes: int
+    microseconds_a_post: float
+    """Read, folded and written in batches of 512, the live posts after those days; the median batch."""
+
+
+def kept_cost(client: Any, texts: Sequence[str], days: int, *, live_posts: int = 20_480) -> KeptCost:
+    """*days* of one brand, a post in five minutes, then live posts, two a second; *client* is an empty server's."""
+    retention = Retention(120_000, 2 * DAY_MS, 90 * DAY_MS)
+    limits = RepeatLimits(6 * HOUR_MS, 4_000_000)
+    store = RedisPartitionStore(client, "growth", retention)
+    state = PartitionStatus("posts", 0, next=0, topic_id="t")
+    if not store.rebase(None, state):
+        raise BrandpulseError("the server is not empty: measure on one of its own")
+    past = days * DAY_MS // 300_000
+    for at in range(0, past, BATCH):
+        posts = _scored(range(at, min(past, at + BATCH)), texts, 1 / 300, 20_000)
+        state = _apply(store, state, posts, retention, limits)
+    # What the alerter has seen may go, as in life.
+    client.set(AlertingKeys("growth").evaluated_until, state.watermark_ms)
+    first, seconds = 2 * days * DAY_MS // 1_000, []
+    for at in range(first, first + live_posts, BATCH):
+        posts = _scored(range(at, at + BATCH), texts, 2.0, 20_000)
+        began = time.perf_counter()
+        state = _apply(store, state, posts, retention, limits)
+        seconds.append(time.perf_counter() - began)
+    held = int(client.info("memory")["used_memory"])
+    return KeptCost(days, held, 1e6 * median(seconds) / BATCH)
+
+
+def _apply(
+    store: RedisPartitionStore, state: PartitionStatus, posts: list[Scored], retention: Retention, limits: RepeatLimits
+) -> PartitionStatus:
+    if not posts:
+        return state
+    digests, cells = plan(posts)
+    [known] = store.read([ReadRequest(state, digests, cells)])
+    change = fold(state, posts, state.next + len(posts), known, retention=retention, limits=limits)
+    if store.apply([change]) != [Applied()]:
+        raise BrandpulseError("the store refused a batch: somebody else writes to it")
+    return change.status
+
+
+def _scored(numbers: Iterable[int], texts: Sequence[str], posts_a_second: float, authors: int) -> list[Scored]:
+    hasher = AuthorHasher("growth")
+    out = []
+    verdicts: tuple[FourProbabilities, ...] = ((0.7, 0.2, 0.1, 0.0), (0.1, 0.7, 0.2, 0.0), (0.1, 0.2, 0.7, 0.0))
+    for number in numbers:
+        moment = MIDNIGHT_MS + int(1_000 * number / posts_a_second)
+        created = datetime.fromtimestamp(moment / 1_000, UTC).isoformat()
+        value = b'{"schema_version":1,"id":"%d","text":%s,"created_at":"%s","author_id":"u","source":"s"}' % (
+            number,
+            msgspec.json.encode(texts[number % len(texts)]),
+            created.encode(),
+        )
+        decoded = Decoded(Record(number, moment, None, value), POST_DECODER.decode(value), moment)
+        said = judged((verdicts[number % 3],), {"sentiment": (0.3, 0.4, 0.3)}, (None,))
+        author = hasher("s", str(number * 7_919 % authors))
+        out.append(scored(decoded, ("Growth",), said, author=author, mask=str))
+    return out

@@ -1,0 +1,139 @@
+"""`brandpulse bench masking`: how much of what is private the mask finds, and what it hides that must stay readable."""
+
+import json
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.table import Table
+
+from brandpulse.errors import ConfigError
+from brandpulse.masking.mask import Mask
+from brandpulse.runtime.console import Console
+
+READABLE = "readable"
+BRAND_HANDLES = ("AcmeAir", "AcmeCare")
+"""Of the labelled texts."""
+ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledText:
+    """A text, and its spans: begin, end, kind. Kind `readable` must not be touched."""
+
+    half: str
+    country: str
+    text: str
+    spans: Sequence[tuple[int, int, str]]
+
+
+@dataclass(slots=True)
+class MaskingReport:
+    """Counted over (kind, country). A span is found when no letter or digit of it is left, and falsely masked when
+    one is gone; `beside` are masks that touch no span."""
+
+    private: Counter[tuple[str, str]] = field(default_factory=Counter)
+    found: Counter[tuple[str, str]] = field(default_factory=Counter)
+    readable: Counter[str] = field(default_factory=Counter)
+    """By country."""
+    false: Counter[str] = field(default_factory=Counter)
+    beside: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def recall(self) -> float:
+        return self.found.total() / self.private.total()
+
+    @property
+    def false_share(self) -> float:
+        """Of the things that must stay readable."""
+        return (self.false.total() + self.beside.total()) / self.readable.total()
+
+
+def labelled_texts(path: Path) -> list[LabelledText]:
+    """Those of the JSON lines in *path*. Raises ConfigError."""
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        return [
+            LabelledText(row["half"], row["country"], row["text"], [(b, e, kind) for b, e, kind in row["spans"]])
+            for row in rows
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} holds no labelled texts ({error})"
+            f'; a line is {{"half", "country", "text", "spans": [[begin, end, kind]]}}'
+        ) from None
+
+
+def evaluate_masking(texts: Iterable[LabelledText], mask: Mask) -> MaskingReport:
+    report = MaskingReport()
+    for one in texts:
+        masked = mask.find(one.text)
+        gone = {at for begin, end, _ in masked for at in range(begin, end)}
+        for begin, end, kind in one.spans:
+            letters = [at for at in range(begin, end) if one.text[at].isalnum()]
+            if kind == READABLE:
+                report.readable[one.country] += 1
+                report.false[one.country] += any(at in gone for at in letters)
+            else:
+                report.private[kind, one.country] += 1
+                report.found[kind, one.country] += all(at in gone for at in letters)
+        report.beside[one.country] += sum(
+            not any(begin < stop and end > start for start, stop, _ in one.spans) for begin, end, _ in masked
+        )
+    return report
+
+
+def run(data: Path, *, texts: Path | None = None) -> None:
+    """Print the report of each half of *data*, and the cost over the posts of *texts* (JSON lines with a text)."""
+    console = Console()
+    mask = Mask(BRAND_HANDLES)
+    halves: dict[str, list[LabelledText]] = defaultdict(list)
+    for one in labelled_texts(data):
+        halves[one.half].append(one)
+    for half, labelled in halves.items():
+        _print(console, half, evaluate_masking(labelled, mask))
+    posts = [one.text for labelled in halves.values() for one in labelled] if texts is None else _texts(texts)
+    console.print(f"{microseconds(mask, posts):.1f} µs of CPU a post over {len(posts)} posts")
+
+
+def microseconds(mask: Callable[[str], str], texts: Sequence[str]) -> float:
+    """CPU time of *mask* a text, the median of several rounds."""
+    rounds = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        for text in texts:
+            mask(text)
+        rounds.append(time.process_time() - began)
+    return statistics.median(rounds) / len(texts) * 1e6
+
+
+def _texts(path: Path) -> list[str]:
+    try:
+        return [str(json.loads(line)["text"]) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"--texts {path}: no posts, JSON lines with a text ({error})") from None
+
+
+def _print(console: Console, half: str, report: MaskingReport) -> None:
+    countries = sorted(report.readable)
+    table = Table("kind", *countries, "recall", title=f"{half} half: found of private things")
+    for kind in dict.fromkeys(kind for kind, _ in report.private):
+        cells = [f"{report.found[kind, country]}/{report.private[kind, country]}" for country in countries]
+        table.add_row(kind, *cells, f"{_share(report.found, report.private, kind):.3f}")
+    table.add_row(
+        "masked falsely", *(f"{report.false[c] + report.beside[c]}/{report.readable[c]}" for c in countries), ""
+    )
+    console.print(table)
+    console.print(
+        f"{half}: recall {report.recall:.4f} of {report.private.total()}, "
+        f"false masks {100 * report.false_share:.2f} % of {report.readable.total()} readable things"
+    )
+
+
+def _share(found: Mapping[tuple[str, str], int], private: Mapping[tuple[str, str], int], kind: str) -> float:
+    return sum(n for (one, _), n in found.items() if one == kind) / sum(
+        n for (one, _), n in private.items() if one == kind
+    )

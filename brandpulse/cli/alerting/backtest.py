@@ -1,0 +1,326 @@
+"""`brandpulse backtest`: what the alerter would have told of recorded posts. No Kafka, no Redis."""
+
+import importlib
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from brandpulse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from alerting.rules.models import RuleSet
+    from brandpulse.backtest.backtest import Backtest, PastEpisode
+    from brandpulse.backtest.recording import Judges, Tally, Texts
+    from brandpulse.backtest.volume_backtest import Surge
+    from brandpulse.config.facets import Facet
+    from brandpulse.schema.episodes import Evidence
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Run the alerter's rules over what was recorded, the clock simulated.",
+)
+
+
+class Sentiment(StrEnum):
+    POST = "post"
+    BRAND = "brand"
+
+
+class Engine(StrEnum):
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    TORCH = "torch"
+    KEYWORD = "keyword"
+
+
+@app.command()
+def posts(  # noqa: PLR0917 - typer calls it by name
+    recording: Annotated[Path, typer.Option("--in", exists=True, dir_okay=False, help="JSON lines, .gz or plain.")],
+    brands: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The brands file.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="Episodes, one JSON object a line.")],
+    sentiment: Annotated[Sentiment, typer.Option(help="Towards the brand, or of the whole post.")] = Sentiment.BRAND,
+    engine: Annotated[Engine, typer.Option(help="Of the model.")] = Engine.AUTO,
+    scores: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep scores here and use them again.")] = None,
+    picture: Annotated[Path | None, typer.Option(file_okay=False, help="Draw each brand's days there, as SVG.")] = None,
+    rules: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A rules file; none: the rules without one.")
+    ] = None,
+) -> None:
+    """The episodes of recorded posts, fired and resolved on the arrival clock (`arrived_at`, else `created_at`).
+
+    Rules and limits are the alerter's own: the BRANDPULSE_ALERTER_ variables count here, too.
+    """
+    from alerting.rules.brand_zones import zones_of
+    from alerting.rules.models import DEFAULT_RULES, facets_in, load_rules
+    from alerting.settings import AlerterSettings
+    from brandpulse.backtest.backtest import Backtest
+    from brandpulse.backtest.recorded_evidence import with_posts
+    from brandpulse.backtest.recording import Tally
+    from brandpulse.config.settings import load_settings
+
+    _want_folders_of(out, scores)
+    policies = load_settings(AlerterSettings).policies()
+    wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facets_in(brands))
+    facets = _facets_of(wanted, brands, sentiment, scores)
+    texts, tally = _scored(recording, brands, scores, engine=engine, sentiment=sentiment, facets=facets)
+    backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted, zones=zones_of(brands))
+    backtest.feed(texts.judged(recording, tally))
+    episodes = with_posts(backtest.finish(), texts.judged(recording, Tally()))
+    out.write_text("".join(json.dumps(_row(one)) + "\n" for one in episodes), encoding="utf-8")
+    if picture is not None:
+        _draw_brands(picture, backtest, episodes)
+    _show(episodes)
+    panes = backtest.panes
+    typer.echo(
+        f"{tally.lines} lines: {panes.posts} posts counted, {panes.late} of them late, {panes.repeated} repeated, "
+        f"{tally.unmatched} name no brand, {tally.invalid + panes.from_the_future} invalid. "
+        f"{tally.scored} texts scored."
+    )
+
+
+@app.command()
+def bound(  # noqa: PLR0917 - typer calls it by name
+    recording: Annotated[Path, typer.Option("--in", exists=True, dir_okay=False, help="JSON lines, .gz or plain.")],
+    brands: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The brands file.")],
+    truth: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="JSON: incidents with brand, kind, alert, start, end.")
+    ],
+    sentiment: Annotated[Sentiment, typer.Option(help="Towards the brand, or of the whole post.")] = Sentiment.BRAND,
+    engine: Annotated[Engine, typer.Option(help="Of the model.")] = Engine.AUTO,
+    scores: Annotated[Path | None, typer.Option(dir_okay=False, help="Keep scores here and use them again.")] = None,
+    labelled: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="Texts and what people say of them, as JSON lines. Repeatable."),
+    ] = None,
+    episodes: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Of `backtest posts`, to set beside the bound.")
+    ] = None,
+    false_alarms: Annotated[float, typer.Option(min=0.001, max=1_000, help="Budget a brand in four weeks.")] = 1.0,
+    recall: Annotated[float, typer.Option(min=0.01, max=1, help="Delays of the earliest that make it up, too.")] = 0.85,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="Each incident's minutes, as JSON lines.")] = None,
+) -> None:
+    """The least delay that any detector of the share could have had on known incidents, with what the model told.
+
+    An oracle that knows start, usual share and course of each incident sums what its posts tell: labels as predicted,
+    scores, and with --labelled perfect labels; each without and with the volume as evidence. Posts count by event time.
+    """
+    from brandpulse.backtest.delay_bound.labelled_incidents import read_fired, read_incidents
+    from brandpulse.backtest.delay_bound.labelled_texts import read_labelled
+    from brandpulse.config.brands_file import load_brands
+
+    _want_folders_of(out, scores)
+    incidents = read_incidents(truth)
+    told = read_labelled(labelled, load_brands(brands)) if labelled else None
+    fired = None if episodes is None else read_fired(episodes)
+    texts, _ = _scored(recording, brands, scores, engine=engine, sentiment=sentiment)
+    report: Any = importlib.import_module("brandpulse.backtest.delay_bound.report").report
+    report(texts, recording, incidents, labelled=told, fired=fired, false_alarms=false_alarms, recall=recall, out=out)
+
+
+@app.command()
+def counts(  # noqa: PLR0917 - typer calls it by name
+    series: Annotated[
+        Path, typer.Option("--in", exists=True, dir_okay=False, help="CSV: timestamp,value. Plain or .gz.")
+    ],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="CSV: timestamp,value,anomaly_score.")],
+    picture: Annotated[Path | None, typer.Option(dir_okay=False, help="Draw it there, as SVG.")] = None,
+    false_alarms: Annotated[
+        float | None, typer.Option(min=0.001, max=1_000, help="Budget in four weeks.", show_default="1")
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(help="Set the clock of the hours of day and week: an IANA name.", show_default="UTC"),
+    ] = None,
+    brands: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Take the time zone from this brands file.")
+    ] = None,
+    brand: Annotated[
+        str | None, typer.Option(help="Name the brand in --brands; not needed where all have the same time zone.")
+    ] = None,
+) -> None:
+    """When a series of counts surged: a score in [0, 1] at each onset, else 0; 1 is worth an alarm.
+
+    Each row counts the posts of one interval, of equal width. A score depends on no row after it. Intervals without a
+    row are missing, not zero.
+    """
+    from alerting.detection.volume_score import VolumePolicy
+    from alerting.rules.brand_zones import counts_zone
+    from brandpulse.backtest.count_series import missing, read_counts, step_seconds
+    from brandpulse.backtest.volume_backtest import look_back, surges, write_scores
+
+    _want_folders_of(out, picture)
+    policy = VolumePolicy() if false_alarms is None else VolumePolicy(false_alarms=false_alarms)
+    zone = counts_zone(time_zone, brands, brand)
+    rows = read_counts(series)
+    step = step_seconds(rows)
+    looked = list(look_back(rows, step_seconds=step, policy=policy, zone=zone))
+    found = surges(looked, policy)
+    if picture is not None:
+        from brandpulse.backtest.charts.volume_chart import draw_counts
+
+        picture.write_text(draw_counts(series.name, looked, found, step_seconds=step), encoding="utf-8")
+    write_scores(out, looked)
+    _show_surges(found)
+    typer.echo(f"{len(rows)} rows of {step:g} s, {missing(rows, step)} missing, {len(found)} onsets.")
+
+
+@app.command()
+def preview(
+    rules: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A rules file; none: the rules without one.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=90, help="How far back.")] = 28,
+    picture: Annotated[Path | None, typer.Option(file_okay=False, help="Draw each brand's days there, as SVG.")] = None,
+) -> None:
+    """How many pages each rule would have sent over the stored history, before the file is saved. Reads Redis only."""
+    importlib.import_module("brandpulse.cli.alerting.backtest_preview").run(rules=rules, days=days, picture=picture)
+
+
+def _draw_brands(folder: Path, backtest: "Backtest", episodes: "Sequence[PastEpisode]") -> None:
+    from alerting.detection.hour_history import HourHistory
+    from brandpulse.backtest.charts.brand_chart import draw
+    from brandpulse.backtest.charts.hourly_series import shown_hours
+    from brandpulse.runtime import local_hours
+
+    panes, policies = backtest.panes, backtest.policies
+    folder.mkdir(parents=True, exist_ok=True)
+    for brand in panes.brands():
+        shown = [one for one in episodes if one.episode.brand == brand]
+        hours = panes.all_hours(brand)
+        history = HourHistory(panes, policies.baseline, zones=lambda brand: backtest.zones.get(brand, local_hours.UTC))
+        history.read([brand], before_hour=max(hours) + 1, since_hour=min(hours))
+        seen = shown_hours(history, brand, hours, policy=policies.detect, episodes=[one.episode for one in shown])
+        path = folder / f"{''.join(c if c.isalnum() else '-' for c in brand)}.svg"
+        path.write_text(draw(brand, seen, shown), encoding="utf-8")
+
+
+def _want_folders_of(*targets: Path | None) -> None:
+    for target in targets:
+        if target is not None and not target.absolute().parent.is_dir():
+            raise ConfigError(f"{target}: there is no folder {target.absolute().parent}")
+
+
+def _facets_of(rules: "RuleSet", brands: Path, sentiment: Sentiment, scores: Path | None) -> "Sequence[Facet]":
+    """The facets that *rules* watch. Raises ConfigError for one that cannot be told as asked."""
+    from alerting.rules.models import FacetShareRule
+    from brandpulse.config.brands_file import load_brands_file
+
+    watched = {rule.facet for rule in rules.rules if isinstance(rule, FacetShareRule)}
+    facets = [facet for facet in load_brands_file(brands).facets if facet.name in watched]
+    for facet in facets:
+        if facet.heads:
+            if sentiment is Sentiment.POST:
+                raise ConfigError(f"facet {facet.name!r} is told towards a brand: leave --sentiment post")
+            if scores is not None:
+                raise ConfigError(
+                    f"facet {facet.name!r} is told by the model, and {scores} would not keep it: leave --scores"
+                )
+    return facets
+
+
+def _judges(brands: Path, engine: Engine, sentiment: Sentiment, facets: "Sequence[Facet]") -> tuple["Judges", str]:
+    """The other services' parts, loaded by name: the alerter imports none of them."""
+    from brandpulse.backtest.post_scoring import TowardsBrands, WholePosts
+    from brandpulse.backtest.recorded_facets import RecordedFacets, told_by
+    from brandpulse.backtest.recording import Judges
+    from brandpulse.config.brands_file import load_brands
+    from brandpulse.config.settings import Settings, load_settings
+
+    decode: Any = importlib.import_module("stream_workers.decoding.post_decoder")
+    scorer: Any = importlib.import_module("model.loader").load_scorer(engine.value)
+    matcher: Any = importlib.import_module("brandpulse.text.brand_matcher").BrandMatcher(load_brands(brands), facets)
+    judge = (
+        TowardsBrands(
+            matcher,
+            importlib.import_module("stream_workers.scoring.brand_marker").BrandMarker(matcher),
+            scorer,
+            told_by(facets, scorer),
+        )
+        if sentiment is Sentiment.BRAND
+        else WholePosts(matcher, importlib.import_module("model.inputs.target_marking").plain, scorer)
+    )
+    author_hash = decode.AuthorHasher(load_settings(Settings).author_key.get_secret_value())
+    return Judges(judge.look, author_hash, judge.score, RecordedFacets(facets)), f"{scorer.name}@{scorer.version}"
+
+
+def _scored(
+    recording: Path,
+    brands: Path,
+    scores: Path | None,
+    *,
+    engine: Engine,
+    sentiment: Sentiment,
+    facets: "Sequence[Facet]" = (),
+) -> tuple["Texts", "Tally"]:
+    """The texts of *recording*, each scored: now, or by an earlier run that kept *scores*."""
+    from brandpulse.backtest.recording import Tally, Texts
+    from brandpulse.backtest.score_file import read_scores, write_scores
+
+    judges, version = _judges(brands, engine, sentiment, facets)
+    known = read_scores(scores, version=version) if scores is not None else {}
+    texts, tally = Texts(judges, known), Tally()
+    texts.score(recording, tally, lambda done, every: typer.echo(f"scored {done} of {every} texts", err=True))
+    if scores is not None and tally.scored:
+        write_scores(scores, known, version=version)
+    return texts, tally
+
+
+def _lateness_ms() -> int:
+    from brandpulse.config.settings import load_settings
+
+    worker: Any = importlib.import_module("stream_workers.settings").WorkerSettings
+    return int(load_settings(worker).lateness_seconds * 1_000)
+
+
+def _row(one: "PastEpisode") -> dict[str, object]:
+    episode = one.episode
+    return {
+        "brand": episode.brand,
+        "fired_at": one.fired_at.isoformat(),
+        "resolved_at": None if one.resolved_at is None else one.resolved_at.isoformat(),
+        "rule": episode.rule,
+        "key": episode.key,
+        "severity": episode.severity,
+        "started_at": episode.started_at.isoformat(),
+        "reason": episode.first.reason,
+        "sources_of_kept_posts": {one.source: one.posts for one in episode.first.sources},
+        "terms": [one.model_dump() for one in episode.first.terms],
+        "terms_missing": episode.first.terms_missing,
+    }
+
+
+def _show(episodes: Sequence["PastEpisode"]) -> None:
+    from rich.table import Table
+
+    from brandpulse.runtime.console import Console
+
+    table = Table("brand", "fired", "resolved", "severity", "why")
+    for one in episodes:
+        ended = "still open" if one.resolved_at is None else f"{one.resolved_at:%Y-%m-%d %H:%M}"
+        table.add_row(
+            one.episode.brand, f"{one.fired_at:%Y-%m-%d %H:%M}", ended, one.episode.severity, _why(one.episode.first)
+        )
+    Console().print(table if episodes else "No episode.")
+
+
+def _why(first: "Evidence") -> str:
+    from alerting.notifications.receivers.message_text import of_posts
+
+    return "\n".join([first.reason, *of_posts(first)])
+
+
+def _show_surges(found: "Sequence[Surge]") -> None:
+    from rich.table import Table
+
+    from brandpulse.runtime.console import Console
+
+    table = Table("onset", "score", "why")
+    for surge in found:
+        finding = surge.onset.finding
+        table.add_row(surge.onset.count.timestamp, f"{finding.score:.2f}", finding.reason)
+    Console().print(table if found else "No surge.")

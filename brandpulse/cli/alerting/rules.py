@@ -1,0 +1,82 @@
+"""`brandpulse rules`: is a rules file right, and what does it say."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from alerting.notifications.receivers.receivers_file import load_receivers
+from alerting.rules.models import (
+    DEFAULT_RULES,
+    EXAMPLE,
+    CommonRule,
+    FacetShareRule,
+    Rule,
+    facets_in,
+    load_rules,
+    unwatched,
+)
+from alerting.settings import AlerterSettings
+from brandpulse.config.brands_file import load_brands
+from brandpulse.config.settings import Settings, load_settings
+from brandpulse.runtime.console import Console
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="What is watched for, who hears of it and when.")
+
+
+@app.command()
+def check(
+    file: Annotated[Path | None, typer.Argument(help="Default: the one in BRANDPULSE_RULES_FILE.")] = None,
+) -> None:
+    """Read a rules file as the alerter would; exit 0 if it is right."""
+    alerter, settings = load_settings(AlerterSettings), load_settings(Settings)
+    path = file or alerter.rules_file
+    receivers = None
+    if alerter.receivers_file is not None:
+        receivers = {config.name for config in load_receivers(alerter.receivers_file)}
+    rules = (
+        DEFAULT_RULES if path is None else load_rules(path, receivers=receivers, facets=facets_in(settings.brands_file))
+    )
+    table = Table("rule", "kind", "brands", "receivers", "quiet hours")
+    for rule in rules.rules:
+        table.add_row(rule.name, _kind(rule), _brands(rule), _receivers(rule), _quiet_hours(rule))
+    console = Console()
+    console.print("No rules file: these are the rules without one." if path is None else f"{path} is right.")
+    console.print(table)
+    if receivers is None:
+        console.print("BRANDPULSE_RECEIVERS_FILE is not set: names of receivers were not checked.")
+    if settings.brands_file.exists():
+        for brand in unwatched(rules, {brand.name for brand in load_brands(settings.brands_file)}):
+            console.print(
+                f"Warning: {settings.brands_file} has no brand {brand!r}: nothing is watched under that name."
+            )
+
+
+@app.command()
+def example() -> None:
+    """Print a rules file to start from."""
+    typer.echo(EXAMPLE, nl=False)
+
+
+def _kind(rule: Rule) -> str:
+    return f"{rule.kind} of {rule.facet}" if isinstance(rule, FacetShareRule) else rule.kind
+
+
+def _brands(rule: CommonRule) -> str:
+    return "all" if rule.brands == "all" else ", ".join(rule.brands)
+
+
+def _receivers(rule: CommonRule) -> str:
+    if rule.receivers is None:
+        return "all"
+    return ", ".join(
+        one.name if one.min_severity is None else f"{one.name} from {one.min_severity}" for one in rule.receivers
+    )
+
+
+def _quiet_hours(rule: CommonRule) -> str:
+    return "\n".join(
+        f"{one.start:%H:%M}-{one.end:%H:%M} {one.time_zone} ({', '.join(one.days)}), below {one.below}"
+        for one in rule.quiet_hours
+    )

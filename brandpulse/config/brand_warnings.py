@@ -1,0 +1,146 @@
+"""Finds words of the brands file that match nothing or too much, to warn of them before posts come."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from brandpulse.config.brands_file import Brand, BrandsFile
+
+SHORTEST_TERM = 3
+"""Letters and digits. A shorter term is a piece of everyday language somewhere."""
+_WORDS = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class BrandWarning:
+    """One word that will not do what was meant."""
+
+    brand: str
+    word: str
+    fault: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"brand {self.brand!r}, {self.word!r}: {self.fault}"
+
+
+def brand_warnings(file: BrandsFile) -> list[BrandWarning]:
+    """What is suspicious in *file*, in its order."""
+    found = [warning for brand in file.brands for warning in _of_brand(brand)]
+    return [*found, *_shared(file)]
+
+
+def _of_brand(brand: Brand) -> Iterator[BrandWarning]:
+    for kind in ("terms", "require", "exclude"):
+        for word in getattr(brand, kind):
+            if query := _query_syntax(word):
+                yield BrandWarning(brand.name, word, *query)
+    for term in brand.terms:
+        if not _query_syntax(term):
+            yield from _too_common(brand, term)
+    for handle in brand.handles:
+        if not re.fullmatch(r"[\w.]+(?:@[\w.-]+)?|[\w.-]+\.[\w-]+", handle):
+            yield BrandWarning(
+                brand.name,
+                f"@{handle}",
+                "a handle with this form matches nothing: it ends at the first space or sign",
+                "write the account's name as posts have it, such as @acmeair; write a name with spaces under terms",
+            )
+    for hashtag in brand.hashtags:
+        if not re.fullmatch(r"\w+", hashtag):
+            yield BrandWarning(
+                brand.name,
+                f"#{hashtag}",
+                "a hashtag with this form matches nothing: it ends at the first space or sign",
+                "write the hashtag as posts have it, such as #flyacme",
+            )
+
+
+_QUERY_SYNTAX: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    (
+        re.compile(r"\b(?:AND|OR|NOT|NEAR|ONEAR)\b(?:/\d+)?|&&|\|\|"),
+        "AND, OR and NOT are read as words, so it matches only posts that hold them",
+        "write each alternative as a term of its own, words that must be there too under `require`, and words that "
+        "must not under `exclude`",
+    ),
+    (
+        re.compile(r"\*|\?(?=.)"),
+        "a wildcard is read as a character, so it matches nothing",
+        "write each ending as a term of its own: acme, acmes, acme's",
+    ),
+    (
+        re.compile(
+            r"^(?:title|text|author|from|to|site|url|lang|language|country|hashtags?|engagement\w*|source|in(?:url|title)):",
+            re.IGNORECASE,
+        ),
+        "a field name is read as part of the term, so it matches nothing",
+        "write the words without the field",
+    ),
+    (
+        re.compile(r"^-."),
+        "a minus is read as a character, not as NOT",
+        "write the word under `exclude`, without the minus",
+    ),
+    (
+        re.compile(r"^[\"“'(]|[\"”)]$|\".*\""),
+        "quotation marks and brackets are read as characters, so it matches only posts that hold them",
+        "write the words without them: a term of several words is looked for as a phrase",
+    ),
+    (
+        re.compile(r"~|\w\^\d"),
+        "a sign of a search query is read as a character, so it matches nothing",
+        "write the words alone",
+    ),
+)
+"""What people bring from boolean search queries: the sign, what becomes of it, and what to write in its place."""
+
+
+def _query_syntax(word: str) -> tuple[str, str] | None:
+    """Fault and remedy of a word that was copied from a search query."""
+    return next(((fault, remedy) for sign, fault, remedy in _QUERY_SYNTAX if sign.search(word)), None)
+
+
+def _too_common(brand: Brand, term: str) -> Iterator[BrandWarning]:
+    if term.startswith(("@", "#")):
+        return
+    words = _WORDS.findall(term)
+    letters = sum(map(len, words))
+    if letters < SHORTEST_TERM and "".join(words).isascii():
+        yield BrandWarning(
+            brand.name,
+            term,
+            f"a term of {letters} letters also matches abbreviations and parts of other phrases",
+            "use a handle or a hashtag in its place, or name words that must be there too under `require`",
+        )
+    elif len(words) == 1 and not brand.require and term.casefold() in _ordinary_words():
+        yield BrandWarning(
+            brand.name,
+            term,
+            "it is an ordinary word, so it matches posts that do not mean the brand",
+            "name words under `require` or `exclude`, use the handle or a hashtag, or write a longer term",
+        )
+
+
+def _shared(file: BrandsFile) -> Iterator[BrandWarning]:
+    """Words that name two brands: each of their posts counts for both."""
+    owners: dict[str, str] = {}
+    for brand in file.brands:
+        handles = (f"@{handle}" for handle in brand.handles)
+        hashtags = (f"#{hashtag}" for hashtag in brand.hashtags)
+        for word in (*brand.terms, *handles, *hashtags):
+            owner = owners.setdefault(word.casefold(), brand.name)
+            if owner != brand.name:
+                yield BrandWarning(
+                    brand.name,
+                    word,
+                    f"it names brand {owner!r} too, so its posts count for both",
+                    "leave it with one brand, or tell the brands apart with `require` and `exclude`",
+                )
+
+
+@cache
+def _ordinary_words() -> frozenset[str]:
+    text = (Path(__file__).parent / "ordinary_words.txt").read_text(encoding="utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))

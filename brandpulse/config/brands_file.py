@@ -1,0 +1,138 @@
+"""The brands file: which names, handles and hashtags stand for which brand, and which facets their posts have."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from brandpulse.config.facets import FACET_EXAMPLE, MOST_FACETS, Facet, Word
+from brandpulse.config.yaml_file import read_yaml
+from brandpulse.errors import ConfigError
+from brandpulse.state.keys import FACET_MARK
+
+EXAMPLE = """brands:
+  - name: Acme Air
+    terms: ["acme air"]
+    handles: ["@acmeair"]
+"""
+
+
+class Brand(BaseModel):
+    """One brand, and the words that name it. Matching ignores case; terms match whole words only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    terms: list[Word] = []
+    handles: list[Word] = []
+    """User names, with or without the @."""
+    hashtags: list[Word] = []
+    """With or without the #."""
+    require: list[Word] = []
+    """For homonyms: a term counts only when one of these words stands in the post too. Handles need no context."""
+    exclude: list[Word] = []
+    """For homonyms: a term does not count when one of these words stands in the post."""
+    time_zone: str = "UTC"
+    """IANA name of the clock that the brand's people live by, such as Europe/Berlin. Hours of the day and of the week
+    are hours of this clock, so that a change to summer time moves the expected rhythm with the people."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(
+                "is no time zone of the IANA list; right ones are Europe/Berlin, America/New_York, UTC"
+            ) from None
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """`time_zone` as a clock."""
+        return ZoneInfo(self.time_zone)
+
+    @field_validator("handles")
+    @classmethod
+    def _bare_handles(cls, handles: list[str]) -> list[str]:
+        return [handle.removeprefix("@") for handle in handles]
+
+    @field_validator("hashtags")
+    @classmethod
+    def _bare_hashtags(cls, hashtags: list[str]) -> list[str]:
+        return [hashtag.removeprefix("#") for hashtag in hashtags]
+
+    @field_validator("name", "terms", "handles", "hashtags", "require", "exclude")
+    @classmethod
+    def _no_blank_words(cls, value: str | list[str]) -> str | list[str]:
+        for word in [value] if isinstance(value, str) else value:
+            if not word.strip():
+                raise ValueError("holds a blank word")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _no_mark_in_a_name(cls, name: str) -> str:
+        if FACET_MARK in name:
+            raise ValueError("holds the control character U+001F, which parts a brand from its facet in the store")
+        return name
+
+    @model_validator(mode="after")
+    def _can_be_matched(self) -> "Brand":
+        if not (self.terms or self.handles or self.hashtags):
+            raise ValueError("needs at least one of terms, handles or hashtags")
+        return self
+
+
+class BrandsFile(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    brands: Annotated[list[Brand], Field(min_length=1)]
+    facets: Annotated[list[Facet], Field(max_length=MOST_FACETS)] = []
+    """Of every brand."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "BrandsFile":
+        seen: set[str] = set()
+        for brand in self.brands:
+            if brand.name.casefold() in seen:
+                raise ValueError(f"brand {brand.name!r} stands twice")
+            seen.add(brand.name.casefold())
+        names = [facet.name for facet in self.facets]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"facet {name!r} stands twice")
+        return self
+
+
+def load_brands(path: Path) -> list[Brand]:
+    """The brands of the YAML file at *path*. Raises as `load_brands_file` does."""
+    return load_brands_file(path).brands
+
+
+def load_brands_file(path: Path) -> BrandsFile:
+    """Brands and facets of the YAML file at *path*. Raises ConfigError that names the file, the line and the value."""
+    read = read_yaml(path, what="brands file", variable="BRANDPULSE_BRANDS_FILE", example=EXAMPLE)
+
+    def name(place: Sequence[str | int]) -> str:
+        return _entry(place, read.content)
+
+    try:
+        return BrandsFile.model_validate(read.content)
+    except ValidationError as error:
+        right = EXAMPLE + (FACET_EXAMPLE if any("facets" in problem["loc"] for problem in error.errors()) else "")
+        raise ConfigError(
+            f"the brands file is wrong:\n{read.explain(error, name=name)}\nA right one:\n{right}"
+        ) from None
+
+
+def _entry(place: Sequence[str | int], content: Any) -> str:
+    if len(place) < 2 or not isinstance(place[1], int):
+        return ""
+    raw = content[place[0]][place[1]]
+    named = raw.get("name") if isinstance(raw, dict) else raw
+    return f" ({'facet' if place[0] == 'facets' else 'brand'} {named!r})"

@@ -1,0 +1,57 @@
+"""The part of `Settings` about reaching Redis: its address, TLS, user."""
+
+from typing import Any, Self
+
+from pydantic import Field, FilePath, SecretStr, model_validator
+from pydantic_settings import BaseSettings
+
+from brandpulse.redis.client import place_of, tls_options
+
+
+class RedisAccess(BaseSettings):
+    """Without a user and TLS, the defaults are for loopback only."""
+
+    redis_url: SecretStr | None = Field(default=None, examples=["redis://127.0.0.1:6379/0"])
+    """May hold a password, so it is never logged. One server, a cluster (redis+cluster://a:7000,b:7000), or what
+    Sentinels name (redis+sentinel://a:26379,b:26379/main); rediss in front for TLS. Unset: whatever `up` started under
+    `home`, and what follows is left aside."""
+    redis_username: str | None = Field(default=None, min_length=1, examples=["brandpulse-worker"])
+    """Goes before the one in the address, as the password does."""
+    redis_password: SecretStr | None = Field(default=None, min_length=1, examples=["the user's password"])
+    redis_sentinel_password: SecretStr | None = Field(default=None, min_length=1, examples=["the Sentinels' password"])
+    redis_ca_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/redis-ca.pem"])
+    """The CA that signed the server's certificate, PEM. Unset: those the system trusts."""
+    redis_cert_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/redis-client.pem"])
+    """Our own certificate, PEM, where the server asks for one."""
+    redis_key_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/redis-client.key"])
+
+    @model_validator(mode="after")
+    def _fit_together_for_redis(self) -> Self:
+        if (self.redis_cert_file is None) != (self.redis_key_file is None):
+            raise ValueError(
+                "BRANDPULSE_REDIS_CERT_FILE and BRANDPULSE_REDIS_KEY_FILE go together: set both or neither"
+            )
+        if self.redis_username is not None and self.redis_password is None:
+            raise ValueError("BRANDPULSE_REDIS_USERNAME is set without BRANDPULSE_REDIS_PASSWORD")
+        if self.redis_url is not None:
+            tls = place_of(self.redis_url.get_secret_value()).tls
+            if not tls and (self.redis_ca_file or self.redis_cert_file):
+                raise ValueError(
+                    "BRANDPULSE_REDIS_CA_FILE and BRANDPULSE_REDIS_CERT_FILE are of no use while BRANDPULSE_REDIS_URL "
+                    "begins with redis. Right: BRANDPULSE_REDIS_URL=rediss://redis.example:6379/0"
+                )
+        return self
+
+    def redis_client_options(self) -> dict[str, Any]:
+        """redis-py's names. Holds secrets: do not log it."""
+        options: dict[str, Any] = dict(tls_options(self.redis_ca_file, self.redis_cert_file, self.redis_key_file))
+        if self.redis_username is not None:
+            options["username"] = self.redis_username
+        if self.redis_password is not None:
+            options["password"] = self.redis_password.get_secret_value()
+        return options
+
+    def redis_sentinel_options(self) -> dict[str, Any]:
+        if self.redis_sentinel_password is None:
+            return {}
+        return {"password": self.redis_sentinel_password.get_secret_value()}

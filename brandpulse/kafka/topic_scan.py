@@ -1,0 +1,114 @@
+"""Reads a topic to its end, outside any group: for tools, and to learn where a log really ends."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from brandpulse.config.kafka_settings import explain
+from brandpulse.errors import TransientError
+from brandpulse.kafka.topics import client_config
+
+
+def _reader(bootstrap_servers: str) -> Consumer:
+    return Consumer(
+        client_config(bootstrap_servers)
+        | {
+            "group.id": "brandpulse-scan",  # required by the client; nothing is ever committed or subscribed
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 100,
+        }
+    )
+
+
+def log_end(bootstrap_servers: str, topic: str, partition: int, *, known: int, timeout_seconds: float = 10.0) -> int:
+    """Offset after the last record, learnt from a fetch that begins at *known*, an offset known to exist or to be next.
+
+    The embedded broker answers ListOffsets with the *first* offset of its last batch plus one: 2,001 for 3,000 records
+    in three batches. What its fetch responses say is right. Raises TransientError.
+    """
+    consumer = _reader(bootstrap_servers)
+    try:
+        consumer.assign([TopicPartition(topic, partition, known)])
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            for message in consumer.consume(1_000, 0.2):
+                error = message.error()
+                if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                    return int(message.offset())
+    finally:
+        consumer.close()
+    raise TransientError(f"{topic}:{partition} did not show its end within {timeout_seconds:g} s")
+
+
+_BROKER_END = re.compile(r"broker end offset is (-?\d+)")
+"""How librdkafka words what it was told of an epoch's end; its message has no field for it."""
+
+
+def common_end(
+    bootstrap_servers: str, topic: str, partition: int, *, at: int, epoch: int, timeout_seconds: float = 5.0
+) -> int | None:
+    """Up to where a log that was read to *at*, its last record in leader epoch *epoch*, is still the one that was read.
+
+    *at* itself, or less where the log's end was cut off since (an unclean election, a broker whose disk lost its last
+    writes) and perhaps written anew. None where the broker cannot tell. Raises TransientError, also if it stays silent.
+    """
+    if epoch < 0:
+        return None
+    consumer = _reader(bootstrap_servers)
+    try:
+        # The client asks the broker where that epoch ends (KIP-320) when it learns who leads, so it must not know yet:
+        # one that had metadata before its assignment fetched without asking.
+        consumer.assign([TopicPartition(topic, partition, at, leader_epoch=epoch)])
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            for message in consumer.consume(1, 0.2):
+                error = message.error()
+                if error is None or error.code() == KafkaError._PARTITION_EOF:
+                    return at
+                if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+                    told = _BROKER_END.search(error.str())
+                    return int(told[1]) if told and 0 <= int(told[1]) < at else None
+    except KafkaException as error:
+        raise TransientError(f"{topic}:{partition} cannot be read: {explain(error.args[0])}") from error
+    finally:
+        consumer.close()
+    raise TransientError(f"{topic}:{partition} does not say whether it still is the log that was read to {at}")
+
+
+def read_to_end(
+    bootstrap_servers: str, topic: str, *, start: Mapping[int, int] | None = None, silence_seconds: float = 15.0
+) -> Iterator[Message]:
+    """Every record of *topic* up to its end as it is when reached, from *start* (partition -> offset) or the beginning.
+
+    A topic that does not exist has no records. Raises TransientError after *silence_seconds* without an answer.
+    """
+    consumer = _reader(bootstrap_servers)
+    try:
+        found = consumer.list_topics(topic, timeout=10).topics[topic]
+        places = []
+        for partition in found.partitions:
+            low, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            places.append(TopicPartition(topic, partition, max(low, (start or {}).get(partition, low))))
+        consumer.assign(places)
+        left = {place.partition for place in places}
+        heard = time.monotonic()
+        while left:
+            for message in consumer.consume(1_000, 0.2):
+                heard = time.monotonic()
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition())
+                else:
+                    raise TransientError(f"{topic}: {explain(error)}")
+            if time.monotonic() - heard > silence_seconds:
+                raise TransientError(f"{topic}: partitions {sorted(left)} are silent")
+    except KafkaException as error:
+        raise TransientError(f"{topic} cannot be read: {explain(error.args[0])}") from error
+    finally:
+        consumer.close()

@@ -1,0 +1,215 @@
+"""Takes the text of one post out of everything that Redis keeps: `brandpulse erase`.
+
+Counts stay. What a worker or the alerter read before is not written back: a worker's call leaves erased posts out
+(`{tag}:erased`, see `stream_workers/state_store/lua/apply.lua`), and the alerter's calls are refused, or keep what stands there, once
+`erasures` has moved on. Blocking.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+import redis
+
+from brandpulse.errors import TransientError
+from brandpulse.redis.client import reaching_redis
+from brandpulse.schema.episodes import ExamplePost
+from brandpulse.state.keys import AlertingKeys, NamespaceKeys, PartitionKeys
+from brandpulse.state.namespaces import live_namespace
+
+ERASED_TEXT = "(erased)"
+MOST_TRIES = 20
+
+_SWAP = """
+-- KEYS erasures, then a key for each change. ARGV marker, what follows it where the text is erased, number of changes;
+-- per change: 'h' or 'l', field or value as read, value as read, value to be; then the keys to look through.
+-- Returns 1, or 0 where something was written in between: read again.
+local marker, erased, changes = ARGV[1], ARGV[2], tonumber(ARGV[3])
+for i = 1, changes do
+    local at = 4 + (i - 1) * 4
+    if ARGV[at] == 'h' and redis.call('HGET', KEYS[i + 1], ARGV[at + 1]) ~= ARGV[at + 2] then
+        return 0
+    end
+end
+for i = 1, changes do
+    local at = 4 + (i - 1) * 4
+    if ARGV[at] == 'h' then
+        redis.call('HSET', KEYS[i + 1], ARGV[at + 1], ARGV[at + 3])
+    else
+        for place, value in ipairs(redis.call('LRANGE', KEYS[i + 1], 0, -1)) do
+            if value == ARGV[at + 2] then
+                redis.call('LSET', KEYS[i + 1], place - 1, ARGV[at + 3])
+            end
+        end
+    end
+end
+for i = changes + 2, #KEYS do
+    local kind = redis.call('TYPE', KEYS[i]).ok
+    local values = {}
+    if kind == 'hash' then
+        values = redis.call('HVALS', KEYS[i])
+    elseif kind == 'list' then
+        values = redis.call('LRANGE', KEYS[i], 0, -1)
+    end
+    for _, value in ipairs(values) do
+        local from = 1
+        while true do
+            local _, last = string.find(value, marker, from, true)
+            if last == nil then
+                break
+            end
+            if string.sub(value, last + 1, last + #erased) ~= erased then
+                return 0
+            end
+            from = last + 1
+        end
+    end
+end
+redis.call('INCR', KEYS[1])
+return 1
+"""
+
+
+class PostId(NamedTuple):
+    """A post as its source names it."""
+
+    source: str
+    id: str
+
+    @property
+    def digest(self) -> str:
+        """As samples name it, see `stream_workers/aggregation/post_sample.py`."""
+        return hashlib.blake2b(f"{self.source}\0{self.id}".encode(), digest_size=12).hexdigest()[:12]
+
+    @property
+    def tombstones(self) -> tuple[str, str]:
+        """As `stream_workers/state_store/lua/apply.lua` asks for it."""
+        return hashlib.sha1(f"{self.source}\0{self.id}".encode(), usedforsecurity=False).hexdigest(), self.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many copies of the text were taken out, by where they lay."""
+
+    kept: int = 0
+    """Posts that workers keep for people to read, over brands, facets and partitions."""
+    samples: int = 0
+    """Words of the post in the samples of usual posts."""
+    episodes: int = 0
+    """Examples of open and closed episodes."""
+    notifications: int = 0
+    """Examples of notifications that wait, were refused, or are kept after delivery."""
+
+    @property
+    def total(self) -> int:
+        return self.kept + self.samples + self.episodes + self.notifications
+
+
+def erase(client: redis.Redis, namespace: str, post: PostId) -> Erased:
+    """Raises TransientError when Redis is away, or is written to faster than this can look."""
+    kept = samples = 0
+    with reaching_redis():
+        for name in dict.fromkeys((namespace, live_namespace(client, namespace))):
+            for keys in _partitions(client, name):
+                # Before the posts are looked for: what a worker writes from now on leaves this one out.
+                client.sadd(keys.erased, *post.tombstones)
+                for key in _post_keys(client, keys):
+                    members: Any = client.zrange(key, 0, -1)
+                    gone = [member for member in members if _holds(member, post)]
+                    if gone:
+                        client.zrem(key, *gone)
+                    kept += len(gone) * (":s:" not in key)
+                    samples += len(gone) * (":s:" in key)
+        episodes, notifications = _erase_examples(client, AlertingKeys(namespace), post)
+    return Erased(kept, samples, episodes, notifications)
+
+
+def _partitions(client: redis.Redis, namespace: str) -> Iterator[PartitionKeys]:
+    names: Any = client.smembers(NamespaceKeys(namespace).partitions)
+    for name in sorted(names):
+        topic, partition = name.decode().rsplit(":", 1)
+        yield PartitionKeys(namespace, topic, int(partition))
+
+
+def _post_keys(client: redis.Redis, keys: PartitionKeys) -> Iterator[str]:
+    """Keys that hold posts: those of hours and days by the index, the newest by the names of their series."""
+    members: Any = client.zrange(keys.index, 0, -1)
+    names = [member.decode() for member in members]
+    kinds = {f"{keys.tag}:{kind}:": kind for kind in ("kn", "ko", "s", "h")}
+    listed: Any = client.smembers(NamespaceKeys(keys.namespace).brands)
+    series = {name.decode() for name in listed}
+    for name in names:
+        prefix = next((prefix for prefix in kinds if name.startswith(prefix)), None)
+        if prefix is None:
+            continue
+        if kinds[prefix] == "h":
+            series.add(name.removeprefix(prefix).split(":", 1)[1])
+        else:
+            yield name
+    for one in sorted(series):
+        yield keys.negatives(one)
+
+
+def _holds(member: bytes, post: PostId) -> bool:
+    found = msgspec.json.decode(member)
+    if isinstance(found, dict):
+        return (found.get("source"), found.get("id")) == post
+    if isinstance(found[1], str):
+        return (found[1], found[0]) == post
+    return bool(found[0] == post.digest)
+
+
+def _erase_examples(client: redis.Redis, keys: AlertingKeys, post: PostId) -> tuple[int, int]:
+    hashes = (keys.episodes, keys.outbox, keys.quarantine, keys.late)
+    lists = (keys.closed, keys.delivered)
+    marker, erased = _marker(post), msgspec.json.encode(ERASED_TEXT)
+    swap = client.register_script(_SWAP)
+    # What the alerter reads from now on holds no kept post that was erased above.
+    client.incr(keys.erasures)
+    for _ in range(MOST_TRIES):
+        changes: list[tuple[str, str, bytes, bytes, bytes]] = []
+        for key in hashes:
+            stored: Any = client.hgetall(key)
+            changes += [
+                (key, "h", field, value, _without(value, post)) for field, value in stored.items() if marker in value
+            ]
+        for key in lists:
+            values: Any = client.lrange(key, 0, -1)
+            changes += [
+                (key, "l", b"", value, _without(value, post)) for value in dict.fromkeys(values) if marker in value
+            ]
+        changes = [change for change in changes if change[3] != change[4]]
+        arguments: list[Any] = [marker, erased, len(changes)]
+        for _key, kind, field, before, after in changes:
+            arguments += [kind, field, before, after]
+        if swap(keys=[keys.erasures, *(change[0] for change in changes), *hashes, *lists], args=arguments):
+            episodes = sum(change[0] in (keys.episodes, keys.closed) for change in changes)
+            return episodes, len(changes) - episodes
+    raise TransientError("the alerter writes faster than its episodes can be looked through: run the command again")
+
+
+def _marker(post: PostId) -> bytes:
+    """How an example of *post* begins in JSON, up to its text."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    example = ExamplePost(id=post.id, source=post.source, text="", created_at=at).model_dump_json().encode()
+    return example[1 : example.index(b'"text":') + len(b'"text":')]
+
+
+def _without(value: bytes, post: PostId) -> bytes:
+    """*value*, JSON, with the text of each example of *post* replaced; else as it is, byte for byte."""
+    found = _replaced(msgspec.json.decode(value), post)
+    return msgspec.json.encode(found)
+
+
+def _replaced(found: Any, post: PostId) -> Any:
+    if isinstance(found, list):
+        return [_replaced(one, post) for one in found]
+    if not isinstance(found, dict):
+        return found
+    changed = {name: _replaced(one, post) for name, one in found.items()}
+    if "text" in changed and (changed.get("source"), changed.get("id")) == post:
+        changed["text"] = ERASED_TEXT
+    return changed

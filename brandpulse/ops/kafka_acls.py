@@ -1,0 +1,99 @@
+"""What each service may do in Kafka and nothing beyond: printed as kafka-acls.sh commands, or created by an admin.
+
+A client that reads without joining a group still asks for its coordinator, hence Describe on a group nobody joins.
+Describe is implied by Read and by Write, and an idempotent producer needs no more than Write since Kafka 3.0. The page
+has no user: it does not talk to Kafka.
+"""
+
+from dataclasses import dataclass
+
+from brandpulse.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """One right of one service on one resource, by its exact name."""
+
+    user: str
+    kind: str
+    """"topic" or "group"."""
+    name: str
+    operation: str
+    """As kafka-acls.sh writes it: Read, Write, Describe, DescribeConfigs."""
+
+
+def acls_of(settings: Settings) -> list[Acl]:
+    """For topics, namespace and worker group of *settings*. The topics are made by `brandpulse kafka topics`."""
+    posts, scored = settings.posts_topic, settings.scored_topic
+    letters, alerts = settings.dlq_topic, settings.alerts_topic
+    wanted = {
+        "worker": [
+            ("topic", posts, "Read"),
+            ("group", settings.consumer_group, "Read"),
+            ("topic", scored, "Write"),
+            ("topic", letters, "Write"),
+        ],
+        "alerter": [("topic", alerts, "Write")],
+        # It reads back what stands in the topic, so that a file sent again is sent once.
+        "ingest": [("topic", posts, "Write"), ("topic", posts, "Read"), ("group", "brandpulse-ingest", "Describe")],
+        # A person with doctor and dlq.
+        "operator": [
+            ("group", "brandpulse-scan", "Describe"),
+            ("topic", letters, "Read"),
+            ("topic", scored, "Read"),
+            ("topic", posts, "Write"),
+            *(("topic", topic, "DescribeConfigs") for topic in (posts, letters, alerts)),
+        ],
+    }
+    return [Acl(f"brandpulse-{service}", *right) for service, rights in wanted.items() for right in rights]
+
+
+def commands(acls: list[Acl], bootstrap_servers: str) -> list[str]:
+    """One kafka-acls.sh line each."""
+    return [
+        f"kafka-acls.sh --bootstrap-server {bootstrap_servers} --command-config admin.properties --add "
+        f"--allow-principal User:{acl.user} --operation {acl.operation} --{acl.kind} '{acl.name}'"
+        for acl in acls
+    ]
+
+
+def create(acls: list[Acl], bootstrap_servers: str) -> None:
+    """Create them as the user of the settings, who must be an admin. Raises ConfigError, TransientError."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import (
+        AclBinding,
+        AclOperation,
+        AclPermissionType,
+        AdminClient,
+        ResourcePatternType,
+        ResourceType,
+    )
+
+    from brandpulse.config.kafka_settings import kafka_fault
+    from brandpulse.kafka.topics import client_config
+
+    kinds = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
+    operations = {
+        "Read": AclOperation.READ,
+        "Write": AclOperation.WRITE,
+        "Describe": AclOperation.DESCRIBE,
+        "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+    }
+    bindings = [
+        AclBinding(
+            kinds[acl.kind],
+            acl.name,
+            ResourcePatternType.LITERAL,
+            f"User:{acl.user}",
+            "*",
+            operations[acl.operation],
+            AclPermissionType.ALLOW,
+        )
+        for acl in acls
+    ]
+    try:
+        admin = AdminClient(client_config(bootstrap_servers))  # by name: destroyed, it would take its answers along
+        for future in admin.create_acls(bindings, request_timeout=30).values():
+            future.result()
+    except KafkaException as error:
+        raise kafka_fault(bootstrap_servers, error) from error

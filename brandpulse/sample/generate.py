@@ -1,0 +1,262 @@
+"""Writes the sample stream, the same each time: `python -m brandpulse.sample.generate`."""
+
+import gzip
+import io
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from brandpulse.sample import phrases as fragments
+from brandpulse.schema.posts import SENTIMENTS, Post, Sentiment
+
+SEED = 20260302
+BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
+"""A Monday."""
+END = BEGIN + timedelta(hours=66)
+
+CRISIS_BEGIN = BEGIN + timedelta(days=2, hours=5, minutes=40)
+"""The first wave of departures on Wednesday: Aerolux's check-in systems go down."""
+CRISIS_END = CRISIS_BEGIN + timedelta(hours=2, minutes=30)
+CRISIS_RAMP = timedelta(minutes=10)
+CRISIS_EBB = timedelta(minutes=12)
+"""After the end the excess falls to 1/e in this time."""
+CRISIS_VOLUME = 4.0
+CRISIS_NEGATIVE = 0.75
+
+VIRAL_BEGIN = BEGIN + timedelta(days=1, hours=17)
+VIRAL_END = VIRAL_BEGIN + timedelta(hours=1)
+VIRAL_POSTS = 70
+
+ANGRY_BEGIN = BEGIN + timedelta(days=1, hours=10, minutes=20)
+ANGRY_POSTS = 30
+ANGRY_AUTHOR = "kettle_of_wrath"
+
+TWO_BRAND_POSTS = 24
+NO_BRAND_POSTS = 45
+REDELIVERED = 14
+LATE = 3
+
+# Posts an hour over the day, UTC, relative to the mean; shaped like the waking hours of a European country.
+DAY = (
+    *(0.45, 0.35, 0.3, 0.3, 0.4, 0.7, 0.95, 1.15, 1.25, 1.25, 1.2, 1.2),
+    *(1.3, 1.25, 1.2, 1.15, 1.2, 1.35, 1.45, 1.5, 1.4, 1.2, 0.9, 0.6),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How people talk about one brand."""
+
+    brand: str
+    posts_per_hour: float
+    negative: float
+    positive: float
+    cores: dict[Sentiment, tuple[str, ...]]
+    mentions: tuple[str, ...]
+
+
+VOICES = (
+    Voice(
+        "Aerolux", 19.0, 0.22, 0.30, fragments.AEROLUX, ("Aerolux", "Aerolux", "@aerolux", "@Aerolux", "#FlyAerolux")
+    ),
+    Voice("Cafetto", 12.5, 0.16, 0.42, fragments.CAFETTO, ("Cafetto", "Cafetto", "cafetto", "@cafetto", "#Cafetto")),
+    Voice(
+        "Bankora", 10.0, 0.20, 0.30, fragments.BANKORA, ("Bankora", "Bankora", "bankora", "@bankora", "@BankoraCare")
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A post with what its writer meant. The labels stay here: the file holds posts only."""
+
+    post: Post
+    sentiment: Sentiment
+    brands: tuple[str, ...]
+
+
+def write_stream() -> list[Written]:
+    """The stream in order of arrival, redelivered and late posts included."""
+    return _Writer(random.Random(SEED)).stream()
+
+
+def as_lines(stream: Sequence[Written]) -> bytes:
+    """JSON lines, as they lie in the file before it is packed."""
+    return b"".join(written.post.model_dump_json(exclude_none=True).encode() + b"\n" for written in stream)
+
+
+def crisis_strength(at: datetime) -> float:
+    """From 0, a usual minute, to 1, the height of the crisis: a short ramp, a plateau, an exponential ebb."""
+    if at < CRISIS_BEGIN:
+        return 0.0
+    if at < CRISIS_END:
+        return min(1.0, (at - CRISIS_BEGIN) / CRISIS_RAMP)
+    strength = math.exp(-((at - CRISIS_END) / CRISIS_EBB))
+    return strength if strength > 0.02 else 0.0
+
+
+class _Writer:
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._authors = _author_names(rng, 2_100)
+        self._number = 0
+
+    def stream(self) -> list[Written]:
+        written = [
+            *(post for voice in VOICES for post in self._usual(voice)),
+            *self._viral(),
+            *self._angry(),
+            *self._scattered(fragments.TWO_BRANDS, TWO_BRAND_POSTS),
+            *self._scattered(fragments.NO_BRAND, NO_BRAND_POSTS),
+        ]
+        written.sort(key=lambda each: each.post.created_at)
+        return self._as_delivered(_numbered(written))
+
+    def _usual(self, voice: Voice) -> Iterator[Written]:
+        """Everyday talk about one brand; for Aerolux, the crisis too."""
+        minute = BEGIN
+        while minute < END:
+            crisis = crisis_strength(minute) if voice.brand == "Aerolux" else 0.0
+            volume = voice.posts_per_hour / 60 * DAY[minute.hour] * (1 + crisis * (CRISIS_VOLUME - 1))
+            for _ in range(_poisson(self._rng, volume)):
+                # Within the crisis most talk is about it; what else people say stays as it was.
+                about_it = self._rng.random() < crisis
+                cores = fragments.CRISIS if about_it else voice.cores
+                negative = CRISIS_NEGATIVE if about_it else voice.negative
+                positive = 0.05 if about_it else voice.positive
+                sentiment = self._sentiment(negative, positive)
+                text = self._text(cores[sentiment], sentiment, voice.mentions)
+                yield self._written(text, sentiment, (voice.brand,), at=self._within(minute))
+            minute += timedelta(minutes=1)
+
+    def _viral(self) -> Iterator[Written]:
+        """An hour of praise for Bankora: much volume, nothing to page about."""
+        mentions = VOICES[2].mentions
+        for _ in range(VIRAL_POSTS):
+            # Squared: most of it in the first minutes.
+            at = VIRAL_BEGIN + (VIRAL_END - VIRAL_BEGIN) * self._rng.random() ** 2
+            yield self._written(self._text(fragments.VIRAL, "positive", mentions), "positive", ("Bankora",), at=at)
+
+    def _angry(self) -> Iterator[Written]:
+        """One person's thirty posts about Cafetto: one voice, whatever the number."""
+        for number in range(ANGRY_POSTS):
+            at = ANGRY_BEGIN + timedelta(seconds=190 * number + self._rng.randrange(60))
+            text = self._text(fragments.ANGRY, "negative", ("Cafetto", "@cafetto"))
+            yield self._written(text, "negative", ("Cafetto",), at=at, author=ANGRY_AUTHOR)
+
+    def _scattered(self, texts: Sequence[tuple[str, Sentiment]], count: int) -> Iterator[Written]:
+        for number in range(count):
+            template, sentiment = texts[number % len(texts)]
+            text = self._filled(template)
+            brands = tuple(voice.brand for voice in VOICES if _names(text, voice.brand))
+            yield self._written(text, sentiment, brands, at=BEGIN + (END - BEGIN) * self._rng.random())
+
+    def _as_delivered(self, stream: list[Written]) -> list[Written]:
+        """*stream* with some posts delivered twice and a few hours late."""
+        places = self._rng.sample(range(200, len(stream) - 200), REDELIVERED + LATE)
+        again = [(place + self._rng.randrange(1, 120), stream[place]) for place in places[:REDELIVERED]]
+        late = [(place + 150, stream[place]) for place in places[REDELIVERED:]]
+        moved = {id(written) for _, written in late}
+        arrivals = [(float(place), written) for place, written in enumerate(stream) if id(written) not in moved]
+        arrivals += [(place + 0.5, written) for place, written in again + late]
+        return [written for _, written in sorted(arrivals, key=lambda arrival: arrival[0])]
+
+    def _sentiment(self, negative: float, positive: float) -> Sentiment:
+        draw = self._rng.random()
+        if draw < negative:
+            return SENTIMENTS[0]
+        return SENTIMENTS[2] if draw < negative + positive else SENTIMENTS[1]
+
+    def _text(self, cores: Sequence[str], sentiment: Sentiment, mentions: Sequence[str]) -> str:
+        rng = self._rng
+        core = self._filled(rng.choice(cores).replace("{b}", rng.choice(mentions)))
+        asks = core.endswith("?")
+        openers = fragments.QUESTION_OPENERS if asks else fragments.OPENERS[sentiment]
+        closers = fragments.QUESTION_CLOSERS if asks else fragments.CLOSERS[sentiment]
+        opener = rng.choice(openers) if rng.random() < 0.4 else ""
+        if opener or core[:1] in "@#" or rng.random() < 0.7:
+            core = core[:1].upper() + core[1:]
+        if core[-1] not in "?!":
+            core += "." if rng.random() < 0.8 else ("!" if sentiment != "neutral" else "")
+        closer = rng.choice(closers) if rng.random() < 0.45 else ""
+        return " ".join(part for part in (opener, core, closer) if part)
+
+    def _filled(self, template: str) -> str:
+        return template.format_map({name: self._rng.choice(fillers) for name, fillers in fragments.SLOTS.items()})
+
+    def _within(self, minute: datetime) -> datetime:
+        return minute + timedelta(seconds=self._rng.randrange(60))
+
+    def _written(
+        self, text: str, sentiment: Sentiment, brands: tuple[str, ...], *, at: datetime, author: str = ""
+    ) -> Written:
+        post = Post(
+            schema_version=1,
+            id="unnumbered",
+            text=text,
+            created_at=at.replace(microsecond=0),
+            author_id=author or self._author(),
+            source="sample",
+            lang="en",
+        )
+        return Written(post, sentiment, brands)
+
+    def _author(self) -> str:
+        # One post in six is by one of the hundred who post often.
+        often = self._rng.random() < 1 / 6
+        return self._authors[self._rng.randrange(100 if often else len(self._authors))]
+
+
+def _numbered(stream: Sequence[Written]) -> list[Written]:
+    return [
+        Written(each.post.model_copy(update={"id": f"s{number:05d}"}), each.sentiment, each.brands)
+        for number, each in enumerate(stream, 1)
+    ]
+
+
+def _author_names(rng: random.Random, count: int) -> list[str]:
+    first = "ada ben cleo dan eva finn gus hana ivo jule kai lena milo nora otto pia quin rosa sami tess udo vera"
+    last = "apple brook cloud dune ember fern grove hill iris jade kite lake moss night oak pine reef sky tide wolf"
+    names: dict[str, None] = {}
+    while len(names) < count:
+        joint = rng.choice(("_", ".", ""))
+        number = rng.choice(("", "", str(rng.randrange(100))))
+        names[f"{rng.choice(first.split())}{joint}{rng.choice(last.split())}{number}"] = None
+    return list(names)
+
+
+def _names(text: str, brand: str) -> bool:
+    """Whether the hand-written *text* names *brand*; good enough for our own sentences, not for the world's."""
+    words = "".join(character if character.isalnum() else " " for character in text.lower()).split()
+    return brand.lower() in words
+
+
+def _poisson(rng: random.Random, mean: float) -> int:
+    """Knuth's method: right for the small means of one minute."""
+    limit, product, count = math.exp(-mean), rng.random(), 0
+    while product > limit:
+        product *= rng.random()
+        count += 1
+    return count
+
+
+def pack(lines: bytes) -> bytes:
+    """gzip without a clock or a name in it."""
+    packed = io.BytesIO()
+    with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=9, mtime=0) as file:
+        file.write(lines)
+    return packed.getvalue()
+
+
+def main() -> None:
+    path = Path(__file__).with_name("posts.jsonl.gz")
+    stream = write_stream()
+    path.write_bytes(pack(as_lines(stream)))
+    print(f"{len(stream)} posts written to {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What became of the posts of each source in recent record time: the stored form, for its writer and its readers. Pure.
+
+A partition's state holds it for the newest `PERIODS` quarters of an hour of Kafka's record time. It is written in the
+same change as the counts. Its size is bounded: `SOURCES` sources a period, `CELLS` cells a period.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from brandpulse.errors import StateError
+from brandpulse.state.keys import DAY_MS, HOUR_MS
+
+PERIOD_MS = HOUR_MS // 4
+PERIODS = 8
+"""Two hours of record time: what a report on the last hour needs, and some."""
+SOURCES = 12
+CELLS = 128
+OTHER_SOURCES = "(other)"
+NO_SOURCE = ""
+"""Of a record in which no source can be read."""
+
+ON_TIME, LATE, REPEATED, UNMATCHED, UNREAD = "on_time", "late", "repeated", "unmatched", "unread"
+READABLE = (ON_TIME, LATE, REPEATED, UNMATCHED, UNREAD)
+"""Fates of posts that are no dead letters; each other fate is a dead letter's reason."""
+NO_KEY, UNKNOWN_AUTHOR = "+no_key", "+unknown_author"
+"""No fates, but counted beside them: records without a key, and counted posts whose author is unknown."""
+BESIDE = (NO_KEY, UNKNOWN_AUTHOR)
+
+_HALF_HOUR = HOUR_MS // 2
+_NEAR = 28
+"""Clock offsets up to 14 hours are kept to the half hour: time zones and summer time."""
+_FAR_DAYS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
+OFFSET_EDGES = (
+    *(-days * DAY_MS for days in reversed(_FAR_DAYS)),
+    *(half * _HALF_HOUR - _HALF_HOUR // 2 for half in range(-_NEAR, _NEAR + 2)),
+    *(days * DAY_MS for days in _FAR_DAYS),
+)
+"""Event time minus record time, ms, where one offset's number ends and the next begins."""
+NO_OFFSET = -1
+_FIRST_NEAR = len(_FAR_DAYS) + 1
+
+FIRST_PLAUSIBLE_MS, LAST_PLAUSIBLE_MS = 946_684_800_000, 4_102_444_800_000
+"""Record times from 2000 to 2100. Others, such as seconds taken for milliseconds, do not move the record clock."""
+
+
+def shown_source(source: str) -> str:
+    """*source* for a person: producers write it, so it may hold anything."""
+    shown = "".join(one if one.isprintable() else "\ufffd" for one in source).strip()
+    return shown or "(unknown)"
+
+
+class Cell(NamedTuple):
+    """How many posts of one source met one fate at one clock offset."""
+
+    source: str
+    fate: str
+    offset: int
+    """Its number between `OFFSET_EDGES`, or `NO_OFFSET`."""
+    posts: int
+
+
+class Period(NamedTuple):
+    """A quarter of an hour of record time."""
+
+    number: int
+    """Since 1970; 0 before the first plausible record time."""
+    cells: tuple[Cell, ...]
+    """Sorted."""
+
+
+Fates = tuple[Period, ...]
+"""In ascending order."""
+Met = tuple[str, str, int]
+"""Source, fate, offset."""
+Added = Mapping[int, Mapping[Met, int]]
+"""What a batch adds, by period."""
+
+
+def offset_number(event_ms: int, record_ms: int) -> int:
+    """The number of the clock offset; `NO_OFFSET` of a record without a timestamp."""
+    return NO_OFFSET if record_ms < 0 else bisect_right(OFFSET_EDGES, event_ms - record_ms)
+
+
+def offset_hours(number: int) -> float | None:
+    """The clock offset in hours, to the half hour if near, else the lower bound of its days; None for `NO_OFFSET`."""
+    if number == NO_OFFSET:
+        return None
+    near = number - _FIRST_NEAR
+    if 0 <= near <= 2 * _NEAR:
+        return (near - _NEAR) / 2
+    if near < 0:
+        edge = OFFSET_EDGES[number] if number < len(_FAR_DAYS) else -(_NEAR + 0.5) * _HALF_HOUR
+    else:
+        edge = OFFSET_EDGES[number - 1]
+    return edge / HOUR_MS
+
+
+def newest_period(fates: Fates) -> int:
+    return fates[-1].number if fates else 0
+
+
+def period_after(newest: int, record_ms: int) -> int:
+    """The newest period after a record of that time."""
+    if FIRST_PLAUSIBLE_MS <= record_ms < LAST_PLAUSIBLE_MS:
+        return max(newest, record_ms // PERIOD_MS)
+    return newest
+
+
+def with_added(fates: Fates, added: Added) -> Fates:
+    """*fates* and what a batch *added*; periods that are too old are left out."""
+    if not added:
+        return fates
+    periods = dict(fates)
+    for number in sorted(added):
+        periods[number] = _summed(periods.get(number, ()), added[number])
+    oldest = max(periods) - PERIODS
+    return tuple(Period(number, cells) for number, cells in sorted(periods.items()) if number > oldest)
+
+
+def _summed(cells: tuple[Cell, ...], added: Mapping[Met, int]) -> tuple[Cell, ...]:
+    sums = {cell[:3]: cell.posts for cell in cells}
+    sources = {cell.source for cell in cells}
+    if new := {source for source, _, _ in added} - sources - {OTHER_SOURCES}:
+        posts = Counter[str]()
+        for (source, _, _), number in added.items():
+            posts[source] += number
+        room = max(0, SOURCES - len(sources - {OTHER_SOURCES}))
+        sources |= set(sorted(new, key=lambda one: (-posts[one], one))[:room])
+    for met in sorted(added):
+        source, fate, offset = met
+        if source not in sources:
+            source = OTHER_SOURCES
+        if (source, fate, offset) not in sums and len(sums) >= CELLS:
+            offset = NO_OFFSET
+        sums[source, fate, offset] = sums.get((source, fate, offset), 0) + added[met]
+    return tuple(Cell(*met, posts) for met, posts in sorted(sums.items()))
+
+
+def encode_fates(fates: Fates) -> bytes:
+    return msgspec.json.encode(fates) if fates else b""
+
+
+_DECODER = msgspec.json.Decoder(list[tuple[int, list[tuple[str, str, int, int]]]])
+
+
+def decode_fates(stored: bytes) -> Fates:
+    """Raises StateError for what no version of ours wrote."""
+    if not stored:
+        return ()
+    try:
+        return tuple(Period(number, tuple(Cell(*cell) for cell in cells)) for number, cells in _DECODER.decode(stored))
+    except msgspec.MsgspecError as error:
+        raise StateError(f"fates of posts: {error}") from None
+
+
+def cells_of(fates: Iterable[Fates], *, since: int, until: int) -> list[Cell]:
+    """The cells of all partitions' periods from *since* to *until*, both included."""
+    return [cell for one in fates for period in one if since <= period.number <= until for cell in period.cells]

@@ -1,0 +1,111 @@
+"""Which posts say the same text: copies that differ by user mentions, links, case, white space, punctuation, emoji,
+numbers at the end, repost prefixes or HTML.
+
+Texts that differ by a word are different texts.
+"""
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from brandpulse.state.stored_posts import KeptPost
+
+COMPARED_LETTERS = 500
+"""Of a normal form: kept texts are cut, and what a long one says is said by then."""
+LEAST_CUT_LETTERS = 40
+"""A shorter beginning of a text is not taken for a cut copy of it."""
+
+_BLOCK_TAG = re.compile(r"</?(?:p|br|div|li|ul|ol|blockquote|h\d)\b[^<>]{0,500}>", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z][^<>]{0,500}>", re.IGNORECASE)
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+_LINK = re.compile(
+    r"(?:https?://|www\.)\S+|\b(?:pic\.(?:twitter|x)\.com|t\.co|bit\.ly|youtu\.be|buff\.ly|ow\.ly|tinyurl\.com)/\S+"
+)
+_MENTION = re.compile(r"[\w.+-]*@\w[\w.-]*(?:@[\w-]+(?:\.[\w-]+)+)?|(?<![\w/])/?u/[\w-]+")
+_REPOST = re.compile(r"^\W*(?:(?:rt|mt|qt|retweet|repost)\b\W*)+")
+_VIA = re.compile(r"\W*\b(?:via|by|from|h/t|cc)\s*\Z")
+_WORD = re.compile(r"[^\W_]+")
+_SEPARATED_MENTION = " \x00 "
+
+
+def normal_form(text: str) -> str:
+    """What copies of *text* have in common: its letters and digits, folded, without what copies differ by.
+
+    A text that has nothing else (emoji alone, a link alone) is its own folded self behind a mark.
+    """
+    plain = html.unescape(html.unescape(text)) if "&" in text else text
+    plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", plain)).casefold()
+    if "<" in plain:
+        plain = _TAG.sub("", _BLOCK_TAG.sub(" ", plain))
+    said = _MENTION.sub(_SEPARATED_MENTION, _LINK.sub(" ", plain))
+    said = _without_credit(_REPOST.sub("", said.replace("\x00", " \x00 ").strip()))
+    words = _WORD.findall(said)
+    while words and words[-1].isdigit():
+        words.pop()
+    if words:
+        return "".join(words)[:COMPARED_LETTERS]
+    return "\x01" + ("".join(said.split()) or " ".join(plain.split()))[:COMPARED_LETTERS]
+
+
+def _without_credit(said: str) -> str:
+    """*said* without a mention at its end that says whose words they are."""
+    if not said.rstrip().endswith("\x00"):
+        return said.replace("\x00", " ")
+    bare = said.rstrip()
+    while bare.endswith("\x00"):
+        bare = bare[:-1].rstrip()
+    return _VIA.sub("", bare).replace("\x00", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class CopyGroup:
+    """Posts of one text."""
+
+    posts: Sequence[KeptPost]
+    """In the order in which they are shown: the surest negative first, or the newest."""
+
+    @property
+    def authors(self) -> frozenset[str]:
+        return frozenset(post.author for post in self.posts)
+
+
+def copy_groups(posts: Iterable[KeptPost], *, surest: bool = True) -> list[CopyGroup]:
+    """*posts* by text: what most accounts say first, among what fewer than three say the surest negative first.
+
+    With *surest* False the newest first.
+    """
+    order = _surest_first if surest else _newest_first
+    by_form: dict[str, list[KeptPost]] = {}
+    cut: dict[str, list[KeptPost]] = {}
+    for post in posts:
+        form = normal_form(post.text)
+        where = cut if _is_cut(post.text) and len(form) >= LEAST_CUT_LETTERS else by_form
+        where.setdefault(form, []).append(post)
+    for beginning, found in cut.items():
+        whole = next((form for form in by_form if form.startswith(beginning)), beginning)
+        by_form.setdefault(whole, []).extend(found)
+    groups = [CopyGroup(sorted(found, key=order)) for found in by_form.values()]
+    return sorted(groups, key=lambda group: (_many(group), *order(group.posts[0])))
+
+
+def _is_cut(text: str) -> bool:
+    return text.rstrip().removesuffix("»").removesuffix('"').endswith(("…", "..."))
+
+
+def _surest_first(post: KeptPost) -> tuple[float, int, str]:
+    return -post.negative, -post.created_ms, post.id
+
+
+def _newest_first(post: KeptPost) -> tuple[float, int, str]:
+    return 0.0, -post.created_ms, post.id
+
+
+MANY_ACCOUNTS = 3
+"""As many say a text, and it is no chance that it is said again."""
+
+
+def _many(group: CopyGroup) -> int:
+    accounts = len(group.authors)
+    return -accounts if accounts >= MANY_ACCOUNTS else 0

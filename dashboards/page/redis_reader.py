@@ -1,0 +1,294 @@
+"""What the page reads from Redis. Blocking: called from the page's reading threads only."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import redis
+from pydantic import ValidationError
+
+from brandpulse.errors import StateError
+from brandpulse.redis import client as redis_client
+from brandpulse.schema.episodes import Episode
+from brandpulse.schema.silences import OrderBook, Silence
+from brandpulse.state.author_lookup import KnownAuthors
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series
+from brandpulse.state.pane_reader import Minutes, PaneReader
+from brandpulse.state.panes import AuthorCounts, Authors, Pane, count_authors
+from brandpulse.state.partition_state import PartitionStatus
+from brandpulse.state.watched_facets import decode_facets, rules_about
+from dashboards.page.facets import Facets, facet_share, usual_share
+from dashboards.page.health import AlerterHealth, Health, health
+from dashboards.page.overview import BrandSummary, Moments, Overview, sparkline, stream_clock, total, window
+from dashboards.page.posts import ListedPost, listed_posts, since_ms
+from dashboards.page.series import Series, bars, plan
+
+CLOSED_SHOWN = 50
+BASELINE_LIFE_SECONDS = 60.0
+"""Seven days of hours change little in a minute, and they are the dearest thing the page reads."""
+
+FACETS_USUAL_LIFE_SECONDS = 600.0
+"""Of one brand's facets; dearer still, for they are sketches of every hour."""
+MOST_BRANDS_KEPT = 200
+MOST_NEWEST = 80
+"""Of the newest negative posts that workers keep for ever."""
+
+
+REDIS_TIMEOUT_SECONDS = 3.0
+
+
+def connect(url: str) -> redis.Redis:
+    """A client that tells of a lost server at once: the page asks again every second anyway, and says so meanwhile."""
+    return redis_client.connect(
+        url,
+        timeout_seconds=REDIS_TIMEOUT_SECONDS,
+        connect_timeout_seconds=REDIS_TIMEOUT_SECONDS,
+        # Once more without waiting: a connection that lay idle may have been closed by the other side.
+        retries=1,
+        patience_seconds=60,
+    )
+
+
+class Episodes(msgspec.Struct, frozen=True, kw_only=True):
+    """Open ones, newest first, then closed ones, newest first; each as its own JSON."""
+
+    open: list[msgspec.Raw]
+    closed: list[msgspec.Raw]
+
+
+class PageStore:
+    """Read side of `brandpulse/state/keys.py` for people: cards, series, episodes, posts, health.
+
+    Raises TransientError when Redis does not answer, StateError when a key holds what no version of ours wrote.
+    """
+
+    def __init__(self, client: redis.Redis, namespace: str) -> None:
+        self._client = client
+        self._reader = PaneReader(client, namespace)
+        self._alerting = AlertingKeys(namespace)
+        self.orders = OrderBook(client, namespace)
+        self._baseline: tuple[float, object, dict[str, Pane]] = (0.0, None, {})
+        self._known: dict[str, tuple[int, KnownAuthors]] = {}
+        """By brand: who wrote before that event time."""
+        self._facets_usual: dict[str, tuple[float, object, dict[str, float | None]]] = {}
+
+    def brands(self) -> list[str]:
+        return self._reader.brands()
+
+    def overview(self) -> Overview:
+        partitions = self._reader.partitions()
+        clock_ms = stream_clock(partitions)
+        if clock_ms is None:
+            return Overview(clock_ms=None, brands=[])
+        names = self._reader.brands()
+        at = Moments(clock_ms)
+        last_hour = self._reader.minutes(names, *at.last_hour, authors=True)
+        head = self._reader.minutes(names, *at.head_of_day)
+        hours = self._reader.hours(names, *at.hours_of_day)
+        day_authors = self._authors_of_day(partitions, names, at)
+        baseline = self._baseline_panes(names, at)
+        return Overview(
+            clock_ms=clock_ms,
+            brands=[
+                _summary(
+                    name,
+                    at,
+                    last_hour=last_hour[name],
+                    head=head[name],
+                    hours=hours[name],
+                    day_authors=day_authors[name],
+                    baseline=baseline[name],
+                )
+                for name in names
+            ],
+        )
+
+    def series(self, brand: str, hours: int, until_ms: int | None = None) -> Series:
+        """The *hours* before *until_ms*, or before the stream's clock."""
+        clock_ms = stream_clock(self._reader.partitions())
+        if clock_ms is None:
+            return Series(brand=brand, hours=hours, step_minutes=1, share_minutes=60, until_ms=until_ms or 0, bars=[])
+        end_ms = clock_ms if until_ms is None else min(until_ms, clock_ms)
+        wanted = plan(hours, end_ms, clock_ms)
+        if wanted.from_hours:
+            panes = self._reader.hours([brand], wanted.from_minute // 60, wanted.last_minute // 60)[brand]
+        else:
+            panes = dict(self._reader.minutes([brand], wanted.from_minute, wanted.last_minute)[brand].panes)
+        return Series(
+            brand=brand,
+            hours=hours,
+            step_minutes=wanted.step_minutes,
+            share_minutes=wanted.share_minutes,
+            until_ms=end_ms,
+            bars=bars(panes, 60 if wanted.from_hours else 1, wanted),
+        )
+
+    def negatives(self, brand: str) -> list[ListedPost]:
+        """Negative texts of *brand*: those of the last hours with all their copies, and the newest of before."""
+        newest = self._reader.negatives(brand, MOST_NEWEST)
+        clock_ms = stream_clock(self._reader.partitions())
+        if clock_ms is None:
+            return []
+        since = since_ms(clock_ms)
+        recent = self._reader.kept_posts(brand, since, clock_ms + HOUR_MS).negative
+        first, last = since // MINUTE_MS, clock_ms // MINUTE_MS + HOUR_MS // MINUTE_MS
+        counted = self._reader.minutes([brand], first, last)[brand].total(first, last).negative
+        return listed_posts(
+            [*recent, *(post.as_kept() for post in newest if post.created_ms < since)],
+            lambda: self._known_authors(brand, since),
+            {(post.source, post.id): post.url for post in newest},
+            since=since,
+            at_least=counted > len(recent),
+        )
+
+    def _known_authors(self, brand: str, before_ms: int) -> KnownAuthors:
+        kept = self._known.get(brand)
+        if kept is None or kept[0] != before_ms:
+            if len(self._known) >= MOST_BRANDS_KEPT:
+                self._known.clear()
+            kept = self._known[brand] = before_ms, self._reader.known_authors(brand, before_ms)
+        return kept[1]
+
+    def facets(self, brand: str) -> Facets:
+        """What is counted of *brand* beside its mood; none until an alerter has told which facets there are."""
+        [told] = self._run(("GET", self._alerting.facets))
+        watched = decode_facets(told)
+        clock_ms = stream_clock(self._reader.partitions())
+        if clock_ms is None or not watched:
+            return Facets(brand=brand, people=0, facets=[])
+        at = Moments(clock_ms)
+        series = {name: facet_series(brand, name) for name in watched}
+        hour = self._reader.minutes([brand, *series.values()], *at.last_hour, authors=True)
+        people = {one: minutes.count_authors(*at.last_hour).everyone for one, minutes in hour.items()}
+        usual = self._usual_of_facets(brand, series, at)
+        return Facets(
+            brand=brand,
+            people=people[brand],
+            facets=[
+                facet_share(
+                    name,
+                    inside=people[one],
+                    people=people[brand],
+                    usual=usual[name],
+                    rules=rules_about(watched[name], brand),
+                )
+                for name, one in series.items()
+            ],
+        )
+
+    def episodes(self) -> Episodes:
+        stored_open, stored_closed = self._run(
+            ("HVALS", self._alerting.episodes), ("LRANGE", self._alerting.closed, 0, CLOSED_SHOWN - 1)
+        )
+        firing = sorted((self._episode(e) for e in stored_open), key=lambda e: e.fired_at, reverse=True)
+        closed = [self._episode(stored) for stored in stored_closed]
+        return Episodes(open=[_raw(e) for e in firing], closed=[_raw(e) for e in closed])
+
+    def silences(self, now: datetime) -> list[msgspec.Raw]:
+        """Those that are active or will be, by their end; each as its own JSON."""
+        return [_raw(one) for one in self.orders.read(now).silences if one.ends_at > now]
+
+    def health(self, *, now_ms: int) -> Health:
+        partitions = self._reader.partitions()
+        leading, evaluated, pending, quarantined = self._run(
+            ("EXISTS", self._alerting.lease),
+            ("GET", self._alerting.evaluated_until),
+            ("HLEN", self._alerting.outbox),
+            ("HLEN", self._alerting.quarantine),
+        )
+        alerter = AlerterHealth(
+            leading=bool(leading),
+            evaluated_until_ms=self._moment(evaluated),
+            pending=int(pending),
+            quarantined=int(quarantined),
+        )
+        return health(partitions, alerter, now_ms=now_ms)
+
+    def ready(self) -> None:
+        """Raises TransientError unless Redis answers."""
+        self._run(("PING",))
+
+    def _authors_of_day(
+        self, partitions: Sequence[PartitionStatus], names: Sequence[str], at: Moments
+    ) -> dict[str, AuthorCounts]:
+        """Different people since the first whole hour of the last 24: sketches of minutes are kept 3 h only."""
+        first, last = at.hours_of_day
+        days = range(first * HOUR_MS // DAY_MS, last * HOUR_MS // DAY_MS + 1)
+        live = self._reader.live()
+        keys = [PartitionKeys(live, status.topic, status.partition) for status in partitions]
+        wanted = [(key.hour_authors(name, day), name, day) for name in names for key in keys for day in days]
+        found: dict[str, list[Authors]] = {name: [] for name in names}
+        stored = self._run(*[("HGETALL", key) for key, _, _ in wanted])
+        for (_, name, day), cells in zip(wanted, stored, strict=True):
+            found[name] += [
+                Authors.decode(cell) for hour, cell in cells.items() if first <= day * 24 + int(hour) <= last
+            ]
+        return {name: count_authors(sketches) for name, sketches in found.items()}
+
+    def _baseline_panes(self, names: Sequence[str], at: Moments) -> dict[str, Pane]:
+        read_at, key, panes = self._baseline
+        now = time.monotonic()
+        wanted = (at.hour, tuple(names))
+        if key != wanted or now - read_at >= BASELINE_LIFE_SECONDS:
+            span = at.hours_of_baseline
+            hours = self._reader.hours(names, *span)
+            panes = {name: total(hours[name], *span) for name in names}
+            self._baseline = (now, wanted, panes)
+        return panes
+
+    def _usual_of_facets(self, brand: str, series: Mapping[str, str], at: Moments) -> dict[str, float | None]:
+        read_at, key, shares = self._facets_usual.get(brand, (0.0, None, {}))
+        now = time.monotonic()
+        wanted = (at.hour, tuple(series))
+        if key != wanted or now - read_at >= FACETS_USUAL_LIFE_SECONDS:
+            hours = self._reader.hour_authors([brand, *series.values()], *at.hours_of_baseline)
+            shares = {name: usual_share(hours[one], hours[brand]) for name, one in series.items()}
+            if len(self._facets_usual) >= MOST_BRANDS_KEPT:
+                self._facets_usual.clear()
+            self._facets_usual[brand] = (now, wanted, shares)
+        return shares
+
+    def _episode(self, stored: bytes) -> Episode:
+        try:
+            return Episode.model_validate_json(stored)
+        except ValidationError as error:
+            raise StateError(f"{self._alerting.episodes} or its closed list holds no Episode: {error}") from None
+
+    def _moment(self, stored: bytes | None) -> int | None:
+        try:
+            return None if stored is None else int(stored)
+        except ValueError:
+            raise StateError(f"{self._alerting.evaluated_until} is {stored!r}, not a number") from None
+
+    def _run(self, *commands: tuple[Any, ...]) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        with redis_client.reaching_redis():
+            return pipeline.execute()
+
+
+def _summary(
+    name: str,
+    at: Moments,
+    *,
+    last_hour: Minutes,
+    head: Minutes,
+    hours: dict[int, Pane],
+    day_authors: AuthorCounts,
+    baseline: Pane,
+) -> BrandSummary:
+    day = head.total(*at.head_of_day) + total(hours, *at.hours_of_day)
+    return BrandSummary(
+        name=name,
+        hour=window(last_hour.total(*at.last_hour), last_hour.count_authors(*at.last_hour)),
+        day=window(day, day_authors),
+        baseline_share=baseline.negative_share if baseline.relevant else None,
+        spark=sparkline(hours, *at.hours_of_day),
+    )
+
+
+def _raw(one: Episode | Silence) -> msgspec.Raw:
+    return msgspec.Raw(one.model_dump_json().encode())

@@ -1,0 +1,64 @@
+"""Measures what flows through the encoder, so that the int8 engine knows how far to reach."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+
+from model.checkpoints.multi_head import HeadsCheckpoint
+from model.checkpoints.whole_post import Checkpoint, Floats
+from model.graphs.openvino_bert import Ranges, bert_graph
+from model.graphs.openvino_multihead import heads_graph
+from model.inputs.packed_batches import pack
+from model.inputs.target_marking import MarkedText
+from model.inputs.token_batches import token_batches, tokens_of
+
+SAMPLE = 320
+"""Posts measured; the extremes hardly move after the first hundred."""
+
+
+def activation_ranges(checkpoint: Checkpoint, texts: Sequence[str]) -> Ranges:
+    """The least and largest value that entered each dense layer of the encoder on some of *texts*.
+
+    Post by post, without padding, which would count as text. The heads are left out: they cost nothing.
+    """
+    picked = texts[:: max(1, len(texts) // SAMPLE)]
+    batches = token_batches(picked, checkpoint.tokenizer, batch_size=1)
+    return _extremes(bert_graph(checkpoint, observe=True), (_bare(batch.ids, batch.mask) for batch in batches))
+
+
+def marked_ranges(checkpoint: HeadsCheckpoint, posts: Sequence[MarkedText]) -> Ranges:
+    """As `activation_ranges`, of the model with many heads."""
+    picked = posts[:: max(1, len(posts) // SAMPLE)]
+    tokens = tokens_of(
+        picked, checkpoint.tokenizer, marker=checkpoint.marker, max_tokens=checkpoint.manifest.max_tokens
+    )
+    one = [next(pack([len(post.ids)], [post.places], limit=len(post.ids))) for post in tokens]
+    inputs = (
+        [np.array([post.ids], dtype=np.int32), batch.positions, batch.segments, batch.wanted, batch.firsts, batch.marks]
+        for post, batch in zip(tokens, one, strict=True)
+    )
+    return _extremes(heads_graph(checkpoint, observe=True), inputs)
+
+
+def _bare(ids: npt.NDArray[np.int32], mask: Floats) -> list[npt.NDArray[Any]]:
+    """A batch of one without its padding."""
+    length = int(mask.sum())
+    return [ids[:, :length], mask[:, :length]]
+
+
+def _extremes(graph: ov.Model, inputs: Iterable[Sequence[npt.NDArray[Any]]]) -> Ranges:
+    names = [output.get_node().get_friendly_name() for output in graph.outputs]
+    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    for arrays in inputs:
+        seen = compiled(list(arrays))
+        low = np.minimum(low, [seen[at].min() for at in range(len(names))])
+        high = np.maximum(high, [seen[at].max() for at in range(len(names))])
+    return {
+        name: (round(float(least), 4), round(float(largest), 4))
+        for name, least, largest in zip(names, low, high, strict=True)
+        if name.startswith("bert.encoder.")
+    }

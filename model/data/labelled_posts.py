@@ -1,0 +1,71 @@
+"""Posts with a gold label, as JSON lines on disk."""
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from brandpulse.config.validation import reason_of
+from brandpulse.text.normalization import normalise
+from model.inference.scorer import LABELS
+
+GOLD = {"neg": 0, "neu": 1, "pos": 2} | {label: index for index, label in enumerate(LABELS)}
+"""The short labels of the data sets and the long ones of this service -> the class's column."""
+
+_NOT_A_WORD = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPost:
+    """A normalised text and the column of its gold class in `LABELS`."""
+
+    text: str
+    label: int
+
+
+def read_labelled(path: Path) -> list[LabelledPost]:
+    """The posts of a `.jsonl` or `.jsonl.gz` file with the fields `text` and `sentiment`, in file order.
+
+    Raises ValueError naming file and line for a row without them or with another label.
+    """
+    return list(_rows(path))
+
+
+def read_texts(path: Path, *, limit: int) -> list[str]:
+    """The `text` fields of the first *limit* rows of a `.jsonl` or `.jsonl.gz` file, as they stand."""
+    with _lines(path) as lines:
+        return [json.loads(line)["text"] for line, _ in zip(lines, range(limit), strict=False)]
+
+
+def leak_key(text: str) -> str:
+    """What two posts share when one is the other with different case, punctuation, handles or links."""
+    words = _NOT_A_WORD.sub(" ", normalise(text).casefold()).split()
+    return " ".join(word for word in words if word not in {"user", "http", "rt"})
+
+
+def without_leaks(train: list[LabelledPost], held_out: list[LabelledPost]) -> list[LabelledPost]:
+    """The posts of *train* whose text does not stand in *held_out*."""
+    seen = {leak_key(post.text) for post in held_out}
+    return [post for post in train if leak_key(post.text) not in seen]
+
+
+def _rows(path: Path) -> Iterator[LabelledPost]:
+    with _lines(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+                yield LabelledPost(text=normalise(row["text"]), label=GOLD[row["sentiment"]])
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{path}, line {number}: expected text, sentiment (neg, neu, pos): {reason_of(error)}"
+                ) from error
+
+
+def _lines(path: Path) -> AbstractContextManager[IO[str]]:
+    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")

@@ -1,0 +1,154 @@
+"""Labelled posts from many sources in one form: a text, its marked targets, and whatever labels are known."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from brandpulse.config.validation import reason_of
+from model.data.labelled_posts import leak_key
+from model.inputs.target_marking import MarkedText, mark, plain
+from model.spec.heads import BY_NAME, EMOTIONS
+
+SHORT = {"neg": "negative", "neu": "neutral", "pos": "positive", "irr": "irrelevant"}
+"""The labels as the data sets write them -> as this service does."""
+
+_BITS = {
+    "complaint": ("risk", "complaint"),
+    "disaster": ("risk", "crisis"),
+    "irony": ("sarcasm", "sarcasm"),
+    "sarcasm": ("sarcasm", "sarcasm"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One text and what is known of it. A head that is not in `gold` teaches nothing here."""
+
+    marked: MarkedText
+    gold: Mapping[str, tuple[float, ...] | int]
+    """Head -> column of its one label, or for a head of many labels 1, 0 or -1 (unknown) for each."""
+    mentions: tuple[int, ...] = ()
+    """For each target its column in the head `target`, or -1."""
+
+
+@dataclass(slots=True)
+class _Gathered:
+    text: str
+    gold: dict[str, tuple[float, ...] | int] = field(default_factory=dict)
+    targets: dict[str, int] = field(default_factory=dict)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The objects of a `.jsonl` or `.jsonl.gz` file. Raises ValueError naming file and line."""
+    return [row for _, row in numbered_rows(path)]
+
+
+def numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) of each line that is not blank. Raises ValueError naming file and line."""
+    for number, line in _numbered_lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}: not JSON: {error}") from error
+        if not (isinstance(row, dict) and isinstance(row.get("text"), str)):
+            raise ValueError(  # noqa: TRY004 - the file's fault, not the caller's
+                f"{path}, line {number}: expected an object with a text, got {line.strip()[:80]!r}"
+            )
+        yield number, row
+
+
+def labels_of(row: Mapping[str, Any]) -> dict[str, tuple[float, ...] | int]:
+    """What *row* says of its whole post. Raises ValueError naming the field and the value it cannot read."""
+    gold: dict[str, tuple[float, ...] | int] = {}
+    if (label := row.get("sentiment")) is not None:
+        gold["sentiment"] = _column("sentiment", "sentiment", label)
+    if (label := row.get("emotion")) is not None:
+        gold["mood"] = _column("mood", "emotion", label)
+    if (names := row.get("emotions")) is not None:
+        gold["emotion"] = tuple(float(emotion in emotion_set(names)) for emotion in EMOTIONS)
+    risk = list(gold.get("risk", (-1.0,) * len(BY_NAME["risk"].labels)))  # type: ignore[arg-type]
+    for name, (head, label) in _BITS.items():
+        if (value := row.get(name)) is None:
+            continue
+        if head == "risk":
+            risk[BY_NAME["risk"].labels.index(label)] = float(bit(name, value))
+        else:
+            gold[head] = (float(bit(name, value)),)
+    if (info := row.get("info")) is not None:
+        risk[BY_NAME["risk"].labels.index("informative")] = float(info == "informative")
+        if info == "unrelated":
+            risk[BY_NAME["risk"].labels.index("crisis")] = 0.0
+    if any(value >= 0 for value in risk):
+        gold["risk"] = tuple(risk)
+    return gold
+
+
+def gather(rows: Iterable[Mapping[str, Any]], *, keep_words: bool = False) -> list[Example]:
+    """*rows* as examples, one for each distinct text: two rows with one text lend each other their labels.
+
+    With *keep_words* the words of a target stay behind its marker (aspects).
+    """
+    by_text: dict[str, _Gathered] = {}
+    for row in rows:
+        found = by_text.setdefault(row["text"], _Gathered(row["text"]))
+        found.gold.update(labels_of(row))
+        if row.get("target") and row.get("target_sentiment"):
+            found.targets[row["target"]] = _column("target", "target_sentiment", row["target_sentiment"])
+    return [
+        Example(
+            mark(found.text, list(found.targets), keep_words=keep_words) if found.targets else plain(found.text),
+            found.gold,
+            tuple(found.targets.values()),
+        )
+        for found in by_text.values()
+    ]
+
+
+def without_leaks(rows: Sequence[dict[str, Any]], held_out: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
+    """The *rows* whose text does not stand, under other case, punctuation or handles, in *held_out*; how many did."""
+    seen = {leak_key(text) for text in held_out}
+    kept = [row for row in rows if leak_key(row["text"]) not in seen]
+    return kept, len(rows) - len(kept)
+
+
+def word(name: str, label: object, labels: Sequence[str]) -> str:
+    """The one of *labels* that the field *name* holds, in its long form. Raises ValueError naming field and value."""
+    long = SHORT.get(label, label) if isinstance(label, str) else label
+    if not isinstance(long, str) or long not in labels:
+        raise ValueError(f"{name}: expected one of {', '.join(labels)}, got {label!r}")
+    return long
+
+
+def bit(name: str, value: object) -> int:
+    """0 or 1, as the field *name* holds it. Raises ValueError naming field and value."""
+    if not isinstance(value, int | float) or value not in (0, 1):
+        raise ValueError(f"{name}: expected 0 or 1, got {value!r}")
+    return int(value)
+
+
+def emotion_set(names: object) -> frozenset[str]:
+    """The labels in the field `emotions`. Raises ValueError naming the one that is none."""
+    if not isinstance(names, list):
+        raise ValueError(f"emotions: expected a list of GoEmotions' labels, got {names!r}")  # noqa: TRY004
+    return frozenset(word("emotions", name, EMOTIONS) for name in names)
+
+
+def _column(head: str, name: str, label: object) -> int:
+    labels = BY_NAME[head].labels
+    return labels.index(word(name, label, labels))
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    number = 0
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield number, line
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise ValueError(f"{path}, line {number + 1}: cannot be read: {reason_of(error)}") from error

@@ -1,0 +1,217 @@
+"""Every figure of an evaluation as a function of how often each row counts: once, or as a bootstrap draw has it.
+
+One definition serves the figure, its interval and the paired comparison of two models. Weights have shape
+(resamples, n), results (resamples,).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from model.evaluation.metrics import Matrix
+from model.evaluation.model_answers import Answers
+
+RESAMPLES = 1_000
+ECE_BINS = 15
+WINDOW = 200
+"""Posts of a window whose net sentiment is held against the gold one's."""
+
+Figures = dict[str, Matrix]
+"""Name -> (resamples,) values."""
+
+Measure = Callable[[Matrix], Figures]
+
+Groups = npt.NDArray[np.int64]
+"""(n,): rows with one number share a text."""
+
+_NET = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
+_AT_ONCE = 64
+"""Resamples in memory together: 64 of 12,000 rows are 6 MB."""
+
+
+def measure_of(answers: Answers, *, net: bool) -> Measure:
+    """The figures of *answers*; with *net* the error of windowed net sentiment among them."""
+    if answers.kind == "many":
+        return _of_sets(answers)
+    features = _one_hot(answers.gold * len(answers.labels) + answers.predicted, len(answers.labels) ** 2)
+    gaps = calibration_gaps(answers.probabilities.max(axis=1), answers.probabilities.argmax(axis=1) == answers.gold)
+    errors = net_errors(answers) if net else None
+    precision = average_precision(answers.probabilities[:, -1], answers.gold)
+
+    def measure(weights: Matrix) -> Figures:
+        total = weights.sum(axis=1)
+        size = len(answers.labels)
+        found = _of_confusion((weights @ features).reshape(-1, size, size), total)
+        found["ece"] = np.abs(weights @ gaps).sum(axis=1) / total
+        if answers.kind == "bit":
+            found["average_precision"] = precision(weights)
+        else:
+            del found["f1"]
+        if errors is not None:
+            found["net_bias"], found[f"net_rmse_{WINDOW}"] = net_error(errors, weights, window=WINDOW)
+        return found
+
+    return measure
+
+
+def share_of(holds: npt.NDArray[np.bool_], name: str) -> Measure:
+    """The share of rows for which something *holds*, as a figure with a *name*."""
+    return lambda weights: {name: weights @ holds.astype(float) / weights.sum(axis=1)}
+
+
+def point(measure: Measure, n: int) -> dict[str, float]:
+    """The figures with each of n rows counted once."""
+    return {name: float(values[0]) for name, values in measure(np.ones((1, n))).items()}
+
+
+def groups_of(texts: Sequence[str]) -> Groups:
+    """(n,): for each row the number of its text, from 0."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
+
+
+def intervals(
+    measure: Measure, groups: Groups, *, seed: int, resamples: int = RESAMPLES
+) -> dict[str, tuple[float, float]]:
+    """The bootstrap 95 % interval of each figure. Texts are drawn, not rows: three hundred reposts are one witness."""
+    drawn = _drawn(measure, groups, seed=seed, resamples=resamples)
+    return {name: _interval(values) for name, values in drawn.items()}
+
+
+def differences(
+    one: Measure, other: Measure, groups: Groups, *, seed: int, resamples: int = RESAMPLES
+) -> dict[str, tuple[float, float, float]]:
+    """(difference, low, high) of each figure that both have, one less the other: paired, over the same draws."""
+
+    def measure(weights: Matrix) -> Figures:
+        first, second = one(weights), other(weights)
+        return {name: first[name] - second[name] for name in first if name in second}
+
+    drawn = _drawn(measure, groups, seed=seed, resamples=resamples)
+    return {name: (value, *_interval(drawn[name])) for name, value in point(measure, len(groups)).items()}
+
+
+def calibration_gaps(confidence: Matrix, right: npt.NDArray[np.bool_], *, bins: int = ECE_BINS) -> Matrix:
+    """(n, bins): how much each row adds to its bin's surplus of right answers over those it promised.
+
+    The expected calibration error (Guo et al., 2017) is the sum of the bins' absolute surpluses over n.
+    """
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    return _one_hot(place, bins) * (right - confidence)[:, None]
+
+
+def net_errors(answers: Answers, *, soft: bool = False) -> Matrix:
+    """(n,): how much too positive each row is read, from -2 to 2; *soft* takes probabilities instead of labels."""
+    scale = np.array([_NET[label] for label in answers.labels])
+    said = answers.probabilities @ scale if soft else scale[answers.predicted]
+    return np.asarray(said - scale[answers.gold])
+
+
+def net_error(errors: Matrix, weights: Matrix, *, window: int) -> tuple[Matrix, Matrix]:
+    """Bias and root mean square error of the net sentiment of windows of so many posts, drawn from the rows at random.
+
+    What drawing infinitely many windows with replacement would give: the square of the bias plus the variance of one
+    post's error over the window's size. Drawing some thousand of them adds noise to it and nothing else.
+    """
+    total = weights.sum(axis=1)
+    bias = weights @ errors / total
+    variance = np.maximum(weights @ errors**2 / total - bias**2, 0.0)
+    return bias, np.sqrt(bias**2 + variance / window)
+
+
+def average_precision(scores: Matrix, gold: npt.NDArray[np.int64]) -> Callable[[Matrix], Matrix]:
+    """The area under the precision-recall steps, as a function of weights; answers with one score are one step.
+
+    *scores* and *gold* have shape (n,), or (n, labels) for all answers pooled. A draw without any positive gives 0.
+    """
+    width = scores.size // max(len(scores), 1)
+    order = np.argsort(-scores, axis=None, kind="stable")
+    ranked, hit = scores.ravel()[order], gold.ravel()[order] == 1
+    group = np.cumsum(np.diff(ranked, prepend=ranked[:1]) != 0)[hit]  # of each positive, the step it belongs to
+    steps = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # where each step ends among all answers
+    last = np.searchsorted(group, group, side="right") - 1  # and among the positives
+    rows = (order // width).astype(np.int64)
+
+    def measure(weights: Matrix) -> Matrix:
+        # Answers by row and draws by column: gathering and summing then run over contiguous memory.
+        drawn = np.ascontiguousarray(weights.T, dtype=np.float32)
+        said = np.cumsum(drawn[rows], axis=0)[steps[group]]
+        positive = drawn[rows[hit]]
+        hits = np.cumsum(positive, axis=0)
+        if not len(hits):
+            return np.zeros(len(weights))
+        area = (positive * hits[last] / np.maximum(said, 1.0)).sum(axis=0, dtype=float)
+        return np.asarray(area / np.maximum(hits[-1], 1.0))
+
+    return measure
+
+
+def _of_confusion(counts: Matrix, total: Matrix) -> Figures:
+    """*counts* (resamples, classes, classes), gold by row."""
+    hits = np.diagonal(counts, axis1=1, axis2=2)
+    gold, said = counts.sum(axis=2), counts.sum(axis=1)
+    f1 = _ratio(2 * hits, gold + said)
+    return {
+        "accuracy": hits.sum(axis=1) / total,
+        "macro_recall": _ratio(hits, gold).mean(axis=1),
+        "macro_f1": f1.mean(axis=1),
+        "f1": f1[:, -1],
+    }
+
+
+def _of_sets(answers: Answers) -> Measure:
+    """Where a row may have many labels. `accuracy`: rows whose every label is right; `ece`: over all (row, label)."""
+    gold, said, chances = answers.gold.astype(float), answers.predicted.astype(float), answers.probabilities
+    both = gold * said
+    right = (chances >= 0.5) == (answers.gold == 1)
+    gaps = calibration_gaps(np.maximum(chances, 1 - chances).ravel(), right.ravel())
+    gaps = gaps.reshape(*chances.shape, ECE_BINS).sum(axis=1)
+    width = len(answers.labels)
+    each = [average_precision(chances[:, at], answers.gold[:, at]) for at in range(width)]
+    pooled = average_precision(chances, answers.gold)
+
+    def measure(weights: Matrix) -> Figures:
+        total = weights.sum(axis=1)
+        hits, of, found = weights @ both, weights @ gold, weights @ said
+        return {
+            "accuracy": weights @ answers.right.astype(float) / total,
+            "macro_recall": _ratio(hits, of).mean(axis=1),
+            "macro_f1": _ratio(2 * hits, of + found).mean(axis=1),
+            "micro_f1": _ratio(2 * hits.sum(axis=1), (of + found).sum(axis=1)),
+            "ece": np.abs(weights @ gaps).sum(axis=1) / (total * width),
+            "macro_average_precision": np.mean([precision(weights) for precision in each], axis=0),
+            "micro_average_precision": pooled(weights),
+        }
+
+    return measure
+
+
+def _drawn(measure: Measure, groups: Groups, *, seed: int, resamples: int) -> Mapping[str, Matrix]:
+    parts = [measure(weights) for weights in _draws(groups, seed=seed, resamples=resamples)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _draws(groups: Groups, *, seed: int, resamples: int) -> Iterator[Matrix]:
+    """How often each row is drawn when texts are, with replacement: the same draws for the same seed and groups."""
+    generator = np.random.default_rng(seed)
+    texts, numbers = np.unique(groups, return_inverse=True)
+    n = len(texts)
+    for start in range(0, resamples, _AT_ONCE):
+        size = min(_AT_ONCE, resamples - start)
+        drawn = generator.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
+        counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(float)
+        yield counts[:, numbers]
+
+
+def _interval(values: Matrix) -> tuple[float, float]:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _ratio(part: Matrix, whole: Matrix) -> Matrix:
+    return np.asarray(part / np.maximum(whole, 1.0))
+
+
+def _one_hot(columns: npt.NDArray[np.int64], width: int) -> Matrix:
+    return np.eye(width)[columns]

@@ -1,0 +1,184 @@
+"""How good a model is on rows with gold labels: the figures, and what the page beside them shows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.data.gold_labels import Gold
+from model.evaluation.bootstrap_metrics import (
+    WINDOW,
+    Groups,
+    average_precision,
+    calibration_gaps,
+    groups_of,
+    intervals,
+    measure_of,
+    net_error,
+    net_errors,
+    point,
+    share_of,
+)
+from model.evaluation.data_slices import slices
+from model.evaluation.metrics import Matrix, confusion, f1_scores, precisions, recalls
+from model.evaluation.model_answers import Answers, Said, ask, before_temperature, judged
+from model.evaluation.target_swaps import Check, swaps
+from model.inference.scorer import Scorer
+from model.inputs.target_marking import mark
+
+Rows = npt.NDArray[np.bool_]
+
+WINDOWS = (50, WINDOW, 1_000)
+LEAST_OF_SLICE = 20
+"""A slice with fewer rows says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A report, and what it was made from."""
+
+    gold: Gold
+    answers: Answers
+    before: Matrix | None
+    """The probabilities before the temperature, where the weights name one."""
+    report: dict[str, Any]
+    """As `brandpulse model evaluate --json` writes it."""
+
+
+def evaluate(scorer: Scorer, gold: Gold, said: Said, *, keep_words: bool = False, seed: int = 13) -> Evaluation:
+    """Asks *scorer* about all rows of *gold* and measures what it answered.
+
+    The report has flat figures from 0 to 1 (`net_bias` from -2 to 2; null where the file has no row for it) and,
+    nested, `per_class`, `confusion` (gold by row; of each label where a row may have many), `ci` (bootstrap 95 %
+    intervals over the texts, not over training seeds), `slices` and `net_windows`. Raises ConfigError where the engine
+    lacks the task's head.
+    """
+    probabilities = ask(scorer, gold, keep_words=keep_words)
+    answers = judged(probabilities, gold, said)
+    before = None if said.temperature is None else before_temperature(answers, said.temperature)
+    groups, parts = groups_of(gold.texts), slices(gold.texts)
+    measure = measure_of(answers, net=gold.head == "sentiment")
+    flat: dict[str, float | None] = dict(point(measure, len(groups)))
+    bounds = intervals(measure, groups, seed=seed)
+    if before is not None:
+        flat["ece_before_temperature"] = _calibration_error(answers.kind, before, answers)
+    report: dict[str, Any] = {"task": gold.task, "data": gold.path.name, "n": len(groups)}
+    more: dict[str, Any] = {"labels": list(gold.labels), "left_out": gold.left_out}
+    if gold.head == "target":
+        parts |= _by_mention(gold)
+        checks = swaps(scorer, gold, probabilities, answers, keep_words=keep_words, seed=seed)
+        flat |= {name: float(check.holds.mean()) if len(check.rows) else None for name, check in checks.items()}
+        bounds |= _check_intervals(checks, groups, seed=seed)
+        more["target_words"] = "keep" if keep_words else "drop"
+    if gold.head == "sentiment":
+        more["net_windows"] = net_windows(answers)
+    report |= flat | more | {"per_class": _per_class(answers), "confusion": _confusion(answers), "ci": bounds}
+    report |= {"slices": _slices(parts, answers, groups, seed=seed), "engine": scorer.name, "version": scorer.version}
+    return Evaluation(gold, answers, before, _short(report))
+
+
+def write_report(report: Mapping[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def net_windows(answers: Answers) -> dict[str, dict[str, float]]:
+    """How far net sentiment is off, counted by labels (`hard`) and summed by probabilities (`soft`).
+
+    `bias`, `rmse_<posts in a window>`, and `bias_<label>`, the bias on the posts of each gold label: weighted by
+    another stream's mix of labels they give the bias to expect there.
+    """
+    found = {}
+    once = np.ones((1, len(answers.gold)))
+    for name, soft in (("hard", False), ("soft", True)):
+        errors = net_errors(answers, soft=soft)
+        found[name] = {"bias": float(errors.mean())}
+        for window in WINDOWS:
+            found[name][f"rmse_{window}"] = float(net_error(errors, once, window=window)[1][0])
+        for at, label in enumerate(answers.labels):
+            if (of := answers.gold == at).any():
+                found[name][f"bias_{label}"] = float(errors[of].mean())
+    return found
+
+
+def _per_class(answers: Answers) -> dict[str, dict[str, float]]:
+    gold, predicted = _by_label(answers, answers.gold), _by_label(answers, answers.predicted)
+    once = np.ones((1, len(answers.gold)))
+    found = {}
+    for at, label in enumerate(answers.labels):
+        counts = confusion(gold[:, at], predicted[:, at], size=2)
+        found[label] = {
+            "precision": float(precisions(counts)[1]),
+            "recall": float(recalls(counts)[1]),
+            "f1": float(f1_scores(counts)[1]),
+            "average_precision": float(average_precision(answers.probabilities[:, at], gold[:, at])(once)[0]),
+            "n": int(gold[:, at].sum()),
+        }
+    return found
+
+
+def _confusion(answers: Answers) -> list[Any]:
+    gold, predicted, size = answers.gold, answers.predicted, len(answers.labels)
+    if answers.kind == "many":
+        return [confusion(gold[:, at], predicted[:, at], size=2).tolist() for at in range(size)]
+    return list(confusion(gold, predicted, size=size).tolist())
+
+
+def _check_intervals(checks: Mapping[str, Check], groups: Groups, *, seed: int) -> dict[str, tuple[float, float]]:
+    found: dict[str, tuple[float, float]] = {}
+    for name, check in checks.items():
+        if len(check.rows):
+            found |= intervals(share_of(check.holds, name), groups[check.rows], seed=seed)
+    return found
+
+
+def _by_mention(gold: Gold) -> dict[str, Rows]:
+    """Rows by whether their text names their target; one that is not named is irrelevant by rule."""
+    asked = zip(gold.texts, gold.targets, strict=True)
+    named = np.array([bool(target) and not mark(text, [target]).absent for text, target in asked])
+    given = np.array([bool(target) for target in gold.targets])
+    return {"target in the text": named, "target not in the text": given & ~named, "no target": ~given}
+
+
+def _slices(parts: Mapping[str, Rows], answers: Answers, groups: Groups, *, seed: int) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name, rows in parts.items():
+        part = answers.rows(rows)
+        n = int(rows.sum())
+        if n < LEAST_OF_SLICE:
+            continue
+        found[name] = {
+            "n": n,
+            "accuracy": float(part.right.mean()),
+            "ci": intervals(share_of(part.right, "accuracy"), groups[rows], seed=seed)["accuracy"],
+        }
+        if part.kind != "many":
+            counts = confusion(part.gold, part.predicted, size=len(part.labels))
+            # Over the labels that the slice has: one that it lacks was not missed.
+            found[name]["macro_recall"] = float(recalls(counts)[counts.sum(axis=1) > 0].mean())
+    return found
+
+
+def _by_label(answers: Answers, values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(n, labels) of 0 and 1."""
+    return values if values.ndim == 2 else np.eye(len(answers.labels), dtype=np.int64)[values]
+
+
+def _calibration_error(kind: str, probabilities: Matrix, answers: Answers) -> float:
+    if kind == "many":
+        sure, right = np.maximum(probabilities, 1 - probabilities), (probabilities >= 0.5) == (answers.gold == 1)
+    else:
+        sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == answers.gold
+    return float(np.abs(calibration_gaps(sure.ravel(), right.ravel()).sum(axis=0)).sum() / sure.size)
+
+
+def _short(value: Any) -> Any:
+    """*value* with every fraction cut to four places."""
+    if isinstance(value, dict):
+        return {name: _short(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_short(inner) for inner in value]
+    return round(value, 4) if isinstance(value, float) else value

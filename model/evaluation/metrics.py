@@ -1,0 +1,67 @@
+"""Pure measures of a classifier; three classes unless told. Labels are columns, probabilities are (n, classes)."""
+
+import numpy as np
+import numpy.typing as npt
+
+from model.inference.scorer import LABELS
+
+Labels = npt.NDArray[np.int64]
+Matrix = npt.NDArray[np.float64]
+
+
+def softmax(logits: npt.NDArray[np.floating]) -> Matrix:
+    """Rows of *logits* as probabilities."""
+    shifted = np.exp(np.asarray(logits, dtype=np.float64) - np.max(logits, axis=1, keepdims=True, initial=-np.inf))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def confusion(gold: Labels, predicted: Labels, *, size: int = len(LABELS)) -> npt.NDArray[np.int64]:
+    """(size, size) counts: gold class by row, predicted class by column."""
+    return np.bincount(gold * size + predicted, minlength=size * size).reshape(size, size)
+
+
+def recalls(counts: npt.NDArray[np.int64]) -> Matrix:
+    """(size,): share of each gold class found; a class without posts has 0."""
+    return np.asarray(np.diag(counts) / np.maximum(counts.sum(axis=1), 1))
+
+
+def precisions(counts: npt.NDArray[np.int64]) -> Matrix:
+    """(size,): share of each predicted class that is right; a class never predicted has 0."""
+    return np.asarray(np.diag(counts) / np.maximum(counts.sum(axis=0), 1))
+
+
+def f1_scores(counts: npt.NDArray[np.int64]) -> Matrix:
+    """(size,): harmonic mean of precision and recall, 0 where both are 0."""
+    return np.asarray(2 * np.diag(counts) / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1))
+
+
+def macro_recall(gold: Labels, predicted: Labels) -> float:
+    """Mean recall of the three classes, the official measure of SemEval-2017 task 4A."""
+    return float(recalls(confusion(gold, predicted)).mean())
+
+
+def calibration_error(probabilities: npt.NDArray[np.floating], gold: Labels, *, bins: int = 15) -> float:
+    """Expected calibration error of the winning class over equal-width bins (Guo et al., 2017), in [0, 1]."""
+    confidence = np.max(probabilities, axis=1)
+    right = np.argmax(probabilities, axis=1) == gold
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [abs(right[place == at].sum() - confidence[place == at].sum()) for at in range(bins)]
+    return float(sum(gaps) / max(len(gold), 1))
+
+
+def fit_temperature(logits: Matrix, gold: Labels) -> float:
+    """The temperature in [0.25, 4] with the least negative log-likelihood on *gold*, to a thousandth."""
+    low, high = np.log(0.25), np.log(4.0)
+    ratio = (np.sqrt(5.0) - 1) / 2
+    while high - low > 1e-3:  # golden section: the loss has one minimum in the temperature
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if _loss(logits / np.exp(left), gold) < _loss(logits / np.exp(right), gold):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def _loss(logits: Matrix, gold: Labels) -> float:
+    likelihood = softmax(logits)[np.arange(len(gold)), gold]
+    return float(-np.log(np.maximum(likelihood, 1e-12)).mean())

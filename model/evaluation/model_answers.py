@@ -1,0 +1,141 @@
+"""A model's answers to the rows of a file, in the form in which they are judged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from brandpulse.errors import ConfigError
+from model.data.gold_labels import Gold, Kind
+from model.evaluation.metrics import Labels, Matrix
+from model.inference.scorer import Scorer, Scores
+from model.inputs.target_marking import MarkedText, mark, plain
+from model.spec.heads import BY_NAME, TARGET
+
+MANY_THRESHOLD = 0.3
+"""Of the labels of which a post may have several, where the weights name none: at 0.5 rare labels are never said."""
+
+_CHUNK = 2_048
+_LEAST = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the weights' manifest says of one head."""
+
+    temperature: float | None = None
+    """What its logits were divided by."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Label -> probability from which it counts as said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers to n rows among k labels, beside the gold ones."""
+
+    kind: Kind
+    labels: tuple[str, ...]
+    gold: Labels
+    """(n,) columns of `labels`; where a row may have many (n, k) of 0 and 1."""
+    probabilities: Matrix
+    """(n, k). Each row sums to 1 unless a row may have many labels."""
+    predicted: Labels
+    """As `gold`."""
+
+    def rows(self, chosen: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Answers":
+        """Only the *chosen* rows."""
+        return replace(
+            self,
+            gold=self.gold[chosen],
+            probabilities=self.probabilities[chosen],
+            predicted=self.predicted[chosen],
+        )
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """(n,): rows whose every label is right."""
+        same = self.predicted == self.gold
+        return np.asarray(same if same.ndim == 1 else same.all(axis=1))
+
+
+def scored(scorer: Scorer, posts: Sequence[MarkedText]) -> Scores:
+    """What *scorer* says of *posts*, asked in pieces of bounded size."""
+    pieces = [scorer.score(posts[at : at + _CHUNK]) for at in range(0, len(posts), _CHUNK)]
+    return Scores(
+        {head: np.concatenate([piece.heads[head] for piece in pieces]) for head in pieces[0].heads},
+        np.concatenate([piece.target for piece in pieces]),
+    )
+
+
+def ask(scorer: Scorer, gold: Gold, *, keep_words: bool) -> Matrix:
+    """(n, labels of the head): the probabilities of the head that *gold* is about, one row per row of the file.
+
+    Raises ConfigError where the engine has no such head.
+    """
+    if gold.head not in scorer.heads:
+        raise ConfigError(
+            f"--task {gold.task}: the engine {scorer.name} has no head {gold.head!r}, only {', '.join(scorer.heads)}."
+        )
+    if gold.head == "target":
+        return towards(scorer, gold.texts, gold.targets, keep_words=keep_words)
+    texts = dict.fromkeys(gold.texts)
+    found = scored(scorer, [plain(text) for text in texts]).heads[gold.head]
+    place = {text: at for at, text in enumerate(texts)}
+    return np.asarray(found[[place[text] for text in gold.texts]], dtype=np.float64)
+
+
+def towards(scorer: Scorer, texts: Sequence[str], targets: Sequence[str], *, keep_words: bool) -> Matrix:
+    """(n, 4), columns as in `TARGET`: what each text says of its target; of a row without one, the whole post's.
+
+    As in service, one pass answers for all targets of a text.
+    """
+    by_text: dict[str, dict[str, int]] = {}
+    for text, target in zip(texts, targets, strict=True):
+        asked = by_text.setdefault(text, {})
+        if target:
+            asked.setdefault(target, len(asked))
+    found = scored(scorer, [mark(text, list(asked), keep_words=keep_words) for text, asked in by_text.items()])
+    firsts = np.cumsum([0, *(len(asked) for asked in by_text.values())])
+    post = {text: at for at, text in enumerate(by_text)}
+    answers = np.zeros((len(texts), len(TARGET)))
+    for row, (text, target) in enumerate(zip(texts, targets, strict=True)):
+        if target:
+            answers[row] = found.target[firsts[post[text]] + by_text[text][target]]
+        else:
+            answers[row, :3] = found.heads["sentiment"][post[text]]
+    return answers
+
+
+def judged(probabilities: Matrix, gold: Gold, said: Said) -> Answers:
+    """The answers among *gold*'s labels: the likeliest one, or all from their threshold up."""
+    if gold.field.kind == "many":
+        among = probabilities[:, _columns(gold)]
+        least = [said.thresholds.get(label, MANY_THRESHOLD) for label in gold.labels]
+        return Answers("many", gold.labels, gold.values, among, (among >= least).astype(np.int64))
+    if gold.field.kind == "bit":
+        label = gold.field.label
+        yes = probabilities[:, BY_NAME[gold.head].labels.index(label)]
+        predicted = (yes >= said.thresholds.get(label, 0.5)).astype(np.int64)
+        return Answers("bit", gold.labels, gold.values, np.stack([1 - yes, yes], axis=1), predicted)
+    among = np.maximum(probabilities[:, _columns(gold)], _LEAST)
+    among = among / among.sum(axis=1, keepdims=True)
+    return Answers("one", gold.labels, gold.values, among, among.argmax(axis=1))
+
+
+def before_temperature(answers: Answers, temperature: float) -> Matrix:
+    """(n, k): the probabilities as they were before the logits were divided by *temperature*.
+
+    Nearly so where weights answer early: an early answer was divided by its own temperature.
+    """
+    chances = np.clip(answers.probabilities, _LEAST, 1.0)
+    if answers.kind == "many":
+        odds = (chances / np.maximum(1 - chances, 1e-12)) ** temperature
+        return np.asarray(odds / (1 + odds))
+    # Softmax forgets a constant per row, so powers of the probabilities are those of the raw logits to it.
+    raised = chances**temperature
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+def _columns(gold: Gold) -> list[int]:
+    return [BY_NAME[gold.head].labels.index(label) for label in gold.labels]

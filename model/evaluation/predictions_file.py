@@ -1,0 +1,82 @@
+"""A model's answers beside its report, so that another model can be held against it row by row."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from model.data.gold_labels import Gold, Kind
+from model.evaluation.bootstrap_metrics import Groups, groups_of
+from model.evaluation.model_answers import Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What one model answered."""
+
+    model: str
+    """Its engine and version, in words."""
+    rows: str
+    """`rows_of` the file it was asked about."""
+    groups: Groups
+    """(n,): rows with one number share a text."""
+    answers: Answers
+
+
+def predictions(model: str, gold: Gold, answers: Answers) -> Predictions:
+    """What *model* answered to *gold*."""
+    return Predictions(model, rows_of(gold), groups_of(gold.texts), answers)
+
+
+def rows_of(gold: Gold) -> str:
+    """Tells two files apart in what they ask: texts, targets, labels and gold."""
+    told = [gold.texts, gold.targets, gold.labels, gold.values.tolist()]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def beside(report: Path) -> Path:
+    """Where the answers to *report* lie."""
+    return report.with_name(f"{report.stem}.predictions.npz")
+
+
+def save(predictions: Predictions, path: Path) -> None:
+    """Writes numbers and words only; nothing in the file is code."""
+    answers = predictions.answers
+    np.savez_compressed(
+        path,
+        model=np.array(predictions.model),
+        rows=np.array(predictions.rows),
+        kind=np.array(answers.kind),
+        labels=np.array(answers.labels),
+        groups=predictions.groups,
+        gold=answers.gold.astype(np.int16),
+        probabilities=answers.probabilities.astype(np.float32),
+        predicted=answers.predicted.astype(np.int16),
+    )
+
+
+def load(path: Path) -> Predictions:
+    """Raises ValueError naming *path* when it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            kind: Kind = str(stored["kind"])  # type: ignore[assignment]  # checked below
+            answers = Answers(
+                kind,
+                tuple(map(str, stored["labels"])),
+                stored["gold"].astype(np.int64),
+                stored["probabilities"].astype(np.float64),
+                stored["predicted"].astype(np.int64),
+            )
+            groups = stored["groups"].astype(np.int64)
+            found = Predictions(str(stored["model"]), str(stored["rows"]), groups, answers)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: no answers of an evaluation: {error}") from error
+    shapes = {answers.gold.shape, answers.predicted.shape}
+    lengths = {len(answers.gold), len(answers.probabilities), len(groups)}
+    if kind not in get_args(Kind) or len(shapes) != 1 or len(lengths) != 1:
+        raise ValueError(f"{path}: no answers of an evaluation: kind {kind!r}, shapes {shapes}")
+    return found

@@ -1,0 +1,285 @@
+"""How good the rule of urgency is, on 400 posts and tickets written and labelled for it (`gold/`)."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from brandpulse.errors import ConfigError
+from brandpulse.text.normalization import normalise
+from model.data.training_examples import numbered_rows
+from model.inputs.target_marking import MarkedText, find, place
+from model.spec.heads import SENTIMENT
+from model.urgency.hazard_terms import hazards
+from model.urgency.rule import LEVELS, THRESHOLDS, Floats, Levels, Thresholds, level, signals
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from model.inference.scorer import Scorer
+    from model.spec.options import Engine
+
+JUDGED = Path(__file__).parents[1] / "gold" / "urgency.jsonl"
+
+COSTS: Floats = np.array([[0.0, 0.3, 1.0], [1.0, 0.0, 0.5], [10.0, 4.0, 0.0]])
+"""Of answering a gold level (row) as another (column); one is a needless interruption. Reasons: gold/GUIDELINE.md."""
+
+MIX = (0.70, 0.25, 0.05)
+"""Share of each level in a stream. The judged texts hold far more that is urgent, so each row weighs by its level."""
+
+RESAMPLES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One text with the level that a reader gave it."""
+
+    text: str
+    target: str
+    kind: str
+    level: int
+
+
+def read_judged(path: Path = JUDGED) -> list[Judged]:
+    """The judged texts in file order. Raises ValueError naming file, line and field."""
+    found = []
+    for line, row in numbered_rows(path):
+        if missing := [name for name in ("target", "kind", "urgency") if not row.get(name)]:
+            raise ValueError(f"{path}, line {line}: no field {missing[0]!r}")
+        if row["urgency"] not in LEVELS:
+            raise ValueError(f"{path}, line {line}: urgency: expected {', '.join(LEVELS)}, got {row['urgency']!r}")
+        found.append(Judged(row["text"], row["target"], row["kind"], LEVELS.index(row["urgency"])))
+    return found
+
+
+def halves(rows: Sequence[Judged]) -> tuple[list[Judged], list[Judged]]:
+    """The half that chooses thresholds and the half that judges: by the order of the texts' SHA-256."""
+    ordered = sorted(rows, key=lambda row: (hashlib.sha256(row.text.encode()).hexdigest(), row.target))
+    return ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]
+
+
+def addressed(row: Judged) -> MarkedText:
+    """The text, marked where it names its target; where it does not, it was still written to it."""
+    text = normalise(row.text, keep_handles=True)
+    return place(text, [(start, end, 0) for start, end in find(text, row.target)], targets=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a rule may look at: one value for each text."""
+
+    concern: Floats
+    alarm: Floats
+    complaint: Floats
+    negative: Floats
+    """Of the whole post."""
+    named: npt.NDArray[np.bool_]
+    """Whether the text names any hazard."""
+
+
+def evidence(scorer: "Scorer", rows: Sequence[Judged]) -> Evidence:
+    posts = [addressed(row) for row in rows]
+    scores = scorer.score(posts)
+    concern, alarmed = signals(scores, posts)
+    return Evidence(
+        concern=concern,
+        alarm=alarmed,
+        complaint=scores.heads["risk"][:, 0].astype(np.float64),
+        negative=scores.heads["sentiment"][:, SENTIMENT.index("negative")].astype(np.float64),
+        named=np.asarray(hazards([post.text for post in posts]).any(axis=1)),
+    )
+
+
+def mix_weights(gold: Levels, mix: Sequence[float] = MIX) -> Floats:
+    """(n,): what each row weighs so that the levels have the shares of *mix*; they sum to 1."""
+    counts = np.bincount(gold, minlength=len(LEVELS))
+    shares = np.where(counts > 0, np.asarray(mix), 0.0)
+    return np.asarray((shares / np.maximum(counts, 1))[gold] / shares.sum())
+
+
+def expected_cost(gold: Levels, said: Levels, weights: Floats) -> float:
+    """Of one post, in needless interruptions."""
+    return float((weights * COSTS[gold, said]).sum())
+
+
+def choose(concern: Floats, alarmed: Floats, gold: Levels, mix: Sequence[float] = MIX) -> tuple[Thresholds, float]:
+    """The thresholds of least expected cost, and that cost.
+
+    Each is a value seen, or above all; of those equally good the highest, for the fewest interruptions.
+    """
+    weights = mix_weights(gold, mix)
+    best = (np.inf, Thresholds(1.0, 1.0))
+    for high in candidates(alarmed):
+        for medium in candidates(concern):
+            chosen = Thresholds(medium, high)
+            cost = expected_cost(gold, level(concern, alarmed, chosen), weights)
+            if cost <= best[0] + 1e-12:
+                best = min(cost, best[0]), chosen
+    return best[1], best[0]
+
+
+def candidates(values: Floats) -> list[float]:
+    """Where a threshold may stand: at each value seen, ascending, or above all."""
+    return [*np.unique(values).tolist(), float("inf")]
+
+
+def measures(gold: Levels, said: Levels, mix: Sequence[float] = MIX) -> dict[str, float]:
+    """Precision and recall of `high` among these texts, its precision in a stream, expected cost there, accuracy."""
+    weights = mix_weights(gold, mix)
+    called, high = said == LEVELS.index("high"), gold == LEVELS.index("high")
+    return {
+        "precision_high": _share(called & high, called),
+        "recall_high": _share(called & high, high),
+        "precision_high_in_stream": _share(called & high, called, weights),
+        "called_high_in_stream": float(weights[called].sum()),
+        "expected_cost": expected_cost(gold, said, weights),
+        "accuracy": float((gold == said).mean()),
+    }
+
+
+def _share(part: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_], weights: Floats | None = None) -> float:
+    weights = np.ones(len(part)) if weights is None else weights
+    total = float(weights[whole].sum())
+    return float(weights[part].sum()) / total if total else 0.0
+
+
+def intervals(gold: Levels, said: Levels, mix: Sequence[float] = MIX, *, seed: int = 13) -> dict[str, list[float]]:
+    """The bootstrap 95 % interval of each measure, over texts: [low, high]."""
+    generator = np.random.default_rng(seed)
+    draws = []
+    for _ in range(RESAMPLES):
+        rows = generator.integers(0, len(gold), len(gold))
+        draws.append(measures(gold[rows], said[rows], mix))
+    bounds = {name: np.percentile([draw[name] for draw in draws], [2.5, 97.5]) for name in draws[0]}
+    return {name: [round(float(low), 4), round(float(high), 4)] for name, (low, high) in bounds.items()}
+
+
+Rule = tuple[Floats, Floats]
+"""What is compared with the threshold of `medium`, and with that of `high`."""
+
+
+def rules(seen: Evidence) -> dict[str, Rule]:
+    """The rule, its parts, and plain ways to do without a model; each gets thresholds of its own."""
+    words = seen.named.astype(np.float64)
+    return {
+        "the rule": (seen.concern, seen.alarm),
+        "heads alone": (seen.concern, seen.concern),
+        "words for high, heads for medium": (seen.concern, words),
+        "words alone": (words, words),
+        "P(complaint) alone": (seen.complaint, seen.complaint),
+        "P(negative) of the post alone": (seen.negative, seen.negative),
+    }
+
+
+def measure(
+    weights: Path | None,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    json_out: Path | None = None,
+    show_choice: bool = False,
+    mix: str = "0.70,0.25,0.05",
+) -> dict[str, Any]:
+    """`run`, of the shipped *weights* if None. Raises ConfigError for an engine without the head, or a wrong *mix*."""
+    from model.loader import load_scorer
+
+    scorer = load_scorer(cast("Engine", engine), weights, threads)
+    if "risk" not in scorer.heads:
+        raise ConfigError(f"Urgency needs the head 'risk': {scorer.name} has {', '.join(scorer.heads)}.")
+    return run(scorer, json_out=json_out, show_choice=show_choice, mix=shares_of(mix))
+
+
+def shares_of(mix: str) -> tuple[float, ...]:
+    """Shares of low, medium and high, from text such as `0.7,0.25,0.05`. Raises ConfigError."""
+    try:
+        shares = tuple(float(share) for share in mix.split(","))
+    except ValueError:
+        shares = ()
+    if not (len(shares) == len(LEVELS) and min(shares) >= 0 and abs(sum(shares) - 1) < 1e-6):
+        raise ConfigError(f"--mix: expected three shares that sum to 1, such as 0.7,0.25,0.05, got {mix!r}")
+    return shares
+
+
+def run(
+    scorer: "Scorer", *, json_out: Path | None = None, show_choice: bool = False, mix: Sequence[float] = MIX
+) -> dict[str, Any]:
+    """Prints and returns the report on the judging half.
+
+    With *show_choice* the rule answers by the thresholds that the choosing half gives now, and they are printed.
+    """
+    from brandpulse.runtime.console import Console
+
+    choosing, judging = halves(read_judged())
+    gold_chosen, gold = (np.array([row.level for row in part], dtype=np.int64) for part in (choosing, judging))
+    seen, judged = evidence(scorer, choosing), evidence(scorer, judging)
+    found: dict[str, Any] = {}
+    on_judging = rules(judged)
+    for name, (concern, alarmed) in rules(seen).items():
+        thresholds, cost = choose(concern, alarmed, gold_chosen, mix)
+        if name == "the rule" and not show_choice:
+            thresholds = THRESHOLDS
+        said = level(*on_judging[name], thresholds)
+        found[name] = {
+            "thresholds": {"medium": thresholds.medium, "high": thresholds.high},
+            "cost_on_choosing_half": cost,
+        } | _report(gold, said, mix)
+    for name in LEVELS:
+        found[f"always {name}"] = _report(gold, np.full_like(gold, LEVELS.index(name)), mix)
+    report = {
+        "n": len(judging),
+        "engine": scorer.name,
+        "version": scorer.version,
+        "mix": list(mix),
+        "costs": COSTS.tolist(),
+        "rules": found,
+    }
+    console = Console()
+    console.print(_table(report))
+    console.print(_confusion(found["the rule"]["confusion"]))
+    if show_choice:
+        console.print(f"THRESHOLDS = {found['the rule']['thresholds']}")
+    if json_out is not None:
+        json_out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def _report(gold: Levels, said: Levels, mix: Sequence[float]) -> dict[str, Any]:
+    size = len(LEVELS)
+    counts = np.bincount(gold * size + said, minlength=size * size).reshape(size, size)
+    shown = {name: round(value, 4) for name, value in measures(gold, said, mix).items()}
+    return shown | {"confusion": counts.tolist(), "ci": intervals(gold, said, mix)}
+
+
+def _table(report: Mapping[str, Any]) -> "Table":
+    from rich.table import Table
+
+    low, medium, high = (f"{share:.0%}" for share in report["mix"])
+    table = Table(
+        title=f"Urgency of {report['n']} judged texts ({report['engine']} {report['version']}); a stream: "
+        f"{high} high, {medium} medium, {low} low; cost 1 = one needless interruption"
+    )
+    for heading in ("", "precision of high", "recall of high", "precision in a stream", "cost of a post in a stream"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, row in report["rules"].items():
+        cells = [
+            f"{row[figure]:.2f} [{row['ci'][figure][0]:.2f}, {row['ci'][figure][1]:.2f}]"
+            for figure in ("precision_high", "recall_high", "precision_high_in_stream", "expected_cost")
+        ]
+        table.add_row(name, *cells)
+    return table
+
+
+def _confusion(counts: Sequence[Sequence[int]]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title="The rule: gold by row, answer by column")
+    for heading in ("", *LEVELS):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, row in zip(LEVELS, counts, strict=True):
+        table.add_row(name, *map(str, row))
+    return table

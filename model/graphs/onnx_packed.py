@@ -1,0 +1,107 @@
+"""The network with many heads as ONNX graphs over packed rows, for processors that OpenVINO has no fast bytes for."""
+
+from typing import Any
+
+import numpy as np
+
+from model.checkpoints.multi_head import HeadsCheckpoint
+from model.checkpoints.whole_post import WORD_TABLE
+from model.graphs.onnx_builder import RUNTIME_ONLY, Nodes
+from model.graphs.openvino_bert import MASKED, Ranges
+from model.inference.logits_decoder import POST_HEADS
+
+
+def packed_onnx(
+    checkpoint: HeadsCheckpoint, *, ranges: Ranges | None = None, first: int = 0, last: int | None = None
+) -> Any:
+    """An `onnx.ModelProto` that takes and gives what `model.graphs.openvino_multihead.heads_graph` does; onnxruntime alone runs it.
+
+    With *ranges* the dense layers multiply bytes.
+    """
+    from onnx import TensorProto, helper
+
+    config = checkpoint.config
+    depth = config["num_hidden_layers"]
+    last = depth if last is None else last
+    graph = _Packed(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges)
+    heads, width = config["num_attention_heads"], config["hidden_size"]
+    bias = graph.bias("segments")
+    wanted = graph.places("wanted")
+    state = "states" if first else graph.embeddings("ids", "positions")
+    before = state
+    for layer in range(first, last):
+        before = state
+        final = layer == last - 1
+        state = graph.layer(
+            state,
+            graph.at(state, wanted) if final else state,
+            graph.at(bias, wanted) if final else bias,
+            f"bert.encoder.layer.{layer}",
+            heads=heads,
+        )
+    graph.heads(state, "heads" if last == depth else "exit", width=width)
+
+    def ints(name: str, *shape: str | int) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.INT32, list(shape))
+
+    def floats(name: str, *shape: str | int) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+
+    begin = [ints("ids", "rows", "length"), ints("positions", "rows", "length")]
+    inputs = [floats("states", "rows", "length", width)] if first else begin
+    inputs += [ints("segments", "rows", "length"), ints("wanted", "rows", "reads")]
+    inputs += [ints("firsts", "posts"), ints("marks", 2, "markers")]
+    labels = sum(len(head.labels) for head in POST_HEADS)
+    outputs = [floats("post", "posts", labels), floats("mention", "markers", 4)]
+    if last < depth:
+        outputs.append(floats("before", "rows", "length", width))
+        graph.op("Identity", before, output="before")
+    return graph.model(f"{checkpoint.manifest.name} {first}-{last}", inputs, outputs)
+
+
+class _Packed(Nodes):
+    """The network over rows that several posts share."""
+
+    def embeddings(self, ids: str, positions: str) -> str:
+        words = self.op("Gather", self.tensor(WORD_TABLE), ids, axis=0)
+        places = self.op("Gather", self.constant("positions.table", self.position_table()), positions, axis=0)
+        return self.norm(self.op("Add", words, places), "bert.embeddings.LayerNorm")
+
+    def bias(self, segments: str) -> str:
+        """(rows, length, length): 0 within a post, else so little that nothing comes through."""
+        down = self.op("Unsqueeze", segments, self.ints("second", [2]))
+        across = self.op("Unsqueeze", segments, self.ints("first", [1]))
+        within, without = self.constant("within", np.float32(0.0)), self.constant("without", np.float32(MASKED))
+        return self.op("Where", self.op("Equal", down, across), within, without)
+
+    def places(self, wanted: str) -> str:
+        return self.op("Unsqueeze", self.op("Cast", wanted, to=7), self.ints("second", [2]))
+
+    def at(self, state: str, places: str) -> str:
+        """(rows, length, …) at *places*: (rows, reads, …)."""
+        return self.op("GatherND", state, places, batch_dims=1)
+
+    def layer(self, state: str, read: str, bias: str, name: str, *, heads: int) -> str:
+        """The states of *read* after a layer in which they see those of *state*."""
+        query, key, value = (
+            self.dense(of, f"{name}.attention.self.{part}")
+            for part, of in (("query", read), ("key", state), ("value", state))
+        )
+        seen = self.op("Unsqueeze", bias, self.ints("first", [1]))
+        gathered = self.op("MultiHeadAttention", query, key, value, "", "", seen, domain=RUNTIME_ONLY, num_heads=heads)
+        attended = self.op("Add", read, self.dense(gathered, f"{name}.attention.output.dense"))
+        state = self.norm(attended, f"{name}.attention.output.LayerNorm")
+        inner = self.op("Gelu", self.dense(state, f"{name}.intermediate.dense"))
+        return self.norm(self.op("Add", state, self.dense(inner, f"{name}.output.dense")), f"{name}.output.LayerNorm")
+
+    def heads(self, state: str, side: str, *, width: int) -> None:
+        """Puts down the logits of all heads, `post` and `mention`."""
+        flat = self.op("Reshape", state, self.ints("flat", [-1, width]))
+        posts = self.op("Gather", flat, "firsts", axis=0)
+        inner = self.op("Tanh", self.dense(posts, *(f"{side}.dense.{head.name}" for head in POST_HEADS)))
+        parts = self.split(inner, len(POST_HEADS), axis=1)
+        logits = [self.dense(part, f"{side}.out.{head.name}") for part, head in zip(parts, POST_HEADS, strict=True)]
+        self.op("Concat", *logits, axis=1, output="post")
+        own, post = self.split(self.op("Gather", flat, "marks", axis=0), 2, axis=0)
+        about = self.op("Squeeze", self.op("Concat", own, post, axis=2), self.ints("zeroth", [0]))
+        self.dense(self.op("Tanh", self.dense(about, f"{side}.dense.target")), f"{side}.out.target", output="mention")

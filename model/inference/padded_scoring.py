@@ -1,0 +1,84 @@
+"""Scores marked posts in padded batches with whatever computes logits: torch, an exported graph, a TensorRT engine."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.checkpoints.multi_head import HeadsCheckpoint
+from model.inference.logits_decoder import POST_HEADS, Floats, Numbers, Sheet, spans
+from model.inference.scorer import Scores
+from model.inputs.target_marking import MarkedText
+from model.inputs.token_batches import MarkedBatch, MarkedTokens, marked_batches, tokens_of
+
+_WINDOW = 1024
+"""Posts tokenised at a time."""
+_AHEAD = 3
+"""Batches that wait for the other thread, or in which it is."""
+
+Logits = Callable[[MarkedBatch, "Places"], dict[str, Floats]]
+"""A batch, and row and position of each of its places (markers and padding), to the logits of each head by its name:
+(batch, labels), or (places, labels) for the head that reads mentions."""
+Places = np.ndarray[tuple[int, int], np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A batch, and whose it is."""
+
+    rows: Numbers
+    """(batch,): numbers of its posts, as given."""
+    tokens: Sequence[MarkedTokens]
+    batch: MarkedBatch
+    places: Places
+
+
+def score_padded(
+    posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, logits: Logits, *, batch_size: int
+) -> Scores:
+    """What `Scorer.score` promises, at full depth. *logits* is called by one other thread, a batch at a time.
+
+    So a device works on one batch while the posts of the next are tokenised and padded, and those before written down.
+    """
+    sheet = Sheet.blank(posts)
+    waiting = deque[tuple[_Given, Future[dict[str, Floats]]]]()
+    with ThreadPoolExecutor(1, thread_name_prefix="forward") as forward:
+        for given in _batches(posts, checkpoint, batch_size):
+            waiting.append((given, forward.submit(logits, given.batch, given.places)))
+            if len(waiting) > _AHEAD:
+                _write(sheet, *waiting.popleft())
+        while waiting:
+            _write(sheet, *waiting.popleft())
+    return sheet.scores(checkpoint.manifest)
+
+
+def _batches(posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, batch_size: int) -> Iterator[_Given]:
+    for start in range(0, len(posts), _WINDOW):
+        tokens = tokens_of(
+            posts[start : start + _WINDOW],
+            checkpoint.tokenizer,
+            marker=checkpoint.marker,
+            max_tokens=checkpoint.manifest.max_tokens,
+        )
+        for batch in marked_batches(tokens, batch_size=batch_size):
+            size, read = batch.wanted.shape
+            places = np.stack([np.repeat(np.arange(size), read - 1), batch.wanted[:, 1:].reshape(-1)], axis=1)
+            chosen = [tokens[row] for row in batch.rows]
+            yield _Given(np.array(batch.rows) + start, chosen, batch, places.astype(np.int64))
+
+
+def _write(sheet: Sheet, given: _Given, said: Future[dict[str, Floats]]) -> None:
+    found = said.result()
+    size, read = given.batch.wanted.shape
+    counts = np.array([len(post.places) for post in given.tokens], dtype=np.int64)
+    skipped = np.array([post.skipped for post in given.tokens], dtype=np.int64)
+    first = sheet.first_marker[given.rows] + skipped
+    there = np.arange(read - 1) < counts[:, None]  # (batch, markers)
+    mention = found["target"].reshape(size, read - 1, -1)[there]
+    sheet.write(given.rows, _side_by_side(found), spans(first, first + counts), mention)
+
+
+def _side_by_side(found: dict[str, Floats]) -> Floats:
+    return np.concatenate([found[head.name] for head in POST_HEADS], axis=1)

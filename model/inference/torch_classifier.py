@@ -1,0 +1,91 @@
+"""The GPU engine: torch and transformers, bfloat16 on CUDA; it runs on a CPU too."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.checkpoints.whole_post import Checkpoint, Floats, load
+from model.evaluation.metrics import softmax
+from model.inference.scorer import LABELS, Probabilities, version_at
+from model.inputs.token_batches import TokenBatch, token_batches
+
+WHOLE_POST_NAMES = {"heads.dense.sentiment.": "bert.pooler.dense.", "heads.out.sentiment.": "classifier."}
+"""The head `sentiment` of many -> its twin in BertForSequenceClassification: the same computation."""
+
+
+class TorchClassifier:
+    """Scores posts with a BERT classifier on CUDA where there is one, else on the CPU; one thread at a time.
+
+    *threads* is the number of CPU cores torch may use; it holds for the whole process.
+    """
+
+    def __init__(self, weights: Path, *, threads: int | None = None) -> None:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        import torch
+
+        checkpoint = load(weights)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._dtype = torch.bfloat16 if self._device.type == "cuda" else torch.float32
+        self._model = bert(checkpoint).to(self._device, self._dtype).eval()
+        self._temperature = checkpoint.manifest.temperature
+        self._tokenizer = checkpoint.tokenizer
+        self._batch_size = 256 if self._device.type == "cuda" else 32
+        self._precision = "bf16" if self._dtype == torch.bfloat16 else "fp32"
+        self.version = version_at(checkpoint.manifest.version, self._precision)
+
+    @property
+    def name(self) -> str:
+        return f"torch {self._device.type} {self._precision}"
+
+    def probabilities(self, texts: Sequence[str]) -> Probabilities:
+        logits = np.zeros((len(texts), len(LABELS)), dtype=np.float32)
+        if not texts:
+            return logits
+        for batch in token_batches(texts, self._tokenizer, batch_size=self._batch_size):
+            logits[batch.rows] = self._logits(batch)
+        return softmax(logits / self._temperature).astype(np.float32)
+
+    def _logits(self, batch: TokenBatch) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            ids = torch.from_numpy(batch.ids).to(self._device, torch.long)
+            mask = torch.from_numpy(batch.mask).to(self._device, torch.long)
+            return self._model(input_ids=ids, attention_mask=mask).logits.float().cpu().numpy()  # (batch, 3)
+
+
+def bert(checkpoint: Checkpoint) -> Any:
+    """The checkpoint as transformers' `BertForSequenceClassification`, on the CPU in float32."""
+    return _bert(checkpoint.config, checkpoint.tensors)
+
+
+def _bert(config: Mapping[str, Any], tensors: Mapping[str, Floats]) -> Any:
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    model = BertForSequenceClassification(BertConfig(**config))
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, assign=True)
+    return model
+
+
+def whole_post_bert(weights: Path) -> tuple[Any, int]:
+    """The weights folder as transformers' `BertForSequenceClassification` for sentiment, and its largest input.
+
+    Of weights with many heads the head `sentiment` stands where that has its pooler and classifier.
+    """
+    from model.checkpoints.multi_head import KIND, kind_of, load_heads
+
+    if kind_of(weights) != KIND:
+        checkpoint = load(weights)
+        return bert(checkpoint), checkpoint.manifest.max_tokens
+    many = load_heads(weights)
+    tensors = {name: tensor for name, tensor in many.tensors.items() if name.startswith("bert.")}
+    for ours, theirs in WHOLE_POST_NAMES.items():
+        tensors |= {theirs + part: many.tensors[ours + part] for part in ("weight", "bias")}
+    names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: at for at, label in enumerate(LABELS)}}
+    return _bert(dict(many.config) | names, tensors), many.manifest.max_tokens

@@ -1,0 +1,65 @@
+"""The GPU engine for the model with many heads: torch, bfloat16 on CUDA; it runs on a CPU too."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from model.checkpoints.multi_head import HeadsCheckpoint, load_heads
+from model.inference.logits_decoder import Floats
+from model.inference.padded_scoring import Places, score_padded
+from model.inference.scorer import Scores, version_at
+from model.inputs.target_marking import MarkedText
+from model.inputs.token_batches import MarkedBatch
+from model.spec.heads import HEADS
+
+
+class TorchScorer:
+    """Scores marked posts on CUDA where there is one, else on the CPU, at full depth; one thread at a time.
+
+    *threads* is the number of CPU cores torch may use; it holds for the whole process.
+    """
+
+    heads = tuple(head.name for head in HEADS)
+
+    def __init__(self, weights: Path, *, threads: int | None = None) -> None:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        import torch
+
+        self._checkpoint = load_heads(weights)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._dtype = torch.bfloat16 if self._device.type == "cuda" else torch.float32
+        self._model = multi_head(self._checkpoint).to(self._device, self._dtype).eval()
+        self._batch_size = 256 if self._device.type == "cuda" else 32
+        self._precision = "bf16" if self._dtype == torch.bfloat16 else "fp32"
+        self.version = version_at(self._checkpoint.manifest.version, self._precision)
+
+    @property
+    def name(self) -> str:
+        return f"torch {self._device.type} {self._precision}"
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        return score_padded(posts, self._checkpoint, self._logits, batch_size=self._batch_size)
+
+    def _logits(self, batch: MarkedBatch, places: Places) -> dict[str, Floats]:
+        import torch
+
+        with torch.inference_mode():
+            ids = torch.from_numpy(batch.ids).to(self._device, torch.long)
+            mask = torch.from_numpy(batch.mask).to(self._device, torch.long)
+            full, _ = self._model(ids, mask, torch.from_numpy(places).to(self._device))
+            return {name: logits.float().cpu().numpy() for name, logits in full.items()}
+
+
+def multi_head(checkpoint: HeadsCheckpoint) -> Any:
+    """The checkpoint as `model.graphs.torch_multihead.MultiHead`, on the CPU in float32."""
+    import torch
+
+    from model.graphs.torch_multihead import MultiHead
+
+    model = MultiHead.from_config(checkpoint.config)
+    tensors = {name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()}
+    model.load_state_dict(tensors, assign=True)
+    return model

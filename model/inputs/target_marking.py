@@ -1,0 +1,129 @@
+"""Marks in a text where it names its targets, so that the encoder reads *about whom* a thing is said.
+
+Every mention of a target becomes one `MARKER` token. A brand's name is replaced by it: the same sentence gets the same
+verdict whichever brand it names, and a handle, which the normaliser would mask, is not lost. Of an aspect ("battery
+life") the words stay behind the marker, for they carry meaning. The head `target` reads the marker's own state, so one
+pass serves all targets of a post.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from brandpulse.text.normalization import MARKER, normalise
+
+ABSENT = 0.95
+"""P(irrelevant) of a target that the post does not name. What is left is shared as a leading marker would be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedText:
+    """One post as the encoder reads it."""
+
+    text: str
+    """Normalised; one `MARKER` per mention."""
+    mentions: tuple[int, ...] = ()
+    """For each marker, in order, the number of the target it stands for, from 0."""
+    targets: int = 0
+    """How many targets are asked about."""
+    absent: frozenset[int] = frozenset()
+    """Targets that the post does not name: irrelevant by rule. Each still has a leading marker."""
+
+
+def plain(text: str) -> MarkedText:
+    """*text*, normalised, without any target."""
+    return MarkedText(normalise(text))
+
+
+def mark(text: str, targets: Sequence[str], *, keep_words: bool = False) -> MarkedText:
+    """*text* with each of *targets* marked wherever it stands; one that does not stand there is marked as absent.
+
+    A target is found as a whole word or phrase, with or without @ or #, in any case and with other separators
+    (`Google Earth` in `#googleearth`), else by most of its words, else as a piece of a word. With *keep_words* the
+    words stay behind their marker.
+    """
+    text = normalise(text, keep_handles=True)
+    spans: list[tuple[int, int, int]] = []
+    absent: list[int] = []
+    for number, target in enumerate(targets):
+        found = find(text, target)
+        if not found:
+            absent.append(number)
+        spans += [(start, end, number) for start, end in found]
+    return place(text, spans, targets=len(targets), absent=absent, keep_words=keep_words)
+
+
+def place(
+    text: str,
+    spans: Iterable[tuple[int, int, int]],
+    *,
+    targets: int,
+    absent: Iterable[int] = (),
+    keep_words: bool = False,
+) -> MarkedText:
+    """*text* (normalised but for its handles) with a marker at each (start, end, target) of *spans*, then normalised.
+
+    Of spans that overlap the longest counts, for the targets of all. A target without a span gets a leading marker
+    (`⌖ : the post`): it is judged as what the post is about, unless it is one of *absent*.
+    """
+    parts: list[str] = []
+    mentions: list[int] = []
+    spans, missing = list(spans), frozenset(absent)
+    placed = {number for _, _, number in spans}
+    for number in range(targets):
+        if number not in placed:
+            parts.append(f"{MARKER} : ")
+            mentions.append(number)
+    at = 0
+    for start, end, numbers in _apart(spans):
+        parts.append(text[at:start])
+        words = text[start:end].lstrip("@#")
+        for number in numbers:
+            parts.append(f" {MARKER} ")
+            mentions.append(number)
+        if keep_words:
+            parts.append(words)
+        at = end
+    parts.append(text[at:])
+    marked = normalise("".join(parts), keep_markers=True)
+    return MarkedText(marked, tuple(mentions[: marked.count(MARKER)]), targets, missing)
+
+
+def find(text: str, target: str) -> list[tuple[int, int]]:
+    """Where *target* stands in *text*, from its most exact form down; nothing when it does not."""
+    for pattern in _patterns(target):
+        if spans := [found.span() for found in pattern.finditer(text)]:
+            return spans
+    return []
+
+
+_COMMON = frozenset({"other", "product", "service", "with", "from", "this", "that", "new"})
+
+
+@lru_cache(maxsize=4096)
+def _patterns(target: str) -> tuple[re.Pattern[str], ...]:
+    words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", target.strip().lstrip("@#")))
+    if not words:
+        return (re.compile(re.escape(target), re.IGNORECASE),) if target.strip() else ()
+    joined = r"[\W_]{0,3}".join(map(re.escape, words))
+    patterns = [rf"(?<!\w)[@#]?{joined}(?!\w)", rf"[@#]?{joined}"]
+    telling = [word for word in words if len(word) > 3 and word.casefold() not in _COMMON]
+    if len(words) > 1 and telling:
+        pairs = [rf"{re.escape(a)}[\W_]{{0,3}}{re.escape(b)}" for a, b in pairwise(words)]
+        patterns += [rf"(?<!\w)[@#]?(?:{'|'.join(pairs)})(?!\w)"]
+        patterns += [rf"(?<!\w)[@#]?(?:{'|'.join(map(re.escape, telling))})(?!\w)"]
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
+
+
+def _apart(spans: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, list[int]]]:
+    """*spans* in order, without overlaps; one span may stand for several targets."""
+    apart: list[tuple[int, int, list[int]]] = []
+    for start, end, number in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if apart and start < apart[-1][1]:
+            if number not in apart[-1][2]:
+                apart[-1][2].append(number)
+            continue
+        apart.append((start, end, [number]))
+    return apart

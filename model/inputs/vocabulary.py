@@ -1,0 +1,59 @@
+"""Gives the encoder's tokeniser the marker and emoji, in slots that its makers left unused."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from brandpulse.text.normalization import EMOJI, MARKER
+
+_UNUSED = re.compile(r"\[unused\d+\]")
+_FACES = ((0x1F600, 0x1F64F), (0x1F910, 0x1F92F), (0x1F970, 0x1F97A), (0x1F440, 0x1F450), (0x1F490, 0x1F49F))
+"""Faces, hands and hearts, whether or not the training posts hold them: their names say what they mean."""
+
+
+def extended(tokenizer: Path, texts: Iterable[str]) -> tuple[str, dict[int, str]]:
+    """The tokeniser at *tokenizer* as JSON with a token for the marker and each emoji of *texts*; id -> emoji's name.
+
+    Tells only of tokens that are new: one that was extended before keeps what its embeddings have learnt since. The
+    marker's slot has the name `target`.
+    """
+    description: dict[str, Any] = json.loads(tokenizer.read_text(encoding="utf-8"))
+    vocabulary: dict[str, int] = description["model"]["vocab"]
+    free = sorted((place, word) for word, place in vocabulary.items() if _UNUSED.fullmatch(word))
+    missing = [sign for sign in [MARKER, *_emoji(texts)] if sign not in vocabulary]
+    names: dict[int, str] = {}
+    for sign, (place, word) in zip(missing, free, strict=False):
+        del vocabulary[word]
+        vocabulary[sign] = place
+        names[place] = "target" if sign == MARKER else unicodedata.name(sign).lower().replace("-", " ")
+        description["added_tokens"].append(
+            {"id": place, "content": sign, "single_word": False, "lstrip": False, "rstrip": False}
+            | {"normalized": False, "special": True}
+        )
+    return json.dumps(description, ensure_ascii=False), names
+
+
+def place_new_words(
+    table: npt.NDArray[np.float32], names: dict[int, str], tokenizer: Tokenizer
+) -> npt.NDArray[np.float32]:
+    """*table* (words, width) with each new word at the mean of its name's word pieces: 😡 begins as "pouting face"."""
+    table = table.copy()
+    for place, name in names.items():
+        pieces: Sequence[int] = tokenizer.encode(name, add_special_tokens=False).ids
+        table[place] = table[pieces].mean(axis=0)
+    return table
+
+
+def _emoji(texts: Iterable[str]) -> list[str]:
+    signs = {chr(code) for first, last in _FACES for code in range(first, last + 1)}
+    for text in texts:
+        if not text.isascii():
+            signs.update(EMOJI.findall(text))
+    return sorted(sign for sign in signs if unicodedata.name(sign, ""))

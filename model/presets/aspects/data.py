@@ -1,0 +1,56 @@
+"""Sentences with their aspect terms, and where these stand."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from brandpulse.text.normalization import normalise
+from model.data.training_examples import SHORT, read_rows
+from model.inputs.target_marking import find
+
+Span = tuple[int, int]
+"""First character, and the one behind the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One text as the encoder reads it, with its labelled terms."""
+
+    text: str
+    """Normalised."""
+    terms: Mapping[str, str]
+    """Term -> negative, neutral or positive."""
+
+    def spans(self) -> list[Span]:
+        """Where the terms stand, in order, without overlaps: of two that do, the longer."""
+        every = sorted(
+            {span for term in self.terms for span in find(self.text, term)}, key=lambda span: span[0] - span[1]
+        )
+        chosen: list[Span] = []
+        for start, end in every:
+            if all(end <= first or start >= last for first, last in chosen):
+                chosen.append((start, end))
+        return sorted(chosen)
+
+
+def sentences(rows: Iterable[Mapping[str, Any]]) -> list[Sentence]:
+    """The distinct texts of *rows*, each with all its terms."""
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        label = str(row["target_sentiment"])
+        found.setdefault(normalise(row["text"]), {})[row["target"]] = SHORT.get(label, label)
+    return [Sentence(text, terms) for text, terms in found.items()]
+
+
+def read_sentences(path: Path) -> list[Sentence]:
+    return sentences(read_rows(path))
+
+
+def term_key(term: str) -> str:
+    """What two writings of one term share: case, spaces and punctuation do not count."""
+    return "".join(letter for letter in normalise(term).casefold() if letter.isalnum())
+
+
+def found_terms(text: str, spans: Sequence[Span]) -> list[str]:
+    return [text[start:end] for start, end in spans]

@@ -1,0 +1,91 @@
+"""The presets `tweets`, `finance` and `reviews`: the sentiment of whole texts."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from model.presets.preset import Preset, data_file
+from model.presets.result_table import Row, rows_of, show
+from model.presets.review_data import BINARY, drawn, imdb_reviews, sst2, unseen, write_reviews
+from model.report.evaluation_run import Subject, evaluate_file
+
+THREE = {"macro_recall": "macro recall", "macro_f1": "macro F1", "accuracy": "accuracy"}
+TWO = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+TRAIN, TEST = 3_000, 300
+"""Reviews of the tutorial's protocol."""
+
+
+def tweets(chosen: Preset, data: Path, subject: Subject, *, json_out: Path | None = None) -> dict[str, Any]:
+    """Prints and returns how well the weights of *subject* judge tweets."""
+    rows: list[Row] = []
+    for one in chosen.data:
+        report = evaluate_file(subject, data_file(data, one.files[-1]), task="sentiment")[0].report
+        rows += rows_of("as shipped", report, THREE, data=one.name)
+    return show(chosen, rows, json_out=json_out, weights=str(subject.weights))
+
+
+def finance(
+    chosen: Preset, data: Path, subject: Subject, out: Path, *, json_out: Path | None = None, rows: int | None = None
+) -> dict[str, Any]:
+    """Trains the weights of *subject* on financial news into *out*; prints and returns figures before and after."""
+    held_out = data_file(data, chosen.data[0].files[1])
+    trained = fine_tune(chosen, held_out.parent, subject, out, rows=rows)
+    found: list[Row] = []
+    for name, model in (("as shipped", subject), ("trained on it", trained)):
+        report = evaluate_file(model, held_out, task="sentiment")[0].report
+        found += rows_of(name, report, THREE, data=chosen.data[0].name)
+    return show(chosen, found, json_out=json_out, weights=str(out))
+
+
+def reviews(
+    chosen: Preset,
+    data: Path,
+    subject: Subject,
+    out: Path,
+    *,
+    imdb: Path | None = None,
+    json_out: Path | None = None,
+    rows: int | None = None,
+) -> dict[str, Any]:
+    """Trains on 3,000 reviews into *out*; prints and returns figures before and after, on 300 others and on all others.
+
+    *imdb* is read as by `imdb_reviews`.
+    """
+    work = out.with_name(out.name + ".data")
+    work.mkdir(parents=True, exist_ok=True)
+    seed = chosen.recipe["seed"] if chosen.recipe else 0
+    given, held_out = imdb_reviews(imdb) if imdb else sst2(data, chosen)
+    learnt = drawn(unseen(given, held_out), min(rows or TRAIN, TRAIN), seed=seed)
+    judged = {"test": drawn(held_out, TEST, seed=seed), "all others": held_out}
+    write_reviews(work / "reviews.train.jsonl", learnt)
+    for part, chosen_rows in judged.items():
+        write_reviews(work / f"{part}.jsonl", chosen_rows)
+    recipe = dict(chosen.recipe or {})
+    if imdb:
+        recipe["max_tokens"] = LONG
+    trained = fine_tune(chosen.model_copy(update={"recipe": recipe}), work, subject, out)
+    source, found = "IMDB" if imdb else "SST-2", list[Row]()
+    for name, model in (("as shipped", subject), (f"trained on {len(learnt):,}", trained)):
+        for part in judged:
+            report = evaluate_file(model, work / f"{part}.jsonl", task="sentiment", labels=BINARY)[0].report
+            found += rows_of(name, report, TWO, data=f"{source}, {part}")
+            found.append(_f1_of_positive(found[-1], report))
+    return show(chosen, found, json_out=json_out, source=source, weights=str(out))
+
+
+LONG = 256
+"""Tokens of a film review that are read, as most tutorials do."""
+
+
+def _f1_of_positive(beside: Row, report: dict[str, Any]) -> Row:
+    """The tutorial's figure."""
+    return replace(beside, figure="F1 of positive", value=report["per_class"]["positive"]["f1"], interval=None)
+
+
+def fine_tune(chosen: Preset, data: Path, subject: Subject, out: Path, *, rows: int | None = None) -> Subject:
+    """The weights of *subject*, trained on by the recipe of *chosen* on files in *data*, as a subject of their own."""
+    from model.training.fit.recipe import HeadsRecipe
+    from model.training.run import train
+
+    train(data, out, recipe=HeadsRecipe.model_validate(chosen.recipe), base=subject.weights, rows=rows)
+    return replace(subject, weights=out)

@@ -1,0 +1,76 @@
+"""The preset `tickets`: sentiment, emotion, complaint and urgency of what customers write, from one pass."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model.evaluation.urgency_evaluation import addressed, evidence, halves, intervals, measures, read_judged
+from model.loader import load_scorer
+from model.presets.preset import Preset, data_file
+from model.presets.result_table import Row, rows_of, show
+from model.report.evaluation_run import Subject, evaluate_file
+from model.spec.heads import EMOTIONS, SENTIMENT, TARGET
+from model.urgency.rule import LEVELS, THRESHOLDS, level, urgency
+
+if TYPE_CHECKING:
+    from model.evaluation.urgency_evaluation import Judged
+    from model.inference.scorer import Scorer
+    from model.spec.options import Task
+
+_ASKED: "tuple[tuple[int, str, Task, dict[str, str]], ...]" = (
+    (1, "complaint", "complaint", {"macro_f1": "macro F1", "average_precision": "average precision"}),
+    (2, "emotion", "emotion", {"micro_f1": "micro F1", "macro_f1": "macro F1"}),
+    (3, "sentiment", "sentiment", {"macro_recall": "macro recall", "accuracy": "accuracy"}),
+)
+"""Place of the data set in the preset, what is asked of it, its task, and the figures shown."""
+
+
+def run(chosen: Preset, data: Path, subject: Subject, *, json_out: Path | None = None) -> dict[str, Any]:
+    """Prints and returns how well the weights of *subject* judge each label, and the first tickets with all labels."""
+    scorer = load_scorer(subject.engine, subject.weights, subject.threads, precision=subject.precision)
+    _, judging = halves(read_judged())
+    found = [*_urgency(scorer, judging, "posts and tickets")]
+    found += _urgency(scorer, [row for row in judging if row.kind == "ticket"], "tickets")
+    for place, what, task, figures in _ASKED:
+        one = chosen.data[place]
+        report = evaluate_file(subject, data_file(data, one.files[-1]), task=task)[0].report
+        found += rows_of(what, report, figures, data=one.name)
+    examples = labelled([row for row in judging if row.kind == "ticket"][:5], scorer)
+    return show(chosen, found, json_out=json_out, examples=examples, engine=scorer.name, version=scorer.version)
+
+
+def labelled(rows: "Sequence[Judged]", scorer: "Scorer") -> list[dict[str, Any]]:
+    """Each text with its likeliest sentiment (of the whole, and towards its target), its emotions and its urgency."""
+    posts = [addressed(row) for row in rows]
+    scores = scorer.score(posts)
+    levels = urgency(scores, posts)
+    return [
+        {
+            "text": row.text,
+            "target": row.target,
+            "sentiment": SENTIMENT[int(scores.heads["sentiment"][at].argmax())],
+            "target_sentiment": TARGET[int(scores.target[at].argmax())],
+            "emotion": EMOTIONS[int(scores.heads["emotion"][at].argmax())],
+            "urgency": LEVELS[levels[at]],
+            "judged": LEVELS[row.level],
+        }
+        for at, row in enumerate(rows)
+    ]
+
+
+def _urgency(scorer: "Scorer", rows: "Sequence[Judged]", data: str) -> list[Row]:
+    seen = evidence(scorer, rows)
+    gold = np.array([row.level for row in rows], dtype=np.int64)
+    said = level(seen.concern, seen.alarm, THRESHOLDS)
+    values, bounds = measures(gold, said), intervals(gold, said)
+    shown = {
+        "precision_high": "precision of high",
+        "recall_high": "recall of high",
+        "expected_cost": "cost of a post in a stream",
+    }
+    return [
+        Row(f"urgency, {data}", "judged texts", len(rows), name, values[key], (bounds[key][0], bounds[key][1]))
+        for key, name in shown.items()
+    ]

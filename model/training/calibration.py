@@ -1,0 +1,232 @@
+"""What the network's logits on labelled posts say: temperatures, thresholds, and figures per head."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.evaluation.metrics import calibration_error, fit_temperature, softmax
+from model.spec.heads import BY_NAME, HEADS, Head
+from model.training.data.batches import Encoded, collate
+
+if TYPE_CHECKING:
+    import torch
+
+    from model.graphs.torch_multihead import MultiHead
+
+Floats = npt.NDArray[np.float64]
+Validation = Mapping[str, Sequence[Encoded]]
+
+GRID = np.round(np.arange(0.02, 0.981, 0.01), 2)
+"""Thresholds tried for each label of a head of many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one side of the network (full depth or exit) says about one validation set, and what is right."""
+
+    logits: Mapping[str, Floats]
+    """Head -> (n, labels); n posts, or for `target` the targets that have a label and stand in the text."""
+    gold: Mapping[str, npt.NDArray[np.float64] | npt.NDArray[np.int64]]
+    """Head -> (n,) columns, or for a head of many labels (n, labels) of 1, 0 and -1 (unknown)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What turns the logits of one side into verdicts."""
+
+    temperatures: Mapping[str, float]
+    thresholds: Mapping[str, Mapping[str, float]]
+    """For each head of many labels the probability, at its temperature, from which each label is given."""
+
+    def probabilities(self, name: str, logits: Floats) -> Floats:
+        """(n, labels) of head *name*."""
+        logits = logits / self.temperatures[name]
+        return softmax(logits) if BY_NAME[name].kind == "one" else 1 / (1 + np.exp(-logits))
+
+
+def judge_sides(model: "MultiHead", rows: Sequence[Encoded], *, batch_size: int = 64) -> tuple[Judged, Judged]:
+    """The full depth's answers on *rows*, and the exit's (without any head where there is no exit)."""
+    import torch
+
+    device = next(model.parameters()).device
+    order = sorted(range(len(rows)), key=lambda at: len(rows[at].ids))
+    sides: tuple[_Sheet, _Sheet] = (_Sheet(), _Sheet())
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            batch = [rows[at] for at in order[start : start + batch_size]]
+            logits = model(*(tensor.to(device) for tensor in collate(batch)))
+            for sheet, tensors in zip(sides, logits, strict=True):
+                sheet.add(batch, tensors)
+    model.train()
+    return sides[0].judged(), sides[1].judged()
+
+
+class _Sheet:
+    """Collects the answers to the questions that have gold, head by head, batch by batch."""
+
+    def __init__(self) -> None:
+        self._logits: dict[str, list[Floats]] = {}
+        self._gold: dict[str, list[npt.NDArray[Any]]] = {}
+
+    def add(self, batch: Sequence[Encoded], tensors: Mapping[str, "torch.Tensor"]) -> None:
+        for name, tensor in tensors.items():
+            logits = tensor.float().cpu().numpy().astype(np.float64)
+            if BY_NAME[name].reads == "mention":
+                logits, gold = by_target(logits, batch)
+            else:
+                known = [at for at, row in enumerate(batch) if name in row.gold]
+                logits, gold = logits[known], np.array([batch[at].gold[name] for at in known])
+            if len(logits):
+                self._logits.setdefault(name, []).append(logits)
+                self._gold.setdefault(name, []).append(gold)
+
+    def judged(self) -> Judged:
+        return Judged(
+            {name: np.concatenate(parts) for name, parts in self._logits.items()},
+            {name: np.concatenate(parts) for name, parts in self._gold.items()},
+        )
+
+
+def by_target(logits: Floats, rows: Sequence[Encoded]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """(targets, 4) logits, and gold (targets,), of each labelled target that stands in its text.
+
+    Several mentions of one target count with their mean.
+    """
+    means: list[Floats] = []
+    gold: list[int] = []
+    at = 0
+    for row in rows:
+        marks = logits[at : at + len(row.places)]
+        at += len(row.places)
+        for number in sorted(set(row.numbers) - row.absent):
+            mine = [place for place, other in enumerate(row.numbers) if other == number]
+            if row.mentions[mine[0]] >= 0:
+                means.append(marks[mine].mean(axis=0))
+                gold.append(row.mentions[mine[0]])
+    return np.array(means, dtype=np.float64).reshape(-1, len(BY_NAME["target"].labels)), np.array(gold, dtype=np.int64)
+
+
+def figures(judged: Judged, calibration: Calibration) -> dict[str, float]:
+    """Recall, accuracy, F1 (all macro) and calibration error of heads of one label, among the labels that occur;
+    macro F1 and average precision of heads of many labels."""
+    found: dict[str, float] = {}
+    for name, logits in judged.logits.items():
+        probabilities = calibration.probabilities(name, logits)
+        if BY_NAME[name].kind == "one":
+            found |= {f"{name}_{figure}": value for figure, value in _of_one(probabilities, judged.gold[name]).items()}
+        else:
+            thresholds = calibration.thresholds[name]
+            found |= _of_many(name, probabilities, judged.gold[name], thresholds)
+    return found
+
+
+def _of_one(probabilities: Floats, gold: npt.NDArray[Any]) -> dict[str, float]:
+    labels = np.unique(gold)
+    predicted = labels[probabilities[:, labels].argmax(axis=1)]
+    return {
+        "recall": float(np.mean([(predicted[gold == label] == label).mean() for label in labels])),
+        "accuracy": float((gold == predicted).mean()),
+        "f1": float(np.mean([f1_score(gold == label, predicted == label) for label in labels])),
+        "ece": calibration_error(probabilities, gold),
+    }
+
+
+def _of_many(
+    name: str, probabilities: Floats, gold: npt.NDArray[Any], thresholds: Mapping[str, float]
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for column, label in enumerate(BY_NAME[name].labels):
+        known = gold[:, column] >= 0
+        right, chances = gold[known, column] == 1, probabilities[known, column]
+        if right.all() or not right.any():
+            continue
+        said = chances >= thresholds[label]
+        found[f"{label}_ap"] = average_precision(right, chances)
+        found[f"{label}_label_f1"] = f1_score(right, said)
+        found[f"{label}_f1"] = (found[f"{label}_label_f1"] + f1_score(~right, ~said)) / 2
+    if len(BY_NAME[name].labels) <= 4:
+        return found
+    ends = {"ap": "_ap", "f1": "_label_f1"}
+    means = {kind: [value for key, value in found.items() if key.endswith(end)] for kind, end in ends.items()}
+    return {f"{name}_{kind}": float(np.mean(values)) for kind, values in means.items() if values}
+
+
+def f1_score(right: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_]) -> float:
+    """Harmonic mean of precision and recall of a label that is *right* and was *said*; 0 when it is neither."""
+    return float(2 * (right & said).sum() / max(right.sum() + said.sum(), 1))
+
+
+def average_precision(right: npt.NDArray[np.bool_], chances: Floats) -> float:
+    """Mean precision over the ranks of the posts that are *right*, the most likely first; ties count as one rank."""
+    order = np.argsort(-chances, kind="stable")
+    hits = np.cumsum(right[order])
+    ends = np.append(np.flatnonzero(np.diff(chances[order])), len(order) - 1)
+    gained = np.diff(hits[ends], prepend=0)
+    return float((gained * hits[ends] / (ends + 1)).sum() / max(hits[-1], 1))
+
+
+def calibrate(sets: Mapping[str, Judged]) -> Calibration:
+    """Temperatures, and thresholds for the heads of many labels, from all validation sets together."""
+    temperatures: dict[str, float] = {}
+    thresholds: dict[str, dict[str, float]] = {}
+    for head in HEADS:
+        logits, gold = pool(sets, head)
+        if not len(logits):
+            continue
+        temperatures[head.name] = round(_temperature(head, logits, gold), 4)
+        if head.kind == "many":
+            chances = 1 / (1 + np.exp(-logits / temperatures[head.name]))
+            thresholds[head.name] = {
+                label: threshold(chances[:, column], gold[:, column], both=head.name != "emotion")
+                for column, label in enumerate(head.labels)
+            }
+    return Calibration(temperatures, thresholds)
+
+
+def pool(sets: Mapping[str, Judged], head: Head) -> tuple[Floats, npt.NDArray[Any]]:
+    """The logits and gold of *head* over all *sets*."""
+    having = [judged for name, judged in sets.items() if head.name in judged.logits and stands_for(name, sets)]
+    if not having:
+        return np.zeros((0, len(head.labels))), np.zeros(0)
+    return np.concatenate([judged.logits[head.name] for judged in having]), np.concatenate(
+        [judged.gold[head.name] for judged in having]
+    )
+
+
+def stands_for(name: str, sets: Mapping[str, Any]) -> bool:
+    """Whether *name*, and not its twin, is as it will be served: aspects keep their words, brands do not."""
+    aspects = name.startswith("aspect_")
+    return name.endswith("+words") if aspects and f"{name.removesuffix('+words')}+words" in sets else "+" not in name
+
+
+def _temperature(head: Head, logits: Floats, gold: npt.NDArray[Any]) -> float:
+    if head.kind == "one":
+        return fit_temperature(logits, gold)
+    known = gold >= 0
+    # A sigmoid of x is a softmax of (0, x): one temperature for all labels of the head.
+    flat = logits[known]
+    return fit_temperature(np.stack([np.zeros_like(flat), flat], axis=1), gold[known].astype(np.int64))
+
+
+def threshold(chances: Floats, gold: npt.NDArray[Any], *, both: bool) -> float:
+    """The threshold of `GRID` with the best F1 where *gold* is known: of the label, or the mean of *both* classes'.
+
+    F1 over five neighbouring thresholds counts, so that one lucky post does not choose. One half where *gold* does not
+    hold both classes.
+    """
+    known = gold >= 0
+    right, chances = gold[known] == 1, chances[known]
+    if right.all() or not right.any():
+        return 0.5
+    said = chances[:, None] >= GRID  # (n, thresholds)
+    hits = (said & right[:, None]).sum(axis=0)
+    f1 = 2 * hits / (said.sum(axis=0) + right.sum())
+    if both:
+        none_hits = (~said & ~right[:, None]).sum(axis=0)
+        f1 = (f1 + 2 * none_hits / ((~said).sum(axis=0) + (~right).sum())) / 2
+    smooth = np.convolve(np.pad(f1, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+    return float(GRID[int(smooth.argmax())])

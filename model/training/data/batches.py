@@ -1,0 +1,102 @@
+"""Labelled posts as tokens, and the batches of an epoch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from brandpulse.text.normalization import MARKER
+from model.data.training_examples import Example
+from model.inputs.token_batches import first_kept, window
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+Row = TypeVar("Row")
+Ids = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One example as the network reads it."""
+
+    ids: Ids
+    """[CLS] first, [SEP] last."""
+    places: tuple[int, ...]
+    """Position of each marker."""
+    numbers: tuple[int, ...]
+    """For each marker the target it stands for, counted within the example."""
+    mentions: tuple[int, ...]
+    """For each marker the column of its target's label in the head `target`, or -1."""
+    gold: Mapping[str, tuple[float, ...] | int]
+    """As in `model.data.training_examples.Example`."""
+    absent: frozenset[int] = frozenset()
+    """Targets that the text does not name."""
+
+
+def encode(examples: Sequence[Example], tokenizer: "Tokenizer", max_tokens: int) -> list[Encoded]:
+    """*examples* as tokens. *tokenizer* knows the marker, and neither cuts nor pads."""
+    marker = tokenizer.token_to_id(MARKER)
+    if marker is None or tokenizer.padding is not None or tokenizer.truncation is not None:
+        raise ValueError("expected a tokeniser that knows the marker, and neither cuts nor pads")
+    encodings = tokenizer.encode_batch_fast([example.marked.text for example in examples])
+    return [
+        _encoded(example, found.ids, marker, max_tokens) for example, found in zip(examples, encodings, strict=True)
+    ]
+
+
+def _encoded(example: Example, ids: list[int], marker: int, max_tokens: int) -> Encoded:
+    skipped = ids[: first_kept(ids, marker, max_tokens)].count(marker)
+    ids = window(ids, marker, max_tokens) if len(ids) > max_tokens else ids
+    places = tuple(at for at, token in enumerate(ids) if token == marker)
+    numbers = example.marked.mentions[skipped : skipped + len(places)]
+    mentions = tuple(example.mentions[number] if example.mentions else -1 for number in numbers)
+    return Encoded(np.array(ids, dtype=np.int32), places, numbers, mentions, example.gold, example.marked.absent)
+
+
+def token_ids(texts: Sequence[str], tokenizer: "Tokenizer", max_tokens: int) -> list[Ids]:
+    """The tokens of each of *texts* (normalised), [SEP] last also where it is cut."""
+    found = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+    return [
+        np.array(ids if len(ids) <= max_tokens else [*ids[: max_tokens - 1], ids[-1]], dtype=np.int32) for ids in found
+    ]
+
+
+def bucketed(
+    rows: Sequence[Row], lengths: Sequence[int], *, size: int, span: int, generator: np.random.Generator
+) -> list[list[Row]]:
+    """*rows* shuffled into batches of at most *size* of similar length, in random order.
+
+    Sorting within buckets of *span* batches keeps the padding small while batches still differ from epoch to epoch.
+    """
+    order = generator.permutation(len(rows))
+    batches: list[list[Row]] = []
+    for start in range(0, len(order), size * span):
+        bucket = sorted(order[start : start + size * span].tolist(), key=lengths.__getitem__)
+        batches += [[rows[at] for at in bucket[first : first + size]] for first in range(0, len(bucket), size)]
+    return [batches[at] for at in generator.permutation(len(batches)).tolist()]
+
+
+def padded(ids: Sequence[Ids]) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Token ids, padded with 0, and their mask: (batch, length) each, the length a multiple of 8."""
+    import torch
+
+    # Few shapes: oneDNN builds its kernels anew for each one, and that took longer than the steps themselves.
+    length = -(-max(map(len, ids)) // 8) * 8
+    table = np.zeros((len(ids), length), dtype=np.int64)
+    mask = np.zeros((len(ids), length), dtype=np.int64)
+    for row, post in enumerate(ids):
+        table[row, : len(post)] = post
+        mask[row, : len(post)] = 1
+    return torch.from_numpy(table), torch.from_numpy(mask)
+
+
+def collate(batch: Sequence[Encoded]) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
+    """Ids and mask (batch, length), and the row and position of each marker (mentions, 2)."""
+    import torch
+
+    places = [(at, place) for at, row in enumerate(batch) for place in row.places]
+    return *padded([row.ids for row in batch]), torch.tensor(places, dtype=torch.long).reshape(-1, 2)

@@ -1,0 +1,217 @@
+"""The posts of a training run: read, checked against each other, and encoded."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from brandpulse.errors import ConfigError
+from model.data.labelled_posts import leak_key
+from model.data.training_examples import Example, gather, numbered_rows
+from model.training.data.batches import Encoded, encode
+from model.training.data.custom_file import FIELDS, own_rows, split, table_rows
+from model.training.fit.progress_log import say
+from model.training.fit.recipe import HeadsRecipe, OwnFile, Source
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Line = tuple[int, dict[str, Any]]
+"""Line number in its file, row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One source as read."""
+
+    name: str
+    source: Source | OwnFile
+    train: list[Line]
+    validation: dict[str, list[Line]]
+    """By the name of the set."""
+
+
+@dataclass(slots=True)
+class Checked:
+    """What the checks found and left out, in rows."""
+
+    rows: int = 0
+    empty: int = 0
+    leaked: int = 0
+    """Stand in a validation or test set."""
+    shared: int = 0
+    """Distinct texts that stand in more than one source; they stay."""
+    kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Encodings:
+    """The training part of one source, with and without the words of its targets."""
+
+    share: float
+    keep_words: float
+    bare: list[Encoded]
+    worded: list[Encoded]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The checked examples of a run."""
+
+    sources: list[tuple[Part, list[Example], list[Example]]]
+    """Each source with its examples without and with the words of their targets."""
+    validation: dict[str, list[Example]]
+    """A set with targets stands there once more, with their words, as `{name}+words`."""
+    checked: Checked = field(default_factory=Checked)
+
+
+def read_parts(data: Path, recipe: HeadsRecipe) -> list[Part]:
+    """The sources of *recipe* in the folder *data*. Raises ConfigError naming a file that is not there or not right."""
+    try:
+        ours = [_part(data, source) for source in recipe.sources]
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--data {data}: {error}") from error
+    return ours + [_own_part(data, source, recipe.seed) for source in recipe.own]
+
+
+def _part(data: Path, source: Source) -> Part:
+    train = [line for name in source.names for line in numbered_rows(data / f"{name}.train.jsonl.gz")]
+    validation = {name: list(numbered_rows(data / f"{name}.val.jsonl.gz")) for name in source.names}
+    return Part("+".join(source.names), source, train, validation)
+
+
+def _own_part(data: Path, source: OwnFile, seed: int) -> Part:
+    rows = own_rows(data / source.file, source)
+    labels = [[row.get(FIELDS[head]) for head in source.labels] for _, row in rows]
+    texts = [row["text"] for _, row in rows]
+    train, validation = split(rows, texts=texts, labels=labels, share=source.validation, seed=seed)
+    return Part(source.file, source, train, {Path(source.file).name.split(".")[0]: validation})
+
+
+def check(parts: Sequence[Part], tests: Iterable[Path] = (), *, limit: int | None = None, seed: int = 0) -> Texts:
+    """The examples of *parts* that may be trained on: none empty, none that stands in a validation or test set.
+
+    *limit* caps the training rows of all sources together, for a quick try. Raises ConfigError, with the line numbers,
+    when a validation row stands in one of the *tests*: figures on either would be worth nothing.
+    """
+    test_keys = {path: {leak_key(str(row.get("text", ""))) for _, row in table_rows(path)} - {""} for path in tests}
+    held_out: set[str] = set().union(*test_keys.values())
+    validation: dict[str, list[Line]] = {}
+    for part in parts:
+        for name, lines in part.validation.items():
+            validation[name] = [(line, row) for line, row in lines if row["text"].strip()]
+            keys = [(line, leak_key(row["text"])) for line, row in validation[name]]
+            for path, forbidden in test_keys.items():
+                _refuse(name, path, [line for line, key in keys if key in forbidden])
+            held_out.update(key for _, key in keys)
+    checked, sources = Checked(), []
+    in_sources: dict[str, set[str]] = {}
+    for part in parts:
+        kept, in_sources[part.name] = _fit_to_train(part, held_out, checked, with_target="target_semeval" in validation)
+        sources.append((part, kept))
+    stands_in = Counter(key for keys in in_sources.values() for key in keys)
+    checked.shared = sum(count > 1 for count in stands_in.values())
+    checked.kept = sum(len(rows) for _, rows in sources)
+    if limit is not None and limit < checked.kept:
+        generator, share = np.random.default_rng(seed), limit / checked.kept
+        sources = [(part, _some(rows, share, generator)) for part, rows in sources]
+    say("checks", rows=checked.rows, kept=checked.kept, empty=checked.empty, leaked=checked.leaked)
+    say("shared", texts_in_more_than_one_source=checked.shared)
+    try:
+        return Texts(
+            [(part, *_examples(part.source, rows)) for part, rows in sources],
+            {form: examples for name, lines in validation.items() for form, examples in _both(name, lines)},
+            checked,
+        )
+    except ValueError as error:
+        raise ConfigError(f"a label that cannot be read: {error}") from error
+
+
+def _refuse(name: str, test: Path, lines: Sequence[int]) -> None:
+    if lines:
+        shown = ", ".join(map(str, lines[:5]))
+        raise ConfigError(
+            f"{len(lines)} rows of the validation set {name} stand in the test set {test} as well (lines {shown}"
+            f"{', …' if len(lines) > 5 else ''}). Take them out of one of the two: whatever is chosen on posts of the "
+            "test makes its figures too good."
+        )
+
+
+def _fit_to_train(
+    part: Part, held_out: set[str], checked: Checked, *, with_target: bool
+) -> tuple[list[dict[str, Any]], set[str]]:
+    """The rows of *part* that may be trained on, and the keys of their texts; counts into *checked*."""
+    kept: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for _, row in part.train:
+        checked.rows += 1
+        key = leak_key(row["text"])
+        if not row["text"].strip():
+            checked.empty += 1
+        # The flag also marks near copies, which no key finds.
+        elif key in held_out or (with_target and row.get("in_target_val")):
+            checked.leaked += 1
+        else:
+            kept.append(row)
+            seen.add(key)
+    return kept, seen
+
+
+def _some(rows: list[dict[str, Any]], share: float, generator: np.random.Generator) -> list[dict[str, Any]]:
+    chosen = generator.permutation(len(rows))[: max(1, round(share * len(rows)))]
+    return [rows[at] for at in sorted(chosen.tolist())]
+
+
+def _examples(source: Source | OwnFile, rows: Sequence[dict[str, Any]]) -> tuple[list[Example], list[Example]]:
+    """The examples of a source without and with the words of their targets, in the same order."""
+    targets = source.targets if isinstance(source, Source) else "marked"
+    if targets == "left out":
+        bare = [example for example in gather({**row, "target": None} for row in rows) if example.gold]
+        return bare, bare
+    both = gather(rows), gather(rows, keep_words=True)
+    if targets == "required":
+        return ([one for one in both[0] if one.mentions], [one for one in both[1] if one.mentions])
+    return both
+
+
+def _both(name: str, lines: Sequence[Line]) -> list[tuple[str, list[Example]]]:
+    rows = [row for _, row in lines]
+    bare = [(name, gather(rows))]
+    return [*bare, (f"{name}+words", gather(rows, keep_words=True))] if any(row.get("target") for row in rows) else bare
+
+
+def encoded(texts: Texts, tokenizer: "Tokenizer", max_tokens: int) -> tuple[list[Encodings], dict[str, list[Encoded]]]:
+    """The training sources and the validation sets of *texts* as tokens."""
+    sources = []
+    for part, examples, worded in texts.sources:
+        bare = encode(examples, tokenizer, max_tokens)
+        # Most posts name no target: their two forms are one, and need no second place in memory.
+        changed = [at for at, (one, other) in enumerate(zip(examples, worded, strict=True)) if one != other]
+        both = list(bare)
+        for at, row in zip(changed, encode([worded[at] for at in changed], tokenizer, max_tokens), strict=True):
+            both[at] = row
+        sources.append(Encodings(part.source.share, part.source.keep_words, bare, both))
+    return sources, encoded_validation(texts.validation, tokenizer, max_tokens)
+
+
+def encoded_validation(
+    validation: dict[str, list[Example]], tokenizer: "Tokenizer", max_tokens: int
+) -> dict[str, list[Encoded]]:
+    return {name: encode(examples, tokenizer, max_tokens) for name, examples in validation.items()}
+
+
+def epoch_rows(sources: Sequence[Encodings], generator: np.random.Generator) -> list[Encoded]:
+    """The examples of one epoch: each source as often as its share says."""
+    chosen: list[Encoded] = []
+    for source in sources:
+        whole, part = divmod(source.share, 1.0)
+        every = np.tile(np.arange(len(source.bare)), int(whole))
+        some = generator.permutation(len(source.bare))[: round(part * len(source.bare))]
+        drawn = np.concatenate([every, some])
+        keep = generator.random(len(drawn)) < source.keep_words
+        pairs = zip(drawn.tolist(), keep.tolist(), strict=True)
+        chosen += [(source.worded if words else source.bare)[at] for at, words in pairs]
+    return chosen

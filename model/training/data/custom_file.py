@@ -1,0 +1,140 @@
+"""A customer's own labelled posts: CSV with a header or JSON lines, under any names of columns."""
+
+import csv
+import gzip
+import json
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+
+from brandpulse.errors import ConfigError
+from model.data.labelled_posts import leak_key
+from model.data.training_examples import labels_of, word
+from model.spec.heads import EMOTIONS, TARGET
+from model.training.fit.recipe import OwnFile
+
+Row = TypeVar("Row")
+
+FIELDS = {
+    "sentiment": "sentiment",
+    "target": "target_sentiment",
+    "mood": "emotion",
+    "emotion": "emotions",
+    "complaint": "complaint",
+    "crisis": "disaster",
+    "sarcasm": "sarcasm",
+}
+"""What a recipe's `labels` may name -> the field of a row in our own data sets."""
+
+_BITS = ("complaint", "crisis", "sarcasm")
+
+
+def table_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, row) of a `.csv` file with a header, else of JSON lines; either may be a `.gz`.
+
+    Raises ConfigError naming file and line.
+    """
+    whole = gzip.open if path.suffix == ".gz" else open
+    read = _csv_rows if ".csv" in path.suffixes else _json_rows
+    line = 0
+    try:
+        with whole(path, "rt", encoding="utf-8-sig", newline="") as file:
+            for line, row in read(file):
+                yield line, row
+    except (OSError, EOFError, zlib.error, csv.Error, ValueError) as error:
+        raise ConfigError(f"{path}, after line {line}: {error}") from error
+
+
+def _csv_rows(file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    table = csv.DictReader(file, strict=True)
+    for row in table:
+        if None in row or None in row.values():
+            raise ValueError("a row with more or fewer columns than the header")
+        yield table.line_num, dict(row)
+
+
+def _json_rows(file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError("not a JSON object")
+            yield number, row
+
+
+def own_rows(path: Path, source: OwnFile) -> list[tuple[int, dict[str, Any]]]:
+    """(line number, row as in our data sets) of each post in *path* that has a label.
+
+    Raises ConfigError naming a column that is not there, or the line and the value that is no label.
+    """
+    if unknown := source.labels.keys() - FIELDS.keys():
+        raise ConfigError(f"own.labels.{min(unknown)}: no such label; there are {', '.join(FIELDS)}")
+    if ("target" in source.labels) != (source.target is not None):
+        raise ConfigError("own.target: name the column of the brand together with `labels: {target: …}`")
+    columns = [source.text, *source.labels.values(), *([source.target] if source.target else [])]
+    found: list[tuple[int, dict[str, Any]]] = []
+    for line, given in table_rows(path):
+        if missing := [column for column in columns if column not in given]:
+            raise ConfigError(f"{path}, line {line}: no column {missing[0]!r}; there are {', '.join(given)}")
+        row: dict[str, Any] = {"text": str(given[source.text] or "")}
+        for head, column in source.labels.items():
+            label = _label(head, given[column], source.values.get(column, {}), f"{path}, line {line}, {column}")
+            if label is not None:
+                row[FIELDS[head]] = label
+        if source.target and "target_sentiment" in row:
+            row["target"] = str(given[source.target])
+        try:
+            labels_of(row)
+            if "target_sentiment" in row:
+                word("target_sentiment", row["target_sentiment"], TARGET)
+        except ValueError as error:
+            raise ConfigError(f"{path}, line {line}: {error}; map it under `values`") from error
+        if len(row) > 1:
+            found.append((line, row))
+    return found
+
+
+def _label(head: str, value: Any, mapped: Mapping[str, str | int], where: str) -> Any:
+    """*value* as our data sets write it; None where the cell is empty."""
+    if value in (None, "", []):
+        return None
+    if head == "emotion":
+        names = value if isinstance(value, list) else [part.strip() for part in str(value).split("|")]
+        labels = [str(mapped.get(str(name), name)) for name in names]
+        if wrong := [label for label in labels if label not in EMOTIONS]:
+            raise ConfigError(f"{where}: {wrong[0]!r} is no emotion; map it under `values`")
+        return labels
+    label = mapped.get(str(value), value)
+    if head in _BITS:
+        if str(label) not in ("0", "1"):
+            raise ConfigError(f"{where}: expected 0 or 1, got {value!r}; map it under `values`")
+        return int(label)
+    return str(label)
+
+
+def split(
+    rows: Sequence[Row], *, texts: Sequence[str], labels: Sequence[object], share: float, seed: int
+) -> tuple[list[Row], list[Row]]:
+    """*rows* as a training and a validation part, in their order; *share* of each label's texts goes to validation.
+
+    Rows with one text (but for case, punctuation, handles) stay together. A label with two texts or more has at least
+    one of them in each part, unless *share* is 0.
+    """
+    strata: dict[str, list[str]] = defaultdict(list)
+    seen: set[str] = set()
+    keys = [leak_key(text) for text in texts]
+    for key, label in zip(keys, labels, strict=True):
+        if key not in seen:
+            seen.add(key)
+            strata[json.dumps(label, default=str, sort_keys=True)].append(key)
+    generator = np.random.default_rng(seed)
+    held_out: set[str] = set()
+    for _, stratum in sorted(strata.items()):
+        count = min(max(round(share * len(stratum)), 1), len(stratum) - 1) if share else 0
+        held_out.update(stratum[at] for at in generator.permutation(len(stratum))[:count].tolist())
+    train = [row for row, key in zip(rows, keys, strict=True) if key not in held_out]
+    return train, [row for row, key in zip(rows, keys, strict=True) if key in held_out]

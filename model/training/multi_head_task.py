@@ -1,0 +1,74 @@
+"""What `fit` trains when posts with labels teach the heads: from labels alone, with a teacher, or through adapters."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.graphs.torch_multihead import MultiHead
+from model.training.calibration import calibrate, figures, judge_sides
+from model.training.data.batches import Encoded, bucketed, collate
+from model.training.data.corpus import Encodings, epoch_rows
+from model.training.fit import lora
+from model.training.fit.progress_log import say
+from model.training.fit.recipe import HeadsRecipe
+from model.training.losses import Losses, label_counts
+
+
+class HeadsTask:
+    """Teaches *model* (on its device) the heads that *recipe* weighs."""
+
+    def __init__(
+        self,
+        model: MultiHead,
+        recipe: HeadsRecipe,
+        sources: Sequence[Encodings],
+        validation: Mapping[str, Sequence[Encoded]],
+        teacher: MultiHead | None = None,
+    ) -> None:
+        self.model = model
+        self._recipe = recipe
+        self._sources = sources
+        self._validation = validation
+        self._teacher = teacher.to(self._device).eval() if teacher is not None else None
+        counts = label_counts(row for source in sources for row in source.bare)
+        for head in recipe.weights:
+            say("labels", head=head, counts=counts[head])
+        self._losses = Losses(recipe, counts)
+        self._epoch: tuple[int, list[list[Encoded]]] | None = None
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def batches(self, epoch: int) -> Sequence[list[Encoded]]:
+        if self._epoch is None or self._epoch[0] != epoch:
+            generator = np.random.default_rng([self._recipe.seed, epoch])
+            rows = epoch_rows(self._sources, generator)
+            lengths = [len(row.ids) for row in rows]
+            size, span = self._recipe.batch_size, self._recipe.bucket_batches
+            self._epoch = epoch, bucketed(rows, lengths, size=size, span=span, generator=generator)
+        return self._epoch[1]
+
+    def size(self, batch: list[Encoded]) -> int:
+        return len(batch)
+
+    def loss(self, batch: list[Encoded], step: int) -> Tensor:
+        inputs = [tensor.to(self._device) for tensor in collate(batch)]
+        full, early = self.model(*inputs)
+        taught = None
+        if self._teacher is not None:
+            with torch.no_grad():
+                taught, _ = self._teacher(*inputs)
+        return self._losses(batch, full, early, taught)
+
+    def weights(self) -> Mapping[str, Tensor]:
+        return lora.merged(self.model) if self._recipe.lora else self.model.state_dict()
+
+    def figure(self) -> float:
+        """The mean of the figures that the recipe names, as `finish` weighs them."""
+        judged = {part: judge_sides(self.model, self._validation[part])[0] for part in self._recipe.judged_by}
+        calibration = calibrate(judged)
+        found = {part: figures(one, calibration) for part, one in judged.items()}
+        return float(np.mean([found[part][which] for part, which in self._recipe.judged_by.items()]))

@@ -1,0 +1,93 @@
+"""Writes what a training run chose as a weights folder."""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.checkpoints.multi_head import EARLY, HeadsManifest, load_heads, pack_heads, write_heads_manifest
+from model.checkpoints.whole_post import Manifest, load, pack, write_manifest
+from model.cpu.activation_ranges import activation_ranges, marked_ranges
+from model.graphs.torch_multihead import EXIT_LAYER, MultiHead
+from model.inference.scorer import LABELS
+from model.inputs.target_marking import MarkedText
+from model.spec.heads import HEADS
+from model.training.calibration import Calibration
+from model.training.fit.recipe import HeadsRecipe
+
+Arrays = Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a manifest says of a run beside its recipe."""
+
+    tokenizer: Path
+    base: str
+    facts: Mapping[str, Any]
+    before: HeadsManifest | None = None
+    """Of packed weights that the run began with: heads it did not judge keep their temperatures and thresholds."""
+
+
+def pack_run(
+    model: MultiHead,
+    out: Path,
+    *,
+    recipe: HeadsRecipe,
+    late: Calibration,
+    soon: Calibration,
+    exit_confidence: Mapping[str, float],
+    posts: Sequence[MarkedText],
+    told: Told,
+) -> str:
+    """Packs *model* into *out* and returns the version; *late* and *soon* calibrate the full depth and the exit.
+
+    A run that trained only `sentiment` on a plain encoder is packed as weights for whole posts: the same computation,
+    under the names of BertForSequenceClassification.
+    """
+    sources = [name for source in recipe.sources for name in source.names] + [own.file for own in recipe.own]
+    common: dict[str, Any] = {
+        "name": recipe.name,
+        "version": "",
+        "max_tokens": recipe.max_tokens,
+        "base_model": told.base,
+        "data": ", ".join(sources),
+        "command": shlex.join(["brandpulse", *sys.argv[1:]]),
+        "recipe": recipe.model_dump(mode="json") | dict(told.facts),
+        "languages": recipe.languages or (told.before.languages if told.before else ()),
+    }
+    config = json.loads(model.bert.config.to_json_string())
+    arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}
+    if recipe.weights.keys() == {"sentiment"} and told.before is None:
+        whole = Manifest(**common, labels=LABELS, temperature=late.temperatures["sentiment"])
+        whole = pack(out, whole_post(arrays), config=config, tokenizer=told.tokenizer, manifest=whole)
+        whole = replace(whole, ranges=activation_ranges(load(out), [post.text for post in posts]))
+        write_manifest(out, whole)
+        return whole.version
+    manifest = HeadsManifest(
+        **common,
+        heads={head.name: head.labels for head in HEADS},
+        temperatures=(dict(told.before.temperatures) if told.before else {})
+        | dict(late.temperatures)
+        | {EARLY + head: value for head, value in soon.temperatures.items()},
+        thresholds=(dict(told.before.thresholds) if told.before else {}) | dict(late.thresholds),
+        exit_layer=EXIT_LAYER if model.exit is not None else 0,
+        exit_confidence=exit_confidence,
+    )
+    manifest = pack_heads(out, arrays, config=config, tokenizer=told.tokenizer, manifest=manifest)
+    return write_heads_manifest(out, replace(manifest, ranges=marked_ranges(load_heads(out), posts))).version
+
+
+def whole_post(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:
+    """The encoder and the head `sentiment` under the names of BertForSequenceClassification: the same computation."""
+    named = {"heads.dense.sentiment": "bert.pooler.dense", "heads.out.sentiment": "classifier"}
+    kept = {name: array for name, array in arrays.items() if name.startswith("bert.")}
+    return kept | {
+        f"{new}.{part}": arrays[f"{old}.{part}"] for old, new in named.items() for part in ("weight", "bias")
+    }

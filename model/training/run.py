@@ -1,0 +1,143 @@
+"""`brandpulse model train`: from labelled posts to a weights folder that every engine loads.
+
+Reads the sources of a recipe, checks them against each other, trains, and finishes: chooses among the last snapshots,
+calibrates and packs. What a killed run needs to go on lies in the folder `{out}.run` beside the result.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from brandpulse.errors import ConfigError
+from model.training.fit.recipe import HeadsRecipe
+
+if TYPE_CHECKING:
+    from model.training.data.batches import Encoded
+    from model.training.data.corpus import Encodings, Texts
+    from model.training.fit.initial_weights import Start
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run before its first step."""
+
+    start: "Start"
+    texts: "Texts"
+    sources: "list[Encodings]"
+    validation: "dict[str, list[Encoded]]"
+
+
+def train(
+    data: Path,
+    out: Path,
+    *,
+    recipe: HeadsRecipe,
+    base: Path,
+    teacher: Path | None = None,
+    tests: Sequence[Path] = (),
+    rows: int | None = None,
+) -> str:
+    """Trains the heads of *recipe* on *base*, packs them into *out*, and returns the version of the weights.
+
+    *base* is a folder with a BERT encoder or packed weights to go on from, *teacher* packed weights to learn from,
+    *tests* are files whose posts must be seen nowhere, *rows* caps the training rows for a quick try. Called again
+    after it was killed, it goes on; called again after it was done, it finishes anew.
+    """
+    # Spinning OpenMP threads fight every other process for the cores: 13 tweets/s became 33 with this alone.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from model.training.fit import lora
+    from model.training.fit.initial_weights import packed_model, silence
+    from model.training.fit.loop import fit
+    from model.training.fit.progress_log import say
+    from model.training.fit.run_state import claim, fingerprint, is_first_process, own_device, write_text
+    from model.training.multi_head_task import HeadsTask
+
+    if (recipe.teacher is None) != (teacher is None):
+        raise ConfigError("A teacher's weights (--teacher) and the recipe's setting `teacher` belong together.")
+    prepared = prepare(data, recipe, base=base, tests=tests, rows=rows)
+    run = out.with_name(out.name + ".run")
+    claim(run, fingerprint(recipe.model_dump(), str(base), str(teacher), rows, asdict(prepared.texts.checked)))
+    if is_first_process():
+        write_text(run / "tokenizer.json", prepared.start.tokenizer)
+
+    model = prepared.start.model
+    if prepared.start.manifest is None:
+        silence(model, recipe.weights)
+    if recipe.lora is not None:
+        lora.adapt(model, recipe.lora)
+        say("lora", **lora.share_trained(model))
+    model.to(own_device())
+    task = HeadsTask(
+        model, recipe, prepared.sources, prepared.validation, packed_model(teacher) if teacher is not None else None
+    )
+    progress = fit(task, recipe, run)
+    if not is_first_process():
+        return ""
+    facts = {
+        "rows_seen": progress.rows,
+        "seconds": round(progress.seconds),
+        "rows_per_second": round(progress.rows / max(progress.seconds, 1e-9), 1),
+        "steps": progress.step,
+        "checks": asdict(prepared.texts.checked),
+    }
+    write_text(run / "run.json", json.dumps(facts, indent=2) + "\n")
+    return finish_run(run, out, prepared.texts, recipe=recipe, base=base, figures=progress.figures)
+
+
+def prepare(
+    data: Path, recipe: HeadsRecipe, *, base: Path, tests: Sequence[Path] = (), rows: int | None = None
+) -> Prepared:
+    """Reads and checks the posts, and sets up the network. Raises ConfigError when anything does not fit."""
+    from model.training.data.corpus import check, encoded, read_parts
+    from model.training.fit.initial_weights import start, tokenizer_of
+
+    texts = check(read_parts(data, recipe), tests, limit=rows, seed=recipe.seed)
+    if unknown := [name for name in recipe.judged_by if name not in texts.validation]:
+        raise ConfigError(f"judged_by.{unknown[0]}: no such validation set; there are {', '.join(texts.validation)}")
+    words = (example.marked.text for _, examples, _ in texts.sources for example in examples)
+    begun = start(base, words, seed=recipe.seed, layers=recipe.layers, dropout=recipe.dropout)
+    sources, validation = encoded(texts, tokenizer_of(begun.tokenizer), recipe.max_tokens)
+    return Prepared(begun, texts, sources, validation)
+
+
+def finish_run(
+    run: Path,
+    out: Path,
+    texts: "Texts",
+    *,
+    recipe: HeadsRecipe,
+    base: Path,
+    snapshots: Path | None = None,
+    figures: Sequence[float] = (),
+) -> str:
+    """Packs the snapshots of *run* into *out*, also of a run that has not ended, and returns the version.
+
+    *snapshots* is their folder, `run/snap` if none. With the validation *figures* of each, those after the best one
+    are left out.
+    """
+    from model.training.data.corpus import encoded_validation
+    from model.training.fit.initial_weights import base_name, start, tokenizer_of
+    from model.training.packaging import Told
+    from model.training.snapshot_selection import finish
+
+    tokenizer = run / "tokenizer.json"
+    files = sorted((snapshots or run / "snap").glob("*.safetensors"))
+    if figures:
+        files = files[: figures.index(max(figures)) + 1]
+    # Not the trained network itself: with adapters in it, its tensors have other names than the snapshots'.
+    plain = start(base, (), seed=recipe.seed, layers=recipe.layers)
+    facts = json.loads((run / "run.json").read_text(encoding="utf-8")) if (run / "run.json").exists() else {}
+    return finish(
+        plain.model,
+        files,
+        out,
+        recipe=recipe,
+        validation=encoded_validation(
+            texts.validation, tokenizer_of(tokenizer.read_text(encoding="utf-8")), recipe.max_tokens
+        ),
+        posts=[example.marked for _, examples, _ in texts.sources for example in examples],
+        told=Told(tokenizer, base_name(base), facts, plain.manifest),
+    )

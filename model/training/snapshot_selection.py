@@ -1,0 +1,181 @@
+"""From the snapshots of a training run to a weights folder: chooses, calibrates, packs."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from brandpulse.errors import ConfigError
+from model.graphs.torch_multihead import MultiHead
+from model.inputs.target_marking import MarkedText
+from model.spec.heads import BY_NAME
+from model.training.calibration import Calibration, Floats, Judged, Validation, calibrate, figures, judge_sides, pool
+from model.training.fit.progress_log import say
+from model.training.fit.recipe import HeadsRecipe
+from model.training.fit.run_state import write_text
+from model.training.packaging import Told, pack_run
+
+MEANS = (1, 2, 3, 4)
+"""The candidates: the last snapshot, and the mean of the last two, three and four."""
+
+
+def finish(
+    model: MultiHead,
+    snapshots: Sequence[Path],
+    out: Path,
+    *,
+    recipe: HeadsRecipe,
+    validation: Validation,
+    posts: Sequence[MarkedText],
+    told: Told,
+) -> str:
+    """Chooses among the *snapshots* of *model*, calibrates the best, packs it into *out* and returns its version.
+
+    *posts* are training posts, for the ranges of int8. The figures go to `out/training.json`. Raises ConfigError when
+    there is no snapshot.
+    """
+    name, weights, tried = choose(model, snapshots, validation, recipe.judged_by)
+    offset(weights, recipe.offsets)
+    model.load_state_dict(weights)
+    sides = {part: judge_sides(model, rows) for part, rows in validation.items()}
+    full, early = ({part: both[side] for part, both in sides.items()} for side in (0, 1))
+    late, soon = calibrate(full), calibrate(early)
+    confidence = exits(full, early, late, soon, loss=recipe.exit_loss)
+    said = {part: figures(judged, late) for part, judged in full.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    report = {
+        "candidates": tried,
+        "chosen": name,
+        "settled_early": confidence,
+        "words": policies(said),
+        "full": said,
+        "exit": {part: figures(judged, soon) for part, judged in early.items()},
+    }
+    write_text(out / "training.json", json.dumps(_rounded(report), indent=2) + "\n")
+    told = replace(told, facts=dict(told.facts) | {"weights": name})
+    least = {head: value for head, (value, _) in confidence.items()}
+    version = pack_run(model, out, recipe=recipe, late=late, soon=soon, exit_confidence=least, posts=posts, told=told)
+    say("finished", weights=name, version=version, out=str(out))
+    return version
+
+
+def candidates(snapshots: Sequence[Path]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """(name, weights) of each mean worth trying, in the order of *snapshots*."""
+    from safetensors.torch import load_file
+
+    for count in MEANS:
+        if count > len(snapshots):
+            return
+        chosen = snapshots[-count:]
+        mean = {name: tensor / count for name, tensor in load_file(chosen[0]).items()}
+        for path in chosen[1:]:
+            for name, tensor in load_file(path).items():
+                mean[name] += tensor / count
+        yield ("last" if count == 1 else f"mean of last {count}"), mean
+
+
+def choose(
+    model: MultiHead, snapshots: Sequence[Path], validation: Validation, judged_by: Mapping[str, str]
+) -> tuple[str, dict[str, Tensor], list[dict[str, Any]]]:
+    """The name and weights of the best candidate, and the figures of all. *model* is left with other weights."""
+    report: list[dict[str, Any]] = []
+    best: tuple[float, str, dict[str, Tensor]] | None = None
+    for name, weights in candidates(snapshots):
+        model.load_state_dict(weights)
+        sides = {part: judge_sides(model, validation[part])[0] for part in judged_by}
+        calibration = calibrate(sides)
+        found = {part: figures(judged, calibration) for part, judged in sides.items()}
+        figure = combined(found, judged_by)
+        shown = {f"{part} {which}": round(found[part][which], 4) for part, which in judged_by.items()}
+        report.append({"weights": name, "combined": round(figure, 4)} | shown)
+        say("candidate", **report[-1])
+        if best is None or figure > best[0]:
+            best = figure, name, weights
+    if best is None:
+        raise ConfigError("no snapshot to finish from: the run was stopped before it wrote its first one")
+    return best[1], best[2], report
+
+
+def combined(found: Mapping[str, Mapping[str, float]], judged_by: Mapping[str, str]) -> float:
+    """The mean of the figures that the recipe names. Raises ConfigError naming one that there is not."""
+    for name, figure in judged_by.items():
+        if figure not in found[name]:
+            raise ConfigError(f"judged_by.{name}: no figure {figure!r}; there are {', '.join(found[name])}")
+    return float(np.mean([found[name][figure] for name, figure in judged_by.items()]))
+
+
+def offset(weights: dict[str, Tensor], offsets: Mapping[str, Mapping[str, float]]) -> None:
+    """Adds *offsets* (head -> label -> logit) to the biases of both sides."""
+    for head, labels in offsets.items():
+        for label, value in labels.items():
+            for side in ("heads", "exit"):
+                if (name := f"{side}.out.{head}.bias") in weights:
+                    weights[name][BY_NAME[head].labels.index(label)] += value
+
+
+def policies(report: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """What keeping the words of a target does on each set that has targets: recall and accuracy, with and without."""
+    return {
+        name: {
+            f"{figure}, {way}": report[part][f"target_{figure}"]
+            for way, part in (("marker alone", name), ("words kept", f"{name}+words"))
+            for figure in ("recall", "accuracy")
+        }
+        for name in report
+        if f"{name}+words" in report and "target_recall" in report[name]
+    }
+
+
+def exits(
+    full: Mapping[str, Judged],
+    early: Mapping[str, Judged],
+    late_calibration: Calibration,
+    early_calibration: Calibration,
+    *,
+    loss: float,
+) -> dict[str, tuple[float, float]]:
+    """Head -> confidence from which its early answer stands, and the share it settles (`settled`)."""
+    found: dict[str, tuple[float, float]] = {}
+    for head in (BY_NAME["sentiment"], BY_NAME["target"]):
+        logits, gold = pool(full, head)
+        early_logits, _ = pool(early, head)
+        if len(logits) and len(early_logits):
+            late = late_calibration.probabilities(head.name, logits)
+            soon = early_calibration.probabilities(head.name, early_logits)
+            found[head.name] = settled(late, soon, gold, loss=loss)
+    return found
+
+
+def settled(full: Floats, early: Floats, gold: npt.NDArray[np.int64], *, loss: float) -> tuple[float, float]:
+    """The least confidence from which early answers may stand, and the share of rows that they then settle.
+
+    *full* and *early* are probabilities (n, labels). Macro recall falls by at most *loss*; (1.0, 0.0) when even the
+    most confident early answers cost more.
+    """
+    confidence = early.max(axis=1)
+    present = np.unique(gold)
+    aim = _recall(full.argmax(axis=1), gold, present) - loss
+    best = (1.0, 0.0)
+    for least in np.round(np.arange(0.99, 0.39, -0.01), 2):
+        stands = confidence >= least
+        if _recall(np.where(stands, early.argmax(axis=1), full.argmax(axis=1)), gold, present) < aim:
+            break
+        best = float(least), float(stands.mean())
+    return best
+
+
+def _recall(predicted: npt.NDArray[np.int64], gold: npt.NDArray[np.int64], present: npt.NDArray[np.int64]) -> float:
+    return float(np.mean([(predicted[gold == label] == label).mean() for label in present]))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return round(value, 4) if isinstance(value, float) else value

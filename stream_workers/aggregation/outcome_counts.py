@@ -1,0 +1,82 @@
+"""Counts what became of a batch's posts, by source, as `brandpulse.state.outcomes.post_outcomes` keeps it: row by row, or by columns. Pure.
+
+A post belongs to the newest period that its partition's record times have reached, so nothing depends on where a batch
+was cut.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from brandpulse.state.outcomes.post_outcomes import (
+    FIRST_PLAUSIBLE_MS,
+    LAST_PLAUSIBLE_MS,
+    NO_OFFSET,
+    OFFSET_EDGES,
+    PERIOD_MS,
+    Added,
+    Met,
+    period_after,
+)
+from stream_workers.decoding.records import Integers
+
+_EDGES = np.array(OFFSET_EDGES, np.int64)
+_OFFSETS = len(OFFSET_EDGES) + 2
+"""Offsets' numbers and `NO_OFFSET`."""
+
+
+class FateCounter:
+    """Row by row."""
+
+    def __init__(self, newest: int) -> None:
+        """*newest*: the newest period before the batch."""
+        self._newest = newest
+        self.added: dict[int, dict[Met, int]] = {}
+
+    def moved(self, record_ms: int) -> None:
+        """The next record; each is named once, before its fate."""
+        self._newest = period_after(self._newest, record_ms)
+
+    def add(self, source: str, fate: str, offset: int = NO_OFFSET) -> None:
+        cells = self.added.setdefault(self._newest, {})
+        cells[source, fate, offset] = cells.get((source, fate, offset), 0) + 1
+
+
+def periods_of(newest: int, record_ms: Integers) -> Integers:
+    """(n,): the newest period after each record."""
+    plausible = (record_ms >= FIRST_PLAUSIBLE_MS) & (record_ms < LAST_PLAUSIBLE_MS)
+    return np.maximum.accumulate(np.maximum(np.where(plausible, record_ms // PERIOD_MS, 0), newest))
+
+
+def offsets_of(event_ms: Integers, record_ms: Integers) -> Integers:
+    """(n,): as `offset_number`."""
+    return np.where(record_ms < 0, NO_OFFSET, np.searchsorted(_EDGES, event_ms - record_ms, side="right"))
+
+
+FateRows = tuple[Integers, npt.NDArray[np.intp], npt.NDArray[np.intp], Integers | None]
+"""(period, number of the source, number of the fate, offset) by rows; offset None: `NO_OFFSET`."""
+
+
+def count_columns(
+    parts: Sequence[FateRows],
+    sources: Sequence[str],
+    fates: Sequence[str],
+) -> Added:
+    """What rows add. *sources* and *fates*: the names that the numbers are of."""
+    added: dict[int, dict[Met, int]] = {}
+    for periods, source, fate, offset in parts:
+        if not len(periods):
+            continue
+        first = int(periods[0])
+        numbers = ((periods - first) * len(sources) + source) * len(fates) + fate
+        numbers = numbers * _OFFSETS + (0 if offset is None else offset + 1)
+        found, counts = np.unique(numbers, return_counts=True)
+        for number, posts in zip(found.tolist(), counts.tolist(), strict=True):
+            place, at_offset = divmod(number, _OFFSETS)
+            place, at_fate = divmod(place, len(fates))
+            period, at_source = divmod(place, len(sources))
+            met = sources[at_source], fates[at_fate], at_offset - 1
+            cells = added.setdefault(first + period, {})
+            cells[met] = cells.get(met, 0) + posts
+    return added

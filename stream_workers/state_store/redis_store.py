@@ -1,0 +1,296 @@
+"""The partition state in Redis or Valkey. Key layout: `brandpulse/state/keys.py`; the contract: `store.py`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from brandpulse.errors import StateError, TransientError
+from brandpulse.redis.client import outage, reaching_redis, routed
+from brandpulse.state.applied_logs import KEPT_LOGS, LeftLog
+from brandpulse.state.keys import AlertingKeys, NamespaceKeys, PartitionKeys, brand_of
+from brandpulse.state.panes import Pane
+from brandpulse.state.partition_state import PartitionStatus
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.packed_ids import packed
+from stream_workers.aggregation.row_fold import HOUR_MINUTES, Cell, Change, Stored
+from stream_workers.decoding.post_decoder import DIGEST_BYTES
+from stream_workers.state_store.lua_arguments import (
+    authors_key,
+    call_of,
+    field_of,
+    flat,
+    may_go,
+    moving_fields,
+    pane_key,
+)
+from stream_workers.state_store.partition_store import Applied, Failed, ReadRequest, Refused, left_log
+
+DAY_HOURS = 24
+DROPS_PER_CHANGE = 500
+"""Keys past their time that one call removes: bounds the call's length."""
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What Redis says, in our words: damage is told apart from an unreachable, full or read-only server."""
+    try:
+        with reaching_redis():
+            yield
+    except redis.ResponseError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: redis.ResponseError) -> StateError | TransientError:
+    if str(error).startswith(("STATE", "WRONGTYPE")):
+        return StateError(str(error))
+    return outage(error)
+
+
+PLACE = ("next", "life", "writer")
+"""Fields that tell whether the state is still as it was left."""
+
+
+def _place(found: Sequence[bytes | None]) -> list[bytes | None]:
+    """`PLACE` as it is compared: states of older versions lack the words."""
+    return [found[0], *(word or b"" for word in found[1:])]
+
+
+def _by_key(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """*cells* that lie in one hash together: what costs a client is the command, not the field."""
+    found: dict[tuple[str, str, int], list[Cell]] = {}
+    for cell in cells:
+        span, series, bucket = cell
+        found.setdefault((span, series, bucket // (HOUR_MINUTES if span == "minute" else DAY_HOURS)), []).append(cell)
+    return list(found.values())
+
+
+def _script(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+class RedisPartitionStore:
+    """The real one. Scripts run by their digest; an unknown digest (a restarted server) is loaded and run again."""
+
+    def __init__(self, client: redis.Redis, namespace: str, retention: Retention, *, drop_every: int = 1) -> None:
+        """*drop_every*: old keys are looked for at each so-manieth call of `apply`; it costs a round trip."""
+        self._client = client
+        self._namespace = namespace
+        self._names = NamespaceKeys(namespace)
+        self._alerting = AlertingKeys(namespace)
+        self._retention = retention
+        self._apply = client.register_script(_script("lua/apply.lua"))
+        self._rebase = client.register_script(_script("lua/rebase.lua"))
+        self._touch = client.register_script(_script("lua/touch.lua"))
+        self._seen = client.register_script(_script("lua/seen.lua"))
+        self._announced: set[str] = set()
+        self._drop_every = drop_every
+        self._applies = 0
+        self._more_to_drop = False
+
+    def load(self, topic: str, partition: int) -> PartitionStatus | None:
+        keys = self._keys(topic, partition)
+        try:
+            with _translated():
+                stored: Any = self._client.hgetall(keys.state)
+        except StateError as error:
+            raise StateError(f"{keys.state}: {error}") from error
+        if not stored:
+            return None
+        if b"next" not in stored:
+            raise StateError(f"{keys.state} has no field next; it holds {sorted(stored)[:5]!r}")
+        return PartitionStatus.decode(topic, partition, stored)
+
+    def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
+        keys = self._keys(wanted.topic, wanted.partition)
+        before: list[Any] = [seen.next if seen else -1, seen.topic_id if seen else ""]
+        before += [int(left_log(seen, wanted) is not None), KEPT_LOGS]
+        fields = {
+            "next": wanted.next,
+            "topic_id": wanted.topic_id,
+            "life": wanted.life,
+            **moving_fields(wanted),
+            "lost": wanted.lost,
+            "paused": wanted.paused,
+            "allowed_until": wanted.allowed_until,
+        }
+        self._announced.clear()
+        with _translated():
+            self._client.sadd(self._names.partitions, f"{wanted.topic}:{wanted.partition}")
+            return bool(self._rebase(keys=[keys.state, keys.logs], args=[*before, *flat(fields)]))
+
+    def left_logs(self, topic: str, partition: int) -> list[LeftLog]:
+        with _translated():
+            stored: Any = self._client.lrange(self._keys(topic, partition).logs, 0, -1)
+        return [LeftLog.decode(entry) for entry in stored]
+
+    def origins(self, topic_id: str) -> tuple[int, ...] | None:
+        with _translated():
+            noted: Any = self._client.hget(self._names.origins, topic_id)
+        return None if noted is None else tuple(int(offset) for offset in noted.split(b","))
+
+    def begin_at(self, topic_id: str, offsets: Sequence[int]) -> tuple[int, ...]:
+        with _translated():
+            self._client.hsetnx(self._names.origins, topic_id, ",".join(map(str, offsets)))
+        return self.origins(topic_id) or tuple(offsets)
+
+    def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
+        with _translated():
+            try:
+                replies = iter(self._ask(requests))
+            except redis.exceptions.NoScriptError:
+                self._client.script_load(self._seen.script)
+                replies = iter(self._ask(requests))
+        found = []
+        for request in requests:
+            status = request.status
+            believed = [str(status.next).encode(), status.life.encode(), status.writer.encode()]
+            before = _place(next(replies))
+            repeats: dict[bytes, int] = {}
+            for generations, digests in request.asked:
+                seen = next(replies)
+                for place, generation in zip(seen[::2], seen[1::2], strict=True):
+                    digest, number = digests[place], generations[generation].number
+                    repeats[digest] = max(number, repeats.get(digest, number))
+            panes, authors = {}, {}
+            for cells in _by_key(request.cells):
+                for cell, pane in zip(cells, next(replies), strict=True):
+                    if pane is not None:
+                        panes[cell] = Pane.decode(pane)
+                for cell, sketch in zip(cells, next(replies), strict=True):
+                    if sketch is not None:
+                        authors[cell] = sketch
+            redriven = frozenset(
+                digest
+                for digest, score in zip(request.identities, next(replies) if request.identities else (), strict=True)
+                if score is not None
+            )
+            places = before, _place(next(replies))
+            moved = next((place for place in places if place != believed), None)
+            moved_to = None if moved is None else int(moved[0] or -1)
+            found.append(Stored(repeats, panes, authors, redriven, moved_to))
+        return found
+
+    def _ask(self, requests: Sequence[ReadRequest]) -> list[Any]:
+        """What the server says to *requests*, in the order in which `read` takes it."""
+        pipeline = self._client.pipeline(transaction=False)
+        for request in requests:
+            keys = self._keys(request.status.topic, request.status.partition)
+            # Before and after: who writes in between is seen by one of the two.
+            pipeline.hmget(keys.state, *PLACE)
+            for generations, digests in request.asked:
+                sets = [keys.ids(generation.number) for generation in generations]
+                self._evalsha(pipeline, self._seen.sha, sets, [packed(digests), DIGEST_BYTES])
+            for cells in _by_key(request.cells):
+                fields = [field_of(cell) for cell in cells]
+                pipeline.hmget(pane_key(keys, cells[0]), fields)
+                pipeline.hmget(authors_key(keys, cells[0]), fields)
+            if request.identities:
+                pipeline.execute_command("ZMSCORE", keys.redriven, *request.identities)  # type: ignore[no-untyped-call]
+            pipeline.hmget(keys.state, *PLACE)
+        return list(pipeline.execute())
+
+    def _evalsha(self, pipeline: Any, sha: str, keys: Sequence[str | bytes], args: Sequence[Any]) -> None:
+        """By its name: a cluster's pipeline has no method for it, and runs it all the same."""
+        to = routed(self._client, str(keys[0]))
+        pipeline.execute_command("EVALSHA", sha, len(keys), *keys, *args, **to)
+
+    def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        with _translated():
+            self._applies += 1
+            due = self._more_to_drop or self._applies % self._drop_every == 0
+            if due:
+                # In a cluster the names lie on a server of their own: its failover may lose one that its panes outlive.
+                self._announced.clear()
+            self._announce(changes)
+            expired = self._expired(changes) if due else [[] for _ in changes]
+            # A backfill over years leaves old keys faster than a look now and then would find them.
+            self._more_to_drop = any(len(gone) >= DROPS_PER_CHANGE for gone in expired)
+            replies = self._run_apply(changes, expired)
+        outcomes: list[Applied | Refused | Failed] = []
+        for reply in replies:
+            if isinstance(reply, redis.ResponseError):
+                refusal = _refusal(reply)
+                if isinstance(refusal, TransientError):
+                    raise refusal from reply
+                outcomes.append(Failed(refusal))
+            elif isinstance(reply, Exception):
+                raise outage(reply) from reply
+            else:
+                applied, stands_at = reply
+                outcomes.append(Applied() if applied else Refused(int(stands_at)))
+        if any(isinstance(outcome, Refused) for outcome in outcomes):
+            # The store may be another one, or an older one: it may not know the names we told.
+            self._announced.clear()
+        return outcomes
+
+    def touch(self, status: PartitionStatus) -> bool:
+        fields = {
+            "owner": status.owner,
+            "seen_wall_ms": status.seen_wall_ms,
+            "caught_up": int(status.caught_up),
+            "lag": status.lag,
+            "paused": status.paused,
+        }
+        keys = self._keys(status.topic, status.partition)
+        with _translated():
+            owns = bool(self._touch(keys=[keys.state], args=[status.next, *flat(fields)]))
+            if owns:
+                # Each time, for a failover may have lost the list and not the state: see `apply`.
+                self._client.sadd(self._names.partitions, f"{status.topic}:{status.partition}")
+            return owns
+
+    def _keys(self, topic: str, partition: int) -> PartitionKeys:
+        return PartitionKeys(self._namespace, topic, partition)
+
+    def _announce(self, changes: Sequence[Change]) -> None:
+        """Names of brands, before their first pane: a reader may then find none yet, but never misses one.
+
+        A facet's series is no brand: whoever knows the facet knows its name.
+        """
+        brands = {brand_of(cell.brand) for change in changes for cell in change.panes} - self._announced
+        if brands:
+            self._client.sadd(self._names.brands, *brands)
+            self._announced |= brands
+
+    def _expired(self, changes: Sequence[Change]) -> list[list[bytes]]:
+        """Keys that each change may remove: past their time, and seen by the alerter if they hold minutes."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.get(self._alerting.evaluated_until)
+        for change in changes:
+            keys = self._keys(change.status.topic, change.status.partition)
+            pipeline.zrangebyscore(
+                keys.index, "-inf", change.status.watermark_ms, start=0, num=DROPS_PER_CHANGE, withscores=True
+            )
+        evaluated_raw, *found = pipeline.execute()
+        evaluated_until = int(evaluated_raw) if evaluated_raw is not None else None
+        return [
+            [
+                member
+                for member, score in rows
+                if may_go(member, int(score), change.status.watermark_ms, evaluated_until)
+            ]
+            for change, rows in zip(changes, found, strict=True)
+        ]
+
+    def _run_apply(self, changes: Sequence[Change], expired: Sequence[Sequence[bytes]]) -> list[Any]:
+        calls = [
+            call_of(change, self._keys(change.status.topic, change.status.partition), gone, self._retention)
+            for change, gone in zip(changes, expired, strict=True)
+        ]
+        pipeline = self._client.pipeline(transaction=False)
+        for keys, args in calls:
+            self._evalsha(pipeline, self._apply.sha, keys, args)
+        replies = pipeline.execute(raise_on_error=False)
+        if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):
+            self._client.script_load(self._apply.script)
+            # Those that did run are refused by the compare-and-set, so only the others are sent again.
+            return [
+                self._client.evalsha(self._apply.sha, len(keys), *keys, *args)
+                if isinstance(reply, redis.exceptions.NoScriptError)
+                else reply
+                for (keys, args), reply in zip(calls, replies, strict=True)
+            ]
+        return list(replies)
