@@ -73,7 +73,7 @@ faults: .venv/.all         ## random faults under load; after each the counts mu
 
 # ALERT_ROUNDS=200, ALERT_KILLS=5 a round, ALERT_SEED= (printed), ALERT_SECONDS=7200 at most
 soak-alerts: .venv/.all    ## a receiver down for six simulated hours; then kill -9 of alerters and store, round by round
-	ALERT_SOAK=1 $(BIN)/pytest -s tests/unit/alerting/test_long_outage.py
+	ALERT_SOAK=1 $(BIN)/pytest -s tests/unit/alerting/dispatch/test_long_outage.py
 	$(BIN)/python -m tests.faults.alerting.rounds
 
 soak: .venv/.all           ## an hour at 70 % of what this machine can do: fails if memory grows or the lag does

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore
-from tests.apache_kafka import ApacheKafka, KafkaCluster, why_not
+from tests.support.kafka_broker import ApacheKafka, KafkaCluster, why_not
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ import redis
 from brandpulse.state.keys import NamespaceKeys
 from brandpulse.state.pane_reader import PaneReader
 from stream_workers.state_store.redis_store import RedisPartitionStore
-from tests.builders import a_scored
 from tests.contract.test_partition_store import RETENTION, begun, change_of
+from tests.support.builders import a_scored
 
 
 def test_a_list_of_partitions_that_a_failover_lost_is_back_with_the_next_sign_of_life(

@@ -19,8 +19,8 @@ from stream_workers.consumer.log_identity import LogExtent
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied, PartitionStore, Refused
 from stream_workers.state_store.redis_store import RedisPartitionStore
-from tests.contract.counting_oracle import RETENTION
-from tests.contract.exactly_once_machine import ExactlyOnce, RewindableStore, Worker
+from tests.support.counting_oracle import RETENTION
+from tests.support.exactly_once_machine import ExactlyOnce, RewindableStore, Worker
 
 EXAMPLES = int(os.environ.get("BRANDPULSE_MACHINE_EXAMPLES", "400"))
 SAME: dict[str, Any] = {} if "BRANDPULSE_MACHINE_EXAMPLES" in os.environ else {"derandomize": True}

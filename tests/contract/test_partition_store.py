@@ -25,7 +25,7 @@ from stream_workers.scoring.facet_matcher import Facets
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied, Failed, PartitionStore, ReadRequest, Refused
 from stream_workers.state_store.redis_store import RedisPartitionStore
-from tests.builders import NOON_MS, a_scored, a_status
+from tests.support.builders import NOON_MS, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
 LIMITS = RepeatLimits(memory_ms=6 * HOUR_MS, max_ids=1_000_000)

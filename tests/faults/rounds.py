@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from tests.faults.kinds import Fault, kinds_for
-from tests.faults.world import BrokerKind, World
+from tests.support.faults.environment import BrokerKind, World
+from tests.support.faults.fault_kinds import Fault, kinds_for
 
 POSTS = 1_500
 PATIENCE_SECONDS = 120.0

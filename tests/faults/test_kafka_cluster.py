@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 
 from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
-from tests.apache_kafka import NODES, KafkaCluster
-from tests.builders import NOON_MS, a_post
-from tests.journey.pipeline import Pipeline, counted
+from tests.support.builders import NOON_MS, a_post
+from tests.support.kafka_broker import NODES, KafkaCluster
+from tests.support.running_pipeline import Pipeline, counted
 
 pytestmark = pytest.mark.timeout(300)
 

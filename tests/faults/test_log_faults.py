@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient
 from brandpulse.kafka.topics import producer_config
 from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.partition_state import PartitionStatus
-from tests.apache_kafka import ApacheKafka, why_not
-from tests.builders import NOON_MS, a_post
-from tests.journey.pipeline import Pipeline, counted
+from tests.support.builders import NOON_MS, a_post
+from tests.support.kafka_broker import ApacheKafka, why_not
+from tests.support.running_pipeline import Pipeline, counted
 
 
 @pytest.fixture(params=["classic", "consumer"])

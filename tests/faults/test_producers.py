@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Producer
 
 from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
-from tests.apache_kafka import ApacheKafka, why_not
+from tests.support.kafka_broker import ApacheKafka, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 

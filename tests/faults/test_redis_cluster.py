@@ -12,12 +12,12 @@ from brandpulse.devstack.mock_receiver import MockReceiver
 from brandpulse.redis.client import connect
 from brandpulse.runtime.service_registry import running
 from brandpulse.state.keys import AlertingKeys, NamespaceKeys, PartitionKeys
-from tests.builders import NOON_MS, a_post
 from tests.faults.alerting.processes import start_alerter
 from tests.faults.alerting.test_alerter_process import a_day_with_a_crisis, until, wall_ms
-from tests.journey.pipeline import Pipeline, counted
-from tests.redis_cluster import RedisCluster, ValkeyNode, linked
-from tests.redis_cluster import until as soon
+from tests.support.builders import NOON_MS, a_post
+from tests.support.redis_cluster import RedisCluster, ValkeyNode, linked
+from tests.support.redis_cluster import until as soon
+from tests.support.running_pipeline import Pipeline, counted
 
 pytestmark = pytest.mark.timeout(300)
 POSTS = 12_000

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import kinds
 from tests.faults.rounds import one_round
-from tests.faults.world import World
+from tests.support.faults import fault_kinds as kinds
+from tests.support.faults.environment import World
 
 QUICK = (
     kinds.store_tail_cut,

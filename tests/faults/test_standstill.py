@@ -11,8 +11,8 @@ from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
 from stream_workers.consumer.assigned_partition import ReadBatch
 from stream_workers.consumer.post_reader import PostReader
 from stream_workers.state_store.memory_store import MemoryPartitionStore
-from tests.apache_kafka import ApacheKafka, why_not
-from tests.builders import a_reader_config
+from tests.support.builders import a_reader_config
+from tests.support.kafka_broker import ApacheKafka, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 

@@ -14,8 +14,8 @@ from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore
 from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.runtime.service_registry import running
 from stream_workers.app import EXIT_WATCHDOG
-from tests.builders import NOON_MS, a_post
-from tests.journey.pipeline import Pipeline, counted
+from tests.support.builders import NOON_MS, a_post
+from tests.support.running_pipeline import Pipeline, counted
 
 POSTS = 6_000
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.apache_kafka import why_not
-from tests.certificates import Authority
-from tests.secured import SecuredKafka
+from tests.support.certificates import Authority
+from tests.support.kafka_broker import why_not
+from tests.support.secured_servers import SecuredKafka
 
 
 @pytest.fixture(scope="session")

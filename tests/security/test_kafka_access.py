@@ -21,8 +21,8 @@ from brandpulse.errors import ConfigError, TransientError
 from brandpulse.kafka.topics import Topic, client_config, ensure_topics, producer_config
 from brandpulse.ops.doctor.kafka_checks import check_broker
 from brandpulse.ops.kafka_acls import Acl, acls_of, commands, create
-from tests.certificates import Authority
-from tests.secured import SERVICES, SecuredKafka, password_of
+from tests.support.certificates import Authority
+from tests.support.secured_servers import SERVICES, SecuredKafka, password_of
 
 pytestmark = pytest.mark.timeout(180)
 Env = Callable[..., Settings]

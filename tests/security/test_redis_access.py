@@ -13,8 +13,8 @@ from brandpulse.errors import BrandpulseError, ConfigError, TransientError
 from brandpulse.ops.doctor.redis_checks import check_store
 from brandpulse.redis.client import RedisAddress, connect, place_of, reach, shown
 from brandpulse.state.pane_reader import PaneReader
-from tests.certificates import ONE_DAY, Authority
-from tests.secured import SERVICES, SecuredRedis, acl_file, password_of
+from tests.support.certificates import ONE_DAY, Authority
+from tests.support.secured_servers import SERVICES, SecuredRedis, acl_file, password_of
 
 needs_tls = pytest.mark.needs_redis_tls
 

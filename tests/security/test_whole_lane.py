@@ -16,12 +16,12 @@ from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.ops.kafka_acls import acls_of, create
 from brandpulse.redis.client import connect
 from brandpulse.runtime.service_registry import running
-from tests.builders import NOON_MS, a_post
-from tests.certificates import Authority
 from tests.faults.alerting.processes import start_alerter
 from tests.faults.alerting.test_alerter_process import a_day_with_a_crisis, until, wall_ms
-from tests.journey.pipeline import Pipeline
-from tests.secured import SERVICES, SecuredKafka, SecuredRedis, acl_file, password_of
+from tests.support.builders import NOON_MS, a_post
+from tests.support.certificates import Authority
+from tests.support.running_pipeline import Pipeline
+from tests.support.secured_servers import SERVICES, SecuredKafka, SecuredRedis, acl_file, password_of
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.needs_redis_tls]
 POSTS = 300

@@ -19,8 +19,8 @@ from brandpulse.config.settings import Settings, variables_of
 from brandpulse.runtime.metrics import ALERTER_METRICS, WORKER_METRICS
 from dashboards.settings import GrafanaSettings, PageSettings
 from stream_workers.settings import WorkerSettings
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 CONTENT: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
 SERVICES: dict[str, dict[str, Any]] = CONTENT["services"]

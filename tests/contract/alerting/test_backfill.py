@@ -8,8 +8,8 @@ import redis
 
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_workers.aggregation.row_fold import Outcome, Scored
-from tests.builders import NOON_MS, a_scored
-from tests.contract.alerting.worked import Worked
+from tests.support.alerting.worked_examples import Worked
+from tests.support.builders import NOON_MS, a_scored
 
 BEGIN_MS = NOON_MS - 30 * DAY_MS
 DAYS = 30

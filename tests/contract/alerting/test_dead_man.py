@@ -19,7 +19,7 @@ from stream_workers.consumer.dlq_limit import InvalidGuard
 from stream_workers.consumer.status_reporter import SignsOfLife
 from stream_workers.consumer.stuck_detector import Reads
 from stream_workers.state_store.memory_store import MemoryPartitionStore
-from tests.builders import a_status
+from tests.support.builders import a_status
 
 OTHER_SIDE_SECONDS = 120
 """It waits a minute for each beat, and a minute of grace: the least that healthchecks.io takes."""

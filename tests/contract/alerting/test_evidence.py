@@ -9,8 +9,8 @@ from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_workers.aggregation.row_fold import Outcome, scored
 from stream_workers.decoding.post_decoder import Decoded, decode
 from stream_workers.scoring.post_scores import judged
-from tests.builders import NOON_MS, PROBABILITIES, a_post, a_record
-from tests.contract.alerting.worked import Worked
+from tests.support.alerting.worked_examples import Worked
+from tests.support.builders import NOON_MS, PROBABILITIES, a_post, a_record
 
 BEGIN_MS = NOON_MS - 2 * DAY_MS
 CRISIS_MS = NOON_MS

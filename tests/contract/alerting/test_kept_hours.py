@@ -16,7 +16,7 @@ from alerting.notifications.routing import Route
 from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.state.keys import DAY_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series
 from brandpulse.state.pane_reader import PaneReader
-from tests.unit.alerting.builders import MONDAY, TOPIC, Stream, write_status
+from tests.support.alerting.builders import MONDAY, TOPIC, Stream, write_status
 
 HOUR = MONDAY // 60
 BRANDS = ["Acme", "Bolt", "Nord bank"]

@@ -19,7 +19,7 @@ from stream_workers.scoring.facet_matcher import Facets
 from stream_workers.scoring.post_scores import Towards, judged
 from stream_workers.state_store.partition_store import ReadRequest
 from stream_workers.state_store.redis_store import RedisPartitionStore
-from tests.builders import NOON_MS, a_post, a_record
+from tests.support.builders import NOON_MS, a_post, a_record
 
 LATENESS_MS = 120_000
 BRANDS = ["Acme", "Bolt"]

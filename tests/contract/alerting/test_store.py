@@ -20,7 +20,7 @@ from brandpulse.errors import StateError, TransientError
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import AlertingKeys
 from brandpulse.state.watched_facets import Watch, WatchedFacets, decode_facets, rules_about
-from tests.unit.alerting.notes import AT, a_delivery, an_episode
+from tests.support.alerting.notes import AT, a_delivery, an_episode
 
 
 class Bench:

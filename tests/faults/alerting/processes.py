@@ -8,6 +8,7 @@ import yaml
 
 from brandpulse.runtime.child_process import Child
 from brandpulse.runtime.service_registry import running
+from tests.support.repository import ROOT
 
 ROUTING_KEY = "0" * 32
 
@@ -53,7 +54,7 @@ def start_alerter(
             "BRANDPULSE_ALERTER_REQUEST_TIMEOUT_SECONDS": "1",
             **settings,
         },
-        cwd=Path(__file__).parents[3],
+        cwd=ROOT,
     )
     child.wait_ready(lambda: any(facts["pid"] == child.pid for facts in running(home, "alerter")))
     return child

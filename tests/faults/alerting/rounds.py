@@ -30,7 +30,7 @@ from brandpulse.errors import TransientError
 from brandpulse.runtime.child_process import Child
 from brandpulse.state.keys import AlertingKeys
 from tests.faults.alerting.processes import fetch, start_alerter
-from tests.unit.alerting.builders import MONDAY, Stream
+from tests.support.alerting.builders import MONDAY, Stream
 
 NAMESPACE = "rounds"
 BRANDS = ("Acme Air", "Blue Bank", "Crunch")

@@ -17,7 +17,7 @@ from brandpulse.ops.stats import expected_delays
 from brandpulse.runtime.child_process import Child
 from brandpulse.state.keys import MINUTE_MS, PartitionKeys
 from tests.faults.alerting.processes import fetch, start_alerter
-from tests.unit.alerting.builders import MONDAY, Stream
+from tests.support.alerting.builders import MONDAY, Stream
 
 CRISIS = MONDAY + 10 * 60
 

@@ -14,9 +14,9 @@ from brandpulse.devstack.mock_receiver import MockReceiver
 from brandpulse.runtime.child_process import Child
 from brandpulse.state.keys import MINUTE_MS
 from brandpulse.state.pane_reader import PaneReader
-from tests.builders import NOON_MS, a_post
 from tests.faults.alerting.processes import start_alerter
-from tests.journey.pipeline import Pipeline, counted
+from tests.support.builders import NOON_MS, a_post
+from tests.support.running_pipeline import Pipeline, counted
 
 CALM, CRISIS, AFTER = 12 * 60, 40, 240
 """Minutes of event time."""

@@ -12,10 +12,10 @@ from brandpulse.devstack.mock_receiver import MockReceiver
 from brandpulse.runtime.child_process import Child
 from brandpulse.runtime.service_registry import running
 from brandpulse.state.keys import MINUTE_MS
-from tests.builders import NOON_MS, a_post
 from tests.faults.alerting.processes import start_alerter
 from tests.faults.alerting.test_alerter_process import a_day_with_a_crisis, until, wall_ms
-from tests.journey.pipeline import Pipeline, counted
+from tests.support.builders import NOON_MS, a_post
+from tests.support.running_pipeline import Pipeline, counted
 
 LONGEST_SECONDS = 60.0
 SEEN_WITHIN_SECONDS = 20

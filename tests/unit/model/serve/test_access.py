@@ -10,7 +10,7 @@ from brandpulse.errors import ConfigError
 from model.serve.request_guard import Rules
 from model.serve.service import Service
 from model.serve.settings import ServeSettings
-from tests.unit.model.serve.builders import WatchedScorer, serving, serving_keywords
+from tests.support.model.serve_builders import WatchedScorer, serving, serving_keywords
 
 TOKEN, METRICS = "t" * 16, "m" * 16
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}

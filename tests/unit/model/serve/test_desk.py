@@ -1,15 +1,13 @@
 """The support desk's words for the model's emotions."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from model.serve.desk import LEFT_OUT, MOOD_WORDS, WORDS, words
 from model.spec.heads import EMOTIONS, MOODS
-
-ROOT = Path(__file__).parents[4]
+from tests.support.repository import ROOT
 
 
 def moods(**shares: float) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from brandpulse.text.normalization import MARKER
 from model.serve.api_models import Limits, Problem
 from model.serve.request_guard import Rules
 from model.serve.service import Service
-from tests.unit.model.serve.builders import WatchedScorer, serving
+from tests.support.model.serve_builders import WatchedScorer, serving
 
 LIMITS = Limits(texts=3, text_characters=50, targets=2, target_characters=10)
 JSON = {"Content-Type": "application/json"}

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from brandpulse.runtime.metrics import SERVE_METRICS
-from tests.unit.model.serve.builders import serving_keywords
+from tests.support.model.serve_builders import serving_keywords
 
 
 @pytest.fixture(scope="module")

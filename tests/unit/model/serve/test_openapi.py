@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from model.serve.api_models import ModelAnswer, ScoreAnswer, TicketAnswer
 from model.serve.request_guard import Rules
 from model.serve.service import Service
-from tests.unit.model.serve.builders import AllHeadsScorer, serving
+from tests.support.model.serve_builders import AllHeadsScorer, serving
 
 RIGHT = {"Authorization": f"Bearer {'t' * 16}"}
 POSTS: dict[str, type[BaseModel]] = {"/v1/score": ScoreAnswer, "/v1/tickets": TicketAnswer}

@@ -17,7 +17,7 @@ from model.inputs.target_marking import MarkedText
 from model.serve.api_models import Limits, ModelAnswer, ScoreAnswer
 from model.serve.run import Crowded
 from model.serve.service import Batching, Service
-from tests.unit.model.serve.builders import POISON, AllHeadsScorer, WatchedScorer, serving, serving_keywords
+from tests.support.model.serve_builders import POISON, AllHeadsScorer, WatchedScorer, serving, serving_keywords
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,77 @@
+"""What a worker with a model of many heads counts and hands on. Its weights are small and untrained: it has opinions,
+if no good ones."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from brandpulse.kafka.topic_scan import read_to_end
+from brandpulse.schema.posts import ScoredPost
+from tests.support.builders import NOON_MS, a_post
+from tests.support.model.brand_weights import a_brand_folder
+from tests.support.running_pipeline import Pipeline, counted
+
+MOODS = ("lost my bag", "is the best", "opens at nine", "hold music: 😡", "and nothing else matters", "again and again")
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> Iterator[Pipeline]:
+    weights = a_brand_folder(
+        tmp_path / "weights", seed=7, spread=4.0, thresholds={"emotion": {"joy": 0.0, "anger": 1.0}}
+    )
+    pipeline = Pipeline(
+        tmp_path,
+        kafka,
+        redis_url,
+        namespace,
+        BRANDPULSE_WORKER_ENGINE="openvino",
+        BRANDPULSE_WORKER_WEIGHTS=str(weights),
+    )
+    pipeline.create_topics()
+    yield pipeline
+    pipeline.stop()
+
+
+def test_panes_hold_the_verdict_that_travels_with_each_post_and_brand(pipeline: Pipeline) -> None:
+    texts = [f"{names} {mood} {number}" for number in range(20) for mood in MOODS for names in ("acme", "@bolt, ACME")]
+    pipeline.produce([a_post(str(number), text, NOON_MS + number) for number, text in enumerate(texts)])
+    worker = pipeline.service("worker")
+    wanted = len(texts) + len(texts) // 2
+    stats = pipeline.wait_for(lambda stats: counted(stats) == wanted and stats["lag"] == 0)
+    topic = pipeline.env["BRANDPULSE_SCORED_TOPIC"]
+    scored = [
+        ScoredPost.model_validate_json(message.value() or b"")
+        for message in read_to_end(pipeline.bootstrap_servers, topic)
+    ]
+    assert len(scored) == len(texts)
+    told = Counter((said.brand, said.label) for post in scored for said in post.brands)
+    for brand, row in stats["brands"].items():
+        assert {label: told[brand, label] for label in ("negative", "neutral", "positive", "irrelevant")} == {
+            name: number for name, number in row.items() if name != "posts"
+        }
+        assert row["posts"] == sum(row.values()) - row["posts"]
+        assert row["irrelevant"] > 0, "seed 7 says all four of both brands"
+    both = [post for post in scored if len(post.brands) == 2]
+    assert any(one.label != other.label for one, other in (post.brands for post in both))
+    for post in scored:
+        assert post.model.startswith("tiny-brand@")
+        assert post.emotions is not None
+        assert "anger" not in post.emotions
+        assert "joy" in post.emotions
+        assert None not in (post.mood, post.complaint, post.crisis, post.sarcasm, post.brands[0].urgency)
+    assert worker.stop() == 0, worker.log_tail()
+
+
+def test_doctor_and_stats_speak_of_the_brand(pipeline: Pipeline) -> None:
+    pipeline.produce([a_post("1", "acme is late")])
+    pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == 1)
+    shown = pipeline.run("stats")
+    assert "irrelevant" in shown.stdout
+    row = json.loads(pipeline.run("stats", "--json").stdout)["brands"]["Acme"]
+    assert row["posts"] == row["negative"] + row["neutral"] + row["positive"] + row["irrelevant"] == 1
+    examined = pipeline.run("doctor")
+    assert "negative towards the brand of a complaint" in examined.stdout, examined.stdout + examined.stderr

@@ -1,0 +1,99 @@
+"""Dead letters from death to the count: shown, redriven, and counted once whatever else happened to them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from brandpulse.kafka.topic_scan import read_to_end
+from brandpulse.kafka.topics import producer_config
+from brandpulse.schema.dead_letters import Origin, letters_of, origin_headers
+from tests.support.builders import NOON_MS, a_post
+from tests.support.running_pipeline import Pipeline, counted
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> Iterator[Pipeline]:
+    pipeline = Pipeline(tmp_path, kafka, redis_url, namespace)
+    pipeline.create_topics(partitions=2)
+    yield pipeline
+    pipeline.stop()
+
+
+def letters(pipeline: Pipeline, *filters: str) -> list[dict[str, Any]]:
+    done = pipeline.run("dlq", "list", "--json", *filters)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def send(pipeline: Pipeline, letter: dict[str, Any], value: bytes) -> None:
+    """As `redrive` does, with a value that an upgraded worker would have read out of the same bytes."""
+    origin = Origin(letter["topic_id"], letter["partition"], letter["offset"])
+    producer = Producer(producer_config(pipeline.bootstrap_servers))
+    headers = origin_headers(origin)
+    producer.produce(pipeline.topic, value=value, partition=origin.partition, headers=headers)
+    assert producer.flush(20) == 0
+
+
+def test_letters_are_found_shown_and_redriven_and_die_once_in_the_counters(pipeline: Pipeline) -> None:
+    pipeline.produce([a_post("1", "acme opens"), a_post("b1", "acme", schema_version=9), a_post("b2", "")])
+    pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) == 1 and stats["dead"] == 2)
+    [broken] = letters(pipeline, "--text", "B1", "--reason", "wrong_field")
+    assert letters(pipeline, "--reason", "too_old") == []
+    shown = pipeline.run("dlq", "show", broken["id"])
+    assert all(part in shown.stdout for part in ("wrong_field", "schema_version", '"id": "b1"', "remedy")), shown.stdout
+    assert pipeline.run("dlq", "show", "7:7").returncode != 0
+
+    dry = pipeline.run("dlq", "redrive", broken["id"])
+    assert "1 would be sent" in dry.stdout, dry.stdout
+    assert sum(1 for _ in read_to_end(pipeline.bootstrap_servers, pipeline.topic)) == 3
+    sent = pipeline.run("dlq", "redrive", broken["id"], "--yes")
+    assert "1 letters sent again" in sent.stdout, sent.stdout + sent.stderr
+
+    def died_again(stats: dict[str, Any]) -> bool:
+        found = letters_of(read_to_end(pipeline.bootstrap_servers, pipeline.dlq_topic))
+        return stats["lag"] == 0 and any(letter.deaths == 2 for letter in found)
+
+    stats = pipeline.wait_for(died_again)
+    assert (stats["dead"], len(letters(pipeline))) == (2, 2), "the same letter, dead once more"
+
+
+def test_a_redriven_post_counts_once_through_repeats_and_a_killed_worker(pipeline: Pipeline) -> None:
+    pipeline.produce([a_post("b1", "acme", schema_version=9), a_post("b2", "acme", schema_version=9)])
+    worker = pipeline.service("worker")
+    pipeline.wait_for(lambda stats: stats["dead"] == 2)
+    first, second = sorted(letters(pipeline), key=lambda letter: json.loads(letter["value"])["id"])
+    mended = [json.dumps(a_post(name, "acme is awful")).encode() for name in ("b1", "b2")]
+    # Redriven twice, the worker killed between; and redriven after its producer had sent it again.
+    send(pipeline, first, mended[0])
+    worker.kill()
+    send(pipeline, first, mended[0])
+    pipeline.produce([a_post("b2", "acme is awful")])
+    pipeline.service("worker")
+    pipeline.wait_for(lambda stats: counted(stats) >= 2 and stats["lag"] == 0)
+    send(pipeline, second, mended[1])
+    send(pipeline, first, json.dumps(a_post("b1 under another id", "acme is awful")).encode())
+    stats = pipeline.wait_for(lambda stats: stats["repeated"] >= 3 and stats["lag"] == 0)
+    assert (counted(stats), stats["repeated"], stats["dead"]) == (2, 3, 2)
+    assert [letter["state"] for letter in letters(pipeline)] == ["counted", "counted"]
+    told = pipeline.run("dlq", "redrive", "--yes")
+    assert "2 stay: done: redriven before" in told.stdout, told.stdout + told.stderr
+
+
+def test_what_its_producer_sent_again_beyond_the_memory_of_ids_is_not_redriven(pipeline: Pipeline) -> None:
+    hours = 3_600_000
+    future = a_post("p", "acme is awful", NOON_MS, created_at="2150-01-01T00:00:00Z")
+    pipeline.produce([future])
+    pipeline.service("worker")
+    pipeline.wait_for(lambda stats: stats["dead"] == 1)
+    # The id is long forgotten when the letter is looked at: many hours of event time have passed.
+    pipeline.produce([a_post("p", "acme is awful", NOON_MS)])
+    pipeline.produce([a_post(f"later-{n}", "acme is fine", NOON_MS + n * hours) for n in range(40)])
+    pipeline.wait_for(lambda stats: counted(stats) == 41)
+    told = pipeline.run("dlq", "redrive", "--yes")
+    assert "1 stay: done: its producer sent it again" in told.stdout, told.stdout + told.stderr
+    assert "Nothing to send." in told.stdout

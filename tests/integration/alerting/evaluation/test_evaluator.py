@@ -1,0 +1,284 @@
+"""A ticker on panes in a real Valkey, wall clock by hand."""
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+import redis
+
+from alerting.detection.share_detector import DetectPolicy
+from alerting.evaluation.evaluator import STRIDE, LostLeadershipError, Policies, Ticker, TickReport
+from alerting.notifications.routing import Route
+from alerting.rules.models import DEFAULT_RULES
+from alerting.store.alert_store import AlertStore
+from alerting.store.memory_store import MemoryAlertStore
+from alerting.store.redis_store import RedisAlertStore
+from brandpulse.state.keys import MINUTE_MS
+from brandpulse.state.pane_reader import PaneReader
+from tests.support.alerting.builders import MONDAY, Stream, write_status
+
+WALL = 10**12
+ROUTES = [Route("pager", wants_every_update=False), Route("kafka", hears_all=True)]
+POLICIES = Policies(detect=DetectPolicy(min_history_hours=6))
+CRISIS = MONDAY + 720
+CRISIS_END = CRISIS + 60
+
+
+class Scene:
+    """One alerter's ticker, and the stream it watches."""
+
+    def __init__(self, client: redis.Redis, namespace: str, store: AlertStore | None = None) -> None:
+        self.client = client
+        self.namespace = namespace
+        self.store = store or RedisAlertStore(client, namespace)
+        self.rules = DEFAULT_RULES
+        self.lead()
+
+    def lead(self) -> None:
+        """A new leader, with nothing in its memory."""
+        token = self.store.acquire("me", lease_ms=600_000)
+        assert token is not None
+        self.ticker = Ticker(
+            PaneReader(self.client, self.namespace),
+            self.store,
+            token=token,
+            policies=POLICIES,
+            routes=ROUTES,
+            rules=lambda: self.rules,
+            link="http://page/?brand={brand}&at={at}",
+        )
+
+    def tick(self, until_minute: int, *, wall_ms: int = WALL, caught_up: bool = True, lag: int = 0) -> TickReport:
+        for partition in range(2):
+            write_status(
+                self.client,
+                self.namespace,
+                partition,
+                watermark_ms=until_minute * MINUTE_MS,
+                next_offset=until_minute,
+                wall_ms=wall_ms,
+                caught_up=caught_up,
+                lag=lag,
+            )
+        return self.ticker.tick(wall_ms)
+
+    def sent(self) -> list[str]:
+        return [delivery.id for delivery in self.store.pending()]
+
+
+@pytest.fixture
+def scene(redis_client: redis.Redis, namespace: str) -> Scene:
+    return Scene(redis_client, namespace)
+
+
+def a_crisis() -> Stream:
+    """Twelve calm hours at 2 posts a minute, one bad hour, four calm ones."""
+    rng = random.Random(11)
+    stream = Stream()
+    stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
+    stream.steady("Acme Air", range(CRISIS, CRISIS_END), per_minute=4, share=0.8, rng=rng)
+    return stream.steady("Acme Air", range(CRISIS_END, CRISIS_END + 240), per_minute=2, share=0.2, rng=rng)
+
+
+def told(report: TickReport) -> list[tuple[str, datetime]]:
+    return [(transition, episode.updated_at) for episode, transition, _ in report.transitions]
+
+
+def test_a_replay_in_one_tick_decides_what_a_live_stream_decides_minute_by_minute(
+    redis_client: redis.Redis, namespace: str
+) -> None:
+    stream = a_crisis()
+    live, replay = Scene(redis_client, f"{namespace}-live"), Scene(redis_client, f"{namespace}-replay")
+    for one in (live, replay):
+        stream.write(redis_client, one.namespace, wall_ms=WALL)
+    step_by_step = [decided for until in range(CRISIS - 30, CRISIS_END + 240, 1) for decided in told(live.tick(until))]
+    at_once = told(replay.tick(CRISIS_END + 239))
+    assert at_once == step_by_step
+    assert [transition for transition, _ in at_once][0 :: len(at_once) - 1] == ["triggered", "resolved"]
+    assert live.sent() == replay.sent()
+
+
+def test_an_alert_carries_the_numbers_the_posts_and_the_link(scene: Scene) -> None:
+    a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
+    scene.tick(CRISIS_END + 240)
+    first = scene.store.pending()[0].notification
+    proof = first.episode.first
+    assert proof.negative_share == proof.negative_authors / proof.authors > 0.4
+    assert proof.baseline_share == pytest.approx(0.2, abs=0.05)
+    assert 0 < proof.p_value < 1e-4
+    assert f"{proof.negative_authors} of {proof.authors} authors" in proof.reason
+    assert first.link == f"http://page/?brand=Acme%20Air&at={int(proof.window_end.timestamp() * 1_000)}"
+
+
+def test_example_posts_are_of_the_window_and_of_different_people(scene: Scene) -> None:
+    stream = a_crisis()
+    scene_ends = CRISIS_END + 260
+    # Written as it happens: the store keeps only the newest twenty negatives of a partition.
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    scene.tick(CRISIS_END + 240)
+    for minute in range(CRISIS_END + 240, scene_ends):
+        for number in range(4):
+            stream.post("Acme Air", minute, negative=True, author=None if number else 5)
+        stream.write(scene.client, scene.namespace, wall_ms=WALL)
+        scene.tick(minute + 1)
+    [latest] = [one.episode.first for one in scene.store.load().open.values()]
+    assert len(latest.examples) == 3
+    assert all(latest.window_start <= post.created_at < latest.window_end for post in latest.examples)
+    assert len({post.text for post in latest.examples}) == 3
+
+
+def test_a_minute_once_evaluated_is_never_evaluated_again(scene: Scene) -> None:
+    a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
+    scene.tick(CRISIS_END + 240)
+    sent = scene.sent()
+    for until in (MONDAY + 10, CRISIS + 30, CRISIS_END + 240):
+        scene.lead()
+        report = scene.tick(until)
+        assert (report.minutes, list(report.transitions)) == (0, [])
+    assert scene.sent() == sent
+    assert scene.store.load().evaluated_until_ms == (CRISIS_END + 240) * MINUTE_MS
+
+
+def test_a_new_leader_in_the_middle_of_an_episode_goes_on_with_it(scene: Scene) -> None:
+    a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
+    transitions = []
+    for until in range(CRISIS - 20, CRISIS_END + 240, 7):
+        scene.lead()
+        transitions += [transition for transition, _ in told(scene.tick(until))]
+    assert transitions[0] == "triggered"
+    assert transitions.count("triggered") == transitions.count("resolved") == 1
+    assert transitions[-1] == "resolved"
+
+
+def test_silence_freezes_an_episode_and_its_end_comes_with_the_posts(scene: Scene) -> None:
+    rng = random.Random(11)
+    stream = Stream()
+    stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
+    stream.steady("Acme Air", range(CRISIS, CRISIS + 30), per_minute=4, share=0.8, rng=rng)
+    silent_until = CRISIS + 30 + 600
+    stream.steady("Acme Air", range(silent_until, silent_until + 90), per_minute=2, share=0.2, rng=rng)
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    during = scene.tick(silent_until)
+    transitions = [transition for transition, _ in told(during)]
+    assert transitions == ["triggered", *["updated"] * (len(transitions) - 1)]
+    assert during.views["Acme Air"].finding.state == "no data"
+    afterwards = scene.tick(silent_until + 90)
+    assert [transition for transition, _ in told(afterwards)][-1] == "resolved"
+
+
+def test_a_brand_without_any_post_is_never_told_as_over_while_others_go_on(scene: Scene) -> None:
+    rng = random.Random(11)
+    stream = Stream()
+    stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
+    stream.steady("Acme Air", range(CRISIS, CRISIS + 30), per_minute=4, share=0.8, rng=rng)
+    stream.steady("Bolt", range(MONDAY, CRISIS + 480), per_minute=2, share=0.2, rng=rng)
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    # In steps, as in life: in one stretch the crisis itself would still be among the minutes read.
+    told_so_far = [told for until in range(CRISIS, CRISIS + 481, 10) for told in scene.tick(until).transitions]
+    assert "resolved" not in [transition for _, transition, _ in told_so_far]
+    [opened] = scene.store.load().open.values()
+    assert opened.episode.latest.reason.startswith("No posts of Acme Air since 2026-03-02 12:30 UTC")
+
+
+def test_a_partition_with_lag_holds_back_the_evaluation(scene: Scene) -> None:
+    a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
+    write_status(scene.client, scene.namespace, 1, watermark_ms=(MONDAY + 5) * MINUTE_MS, wall_ms=WALL, caught_up=False)
+    report = scene.ticker.tick(WALL)
+    assert report.evaluated_until_ms == (MONDAY + 5) * MINUTE_MS
+    assert report.clock.waits_for == ("posts:1",)
+
+
+def test_a_stalled_stream_is_an_episode_of_its_own(scene: Scene) -> None:
+    a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
+    scene.tick(MONDAY + 60, caught_up=False, lag=9)
+    scene.tick(MONDAY + 61, caught_up=False, lag=9)
+    for later in (60_000, 119_000):
+        assert told(scene.tick(MONDAY + 61, wall_ms=WALL + later, caught_up=False, lag=9)) == []
+    at = WALL + 121_000
+    stalled = scene.tick(MONDAY + 61, wall_ms=at, caught_up=False, lag=9)
+    assert [(episode.rule, transition) for episode, transition, _ in stalled.transitions] == [
+        ("stream_stalled", "triggered")
+    ]
+    assert "9 records behind" in stalled.transitions[0][2]
+    assert told(scene.tick(MONDAY + 61, wall_ms=at + 1, caught_up=False, lag=9)) == []
+    moving = scene.tick(MONDAY + 62, wall_ms=at + 2, caught_up=False, lag=8)
+    assert [transition for transition, _ in told(moving)] == ["resolved"]
+
+
+def test_a_live_stream_without_posts_for_half_an_hour_is_silent_once(scene: Scene) -> None:
+    wall = (MONDAY + 60) * MINUTE_MS
+    Stream().steady("Acme Air", range(MONDAY, MONDAY + 60), per_minute=1, share=0.2, rng=random.Random(1)).write(
+        scene.client, scene.namespace, wall_ms=wall
+    )
+    assert told(scene.tick(MONDAY + 60, wall_ms=wall + 60_000)) == []
+    silent = scene.tick(MONDAY + 60, wall_ms=wall + 40 * MINUTE_MS)
+    assert [(episode.key, transition) for episode, transition, _ in silent.transitions] == [
+        ("*:stream_silent:2026-03-02T01:40Z", "triggered")
+    ]
+    scene.lead()
+    assert told(scene.tick(MONDAY + 60, wall_ms=wall + 90 * MINUTE_MS)) == []
+    assert [t for t, _ in told(scene.tick(MONDAY + 150, wall_ms=wall + 92 * MINUTE_MS))] == ["resolved"]
+
+
+def test_long_overdue_minutes_are_taken_five_at_a_time(scene: Scene) -> None:
+    rng = random.Random(3)
+    Stream().steady("Acme Air", range(MONDAY, MONDAY + 1_500), per_minute=0.5, share=0.2, rng=rng).write(
+        scene.client, scene.namespace, wall_ms=WALL
+    )
+    report = scene.tick(MONDAY + 1_500 + STRIDE - 2)
+    assert report.evaluated_until_ms == (MONDAY + 1_500) * MINUTE_MS
+    assert scene.tick(MONDAY + 1_510).evaluated_until_ms == (MONDAY + 1_510) * MINUTE_MS
+
+
+def test_a_leader_that_was_overtaken_forgets_everything(redis_client: redis.Redis, namespace: str) -> None:
+    store = MemoryAlertStore()
+    scene = Scene(redis_client, namespace, store)
+    a_crisis().write(redis_client, namespace, wall_ms=WALL)
+    scene.tick(MONDAY + 60)
+    store.expire_lease()
+    assert store.acquire("another", lease_ms=1) is not None
+    with pytest.raises(LostLeadershipError, match="fenced"):
+        scene.tick(CRISIS_END)
+    assert scene.sent() == []
+
+
+def test_the_hours_of_a_crisis_are_no_baseline(scene: Scene) -> None:
+    a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
+    report = scene.tick(CRISIS_END + 240)
+    baseline = report.views["Acme Air"].finding.baseline
+    assert baseline is not None
+    assert baseline.share == pytest.approx(0.2, abs=0.02)
+    assert datetime.fromtimestamp((report.evaluated_until_ms or 0) / 1_000, UTC).hour == 17
+
+
+def test_a_blip_after_the_end_does_not_fire_on_the_crisis_before_it(scene: Scene) -> None:
+    rng = random.Random(11)
+    stream = Stream()
+    stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
+    stream.steady("Acme Air", range(CRISIS, CRISIS_END), per_minute=10, share=0.8, rng=rng)
+    stream.steady("Acme Air", range(CRISIS_END, CRISIS_END + 40), per_minute=6, share=0.2, rng=rng)
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    scene.tick(CRISIS_END + 40)
+    assert [episode.brand for episode in scene.store.load().closed] == ["Acme Air"]
+    for minute in range(CRISIS_END + 40, CRISIS_END + 50):
+        for number in range(6):
+            stream.post("Acme Air", minute, negative=number < 3)
+    stream.write(scene.client, scene.namespace, wall_ms=WALL)
+    for leader in ("the one who resolved it", "its successor"):
+        assert told(scene.tick(CRISIS_END + (45 if leader.startswith("the") else 50))) == []
+        scene.lead()
+
+
+def test_a_ticker_told_to_resign_commits_no_further_stretch(scene: Scene) -> None:
+    a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
+    scene.tick(MONDAY + 60)
+    scene.ticker.resign()
+    assert scene.tick(CRISIS_END).minutes == 0
+    assert scene.store.load().evaluated_until_ms == (MONDAY + 60) * MINUTE_MS
+
+
+def test_a_stream_that_nobody_ever_read_is_unseen_until_somebody_does(scene: Scene) -> None:
+    assert scene.ticker.tick(WALL).unseen == ["any partition"]
+    a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
+    assert scene.tick(MONDAY + 60).unseen == []
+    assert scene.ticker.tick(WALL + 45_001).unseen == ["posts:0", "posts:1"]

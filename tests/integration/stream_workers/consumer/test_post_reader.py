@@ -1,0 +1,102 @@
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, Producer
+
+from brandpulse.errors import TransientError
+from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from stream_workers.consumer.adaptive_batch_size import LEAST, Pace
+from stream_workers.consumer.assigned_partition import HeldPartition, ReadBatch
+from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.consumer.post_reader import PostReader, ReaderConfig
+from stream_workers.settings import WorkerSettings
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from tests.support.builders import a_reader_config, a_status
+
+
+def a_reader(config: ReaderConfig, store: MemoryPartitionStore | None = None) -> PostReader:
+    def take(_batch: Any, _timeout_seconds: float) -> bool:
+        return True
+
+    return PostReader(
+        config,
+        store or MemoryPartitionStore(),
+        take,
+        Telemetry(WORKER_METRICS),
+        on_other_log=lambda: None,
+        wall_ms=lambda: 0,
+    )
+
+
+@pytest.fixture
+def reader() -> PostReader:
+    """Never connected: only what it does about errors is asked of it."""
+    return a_reader(a_reader_config())
+
+
+class OutOfRange:
+    """What the client hands over when a fetcher gives up."""
+
+    def partition(self) -> int:
+        return 0
+
+
+def test_an_offset_out_of_range_loads_the_partition_anew(reader: PostReader) -> None:
+    held = HeldPartition(a_status(7), 7, InvalidGuard(run_limit=9, share_limit=0.5))
+    reader._owned.held[0] = held
+    message: Any = OutOfRange()
+    reader._take_error(KafkaError(KafkaError._AUTO_OFFSET_RESET), message)
+    assert held.gone
+
+
+def test_signs_of_life_are_those_of_every_partition_of_the_topic(kafka: str, namespace: str) -> None:
+    store = MemoryPartitionStore()
+    one = a_reader(a_reader_config(namespace, kafka), store)
+    with pytest.raises(TransientError):
+        one._beginnings.signs_of_life()
+    ensure_topics(kafka, [Topic(namespace, 3)])
+    status = replace(a_status(0), topic=namespace, partition=1)
+    assert store.rebase(None, status)
+    assert store.touch(replace(status, seen_wall_ms=77))
+    assert one._beginnings.signs_of_life() == {0: 0, 1: 77, 2: 0}
+    one.close()
+
+
+def test_a_read_takes_as_many_as_the_model_gets_through(kafka: str, namespace: str) -> None:
+    ensure_topics(kafka, [Topic(namespace, 1)])
+    producer = Producer(producer_config(kafka))
+    for number in range(90):
+        producer.produce(namespace, str(number).encode())
+    assert producer.flush(30) == 0
+    store, pace, reads = MemoryPartitionStore(), Pace(50), list[int]()
+
+    def take(batch: ReadBatch, _timeout_seconds: float) -> bool:
+        reads.append(batch.posts)
+        pace.took(1_000, 50)  # twenty a second: the least is read
+        if sum(reads) == 90:
+            one.stop()
+        return True
+
+    one = PostReader(
+        a_reader_config(namespace, kafka, batch_posts=50, batch_wait_seconds=1),
+        store,
+        take,
+        Telemetry(WORKER_METRICS),
+        on_other_log=lambda: None,
+        wall_ms=lambda: 0,
+        pace=pace,
+    )
+    too_late = threading.Timer(30, one.stop)
+    too_late.start()
+    one.run()
+    too_late.cancel()
+    one.close()
+    assert (sum(reads), max(reads[1:])) == (90, LEAST)
+
+
+def test_a_dead_worker_is_noticed_as_soon_as_a_broker_with_its_defaults_allows() -> None:
+    settings = WorkerSettings()
+    assert (settings.group_protocol, settings.session_timeout_seconds) == ("classic", 6)

@@ -1,0 +1,239 @@
+"""Many brands at once, in decisions: one group, its growth and its end."""
+
+import json
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from alerting.dispatch.dispatcher import Teller
+from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode
+from alerting.notifications.receivers.pagerduty import MAX_EVENT_BYTES, encode, event
+from alerting.notifications.routing import Route
+from alerting.rules.models import Grouping, NegativeShareRule, RuleSet
+from alerting.store.alert_store import AlerterState
+from alerting.store.pending_commit import Decided, Stretch
+from brandpulse.schema.episodes import Episode, Severity, SourceCount, Term
+from brandpulse.schema.silences import Acknowledgement, Orders, Silence
+from tests.support.alerting.notes import AT, an_episode, an_evidence
+
+ROUTES = [Route("pager", "error", wants_every_update=False), Route("kafka", hears_all=True)]
+WORDS = [Term(term=f"{'word' * 15}{n}", posts=9, of=20, usual_share=0.01) for n in range(5)]
+SOURCES = [SourceCount(source="s" * 60 + str(n), posts=9) for n in range(6)]
+WALL_MS = int(AT.timestamp() * 1_000)
+
+
+class Scene:
+    """A teller and the episodes it tells of, minute by minute."""
+
+    def __init__(self, **rules: Any) -> None:
+        self.rules = RuleSet(grouping=Grouping(from_brands=10, minutes=10), **rules)
+        self.orders = Orders()
+        self.stretch = Stretch(AlerterState())
+        self.minute = 0
+        self.sent: list[str] = []
+
+    @property
+    def at(self) -> datetime:
+        return AT + timedelta(minutes=self.minute)
+
+    def take(self, *decided: Decided) -> list[str]:
+        """One minute of decisions; what the pager is sent."""
+        before = len(self.stretch.deliveries)
+        teller = Teller(ROUTES, rules=self.rules, orders=self.orders, now_ms=WALL_MS)
+        teller.acknowledge(self.stretch, self.orders.acknowledgements)
+        teller.take(self.stretch, decided)
+        teller.release(self.stretch)
+        self.minute += 1
+        new = [one.notification for one in self.stretch.deliveries[before:] if one.notification.receiver == "pager"]
+        return [f"{one.transition} {one.episode.brand} {one.episode.severity}" for one in new]
+
+    def fire(self, brand: str, severity: Severity = "error", rule: str = "negative_share", **proof_: Any) -> Decided:
+        proof = an_evidence(**{"reason": f"{brand} burns.", "terms": WORDS, "sources": SOURCES, **proof_})
+        episode = an_episode(
+            f"{brand}:{rule}",
+            brand=brand,
+            rule=rule,
+            severity=severity,
+            fired_at=self.at,
+            updated_at=self.at,
+            latest=proof,
+        )
+        return Decided(brand, rule, Decision("fires", "triggered", OpenEpisode(episode, Memory(told_at=self.at))))
+
+    def end(self, brand: str, rule: str = "negative_share") -> Decided:
+        episode = self.stretch.open[brand, rule].episode
+        closed = episode.model_copy(update={"state": "resolved", "resolved_at": self.at, "updated_at": self.at})
+        return Decided(brand, rule, Decision("calm", "resolved", closed=closed))
+
+    def worsen(self, brand: str, severity: Severity) -> Decided:
+        opened = self.stretch.open[brand, "negative_share"]
+        episode = opened.episode.model_copy(update={"severity": severity, "updated_at": self.at})
+        after = replace(opened, episode=episode)
+        return Decided(brand, "negative_share", Decision("worse", "updated", after, severity_rose=True))
+
+    def group(self, rule: str = "storm") -> Episode:
+        return self.stretch.open[ALL_BRANDS, rule].episode
+
+
+BRANDS = [f"brand {number:03}" for number in range(500)]
+
+
+def test_five_hundred_brands_are_one_page_that_ends_when_the_last_is_over() -> None:
+    scene = Scene()
+    assert scene.take(*[scene.fire(brand) for brand in BRANDS]) == ["triggered * error"]
+    assert scene.group().members_total == 500
+    assert scene.group().latest.reason.startswith("500 brands at once: brand 000, ")
+    for start in range(0, 499, 20):
+        assert scene.take(*[scene.end(brand) for brand in BRANDS[start : min(start + 20, 499)]]) == []
+    assert {one.state for one in scene.group().members} == {"firing", "resolved"}
+    assert scene.take(scene.end(BRANDS[-1])) == ["resolved * error"]
+    told = [one.notification for one in scene.stretch.deliveries if one.notification.receiver == "kafka"]
+    ended = {one.episode.brand for one in told if one.transition == "resolved"}
+    assert ended == {ALL_BRANDS, *BRANDS}, "each member's end is on record"
+
+
+def test_one_critical_brand_makes_the_page_critical() -> None:
+    scene = Scene()
+    fired = [scene.fire(brand, "critical" if brand == "brand 007" else "warning") for brand in BRANDS[:20]]
+    assert scene.take(*fired) == ["triggered * critical"]
+    assert scene.group().members[0].brand == "brand 007"
+
+
+def test_the_page_tells_the_gravest_first_then_the_largest_and_what_they_have_in_common() -> None:
+    scene = Scene()
+    large: dict[str, Any] = {"authors": 900, "negative_authors": 540}
+    fired = [scene.fire(brand) for brand in BRANDS[:20]]
+    scene.take(
+        *fired, scene.fire("vast", "warning", **large), scene.fire("large", **large), scene.fire("dire", "critical")
+    )
+    members = scene.group().members
+    assert [one.brand for one in members[:3]] == ["dire", "large", "brand 000"]
+    assert (members[1].extra_people, members[-1].brand) == (360, "vast")
+    latest = scene.group().latest
+    assert "Worst: dire burns." in latest.reason
+    assert [(one.term, one.brands, one.posts) for one in latest.terms] == [(one.term, 23, 207) for one in WORDS]
+    assert {one.posts for one in latest.sources} == {207}
+    scene.take(scene.end("dire"), scene.end("large"))
+    members = scene.group().members
+    assert [one.brand for one in members[:2]] == ["brand 000", "brand 001"]
+    assert [(one.brand, one.state) for one in members[-2:]] == [("dire", "resolved"), ("large", "resolved")]
+    assert scene.group().latest.terms[0].brands == 21
+
+
+def test_a_group_grows_graver_with_its_members() -> None:
+    scene = Scene()
+    assert scene.take(*[scene.fire(brand, "warning") for brand in BRANDS[:20]]) == []
+    assert scene.take(scene.worsen("brand 003", "error")) == ["triggered * error"], "the pager's severity is reached"
+    assert scene.take(scene.worsen("brand 004", "critical")) == ["updated * critical"]
+
+
+def test_nine_brands_page_for_themselves_and_the_tenth_within_ten_minutes_begins_a_group() -> None:
+    scene = Scene()
+    assert scene.take(*[scene.fire(brand) for brand in BRANDS[:5]]) == [f"triggered {one} error" for one in BRANDS[:5]]
+    assert scene.take(*[scene.fire(brand) for brand in BRANDS[5:9]]) == [
+        f"triggered {one} error" for one in BRANDS[5:9]
+    ]
+    assert scene.take(scene.fire(BRANDS[9])) == ["triggered * error"]
+    assert scene.take(scene.fire(BRANDS[10])) == ["updated * error"], "twice as many as were told of"
+    assert scene.take(scene.fire(BRANDS[11])) == []
+    assert scene.group().members_total == 3
+
+
+def test_what_fires_long_after_the_storm_pages_for_itself() -> None:
+    scene = Scene()
+    scene.take(*[scene.fire(brand) for brand in BRANDS[:20]])
+    scene.minute += 11
+    assert scene.take(scene.fire("another")) == ["triggered another error"]
+
+
+def test_a_member_that_fires_anew_long_afterwards_pages_for_itself_and_does_not_keep_the_group_open() -> None:
+    scene = Scene()
+    scene.take(*[scene.fire(brand) for brand in BRANDS[:20]])
+    scene.take(scene.end(BRANDS[0]))
+    scene.minute += 30
+    assert scene.take(scene.fire(BRANDS[0])) == [f"triggered {BRANDS[0]} error"]
+    assert scene.take(*[scene.end(brand) for brand in BRANDS[1:20]]) == ["resolved * error"]
+    assert scene.take(scene.end(BRANDS[0])) == [f"resolved {BRANDS[0]} error"]
+
+
+def test_brands_that_fire_over_hours_are_no_storm() -> None:
+    scene = Scene()
+    for brand in BRANDS[:30]:
+        assert scene.take(scene.fire(brand)) == [f"triggered {brand} error"]
+        scene.minute += 5
+
+
+def test_rules_that_tell_others_have_groups_of_their_own() -> None:
+    scene = Scene(
+        rules=(
+            NegativeShareRule(name="negative_share", kind="negative_share"),
+            NegativeShareRule(name="other", kind="negative_share"),
+            NegativeShareRule(name="desk", kind="negative_share", receivers=()),
+        )
+    )
+    fired = [scene.fire(brand, rule=rule) for brand in BRANDS[:20] for rule in ("negative_share", "other", "desk")]
+    assert scene.take(*fired) == ["triggered * error"], "the desk's rule does not tell the pager"
+    assert scene.group().members_total == 40
+    assert len([place for place in scene.stretch.open if place[0] == ALL_BRANDS]) == 2
+
+
+def test_an_acknowledged_group_is_acknowledged_in_its_members_and_told_once() -> None:
+    scene = Scene()
+    scene.take(*[scene.fire(brand) for brand in BRANDS[:20]])
+    scene.orders = Orders(acknowledgements=[Acknowledgement(key=scene.group().key, by="kim", at=AT)])
+    assert scene.take() == ["acknowledged * error"]
+    assert scene.take() == []
+    assert {one.episode.acknowledged_by for one in scene.stretch.open.values()} == {"kim"}
+
+
+def test_silenced_brands_are_no_part_of_a_storm_and_page_when_the_silence_ends() -> None:
+    scene = Scene()
+    silence = Silence(brand=BRANDS[0], starts_at=AT, ends_at=AT + timedelta(hours=1), created_at=AT)
+    scene.orders = Orders(silences=[silence])
+    assert scene.take(*[scene.fire(brand) for brand in BRANDS[:5]]) == [f"triggered {one} error" for one in BRANDS[1:5]]
+    scene.orders = Orders()
+    assert scene.take() == [f"triggered {BRANDS[0]} error"]
+    assert scene.take() == []
+
+
+@pytest.mark.parametrize("ends", ["brand 000", None])
+def test_a_silence_of_a_group_holds_its_page_back_until_it_ends(ends: str | None) -> None:
+    scene = Scene()
+    hour = {"starts_at": AT, "ends_at": AT + timedelta(hours=1), "created_at": AT}
+    scene.orders = Orders(silences=[Silence(brand=ALL_BRANDS, **hour)])
+    assert scene.take(*[scene.fire(brand) for brand in BRANDS[:20]]) == []
+    if ends is not None:
+        scene.take(scene.end(ends))
+    scene.orders = Orders()
+    assert scene.take() == ["triggered * error"]
+
+
+@pytest.mark.parametrize("letter", ["x", "\U0001f525"])
+def test_the_page_of_five_hundred_brands_of_long_names_is_within_what_pagerduty_takes(letter: str) -> None:
+    scene = Scene()
+    scene.take(*[scene.fire(f"{number:03}{letter * 197}", "critical") for number in range(500)])
+    [page] = [one.notification for one in scene.stretch.deliveries if one.notification.receiver == "pager"]
+    body = encode(event(page, routing_key="0" * 32))
+    assert len(body) < MAX_EVENT_BYTES
+    sent = json.loads(body)["payload"]
+    assert (sent["severity"], len(sent["custom_details"]["members"])) == ("critical", 500)
+    assert len(sent["summary"]) <= 1_024
+
+
+def test_five_hundred_brands_of_twenty_rules_in_one_minute_are_one_page_in_seconds() -> None:
+    names = [f"rule_{number}" for number in range(20)]
+    scene = Scene(rules=tuple(NegativeShareRule(name=name, kind="negative_share") for name in names))
+    fired = [scene.fire(brand, rule=rule) for brand in BRANDS for rule in names]
+    began = time.process_time()
+    assert scene.take(*fired) == ["triggered * error"]
+    seconds = time.process_time() - began
+    [page] = [one.notification for one in scene.stretch.deliveries if one.notification.receiver == "pager"]
+    body = encode(event(page, routing_key="0" * 32))
+    print(f"\n10,000 episodes in one minute: told in {seconds:.2f} s of CPU, one page of {len(body) // 1_000} KB")
+    assert len(body) < MAX_EVENT_BYTES
+    assert scene.group().members_total == 10_000
+    assert len(scene.stretch.deliveries) == 10_002, "each is on record, and the group twice"
+    assert seconds < 5

@@ -1,0 +1,64 @@
+"""What a service's answer through apprise means for the delivery."""
+
+import json
+import random
+from typing import Any
+from unittest import mock
+
+import pytest
+import requests
+from pydantic import SecretStr
+
+from alerting.notifications.delivery import Outcome, RetryPolicy, judge
+from alerting.notifications.receivers.apprise import Apprise, outcome_of
+from tests.support.alerting.notes import a_delivery, a_notification
+
+URL = "tgram://123456789:abcdefg_hijklmnop-ABCDEFGHIJKLMNO/12315544/"
+POLICY = RetryPolicy()
+
+
+async def outcome(answer: int | Exception) -> Outcome:
+    def post(*_: Any, **__: Any) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        made = mock.Mock(status_code=answer, headers={}, text="")
+        made.content = json.dumps({"ok": False, "description": "Bad Request: can't parse entities"}).encode()
+        return made
+
+    with mock.patch("requests.post", post):
+        receiver = Apprise("any", url=SecretStr(URL), min_severity="info", timeout_seconds=5)
+        return await receiver.deliver(a_notification())
+
+
+def verdict(found: Outcome, attempts: int) -> str:
+    delivery = a_delivery(attempts=attempts)
+    return judge(delivery, found, now_ms=1_000, policy=POLICY, rng=random.Random(1)).what
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413])
+async def test_a_final_status_sets_the_delivery_aside_at_once(status: int) -> None:
+    found = await outcome(status)
+    assert found.status == status
+    assert verdict(found, attempts=0) == "quarantined"
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503])
+async def test_a_status_that_may_pass_is_retried_without_end(status: int) -> None:
+    assert verdict(await outcome(status), attempts=10_000) == "retried"
+
+
+async def test_a_fault_of_the_network_is_retried_without_end() -> None:
+    found = await outcome(requests.ConnectionError("no route"))
+    assert found.status is None
+    assert verdict(found, attempts=10_000) == "retried"
+
+
+async def test_the_answer_is_kept_without_the_token() -> None:
+    found = await outcome(400)
+    assert "can't parse entities" in found.answer
+    assert "abcdefg" not in found.answer
+
+
+@pytest.mark.parametrize(("attempts", "expected"), [(0, "retried"), (28, "retried"), (29, "quarantined")])
+def test_a_no_without_a_reason_is_tried_thirty_times(attempts: int, expected: str) -> None:
+    assert verdict(outcome_of(False), attempts) == expected

@@ -1,0 +1,77 @@
+"""Sources and terms of a backtest's episodes, from a second look at the recording."""
+
+import random
+
+import pytest
+
+from alerting.detection.share_detector import DetectPolicy
+from alerting.evaluation.evaluator import Policies
+from brandpulse.backtest.backtest import Backtest, PastEpisode
+from brandpulse.backtest.recorded_evidence import with_posts
+from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.state.keys import MINUTE_MS
+from tests.support.alerting.builders import MONDAY
+
+NEGATIVE, NEUTRAL, IRRELEVANT = (0.8, 0.15, 0.05, 0.0), (0.1, 0.8, 0.1, 0.0), (0.1, 0.1, 0.1, 0.7)
+CRISIS = MONDAY + 2 * 1_440 + 720
+WORDS = ["seat", "crew", "food", "price", "legroom", "app", "queue", "website", "coffee", "staff"]
+
+
+def recording() -> list[JudgedPost]:
+    """Two and a half days of grumbling, then an hour about check-in; Bolt's posts speak of strikes all along."""
+    rng = random.Random(3)
+    posts = []
+    for number, minute in enumerate(range(MONDAY, CRISIS + 120)):
+        bad = CRISIS <= minute < CRISIS + 60
+        for part in range(4 if bad else 1):
+            said = " ".join(rng.sample(WORDS, 3))
+            negative = rng.random() < (0.9 if bad else 0.2)
+            burning = f"@ann check-in fails, {said} https://x.org/{number}"
+            posts.append(
+                JudgedPost(
+                    source="x" if bad and part else "bluesky",
+                    id=f"{number}-{part}",
+                    author=number * 10 + part,
+                    brands=("Acme", "Bolt"),
+                    event_ms=minute * MINUTE_MS + part,
+                    arrived_ms=minute * MINUTE_MS + part,
+                    probabilities=(NEGATIVE if negative else NEUTRAL, IRRELEVANT),
+                    text=burning if bad and negative else f"{said} strike",
+                )
+            )
+    return posts
+
+
+@pytest.fixture(scope="module")
+def found() -> list[PastEpisode]:
+    backtest = Backtest(Policies(detect=DetectPolicy(min_history_hours=6)), lateness_ms=120_000)
+    backtest.feed(recording())
+    return backtest.finish()
+
+
+def test_what_fired_an_episode_gets_the_words_and_sources_of_its_window(found: list[PastEpisode]) -> None:
+    [plain] = found
+    assert (plain.episode.first.terms, plain.episode.first.sources) == ([], [])
+    [shown] = with_posts(found, recording())
+    first = shown.episode.first
+    assert "check-in" in " ".join(one.term for one in first.terms)
+    assert first.terms[0].posts > first.terms[0].of / 2
+    assert not [one for one in first.terms if "ann" in one.term.split() or "strike" in one.term]
+    assert {one.source for one in first.sources} >= {"x"}
+    assert sum(one.posts for one in first.sources) == first.negative_posts
+    assert first.examples == [], "no mask was laid over these texts"
+    assert (shown.fired_at, shown.episode.key) == (plain.fired_at, plain.episode.key)
+
+
+def test_a_recording_that_begins_with_its_crisis_has_no_words_and_says_so(found: list[PastEpisode]) -> None:
+    [shown] = with_posts(found, [post for post in recording() if post.event_ms >= CRISIS * MINUTE_MS])
+    assert shown.episode.first.terms == []
+    assert shown.episode.first.terms_missing is not None
+    assert "0 usual posts" in shown.episode.first.terms_missing
+
+
+def test_without_episodes_the_recording_is_not_read_again() -> None:
+    def read() -> "JudgedPost":
+        raise AssertionError
+
+    assert with_posts([], (read() for _ in range(1))) == []

@@ -1,0 +1,260 @@
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from brandpulse.backtest.post_scoring import TowardsBrands, WholePosts
+from brandpulse.backtest.recorded_facets import RecordedFacets, told_by
+from brandpulse.backtest.recording import Judges, Tally, Texts
+from brandpulse.backtest.score_file import Scores, read_scores, score_key, write_scores
+from brandpulse.config.brands_file import Brand
+from brandpulse.config.facets import Facet
+from brandpulse.errors import ConfigError
+from brandpulse.state.keys import facet_series
+from brandpulse.text.brand_matcher import BrandMatcher
+from model.inference.scorer import Scores as ModelScores
+from model.inputs.target_marking import MarkedText, plain
+from stream_workers.scoring.brand_marker import BrandMarker
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.post_scores import Judged, Towards, verdicts_of
+from tests.support.builders import NOON_MS, a_post
+
+MATCHER = BrandMatcher([Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"])])
+
+
+class Model:
+    """Finds a post bad for its first brand if it holds the word "bad", and irrelevant to the others."""
+
+    def __init__(self) -> None:
+        self.asked: list[MarkedText] = []
+
+    def score(self, posts: Sequence[MarkedText]) -> ModelScores:
+        self.asked += posts
+        bad = ["bad" in post.text for post in posts]
+        sentiment = np.array([(0.8, 0.1, 0.1) if yes else (0.1, 0.8, 0.1) for yes in bad], dtype=np.float32)
+        targets = [
+            (0.1, 0.1, 0.1, 0.7) if number else (*row, 0.0)
+            for post, row in zip(posts, sentiment, strict=True)
+            for number in range(post.targets)
+        ]
+        return ModelScores({"sentiment": sentiment}, np.array(targets, dtype=np.float32).reshape(-1, 4))
+
+
+def judges(model: Model, *, whole_posts: bool = False) -> Judges:
+    judge = WholePosts(MATCHER, plain, model) if whole_posts else TowardsBrands(MATCHER, BrandMarker(MATCHER), model)
+    return Judges(judge.look, lambda source, author: hash((source, author)), judge.score)
+
+
+def negative_of(verdicts: Sequence[Sequence[float]]) -> list[float]:
+    return [round(four[0], 1) for four in verdicts]
+
+
+def a_recording(folder: Path, *lines: object, name: str = "posts.jsonl.gz") -> Path:
+    path = folder / name
+    body = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(body) if path.suffix == ".gz" else body)
+    return path
+
+
+@pytest.mark.parametrize("name", ["posts.jsonl.gz", "posts.jsonl"])
+def test_each_text_is_judged_once_and_each_post_gets_its_verdict(tmp_path: Path, name: str) -> None:
+    path = a_recording(
+        tmp_path, *(a_post(str(n), ["acme bad", " acme bad ", "acme"][n % 3], NOON_MS + n) for n in range(9)), name=name
+    )
+    model, tally = Model(), Tally()
+    texts = Texts(judges(model), {})
+    texts.score(path, tally)
+    posts = list(texts.judged(path, tally))
+    assert len(model.asked) == 2
+    assert [negative_of(post.probabilities) for post in posts] == [[0.8], [0.8], [0.1]] * 3
+    assert (tally.lines, tally.scored) == (9, 2)
+
+
+def test_a_post_is_judged_towards_each_of_its_brands_in_one_pass(tmp_path: Path) -> None:
+    path = a_recording(tmp_path, a_post("1", "bolt and acme are bad"), a_post("2", "acme and bolt are bad"))
+    model = Model()
+    texts = Texts(judges(model), {})
+    texts.score(path, Tally())
+    posts = list(texts.judged(path, Tally()))
+    assert [post.brands for post in posts] == [("Acme", "Bolt")] * 2
+    assert [negative_of(post.probabilities) for post in posts] == [[0.8, 0.1]] * 2
+    assert [round(four[3], 1) for four in posts[0].probabilities] == [0.0, 0.7]
+    assert [post.mentions for post in model.asked] == [(1, 0), (0, 1)]
+
+
+def test_texts_that_differ_in_the_brand_alone_are_judged_once(tmp_path: Path) -> None:
+    path = a_recording(
+        tmp_path, a_post("1", "acme is bad"), a_post("2", "@ann: BOLT is bad"), a_post("3", "#bolt is bad")
+    )
+    model, tally = Model(), Tally()
+    texts = Texts(judges(model), {})
+    texts.score(path, tally)
+    assert (len(model.asked), tally.scored) == (2, 2)
+    assert [(post.brands, negative_of(post.probabilities)) for post in texts.judged(path, Tally())] == [
+        (("Acme",), [0.8]),
+        (("Bolt",), [0.8]),
+        (("Bolt",), [0.8]),
+    ]
+
+
+def test_the_sentiment_of_the_whole_post_counts_for_all_its_brands(tmp_path: Path) -> None:
+    path = a_recording(tmp_path, a_post("1", "bolt and acme are bad"))
+    model = Model()
+    texts = Texts(judges(model, whole_posts=True), {})
+    texts.score(path, Tally())
+    [post] = texts.judged(path, Tally())
+    assert negative_of(post.probabilities) == [0.8, 0.8]
+    assert [four[3] for four in post.probabilities] == [0.0, 0.0]
+    assert model.asked == [MarkedText("bolt and acme are bad")]
+
+
+def test_what_was_scored_before_is_not_asked_again_but_towards_another_target(tmp_path: Path) -> None:
+    path, scores = a_recording(tmp_path, a_post("1", "acme, bolt: bad")), Scores()
+    for model, whole_posts, asked in ((Model(), False, 1), (Model(), False, 0), (Model(), True, 1), (Model(), True, 0)):
+        Texts(judges(model, whole_posts=whole_posts), scores).score(path, Tally())
+        assert len(model.asked) == asked
+    assert len(scores) == 3, "two targets and the whole post"
+
+
+def test_a_post_that_names_no_brand_is_not_judged_but_moves_the_clock(tmp_path: Path) -> None:
+    path = a_recording(tmp_path, a_post("1", "nobody named"))
+    model, tally = Model(), Tally()
+    texts = Texts(judges(model), {})
+    texts.score(path, tally)
+    [post] = texts.judged(path, tally)
+    assert (model.asked, post.brands, post.event_ms, tally.unmatched) == ([], (), NOON_MS, 1)
+
+
+def test_a_line_that_is_no_post_is_counted_and_passed_over(tmp_path: Path) -> None:
+    path = a_recording(tmp_path, "{", {"id": "1"}, a_post("2", created_at="2026-03-02T12:00:00"), a_post("3"))
+    tally = Tally()
+    texts = Texts(judges(Model()), {})
+    texts.score(path, Tally())
+    assert [post.id for post in texts.judged(path, tally)] == ["3"]
+    assert (tally.lines, tally.invalid) == (4, 3)
+
+
+FACETS = [
+    Facet(name="refund", words=["refund"]),
+    Facet(name="unhappy", words=["refund"], sentiment=["negative"]),
+    Facet(name="cross", complaint=0.5),
+]
+
+
+class Complaining(Model):
+    """The same, and a post with three exclamation marks is a complaint."""
+
+    heads = ("sentiment", "target", "risk")
+
+    def score(self, posts: Sequence[MarkedText]) -> ModelScores:
+        scores = super().score(posts)
+        risk = np.array([(float("!!!" in post.text), 0, 0) for post in posts], dtype=np.float32)
+        return ModelScores({**scores.heads, "risk": risk}, scores.target)
+
+
+@pytest.mark.parametrize(
+    ("text", "facets"),
+    [
+        ("acme: refund", (("refund",),)),
+        ("acme: bad, I want a refund", (("refund", "unhappy"),)),
+        ("acme is bad", ((),)),
+        ("acme!!! answer", (("cross",),)),
+        ("acme!!! refund", (("refund", "cross"),)),
+        ("bolt and acme are bad, refund!!!", (("refund", "unhappy", "cross"), ())),
+    ],
+)
+def test_a_post_is_in_the_facets_that_a_worker_would_count_it_in(
+    tmp_path: Path, text: str, facets: tuple[tuple[str, ...], ...]
+) -> None:
+    model = Complaining()
+    matcher = BrandMatcher([Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"])], FACETS)
+    judge = TowardsBrands(matcher, BrandMarker(matcher), model, told_by(FACETS, model))
+    texts = Texts(Judges(judge.look, lambda source, author: 1, judge.score, RecordedFacets(FACETS)), {})
+    path = a_recording(tmp_path, a_post("1", text))
+    texts.score(path, Tally())
+    [post] = texts.judged(path, Tally())
+    assert post.facets == facets
+    [marked] = model.asked
+    [judged] = verdicts_of(model.score([marked]), [marked])
+    assert isinstance(judged, Judged)
+    counted = Facets(FACETS, heads=model.heads).of(
+        matcher.look(text)[1],
+        judged.heads,
+        tuple(map(Towards, post.brands, judged.targets, judged.labels, judged.score_micros, judged.urgency)),
+    )
+    assert [series for series, _ in counted] == [
+        facet_series(brand, name) for brand, names in zip(post.brands, facets, strict=True) for name in names
+    ]
+
+
+def test_a_facet_of_which_the_model_has_no_head_is_refused() -> None:
+    class Plain(Model):
+        heads = ("sentiment", "target")
+
+    with pytest.raises(ConfigError, match="facet 'cross'"):
+        told_by(FACETS, Plain())
+
+
+def test_the_arrival_clock_is_arrived_at_else_created_at_and_never_goes_back(tmp_path: Path) -> None:
+    path = a_recording(
+        tmp_path,
+        a_post("1", at_ms=NOON_MS, arrived_at="2026-03-02T12:10:00Z"),
+        a_post("2", at_ms=NOON_MS + 1_000),
+        a_post("3", at_ms=NOON_MS + 900_000),
+    )
+    texts = Texts(judges(Model()), {})
+    texts.score(path, Tally())
+    arrived = [post.arrived_ms - NOON_MS for post in texts.judged(path, Tally())]
+    assert arrived == [600_000, 600_000, 900_000]
+
+
+def test_a_file_cut_short_is_told_by_name(tmp_path: Path) -> None:
+    path = a_recording(tmp_path, *(a_post(str(n)) for n in range(100)))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ConfigError, match=r"posts\.jsonl\.gz"):
+        Texts(judges(Model()), {}).score(path, Tally())
+
+
+def test_scores_come_back_as_they_were_written(tmp_path: Path) -> None:
+    scores: Scores = {score_key(f"text {n}", (0,), target=0): (0.25, 0.5, 0.125, 0.125) for n in range(50)} | {
+        score_key(""): (0.0, 0.0, 1.0, 0.0)
+    }
+    write_scores(tmp_path / "scores.npz", scores, version="m@1")
+    assert read_scores(tmp_path / "scores.npz", version="m@1") == scores
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.npz"]
+
+
+def test_scores_of_another_model_are_not_used(tmp_path: Path) -> None:
+    write_scores(tmp_path / "scores.npz", {score_key("a"): (1.0, 0.0, 0.0, 0.0)}, version="m@1")
+    assert read_scores(tmp_path / "scores.npz", version="m@2") == {}
+    assert read_scores(tmp_path / "none.npz", version="m@1") == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (score_key("a", (0, 1), target=0), score_key("a", (0, 1), target=1)),
+        (score_key("a", (0, 1), target=0), score_key("a", (1, 0), target=0)),
+        (score_key("a", (0,), target=0), score_key("b", (0,), target=0)),
+        (score_key("a"), score_key("a", target=0)),
+    ],
+)
+def test_another_text_or_target_is_another_verdict(one: bytes, other: bytes) -> None:
+    assert one != other
+
+
+def test_scores_of_whole_posts_by_an_older_version_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "scores.npz"
+    digests, probabilities = np.zeros((1, 16), dtype=np.uint8), np.array([[0.8, 0.1, 0.1]], dtype=np.float32)
+    np.savez(path, digests=digests, probabilities=probabilities, version=np.array("m@1"))
+    with pytest.raises(ConfigError, match=r"scores\.npz .*whole posts.*--scores"):
+        read_scores(path, version="m@1")
+
+
+def test_a_file_that_holds_no_scores_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "scores.npz").write_text("no zip")
+    with pytest.raises(ConfigError, match=r"scores\.npz"):
+        read_scores(tmp_path / "scores.npz", version="m@1")

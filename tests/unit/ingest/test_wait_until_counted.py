@@ -1,0 +1,51 @@
+import pytest
+
+from brandpulse.state.partition_state import PartitionStatus
+from ingest.post_producer import LogEnds
+from ingest.wait_until_counted import NotCountedError, wait_counted
+from tests.support.builders import a_status
+
+ENDS = LogEnds(low={0: 0, 1: 0}, high={0: 10, 1: 5})
+
+
+class MovingPartitions:
+    """Each look finds them so much further."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self.looks = 0
+
+    def partitions(self) -> list[PartitionStatus]:
+        self.looks += 1
+        moved = self.looks * self._step
+        return [a_status(min(10, moved)), a_status(min(5, moved), partition=1), a_status(0, topic="another")]
+
+
+def test_it_waits_until_every_partition_stands_at_its_end() -> None:
+    left: list[int] = []
+    partitions = MovingPartitions(4)
+    counted = wait_counted(
+        ENDS, partitions, topic="posts", patience_seconds=9, progress=left.append, stopping=lambda: False
+    )
+    assert counted
+    assert left == [7, 2, 0]
+
+
+def test_it_says_when_nobody_counts() -> None:
+    with pytest.raises(NotCountedError, match=r"15 records wait.*doctor"):
+        wait_counted(
+            ENDS,
+            MovingPartitions(0),
+            topic="posts",
+            patience_seconds=0.3,
+            progress=lambda _: None,
+            stopping=lambda: False,
+        )
+
+
+def test_it_stops_when_asked() -> None:
+    partitions = MovingPartitions(0)
+    assert not wait_counted(
+        ENDS, partitions, topic="posts", patience_seconds=9, progress=lambda _: None, stopping=lambda: True
+    )
+    assert partitions.looks == 0

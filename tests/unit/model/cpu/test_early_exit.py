@@ -1,0 +1,169 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from brandpulse.errors import ConfigError
+from model.cpu.inference_streams import Streams
+from model.cpu.openvino_scorer import OpenVinoScorer
+from model.inference.score_cache import CachingScorer
+from model.inputs.target_marking import MarkedText, mark, plain
+from model.loader import load_scorer
+from tests.support.model.brand_weights import a_brand_folder
+
+POSTS = [
+    mark(f"Acme {word} my day {word} {'and on ' * number}and Globex {other}", ["Acme", "Globex", "Initech"])
+    for number, (word, other) in enumerate(
+        zip(
+            ["made", "ruined", "saved", "cost", "brightened", "darkened"],
+            ["too", "not", "never", "also", "sometimes", "still"],
+            strict=True,
+        )
+    )
+] * 3 + [plain("nothing at all"), plain(""), mark("Acme", ["Acme"])]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return a_brand_folder(tmp_path_factory.mktemp("sure"), exit_confidence={"sentiment": 0.8, "target": 0.8})
+
+
+def scorer(folder: Path, **given: object) -> OpenVinoScorer:
+    return OpenVinoScorer(folder, threads=2, precision="fp32", **{"tiers": "auto"} | given)  # type: ignore[arg-type]
+
+
+def with_confidence(path: Path, sentiment: float, target: float) -> Path:
+    return a_brand_folder(path, exit_confidence={"sentiment": sentiment, "target": target})
+
+
+def test_a_post_of_which_no_early_head_is_sure_gets_the_full_depths_answer(tmp_path: Path) -> None:
+    folder = with_confidence(tmp_path, 1.01, 1.01)
+    early, full = scorer(folder, tiers="early"), scorer(folder, tiers="full")
+    ours, theirs = early.score(POSTS), full.score(POSTS)
+    for name, table in ours.heads.items():
+        np.testing.assert_allclose(table, theirs.heads[name], atol=1e-4)
+    np.testing.assert_allclose(ours.target, theirs.target, atol=1e-4)
+    assert early.settled == 0
+
+
+def test_a_post_is_settled_when_the_early_heads_are_sure_of_it_and_of_each_of_its_targets(
+    tmp_path: Path, folder: Path
+) -> None:
+    first = scorer(with_confidence(tmp_path / "none", 0.0, 0.0)).score(POSTS)
+    full = scorer(folder, tiers="full").score(POSTS)
+    tiers = scorer(folder)
+    mixed = tiers.score(POSTS)
+    settled = 0
+    at = 0
+    for row, post in enumerate(POSTS):
+        named = [at + number for number in range(post.targets) if number not in post.absent]
+        sure = first.heads["sentiment"][row].max() >= 0.8 and (first.target[named].max(axis=1) >= 0.8).all()
+        expected = first if sure else full
+        for name, table in mixed.heads.items():
+            np.testing.assert_allclose(table[row], expected.heads[name][row], atol=1e-4)
+        mine = slice(at, at + post.targets)
+        np.testing.assert_allclose(mixed.target[mine], expected.target[mine], atol=1e-4)
+        settled += bool(sure)
+        at += post.targets
+    assert 0 < settled < len(POSTS)
+    assert (tiers.settled, tiers.hurried) == (settled, 0)
+
+
+def test_in_a_hurry_posts_in_doubt_keep_the_early_answer_and_are_told_apart(tmp_path: Path, folder: Path) -> None:
+    lagging = True
+    tiers = scorer(folder, hurry=lambda: lagging)
+    early = scorer(with_confidence(tmp_path, 0.0, 0.0)).score(POSTS)
+    hasty = tiers.score(POSTS)
+    np.testing.assert_allclose(hasty.heads["sentiment"], early.heads["sentiment"], atol=1e-4)
+    assert 0 < len(hasty.hurried) == tiers.hurried < len(POSTS)
+    lagging = False
+    calm = tiers.score(POSTS)
+    assert not calm.hurried
+    changed = np.abs(calm.heads["emotion"] - hasty.heads["emotion"]).max(axis=1) > 1e-4
+    assert set(np.flatnonzero(changed).tolist()) == set(hasty.hurried)
+
+
+def test_in_a_hurry_full_depth_becomes_early_until_the_hurry_is_over(folder: Path) -> None:
+    lagging = False
+    scored = scorer(folder, tiers="full", hurry=lambda: lagging)
+    full, early = scorer(folder, tiers="full"), scorer(folder)
+    calm = scored.score(POSTS)
+    np.testing.assert_allclose(calm.heads["emotion"], full.score(POSTS).heads["emotion"], atol=1e-4)
+    assert (scored.settled, scored.version) == (0, full.version)
+    lagging = True
+    hasty = scored.score(POSTS)
+    early.score(POSTS)
+    assert (scored.settled, scored.hurried) == (early.settled, len(hasty.hurried))
+
+
+@pytest.mark.parametrize("lagging", [False, True])
+def test_who_may_be_asked_to_hurry_has_as_many_batches_to_score_as_who_may_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, lagging: bool
+) -> None:
+    begun: list[Streams] = []
+    start = Streams.start
+
+    def told(self: Streams, *given: Any) -> Any:
+        begun.append(self)
+        return start(self, *given)
+
+    monkeypatch.setattr(Streams, "start", told)
+    hurrying = scorer(folder, tiers="full", hurry=lambda: lagging)
+    never = scorer(folder, tiers="full")
+    begun.clear()
+    hurrying.score(POSTS)
+    mine = begun.copy()
+    begun.clear()
+    never.score(POSTS)
+    # In two graphs one after the other, full depth took a quarter longer though nobody was in a hurry.
+    assert len(mine) == len(begun) > 0
+
+
+def test_what_was_said_in_a_hurry_is_not_remembered(folder: Path) -> None:
+    lagging = True
+    tiers = scorer(folder, hurry=lambda: lagging)
+    cached = CachingScorer(tiers, max_entries=100)
+    doubled = [*POSTS[:3], *POSTS[:3]]
+    hasty = cached.score(doubled)
+    lagging = False
+    calm = cached.score(doubled)
+    assert {row % 3 for row in hasty.hurried} == {row for row in hasty.hurried if row < 3}
+    assert not calm.hurried
+    fresh = scorer(folder).score(doubled)
+    np.testing.assert_allclose(calm.heads["sentiment"], fresh.heads["sentiment"], atol=1e-4)
+    np.testing.assert_allclose(calm.target, fresh.target, atol=1e-4)
+
+
+def test_doubt_beyond_what_may_be_held_is_settled_on_the_way(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = with_confidence(tmp_path, 1.01, 1.01)
+    many = POSTS * 60
+    expected = scorer(folder, tiers="full").score(many)
+    monkeypatch.setattr("model.cpu.openvino_scorer._MOST_DOUBTFUL", 500)
+    found = scorer(folder).score(many)
+    np.testing.assert_allclose(found.target, expected.target, atol=1e-4)
+
+
+def test_weights_that_do_not_say_how_sure_is_sure_run_at_full_depth(tmp_path: Path) -> None:
+    folder = a_brand_folder(tmp_path)
+    assert scorer(folder).name == "openvino fp32"
+    with pytest.raises(ConfigError, match="tiers"):
+        scorer(folder, tiers="early")
+
+
+def test_the_version_tells_precision_and_tiers(folder: Path) -> None:
+    full, early = scorer(folder, tiers="full"), load_scorer("openvino", folder, 1, precision="fp32", tiers="early")
+    assert early.version == f"{full.version}-early"
+
+
+def test_a_post_of_many_mentions_and_one_of_many_targets_are_scored(folder: Path) -> None:
+    posts = [mark("Acme " * 60, ["Acme"]), mark("nothing", [f"Brand{number}" for number in range(40)])]
+    scores = scorer(folder).score(posts)
+    assert scores.target.shape == (41, 4)
+    np.testing.assert_allclose(scores.target.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_a_post_without_its_markers_is_scored(folder: Path) -> None:
+    assert scorer(folder).score([MarkedText("no marker", (), 2)]).target.shape == (2, 4)

@@ -1,0 +1,112 @@
+"""The network as onnxruntime runs it says what it says in OpenVINO; bytes cost it little."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from brandpulse.errors import ConfigError
+from model.checkpoints.multi_head import HeadsCheckpoint, load_heads
+from model.cpu import openvino_scorer
+from model.cpu.inference_streams import cpu_settings, openvino_requests
+from model.cpu.onnxruntime_requests import onnx_is_installed, onnx_requests
+from model.cpu.openvino_scorer import OpenVinoScorer
+from model.graphs.onnx_packed import packed_onnx
+from model.graphs.openvino_multihead import heads_graph
+from model.inference.scorer import Scores
+from model.inputs.packed_batches import pack
+from model.inputs.target_marking import mark, plain
+from model.loader import WEIGHTS, load_classifier
+from tests.support.model.brand_weights import EXIT_LAYER, WIDTH, a_brand_folder
+from tests.support.model.check_posts import CHECK_POSTS
+from tests.unit.model.cpu.test_precision_selection import RANGES
+
+pytestmark = pytest.mark.skipif(not onnx_is_installed(), reason="onnx and onnxruntime are not installed")
+
+LENGTHS = [3, 9, 17, 5, 30, 1, 12]
+TEXTS = [text for text, _ in CHECK_POSTS]
+POSTS = [*map(plain, TEXTS), *(mark(f"Acme {text}", ["Acme", "Globex"]) for text in TEXTS)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return a_brand_folder(tmp_path_factory.mktemp("weights"), ranges=RANGES)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder: Path) -> HeadsCheckpoint:
+    return load_heads(folder)
+
+
+def a_batch(*, states: bool) -> Sequence[Any]:
+    rng = np.random.default_rng(3)
+    [batch, *_] = pack(LENGTHS, [[length // 2] for length in LENGTHS], limit=48)
+    begin: list[Any] = [rng.integers(0, 30_000, batch.positions.shape, dtype=np.int32), batch.positions]
+    if states:
+        begin = [rng.standard_normal((*batch.positions.shape, WIDTH)).astype(np.float32)]
+    return [*begin, batch.segments, batch.wanted, batch.firsts, batch.marks]
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, None), (0, EXIT_LAYER), (EXIT_LAYER - 1, None), (0, 1)])
+def test_each_part_of_the_network_says_the_same_in_both(
+    checkpoint: HeadsCheckpoint, first: int, last: int | None
+) -> None:
+    batch = a_batch(states=first > 0)
+    [ours] = onnx_requests(packed_onnx(checkpoint, first=first, last=last), 1)
+    [theirs] = openvino_requests(
+        heads_graph(checkpoint, first=first, last=last), cpu_settings("f32", streams=1, threads=1), 1
+    )
+    ours.infer(batch)
+    theirs.infer(batch)
+    for number in range(2 if last is None else 3):
+        assert np.abs(theirs.output(number)).max() > 0.01
+        np.testing.assert_allclose(ours.output(number), theirs.output(number), atol=1e-4)
+
+
+def test_requests_of_one_session_keep_their_own_answers(checkpoint: HeadsCheckpoint) -> None:
+    first, second = onnx_requests(packed_onnx(checkpoint), 2)
+    batch = a_batch(states=False)
+    first.infer(batch)
+    before = first.output(0).copy()
+    second.infer([np.zeros_like(batch[0]), *batch[1:]])
+    np.testing.assert_array_equal(first.output(0), before)
+    assert np.abs(second.output(0) - before).max() > 1e-3
+
+
+def test_bytes_give_the_check_posts_the_labels_of_fp32() -> None:
+    exact, short = (
+        OpenVinoScorer(WEIGHTS, threads=2, precision=precision).score(POSTS)
+        for precision in ("fp32", "int8-onnxruntime")
+    )
+    assert labels(short) == labels(exact)
+    for name in ("sentiment", "emotion"):
+        assert 1e-4 < np.abs(short.heads[name] - exact.heads[name]).max() < 0.15
+
+
+def test_a_post_gets_the_same_labels_in_whatever_company() -> None:
+    scorer = OpenVinoScorer(WEIGHTS, threads=2, precision="int8-onnxruntime", tiers="early")
+    together = scorer.score(POSTS)
+    assert [labels(scorer.score([post]))[0] for post in POSTS] == labels(together)[: len(POSTS)]
+
+
+def labels(scores: Scores) -> list[int]:
+    return [*scores.heads["sentiment"].argmax(axis=1).tolist(), *scores.target.argmax(axis=1).tolist()]
+
+
+def test_it_names_itself_and_its_labels_are_told_from_others(folder: Path) -> None:
+    exact = OpenVinoScorer(folder, threads=3, precision="fp32")
+    short = OpenVinoScorer(folder, threads=3, precision="int8-onnxruntime")
+    assert short.name == "onnxruntime int8"
+    assert short.version == f"{exact.version}-int8-onnxruntime"
+
+
+def test_what_it_needs_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="no ranges for int8"):
+        OpenVinoScorer(a_brand_folder(tmp_path), threads=1, precision="int8-onnxruntime")
+    with pytest.raises(ConfigError, match="one head have no precision int8-onnxruntime"):
+        load_classifier("openvino", WEIGHTS.parent / "minilm-sentiment", 1, precision="int8-onnxruntime")
+    monkeypatch.setattr(openvino_scorer, "onnx_is_installed", lambda: False)
+    with pytest.raises(ConfigError, match=r"pip install 'brandpulse\[int8\]'"):
+        OpenVinoScorer(folder, threads=1, precision="int8-onnxruntime")

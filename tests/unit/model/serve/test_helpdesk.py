@@ -1,0 +1,129 @@
+"""A ticket in, tags out."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from model.serve.api_models import Ticket, TicketAnswer
+from model.serve.helpdesk import asked, tags
+from model.serve.service import Service
+from tests.support.model.serve_builders import AllHeadsScorer, serving
+from tests.support.repository import ROOT
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    thresholds = {"emotion": [0.5] * 27 + [0.05], "risk": [0.5] * 3, "sarcasm": [0.9]}
+    with serving(Service(scorer=AllHeadsScorer(), thresholds=thresholds)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("ticket", "text", "targets"),
+    [
+        (Ticket(subject="No refund", description="Since May."), "No refund. Since May.", ()),
+        (Ticket(subject=" Why? ", description="Since May."), "Why? Since May.", ()),
+        (Ticket(description="Since May."), "Since May.", ()),
+        (Ticket(subject="No refund"), "No refund.", ()),
+        (Ticket(), "", ()),
+        (Ticket(subject="", description=None, brand="", product=" "), "", ()),
+        (Ticket(description="x" * 60_000), "x" * 2_000, ()),
+        (Ticket(subject="a", brand="Acme", product="Acme One"), "a.", ("Acme", "Acme One")),
+        (Ticket(subject="a", brand="Acme", product="Acme"), "a.", ("Acme",)),
+    ],
+)
+def test_a_ticket_is_one_text_judged_towards_brand_and_product(
+    ticket: Ticket, text: str, targets: tuple[str, ...]
+) -> None:
+    assert asked(ticket).text == text
+    assert asked(ticket).targets == targets
+
+
+@pytest.mark.parametrize(
+    ("score", "ticket", "expected"),
+    [
+        ({}, Ticket(), []),
+        ({"urgency": "high"}, Ticket(), ["urgency_high"]),
+        ({"emotions": {"labels": ["grief", "neutral", "anger"]}}, Ticket(), ["emotion_angry", "emotion_disappointed"]),
+        (
+            {"complaint": {"flag": True}, "crisis": {"flag": False}, "sarcasm": {"flag": True}},
+            Ticket(),
+            ["complaint", "sarcasm"],
+        ),
+        (
+            {"targets": [{"target": "Acme", "label": "negative"}, {"target": "One", "label": "irrelevant"}]},
+            Ticket(brand="Acme", product="One"),
+            ["brand_negative"],
+        ),
+        (
+            {"targets": [{"target": "Acme", "label": "positive"}]},
+            Ticket(brand="Acme", product="Acme"),
+            ["brand_positive", "product_positive"],
+        ),
+    ],
+)
+def test_each_verdict_that_counts_is_a_tag(score: dict[str, Any], ticket: Ticket, expected: list[str]) -> None:
+    whole: dict[str, Any] = {"sentiment": {"label": "negative"}, "targets": []} | score
+
+    assert tags(whole, ticket) == ["sentiment_negative", *expected]
+
+
+def test_a_ticket_is_tagged_over_http(client: httpx.Client) -> None:
+    answer = client.post(
+        "/v1/tickets",
+        json={
+            "id": 35436,
+            "subject": "0.8 Still no refund",
+            "description": "Acme never answers",
+            "brand": "Acme",
+            "requester": {"email": "not read"},
+        },
+    )
+
+    told = TicketAnswer.model_validate_json(answer.content, strict=True)
+    assert told.id == 35436
+    assert told.tags == [
+        "sentiment_negative",
+        "urgency_medium",
+        "brand_positive",
+        "emotion_angry",
+        "emotion_happy",
+        "complaint",
+    ]
+    assert told.result.sentiment.label == "negative"
+
+
+def test_the_recipe_s_own_ticket_is_tagged_with_tags_of_its_table(client: httpx.Client) -> None:
+    recipe = (ROOT / "docs" / "helpdesk.md").read_text(encoding="utf-8")
+    sent = re.search(r"-d '(\{.*?\})'", recipe, re.DOTALL)
+    assert sent is not None
+
+    answer = client.post("/v1/tickets", content=sent[1], headers={"Content-Type": "application/json"})
+
+    families = {tag.split("_")[0] for tag in answer.json()["tags"]}
+    table = "".join(line for line in recipe.splitlines() if line.startswith("| `"))
+    assert families
+    assert [family for family in families if f"`{family}" not in table] == []
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_what_a_ticket_does_not_have_may_be_empty_or_null(client: httpx.Client, nothing: str | None) -> None:
+    fields = ("subject", "description", "brand", "product")
+
+    assert client.post("/v1/tickets", json=dict.fromkeys(fields, nothing)).json()["tags"][0] == "sentiment_negative"
+
+
+@pytest.mark.parametrize(("sent", "told"), [("A-7", "A-7"), (92.0, 92), (None, None), (0, 0)])
+def test_the_ticket_s_id_comes_back(client: httpx.Client, sent: object, told: object) -> None:
+    assert client.post("/v1/tickets", json={"id": sent}).json()["id"] == told
+
+
+@pytest.mark.parametrize("sent", [True, 1.5, -1, 2**53, [], {}, "x" * 201])
+def test_another_id_is_refused_by_its_name(client: httpx.Client, sent: object) -> None:
+    answer = client.post("/v1/tickets", json={"id": sent})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "id"

@@ -1,0 +1,148 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from brandpulse.errors import ConfigError
+from model.training.data.corpus import Texts, check, read_parts
+from model.training.data.custom_file import own_rows, split
+from model.training.fit.recipe import OwnFile, Source
+from tests.support.model.training_data import a_recipe, write_rows
+
+
+def post(text: str, label: str = "pos", **more: Any) -> dict[str, Any]:
+    return {"text": text, "sentiment": label} | more
+
+
+def checked(
+    folder: Path, train: list[dict[str, Any]], validation: list[dict[str, Any]], *, tests: list[Path] | None = None
+) -> Texts:
+    write_rows(folder / "tiny.train.jsonl.gz", train)
+    write_rows(folder / "tiny.val.jsonl.gz", validation)
+    return check(read_parts(folder, a_recipe()), tests or ())
+
+
+def kept_texts(texts: Texts) -> list[str]:
+    return [example.marked.text for _, examples, _ in texts.sources for example in examples]
+
+
+def test_a_training_post_that_stands_in_validation_is_left_out_and_counted(tmp_path: Path) -> None:
+    texts = checked(tmp_path, [post("Same post!"), post("another one")], [post("RT @someone same POST")])
+    assert kept_texts(texts) == ["another one"]
+    assert (texts.checked.rows, texts.checked.leaked, texts.checked.kept) == (2, 1, 1)
+
+
+def test_a_training_post_that_stands_in_a_test_set_is_left_out_and_counted(tmp_path: Path) -> None:
+    test = write_rows(tmp_path / "test.jsonl.gz", [post("kept apart")])
+    texts = checked(tmp_path, [post("Kept apart."), post("another one")], [post("a third")], tests=[test])
+    assert kept_texts(texts) == ["another one"]
+    assert texts.checked.leaked == 1
+
+
+def test_a_validation_post_that_stands_in_a_test_set_stops_the_run(tmp_path: Path) -> None:
+    test = write_rows(tmp_path / "test.jsonl.gz", [post("kept apart")])
+    validation = [post("a third"), post("Kept apart."), post("a fourth"), post("kept apart http://x.y")]
+    with pytest.raises(ConfigError, match=r"2 rows of the validation set tiny .*test\.jsonl\.gz.*lines 2, 4"):
+        checked(tmp_path, [post("another one")], validation, tests=[test])
+
+
+def test_empty_texts_are_left_out_and_counted(tmp_path: Path) -> None:
+    texts = checked(tmp_path, [post(" \n"), post("another one")], [post("a third"), post("")])
+    assert kept_texts(texts) == ["another one"]
+    assert texts.checked.empty == 1
+    assert len(texts.validation["tiny"]) == 1
+
+
+def test_texts_that_stand_in_two_sources_are_counted_and_stay(tmp_path: Path) -> None:
+    for name, text in (("one", "the same"), ("two", "The same!")):
+        write_rows(tmp_path / f"{name}.train.jsonl.gz", [post(text), post(f"only in {name}")])
+        write_rows(tmp_path / f"{name}.val.jsonl.gz", [post(f"to judge {name}")])
+    texts = check(read_parts(tmp_path, a_recipe(sources=(Source(names=("one",)), Source(names=("two",))))))
+    assert (texts.checked.shared, texts.checked.kept) == (1, 4)
+
+
+@pytest.mark.parametrize(("names", "kept"), [(("sentiment_semeval",), 2), (("sentiment_semeval", "target_semeval"), 1)])
+def test_rows_known_from_target_validation_are_left_out_where_both_are_trained(
+    tmp_path: Path, names: tuple[str, ...], kept: int
+) -> None:
+    for name in names:
+        rows = [post("near copy", in_target_val=True), post("new")] if name == "sentiment_semeval" else []
+        write_rows(tmp_path / f"{name}.train.jsonl.gz", rows)
+        write_rows(tmp_path / f"{name}.val.jsonl.gz", [post(f"judged {name}")])
+    assert check(read_parts(tmp_path, a_recipe(sources=(Source(names=names),)))).checked.kept == kept
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tiny\.train\.jsonl\.gz"):
+        read_parts(tmp_path, a_recipe())
+
+
+CSV = 'Body,Verdict,About\n"Great, really",5,Acme\nso so,3,Acme\nbad,1,Bolt\n'
+MAPPED = {"Verdict": {"5": "positive", "3": "neutral", "1": "negative"}}
+
+
+def test_a_csv_of_any_columns_becomes_rows_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text(CSV, encoding="utf-8-sig")
+    source = OwnFile(file="own.csv", text="Body", target="About", labels={"target": "Verdict"}, values=MAPPED)
+    rows = own_rows(tmp_path / "own.csv", source)
+    assert rows[0] == (2, {"text": "Great, really", "target": "Acme", "target_sentiment": "positive"})
+    assert [row["target_sentiment"] for _, row in rows] == ["positive", "neutral", "negative"]
+
+
+def test_json_lines_of_any_fields_become_rows_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text('{"body": "oh no", "angry": 1}\n\n{"body": "well", "angry": null}\n')
+    source = OwnFile(file="own.jsonl", text="body", labels={"complaint": "angry"})
+    assert own_rows(tmp_path / "own.jsonl", source) == [(1, {"text": "oh no", "complaint": 1})]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "told"),
+    [
+        (CSV, {"labels": {"sentiment": "Mark"}}, r"line 2: no column 'Mark'; there are Body, Verdict, About"),
+        (CSV, {"labels": {"complaint": "Verdict"}}, r"line 2, Verdict: expected 0 or 1, got '5'"),
+        (CSV, {"labels": {"mod": "Verdict"}}, r"own\.labels\.mod: no such label; there are sentiment"),
+        (CSV, {"labels": {"target": "Verdict"}}, r"own\.target: name the column"),
+        ("Body,Verdict\none\n", {}, r"own\.csv, after line 0: a row with more or fewer columns"),
+        ("Body,Verdict\n\xff", {}, r"own\.csv.*decode"),
+    ],
+)
+def test_a_file_of_ones_own_that_does_not_fit_is_refused(
+    tmp_path: Path, text: str, settings: dict[str, Any], told: str
+) -> None:
+    (tmp_path / "own.csv").write_bytes(text.encode("latin-1"))
+    source = OwnFile(**{"file": "own.csv", "text": "Body", "labels": {"sentiment": "Verdict"}} | settings)
+    with pytest.raises(ConfigError, match=told):
+        own_rows(tmp_path / "own.csv", source)
+
+
+def test_a_label_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text(CSV)
+    own = OwnFile(file="own.csv", text="Body", labels={"sentiment": "Verdict"})
+    with pytest.raises(ConfigError, match=r"own\.csv.*sentiment.*'5'"):
+        check(read_parts(tmp_path, a_recipe(sources=(), own=(own,))))
+
+
+def test_a_split_takes_the_same_share_of_each_label_and_keeps_copies_together() -> None:
+    labels = ["common"] * 80 + ["rare"] * 20
+    texts = [f"post number {at}" for at in range(100)] + ["Post number 0!", "RT post number 85"]
+    labels += ["common", "rare"]
+    order = np.random.default_rng(1).permutation(len(texts)).tolist()
+    rows = [(texts[at], labels[at]) for at in order]
+    train, held_out = split(rows, texts=[row[0] for row in rows], labels=[row[1] for row in rows], share=0.1, seed=13)
+    counts = {
+        label: len({text.strip("!").removeprefix("RT ").casefold() for text, its in held_out if its == label})
+        for label in ("common", "rare")
+    }
+    assert counts == {"common": 8, "rare": 2}
+    assert len(train) + len(held_out) == len(rows)
+    for copy, original in (("Post number 0!", "post number 0"), ("RT post number 85", "post number 85")):
+        held = [text for text, _ in held_out]
+        assert (copy in held) == (original in held)
+
+
+def test_a_rare_label_has_a_post_in_either_part() -> None:
+    rows = ["a", "b", "c", "d"]
+    train, held_out = split(rows, texts=rows, labels=["x", "x", "y", "y"], share=0.1, seed=13)
+    assert sorted("xy"["abcd".index(row) // 2] for row in held_out) == ["x", "y"]
+    assert len(train) == 2

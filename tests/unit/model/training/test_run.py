@@ -1,0 +1,87 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from brandpulse.errors import ConfigError
+from model.inputs.target_marking import mark, plain
+from model.loader import load_classifier, load_scorer, torch_is_installed
+from tests.support.model.training_data import (
+    BAD,
+    GOOD,
+    PLAIN,
+    a_data_folder,
+    a_recipe,
+    a_tiny_encoder,
+    sentiment_rows,
+    target_rows,
+)
+
+pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of one short run on all heads that its posts speak to."""
+    from model.training.run import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    train(a_data_folder(folder / "data"), folder / "out", recipe=a_recipe(), base=a_tiny_encoder(folder / "base"))
+    return folder / "out"
+
+
+def test_a_trained_encoder_tells_the_sentiments_apart_in_the_serving_engine(trained: Path) -> None:
+    scorer = load_scorer("openvino", trained, threads=1, precision="fp32")
+    said = scorer.score([plain(" ".join(words[:3])) for words in (BAD, PLAIN, GOOD)])
+    assert said.heads["sentiment"].argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_a_trained_encoder_reads_whom_a_post_is_about(trained: Path) -> None:
+    scorer = load_scorer("openvino", trained, threads=1, precision="fp32")
+    rows = target_rows(40, seed=3)
+    posts = [mark(row["text"], ["Acme", "Bolt"]) for row in rows[::2]]
+    gold = [{"neg": 0, "pos": 2}[row["target_sentiment"]] for row in rows]
+    assert (scorer.score(posts).target.argmax(axis=1) == gold).mean() > 0.9
+
+
+def test_a_head_that_was_not_trained_answers_evenly(trained: Path) -> None:
+    said = load_scorer("openvino", trained, threads=1, precision="fp32").score([plain("lovely great")])
+    assert np.allclose(said.heads["mood"], 0.25, atol=1e-3)
+
+
+def test_a_run_that_trains_sentiment_alone_is_packed_for_whole_posts(tmp_path: Path) -> None:
+    from model.training.run import train
+
+    recipe = a_recipe(weights={"sentiment": 1.0}, exit_weight=0.0)
+    version = train(
+        a_data_folder(tmp_path / "data"), tmp_path / "out", recipe=recipe, base=a_tiny_encoder(tmp_path / "base")
+    )
+    classifier = load_classifier("openvino", tmp_path / "out", threads=1, precision="fp32")
+    gold = [{"neg": 0, "neu": 1, "pos": 2}[row["sentiment"]] for row in sentiment_rows(30, seed=5)]
+    said = classifier.probabilities([row["text"] for row in sentiment_rows(30, seed=5)])
+    assert (said.argmax(axis=1) == gold).mean() > 0.9
+    assert classifier.version == version
+
+
+def test_a_run_that_gets_no_better_stops_and_keeps_the_weights_of_its_best_snapshot(tmp_path: Path) -> None:
+    """The figure falls from the third snapshot on: the two after it are trained, and left out."""
+    from model.training.multi_head_task import HeadsTask
+    from model.training.run import train
+
+    figures = iter([0.5, 0.6, 0.7, 0.65, 0.6])
+    recipe = a_recipe(patience=2, epochs=9, weights={"sentiment": 1.0})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HeadsTask, "figure", lambda task: next(figures))
+        train(a_data_folder(tmp_path / "data"), tmp_path / "out", recipe=recipe, base=a_tiny_encoder(tmp_path / "base"))
+    assert len(list((tmp_path / "out.run" / "snap").iterdir())) == 5
+    tried = json.loads((tmp_path / "out" / "training.json").read_text())["candidates"]
+    assert [candidate["weights"] for candidate in tried] == ["last", "mean of last 2", "mean of last 3"]
+
+
+def test_a_validation_set_that_is_not_there_is_named_before_the_training(tmp_path: Path) -> None:
+    from model.training.run import train
+
+    recipe = a_recipe(judged_by={"other": "sentiment_recall"})
+    with pytest.raises(ConfigError, match=r"judged_by\.other: no such validation set; there are tiny"):
+        train(a_data_folder(tmp_path / "data"), tmp_path / "out", recipe=recipe, base=tmp_path / "base")

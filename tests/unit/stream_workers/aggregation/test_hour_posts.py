@@ -1,0 +1,138 @@
+"""Posts kept of each hour: all of them below the bound, a uniform sample above it, whatever the cuts."""
+
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.state.stored_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TEXT_CHARS, KeptPost
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.hour_posts import (
+    AT_ONCE,
+    KNOWN_DIGESTS,
+    WAIT_FOR_ALERTER_MS,
+    Allowed,
+    HourBounds,
+    Offered,
+    PostBudget,
+    PostHour,
+)
+from stream_workers.aggregation.post_sample import SampleBounds
+from stream_workers.aggregation.row_fold import Outcome, Scored, Stored, fold, scored
+from stream_workers.scoring.post_scores import judged
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied
+from tests.support.builders import NOON_MS, PROBABILITIES, a_scored, a_status
+
+RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
+LIMITS = RepeatLimits(memory_ms=6 * HOUR_MS, max_ids=10_000)
+NOON = NOON_MS // HOUR_MS
+
+
+def left_by(
+    batches: Sequence[Sequence[Outcome]], *, bounds: bool = True, most_posts: Allowed = AT_ONCE
+) -> dict[PostHour, set[KeptPost]]:
+    """What is kept after *batches*; with *bounds* a worker remembers what it wrote, without it never does."""
+    store = MemoryPartitionStore()
+    status = a_status()
+    assert store.rebase(None, status)
+    known = SampleBounds()
+    for batch in batches:
+        change = fold(
+            status,
+            batch,
+            status.next + len(batch),
+            Stored(),
+            retention=RETENTION,
+            limits=LIMITS,
+            bounds=known if bounds else None,
+            most_posts=most_posts,
+        )
+        assert store.apply([change]) == [Applied()]
+        known.hours.take(change.hour_posts)
+        status = change.status
+    return {hour: set(found) for hour, found in store.hour_posts("posts", 0).items()}
+
+
+def posts(many: int) -> list[Outcome]:
+    return [a_scored(str(n), ("negative", "neutral")[n % 2], NOON_MS, brands=("Acme", "Bolt")) for n in range(many)]
+
+
+@given(st.integers(0, 400), st.lists(st.integers(0, 400), max_size=8), st.randoms(), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_cuts_and_order_change_nothing(many: int, cuts: list[int], rng: random.Random, bounds: bool) -> None:
+    every = posts(many)
+    expected = left_by([every])
+    rng.shuffle(every)
+    edges = [0, *sorted(min(cut, many) for cut in cuts), many]
+    batches = [every[begin:end] for begin, end in pairwise(edges)]
+    assert left_by(batches, bounds=bounds) == expected
+    for hour, found in expected.items():
+        assert len(found) == min((many + hour.negative) // 2, KEPT_NEGATIVE if hour.negative else KEPT_OTHER)
+
+
+def test_a_worker_short_of_time_keeps_part_of_the_posts() -> None:
+    kept = left_by([posts(60)], most_posts=Allowed(20, 8))
+    assert {hour.negative: 0 for hour in kept} == {True: 0, False: 0}
+    assert sum(len(found) for hour, found in kept.items() if hour.negative) == 20
+    assert sum(len(found) for hour, found in kept.items() if not hour.negative) == 8
+    assert left_by([posts(60)], most_posts=Allowed(0, 0)) == {}
+
+
+@pytest.mark.parametrize(("sentiment", "kept"), [("irrelevant", 0), ("positive", 1), ("negative", 1)])
+def test_irrelevant_posts_are_not_kept(sentiment: str, kept: int) -> None:
+    assert sum(map(len, left_by([[a_scored("1", sentiment)]]).values())) == kept
+
+
+def test_an_hour_past_its_time_keeps_no_posts() -> None:
+    old = NOON_MS - (KEPT_HOURS + 2) * HOUR_MS - WAIT_FOR_ALERTER_MS
+    kept = left_by([[a_scored("1"), a_scored("2", at_ms=old)]])
+    assert set(kept) == {PostHour("Acme", NOON, negative=False)}
+
+
+def test_a_long_text_is_masked_before_it_is_cut() -> None:
+    post = a_scored("1", "negative")
+    long = scored(
+        post.decoded,
+        ("Acme",),
+        judged((PROBABILITIES["negative"],), {"sentiment": (0.3, 0.4, 0.3)}, (None,)),
+        author=1,
+        mask=lambda _: "m" * 5_000,
+    )
+    [[kept]] = left_by([[long]]).values()
+    assert kept.text == "m" * (MOST_TEXT_CHARS - 1) + "…"
+
+
+def test_the_budget_refills_by_time_up_to_its_bound() -> None:
+    budget = PostBudget(a_second=Allowed(10, 1), most=Allowed(30, 5))
+    assert budget.left(100.0) == (30, 5)
+    budget.spend({PostHour("Acme", NOON, negative=True): [_offered(n) for n in range(30)]})
+    budget.spend({PostHour("Acme", NOON, negative=False): [_offered(n) for n in range(7)]})
+    assert budget.left(100.0) == (0, 0)
+    assert budget.left(103.0) == (30, 1)
+    assert budget.left(200.0) == (30, 5)
+
+
+def test_remembered_bounds_stay_within_their_limit() -> None:
+    bounds = HourBounds()
+    for hour in range(2 * KNOWN_DIGESTS // KEPT_NEGATIVE):
+        bounds.take({PostHour("Acme", hour, negative=True): [_offered(n) for n in range(KEPT_NEGATIVE)]})
+    assert sum(map(len, bounds._lowest.values())) <= KNOWN_DIGESTS
+
+
+def _offered(number: int) -> Offered:
+    post = KeptPost(id=str(number), source="x", text="t", created_ms=0, author="a", negative=0.9)
+    return Offered(number.to_bytes(12, "big"), post)
+
+
+def test_a_post_of_a_facet_is_kept_in_both_series() -> None:
+    one = a_scored("1", "negative")
+    both = Scored(
+        one.decoded, one.brands, one.author, one.mask, one.heads, one.digest, (("Acme\x1frefund", one.brands[0]),)
+    )
+    assert {hour.series for hour in left_by([[both]])} == {"Acme", "Acme\x1frefund"}

@@ -1,0 +1,106 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+from confluent_kafka import KafkaError, Message
+
+from stream_workers.consumer.assigned_partition import HeldPartition
+from stream_workers.consumer.batches import cut
+from stream_workers.consumer.dlq_limit import InvalidGuard
+from tests.support.builders import NOON_MS, a_status
+
+
+@dataclass
+class Received:
+    """What the client hands over: a record, or word of something else."""
+
+    place: int
+    at: int
+    problem: int | None = None
+    epoch: int | None = None
+
+    def partition(self) -> int:
+        return self.place
+
+    def offset(self) -> int:
+        return self.at
+
+    def error(self) -> KafkaError | None:
+        return None if self.problem is None else KafkaError(self.problem)
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, NOON_MS
+
+    def key(self) -> bytes:
+        return b"k"
+
+    def headers(self) -> None:
+        return None
+
+    def leader_epoch(self) -> int | None:
+        return self.epoch
+
+    def value(self) -> bytes:
+        return b"v"
+
+
+@pytest.fixture
+def held() -> dict[int, HeldPartition]:
+    return {}
+
+
+def hold(partitions: dict[int, HeldPartition], partition: int, position: int) -> HeldPartition:
+    held = HeldPartition(a_status(position, partition=partition), position, InvalidGuard(run_limit=9, share_limit=0.5))
+    partitions[partition] = held
+    return held
+
+
+def cut_of(held: dict[int, HeldPartition], received: Sequence[Received]) -> list[tuple[int, int, int, list[int]]]:
+    parts = cut(cast("Sequence[Message]", received), held, lambda _error, _message: None).parts
+    return [
+        (part.held.status.partition, part.from_offset, part.to_offset, [record.offset for record in part.records])
+        for part in parts
+    ]
+
+
+def test_a_read_is_cut_by_partition_and_each_part_follows_on(held: dict[int, HeldPartition]) -> None:
+    hold(held, 0, 5)
+    hold(held, 1, 0)
+    assert cut_of(held, [Received(0, 5), Received(1, 0), Received(0, 6)]) == [(0, 5, 7, [5, 6]), (1, 0, 1, [0])]
+    assert cut_of(held, [Received(0, 7)]) == [(0, 7, 8, [7])]
+
+
+def test_gaps_that_compaction_or_transactions_left_are_stepped_over(held: dict[int, HeldPartition]) -> None:
+    hold(held, 0, 5)
+    assert cut_of(held, [Received(0, 9), Received(0, 12)]) == [(0, 5, 13, [9, 12])]
+
+
+def test_records_that_come_twice_are_taken_once(held: dict[int, HeldPartition]) -> None:
+    """Seen after a seek on a broker fresh from its start: all of a partition twice within one read."""
+    hold(held, 0, 0)
+    assert cut_of(held, [Received(0, 0), Received(0, 1), Received(0, 0), Received(0, 1)]) == [(0, 0, 2, [0, 1])]
+    assert cut_of(held, [Received(0, 1)]) == []
+
+
+def test_records_of_partitions_that_are_not_held_fall_out(held: dict[int, HeldPartition]) -> None:
+    hold(held, 0, 0).gone = True
+    assert cut_of(held, [Received(0, 0), Received(3, 0)]) == []
+
+
+def test_the_end_is_noted_where_nothing_follows_it(held: dict[int, HeldPartition]) -> None:
+    place = hold(held, 0, 0)
+    cut_of(held, [Received(0, 0), Received(0, 1, KafkaError._PARTITION_EOF)])
+    assert place.ended_at == 1
+    cut_of(held, [Received(0, 1), Received(0, 2, KafkaError._PARTITION_EOF), Received(0, 2)])
+    assert place.ended_at != place.position, "a record came after the word of the end"
+
+
+@pytest.mark.parametrize(("epochs", "last"), [([4, 4], 4), ([4, 5], 5), ([4, None], -1), ([None, None], -1)])
+def test_a_batch_knows_in_which_epoch_its_last_record_was_written(
+    held: dict[int, HeldPartition], epochs: list[int | None], last: int
+) -> None:
+    place = hold(held, 0, 5)
+    received = [Received(0, 5 + number, epoch=epoch) for number, epoch in enumerate(epochs)]
+    [part] = cut(cast("Sequence[Message]", received), held, lambda _error, _message: None).parts
+    assert (part.epoch, place.epoch) == (last, last)

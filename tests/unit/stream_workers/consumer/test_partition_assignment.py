@@ -1,0 +1,123 @@
+from collections.abc import Callable
+from typing import Any, cast
+
+from confluent_kafka import Consumer, TopicPartition
+
+from brandpulse.errors import TransientError
+from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from brandpulse.state.partition_state import PartitionStatus
+from stream_workers.consumer.broker_liveness import Answers
+from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.consumer.partition_assignment import Ownership
+from stream_workers.consumer.status_reporter import SignsOfLife
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from tests.support.builders import a_status
+
+
+class Assignments:
+    """Notes where a consumer was told to read; stands before the real one."""
+
+    def __init__(self) -> None:
+        self.assigned: list[TopicPartition] = []
+        self.sought: list[tuple[int, int]] = []
+        self.told: list[list[tuple[int, int]]] = []
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        self.assigned = places
+        self.told.append([(place.partition, place.offset) for place in places])
+
+    def assignment(self) -> list[TopicPartition]:
+        return self.assigned
+
+    def seek(self, place: TopicPartition) -> None:
+        self.sought.append((place.partition, place.offset))
+
+    def pause(self, _places: list[TopicPartition]) -> None: ...
+
+    def resume(self, _places: list[TopicPartition]) -> None: ...
+
+
+def ownership(consumer: Assignments, load: Callable[[int, bool], PartitionStatus]) -> Ownership:
+    store, telemetry = MemoryPartitionStore(), Telemetry(WORKER_METRICS)
+    asked: Any = consumer
+    signs = SignsOfLife(
+        asked,
+        store,
+        telemetry,
+        Answers(lambda _partitions, _seconds: {}),
+        topic="posts",
+        idle_after_seconds=3,
+        wall_ms=lambda: 0,
+        lost=lambda _held, _reason: None,
+        stands_still=lambda _partition, _reason: None,
+    )
+    return Ownership(
+        asked,
+        store,
+        telemetry,
+        signs,
+        topic="posts",
+        load=load,
+        new_guard=lambda: InvalidGuard(run_limit=9, share_limit=0.5),
+        incremental=False,
+    )
+
+
+def give(owned: Ownership, consumer: Assignments, partitions: int) -> None:
+    owned.assigned(cast("Consumer", consumer), [TopicPartition("posts", partition) for partition in range(partitions)])
+    owned.load_pending()
+
+
+def test_a_partition_is_assigned_only_where_its_state_says() -> None:
+    """Assigned at the log's end and sought from there, 18 of 86 began at the end: librdkafka had asked for it late."""
+    consumer = Assignments()
+    states = {0: a_status(70), 1: a_status(0, partition=1)}
+
+    def load(partition: int, _stuck: bool) -> PartitionStatus:
+        if partition not in states:
+            raise TransientError("Redis is away")
+        return states[partition]
+
+    owned = ownership(consumer, load)
+    give(owned, consumer, 3)
+    assert consumer.told == [[], [(0, 70), (1, 0)]]
+    assert owned.waiting == 1, "the state of the third is not loaded yet"
+    owned.held[0].position = 75
+    states[2] = a_status(9, partition=2)
+    owned._pending[2] = 0.0
+    owned.load_pending()
+    assert consumer.told[-1] == [(0, 75), (1, 0), (2, 9)]
+    assert consumer.sought == []
+
+
+def test_a_partition_that_loads_anew_is_sought_and_a_stuck_one_is_assigned_anew() -> None:
+    consumer = Assignments()
+    stuck_at_load = []
+
+    def load(partition: int, stuck: bool) -> PartitionStatus:
+        stuck_at_load.append(stuck)
+        return a_status(5, partition=partition)
+
+    owned = ownership(consumer, load)
+    give(owned, consumer, 2)
+    owned.reset(owned.held[1], "refused")
+    owned.obey()
+    owned.load_pending()
+    assert (consumer.told[-1], consumer.sought) == ([(0, 5), (1, 5)], [(1, 5)])
+    owned.start_anew(1, "offset out of range")
+    owned.obey()
+    owned.held[0].position = 8
+    owned.load_pending()
+    assert (consumer.told[-1], consumer.sought) == ([(0, 8), (1, 5)], [(1, 5)])
+    assert stuck_at_load == [False, False, False, True], "the log may not be the one that was read"
+
+
+def test_what_is_held_of_a_partition_falls_out_when_it_loads_anew_or_is_taken_away() -> None:
+    consumer = Assignments()
+    owned = ownership(consumer, lambda partition, _stuck: a_status(5, partition=partition))
+    give(owned, consumer, 2)
+    first, second = owned.held[0], owned.held[1]
+    owned.reset(first, "refused")
+    owned.revoked(cast("Consumer", consumer), [TopicPartition("posts", 1)])
+    owned.obey()
+    assert first.gone and second.gone and not owned.held

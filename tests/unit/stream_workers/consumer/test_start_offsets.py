@@ -1,0 +1,74 @@
+from typing import Any, cast
+
+import pytest
+
+from brandpulse.errors import TransientError
+from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from stream_workers.consumer import start_offsets as beginnings
+from stream_workers.consumer.log_identity import Common, LogExtent
+from stream_workers.consumer.start_offsets import Beginnings
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from tests.support.builders import a_status
+
+
+def _beginnings(store: MemoryPartitionStore, telemetry: Telemetry) -> Beginnings:
+    """Never connected."""
+    return Beginnings(
+        cast(Any, None),
+        store,
+        telemetry,
+        bootstrap_servers="127.0.0.1:1",
+        topic="posts",
+        start="earliest",
+        on_other_log=lambda: None,
+    )
+
+
+def test_a_client_that_waits_for_a_dead_controller_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def first_waits(admin: object, _topic: str) -> str:
+        asked.append(admin)
+        if admin is asked[0]:
+            raise TransientError("Timed out waiting for controller")
+        return "log-1"
+
+    monkeypatch.setattr(beginnings, "topic_id", first_waits)
+    where = _beginnings(MemoryPartitionStore(), Telemetry(WORKER_METRICS))
+    with pytest.raises(TransientError, match="controller"):
+        where.topic_id()
+    assert where.topic_id() == "log-1"
+
+
+@pytest.mark.parametrize(
+    ("extent", "why"),
+    [
+        (LogExtent("log-1", 0, 100), None),
+        (LogExtent("log-2", 0, 100), "another_log"),
+        (LogExtent("log-1", 60, 100), "retention"),
+        (LogExtent("log-1", 0, 100, Common(30)), "cut"),
+        (LogExtent("log-1", 0, 30, Common(None)), "cut"),
+    ],
+    ids=["all there", "made anew", "its beginning is gone", "its end was lost", "its end was lost, nobody knows where"],
+)
+def test_each_log_that_breaks_is_counted_by_what_happened_to_it(
+    monkeypatch: pytest.MonkeyPatch, extent: LogExtent, why: str | None
+) -> None:
+    store, telemetry = MemoryPartitionStore(), Telemetry(WORKER_METRICS)
+    store.rebase(None, a_status(40))
+    where = _beginnings(store, telemetry)
+    monkeypatch.setattr(where, "_extent", lambda *_, **__: extent)
+    where.status_of(0)
+    counted = {
+        kind: telemetry.registry.get_sample_value("brandpulse_log_breaks_total", {"why": kind})
+        for kind in ("another_log", "retention", "cut")
+    }
+    assert counted == {kind: int(kind == why) for kind in counted}
+
+
+def test_a_partition_without_state_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry = Telemetry(WORKER_METRICS)
+    where = _beginnings(MemoryPartitionStore(), telemetry)
+    monkeypatch.setattr(where, "_extent", lambda *_, **__: LogExtent("log-1", 7, 100))
+    assert where.status_of(0).next == 7
+    assert b'brandpulse_log_breaks_total{why="cut"} 0.0' in telemetry.expose()

@@ -1,0 +1,594 @@
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from brandpulse.config.brands_file import Brand
+from brandpulse.errors import StateError, TransientError
+from brandpulse.masking.mask import Mask
+from brandpulse.runtime.metrics import LABELLED_BRANDS, OTHER_BRANDS, WORKER_METRICS, Telemetry
+from brandpulse.schema.dead_letters import Origin
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.state.outcomes.post_outcomes import SOURCES
+from brandpulse.state.partition_state import PartitionStatus
+from brandpulse.text.brand_matcher import BrandMatcher
+from brandpulse.text.languages import LanguageFilter
+from model.inference.adapters import ClassifierScorer
+from model.inference.keyword_classifier import KeywordClassifier
+from model.inference.score_cache import CachingScorer
+from model.inference.scorer import Scorer, Scores
+from model.inputs.target_marking import MarkedText
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.row_fold import Change, Stored
+from stream_workers.consumer.adaptive_batch_size import LEAST, Pace
+from stream_workers.consumer.assigned_partition import HeldPartition, PartitionBatch, ReadBatch
+from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.decoding.decoded_batch import row_reader
+from stream_workers.decoding.post_decoder import AuthorHasher
+from stream_workers.decoding.records import Record, Records
+from stream_workers.pipeline import partition_fold as scored_part
+from stream_workers.pipeline.batch_pipeline import BatchLane
+from stream_workers.pipeline.output_producer import MemoryHandOver
+from stream_workers.pipeline.partition_fold import FEW_ROWS
+from stream_workers.pipeline.stage_data import JudgedPart
+from stream_workers.scoring.near_misses import NearMissFinder
+from stream_workers.scoring.post_scores import Verdict, verdicts_of
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied, Failed, ReadRequest, Refused
+from tests.support.builders import NOON_MS, a_post, a_record, a_status
+
+
+@dataclass
+class RecordedPartitions:
+    """Notes what the lane asks of the reader."""
+
+    resets: list[str] = field(default_factory=list)
+    pauses: list[str] = field(default_factory=list)
+
+    def reset(self, held: HeldPartition, reason: str) -> None:
+        held.gone = True
+        self.resets.append(reason)
+
+    def pause(self, held: HeldPartition, reason: str) -> None:
+        held.gone = True
+        self.pauses.append(reason)
+
+
+class BreaksOn:
+    """A scorer that cannot bear one word, as a poison post breaks a real one."""
+
+    name, version, heads = "fragile", "1", ("sentiment", "target")
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+        self.calls = 0
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        self.calls += 1
+        if any(self._word in post.text for post in posts):
+            raise RuntimeError("kernel panic")
+        return keyword().score(posts)
+
+
+def keyword() -> Scorer:
+    return ClassifierScorer(KeywordClassifier())
+
+
+class Opinionated:
+    """A scorer that hates the first brand of each post, loves the second, and finds nothing said about the others."""
+
+    name, version, heads = "opinionated", "1", ("sentiment", "target", "sarcasm")
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        opinions = np.array([(0.96, 0.04, 0, 0), (0, 0.04, 0.96, 0), (0, 0, 0.04, 0.96)], dtype=np.float32)
+        rows = [opinions[min(target, 2)] for post in posts for target in range(post.targets)]
+        heads = {"sentiment": np.tile(np.array([[0.1, 0.8, 0.1]], dtype=np.float32), (len(posts), 1))}
+        heads["sarcasm"] = np.array([[len(post.text) / 100] for post in posts], dtype=np.float32)
+        return Scores(heads, np.array(rows, dtype=np.float32).reshape(-1, 4))
+
+
+class Alarmed(Opinionated):
+    """The same, and every post of it is a complaint."""
+
+    heads = ("sentiment", "target", "risk")
+
+    def score(self, posts: Sequence[MarkedText]) -> Scores:
+        scores = super().score(posts)
+        risk = np.tile(np.array([[0.99, 0.0, 0.0]], dtype=np.float32), (len(posts), 1))
+        return Scores({"sentiment": scores.heads["sentiment"], "risk": risk}, scores.target)
+
+
+class Bench:
+    """A lane on in-memory twins, and one partition of it."""
+
+    def __init__(
+        self,
+        scorer: Scorer | None = None,
+        *,
+        run_limit: int = 50,
+        brands: Sequence[str] = ("Acme",),
+        named: Sequence[str] = ("Acme",),
+    ) -> None:
+        self.store = MemoryPartitionStore()
+        self.hand_over = MemoryHandOver()
+        self.partitions = RecordedPartitions()
+        self.telemetry = Telemetry(WORKER_METRICS)
+        self.pace = Pace(512)
+        self._run_limit = run_limit
+        matcher = BrandMatcher([Brand(name=name, terms=[name]) for name in named])
+        self.lane = BatchLane(
+            rows=row_reader(matcher, AuthorHasher("key")),
+            matcher=matcher,
+            mask=Mask(),
+            brands=brands,
+            scorer=CachingScorer(scorer or keyword()),
+            store=self.store,
+            hand_over=self.hand_over,
+            partitions=self.partitions,
+            retention=Retention(2 * MINUTE_MS, 48 * HOUR_MS, 90 * DAY_MS),
+            limits=RepeatLimits(6 * HOUR_MS, 10_000),
+            telemetry=self.telemetry,
+            wall_ms=lambda: NOON_MS,
+            pace=self.pace,
+            languages=LanguageFilter(["en"]),
+            near_misses=NearMissFinder([Brand(name=name, terms=[name]) for name in named]),
+        )
+        self.store.rebase(None, a_status())
+        self.held = self.load()
+
+    def load(self) -> HeldPartition:
+        status = self.store.load("posts", 0)
+        assert status is not None
+        return HeldPartition(status, status.next, InvalidGuard(run_limit=self._run_limit, share_limit=0.5))
+
+    def batch(self, texts: Sequence[str], start: int = 0, held: HeldPartition | None = None) -> ReadBatch:
+        records = [a_record(a_post(f"{start + i}", text), start + i) for i, text in enumerate(texts)]
+        return self.batch_of(records, held)
+
+    def batch_of(self, records: list[Record], held: HeldPartition | None = None) -> ReadBatch:
+        owner = held or self.held
+        return ReadBatch([PartitionBatch(owner, records[0].offset, records[-1].offset + 1, Records.of(records))])
+
+    def judged(self, batch: ReadBatch) -> list[JudgedPart]:
+        return self.lane.score(self.lane.prepare(batch))
+
+    def run(self, batch: ReadBatch) -> None:
+        self.lane.settle(self.judged(batch))
+
+    @property
+    def stored(self) -> PartitionStatus:
+        status = self.store.load("posts", 0)
+        assert status is not None
+        return status
+
+
+@pytest.fixture(autouse=True, params=["columns", "posts"])
+def _folded_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it both ways: these batches are so small that they would all be folded post by post."""
+    if request.param == "columns":
+        monkeypatch.setattr(scored_part, "FEW_ROWS", 0)
+
+
+@pytest.mark.parametrize("rows", [FEW_ROWS - 1, FEW_ROWS])
+def test_few_rows_are_folded_post_by_post_and_many_by_columns(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(scored_part, "FEW_ROWS", FEW_ROWS)
+    ways: list[str] = []
+    for way in ("fold", "fold_columns"):
+        monkeypatch.setattr(scored_part, way, _noted(ways, getattr(scored_part, way), way))
+    bench = Bench()
+    bench.run(bench.batch(["acme is awful"] * rows))
+    assert ways == ["fold" if rows < FEW_ROWS else "fold_columns"]
+    assert (bench.stored.next, len(bench.hand_over.scored_posts)) == (rows, rows)
+
+
+def _noted(ways: list[str], fold: Callable[..., Change | None], way: str) -> Callable[..., Change | None]:
+    def noted(*arguments: Any, **named: Any) -> Change | None:
+        ways.append(way)
+        return fold(*arguments, **named)
+
+    return noted
+
+
+def test_a_batch_is_counted_and_handed_over() -> None:
+    bench = Bench()
+    bench.run(bench.batch(["acme is awful", "@ann likes acme", "nothing"]))
+    assert (bench.stored.next, bench.stored.unmatched) == (3, 1)
+    assert [scored.masked_text for _, scored in bench.hand_over.scored_posts] == ["acme is awful", "@user likes acme"]
+    assert bench.lane.progress == 1
+
+
+def test_each_brand_of_a_post_gets_its_own_verdict_in_one_pass() -> None:
+    bench = Bench(Opinionated(), named=("Acme", "Bolt", "Cafe"))
+    bench.run(bench.batch(["bolt, acme", "cafe, bolt and acme", "cafe"]))
+    judged = [scored for _, scored in bench.hand_over.scored_posts]
+    assert [[(said.brand, said.label) for said in post.brands] for post in judged] == [
+        [("Acme", 0), ("Bolt", 2)],
+        [("Acme", 0), ("Bolt", 2), ("Cafe", 3)],
+        [("Cafe", 0)],
+    ]
+    exposed = bench.telemetry.expose().decode()
+    for brand, sentiment, posts in (("Acme", "negative", 2), ("(other)", "irrelevant", 1)):
+        assert f'counted_total{{brand="{brand}",sentiment="{sentiment}"}} {posts}.0' in exposed
+
+
+def test_a_post_takes_along_what_the_model_says_of_it_though_others_repeat_its_text() -> None:
+    bench = Bench(Opinionated())
+    bench.run(bench.batch(["acme", "acme is a long story", "acme"]))
+    said = [post.heads["sarcasm"][0] for _, post in bench.hand_over.scored_posts]
+    assert said[0] == said[2] < said[1]
+    assert [set(post.heads) for _, post in bench.hand_over.scored_posts] == [{"sentiment", "sarcasm"}] * 3
+
+
+def test_how_soon_somebody_should_look_is_told_for_each_brand() -> None:
+    bench = Bench(Alarmed(), named=("Acme", "Bolt"))
+    bench.run(bench.batch(["acme: the charger caught fire, bolt helped", "no brand", "acme caught fire"]))
+    urgencies = [[said.urgency for said in post.brands] for _, post in bench.hand_over.scored_posts]
+    assert urgencies == [["high", "low"], ["high"]]
+
+
+def test_posts_scored_in_a_hurry_are_told_and_count() -> None:
+    class Hurried(Opinionated):
+        def score(self, posts: Sequence[MarkedText]) -> Scores:
+            scores = super().score(posts)
+            return Scores(scores.heads, scores.target, frozenset({0, 2}))
+
+    bench = Bench(Hurried())
+    bench.run(bench.batch(["acme a", "acme b", "acme c"]))
+    assert "brandpulse_posts_hurried_total 2.0" in bench.telemetry.expose().decode()
+    assert len(bench.hand_over.scored_posts) == 3
+
+
+def test_the_post_that_breaks_the_model_is_found_and_the_rest_counts() -> None:
+    scorer = BreaksOn("BOOM")
+    bench = Bench(scorer)
+    bench.run(bench.batch([f"acme {'BOOM' if i == 37 else i}" for i in range(64)]))
+    [(_, letter)] = bench.hand_over.dead_letters
+    assert (letter.record.offset, letter.reason) == (37, "unscorable")
+    assert "kernel panic" in letter.message
+    assert (len(bench.hand_over.scored_posts), bench.stored.dead) == (63, 1)
+    assert scorer.calls <= 14, "a bisection, not a post at a time"
+
+
+def test_the_post_that_breaks_the_model_late_is_found_too_and_the_rest_counts() -> None:
+    class BreaksLate(BreaksOn):
+        def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
+            return lambda: self.score(posts)
+
+    scorer = BreaksLate("BOOM")
+    bench = Bench(scorer)
+    judged = bench.judged(bench.batch([f"acme {'BOOM' if i == 37 else i}" for i in range(64)]))
+    assert scorer.calls == 0, "the model was not waited for"
+    bench.lane.settle(judged)
+    [(_, letter)] = bench.hand_over.dead_letters
+    assert (letter.record.offset, letter.reason) == (37, "unscorable")
+    assert (len(bench.hand_over.scored_posts), bench.stored.dead) == (63, 1)
+    assert scorer.calls <= 14, "a bisection, not a post at a time"
+
+
+def test_who_reads_is_told_what_a_model_takes_that_is_waited_for() -> None:
+    class Slow(Opinionated):
+        def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
+            def finish() -> Scores:
+                time.sleep(0.02 * len(posts))
+                return self.score(posts)
+
+            return finish
+
+    bench = Bench(Slow())
+    assert bench.pace.posts == 512
+    bench.run(bench.batch([f"acme {number}" for number in range(40)]))
+    assert bench.pace.posts == LEAST
+    told_at_once = Bench(Opinionated())
+    told_at_once.run(told_at_once.batch([f"acme {number}" for number in range(40)]))
+    assert told_at_once.pace.posts == 512
+
+
+def test_a_post_that_breaks_the_matcher_is_dead_and_the_rest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    standing = BrandMatcher.standing
+
+    def fragile(self: BrandMatcher, folded: str) -> list[tuple[int, int, int]]:
+        if "boom" in folded:
+            raise ValueError("nobody foresaw this")
+        return standing(self, folded)
+
+    monkeypatch.setattr(BrandMatcher, "standing", fragile)
+    bench.run(bench.batch(["acme a", "acme BOOM", "acme b"]))
+    [(_, letter)] = bench.hand_over.dead_letters
+    assert (letter.record.offset, letter.reason) == (1, "unmatchable")
+    assert len(bench.hand_over.scored_posts) == 2
+
+
+def test_a_model_that_gives_no_numbers_makes_that_post_dead() -> None:
+    class GivesNothing(BreaksOn):
+        def score(self, posts: Sequence[MarkedText]) -> Scores:
+            scores = keyword().score(posts)
+            scores.target[[self._word in post.text for post in posts]] = np.nan
+            return scores
+
+    bench = Bench(GivesNothing("BOOM"))
+    bench.run(bench.batch(["acme a", "acme BOOM", "acme b"]))
+    [(_, letter)] = bench.hand_over.dead_letters
+    assert (letter.record.offset, letter.reason) == (1, "unscorable")
+    assert len(bench.hand_over.scored_posts) == 2
+
+
+def test_a_zombie_is_refused_and_reloads() -> None:
+    bench = Bench()
+    zombie = bench.load()
+    bench.run(bench.batch(["acme one"]))
+    bench.run(bench.batch(["acme one", "acme two"], held=zombie))
+    assert bench.stored.next == 1
+    assert zombie.gone
+    assert "next stands at 1" in bench.partitions.resets[0]
+
+
+def test_nothing_of_a_gone_partition_is_counted() -> None:
+    bench = Bench()
+    parts = bench.lane.score(bench.lane.prepare(bench.batch(["acme"])))
+    bench.held.gone = True
+    bench.lane.settle(parts)
+    assert bench.stored.next == 0
+
+
+def test_a_batch_after_a_lost_one_is_not_counted_over_the_gap() -> None:
+    bench = Bench()
+    bench.run(bench.batch(["acme"], start=5))
+    assert (bench.stored.next, len(bench.partitions.resets)) == (0, 1)
+
+
+def test_two_batches_scored_before_the_first_is_settled_both_count() -> None:
+    bench = Bench()
+    first = bench.lane.score(bench.lane.prepare(bench.batch(["acme a"], start=0)))
+    second = bench.lane.score(bench.lane.prepare(bench.batch(["acme b"], start=1)))
+    bench.lane.settle(first)
+    bench.lane.settle(second)
+    assert bench.stored.next == 2
+
+
+def test_batches_that_wait_for_the_store_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    calls: list[int] = []
+    apply = bench.store.apply
+
+    def counting(changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        calls.append(len(changes))
+        return apply(changes)
+
+    monkeypatch.setattr(bench.store, "apply", counting)
+    waiting = [bench.judged(bench.batch([f"acme {n}", f"acme {n}"], start=2 * n)) for n in range(3)]
+    bench.lane.settle_all(waiting)
+    assert (bench.stored.next, calls, bench.partitions.resets) == (6, [1], [])
+
+
+def test_verdicts_are_made_by_who_stores_and_not_while_the_model_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    made: list[int] = []
+
+    def noting(scores: Scores, posts: Sequence[MarkedText]) -> list[Verdict]:
+        made.append(len(posts))
+        return verdicts_of(scores, posts)
+
+    monkeypatch.setattr("stream_workers.pipeline.batch_pipeline.verdicts_of", noting)
+    waiting = [bench.judged(bench.batch(["acme", "acme is awful"], start=2 * n)) for n in range(2)]
+    assert made == []
+    bench.lane.settle_all(waiting)
+    assert (made, bench.stored.next) == ([2, 2], 4)
+
+
+def test_waiting_batches_count_what_each_by_itself_would_have_counted() -> None:
+    texts = ["acme", "nothing", "bolt is fine", "acme again", "acme is awful", "x", "bolt", "acme"]
+    alone, together = Bench(), Bench()
+    for bench in (alone, together):
+        waiting = [bench.judged(bench.batch(texts[n : n + 3], start=n)) for n in range(0, len(texts), 3)]
+        if bench is alone:
+            for parts in waiting:
+                bench.lane.settle(parts)
+        else:
+            bench.lane.settle_all(waiting)
+    assert replace(together.stored, writer="") == replace(alone.stored, writer="")
+    told = [
+        [(offset, post.digest, post.brands) for offset, post in bench.hand_over.scored_posts]
+        for bench in (together, alone)
+    ]
+    assert told[0] == told[1]
+
+
+def test_a_batch_that_waits_behind_a_gap_is_not_counted() -> None:
+    bench = Bench()
+    waiting = [bench.judged(bench.batch(["acme"], start=start)) for start in (0, 5)]
+    bench.lane.settle_all(waiting)
+    assert (bench.stored.next, len(bench.partitions.resets)) == (0, 1)
+
+
+def test_a_successor_of_a_lost_partition_is_not_joined_to_it() -> None:
+    bench = Bench()
+    lost = bench.judged(bench.batch(["acme a"], start=0))
+    bench.held.gone = True
+    after = bench.judged(bench.batch(["acme a"], held=bench.load()))
+    bench.lane.settle_all([lost, after])
+    assert (bench.stored.next, bench.partitions.resets) == (1, [])
+
+
+def test_a_broker_that_does_not_take_the_results_resets_and_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+
+    def refuse() -> None:
+        raise TransientError("broker away")
+
+    monkeypatch.setattr(bench.hand_over, "flush", refuse)
+    bench.run(bench.batch(["acme"]))
+    assert (bench.stored.next, bench.partitions.resets) == (0, ["broker away"])
+
+
+def test_a_store_that_is_away_resets_and_the_same_batch_counts_once_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    apply = bench.store.apply
+
+    def apply_and_lose_the_answer(changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        apply(changes)
+        raise TransientError("connection reset")
+
+    monkeypatch.setattr(bench.store, "apply", apply_and_lose_the_answer)
+    bench.run(bench.batch(["acme is awful"]))
+    assert bench.partitions.resets == ["connection reset"]
+    monkeypatch.setattr(bench.store, "apply", apply)
+    again = bench.load()
+    assert again.position == 1, "the write had been applied, only its answer was lost"
+
+
+def test_a_damaged_state_stops_the_partition_and_names_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+
+    def damaged(_changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+        return [Failed(StateError("{main:posts:0}:neg:Acme is a string, not a zset"))]
+
+    monkeypatch.setattr(bench.store, "apply", damaged)
+    bench.run(bench.batch(["acme"]))
+    [reason] = bench.partitions.pauses
+    assert "{main:posts:0}:neg:Acme is a string" in reason
+    assert "dlq allow" in reason
+
+
+def test_one_partitions_damage_does_not_stop_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.store.rebase(None, a_status(partition=1))
+    neighbour_status = bench.store.load("posts", 1)
+    assert neighbour_status is not None
+    neighbour = HeldPartition(neighbour_status, 0, InvalidGuard(run_limit=50, share_limit=0.5))
+    read = bench.store.read
+
+    def damaged_in_partition_0(requests: Sequence[ReadRequest]) -> list[Stored]:
+        if any(request.status.partition == 0 for request in requests):
+            raise StateError("no pane")
+        return read(requests)
+
+    monkeypatch.setattr(bench.store, "read", damaged_in_partition_0)
+    both = ReadBatch([*bench.batch(["acme a"]).parts, *bench.batch(["acme b"], held=neighbour).parts])
+    bench.run(both)
+    assert len(bench.partitions.pauses) == 1
+    assert (bench.stored.next, neighbour.status.next) == (0, 1)
+
+
+def junk(start: int, count: int) -> list[Record]:
+    return [Record(start + i, NOON_MS, None, b"junk") for i in range(count)]
+
+
+def test_a_flood_of_junk_pauses_the_partition_before_it_drains_into_the_dead_letters() -> None:
+    bench = Bench()
+    bench.run(bench.batch_of([a_record(a_post("1", "acme")), *junk(1, 60)]))
+    [reason] = bench.partitions.pauses
+    assert "60 invalid posts in a row" in reason
+    assert "dlq allow" in reason
+    assert (bench.stored.next, bench.hand_over.dead_letters) == (0, [])
+
+
+def test_a_producer_with_a_wrong_clock_pauses_the_partition_too() -> None:
+    bench = Bench()
+    tomorrow = [a_record(a_post(str(i), "acme", NOON_MS + DAY_MS), i, record_ms=NOON_MS) for i in range(60)]
+    bench.run(bench.batch_of(tomorrow))
+    assert "60 invalid posts in a row" in bench.partitions.pauses[0]
+    assert bench.hand_over.dead_letters == []
+
+
+def test_what_a_person_allowed_goes_through() -> None:
+    bench = Bench()
+    bench.held.status = a_status(allowed_until=61)
+    bench.run(bench.batch_of([a_record(a_post("1", "acme")), *junk(1, 60)]))
+    assert bench.partitions.pauses == []
+    assert (bench.stored.next, bench.stored.dead, len(bench.hand_over.dead_letters)) == (61, 60, 60)
+
+
+def test_letters_that_a_person_sent_again_pause_nothing_and_die_no_second_time() -> None:
+    bench = Bench()
+    [part] = bench.batch_of(junk(0, 60)).parts
+    bench.run(ReadBatch([replace(part, origins={i: Origin("log-0", 0, i) for i in range(60)})]))
+    assert bench.partitions.pauses == []
+    assert (bench.stored.next, bench.stored.dead, len(bench.hand_over.dead_letters)) == (60, 0, 60)
+
+
+def test_metrics_stand_at_zero_before_the_first_event() -> None:
+    exposed = Bench().telemetry.expose().decode()
+    assert 'brandpulse_posts_dead_total{reason="too_old"} 0.0' in exposed
+    for sentiment in ("negative", "irrelevant"):
+        assert f'brandpulse_posts_counted_total{{brand="Acme",sentiment="{sentiment}"}} 0.0' in exposed
+    assert OTHER_BRANDS not in exposed
+
+
+def test_texts_scored_before_are_told() -> None:
+    bench = Bench()
+    bench.run(bench.batch(["acme is awful", "acme is awful", "acme is fine"]))
+    exposed = bench.telemetry.expose().decode()
+    assert "brandpulse_score_cache_hits_total 1.0" in exposed
+    assert "brandpulse_score_cache_misses_total 2.0" in exposed
+
+
+def test_thousands_of_brands_do_not_make_thousands_of_series() -> None:
+    bench = Bench(brands=[f"brand {number}" for number in range(LABELLED_BRANDS + 500)])
+    bench.run(bench.batch(["acme is awful"]))
+    exposed = bench.telemetry.expose().decode()
+    assert f'brandpulse_posts_counted_total{{brand="{OTHER_BRANDS}",sentiment="negative"}} 1.0' in exposed
+    assert exposed.count("brandpulse_posts_counted_total{") == 4 * (LABELLED_BRANDS + 1)
+
+
+def test_a_post_that_the_model_does_not_read_counts_for_no_brand() -> None:
+    bench = Bench()
+    foreign = "acme annule encore mon vol, c'est une honte et personne ne répond"
+    bench.run(bench.batch(["acme is awful", foreign, "nothing", foreign]))
+    assert (bench.stored.unread, bench.stored.unmatched) == (2, 1)
+    assert [post.decoded.post.text for _, post in bench.hand_over.scored_posts] == ["acme is awful"]
+    fates = {cell.fate: cell.posts for period in bench.stored.fates for cell in period.cells}
+    assert fates == {"on_time": 1, "unread": 2, "unmatched": 1}
+    exposed = bench.telemetry.expose().decode()
+    assert "brandpulse_posts_unread_total 2.0" in exposed
+    assert 'brandpulse_posts_fate_total{fate="unread",source="test"} 2.0' in exposed
+
+
+def test_each_post_of_an_unknown_author_has_a_vote() -> None:
+    bench = Bench()
+    posts = [a_post(str(n), "acme is awful", author_id="[deleted]" if n % 2 else "ann") for n in range(10)]
+    bench.run(bench.batch_of([a_record(post, n) for n, post in enumerate(posts)]))
+    authors = {post.author for _, post in bench.hand_over.scored_posts}
+    assert len(authors) == 6
+    fates = {cell.fate: cell.posts for period in bench.stored.fates for cell in period.cells}
+    assert fates == {"on_time": 10, "+unknown_author": 5}
+
+
+def test_records_without_a_key_are_counted() -> None:
+    bench = Bench()
+    records = [a_record(a_post(str(n), "acme"), n) for n in range(3)]
+    records[1] = msgspec.structs.replace(records[1], key=None)
+    bench.run(bench.batch_of(records))
+    assert bench.stored.keyless == 1
+
+
+def test_a_spelling_near_a_brands_word_is_kept_of_unmatched_posts() -> None:
+    bench = Bench()
+    bench.run(bench.batch(["acme", "Ac-Me is late", "nothing"]))
+    assert bench.stored.near_misses == (("Ac-Me for Acme", 1),)
+
+
+def test_a_pause_names_the_cause_of_the_dead_letters() -> None:
+    bench = Bench()
+    seconds = [a_record(a_post(str(n), "acme"), n, NOON_MS // 1_000) for n in range(60)]
+    bench.run(bench.batch_of(seconds))
+    [reason] = bench.partitions.pauses
+    assert "60 invalid posts in a row (limit 50): the Kafka timestamps of the records lie near 1970" in reason
+    assert "send timestamps in milliseconds" in reason
+    assert "dlq allow" in reason
+
+
+def test_a_source_with_any_name_has_one_of_a_few_labels() -> None:
+    bench = Bench()
+    posts = [a_post(str(n), "acme", source=f"source {n}\x1b") for n in range(40)]
+    bench.run(bench.batch_of([a_record(post, n) for n, post in enumerate(posts)]))
+    exposed = bench.telemetry.expose().decode()
+    assert exposed.count("posts_fate_total{") == SOURCES + 1
+    assert "\x1b" not in exposed

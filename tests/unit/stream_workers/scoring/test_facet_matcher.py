@@ -1,0 +1,235 @@
+"""Which facets a post is in, and what is counted of them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brandpulse.config.brands_file import Brand
+from brandpulse.config.facets import Facet
+from brandpulse.errors import ConfigError
+from brandpulse.schema.labels import EMOTIONS, MOODS
+from brandpulse.schema.posts import BRAND_SENTIMENTS
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_of, facet_series
+from brandpulse.state.panes import AuthorCounts, Authors, Pane, count_authors, counted_as
+from brandpulse.text.brand_matcher import BrandMatcher
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.row_fold import Cell, Scored, fold, plan
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.post_scores import Towards
+from stream_workers.state_store.memory_store import MemoryPartitionStore
+from stream_workers.state_store.partition_store import Applied, ReadRequest
+from tests.support.builders import NOON_MS, PROBABILITIES, a_scored, a_status
+
+HEADS = ("sentiment", "target", "emotion", "mood", "risk")
+REFUND = Facet(name="refund", words=["refund", "money back", "#chargeback"])
+ACME = Brand(name="Acme", terms=["acme"])
+RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
+LIMITS = RepeatLimits(memory_ms=7 * DAY_MS, max_ids=10_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "stands"),
+    [
+        ("acme I want a REFUND.", True),
+        ("acme: my money\u00a0 back, now", True),
+        ("@support acme #refund", True),
+        ("acme #chargeback", True),
+        ("acme refunded me", False),
+        ("acme https://acme.com/refund", False),
+        ("acme @refund", False),
+        ("acme chargeback", False),
+        ("acme is fine", False),
+    ],
+)
+def test_a_facets_word_stands_as_a_brands_term_does(text: str, stands: bool) -> None:
+    matcher = BrandMatcher([ACME], [Facet(name="late", words=["late"]), REFUND])
+    assert matcher.look(text) == (("Acme",), frozenset({1} if stands else ()))
+
+
+def test_a_word_may_be_of_a_brand_and_of_facets() -> None:
+    two = [Facet(name="a", words=["acme", "down"]), Facet(name="b", words=["Down"])]
+    matcher = BrandMatcher([ACME], two)
+    assert matcher.look("Acme is down") == (("Acme",), frozenset({0, 1}))
+    assert matcher.look("all is down") == ((), frozenset({0, 1}))
+
+
+def test_a_word_of_which_nothing_can_be_found_names_its_facet() -> None:
+    with pytest.raises(ConfigError, match="facet 'x': nothing of the word"):
+        BrandMatcher([ACME], [Facet(name="x", words=["\u200d"])])
+
+
+def heads(
+    *, emotions: Mapping[str, float] | None = None, mood: str = "joy", complaint: float = 0.0, crisis: float = 0.0
+) -> dict[str, Sequence[float]]:
+    return {
+        "sentiment": (0.1, 0.8, 0.1),
+        "emotion": tuple((emotions or {}).get(name, 0.0) for name in EMOTIONS),
+        "mood": tuple(float(name == mood) for name in MOODS),
+        "risk": (complaint, crisis, 0.0),
+    }
+
+
+def said(sentiment: str = "negative", urgency: Any = "low", brand: str = "Acme") -> Towards:
+    return Towards(brand, PROBABILITIES[sentiment], *counted_as(PROBABILITIES[sentiment]), urgency)
+
+
+def names(facet: Facet, *, worded: bool = False, said: Sequence[Towards], **of_post: Any) -> list[str]:
+    found = Facets([facet], heads=HEADS).of({0} if worded else set(), heads(**of_post), said)
+    assert {facet_of(series) for series, _ in found} <= {facet.name}
+    return [verdict.brand for _, verdict in found]
+
+
+@pytest.mark.parametrize(
+    ("fields", "of_post", "of_brand", "inside"),
+    [
+        ({"words": ["refund"]}, {"worded": True}, {}, True),
+        ({"words": ["refund"]}, {"worded": False}, {}, False),
+        ({"words": ["refund"]}, {"worded": True}, {"sentiment": "irrelevant"}, False),
+        ({"words": ["refund"], "sentiment": ["negative"]}, {"worded": True}, {"sentiment": "positive"}, False),
+        ({"words": ["refund"], "sentiment": ["negative"]}, {"worded": True}, {"sentiment": "negative"}, True),
+        ({"emotions": ["anger", "fear"]}, {"emotions": {"fear": 0.5}}, {}, True),
+        ({"emotions": ["anger", "fear"]}, {"emotions": {"fear": 0.49, "joy": 0.9}}, {}, False),
+        ({"mood": ["anger", "sadness"]}, {"mood": "sadness"}, {}, True),
+        ({"mood": ["anger", "sadness"]}, {"mood": "joy"}, {}, False),
+        ({"urgency": ["medium", "high"]}, {}, {"urgency": "high"}, True),
+        ({"urgency": ["medium", "high"]}, {}, {"urgency": "low"}, False),
+        ({"complaint": 0.6}, {"complaint": 0.6}, {}, True),
+        ({"complaint": 0.6}, {"complaint": 0.59, "crisis": 0.9}, {}, False),
+        ({"crisis": 0.6}, {"crisis": 0.61}, {}, True),
+        ({"crisis": 0.6}, {"complaint": 0.9, "crisis": 0.1}, {}, False),
+        ({"words": ["refund"], "complaint": 0.6}, {"worded": True, "complaint": 0.1}, {}, False),
+        ({"words": ["refund"], "complaint": 0.6}, {"worded": False, "complaint": 0.9}, {}, False),
+        ({"words": ["refund"], "complaint": 0.6}, {"worded": True, "complaint": 0.9}, {}, True),
+    ],
+)
+def test_all_fields_of_a_facet_must_hold(
+    fields: dict[str, Any], of_post: dict[str, Any], of_brand: dict[str, Any], inside: bool
+) -> None:
+    found = names(Facet(name="f", **fields), said=[said(**of_brand)], **of_post)
+    assert found == (["Acme"] if inside else [])
+
+
+def test_a_post_may_be_in_a_facet_of_one_of_its_brands_only() -> None:
+    two = [said(urgency="high"), said(urgency="low", brand="Bolt")]
+    assert names(Facet(name="urgent", urgency=["high"]), said=two) == ["Acme"]
+
+
+def test_an_emotion_is_told_from_the_models_own_threshold_on() -> None:
+    thresholds = tuple(0.2 if name == "anger" else 0.9 for name in EMOTIONS)
+    facets = Facets([Facet(name="angry", emotions=["anger"])], heads=HEADS, emotion_thresholds=thresholds)
+    assert facets.of((), heads(emotions={"anger": 0.2}), [said()])
+    assert not facets.of((), heads(emotions={"anger": 0.19}), [said()])
+
+
+@pytest.mark.parametrize(
+    ("fields", "head"),
+    [
+        ({"emotions": ["anger"]}, "emotion"),
+        ({"mood": ["anger"]}, "mood"),
+        ({"urgency": ["high"]}, "risk"),
+        ({"complaint": 0.5}, "risk"),
+        ({"words": ["refund"], "crisis": 0.5}, "risk"),
+    ],
+)
+def test_an_engine_without_the_head_is_refused_by_facet_and_head(fields: dict[str, Any], head: str) -> None:
+    with pytest.raises(ConfigError, match=f"facet 'f' .* head '{head}'.*sentiment, target"):
+        Facets([Facet(name="f", **fields)], heads=("sentiment", "target"))
+    Facets([REFUND], heads=("sentiment", "target"))
+
+
+SERIES = facet_series("Acme", "refund")
+
+
+def in_refund(post_id: str, sentiment: str = "neutral", at_ms: int = NOON_MS, **changes: Any) -> Scored:
+    return a_scored(post_id, sentiment, at_ms, facets=Facets([REFUND], heads=HEADS), worded={0}, **changes)
+
+
+def test_a_post_in_a_facet_counts_there_and_with_its_brand_as_ever() -> None:
+    posts = [in_refund("1", "negative", author=1), a_scored("2", "positive", author=2), in_refund("3", author=1)]
+    change = fold(a_status(), posts, 3, stored(), retention=RETENTION, limits=LIMITS)
+    hour = NOON_MS // HOUR_MS
+    assert change.panes[Cell("hour", "Acme", hour)] == Pane(negative=1, neutral=1, positive=1)
+    for cell in (Cell("hour", SERIES, hour), Cell("minute", SERIES, NOON_MS // MINUTE_MS)):
+        assert change.panes[cell] == Pane(negative=1, neutral=1, score_micros=-750_000)
+        assert count_authors([Authors.decode(change.authors[cell])]) == AuthorCounts(everyone=1, negative=1)
+    assert count_authors([Authors.decode(change.authors[Cell("hour", "Acme", hour)])]).everyone == 2
+
+
+def test_a_post_that_says_nothing_about_the_brand_is_in_no_facet_of_it() -> None:
+    change = fold(a_status(), [in_refund("1", "irrelevant")], 1, stored(), retention=RETENTION, limits=LIMITS)
+    assert {cell.brand for cell in change.panes} == {"Acme"}
+
+
+def test_the_newest_posts_of_a_facet_are_kept_whatever_they_say() -> None:
+    posts = [in_refund(str(i), "positive", NOON_MS + i) for i in range(30)]
+    change = fold(a_status(), posts, 30, stored(), retention=RETENTION, limits=LIMITS)
+    assert {post.id for post in change.negatives[SERIES]} == {str(i) for i in range(10, 30)}
+    assert "Acme" not in change.negatives
+
+
+def stored() -> Any:
+    store, status = MemoryPartitionStore(), a_status()
+    store.rebase(None, status)
+    return store.read([ReadRequest(status, [], [])])[0]
+
+
+LABELS: tuple[str, ...] = BRAND_SENTIMENTS
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[list[tuple[int, str, int, bool]], list[int]]:
+    """Ids, sentiments, minutes and whether a word stands, with repeats and late posts; and where batches are cut."""
+    rows = draw(
+        st.lists(st.tuples(st.integers(0, 15), st.sampled_from(LABELS), st.integers(-1_440, 60), st.booleans()))
+    )
+    return rows, sorted(draw(st.lists(st.integers(0, len(rows)), max_size=5)))
+
+
+@given(streams())
+def test_the_panes_of_a_facet_equal_a_count_by_hand_wherever_batches_are_cut(
+    drawn: tuple[list[tuple[int, str, int, bool]], list[int]],
+) -> None:
+    rows, cuts = drawn
+    facets = Facets([REFUND], heads=HEADS)
+    posts = [
+        a_scored(
+            str(number),
+            sentiment,
+            NOON_MS + minute * MINUTE_MS,
+            offset=offset,
+            record_ms=NOON_MS + DAY_MS,
+            facets=facets,
+            worded={0} if worded else set(),
+        )
+        for offset, (number, sentiment, minute, worded) in enumerate(rows)
+    ]
+    store, status = MemoryPartitionStore(), a_status()
+    store.rebase(None, status)
+    panes: dict[Cell, Pane] = {}
+    for start, end in zip([0, *cuts], [*cuts, len(posts)], strict=True):
+        digests, cells = plan(posts[start:end])
+        [known] = store.read([ReadRequest(status, digests, cells)])
+        change = fold(status, posts[start:end], end, known, retention=RETENTION, limits=LIMITS)
+        assert store.apply([change]) == [Applied()]
+        status = change.status
+        panes |= change.panes
+    first: dict[int, tuple[str, int, bool]] = {}
+    for number, sentiment, minute, worded in rows:
+        first.setdefault(number, (sentiment, minute, worded))
+    wanted: Counter[tuple[int, str]] = Counter()
+    for sentiment, minute, worded in first.values():
+        if worded and sentiment != "irrelevant":
+            wanted[(NOON_MS // MINUTE_MS + minute) // 60, sentiment] += 1
+    got = {cell.bucket: pane for cell, pane in panes.items() if cell.brand == SERIES and cell.span == "hour"}
+    assert {(hour, label): n for hour, p in got.items() for label, n in by_label(p).items() if n} == wanted
+    brand = [pane for cell, pane in panes.items() if cell.brand == "Acme" and cell.span == "hour"]
+    assert sum(pane.posts for pane in brand) == len(first), "what is in a facet is in its brand once"
+
+
+def by_label(pane: Pane) -> dict[str, int]:
+    return {"negative": pane.negative, "neutral": pane.neutral, "positive": pane.positive}

@@ -1,0 +1,64 @@
+"""Words near a brand's in posts that name no brand."""
+
+import pytest
+
+from brandpulse.config.brands_file import Brand
+from brandpulse.state.outcomes.near_misses import KEPT, with_near_misses
+from brandpulse.text.brand_matcher import BrandMatcher
+from stream_workers.decoding.decoded_batch import PythonRowReader
+from stream_workers.decoding.post_decoder import AuthorHasher
+from stream_workers.decoding.records import Records
+from stream_workers.scoring.near_misses import SAMPLED, SAMPLED_OF_LARGE, NearMissFinder
+from tests.support.builders import a_post, a_record
+
+BRANDS = [
+    Brand(
+        name="Acme",
+        terms=["acme air", "Zürich Re", "McGill's", "bolt & nut", "yay! mail", "ΆΛΦΑ"],
+        handles=["@acmeair"],
+    ),
+    Brand(name="Nour", terms=["نورتل", "בזקטל"]),
+    Brand(name="Short", terms=["abc"]),
+]
+FINDER = NearMissFinder(BRANDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("fly #AcmeAir today", {"#AcmeAir for acme air"}),
+        ("AcmeAir again", {"AcmeAir for acme air"}),
+        ("ACME-AIR, late", {"ACME-AIR, for acme air"}),
+        ('@<span class="x">acmeair</span> hi', {"@<span>acmeair</span> for acme air"}),
+        ("Acme<br>Air", {"Acme<br>Air for acme air"}),
+        ("my Zurich Re claim", {"Zurich Re for Zürich Re"}),
+        ("McGill´s is closed", {"McGill´s for McGill's"}),
+        ("Bolt&Nut", {"Bolt&Nut for bolt & nut"}),
+        ("Yay!Mail down", {"Yay!Mail for yay! mail"}),
+        ("Ac\u200bme Air", {"Ac<U+200B>me Air for acme air"}),
+        ("ac\u034fme air", {"ac\u034fme air for acme air"}),
+        ("ΑΛΦΑ", {"ΑΛΦΑ for ΆΛΦΑ"}),
+        ("خدمة بنورتل", {"بنورتل for نورتل"}),
+        ("נורא לבזקטל", {"לבזקטל for בזקטל"}),
+        ("نـورتل", {"نـورتل for نورتل"}),
+        ("a b c acme is an air line", set()),
+        ("nothing of the kind", set()),
+    ],
+)
+def test_a_spelling_near_a_brands_word_is_found(text: str, near: set[str]) -> None:
+    assert FINDER.near(text) == near
+
+
+def test_no_more_than_a_sample_of_a_batch_is_looked_at() -> None:
+    reader = PythonRowReader(BrandMatcher(BRANDS), AuthorHasher("key"))
+    posts = [a_record(a_post(str(n), "AcmeAir" if n % 2 else "acme air"), n) for n in range(400)]
+    assert FINDER.look(reader.read(Records.of(posts))) == {"AcmeAir for acme air": SAMPLED_OF_LARGE}
+    assert FINDER.look(reader.read(Records.of(posts[:100]))) == {"AcmeAir for acme air": SAMPLED}
+
+
+def test_what_is_kept_is_bounded_and_the_commonest_stay() -> None:
+    kept = with_near_misses((), {"common": 1_000})
+    for n in range(500):
+        kept = with_near_misses(kept, {f"rare {n}": 1})
+    assert len(kept) == KEPT
+    assert kept[0] == ("common", 1_000)
