@@ -1,7 +1,7 @@
 """Tags a helpdesk's tickets: takes its webhook, asks `brandpulse model serve`, writes the tags back.
 
 Needs Python alone. The webhook and the tags are Zendesk's; for another helpdesk change `is_genuine` and `write_tags`.
-See docs/helpdesk.md. Settings are environment variables:
+See docs/how-to/helpdesk.md. Settings are environment variables:
 
     BRANDPULSE_URL            where the model is served, for example http://127.0.0.1:8080
     BRANDPULSE_SERVE_TOKEN    its token, where it has one

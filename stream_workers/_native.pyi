@@ -1,4 +1,4 @@
-"""The optional native reader of records, built by `make native`; docs/decisions/0020-native-rows.md."""
+"""The optional native reader of records, built by `make native`; docs/decisions/0016-native-rows.md."""
 
 from collections.abc import Sequence
 

@@ -23,7 +23,7 @@ FORBIDDEN = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional id",
 }
-ACLS = "`brandpulse kafka acls` prints what each service needs (docs/production.md)"
+ACLS = "`brandpulse kafka acls` prints what each service needs (docs/reference/access-rights.md)"
 
 
 class KafkaServers(str):

@@ -45,7 +45,7 @@ _URL = re.compile(
     r"((?P<user>[^:@/]*)(:(?P<password>[^@/]*))?@)?(?P<hosts>[^/?]+)(/(?P<path>[^?/]*(/\d*)?))?"
 )
 _PORTS = {"": 6379, "cluster": 6379, "sentinel": 26379}
-DOCS = "docs/production.md"
+DOCS = "docs/how-to/production.md"
 
 
 class RedisAddress(str):

@@ -130,7 +130,7 @@ class ScoredPost(BaseModel):
     id: str
     source: str
     text: str
-    """With private things masked: `@user`, `[email]`, `[phone]` and so on (docs/privacy.md)."""
+    """With private things masked: `@user`, `[email]`, `[phone]` and so on (docs/reference/privacy.md)."""
     created_at: AwareDatetime
     author: str
     """Keyed hash of the author id, 16 hexadecimal digits."""

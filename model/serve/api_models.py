@@ -187,7 +187,8 @@ class Score(BaseModel):
     informative: Flag | None = None
     sarcasm: Flag | None = None
     urgency: Annotated[
-        Literal["low", "medium", "high"] | None, Field(description="A rule over the heads, see docs/urgency.md.")
+        Literal["low", "medium", "high"] | None,
+        Field(description="A rule over the heads, see docs/explanation/urgency.md."),
     ] = None
     hurried: Annotated[
         bool, Field(description="Whether the early heads answered though in doubt: too many texts waited.")

@@ -6,7 +6,7 @@
     high if alarm >= THRESHOLDS.high, else medium if concern >= THRESHOLDS.medium, else low
 
 The heads tell a complaint from chat. What makes one complaint more urgent than another (harm, theft, many people hit)
-no head was taught, so `high` asks for a word of `model.urgency.hazard_terms` too. `docs/urgency.md` has the figures of both.
+no head was taught, so `high` asks for a word of `model.urgency.hazard_terms` too. `docs/explanation/urgency.md` has the figures of both.
 """
 
 from collections.abc import Sequence

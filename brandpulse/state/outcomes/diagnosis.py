@@ -339,7 +339,7 @@ def _unmatched_cause(near_misses: NearMisses) -> Cause:
         return Cause(f"common near misses are {words}", "add these spellings to the brand in the brands file")
     return Cause(
         "no term, handle or hashtag of the brands file stands in them",
-        "compare the brands file with what people write; docs/matching.md says how words are matched",
+        "compare the brands file with what people write; docs/reference/matching.md says how words are matched",
     )
 
 

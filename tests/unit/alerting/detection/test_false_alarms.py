@@ -58,7 +58,7 @@ REFUNDS = FacetShareRule(name="refunds", kind="facet_share", facet="refund")
 
 @pytest.mark.parametrize(("share", "per_minute", "rho"), [(0.1, 1.0, 0.03)])
 def test_a_steady_facet_stays_within_one_false_page_in_four_weeks(share: float, per_minute: float, rho: float) -> None:
-    # More seeds and cells: `brandpulse bench facets`, docs/detection.md.
+    # More seeds and cells: `brandpulse bench facets`, docs/reference/detection-figures.md.
     assert false_pages(REFUNDS, share, per_minute, rho=rho, brands=1) <= 1
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/matching.md say what the matcher does."""
+"""The tables of docs/reference/matching.md say what the matcher does."""
 
 import re
 
@@ -8,7 +8,7 @@ from brandpulse.config.brands_file import BrandsFile
 from brandpulse.text.brand_matcher import BrandMatcher
 from tests.support.repository import ROOT
 
-PAGE = ROOT / "docs" / "matching.md"
+PAGE = ROOT / "docs" / "reference" / "matching.md"
 ROWS = re.findall(r"^\| `([^`]+)` \| (.+?) \| (yes|no) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
