@@ -20,7 +20,7 @@ _LINK = re.compile(r"\b(?:https?://|www\.)\S+", re.IGNORECASE)
 _HANDLE = re.compile(r"(?<!\w)@\w+")
 
 
-def normalise(
+def normalize(
     text: str, *, max_characters: int = MAX_CHARACTERS, keep_handles: bool = False, keep_markers: bool = False
 ) -> str:
     """*text* with entities unescaped, handles as `@user`, links as `http`, runs of one character cut to three.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from brandpulse.config.validation import reason_of
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.inference.scorer import LABELS
 
 GOLD = {"neg": 0, "neu": 1, "pos": 2} | {label: index for index, label in enumerate(LABELS)}
@@ -43,7 +43,7 @@ def read_texts(path: Path, *, limit: int) -> list[str]:
 
 def leak_key(text: str) -> str:
     """What two posts share when one is the other with different case, punctuation, handles or links."""
-    words = _NOT_A_WORD.sub(" ", normalise(text).casefold()).split()
+    words = _NOT_A_WORD.sub(" ", normalize(text).casefold()).split()
     return " ".join(word for word in words if word not in {"user", "http", "rt"})
 
 
@@ -60,7 +60,7 @@ def _rows(path: Path) -> Iterator[LabelledPost]:
                 continue
             try:
                 row = json.loads(line)
-                yield LabelledPost(text=normalise(row["text"]), label=GOLD[row["sentiment"]])
+                yield LabelledPost(text=normalize(row["text"]), label=GOLD[row["sentiment"]])
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
                     f"{path}, line {number}: expected text, sentiment (neg, neu, pos): {reason_of(error)}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from brandpulse.text.normalization import EMOJI, normalise
+from brandpulse.text.normalization import EMOJI, normalize
 
 _NEGATION = re.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot|hardly|barely)\b|n['’]t\b", re.IGNORECASE
@@ -34,7 +34,7 @@ SLICES: dict[str, Callable[[str], bool]] = {
 
 def slices(texts: Sequence[str]) -> dict[str, npt.NDArray[np.bool_]]:
     """For each slice that has posts, which of *texts* belong to it."""
-    plain = [normalise(text, keep_handles=True) for text in texts]
+    plain = [normalize(text, keep_handles=True) for text in texts]
     found = {name: np.array([belongs(text) for text in plain], dtype=np.bool_) for name, belongs in SLICES.items()}
     return {name: rows for name, rows in found.items() if rows.any()}
 

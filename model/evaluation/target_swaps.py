@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.data.gold_labels import Gold
 from model.evaluation.metrics import Matrix
 from model.evaluation.model_answers import Answers, scored
@@ -67,7 +67,7 @@ def _others(texts: Sequence[str], targets: Sequence[str], generator: np.random.G
     names = list(dict.fromkeys(targets))
     others = []
     for text in texts:
-        plain = normalise(text, keep_handles=True)
+        plain = normalize(text, keep_handles=True)
         drawn = (names[at] for at in generator.permutation(len(names)))
         others.append(next((name for name in (*drawn, *INVENTED) if not find(plain, name)), INVENTED[0]))
     return others
@@ -87,7 +87,7 @@ def _in_text(
     pairs: list[tuple[MarkedText, MarkedText]] = []
     # Each target alone in its text, before and after: other targets' markers must not tell the two apart.
     for at in generator.permutation(len(texts)):
-        text = normalise(texts[at], keep_handles=True)
+        text = normalize(texts[at], keep_handles=True)
         if spans := find(text, targets[at]):
             before = mark(texts[at], [targets[at]], keep_words=keep_words)
             asked.append(int(at))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.errors import ConfigError
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.data.training_examples import numbered_rows
 from model.inputs.target_marking import MarkedText, find, place
 from model.spec.heads import SENTIMENT
@@ -65,7 +65,7 @@ def halves(rows: Sequence[Judged]) -> tuple[list[Judged], list[Judged]]:
 
 def addressed(row: Judged) -> MarkedText:
     """The text, marked where it names its target; where it does not, it was still written to it."""
-    text = normalise(row.text, keep_handles=True)
+    text = normalize(row.text, keep_handles=True)
     return place(text, [(start, end, 0) for start, end in find(text, row.target)], targets=1)
 
 

@@ -122,7 +122,7 @@ def _readme(checkpoint: HeadsCheckpoint, to: str, precision: str, inputs: str) -
 
 {inputs}
 
-Text comes in as `brandpulse.text.normalization.normalise` leaves it, with the character U+E000 in place of each mention of a brand
+Text comes in as `brandpulse.text.normalization.normalize` leaves it, with the character U+E000 in place of each mention of a brand
 (`model.inputs.target_marking`); token {checkpoint.marker} stands for it. `tokenizer.json` is read by the library `tokenizers`; cut at
 {manifest.max_tokens} tokens. Probabilities are softmax(logits / temperature) for sentiment, target and mood, and
 sigmoid(logits / temperature) for emotion, risk and sarcasm. A target's logits are the mean over its markers.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from brandpulse.config.validation import reason_of
 from brandpulse.errors import ConfigError
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.evaluation.metrics import softmax
 from model.inference.scorer import LABELS, Probabilities
 from model.inputs.token_batches import batch_sizes
@@ -111,7 +111,7 @@ class HuggingFaceClassifier:
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
         found = np.zeros((len(texts), len(LABELS)), dtype=np.float32)
-        normal = [normalise(text) for text in texts]
+        normal = [normalize(text) for text in texts]
         order = sorted(range(len(texts)), key=lambda row: len(normal[row]))
         at = 0
         for size in batch_sizes(len(order), 32, 1):

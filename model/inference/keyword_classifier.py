@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.inference.scorer import LABELS, Probabilities
 
 _WORD = re.compile(r"[a-z]+")
@@ -35,7 +35,7 @@ class KeywordClassifier:
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
     def _odds(self, text: str) -> tuple[float, float, float]:
-        words = _WORD.findall(normalise(text).casefold())
+        words = _WORD.findall(normalize(text).casefold())
         negative = min(sum(word in NEGATIVE for word in words), 10)
         positive = min(sum(word in POSITIVE for word in words), 10)
         return (0.5 * 8.0**negative, 3.0, 0.5 * 8.0**positive)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from brandpulse.text.normalization import MARKER, normalise
+from brandpulse.text.normalization import MARKER, normalize
 
 ABSENT = 0.95
 """P(irrelevant) of a target that the post does not name. What is left is shared as a leading marker would be judged."""
@@ -34,7 +34,7 @@ class MarkedText:
 
 def plain(text: str) -> MarkedText:
     """*text*, normalised, without any target."""
-    return MarkedText(normalise(text))
+    return MarkedText(normalize(text))
 
 
 def mark(text: str, targets: Sequence[str], *, keep_words: bool = False) -> MarkedText:
@@ -44,7 +44,7 @@ def mark(text: str, targets: Sequence[str], *, keep_words: bool = False) -> Mark
     (`Google Earth` in `#googleearth`), else by most of its words, else as a piece of a word. With *keep_words* the
     words stay behind their marker.
     """
-    text = normalise(text, keep_handles=True)
+    text = normalize(text, keep_handles=True)
     spans: list[tuple[int, int, int]] = []
     absent: list[int] = []
     for number, target in enumerate(targets):
@@ -87,7 +87,7 @@ def place(
             parts.append(words)
         at = end
     parts.append(text[at:])
-    marked = normalise("".join(parts), keep_markers=True)
+    marked = normalize("".join(parts), keep_markers=True)
     return MarkedText(marked, tuple(mentions[: marked.count(MARKER)]), targets, missing)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.inputs.target_marking import MarkedText
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def token_batches(
     the speed; the window bounds what a huge call holds in memory.
     """
     for start in range(0, len(texts), window):
-        encodings = tokenizer.encode_batch_fast([normalise(text) for text in texts[start : start + window]])
+        encodings = tokenizer.encode_batch_fast([normalize(text) for text in texts[start : start + window]])
         tokens = [encoding.ids for encoding in encodings]
         order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
         at = 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from brandpulse.errors import ConfigError
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.checkpoints.multi_head import KIND, kind_of, read_heads_manifest
 from model.checkpoints.whole_post import read_manifest
 from model.data.gold_labels import Gold, read_gold
@@ -92,7 +92,7 @@ def keeps_words(gold: Gold) -> bool:
         return False
     mentions = [
         text[span[0] : span[1]]
-        for text, target in zip((normalise(text, keep_handles=True) for text in gold.texts), gold.targets, strict=True)
+        for text, target in zip((normalize(text, keep_handles=True) for text in gold.texts), gold.targets, strict=True)
         for span in find(text, target)[:1]
     ]
     proper = sum(mention[:1] in ("@", "#") or not mention.islower() for mention in mentions)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.errors import ConfigError
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.data.labelled_posts import leak_key
 from model.training.data.batches import Ids, padded, token_ids
 from model.training.data.custom_file import table_rows
@@ -54,7 +54,7 @@ def read_examples(path: Path, *, text: str, label: str, labels: Sequence[str] | 
     for line, row in table_rows(path):
         if missing := [column for column in (text, label) if column not in row]:
             raise ConfigError(f"{path}, line {line}: no column {missing[0]!r}; there are {', '.join(row)}")
-        post, name = normalise(str(row[text] or "")), str(row[label] if row[label] is not None else "").strip()
+        post, name = normalize(str(row[text] or "")), str(row[label] if row[label] is not None else "").strip()
         if not post or not name:
             continue
         first = found.setdefault(leak_key(post), (post, name, line))
@@ -237,7 +237,7 @@ class OwnLabels:
         import torch
 
         limit: int = self._model.config.max_position_embeddings
-        ids = token_ids([normalise(text) for text in texts], self._tokenizer, limit)
+        ids = token_ids([normalize(text) for text in texts], self._tokenizer, limit)
         parts = [np.zeros((0, len(self.labels)), dtype=np.float32)]
         with torch.inference_mode():
             for at in range(0, len(ids), 64):

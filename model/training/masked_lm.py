@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brandpulse.errors import ConfigError
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.data.labelled_posts import leak_key
 from model.training.data.batches import Ids, bucketed, padded, token_ids
 from model.training.data.custom_file import table_rows
@@ -80,7 +80,7 @@ def unlabelled(files: Iterable[Path], tests: Iterable[Path] = ()) -> list[str]:
             key = leak_key(text)
             if key not in seen:
                 seen.add(key)
-                found.append(normalise(text))
+                found.append(normalize(text))
     return found
 
 

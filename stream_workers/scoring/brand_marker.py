@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from brandpulse.text.brand_matcher import NO_FACETS, BrandMatcher, Hit, fold, fold_characters
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.inputs.target_marking import MarkedText, place
 
 _PIECE = re.compile(
@@ -49,7 +49,7 @@ class BrandMarker:
 
     def _mark(self, text: str, brands: Sequence[str], matched: str | None, standing: Sequence[Hit]) -> MarkedText:
         """*standing* is what was found in the form *matched* of *text*."""
-        plain = normalise(text, keep_handles=True)
+        plain = normalize(text, keep_handles=True)
         folded, starts, ends = fold_with_places(plain)
         if folded != matched:
             # A link, an entity or what no tokeniser reads was there: the words lie elsewhere now.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.data.training_examples import SHORT, read_rows
 from model.inputs.target_marking import find
 
@@ -39,7 +39,7 @@ def sentences(rows: Iterable[Mapping[str, Any]]) -> list[Sentence]:
     found: dict[str, dict[str, str]] = {}
     for row in rows:
         label = str(row["target_sentiment"])
-        found.setdefault(normalise(row["text"]), {})[row["target"]] = SHORT.get(label, label)
+        found.setdefault(normalize(row["text"]), {})[row["target"]] = SHORT.get(label, label)
     return [Sentence(text, terms) for text, terms in found.items()]
 
 
@@ -49,7 +49,7 @@ def read_sentences(path: Path) -> list[Sentence]:
 
 def term_key(term: str) -> str:
     """What two writings of one term share: case, spaces and punctuation do not count."""
-    return "".join(letter for letter in normalise(term).casefold() if letter.isalnum())
+    return "".join(letter for letter in normalize(term).casefold() if letter.isalnum())
 
 
 def found_terms(text: str, spans: Sequence[Span]) -> list[str]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.inputs.target_marking import plain
 from model.presets.aspects.data import Span
 from model.presets.aspects.preset import towards
@@ -38,7 +38,7 @@ def summaries(
     sentence is read on its own. A review is read as far as posts are: 2,000 characters.
     """
     # Cut into sentences before normalising, which takes line breaks away.
-    parts = [[clean for part in _STOP.split(review[:2_000]) if (clean := normalise(part))] for review in reviews]
+    parts = [[clean for part in _STOP.split(review[:2_000]) if (clean := normalize(part))] for review in reviews]
     flat = [sentence for sentences in parts for sentence in sentences]
     spans = tagger.spans(flat)
     said = towards(scorer, flat, spans)

@@ -13,7 +13,7 @@ import numpy as np
 
 from brandpulse.config.validation import reason_of
 from brandpulse.errors import ConfigError
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 from model.checkpoints.whole_post import WORD_TABLE, Floats, read_stored, restored, unusable
 from model.presets.aspects.bio_tags import spans_of
 from model.presets.aspects.data import Span
@@ -71,12 +71,12 @@ class Tagger:
 
     def vector(self, words: str) -> Floats:
         """(width,): the mean of the word table's rows for *words*, less that of all rows."""
-        pieces = self._tokenizer.encode(normalise(words), add_special_tokens=False).ids
+        pieces = self._tokenizer.encode(normalize(words), add_special_tokens=False).ids
         return np.asarray(self._words[pieces].mean(axis=0) if pieces else self._words[0])
 
     def terms(self, text: str) -> list[str]:
         """The aspect terms of one text as it came."""
-        clean = normalise(text)
+        clean = normalize(text)
         return [clean[start:end] for start, end in self.spans([clean])[0]]
 
 

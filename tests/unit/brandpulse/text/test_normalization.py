@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brandpulse.text.normalization import normalise
+from brandpulse.text.normalization import normalize
 
 SOCIAL = st.lists(
     st.one_of(
@@ -34,27 +34,27 @@ SOCIAL = st.lists(
     ],
 )
 def test_social_text_takes_the_form_of_the_training_texts(raw: str, expected: str) -> None:
-    assert normalise(raw) == expected
+    assert normalize(raw) == expected
 
 
 @given(SOCIAL)
 def test_normalising_again_changes_nothing(text: str) -> None:
-    once = normalise(text)
-    assert normalise(once) == once
+    once = normalize(text)
+    assert normalize(once) == once
 
 
 @given(SOCIAL, st.integers(min_value=1, max_value=40))
 def test_a_cut_text_is_bounded_and_stable(text: str, limit: int) -> None:
-    once = normalise(text, max_characters=limit)
+    once = normalize(text, max_characters=limit)
     assert len(once) <= limit
-    assert normalise(once, max_characters=limit) == once
+    assert normalize(once, max_characters=limit) == once
 
 
 @given(st.text())
 def test_the_result_can_be_encoded(text: str) -> None:
-    assert "\x00" not in normalise(text)
-    normalise(text).encode("utf-8")
+    assert "\x00" not in normalize(text)
+    normalize(text).encode("utf-8")
 
 
 def test_a_megabyte_is_cut_before_it_is_worked_on() -> None:
-    assert len(normalise("&amp;" * 200_000)) <= 2_000
+    assert len(normalize("&amp;" * 200_000)) <= 2_000

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from brandpulse.text.normalization import MARKER, normalise
+from brandpulse.text.normalization import MARKER, normalize
 from model.inputs.target_marking import MarkedText, find, mark, place, plain
 
 T = MARKER
@@ -78,10 +78,10 @@ def test_whatever_is_asked_every_marker_stands_for_a_target(text: str, targets: 
     assert marked.text.count(T) == len(marked.mentions)
     assert marked.targets == len(targets)
     assert set(marked.mentions) <= set(range(len(targets)))
-    assert all(not find(normalise(text, keep_handles=True), targets[number]) for number in marked.absent)
-    assert normalise(marked.text, keep_markers=True) == marked.text
+    assert all(not find(normalize(text, keep_handles=True), targets[number]) for number in marked.absent)
+    assert normalize(marked.text, keep_markers=True) == marked.text
 
 
 @given(st.text(max_size=200))
 def test_a_post_without_targets_is_just_its_normal_form(text: str) -> None:
-    assert mark(text, []).text == plain(text).text == normalise(text)
+    assert mark(text, []).text == plain(text).text == normalize(text)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from brandpulse.config.brands_file import Brand
 from brandpulse.text.brand_matcher import BrandMatcher, fold
-from brandpulse.text.normalization import MARKER, normalise
+from brandpulse.text.normalization import MARKER, normalize
 from model.inputs.target_marking import MarkedText
 from stream_workers.scoring.brand_marker import BrandMarker, fold_with_places
 
@@ -175,7 +175,7 @@ def test_each_brand_that_was_found_has_a_marker_and_nobody_else(text: str) -> No
     assert set(post.mentions) == set(range(len(brands)))
     assert len(post.mentions) == post.text.count(MARKER)
     assert post.absent == frozenset()
-    assert normalise(post.text, keep_markers=True) == post.text
+    assert normalize(post.text, keep_markers=True) == post.text
 
 
 @example("www.x.de/bolt\x1baerolux")
@@ -200,7 +200,7 @@ def test_naming_and_marking_at_once_is_matching_then_marking(text: str) -> None:
 
 @given(st.text(max_size=60))
 def test_places_lead_back_to_what_was_folded(text: str) -> None:
-    plain = normalise(text, keep_handles=True)
+    plain = normalize(text, keep_handles=True)
     folded, starts, ends = fold_with_places(plain)
     assert len(folded) == len(starts) == len(ends)
     for at, character in enumerate(folded):
