@@ -19,7 +19,8 @@ from alerting.notifications.receivers.receiver_config import ReceiverConfig
 from alerting.notifications.receivers.receivers_file import load_receivers
 from alerting.rules.brand_zones import zones_in
 from alerting.rules.live_rules import RulesFile
-from alerting.rules.models import DEFAULT_RULES, facets_in
+from alerting.rules.loader import facets_in
+from alerting.rules.models import DEFAULT_RULES
 from alerting.rules.watched_facets import brands_in, counted_in
 from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from alerting.dispatch.sender import Sender
-from alerting.evaluation.evaluator import LostLeadershipError, Panes, Policies, Ticker, TickReport
+from alerting.evaluation.evaluator import Panes, Policies, Ticker, TickReport
 from alerting.heartbeat import Heartbeat, Vitals
 from alerting.metrics import begin, begin_rules, delays, show, show_tally
 from alerting.notifications.delivery import RetryPolicy
@@ -22,7 +22,7 @@ from alerting.notifications.routing import Route
 from alerting.rules.brand_zones import Zones
 from alerting.rules.models import DEFAULT_RULES, RuleSet
 from alerting.rules.watched_facets import watched_facets
-from alerting.store.alert_store import AlertStore
+from alerting.store.alert_store import AlertStore, LostLeadershipError
 from brandpulse.errors import TransientError
 from brandpulse.runtime.http_security import shows_token
 from brandpulse.runtime.metrics import CONTENT_TYPE, Telemetry

@@ -44,9 +44,8 @@ from alerting.notifications.delivery import Delivery
 from alerting.notifications.routing import Route
 from alerting.rules.brand_zones import Zones
 from alerting.rules.models import BRAND_SILENT, DEFAULT_RULES, RuleSet
-from alerting.store.alert_store import AlerterState, AlertStore
+from alerting.store.alert_store import AlerterState, AlertStore, LostLeadershipError
 from alerting.store.pending_commit import Decided, Stretch
-from brandpulse.errors import BrandpulseError
 from brandpulse.runtime.local_hours import UTC as UTC_ZONE
 from brandpulse.schema.episodes import Episode, SourceCount, Transition
 from brandpulse.schema.silences import Orders
@@ -96,10 +95,6 @@ class Panes(Protocol):
     def known_authors(self, brand: str, before_ms: int) -> KnownAuthors: ...
 
     def samples(self, brand: str, first_day: int, last_day: int) -> dict[int, list[SampledPost]]: ...
-
-
-class LostLeadershipError(BrandpulseError):
-    """Another alerter leads now: forget everything and ask for the lease again."""
 
 
 @dataclass(frozen=True, slots=True)

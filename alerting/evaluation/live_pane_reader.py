@@ -2,7 +2,7 @@
 
 import redis
 
-from alerting.evaluation.evaluator import LostLeadershipError
+from alerting.store.alert_store import LostLeadershipError
 from brandpulse.state.namespaces import live_namespace
 from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.partition_state import PartitionStatus

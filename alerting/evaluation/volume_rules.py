@@ -5,10 +5,11 @@ from zoneinfo import ZoneInfo
 
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_detector import WindowCounts
-from alerting.detection.volume_detector import HOUR_SECONDS, SurgePolicy, decide_surge, judge_surge
+from alerting.detection.volume_detector import HOUR_SECONDS, SurgePolicy, judge_surge
 from alerting.detection.volume_score import VolumeWatch
 from alerting.episodes.example_posts import PostEvidence
 from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode
+from alerting.episodes.volume_lifecycle import decide_surge
 from alerting.rules.models import RuleSet, VolumeRule
 from alerting.store.pending_commit import Decided, Place
 

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable, Set
 from pathlib import Path
 
-from alerting.rules.models import RuleSet, load_rules
+from alerting.rules.loader import load_rules
+from alerting.rules.models import RuleSet
 from brandpulse.config.yaml_file import stamp_of
 from brandpulse.errors import ConfigError
 from brandpulse.runtime.metrics import Telemetry

@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
-from alerting.rules.models import FacetShareRule, RuleSet, facets_in
+from alerting.rules.loader import facets_in
+from alerting.rules.models import FacetShareRule, RuleSet
 from brandpulse.config.brands_file import load_brands
 from brandpulse.config.yaml_file import Stamp, stamp_of
 from brandpulse.errors import ConfigError

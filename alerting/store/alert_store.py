@@ -13,9 +13,15 @@ from typing import Literal, Protocol
 from alerting.episodes.episode_spans import PastSpan
 from alerting.episodes.lifecycle import OpenEpisode
 from alerting.notifications.delivery import Delivery
+from brandpulse.errors import BrandpulseError
 from brandpulse.schema.episodes import Episode
 from brandpulse.schema.silences import Acknowledgement, Orders
 from brandpulse.state.watched_facets import WatchedFacets
+
+
+class LostLeadershipError(BrandpulseError):
+    """Another alerter leads now: discard all state in memory and ask for the lease again."""
+
 
 KEPT_CLOSED = 500
 KEPT_DELIVERED = 500

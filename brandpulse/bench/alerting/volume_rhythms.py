@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from alerting.detection.share_detector import WindowCounts
-from alerting.detection.volume_detector import HOUR_SECONDS, SurgePolicy, decide_surge, judge_surge
+from alerting.detection.volume_detector import HOUR_SECONDS, SurgePolicy, judge_surge
 from alerting.detection.volume_score import VolumeWatch
 from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode
+from alerting.episodes.volume_lifecycle import decide_surge
 from brandpulse.runtime.local_hours import UTC, week_hours
 
 WIDTHS = (20, 40, 90, 180)

@@ -56,7 +56,8 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     Rules and limits are the alerter's own: the BRANDPULSE_ALERTER_ variables count here, too.
     """
     from alerting.rules.brand_zones import zones_of
-    from alerting.rules.models import DEFAULT_RULES, facets_in, load_rules
+    from alerting.rules.loader import facets_in, load_rules
+    from alerting.rules.models import DEFAULT_RULES
     from alerting.settings import AlerterSettings
     from brandpulse.backtest.backtest import Backtest
     from brandpulse.backtest.recorded_evidence import with_posts

@@ -9,7 +9,8 @@ import typer
 from alerting.detection.hour_history import HourHistory
 from alerting.evaluation.facet_rules import facet_history
 from alerting.rules.brand_zones import Zones, zones_in
-from alerting.rules.models import DEFAULT_RULES, RuleSet, facets_in, load_rules
+from alerting.rules.loader import facets_in, load_rules
+from alerting.rules.models import DEFAULT_RULES, RuleSet
 from alerting.settings import AlerterSettings
 from brandpulse.backtest.backtest import PastEpisode
 from brandpulse.backtest.charts.brand_chart import draw

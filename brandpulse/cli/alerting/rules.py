@@ -7,16 +7,8 @@ import typer
 from rich.table import Table
 
 from alerting.notifications.receivers.receivers_file import load_receivers
-from alerting.rules.models import (
-    DEFAULT_RULES,
-    EXAMPLE,
-    CommonRule,
-    FacetShareRule,
-    Rule,
-    facets_in,
-    load_rules,
-    unwatched,
-)
+from alerting.rules.loader import EXAMPLE, facets_in, load_rules, unwatched
+from alerting.rules.models import DEFAULT_RULES, CommonRule, FacetShareRule, Rule
 from alerting.settings import AlerterSettings
 from brandpulse.config.brands_file import load_brands
 from brandpulse.config.settings import Settings, load_settings

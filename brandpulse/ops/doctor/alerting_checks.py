@@ -6,7 +6,8 @@ from collections import Counter
 from alerting.notifications.plain_text import one_line
 from alerting.notifications.receivers.receiver_config import ReceiverConfig
 from alerting.notifications.receivers.receivers_file import load_receivers
-from alerting.rules.models import DEFAULT_RULES, facets_in, load_rules
+from alerting.rules.loader import facets_in, load_rules
+from alerting.rules.models import DEFAULT_RULES
 from alerting.settings import AlerterSettings
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.config.settings import Settings, load_settings

@@ -7,10 +7,10 @@ import pytest
 import redis
 
 from alerting.detection.share_detector import DetectPolicy
-from alerting.evaluation.evaluator import STRIDE, LostLeadershipError, Policies, Ticker, TickReport
+from alerting.evaluation.evaluator import STRIDE, Policies, Ticker, TickReport
 from alerting.notifications.routing import Route
 from alerting.rules.models import DEFAULT_RULES
-from alerting.store.alert_store import AlertStore
+from alerting.store.alert_store import AlertStore, LostLeadershipError
 from alerting.store.memory_store import MemoryAlertStore
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.state.keys import MINUTE_MS

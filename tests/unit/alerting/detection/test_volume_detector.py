@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from alerting.detection.share_detector import WindowCounts
-from alerting.detection.volume_detector import SurgePolicy, decide_surge, judge_surge
+from alerting.detection.volume_detector import SurgePolicy, judge_surge
 from alerting.detection.volume_score import VolumeWatch
 from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode, moment
+from alerting.episodes.volume_lifecycle import decide_surge
 from alerting.evaluation.evaluator import Policies
 from alerting.rules.models import RuleSet
 from brandpulse.backtest.backtest import Backtest, PastEpisode

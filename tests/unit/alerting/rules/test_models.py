@@ -9,18 +9,8 @@ from alerting.detection.volume_detector import SurgePolicy
 from alerting.episodes.lifecycle import EpisodePolicy
 from alerting.evaluation.stream_health import _SEVERITY
 from alerting.notifications.routing import Route, routes_of_rule
-from alerting.rules.models import (
-    DEFAULT_RULES,
-    EXAMPLE,
-    STREAM_RULES,
-    FacetShareRule,
-    NegativeShareRule,
-    RuleSet,
-    VolumeRule,
-    facets_in,
-    load_rules,
-    unwatched,
-)
+from alerting.rules.loader import EXAMPLE, facets_in, load_rules, unwatched
+from alerting.rules.models import DEFAULT_RULES, STREAM_RULES, FacetShareRule, NegativeShareRule, RuleSet, VolumeRule
 from brandpulse.errors import ConfigError
 
 
