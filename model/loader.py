@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brandpulse.errors import ConfigError
-from model.spec.options import Engine, Precision, Tiers
+from model.spec.options import Engine, ExitPolicy, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,15 +59,15 @@ def load_scorer(
     threads: int | None = None,
     *,
     precision: Precision = "auto",
-    tiers: Tiers = "full",
-    hurry: "Callable[[], bool] | None" = None,
+    exit_policy: ExitPolicy = "full",
+    overloaded: "Callable[[], bool] | None" = None,
 ) -> "Scorer":
     """A ready scorer of marked posts; the first arguments and errors are those of `load_classifier`.
 
-    *tiers* and *hurry* are of the openvino engine. With tiers `early` or `auto` the early heads settle the posts of
+    *exit_policy* and *overloaded* are of the openvino engine. With tiers `early` or `auto` the early heads settle the posts of
     whose sentiment, and of whose sentiment towards each target, they are sure: as good and twice as fast, but what the
-    other heads say of such posts is a little worse. *hurry* is asked at each call: while it says yes, posts in doubt
-    keep the early answer too (`Scores.hurried`).
+    other heads say of such posts is a little worse. *overloaded* is asked at each call: while it says yes, posts in doubt
+    keep the early answer too (`Scores.degraded`).
 
     Weights of other kinds than ours with many heads, and the engines without a network, judge whole posts: their scorer
     has the heads `sentiment` and `target` alone, and no target is irrelevant unless the post does not name it.
@@ -83,7 +83,7 @@ def load_scorer(
         return TorchScorer(folder, threads=threads)
     from model.cpu.openvino_scorer import OpenVinoScorer
 
-    return OpenVinoScorer(folder, threads=threads, precision=precision, tiers=tiers, hurry=hurry)
+    return OpenVinoScorer(folder, threads=threads, precision=precision, exit_policy=exit_policy, overloaded=overloaded)
 
 
 def label_thresholds(engine: Engine, weights: Path | None) -> "Mapping[str, Sequence[float]]":

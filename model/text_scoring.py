@@ -38,7 +38,7 @@ class Judged:
     """Numbers of the targets that the text does not name."""
     urgency: str | None = None
     """Of `model.urgency.rule.LEVELS`, for the text as a whole; None where the model has no head `risk`."""
-    hurried: bool = False
+    degraded: bool = False
     """Whether the early heads answered though in doubt, because too many texts waited."""
 
 
@@ -55,7 +55,7 @@ def judge(scorer: Scorer) -> Callable[[Sequence[Asked]], list[Judged]]:
             heads = {name: table[number] for name, table in scores.heads.items()}
             urgency = levels[number] if levels else None
             targets = scores.target[at : at + post.targets]
-            judged.append(Judged(heads, targets, post.absent, urgency, number in scores.hurried))
+            judged.append(Judged(heads, targets, post.absent, urgency, number in scores.degraded))
             at += post.targets
         return judged
 
@@ -79,7 +79,7 @@ def answer(asked: Asked, judged: Judged, thresholds: Thresholds, *, all_emotions
             found |= _flags(head, heads[head], thresholds)
     if judged.urgency is not None:
         found["urgency"] = judged.urgency
-    return found | {"hurried": True} if judged.hurried else found
+    return found | {"hurried": True} if judged.degraded else found
 
 
 def threshold(thresholds: Thresholds, head: str) -> Sequence[float]:

@@ -70,7 +70,7 @@ def main() -> int:
     readers: list[PostReader] = []
     hurry = hurry_when(worker.hurry_lag, lambda: sum(reader.lag() for reader in readers))
     scorer = CachingScorer(
-        load_scorer(worker.engine, worker.weights, worker.threads, tiers=worker.tiers, hurry=hurry),
+        load_scorer(worker.engine, worker.weights, worker.threads, exit_policy=worker.tiers, overloaded=hurry),
         max_entries=max(1, worker.cached_texts),
     )
     languages = languages_of(worker.engine, worker.weights)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model.spec.options import Engine, Tiers
+from model.spec.options import Engine, ExitPolicy
 
 
 class WorkerSettings(BaseSettings):
@@ -24,7 +24,7 @@ class WorkerSettings(BaseSettings):
     engine: Engine = Field(default="auto", examples=["auto"])
     weights: Path | None = Field(default=None, examples=["/models/minilm-brand"])
     """Unset: the weights that ship with brandpulse."""
-    tiers: Tiers = Field(default="full", examples=["full"])
+    tiers: ExitPolicy = Field(default="full", examples=["full"])
     """early: half the layers settle the posts of whose sentiment they are sure, for twice the posts a second. Counts
     towards brands stay as good; emotions, complaint and so urgency of those posts are worse (the model card says by how
     much)."""

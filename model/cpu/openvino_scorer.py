@@ -21,13 +21,13 @@ from model.cpu.onnxruntime_requests import onnx_is_installed, onnx_requests
 from model.cpu.precision_selection import HINTS, PORTABLE_INT8, chosen_precision
 from model.graphs.onnx_packed import packed_onnx
 from model.graphs.openvino_multihead import heads_graph
-from model.inference.logits_decoder import Sheet, spans
+from model.inference.logits_decoder import LogitTable, spans
 from model.inference.scorer import Scores, version_at
 from model.inputs.packed_batches import BATCH_ROWS, ROW_LENGTHS, Packed, pack
 from model.inputs.target_marking import MarkedText
 from model.inputs.token_batches import MarkedTokens, batch_sizes, even_sizes, tokens_of
 from model.spec.heads import HEADS
-from model.spec.options import Precision, Tiers
+from model.spec.options import ExitPolicy, Precision
 
 _FIRST_WINDOW, _WINDOW = 64, 512
 """Posts tokenised at a time, while those before them are scored; while the first are, all streams wait."""
@@ -59,9 +59,9 @@ _Running = list["Future[None]"]
 class OpenVinoScorer:
     """Scores marked posts on the CPU. Several threads may call it: they take turns at handing over their posts.
 
-    With *tiers* early, the early heads answer first, and only the posts of which they are not sure enough (the
-    manifest's `exit_confidence`) go through the rest of the layers, from where they stand. While *hurry* says so, which
-    is asked at each call, no post goes on: those in doubt keep the early answer and are told apart in `Scores.hurried`.
+    With *exit_policy* early, the early heads answer first, and only the posts of which they are not sure enough (the
+    manifest's `exit_confidence`) go through the rest of the layers, from where they stand. While *overloaded* says so, which
+    is asked at each call, no post goes on: those in doubt keep the early answer and are told apart in `Scores.degraded`.
     *threads* is the number of cores to use, all available ones by default; *precision* `auto` is what this machine was
     found to be fastest at when it first ran these weights (`model.cpu.precision_selection`). The interpreter's lock is free while
     posts are scored.
@@ -75,8 +75,8 @@ class OpenVinoScorer:
         *,
         threads: int | None = None,
         precision: Precision = "auto",
-        tiers: Tiers = "full",
-        hurry: Callable[[], bool] | None = None,
+        exit_policy: ExitPolicy = "full",
+        overloaded: Callable[[], bool] | None = None,
     ) -> None:
         checkpoint = load_heads(weights)
         self._manifest, self._tokenizer, self._marker = checkpoint.manifest, checkpoint.tokenizer, checkpoint.marker
@@ -87,8 +87,8 @@ class OpenVinoScorer:
         self._sizes = batch_sizes
         if self._precision == PORTABLE_INT8:
             self._streams, self._sizes = self._threads, even_sizes
-        self._hurry = hurry or (lambda: False)
-        self._early = _early(checkpoint, tiers)
+        self._overloaded = overloaded or (lambda: False)
+        self._early = _early(checkpoint, exit_policy)
         cuts = [0, self._manifest.exit_layer, None] if self._early else [0, None]
         self._tiers = [
             self._compile(checkpoint, first=max(0, (first or 0) - 1), last=last) for first, last in pairwise(cuts)
@@ -96,13 +96,13 @@ class OpenVinoScorer:
         self._hasty: Streams | None = None
         """Answers by the early heads. At full depth a graph of its own: one cut in two, for the states to go in and out
         between, takes a quarter longer for every post, and hardly any is scored in a hurry."""
-        if hurry is not None and _knows_early(checkpoint):
+        if overloaded is not None and _knows_early(checkpoint):
             shallow = partial(self._compile, checkpoint, first=0, last=self._manifest.exit_layer)
             self._hasty = self._tiers[0] if self._early else shallow()
         self.version = version_at(self._manifest.version, self._precision, *["early"] * self._early)
         self.settled = 0
         """Posts answered by the early heads that were sure, since the start."""
-        self.hurried = 0
+        self.degraded = 0
         """Posts answered by the early heads that were not, since the start."""
         self._handing_over = threading.Lock()
         self._warm_up(checkpoint.config["hidden_size"])
@@ -117,13 +117,13 @@ class OpenVinoScorer:
 
     def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
         """As `model.inference.scorer.Begins`: back once the streams have all of *posts*, though not through with them."""
-        sheet = Sheet.blank(posts)
+        sheet = LogitTable.blank(posts)
         doubtful: list[_Waiting] = []
-        hurried: list[int] = []
+        degraded: list[int] = []
         running: _Running = []
         first, keep = self._tiers[0], _keeping(sheet)
-        if self._hasty is not None and self._hurry():
-            first, keep = self._hasty, self._keeping_early(sheet, doubtful, hurried)
+        if self._hasty is not None and self._overloaded():
+            first, keep = self._hasty, self._keeping_early(sheet, doubtful, degraded)
         elif self._early:
             keep = self._keeping_early(sheet, doubtful, None)
         with self._handing_over:
@@ -140,9 +140,9 @@ class OpenVinoScorer:
         def finish() -> Scores:
             _finish(running)
             self._go_on(doubtful, sheet)
-            self.hurried += len(hurried)
-            self.settled += int(sheet.early.sum()) - len(hurried)
-            return sheet.scores(self._manifest, hurried)
+            self.degraded += len(degraded)
+            self.settled += int(sheet.early.sum()) - len(degraded)
+            return sheet.scores(self._manifest, degraded)
 
         return finish
 
@@ -186,7 +186,7 @@ class OpenVinoScorer:
             chosen = [posts[number] for number in batch.posts.tolist()]
             running.append(streams.start(_all_inputs(chosen, batch), partial(keep, chosen=chosen, batch=batch)))
 
-    def _go_on(self, doubtful: list[_Waiting], sheet: Sheet) -> None:
+    def _go_on(self, doubtful: list[_Waiting], sheet: LogitTable) -> None:
         """Takes all of *doubtful* through the last tier."""
         running: _Running = []
         try:
@@ -196,17 +196,17 @@ class OpenVinoScorer:
             _finish(running)
         doubtful.clear()
 
-    def _keeping_early(self, sheet: Sheet, doubtful: list[_Waiting], hurried: list[int] | None) -> _Keep:
+    def _keeping_early(self, sheet: LogitTable, doubtful: list[_Waiting], degraded: list[int] | None) -> _Keep:
         """As `_keeping`, of the early heads. Posts of which they are not sure go into *doubtful*, or where there is no
-        time for that their rows into *hurried*."""
+        time for that their rows into *degraded*."""
         keep = _keeping(sheet, early=True)
 
         def keep_early(request: Request, chosen: list[_Waiting], batch: Packed) -> None:
             keep(request, chosen, batch)
             rows = np.array([post.row for post in chosen])
             unsure = sheet.doubtful(rows, self._manifest)
-            if hurried is not None:
-                hurried.extend(rows[unsure].tolist())
+            if degraded is not None:
+                degraded.extend(rows[unsure].tolist())
                 return
             states = request.output(2)
             flat = states.reshape(-1, states.shape[-1])
@@ -227,7 +227,7 @@ class OpenVinoScorer:
         return Streams(openvino_requests(graph, settings, self._streams))
 
 
-def _keeping(sheet: Sheet, *, early: bool = False) -> _Keep:
+def _keeping(sheet: LogitTable, *, early: bool = False) -> _Keep:
     """What a stream calls with the answer to a batch: writes it into *sheet*."""
 
     def keep(request: Request, chosen: list[_Waiting], batch: Packed) -> None:
@@ -267,10 +267,10 @@ def _knows_early(checkpoint: HeadsCheckpoint) -> bool:
     return checkpoint.manifest.exit_layer > 0 and {"sentiment", "target"} <= checkpoint.manifest.exit_confidence.keys()
 
 
-def _early(checkpoint: HeadsCheckpoint, tiers: Tiers) -> bool:
-    if tiers == "early" and not _knows_early(checkpoint):
+def _early(checkpoint: HeadsCheckpoint, exit_policy: ExitPolicy) -> bool:
+    if exit_policy == "early" and not _knows_early(checkpoint):
         raise ConfigError("These weights do not say when their early heads are sure: use tiers full or auto.")
-    return tiers != "full" and _knows_early(checkpoint)
+    return exit_policy != "full" and _knows_early(checkpoint)
 
 
 def _precision(checkpoint: HeadsCheckpoint, precision: Precision, threads: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from brandpulse.errors import ConfigError
 from model.checkpoints.multi_head import HeadsCheckpoint
-from model.inference.logits_decoder import Floats, Sheet, spans
+from model.inference.logits_decoder import Floats, LogitTable, spans
 from model.inference.padded_scoring import Places, score_padded
 from model.inference.scorer import LABELS, Scores
 from model.inputs.target_marking import MarkedText
@@ -24,7 +24,7 @@ Run = Callable[[Sequence[MarkedText]], Scores]
 
 _PADDED = """Inputs, int64: `ids` and `mask` (batch, length), mask 1 where there is a token; `places` (markers, 2), row
 and position of each marker. Outputs: the logits of each head by its name, (batch, labels); `target` (markers, 4)."""
-_PACKED = """`model.xml` is the full depth; `early.xml` and `rest.xml` its two tiers, if it has early heads. Inputs,
+_PACKED = """`model.xml` is the full depth; `early.xml` and `rest.xml` its two parts, if it has early heads. Inputs,
 int32: `ids`, `positions` (of each token within its post) and `segments` (number of the post within its row, -1 where
 there is none), all (rows, length), for several posts may share a row; `wanted` (rows, reads), the places in each row of
 [CLS] tokens and markers; `firsts` (posts,), where each post's [CLS] stands among the flattened `wanted`; `marks`
@@ -61,7 +61,7 @@ def run_openvino(checkpoint: HeadsCheckpoint, graph: "ov.Model") -> Run:
     manifest = checkpoint.manifest
 
     def run(posts: Sequence[MarkedText]) -> Scores:
-        sheet = Sheet.blank(posts)
+        sheet = LogitTable.blank(posts)
         tokens = tokens_of(posts, checkpoint.tokenizer, marker=checkpoint.marker, max_tokens=manifest.max_tokens)
         places = [post.places for post in tokens]
         for batch in pack([len(post.ids) for post in tokens], places, limit=manifest.max_tokens):

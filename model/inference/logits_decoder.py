@@ -22,7 +22,7 @@ Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
-class Sheet:
+class LogitTable:
     """What the network has said so far about n posts with p markers for m targets."""
 
     post: Floats
@@ -45,7 +45,7 @@ class Sheet:
     """(p,): number of the target that each marker stands for."""
 
     @classmethod
-    def blank(cls, posts: Sequence[MarkedText]) -> "Sheet":
+    def blank(cls, posts: Sequence[MarkedText]) -> "LogitTable":
         asked = np.array([post.targets for post in posts], dtype=np.int64)
         first_target = np.concatenate([[0], np.cumsum(asked)]).astype(np.int64)
         first_marker = np.concatenate([[0], np.cumsum([len(post.mentions) for post in posts])]).astype(np.int64)
@@ -88,13 +88,13 @@ class Sheet:
         unsure[np.repeat(np.arange(len(rows)), asked)[towards & ~self.absent[mine] & (self.heard[mine] > 0)]] = True
         return unsure
 
-    def scores(self, manifest: HeadsManifest, hurried: Iterable[int] = ()) -> Scores:
+    def scores(self, manifest: HeadsManifest, degraded: Iterable[int] = ()) -> Scores:
         everything = np.arange(len(self.post))
         heads = {head.name: self._of_posts(everything, manifest, head) for head in POST_HEADS}
         target = self._towards(np.arange(len(self.target)), manifest)
         cut = self.heard == 0
         target[cut] = as_whole(heads["sentiment"][self.posts[cut]])
-        return Scores(heads, as_absent(target, self.absent), frozenset(hurried))
+        return Scores(heads, as_absent(target, self.absent), frozenset(degraded))
 
     def _targets_of(self, rows: Numbers) -> Numbers:
         return spans(self.first_target[rows], self.first_target[rows + 1])

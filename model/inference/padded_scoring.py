@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.checkpoints.multi_head import HeadsCheckpoint
-from model.inference.logits_decoder import POST_HEADS, Floats, Numbers, Sheet, spans
+from model.inference.logits_decoder import POST_HEADS, Floats, LogitTable, Numbers, spans
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
 from model.inputs.token_batches import MarkedBatch, MarkedTokens, marked_batches, tokens_of
@@ -42,7 +42,7 @@ def score_padded(
 
     So a device works on one batch while the posts of the next are tokenised and padded, and those before written down.
     """
-    sheet = Sheet.blank(posts)
+    sheet = LogitTable.blank(posts)
     waiting = deque[tuple[_Given, Future[dict[str, Floats]]]]()
     with ThreadPoolExecutor(1, thread_name_prefix="forward") as forward:
         for given in _batches(posts, checkpoint, batch_size):
@@ -69,7 +69,7 @@ def _batches(posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, batch_siz
             yield _Given(np.array(batch.rows) + start, chosen, batch, places.astype(np.int64))
 
 
-def _write(sheet: Sheet, given: _Given, said: Future[dict[str, Floats]]) -> None:
+def _write(sheet: LogitTable, given: _Given, said: Future[dict[str, Floats]]) -> None:
     found = said.result()
     size, read = given.batch.wanted.shape
     counts = np.array([len(post.places) for post in given.tokens], dtype=np.int64)

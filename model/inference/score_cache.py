@@ -68,14 +68,14 @@ class CachingScorer:
         self.hits += len(keys) - len(missing)
 
         def finish() -> Scores:
-            hurried: set[bytes] = set()
+            degraded: set[bytes] = set()
             if answer is not None:
                 scored = answer()
                 known.update(zip(missing, self._entries_of(scored, list(missing.values())), strict=True))
                 order = list(missing)
-                hurried.update(order[row] for row in scored.hurried)
-                self._remember({key: known[key] for key in missing if key not in hurried})
-            return self._scores([known[key] for key in keys], [row for row, key in enumerate(keys) if key in hurried])
+                degraded.update(order[row] for row in scored.degraded)
+                self._remember({key: known[key] for key in missing if key not in degraded})
+            return self._scores([known[key] for key in keys], [row for row, key in enumerate(keys) if key in degraded])
 
         return finish
 
@@ -88,7 +88,7 @@ class CachingScorer:
             at += post.targets
         return entries
 
-    def _scores(self, entries: Sequence[bytes], hurried: Sequence[int]) -> Scores:
+    def _scores(self, entries: Sequence[bytes], degraded: Sequence[int]) -> Scores:
         widths = {name: len(BY_NAME[name].labels) for name in self._post_heads()}
         width = 4 * sum(widths.values())
         table = np.frombuffer(b"".join(entry[:width] for entry in entries), dtype=np.float32).reshape(-1, width // 4)
@@ -98,7 +98,7 @@ class CachingScorer:
         for name, labels in widths.items():
             heads[name] = table[:, at : at + labels]
             at += labels
-        return Scores(heads, target.reshape(-1, len(TARGET)), frozenset(hurried))
+        return Scores(heads, target.reshape(-1, len(TARGET)), frozenset(degraded))
 
     def _post_heads(self) -> list[str]:
         return [name for name in self.inner.heads if BY_NAME[name].reads == "post"]

@@ -45,8 +45,8 @@ class Scores:
     """Name of a head that reads posts -> (n, labels of `model.spec.heads.BY_NAME[name]`); `sentiment` is always there."""
     target: Probabilities
     """(m, 4), columns as in `model.spec.heads.TARGET`: posts in order, within a post its targets in order."""
-    hurried: frozenset[int] = frozenset()
-    """Posts in doubt that the early heads answered, because the caller asked for speed (`load_scorer`'s `hurry`)."""
+    degraded: frozenset[int] = frozenset()
+    """Posts in doubt that the early heads answered, because the caller asked for speed (`load_scorer`'s `overloaded`)."""
 
 
 def version_at(weights: str, *marks: str) -> str:

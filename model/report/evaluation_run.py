@@ -17,7 +17,7 @@ from model.evaluation.predictions_file import Predictions, beside, load, predict
 from model.inputs.target_marking import find
 from model.loader import load_scorer
 from model.report.page import page
-from model.spec.options import Engine, Precision, TargetWords, Task, Tiers
+from model.spec.options import Engine, ExitPolicy, Precision, TargetWords, Task
 
 _ROWS_OF_A_BRAND = 5
 """On average; a file with fewer rows a target may be about aspects."""
@@ -30,7 +30,7 @@ class Subject:
     weights: Path
     engine: Engine = "auto"
     precision: Precision = "auto"
-    tiers: Tiers = "full"
+    exit_policy: ExitPolicy = "full"
     threads: int | None = None
 
 
@@ -139,7 +139,7 @@ def _spoken(name: str) -> str:
 
 def _ask(subject: Subject, gold: Gold, *, keep_words: bool) -> tuple[Evaluation, Predictions]:
     scorer = load_scorer(
-        subject.engine, subject.weights, subject.threads, precision=subject.precision, tiers=subject.tiers
+        subject.engine, subject.weights, subject.threads, precision=subject.precision, exit_policy=subject.exit_policy
     )
     evaluation = evaluate(scorer, gold, said_of(subject, gold.head), keep_words=keep_words)
     return evaluation, predictions(f"{scorer.name} {scorer.version}", gold, evaluation.answers)

@@ -43,7 +43,7 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
     # nobody connects to a server that cannot answer yet.
     with bound(serve.host, serve.port) as listener, ExitStack() as until_stopped:
         crowded = Crowded(serve.hurry_waiting_texts)
-        scorer = load_scorer(engine, weights, threads, precision=precision, tiers=serve.tiers, hurry=crowded)
+        scorer = load_scorer(engine, weights, threads, precision=precision, exit_policy=serve.tiers, overloaded=crowded)
         url = _url(serve.host, listener.getsockname()[1])
         service = service_of(scorer, serve, thresholds=label_thresholds(engine, weights))
         crowded.service = service

@@ -4,7 +4,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from brandpulse.runtime.http_security import is_loopback
-from model.spec.options import Tiers
+from model.spec.options import ExitPolicy
 
 
 class ServeSettings(BaseSettings):
@@ -27,7 +27,7 @@ class ServeSettings(BaseSettings):
     max_waiting_texts: int = Field(default=2_048, ge=1, le=1_000_000, examples=[2_048])
     """Beyond it requests are refused with 503 and Retry-After. A text of 10,000 characters takes up to 40 kB."""
 
-    tiers: Tiers = Field(default="full", examples=["full"])
+    tiers: ExitPolicy = Field(default="full", examples=["full"])
     """early: half the layers settle the texts of whose sentiment they are sure, twice as fast; other labels of those
     are worse."""
     hurry_waiting_texts: int | None = Field(default=None, ge=1, le=1_000_000, examples=[500])

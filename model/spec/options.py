@@ -8,7 +8,7 @@ Precision = Literal["auto", "fp32", "bf16", "int8", "int8-onnxruntime"]
 """Of the openvino engine. The last is for processors without instructions for bytes: onnxruntime multiplies these in
 half of the time that OpenVINO takes there."""
 
-Tiers = Literal["auto", "early", "full"]
+ExitPolicy = Literal["auto", "early", "full"]
 """Whether the early heads settle the posts of which they are sure; auto: if the weights say when they are."""
 
 Task = Literal["sentiment", "target_sentiment", "emotion", "complaint", "crisis", "sarcasm"]

@@ -202,7 +202,7 @@ class BatchLane:
             raise
         except Exception as error:
             return self._ask_in_parts(posts, error)()
-        self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.hurried))
+        self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.degraded))
         return lambda: verdicts_of(scores, posts)
 
     def _ask_in_parts(self, posts: Sequence[MarkedText], error: Exception) -> Asked:

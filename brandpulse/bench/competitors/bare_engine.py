@@ -20,7 +20,7 @@ def main() -> None:
         named = [marker.name(json.loads(line)["text"]) for line in lines]
     posts = [marked for _, marked, _ in named if marked is not None]
     name, _, tiers = engine.partition(":")
-    scorer = import_module("model.loader").load_scorer(name, None, None, tiers=tiers or "full")
+    scorer = import_module("model.loader").load_scorer(name, None, None, exit_policy=tiers or "full")
     scorer.score(posts[:BATCH])
     watch = Stopwatch()
     watch.start()

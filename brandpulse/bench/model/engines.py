@@ -14,7 +14,7 @@ from model.cpu.cpu_info import available_cores
 from model.data.labelled_posts import read_texts
 from model.inputs.target_marking import plain
 from model.loader import WEIGHTS, load_scorer, torch_is_installed
-from model.spec.options import Engine, Precision, Tiers
+from model.spec.options import Engine, ExitPolicy, Precision
 
 PEER = "hugging face pipeline"
 """float32, batches of 32 in order of arrival, padded to multiples of 8."""
@@ -35,7 +35,7 @@ class Contestant:
     name: str
     engine: Engine | None = None
     precision: Precision = "fp32"
-    tiers: Tiers = "full"
+    exit_policy: ExitPolicy = "full"
     batches: Batches = "all at once"
 
 
@@ -125,7 +125,7 @@ def run(
             spread=(max(found.seconds) - min(found.seconds)) / median(found.seconds),
             posts_per_core_second=len(texts) / min(found.core_seconds),
             load_seconds=found.load_seconds,
-            settled=shares[contestant.name] if contestant.tiers == "early" else None,
+            settled=shares[contestant.name] if contestant.exit_policy == "early" else None,
             memory=held.get(contestant.name),
         )
         for contestant, found in zip(known, measured.values(), strict=True)
@@ -147,12 +147,12 @@ def _is_offered(contestant: Contestant, weights: Path) -> bool:
     if contestant.engine != "openvino":
         return torch_is_installed()
     if kind_of(weights) != KIND:
-        return contestant.tiers == "full" and contestant.precision != "int8-onnxruntime"
+        return contestant.exit_policy == "full" and contestant.precision != "int8-onnxruntime"
     if contestant.precision == "int8-onnxruntime" and not onnx_is_installed():
         return False
     manifest = read_heads_manifest(weights)
     bytes_too = manifest.ranges or not contestant.precision.startswith("int8")
-    return bool(bytes_too and (manifest.exit_confidence or contestant.tiers == "full"))
+    return bool(bytes_too and (manifest.exit_confidence or contestant.exit_policy == "full"))
 
 
 def _make(contestant: Contestant, weights: Path, threads: int) -> tuple[Score, Callable[[], int]]:
@@ -162,7 +162,9 @@ def _make(contestant: Contestant, weights: Path, threads: int) -> tuple[Score, C
         return (
             classify if contestant.batches == "32 as they come" else lambda texts: classify(_by_length(texts))
         ), _none
-    scorer = load_scorer(contestant.engine, weights, threads, precision=contestant.precision, tiers=contestant.tiers)
+    scorer = load_scorer(
+        contestant.engine, weights, threads, precision=contestant.precision, exit_policy=contestant.exit_policy
+    )
 
     def score(texts: Sequence[str]) -> None:
         ordered = _by_length(texts) if contestant.batches == "32 by length" else texts

@@ -13,7 +13,7 @@ from brandpulse.cli.model.export import export
 from brandpulse.cli.model.presets import app as presets
 from brandpulse.cli.model.training import register
 from model.loader import WEIGHTS
-from model.spec.options import Engine, Precision, TargetWords, Task, Tiers
+from model.spec.options import Engine, ExitPolicy, Precision, TargetWords, Task
 
 app = typer.Typer(add_completion=False, help="Train, evaluate and try the sentiment model.", no_args_is_help=True)
 
@@ -21,7 +21,7 @@ WeightsOption = Annotated[Path, typer.Option(help="Weights folder; the shipped o
 EngineOption = Annotated[Engine, typer.Option(help="auto: torch where there is a CUDA device, else openvino.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Of openvino; auto: what this machine is fastest at.")]
 TiersOption = Annotated[
-    Tiers, typer.Option(help="early: half the layers settle the posts of which they are sure. Of openvino.")
+    ExitPolicy, typer.Option(help="early: half the layers settle the posts of which they are sure. Of openvino.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; all by default.")]
 
@@ -92,7 +92,7 @@ def evaluate(
 
     if json_out is not None and (not json_out.parent.is_dir() or json_out.suffix == ".html"):
         raise typer.BadParameter(f"expected a .json file in an existing folder, got {json_out}", param_hint="--json")
-    subject = Subject(weights=weights, engine=engine, precision=precision, tiers=tiers, threads=threads)
+    subject = Subject(weights=weights, engine=engine, precision=precision, exit_policy=tiers, threads=threads)
     wanted = None if labels is None else [label.strip() for label in labels.split(",")]
     evaluation, answers = evaluate_file(
         subject, data, task=task, labels=wanted, target_words=target_words, against=against

@@ -46,10 +46,10 @@ def on_another_thread(finish: Callable[[], Scores]) -> Scores:
     return found[0]
 
 
-@pytest.mark.parametrize("tiers", ["full", "early"])
+@pytest.mark.parametrize("exit_policy", ["full", "early"])
 @pytest.mark.parametrize("entries", [0, 3, 1_000])
-def test_calls_under_way_together_say_what_each_says_alone(folder: Path, tiers: Any, entries: int) -> None:
-    scorer = OpenVinoScorer(folder, threads=2, precision="fp32", tiers=tiers)
+def test_calls_under_way_together_say_what_each_says_alone(folder: Path, exit_policy: Any, entries: int) -> None:
+    scorer = OpenVinoScorer(folder, threads=2, precision="fp32", exit_policy=exit_policy)
     alone = [scorer.score(posts) for posts in (FIRST, SECOND)]
     scorer.settled = 0
     tried = CachingScorer(scorer, max_entries=entries) if entries else scorer

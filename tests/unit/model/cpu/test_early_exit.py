@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scorer(folder: Path, **given: object) -> OpenVinoScorer:
-    return OpenVinoScorer(folder, threads=2, precision="fp32", **{"tiers": "auto"} | given)  # type: ignore[arg-type]
+    return OpenVinoScorer(folder, threads=2, precision="fp32", **{"exit_policy": "auto"} | given)  # type: ignore[arg-type]
 
 
 def with_confidence(path: Path, sentiment: float, target: float) -> Path:
@@ -39,7 +39,7 @@ def with_confidence(path: Path, sentiment: float, target: float) -> Path:
 
 def test_a_post_of_which_no_early_head_is_sure_gets_the_full_depths_answer(tmp_path: Path) -> None:
     folder = with_confidence(tmp_path, 1.01, 1.01)
-    early, full = scorer(folder, tiers="early"), scorer(folder, tiers="full")
+    early, full = scorer(folder, exit_policy="early"), scorer(folder, exit_policy="full")
     ours, theirs = early.score(POSTS), full.score(POSTS)
     for name, table in ours.heads.items():
         np.testing.assert_allclose(table, theirs.heads[name], atol=1e-4)
@@ -51,7 +51,7 @@ def test_a_post_is_settled_when_the_early_heads_are_sure_of_it_and_of_each_of_it
     tmp_path: Path, folder: Path
 ) -> None:
     first = scorer(with_confidence(tmp_path / "none", 0.0, 0.0)).score(POSTS)
-    full = scorer(folder, tiers="full").score(POSTS)
+    full = scorer(folder, exit_policy="full").score(POSTS)
     tiers = scorer(folder)
     mixed = tiers.score(POSTS)
     settled = 0
@@ -67,34 +67,34 @@ def test_a_post_is_settled_when_the_early_heads_are_sure_of_it_and_of_each_of_it
         settled += bool(sure)
         at += post.targets
     assert 0 < settled < len(POSTS)
-    assert (tiers.settled, tiers.hurried) == (settled, 0)
+    assert (tiers.settled, tiers.degraded) == (settled, 0)
 
 
 def test_in_a_hurry_posts_in_doubt_keep_the_early_answer_and_are_told_apart(tmp_path: Path, folder: Path) -> None:
     lagging = True
-    tiers = scorer(folder, hurry=lambda: lagging)
+    tiers = scorer(folder, overloaded=lambda: lagging)
     early = scorer(with_confidence(tmp_path, 0.0, 0.0)).score(POSTS)
     hasty = tiers.score(POSTS)
     np.testing.assert_allclose(hasty.heads["sentiment"], early.heads["sentiment"], atol=1e-4)
-    assert 0 < len(hasty.hurried) == tiers.hurried < len(POSTS)
+    assert 0 < len(hasty.degraded) == tiers.degraded < len(POSTS)
     lagging = False
     calm = tiers.score(POSTS)
-    assert not calm.hurried
+    assert not calm.degraded
     changed = np.abs(calm.heads["emotion"] - hasty.heads["emotion"]).max(axis=1) > 1e-4
-    assert set(np.flatnonzero(changed).tolist()) == set(hasty.hurried)
+    assert set(np.flatnonzero(changed).tolist()) == set(hasty.degraded)
 
 
 def test_in_a_hurry_full_depth_becomes_early_until_the_hurry_is_over(folder: Path) -> None:
     lagging = False
-    scored = scorer(folder, tiers="full", hurry=lambda: lagging)
-    full, early = scorer(folder, tiers="full"), scorer(folder)
+    scored = scorer(folder, exit_policy="full", overloaded=lambda: lagging)
+    full, early = scorer(folder, exit_policy="full"), scorer(folder)
     calm = scored.score(POSTS)
     np.testing.assert_allclose(calm.heads["emotion"], full.score(POSTS).heads["emotion"], atol=1e-4)
     assert (scored.settled, scored.version) == (0, full.version)
     lagging = True
     hasty = scored.score(POSTS)
     early.score(POSTS)
-    assert (scored.settled, scored.hurried) == (early.settled, len(hasty.hurried))
+    assert (scored.settled, scored.degraded) == (early.settled, len(hasty.degraded))
 
 
 @pytest.mark.parametrize("lagging", [False, True])
@@ -109,8 +109,8 @@ def test_who_may_be_asked_to_hurry_has_as_many_batches_to_score_as_who_may_not(
         return start(self, *given)
 
     monkeypatch.setattr(Streams, "start", told)
-    hurrying = scorer(folder, tiers="full", hurry=lambda: lagging)
-    never = scorer(folder, tiers="full")
+    hurrying = scorer(folder, exit_policy="full", overloaded=lambda: lagging)
+    never = scorer(folder, exit_policy="full")
     begun.clear()
     hurrying.score(POSTS)
     mine = begun.copy()
@@ -122,14 +122,14 @@ def test_who_may_be_asked_to_hurry_has_as_many_batches_to_score_as_who_may_not(
 
 def test_what_was_said_in_a_hurry_is_not_remembered(folder: Path) -> None:
     lagging = True
-    tiers = scorer(folder, hurry=lambda: lagging)
+    tiers = scorer(folder, overloaded=lambda: lagging)
     cached = CachingScorer(tiers, max_entries=100)
     doubled = [*POSTS[:3], *POSTS[:3]]
     hasty = cached.score(doubled)
     lagging = False
     calm = cached.score(doubled)
-    assert {row % 3 for row in hasty.hurried} == {row for row in hasty.hurried if row < 3}
-    assert not calm.hurried
+    assert {row % 3 for row in hasty.degraded} == {row for row in hasty.degraded if row < 3}
+    assert not calm.degraded
     fresh = scorer(folder).score(doubled)
     np.testing.assert_allclose(calm.heads["sentiment"], fresh.heads["sentiment"], atol=1e-4)
     np.testing.assert_allclose(calm.target, fresh.target, atol=1e-4)
@@ -140,7 +140,7 @@ def test_doubt_beyond_what_may_be_held_is_settled_on_the_way(
 ) -> None:
     folder = with_confidence(tmp_path, 1.01, 1.01)
     many = POSTS * 60
-    expected = scorer(folder, tiers="full").score(many)
+    expected = scorer(folder, exit_policy="full").score(many)
     monkeypatch.setattr("model.cpu.openvino_scorer._MOST_DOUBTFUL", 500)
     found = scorer(folder).score(many)
     np.testing.assert_allclose(found.target, expected.target, atol=1e-4)
@@ -150,11 +150,14 @@ def test_weights_that_do_not_say_how_sure_is_sure_run_at_full_depth(tmp_path: Pa
     folder = a_brand_folder(tmp_path)
     assert scorer(folder).name == "openvino fp32"
     with pytest.raises(ConfigError, match="tiers"):
-        scorer(folder, tiers="early")
+        scorer(folder, exit_policy="early")
 
 
 def test_the_version_tells_precision_and_tiers(folder: Path) -> None:
-    full, early = scorer(folder, tiers="full"), load_scorer("openvino", folder, 1, precision="fp32", tiers="early")
+    full, early = (
+        scorer(folder, exit_policy="full"),
+        load_scorer("openvino", folder, 1, precision="fp32", exit_policy="early"),
+    )
     assert early.version == f"{full.version}-early"
 
 

@@ -86,7 +86,7 @@ def test_bytes_give_the_check_posts_the_labels_of_fp32() -> None:
 
 
 def test_a_post_gets_the_same_labels_in_whatever_company() -> None:
-    scorer = OpenVinoScorer(WEIGHTS, threads=2, precision="int8-onnxruntime", tiers="early")
+    scorer = OpenVinoScorer(WEIGHTS, threads=2, precision="int8-onnxruntime", exit_policy="early")
     together = scorer.score(POSTS)
     assert [labels(scorer.score([post]))[0] for post in POSTS] == labels(together)[: len(POSTS)]
 

@@ -253,8 +253,8 @@ class HurriedScorer(WatchedScorer):
     crowded: Crowded = field(default_factory=lambda: Crowded(None))
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
-        hurried = frozenset(range(len(posts))) if self.crowded() else frozenset[int]()
-        return replace(super().score(posts), hurried=hurried)
+        degraded = frozenset(range(len(posts))) if self.crowded() else frozenset[int]()
+        return replace(super().score(posts), degraded=degraded)
 
 
 def waiting(client: httpx.Client) -> int:
