@@ -27,8 +27,6 @@ from brandpulse.text.languages import LanguageFilter
 from model.checkpoints.multi_head import read_heads_manifest
 from model.inference.score_cache import CachingScorer
 from model.loader import WEIGHTS, languages_of, load_scorer
-from stream_workers.aggregation.deduplication import RepeatLimits
-from stream_workers.aggregation.event_time import Retention
 from stream_workers.aggregation.seen_id_filter import native_filter
 from stream_workers.app import Lane, WorkerApp, build_app
 from stream_workers.consumer.adaptive_batch_size import Pace
@@ -79,11 +77,7 @@ def main() -> int:
     _wait_for_topics(settings, bootstrap_servers)
     telemetry = Telemetry(WORKER_METRICS, service="worker")
     owner = f"{socket.gethostname()}:{port}"
-    retention = Retention(
-        lateness_ms=int(worker.lateness_seconds * 1_000),
-        minutes_ms=int(worker.minute_panes_hours * 3_600_000),
-        hours_ms=int(worker.hour_panes_days * 86_400_000),
-    )
+    retention = worker.retention()
     # Two clients: the reader's loads must not wait behind the lane's writes, and each stays in one thread.
     # One more try bridges a cut connection. As many as redis-py makes by itself would hold the reader.
     clients = [connect(redis_url, retries=1, patience_seconds=60) for _ in range(2)]
@@ -145,7 +139,7 @@ def main() -> int:
             hand_over=hand_over,
             partitions=reader,
             retention=retention,
-            limits=RepeatLimits(int(worker.repeat_memory_hours * 3_600_000), worker.repeat_memory_ids),
+            limits=worker.repeat_limits(),
             telemetry=telemetry,
             wall_ms=_wall_ms,
             reads=worker.engine != "null",

@@ -8,6 +8,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model.spec.options import Engine, ExitPolicy
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
 
 
 class WorkerSettings(BaseSettings):
@@ -74,3 +76,13 @@ class WorkerSettings(BaseSettings):
     """Or this share of the last thousand."""
     scored_topic_enabled: bool = Field(default=True, examples=[True])
     """Whether each counted post is also written to topic posts.scored."""
+
+    def retention(self) -> Retention:
+        return Retention(
+            lateness_ms=int(self.lateness_seconds * 1_000),
+            minutes_ms=int(self.minute_panes_hours * 3_600_000),
+            hours_ms=int(self.hour_panes_days * 86_400_000),
+        )
+
+    def repeat_limits(self) -> RepeatLimits:
+        return RepeatLimits(int(self.repeat_memory_hours * 3_600_000), self.repeat_memory_ids)
