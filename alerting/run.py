@@ -27,7 +27,7 @@ from alerting.settings import AlerterSettings
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError, TransientError
-from brandpulse.redis.client import connect, reach
+from brandpulse.redis.client import check_connection, connect
 from brandpulse.runtime.http_security import metrics_token
 from brandpulse.runtime.logging_setup import set_up_logging
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
@@ -78,7 +78,7 @@ async def _serve(
     bootstrap_servers = settings.bootstrap_servers()
     # No retries inside the client: each caller here knows whether it may ask twice, and for how long.
     client = connect(settings.redis_address(), retries=0, patience_seconds=60)
-    reach(client)
+    check_connection(client)
     topic = KafkaTopic(
         bootstrap_servers,
         settings.alerts_topic,

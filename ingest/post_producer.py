@@ -10,9 +10,9 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from brandpulse.config.kafka_settings import explain, kafka_fault
 from brandpulse.errors import ConfigError, TransientError
-from brandpulse.kafka.topics import client_config, producer_config
+from brandpulse.kafka.client import client_config, producer_config
+from brandpulse.kafka.error_hints import explain, kafka_fault
 from ingest.id_set import IdMemory
 
 GIVE_UP_SECONDS = 60.0

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import redis
 
-from brandpulse.redis.client import reaching_redis
+from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.state.applied_logs import AppliedLogs, read_applied_logs
 from brandpulse.state.keys import PartitionKeys
 from brandpulse.state.namespaces import live_namespace

@@ -15,7 +15,7 @@ from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.masking.mask import Mask
-from brandpulse.redis.client import connect, reach
+from brandpulse.redis.client import check_connection, connect
 from brandpulse.runtime.child_process import free_port
 from brandpulse.runtime.http_security import metrics_token
 from brandpulse.runtime.logging_setup import set_up_logging
@@ -81,7 +81,7 @@ def main() -> int:
     # Two clients: the reader's loads must not wait behind the lane's writes, and each stays in one thread.
     # One more try bridges a cut connection. As many as redis-py makes by itself would hold the reader.
     clients = [connect(redis_url, retries=1, patience_seconds=60) for _ in range(2)]
-    reach(clients[0])
+    check_connection(clients[0])
     stores = [RedisPartitionStore(client, settings.namespace, retention, drop_every=16) for client in clients]
 
     replay = load_replay(clients[0], settings.namespace)

@@ -3,8 +3,7 @@
 Each method that writes is one Lua call.
 """
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,9 @@ from alerting.store.alert_store import (
     Durability,
     Tally,
 )
-from brandpulse.errors import StateError, TransientError
-from brandpulse.redis.client import node_for, reaching_redis
+from brandpulse.errors import TransientError
+from brandpulse.redis.client import node_for
+from brandpulse.redis.error_hints import reaching_state
 from brandpulse.schema.episodes import Episode
 from brandpulse.schema.silences import Acknowledgement, OrderBook, Orders
 from brandpulse.state.keys import AlertingKeys
@@ -58,7 +58,7 @@ class RedisAlertStore:
 
     def load(self) -> AlerterState:
         keys = self._keys
-        with _reaching_redis():
+        with reaching_state():
             # One transaction: episodes and memories of the same moment.
             pipeline = self._client.pipeline(transaction=True)
             pipeline.get(keys.evaluated_until)
@@ -129,7 +129,7 @@ class RedisAlertStore:
     def make_durable(self, *, timeout_ms: int) -> Durability:
         if not self._waits_for_disk:
             return "unknown"
-        with _reaching_redis():
+        with reaching_state():
             # WAITAOF waits for the writes of its own connection. The file is one log: when a write made now is on
             # disk, so is everything before it, whoever wrote it. One pipeline, hence one connection.
             pipeline = node_for(self._client, self._keys.durable).pipeline(transaction=False)
@@ -154,7 +154,7 @@ class RedisAlertStore:
         )
 
     def pending(self) -> list[Delivery]:
-        with _reaching_redis():
+        with reaching_state():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.zrange(self._keys.outbox_order, 0, -1)
             pipeline.hgetall(self._keys.outbox)
@@ -191,12 +191,12 @@ class RedisAlertStore:
         )
 
     def quarantined(self) -> list[Delivery]:
-        with _reaching_redis():
+        with reaching_state():
             stored: dict[bytes, bytes] = self._client.hgetall(self._keys.quarantine)  # type: ignore[assignment]
         return sorted((Delivery.model_validate_json(value) for value in stored.values()), key=lambda d: d.decided_ms)
 
     def delivered(self) -> list[Delivery]:
-        with _reaching_redis():
+        with reaching_state():
             stored: list[bytes] = self._client.lrange(self._keys.delivered, 0, -1)  # type: ignore[assignment]
         return [Delivery.model_validate_json(value) for value in stored]
 
@@ -215,33 +215,33 @@ class RedisAlertStore:
         )
 
     def report_late(self, delivery: Delivery) -> None:
-        with _reaching_redis():
+        with reaching_state():
             self._client.hset(self._keys.late, delivery.id, delivery.model_dump_json())
 
     def late(self) -> list[Delivery]:
-        with _reaching_redis():
+        with reaching_state():
             stored: list[bytes] = self._client.hvals(self._keys.late)  # type: ignore[assignment]
         return [Delivery.model_validate_json(value) for value in stored]
 
     def forget_late(self, deliveries: Sequence[Delivery]) -> None:
         if deliveries:
-            with _reaching_redis():
+            with reaching_state():
                 self._client.hdel(self._keys.late, *[delivery.id for delivery in deliveries])
 
     def note_delays(self, seconds: Mapping[str, float]) -> None:
         if seconds:
-            with _reaching_redis():
+            with reaching_state():
                 self._client.hset(
                     self._keys.delays, mapping={brand: f"{delay:.0f}" for brand, delay in seconds.items()}
                 )
 
     def note_facets(self, facets: WatchedFacets) -> None:
-        with _reaching_redis():
+        with reaching_state():
             self._client.set(self._keys.facets, encode_facets(facets))
 
     def tally(self) -> Tally:
         keys = self._keys
-        with _reaching_redis():
+        with reaching_state():
             pipeline = self._client.pipeline(transaction=True)
             pipeline.hgetall(keys.tally)
             pipeline.hlen(keys.outbox)
@@ -257,16 +257,16 @@ class RedisAlertStore:
         )
 
     def orders(self, now: datetime) -> Orders:
-        with _reaching_redis():
+        with reaching_state():
             return self._book.read(now)
 
     def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
-        with _reaching_redis():
+        with reaching_state():
             self._book.forget(acknowledgements)
 
     def _script(self, name: str, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         script = self._client.register_script(_SCRIPTS[name])
-        with _reaching_redis():
+        with reaching_state():
             return script(keys=keys, args=arguments)
 
 
@@ -280,18 +280,3 @@ def _flat(deliveries: Iterable[Delivery]) -> list[str]:
 
 def _field(receiver: str, fate: str) -> str:
     return f"{receiver}|{fate}"
-
-
-@contextlib.contextmanager
-def _reaching_redis() -> Iterator[None]:
-    try:
-        with reaching_redis():
-            yield
-    except redis.exceptions.OutOfMemoryError as error:
-        raise TransientError(f"Redis is full and takes nothing more (maxmemory): {error}") from error
-    except redis.exceptions.ReadOnlyError as error:
-        raise TransientError(f"Redis is a read-only replica now: {error}") from error
-    except redis.ResponseError as error:
-        if "wrong type of key" in str(error) or "WRONGTYPE" in str(error):
-            raise StateError(f"the alerter's state has a shape of another hand: {error}") from error
-        raise

@@ -21,7 +21,8 @@ from brandpulse.config.settings import Settings, load_settings
 from brandpulse.devstack.apache_kafka_node import ApacheKafkaBroker
 from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore
 from brandpulse.errors import BrandpulseError
-from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.runtime.child_process import Child
 from brandpulse.runtime.process_memory import peak_bytes
 from brandpulse.runtime.service_registry import running

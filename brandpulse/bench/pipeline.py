@@ -25,7 +25,8 @@ from confluent_kafka import KafkaError, Message, Producer
 from brandpulse.bench import environment as world
 from brandpulse.bench.environment import BRANDS, Meter, Servers, Used
 from brandpulse.errors import BrandpulseError
-from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics
 
 PARTITIONS = 4
 PEERS_TOPIC = "posts.peers"

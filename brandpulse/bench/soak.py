@@ -17,7 +17,8 @@ from brandpulse.bench import environment as world
 from brandpulse.bench.environment import Servers
 from brandpulse.bench.pipeline import PARTITIONS, engine_settings, measured
 from brandpulse.errors import BrandpulseError
-from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.runtime.child_process import Child
 from brandpulse.runtime.process_memory import resident_bytes
 

@@ -240,7 +240,8 @@ def _destination() -> "Destination":
 def _id_of(servers: str, topic: str) -> "Callable[[], str]":
     from confluent_kafka.admin import AdminClient
 
-    from brandpulse.kafka.topics import client_config, topic_id
+    from brandpulse.kafka.client import client_config
+    from brandpulse.kafka.topics import topic_id
     from ingest.post_producer import SILENT
 
     admin = AdminClient(client_config(servers) | SILENT)

@@ -5,7 +5,7 @@ from typing import Any, Self
 from pydantic import Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
-from brandpulse.redis.client import place_of, tls_options
+from brandpulse.redis.address import parse_address, tls_options
 
 
 class RedisAccess(BaseSettings):
@@ -34,7 +34,7 @@ class RedisAccess(BaseSettings):
         if self.redis_username is not None and self.redis_password is None:
             raise ValueError("BRANDPULSE_REDIS_USERNAME is set without BRANDPULSE_REDIS_PASSWORD")
         if self.redis_url is not None:
-            tls = place_of(self.redis_url.get_secret_value()).tls
+            tls = parse_address(self.redis_url.get_secret_value()).tls
             if not tls and (self.redis_ca_file or self.redis_cert_file):
                 raise ValueError(
                     "BRANDPULSE_REDIS_CA_FILE and BRANDPULSE_REDIS_CERT_FILE are of no use while BRANDPULSE_REDIS_URL "

@@ -12,11 +12,12 @@ from typing import Annotated, TypeVar
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from brandpulse.config.kafka_settings import KafkaAccess, KafkaServers
+from brandpulse.config.kafka_settings import KafkaAccess
 from brandpulse.config.redis_settings import RedisAccess
 from brandpulse.config.validation import sentence
 from brandpulse.errors import ConfigError
-from brandpulse.redis.client import RedisAddress
+from brandpulse.kafka.address import KafkaServers
+from brandpulse.redis.address import RedisAddress
 from brandpulse.runtime.service_registry import read_addresses
 
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
@@ -70,7 +71,7 @@ class Settings(KafkaAccess, RedisAccess):
         return _started(self.home, "kafka_bootstrap_servers", "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092")
 
     def redis_address(self) -> str:
-        """Redis's URL, password and all, for `redis_client.connect`: do not log it. Raises ConfigError."""
+        """Redis's URL, password and all, for `redis.client.connect`: do not log it. Raises ConfigError."""
         if self.redis_url is not None:
             return RedisAddress(
                 self.redis_url.get_secret_value(), self.redis_client_options(), self.redis_sentinel_options()

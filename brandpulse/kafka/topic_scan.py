@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from brandpulse.config.kafka_settings import explain
 from brandpulse.errors import TransientError
-from brandpulse.kafka.topics import client_config
+from brandpulse.kafka.client import client_config
+from brandpulse.kafka.error_hints import explain
 
 
 def _reader(bootstrap_servers: str) -> Consumer:

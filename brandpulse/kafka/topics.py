@@ -8,8 +8,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from brandpulse.config.kafka_settings import access_of, explain, kafka_fault
 from brandpulse.errors import TransientError
+from brandpulse.kafka.client import client_config
+from brandpulse.kafka.error_hints import explain, kafka_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,31 +19,6 @@ class Topic:
 
     name: str
     partitions: int = 1
-
-
-def client_config(bootstrap_servers: str) -> dict[str, Any]:
-    """What every librdkafka client of ours sets: quick reconnects, quiet logs."""
-    return {
-        "bootstrap.servers": bootstrap_servers,
-        "log_level": 3,
-        "reconnect.backoff.ms": 100,
-        "reconnect.backoff.max.ms": 2_000,
-        "socket.keepalive.enable": True,
-        **access_of(bootstrap_servers),
-    }
-
-
-def producer_config(bootstrap_servers: str) -> dict[str, Any]:
-    """Nothing lost, nothing twice, in order: idempotent, acknowledged by all replicas, compressed."""
-    return client_config(bootstrap_servers) | {
-        "enable.idempotence": True,
-        "acks": "all",
-        "compression.type": "zstd",
-        "linger.ms": 5,
-        # With idempotence and five, librdkafka (2.16) was seen to turn a core in circles on a busy machine. One is as
-        # fast: what comes meanwhile goes together.
-        "max.in.flight.requests.per.connection": 1,
-    }
 
 
 def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], *, replication_factor: int = 1) -> dict[str, str]:

@@ -15,7 +15,7 @@ import msgspec
 import redis
 
 from brandpulse.errors import TransientError
-from brandpulse.redis.client import reaching_redis
+from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.schema.episodes import ExamplePost
 from brandpulse.state.keys import AlertingKeys, NamespaceKeys, PartitionKeys
 from brandpulse.state.namespaces import live_namespace

@@ -69,8 +69,8 @@ def create(acls: list[Acl], bootstrap_servers: str) -> None:
         ResourceType,
     )
 
-    from brandpulse.config.kafka_settings import kafka_fault
-    from brandpulse.kafka.topics import client_config
+    from brandpulse.kafka.client import client_config
+    from brandpulse.kafka.error_hints import kafka_fault
 
     kinds = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
     operations = {

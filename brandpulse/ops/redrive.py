@@ -12,12 +12,12 @@ import redis
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from brandpulse.config.kafka_settings import explain
 from brandpulse.config.settings import Settings
 from brandpulse.errors import TransientError
+from brandpulse.kafka.client import client_config, producer_config
+from brandpulse.kafka.error_hints import explain
 from brandpulse.kafka.topic_scan import read_to_end
-from brandpulse.kafka.topics import client_config, producer_config
-from brandpulse.redis.client import OUTAGES, outage
+from brandpulse.redis.error_hints import OUTAGES, redis_outage
 from brandpulse.schema.dead_letters import Letter, letters_of, origin_headers
 from brandpulse.schema.posts import POST_DECODER
 from brandpulse.state.keys import PartitionKeys
@@ -85,7 +85,7 @@ def done_again(client: redis.Redis, namespace: str, letters: Sequence[Letter]) -
                 scores: Any = client.execute_command("ZMSCORE", key, *digests)  # type: ignore[no-untyped-call]
                 found.update(one for one, score in zip(part, scores, strict=True) if score is not None)
     except (redis.RedisError, *OUTAGES) as error:
-        raise outage(error) from error
+        raise redis_outage(error) from error
     return found
 
 

@@ -10,7 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from brandpulse.config.settings import Settings, load_settings
-from brandpulse.redis.client import connect, reaching_redis
+from brandpulse.redis.client import connect
+from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.runtime.console import Console
 from brandpulse.state.keys import AlertingKeys, brand_of, facet_of
 from brandpulse.state.outcomes.diagnosis import StreamReport, stream_report

@@ -15,7 +15,7 @@ import redis
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from brandpulse.errors import BrandpulseError, StateError
-from brandpulse.redis.client import reaching_redis
+from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.schema.episodes import SEVERITIES, Episode, Severity
 from brandpulse.state.keys import AlertingKeys
 

@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 from brandpulse.errors import StateError
-from brandpulse.redis.client import reaching_redis
+from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.state.keys import PartitionKeys
 from brandpulse.state.namespaces import live_namespace
 from brandpulse.state.partition_state import PartitionStatus

@@ -10,7 +10,7 @@ import msgspec
 import redis
 
 from brandpulse.errors import StateError
-from brandpulse.redis.client import reaching_redis
+from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.state.keys import NamespaceKeys
 
 

@@ -12,7 +12,7 @@ import msgspec
 import redis
 
 from brandpulse.masking.mask import masked_again
-from brandpulse.redis.client import reaching_redis
+from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.state.author_lookup import KnownAuthors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys, facet_of
 from brandpulse.state.namespaces import live_namespace

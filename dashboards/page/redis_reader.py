@@ -10,7 +10,8 @@ import redis
 from pydantic import ValidationError
 
 from brandpulse.errors import StateError
-from brandpulse.redis import client as redis_client
+from brandpulse.redis.client import connect
+from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.schema.episodes import Episode
 from brandpulse.schema.silences import OrderBook, Silence
 from brandpulse.state.author_lookup import KnownAuthors
@@ -39,9 +40,9 @@ MOST_NEWEST = 80
 REDIS_TIMEOUT_SECONDS = 3.0
 
 
-def connect(url: str) -> redis.Redis:
+def page_client(url: str) -> redis.Redis:
     """A client that tells of a lost server at once: the page asks again every second anyway, and says so meanwhile."""
-    return redis_client.connect(
+    return connect(
         url,
         timeout_seconds=REDIS_TIMEOUT_SECONDS,
         connect_timeout_seconds=REDIS_TIMEOUT_SECONDS,
@@ -266,7 +267,7 @@ class PageStore:
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        with redis_client.reaching_redis():
+        with reaching_redis():
             return pipeline.execute()
 
 

@@ -9,10 +9,10 @@ from aiohttp import web
 
 from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError
-from brandpulse.redis.client import reach
+from brandpulse.redis.client import check_connection
 from brandpulse.runtime.logging_setup import set_up_logging
 from brandpulse.runtime.service_registry import announced
-from dashboards.page.redis_reader import PageStore, connect
+from dashboards.page.redis_reader import PageStore, page_client
 from dashboards.page.server import PageServer
 from dashboards.settings import PageSettings
 
@@ -23,8 +23,8 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT; 0 after a clean stop. Raises ConfigError."""
     settings, page = load_settings(Settings), load_settings(PageSettings)
     set_up_logging(settings.log_level)
-    client = connect(settings.redis_address())
-    reach(client)
+    client = page_client(settings.redis_address())
+    check_connection(client)
     try:
         asyncio.run(serve(settings, page, PageStore(client, settings.namespace)))
     finally:

@@ -13,9 +13,9 @@ from typing import Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from brandpulse.config.kafka_settings import explain
 from brandpulse.errors import TransientError
-from brandpulse.kafka.topics import client_config
+from brandpulse.kafka.client import client_config
+from brandpulse.kafka.error_hints import explain
 from brandpulse.runtime.metrics import Telemetry
 from brandpulse.state.partition_state import PartitionStatus
 from stream_workers.aggregation.seen_id_filter import IdFilter, KnownIds

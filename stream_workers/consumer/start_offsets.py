@@ -12,8 +12,9 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicParti
 from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec
 
 from brandpulse.errors import StateError, TransientError
+from brandpulse.kafka.client import client_config
 from brandpulse.kafka.topic_scan import common_end, log_end
-from brandpulse.kafka.topics import client_config, topic_id
+from brandpulse.kafka.topics import topic_id
 from brandpulse.runtime.metrics import Telemetry
 from brandpulse.state.partition_state import PartitionStatus
 from stream_workers.consumer.log_identity import Break, Common, LogExtent, start_of

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from brandpulse.config.kafka_settings import explain
 from brandpulse.errors import TransientError
-from brandpulse.kafka.topics import producer_config
+from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.error_hints import explain
 from brandpulse.schema.dead_letters import HEADER, Origin, origin_headers
 from brandpulse.schema.posts import BRAND_SENTIMENTS
 from stream_workers.aggregation.row_fold import Scored

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import redis
 
-from brandpulse.redis.client import reaching_redis
+from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.state.keys import PartitionKeys
 from brandpulse.state.namespaces import live_namespace
 

@@ -1,14 +1,14 @@
 """The partition state in Redis or Valkey. Key layout: `brandpulse/state/keys.py`; the contract: `store.py`."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import redis
 
 from brandpulse.errors import StateError, TransientError
-from brandpulse.redis.client import outage, reaching_redis, routed
+from brandpulse.redis.client import script_target
+from brandpulse.redis.error_hints import reaching_state, redis_outage, state_fault
 from brandpulse.state.applied_logs import KEPT_LOGS, LeftLog
 from brandpulse.state.keys import AlertingKeys, NamespaceKeys, PartitionKeys, brand_of
 from brandpulse.state.panes import Pane
@@ -33,20 +33,8 @@ DROPS_PER_CHANGE = 500
 """Keys past their time that one call removes: bounds the call's length."""
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """What Redis says, in our words: damage is told apart from an unreachable, full or read-only server."""
-    try:
-        with reaching_redis():
-            yield
-    except redis.ResponseError as error:
-        raise _refusal(error) from error
-
-
 def _refusal(error: redis.ResponseError) -> StateError | TransientError:
-    if str(error).startswith(("STATE", "WRONGTYPE")):
-        return StateError(str(error))
-    return outage(error)
+    return state_fault(error) or redis_outage(error)
 
 
 PLACE = ("next", "life", "writer")
@@ -93,7 +81,7 @@ class RedisPartitionStore:
     def load(self, topic: str, partition: int) -> PartitionStatus | None:
         keys = self._keys(topic, partition)
         try:
-            with _translated():
+            with reaching_state(retry_refusals=True):
                 stored: Any = self._client.hgetall(keys.state)
         except StateError as error:
             raise StateError(f"{keys.state}: {error}") from error
@@ -117,27 +105,27 @@ class RedisPartitionStore:
             "allowed_until": wanted.allowed_until,
         }
         self._announced.clear()
-        with _translated():
+        with reaching_state(retry_refusals=True):
             self._client.sadd(self._names.partitions, f"{wanted.topic}:{wanted.partition}")
             return bool(self._rebase(keys=[keys.state, keys.logs], args=[*before, *flat(fields)]))
 
     def left_logs(self, topic: str, partition: int) -> list[LeftLog]:
-        with _translated():
+        with reaching_state(retry_refusals=True):
             stored: Any = self._client.lrange(self._keys(topic, partition).logs, 0, -1)
         return [LeftLog.decode(entry) for entry in stored]
 
     def origins(self, topic_id: str) -> tuple[int, ...] | None:
-        with _translated():
+        with reaching_state(retry_refusals=True):
             noted: Any = self._client.hget(self._names.origins, topic_id)
         return None if noted is None else tuple(int(offset) for offset in noted.split(b","))
 
     def begin_at(self, topic_id: str, offsets: Sequence[int]) -> tuple[int, ...]:
-        with _translated():
+        with reaching_state(retry_refusals=True):
             self._client.hsetnx(self._names.origins, topic_id, ",".join(map(str, offsets)))
         return self.origins(topic_id) or tuple(offsets)
 
     def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
-        with _translated():
+        with reaching_state(retry_refusals=True):
             try:
                 replies = iter(self._ask(requests))
             except redis.exceptions.NoScriptError:
@@ -194,11 +182,11 @@ class RedisPartitionStore:
 
     def _evalsha(self, pipeline: Any, sha: str, keys: Sequence[str | bytes], args: Sequence[Any]) -> None:
         """By its name: a cluster's pipeline has no method for it, and runs it all the same."""
-        to = routed(self._client, str(keys[0]))
+        to = script_target(self._client, str(keys[0]))
         pipeline.execute_command("EVALSHA", sha, len(keys), *keys, *args, **to)
 
     def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
-        with _translated():
+        with reaching_state(retry_refusals=True):
             self._applies += 1
             due = self._more_to_drop or self._applies % self._drop_every == 0
             if due:
@@ -217,7 +205,7 @@ class RedisPartitionStore:
                     raise refusal from reply
                 outcomes.append(Failed(refusal))
             elif isinstance(reply, Exception):
-                raise outage(reply) from reply
+                raise redis_outage(reply) from reply
             else:
                 applied, stands_at = reply
                 outcomes.append(Applied() if applied else Refused(int(stands_at)))
@@ -235,7 +223,7 @@ class RedisPartitionStore:
             "paused": status.paused,
         }
         keys = self._keys(status.topic, status.partition)
-        with _translated():
+        with reaching_state(retry_refusals=True):
             owns = bool(self._touch(keys=[keys.state], args=[status.next, *flat(fields)]))
             if owns:
                 # Each time, for a failover may have lost the list and not the state: see `apply`.

@@ -256,7 +256,7 @@ def test_a_full_store_is_busy_and_not_damaged(tmp_path: Path, namespace: str) ->
         change = change_of(full, status, [a_scored("1")])
         client.config_set("maxmemory", "1mb")
         for call in (lambda: full.apply([change]), lambda: full.touch(status), lambda: full.rebase(status, status)):
-            with pytest.raises(TransientError, match="Redis refuses"):
+            with pytest.raises(TransientError, match="Redis is full"):
                 call()
         client.config_set("maxmemory", "0")
         assert full.apply([change]) == [Applied()]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.topic_scan import read_to_end
-from brandpulse.kafka.topics import producer_config
 from brandpulse.schema.dead_letters import Origin, letters_of, origin_headers
 from tests.support.builders import NOON_MS, a_post
 from tests.support.running_pipeline import Pipeline, counted

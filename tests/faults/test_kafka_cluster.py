@@ -11,8 +11,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource
 
+from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.topic_scan import read_to_end
-from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics
 from tests.support.builders import NOON_MS, a_post
 from tests.support.kafka_broker import NODES, KafkaCluster
 from tests.support.running_pipeline import Pipeline, counted

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from brandpulse.kafka.topics import producer_config
+from brandpulse.kafka.client import producer_config
 from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.partition_state import PartitionStatus
 from tests.support.builders import NOON_MS, a_post

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka import Producer
 
-from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics
 from tests.support.kafka_broker import ApacheKafka, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())

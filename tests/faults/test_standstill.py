@@ -6,7 +6,8 @@ import time
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
 from stream_workers.consumer.assigned_partition import ReadBatch
 from stream_workers.consumer.post_reader import PostReader

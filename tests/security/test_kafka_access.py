@@ -15,10 +15,11 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from brandpulse.config.kafka_settings import KafkaServers
 from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError, TransientError
-from brandpulse.kafka.topics import Topic, client_config, ensure_topics, producer_config
+from brandpulse.kafka.address import KafkaServers
+from brandpulse.kafka.client import client_config, producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.ops.doctor.kafka_checks import check_broker
 from brandpulse.ops.kafka_acls import Acl, acls_of, commands, create
 from tests.support.certificates import Authority

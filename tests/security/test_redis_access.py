@@ -11,7 +11,8 @@ from brandpulse.config.settings import Settings, load_settings
 from brandpulse.devstack.embedded_servers import EmbeddedStore
 from brandpulse.errors import BrandpulseError, ConfigError, TransientError
 from brandpulse.ops.doctor.redis_checks import check_store
-from brandpulse.redis.client import RedisAddress, connect, place_of, reach, shown
+from brandpulse.redis.address import RedisAddress, parse_address, without_password
+from brandpulse.redis.client import check_connection, connect
 from brandpulse.state.pane_reader import PaneReader
 from tests.support.certificates import ONE_DAY, Authority
 from tests.support.secured_servers import SERVICES, SecuredRedis, acl_file, password_of
@@ -54,7 +55,7 @@ def test_what_keeps_us_out_is_named_with_its_setting_and_not_the_secret(
     found = {name: str(other_authority.file) if value == "other" else value for name, value in changes.items()}
     settings = settings_of(server.env("worker") | {f"BRANDPULSE_REDIS_{name}": value for name, value in found.items()})
     with pytest.raises(ConfigError) as caught:
-        reach(connect(settings.redis_address(), retries=0))
+        check_connection(connect(settings.redis_address(), retries=0))
     [finding] = check_store(settings)
     for text in (str(caught.value), finding.remedy):
         assert told in text
@@ -73,7 +74,7 @@ def test_a_certificate_that_is_out_of_date_or_another_hosts_is_called_so(
     server = SecuredRedis(tmp_path, authority, users=acl_file(tmp_path, "main", "posts"), server=pair)
     try:
         with pytest.raises(ConfigError, match=told):
-            reach(connect(settings_of(server.env("worker")).redis_address(), retries=0))
+            check_connection(connect(settings_of(server.env("worker")).redis_address(), retries=0))
     finally:
         server.stop()
 
@@ -85,10 +86,10 @@ def test_a_server_that_wants_our_certificate_gets_it(tmp_path: Path, authority: 
     ours = authority.issue("our-client")
     try:
         with pytest.raises(ConfigError, match="BRANDPULSE_REDIS_CERT_FILE"):
-            reach(connect(settings_of(server.env("worker")).redis_address(), retries=0))
+            check_connection(connect(settings_of(server.env("worker")).redis_address(), retries=0))
         files = {"BRANDPULSE_REDIS_CERT_FILE": str(ours.cert), "BRANDPULSE_REDIS_KEY_FILE": str(ours.key)}
         client = connect(settings_of(server.env("worker") | files).redis_address())
-        reach(client)
+        check_connection(client)
         assert client.smembers("{main}:brands") == set()
     finally:
         server.stop()
@@ -206,7 +207,7 @@ def allowed(client: redis.Redis, *command: str) -> bool:
     ],
 )
 def test_an_address_says_one_server_a_cluster_or_sentinels(url: str, expected: tuple[object, ...]) -> None:
-    place = place_of(url)
+    place = parse_address(url)
     assert (place.kind, place.tls, place.hosts, place.user, place.password, place.service, place.db) == expected
 
 
@@ -225,7 +226,7 @@ def test_an_address_says_one_server_a_cluster_or_sentinels(url: str, expected: t
 )
 def test_what_is_no_address_is_told_with_right_ones_and_without_the_password(url: str) -> None:
     with pytest.raises(ConfigError, match="BRANDPULSE_REDIS_URL") as caught:
-        place_of(url)
+        parse_address(url)
     assert "s3cr3t" not in str(caught.value)
 
 
@@ -249,4 +250,4 @@ def test_settings_that_do_not_fit_together_stop_the_start(
 
 def test_an_address_shows_no_password() -> None:
     address = RedisAddress("redis://u:s3cr3t@h:1/0", {"password": "s3cr3t"})
-    assert "s3cr3t" not in f"{address!r} {shown(address)}"
+    assert "s3cr3t" not in f"{address!r} {without_password(address)}"

@@ -161,5 +161,5 @@ def test_a_worker_in_anothers_namespace_is_told_which_rules_it_lacks(lane: Lane)
     lane.env["BRANDPULSE_NAMESPACE"] = "elsewhere"
     done = lane.run("worker")
     assert done.returncode == 1
-    assert "Redis forbids it" in done.stderr
+    assert "Redis denied access" in done.stderr
     assert "deploy/redis-users.acl" in done.stderr

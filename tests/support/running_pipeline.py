@@ -16,7 +16,8 @@ from pydantic import SecretStr
 
 from brandpulse.config.settings import Settings
 from brandpulse.errors import TransientError
-from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.ops.stats import collect
 from brandpulse.runtime.child_process import Child
 from stream_workers.app import EXIT_WATCHDOG

@@ -10,7 +10,7 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from brandpulse.redis.client import RedisAddress
+from brandpulse.redis.address import RedisAddress
 from brandpulse.runtime.child_process import Child, free_port
 from tests.support.certificates import ONE_DAY, Authority, Pair
 from tests.support.kafka_broker import ApacheKafka

@@ -8,8 +8,9 @@ from confluent_kafka.admin import AdminClient
 
 from alerting.notifications.delivery import Outcome
 from alerting.notifications.receivers.receivers_file import KAFKA
-from brandpulse.config.kafka_settings import explain, kafka_fault
-from brandpulse.kafka.topics import Topic, client_config, ensure_topics, producer_config
+from brandpulse.kafka.client import client_config, producer_config
+from brandpulse.kafka.error_hints import explain, kafka_fault
+from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.schema.episodes import Notification, Severity
 
 STATUS_WRITTEN = 202

@@ -5,7 +5,7 @@ from importlib import import_module
 from confluent_kafka import Consumer
 
 from brandpulse.bench.competitors.runner import Counts, Stopwatch, job
-from brandpulse.kafka.topics import client_config
+from brandpulse.kafka.client import client_config
 from brandpulse.schema.posts import POST_DECODER
 
 

@@ -5,10 +5,10 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from brandpulse.config.kafka_settings import kafka_fault
 from brandpulse.config.settings import Settings
 from brandpulse.errors import BrandpulseError
-from brandpulse.kafka.topics import client_config
+from brandpulse.kafka.client import client_config
+from brandpulse.kafka.error_hints import kafka_fault
 from brandpulse.ops.doctor.finding import Finding
 from brandpulse.runtime.service_registry import read_addresses
 

@@ -6,18 +6,26 @@ import redis
 
 from brandpulse.config.settings import Settings
 from brandpulse.ops.doctor.finding import Finding
-from brandpulse.redis.client import OUTAGES, connect, fault, nodes_of, place_of, shown
+from brandpulse.redis.address import parse_address, without_password
+from brandpulse.redis.client import connect, primaries
+from brandpulse.redis.error_hints import OUTAGES, redis_fault
 
 
 def check_store(settings: Settings) -> list[Finding]:
     """Each server's findings; a cluster's by server. Raises ConfigError for an address that is none."""
     address = settings.redis_address()
-    many = place_of(address).kind == "cluster"
+    many = parse_address(address).kind == "cluster"
     try:
-        servers = nodes_of(connect(address, timeout_seconds=5))
+        servers = primaries(connect(address, timeout_seconds=5))
         findings = [found for server in servers for found in _server(server, named=many)]
     except (redis.RedisError, *OUTAGES) as error:
-        return [Finding("store", f"no answer at {shown(address)}", f"{fault(error)}; check BRANDPULSE_REDIS_URL")]
+        return [
+            Finding(
+                "store",
+                f"no answer at {without_password(address)}",
+                f"{redis_fault(error)}; check BRANDPULSE_REDIS_URL",
+            )
+        ]
     if many:
         findings += _cluster(servers)
     return findings

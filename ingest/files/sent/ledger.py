@@ -17,7 +17,7 @@ import numpy.typing as npt
 import redis
 
 from brandpulse.errors import StateError
-from brandpulse.redis.client import outage, reaching_redis
+from brandpulse.redis.error_hints import reaching_redis, redis_outage
 from brandpulse.state.keys import LedgerKeys
 
 LEDGER_POSTS = 10_000_000
@@ -262,4 +262,4 @@ def _reached() -> Iterator[None]:
         with reaching_redis():
             yield
     except redis.ResponseError as error:
-        raise outage(error) from error
+        raise redis_outage(error) from error

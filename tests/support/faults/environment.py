@@ -11,7 +11,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from brandpulse.devstack.embedded_servers import EmbeddedBroker
-from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.runtime.child_process import Child, free_port
 from tests.support.faults.expected_counts import Truth
 from tests.support.faults.proxy import Proxy

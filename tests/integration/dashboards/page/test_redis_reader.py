@@ -7,7 +7,7 @@ import redis
 from brandpulse.errors import StateError, TransientError
 from brandpulse.state.keys import MINUTE_MS, facet_series
 from brandpulse.state.watched_facets import Watch
-from dashboards.page.redis_reader import PageStore, connect
+from dashboards.page.redis_reader import PageStore, page_client
 from tests.support.dashboards.stored_state import ACME, BANK, END, StoredStream, a_resolved_episode, an_episode
 
 MINUTE = int(END.timestamp()) * 1000 // MINUTE_MS
@@ -133,7 +133,7 @@ def test_a_foreign_value_among_the_episodes_names_its_key(redis_client: redis.Re
 
 
 def test_an_unreachable_store_is_a_transient_error() -> None:
-    store = PageStore(connect("redis://127.0.0.1:1"), "any")
+    store = PageStore(page_client("redis://127.0.0.1:1"), "any")
 
     with pytest.raises(TransientError, match="Redis is unreachable"):
         store.ready()

@@ -14,7 +14,7 @@ from brandpulse.schema.silences import OrderBook, Orders
 from dashboards.page.access import Access
 from dashboards.page.event_stream import BEAT, Feed
 from dashboards.page.read_cache import ReadCache
-from dashboards.page.redis_reader import PageStore, connect
+from dashboards.page.redis_reader import PageStore, page_client
 from dashboards.page.server import PageServer, describe
 from dashboards.settings import PageSettings
 from tests.support.dashboards.stored_state import ACME, END, StoredStream, an_episode
@@ -101,7 +101,7 @@ async def test_one_page_more_than_allowed_is_told_to_come_back(open_client: Clie
 
 
 async def test_a_lost_store_is_told_to_the_page_and_to_its_supervisor() -> None:
-    lost = PageStore(connect("redis://127.0.0.1:1"), "any")
+    lost = PageStore(page_client("redis://127.0.0.1:1"), "any")
     client = await client_of(PageServer(lost, token=None, max_open_pages=9))
 
     assert (await client.get("/healthz")).status == 200

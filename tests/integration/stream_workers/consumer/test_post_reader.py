@@ -6,7 +6,8 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 
 from brandpulse.errors import TransientError
-from brandpulse.kafka.topics import Topic, ensure_topics, producer_config
+from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
 from stream_workers.consumer.adaptive_batch_size import LEAST, Pace
 from stream_workers.consumer.assigned_partition import HeldPartition, ReadBatch
