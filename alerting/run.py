@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import time
 import uuid
 
 import aiohttp
@@ -28,6 +27,7 @@ from alerting.store.redis_store import RedisAlertStore
 from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.redis.client import check_connection, connect
+from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.http_security import metrics_token
 from brandpulse.runtime.logging_setup import set_up_logging
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
@@ -108,7 +108,7 @@ async def _serve(
                 metrics_token=metrics_token(alerter.host, settings.metrics_token, variable="BRANDPULSE_ALERTER_HOST"),
             ),
             telemetry=telemetry,
-            wall_ms=_wall_ms,
+            wall_ms=wall_ms,
             rules=rules.current if rules is not None else lambda: DEFAULT_RULES,
             heartbeat=_heartbeat(alerter, session, telemetry),
             facets=counted_in(settings.brands_file),
@@ -166,10 +166,6 @@ async def _prepare(topic: KafkaTopic, stop: asyncio.Event) -> None:
                 await asyncio.wait_for(stop.wait(), waits)
         else:
             return
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.masking.mask import Mask
 from brandpulse.redis.client import check_connection, connect
 from brandpulse.runtime.child_process import free_port
+from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.http_security import metrics_token
 from brandpulse.runtime.logging_setup import set_up_logging
 from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
@@ -122,7 +123,7 @@ def main() -> int:
             start=worker.start if replay is None else "earliest",
             new_filter=native_filter(native=worker.native_rows),
         )
-        reader = PostReader(config, stores[0], offer, telemetry, on_other_log=on_other_log, wall_ms=_wall_ms, pace=pace)
+        reader = PostReader(config, stores[0], offer, telemetry, on_other_log=on_other_log, wall_ms=wall_ms, pace=pace)
         readers.append(reader)
         return reader
 
@@ -141,7 +142,7 @@ def main() -> int:
             retention=retention,
             limits=worker.repeat_limits(),
             telemetry=telemetry,
-            wall_ms=_wall_ms,
+            wall_ms=wall_ms,
             reads=worker.engine != "null",
             batch_seconds=worker.null_batch_ms / 1_000,
             span=replay,
@@ -265,7 +266,3 @@ def _refuse_taken_port(host: str, port: int) -> None:
                 f"cannot listen on {host}:{port} ({error.strerror}). "
                 "Set BRANDPULSE_WORKER_PORT to another port, or to 0 for any free one"
             ) from error
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -26,8 +26,3 @@ def moment_ms(text: str, *, option: str, now_ms: int) -> int:
 def is_ago(text: str | None) -> bool:
     """Whether *text* names another moment each time it is read: `2h`."""
     return text is not None and _AGO.fullmatch(text) is not None
-
-
-def rfc3339(ms: int) -> str:
-    """*ms* since 1970 as people read it, in UTC; a dash where there is none (-1)."""
-    return "-" if ms < 0 else datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="milliseconds")

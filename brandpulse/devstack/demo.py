@@ -14,10 +14,11 @@ import yaml
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from brandpulse.devstack.supervisor import Stack, refuse_second, start_services, stop_asked
+from brandpulse.devstack.supervisor import Stack, refuse_second, start_services
 from brandpulse.errors import BrandpulseError
 from brandpulse.runtime.child_process import Child
 from brandpulse.runtime.console import Console, styled
+from brandpulse.runtime.lifecycle import stop_asked
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import AlertingKeys
 from brandpulse.state.pane_reader import PaneReader

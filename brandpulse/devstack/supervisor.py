@@ -1,17 +1,14 @@
 """`brandpulse up`: the embedded stack as real processes, each watched and started again when it dies."""
 
-import contextlib
 import logging
 import os
 import shutil
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 from rich.text import Text
@@ -25,6 +22,7 @@ from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore, 
 from brandpulse.errors import ConfigError
 from brandpulse.runtime.child_process import WRONG_SETTINGS, Child, StartError, port_answers
 from brandpulse.runtime.console import Console, styled
+from brandpulse.runtime.lifecycle import stop_asked
 from brandpulse.runtime.service_registry import ADDRESSES, read_addresses, running, write_json
 
 log = logging.getLogger(__name__)
@@ -245,22 +243,6 @@ def refuse_second(home: Path) -> None:
         f"a stack runs under {home} already (process {pid}). Stop it, or set BRANDPULSE_HOME to another folder, "
         "for example BRANDPULSE_HOME=./.brandpulse-2"
     )
-
-
-@contextlib.contextmanager
-def stop_asked() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set, while inside."""
-    asked = threading.Event()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        asked.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def broker_of(home: Path, asked: str | None) -> str:

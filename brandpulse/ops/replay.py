@@ -11,15 +11,16 @@ import redis
 import typer
 from rich.table import Column, Table
 
-from brandpulse.cli.time_arguments import is_ago, moment_ms, rfc3339
+from brandpulse.cli.time_arguments import is_ago, moment_ms
 from brandpulse.config.brands_file import load_brands
 from brandpulse.config.settings import Settings, load_settings
-from brandpulse.devstack.supervisor import stop_asked
 from brandpulse.errors import ConfigError
 from brandpulse.ops.namespace_comparison import Comparison, compare_namespaces
 from brandpulse.redis.client import connect
 from brandpulse.runtime.child_process import Child
+from brandpulse.runtime.clock import rfc3339
 from brandpulse.runtime.console import Console
+from brandpulse.runtime.lifecycle import stop_asked
 from brandpulse.runtime.logging_setup import set_up_logging
 from brandpulse.state.keys import HOUR_MS, NamespaceKeys
 from brandpulse.state.namespaces import Replay, live_namespace, load_replay

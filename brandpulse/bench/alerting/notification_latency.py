@@ -17,6 +17,7 @@ from alerting.notifications.delivery import Delivery, RetryPolicy
 from alerting.notifications.receivers.webhook import Webhook
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.errors import BrandpulseError
+from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 from brandpulse.schema.episodes import Episode, Evidence, Notification
 
@@ -82,7 +83,7 @@ async def _measure(store: RedisAlertStore, alerts: int, per_second: float) -> li
             token=token,
             policy=RetryPolicy(),
             telemetry=Telemetry(ALERTER_METRICS),
-            wall_ms=_wall_ms,
+            wall_ms=wall_ms,
             rng=random.Random(1),
         )
         stop = asyncio.Event()
@@ -143,8 +144,4 @@ def _delivery(number: int) -> Delivery:
     )
     name = f"{episode.key}:triggered@{RECEIVER}"
     notification = Notification(id=name, receiver=RECEIVER, transition="triggered", episode=episode)
-    return Delivery(id=name, notification=notification, decided_ms=_wall_ms())
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return Delivery(id=name, notification=notification, decided_ms=wall_ms())

@@ -11,7 +11,7 @@ import redis
 import typer
 from rich.table import Table
 
-from brandpulse.cli.time_arguments import moment_ms, rfc3339
+from brandpulse.cli.time_arguments import moment_ms
 from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError
 from brandpulse.masking.records import masked_record, masked_text
@@ -26,6 +26,7 @@ from brandpulse.ops.redrive import (
     shown,
 )
 from brandpulse.redis.client import connect
+from brandpulse.runtime.clock import rfc3339
 from brandpulse.runtime.console import Console, echo, id_column
 from brandpulse.schema.dead_letters import Letter
 from brandpulse.state.keys import PartitionKeys
