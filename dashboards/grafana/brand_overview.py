@@ -1,4 +1,4 @@
-"""The dashboard for brand and communication teams: is a brand burning, since when, how much."""
+"""The dashboard for brand and communication teams: which brands are firing, since when, how far above baseline."""
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -8,21 +8,21 @@ from dashboards.grafana.panels import Column, Query, of_leader
 UID = "brandpulse-brands"
 TITLE = "brandpulse · Brands"
 BRAND = "{brand=~`${brand:regex}`}"
-"""Between back quotes PromQL reads no escapes, and `:regex` escapes as Prometheus' expressions want it. The data
-source's own format leaves a quote in a name as it is, which ends the string: a parse error in each panel."""
+"""PromQL reads no escapes between backquotes, and `:regex` escapes for Prometheus' regular expressions. The data
+source's default format does not escape a quote in a name, which would end the string: a parse error in each panel."""
 SHARE = f"max by (brand) ({of_leader('brandpulse_window_negative_ratio', BRAND)})"
-USUAL = f"max by (brand) ({of_leader('brandpulse_baseline_negative_ratio', BRAND)})"
+BASELINE = f"max by (brand) ({of_leader('brandpulse_baseline_negative_ratio', BRAND)})"
 POSTS = f"sum by (brand) ({of_leader('brandpulse_window_posts', BRAND)})"
 FACET = f"max by (brand, facet) ({of_leader('brandpulse_window_facet_ratio', BRAND)})"
-FACET_USUAL = f"max by (brand, facet) ({of_leader('brandpulse_baseline_facet_ratio', BRAND)})"
+FACET_BASELINE = f"max by (brand, facet) ({of_leader('brandpulse_baseline_facet_ratio', BRAND)})"
 DELAY = of_leader("brandpulse_expected_delay_seconds", BRAND)
 OPEN = f"sum by (brand) ({of_leader('brandpulse_episodes_open', BRAND)})"
 FIRING = f"({OPEN} > bool 0) or 0 * {POSTS}"
-"""1 or 0 of every brand: the alerter has no series for a brand that has never fired."""
+"""1 or 0 for every brand: the alerter has no series for a brand that has never fired."""
 
 
 def build() -> Dashboard:
-    """The whole dashboard, from the metrics of the worker and the alerter."""
+    """The dashboard, from the metrics of the worker and the alerter."""
     return (
         p.board(
             TITLE,
@@ -41,8 +41,8 @@ def build() -> Dashboard:
         .with_panel(p.number("Highest negative share", Query(f"max({SHARE})"), unit=p.PERCENT, spark=True, width=5))
         .with_panel(
             p.number(
-                "Largest rise above usual",
-                Query(f"max({SHARE} - {USUAL})"),
+                "Largest rise above baseline",
+                Query(f"max({SHARE} - {BASELINE})"),
                 unit=p.PERCENT,
                 steps=((None, "text"), (0.1, p.WARN), (0.2, p.BAD)),
                 spark=True,
@@ -52,23 +52,23 @@ def build() -> Dashboard:
         .with_panel(p.number("Mentions, last hour", Query(f"sum({POSTS})"), spark=True, width=5))
         .with_panel(
             p.number(
-                "Posts are decided up to",
+                "Alerts evaluated until",
                 Query("max(brandpulse_alerter_clock_seconds) * 1000", instant=True),
                 unit=p.AGO,
                 width=5,
             )
         )
-        .with_row(p.row("Mood"))
+        .with_row(p.row("Sentiment"))
         .with_panel(
             p.lines(
-                "Negative share of the last hour, against usual",
+                "Negative share, last hour vs. baseline",
                 Query(SHARE, "{{brand}}"),
-                Query(USUAL, "{{brand}}, usual"),
+                Query(BASELINE, "{{brand}}, baseline"),
                 unit=p.PERCENT,
-                dashed=".*, usual",
+                dashed=".*, baseline",
                 width=15,
                 height=10,
-                also="A share is of people who write about the brand: each author has one vote.",
+                also="A share counts people who post about the brand: each author counts once.",
             )
         )
         .with_panel(
@@ -77,10 +77,10 @@ def build() -> Dashboard:
                 {"brand": "Brand"},
                 [
                     Column("Negative", Query(SHARE, instant=True), p.PERCENT),
-                    Column("Usual", Query(USUAL, instant=True), p.PERCENT),
+                    Column("Baseline", Query(BASELINE, instant=True), p.PERCENT),
                     Column(
                         "Rise",
-                        Query(f"{SHARE} - {USUAL}", instant=True),
+                        Query(f"{SHARE} - {BASELINE}", instant=True),
                         p.PERCENT,
                         ((None, "text"), (0.1, p.WARN), (0.2, p.BAD)),
                     ),
@@ -93,13 +93,13 @@ def build() -> Dashboard:
         .with_row(p.row("Facets"))
         .with_panel(
             p.lines(
-                "Share of people in each facet, against usual",
+                "Share of people per facet vs. baseline",
                 Query(FACET, "{{brand}}: {{facet}}"),
-                Query(FACET_USUAL, "{{brand}}: {{facet}}, usual"),
+                Query(FACET_BASELINE, "{{brand}}: {{facet}}, baseline"),
                 unit=p.PERCENT,
-                dashed=".*, usual",
+                dashed=".*, baseline",
                 width=14,
-                also="Choose one brand above to read it. Empty where no rule of kind facet_share watches a facet.",
+                also="Select one brand above to read the chart. It is empty if no rule of kind facet_share watches a facet.",
             )
         )
         .with_panel(
@@ -107,11 +107,11 @@ def build() -> Dashboard:
                 "Facets now",
                 {"brand": "Brand", "facet": "Facet"},
                 [
-                    Column("People", Query(FACET, instant=True), p.PERCENT),
-                    Column("Usual", Query(FACET_USUAL, instant=True), p.PERCENT),
+                    Column("Share", Query(FACET, instant=True), p.PERCENT),
+                    Column("Baseline", Query(FACET_BASELINE, instant=True), p.PERCENT),
                     Column(
-                        "× usual",
-                        Query(f"{FACET} / {FACET_USUAL}", instant=True),
+                        "Ratio",
+                        Query(f"{FACET} / {FACET_BASELINE}", instant=True),
                         decimals=1,
                         steps=((None, "text"), (2, p.WARN), (4, p.BAD)),
                     ),
@@ -122,7 +122,7 @@ def build() -> Dashboard:
         .with_row(p.row("Volume"))
         .with_panel(
             p.lines(
-                "Mentions counted a minute, by sentiment towards the brand",
+                "Mentions per minute by sentiment",
                 Query(
                     f"60 * sum by (sentiment) (rate(brandpulse_posts_counted_total{BRAND}[$__rate_interval]))",
                     "{{sentiment}}",
@@ -130,23 +130,23 @@ def build() -> Dashboard:
                 stacked=True,
                 colours=p.SENTIMENT_COLOURS,
                 width=8,
-                also="What is irrelevant names the brand and says nothing about it: it is part of no share.",
+                also="Irrelevant posts name the brand and say nothing about it. No share includes them.",
             )
         )
-        .with_panel(p.lines("Mentions in the last hour, by brand", Query(POSTS, "{{brand}}"), width=8))
+        .with_panel(p.lines("Mentions, last hour, by brand", Query(POSTS, "{{brand}}"), width=8))
         .with_panel(
             p.lines(
-                "How long a rise goes untold, by brand",
+                "Detection delay by brand",
                 Query(f"clamp_max(max by (brand) ({DELAY}), 86400)", "{{brand}}"),
                 unit=p.SECONDS,
                 width=8,
-                also="A line at one day may mean longer.",
+                also="Values are capped at one day.",
             )
         )
         .with_row(p.row("Episodes"))
         .with_panel(
             p.timeline(
-                "Firing",
+                "Firing episodes",
                 Query(FIRING, "{{brand}}"),
                 mappings=(("0", "quiet", p.CALM), ("1", "firing", p.BAD)),
                 height=7,
@@ -154,7 +154,7 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.lines(
-                "Episodes triggered, updated, resolved",
+                "Episode changes per 5 minutes",
                 Query(
                     "sum by (transition) (increase(brandpulse_episode_transitions_total[$__rate_interval]))",
                     "{{transition}}",

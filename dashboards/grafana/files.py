@@ -1,4 +1,4 @@
-"""The dashboards as golden JSON files: what is reviewed, provisioned and published."""
+"""The dashboards as committed JSON files, for review, provisioning and publishing."""
 
 import json
 from pathlib import Path
@@ -12,14 +12,14 @@ FOLDER = Path(__file__).parent / "json"
 
 
 def built() -> dict[str, dict[str, Any]]:
-    """Each dashboard's JSON by its uid, freshly built."""
+    """Builds each dashboard's JSON, by uid."""
     boards = (brand_overview.build(), pipeline_health.build())
-    found = [json.loads(json.dumps(board, cls=JSONEncoder)) for board in boards]
-    for content in found:
+    contents = [json.loads(json.dumps(board, cls=JSONEncoder)) for board in boards]
+    for content in contents:
         for number, panel in enumerate(content["panels"], start=1):
-            # Grafana numbers panels without an id anew at each save; links to a panel would break.
+            # Without ids Grafana renumbers the panels at each save, which breaks links to a panel.
             panel["id"] = number
-    return {content["uid"]: content for content in found}
+    return {content["uid"]: content for content in contents}
 
 
 def text_of(content: dict[str, Any]) -> str:
@@ -31,7 +31,7 @@ def path_of(uid: str, folder: Path = FOLDER) -> Path:
 
 
 def write(folder: Path = FOLDER) -> list[Path]:
-    """Bring the files up to date. Returns those that changed."""
+    """Write the files that are out of date. Returns their paths."""
     changed = []
     folder.mkdir(parents=True, exist_ok=True)
     for uid, content in built().items():
@@ -43,7 +43,7 @@ def write(folder: Path = FOLDER) -> list[Path]:
 
 
 def stale(folder: Path = FOLDER) -> list[Path]:
-    """Files that differ from what the code builds."""
+    """Files that differ from the built dashboards."""
     return [
         path
         for uid, content in built().items()

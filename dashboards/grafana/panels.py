@@ -1,4 +1,4 @@
-"""Panels whose description is the metric table's own meaning and remedy, so that a panel never explains itself wrongly.
+"""Builders of Grafana panels. A panel's description is the meaning and the remedy from the metric table.
 
 Queries are PromQL with Grafana's variables: `$datasource`, `${brand:regex}`, `$__rate_interval`.
 """
@@ -18,12 +18,12 @@ from brandpulse.runtime.metrics import ALERTER_METRICS, WORKER_METRICS, Metric
 METRICS = {metric.name: metric for metric in (*WORKER_METRICS, *ALERTER_METRICS)}
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 NEGATIVE, NEUTRAL, POSITIVE, IRRELEVANT = "#e0503a", "#8793a5", "#2ba58f", "#4d5866"
-"""The live page's colours."""
+"""The colours of the live page."""
 PERCENT, SECONDS, AGO = units.PercentUnit, units.Seconds, units.DateTimeFromNow
 CALM, WARN, BAD = "green", "orange", "red"
 SENTIMENT_COLOURS = {"negative": NEGATIVE, "neutral": NEUTRAL, "positive": POSITIVE, "irrelevant": IRRELEVANT}
 COLUMN_WIDTH = 80
-"""Pixels: four numbers and a name fit into a third of the screen."""
+"""In pixels: four numbers and a name fit into a third of the screen."""
 _METRIC_NAME = re.compile(r"brandpulse_[a-z_]+")
 _HISTOGRAM_PARTS = ("_bucket", "_count", "_sum")
 
@@ -38,7 +38,7 @@ class Query:
 
 
 def metrics_of(expr: str) -> list[Metric]:
-    """The table's metrics that *expr* reads. Raises KeyError for a name that is not in the table."""
+    """The metrics that *expr* reads. Raises KeyError for a name that is not in the metric table."""
     names: list[str] = []
     for found in _METRIC_NAME.findall(expr):
         part = next((end for end in _HISTOGRAM_PARTS if found.endswith(end)), "")
@@ -47,9 +47,9 @@ def metrics_of(expr: str) -> list[Metric]:
 
 
 def describe(queries: Iterable[Query], *, also: str = "") -> str:
-    """What the panel shows and what to do when it looks bad, in Markdown."""
+    """The panel's description in Markdown: what it shows, and what to do when it looks bad."""
     metrics = {metric.name: metric for query in queries for metric in metrics_of(query.expr)}
-    # The leader only filters; it has a panel of its own.
+    # The leader metric only filters here; it has its own panel.
     if len(metrics) > 1:
         metrics.pop("brandpulse_alerter_leader", None)
     lines = [f"{metric.meaning}\n\n**If it looks bad:** {metric.remedy}" for metric in metrics.values()]
@@ -57,17 +57,17 @@ def describe(queries: Iterable[Query], *, also: str = "") -> str:
 
 
 def of_leader(metric: str, selector: str = "") -> str:
-    """*metric* of the alerter that leads: a standby's last values would lie beside it."""
+    """*metric* of the leading alerter only: a standby keeps exporting its last values."""
     return f"{metric}{selector} and on (job, instance) brandpulse_alerter_leader == 1"
 
 
 def quantile(share: float, histogram: str) -> str:
-    """The value below which *share* of the histogram's observations lie."""
+    """The *share* quantile of a histogram."""
     return f"histogram_quantile({share}, sum by (le) (rate({histogram}_bucket[$__rate_interval])))"
 
 
 def thresholds(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
-    """Colours from a value upwards; the first starts at None, minus infinity."""
+    """Each colour applies from its value up; the first value is None, minus infinity."""
     return (
         dashboard.ThresholdsConfig()
         .mode(models.ThresholdsMode.ABSOLUTE)
@@ -86,7 +86,7 @@ def number(
     width: int = 4,
     spark: bool = False,
 ) -> stat.Panel:
-    """One big number. *mappings* give (value, words, colour)."""
+    """One big number. *mappings* are (value, text, colour)."""
     panel = (
         stat.Panel()
         .title(title)
@@ -124,8 +124,8 @@ def lines(
 ) -> timeseries.Panel:
     """Series over time.
 
-    *dashed* is a regular expression of the series drawn as a reference line, *soft_top* where the axis ends while
-    all values are small, *every* the least time between two points.
+    *dashed* is a regular expression: matching series are drawn as reference lines. *soft_top* is the end of the axis
+    while all values are small, *every* the minimum time between two points.
     """
     panel = (
         timeseries.Panel()
@@ -188,7 +188,7 @@ def timeline(
     height: int = 6,
     also: str = "",
 ) -> statetimeline.Panel:
-    """States over time, one row a series. *mappings* give (value, words, colour)."""
+    """States over time, one row per series. *mappings* are (value, text, colour)."""
     return (
         statetimeline.Panel()
         .title(title)
@@ -196,7 +196,7 @@ def timeline(
         .datasource(DATASOURCE)
         .with_target(_target(query, "A"))
         .mappings([_value_mapping(mappings)])
-        # Not by thresholds: under them Grafana ignores the mappings and writes "1+".
+        # With a threshold colour mode Grafana ignores the mappings and shows "1+".
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.FIXED).fixed_color(NEUTRAL))
         .show_value(common.VisibilityMode.AUTO)
         .row_height(0.8)
@@ -209,20 +209,20 @@ def timeline(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One number of a row; *steps* colour its text."""
+    """One number of a table row; *steps* set its text colour."""
 
     title: str
     query: Query
     unit: str = "short"
     steps: Sequence[tuple[float | None, str]] = ()
     decimals: int | None = None
-    """None: one of percents, none of other numbers."""
+    """None: one for percentages, zero for other numbers."""
 
 
 def rows(
     title: str, labels: dict[str, str], columns: Sequence[Column], *, width: int = 12, height: int = 8, also: str = ""
 ) -> table.Panel:
-    """A table with one row per value of the *labels* (name in Prometheus -> heading), and one column per query."""
+    """A table with one row per combination of *labels* (Prometheus label -> heading) and one column per query."""
     panel = (
         table.Panel()
         .title(title)
@@ -238,12 +238,12 @@ def rows(
         field = "Value" if len(columns) == 1 else f"Value #{ref_id}"
         names[field], order[field] = column.title, index
         panel = panel.with_target(_target(column.query, ref_id).format(PromQueryFormat.TABLE))
-        usual_decimals = 1 if column.unit == PERCENT else 0
+        default_decimals = 1 if column.unit == PERCENT else 0
         looks = [
             models.DynamicConfigValue(id_val="unit", value=column.unit),
             models.DynamicConfigValue(id_val="custom.width", value=COLUMN_WIDTH),
             models.DynamicConfigValue(
-                id_val="decimals", value=usual_decimals if column.decimals is None else column.decimals
+                id_val="decimals", value=default_decimals if column.decimals is None else column.decimals
             ),
         ]
         if column.steps:
@@ -284,7 +284,7 @@ def board(title: str, *, uid: str, description: str, other: tuple[str, str]) -> 
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .link(link)
         .with_variable(
-            # The id is the name: under the SDK's own, all zeros, Grafana 10 does not find the variable again.
+            # The id must be the name: with the SDK's default of zeros, Grafana 10 does not find the variable again.
             dashboard.DatasourceVariable("datasource")
             .id("datasource")
             .label("Data source")
@@ -316,7 +316,7 @@ def row(title: str) -> dashboard.Row:
 
 
 def _target(query: Query, ref_id: str) -> prometheus.Dataquery:
-    metrics_of(query.expr)  # A typing error in a metric's name ends here, not in an empty panel.
+    metrics_of(query.expr)  # A misspelled metric name fails here instead of showing an empty panel.
     target = prometheus.Dataquery().expr(query.expr).ref_id(ref_id).datasource(DATASOURCE)
     if query.legend:
         target = target.legend_format(query.legend)
@@ -325,8 +325,8 @@ def _target(query: Query, ref_id: str) -> prometheus.Dataquery:
 
 def _value_mapping(mappings: Sequence[tuple[str, str, str]]) -> models.ValueMap:
     options = {
-        value: models.ValueMappingResult(text=words, color=colour, index=index)
-        for index, (value, words, colour) in enumerate(mappings)
+        value: models.ValueMappingResult(text=text, color=colour, index=index)
+        for index, (value, text, colour) in enumerate(mappings)
     }
     return models.ValueMap(options=options)
 

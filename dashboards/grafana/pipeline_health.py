@@ -1,4 +1,4 @@
-"""The dashboard for whoever runs the service: do posts flow, where does the time go, do notifications arrive."""
+"""The dashboard for operators: throughput, latency, processing time, alerting and notifications."""
 
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -21,17 +21,17 @@ def _quantiles(histogram: str) -> list[Query]:
 
 
 def build() -> Dashboard:
-    """The whole dashboard, from the metrics of the worker and the alerter."""
+    """The dashboard, from the metrics of the worker and the alerter."""
     return (
         p.board(
             TITLE,
             uid=UID,
-            description="Reading, scoring, counting and alerting: lag, latency, refusals and deliveries.",
+            description="Reading, scoring, counting and alerting: lag, latency, dropped posts and notifications.",
             other=("Brands", "brandpulse-brands"),
         )
         .with_panel(
             p.number(
-                "Posts behind",
+                "Consumer lag",
                 Query("sum(max by (partition) (brandpulse_partition_lag))"),
                 steps=((None, p.CALM), (1_000, p.WARN), (100_000, p.BAD)),
                 spark=True,
@@ -46,7 +46,7 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.number(
-                "Stream",
+                "Stream status",
                 Query(f"max({of_leader('2 * brandpulse_stream_stalled + brandpulse_stream_silent')})", instant=True),
                 mappings=(
                     ("0", "flowing", p.CALM),
@@ -65,22 +65,22 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.number(
-                "Notifications waiting",
+                "Notifications pending",
                 Query("max(brandpulse_outbox_pending)", instant=True),
                 steps=((None, p.CALM), (20, p.WARN), (200, p.BAD)),
             )
         )
         .with_panel(
             p.number(
-                "Notifications refused",
+                "Notifications quarantined",
                 Query("max(brandpulse_outbox_quarantined)", instant=True),
                 steps=((None, p.CALM), (1, p.BAD)),
             )
         )
-        .with_row(p.row("Flow"))
+        .with_row(p.row("Throughput"))
         .with_panel(
             p.lines(
-                "Posts a second",
+                "Posts per second",
                 Query(_rate("brandpulse_posts_read_total"), "read"),
                 Query(_rate("brandpulse_posts_counted_total"), "counted"),
                 width=8,
@@ -88,18 +88,18 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.lines(
-                "Left out a second",
-                Query(_rate("brandpulse_posts_unmatched_total"), "of no brand"),
-                Query(_rate("brandpulse_posts_unread_total"), "language not read"),
-                Query(_rate("brandpulse_posts_repeated_total"), "repeats"),
-                Query(_rate("brandpulse_posts_late_total"), "late, counted"),
-                Query(_rate("brandpulse_posts_dead_total", "reason"), "dead: {{reason}}"),
+                "Dropped and late posts per second",
+                Query(_rate("brandpulse_posts_unmatched_total"), "no brand"),
+                Query(_rate("brandpulse_posts_unread_total"), "unsupported language"),
+                Query(_rate("brandpulse_posts_repeated_total"), "duplicate"),
+                Query(_rate("brandpulse_posts_late_total"), "late (counted)"),
+                Query(_rate("brandpulse_posts_dead_total", "reason"), "dead letter: {{reason}}"),
                 width=8,
             )
         )
         .with_panel(
             p.lines(
-                "Posts a second, by source and fate",
+                "Posts per second by source and outcome",
                 Query(_rate("brandpulse_posts_fate_total", "source", "fate"), "{{source}}: {{fate}}"),
                 Query(_rate("brandpulse_posts_keyless_total"), "records without a key"),
                 width=8,
@@ -107,22 +107,22 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.lines(
-                "From Kafka to the count",
+                "Latency from Kafka to the count",
                 *_quantiles("brandpulse_visible_latency_seconds"),
                 unit=p.SECONDS,
                 width=8,
             )
         )
         .with_panel(
-            p.lines("Posts behind, by partition", Query("max by (partition) (brandpulse_partition_lag)", PART), width=8)
+            p.lines("Consumer lag by partition", Query("max by (partition) (brandpulse_partition_lag)", PART), width=8)
         )
         .with_panel(
             p.lines(
-                "Watermark behind the clock, by partition",
+                "Watermark delay by partition",
                 Query("time() - max by (partition) (brandpulse_partition_watermark_seconds)", PART),
                 unit=p.SECONDS,
                 width=8,
-                also="A replay of old posts is far behind all the time; it should still move.",
+                also="During a replay of old posts the delay is large. It is healthy if the watermark advances.",
             )
         )
         .with_panel(
@@ -134,29 +134,29 @@ def build() -> Dashboard:
                 height=8,
             )
         )
-        .with_row(p.row("Work"))
+        .with_row(p.row("Processing"))
         .with_panel(
             p.lines(
-                "Seconds a second, by stage",
+                "Processing time by stage (seconds per second)",
                 Query(_rate("brandpulse_stage_seconds_total", "stage"), "{{stage}}"),
                 unit=p.SECONDS,
                 stacked=True,
                 width=8,
             )
         )
-        .with_panel(p.lines("Posts a batch", *_quantiles("brandpulse_batch_posts"), width=8))
+        .with_panel(p.lines("Batch size", *_quantiles("brandpulse_batch_posts"), width=8))
         .with_panel(
             p.lines(
-                "Texts scored before, and posts scored in a hurry",
+                "Score cache hits and early exits",
                 Query(
                     f"{_rate('brandpulse_score_cache_hits_total')} / "
                     f"({_rate('brandpulse_score_cache_hits_total')} + {_rate('brandpulse_score_cache_misses_total')})",
-                    "scored before",
+                    "cache hits",
                 ),
                 Query(
                     f"{_rate('brandpulse_posts_hurried_total')} / "
                     f"({_rate('brandpulse_score_cache_hits_total')} + {_rate('brandpulse_score_cache_misses_total')})",
-                    "in a hurry",
+                    "early exits",
                 ),
                 unit=p.PERCENT,
                 top=1,
@@ -165,13 +165,13 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.lines(
-                "Writes refused a second, logs that broke, partitions that stood still",
-                Query(_rate("brandpulse_writes_refused_total"), "refused"),
-                Query("sum(increase(brandpulse_partition_standstills_total[$__rate_interval]))", "stood still"),
-                Query("sum by (why) (increase(brandpulse_log_breaks_total[$__rate_interval]))", "log: {{why}}"),
+                "Rejected writes, stuck partitions, log breaks",
+                Query(_rate("brandpulse_writes_refused_total"), "rejected writes per second"),
+                Query("sum(increase(brandpulse_partition_standstills_total[$__rate_interval]))", "stuck partitions"),
+                Query("sum by (why) (increase(brandpulse_log_breaks_total[$__rate_interval]))", "log break: {{why}}"),
                 width=8,
                 height=6,
-                also="A log that breaks means posts that were not read, or read from the beginning again.",
+                also="After a log break, posts are lost or the log is read again from its start.",
             )
         )
         .with_panel(
@@ -186,7 +186,7 @@ def build() -> Dashboard:
         .with_row(p.row("Processes"))
         .with_panel(
             p.rows(
-                "Services that run",
+                "Running services",
                 {"service": "Service", "version": "Version", "python": "Python"},
                 [
                     Column(
@@ -199,7 +199,7 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.lines(
-                "Resident memory, by process",
+                "Resident memory by process",
                 Query(
                     "process_resident_memory_bytes * on (job, instance) group_left (service) brandpulse_build_info",
                     "{{service}} {{instance}}",
@@ -207,13 +207,13 @@ def build() -> Dashboard:
                 unit=units.BytesIEC,
                 width=8,
                 height=6,
-                also="Memory should stay flat over a day. **If it grows** for hours, keep a report of the process and "
-                "restart it: nothing is lost.",
+                also="Memory should stay flat over a day. **If it grows** for hours, save a report of the process and "
+                "restart it: no data is lost.",
             )
         )
         .with_panel(
             p.lines(
-                "Processor time, by process",
+                "CPU usage by process",
                 Query(
                     "rate(process_cpu_seconds_total[$__rate_interval]) * on (job, instance) group_left (service) "
                     "brandpulse_build_info",
@@ -228,7 +228,7 @@ def build() -> Dashboard:
         .with_row(p.row("Alerting"))
         .with_panel(
             p.lines(
-                "Notifications in five minutes, by outcome",
+                "Notifications per 5 minutes by outcome",
                 Query(
                     "sum by (receiver, outcome) (increase(brandpulse_deliveries_total[$__rate_interval]))",
                     "{{receiver}}: {{outcome}}",
@@ -242,17 +242,17 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.lines(
-                "Notifications not handed over",
-                Query("max(brandpulse_outbox_pending)", "waiting"),
-                Query("max(brandpulse_outbox_quarantined)", "refused for good"),
-                colours={"refused for good": p.BAD},
+                "Undelivered notifications",
+                Query("max(brandpulse_outbox_pending)", "pending"),
+                Query("max(brandpulse_outbox_quarantined)", "quarantined"),
+                colours={"quarantined": p.BAD},
                 soft_top=10,
                 width=8,
             )
         )
         .with_panel(
             p.lines(
-                "From decision to the receiver's yes",
+                "Notification latency",
                 *_quantiles("brandpulse_decision_to_delivery_seconds"),
                 unit=p.SECONDS,
                 every="5m",
@@ -260,38 +260,36 @@ def build() -> Dashboard:
                 width=8,
             )
         )
-        .with_panel(
-            p.lines("One evaluation of all brands", *_quantiles("brandpulse_tick_seconds"), unit=p.SECONDS, width=8)
-        )
+        .with_panel(p.lines("Evaluation time", *_quantiles("brandpulse_tick_seconds"), unit=p.SECONDS, width=8))
         .with_panel(
             p.lines(
-                "Decided time behind the clock",
+                "Evaluation delay",
                 Query("time() - max(brandpulse_alerter_clock_seconds)", "alerter"),
                 unit=p.SECONDS,
-                every="1m",  # the clock moves in whole minutes: finer points draw a saw
+                every="1m",  # the alert clock advances in whole minutes: a finer step draws a sawtooth
                 width=8,
-                also="A replay of old posts is far behind all the time; it should still move.",
+                also="During a replay of old posts the delay is large. It is healthy if the watermark advances.",
             )
         )
         .with_panel(
             p.timeline(
-                "Who leads",
+                "Alerter leadership",
                 Query("brandpulse_alerter_leader", "{{instance}}"),
-                mappings=(("0", "standby", p.NEUTRAL), ("1", "leads", p.CALM)),
+                mappings=(("0", "standby", p.NEUTRAL), ("1", "leader", p.CALM)),
                 width=8,
                 height=8,
             )
         )
         .with_panel(
             p.lines(
-                "What became of notifications",
+                "Notification totals by outcome",
                 Query("sum by (fate) (max by (receiver, fate) (brandpulse_notifications)) or vector(0)", "{{fate}}"),
                 width=8,
             )
         )
         .with_panel(
             p.lines(
-                "Heartbeats in five minutes, by outcome",
+                "Heartbeats per 5 minutes by outcome",
                 Query(
                     "sum by (outcome) (increase(brandpulse_heartbeats_total[$__rate_interval])) or vector(0)",
                     "{{outcome}}",
@@ -302,16 +300,16 @@ def build() -> Dashboard:
                 soft_top=5,
                 colours={"sent": p.CALM, "withheld": p.BAD, "failed": p.WARN},
                 width=8,
-                also="None without an address to beat to.",
+                also="Empty if no heartbeat URL is set.",
             )
         )
         .with_panel(
             p.number(
                 "Rules file",
                 Query("min(brandpulse_rules_valid) or vector(1)", instant=True),
-                mappings=(("0", "not readable", p.BAD), ("1", "in force", p.CALM)),
+                mappings=(("0", "invalid", p.BAD), ("1", "active", p.CALM)),
             )
         )
-        .with_panel(p.number("Silences in force", Query("max(brandpulse_silences_active) or vector(0)", instant=True)))
+        .with_panel(p.number("Active silences", Query("max(brandpulse_silences_active) or vector(0)", instant=True)))
         .build()
     )

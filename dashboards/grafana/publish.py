@@ -1,4 +1,4 @@
-"""Dashboards into a running Grafana, over its HTTP API. Safe to repeat: what stands there already is left alone."""
+"""Publishes dashboards to a running Grafana over its HTTP API. Idempotent: unchanged dashboards are not written."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -13,14 +13,14 @@ from brandpulse.errors import BrandpulseError, ConfigError, TransientError
 
 FOLDER_UID = "brandpulse"
 ABSENT = frozenset({403, 404})
-"""A service account is told 403, not 404, of a folder that does not exist (seen on Grafana 10.0): whether it may
-really not, the write that follows shows."""
+"""For a missing folder Grafana 10.0 returns 403, not 404, to a service account. If access is really denied, the
+following write fails."""
 Outcome = Literal["created", "updated", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Where one dashboard stands now."""
+    """The result for one dashboard."""
 
     title: str
     url: str
@@ -28,10 +28,10 @@ class Published:
 
 
 class Publisher:
-    """Writes the folder and the dashboards of one Grafana.
+    """Writes the folder and the dashboards to one Grafana.
 
-    Raises ConfigError for a refused token or a wrong address, TransientError when Grafana is down, BrandpulseError
-    with Grafana's own words for all else.
+    Raises ConfigError for a rejected token or a wrong address, TransientError when Grafana is down, BrandpulseError
+    with Grafana's message for any other error.
     """
 
     def __init__(self, url: str, token: str, *, user: str | None = None, timeout_seconds: float = 10.0) -> None:
@@ -49,8 +49,8 @@ class Publisher:
         )
 
     def publish(self, dashboards: Mapping[str, dict[str, Any]], *, folder: str) -> list[Published]:
-        """Folder *folder* with all *dashboards* in it, by uid."""
-        with self._plain_errors():
+        """Publish all *dashboards* (uid -> content) in the folder titled *folder*."""
+        with self._translated_errors():
             self._ensure_folder(folder)
             return [self._publish_one(uid, content) for uid, content in dashboards.items()]
 
@@ -72,7 +72,7 @@ class Publisher:
             url = str(present["meta"]["url"])
             outcome = "unchanged"
         else:
-            answer = self._grafana.dashboard.update_dashboard(
+            response = self._grafana.dashboard.update_dashboard(
                 {
                     "dashboard": content | {"id": None},
                     "folderUid": FOLDER_UID,
@@ -80,7 +80,7 @@ class Publisher:
                     "message": "brandpulse dashboards publish",
                 }
             )
-            url = str(answer["url"])
+            url = str(response["url"])
         return Published(title=content["title"], url=self._host() + url, outcome=outcome)
 
     def _present(self, uid: str) -> dict[str, Any] | None:
@@ -93,44 +93,44 @@ class Publisher:
         return found
 
     def _host(self) -> str:
-        """Grafana's own addresses of dashboards already hold the path it is served under."""
+        """Scheme and host only: Grafana's dashboard URLs already include its path prefix."""
         parts = urlsplit(self._url)
         return f"{parts.scheme}://{parts.netloc}"
 
     @contextlib.contextmanager
-    def _plain_errors(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         secret = "BRANDPULSE_GRAFANA_TOKEN" if self._user is None else "BRANDPULSE_GRAFANA_USER and _TOKEN"
         try:
             yield
         except GrafanaUnauthorizedError as error:
             raise ConfigError(
-                f"Grafana at {self._url} does not accept {secret}. Make a service account with the role Editor there, "
+                f"Grafana at {self._url} rejected {secret}. Create a service account with the role Editor in Grafana "
                 "and set BRANDPULSE_GRAFANA_TOKEN to its token"
             ) from error
         except GrafanaServerError as error:
-            raise TransientError(f"Grafana at {self._url} fails: {error.message}") from error
+            raise TransientError(f"Grafana at {self._url} returned a server error: {error.message}") from error
         except GrafanaClientError as error:
             if error.status_code == 403:
                 raise ConfigError(
-                    f"{secret} may not write to Grafana at {self._url}: {error.message}. It needs the role Editor"
+                    f"{secret} has no write permission in Grafana at {self._url}: {error.message}. It needs the role Editor"
                 ) from error
             if error.status_code in {404, 405}:
                 raise self._no_grafana() from error
-            raise BrandpulseError(f"Grafana at {self._url} refuses the dashboards: {error.message}") from error
-        except ValueError as error:  # requests' JSONDecodeError: something answered, but no Grafana
+            raise BrandpulseError(f"Grafana at {self._url} rejected the dashboards: {error.message}") from error
+        except ValueError as error:  # requests' JSONDecodeError: another server answered, not Grafana
             raise self._no_grafana() from error
-        except OSError as error:  # all of requests' connection errors
-            raise TransientError(f"no Grafana answers at BRANDPULSE_GRAFANA_URL={self._url}: {error}") from error
+        except OSError as error:  # includes all connection errors of requests
+            raise TransientError(f"Grafana is unreachable at BRANDPULSE_GRAFANA_URL={self._url}: {error}") from error
 
     def _no_grafana(self) -> ConfigError:
         return ConfigError(
-            f"what answers at BRANDPULSE_GRAFANA_URL={self._url} is no Grafana. Name its root, "
+            f"the server at BRANDPULSE_GRAFANA_URL={self._url} is not Grafana. Set the variable to Grafana's root URL, "
             "for example http://127.0.0.1:3000 or https://ops.example.com/grafana"
         )
 
 
 def _same(present: Mapping[str, Any], content: Mapping[str, Any]) -> bool:
-    """Whether Grafana holds *content* already, in our folder. It adds an id and counts versions."""
-    own = {name: value for name, value in present["dashboard"].items() if name not in {"id", "version"}}
+    """Whether Grafana already has *content* in the brandpulse folder, ignoring its id and version."""
+    stored = {name: value for name, value in present["dashboard"].items() if name not in {"id", "version"}}
     wanted = {name: value for name, value in content.items() if name not in {"id", "version"}}
-    return own == wanted and present["meta"].get("folderUid") == FOLDER_UID
+    return stored == wanted and present["meta"].get("folderUid") == FOLDER_UID

@@ -1,11 +1,11 @@
-// The page: hears snapshots, fills the sections, and asks for the chosen brand's chart and posts.
+// The page: receives snapshots, fills the sections, and loads the selected brand's chart, facets and posts.
 
 import { BrandChart, sparkline } from "./chart.js";
-import { byId, follow, h, mark, s, say, show } from "./dom.js";
-import { groupProof, proof } from "./evidence.js";
+import { byId, h, s, setData, setText, setVisible, syncChildren } from "./dom.js";
+import { episodeEvidence, groupEvidence } from "./evidence.js";
 import { drawFacets } from "./facets.js";
-import { Feed, ask } from "./event_stream.js";
-import { askWhoMayAct, drawSilences, orders } from "./operator_actions.js";
+import { SnapshotStream, getJson } from "./event_stream.js";
+import { drawSilences, episodeActions, loadPermissions } from "./operator_actions.js";
 import { HOUR, MINUTE, copies, count, moment, near, people, percent, plural, span, words } from "./format.js";
 
 const RANGES = [[1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 d"], [720, "30 d"]];
@@ -13,98 +13,98 @@ const FILTER_FROM = 9;
 const CLOSED_SHOWN = 10;
 const POSTS_SHOWN = 6;
 
-// An alert's link names the moment it fired, `?brand=…&at=<ms>`: six hours are shown, one of them after it.
+// An alert's link holds the time it fired, `?brand=…&at=<ms>`: the chart shows five hours before it and one after.
 const address = new URLSearchParams(location.search);
-const fired = Number(address.get("at")) || null;
+const firedAt = Number(address.get("at")) || null;
 const state = {
   brand: address.get("brand"),
-  hours: Number(address.get("hours")) || (fired ? 6 : 24),
-  until: Number(address.get("until")) || (fired && fired + HOUR),
+  hours: Number(address.get("hours")) || (firedAt ? 6 : 24),
+  until: Number(address.get("until")) || (firedAt && firedAt + HOUR),
   snapshot: null,
-  known: null,
+  announced: null,
   link: "connecting",
-  asked: 0,
+  requests: 0,
   posts: [],
   allPosts: false,
   filter: "",
 };
 const chart = new BrandChart(byId("chart"));
 
-// ---- hearing the server
+// ---- connection
 
-function heard(snapshot) {
+function onSnapshot(snapshot) {
   state.snapshot = snapshot;
-  state.heardAt = Date.now();
-  show(byId("trouble"), false);
+  state.snapshotAt = Date.now();
+  setVisible(byId("trouble"), false);
   announce(snapshot.episodes.open);
   drawAll();
-  askForBrand();
+  loadBrand();
 }
 
-function troubled(reason) {
-  tellTrouble(`The numbers stand still: ${reason}`);
+function onError(reason) {
+  showProblem(`Updates stopped: ${reason}`);
 }
 
-function linked(link, reason = "") {
-  if (link === "lost") tellTrouble(reason || "No connection to the server. Trying again every two seconds.");
-  else if (state.link === "lost") show(byId("trouble"), false);
+function onConnection(link, reason = "") {
+  if (link === "lost") showProblem(reason || "No connection to the server. Retrying every 2 seconds.");
+  else if (state.link === "lost") setVisible(byId("trouble"), false);
   state.link = link;
-  mark(byId("link"), "state", link);
-  say(byId("link-words"), { live: "Live", polling: "Live", lost: "Disconnected", connecting: "Connecting" }[link]);
+  setData(byId("link"), "state", link);
+  setText(byId("link-words"), { live: "Live", polling: "Live", lost: "Disconnected", connecting: "Connecting" }[link]);
 }
 
-function tellTrouble(sentence) {
-  const since = state.heardAt ? ` What you see is from ${new Date(state.heardAt).toLocaleTimeString("en-GB")}, your time.` : "";
-  say(byId("trouble"), sentence + since);
-  show(byId("trouble"), true);
+function showProblem(sentence) {
+  const since = state.snapshotAt ? ` Last update: ${new Date(state.snapshotAt).toLocaleTimeString("en-GB")}, local time.` : "";
+  setText(byId("trouble"), sentence + since);
+  setVisible(byId("trouble"), true);
 }
 
 function announce(open) {
-  const known = state.known;
-  state.known = new Set(open.map((episode) => episode.key));
-  const fresh = known ? open.filter((episode) => !known.has(episode.key)) : [];
+  const announced = state.announced;
+  state.announced = new Set(open.map((episode) => episode.key));
+  const fresh = announced ? open.filter((episode) => !announced.has(episode.key)) : [];
   if (fresh.length) {
-    say(byId("announce"), fresh.map((episode) => `New episode: ${subject(episode)}. ${episode.latest.reason}`).join(" "));
+    setText(byId("announce"), fresh.map((episode) => `New episode: ${subject(episode)}. ${episode.latest.reason}`).join(" "));
   }
   document.title = open.length ? `(${open.length}) brandpulse` : "brandpulse";
 }
 
-// ---- the chosen brand
+// ---- the selected brand
 
 function choose(brand, { hours = state.hours, until = null, scroll = false } = {}) {
-  const moved = brand !== state.brand;
+  const changed = brand !== state.brand;
   Object.assign(state, { brand, hours, until });
   const query = new URLSearchParams({ brand, hours: String(hours), ...(until ? { until: String(until) } : {}) });
   history.replaceState(null, "", `?${query}`);
-  if (moved) {
+  if (changed) {
     state.allPosts = false;
     byId("negatives").replaceChildren();
-    show(byId("facets-panel"), false);
+    setVisible(byId("facets-panel"), false);
   }
   drawAll();
-  askForBrand();
-  if (scroll) byId("detail").scrollIntoView({ block: "start", behavior: still() ? "auto" : "smooth" });
+  loadBrand();
+  if (scroll) byId("detail").scrollIntoView({ block: "start", behavior: reducedMotion() ? "auto" : "smooth" });
 }
 
-async function askForBrand() {
+async function loadBrand() {
   const { brand, hours, until } = state;
   if (!brand || !state.snapshot.overview.brands.some((known) => known.name === brand)) return;
-  const turn = ++state.asked;
+  const request = ++state.requests;
   const past = until ? `&until=${until}` : "";
   try {
     const [series, negatives, facets] = await Promise.all([
-      ask(`/api/brands/${encodeURIComponent(brand)}/series?hours=${hours}${past}`),
-      ask(`/api/negatives?brand=${encodeURIComponent(brand)}`),
-      // By itself: what it cannot read must not hold up the chart, and a store that is away the others tell of.
-      ask(`/api/brands/${encodeURIComponent(brand)}/facets`).catch(() => null),
+      getJson(`/api/brands/${encodeURIComponent(brand)}/series?hours=${hours}${past}`),
+      getJson(`/api/negatives?brand=${encodeURIComponent(brand)}`),
+      // A failure of the facets must not hide the chart; if Redis is down, the other two requests report it.
+      getJson(`/api/brands/${encodeURIComponent(brand)}/facets`).catch(() => null),
     ]);
-    if (turn !== state.asked) return;
+    if (request !== state.requests) return;
     drawChart(series);
     if (facets !== null) drawFacets(facets, state.snapshot.episodes.open);
     state.posts = negatives;
     drawNegatives();
   } catch (error) {
-    if (turn === state.asked && state.link !== "lost") troubled(error.message);
+    if (request === state.requests && state.link !== "lost") onError(error.message);
   }
 }
 
@@ -116,7 +116,7 @@ function drawAll() {
   if (state.until >= overview.clock_ms) state.until = null;
   if (!brands.some((brand) => brand.name === state.brand)) state.brand = brands[0]?.name ?? null;
   const time = byId("clock");
-  say(time, overview.clock_ms === null ? "waiting" : moment(overview.clock_ms));
+  setText(time, overview.clock_ms === null ? "waiting" : moment(overview.clock_ms));
   if (overview.clock_ms !== null) time.dateTime = new Date(overview.clock_ms).toISOString();
   drawHeadline(overview, episodes.open, health);
   drawEpisodes(episodes, overview.clock_ms);
@@ -135,10 +135,10 @@ function ordered(brands, open) {
 function drawHeadline(overview, open, health) {
   const firing = [...new Set(open.map(subject))];
   const [mood, sentence, more] = headline(overview, firing, health);
-  mark(byId("verdict"), "mood", mood);
-  say(byId("verdict"), sentence);
-  say(byId("verdict-more"), more);
-  sentences(byId("banners"), health.banners);
+  setData(byId("verdict"), "mood", mood);
+  setText(byId("verdict"), sentence);
+  setText(byId("verdict-more"), more);
+  drawSentences(byId("banners"), health.banners);
   const hour = overview.brands.reduce((sum, brand) => sum + brand.hour.posts, 0);
   const day = overview.brands.reduce((sum, brand) => sum + brand.day.posts, 0);
   const negative = overview.brands.reduce((sum, brand) => sum + brand.hour.negative, 0);
@@ -151,40 +151,40 @@ function drawHeadline(overview, open, health) {
   ]);
 }
 
-/** A list of sentences; hidden without any. */
-function sentences(node, all) {
-  show(node, all.length > 0);
-  follow(node, all, (sentence) => sentence, (sentence) => h("li", null, sentence), () => {});
+/** Fills a list with sentences; hides it if there are none. */
+function drawSentences(node, all) {
+  setVisible(node, all.length > 0);
+  syncChildren(node, all, (sentence) => sentence, (sentence) => h("li", null, sentence), () => {});
 }
 
-/** Posts that say something about the brand: shares are of these. */
+/** Posts that say something about the brand. Shares are of these. */
 const relevant = (window) => window.posts - window.irrelevant;
 
 function headline(overview, firing, health) {
-  if (overview.clock_ms === null && health.doubtful) return ["warn", "No post is counted", "Posts came, and none of them counts for a brand."];
+  if (overview.clock_ms === null && health.doubtful) return ["warn", "No posts counted", "Posts were read, but none was counted for a brand."];
   if (overview.clock_ms === null) return ["waiting", "Waiting for the first post", health.sentence];
-  if (firing.length === 1) return ["alarm", `${firing[0]} needs attention`, "The reason and the numbers stand under Episodes."];
+  if (firing.length === 1) return ["alarm", `${firing[0]} needs attention`, "See Episodes for the reason and the figures."];
   if (firing.length) return ["alarm", `${firing.length} ${firing.includes(STREAM) ? "episodes" : "brands"} need attention`, firing.join(", ")];
-  if (health.verdict === "bad") return ["warn", "No brand is firing, but the pipeline needs you", health.sentence];
-  if (!health.alerter.leading) return ["warn", "Counting, but nobody decides about alerts", "No alerter runs: start one with `brandpulse alerter`."];
-  if (health.doubtful) return ["warn", "No brand is firing, but many posts are missing", "They are not counted, or came too late to be alerted on."];
-  return ["calm", "All calm", "No brand's negative share has risen beyond what its own past explains."];
+  if (health.verdict === "bad") return ["warn", "No brand is firing, but the pipeline needs attention", health.sentence];
+  if (!health.alerter.leading) return ["warn", "Posts are counted, but alerts are not evaluated", "No alerter is running: start one with `brandpulse alerter`."];
+  if (health.doubtful) return ["warn", "No brand is firing, but many posts are missing", "They were not counted, or arrived too late for alerting."];
+  return ["calm", "All clear", "No brand's negative share is significantly above its baseline."];
 }
 
 function facts(items) {
-  follow(byId("facts"), items, ([name]) => name, ([name]) => h("div", null, h("dt", null, name), h("dd")), (node, [, value]) => say(node.lastElementChild, value));
+  syncChildren(byId("facts"), items, ([name]) => name, ([name]) => h("div", null, h("dt", null, name), h("dd")), (node, [, value]) => setText(node.lastElementChild, value));
 }
 
 function drawCards(brands, open) {
-  show(byId("filter-label"), brands.length >= FILTER_FROM);
-  const wanted = state.filter.toLowerCase();
-  const shown = brands.filter((brand) => brand.name.toLowerCase().includes(wanted));
-  follow(byId("cards"), shown, (brand) => brand.name, makeCard, (node, brand) => fillCard(node, brand, open));
+  setVisible(byId("filter-label"), brands.length >= FILTER_FROM);
+  const filter = state.filter.toLowerCase();
+  const shown = brands.filter((brand) => brand.name.toLowerCase().includes(filter));
+  syncChildren(byId("cards"), shown, (brand) => brand.name, makeCard, (node, brand) => fillCard(node, brand, open));
   const none = byId("cards-empty");
-  show(none, !shown.length);
-  if (!brands.length && state.snapshot.health.doubtful) tell(none, "No post counts for a brand yet. The reason stands above.");
-  else if (!brands.length) tell(none, "No posts yet: run ", h("code", null, "brandpulse ingest file posts.jsonl"), ", or ", h("code", null, "brandpulse demo"), " to see it move.");
-  else if (!shown.length) tell(none, `No brand's name holds “${state.filter}”.`);
+  setVisible(none, !shown.length);
+  if (!brands.length && state.snapshot.health.doubtful) setContent(none, "No posts counted for a brand yet. See the reason above.");
+  else if (!brands.length) setContent(none, "No posts yet: run ", h("code", null, "brandpulse ingest file posts.jsonl"), ", or ", h("code", null, "brandpulse demo"), " for a demonstration.");
+  else if (!shown.length) setContent(none, `No brand matches “${state.filter}”.`);
 }
 
 function makeCard(brand) {
@@ -213,63 +213,63 @@ function fillCard(card, brand, open) {
   const { parts } = card;
   const episode = open.find((one) => one.brand === brand.name);
   card.setAttribute("aria-pressed", String(brand.name === state.brand));
-  mark(card, "firing", episode ? "yes" : "no");
-  say(parts.badge, episode ? `Firing · ${episode.severity}` : "");
-  show(parts.badge, Boolean(episode));
-  say(parts.share, relevant(brand.hour) ? percent(brand.hour.negative_share) : "–");
-  const [direction, sentence] = against(brand);
-  mark(parts.delta, "direction", direction);
-  say(parts.delta, sentence);
-  say(parts.hour, brand.hour.posts ? `${plural(brand.hour.posts, "post")} · ${plural(brand.hour.authors, "person", "people")}` : "silent");
-  const beside = brand.day.irrelevant ? ` · ${percent(brand.day.irrelevant / brand.day.posts)} irrelevant` : "";
-  say(parts.day, `${plural(brand.day.posts, "post")} · ${percent(brand.day.negative_share)} negative${beside}`);
+  setData(card, "firing", episode ? "yes" : "no");
+  setText(parts.badge, episode ? `Firing · ${episode.severity}` : "");
+  setVisible(parts.badge, Boolean(episode));
+  setText(parts.share, relevant(brand.hour) ? percent(brand.hour.negative_share) : "–");
+  const [direction, sentence] = deviation(brand);
+  setData(parts.delta, "direction", direction);
+  setText(parts.delta, sentence);
+  setText(parts.hour, brand.hour.posts ? `${plural(brand.hour.posts, "post")} · ${plural(brand.hour.authors, "person", "people")}` : "no posts");
+  const irrelevant = brand.day.irrelevant ? ` · ${percent(brand.day.irrelevant / brand.day.posts)} irrelevant` : "";
+  setText(parts.day, `${plural(brand.day.posts, "post")} · ${percent(brand.day.negative_share)} negative${irrelevant}`);
   const drawn = JSON.stringify(brand.spark);
   if (card.drawn !== drawn) sparkline(parts.spark, brand.spark);
   card.drawn = drawn;
 }
 
-function against(brand) {
-  if (brand.baseline_share === null) return ["none", "no week of history yet"];
-  const usual = `usual ${percent(brand.baseline_share)}`;
-  if (!relevant(brand.hour)) return ["none", usual];
+function deviation(brand) {
+  if (brand.baseline_share === null) return ["none", "no baseline yet"];
+  const baseline = `baseline ${percent(brand.baseline_share)}`;
+  if (!relevant(brand.hour)) return ["none", baseline];
   const points = Math.round((brand.hour.negative_share - brand.baseline_share) * 100);
-  // Two standard errors: the share of seventeen posts wanders by twenty points without any reason.
+  // Two standard errors: the share of 17 posts fluctuates by 20 points by chance.
   const noise = 200 * Math.sqrt((brand.baseline_share * (1 - brand.baseline_share)) / relevant(brand.hour));
-  if (Math.abs(points) < Math.max(2, noise)) return ["level", `about as usual, ${percent(brand.baseline_share)}`];
-  return points > 0 ? ["up", `▲ ${points} points, ${usual}`] : ["down", `▼ ${-points} points, ${usual}`];
+  if (Math.abs(points) < Math.max(2, noise)) return ["level", `near baseline, ${percent(brand.baseline_share)}`];
+  return points > 0 ? ["up", `▲ ${points} points, ${baseline}`] : ["down", `▼ ${-points} points, ${baseline}`];
 }
 
 function drawDetailHead() {
-  show(byId("detail"), state.brand !== null);
+  setVisible(byId("detail"), state.brand !== null);
   if (state.brand === null) return;
-  say(byId("detail-title"), state.brand);
+  setText(byId("detail-title"), state.brand);
   for (const button of byId("ranges").children) {
     button.setAttribute("aria-pressed", String(Number(button.dataset.hours) === state.hours));
   }
-  show(byId("past"), state.until !== null);
-  if (state.until) say(byId("past-words"), `Shown up to ${moment(state.until)}.`);
+  setVisible(byId("past"), state.until !== null);
+  if (state.until) setText(byId("past-words"), `Showing data until ${moment(state.until)}.`);
 }
 
 function drawChart(series) {
   const { overview, episodes } = state.snapshot;
   const brand = overview.brands.find((one) => one.name === series.brand);
   const mine = [...episodes.open, ...episodes.closed].filter((episode) => episode.brand === series.brand);
-  chart.show(series, { usual: brand?.baseline_share ?? null, episodes: mine });
+  chart.show(series, { baseline: brand?.baseline_share ?? null, episodes: mine });
 }
 
 function drawNegatives() {
   const { posts } = state;
   const list = byId("negatives");
   const more = byId("negatives-more");
-  show(more, posts.length > POSTS_SHOWN && !state.allPosts);
-  say(more, `Show all ${posts.length}`);
-  follow(list, state.allPosts ? posts : posts.slice(0, POSTS_SHOWN), (post) => `${post.source}\n${post.id}`, makePost, sayCopies);
-  show(list, posts.length > 0);
-  show(byId("negatives-empty"), !posts.length);
-  say(byId("negatives-empty"), posts.length ? "" : `Nobody has written anything negative about ${state.brand} yet.`);
+  setVisible(more, posts.length > POSTS_SHOWN && !state.allPosts);
+  setText(more, `Show all ${posts.length}`);
+  syncChildren(list, state.allPosts ? posts : posts.slice(0, POSTS_SHOWN), (post) => `${post.source}\n${post.id}`, makePost, updateCopies);
+  setVisible(list, posts.length > 0);
+  setVisible(byId("negatives-empty"), !posts.length);
+  setText(byId("negatives-empty"), posts.length ? "" : `No negative posts about ${state.brand} yet.`);
 }
 
-const COPIES_MEAN = "Of the last three hours. A new account wrote nothing about the brand in the seven days before.";
+const COPIES_HELP = "In the last 3 hours. A new account posted nothing about the brand in the 7 days before.";
 
 function makePost(post) {
   const link = webAddress(post.url);
@@ -281,23 +281,23 @@ function makePost(post) {
       "p",
       { class: "post-foot" },
       h("time", { datetime: new Date(post.created_ms).toISOString() }, near(post.created_ms, null)),
-      saidBy(post),
+      copiesOf(post),
       h("span", null, post.source),
-      h("span", null, `${percent(post.negative)} sure`),
-      link && h("a", { href: link, target: "_blank", rel: "noopener noreferrer nofollow" }, "Open the post"),
+      h("span", null, `${percent(post.negative)} confidence`),
+      link && h("a", { href: link, target: "_blank", rel: "noopener noreferrer nofollow" }, "Open post"),
     ),
   );
 }
 
-const saidBy = (post) => h("span", { class: "copies", title: COPIES_MEAN, hidden: copies(post) === null }, copies(post) ?? "");
+const copiesOf = (post) => h("span", { class: "copies", title: COPIES_HELP, hidden: copies(post) === null }, copies(post) ?? "");
 
-function sayCopies(node, post) {
-  const said = node.querySelector(".copies");
-  show(said, copies(post) !== null);
-  say(said, copies(post) ?? "");
+function updateCopies(node, post) {
+  const note = node.querySelector(".copies");
+  setVisible(note, copies(post) !== null);
+  setText(note, copies(post) ?? "");
 }
 
-/** *url* if it is http or https: a stranger wrote it. */
+/** *url* if it is http or https, otherwise null: it is untrusted input. */
 function webAddress(url) {
   try {
     const parsed = new URL(url);
@@ -311,18 +311,18 @@ function webAddress(url) {
 
 function drawEpisodes(episodes, clockMs) {
   const { open, closed } = episodes;
-  say(byId("episodes-count"), open.length ? `${open.length} firing` : "");
-  follow(byId("firing"), open, (e) => e.key, () => h("article", { class: "episode" }), (node, e) => fillEpisode(node, e, clockMs));
+  setText(byId("episodes-count"), open.length ? `${open.length} firing` : "");
+  syncChildren(byId("firing"), open, (e) => e.key, () => h("article", { class: "episode" }), (node, e) => fillEpisode(node, e, clockMs));
   const empty = byId("firing-empty");
-  show(empty, !open.length);
-  say(empty, clockMs === null ? "Episodes appear here when a brand's negative share really rises." : "Nothing is firing.");
-  const earlier = closed.slice(0, CLOSED_SHOWN);
-  show(byId("closed-title"), earlier.length > 0);
-  show(byId("closed"), earlier.length > 0);
-  follow(byId("closed"), earlier, (e) => e.key, makeClosed, () => {});
+  setVisible(empty, !open.length);
+  setText(empty, clockMs === null ? "Episodes appear here when a brand's negative share rises significantly." : "No episodes firing.");
+  const resolved = closed.slice(0, CLOSED_SHOWN);
+  setVisible(byId("closed-title"), resolved.length > 0);
+  setVisible(byId("closed"), resolved.length > 0);
+  syncChildren(byId("closed"), resolved, (e) => e.key, makeClosed, () => {});
 }
 
-// The alerter's episodes about the stream itself, stalled or silent, are of brand "*": no share, no chart.
+// Episodes about the stream itself (stalled, silent) have brand "*": no share, no chart.
 const STREAM = "The stream";
 const ofStream = (episode) => episode.brand === "*";
 const subject = (episode) => (episode.members_total ? "Many brands" : ofStream(episode) ? STREAM : episode.brand);
@@ -331,9 +331,9 @@ function fillEpisode(node, episode, clockMs) {
   const drawn = JSON.stringify(episode);
   if (node.drawn === drawn) return;
   const opened = node.querySelector("details")?.open ?? false;
-  const focused = node.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  const focused = node.contains(document.activeElement) ? identity(document.activeElement) : null;
   node.drawn = drawn;
-  mark(node, "severity", episode.severity);
+  setData(node, "severity", episode.severity);
   const { latest } = episode;
   const id = `e${[...episode.key].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) >>> 0, 7)}`;
   node.setAttribute("aria-labelledby", id);
@@ -342,22 +342,22 @@ function fillEpisode(node, episode, clockMs) {
     h("h3", { id }, subject(episode)),
     h("p", { class: "reason" }, latest.reason),
     ...body(episode, clockMs, { opened, choose }),
-    orders(episode, subject(episode)),
+    episodeActions(episode, subject(episode)),
   );
-  if (focused) [...node.querySelectorAll("button, select, summary")].find((control) => nameOf(control) === focused)?.focus();
+  if (focused) [...node.querySelectorAll("button, select, summary")].find((control) => identity(control) === focused)?.focus();
 }
 
-/** The same for a control that is built anew. */
-const nameOf = (control) => `${control.tagName} ${control.className} ${control.dataset.of ?? ""}`;
+/** Equal for a control and its replacement after a redraw. */
+const identity = (control) => `${control.tagName} ${control.className} ${control.dataset.of ?? ""}`;
 
 function body(episode, clockMs, more) {
-  if (episode.members_total) return groupProof(episode, clockMs, more);
+  if (episode.members_total) return groupEvidence(episode, clockMs, more);
   if (ofStream(episode)) return [h("p", { class: "when" }, `Since ${near(Date.parse(episode.started_at), clockMs)}.`)];
-  return proof(episode, clockMs, more);
+  return episodeEvidence(episode, clockMs, more);
 }
 
-function worst({ authors, usual_authors: usual = null, negative_share: share, baseline_share: past }) {
-  return usual === null ? `peak ${percent(share)}, usual ${percent(past)}` : `peak ${count(authors)} people, usual ${people(usual)}`;
+function peakOf({ authors, usual_authors: usual = null, negative_share: share, baseline_share: baseline }) {
+  return usual === null ? `peak ${percent(share)}, baseline ${percent(baseline)}` : `peak ${count(authors)} people, baseline ${people(usual)}`;
 }
 
 function makeClosed(episode) {
@@ -375,7 +375,7 @@ function makeClosed(episode) {
       "button",
       { type: "button", class: "closed-row", onclick: () => choose(episode.brand, { hours: 6, until: ended + HOUR, scroll: true }) },
       h("span", { class: "closed-name" }, episode.brand),
-      h("span", { class: "closed-more" }, `${lasted} · ${worst(episode.peak)}`),
+      h("span", { class: "closed-more" }, `${lasted} · ${peakOf(episode.peak)}`),
     ),
   );
 }
@@ -384,40 +384,40 @@ function makeClosed(episode) {
 
 function drawHealth(health, clockMs) {
   const sentence = byId("health-sentence");
-  mark(sentence, "verdict", health.verdict);
-  say(sentence, health.sentence);
-  sentences(byId("notes"), health.notes);
-  show(byId("partitions"), health.partitions.length > 0);
-  follow(
+  setData(sentence, "verdict", health.verdict);
+  setText(sentence, health.sentence);
+  drawSentences(byId("notes"), health.notes);
+  setVisible(byId("partitions"), health.partitions.length > 0);
+  syncChildren(
     byId("partitions"),
     health.partitions,
     (p) => `${p.topic}:${p.partition}`,
     (p) => h("li", { class: "partition" }, h("span", { class: "partition-name" }, `${p.topic} ${p.partition}`), h("span", { class: "partition-words" }), h("span", { class: "partition-more" })),
     (node, p) => {
-      mark(node, "state", p.state);
-      say(node.children[1], p.words);
-      const upTo = p.watermark_ms === null ? "no posts yet" : `complete to ${near(p.watermark_ms, clockMs)}`;
-      say(node.children[2], `${upTo} · offset ${count(p.next)}`);
+      setData(node, "state", p.state);
+      setText(node.children[1], p.words);
+      const upTo = p.watermark_ms === null ? "no posts yet" : `watermark ${near(p.watermark_ms, clockMs)}`;
+      setText(node.children[2], `${upTo} · offset ${count(p.next)}`);
       node.title = p.owner ? `worker ${p.owner}` : "";
     },
   );
   const { alerter } = health;
-  const decided = alerter.evaluated_until_ms === null ? "nothing yet" : `up to ${near(alerter.evaluated_until_ms, clockMs)}`;
+  const evaluated = alerter.evaluated_until_ms === null ? "not yet" : `until ${near(alerter.evaluated_until_ms, clockMs)}`;
   const items = [
     ["Newest post", clockMs === null ? "none yet" : newest(clockMs), ""],
-    ["Alerts decided", alerter.leading ? decided : "no alerter runs", alerter.leading ? "" : "warn"],
-    ["Notifications waiting", count(alerter.pending), alerter.pending > 20 ? "warn" : ""],
-    ["Notifications refused", count(alerter.quarantined), alerter.quarantined ? "warn" : ""],
-    ["Unreadable posts", count(health.dead), ""],
-    ["Repeats left out", count(health.repeated), ""],
+    ["Alerts evaluated", alerter.leading ? evaluated : "no alerter running", alerter.leading ? "" : "warn"],
+    ["Notifications pending", count(alerter.pending), alerter.pending > 20 ? "warn" : ""],
+    ["Notifications quarantined", count(alerter.quarantined), alerter.quarantined ? "warn" : ""],
+    ["Dead letters", count(health.dead), ""],
+    ["Duplicates dropped", count(health.repeated), ""],
     ["Late posts", count(health.late), ""],
-    ["Posts of no brand", count(health.unmatched), ""],
-    ["Not read: language", count(health.unread), ""],
+    ["Posts without a brand", count(health.unmatched), ""],
+    ["Unsupported language", count(health.unread), ""],
   ];
   if (health.lost) items.push(["Lost to retention", count(health.lost), "warn"]);
-  follow(byId("counters"), items, ([name]) => name, ([name]) => h("div", null, h("dt", null, name), h("dd")), (node, [, value, level]) => {
-    say(node.lastElementChild, value);
-    mark(node, "level", level);
+  syncChildren(byId("counters"), items, ([name]) => name, ([name]) => h("div", null, h("dt", null, name), h("dd")), (node, [, value, level]) => {
+    setText(node.lastElementChild, value);
+    setData(node, "level", level);
   });
 }
 
@@ -428,12 +428,12 @@ function newest(clockMs) {
 
 // ---- controls
 
-function tell(node, ...children) {
+function setContent(node, ...children) {
   const fresh = h("p", null, ...children);
   if (node.textContent !== fresh.textContent) node.replaceChildren(...fresh.childNodes);
 }
 
-const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+const reducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 function currentTheme() {
   return document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
@@ -446,7 +446,7 @@ function nameTheme() {
 byId("theme").addEventListener("click", () => {
   const next = currentTheme() === "dark" ? "light" : "dark";
   document.documentElement.dataset.theme = next;
-  try { localStorage.setItem("brandpulse-theme", next); } catch { /* storage may be forbidden */ }
+  try { localStorage.setItem("brandpulse-theme", next); } catch { /* storage may be blocked */ }
   nameTheme();
 });
 byId("filter").addEventListener("input", (event) => { state.filter = event.target.value; drawAll(); });
@@ -454,7 +454,7 @@ byId("negatives-more").addEventListener("click", () => {
   const first = byId("negatives").children.length;
   state.allPosts = true;
   drawNegatives();
-  // The button is gone: the focus goes to the first post it brought.
+  // The button is hidden now: focus moves to the first added post.
   const fresh = byId("negatives").children[first];
   fresh?.setAttribute("tabindex", "-1");
   fresh?.focus();
@@ -464,5 +464,5 @@ byId("ranges").append(
   ...RANGES.map(([hours, text]) => h("button", { type: "button", "data-hours": hours, "aria-pressed": "false", onclick: () => choose(state.brand, { hours, until: state.until }) }, text)),
 );
 nameTheme();
-askWhoMayAct();
-new Feed({ heard, troubled, linked }).start();
+loadPermissions();
+new SnapshotStream({ onSnapshot, onError, onConnection }).start();

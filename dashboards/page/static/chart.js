@@ -1,6 +1,6 @@
 // The brand's chart: negative share above, posts by sentiment below, one time axis in UTC event time.
 
-import { h, s, say, show } from "./dom.js";
+import { h, s, setText, setVisible } from "./dom.js";
 import { DAY, HOUR, MINUTE, clock, count, day, moment, percent, plural } from "./format.js";
 
 const TICK_STEPS = [5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080, 20_160].map((m) => m * MINUTE);
@@ -48,7 +48,7 @@ export class BrandChart {
       h("summary", null, "Show as table"),
       h(
         "div",
-        { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "The chart's numbers" },
+        { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Chart data" },
         h(
           "table",
           null,
@@ -61,10 +61,10 @@ export class BrandChart {
     new ResizeObserver(() => this.draw()).observe(this.plot);
   }
 
-  /** *series* from the server; *usual* share or null; *episodes* of this brand. */
-  show(series, { usual, episodes }) {
+  /** *series* from the server; *baseline* share or null; *episodes* of this brand. */
+  show(series, { baseline, episodes }) {
     this.series = series;
-    this.usual = usual;
+    this.baseline = baseline;
     this.episodes = episodes;
     this.draw();
     this.fillTable();
@@ -74,11 +74,11 @@ export class BrandChart {
     if (!this.series) return;
     const { bars, brand } = this.series;
     const any = bars.some((bar) => posts(bar) > 0);
-    show(this.plot, any);
-    show(this.legend, any);
-    show(this.table, any);
-    show(this.empty, !any);
-    say(this.empty, any ? "" : `No posts of ${brand} in this time. Choose a longer one.`);
+    setVisible(this.plot, any);
+    setVisible(this.legend, any);
+    setVisible(this.table, any);
+    setVisible(this.empty, !any);
+    setText(this.empty, any ? "" : `No posts about ${brand} in this time range. Select a longer one.`);
     if (!any) return;
     const width = Math.max(280, Math.floor(this.plot.clientWidth));
     this.step = this.series.step_minutes * MINUTE;
@@ -86,7 +86,7 @@ export class BrandChart {
     this.to = bars.at(-1)[0] + this.step;
     this.inner = width - LEFT - RIGHT;
     this.x = (ms) => LEFT + ((ms - this.from) / (this.to - this.from)) * this.inner;
-    this.topShare = niceShare(Math.max(this.usual ?? 0, ...bars.map((bar) => share(bar) ?? 0)));
+    this.topShare = niceShare(Math.max(this.baseline ?? 0, ...bars.map((bar) => share(bar) ?? 0)));
     this.topVolume = niceCount(Math.max(...bars.map(posts)));
     this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     this.svg.setAttribute("width", width);
@@ -105,9 +105,9 @@ export class BrandChart {
     this.move(this.cursor !== null && this.cursor < bars.length ? this.cursor : null);
   }
 
-  /** Over which time a share is taken: "of the hour before", or per bar where bars are longer. */
+  /** The time a share covers: "over the past hour", or one bar if bars are longer than that. */
   shareWords() {
-    return this.series.share_minutes > this.series.step_minutes ? "of the hour before" : `per ${stepWords(this.series.step_minutes)}`;
+    return this.series.share_minutes > this.series.step_minutes ? "over the past hour" : `per ${stepWords(this.series.step_minutes)}`;
   }
 
   yShare(value) {
@@ -196,8 +196,8 @@ export class BrandChart {
     }
     close();
     const parts = [s("path", { class: "share-area", d: area }), s("path", { class: "share-line", d: path })];
-    if (this.usual !== null) {
-      const y = this.yShare(this.usual);
+    if (this.baseline !== null) {
+      const y = this.yShare(this.baseline);
       parts.push(s("line", { class: "usual", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }));
     }
     return parts;
@@ -205,8 +205,8 @@ export class BrandChart {
 
   writeLegend() {
     const items = [["negative", "Negative"], ["neutral", "Neutral"], ["positive", "Positive"]];
-    if (this.series.bars.some((bar) => bar[6])) items.push(["irrelevant", "Says nothing about it"]);
-    if (this.usual !== null) items.push(["usual", `Usual share, ${percent(this.usual)}`]);
+    if (this.series.bars.some((bar) => bar[6])) items.push(["irrelevant", "Irrelevant"]);
+    if (this.baseline !== null) items.push(["usual", `Baseline ${percent(this.baseline)}`]);
     if (this.svg.querySelector(".span")) items.push(["during", "Episode"]);
     this.legend.replaceChildren(...items.map(([kind, text]) => h("li", null, h("span", { class: `swatch ${kind}` }), text)));
   }
@@ -217,7 +217,7 @@ export class BrandChart {
     const negative = bars.reduce((sum, bar) => sum + bar[1], 0);
     const relevant = bars.reduce((sum, bar) => sum + posts(bar) - bar[6], 0);
     const time = hours < 48 ? plural(hours, "hour") : plural(hours / 24, "day");
-    return `${brand}, ${time}: ${plural(all, "post")}, ${relevant ? `${percent(negative / relevant)} negative` : "none of them about it"}. Arrow keys read it bar by bar.`;
+    return `${brand}, ${time}: ${plural(all, "post")}, ${relevant ? `${percent(negative / relevant)} negative` : "all irrelevant"}. Use the arrow keys to read the values.`;
   }
 
   key(event) {
@@ -239,7 +239,7 @@ export class BrandChart {
 
   move(index, { speak = false } = {}) {
     this.cursor = index;
-    show(this.tip, index !== null);
+    setVisible(this.tip, index !== null);
     this.mark?.replaceChildren();
     if (index === null) return;
     const bar = this.series.bars[index];
@@ -258,7 +258,7 @@ export class BrandChart {
     const room = this.plot.clientWidth;
     const wide = this.tip.offsetWidth;
     this.tip.style.left = `${Math.max(0, Math.min(room - wide, x > room / 2 ? x - wide - 14 : x + 14))}px`;
-    if (speak) say(this.spoken, `${this.barTime(bar)}: ${value === null ? "no posts" : `${percent(value)} negative ${this.shareWords()}, ${plural(posts(bar), "post")}`}`);
+    if (speak) setText(this.spoken, `${this.barTime(bar)}: ${value === null ? "no posts" : `${percent(value)} negative ${this.shareWords()}, ${plural(posts(bar), "post")}`}`);
   }
 
   barTime(bar) {

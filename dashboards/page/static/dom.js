@@ -1,4 +1,4 @@
-// Builds elements. Text only ever becomes a text node: posts are written by strangers.
+// Builds and updates elements. Text is always set as a text node: posts are untrusted input.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -18,31 +18,31 @@ export const s = (tag, properties, ...children) => build(document.createElementN
 
 export const byId = (id) => document.getElementById(id);
 
-/** Sets text only when it differs, so that screen readers and selections are left alone. */
-export function say(node, text) {
+/** Sets text only if it changed: screen readers do not repeat it, and selections survive. */
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-export function show(node, visible) {
+export function setVisible(node, visible) {
   if (node.hidden === visible) node.hidden = !visible;
 }
 
-export function mark(node, name, value) {
+export function setData(node, name, value) {
   if (node.dataset[name] !== value) node.dataset[name] = value;
 }
 
 /**
- * Makes *parent*'s children follow *items*: elements are kept by key, so focus and open details survive an update.
- * *make* gives an element for a new item; *update* fills it.
+ * Updates *parent*'s children to match *items*. Elements are reused by key, so focus and open details survive.
+ * *make* creates the element of a new item; *update* fills it.
  */
-export function follow(parent, items, keyOf, make, update) {
-  const kept = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+export function syncChildren(parent, items, keyOf, make, update) {
+  const existing = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let previous = null;
   for (const item of items) {
     const key = keyOf(item);
-    let node = kept.get(key);
+    let node = existing.get(key);
     if (node) {
-      kept.delete(key);
+      existing.delete(key);
     } else {
       node = make(item);
       node.dataset.key = key;
@@ -52,5 +52,5 @@ export function follow(parent, items, keyOf, make, update) {
     if (node !== place) parent.insertBefore(node, place);
     previous = node;
   }
-  for (const gone of kept.values()) gone.remove();
+  for (const gone of existing.values()) gone.remove();
 }

@@ -1,50 +1,53 @@
-// Hears the server: an event stream, and polling where a proxy swallows event streams. Says so when both are silent.
+// Receives snapshots over an event stream, or by polling where a proxy blocks event streams; reports a lost connection.
 
-const SILENT_AFTER = 6_000;
-const POLL_EVERY = 2_000;
+const SILENT_AFTER_MS = 6_000;
+const POLL_EVERY_MS = 2_000;
 
-export class Feed {
-  /** *heard*(snapshot), *troubled*(words), *linked*("live" | "polling" | "lost") */
-  constructor({ heard, troubled, linked }) {
-    this.heard = heard;
-    this.troubled = troubled;
-    this.linked = linked;
-    this.lastHeard = performance.now();
+class TokenError extends Error {}
+
+export class SnapshotStream {
+  /** Callbacks: *onSnapshot*(snapshot), *onError*(message), *onConnection*("live" | "polling" | "lost", message). */
+  constructor({ onSnapshot, onError, onConnection }) {
+    this.onSnapshot = onSnapshot;
+    this.onError = onError;
+    this.onConnection = onConnection;
+    this.lastEventAt = performance.now();
     this.polling = false;
   }
 
   start() {
     this.open();
-    setInterval(() => this.watch(), POLL_EVERY);
+    setInterval(() => this.check(), POLL_EVERY_MS);
   }
 
   open() {
     const source = new EventSource("/api/events");
     this.source = source;
     const alive = () => {
-      this.lastHeard = performance.now();
-      this.linked("live");
+      this.lastEventAt = performance.now();
+      this.onConnection("live");
     };
-    source.addEventListener("snapshot", (event) => { alive(); this.heard(JSON.parse(event.data)); });
-    source.addEventListener("trouble", (event) => { alive(); this.troubled(JSON.parse(event.data).error); });
+    source.addEventListener("snapshot", (event) => { alive(); this.onSnapshot(JSON.parse(event.data)); });
+    source.addEventListener("trouble", (event) => { alive(); this.onError(JSON.parse(event.data).error); });
     source.addEventListener("beat", alive);
-    // A broken stream is opened again by the browser; a refused one is not.
-    source.addEventListener("error", () => { this.watch(true); });
+    // The browser reopens a broken stream, but not a rejected one.
+    source.addEventListener("error", () => { this.check(true); });
   }
 
-  async watch(broken = false) {
-    if (!broken && performance.now() - this.lastHeard < SILENT_AFTER) return;
+  /** Polls once if the event stream is broken or silent, and opens it again if it is closed. */
+  async check(broken = false) {
+    if (!broken && performance.now() - this.lastEventAt < SILENT_AFTER_MS) return;
     if (this.polling) return;
     this.polling = true;
     try {
-      const answer = await fetch("/api/snapshot", { signal: AbortSignal.timeout(5_000), cache: "no-store" });
-      if (answer.status === 401) throw new Error("This page's token is no longer accepted. Open it again with ?token=…");
-      const content = await answer.json();
-      this.linked(this.source.readyState === EventSource.OPEN ? "live" : "polling");
-      if (answer.ok) this.heard(content);
-      else this.troubled(content.error);
+      const response = await fetch("/api/snapshot", { signal: AbortSignal.timeout(5_000), cache: "no-store" });
+      if (response.status === 401) throw new TokenError("The access token is no longer valid. Open the page again with ?token=…");
+      const content = await response.json();
+      this.onConnection(this.source.readyState === EventSource.OPEN ? "live" : "polling");
+      if (response.ok) this.onSnapshot(content);
+      else this.onError(content.error);
     } catch (error) {
-      this.linked("lost", error.message.startsWith("This page") ? error.message : "");
+      this.onConnection("lost", error instanceof TokenError ? error.message : "");
     } finally {
       this.polling = false;
     }
@@ -52,22 +55,22 @@ export class Feed {
   }
 }
 
-/** JSON of *path*. Throws an Error with the server's own words. */
-export async function ask(path) {
-  const answer = await fetch(path, { signal: AbortSignal.timeout(10_000), cache: "no-store" });
-  const content = await answer.json();
-  if (!answer.ok) throw new Error(content.error ?? `the server answered ${answer.status}`);
+/** Returns the JSON at *path*. Throws an Error with the server's message. */
+export async function getJson(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(10_000), cache: "no-store" });
+  const content = await response.json();
+  if (!response.ok) throw new Error(content.error ?? `the server returned ${response.status}`);
   return content;
 }
 
-/** Asks the server to do something. Throws an Error with its own words. */
-export async function order(path, content) {
-  const answer = await fetch(path, {
+/** Posts *content* to *path*. Throws an Error with the server's message. */
+export async function postJson(path, content) {
+  const response = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(content),
     signal: AbortSignal.timeout(10_000),
   });
-  const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.error ?? `the server answered ${answer.status}`);
+  const reply = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(reply.error ?? `the server returned ${response.status}`);
 }

@@ -1,26 +1,26 @@
-// The chosen brand's facets: share of its people now against usual, who watches it, and whether that fires.
+// The selected brand's facets: current share of people against the baseline, watching rules, and firing state.
 
-import { byId, follow, h, mark, say, show } from "./dom.js";
+import { byId, h, setData, setText, setVisible, syncChildren } from "./dom.js";
 import { count, percent, plural } from "./format.js";
 
-const GRAVITY = ["info", "warning", "error", "critical"];
+const SEVERITIES = ["info", "warning", "error", "critical"];
 
 export function drawFacets({ brand, people, facets }, open) {
-  show(byId("facets-panel"), facets.length > 0);
-  say(byId("facets-note"), people ? `Of ${plural(people, "person", "people")} in the last hour` : "Nobody wrote about it in the last hour");
-  const shown = facets.map((facet) => ({ ...facet, of: people, firing: gravest(open, brand, facet.name) }));
-  shown.sort((a, b) => GRAVITY.indexOf(b.firing) - GRAVITY.indexOf(a.firing) || beyond(b) - beyond(a) || a.name.localeCompare(b.name));
-  follow(byId("facets"), shown, (facet) => `${brand}\n${facet.name}`, makeRow, fillRow);
+  setVisible(byId("facets-panel"), facets.length > 0);
+  setText(byId("facets-note"), people ? `Of ${plural(people, "person", "people")} in the last hour` : "No posts in the last hour");
+  const shown = facets.map((facet) => ({ ...facet, of: people, firing: highestSeverity(open, brand, facet.name) }));
+  shown.sort((a, b) => SEVERITIES.indexOf(b.firing) - SEVERITIES.indexOf(a.firing) || excess(b) - excess(a) || a.name.localeCompare(b.name));
+  syncChildren(byId("facets"), shown, (facet) => `${brand}\n${facet.name}`, makeRow, fillRow);
 }
 
-/** The severity of what fires about the facet; null where nothing does. */
-function gravest(open, brand, facet) {
+/** The highest severity among the facet's firing episodes; null if there is none. */
+function highestSeverity(open, brand, facet) {
   const mine = open.filter((episode) => episode.brand === brand && episode.latest.facet === facet);
-  return mine.map((episode) => episode.severity).sort((a, b) => GRAVITY.indexOf(b) - GRAVITY.indexOf(a))[0] ?? null;
+  return mine.map((episode) => episode.severity).sort((a, b) => SEVERITIES.indexOf(b) - SEVERITIES.indexOf(a))[0] ?? null;
 }
 
-/** So many people more than usual. */
-const beyond = (facet) => (facet.usual === null ? 0 : (facet.share - facet.usual) * facet.of);
+/** People above the baseline. */
+const excess = (facet) => (facet.usual === null ? 0 : (facet.share - facet.usual) * facet.of);
 
 function makeRow(facet) {
   const badge = h("span", { class: "badge" });
@@ -37,24 +37,24 @@ function makeRow(facet) {
   return row;
 }
 
-/** A name that may be broken after its underscores: it is one long word. */
+/** Allows line breaks after the underscores of a long name. */
 const breakable = (name) => name.split(/(?<=_)/).flatMap((part) => [part, h("wbr")]);
 
 function fillRow(row, facet) {
   const { badge, watched, now, usual, people } = row.parts;
-  mark(row, "firing", facet.firing === null ? "no" : "yes");
-  say(badge, facet.firing === null ? "" : `Firing · ${facet.firing}`);
-  show(badge, facet.firing !== null);
-  say(watched, facet.rules.length ? `watched by ${facet.rules.join(", ")}` : "no rule watches it");
-  const direction = against(facet);
-  mark(now, "direction", direction);
-  say(now, `${{ up: "▲ ", down: "▼ ", level: "" }[direction]}${facet.of ? percent(facet.share) : "–"}`);
-  say(usual, facet.usual === null ? "–" : percent(facet.usual));
-  say(people, count(facet.people));
+  setData(row, "firing", facet.firing === null ? "no" : "yes");
+  setText(badge, facet.firing === null ? "" : `Firing · ${facet.firing}`);
+  setVisible(badge, facet.firing !== null);
+  setText(watched, facet.rules.length ? `${facet.rules.length === 1 ? "rule" : "rules"}: ${facet.rules.join(", ")}` : "no rule");
+  const direction = deviation(facet);
+  setData(now, "direction", direction);
+  setText(now, `${{ up: "▲ ", down: "▼ ", level: "" }[direction]}${facet.of ? percent(facet.share) : "–"}`);
+  setText(usual, facet.usual === null ? "–" : percent(facet.usual));
+  setText(people, count(facet.people));
 }
 
-/** Beyond two standard errors: few people's share wanders without any reason. */
-function against({ share, usual, of }) {
+/** "up" or "down" beyond two standard errors: with few people a share fluctuates by chance. */
+function deviation({ share, usual, of }) {
   if (usual === null || !of) return "level";
   const noise = 2 * Math.sqrt((usual * (1 - usual)) / of);
   if (Math.abs(share - usual) <= Math.max(noise, 0.005)) return "level";

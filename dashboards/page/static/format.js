@@ -1,4 +1,4 @@
-// Numbers and times as people read them. Event time, always UTC.
+// Formats numbers and times for display. Times are event time in UTC.
 
 const whole = new Intl.NumberFormat("en");
 const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
@@ -14,7 +14,7 @@ export const count = (number) => whole.format(number);
 
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 
-/** A share in [0, 1]: "7.5%", "42%". One digit more where it says something. */
+/** A share in [0, 1]: "7.5%", "42%". One decimal below 10%. */
 export function percent(share) {
   const value = share * 100;
   if (value > 0 && value < 0.05) return "<0.1%";
@@ -40,7 +40,7 @@ export function moment(ms) {
   return `${DAYS[at.getUTCDay()]} ${day(ms)} ${at.getUTCFullYear()}, ${clock(ms)} UTC`;
 }
 
-/** Short, next to a moment of the same day: "14:05 UTC"; else "18 Nov, 14:05 UTC". */
+/** "14:05 UTC" on the day of *reference*; otherwise "18 Nov, 14:05 UTC". */
 export function near(ms, reference) {
   const same = reference !== null && Math.floor(ms / DAY) === Math.floor(reference / DAY);
   return same ? `${clock(ms)} UTC` : `${day(ms)}, ${clock(ms)} UTC`;
@@ -62,14 +62,14 @@ export function words(name) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** "said 21 times by 21 accounts, 19 of them new"; null of a text that one post says. */
+/** "posted 21 times by 21 accounts, 19 of them new"; null for a text with one post. */
 export function copies({ copies = null, accounts = null, new_accounts: fresh = null, at_least: least = false }) {
   if (copies === null || copies < 2) return null;
   const one = accounts === 1;
   const part = fresh === accounts ? "all" : fresh === 0 ? "none" : count(fresh ?? 0);
   const known = fresh === null ? "" : one ? (fresh ? ", a new one" : "") : `, ${part} of them new`;
-  return `said ${least ? "at least " : ""}${count(copies)} times by ${plural(accounts, "account")}${known}`;
+  return `posted ${least ? "at least " : ""}${count(copies)} times by ${plural(accounts, "account")}${known}`;
 }
 
-/** A usual number of people: whole, but of few. */
+/** A baseline number of people: whole from 10 up, otherwise one decimal. */
 export const people = (many) => (many >= 10 ? count(Math.round(many)) : many.toFixed(1));

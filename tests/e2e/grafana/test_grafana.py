@@ -166,15 +166,15 @@ def test_publishing_repairs_what_somebody_changed_by_hand(grafana: Stage) -> Non
 
 
 def test_a_wrong_token_an_absent_grafana_and_a_stranger_are_told_apart(grafana: Stage, prometheus: str) -> None:
-    with pytest.raises(ConfigError, match="does not accept BRANDPULSE_GRAFANA_TOKEN"):
+    with pytest.raises(ConfigError, match="rejected BRANDPULSE_GRAFANA_TOKEN"):
         Publisher(grafana.url, "wrong").publish(built(), folder="brandpulse")
-    with pytest.raises(TransientError, match="no Grafana answers at BRANDPULSE_GRAFANA_URL"):
+    with pytest.raises(TransientError, match="Grafana is unreachable at BRANDPULSE_GRAFANA_URL"):
         Publisher(f"http://127.0.0.1:{free_port()}", "any").publish(built(), folder="brandpulse")
-    with pytest.raises(ConfigError, match="is no Grafana"):
+    with pytest.raises(ConfigError, match="is not Grafana"):
         Publisher(prometheus, "any").publish(built(), folder="brandpulse")
     account = call(f"{grafana.url}/api/serviceaccounts", {"name": "reader", "role": "Viewer"})
     reader = call(f"{grafana.url}/api/serviceaccounts/{account['id']}/tokens", {"name": "reader"})["key"]
-    with pytest.raises(ConfigError, match="may not write"):
+    with pytest.raises(ConfigError, match="has no write permission"):
         Publisher(grafana.url, reader).publish(built(), folder="elsewhere")
 
 

@@ -143,20 +143,20 @@ def test_every_query_of_every_panel_has_numbers_of_the_run(live: Live) -> None:
     assert empty == []
 
 
-def test_the_share_of_texts_scored_before_is_known(live: Live) -> None:
-    [target] = [target for target in targets() if target.query.get("legendFormat") == "scored before"]
+def test_the_score_cache_hit_rate_is_between_zero_and_one(live: Live) -> None:
+    [target] = [target for target in targets() if target.query.get("legendFormat") == "cache hits"]
 
     assert 0 <= max(live.numbers(target)) <= 1
 
 
-def test_junk_is_seen_for_what_it_is(live: Live) -> None:
-    left_out = [target for target in targets() if target.panel == "Left out a second"]
+def test_invalid_posts_appear_in_the_series_of_their_reason(live: Live) -> None:
+    dropped = [target for target in targets() if target.panel == "Dropped and late posts per second"]
 
-    assert {target.query["legendFormat"]: max(live.numbers(target)) > 0 for target in left_out} == {
-        "of no brand": True,
-        "repeats": True,
-        "late, counted": True,
-        "dead: {{reason}}": True,
+    assert {target.query["legendFormat"]: max(live.numbers(target)) > 0 for target in dropped} == {
+        "no brand": True,
+        "duplicate": True,
+        "late (counted)": True,
+        "dead letter: {{reason}}": True,
     }
 
 
