@@ -6,8 +6,8 @@ their number with the panes' and knows which. The same posts leave the same samp
 cut, unless a worker has more to make ready than `PostBudget` allows: then some are missing. Texts are masked, and cut.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from heapq import nsmallest
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import nlargest, nsmallest
 from itertools import chain, pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -212,6 +212,11 @@ def hour_posts_in(
         if posts:
             found[place] = [_offered(digest, post, _said_of(post, place.series)) for digest, post in posts]
     return found
+
+
+def with_offered(hour: PostHour, kept: Iterable[Offered], offered: Iterable[Offered]) -> list[Offered]:
+    """The posts of *hour* after some were *offered*, as the stores keep them."""
+    return nlargest(hour.size, {one.digest: one for one in (*kept, *offered)}.values(), key=lambda one: one.score)
 
 
 def _heads(columns: "Columns", pairs: npt.NDArray[np.intp]) -> npt.NDArray[np.uint64]:

@@ -5,8 +5,8 @@ hashes of (source, id), so that is a uniform sample, whatever the order of arriv
 sample however batches are cut and however often one is tried again. Only the terms of a post are kept, in no order.
 """
 
-from collections.abc import Mapping, Sequence
-from heapq import nsmallest
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nlargest, nsmallest
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -133,6 +133,11 @@ def samples_in(columns: "Columns", bounds: SampleBounds, *, watermark_ms: int) -
         ]
         for place, found in admitted.items()
     }
+
+
+def with_sampled(kept: Iterable[Sampled], offered: Iterable[Sampled]) -> list[Sampled]:
+    """A sample after posts were *offered* to it, as the stores keep it."""
+    return nlargest(KEPT, {one.digest: one for one in (*kept, *offered)}.values(), key=lambda one: one.score)
 
 
 def _digest(found: tuple[bytes, bool, "Scored"]) -> bytes:

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from heapq import nlargest
 
 from brandpulse.state.applied_logs import KEPT_LOGS, LeftLog
 from brandpulse.state.pane_reader import SampledPost
 from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.state.stored_posts import KeptPost
-from stream_workers.aggregation.hour_posts import Offered, PostHour
-from stream_workers.aggregation.post_sample import KEPT, Sampled, SampleDay
+from stream_workers.aggregation.hour_posts import Offered, PostHour, with_offered
+from stream_workers.aggregation.post_sample import Sampled, SampleDay, with_sampled
 from stream_workers.aggregation.row_fold import Cell, Change, Stored
 from stream_workers.state_store.partition_store import Applied, Failed, ReadRequest, Refused, left_log
 
@@ -127,12 +126,10 @@ class MemoryPartitionStore:
         self._redriven.setdefault(place, set()).update(change.redriven)
         samples = self._samples.setdefault(place, {})
         for day, posts in change.samples.items():
-            offered = {one.digest: one for one in (*samples.get(day, ()), *posts)}
-            samples[day] = nlargest(KEPT, offered.values(), key=lambda one: one.score)
+            samples[day] = with_sampled(samples.get(day, ()), posts)
         hours = self._hour_posts.setdefault(place, {})
         for hour, found in change.hour_posts.items():
-            kept = {one.digest: one for one in (*hours.get(hour, ()), *found)}
-            hours[hour] = nlargest(hour.size, kept.values(), key=lambda one: one.score)
+            hours[hour] = with_offered(hour, hours.get(hour, ()), found)
         generations = self._ids.setdefault(place, {})
         for number, digests in change.new_ids.items():
             generations.setdefault(number, set()).update(digests)
