@@ -13,14 +13,14 @@ from alerting.rules.models import STREAM_RULES, CommonRule, RuleSet
 from alerting.rules.quiet_hours import held
 from alerting.store.pending_commit import Decided, Place, Stretch
 from brandpulse.schema.episodes import Episode
-from brandpulse.schema.silences import Acknowledgement, Orders
+from brandpulse.schema.silences import Acknowledgement, OperatorRequests
 
 
 class Teller:
     """Takes decisions into a stretch, with the deliveries that they ask for. One for each tick."""
 
     def __init__(
-        self, routes: Sequence[Route], *, rules: RuleSet, orders: Orders, now_ms: int, link: str | None = None
+        self, routes: Sequence[Route], *, rules: RuleSet, orders: OperatorRequests, now_ms: int, link: str | None = None
     ) -> None:
         """*now_ms*: the wall clock, by which people sleep and silences end."""
         self._routes = routes

@@ -48,7 +48,7 @@ from alerting.store.alert_store import AlerterState, AlertStore, LostLeadershipE
 from alerting.store.pending_commit import Decided, Stretch
 from brandpulse.runtime.local_hours import UTC as UTC_ZONE
 from brandpulse.schema.episodes import Episode, SourceCount, Transition
-from brandpulse.schema.silences import Orders
+from brandpulse.schema.silences import OperatorRequests
 from brandpulse.state.author_lookup import KnownAuthors
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS
 from brandpulse.state.pane_reader import Minutes, NegativePost, SampledPost
@@ -165,7 +165,7 @@ class Ticker:
         self._policies = policies
         self._ask_rules = rules
         self._rules = DEFAULT_RULES
-        self._teller = Teller((), rules=DEFAULT_RULES, orders=Orders(), now_ms=0)
+        self._teller = Teller((), rules=DEFAULT_RULES, orders=OperatorRequests(), now_ms=0)
         self._routes = routes
         self._link = link
         self._state: AlerterState | None = None
@@ -341,7 +341,7 @@ class Ticker:
         return count_sources(self._reader.negatives(brand, NEWEST_NEGATIVES))
 
     def _catch_up(
-        self, state: AlerterState, health: Sequence[Health], orders: Orders, now_ms: int
+        self, state: AlerterState, health: Sequence[Health], orders: OperatorRequests, now_ms: int
     ) -> tuple[AlerterState, Stretch]:
         """All that does not hang on event time: the stream's own alerts, rules that are gone, what people ask for."""
         stretch = Stretch(state)

@@ -15,7 +15,7 @@ from alerting.episodes.lifecycle import OpenEpisode
 from alerting.notifications.delivery import Delivery
 from brandpulse.errors import BrandpulseError
 from brandpulse.schema.episodes import Episode
-from brandpulse.schema.silences import Acknowledgement, Orders
+from brandpulse.schema.silences import Acknowledgement, OperatorRequests
 from brandpulse.state.watched_facets import WatchedFacets
 
 
@@ -127,7 +127,7 @@ class AlertStore(Protocol):
 
     def tally(self) -> Tally: ...
 
-    def orders(self, now: datetime) -> Orders:
+    def orders(self, now: datetime) -> OperatorRequests:
         """Silences and acknowledgements."""
 
     def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:

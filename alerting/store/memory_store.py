@@ -15,7 +15,7 @@ from alerting.store.alert_store import (
     Durability,
     Tally,
 )
-from brandpulse.schema.silences import Acknowledgement, Orders, Silence
+from brandpulse.schema.silences import Acknowledgement, OperatorRequests, Silence
 from brandpulse.state.watched_facets import WatchedFacets
 
 
@@ -144,8 +144,8 @@ class MemoryAlertStore:
     def tally(self) -> Tally:
         return Tally(dict(self._counts), len(self._outbox), len(self._quarantine))
 
-    def orders(self, now: datetime) -> Orders:
-        return Orders(list(self.silences.values()), list(self.acknowledgements.values()))
+    def orders(self, now: datetime) -> OperatorRequests:
+        return OperatorRequests(list(self.silences.values()), list(self.acknowledgements.values()))
 
     def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         for one in acknowledgements:

@@ -26,8 +26,9 @@ from brandpulse.errors import TransientError
 from brandpulse.redis.client import node_for
 from brandpulse.redis.error_hints import reaching_state
 from brandpulse.schema.episodes import Episode
-from brandpulse.schema.silences import Acknowledgement, OrderBook, Orders
+from brandpulse.schema.silences import Acknowledgement, OperatorRequests
 from brandpulse.state.keys import AlertingKeys
+from brandpulse.state.operator_requests import OperatorRequestStore
 from brandpulse.state.watched_facets import WatchedFacets, encode_facets
 
 _SCRIPTS = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "lua").glob("*.lua")}
@@ -41,7 +42,7 @@ class RedisAlertStore:
         self._client = client
         self._keys = AlertingKeys(namespace)
         self._durable_replicas = durable_replicas
-        self._book = OrderBook(client, namespace)
+        self._book = OperatorRequestStore(client, namespace)
         self._waits_for_disk = True
         self._erasures_of_state = self._erasures_of_outbox = 0
         """When episodes, and when the outbox were read: what holds a text erased since is not written back."""
@@ -256,7 +257,7 @@ class RedisAlertStore:
             int(erasures or 0) != self._erasures_of_outbox,
         )
 
-    def orders(self, now: datetime) -> Orders:
+    def orders(self, now: datetime) -> OperatorRequests:
         with reaching_state():
             return self._book.read(now)
 

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from brandpulse.config.validation import sentence
 from brandpulse.schema.episodes import Severity
-from brandpulse.schema.silences import Acknowledgement, OrderBook, RefusedError, Silence, span
+from brandpulse.schema.silences import Acknowledgement, RefusedError, Silence, silence_length
+from brandpulse.state.operator_requests import OperatorRequestStore
 
 MOST_BYTES = 4_096
 Said = Annotated[str, Field(max_length=100)]
@@ -61,7 +62,7 @@ async def body_of(request: web.Request) -> bytes:
     return body
 
 
-def add_silence(book: OrderBook, body: bytes, *, by: str | None = None) -> Silence:
+def add_silence(book: OperatorRequestStore, body: bytes, *, by: str | None = None) -> Silence:
     """*by*: the operator's name, which counts whatever the body says. Raises HTTPBadRequest, or RefusedError."""
     try:
         wanted = WantedSilence.model_validate_json(body)
@@ -75,7 +76,7 @@ def add_silence(book: OrderBook, body: bytes, *, by: str | None = None) -> Silen
         rule=wanted.rule,
         below=wanted.below,
         starts_at=now,
-        ends_at=now + span(wanted.for_),
+        ends_at=now + silence_length(wanted.for_),
         created_at=now,
         by=by or wanted.by,
         why=wanted.why,
@@ -84,7 +85,7 @@ def add_silence(book: OrderBook, body: bytes, *, by: str | None = None) -> Silen
     return silence
 
 
-def acknowledge(book: OrderBook, body: bytes, *, by: str | None = None) -> None:
+def acknowledge(book: OperatorRequestStore, body: bytes, *, by: str | None = None) -> None:
     """*by*: the operator's name, which counts whatever the body says. Raises HTTPBadRequest, or RefusedError."""
     try:
         wanted = WantedAcknowledgement.model_validate_json(body)

@@ -13,9 +13,10 @@ from brandpulse.errors import StateError
 from brandpulse.redis.client import connect
 from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.schema.episodes import Episode
-from brandpulse.schema.silences import OrderBook, Silence
+from brandpulse.schema.silences import Silence
 from brandpulse.state.author_lookup import KnownAuthors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series
+from brandpulse.state.operator_requests import OperatorRequestStore
 from brandpulse.state.pane_reader import Minutes, PaneReader
 from brandpulse.state.panes import AuthorCounts, Authors, Pane, count_authors
 from brandpulse.state.partition_state import PartitionStatus
@@ -69,7 +70,7 @@ class PageStore:
         self._client = client
         self._reader = PaneReader(client, namespace)
         self._alerting = AlertingKeys(namespace)
-        self.orders = OrderBook(client, namespace)
+        self.orders = OperatorRequestStore(client, namespace)
         self._baseline: tuple[float, object, dict[str, Pane]] = (0.0, None, {})
         self._known: dict[str, tuple[int, KnownAuthors]] = {}
         """By brand: who wrote before that event time."""

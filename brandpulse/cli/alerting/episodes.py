@@ -12,7 +12,8 @@ from brandpulse.redis.client import connect
 from brandpulse.runtime.console import Console, echo, id_column
 from brandpulse.runtime.service_registry import user_name
 from brandpulse.schema.episodes import Notification
-from brandpulse.schema.silences import Acknowledgement, OrderBook
+from brandpulse.schema.silences import Acknowledgement
+from brandpulse.state.operator_requests import OperatorRequestStore
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="List firing episodes, show one, acknowledge it.")
 
@@ -57,7 +58,7 @@ def ack(key: str, by: Annotated[str, typer.Option(help="Default: the name of thi
     echo(f"{episode.key}: acknowledged; receivers hear of it at the alerter's next tick")
 
 
-def _book() -> OrderBook:
+def _book() -> OperatorRequestStore:
     settings = load_settings(Settings)
     client = connect(settings.redis_address())
-    return OrderBook(client, settings.namespace)
+    return OperatorRequestStore(client, settings.namespace)

@@ -14,7 +14,8 @@ from brandpulse.redis.client import connect
 from brandpulse.runtime.console import Console, echo, id_column
 from brandpulse.runtime.service_registry import user_name
 from brandpulse.schema.episodes import SEVERITIES
-from brandpulse.schema.silences import OrderBook, RefusedError, Silence, span
+from brandpulse.schema.silences import RefusedError, Silence, silence_length
+from brandpulse.state.operator_requests import OperatorRequestStore
 from brandpulse.state.pane_reader import PaneReader
 
 app = typer.Typer(
@@ -45,7 +46,7 @@ def add(  # noqa: PLR0917 - options, given by name
         raise RefusedError(f"--below {below!r} is no severity; right ones: {', '.join(SEVERITIES)}")
     now = datetime.now(UTC)
     begins = _aware(start) if start is not None else now
-    ends = begins + span(for_) if for_ is not None else _aware(until or now)
+    ends = begins + silence_length(for_) if for_ is not None else _aware(until or now)
     if ends <= now:
         raise RefusedError(f"it would have ended at {ends:%Y-%m-%d %H:%M} UTC already")
     try:
@@ -121,7 +122,7 @@ def _brands() -> list[str]:
     return PaneReader(connect(settings.redis_address()), settings.namespace).brands()
 
 
-def _book() -> OrderBook:
+def _book() -> OperatorRequestStore:
     settings = load_settings(Settings)
     client = connect(settings.redis_address())
-    return OrderBook(client, settings.namespace)
+    return OperatorRequestStore(client, settings.namespace)

@@ -20,8 +20,8 @@ from brandpulse.devstack.embedded_servers import EmbeddedStore
 from brandpulse.runtime.child_process import Child, StartError
 from brandpulse.runtime.service_registry import running
 from brandpulse.schema.episodes import Episode, ExamplePost, Member, SourceCount, Term
-from brandpulse.schema.silences import OrderBook
 from brandpulse.state.keys import MINUTE_MS
+from brandpulse.state.operator_requests import OperatorRequestStore
 from brandpulse.state.stored_posts import KeptPost
 from tests.support.dashboards.browser import a_browser
 from tests.support.dashboards.stored_state import (
@@ -250,7 +250,7 @@ def await_some(read: Callable[[], Sequence[Any]]) -> Sequence[Any]:
 def test_an_episode_is_taken_on_and_silenced_and_the_silence_ended(
     stream: StoredStream, pages: Pages, open_page: OpenPage, namespace: str
 ) -> None:
-    book = OrderBook(stream.client, namespace)
+    book = OperatorRequestStore(stream.client, namespace)
     page = open_page(pages.start())
     page.get_by_role("button", name="Acknowledge Acme Air").click()
     expect(page.get_by_role("button", name="Acknowledge Acme Air")).to_be_disabled()
@@ -567,7 +567,7 @@ def test_a_viewing_token_shows_no_buttons_and_an_operator_s_does(
     with page.expect_response("**/api/acknowledgements") as answer:
         page.locator(".to-take").first.click()
     assert answer.value.status == 202
-    waiting = OrderBook(stream.client, stream.names.namespace).read(datetime.now(UTC)).acknowledgements
+    waiting = OperatorRequestStore(stream.client, stream.names.namespace).read(datetime.now(UTC)).acknowledgements
     assert [one.by for one in waiting] == ["kim"]
 
 

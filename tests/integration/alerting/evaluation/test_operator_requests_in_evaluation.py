@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from alerting.rules.models import NegativeShareRule, RuleSet
-from brandpulse.schema.silences import Acknowledgement, OrderBook, Silence
+from brandpulse.schema.silences import Acknowledgement, Silence
+from brandpulse.state.operator_requests import OperatorRequestStore
 from tests.integration.alerting.evaluation.test_evaluator import CRISIS, CRISIS_END, WALL, Scene, a_crisis
 
 NOW = datetime.fromtimestamp(WALL / 1_000, UTC)
@@ -18,7 +19,7 @@ class Desk(Scene):
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         super().__init__(client, namespace)
-        self.book = OrderBook(client, namespace)
+        self.book = OperatorRequestStore(client, namespace)
 
     def pager_after(self, until_minute: int, *, wall_ms: int = WALL) -> list[str]:
         """What the pager gets of a tick."""

@@ -10,7 +10,8 @@ from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from brandpulse.config.settings import load_settings
 from brandpulse.errors import ConfigError, TransientError
-from brandpulse.schema.silences import OrderBook, Orders
+from brandpulse.schema.silences import OperatorRequests
+from brandpulse.state.operator_requests import OperatorRequestStore
 from dashboards.page.access import Access
 from dashboards.page.event_stream import BEAT, Feed
 from dashboards.page.read_cache import ReadCache
@@ -246,8 +247,8 @@ def test_no_file_of_the_page_reaches_outside_or_builds_html_from_text() -> None:
         assert " style=" not in text
 
 
-def orders(redis_client: redis.Redis, namespace: str) -> Orders:
-    return OrderBook(redis_client, namespace).read(datetime.now(UTC))
+def orders(redis_client: redis.Redis, namespace: str) -> OperatorRequests:
+    return OperatorRequestStore(redis_client, namespace).read(datetime.now(UTC))
 
 
 async def test_a_silence_is_made_shown_and_ended(
@@ -354,7 +355,7 @@ async def test_a_viewing_token_reads_and_may_not_act(
     refused = await shared_client.post(path, json=content, headers=bearer(TOKEN))
     assert refused.status == 403
     assert "BRANDPULSE_PAGE_OPERATOR_TOKENS" in (await refused.json())["error"]
-    assert orders(redis_client, namespace) == Orders([], [])
+    assert orders(redis_client, namespace) == OperatorRequests([], [])
 
 
 async def test_what_an_operator_does_is_recorded_under_the_token_s_name(

@@ -16,7 +16,7 @@ from alerting.rules.models import Grouping, NegativeShareRule, RuleSet
 from alerting.store.alert_store import AlerterState
 from alerting.store.pending_commit import Decided, Stretch
 from brandpulse.schema.episodes import Episode, Severity, SourceCount, Term
-from brandpulse.schema.silences import Acknowledgement, Orders, Silence
+from brandpulse.schema.silences import Acknowledgement, OperatorRequests, Silence
 from tests.support.alerting.notes import AT, an_episode, an_evidence
 
 ROUTES = [Route("pager", "error", wants_every_update=False), Route("kafka", hears_all=True)]
@@ -30,7 +30,7 @@ class Scene:
 
     def __init__(self, **rules: Any) -> None:
         self.rules = RuleSet(grouping=Grouping(from_brands=10, minutes=10), **rules)
-        self.orders = Orders()
+        self.orders = OperatorRequests()
         self.stretch = Stretch(AlerterState())
         self.minute = 0
         self.sent: list[str] = []
@@ -183,7 +183,7 @@ def test_rules_that_tell_others_have_groups_of_their_own() -> None:
 def test_an_acknowledged_group_is_acknowledged_in_its_members_and_told_once() -> None:
     scene = Scene()
     scene.take(*[scene.fire(brand) for brand in BRANDS[:20]])
-    scene.orders = Orders(acknowledgements=[Acknowledgement(key=scene.group().key, by="kim", at=AT)])
+    scene.orders = OperatorRequests(acknowledgements=[Acknowledgement(key=scene.group().key, by="kim", at=AT)])
     assert scene.take() == ["acknowledged * error"]
     assert scene.take() == []
     assert {one.episode.acknowledged_by for one in scene.stretch.open.values()} == {"kim"}
@@ -192,9 +192,9 @@ def test_an_acknowledged_group_is_acknowledged_in_its_members_and_told_once() ->
 def test_silenced_brands_are_no_part_of_a_storm_and_page_when_the_silence_ends() -> None:
     scene = Scene()
     silence = Silence(brand=BRANDS[0], starts_at=AT, ends_at=AT + timedelta(hours=1), created_at=AT)
-    scene.orders = Orders(silences=[silence])
+    scene.orders = OperatorRequests(silences=[silence])
     assert scene.take(*[scene.fire(brand) for brand in BRANDS[:5]]) == [f"triggered {one} error" for one in BRANDS[1:5]]
-    scene.orders = Orders()
+    scene.orders = OperatorRequests()
     assert scene.take() == [f"triggered {BRANDS[0]} error"]
     assert scene.take() == []
 
@@ -203,11 +203,11 @@ def test_silenced_brands_are_no_part_of_a_storm_and_page_when_the_silence_ends()
 def test_a_silence_of_a_group_holds_its_page_back_until_it_ends(ends: str | None) -> None:
     scene = Scene()
     hour = {"starts_at": AT, "ends_at": AT + timedelta(hours=1), "created_at": AT}
-    scene.orders = Orders(silences=[Silence(brand=ALL_BRANDS, **hour)])
+    scene.orders = OperatorRequests(silences=[Silence(brand=ALL_BRANDS, **hour)])
     assert scene.take(*[scene.fire(brand) for brand in BRANDS[:20]]) == []
     if ends is not None:
         scene.take(scene.end(ends))
-    scene.orders = Orders()
+    scene.orders = OperatorRequests()
     assert scene.take() == ["triggered * error"]
 
 

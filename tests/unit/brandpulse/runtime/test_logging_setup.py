@@ -75,7 +75,7 @@ def test_a_traceback_is_a_field_of_the_same_line() -> None:
         line = line_of("a bug", error=error)
     assert len(line.splitlines()) == 1
     assert fields_of(line)["traceback"].splitlines()[-1].startswith("ValueError: invalid literal")
-    assert "test_logs.py" in line
+    assert "test_logging_setup.py" in line
 
 
 def test_a_message_with_line_breaks_stays_one_line() -> None:

@@ -13,16 +13,19 @@ from alerting.store.redis_store import RedisAlertStore
 from brandpulse.cli.alerting import episodes as episodes_cli
 from brandpulse.cli.alerting import silence as silence_cli
 from brandpulse.errors import TransientError
-from brandpulse.schema.silences import MOST_SILENCES, OrderBook, RefusedError, Silence, span
+from brandpulse.schema.silences import RefusedError, Silence, silence_length
 from brandpulse.state.keys import NamespaceKeys
+from brandpulse.state.operator_requests import MOST_SILENCES, OperatorRequestStore
 from tests.support.alerting.notes import AT, an_episode
 
 
 @pytest.fixture
-def book(redis_client: redis.Redis, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch) -> OrderBook:
+def book(
+    redis_client: redis.Redis, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> OperatorRequestStore:
     monkeypatch.setenv("BRANDPULSE_REDIS_URL", redis_url)
     monkeypatch.setenv("BRANDPULSE_NAMESPACE", namespace)
-    return OrderBook(redis_client, namespace)
+    return OperatorRequestStore(redis_client, namespace)
 
 
 def silence(*arguments: str) -> str:
@@ -35,7 +38,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def test_a_silence_is_added_listed_and_ended(book: OrderBook) -> None:
+def test_a_silence_is_added_listed_and_ended(book: OperatorRequestStore) -> None:
     added = silence(
         "add", "--brand", "Acme Air", "--below", "critical", "--for", "2h", "--why", "planned", "--by", "kim"
     )
@@ -58,7 +61,7 @@ def test_a_silence_is_added_listed_and_ended(book: OrderBook) -> None:
 
 
 def test_a_brand_that_no_post_has_named_is_silenced_with_a_warning(
-    book: OrderBook, redis_client: redis.Redis, namespace: str
+    book: OperatorRequestStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     redis_client.sadd(NamespaceKeys(namespace).brands, "Acme Air", "Nordbank")
     told = CliRunner().invoke(silence_cli.app, ["add", "--brand", "Acme Ari", "--for", "2h"]).stderr
@@ -69,7 +72,7 @@ def test_a_brand_that_no_post_has_named_is_silenced_with_a_warning(
     assert len(book.read(now()).silences) == 2
 
 
-def test_a_maintenance_window_begins_later(book: OrderBook) -> None:
+def test_a_maintenance_window_begins_later(book: OperatorRequestStore) -> None:
     begins = (now() + timedelta(days=1)).replace(microsecond=0, tzinfo=None)
     silence("add", "--everything", "--from", begins.isoformat(), "--for", "90m")
     [one] = book.read(now()).silences
@@ -92,7 +95,7 @@ def test_a_maintenance_window_begins_later(book: OrderBook) -> None:
         (["--brand", "a" * 201, "--for", "2h"], "brand must have at most 200"),
     ],
 )
-def test_what_makes_no_silence_is_said(book: OrderBook, arguments: list[str], told: str) -> None:
+def test_what_makes_no_silence_is_said(book: OperatorRequestStore, arguments: list[str], told: str) -> None:
     with pytest.raises(RefusedError) as caught:
         silence("add", *arguments)
     assert told in str(caught.value)
@@ -103,10 +106,10 @@ def test_what_makes_no_silence_is_said(book: OrderBook, arguments: list[str], to
     ("text", "length"), [("90m", 90), ("2h", 120), ("1d12h", 36 * 60), ("1w", 7 * 24 * 60), ("1H30M", 90)]
 )
 def test_a_duration_is_what_people_write(text: str, length: int) -> None:
-    assert span(text) == timedelta(minutes=length)
+    assert silence_length(text) == timedelta(minutes=length)
 
 
-def test_ending_what_is_not_there_or_over_is_refused(book: OrderBook) -> None:
+def test_ending_what_is_not_there_or_over_is_refused(book: OperatorRequestStore) -> None:
     with pytest.raises(RefusedError, match="no silence 'abc'"):
         silence("expire", "abc")
     number = silence("add", "--brand", "a", "--for", "1h").splitlines()[0]
@@ -115,7 +118,7 @@ def test_ending_what_is_not_there_or_over_is_refused(book: OrderBook) -> None:
         silence("expire", number)
 
 
-def test_silences_are_bounded_and_old_ones_forgotten(book: OrderBook) -> None:
+def test_silences_are_bounded_and_old_ones_forgotten(book: OperatorRequestStore) -> None:
     then = now() - timedelta(days=8)
     for _ in range(MOST_SILENCES):
         book.add(Silence(brand="a", starts_at=then, ends_at=then + timedelta(hours=1), created_at=then))
@@ -125,7 +128,9 @@ def test_silences_are_bounded_and_old_ones_forgotten(book: OrderBook) -> None:
     silence("add", "--brand", "a", "--for", "1h")
 
 
-def test_an_open_episode_is_taken_on_once(book: OrderBook, redis_client: redis.Redis, namespace: str) -> None:
+def test_an_open_episode_is_taken_on_once(
+    book: OperatorRequestStore, redis_client: redis.Redis, namespace: str
+) -> None:
     store = RedisAlertStore(redis_client, namespace)
     token = store.acquire("me", lease_ms=60_000)
     assert token is not None
