@@ -5,9 +5,31 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import settings
 
 from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore
 from tests.support.kafka_broker import ApacheKafka, KafkaCluster, why_not
+from tests.support.patience import patience
+
+# A time limit per example would measure the machine, not the code.
+settings.register_profile("brandpulse", deadline=None)
+settings.load_profile("brandpulse")
+
+HANG_SECONDS = 180
+"""A test that takes longer on an idle machine hangs: pytest-timeout ends it and prints every thread's stack."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("timeout", None) is None:
+        config.option.timeout = patience(HANG_SECONDS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Scale the limits that tests set for themselves, too."""
+    for item in items:
+        if (own := item.get_closest_marker("timeout")) is not None:
+            item.add_marker(pytest.mark.timeout(patience(own.args[0])), append=False)
 
 
 @pytest.fixture(scope="session")

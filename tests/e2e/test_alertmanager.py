@@ -26,6 +26,7 @@ from brandpulse.runtime.child_process import Child, free_port
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 from brandpulse.schema.episodes import Episode, Notification, Transition
 from tests.support.alerting.notes import AT, an_episode
+from tests.support.patience import patience
 
 BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no Alertmanager here: install Debian's prometheus-alertmanager")
@@ -65,7 +66,7 @@ class Server:
             return False
 
     def active(self) -> list[dict[str, str]]:
-        with urllib.request.urlopen(f"{self.url}/api/v2/alerts?active=true", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v2/alerts?active=true", timeout=patience(5)) as answer:
             return [one["labels"] for one in json.load(answer)]
 
 
@@ -105,7 +106,7 @@ class Scene:
 
 
 async def until(true: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while True:
         answer = true()
         if asyncio.iscoroutine(answer):

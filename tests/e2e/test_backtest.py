@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from brandpulse.sample.generate import CRISIS_BEGIN, CRISIS_END
+from tests.support.patience import patience
 
 SAMPLE = Path("brandpulse/sample")
 
 
 def backtest(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "brandpulse", "backtest", "posts", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=patience(120), check=False)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from brandpulse.state.pane_reader import PaneReader
 from tests.e2e.test_first_use import brandpulse
 from tests.support.builders import NOON_MS, a_post
 from tests.support.kafka_broker import JARS, why_not
+from tests.support.patience import patience
 from tests.support.repository import ROOT
 
 POSTS = 20_000
@@ -71,8 +72,8 @@ class Home:
         for pid in doomed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.up.wait(10)
-        ingest.wait(10)
+        self.up.wait(patience(10))
+        ingest.wait(patience(10))
         assert len(doomed) >= 7, "up, broker, store, worker, alerter, page, ingest"
 
     def stats(self) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class Home:
         return collect(Settings(redis_url=SecretStr(url)))
 
     def wait_for(self, counted: int, *, to_the_end: bool = True, seconds: float = 120) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patience(seconds)
         while posts_of(stats := self.stats()) < counted or (to_the_end and stats["lag"]):
             assert time.monotonic() < deadline, stats
             time.sleep(0.1)
@@ -168,7 +169,7 @@ def test_the_broker_killed_alone_is_started_again_on_its_log_and_port(home: Home
     addresses = read_addresses(Path(home.env["BRANDPULSE_HOME"]))
     [broker] = [pid for pid in children_of(up.pid) if b"kafka.Kafka" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(broker, signal.SIGKILL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + patience(120)
     while "again, on its log" not in up.log_tail() or not broker_answers(addresses["kafka_bootstrap_servers"]):
         assert time.monotonic() < deadline, up.log_tail()
         time.sleep(0.1)
@@ -189,7 +190,7 @@ def test_a_shell_set_up_for_a_secured_kafka_and_redis_does_not_keep_the_stack_fr
     }
     up = home.start()
     folder = Path(home.env["BRANDPULSE_HOME"], "logs")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience(60)
     while "ownership assigned" not in (folder / "worker-1.log").read_text():
         assert time.monotonic() < deadline, "the worker reads from the stack's own broker"
         time.sleep(0.1)

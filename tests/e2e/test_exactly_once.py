@@ -15,6 +15,7 @@ from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.runtime.child_process import port_answers
 from brandpulse.runtime.service_registry import running
 from tests.support.builders import NOON_MS, a_post
+from tests.support.patience import patience
 from tests.support.running_pipeline import Pipeline, counted
 
 TEXTS = ("acme is awful", "acme is great", "acme opens at nine", "@bolt is awful", "acme and @bolt", "nobody named")
@@ -109,7 +110,7 @@ def test_scored_posts_and_metrics_tell_the_same(pipeline: Pipeline) -> None:
     worker = pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == 30)
     [facts] = running(pipeline.home, "worker")
-    with urllib.request.urlopen(f"{facts['url']}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{facts['url']}/metrics", timeout=patience(5)) as answer:
         metrics = answer.read().decode()
     assert 'brandpulse_posts_counted_total{brand="Acme",sentiment="negative"} 30.0' in metrics
     topic = pipeline.env["BRANDPULSE_SCORED_TOPIC"]
@@ -120,7 +121,7 @@ def test_scored_posts_and_metrics_tell_the_same(pipeline: Pipeline) -> None:
     assert scored[0]["model"] == "keyword@keyword-1"
     assert len({(post["partition"], post["offset"]) for post in scored}) == 30
     worker.signal(signal.SIGTERM)
-    assert worker.wait(20) == 0, worker.log_tail()
+    assert worker.wait(patience(20)) == 0, worker.log_tail()
 
 
 def test_metrics_want_their_token_where_one_is_set(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> None:
@@ -132,9 +133,9 @@ def test_metrics_want_their_token_where_one_is_set(tmp_path: Path, kafka: str, r
             child.wait_ready(lambda kind=kind: _answers(tmp_path, kind))  # type: ignore[misc]
             url = f"{running(tmp_path, kind)[0]['url']}/metrics"
             with pytest.raises(urllib.error.HTTPError, match="401"):
-                urllib.request.urlopen(url, timeout=5)
+                urllib.request.urlopen(url, timeout=patience(5))
             asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-            with urllib.request.urlopen(asked, timeout=5) as answer:
+            with urllib.request.urlopen(asked, timeout=patience(5)) as answer:
                 assert b"brandpulse_" in answer.read()
             assert child.stop() == 0
     finally:

@@ -12,6 +12,7 @@ from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.schema.dead_letters import Origin, letters_of, origin_headers
 from tests.support.builders import NOON_MS, a_post
+from tests.support.patience import patience
 from tests.support.running_pipeline import Pipeline, counted
 
 
@@ -35,7 +36,7 @@ def send(pipeline: Pipeline, letter: dict[str, Any], value: bytes) -> None:
     producer = Producer(producer_config(pipeline.bootstrap_servers))
     headers = origin_headers(origin)
     producer.produce(pipeline.topic, value=value, partition=origin.partition, headers=headers)
-    assert producer.flush(20) == 0
+    assert producer.flush(patience(20)) == 0
 
 
 def test_letters_are_found_shown_and_redriven_and_die_once_in_the_counters(pipeline: Pipeline) -> None:

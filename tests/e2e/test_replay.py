@@ -15,6 +15,7 @@ from brandpulse.runtime.child_process import Child
 from brandpulse.state.keys import AlertingKeys
 from brandpulse.state.pane_reader import PaneReader
 from tests.support.builders import NOON_MS, a_post
+from tests.support.patience import patience
 from tests.support.running_pipeline import Pipeline, counted
 
 HOUR_MS = 3_600_000
@@ -50,7 +51,7 @@ def mentions(redis_client: redis.Redis, namespace: str) -> int:
 
 
 def wait(true: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -80,7 +81,7 @@ def test_a_shadow_is_compared_swapped_in_kept_up_and_the_old_one_dropped(
 
     # While the shadow stands still, it may not be shown.
     replaying.signal(signal.SIGTERM)
-    assert replaying.wait(40) == 0, replaying.log_tail()
+    assert replaying.wait(patience(40)) == 0, replaying.log_tail()
     pipeline.produce(stream(400, 500))
     pipeline.wait_for(lambda stats: counted(stats) == 375)
     refused = pipeline.run("replay", "swap", shadow)

@@ -23,6 +23,7 @@ from typing import Any, cast
 
 from tests.support.faults.environment import BrokerKind, World
 from tests.support.faults.fault_kinds import Fault, kinds_for
+from tests.support.patience import patience
 
 POSTS = 1_500
 PATIENCE_SECONDS = 120.0
@@ -73,7 +74,7 @@ def main() -> int:
         flush=True,
     )
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
-    deadline = time.monotonic() + bound
+    deadline = time.monotonic() + patience(bound)
     seen: list[dict[str, Any]] = []
     world = World(folder, kind, f"f{uuid.uuid4().hex[:10]}", protocol=protocol)
     try:

@@ -16,6 +16,7 @@ from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.kafka.topics import Topic, ensure_topics
 from tests.support.builders import NOON_MS, a_post
 from tests.support.kafka_broker import NODES, KafkaCluster
+from tests.support.patience import patience
 from tests.support.running_pipeline import Pipeline, counted
 
 pytestmark = pytest.mark.timeout(300)
@@ -66,7 +67,7 @@ def test_each_node_killed_in_turn_under_load_loses_and_doubles_no_record(cluster
     finally:
         all_killed.set()
         sending.join()
-    assert producer.flush(120) == 0
+    assert producer.flush(patience(120)) == 0
     stored = [int(message.value() or b"") for message in read_to_end(cluster.bootstrap_servers, namespace)]
     assert sorted(stored) == list(range(sent))
 
@@ -82,7 +83,7 @@ def test_without_two_in_sync_nothing_is_acknowledged_and_nothing_acknowledged_is
         producer.produce(
             namespace, value=value.encode(), on_delivery=lambda error, _: outcomes.__setitem__(value, error)
         )
-        producer.flush(20)
+        producer.flush(patience(20))
 
     send("before")
     leader = cluster.leader_of(namespace, 0)

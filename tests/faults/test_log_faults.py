@@ -15,6 +15,7 @@ from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.partition_state import PartitionStatus
 from tests.support.builders import NOON_MS, a_post
 from tests.support.kafka_broker import ApacheKafka, why_not
+from tests.support.patience import patience
 from tests.support.running_pipeline import Pipeline, counted
 
 
@@ -84,8 +85,8 @@ def test_a_topic_made_anew_under_a_running_worker_is_read_from_its_beginning(
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == 200)
     admin.delete_topics([pipeline.topic])[pipeline.topic].result()
-    deadline = time.monotonic() + 20
-    while pipeline.topic in admin.list_topics(timeout=5).topics:
+    deadline = time.monotonic() + patience(20)
+    while pipeline.topic in admin.list_topics(timeout=patience(5)).topics:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     pipeline.create_topics(partitions=1)
@@ -105,7 +106,7 @@ def test_what_a_transaction_leaves_at_the_end_of_the_log_keeps_no_partition_busy
     producer.commit_transaction(20)
     worker = pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == 50)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patience(20)
     while not state_of(pipeline, redis_url).caught_up:
         assert time.monotonic() < deadline, "the alert clock would stand still"
         time.sleep(0.1)
@@ -120,7 +121,7 @@ def test_a_record_too_large_for_the_dead_letters_is_cut_and_the_rest_counts(pipe
     size = 1_048_400
     producer = Producer(producer_config(pipeline.bootstrap_servers) | {"message.max.bytes": 2_000_000})
     producer.produce(pipeline.topic, value=random.Random(1).randbytes(size))
-    assert producer.flush(20) == 0
+    assert producer.flush(patience(20)) == 0
     pipeline.produce(stream(0, 20))
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == 20 and stats["dead"] == 1 and stats["lag"] == 0)

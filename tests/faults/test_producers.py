@@ -12,6 +12,7 @@ from confluent_kafka import Producer
 from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.topics import Topic, ensure_topics
 from tests.support.kafka_broker import ApacheKafka, why_not
+from tests.support.patience import patience
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -36,7 +37,7 @@ def test_a_trickle_of_records_does_not_take_a_core(apache_kafka: ApacheKafka, na
     ensure_topics(apache_kafka.bootstrap_servers, [Topic(topic, PARTITIONS)])
     producer = Producer(producer_config(apache_kafka.bootstrap_servers))
     producer.produce(topic, b"first")
-    assert producer.flush(30) == 0
+    assert producer.flush(patience(30)) == 0
     with _busy_machine():
         began, used = time.monotonic(), time.process_time()
         while time.monotonic() - began < SECONDS:
@@ -45,5 +46,5 @@ def test_a_trickle_of_records_does_not_take_a_core(apache_kafka: ApacheKafka, na
             producer.poll(0)
             time.sleep(STEP_SECONDS)
         share = (time.process_time() - used) / (time.monotonic() - began)
-    assert producer.flush(30) == 0
+    assert producer.flush(patience(30)) == 0
     assert share < MOST

@@ -14,6 +14,7 @@ from stream_workers.consumer.post_reader import PostReader
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.support.builders import a_reader_config
 from tests.support.kafka_broker import ApacheKafka, why_not
+from tests.support.patience import patience
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -48,14 +49,14 @@ class Reading:
         return True
 
     def await_read(self, partition: int, records: int) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + patience(PATIENCE_SECONDS)
         while len(set(self.offsets[partition])) < records:
             assert time.monotonic() < deadline, f"partition {partition}: {len(self.offsets[partition])} of {records}"
             time.sleep(0.05)
 
     def stop(self) -> None:
         self.reader.stop()
-        self._thread.join(30)
+        self._thread.join(patience(30))
         self.reader.close()
 
 
@@ -67,7 +68,7 @@ def test_a_partition_that_the_client_leaves_out_is_begun_anew(apache_kafka: Apac
     def send(records: int) -> None:
         for number in range(records):
             producer.produce(topic, str(number).encode(), partition=number % 2)
-        assert producer.flush(30) == 0
+        assert producer.flush(patience(30)) == 0
 
     send(20)
     reading = Reading(apache_kafka.bootstrap_servers, topic)

@@ -15,6 +15,7 @@ from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.runtime.service_registry import running
 from stream_workers.app import EXIT_WATCHDOG
 from tests.support.builders import NOON_MS, a_post
+from tests.support.patience import patience
 from tests.support.running_pipeline import Pipeline, counted
 
 POSTS = 6_000
@@ -52,7 +53,7 @@ def test_sigterm_in_the_middle_of_a_backlog_ends_cleanly_and_the_next_worker_fin
     worker = pipeline.service("worker")
     pipeline.wait_for(lambda stats: 0 < counted(stats) < POSTS)
     worker.signal(signal.SIGTERM)
-    assert worker.wait(20) == 0, worker.log_tail()
+    assert worker.wait(patience(20)) == 0, worker.log_tail()
     assert counted(pipeline.stats()) < POSTS, "it stopped before the end"
     pipeline.service("worker")
     stats = pipeline.wait_for(lambda stats: counted(stats) >= POSTS and stats["lag"] == 0)
@@ -78,7 +79,7 @@ def asked(pipeline: Pipeline, path: str) -> tuple[int, str]:
     """HTTP status and `status` of the worker's answer."""
     [facts] = running(pipeline.home, "worker")
     try:
-        with urllib.request.urlopen(f"{facts['url']}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"{facts['url']}{path}", timeout=patience(5)) as answer:
             return answer.status, json.load(answer)["status"]
     except urllib.error.HTTPError as refusal:
         return refusal.code, json.load(refusal)["status"]
@@ -114,7 +115,7 @@ def test_a_worker_without_progress_is_unhealthy_before_its_end(pipeline: Pipelin
 
 
 def until(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not holds():
         assert time.monotonic() < deadline, "it did not come to hold"
         time.sleep(0.1)
@@ -126,7 +127,7 @@ def test_a_worker_that_cannot_go_on_ends_itself_for_its_supervisor(pipeline: Pip
     pipeline.wait_for(lambda stats: counted(stats) == 100)
     store.child.signal(signal.SIGSTOP)
     pipeline.produce(stream(100, 200))
-    assert worker.wait(60) == EXIT_WATCHDOG
+    assert worker.wait(patience(60)) == EXIT_WATCHDOG
     assert "watchdog: lag and no progress" in worker.log_tail()
     store.child.signal(signal.SIGCONT)
     pipeline.service("worker")
@@ -166,7 +167,7 @@ def test_a_broker_that_comes_back_empty_on_its_port_is_read_on(
         pipeline.wait_for(lambda stats: counted(stats) == 500)
         broker.child.kill()
         broker = EmbeddedBroker(tmp_path / "broker", port=broker.port)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + patience(60)
         while topics != "at once" and "assigned partitions=[]" not in worker.log.read_text():
             assert time.monotonic() < deadline, worker.log_tail()
             time.sleep(0.1)

@@ -23,6 +23,7 @@ from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.ops.doctor.kafka_checks import check_broker
 from brandpulse.ops.kafka_acls import Acl, acls_of, commands, create
 from tests.support.certificates import Authority
+from tests.support.patience import patience
 from tests.support.secured_servers import SERVICES, SecuredKafka, password_of
 
 pytestmark = pytest.mark.timeout(180)
@@ -72,7 +73,7 @@ def wait_until_in_force(admin: str, acls: list[Acl]) -> None:
     )
     wanted = {(acl.name, f"User:{acl.user}", acl.operation.casefold()) for acl in acls}
     for _ in range(300):
-        found = client.describe_acls(every).result(timeout=20)
+        found = client.describe_acls(every).result(timeout=patience(20))
         seen = {(acl.name, acl.principal, acl.operation.name.replace("_", "").casefold()) for acl in found}
         if wanted <= seen:
             return
@@ -86,7 +87,8 @@ def test_the_worker_is_let_in_at_every_door_that_we_have_settings_for(
 ) -> None:
     settings = settings_of(secured_kafka.env("worker", door) | lane)
     assert (
-        settings.posts_topic in AdminClient(client_config(settings.bootstrap_servers())).list_topics(timeout=20).topics
+        settings.posts_topic
+        in AdminClient(client_config(settings.bootstrap_servers())).list_topics(timeout=patience(20)).topics
     )
 
 
@@ -152,7 +154,7 @@ def may_write(servers: str, topic: str) -> bool:
     failed: list[KafkaError] = []
     producer = Producer(producer_config(servers) | {"message.timeout.ms": 15_000})
     producer.produce(topic, value=b"x", on_delivery=lambda error, _: failed.append(error) if error else None)
-    assert producer.flush(20) == 0
+    assert producer.flush(patience(20)) == 0
     codes = {error.code() for error in failed}
     assert codes <= {KafkaError.TOPIC_AUTHORIZATION_FAILED}, failed
     return not codes
@@ -161,7 +163,7 @@ def may_write(servers: str, topic: str) -> bool:
 def may_see(servers: str, topic: str) -> bool:
     admin = AdminClient(client_config(servers))
     for _ in range(50):
-        error = admin.list_topics(topic, timeout=20).topics[topic].error
+        error = admin.list_topics(topic, timeout=patience(20)).topics[topic].error
         if error is None:
             return True
         if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:

@@ -20,6 +20,7 @@ from tests.faults.alerting.processes import start_alerter
 from tests.faults.alerting.test_alerter_process import a_day_with_a_crisis, until, wall_ms
 from tests.support.builders import NOON_MS, a_post
 from tests.support.certificates import Authority
+from tests.support.patience import patience
 from tests.support.running_pipeline import Pipeline
 from tests.support.secured_servers import SERVICES, SecuredKafka, SecuredRedis, acl_file, password_of
 
@@ -79,10 +80,10 @@ def test_posts_flow_from_ingest_to_page_each_service_as_its_own_user(lane: Lane)
     producer = Producer({"bootstrap.servers": lane.kafka.admin})
     for poison in (f'{{"text": "{MARK}', f'{{"schema_version": 1, "id": "{MARK}", "text": 7}}', f"\udc80{MARK}"):
         producer.produce(lane.topic, value=poison.encode(errors="surrogatepass"))
-    producer.flush(20)
+    producer.flush(patience(20))
 
     lane.come_as("operator")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience(60)
     while (stats := json.loads((lane.run("stats", "--json")).stdout or "{}")).get("dead") != 3 or stats["lag"]:
         assert time.monotonic() < deadline, f"{stats}\n{worker.log_tail()}"
     assert stats["brands"]["Acme"]["posts"] == POSTS
@@ -98,7 +99,7 @@ def test_posts_flow_from_ingest_to_page_each_service_as_its_own_user(lane: Lane)
     page = lane.service("dashboards", "page")
     page.wait_ready(lambda: bool(running(lane.home, "page")))
     [facts] = running(lane.home, "page")
-    with urllib.request.urlopen(f"{facts['url']}/readyz", timeout=10) as answer:
+    with urllib.request.urlopen(f"{facts['url']}/readyz", timeout=patience(10)) as answer:
         assert answer.status == 200
 
     assert worker.stop() == 0, worker.log_tail()
@@ -147,7 +148,7 @@ def test_a_worker_whose_group_is_not_its_own_says_so_in_its_log_and_lives_on(lan
     lane.come_as("worker")
     lane.env["BRANDPULSE_WORKER_GROUP"] = "somebody-elses"
     worker = lane.service("worker")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience(60)
     while "lacks an ACL on a group" not in (log := worker.log.read_text()):
         assert worker.exit_code is None, worker.log_tail()
         assert time.monotonic() < deadline, worker.log_tail()

@@ -17,6 +17,7 @@ from brandpulse.devstack.apache_kafka_node import LOGGING
 from brandpulse.devstack.embedded_servers import broker_answers
 from brandpulse.devstack.kafka_jars import VERSION, fetch
 from brandpulse.runtime.child_process import Child, StartError, free_port
+from tests.support.patience import patience
 
 CACHE = Path(os.environ.get("BRANDPULSE_TEST_CACHE", Path.home() / ".cache" / "brandpulse-tests"))
 JARS = CACHE / f"apache-kafka-{VERSION}"
@@ -68,7 +69,7 @@ class KafkaNode:
             check=False,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=patience(120),
         )
         assert done.returncode == 0, done.stdout + done.stderr
         self.child: Child | None = None
@@ -189,7 +190,7 @@ class KafkaCluster:
             node.launch()
         for node in down:
             node.wait_ready()
-        self._until(lambda: len(self._admin().list_topics(timeout=5).brokers) == len(NODES), "three brokers")
+        self._until(lambda: len(self._admin().list_topics(timeout=patience(5)).brokers) == len(NODES), "three brokers")
 
     def kill(self, *numbers: int) -> None:
         """SIGKILL of these nodes, in this order and without a pause between."""
@@ -209,13 +210,13 @@ class KafkaCluster:
 
     def leader_of(self, topic: str, partition: int) -> int:
         """The node that leads it now; -1 while nobody does."""
-        return int(self._admin().list_topics(topic, timeout=10).topics[topic].partitions[partition].leader)
+        return int(self._admin().list_topics(topic, timeout=patience(10)).topics[topic].partitions[partition].leader)
 
     def wait_in_sync(self, topics: Sequence[str], *, seconds: float = 60) -> None:
         """Until every replica of *topics* is in sync on all three nodes: the next kill finds a whole cluster."""
 
         def in_sync() -> bool:
-            known = self._admin().list_topics(timeout=5).topics
+            known = self._admin().list_topics(timeout=patience(5)).topics
             return all(
                 len(partition.isrs) == len(NODES) for topic in topics for partition in known[topic].partitions.values()
             )
@@ -231,7 +232,7 @@ class KafkaCluster:
 
     @staticmethod
     def _until(true: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patience(seconds)
         while True:
             try:
                 if true():

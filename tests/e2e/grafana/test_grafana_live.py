@@ -24,6 +24,7 @@ from tests.support.builders import a_post
 from tests.support.dashboards.browser import a_browser
 from tests.support.grafana.panels import Target, between, draw, numbers, targets, without_least_steps
 from tests.support.grafana.servers import Grafana, Prometheus, home_or_skip, prepare, wait_until
+from tests.support.patience import patience
 from tests.support.repository import ROOT
 from tests.support.running_pipeline import Pipeline, counted
 
@@ -133,7 +134,7 @@ def send_junk_beside(ingest: Child, pipeline: Pipeline, reader: PaneReader) -> N
 
 
 def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=patience(5)) as answer:
         return json.load(answer)
 
 

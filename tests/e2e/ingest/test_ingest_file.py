@@ -33,6 +33,7 @@ from ingest.files.file_sender import Counts, Destination, Outcome, Surroundings,
 from ingest.files.reading.row_reader import InputError
 from ingest.files.sent.ledger import MemoryLedger, Window
 from ingest.post_producer import TopicReader, check_broker
+from tests.support.patience import patience
 from tests.support.repository import ROOT
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -59,7 +60,7 @@ def topic_of(kafka: str, topic: str) -> list[tuple[str, Post]]:
     consumer = Consumer(
         {"bootstrap.servers": kafka, "group.id": "t", "enable.partition.eof": True, "fetch.wait.max.ms": 10}
     )
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    partitions = consumer.list_topics(topic, timeout=patience(10)).topics[topic].partitions
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     records: list[tuple[int, str, Post]] = []
     open_partitions = set(partitions)
@@ -119,14 +120,16 @@ def command(kafka: str, topic: str, path: Path, *options: str, home: Path) -> tu
 def ingest(kafka: str, topic: str, path: Path, *options: str, home: Path) -> tuple[int, dict[str, float] | None, str]:
     """Run the real command: exit code, the line of JSON, stderr."""
     line, env = command(kafka, topic, path, *options, home=home)
-    done = subprocess.run(line, env=env, cwd=home.parent, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        line, env=env, cwd=home.parent, capture_output=True, text=True, timeout=patience(60), check=False
+    )
     out = done.stdout.splitlines()
     assert len(out) <= 1, done.stdout
     return done.returncode, json.loads(out[0]) if out else None, done.stderr
 
 
 def wait_until(true: Callable[[], bool], *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)  # polling another process, not hoping for it
@@ -188,7 +191,7 @@ def test_a_signal_ends_the_run_cleanly_and_says_how_to_go_on(
     process = subprocess.Popen(line, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for_records(kafka, to.topic, 100)
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=patience(20))
 
     assert process.returncode == 128 + number
     assert "the same command goes on" in err
@@ -271,7 +274,7 @@ def test_records_of_others_and_of_other_sources_are_not_taken_for_ours(
     foreign = Post(schema_version=1, id="p199", text="x", created_at=BEGIN, author_id="a", source="elsewhere")
     producer.produce(to.topic, foreign.model_dump_json().encode(), b"p199")
     producer.produce(to.topic, b"no json", b"p198")
-    assert producer.flush(10) == 0
+    assert producer.flush(patience(10)) == 0
     send(path)
     ours = [message for message in _raw(to) if message and b'"source":"test"' in message]
     assert len(ours) == len(set(ours)) == 200
@@ -407,7 +410,7 @@ def test_a_broker_that_is_down_is_told_in_time_and_without_noise(capfd: pytest.C
     begin = time.monotonic()
     with pytest.raises(TransientError, match=r"no Kafka broker answers .*brandpulse up"):
         check_broker(f"127.0.0.1:{free_port()}", timeout_seconds=0.5)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < patience(5)
     assert capfd.readouterr().err == ""
 
 

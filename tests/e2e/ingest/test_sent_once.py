@@ -22,6 +22,7 @@ from brandpulse.runtime.child_process import Child
 from brandpulse.runtime.service_registry import read_addresses
 from tests.e2e.test_first_use import BRANDS, brandpulse
 from tests.support.builders import NOON_MS, a_post
+from tests.support.patience import patience
 from tests.support.repository import ROOT
 
 HOUR_MS = 3_600_000
@@ -59,7 +60,7 @@ class Stack:
 
     def kill(self, child: Child) -> None:
         child.kill()
-        child.wait(10)
+        child.wait(patience(10))
 
     def ingest(self, path: Path, *options: str, code: int = 0, env: Mapping[str, str] | None = None) -> dict[str, Any]:
         done = brandpulse("ingest", "file", str(path), "--json", *options, cwd=self.folder, env=env)
@@ -73,7 +74,7 @@ class Stack:
         return Child("ingest", command, log=log, cwd=self.folder, env={"PYTHONPATH": str(ROOT)})
 
     def counted(self) -> int:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + patience(15)
         # The worker writes its lag every few seconds, so it may be that of a moment before the last post.
         while (stats := self.stats()).get("lag") != 0:
             assert time.monotonic() < deadline, f"lag stays at {stats.get('lag')}"
@@ -88,7 +89,7 @@ class Stack:
             return {"brands": {}}
 
     def wait_counted(self, least: int, seconds: float = 60) -> int:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patience(seconds)
         while (found := self.stats()["brands"].get("Acme", {}).get("posts", 0)) < least:
             assert time.monotonic() < deadline, f"{found} of {least} counted"
             time.sleep(0.05)
@@ -176,7 +177,7 @@ def test_ingest_stopped_in_the_middle_and_the_stack_restarted(stack: Stack, how:
     ingest = stack.ingesting(path, "--rate", "400")
     stack.wait_counted(300)
     os.kill(ingest.pid, how)
-    ingest.wait(20)
+    ingest.wait(patience(20))
     if how == signal.SIGKILL:
         stack.kill(up)
     else:
@@ -195,8 +196,8 @@ def test_everything_killed_while_posts_are_on_their_way_counts_once(stack: Stack
         stack.wait_counted(reached)
         up.kill()
         ingest.kill()
-        up.wait(10)
-        ingest.wait(10)
+        up.wait(patience(10))
+        ingest.wait(patience(10))
     stack.up()
     stack.ingest(path, "--wait")
     assert stack.counted() == 2_000
@@ -210,7 +211,7 @@ def test_the_stack_restarted_under_a_running_ingest(stack: Stack) -> None:
     stack.stop()
     stack.up()
     os.kill(ingest.pid, signal.SIGINT)
-    ingest.wait(30)
+    ingest.wait(patience(30))
     stack.ingest(path, "--wait")
     assert stack.counted() == 2_000
 
@@ -270,7 +271,7 @@ def _continue(pid: int) -> None:
 
 
 def _wait_gone(pid: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patience(20)
     while Path(f"/proc/{pid}").exists() and not re.search(r"State:\s+Z", Path(f"/proc/{pid}/status").read_text()):
         assert time.monotonic() < deadline, "the worker outlives its stack"
         time.sleep(0.1)

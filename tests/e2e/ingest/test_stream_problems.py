@@ -16,6 +16,7 @@ from brandpulse.runtime.service_registry import read_addresses
 from brandpulse.state.keys import HOUR_MS
 from tests.e2e.test_first_use import BRANDS, brandpulse
 from tests.support.builders import a_post
+from tests.support.patience import patience
 from tests.support.repository import ROOT
 
 
@@ -38,7 +39,7 @@ class Stack:
             self._sent += 1
             post = a_post(f"post-{self._sent}", text, now_ms + int(hours * HOUR_MS), source=source) | fields
             self._producer.produce("posts", json.dumps(post), key=post["id"], timestamp=now_ms // unit)
-        self._producer.flush(20)
+        self._producer.flush(patience(20))
 
     def stats(self) -> dict[str, Any]:
         done = brandpulse("stats", "--json", cwd=self.folder)
@@ -48,7 +49,7 @@ class Stack:
 
     def until(self, kind: str, source: str, *, seconds: float = 30) -> dict[str, Any]:
         """The problem of that kind and source, once the workers have met it."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patience(seconds)
         while True:
             problems = self.stats()["problems"]
             if found := [one for one in problems if (one["kind"], one["source"]) == (kind, source)]:
@@ -102,7 +103,7 @@ def test_streams_that_go_wrong_are_reported_with_source_and_cause(stack: Stack) 
     assert "field is missing or wrong" in stack.until("dead", "broken")["sentence"]
 
     stack.produce(2_000, "seconds", unit=1_000)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while not all(one["paused"] for one in stack.health()["partitions"]):
         assert time.monotonic() < deadline, stack.health()
         time.sleep(0.5)

@@ -20,6 +20,7 @@ from brandpulse.runtime.child_process import Child, free_port, port_answers
 from model.serve.request_guard import Rules
 from model.serve.service import Service
 from tests.support.model.serve_builders import AllHeadsScorer, serving
+from tests.support.patience import patience
 from tests.support.repository import ROOT
 
 TOKEN, SECRET = "t" * 16, "webhook secret"
@@ -93,7 +94,7 @@ def send(bridge: str, body: dict[str, Any], *, secret: str = SECRET, age: timede
         "X-Zendesk-Webhook-Signature": base64.b64encode(digest).decode(),
         "X-Zendesk-Webhook-Signature-Timestamp": timestamp,
     }
-    return httpx.post(bridge, content=content, headers=headers, timeout=20, trust_env=False)
+    return httpx.post(bridge, content=content, headers=headers, timeout=patience(20), trust_env=False)
 
 
 @pytest.mark.parametrize(

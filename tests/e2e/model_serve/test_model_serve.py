@@ -18,6 +18,7 @@ from brandpulse.runtime.child_process import Child, free_port
 from brandpulse.runtime.service_registry import running
 from model.spec.heads import EMOTIONS
 from tests.support.model.brand_weights import a_brand_folder
+from tests.support.patience import patience
 from tests.support.repository import ROOT
 
 SERVE = [sys.executable, "-m", "brandpulse", "model", "serve"]
@@ -32,7 +33,7 @@ class Served:
         self.child = Child("serve", [*SERVE, *options], log=folder / "serve.log", env=settings, cwd=ROOT)
         self.child.wait_ready(lambda: bool(running(self.home, "serve")))
         self.url = str(running(self.home, "serve")[0]["url"])
-        self.client = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
+        self.client = httpx.Client(base_url=self.url, timeout=patience(20), trust_env=False)
 
     def answers(self) -> bool:
         try:
@@ -43,7 +44,7 @@ class Served:
 
     def half_a_request(self, body: bytes, *, sent: int) -> socket.socket:
         """A request whose body stops after *sent* bytes."""
-        line = socket.create_connection(("127.0.0.1", int(self.url.rsplit(":", 1)[1])), timeout=20)
+        line = socket.create_connection(("127.0.0.1", int(self.url.rsplit(":", 1)[1])), timeout=patience(20))
         head = "POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:sent])
         return line
@@ -68,7 +69,7 @@ def everything(line: socket.socket) -> bytes:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patience(20)
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -87,7 +88,7 @@ def test_a_stop_turns_readyz_first_and_lets_requests_finish(serve: Callable[...,
     line.sendall(body[10:])
 
     assert everything(line).startswith(b"HTTP/1.1 200 ")
-    assert served.child.wait(20) == 0
+    assert served.child.wait(patience(20)) == 0
     assert running(served.home, "serve") == []
 
 
@@ -96,7 +97,7 @@ def test_ctrl_c_does_not_wait_for_balancers(serve: Callable[..., Served]) -> Non
 
     served.child.signal(SIGINT)
 
-    assert served.child.wait(20) == 0
+    assert served.child.wait(patience(20)) == 0
 
 
 def test_a_second_stop_ends_the_waiting(serve: Callable[..., Served]) -> None:
@@ -106,7 +107,7 @@ def test_a_second_stop_ends_the_waiting(serve: Callable[..., Served]) -> None:
 
     served.child.signal(SIGTERM)
 
-    assert served.child.wait(20) == 0
+    assert served.child.wait(patience(20)) == 0
 
 
 def test_a_request_that_never_ends_is_cut_when_the_grace_is_over(serve: Callable[..., Served]) -> None:
@@ -114,7 +115,7 @@ def test_a_request_that_never_ends_is_cut_when_the_grace_is_over(serve: Callable
     line = served.half_a_request(b'{"text": "never"}', sent=5)
     served.child.signal(SIGTERM)
 
-    assert served.child.wait(20) == 0
+    assert served.child.wait(patience(20)) == 0
     line.close()
 
 
@@ -176,7 +177,7 @@ def test_what_cannot_work_does_not_start_and_says_why(
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=patience(60),
             check=False,
         )
 

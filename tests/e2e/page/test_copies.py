@@ -15,6 +15,7 @@ import redis
 from brandpulse.runtime.service_registry import running
 from dashboards.page.redis_reader import PageStore
 from tests.support.builders import NOON_MS, a_post
+from tests.support.patience import patience
 from tests.support.running_pipeline import BRANDS, Pipeline, counted
 
 RULES = """rules:
@@ -72,14 +73,14 @@ def posts() -> list[dict[str, Any]]:
 
 
 def until(true: Callable[[], Any], *, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
 def events(url: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"{url}/events", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/events", timeout=patience(5)) as answer:
         found: list[dict[str, Any]] = json.load(answer)
     return [one["payload"]["custom_details"] for one in found if one["event_action"] == "trigger"]
 

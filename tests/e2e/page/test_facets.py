@@ -16,6 +16,7 @@ from brandpulse.state.keys import NamespaceKeys, facet_series
 from brandpulse.state.pane_reader import PaneReader
 from dashboards.page.redis_reader import PageStore
 from tests.support.builders import NOON_MS, a_post
+from tests.support.patience import patience
 from tests.support.running_pipeline import BRANDS, Pipeline, counted
 
 FACETS = """facets:
@@ -68,14 +69,14 @@ def posts() -> list[dict[str, Any]]:
 
 
 def until(true: Callable[[], Any], *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
 def incidents(url: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"{url}/incidents", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/incidents", timeout=patience(5)) as answer:
         found: list[dict[str, Any]] = json.load(answer)
     return found
 
@@ -97,14 +98,14 @@ def test_refunds_that_multiply_are_one_page_which_resolves(
 
     [page] = incidents(url)
     assert page["dedup_key"].startswith("Acme:refunds:")
-    with urllib.request.urlopen(f"{url}/events", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/events", timeout=patience(5)) as answer:
         first = json.load(answer)[0]
     assert "Share of refund rose" in first["payload"]["summary"]
     assert first["payload"]["custom_details"]["facet"] == "refund"
     assert all("money back" in text.lower() for text in first["payload"]["custom_details"]["examples"])
 
     alerter = str(running(pipeline.home, "alerter")[0]["url"])
-    with urllib.request.urlopen(f"{alerter}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{alerter}/metrics", timeout=patience(5)) as answer:
         shown = [line for line in answer.read().decode().splitlines() if "_facet_ratio{" in line]
     assert {line.split("{")[1].split("}")[0] for line in shown} == {
         f'brand="{brand}",facet="{facet}"' for brand in ("Acme", "Bolt") for facet in ("refund", "strike")

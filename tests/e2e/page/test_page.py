@@ -36,6 +36,7 @@ from tests.support.dashboards.stored_state import (
     evidence,
     two_days_with_a_crisis,
 )
+from tests.support.patience import patience
 from tests.support.repository import ROOT
 
 DESKTOP: ViewportSize = {"width": 1440, "height": 900}
@@ -132,7 +133,7 @@ def card(page: Page, brand: str) -> Any:
 
 
 def fetch(url: str, **headers: str) -> Any:
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=patience(10)) as answer:
         return json.load(answer)
 
 
@@ -240,7 +241,7 @@ def test_an_episode_that_resolves_moves_to_the_earlier_ones(
 
 
 def await_some(read: Callable[[], Sequence[Any]]) -> Sequence[Any]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + patience(10)
     while not (found := read()):
         assert time.monotonic() < deadline, "nothing came in ten seconds"
         time.sleep(0.05)
@@ -523,11 +524,11 @@ def test_a_lost_server_is_told_and_a_returned_one_is_found(
     expect(page.locator("#link-words")).to_have_text("Live")
 
     pages.children[0].kill()
-    expect(page.locator("#link-words")).to_have_text("Disconnected", timeout=15_000)
+    expect(page.locator("#link-words")).to_have_text("Disconnected", timeout=patience(15_000))
     expect(page.locator("#trouble")).to_contain_text("No connection to the server")
 
     pages.start(BRANDPULSE_PAGE_PORT=first.rsplit(":", 1)[1])
-    expect(page.locator("#link-words")).to_have_text("Live", timeout=15_000)
+    expect(page.locator("#link-words")).to_have_text("Live", timeout=patience(15_000))
     expect(page.locator("#trouble")).to_be_hidden()
 
 
@@ -584,7 +585,7 @@ def test_a_page_that_others_could_reach_refuses_to_start_without_a_token(tmp_pat
         cwd=ROOT,
     )
 
-    assert child.wait(20) == 2
+    assert child.wait(patience(20)) == 2
     assert child.log_tail().startswith("brandpulse: BRANDPULSE_PAGE_TOKEN: ")
 
 

@@ -8,6 +8,7 @@ import yaml
 
 from brandpulse.runtime.child_process import Child
 from brandpulse.runtime.service_registry import running
+from tests.support.patience import patience
 from tests.support.repository import ROOT
 
 ROUTING_KEY = "0" * 32
@@ -63,5 +64,5 @@ def start_alerter(
 def fetch(home: Path, child: Child, path: str) -> str:
     """What the alerter's web port says at *path*."""
     [facts] = [facts for facts in running(home, "alerter") if facts["pid"] == child.pid]
-    with urllib.request.urlopen(f"{facts['url']}{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"{facts['url']}{path}", timeout=patience(5)) as answer:
         return str(answer.read().decode())

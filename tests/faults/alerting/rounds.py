@@ -31,6 +31,7 @@ from brandpulse.runtime.child_process import Child
 from brandpulse.state.keys import AlertingKeys
 from tests.faults.alerting.processes import fetch, start_alerter
 from tests.support.alerting.builders import MONDAY, Stream
+from tests.support.patience import patience
 
 NAMESPACE = "rounds"
 BRANDS = ("Acme Air", "Blue Bank", "Crunch")
@@ -162,7 +163,7 @@ async def one_round(world: World, pick: random.Random, number: int, *, kills: in
         await asyncio.to_thread(world.kill, what)
         after.append(round(delay, 2))
     await adding
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience(PATIENCE_SECONDS)
     # Once: a new leader repeats the last resolves some seconds after its takeover, which then wait for a moment.
     while not (settled := await asyncio.to_thread(world.settled)) and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
@@ -194,7 +195,7 @@ def _scraped(world: World) -> bool:
 
 
 async def run(count: int, kills: int, seed: int, bound: float, folder: Path) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + bound
+    deadline = time.monotonic() + patience(bound)
     seen: list[dict[str, Any]] = []
     async with MockReceiver() as mock:
         world = await asyncio.to_thread(World, folder, mock)

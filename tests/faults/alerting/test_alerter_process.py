@@ -18,6 +18,7 @@ from brandpulse.runtime.child_process import Child
 from brandpulse.state.keys import MINUTE_MS, PartitionKeys
 from tests.faults.alerting.processes import fetch, start_alerter
 from tests.support.alerting.builders import MONDAY, Stream
+from tests.support.patience import patience
 
 CRISIS = MONDAY + 10 * 60
 
@@ -37,7 +38,7 @@ def wall_ms() -> int:
 
 
 async def until(true: Callable[[], bool], *, child: Child, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not true():
         assert child.exit_code is None, child.log_tail()
         assert time.monotonic() < deadline, child.log_tail(60)
@@ -49,7 +50,7 @@ def transitions_on(kafka: str, topic: str) -> list[str]:
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": topic, "enable.auto.commit": False})
     consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
     found: list[str] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patience(20)
     while "resolved" not in found and time.monotonic() < deadline:
         message = consumer.poll(0.2)
         if message is not None and message.error() is None:

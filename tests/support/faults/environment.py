@@ -19,6 +19,7 @@ from tests.support.faults.proxy import Proxy
 from tests.support.faults.traffic import CODECS, Sent, one_round, warm_up
 from tests.support.faults.valkey import Valkey
 from tests.support.kafka_broker import ApacheKafka, KafkaCluster
+from tests.support.patience import patience
 from tests.support.running_pipeline import Pipeline
 
 BrokerKind = Literal["embedded", "kafka", "kafka3"]
@@ -80,7 +81,7 @@ class World:
 
     def settle(self, seconds: float) -> dict[str, Any]:
         """Once all is sent and counted, or the time is up: what is otherwise than the log says. Empty: exact."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patience(seconds)
         self._enough.set()
         if self._producing is not None:
             self._producing.join(seconds)
@@ -113,7 +114,7 @@ class World:
 
     def wait_assigned(self, worker: Child, seconds: float = 60) -> None:
         """Until *worker* says that it reads partitions."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patience(seconds)
         while "assigned" not in worker.log.read_text(errors="replace"):
             assert time.monotonic() < deadline and worker.exit_code is None, worker.log_tail()
             time.sleep(0.1)
@@ -152,7 +153,7 @@ class World:
             where = {"partition": partition} if partition >= 0 else {}
             producer.produce(self.pipeline.topic, key=sent.key, value=sent.value, on_delivery=delivered, **where)
             producer.poll(0)
-        left = producer.flush(120)
+        left = producer.flush(patience(120))
         if left:
             self._unsent.append(f"{left} records were not taken")
 

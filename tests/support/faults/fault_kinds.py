@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tests.support.faults.environment import World
 from tests.support.kafka_broker import NODES, ApacheKafka, KafkaCluster
+from tests.support.patience import patience
 
 Fault = Callable[[World, random.Random], None]
 SESSION_SECONDS = 6.0
@@ -29,7 +30,7 @@ def all_workers_killed(world: World, _pick: random.Random) -> None:
 def worker_terminated(world: World, pick: random.Random) -> None:
     worker = pick.choice(world.workers)
     worker.signal(signal.SIGTERM)
-    code = worker.wait(40)
+    code = worker.wait(patience(40))
     assert code in (0, -signal.SIGTERM), f"a worker asked to end ended with {code}:\n{worker.log_tail()}"
 
 
@@ -47,7 +48,7 @@ def workers_come_and_go(world: World, pick: random.Random) -> None:
     world.wait_assigned(third)
     time.sleep(pick.uniform(0, 3))
     third.signal(signal.SIGTERM)
-    third.wait(40)
+    third.wait(patience(40))
 
 
 def two_owners(world: World, pick: random.Random) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 
 from brandpulse.runtime.child_process import free_port
+from tests.support.patience import patience
 
 CHUNK = 65_536
 
@@ -43,7 +44,7 @@ class Proxy:
             except OSError:
                 return
             try:
-                server = socket.create_connection(("127.0.0.1", self._target_port), timeout=5)
+                server = socket.create_connection(("127.0.0.1", self._target_port), timeout=patience(5))
             except OSError:
                 client.close()
                 continue

@@ -22,6 +22,7 @@ from typing import cast
 
 from brandpulse.state.pane_reader import PaneReader
 from tests.support.faults.environment import BrokerKind, World
+from tests.support.patience import patience
 
 POLL_SECONDS = 0.02
 LIMIT_SECONDS = 90.0
@@ -63,7 +64,7 @@ def _ready_lines(world: World) -> list[str]:
 
 def _wait_shared(reader: PaneReader) -> None:
     """Until two workers own partitions and have said so lately."""
-    deadline = time.monotonic() + LIMIT_SECONDS
+    deadline = time.monotonic() + patience(LIMIT_SECONDS)
     while True:
         now_ms = time.time() * 1_000
         fresh = [one for one in reader.partitions() if now_ms - one.seen_wall_ms < 3_000]

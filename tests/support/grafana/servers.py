@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from brandpulse.runtime.child_process import Child, free_port
+from tests.support.patience import patience
 
 DATASOURCE_UID = "prometheus"
 ADMIN = {"Authorization": "Basic " + base64.b64encode(b"admin:admin").decode()}
@@ -37,21 +38,21 @@ def call(url: str, body: object = None, *, method: str = "") -> Any:
         headers={"Content-Type": "application/json", **ADMIN},
         method=method or ("GET" if body is None else "POST"),
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=patience(20)) as answer:
         return json.load(answer)
 
 
 def answers(url: str) -> bool:
     """Whether *url* answers with success."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=patience(5)) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
 
 
 def wait_until(true: Callable[[], bool], *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience(seconds)
     while not true():
         assert time.monotonic() < deadline, "it did not become true"
         time.sleep(0.1)

@@ -19,6 +19,7 @@ from model.serve.app import application
 from model.serve.request_guard import Rules
 from model.serve.service import Service
 from model.spec.heads import HEADS
+from tests.support.patience import patience
 
 POISON = "poison"
 
@@ -52,7 +53,7 @@ class WatchedScorer:
         self.calls.append([post.text for post in posts])
         self.threads.add(threading.current_thread().name)
         self.entered.set()
-        assert self.gate.wait(20)
+        assert self.gate.wait(patience(20))
         if any(POISON in post.text for post in posts):
             raise ValueError("the tokeniser choked")
         return self.inner.score(posts)
@@ -88,16 +89,16 @@ def serving(service: Service, rules: Rules | None = None) -> Iterator[httpx.Clie
     thread = threading.Thread(target=server.run, name="serving")
     thread.start()
     try:
-        until = time.monotonic() + 10
+        until = time.monotonic() + patience(10)
         while not server.started:
             assert thread.is_alive() and time.monotonic() < until
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=patience(20), trust_env=False) as client:
             yield client
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(patience(20))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from alerting.heartbeat import Heartbeat, HeartbeatPolicy, Vitals, why_not
 from brandpulse.devstack.mock_receiver import MockReceiver
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from tests.support.patience import patience
 
 POLICY = HeartbeatPolicy(every=60, tick_within=60, moved_within=1_800, drained_within=150)
 
@@ -68,7 +69,7 @@ async def test_the_other_side_hears_nothing_once_a_part_stands_still(stops: str)
         )
         stop = asyncio.Event()
         running = asyncio.create_task(beat.run(stop, lambda: vitals, lambda: 0.0))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             while mock.heartbeats < 3:  # noqa: ASYNC110 - another server's counter
                 await asyncio.sleep(0.01)
         setattr(

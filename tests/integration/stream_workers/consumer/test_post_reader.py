@@ -16,6 +16,7 @@ from stream_workers.consumer.post_reader import PostReader, ReaderConfig
 from stream_workers.settings import WorkerSettings
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.support.builders import a_reader_config, a_status
+from tests.support.patience import patience
 
 
 def a_reader(config: ReaderConfig, store: MemoryPartitionStore | None = None) -> PostReader:
@@ -71,7 +72,7 @@ def test_a_read_takes_as_many_as_the_model_gets_through(kafka: str, namespace: s
     producer = Producer(producer_config(kafka))
     for number in range(90):
         producer.produce(namespace, str(number).encode())
-    assert producer.flush(30) == 0
+    assert producer.flush(patience(30)) == 0
     store, pace, reads = MemoryPartitionStore(), Pace(50), list[int]()
 
     def take(batch: ReadBatch, _timeout_seconds: float) -> bool:

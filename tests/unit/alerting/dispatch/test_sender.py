@@ -23,6 +23,7 @@ from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.devstack.mock_receiver import Fault, MockReceiver
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 from tests.support.alerting.notes import AT, a_delivery, a_notification, an_episode
+from tests.support.patience import patience
 
 NOW_MS = 10**12
 QUICK = RetryPolicy(give_up_after_seconds=10**10, base_seconds=0.05, cap_seconds=0.1, too_many_floor_seconds=0.3)
@@ -38,7 +39,7 @@ class Scene:
         self.telemetry = telemetry
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             while not true():  # noqa: ASYNC110 - what it waits for is a state, not an event
                 await asyncio.sleep(0.005)
 
@@ -262,7 +263,7 @@ async def test_what_lands_while_the_outbox_is_read_does_not_fly_again() -> None:
             seen = super().pending()
             self.reads += 1
             if self.reads == 2:
-                self.marked.wait(5)
+                self.marked.wait(patience(5))
                 time.sleep(0.05)  # until the loop has heard of the mark
             return seen
 

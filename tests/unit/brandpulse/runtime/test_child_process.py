@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from brandpulse.runtime.child_process import Child, StartError
+from tests.support.patience import patience
 from tests.support.repository import ROOT
 
 FAILS = "import sys; print('older lines'); print('brandpulse: X is wrong.\\nA right one: Y'); sys.exit(2)"
@@ -14,7 +15,7 @@ FAILS = "import sys; print('older lines'); print('brandpulse: X is wrong.\\nA ri
 
 def ended(path: Path, code: str) -> Child:
     child = Child("worker-1", [sys.executable, "-c", code], log=path)
-    child.wait(20)
+    child.wait(patience(20))
     return child
 
 
@@ -53,7 +54,7 @@ def test_a_folder_that_cannot_be_written_is_named_without_a_traceback(tmp_path: 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patience(60),
         check=False,
     )
     assert done.returncode in (1, 2)

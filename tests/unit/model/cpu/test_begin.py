@@ -19,6 +19,7 @@ from model.inference.scorer import Begins, Scores, begin
 from model.inputs.target_marking import MarkedText, mark, plain
 from model.loader import load_scorer
 from tests.support.model.brand_weights import a_brand_folder
+from tests.support.patience import patience
 
 FIRST = [mark(f"Acme made my day {number}", ["Acme", "Globex"]) for number in range(40)]
 SECOND = [
@@ -42,7 +43,7 @@ def on_another_thread(finish: Callable[[], Scores]) -> Scores:
     found: list[Scores] = []
     thread = threading.Thread(target=lambda: found.append(finish()))
     thread.start()
-    thread.join(60)
+    thread.join(patience(60))
     return found[0]
 
 
@@ -67,7 +68,7 @@ def test_a_call_is_back_before_its_posts_are_scored(folder: Path, monkeypatch: p
     work = Streams._run
 
     def held(self: Streams, inputs: Sequence[Any], keep: Callable[[Any], None]) -> None:
-        assert opens.wait(60)
+        assert opens.wait(patience(60))
         work(self, inputs, keep)
 
     monkeypatch.setattr(Streams, "_run", held)
@@ -127,7 +128,7 @@ for texts in (["some words " * 12] * 80, ["a post of many words " * 40] * 40, ["
 print(resident() - before)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, precision], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", code, precision], capture_output=True, text=True, timeout=patience(120), check=True
     )
     assert int(done.stdout) < 15, "MB; it was 55"
 
@@ -139,7 +140,7 @@ def test_streams_take_no_more_than_they_work_on_and_one() -> None:
     opens, found = threading.Event(), []
 
     def keep(request: Any) -> None:
-        assert opens.wait(60)
+        assert opens.wait(patience(60))
         found.append(float(request.output(0)[0]))
 
     running = [streams.start([np.array([at], dtype=np.float32)], keep) for at in range(3)]
@@ -152,7 +153,7 @@ def test_streams_take_no_more_than_they_work_on_and_one() -> None:
     threading.Thread(target=one_more).start()
     assert not handed.wait(0.3)
     opens.set()
-    assert handed.wait(60)
+    assert handed.wait(patience(60))
     for batch in running:
-        batch.result(60)
+        batch.result(patience(60))
     assert sorted(found) == [1, 2, 3, 4]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.inference.lru_cache import RecentlyUsed
+from tests.support.patience import patience
 
 
 def test_what_was_put_is_found_and_what_was_not_is_not() -> None:
@@ -69,6 +70,8 @@ print(resident_bytes(os.getpid()) - before)
 
 
 def test_memory_stays_as_it_is_once_it_is_full() -> None:
-    told = subprocess.run([sys.executable, "-c", CHURN], capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", CHURN], capture_output=True, text=True, timeout=patience(60), check=True
+    )
     # An OrderedDict in its place: 12 MB.
     assert int(told.stdout) < 1_000_000

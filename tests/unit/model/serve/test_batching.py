@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from model.serve.batching import Batch, Batcher, BusyError, JobFailedError
+from tests.support.patience import patience
 
 
 class Work:
@@ -24,7 +25,7 @@ class Work:
         self.calls.append(list(jobs))
         self.threads.add(threading.current_thread().name)
         self.entered.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(patience(10))
         if 13 in jobs:
             raise ValueError("13 of all numbers")
         return [2 * job for job in jobs]

@@ -14,6 +14,7 @@ from model.serve.api_models import Limits, Problem
 from model.serve.request_guard import Rules
 from model.serve.service import Service
 from tests.support.model.serve_builders import WatchedScorer, serving
+from tests.support.patience import patience
 
 LIMITS = Limits(texts=3, text_characters=50, targets=2, target_characters=10)
 JSON = {"Content-Type": "application/json"}
@@ -187,7 +188,7 @@ HEAD = b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application
 def connected(client: httpx.Client) -> socket.socket:
     port = client.base_url.port
     assert port is not None
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
+    return socket.create_connection(("127.0.0.1", port), timeout=patience(10))
 
 
 @pytest.mark.parametrize(

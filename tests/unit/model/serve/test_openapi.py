@@ -13,6 +13,7 @@ from model.serve.api_models import ModelAnswer, ScoreAnswer, TicketAnswer
 from model.serve.request_guard import Rules
 from model.serve.service import Service
 from tests.support.model.serve_builders import AllHeadsScorer, serving
+from tests.support.patience import patience
 
 RIGHT = {"Authorization": f"Bearer {'t' * 16}"}
 POSTS: dict[str, type[BaseModel]] = {"/v1/score": ScoreAnswer, "/v1/tickets": TicketAnswer}
@@ -57,7 +58,7 @@ def test_every_answer_is_as_described(
     )
     @given(case=schema[path][method].as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        case.call_and_validate(headers=RIGHT, timeout=10)
+        case.call_and_validate(headers=RIGHT, timeout=patience(10))
 
     ask()
 

@@ -18,6 +18,7 @@ from model.serve.api_models import Limits, ModelAnswer, ScoreAnswer
 from model.serve.run import Crowded
 from model.serve.service import Batching, Service
 from tests.support.model.serve_builders import POISON, AllHeadsScorer, WatchedScorer, serving, serving_keywords
+from tests.support.patience import patience
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_concurrent_requests_share_a_pass_of_the_model() -> None:
     with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(20) as callers:
         scorer.gate.clear()
         first = callers.submit(score, client, text="the first")
-        assert scorer.entered.wait(10)
+        assert scorer.entered.wait(patience(10))
         others = [callers.submit(score, client, text=f"number {number}") for number in range(16)]
         wait_for(lambda: waiting(client) == 16)
         scorer.gate.set()
@@ -147,7 +148,7 @@ def test_health_is_answered_while_the_model_works() -> None:
     with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(1) as callers:
         scorer.gate.clear()
         held = callers.submit(score, client, text="held")
-        assert scorer.entered.wait(10)
+        assert scorer.entered.wait(patience(10))
 
         assert client.get("/healthz").text == client.get("/readyz").text == "ok\n"
         scorer.gate.set()
@@ -160,7 +161,7 @@ def test_a_full_queue_is_503_with_retry_after_and_nothing_else_breaks() -> None:
     with serving(service) as client, ThreadPoolExecutor(4) as callers:
         scorer.gate.clear()
         held = [callers.submit(score, client, text="held")]
-        assert scorer.entered.wait(10)
+        assert scorer.entered.wait(patience(10))
         held.append(callers.submit(score, client, texts=["waits", "waits too"]))
         wait_for(lambda: waiting(client) == 2)
 
@@ -180,7 +181,7 @@ def test_a_client_that_hangs_up_is_not_scored() -> None:
     with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(2) as callers:
         scorer.gate.clear()
         held = callers.submit(score, client, text="held")
-        assert scorer.entered.wait(10)
+        assert scorer.entered.wait(patience(10))
         with pytest.raises(httpx.ReadTimeout):
             client.post("/v1/score", json={"texts": ["impatient", "impatient too"]}, timeout=0.3)
         wait_for(lambda: waiting(client) == 0)
@@ -198,7 +199,7 @@ def test_a_text_on_which_the_model_raises_fails_its_own_request_alone() -> None:
     with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(4) as callers:
         scorer.gate.clear()
         held = callers.submit(score, client, text="held")
-        assert scorer.entered.wait(10)
+        assert scorer.entered.wait(patience(10))
         good = [callers.submit(score, client, text=f"good {number}") for number in range(2)]
         bad = callers.submit(client.post, "/v1/score", json={"texts": ["fine", POISON]})
         wait_for(lambda: waiting(client) == 4)
@@ -219,7 +220,7 @@ def test_a_crowd_is_hurried_and_its_results_say_so() -> None:
     with serving(service) as client, ThreadPoolExecutor(4) as callers:
         scorer.gate.clear()
         held = callers.submit(score, client, text="held")
-        assert scorer.entered.wait(10)
+        assert scorer.entered.wait(patience(10))
         crowd = callers.submit(score, client, texts=["one", "two", "three", "four"])
         wait_for(lambda: waiting(client) == 4)
         scorer.gate.set()
@@ -263,7 +264,7 @@ def waiting(client: httpx.Client) -> int:
 
 
 def wait_for(condition: Any) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + patience(10)
     while not condition():
         assert time.monotonic() < until
         threading.Event().wait(0.005)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from stream_workers.pipeline.stage_executor import Stages
+from tests.support.patience import patience
 
 
 class Work:
@@ -24,12 +25,12 @@ class Work:
     def score_all(self, waiting: Sequence[int], /) -> list[int]:
         if self.breaks_at in waiting:
             raise RuntimeError("a bug")
-        assert self.model_opens.wait(10)
+        assert self.model_opens.wait(patience(10))
         self.scored.append(list(waiting))
         return list(waiting)
 
     def settle_all(self, waiting: Sequence[list[int]], /) -> None:
-        assert self.store_opens.wait(10)
+        assert self.store_opens.wait(patience(10))
         self.stored.append([batch for together in waiting for batch in together])
 
 

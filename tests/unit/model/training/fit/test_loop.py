@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.loader import torch_is_installed
+from tests.support.patience import patience
 
 pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
 
@@ -72,7 +73,7 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path: Path) 
         for rank in ("0", "1")
     ]
     running.append(subprocess.Popen([*script, str(tmp_path / "one"), "8", str(tmp_path / "single")]))
-    assert [process.wait(timeout=150) for process in running] == [0, 0, 0]
+    assert [process.wait(timeout=patience(150)) for process in running] == [0, 0, 0]
     single, *ranks = (load_file(tmp_path / name) for name in ("single", "rank-0", "rank-1"))
     for found in ranks:
         assert all((found[name] - tensor).abs().max() < 1e-5 for name, tensor in single.items())

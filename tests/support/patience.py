@@ -1,0 +1,36 @@
+"""Time limits that follow the speed of the machine: a busy machine gets more seconds, a stuck program still fails."""
+
+import time
+
+REFERENCE_SECONDS = 0.033
+"""What `_probe` takes on an idle core of the machines on which the limits were chosen."""
+LONGEST = 30.0
+"""A machine that is this many times slower is not waited for any longer."""
+_PROBE_AGE_SECONDS = 10.0
+
+_slowest = 1.0
+_probed_at = -_PROBE_AGE_SECONDS
+
+
+def patience(seconds: float) -> float:
+    """*seconds* for an idle machine, times how much slower this one is now or was since the tests began (1 to 30)."""
+    return seconds * slowness()
+
+
+def slowness() -> float:
+    """How many times longer than on an idle reference machine a fixed piece of work takes; at least 1."""
+    global _slowest, _probed_at  # noqa: PLW0603 - one measurement for the whole process
+    if time.monotonic() - _probed_at >= _PROBE_AGE_SECONDS:
+        _slowest = min(max(_slowest, _probe() / REFERENCE_SECONDS), LONGEST)
+        _probed_at = time.monotonic()
+    return _slowest
+
+
+def _probe() -> float:
+    """Seconds on the clock for a fixed piece of work, long enough to be interrupted by whatever runs beside it."""
+    begun = time.perf_counter()
+    total = 0
+    for number in range(600_000):
+        total += number & 7
+    assert total == 7 * 300_000
+    return time.perf_counter() - begun
