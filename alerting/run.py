@@ -16,11 +16,10 @@ from alerting.notifications.receivers.factory import build_receivers
 from alerting.notifications.receivers.kafka_topic import KafkaTopic
 from alerting.notifications.receivers.receiver_config import ReceiverConfig
 from alerting.notifications.receivers.receivers_file import load_receivers
-from alerting.rules.brand_zones import zones_in
+from alerting.rules.live_brands import LiveBrands
 from alerting.rules.live_rules import RulesFile
 from alerting.rules.loader import facets_in
 from alerting.rules.models import DEFAULT_RULES
-from alerting.rules.watched_facets import brands_in, counted_in
 from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings
 from alerting.store.redis_store import RedisAlertStore
@@ -85,6 +84,7 @@ async def _serve(
         replication_factor=settings.replication_factor,
         timeout_seconds=alerter.request_timeout_seconds,
     )
+    brands = LiveBrands(settings.brands_file)
     async with aiohttp.ClientSession() as session:
         receivers = build_receivers(
             configs,
@@ -111,9 +111,9 @@ async def _serve(
             wall_ms=wall_ms,
             rules=rules.current if rules is not None else lambda: DEFAULT_RULES,
             heartbeat=_heartbeat(alerter, session, telemetry),
-            facets=counted_in(settings.brands_file),
-            brands=brands_in(settings.brands_file),
-            zones=zones_in(settings.brands_file),
+            facets=brands.facets,
+            brands=brands.names,
+            zones=brands.zones,
         )
         async with contextlib.AsyncExitStack() as stack:
             try:

@@ -1,58 +1,24 @@
-"""Each brand's clock as the brands file names it, while the alerter runs: read again when the file changes."""
+"""Time zones of brands, by which hours of the day and of the week are counted."""
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from brandpulse.config.brands_file import load_brands
-from brandpulse.config.yaml_file import Stamp, stamp_of
+from brandpulse.config.brands_file import Brand, load_brands
 from brandpulse.errors import ConfigError
 from brandpulse.runtime.local_hours import UTC
 
-log = logging.getLogger(__name__)
-
 Zones = Mapping[str, ZoneInfo]
-"""By brand; a brand without an entry lives by UTC."""
+"""By brand; a brand without an entry is on UTC."""
 
 
-def zones_of(brands_file: Path) -> dict[str, ZoneInfo]:
-    """The zones that the brands in *brands_file* name, without those on UTC. May raise ConfigError."""
-    return {brand.name: brand.zone for brand in load_brands(brands_file) if brand.zone is not UTC}
-
-
-def zones_in(brands_file: Path) -> Callable[[], Zones]:
-    """Returns a function that gives the zones of *brands_file*, which it reads again when the file changed.
-
-    If the file cannot be read, the zones before it hold: none at the start.
-    """
-    stamp: Stamp | None = None
-    asked = False
-    known: Zones = {}
-
-    def current() -> Zones:
-        nonlocal stamp, asked, known
-        if (seen := stamp_of(brands_file)) == stamp and asked:
-            return known
-        stamp, asked = seen, True
-        try:
-            found = zones_of(brands_file)
-        except ConfigError as error:
-            log.warning(
-                "time zones not read: the zones before hold, UTC where there are none",
-                extra={"reason": str(error), "remedy": "name the brands file with BRANDPULSE_BRANDS_FILE"},
-            )
-            return known
-        if found != known:
-            log.info("time zones read", extra={"brands": len(found), "zones": sorted({z.key for z in found.values()})})
-        known = found
-        return known
-
-    return current
+def zones_of(brands: Iterable[Brand]) -> dict[str, ZoneInfo]:
+    """The time zone of each of *brands* that is not on UTC."""
+    return {brand.name: brand.zone for brand in brands if brand.zone is not UTC}
 
 
 def counts_zone(time_zone: str | None, brands_file: Path | None, brand: str | None) -> ZoneInfo:
-    """The clock of one series of counts: *time_zone*, or that of *brand* in *brands_file*; UTC where neither is given.
+    """The time zone of one series of counts: *time_zone*, or that of *brand* in *brands_file*; else UTC.
 
     Raises ConfigError that names the option and the value.
     """
@@ -63,8 +29,8 @@ def counts_zone(time_zone: str | None, brands_file: Path | None, brand: str | No
             return ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ConfigError(
-                f"--time-zone {time_zone!r} is no time zone of the IANA list; "
-                "right ones are Europe/Berlin, America/New_York, UTC"
+                f"--time-zone {time_zone!r} is not in the IANA time zone list; "
+                "valid examples: Europe/Berlin, America/New_York, UTC"
             ) from None
     if brands_file is None:
         if brand is not None:

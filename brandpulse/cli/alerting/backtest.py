@@ -62,6 +62,7 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     from brandpulse.backtest.backtest import Backtest
     from brandpulse.backtest.recorded_evidence import with_posts
     from brandpulse.backtest.recording import Tally
+    from brandpulse.config.brands_file import load_brands
     from brandpulse.config.settings import load_settings
 
     _want_folders_of(out, scores)
@@ -69,7 +70,7 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facets_in(brands))
     facets = _facets_of(wanted, brands, sentiment, scores)
     texts, tally = _scored(recording, brands, scores, engine=engine, sentiment=sentiment, facets=facets)
-    backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted, zones=zones_of(brands))
+    backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted, zones=zones_of(load_brands(brands)))
     backtest.feed(texts.judged(recording, tally))
     episodes = with_posts(backtest.finish(), texts.judged(recording, Tally()))
     out.write_text("".join(json.dumps(_row(one)) + "\n" for one in episodes), encoding="utf-8")

@@ -8,7 +8,8 @@ import typer
 
 from alerting.detection.hour_history import HourHistory
 from alerting.evaluation.facet_rules import facet_history
-from alerting.rules.brand_zones import Zones, zones_in
+from alerting.rules.brand_zones import Zones
+from alerting.rules.live_brands import LiveBrands
 from alerting.rules.loader import facets_in, load_rules
 from alerting.rules.models import DEFAULT_RULES, RuleSet
 from alerting.settings import AlerterSettings
@@ -37,7 +38,7 @@ def run(*, rules: Path | None, days: int, picture: Path | None) -> None:
         typer.echo("No posts counted yet: there is no history to preview.")
         return
     last_hour = newest // HOUR_MS - 1
-    zones = zones_in(settings.brands_file)()
+    zones = LiveBrands(settings.brands_file).zones()
     report(reader, wanted, last_hour=last_hour, days=days, picture=picture, zones=zones)
 
 
