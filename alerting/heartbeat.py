@@ -52,7 +52,7 @@ class Vitals:
             self.moved_at = now
 
 
-def why_not(vitals: Vitals, *, now: float, policy: HeartbeatPolicy) -> str | None:
+def reason_to_withhold(vitals: Vitals, *, now: float, policy: HeartbeatPolicy) -> str | None:
     """Why there is no beat now; None when all goes well."""
     if vitals.ticked_at is None or now - vitals.ticked_at > policy.tick_within:
         return "no tick has succeeded lately"
@@ -91,7 +91,7 @@ class Heartbeat:
     async def run(self, stop: asyncio.Event, vitals: Callable[[], Vitals], now: Callable[[], float]) -> None:
         """Beat until *stop*; the first beat after the first good tick."""
         while not stop.is_set():
-            reason = why_not(vitals(), now=now(), policy=self._policy)
+            reason = reason_to_withhold(vitals(), now=now(), policy=self._policy)
             if reason is None:
                 await self._beat()
             elif vitals().ticked_at is not None:

@@ -9,7 +9,7 @@ from prometheus_client import Gauge
 
 from alerting.detection.expected_delay import expected_delay
 from alerting.episodes.lifecycle import ALL_BRANDS
-from alerting.evaluation.evaluator import TickReport
+from alerting.evaluation.evaluator import EvaluationReport
 from alerting.evaluation.facet_rules import FacetView
 from alerting.rules.models import STORM, STREAM_RULES, RuleSet
 from alerting.store.alert_store import Tally
@@ -22,22 +22,22 @@ TRANSITIONS = ("triggered", "updated", "acknowledged", "resolved")
 OUTCOMES = ("delivered", "retried", "quarantined")
 
 
-def begin(telemetry: Telemetry, receivers: Iterable[str], rules: RuleSet) -> None:
+def start_counters(telemetry: Telemetry, receivers: Iterable[str], rules: RuleSet) -> None:
     """Every counter at zero: a series that begins with its first event hides that event from rate() and increase()."""
-    begin_rules(telemetry, rules)
+    start_rule_counters(telemetry, rules)
     for receiver in receivers:
         for outcome in OUTCOMES:
             telemetry.counter("brandpulse_deliveries_total").labels(receiver, outcome)
 
 
-def begin_rules(telemetry: Telemetry, rules: RuleSet) -> None:
-    """As `begin`, for each of *rules* and the alerter's own; what was counted already stands."""
+def start_rule_counters(telemetry: Telemetry, rules: RuleSet) -> None:
+    """As `start_counters`, for each of *rules* and the alerter's own; what was counted already stands."""
     for rule in (*(rule.name for rule in rules.rules), *OWN_RULES):
         for transition in TRANSITIONS:
             telemetry.counter("brandpulse_episode_transitions_total").labels(rule, transition)
 
 
-def show_tally(telemetry: Telemetry, tally: Tally) -> None:
+def record_tally(telemetry: Telemetry, tally: Tally) -> None:
     """Where all notifications are, as they were at one moment: the numbers of one scrape agree."""
     telemetry.gauge("brandpulse_outbox_pending").set(tally.waiting)
     telemetry.gauge("brandpulse_outbox_quarantined").set(tally.set_aside)
@@ -46,7 +46,9 @@ def show_tally(telemetry: Telemetry, tally: Tally) -> None:
         fates.labels(receiver, fate).set(number)
 
 
-def show(telemetry: Telemetry, report: TickReport, *, seconds: float, brands: Sequence[str] | None = None) -> None:
+def record_evaluation(
+    telemetry: Telemetry, report: EvaluationReport, *, seconds: float, brands: Sequence[str] | None = None
+) -> None:
     """Set every metric that a tick knows of.
 
     *brands*: the names of the brands file, in its order; None where it cannot be read. The first 200 of them are
@@ -94,7 +96,7 @@ def _replace(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
         gauge.labels(*labels).set(value)
 
 
-def _show_brands(telemetry: Telemetry, report: TickReport, labels: _BrandLabels) -> None:
+def _show_brands(telemetry: Telemetry, report: EvaluationReport, labels: _BrandLabels) -> None:
     posts: Counter[tuple[str, ...]] = Counter()
     shares: dict[tuple[str, ...], float] = {}
     usual: dict[tuple[str, ...], float] = {}
@@ -111,7 +113,7 @@ def _show_brands(telemetry: Telemetry, report: TickReport, labels: _BrandLabels)
     _replace(telemetry.gauge("brandpulse_baseline_negative_ratio"), usual)
     _replace(
         telemetry.gauge("brandpulse_expected_delay_seconds"),
-        {(brand,): delay for brand, delay in delays(report).items() if labels.has(brand)},
+        {(brand,): delay for brand, delay in detection_delays(report).items() if labels.has(brand)},
     )
 
 
@@ -126,7 +128,7 @@ def _show_facets(telemetry: Telemetry, facets: Mapping[str, FacetView], labels: 
     )
 
 
-def delays(report: TickReport) -> dict[str, float]:
+def detection_delays(report: EvaluationReport) -> dict[str, float]:
     """Seconds that a rise by 25 points goes untold, of each brand whose past is known; inf: more than a day."""
     found = {}
     for brand, view in report.views.items():

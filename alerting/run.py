@@ -10,15 +10,15 @@ import uuid
 
 import aiohttp
 
-from alerting.evaluation.hour_summary_cache import KeptHoursReader
+from alerting.evaluation.hour_summary_cache import HourSummaryReader
 from alerting.heartbeat import Heartbeat
 from alerting.notifications.receivers.factory import build_receivers
 from alerting.notifications.receivers.kafka_topic import KafkaTopic
 from alerting.notifications.receivers.receiver_config import ReceiverConfig
 from alerting.notifications.receivers.receivers_file import load_receivers
 from alerting.rules.live_brands import LiveBrands
-from alerting.rules.live_rules import RulesFile
-from alerting.rules.loader import facets_in
+from alerting.rules.live_rules import LiveRules
+from alerting.rules.loader import facet_names_of
 from alerting.rules.models import DEFAULT_RULES
 from alerting.service import AlerterService, ServiceConfig, listening
 from alerting.settings import AlerterSettings
@@ -48,10 +48,10 @@ def main() -> int:
     telemetry = Telemetry(ALERTER_METRICS, service="alerter")
     rules = None
     if alerter.rules_file is not None:
-        rules = RulesFile(
+        rules = LiveRules(
             alerter.rules_file,
             receivers={config.name for config in configs},
-            facets=facets_in(settings.brands_file),
+            facets=facet_names_of(settings.brands_file),
             telemetry=telemetry,
         )
     try:
@@ -69,7 +69,7 @@ async def _serve(
     alerter: AlerterSettings,
     configs: list[ReceiverConfig],
     telemetry: Telemetry,
-    rules: RulesFile | None,
+    rules: LiveRules | None,
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -95,7 +95,7 @@ async def _serve(
         )
         service = AlerterService(
             holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
-            reader=KeptHoursReader(client, settings.namespace),
+            reader=HourSummaryReader(client, settings.namespace),
             store=RedisAlertStore(client, settings.namespace, durable_replicas=alerter.durable_replicas),
             receivers={receiver.name: receiver for receiver in receivers},
             config=ServiceConfig(

@@ -12,9 +12,9 @@ from typing import Any
 from aiohttp import web
 
 from alerting.dispatch.sender import Sender
-from alerting.evaluation.evaluator import Panes, Policies, Ticker, TickReport
+from alerting.evaluation.evaluator import EvaluationReport, Evaluator, PaneSource, Policies
 from alerting.heartbeat import Heartbeat, Vitals
-from alerting.metrics import begin, begin_rules, delays, show, show_tally
+from alerting.metrics import detection_delays, record_evaluation, record_tally, start_counters, start_rule_counters
 from alerting.notifications.delivery import RetryPolicy
 from alerting.notifications.receivers.receiver import Receiver
 from alerting.notifications.receivers.receivers_file import KAFKA
@@ -54,7 +54,7 @@ class AlerterService:
         self,
         *,
         holder: str,
-        reader: Panes,
+        reader: PaneSource,
         store: AlertStore,
         receivers: Mapping[str, Receiver],
         config: ServiceConfig,
@@ -90,7 +90,7 @@ class AlerterService:
         self._noted_rules: tuple[RuleSet, Set[str]] | None = None
         """With the counted facets: what stands in the store."""
         self._leader_gauge = telemetry.gauge("brandpulse_alerter_leader")
-        begin(telemetry, receivers, rules())
+        start_counters(telemetry, receivers, rules())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until *stop*. Raises what is a bug; a store that is away is waited for."""
@@ -136,7 +136,7 @@ class AlerterService:
             repeat_after_seconds=config.lease_seconds + config.request_timeout_seconds,
             may_send=lambda: time.monotonic() < self._leads_until,
         )
-        ticker = Ticker(
+        evaluator = Evaluator(
             self._reader,
             self._store,
             token=token,
@@ -150,7 +150,7 @@ class AlerterService:
         vitals = Vitals()
         tasks = [
             asyncio.create_task(self._renew(resign)),
-            asyncio.create_task(self._tick(ticker, sender, vitals, resign)),
+            asyncio.create_task(self._tick(evaluator, sender, vitals, resign)),
             asyncio.create_task(sender.run(resign)),
         ]
         if self._heartbeat is not None:
@@ -160,7 +160,7 @@ class AlerterService:
             await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
         finally:
             resign.set()
-            ticker.resign()
+            evaluator.resign()
             stopping.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
         for error in sorted((e for e in ended if isinstance(e, BaseException)), key=_loss_last):
@@ -181,12 +181,12 @@ class AlerterService:
                 if time.monotonic() >= self._leads_until:
                     raise LostLeadershipError("the store was away for longer than the lease") from error
 
-    async def _tick(self, ticker: Ticker, sender: Sender, vitals: Vitals, stop: asyncio.Event) -> None:
+    async def _tick(self, evaluator: Evaluator, sender: Sender, vitals: Vitals, stop: asyncio.Event) -> None:
         waits = 0.0
         while not stop.is_set():
             began = time.monotonic()
             try:
-                report = await self._ask(ticker.tick, self._wall_ms())
+                report = await self._ask(evaluator.evaluate, self._wall_ms())
                 waits = 0.0
             except TransientError as error:
                 waits = min(5.0, max(0.2, waits * 2))
@@ -196,19 +196,19 @@ class AlerterService:
             if report.deliveries:
                 sender.wake(report.deliveries)
             seconds = time.monotonic() - began
-            show(self._telemetry, report, seconds=seconds, brands=await asyncio.to_thread(self._brands))
+            record_evaluation(self._telemetry, report, seconds=seconds, brands=await asyncio.to_thread(self._brands))
             await self._note_delays(report)
             await self._note_rules()
             self._note(vitals, report, sender)
             _tell(report, seconds)
             await _pause(stop, max(0.0, self._config.tick_seconds - seconds))
 
-    async def _note_delays(self, report: TickReport) -> None:
+    async def _note_delays(self, report: EvaluationReport) -> None:
         """What changed since it was last written: an hour's baseline stands for an hour."""
-        changed = {brand: delay for brand, delay in delays(report).items() if self._noted.get(brand) != delay}
+        changed = {brand: delay for brand, delay in detection_delays(report).items() if self._noted.get(brand) != delay}
         if changed:
             with contextlib.suppress(TransientError):  # a hint: the next tick tries again
-                await self._ask(self._store.note_delays, changed)
+                await self._ask(self._store.save_delays, changed)
                 self._noted |= changed
 
     async def _note_rules(self) -> None:
@@ -216,12 +216,12 @@ class AlerterService:
         found = await asyncio.to_thread(self._rules), await asyncio.to_thread(self._facets)
         if found == self._noted_rules:
             return
-        begin_rules(self._telemetry, found[0])
+        start_rule_counters(self._telemetry, found[0])
         with contextlib.suppress(TransientError):
-            await self._ask(self._store.note_facets, watched_facets(*found))
+            await self._ask(self._store.save_watched_facets, watched_facets(*found))
             self._noted_rules = found
 
-    def _note(self, vitals: Vitals, report: TickReport, sender: Sender) -> None:
+    def _note(self, vitals: Vitals, report: EvaluationReport, sender: Sender) -> None:
         now = time.monotonic()
         stalled = report.stalled == "yes"
         vitals.saw_tick(report.evaluated_until_ms, stalled=stalled, unseen=report.unseen, now=now)
@@ -242,7 +242,7 @@ class AlerterService:
             if not shows_token(request.headers.get("Authorization", ""), self._config.metrics_token):
                 return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
             with contextlib.suppress(TransientError):  # then the numbers are old, and agree all the same
-                show_tally(self._telemetry, await asyncio.to_thread(self._store.tally))
+                record_tally(self._telemetry, await asyncio.to_thread(self._store.tally))
             return web.Response(body=self._telemetry.expose(), headers={"Content-Type": CONTENT_TYPE})
 
         async def health(_: web.Request) -> web.Response:
@@ -295,7 +295,7 @@ def _loss_last(error: BaseException) -> bool:
     return isinstance(error, LostLeadershipError)
 
 
-def _tell(report: TickReport, seconds: float) -> None:
+def _tell(report: EvaluationReport, seconds: float) -> None:
     for episode, transition, reason in report.transitions:
         log.warning(
             transition,

@@ -35,7 +35,7 @@ THIN_PART = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class BrandSilence:
     """A gap in one brand's posts, up to a minute."""
 
     since_minute: int
@@ -65,7 +65,7 @@ class Silence:
         )
 
 
-class SilenceWatch:
+class BrandSilenceDetector:
     """The last post of each brand, and what is usual for it. A new leader finds both in panes and hours."""
 
     def __init__(self, history: HourHistory) -> None:
@@ -106,7 +106,7 @@ class SilenceWatch:
             self._usual.clear()
             self._runs.clear()
 
-    def look(self, brand: str, minute: int) -> Silence | None:
+    def check(self, brand: str, minute: int) -> BrandSilence | None:
         """The gap that *minute* ends; None where there is none, or where nothing is known of the brand."""
         last = self._last_post(brand, minute)
         if last is None or minute - last < LEAST_GAP_MINUTES:
@@ -119,7 +119,7 @@ class SilenceWatch:
         first_hour = -(-begin // 60)
         empty = max(0, (minute + 1) // 60 - first_hour)
         chance = (1 + expected / SPREAD) ** -SPREAD
-        return Silence(
+        return BrandSilence(
             since_minute=last + 1,
             usual_per_hour=expected / gap_hours,
             chance=chance,

@@ -29,7 +29,7 @@ class Step:
         return Step(before, after, self.per_minute, self.volume)
 
 
-def least_delay(step: Step, *, false_alarms: float) -> float:
+def minimum_delay(step: Step, *, false_alarms: float) -> float:
     """Mean minutes that no test of the share can beat at *false_alarms* pages in four weeks.
 
     CUSUM attains it (Moustakides 1986) when share and lift are known. Second order (Siegmund 1985): for information
@@ -42,7 +42,7 @@ def least_delay(step: Step, *, false_alarms: float) -> float:
 
 
 def cusum_nats(information: float, *, false_alarms: float) -> float:
-    """The level (nats) at which CUSUM keeps to *false_alarms* pages in four weeks, second order: h of `least_delay`.
+    """The level (nats) at which CUSUM keeps to *false_alarms* pages in four weeks, second order: h of `minimum_delay`.
 
     *information* is D01: nats a minute that speak for what is usual while it lasts.
     """
@@ -92,7 +92,7 @@ def _kl(p: float, q: float) -> float:
     return p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
 
 
-def told(delay: float | None) -> str:
+def delay_text(delay: float | None) -> str:
     """*delay* for a person."""
     if delay is None:
         return "more than a day"

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from alerting.detection.evidence import mean_weight, weight_quarters
-from alerting.detection.share_baseline import BaselinePolicy, Past, Span, past_of
+from alerting.detection.share_baseline import BaselinePolicy, Span, UsualWeek, learn_usual_week
 from brandpulse.runtime.local_hours import UTC
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS, brand_of
 from brandpulse.state.panes import AuthorCounts, Pane
@@ -44,7 +44,7 @@ class HourHistory:
         self._weights: dict[str, dict[int, float]] = {}
         self._alive: set[int] = set()
         self._read_to: dict[str, int] = {}
-        self._made: dict[str, tuple[tuple[int, int, ZoneInfo], Past]] = {}
+        self._made: dict[str, tuple[tuple[int, int, ZoneInfo], UsualWeek]] = {}
         self._to_review: list[str] = []
 
     def read(self, brands: Sequence[str], *, before_hour: int, since_hour: int | None = None) -> None:
@@ -89,7 +89,7 @@ class HourHistory:
                 if (weight := mean_weight(weight_quarters(pane), pane.relevant)) is not None
             )
 
-    def past(self, brand: str, *, window_starts: int, incidents: Sequence[Span]) -> Past:
+    def usual_week(self, brand: str, *, window_starts: int, incidents: Sequence[Span]) -> UsualWeek:
         """The past of windows that start at event-time minute *window_starts* or later; made once an hour."""
         before_hour = window_starts * MINUTE_MS // HOUR_MS
         zone = self.zone(brand)
@@ -97,7 +97,7 @@ class HourHistory:
         made = self._made.get(brand)
         if made is not None and made[0] == made_of:
             return made[1]
-        fresh = past_of(
+        fresh = learn_usual_week(
             self._hours.get(brand, {}),
             weights=self._weights.get(brand, {}),
             before_hour=before_hour,

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alerting.detection.evidence import WEIGHT_SPREAD
-from alerting.detection.rhythm.daily_shape import LEAST_SHARE, MOST_SHARE, Rhythm, Seen, even, rhythm_of
-from alerting.detection.rhythm.recurrence import EpisodeHours, Usual, without_recurring
+from alerting.detection.rhythm.daily_shape import LEAST_SHARE, MOST_SHARE, HourVotes, Rhythm, fit_rhythm, flat_rhythm
+from alerting.detection.rhythm.recurrence import EpisodeHours, UsualShares, without_recurring
 from alerting.detection.share_detector import Baseline
 from brandpulse.runtime.local_hours import DAY_HOURS, UTC, WEEK_HOURS, week_hours
 from brandpulse.state.keys import HOUR_MS
@@ -60,7 +60,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class UsualWeek:
     """A brand's usual week. `expect` gives the baseline of a window."""
 
     rhythm: Rhythm
@@ -144,7 +144,7 @@ class _Sums:
         return (share, doubt, *weights) if weights else (share, doubt, 0.0, 0.0)  # type: ignore[return-value]
 
 
-def past_of(
+def learn_usual_week(
     hours: Mapping[int, AuthorCounts],
     *,
     before_hour: int,
@@ -152,7 +152,7 @@ def past_of(
     policy: BaselinePolicy,
     weights: Mapping[int, float] | None = None,
     zone: ZoneInfo = UTC,
-) -> Past:
+) -> UsualWeek:
     """What the hours of the last `policy.days` that end at *before_hour* teach, *incidents* left out.
 
     Those that recur a day or a week later are rhythm (`alerting.detection.rhythm.recurrence`), and are learnt.
@@ -166,13 +166,13 @@ def past_of(
     left_out = _left_out(episodes)
     seen, at = _seen(hours, before_hour, left_out, policy=policy, zone=zone)
     shares, rho = _usual_week(seen, policy.prior_share, policy.prior_authors, policy)
-    single = without_recurring(episodes, hours, before_hour=before_hour, usual=Usual(shares.shares, rho, zone))
+    single = without_recurring(episodes, hours, before_hour=before_hour, usual=UsualShares(shares.shares, rho, zone))
     if len(single) < len(episodes):
         left_out = _left_out(single)
         seen, at = _seen(hours, before_hour, left_out, policy=policy, zone=zone)
         shares, rho = _usual_week(seen, policy.prior_share, policy.prior_authors, policy)
     votes = seen.votes
-    past = Past(
+    past = UsualWeek(
         shares, rho, len(at), int(votes.sum()), seen.days, _usual_people(seen, at, before_hour, left_out, zone), zone
     )
     weight = np.array([(weights or {}).get(hour, np.nan) for hour in at.tolist()], np.float64)
@@ -183,7 +183,7 @@ def past_of(
     finer = replace(policy, prior_rho=policy.prior_rho * WEIGHT_SPREAD, rho_floor=policy.rho_floor * WEIGHT_SPREAD)
     worth = votes[told] / WEIGHT_SPREAD
     usual, weight_rho = _usual_week(
-        Seen(seen.places[told], worth, worth * weight[told], seen.days),
+        HourVotes(seen.places[told], worth, worth * weight[told], seen.days),
         policy.prior_weight,
         policy.prior_authors / WEIGHT_SPREAD,
         finer,
@@ -208,7 +208,7 @@ def _seen(
     *,
     policy: BaselinePolicy,
     zone: ZoneInfo,
-) -> tuple[Seen, npt.NDArray[np.int64]]:
+) -> tuple[HourVotes, npt.NDArray[np.int64]]:
     """What is learnt from, and the hour of each entry."""
     kept = [
         (hour, counts)
@@ -219,11 +219,11 @@ def _seen(
     votes = np.array([counts.everyone for _, counts in kept], np.float64)
     negative = np.array([min(counts.negative, counts.everyone) for _, counts in kept], np.float64)
     days = (before_hour - kept[0][0]) / DAY_HOURS if kept else 0.0
-    return Seen(week_hours(at, zone), votes, negative, days), at
+    return HourVotes(week_hours(at, zone), votes, negative, days), at
 
 
 def _usual_people(
-    seen: Seen, at: npt.NDArray[np.int64], before_hour: int, left_out: Set[int], zone: ZoneInfo
+    seen: HourVotes, at: npt.NDArray[np.int64], before_hour: int, left_out: Set[int], zone: ZoneInfo
 ) -> Numbers:
     """How many people an hour has at each hour of the week: shrunk to the hour of the day, and that to the mean."""
     if not len(at):
@@ -239,7 +239,9 @@ def _usual_people(
     return np.asarray(np.maximum(usual, LEAST_PEOPLE * mean))
 
 
-def _usual_week(seen: Seen, prior_share: float, prior_votes: float, policy: BaselinePolicy) -> tuple[Rhythm, float]:
+def _usual_week(
+    seen: HourVotes, prior_share: float, prior_votes: float, policy: BaselinePolicy
+) -> tuple[Rhythm, float]:
     """The share at each hour of the week that *seen* teaches, and rho for prediction.
 
     The mean share is shrunk towards *prior_share*. rho by the method of moments for unequal n (Kleinman 1973), about
@@ -250,12 +252,12 @@ def _usual_week(seen: Seen, prior_share: float, prior_votes: float, policy: Base
     many, total = len(seen.places), float(seen.votes.sum())
     share = (float(seen.negative.sum()) + prior_share * prior_votes) / (total + prior_votes)
     share = min(max(share, LEAST_SHARE), MOST_SHARE)
-    rhythm = even(share)
+    rhythm = flat_rhythm(share)
     rho = _usual_rho(seen, rhythm, policy)
     if not many:
-        return even(share, doubt=rho + 1 / prior_votes), rho
+        return flat_rhythm(share, doubt=rho + 1 / prior_votes), rho
     for _ in range(ROUNDS):
-        rhythm = rhythm_of(seen, share=share, rho=rho, prior_votes=prior_votes, week_from_days=policy.week_from_days)
+        rhythm = fit_rhythm(seen, share=share, rho=rho, prior_votes=prior_votes, week_from_days=policy.week_from_days)
         # What the rhythm explains is no unrest: with less of it, the votes tell more of the rhythm.
         before, rho = rho, _usual_rho(seen, rhythm, policy)
         if rho > before * ENOUGH_LESS:
@@ -263,7 +265,7 @@ def _usual_week(seen: Seen, prior_share: float, prior_votes: float, policy: Base
     return rhythm, min(rho, MOST_RHO)
 
 
-def _usual_rho(seen: Seen, rhythm: Rhythm, policy: BaselinePolicy) -> float:
+def _usual_rho(seen: HourVotes, rhythm: Rhythm, policy: BaselinePolicy) -> float:
     many, total = len(seen.places), float(seen.votes.sum())
     rho = _over_dispersion(seen, rhythm.shares[seen.places], rhythm.freedom) if total else 0.0
     shrunk = (many * rho + policy.prior_hours * policy.prior_rho) / (many + policy.prior_hours)
@@ -272,7 +274,7 @@ def _usual_rho(seen: Seen, rhythm: Rhythm, policy: BaselinePolicy) -> float:
     return max(policy.rho_floor, shrunk + doubt)
 
 
-def _over_dispersion(seen: Seen, expected: Numbers, freedom: float) -> float:
+def _over_dispersion(seen: HourVotes, expected: Numbers, freedom: float) -> float:
     votes = seen.votes
     total, free = float(votes.sum()), max(1.0, len(votes) - 1 - freedom)
     spread = float((votes * (seen.negative / votes - expected) ** 2 / (expected * (1 - expected))).sum())

@@ -49,7 +49,7 @@ class DetectPolicy:
     min_history_hours: int = 24
     min_history_authors: int = 200
 
-    def knows(self, past: "Baseline | Usual") -> bool:
+    def knows(self, past: "Baseline | BaselineSource") -> bool:
         """Whether *past* is long enough to say what is usual; before that it is mostly a guess."""
         return (
             past.hours >= self.min_history_hours
@@ -176,8 +176,8 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
 
 
-class Usual(Protocol):
-    """What is usual for the brand: `alerting.detection.share_baseline.Past`."""
+class BaselineSource(Protocol):
+    """What is usual for the brand: `alerting.detection.share_baseline.UsualWeek`."""
 
     @property
     def hours(self) -> int: ...
@@ -190,9 +190,9 @@ class Usual(Protocol):
     def expect(self, first_minute: int, last_minute: int) -> Baseline: ...
 
 
-def judge(
+def detect_rise(
     windows: Sequence[WindowCounts],
-    past: Usual | None,
+    past: BaselineSource | None,
     policy: DetectPolicy,
     *,
     levels: Sequence[float],

@@ -10,7 +10,9 @@ from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_detector import WindowCounts
 
 
-def slow_counts(longest: WindowCounts, history: HourHistory, brand: str, hours: Sequence[int]) -> list[WindowCounts]:
+def slow_window_counts(
+    longest: WindowCounts, history: HourHistory, brand: str, hours: Sequence[int]
+) -> list[WindowCounts]:
     """*longest* with so many whole hours before it, for each of *hours*. A vote stands for a post."""
     before_hour = longest.first_minute // 60
     windows = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from alerting.detection.share_detector import WindowCounts
-from alerting.detection.volume_score import VolumePolicy, VolumeWatch
+from alerting.detection.volume_score import VolumePolicy, VolumeScorer
 
 HOUR_SECONDS = 3_600
 SLIDES = math.log(4)
@@ -69,9 +69,9 @@ class SurgeFinding:
         return f"Volume rose: {usual}, {self.ratio:.1f} times as many." if self.state == "surge" else f"{usual}."
 
 
-def judge_surge(
+def detect_surge(
     windows: Sequence[WindowCounts],
-    watch: VolumeWatch,
+    watch: VolumeScorer,
     policy: SurgePolicy,
     *,
     stream_alive: bool = True,
@@ -100,7 +100,7 @@ def judge_surge(
     return fresh
 
 
-def _weighed(window: WindowCounts, watch: VolumeWatch) -> SurgeFinding | None:
+def _weighed(window: WindowCounts, watch: VolumeScorer) -> SurgeFinding | None:
     usual, minute = 0.0, window.first_minute
     while minute <= window.last_minute:
         hour = minute // 60
@@ -114,7 +114,7 @@ def _weighed(window: WindowCounts, watch: VolumeWatch) -> SurgeFinding | None:
     return None if surprise is None else SurgeFinding("normal", window, usual, surprise)
 
 
-def _usual_rate(hour: int, watch: VolumeWatch, *, whole: bool) -> float | None:
+def _usual_rate(hour: int, watch: VolumeScorer, *, whole: bool) -> float | None:
     """People usual in *hour*; of a part of it, as many as in the busiest of it and its two neighbours.
 
     Whole hours are what is learnt. Where in an hour a morning begins, or half an hour of a zone, is not known.

@@ -107,7 +107,7 @@ class OnsetReports:
         return True
 
 
-class VolumeWatch:
+class VolumeScorer:
     """One brand's counts in order of time. Memory is bounded: a window of counts, some days of hourly maxima.
 
     Hours of the day and of the week are hours of *zone*.
@@ -121,7 +121,7 @@ class VolumeWatch:
         self._tail = Tail(self._policy.tail)
         self._reports = OnsetReports(self._policy)
 
-    def look(self, at: float, count: float) -> VolumeFinding:
+    def score(self, at: float, count: float) -> VolumeFinding:
         """What *count* of the interval at *at* means, given all before it; then it is part of what was before.
 
         *at* must rise. An interval that is left out is missing, not zero.

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from alerting.notifications.delivery import Delivery, Lane, Verdict
+from alerting.notifications.delivery import Delivery, DeliveryKey, DeliveryResult
 
 DOWN_AFTER = 3
 
@@ -21,10 +21,10 @@ DOWN_AFTER = 3
 class _Receiver:
     """How one receiver stands. *heads*: (may go at, number, lane) of lanes that are not in flight."""
 
-    heads: list[tuple[int, int, Lane]] = field(default_factory=list)
+    heads: list[tuple[int, int, DeliveryKey]] = field(default_factory=list)
     held_until_ms: int = 0
     flying: int = 0
-    failed_lanes: set[Lane] = field(default_factory=set)
+    failed_lanes: set[DeliveryKey] = field(default_factory=set)
     probes: int = 0
 
     @property
@@ -32,16 +32,16 @@ class _Receiver:
         return len(self.failed_lanes) >= DOWN_AFTER
 
 
-class Backlog:
+class DeliveryQueue:
     """Every delivery not yet handed over, by lane."""
 
     def __init__(self, *, probe_base_seconds: float, probe_cap_seconds: float, rng: random.Random) -> None:
         self._base = probe_base_seconds
         self._cap = probe_cap_seconds
         self._rng = rng
-        self._lanes: dict[Lane, deque[Delivery]] = {}
+        self._lanes: dict[DeliveryKey, deque[Delivery]] = {}
         self._receivers: dict[str, _Receiver] = {}
-        self._flying: set[Lane] = set()
+        self._flying: set[DeliveryKey] = set()
         self._ids: set[str] = set()
         self._number = 0
 
@@ -52,7 +52,7 @@ class Backlog:
         return delivery_id in self._ids
 
     @property
-    def lanes(self) -> frozenset[Lane]:
+    def lanes(self) -> frozenset[DeliveryKey]:
         """Lanes in which something waits or flies."""
         return frozenset(self._lanes) | self._flying
 
@@ -70,9 +70,9 @@ class Backlog:
             if delivery.id in self._ids:
                 continue
             self._ids.add(delivery.id)
-            lane = self._lanes.get(delivery.lane)
+            lane = self._lanes.get(delivery.key)
             if lane is None:
-                self._lanes[delivery.lane] = deque([delivery])
+                self._lanes[delivery.key] = deque([delivery])
                 self._offer(delivery)
             else:
                 lane.append(delivery)
@@ -93,7 +93,7 @@ class Backlog:
                 started.append(self._lanes[lane][0])
         return started
 
-    def hold(self, lane: Lane) -> bool:
+    def hold(self, lane: DeliveryKey) -> bool:
         """Let nothing of *lane* go until `land`. False if it flies already."""
         if lane in self._flying:
             return False
@@ -101,19 +101,19 @@ class Backlog:
         self._at(lane[0]).flying += 1
         return True
 
-    def settle(self, delivery: Delivery, verdict: Verdict, now_ms: int) -> None:
+    def settle(self, delivery: Delivery, verdict: DeliveryResult, now_ms: int) -> None:
         """*delivery*, the head of its lane, came to *verdict*. Its lane flies on until `land`."""
-        receiver = self._at(delivery.lane[0])
-        lane = self._lanes.get(delivery.lane)
+        receiver = self._at(delivery.key[0])
+        lane = self._lanes.get(delivery.key)
         if lane and lane[0].id == delivery.id:
             lane.popleft()
             self._ids.discard(delivery.id)
-            if verdict.what == "retried":
+            if verdict.outcome == "retried":
                 lane.appendleft(delivery)
                 self._ids.add(delivery.id)
-        self._judge(receiver, delivery.lane, verdict, now_ms)
+        self._judge(receiver, delivery.key, verdict, now_ms)
 
-    def land(self, lane: Lane) -> None:
+    def land(self, lane: DeliveryKey) -> None:
         """What flew in *lane* is over; its next one may go."""
         if lane not in self._flying:
             return
@@ -142,12 +142,12 @@ class Backlog:
         """Receivers that count as down."""
         return sorted(name for name, receiver in self._receivers.items() if receiver.is_down)
 
-    def _judge(self, receiver: _Receiver, lane: Lane, verdict: Verdict, now_ms: int) -> None:
-        if verdict.holds_receiver:
+    def _judge(self, receiver: _Receiver, lane: DeliveryKey, verdict: DeliveryResult, now_ms: int) -> None:
+        if verdict.pauses_receiver:
             receiver.held_until_ms = verdict.next_attempt_ms
-        if verdict.what != "retried":
+        if verdict.outcome != "retried":
             self._recover(receiver, now_ms)
-        elif not verdict.holds_receiver:
+        elif not verdict.pauses_receiver:
             receiver.failed_lanes.add(lane)
             if receiver.is_down:
                 receiver.probes += 1
@@ -165,10 +165,10 @@ class Backlog:
         receiver.probes = 0
 
     def _offer(self, delivery: Delivery) -> None:
-        if delivery.lane in self._flying:
+        if delivery.key in self._flying:
             return
         self._number += 1
-        heapq.heappush(self._at(delivery.lane[0]).heads, (delivery.next_attempt_ms, self._number, delivery.lane))
+        heapq.heappush(self._at(delivery.key[0]).heads, (delivery.next_attempt_ms, self._number, delivery.key))
 
     def _at(self, name: str) -> _Receiver:
         return self._receivers.setdefault(name, _Receiver())

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from alerting.dispatch.group_evidence import extra_people, group_evidence, worst_first
 from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key
 from alerting.rules.models import STORM, CommonRule, RuleSet
-from alerting.store.pending_commit import Decided, Place
+from alerting.store.pending_commit import EpisodeSlot, RuleDecision
 from brandpulse.schema.episodes import SEVERITIES, Episode, Member, Severity
 
 SHOWN_MEMBERS = 500
@@ -23,7 +23,7 @@ def is_group(rule: str) -> bool:
     return rule == STORM or rule.startswith(f"{STORM}.")
 
 
-def audience(rule: CommonRule) -> str:
+def group_name(rule: CommonRule) -> str:
     """The rule name of the group that *rule*'s episodes join: the same for rules that tell the same people."""
     if rule.receivers is None and not rule.quiet_hours:
         return STORM
@@ -34,16 +34,16 @@ def audience(rule: CommonRule) -> str:
 
 def rule_of(group: str, rules: RuleSet) -> CommonRule | None:
     """A rule whose audience is that of *group*; None when the rules have changed since."""
-    return next((rule for rule in rules.rules if audience(rule) == group), None)
+    return next((rule for rule in rules.rules if group_name(rule) == group), None)
 
 
-def gather(
-    fired: Sequence[Decided], opened: Mapping[Place, OpenEpisode], *, rules: RuleSet
-) -> tuple[list[Decided], list[Decided]]:
+def group_triggers(
+    fired: Sequence[RuleDecision], opened: Mapping[EpisodeSlot, OpenEpisode], *, rules: RuleSet
+) -> tuple[list[RuleDecision], list[RuleDecision]]:
     """*fired* (triggers of one minute that nobody holds back): those that page by themselves, and with their group's
     name in their memory those that do not; and what becomes of the groups."""
-    alone: list[Decided] = []
-    groups: list[Decided] = []
+    alone: list[RuleDecision] = []
+    groups: list[RuleDecision] = []
     for group, members in _by_audience(fired, rules).items():
         at = max(_episode(one).fired_at for one in members)
         before = opened.get((ALL_BRANDS, group))
@@ -51,23 +51,23 @@ def gather(
             alone += members
             continue
         alone += [_joined(one, group) for one in members]
-        groups.append(Decided(ALL_BRANDS, group, _grow(before, members, opened, at=at, group=group)))
+        groups.append(RuleDecision(ALL_BRANDS, group, _grow(before, members, opened, at=at, group=group)))
     return alone, groups
 
 
-def _by_audience(fired: Iterable[Decided], rules: RuleSet) -> dict[str, list[Decided]]:
-    found: dict[str, list[Decided]] = {}
+def _by_audience(fired: Iterable[RuleDecision], rules: RuleSet) -> dict[str, list[RuleDecision]]:
+    found: dict[str, list[RuleDecision]] = {}
     for one in fired:
         rule = rules.named(one.rule)
         if rule is not None:
-            found.setdefault(audience(rule), []).append(one)
+            found.setdefault(group_name(rule), []).append(one)
     return found
 
 
 def _groups(
     before: OpenEpisode | None,
-    members: Sequence[Decided],
-    opened: Mapping[Place, OpenEpisode],
+    members: Sequence[RuleDecision],
+    opened: Mapping[EpisodeSlot, OpenEpisode],
     *,
     at: datetime,
     rules: RuleSet,
@@ -76,31 +76,31 @@ def _groups(
     span = timedelta(minutes=rules.grouping.minutes)
     if before is not None and before.memory.grew_at is not None and at - before.memory.grew_at <= span:
         return True
-    same = {rule.name for rule in rules.rules if audience(rule) == group}
+    same = {rule.name for rule in rules.rules if group_name(rule) == group}
     lately = sum(
         rule in same and not one.memory.group and at - one.episode.fired_at <= span for (_, rule), one in opened.items()
     )
     return lately + len(members) >= rules.grouping.from_brands
 
 
-def _joined(one: Decided, group: str) -> Decided:
+def _joined(one: RuleDecision, group: str) -> RuleDecision:
     after = one.decision.after
     assert after is not None  # noqa: S101 - a trigger opens an episode
     joined = replace(after, memory=after.memory.model_copy(update={"group": group}))
-    return Decided(one.brand, one.rule, replace(one.decision, after=joined))
+    return RuleDecision(one.brand, one.rule, replace(one.decision, after=joined))
 
 
 def _grow(
     before: OpenEpisode | None,
-    members: Sequence[Decided],
-    opened: Mapping[Place, OpenEpisode],
+    members: Sequence[RuleDecision],
+    opened: Mapping[EpisodeSlot, OpenEpisode],
     *,
     at: datetime,
     group: str,
 ) -> Decision:
     old = before.memory.members if before is not None else ()
-    places = tuple(dict.fromkeys((*old, *(one.place for one in members))))
-    new = {one.place: _episode(one) for one in members}
+    places = tuple(dict.fromkeys((*old, *(one.slot for one in members))))
+    new = {one.slot: _episode(one) for one in members}
     episodes = {place: new[place] if place in new else _member_at(opened, place, group) for place in places}
     if before is None:
         episode = _picture(episodes, at=at, group=group, before=None)
@@ -111,7 +111,7 @@ def _grow(
     return _tell_if_news(OpenEpisode(episode, memory), before, at=at)
 
 
-def follow(group: str, opened: Mapping[Place, OpenEpisode], *, at: datetime) -> Decided | None:
+def update_group(group: str, opened: Mapping[EpisodeSlot, OpenEpisode], *, at: datetime) -> RuleDecision | None:
     """What became of *group* after a minute in which members changed; None when nothing did."""
     before = opened.get((ALL_BRANDS, group))
     if before is None:
@@ -122,9 +122,9 @@ def follow(group: str, opened: Mapping[Place, OpenEpisode], *, at: datetime) -> 
         reason = f"All {len(episodes)} of the group are over."
         latest = episode.latest.model_copy(update={"reason": reason})
         closed = episode.model_copy(update={"state": "resolved", "resolved_at": at, "latest": latest})
-        return Decided(ALL_BRANDS, group, Decision(reason, "resolved", closed=closed))
+        return RuleDecision(ALL_BRANDS, group, Decision(reason, "resolved", closed=closed))
     decision = _tell_if_news(OpenEpisode(episode, before.memory), before, at=at)
-    return Decided(ALL_BRANDS, group, decision)
+    return RuleDecision(ALL_BRANDS, group, decision)
 
 
 def _tell_if_news(after: OpenEpisode, before: OpenEpisode, *, at: datetime) -> Decision:
@@ -142,7 +142,9 @@ def _tell_if_news(after: OpenEpisode, before: OpenEpisode, *, at: datetime) -> D
     )
 
 
-def _picture(episodes: Mapping[Place, Episode | None], *, at: datetime, group: str, before: Episode | None) -> Episode:
+def _picture(
+    episodes: Mapping[EpisodeSlot, Episode | None], *, at: datetime, group: str, before: Episode | None
+) -> Episode:
     """The group's episode over its members; None stands for one that is over."""
     firing = [one for one in episodes.values() if one is not None]
     worst = worst_first(firing)
@@ -199,12 +201,12 @@ def _member(episode: Episode) -> Member:
     )
 
 
-def _episode(one: Decided) -> Episode:
+def _episode(one: RuleDecision) -> Episode:
     assert one.decision.after is not None  # noqa: S101 - a trigger opens an episode
     return one.decision.after.episode
 
 
-def _member_at(opened: Mapping[Place, OpenEpisode], place: Place, group: str) -> Episode | None:
+def _member_at(opened: Mapping[EpisodeSlot, OpenEpisode], place: EpisodeSlot, group: str) -> Episode | None:
     """The open episode at *place*, if it is the group's: one that fired anew long afterwards pages by itself."""
     found = opened.get(place)
     return found.episode if found is not None and found.memory.group == group else None

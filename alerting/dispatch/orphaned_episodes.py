@@ -6,13 +6,13 @@ from datetime import datetime
 from alerting.dispatch.grouping import is_group
 from alerting.episodes.lifecycle import Decision, OpenEpisode
 from alerting.rules.models import STREAM_RULES, RuleSet
-from alerting.store.pending_commit import Decided, Place
+from alerting.store.pending_commit import EpisodeSlot, RuleDecision
 
 
-def retired(opened: Mapping[Place, OpenEpisode], rules: RuleSet, *, at: datetime) -> list[Decided]:
+def close_orphaned(opened: Mapping[EpisodeSlot, OpenEpisode], rules: RuleSet, *, at: datetime) -> list[RuleDecision]:
     """The resolves of those, at event time *at*."""
     return [
-        Decided(brand, rule, _end(one, at))
+        RuleDecision(brand, rule, _end(one, at))
         for (brand, rule), one in opened.items()
         if rule not in STREAM_RULES and not is_group(rule) and not _is_watched(brand, rule, rules)
     ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence, Set
 
-from alerting.notifications.delivery import Delivery, Lane
+from alerting.notifications.delivery import Delivery, DeliveryKey
 from alerting.store.alert_store import AlerterState
 from brandpulse.schema.episodes import Episode
 
@@ -10,7 +10,7 @@ RECENT_RESOLVE_MS = 15 * 60_000
 """What was resolved longer ago is not repeated at a takeover: a late POST after that is reported by who made it."""
 
 
-def to_remind(state: AlerterState, receiver: str, busy: Set[Lane]) -> list[Episode]:
+def episodes_to_resend(state: AlerterState, receiver: str, busy: Set[DeliveryKey]) -> list[Episode]:
     """Open episodes that *receiver* was told of, but for those of which something is still on its way to it."""
     return [
         one.episode
@@ -19,7 +19,7 @@ def to_remind(state: AlerterState, receiver: str, busy: Set[Lane]) -> list[Episo
     ]
 
 
-def resolve_again(late: Delivery, *, token: int, now_ms: int) -> Delivery:
+def second_resolve(late: Delivery, *, token: int, now_ms: int) -> Delivery:
     """A resolve for the lane of *late*, whose episode is over."""
     sent = late.notification
     over = sent.model_copy(
@@ -38,12 +38,12 @@ def resolves_to_repeat(
     delivered: Sequence[Delivery], pending: Sequence[Delivery], *, stateful: set[str], token: int, now_ms: int
 ) -> list[Delivery]:
     """The last resolve of each lane closed lately, as deliveries anew. *delivered* is newest first."""
-    seen = {delivery.lane for delivery in pending}
+    seen = {delivery.key for delivery in pending}
     repeats = []
     for delivery in delivered:
-        if delivery.lane in seen:
+        if delivery.key in seen:
             continue
-        seen.add(delivery.lane)
+        seen.add(delivery.key)
         recent = delivery.delivered_ms is not None and now_ms - delivery.delivered_ms <= RECENT_RESOLVE_MS
         if delivery.notification.transition == "resolved" and recent and delivery.notification.receiver in stateful:
             repeats.append(

@@ -6,10 +6,17 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from alerting.dispatch.delivery_queue import Backlog
-from alerting.dispatch.reminders import resolve_again, resolves_to_repeat, to_remind
-from alerting.notifications.delivery import Delivery, Lane, Outcome, RetryPolicy, Verdict, judge
-from alerting.notifications.receivers.receiver import Receiver, Reminded
+from alerting.dispatch.delivery_queue import DeliveryQueue
+from alerting.dispatch.reminders import episodes_to_resend, resolves_to_repeat, second_resolve
+from alerting.notifications.delivery import (
+    Delivery,
+    DeliveryKey,
+    DeliveryResult,
+    RetryPolicy,
+    SendResult,
+    delivery_result,
+)
+from alerting.notifications.receivers.receiver import Receiver, ResendingReceiver
 from alerting.store.alert_store import AlertStore
 from brandpulse.errors import TransientError
 from brandpulse.runtime.metrics import Telemetry
@@ -55,7 +62,7 @@ class Sender:
         self._rng = rng
         self._repeat_after_seconds = repeat_after_seconds
         self._may_send = may_send
-        self._backlog = Backlog(
+        self._backlog = DeliveryQueue(
             probe_base_seconds=policy.base_seconds,
             probe_cap_seconds=min(PROBE_CAP_SECONDS, policy.cap_seconds),
             rng=rng,
@@ -63,7 +70,7 @@ class Sender:
         self._durable: set[str] = set()
         self._settled: dict[str, Delivery | None] = {}
         """What came of deliveries while the outbox was being read; None when they left it."""
-        self._flights: dict[asyncio.Task[None], tuple[Lane, ...]] = {}
+        self._flights: dict[asyncio.Task[None], tuple[DeliveryKey, ...]] = {}
         self._woken = asyncio.Event()
         self._stale = True
         """The outbox must be read: what lies in it may not be what we think."""
@@ -175,14 +182,14 @@ class Sender:
 
     def _start_due(self) -> None:
         for delivery in self._backlog.start(self._wall_ms(), room=MOST_IN_FLIGHT - len(self._flights)):
-            self._flights[asyncio.create_task(self._carry(delivery))] = (delivery.lane,)
+            self._flights[asyncio.create_task(self._carry(delivery))] = (delivery.key,)
 
     async def _remind(self, now: float) -> None:
         """Say again what fires to receivers that forget it. Its lanes are held meanwhile: no resolve is overtaken."""
         due_now = [
             (name, receiver)
             for name, receiver in self._receivers.items()
-            if isinstance(receiver, Reminded) and now >= self._remind_at.get(name, 0.0)
+            if isinstance(receiver, ResendingReceiver) and now >= self._remind_at.get(name, 0.0)
         ]
         if not due_now:
             return
@@ -193,13 +200,13 @@ class Sender:
             return
         for name, receiver in due_now:
             self._remind_at[name] = now + receiver.resend_seconds
-            busy = self._backlog.lanes | {delivery.lane for delivery in self._new}
-            firing = [one for one in to_remind(state, name, busy) if self._backlog.hold((name, one.key))]
+            busy = self._backlog.lanes | {delivery.key for delivery in self._new}
+            firing = [one for one in episodes_to_resend(state, name, busy) if self._backlog.hold((name, one.key))]
             if firing:
                 task = asyncio.create_task(self._say_again(name, receiver, firing))
                 self._flights[task] = tuple((name, one.key) for one in firing)
 
-    async def _say_again(self, name: str, receiver: Reminded, firing: Sequence[Episode]) -> None:
+    async def _say_again(self, name: str, receiver: ResendingReceiver, firing: Sequence[Episode]) -> None:
         outcome = await receiver.resend(firing)
         if outcome.status is None or not 200 <= outcome.status < 300:
             log.warning(
@@ -238,28 +245,28 @@ class Sender:
             return  # asleep for too long: it is the successor's, or ours again once the lease is
         receiver = self._receivers.get(delivery.notification.receiver)
         if receiver is None:
-            outcome = Outcome(410, f"no receiver is named {delivery.notification.receiver!r} any more")
+            outcome = SendResult(410, f"no receiver is named {delivery.notification.receiver!r} any more")
         else:
             outcome = await receiver.deliver(delivery.notification)
         now_ms = self._wall_ms()
-        verdict = judge(delivery, outcome, now_ms=now_ms, policy=self._policy, rng=self._rng)
+        verdict = delivery_result(delivery, outcome, now_ms=now_ms, policy=self._policy, rng=self._rng)
         after = delivery.model_copy(
             update={
                 "attempts": delivery.attempts + 1,
                 "next_attempt_ms": verdict.next_attempt_ms,
                 "answer": verdict.reason,
-                "delivered_ms": now_ms if verdict.what == "delivered" else None,
+                "delivered_ms": now_ms if verdict.outcome == "delivered" else None,
             }
         )
         await self._write_down(after, verdict)
 
-    async def _write_down(self, delivery: Delivery, verdict: Verdict) -> None:
+    async def _write_down(self, delivery: Delivery, verdict: DeliveryResult) -> None:
         """The outcome into the store. Only this is repeated while the store is away, never the request."""
         mark = {
             "delivered": self._store.mark_delivered,
             "retried": self._store.mark_retry,
             "quarantined": self._store.quarantine,
-        }[verdict.what]
+        }[verdict.outcome]
         for attempt in range(6):
             try:
                 written = await asyncio.to_thread(mark, delivery, token=self._token)
@@ -277,44 +284,44 @@ class Sender:
             return
         self._remember(delivery, verdict)
 
-    async def _report_late(self, delivery: Delivery, verdict: Verdict) -> None:
+    async def _report_late(self, delivery: Delivery, verdict: DeliveryResult) -> None:
         """We slept before the request: it may have opened anew what our successor has closed. Only it can close it."""
-        if delivery.notification.transition == "resolved" or verdict.what == "quarantined":
+        if delivery.notification.transition == "resolved" or verdict.outcome == "quarantined":
             return
         with contextlib.suppress(TransientError):
             await asyncio.to_thread(self._store.report_late, delivery)
 
     async def _mend_late(self) -> None:
         """Close again what a leader before us sent too late. What still fires is left alone: it is told of already."""
-        late = await asyncio.to_thread(self._store.late)
+        late = await asyncio.to_thread(self._store.late_deliveries)
         if not late:
             return
         state = await asyncio.to_thread(self._store.load)
         stateful = {name for name, receiver in self._receivers.items() if receiver.keeps_state}
         mends = [
-            resolve_again(delivery, token=self._token, now_ms=self._wall_ms())
+            second_resolve(delivery, token=self._token, now_ms=self._wall_ms())
             for delivery in late
-            if delivery.lane[1] not in state.open and delivery.lane[0] in stateful
+            if delivery.key[1] not in state.open and delivery.key[0] in stateful
         ]
         if await asyncio.to_thread(self._store.enqueue, mends, token=self._token):
             await asyncio.to_thread(self._store.forget_late, late)
             log.warning("closing again what a leader before sent too late", extra={"deliveries": len(mends)})
 
-    def _remember(self, delivery: Delivery, verdict: Verdict) -> None:
+    def _remember(self, delivery: Delivery, verdict: DeliveryResult) -> None:
         receiver = delivery.notification.receiver
-        self._settled[delivery.id] = delivery if verdict.what == "retried" else None
+        self._settled[delivery.id] = delivery if verdict.outcome == "retried" else None
         was_down = self._backlog.down()
         self._backlog.settle(delivery, verdict, self._wall_ms())
         if self._backlog.down() != was_down:
             log.warning("receivers that do not answer", extra={"receivers": self._backlog.down()})
-        self._telemetry.counter("brandpulse_deliveries_total").labels(receiver, verdict.what).inc()
+        self._telemetry.counter("brandpulse_deliveries_total").labels(receiver, verdict.outcome).inc()
         told = {"delivery": delivery.id, "receiver": receiver, "attempts": delivery.attempts}
-        if verdict.what == "delivered":
+        if verdict.outcome == "delivered":
             self._telemetry.histogram("brandpulse_decision_to_delivery_seconds").observe(
                 max(0.0, (self._wall_ms() - delivery.decided_ms) / 1_000)
             )
             log.info("delivered", extra=told)
-        elif verdict.what == "retried":
+        elif verdict.outcome == "retried":
             log.warning("not delivered, will try again", extra=told | {"answer": verdict.reason[:200]})
         else:
             log.error("refused for good, set aside", extra=told | {"answer": verdict.reason[:200]})

@@ -11,11 +11,11 @@ from brandpulse.errors import StateError
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import DAY_MS
 
-KEPT_SPANS_MS = 100 * DAY_MS
+RETAINED_SPANS_MS = 100 * DAY_MS
 """By event time; the longest baseline has 90 days."""
-KEPT_SPANS = 100_000
+MAX_SPANS = 100_000
 """The newest; some 100 bytes each."""
-FOR_EVER_MS = 2**53
+OPEN_END_MS = 2**53
 
 
 class PastSpan(NamedTuple):
@@ -41,18 +41,18 @@ class PastSpan(NamedTuple):
 
 def span_of(episode: Episode) -> PastSpan:
     """Of one that is open, too: it has no end yet."""
-    end = FOR_EVER_MS if episode.resolved_at is None else int(episode.resolved_at.timestamp() * 1_000)
+    end = OPEN_END_MS if episode.resolved_at is None else int(episode.resolved_at.timestamp() * 1_000)
     return PastSpan(end, int(episode.started_at.timestamp() * 1_000), episode.rule, episode.brand)
 
 
-def oldest_kept(closed: Iterable[Episode]) -> int:
+def oldest_retained_ms(closed: Iterable[Episode]) -> int:
     """Spans that ended before that event time (ms) may go once *closed* are in."""
-    return max((span_of(episode).end_ms for episode in closed), default=KEPT_SPANS_MS) - KEPT_SPANS_MS
+    return max((span_of(episode).end_ms for episode in closed), default=RETAINED_SPANS_MS) - RETAINED_SPANS_MS
 
 
-def with_closed(spans: Sequence[PastSpan], closed: Sequence[Episode]) -> Sequence[PastSpan]:
+def add_closed(spans: Sequence[PastSpan], closed: Sequence[Episode]) -> Sequence[PastSpan]:
     """*spans*, oldest end first, and those of *closed*: what a store holds once they are in."""
     if not closed:
         return spans
-    oldest = oldest_kept(closed)
-    return sorted({*(span for span in spans if span.end_ms >= oldest), *map(span_of, closed)})[-KEPT_SPANS:]
+    oldest = oldest_retained_ms(closed)
+    return sorted({*(span for span in spans if span.end_ms >= oldest), *map(span_of, closed)})[-MAX_SPANS:]

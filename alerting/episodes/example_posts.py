@@ -50,7 +50,7 @@ class PostEvidence:
     """Posts that all of this is of."""
 
 
-class ExampleShelf:
+class PostEvidenceReader:
     """Reads the kept posts of windows, at most `MOST_LOOKS` times a tick."""
 
     def __init__(
@@ -66,16 +66,16 @@ class ExampleShelf:
         self._looks = MOST_LOOKS
         self._reads = MOST_READS
 
-    def refill(self) -> None:
+    def reset_limits(self) -> None:
         """A new tick may look again."""
         self._looks = MOST_LOOKS
         self._reads = MOST_READS
 
-    def show_all(self, brand: str, window: WindowCounts) -> PostEvidence:
-        """As `show`, of all relevant posts, negative or not."""
-        return self.show(brand, window, negative=False)
+    def read_all(self, brand: str, window: WindowCounts) -> PostEvidence:
+        """As `read`, of all relevant posts, negative or not."""
+        return self.read(brand, window, negative=False)
 
-    def show(self, series: str, window: WindowCounts, *, negative: bool = True) -> PostEvidence:
+    def read(self, series: str, window: WindowCounts, *, negative: bool = True) -> PostEvidence:
         """What is kept of *window*: of a brand the negative posts, of a facet those in it.
 
         Raises TransientError when posts cannot be read.

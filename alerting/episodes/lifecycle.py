@@ -15,7 +15,7 @@ from alerting.episodes.example_posts import PostEvidence
 from brandpulse.schema.episodes import SEVERITIES, Episode, Evidence, Severity, Transition
 from brandpulse.state.keys import MINUTE_MS
 
-RULE = "negative_share"
+DEFAULT_RULE_NAME = "negative_share"
 ALL_BRANDS = "*"
 """Brand of an episode that concerns the stream as a whole."""
 MAX_KEY_CHARS = 255
@@ -106,9 +106,9 @@ class Decision:
     severity_rose: bool = False
 
 
-Examples = Callable[[WindowCounts], PostEvidence]
+ReadPostEvidence = Callable[[WindowCounts], PostEvidence]
 """What the kept posts of a window show."""
-NO_POSTS = PostEvidence()
+NO_POST_EVIDENCE = PostEvidence()
 
 
 def decide(
@@ -119,15 +119,15 @@ def decide(
     minute: int,
     minutes: int,
     policy: EpisodePolicy,
-    rule: str = RULE,
-    examples: Examples = lambda _: NO_POSTS,
+    rule: str = DEFAULT_RULE_NAME,
+    examples: ReadPostEvidence = lambda _: NO_POST_EVIDENCE,
     thin: bool = False,
 ) -> Decision:
     """The decision at the end of event-time *minute*, *minutes* after the last one (1, or the stride).
 
     *thin*: no posts at all, or far fewer people than is usual for the brand at these hours: that is no calm.
     """
-    at = moment(minute + 1)
+    at = minute_start(minute + 1)
     window, fresh = finding.window, finding.fresh
     if before is None:
         if finding.state != "spike" or window is None:
@@ -168,7 +168,7 @@ def _fire(
     *,
     at: datetime,
     policy: EpisodePolicy,
-    examples: Examples,
+    examples: ReadPostEvidence,
 ) -> Decision:
     proof = evidence(finding, window, examples=examples)
     episode = Episode(
@@ -209,7 +209,7 @@ def _calm_down(
     *,
     at: datetime,
     policy: EpisodePolicy,
-    examples: Examples,
+    examples: ReadPostEvidence,
 ) -> Decision:
     memory = before.memory
     if memory.calm_nats >= policy.calm_nats and memory.calm_minutes >= policy.calm_minutes:
@@ -246,7 +246,7 @@ def _update_if_due(
     at: datetime,
     rose: bool,
     policy: EpisodePolicy,
-    examples: Examples,
+    examples: ReadPostEvidence,
 ) -> Decision:
     """Still up: worse, or unanswered for too long, is told at once, the rest every half hour."""
     now, by_time = _persists(now, at=at, policy=policy)
@@ -272,7 +272,7 @@ def _persists(now: OpenEpisode, *, at: datetime, policy: EpisodePolicy) -> tuple
     )
     for severity, after in steps:
         if after is not None and minutes >= after:
-            reached = max(reached, within(severity, policy), key=SEVERITIES.index)
+            reached = max(reached, clamp_severity(severity, policy), key=SEVERITIES.index)
     if reached == episode.severity:
         return now, False
     return OpenEpisode(episode.model_copy(update={"severity": reached}), now.memory), True
@@ -285,12 +285,14 @@ def _resolve(before: OpenEpisode, latest: Evidence, *, at: datetime) -> Decision
     return Decision(latest.reason, "resolved", closed=closed)
 
 
-def evidence(finding: Finding, window: WindowCounts, *, examples: Examples = lambda _: NO_POSTS) -> Evidence:
+def evidence(
+    finding: Finding, window: WindowCounts, *, examples: ReadPostEvidence = lambda _: NO_POST_EVIDENCE
+) -> Evidence:
     """The numbers of *window*, as people get them."""
     shown, posts = replace(finding, window=window), examples(window)
     return Evidence(
-        window_start=moment(window.first_minute),
-        window_end=moment(window.last_minute + 1),
+        window_start=minute_start(window.first_minute),
+        window_end=minute_start(window.last_minute + 1),
         posts=window.posts,
         negative_posts=window.negative_posts,
         authors=window.authors,
@@ -325,7 +327,7 @@ def severity_of(proof: Evidence, policy: EpisodePolicy) -> Severity:
         by_size = "critical"
     elif _reaches(proof, policy.error_rise, policy.error_ratio):
         by_size = "error"
-    return within(by_size, policy)
+    return clamp_severity(by_size, policy)
 
 
 def _reaches(proof: Evidence, wanted: float, ratio: float | None) -> bool:
@@ -338,12 +340,12 @@ def _reaches(proof: Evidence, wanted: float, ratio: float | None) -> bool:
     return share - math.sqrt(share * (1 - share) / max(proof.authors, 1)) >= ratio * usual
 
 
-def within(severity: Severity, policy: EpisodePolicy) -> Severity:
+def clamp_severity(severity: Severity, policy: EpisodePolicy) -> Severity:
     """*severity*, kept between the least and the most that the rule allows."""
     return min(max(severity, policy.least, key=SEVERITIES.index), policy.most, key=SEVERITIES.index)
 
 
-def at_least(severity: Severity, minimum: Severity) -> bool:
+def is_at_least(severity: Severity, minimum: Severity) -> bool:
     return SEVERITIES.index(severity) >= SEVERITIES.index(minimum)
 
 
@@ -353,6 +355,6 @@ def episode_key(brand: str, rule: str, start: datetime) -> str:
     return brand[: MAX_KEY_CHARS - len(tail)] + tail
 
 
-def moment(minute: int) -> datetime:
+def minute_start(minute: int) -> datetime:
     """The first instant of event-time *minute*."""
     return datetime.fromtimestamp(minute * MINUTE_MS / 1_000, UTC)

@@ -5,15 +5,15 @@ from datetime import datetime
 
 from alerting.detection.volume_detector import SurgeFinding, SurgePolicy
 from alerting.episodes.lifecycle import (
-    NO_POSTS,
+    NO_POST_EVIDENCE,
     Decision,
     EpisodePolicy,
-    Examples,
     Memory,
     OpenEpisode,
+    ReadPostEvidence,
+    clamp_severity,
     episode_key,
-    moment,
-    within,
+    minute_start,
 )
 from brandpulse.schema.episodes import SEVERITIES, Episode, Evidence, Severity
 
@@ -28,10 +28,10 @@ def decide_surge(
     surge: SurgePolicy,
     policy: EpisodePolicy,
     rule: str,
-    examples: Examples = lambda _: NO_POSTS,
+    examples: ReadPostEvidence = lambda _: NO_POST_EVIDENCE,
 ) -> Decision:
     """The decision at the end of event-time *minute*, *minutes* after the last one: fires once, resolves when calm."""
-    at = moment(minute + 1)
+    at = minute_start(minute + 1)
     if before is None:
         if finding.state != "surge":
             return Decision("no evidence of a rise")
@@ -59,7 +59,7 @@ def _still_up(
     at: datetime,
     surge: SurgePolicy,
     policy: EpisodePolicy,
-    examples: Examples,
+    examples: ReadPostEvidence,
 ) -> Decision:
     episode = before.episode
     memory = before.memory.model_copy(update={"calm_minutes": 0})
@@ -96,17 +96,17 @@ def _severity(finding: SurgeFinding, surge: SurgePolicy, policy: EpisodePolicy) 
     by_size: Severity = "warning"
     if finding.state == "surge" and finding.ratio >= surge.error_ratio:
         by_size = "critical" if finding.ratio >= surge.critical_ratio else "error"
-    return within(by_size, policy)
+    return clamp_severity(by_size, policy)
 
 
-def _proof(finding: SurgeFinding, examples: Examples = lambda _: NO_POSTS) -> Evidence:
+def _proof(finding: SurgeFinding, examples: ReadPostEvidence = lambda _: NO_POST_EVIDENCE) -> Evidence:
     """The numbers, as people get them. *examples* cost a read: handed in only where people are told."""
     # Shares stand beside the volume; nothing was tested of them.
     window = finding.window
     posts = examples(window)
     return Evidence(
-        window_start=moment(window.first_minute),
-        window_end=moment(window.last_minute + 1),
+        window_start=minute_start(window.first_minute),
+        window_end=minute_start(window.last_minute + 1),
         posts=window.posts,
         negative_posts=window.negative_posts,
         authors=window.authors,

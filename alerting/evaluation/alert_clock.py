@@ -33,7 +33,7 @@ class AlertClock:
     """Partitions that are not idle: the clock goes with the slowest of them."""
 
 
-def name_of(status: PartitionStatus) -> str:
+def partition_name(status: PartitionStatus) -> str:
     return f"{status.topic}:{status.partition}"
 
 
@@ -42,7 +42,9 @@ def is_idle(status: PartitionStatus, *, now_ms: int, policy: ClockPolicy) -> boo
     return bool(status.owner) and status.caught_up and now_ms - status.seen_wall_ms <= policy.owner_fresh_ms
 
 
-def unseen(statuses: Sequence[PartitionStatus], *, now_ms: int, policy: ClockPolicy) -> tuple[PartitionStatus, ...]:
+def unseen_partitions(
+    statuses: Sequence[PartitionStatus], *, now_ms: int, policy: ClockPolicy
+) -> tuple[PartitionStatus, ...]:
     """The partitions that nobody reads now, as far as we are told; a paused one has its worker all the same."""
     return tuple(status for status in statuses if now_ms - status.seen_wall_ms > policy.unseen_after_ms)
 
@@ -53,36 +55,36 @@ def alert_clock(statuses: Sequence[PartitionStatus], *, now_ms: int, policy: Clo
     A partition without owner, or with lag, holds the clock: what it has not read yet may be a brand on fire.
     """
     busy = [status for status in statuses if not is_idle(status, now_ms=now_ms, policy=policy)]
-    names = tuple(name_of(status) for status in busy)
+    names = tuple(partition_name(status) for status in busy)
     known = [status.watermark_ms for status in statuses if status.clock_ms != NO_CLOCK]
     if not known or any(status.clock_ms == NO_CLOCK for status in busy):
         return AlertClock(None, names)
     return AlertClock(min((status.watermark_ms for status in busy), default=max(known)), names)
 
 
-Sure = Literal["yes", "no", "unknown"]
+Tristate = Literal["yes", "no", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Stall:
     """Whether a partition holds the clock back without moving. "unknown" changes nothing."""
 
-    stalled: Sure
+    stalled: Tristate
     partitions: tuple[PartitionStatus, ...] = ()
 
 
-class StallWatch:
+class StallDetector:
     """Remembers when each partition last moved. A new leader's watch knows nothing until it saw each of them move."""
 
     def __init__(self, policy: ClockPolicy) -> None:
         self._policy = policy
         self._stands_since: dict[str, tuple[int, int, bool]] = {}
 
-    def look(self, statuses: Sequence[PartitionStatus], *, now_ms: int) -> Stall:
+    def check(self, statuses: Sequence[PartitionStatus], *, now_ms: int) -> Stall:
         """A partition is stalled if it is not idle and its `next` has stood still for too long."""
         found, unsure = [], False
         for status in statuses:
-            name = name_of(status)
+            name = partition_name(status)
             idle = is_idle(status, now_ms=now_ms, policy=self._policy)
             offset, since, known = self._stands_since.get(name, (None, now_ms, False))
             if offset is not None and (offset != status.next or idle):
@@ -97,7 +99,7 @@ class StallWatch:
         return Stall("unknown" if unsure else "no")
 
 
-def silence(statuses: Sequence[PartitionStatus], *, now_ms: int, policy: ClockPolicy) -> Sure:
+def stream_silence(statuses: Sequence[PartitionStatus], *, now_ms: int, policy: ClockPolicy) -> Tristate:
     """Whether a live stream is silent: all read, and no post for long, by the wall clock."""
     newest = max((status.clock_ms for status in statuses), default=NO_CLOCK)
     age_ms = now_ms - newest

@@ -11,41 +11,41 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from alerting.detection.brand_silence import SilenceWatch
+from alerting.detection.brand_silence import BrandSilenceDetector
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.detection.share_detector import DetectPolicy, Finding, WindowCounts
 from alerting.detection.sliding_windows import sliding_counts
 from alerting.detection.volume_detector import SurgePolicy
-from alerting.dispatch.dispatcher import Teller
-from alerting.dispatch.orphaned_episodes import retired
-from alerting.episodes.episode_spans import with_closed
-from alerting.episodes.example_posts import ExampleShelf, count_sources
+from alerting.dispatch.dispatcher import Dispatcher
+from alerting.dispatch.orphaned_episodes import close_orphaned
+from alerting.episodes.episode_spans import add_closed
+from alerting.episodes.example_posts import PostEvidenceReader, count_sources
 from alerting.episodes.lifecycle import ALL_BRANDS, EpisodePolicy
 from alerting.evaluation.alert_clock import (
     AlertClock,
     ClockPolicy,
-    StallWatch,
-    Sure,
+    StallDetector,
+    Tristate,
     alert_clock,
-    name_of,
-    silence,
-    unseen,
+    partition_name,
+    stream_silence,
+    unseen_partitions,
 )
-from alerting.evaluation.facet_rules import FacetRules, FacetView
-from alerting.evaluation.lateness import LatenessWatch
-from alerting.evaluation.minute_cache import RecentMinutes, alive_at
+from alerting.evaluation.facet_rules import FacetRuleEvaluator, FacetView
+from alerting.evaluation.lateness import LatenessDetector
+from alerting.evaluation.minute_cache import MinuteCache, alive_at
 from alerting.evaluation.past_episodes import PastEpisodes
-from alerting.evaluation.share_rules import ShareRules
-from alerting.evaluation.silence_rules import decide_silences, is_frozen, is_watched, say_silence
-from alerting.evaluation.stream_health import Health, decide_health, lateness_health, silence_health, stall_health
-from alerting.evaluation.volume_rules import SurgeRules
+from alerting.evaluation.share_rules import ShareRuleEvaluator
+from alerting.evaluation.silence_rules import decide_silences, is_frozen, is_watched, mark_silence
+from alerting.evaluation.stream_health import StreamHealth, decide_health, lateness_health, silence_health, stall_health
+from alerting.evaluation.volume_rules import VolumeRuleEvaluator
 from alerting.notifications.delivery import Delivery
 from alerting.notifications.routing import Route
 from alerting.rules.brand_zones import Zones
 from alerting.rules.models import BRAND_SILENT, DEFAULT_RULES, RuleSet
 from alerting.store.alert_store import AlerterState, AlertStore, LostLeadershipError
-from alerting.store.pending_commit import Decided, Stretch
+from alerting.store.pending_commit import PendingCommit, RuleDecision
 from brandpulse.runtime.local_hours import UTC as UTC_ZONE
 from brandpulse.schema.episodes import Episode, SourceCount, Transition
 from brandpulse.schema.silences import OperatorRequests
@@ -59,8 +59,8 @@ from brandpulse.state.stored_posts import PostsOfWindow
 EVERY_MINUTE_UP_TO = 1_440
 STRIDE = 5
 LOOK_MINUTES = 5
-STRETCH = 720
-STRETCH_LOOKS = 60_000
+MINUTES_PER_COMMIT = 720
+BRAND_MINUTES_PER_COMMIT = 60_000
 """Minutes, and minutes times brands, in one read and one commit: bounds memory, what a crash repeats, and a stop."""
 FIRST_LOOK_BACK_HOURS = 48
 """How far back the very first tick starts: as far as minute panes reach."""
@@ -71,7 +71,7 @@ SHOWN_MINUTES = 60
 """The window the gauges show."""
 
 
-class Panes(Protocol):
+class PaneSource(Protocol):
     """What a tick reads: `brandpulse.state.pane_reader.PaneReader`, or a test's stream."""
 
     def partitions(self) -> list[PartitionStatus]: ...
@@ -120,7 +120,7 @@ class BrandView:
 
 
 @dataclass(frozen=True, slots=True)
-class TickReport:
+class EvaluationReport:
     """What a tick did."""
 
     clock: AlertClock
@@ -137,18 +137,18 @@ class TickReport:
     open: Sequence[Episode] = ()
     silences: int = 0
     """Active ones."""
-    stalled: Sure = "unknown"
-    silent: Sure = "unknown"
+    stalled: Tristate = "unknown"
+    silent: Tristate = "unknown"
     unseen: Sequence[str] = ()
     """Partitions that nobody reads now, as far as we are told; `ANY_PARTITION` where none was ever read."""
 
 
-class Ticker:
+class Evaluator:
     """The leader's evaluation. Holds the state it committed last, so a live tick reads only panes and partitions."""
 
     def __init__(
         self,
-        reader: Panes,
+        reader: PaneSource,
         store: AlertStore,
         *,
         token: int,
@@ -165,17 +165,17 @@ class Ticker:
         self._policies = policies
         self._ask_rules = rules
         self._rules = DEFAULT_RULES
-        self._teller = Teller((), rules=DEFAULT_RULES, orders=OperatorRequests(), now_ms=0)
+        self._teller = Dispatcher((), rules=DEFAULT_RULES, orders=OperatorRequests(), now_ms=0)
         self._routes = routes
         self._link = link
         self._state: AlerterState | None = None
-        self._recent = RecentMinutes(reader)
+        self._recent = MinuteCache(reader)
         self._ask_zones = zones
         self._zones: Zones = {}
         self._history = HourHistory(reader, policies.baseline, zones=lambda brand: self._zones.get(brand, UTC_ZONE))
-        self._shelf = ExampleShelf(reader.samples, reader.kept_posts, reader.known_authors)
-        self._shares = ShareRules(self._history, policies.detect, policies.episode, self._shelf.show)
-        self._facets = FacetRules(
+        self._shelf = PostEvidenceReader(reader.samples, reader.kept_posts, reader.known_authors)
+        self._shares = ShareRuleEvaluator(self._history, policies.detect, policies.episode, self._shelf.read)
+        self._facets = FacetRuleEvaluator(
             reader,
             self._history,
             baseline=policies.baseline,
@@ -183,17 +183,17 @@ class Ticker:
             episode=policies.episode,
             shelf=self._shelf,
         )
-        self._surges = SurgeRules(self._history, policies.surge, policies.episode, self._shelf.show_all)
-        self._silence = SilenceWatch(self._history)
-        self._stalls = StallWatch(policies.clock)
-        self._lateness = LatenessWatch()
+        self._surges = VolumeRuleEvaluator(self._history, policies.surge, policies.episode, self._shelf.read_all)
+        self._silence = BrandSilenceDetector(self._history)
+        self._stalls = StallDetector(policies.clock)
+        self._lateness = LatenessDetector()
         self._resigned = False
 
     def resign(self) -> None:
         """End the tick that runs in another thread after its stretch; what is committed stands."""
         self._resigned = True
 
-    def tick(self, now_ms: int) -> TickReport:
+    def evaluate(self, now_ms: int) -> EvaluationReport:
         """Evaluate what is due at wall clock *now_ms*. Raises TransientError, and LostLeadershipError."""
         try:
             return self._tick(now_ms)
@@ -202,18 +202,18 @@ class Ticker:
             self._state = None
             raise
 
-    def _tick(self, now_ms: int) -> TickReport:
+    def _tick(self, now_ms: int) -> EvaluationReport:
         self._rules = self._ask_rules()
         self._zones = self._ask_zones()
         orders_at = datetime.fromtimestamp(now_ms / 1_000, UTC)
-        orders = self._store.orders(orders_at)
-        self._teller = Teller(self._routes, rules=self._rules, orders=orders, now_ms=now_ms, link=self._link)
+        orders = self._store.operator_requests(orders_at)
+        self._teller = Dispatcher(self._routes, rules=self._rules, orders=orders, now_ms=now_ms, link=self._link)
         statuses = self._reader.partitions()
         clock = alert_clock(statuses, now_ms=now_ms, policy=self._policies.clock)
-        stall = self._stalls.look(statuses, now_ms=now_ms)
-        dark = unseen(statuses, now_ms=now_ms, policy=self._policies.clock)
-        silent = silence(statuses, now_ms=now_ms, policy=self._policies.clock)
-        lateness = self._lateness.look(statuses, now_ms=now_ms)
+        stall = self._stalls.check(statuses, now_ms=now_ms)
+        dark = unseen_partitions(statuses, now_ms=now_ms, policy=self._policies.clock)
+        silent = stream_silence(statuses, now_ms=now_ms, policy=self._policies.clock)
+        lateness = self._lateness.check(statuses, now_ms=now_ms)
         health = [
             stall_health(stall, dark),
             silence_health(silent, newest_ms=_newest(statuses)),
@@ -232,8 +232,8 @@ class Ticker:
             brands = self._reader.brands()
             due = self._due(state, clock.until_ms, brands)
             if due:
-                self._shelf.refill()
-            step = max(1, min(STRETCH, STRETCH_LOOKS // max(1, len(brands))))
+                self._shelf.reset_limits()
+            step = max(1, min(MINUTES_PER_COMMIT, BRAND_MINUTES_PER_COMMIT // max(1, len(brands))))
             for start in range(0, len(due), step):
                 if self._resigned:
                     break
@@ -242,7 +242,7 @@ class Ticker:
                 deliveries += stretch.deliveries
         self._state = state
         until = state.evaluated_until_ms
-        return TickReport(
+        return EvaluationReport(
             clock=clock,
             evaluated_until_ms=until,
             minutes=0 if until is None or began is None else (until - began) // MINUTE_MS,
@@ -254,7 +254,7 @@ class Ticker:
             silences=sum(one.is_active(orders_at) for one in orders.silences),
             stalled=stall.stalled,
             silent=silent,
-            unseen=[name_of(status) for status in dark] if statuses else [ANY_PARTITION],
+            unseen=[partition_name(status) for status in dark] if statuses else [ANY_PARTITION],
         )
 
     def _due(self, state: AlerterState, until_ms: int, brands: Sequence[str]) -> Sequence[int]:
@@ -273,13 +273,13 @@ class Ticker:
 
     def _evaluate(
         self, state: AlerterState, brands: Sequence[str], minutes: Sequence[int], now_ms: int
-    ) -> tuple[AlerterState, Stretch, Mapping[str, BrandView]]:
+    ) -> tuple[AlerterState, PendingCommit, Mapping[str, BrandView]]:
         detect = self._policies.detect
         widest = detect.windows[-1]
         read = self._recent.read(brands, minutes[0] - widest + 1, minutes[-1])
         self._history.read(brands, before_hour=(minutes[-1] - widest + 1) * MINUTE_MS // HOUR_MS)
         self._facets.read(self._rules, brands, minutes)
-        stretch = Stretch(state)
+        stretch = PendingCommit(state)
         firing = {brand for brand, _ in stretch.open}
         windows = {
             brand: [sliding_counts(read[brand], width, minutes) for width in detect.windows]
@@ -294,13 +294,13 @@ class Ticker:
         self._silence.read(read, before_hour=(minutes[-1] - widest + 1) * MINUTE_MS // HOUR_MS)
         watched = [brand for brand in brands if is_watched(brand, self._rules)]
         for place, minute in enumerate(minutes):
-            decided: list[Decided] = []
+            decided: list[RuleDecision] = []
             since, opened = minute - before, stretch.open
             # Whether a brand fell silent can wait for the next five minutes; whether an episode freezes cannot.
             looks = alive[place] and minute // LOOK_MINUTES != before // LOOK_MINUTES
             burning = {brand for brand, _ in opened}
             asked = watched if looks else burning if alive[place] else ()
-            silences = {brand: self._silence.look(brand, minute) for brand in asked}
+            silences = {brand: self._silence.check(brand, minute) for brand in asked}
             for brand, counts in windows.items():
                 seen = [counted[place] for counted in counts]
                 silence = silences.get(brand)
@@ -311,7 +311,7 @@ class Ticker:
                 thin = longest.posts == 0 or (
                     brand in burning and self._silence.is_thin(brand, longest.authors, longest.first_minute, minute)
                 )
-                mine: list[Decided] = []
+                mine: list[RuleDecision] = []
                 found, more = self._shares.decide(
                     self._rules, brand, seen, opened, past, minutes=since, stream_alive=awake, thin=thin
                 )
@@ -324,7 +324,7 @@ class Ticker:
                 mine += self._surges.decide(
                     self._rules, brand, seen, opened, past.ends, minutes=since, stream_alive=awake and not thin
                 )
-                decided += say_silence(mine, silence, frozen=frozen, minute=minute) if alive[place] else mine
+                decided += mark_silence(mine, silence, frozen=frozen, minute=minute) if alive[place] else mine
             if looks:
                 resuming = {brand for brand, rule in opened if rule == BRAND_SILENT} & windows.keys()
                 latest = {brand: [counted[place] for counted in windows[brand]] for brand in resuming}
@@ -341,17 +341,17 @@ class Ticker:
         return count_sources(self._reader.negatives(brand, NEWEST_NEGATIVES))
 
     def _catch_up(
-        self, state: AlerterState, health: Sequence[Health], orders: OperatorRequests, now_ms: int
-    ) -> tuple[AlerterState, Stretch]:
+        self, state: AlerterState, health: Sequence[StreamHealth], orders: OperatorRequests, now_ms: int
+    ) -> tuple[AlerterState, PendingCommit]:
         """All that does not hang on event time: the stream's own alerts, rules that are gone, what people ask for."""
-        stretch = Stretch(state)
+        stretch = PendingCommit(state)
         now = datetime.fromtimestamp(now_ms / 1_000, UTC)
         decided = [
-            Decided(ALL_BRANDS, one.rule, decide_health(stretch.open.get((ALL_BRANDS, one.rule)), one, now=now))
+            RuleDecision(ALL_BRANDS, one.rule, decide_health(stretch.open.get((ALL_BRANDS, one.rule)), one, now=now))
             for one in health
         ]
         evaluated = state.evaluated_until_ms
-        decided += retired(
+        decided += close_orphaned(
             stretch.open, self._rules, at=now if evaluated is None else datetime.fromtimestamp(evaluated / 1_000, UTC)
         )
         self._teller.take(stretch, decided)
@@ -359,10 +359,10 @@ class Ticker:
         self._teller.release(stretch)
         if stretch.changed:
             state = self._commit(state, stretch, state.evaluated_until_ms)
-        self._store.forget(orders.acknowledgements)
+        self._store.forget_acknowledgements(orders.acknowledgements)
         return state, stretch
 
-    def _commit(self, state: AlerterState, stretch: Stretch, until_ms: int | None) -> AlerterState:
+    def _commit(self, state: AlerterState, stretch: PendingCommit, until_ms: int | None) -> AlerterState:
         commit = stretch.commit(state, until_ms)
         result = self._store.commit(commit, token=self._token)
         if result != "applied":
@@ -372,7 +372,7 @@ class Ticker:
             evaluated_until_ms=until_ms,
             open={one.episode.key: one for one in stretch.open.values()},
             closed=[*reversed(stretch.closed), *state.closed][:500],
-            spans=with_closed(state.spans, stretch.closed),
+            spans=add_closed(state.spans, stretch.closed),
         )
 
 

@@ -12,14 +12,14 @@ from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.detection.share_detector import DetectPolicy, Finding, WindowCounts
 from alerting.detection.sliding_windows import sliding_counts
-from alerting.detection.slow_windows import slow_counts
-from alerting.episodes.example_posts import ExampleShelf
+from alerting.detection.slow_windows import slow_window_counts
+from alerting.episodes.example_posts import PostEvidenceReader
 from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode
-from alerting.evaluation.minute_cache import RecentMinutes
+from alerting.evaluation.minute_cache import MinuteCache
 from alerting.evaluation.past_episodes import PastEpisodes
-from alerting.evaluation.share_rules import ShareTests
+from alerting.evaluation.share_rules import ShareRuleTests
 from alerting.rules.models import FacetShareRule, RuleSet
-from alerting.store.pending_commit import Decided, Place
+from alerting.store.pending_commit import EpisodeSlot, RuleDecision
 from brandpulse.state.keys import brand_of, facet_of, facet_series
 from brandpulse.state.pane_reader import Minutes
 from brandpulse.state.panes import AuthorCounts, Pane
@@ -90,17 +90,17 @@ class FacetHours:
         return {}
 
 
-def facet_baseline(policy: BaselinePolicy) -> BaselinePolicy:
+def facet_baseline_policy(policy: BaselinePolicy) -> BaselinePolicy:
     """*policy* for shares of facets."""
     return replace(policy, prior_share=PRIOR_SHARE, prior_rho=PRIOR_RHO, rho_floor=min(policy.rho_floor, RHO_FLOOR))
 
 
 def facet_history(panes: FacetPanes, brands: HourHistory, policy: BaselinePolicy) -> HourHistory:
     """Hours and baselines by facet series; read after *brands* at each turn."""
-    return HourHistory(FacetHours(panes, brands), facet_baseline(policy), zones=brands.zone)
+    return HourHistory(FacetHours(panes, brands), facet_baseline_policy(policy), zones=brands.zone)
 
 
-class FacetRules:
+class FacetRuleEvaluator:
     """Reads the series of the facets that rules name, and nothing where there are none."""
 
     def __init__(
@@ -111,16 +111,16 @@ class FacetRules:
         baseline: BaselinePolicy,
         detect: DetectPolicy,
         episode: EpisodePolicy,
-        shelf: ExampleShelf,
+        shelf: PostEvidenceReader,
     ) -> None:
         self._panes = panes
         self._brands = brands
         self._baseline = baseline
         self._detect = detect
-        self._tests = ShareTests((FacetShareRule,), detect, episode)
+        self._tests = ShareRuleTests((FacetShareRule,), detect, episode)
         self._shelf = shelf
         self._watched: list[tuple[str, object]] = []
-        self._recent = RecentMinutes(panes)
+        self._recent = MinuteCache(panes)
         self._history = facet_history(panes, brands, baseline)
         self._windows: dict[str, list[list[WindowCounts]]] = {}
         """By series: of each width, the window that ends with each minute of the stretch."""
@@ -135,7 +135,7 @@ class FacetRules:
         if watched != self._watched:
             # Series that nobody watched for a while have a hole in their minutes.
             self._watched = watched
-            self._recent = RecentMinutes(self._panes)
+            self._recent = MinuteCache(self._panes)
             self._history = facet_history(self._panes, self._brands, self._baseline)
         self._windows, self._seen, self._last_minute = {}, {}, minutes[-1]
         series = sorted({facet_series(b, test.facet) for test in tests for b in brands if test.rule.applies_to(b)})
@@ -153,16 +153,16 @@ class FacetRules:
         rules: RuleSet,
         brand: str,
         windows: Sequence[WindowCounts],
-        opened: Mapping[Place, OpenEpisode],
+        opened: Mapping[EpisodeSlot, OpenEpisode],
         past: PastEpisodes,
         *,
         at: int,
         minutes: int,
         stream_alive: bool,
         thin: bool = False,
-    ) -> list[Decided]:
+    ) -> list[RuleDecision]:
         """What the rules of this kind decide of *brand* at the end of its *windows*: the minute *at* of the stretch."""
-        decided: list[Decided] = []
+        decided: list[RuleDecision] = []
         for test in self._tests.of(rules):
             if not test.rule.applies_to(brand):
                 continue
@@ -176,13 +176,13 @@ class FacetRules:
                 within(everybody, None if inside is None else inside[width][at])
                 for width, everybody in enumerate(windows)
             ]
-            usual = self._history.past(
+            usual = self._history.usual_week(
                 series, window_starts=seen[-1].first_minute, incidents=past.incidents(brand, test.rule.name)
             )
             found = test.find(
                 seen,
                 usual,
-                slow=slow_counts(seen[-1], self._history, series, test.detect.slow_hours),
+                slow=slow_window_counts(seen[-1], self._history, series, test.detect.slow_hours),
                 stream_alive=stream_alive,
                 not_before=past.ends.get(place),
             )
@@ -193,11 +193,11 @@ class FacetRules:
                 found,
                 minute=seen[-1].last_minute,
                 minutes=minutes,
-                examples=lambda window, series=series: self._shelf.show(series, window),  # type: ignore[misc]
+                examples=lambda window, series=series: self._shelf.read(series, window),  # type: ignore[misc]
                 thin=thin,
             )
             if decision is not None:
-                decided.append(Decided(*place, decision))
+                decided.append(RuleDecision(*place, decision))
         return decided
 
     def views(self) -> dict[str, FacetView]:

@@ -1,6 +1,6 @@
 """What past hours held, in a few numbers, kept for the next leader: who begins would else merge a month of sketches.
 
-    {ns:alerting}:hours:<live ns>:<day>   hash   series -> KeptDay as MessagePack
+    {ns:alerting}:hours:<live ns>:<day>   hash   series -> DaySummary as MessagePack
 
 A hint, and no truth: an hour's numbers are taken only where the panes are those that they were counted with. Days that
 a leader saw `SETTLED_HOURS` after their end are not looked at again when many series are read at once, as when a leader
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import redis
 
-from alerting.evaluation.live_pane_reader import FollowingReader
+from alerting.evaluation.live_pane_reader import LivePaneReader
 from brandpulse.errors import TransientError
 from brandpulse.state.keys import AlertingKeys
 from brandpulse.state.panes import AuthorCounts, Pane
@@ -31,7 +31,7 @@ KEPT_SECONDS = 95 * 86_400
 DAY_HOURS = 24
 
 
-class KeptHour(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class HourSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An hour of a series, over all partitions."""
 
     hour: int
@@ -54,18 +54,18 @@ class KeptHour(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Pane(self.negative, self.neutral, self.positive, self.score_micros, self.irrelevant)
 
 
-class KeptDay(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class DaySummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A day of a series as a leader saw it."""
 
     read_to: int
     """It was read when this hour (since 1970) began, or `settled_at`, the earlier of the two."""
-    hours: tuple[KeptHour, ...] = ()
+    hours: tuple[HourSummary, ...] = ()
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(KeptDay)
+_DECODER = msgspec.msgpack.Decoder(DaySummary)
 NOBODY = -1
-NOTHING = KeptDay(0)
+NOTHING = DaySummary(0)
 
 
 def settled_at(day: int) -> int:
@@ -73,13 +73,13 @@ def settled_at(day: int) -> int:
     return (day + 1) * DAY_HOURS + SETTLED_HOURS
 
 
-class KeptHoursReader(FollowingReader):
+class HourSummaryReader(LivePaneReader):
     """The alerter's view of the panes, which counts the people of an hour once."""
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         super().__init__(client, namespace)
         self._keys = AlertingKeys(namespace)
-        self._asked: tuple[object, dict[str, dict[int, KeptHour]]] | None = None
+        self._asked: tuple[object, dict[str, dict[int, HourSummary]]] | None = None
 
     def hour_authors(
         self, brands: Iterable[str], first_hour: int, last_hour: int
@@ -100,10 +100,10 @@ class KeptHoursReader(FollowingReader):
             return super().hours(names, first_hour, last_hour)
         return {name: {at: hour.pane for at, hour in hours.items()} for name, hours in asked[1].items()}
 
-    def _found(self, names: Sequence[str], first_hour: int, last_hour: int) -> dict[str, dict[int, KeptHour]]:
+    def _found(self, names: Sequence[str], first_hour: int, last_hour: int) -> dict[str, dict[int, HourSummary]]:
         days = range(first_hour // DAY_HOURS, last_hour // DAY_HOURS + 1)
         kept = self._kept(names, days)
-        found: dict[str, dict[int, KeptHour]] = {}
+        found: dict[str, dict[int, HourSummary]] = {}
         doubtful: dict[int, list[str]] = defaultdict(list)
         for name in names:
             trusted = 0
@@ -128,8 +128,8 @@ class KeptHoursReader(FollowingReader):
         }
 
     def _look(
-        self, names: Sequence[str], kept: Mapping[str, Sequence[KeptDay]], days: range, last_hour: int
-    ) -> dict[str, list[KeptDay]]:
+        self, names: Sequence[str], kept: Mapping[str, Sequence[DaySummary]], days: range, last_hour: int
+    ) -> dict[str, list[DaySummary]]:
         """The *days* of *names* as their panes are now; people are counted anew where a pane is another than *kept*."""
         panes = super().hours(names, days[0] * DAY_HOURS, last_hour)
         known = {name: {hour.hour: hour for day in kept[name] for hour in day.hours} for name in names}
@@ -138,15 +138,15 @@ class KeptHoursReader(FollowingReader):
             for name in names
         }
         people = self.people({name: hours for name, hours in new.items() if hours})
-        seen: dict[str, list[KeptDay]] = {}
+        seen: dict[str, list[DaySummary]] = {}
         for name in names:
             hours = known[name]
             for at in new[name]:
                 counts = people[name].get(at, AuthorCounts(NOBODY, 0))
                 pane = msgspec.structs.astuple(panes[name][at])
-                hours[at] = KeptHour(at, counts.everyone, counts.negative, *pane)
+                hours[at] = HourSummary(at, counts.everyone, counts.negative, *pane)
             seen[name] = [
-                KeptDay(
+                DaySummary(
                     min(last_hour + 1, settled_at(day)),
                     tuple(hours[at] for at in range(day * DAY_HOURS, (day + 1) * DAY_HOURS) if at in panes[name]),
                 )
@@ -154,7 +154,7 @@ class KeptHoursReader(FollowingReader):
             ]
         return seen
 
-    def _kept(self, names: Sequence[str], days: range) -> dict[str, list[KeptDay]]:
+    def _kept(self, names: Sequence[str], days: range) -> dict[str, list[DaySummary]]:
         stored = self._run([("HMGET", self._key(day), *names) for day in days])
         return {
             name: [_decode(one) for one in of_name]
@@ -175,7 +175,7 @@ class KeptHoursReader(FollowingReader):
         return self._keys.hours(self.live(), day)
 
 
-def _decode(stored: bytes | None) -> KeptDay:
+def _decode(stored: bytes | None) -> DaySummary:
     """`NOTHING` too where another version wrote something else: it is counted anew."""
     try:
         return NOTHING if stored is None else _DECODER.decode(stored)

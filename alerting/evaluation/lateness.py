@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alerting.evaluation.alert_clock import Sure
+from alerting.evaluation.alert_clock import Tristate
 from brandpulse.state.partition_state import PartitionStatus
 
 
@@ -26,7 +26,7 @@ class Lateness:
 
     late: int = 0
     records: int = 0
-    holds: Sure = "unknown"
+    holds: Tristate = "unknown"
 
     @property
     def reason(self) -> str:
@@ -36,7 +36,7 @@ class Lateness:
         )
 
 
-class LatenessWatch:
+class LatenessDetector:
     """Remembers the counters of the last while. A new leader's watch knows nothing until half of it has passed."""
 
     def __init__(self, policy: LatenessPolicy | None = None) -> None:
@@ -44,7 +44,7 @@ class LatenessWatch:
         self._seen: deque[tuple[int, int, int]] = deque()
         """Wall clock (ms), late posts and records since the state began, rising; at most one a minute."""
 
-    def look(self, statuses: Sequence[PartitionStatus], *, now_ms: int) -> Lateness:
+    def check(self, statuses: Sequence[PartitionStatus], *, now_ms: int) -> Lateness:
         policy = self._policy
         late, records = sum(status.late for status in statuses), sum(status.next for status in statuses)
         if self._seen and (late < self._seen[-1][1] or records < self._seen[-1][2]):

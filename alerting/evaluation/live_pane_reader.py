@@ -8,7 +8,7 @@ from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.partition_state import PartitionStatus
 
 
-class FollowingReader(PaneReader):
+class LivePaneReader(PaneReader):
     """Looks where to read once a tick, with `partitions`, so that no tick mixes two namespaces.
 
     After a swap it raises LostLeadershipError once: minutes and baselines kept in memory are of another model. Whoever

@@ -20,7 +20,7 @@ class MinuteSource(Protocol):
     ) -> dict[str, Minutes]: ...
 
 
-class RecentMinutes:
+class MinuteCache:
     """A rolling stretch of minutes by brand."""
 
     def __init__(self, source: MinuteSource) -> None:

@@ -7,7 +7,7 @@ from alerting.detection.share_baseline import Span
 from alerting.episodes.episode_spans import PastSpan, span_of
 from alerting.rules.models import FacetShareRule, NegativeShareRule, RuleSet
 from alerting.store.alert_store import AlerterState
-from alerting.store.pending_commit import Decided, Place, Stretch
+from alerting.store.pending_commit import EpisodeSlot, PendingCommit, RuleDecision
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import MINUTE_MS
 
@@ -26,12 +26,12 @@ class PastEpisodes:
         """Spans (ms) that teach *rule* nothing of what is usual for *brand*."""
         return self._spans[self._alike[rule]].get(brand, ())
 
-    def follow(self, decided: Sequence[Decided], stretch: Stretch, *, minute: int) -> None:
+    def follow(self, decided: Sequence[RuleDecision], stretch: PendingCommit, *, minute: int) -> None:
         """What was *decided* of *minute*, after *stretch* took it."""
         for one in decided:
             closed = one.decision.closed is not None
             if closed:
-                self.ends[one.place] = minute + 1
+                self.ends[one.slot] = minute + 1
             names = self._alike.get(one.rule)
             if names is not None and (closed or one.decision.transition == "triggered"):
                 self._spans[names][one.brand] = spans_of(one.brand, stretch, self._state, names)
@@ -55,7 +55,7 @@ def incidents(state: AlerterState, rules: Set[str]) -> dict[str, Sequence[Span]]
     return dict(spans)
 
 
-def spans_of(brand: str, stretch: Stretch, state: AlerterState, rules: Set[str]) -> list[Span]:
+def spans_of(brand: str, stretch: PendingCommit, state: AlerterState, rules: Set[str]) -> list[Span]:
     since = [*stretch.closed, *(opened.episode for opened in stretch.open.values())]
     found = {one for one in _all_spans(state, since) if one.brand == brand and one.rule in rules}
     return [(one.start_ms, one.end_ms) for one in sorted(found)]
@@ -66,9 +66,9 @@ def _all_spans(state: AlerterState, since: Iterable[Episode] = ()) -> Iterator[P
     return chain(state.spans, map(span_of, state.closed), map(span_of, since))
 
 
-def last_ends(state: AlerterState) -> dict[Place, int]:
+def last_ends(state: AlerterState) -> dict[EpisodeSlot, int]:
     """The minute from which a brand's windows count again for a rule, after its last episode."""
-    ends: dict[Place, int] = {}
+    ends: dict[EpisodeSlot, int] = {}
     for span in _all_spans(state):
         minute = span.end_ms // MINUTE_MS
         place = span.brand, span.rule

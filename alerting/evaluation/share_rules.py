@@ -4,20 +4,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from alerting.detection.hour_history import HourHistory
-from alerting.detection.share_detector import DetectPolicy, Finding, Usual, WindowCounts, alarm_levels, judge
-from alerting.detection.slow_windows import slow_counts
+from alerting.detection.share_detector import (
+    BaselineSource,
+    DetectPolicy,
+    Finding,
+    WindowCounts,
+    alarm_levels,
+    detect_rise,
+)
+from alerting.detection.slow_windows import slow_window_counts
 from alerting.episodes.example_posts import PostEvidence
 from alerting.episodes.lifecycle import Decision, EpisodePolicy, OpenEpisode, decide
 from alerting.evaluation.past_episodes import PastEpisodes
 from alerting.rules.models import FacetShareRule, NegativeShareRule, RuleSet
-from alerting.store.pending_commit import Decided, Place
+from alerting.store.pending_commit import EpisodeSlot, RuleDecision
 
 Show = Callable[[str, WindowCounts], PostEvidence]
 """A brand's or a facet's series, and a window -> what the kept posts of it show."""
 
 
 @dataclass(frozen=True, slots=True)
-class ShareTest:
+class ShareRuleTest:
     """A rule, with what the settings say where it says nothing."""
 
     rule: NegativeShareRule | FacetShareRule
@@ -32,14 +39,14 @@ class ShareTest:
     def find(
         self,
         windows: Sequence[WindowCounts],
-        usual: Usual | None,
+        usual: BaselineSource | None,
         *,
         slow: Sequence[WindowCounts],
         stream_alive: bool,
         not_before: int | None,
     ) -> Finding:
-        """As `judge`; the people counted as negative are those of the facet, where there is one."""
-        found = judge(
+        """As `detect_rise`; the people counted as negative are those of the facet, where there is one."""
+        found = detect_rise(
             windows,
             usual,
             self.detect,
@@ -77,7 +84,7 @@ class ShareTest:
         )
 
 
-class ShareTests:
+class ShareRuleTests:
     """The tests of some kinds of rules, made anew when the rules change."""
 
     def __init__(
@@ -87,26 +94,26 @@ class ShareTests:
         self._detect = detect
         self._episode = episode
         self._made_of: RuleSet | None = None
-        self._tests: list[ShareTest] = []
+        self._tests: list[ShareRuleTest] = []
 
-    def of(self, rules: RuleSet) -> Sequence[ShareTest]:
+    def of(self, rules: RuleSet) -> Sequence[ShareRuleTest]:
         if rules is not self._made_of:
             self._made_of = rules
             self._tests = [
-                ShareTest(rule, rule.detect_policy(self._detect), rule.episode_policy(self._episode))
+                ShareRuleTest(rule, rule.detect_policy(self._detect), rule.episode_policy(self._episode))
                 for rule in rules.rules
                 if isinstance(rule, NegativeShareRule | FacetShareRule) and isinstance(rule, self._kinds)
             ]
         return self._tests
 
 
-class ShareRules:
+class ShareRuleEvaluator:
     """Rules of kind `negative_share`."""
 
     def __init__(self, history: HourHistory, detect: DetectPolicy, episode: EpisodePolicy, show: Show) -> None:
         self._history = history
         self._slow_hours = detect.slow_hours
-        self._tests = ShareTests((NegativeShareRule,), detect, episode)
+        self._tests = ShareRuleTests((NegativeShareRule,), detect, episode)
         self._show = show
 
     def decide(
@@ -114,13 +121,13 @@ class ShareRules:
         rules: RuleSet,
         brand: str,
         windows: Sequence[WindowCounts],
-        opened: Mapping[Place, OpenEpisode],
+        opened: Mapping[EpisodeSlot, OpenEpisode],
         past: PastEpisodes,
         *,
         minutes: int,
         stream_alive: bool,
         thin: bool = False,
-    ) -> tuple[Finding | None, list[Decided]]:
+    ) -> tuple[Finding | None, list[RuleDecision]]:
         """What the rules of this kind decide of *brand* at the end of its *windows*, *minutes* after the last time.
 
         First what the first of them found; None where none watches the brand.
@@ -130,11 +137,11 @@ class ShareRules:
         if not tests:
             return None, []
         first: Finding | None = None
-        decided: list[Decided] = []
-        usual = self._history.past(
+        decided: list[RuleDecision] = []
+        usual = self._history.usual_week(
             brand, window_starts=longest.first_minute, incidents=past.incidents(brand, tests[0].rule.name)
         )
-        slow = slow_counts(longest, self._history, brand, self._slow_hours)
+        slow = slow_window_counts(longest, self._history, brand, self._slow_hours)
         for test in tests:
             place = brand, test.rule.name
             found = test.find(windows, usual, slow=slow, stream_alive=stream_alive, not_before=past.ends.get(place))
@@ -149,5 +156,5 @@ class ShareRules:
                 thin=thin,
             )
             if decision is not None:
-                decided.append(Decided(*place, decision))
+                decided.append(RuleDecision(*place, decision))
         return first, decided

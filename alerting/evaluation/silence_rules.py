@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from alerting.detection.brand_silence import THIN_PART, Silence
+from alerting.detection.brand_silence import THIN_PART, BrandSilence
 from alerting.detection.share_detector import WindowCounts
-from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key, moment
+from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key, minute_start
 from alerting.rules.models import BRAND_SILENT, RuleSet
-from alerting.store.pending_commit import Decided, Place
+from alerting.store.pending_commit import EpisodeSlot, RuleDecision
 from brandpulse.schema.episodes import Episode, Evidence, SourceCount
 
 SAID_AFTER_MINUTES = 30
@@ -28,7 +28,7 @@ def is_watched(brand: str, rules: RuleSet) -> bool:
     return any(rule.applies_to(brand) for rule in rules.rules)
 
 
-def is_frozen(brand: str, silence: Silence | None, opened: Mapping[Place, OpenEpisode]) -> bool:
+def is_frozen(brand: str, silence: BrandSilence | None, opened: Mapping[EpisodeSlot, OpenEpisode]) -> bool:
     """Whether *silence* keeps the brand's episodes as they are; once one said so, until the next post."""
     if silence is None:
         return False
@@ -37,12 +37,14 @@ def is_frozen(brand: str, silence: Silence | None, opened: Mapping[Place, OpenEp
     )
 
 
-def say_silence(decided: Sequence[Decided], silence: Silence | None, *, frozen: bool, minute: int) -> list[Decided]:
+def mark_silence(
+    decided: Sequence[RuleDecision], silence: BrandSilence | None, *, frozen: bool, minute: int
+) -> list[RuleDecision]:
     """*decided* of one brand; an open episode whose brand fell silent says so once, and forgets it with the posts."""
     return [_say(one, silence if frozen else None, minute=minute) for one in decided]
 
 
-def _say(one: Decided, silence: Silence | None, *, minute: int) -> Decided:
+def _say(one: RuleDecision, silence: BrandSilence | None, *, minute: int) -> RuleDecision:
     after = one.decision.after
     if after is None:
         return one
@@ -54,34 +56,36 @@ def _say(one: Decided, silence: Silence | None, *, minute: int) -> Decided:
         return replace(one, decision=replace(one.decision, after=spoken))
     if episode.silent_since is not None or minute - silence.since_minute < SAID_AFTER_MINUTES:
         return one
-    at = moment(minute + 1)
+    at = minute_start(minute + 1)
     reason = f"{_sentence(episode.brand, silence)} Whether it is over is not known. Before: {episode.latest.reason}"
     latest = episode.latest.model_copy(update={"reason": reason})
-    said = episode.model_copy(update={"silent_since": moment(silence.since_minute), "latest": latest, "updated_at": at})
+    said = episode.model_copy(
+        update={"silent_since": minute_start(silence.since_minute), "latest": latest, "updated_at": at}
+    )
     memory = after.memory.model_copy(update={"told_at": at, "updates": after.memory.updates + 1})
     # News to people where no page of `brand_silent` will bring it: the brand is too young for one.
     decision = Decision(reason, "updated", OpenEpisode(said, memory), severity_rose=silence.days == 0)
-    return Decided(one.brand, one.rule, decision)
+    return RuleDecision(one.brand, one.rule, decision)
 
 
 def decide_silences(
-    silences: Mapping[str, Silence | None],
+    silences: Mapping[str, BrandSilence | None],
     windows: Mapping[str, Sequence[WindowCounts]],
-    opened: Mapping[Place, OpenEpisode],
-    ends: Mapping[Place, int],
+    opened: Mapping[EpisodeSlot, OpenEpisode],
+    ends: Mapping[EpisodeSlot, int],
     *,
     minute: int,
     sources: Sources,
-) -> list[Decided]:
+) -> list[RuleDecision]:
     """What the rule `brand_silent` decides at the end of *minute*, of all brands. *windows*: of those with posts."""
     decided = [
-        Decided(*place, _resumed(one, minute=minute))
+        RuleDecision(*place, _resumed(one, minute=minute))
         for place, one in opened.items()
         if place[1] == BRAND_SILENT and place[0] != ALL_BRANDS and _has_resumed(one, windows.get(place[0], ()))
     ]
     many = sum(rule == BRAND_SILENT and brand != ALL_BRANDS for brand, rule in opened)
     crowd = opened.get((ALL_BRANDS, BRAND_SILENT))
-    others: dict[str, Silence] = {}
+    others: dict[str, BrandSilence] = {}
     for brand, silence in silences.items():
         place = brand, BRAND_SILENT
         if silence is None or place in opened or not silence.is_sure or minute - ends.get(place, 0) < REST_MINUTES:
@@ -90,22 +94,22 @@ def decide_silences(
             others[brand] = silence
             continue
         many += 1
-        decided.append(Decided(*place, _fire(brand, silence, minute=minute, sources=sources)))
+        decided.append(RuleDecision(*place, _fire(brand, silence, minute=minute, sources=sources)))
     if others and crowd is None and minute - ends.get((ALL_BRANDS, BRAND_SILENT), 0) >= REST_MINUTES:
-        decided.append(Decided(ALL_BRANDS, BRAND_SILENT, _fire_crowd(others, minute=minute)))
+        decided.append(RuleDecision(ALL_BRANDS, BRAND_SILENT, _fire_crowd(others, minute=minute)))
     elif crowd is not None and not others:
-        decided.append(Decided(ALL_BRANDS, BRAND_SILENT, _resumed(crowd, minute=minute)))
+        decided.append(RuleDecision(ALL_BRANDS, BRAND_SILENT, _resumed(crowd, minute=minute)))
     return decided
 
 
-def _fire(brand: str, silence: Silence, *, minute: int, sources: Sources) -> Decision:
+def _fire(brand: str, silence: BrandSilence, *, minute: int, sources: Sources) -> Decision:
     kept = list(sources(brand))
     came = f" Kept posts came from {', '.join(f'{one.source} ({one.posts})' for one in kept)}." if kept else ""
     proof = _proof(silence, f"{_sentence(brand, silence)} Other brands are written about.{came}", minute=minute)
     return _opened(brand, proof.model_copy(update={"sources": kept}), minute=minute)
 
 
-def _fire_crowd(others: Mapping[str, Silence], *, minute: int) -> Decision:
+def _fire_crowd(others: Mapping[str, BrandSilence], *, minute: int) -> Decision:
     named = ", ".join(f"{brand} since {_at(one.since_minute)}" for brand, one in list(others.items())[:SHOWN_BRANDS])
     more = f" and {len(others) - SHOWN_BRANDS} more" if len(others) > SHOWN_BRANDS else ""
     first = min(others.values(), key=lambda one: one.since_minute)
@@ -114,7 +118,7 @@ def _fire_crowd(others: Mapping[str, Silence], *, minute: int) -> Decision:
 
 
 def _opened(brand: str, proof: Evidence, *, minute: int) -> Decision:
-    at = moment(minute + 1)
+    at = minute_start(minute + 1)
     episode = Episode(
         key=episode_key(brand, BRAND_SILENT, proof.window_start),
         brand=brand,
@@ -140,7 +144,7 @@ def _has_resumed(one: OpenEpisode, windows: Sequence[WindowCounts]) -> bool:
 
 
 def _resumed(one: OpenEpisode, *, minute: int) -> Decision:
-    at = moment(minute + 1)
+    at = minute_start(minute + 1)
     who = "them" if one.episode.brand == ALL_BRANDS else one.episode.brand
     latest = one.episode.latest.model_copy(update={"reason": f"Posts of {who} come again.", "window_end": at})
     closed = one.episode.model_copy(
@@ -149,10 +153,10 @@ def _resumed(one: OpenEpisode, *, minute: int) -> Decision:
     return Decision(latest.reason, "resolved", closed=closed)
 
 
-def _proof(silence: Silence, reason: str, *, minute: int) -> Evidence:
+def _proof(silence: BrandSilence, reason: str, *, minute: int) -> Evidence:
     return Evidence(
-        window_start=moment(silence.since_minute),
-        window_end=moment(minute + 1),
+        window_start=minute_start(silence.since_minute),
+        window_end=minute_start(minute + 1),
         posts=0,
         negative_posts=0,
         authors=0,
@@ -165,7 +169,7 @@ def _proof(silence: Silence, reason: str, *, minute: int) -> Evidence:
     )
 
 
-def _sentence(brand: str, silence: Silence) -> str:
+def _sentence(brand: str, silence: BrandSilence) -> str:
     """`No posts of Acme Air since 2026-03-02 14:05 UTC; usually 34 people an hour.`"""
     many = silence.usual_per_hour
     usual = f"{many:.0f}" if many >= 10 else f"{many:.1f}"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key
-from alerting.evaluation.alert_clock import Stall, Sure, name_of
+from alerting.evaluation.alert_clock import Stall, Tristate, partition_name
 from alerting.evaluation.lateness import Lateness
 from brandpulse.schema.episodes import Episode, Evidence, Severity
 from brandpulse.state.partition_state import PartitionStatus
@@ -21,31 +21,31 @@ _SEVERITY: dict[StreamRule, Severity] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class StreamHealth:
     """One rule's verdict now, and the sentence for it."""
 
     rule: StreamRule
-    holds: Sure
+    holds: Tristate
     reason: str
 
 
-def stall_health(stall: Stall, unseen: Collection[PartitionStatus] = ()) -> Health:
+def stall_health(stall: Stall, unseen: Collection[PartitionStatus] = ()) -> StreamHealth:
     """*unseen*: partitions of which nobody gives a sign."""
     why = "; ".join(_why(status, unseen=status in unseen) for status in stall.partitions)
-    return Health("stream_stalled", stall.stalled, why)
+    return StreamHealth("stream_stalled", stall.stalled, why)
 
 
-def silence_health(silent: Sure, *, newest_ms: int | None) -> Health:
+def silence_health(silent: Tristate, *, newest_ms: int | None) -> StreamHealth:
     since = "" if newest_ms is None else f" since {datetime.fromtimestamp(newest_ms / 1_000, UTC):%Y-%m-%d %H:%M} UTC"
-    return Health("stream_silent", silent, f"No post of any brand{since}.")
+    return StreamHealth("stream_silent", silent, f"No post of any brand{since}.")
 
 
-def lateness_health(lateness: Lateness) -> Health:
-    return Health("late_data", lateness.holds, lateness.reason)
+def lateness_health(lateness: Lateness) -> StreamHealth:
+    return StreamHealth("late_data", lateness.holds, lateness.reason)
 
 
 def _why(status: PartitionStatus, *, unseen: bool) -> str:
-    name = f"Partition {name_of(status)}"
+    name = f"Partition {partition_name(status)}"
     if not status.owner:
         return f"{name} has no worker, {status.lag} records behind: what they say is not seen."
     if unseen:
@@ -59,7 +59,7 @@ def _why(status: PartitionStatus, *, unseen: bool) -> str:
     return f"{name} does not move (worker {status.owner}), {status.lag} records behind: what they say is not seen."
 
 
-def decide_health(before: OpenEpisode | None, health: Health, *, now: datetime) -> Decision:
+def decide_health(before: OpenEpisode | None, health: StreamHealth, *, now: datetime) -> Decision:
     """Fires once and resolves once; "unknown" changes nothing."""
     if health.holds == "unknown":
         return Decision("frozen: no data", after=before)

@@ -5,17 +5,17 @@ from zoneinfo import ZoneInfo
 
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_detector import WindowCounts
-from alerting.detection.volume_detector import HOUR_SECONDS, SurgePolicy, judge_surge
-from alerting.detection.volume_score import VolumeWatch
+from alerting.detection.volume_detector import HOUR_SECONDS, SurgePolicy, detect_surge
+from alerting.detection.volume_score import VolumeScorer
 from alerting.episodes.example_posts import PostEvidence
 from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode
 from alerting.episodes.volume_lifecycle import decide_surge
 from alerting.rules.models import RuleSet, VolumeRule
-from alerting.store.pending_commit import Decided, Place
+from alerting.store.pending_commit import EpisodeSlot, RuleDecision
 
 
-class SurgeRules:
-    """A `VolumeWatch` for each brand. A new leader learns the weeks anew from the hour panes."""
+class VolumeRuleEvaluator:
+    """A `VolumeScorer` for each brand. A new leader learns the weeks anew from the hour panes."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class SurgeRules:
         self._surge = surge
         self._episode = episode
         self._examples = examples
-        self._watches: dict[str, tuple[int, ZoneInfo, VolumeWatch]] = {}
+        self._watches: dict[str, tuple[int, ZoneInfo, VolumeScorer]] = {}
         """Up to which hour each has learnt, and on which clock."""
 
     def decide(
@@ -36,20 +36,20 @@ class SurgeRules:
         rules: RuleSet,
         brand: str,
         windows: Sequence[WindowCounts],
-        opened: Mapping[Place, OpenEpisode],
-        ends: Mapping[Place, int],
+        opened: Mapping[EpisodeSlot, OpenEpisode],
+        ends: Mapping[EpisodeSlot, int],
         *,
         minutes: int,
         stream_alive: bool,
-    ) -> list[Decided]:
+    ) -> list[RuleDecision]:
         """What the rules of this kind decide of *brand* at the end of its *windows*, *minutes* after the last time."""
-        decided: list[Decided] = []
+        decided: list[RuleDecision] = []
         for rule in rules.rules:
             if not isinstance(rule, VolumeRule) or not rule.applies_to(brand):
                 continue
             place = brand, rule.name
             surge = rule.surge_policy(self._surge)
-            found = judge_surge(
+            found = detect_surge(
                 windows,
                 self._watch(brand, before_hour=windows[-1].first_minute // 60),
                 surge,
@@ -69,16 +69,16 @@ class SurgeRules:
                 rule=rule.name,
                 examples=lambda window: self._examples(brand, window),
             )
-            decided.append(Decided(brand, rule.name, decision))
+            decided.append(RuleDecision(brand, rule.name, decision))
         return decided
 
-    def _watch(self, brand: str, *, before_hour: int) -> VolumeWatch:
+    def _watch(self, brand: str, *, before_hour: int) -> VolumeScorer:
         """The watch of *brand*, having learnt the hours before *before_hour*; later calls do not go back."""
         # A brand whose zone changed is learnt again.
         zone = self._history.zone(brand)
         held = self._watches.get(brand)
         if held is None or held[1] is not zone:
-            fresh = VolumeWatch(HOUR_SECONDS, self._surge.volume, zone=zone)
+            fresh = VolumeScorer(HOUR_SECONDS, self._surge.volume, zone=zone)
             first = self._history.first_hour(brand)
             if first is None:
                 return fresh
@@ -87,6 +87,6 @@ class SurgeRules:
         for hour in range(begin, before_hour):
             # An hour in which nobody was talked about is unknown; one in which others were is an hour of none.
             if self._history.is_alive(hour):
-                watch.look(float(hour * HOUR_SECONDS), float(self._history.people(brand, hour)))
+                watch.score(float(hour * HOUR_SECONDS), float(self._history.people(brand, hour)))
         self._watches[brand] = max(begin, before_hour), zone, watch
         return watch

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from brandpulse.schema.episodes import Notification
 
-Lane = tuple[str, str]
+DeliveryKey = tuple[str, str]
 """(receiver, episode key): order is kept within, nothing waits across."""
 
 
@@ -30,12 +30,12 @@ class Delivery(BaseModel):
     delivered_ms: int | None = None
 
     @property
-    def lane(self) -> Lane:
+    def key(self) -> DeliveryKey:
         return self.notification.receiver, self.notification.episode.key
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SendResult:
     """What came of one attempt. *status* is None when no answer came: it may or may not have been processed."""
 
     status: int | None
@@ -62,24 +62,26 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DeliveryResult:
     """What to do with the delivery, and why."""
 
-    what: Literal["delivered", "retried", "quarantined"]
+    outcome: Literal["delivered", "retried", "quarantined"]
     reason: str
     next_attempt_ms: int = 0
-    holds_receiver: bool = False
+    pauses_receiver: bool = False
     """The wait is for the whole receiver, not this lane only."""
 
 
-def judge(delivery: Delivery, outcome: Outcome, *, now_ms: int, policy: RetryPolicy, rng: random.Random) -> Verdict:
+def delivery_result(
+    delivery: Delivery, outcome: SendResult, *, now_ms: int, policy: RetryPolicy, rng: random.Random
+) -> DeliveryResult:
     """What *outcome* means for *delivery*, whose attempts do not count this one yet."""
     status = outcome.status
     if status is not None and 200 <= status < 300:
-        return Verdict("delivered", f"{status}")
+        return DeliveryResult("delivered", f"{status}")
     if status is not None and status not in (408, 425, 429) and status < 500:
         # 400, 413: it will never take this body. 401, 403: it will not take it from us. 3xx, 404: a wrong address.
-        return Verdict("quarantined", f"refused with {status}: {outcome.answer}"[:500])
+        return DeliveryResult("quarantined", f"refused with {status}: {outcome.answer}"[:500])
     wait = rng.uniform(0, min(policy.cap_seconds, policy.base_seconds * 2 ** min(delivery.attempts, 30)))
     if status == 429:
         wait = max(policy.too_many_floor_seconds, wait)
@@ -88,10 +90,12 @@ def judge(delivery: Delivery, outcome: Outcome, *, now_ms: int, policy: RetryPol
     why = f"{status}: {outcome.answer}" if status is not None else f"no answer: {outcome.answer}"
     if now_ms - delivery.decided_ms > policy.give_up_after_seconds * 1_000:
         days = policy.give_up_after_seconds / 86_400
-        return Verdict("quarantined", f"not delivered within {days:g} days; last {why}"[:500])
+        return DeliveryResult("quarantined", f"not delivered within {days:g} days; last {why}"[:500])
     if outcome.unexplained and delivery.attempts + 1 >= policy.most_unexplained:
-        return Verdict("quarantined", f"refused {delivery.attempts + 1} times without a reason; last {why}"[:500])
-    return Verdict("retried", why[:500], now_ms + int(wait * 1_000), holds_receiver=status == 429)
+        return DeliveryResult(
+            "quarantined", f"refused {delivery.attempts + 1} times without a reason; last {why}"[:500]
+        )
+    return DeliveryResult("retried", why[:500], now_ms + int(wait * 1_000), pauses_receiver=status == 429)
 
 
 def retry_after_seconds(header: str | None, *, now: datetime) -> float | None:

@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from alerting.episodes.lifecycle import Decision, Memory, OpenEpisode, at_least
+from alerting.episodes.lifecycle import Decision, Memory, OpenEpisode, is_at_least
 from alerting.notifications.delivery import Delivery
 from alerting.rules.models import CommonRule
 from brandpulse.schema.episodes import SEVERITIES, Episode, Notification, Severity, Transition
 
-Hush = Literal["", "silenced", "quiet_hours"]
-Reason = Literal[
+MuteReason = Literal["", "silenced", "quiet_hours"]
+SuppressionReason = Literal[
     "", "silenced", "quiet_hours", "grouped", "below_severity", "acknowledged", "no_news", "never_told", "other_rule"
 ]
 """Why a receiver is not told. no_news: an update that is no worse, for one that wants only worse ones."""
-SUPPRESSED: tuple[Reason, ...] = (
+SUPPRESSED: tuple[SuppressionReason, ...] = (
     "silenced",
     "quiet_hours",
     "grouped",
@@ -25,15 +25,15 @@ SUPPRESSED: tuple[Reason, ...] = (
     "never_told",
     "other_rule",
 )
-Suppressed = tuple[str, Reason]
+SuppressionKey = tuple[str, SuppressionReason]
 """(receiver, why)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
+class Suppression:
     """It is not told, and why."""
 
-    why: Reason
+    why: SuppressionReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Routed:
 
     decision: Decision
     deliveries: Sequence[Delivery] = ()
-    suppressed: Counter[Suppressed] = field(default_factory=Counter)
+    suppressed: Counter[SuppressionKey] = field(default_factory=Counter)
 
 
 def routes_of_rule(rule: CommonRule | None, routes: Sequence[Route]) -> list[Route]:
@@ -81,7 +81,7 @@ def route(
     before: Memory | None,
     routes: Sequence[Route],
     wanted: Sequence[Route],
-    hush: Hush = "",
+    hush: MuteReason = "",
     grouped: bool = False,
     now_ms: int,
     link: str | None = None,
@@ -98,7 +98,7 @@ def route(
     told_before = before.told if before is not None else ()
     mine = {one.receiver: one for one in wanted}
     deliveries: list[Delivery] = []
-    suppressed: Counter[Suppressed] = Counter()
+    suppressed: Counter[SuppressionKey] = Counter()
     newly_told: list[str] = []
     held: list[str] = []
     for one in routes:
@@ -111,7 +111,7 @@ def route(
             hush="" if one.hears_all else hush,
             grouped=grouped and not one.hears_all,
         )
-        if isinstance(fate, Withheld):
+        if isinstance(fate, Suppression):
             suppressed[one.receiver, fate.why] += 1
             if fate.why in ("silenced", "quiet_hours") and one.receiver in told_before:
                 held.append(one.receiver)
@@ -132,9 +132,9 @@ def _fate(
     *,
     episode: Episode,
     knows: bool,
-    hush: Hush,
+    hush: MuteReason,
     grouped: bool,
-) -> "Transition | Withheld":
+) -> "Transition | Suppression":
     """What *one* is told, or why not. *mine* is its route under the rule; None when the rule leaves it out."""
     transition = decision.transition
     is_end = transition in ("resolved", "acknowledged")
@@ -142,10 +142,10 @@ def _fate(
         return transition
     answered = episode.acknowledged_at is not None and not decision.severity_rose and not one.hears_all
     is_news = one.wants_every_update or decision.severity_rose
-    reasons: tuple[tuple[bool, Reason], ...] = (
+    reasons: tuple[tuple[bool, SuppressionReason], ...] = (
         (is_end, "never_told"),
         (mine is None, "other_rule"),
-        (not knows and mine is not None and not at_least(episode.severity, mine.min_severity), "below_severity"),
+        (not knows and mine is not None and not is_at_least(episode.severity, mine.min_severity), "below_severity"),
         (not knows and grouped, "grouped"),
         (answered, "acknowledged"),
         (knows and not is_news, "no_news"),
@@ -153,15 +153,15 @@ def _fate(
     )
     why = next((reason for holds, reason in reasons if holds), None)
     if why is not None:
-        return Withheld(why)
+        return Suppression(why)
     return "updated" if knows else "triggered"
 
 
-def overdue(
+def overdue_deliveries(
     opened: OpenEpisode,
     *,
     wanted: Sequence[Route],
-    hush: Callable[[], Hush],
+    hush: Callable[[], MuteReason],
     grouped: bool,
     now_ms: int,
     link: str | None = None,
@@ -201,7 +201,7 @@ def _is_owed(one: Route, opened: OpenEpisode, *, grouped: bool) -> bool:
         return False
     if one.receiver in opened.memory.told:
         return one.receiver in opened.memory.held
-    return at_least(opened.episode.severity, one.min_severity)
+    return is_at_least(opened.episode.severity, one.min_severity)
 
 
 def remember(opened: OpenEpisode, told: Sequence[str], held: Sequence[str]) -> OpenEpisode:

@@ -12,12 +12,12 @@ Zones = Mapping[str, ZoneInfo]
 """By brand; a brand without an entry is on UTC."""
 
 
-def zones_of(brands: Iterable[Brand]) -> dict[str, ZoneInfo]:
+def zones_by_brand(brands: Iterable[Brand]) -> dict[str, ZoneInfo]:
     """The time zone of each of *brands* that is not on UTC."""
     return {brand.name: brand.zone for brand in brands if brand.zone is not UTC}
 
 
-def counts_zone(time_zone: str | None, brands_file: Path | None, brand: str | None) -> ZoneInfo:
+def zone_of_counts(time_zone: str | None, brands_file: Path | None, brand: str | None) -> ZoneInfo:
     """The time zone of one series of counts: *time_zone*, or that of *brand* in *brands_file*; else UTC.
 
     Raises ConfigError that names the option and the value.

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence, Set
 from pathlib import Path
 
-from alerting.rules.brand_zones import Zones, zones_of
+from alerting.rules.brand_zones import Zones, zones_by_brand
 from brandpulse.config.brands_file import BrandsFile, load_brands_file
 from brandpulse.config.yaml_file import Stamp, stamp_of
 from brandpulse.errors import ConfigError
@@ -50,7 +50,7 @@ class LiveBrands:
                 extra={"reason": str(error), "remedy": "name the brands file with BRANDPULSE_BRANDS_FILE"},
             )
             return self._content
-        zones = zones_of(self._content.brands)
+        zones = zones_by_brand(self._content.brands)
         if zones != self._zones:
             keys = sorted({zone.key for zone in zones.values()})
             log.info("brand time zones changed", extra={"brands": len(zones), "zones": keys})

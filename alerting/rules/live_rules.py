@@ -13,7 +13,7 @@ from brandpulse.runtime.metrics import Telemetry
 log = logging.getLogger(__name__)
 
 
-class RulesFile:
+class LiveRules:
     """Asked once a tick. A wrong file stops the start, and later changes nothing but a log line and a metric."""
 
     def __init__(

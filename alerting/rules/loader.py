@@ -41,7 +41,7 @@ def load_rules(
     """The rules of the YAML file at *path*. Raises ConfigError: file, line, key, value, and a right one.
 
     *receivers*: the names in the receivers file; None where they are not known. *facets* gives those of the brands
-    file (`facets_in`), and is asked only if a rule names one.
+    file (`facet_names_of`), and is asked only if a rule names one.
     """
     read = read_yaml(path, what="rules file", variable=VARIABLE, example=EXAMPLE)
     try:
@@ -90,12 +90,12 @@ def _unknown_facets(read: YamlFile, rules: RuleSet, facets: Callable[[], Set[str
     ]
 
 
-def facets_in(brands_file: Path) -> Callable[[], Set[str]]:
+def facet_names_of(brands_file: Path) -> Callable[[], Set[str]]:
     """Reads the names of the facets in *brands_file* when asked; may raise ConfigError then."""
     return lambda: {facet.name for facet in load_brands_file(brands_file).facets}
 
 
-def unwatched(rules: RuleSet, brands: Set[str]) -> list[str]:
+def unknown_brands(rules: RuleSet, brands: Set[str]) -> list[str]:
     """Brand names in *rules* that are none of *brands*: a misspelt one is watched by nobody."""
     named = {brand for rule in rules.rules if rule.brands != "all" for brand in rule.brands}
     return sorted(named - brands)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from alerting.detection.share_detector import DetectPolicy
 from alerting.detection.volume_detector import SurgePolicy
-from alerting.episodes.lifecycle import RULE, EpisodePolicy
+from alerting.episodes.lifecycle import DEFAULT_RULE_NAME, EpisodePolicy
 from alerting.rules.quiet_hours import QuietHours
 from alerting.rules.severity import FacetSeverityRule, Minutes, Ratio, SeverityRule
 from brandpulse.config.facets import FacetName
@@ -195,7 +195,7 @@ class RuleSet(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rules: tuple[Rule, ...] = Field(
-        default=(NegativeShareRule(name=RULE, kind="negative_share"),), max_length=MOST_RULES
+        default=(NegativeShareRule(name=DEFAULT_RULE_NAME, kind="negative_share"),), max_length=MOST_RULES
     )
     grouping: Grouping = Grouping()
 

@@ -64,6 +64,6 @@ class QuietHours(BaseModel):
         return (today in self.days and at >= self.start) or (yesterday in self.days and at < self.end)
 
 
-def held(hours: Iterable[QuietHours], severity: Severity, now: datetime) -> bool:
+def is_muted(hours: Iterable[QuietHours], severity: Severity, now: datetime) -> bool:
     """Whether any of *hours* holds an episode of *severity* back at *now*."""
     return any(one.hold(severity, now) for one in hours)

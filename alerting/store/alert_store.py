@@ -23,8 +23,8 @@ class LostLeadershipError(BrandpulseError):
     """Another alerter leads now: discard all state in memory and ask for the lease again."""
 
 
-KEPT_CLOSED = 500
-KEPT_DELIVERED = 500
+MAX_CLOSED = 500
+MAX_DELIVERED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +127,25 @@ class AlertStore(Protocol):
 
     def tally(self) -> Tally: ...
 
-    def orders(self, now: datetime) -> OperatorRequests:
+    def operator_requests(self, now: datetime) -> OperatorRequests:
         """Silences and acknowledgements."""
 
-    def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def forget_acknowledgements(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         """They are in the episodes now."""
 
     def report_late(self, delivery: Delivery) -> None:
         """By one who led no longer when this was sent: it may have opened an incident anew. Needs no token."""
 
-    def late(self) -> list[Delivery]:
+    def late_deliveries(self) -> list[Delivery]:
         """What was reported so."""
 
     def forget_late(self, deliveries: Sequence[Delivery]) -> None:
         """They are seen to."""
 
-    def note_delays(self, seconds: Mapping[str, float]) -> None:
+    def save_delays(self, seconds: Mapping[str, float]) -> None:
         """How long a rise goes untold, by brand, for `brandpulse stats`: a hint, so it needs no token."""
 
-    def note_facets(self, facets: WatchedFacets) -> None:
+    def save_watched_facets(self, facets: WatchedFacets) -> None:
         """Which facets rules watch, for the live page: a hint, likewise."""
 
     def requeue(self, delivery_id: str) -> bool:

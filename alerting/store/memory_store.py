@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from alerting.episodes.episode_spans import with_closed
+from alerting.episodes.episode_spans import add_closed
 from alerting.notifications.delivery import Delivery
 from alerting.store.alert_store import (
-    KEPT_CLOSED,
-    KEPT_DELIVERED,
+    MAX_CLOSED,
+    MAX_DELIVERED,
     AlerterState,
     Commit,
     CommitResult,
@@ -65,8 +65,8 @@ class MemoryAlertStore:
         self._state = AlerterState(
             evaluated_until_ms=commit.until_ms,
             open={key: value for key, value in {**self._state.open, **commit.open}.items() if key not in gone},
-            closed=[*reversed(commit.closed), *self._state.closed][:KEPT_CLOSED],
-            spans=with_closed(self._state.spans, commit.closed),
+            closed=[*reversed(commit.closed), *self._state.closed][:MAX_CLOSED],
+            spans=add_closed(self._state.spans, commit.closed),
         )
         self._add(commit.deliveries)
         self._counts.update(commit.suppressed)
@@ -94,7 +94,7 @@ class MemoryAlertStore:
         if token != self._token or self._outbox.pop(delivery.id, None) is None:
             return False
         self._counts[delivery.notification.receiver, "delivered"] += 1
-        self._delivered = [delivery, *self._delivered][:KEPT_DELIVERED]
+        self._delivered = [delivery, *self._delivered][:MAX_DELIVERED]
         return True
 
     def mark_retry(self, delivery: Delivery, *, token: int) -> bool:
@@ -128,25 +128,25 @@ class MemoryAlertStore:
     def report_late(self, delivery: Delivery) -> None:
         self._late[delivery.id] = delivery
 
-    def late(self) -> list[Delivery]:
+    def late_deliveries(self) -> list[Delivery]:
         return list(self._late.values())
 
     def forget_late(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             self._late.pop(delivery.id, None)
 
-    def note_delays(self, seconds: Mapping[str, float]) -> None:
+    def save_delays(self, seconds: Mapping[str, float]) -> None:
         self.delays.update(seconds)
 
-    def note_facets(self, facets: WatchedFacets) -> None:
+    def save_watched_facets(self, facets: WatchedFacets) -> None:
         self.facets = facets
 
     def tally(self) -> Tally:
         return Tally(dict(self._counts), len(self._outbox), len(self._quarantine))
 
-    def orders(self, now: datetime) -> OperatorRequests:
+    def operator_requests(self, now: datetime) -> OperatorRequests:
         return OperatorRequests(list(self.silences.values()), list(self.acknowledgements.values()))
 
-    def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def forget_acknowledgements(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         for one in acknowledgements:
             self.acknowledgements.pop(one.key, None)

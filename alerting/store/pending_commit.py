@@ -7,17 +7,17 @@ from types import MappingProxyType
 
 from alerting.episodes.lifecycle import Decision, OpenEpisode
 from alerting.notifications.delivery import Delivery
-from alerting.notifications.routing import Suppressed
+from alerting.notifications.routing import SuppressionKey
 from alerting.store.alert_store import AlerterState, Commit
 from brandpulse.schema.episodes import Episode, Transition
 
-Place = tuple[str, str]
+EpisodeSlot = tuple[str, str]
 """(brand, rule): at most one episode is open there."""
-NOBODY: Mapping[Suppressed, int] = MappingProxyType({})
+NO_SUPPRESSIONS: Mapping[SuppressionKey, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class RuleDecision:
     """One decision, and where it belongs."""
 
     brand: str
@@ -25,32 +25,35 @@ class Decided:
     decision: Decision
 
     @property
-    def place(self) -> Place:
+    def slot(self) -> EpisodeSlot:
         return self.brand, self.rule
 
 
-class Stretch:
+class PendingCommit:
     """Open episodes as they stand, and what became of them since *state*."""
 
     def __init__(self, state: AlerterState) -> None:
-        self.open: dict[Place, OpenEpisode] = {
+        self.open: dict[EpisodeSlot, OpenEpisode] = {
             (one.episode.brand, one.episode.rule): one for one in state.open.values()
         }
-        self.touched: set[Place] = set()
+        self.touched: set[EpisodeSlot] = set()
         self.closed: list[Episode] = []
         self.deliveries: list[Delivery] = []
         self.transitions: list[tuple[Episode, Transition, str]] = []
-        self.suppressed: Counter[Suppressed] = Counter()
+        self.suppressed: Counter[SuppressionKey] = Counter()
 
     @property
     def changed(self) -> bool:
         return bool(self.touched or self.closed or self.deliveries)
 
     def apply(
-        self, decided: Decided, deliveries: Sequence[Delivery], suppressed: Mapping[Suppressed, int] = NOBODY
+        self,
+        decided: RuleDecision,
+        deliveries: Sequence[Delivery],
+        suppressed: Mapping[SuppressionKey, int] = NO_SUPPRESSIONS,
     ) -> None:
         self.suppressed.update(suppressed)
-        place, decision = decided.place, decided.decision
+        place, decision = decided.slot, decided.decision
         if decision.after is not None:
             if decision.after is not self.open.get(place):
                 self.touched.add(place)

@@ -10,12 +10,12 @@ from typing import Any
 
 import redis
 
-from alerting.episodes.episode_spans import KEPT_SPANS, PastSpan, oldest_kept, span_of
+from alerting.episodes.episode_spans import MAX_SPANS, PastSpan, oldest_retained_ms, span_of
 from alerting.episodes.lifecycle import Memory, OpenEpisode
 from alerting.notifications.delivery import Delivery
 from alerting.store.alert_store import (
-    KEPT_CLOSED,
-    KEPT_DELIVERED,
+    MAX_CLOSED,
+    MAX_DELIVERED,
     AlerterState,
     Commit,
     CommitResult,
@@ -90,13 +90,13 @@ class RedisAlertStore:
             token,
             "" if commit.expected_ms is None else commit.expected_ms,
             "" if commit.until_ms is None else commit.until_ms,
-            KEPT_CLOSED,
+            MAX_CLOSED,
             len(commit.open),
             len(commit.closed),
             len(commit.deliveries),
             len(commit.suppressed),
-            oldest_kept(commit.closed),
-            KEPT_SPANS,
+            oldest_retained_ms(commit.closed),
+            MAX_SPANS,
             self._erasures_of_state,
         ]
         for key, opened in commit.open.items():
@@ -184,7 +184,7 @@ class RedisAlertStore:
                     what,
                     delivery.id,
                     delivery.model_dump_json(),
-                    KEPT_DELIVERED,
+                    MAX_DELIVERED,
                     _field(delivery.notification.receiver, what),
                     self._erasures_of_outbox,
                 ],
@@ -219,7 +219,7 @@ class RedisAlertStore:
         with reaching_state():
             self._client.hset(self._keys.late, delivery.id, delivery.model_dump_json())
 
-    def late(self) -> list[Delivery]:
+    def late_deliveries(self) -> list[Delivery]:
         with reaching_state():
             stored: list[bytes] = self._client.hvals(self._keys.late)  # type: ignore[assignment]
         return [Delivery.model_validate_json(value) for value in stored]
@@ -229,14 +229,14 @@ class RedisAlertStore:
             with reaching_state():
                 self._client.hdel(self._keys.late, *[delivery.id for delivery in deliveries])
 
-    def note_delays(self, seconds: Mapping[str, float]) -> None:
+    def save_delays(self, seconds: Mapping[str, float]) -> None:
         if seconds:
             with reaching_state():
                 self._client.hset(
                     self._keys.delays, mapping={brand: f"{delay:.0f}" for brand, delay in seconds.items()}
                 )
 
-    def note_facets(self, facets: WatchedFacets) -> None:
+    def save_watched_facets(self, facets: WatchedFacets) -> None:
         with reaching_state():
             self._client.set(self._keys.facets, encode_facets(facets))
 
@@ -257,11 +257,11 @@ class RedisAlertStore:
             int(erasures or 0) != self._erasures_of_outbox,
         )
 
-    def orders(self, now: datetime) -> OperatorRequests:
+    def operator_requests(self, now: datetime) -> OperatorRequests:
         with reaching_state():
             return self._book.read(now)
 
-    def forget(self, acknowledgements: Sequence[Acknowledgement]) -> None:
+    def forget_acknowledgements(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         with reaching_state():
             self._book.forget(acknowledgements)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from alerting.evaluation.evaluator import STRETCH, Policies, Ticker, TickReport
+from alerting.evaluation.evaluator import MINUTES_PER_COMMIT, EvaluationReport, Evaluator, Policies
 from alerting.rules.brand_zones import Zones
 from alerting.rules.models import DEFAULT_RULES, RuleSet
 from alerting.store.memory_store import MemoryAlertStore
@@ -40,7 +40,7 @@ class Backtest:
     """Whose episodes are told; not those about the stream itself."""
     zones: Zones = field(default_factory=dict)
     panes: RecordedPanes = field(init=False)
-    _ticker: Ticker = field(init=False)
+    _evaluator: Evaluator = field(init=False)
     _next_tick_ms: int | None = field(init=False, default=None)
     _seals: list[tuple[int, int]] = field(init=False, default_factory=list)
     """Where each tick's seal stood and the arrival clock at that tick, both rising."""
@@ -52,7 +52,7 @@ class Backtest:
         store = MemoryAlertStore()
         token = store.acquire("backtest", lease_ms=2**53)
         assert token is not None  # noqa: S101 - nobody else knows this store
-        self._ticker = Ticker(
+        self._evaluator = Evaluator(
             self.panes,
             store,
             token=token,
@@ -94,16 +94,16 @@ class Backtest:
         self._seals.append((sealed, now_ms))
         if self._evaluated_ms < 0:
             self._evaluated_ms = sealed
-        if sealed - self._evaluated_ms >= STRETCH * MINUTE_MS:
+        if sealed - self._evaluated_ms >= MINUTES_PER_COMMIT * MINUTE_MS:
             self._evaluate(now_ms)
 
     def _evaluate(self, now_ms: int) -> None:
-        report = self._ticker.tick(now_ms)
+        report = self._evaluator.evaluate(now_ms)
         self._evaluated_ms = report.evaluated_until_ms or self._evaluated_ms
         self._take(report)
         self.panes.forget()
 
-    def _take(self, report: TickReport) -> None:
+    def _take(self, report: EvaluationReport) -> None:
         for episode, _, _ in report.transitions:
             if self.rules.named(episode.rule) is None:
                 continue

@@ -14,7 +14,7 @@ from heapq import heappush, heappushpop
 from msgspec.structs import replace as replace_text
 
 from alerting.detection.share_detector import WindowCounts
-from alerting.episodes.example_posts import ExampleShelf
+from alerting.episodes.example_posts import PostEvidenceReader
 from brandpulse.backtest.backtest import PastEpisode
 from brandpulse.backtest.recorded_panes import JudgedPost
 from brandpulse.masking.mask import Mask
@@ -89,10 +89,10 @@ class _Looked:
     def shown(self, samples: "_Samples") -> Evidence:
         series = self.brand if self._first.facet is None else facet_series(self.brand, self._first.facet)
         masked = [replace_text(post, text=_MASK(post.text)) for post in self._posts]
-        shelf = ExampleShelf(samples.of, lambda _series, _first, _end: PostsOfWindow(masked))
+        shelf = PostEvidenceReader(samples.of, lambda _series, _first, _end: PostsOfWindow(masked))
         last, first = self._end_ms // MINUTE_MS - 1, self._begin_ms // MINUTE_MS
         window = WindowCounts(last, last - first + 1)
-        found = shelf.show(series, window, negative=self._first.usual_authors is None)
+        found = shelf.read(series, window, negative=self._first.usual_authors is None)
         # No examples: nothing took the names of people out of these texts.
         return self._first.model_copy(
             update={

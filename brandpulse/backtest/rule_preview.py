@@ -11,13 +11,13 @@ from dataclasses import replace
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import Span
 from alerting.detection.share_detector import DetectPolicy, WindowCounts
-from alerting.detection.slow_windows import slow_counts
-from alerting.episodes.lifecycle import NO_POSTS, Decision, OpenEpisode
+from alerting.detection.slow_windows import slow_window_counts
+from alerting.episodes.lifecycle import NO_POST_EVIDENCE, Decision, OpenEpisode
 from alerting.evaluation.evaluator import Policies
-from alerting.evaluation.share_rules import ShareTest
-from alerting.evaluation.volume_rules import SurgeRules
+from alerting.evaluation.share_rules import ShareRuleTest
+from alerting.evaluation.volume_rules import VolumeRuleEvaluator
 from alerting.rules.models import FacetShareRule, NegativeShareRule, Rule, RuleSet
-from alerting.store.pending_commit import Place
+from alerting.store.pending_commit import EpisodeSlot
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import HOUR_MS, facet_series
 
@@ -40,7 +40,7 @@ def preview(
     *history* has read the hours from four weeks before *first_hour* to *last_hour*, and so has *facets*, of the series
     of `facets_watched`.
     """
-    surges = SurgeRules(history, policies.surge, policies.episode, lambda _brand, _window: NO_POSTS)
+    surges = VolumeRuleEvaluator(history, policies.surge, policies.episode, lambda _brand, _window: NO_POST_EVIDENCE)
     found: list[Episode] = []
     for rule in rules.rules:
         if rule.applies_to(brand):
@@ -70,30 +70,30 @@ def _episodes(
     *,
     history: HourHistory,
     shares: HourHistory,
-    surges: SurgeRules,
+    surges: VolumeRuleEvaluator,
     policies: Policies,
 ) -> Iterator[Episode]:
     rules = RuleSet(rules=(rule,))
     series = facet_series(brand, rule.facet) if isinstance(rule, FacetShareRule) else brand
     opened: OpenEpisode | None = None
     spans: list[Span] = []
-    ends: dict[Place, int] = {}
+    ends: dict[EpisodeSlot, int] = {}
     place = brand, rule.name
     for hour in hours:
         windows = [_window(shares, series, hour, width) for width in HOURS]
         decision: Decision | None
         if isinstance(rule, NegativeShareRule | FacetShareRule):
             detect = hourly(rule.detect_policy(policies.detect))
-            test = ShareTest(rule, detect, rule.episode_policy(policies.episode))
+            test = ShareRuleTest(rule, detect, rule.episode_policy(policies.episode))
             finding = test.find(
                 windows,
-                shares.past(series, window_starts=windows[-1].first_minute, incidents=spans),
-                slow=slow_counts(windows[-1], shares, series, detect.slow_hours),
+                shares.usual_week(series, window_starts=windows[-1].first_minute, incidents=spans),
+                slow=slow_window_counts(windows[-1], shares, series, detect.slow_hours),
                 stream_alive=history.is_alive(hour),
                 not_before=ends.get(place),
             )
             decision = test.decide(
-                brand, opened, finding, minute=hour * 60 + 59, minutes=60, examples=lambda _: NO_POSTS
+                brand, opened, finding, minute=hour * 60 + 59, minutes=60, examples=lambda _: NO_POST_EVIDENCE
             )
         else:
             decided = surges.decide(

@@ -9,7 +9,7 @@ from typing import IO, cast
 from zoneinfo import ZoneInfo
 
 from alerting.detection.volume_baseline import HOUR_SECONDS
-from alerting.detection.volume_score import VolumeFinding, VolumePolicy, VolumeWatch
+from alerting.detection.volume_score import VolumeFinding, VolumePolicy, VolumeScorer
 from brandpulse.backtest.count_series import Count
 from brandpulse.runtime.local_hours import UTC
 
@@ -21,7 +21,7 @@ class Looked:
     count: Count
     finding: VolumeFinding
     alarm_rate: float | None
-    """`VolumeWatch.alarm_rate` at that moment."""
+    """`VolumeScorer.alarm_rate` at that moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ def look_back(
     counts: Iterable[Count], *, step_seconds: float, policy: VolumePolicy, zone: ZoneInfo = UTC
 ) -> Iterator[Looked]:
     """Each of *counts* in turn, looked at as if it had just come. Hours of day and week are those of *zone*."""
-    watch = VolumeWatch(step_seconds, policy, zone=zone)
+    watch = VolumeScorer(step_seconds, policy, zone=zone)
     for count in counts:
-        finding = watch.look(count.at, count.value)
+        finding = watch.score(count.at, count.value)
         yield Looked(count, finding, watch.alarm_rate())
 
 

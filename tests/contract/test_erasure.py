@@ -18,7 +18,7 @@ from stream_workers.aggregation.row_fold import Outcome
 from stream_workers.state_store.partition_store import Applied
 from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.contract.test_partition_store import RETENTION, begun, change_of
-from tests.support.alerting.notes import AT, a_notification, an_episode, an_evidence
+from tests.support.alerting.episode_builders import AT, a_notification, an_episode, an_evidence
 from tests.support.builders import NOON_MS, a_scored
 
 POST = PostId("test", "7")

@@ -25,7 +25,7 @@ from brandpulse.devstack.mock_receiver import MockReceiver
 from brandpulse.runtime.child_process import Child, free_port
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 from brandpulse.schema.episodes import Episode, Notification, Transition
-from tests.support.alerting.notes import AT, an_episode
+from tests.support.alerting.episode_builders import AT, an_episode
 from tests.support.patience import patience
 
 BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")

@@ -63,7 +63,7 @@ _MOOD_OVER_DAYS = sum(
 )
 
 
-class Seen(NamedTuple):
+class HourVotes(NamedTuple):
     """What the past's hours showed, an entry each; none is without votes."""
 
     places: npt.NDArray[np.int64]
@@ -85,12 +85,12 @@ class Rhythm:
     """How many numbers the shape has taken from the votes."""
 
 
-def even(share: float, *, doubt: float = 0.0) -> Rhythm:
+def flat_rhythm(share: float, *, doubt: float = 0.0) -> Rhythm:
     """*share* at each hour."""
     return Rhythm(np.full(WEEK_HOURS, share), np.full(WEEK_HOURS, doubt), 0.0)
 
 
-def rhythm_of(seen: Seen, *, share: float, rho: float, prior_votes: float, week_from_days: float) -> Rhythm:
+def fit_rhythm(seen: HourVotes, *, share: float, rho: float, prior_votes: float, week_from_days: float) -> Rhythm:
     """The rhythm that *seen* shows about its mean *share*, an hour's votes being over-dispersed by *rho*.
 
     *prior_votes* is what that mean is worth against a correction by the shape. A week's shape is looked for from

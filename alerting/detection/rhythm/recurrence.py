@@ -34,7 +34,7 @@ class EpisodeHours(NamedTuple):
     """Those that it is not compared with: all of an open episode, `left_out` of one that ended."""
 
 
-class Usual(NamedTuple):
+class UsualShares(NamedTuple):
     """What is usual while the hours of all episodes are left out."""
 
     shares: Numbers  # (168,)
@@ -51,13 +51,13 @@ class _Votes(NamedTuple):
 
 
 def without_recurring(
-    episodes: Sequence[EpisodeHours], hours: Mapping[int, AuthorCounts], *, before_hour: int, usual: Usual
+    episodes: Sequence[EpisodeHours], hours: Mapping[int, AuthorCounts], *, before_hour: int, usual: UsualShares
 ) -> list[EpisodeHours]:
     """Those of *episodes* that do not recur in the *hours* before *before_hour*."""
     return [one for one in episodes if not _recurs(one, hours, before_hour, usual)]
 
 
-def _recurs(episode: EpisodeHours, hours: Mapping[int, AuthorCounts], before_hour: int, usual: Usual) -> bool:
+def _recurs(episode: EpisodeHours, hours: Mapping[int, AuthorCounts], before_hour: int, usual: UsualShares) -> bool:
     """By the likelihood ratio of the episode's own rise, in logits, to no rise at the hours a lag away."""
 
     def counted(wanted: Iterable[int]) -> _Votes | None:
@@ -72,7 +72,7 @@ def _recurs(episode: EpisodeHours, hours: Mapping[int, AuthorCounts], before_hou
     return any(other is not None and _evidence(other, rise) >= RECURRENCE_NATS for other in others)
 
 
-def _votes(at: Sequence[int], hours: Mapping[int, AuthorCounts], usual: Usual) -> _Votes:
+def _votes(at: Sequence[int], hours: Mapping[int, AuthorCounts], usual: UsualShares) -> _Votes:
     share = usual.shares[week_hours(np.array(at, np.int64), usual.zone)]
     votes = np.array([hours[hour].everyone for hour in at], np.float64)
     negative = np.array([min(hours[hour].negative, hours[hour].everyone) for hour in at], np.float64)

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from pydantic import SecretStr
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from alerting.notifications.links import link_for
 from alerting.notifications.plain_text import (
     cut,
@@ -65,11 +65,11 @@ class Alertmanager:
         self._now = now
         self._link = link
 
-    async def deliver(self, notification: Notification) -> Outcome:
+    async def deliver(self, notification: Notification) -> SendResult:
         made = alerts(notification, labels=self._labels, now=self._now(), alive_for=self._alive_for)
         return await self._post(made)
 
-    async def resend(self, firing: Sequence[Episode]) -> Outcome:
+    async def resend(self, firing: Sequence[Episode]) -> SendResult:
         """Say again that these fire, in the same words."""
         now = self._now()
         made = [
@@ -85,7 +85,7 @@ class Alertmanager:
         ]
         return await self._post(made)
 
-    async def _post(self, made: list[dict[str, Any]]) -> Outcome:
+    async def _post(self, made: list[dict[str, Any]]) -> SendResult:
         body = json.dumps(made, ensure_ascii=False).encode()
         return await post(self._session, self._url, body, headers=self._headers, timeout_seconds=self._timeout_seconds)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from alerting.notifications.plain_text import without_links, without_mentions, without_styles, without_tags
 from alerting.notifications.receivers.message_text import Style, body, title
 from brandpulse.errors import ConfigError
@@ -48,7 +48,7 @@ class Apprise:
         self._style = style_of(self._apprise)
         self._limit = _limit_of(self._apprise)
 
-    async def deliver(self, notification: Notification) -> Outcome:
+    async def deliver(self, notification: Notification) -> SendResult:
         kind = "success" if notification.transition == "resolved" else _TYPES[notification.episode.severity]
         heading = title(notification, self._style)
         sending = asyncio.to_thread(
@@ -62,24 +62,24 @@ class Apprise:
         try:
             done = await asyncio.wait_for(sending, 2 * self._timeout_seconds)
         except TimeoutError:
-            return Outcome(None, f"apprise gave no answer within {2 * self._timeout_seconds:g} s")
-        return Outcome(HANDED_OVER) if done else outcome_of(done)
+            return SendResult(None, f"apprise gave no answer within {2 * self._timeout_seconds:g} s")
+        return SendResult(HANDED_OVER) if done else outcome_of(done)
 
     async def close(self) -> None:
         """apprise holds nothing open."""
 
 
-def outcome_of(result: Any) -> Outcome:
+def outcome_of(result: Any) -> SendResult:
     """What a no of apprise means: the service's status where that is final or asks to wait, else None."""
     said = list(_said(result))
     answer = "; ".join(said)[:500] or "apprise says that it was not sent"
     statuses = [int(found[1] or found[2]) for line in said for found in _STATUS.finditer(line)]
     if TOO_MANY in statuses:
-        return Outcome(TOO_MANY, answer)
+        return SendResult(TOO_MANY, answer)
     if statuses and all(400 <= status < 500 and status not in (408, 425) for status in statuses):
-        return Outcome(statuses[-1], answer)
+        return SendResult(statuses[-1], answer)
     known = bool(statuses) or any(_NETWORK.search(line) for line in said)
-    return Outcome(None, answer, unexplained=not known)
+    return SendResult(None, answer, unexplained=not known)
 
 
 def _said(result: Any) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from alerting.notifications.receivers.message_text import lines, title
 from brandpulse.schema.episodes import Notification, Severity
 
@@ -45,10 +45,10 @@ class Email:
         self._username, self._password = username, password
         self._timeout_seconds = timeout_seconds
 
-    async def deliver(self, notification: Notification) -> Outcome:
+    async def deliver(self, notification: Notification) -> SendResult:
         return await asyncio.to_thread(self._send, mail(notification, sender=self._sender, to=self._to))
 
-    def _send(self, message: EmailMessage) -> Outcome:
+    def _send(self, message: EmailMessage) -> SendResult:
         try:
             with self._connect() as server:
                 if self._tls == "starttls":
@@ -59,7 +59,7 @@ class Email:
         except (smtplib.SMTPException, OSError) as error:
             return _outcome_of(error)
         # Some mailboxes have it: sending again would send it to them twice.
-        return Outcome(HANDED_OVER, f"not taken for {', '.join(refused)}" if refused else "")
+        return SendResult(HANDED_OVER, f"not taken for {', '.join(refused)}" if refused else "")
 
     def _connect(self) -> smtplib.SMTP:
         if self._tls == "tls":
@@ -88,25 +88,25 @@ def mail(notification: Notification, *, sender: str, to: tuple[str, ...]) -> Ema
     return message
 
 
-def _outcome_of(error: OSError) -> Outcome:
+def _outcome_of(error: OSError) -> SendResult:
     """SMTP's 4xx is "later", its 5xx "never"."""
     if isinstance(error, smtplib.SMTPAuthenticationError):
-        return Outcome(BUSY if error.smtp_code < 500 else WRONG_PASSWORD, _said(error))
+        return SendResult(BUSY if error.smtp_code < 500 else WRONG_PASSWORD, _said(error))
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return _refusal(error.recipients)
     if isinstance(error, smtplib.SMTPResponseException):
-        return Outcome(BUSY if 400 <= error.smtp_code < 500 else REFUSED, _said(error))
+        return SendResult(BUSY if 400 <= error.smtp_code < 500 else REFUSED, _said(error))
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        return Outcome(REFUSED, str(error))
-    return Outcome(None, f"{type(error).__name__}: {error}")
+        return SendResult(REFUSED, str(error))
+    return SendResult(None, f"{type(error).__name__}: {error}")
 
 
-def _refusal(recipients: dict[str, tuple[int, bytes]]) -> Outcome:
+def _refusal(recipients: dict[str, tuple[int, bytes]]) -> SendResult:
     told = "; ".join(
         f"{address}: {code} {text.decode(errors='replace')}" for address, (code, text) in recipients.items()
     )
     busy = any(400 <= code < 500 for code, _ in recipients.values())
-    return Outcome(BUSY if busy else REFUSED, told)
+    return SendResult(BUSY if busy else REFUSED, told)
 
 
 def _said(error: smtplib.SMTPResponseException) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from alerting.notifications.delivery import Outcome, retry_after_seconds
+from alerting.notifications.delivery import SendResult, retry_after_seconds
 
 ANSWER_BYTES = 2_000
 """A receiver's answer is kept for a person to read, not for us to parse."""
@@ -13,7 +13,7 @@ ANSWER_BYTES = 2_000
 
 async def post(
     session: aiohttp.ClientSession, url: str, body: bytes, *, headers: Mapping[str, str], timeout_seconds: float
-) -> Outcome:
+) -> SendResult:
     """The outcome of one POST. The status is the answer, however slowly a body drips after it; no status within
     *timeout_seconds* is no answer."""
     try:
@@ -25,12 +25,12 @@ async def post(
             allow_redirects=False,
         ) as response:
             answer = await response.content.read(ANSWER_BYTES)
-            return Outcome(
+            return SendResult(
                 response.status,
                 answer.decode(errors="replace"),
                 retry_after_seconds(response.headers.get("Retry-After"), now=datetime.now(UTC)),
             )
     except TimeoutError:
-        return Outcome(None, f"no answer within {timeout_seconds:g} s")
+        return SendResult(None, f"no answer within {timeout_seconds:g} s")
     except (aiohttp.ClientError, OSError) as error:
-        return Outcome(None, f"{type(error).__name__}: {error}")
+        return SendResult(None, f"{type(error).__name__}: {error}")

@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from alerting.notifications.receivers.receivers_file import KAFKA
 from brandpulse.kafka.client import client_config, producer_config
 from brandpulse.kafka.error_hints import explain, kafka_fault
@@ -41,7 +41,7 @@ class KafkaTopic:
         self._timeout_seconds = timeout_seconds
         self._producer: Any = None
 
-    async def deliver(self, notification: Notification) -> Outcome:
+    async def deliver(self, notification: Notification) -> SendResult:
         return await asyncio.to_thread(self._produce, notification)
 
     def prepare(self) -> None:
@@ -63,10 +63,10 @@ class KafkaTopic:
         except KafkaException as error:
             raise kafka_fault(self._bootstrap_servers, error) from error
 
-    def _produce(self, notification: Notification) -> Outcome:
+    def _produce(self, notification: Notification) -> SendResult:
         producer = self._producer
         if producer is None:
-            return Outcome(None, "no Kafka broker has answered yet")
+            return SendResult(None, "no Kafka broker has answered yet")
         answers: list[Any] = []
         try:
             producer.produce(
@@ -77,15 +77,15 @@ class KafkaTopic:
             )
             producer.flush(self._timeout_seconds + 1)
         except (KafkaException, BufferError) as error:
-            return Outcome(None, f"Kafka: {error}")
+            return SendResult(None, f"Kafka: {error}")
         if not answers:
-            return Outcome(None, f"Kafka did not acknowledge within {self._timeout_seconds:g} s")
+            return SendResult(None, f"Kafka did not acknowledge within {self._timeout_seconds:g} s")
         if answers[0] is None:
-            return Outcome(STATUS_WRITTEN)
+            return SendResult(STATUS_WRITTEN)
         if producer is self._producer and (answers[0].fatal() or answers[0].code() in _PRODUCER_IS_DEAD):
             # It would refuse everything from now on, and the record stand still until a restart.
             self._producer = self._new_producer()
-        return Outcome(None, f"Kafka: {explain(answers[0])}")
+        return SendResult(None, f"Kafka: {explain(answers[0])}")
 
     async def close(self) -> None:
         if self._producer is not None:

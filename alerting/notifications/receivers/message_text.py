@@ -107,12 +107,12 @@ def _parts(notification: Notification, style: Style) -> tuple[list[Line], list[L
         said.append(_own(numbers(latest), style))
     if not over:
         # Before a group's members: chat cuts what is long, and what they have in common is news.
-        said += [Line(one) for one in of_posts(latest, style)]
-    said += [Line(told_member(one, style=style), "- ") for one in episode.members[:SHOWN_MEMBERS]]
+        said += [Line(one) for one in post_evidence_lines(latest, style)]
+    said += [Line(member_text(one, style=style), "- ") for one in episode.members[:SHOWN_MEMBERS]]
     if episode.members_total > SHOWN_MEMBERS:
         said.append(Line(f"and {episode.members_total - SHOWN_MEMBERS} more", "- "))
     if not over:
-        said += [Line(told_example(post, style=style), "> ") for post in latest.examples]
+        said += [Line(example_text(post, style=style), "> ") for post in latest.examples]
     last = [Line(f"Since {_at(episode.started_at)} UTC. {style.key(one_line(episode.key))}")]
     if notification.link is not None:
         last.append(Line(one_line(notification.link), *style.link))
@@ -142,12 +142,12 @@ def in_short(latest: Evidence) -> str:
     return numbers(latest).split(";", 1)[0] if latest.authors else latest.reason
 
 
-def of_posts(latest: Evidence, style: Style = PLAIN) -> list[str]:
+def post_evidence_lines(latest: Evidence, style: Style = PLAIN) -> list[str]:
     """What the kept posts show beyond themselves: words that stand out, and sources."""
     said = []
     if latest.terms:
         but = f" ({latest.terms_missing})" if latest.terms_missing is not None else ""
-        said.append("Words that stand out: " + ", ".join(told_term(one, style) for one in latest.terms) + f"{but}.")
+        said.append("Words that stand out: " + ", ".join(term_text(one, style) for one in latest.terms) + f"{but}.")
     elif latest.terms_missing is not None:
         said.append(f"Words that stand out: none told ({latest.terms_missing}).")
     if latest.sources:
@@ -156,7 +156,7 @@ def of_posts(latest: Evidence, style: Style = PLAIN) -> list[str]:
     return said
 
 
-def told_example(post: ExamplePost, *, most_chars: int = MAX_EXAMPLE_CHARS, style: Style = PLAIN) -> str:
+def example_text(post: ExamplePost, *, most_chars: int = MAX_EXAMPLE_CHARS, style: Style = PLAIN) -> str:
     """The text in one line, and behind it how many said it, if more than one post did."""
     # A post may be long: what is certainly cut is not looked through.
     text, number = cut(style.post(one_line(post.text[: 8 * most_chars])), most_chars), copies(post)
@@ -196,14 +196,14 @@ def _people(many: float) -> str:
     return f"{many:.0f}" if many >= 10 else f"{many:.1f}"
 
 
-def told_term(one: Term, style: Style = PLAIN) -> str:
+def term_text(one: Term, style: Style = PLAIN) -> str:
     """`lost luggage (8 of 20 posts, usually 1%)`; of a group `lost luggage (7 brands, 80 of 140 posts, usually 1%)`"""
     usual = "under 1%" if 0 < one.usual_share < 0.01 else f"{one.usual_share:.0%}"
     where = "" if one.brands is None else f"{one.brands} brand{'' if one.brands == 1 else 's'}, "
     return f"{style.post(one_line(one.term))} ({where}{one.posts} of {one.of} posts, usually {usual})"
 
 
-def told_member(one: Member, *, most_chars: int = MAX_TITLE_CHARS, style: Style = PLAIN) -> str:
+def member_text(one: Member, *, most_chars: int = MAX_TITLE_CHARS, style: Style = PLAIN) -> str:
     """`Acme Air (negative share): critical, firing, 62%, usually 18%, 219 people more than usual`; where volume was
     tested `Acme Air (volume): error, firing, 60 people, usually 12`"""
     brand = cut(style.name(one_line(one.brand)), most_chars)

@@ -11,10 +11,10 @@ from typing import Any
 import aiohttp
 from pydantic import SecretStr
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from alerting.notifications.plain_text import cut, one_line, without_links
 from alerting.notifications.receivers.http_post import post
-from alerting.notifications.receivers.message_text import told_example, told_member, told_term
+from alerting.notifications.receivers.message_text import example_text, member_text, term_text
 from brandpulse.schema.episodes import Episode, Evidence, Notification, Severity
 
 MAX_SUMMARY_CHARS = 1_024
@@ -51,7 +51,7 @@ class PagerDuty:
         self._session = session
         self._timeout_seconds = timeout_seconds
 
-    async def deliver(self, notification: Notification) -> Outcome:
+    async def deliver(self, notification: Notification) -> SendResult:
         body = encode(event(notification, routing_key=self._routing_key.get_secret_value()))
         return await post(self._session, self._url, body, headers={}, timeout_seconds=self._timeout_seconds)
 
@@ -115,13 +115,13 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
         ),
         "p_value": latest.p_value,
         "peak_share": round(episode.peak.negative_share, 4),
-        "terms": [told_term(one) for one in latest.terms] or latest.terms_missing or "",
+        "terms": [term_text(one) for one in latest.terms] or latest.terms_missing or "",
         **({"terms_missing": latest.terms_missing} if latest.terms and latest.terms_missing else {}),
         f"sources_of_kept_{'negative_' if latest.usual_authors is None else ''}posts": {
             without_links(one_line(one.source)): one.posts for one in latest.sources
         },
         # Without links: PagerDuty makes them live.
-        "examples": [told_example(post, most_chars=MAX_EXAMPLE_CHARS) for post in latest.examples],
+        "examples": [example_text(post, most_chars=MAX_EXAMPLE_CHARS) for post in latest.examples],
         **_group(episode),
     }
 
@@ -132,7 +132,7 @@ def _group(episode: Episode) -> dict[str, Any]:
         return {}
     return {
         "episodes": episode.members_total,
-        "members": [told_member(one, most_chars=MAX_BRAND_CHARS) for one in episode.members],
+        "members": [member_text(one, most_chars=MAX_BRAND_CHARS) for one in episode.members],
     }
 
 

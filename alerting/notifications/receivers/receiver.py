@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from brandpulse.schema.episodes import Episode, Notification, Severity
 
 
@@ -24,17 +24,17 @@ class Receiver(Protocol):
     def keeps_state(self) -> bool:
         """It opens and closes incidents, so a late trigger of a dead leader must be answered with a resolve again."""
 
-    async def deliver(self, notification: Notification) -> Outcome: ...
+    async def deliver(self, notification: Notification) -> SendResult: ...
 
     async def close(self) -> None: ...
 
 
 @runtime_checkable
-class Reminded(Protocol):
+class ResendingReceiver(Protocol):
     """A receiver that forgets what it is not told again."""
 
     @property
     def resend_seconds(self) -> float: ...
 
-    async def resend(self, firing: Sequence[Episode]) -> Outcome:
+    async def resend(self, firing: Sequence[Episode]) -> SendResult:
         """Say again that these fire. Never raises for what the world does."""

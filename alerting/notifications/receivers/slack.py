@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from pydantic import SecretStr
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from alerting.notifications.plain_text import without_links, without_mentions, without_styles
 from alerting.notifications.receivers.http_post import post
 from alerting.notifications.receivers.message_text import Style, body, title
@@ -42,7 +42,7 @@ class Slack:
         self._session = session
         self._timeout_seconds = timeout_seconds
 
-    async def deliver(self, notification: Notification) -> Outcome:
+    async def deliver(self, notification: Notification) -> SendResult:
         body = json.dumps(message(notification), ensure_ascii=False).encode()
         return await post(
             self._session, self._url.get_secret_value(), body, headers={}, timeout_seconds=self._timeout_seconds

@@ -12,7 +12,7 @@ import hmac
 import aiohttp
 from pydantic import SecretStr
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from alerting.notifications.receivers.http_post import post
 from brandpulse.schema.episodes import Notification, Severity
 
@@ -40,7 +40,7 @@ class Webhook:
         self._session = session
         self._timeout_seconds = timeout_seconds
 
-    async def deliver(self, notification: Notification) -> Outcome:
+    async def deliver(self, notification: Notification) -> SendResult:
         body = notification.model_dump_json().encode()
         headers = {"Idempotency-Key": idempotency_key(notification)}
         if self._secret is not None:

@@ -9,7 +9,7 @@ from alerting.detection.evidence import deviance_nats
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import Span
 from alerting.detection.share_detector import Baseline, DetectPolicy, alarm_levels
-from alerting.episodes.episode_spans import FOR_EVER_MS
+from alerting.episodes.episode_spans import OPEN_END_MS
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import HOUR_MS
 from brandpulse.state.panes import Pane
@@ -39,7 +39,7 @@ def shown_hours(
     """
     level = hour_level(policy)
     spans = [
-        (_ms(one.started_at), FOR_EVER_MS if one.resolved_at is None else _ms(one.resolved_at))
+        (_ms(one.started_at), OPEN_END_MS if one.resolved_at is None else _ms(one.resolved_at))
         for one in episodes
         if one.first.usual_authors is None and one.first.facet is None
     ]
@@ -51,8 +51,8 @@ def shown_hours(
         share = votes.negative / votes.everyone if votes.everyone else pane.negative_share
         now = hour * HOUR_MS
         # As the alerter knew them: an episode without an end yet is one that lasts.
-        known: list[Span] = [(start, end if end <= now else FOR_EVER_MS) for start, end in spans if start < now]
-        past = history.past(brand, window_starts=hour * HOUR_MINUTES, incidents=known)
+        known: list[Span] = [(start, end if end <= now else OPEN_END_MS) for start, end in spans if start < now]
+        past = history.usual_week(brand, window_starts=hour * HOUR_MINUTES, incidents=known)
         if not policy.knows(past):
             shown.append(ShownHour(hour, pane.posts, share, None, None))
             continue

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from alerting.detection.expected_delay import STEPS, Step, least_delay
+from alerting.detection.expected_delay import STEPS, Step, minimum_delay
 from alerting.detection.share_detector import DetectPolicy
 from brandpulse.bench.alerting.simulation import simulate, steady
 
@@ -22,7 +22,7 @@ def run(*, brands: int, false_alarms: float, found: float, mistaken: float) -> N
     ratios = []
     for step in STEPS:
         seen = step.seen_by(found, mistaken)
-        least = least_delay(seen, false_alarms=false_alarms)
+        least = minimum_delay(seen, false_alarms=false_alarms)
         delays = [delay_of(seen, seed, policy) for seed in range(brands)]
         # A step that was not told within twelve hours counts as twelve hours.
         minutes = [LONGEST if delay is None else delay for delay in delays]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import redis
 
-from alerting.evaluation.evaluator import Policies, Ticker
-from alerting.evaluation.hour_summary_cache import KeptHoursReader
+from alerting.evaluation.evaluator import Evaluator, Policies
+from alerting.evaluation.hour_summary_cache import HourSummaryReader
 from alerting.rules.models import DEFAULT_RULES, FacetShareRule, RuleSet
 from alerting.store.alert_store import Commit
 from alerting.store.memory_store import MemoryAlertStore
@@ -136,14 +136,14 @@ def measure(client: redis.Redis, start: int, *, partitions: int, ticks: int, fac
     store.commit(Commit(expected_ms=None, until_ms=start * MINUTE_MS, open={}, closed=[], deliveries=[]), token=token)
     about = [FacetShareRule(name=f"f{number}", kind="facet_share", facet=f"f{number}") for number in range(facets)]
     rules = RuleSet(rules=(*DEFAULT_RULES.rules, *about))
-    ticker = Ticker(
-        KeptHoursReader(client, NAMESPACE), store, token=token, policies=Policies(), routes=(), rules=lambda: rules
+    evaluator = Evaluator(
+        HourSummaryReader(client, NAMESPACE), store, token=token, policies=Policies(), routes=(), rules=lambda: rules
     )
     took: list[Took] = []
     for minute in range(start + 1, start + ticks + 2):
         _stand_at(client, minute, partitions)
         began, used = time.perf_counter(), time.process_time()
-        ticker.tick(minute * MINUTE_MS)
+        evaluator.evaluate(minute * MINUTE_MS)
         took.append(Took(time.perf_counter() - began, time.process_time() - used))
     return took
 

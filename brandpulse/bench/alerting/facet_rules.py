@@ -9,7 +9,7 @@ import numpy as np
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.detection.share_detector import DetectPolicy
 from alerting.episodes.lifecycle import EpisodePolicy
-from alerting.evaluation.facet_rules import facet_baseline
+from alerting.evaluation.facet_rules import facet_baseline_policy
 from alerting.rules.models import FacetShareRule
 from brandpulse.bench.alerting.simulation import Seen, simulate, steady
 
@@ -99,7 +99,7 @@ def simulated(rule: FacetShareRule, posts: np.ndarray, inside: np.ndarray, *, ju
         posts,
         inside,
         detect=rule.detect_policy(DetectPolicy()),
-        past=facet_baseline(BaselinePolicy()),
+        past=facet_baseline_policy(BaselinePolicy()),
         episode=rule.episode_policy(EpisodePolicy()),
         judge_from=judge_from,
     )

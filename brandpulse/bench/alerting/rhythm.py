@@ -13,7 +13,7 @@ import numpy as np
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.detection.share_detector import DetectPolicy
 from alerting.episodes.lifecycle import EpisodePolicy
-from alerting.evaluation.facet_rules import facet_baseline
+from alerting.evaluation.facet_rules import facet_baseline_policy
 from alerting.rules.models import FacetShareRule
 from brandpulse.bench.alerting.facet_rules import poisson_interval
 from brandpulse.bench.alerting.simulation import MONDAY, Seen, simulate
@@ -193,7 +193,7 @@ def _judged(
     detect, past, episode = DetectPolicy(false_alarms=false_alarms), BaselinePolicy(), EpisodePolicy()
     if facet:
         rule = FacetShareRule(name="bench", kind="facet_share", facet="bench", false_alarms=false_alarms)
-        detect, past, episode = rule.detect_policy(detect), facet_baseline(past), rule.episode_policy(episode)
+        detect, past, episode = rule.detect_policy(detect), facet_baseline_policy(past), rule.episode_policy(episode)
     return simulate(
         posts,
         inside,

@@ -8,11 +8,11 @@ import numpy as np
 
 from alerting.detection.evidence import deviance_nats
 from alerting.detection.hour_history import HourHistory
-from alerting.detection.share_baseline import BaselinePolicy, Past, Span
-from alerting.detection.share_detector import DetectPolicy, WindowCounts, alarm_levels, judge
-from alerting.detection.slow_windows import slow_counts
-from alerting.episodes.episode_spans import FOR_EVER_MS
-from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode, decide, moment
+from alerting.detection.share_baseline import BaselinePolicy, Span, UsualWeek
+from alerting.detection.share_detector import DetectPolicy, WindowCounts, alarm_levels, detect_rise
+from alerting.detection.slow_windows import slow_window_counts
+from alerting.episodes.episode_spans import OPEN_END_MS
+from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode, decide, minute_start
 from brandpulse.runtime.local_hours import UTC
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.panes import AuthorCounts, Pane
@@ -86,7 +86,7 @@ def simulate(
         if opened is None and minute > looked_to:
             history.read(["Acme Air"], before_hour=before_hour)
             looked_to = min((before_hour + 1) * 60 + widest - 2 - begins, len(posts) - 1)
-            usual = history.past("Acme Air", window_starts=before_hour * 60, incidents=spans)
+            usual = history.usual_week("Acme Air", window_starts=before_hour * 60, incidents=spans)
             eventful = _eventful(
                 total, negative, range(minute, looked_to + 1), begins=begins, detect=detect, usual=usual
             )
@@ -94,12 +94,12 @@ def simulate(
             continue
         history.read(["Acme Air"], before_hour=before_hour)
         windows = [_window(total, negative, minute, width, begins=begins) for width in detect.windows]
-        found = judge(
+        found = detect_rise(
             windows,
-            history.past("Acme Air", window_starts=at - widest + 1, incidents=[*spans, *_open_span(opened)]),
+            history.usual_week("Acme Air", window_starts=at - widest + 1, incidents=[*spans, *_open_span(opened)]),
             detect,
             levels=levels,
-            slow=slow_counts(windows[-1], history, "Acme Air", detect.slow_hours),
+            slow=slow_window_counts(windows[-1], history, "Acme Air", detect.slow_hours),
             not_before=not_before,
         )
         if opened is None and found.state != "spike":
@@ -113,13 +113,13 @@ def simulate(
         if decision.closed is not None:
             seen.resolved.append(minute)
             not_before = at + 1
-            spans.append((_start(decision.closed), int(moment(at + 1).timestamp() * 1_000)))
+            spans.append((_start(decision.closed), int(minute_start(at + 1).timestamp() * 1_000)))
             looked_to = minute
     return seen
 
 
 def _open_span(opened: OpenEpisode | None) -> list[Span]:
-    return [] if opened is None else [(_start(opened.episode), FOR_EVER_MS)]
+    return [] if opened is None else [(_start(opened.episode), OPEN_END_MS)]
 
 
 def _start(episode: Episode) -> int:
@@ -127,7 +127,7 @@ def _start(episode: Episode) -> int:
 
 
 def _eventful(
-    total: np.ndarray, negative: np.ndarray, minutes: range, *, begins: int, detect: DetectPolicy, usual: Past
+    total: np.ndarray, negative: np.ndarray, minutes: range, *, begins: int, detect: DetectPolicy, usual: UsualWeek
 ) -> Set[int]:
     """Which of *minutes*, before whose windows *usual* ends, may be a spike: no other one need be judged."""
     if not detect.knows(usual):

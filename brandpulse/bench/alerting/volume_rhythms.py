@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alerting.detection.share_detector import WindowCounts
-from alerting.detection.volume_detector import HOUR_SECONDS, SurgePolicy, judge_surge
-from alerting.detection.volume_score import VolumeWatch
+from alerting.detection.volume_detector import HOUR_SECONDS, SurgePolicy, detect_surge
+from alerting.detection.volume_score import VolumeScorer
 from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode
 from alerting.episodes.volume_lifecycle import decide_surge
 from brandpulse.runtime.local_hours import UTC, week_hours
@@ -75,7 +75,7 @@ def pages(people: People, first_minute: int, *, zone: ZoneInfo = UTC, policy: Su
     """Minutes from the start at which the rule fires. *people* is a number for each minute from *first_minute* on."""
     policy = policy or SurgePolicy()
     total = np.concatenate([[0], np.cumsum(people)])
-    watch = VolumeWatch(HOUR_SECONDS, policy.volume, zone=zone)
+    watch = VolumeScorer(HOUR_SECONDS, policy.volume, zone=zone)
     learnt = first_minute // 60
     opened: OpenEpisode | None = None
     not_before: int | None = None
@@ -84,10 +84,10 @@ def pages(people: People, first_minute: int, *, zone: ZoneInfo = UTC, policy: Su
         minute = first_minute + end
         for hour in range(learnt, (minute - WIDTHS[-1] + 1) // 60):
             first, last = max(0, hour * 60 - first_minute), (hour + 1) * 60 - first_minute
-            watch.look(float(hour * HOUR_SECONDS), float(total[last] - total[first]))
+            watch.score(float(hour * HOUR_SECONDS), float(total[last] - total[first]))
             learnt = hour + 1
         windows = [_window(total, end, minute, width) for width in WIDTHS]
-        seen = judge_surge(windows, watch, policy, not_before=not_before)
+        seen = detect_surge(windows, watch, policy, not_before=not_before)
         if opened is None and seen.state != "surge":
             continue
         decision = decide_surge(

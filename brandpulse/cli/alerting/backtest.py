@@ -55,8 +55,8 @@ def posts(  # noqa: PLR0917 - typer calls it by name
 
     Rules and limits are the alerter's own: the BRANDPULSE_ALERTER_ variables count here, too.
     """
-    from alerting.rules.brand_zones import zones_of
-    from alerting.rules.loader import facets_in, load_rules
+    from alerting.rules.brand_zones import zones_by_brand
+    from alerting.rules.loader import facet_names_of, load_rules
     from alerting.rules.models import DEFAULT_RULES
     from alerting.settings import AlerterSettings
     from brandpulse.backtest.backtest import Backtest
@@ -67,10 +67,10 @@ def posts(  # noqa: PLR0917 - typer calls it by name
 
     _want_folders_of(out, scores)
     policies = load_settings(AlerterSettings).policies()
-    wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facets_in(brands))
+    wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facet_names_of(brands))
     facets = _facets_of(wanted, brands, sentiment, scores)
     texts, tally = _scored(recording, brands, scores, engine=engine, sentiment=sentiment, facets=facets)
-    backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted, zones=zones_of(load_brands(brands)))
+    backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted, zones=zones_by_brand(load_brands(brands)))
     backtest.feed(texts.judged(recording, tally))
     episodes = with_posts(backtest.finish(), texts.judged(recording, Tally()))
     out.write_text("".join(json.dumps(_row(one)) + "\n" for one in episodes), encoding="utf-8")
@@ -151,13 +151,13 @@ def counts(  # noqa: PLR0917 - typer calls it by name
     row are missing, not zero.
     """
     from alerting.detection.volume_score import VolumePolicy
-    from alerting.rules.brand_zones import counts_zone
+    from alerting.rules.brand_zones import zone_of_counts
     from brandpulse.backtest.count_series import missing, read_counts, step_seconds
     from brandpulse.backtest.volume_backtest import look_back, surges, write_scores
 
     _want_folders_of(out, picture)
     policy = VolumePolicy() if false_alarms is None else VolumePolicy(false_alarms=false_alarms)
-    zone = counts_zone(time_zone, brands, brand)
+    zone = zone_of_counts(time_zone, brands, brand)
     rows = read_counts(series)
     step = step_seconds(rows)
     looked = list(look_back(rows, step_seconds=step, policy=policy, zone=zone))
@@ -311,9 +311,9 @@ def _show(episodes: Sequence["PastEpisode"]) -> None:
 
 
 def _why(first: "Evidence") -> str:
-    from alerting.notifications.receivers.message_text import of_posts
+    from alerting.notifications.receivers.message_text import post_evidence_lines
 
-    return "\n".join([first.reason, *of_posts(first)])
+    return "\n".join([first.reason, *post_evidence_lines(first)])
 
 
 def _show_surges(found: "Sequence[Surge]") -> None:

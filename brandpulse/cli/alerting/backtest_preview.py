@@ -10,7 +10,7 @@ from alerting.detection.hour_history import HourHistory
 from alerting.evaluation.facet_rules import facet_history
 from alerting.rules.brand_zones import Zones
 from alerting.rules.live_brands import LiveBrands
-from alerting.rules.loader import facets_in, load_rules
+from alerting.rules.loader import facet_names_of, load_rules
 from alerting.rules.models import DEFAULT_RULES, RuleSet
 from alerting.settings import AlerterSettings
 from brandpulse.backtest.backtest import PastEpisode
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def run(*, rules: Path | None, days: int, picture: Path | None) -> None:
     """Print the pages of each rule. Raises ConfigError for a wrong rules file, TransientError without a store."""
     settings = load_settings(Settings)
-    wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facets_in(settings.brands_file))
+    wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facet_names_of(settings.brands_file))
     reader = PaneReader(connect(settings.redis_address(), timeout_seconds=30), settings.namespace)
     newest = max((status.clock_ms for status in reader.partitions()), default=0)
     if newest <= 0:

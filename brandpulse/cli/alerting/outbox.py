@@ -83,8 +83,8 @@ def retry(
 def _retry_all(store: RedisAlertStore, receiver: str | None) -> None:
     """The newest first, since each goes to the front: an episode's trigger goes out before its resolve."""
     refused = [one for one in store.quarantined() if receiver in (None, one.notification.receiver)]
-    over = {one.lane for one in store.delivered() if one.notification.transition == "resolved"}
-    fresh = [one for one in refused if one.notification.transition == "resolved" or one.lane not in over]
+    over = {one.key for one in store.delivered() if one.notification.transition == "resolved"}
+    fresh = [one for one in refused if one.notification.transition == "resolved" or one.key not in over]
     for one in reversed(fresh):
         store.requeue(one.id)
     typer.echo(f"{len(fresh)} go out again; {len(refused) - len(fresh)} are over and stay set aside")
@@ -92,8 +92,7 @@ def _retry_all(store: RedisAlertStore, receiver: str | None) -> None:
 
 def _is_over(store: RedisAlertStore, refused: Delivery) -> bool:
     return any(
-        delivery.lane == refused.lane and delivery.notification.transition == "resolved"
-        for delivery in store.delivered()
+        delivery.key == refused.key and delivery.notification.transition == "resolved" for delivery in store.delivered()
     )
 
 

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from alerting.notifications.receivers.receivers_file import load_receivers
-from alerting.rules.loader import EXAMPLE, facets_in, load_rules, unwatched
+from alerting.rules.loader import EXAMPLE, facet_names_of, load_rules, unknown_brands
 from alerting.rules.models import DEFAULT_RULES, CommonRule, FacetShareRule, Rule
 from alerting.settings import AlerterSettings
 from brandpulse.config.brands_file import load_brands
@@ -28,7 +28,9 @@ def check(
     if alerter.receivers_file is not None:
         receivers = {config.name for config in load_receivers(alerter.receivers_file)}
     rules = (
-        DEFAULT_RULES if path is None else load_rules(path, receivers=receivers, facets=facets_in(settings.brands_file))
+        DEFAULT_RULES
+        if path is None
+        else load_rules(path, receivers=receivers, facets=facet_names_of(settings.brands_file))
     )
     table = Table("rule", "kind", "brands", "receivers", "quiet hours")
     for rule in rules.rules:
@@ -39,7 +41,7 @@ def check(
     if receivers is None:
         console.print("BRANDPULSE_RECEIVERS_FILE is not set: names of receivers were not checked.")
     if settings.brands_file.exists():
-        for brand in unwatched(rules, {brand.name for brand in load_brands(settings.brands_file)}):
+        for brand in unknown_brands(rules, {brand.name for brand in load_brands(settings.brands_file)}):
             console.print(
                 f"Warning: {settings.brands_file} has no brand {brand!r}: nothing is watched under that name."
             )

@@ -6,7 +6,7 @@ from collections import Counter
 from alerting.notifications.plain_text import one_line
 from alerting.notifications.receivers.receiver_config import ReceiverConfig
 from alerting.notifications.receivers.receivers_file import load_receivers
-from alerting.rules.loader import facets_in, load_rules
+from alerting.rules.loader import facet_names_of, load_rules
 from alerting.rules.models import DEFAULT_RULES
 from alerting.settings import AlerterSettings
 from alerting.store.redis_store import RedisAlertStore
@@ -41,7 +41,7 @@ def check_rules() -> list[Checked]:
     if settings.rules_file is None:
         return [("rules", f"{DEFAULT_RULES.rules[0].name} for every brand, told to everybody", "", False)]
     configs = [] if settings.receivers_file is None else load_receivers(settings.receivers_file)
-    facets = facets_in(load_settings(Settings).brands_file)
+    facets = facet_names_of(load_settings(Settings).brands_file)
     rules = load_rules(settings.rules_file, receivers={config.name for config in configs}, facets=facets)
     what = f"{settings.rules_file}: {', '.join(rule.name for rule in rules.rules)}"
     return [("rules", what, "", False)]

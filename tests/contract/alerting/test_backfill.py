@@ -8,7 +8,7 @@ import redis
 
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_workers.aggregation.row_fold import Outcome, Scored
-from tests.support.alerting.worked_examples import Worked
+from tests.support.alerting.reference_scenario import ReferenceScenario
 from tests.support.builders import NOON_MS, a_scored
 
 BEGIN_MS = NOON_MS - 30 * DAY_MS
@@ -47,16 +47,19 @@ def in_steps(width_ms: int) -> Iterator[Sequence[Outcome]]:
 def test_a_month_backfilled_in_a_minute_tells_what_it_told_hour_by_hour(
     redis_client: redis.Redis, namespace: str
 ) -> None:
-    fast, slow = Worked(redis_client, f"{namespace}-fast"), Worked(redis_client, f"{namespace}-slow")
+    fast, slow = (
+        ReferenceScenario(redis_client, f"{namespace}-fast"),
+        ReferenceScenario(redis_client, f"{namespace}-slow"),
+    )
     most = 0
     for second, posts in enumerate(in_steps(DAYS * DAY_MS // TICKS)):
         fast.count(posts)
         before = len(fast.sent())
-        fast.tick(WALL_MS + 1_000 * second, lag=len(month()) - fast.status.next)
+        fast.evaluate(WALL_MS + 1_000 * second, lag=len(month()) - fast.status.next)
         most = max(most, len(fast.sent()) - before)
     for posts in in_steps(HOUR_MS):
         slow.count(posts)
-        slow.tick(slow.status.clock_ms)
+        slow.evaluate(slow.status.clock_ms)
 
     fast_found, slow_found = fast.alerts.load(), slow.alerts.load()
     assert fast_found.evaluated_until_ms == slow_found.evaluated_until_ms
@@ -76,14 +79,14 @@ def test_a_month_backfilled_in_a_minute_tells_what_it_told_hour_by_hour(
 def test_older_posts_backfilled_under_a_live_stream_are_late_and_page_nobody(
     redis_client: redis.Redis, namespace: str
 ) -> None:
-    worked = Worked(redis_client, namespace)
+    worked = ReferenceScenario(redis_client, namespace)
     live = [a_scored(f"live {n}", "neutral", NOON_MS + n * MINUTE_MS, author=10**6 + n) for n in range(900)]
     worked.count(live[:600])
-    worked.tick(WALL_MS)
+    worked.evaluate(WALL_MS)
     old = [post for post in month() if CRISES[1] - DAY_MS <= _at(post) < CRISES[1] + DAY_MS]
     worked.count(old)
     worked.count(live[600:])
-    worked.tick(WALL_MS + 1_000)
+    worked.evaluate(WALL_MS + 1_000)
     assert worked.status.late == len(old) > 1_000
     assert worked.alerts.load().evaluated_until_ms == (NOON_MS + 897 * MINUTE_MS)
     assert worked.sent() == []

@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import ListOffsetsResultInfo
 
-from alerting.evaluation.alert_clock import unseen
-from alerting.heartbeat import Vitals, why_not
+from alerting.evaluation.alert_clock import unseen_partitions
+from alerting.heartbeat import Vitals, reason_to_withhold
 from alerting.settings import AlerterSettings
 from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
 from stream_workers.consumer.assigned_partition import HeldPartition
@@ -67,7 +67,7 @@ class Deployment:
         if "alerter" not in self.gone:
             self._tick()
             if self.now % self._policy.every == 0:
-                reason = why_not(self._vitals, now=self.now, policy=self._policy)
+                reason = reason_to_withhold(self._vitals, now=self.now, policy=self._policy)
                 if reason is None:
                     self.beats.append(self.now)
                 else:
@@ -79,7 +79,7 @@ class Deployment:
             return
         status = self._store.load("posts", 0)
         assert status is not None
-        dark = unseen([status], now_ms=self.now * 1_000, policy=self._policies.clock)
+        dark = unseen_partitions([status], now_ms=self.now * 1_000, policy=self._policies.clock)
         # Event time moves: what stands still here is never that.
         self._vitals.saw_tick(self.now, stalled=False, unseen=[one.topic for one in dark], now=self.now)
 

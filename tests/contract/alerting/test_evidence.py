@@ -9,7 +9,7 @@ from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from stream_workers.aggregation.row_fold import Outcome, scored
 from stream_workers.decoding.post_decoder import Decoded, decode
 from stream_workers.scoring.post_scores import judged
-from tests.support.alerting.worked_examples import Worked
+from tests.support.alerting.reference_scenario import ReferenceScenario
 from tests.support.builders import NOON_MS, PROBABILITIES, a_post, a_record
 
 BEGIN_MS = NOON_MS - 2 * DAY_MS
@@ -38,11 +38,11 @@ def as_outcome(offset: int, text: str, at_ms: int, sentiment: str, source: str) 
 
 def test_a_page_tells_the_words_and_sources_of_its_hour(redis_client: redis.Redis, namespace: str) -> None:
     outcomes = [as_outcome(n, *post) for n, post in enumerate(stream(random.Random(4)))]
-    worked = Worked(redis_client, namespace)
+    worked = ReferenceScenario(redis_client, namespace)
     for start in range(0, len(outcomes), 30):
         worked.count(outcomes[start : start + 30])
         if worked.status.clock_ms >= CRISIS_MS - HOUR_MS:
-            worked.tick(worked.status.clock_ms)
+            worked.evaluate(worked.status.clock_ms)
     [opened] = worked.alerts.load().open.values()
     first = opened.episode.first
     assert "check-in" in [one.term for one in first.terms]

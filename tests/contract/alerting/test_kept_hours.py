@@ -10,13 +10,13 @@ from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.detection.share_detector import DetectPolicy
 from alerting.evaluation import hour_summary_cache as kept_hours
-from alerting.evaluation.evaluator import Policies, Ticker
-from alerting.evaluation.hour_summary_cache import KeptHoursReader
+from alerting.evaluation.evaluator import Evaluator, Policies
+from alerting.evaluation.hour_summary_cache import HourSummaryReader
 from alerting.notifications.routing import Route
 from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.state.keys import DAY_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series
 from brandpulse.state.pane_reader import PaneReader
-from tests.support.alerting.builders import MONDAY, TOPIC, Stream, write_status
+from tests.support.alerting.post_streams import MONDAY, TOPIC, PostStream, write_status
 
 HOUR = MONDAY // 60
 BRANDS = ["Acme", "Bolt", "Nord bank"]
@@ -34,8 +34,8 @@ def counts(reader: PaneReader, names: Sequence[str], first_hour: int, last_hour:
     return reader.hour_authors(names, first_hour, last_hour), reader.hours(names, first_hour, last_hour)
 
 
-def a_day_of_each(*, days: int = 1, facet: str = "") -> Stream:
-    stream, rng = Stream(), random.Random(7)
+def a_day_of_each(*, days: int = 1, facet: str = "") -> PostStream:
+    stream, rng = PostStream(), random.Random(7)
     for brand in BRANDS:
         for minute in range(MONDAY, MONDAY + days * 1_440, 7):
             stream.post(brand, minute, negative=rng.random() < 0.3, facet=facet if rng.random() < 0.2 else "")
@@ -56,8 +56,8 @@ def test_whoever_reads_and_whenever_the_numbers_are_those_of_the_panes(
 ) -> None:
     """Posts come on time and up to three hours late; leaders follow each other, and nobody leads for a day."""
     rng = random.Random(seed)
-    stream = Stream()
-    leader, plain = KeptHoursReader(redis_client, namespace), PaneReader(redis_client, namespace)
+    stream = PostStream()
+    leader, plain = HourSummaryReader(redis_client, namespace), PaneReader(redis_client, namespace)
     hour = HOUR
     while hour < HOUR + 90:
         for _ in range(rng.randrange(20)):
@@ -68,7 +68,7 @@ def test_whoever_reads_and_whenever_the_numbers_are_those_of_the_panes(
         stream.write(redis_client, namespace)
         hour += rng.choice((1, 1, 2, 3, 24))
         if rng.random() < 0.2:
-            leader = KeptHoursReader(redis_client, namespace)
+            leader = HourSummaryReader(redis_client, namespace)
         names = rng.sample(BRANDS, rng.choice((1, 3, 3)))
         first = rng.choice((HOUR - 30, hour - 4))
         assert counts(leader, names, first, hour - 1) == counts(plain, names, first, hour - 1)
@@ -77,10 +77,10 @@ def test_whoever_reads_and_whenever_the_numbers_are_those_of_the_panes(
 @pytest.mark.usefixtures("many")
 def test_a_successor_counts_no_settled_day_again(redis_client: redis.Redis, namespace: str) -> None:
     a_day_of_each().write(redis_client, namespace)
-    first = counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
+    first = counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
     assert first == counts(PaneReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
     forget_sketches(redis_client, namespace, BRANDS)
-    assert counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27) == first
+    assert counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27) == first
 
 
 @pytest.mark.usefixtures("many")
@@ -89,12 +89,12 @@ def test_a_day_that_its_last_leader_saw_half_is_counted_again(redis_client: redi
     for brand in BRANDS:
         stream.post(brand, MONDAY + 700)
     stream.write(redis_client, namespace)
-    counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 10)
+    counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 10)
     for brand in BRANDS:
         stream.post(brand, MONDAY + 610)
     stream.write(redis_client, namespace)
     later = HOUR + 200
-    found = counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, later)
+    found = counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, later)
     assert found == counts(PaneReader(redis_client, namespace), BRANDS, HOUR, later)
 
 
@@ -104,7 +104,7 @@ def test_a_backfill_of_a_settled_day_is_taken_up_by_a_leader_that_stays(
     monkeypatch.setattr(kept_hours, "FEW", 1)
     stream = a_day_of_each(days=2)
     stream.write(redis_client, namespace)
-    history = HourHistory(KeptHoursReader(redis_client, namespace), BaselinePolicy())
+    history = HourHistory(HourSummaryReader(redis_client, namespace), BaselinePolicy())
     history.read(BRANDS, before_hour=HOUR + 48)
     before = history.people(BRANDS[-1], HOUR + 5)
     for _ in range(40):
@@ -113,7 +113,7 @@ def test_a_backfill_of_a_settled_day_is_taken_up_by_a_leader_that_stays(
     for _ in BRANDS:
         history.read(BRANDS, before_hour=HOUR + 48)
     assert history.people(BRANDS[-1], HOUR + 5) == before + 40
-    successor = HourHistory(KeptHoursReader(redis_client, namespace), BaselinePolicy())
+    successor = HourHistory(HourSummaryReader(redis_client, namespace), BaselinePolicy())
     successor.read(BRANDS, before_hour=HOUR + 48)
     assert successor.people(BRANDS[-1], HOUR + 5) == before + 40
 
@@ -121,10 +121,10 @@ def test_a_backfill_of_a_settled_day_is_taken_up_by_a_leader_that_stays(
 def test_of_a_few_brands_a_backfill_is_seen_at_once(redis_client: redis.Redis, namespace: str) -> None:
     stream = a_day_of_each()
     stream.write(redis_client, namespace)
-    counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
+    counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
     stream.post(BRANDS[0], MONDAY + 5)
     stream.write(redis_client, namespace)
-    found = counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
+    found = counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
     assert found == counts(PaneReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
 
 
@@ -132,9 +132,9 @@ def test_of_a_few_brands_a_backfill_is_seen_at_once(redis_client: redis.Redis, n
 def test_who_read_less_does_not_shorten_what_is_kept(redis_client: redis.Redis, namespace: str) -> None:
     """As a leader does that goes on where a store that lost its last second says."""
     a_day_of_each().write(redis_client, namespace)
-    whole = counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
-    counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 10)
-    assert counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27) == whole
+    whole = counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
+    counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 10)
+    assert counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27) == whole
 
 
 @pytest.mark.usefixtures("many")
@@ -148,7 +148,7 @@ def test_an_hour_whose_posts_are_all_irrelevant_has_a_pane_and_nobody(
     redis_client.hdel(keys.hour_authors(BRANDS[0], (MONDAY + 1_500) // 1_440), "1")  # a worker writes no empty sketch
     plain = counts(PaneReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
     for _ in range(2):
-        assert counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27) == plain
+        assert counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27) == plain
 
 
 @pytest.mark.usefixtures("many")
@@ -156,7 +156,7 @@ def test_what_another_version_kept_is_counted_anew(redis_client: redis.Redis, na
     a_day_of_each().write(redis_client, namespace)
     for stored in (b"", b"none of ours", b"\x92\x01\x90\x90"):
         redis_client.hset(AlertingKeys(namespace).hours(namespace, HOUR // 24), BRANDS[1], stored)
-        found = counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
+        found = counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
         assert found == counts(PaneReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
 
 
@@ -164,47 +164,47 @@ def test_what_another_version_kept_is_counted_anew(redis_client: redis.Redis, na
 def test_facets_are_kept_beside_brands(redis_client: redis.Redis, namespace: str) -> None:
     a_day_of_each(facet="refund").write(redis_client, namespace)
     series = [facet_series(brand, "refund") for brand in BRANDS]
-    first = KeptHoursReader(redis_client, namespace).hour_authors(series, HOUR, HOUR + 27)
+    first = HourSummaryReader(redis_client, namespace).hour_authors(series, HOUR, HOUR + 27)
     assert first == PaneReader(redis_client, namespace).hour_authors(series, HOUR, HOUR + 27)
     forget_sketches(redis_client, namespace, series)
-    assert KeptHoursReader(redis_client, namespace).hour_authors(series, HOUR, HOUR + 27) == first
+    assert HourSummaryReader(redis_client, namespace).hour_authors(series, HOUR, HOUR + 27) == first
 
 
 @pytest.mark.usefixtures("many")
 def test_a_swapped_namespace_has_numbers_of_its_own(redis_client: redis.Redis, namespace: str) -> None:
     a_day_of_each().write(redis_client, namespace)
-    counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
+    counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
     shadow = f"{namespace}s"
     a_day_of_each(days=2).write(redis_client, shadow)
     redis_client.set(f"{{{namespace}}}:live", shadow)
-    found = counts(KeptHoursReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
+    found = counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
     assert found == counts(PaneReader(redis_client, shadow), BRANDS, HOUR, HOUR + 27)
     stored = [key.decode() for key in redis_client.scan_iter(f"{AlertingKeys(namespace).tag}:hours:*")]
     assert {key.rsplit(":", 2)[1] for key in stored} == {namespace, shadow}
     assert all(redis_client.ttl(key) > 90 * 86_400 for key in stored)
 
 
-def decisions(client: redis.Redis, namespace: str, stream: Stream, make: MakeReader) -> list[object]:
+def decisions(client: redis.Redis, namespace: str, stream: PostStream, make: MakeReader) -> list[object]:
     """All that leaders tell who follow each other every seven hours."""
     stream.write(client, namespace)
     store = MemoryAlertStore()
     told: list[object] = []
     for until in range(MONDAY + 420, stream.last_minute, 140):
         if (until - MONDAY) % 420 == 0:
-            ticker = a_leader(make(client, namespace), store)
+            evaluator = a_leader(make(client, namespace), store)
         for partition in range(2):
             write_status(client, namespace, partition, watermark_ms=until * MINUTE_MS, next_offset=until)
-        report = ticker.tick(10**12)
+        report = evaluator.evaluate(10**12)
         told += [(transition, episode, why) for episode, transition, why in report.transitions]
         told += [delivery.notification for delivery in report.deliveries]
     return told
 
 
-def a_leader(reader: PaneReader, store: MemoryAlertStore) -> Ticker:
+def a_leader(reader: PaneReader, store: MemoryAlertStore) -> Evaluator:
     store.release("leader")
     token = store.acquire("leader", lease_ms=2**53)
     assert token is not None
-    return Ticker(
+    return Evaluator(
         reader,
         store,
         token=token,
@@ -218,13 +218,13 @@ def test_leaders_that_keep_hours_decide_what_leaders_that_count_them_decide(
     redis_client: redis.Redis, namespace: str
 ) -> None:
     rng = random.Random(3)
-    stream = Stream()
+    stream = PostStream()
     crisis = range(MONDAY + 2_000, MONDAY + 2_120)
     for brand, share in zip(BRANDS, (0.85, 0.2, 0.7), strict=True):
         stream.steady(brand, range(MONDAY, MONDAY + 2_000), per_minute=1, share=0.2, rng=rng)
         stream.steady(brand, crisis, per_minute=2, share=share, rng=rng)
         stream.steady(brand, range(MONDAY + 2_120, MONDAY + 2_500), per_minute=1, share=0.2, rng=rng)
     counted = decisions(redis_client, f"{namespace}a", stream, PaneReader)
-    kept = decisions(redis_client, f"{namespace}b", stream, KeptHoursReader)
+    kept = decisions(redis_client, f"{namespace}b", stream, HourSummaryReader)
     assert len(counted) > 6
     assert kept == counted

@@ -9,7 +9,7 @@ from pagerduty import EventsApiV2Client
 from alerting.notifications.receivers.pagerduty import event
 from brandpulse.devstack.mock_receiver import MockReceiver
 from brandpulse.schema.episodes import Notification
-from tests.support.alerting.notes import a_notification
+from tests.support.alerting.episode_builders import a_notification
 
 ROUTING_KEY = "0" * 32
 

@@ -20,7 +20,7 @@ from brandpulse.errors import StateError, TransientError
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import AlertingKeys
 from brandpulse.state.watched_facets import Watch, WatchedFacets, decode_facets, rules_about
-from tests.support.alerting.notes import AT, a_delivery, an_episode
+from tests.support.alerting.episode_builders import AT, a_delivery, an_episode
 
 
 class Bench:
@@ -202,7 +202,7 @@ def test_five_hundred_closed_and_delivered_are_kept_newest_first(bench: Bench) -
         bench.store.mark_delivered(delivery, token=token)
     keys = [f"{number:04}" for number in range(509, 9, -1)]
     assert [episode.key for episode in bench.store.load().closed] == keys
-    assert [delivery.lane[1] for delivery in bench.store.delivered()] == keys
+    assert [delivery.key[1] for delivery in bench.store.delivered()] == keys
 
 
 def test_every_notification_is_counted_where_it_is(bench: Bench) -> None:
@@ -276,9 +276,9 @@ def test_a_store_that_is_full_is_a_transient_error_and_takes_everything_once_the
 def test_what_was_sent_too_late_is_remembered_until_it_is_seen_to(bench: Bench) -> None:
     bench.store.report_late(a_delivery())
     bench.store.report_late(a_delivery())
-    assert bench.store.late() == [a_delivery()]
-    bench.store.forget_late(bench.store.late())
-    assert bench.store.late() == []
+    assert bench.store.late_deliveries() == [a_delivery()]
+    bench.store.forget_late(bench.store.late_deliveries())
+    assert bench.store.late_deliveries() == []
 
 
 def test_the_page_is_told_which_facets_are_watched(redis_client: redis.Redis, namespace: str) -> None:
@@ -289,13 +289,13 @@ def test_the_page_is_told_which_facets_are_watched(redis_client: redis.Redis, na
     assert stored() == {}
     facets = {"refund": [Watch("refunds"), Watch("acme_refunds", ("Acme Air",))], "unwatched": []}
     store = RedisAlertStore(redis_client, namespace)
-    store.note_facets(facets)
+    store.save_watched_facets(facets)
     found = stored()
     assert set(found) == {"refund", "unwatched"}
     assert rules_about(found["refund"], "Acme Air") == ["acme_refunds", "refunds"]
     assert rules_about(found["refund"], "Bolt") == ["refunds"]
     assert rules_about(found["unwatched"], "Bolt") == []
-    store.note_facets({})
+    store.save_watched_facets({})
     assert stored() == {}
     with pytest.raises(StateError, match="facets"):
         decode_facets(b'{"refund": 3}')

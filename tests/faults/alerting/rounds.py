@@ -30,7 +30,7 @@ from brandpulse.errors import TransientError
 from brandpulse.runtime.child_process import Child
 from brandpulse.state.keys import AlertingKeys
 from tests.faults.alerting.processes import fetch, start_alerter
-from tests.support.alerting.builders import MONDAY, Stream
+from tests.support.alerting.post_streams import MONDAY, PostStream
 from tests.support.patience import patience
 
 NAMESPACE = "rounds"
@@ -76,7 +76,7 @@ class World:
 
     def add_hours(self, pick: random.Random, *, crisis: bool) -> None:
         """Hours of posts in the store; in the middle of them a bad one for each brand."""
-        stream = Stream()
+        stream = PostStream()
         end = self.minute + HOURS * 60
         bad = range(self.minute + 60, self.minute + 120) if crisis else range(0)
         for brand in BRANDS:

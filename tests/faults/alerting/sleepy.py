@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from alerting.notifications.receivers.pagerduty import PagerDuty
 from alerting.run import main
 from brandpulse.schema.episodes import Notification
@@ -16,7 +16,7 @@ deliver = PagerDuty.deliver
 naps = iter([signal.SIGSTOP])
 
 
-async def sleep_then_deliver(self: PagerDuty, notification: Notification) -> Outcome:
+async def sleep_then_deliver(self: PagerDuty, notification: Notification) -> SendResult:
     for nap in naps:
         os.kill(os.getpid(), nap)
     return await deliver(self, notification)

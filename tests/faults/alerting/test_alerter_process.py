@@ -17,16 +17,16 @@ from brandpulse.ops.stats import expected_delays
 from brandpulse.runtime.child_process import Child
 from brandpulse.state.keys import MINUTE_MS, PartitionKeys
 from tests.faults.alerting.processes import fetch, start_alerter
-from tests.support.alerting.builders import MONDAY, Stream
+from tests.support.alerting.post_streams import MONDAY, PostStream
 from tests.support.patience import patience
 
 CRISIS = MONDAY + 10 * 60
 
 
-def a_day_with_a_crisis() -> Stream:
+def a_day_with_a_crisis() -> PostStream:
     """Ten calm hours at 2 posts a minute, one bad hour, four calm ones."""
     rng = random.Random(11)
-    stream = Stream()
+    stream = PostStream()
     stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
     stream.steady("Acme Air", range(CRISIS, CRISIS + 60), per_minute=4, share=0.8, rng=rng)
     stream.steady("Acme Air", range(CRISIS + 60, CRISIS + 300), per_minute=2, share=0.2, rng=rng)

@@ -82,7 +82,7 @@ async def test_a_late_post_of_a_leader_that_slept_leaves_no_incident_open(
         first.signal(signal.SIGCONT)
         await until(lambda: len(mock.incidents.all) == 2, child=first)
         await until(lambda: mock.incidents.open() == [], child=second)
-        await until(lambda: store.late() == [] and not store.pending(), child=second)
+        await until(lambda: store.late_deliveries() == [] and not store.pending(), child=second)
         for child in (first, second):
             await asyncio.to_thread(child.stop)
     assert mock.incidents.open() == []

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from alerting.heartbeat import Heartbeat, HeartbeatPolicy, Vitals, why_not
+from alerting.heartbeat import Heartbeat, HeartbeatPolicy, Vitals, reason_to_withhold
 from brandpulse.devstack.mock_receiver import MockReceiver
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 from tests.support.patience import patience
@@ -45,7 +45,7 @@ def well(**changes: Any) -> Vitals:
 def test_it_beats_only_while_ticks_succeed_time_moves_and_notifications_drain(
     vitals: Vitals, now: float, expected: str | None
 ) -> None:
-    assert why_not(vitals, now=now, policy=POLICY) == expected
+    assert reason_to_withhold(vitals, now=now, policy=POLICY) == expected
 
 
 def test_event_time_moves_when_the_evaluated_minute_does() -> None:

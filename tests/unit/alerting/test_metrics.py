@@ -4,19 +4,19 @@ import pytest
 
 from alerting.detection.share_detector import Baseline, DetectPolicy, Finding, State
 from alerting.evaluation.alert_clock import AlertClock
-from alerting.evaluation.evaluator import BrandView, TickReport
+from alerting.evaluation.evaluator import BrandView, EvaluationReport
 from alerting.evaluation.facet_rules import FacetView
-from alerting.metrics import begin, begin_rules, show
+from alerting.metrics import record_evaluation, start_counters, start_rule_counters
 from alerting.rules.models import DEFAULT_RULES, RuleSet
 from brandpulse.runtime.metrics import ALERTER_METRICS, LABELLED_BRANDS, OTHER_BRANDS, Telemetry
 from brandpulse.state.keys import facet_series
 from brandpulse.state.panes import EMPTY_PANE, Pane
-from tests.support.alerting.notes import an_episode
+from tests.support.alerting.episode_builders import an_episode
 
 
 def test_counters_stand_at_zero_before_the_first_event() -> None:
     telemetry = Telemetry(ALERTER_METRICS)
-    begin(telemetry, ["pager", "kafka"], DEFAULT_RULES)
+    start_counters(telemetry, ["pager", "kafka"], DEFAULT_RULES)
     exposed = telemetry.expose().decode()
     assert 'brandpulse_episode_transitions_total{rule="negative_share",transition="triggered"} 0.0' in exposed
     assert 'brandpulse_deliveries_total{outcome="quarantined",receiver="pager"} 0.0' in exposed
@@ -25,11 +25,11 @@ def test_counters_stand_at_zero_before_the_first_event() -> None:
 def test_a_rule_of_the_users_own_stands_at_zero_too_and_keeps_its_count_when_the_rules_are_read_again() -> None:
     telemetry = Telemetry(ALERTER_METRICS)
     rules = RuleSet.model_validate({"rules": [{"name": "refunds", "kind": "facet_share", "facet": "refund"}]})
-    begin(telemetry, [], rules)
+    start_counters(telemetry, [], rules)
     line = 'brandpulse_episode_transitions_total{rule="refunds",transition="triggered"} '
     assert line + "0.0" in telemetry.expose().decode()
     telemetry.counter("brandpulse_episode_transitions_total").labels("refunds", "triggered").inc()
-    begin_rules(telemetry, rules)
+    start_rule_counters(telemetry, rules)
     assert line + "1.0" in telemetry.expose().decode()
 
 
@@ -40,7 +40,7 @@ def test_a_guess_is_shown_as_nothing_usual(state: State) -> None:
     for name, hours in (("Acme Air", 23), ("Bolt", 24)):
         usual = Baseline(share=0.25, rho=0.006, hours=hours, authors=1_000)
         view = BrandView(Finding(state, DetectPolicy(), usual), EMPTY_PANE, None)
-        show(telemetry, TickReport(AlertClock(None), None, views={name: view}), seconds=0.1)
+        record_evaluation(telemetry, EvaluationReport(AlertClock(None), None, views={name: view}), seconds=0.1)
     shown = [line for line in telemetry.expose().decode().splitlines() if "_baseline_negative_ratio{" in line]
     assert shown == ['brandpulse_baseline_negative_ratio{brand="Bolt"} 0.25']
 
@@ -50,7 +50,7 @@ def test_each_brand_shows_how_long_a_rise_goes_untold_at_its_volume(per_hour: in
     telemetry = Telemetry(ALERTER_METRICS)
     usual = Baseline(share=0.25, rho=0.006, hours=336, authors=336 * per_hour)
     view = BrandView(Finding("normal", DetectPolicy(), usual), EMPTY_PANE, None)
-    show(telemetry, TickReport(AlertClock(None), None, views={"Acme Air": view}), seconds=0.1)
+    record_evaluation(telemetry, EvaluationReport(AlertClock(None), None, views={"Acme Air": view}), seconds=0.1)
     [line] = [
         line
         for line in telemetry.expose().decode().splitlines()
@@ -65,7 +65,7 @@ def test_a_facet_shows_its_share_and_what_is_usual_until_no_rule_watches_it() ->
 
     def shown(facets: dict[str, FacetView], *, evaluated: bool = True) -> list[str]:
         views = seen if evaluated else {}
-        show(telemetry, TickReport(AlertClock(None), None, views=views, facets=facets), seconds=0.1)
+        record_evaluation(telemetry, EvaluationReport(AlertClock(None), None, views=views, facets=facets), seconds=0.1)
         return [line for line in telemetry.expose().decode().splitlines() if "_facet_ratio{" in line]
 
     both = {
@@ -95,10 +95,10 @@ def _window_posts(telemetry: Telemetry) -> dict[str, float]:
 def test_a_brand_that_left_the_file_loses_its_series() -> None:
     telemetry = Telemetry(ALERTER_METRICS)
     views = {"Acme Air": _view(3), "Bolt": _view(4)}
-    report = TickReport(AlertClock(None), None, views=views)
-    show(telemetry, report, seconds=0.1, brands=["Acme Air", "Bolt"])
+    report = EvaluationReport(AlertClock(None), None, views=views)
+    record_evaluation(telemetry, report, seconds=0.1, brands=["Acme Air", "Bolt"])
     assert _window_posts(telemetry) == {"Acme Air": 3, "Bolt": 4}
-    show(telemetry, report, seconds=0.1, brands=["Bolt"])
+    record_evaluation(telemetry, report, seconds=0.1, brands=["Bolt"])
     assert _window_posts(telemetry) == {OTHER_BRANDS: 3, "Bolt": 4}
     assert 'brandpulse_window_negative_ratio{brand="Acme Air"}' not in telemetry.expose().decode()
 
@@ -108,7 +108,7 @@ def test_brands_beyond_the_bound_share_one_label() -> None:
     names = [f"brand {number:03d}" for number in range(LABELLED_BRANDS + 300)]
     views = {name: _view(1) for name in names}
     for brands in (names, None):
-        show(telemetry, TickReport(AlertClock(None), None, views=views), seconds=0.1, brands=brands)
+        record_evaluation(telemetry, EvaluationReport(AlertClock(None), None, views=views), seconds=0.1, brands=brands)
         posts = _window_posts(telemetry)
         assert len(posts) == LABELLED_BRANDS + 1
         assert posts[OTHER_BRANDS] == 300
@@ -119,7 +119,7 @@ def test_brands_beyond_the_bound_share_one_label() -> None:
 def test_an_episode_about_the_stream_keeps_its_own_label() -> None:
     telemetry = Telemetry(ALERTER_METRICS)
     some = [an_episode(), an_episode().model_copy(update={"brand": "*", "rule": "stream_stalled"})]
-    show(telemetry, TickReport(AlertClock(None), None, open=some), seconds=0.1, brands=["Bolt"])
+    record_evaluation(telemetry, EvaluationReport(AlertClock(None), None, open=some), seconds=0.1, brands=["Bolt"])
     exposed = telemetry.expose().decode()
     assert 'brandpulse_episodes_open{brand="*",rule="stream_stalled"} 1.0' in exposed
     assert f'brandpulse_episodes_open{{brand="{OTHER_BRANDS}",rule="negative_share"}} 1.0' in exposed

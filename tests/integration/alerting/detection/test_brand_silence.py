@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import redis
 
-from alerting.detection.brand_silence import SilenceWatch
+from alerting.detection.brand_silence import BrandSilenceDetector
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
-from alerting.evaluation.evaluator import TickReport
+from alerting.evaluation.evaluator import EvaluationReport
 from alerting.rules.models import NegativeShareRule, RuleSet, VolumeRule
 from brandpulse.state.pane_reader import Minutes
 from brandpulse.state.panes import AuthorCounts, Pane
 from tests.integration.alerting.evaluation.test_evaluator import CRISIS, WALL, Scene, told
-from tests.support.alerting.builders import MONDAY, Stream
+from tests.support.alerting.post_streams import MONDAY, PostStream
 
 HOUR0 = MONDAY // 60
 BRAND = "Acme Air"
@@ -44,7 +44,7 @@ def silences(posts: np.ndarray, *, from_day: int = 0) -> Iterator[tuple[int, boo
     """(minute since MONDAY, suspect, sure) each five minutes, of posts by minute."""
     by_hour = posts.reshape(-1, 60).sum(axis=1)
     history = HourHistory(Hours(by_hour), BaselinePolicy())
-    watch = SilenceWatch(history)
+    watch = BrandSilenceDetector(history)
     for hour in range(max(4, from_day * 24), len(by_hour)):
         before = HOUR0 + hour - 3
         history.read([BRAND, "Bolt"], before_hour=before)
@@ -56,7 +56,7 @@ def silences(posts: np.ndarray, *, from_day: int = 0) -> Iterator[tuple[int, boo
         others = {MONDAY + minute: Pane(neutral=1) for minute in range(hour * 60 - 180, hour * 60 + 60)}
         watch.read({BRAND: Minutes(panes), "Bolt": Minutes(others)}, before_hour=before)
         for minute in range(hour * 60 + 4, hour * 60 + 60, 5):
-            found = watch.look(BRAND, MONDAY + minute)
+            found = watch.check(BRAND, MONDAY + minute)
             if found is not None:
                 yield minute, found.is_suspect, found.is_sure
 
@@ -128,10 +128,10 @@ def scene(redis_client: redis.Redis, namespace: str) -> Scene:
     return Scene(redis_client, namespace)
 
 
-def a_dead_source(*, days: int, back_after: int | None = None, share_after: float = 0.2) -> Stream:
+def a_dead_source(*, days: int, back_after: int | None = None, share_after: float = 0.2) -> PostStream:
     """Days at two posts a minute; a bad half hour, then no post of Acme Air at all while Bolt goes on."""
     rng = random.Random(11)
-    stream = Stream()
+    stream = PostStream()
     begin = CRISIS - max(720, days * 1_440)
     stream.steady(BRAND, range(begin, CRISIS), per_minute=1, share=0.2, rng=rng)
     stream.steady(BRAND, range(CRISIS, CRISIS + 30), per_minute=4, share=0.8, rng=rng)
@@ -142,10 +142,10 @@ def a_dead_source(*, days: int, back_after: int | None = None, share_after: floa
     return stream
 
 
-def run(scene: Scene, stream: Stream, first: int, last: int, step: int = 5) -> list[TickReport]:
+def run(scene: Scene, stream: PostStream, first: int, last: int, step: int = 5) -> list[EvaluationReport]:
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
-    scene.tick(first)
-    return [scene.tick(until) for until in range(first + step, last + 1, step)]
+    scene.evaluate(first)
+    return [scene.evaluate(until) for until in range(first + step, last + 1, step)]
 
 
 def test_an_open_episode_of_a_dead_source_freezes_and_says_so(scene: Scene) -> None:
@@ -180,7 +180,7 @@ def test_a_new_leader_keeps_an_episode_frozen(scene: Scene) -> None:
     run(scene, stream, CRISIS - 10, CRISIS + 120)
     for until in range(CRISIS + 125, CRISIS + 480, 35):
         scene.lead()
-        assert "resolved" not in [transition for transition, _ in told(scene.tick(until))]
+        assert "resolved" not in [transition for transition, _ in told(scene.evaluate(until))]
 
 
 def test_a_volume_episode_of_a_dead_source_is_not_over(scene: Scene) -> None:
@@ -191,7 +191,7 @@ def test_a_volume_episode_of_a_dead_source_is_not_over(scene: Scene) -> None:
         )
     )
     rng = random.Random(4)
-    stream = Stream()
+    stream = PostStream()
     stream.steady(BRAND, range(CRISIS - 11_520, CRISIS), per_minute=1, share=0.2, rng=rng)
     stream.steady(BRAND, range(CRISIS, CRISIS + 40), per_minute=9, share=0.2, rng=rng)
     stream.steady("Bolt", range(CRISIS - 11_520, CRISIS + 400), per_minute=1, share=0.2, rng=rng)
@@ -203,7 +203,7 @@ def test_a_volume_episode_of_a_dead_source_is_not_over(scene: Scene) -> None:
 
 def test_a_silent_brand_is_said_once_and_ends_with_its_posts(scene: Scene) -> None:
     rng = random.Random(7)
-    stream = Stream()
+    stream = PostStream()
     days = 3 * 1_440
     stop = MONDAY + days + 840
     stream.steady(BRAND, range(MONDAY, stop), per_minute=0.6, share=0.2, rng=rng)
@@ -225,7 +225,7 @@ def test_a_silent_brand_is_said_once_and_ends_with_its_posts(scene: Scene) -> No
 
 def test_a_silence_of_the_whole_stream_is_of_no_brand(scene: Scene) -> None:
     rng = random.Random(7)
-    stream = Stream()
+    stream = PostStream()
     stop = MONDAY + 3 * 1_440 + 600
     for brand in (BRAND, "Bolt"):
         stream.steady(brand, range(MONDAY, stop), per_minute=0.6, share=0.2, rng=rng)
@@ -237,7 +237,7 @@ def test_a_silence_of_the_whole_stream_is_of_no_brand(scene: Scene) -> None:
 
 def test_one_source_of_many_brands_is_not_a_page_for_each(scene: Scene) -> None:
     rng = random.Random(7)
-    stream = Stream()
+    stream = PostStream()
     stop = MONDAY + 3 * 1_440 + 600
     brands = [f"Brand {number:02}" for number in range(30)]
     for brand in brands:

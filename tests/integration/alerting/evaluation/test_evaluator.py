@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from alerting.detection.share_detector import DetectPolicy
-from alerting.evaluation.evaluator import STRIDE, Policies, Ticker, TickReport
+from alerting.evaluation.evaluator import STRIDE, EvaluationReport, Evaluator, Policies
 from alerting.notifications.routing import Route
 from alerting.rules.models import DEFAULT_RULES
 from alerting.store.alert_store import AlertStore, LostLeadershipError
@@ -15,7 +15,7 @@ from alerting.store.memory_store import MemoryAlertStore
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.state.keys import MINUTE_MS
 from brandpulse.state.pane_reader import PaneReader
-from tests.support.alerting.builders import MONDAY, Stream, write_status
+from tests.support.alerting.post_streams import MONDAY, PostStream, write_status
 
 WALL = 10**12
 ROUTES = [Route("pager", wants_every_update=False), Route("kafka", hears_all=True)]
@@ -38,7 +38,7 @@ class Scene:
         """A new leader, with nothing in its memory."""
         token = self.store.acquire("me", lease_ms=600_000)
         assert token is not None
-        self.ticker = Ticker(
+        self.evaluator = Evaluator(
             PaneReader(self.client, self.namespace),
             self.store,
             token=token,
@@ -48,7 +48,9 @@ class Scene:
             link="http://page/?brand={brand}&at={at}",
         )
 
-    def tick(self, until_minute: int, *, wall_ms: int = WALL, caught_up: bool = True, lag: int = 0) -> TickReport:
+    def evaluate(
+        self, until_minute: int, *, wall_ms: int = WALL, caught_up: bool = True, lag: int = 0
+    ) -> EvaluationReport:
         for partition in range(2):
             write_status(
                 self.client,
@@ -60,7 +62,7 @@ class Scene:
                 caught_up=caught_up,
                 lag=lag,
             )
-        return self.ticker.tick(wall_ms)
+        return self.evaluator.evaluate(wall_ms)
 
     def sent(self) -> list[str]:
         return [delivery.id for delivery in self.store.pending()]
@@ -71,16 +73,16 @@ def scene(redis_client: redis.Redis, namespace: str) -> Scene:
     return Scene(redis_client, namespace)
 
 
-def a_crisis() -> Stream:
+def a_crisis() -> PostStream:
     """Twelve calm hours at 2 posts a minute, one bad hour, four calm ones."""
     rng = random.Random(11)
-    stream = Stream()
+    stream = PostStream()
     stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
     stream.steady("Acme Air", range(CRISIS, CRISIS_END), per_minute=4, share=0.8, rng=rng)
     return stream.steady("Acme Air", range(CRISIS_END, CRISIS_END + 240), per_minute=2, share=0.2, rng=rng)
 
 
-def told(report: TickReport) -> list[tuple[str, datetime]]:
+def told(report: EvaluationReport) -> list[tuple[str, datetime]]:
     return [(transition, episode.updated_at) for episode, transition, _ in report.transitions]
 
 
@@ -91,8 +93,10 @@ def test_a_replay_in_one_tick_decides_what_a_live_stream_decides_minute_by_minut
     live, replay = Scene(redis_client, f"{namespace}-live"), Scene(redis_client, f"{namespace}-replay")
     for one in (live, replay):
         stream.write(redis_client, one.namespace, wall_ms=WALL)
-    step_by_step = [decided for until in range(CRISIS - 30, CRISIS_END + 240, 1) for decided in told(live.tick(until))]
-    at_once = told(replay.tick(CRISIS_END + 239))
+    step_by_step = [
+        decided for until in range(CRISIS - 30, CRISIS_END + 240, 1) for decided in told(live.evaluate(until))
+    ]
+    at_once = told(replay.evaluate(CRISIS_END + 239))
     assert at_once == step_by_step
     assert [transition for transition, _ in at_once][0 :: len(at_once) - 1] == ["triggered", "resolved"]
     assert live.sent() == replay.sent()
@@ -100,7 +104,7 @@ def test_a_replay_in_one_tick_decides_what_a_live_stream_decides_minute_by_minut
 
 def test_an_alert_carries_the_numbers_the_posts_and_the_link(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
-    scene.tick(CRISIS_END + 240)
+    scene.evaluate(CRISIS_END + 240)
     first = scene.store.pending()[0].notification
     proof = first.episode.first
     assert proof.negative_share == proof.negative_authors / proof.authors > 0.4
@@ -115,12 +119,12 @@ def test_example_posts_are_of_the_window_and_of_different_people(scene: Scene) -
     scene_ends = CRISIS_END + 260
     # Written as it happens: the store keeps only the newest twenty negatives of a partition.
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
-    scene.tick(CRISIS_END + 240)
+    scene.evaluate(CRISIS_END + 240)
     for minute in range(CRISIS_END + 240, scene_ends):
         for number in range(4):
             stream.post("Acme Air", minute, negative=True, author=None if number else 5)
         stream.write(scene.client, scene.namespace, wall_ms=WALL)
-        scene.tick(minute + 1)
+        scene.evaluate(minute + 1)
     [latest] = [one.episode.first for one in scene.store.load().open.values()]
     assert len(latest.examples) == 3
     assert all(latest.window_start <= post.created_at < latest.window_end for post in latest.examples)
@@ -129,11 +133,11 @@ def test_example_posts_are_of_the_window_and_of_different_people(scene: Scene) -
 
 def test_a_minute_once_evaluated_is_never_evaluated_again(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
-    scene.tick(CRISIS_END + 240)
+    scene.evaluate(CRISIS_END + 240)
     sent = scene.sent()
     for until in (MONDAY + 10, CRISIS + 30, CRISIS_END + 240):
         scene.lead()
-        report = scene.tick(until)
+        report = scene.evaluate(until)
         assert (report.minutes, list(report.transitions)) == (0, [])
     assert scene.sent() == sent
     assert scene.store.load().evaluated_until_ms == (CRISIS_END + 240) * MINUTE_MS
@@ -144,7 +148,7 @@ def test_a_new_leader_in_the_middle_of_an_episode_goes_on_with_it(scene: Scene) 
     transitions = []
     for until in range(CRISIS - 20, CRISIS_END + 240, 7):
         scene.lead()
-        transitions += [transition for transition, _ in told(scene.tick(until))]
+        transitions += [transition for transition, _ in told(scene.evaluate(until))]
     assert transitions[0] == "triggered"
     assert transitions.count("triggered") == transitions.count("resolved") == 1
     assert transitions[-1] == "resolved"
@@ -152,29 +156,29 @@ def test_a_new_leader_in_the_middle_of_an_episode_goes_on_with_it(scene: Scene) 
 
 def test_silence_freezes_an_episode_and_its_end_comes_with_the_posts(scene: Scene) -> None:
     rng = random.Random(11)
-    stream = Stream()
+    stream = PostStream()
     stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
     stream.steady("Acme Air", range(CRISIS, CRISIS + 30), per_minute=4, share=0.8, rng=rng)
     silent_until = CRISIS + 30 + 600
     stream.steady("Acme Air", range(silent_until, silent_until + 90), per_minute=2, share=0.2, rng=rng)
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
-    during = scene.tick(silent_until)
+    during = scene.evaluate(silent_until)
     transitions = [transition for transition, _ in told(during)]
     assert transitions == ["triggered", *["updated"] * (len(transitions) - 1)]
     assert during.views["Acme Air"].finding.state == "no data"
-    afterwards = scene.tick(silent_until + 90)
+    afterwards = scene.evaluate(silent_until + 90)
     assert [transition for transition, _ in told(afterwards)][-1] == "resolved"
 
 
 def test_a_brand_without_any_post_is_never_told_as_over_while_others_go_on(scene: Scene) -> None:
     rng = random.Random(11)
-    stream = Stream()
+    stream = PostStream()
     stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
     stream.steady("Acme Air", range(CRISIS, CRISIS + 30), per_minute=4, share=0.8, rng=rng)
     stream.steady("Bolt", range(MONDAY, CRISIS + 480), per_minute=2, share=0.2, rng=rng)
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
     # In steps, as in life: in one stretch the crisis itself would still be among the minutes read.
-    told_so_far = [told for until in range(CRISIS, CRISIS + 481, 10) for told in scene.tick(until).transitions]
+    told_so_far = [told for until in range(CRISIS, CRISIS + 481, 10) for told in scene.evaluate(until).transitions]
     assert "resolved" not in [transition for _, transition, _ in told_so_far]
     [opened] = scene.store.load().open.values()
     assert opened.episode.latest.reason.startswith("No posts of Acme Air since 2026-03-02 12:30 UTC")
@@ -183,68 +187,68 @@ def test_a_brand_without_any_post_is_never_told_as_over_while_others_go_on(scene
 def test_a_partition_with_lag_holds_back_the_evaluation(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
     write_status(scene.client, scene.namespace, 1, watermark_ms=(MONDAY + 5) * MINUTE_MS, wall_ms=WALL, caught_up=False)
-    report = scene.ticker.tick(WALL)
+    report = scene.evaluator.evaluate(WALL)
     assert report.evaluated_until_ms == (MONDAY + 5) * MINUTE_MS
     assert report.clock.waits_for == ("posts:1",)
 
 
 def test_a_stalled_stream_is_an_episode_of_its_own(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
-    scene.tick(MONDAY + 60, caught_up=False, lag=9)
-    scene.tick(MONDAY + 61, caught_up=False, lag=9)
+    scene.evaluate(MONDAY + 60, caught_up=False, lag=9)
+    scene.evaluate(MONDAY + 61, caught_up=False, lag=9)
     for later in (60_000, 119_000):
-        assert told(scene.tick(MONDAY + 61, wall_ms=WALL + later, caught_up=False, lag=9)) == []
+        assert told(scene.evaluate(MONDAY + 61, wall_ms=WALL + later, caught_up=False, lag=9)) == []
     at = WALL + 121_000
-    stalled = scene.tick(MONDAY + 61, wall_ms=at, caught_up=False, lag=9)
+    stalled = scene.evaluate(MONDAY + 61, wall_ms=at, caught_up=False, lag=9)
     assert [(episode.rule, transition) for episode, transition, _ in stalled.transitions] == [
         ("stream_stalled", "triggered")
     ]
     assert "9 records behind" in stalled.transitions[0][2]
-    assert told(scene.tick(MONDAY + 61, wall_ms=at + 1, caught_up=False, lag=9)) == []
-    moving = scene.tick(MONDAY + 62, wall_ms=at + 2, caught_up=False, lag=8)
+    assert told(scene.evaluate(MONDAY + 61, wall_ms=at + 1, caught_up=False, lag=9)) == []
+    moving = scene.evaluate(MONDAY + 62, wall_ms=at + 2, caught_up=False, lag=8)
     assert [transition for transition, _ in told(moving)] == ["resolved"]
 
 
 def test_a_live_stream_without_posts_for_half_an_hour_is_silent_once(scene: Scene) -> None:
     wall = (MONDAY + 60) * MINUTE_MS
-    Stream().steady("Acme Air", range(MONDAY, MONDAY + 60), per_minute=1, share=0.2, rng=random.Random(1)).write(
+    PostStream().steady("Acme Air", range(MONDAY, MONDAY + 60), per_minute=1, share=0.2, rng=random.Random(1)).write(
         scene.client, scene.namespace, wall_ms=wall
     )
-    assert told(scene.tick(MONDAY + 60, wall_ms=wall + 60_000)) == []
-    silent = scene.tick(MONDAY + 60, wall_ms=wall + 40 * MINUTE_MS)
+    assert told(scene.evaluate(MONDAY + 60, wall_ms=wall + 60_000)) == []
+    silent = scene.evaluate(MONDAY + 60, wall_ms=wall + 40 * MINUTE_MS)
     assert [(episode.key, transition) for episode, transition, _ in silent.transitions] == [
         ("*:stream_silent:2026-03-02T01:40Z", "triggered")
     ]
     scene.lead()
-    assert told(scene.tick(MONDAY + 60, wall_ms=wall + 90 * MINUTE_MS)) == []
-    assert [t for t, _ in told(scene.tick(MONDAY + 150, wall_ms=wall + 92 * MINUTE_MS))] == ["resolved"]
+    assert told(scene.evaluate(MONDAY + 60, wall_ms=wall + 90 * MINUTE_MS)) == []
+    assert [t for t, _ in told(scene.evaluate(MONDAY + 150, wall_ms=wall + 92 * MINUTE_MS))] == ["resolved"]
 
 
 def test_long_overdue_minutes_are_taken_five_at_a_time(scene: Scene) -> None:
     rng = random.Random(3)
-    Stream().steady("Acme Air", range(MONDAY, MONDAY + 1_500), per_minute=0.5, share=0.2, rng=rng).write(
+    PostStream().steady("Acme Air", range(MONDAY, MONDAY + 1_500), per_minute=0.5, share=0.2, rng=rng).write(
         scene.client, scene.namespace, wall_ms=WALL
     )
-    report = scene.tick(MONDAY + 1_500 + STRIDE - 2)
+    report = scene.evaluate(MONDAY + 1_500 + STRIDE - 2)
     assert report.evaluated_until_ms == (MONDAY + 1_500) * MINUTE_MS
-    assert scene.tick(MONDAY + 1_510).evaluated_until_ms == (MONDAY + 1_510) * MINUTE_MS
+    assert scene.evaluate(MONDAY + 1_510).evaluated_until_ms == (MONDAY + 1_510) * MINUTE_MS
 
 
 def test_a_leader_that_was_overtaken_forgets_everything(redis_client: redis.Redis, namespace: str) -> None:
     store = MemoryAlertStore()
     scene = Scene(redis_client, namespace, store)
     a_crisis().write(redis_client, namespace, wall_ms=WALL)
-    scene.tick(MONDAY + 60)
+    scene.evaluate(MONDAY + 60)
     store.expire_lease()
     assert store.acquire("another", lease_ms=1) is not None
     with pytest.raises(LostLeadershipError, match="fenced"):
-        scene.tick(CRISIS_END)
+        scene.evaluate(CRISIS_END)
     assert scene.sent() == []
 
 
 def test_the_hours_of_a_crisis_are_no_baseline(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
-    report = scene.tick(CRISIS_END + 240)
+    report = scene.evaluate(CRISIS_END + 240)
     baseline = report.views["Acme Air"].finding.baseline
     assert baseline is not None
     assert baseline.share == pytest.approx(0.2, abs=0.02)
@@ -253,32 +257,32 @@ def test_the_hours_of_a_crisis_are_no_baseline(scene: Scene) -> None:
 
 def test_a_blip_after_the_end_does_not_fire_on_the_crisis_before_it(scene: Scene) -> None:
     rng = random.Random(11)
-    stream = Stream()
+    stream = PostStream()
     stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
     stream.steady("Acme Air", range(CRISIS, CRISIS_END), per_minute=10, share=0.8, rng=rng)
     stream.steady("Acme Air", range(CRISIS_END, CRISIS_END + 40), per_minute=6, share=0.2, rng=rng)
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
-    scene.tick(CRISIS_END + 40)
+    scene.evaluate(CRISIS_END + 40)
     assert [episode.brand for episode in scene.store.load().closed] == ["Acme Air"]
     for minute in range(CRISIS_END + 40, CRISIS_END + 50):
         for number in range(6):
             stream.post("Acme Air", minute, negative=number < 3)
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
     for leader in ("the one who resolved it", "its successor"):
-        assert told(scene.tick(CRISIS_END + (45 if leader.startswith("the") else 50))) == []
+        assert told(scene.evaluate(CRISIS_END + (45 if leader.startswith("the") else 50))) == []
         scene.lead()
 
 
 def test_a_ticker_told_to_resign_commits_no_further_stretch(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
-    scene.tick(MONDAY + 60)
-    scene.ticker.resign()
-    assert scene.tick(CRISIS_END).minutes == 0
+    scene.evaluate(MONDAY + 60)
+    scene.evaluator.resign()
+    assert scene.evaluate(CRISIS_END).minutes == 0
     assert scene.store.load().evaluated_until_ms == (MONDAY + 60) * MINUTE_MS
 
 
 def test_a_stream_that_nobody_ever_read_is_unseen_until_somebody_does(scene: Scene) -> None:
-    assert scene.ticker.tick(WALL).unseen == ["any partition"]
+    assert scene.evaluator.evaluate(WALL).unseen == ["any partition"]
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
-    assert scene.tick(MONDAY + 60).unseen == []
-    assert scene.ticker.tick(WALL + 45_001).unseen == ["posts:0", "posts:1"]
+    assert scene.evaluate(MONDAY + 60).unseen == []
+    assert scene.evaluator.evaluate(WALL + 45_001).unseen == ["posts:0", "posts:1"]

@@ -13,7 +13,7 @@ from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import facet_series
 from brandpulse.state.pane_reader import PaneReader
 from tests.integration.alerting.evaluation.test_evaluator import WALL, Scene
-from tests.support.alerting.builders import MONDAY, Stream
+from tests.support.alerting.post_streams import MONDAY, PostStream
 
 SURGE = MONDAY + 26 * 60
 SURGE_END = SURGE + 120
@@ -25,10 +25,12 @@ def rules(**changes: Any) -> RuleSet:
     return RuleSet.model_validate({"rules": [rule]})
 
 
-def a_day(*, before: float = 0.05, surge: float = 0.2, counted_from: int = MONDAY, brand: str = "Acme Air") -> Stream:
+def a_day(
+    *, before: float = 0.05, surge: float = 0.2, counted_from: int = MONDAY, brand: str = "Acme Air"
+) -> PostStream:
     """A bit more than a day at 4 posts a minute; two hours of it many more people ask for refunds. All are calm."""
     rng = random.Random(5)
-    stream = Stream()
+    stream = PostStream()
     for minute in range(MONDAY, END):
         share = surge if SURGE <= minute < SURGE_END else before
         for _ in range(4):
@@ -44,9 +46,9 @@ def scene(redis_client: redis.Redis, namespace: str) -> Scene:
     return scene
 
 
-def ticked(scene: Scene, stream: Stream, until: int = END) -> list[tuple[Episode, str]]:
+def ticked(scene: Scene, stream: PostStream, until: int = END) -> list[tuple[Episode, str]]:
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
-    return [(episode, transition) for episode, transition, _ in scene.tick(until).transitions]
+    return [(episode, transition) for episode, transition, _ in scene.evaluate(until).transitions]
 
 
 def test_a_facet_that_multiplies_pages_once_and_resolves(scene: Scene) -> None:
@@ -80,11 +82,11 @@ def test_a_minute_by_minute_stream_is_decided_as_a_replay_in_one_tick(
     for one in (live, replay):
         one.rules = rules()
         stream.write(redis_client, one.namespace, wall_ms=WALL)
-        one.tick(SURGE - 30)
-    at_once = [(t, e.updated_at) for e, t, _ in replay.tick(SURGE_END).transitions]
+        one.evaluate(SURGE - 30)
+    at_once = [(t, e.updated_at) for e, t, _ in replay.evaluate(SURGE_END).transitions]
     step_by_step = []
     for until in range(SURGE - 29, SURGE_END + 1):
-        step_by_step += [(t, e.updated_at) for e, t, _ in live.tick(until).transitions]
+        step_by_step += [(t, e.updated_at) for e, t, _ in live.evaluate(until).transitions]
     assert at_once == step_by_step
     assert at_once[0][0] == "triggered"
 
@@ -95,35 +97,35 @@ def test_a_tick_tells_the_share_of_each_facet_that_a_rule_watches(scene: Scene) 
         stream.post("Acme Air", minute, facet="unwatched")
         stream.post("Quiet", minute)
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
-    found = scene.tick(SURGE + 60).facets
+    found = scene.evaluate(SURGE + 60).facets
     assert set(found) == {facet_series("Acme Air", "refund"), facet_series("Quiet", "refund")}
     acme, quiet = (found[facet_series(brand, "refund")] for brand in ("Acme Air", "Quiet"))
     assert acme.share == pytest.approx(0.15, abs=0.04), "two thirds of 90 minutes at .2, the rest at .05"
     assert acme.usual == pytest.approx(0.05, abs=0.02)
     assert (quiet.share, quiet.usual) == (0, None)
-    assert scene.tick(SURGE + 60).facets == {}, "no minute was evaluated"
+    assert scene.evaluate(SURGE + 60).facets == {}, "no minute was evaluated"
     scene.rules = RuleSet()
-    assert scene.tick(SURGE + 61).facets == {}
+    assert scene.evaluate(SURGE + 61).facets == {}
 
 
 @pytest.mark.parametrize("until", [MONDAY + 100, MONDAY + 120], ids=["flowing", "standing still"])
 def test_a_facet_that_is_learnt_has_a_share_and_nothing_usual(scene: Scene, until: int) -> None:
-    stream = Stream()
+    stream = PostStream()
     for minute in range(MONDAY, MONDAY + 100):
         for number in range(4):
             stream.post("Acme Air", minute, facet="" if number else "refund")
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
-    [view] = scene.tick(until).facets.values()
+    [view] = scene.evaluate(until).facets.values()
     assert view.share == pytest.approx(0.25, abs=0.02)
     assert view.usual is None
 
 
 def test_a_facet_that_fell_silent_within_a_replay_shows_nothing_of_before(scene: Scene) -> None:
-    stream = Stream()
+    stream = PostStream()
     for minute in range(MONDAY, MONDAY + 700):
         stream.post("Acme Air", minute, facet="refund" if minute < MONDAY + 450 else "")
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
-    [view] = scene.tick(MONDAY + 700).facets.values()
+    [view] = scene.evaluate(MONDAY + 700).facets.values()
     assert (view.share, view.usual) == (0, None)
 
 
@@ -163,14 +165,14 @@ def test_rules_about_other_brands_and_kinds_do_not_look_at_it(scene: Scene) -> N
 def test_the_episode_of_a_rule_that_is_gone_is_closed(scene: Scene) -> None:
     ticked(scene, a_day(), SURGE + 60)
     scene.rules = RuleSet()
-    [(episode, transition, reason)] = scene.tick(SURGE + 60).transitions
+    [(episode, transition, reason)] = scene.evaluate(SURGE + 60).transitions
     assert (episode.rule, transition) == ("refunds", "resolved")
     assert "no longer watches" in reason
 
 
 def test_no_series_of_a_facet_is_a_brand(scene: Scene) -> None:
     a_day().write(scene.client, scene.namespace, wall_ms=WALL)
-    report = scene.tick(SURGE + 60)
+    report = scene.evaluate(SURGE + 60)
     reader = PaneReader(scene.client, scene.namespace)
     assert set(report.views) == set(reader.brands()) == {"Acme Air"}
 
@@ -181,25 +183,25 @@ def test_what_is_read_of_a_facet_again_is_what_a_new_leader_reads(scene: Scene) 
     series = facet_series("Acme Air", "refund")
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
     for until in range(MONDAY + 300, MONDAY + 1_500, 60):
-        scene.tick(until)
+        scene.evaluate(until)
     grown = _history(scene)
     scene.lead()
-    scene.tick(MONDAY + 1_500)
+    scene.evaluate(MONDAY + 1_500)
     hour = MONDAY // 60 + 20
     assert grown.votes(series, hour - 15, hour) == _history(scene).votes(series, hour - 15, hour)
-    everybody = scene.ticker._history.votes("Acme Air", hour - 15, hour)[0].everyone
+    everybody = scene.evaluator._history.votes("Acme Air", hour - 15, hour)[0].everyone
     inside, weight = grown.votes(series, hour - 15, hour)
     assert (inside.everyone, weight) == (everybody, None)
     assert inside.negative / inside.everyone == pytest.approx(0.3, abs=0.05)
 
 
 def _history(scene: Scene) -> HourHistory:
-    return scene.ticker._facets._history
+    return scene.evaluator._facets._history
 
 
 def test_the_hours_of_a_facets_own_episode_are_no_baseline(scene: Scene) -> None:
     rng = random.Random(6)
-    stream = Stream()
+    stream = PostStream()
     first, second = range(MONDAY + 26 * 60, MONDAY + 36 * 60), range(MONDAY + 44 * 60, MONDAY + 46 * 60)
     for minute in range(MONDAY, second.stop):
         share = 0.9 if minute in first or minute in second else 0.05

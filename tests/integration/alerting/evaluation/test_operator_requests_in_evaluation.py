@@ -24,7 +24,7 @@ class Desk(Scene):
     def pager_after(self, until_minute: int, *, wall_ms: int = WALL) -> list[str]:
         """What the pager gets of a tick."""
         before = set(self.sent())
-        self.tick(until_minute, wall_ms=wall_ms)
+        self.evaluate(until_minute, wall_ms=wall_ms)
         return [one.split(":")[-1] for one in self.sent() if one not in before and one.endswith("@pager")]
 
     def silence(self, **what: Any) -> Silence:
@@ -108,19 +108,19 @@ def test_an_acknowledgement_is_told_shown_and_stops_escalation_by_time(desk: Des
 
 
 def test_an_acknowledgement_of_what_is_over_changes_nothing(desk: Desk) -> None:
-    desk.tick(CRISIS + 20)
+    desk.evaluate(CRISIS + 20)
     [episode] = desk.book.episodes()
     desk.book.acknowledge(Acknowledgement(key=episode.key, by="kim", at=NOW))
     desk.lead()
-    desk.store.forget([])
-    desk.tick(CRISIS_END + 240)
+    desk.store.forget_acknowledgements([])
+    desk.evaluate(CRISIS_END + 240)
     assert desk.book.read(NOW).acknowledgements == []
     assert [one.split(":")[-1] for one in desk.sent() if one.endswith("@pager")][-1] == "resolved@pager"
 
 
 def test_every_notification_decided_is_sent_or_counted_as_not_sent(desk: Desk) -> None:
     desk.silence(brand="Acme Air", below="critical")
-    transitions = sum(len(desk.tick(until).transitions) for until in range(CRISIS, CRISIS_END + 240, 5))
+    transitions = sum(len(desk.evaluate(until).transitions) for until in range(CRISIS, CRISIS_END + 240, 5))
     tally = desk.store.tally()
     for receiver in ("pager", "kafka"):
         assert sum(number for (one, _), number in tally.counts.items() if one == receiver) == transitions

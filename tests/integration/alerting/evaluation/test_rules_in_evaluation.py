@@ -29,7 +29,7 @@ def triggered(scene: Scene) -> list[tuple[str, str]]:
 
 def test_each_rule_has_its_own_episodes_and_receivers(scene: Scene) -> None:
     scene.rules = RuleSet(rules=(a_rule("page", receivers=["pager"]), a_rule("note", receivers=[])))
-    report = scene.tick(CRISIS_END + 240)
+    report = scene.evaluate(CRISIS_END + 240)
     assert {(episode.rule, transition) for episode, transition, _ in report.transitions} >= {
         ("page", "triggered"),
         ("page", "resolved"),
@@ -43,12 +43,12 @@ def test_each_rule_has_its_own_episodes_and_receivers(scene: Scene) -> None:
 
 def test_a_rule_watches_its_brands_only(scene: Scene) -> None:
     scene.rules = RuleSet(rules=(a_rule("others", brands=["Zeta"]),))
-    assert scene.tick(CRISIS_END + 240).transitions == []
+    assert scene.evaluate(CRISIS_END + 240).transitions == []
 
 
 def test_a_rule_that_wants_more_evidence_fires_later(scene: Scene) -> None:
     scene.rules = RuleSet(rules=(a_rule("soon"), a_rule("late", min_negative_authors=100)))
-    report = scene.tick(CRISIS_END + 240)
+    report = scene.evaluate(CRISIS_END + 240)
     fired = {
         episode.rule: episode.fired_at for episode, transition, _ in report.transitions if transition == "triggered"
     }
@@ -57,9 +57,9 @@ def test_a_rule_that_wants_more_evidence_fires_later(scene: Scene) -> None:
 
 @pytest.mark.parametrize("left", [[a_rule("another")], [a_rule("negative_share", brands=["Zeta"])]])
 def test_the_episode_of_a_rule_that_is_gone_is_closed_and_says_why(scene: Scene, left: list[NegativeShareRule]) -> None:
-    assert scene.tick(CRISIS + 40).open
+    assert scene.evaluate(CRISIS + 40).open
     scene.rules = RuleSet(rules=tuple(left))
-    report = scene.tick(CRISIS + 40)
+    report = scene.evaluate(CRISIS + 40)
     [(episode, transition, reason)] = report.transitions
     assert (episode.rule, transition) == ("negative_share", "resolved")
     assert "no longer watches Acme Air" in reason
@@ -75,7 +75,7 @@ def test_an_episode_nobody_takes_on_grows_graver_with_time(scene: Scene) -> None
             a_rule("pressing", severity={"error_rise": 0.9, "critical_rise": 0.95, "error_after_minutes": 12}),
         )
     )
-    report = scene.tick(CRISIS_END + 240)
+    report = scene.evaluate(CRISIS_END + 240)
     first = {episode.rule: episode for episode, transition, _ in report.transitions if transition == "triggered"}
     assert [first[rule].severity for rule in ("negative_share", "pressing")] == ["warning", "warning"]
     rose = [

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from alerting.detection.share_detector import DetectPolicy
-from alerting.evaluation.evaluator import Policies, Ticker
+from alerting.evaluation.evaluator import Evaluator, Policies
 from alerting.rules.models import RuleSet
 from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.backtest.backtest import Backtest, PastEpisode
@@ -16,7 +16,7 @@ from brandpulse.backtest.recorded_panes import JudgedPost
 from brandpulse.schema.episodes import Episode, Transition
 from brandpulse.state.keys import MINUTE_MS
 from brandpulse.state.pane_reader import PaneReader
-from tests.support.alerting.builders import MONDAY, Stream, write_status
+from tests.support.alerting.post_streams import MONDAY, PostStream, write_status
 
 LATENESS_MS = 120_000
 POLICIES = Policies(detect=DetectPolicy(min_history_hours=6))
@@ -63,7 +63,7 @@ def test_life_tick_by_tick_over_redis_and_the_backtest_find_the_same_episode(
     redis_client: redis.Redis, namespace: str
 ) -> None:
     posts = a_day()
-    stream = Stream(partitions=1)
+    stream = PostStream(partitions=1)
     for post in posts:
         minute = post.event_ms // MINUTE_MS
         stream.post("Acme Air", minute, negative=post.probabilities == (NEGATIVE,), author=post.author)
@@ -71,11 +71,11 @@ def test_life_tick_by_tick_over_redis_and_the_backtest_find_the_same_episode(
     store = MemoryAlertStore()
     token = store.acquire("me", lease_ms=600_000)
     assert token is not None
-    ticker = Ticker(PaneReader(redis_client, namespace), store, token=token, policies=POLICIES, routes=())
+    evaluator = Evaluator(PaneReader(redis_client, namespace), store, token=token, policies=POLICIES, routes=())
     life: list[tuple[Episode, Transition, str]] = []
     for until in range(MONDAY + CRISIS - 60, MONDAY + END - 2):
         write_status(redis_client, namespace, 0, watermark_ms=until * MINUTE_MS, next_offset=until, caught_up=False)
-        life += ticker.tick(until * MINUTE_MS + LATENESS_MS).transitions
+        life += evaluator.evaluate(until * MINUTE_MS + LATENESS_MS).transitions
     [(fired, _, _), *_, (closed, last, _)] = life
     [found], _ = backtested(posts)
     assert last == "resolved"
@@ -167,7 +167,7 @@ def test_a_rule_about_a_facet_is_run_as_in_life(redis_client: redis.Redis, names
         for minute in [post.event_ms // MINUTE_MS - MONDAY]
         for wanted in [0.5 if CRISIS <= minute < CRISIS_END else 0.1]
     ]
-    stream = Stream(partitions=1)
+    stream = PostStream(partitions=1)
     for post in posts:
         facet = "refund" if post.facets[0] else ""
         stream.post("Acme Air", post.event_ms // MINUTE_MS, author=post.author, facet=facet)
@@ -175,13 +175,13 @@ def test_a_rule_about_a_facet_is_run_as_in_life(redis_client: redis.Redis, names
     store = MemoryAlertStore()
     token = store.acquire("me", lease_ms=600_000)
     assert token is not None
-    ticker = Ticker(
+    evaluator = Evaluator(
         PaneReader(redis_client, namespace), store, token=token, policies=POLICIES, routes=(), rules=lambda: rules
     )
     write_status(redis_client, namespace, 0, watermark_ms=(MONDAY + END - 2) * MINUTE_MS, caught_up=False)
     life = [
         (episode.key, episode.fired_at)
-        for episode, transition, _ in ticker.tick((MONDAY + END) * MINUTE_MS).transitions
+        for episode, transition, _ in evaluator.evaluate((MONDAY + END) * MINUTE_MS).transitions
         if transition == "triggered"
     ]
     backtest = Backtest(POLICIES, lateness_ms=LATENESS_MS, rules=rules)

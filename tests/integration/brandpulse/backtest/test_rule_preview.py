@@ -19,7 +19,7 @@ from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import facet_of
 from brandpulse.state.pane_reader import Minutes, NegativePost
 from brandpulse.state.panes import AuthorCounts, Pane
-from tests.support.alerting.builders import MONDAY, Stream
+from tests.support.alerting.post_streams import MONDAY, PostStream
 
 HOUR = MONDAY // 60
 DAYS = 14
@@ -120,7 +120,7 @@ def test_a_crisis_that_lasts_is_still_open() -> None:
 def test_the_command_reads_the_store_and_draws(
     redis_client: redis.Redis, redis_url: str, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream, rng = Stream(), random.Random(2)
+    stream, rng = PostStream(), random.Random(2)
     stream.steady("Acme Air", range(MONDAY, MONDAY + 54 * 60), per_minute=0.5, share=0.2, rng=rng)
     stream.steady("Acme Air", range(MONDAY + 54 * 60, MONDAY + 60 * 60), per_minute=2.0, share=0.8, rng=rng)
     stream.write(redis_client, namespace)

@@ -13,7 +13,7 @@ NOTED = {"Acme Air": 36 * 60.0, "Bank": 5 * 3_600.0, "Quiet: [b]": math.inf}
 
 @pytest.fixture
 def delays(redis_client: redis.Redis, namespace: str) -> dict[str, float | None]:
-    RedisAlertStore(redis_client, namespace).note_delays(NOTED)
+    RedisAlertStore(redis_client, namespace).save_delays(NOTED)
     return expected_delays(redis_client, namespace)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from alerting.detection.expected_delay import STEPS, Step, expected_delay, least_delay, told
+from alerting.detection.expected_delay import STEPS, Step, delay_text, expected_delay, minimum_delay
 from alerting.detection.share_detector import Baseline, DetectPolicy
 from brandpulse.bench.alerting.detection_delay import delay_of
 from brandpulse.cli.bench import app
@@ -13,14 +13,14 @@ from brandpulse.cli.bench import app
     ("step", "minutes"), list(zip(STEPS, (121.0, 53.0, 29.0, 37.0, 8.4, 21.0, 2.3), strict=True)), ids=str
 )
 def test_the_least_delay_is_that_of_the_literature(step: Step, minutes: float) -> None:
-    assert least_delay(step, false_alarms=1.0) == pytest.approx(minutes, rel=0.1)
+    assert minimum_delay(step, false_alarms=1.0) == pytest.approx(minutes, rel=0.1)
 
 
 def test_a_worse_classifier_costs_time_and_a_larger_budget_buys_little() -> None:
     step = Step(0.25, 0.5, 1.0)
-    perfect = least_delay(step, false_alarms=1.0)
-    assert least_delay(step.seen_by(0.8, 0.08), false_alarms=1.0) == pytest.approx(92, rel=0.05)
-    assert 0.7 * perfect < least_delay(step, false_alarms=4.0) < perfect
+    perfect = minimum_delay(step, false_alarms=1.0)
+    assert minimum_delay(step.seen_by(0.8, 0.08), false_alarms=1.0) == pytest.approx(92, rel=0.05)
+    assert 0.7 * perfect < minimum_delay(step, false_alarms=4.0) < perfect
 
 
 def usual(per_hour: int) -> Baseline:
@@ -40,7 +40,7 @@ def test_the_expected_delay_falls_with_volume_and_rises_with_strictness() -> Non
 def test_a_brand_hardly_named_is_told_of_after_more_than_a_day_or_never() -> None:
     assert expected_delay(usual(1), DetectPolicy(min_authors=60)) is None
     assert expected_delay(Baseline(0.25, 0.03, 0, 0), DetectPolicy()) is None
-    assert (told(None), told(35.4), told(300.0)) == ("more than a day", "35 minutes", "5 hours")
+    assert (delay_text(None), delay_text(35.4), delay_text(300.0)) == ("more than a day", "35 minutes", "5 hours")
 
 
 @pytest.mark.parametrize("per_minute", [1.0, 4.0])

@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from alerting.detection.share_baseline import BaselinePolicy, Past, past_of
+from alerting.detection.share_baseline import BaselinePolicy, UsualWeek, learn_usual_week
 from brandpulse.state.keys import HOUR_MS
 from brandpulse.state.panes import AuthorCounts
-from tests.support.alerting.builders import MONDAY
+from tests.support.alerting.post_streams import MONDAY
 
 HOUR = MONDAY // 60
 POLICY = BaselinePolicy()
@@ -21,20 +21,20 @@ def hours_of(rng: np.random.Generator, many: int, *, authors: int, share: float,
     return {HOUR + n: AuthorCounts(authors, int(rng.binomial(authors, p))) for n, p in enumerate(shares)}
 
 
-def usual(past: Past) -> float:
+def usual(past: UsualWeek) -> float:
     """Over the whole day."""
     return past.expect(HOUR * 60, HOUR * 60 + 1_439).share
 
 
 def test_without_history_it_is_the_prior_and_very_unsure() -> None:
-    made = past_of({}, before_hour=HOUR, incidents=(), policy=POLICY)
+    made = learn_usual_week({}, before_hour=HOUR, incidents=(), policy=POLICY)
     assert (usual(made), made.hours, made.authors) == (POLICY.prior_share, 0, 0)
     assert made.expect(0, 59).rho > 0.05
 
 
 def test_a_long_history_speaks_for_itself() -> None:
     hours = hours_of(np.random.default_rng(1), 600, authors=80, share=0.4, rho=0.03)
-    made = past_of(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
+    made = learn_usual_week(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
     assert usual(made) == pytest.approx(0.4, abs=0.01)
     assert made.rho == pytest.approx(0.03, abs=0.005)
     assert made.hours == 600
@@ -42,14 +42,14 @@ def test_a_long_history_speaks_for_itself() -> None:
 
 def test_an_even_past_still_leaves_the_floor() -> None:
     hours = {HOUR + n: AuthorCounts(100, 20) for n in range(600)}
-    made = past_of(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
+    made = learn_usual_week(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
     assert POLICY.rho_floor < made.expect(HOUR * 60, HOUR * 60 + 59).rho < POLICY.rho_floor * 1.1
 
 
 def test_hours_of_an_incident_do_not_count() -> None:
     hours = {HOUR + n: AuthorCounts(100, 90 if 100 <= n < 110 else 20) for n in range(200)}
     span = (HOUR + 100) * HOUR_MS + 1, (HOUR + 109) * HOUR_MS + 2
-    made = past_of(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
+    made = learn_usual_week(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
     assert made.hours == 190
     assert usual(made) == pytest.approx(0.2, abs=0.001)
 
@@ -57,14 +57,14 @@ def test_hours_of_an_incident_do_not_count() -> None:
 def test_an_incident_without_end_becomes_the_new_normal_after_a_day() -> None:
     hours = {HOUR + n: AuthorCounts(100, 60 if n >= 100 else 20) for n in range(200)}
     span = (HOUR + 100) * HOUR_MS, 2**53
-    made = past_of(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
+    made = learn_usual_week(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
     assert made.hours == 200 - 24
     assert usual(made) > 0.35
 
 
 def test_only_the_days_before_count() -> None:
     hours = {HOUR + n: AuthorCounts(10, 2) for n in range(1_000)}
-    assert past_of(hours, before_hour=HOUR + 900, incidents=(), policy=POLICY).hours == 28 * 24
+    assert learn_usual_week(hours, before_hour=HOUR + 900, incidents=(), policy=POLICY).hours == 28 * 24
 
 
 def by_the_sun(hour: int, swing: float) -> float:
@@ -75,7 +75,7 @@ def by_the_sun(hour: int, swing: float) -> float:
 def test_the_day_has_its_shape() -> None:
     rng = np.random.default_rng(5)
     hours = {HOUR + n: AuthorCounts(100, int(rng.binomial(100, by_the_sun(n, 0.4)))) for n in range(28 * 24)}
-    past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+    past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
     for hour in range(24):
         first = (HOUR + 28 * 24 + hour) * 60
         assert past.expect(first, first + 59).share == pytest.approx(by_the_sun(hour, 0.4), abs=0.025)
@@ -85,7 +85,7 @@ def test_the_day_has_its_shape() -> None:
 def test_a_quiet_brand_is_believed_no_shape() -> None:
     rng = np.random.default_rng(6)
     hours = {HOUR + n: AuthorCounts(3, int(rng.binomial(3, 0.2))) for n in range(7 * 24)}
-    past = past_of(hours, before_hour=HOUR + 7 * 24, incidents=(), policy=POLICY)
+    past = learn_usual_week(hours, before_hour=HOUR + 7 * 24, incidents=(), policy=POLICY)
     assert np.ptp(past.rhythm.shares) < 0.1
 
 
@@ -97,14 +97,14 @@ def on_weekends(hour: int, swing: float) -> float:
 def test_the_week_has_its_shape_once_it_was_seen_often_enough() -> None:
     rng = np.random.default_rng(8)
     hours = {HOUR + n: AuthorCounts(100, int(rng.binomial(100, on_weekends(n, 0.8)))) for n in range(28 * 24)}
-    past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+    past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
     noon = [past.expect((HOUR + 24 * day + 12) * 60, (HOUR + 24 * day + 12) * 60 + 59).share for day in range(28, 35)]
     assert noon[:5] == pytest.approx([0.2] * 5, abs=0.05)
     assert noon[5:] == pytest.approx([on_weekends(5 * 24, 0.8)] * 2, abs=0.07)
     quiet = {hour: AuthorCounts(10, int(rng.binomial(10, seen.negative / 100))) for hour, seen in hours.items()}
-    past = past_of(quiet, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+    past = learn_usual_week(quiet, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
     assert past.expect((HOUR + 33 * 24 + 12) * 60, (HOUR + 33 * 24 + 12) * 60 + 59).share > 0.27
-    young = past_of(hours, before_hour=HOUR + 13 * 24, incidents=(), policy=POLICY)
+    young = learn_usual_week(hours, before_hour=HOUR + 13 * 24, incidents=(), policy=POLICY)
     assert young.expect((HOUR + 19 * 24 + 12) * 60, (HOUR + 19 * 24 + 12) * 60 + 59).share < 0.27
 
 
@@ -113,7 +113,7 @@ def test_moods_of_half_a_day_are_no_week() -> None:
     rng = np.random.default_rng(9)
 
     def error(policy: BaselinePolicy) -> float:
-        past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=policy)
+        past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=policy)
         ahead = ((HOUR + 28 * 24 + hour) * 60 for hour in range(7 * 24))
         return float(np.sqrt(np.mean([(past.expect(first, first + 59).share - 0.2) ** 2 for first in ahead])))
 
@@ -135,7 +135,7 @@ def test_weights_are_learnt_by_the_hour_of_the_day_and_incidents_left_out() -> N
     crisis = range(HOUR + 600, HOUR + 612)
     weights = {hour: 0.9 if hour in crisis else weight for hour, weight in wave.items()}
     span = (crisis.start * HOUR_MS, crisis.stop * HOUR_MS - 1)
-    past = past_of(hours, weights=weights, before_hour=HOUR + 28 * 24, incidents=[span], policy=POLICY)
+    past = learn_usual_week(hours, weights=weights, before_hour=HOUR + 28 * 24, incidents=[span], policy=POLICY)
     expected = past.expect((HOUR + 6) * 60, (HOUR + 6) * 60 + 59)
     assert expected.weight == pytest.approx(0.43, abs=0.02)
     assert 0.0 < expected.weight_rho < expected.rho
@@ -143,13 +143,13 @@ def test_weights_are_learnt_by_the_hour_of_the_day_and_incidents_left_out() -> N
 
 def test_without_panes_there_is_no_usual_weight() -> None:
     hours = {HOUR + hour: AuthorCounts(60, 15) for hour in range(48)}
-    assert past_of(hours, before_hour=HOUR + 48, incidents=(), policy=POLICY).expect(0, 59).weight is None
+    assert learn_usual_week(hours, before_hour=HOUR + 48, incidents=(), policy=POLICY).expect(0, 59).weight is None
 
 
 def test_a_quiet_past_leaves_more_doubt_about_how_much_its_hours_differ() -> None:
     def rho(authors: int) -> float:
         hours = {HOUR + hour: AuthorCounts(authors, authors // 4) for hour in range(28 * 24)}
-        past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+        past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
         return past.expect(monday_hour(9), monday_hour(10) - 1).rho
 
     assert rho(8) > 2 * rho(400)
@@ -171,14 +171,14 @@ def peaked(
     return {hour: AuthorCounts(n, int(rng.binomial(n, share(hour - HOUR)))) for hour, n in seen.items()}
 
 
-def share_at(past: Past, hour: int) -> float:
+def share_at(past: UsualWeek, hour: int) -> float:
     return past.expect(monday_hour(hour), monday_hour(hour) + 59).share
 
 
 @pytest.mark.parametrize(("people", "off"), [(3, 0.12), (30, 0.05), (100, 0.03)])
 def test_a_sharp_morning_peak_is_learnt_as_sharply_as_its_votes_allow(people: int, off: float) -> None:
     hours = peaked(np.random.default_rng(11), morning, lambda _: people)
-    past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+    past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
     for hour in (4, 5, 6, 7, 8, 9, 10, 15):
         assert share_at(past, hour) == pytest.approx(morning(hour), abs=off)
 
@@ -187,7 +187,7 @@ def test_a_peak_of_one_hour_and_one_across_midnight_are_learnt() -> None:
     def share(hour: int) -> float:
         return 0.5 if hour % 24 in {12, 23, 0} else 0.15
 
-    past = past_of(
+    past = learn_usual_week(
         peaked(np.random.default_rng(12), share, lambda _: 30),
         before_hour=HOUR + 28 * 24,
         incidents=(),
@@ -201,7 +201,7 @@ def test_a_peak_of_weekends_is_learnt_for_weekends() -> None:
     def share(hour: int) -> float:
         return 0.5 if 8 <= hour % 24 < 11 and hour // 24 % 7 >= 5 else 0.15
 
-    past = past_of(
+    past = learn_usual_week(
         peaked(np.random.default_rng(13), share, lambda _: 30),
         before_hour=HOUR + 28 * 24,
         incidents=(),
@@ -215,13 +215,13 @@ def test_a_peak_of_weekends_is_learnt_for_weekends() -> None:
 def test_hours_of_a_window_weigh_by_the_people_they_usually_have() -> None:
     # Three hours from 8 to 11: 90 people at .5, then twice 10 people at .15.
     hours = peaked(np.random.default_rng(14), morning, lambda n: 90 if 6 <= n % 24 < 9 else 10)
-    past = past_of(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
+    past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
     mean = (90 * 0.5 + 20 * 0.15) / 110
     assert past.expect(monday_hour(8), monday_hour(11) - 1).share == pytest.approx(mean, abs=0.03)
 
 
 def test_the_first_and_the_last_hour_of_a_window_weigh_by_their_minutes() -> None:
-    past = past_of(
+    past = learn_usual_week(
         peaked(np.random.default_rng(15), morning, lambda _: 100),
         before_hour=HOUR + 28 * 24,
         incidents=(),
@@ -235,7 +235,7 @@ def test_the_first_and_the_last_hour_of_a_window_weigh_by_their_minutes() -> Non
 def test_few_looks_leave_more_doubt_than_many() -> None:
     hours = peaked(np.random.default_rng(16), morning, lambda _: 30)
     doubts = [
-        past_of(hours, before_hour=HOUR + 24 * days, incidents=(), policy=POLICY).rhythm.doubts.mean()
+        learn_usual_week(hours, before_hour=HOUR + 24 * days, incidents=(), policy=POLICY).rhythm.doubts.mean()
         for days in (2, 7, 28)
     ]
     assert doubts[0] > 2 * doubts[1] > 4 * doubts[2]
@@ -254,6 +254,6 @@ def test_a_peak_moves_with_the_clock_of_the_people(name: str, first: str) -> Non
             for at, hour in local.items()
             if at < begin + days * 24
         }
-        past = past_of(hours, before_hour=begin + days * 24, incidents=(), policy=POLICY, zone=zone)
+        past = learn_usual_week(hours, before_hour=begin + days * 24, incidents=(), policy=POLICY, zone=zone)
         for at in range(begin + days * 24, begin + days * 24 + 24):
             assert past.expect(at * 60, at * 60 + 59).share == pytest.approx(morning(local[at]), abs=0.06)

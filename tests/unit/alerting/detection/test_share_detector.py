@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerting.detection.evidence import rise_nats
-from alerting.detection.share_baseline import BaselinePolicy, past_of
+from alerting.detection.share_baseline import BaselinePolicy, learn_usual_week
 from alerting.detection.share_detector import (
     Baseline,
     DetectPolicy,
     Finding,
     WindowCounts,
     alarm_levels,
-    judge,
+    detect_rise,
     tail_nats,
     tail_probability,
 )
 from alerting.detection.sliding_windows import sliding_counts
-from tests.support.alerting.builders import MONDAY, Stream
+from tests.support.alerting.post_streams import MONDAY, PostStream
 
 POLICY = DetectPolicy(windows=(15, 60, 180))
 USUAL = Baseline(share=0.2, rho=0.006, hours=300, authors=20_000)
@@ -32,7 +32,7 @@ def a_window(width: int, authors: int, negative: int, *, last_minute: int = MOND
 def judged(
     *windows: WindowCounts, usual: Baseline | None = USUAL, alive: bool = True, not_before: int | None = None
 ) -> Finding:
-    return judge(windows, usual, POLICY, levels=alarm_levels(POLICY), stream_alive=alive, not_before=not_before)
+    return detect_rise(windows, usual, POLICY, levels=alarm_levels(POLICY), stream_alive=alive, not_before=not_before)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_the_reason_of_a_spike_names_the_numbers() -> None:
     assert "30 of 50 authors in 15 minutes were negative, 60% where 20% is usual" in reason
 
 
-def findings_of(stream: Stream, brand: str, last_minutes: range) -> list[Finding]:
+def findings_of(stream: PostStream, brand: str, last_minutes: range) -> list[Finding]:
     minutes = stream.minutes(brand)
     windows = [sliding_counts(minutes, width, last_minutes) for width in POLICY.windows]
     hours = stream.hours(brand)
     return [
-        judge(
+        detect_rise(
             [counted[place] for counted in windows],
-            past_of(hours, before_hour=(minute - 179) // 60, incidents=(), policy=BaselinePolicy()),
+            learn_usual_week(hours, before_hour=(minute - 179) // 60, incidents=(), policy=BaselinePolicy()),
             POLICY,
             levels=alarm_levels(POLICY),
         )
@@ -100,7 +100,7 @@ def findings_of(stream: Stream, brand: str, last_minutes: range) -> list[Finding
 
 
 def test_a_quiet_brand_never_spikes_on_one_angry_post() -> None:
-    stream = Stream().steady(
+    stream = PostStream().steady(
         "Acme Air", range(MONDAY, MONDAY + 7_200), per_minute=0.05, share=0.1, rng=random.Random(3)
     )
     stream.post("Acme Air", MONDAY + 7_210, negative=True)
@@ -109,7 +109,9 @@ def test_a_quiet_brand_never_spikes_on_one_angry_post() -> None:
 
 
 def test_one_angry_author_with_fifty_posts_never_pages() -> None:
-    stream = Stream().steady("Acme Air", range(MONDAY, MONDAY + 3_300), per_minute=1, share=0.2, rng=random.Random(4))
+    stream = PostStream().steady(
+        "Acme Air", range(MONDAY, MONDAY + 3_300), per_minute=1, share=0.2, rng=random.Random(4)
+    )
     for number in range(50):
         stream.post("Acme Air", MONDAY + 3_100 + number // 5, negative=True, author=77)
     findings = findings_of(stream, "Acme Air", range(MONDAY + 3_100, MONDAY + 3_300))
@@ -117,7 +119,9 @@ def test_one_angry_author_with_fifty_posts_never_pages() -> None:
 
 
 def test_fifty_angry_authors_with_one_post_each_do() -> None:
-    stream = Stream().steady("Acme Air", range(MONDAY, MONDAY + 3_300), per_minute=1, share=0.2, rng=random.Random(4))
+    stream = PostStream().steady(
+        "Acme Air", range(MONDAY, MONDAY + 3_300), per_minute=1, share=0.2, rng=random.Random(4)
+    )
     for number in range(50):
         stream.post("Acme Air", MONDAY + 3_100 + number // 5, negative=True)
     findings = findings_of(stream, "Acme Air", range(MONDAY + 3_100, MONDAY + 3_120))
@@ -168,14 +172,14 @@ def test_a_rise_of_a_day_is_seen_though_three_hours_prove_nothing() -> None:
     day = a_window(1_440, 430, 138)
     assert judged(*quick).state == "normal"
     levels = alarm_levels(POLICY)
-    found = judge(quick, USUAL, POLICY, levels=levels, slow=[a_window(480, 150, 48), a_window(720, 200, 64), day])
+    found = detect_rise(quick, USUAL, POLICY, levels=levels, slow=[a_window(480, 150, 48), a_window(720, 200, 64), day])
     assert (found.state, found.window) == ("spike", day)
 
 
 def test_the_day_of_a_rise_that_is_over_proves_nothing() -> None:
     quick = a_window(15, 5, 0), a_window(60, 18, 3), a_window(180, 54, 10)
     slow = [a_window(480, 150, 48), a_window(720, 200, 64), a_window(1_440, 430, 138)]
-    assert judge(quick, USUAL, POLICY, levels=alarm_levels(POLICY), slow=slow).state == "normal"
+    assert detect_rise(quick, USUAL, POLICY, levels=alarm_levels(POLICY), slow=slow).state == "normal"
 
 
 @pytest.mark.parametrize(
@@ -197,8 +201,8 @@ def test_a_bad_hour_of_a_share_that_often_has_them_is_no_alarm_by_its_exact_tail
     assert tail_nats(window, restless) == pytest.approx(5.4, abs=0.1)
     asked = replace(POLICY, exact_tail=True, min_ratio=2.0)
     levels = [6.0] * 6
-    assert judge([window], restless, POLICY, levels=levels).state == "spike"
-    assert judge([window], restless, asked, levels=levels).state == "normal"
+    assert detect_rise([window], restless, POLICY, levels=levels).state == "spike"
+    assert detect_rise([window], restless, asked, levels=levels).state == "normal"
 
 
 def test_the_exact_tail_and_nats_agree_where_a_share_is_large_and_even() -> None:
@@ -209,7 +213,7 @@ def test_the_exact_tail_and_nats_agree_where_a_share_is_large_and_even() -> None
 def test_a_second_morning_is_no_rise_while_each_hour_came_once() -> None:
     # It begins at 09:00: after 24 hours it knows each hour of the day, once.
     begin = MONDAY + 9 * 60
-    stream = Stream()
+    stream = PostStream()
     for hour in range(50):
         share = 0.5 if (9 + hour) % 24 in {9, 10} else 0.15
         minutes = range(begin + 60 * hour, begin + 60 * hour + 60)

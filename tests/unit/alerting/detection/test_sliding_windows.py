@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.detection.sliding_windows import sliding_counts
-from tests.support.alerting.builders import MONDAY, Stream
+from tests.support.alerting.post_streams import MONDAY, PostStream
 
 POSTS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 15), st.booleans()), max_size=60)
 
@@ -16,7 +16,7 @@ POSTS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 15), st.booleans()
 def test_a_sliding_window_counts_what_its_minutes_count(
     posts: list[tuple[int, int, bool]], width: int, many: int
 ) -> None:
-    stream = Stream()
+    stream = PostStream()
     for minute, author, negative in posts:
         stream.post("Acme Air", MONDAY + minute, negative=negative, author=author)
     ends = range(MONDAY + 15, MONDAY + 15 + many)
@@ -35,7 +35,7 @@ def test_a_sliding_window_counts_what_its_minutes_count(
 
 
 def test_a_window_counts_no_post_that_says_nothing_about_the_brand() -> None:
-    stream = Stream()
+    stream = PostStream()
     stream.irrelevant("Acme Air", MONDAY, posts=9)
     stream.post("Acme Air", MONDAY, negative=True)
     [counted] = sliding_counts(stream.minutes("Acme Air"), 10, [MONDAY + 5])
@@ -43,7 +43,9 @@ def test_a_window_counts_no_post_that_says_nothing_about_the_brand() -> None:
 
 
 def test_a_large_window_is_as_exact_as_its_sketch() -> None:
-    stream = Stream().steady("Acme Air", range(MONDAY, MONDAY + 200), per_minute=20, share=0.25, rng=random.Random(1))
+    stream = PostStream().steady(
+        "Acme Air", range(MONDAY, MONDAY + 200), per_minute=20, share=0.25, rng=random.Random(1)
+    )
     minutes = stream.minutes("Acme Air")
     for counted in sliding_counts(minutes, 60, range(MONDAY + 100, MONDAY + 200)):
         assert counted.authors == pytest.approx(counted.posts, rel=0.08)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from alerting.detection.share_detector import WindowCounts
-from alerting.detection.volume_detector import SurgePolicy, judge_surge
-from alerting.detection.volume_score import VolumeWatch
-from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode, moment
+from alerting.detection.volume_detector import SurgePolicy, detect_surge
+from alerting.detection.volume_score import VolumeScorer
+from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode, minute_start
 from alerting.episodes.volume_lifecycle import decide_surge
 from alerting.evaluation.evaluator import Policies
 from alerting.rules.models import RuleSet
@@ -19,7 +19,7 @@ from brandpulse.backtest.backtest import Backtest, PastEpisode
 from brandpulse.backtest.recorded_panes import JudgedPost
 from brandpulse.bench.alerting.volume_rhythms import pages, rate_of
 from brandpulse.state.keys import MINUTE_MS
-from tests.support.alerting.builders import MONDAY
+from tests.support.alerting.post_streams import MONDAY
 
 RULES = RuleSet.model_validate({"rules": [{"name": "surge", "kind": "volume"}]})
 DAY = 1_440
@@ -99,10 +99,10 @@ def test_more_than_the_rule_asks_for_is_needed() -> None:
     assert told(posts(surging), rules) == []
 
 
-def a_watch() -> VolumeWatch:
-    watch, rng = VolumeWatch(3_600, SurgePolicy().volume), random.Random(1)
+def a_watch() -> VolumeScorer:
+    watch, rng = VolumeScorer(3_600, SurgePolicy().volume), random.Random(1)
     for hour in range(14 * 24):
-        watch.look(float((MONDAY // 60 + hour) * 3_600), float(rng.randint(50, 70)))
+        watch.score(float((MONDAY // 60 + hour) * 3_600), float(rng.randint(50, 70)))
     return watch
 
 
@@ -116,7 +116,7 @@ def test_a_dead_stream_freezes_the_episode_and_silence_about_the_brand_ends_it()
 
     def step(people: int, minute: int, *, alive: bool = True) -> str | None:
         nonlocal opened
-        found = judge_surge(windows(people, minute), watch, SurgePolicy(), stream_alive=alive)
+        found = detect_surge(windows(people, minute), watch, SurgePolicy(), stream_alive=alive)
         decision = decide_surge(
             "Acme Air",
             opened,
@@ -134,13 +134,13 @@ def test_a_dead_stream_freezes_the_episode_and_silence_about_the_brand_ends_it()
     assert step(400, start) == "triggered"
     assert {step(0, start + 1 + minute, alive=False) for minute in range(300)} == {None}
     assert opened is not None
-    assert opened.episode.fired_at == moment(start + 1)
+    assert opened.episode.fired_at == minute_start(start + 1)
     transitions = [step(0, start + 301 + minute) for minute in range(15)]
     assert transitions == [None] * 14 + ["resolved"]
 
 
 def test_a_watch_without_history_says_that_it_is_learning() -> None:
-    found = judge_surge(windows(400), VolumeWatch(3_600), SurgePolicy())
+    found = detect_surge(windows(400), VolumeScorer(3_600), SurgePolicy())
     assert found.state == "warming up"
     assert "learning" in found.reason
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.detection.volume_baseline import UsualVolume
-from alerting.detection.volume_score import VolumeFinding, VolumePolicy, VolumeWatch, evidence, seen_at
+from alerting.detection.volume_score import VolumeFinding, VolumePolicy, VolumeScorer, evidence, seen_at
 from alerting.detection.volume_tail import Tail, TailPolicy
 
 STEP = 300
@@ -31,8 +31,8 @@ def by_the_sun(at: np.ndarray) -> np.ndarray:
 
 
 def looked(counts: np.ndarray, policy: VolumePolicy | None = None) -> list[VolumeFinding]:
-    watch = VolumeWatch(STEP, policy)
-    return [watch.look(MONDAY + STEP * row, float(count)) for row, count in enumerate(counts)]
+    watch = VolumeScorer(STEP, policy)
+    return [watch.score(MONDAY + STEP * row, float(count)) for row, count in enumerate(counts)]
 
 
 def onsets(counts: np.ndarray, *, least: float = 1.0) -> list[int]:
@@ -95,10 +95,10 @@ def test_no_finding_depends_on_what_comes_after_it(counts: list[int], later: lis
 
 
 def test_missing_rows_are_unknown_and_not_zero() -> None:
-    watch = VolumeWatch(STEP)
+    watch = VolumeScorer(STEP)
     for row, count in enumerate(a_series(14)):
         if not 9 * DAY <= row < 10 * DAY:
-            found = watch.look(MONDAY + STEP * row, count)
+            found = watch.score(MONDAY + STEP * row, count)
     assert 6 < found.expected < 14
     rows = np.arange(14 * DAY)
     silent = looked(np.where((rows >= 9 * DAY) & (rows < 9 * DAY + 100), 0.0, a_series(14)))
@@ -107,12 +107,12 @@ def test_missing_rows_are_unknown_and_not_zero() -> None:
 
 def test_the_alarm_line_of_the_picture_is_where_alarms_begin() -> None:
     counts = a_series(10)
-    watch = VolumeWatch(STEP)
+    watch = VolumeScorer(STEP)
     for row, count in enumerate(counts):
-        watch.look(MONDAY + STEP * row, count)
+        watch.score(MONDAY + STEP * row, count)
     line = watch.alarm_rate()
     assert line is not None
-    above = [watch.look(MONDAY + STEP * (len(counts) + row), 1.2 * line) for row in range(6)]
+    above = [watch.score(MONDAY + STEP * (len(counts) + row), 1.2 * line) for row in range(6)]
     assert above[-1].score == 1.0
 
 
@@ -196,8 +196,8 @@ def business(at: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("begin", [0, 108, 4 * DAY + 108, 5 * DAY, 5 * DAY + 120, 3 * DAY + 156, 6 * DAY + 200])
 def test_a_first_morning_weekend_or_monday_raises_no_alarm(begin: int) -> None:
     counts = np.random.default_rng(begin).poisson(business(np.arange(begin, begin + 16 * DAY))).astype(float)
-    watch = VolumeWatch(STEP)
-    found = [watch.look(MONDAY + STEP * (begin + row), count) for row, count in enumerate(counts)]
+    watch = VolumeScorer(STEP)
+    found = [watch.score(MONDAY + STEP * (begin + row), count) for row, count in enumerate(counts)]
     assert [(begin + row) / DAY for row, one in enumerate(found) if one.onset_score == 1.0] == []
 
 
@@ -205,11 +205,11 @@ def test_a_first_morning_weekend_or_monday_raises_no_alarm(begin: int) -> None:
 @pytest.mark.parametrize("day", [3, 8, 10])
 def test_the_morning_after_an_outage_of_a_day_raises_no_alarm(day: int, missing: bool) -> None:
     counts = np.random.default_rng(5).poisson(business(np.arange((day + 3) * DAY))).astype(float)
-    watch = VolumeWatch(STEP)
+    watch = VolumeScorer(STEP)
     alarms = []
     for row, count in enumerate(counts):
         dark = day * DAY + 100 <= row < (day + 1) * DAY + 100
-        if not (dark and missing) and watch.look(MONDAY + STEP * row, 0.0 if dark else count).onset_score == 1.0:
+        if not (dark and missing) and watch.score(MONDAY + STEP * row, 0.0 if dark else count).onset_score == 1.0:
             alarms.append(row / DAY)
     assert alarms == []
 
@@ -234,8 +234,8 @@ def test_a_zone_moves_the_morning_with_the_clock() -> None:
     counts = np.random.default_rng(1).poisson(np.where((hours >= 6) & (hours < 9), 80.0, 8.0)).astype(float)
 
     def alarms(zone: ZoneInfo) -> int:
-        watch = VolumeWatch(STEP, zone=zone)
-        return sum(watch.look(one, count).onset_score == 1.0 for one, count in zip(at, counts, strict=True))
+        watch = VolumeScorer(STEP, zone=zone)
+        return sum(watch.score(one, count).onset_score == 1.0 for one, count in zip(at, counts, strict=True))
 
     assert alarms(berlin) == 0
     assert alarms(ZoneInfo("UTC")) > 0

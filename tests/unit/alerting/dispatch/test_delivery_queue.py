@@ -9,25 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.dispatch.delivery_queue import DOWN_AFTER, Backlog
-from alerting.notifications.delivery import Delivery, Verdict
-from tests.support.alerting.notes import a_delivery
+from alerting.dispatch.delivery_queue import DOWN_AFTER, DeliveryQueue
+from alerting.notifications.delivery import Delivery, DeliveryResult
+from tests.support.alerting.episode_builders import a_delivery
 
 ROOM = 100
 
 
-def a_backlog(deliveries: Iterable[Delivery] = ()) -> Backlog:
-    backlog = Backlog(probe_base_seconds=1, probe_cap_seconds=30, rng=random.Random(1))
+def a_backlog(deliveries: Iterable[Delivery] = ()) -> DeliveryQueue:
+    backlog = DeliveryQueue(probe_base_seconds=1, probe_cap_seconds=30, rng=random.Random(1))
     backlog.add(deliveries)
     return backlog
 
 
-def started(backlog: Backlog, now_ms: int = 0, *, room: int = ROOM) -> list[str]:
+def started(backlog: DeliveryQueue, now_ms: int = 0, *, room: int = ROOM) -> list[str]:
     return [delivery.id for delivery in backlog.start(now_ms, room=room)]
 
 
 def settle(
-    backlog: Backlog,
+    backlog: DeliveryQueue,
     delivery: Delivery,
     what: Literal["delivered", "retried", "quarantined"],
     *,
@@ -36,8 +36,8 @@ def settle(
     holds: bool = False,
 ) -> None:
     after = delivery.model_copy(update={"next_attempt_ms": at})
-    backlog.settle(after, Verdict(what, "", at, holds_receiver=holds), now_ms)
-    backlog.land(delivery.lane)
+    backlog.settle(after, DeliveryResult(what, "", at, pauses_receiver=holds), now_ms)
+    backlog.land(delivery.key)
 
 
 TRIGGER, RESOLVE = a_delivery(), a_delivery("resolved")
@@ -72,11 +72,11 @@ def test_what_is_known_is_not_taken_twice_and_a_read_beside_a_flight_does_not_le
 
 def test_a_lane_that_is_held_sends_nothing_until_it_lands() -> None:
     backlog = a_backlog()
-    assert backlog.hold(TRIGGER.lane)
+    assert backlog.hold(TRIGGER.key)
     backlog.add([RESOLVE])
     assert started(backlog) == []
-    assert not backlog.hold(TRIGGER.lane)
-    backlog.land(TRIGGER.lane)
+    assert not backlog.hold(TRIGGER.key)
+    backlog.land(TRIGGER.key)
     assert started(backlog) == [RESOLVE.id]
 
 
@@ -84,7 +84,7 @@ def many(number: int, receiver: str = "pager") -> list[Delivery]:
     return [a_delivery(key=f"{n:03}", receiver=receiver) for n in range(number)]
 
 
-def fail(backlog: Backlog, deliveries: Iterable[Delivery], *, now_ms: int = 0) -> None:
+def fail(backlog: DeliveryQueue, deliveries: Iterable[Delivery], *, now_ms: int = 0) -> None:
     for delivery in deliveries:
         settle(backlog, delivery, "retried", at=now_ms + 200_000, now_ms=now_ms)
 
@@ -114,7 +114,7 @@ def test_probes_of_a_dead_receiver_are_at_most_thirty_seconds_apart_and_go_round
         now = due
         [probe] = backlog.start(now, room=ROOM)
         moments.append(now)
-        lanes.add(probe.lane)
+        lanes.add(probe.key)
         fail(backlog, [probe], now_ms=now)
     gaps = [after - before for before, after in itertools.pairwise(moments)]
     assert max(gaps) <= 30_000
@@ -165,18 +165,18 @@ def test_nothing_is_lost_doubled_or_overtaken(rows: list[tuple[str, str, int]], 
     gone: list[Delivery] = []
     for now, fate in enumerate([*fates, *["delivered"] * 40]):
         flying = backlog.start(1_000_000 * now, room=2)
-        assert len({one.lane for one in flying}) == len(flying)
+        assert len({one.key for one in flying}) == len(flying)
         for one in flying:
             if fate == "nothing":
-                backlog.land(one.lane)
+                backlog.land(one.key)
                 continue
             settle(backlog, one, fate, at=1_000_000 * now, now_ms=1_000_000 * now)  # type: ignore[arg-type]
             if fate != "retried":
                 gone.append(one)
     assert sorted(one.id for one in gone) == sorted(one.id for one in deliveries)
     assert len(backlog) == 0
-    for lane in {one.lane for one in deliveries}:
-        assert [one.id for one in gone if one.lane == lane] == [one.id for one in deliveries if one.lane == lane]
+    for lane in {one.key for one in deliveries}:
+        assert [one.id for one in gone if one.key == lane] == [one.id for one in deliveries if one.key == lane]
 
 
 @pytest.mark.parametrize("number", [10_000])

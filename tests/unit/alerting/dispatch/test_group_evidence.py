@@ -6,7 +6,7 @@ import pytest
 
 from alerting.dispatch.group_evidence import extra_people, group_evidence, worst_first
 from brandpulse.schema.episodes import Episode, ExamplePost, SourceCount, Term
-from tests.support.alerting.notes import AT, an_episode, an_evidence
+from tests.support.alerting.episode_builders import AT, an_episode, an_evidence
 
 TOO_MANY = "more than 100 alerts were told at once"
 DULL = "no word stands out"

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from alerting.dispatch.dispatcher import Teller
+from alerting.dispatch.dispatcher import Dispatcher
 from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode
 from alerting.notifications.receivers.pagerduty import MAX_EVENT_BYTES, encode, event
 from alerting.notifications.routing import Route
 from alerting.rules.models import Grouping, NegativeShareRule, RuleSet
 from alerting.store.alert_store import AlerterState
-from alerting.store.pending_commit import Decided, Stretch
+from alerting.store.pending_commit import PendingCommit, RuleDecision
 from brandpulse.schema.episodes import Episode, Severity, SourceCount, Term
 from brandpulse.schema.silences import Acknowledgement, OperatorRequests, Silence
-from tests.support.alerting.notes import AT, an_episode, an_evidence
+from tests.support.alerting.episode_builders import AT, an_episode, an_evidence
 from tests.support.patience import patience
 
 ROUTES = [Route("pager", "error", wants_every_update=False), Route("kafka", hears_all=True)]
@@ -32,7 +32,7 @@ class Scene:
     def __init__(self, **rules: Any) -> None:
         self.rules = RuleSet(grouping=Grouping(from_brands=10, minutes=10), **rules)
         self.orders = OperatorRequests()
-        self.stretch = Stretch(AlerterState())
+        self.stretch = PendingCommit(AlerterState())
         self.minute = 0
         self.sent: list[str] = []
 
@@ -40,10 +40,10 @@ class Scene:
     def at(self) -> datetime:
         return AT + timedelta(minutes=self.minute)
 
-    def take(self, *decided: Decided) -> list[str]:
+    def take(self, *decided: RuleDecision) -> list[str]:
         """One minute of decisions; what the pager is sent."""
         before = len(self.stretch.deliveries)
-        teller = Teller(ROUTES, rules=self.rules, orders=self.orders, now_ms=WALL_MS)
+        teller = Dispatcher(ROUTES, rules=self.rules, orders=self.orders, now_ms=WALL_MS)
         teller.acknowledge(self.stretch, self.orders.acknowledgements)
         teller.take(self.stretch, decided)
         teller.release(self.stretch)
@@ -51,7 +51,9 @@ class Scene:
         new = [one.notification for one in self.stretch.deliveries[before:] if one.notification.receiver == "pager"]
         return [f"{one.transition} {one.episode.brand} {one.episode.severity}" for one in new]
 
-    def fire(self, brand: str, severity: Severity = "error", rule: str = "negative_share", **proof_: Any) -> Decided:
+    def fire(
+        self, brand: str, severity: Severity = "error", rule: str = "negative_share", **proof_: Any
+    ) -> RuleDecision:
         proof = an_evidence(**{"reason": f"{brand} burns.", "terms": WORDS, "sources": SOURCES, **proof_})
         episode = an_episode(
             f"{brand}:{rule}",
@@ -62,18 +64,18 @@ class Scene:
             updated_at=self.at,
             latest=proof,
         )
-        return Decided(brand, rule, Decision("fires", "triggered", OpenEpisode(episode, Memory(told_at=self.at))))
+        return RuleDecision(brand, rule, Decision("fires", "triggered", OpenEpisode(episode, Memory(told_at=self.at))))
 
-    def end(self, brand: str, rule: str = "negative_share") -> Decided:
+    def end(self, brand: str, rule: str = "negative_share") -> RuleDecision:
         episode = self.stretch.open[brand, rule].episode
         closed = episode.model_copy(update={"state": "resolved", "resolved_at": self.at, "updated_at": self.at})
-        return Decided(brand, rule, Decision("calm", "resolved", closed=closed))
+        return RuleDecision(brand, rule, Decision("calm", "resolved", closed=closed))
 
-    def worsen(self, brand: str, severity: Severity) -> Decided:
+    def worsen(self, brand: str, severity: Severity) -> RuleDecision:
         opened = self.stretch.open[brand, "negative_share"]
         episode = opened.episode.model_copy(update={"severity": severity, "updated_at": self.at})
         after = replace(opened, episode=episode)
-        return Decided(brand, "negative_share", Decision("worse", "updated", after, severity_rose=True))
+        return RuleDecision(brand, "negative_share", Decision("worse", "updated", after, severity_rose=True))
 
     def group(self, rule: str = "storm") -> Episode:
         return self.stretch.open[ALL_BRANDS, rule].episode

@@ -11,8 +11,8 @@ from alerting.dispatch.sender import Sender
 from alerting.notifications.delivery import RetryPolicy
 from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
-from tests.support.alerting.notes import a_delivery
-from tests.support.alerting.pager import Pager
+from tests.support.alerting.episode_builders import a_delivery
+from tests.support.alerting.fake_pagerduty import Pager
 from tests.support.simulated_loop import SimulatedLoop, run_simulated
 
 OUTAGE_SECONDS = 6 * 3_600

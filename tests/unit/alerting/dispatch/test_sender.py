@@ -22,7 +22,7 @@ from alerting.store.alert_store import Commit, Durability
 from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.devstack.mock_receiver import Fault, MockReceiver
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
-from tests.support.alerting.notes import AT, a_delivery, a_notification, an_episode
+from tests.support.alerting.episode_builders import AT, a_delivery, a_notification, an_episode
 from tests.support.patience import patience
 
 NOW_MS = 10**12
@@ -324,7 +324,7 @@ async def test_what_a_leader_before_sent_too_late_is_closed_again_and_what_still
     store.report_late(a_delivery(key="over"))
     store.expire_lease()
     async with scene([a_delivery(key="other")], store=store) as s:
-        await s.until(lambda: s.store.late() == [] and s.store.pending() == [])
+        await s.until(lambda: s.store.late_deliveries() == [] and s.store.pending() == [])
         assert actions(s.mock) == ["trigger", "resolve"] or actions(s.mock) == ["resolve", "trigger"]
         assert [one["body"]["dedup_key"] for one in s.mock.events if one["body"]["event_action"] == "resolve"] == [
             "over"

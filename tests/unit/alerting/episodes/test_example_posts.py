@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from alerting.detection.share_detector import WindowCounts
-from alerting.episodes.example_posts import ENOUGH_NEGATIVE, MOST_LOOKS, MOST_READS, ExampleShelf, count_sources
+from alerting.episodes.example_posts import ENOUGH_NEGATIVE, MOST_LOOKS, MOST_READS, PostEvidenceReader, count_sources
 from brandpulse.schema.episodes import SourceCount
 from brandpulse.state.author_lookup import KnownAuthors
 from brandpulse.state.keys import MINUTE_MS, facet_series
@@ -11,7 +11,7 @@ from brandpulse.state.pane_reader import SampledPost
 from brandpulse.state.panes import Authors
 from brandpulse.state.stored_posts import KeptPost, PostsOfWindow
 from brandpulse.text.terms import terms_of
-from tests.support.alerting.builders import MONDAY
+from tests.support.alerting.post_streams import MONDAY
 
 DAY = MONDAY // 1_440
 WINDOW = WindowCounts(MONDAY + 59, 60)
@@ -47,7 +47,7 @@ def shelf(
     others: Sequence[KeptPost] = (),
     asked: list[tuple[str, int, int]] | None = None,
     before: Sequence[int] | None = None,
-) -> ExampleShelf:
+) -> PostEvidenceReader:
     """*posts*: kept negative ones; *before*: authors of the week before."""
 
     def usual(brand: str, first: int, last: int) -> Mapping[int, Sequence[SampledPost]]:
@@ -68,7 +68,7 @@ def shelf(
         met.add_many(list(before), negative=[])
         return KnownAuthors([met.encode()])
 
-    return ExampleShelf(usual, kept, known)
+    return PostEvidenceReader(usual, kept, known)
 
 
 USUAL = a_sample(*[f"late bus{n} again" for n in range(ENOUGH_NEGATIVE)])
@@ -82,7 +82,7 @@ def word(number: int) -> str:
 def test_terms_are_held_against_the_week_before_the_window() -> None:
     asked: list[tuple[str, int, int]] = []
     full = shelf({DAY - 1: USUAL}, [a_post(n, f"strike number{n} again") for n in range(9)], asked=asked)
-    assert [one.term for one in full.show("Acme", WINDOW).terms] == ["strike"]
+    assert [one.term for one in full.read("Acme", WINDOW).terms] == ["strike"]
     assert asked == [("Acme", DAY - 7, DAY - 1)]
 
 
@@ -90,13 +90,13 @@ def test_angry_words_are_usual_in_negative_posts_and_stand_out_only_where_those_
     calm = a_sample(*[f"nice view{n}" for n in range(300)], negative=False)
     angry = [a_post(n, f"late thing{n}") for n in range(9)]
     for samples, expected in (({DAY - 1: [*USUAL, *calm]}, []), ({DAY - 1: calm}, ["late"])):
-        assert [one.term for one in shelf(samples, angry).show("Acme", WINDOW).terms] == expected
+        assert [one.term for one in shelf(samples, angry).read("Acme", WINDOW).terms] == expected
 
 
 def test_one_person_has_one_voice_in_terms_and_examples() -> None:
     posts = [a_post(n, f"strike number{n} {word(n)}", author=7) for n in range(20)]
     posts += [a_post(50 + n, f"other{n} words{n} {word(n)}") for n in range(6)]
-    shown = shelf({DAY - 1: USUAL}, posts).show("Acme", WINDOW)
+    shown = shelf({DAY - 1: USUAL}, posts).read("Acme", WINDOW)
     assert [one.term for one in shown.terms] == []
     assert shown.terms_missing == "no word stands out"
     assert len({post.text.split()[0] for post in shown.examples}) == len(shown.examples) == 3
@@ -106,7 +106,7 @@ def test_a_campaign_is_the_first_example_with_its_numbers() -> None:
     alone = [a_post(n, f"my own story {word(n)}", negative=0.99) for n in range(30)]
     campaign = [a_post(100 + n, f"@user Boycott Acme now! {n}", author=100 + n, negative=0.6) for n in range(21)]
     window = WindowCounts(WINDOW.last_minute, 60, posts=80, negative_posts=51)
-    shown = shelf({}, [*alone, *campaign], before=[100, 101, 5]).show("Acme", window)
+    shown = shelf({}, [*alone, *campaign], before=[100, 101, 5]).read("Acme", window)
     first = shown.examples[0]
     assert first.text.startswith("@user Boycott Acme now!")
     assert (first.copies, first.accounts, first.new_accounts, first.at_least) == (21, 21, 19, False)
@@ -117,7 +117,7 @@ def test_a_campaign_is_the_first_example_with_its_numbers() -> None:
 def test_a_text_that_one_account_repeats_takes_one_place() -> None:
     posts = [a_post(n, f"awful https://t.co/{n}", author=7) for n in range(20)]
     posts += [a_post(50 + n, f"other {word(n)}", negative=0.7) for n in range(4)]
-    shown = shelf({}, posts, before=[7]).show("Acme", WINDOW)
+    shown = shelf({}, posts, before=[7]).read("Acme", WINDOW)
     assert [(post.copies, post.accounts, post.new_accounts) for post in shown.examples] == [
         (20, 1, 0),
         (1, 1, 1),
@@ -127,7 +127,7 @@ def test_a_text_that_one_account_repeats_takes_one_place() -> None:
 
 def test_numbers_of_a_sample_are_at_least_these() -> None:
     window = WindowCounts(WINDOW.last_minute, 60, posts=900, negative_posts=500)
-    shown = shelf({}, [a_post(n, "Boycott Acme now!") for n in range(21)]).show("Acme", window)
+    shown = shelf({}, [a_post(n, "Boycott Acme now!") for n in range(21)]).read("Acme", window)
     assert (shown.examples[0].at_least, shown.examples[0].new_accounts, shown.kept) == (True, None, 21)
 
 
@@ -135,21 +135,21 @@ def test_a_volume_alert_shows_posts_of_any_sentiment() -> None:
     news = [a_post(n, f"RT @x: Acme opens a new line {n}", source="rss", negative=0.1) for n in range(60)]
     full = shelf({}, [a_post(100, "awful")], others=news, before=[500])
     window = WindowCounts(WINDOW.last_minute, 60, posts=61, negative_posts=1)
-    shown = full.show_all("Acme", window)
+    shown = full.read_all("Acme", window)
     assert [(post.copies, post.accounts, post.new_accounts) for post in shown.examples] == [(60, 60, 60), (1, 1, 1)]
     assert shown.sources[0] == SourceCount(source="rss", posts=60)
-    assert [post.text for post in full.show("Acme", window).examples] == ["awful"]
+    assert [post.text for post in full.read("Acme", window).examples] == ["awful"]
 
 
 def test_a_facet_shows_posts_of_any_sentiment() -> None:
     full = shelf({}, [a_post(1, "awful refund")], others=[a_post(2, "nice refund", negative=0.1)])
-    assert len(full.show(facet_series("Acme", "refund"), WINDOW).examples) == 2
+    assert len(full.read(facet_series("Acme", "refund"), WINDOW).examples) == 2
 
 
 def test_sources_are_of_the_posts_of_the_window() -> None:
     posts = [a_post(n, "a", source="bluesky") for n in range(3)]
     posts += [a_post(9, "b", source="x"), a_post(10, "c", source="rss", minute=MONDAY + 60)]
-    shown = shelf({}, posts).show("Acme", WINDOW)
+    shown = shelf({}, posts).read("Acme", WINDOW)
     assert shown.sources == [SourceCount(source="bluesky", posts=3), SourceCount(source="x", posts=1)]
     assert shown.terms_missing is not None
 
@@ -157,24 +157,24 @@ def test_sources_are_of_the_posts_of_the_window() -> None:
 def test_a_storm_is_not_held_up_by_words_and_says_so() -> None:
     asked: list[tuple[str, int, int]] = []
     full = shelf({DAY - 1: USUAL}, [a_post(n, f"strike number{n} again") for n in range(9)], asked=asked)
-    shown = [full.show("Acme", WINDOW) for _ in range(MOST_LOOKS + 5)]
+    shown = [full.read("Acme", WINDOW) for _ in range(MOST_LOOKS + 5)]
     assert len(asked) == MOST_LOOKS
     assert shown[-1].terms == []
     assert shown[-1].terms_missing == f"more than {MOST_LOOKS} alerts were told at once"
     assert (len(shown[-1].examples), len(shown[-1].sources)) == (3, 1)
-    full.refill()
-    assert full.show("Acme", WINDOW).terms == shown[0].terms
+    full.reset_limits()
+    assert full.read("Acme", WINDOW).terms == shown[0].terms
 
 
 def test_a_storm_beyond_all_bounds_reads_no_posts() -> None:
     full = shelf({}, [a_post(1, "awful")])
-    shown = [full.show("Acme", WINDOW) for _ in range(MOST_READS + 1)]
+    shown = [full.read("Acme", WINDOW) for _ in range(MOST_READS + 1)]
     assert len(shown[-2].examples) == 1
     assert shown[-1].terms_missing == f"more than {MOST_READS} alerts were told at once"
 
 
 def test_a_brand_without_kept_posts_says_so() -> None:
-    assert shelf({}).show("Acme", WINDOW).terms_missing == "no negative posts are kept of the window"
+    assert shelf({}).read("Acme", WINDOW).terms_missing == "no negative posts are kept of the window"
 
 
 def test_many_sources_are_five_and_the_rest_and_a_hostile_name_is_one_short_line() -> None:

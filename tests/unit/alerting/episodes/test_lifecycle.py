@@ -4,10 +4,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from alerting.detection.share_detector import Baseline, DetectPolicy, Finding, WindowCounts
-from alerting.episodes.lifecycle import Decision, EpisodePolicy, OpenEpisode, decide, episode_key, moment, severity_of
+from alerting.episodes.lifecycle import (
+    Decision,
+    EpisodePolicy,
+    OpenEpisode,
+    decide,
+    episode_key,
+    minute_start,
+    severity_of,
+)
 from brandpulse.state.keys import MINUTE_MS
-from tests.support.alerting.builders import MONDAY
-from tests.support.alerting.notes import an_evidence
+from tests.support.alerting.episode_builders import an_evidence
+from tests.support.alerting.post_streams import MONDAY
 from tests.unit.alerting.episodes.test_lifecycle_machine import finding
 
 DETECT = DetectPolicy()
@@ -170,7 +178,7 @@ def test_the_key_is_the_brand_the_rule_and_the_start_in_event_time() -> None:
 
 
 def test_the_longest_brand_name_still_fits_the_key() -> None:
-    key = episode_key("ü" * 300, "negative_share", moment(MONDAY))
+    key = episode_key("ü" * 300, "negative_share", minute_start(MONDAY))
     assert len(key) == 255
     assert key.endswith(":negative_share:2026-03-02T00:00Z")
 

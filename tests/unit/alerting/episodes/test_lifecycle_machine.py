@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from alerting.detection.share_detector import Baseline, DetectPolicy, Finding, WindowCounts
-from alerting.dispatch.dispatcher import Teller
+from alerting.dispatch.dispatcher import Dispatcher
 from alerting.dispatch.sender import Sender
 from alerting.episodes.lifecycle import EpisodePolicy, decide
 from alerting.notifications.delivery import RetryPolicy
@@ -24,13 +24,13 @@ from alerting.notifications.routing import Route
 from alerting.rules.models import DEFAULT_RULES
 from alerting.store.alert_store import Commit
 from alerting.store.memory_store import MemoryAlertStore
-from alerting.store.pending_commit import Decided, Stretch
+from alerting.store.pending_commit import PendingCommit, RuleDecision
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 from brandpulse.schema.episodes import Notification
 from brandpulse.schema.silences import Acknowledgement, Silence
 from brandpulse.state.keys import MINUTE_MS
-from tests.support.alerting.builders import MONDAY
-from tests.support.alerting.pager import Mood, Pager
+from tests.support.alerting.fake_pagerduty import Mood, Pager
+from tests.support.alerting.post_streams import MONDAY
 from tests.support.simulated_loop import SimulatedLoop
 
 BRANDS = ("Acme Air", "Blue Bank")
@@ -117,12 +117,12 @@ class Alerter(RuleBasedStateMachine):
         if notification.transition != "resolved" and (key, "resolve") in self.pager.processed:
             self.late[key] += 1
 
-    def tick(self, *, dies: str = "") -> None:
+    def evaluate(self, *, dies: str = "") -> None:
         """One event-time minute. *dies*: before or after its commit."""
         state = self.store.load()
-        stretch = Stretch(state)
-        orders = self.store.orders(self.now())
-        teller = Teller(ROUTES, rules=DEFAULT_RULES, orders=orders, now_ms=self.wall_ms())
+        stretch = PendingCommit(state)
+        orders = self.store.operator_requests(self.now())
+        teller = Dispatcher(ROUTES, rules=DEFAULT_RULES, orders=orders, now_ms=self.wall_ms())
         teller.acknowledge(stretch, orders.acknowledgements)
         decided = []
         for brand, mood in self.moods.items():
@@ -131,7 +131,7 @@ class Alerter(RuleBasedStateMachine):
             if opened is None and found.state != "spike":
                 continue
             decision = decide(brand, opened, found, minute=self.minute, minutes=1, policy=EpisodePolicy())
-            decided.append(Decided(brand, "negative_share", decision))
+            decided.append(RuleDecision(brand, "negative_share", decision))
         teller.take(stretch, decided)
         teller.release(stretch)
         if dies == "before":
@@ -143,7 +143,7 @@ class Alerter(RuleBasedStateMachine):
         if dies == "after":
             self.die()
             return
-        self.store.forget(orders.acknowledgements)
+        self.store.forget_acknowledgements(orders.acknowledgements)
         if stretch.deliveries:
             self.senders[-1][0].wake(stretch.deliveries)
 
@@ -169,7 +169,7 @@ class Alerter(RuleBasedStateMachine):
     def a_brand_goes_through(self, brand: str, mood: str, minutes: int, seconds: float) -> None:
         self.moods[brand] = mood
         for _ in range(minutes):
-            self.tick()
+            self.evaluate()
             self.loop.pass_time(seconds)
 
     @rule(mood=st.sampled_from(MOODS), seconds=st.sampled_from([0.0, 0.15, 10.0]))
@@ -185,11 +185,11 @@ class Alerter(RuleBasedStateMachine):
 
     @rule(dies=st.sampled_from(["before", "after"]))
     def the_leader_dies_around_its_commit(self, dies: str) -> None:
-        self.tick(dies=dies)
+        self.evaluate(dies=dies)
 
     @rule(seconds=st.sampled_from([0.0, 0.05, 0.1, 0.15]))
     def the_leader_dies_around_a_request(self, seconds: float) -> None:
-        self.tick()
+        self.evaluate()
         self.loop.pass_time(seconds)
         self.die()
 
@@ -263,14 +263,14 @@ class Alerter(RuleBasedStateMachine):
                 stop.set()
             sender.wake()
         for _ in range(3):
-            self.tick()
+            self.evaluate()
             self.loop.pass_time(15)
 
     def check_quiet(self) -> None:
         state = self.store.load()
         assert self.store.pending() == [], "something is not handed over"
         assert self.store.quarantined() == []
-        assert self.store.late() == []
+        assert self.store.late_deliveries() == []
         for _, _, task, _ in self.senders:
             if task.done():
                 with contextlib.suppress(asyncio.CancelledError):

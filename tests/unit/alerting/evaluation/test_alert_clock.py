@@ -3,7 +3,14 @@ from typing import Any
 
 import pytest
 
-from alerting.evaluation.alert_clock import AlertClock, ClockPolicy, StallWatch, alert_clock, silence, unseen
+from alerting.evaluation.alert_clock import (
+    AlertClock,
+    ClockPolicy,
+    StallDetector,
+    alert_clock,
+    stream_silence,
+    unseen_partitions,
+)
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 
 POLICY = ClockPolicy()
@@ -61,30 +68,30 @@ def test_the_clock_goes_with_the_slowest_that_is_not_idle(statuses: list[Partiti
 )
 def test_a_partition_is_unseen_when_nobody_gave_a_sign_of_it(age_ms: int, changes: dict[str, Any], dark: bool) -> None:
     status = replace(IDLE, seen_wall_ms=NOW - age_ms, **changes)
-    assert unseen([IDLE, status], now_ms=NOW, policy=POLICY) == ((status,) if dark else ())
+    assert unseen_partitions([IDLE, status], now_ms=NOW, policy=POLICY) == ((status,) if dark else ())
 
 
 def test_a_partition_with_lag_that_does_not_move_is_stalled() -> None:
-    watch = StallWatch(POLICY)
+    watch = StallDetector(POLICY)
     moved = replace(BEHIND, next=101)
-    assert watch.look([BEHIND], now_ms=NOW).stalled == "unknown"
-    assert watch.look([moved], now_ms=NOW + 1).stalled == "no"
-    assert watch.look([moved], now_ms=NOW + 119_999).stalled == "no"
-    stall = watch.look([moved], now_ms=NOW + 120_001)
+    assert watch.check([BEHIND], now_ms=NOW).stalled == "unknown"
+    assert watch.check([moved], now_ms=NOW + 1).stalled == "no"
+    assert watch.check([moved], now_ms=NOW + 119_999).stalled == "no"
+    stall = watch.check([moved], now_ms=NOW + 120_001)
     assert (stall.stalled, stall.partitions) == ("yes", (moved,))
-    assert watch.look([replace(moved, next=102)], now_ms=NOW + 120_002).stalled == "no"
+    assert watch.check([replace(moved, next=102)], now_ms=NOW + 120_002).stalled == "no"
 
 
 def test_an_idle_partition_is_never_stalled() -> None:
-    watch = StallWatch(POLICY)
+    watch = StallDetector(POLICY)
     for later in range(0, 10**6, 10_000):
         status = replace(IDLE, seen_wall_ms=NOW + later)
-        assert watch.look([status], now_ms=NOW + later).stalled == "no"
+        assert watch.check([status], now_ms=NOW + later).stalled == "no"
 
 
 def test_a_new_leader_takes_no_stall_back_before_it_saw_movement() -> None:
-    watch = StallWatch(POLICY)
-    assert {watch.look([BEHIND], now_ms=NOW + at).stalled for at in range(0, 119_000, 1_000)} == {"unknown"}
+    watch = StallDetector(POLICY)
+    assert {watch.check([BEHIND], now_ms=NOW + at).stalled for at in range(0, 119_000, 1_000)} == {"unknown"}
 
 
 @pytest.mark.parametrize(
@@ -99,4 +106,4 @@ def test_a_new_leader_takes_no_stall_back_before_it_saw_movement() -> None:
     ids=["posts come", "none for half an hour", "not all read", "a replay of the past", "never a post"],
 )
 def test_only_a_live_stream_read_to_its_end_is_silent(status: PartitionStatus, silent: str) -> None:
-    assert silence([status], now_ms=NOW, policy=POLICY) == silent
+    assert stream_silence([status], now_ms=NOW, policy=POLICY) == silent

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from alerting.episodes.lifecycle import OpenEpisode
-from alerting.evaluation.lateness import Lateness, LatenessWatch
+from alerting.evaluation.lateness import Lateness, LatenessDetector
 from alerting.evaluation.stream_health import decide_health, lateness_health
 from brandpulse.state.partition_state import PartitionStatus
 
@@ -18,9 +18,9 @@ def a_status(*, late: int, records: int, partition: int = 0) -> PartitionStatus:
 
 def watched(counters: list[tuple[int, int]]) -> list[Lateness]:
     """Late posts and records a minute, looked at minute by minute."""
-    watch = LatenessWatch()
+    watch = LatenessDetector()
     return [
-        watch.look([a_status(late=late, records=records)], now_ms=minute * MINUTE)
+        watch.check([a_status(late=late, records=records)], now_ms=minute * MINUTE)
         for minute, (late, records) in enumerate(counters)
     ]
 

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerting.notifications.delivery import Outcome, RetryPolicy, judge, retry_after_seconds
-from tests.support.alerting.notes import a_delivery
+from alerting.notifications.delivery import RetryPolicy, SendResult, delivery_result, retry_after_seconds
+from tests.support.alerting.episode_builders import a_delivery
 
 POLICY = RetryPolicy()
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("status", "what"),
+    ("status", "outcome"),
     [
         (200, "delivered"),
         (202, "delivered"),
@@ -30,27 +30,29 @@ NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
         (None, "retried"),
     ],
 )
-def test_an_answer_has_its_consequence(status: int | None, what: str) -> None:
-    verdict = judge(a_delivery(), Outcome(status, "so"), now_ms=0, policy=POLICY, rng=random.Random(1))
-    assert verdict.what == what
+def test_an_answer_has_its_consequence(status: int | None, outcome: str) -> None:
+    verdict = delivery_result(a_delivery(), SendResult(status, "so"), now_ms=0, policy=POLICY, rng=random.Random(1))
+    assert verdict.outcome == outcome
 
 
 @given(st.integers(0, 10_000), st.integers(0, 2**32))
 def test_the_wait_grows_with_full_jitter_up_to_five_minutes(attempts: int, seed: int) -> None:
-    verdict = judge(a_delivery(attempts=attempts), Outcome(503), now_ms=7, policy=POLICY, rng=random.Random(seed))
+    verdict = delivery_result(
+        a_delivery(attempts=attempts), SendResult(503), now_ms=7, policy=POLICY, rng=random.Random(seed)
+    )
     assert 7 <= verdict.next_attempt_ms <= 7 + min(300, 2**attempts) * 1_000
 
 
 def test_too_many_requests_hold_the_whole_receiver_for_a_minute_at_least() -> None:
-    verdict = judge(a_delivery(), Outcome(429), now_ms=0, policy=POLICY, rng=random.Random(1))
+    verdict = delivery_result(a_delivery(), SendResult(429), now_ms=0, policy=POLICY, rng=random.Random(1))
     assert verdict.next_attempt_ms >= 60_000
-    assert verdict.holds_receiver
+    assert verdict.pauses_receiver
 
 
 def test_the_receiver_may_ask_for_more_time_but_not_for_ever() -> None:
     def wait(seconds: float) -> int:
-        outcome = Outcome(503, retry_after_seconds=seconds)
-        return judge(a_delivery(), outcome, now_ms=0, policy=POLICY, rng=random.Random(1)).next_attempt_ms
+        outcome = SendResult(503, retry_after_seconds=seconds)
+        return delivery_result(a_delivery(), outcome, now_ms=0, policy=POLICY, rng=random.Random(1)).next_attempt_ms
 
     assert wait(900) == 900_000
     assert wait(10**9) == 3_600_000
@@ -73,10 +75,12 @@ def test_retry_after_is_read_in_both_its_forms(header: str | None, seconds: floa
 
 def test_what_nobody_took_for_a_week_is_set_aside_and_says_so() -> None:
     week = 7 * 86_400 * 1_000
-    away = Outcome(None, "connection refused")
-    for now_ms, what in ((week, "retried"), (week + 1, "quarantined")):
-        verdict = judge(a_delivery(decided_ms=0), away, now_ms=now_ms, policy=POLICY, rng=random.Random(1))
-        assert verdict.what == what
+    away = SendResult(None, "connection refused")
+    for now_ms, outcome in ((week, "retried"), (week + 1, "quarantined")):
+        verdict = delivery_result(a_delivery(decided_ms=0), away, now_ms=now_ms, policy=POLICY, rng=random.Random(1))
+        assert verdict.outcome == outcome
     assert verdict.reason == "not delivered within 7 days; last no answer: connection refused"
-    taken = judge(a_delivery(decided_ms=0), Outcome(202), now_ms=2 * week, policy=POLICY, rng=random.Random(1))
-    assert taken.what == "delivered"
+    taken = delivery_result(
+        a_delivery(decided_ms=0), SendResult(202), now_ms=2 * week, policy=POLICY, rng=random.Random(1)
+    )
+    assert taken.outcome == "delivered"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from alerting.episodes.lifecycle import Decision, Memory, OpenEpisode
-from alerting.notifications.routing import Hush, Route, Routed, overdue, route
+from alerting.notifications.routing import MuteReason, Route, Routed, overdue_deliveries, route
 from brandpulse.schema.episodes import Severity, Transition
-from tests.support.alerting.notes import AT, an_episode
+from tests.support.alerting.episode_builders import AT, an_episode
 
 PAGER = Route("pager", "error", wants_every_update=False)
 CHAT = Route("chat")
@@ -26,7 +26,7 @@ def a_decision(transition: Transition, severity: Severity, *, rose: bool = False
 def told(
     decision: Decision,
     *before: str,
-    hush: Hush = "",
+    hush: MuteReason = "",
     grouped: bool = False,
     wanted: list[Route] = ROUTES,
 ) -> list[str]:
@@ -175,10 +175,10 @@ def opened(*, told: tuple[str, ...], held: tuple[str, ...] = (), acked: bool = F
     ],
 )
 def test_what_was_held_back_is_told_once_when_nothing_holds_it_any_more(
-    one: OpenEpisode, hush: Hush, grouped: bool, expected: list[str]
+    one: OpenEpisode, hush: MuteReason, grouped: bool, expected: list[str]
 ) -> None:
     def ask(now: OpenEpisode) -> Routed | None:
-        return overdue(now, wanted=ROUTES, hush=lambda: hush, grouped=grouped, now_ms=0)
+        return overdue_deliveries(now, wanted=ROUTES, hush=lambda: hush, grouped=grouped, now_ms=0)
 
     routed = ask(one)
     ids = [] if routed is None else [":".join(delivery.id.split(":")[4:]) for delivery in routed.deliveries]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alerting.rules.live_rules import RulesFile
+from alerting.rules.live_rules import LiveRules
 from brandpulse.errors import ConfigError
 from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
 
@@ -20,7 +20,7 @@ class Scene:
         self.path = path
         self.path.write_text(text)
         self.telemetry = Telemetry(ALERTER_METRICS)
-        self.file = RulesFile(path, receivers=set(), telemetry=self.telemetry, facets=lambda: {"refund"})
+        self.file = LiveRules(path, receivers=set(), telemetry=self.telemetry, facets=lambda: {"refund"})
 
     def names(self) -> list[str]:
         return [rule.name for rule in self.file.current().rules]
@@ -59,7 +59,7 @@ def test_another_file_behind_the_same_link_is_a_change(tmp_path: Path) -> None:
     link = tmp_path / "rules.yaml"
     first.write_text(RIGHT.replace("first", "before"))
     link.symlink_to(first)
-    file = RulesFile(link, receivers=set(), telemetry=Telemetry(ALERTER_METRICS))
+    file = LiveRules(link, receivers=set(), telemetry=Telemetry(ALERTER_METRICS))
     second.write_text(CHANGED)
     os.utime(second, ns=(first.stat().st_mtime_ns, first.stat().st_mtime_ns))
     (tmp_path / "new").symlink_to(second)

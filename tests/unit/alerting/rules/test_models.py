@@ -9,7 +9,7 @@ from alerting.detection.volume_detector import SurgePolicy
 from alerting.episodes.lifecycle import EpisodePolicy
 from alerting.evaluation.stream_health import _SEVERITY
 from alerting.notifications.routing import Route, routes_of_rule
-from alerting.rules.loader import EXAMPLE, facets_in, load_rules, unwatched
+from alerting.rules.loader import EXAMPLE, facet_names_of, load_rules, unknown_brands
 from alerting.rules.models import DEFAULT_RULES, STREAM_RULES, FacetShareRule, NegativeShareRule, RuleSet, VolumeRule
 from brandpulse.errors import ConfigError
 
@@ -115,7 +115,7 @@ def test_a_wrong_file_is_told_with_line_key_and_value(tmp_path: Path, text: str,
 
 
 def test_the_brands_file_is_asked_for_facets_only_by_a_rule_that_names_one(tmp_path: Path) -> None:
-    nowhere = facets_in(tmp_path / "brands.yaml")
+    nowhere = facet_names_of(tmp_path / "brands.yaml")
     assert load_rules(a_file(tmp_path, "rules:\n- {name: a, kind: volume}"), facets=nowhere)
     with pytest.raises(ConfigError, match="BRANDPULSE_BRANDS_FILE"):
         load_rules(a_file(tmp_path, "rules:\n- {name: a, kind: facet_share, facet: refund}"), facets=nowhere)
@@ -167,8 +167,8 @@ def test_a_missing_file_names_the_variable_and_shows_a_right_one(tmp_path: Path)
 
 def test_a_brand_that_no_file_knows_is_named() -> None:
     rules = RuleSet(rules=(NegativeShareRule(name="a", kind="negative_share", brands=("Acme", "Acne")),))
-    assert unwatched(rules, {"Acme"}) == ["Acne"]
-    assert unwatched(DEFAULT_RULES, set()) == []
+    assert unknown_brands(rules, {"Acme"}) == ["Acne"]
+    assert unknown_brands(DEFAULT_RULES, set()) == []
 
 
 def test_a_rule_tells_its_own_receivers_from_the_graver_minimum_on_and_the_record() -> None:

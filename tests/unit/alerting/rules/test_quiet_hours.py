@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerting.rules.quiet_hours import QuietHours, held
+from alerting.rules.quiet_hours import QuietHours, is_muted
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -50,7 +50,7 @@ def test_a_night_belongs_to_the_day_it_began(local: str, covers: bool) -> None:
 def test_what_is_grave_enough_is_told_all_the_same() -> None:
     midnight = datetime(2026, 3, 3, tzinfo=BERLIN)
     hours = [quiet(below="error")]
-    assert [held(hours, severity, midnight) for severity in ("info", "warning", "error", "critical")] == [
+    assert [is_muted(hours, severity, midnight) for severity in ("info", "warning", "error", "critical")] == [
         True,
         True,
         False,

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.evaluation.facet_rules import facet_history
-from alerting.rules.brand_zones import counts_zone
+from alerting.rules.brand_zones import zone_of_counts
 from brandpulse.bench.alerting.rhythm import brand
 from brandpulse.bench.alerting.simulation import MONDAY, simulate
 from brandpulse.cli.alerting.backtest import app
@@ -58,7 +58,7 @@ class Mornings:
 
 
 def share_at(history: HourHistory, series: str, utc_hour: int) -> float:
-    past = history.past(series, window_starts=utc_hour * 60, incidents=())
+    past = history.usual_week(series, window_starts=utc_hour * 60, incidents=())
     return past.expect(utc_hour * 60, utc_hour * 60 + 59).share
 
 
@@ -115,21 +115,21 @@ def test_an_unknown_time_zone_is_named_with_a_way_out() -> None:
     with pytest.raises(
         ConfigError, match=r"--time-zone 'Europe/Berlinn' is not in the IANA time zone list.*Europe/Berlin"
     ):
-        counts_zone("Europe/Berlinn", None, None)
+        zone_of_counts("Europe/Berlinn", None, None)
 
 
 def test_counts_take_the_zone_of_the_brand_that_is_named(tmp_path: Path) -> None:
     file = tmp_path / "brands.yaml"
     file.write_text(BRANDS + "- {name: Blue Bank, terms: [blue bank]}\n")
-    assert counts_zone(None, file, "Acme") is BERLIN
+    assert zone_of_counts(None, file, "Acme") is BERLIN
     with pytest.raises(ConfigError, match=r"several time zones .Europe/Berlin, UTC.*--brand"):
-        counts_zone(None, file, None)
+        zone_of_counts(None, file, None)
     with pytest.raises(ConfigError, match=r"'Acne' is not in .*Acme, Blue Bank"):
-        counts_zone(None, file, "Acne")
+        zone_of_counts(None, file, "Acne")
     with pytest.raises(ConfigError, match="not both"):
-        counts_zone("UTC", file, None)
+        zone_of_counts("UTC", file, None)
     with pytest.raises(ConfigError, match="needs --brands"):
-        counts_zone(None, None, "Acme")
+        zone_of_counts(None, None, "Acme")
 
 
 def test_a_simulated_brand_has_its_peak_by_its_clock_and_a_lull_at_night() -> None:

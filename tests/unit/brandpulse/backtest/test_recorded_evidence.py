@@ -10,7 +10,7 @@ from brandpulse.backtest.backtest import Backtest, PastEpisode
 from brandpulse.backtest.recorded_evidence import with_posts
 from brandpulse.backtest.recorded_panes import JudgedPost
 from brandpulse.state.keys import MINUTE_MS
-from tests.support.alerting.builders import MONDAY
+from tests.support.alerting.post_streams import MONDAY
 
 NEGATIVE, NEUTRAL, IRRELEVANT = (0.8, 0.15, 0.05, 0.0), (0.1, 0.8, 0.1, 0.0), (0.1, 0.1, 0.1, 0.7)
 CRISIS = MONDAY + 2 * 1_440 + 720

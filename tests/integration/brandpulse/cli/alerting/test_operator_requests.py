@@ -16,7 +16,7 @@ from brandpulse.errors import TransientError
 from brandpulse.schema.silences import RefusedError, Silence, silence_length
 from brandpulse.state.keys import NamespaceKeys
 from brandpulse.state.operator_requests import MOST_SILENCES, OperatorRequestStore
-from tests.support.alerting.notes import AT, an_episode
+from tests.support.alerting.episode_builders import AT, an_episode
 
 
 @pytest.fixture

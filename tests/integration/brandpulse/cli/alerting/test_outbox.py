@@ -7,7 +7,7 @@ from typer.testing import CliRunner, Result
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.cli.alerting.outbox import app
 from brandpulse.ops.doctor.alerting_checks import check_outbox
-from tests.support.alerting.notes import a_delivery
+from tests.support.alerting.episode_builders import a_delivery
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from alerting.detection.share_baseline import BaselinePolicy, past_of
+from alerting.detection.share_baseline import BaselinePolicy, learn_usual_week
 from brandpulse.state.keys import HOUR_MS
 from brandpulse.state.panes import AuthorCounts
-from tests.support.alerting.builders import MONDAY
+from tests.support.alerting.post_streams import MONDAY
 
 HOUR = MONDAY // 60
 POLICY = BaselinePolicy()
@@ -26,7 +26,7 @@ def expected(
         for hour in range(days * 24)
     }
     spans = [((HOUR + one.start) * HOUR_MS, (HOUR + one.stop) * HOUR_MS - 1) for one in episodes]
-    past = past_of(seen, before_hour=HOUR + days * 24, incidents=spans, policy=POLICY)
+    past = learn_usual_week(seen, before_hour=HOUR + days * 24, incidents=spans, policy=POLICY)
     return past.expect((HOUR + at) * 60, (HOUR + at + hours) * 60 - 1).share
 
 
@@ -73,7 +73,7 @@ def test_a_storm_of_one_saturday_is_not_expected_on_the_next(weeks: int, lasting
 def test_an_open_episode_is_not_compared_with_itself(until: int) -> None:
     past = {HOUR + n: AuthorCounts(100, 60 if n >= 200 else 20) for n in range(240)}
     span = (HOUR + 200) * HOUR_MS, (HOUR + until) * HOUR_MS
-    assert past_of(past, before_hour=HOUR + 240, incidents=[span], policy=POLICY).hours == 240 - 24
+    assert learn_usual_week(past, before_hour=HOUR + 240, incidents=[span], policy=POLICY).hours == 240 - 24
 
 
 def test_a_weekend_that_was_one_long_episode_is_learnt_after_its_end() -> None:

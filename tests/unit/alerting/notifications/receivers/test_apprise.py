@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from alerting.notifications.receivers.apprise import Apprise
 from brandpulse.devstack.mock_receiver import Fault, MockReceiver
 from brandpulse.errors import ConfigError
-from tests.support.alerting.notes import a_notification
+from tests.support.alerting.episode_builders import a_notification
 
 
 def receiver(url: str) -> Apprise:

@@ -9,15 +9,15 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from alerting.notifications.delivery import Outcome, RetryPolicy, judge
+from alerting.notifications.delivery import RetryPolicy, SendResult, delivery_result
 from alerting.notifications.receivers.apprise import Apprise, outcome_of
-from tests.support.alerting.notes import a_delivery, a_notification
+from tests.support.alerting.episode_builders import a_delivery, a_notification
 
 URL = "tgram://123456789:abcdefg_hijklmnop-ABCDEFGHIJKLMNO/12315544/"
 POLICY = RetryPolicy()
 
 
-async def outcome(answer: int | Exception) -> Outcome:
+async def outcome(answer: int | Exception) -> SendResult:
     def post(*_: Any, **__: Any) -> Any:
         if isinstance(answer, Exception):
             raise answer
@@ -30,9 +30,9 @@ async def outcome(answer: int | Exception) -> Outcome:
         return await receiver.deliver(a_notification())
 
 
-def verdict(found: Outcome, attempts: int) -> str:
+def verdict(found: SendResult, attempts: int) -> str:
     delivery = a_delivery(attempts=attempts)
-    return judge(delivery, found, now_ms=1_000, policy=POLICY, rng=random.Random(1)).what
+    return delivery_result(delivery, found, now_ms=1_000, policy=POLICY, rng=random.Random(1)).outcome
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413])

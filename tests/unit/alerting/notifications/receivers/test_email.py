@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from alerting.notifications.receivers.email import Email
 from brandpulse.runtime.child_process import free_port
-from tests.support.alerting.notes import a_notification
+from tests.support.alerting.episode_builders import a_notification
 
 
 class Post:

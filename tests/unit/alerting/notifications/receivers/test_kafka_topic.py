@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from alerting.notifications.receivers.kafka_topic import KafkaTopic
-from tests.support.alerting.notes import a_notification
+from tests.support.alerting.episode_builders import a_notification
 
 
 class Answers:

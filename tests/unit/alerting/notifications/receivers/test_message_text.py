@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from alerting.notifications.receivers.email import mail
-from alerting.notifications.receivers.message_text import MAX_TITLE_CHARS, copies, lines, title, told_member
+from alerting.notifications.receivers.message_text import MAX_TITLE_CHARS, copies, lines, member_text, title
 from alerting.notifications.receivers.pagerduty import event
 from alerting.notifications.receivers.slack import MAX_SECTION_CHARS, message
 from brandpulse.schema.episodes import ExamplePost, Member, Notification, SourceCount, Term, Transition
-from tests.support.alerting.notes import AT, a_notification, an_evidence
+from tests.support.alerting.episode_builders import AT, a_notification, an_evidence
 
 FORGED = "Acme\r\nBcc: all@example.org"
 
@@ -224,4 +224,4 @@ def test_a_volume_member_of_a_group_names_people() -> None:
         usual_people=12.4,
         extra_people=48,
     )
-    assert told_member(member) == "Acme (volume): error, firing, 60 people, usually 12"
+    assert member_text(member) == "Acme (volume): error, firing, 60 people, usually 12"

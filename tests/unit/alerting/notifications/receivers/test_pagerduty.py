@@ -5,7 +5,7 @@ import pytest
 from alerting.notifications.receivers.pagerduty import MAX_EVENT_BYTES, encode, event, summary
 from brandpulse.devstack.mock_receiver import problems
 from brandpulse.schema.episodes import ExamplePost, SourceCount, Term, Transition
-from tests.support.alerting.notes import AT, a_notification, an_episode, an_evidence
+from tests.support.alerting.episode_builders import AT, a_notification, an_episode, an_evidence
 
 KEY = "0" * 32
 

@@ -11,7 +11,7 @@ from alerting.notifications.receivers.factory import build_receivers
 from alerting.notifications.receivers.receivers_file import load_receivers
 from brandpulse.devstack.mock_receiver import Fault, MockReceiver
 from brandpulse.errors import ConfigError
-from tests.support.alerting.notes import AT, a_notification
+from tests.support.alerting.episode_builders import AT, a_notification
 
 ALL = """receivers:
 - {name: pager, kind: pagerduty, routing_key_env: KEY}

@@ -4,7 +4,7 @@ import hmac
 from pydantic import SecretStr
 
 from alerting.notifications.receivers.webhook import idempotency_key, signature
-from tests.support.alerting.notes import a_notification
+from tests.support.alerting.episode_builders import a_notification
 
 
 def test_the_signature_is_an_hmac_of_the_very_bytes() -> None:

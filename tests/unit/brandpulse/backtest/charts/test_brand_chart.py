@@ -15,7 +15,7 @@ from brandpulse.backtest.charts.hourly_series import ShownHour, alarm_share, hou
 from brandpulse.backtest.charts.svg_chart import BOTTOM, HEIGHT, TOP, USUAL
 from brandpulse.backtest.recorded_panes import JudgedPost
 from brandpulse.state.keys import MINUTE_MS
-from tests.support.alerting.builders import MONDAY
+from tests.support.alerting.post_streams import MONDAY
 
 HOUR = MONDAY // 60
 DAYS = 6

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from alerting.detection.expected_delay import Step, least_delay
+from alerting.detection.expected_delay import Step, minimum_delay
 from brandpulse.backtest.delay_bound.labelled_incidents import Incident, told_after
 from brandpulse.backtest.delay_bound.labelled_texts import LabelledTexts
 from brandpulse.backtest.delay_bound.oracle import (
@@ -72,7 +72,7 @@ def test_on_the_mean_the_oracle_comes_near_the_least_delay_of_a_step_and_not_bel
         negative = rng.binomial(posts, share)
         oracle = Oracle(Votes(0, np.stack([posts - negative, negative], axis=1).astype(float)), LABELS, [SPAN])
         told.append(oracle.told_after(SPAN, false_alarms=1.0) or 180)
-    least = least_delay(Step(0.25, 0.5, 1.0), false_alarms=1.0)
+    least = minimum_delay(Step(0.25, 0.5, 1.0), false_alarms=1.0)
     assert least * 0.9 < np.mean(told) < least * 1.3
 
 

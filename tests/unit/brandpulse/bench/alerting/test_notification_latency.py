@@ -1,6 +1,6 @@
 import pytest
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from alerting.notifications.receivers.webhook import Webhook
 from brandpulse.bench.alerting import notification_latency as notify_bench
 from brandpulse.errors import BrandpulseError
@@ -17,9 +17,9 @@ def test_it_times_every_alert_from_its_decision_to_its_request(capsys: pytest.Ca
 def test_an_alert_that_is_never_requested_is_no_fast_one(monkeypatch: pytest.MonkeyPatch) -> None:
     deliver = Webhook.deliver
 
-    async def forgetful(self: Webhook, notification: Notification) -> Outcome:
+    async def forgetful(self: Webhook, notification: Notification) -> SendResult:
         if notification.episode.brand == "Brand 3":
-            return Outcome(202)
+            return SendResult(202)
         return await deliver(self, notification)
 
     monkeypatch.setattr(Webhook, "deliver", forgetful)

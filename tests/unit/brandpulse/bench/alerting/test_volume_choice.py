@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alerting.detection.volume_score import VolumePolicy, VolumeWatch
+from alerting.detection.volume_score import VolumePolicy, VolumeScorer
 from brandpulse.bench.alerting import volume_choice
 from brandpulse.bench.alerting.volume_choice import (
     LabelledCounts,
@@ -30,8 +30,8 @@ def test_onset_scores_are_those_of_the_watch() -> None:
     series = a_labelled()
     series.values[5 * DAY : 5 * DAY + 200] = 0
     for policy in (VolumePolicy(), replace(VolumePolicy(), window_minutes=60, false_alarms=20)):
-        watch = VolumeWatch(STEP, policy)
-        looked = [watch.look(at, count).onset_score for at, count in zip(series.at, series.values, strict=True)]
+        watch = VolumeScorer(STEP, policy)
+        looked = [watch.score(at, count).onset_score for at, count in zip(series.at, series.values, strict=True)]
         assert onset_scores(series, policy) == looked
         assert max(looked) == 1.0
 

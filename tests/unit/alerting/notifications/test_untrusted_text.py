@@ -21,7 +21,7 @@ from alerting.notifications.receivers.message_text import lines, title
 from alerting.notifications.receivers.pagerduty import MAX_EVENT_BYTES, encode, event
 from alerting.notifications.receivers.slack import MAX_SECTION_CHARS, message
 from brandpulse.schema.episodes import ExamplePost, Notification, SourceCount, Term
-from tests.support.alerting.notes import AT, a_notification, an_evidence
+from tests.support.alerting.episode_builders import AT, a_notification, an_evidence
 
 TELEGRAM = "tgram://123456789:abcdefg_hijklmnop-ABCDEFGHIJKLMNO/12315544/"
 DISCORD = f"discord://123456789012345678/{'a' * 68}/"

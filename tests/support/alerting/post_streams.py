@@ -17,7 +17,7 @@ MONDAY = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp() * 1_000) // MINUTE_MS
 """An event-time minute to count from: midnight, so the first minute of an hour and of a day."""
 
 
-class Stream:
+class PostStream:
     """Posts of some brands, folded into panes. Posts go to partitions by author, as good as any."""
 
     def __init__(self, *, partitions: int = 2) -> None:
@@ -67,7 +67,7 @@ class Stream:
         per_minute: float,
         share: float,
         rng: random.Random,
-    ) -> "Stream":
+    ) -> "PostStream":
         """Random posts by ever new authors, Poisson in number, *share* of them negative."""
         for minute in minutes:
             for _ in range(_poisson(per_minute, rng)):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import redis
 
 from alerting.detection.share_detector import DetectPolicy
-from alerting.evaluation.evaluator import Policies, Ticker, TickReport
+from alerting.evaluation.evaluator import EvaluationReport, Evaluator, Policies
 from alerting.notifications.routing import Route
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
@@ -23,8 +23,8 @@ LIMITS = RepeatLimits(6 * HOUR_MS, 10**6)
 BATCH = 512
 
 
-class Worked:
-    """`count` is the worker's part, `tick` the alerter's."""
+class ReferenceScenario:
+    """`count` is the worker's part, `evaluate` the alerter's."""
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self.alerts = RedisAlertStore(client, namespace)
@@ -33,7 +33,7 @@ class Worked:
         assert self._store.rebase(None, self.status)
         token = self.alerts.acquire("me", lease_ms=3_600_000)
         assert token is not None
-        self._ticker = Ticker(
+        self._evaluator = Evaluator(
             PaneReader(client, namespace),
             self.alerts,
             token=token,
@@ -50,11 +50,11 @@ class Worked:
             assert self._store.apply([change]) == [Applied()]
             self.status = change.status
 
-    def tick(self, now_ms: int, *, caught_up: bool = False, lag: int = 0) -> TickReport:
+    def evaluate(self, now_ms: int, *, caught_up: bool = False, lag: int = 0) -> EvaluationReport:
         """A tick after a sign of life of the worker."""
         self.status = replace(self.status, seen_wall_ms=now_ms, caught_up=caught_up, lag=lag)
         assert self._store.touch(self.status)
-        return self._ticker.tick(now_ms)
+        return self._evaluator.evaluate(now_ms)
 
     def sent(self) -> list[str]:
         """What went out, in order: `<episode key>:<transition>...@pager`."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
-from alerting.notifications.delivery import Outcome
+from alerting.notifications.delivery import SendResult
 from alerting.notifications.receivers.pagerduty import event
 from brandpulse.devstack.mock_receiver import Incidents
 from brandpulse.schema.episodes import Notification, Severity
@@ -31,21 +31,21 @@ class Pager:
         self.on_processed: Callable[[Notification], None] = lambda _: None
         self._seconds = seconds
 
-    async def deliver(self, notification: Notification) -> Outcome:
+    async def deliver(self, notification: Notification) -> SendResult:
         self.requests += 1
         mood = self.mood
         await asyncio.sleep(self._seconds)
         if mood == "away":
-            return Outcome(None, "connection refused")
+            return SendResult(None, "connection refused")
         if mood in ("busy", "too many"):
-            return Outcome(503 if mood == "busy" else 429, "later")
+            return SendResult(503 if mood == "busy" else 429, "later")
         if mood == "holds":
             await self.let_go.wait()
         made = event(notification, routing_key="0" * 32)
         self.incidents.take(made)
         self.processed.append((notification.episode.key, made["event_action"]))
         self.on_processed(notification)
-        return Outcome(None, "reset") if mood == "deaf" else Outcome(202)
+        return SendResult(None, "reset") if mood == "deaf" else SendResult(202)
 
     async def close(self) -> None:
         """Nothing is open."""
