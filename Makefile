@@ -11,7 +11,7 @@ install = $(WITH_UV) $(1) || $(WITH_PIP) $(1)
 NATIVE := stream_workers/_native.abi3.so
 CARGO := 1.88.0
 
-.PHONY: setup setup-all native demo up test lint types unit cluster faults soak-alerts soak clean
+.PHONY: setup setup-all native demo up test check lint types unit all-tests cluster faults soak-alerts soak clean
 
 setup: .venv/.run          ## what running needs: no torch, about 120 MB of downloads
 setup-all: .venv/.all native  ## what tests and training need, torch included
@@ -47,7 +47,10 @@ up: .venv/.run             ## keep the embedded stack running, for the brands in
 
 test:                      ## everything CI runs
 	$(MAKE) --jobs=2 .venv/.all native  # the compiler works while packages come
-	$(MAKE) --jobs=2 lint types unit  # mypy fills one core, and tests wait for part of their time
+	$(MAKE) --jobs=2 lint types all-tests  # mypy fills one core, and tests wait for part of their time
+
+check: .venv/.all native   ## lint, types and unit tests: the answer to an edit, in about three minutes
+	$(MAKE) --jobs=2 lint types unit
 
 lint: .venv/.all
 	$(BIN)/ruff check .
@@ -57,12 +60,19 @@ lint: .venv/.all
 types: .venv/.all
 	$(BIN)/mypy
 
-# Three processes, a file in one of them: on two cores 911 s against 1,296 with two. By name, so that the journeys, which
-# wait for much of their time, come first: by the number of their tests the longest of them ran last and alone. Faults come
-# after the rest: what they wait for should not wait for a model that is trained beside them.
-unit: .venv/.all native
-	$(BIN)/pytest --ignore tests/faults --numprocesses 3 --dist loadfile --no-loadscope-reorder --durations=25
-	$(BIN)/pytest tests/faults --numprocesses 3 --dist loadfile -m "not cluster" --durations=15
+# --max-worker-restart=0: a test process that crashes ends the run with the test's name. With a new process in its place
+# pytest-xdist waits for ever (3.8, --dist loadfile).
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile --max-worker-restart=0
+
+unit: .venv/.all native    ## tests that start no server
+	$(PYTEST) tests/unit -q
+
+# By name, so that the end-to-end tests, which wait for much of their time, come first: by the number of their tests the
+# longest of them ran last and alone. Faults come after the rest: what they wait for should not wait for a model that is
+# trained beside them.
+all-tests: .venv/.all native
+	$(PYTEST) --ignore tests/faults --no-loadscope-reorder --durations=25
+	$(PYTEST) tests/faults -m "not cluster" --durations=15
 
 cluster: .venv/.all        ## three nodes of Apache Kafka, killed in turn and with their leaders: what takes minutes
 	$(BIN)/pytest tests/faults/test_kafka_cluster.py

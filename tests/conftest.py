@@ -1,15 +1,20 @@
 """Real servers for the tests, started once a session on free loopback ports and stopped by process id."""
 
+import sys
+import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
 from hypothesis import settings
 
 from brandpulse.devstack.embedded_servers import EmbeddedBroker, EmbeddedStore
+from tests.support.crash_report import allow_core_files, native_stack
 from tests.support.kafka_broker import ApacheKafka, KafkaCluster, why_not
 from tests.support.patience import patience
+from tests.support.repository import ROOT
 
 # A time limit per example would measure the machine, not the code.
 settings.register_profile("brandpulse", deadline=None)
@@ -19,10 +24,21 @@ HANG_SECONDS = 180
 """A test that takes longer on an idle machine hangs: pytest-timeout ends it and prints every thread's stack."""
 
 
+STARTED = time.time()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    allow_core_files()
     if config.getoption("timeout", None) is None:
         config.option.timeout = patience(HANG_SECONDS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """pytest-xdist: a test process ended. If it crashed, print where; xdist itself names the test."""
+    if error:
+        print(f"\n{node.gateway.id} crashed; its native stack:\n{native_stack(ROOT, since=STARTED)}", file=sys.stderr)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
