@@ -7,19 +7,14 @@ from typing import TYPE_CHECKING
 
 from brandpulse.errors import ConfigError
 from model.spec.options import Engine, ExitPolicy, Precision
+from model.spec.weights import MULTI_HEAD, WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from model.inference.scorer import Classifier, Scorer
 
-WEIGHTS = Path(__file__).parent / "weights" / "minilm-brand"
-"""The weights shipped with the service."""
-
-WHOLE_POST_WEIGHTS = Path(__file__).parent / "weights" / "minilm-sentiment"
-"""The first model: one head, whole posts only. To compare with, and for who wants no other."""
-
-_MULTI_HEAD, _HUGGING_FACE = "multi-head", "hugging-face"
+_HUGGING_FACE = "hugging-face"
 
 
 def load_classifier(
@@ -38,7 +33,7 @@ def load_classifier(
         return KeywordClassifier() if engine == "keyword" else NullClassifier()
     folder = weights or WEIGHTS
     kind = _kind(folder)
-    if kind == _MULTI_HEAD:
+    if kind == MULTI_HEAD:
         from model.inference.adapters import ScorerClassifier
 
         return ScorerClassifier(load_scorer(engine, weights, threads, precision=precision))
@@ -73,7 +68,7 @@ def load_scorer(
     has the heads `sentiment` and `target` alone, and no target is irrelevant unless the post does not name it.
     """
     folder = weights or WEIGHTS
-    if engine in ("keyword", "null") or _kind(folder) != _MULTI_HEAD:
+    if engine in ("keyword", "null") or _kind(folder) != MULTI_HEAD:
         from model.inference.adapters import ClassifierScorer
 
         return ClassifierScorer(load_classifier(engine, weights, threads, precision=precision))
@@ -88,11 +83,11 @@ def load_scorer(
 
 def label_thresholds(engine: Engine, weights: Path | None) -> "Mapping[str, Sequence[float]]":
     """Head whose labels stand alone -> the probability from which each is given; empty for models without them."""
-    from model.checkpoints.multi_head import KIND, read_heads_manifest
+    from model.checkpoints.multi_head import read_heads_manifest
     from model.spec.heads import HEADS
 
     folder = weights or WEIGHTS
-    if engine in ("keyword", "null") or _kind(folder) != KIND:
+    if engine in ("keyword", "null") or _kind(folder) != MULTI_HEAD:
         return {}
     manifest = read_heads_manifest(folder)
     return {head.name: manifest.threshold(head.name) for head in HEADS if head.kind == "many"}
@@ -117,7 +112,7 @@ def torch_is_installed() -> bool:
 
 
 def _kind(folder: Path) -> str:
-    from model.checkpoints.multi_head import kind_of
+    from model.checkpoints.weights_folder import kind_of
     from model.inference.hugging_face_classifier import is_hugging_face
 
     return _HUGGING_FACE if is_hugging_face(folder) else kind_of(folder)

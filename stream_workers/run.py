@@ -27,7 +27,8 @@ from brandpulse.text.brand_matcher import BrandMatcher
 from brandpulse.text.languages import LanguageFilter
 from model.checkpoints.multi_head import read_heads_manifest
 from model.inference.score_cache import CachingScorer
-from model.loader import WEIGHTS, languages_of, load_scorer
+from model.loader import languages_of, load_scorer
+from model.spec.weights import WEIGHTS
 from stream_workers.aggregation.seen_id_filter import native_filter
 from stream_workers.app import Lane, WorkerApp, build_app
 from stream_workers.consumer.adaptive_batch_size import Pace

@@ -1,73 +1,75 @@
-"""The weights folder of the model with many heads: written by the training, read without torch.
+"""Weights with many heads. Written by the training, read without torch.
 
-model.safetensors   float16 tensors under the names of `model.graphs.torch_multihead`: `bert.*`, `heads.*`, and `exit.*` for the
-                    early heads; the word table is int8 with one float32 scale per row (`….weight.scale`)
-config.json         the encoder's sizes, as transformers writes it
-tokenizer.json      the tokeniser, with a token for `brandpulse.text.normalization.MARKER`
-model.json          `HeadsManifest`
-report.json         figures on the validation parts
+The files are those of `model.checkpoints.weights_folder`; tensors have the names of `model.graphs.torch_multihead`
+(`bert.*`, `heads.*`, and `exit.*` for the early heads), the tokenizer has a token for
+`brandpulse.text.normalization.MARKER`, and `model.json` holds a `HeadsManifest`.
 """
 
 import hashlib
 import json
-import shutil
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from brandpulse.config.validation import reason_of
 from brandpulse.text.normalization import MARKER
-from model.checkpoints.whole_post import WORD_TABLE, Floats, read_stored, restored, stored_form, unusable, write_stored
+from model.checkpoints.tensor_files import WORD_TABLE, Floats
+from model.checkpoints.weights_folder import (
+    TENSORS,
+    TOKENIZER,
+    check_encoder,
+    read_manifest_file,
+    read_network,
+    read_tokenizer,
+    reading,
+    unusable,
+    write_manifest_file,
+    write_network,
+)
 from model.spec.heads import BY_NAME, HEADS
+from model.spec.weights import MULTI_HEAD
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-KIND = "multi-head"
-WHOLE_POST = "whole-post"
-"""The kind of `model.checkpoints.whole_post`, whose manifests need not say so."""
 EARLY = "exit."
-"""Before a head's name: the same head on the exit layer."""
+"""Prefix of a head's name: the same head on the exit layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadsManifest:
-    """What `model.json` says about the weights beside it."""
+    """The content of `model.json`."""
 
-    kind: str = KIND
+    kind: str = MULTI_HEAD
     name: str
     version: str
-    """First 12 hexadecimal digits of the SHA-256 of everything that a probability hangs on: tensors, tokeniser,
+    """First 12 hexadecimal digits of the SHA-256 of everything that changes a probability: tensors, tokenizer,
     temperatures, exit, ranges."""
     heads: Mapping[str, tuple[str, ...]]
     """Labels of each head, as in `model.spec.heads`."""
     temperatures: Mapping[str, float]
-    """What the logits of each head, and of each `exit.<head>`, are divided by; 1 where not given."""
+    """Divisor of the logits of each head and of each `exit.<head>`; 1 by default."""
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Of the heads with many labels: label -> probability from which it counts as said; 0.5 where not given."""
+    """For heads of kind `many`: label -> minimum probability at which the label is given; 0.5 by default."""
     exit_layer: int = 0
-    """After so many layers the early heads answer."""
+    """Number of layers before the early heads; 0: no early heads."""
     exit_confidence: Mapping[str, float] = field(default_factory=dict)
-    """Head (`sentiment`, `target`) -> largest probability from which its early answer stands. Empty: no early exit."""
+    """Head (`sentiment`, `target`) -> minimum confidence at which its early answer is final. Empty: no early exit."""
     max_tokens: int
     base_model: str
     data: str
     command: str
     recipe: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Least and largest value that enters each dense layer, for int8; empty: no int8."""
+    """Smallest and largest input of each dense layer, for int8; empty: int8 is not available."""
     languages: tuple[str, ...] = ()
-    """ISO 639-1 codes of the languages that it reads; empty: whatever it is given."""
+    """ISO 639-1 codes of the supported languages; empty: every language is scored."""
 
     def temperature(self, head: str) -> float:
         return self.temperatures.get(head, 1.0)
 
     def threshold(self, head: str) -> tuple[float, ...]:
-        """Of each label of *head*, in its order."""
+        """The threshold of each label of *head*, in its order."""
         known = self.thresholds.get(head, {})
         return tuple(known.get(label, 0.5) for label in BY_NAME[head].labels)
 
@@ -81,7 +83,7 @@ class HeadsCheckpoint:
     tensors: Mapping[str, Floats]
     """float32, under the names of `model.graphs.torch_multihead.MultiHead`."""
     tokenizer: "Tokenizer"
-    """Neither cuts nor pads."""
+    """Neither truncates nor pads."""
     marker: int
     """The token of `MARKER`."""
 
@@ -90,43 +92,34 @@ def pack_heads(
     folder: Path, tensors: Mapping[str, Floats], *, config: Mapping[str, Any], tokenizer: Path, manifest: HeadsManifest
 ) -> HeadsManifest:
     """Writes a weights folder and returns its manifest with the version filled in."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_stored(folder / "model.safetensors", stored_form(tensors))
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    if tokenizer.resolve() != (folder / "tokenizer.json").resolve():
-        shutil.copyfile(tokenizer, folder / "tokenizer.json")
+    write_network(folder, tensors, config=config, tokenizer=tokenizer)
     return write_heads_manifest(folder, manifest)
 
 
 def write_heads_manifest(folder: Path, manifest: HeadsManifest) -> HeadsManifest:
-    """Writes `model.json` for the files that lie in *folder*; returns *manifest* with the version they have now."""
+    """Writes `model.json` for the files in *folder*; returns *manifest* with their version."""
     manifest = replace(manifest, version=version_of(folder, manifest))
-    (folder / "model.json").write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
+    write_manifest_file(folder, asdict(manifest))
     return manifest
 
 
 def load_heads(folder: Path) -> HeadsCheckpoint:
-    """The weights folder in memory. Raises ConfigError naming it when it is missing, damaged or of another kind."""
-    from safetensors import SafetensorError
-
-    try:
+    """The weights folder in memory. Raises ConfigError that names it when it is missing, damaged or of another kind."""
+    with reading(folder):
         manifest = read_heads_manifest(folder)
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        tensors = restored(read_stored(folder / "model.safetensors"))
-        tokenizer, marker = _tokenizer(folder / "tokenizer.json")
+        config, tensors = read_network(folder)
+        tokenizer, marker = _tokenizer(folder / TOKENIZER)
         version = version_of(folder, manifest)
-        checkpoint = HeadsCheckpoint(manifest, config, tensors, tokenizer, marker)
-        _check_sizes(checkpoint)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError, struct.error) as error:
-        raise unusable(folder, reason_of(error)) from error
+        _check_layers(manifest, config)
+        check_encoder(config, tensors, _shapes(manifest, config))
     if version != manifest.version:
         raise unusable(folder, f"its files are version {version}, but model.json was written for {manifest.version}")
-    return checkpoint
+    return HeadsCheckpoint(manifest, config, tensors, tokenizer, marker)
 
 
 def read_heads_manifest(folder: Path) -> HeadsManifest:
     """`model.json` of a weights folder. Raises OSError, ValueError, KeyError or TypeError when it cannot be read."""
-    given = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    given = read_manifest_file(folder)
     if unknown := given.keys() - {known.name for known in fields(HeadsManifest)}:
         raise ValueError(f"model.json: unknown fields {', '.join(sorted(unknown))}")
     ranges = {name: (low, high) for name, (low, high) in given.get("ranges", {}).items()}
@@ -134,25 +127,25 @@ def read_heads_manifest(folder: Path) -> HeadsManifest:
     manifest = HeadsManifest(
         **given | {"heads": heads, "ranges": ranges, "languages": tuple(given.get("languages", ()))}
     )
-    for complaint in _complaints(manifest):
-        raise ValueError(f"model.json: {complaint}")
+    for problem in _problems(manifest):
+        raise ValueError(f"model.json: {problem}")
     return manifest
 
 
 def version_of(folder: Path, manifest: HeadsManifest) -> str:
     digest = hashlib.sha256()
-    for name in ("model.safetensors", "tokenizer.json"):
+    for name in (TENSORS, TOKENIZER):
         digest.update((folder / name).read_bytes())
-    told = asdict(manifest)
+    values = asdict(manifest)
     for name in ("temperatures", "exit_layer", "exit_confidence", "max_tokens", "ranges"):
-        digest.update(json.dumps([name, told[name]], sort_keys=True).encode())
+        digest.update(json.dumps([name, values[name]], sort_keys=True).encode())
     return digest.hexdigest()[:12]
 
 
-def _complaints(manifest: HeadsManifest) -> Iterator[str]:
+def _problems(manifest: HeadsManifest) -> Iterator[str]:
     expected = {head.name: head.labels for head in HEADS}
-    if manifest.kind != KIND:
-        yield f"kind {manifest.kind!r}, expected {KIND!r}"
+    if manifest.kind != MULTI_HEAD:
+        yield f"kind {manifest.kind!r}, expected {MULTI_HEAD!r}"
     if manifest.heads != expected:
         yield f"heads {dict(manifest.heads)}, expected {expected}"
     for name, temperature in manifest.temperatures.items():
@@ -166,49 +159,27 @@ def _complaints(manifest: HeadsManifest) -> Iterator[str]:
 
 
 def _tokenizer(path: Path) -> "tuple[Tokenizer, int]":
-    from tokenizers import Tokenizer
-
-    description = path.read_text(encoding="utf-8")
-    try:
-        tokenizer = Tokenizer.from_str(description)
-    except Exception as error:  # the library raises nothing narrower
-        raise ValueError(f"{path.name}: {error}") from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    tokenizer = read_tokenizer(path)
     marker = tokenizer.token_to_id(MARKER)
     if marker is None:
         raise ValueError(f"{path.name} has no token for the marker U+{ord(MARKER):04X}")
     return tokenizer, marker
 
 
-def _check_sizes(checkpoint: HeadsCheckpoint) -> None:
-    """Raises ValueError or KeyError unless the tensors are a BERT of the sizes in the config with all heads."""
-    config, manifest = checkpoint.config, checkpoint.manifest
-    if config["model_type"] != "bert" or config["hidden_act"] != "gelu":
-        raise ValueError("only BERT encoders with gelu are read")
+def _check_layers(manifest: HeadsManifest, config: Mapping[str, Any]) -> None:
+    """Raises ValueError or KeyError unless exit layer and length fit the encoder."""
     if not 0 <= manifest.exit_layer < config["num_hidden_layers"]:
         raise ValueError(f"exit_layer {manifest.exit_layer} of {config['num_hidden_layers']} layers")
     if not 2 < manifest.max_tokens <= config["max_position_embeddings"]:
         raise ValueError(f"max_tokens {manifest.max_tokens} of {config['max_position_embeddings']} positions")
+
+
+def _shapes(manifest: HeadsManifest, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of the word table and of all heads."""
     width = config["hidden_size"]
-    expected = {WORD_TABLE: (config["vocab_size"], width)}
+    shapes: dict[str, tuple[int, ...]] = {WORD_TABLE: (config["vocab_size"], width)}
     for side in ("heads", "exit") if manifest.exit_layer else ("heads",):
         for head in HEADS:
-            expected[f"{side}.dense.{head.name}.weight"] = (width, 2 * width if head.reads == "mention" else width)
-            expected[f"{side}.out.{head.name}.weight"] = (len(head.labels), width)
-    for name, shape in expected.items():
-        if checkpoint.tensors[name].shape != shape:
-            raise ValueError(f"{name} has shape {checkpoint.tensors[name].shape}, expected {shape}")
-    if not all(np.isfinite(tensor).all() for tensor in checkpoint.tensors.values()):
-        raise ValueError("the weights hold values that are not numbers")
-
-
-def kind_of(folder: Path) -> str:
-    """`multi-head` or `whole-post`, as `model.json` of *folder* says. Raises ConfigError when it cannot be read."""
-    try:
-        kind = json.loads((folder / "model.json").read_text(encoding="utf-8")).get("kind", WHOLE_POST)
-    except (OSError, ValueError, AttributeError) as error:
-        raise unusable(folder, reason_of(error)) from error
-    if kind not in (KIND, WHOLE_POST):
-        raise unusable(folder, f"model.json has kind {kind!r}, expected {KIND!r} or {WHOLE_POST!r}")
-    return str(kind)
+            shapes[f"{side}.dense.{head.name}.weight"] = (width, 2 * width if head.reads == "mention" else width)
+            shapes[f"{side}.out.{head.name}.weight"] = (len(head.labels), width)
+    return shapes

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import openvino as ov
 
 from model.checkpoints.multi_head import HeadsCheckpoint
-from model.checkpoints.whole_post import Checkpoint, Floats
+from model.checkpoints.tensor_files import Floats
+from model.checkpoints.whole_post import WholePostCheckpoint
 from model.graphs.openvino_bert import Ranges, bert_graph
 from model.graphs.openvino_multihead import heads_graph
 from model.inputs.packed_batches import pack
@@ -19,7 +20,7 @@ SAMPLE = 320
 """Posts measured; the extremes hardly move after the first hundred."""
 
 
-def activation_ranges(checkpoint: Checkpoint, texts: Sequence[str]) -> Ranges:
+def activation_ranges(checkpoint: WholePostCheckpoint, texts: Sequence[str]) -> Ranges:
     """The least and largest value that entered each dense layer of the encoder on some of *texts*.
 
     Post by post, without padding, which would count as text. The heads are left out: they cost nothing.

@@ -8,13 +8,14 @@ import numpy as np
 import openvino as ov
 
 from brandpulse.errors import ConfigError
-from model.checkpoints.whole_post import Checkpoint, load
+from model.checkpoints.whole_post import WholePostCheckpoint, load_whole_post
 from model.cpu.cpu_info import available_cores, multiplies_bytes
 from model.cpu.inference_streams import cpu_settings
-from model.evaluation.metrics import softmax
 from model.graphs.openvino_bert import bert_graph
-from model.inference.scorer import LABELS, Probabilities, version_at
+from model.inference.probabilities import softmax
+from model.inference.scorer import Probabilities, version_at
 from model.inputs.token_batches import token_batches
+from model.spec.heads import SENTIMENT
 from model.spec.options import Precision
 
 _HINT = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -32,7 +33,7 @@ class OpenVinoClassifier:
     batch_size = 32
 
     def __init__(self, weights: Path, *, threads: int | None = None, precision: Precision = "auto") -> None:
-        checkpoint = load(weights)
+        checkpoint = load_whole_post(weights)
         self._temperature = checkpoint.manifest.temperature
         self._tokenizer = checkpoint.tokenizer
         self._threads = threads or available_cores()
@@ -47,7 +48,7 @@ class OpenVinoClassifier:
         return f"openvino {self._precision}"
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
-        logits = np.zeros((len(texts), len(LABELS)), dtype=np.float32)
+        logits = np.zeros((len(texts), len(SENTIMENT)), dtype=np.float32)
         if not texts:
             return logits
 
@@ -62,7 +63,7 @@ class OpenVinoClassifier:
             self._queue.wait_all()  # also after an error: no stream may write into this call's rows later on
         return softmax(logits / self._temperature).astype(np.float32)
 
-    def _compile(self, checkpoint: Checkpoint, precision: Precision) -> tuple[str, Any]:
+    def _compile(self, checkpoint: WholePostCheckpoint, precision: Precision) -> tuple[str, Any]:
         if precision == "int8-onnxruntime":
             raise ConfigError("Weights with one head have no precision int8-onnxruntime: use fp32, bf16, int8 or auto.")
         if precision == "int8" and not checkpoint.manifest.ranges:

@@ -11,9 +11,9 @@ from typing import IO
 
 from brandpulse.config.validation import reason_of
 from brandpulse.text.normalization import normalize
-from model.inference.scorer import LABELS
+from model.spec.heads import SENTIMENT
 
-GOLD = {"neg": 0, "neu": 1, "pos": 2} | {label: index for index, label in enumerate(LABELS)}
+GOLD = {"neg": 0, "neu": 1, "pos": 2} | {label: index for index, label in enumerate(SENTIMENT)}
 """The short labels of the data sets and the long ones of this service -> the class's column."""
 
 _NOT_A_WORD = re.compile(r"[\W_]+")
@@ -21,7 +21,7 @@ _NOT_A_WORD = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class LabelledPost:
-    """A normalised text and the column of its gold class in `LABELS`."""
+    """A normalised text and the column of its gold class in `SENTIMENT`."""
 
     text: str
     label: int
@@ -45,12 +45,6 @@ def leak_key(text: str) -> str:
     """What two posts share when one is the other with different case, punctuation, handles or links."""
     words = _NOT_A_WORD.sub(" ", normalize(text).casefold()).split()
     return " ".join(word for word in words if word not in {"user", "http", "rt"})
-
-
-def without_leaks(train: list[LabelledPost], held_out: list[LabelledPost]) -> list[LabelledPost]:
-    """The posts of *train* whose text does not stand in *held_out*."""
-    seen = {leak_key(post.text) for post in held_out}
-    return [post for post in train if leak_key(post.text) not in seen]
 
 
 def _rows(path: Path) -> Iterator[LabelledPost]:

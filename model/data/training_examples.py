@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from brandpulse.config.validation import reason_of
-from model.data.labelled_posts import leak_key
 from model.inputs.target_marking import MarkedText, mark, plain
 from model.spec.heads import BY_NAME, EMOTIONS
 
@@ -108,13 +107,6 @@ def gather(rows: Iterable[Mapping[str, Any]], *, keep_words: bool = False) -> li
         )
         for found in by_text.values()
     ]
-
-
-def without_leaks(rows: Sequence[dict[str, Any]], held_out: Iterable[str]) -> tuple[list[dict[str, Any]], int]:
-    """The *rows* whose text does not stand, under other case, punctuation or handles, in *held_out*; how many did."""
-    seen = {leak_key(text) for text in held_out}
-    kept = [row for row in rows if leak_key(row["text"]) not in seen]
-    return kept, len(rows) - len(kept)
 
 
 def word(name: str, label: object, labels: Sequence[str]) -> str:

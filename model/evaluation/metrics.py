@@ -3,19 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 
-from model.inference.scorer import LABELS
+from model.inference.probabilities import softmax
+from model.spec.heads import SENTIMENT
 
 Labels = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.float64]
 
 
-def softmax(logits: npt.NDArray[np.floating]) -> Matrix:
-    """Rows of *logits* as probabilities."""
-    shifted = np.exp(np.asarray(logits, dtype=np.float64) - np.max(logits, axis=1, keepdims=True, initial=-np.inf))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
-
-
-def confusion(gold: Labels, predicted: Labels, *, size: int = len(LABELS)) -> npt.NDArray[np.int64]:
+def confusion(gold: Labels, predicted: Labels, *, size: int = len(SENTIMENT)) -> npt.NDArray[np.int64]:
     """(size, size) counts: gold class by row, predicted class by column."""
     return np.bincount(gold * size + predicted, minlength=size * size).reshape(size, size)
 
@@ -33,11 +28,6 @@ def precisions(counts: npt.NDArray[np.int64]) -> Matrix:
 def f1_scores(counts: npt.NDArray[np.int64]) -> Matrix:
     """(size,): harmonic mean of precision and recall, 0 where both are 0."""
     return np.asarray(2 * np.diag(counts) / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1))
-
-
-def macro_recall(gold: Labels, predicted: Labels) -> float:
-    """Mean recall of the three classes, the official measure of SemEval-2017 task 4A."""
-    return float(recalls(confusion(gold, predicted)).mean())
 
 
 def calibration_error(probabilities: npt.NDArray[np.floating], gold: Labels, *, bins: int = 15) -> float:

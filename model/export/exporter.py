@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from brandpulse.errors import ConfigError
-from model.checkpoints.multi_head import KIND, HeadsCheckpoint, kind_of, load_heads
+from model.checkpoints.multi_head import HeadsCheckpoint, load_heads
+from model.checkpoints.weights_folder import kind_of
 from model.export.formats import onnx_file, openvino_files, safetensors_file, tensorrt_file
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText, mark, plain
 from model.spec.options import ExportFormat, ExportPrecision
+from model.spec.weights import MULTI_HEAD
 
 Run = Callable[[Sequence[MarkedText]], Scores]
 """What an exported model says, computed from the files that were written."""
@@ -72,7 +74,7 @@ def export(
     """
     if precision not in OFFERED[to]:
         raise ConfigError(f"--to {to} offers --precision {', '.join(OFFERED[to])}, not {precision}.")
-    if kind_of(weights) != KIND:
+    if kind_of(weights) != MULTI_HEAD:
         raise ConfigError(f"The weights in {weights} judge whole posts: only those with many heads are exported.")
     checkpoint = load_heads(weights)
     if precision == "int8" and to == "openvino" and not checkpoint.manifest.ranges:

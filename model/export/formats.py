@@ -12,9 +12,10 @@ from brandpulse.errors import ConfigError
 from model.checkpoints.multi_head import HeadsCheckpoint
 from model.inference.logits_decoder import Floats, LogitTable, spans
 from model.inference.padded_scoring import Places, score_padded
-from model.inference.scorer import LABELS, Scores
+from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
 from model.inputs.token_batches import MarkedBatch, tokens_of
+from model.spec.heads import SENTIMENT
 from model.spec.options import ExportPrecision
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def safetensors_file(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPr
     }
     save_file(tensors | twice, out / "model.safetensors", metadata={"format": "pt"})
     (out / "model.safetensors").chmod(0o644)
-    names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: at for at, label in enumerate(LABELS)}}
+    names = {"id2label": dict(enumerate(SENTIMENT)), "label2id": {label: at for at, label in enumerate(SENTIMENT)}}
     config = dict(checkpoint.config) | names | {"architectures": ["BertForSequenceClassification"]}
     (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

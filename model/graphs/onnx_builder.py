@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.checkpoints.whole_post import Floats
+from model.checkpoints.tensor_files import Floats
 from model.graphs.openvino_bert import Ranges, bounds_of
 
 OPSET = 20

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from model.checkpoints.multi_head import HeadsCheckpoint
-from model.checkpoints.whole_post import WORD_TABLE
+from model.checkpoints.tensor_files import WORD_TABLE
 from model.graphs.onnx_builder import RUNTIME_ONLY, Nodes
 from model.graphs.openvino_bert import MASKED, Ranges
-from model.inference.logits_decoder import POST_HEADS
+from model.spec.heads import POST_HEADS
 
 
 def packed_onnx(

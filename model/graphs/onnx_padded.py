@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from model.checkpoints.multi_head import HeadsCheckpoint
-from model.checkpoints.whole_post import WORD_TABLE
+from model.checkpoints.tensor_files import WORD_TABLE
 from model.graphs.onnx_builder import Nodes
 from model.graphs.openvino_bert import MASKED
 from model.spec.heads import HEADS

@@ -7,7 +7,8 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from model.checkpoints.whole_post import WORD_TABLE, Checkpoint, Floats
+from model.checkpoints.tensor_files import WORD_TABLE, Floats
+from model.checkpoints.whole_post import WholePostCheckpoint
 
 MASKED = -1e4
 """Added to the attention scores of padding. exp(-10,000) is 0 in float32, and the number exists in float16 too."""
@@ -20,7 +21,7 @@ _READS_THE_SAME = {"value": "key", "key": "query"}
 """Ranges of older weights name one of the layers that read a state."""
 
 
-def bert_graph(checkpoint: Checkpoint, *, ranges: Ranges | None = None, observe: bool = False) -> ov.Model:
+def bert_graph(checkpoint: WholePostCheckpoint, *, ranges: Ranges | None = None, observe: bool = False) -> ov.Model:
     """Inputs `ids` int32 and `mask` float32, both (batch, length); output logits float32 (batch, 3).
 
     Formulas: Devlin et al., 2019, as in transformers' `BertForSequenceClassification` with one segment. Only the first

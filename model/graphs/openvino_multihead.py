@@ -8,7 +8,7 @@ from openvino import opset13 as ops
 
 from model.checkpoints.multi_head import HeadsCheckpoint
 from model.graphs.openvino_bert import MASKED, Ranges, Weights, attention, axes, embeddings, feed_forward
-from model.inference.logits_decoder import POST_HEADS
+from model.spec.heads import POST_HEADS
 
 
 def heads_graph(

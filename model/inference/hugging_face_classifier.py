@@ -14,9 +14,10 @@ import numpy.typing as npt
 from brandpulse.config.validation import reason_of
 from brandpulse.errors import ConfigError
 from brandpulse.text.normalization import normalize
-from model.evaluation.metrics import softmax
-from model.inference.scorer import LABELS, Probabilities
+from model.inference.probabilities import softmax
+from model.inference.scorer import Probabilities
 from model.inputs.token_batches import batch_sizes
+from model.spec.heads import SENTIMENT
 
 NAMES = {
     "negative": "negative",
@@ -52,23 +53,23 @@ def columns(labels: Sequence[str], mapping: Mapping[str, str] | None = None) -> 
     """
     given = {_plain(label): meaning for label, meaning in (mapping or {}).items()}
     for label, meaning in (mapping or {}).items():
-        if meaning not in LABELS or _plain(label) not in map(_plain, labels):
+        if meaning not in SENTIMENT or _plain(label) not in map(_plain, labels):
             raise ConfigError(
                 f"{SETTING}: {label}={meaning} does not fit; the checkpoint has the labels {', '.join(labels)}, "
-                f"and each counts as {', '.join(LABELS)}."
+                f"and each counts as {', '.join(SENTIMENT)}."
             )
-    table = np.zeros((len(labels), len(LABELS)), dtype=np.float32)
+    table = np.zeros((len(labels), len(SENTIMENT)), dtype=np.float32)
     for row, label in enumerate(labels):
         known = given.get(_plain(label), NAMES.get(_plain(label)))
         if known is None:
-            example = ",".join(f"{name}={LABELS[min(at, 2)]}" for at, name in enumerate(labels))
+            example = ",".join(f"{name}={SENTIMENT[min(at, 2)]}" for at, name in enumerate(labels))
             raise ConfigError(
                 f"The checkpoint's label {label!r} does not say what it means. Name the meaning of its labels: "
                 f"{SETTING}={example} (in whatever way it is right)."
             )
-        table[row, LABELS.index(known)] = 1.0
+        table[row, SENTIMENT.index(known)] = 1.0
     for needed in ("negative", "positive"):
-        if not table[:, LABELS.index(needed)].any():
+        if not table[:, SENTIMENT.index(needed)].any():
             raise ConfigError(f"None of the checkpoint's labels {', '.join(labels)} counts as {needed}: see {SETTING}.")
     return table
 
@@ -110,7 +111,7 @@ class HuggingFaceClassifier:
         return self._version
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
-        found = np.zeros((len(texts), len(LABELS)), dtype=np.float32)
+        found = np.zeros((len(texts), len(SENTIMENT)), dtype=np.float32)
         normal = [normalize(text) for text in texts]
         order = sorted(range(len(texts)), key=lambda row: len(normal[row]))
         at = 0

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from brandpulse.text.normalization import normalize
-from model.inference.scorer import LABELS, Probabilities
+from model.inference.scorer import Probabilities
+from model.spec.heads import SENTIMENT
 
 _WORD = re.compile(r"[a-z]+")
 
@@ -31,7 +32,7 @@ class KeywordClassifier:
     version = "keyword-1"
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
-        odds = np.array([self._odds(text) for text in texts], dtype=np.float32).reshape(-1, len(LABELS))
+        odds = np.array([self._odds(text) for text in texts], dtype=np.float32).reshape(-1, len(SENTIMENT))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
     def _odds(self, text: str) -> tuple[float, float, float]:

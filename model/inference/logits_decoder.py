@@ -7,12 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model.checkpoints.multi_head import EARLY, HeadsManifest
-from model.evaluation.metrics import softmax
+from model.inference.probabilities import sigmoid, softmax
 from model.inference.scorer import Probabilities, Scores
 from model.inputs.target_marking import ABSENT, MarkedText
-from model.spec.heads import HEADS, TARGET, Head
+from model.spec.heads import POST_HEADS, TARGET, Head
 
-POST_HEADS = tuple(head for head in HEADS if head.reads == "post")
 WIDTH = sum(len(head.labels) for head in POST_HEADS)
 """Labels of all heads that read posts, side by side."""
 IRRELEVANT = TARGET.index("irrelevant")
@@ -130,10 +129,6 @@ def as_absent(target: Probabilities, absent: npt.NDArray[np.bool_]) -> Probabili
     target[absent] *= (1.0 - ABSENT) / np.maximum(target[absent].sum(axis=1, keepdims=True), 1e-12)
     target[absent, IRRELEVANT] = ABSENT
     return target
-
-
-def sigmoid(logits: Floats) -> Probabilities:
-    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -80, 80))), dtype=np.float32)
 
 
 def _temperatures(manifest: HeadsManifest, head: str, early: npt.NDArray[np.bool_]) -> Floats:

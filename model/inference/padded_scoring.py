@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.checkpoints.multi_head import HeadsCheckpoint
-from model.inference.logits_decoder import POST_HEADS, Floats, LogitTable, Numbers, spans
+from model.inference.logits_decoder import Floats, LogitTable, Numbers, spans
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
 from model.inputs.token_batches import MarkedBatch, MarkedTokens, marked_batches, tokens_of
+from model.spec.heads import POST_HEADS
 
 _WINDOW = 1024
 """Posts tokenised at a time."""

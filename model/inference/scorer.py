@@ -8,10 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from model.inputs.target_marking import MarkedText
-from model.spec.heads import SENTIMENT
-
-LABELS = SENTIMENT
-"""The columns of every probability matrix, in this order."""
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -30,7 +26,7 @@ class Classifier(Protocol):
         ...
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
-        """(n, 3): one row per text in the same order, columns as in `LABELS`, each row sums to 1.
+        """(n, 3): one row per text in the same order, columns as in `model.spec.heads.SENTIMENT`, each row sums to 1.
 
         Any string is scored: empty, very long, with NUL or lone surrogates. No texts give shape (0, 3).
         """

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from model.checkpoints.whole_post import Checkpoint, Floats, load
-from model.evaluation.metrics import softmax
-from model.inference.scorer import LABELS, Probabilities, version_at
+from model.checkpoints.tensor_files import Floats
+from model.checkpoints.whole_post import WholePostCheckpoint, load_whole_post
+from model.inference.probabilities import softmax
+from model.inference.scorer import Probabilities, version_at
 from model.inputs.token_batches import TokenBatch, token_batches
+from model.spec.heads import SENTIMENT
 
 WHOLE_POST_NAMES = {"heads.dense.sentiment.": "bert.pooler.dense.", "heads.out.sentiment.": "classifier."}
 """The head `sentiment` of many -> its twin in BertForSequenceClassification: the same computation."""
@@ -26,7 +28,7 @@ class TorchClassifier:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import torch
 
-        checkpoint = load(weights)
+        checkpoint = load_whole_post(weights)
         if threads is not None:
             torch.set_num_threads(threads)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -43,7 +45,7 @@ class TorchClassifier:
         return f"torch {self._device.type} {self._precision}"
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
-        logits = np.zeros((len(texts), len(LABELS)), dtype=np.float32)
+        logits = np.zeros((len(texts), len(SENTIMENT)), dtype=np.float32)
         if not texts:
             return logits
         for batch in token_batches(texts, self._tokenizer, batch_size=self._batch_size):
@@ -59,7 +61,7 @@ class TorchClassifier:
             return self._model(input_ids=ids, attention_mask=mask).logits.float().cpu().numpy()  # (batch, 3)
 
 
-def bert(checkpoint: Checkpoint) -> Any:
+def bert(checkpoint: WholePostCheckpoint) -> Any:
     """The checkpoint as transformers' `BertForSequenceClassification`, on the CPU in float32."""
     return _bert(checkpoint.config, checkpoint.tensors)
 
@@ -78,14 +80,16 @@ def whole_post_bert(weights: Path) -> tuple[Any, int]:
 
     Of weights with many heads the head `sentiment` stands where that has its pooler and classifier.
     """
-    from model.checkpoints.multi_head import KIND, kind_of, load_heads
+    from model.checkpoints.multi_head import load_heads
+    from model.checkpoints.weights_folder import kind_of
+    from model.spec.weights import MULTI_HEAD
 
-    if kind_of(weights) != KIND:
-        checkpoint = load(weights)
+    if kind_of(weights) != MULTI_HEAD:
+        checkpoint = load_whole_post(weights)
         return bert(checkpoint), checkpoint.manifest.max_tokens
     many = load_heads(weights)
     tensors = {name: tensor for name, tensor in many.tensors.items() if name.startswith("bert.")}
     for ours, theirs in WHOLE_POST_NAMES.items():
         tensors |= {theirs + part: many.tensors[ours + part] for part in ("weight", "bias")}
-    names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: at for at, label in enumerate(LABELS)}}
+    names = {"id2label": dict(enumerate(SENTIMENT)), "label2id": {label: at for at, label in enumerate(SENTIMENT)}}
     return _bert(dict(many.config) | names, tensors), many.manifest.max_tokens

@@ -7,7 +7,8 @@ from typing import Any
 
 from brandpulse.errors import ConfigError
 from brandpulse.text.normalization import normalize
-from model.checkpoints.multi_head import KIND, kind_of, read_heads_manifest
+from model.checkpoints.multi_head import read_heads_manifest
+from model.checkpoints.weights_folder import kind_of
 from model.checkpoints.whole_post import read_manifest
 from model.data.gold_labels import Gold, read_gold
 from model.evaluation.comparison import compare
@@ -18,6 +19,7 @@ from model.inputs.target_marking import find
 from model.loader import load_scorer
 from model.report.page import page
 from model.spec.options import Engine, ExitPolicy, Precision, TargetWords, Task
+from model.spec.weights import MULTI_HEAD
 
 _ROWS_OF_A_BRAND = 5
 """On average; a file with fewer rows a target may be about aspects."""
@@ -103,7 +105,7 @@ def said_of(subject: Subject, head: str) -> Said:
     """What the manifest of *subject* says of *head*."""
     if subject.engine in ("keyword", "null"):
         return Said()
-    if kind_of(subject.weights) == KIND:
+    if kind_of(subject.weights) == MULTI_HEAD:
         manifest = read_heads_manifest(subject.weights)
         return Said(manifest.temperature(head), manifest.thresholds.get(head, {}))
     return Said(read_manifest(subject.weights).temperature) if head == "sentiment" else Said()

@@ -59,7 +59,7 @@ class Ticket(BaseModel):
     product: str | None = None
 
 
-def score_request(limits: Limits) -> Any:
+def score_body(limits: Limits) -> Any:
     """The annotation of the body of `/v1/score`: `One` or `Many` within *limits*, so that OpenAPI states them."""
     text, target = _text(limits), _target(limits)
     targets: Any = Annotated[
@@ -88,7 +88,7 @@ def score_request(limits: Limits) -> Any:
     return Annotated[Annotated[one, Tag("<one>")] | Annotated[many, Tag("<many>")], Discriminator(_kind_of_request)]
 
 
-def ticket_request(limits: Limits) -> Any:
+def ticket_body(limits: Limits) -> Any:
     """The annotation of the body of `/v1/tickets`."""
     name: Any = Annotated[str, Field(max_length=200)]
     number: Any = Annotated[int, Field(strict=True, ge=0, lt=2**53), BeforeValidator(_integer)]

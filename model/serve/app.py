@@ -22,7 +22,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from brandpulse.runtime.metrics import CONTENT_TYPE
-from model.serve import helpdesk as tickets
 from model.serve.api_models import (
     Many,
     ModelAnswer,
@@ -30,10 +29,11 @@ from model.serve.api_models import (
     ScoreAnswer,
     Ticket,
     TicketAnswer,
-    score_request,
-    ticket_request,
+    score_body,
+    ticket_body,
 )
 from model.serve.batching import BusyError, JobFailedError
+from model.serve.helpdesk import tags, ticket_request
 from model.serve.openapi import DESCRIPTION, SCORE, TICKETS, answered, describe
 from model.serve.problems import invalid, problem, unreadable
 from model.serve.request_guard import Door, Rules
@@ -79,10 +79,10 @@ def application(service: Service, rules: Rules) -> ASGIApp:
 
 
 def _add_scoring(api: FastAPI, service: Service) -> None:
-    score_body, ticket_body = score_request(service.limits), ticket_request(service.limits)
+    ScoreBody, TicketBody = score_body(service.limits), ticket_body(service.limits)  # noqa: N806 - types
 
     @api.post("/v1/score", tags=["score"], summary="Score texts", openapi_extra=SCORE, responses=answered(ScoreAnswer))
-    async def score(request: Request, body: score_body) -> Response:  # type: ignore[valid-type]  # made at run time
+    async def score(request: Request, body: ScoreBody) -> Response:  # type: ignore[valid-type]  # made at run time
         asked, all_emotions = _asked(body)
         results = await _while_there(request, service.score(asked, all_emotions=all_emotions))
         return _gone() if results is None else _json({"model": service.name(), "results": results})
@@ -90,12 +90,12 @@ def _add_scoring(api: FastAPI, service: Service) -> None:
     @api.post(
         "/v1/tickets", tags=["score"], summary="Tag a ticket", openapi_extra=TICKETS, responses=answered(TicketAnswer)
     )
-    async def tag(request: Request, body: ticket_body) -> Response:  # type: ignore[valid-type]  # made at run time
+    async def tag(request: Request, body: TicketBody) -> Response:  # type: ignore[valid-type]  # made at run time
         ticket: Ticket = body
-        results = await _while_there(request, service.score([tickets.asked(ticket)]))
+        results = await _while_there(request, service.score([ticket_request(ticket)]))
         if results is None:
             return _gone()
-        told = {"id": ticket.id, "tags": tickets.tags(results[0], ticket)}
+        told = {"id": ticket.id, "tags": tags(results[0], ticket)}
         return _json(told | {"model": service.name(), "result": results[0]})
 
 

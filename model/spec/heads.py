@@ -36,4 +36,6 @@ HEADS = (
 """In the order in which the graph puts their logits side by side. `crisis`: the post tells of a disaster that happened;
 `informative`: within a crisis, it says something one can act on (CrisisLex)."""
 
+POST_HEADS = tuple(head for head in HEADS if head.reads == "post")
+
 BY_NAME = {head.name: head for head in HEADS}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from model.evaluation.metrics import calibration_error, fit_temperature, softmax
+from model.evaluation.metrics import calibration_error, fit_temperature
+from model.inference.probabilities import softmax
 from model.spec.heads import BY_NAME, HEADS, Head
 from model.training.data.batches import Encoded, collate
 

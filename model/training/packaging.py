@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model.checkpoints.multi_head import EARLY, HeadsManifest, load_heads, pack_heads, write_heads_manifest
-from model.checkpoints.whole_post import Manifest, load, pack, write_manifest
+from model.checkpoints.whole_post import WholePostManifest, load_whole_post, pack_whole_post, write_manifest
 from model.cpu.activation_ranges import activation_ranges, marked_ranges
 from model.graphs.torch_multihead import EXIT_LAYER, MultiHead
-from model.inference.scorer import LABELS
 from model.inputs.target_marking import MarkedText
-from model.spec.heads import HEADS
+from model.spec.heads import HEADS, SENTIMENT
 from model.training.calibration import Calibration
 from model.training.fit.recipe import HeadsRecipe
 
@@ -65,9 +64,9 @@ def pack_run(
     config = json.loads(model.bert.config.to_json_string())
     arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}
     if recipe.weights.keys() == {"sentiment"} and told.before is None:
-        whole = Manifest(**common, labels=LABELS, temperature=late.temperatures["sentiment"])
-        whole = pack(out, whole_post(arrays), config=config, tokenizer=told.tokenizer, manifest=whole)
-        whole = replace(whole, ranges=activation_ranges(load(out), [post.text for post in posts]))
+        whole = WholePostManifest(**common, labels=SENTIMENT, temperature=late.temperatures["sentiment"])
+        whole = pack_whole_post(out, whole_post(arrays), config=config, tokenizer=told.tokenizer, manifest=whole)
+        whole = replace(whole, ranges=activation_ranges(load_whole_post(out), [post.text for post in posts]))
         write_manifest(out, whole)
         return whole.version
     manifest = HeadsManifest(

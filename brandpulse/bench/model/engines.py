@@ -13,8 +13,9 @@ from brandpulse.bench.model.engine_memory import memory_of
 from model.cpu.cpu_info import available_cores
 from model.data.labelled_posts import read_texts
 from model.inputs.target_marking import plain
-from model.loader import WEIGHTS, load_scorer, torch_is_installed
+from model.loader import load_scorer, torch_is_installed
 from model.spec.options import Engine, ExitPolicy, Precision
+from model.spec.weights import WEIGHTS
 
 PEER = "hugging face pipeline"
 """float32, batches of 32 in order of arrival, padded to multiples of 8."""
@@ -141,12 +142,14 @@ def hugging_face_pipeline(weights: Path = WEIGHTS) -> Callable[[Sequence[str]], 
 
 
 def _is_offered(contestant: Contestant, weights: Path) -> bool:
-    from model.checkpoints.multi_head import KIND, kind_of, read_heads_manifest
+    from model.checkpoints.multi_head import read_heads_manifest
+    from model.checkpoints.weights_folder import kind_of
     from model.cpu.onnxruntime_requests import onnx_is_installed
+    from model.spec.weights import MULTI_HEAD
 
     if contestant.engine != "openvino":
         return torch_is_installed()
-    if kind_of(weights) != KIND:
+    if kind_of(weights) != MULTI_HEAD:
         return contestant.exit_policy == "full" and contestant.precision != "int8-onnxruntime"
     if contestant.precision == "int8-onnxruntime" and not onnx_is_installed():
         return False

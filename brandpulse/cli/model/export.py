@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from model.loader import WEIGHTS
 from model.spec.options import ExportFormat, ExportPrecision
+from model.spec.weights import WEIGHTS
 
 
 def export(

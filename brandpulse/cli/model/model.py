@@ -12,8 +12,8 @@ import typer
 from brandpulse.cli.model.export import export
 from brandpulse.cli.model.presets import app as presets
 from brandpulse.cli.model.training import register
-from model.loader import WEIGHTS
 from model.spec.options import Engine, ExitPolicy, Precision, TargetWords, Task
+from model.spec.weights import WEIGHTS
 
 app = typer.Typer(add_completion=False, help="Train, evaluate and try the sentiment model.", no_args_is_help=True)
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from brandpulse.errors import ConfigError
-from model.loader import WEIGHTS
 from model.spec.options import Engine, Precision
+from model.spec.weights import WEIGHTS
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Whole tasks on data you have, each with its table of figures."

@@ -14,7 +14,8 @@ import numpy as np
 from brandpulse.config.validation import reason_of
 from brandpulse.errors import ConfigError
 from brandpulse.text.normalization import normalize
-from model.checkpoints.whole_post import WORD_TABLE, Floats, read_stored, restored, unusable
+from model.checkpoints.tensor_files import WORD_TABLE, Floats, read_tensors
+from model.checkpoints.weights_folder import unusable
 from model.presets.aspects.bio_tags import spans_of
 from model.presets.aspects.data import Span
 
@@ -41,7 +42,7 @@ class Tagger:
             if self.manifest.get("kind") != KIND:
                 raise ConfigError(f"{folder} holds no {KIND}: make one with `brandpulse model preset aspects --out`.")
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            tensors = restored(read_stored(folder / "model.safetensors"))
+            tensors = read_tensors(folder / "model.safetensors")
             self._tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError) as error:
             raise unusable(folder, reason_of(error)) from error

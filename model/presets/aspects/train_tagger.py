@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.checkpoints.whole_post import stored_form, write_stored
+from model.checkpoints.tensor_files import write_tensors
 from model.presets.aspects.bio_tags import TAGS, UNTAGGED, tags
 from model.presets.aspects.data import Sentence
 from model.presets.aspects.tagger import KIND
@@ -106,7 +106,7 @@ def train_tagger(
     } | dict(facts)
     out.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}
-    write_stored(out / "model.safetensors", stored_form(tensors))
+    write_tensors(out / "model.safetensors", tensors)
     for name, text in (("config.json", json.dumps(begun.config)), ("tokenizer.json", begun.tokenizer)):
         (out / name).write_text(text, encoding="utf-8")
     (out / "model.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

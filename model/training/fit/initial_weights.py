@@ -13,10 +13,11 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from brandpulse.errors import ConfigError
-from model.checkpoints.multi_head import KIND, HeadsManifest, load_heads
+from model.checkpoints.multi_head import HeadsManifest, load_heads
 from model.graphs.torch_multihead import EXIT_LAYER, MultiHead
 from model.inputs.vocabulary import extended, place_new_words
 from model.spec.heads import BY_NAME
+from model.spec.weights import MULTI_HEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def base_name(base: Path) -> str:
 def is_packed(folder: Path) -> bool:
     """Whether *folder* holds weights with many heads as `finish` packs them."""
     try:
-        return bool(json.loads((folder / "model.json").read_text(encoding="utf-8")).get("kind") == KIND)
+        return bool(json.loads((folder / "model.json").read_text(encoding="utf-8")).get("kind") == MULTI_HEAD)
     except (OSError, ValueError, AttributeError):
         return False
 

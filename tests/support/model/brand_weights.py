@@ -8,8 +8,8 @@ import numpy as np
 from brandpulse.text.normalization import MARKER
 from model.checkpoints.multi_head import HeadsManifest, pack_heads
 from model.inputs.vocabulary import extended
-from model.loader import WEIGHTS
 from model.spec.heads import HEADS
+from model.spec.weights import WEIGHTS
 
 LAYERS, EXIT_LAYER, WIDTH, INNER, POSITIONS = 4, 2, 32, 64, 128
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from model.loader import WHOLE_POST_WEIGHTS
+from model.spec.weights import WHOLE_POST_WEIGHTS
 from model.training.fit.recipe import HeadsRecipe, Source
 
 GOOD = ["lovely", "great", "happy", "superb", "kind", "quick"]

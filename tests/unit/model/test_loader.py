@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.loader import WHOLE_POST_WEIGHTS, load_classifier
+from model.loader import load_classifier
+from model.spec.weights import WHOLE_POST_WEIGHTS
 
 
 def a_weights_folder(tmp_path: Path) -> Path:

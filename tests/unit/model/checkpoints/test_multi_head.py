@@ -8,8 +8,9 @@ import pytest
 
 from brandpulse.errors import ConfigError
 from model.checkpoints.multi_head import load_heads, pack_heads, write_heads_manifest
-from model.checkpoints.whole_post import WORD_TABLE
-from model.loader import WEIGHTS, WHOLE_POST_WEIGHTS, load_scorer
+from model.checkpoints.tensor_files import WORD_TABLE
+from model.loader import load_scorer
+from model.spec.weights import WEIGHTS, WHOLE_POST_WEIGHTS
 from tests.support.model.brand_weights import a_brand_folder, random_tensors
 
 

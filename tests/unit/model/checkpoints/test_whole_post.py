@@ -3,21 +3,22 @@ from pathlib import Path
 
 import numpy as np
 
-from model.checkpoints.whole_post import WORD_TABLE, load, pack
-from model.loader import WHOLE_POST_WEIGHTS
+from model.checkpoints.tensor_files import WORD_TABLE
+from model.checkpoints.whole_post import load_whole_post, pack_whole_post
+from model.spec.weights import WHOLE_POST_WEIGHTS
 
 
 def test_what_is_packed_is_what_is_loaded(tmp_path: Path) -> None:
-    shipped = load(WHOLE_POST_WEIGHTS)
+    shipped = load_whole_post(WHOLE_POST_WEIGHTS)
     tensors = dict(shipped.tensors)
-    manifest = pack(
+    manifest = pack_whole_post(
         tmp_path,
         tensors,
         config=shipped.config,
         tokenizer=WHOLE_POST_WEIGHTS / "tokenizer.json",
         manifest=shipped.manifest,
     )
-    again = load(tmp_path)
+    again = load_whole_post(tmp_path)
     assert again.manifest == manifest
     for name, tensor in tensors.items():
         # Half a step of 8 bits for the word table, of float16's 11 for the rest.
@@ -27,7 +28,7 @@ def test_what_is_packed_is_what_is_loaded(tmp_path: Path) -> None:
 
 def test_the_shipped_report_belongs_to_the_shipped_weights() -> None:
     report = json.loads((WHOLE_POST_WEIGHTS / "report.json").read_text())
-    assert report["version"] == load(WHOLE_POST_WEIGHTS).manifest.version
+    assert report["version"] == load_whole_post(WHOLE_POST_WEIGHTS).manifest.version
     assert report["macro_recall"] >= 0.70
     assert report["ece"] <= 0.05
 

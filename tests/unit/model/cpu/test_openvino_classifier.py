@@ -11,12 +11,13 @@ import pytest
 
 from brandpulse.bench.model.engines import PEER, run
 from brandpulse.errors import ConfigError
-from model.checkpoints.whole_post import load, load_tokenizer, write_manifest
+from model.checkpoints.whole_post import load_whole_post, truncating_tokenizer, write_manifest
 from model.cpu.cpu_info import available_cores, multiplies_bytes
 from model.cpu.openvino_classifier import OpenVinoClassifier
 from model.inference.scorer import Classifier
 from model.inputs.token_batches import LENGTHS, token_batches
-from model.loader import WHOLE_POST_WEIGHTS, torch_is_installed
+from model.loader import torch_is_installed
+from model.spec.weights import WHOLE_POST_WEIGHTS
 from tests.support.model.check_posts import CHECK_POSTS
 
 TEXTS = [text for text, _ in CHECK_POSTS]
@@ -86,14 +87,14 @@ def test_int8_has_a_version_of_its_own(openvino: Classifier, int8: Classifier) -
 
 def test_int8_without_measured_ranges_is_a_config_error(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(WHOLE_POST_WEIGHTS, tmp_path / "weights"))
-    write_manifest(folder, replace(load(folder).manifest, ranges={}))
+    write_manifest(folder, replace(load_whole_post(folder).manifest, ranges={}))
     with pytest.raises(ConfigError, match="no ranges for int8"):
         OpenVinoClassifier(folder, threads=1, precision="int8")
 
 
 def test_the_temperature_of_the_manifest_divides_the_logits(tmp_path: Path, openvino: Classifier) -> None:
     folder = Path(shutil.copytree(WHOLE_POST_WEIGHTS, tmp_path / "weights"))
-    manifest = load(folder).manifest
+    manifest = load_whole_post(folder).manifest
     write_manifest(folder, replace(manifest, temperature=2 * manifest.temperature))
     warm = OpenVinoClassifier(folder, threads=1, precision="fp32").probabilities(TEXTS[:3])
     roots = np.sqrt(openvino.probabilities(TEXTS[:3]))
@@ -121,7 +122,7 @@ def test_other_threads_run_while_posts_are_scored(openvino: Classifier) -> None:
 
 
 def test_calls_of_every_size_meet_few_shapes() -> None:
-    tokenizer = load_tokenizer(WHOLE_POST_WEIGHTS / "tokenizer.json", max_tokens=128)
+    tokenizer = truncating_tokenizer(WHOLE_POST_WEIGHTS / "tokenizer.json", max_tokens=128)
     texts = ["word " * (number % 130) for number in range(300)]
     calls = [texts[at : at + 1 + at % 70] for at in range(300)]
     shapes = {batch.ids.shape for call in calls for batch in token_batches(call, tokenizer, batch_size=32, lanes=2)}

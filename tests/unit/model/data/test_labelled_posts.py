@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.data.labelled_posts import LabelledPost, leak_key, read_labelled, read_texts, without_leaks
+from model.data.labelled_posts import LabelledPost, leak_key, read_labelled, read_texts
 
 
 def a_file(path: Path, *rows: dict[str, object]) -> Path:
@@ -26,11 +26,6 @@ def test_a_row_without_text_or_known_label_is_named(tmp_path: Path, row: dict[st
     path = a_file(tmp_path / "posts.jsonl", {"text": "fine", "sentiment": "pos"}, row)
     with pytest.raises(ValueError, match=r"posts\.jsonl, line 2"):
         read_labelled(path)
-
-
-def test_training_posts_that_stand_in_the_validation_part_are_dropped() -> None:
-    train = [LabelledPost("@user What a DAY!! http", 2), LabelledPost("another day", 1)]
-    assert without_leaks(train, [LabelledPost("what a day", 2)]) == [LabelledPost("another day", 1)]
 
 
 def test_the_leak_key_ignores_handles_links_case_and_punctuation() -> None:

@@ -18,7 +18,8 @@ from model.graphs.openvino_multihead import heads_graph
 from model.inference.scorer import Scores
 from model.inputs.packed_batches import pack
 from model.inputs.target_marking import mark, plain
-from model.loader import WEIGHTS, load_classifier
+from model.loader import load_classifier
+from model.spec.weights import WEIGHTS
 from tests.support.model.brand_weights import EXIT_LAYER, WIDTH, a_brand_folder
 from tests.support.model.check_posts import CHECK_POSTS
 from tests.unit.model.cpu.test_precision_selection import RANGES

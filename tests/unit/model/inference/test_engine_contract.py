@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from model.inference.scorer import LABELS, Classifier, version_at
+from model.inference.scorer import Classifier, version_at
+from model.spec.heads import SENTIMENT
 from tests.support.model.check_posts import CHECK_POSTS
 
 TEXTS = [text for text, _ in CHECK_POSTS]
@@ -11,7 +12,7 @@ TEXTS = [text for text, _ in CHECK_POSTS]
 
 def test_each_row_is_a_distribution_over_the_three_labels(classifier: Classifier) -> None:
     scores = classifier.probabilities(TEXTS)
-    assert scores.shape == (len(TEXTS), len(LABELS))
+    assert scores.shape == (len(TEXTS), len(SENTIMENT))
     assert scores.dtype == np.float32
     assert (scores >= 0).all()
     np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-5)
@@ -90,6 +91,6 @@ def test_openvino_and_torch_agree(openvino: Classifier, torch_engine: Classifier
 
 
 def test_the_shipped_model_reads_plain_posts_as_a_person_does(openvino: Classifier) -> None:
-    predicted = [LABELS[column] for column in openvino.probabilities(TEXTS).argmax(axis=1)]
+    predicted = [SENTIMENT[column] for column in openvino.probabilities(TEXTS).argmax(axis=1)]
     wrong = [(text, label) for (text, gold), label in zip(CHECK_POSTS, predicted, strict=True) if label != gold]
     assert len(wrong) <= 6, wrong

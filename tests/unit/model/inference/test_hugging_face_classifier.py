@@ -7,9 +7,9 @@ import pytest
 
 from brandpulse.errors import ConfigError
 from model.inference.hugging_face_classifier import columns, read_mapping
-from model.inference.scorer import LABELS
 from model.inputs.target_marking import mark
 from model.loader import load_classifier, load_scorer, torch_is_installed
+from model.spec.heads import SENTIMENT
 
 needs_torch = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
 TEXTS = ["good day", "bad day at the office", "", "😡 \ud83d", "word " * 3_000]
@@ -100,12 +100,12 @@ def test_labels_that_say_nothing_are_named_by_the_setting(tmp_path: Path, monkey
     [
         (["POSITIVE", "NEGATIVE"], ["positive", "negative"]),
         (["neg", "Neu", "pos"], ["negative", "neutral", "positive"]),
-        (["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], [LABELS[at] for at in (0, 0, 1, 2, 2)]),
+        (["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], [SENTIMENT[at] for at in (0, 0, 1, 2, 2)]),
         (["Very_Negative", "very-positive"], ["negative", "positive"]),
     ],
 )
 def test_names_that_say_what_they_mean(labels: list[str], expected: list[str]) -> None:
-    assert [LABELS[at] for at in columns(labels).argmax(axis=1)] == expected
+    assert [SENTIMENT[at] for at in columns(labels).argmax(axis=1)] == expected
 
 
 @pytest.mark.parametrize("labels", [["LABEL_0", "LABEL_1"], ["negative", "positive", "mixed"], ["joy", "anger"]])

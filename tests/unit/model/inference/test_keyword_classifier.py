@@ -1,7 +1,7 @@
 import pytest
 
 from model.inference.keyword_classifier import KeywordClassifier
-from model.inference.scorer import LABELS
+from model.spec.heads import SENTIMENT
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from model.inference.scorer import LABELS
 )
 def test_the_side_with_more_words_wins(text: str, expected: str) -> None:
     scores = KeywordClassifier().probabilities([text])
-    assert LABELS[int(scores[0].argmax())] == expected
+    assert SENTIMENT[int(scores[0].argmax())] == expected
 
 
 def test_a_thousand_angry_words_still_give_finite_scores() -> None:

@@ -9,9 +9,10 @@ from model.cpu.onnxruntime_requests import onnx_is_installed
 from model.inference.score_cache import CachingScorer
 from model.inference.scorer import Scorer, Scores, version_at
 from model.inputs.target_marking import ABSENT, MarkedText, mark, plain
-from model.loader import WHOLE_POST_WEIGHTS, load_classifier, load_scorer, torch_is_installed
+from model.loader import load_classifier, load_scorer, torch_is_installed
 from model.spec.heads import BY_NAME, HEADS, TARGET
 from model.spec.options import Precision
+from model.spec.weights import WHOLE_POST_WEIGHTS
 from tests.support.model.brand_weights import a_brand_folder
 from tests.unit.model.cpu.test_precision_selection import RANGES
 

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.checkpoints.whole_post import load_tokenizer
+from model.checkpoints.whole_post import truncating_tokenizer
 from model.inputs.token_batches import batch_sizes, even_sizes, token_batches
-from model.loader import WEIGHTS
+from model.spec.weights import WEIGHTS
 
-TOKENIZER = load_tokenizer(WEIGHTS / "tokenizer.json", max_tokens=128)
+TOKENIZER = truncating_tokenizer(WEIGHTS / "tokenizer.json", max_tokens=128)
 
 
 @given(st.lists(st.integers(0, 200), max_size=40), st.sampled_from([1, 2, 8]), st.integers(8, 20))

@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from model.serve.api_models import Ticket, TicketAnswer
-from model.serve.helpdesk import asked, tags
+from model.serve.helpdesk import EMOTION_TAGS, MOOD_TAGS, UNTAGGED_EMOTIONS, emotion_tags, tags, ticket_request
 from model.serve.service import Service
+from model.spec.heads import EMOTIONS, MOODS
 from tests.support.model.serve_builders import AllHeadsScorer, serving
 from tests.support.repository import ROOT
 
@@ -38,8 +39,8 @@ def client() -> Iterator[httpx.Client]:
 def test_a_ticket_is_one_text_judged_towards_brand_and_product(
     ticket: Ticket, text: str, targets: tuple[str, ...]
 ) -> None:
-    assert asked(ticket).text == text
-    assert asked(ticket).targets == targets
+    assert ticket_request(ticket).text == text
+    assert ticket_request(ticket).targets == targets
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_a_ticket_is_tagged_over_http(client: httpx.Client) -> None:
 
 
 def test_the_recipe_s_own_ticket_is_tagged_with_tags_of_its_table(client: httpx.Client) -> None:
-    recipe = (ROOT / "docs" / "helpdesk.md").read_text(encoding="utf-8")
+    recipe = (ROOT / "docs" / "how-to" / "helpdesk.md").read_text(encoding="utf-8")
     sent = re.search(r"-d '(\{.*?\})'", recipe, re.DOTALL)
     assert sent is not None
 
@@ -127,3 +128,41 @@ def test_another_id_is_refused_by_its_name(client: httpx.Client, sent: object) -
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "id"
+
+
+def moods(**shares: float) -> dict[str, Any]:
+    return {"mood": {"probabilities": shares}}
+
+
+def test_each_emotion_has_one_word_or_is_left_out_on_purpose() -> None:
+    assert sorted([label for labels in EMOTION_TAGS.values() for label in labels] + list(UNTAGGED_EMOTIONS)) == sorted(
+        EMOTIONS
+    )
+    assert set(MOOD_TAGS) | {"optimism"} == set(MOODS)
+    assert set(MOOD_TAGS.values()) <= set(EMOTION_TAGS)
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        ({}, []),
+        ({"emotions": {"labels": []}}, []),
+        ({"emotions": {"labels": ["surprise", "neutral"]}}, []),
+        ({"emotions": {"labels": ["joy", "annoyance", "anger"]}}, ["angry", "happy"]),
+        (moods(anger=0.5, joy=0.5), ["angry", "happy"]),
+        (moods(anger=0.49, joy=0.2, optimism=0.2, sadness=0.11), []),
+        (moods(optimism=0.9), []),
+        ({"emotions": {"labels": ["anger"]}} | moods(sadness=0.8), ["angry", "disappointed"]),
+    ],
+)
+def test_a_word_holds_for_any_of_its_emotions_or_for_a_likely_mood(score: dict[str, Any], expected: list[str]) -> None:
+    assert emotion_tags(score) == expected
+
+
+def test_the_recipe_s_table_is_the_mapping() -> None:
+    recipe = (ROOT / "docs" / "how-to" / "helpdesk.md").read_text(encoding="utf-8")
+    _, *rows = re.findall(r"^\| (\w+) \| ([a-z, ]+) \| (\w*) ?\|$", recipe, re.MULTILINE)
+
+    told = {word: tuple(emotions.split(", ")) for word, emotions, _ in rows}
+    assert told == {**EMOTION_TAGS, "none": UNTAGGED_EMOTIONS}
+    assert {mood: word for word, _, mood in rows if mood and word != "none"} == MOOD_TAGS

@@ -12,11 +12,12 @@ import pytest
 
 from brandpulse.text.normalization import MARKER
 from model.inference.score_cache import CachingScorer
-from model.inference.scorer import LABELS, Scores
+from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
 from model.serve.api_models import Limits, ModelAnswer, ScoreAnswer
 from model.serve.run import Crowded
 from model.serve.service import Batching, Service
+from model.spec.heads import SENTIMENT
 from tests.support.model.serve_builders import POISON, AllHeadsScorer, WatchedScorer, serving, serving_keywords
 from tests.support.patience import patience
 
@@ -123,7 +124,7 @@ def test_emotions_are_those_above_their_thresholds_and_all_on_ask(all_heads: htt
 def test_the_model_is_described(all_heads: httpx.Client) -> None:
     told = ModelAnswer.model_validate_json(all_heads.get("/v1/model").content)
 
-    assert told.heads["sentiment"] == list(LABELS)
+    assert told.heads["sentiment"] == list(SENTIMENT)
     assert told.thresholds["risk"] == {"complaint": 0.71, "crisis": 0.2, "informative": 0.9}
     assert told.limits["texts"] == Limits().texts
 

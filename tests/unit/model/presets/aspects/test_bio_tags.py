@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from model.loader import WEIGHTS
 from model.presets.aspects.bio_tags import FIRST, FURTHER, OUTSIDE, UNTAGGED, spans_of, tags
 from model.presets.aspects.data import Sentence, found_terms, sentences, term_key
+from model.spec.weights import WEIGHTS
 
 WORDS = ["the", "soup", "was", "cold", "tagliatelle", "crème-brûlée", "wait", "staff", "n't", "(sic)", "$9.50", "👍"]
 

@@ -74,12 +74,12 @@ def test_terms_of_a_text_are_given_as_they_stand_there(folder: Path) -> None:
 def test_the_graph_computes_what_torch_does(folder: Path) -> None:
     from transformers import BertConfig, BertModel
 
-    from model.checkpoints.whole_post import read_stored, restored
+    from model.checkpoints.tensor_files import read_tensors
     from model.presets.aspects.tagger import tagger_graph
     from model.presets.aspects.train_tagger import TaggerNet
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    tensors = restored(read_stored(folder / "model.safetensors"))
+    tensors = read_tensors(folder / "model.safetensors")
     net = TaggerNet(BertModel(BertConfig(**config), add_pooling_layer=False), config["hidden_size"]).eval()
     net.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
     ids = np.random.default_rng(5).integers(1_000, 2_000, (3, 16)).astype(np.int32)
