@@ -13,6 +13,7 @@ from alerting.evaluation.alert_clock import ClockPolicy
 from alerting.evaluation.evaluator import Policies
 from alerting.heartbeat import HeartbeatPolicy
 from alerting.notifications.delivery import RetryPolicy
+from brandpulse.config.advanced import ADVANCED
 
 LONGEST_WINDOW_MINUTES = 180
 """Author sketches of single minutes are kept for three hours."""
@@ -41,53 +42,53 @@ class AlerterSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
     port: int = Field(default=0, ge=0, le=65_535, examples=[9_102])
     """Of /metrics, /healthz and /readyz; 0 takes any free one."""
-    tick_seconds: float = Field(default=1.0, gt=0, le=60, examples=[1.0])
+    tick_seconds: float = Field(default=1.0, gt=0, le=60, examples=[1.0], json_schema_extra=ADVANCED)
     """Wall-clock pause between two looks at the clock; each look evaluates all event-time minutes that became due."""
-    lease_seconds: float = Field(default=10.0, ge=0.5, le=300, examples=[10.0])
+    lease_seconds: float = Field(default=10.0, ge=0.5, le=300, examples=[10.0], json_schema_extra=ADVANCED)
     """A dead leader's successor waits so long."""
-    durable_replicas: int = Field(default=0, ge=0, le=5, examples=[1])
+    durable_replicas: int = Field(default=0, ge=0, le=5, examples=[1], json_schema_extra=ADVANCED)
     """So many replicas must have an alert on disk, too, before it is sent: then a failover forgets none. While fewer
     answer, alerts wait."""
-    request_timeout_seconds: float = Field(default=5.0, gt=0, le=5, examples=[5.0])
+    request_timeout_seconds: float = Field(default=5.0, gt=0, le=5, examples=[5.0], json_schema_extra=ADVANCED)
     heartbeat_url: SecretStr | None = Field(default=None, examples=["https://hc-ping.com/your-own-uuid"])
     """Asked for with GET every `heartbeat_seconds` while ticks succeed, event time moves and notifications drain."""
-    heartbeat_seconds: float = Field(default=60.0, ge=0.1, le=3_600, examples=[60.0])
-    heartbeat_seen_within_seconds: float = Field(default=45.0, ge=20, examples=[45.0])
+    heartbeat_seconds: float = Field(default=60.0, ge=0.1, le=3_600, examples=[60.0], json_schema_extra=ADVANCED)
+    heartbeat_seen_within_seconds: float = Field(default=45.0, ge=20, examples=[45.0], json_schema_extra=ADVANCED)
     """A partition of which no worker that Kafka answers gave a sign for longer ends the heartbeat. Workers ask Kafka
     every five seconds, and take 15 without an answer for an outage: not below 20."""
-    heartbeat_moved_within_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0])
+    heartbeat_moved_within_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0], json_schema_extra=ADVANCED)
     """Event time that stands still for longer ends the heartbeat: longer than your quietest night."""
     link: str | None = Field(default=None, examples=["http://127.0.0.1:8080/?brand={brand}&at={at}"])
     """Address put into alerts; `{brand}` and `{at}` (ms) are filled in."""
 
     windows: Annotated[tuple[int, ...], NoDecode] = Field(
-        default=(5, 10, 20, 40, 90, 180), examples=["5,10,20,40,90,180"]
+        default=(5, 10, 20, 40, 90, 180), examples=["5,10,20,40,90,180"], json_schema_extra=ADVANCED
     )
     """Minutes, rising, the longest at most 180."""
     false_alarms: float = Field(default=1.0, gt=0, le=1_000, examples=[1.0])
     """The budget: expected false pages per brand in four weeks."""
-    min_authors: int = Field(default=20, ge=1, examples=[20])
-    min_negative_authors: int = Field(default=8, ge=1, examples=[8])
-    min_rise: float = Field(default=0.08, ge=0, lt=1, examples=[0.08])
-    min_history_hours: int = Field(default=24, ge=1, le=24 * 28, examples=[24])
+    min_authors: int = Field(default=20, ge=1, examples=[20], json_schema_extra=ADVANCED)
+    min_negative_authors: int = Field(default=8, ge=1, examples=[8], json_schema_extra=ADVANCED)
+    min_rise: float = Field(default=0.08, ge=0, lt=1, examples=[0.08], json_schema_extra=ADVANCED)
+    min_history_hours: int = Field(default=24, ge=1, le=24 * 28, examples=[24], json_schema_extra=ADVANCED)
     """Hours with posts that a brand needs before it is judged; with 24 or more, also two days from its first hour."""
-    min_history_authors: int = Field(default=200, ge=1, examples=[200])
-    baseline_days: int = Field(default=28, ge=1, le=90, examples=[28])
-    rho_floor: float = Field(default=0.002, gt=0, lt=0.5, examples=[0.002])
+    min_history_authors: int = Field(default=200, ge=1, examples=[200], json_schema_extra=ADVANCED)
+    baseline_days: int = Field(default=28, ge=1, le=90, examples=[28], json_schema_extra=ADVANCED)
+    rho_floor: float = Field(default=0.002, gt=0, lt=0.5, examples=[0.002], json_schema_extra=ADVANCED)
     """Least intra-hour correlation: how much people copy each other."""
-    prior_share: float = Field(default=0.25, gt=0, lt=1, examples=[0.25])
+    prior_share: float = Field(default=0.25, gt=0, lt=1, examples=[0.25], json_schema_extra=ADVANCED)
 
-    update_minutes: int = Field(default=30, ge=1, examples=[30])
-    calm_minutes: int = Field(default=15, ge=1, examples=[15])
-    quiet_minutes: int = Field(default=180, ge=1, examples=[180])
+    update_minutes: int = Field(default=30, ge=1, examples=[30], json_schema_extra=ADVANCED)
+    calm_minutes: int = Field(default=15, ge=1, examples=[15], json_schema_extra=ADVANCED)
+    quiet_minutes: int = Field(default=180, ge=1, examples=[180], json_schema_extra=ADVANCED)
 
-    owner_fresh_seconds: float = Field(default=30.0, gt=0, examples=[30.0])
-    stalled_after_seconds: float = Field(default=120.0, gt=0, examples=[120.0])
-    silent_after_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0])
+    owner_fresh_seconds: float = Field(default=30.0, gt=0, examples=[30.0], json_schema_extra=ADVANCED)
+    stalled_after_seconds: float = Field(default=120.0, gt=0, examples=[120.0], json_schema_extra=ADVANCED)
+    silent_after_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0], json_schema_extra=ADVANCED)
 
-    retry_base_seconds: float = Field(default=1.0, gt=0, examples=[1.0])
-    retry_cap_seconds: float = Field(default=300.0, gt=0, examples=[300.0])
-    too_many_floor_seconds: float = Field(default=60.0, ge=0, examples=[60.0])
+    retry_base_seconds: float = Field(default=1.0, gt=0, examples=[1.0], json_schema_extra=ADVANCED)
+    retry_cap_seconds: float = Field(default=300.0, gt=0, examples=[300.0], json_schema_extra=ADVANCED)
+    too_many_floor_seconds: float = Field(default=60.0, ge=0, examples=[60.0], json_schema_extra=ADVANCED)
     """Least wait after a 429."""
 
     @field_validator("windows", mode="before")

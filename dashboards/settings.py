@@ -3,6 +3,7 @@
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from brandpulse.config.advanced import ADVANCED
 from brandpulse.runtime.http_security import is_loopback
 
 LEAST_TOKEN_CHARACTERS = 16
@@ -26,7 +27,7 @@ class PageSettings(BaseSettings):
     operator_tokens: SecretStr | None = Field(default=None, examples=["kim=16-or-more-characters,lee=another-one"])
     """Operators who may read, acknowledge and silence: `name=token`, separated by commas. What one does is recorded
     under the name. Unset with `token` set: the page only shows. Both unset: everyone on this machine may act."""
-    max_open_pages: int = Field(default=500, ge=1, examples=[500])
+    max_open_pages: int = Field(default=500, ge=1, examples=[500], json_schema_extra=ADVANCED)
     """Event streams held open at a time; further pages are told to come back later."""
 
     @field_validator("token")
@@ -74,11 +75,11 @@ class GrafanaSettings(BaseSettings):
     )
 
     url: str = Field(default="http://127.0.0.1:3000", pattern=r"^https?://", examples=["http://127.0.0.1:3000"])
-    user: str | None = Field(default=None, examples=["admin"])
+    user: str | None = Field(default=None, examples=["admin"], json_schema_extra=ADVANCED)
     token: SecretStr | None = Field(default=None, examples=["a service account token with the role Editor"])
     """A service account's token; or, with `user` set, that user's password."""
-    folder: str = Field(default="brandpulse", min_length=1, examples=["brandpulse"])
-    timeout_seconds: float = Field(default=10.0, gt=0, examples=[10.0])
+    folder: str = Field(default="brandpulse", min_length=1, examples=["brandpulse"], json_schema_extra=ADVANCED)
+    timeout_seconds: float = Field(default=10.0, gt=0, examples=[10.0], json_schema_extra=ADVANCED)
 
     @field_validator("token")
     @classmethod

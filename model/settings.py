@@ -3,6 +3,8 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from brandpulse.config.advanced import ADVANCED
+
 
 class ModelSettings(BaseSettings):
     """Read when a model is loaded, in `model/loader.py`."""
@@ -11,5 +13,7 @@ class ModelSettings(BaseSettings):
         env_prefix="BRANDPULSE_MODEL_", frozen=True, extra="ignore", env_ignore_empty=True
     )
 
-    labels: str = Field(default="", examples=["LABEL_0=negative,LABEL_1=neutral,LABEL_2=positive"])
+    labels: str = Field(
+        default="", examples=["LABEL_0=negative,LABEL_1=neutral,LABEL_2=positive"], json_schema_extra=ADVANCED
+    )
     """What the labels of a Hugging Face checkpoint mean that do not say so themselves."""

@@ -6,6 +6,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
+from brandpulse.config.advanced import ADVANCED
+
 
 class KafkaAccess(BaseSettings):
     """The part of `Settings` about reaching Kafka. Without a user and TLS, the defaults are for loopback only."""
@@ -24,10 +26,16 @@ class KafkaAccess(BaseSettings):
     kafka_password: SecretStr | None = Field(default=None, min_length=1, examples=["the user's password"])
     kafka_ca_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/kafka-ca.pem"])
     """The CA that signed the brokers' certificates, PEM. Unset: those the system trusts."""
-    kafka_cert_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/kafka-client.pem"])
+    kafka_cert_file: FilePath | None = Field(
+        default=None, examples=["/etc/brandpulse/kafka-client.pem"], json_schema_extra=ADVANCED
+    )
     """Our own certificate, PEM, where brokers ask for one."""
-    kafka_key_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/kafka-client.key"])
-    kafka_key_password: SecretStr | None = Field(default=None, min_length=1, examples=["the key's password"])
+    kafka_key_file: FilePath | None = Field(
+        default=None, examples=["/etc/brandpulse/kafka-client.key"], json_schema_extra=ADVANCED
+    )
+    kafka_key_password: SecretStr | None = Field(
+        default=None, min_length=1, examples=["the key's password"], json_schema_extra=ADVANCED
+    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -5,6 +5,7 @@ from typing import Any, Self
 from pydantic import Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
+from brandpulse.config.advanced import ADVANCED
 from brandpulse.redis.address import parse_address, tls_options
 
 
@@ -18,12 +19,18 @@ class RedisAccess(BaseSettings):
     redis_username: str | None = Field(default=None, min_length=1, examples=["brandpulse-worker"])
     """Goes before the one in the address, as the password does."""
     redis_password: SecretStr | None = Field(default=None, min_length=1, examples=["the user's password"])
-    redis_sentinel_password: SecretStr | None = Field(default=None, min_length=1, examples=["the Sentinels' password"])
+    redis_sentinel_password: SecretStr | None = Field(
+        default=None, min_length=1, examples=["the Sentinels' password"], json_schema_extra=ADVANCED
+    )
     redis_ca_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/redis-ca.pem"])
     """The CA that signed the server's certificate, PEM. Unset: those the system trusts."""
-    redis_cert_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/redis-client.pem"])
+    redis_cert_file: FilePath | None = Field(
+        default=None, examples=["/etc/brandpulse/redis-client.pem"], json_schema_extra=ADVANCED
+    )
     """Our own certificate, PEM, where the server asks for one."""
-    redis_key_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/redis-client.key"])
+    redis_key_file: FilePath | None = Field(
+        default=None, examples=["/etc/brandpulse/redis-client.key"], json_schema_extra=ADVANCED
+    )
 
     @model_validator(mode="after")
     def _fit_together_for_redis(self) -> Self:

@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from brandpulse.config.advanced import ADVANCED
 from brandpulse.config.kafka_settings import KafkaAccess
 from brandpulse.config.redis_settings import RedisAccess
 from brandpulse.config.validation import sentence
@@ -20,15 +21,15 @@ from brandpulse.kafka.address import KafkaServers
 from brandpulse.redis.address import RedisAddress
 from brandpulse.runtime.service_registry import read_addresses
 
+KAFKA_VERSION = "4.3.0"
+"""Of the Apache Kafka that `brandpulse kafka fetch` downloads."""
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 def _jars() -> Path:
-    from brandpulse.devstack.kafka_jars import VERSION
-
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "brandpulse" / f"apache-kafka-{VERSION}"
+    return cache / "brandpulse" / f"apache-kafka-{KAFKA_VERSION}"
 
 
 class Settings(KafkaAccess, RedisAccess):
@@ -38,16 +39,20 @@ class Settings(KafkaAccess, RedisAccess):
 
     home: Path = Field(default=Path(".brandpulse"), examples=["./.brandpulse"])
     """Where `up` keeps data, logs and the addresses of what it started."""
-    kafka_jars: Path = Field(default_factory=_jars, examples=["~/.cache/brandpulse/apache-kafka-4.3.0"])
+    kafka_jars: Path = Field(
+        default_factory=_jars, examples=["~/.cache/brandpulse/apache-kafka-4.3.0"], json_schema_extra=ADVANCED
+    )
     """Where `brandpulse kafka fetch` puts Apache Kafka, and `up --broker kafka` finds it."""
     brands_file: Path = Field(default=Path("brands.yaml"), examples=["./brands.yaml"])
     namespace: Namespace = Field(default="main", examples=["main"])
     """Keeps two installations apart in one Redis."""
     posts_topic: TopicName = Field(default="posts", examples=["posts"])
-    scored_topic: TopicName = Field(default="posts.scored", examples=["posts.scored"])
-    dlq_topic: TopicName = Field(default="posts.dlq", examples=["posts.dlq"])
-    alerts_topic: TopicName = Field(default="alerts", examples=["alerts"])
-    worker_group: str | None = Field(default=None, min_length=1, max_length=249, examples=["brandpulse-main-workers"])
+    scored_topic: TopicName = Field(default="posts.scored", examples=["posts.scored"], json_schema_extra=ADVANCED)
+    dlq_topic: TopicName = Field(default="posts.dlq", examples=["posts.dlq"], json_schema_extra=ADVANCED)
+    alerts_topic: TopicName = Field(default="alerts", examples=["alerts"], json_schema_extra=ADVANCED)
+    worker_group: str | None = Field(
+        default=None, min_length=1, max_length=249, examples=["brandpulse-main-workers"], json_schema_extra=ADVANCED
+    )
     """The workers' consumer group. Unset: brandpulse-<namespace>-workers. Two groups in one namespace count no post
     twice, but work against each other."""
     partitions: int = Field(default=4, ge=1, le=1024, examples=[4])

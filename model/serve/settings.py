@@ -3,6 +3,7 @@
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from brandpulse.config.advanced import ADVANCED
 from brandpulse.runtime.http_security import is_loopback
 from model.spec.options import ExitPolicy
 
@@ -20,37 +21,41 @@ class ServeSettings(BaseSettings):
     token: SecretStr | None = Field(default=None, min_length=16, examples=["at least 16 random characters"])
     """Who shows it may have texts scored. Required when `host` is reachable from other machines."""
 
-    max_batch_texts: int = Field(default=64, ge=1, le=4_096, examples=[64])
+    max_batch_texts: int = Field(default=64, ge=1, le=4_096, examples=[64], json_schema_extra=ADVANCED)
     """Texts of several requests that go through the model together."""
-    max_batch_wait_seconds: float = Field(default=0.002, ge=0, le=1, examples=[0.002])
+    max_batch_wait_seconds: float = Field(default=0.002, ge=0, le=1, examples=[0.002], json_schema_extra=ADVANCED)
     """How long a text may wait for company while the model is idle; adds straight to latency."""
-    max_waiting_texts: int = Field(default=2_048, ge=1, le=1_000_000, examples=[2_048])
+    max_waiting_texts: int = Field(default=2_048, ge=1, le=1_000_000, examples=[2_048], json_schema_extra=ADVANCED)
     """Beyond it requests are refused with 503 and Retry-After. A text of 10,000 characters takes up to 40 kB."""
 
-    tiers: ExitPolicy = Field(default="full", examples=["full"])
+    tiers: ExitPolicy = Field(default="full", examples=["full"], json_schema_extra=ADVANCED)
     """early: half the layers settle the texts of whose sentiment they are sure, twice as fast; other labels of those
     are worse."""
-    hurry_waiting_texts: int | None = Field(default=None, ge=1, le=1_000_000, examples=[500])
+    hurry_waiting_texts: int | None = Field(
+        default=None, ge=1, le=1_000_000, examples=[500], json_schema_extra=ADVANCED
+    )
     """With so many texts waiting, those in doubt keep the early heads' answer: sooner, and worse. Their
     results say `hurried`, and brandpulse_posts_hurried_total counts them. Unset: never."""
-    cached_texts: int = Field(default=50_000, ge=0, le=10_000_000, examples=[50_000])
+    cached_texts: int = Field(default=50_000, ge=0, le=10_000_000, examples=[50_000], json_schema_extra=ADVANCED)
     """Repeated texts are scored once while remembered; about 500 bytes each."""
 
-    max_body_bytes: int = Field(default=1_048_576, ge=64, le=67_108_864, examples=[1_048_576])
-    max_texts: int = Field(default=128, ge=1, le=10_000, examples=[128])
+    max_body_bytes: int = Field(
+        default=1_048_576, ge=64, le=67_108_864, examples=[1_048_576], json_schema_extra=ADVANCED
+    )
+    max_texts: int = Field(default=128, ge=1, le=10_000, examples=[128], json_schema_extra=ADVANCED)
     """Of one request."""
-    max_text_characters: int = Field(default=10_000, ge=1, le=1_000_000, examples=[10_000])
+    max_text_characters: int = Field(default=10_000, ge=1, le=1_000_000, examples=[10_000], json_schema_extra=ADVANCED)
     """Longer ones are refused; of the others the model reads the beginning (`brandpulse.text.normalization.MAX_CHARACTERS`)."""
-    max_targets: int = Field(default=16, ge=0, le=64, examples=[16])
+    max_targets: int = Field(default=16, ge=0, le=64, examples=[16], json_schema_extra=ADVANCED)
     """Of one text."""
-    max_target_characters: int = Field(default=120, ge=1, le=1_000, examples=[120])
-    max_connections: int = Field(default=1_000, ge=1, le=100_000, examples=[1_000])
-    body_timeout_seconds: float = Field(default=20, gt=0, le=600, examples=[20])
+    max_target_characters: int = Field(default=120, ge=1, le=1_000, examples=[120], json_schema_extra=ADVANCED)
+    max_connections: int = Field(default=1_000, ge=1, le=100_000, examples=[1_000], json_schema_extra=ADVANCED)
+    body_timeout_seconds: float = Field(default=20, gt=0, le=600, examples=[20], json_schema_extra=ADVANCED)
     """How long a client may take to send its request's body."""
 
-    drain_seconds: float = Field(default=2, ge=0, le=300, examples=[2])
+    drain_seconds: float = Field(default=2, ge=0, le=300, examples=[2], json_schema_extra=ADVANCED)
     """After SIGTERM `/readyz` says 503 for so long before the port closes: time for a load balancer to look away."""
-    grace_seconds: int = Field(default=30, ge=1, le=3_600, examples=[30])
+    grace_seconds: int = Field(default=30, ge=1, le=3_600, examples=[30], json_schema_extra=ADVANCED)
     """Then requests in flight have so long to finish."""
 
     @field_validator("token")
