@@ -16,8 +16,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from brandpulse.config.settings import KAFKA_VERSION
 from brandpulse.devstack.embedded_servers import broker_answers
-from brandpulse.devstack.kafka_jars import VERSION, check_jars, check_java
+from brandpulse.devstack.kafka_jars import check_jars, check_java
 from brandpulse.errors import ConfigError
 from brandpulse.runtime.child_process import Child, free_port, port_answers
 
@@ -45,7 +46,7 @@ class ApacheKafkaBroker:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = port or _last_port(self.folder / "server.properties") or free_port()
         self.bootstrap_servers = f"127.0.0.1:{self.port}"
-        self.keeps = f"Apache Kafka {VERSION}; its records are on disk, under {self.folder / 'data'}"
+        self.keeps = f"Apache Kafka {KAFKA_VERSION}; its records are on disk, under {self.folder / 'data'}"
         data = self.folder / "data"
         config = self.folder / "server.properties"
         _write(config, self._properties(data, controller=free_port()))

@@ -7,9 +7,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from brandpulse.config.settings import KAFKA_VERSION
 from brandpulse.errors import ConfigError
 
-VERSION = "4.3.0"
 JAVA = 17
 """The oldest Java that its broker runs on."""
 POM = Path(__file__).with_name("kafka_pom.xml")
@@ -97,7 +97,7 @@ def _run_maven(maven: str, work: Path, into: Path) -> None:
     if done.returncode:
         told = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line][:3]
         raise ConfigError(
-            f"Maven could not fetch Apache Kafka {VERSION} (exit code {done.returncode}): {' '.join(told)[:600]}\n"
+            f"Maven could not fetch Apache Kafka {KAFKA_VERSION} (exit code {done.returncode}): {' '.join(told)[:600]}\n"
             "Is there a network, or a mirror in ~/.m2/settings.xml? A folder copied from another machine does as well: "
             "name it with BRANDPULSE_KAFKA_JARS"
         )

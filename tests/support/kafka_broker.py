@@ -13,14 +13,15 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from brandpulse.config.settings import KAFKA_VERSION
 from brandpulse.devstack.apache_kafka_node import LOGGING
 from brandpulse.devstack.embedded_servers import broker_answers
-from brandpulse.devstack.kafka_jars import VERSION, fetch
+from brandpulse.devstack.kafka_jars import fetch
 from brandpulse.runtime.child_process import Child, StartError, free_port
 from tests.support.patience import patience
 
 CACHE = Path(os.environ.get("BRANDPULSE_TEST_CACHE", Path.home() / ".cache" / "brandpulse-tests"))
-JARS = CACHE / f"apache-kafka-{VERSION}"
+JARS = CACHE / f"apache-kafka-{KAFKA_VERSION}"
 NODES = (1, 2, 3)
 LIGHT = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """Three JVMs on two cores: quick to start rather than quick."""

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from brandpulse.config.settings import Settings, load_settings
-from brandpulse.devstack.kafka_jars import VERSION, check_java, fetch, pinned
+from brandpulse.config.settings import KAFKA_VERSION, Settings, load_settings
+from brandpulse.devstack.kafka_jars import check_java, fetch, pinned
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -17,7 +17,7 @@ def fetch_jars() -> None:
     java = check_java()
     fetched = fetch(folder)
     verb = "fetched" if fetched else "all there"
-    typer.echo(f"Apache Kafka {VERSION}: {len(pinned())} jars {verb}, checked, in {folder}; Java {java}")
+    typer.echo(f"Apache Kafka {KAFKA_VERSION}: {len(pinned())} jars {verb}, checked, in {folder}; Java {java}")
     typer.echo("start it with `brandpulse up --broker kafka`")
 
 
