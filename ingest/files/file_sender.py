@@ -13,8 +13,8 @@ from brandpulse.errors import BrandpulseError, TransientError
 from ingest.files import checkpoint as checkpoints
 from ingest.files.checkpoint import Checkpoint, FileIdentity, Order, Start
 from ingest.files.external_sort import TimeSorted
-from ingest.files.read_summary import Findings
 from ingest.files.reading.post_reader import PostReader, Reading, Repeat
+from ingest.files.reading.read_summary import Findings
 from ingest.files.reading.row_mapping import Outgoing, resolve
 from ingest.files.reading.row_reader import Format, InputError, Reject, RowFile
 from ingest.files.reject_file import RejectFile

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingest.files.read_summary import Findings
 from ingest.files.reading.identifiers import IdColumn
+from ingest.files.reading.read_summary import Findings
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
 from ingest.files.reading.row_mapping import Outgoing, PostMaker
 from ingest.files.reading.row_reader import IsTime, RowFile
-from ingest.files.times.timestamp_parsing import day_order, may_be_moment, needs_day_order
+from ingest.files.reading.timestamp_parsing import day_order, may_be_moment, needs_day_order
 from ingest.id_set import PostMemory, Seen
 
 SAMPLE_ROWS = 1_000

@@ -11,7 +11,7 @@ import msgspec
 from brandpulse.schema.posts import MAX_LANG_CHARS, MAX_URL_CHARS, OPTIONAL_LIMITS, POST_DECODER
 from ingest.files.reading.identifiers import IdColumn, author_of
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
-from ingest.files.times.timestamp_parsing import moment
+from ingest.files.reading.timestamp_parsing import moment
 
 REQUIRED = ("id", "text", "created_at", "author_id")
 OPTIONAL = ("lang", "url", "source")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from ingest.files.reading.row_reader import InputError, IsTime, RowFile
+from ingest.files.reading.timestamp_parsing import needs_day_order
 from ingest.files.times.time_scan import (
     FUTURE_TOLERANCE,
     SHOWN_ROWS,
@@ -16,7 +17,6 @@ from ingest.files.times.time_scan import (
     far_rows,
     scan,
 )
-from ingest.files.times.timestamp_parsing import needs_day_order
 from ingest.worker_states import Clock
 
 HORIZON = timedelta(days=90)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ingest.files.reading.row_reader import MISSING, InputError, IsTime, Reject, RowFile
-from ingest.files.times.timestamp_parsing import moment
+from ingest.files.reading.timestamp_parsing import moment
 
 CHUNK_ROWS = 4_096
 BLOCK_BYTES = 2**20

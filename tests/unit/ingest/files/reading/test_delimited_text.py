@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ingest.files.reading import delimited_text as table
 from ingest.files.reading.row_reader import Reject, Row, RowFile
-from ingest.files.times.timestamp_parsing import may_be_moment
+from ingest.files.reading.timestamp_parsing import may_be_moment
 
 TIME = "2026-03-02T10:00:00Z"
 HEADER = "id,text,created_at,author_id"

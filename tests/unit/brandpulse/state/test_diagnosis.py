@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from brandpulse.ops.doctor.stream_checks import judge_stream
+from brandpulse.state.diagnosis import StreamReport, dead_cause, stream_report
 from brandpulse.state.keys import DAY_MS, HOUR_MS
-from brandpulse.state.outcomes.diagnosis import StreamReport, dead_cause, stream_report
 from brandpulse.state.outcomes.post_outcomes import NO_OFFSET, PERIOD_MS, Cell, Period, offset_number
 from brandpulse.state.partition_state import PartitionStatus
 from tests.support.builders import NOON_MS, a_status

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.files.times.timestamp_parsing import day_order, moment
+from ingest.files.reading.timestamp_parsing import day_order, moment
 
 OSCARS = datetime(2015, 2, 23, 6, 39, 18, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from ingest.files.times.time_zones import LONG_NAMES, Zone, ZoneError, check_comment, offset_zone, zone_named
+from ingest.files.reading.time_zones import LONG_NAMES, Zone, ZoneError, check_comment, offset_zone, zone_named
 
 _FIRST_YEAR, _LAST_YEAR = 1973, 2103
 _UNITS = (
