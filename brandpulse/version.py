@@ -1,4 +1,4 @@
 """The version of this code. A container image has the code without the package's metadata, so it is written here."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 """As in pyproject.toml; a test compares the two."""
