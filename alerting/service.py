@@ -24,7 +24,7 @@ from alerting.rules.models import DEFAULT_RULES, RuleSet
 from alerting.rules.watched_facets import watched_facets
 from alerting.store.alert_store import AlertStore, LostLeadershipError
 from brandpulse.errors import TransientError
-from brandpulse.runtime.http_security import shows_token
+from brandpulse.runtime.http_security import has_token
 from brandpulse.runtime.metrics import CONTENT_TYPE, Telemetry
 
 log = logging.getLogger(__name__)
@@ -239,7 +239,7 @@ class AlerterService:
         app = web.Application()
 
         async def metrics(request: web.Request) -> web.Response:
-            if not shows_token(request.headers.get("Authorization", ""), self._config.metrics_token):
+            if not has_token(request.headers.get("Authorization", ""), self._config.metrics_token):
                 return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
             with contextlib.suppress(TransientError):  # then the numbers are old, and agree all the same
                 record_tally(self._telemetry, await asyncio.to_thread(self._store.tally))

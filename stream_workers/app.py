@@ -17,7 +17,7 @@ import faust
 from faust.app.base import BootStrategy
 from mode import Service
 
-from brandpulse.runtime.http_security import shows_token
+from brandpulse.runtime.http_security import has_token
 from brandpulse.runtime.metrics import CONTENT_TYPE, Telemetry
 from model.inference.scorer import Scorer
 from stream_workers.consumer.adaptive_batch_size import Pace
@@ -207,7 +207,7 @@ def build_app(
 
     @app.page("/metrics")  # type: ignore[untyped-decorator]
     async def metrics(web: Any, request: Any) -> Any:
-        if not shows_token(request.headers.get("Authorization", ""), token):
+        if not has_token(request.headers.get("Authorization", ""), token):
             return web.text("show the token: Authorization: Bearer BRANDPULSE_METRICS_TOKEN\n", status=401)
         return web.bytes(telemetry.expose(), content_type=CONTENT_TYPE.split(";")[0])
 

@@ -1,4 +1,4 @@
-"""Ports bind to loopback unless told, and beyond it they want a token."""
+"""Rules for every HTTP port: loopback unless configured otherwise, a token beyond it, headers for browsers."""
 
 import hmac
 import ipaddress
@@ -7,9 +7,22 @@ from pydantic import SecretStr
 
 from brandpulse.errors import ConfigError
 
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+"""On every answer of the page and of `model serve`: a browser loads only their own files and shows them in no frame."""
+
 
 def is_loopback(host: str) -> bool:
-    """Whether *host* (a name or an address, no port) can only be reached from this machine."""
+    """Whether only this machine can reach *host* (a name or an address, no port)."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -17,9 +30,9 @@ def is_loopback(host: str) -> bool:
 
 
 def metrics_token(host: str, token: SecretStr | None, *, variable: str) -> str | None:
-    """The token that /metrics wants, or None where only this machine can ask.
+    """The token that /metrics requires; None where only this machine can reach it.
 
-    Metrics name brands and how they fare. Raises ConfigError when other machines can reach *host*, the value of
+    Metrics name brands and their sentiment. Raises ConfigError if other machines can reach *host*, the value of
     *variable*, and there is no token.
     """
     if token is None and not is_loopback(host):
@@ -30,9 +43,9 @@ def metrics_token(host: str, token: SecretStr | None, *, variable: str) -> str |
     return None if token is None else token.get_secret_value()
 
 
-def shows_token(authorization: str, token: str | None) -> bool:
-    """Whether the header's value is `Bearer` and the wanted *token*; always, where none is wanted."""
+def has_token(authorization: str, token: str | None) -> bool:
+    """Whether the header's value is `Bearer` and *token*; always true without one."""
     if token is None:
         return True
-    scheme, _, shown = authorization.partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), token.encode())
+    scheme, _, given = authorization.partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())

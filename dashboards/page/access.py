@@ -11,21 +11,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from brandpulse.runtime.http_security import is_loopback, shows_token
+from brandpulse.runtime.http_security import has_token, is_loopback
 
 COOKIE = "brandpulse_page"
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}
 REFUSED = (
     "This page wants a token.\n\n"
     "In a browser: open it once with ?token=YOUR-TOKEN, it is remembered in a cookie.\n"
@@ -91,7 +80,7 @@ class Access:
     def _person(self, request: web.Request) -> Person | None:
         """Of several tokens shown at once the one that may act counts."""
         held, header = request.cookies.get(COOKIE, ""), request.headers.get("Authorization", "")
-        found = [person for secret, cookie, person in self._known if _same(held, cookie) or shows_token(header, secret)]
+        found = [person for secret, cookie, person in self._known if _same(held, cookie) or has_token(header, secret)]
         return max(found, key=lambda person: person.may_act, default=None)
 
     def _welcome(self, request: web.Request, cookie: str) -> web.Response:

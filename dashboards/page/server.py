@@ -31,8 +31,9 @@ import msgspec
 from aiohttp import web
 
 from brandpulse.errors import BrandpulseError, TransientError
+from brandpulse.runtime.http_security import SECURITY_HEADERS
 from brandpulse.schema.silences import RefusedError
-from dashboards.page.access import MAY_NOT_ACT, SECURITY_HEADERS, Access
+from dashboards.page.access import MAY_NOT_ACT, Access
 from dashboards.page.event_stream import Feed
 from dashboards.page.operator_actions import acknowledge, add_silence, body_of
 from dashboards.page.read_cache import ReadCache

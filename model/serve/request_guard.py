@@ -13,24 +13,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brandpulse.runtime.http_security import is_loopback, shows_token
+from brandpulse.runtime.http_security import SECURITY_HEADERS, has_token, is_loopback
 from model.serve.problems import problem
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
 """Need no token: they hold nothing of anyone, and the page asks for the token itself."""
 SWALLOWED_BODIES = 16
 """Of a body that is refused, so many times the largest one is read before the connection is cut."""
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +78,9 @@ class Door:
 
     def _without_token(self, path: str, headers: Headers) -> Response | None:
         shown = headers.get("authorization", "")
-        if path in OPEN_PATHS or path.startswith("/static/") or shows_token(shown, self._rules.token):
+        if path in OPEN_PATHS or path.startswith("/static/") or has_token(shown, self._rules.token):
             return None
-        if path == "/metrics" and self._rules.metrics_token and shows_token(shown, self._rules.metrics_token):
+        if path == "/metrics" and self._rules.metrics_token and has_token(shown, self._rules.metrics_token):
             return None
         return problem(
             401,

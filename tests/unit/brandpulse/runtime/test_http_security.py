@@ -2,7 +2,7 @@ import pytest
 from pydantic import SecretStr
 
 from brandpulse.errors import ConfigError
-from brandpulse.runtime.http_security import is_loopback, metrics_token, shows_token
+from brandpulse.runtime.http_security import has_token, is_loopback, metrics_token
 
 
 @pytest.mark.parametrize(
@@ -35,5 +35,5 @@ def test_beyond_loopback_a_token_is_wanted() -> None:
     [("Bearer secret", True), ("bearer secret", True), ("Bearer wrong", False), ("secret", False), ("", False)],
 )
 def test_only_the_right_token_passes(header: str, passes: bool) -> None:
-    assert shows_token(header, "secret") is passes
-    assert shows_token(header, None)
+    assert has_token(header, "secret") is passes
+    assert has_token(header, None)
