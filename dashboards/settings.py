@@ -1,4 +1,4 @@
-"""Settings of the live page, and of publishing to Grafana."""
+"""Settings of the live page and of publishing to Grafana."""
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -6,8 +6,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from brandpulse.config.advanced import ADVANCED
 from brandpulse.runtime.http_security import is_loopback
 
-LEAST_TOKEN_CHARACTERS = 16
-MOST_NAME_CHARACTERS = 40
+MIN_TOKEN_LENGTH = 16
+MAX_NAME_LENGTH = 40
 
 
 class PageSettings(BaseSettings):
@@ -19,20 +19,20 @@ class PageSettings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
     port: int = Field(default=0, ge=0, le=65_535, examples=[8080])
-    """0 takes any free port; `brandpulse.runtime.service_registry.running(home, "page")` tells which."""
+    """Port of the page; 0 selects any free port, see `brandpulse.runtime.service_registry.running(home, "page")`."""
     token: SecretStr | None = Field(
-        default=None, min_length=LEAST_TOKEN_CHARACTERS, examples=["at least 16 random characters"]
+        default=None, min_length=MIN_TOKEN_LENGTH, examples=["at least 16 random characters"]
     )
-    """A request that shows it may read, and not act. Required when `host` is reachable from other machines."""
+    """Read-only token of the page. Required when other machines can reach `host`."""
     operator_tokens: SecretStr | None = Field(default=None, examples=["kim=16-or-more-characters,lee=another-one"])
-    """Operators who may read, acknowledge and silence: `name=token`, separated by commas. What one does is recorded
-    under the name. Unset with `token` set: the page only shows. Both unset: everyone on this machine may act."""
+    """Operators as `name=token`, separated by commas. They can read, acknowledge and silence; their names are
+    recorded. If only `token` is set, the page is read-only. If neither is set, everyone on this machine can act."""
     max_open_pages: int = Field(default=500, ge=1, examples=[500], json_schema_extra=ADVANCED)
-    """Event streams held open at a time; further pages are told to come back later."""
+    """Maximum number of open event streams. Further pages get status 503."""
 
     @field_validator("token")
     @classmethod
-    def _guarded_when_reachable(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _required_unless_loopback(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         host = info.data.get("host", "")
         if token is None and host and not is_loopback(host):
             raise ValueError(f"is required, because other machines can reach BRANDPULSE_PAGE_HOST={host}")
@@ -40,17 +40,19 @@ class PageSettings(BaseSettings):
 
     @field_validator("operator_tokens")
     @classmethod
-    def _names_and_tokens(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        found = [] if given is None else [_name_and_token(part) for part in given.get_secret_value().split(",")]
-        viewing: SecretStr | None = info.data.get("token")
-        names, tokens = [name for name, _ in found], [token for _, token in found]
-        if viewing is not None:
-            tokens.append(viewing.get_secret_value())
+    def _names_and_tokens(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        pairs = [] if value is None else [_name_and_token(part) for part in value.get_secret_value().split(",")]
+        read_only: SecretStr | None = info.data.get("token")
+        names, tokens = [name for name, _ in pairs], [token for _, token in pairs]
+        if read_only is not None:
+            tokens.append(read_only.get_secret_value())
         if len(set(names)) < len(names):
             raise ValueError("names an operator twice")
         if len(set(tokens)) < len(tokens):
-            raise ValueError("holds a token twice, or the one of BRANDPULSE_PAGE_TOKEN: each must be another")
-        return given
+            raise ValueError(
+                "repeats a token, or contains the one of BRANDPULSE_PAGE_TOKEN. Give each operator a different token"
+            )
+        return value
 
     def operators(self) -> dict[str, str]:
         """Name -> token of each operator."""
@@ -59,11 +61,11 @@ class PageSettings(BaseSettings):
 
 
 def _name_and_token(part: str) -> tuple[str, str]:
-    name, mark, token = (piece.strip() for piece in part.partition("="))
-    if not mark or not name or len(name) > MOST_NAME_CHARACTERS or not name.isprintable():
+    name, separator, token = (piece.strip() for piece in part.partition("="))
+    if not separator or not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
         raise ValueError("must be name=token pairs, separated by commas; a name has 1 to 40 printable characters")
-    if len(token) < LEAST_TOKEN_CHARACTERS:
-        raise ValueError(f"the token of {name!r} must have at least {LEAST_TOKEN_CHARACTERS} characters")
+    if len(token) < MIN_TOKEN_LENGTH:
+        raise ValueError(f"the token of {name!r} must have at least {MIN_TOKEN_LENGTH} characters")
     return name, token
 
 
@@ -77,13 +79,13 @@ class GrafanaSettings(BaseSettings):
     url: str = Field(default="http://127.0.0.1:3000", pattern=r"^https?://", examples=["http://127.0.0.1:3000"])
     user: str | None = Field(default=None, examples=["admin"], json_schema_extra=ADVANCED)
     token: SecretStr | None = Field(default=None, examples=["a service account token with the role Editor"])
-    """A service account's token; or, with `user` set, that user's password."""
+    """A service account token; if `user` is set, the password of that user."""
     folder: str = Field(default="brandpulse", min_length=1, examples=["brandpulse"], json_schema_extra=ADVANCED)
     timeout_seconds: float = Field(default=10.0, gt=0, examples=[10.0], json_schema_extra=ADVANCED)
 
     @field_validator("token")
     @classmethod
-    def _given(cls, token: SecretStr | None) -> SecretStr:
+    def _required(cls, token: SecretStr | None) -> SecretStr:
         if token is None:
-            raise ValueError("is required: Grafana lets nobody write without one")
+            raise ValueError("is required: Grafana rejects writes without one")
         return token

@@ -99,7 +99,7 @@ def build() -> Dashboard:
                 unit=p.PERCENT,
                 dashed=".*, baseline",
                 width=14,
-                also="Select one brand above to read the chart. It is empty if no rule of kind facet_share watches a facet.",
+                also="Select one brand above. The chart is empty if no rule of kind facet_share watches a facet.",
             )
         )
         .with_panel(

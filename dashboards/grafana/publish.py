@@ -112,7 +112,7 @@ class Publisher:
         except GrafanaClientError as error:
             if error.status_code == 403:
                 raise ConfigError(
-                    f"{secret} has no write permission in Grafana at {self._url}: {error.message}. It needs the role Editor"
+                    f"{secret} cannot write to Grafana at {self._url}: {error.message}. It needs the role Editor"
                 ) from error
             if error.status_code in {404, 405}:
                 raise self._no_grafana() from error
@@ -124,7 +124,7 @@ class Publisher:
 
     def _no_grafana(self) -> ConfigError:
         return ConfigError(
-            f"the server at BRANDPULSE_GRAFANA_URL={self._url} is not Grafana. Set the variable to Grafana's root URL, "
+            f"the server at BRANDPULSE_GRAFANA_URL={self._url} is not Grafana. Set it to Grafana's root URL, "
             "for example http://127.0.0.1:3000 or https://ops.example.com/grafana"
         )
 

@@ -1,4 +1,4 @@
-"""The event stream behind every open page: one read a second for all of them, sent when something changed."""
+"""The event stream of all open pages: one read per second, sent to every page when the content changed."""
 
 import asyncio
 import contextlib
@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from brandpulse.errors import BrandpulseError
 
 BEAT = b"event: beat\ndata: {}\n\n"
-"""Sent when nothing changed, so that a page can tell a quiet stream from a lost one."""
+"""Sent while nothing changes: a page without beats knows that its connection is lost."""
 
 
-class Feed:
-    """Reads while at least one page listens. A slow page skips to the newest message; nothing is queued for it."""
+class EventStream:
+    """Reads while at least one page listens. A slow page skips to the newest message: there is no queue."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Feed:
         self._describe = describe
         self._interval_seconds = interval_seconds
         self._beat_seconds = beat_seconds
-        self._wanted = asyncio.Event()
+        self._has_listeners = asyncio.Event()
         self._changed = asyncio.Condition()
         self._message = b""
         self._number = 0
@@ -33,20 +33,20 @@ class Feed:
         self.listeners = 0
 
     async def run(self) -> None:
-        """Owned by the server; ends by cancellation."""
+        """Read and publish until cancelled. The server owns this task."""
         while True:
-            await self._wanted.wait()
+            await self._has_listeners.wait()
             await self._publish(await self._next_message())
             await asyncio.sleep(self._interval_seconds)
 
     async def close(self) -> None:
-        """Lets every listener end, so that a stopping server need not wait for open pages."""
+        """End every listener, so that a stopping server does not wait for open pages."""
         self._closed = True
         async with self._changed:
             self._changed.notify_all()
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
-        """The newest message at once, then each change, and a beat in the quiet between."""
+        """The newest message at once, then each change, and a beat while nothing changes."""
         with self._listening():
             seen = 0
             while not self._closed:
@@ -62,13 +62,13 @@ class Feed:
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
         self.listeners += 1
-        self._wanted.set()
+        self._has_listeners.set()
         try:
             yield
         finally:
             self.listeners -= 1
             if not self.listeners:
-                self._wanted.clear()
+                self._has_listeners.clear()
 
     async def _next_message(self) -> bytes:
         try:

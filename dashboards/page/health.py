@@ -1,4 +1,4 @@
-"""The pipeline's health in plain words, from what each partition's owner last said. Pure."""
+"""The pipeline's health in plain words, from the last status of each partition. Pure."""
 
 from typing import Literal
 
@@ -8,14 +8,14 @@ from brandpulse.state.diagnosis import stream_report
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 
 OWNER_SILENT_MS = 30_000
-"""A worker signs each of its partitions every few seconds; silent that long, it is gone."""
+"""A worker reports each of its partitions every few seconds. After this long without a report it counts as gone."""
 
 State = Literal["caught_up", "reading", "behind", "unowned", "paused"]
 Verdict = Literal["waiting", "fine", "behind", "bad"]
 
 
 class PartitionHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """One partition, for a person. Moments are event time."""
+    """One partition as the page shows it. Times are event time."""
 
     topic: str
     partition: int
@@ -30,7 +30,7 @@ class PartitionHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlerterHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether somebody decides and sends."""
+    """Whether an alerter evaluates rules and sends notifications."""
 
     leading: bool
     evaluated_until_ms: int | None
@@ -39,7 +39,7 @@ class AlerterHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The page's last section. Counters are posts since the beginning, over all partitions."""
+    """The page's pipeline section. Counters are posts since the namespace was created, over all partitions."""
 
     verdict: Verdict
     sentence: str
@@ -52,21 +52,21 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     lost: int
     alerter: AlerterHealth
     banners: list[str]
-    """Of the newest hour: which posts are missing from counts or alerts, and why."""
+    """Which posts of the newest hour are missing from counts or alerts, and why."""
     notes: list[str]
-    """What else is unusual about its posts."""
+    """Other unusual facts about these posts."""
     doubtful: bool
-    """So many posts are missing that calm brands mean little."""
+    """So many posts are missing that a brand without episodes may still have a problem."""
 
 
 def health(partitions: list[PartitionStatus], alerter: AlerterHealth, *, now_ms: int) -> Health:
-    """*now_ms* is the wall clock: a worker's signs of life are wall-clock moments."""
+    """*now_ms* is wall-clock time, like the workers' status reports."""
     shown = [partition_health(status, now_ms=now_ms) for status in partitions]
-    verdict, sentence = judge(shown)
+    verdict, sentence = overall(shown)
     report = stream_report(partitions)
     if verdict == "fine" and report.is_doubtful:
         verdict = "behind"
-        sentence = "All partitions are read to their end, but many posts are not counted, or not alerted on."
+        sentence = "All partitions are caught up, but many posts are not counted or arrive too late for alerting."
     return Health(
         verdict=verdict,
         sentence=sentence,
@@ -100,22 +100,20 @@ def partition_health(status: PartitionStatus, *, now_ms: int) -> PartitionHealth
     )
 
 
-def judge(partitions: list[PartitionHealth]) -> tuple[Verdict, str]:
-    """One sentence over all partitions; the worst one decides."""
+def overall(partitions: list[PartitionHealth]) -> tuple[Verdict, str]:
+    """Verdict and sentence over all partitions; the worst partition decides."""
     if not partitions:
-        return "waiting", "No worker has written here yet: start one with `brandpulse worker`."
+        return "waiting", "No worker has started in this namespace yet: start one with `brandpulse worker`."
     paused = [p for p in partitions if p.state == "paused"]
     if paused:
-        wait = "waits" if len(paused) == 1 else "wait"
-        # The worker names the cause and what to do.
-        why = paused[0].paused
-        way_out = why if "`brandpulse" in why else "see `brandpulse dlq list`, then `brandpulse dlq allow`"
-        return "bad", f"{_of(paused, partitions)} {wait} for you: {way_out}."
+        # The reason that the worker stores usually names the cause and the remedy.
+        reason = paused[0].paused
+        remedy = reason if "`brandpulse" in reason else "see `brandpulse dlq list`, then `brandpulse dlq allow`"
+        return "bad", f"{_of(paused, partitions)} paused: {remedy}."
     unowned = [p for p in partitions if p.state == "unowned"]
     if unowned:
-        are = "is" if len(unowned) == 1 else "are"
         remedy = "start `brandpulse worker`; if one runs, see `brandpulse doctor`"
-        return "bad", f"{_of(unowned, partitions)} {are} read by nobody: {remedy}."
+        return "bad", f"{_of(unowned, partitions)} without a worker: {remedy}."
     behind = [p for p in partitions if p.state == "behind"]
     if behind:
         return "behind", f"{sum(p.lag for p in behind):,} posts behind on {_of(behind, partitions)}."
@@ -131,10 +129,10 @@ def _state(status: PartitionStatus, now_ms: int) -> tuple[State, str]:
         return "paused", f"paused: {status.paused}"
     silent_ms = now_ms - status.seen_wall_ms
     if not status.owner:
-        return "unowned", "no worker reads it"
+        return "unowned", "no worker"
     if silent_ms > OWNER_SILENT_MS:
         minutes = silent_ms // 60_000
-        return "unowned", f"no sign of its worker for {f'{minutes:,} min' if minutes else 'half a minute'}"
+        return "unowned", f"no report from its worker for {f'{minutes:,} min' if minutes else '30 s'}"
     if status.caught_up:
         return "caught_up", "caught up"
     if status.lag:

@@ -1,13 +1,14 @@
-"""What a person asks for on the page: silences, their ends, acknowledgements.
+"""Operator actions on the page: add and end silences, acknowledge episodes.
 
 POST /api/silences               {"brand"?, "rule"?, "below"?, "for": "2h", "why"?, "by"?}
 POST /api/silences/{id}/expire   {}
 POST /api/acknowledgements       {"key", "by"?}
 
-Where the page has tokens, the request must show an operator's. Then `by` is that name, whatever the body says.
+If the page has tokens, the request needs an operator token. Then `by` is the operator's name and the body's `by` is
+ignored.
 
-The body must be JSON and come from the page itself: a foreign page can make a browser post a form to 127.0.0.1, but
-neither set this content type nor hide where it comes from.
+The body must be JSON and come from the page itself: another site can make a browser post a form to 127.0.0.1, but it
+can neither set this content type nor hide its origin.
 """
 
 from datetime import UTC, datetime
@@ -22,12 +23,12 @@ from brandpulse.schema.episodes import Severity
 from brandpulse.schema.silences import Acknowledgement, RefusedError, Silence, silence_length
 from brandpulse.state.operator_requests import OperatorRequestStore
 
-MOST_BYTES = 4_096
-Said = Annotated[str, Field(max_length=100)]
+MAX_BODY_BYTES = 4_096
+Author = Annotated[str, Field(max_length=100)]
 
 
-class WantedSilence(BaseModel):
-    """From now on, for so long. At least one of brand, rule and below, or `everything`."""
+class SilenceRequest(BaseModel):
+    """A silence that starts now. It needs at least one of brand, rule and below, or `everything`."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -37,62 +38,64 @@ class WantedSilence(BaseModel):
     everything: Literal[True] | None = None
     for_: str = Field(alias="for", max_length=20)
     why: str = Field(default="", max_length=500)
-    by: Said = "live page"
+    by: Author = "live page"
 
 
-class WantedAcknowledgement(BaseModel):
+class AcknowledgementRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     key: str = Field(min_length=1, max_length=255)
-    by: Said = "live page"
+    by: Author = "live page"
 
 
 async def body_of(request: web.Request) -> bytes:
-    """The body of a request that the page itself made. Raises the HTTP error that tells what is wrong."""
+    """The body of a request from the page itself. Raises the matching HTTP error for any other request."""
     origin = request.headers.get("Origin")
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none") or (
         origin is not None and urlsplit(origin).netloc != request.host
     ):
-        raise web.HTTPForbidden(text="only this page may ask for that")
+        raise web.HTTPForbidden(text="only this page can send this request")
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
-    body = await request.content.read(MOST_BYTES + 1)
-    if len(body) > MOST_BYTES:
-        raise web.HTTPRequestEntityTooLarge(max_size=MOST_BYTES, actual_size=len(body), text="the body is too long")
+    body = await request.content.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(
+            max_size=MAX_BODY_BYTES, actual_size=len(body), text=f"the body exceeds {MAX_BODY_BYTES} bytes"
+        )
     return body
 
 
-def add_silence(book: OperatorRequestStore, body: bytes, *, by: str | None = None) -> Silence:
-    """*by*: the operator's name, which counts whatever the body says. Raises HTTPBadRequest, or RefusedError."""
+def add_silence(store: OperatorRequestStore, body: bytes, *, by: str | None = None) -> Silence:
+    """*by*: the operator's name, which overrides the body's. Raises HTTPBadRequest or RefusedError."""
     try:
-        wanted = WantedSilence.model_validate_json(body)
+        requested = SilenceRequest.model_validate_json(body)
     except ValidationError as error:
-        raise web.HTTPBadRequest(text=_told(error)) from None
-    if not (wanted.brand or wanted.rule or wanted.below or wanted.everything):
-        raise RefusedError("say what to silence: brand, rule or below, or everything")
+        raise web.HTTPBadRequest(text=_message(error)) from None
+    if not (requested.brand or requested.rule or requested.below or requested.everything):
+        raise RefusedError("the silence needs a brand, a rule, a severity (below) or everything")
     now = datetime.now(UTC)
     silence = Silence(
-        brand=wanted.brand,
-        rule=wanted.rule,
-        below=wanted.below,
+        brand=requested.brand,
+        rule=requested.rule,
+        below=requested.below,
         starts_at=now,
-        ends_at=now + silence_length(wanted.for_),
+        ends_at=now + silence_length(requested.for_),
         created_at=now,
-        by=by or wanted.by,
-        why=wanted.why,
+        by=by or requested.by,
+        why=requested.why,
     )
-    book.add(silence)
+    store.add(silence)
     return silence
 
 
-def acknowledge(book: OperatorRequestStore, body: bytes, *, by: str | None = None) -> None:
-    """*by*: the operator's name, which counts whatever the body says. Raises HTTPBadRequest, or RefusedError."""
+def acknowledge(store: OperatorRequestStore, body: bytes, *, by: str | None = None) -> None:
+    """*by*: the operator's name, which overrides the body's. Raises HTTPBadRequest or RefusedError."""
     try:
-        wanted = WantedAcknowledgement.model_validate_json(body)
+        requested = AcknowledgementRequest.model_validate_json(body)
     except ValidationError as error:
-        raise web.HTTPBadRequest(text=_told(error)) from None
-    book.acknowledge(Acknowledgement(key=wanted.key, by=by or wanted.by, at=datetime.now(UTC)))
+        raise web.HTTPBadRequest(text=_message(error)) from None
+    store.acknowledge(Acknowledgement(key=requested.key, by=by or requested.by, at=datetime.now(UTC)))
 
 
-def _told(error: ValidationError) -> str:
+def _message(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the body'}: {sentence(one)}" for one in error.errors())

@@ -1,4 +1,4 @@
-"""What the page says of each brand: sums of panes, as values that become JSON. Pure."""
+"""The page's brand cards: sums of panes as JSON values. Pure."""
 
 from collections.abc import Mapping
 
@@ -12,8 +12,8 @@ HOURS_OF_BASELINE = 7 * 24
 MINUTES_OF_DAY = 24 * 60
 
 
-class Moments(msgspec.Struct, frozen=True):
-    """The minutes and hours that end at the stream's clock, all in event time since 1970, both ends included."""
+class TimeRanges(msgspec.Struct, frozen=True):
+    """Ranges of minutes and hours that end at the stream's clock: event time since 1970, both ends included."""
 
     clock_ms: int
 
@@ -27,17 +27,17 @@ class Moments(msgspec.Struct, frozen=True):
 
     @property
     def last_hour(self) -> tuple[int, int]:
-        """Sixty minutes, the last one begun."""
+        """60 minutes, the last one still open."""
         return self.minute - 59, self.minute
 
     @property
     def head_of_day(self) -> tuple[int, int]:
-        """Minutes of the last 24 hours that lie before the first whole hour; empty at an hour's last minute."""
+        """Minutes of the last 24 hours before the first whole hour; empty in an hour's last minute."""
         return self.minute - (MINUTES_OF_DAY - 1), (self.hour - 23) * 60 - 1
 
     @property
     def hours_of_day(self) -> tuple[int, int]:
-        """Whole hours of the last 24, and the one begun."""
+        """The whole hours of the last 24, and the current hour."""
         return self.hour - 23, self.hour
 
     @property
@@ -47,10 +47,10 @@ class Moments(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """One brand over a span of event time. Shares are in [0, 1], and of relevant posts: all but the irrelevant."""
+    """One brand over a span of event time. Shares are in [0, 1], of relevant posts (all but irrelevant ones)."""
 
     posts: int
-    """The four counters together."""
+    """Sum of the four counters."""
     negative: int
     neutral: int
     positive: int
@@ -75,7 +75,7 @@ class BrandSummary(msgspec.Struct, frozen=True, kw_only=True):
     hour: Window
     day: Window
     baseline_share: float | None
-    """Negative posts over relevant ones in the seven days before the last 24 hours; None when there were none."""
+    """Negative over relevant posts in the 7 days before the last 24 hours; None without relevant posts."""
     spark: list[SparkHour]
 
 
@@ -106,7 +106,7 @@ def window(pane: Pane, authors: AuthorCounts) -> Window:
 
 
 def sparkline(hours: Mapping[int, Pane], first: int, last: int) -> list[SparkHour]:
-    """Every hour from first to last, also the silent ones."""
+    """Every hour from first to last, including hours without posts."""
     panes = ((hour, hours.get(hour, EMPTY_PANE)) for hour in range(first, last + 1))
     return [SparkHour(start_ms=hour * HOUR_MS, posts=p.posts, negative=p.negative) for hour, p in panes]
 

@@ -1,4 +1,4 @@
-"""Negative posts of a brand as the page lists them: each text once, with how many said it. Pure."""
+"""A brand's negative posts for the page: near-duplicates grouped, with the number of copies and accounts. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -10,14 +10,14 @@ from brandpulse.state.stored_posts import KeptPost
 from brandpulse.text.near_duplicates import copy_groups
 
 LISTED_HOURS = 3
-"""Copies are counted over so many hours of event time; older posts are listed too."""
+"""Hours of event time in which copies are counted; older posts are listed too."""
 LISTED_TEXTS = 20
 SINCE_STEP_MS = 10 * MINUTE_MS
-"""The three hours move on in steps: what was written before them is read once a step."""
+"""The start of the three hours moves in steps of this size: known authors are read once per step."""
 
 
 class ListedPost(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest post of a text. Its first fields are those of `brandpulse.state.pane_reader.NegativePost`."""
+    """The newest post of a text. Its first fields are those of `brandpulse.state.stored_posts.NegativePost`."""
 
     id: str
     source: str
@@ -27,16 +27,16 @@ class ListedPost(msgspec.Struct, frozen=True, kw_only=True):
     negative: float
     url: str | None = None
     copies: int = 1
-    """Posts that say this text, this one included."""
+    """Posts with this text, including this one."""
     accounts: int = 1
     new_accounts: int | None = None
-    """Those that wrote nothing about the brand in the seven days before the three hours; None: not known."""
+    """Accounts without a post about the brand in the 7 days before the three hours; None if unknown."""
     at_least: bool = False
-    """Not all posts are kept: the three numbers are at least these."""
+    """Some posts are not stored: the three numbers are lower bounds."""
 
 
 def since_ms(clock_ms: int) -> int:
-    """Begin of the span in which copies are counted."""
+    """Start of the time in which copies are counted."""
     return clock_ms // SINCE_STEP_MS * SINCE_STEP_MS - LISTED_HOURS * HOUR_MS
 
 
@@ -48,22 +48,24 @@ def listed_posts(
     since: int,
     at_least: bool,
 ) -> list[ListedPost]:
-    """*posts* by text: what three or more accounts say first, then the newest.
+    """Groups *posts* by text: texts of three or more accounts first, then the newest.
 
-    *known* is asked if any text has copies. Of a text that was said before *since* not all posts are known, nor who
-    was new then. *at_least*: of the time since some are missing too.
+    *known* is called if any text has copies. For a text that was posted before *since*, copies and new accounts are
+    incomplete. *at_least*: posts after *since* are incomplete too.
     """
     groups = copy_groups(posts, surest=False)[:LISTED_TEXTS]
-    met = known() if any(len(group.posts) > 1 for group in groups) else None
-    recent = [group.posts[-1].created_ms >= since for group in groups]
+    known_authors = known() if any(len(group.posts) > 1 for group in groups) else None
+    complete = [group.posts[-1].created_ms >= since for group in groups]
     return [
         ListedPost(
             **msgspec.structs.asdict(group.posts[0]),
             url=urls.get((group.posts[0].source, group.posts[0].id)),
             copies=len(group.posts),
             accounts=len(group.authors),
-            new_accounts=met.new_among(group.authors) if met is not None and whole and len(group.posts) > 1 else None,
+            new_accounts=known_authors.new_among(group.authors)
+            if known_authors is not None and whole and len(group.posts) > 1
+            else None,
             at_least=(at_least or not whole) and len(group.posts) > 1,
         )
-        for group, whole in zip(groups, recent, strict=True)
+        for group, whole in zip(groups, complete, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""One read for all who ask at the same time, and for a moment after."""
+"""Shares one read among simultaneous requests, and for a short time after."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable
 
 
 class ReadCache:
-    """Answers kept for *life_seconds*, at most *size* of them. A failed read is told to all who waited, not kept."""
+    """Caches at most *size* answers for *life_seconds*. A failed read raises for all requesters and is not cached."""
 
     def __init__(self, *, life_seconds: float = 1.0, size: int = 256) -> None:
         self._life_seconds = life_seconds
@@ -15,17 +15,17 @@ class ReadCache:
         self._answers: OrderedDict[Hashable, tuple[float, asyncio.Task[bytes]]] = OrderedDict()
 
     async def get(self, key: Hashable, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        kept = self._answers.get(key)
+        cached = self._answers.get(key)
         now = time.monotonic()
-        if kept is not None and (now < kept[0] or not kept[1].done()):
-            return await asyncio.shield(kept[1])
+        if cached is not None and (now < cached[0] or not cached[1].done()):
+            return await asyncio.shield(cached[1])
         task = asyncio.ensure_future(_run(read))
         task.add_done_callback(lambda done: self._settle(key, done))
         self._answers[key] = (float("inf"), task)
         self._answers.move_to_end(key)
         while len(self._answers) > self._size:
             self._answers.popitem(last=False)
-        # Shielded: the reader who asked first may close the page; the others still want the answer.
+        # Shielded: if the first requester closes its page, the others still get the answer.
         return await asyncio.shield(task)
 
     def _settle(self, key: Hashable, task: "asyncio.Task[bytes]") -> None:

@@ -1,4 +1,4 @@
-"""What the page reads from Redis. Blocking: called from the page's reading threads only."""
+"""The page's reads from Redis. Blocking: called only from the page's reader threads."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -23,47 +23,45 @@ from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.state.watched_facets import decode_facets, rules_about
 from dashboards.page.facets import Facets, facet_share, usual_share
 from dashboards.page.health import AlerterHealth, Health, health
-from dashboards.page.overview import BrandSummary, Moments, Overview, sparkline, stream_clock, total, window
+from dashboards.page.overview import BrandSummary, Overview, TimeRanges, sparkline, stream_clock, total, window
 from dashboards.page.posts import ListedPost, listed_posts, since_ms
 from dashboards.page.series import Series, bars, plan
 
 CLOSED_SHOWN = 50
 BASELINE_LIFE_SECONDS = 60.0
-"""Seven days of hours change little in a minute, and they are the dearest thing the page reads."""
+"""7 days of hours change little in a minute, and they are expensive to read."""
 
 FACETS_USUAL_LIFE_SECONDS = 600.0
-"""Of one brand's facets; dearer still, for they are sketches of every hour."""
-MOST_BRANDS_KEPT = 200
-MOST_NEWEST = 80
-"""Of the newest negative posts that workers keep for ever."""
-
-
+"""For the facets of one brand: they read author sketches of every hour, the most expensive reads of the page."""
+MAX_CACHED_BRANDS = 200
+MAX_NEWEST_POSTS = 80
+"""Of the newest negative posts that workers retain without expiry."""
 REDIS_TIMEOUT_SECONDS = 3.0
 
 
 def page_client(url: str) -> redis.Redis:
-    """A client that tells of a lost server at once: the page asks again every second anyway, and says so meanwhile."""
+    """A client that fails fast: the page reads again every second and shows the error meanwhile."""
     return connect(
         url,
         timeout_seconds=REDIS_TIMEOUT_SECONDS,
         connect_timeout_seconds=REDIS_TIMEOUT_SECONDS,
-        # Once more without waiting: a connection that lay idle may have been closed by the other side.
+        # One immediate retry: the server may have closed an idle connection.
         retries=1,
         patience_seconds=60,
     )
 
 
 class Episodes(msgspec.Struct, frozen=True, kw_only=True):
-    """Open ones, newest first, then closed ones, newest first; each as its own JSON."""
+    """Open and closed episodes, each list newest first, each episode as JSON."""
 
     open: list[msgspec.Raw]
     closed: list[msgspec.Raw]
 
 
 class PageStore:
-    """Read side of `brandpulse/state/keys.py` for people: cards, series, episodes, posts, health.
+    """Reads the keys of `brandpulse/state/keys.py` for the page: cards, series, episodes, posts, health.
 
-    Raises TransientError when Redis does not answer, StateError when a key holds what no version of ours wrote.
+    Raises TransientError when Redis does not answer, StateError when a key has invalid content.
     """
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
@@ -73,7 +71,7 @@ class PageStore:
         self.orders = OperatorRequestStore(client, namespace)
         self._baseline: tuple[float, object, dict[str, Pane]] = (0.0, None, {})
         self._known: dict[str, tuple[int, KnownAuthors]] = {}
-        """By brand: who wrote before that event time."""
+        """Brand -> (event time, authors before it)."""
         self._facets_usual: dict[str, tuple[float, object, dict[str, float | None]]] = {}
 
     def brands(self) -> list[str]:
@@ -85,7 +83,7 @@ class PageStore:
         if clock_ms is None:
             return Overview(clock_ms=None, brands=[])
         names = self._reader.brands()
-        at = Moments(clock_ms)
+        at = TimeRanges(clock_ms)
         last_hour = self._reader.minutes(names, *at.last_hour, authors=True)
         head = self._reader.minutes(names, *at.head_of_day)
         hours = self._reader.hours(names, *at.hours_of_day)
@@ -108,7 +106,7 @@ class PageStore:
         )
 
     def series(self, brand: str, hours: int, until_ms: int | None = None) -> Series:
-        """The *hours* before *until_ms*, or before the stream's clock."""
+        """The *hours* before *until_ms*, by default before the stream's clock."""
         clock_ms = stream_clock(self._reader.partitions())
         if clock_ms is None:
             return Series(brand=brand, hours=hours, step_minutes=1, share_minutes=60, until_ms=until_ms or 0, bars=[])
@@ -128,8 +126,8 @@ class PageStore:
         )
 
     def negatives(self, brand: str) -> list[ListedPost]:
-        """Negative texts of *brand*: those of the last hours with all their copies, and the newest of before."""
-        newest = self._reader.negatives(brand, MOST_NEWEST)
+        """Negative posts of *brand* by text: those of the last hours with all copies, and the newest older ones."""
+        newest = self._reader.negatives(brand, MAX_NEWEST_POSTS)
         clock_ms = stream_clock(self._reader.partitions())
         if clock_ms is None:
             return []
@@ -146,21 +144,21 @@ class PageStore:
         )
 
     def _known_authors(self, brand: str, before_ms: int) -> KnownAuthors:
-        kept = self._known.get(brand)
-        if kept is None or kept[0] != before_ms:
-            if len(self._known) >= MOST_BRANDS_KEPT:
+        cached = self._known.get(brand)
+        if cached is None or cached[0] != before_ms:
+            if len(self._known) >= MAX_CACHED_BRANDS:
                 self._known.clear()
-            kept = self._known[brand] = before_ms, self._reader.known_authors(brand, before_ms)
-        return kept[1]
+            cached = self._known[brand] = before_ms, self._reader.known_authors(brand, before_ms)
+        return cached[1]
 
     def facets(self, brand: str) -> Facets:
-        """What is counted of *brand* beside its mood; none until an alerter has told which facets there are."""
-        [told] = self._run(("GET", self._alerting.facets))
-        watched = decode_facets(told)
+        """The facets of *brand*; none until an alerter has stored which facets exist."""
+        [stored] = self._run(("GET", self._alerting.facets))
+        watched = decode_facets(stored)
         clock_ms = stream_clock(self._reader.partitions())
         if clock_ms is None or not watched:
             return Facets(brand=brand, people=0, facets=[])
-        at = Moments(clock_ms)
+        at = TimeRanges(clock_ms)
         series = {name: facet_series(brand, name) for name in watched}
         hour = self._reader.minutes([brand, *series.values()], *at.last_hour, authors=True)
         people = {one: minutes.count_authors(*at.last_hour).everyone for one, minutes in hour.items()}
@@ -189,7 +187,7 @@ class PageStore:
         return Episodes(open=[_raw(e) for e in firing], closed=[_raw(e) for e in closed])
 
     def silences(self, now: datetime) -> list[msgspec.Raw]:
-        """Those that are active or will be, by their end; each as its own JSON."""
+        """Active and future silences by end time, each as JSON."""
         return [_raw(one) for one in self.orders.read(now).silences if one.ends_at > now]
 
     def health(self, *, now_ms: int) -> Health:
@@ -213,9 +211,9 @@ class PageStore:
         self._run(("PING",))
 
     def _authors_of_day(
-        self, partitions: Sequence[PartitionStatus], names: Sequence[str], at: Moments
+        self, partitions: Sequence[PartitionStatus], names: Sequence[str], at: TimeRanges
     ) -> dict[str, AuthorCounts]:
-        """Different people since the first whole hour of the last 24: sketches of minutes are kept 3 h only."""
+        """Distinct authors since the first whole hour of the last 24: minute sketches expire after 3 h."""
         first, last = at.hours_of_day
         days = range(first * HOUR_MS // DAY_MS, last * HOUR_MS // DAY_MS + 1)
         live = self._reader.live()
@@ -229,7 +227,7 @@ class PageStore:
             ]
         return {name: count_authors(sketches) for name, sketches in found.items()}
 
-    def _baseline_panes(self, names: Sequence[str], at: Moments) -> dict[str, Pane]:
+    def _baseline_panes(self, names: Sequence[str], at: TimeRanges) -> dict[str, Pane]:
         read_at, key, panes = self._baseline
         now = time.monotonic()
         wanted = (at.hour, tuple(names))
@@ -240,14 +238,14 @@ class PageStore:
             self._baseline = (now, wanted, panes)
         return panes
 
-    def _usual_of_facets(self, brand: str, series: Mapping[str, str], at: Moments) -> dict[str, float | None]:
+    def _usual_of_facets(self, brand: str, series: Mapping[str, str], at: TimeRanges) -> dict[str, float | None]:
         read_at, key, shares = self._facets_usual.get(brand, (0.0, None, {}))
         now = time.monotonic()
         wanted = (at.hour, tuple(series))
         if key != wanted or now - read_at >= FACETS_USUAL_LIFE_SECONDS:
             hours = self._reader.hour_authors([brand, *series.values()], *at.hours_of_baseline)
             shares = {name: usual_share(hours[one], hours[brand]) for name, one in series.items()}
-            if len(self._facets_usual) >= MOST_BRANDS_KEPT:
+            if len(self._facets_usual) >= MAX_CACHED_BRANDS:
                 self._facets_usual.clear()
             self._facets_usual[brand] = (now, wanted, shares)
         return shares
@@ -274,7 +272,7 @@ class PageStore:
 
 def _summary(
     name: str,
-    at: Moments,
+    at: TimeRanges,
     *,
     last_hour: Minutes,
     head: Minutes,

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT; 0 after a clean stop. Raises ConfigError."""
+    """Serve until SIGTERM or SIGINT; returns 0 after a clean stop. Raises ConfigError."""
     settings, page = load_settings(Settings), load_settings(PageSettings)
     set_up_logging(settings.log_level)
     client = page_client(settings.redis_address())
@@ -33,10 +33,10 @@ def main() -> int:
 
 
 async def serve(settings: Settings, page: PageSettings, store: PageStore) -> None:
-    """Serve *store* until a signal asks to stop. Raises ConfigError when the address is taken."""
+    """Serve *store* until a stop signal. Raises ConfigError when the address is in use."""
     token = page.token.get_secret_value() if page.token is not None else None
     server = PageServer(store, token=token, operators=page.operators(), max_open_pages=page.max_open_pages)
-    # No access log: the address of a first visit holds the token.
+    # No access log: the URL of a first visit contains the token.
     runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=3.0)
     await runner.setup()
     try:
@@ -56,8 +56,8 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
             f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}). "
             "Set BRANDPULSE_PAGE_PORT to another port, or to 0 for any free one"
         ) from error
-    taken = runner.addresses[0][1]
-    return f"http://{f'[{host}]' if ':' in host else host}:{taken}"
+    bound_port = runner.addresses[0][1]
+    return f"http://{f'[{host}]' if ':' in host else host}:{bound_port}"
 
 
 async def _asked_to_stop() -> None:

@@ -1,4 +1,4 @@
-"""A brand's history as bars of equal width: which width suits a span, and minutes or hours summed into it. Pure."""
+"""A brand's history as bars of equal width, summed from minute or hour panes. Pure."""
 
 from collections.abc import Mapping
 
@@ -8,26 +8,26 @@ from brandpulse.state.keys import HOUR_MS, MINUTE_MS
 from brandpulse.state.panes import EMPTY_PANE, Pane
 
 MAX_HOURS = 90 * 24
-"""Hour panes are kept that long."""
+"""Retention of hour panes."""
 MINUTES_KEPT_HOURS = 48
-"""Minute panes are kept that long behind the watermark."""
+"""Retention of minute panes behind the watermark."""
 STEPS = ((2, 1), (6, 5), (12, 10), (24, 15), (48, 30), (7 * 24, 60), (30 * 24, 240), (MAX_HOURS, 1_440))
-"""Hours shown at most -> minutes of one bar: between 70 and 180 bars, what a chart can show."""
+"""(Maximum hours shown, minutes per bar): between 70 and 180 bars fit into a chart."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read: bars of `step_minutes`, starting at `first_minute`, the last one holding `last_minute`.
+    """Which panes to read: bars of `step_minutes` from `first_minute`; the last one contains `last_minute`.
 
-    Reading starts at `from_minute`: the first bar's share looks back too.
+    Reading starts earlier, at `from_minute`, because the first bar's share looks back too.
     """
 
     step_minutes: int
     first_minute: int
     last_minute: int
     share_minutes: int
-    """A share is taken over so many minutes up to a bar's end: an hour at least, as on the cards."""
+    """Minutes before a bar's end that its share covers: at least an hour, as on the cards."""
     from_hours: bool
-    """Read hour panes: the span is long, or so old that the minutes are gone."""
+    """Read hour panes, because the span is long or its minute panes have expired."""
 
     @property
     def from_minute(self) -> int:
@@ -37,7 +37,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Bar(msgspec.Struct, frozen=True, array_like=True):
     """One bar: JSON `[start_ms, negative, neutral, positive, negative and relevant of the share, irrelevant]`.
 
-    Quarter hours of a small brand hold one post or two, and their own share would jump between 0 and 1.
+    15 minutes of a small brand contain one or two posts: their own share would jump between 0 and 1.
     """
 
     start_ms: int
@@ -50,7 +50,7 @@ class Bar(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """What the chart draws. The last bar is to date."""
+    """The content of the chart. The last bar is still open."""
 
     brand: str
     hours: int
@@ -61,8 +61,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(hours: int, until_ms: int, clock_ms: int) -> Plan:
-    """How to show the *hours* before *until_ms* of a stream that has reached *clock_ms*."""
-    step = next(minutes for most, minutes in STEPS if hours <= most)
+    """The plan for the *hours* before *until_ms* of a stream whose clock is *clock_ms*."""
+    step = next(minutes for max_hours, minutes in STEPS if hours <= max_hours)
     oldest_minute = (clock_ms - MINUTES_KEPT_HOURS * HOUR_MS) // MINUTE_MS
     last = until_ms // MINUTE_MS
     first = last - hours * 60 + 1
@@ -79,7 +79,7 @@ def plan(hours: int, until_ms: int, clock_ms: int) -> Plan:
 
 
 def bars(panes: Mapping[int, Pane], minutes_of_key: int, wanted: Plan) -> list[Bar]:
-    """Every bar of the plan, also the empty ones; *panes* are keyed by minute (1) or hour (60) since 1970."""
+    """Every bar of the plan, including empty ones. *panes* are keyed by minute (1) or hour (60) since 1970."""
     step = wanted.step_minutes
     sums: dict[int, Pane] = {}
     for key, pane in panes.items():

@@ -16,7 +16,7 @@ export function episodeEvidence(episode, clockMs, { opened, choose }) {
       ...(volume
         ? [pair("People now", count(latest.authors)), pair("Peak", count(peak.authors)), pair("Baseline", people(latest.usual_authors))]
         : [pair("Now", percent(latest.negative_share)), pair("Peak", percent(peak.negative_share)), pair("Baseline", percent(latest.baseline_share))]),
-      pair(latest.facet ? `People in ${latest.facet}` : "Negative people", `${count(latest.negative_authors)} of ${count(latest.authors)}`),
+      pair(latest.facet ? `In ${latest.facet}` : "Negative", `${count(latest.negative_authors)} of ${plural(latest.authors, "person", "people")}`),
       pair(latest.facet ? `Posts in ${latest.facet}` : "Negative posts", `${count(latest.negative_posts)} of ${count(latest.posts)}`),
       pair("Odds by chance", odds(latest.p_value)),
     ),
@@ -78,7 +78,7 @@ function risingTerms({ terms = [], terms_missing: missing = null }) {
     "div",
     { class: "terms" },
     h("p", { class: "when" }, group ? "Rising terms:" : `Rising terms in ${plural(terms[0].of, "post")}:`),
-    h("ul", null, ...terms.map((one) => h("li", null, h("b", { dir: "auto" }, one.term), group ? acrossBrands(one) : ` ${count(one.posts)}, ${usually(one)}`))),
+    h("ul", null, ...terms.map((one) => h("li", null, h("b", { dir: "auto" }, one.term), group ? acrossBrands(one) : ` ${plural(one.posts, "post")}, ${usually(one)}`))),
     group && missing !== null ? h("p", { class: "when" }, `${missing.charAt(0).toUpperCase()}${missing.slice(1)}.`) : null,
   );
 }

@@ -136,7 +136,7 @@ def grafana(grafana_home: Path, prometheus: str, tmp_path_factory: pytest.TempPa
         server.child.stop()
 
 
-def test_publishing_makes_folder_and_dashboards_and_leaves_them_alone_the_second_time(grafana: Stage) -> None:
+def test_publishing_twice_creates_once_and_then_changes_nothing(grafana: Stage) -> None:
     publisher = Publisher(grafana.url, grafana.token)
 
     first = publisher.publish(built(), folder="Old name")
@@ -151,7 +151,7 @@ def test_publishing_makes_folder_and_dashboards_and_leaves_them_alone_the_second
         assert stored["dashboard"]["version"] == 1
 
 
-def test_publishing_repairs_what_somebody_changed_by_hand(grafana: Stage) -> None:
+def test_publishing_restores_a_manually_changed_dashboard(grafana: Stage) -> None:
     publisher = Publisher(grafana.url, "admin", user="admin")
     publisher.publish(built(), folder="brandpulse")
     stored = call(f"{grafana.url}/api/dashboards/uid/brandpulse-brands")["dashboard"]
@@ -165,7 +165,7 @@ def test_publishing_repairs_what_somebody_changed_by_hand(grafana: Stage) -> Non
     assert outcomes == {"brandpulse · Brands": "updated", "brandpulse · Pipeline": "unchanged"}
 
 
-def test_a_wrong_token_an_absent_grafana_and_a_stranger_are_told_apart(grafana: Stage, prometheus: str) -> None:
+def test_publishing_errors_name_token_address_or_server(grafana: Stage, prometheus: str) -> None:
     with pytest.raises(ConfigError, match="rejected BRANDPULSE_GRAFANA_TOKEN"):
         Publisher(grafana.url, "wrong").publish(built(), folder="brandpulse")
     with pytest.raises(TransientError, match="Grafana is unreachable at BRANDPULSE_GRAFANA_URL"):
@@ -174,11 +174,11 @@ def test_a_wrong_token_an_absent_grafana_and_a_stranger_are_told_apart(grafana: 
         Publisher(prometheus, "any").publish(built(), folder="brandpulse")
     account = call(f"{grafana.url}/api/serviceaccounts", {"name": "reader", "role": "Viewer"})
     reader = call(f"{grafana.url}/api/serviceaccounts/{account['id']}/tokens", {"name": "reader"})["key"]
-    with pytest.raises(ConfigError, match="has no write permission"):
+    with pytest.raises(ConfigError, match="cannot write"):
         Publisher(grafana.url, reader).publish(built(), folder="elsewhere")
 
 
-def test_every_query_of_every_panel_answers_with_numbers(grafana: Stage) -> None:
+def test_every_panel_query_returns_numbers(grafana: Stage) -> None:
     end = datetime.now(UTC)
     start = end - timedelta(hours=HOURS)
 
@@ -188,7 +188,7 @@ def test_every_query_of_every_panel_answers_with_numbers(grafana: Stage) -> None
 
 
 @pytest.mark.parametrize("uid", ["brandpulse-brands", "brandpulse-pipeline"])
-def test_every_panel_is_drawn_in_a_browser(grafana: Stage, tmp_path: Path, uid: str) -> None:
+def test_every_panel_renders_in_a_browser(grafana: Stage, tmp_path: Path, uid: str) -> None:
     Publisher(grafana.url, grafana.token).publish(built(), folder="brandpulse")
     pictures = Path(os.environ.get("BRANDPULSE_TEST_PICTURES", tmp_path))
     path = pictures / f"grafana-{uid.removeprefix('brandpulse-')}.png"
@@ -197,9 +197,7 @@ def test_every_panel_is_drawn_in_a_browser(grafana: Stage, tmp_path: Path, uid: 
         assert draw(browser, grafana.url, uid, path, span=f"from=now-{HOURS}h&to=now") == []
 
 
-def test_the_files_that_compose_mounts_provision_both_dashboards(
-    grafana_home: Path, prometheus: str, tmp_path: Path
-) -> None:
+def test_compose_files_provision_both_dashboards(grafana_home: Path, prometheus: str, tmp_path: Path) -> None:
     provisioning = tmp_path / "provisioning"
     shutil.copytree(ROOT / "deploy" / "grafana" / "provisioning", provisioning)
     for path in provisioning.rglob("*.yml"):

@@ -103,7 +103,7 @@ def expressions() -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_panel_answers_with_one_brand_chosen(prometheus: str, name: str) -> None:
+def test_each_panel_query_works_with_one_brand(prometheus: str, name: str) -> None:
     for expr in expressions():
         answer(prometheus, interpolated(expr, name))
     seen = answer(prometheus, interpolated("brandpulse_window_posts{brand=~`${brand:regex}`}", name))
@@ -112,7 +112,7 @@ def test_each_panel_answers_with_one_brand_chosen(prometheus: str, name: str) ->
     assert [one["metric"]["brand"] for one in answer(prometheus, interpolated(posts, name))] == [name]
 
 
-def test_each_panel_answers_with_several_and_with_all(prometheus: str) -> None:
+def test_each_panel_query_works_with_several_and_all_brands(prometheus: str) -> None:
     [posts] = [expr for expr in expressions() if expr.startswith("sum by (brand) (brandpulse_window_posts")][:1]
     for chosen, expected in ((NAMES[:5], NAMES[:5]), (ALL, NAMES)):
         for expr in expressions():
@@ -121,13 +121,13 @@ def test_each_panel_answers_with_several_and_with_all(prometheus: str) -> None:
         assert sorted(one["metric"]["brand"] for one in got) == sorted(expected)
 
 
-def test_the_data_sources_own_format_would_not_parse(prometheus: str) -> None:
+def test_default_variable_format_does_not_parse(prometheus: str) -> None:
     """Why the format is named: so it was, and a quote ended the string."""
     with pytest.raises(pytest.fail.Exception, match="parse error"):
         answer(prometheus, interpolated('brandpulse_window_posts{brand=~"$brand"}', 'Say "Hi"'))
 
 
-def test_doctor_names_a_brand_that_no_panel_can_choose() -> None:
+def test_doctor_reports_a_brand_that_no_panel_can_select() -> None:
     [found] = check_brand_names([*NAMES, "back`quote"])
     assert "back`quote" in found.saw
     assert found.warning

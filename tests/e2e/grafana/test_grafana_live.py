@@ -138,7 +138,7 @@ def get(url: str) -> Any:
         return json.load(answer)
 
 
-def test_every_query_of_every_panel_has_numbers_of_the_run(live: Live) -> None:
+def test_every_panel_query_returns_numbers_of_the_run(live: Live) -> None:
     empty = [(target.panel, target.query["expr"]) for target in targets() if not live.numbers(target)]
 
     assert empty == []
@@ -161,7 +161,7 @@ def test_invalid_posts_appear_in_the_series_of_their_reason(live: Live) -> None:
     }
 
 
-def test_what_grafana_adds_up_is_what_the_store_counted(live: Live) -> None:
+def test_sums_in_grafana_equal_the_stored_counts(live: Live) -> None:
     stats = live.pipeline.stats()
 
     expected = {
@@ -174,7 +174,7 @@ def test_what_grafana_adds_up_is_what_the_store_counted(live: Live) -> None:
     assert counted(stats) > 3_000
 
 
-def test_both_dashboards_are_drawn_in_a_browser(live: Live, tmp_path: Path) -> None:
+def test_both_dashboards_render_in_a_browser(live: Live, tmp_path: Path) -> None:
     publisher = Publisher(live.grafana, live.token)
     done = publisher.publish(built(), folder="brandpulse")
     assert [one.outcome for one in done] == ["created", "created"]

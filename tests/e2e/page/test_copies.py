@@ -85,7 +85,7 @@ def events(url: str) -> list[dict[str, Any]]:
     return [one["payload"]["custom_details"] for one in found if one["event_action"] == "trigger"]
 
 
-def test_a_campaign_and_repeated_news_are_shown_with_their_numbers(
+def test_campaign_and_copied_news_are_shown_with_their_counts(
     pipeline: Pipeline, redis_client: redis.Redis, namespace: str
 ) -> None:
     written = posts()

@@ -81,7 +81,7 @@ def incidents(url: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_refunds_that_multiply_are_one_page_which_resolves(
+def test_rise_of_a_facet_sends_one_page_that_resolves(
     pipeline: Pipeline, redis_client: redis.Redis, namespace: str
 ) -> None:
     written = posts()
@@ -125,14 +125,14 @@ def test_refunds_that_multiply_are_one_page_which_resolves(
     assert redis_client.smembers(NamespaceKeys(namespace).brands) == {b"Acme", b"Bolt"}
 
 
-def test_a_facet_that_the_engine_cannot_tell_stops_the_start(pipeline: Pipeline) -> None:
+def test_facet_unsupported_by_the_model_stops_the_start(pipeline: Pipeline) -> None:
     (pipeline.home / "brands.yaml").write_text(BRANDS + "facets:\n  - {name: anger, emotions: [anger]}\n")
     done = pipeline.run("worker")
     assert done.returncode != 0
     assert "facet 'anger' of the brands file asks the model's head 'emotion'" in done.stderr
 
 
-def test_a_rule_about_a_facet_that_nobody_counts_stops_the_start(pipeline: Pipeline) -> None:
+def test_rule_with_an_unknown_facet_stops_the_start(pipeline: Pipeline) -> None:
     (pipeline.home / "rules.yaml").write_text("rules:\n- {name: a, kind: facet_share, facet: refnd}\n")
     (pipeline.home / "receivers.yaml").unlink(missing_ok=True)
     done = pipeline.run("alerter", env={"BRANDPULSE_RECEIVERS_FILE": ""})

@@ -137,7 +137,7 @@ def fetch(url: str, **headers: str) -> Any:
         return json.load(answer)
 
 
-def test_the_page_shows_every_brand_with_the_numbers_of_the_store(steady: Steady, open_page: OpenPage) -> None:
+def test_cards_show_the_stored_counts_of_every_brand(steady: Steady, open_page: OpenPage) -> None:
     page = open_page(steady.url)
 
     minute = int(END.timestamp()) * 1000 // MINUTE_MS
@@ -157,7 +157,7 @@ def test_the_page_shows_every_brand_with_the_numbers_of_the_store(steady: Steady
     expect(page.locator("#partitions li")).to_have_count(4)
 
 
-def test_the_series_hold_every_post_of_the_store_once(steady: Steady) -> None:
+def test_series_contain_every_stored_post_once(steady: Steady) -> None:
     url = steady.url
     minute = int(END.timestamp()) * 1000 // MINUTE_MS
 
@@ -174,7 +174,7 @@ def test_the_series_hold_every_post_of_the_store_once(steady: Steady) -> None:
         ]
 
 
-def test_the_page_follows_the_store_without_a_reload(stream: StoredStream, pages: Pages, open_page: OpenPage) -> None:
+def test_page_updates_without_a_reload(stream: StoredStream, pages: Pages, open_page: OpenPage) -> None:
     page = open_page(pages.start())
     expect(card(page, BANK)).not_to_contain_text("Firing")
     page.evaluate("window.sameDocument = true")
@@ -225,9 +225,7 @@ def a_storm() -> Episode:
     return an_episode("*", rule="storm", members=members, members_total=40, latest=proof)
 
 
-def test_an_episode_that_resolves_moves_to_the_earlier_ones(
-    stream: StoredStream, pages: Pages, open_page: OpenPage
-) -> None:
+def test_resolved_episode_moves_to_the_resolved_list(stream: StoredStream, pages: Pages, open_page: OpenPage) -> None:
     page = open_page(pages.start())
     expect(page.locator("#firing .episode")).to_have_count(1)
 
@@ -248,7 +246,7 @@ def await_some(read: Callable[[], Sequence[Any]]) -> Sequence[Any]:
     return found
 
 
-def test_an_episode_is_taken_on_and_silenced_and_the_silence_ended(
+def test_episode_can_be_acknowledged_silenced_and_unsilenced(
     stream: StoredStream, pages: Pages, open_page: OpenPage, namespace: str
 ) -> None:
     book = OperatorRequestStore(stream.client, namespace)
@@ -277,7 +275,7 @@ def test_an_episode_is_taken_on_and_silenced_and_the_silence_ended(
     assert not book.read(datetime.now(UTC)).silences[0].is_active(datetime.now(UTC))
 
 
-def test_a_brands_facets_stand_with_what_is_usual_who_watches_and_what_fires(
+def test_facets_show_share_baseline_rules_and_firing_state(
     stream: StoredStream, pages: Pages, open_page: OpenPage
 ) -> None:
     page = open_page(pages.start())
@@ -298,7 +296,7 @@ def test_a_brands_facets_stand_with_what_is_usual_who_watches_and_what_fires(
     expect(page.locator("#facets tr").first).to_contain_text("–")
 
 
-def test_a_storm_shows_its_worst_brands_and_what_they_have_in_common(
+def test_storm_shows_its_most_affected_brands_and_shared_terms(
     stream: StoredStream, pages: Pages, open_page: OpenPage
 ) -> None:
     stream.write_open(a_storm())
@@ -316,7 +314,7 @@ def test_a_storm_shows_its_worst_brands_and_what_they_have_in_common(
     expect(page.locator("#detail-title")).to_have_text(BANK)
 
 
-def test_a_campaign_is_one_text_with_its_numbers(
+def test_campaign_is_one_text_with_its_counts(
     redis_client: redis.Redis, namespace: str, pages: Pages, open_page: OpenPage
 ) -> None:
     stream = two_days_with_a_crisis(redis_client, namespace)
@@ -353,7 +351,7 @@ def test_a_campaign_is_one_text_with_its_numbers(
     expect(volume).to_contain_text("Sources of all posts")
 
 
-def test_a_script_in_a_post_is_shown_as_text_and_does_not_run(
+def test_script_in_a_post_is_shown_as_text_and_does_not_run(
     redis_client: redis.Redis, namespace: str, pages: Pages, open_page: OpenPage
 ) -> None:
     evil = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'> \u202eevil"
@@ -379,7 +377,7 @@ def test_a_script_in_a_post_is_shown_as_text_and_does_not_run(
     assert page.locator("main script, main img, main i, main u, main [onclick]").count() == 0
 
 
-def test_the_content_security_policy_forbids_scripts_of_strangers(steady: Steady, open_page: OpenPage) -> None:
+def test_content_security_policy_blocks_injected_scripts(steady: Steady, open_page: OpenPage) -> None:
     page = open_page(steady.url, forgive="Content Security Policy|This document requires")
     expect(page.locator(".post").first).to_be_visible()
 
@@ -397,7 +395,7 @@ def test_the_content_security_policy_forbids_scripts_of_strangers(steady: Steady
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_nothing_is_cut_off_and_axe_finds_no_violation(
+def test_layout_fits_and_axe_finds_no_violation(
     steady: Steady, open_page: OpenPage, viewport: ViewportSize, scheme: str
 ) -> None:
     page = open_page(steady.url, viewport=viewport, scheme=scheme)
@@ -417,7 +415,7 @@ def whole_and_without_violations(page: Page, viewport: ViewportSize) -> None:
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_a_storm_and_a_facet_that_fires_are_whole_and_without_violations(
+def test_storm_and_firing_facet_fit_and_axe_finds_no_violation(
     stream: StoredStream, pages: Pages, open_page: OpenPage, viewport: ViewportSize
 ) -> None:
     stream.write_open(a_storm(), an_episode(rule="refunds", latest=evidence(END, facet="refund")))
@@ -426,7 +424,7 @@ def test_a_storm_and_a_facet_that_fires_are_whole_and_without_violations(
     whole_and_without_violations(page, viewport)
 
 
-def test_dark_and_light_follow_the_system_until_a_person_chooses(steady: Steady, open_page: OpenPage) -> None:
+def test_theme_follows_the_system_until_one_is_selected(steady: Steady, open_page: OpenPage) -> None:
     page = open_page(steady.url, scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(ground)
@@ -444,7 +442,7 @@ def test_dark_and_light_follow_the_system_until_a_person_chooses(steady: Steady,
     assert page.evaluate(ground) == dark
 
 
-def test_everything_is_reached_with_the_keyboard(steady: Steady, open_page: OpenPage) -> None:
+def test_page_is_usable_with_the_keyboard(steady: Steady, open_page: OpenPage) -> None:
     page = open_page(steady.url)
     expect(page.locator(".post").first).to_be_visible()
 
@@ -480,7 +478,7 @@ def test_focus_and_open_details_survive_an_update(stream: StoredStream, pages: P
     expect(page.locator(".examples li").first).to_be_visible()
 
 
-def test_an_earlier_episode_is_shown_in_the_chart_of_its_time(steady: Steady, open_page: OpenPage) -> None:
+def test_resolved_episode_opens_the_chart_of_its_time(steady: Steady, open_page: OpenPage) -> None:
     page = open_page(steady.url)
 
     page.locator("#closed button").filter(has_text=BANK).click()
@@ -495,7 +493,7 @@ def test_an_earlier_episode_is_shown_in_the_chart_of_its_time(steady: Steady, op
     expect(page.locator("#past")).to_be_hidden()
 
 
-def test_the_link_of_an_alert_opens_the_brand_at_the_time_it_fired(steady: Steady, open_page: OpenPage) -> None:
+def test_alert_link_opens_the_brand_at_the_time_it_fired(steady: Steady, open_page: OpenPage) -> None:
     old = int((END - timedelta(hours=22)).timestamp() * 1000)
     page = open_page(f"{steady.url}/?brand={BANK}&at={old}")
     expect(page.locator("#detail-title")).to_have_text(BANK)
@@ -508,7 +506,7 @@ def test_the_link_of_an_alert_opens_the_brand_at_the_time_it_fired(steady: Stead
     expect(page.locator("#past")).to_be_hidden()
 
 
-def test_an_empty_store_says_what_to_do_next(pages: Pages, open_page: OpenPage) -> None:
+def test_empty_namespace_shows_the_next_steps(pages: Pages, open_page: OpenPage) -> None:
     page = open_page(pages.start())
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the first post")
@@ -516,9 +514,7 @@ def test_an_empty_store_says_what_to_do_next(pages: Pages, open_page: OpenPage) 
     expect(page.locator("#health-sentence")).to_contain_text("brandpulse worker")
 
 
-def test_a_lost_server_is_told_and_a_returned_one_is_found(
-    stream: StoredStream, pages: Pages, open_page: OpenPage
-) -> None:
+def test_lost_server_is_reported_and_reconnected(stream: StoredStream, pages: Pages, open_page: OpenPage) -> None:
     first = pages.start()
     page = open_page(first, forgive="ERR_|Failed to load|net::")
     expect(page.locator("#link-words")).to_have_text("Live")
@@ -532,7 +528,7 @@ def test_a_lost_server_is_told_and_a_returned_one_is_found(
     expect(page.locator("#trouble")).to_be_hidden()
 
 
-def test_a_token_guards_the_page_and_leaves_the_address(
+def test_token_protects_the_page_and_leaves_the_address(
     stream: StoredStream, pages: Pages, open_page: OpenPage
 ) -> None:
     token = "correct horse battery"
@@ -551,9 +547,7 @@ def test_a_token_guards_the_page_and_leaves_the_address(
     assert token not in cookie["value"]
 
 
-def test_a_viewing_token_shows_no_buttons_and_an_operator_s_does(
-    stream: StoredStream, pages: Pages, open_page: OpenPage
-) -> None:
+def test_read_only_token_hides_the_actions(stream: StoredStream, pages: Pages, open_page: OpenPage) -> None:
     viewing, operating = "correct horse battery", "staple-of-kim-16"
     url = pages.start(BRANDPULSE_PAGE_TOKEN=viewing, BRANDPULSE_PAGE_OPERATOR_TOKENS=f"kim={operating}")
     stream.write_open(an_episode())
@@ -572,7 +566,7 @@ def test_a_viewing_token_shows_no_buttons_and_an_operator_s_does(
     assert [one.by for one in waiting] == ["kim"]
 
 
-def test_a_page_that_others_could_reach_refuses_to_start_without_a_token(tmp_path: Path, redis_url: str) -> None:
+def test_page_reachable_by_others_needs_a_token_to_start(tmp_path: Path, redis_url: str) -> None:
     child = Child(
         "page",
         [sys.executable, "-m", "brandpulse", "dashboards", "page"],
@@ -589,7 +583,7 @@ def test_a_page_that_others_could_reach_refuses_to_start_without_a_token(tmp_pat
     assert child.log_tail().startswith("brandpulse: BRANDPULSE_PAGE_TOKEN: ")
 
 
-def test_a_taken_port_is_told_in_one_sentence(pages: Pages) -> None:
+def test_port_in_use_is_reported_in_one_sentence(pages: Pages) -> None:
     port = pages.start().rsplit(":", 1)[1]
 
     with pytest.raises(StartError, match=f"cannot listen on 127.0.0.1:{port} .Address already in use"):

@@ -42,7 +42,7 @@ def page_of(client: redis.Redis, namespace: str, posts: list[KeptPost], *, count
     return PageStore(client, namespace).negatives(ACME)
 
 
-def test_a_campaign_over_partitions_is_one_text_with_its_numbers(redis_client: redis.Redis, namespace: str) -> None:
+def test_campaign_over_partitions_is_one_text_with_its_counts(redis_client: redis.Redis, namespace: str) -> None:
     campaign = [kept(n, f"RT @u{n}: Boycott Acme! {n}", author=10_000 + n) for n in range(21)]
     again = [kept(50 + n, "my bag", author=7) for n in range(2)]
     listed = page_of(redis_client, namespace, [*campaign, *again], counted=23)
@@ -55,7 +55,7 @@ def test_a_campaign_over_partitions_is_one_text_with_its_numbers(redis_client: r
     assert listed[1].url == "https://example.org/new"
 
 
-def test_where_posts_are_missing_the_numbers_are_at_least_these(redis_client: redis.Redis, namespace: str) -> None:
+def test_missing_posts_make_the_counts_lower_bounds(redis_client: redis.Redis, namespace: str) -> None:
     listed = page_of(
         redis_client, namespace, [kept(n, "Boycott Acme!", author=10_000 + n) for n in range(5)], counted=900
     )
@@ -63,7 +63,7 @@ def test_where_posts_are_missing_the_numbers_are_at_least_these(redis_client: re
     assert not any(one.at_least for one in listed[1:])
 
 
-def test_of_a_text_said_before_the_span_not_all_is_known(redis_client: redis.Redis, namespace: str) -> None:
+def test_text_posted_before_the_window_has_lower_bounds(redis_client: redis.Redis, namespace: str) -> None:
     posts = [kept(n, "Boycott Acme!", author=10_000 + n) for n in range(4)]
     stream = StoredStream(redis_client, namespace, partitions=2)
     stream.write_negatives(ACME, [a_negative_post("boycott acme", id="o", created_ms=NOW_MS - 86_400_000)])
@@ -71,12 +71,12 @@ def test_of_a_text_said_before_the_span_not_all_is_known(redis_client: redis.Red
     assert (listed[0].copies, listed[0].at_least, listed[0].new_accounts) == (5, True, None)
 
 
-def test_many_texts_are_cut_to_the_bound(redis_client: redis.Redis, namespace: str) -> None:
+def test_number_of_listed_texts_is_limited(redis_client: redis.Redis, namespace: str) -> None:
     texts = ["".join("abcdefghij"[int(d)] for d in str(n)) for n in range(60)]
     posts = [kept(n, text, author=n) for n, text in enumerate(texts)]
     assert len(page_of(redis_client, namespace, posts, counted=60)) == LISTED_TEXTS
 
 
-def test_the_span_begins_three_hours_ago_in_steps() -> None:
+def test_window_starts_three_hours_ago_in_steps() -> None:
     assert since_ms(NOW_MS) == since_ms(NOW_MS // 600_000 * 600_000)
     assert 3 * HOUR_MS <= NOW_MS - since_ms(NOW_MS) < 3 * HOUR_MS + 600_000

@@ -13,7 +13,7 @@ from tests.support.dashboards.stored_state import ACME, BANK, END, StoredStream,
 MINUTE = int(END.timestamp()) * 1000 // MINUTE_MS
 
 
-def test_the_last_24_hours_are_exact_to_the_minute(redis_client: redis.Redis, namespace: str) -> None:
+def test_last_24_hours_are_exact_to_the_minute(redis_client: redis.Redis, namespace: str) -> None:
     stream = StoredStream(redis_client, namespace, partitions=3)
     stream.add(ACME, END - timedelta(minutes=1_439), negative=1)
     stream.add(ACME, END - timedelta(minutes=1_440), negative=10)
@@ -27,9 +27,7 @@ def test_the_last_24_hours_are_exact_to_the_minute(redis_client: redis.Redis, na
     assert (brand.hour.posts, brand.hour.positive) == (1_000, 1_000)
 
 
-def test_posts_that_say_nothing_about_the_brand_count_and_are_part_of_no_share(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_irrelevant_posts_are_counted_and_excluded_from_shares(redis_client: redis.Redis, namespace: str) -> None:
     stream = StoredStream(redis_client, namespace)
     stream.add(ACME, END - timedelta(days=3), negative=1, positive=1, irrelevant=8)
     stream.add(ACME, END, negative=1, neutral=3, irrelevant=96)
@@ -44,7 +42,7 @@ def test_posts_that_say_nothing_about_the_brand_count_and_are_part_of_no_share(
     assert (bank.day.posts, bank.day.negative_share, bank.baseline_share) == (2, 0.0, None)
 
 
-def test_people_are_counted_once_over_all_partitions(redis_client: redis.Redis, namespace: str) -> None:
+def test_authors_are_counted_once_over_all_partitions(redis_client: redis.Redis, namespace: str) -> None:
     stream = StoredStream(redis_client, namespace, partitions=2)
     for partition in (0, 1):
         stream.minute_authors[partition, ACME, MINUTE].add(42, negative=True)
@@ -58,7 +56,7 @@ def test_people_are_counted_once_over_all_partitions(redis_client: redis.Redis, 
     assert (brand.day.authors, brand.day.negative_authors) == (3, 3)
 
 
-def test_what_is_usual_leaves_the_last_day_out(redis_client: redis.Redis, namespace: str) -> None:
+def test_baseline_excludes_the_last_day(redis_client: redis.Redis, namespace: str) -> None:
     stream = StoredStream(redis_client, namespace)
     stream.add(ACME, END - timedelta(days=3), negative=1, neutral=3)
     stream.add(ACME, END, negative=50)
@@ -71,9 +69,7 @@ def test_what_is_usual_leaves_the_last_day_out(redis_client: redis.Redis, namesp
     assert bank.baseline_share is None
 
 
-def test_a_facet_shows_its_part_of_the_people_what_was_usual_and_who_watches_it(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_facet_has_its_share_baseline_and_rules(redis_client: redis.Redis, namespace: str) -> None:
     stream = StoredStream(redis_client, namespace, partitions=3)
     for days in (2, 4):
         stream.add(ACME, END - timedelta(days=days), neutral=100)
@@ -95,7 +91,7 @@ def test_a_facet_shows_its_part_of_the_people_what_was_usual_and_who_watches_it(
     assert (strike.people, strike.share, strike.usual, strike.rules) == (0, 0.0, None, [])
 
 
-def test_without_an_alerter_that_tells_of_facets_there_are_none(redis_client: redis.Redis, namespace: str) -> None:
+def test_without_stored_facets_there_are_none(redis_client: redis.Redis, namespace: str) -> None:
     assert PageStore(redis_client, namespace).facets(ACME).facets == []
     stream = StoredStream(redis_client, namespace)
     stream.add(ACME, END, negative=1)
@@ -103,7 +99,7 @@ def test_without_an_alerter_that_tells_of_facets_there_are_none(redis_client: re
     assert PageStore(redis_client, namespace).facets(ACME).facets == []
 
 
-def test_an_empty_namespace_has_no_clock_and_no_brands(redis_client: redis.Redis, namespace: str) -> None:
+def test_empty_namespace_has_no_clock_and_no_brands(redis_client: redis.Redis, namespace: str) -> None:
     store = PageStore(redis_client, namespace)
 
     assert store.overview().clock_ms is None
@@ -124,7 +120,7 @@ def test_open_episodes_come_newest_first(redis_client: redis.Redis, namespace: s
     assert episodes["closed"][0]["state"] == "resolved"
 
 
-def test_a_foreign_value_among_the_episodes_names_its_key(redis_client: redis.Redis, namespace: str) -> None:
+def test_invalid_stored_episode_raises_an_error_with_its_key(redis_client: redis.Redis, namespace: str) -> None:
     stream = StoredStream(redis_client, namespace)
     redis_client.hset(stream.alerting.episodes, "k", "not json")
 
@@ -132,7 +128,7 @@ def test_a_foreign_value_among_the_episodes_names_its_key(redis_client: redis.Re
         PageStore(redis_client, namespace).episodes()
 
 
-def test_an_unreachable_store_is_a_transient_error() -> None:
+def test_unreachable_redis_raises_a_transient_error() -> None:
     store = PageStore(page_client("redis://127.0.0.1:1"), "any")
 
     with pytest.raises(TransientError, match="Redis is unreachable"):

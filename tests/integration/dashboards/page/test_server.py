@@ -13,7 +13,7 @@ from brandpulse.errors import ConfigError, TransientError
 from brandpulse.schema.silences import OperatorRequests
 from brandpulse.state.operator_requests import OperatorRequestStore
 from dashboards.page.access import Access
-from dashboards.page.event_stream import BEAT, Feed
+from dashboards.page.event_stream import BEAT, EventStream
 from dashboards.page.read_cache import ReadCache
 from dashboards.page.redis_reader import PageStore, page_client
 from dashboards.page.server import PageServer, describe
@@ -50,42 +50,40 @@ async def guarded_client(redis_client: redis.Redis, namespace: str) -> AsyncIter
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "told"),
+    ("path", "status", "message"),
     [
-        ("/api/brands/Nobody/series", 404, "no posts of a brand named 'Nobody'"),
-        ("/api/brands/Nobody/facets", 404, "no posts of a brand named 'Nobody'"),
-        ("/api/negatives", 404, "no posts of a brand named ''"),
+        ("/api/brands/Nobody/series", 404, "no posts about a brand named 'Nobody'"),
+        ("/api/brands/Nobody/facets", 404, "no posts about a brand named 'Nobody'"),
+        ("/api/negatives", 404, "no posts about a brand named ''"),
         ("/api/brands/Acme%20Air/series?hours=0", 400, "hours must be a whole number from 1 to 2160, got '0'"),
         ("/api/brands/Acme%20Air/series?hours=²", 400, "hours must be a whole number"),
         ("/api/brands/Acme%20Air/series?hours=99999999999999999999999", 400, "hours must be a whole number"),
         ("/static/../run.py", 404, ""),
-        ("/static/..%2frun.py", 404, "no such file"),
+        ("/static/..%2frun.py", 404, "file not found"),
         ("/nowhere", 404, ""),
     ],
 )
-async def test_a_wrong_question_is_answered_with_what_is_wrong(
-    open_client: Client, path: str, status: int, told: str
-) -> None:
+async def test_invalid_request_gets_an_error_message(open_client: Client, path: str, status: int, message: str) -> None:
     answer = await open_client.get(path)
 
     assert answer.status == status
-    assert told in (await answer.json())["error"]
+    assert message in (await answer.json())["error"]
 
 
-async def test_every_answer_forbids_foreign_scripts(open_client: Client) -> None:
+async def test_every_response_forbids_foreign_scripts(open_client: Client) -> None:
     for path in ("/", "/static/app.js", "/api/overview", "/nowhere", "/healthz"):
         answer = await open_client.get(path)
         assert "default-src 'none'; script-src 'self'" in answer.headers["Content-Security-Policy"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_a_foreign_name_that_points_at_this_machine_reads_nothing(open_client: Client) -> None:
+async def test_foreign_host_name_is_rejected(open_client: Client) -> None:
     assert (await open_client.get("/api/overview", headers={"Host": "evil.example:80"})).status == 421
     assert (await open_client.get("/api/overview", headers={"Host": "[::1]:80"})).status == 200
     assert (await open_client.get("/api/overview", headers={"Host": "localhost"})).status == 200
 
 
-async def test_a_file_that_a_browser_has_is_not_sent_again(open_client: Client) -> None:
+async def test_cached_file_gets_304(open_client: Client) -> None:
     first = await open_client.get("/static/app.js")
 
     again = await open_client.get("/static/app.js", headers={"If-None-Match": first.headers["ETag"]})
@@ -93,7 +91,7 @@ async def test_a_file_that_a_browser_has_is_not_sent_again(open_client: Client) 
     assert again.status == 304
 
 
-async def test_one_page_more_than_allowed_is_told_to_come_back(open_client: Client) -> None:
+async def test_page_over_the_limit_gets_503(open_client: Client) -> None:
     async with open_client.get("/api/events") as first:
         assert (await first.content.readuntil(b"\n\n")).startswith(b"retry")
         assert (await first.content.readuntil(b"\n\n")).startswith(b"event: snapshot\ndata: {")
@@ -101,7 +99,7 @@ async def test_one_page_more_than_allowed_is_told_to_come_back(open_client: Clie
         assert second.status == 503
 
 
-async def test_a_lost_store_is_told_to_the_page_and_to_its_supervisor() -> None:
+async def test_lost_redis_is_reported_to_page_and_supervisor() -> None:
     lost = PageStore(page_client("redis://127.0.0.1:1"), "any")
     client = await client_of(PageServer(lost, token=None, max_open_pages=9))
 
@@ -125,15 +123,15 @@ async def test_a_lost_store_is_told_to_the_page_and_to_its_supervisor() -> None:
         {"params": {"token": "ÿ"}},
     ],
 )
-async def test_without_the_token_nothing_is_shown(guarded_client: Client, shown: dict[str, Any]) -> None:
+async def test_request_without_the_token_gets_401(guarded_client: Client, shown: dict[str, Any]) -> None:
     for path in ("/", "/api/overview", "/api/events", "/static/app.js"):
         assert (await guarded_client.get(path, **shown)).status == 401
     assert (await guarded_client.get("/healthz")).status == 200
 
 
 @pytest.mark.parametrize("path", ["//evil.example/?token={}&brand=Acme", "/?brand=Acme&token={}"])
-async def test_a_redirect_after_the_token_stays_on_this_server(path: str) -> None:
-    answer = Access(TOKEN).refuse(make_mocked_request("GET", path.format(TOKEN.replace(" ", "+"))))
+async def test_redirect_after_the_token_stays_on_this_server(path: str) -> None:
+    answer = Access(TOKEN).check(make_mocked_request("GET", path.format(TOKEN.replace(" ", "+"))))
 
     assert answer is not None
     assert answer.status == 302
@@ -141,7 +139,7 @@ async def test_a_redirect_after_the_token_stays_on_this_server(path: str) -> Non
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "ops.example.com"])
-def test_a_host_that_others_reach_needs_a_token(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_host_reachable_by_others_requires_a_token(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("BRANDPULSE_PAGE_HOST", host)
     with pytest.raises(ConfigError, match=f"BRANDPULSE_PAGE_TOKEN: .*BRANDPULSE_PAGE_HOST={host}"):
         load_settings(PageSettings)
@@ -151,13 +149,13 @@ def test_a_host_that_others_reach_needs_a_token(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_a_loopback_host_needs_no_token(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_loopback_host_needs_no_token(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("BRANDPULSE_PAGE_HOST", host)
 
     assert load_settings(PageSettings).token is None
 
 
-async def test_readers_who_ask_together_share_one_read() -> None:
+async def test_simultaneous_requests_share_one_read() -> None:
     reads = 0
     begun, gate = asyncio.Event(), asyncio.Event()
 
@@ -179,7 +177,7 @@ async def test_readers_who_ask_together_share_one_read() -> None:
     assert reads == 1
 
 
-async def test_a_failed_read_is_told_to_all_and_tried_anew() -> None:
+async def test_failed_read_raises_for_all_and_is_retried() -> None:
     answers: list[Any] = [TransientError("down"), b"up"]
 
     async def read() -> bytes:
@@ -195,7 +193,7 @@ async def test_a_failed_read_is_told_to_all_and_tried_anew() -> None:
     assert await cache.get("key", read) == b"up"
 
 
-async def test_the_feed_sends_changes_once_and_beats_in_between() -> None:
+async def test_event_stream_sends_each_change_once_and_beats_between() -> None:
     contents = iter([b"1", b"1", b"1", b"1"])
     store = [b"1"]
 
@@ -203,10 +201,10 @@ async def test_the_feed_sends_changes_once_and_beats_in_between() -> None:
         store[0] = next(contents, b"2")
         return store[0]
 
-    feed = Feed(read, describe, interval_seconds=0.01, beat_seconds=0.02)
-    running = asyncio.create_task(feed.run())
+    stream = EventStream(read, describe, interval_seconds=0.01, beat_seconds=0.02)
+    running = asyncio.create_task(stream.run())
     heard = []
-    async for message in feed.messages():
+    async for message in stream.messages():
         if message != BEAT:
             heard.append(message)
         if heard and heard[-1].endswith(b"2\n\n"):
@@ -216,7 +214,7 @@ async def test_the_feed_sends_changes_once_and_beats_in_between() -> None:
     assert heard == [b"event: snapshot\ndata: 1\n\n", b"event: snapshot\ndata: 2\n\n"]
 
 
-async def test_nothing_is_read_while_nobody_looks() -> None:
+async def test_without_open_pages_nothing_is_read() -> None:
     reads = 0
 
     async def read() -> bytes:
@@ -224,20 +222,20 @@ async def test_nothing_is_read_while_nobody_looks() -> None:
         reads += 1
         return b"1"
 
-    feed = Feed(read, describe, interval_seconds=0.0)
-    running = asyncio.create_task(feed.run())
-    async with contextlib.aclosing(feed.messages()) as messages:
+    stream = EventStream(read, describe, interval_seconds=0.0)
+    running = asyncio.create_task(stream.run())
+    async with contextlib.aclosing(stream.messages()) as messages:
         assert await anext(messages) == b"event: snapshot\ndata: 1\n\n"
     before = reads
     for _ in range(100):
         await asyncio.sleep(0)
     running.cancel()
 
-    assert feed.listeners == 0
+    assert stream.listeners == 0
     assert reads - before <= 1
 
 
-def test_no_file_of_the_page_reaches_outside_or_builds_html_from_text() -> None:
+def test_static_files_load_nothing_external_and_build_no_html() -> None:
     static = ROOT / "dashboards" / "page" / "static"
     for path in static.iterdir():
         text = path.read_text()
@@ -251,7 +249,7 @@ def orders(redis_client: redis.Redis, namespace: str) -> OperatorRequests:
     return OperatorRequestStore(redis_client, namespace).read(datetime.now(UTC))
 
 
-async def test_a_silence_is_made_shown_and_ended(
+async def test_silence_can_be_created_listed_and_ended(
     open_client: Client, redis_client: redis.Redis, namespace: str
 ) -> None:
     made = await open_client.post("/api/silences", json={"brand": ACME, "rule": "negative_share", "for": "2h"})
@@ -267,7 +265,7 @@ async def test_a_silence_is_made_shown_and_ended(
     assert not orders(redis_client, namespace).silences[0].is_active(datetime.now(UTC))
 
 
-async def test_an_open_episode_is_taken_on_and_another_is_not(
+async def test_only_an_open_episode_can_be_acknowledged(
     open_client: Client, redis_client: redis.Redis, namespace: str
 ) -> None:
     StoredStream(redis_client, namespace).write_open(an_episode())
@@ -280,22 +278,22 @@ async def test_an_open_episode_is_taken_on_and_another_is_not(
 
 
 @pytest.mark.parametrize(
-    ("content", "status", "told"),
+    ("content", "status", "message"),
     [
-        ({"for": "2h"}, 409, "say what to silence"),
+        ({"for": "2h"}, 409, "needs a brand, a rule"),
         ({"brand": ACME, "for": "soon"}, 409, "right ones: 90m"),
         ({"brand": ACME}, 400, "for: is missing"),
         ({"brand": ACME, "for": "1h", "below": "bad"}, 400, "below: must be "),
         ({"brand": ACME, "for": "1h", "colour": "red"}, 400, "colour: is not known here"),
-        ({"brand": ACME, "for": "1h", "why": "x" * 5_000}, 413, "too long"),
+        ({"brand": ACME, "for": "1h", "why": "x" * 5_000}, 413, "exceeds 4096 bytes"),
     ],
 )
-async def test_a_silence_that_cannot_be_is_refused_with_the_reason(
-    open_client: Client, content: dict[str, Any], status: int, told: str
+async def test_invalid_silence_is_rejected_with_the_reason(
+    open_client: Client, content: dict[str, Any], status: int, message: str
 ) -> None:
     answer = await open_client.post("/api/silences", json=content)
     assert answer.status == status
-    assert told in (await answer.json())["error"]
+    assert message in (await answer.json())["error"]
 
 
 @pytest.mark.parametrize(
@@ -308,7 +306,7 @@ async def test_a_silence_that_cannot_be_is_refused_with_the_reason(
         ({"Content-Type": "application/json", "Host": "evil.example"}, 421),
     ],
 )
-async def test_a_foreign_page_cannot_silence_through_a_persons_browser(
+async def test_cross_site_request_cannot_silence(
     open_client: Client, redis_client: redis.Redis, namespace: str, headers: dict[str, str], status: int
 ) -> None:
     answer = await open_client.post("/api/silences", data=b'{"brand": "Acme Air", "for": "1h"}', headers=headers)
@@ -317,7 +315,7 @@ async def test_a_foreign_page_cannot_silence_through_a_persons_browser(
 
 
 @pytest.mark.parametrize("path", ["/api/silences", "/api/silences/00000000/expire", "/api/acknowledgements"])
-async def test_without_the_token_nothing_can_be_asked_for(guarded_client: Client, path: str) -> None:
+async def test_action_without_the_token_gets_401(guarded_client: Client, path: str) -> None:
     assert (await guarded_client.post(path, json={"brand": ACME, "for": "1h"})).status == 401
 
 
@@ -326,7 +324,7 @@ OPERATORS = {"kim": "token-of-kim-16-chars", "lee": "token-of-lee-16-chars"}
 
 @pytest.fixture
 async def shared_client(redis_client: redis.Redis, namespace: str) -> AsyncIterator[Client]:
-    """A server with a viewing token and two operators, over one open episode."""
+    """A server with a read-only token and two operators, over one open episode."""
     StoredStream(redis_client, namespace).write_open(an_episode())
     server = PageServer(PageStore(redis_client, namespace), token=TOKEN, operators=OPERATORS, max_open_pages=9)
     client = await client_of(server)
@@ -346,7 +344,7 @@ def bearer(token: str) -> dict[str, str]:
         ("/api/acknowledgements", {"key": an_episode().key, "by": "kim"}),
     ],
 )
-async def test_a_viewing_token_reads_and_may_not_act(
+async def test_read_only_token_can_read_and_cannot_act(
     shared_client: Client, redis_client: redis.Redis, namespace: str, path: str, content: dict[str, Any]
 ) -> None:
     assert (await shared_client.get("/api/episodes", headers=bearer(TOKEN))).status == 200
@@ -358,7 +356,7 @@ async def test_a_viewing_token_reads_and_may_not_act(
     assert orders(redis_client, namespace) == OperatorRequests([], [])
 
 
-async def test_what_an_operator_does_is_recorded_under_the_token_s_name(
+async def test_action_is_recorded_under_the_operator_of_the_token(
     shared_client: Client, redis_client: redis.Redis, namespace: str
 ) -> None:
     kim = bearer(OPERATORS["kim"])
@@ -373,14 +371,14 @@ async def test_what_an_operator_does_is_recorded_under_the_token_s_name(
     assert [one.by for one in stored.acknowledgements] == ["lee"]
 
 
-async def test_a_link_with_the_viewing_token_leaves_an_operator_an_operator(shared_client: Client) -> None:
+async def test_link_with_the_read_only_token_keeps_operator_access(shared_client: Client) -> None:
     for token, may_act in ((TOKEN, False), (OPERATORS["kim"], True), (TOKEN, True)):
         await shared_client.get("/", params={"token": token})
         me = await (await shared_client.get("/api/me")).json()
         assert me["may_act"] is may_act
 
 
-async def test_operators_alone_leave_reading_open_on_this_machine(redis_client: redis.Redis, namespace: str) -> None:
+async def test_operator_tokens_alone_leave_reading_open(redis_client: redis.Redis, namespace: str) -> None:
     server = PageServer(PageStore(redis_client, namespace), token=None, operators=OPERATORS, max_open_pages=9)
     client = await client_of(server)
     assert (await client.get("/api/episodes")).status == 200
@@ -394,11 +392,13 @@ async def test_operators_alone_leave_reading_open_on_this_machine(redis_client: 
         ("kim", "name=token pairs"),
         ("kim=short", "the token of 'kim' must have at least 16"),
         ("kim=0123456789abcdef,kim=fedcba9876543210", "names an operator twice"),
-        ("kim=0123456789abcdef,lee=0123456789abcdef", "holds a token twice"),
-        ("kim=correct horse battery", "holds a token twice, or the one of BRANDPULSE_PAGE_TOKEN"),
+        ("kim=0123456789abcdef,lee=0123456789abcdef", "repeats a token"),
+        ("kim=correct horse battery", "repeats a token, or contains the one of BRANDPULSE_PAGE_TOKEN"),
     ],
 )
-def test_wrong_operator_tokens_stop_the_start_unshown(monkeypatch: pytest.MonkeyPatch, given: str, said: str) -> None:
+def test_invalid_operator_tokens_stop_the_start_and_stay_secret(
+    monkeypatch: pytest.MonkeyPatch, given: str, said: str
+) -> None:
     monkeypatch.setenv("BRANDPULSE_PAGE_TOKEN", TOKEN)
     monkeypatch.setenv("BRANDPULSE_PAGE_OPERATOR_TOKENS", given)
     with pytest.raises(ConfigError, match=said) as caught:

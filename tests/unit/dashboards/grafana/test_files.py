@@ -19,11 +19,11 @@ def expressions() -> list[str]:
 
 
 @pytest.mark.parametrize("uid", BOARDS)
-def test_the_golden_file_is_what_the_code_builds(uid: str) -> None:
+def test_committed_json_equals_the_built_dashboard(uid: str) -> None:
     assert path_of(uid).read_text(encoding="utf-8") == text_of(BOARDS[uid]), "run `brandpulse dashboards build`"
 
 
-def test_a_file_that_fell_behind_is_named_and_mended(tmp_path: Any) -> None:
+def test_outdated_file_is_reported_and_rewritten(tmp_path: Any) -> None:
     assert len(write(tmp_path)) == 2
     path = path_of("brandpulse-brands", tmp_path)
     path.write_text("{}")
@@ -33,19 +33,19 @@ def test_a_file_that_fell_behind_is_named_and_mended(tmp_path: Any) -> None:
     assert stale(tmp_path) == []
 
 
-def test_every_metric_of_the_table_is_on_a_dashboard() -> None:
+def test_every_metric_is_on_a_dashboard() -> None:
     shown = {metric.name for expr in expressions() for metric in metrics_of(expr)}
 
     assert {metric.name for metric in (*WORKER_METRICS, *ALERTER_METRICS)} - shown == set()
 
 
-def test_every_panel_tells_what_it_shows_and_what_to_do() -> None:
+def test_every_panel_description_has_a_remedy() -> None:
     for board in BOARDS.values():
         for panel in panels(board):
             assert "If it looks bad" in panel["description"], panel["title"]
 
 
-def test_a_description_is_the_table_s_own() -> None:
+def test_description_comes_from_the_metric_table() -> None:
     text = describe([Query("sum(rate(brandpulse_visible_latency_seconds_bucket[5m]))")])
 
     assert text == (
@@ -54,12 +54,12 @@ def test_a_description_is_the_table_s_own() -> None:
     )
 
 
-def test_a_metric_that_is_not_in_the_table_stops_the_build() -> None:
+def test_unknown_metric_fails_the_build() -> None:
     with pytest.raises(KeyError, match="brandpulse_lagg"):
         describe([Query("sum(brandpulse_lagg)")])
 
 
-def test_rates_follow_grafana_s_interval_and_data_comes_from_the_variable() -> None:
+def test_queries_use_the_rate_interval_and_data_source_variables() -> None:
     for expr in expressions():
         assert set(re.findall(r"\[(.*?)\]", expr)) <= {"$__rate_interval"}
     for board in BOARDS.values():
@@ -68,7 +68,7 @@ def test_rates_follow_grafana_s_interval_and_data_comes_from_the_variable() -> N
             assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
 
 
-def test_uids_titles_and_panel_ids_are_unique_and_panels_do_not_overlap() -> None:
+def test_ids_and_titles_are_unique_and_panels_do_not_overlap() -> None:
     for uid, board in BOARDS.items():
         assert board["uid"] == uid
         assert len(uid) <= 40

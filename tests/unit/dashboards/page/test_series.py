@@ -11,7 +11,7 @@ MINUTE = CLOCK_MS // MINUTE_MS
 
 
 @given(hours=st.integers(1, MAX_HOURS), back_ms=st.integers(0, 80 * 24 * HOUR_MS))
-def test_a_chart_never_gets_more_bars_than_it_can_show(hours: int, back_ms: int) -> None:
+def test_chart_has_at_most_182_bars(hours: int, back_ms: int) -> None:
     wanted = plan(hours, CLOCK_MS - back_ms, CLOCK_MS)
 
     assert len(bars({}, 1, wanted)) <= 182
@@ -22,7 +22,7 @@ def test_a_chart_never_gets_more_bars_than_it_can_show(hours: int, back_ms: int)
 @given(
     st.dictionaries(st.integers(MINUTE - 359, MINUTE), st.integers(0, 9).map(lambda n: Pane(n, 1, 2, 0, irrelevant=3)))
 )
-def test_every_minute_lands_in_one_bar(panes: dict[int, Pane]) -> None:
+def test_every_minute_is_in_exactly_one_bar(panes: dict[int, Pane]) -> None:
     shown = bars(panes, 1, plan(6, CLOCK_MS, CLOCK_MS))
 
     assert sum(bar.negative for bar in shown) == sum(pane.negative for pane in panes.values())
@@ -31,7 +31,7 @@ def test_every_minute_lands_in_one_bar(panes: dict[int, Pane]) -> None:
     assert sum(bar.irrelevant for bar in shown) == 3 * len(panes)
 
 
-def test_hours_whose_minutes_are_gone_are_read_from_hour_panes() -> None:
+def test_expired_minute_panes_are_replaced_by_hour_panes() -> None:
     recent = plan(6, CLOCK_MS - 24 * HOUR_MS, CLOCK_MS)
     old = plan(6, CLOCK_MS - 72 * HOUR_MS, CLOCK_MS)
 
@@ -39,7 +39,7 @@ def test_hours_whose_minutes_are_gone_are_read_from_hour_panes() -> None:
     assert (old.step_minutes, old.from_hours) == (60, True)
 
 
-def test_an_hour_pane_fills_the_bar_that_holds_it() -> None:
+def test_hour_pane_is_added_to_its_bar() -> None:
     hour = CLOCK_MS // HOUR_MS
     shown = bars({hour: Pane(3, 2, 1, 0)}, 60, plan(30 * 24, CLOCK_MS, CLOCK_MS))
 
@@ -47,7 +47,7 @@ def test_an_hour_pane_fills_the_bar_that_holds_it() -> None:
     assert (shown[-1].negative, shown[-1].neutral, shown[-1].positive) == (3, 2, 1)
 
 
-def test_a_bar_s_share_looks_an_hour_back_also_in_the_first_bar() -> None:
+def test_share_covers_an_hour_also_in_the_first_bar() -> None:
     wanted = plan(6, CLOCK_MS, CLOCK_MS)
     before = wanted.first_minute + wanted.step_minutes - 60
     panes = {before: Pane(4, 0, 0, 0), before - 1: Pane(100, 0, 0, 0), wanted.first_minute: Pane(0, 3, 1, 0)}
@@ -60,7 +60,7 @@ def test_a_bar_s_share_looks_an_hour_back_also_in_the_first_bar() -> None:
     assert (second.share_negative, second.share_relevant) == (0, 4)
 
 
-def test_a_bar_longer_than_an_hour_has_its_own_share() -> None:
+def test_bar_longer_than_an_hour_has_its_own_share() -> None:
     day = CLOCK_MS // HOUR_MS // 24
     panes = {day * 24 + 3: Pane(1, 1, 0, 0, irrelevant=7), (day - 1) * 24: Pane(9, 0, 0, 0)}
 
