@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 from alerting.detection.evidence import mean_weight, weight_quarters
 from alerting.detection.share_baseline import BaselinePolicy, Span, UsualWeek, learn_usual_week
 from brandpulse.runtime.local_hours import UTC
+from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS, brand_of
-from brandpulse.state.panes import AuthorCounts, Pane
+from brandpulse.state.panes import Pane
 
 REREAD_HOURS = 3
 """Late posts still change the newest hours."""

@@ -13,8 +13,8 @@ from alerting.detection.rhythm.daily_shape import LEAST_SHARE, MOST_SHARE, HourV
 from alerting.detection.rhythm.recurrence import EpisodeHours, UsualShares, without_recurring
 from alerting.detection.share_detector import Baseline
 from brandpulse.runtime.local_hours import DAY_HOURS, UTC, WEEK_HOURS, week_hours
+from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import HOUR_MS
-from brandpulse.state.panes import AuthorCounts
 
 HOUR_MINUTES = 60
 GRID_BEFORE, GRID_AFTER = 26, 40

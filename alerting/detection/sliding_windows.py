@@ -12,8 +12,9 @@ from datasketches import hll_sketch, hll_union, tgt_hll_type
 
 from alerting.detection.evidence import mean_weight, weight_quarters
 from alerting.detection.share_detector import WindowCounts
+from brandpulse.state.author_sketches import LG_K, AuthorCounts, Authors
 from brandpulse.state.pane_reader import Minutes
-from brandpulse.state.panes import EMPTY_PANE, LG_K, AuthorCounts, Authors
+from brandpulse.state.panes import EMPTY_PANE
 
 FEW = 4
 """Up to so many windows, merging each from scratch is cheaper than the blocks."""

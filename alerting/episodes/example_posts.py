@@ -14,8 +14,7 @@ from alerting.episodes.rising_terms import rising_terms
 from brandpulse.schema.episodes import ExamplePost, SourceCount, Term
 from brandpulse.state.author_lookup import KnownAuthors
 from brandpulse.state.keys import DAY_MS, MINUTE_MS, brand_of, facet_of
-from brandpulse.state.pane_reader import SAMPLE_DAYS, NegativePost, SampledPost
-from brandpulse.state.stored_posts import KeptPost, PostsOfWindow
+from brandpulse.state.stored_posts import SAMPLE_DAYS, HourPost, NegativePost, SampledPost, WindowPosts
 from brandpulse.text.near_duplicates import CopyGroup, copy_groups
 from brandpulse.text.terms import terms_of
 
@@ -32,8 +31,8 @@ ENOUGH_NEGATIVE = 100
 
 Usual = Callable[[str, int, int], Mapping[int, Sequence[SampledPost]]]
 """Brand, first and last day since 1970 -> the sampled posts of each: `PaneReader.samples`."""
-Kept = Callable[[str, int, int], PostsOfWindow]
-"""Series, first event time and end -> what is kept of it: `PaneReader.kept_posts`."""
+Kept = Callable[[str, int, int], WindowPosts]
+"""Series, first event time and end -> what is kept of it: `PaneReader.window_posts`."""
 Known = Callable[[str, int], KnownAuthors]
 """Brand, event time -> who wrote about it before: `PaneReader.known_authors`."""
 
@@ -56,7 +55,7 @@ class PostEvidenceReader:
     def __init__(
         self,
         usual: Usual = lambda _brand, _first, _last: {},
-        kept: Kept = lambda _series, _first, _end: PostsOfWindow(),
+        kept: Kept = lambda _series, _first, _end: WindowPosts(),
         known: Known = lambda _brand, _before: KnownAuthors([]),
     ) -> None:
         """All are asked when an episode is told of, at most every half hour each."""
@@ -104,7 +103,7 @@ class PostEvidenceReader:
         return PostEvidence(examples, count_sources(posts), terms, why_none, len(posts))
 
     def _terms(
-        self, series: str, posts: Sequence[KeptPost], first_ms: int, *, kind: str
+        self, series: str, posts: Sequence[HourPost], first_ms: int, *, kind: str
     ) -> tuple[list[Term], str | None]:
         brand, before = brand_of(series), first_ms // DAY_MS - 1
         samples = self._usual(brand, before - SAMPLE_DAYS + 2, before)
@@ -116,9 +115,9 @@ class PostEvidenceReader:
         )
 
 
-def different_texts(groups: Iterable[CopyGroup], most: int) -> list[tuple[KeptPost, CopyGroup]]:
+def different_texts(groups: Iterable[CopyGroup], most: int) -> list[tuple[HourPost, CopyGroup]]:
     """A post of each of the first *groups*, of *most* at most: each text once, and each author once."""
-    chosen: list[tuple[KeptPost, CopyGroup]] = []
+    chosen: list[tuple[HourPost, CopyGroup]] = []
     shown: set[str] = set()
     for group in groups:
         if len(chosen) == most:
@@ -130,7 +129,7 @@ def different_texts(groups: Iterable[CopyGroup], most: int) -> list[tuple[KeptPo
     return chosen
 
 
-def example_of(post: KeptPost, group: CopyGroup, met: KnownAuthors | None, *, at_least: bool) -> ExamplePost:
+def example_of(post: HourPost, group: CopyGroup, met: KnownAuthors | None, *, at_least: bool) -> ExamplePost:
     """*post* with what is known of its *group*. *at_least*: posts are missing among what is kept."""
     return ExamplePost(
         id=post.id,
@@ -144,7 +143,7 @@ def example_of(post: KeptPost, group: CopyGroup, met: KnownAuthors | None, *, at
     )
 
 
-def count_sources(posts: Iterable[KeptPost | NegativePost]) -> list[SourceCount]:
+def count_sources(posts: Iterable[HourPost | NegativePost]) -> list[SourceCount]:
     """How many of *posts* each source brought, the most first, at most five and the rest together."""
     counts = Counter(_plain(post.source) for post in posts)
     most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
@@ -153,9 +152,9 @@ def count_sources(posts: Iterable[KeptPost | NegativePost]) -> list[SourceCount]
     return [SourceCount(source=source, posts=many) for source, many in named]
 
 
-def _one_an_author(posts: Iterable[KeptPost]) -> list[KeptPost]:
+def _one_an_author(posts: Iterable[HourPost]) -> list[HourPost]:
     """A post of each author, the surest judged first."""
-    surest: dict[str, KeptPost] = {}
+    surest: dict[str, HourPost] = {}
     for post in sorted(posts, key=lambda post: (-post.negative, -post.created_ms, post.id)):
         surest.setdefault(post.author, post)
     return list(surest.values())

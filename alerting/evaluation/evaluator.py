@@ -50,11 +50,12 @@ from brandpulse.runtime.local_hours import UTC as UTC_ZONE
 from brandpulse.schema.episodes import Episode, SourceCount, Transition
 from brandpulse.schema.silences import OperatorRequests
 from brandpulse.state.author_lookup import KnownAuthors
+from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS
-from brandpulse.state.pane_reader import Minutes, NegativePost, SampledPost
-from brandpulse.state.panes import EMPTY_PANE, AuthorCounts, Pane
+from brandpulse.state.pane_reader import Minutes
+from brandpulse.state.panes import EMPTY_PANE, Pane
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
-from brandpulse.state.stored_posts import PostsOfWindow
+from brandpulse.state.stored_posts import NegativePost, SampledPost, WindowPosts
 
 EVERY_MINUTE_UP_TO = 1_440
 STRIDE = 5
@@ -90,7 +91,7 @@ class PaneSource(Protocol):
 
     def negatives(self, brand: str, limit: int) -> list[NegativePost]: ...
 
-    def kept_posts(self, series: str, first_ms: int, end_ms: int) -> PostsOfWindow: ...
+    def window_posts(self, series: str, first_ms: int, end_ms: int) -> WindowPosts: ...
 
     def known_authors(self, brand: str, before_ms: int) -> KnownAuthors: ...
 
@@ -173,7 +174,7 @@ class Evaluator:
         self._ask_zones = zones
         self._zones: Zones = {}
         self._history = HourHistory(reader, policies.baseline, zones=lambda brand: self._zones.get(brand, UTC_ZONE))
-        self._shelf = PostEvidenceReader(reader.samples, reader.kept_posts, reader.known_authors)
+        self._shelf = PostEvidenceReader(reader.samples, reader.window_posts, reader.known_authors)
         self._shares = ShareRuleEvaluator(self._history, policies.detect, policies.episode, self._shelf.read)
         self._facets = FacetRuleEvaluator(
             reader,

@@ -20,9 +20,10 @@ from alerting.evaluation.past_episodes import PastEpisodes
 from alerting.evaluation.share_rules import ShareRuleTests
 from alerting.rules.models import FacetShareRule, RuleSet
 from alerting.store.pending_commit import EpisodeSlot, RuleDecision
+from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import brand_of, facet_of, facet_series
 from brandpulse.state.pane_reader import Minutes
-from brandpulse.state.panes import AuthorCounts, Pane
+from brandpulse.state.panes import Pane
 
 PRIOR_SHARE, PRIOR_RHO, RHO_FLOOR = 0.03, 0.01, 0.0005
 """Facets are small; and the smaller a share, the less over-dispersion the same unrest makes of it."""

@@ -17,8 +17,9 @@ import redis
 
 from alerting.evaluation.live_pane_reader import LivePaneReader
 from brandpulse.errors import TransientError
+from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import AlertingKeys
-from brandpulse.state.panes import AuthorCounts, Pane
+from brandpulse.state.panes import Pane
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from datasketches import hll_union, tgt_hll_type
 
+from brandpulse.state.author_sketches import LG_K, Authors
 from brandpulse.state.pane_reader import Minutes
-from brandpulse.state.panes import LG_K, Authors, Pane
+from brandpulse.state.panes import Pane
 
 
 class MinuteSource(Protocol):

@@ -20,9 +20,8 @@ from brandpulse.backtest.recorded_panes import JudgedPost
 from brandpulse.masking.mask import Mask
 from brandpulse.schema.episodes import Evidence
 from brandpulse.state.keys import DAY_MS, MINUTE_MS, facet_series
-from brandpulse.state.pane_reader import SAMPLE_DAYS, SampledPost
 from brandpulse.state.panes import IRRELEVANT, counted_as
-from brandpulse.state.stored_posts import KeptPost, PostsOfWindow
+from brandpulse.state.stored_posts import SAMPLE_DAYS, HourPost, SampledPost, WindowPosts
 from brandpulse.text.terms import terms_of
 
 _MASK = Mask()
@@ -66,7 +65,7 @@ class _Looked:
         self.brand = brand
         self._first = first
         self._begin_ms, self._end_ms = _ms(first.window_start), _ms(first.window_end)
-        self._posts: deque[KeptPost] = deque(maxlen=KEPT)
+        self._posts: deque[HourPost] = deque(maxlen=KEPT)
         self.days = range(self._begin_ms // DAY_MS - SAMPLE_DAYS + 1, self._begin_ms // DAY_MS)
 
     def look(self, post: JudgedPost, number: int, *, negative: bool) -> None:
@@ -76,7 +75,7 @@ class _Looked:
         volume = self._first.usual_authors is not None
         if (negative or volume) if facet is None else (post.facets and facet in post.facets[number]):
             self._posts.append(
-                KeptPost(
+                HourPost(
                     id=post.id,
                     source=post.source,
                     text=post.text,
@@ -89,7 +88,7 @@ class _Looked:
     def shown(self, samples: "_Samples") -> Evidence:
         series = self.brand if self._first.facet is None else facet_series(self.brand, self._first.facet)
         masked = [replace_text(post, text=_MASK(post.text)) for post in self._posts]
-        shelf = PostEvidenceReader(samples.of, lambda _series, _first, _end: PostsOfWindow(masked))
+        shelf = PostEvidenceReader(samples.of, lambda _series, _first, _end: WindowPosts(masked))
         last, first = self._end_ms // MINUTE_MS - 1, self._begin_ms // MINUTE_MS
         window = WindowCounts(last, last - first + 1)
         found = shelf.read(series, window, negative=self._first.usual_authors is None)

@@ -11,11 +11,12 @@ from itertools import repeat
 from typing import TypeVar
 
 from brandpulse.state.author_lookup import KnownAuthors
+from brandpulse.state.author_sketches import AuthorCounts, Authors, count_authors
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS, facet_of, facet_series
-from brandpulse.state.pane_reader import Minutes, NegativePost, SampledPost
-from brandpulse.state.panes import IRRELEVANT, AuthorCounts, Authors, Pane, count_authors, counted_as
+from brandpulse.state.pane_reader import Minutes
+from brandpulse.state.panes import IRRELEVANT, Pane, counted_as
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
-from brandpulse.state.stored_posts import PostsOfWindow
+from brandpulse.state.stored_posts import NegativePost, SampledPost, WindowPosts
 
 Value = TypeVar("Value")
 KEPT_MINUTES = 3 * 1_440
@@ -164,12 +165,12 @@ class RecordedPanes:
         }
 
     def negatives(self, brand: str, limit: int) -> list[NegativePost]:
-        """None, as `kept_posts`."""
+        """None, as `window_posts`."""
         return []
 
-    def kept_posts(self, series: str, first_ms: int, end_ms: int) -> PostsOfWindow:
+    def window_posts(self, series: str, first_ms: int, end_ms: int) -> WindowPosts:
         """None: a backtest looks at an episode's posts afterwards (`recorded_evidence.py`)."""
-        return PostsOfWindow()
+        return WindowPosts()
 
     def known_authors(self, brand: str, before_ms: int) -> KnownAuthors:
         """None, likewise."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from datasketches import hll_sketch, tgt_hll_type
 
-from brandpulse.state.panes import LG_K
+from brandpulse.state.author_sketches import LG_K
 
 _REGISTERS = 2
 _PREAMBLE_OF_LIST = 8
@@ -26,7 +26,7 @@ def coupon_of(author: int) -> int:
 
 
 def coupons_in(stored: bytes) -> frozenset[int] | None:
-    """Coupons of everyone in *stored*, an encoded `brandpulse.state.panes.Authors`; None: it has registers only."""
+    """Coupons of everyone in *stored*, an encoded `brandpulse.state.author_sketches.Authors`; None: it has registers only."""
     size = int.from_bytes(stored[:2], "big")
     everyone = stored[2 : 2 + size]
     if len(everyone) < _PREAMBLE_OF_LIST or everyone[7] & 3 == _REGISTERS:

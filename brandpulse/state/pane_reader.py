@@ -1,4 +1,4 @@
-"""Reads panes and partition states back from Redis, merged over the partitions. Blocking: call it from a thread.
+"""Reads panes and partition states from Redis, merged over the partitions. Blocking: call it from a thread.
 
 Every call is a few pipelined round trips, whatever the number of brands.
 """
@@ -14,52 +14,15 @@ import redis
 from brandpulse.masking.mask import masked_again
 from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.state.author_lookup import KnownAuthors
+from brandpulse.state.author_sketches import AuthorCounts, Authors, count_authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys, facet_of
 from brandpulse.state.namespaces import live_namespace
-from brandpulse.state.panes import EMPTY_PANE, AuthorCounts, Authors, Pane, count_authors
+from brandpulse.state.panes import EMPTY_PANE, Pane
 from brandpulse.state.partition_state import PartitionStatus
-from brandpulse.state.stored_posts import KeptPost, PostsOfWindow
+from brandpulse.state.stored_posts import HourPost, NegativePost, SampledPost, WindowPosts
 
 PIPELINE_CHUNK = 2_000
 """Commands in one round trip: bounds the reply held in memory."""
-
-
-class NegativePost(msgspec.Struct, frozen=True, kw_only=True):
-    """A post negative towards the brand, kept for people to read: private things masked, author as a keyed hash."""
-
-    id: str
-    source: str
-    text: str
-    created_ms: int
-    author: str
-    negative: float
-    """P(negative) towards the brand, in [0, 1]."""
-    url: str | None = None
-
-    def as_kept(self) -> KeptPost:
-        return KeptPost(
-            id=self.id,
-            source=self.source,
-            text=self.text,
-            created_ms=self.created_ms,
-            author=self.author,
-            negative=self.negative,
-        )
-
-
-SAMPLE_DAYS = 8
-"""So many days of event time a day's sample is kept: a week to compare with, and the day it ends in."""
-
-
-class SampledPost(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A post of a brand's sample of a day (`stream_workers/aggregation/post_sample.py`): its terms, no text and no author."""
-
-    digest: str
-    """Hexadecimal; tells two posts of the same terms apart."""
-    negative: bool
-    """Towards the brand."""
-    terms: tuple[str, ...]
-    """As `brandpulse.text.terms` finds them, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +45,10 @@ class Minutes:
 
 
 class PaneReader:
-    """Read side of the key layout in `brandpulse/state/keys.py`. Follows a swap to another namespace, call by call."""
+    """Reads the keys of `brandpulse/state/keys.py`. Each call follows a swap to another namespace."""
 
     def __init__(self, client: redis.Redis, namespace: str, *, follow: bool = True) -> None:
-        """*follow* False: what lies under *namespace* itself, whatever readers are shown."""
+        """*follow* False: read *namespace* itself, even if readers are directed to another."""
         self._client = client
         self._namespace = namespace
         self._follow = follow
@@ -110,7 +73,7 @@ class PaneReader:
         return sorted(name.decode() for name in names)
 
     def totals(self, *, first_hour: int = 0, before_hour: int | None = None) -> dict[str, Pane]:
-        """Each brand's sum over all hour panes kept, or those of some event-time hours: every post once."""
+        """Each brand's sum over all retained hour panes, or over some event-time hours: every post once."""
         found = self.series_totals(first_hour=first_hour, before_hour=before_hour)
         return {series: pane for series, pane in found.items() if not facet_of(series)}
 
@@ -177,7 +140,7 @@ class PaneReader:
         return {brand: {hour: count_authors(a) for hour, a in found[brand].items()} for brand in names}
 
     def people(self, hours: Mapping[str, Iterable[int]]) -> dict[str, dict[int, AuthorCounts]]:
-        """Different authors in those hours (since 1970) of each brand that are asked for, where there are any."""
+        """Different authors of each brand in the given hours (since 1970); hours without authors are left out."""
         known, per_day = self._known(), DAY_MS // HOUR_MS
         wanted: list[tuple[PartitionKeys, str, int, list[int]]] = []
         for brand, mine in hours.items():
@@ -206,11 +169,11 @@ class PaneReader:
         # An older version may have stored what it did not mask.
         return [msgspec.structs.replace(post, text=masked_again(post.text)) for post in newest]
 
-    def kept_posts(self, series: str, first_ms: int, end_ms: int) -> PostsOfWindow:
-        """What is kept of *series* from event time *first_ms* to before *end_ms*.
+    def window_posts(self, series: str, first_ms: int, end_ms: int) -> WindowPosts:
+        """The retained posts of *series* from event time *first_ms* to before *end_ms*.
 
-        The newest negative posts (in a facet the newest of any label) are among them: workers of older versions kept
-        no others.
+        The newest negative posts (in a facet the newest of any label) are among them: workers of older versions
+        retained no others.
         """
         hours = range(first_ms // HOUR_MS, (end_ms - 1) // HOUR_MS + 1)
         known = self._known()
@@ -224,7 +187,7 @@ class PaneReader:
                 (post.source, post.id): post
                 for members in part
                 for member in members
-                if first_ms <= (post := msgspec.json.decode(member, type=KeptPost)).created_ms < end_ms
+                if first_ms <= (post := msgspec.json.decode(member, type=HourPost)).created_ms < end_ms
             }
             for part in (stored[:half], stored[half : 2 * half])
         )
@@ -233,18 +196,18 @@ class PaneReader:
             place = old.source, old.id
             if first_ms <= old.created_ms < end_ms and place not in negative and place not in others:
                 in_facet = facet_of(series) and old.negative < 0.5
-                (others if in_facet else negative)[place] = old.as_kept()
-        return PostsOfWindow([*negative.values()], [*others.values()])
+                (others if in_facet else negative)[place] = old.as_hour_post()
+        return WindowPosts([*negative.values()], [*others.values()])
 
     def known_authors(self, brand: str, before_ms: int) -> KnownAuthors:
-        """Who wrote something relevant about *brand* in the seven days before event time *before_ms*."""
+        """Authors of relevant posts about *brand* in the seven days before event time *before_ms*."""
         known = self._known()
         hour, minute = before_ms // HOUR_MS, before_ms // MINUTE_MS
         first = hour - 7 * 24
         per_day = DAY_MS // HOUR_MS
         days = range(first // per_day, (hour - 1) // per_day + 1)
         wanted = [(keys.hour_authors(brand, day), day * per_day, range(first, hour)) for keys in known for day in days]
-        # The hour in which the moment lies, up to it.
+        # The hour of *before_ms*, up to that minute.
         begin = hour * (HOUR_MS // MINUTE_MS)
         wanted += [(keys.minute_authors(brand, hour), begin, range(begin, minute)) for keys in known]
         stored = self._run([("HGETALL", name) for name, _, _ in wanted])
@@ -286,7 +249,7 @@ class PaneReader:
 
 
 def _add_up(panes: dict[int, Pane], cells: Mapping[bytes, bytes], first: int, span: range) -> None:
-    """Add one partition's *cells*, which count from *first*, to *panes*."""
+    """Add one partition's *cells*, numbered from *first*, to *panes*."""
     for place, stored in cells.items():
         if (at := first + int(place)) in span:
             pane, before = Pane.decode(stored), panes.get(at)

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from brandpulse.state.stored_posts import KeptPost
+from brandpulse.state.stored_posts import HourPost
 
 COMPARED_LETTERS = 500
 """Of a normal form: kept texts are cut, and what a long one says is said by then."""
@@ -63,7 +63,7 @@ def _without_credit(said: str) -> str:
 class CopyGroup:
     """Posts of one text."""
 
-    posts: Sequence[KeptPost]
+    posts: Sequence[HourPost]
     """In the order in which they are shown: the surest negative first, or the newest."""
 
     @property
@@ -71,14 +71,14 @@ class CopyGroup:
         return frozenset(post.author for post in self.posts)
 
 
-def copy_groups(posts: Iterable[KeptPost], *, surest: bool = True) -> list[CopyGroup]:
+def copy_groups(posts: Iterable[HourPost], *, surest: bool = True) -> list[CopyGroup]:
     """*posts* by text: what most accounts say first, among what fewer than three say the surest negative first.
 
     With *surest* False the newest first.
     """
     order = _surest_first if surest else _newest_first
-    by_form: dict[str, list[KeptPost]] = {}
-    cut: dict[str, list[KeptPost]] = {}
+    by_form: dict[str, list[HourPost]] = {}
+    cut: dict[str, list[HourPost]] = {}
     for post in posts:
         form = normal_form(post.text)
         where = cut if _is_cut(post.text) and len(form) >= LEAST_CUT_LETTERS else by_form
@@ -94,11 +94,11 @@ def _is_cut(text: str) -> bool:
     return text.rstrip().removesuffix("»").removesuffix('"').endswith(("…", "..."))
 
 
-def _surest_first(post: KeptPost) -> tuple[float, int, str]:
+def _surest_first(post: HourPost) -> tuple[float, int, str]:
     return -post.negative, -post.created_ms, post.id
 
 
-def _newest_first(post: KeptPost) -> tuple[float, int, str]:
+def _newest_first(post: HourPost) -> tuple[float, int, str]:
     return 0.0, -post.created_ms, post.id
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from brandpulse.state.panes import AuthorCounts
+from brandpulse.state.author_sketches import AuthorCounts
 
 
 class FacetShare(msgspec.Struct, frozen=True, kw_only=True):

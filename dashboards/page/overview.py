@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS
-from brandpulse.state.panes import EMPTY_PANE, AuthorCounts, Pane
+from brandpulse.state.panes import EMPTY_PANE, Pane
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 
 HOURS_OF_BASELINE = 7 * 24

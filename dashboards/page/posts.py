@@ -6,7 +6,7 @@ import msgspec
 
 from brandpulse.state.author_lookup import KnownAuthors
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS
-from brandpulse.state.stored_posts import KeptPost
+from brandpulse.state.stored_posts import HourPost
 from brandpulse.text.near_duplicates import copy_groups
 
 LISTED_HOURS = 3
@@ -41,7 +41,7 @@ def since_ms(clock_ms: int) -> int:
 
 
 def listed_posts(
-    posts: Iterable[KeptPost],
+    posts: Iterable[HourPost],
     known: Callable[[], KnownAuthors],
     urls: Mapping[tuple[str, str], str | None],
     *,

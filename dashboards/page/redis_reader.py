@@ -15,10 +15,11 @@ from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.schema.episodes import Episode
 from brandpulse.schema.silences import Silence
 from brandpulse.state.author_lookup import KnownAuthors
+from brandpulse.state.author_sketches import AuthorCounts, Authors, count_authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series
 from brandpulse.state.operator_requests import OperatorRequestStore
 from brandpulse.state.pane_reader import Minutes, PaneReader
-from brandpulse.state.panes import AuthorCounts, Authors, Pane, count_authors
+from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.state.watched_facets import decode_facets, rules_about
 from dashboards.page.facets import Facets, facet_share, usual_share
@@ -132,11 +133,11 @@ class PageStore:
         if clock_ms is None:
             return []
         since = since_ms(clock_ms)
-        recent = self._reader.kept_posts(brand, since, clock_ms + HOUR_MS).negative
+        recent = self._reader.window_posts(brand, since, clock_ms + HOUR_MS).negative
         first, last = since // MINUTE_MS, clock_ms // MINUTE_MS + HOUR_MS // MINUTE_MS
         counted = self._reader.minutes([brand], first, last)[brand].total(first, last).negative
         return listed_posts(
-            [*recent, *(post.as_kept() for post in newest if post.created_ms < since)],
+            [*recent, *(post.as_hour_post() for post in newest if post.created_ms < since)],
             lambda: self._known_authors(brand, since),
             {(post.source, post.id): post.url for post in newest},
             since=since,

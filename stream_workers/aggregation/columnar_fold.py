@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.schema.posts import BRAND_SENTIMENTS
+from brandpulse.state.author_sketches import Authors
 from brandpulse.state.outcomes.near_misses import with_near_misses
 from brandpulse.state.outcomes.post_outcomes import (
     LATE,
@@ -25,7 +26,7 @@ from brandpulse.state.outcomes.post_outcomes import (
     newest_period,
     with_added,
 )
-from brandpulse.state.panes import IRRELEVANT, Authors, Pane
+from brandpulse.state.panes import IRRELEVANT, Pane
 from brandpulse.state.partition_state import PartitionStatus
 from stream_workers.aggregation.columnar_batch import Columns
 from stream_workers.aggregation.deduplication import RepeatLimits, RepeatMemory

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from brandpulse.state.keys import DAY_MS, HOUR_MS
 from brandpulse.state.panes import IRRELEVANT
-from brandpulse.state.stored_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TEXT_CHARS, KeptPost
+from brandpulse.state.stored_posts import MOST_NEGATIVE, MOST_OTHERS, MOST_TEXT_CHARS, RETAINED_HOURS, HourPost
 from stream_workers.decoding.post_decoder import author_word
 from stream_workers.scoring.post_scores import NEGATIVE, Towards
 
@@ -47,7 +47,7 @@ class PostHour(NamedTuple):
     @property
     def keep_until_ms(self) -> int:
         """Event time from which it may be dropped."""
-        return (self.hour + 1 + KEPT_HOURS) * HOUR_MS
+        return (self.hour + 1 + RETAINED_HOURS) * HOUR_MS
 
     def takes(self, watermark_ms: int) -> bool:
         """Whether a post is still wanted: an alerter that is behind may ask for it."""
@@ -55,14 +55,14 @@ class PostHour(NamedTuple):
 
     @property
     def size(self) -> int:
-        return KEPT_NEGATIVE if self.negative else KEPT_OTHER
+        return MOST_NEGATIVE if self.negative else MOST_OTHERS
 
 
 class Offered(NamedTuple):
     """A post for a sample, and its place in it."""
 
     digest: bytes
-    post: KeptPost
+    post: HourPost
 
     @property
     def score(self) -> int:
@@ -245,7 +245,7 @@ def _offered(digest: bytes, judged: "Scored", said: Towards) -> Offered:
     text = judged.masked_text
     return Offered(
         digest,
-        KeptPost(
+        HourPost(
             id=post.id,
             source=post.source,
             text=text if len(text) <= MOST_TEXT_CHARS else text[: MOST_TEXT_CHARS - 1] + "…",

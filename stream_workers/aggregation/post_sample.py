@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from brandpulse.state.keys import DAY_MS
-from brandpulse.state.pane_reader import SAMPLE_DAYS, SampledPost
 from brandpulse.state.panes import IRRELEVANT
+from brandpulse.state.stored_posts import SAMPLE_DAYS, SampledPost
 from brandpulse.text.terms import terms_of
 from stream_workers.aggregation.hour_posts import HourBounds
 from stream_workers.scoring.post_scores import NEGATIVE

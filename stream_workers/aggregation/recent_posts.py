@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brandpulse.state.pane_reader import NegativePost
+from brandpulse.state.stored_posts import NegativePost
 from stream_workers.decoding.post_decoder import author_word
 from stream_workers.scoring.post_scores import NEGATIVE, Towards
 

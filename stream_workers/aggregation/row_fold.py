@@ -13,6 +13,7 @@ import msgspec
 
 from brandpulse.schema.dead_letters import Origin
 from brandpulse.schema.unknown_authors import is_unknown
+from brandpulse.state.author_sketches import Authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.outcomes.near_misses import with_near_misses
 from brandpulse.state.outcomes.post_outcomes import LATE as FATE_LATE
@@ -29,9 +30,9 @@ from brandpulse.state.outcomes.post_outcomes import (
     with_added,
 )
 from brandpulse.state.outcomes.post_outcomes import ON_TIME as FATE_ON_TIME
-from brandpulse.state.pane_reader import NegativePost
-from brandpulse.state.panes import EMPTY_PANE, IRRELEVANT, Authors, Pane
+from brandpulse.state.panes import EMPTY_PANE, IRRELEVANT, Pane
 from brandpulse.state.partition_state import PartitionStatus
+from brandpulse.state.stored_posts import NegativePost
 from stream_workers.aggregation.deduplication import RepeatLimits, RepeatMemory
 from stream_workers.aggregation.event_time import FROM_THE_FUTURE, LATE, ON_TIME, Retention, Verdict, judge
 from stream_workers.aggregation.hour_posts import AT_ONCE, Allowed, HourPosts, hour_posts_of

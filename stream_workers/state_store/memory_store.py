@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from brandpulse.state.applied_logs import KEPT_LOGS, LeftLog
-from brandpulse.state.pane_reader import SampledPost
 from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
-from brandpulse.state.stored_posts import KeptPost
+from brandpulse.state.stored_posts import HourPost, SampledPost
 from stream_workers.aggregation.hour_posts import Offered, PostHour, with_offered
 from stream_workers.aggregation.post_sample import Sampled, SampleDay, with_sampled
 from stream_workers.aggregation.row_fold import Cell, Change, Stored
@@ -102,7 +101,7 @@ class MemoryPartitionStore:
         """What a reader would find, in no order."""
         return {day: [one.post for one in found] for day, found in self._samples.get((topic, partition), {}).items()}
 
-    def hour_posts(self, topic: str, partition: int) -> dict[PostHour, list[KeptPost]]:
+    def hour_posts(self, topic: str, partition: int) -> dict[PostHour, list[HourPost]]:
         """Likewise."""
         return {
             hour: [one.post for one in found] for hour, found in self._hour_posts.get((topic, partition), {}).items()

@@ -64,7 +64,7 @@ def test_kept_posts_and_samples_lose_the_post_and_no_other(
     assert store.apply([change]) == [Applied()]
     assert erase(redis_client, namespace, POST) == Erased(kept=4, samples=2)
     reader = PaneReader(redis_client, namespace)
-    assert {post.id for post in reader.kept_posts("Acme", NOON_MS, NOON_MS + 9).all} == set("01234568")
+    assert {post.id for post in reader.window_posts("Acme", NOON_MS, NOON_MS + 9).all} == set("01234568")
     assert len(reader.negatives("Bolt")) == 8
     assert reader.totals()["Acme"].negative == 9, "counts stay"
     assert erase(redis_client, namespace, POST) == Erased()
@@ -79,7 +79,7 @@ def test_a_batch_that_was_folded_before_does_not_bring_the_text_back(
     assert erase(redis_client, namespace, POST) == Erased()
     assert store.apply([change]) == [Applied()]
     reader = PaneReader(redis_client, namespace)
-    assert {post.id for post in reader.kept_posts("Acme", NOON_MS, NOON_MS + 9).all} == set("01234568")
+    assert {post.id for post in reader.window_posts("Acme", NOON_MS, NOON_MS + 9).all} == set("01234568")
     assert b'"7"' not in everything(redis_client, namespace)
     assert POST.digest.encode() not in everything(redis_client, namespace)
     assert reader.totals()["Acme"].negative == 9, "it counts all the same"

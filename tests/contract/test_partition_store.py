@@ -12,10 +12,10 @@ from brandpulse.devstack.embedded_servers import EmbeddedStore
 from brandpulse.errors import StateError, TransientError
 from brandpulse.state.applied_logs import LeftLog
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, NamespaceKeys, PartitionKeys, facet_series
-from brandpulse.state.pane_reader import SAMPLE_DAYS, PaneReader, SampledPost
+from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
-from brandpulse.state.stored_posts import KEPT_NEGATIVE
+from brandpulse.state.stored_posts import MOST_NEGATIVE, SAMPLE_DAYS, SampledPost
 from stream_workers.aggregation.deduplication import RepeatLimits
 from stream_workers.aggregation.event_time import Retention
 from stream_workers.aggregation.post_sample import KEPT
@@ -376,10 +376,10 @@ def test_readers_find_the_kept_posts_of_a_window(
         assert real.apply([change]) == [Applied()]
         status = change.status
     reader = PaneReader(redis_client, namespace)
-    kept = reader.kept_posts("Acme", NOON_MS - 40_000 * 100, NOON_MS + 1)
+    kept = reader.window_posts("Acme", NOON_MS - 40_000 * 100, NOON_MS + 1)
     assert {post.id for post in kept.negative} == {str(i) for i in range(0, 101, 2)}
     assert {post.id for post in kept.others} == {str(i) for i in range(1, 101, 2)}
-    assert reader.kept_posts("Bolt", 0, NOON_MS + 1).all == []
+    assert reader.window_posts("Bolt", 0, NOON_MS + 1).all == []
 
 
 def test_kept_posts_beyond_the_bound_are_a_sample_and_the_newest(
@@ -391,11 +391,11 @@ def test_kept_posts_beyond_the_bound_are_a_sample_and_the_newest(
         change = change_of(real, status, posts[start : start + 60])
         assert real.apply([change]) == [Applied()]
         status = change.status
-    kept = PaneReader(redis_client, namespace).kept_posts("Acme", NOON_MS, NOON_MS + 300)
+    kept = PaneReader(redis_client, namespace).window_posts("Acme", NOON_MS, NOON_MS + 300)
     wanted = sorted((post for post in posts if isinstance(post, Scored)), key=lambda post: post.digest)
     # Equal in the 48 bits that Redis sorts by: chance 10^-12.
     newest = {str(i) for i in range(280, 300)}
-    assert {post.id for post in kept.negative} == newest | {post.decoded.post.id for post in wanted[:KEPT_NEGATIVE]}
+    assert {post.id for post in kept.negative} == newest | {post.decoded.post.id for post in wanted[:MOST_NEGATIVE]}
 
 
 def test_posts_of_an_older_worker_are_still_read(
@@ -404,7 +404,7 @@ def test_posts_of_an_older_worker_are_still_read(
     """An older version keeps the newest negative posts only."""
     change = change_of(real, begun(real), [a_scored("1", "negative"), a_scored("2", offset=1)])
     assert real.apply([replace(change, hour_posts={})]) == [Applied()]
-    kept = PaneReader(redis_client, namespace).kept_posts("Acme", NOON_MS, NOON_MS + 1)
+    kept = PaneReader(redis_client, namespace).window_posts("Acme", NOON_MS, NOON_MS + 1)
     assert ([post.id for post in kept.negative], kept.others) == (["1"], [])
 
 

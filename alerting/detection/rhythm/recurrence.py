@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.runtime.local_hours import DAY_HOURS, WEEK_HOURS, week_hours
-from brandpulse.state.panes import AuthorCounts
+from brandpulse.state.author_sketches import AuthorCounts
 
 LAGS = (-DAY_HOURS, DAY_HOURS, -WEEK_HOURS, WEEK_HOURS)
 """Hours from an episode to those that it is compared with."""

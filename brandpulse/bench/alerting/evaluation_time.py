@@ -14,8 +14,9 @@ from alerting.evaluation.hour_summary_cache import HourSummaryReader
 from alerting.rules.models import DEFAULT_RULES, FacetShareRule, RuleSet
 from alerting.store.alert_store import Commit
 from alerting.store.memory_store import MemoryAlertStore
+from brandpulse.state.author_sketches import Authors
 from brandpulse.state.keys import MINUTE_MS, NamespaceKeys, PartitionKeys, facet_series
-from brandpulse.state.panes import Authors, Pane
+from brandpulse.state.panes import Pane
 
 NAMESPACE, TOPIC = "bench", "posts"
 LATENESS_MS = 120_000

@@ -15,7 +15,8 @@ from alerting.episodes.episode_spans import OPEN_END_MS
 from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode, decide, minute_start
 from brandpulse.runtime.local_hours import UTC
 from brandpulse.schema.episodes import Episode
-from brandpulse.state.panes import AuthorCounts, Pane
+from brandpulse.state.author_sketches import AuthorCounts
+from brandpulse.state.panes import Pane
 
 MONDAY = 29_540_160
 """Event-time minute the simulation begins at: midnight of 2 March 2026, UTC."""

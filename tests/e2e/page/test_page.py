@@ -22,7 +22,7 @@ from brandpulse.runtime.service_registry import running
 from brandpulse.schema.episodes import Episode, ExamplePost, Member, SourceCount, Term
 from brandpulse.state.keys import MINUTE_MS
 from brandpulse.state.operator_requests import OperatorRequestStore
-from brandpulse.state.stored_posts import KeptPost
+from brandpulse.state.stored_posts import HourPost
 from tests.support.dashboards.browser import a_browser
 from tests.support.dashboards.stored_state import (
     ACME,
@@ -321,7 +321,7 @@ def test_campaign_is_one_text_with_its_counts(
     stream.write_hour_posts(
         ACME,
         [
-            KeptPost(
+            HourPost(
                 id=str(n),
                 source="bluesky",
                 text=f"RT @user: Boycott {ACME} now! https://t.co/{n}",

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 import msgspec
 import redis
 
+from brandpulse.state.author_sketches import AuthorCounts, Authors, count_authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, NamespaceKeys, PartitionKeys, brand_of, facet_series
-from brandpulse.state.pane_reader import Minutes, NegativePost
-from brandpulse.state.panes import EMPTY_PANE, AuthorCounts, Authors, Pane, count_authors
+from brandpulse.state.pane_reader import Minutes
+from brandpulse.state.panes import EMPTY_PANE, Pane
+from brandpulse.state.stored_posts import NegativePost
 
 TOPIC = "posts"
 MONDAY = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp() * 1_000) // MINUTE_MS

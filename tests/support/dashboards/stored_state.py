@@ -10,6 +10,7 @@ import msgspec
 import redis
 
 from brandpulse.schema.episodes import Episode, Evidence, ExamplePost, SourceCount, Term
+from brandpulse.state.author_sketches import Authors
 from brandpulse.state.keys import (
     DAY_MS,
     HOUR_MS,
@@ -20,9 +21,8 @@ from brandpulse.state.keys import (
     facet_of,
     facet_series,
 )
-from brandpulse.state.pane_reader import NegativePost
-from brandpulse.state.panes import Authors, Pane
-from brandpulse.state.stored_posts import KeptPost
+from brandpulse.state.panes import Pane
+from brandpulse.state.stored_posts import HourPost, NegativePost
 from brandpulse.state.watched_facets import Watch, WatchedFacets, encode_facets
 
 ACME = "Acme Air"
@@ -132,7 +132,7 @@ class StoredStream:
             key = self.keys[number % len(self.keys)].negatives(brand)
             self.client.zadd(key, {msgspec.json.encode(post): post.created_ms})
 
-    def write_hour_posts(self, brand: str, posts: Iterable[KeptPost]) -> None:
+    def write_hour_posts(self, brand: str, posts: Iterable[HourPost]) -> None:
         """Negative ones, spread over the partitions."""
         for number, post in enumerate(posts):
             key = self.keys[number % len(self.keys)].hour_posts(brand, post.created_ms // HOUR_MS, negative=True)

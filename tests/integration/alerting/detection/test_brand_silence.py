@@ -13,8 +13,9 @@ from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.evaluation.evaluator import EvaluationReport
 from alerting.rules.models import NegativeShareRule, RuleSet, VolumeRule
+from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.pane_reader import Minutes
-from brandpulse.state.panes import AuthorCounts, Pane
+from brandpulse.state.panes import Pane
 from tests.integration.alerting.evaluation.test_evaluator import CRISIS, WALL, Scene, told
 from tests.support.alerting.post_streams import MONDAY, PostStream
 

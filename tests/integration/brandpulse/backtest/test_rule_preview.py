@@ -16,9 +16,11 @@ from alerting.rules.models import DEFAULT_RULES, RuleSet
 from brandpulse.backtest.rule_preview import facets_watched, preview
 from brandpulse.cli.alerting.backtest import app
 from brandpulse.schema.episodes import Episode
+from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import facet_of
-from brandpulse.state.pane_reader import Minutes, NegativePost
-from brandpulse.state.panes import AuthorCounts, Pane
+from brandpulse.state.pane_reader import Minutes
+from brandpulse.state.panes import Pane
+from brandpulse.state.stored_posts import NegativePost
 from tests.support.alerting.post_streams import MONDAY, PostStream
 
 HOUR = MONDAY // 60

@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brandpulse.errors import StateError, TransientError
+from brandpulse.state.author_sketches import AuthorCounts, Authors, count_authors
 from brandpulse.state.keys import NamespaceKeys, PartitionKeys
 from brandpulse.state.pane_reader import PaneReader
-from brandpulse.state.panes import AuthorCounts, Authors, Pane, count_authors
+from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import Generation, PartitionStatus, encode_generations
 
 COUNTS = st.integers(0, 2**40)

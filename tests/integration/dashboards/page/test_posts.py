@@ -5,7 +5,7 @@ from datetime import timedelta
 import redis
 
 from brandpulse.state.keys import HOUR_MS
-from brandpulse.state.stored_posts import KeptPost
+from brandpulse.state.stored_posts import HourPost
 from dashboards.page.posts import LISTED_TEXTS, ListedPost, since_ms
 from dashboards.page.redis_reader import PageStore
 from stream_workers.decoding.post_decoder import author_word
@@ -14,8 +14,8 @@ from tests.support.dashboards.stored_state import ACME, END, StoredStream, _ms, 
 NOW_MS = _ms(END)
 
 
-def kept(number: int, text: str, *, author: int, minutes_ago: int = 5) -> KeptPost:
-    return KeptPost(
+def kept(number: int, text: str, *, author: int, minutes_ago: int = 5) -> HourPost:
+    return HourPost(
         id=str(number),
         source="x",
         text=text,
@@ -25,7 +25,7 @@ def kept(number: int, text: str, *, author: int, minutes_ago: int = 5) -> KeptPo
     )
 
 
-def page_of(client: redis.Redis, namespace: str, posts: list[KeptPost], *, counted: int) -> list[ListedPost]:
+def page_of(client: redis.Redis, namespace: str, posts: list[HourPost], *, counted: int) -> list[ListedPost]:
     """What the page lists of *posts*, spread over two partitions that counted *counted* negative ones."""
     stream = StoredStream(client, namespace, partitions=2)
     stream.add(ACME, END - timedelta(days=1), negative=1, neutral=4)

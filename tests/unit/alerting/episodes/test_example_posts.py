@@ -6,10 +6,9 @@ from alerting.detection.share_detector import WindowCounts
 from alerting.episodes.example_posts import ENOUGH_NEGATIVE, MOST_LOOKS, MOST_READS, PostEvidenceReader, count_sources
 from brandpulse.schema.episodes import SourceCount
 from brandpulse.state.author_lookup import KnownAuthors
+from brandpulse.state.author_sketches import Authors
 from brandpulse.state.keys import MINUTE_MS, facet_series
-from brandpulse.state.pane_reader import SampledPost
-from brandpulse.state.panes import Authors
-from brandpulse.state.stored_posts import KeptPost, PostsOfWindow
+from brandpulse.state.stored_posts import HourPost, SampledPost, WindowPosts
 from brandpulse.text.terms import terms_of
 from tests.support.alerting.post_streams import MONDAY
 
@@ -25,8 +24,8 @@ def a_post(
     source: str = "x",
     author: int | None = None,
     negative: float = 0.9,
-) -> KeptPost:
-    return KeptPost(
+) -> HourPost:
+    return HourPost(
         id=str(number),
         source=source,
         text=text,
@@ -42,9 +41,9 @@ def a_sample(*texts: str, negative: bool = True) -> list[SampledPost]:
 
 def shelf(
     samples: Mapping[int, Sequence[SampledPost]],
-    posts: Sequence[KeptPost] = (),
+    posts: Sequence[HourPost] = (),
     *,
-    others: Sequence[KeptPost] = (),
+    others: Sequence[HourPost] = (),
     asked: list[tuple[str, int, int]] | None = None,
     before: Sequence[int] | None = None,
 ) -> PostEvidenceReader:
@@ -55,10 +54,8 @@ def shelf(
             asked.append((brand, first, last))
         return samples
 
-    def kept(_: str, first_ms: int, end_ms: int) -> PostsOfWindow:
-        return PostsOfWindow(
-            *([one for one in some if first_ms <= one.created_ms < end_ms] for some in (posts, others))
-        )
+    def kept(_: str, first_ms: int, end_ms: int) -> WindowPosts:
+        return WindowPosts(*([one for one in some if first_ms <= one.created_ms < end_ms] for some in (posts, others)))
 
     def known(_: str, before_ms: int) -> KnownAuthors:
         assert before_ms == WINDOW.first_minute * MINUTE_MS

@@ -17,9 +17,11 @@ from brandpulse.bench.alerting.simulation import MONDAY, simulate
 from brandpulse.cli.alerting.backtest import app
 from brandpulse.errors import ConfigError
 from brandpulse.runtime.local_hours import UTC
+from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import facet_series
-from brandpulse.state.pane_reader import Minutes, NegativePost
-from brandpulse.state.panes import AuthorCounts, Pane
+from brandpulse.state.pane_reader import Minutes
+from brandpulse.state.panes import Pane
+from brandpulse.state.stored_posts import NegativePost
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = MONDAY // 60

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from brandpulse.state.author_lookup import KnownAuthors, author_number, coupon_of, coupons_in
-from brandpulse.state.panes import Authors
+from brandpulse.state.author_sketches import Authors
 from stream_workers.decoding.post_decoder import author_word
 
 

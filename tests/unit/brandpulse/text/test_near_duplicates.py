@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brandpulse.state.stored_posts import KeptPost
+from brandpulse.state.stored_posts import HourPost
 from brandpulse.text.near_duplicates import copy_groups, normal_form
 
 TEXT = "Acme lost my bag again, I want a refund"
@@ -86,8 +86,8 @@ def test_any_text_has_a_normal_form_of_bounded_size(text: str) -> None:
     assert 0 < len(normal_form(text) + "x") <= 502
 
 
-def a_post(number: int, text: str = TEXT, *, author: int | None = None, negative: float = 0.9) -> KeptPost:
-    return KeptPost(
+def a_post(number: int, text: str = TEXT, *, author: int | None = None, negative: float = 0.9) -> HourPost:
+    return HourPost(
         id=str(number),
         source="x",
         text=text,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from brandpulse.state.stored_posts import KEPT_HOURS, KEPT_NEGATIVE, KEPT_OTHER, MOST_TEXT_CHARS, KeptPost
+from brandpulse.state.stored_posts import MOST_NEGATIVE, MOST_OTHERS, MOST_TEXT_CHARS, RETAINED_HOURS, HourPost
 from stream_workers.aggregation.deduplication import RepeatLimits
 from stream_workers.aggregation.event_time import Retention
 from stream_workers.aggregation.hour_posts import (
@@ -36,7 +36,7 @@ NOON = NOON_MS // HOUR_MS
 
 def left_by(
     batches: Sequence[Sequence[Outcome]], *, bounds: bool = True, most_posts: Allowed = AT_ONCE
-) -> dict[PostHour, set[KeptPost]]:
+) -> dict[PostHour, set[HourPost]]:
     """What is kept after *batches*; with *bounds* a worker remembers what it wrote, without it never does."""
     store = MemoryPartitionStore()
     status = a_status()
@@ -73,7 +73,7 @@ def test_cuts_and_order_change_nothing(many: int, cuts: list[int], rng: random.R
     batches = [every[begin:end] for begin, end in pairwise(edges)]
     assert left_by(batches, bounds=bounds) == expected
     for hour, found in expected.items():
-        assert len(found) == min((many + hour.negative) // 2, KEPT_NEGATIVE if hour.negative else KEPT_OTHER)
+        assert len(found) == min((many + hour.negative) // 2, MOST_NEGATIVE if hour.negative else MOST_OTHERS)
 
 
 def test_a_worker_short_of_time_keeps_part_of_the_posts() -> None:
@@ -90,7 +90,7 @@ def test_irrelevant_posts_are_not_kept(sentiment: str, kept: int) -> None:
 
 
 def test_an_hour_past_its_time_keeps_no_posts() -> None:
-    old = NOON_MS - (KEPT_HOURS + 2) * HOUR_MS - WAIT_FOR_ALERTER_MS
+    old = NOON_MS - (RETAINED_HOURS + 2) * HOUR_MS - WAIT_FOR_ALERTER_MS
     kept = left_by([[a_scored("1"), a_scored("2", at_ms=old)]])
     assert set(kept) == {PostHour("Acme", NOON, negative=False)}
 
@@ -120,13 +120,13 @@ def test_the_budget_refills_by_time_up_to_its_bound() -> None:
 
 def test_remembered_bounds_stay_within_their_limit() -> None:
     bounds = HourBounds()
-    for hour in range(2 * KNOWN_DIGESTS // KEPT_NEGATIVE):
-        bounds.take({PostHour("Acme", hour, negative=True): [_offered(n) for n in range(KEPT_NEGATIVE)]})
+    for hour in range(2 * KNOWN_DIGESTS // MOST_NEGATIVE):
+        bounds.take({PostHour("Acme", hour, negative=True): [_offered(n) for n in range(MOST_NEGATIVE)]})
     assert sum(map(len, bounds._lowest.values())) <= KNOWN_DIGESTS
 
 
 def _offered(number: int) -> Offered:
-    post = KeptPost(id=str(number), source="x", text="t", created_ms=0, author="a", negative=0.9)
+    post = HourPost(id=str(number), source="x", text="t", created_ms=0, author="a", negative=0.9)
     return Offered(number.to_bytes(12, "big"), post)
 
 

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from brandpulse.state.pane_reader import SAMPLE_DAYS, SampledPost
-from brandpulse.state.stored_posts import KEPT_OTHER
+from brandpulse.state.stored_posts import MOST_OTHERS, SAMPLE_DAYS, SampledPost
 from stream_workers.aggregation.deduplication import RepeatLimits
 from stream_workers.aggregation.event_time import Retention
 from stream_workers.aggregation.post_sample import KEPT, KNOWN_DAYS, SampleBounds, Sampled, SampleDay
@@ -86,7 +85,7 @@ def test_a_full_sample_asks_for_the_terms_of_few_posts_only() -> None:
         bounds.hours.take(change.hour_posts)
         status = change.status
     # KEPT (1 + ln(n / KEPT)) enter a running bottom-k; a batch may hold some that one of its own later pushes out.
-    assert len(asked) < 8 * (KEPT + KEPT_OTHER), "an hour's posts are kept beside the day's sample"
+    assert len(asked) < 8 * (KEPT + MOST_OTHERS), "an hour's posts are kept beside the day's sample"
 
 
 def _masked_by(post: Scored, mask: Callable[[str], str]) -> Scored:

@@ -1,8 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brandpulse.state.author_sketches import AuthorCounts, Authors, count_authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from brandpulse.state.panes import AuthorCounts, Authors, Pane, count_authors
+from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import NO_CLOCK, Generation, PartitionStatus
 from stream_workers.aggregation.deduplication import RepeatLimits
 from stream_workers.aggregation.event_time import Retention, Verdict, judge

@@ -13,8 +13,9 @@ from brandpulse.config.facets import Facet
 from brandpulse.errors import ConfigError
 from brandpulse.schema.labels import EMOTIONS, MOODS
 from brandpulse.schema.posts import BRAND_SENTIMENTS
+from brandpulse.state.author_sketches import AuthorCounts, Authors, count_authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_of, facet_series
-from brandpulse.state.panes import AuthorCounts, Authors, Pane, count_authors, counted_as
+from brandpulse.state.panes import Pane, counted_as
 from brandpulse.text.brand_matcher import BrandMatcher
 from stream_workers.aggregation.deduplication import RepeatLimits
 from stream_workers.aggregation.event_time import Retention

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from alerting.detection.share_baseline import BaselinePolicy, learn_usual_week
+from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import HOUR_MS
-from brandpulse.state.panes import AuthorCounts
 from tests.support.alerting.post_streams import MONDAY
 
 HOUR = MONDAY // 60
