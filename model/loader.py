@@ -38,8 +38,8 @@ def load_classifier(
 
         return ScorerClassifier(load_scorer(engine, weights, threads, precision=precision))
     if kind == _HUGGING_FACE:
-        return _hugging_face(engine, folder, threads)
-    if _is_torch(engine):
+        return _load_hugging_face(engine, folder, threads)
+    if _uses_torch(engine):
         from model.inference.torch_classifier import TorchClassifier
 
         return TorchClassifier(folder, threads=threads)
@@ -72,7 +72,7 @@ def load_scorer(
         from model.inference.adapters import ClassifierScorer
 
         return ClassifierScorer(load_classifier(engine, weights, threads, precision=precision))
-    if _is_torch(engine):
+    if _uses_torch(engine):
         from model.inference.torch_scorer import TorchScorer
 
         return TorchScorer(folder, threads=threads)
@@ -118,36 +118,38 @@ def _kind(folder: Path) -> str:
     return _HUGGING_FACE if is_hugging_face(folder) else kind_of(folder)
 
 
-def _is_torch(engine: Engine) -> bool:
+def _uses_torch(engine: Engine) -> bool:
     """Whether torch is to run our weights. Raises ConfigError when it is not installed, or there is no such engine."""
     if engine == "torch":
-        _check_torch()
+        _require_torch()
         return True
     if engine not in ("auto", "openvino"):
         raise ConfigError(f"Unknown engine {engine!r}: use auto, openvino, torch, keyword or null.")
-    return engine == "auto" and _cuda_is_there()
+    return engine == "auto" and _has_cuda()
 
 
-def _hugging_face(engine: Engine, folder: Path, threads: int | None) -> "Classifier":
+def _load_hugging_face(engine: Engine, folder: Path, threads: int | None) -> "Classifier":
     if engine not in ("auto", "torch"):
         raise ConfigError(
             f"{folder} holds no model.json, so it is taken for a Hugging Face checkpoint, and that needs engine torch "
             f"or auto, not {engine}. Restore the folder if it is one of ours."
         )
-    _check_torch()
+    _require_torch()
     from brandpulse.config.settings import load_settings
-    from model.inference.hugging_face_classifier import HuggingFaceClassifier, read_mapping
+    from model.inference.hugging_face_classifier import HuggingFaceClassifier, parse_label_mapping
     from model.settings import ModelSettings
 
-    return HuggingFaceClassifier(folder, threads=threads, labels=read_mapping(load_settings(ModelSettings).labels))
+    return HuggingFaceClassifier(
+        folder, threads=threads, labels=parse_label_mapping(load_settings(ModelSettings).labels)
+    )
 
 
-def _check_torch() -> None:
+def _require_torch() -> None:
     if not torch_is_installed():
         raise ConfigError("The torch engine needs torch and transformers: pip install 'brandpulse[gpu]'.")
 
 
-def _cuda_is_there() -> bool:
+def _has_cuda() -> bool:
     # The driver's file first: importing torch only to learn that there is no GPU costs seconds and 300 MB.
     if not torch_is_installed() or not any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg")):
         return False

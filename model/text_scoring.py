@@ -11,13 +11,13 @@ from model.urgency.rule import LEVELS, urgency_of_posts
 
 DIGITS = 4
 """Of a probability in an answer."""
-HALF = 0.5
+DEFAULT_THRESHOLD = 0.5
 Thresholds = Mapping[str, Sequence[float]]
 """Head whose labels stand alone -> the probability from which each of its labels is given; one half if not there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TextRequest:
     """One text, and about whom it is asked."""
 
     text: str
@@ -27,7 +27,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class TextScores:
     """What the model says about one text."""
 
     heads: Mapping[str, Probabilities]
@@ -42,10 +42,10 @@ class Judged:
     """Whether the early heads answered though in doubt, because too many texts waited."""
 
 
-def judge(scorer: Scorer) -> Callable[[Sequence[Asked]], list[Judged]]:
+def batch_scoring(scorer: Scorer) -> Callable[[Sequence[TextRequest]], list[TextScores]]:
     """The work of one batch: marks the targets, and scores all texts in one call."""
 
-    def work(batch: Sequence[Asked]) -> list[Judged]:
+    def work(batch: Sequence[TextRequest]) -> list[TextScores]:
         posts = [mark(asked.text, asked.targets, keep_words=asked.keep_words) for asked in batch]
         scores = scorer.score(posts)
         levels = [LEVELS[level] for level in urgency_of_posts(scores, posts)] if "risk" in scores.heads else []
@@ -55,57 +55,59 @@ def judge(scorer: Scorer) -> Callable[[Sequence[Asked]], list[Judged]]:
             heads = {name: table[number] for name, table in scores.heads.items()}
             urgency = levels[number] if levels else None
             targets = scores.target[at : at + post.targets]
-            judged.append(Judged(heads, targets, post.absent, urgency, number in scores.degraded))
+            judged.append(TextScores(heads, targets, post.absent, urgency, number in scores.degraded))
             at += post.targets
         return judged
 
     return work
 
 
-def answer(asked: Asked, judged: Judged, thresholds: Thresholds, *, all_emotions: bool = False) -> dict[str, Any]:
+def score_json(
+    asked: TextRequest, judged: TextScores, thresholds: Thresholds, *, all_emotions: bool = False
+) -> dict[str, Any]:
     """A `model.serve.api_models.Score`. Heads that the model does not have are left out."""
     heads = judged.heads
-    found: dict[str, Any] = {"sentiment": _verdict(SENTIMENT, heads["sentiment"])}
+    found: dict[str, Any] = {"sentiment": _label_json(SENTIMENT, heads["sentiment"])}
     found["targets"] = [
-        {"target": target, "found": number not in judged.absent} | _verdict(TARGET, judged.targets[number])
+        {"target": target, "found": number not in judged.absent} | _label_json(TARGET, judged.targets[number])
         for number, target in enumerate(asked.targets)
     ]
     if "emotion" in heads:
-        found["emotions"] = _emotions(heads["emotion"], thresholds, everything=all_emotions)
+        found["emotions"] = _emotions_json(heads["emotion"], thresholds, everything=all_emotions)
     if "mood" in heads:
-        found["mood"] = _verdict(BY_NAME["mood"].labels, heads["mood"])
+        found["mood"] = _label_json(BY_NAME["mood"].labels, heads["mood"])
     for head in ("risk", "sarcasm"):
         if head in heads:
-            found |= _flags(head, heads[head], thresholds)
+            found |= _flags_json(head, heads[head], thresholds)
     if judged.urgency is not None:
         found["urgency"] = judged.urgency
     return found | {"hurried": True} if judged.degraded else found
 
 
-def threshold(thresholds: Thresholds, head: str) -> Sequence[float]:
+def thresholds_of(thresholds: Thresholds, head: str) -> Sequence[float]:
     """Of each label of *head*."""
-    return thresholds.get(head) or [HALF] * len(BY_NAME[head].labels)
+    return thresholds.get(head) or [DEFAULT_THRESHOLD] * len(BY_NAME[head].labels)
 
 
-def _verdict(labels: Sequence[str], row: Probabilities) -> dict[str, Any]:
-    shares = _shares(labels, row)
+def _label_json(labels: Sequence[str], row: Probabilities) -> dict[str, Any]:
+    shares = _probabilities_json(labels, row)
     return {"label": labels[int(row.argmax())], "probabilities": shares}
 
 
-def _emotions(row: Probabilities, thresholds: Thresholds, *, everything: bool) -> dict[str, Any]:
+def _emotions_json(row: Probabilities, thresholds: Thresholds, *, everything: bool) -> dict[str, Any]:
     labels = BY_NAME["emotion"].labels
-    least = threshold(thresholds, "emotion")
+    least = thresholds_of(thresholds, "emotion")
     order = sorted(range(len(labels)), key=lambda at: -row[at])
     given: dict[str, Any] = {"labels": [labels[at] for at in order if row[at] >= least[at]]}
-    return given | ({"probabilities": _shares(labels, row)} if everything else {})
+    return given | ({"probabilities": _probabilities_json(labels, row)} if everything else {})
 
 
-def _flags(head: str, row: Probabilities, thresholds: Thresholds) -> dict[str, Any]:
+def _flags_json(head: str, row: Probabilities, thresholds: Thresholds) -> dict[str, Any]:
     return {
         label: {"flag": bool(share >= least), "probability": round(float(share), DIGITS)}
-        for label, share, least in zip(BY_NAME[head].labels, row, threshold(thresholds, head), strict=True)
+        for label, share, least in zip(BY_NAME[head].labels, row, thresholds_of(thresholds, head), strict=True)
     }
 
 
-def _shares(labels: Sequence[str], row: Probabilities) -> dict[str, float]:
+def _probabilities_json(labels: Sequence[str], row: Probabilities) -> dict[str, float]:
     return {label: round(share, DIGITS) for label, share in zip(labels, row.tolist(), strict=True)}

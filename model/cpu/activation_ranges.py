@@ -11,10 +11,10 @@ from model.checkpoints.multi_head import HeadsCheckpoint
 from model.checkpoints.tensor_files import Floats
 from model.checkpoints.whole_post import WholePostCheckpoint
 from model.graphs.openvino_bert import Ranges, bert_graph
-from model.graphs.openvino_multihead import heads_graph
-from model.inputs.packed_batches import pack
+from model.graphs.openvino_multihead import multi_head_graph
+from model.inputs.packed_batches import packed_batches
 from model.inputs.target_marking import MarkedText
-from model.inputs.token_batches import token_batches, tokens_of
+from model.inputs.token_batches import token_batches, tokenize_marked
 
 SAMPLE = 320
 """Posts measured; the extremes hardly move after the first hundred."""
@@ -27,24 +27,26 @@ def activation_ranges(checkpoint: WholePostCheckpoint, texts: Sequence[str]) -> 
     """
     picked = texts[:: max(1, len(texts) // SAMPLE)]
     batches = token_batches(picked, checkpoint.tokenizer, batch_size=1)
-    return _extremes(bert_graph(checkpoint, observe=True), (_bare(batch.ids, batch.mask) for batch in batches))
+    return _extremes(
+        bert_graph(checkpoint, observe=True), (_without_padding(batch.ids, batch.mask) for batch in batches)
+    )
 
 
-def marked_ranges(checkpoint: HeadsCheckpoint, posts: Sequence[MarkedText]) -> Ranges:
+def multi_head_ranges(checkpoint: HeadsCheckpoint, posts: Sequence[MarkedText]) -> Ranges:
     """As `activation_ranges`, of the model with many heads."""
     picked = posts[:: max(1, len(posts) // SAMPLE)]
-    tokens = tokens_of(
+    tokens = tokenize_marked(
         picked, checkpoint.tokenizer, marker=checkpoint.marker, max_tokens=checkpoint.manifest.max_tokens
     )
-    one = [next(pack([len(post.ids)], [post.places], limit=len(post.ids))) for post in tokens]
+    one = [next(packed_batches([len(post.ids)], [post.places], limit=len(post.ids))) for post in tokens]
     inputs = (
         [np.array([post.ids], dtype=np.int32), batch.positions, batch.segments, batch.wanted, batch.firsts, batch.marks]
         for post, batch in zip(tokens, one, strict=True)
     )
-    return _extremes(heads_graph(checkpoint, observe=True), inputs)
+    return _extremes(multi_head_graph(checkpoint, observe=True), inputs)
 
 
-def _bare(ids: npt.NDArray[np.int32], mask: Floats) -> list[npt.NDArray[Any]]:
+def _without_padding(ids: npt.NDArray[np.int32], mask: Floats) -> list[npt.NDArray[Any]]:
     """A batch of one without its padding."""
     length = int(mask.sum())
     return [ids[:, :length], mask[:, :length]]

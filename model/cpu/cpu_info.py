@@ -7,16 +7,16 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 CPU_INFO = Path("/proc/cpuinfo")
-_BYTE_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+_INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
-def multiplies_bytes(cpu_info: Path = CPU_INFO) -> bool:
+def has_int8_instructions(cpu_info: Path = CPU_INFO) -> bool:
     """Whether the processor has instructions for 8-bit products; False where nobody can tell."""
     try:
         flags = next(line for line in cpu_info.read_text(encoding="ascii").splitlines() if line.startswith("flags"))
     except (OSError, UnicodeDecodeError, StopIteration):
         return False
-    return not _BYTE_PRODUCTS.isdisjoint(flags.split())
+    return not _INT8_FLAGS.isdisjoint(flags.split())
 
 
 def available_cores(limit: Path = CGROUP_LIMIT) -> int:

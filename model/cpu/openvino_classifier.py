@@ -9,11 +9,11 @@ import openvino as ov
 
 from brandpulse.errors import ConfigError
 from model.checkpoints.whole_post import WholePostCheckpoint, load_whole_post
-from model.cpu.cpu_info import available_cores, multiplies_bytes
+from model.cpu.cpu_info import available_cores, has_int8_instructions
 from model.cpu.inference_streams import cpu_settings
 from model.graphs.openvino_bert import bert_graph
 from model.inference.probabilities import softmax
-from model.inference.scorer import Probabilities, version_at
+from model.inference.scorer import Probabilities, scorer_version
 from model.inputs.token_batches import token_batches
 from model.spec.heads import SENTIMENT
 from model.spec.options import Precision
@@ -41,7 +41,7 @@ class OpenVinoClassifier:
         self._streams = min(self._threads, max(2, self._threads // 4))
         self._precision, self._compiled = self._compile(checkpoint, precision)
         self._queue = ov.AsyncInferQueue(self._compiled, self._streams)
-        self.version = version_at(checkpoint.manifest.version, self._precision)
+        self.version = scorer_version(checkpoint.manifest.version, self._precision)
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ class OpenVinoClassifier:
         if precision == "int8" and not checkpoint.manifest.ranges:
             raise ConfigError("These weights hold no ranges for int8: use precision fp32, bf16 or auto.")
         if precision == "auto":
-            precision = "int8" if checkpoint.manifest.ranges and multiplies_bytes() else "fp32"
+            precision = "int8" if checkpoint.manifest.ranges and has_int8_instructions() else "fp32"
         core = ov.Core()
         graph = bert_graph(checkpoint, ranges=checkpoint.manifest.ranges if precision == "int8" else None)
         settings = cpu_settings(_HINT[precision], streams=self._streams, threads=self._threads)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from model.data.training_examples import bit, emotion_set, numbered_rows, word
+from model.data.training_examples import numbered_rows, parse_bit, parse_emotions, parse_label
 from model.spec.heads import EMOTIONS, MOODS, SENTIMENT, TARGET
 from model.spec.options import Task
 
@@ -20,7 +20,7 @@ BITS = ("0", "1")
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class GoldField:
     """Where a task's gold label stands in a row, and which answer of the model it is held against."""
 
     name: str
@@ -32,27 +32,27 @@ class Field:
     """Of a yes-or-no field in words: the word that means yes. None: it holds 0 or 1."""
 
 
-TASKS: dict[Task, tuple[Field, ...]] = {
-    "sentiment": (Field("sentiment", "sentiment"),),
-    "target_sentiment": (Field("target_sentiment", "target"),),
-    "emotion": (Field("emotion", "emotion"), Field("emotions", "emotion", "many")),
-    "complaint": (Field("complaint", "risk", "bit", "complaint"),),
+TASKS: dict[Task, tuple[GoldField, ...]] = {
+    "sentiment": (GoldField("sentiment", "sentiment"),),
+    "target_sentiment": (GoldField("target_sentiment", "target"),),
+    "emotion": (GoldField("emotion", "emotion"), GoldField("emotions", "emotion", "many")),
+    "complaint": (GoldField("complaint", "risk", "bit", "complaint"),),
     "crisis": (
-        Field("disaster", "risk", "bit", "crisis"),
-        Field("info", "risk", "bit", "informative", yes="informative"),
+        GoldField("disaster", "risk", "bit", "crisis"),
+        GoldField("info", "risk", "bit", "informative", yes="informative"),
     ),
-    "sarcasm": (Field("irony", "sarcasm", "bit", "sarcasm"), Field("sarcasm", "sarcasm", "bit", "sarcasm")),
+    "sarcasm": (GoldField("irony", "sarcasm", "bit", "sarcasm"), GoldField("sarcasm", "sarcasm", "bit", "sarcasm")),
 }
 """The fields in which a task's label may stand; the first one that the file's first row has is read in all rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gold:
+class GoldRows:
     """n labelled rows."""
 
     path: Path
     task: Task
-    field: Field
+    field: GoldField
     head: str
     labels: tuple[str, ...]
     """What is judged, in the head's order: the labels that occur as gold, or those asked for."""
@@ -66,7 +66,7 @@ class Gold:
     """Rows of the file with another label than those asked for."""
 
 
-def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None) -> Gold:
+def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None) -> GoldRows:
     """The rows of a `.jsonl` or `.jsonl.gz` file.
 
     *labels* restricts what is judged, in long or short form (`neg`): rows with another gold label are left out.
@@ -76,9 +76,9 @@ def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None) -> Go
     targets: list[str] = []
     lines: list[int] = []
     found: list[frozenset[str]] = []
-    field: Field | None = None
+    field: GoldField | None = None
     for number, row in numbered_rows(path):
-        field = field or _field(task, row)
+        field = field or _field_of(task, row)
         try:
             found.append(_labels(field, row))
             targets.append(_target(row) if task == "target_sentiment" else "")
@@ -88,11 +88,11 @@ def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None) -> Go
         lines.append(number)
     if field is None:
         raise ValueError(f"{path}: no labelled rows")
-    judged = _judged(field, found, labels)
+    judged = _evaluated_labels(field, found, labels)
     kept = [at for at, names in enumerate(found) if field.kind == "many" or names <= set(judged)]
     if not kept or not judged:
         raise ValueError(f"{path}: no row with a label among {', '.join(judged)}")
-    return Gold(
+    return GoldRows(
         path=path,
         task=task,
         field=field,
@@ -106,21 +106,21 @@ def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None) -> Go
     )
 
 
-def _field(task: Task, row: dict[str, Any]) -> Field:
+def _field_of(task: Task, row: dict[str, Any]) -> GoldField:
     """The task's field that *row* has; its first one where it has none, so that the row's error names it."""
     return next((field for field in TASKS[task] if row.get(field.name) is not None), TASKS[task][0])
 
 
-def _labels(field: Field, row: dict[str, Any]) -> frozenset[str]:
+def _labels(field: GoldField, row: dict[str, Any]) -> frozenset[str]:
     value = row.get(field.name)
     if value is None:
         raise ValueError(f"{field.name}: missing; the row has {', '.join(row)}")
     if field.kind == "many":
-        return emotion_set(value)
+        return parse_emotions(value)
     if field.kind == "one":
-        return frozenset({word(field.name, value, _names(field))})
+        return frozenset({parse_label(field.name, value, _names(field))})
     if field.yes is None:
-        return frozenset({BITS[bit(field.name, value)]})
+        return frozenset({BITS[parse_bit(field.name, value)]})
     if not isinstance(value, str):
         raise ValueError(f"{field.name}: expected a word, {field.yes!r} for yes, got {value!r}")  # noqa: TRY004
     return frozenset({BITS[value == field.yes]})
@@ -135,15 +135,17 @@ def _target(row: dict[str, Any]) -> str:
     return target.strip()
 
 
-def _names(field: Field) -> tuple[str, ...]:
+def _names(field: GoldField) -> tuple[str, ...]:
     return BITS if field.kind == "bit" else {"sentiment": SENTIMENT, "target": TARGET, "emotion": EMOTIONS}[field.head]
 
 
-def _judged(field: Field, found: Sequence[frozenset[str]], asked: Sequence[str] | None) -> tuple[str, ...]:
+def _evaluated_labels(
+    field: GoldField, found: Sequence[frozenset[str]], asked: Sequence[str] | None
+) -> tuple[str, ...]:
     """Raises ValueError for a label in *asked* that the task does not have, or fewer than two."""
     names = _names(field)
     if asked is not None:
-        wanted = {word("--labels", label, names) for label in asked}
+        wanted = {parse_label("--labels", label, names) for label in asked}
     else:
         wanted = set(BITS) if field.kind == "bit" else set().union(*found)
     if asked is not None and len(wanted) < 2 and field.kind != "many":

@@ -12,7 +12,7 @@ from brandpulse.config.validation import reason_of
 from model.inputs.target_marking import MarkedText, mark, plain
 from model.spec.heads import BY_NAME, EMOTIONS
 
-SHORT = {"neg": "negative", "neu": "neutral", "pos": "positive", "irr": "irrelevant"}
+LONG_LABELS = {"neg": "negative", "neu": "neutral", "pos": "positive", "irr": "irrelevant"}
 """The labels as the data sets write them -> as this service does."""
 
 _BITS = {
@@ -35,7 +35,7 @@ class Example:
 
 
 @dataclass(slots=True)
-class _Gathered:
+class _TextLabels:
     text: str
     gold: dict[str, tuple[float, ...] | int] = field(default_factory=dict)
     targets: dict[str, int] = field(default_factory=dict)
@@ -70,15 +70,15 @@ def labels_of(row: Mapping[str, Any]) -> dict[str, tuple[float, ...] | int]:
     if (label := row.get("emotion")) is not None:
         gold["mood"] = _column("mood", "emotion", label)
     if (names := row.get("emotions")) is not None:
-        gold["emotion"] = tuple(float(emotion in emotion_set(names)) for emotion in EMOTIONS)
+        gold["emotion"] = tuple(float(emotion in parse_emotions(names)) for emotion in EMOTIONS)
     risk = list(gold.get("risk", (-1.0,) * len(BY_NAME["risk"].labels)))  # type: ignore[arg-type]
     for name, (head, label) in _BITS.items():
         if (value := row.get(name)) is None:
             continue
         if head == "risk":
-            risk[BY_NAME["risk"].labels.index(label)] = float(bit(name, value))
+            risk[BY_NAME["risk"].labels.index(label)] = float(parse_bit(name, value))
         else:
-            gold[head] = (float(bit(name, value)),)
+            gold[head] = (float(parse_bit(name, value)),)
     if (info := row.get("info")) is not None:
         risk[BY_NAME["risk"].labels.index("informative")] = float(info == "informative")
         if info == "unrelated":
@@ -88,14 +88,14 @@ def labels_of(row: Mapping[str, Any]) -> dict[str, tuple[float, ...] | int]:
     return gold
 
 
-def gather(rows: Iterable[Mapping[str, Any]], *, keep_words: bool = False) -> list[Example]:
+def merge_by_text(rows: Iterable[Mapping[str, Any]], *, keep_words: bool = False) -> list[Example]:
     """*rows* as examples, one for each distinct text: two rows with one text lend each other their labels.
 
     With *keep_words* the words of a target stay behind its marker (aspects).
     """
-    by_text: dict[str, _Gathered] = {}
+    by_text: dict[str, _TextLabels] = {}
     for row in rows:
-        found = by_text.setdefault(row["text"], _Gathered(row["text"]))
+        found = by_text.setdefault(row["text"], _TextLabels(row["text"]))
         found.gold.update(labels_of(row))
         if row.get("target") and row.get("target_sentiment"):
             found.targets[row["target"]] = _column("target", "target_sentiment", row["target_sentiment"])
@@ -109,31 +109,31 @@ def gather(rows: Iterable[Mapping[str, Any]], *, keep_words: bool = False) -> li
     ]
 
 
-def word(name: str, label: object, labels: Sequence[str]) -> str:
+def parse_label(name: str, label: object, labels: Sequence[str]) -> str:
     """The one of *labels* that the field *name* holds, in its long form. Raises ValueError naming field and value."""
-    long = SHORT.get(label, label) if isinstance(label, str) else label
+    long = LONG_LABELS.get(label, label) if isinstance(label, str) else label
     if not isinstance(long, str) or long not in labels:
         raise ValueError(f"{name}: expected one of {', '.join(labels)}, got {label!r}")
     return long
 
 
-def bit(name: str, value: object) -> int:
+def parse_bit(name: str, value: object) -> int:
     """0 or 1, as the field *name* holds it. Raises ValueError naming field and value."""
     if not isinstance(value, int | float) or value not in (0, 1):
         raise ValueError(f"{name}: expected 0 or 1, got {value!r}")
     return int(value)
 
 
-def emotion_set(names: object) -> frozenset[str]:
+def parse_emotions(names: object) -> frozenset[str]:
     """The labels in the field `emotions`. Raises ValueError naming the one that is none."""
     if not isinstance(names, list):
         raise ValueError(f"emotions: expected a list of GoEmotions' labels, got {names!r}")  # noqa: TRY004
-    return frozenset(word("emotions", name, EMOTIONS) for name in names)
+    return frozenset(parse_label("emotions", name, EMOTIONS) for name in names)
 
 
 def _column(head: str, name: str, label: object) -> int:
     labels = BY_NAME[head].labels
-    return labels.index(word(name, label, labels))
+    return labels.index(parse_label(name, label, labels))
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -45,12 +45,12 @@ class GroupShift:
     """Share of the sentences whose label is not the commonest one of their kind."""
 
 
-def shifts(scorer: Scorer) -> list[GroupShift]:
+def group_shifts(scorer: Scorer) -> list[GroupShift]:
     """One line per group, in the order of `GROUPS`."""
     found = []
     for kind, groups in GROUPS.items():
         # (groups, sentences, 4): what each sentence with each group says of the brand.
-        posts = [mark(_fill(text, group), [TARGET]) for group in groups for text in SENTENCES]
+        posts = [mark(_sentence(text, group), [TARGET]) for group in groups for text in SENTENCES]
         said = scorer.score(posts).target.reshape(len(groups), len(SENTENCES), -1).astype(np.float64)
         net = said[:, :, 2] - said[:, :, 0]
         labels = said.argmax(axis=2)
@@ -61,6 +61,6 @@ def shifts(scorer: Scorer) -> list[GroupShift]:
     return found
 
 
-def _fill(sentence: str, group: str) -> str:
+def _sentence(sentence: str, group: str) -> str:
     article = "an" if group[0] in "AaEeIiOo" else "a"
     return sentence.replace("A {}", f"{article.capitalize()} {{}}").replace(" a {}", f" {article} {{}}").format(group)

@@ -17,20 +17,20 @@ ECE_BINS = 15
 WINDOW = 200
 """Posts of a window whose net sentiment is held against the gold one's."""
 
-Figures = dict[str, Matrix]
+MetricValues = dict[str, Matrix]
 """Name -> (resamples,) values."""
 
-Measure = Callable[[Matrix], Figures]
+MetricFunction = Callable[[Matrix], MetricValues]
 
 Groups = npt.NDArray[np.int64]
 """(n,): rows with one number share a text."""
 
 _NET = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
-_AT_ONCE = 64
+_RESAMPLES_AT_ONCE = 64
 """Resamples in memory together: 64 of 12,000 rows are 6 MB."""
 
 
-def measure_of(answers: Answers, *, net: bool) -> Measure:
+def metrics_of(answers: Answers, *, net: bool) -> MetricFunction:
     """The figures of *answers*; with *net* the error of windowed net sentiment among them."""
     if answers.kind == "many":
         return _of_sets(answers)
@@ -39,7 +39,7 @@ def measure_of(answers: Answers, *, net: bool) -> Measure:
     errors = net_errors(answers) if net else None
     precision = average_precision(answers.probabilities[:, -1], answers.gold)
 
-    def measure(weights: Matrix) -> Figures:
+    def measure(weights: Matrix) -> MetricValues:
         total = weights.sum(axis=1)
         size = len(answers.labels)
         found = _of_confusion((weights @ features).reshape(-1, size, size), total)
@@ -55,41 +55,41 @@ def measure_of(answers: Answers, *, net: bool) -> Measure:
     return measure
 
 
-def share_of(holds: npt.NDArray[np.bool_], name: str) -> Measure:
+def share_metric(holds: npt.NDArray[np.bool_], name: str) -> MetricFunction:
     """The share of rows for which something *holds*, as a figure with a *name*."""
     return lambda weights: {name: weights @ holds.astype(float) / weights.sum(axis=1)}
 
 
-def point(measure: Measure, n: int) -> dict[str, float]:
+def point_estimates(measure: MetricFunction, n: int) -> dict[str, float]:
     """The figures with each of n rows counted once."""
     return {name: float(values[0]) for name, values in measure(np.ones((1, n))).items()}
 
 
-def groups_of(texts: Sequence[str]) -> Groups:
+def text_groups(texts: Sequence[str]) -> Groups:
     """(n,): for each row the number of its text, from 0."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
 
 
 def intervals(
-    measure: Measure, groups: Groups, *, seed: int, resamples: int = RESAMPLES
+    measure: MetricFunction, groups: Groups, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, tuple[float, float]]:
     """The bootstrap 95 % interval of each figure. Texts are drawn, not rows: three hundred reposts are one witness."""
-    drawn = _drawn(measure, groups, seed=seed, resamples=resamples)
+    drawn = _resampled(measure, groups, seed=seed, resamples=resamples)
     return {name: _interval(values) for name, values in drawn.items()}
 
 
 def differences(
-    one: Measure, other: Measure, groups: Groups, *, seed: int, resamples: int = RESAMPLES
+    one: MetricFunction, other: MetricFunction, groups: Groups, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, tuple[float, float, float]]:
     """(difference, low, high) of each figure that both have, one less the other: paired, over the same draws."""
 
-    def measure(weights: Matrix) -> Figures:
+    def measure(weights: Matrix) -> MetricValues:
         first, second = one(weights), other(weights)
         return {name: first[name] - second[name] for name in first if name in second}
 
-    drawn = _drawn(measure, groups, seed=seed, resamples=resamples)
-    return {name: (value, *_interval(drawn[name])) for name, value in point(measure, len(groups)).items()}
+    drawn = _resampled(measure, groups, seed=seed, resamples=resamples)
+    return {name: (value, *_interval(drawn[name])) for name, value in point_estimates(measure, len(groups)).items()}
 
 
 def calibration_gaps(confidence: Matrix, right: npt.NDArray[np.bool_], *, bins: int = ECE_BINS) -> Matrix:
@@ -147,7 +147,7 @@ def average_precision(scores: Matrix, gold: npt.NDArray[np.int64]) -> Callable[[
     return measure
 
 
-def _of_confusion(counts: Matrix, total: Matrix) -> Figures:
+def _of_confusion(counts: Matrix, total: Matrix) -> MetricValues:
     """*counts* (resamples, classes, classes), gold by row."""
     hits = np.diagonal(counts, axis1=1, axis2=2)
     gold, said = counts.sum(axis=2), counts.sum(axis=1)
@@ -160,7 +160,7 @@ def _of_confusion(counts: Matrix, total: Matrix) -> Figures:
     }
 
 
-def _of_sets(answers: Answers) -> Measure:
+def _of_sets(answers: Answers) -> MetricFunction:
     """Where a row may have many labels. `accuracy`: rows whose every label is right; `ece`: over all (row, label)."""
     gold, said, chances = answers.gold.astype(float), answers.predicted.astype(float), answers.probabilities
     both = gold * said
@@ -171,7 +171,7 @@ def _of_sets(answers: Answers) -> Measure:
     each = [average_precision(chances[:, at], answers.gold[:, at]) for at in range(width)]
     pooled = average_precision(chances, answers.gold)
 
-    def measure(weights: Matrix) -> Figures:
+    def measure(weights: Matrix) -> MetricValues:
         total = weights.sum(axis=1)
         hits, of, found = weights @ both, weights @ gold, weights @ said
         return {
@@ -187,18 +187,18 @@ def _of_sets(answers: Answers) -> Measure:
     return measure
 
 
-def _drawn(measure: Measure, groups: Groups, *, seed: int, resamples: int) -> Mapping[str, Matrix]:
-    parts = [measure(weights) for weights in _draws(groups, seed=seed, resamples=resamples)]
+def _resampled(measure: MetricFunction, groups: Groups, *, seed: int, resamples: int) -> Mapping[str, Matrix]:
+    parts = [measure(weights) for weights in _resample_weights(groups, seed=seed, resamples=resamples)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _draws(groups: Groups, *, seed: int, resamples: int) -> Iterator[Matrix]:
+def _resample_weights(groups: Groups, *, seed: int, resamples: int) -> Iterator[Matrix]:
     """How often each row is drawn when texts are, with replacement: the same draws for the same seed and groups."""
     generator = np.random.default_rng(seed)
     texts, numbers = np.unique(groups, return_inverse=True)
     n = len(texts)
-    for start in range(0, resamples, _AT_ONCE):
-        size = min(_AT_ONCE, resamples - start)
+    for start in range(0, resamples, _RESAMPLES_AT_ONCE):
+        size = min(_RESAMPLES_AT_ONCE, resamples - start)
         drawn = generator.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
         counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(float)
         yield counts[:, numbers]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from brandpulse.errors import ConfigError
-from model.evaluation.bootstrap_metrics import differences, measure_of
+from model.evaluation.bootstrap_metrics import differences, metrics_of
 from model.evaluation.predictions_file import Predictions
 
 
@@ -16,7 +16,7 @@ def compare(one: Predictions, other: Predictions, *, net: bool, seed: int = 13) 
     """
     if one.rows != other.rows:
         raise ValueError("the other model answered other rows, or rows with other labels: evaluate it on this file")
-    here, there = (measure_of(model.answers, net=net) for model in (one, other))
+    here, there = (metrics_of(model.answers, net=net) for model in (one, other))
     return {
         "model": other.model,
         "differences": differences(here, there, one.groups, seed=seed),

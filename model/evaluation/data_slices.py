@@ -32,7 +32,7 @@ SLICES: dict[str, Callable[[str], bool]] = {
 """Name -> whether a normalised text belongs to it; the lengths share all posts out, the others may overlap."""
 
 
-def slices(texts: Sequence[str]) -> dict[str, npt.NDArray[np.bool_]]:
+def slice_rows(texts: Sequence[str]) -> dict[str, npt.NDArray[np.bool_]]:
     """For each slice that has posts, which of *texts* belong to it."""
     plain = [normalize(text, keep_handles=True) for text in texts]
     found = {name: np.array([belongs(text) for text in plain], dtype=np.bool_) for name, belongs in SLICES.items()}

@@ -9,31 +9,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.data.gold_labels import Gold
+from model.data.gold_labels import GoldRows
 from model.evaluation.bootstrap_metrics import (
     WINDOW,
     Groups,
     average_precision,
     calibration_gaps,
-    groups_of,
     intervals,
-    measure_of,
+    metrics_of,
     net_error,
     net_errors,
-    point,
-    share_of,
+    point_estimates,
+    share_metric,
+    text_groups,
 )
-from model.evaluation.data_slices import slices
+from model.evaluation.data_slices import slice_rows
 from model.evaluation.metrics import Matrix, confusion, f1_scores, precisions, recalls
-from model.evaluation.model_answers import Answers, Said, ask, before_temperature, judged
-from model.evaluation.target_swaps import Check, swaps
+from model.evaluation.model_answers import Answers, HeadSettings, answers_of, before_temperature, head_probabilities
+from model.evaluation.target_swaps import CheckResult, swap_checks
 from model.inference.scorer import Scorer
 from model.inputs.target_marking import mark
 
 Rows = npt.NDArray[np.bool_]
 
 WINDOWS = (50, WINDOW, 1_000)
-LEAST_OF_SLICE = 20
+MIN_SLICE_ROWS = 20
 """A slice with fewer rows says nothing."""
 
 
@@ -41,7 +41,7 @@ LEAST_OF_SLICE = 20
 class Evaluation:
     """A report, and what it was made from."""
 
-    gold: Gold
+    gold: GoldRows
     answers: Answers
     before: Matrix | None
     """The probabilities before the temperature, where the weights name one."""
@@ -49,7 +49,9 @@ class Evaluation:
     """As `brandpulse model evaluate --json` writes it."""
 
 
-def evaluate(scorer: Scorer, gold: Gold, said: Said, *, keep_words: bool = False, seed: int = 13) -> Evaluation:
+def evaluate(
+    scorer: Scorer, gold: GoldRows, said: HeadSettings, *, keep_words: bool = False, seed: int = 13
+) -> Evaluation:
     """Asks *scorer* about all rows of *gold* and measures what it answered.
 
     The report has flat figures from 0 to 1 (`net_bias` from -2 to 2; null where the file has no row for it) and,
@@ -57,20 +59,20 @@ def evaluate(scorer: Scorer, gold: Gold, said: Said, *, keep_words: bool = False
     intervals over the texts, not over training seeds), `slices` and `net_windows`. Raises ConfigError where the engine
     lacks the task's head.
     """
-    probabilities = ask(scorer, gold, keep_words=keep_words)
-    answers = judged(probabilities, gold, said)
+    probabilities = head_probabilities(scorer, gold, keep_words=keep_words)
+    answers = answers_of(probabilities, gold, said)
     before = None if said.temperature is None else before_temperature(answers, said.temperature)
-    groups, parts = groups_of(gold.texts), slices(gold.texts)
-    measure = measure_of(answers, net=gold.head == "sentiment")
-    flat: dict[str, float | None] = dict(point(measure, len(groups)))
+    groups, parts = text_groups(gold.texts), slice_rows(gold.texts)
+    measure = metrics_of(answers, net=gold.head == "sentiment")
+    flat: dict[str, float | None] = dict(point_estimates(measure, len(groups)))
     bounds = intervals(measure, groups, seed=seed)
     if before is not None:
         flat["ece_before_temperature"] = _calibration_error(answers.kind, before, answers)
     report: dict[str, Any] = {"task": gold.task, "data": gold.path.name, "n": len(groups)}
     more: dict[str, Any] = {"labels": list(gold.labels), "left_out": gold.left_out}
     if gold.head == "target":
-        parts |= _by_mention(gold)
-        checks = swaps(scorer, gold, probabilities, answers, keep_words=keep_words, seed=seed)
+        parts |= _mention_slices(gold)
+        checks = swap_checks(scorer, gold, probabilities, answers, keep_words=keep_words, seed=seed)
         flat |= {name: float(check.holds.mean()) if len(check.rows) else None for name, check in checks.items()}
         bounds |= _check_intervals(checks, groups, seed=seed)
         more["target_words"] = "keep" if keep_words else "drop"
@@ -78,7 +80,7 @@ def evaluate(scorer: Scorer, gold: Gold, said: Said, *, keep_words: bool = False
         more["net_windows"] = net_windows(answers)
     report |= flat | more | {"per_class": _per_class(answers), "confusion": _confusion(answers), "ci": bounds}
     report |= {"slices": _slices(parts, answers, groups, seed=seed), "engine": scorer.name, "version": scorer.version}
-    return Evaluation(gold, answers, before, _short(report))
+    return Evaluation(gold, answers, before, _rounded(report))
 
 
 def write_report(report: Mapping[str, Any], path: Path) -> None:
@@ -127,15 +129,15 @@ def _confusion(answers: Answers) -> list[Any]:
     return list(confusion(gold, predicted, size=size).tolist())
 
 
-def _check_intervals(checks: Mapping[str, Check], groups: Groups, *, seed: int) -> dict[str, tuple[float, float]]:
+def _check_intervals(checks: Mapping[str, CheckResult], groups: Groups, *, seed: int) -> dict[str, tuple[float, float]]:
     found: dict[str, tuple[float, float]] = {}
     for name, check in checks.items():
         if len(check.rows):
-            found |= intervals(share_of(check.holds, name), groups[check.rows], seed=seed)
+            found |= intervals(share_metric(check.holds, name), groups[check.rows], seed=seed)
     return found
 
 
-def _by_mention(gold: Gold) -> dict[str, Rows]:
+def _mention_slices(gold: GoldRows) -> dict[str, Rows]:
     """Rows by whether their text names their target; one that is not named is irrelevant by rule."""
     asked = zip(gold.texts, gold.targets, strict=True)
     named = np.array([bool(target) and not mark(text, [target]).absent for text, target in asked])
@@ -148,12 +150,12 @@ def _slices(parts: Mapping[str, Rows], answers: Answers, groups: Groups, *, seed
     for name, rows in parts.items():
         part = answers.rows(rows)
         n = int(rows.sum())
-        if n < LEAST_OF_SLICE:
+        if n < MIN_SLICE_ROWS:
             continue
         found[name] = {
             "n": n,
             "accuracy": float(part.right.mean()),
-            "ci": intervals(share_of(part.right, "accuracy"), groups[rows], seed=seed)["accuracy"],
+            "ci": intervals(share_metric(part.right, "accuracy"), groups[rows], seed=seed)["accuracy"],
         }
         if part.kind != "many":
             counts = confusion(part.gold, part.predicted, size=len(part.labels))
@@ -175,10 +177,10 @@ def _calibration_error(kind: str, probabilities: Matrix, answers: Answers) -> fl
     return float(np.abs(calibration_gaps(sure.ravel(), right.ravel()).sum(axis=0)).sum() / sure.size)
 
 
-def _short(value: Any) -> Any:
+def _rounded(value: Any) -> Any:
     """*value* with every fraction cut to four places."""
     if isinstance(value, dict):
-        return {name: _short(inner) for name, inner in value.items()}
+        return {name: _rounded(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_short(inner) for inner in value]
+        return [_rounded(inner) for inner in value]
     return round(value, 4) if isinstance(value, float) else value

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.errors import ConfigError
-from model.data.gold_labels import Gold, Kind
+from model.data.gold_labels import GoldRows, Kind
 from model.evaluation.metrics import Labels, Matrix
 from model.inference.scorer import Scorer, Scores
 from model.inputs.target_marking import MarkedText, mark, plain
@@ -17,11 +17,11 @@ MANY_THRESHOLD = 0.3
 """Of the labels of which a post may have several, where the weights name none: at 0.5 rare labels are never said."""
 
 _CHUNK = 2_048
-_LEAST = 1e-30
+_MIN_PROBABILITY = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class HeadSettings:
     """What the weights' manifest says of one head."""
 
     temperature: float | None = None
@@ -59,7 +59,7 @@ class Answers:
         return np.asarray(same if same.ndim == 1 else same.all(axis=1))
 
 
-def scored(scorer: Scorer, posts: Sequence[MarkedText]) -> Scores:
+def score_in_chunks(scorer: Scorer, posts: Sequence[MarkedText]) -> Scores:
     """What *scorer* says of *posts*, asked in pieces of bounded size."""
     pieces = [scorer.score(posts[at : at + _CHUNK]) for at in range(0, len(posts), _CHUNK)]
     return Scores(
@@ -68,7 +68,7 @@ def scored(scorer: Scorer, posts: Sequence[MarkedText]) -> Scores:
     )
 
 
-def ask(scorer: Scorer, gold: Gold, *, keep_words: bool) -> Matrix:
+def head_probabilities(scorer: Scorer, gold: GoldRows, *, keep_words: bool) -> Matrix:
     """(n, labels of the head): the probabilities of the head that *gold* is about, one row per row of the file.
 
     Raises ConfigError where the engine has no such head.
@@ -78,14 +78,14 @@ def ask(scorer: Scorer, gold: Gold, *, keep_words: bool) -> Matrix:
             f"--task {gold.task}: the engine {scorer.name} has no head {gold.head!r}, only {', '.join(scorer.heads)}."
         )
     if gold.head == "target":
-        return towards(scorer, gold.texts, gold.targets, keep_words=keep_words)
+        return target_probabilities(scorer, gold.texts, gold.targets, keep_words=keep_words)
     texts = dict.fromkeys(gold.texts)
-    found = scored(scorer, [plain(text) for text in texts]).heads[gold.head]
+    found = score_in_chunks(scorer, [plain(text) for text in texts]).heads[gold.head]
     place = {text: at for at, text in enumerate(texts)}
     return np.asarray(found[[place[text] for text in gold.texts]], dtype=np.float64)
 
 
-def towards(scorer: Scorer, texts: Sequence[str], targets: Sequence[str], *, keep_words: bool) -> Matrix:
+def target_probabilities(scorer: Scorer, texts: Sequence[str], targets: Sequence[str], *, keep_words: bool) -> Matrix:
     """(n, 4), columns as in `TARGET`: what each text says of its target; of a row without one, the whole post's.
 
     As in service, one pass answers for all targets of a text.
@@ -95,7 +95,7 @@ def towards(scorer: Scorer, texts: Sequence[str], targets: Sequence[str], *, kee
         asked = by_text.setdefault(text, {})
         if target:
             asked.setdefault(target, len(asked))
-    found = scored(scorer, [mark(text, list(asked), keep_words=keep_words) for text, asked in by_text.items()])
+    found = score_in_chunks(scorer, [mark(text, list(asked), keep_words=keep_words) for text, asked in by_text.items()])
     firsts = np.cumsum([0, *(len(asked) for asked in by_text.values())])
     post = {text: at for at, text in enumerate(by_text)}
     answers = np.zeros((len(texts), len(TARGET)))
@@ -107,7 +107,7 @@ def towards(scorer: Scorer, texts: Sequence[str], targets: Sequence[str], *, kee
     return answers
 
 
-def judged(probabilities: Matrix, gold: Gold, said: Said) -> Answers:
+def answers_of(probabilities: Matrix, gold: GoldRows, said: HeadSettings) -> Answers:
     """The answers among *gold*'s labels: the likeliest one, or all from their threshold up."""
     if gold.field.kind == "many":
         among = probabilities[:, _columns(gold)]
@@ -118,7 +118,7 @@ def judged(probabilities: Matrix, gold: Gold, said: Said) -> Answers:
         yes = probabilities[:, BY_NAME[gold.head].labels.index(label)]
         predicted = (yes >= said.thresholds.get(label, 0.5)).astype(np.int64)
         return Answers("bit", gold.labels, gold.values, np.stack([1 - yes, yes], axis=1), predicted)
-    among = np.maximum(probabilities[:, _columns(gold)], _LEAST)
+    among = np.maximum(probabilities[:, _columns(gold)], _MIN_PROBABILITY)
     among = among / among.sum(axis=1, keepdims=True)
     return Answers("one", gold.labels, gold.values, among, among.argmax(axis=1))
 
@@ -128,7 +128,7 @@ def before_temperature(answers: Answers, temperature: float) -> Matrix:
 
     Nearly so where weights answer early: an early answer was divided by its own temperature.
     """
-    chances = np.clip(answers.probabilities, _LEAST, 1.0)
+    chances = np.clip(answers.probabilities, _MIN_PROBABILITY, 1.0)
     if answers.kind == "many":
         odds = (chances / np.maximum(1 - chances, 1e-12)) ** temperature
         return np.asarray(odds / (1 + odds))
@@ -137,5 +137,5 @@ def before_temperature(answers: Answers, temperature: float) -> Matrix:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-def _columns(gold: Gold) -> list[int]:
+def _columns(gold: GoldRows) -> list[int]:
     return [BY_NAME[gold.head].labels.index(label) for label in gold.labels]

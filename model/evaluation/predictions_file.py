@@ -9,8 +9,8 @@ from typing import get_args
 
 import numpy as np
 
-from model.data.gold_labels import Gold, Kind
-from model.evaluation.bootstrap_metrics import Groups, groups_of
+from model.data.gold_labels import GoldRows, Kind
+from model.evaluation.bootstrap_metrics import Groups, text_groups
 from model.evaluation.model_answers import Answers
 
 
@@ -21,29 +21,29 @@ class Predictions:
     model: str
     """Its engine and version, in words."""
     rows: str
-    """`rows_of` the file it was asked about."""
+    """`rows_hash` the file it was asked about."""
     groups: Groups
     """(n,): rows with one number share a text."""
     answers: Answers
 
 
-def predictions(model: str, gold: Gold, answers: Answers) -> Predictions:
+def predictions_of(model: str, gold: GoldRows, answers: Answers) -> Predictions:
     """What *model* answered to *gold*."""
-    return Predictions(model, rows_of(gold), groups_of(gold.texts), answers)
+    return Predictions(model, rows_hash(gold), text_groups(gold.texts), answers)
 
 
-def rows_of(gold: Gold) -> str:
+def rows_hash(gold: GoldRows) -> str:
     """Tells two files apart in what they ask: texts, targets, labels and gold."""
     told = [gold.texts, gold.targets, gold.labels, gold.values.tolist()]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def beside(report: Path) -> Path:
+def predictions_path(report: Path) -> Path:
     """Where the answers to *report* lie."""
     return report.with_name(f"{report.stem}.predictions.npz")
 
 
-def save(predictions: Predictions, path: Path) -> None:
+def save_predictions(predictions: Predictions, path: Path) -> None:
     """Writes numbers and words only; nothing in the file is code."""
     answers = predictions.answers
     np.savez_compressed(
@@ -59,7 +59,7 @@ def save(predictions: Predictions, path: Path) -> None:
     )
 
 
-def load(path: Path) -> Predictions:
+def load_predictions(path: Path) -> Predictions:
     """Raises ValueError naming *path* when it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as stored:

@@ -7,33 +7,33 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.text.normalization import normalize
-from model.data.gold_labels import Gold
+from model.data.gold_labels import GoldRows
 from model.evaluation.metrics import Matrix
-from model.evaluation.model_answers import Answers, scored
+from model.evaluation.model_answers import Answers, score_in_chunks
 from model.inference.scorer import Scorer
-from model.inputs.target_marking import MarkedText, find, mark
+from model.inputs.target_marking import MarkedText, find_target, mark
 from model.spec.heads import TARGET
 
 INVENTED = ("Veltanor", "Qumbrix", "Osterlane")
 """Names that stand in for another target where the file has only one."""
 
-MOST_SWAPS = 2_000
+MAX_SWAPS = 2_000
 """Rows, drawn by the seed, whose mentions are exchanged in the text: each costs two passes."""
 
 _UNINVOLVED = [TARGET.index("neutral"), TARGET.index("irrelevant")]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckResult:
     """One test: whether it held, for some rows of the file."""
 
     rows: npt.NDArray[np.int64]
     holds: npt.NDArray[np.bool_]
 
 
-def swaps(
-    scorer: Scorer, gold: Gold, probabilities: Matrix, answers: Answers, *, keep_words: bool, seed: int
-) -> dict[str, Check]:
+def swap_checks(
+    scorer: Scorer, gold: GoldRows, probabilities: Matrix, answers: Answers, *, keep_words: bool, seed: int
+) -> dict[str, CheckResult]:
     """All tests on *gold*, whose rows the model answered with *probabilities* (n, 4), hence *answers*.
 
     irrelevant_rate         rows with a target whose own target is called irrelevant
@@ -46,34 +46,34 @@ def swaps(
     generator = np.random.default_rng(seed)
     rows = np.flatnonzero([bool(target) for target in gold.targets])
     texts, targets = [gold.texts[row] for row in rows], [gold.targets[row] for row in rows]
-    others = _others(texts, targets, generator)
+    others = _other_targets(texts, targets, generator)
     swapped = [mark(text, [other]) for text, other in zip(texts, others, strict=True)]
-    absent = scored(scorer, swapped).target.argmax(axis=1) if len(rows) else np.zeros(0)
+    absent = score_in_chunks(scorer, swapped).target.argmax(axis=1) if len(rows) else np.zeros(0)
     named = [not mark(text, [target]).absent for text, target in zip(texts, targets, strict=True)]
-    asked, same = _in_text(scorer, texts, targets, others, keep_words=keep_words, generator=generator)
-    later, first = _pairs(gold)
+    asked, same = _in_text_swaps(scorer, texts, targets, others, keep_words=keep_words, generator=generator)
+    later, first = _differing_pairs(gold)
     return {
-        "swap_rate": Check(rows, np.isin(absent, _UNINVOLVED)),
-        "irrelevant_rate": Check(rows, probabilities[rows].argmax(axis=1) == TARGET.index("irrelevant")),
-        "named_rate": Check(rows, np.array(named, dtype=np.bool_)),
-        "second_target_accuracy": Check(later, answers.right[later]),
-        "same_prediction_share": Check(later, answers.predicted[later] == answers.predicted[first]),
-        "in_text_swap_agreement": Check(rows[asked], same),
+        "swap_rate": CheckResult(rows, np.isin(absent, _UNINVOLVED)),
+        "irrelevant_rate": CheckResult(rows, probabilities[rows].argmax(axis=1) == TARGET.index("irrelevant")),
+        "named_rate": CheckResult(rows, np.array(named, dtype=np.bool_)),
+        "second_target_accuracy": CheckResult(later, answers.right[later]),
+        "same_prediction_share": CheckResult(later, answers.predicted[later] == answers.predicted[first]),
+        "in_text_swap_agreement": CheckResult(rows[asked], same),
     }
 
 
-def _others(texts: Sequence[str], targets: Sequence[str], generator: np.random.Generator) -> list[str]:
+def _other_targets(texts: Sequence[str], targets: Sequence[str], generator: np.random.Generator) -> list[str]:
     """For each text another target of the file that it does not name; an invented one where there is none."""
     names = list(dict.fromkeys(targets))
     others = []
     for text in texts:
         plain = normalize(text, keep_handles=True)
         drawn = (names[at] for at in generator.permutation(len(names)))
-        others.append(next((name for name in (*drawn, *INVENTED) if not find(plain, name)), INVENTED[0]))
+        others.append(next((name for name in (*drawn, *INVENTED) if not find_target(plain, name)), INVENTED[0]))
     return others
 
 
-def _in_text(
+def _in_text_swaps(
     scorer: Scorer,
     texts: Sequence[str],
     targets: Sequence[str],
@@ -88,16 +88,18 @@ def _in_text(
     # Each target alone in its text, before and after: other targets' markers must not tell the two apart.
     for at in generator.permutation(len(texts)):
         text = normalize(texts[at], keep_handles=True)
-        if spans := find(text, targets[at]):
+        if spans := find_target(text, targets[at]):
             before = mark(texts[at], [targets[at]], keep_words=keep_words)
             asked.append(int(at))
             pairs.append((before, mark(_replaced(text, spans, others[at]), [others[at]], keep_words=keep_words)))
-        if len(pairs) == MOST_SWAPS:
+        if len(pairs) == MAX_SWAPS:
             break
     same = np.array([before == after for before, after in pairs], dtype=np.bool_)
     # Where a marker stands instead of the name the model cannot see which one it was.
     if len(changed := np.flatnonzero(~same)):
-        sides = [scored(scorer, [pairs[at][side] for at in changed]).target.argmax(axis=1) for side in range(2)]
+        sides = [
+            score_in_chunks(scorer, [pairs[at][side] for at in changed]).target.argmax(axis=1) for side in range(2)
+        ]
         same[changed] = sides[0] == sides[1]
     return np.array(asked, dtype=np.int64), same
 
@@ -110,7 +112,7 @@ def _replaced(text: str, spans: Sequence[tuple[int, int]], name: str) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _pairs(gold: Gold) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _differing_pairs(gold: GoldRows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The rows whose gold label differs from that of the first target of their text, and the rows of these."""
     firsts: dict[str, int] = {}
     later, first = [], []

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from brandpulse.errors import ConfigError
 from brandpulse.text.normalization import normalize
 from model.data.training_examples import numbered_rows
-from model.inputs.target_marking import MarkedText, find, place
+from model.inputs.target_marking import MarkedText, find_target, mark_spans
 from model.spec.heads import SENTIMENT
 from model.urgency.hazard_terms import hazards
-from model.urgency.rule import LEVELS, THRESHOLDS, Floats, Levels, Thresholds, level, signals
+from model.urgency.rule import LEVELS, THRESHOLDS, Floats, LevelColumns, Thresholds, levels_of, signals
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from model.inference.scorer import Scorer
     from model.spec.options import Engine
 
-JUDGED = Path(__file__).parents[1] / "gold" / "urgency.jsonl"
+GOLD_FILE = Path(__file__).parents[1] / "gold" / "urgency.jsonl"
 
 COSTS: Floats = np.array([[0.0, 0.3, 1.0], [1.0, 0.0, 0.5], [10.0, 4.0, 0.0]])
 """Of answering a gold level (row) as another (column); one is a needless interruption. Reasons: gold/GUIDELINE.md."""
@@ -36,7 +36,7 @@ RESAMPLES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class LabelledText:
     """One text with the level that a reader gave it."""
 
     text: str
@@ -45,7 +45,7 @@ class Judged:
     level: int
 
 
-def read_judged(path: Path = JUDGED) -> list[Judged]:
+def read_labelled_texts(path: Path = GOLD_FILE) -> list[LabelledText]:
     """The judged texts in file order. Raises ValueError naming file, line and field."""
     found = []
     for line, row in numbered_rows(path):
@@ -53,24 +53,24 @@ def read_judged(path: Path = JUDGED) -> list[Judged]:
             raise ValueError(f"{path}, line {line}: no field {missing[0]!r}")
         if row["urgency"] not in LEVELS:
             raise ValueError(f"{path}, line {line}: urgency: expected {', '.join(LEVELS)}, got {row['urgency']!r}")
-        found.append(Judged(row["text"], row["target"], row["kind"], LEVELS.index(row["urgency"])))
+        found.append(LabelledText(row["text"], row["target"], row["kind"], LEVELS.index(row["urgency"])))
     return found
 
 
-def halves(rows: Sequence[Judged]) -> tuple[list[Judged], list[Judged]]:
+def split_halves(rows: Sequence[LabelledText]) -> tuple[list[LabelledText], list[LabelledText]]:
     """The half that chooses thresholds and the half that judges: by the order of the texts' SHA-256."""
     ordered = sorted(rows, key=lambda row: (hashlib.sha256(row.text.encode()).hexdigest(), row.target))
     return ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]
 
 
-def addressed(row: Judged) -> MarkedText:
+def marked_text(row: LabelledText) -> MarkedText:
     """The text, marked where it names its target; where it does not, it was still written to it."""
     text = normalize(row.text, keep_handles=True)
-    return place(text, [(start, end, 0) for start, end in find(text, row.target)], targets=1)
+    return mark_spans(text, [(start, end, 0) for start, end in find_target(text, row.target)], targets=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class UrgencyEvidence:
     """What a rule may look at: one value for each text."""
 
     concern: Floats
@@ -82,11 +82,11 @@ class Evidence:
     """Whether the text names any hazard."""
 
 
-def evidence(scorer: "Scorer", rows: Sequence[Judged]) -> Evidence:
-    posts = [addressed(row) for row in rows]
+def evidence(scorer: "Scorer", rows: Sequence[LabelledText]) -> UrgencyEvidence:
+    posts = [marked_text(row) for row in rows]
     scores = scorer.score(posts)
     concern, alarmed = signals(scores, posts)
-    return Evidence(
+    return UrgencyEvidence(
         concern=concern,
         alarm=alarmed,
         complaint=scores.heads["risk"][:, 0].astype(np.float64),
@@ -95,19 +95,21 @@ def evidence(scorer: "Scorer", rows: Sequence[Judged]) -> Evidence:
     )
 
 
-def mix_weights(gold: Levels, mix: Sequence[float] = MIX) -> Floats:
+def mix_weights(gold: LevelColumns, mix: Sequence[float] = MIX) -> Floats:
     """(n,): what each row weighs so that the levels have the shares of *mix*; they sum to 1."""
     counts = np.bincount(gold, minlength=len(LEVELS))
     shares = np.where(counts > 0, np.asarray(mix), 0.0)
     return np.asarray((shares / np.maximum(counts, 1))[gold] / shares.sum())
 
 
-def expected_cost(gold: Levels, said: Levels, weights: Floats) -> float:
+def expected_cost(gold: LevelColumns, said: LevelColumns, weights: Floats) -> float:
     """Of one post, in needless interruptions."""
     return float((weights * COSTS[gold, said]).sum())
 
 
-def choose(concern: Floats, alarmed: Floats, gold: Levels, mix: Sequence[float] = MIX) -> tuple[Thresholds, float]:
+def choose_thresholds(
+    concern: Floats, alarmed: Floats, gold: LevelColumns, mix: Sequence[float] = MIX
+) -> tuple[Thresholds, float]:
     """The thresholds of least expected cost, and that cost.
 
     Each is a value seen, or above all; of those equally good the highest, for the fewest interruptions.
@@ -117,7 +119,7 @@ def choose(concern: Floats, alarmed: Floats, gold: Levels, mix: Sequence[float] 
     for high in candidates(alarmed):
         for medium in candidates(concern):
             chosen = Thresholds(medium, high)
-            cost = expected_cost(gold, level(concern, alarmed, chosen), weights)
+            cost = expected_cost(gold, levels_of(concern, alarmed, chosen), weights)
             if cost <= best[0] + 1e-12:
                 best = min(cost, best[0]), chosen
     return best[1], best[0]
@@ -128,7 +130,7 @@ def candidates(values: Floats) -> list[float]:
     return [*np.unique(values).tolist(), float("inf")]
 
 
-def measures(gold: Levels, said: Levels, mix: Sequence[float] = MIX) -> dict[str, float]:
+def urgency_metrics(gold: LevelColumns, said: LevelColumns, mix: Sequence[float] = MIX) -> dict[str, float]:
     """Precision and recall of `high` among these texts, its precision in a stream, expected cost there, accuracy."""
     weights = mix_weights(gold, mix)
     called, high = said == LEVELS.index("high"), gold == LEVELS.index("high")
@@ -148,22 +150,24 @@ def _share(part: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_], weights: F
     return float(weights[part].sum()) / total if total else 0.0
 
 
-def intervals(gold: Levels, said: Levels, mix: Sequence[float] = MIX, *, seed: int = 13) -> dict[str, list[float]]:
+def intervals(
+    gold: LevelColumns, said: LevelColumns, mix: Sequence[float] = MIX, *, seed: int = 13
+) -> dict[str, list[float]]:
     """The bootstrap 95 % interval of each measure, over texts: [low, high]."""
     generator = np.random.default_rng(seed)
     draws = []
     for _ in range(RESAMPLES):
         rows = generator.integers(0, len(gold), len(gold))
-        draws.append(measures(gold[rows], said[rows], mix))
+        draws.append(urgency_metrics(gold[rows], said[rows], mix))
     bounds = {name: np.percentile([draw[name] for draw in draws], [2.5, 97.5]) for name in draws[0]}
     return {name: [round(float(low), 4), round(float(high), 4)] for name, (low, high) in bounds.items()}
 
 
-Rule = tuple[Floats, Floats]
+RuleInputs = tuple[Floats, Floats]
 """What is compared with the threshold of `medium`, and with that of `high`."""
 
 
-def rules(seen: Evidence) -> dict[str, Rule]:
+def rule_variants(seen: UrgencyEvidence) -> dict[str, RuleInputs]:
     """The rule, its parts, and plain ways to do without a model; each gets thresholds of its own."""
     words = seen.named.astype(np.float64)
     return {
@@ -185,16 +189,16 @@ def measure(
     show_choice: bool = False,
     mix: str = "0.70,0.25,0.05",
 ) -> dict[str, Any]:
-    """`run`, of the shipped *weights* if None. Raises ConfigError for an engine without the head, or a wrong *mix*."""
+    """`evaluate_scorer`, of the shipped *weights* if None. Raises ConfigError for an engine without the head, or a wrong *mix*."""
     from model.loader import load_scorer
 
     scorer = load_scorer(cast("Engine", engine), weights, threads)
     if "risk" not in scorer.heads:
         raise ConfigError(f"Urgency needs the head 'risk': {scorer.name} has {', '.join(scorer.heads)}.")
-    return run(scorer, json_out=json_out, show_choice=show_choice, mix=shares_of(mix))
+    return evaluate_scorer(scorer, json_out=json_out, show_choice=show_choice, mix=parse_mix(mix))
 
 
-def shares_of(mix: str) -> tuple[float, ...]:
+def parse_mix(mix: str) -> tuple[float, ...]:
     """Shares of low, medium and high, from text such as `0.7,0.25,0.05`. Raises ConfigError."""
     try:
         shares = tuple(float(share) for share in mix.split(","))
@@ -205,7 +209,7 @@ def shares_of(mix: str) -> tuple[float, ...]:
     return shares
 
 
-def run(
+def evaluate_scorer(
     scorer: "Scorer", *, json_out: Path | None = None, show_choice: bool = False, mix: Sequence[float] = MIX
 ) -> dict[str, Any]:
     """Prints and returns the report on the judging half.
@@ -214,16 +218,16 @@ def run(
     """
     from brandpulse.runtime.console import Console
 
-    choosing, judging = halves(read_judged())
+    choosing, judging = split_halves(read_labelled_texts())
     gold_chosen, gold = (np.array([row.level for row in part], dtype=np.int64) for part in (choosing, judging))
     seen, judged = evidence(scorer, choosing), evidence(scorer, judging)
     found: dict[str, Any] = {}
-    on_judging = rules(judged)
-    for name, (concern, alarmed) in rules(seen).items():
-        thresholds, cost = choose(concern, alarmed, gold_chosen, mix)
+    on_judging = rule_variants(judged)
+    for name, (concern, alarmed) in rule_variants(seen).items():
+        thresholds, cost = choose_thresholds(concern, alarmed, gold_chosen, mix)
         if name == "the rule" and not show_choice:
             thresholds = THRESHOLDS
-        said = level(*on_judging[name], thresholds)
+        said = levels_of(*on_judging[name], thresholds)
         found[name] = {
             "thresholds": {"medium": thresholds.medium, "high": thresholds.high},
             "cost_on_choosing_half": cost,
@@ -248,10 +252,10 @@ def run(
     return report
 
 
-def _report(gold: Levels, said: Levels, mix: Sequence[float]) -> dict[str, Any]:
+def _report(gold: LevelColumns, said: LevelColumns, mix: Sequence[float]) -> dict[str, Any]:
     size = len(LEVELS)
     counts = np.bincount(gold * size + said, minlength=size * size).reshape(size, size)
-    shown = {name: round(value, 4) for name, value in measures(gold, said, mix).items()}
+    shown = {name: round(value, 4) for name, value in urgency_metrics(gold, said, mix).items()}
     return shown | {"confusion": counts.tolist(), "ci": intervals(gold, said, mix)}
 
 

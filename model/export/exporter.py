@@ -20,16 +20,16 @@ from model.spec.weights import MULTI_HEAD
 Run = Callable[[Sequence[MarkedText]], Scores]
 """What an exported model says, computed from the files that were written."""
 
-OFFERED: dict[ExportFormat, tuple[ExportPrecision, ...]] = {
+PRECISIONS: dict[ExportFormat, tuple[ExportPrecision, ...]] = {
     "openvino": ("fp32", "fp16", "int8"),
     "onnx": ("fp32", "int8"),
     "safetensors": ("fp32", "fp16"),
     "tensorrt": ("fp32", "fp16"),
 }
 
-_FURTHEST: dict[ExportPrecision, float] = {"fp32": 0.001, "fp16": 0.02, "int8": 0.6}
+_MAX_DIFFERENCE: dict[ExportPrecision, float] = {"fp32": 0.001, "fp16": 0.02, "int8": 0.6}
 """How far a probability may lie from the reference's."""
-_AGREE: dict[ExportPrecision, float] = {"fp32": 0.995, "fp16": 0.99, "int8": 0.92}
+_MIN_AGREEMENT: dict[ExportPrecision, float] = {"fp32": 0.995, "fp16": 0.99, "int8": 0.92}
 """Share of sentiment labels, of posts and targets together, that must be the reference's."""
 
 SAMPLES = (
@@ -46,7 +46,7 @@ SAMPLES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class ExportCheck:
     """How an exported model compares with the reference on the same posts."""
 
     files: tuple[str, ...]
@@ -65,15 +65,15 @@ def export(
     *,
     precision: ExportPrecision = "fp32",
     texts: Sequence[str] = (),
-) -> Verified:
+) -> ExportCheck:
     """Writes the weights folder *weights* into the folder *out* as *to*, and verifies it on `SAMPLES` and *texts*.
 
     Beside the model lie `tokenizer.json`, `model.json` (labels, temperatures) and README.md, which tells its inputs.
     Raises ConfigError when the weights are of another kind or unusable, when the precision is not offered, or when a
     package or a device is missing.
     """
-    if precision not in OFFERED[to]:
-        raise ConfigError(f"--to {to} offers --precision {', '.join(OFFERED[to])}, not {precision}.")
+    if precision not in PRECISIONS[to]:
+        raise ConfigError(f"--to {to} offers --precision {', '.join(PRECISIONS[to])}, not {precision}.")
     if kind_of(weights) != MULTI_HEAD:
         raise ConfigError(f"The weights in {weights} judge whole posts: only those with many heads are exported.")
     checkpoint = load_heads(weights)
@@ -92,21 +92,21 @@ def export(
         shutil.copyfile(weights / "model.json", out / "model.json")
     (out / "README.md").write_text(_readme(checkpoint, to, precision, inputs), encoding="utf-8")
     files = tuple(sorted(path.name for path in out.iterdir() if path.is_file()))
-    return _verified(checkpoint, run, [*SAMPLES, *(plain(text) for text in texts)], precision=precision, files=files)
+    return _check(checkpoint, run, [*SAMPLES, *(plain(text) for text in texts)], precision=precision, files=files)
 
 
-def _verified(
+def _check(
     checkpoint: HeadsCheckpoint,
     run: Run,
     posts: Sequence[MarkedText],
     *,
     precision: ExportPrecision,
     files: tuple[str, ...],
-) -> Verified:
+) -> ExportCheck:
     from model.export.formats import run_openvino
-    from model.graphs.openvino_multihead import heads_graph
+    from model.graphs.openvino_multihead import multi_head_graph
 
-    reference, ours = run_openvino(checkpoint, heads_graph(checkpoint))(posts), run(posts)
+    reference, ours = run_openvino(checkpoint, multi_head_graph(checkpoint))(posts), run(posts)
     pairs = [(reference.heads[name], ours.heads[name]) for name in reference.heads]
     pairs.append((reference.target, ours.target))
     largest = max(float(np.abs(theirs - mine).max(initial=0.0)) for theirs, mine in pairs)
@@ -114,8 +114,8 @@ def _verified(
     same = np.concatenate([theirs.argmax(axis=1) == mine.argmax(axis=1) for theirs, mine in judged])
     agreement = float(same.mean())
     finite = all(np.isfinite(mine).all() for _, mine in pairs)
-    ok = finite and largest <= _FURTHEST[precision] and agreement >= _AGREE[precision]
-    return Verified(files, largest, agreement, len(posts), ok)
+    ok = finite and largest <= _MAX_DIFFERENCE[precision] and agreement >= _MIN_AGREEMENT[precision]
+    return ExportCheck(files, largest, agreement, len(posts), ok)
 
 
 def _readme(checkpoint: HeadsCheckpoint, to: str, precision: str, inputs: str) -> str:

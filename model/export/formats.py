@@ -10,11 +10,11 @@ import numpy as np
 
 from brandpulse.errors import ConfigError
 from model.checkpoints.multi_head import HeadsCheckpoint
-from model.inference.logits_decoder import Floats, LogitTable, spans
-from model.inference.padded_scoring import Places, score_padded
+from model.inference.logits_decoder import Floats, LogitTable, concatenated_ranges
+from model.inference.padded_scoring import MarkerPositions, score_padded
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
-from model.inputs.token_batches import MarkedBatch, tokens_of
+from model.inputs.token_batches import MarkedBatch, tokenize_marked
 from model.spec.heads import SENTIMENT
 from model.spec.options import ExportPrecision
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 Run = Callable[[Sequence[MarkedText]], Scores]
 
-_PADDED = """Inputs, int64: `ids` and `mask` (batch, length), mask 1 where there is a token; `places` (markers, 2), row
+_PADDED_INPUTS = """Inputs, int64: `ids` and `mask` (batch, length), mask 1 where there is a token; `places` (markers, 2), row
 and position of each marker. Outputs: the logits of each head by its name, (batch, labels); `target` (markers, 4)."""
-_PACKED = """`model.xml` is the full depth; `early.xml` and `rest.xml` its two parts, if it has early heads. Inputs,
+_PACKED_INPUTS = """`model.xml` is the full depth; `early.xml` and `rest.xml` its two parts, if it has early heads. Inputs,
 int32: `ids`, `positions` (of each token within its post) and `segments` (number of the post within its row, -1 where
 there is none), all (rows, length), for several posts may share a row; `wanted` (rows, reads), the places in each row of
 [CLS] tokens and markers; `firsts` (posts,), where each post's [CLS] stands among the flattened `wanted`; `marks`
 (2, markers), likewise each marker and the [CLS] of its post. Outputs, logits: `post` (posts, labels of sentiment,
 emotion, mood, risk and sarcasm side by side) and `mention` (markers, 4). `rest.xml` takes `states` of `early.xml`
 instead of `ids` and `positions`."""
-_PLAIN = """`model.safetensors` holds the tensors of `model.graphs.torch_multihead.MultiHead`, and once more, under the names of
+_SAFETENSORS_INPUTS = """`model.safetensors` holds the tensors of `model.graphs.torch_multihead.MultiHead`, and once more, under the names of
 BertForSequenceClassification, the head for the sentiment of whole posts: `AutoModelForSequenceClassification` of
 transformers loads the folder."""
 
@@ -40,53 +40,58 @@ transformers loads the folder."""
 def openvino_files(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrecision) -> tuple[str, Run]:
     import openvino as ov
 
-    from model.graphs.openvino_multihead import heads_graph
+    from model.graphs.openvino_multihead import multi_head_graph
 
     ranges = checkpoint.manifest.ranges if precision == "int8" else None
     cuts: dict[str, tuple[int, int | None]] = {"model": (0, None)}
     if layer := checkpoint.manifest.exit_layer:
         cuts |= {"early": (0, layer), "rest": (layer - 1, None)}
     for name, (first, last) in cuts.items():
-        graph = heads_graph(checkpoint, ranges=ranges, first=first, last=last)
+        graph = multi_head_graph(checkpoint, ranges=ranges, first=first, last=last)
         ov.save_model(graph, out / f"{name}.xml", compress_to_fp16=precision == "fp16")
-    return _PACKED, run_openvino(checkpoint, ov.Core().read_model(out / "model.xml"))
+    return _PACKED_INPUTS, run_openvino(checkpoint, ov.Core().read_model(out / "model.xml"))
 
 
 def run_openvino(checkpoint: HeadsCheckpoint, graph: "ov.Model") -> Run:
     """A graph of `model.graphs.openvino_multihead` at full depth, in fp32 but for what is quantised in it."""
     import openvino as ov
 
-    from model.inputs.packed_batches import pack
+    from model.inputs.packed_batches import packed_batches
 
     compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     manifest = checkpoint.manifest
 
     def run(posts: Sequence[MarkedText]) -> Scores:
         sheet = LogitTable.blank(posts)
-        tokens = tokens_of(posts, checkpoint.tokenizer, marker=checkpoint.marker, max_tokens=manifest.max_tokens)
+        tokens = tokenize_marked(posts, checkpoint.tokenizer, marker=checkpoint.marker, max_tokens=manifest.max_tokens)
         places = [post.places for post in tokens]
-        for batch in pack([len(post.ids) for post in tokens], places, limit=manifest.max_tokens):
+        for batch in packed_batches([len(post.ids) for post in tokens], places, limit=manifest.max_tokens):
             chosen = [tokens[row] for row in batch.posts]
             ids = np.zeros(batch.positions.shape, dtype=np.int32)
             ids.reshape(-1)[batch.tokens] = np.concatenate([post.ids for post in chosen])
             found = compiled([ids, batch.positions, batch.segments, batch.wanted, batch.firsts, batch.marks])
             counts = np.array([len(post.places) for post in chosen])
             first = sheet.first_marker[batch.posts] + [post.skipped for post in chosen]
-            sheet.write(batch.posts, found[0][: len(chosen)], spans(first, first + counts), found[1][: counts.sum()])
+            sheet.write(
+                batch.posts,
+                found[0][: len(chosen)],
+                concatenated_ranges(first, first + counts),
+                found[1][: counts.sum()],
+            )
         return sheet.scores(manifest)
 
     return run
 
 
 def onnx_file(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrecision) -> tuple[str, Run]:
-    _needs("onnx", "onnxruntime", extra="export")
+    _require("onnx", "onnxruntime", extra="export")
     import onnx
     import onnxruntime
 
-    from model.graphs.onnx_padded import onnx_graph
+    from model.graphs.onnx_padded import padded_onnx_model
 
     path = out / "model.onnx"
-    graph = onnx_graph(checkpoint)
+    graph = padded_onnx_model(checkpoint)
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
     if precision == "int8":
@@ -95,15 +100,15 @@ def onnx_file(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrecision
         quantize_dynamic(path, path, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul"])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
-    def logits(batch: MarkedBatch, places: Places) -> dict[str, Floats]:
+    def logits(batch: MarkedBatch, places: MarkerPositions) -> dict[str, Floats]:
         inputs = {"ids": batch.ids.astype(np.int64), "mask": batch.mask.astype(np.int64), "places": places}
         return dict(zip(_names(session.get_outputs()), session.run(None, inputs), strict=True))
 
-    return _PADDED, lambda posts: score_padded(posts, checkpoint, logits, batch_size=8)
+    return _PADDED_INPUTS, lambda posts: score_padded(posts, checkpoint, logits, batch_size=8)
 
 
 def safetensors_file(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrecision) -> tuple[str, Run]:
-    _needs("torch", "transformers", extra="gpu")
+    _require("torch", "transformers", extra="gpu")
     import torch
     from safetensors.numpy import load_file, save_file
 
@@ -129,35 +134,35 @@ def safetensors_file(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPr
     model.load_state_dict({name: tensor for name, tensor in read.items() if name not in twice})
     model.eval()
 
-    def logits(batch: MarkedBatch, places: Places) -> dict[str, Floats]:
+    def logits(batch: MarkedBatch, places: MarkerPositions) -> dict[str, Floats]:
         with torch.inference_mode():
             ids, mask = torch.from_numpy(batch.ids).long(), torch.from_numpy(batch.mask).long()
             full, _ = model(ids, mask, torch.from_numpy(places))
             return {name: tensor.numpy() for name, tensor in full.items()}
 
-    return _PLAIN, lambda posts: score_padded(posts, checkpoint, logits, batch_size=8)
+    return _SAFETENSORS_INPUTS, lambda posts: score_padded(posts, checkpoint, logits, batch_size=8)
 
 
 def tensorrt_file(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrecision) -> tuple[str, Run]:
     """A plan for the GPU of this machine; it runs on no other kind of GPU."""
-    _needs("tensorrt", "torch", "onnx", extra="gpu")
+    _require("tensorrt", "torch", "onnx", extra="gpu")
     import torch
 
     if not torch.cuda.is_available():
         raise ConfigError("--to tensorrt builds for the GPU of this machine, and torch sees none.")
-    from model.export.tensorrt_engine import build_plan, run_plan
+    from model.export.tensorrt_engine import build_engine, engine_function
 
     path = out / "model.plan"
-    path.write_bytes(build_plan(checkpoint, halves=precision == "fp16"))
-    logits = run_plan(path)
-    return _PADDED, lambda posts: score_padded(posts, checkpoint, logits, batch_size=8)
+    path.write_bytes(build_engine(checkpoint, halves=precision == "fp16"))
+    logits = engine_function(path)
+    return _PADDED_INPUTS, lambda posts: score_padded(posts, checkpoint, logits, batch_size=8)
 
 
 def _names(values: Sequence[Any]) -> list[str]:
     return [value.name for value in values]
 
 
-def _needs(*packages: str, extra: str) -> None:
+def _require(*packages: str, extra: str) -> None:
     for package in packages:
         if find_spec(package) is None:
             raise ConfigError(f"This export needs {package}: pip install {package}, or 'brandpulse[{extra}]'.")

@@ -6,16 +6,16 @@ from typing import Any
 
 from brandpulse.errors import ConfigError
 from model.checkpoints.multi_head import HeadsCheckpoint
-from model.graphs.onnx_padded import onnx_graph
+from model.graphs.onnx_padded import padded_onnx_model
 from model.inference.logits_decoder import Floats
-from model.inference.padded_scoring import Places
+from model.inference.padded_scoring import MarkerPositions
 from model.inputs.token_batches import MarkedBatch
 from model.spec.heads import HEADS
 
 _MOST_POSTS = 256
 
 
-def build_plan(checkpoint: HeadsCheckpoint, *, halves: bool) -> bytes:
+def build_engine(checkpoint: HeadsCheckpoint, *, halves: bool) -> bytes:
     """The serialised engine, for 1 to 256 posts of up to the manifest's `max_tokens`. Raises ConfigError if TensorRT
     refuses the graph."""
     import tensorrt as trt
@@ -24,7 +24,7 @@ def build_plan(checkpoint: HeadsCheckpoint, *, halves: bool) -> bytes:
     builder = trt.Builder(logger)
     network = builder.create_network(0)
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse(onnx_graph(checkpoint).SerializeToString()):
+    if not parser.parse(padded_onnx_model(checkpoint).SerializeToString()):
         raise ConfigError(f"TensorRT {trt.__version__} cannot read the graph: {parser.get_error(0)}")
     config = builder.create_builder_config()
     if halves:
@@ -41,7 +41,7 @@ def build_plan(checkpoint: HeadsCheckpoint, *, halves: bool) -> bytes:
     return bytes(plan)
 
 
-def run_plan(path: Path) -> Callable[[MarkedBatch, Places], dict[str, Floats]]:
+def engine_function(path: Path) -> Callable[[MarkedBatch, MarkerPositions], dict[str, Floats]]:
     """The engine in *path* as a function from a padded batch to the logits of each head."""
     import tensorrt as trt
     import torch
@@ -49,7 +49,7 @@ def run_plan(path: Path) -> Callable[[MarkedBatch, Places], dict[str, Floats]]:
     engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(path.read_bytes())
     context: Any = engine.create_execution_context()
 
-    def logits(batch: MarkedBatch, places: Places) -> dict[str, Floats]:
+    def logits(batch: MarkedBatch, places: MarkerPositions) -> dict[str, Floats]:
         given = {
             "ids": torch.from_numpy(batch.ids).long(),
             "mask": torch.from_numpy(batch.mask).long(),

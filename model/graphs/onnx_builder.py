@@ -7,19 +7,19 @@ import numpy as np
 import numpy.typing as npt
 
 from model.checkpoints.tensor_files import Floats
-from model.graphs.openvino_bert import Ranges, bounds_of
+from model.graphs.openvino_bert import Ranges, input_range
 
 OPSET = 20
 """The first with Gelu; onnxruntime reads it since 1.17."""
 IR_VERSION = 10
 RUNTIME_ONLY = "com.microsoft"
 """Operations of onnxruntime alone."""
-_TOP = 127
+_MAX_WEIGHT = 127
 """Of a weight. Without VNNI onnxruntime adds two products in 16 bits, where they may saturate: 64 would keep them from
 that, as would unsigned weights, a quarter slower. Neither was right more often on 2,000 labelled posts."""
 
 
-class Nodes:
+class OnnxBuilder:
     """Nodes and constants as they are put down; every method gives the name of what it computes."""
 
     def __init__(self, tensors: Mapping[str, Floats], *, epsilon: float, ranges: Ranges | None = None) -> None:
@@ -36,7 +36,7 @@ class Nodes:
         """state · Wᵀ + b; several names give their results side by side from one multiplication."""
         matrix = np.concatenate([self.tensors[f"{name}.weight"] for name in names])
         bias = self.constant(f"{names[0]}.bias.{len(names)}", self._side_by_side("bias", names))
-        bounds = bounds_of(self._ranges, names[0])
+        bounds = input_range(self._ranges, names[0])
         if bounds is None:
             matrix_name = self.constant(f"{names[0]}.weight.{len(names)}", matrix.T)
             return self.op("Add", self.op("MatMul", state, matrix_name), bias, output=output)
@@ -55,8 +55,8 @@ class Nodes:
         seen = (state, float(step), int(zero))
         if seen not in self._bytes_of:
             self._bytes_of[seen] = self.op("QuantizeLinear", state, steps, zeros)
-        scale = np.maximum(np.abs(matrix).max(axis=1), 1e-6).astype(np.float32) / _TOP
-        whole = np.clip(np.round(matrix / scale[:, None]), -_TOP, _TOP).astype(np.int8)
+        scale = np.maximum(np.abs(matrix).max(axis=1), 1e-6).astype(np.float32) / _MAX_WEIGHT
+        whole = np.clip(np.round(matrix / scale[:, None]), -_MAX_WEIGHT, _MAX_WEIGHT).astype(np.int8)
         weights, scales = self.constant(f"{name}.bytes", whole.T), self.constant(f"{name}.scale", scale)
         return [self._bytes_of[seen], weights, steps, scales, zeros, ""]
 

@@ -6,15 +6,15 @@ import numpy as np
 
 from model.checkpoints.multi_head import HeadsCheckpoint
 from model.checkpoints.tensor_files import WORD_TABLE
-from model.graphs.onnx_builder import RUNTIME_ONLY, Nodes
+from model.graphs.onnx_builder import RUNTIME_ONLY, OnnxBuilder
 from model.graphs.openvino_bert import MASKED, Ranges
 from model.spec.heads import POST_HEADS
 
 
-def packed_onnx(
+def packed_onnx_model(
     checkpoint: HeadsCheckpoint, *, ranges: Ranges | None = None, first: int = 0, last: int | None = None
 ) -> Any:
-    """An `onnx.ModelProto` that takes and gives what `model.graphs.openvino_multihead.heads_graph` does; onnxruntime alone runs it.
+    """An `onnx.ModelProto` that takes and gives what `model.graphs.openvino_multihead.multi_head_graph` does; onnxruntime alone runs it.
 
     With *ranges* the dense layers multiply bytes.
     """
@@ -23,7 +23,7 @@ def packed_onnx(
     config = checkpoint.config
     depth = config["num_hidden_layers"]
     last = depth if last is None else last
-    graph = _Packed(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges)
+    graph = _PackedBuilder(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges)
     heads, width = config["num_attention_heads"], config["hidden_size"]
     bias = graph.bias("segments")
     wanted = graph.places("wanted")
@@ -59,7 +59,7 @@ def packed_onnx(
     return graph.model(f"{checkpoint.manifest.name} {first}-{last}", inputs, outputs)
 
 
-class _Packed(Nodes):
+class _PackedBuilder(OnnxBuilder):
     """The network over rows that several posts share."""
 
     def embeddings(self, ids: str, positions: str) -> str:

@@ -7,12 +7,12 @@ import numpy as np
 
 from model.checkpoints.multi_head import HeadsCheckpoint
 from model.checkpoints.tensor_files import WORD_TABLE
-from model.graphs.onnx_builder import Nodes
+from model.graphs.onnx_builder import OnnxBuilder
 from model.graphs.openvino_bert import MASKED
 from model.spec.heads import HEADS
 
 
-def onnx_graph(checkpoint: HeadsCheckpoint) -> Any:
+def padded_onnx_model(checkpoint: HeadsCheckpoint) -> Any:
     """An `onnx.ModelProto` of the full depth.
 
     Inputs: `ids` and `mask` int64 (batch, length), mask 1 where there is a token; `places` int64 (markers, 2), row and
@@ -21,7 +21,7 @@ def onnx_graph(checkpoint: HeadsCheckpoint) -> Any:
     """
     from onnx import TensorProto, helper
 
-    graph = _Graph(checkpoint.tensors, epsilon=checkpoint.config["layer_norm_eps"])
+    graph = _PaddedBuilder(checkpoint.tensors, epsilon=checkpoint.config["layer_norm_eps"])
     config = checkpoint.config
     bias = graph.bias("mask")
     state = graph.embeddings("ids")
@@ -44,7 +44,7 @@ def onnx_graph(checkpoint: HeadsCheckpoint) -> Any:
     return graph.model(checkpoint.manifest.name, inputs, outputs)
 
 
-class _Graph(Nodes):
+class _PaddedBuilder(OnnxBuilder):
     """The network over padded rows."""
 
     def embeddings(self, ids: str) -> str:

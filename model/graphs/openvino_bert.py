@@ -17,7 +17,7 @@ MASKED = -1e4
 Ranges = Mapping[str, tuple[float, float]]
 """Least and largest value that enters each dense layer, by the name of its (first) tensor."""
 
-_READS_THE_SAME = {"value": "key", "key": "query"}
+_SHARED_INPUT = {"value": "key", "key": "query"}
 """Ranges of older weights name one of the layers that read a state."""
 
 
@@ -28,7 +28,7 @@ def bert_graph(checkpoint: WholePostCheckpoint, *, ranges: Ranges | None = None,
     token's state reaches the classifier, so the last layer computes that row alone, which saves a seventh of the work.
     """
     config = checkpoint.config
-    weights = Weights(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges or {})
+    weights = GraphWeights(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges or {})
     ids = ops.parameter([-1, -1], np.int32, name="ids")
     mask = ops.parameter([-1, -1], np.float32, name="mask")
 
@@ -51,17 +51,17 @@ def bert_graph(checkpoint: WholePostCheckpoint, *, ranges: Ranges | None = None,
     return ov.Model(results, [ids, mask], checkpoint.manifest.name)
 
 
-def bounds_of(ranges: Ranges, name: str) -> tuple[float, float] | None:
+def input_range(ranges: Ranges, name: str) -> tuple[float, float] | None:
     """What *ranges* knows to enter the dense layer *name*, if anything."""
     while name not in ranges:
         stem, _, part = name.rpartition(".")
-        if part not in _READS_THE_SAME:
+        if part not in _SHARED_INPUT:
             return None
-        name = f"{stem}.{_READS_THE_SAME[part]}"
+        name = f"{stem}.{_SHARED_INPUT[part]}"
     return ranges[name]
 
 
-class Weights:
+class GraphWeights:
     """The checkpoint's tensors by name, as operations of the graph."""
 
     def __init__(self, tensors: Mapping[str, Floats], *, epsilon: float, ranges: Ranges) -> None:
@@ -78,8 +78,8 @@ class Weights:
         """state · Wᵀ + b; several names give their results side by side from one multiplication."""
         self.observed[names[0]] = state
         matrix = self.constant(*(f"{name}.weight" for name in names))
-        if (bounds := bounds_of(self._ranges, names[0])) is not None:
-            state, matrix = _quantised(state, bounds), self._quantised_matrix(*names)
+        if (bounds := input_range(self._ranges, names[0])) is not None:
+            state, matrix = _quantized(state, bounds), self._quantised_matrix(*names)
         product = ops.matmul(state, matrix, False, True)
         return ops.add(product, self.constant(*(f"{name}.bias" for name in names)))
 
@@ -98,24 +98,24 @@ class Weights:
         return ops.constant(self._tensors["bert.embeddings.position_embeddings.weight"] + segment)
 
 
-def _quantised(state: Any, bounds: tuple[float, float]) -> Any:
+def _quantized(state: Any, bounds: tuple[float, float]) -> Any:
     low, high = np.float32(bounds[0]), np.float32(bounds[1])
     return ops.fake_quantize(state, low, high, low, high, 256)
 
 
-def embeddings(ids: Any, positions: Any, weights: Weights) -> Any:
+def embeddings(ids: Any, positions: Any, weights: GraphWeights) -> Any:
     """(batch, length, width); *positions* are the rows of the table of positions, for each token or each column."""
     words = ops.gather(weights.constant(WORD_TABLE), ids, np.int64(0))
     return weights.norm(ops.add(words, positions), "bert.embeddings.LayerNorm")
 
 
-def feed_forward(state: Any, weights: Weights, name: str) -> Any:
+def feed_forward(state: Any, weights: GraphWeights, name: str) -> Any:
     state = weights.norm(state, f"{name}.attention.output.LayerNorm")
     inner = ops.gelu(weights.dense(state, f"{name}.intermediate.dense"), "erf")
     return weights.norm(ops.add(state, weights.dense(inner, f"{name}.output.dense")), f"{name}.output.LayerNorm")
 
 
-def attention(state: Any, wanted: Any, bias: Any, *, weights: Weights, name: str, heads: int) -> Any:
+def attention(state: Any, wanted: Any, bias: Any, *, weights: GraphWeights, name: str, heads: int) -> Any:
     """What each of the *wanted* tokens gathers from all tokens of *state*: (batch, wanted, width)."""
     # Three multiplications: to take one result apart again costs a tenth of the whole time.
     query, key, value = (

@@ -7,11 +7,11 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from model.checkpoints.multi_head import HeadsCheckpoint
-from model.graphs.openvino_bert import MASKED, Ranges, Weights, attention, axes, embeddings, feed_forward
+from model.graphs.openvino_bert import MASKED, GraphWeights, Ranges, attention, axes, embeddings, feed_forward
 from model.spec.heads import POST_HEADS
 
 
-def heads_graph(
+def multi_head_graph(
     checkpoint: HeadsCheckpoint,
     *,
     ranges: Ranges | None = None,
@@ -21,7 +21,7 @@ def heads_graph(
 ) -> ov.Model:
     """The layers from *first* up to *last* (not included; all by default), and the heads that read the last of them.
 
-    Inputs, as in `model.inputs.packed_batches.Packed`: `segments`, `wanted`, `firsts`, `marks`, and before them `ids` and `positions`
+    Inputs, as in `model.inputs.packed_batches.PackedBatch`: `segments`, `wanted`, `firsts`, `marks`, and before them `ids` and `positions`
     int32 (rows, length) or, when *first* is not 0, `states` float32 (rows, length, width).
     Outputs: `post` float32 (posts or more, all labels of `POST_HEADS`) and `mention` float32 (markers or more, 4),
     logits. Below the full depth the heads are the early ones, and `states` are those before the last layer.
@@ -32,7 +32,7 @@ def heads_graph(
     config = checkpoint.config
     depth = config["num_hidden_layers"]
     last = depth if last is None else last
-    weights = Weights(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges or {})
+    weights = GraphWeights(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges or {})
     segments, wanted = _ints("segments", 2), _ints("wanted", 2)
     firsts, marks = _ints("firsts", 1), _ints("marks", 2)
     if first == 0:
@@ -63,7 +63,7 @@ def heads_graph(
     return ov.Model(results, inputs, f"{checkpoint.manifest.name} {first}-{last}")
 
 
-def _heads(states: Any, firsts: Any, marks: Any, weights: Weights, side: str) -> dict[str, Any]:
+def _heads(states: Any, firsts: Any, marks: Any, weights: GraphWeights, side: str) -> dict[str, Any]:
     """The logits of all heads from *states* (states that are read, width)."""
     posts = ops.gather(states, firsts, np.int64(0))
     inner = ops.tanh(weights.dense(posts, *(f"{side}.dense.{head.name}" for head in POST_HEADS)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from brandpulse.text.normalization import MARKER
-from model.inference.logits_decoder import as_absent, as_whole
+from model.inference.logits_decoder import relevant_for_certain, with_absent_targets
 from model.inference.scorer import Classifier, Probabilities, Scorer, Scores
 from model.inputs.target_marking import MarkedText, plain
 
@@ -32,9 +32,9 @@ class ClassifierScorer:
     def score(self, posts: Sequence[MarkedText]) -> Scores:
         sentiment = self.inner.probabilities([unmarked(post) for post in posts])
         owners = np.repeat(np.arange(len(posts)), [post.targets for post in posts])
-        target = as_whole(sentiment[owners])
+        target = relevant_for_certain(sentiment[owners])
         absent = [number in post.absent for post in posts for number in range(post.targets)]
-        return Scores({"sentiment": sentiment}, as_absent(target, np.array(absent, dtype=np.bool_)))
+        return Scores({"sentiment": sentiment}, with_absent_targets(target, np.array(absent, dtype=np.bool_)))
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from model.inference.scorer import Probabilities
 from model.inputs.token_batches import batch_sizes
 from model.spec.heads import SENTIMENT
 
-NAMES = {
+KNOWN_LABELS = {
     "negative": "negative",
     "neg": "negative",
     "very negative": "negative",
@@ -38,7 +38,7 @@ NAMES = {
 ours add up. A checkpoint without a neutral label never calls a post neutral."""
 
 SETTING = "BRANDPULSE_MODEL_LABELS"
-_MOST_TOKENS = 512
+_MAX_TOKENS = 512
 
 
 def is_hugging_face(folder: Path) -> bool:
@@ -46,21 +46,21 @@ def is_hugging_face(folder: Path) -> bool:
     return (folder / "config.json").is_file() and not (folder / "model.json").exists()
 
 
-def columns(labels: Sequence[str], mapping: Mapping[str, str] | None = None) -> npt.NDArray[np.float32]:
+def label_columns(labels: Sequence[str], mapping: Mapping[str, str] | None = None) -> npt.NDArray[np.float32]:
     """(labels, 3): 1 where a label of the checkpoint counts as one of ours.
 
     *mapping* names labels that do not say what they mean. Raises ConfigError naming a label that neither tells.
     """
-    given = {_plain(label): meaning for label, meaning in (mapping or {}).items()}
+    given = {_canonical(label): meaning for label, meaning in (mapping or {}).items()}
     for label, meaning in (mapping or {}).items():
-        if meaning not in SENTIMENT or _plain(label) not in map(_plain, labels):
+        if meaning not in SENTIMENT or _canonical(label) not in map(_canonical, labels):
             raise ConfigError(
                 f"{SETTING}: {label}={meaning} does not fit; the checkpoint has the labels {', '.join(labels)}, "
                 f"and each counts as {', '.join(SENTIMENT)}."
             )
     table = np.zeros((len(labels), len(SENTIMENT)), dtype=np.float32)
     for row, label in enumerate(labels):
-        known = given.get(_plain(label), NAMES.get(_plain(label)))
+        known = given.get(_canonical(label), KNOWN_LABELS.get(_canonical(label)))
         if known is None:
             example = ",".join(f"{name}={SENTIMENT[min(at, 2)]}" for at, name in enumerate(labels))
             raise ConfigError(
@@ -74,7 +74,7 @@ def columns(labels: Sequence[str], mapping: Mapping[str, str] | None = None) -> 
     return table
 
 
-def read_mapping(setting: str) -> dict[str, str]:
+def parse_label_mapping(setting: str) -> dict[str, str]:
     """`LABEL_0=negative,LABEL_1=positive` as a mapping. Raises ConfigError."""
     pairs = [pair.partition("=") for pair in setting.split(",") if pair.strip()]
     for label, equals, meaning in pairs:
@@ -94,12 +94,12 @@ class HuggingFaceClassifier:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         config = _checked_config(folder)
         names = [config["id2label"][str(at)] for at in range(len(config["id2label"]))]
-        self._columns = columns(names, labels)
+        self._columns = label_columns(names, labels)
         self._folder = folder
         self._model, self._tokenizer, self._device = _load(folder, threads)
         # RoBERTa counts its positions from 2.
-        room = int(config.get("max_position_embeddings", _MOST_TOKENS)) - 2
-        self._max_tokens = min(room, _MOST_TOKENS, self._tokenizer.model_max_length) // 8 * 8
+        room = int(config.get("max_position_embeddings", _MAX_TOKENS)) - 2
+        self._max_tokens = min(room, _MAX_TOKENS, self._tokenizer.model_max_length) // 8 * 8
         self._version = _version(folder, self._columns)
 
     @property
@@ -196,5 +196,5 @@ def _version(folder: Path, table: npt.NDArray[np.float32]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _plain(label: str) -> str:
+def _canonical(label: str) -> str:
     return re.sub(r"[\s_-]+", " ", label).strip().casefold()

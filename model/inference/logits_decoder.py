@@ -80,10 +80,10 @@ class LogitTable:
     def doubtful(self, rows: Numbers, manifest: HeadsManifest) -> npt.NDArray[np.bool_]:
         """(rows,): whether the early heads are not sure of the sentiment of a post, or of that towards a target."""
         sure = manifest.exit_confidence
-        unsure = np.asarray(_likeliest(self._of_posts(rows, manifest, POST_HEADS[0])) < sure["sentiment"])
+        unsure = np.asarray(_confidence(self._of_posts(rows, manifest, POST_HEADS[0])) < sure["sentiment"])
         mine = self._targets_of(rows)
         asked = self.first_target[rows + 1] - self.first_target[rows]
-        towards = _likeliest(self._towards(mine, manifest)) < sure["target"]
+        towards = _confidence(self._towards(mine, manifest)) < sure["target"]
         unsure[np.repeat(np.arange(len(rows)), asked)[towards & ~self.absent[mine] & (self.heard[mine] > 0)]] = True
         return unsure
 
@@ -92,11 +92,11 @@ class LogitTable:
         heads = {head.name: self._of_posts(everything, manifest, head) for head in POST_HEADS}
         target = self._towards(np.arange(len(self.target)), manifest)
         cut = self.heard == 0
-        target[cut] = as_whole(heads["sentiment"][self.posts[cut]])
-        return Scores(heads, as_absent(target, self.absent), frozenset(degraded))
+        target[cut] = relevant_for_certain(heads["sentiment"][self.posts[cut]])
+        return Scores(heads, with_absent_targets(target, self.absent), frozenset(degraded))
 
     def _targets_of(self, rows: Numbers) -> Numbers:
-        return spans(self.first_target[rows], self.first_target[rows + 1])
+        return concatenated_ranges(self.first_target[rows], self.first_target[rows + 1])
 
     def _of_posts(self, rows: Numbers, manifest: HeadsManifest, head: Head) -> Probabilities:
         at = sum(len(other.labels) for other in POST_HEADS[: POST_HEADS.index(head)])
@@ -111,18 +111,18 @@ class LogitTable:
         return softmax(scaled).astype(np.float32)
 
 
-def spans(starts: Numbers, ends: Numbers) -> Numbers:
+def concatenated_ranges(starts: Numbers, ends: Numbers) -> Numbers:
     """start, start + 1, …, end - 1 of each, one after the other."""
     sizes = ends - starts
     return np.repeat(ends - np.cumsum(sizes), sizes) + np.arange(sizes.sum())
 
 
-def as_whole(sentiment: Probabilities) -> Probabilities:
+def relevant_for_certain(sentiment: Probabilities) -> Probabilities:
     """*sentiment* (m, 3) of posts as that towards a target: relevant for certain."""
     return np.concatenate([sentiment, np.zeros((len(sentiment), 1), dtype=np.float32)], axis=1)
 
 
-def as_absent(target: Probabilities, absent: npt.NDArray[np.bool_]) -> Probabilities:
+def with_absent_targets(target: Probabilities, absent: npt.NDArray[np.bool_]) -> Probabilities:
     """*target* (m, 4) with the rule for targets that their post does not name applied to the rows *absent* (m,)."""
     target = target.copy()
     target[absent, IRRELEVANT] = 0.0
@@ -137,5 +137,5 @@ def _temperatures(manifest: HeadsManifest, head: str, early: npt.NDArray[np.bool
     return np.where(early, first, late).astype(np.float32)[:, None]
 
 
-def _likeliest(probabilities: Probabilities) -> Floats:
+def _confidence(probabilities: Probabilities) -> Floats:
     return np.asarray(probabilities.max(axis=1, initial=0.0))

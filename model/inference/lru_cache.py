@@ -6,11 +6,11 @@ from typing import Generic, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
-SHARD = 64
+SHARD_ENTRIES = 64
 """Entries of a shard: so many, and up to twice as many where they do not share out evenly."""
 
 
-class RecentlyUsed(Generic[Key, Value]):
+class LruCache(Generic[Key, Value]):
     """At most *most* entries; where one is too many, the one used longest ago of its shard goes. One thread at a time.
 
     In many small dicts. A large one from which a key goes for each that comes is built anew every so many keys, with
@@ -20,7 +20,7 @@ class RecentlyUsed(Generic[Key, Value]):
 
     def __init__(self, most: int) -> None:
         """*most*: 1 or more."""
-        shards = max(1, most // SHARD)
+        shards = max(1, most // SHARD_ENTRIES)
         self._most = most // shards
         self._shards: list[dict[Key, Value]] = [{} for _ in range(shards)]
 

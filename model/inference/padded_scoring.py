@@ -8,56 +8,56 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.checkpoints.multi_head import HeadsCheckpoint
-from model.inference.logits_decoder import Floats, LogitTable, Numbers, spans
+from model.inference.logits_decoder import Floats, LogitTable, Numbers, concatenated_ranges
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
-from model.inputs.token_batches import MarkedBatch, MarkedTokens, marked_batches, tokens_of
+from model.inputs.token_batches import MarkedBatch, MarkedTokens, marked_batches, tokenize_marked
 from model.spec.heads import POST_HEADS
 
 _WINDOW = 1024
 """Posts tokenised at a time."""
-_AHEAD = 3
+_MAX_PENDING = 3
 """Batches that wait for the other thread, or in which it is."""
 
-Logits = Callable[[MarkedBatch, "Places"], dict[str, Floats]]
+LogitsFunction = Callable[[MarkedBatch, "MarkerPositions"], dict[str, Floats]]
 """A batch, and row and position of each of its places (markers and padding), to the logits of each head by its name:
 (batch, labels), or (places, labels) for the head that reads mentions."""
-Places = np.ndarray[tuple[int, int], np.dtype[np.int64]]
+MarkerPositions = np.ndarray[tuple[int, int], np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _PendingBatch:
     """A batch, and whose it is."""
 
     rows: Numbers
     """(batch,): numbers of its posts, as given."""
     tokens: Sequence[MarkedTokens]
     batch: MarkedBatch
-    places: Places
+    places: MarkerPositions
 
 
 def score_padded(
-    posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, logits: Logits, *, batch_size: int
+    posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, logits: LogitsFunction, *, batch_size: int
 ) -> Scores:
     """What `Scorer.score` promises, at full depth. *logits* is called by one other thread, a batch at a time.
 
     So a device works on one batch while the posts of the next are tokenised and padded, and those before written down.
     """
     sheet = LogitTable.blank(posts)
-    waiting = deque[tuple[_Given, Future[dict[str, Floats]]]]()
+    waiting = deque[tuple[_PendingBatch, Future[dict[str, Floats]]]]()
     with ThreadPoolExecutor(1, thread_name_prefix="forward") as forward:
         for given in _batches(posts, checkpoint, batch_size):
             waiting.append((given, forward.submit(logits, given.batch, given.places)))
-            if len(waiting) > _AHEAD:
+            if len(waiting) > _MAX_PENDING:
                 _write(sheet, *waiting.popleft())
         while waiting:
             _write(sheet, *waiting.popleft())
     return sheet.scores(checkpoint.manifest)
 
 
-def _batches(posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, batch_size: int) -> Iterator[_Given]:
+def _batches(posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, batch_size: int) -> Iterator[_PendingBatch]:
     for start in range(0, len(posts), _WINDOW):
-        tokens = tokens_of(
+        tokens = tokenize_marked(
             posts[start : start + _WINDOW],
             checkpoint.tokenizer,
             marker=checkpoint.marker,
@@ -67,10 +67,10 @@ def _batches(posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, batch_siz
             size, read = batch.wanted.shape
             places = np.stack([np.repeat(np.arange(size), read - 1), batch.wanted[:, 1:].reshape(-1)], axis=1)
             chosen = [tokens[row] for row in batch.rows]
-            yield _Given(np.array(batch.rows) + start, chosen, batch, places.astype(np.int64))
+            yield _PendingBatch(np.array(batch.rows) + start, chosen, batch, places.astype(np.int64))
 
 
-def _write(sheet: LogitTable, given: _Given, said: Future[dict[str, Floats]]) -> None:
+def _write(sheet: LogitTable, given: _PendingBatch, said: Future[dict[str, Floats]]) -> None:
     found = said.result()
     size, read = given.batch.wanted.shape
     counts = np.array([len(post.places) for post in given.tokens], dtype=np.int64)
@@ -78,8 +78,8 @@ def _write(sheet: LogitTable, given: _Given, said: Future[dict[str, Floats]]) ->
     first = sheet.first_marker[given.rows] + skipped
     there = np.arange(read - 1) < counts[:, None]  # (batch, markers)
     mention = found["target"].reshape(size, read - 1, -1)[there]
-    sheet.write(given.rows, _side_by_side(found), spans(first, first + counts), mention)
+    sheet.write(given.rows, _post_logits(found), concatenated_ranges(first, first + counts), mention)
 
 
-def _side_by_side(found: dict[str, Floats]) -> Floats:
+def _post_logits(found: dict[str, Floats]) -> Floats:
     return np.concatenate([found[head.name] for head in POST_HEADS], axis=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from model.inference.lru_cache import RecentlyUsed
+from model.inference.lru_cache import LruCache
 from model.inference.scorer import Probabilities, Scorer, Scores, begin
 from model.inputs.target_marking import MarkedText
 from model.spec.heads import BY_NAME, TARGET
@@ -29,13 +29,13 @@ class CachingScorer:
     """Posts answered without the inner scorer, since the start."""
     misses: int = field(default=0, init=False)
     """Posts the inner scorer scored, since the start."""
-    _entries: RecentlyUsed[bytes, bytes] = field(init=False, repr=False)
+    _entries: LruCache[bytes, bytes] = field(init=False, repr=False)
     """Digest of a post -> float32: its row in each head, then its targets' rows."""
     _turn: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     """Of who reads or changes the entries."""
 
     def __post_init__(self) -> None:
-        self._entries = RecentlyUsed(self.max_entries)
+        self._entries = LruCache(self.max_entries)
 
     @property
     def name(self) -> str:
@@ -53,8 +53,8 @@ class CachingScorer:
         return self.begin(posts)()
 
     def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
-        """As `model.inference.scorer.Begins`."""
-        keys = [digest(post) for post in posts]
+        """As `model.inference.scorer.PipelinedScorer`."""
+        keys = [cache_key(post) for post in posts]
         known: dict[bytes, bytes] = {}
         missing: dict[bytes, MarkedText] = {}
         with self._turn:
@@ -109,7 +109,7 @@ class CachingScorer:
                 self._entries.put(key, entry)
 
 
-def digest(post: MarkedText) -> bytes:
+def cache_key(post: MarkedText) -> bytes:
     """16 bytes that stand for all that the model sees of *post*: two posts that share them will not be met."""
     about = f"{post.mentions}{post.targets}{sorted(post.absent)}\x00" if post.targets else "\x00"
     return hashlib.blake2b((about + post.text).encode(), digest_size=16).digest()

@@ -45,7 +45,7 @@ class Scores:
     """Posts in doubt that the early heads answered, because the caller asked for speed (`load_scorer`'s `overloaded`)."""
 
 
-def version_at(weights: str, *marks: str) -> str:
+def scorer_version(weights: str, *marks: str) -> str:
     """A `version`: the hash of *weights*, then precision and whatever else changes probabilities. fp32 is not told."""
     return "-".join([weights, *(mark for mark in marks if mark != "fp32")])
 
@@ -78,7 +78,7 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
-class Begins(Protocol):
+class PipelinedScorer(Protocol):
     """A scorer that can work on the posts of a call while it is given those of the next."""
 
     def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
@@ -90,8 +90,8 @@ class Begins(Protocol):
 
 
 def begin(scorer: Scorer, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
-    """`Begins.begin` of any *scorer*: one that does not know two steps does all in the first."""
-    if isinstance(scorer, Begins):
+    """`PipelinedScorer.begin` of any *scorer*: one that does not know two steps does all in the first."""
+    if isinstance(scorer, PipelinedScorer):
         return scorer.begin(posts)
     scores = scorer.score(posts)
     return lambda: scores

@@ -10,7 +10,7 @@ import numpy as np
 from model.checkpoints.tensor_files import Floats
 from model.checkpoints.whole_post import WholePostCheckpoint, load_whole_post
 from model.inference.probabilities import softmax
-from model.inference.scorer import Probabilities, version_at
+from model.inference.scorer import Probabilities, scorer_version
 from model.inputs.token_batches import TokenBatch, token_batches
 from model.spec.heads import SENTIMENT
 
@@ -33,12 +33,12 @@ class TorchClassifier:
             torch.set_num_threads(threads)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = torch.bfloat16 if self._device.type == "cuda" else torch.float32
-        self._model = bert(checkpoint).to(self._device, self._dtype).eval()
+        self._model = bert_classifier(checkpoint).to(self._device, self._dtype).eval()
         self._temperature = checkpoint.manifest.temperature
         self._tokenizer = checkpoint.tokenizer
         self._batch_size = 256 if self._device.type == "cuda" else 32
         self._precision = "bf16" if self._dtype == torch.bfloat16 else "fp32"
-        self.version = version_at(checkpoint.manifest.version, self._precision)
+        self.version = scorer_version(checkpoint.manifest.version, self._precision)
 
     @property
     def name(self) -> str:
@@ -61,12 +61,12 @@ class TorchClassifier:
             return self._model(input_ids=ids, attention_mask=mask).logits.float().cpu().numpy()  # (batch, 3)
 
 
-def bert(checkpoint: WholePostCheckpoint) -> Any:
+def bert_classifier(checkpoint: WholePostCheckpoint) -> Any:
     """The checkpoint as transformers' `BertForSequenceClassification`, on the CPU in float32."""
-    return _bert(checkpoint.config, checkpoint.tensors)
+    return _bert_classifier(checkpoint.config, checkpoint.tensors)
 
 
-def _bert(config: Mapping[str, Any], tensors: Mapping[str, Floats]) -> Any:
+def _bert_classifier(config: Mapping[str, Any], tensors: Mapping[str, Floats]) -> Any:
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -86,10 +86,10 @@ def whole_post_bert(weights: Path) -> tuple[Any, int]:
 
     if kind_of(weights) != MULTI_HEAD:
         checkpoint = load_whole_post(weights)
-        return bert(checkpoint), checkpoint.manifest.max_tokens
+        return bert_classifier(checkpoint), checkpoint.manifest.max_tokens
     many = load_heads(weights)
     tensors = {name: tensor for name, tensor in many.tensors.items() if name.startswith("bert.")}
     for ours, theirs in WHOLE_POST_NAMES.items():
         tensors |= {theirs + part: many.tensors[ours + part] for part in ("weight", "bias")}
     names = {"id2label": dict(enumerate(SENTIMENT)), "label2id": {label: at for at, label in enumerate(SENTIMENT)}}
-    return _bert(dict(many.config) | names, tensors), many.manifest.max_tokens
+    return _bert_classifier(dict(many.config) | names, tensors), many.manifest.max_tokens

@@ -7,8 +7,8 @@ from typing import Any
 
 from model.checkpoints.multi_head import HeadsCheckpoint, load_heads
 from model.inference.logits_decoder import Floats
-from model.inference.padded_scoring import Places, score_padded
-from model.inference.scorer import Scores, version_at
+from model.inference.padded_scoring import MarkerPositions, score_padded
+from model.inference.scorer import Scores, scorer_version
 from model.inputs.target_marking import MarkedText
 from model.inputs.token_batches import MarkedBatch
 from model.spec.heads import HEADS
@@ -34,7 +34,7 @@ class TorchScorer:
         self._model = multi_head(self._checkpoint).to(self._device, self._dtype).eval()
         self._batch_size = 256 if self._device.type == "cuda" else 32
         self._precision = "bf16" if self._dtype == torch.bfloat16 else "fp32"
-        self.version = version_at(self._checkpoint.manifest.version, self._precision)
+        self.version = scorer_version(self._checkpoint.manifest.version, self._precision)
 
     @property
     def name(self) -> str:
@@ -43,7 +43,7 @@ class TorchScorer:
     def score(self, posts: Sequence[MarkedText]) -> Scores:
         return score_padded(posts, self._checkpoint, self._logits, batch_size=self._batch_size)
 
-    def _logits(self, batch: MarkedBatch, places: Places) -> dict[str, Floats]:
+    def _logits(self, batch: MarkedBatch, places: MarkerPositions) -> dict[str, Floats]:
         import torch
 
         with torch.inference_mode():

@@ -22,14 +22,14 @@ ROW_LENGTHS = (32, 64)
 """In tokens; longer posts get rows of the longest that a post may be, a lone short one a row of 32."""
 
 
-_USUAL, _CROWDED = 8, 1 + MAX_MARKERS
+_FEW_READS, _MANY_READS = 8, 1 + MAX_MARKERS
 """How many states of a row may be read: [CLS] tokens and markers together."""
-_STEP = 16
+_SIZE_STEP = 16
 """Numbers of posts and markers of a batch are rounded up to multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
+class PackedBatch:
     """Some posts, where they stand in the rows of a batch, and which states the heads read.
 
     The arrays' sizes are of a few kinds: what is not needed repeats a place that is.
@@ -51,22 +51,22 @@ class Packed:
     """(2, markers or more): likewise each marker, and the [CLS] of its post, post by post."""
 
 
-def pack(
+def packed_batches(
     lengths: Sequence[int],
     places: Sequence[Sequence[int]],
     *,
     limit: int,
     lanes: int = 1,
     sizes: Callable[[int, int, int], list[int]] = batch_sizes,
-) -> Iterator[Packed]:
+) -> Iterator[PackedBatch]:
     """Posts of *lengths* tokens, at most *limit* each, with markers at *places*, in batches for *lanes* workers.
 
     Each post is in exactly one batch. *sizes*: how many rows each has, given all, the most and the lanes.
     """
     kinds: dict[tuple[int, int], list[list[int]]] = {}
     for length, row in _rows(lengths, places, limit):
-        usual = sum(1 + len(places[post]) for post in row) <= _USUAL
-        kinds.setdefault((length, _USUAL if usual else _CROWDED), []).append(row)
+        usual = sum(1 + len(places[post]) for post in row) <= _FEW_READS
+        kinds.setdefault((length, _FEW_READS if usual else _MANY_READS), []).append(row)
     for (length, reads), rows in kinds.items():
         at = 0
         for size in sizes(len(rows), BATCH_ROWS if length <= ROW_LENGTHS[-1] else LONG_ROWS, lanes):
@@ -86,7 +86,7 @@ def _rows(lengths: Sequence[int], places: Sequence[Sequence[int]], limit: int) -
             longest -= 1
         row: list[int] = []
         size = room = _row_length(longest, tokens, limit)
-        reads = _CROWDED
+        reads = _MANY_READS
         at = longest
         while at:
             bucket = waiting[at]
@@ -117,7 +117,7 @@ def _batch(
     *,
     length: int,
     reads: int,
-) -> Packed:
+) -> PackedBatch:
     posts, starts, wanted, firsts = [], [], np.zeros((len(rows), reads), dtype=np.int32), []
     marks: tuple[list[int], list[int]] = ([], [])
     in_row: list[int] = []
@@ -136,30 +136,30 @@ def _batch(
             at += lengths[post]
             slot += len(read)
     sizes = np.array([lengths[post] for post in posts], dtype=np.int64)
-    within = _counted(sizes)
+    within = _offsets(sizes)
     tokens = np.repeat(np.array(starts, dtype=np.int64), sizes) + within
     positions = np.zeros((len(rows), length), dtype=np.int32)
     segments = np.full((len(rows), length), -1, dtype=np.int32)
     positions.reshape(-1)[tokens] = within
     segments.reshape(-1)[tokens] = np.repeat(in_row, sizes)
-    return Packed(
+    return PackedBatch(
         np.array(posts, dtype=np.int64),
         tokens,
         positions,
         segments,
         wanted,
-        _filled(firsts),
-        np.stack([_filled(part) for part in marks]),
+        _padded(firsts),
+        np.stack([_padded(part) for part in marks]),
     )
 
 
-def _filled(numbers: Sequence[int]) -> Ints:
-    found = np.zeros(max(1, -(-len(numbers) // _STEP)) * _STEP, dtype=np.int32)
+def _padded(numbers: Sequence[int]) -> Ints:
+    found = np.zeros(max(1, -(-len(numbers) // _SIZE_STEP)) * _SIZE_STEP, dtype=np.int32)
     found[: len(numbers)] = numbers
     return found
 
 
-def _counted(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _offsets(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """0, 1, …, sizes[0] - 1, 0, 1, …"""
     ends = np.cumsum(sizes)
     return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - sizes, sizes)

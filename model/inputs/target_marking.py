@@ -48,14 +48,14 @@ def mark(text: str, targets: Sequence[str], *, keep_words: bool = False) -> Mark
     spans: list[tuple[int, int, int]] = []
     absent: list[int] = []
     for number, target in enumerate(targets):
-        found = find(text, target)
+        found = find_target(text, target)
         if not found:
             absent.append(number)
         spans += [(start, end, number) for start, end in found]
-    return place(text, spans, targets=len(targets), absent=absent, keep_words=keep_words)
+    return mark_spans(text, spans, targets=len(targets), absent=absent, keep_words=keep_words)
 
 
-def place(
+def mark_spans(
     text: str,
     spans: Iterable[tuple[int, int, int]],
     *,
@@ -77,7 +77,7 @@ def place(
             parts.append(f"{MARKER} : ")
             mentions.append(number)
     at = 0
-    for start, end, numbers in _apart(spans):
+    for start, end, numbers in _without_overlaps(spans):
         parts.append(text[at:start])
         words = text[start:end].lstrip("@#")
         for number in numbers:
@@ -91,7 +91,7 @@ def place(
     return MarkedText(marked, tuple(mentions[: marked.count(MARKER)]), targets, missing)
 
 
-def find(text: str, target: str) -> list[tuple[int, int]]:
+def find_target(text: str, target: str) -> list[tuple[int, int]]:
     """Where *target* stands in *text*, from its most exact form down; nothing when it does not."""
     for pattern in _patterns(target):
         if spans := [found.span() for found in pattern.finditer(text)]:
@@ -99,7 +99,7 @@ def find(text: str, target: str) -> list[tuple[int, int]]:
     return []
 
 
-_COMMON = frozenset({"other", "product", "service", "with", "from", "this", "that", "new"})
+_COMMON_WORDS = frozenset({"other", "product", "service", "with", "from", "this", "that", "new"})
 
 
 @lru_cache(maxsize=4096)
@@ -109,7 +109,7 @@ def _patterns(target: str) -> tuple[re.Pattern[str], ...]:
         return (re.compile(re.escape(target), re.IGNORECASE),) if target.strip() else ()
     joined = r"[\W_]{0,3}".join(map(re.escape, words))
     patterns = [rf"(?<!\w)[@#]?{joined}(?!\w)", rf"[@#]?{joined}"]
-    telling = [word for word in words if len(word) > 3 and word.casefold() not in _COMMON]
+    telling = [word for word in words if len(word) > 3 and word.casefold() not in _COMMON_WORDS]
     if len(words) > 1 and telling:
         pairs = [rf"{re.escape(a)}[\W_]{{0,3}}{re.escape(b)}" for a, b in pairwise(words)]
         patterns += [rf"(?<!\w)[@#]?(?:{'|'.join(pairs)})(?!\w)"]
@@ -117,7 +117,7 @@ def _patterns(target: str) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
 
 
-def _apart(spans: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, list[int]]]:
+def _without_overlaps(spans: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, list[int]]]:
     """*spans* in order, without overlaps; one span may stand for several targets."""
     apart: list[tuple[int, int, list[int]]] = []
     for start, end, number in sorted(spans, key=lambda span: (span[0], -span[1])):

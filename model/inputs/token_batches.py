@@ -112,7 +112,7 @@ class MarkedBatch:
     """(batch, 1 + markers): the positions whose states are read: [CLS]'s, then each marker's, padded with 0."""
 
 
-def tokens_of(
+def tokenize_marked(
     posts: Sequence[MarkedText], tokenizer: "Tokenizer", *, marker: int, max_tokens: int
 ) -> list[MarkedTokens]:
     """*posts* as tokens, at most *max_tokens* each; *tokenizer* must not cut. *marker* is the marker's token.
@@ -125,14 +125,14 @@ def tokens_of(
         ids: list[int] = encoding.ids
         skipped = 0
         if len(ids) > max_tokens:
-            skipped = ids[: first_kept(ids, marker, max_tokens)].count(marker)
-            ids = window(ids, marker, max_tokens)
+            skipped = ids[: window_start(ids, marker, max_tokens)].count(marker)
+            ids = token_window(ids, marker, max_tokens)
         places = [at for at, token in enumerate(ids) if token == marker] if post.mentions else ()
         found.append(MarkedTokens(ids, tuple(places[:MAX_MARKERS]), skipped))
     return found
 
 
-def first_kept(ids: Sequence[int], marker: int, max_tokens: int) -> int:
+def window_start(ids: Sequence[int], marker: int, max_tokens: int) -> int:
     """Where the window of a post that is too long begins (behind [CLS]): at 1, or a bit before the first marker."""
     if len(ids) <= max_tokens or marker not in ids:
         return 1
@@ -140,9 +140,9 @@ def first_kept(ids: Sequence[int], marker: int, max_tokens: int) -> int:
     return 1 if first < max_tokens - 1 else min(first - max_tokens // 2, len(ids) - max_tokens + 1)
 
 
-def window(ids: Sequence[int], marker: int, max_tokens: int) -> list[int]:
+def token_window(ids: Sequence[int], marker: int, max_tokens: int) -> list[int]:
     """At most *max_tokens* of *ids*, [CLS] first and [SEP] last, and the first marker among them."""
-    start = first_kept(ids, marker, max_tokens)
+    start = window_start(ids, marker, max_tokens)
     return [ids[0], *ids[start:-1][: max_tokens - 2], ids[-1]]
 
 
@@ -155,12 +155,12 @@ def marked_batches(posts: Sequence[MarkedTokens], *, batch_size: int, lanes: int
         at += size
         padded = _padded(rows, [posts[row].ids for row in rows])
         markers = max(len(posts[row].places) for row in rows)
-        wanted = np.zeros((size, 1 + _up_to(markers)), dtype=np.int32)
+        wanted = np.zeros((size, 1 + _rounded_up(markers)), dtype=np.int32)
         for place, row in enumerate(rows):
             wanted[place, 1 : 1 + len(posts[row].places)] = posts[row].places
         yield MarkedBatch(rows, padded.ids, padded.mask, wanted)
 
 
-def _up_to(markers: int) -> int:
+def _rounded_up(markers: int) -> int:
     """*markers* or somewhat more: 1, 2, 4, 8, …, for each shape costs the engine memory."""
     return 1 << max(0, markers - 1).bit_length()

@@ -18,7 +18,7 @@ _FACES = ((0x1F600, 0x1F64F), (0x1F910, 0x1F92F), (0x1F970, 0x1F97A), (0x1F440, 
 """Faces, hands and hearts, whether or not the training posts hold them: their names say what they mean."""
 
 
-def extended(tokenizer: Path, texts: Iterable[str]) -> tuple[str, dict[int, str]]:
+def extend_tokenizer(tokenizer: Path, texts: Iterable[str]) -> tuple[str, dict[int, str]]:
     """The tokeniser at *tokenizer* as JSON with a token for the marker and each emoji of *texts*; id -> emoji's name.
 
     Tells only of tokens that are new: one that was extended before keeps what its embeddings have learnt since. The
@@ -40,7 +40,7 @@ def extended(tokenizer: Path, texts: Iterable[str]) -> tuple[str, dict[int, str]
     return json.dumps(description, ensure_ascii=False), names
 
 
-def place_new_words(
+def embed_new_tokens(
     table: npt.NDArray[np.float32], names: dict[int, str], tokenizer: Tokenizer
 ) -> npt.NDArray[np.float32]:
     """*table* (words, width) with each new word at the mean of its name's word pieces: 😡 begins as "pouting face"."""

@@ -7,7 +7,7 @@ from typing import Any
 from model.presets.preset import Preset, data_file
 from model.presets.result_table import Row, rows_of, show
 from model.presets.review_data import BINARY, drawn, imdb_reviews, sst2, unseen, write_reviews
-from model.report.evaluation_run import Subject, evaluate_file
+from model.report.evaluation_run import EvaluatedModel, evaluate_file
 
 THREE = {"macro_recall": "macro recall", "macro_f1": "macro F1", "accuracy": "accuracy"}
 TWO = {"accuracy": "accuracy", "macro_f1": "macro F1"}
@@ -15,7 +15,7 @@ TRAIN, TEST = 3_000, 300
 """Reviews of the tutorial's protocol."""
 
 
-def tweets(chosen: Preset, data: Path, subject: Subject, *, json_out: Path | None = None) -> dict[str, Any]:
+def tweets(chosen: Preset, data: Path, subject: EvaluatedModel, *, json_out: Path | None = None) -> dict[str, Any]:
     """Prints and returns how well the weights of *subject* judge tweets."""
     rows: list[Row] = []
     for one in chosen.data:
@@ -25,7 +25,13 @@ def tweets(chosen: Preset, data: Path, subject: Subject, *, json_out: Path | Non
 
 
 def finance(
-    chosen: Preset, data: Path, subject: Subject, out: Path, *, json_out: Path | None = None, rows: int | None = None
+    chosen: Preset,
+    data: Path,
+    subject: EvaluatedModel,
+    out: Path,
+    *,
+    json_out: Path | None = None,
+    rows: int | None = None,
 ) -> dict[str, Any]:
     """Trains the weights of *subject* on financial news into *out*; prints and returns figures before and after."""
     held_out = data_file(data, chosen.data[0].files[1])
@@ -40,7 +46,7 @@ def finance(
 def reviews(
     chosen: Preset,
     data: Path,
-    subject: Subject,
+    subject: EvaluatedModel,
     out: Path,
     *,
     imdb: Path | None = None,
@@ -82,7 +88,9 @@ def _f1_of_positive(beside: Row, report: dict[str, Any]) -> Row:
     return replace(beside, figure="F1 of positive", value=report["per_class"]["positive"]["f1"], interval=None)
 
 
-def fine_tune(chosen: Preset, data: Path, subject: Subject, out: Path, *, rows: int | None = None) -> Subject:
+def fine_tune(
+    chosen: Preset, data: Path, subject: EvaluatedModel, out: Path, *, rows: int | None = None
+) -> EvaluatedModel:
     """The weights of *subject*, trained on by the recipe of *chosen* on files in *data*, as a subject of their own."""
     from model.training.fit.recipe import HeadsRecipe
     from model.training.run import train

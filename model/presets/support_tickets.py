@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.evaluation.urgency_evaluation import addressed, evidence, halves, intervals, measures, read_judged
+from model.evaluation.urgency_evaluation import (
+    evidence,
+    intervals,
+    marked_text,
+    read_labelled_texts,
+    split_halves,
+    urgency_metrics,
+)
 from model.loader import load_scorer
 from model.presets.preset import Preset, data_file
 from model.presets.result_table import Row, rows_of, show
-from model.report.evaluation_run import Subject, evaluate_file
+from model.report.evaluation_run import EvaluatedModel, evaluate_file
 from model.spec.heads import EMOTIONS, SENTIMENT, TARGET
-from model.urgency.rule import LEVELS, THRESHOLDS, level, urgency
+from model.urgency.rule import LEVELS, THRESHOLDS, levels_of, urgency
 
 if TYPE_CHECKING:
-    from model.evaluation.urgency_evaluation import Judged
+    from model.evaluation.urgency_evaluation import LabelledText
     from model.inference.scorer import Scorer
     from model.spec.options import Task
 
@@ -27,10 +34,10 @@ _ASKED: "tuple[tuple[int, str, Task, dict[str, str]], ...]" = (
 """Place of the data set in the preset, what is asked of it, its task, and the figures shown."""
 
 
-def run(chosen: Preset, data: Path, subject: Subject, *, json_out: Path | None = None) -> dict[str, Any]:
+def run(chosen: Preset, data: Path, subject: EvaluatedModel, *, json_out: Path | None = None) -> dict[str, Any]:
     """Prints and returns how well the weights of *subject* judge each label, and the first tickets with all labels."""
     scorer = load_scorer(subject.engine, subject.weights, subject.threads, precision=subject.precision)
-    _, judging = halves(read_judged())
+    _, judging = split_halves(read_labelled_texts())
     found = [*_urgency(scorer, judging, "posts and tickets")]
     found += _urgency(scorer, [row for row in judging if row.kind == "ticket"], "tickets")
     for place, what, task, figures in _ASKED:
@@ -41,9 +48,9 @@ def run(chosen: Preset, data: Path, subject: Subject, *, json_out: Path | None =
     return show(chosen, found, json_out=json_out, examples=examples, engine=scorer.name, version=scorer.version)
 
 
-def labelled(rows: "Sequence[Judged]", scorer: "Scorer") -> list[dict[str, Any]]:
+def labelled(rows: "Sequence[LabelledText]", scorer: "Scorer") -> list[dict[str, Any]]:
     """Each text with its likeliest sentiment (of the whole, and towards its target), its emotions and its urgency."""
-    posts = [addressed(row) for row in rows]
+    posts = [marked_text(row) for row in rows]
     scores = scorer.score(posts)
     levels = urgency(scores, posts)
     return [
@@ -60,11 +67,11 @@ def labelled(rows: "Sequence[Judged]", scorer: "Scorer") -> list[dict[str, Any]]
     ]
 
 
-def _urgency(scorer: "Scorer", rows: "Sequence[Judged]", data: str) -> list[Row]:
+def _urgency(scorer: "Scorer", rows: "Sequence[LabelledText]", data: str) -> list[Row]:
     seen = evidence(scorer, rows)
     gold = np.array([row.level for row in rows], dtype=np.int64)
-    said = level(seen.concern, seen.alarm, THRESHOLDS)
-    values, bounds = measures(gold, said), intervals(gold, said)
+    said = levels_of(seen.concern, seen.alarm, THRESHOLDS)
+    values, bounds = urgency_metrics(gold, said), intervals(gold, said)
     shown = {
         "precision_high": "precision of high",
         "recall_high": "recall of high",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Colours that only stand for the page's: matplotlib knows no CSS variables.
-_STAND_INS = {
+_PLACEHOLDER_COLOURS = {
     name: f"#0a0b{number:02x}"
     for number, name in enumerate(
         ("ink", "soft", "line", "accent", "negative", "neutral", "positive", "one", "two", "three", "four"), start=16
@@ -22,7 +22,7 @@ _BY_LABEL = {"negative": "negative", "neutral": "neutral", "positive": "positive
 _SERIES = ("one", "two", "three", "four")
 _WIDTH, _NARROW, _HEIGHT = 5.4, 4.0, 3.2
 """Inches of 72 points; on the page a chart is as wide as its column, of which there are two or three."""
-_LEAST_DOT, _ALL_DOTS = 6, 250
+_MIN_DOT, _ALL_DOTS = 6, 250
 """Area of a dot without answers, and of all dots together, in square points."""
 
 
@@ -31,33 +31,33 @@ def curves(name: str, found: Sequence[Curve], *, x: str, y: str, diagonal: bool,
 
     def draw(axes: "Axes") -> None:
         if diagonal:
-            axes.plot([0, 1], [0, 1], color=_STAND_INS["line"], linestyle="dashed")
+            axes.plot([0, 1], [0, 1], color=_PLACEHOLDER_COLOURS["line"], linestyle="dashed")
         for number, curve in enumerate(found):
-            colour = _STAND_INS[_BY_LABEL.get(curve.label, _SERIES[number % len(_SERIES)])]
+            colour = _PLACEHOLDER_COLOURS[_BY_LABEL.get(curve.label, _SERIES[number % len(_SERIES)])]
             axes.plot(curve.x, curve.y, color=colour, label=f"{curve.label}, {curve.area:.3f}")
         _unit_square(axes, x, y)
         axes.legend(loc="lower right" if diagonal else "lower left")
 
-    return _drawn(draw, name, alternative, width=_NARROW)
+    return _render(draw, name, alternative, width=_NARROW)
 
 
 def reliability(name: str, after: Reliability, before: Reliability | None, *, alternative: str) -> str:
     """How often answers were right against how sure they were; a larger dot stands for more answers."""
 
     def draw(axes: "Axes") -> None:
-        axes.plot([0, 1], [0, 1], color=_STAND_INS["line"], linestyle="dashed")
+        axes.plot([0, 1], [0, 1], color=_PLACEHOLDER_COLOURS["line"], linestyle="dashed")
         for found, colour, style, label in (
-            (before, _STAND_INS["two"], "dotted", "before the temperature"),
-            (after, _STAND_INS["one"], "solid", "as served"),
+            (before, _PLACEHOLDER_COLOURS["two"], "dotted", "before the temperature"),
+            (after, _PLACEHOLDER_COLOURS["one"], "solid", "as served"),
         ):
             if found is not None:
                 x, y = found.confidence, found.accuracy
                 axes.plot(x, y, color=colour, linestyle=style, label=label)
-                axes.scatter(x, y, s=_LEAST_DOT + _ALL_DOTS * found.share, color=colour, alpha=0.6, linewidths=0)
+                axes.scatter(x, y, s=_MIN_DOT + _ALL_DOTS * found.share, color=colour, alpha=0.6, linewidths=0)
         _unit_square(axes, "how sure the model was", "how often it was right")
         axes.legend(loc="upper left")
 
-    return _drawn(draw, name, alternative, width=_NARROW)
+    return _render(draw, name, alternative, width=_NARROW)
 
 
 def windows(name: str, found: Mapping[str, Mapping[str, float]], sizes: Sequence[int], *, alternative: str) -> str:
@@ -66,7 +66,7 @@ def windows(name: str, found: Mapping[str, Mapping[str, float]], sizes: Sequence
 
     def draw(axes: "Axes") -> None:
         for number, (way, errors) in enumerate(found.items()):
-            colour = _STAND_INS[_SERIES[number]]
+            colour = _PLACEHOLDER_COLOURS[_SERIES[number]]
             values = [errors[f"rmse_{size}"] for size in sizes]
             axes.plot(range(len(sizes)), values, marker="o", color=colour, label=said[way])
             axes.axhline(
@@ -79,7 +79,7 @@ def windows(name: str, found: Mapping[str, Mapping[str, float]], sizes: Sequence
         axes.set_ylabel("root mean square error")
         axes.legend(loc="best")
 
-    return _drawn(draw, name, alternative)
+    return _render(draw, name, alternative)
 
 
 def whiskers(
@@ -88,17 +88,17 @@ def whiskers(
     """(label, value, low, high) from top to bottom as a dot with its interval, and a line at *mark*."""
 
     def draw(axes: "Axes") -> None:
-        axes.axvline(mark, color=_STAND_INS["soft"], linestyle="dashed", linewidth=1)
+        axes.axvline(mark, color=_PLACEHOLDER_COLOURS["soft"], linestyle="dashed", linewidth=1)
         for place, (_, value, low, high) in enumerate(reversed(rows)):
-            axes.plot([low, high], [place, place], color=_STAND_INS["one"], alpha=0.55)
-            axes.plot([value], [place], color=_STAND_INS["one"], marker="o", markersize=5)
+            axes.plot([low, high], [place, place], color=_PLACEHOLDER_COLOURS["one"], alpha=0.55)
+            axes.plot([value], [place], color=_PLACEHOLDER_COLOURS["one"], marker="o", markersize=5)
         axes.set_yticks(range(len(rows)), [label for label, *_ in reversed(rows)])
         axes.set_ylim(-0.7, len(rows) - 0.3)
         axes.set_xlabel(x)
         axes.grid(visible=False, axis="y")
         axes.locator_params(axis="x", nbins=5)
 
-    return _drawn(draw, name, alternative, height=0.75 + 0.27 * len(rows))
+    return _render(draw, name, alternative, height=0.75 + 0.27 * len(rows))
 
 
 def _unit_square(axes: "Axes", x: str, y: str) -> None:
@@ -108,7 +108,7 @@ def _unit_square(axes: "Axes", x: str, y: str) -> None:
     axes.set_ylabel(y)
 
 
-def _drawn(
+def _render(
     draw: "Callable[[Axes], None]", name: str, alternative: str, *, width: float = _WIDTH, height: float = _HEIGHT
 ) -> str:
     # The object interface: pyplot would keep every figure, and look for a display.
@@ -125,7 +125,7 @@ def _drawn(
 
 
 def _style() -> Any:
-    soft, line = _STAND_INS["soft"], _STAND_INS["line"]
+    soft, line = _PLACEHOLDER_COLOURS["soft"], _PLACEHOLDER_COLOURS["line"]
     return {
         "axes.axisbelow": True,
         "axes.edgecolor": line,
@@ -140,10 +140,10 @@ def _style() -> Any:
         "grid.linewidth": 0.6,
         "legend.fontsize": 10,
         "legend.frameon": False,
-        "legend.labelcolor": _STAND_INS["ink"],
+        "legend.labelcolor": _PLACEHOLDER_COLOURS["ink"],
         "lines.linewidth": 1.8,
         "svg.fonttype": "none",  # text stays text, in the page's font
-        "text.color": _STAND_INS["ink"],
+        "text.color": _PLACEHOLDER_COLOURS["ink"],
         "xtick.color": line,
         "xtick.labelcolor": soft,
         "ytick.color": line,
@@ -158,7 +158,7 @@ def _element(drawn: str, name: str, alternative: str) -> str:
     drawn = re.sub(r"font-family: [^;\"]*;? ?", "", drawn)
     drawn = re.sub(r'\bid="', f'id="{name}-', drawn)
     drawn = re.sub(r'(url\(|href=")#', rf"\g<1>#{name}-", drawn)
-    for colour, stand_in in _STAND_INS.items():
+    for colour, stand_in in _PLACEHOLDER_COLOURS.items():
         drawn = drawn.replace(stand_in, f"var(--{colour})")
     told = f'role="img" aria-label="{html.escape(alternative)}"'
     return re.sub(r'<svg\b[^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" {told}>', drawn, count=1)

@@ -8,10 +8,10 @@ import numpy.typing as npt
 from model.evaluation.metrics import Matrix
 from model.evaluation.model_answers import Answers
 
-MOST_CURVES = 4
+MAX_CURVES = 4
 """With more labels one curve stands for all of them, pooled: twenty-eight lines in one chart show nothing."""
 
-MOST_POINTS = 250
+MAX_POINTS = 250
 RELIABILITY_BINS = 15
 
 
@@ -76,7 +76,7 @@ def _tasks(answers: Answers) -> list[tuple[str, npt.NDArray[np.int64], Matrix]]:
     if answers.kind == "bit":
         return [("yes", answers.gold, answers.probabilities[:, 1])] if 0 < answers.gold.mean() < 1 else []
     gold = answers.gold if answers.kind == "many" else np.eye(len(answers.labels), dtype=np.int64)[answers.gold]
-    if len(answers.labels) > MOST_CURVES:
+    if len(answers.labels) > MAX_CURVES:
         return [("all labels, pooled", gold.ravel(), answers.probabilities.ravel())]
     return [
         (label, gold[:, at], answers.probabilities[:, at])
@@ -86,6 +86,6 @@ def _tasks(answers: Answers) -> list[tuple[str, npt.NDArray[np.int64], Matrix]]:
 
 
 def _thin(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
-    """At most `MOST_POINTS` of the points, the ends among them."""
-    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).astype(int))
+    """At most `MAX_POINTS` of the points, the ends among them."""
+    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).astype(int))
     return x[chosen], y[chosen]

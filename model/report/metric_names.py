@@ -1,6 +1,6 @@
 """What each figure of a report is called and says, for people who did not choose it."""
 
-FIGURES = {
+METRICS = {
     "macro_recall": ("macro recall", "How many rows of a label are found, each label counting alike."),
     "accuracy": ("accuracy", "Share of rows with the right label; with many labels, of rows right in all of them."),
     "macro_f1": (
@@ -18,7 +18,7 @@ FIGURES = {
     "net_rmse_200": ("net error, 200 posts", "Root mean square error of net sentiment in windows of 200 posts."),
 }
 
-SWAPS = {
+SWAP_CHECKS = {
     "swap_rate": (
         "an absent target is neutral or irrelevant",
         "Each row asked about another target of the file, one its text does not name. A target that is not named is "

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from model.data.gold_labels import Gold
+from model.data.gold_labels import GoldRows
 from model.evaluation.model_answers import Answers
 
-MOST = 25
+MAX_MISTAKES = 25
 
 
-def mistakes(gold: Gold, answers: Answers, *, most: int = MOST) -> list[dict[str, str]]:
+def mistakes(gold: GoldRows, answers: Answers, *, most: int = MAX_MISTAKES) -> list[dict[str, str]]:
     """The wrong answers, surest first: line, certainty, gold and said label, target and text."""
     found = _of_labels(answers, most) if answers.kind == "many" else _of_rows(answers, most)
     return [

@@ -7,7 +7,7 @@ from typing import Any
 from model.evaluation.bootstrap_metrics import RESAMPLES
 from model.evaluation.evaluator import WINDOWS, Evaluation
 from model.report import charts, curves
-from model.report.metric_names import FIGURES, SWAPS
+from model.report.metric_names import METRICS, SWAP_CHECKS
 from model.report.mistakes import mistakes
 
 HERE = Path(__file__).parent
@@ -21,7 +21,7 @@ def page(evaluation: Evaluation, *, texts: bool) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.get_template("page.html.jinja")
-    return template.render(page=_content(evaluation, texts=texts), css=_safe((HERE / "page.css").read_text("utf-8")))
+    return template.render(page=_content(evaluation, texts=texts), css=_trusted((HERE / "page.css").read_text("utf-8")))
 
 
 def _content(evaluation: Evaluation, *, texts: bool) -> dict[str, Any]:
@@ -30,15 +30,15 @@ def _content(evaluation: Evaluation, *, texts: bool) -> dict[str, Any]:
         "task": report["task"].replace("_", " "),
         "data": report["data"],
         "facts": _facts(report),
-        "figures": _rows(report, FIGURES),
+        "figures": _rows(report, METRICS),
         "resamples": RESAMPLES,
-        "against": _against(report.get("against")),
+        "against": _comparison(report.get("against")),
         "labels": answers.labels,
         "per_class": report["per_class"],
         "confusion": [] if answers.kind == "many" else _confusion(report),
         "charts": _charts(evaluation),
         "windows": _windows(report.get("net_windows")),
-        "swaps": _rows(report, SWAPS),
+        "swaps": _rows(report, SWAP_CHECKS),
         "slices": _slices(report),
         "mistakes": mistakes(evaluation.gold, answers),
         "has_targets": any(evaluation.gold.targets) and texts,
@@ -114,7 +114,7 @@ def _charts(evaluation: Evaluation) -> list[dict[str, Any]]:
             continue
         areas = ", ".join(f"{line.label} {line.area:.3f}" for line in lines)
         svg = charts.curves(name, lines, x=x, y=y, diagonal=name == "roc", alternative=f"{title}, areas: {areas}")
-        found.append({"id": f"{name}-chart", "title": title, "svg": _safe(svg), "note": note})
+        found.append({"id": f"{name}-chart", "title": title, "svg": _trusted(svg), "note": note})
     after = curves.reliability(answers, answers.probabilities)
     before = None if evaluation.before is None else curves.reliability(answers, evaluation.before)
     told = f"Calibration error {report['ece']:.3f}"
@@ -122,7 +122,7 @@ def _charts(evaluation: Evaluation) -> list[dict[str, Any]]:
         told += f", {report['ece_before_temperature']:.3f} before the temperature"
     svg = charts.reliability("reliability", after, before, alternative=f"Reliability. {told}.")
     note = f"{told}. Below the diagonal the model is too sure of itself; a larger dot stands for more answers."
-    return [*found, {"id": "reliability-chart", "title": "Reliability", "svg": _safe(svg), "note": note}]
+    return [*found, {"id": "reliability-chart", "title": "Reliability", "svg": _trusted(svg), "note": note}]
 
 
 def _windows(errors: Mapping[str, Mapping[str, float]] | None) -> dict[str, Any] | None:
@@ -135,7 +135,7 @@ def _windows(errors: Mapping[str, Mapping[str, float]] | None) -> dict[str, Any]
     )
     names = {"hard": "labels counted", "soft": "probabilities summed"}
     return {
-        "chart": _safe(charts.windows("windows", errors, WINDOWS, alternative=f"Error of net sentiment, {told}.")),
+        "chart": _trusted(charts.windows("windows", errors, WINDOWS, alternative=f"Error of net sentiment, {told}.")),
         "sizes": WINDOWS,
         "by_label": ", ".join(
             f"{key.removeprefix('bias_')} {value:+.2f}"
@@ -173,19 +173,19 @@ def _slices(report: Mapping[str, Any]) -> dict[str, Any] | None:
         for name, part in found.items()
     ]
     recalls = all("macro_recall" in part for part in found.values())
-    return {"title": "Accuracy", "chart": _safe(svg), "rows": rows, "recalls": recalls}
+    return {"title": "Accuracy", "chart": _trusted(svg), "rows": rows, "recalls": recalls}
 
 
-def _against(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _comparison(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    named = {key: FIGURES[key][0] for key in FIGURES if key in found["differences"]}
+    named = {key: METRICS[key][0] for key in METRICS if key in found["differences"]}
     drawn = [(name, *found["differences"][key]) for key, name in named.items()]
     told = ", ".join(f"{name} {value:+.3f}" for name, value, *_ in drawn)
     test = found["mcnemar"]
     return {
         "model": found["model"],
-        "chart": _safe(
+        "chart": _trusted(
             charts.whiskers("against", drawn, mark=0.0, x="difference", alternative=f"Differences: {told}.")
         ),
         "rows": [
@@ -197,7 +197,7 @@ def _against(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _safe(markup: str) -> Any:
+def _trusted(markup: str) -> Any:
     """*markup* that we wrote ourselves, told to the template as such."""
     from markupsafe import Markup
 

@@ -34,13 +34,13 @@ from model.serve.api_models import (
 )
 from model.serve.batching import BusyError, JobFailedError
 from model.serve.helpdesk import tags, ticket_request
-from model.serve.openapi import DESCRIPTION, SCORE, TICKETS, answered, describe
-from model.serve.problems import invalid, problem, unreadable
-from model.serve.request_guard import Door, Rules
+from model.serve.openapi import DESCRIPTION, SCORE, TICKETS, describe, responses_of
+from model.serve.problems import body_error, invalid, problem
+from model.serve.request_guard import GuardRules, RequestGuard
 from model.serve.service import STUCK_SECONDS, Service
 from model.serve.static_page import add_page
 from model.spec.heads import BY_NAME
-from model.text_scoring import Asked, threshold
+from model.text_scoring import TextRequest, thresholds_of
 
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False,
@@ -50,12 +50,12 @@ NO_TELEMETRY: TelemetryConfig = {
     "auto_configure": False,
 }
 """FastAPI's own spans and log records hold what was sent, and that is people's posts."""
-CLIENT_GONE = 499
+CLIENT_CLOSED_REQUEST = 499
 """What nginx calls it; nobody reads the answer."""
 Answer = TypeVar("Answer")
 
 
-def application(service: Service, rules: Rules) -> ASGIApp:
+def application(service: Service, rules: GuardRules) -> ASGIApp:
     """The ASGI application: routes behind the door."""
     api = FastAPI(
         title="brandpulse model",
@@ -66,35 +66,41 @@ def application(service: Service, rules: Rules) -> ASGIApp:
         lifespan=lambda api: service.running(),
         telemetry=NO_TELEMETRY,
     )
-    api.add_exception_handler(RequestValidationError, _told_invalid)
-    api.add_exception_handler(HTTPException, _told_http)
-    api.add_exception_handler(BusyError, _told_busy)
-    api.add_exception_handler(JobFailedError, _told_failed)
-    api.add_exception_handler(Exception, _told_bug)
+    api.add_exception_handler(RequestValidationError, _on_invalid_request)
+    api.add_exception_handler(HTTPException, _on_http_error)
+    api.add_exception_handler(BusyError, _on_busy)
+    api.add_exception_handler(JobFailedError, _on_failed_job)
+    api.add_exception_handler(Exception, _on_bug)
     _add_scoring(api, service)
     _add_state(api, service)
     add_page(api)
     describe(api, wants_token=rules.token is not None)
-    return Door(api, rules=rules, told=service.count_request)
+    return RequestGuard(api, rules=rules, told=service.count_request)
 
 
 def _add_scoring(api: FastAPI, service: Service) -> None:
     ScoreBody, TicketBody = score_body(service.limits), ticket_body(service.limits)  # noqa: N806 - types
 
-    @api.post("/v1/score", tags=["score"], summary="Score texts", openapi_extra=SCORE, responses=answered(ScoreAnswer))
+    @api.post(
+        "/v1/score", tags=["score"], summary="Score texts", openapi_extra=SCORE, responses=responses_of(ScoreAnswer)
+    )
     async def score(request: Request, body: ScoreBody) -> Response:  # type: ignore[valid-type]  # made at run time
-        asked, all_emotions = _asked(body)
-        results = await _while_there(request, service.score(asked, all_emotions=all_emotions))
-        return _gone() if results is None else _json({"model": service.name(), "results": results})
+        asked, all_emotions = _requests_of(body)
+        results = await _until_disconnect(request, service.score(asked, all_emotions=all_emotions))
+        return _client_closed() if results is None else _json({"model": service.name(), "results": results})
 
     @api.post(
-        "/v1/tickets", tags=["score"], summary="Tag a ticket", openapi_extra=TICKETS, responses=answered(TicketAnswer)
+        "/v1/tickets",
+        tags=["score"],
+        summary="Tag a ticket",
+        openapi_extra=TICKETS,
+        responses=responses_of(TicketAnswer),
     )
     async def tag(request: Request, body: TicketBody) -> Response:  # type: ignore[valid-type]  # made at run time
         ticket: Ticket = body
-        results = await _while_there(request, service.score([ticket_request(ticket)]))
+        results = await _until_disconnect(request, service.score([ticket_request(ticket)]))
         if results is None:
-            return _gone()
+            return _client_closed()
         told = {"id": ticket.id, "tags": tags(results[0], ticket)}
         return _json(told | {"model": service.name(), "result": results[0]})
 
@@ -102,12 +108,12 @@ def _add_scoring(api: FastAPI, service: Service) -> None:
 def _add_state(api: FastAPI, service: Service) -> None:
     heads = {name: list(BY_NAME[name].labels) for name in service.scorer.heads}
     thresholds = {
-        name: dict(zip(labels, threshold(service.thresholds, name), strict=True))
+        name: dict(zip(labels, thresholds_of(service.thresholds, name), strict=True))
         for name, labels in heads.items()
         if BY_NAME[name].kind == "many"
     }
 
-    @api.get("/v1/model", tags=["state"], summary="What serves here", responses=answered(ModelAnswer))
+    @api.get("/v1/model", tags=["state"], summary="What serves here", responses=responses_of(ModelAnswer))
     async def model() -> Response:
         limits = asdict(service.limits)
         return _json({"model": service.name(), "heads": heads, "thresholds": thresholds, "limits": limits})
@@ -130,19 +136,19 @@ def _add_state(api: FastAPI, service: Service) -> None:
         return Response(service.telemetry.expose(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _asked(body: One | Many) -> tuple[list[Asked], bool]:
+def _requests_of(body: One | Many) -> tuple[list[TextRequest], bool]:
     items = body.texts if isinstance(body, Many) else (body,)
     asked = [
-        Asked(item) if isinstance(item, str) else Asked(item.text, tuple(item.targets), item.keep_words)
+        TextRequest(item) if isinstance(item, str) else TextRequest(item.text, tuple(item.targets), item.keep_words)
         for item in items
     ]
     return asked, body.all_emotions
 
 
-async def _while_there(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer | None:
+async def _until_disconnect(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer | None:
     """What *work* answers; None when the client went away, and *work* is cancelled."""
     answering = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone_away(request))
+    gone = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
         return answering.result() if answering.done() else None
@@ -151,43 +157,43 @@ async def _while_there(request: Request, work: Coroutine[Any, Any, Answer]) -> A
         gone.cancel()
 
 
-async def _gone_away(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-def _gone() -> Response:
-    return Response(status_code=CLIENT_GONE)
+def _client_closed() -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 def _json(body: dict[str, Any]) -> Response:
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
-async def _told_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid_request(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
     return invalid(error)
 
 
-async def _told_http(request: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     detail = {
-        400: unreadable(error.__cause__),
+        400: body_error(error.__cause__),
         404: f"There is nothing at {request.url.path[:200]}.",
         405: f"{request.method} is not for {request.url.path[:200]}.",
     }.get(error.status_code, str(error.detail))
     return problem(error.status_code, detail, headers=error.headers)
 
 
-async def _told_busy(_: Request, error: Exception) -> Response:
+async def _on_busy(_: Request, error: Exception) -> Response:
     assert isinstance(error, BusyError)  # noqa: S101 - registered for it
     return problem(503, f"Too busy: {error}.", headers={"Retry-After": str(error.retry_after_seconds)})
 
 
-async def _told_failed(_: Request, error: Exception) -> Response:
+async def _on_failed_job(_: Request, error: Exception) -> Response:
     assert isinstance(error, JobFailedError)  # noqa: S101 - registered for it
     return problem(500, f"The model failed on text {error.position} of this request (counted from 0).")
 
 
-async def _told_bug(_: Request, error: Exception) -> Response:
+async def _on_bug(_: Request, error: Exception) -> Response:
     return problem(500, "A bug of ours; it is in the log.")

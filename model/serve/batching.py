@@ -38,7 +38,7 @@ class JobFailedError(BrandpulseError):
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting(Generic[Job, Result]):
+class _PendingJob(Generic[Job, Result]):
     job: Job
     arrived: float
     answer: "asyncio.Future[Result]" = field(repr=False)
@@ -75,7 +75,7 @@ class Batcher(Generic[Job, Result]):
         self._max_wait_seconds = max_wait_seconds
         self._max_waiting = max_waiting
         self._on_batch = on_batch
-        self._queue: OrderedDict[int, _Waiting[Job, Result]] = OrderedDict()
+        self._queue: OrderedDict[int, _PendingJob[Job, Result]] = OrderedDict()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scorer")
         self._busy_since: float | None = None
@@ -103,13 +103,13 @@ class Batcher(Generic[Job, Result]):
             )
         loop = asyncio.get_running_loop()
         arrived = time.monotonic()
-        mine = [_Waiting(job, arrived, loop.create_future()) for job in jobs]
+        mine = [_PendingJob(job, arrived, loop.create_future()) for job in jobs]
         self._queue.update((id(waiting), waiting) for waiting in mine)
         self._arrived.set()
         try:
             return [await waiting.answer for waiting in mine]
         except _WorkError as error:
-            position = next(at for at, waiting in enumerate(mine) if _failed(waiting.answer))
+            position = next(at for at, waiting in enumerate(mine) if _has_failed(waiting.answer))
             raise JobFailedError(position) from error.__cause__
         finally:
             for waiting in mine:
@@ -169,7 +169,9 @@ class Batcher(Generic[Job, Result]):
             raise RuntimeError(f"{len(jobs)} jobs got {len(results)} results")
         return list(results)
 
-    def _tell(self, batch: "list[_Waiting[Job, Result]]", results: "list[Result | _WorkError]", seconds: float) -> None:
+    def _tell(
+        self, batch: "list[_PendingJob[Job, Result]]", results: "list[Result | _WorkError]", seconds: float
+    ) -> None:
         failed = 0
         for waiting, result in zip(batch, results, strict=True):
             wrong = isinstance(result, _WorkError)
@@ -192,5 +194,5 @@ class _WorkError(Exception):
     """Stands for the error of one job; `__cause__` is what the work raised."""
 
 
-def _failed(answer: "asyncio.Future[Result]") -> bool:
+def _has_failed(answer: "asyncio.Future[Result]") -> bool:
     return answer.done() and not answer.cancelled() and answer.exception() is not None

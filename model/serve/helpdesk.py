@@ -5,7 +5,7 @@ from typing import Any
 
 from brandpulse.text.normalization import MAX_CHARACTERS
 from model.serve.api_models import Ticket
-from model.text_scoring import Asked
+from model.text_scoring import TextRequest
 
 FLAG_TAGS = ("complaint", "crisis", "sarcasm")
 """Flags that become a tag of the same name."""
@@ -43,7 +43,7 @@ MIN_MOOD_PROBABILITY = 0.5
 """At which a mood becomes a tag; the four moods exclude each other, so the likeliest may have only a third."""
 
 
-def ticket_request(ticket: Ticket) -> Asked:
+def ticket_request(ticket: Ticket) -> TextRequest:
     """The ticket as one text: the subject as a sentence of its own, then the description.
 
     The targets are brand and product, without blank and repeated ones.
@@ -52,7 +52,7 @@ def ticket_request(ticket: Ticket) -> Asked:
     stop = "" if not subject or subject[-1] in ".!?…" else "."
     text = f"{subject}{stop} {ticket.description or ''}".strip()
     named = dict.fromkeys(target for target in (ticket.brand, ticket.product) if target and target.strip())
-    return Asked(text[:MAX_CHARACTERS], tuple(named))
+    return TextRequest(text[:MAX_CHARACTERS], tuple(named))
 
 
 def tags(score: Mapping[str, Any], ticket: Ticket) -> list[str]:

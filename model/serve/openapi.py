@@ -33,12 +33,12 @@ _SCORE = {
 _MODEL = {"name": "openvino int8", "version": "0123456789ab"}
 
 
-def _sent(**bodies: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+def _request_examples(**bodies: tuple[str, dict[str, Any]]) -> dict[str, Any]:
     examples = {name: {"summary": summary, "value": value} for name, (summary, value) in bodies.items()}
     return {"requestBody": {"content": {"application/json": {"examples": examples}}}}
 
 
-SCORE = _sent(
+SCORE = _request_examples(
     one=(
         "One text, judged towards one brand",
         {"text": "@acmeair you lost my bag AGAIN 😡 still waiting", "targets": ["Acme Air"]},
@@ -54,7 +54,7 @@ SCORE = _sent(
     ),
     emotions=("With the probabilities of all emotions", {"text": "I did not expect that", "all_emotions": True}),
 )
-TICKETS = _sent(
+TICKETS = _request_examples(
     ticket=(
         "A ticket",
         {
@@ -82,7 +82,7 @@ _ANSWERS: dict[type[Any], dict[str, Any]] = {
 }
 
 
-def answered(model: type[Any]) -> dict[int | str, dict[str, Any]]:
+def responses_of(model: type[Any]) -> dict[int | str, dict[str, Any]]:
     """What FastAPI calls `responses`: *model*, with its example."""
     return {200: {"model": model, "content": {"application/json": {"example": _ANSWERS[model]}}}}
 

@@ -9,8 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 PROBLEM = "application/problem+json"
-SHOWN_ERRORS = 20
-SHOWN_CHARACTERS = 80
+MAX_SHOWN_ERRORS = 20
+MAX_SHOWN_CHARACTERS = 80
 
 
 def problem(
@@ -38,13 +38,13 @@ def invalid(error: RequestValidationError) -> Response:
     if found and found[0]["type"] == "json_invalid":
         place = found[0]["loc"][-1]
         return problem(400, f"The body is not JSON: {found[0]['ctx']['error']} (character {place}).")
-    errors = [_told(one) for one in found[:SHOWN_ERRORS]]
-    more = f" (the first {SHOWN_ERRORS} of {len(found)} are named)" if len(found) > SHOWN_ERRORS else ""
+    errors = [_wrong_field(one) for one in found[:MAX_SHOWN_ERRORS]]
+    more = f" (the first {MAX_SHOWN_ERRORS} of {len(found)} are named)" if len(found) > MAX_SHOWN_ERRORS else ""
     first = errors[0]
     return problem(422, f"{first['field']}: {first['detail']}{more}", errors=errors)
 
 
-def unreadable(error: BaseException | None) -> str:
+def body_error(error: BaseException | None) -> str:
     """What is wrong with a body that could not even be parsed, from what parsing raised."""
     if isinstance(error, RecursionError):
         return "The body is nested too deeply."
@@ -55,10 +55,10 @@ def unreadable(error: BaseException | None) -> str:
     return "The body could not be read."
 
 
-def _told(error: Mapping[str, Any]) -> dict[str, str]:
+def _wrong_field(error: Mapping[str, Any]) -> dict[str, str]:
     return {
         "field": _field(error["loc"]),
-        "value": _shown(error.get("input"), missing=error["type"] == "missing"),
+        "value": _display_value(error.get("input"), missing=error["type"] == "missing"),
         "detail": _detail(error),
     }
 
@@ -77,11 +77,11 @@ def _field(place: Sequence[str | int]) -> str:
     return path or str(place[0])
 
 
-def _shown(value: object, *, missing: bool) -> str:
+def _display_value(value: object, *, missing: bool) -> str:
     if missing:
         return "(missing)"
     if isinstance(value, str):
-        cut = value[:SHOWN_CHARACTERS]
+        cut = value[:MAX_SHOWN_CHARACTERS]
         text = cut.encode("utf-8", "backslashreplace").decode()
         return text if len(cut) == len(value) else f"{text}… ({len(value)} characters)"
     if isinstance(value, list):
@@ -89,12 +89,12 @@ def _shown(value: object, *, missing: bool) -> str:
     if isinstance(value, dict):
         return f"(an object of {len(value)})"
     try:
-        return str(value)[:SHOWN_CHARACTERS]
+        return str(value)[:MAX_SHOWN_CHARACTERS]
     except ValueError:
         return "(a very large number)"
 
 
-_WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
+_DETAILS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "string_too_long": lambda given, told: f"has {len(given)} characters, at most {told['max_length']} are taken",
     "too_long": lambda given, told: f"has {told['actual_length']} entries, at most {told['max_length']} are taken",
     "extra_forbidden": lambda given, told: "is no field of this request",
@@ -105,5 +105,5 @@ _WORDS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
 
 
 def _detail(error: Mapping[str, Any]) -> str:
-    words = _WORDS.get(error["type"])
+    words = _DETAILS.get(error["type"])
     return str(error["msg"]) if words is None else words(error.get("input"), error.get("ctx", {}))

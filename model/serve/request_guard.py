@@ -16,14 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from brandpulse.runtime.http_security import SECURITY_HEADERS, has_token, is_loopback
 from model.serve.problems import problem
 
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
+PUBLIC_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
 """Need no token: they hold nothing of anyone, and the page asks for the token itself."""
-SWALLOWED_BODIES = 16
+MAX_DRAINED_BODIES = 16
 """Of a body that is refused, so many times the largest one is read before the connection is cut."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class GuardRules:
     """What the door lets pass."""
 
     token: str | None = None
@@ -34,10 +34,10 @@ class Rules:
     body_timeout_seconds: float = 20.0
 
 
-class Door:
+class RequestGuard:
     """ASGI middleware. *told* hears of each finished request: path, status, seconds."""
 
-    def __init__(self, app: ASGIApp, *, rules: Rules, told: Callable[[Scope, int, float], None]) -> None:
+    def __init__(self, app: ASGIApp, *, rules: GuardRules, told: Callable[[Scope, int, float], None]) -> None:
         self._app = app
         self._rules = rules
         self._told = told
@@ -47,8 +47,8 @@ class Door:
             await self._app(scope, receive, send)
             return
         started = time.monotonic()
-        body = _Body(scope, receive, self._rules)
-        outlet = _Outlet(send, body)
+        body = _RequestBody(scope, receive, self._rules)
+        outlet = _ResponseSender(send, body)
         try:
             answer: ASGIApp = self.refuse(scope) or self._app
             await answer(scope, body.receive, outlet.send)
@@ -78,7 +78,7 @@ class Door:
 
     def _without_token(self, path: str, headers: Headers) -> Response | None:
         shown = headers.get("authorization", "")
-        if path in OPEN_PATHS or path.startswith("/static/") or has_token(shown, self._rules.token):
+        if path in PUBLIC_PATHS or path.startswith("/static/") or has_token(shown, self._rules.token):
             return None
         if path == "/metrics" and self._rules.metrics_token and has_token(shown, self._rules.metrics_token):
             return None
@@ -104,10 +104,10 @@ class Door:
         return None
 
 
-class _Body:
+class _RequestBody:
     """The request's body, counted and timed while the app reads it."""
 
-    def __init__(self, scope: Scope, receive: Receive, rules: Rules) -> None:
+    def __init__(self, scope: Scope, receive: Receive, rules: GuardRules) -> None:
         headers = Headers(scope=scope)
         self.complete = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         self._receive = receive
@@ -130,7 +130,7 @@ class _Body:
         Only so much, and only in the body's own time.
         """
         with contextlib.suppress(_RefusedError):
-            while not self.complete and self._bytes <= SWALLOWED_BODIES * self._rules.max_body_bytes:
+            while not self.complete and self._bytes <= MAX_DRAINED_BODIES * self._rules.max_body_bytes:
                 await self._next()
 
     async def _next(self) -> Message:
@@ -145,10 +145,10 @@ class _Body:
         return message
 
 
-class _Outlet:
+class _ResponseSender:
     """Puts our headers on the answer and remembers its status; 0 while there is none."""
 
-    def __init__(self, send: Send, body: _Body) -> None:
+    def __init__(self, send: Send, body: _RequestBody) -> None:
         self._send = send
         self._body = body
         self.status = 0

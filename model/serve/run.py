@@ -22,7 +22,7 @@ from model.inference.score_cache import CachingScorer
 from model.loader import label_thresholds, load_scorer
 from model.serve.api_models import Limits
 from model.serve.app import application
-from model.serve.request_guard import Rules
+from model.serve.request_guard import GuardRules
 from model.serve.service import Batching, Service
 from model.serve.settings import ServeSettings
 from model.spec.options import Engine, Precision
@@ -41,11 +41,11 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # Bound before the model is loaded, which takes seconds, and listened on after: a taken port is told at once, and
     # nobody connects to a server that cannot answer yet.
-    with bound(serve.host, serve.port) as listener, ExitStack() as until_stopped:
-        crowded = Crowded(serve.hurry_waiting_texts)
+    with bind_socket(serve.host, serve.port) as listener, ExitStack() as until_stopped:
+        crowded = OverloadCheck(serve.hurry_waiting_texts)
         scorer = load_scorer(engine, weights, threads, precision=precision, exit_policy=serve.tiers, overloaded=crowded)
         url = _url(serve.host, listener.getsockname()[1])
-        service = service_of(scorer, serve, thresholds=label_thresholds(engine, weights))
+        service = build_service(scorer, serve, thresholds=label_thresholds(engine, weights))
         crowded.service = service
 
         def ready() -> None:
@@ -59,7 +59,7 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
     return 0
 
 
-def service_of(scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresholds) -> Service:
+def build_service(scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresholds) -> Service:
     """The service around *scorer* with the limits of *serve*."""
     return Service(
         scorer=CachingScorer(scorer, max_entries=serve.cached_texts) if serve.cached_texts else scorer,
@@ -77,7 +77,7 @@ def service_of(scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresholds
 
 
 @dataclass(slots=True)
-class Crowded:
+class OverloadCheck:
     """Asked by the scorer, in its thread, whether at least *least* texts wait. Never, where *least* is None."""
 
     least: int | None
@@ -121,7 +121,7 @@ class DrainingServer(uvicorn.Server):
 def _config(service: Service, settings: Settings, serve: ServeSettings) -> uvicorn.Config:
     token = None if serve.token is None else serve.token.get_secret_value()
     metrics = None if settings.metrics_token is None else settings.metrics_token.get_secret_value()
-    rules = Rules(
+    rules = GuardRules(
         token=token,
         metrics_token=metrics,
         max_body_bytes=serve.max_body_bytes,
@@ -139,7 +139,7 @@ def _config(service: Service, settings: Settings, serve: ServeSettings) -> uvico
     )
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
     """A TCP socket at *host* and *port*, not yet listening. Raises ConfigError when the address is not to be had."""
     try:
         family, *_, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]

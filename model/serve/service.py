@@ -13,7 +13,7 @@ from model.inference.score_cache import CachingScorer
 from model.inference.scorer import Scorer
 from model.serve.api_models import Limits
 from model.serve.batching import Batch, Batcher
-from model.text_scoring import Asked, Judged, Thresholds, answer, judge
+from model.text_scoring import TextRequest, TextScores, Thresholds, batch_scoring, score_json
 
 STUCK_SECONDS = 60.0
 """A batch takes tens of milliseconds; one that takes this long never ends."""
@@ -40,7 +40,7 @@ class Service:
     draining: bool = False
     """Whether a stop was asked for: `/readyz` says so, while requests are still taken."""
     _cached: tuple[int, int] = (0, 0)
-    _batcher: Batcher[Asked, Judged] | None = None
+    _batcher: Batcher[TextRequest, TextScores] | None = None
 
     def __post_init__(self) -> None:
         self.telemetry.gauge("brandpulse_model_info").labels(self.scorer.name, self.scorer.version).set(1)
@@ -52,7 +52,7 @@ class Service:
         return 0 if self._batcher is None else self._batcher.waiting
 
     @property
-    def batcher(self) -> Batcher[Asked, Judged]:
+    def batcher(self) -> Batcher[TextRequest, TextScores]:
         if self._batcher is None:
             raise RuntimeError("the service is used outside its `running`")
         return self._batcher
@@ -61,14 +61,14 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """While inside, texts are scored."""
         self._batcher = Batcher(
-            judge(self.scorer),
+            batch_scoring(self.scorer),
             max_batch=self.batching.texts,
             max_wait_seconds=self.batching.wait_seconds,
             max_waiting=self.batching.waiting,
             on_batch=self._count_batch,
         )
         task = asyncio.create_task(self._batcher.run(), name="batcher")
-        task.add_done_callback(_crash_loudly)
+        task.add_done_callback(_stop_on_crash)
         try:
             yield
         finally:
@@ -77,12 +77,12 @@ class Service:
                 await task
             await self._batcher.close()
 
-    async def score(self, asked: Sequence[Asked], *, all_emotions: bool = False) -> list[dict[str, Any]]:
+    async def score(self, asked: Sequence[TextRequest], *, all_emotions: bool = False) -> list[dict[str, Any]]:
         """One `model.serve.api_models.Score` each. Raises BusyError or JobFailedError."""
         judged = await self.batcher.submit(asked)
         self.telemetry.counter("brandpulse_posts_hurried_total").inc(sum(verdict.degraded for verdict in judged))
         return [
-            answer(one, verdict, self.thresholds, all_emotions=all_emotions)
+            score_json(one, verdict, self.thresholds, all_emotions=all_emotions)
             for one, verdict in zip(asked, judged, strict=True)
         ]
 
@@ -112,7 +112,7 @@ class Service:
             self.telemetry.counter("brandpulse_score_cache_misses_total").inc(self._cached[1] - before[1])
 
 
-def _crash_loudly(task: "asyncio.Task[None]") -> None:
+def _stop_on_crash(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and task.exception() is not None:
         # No text would be scored any more: end, and let the supervisor restart us.
         asyncio.get_running_loop().call_exception_handler(

@@ -39,7 +39,7 @@ def adapt(
     import torch
     from transformers import BertForMaskedLM
 
-    from model.inputs.vocabulary import extended, place_new_words
+    from model.inputs.vocabulary import embed_new_tokens, extend_tokenizer
     from model.training.fit.initial_weights import tokenizer_of
     from model.training.fit.loop import fit
     from model.training.fit.progress_log import say
@@ -50,12 +50,12 @@ def adapt(
         raise ConfigError(f"--data: {len(texts)} posts are left in {', '.join(map(str, files))}; give more")
     run = out.with_name(out.name + ".run")
     claim(run, fingerprint(recipe.model_dump(), str(base), texts))
-    description, new_words = extended(base / "tokenizer.json", texts)
+    description, new_words = extend_tokenizer(base / "tokenizer.json", texts)
     tokenizer = tokenizer_of(description)
     torch.manual_seed(recipe.seed)
     model = BertForMaskedLM.from_pretrained(base, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     table = model.get_input_embeddings().weight
-    table.data.copy_(torch.from_numpy(place_new_words(table.detach().numpy(), new_words, tokenizer)))
+    table.data.copy_(torch.from_numpy(embed_new_tokens(table.detach().numpy(), new_words, tokenizer)))
     model.to(own_device())
     task = MlmTask(model, recipe, texts, tokenizer)
     before = -task.figure()

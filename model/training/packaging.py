@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from model.checkpoints.multi_head import EARLY, HeadsManifest, load_heads, pack_heads, write_heads_manifest
 from model.checkpoints.whole_post import WholePostManifest, load_whole_post, pack_whole_post, write_manifest
-from model.cpu.activation_ranges import activation_ranges, marked_ranges
+from model.cpu.activation_ranges import activation_ranges, multi_head_ranges
 from model.graphs.torch_multihead import EXIT_LAYER, MultiHead
 from model.inputs.target_marking import MarkedText
 from model.spec.heads import HEADS, SENTIMENT
@@ -80,7 +80,7 @@ def pack_run(
         exit_confidence=exit_confidence,
     )
     manifest = pack_heads(out, arrays, config=config, tokenizer=told.tokenizer, manifest=manifest)
-    return write_heads_manifest(out, replace(manifest, ranges=marked_ranges(load_heads(out), posts))).version
+    return write_heads_manifest(out, replace(manifest, ranges=multi_head_ranges(load_heads(out), posts))).version
 
 
 def whole_post(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:

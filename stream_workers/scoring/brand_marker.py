@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from brandpulse.text.brand_matcher import NO_FACETS, BrandMatcher, Hit, fold, fold_characters
 from brandpulse.text.normalization import normalize
-from model.inputs.target_marking import MarkedText, place
+from model.inputs.target_marking import MarkedText, mark_spans
 
 _PIECE = re.compile(
     # A letter and the marks that NFKC may join to it: Latin, Greek and Cyrillic accents, Japanese voicing, Hangul.
@@ -58,7 +58,7 @@ class BrandMarker:
             (_with_signs(folded, start), end, number) for start, end, number in self._matcher.places(standing, brands)
         )
         spans = [(starts[start], ends[end - 1], number) for start, end, number in _united(found)]
-        return place(plain, spans, targets=len(brands))
+        return mark_spans(plain, spans, targets=len(brands))
 
 
 def fold_with_places(text: str) -> tuple[str, Sequence[int], Sequence[int]]:

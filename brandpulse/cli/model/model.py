@@ -47,14 +47,14 @@ def score(
 ) -> None:
     """Print what the model says of each post, and of each brand in it."""
     from model.loader import label_thresholds, load_scorer
-    from model.text_scoring import Asked, answer, judge
+    from model.text_scoring import TextRequest, batch_scoring, score_json
 
-    work = judge(load_scorer(engine, weights, threads, precision=precision))
+    work = batch_scoring(load_scorer(engine, weights, threads, precision=precision))
     thresholds = label_thresholds(engine, weights)
     for chunk in _chunks(texts if texts else (line.rstrip("\n") for line in sys.stdin)):
-        asked = [Asked(text, tuple(target or ())) for text in chunk]
+        asked = [TextRequest(text, tuple(target or ())) for text in chunk]
         for one, judged in zip(asked, work(asked), strict=True):
-            found = answer(one, judged, thresholds)
+            found = score_json(one, judged, thresholds)
             if as_json:
                 typer.echo(json.dumps(found["sentiment"] | {"text": one.text} | found))
                 continue
@@ -88,11 +88,11 @@ def evaluate(
     threads: ThreadsOption = None,
 ) -> None:
     """Measure the model on rows with gold labels. Exits with 0 whatever the figures."""
-    from model.report.evaluation_run import Subject, evaluate_file, summary, write_files
+    from model.report.evaluation_run import EvaluatedModel, evaluate_file, summary, write_files
 
     if json_out is not None and (not json_out.parent.is_dir() or json_out.suffix == ".html"):
         raise typer.BadParameter(f"expected a .json file in an existing folder, got {json_out}", param_hint="--json")
-    subject = Subject(weights=weights, engine=engine, precision=precision, exit_policy=tiers, threads=threads)
+    subject = EvaluatedModel(weights=weights, engine=engine, precision=precision, exit_policy=tiers, threads=threads)
     wanted = None if labels is None else [label.strip() for label in labels.split(",")]
     evaluation, answers = evaluate_file(
         subject, data, task=task, labels=wanted, target_words=target_words, against=against
@@ -107,10 +107,10 @@ def bias(
     *, engine: EngineOption = "auto", weights: WeightsOption = WEIGHTS, precision: PrecisionOption = "auto"
 ) -> None:
     """Print how far the verdict moves when a sentence names another group of people."""
-    from model.evaluation.bias_probe import shifts
+    from model.evaluation.bias_probe import group_shifts
     from model.loader import load_scorer
 
-    for shift in shifts(load_scorer(engine, weights, precision=precision)):
+    for shift in group_shifts(load_scorer(engine, weights, precision=precision)):
         typer.echo(f"{shift.kind:12} {shift.group:18} shift {shift.shift:+.3f}  other label {shift.flips:.0%}")
 
 

@@ -59,9 +59,9 @@ def tweets(
     """Judge the weights on tweets, three classes."""
     from model.presets import sentence_sentiment as sentences
     from model.presets.preset import preset
-    from model.report.evaluation_run import Subject
+    from model.report.evaluation_run import EvaluatedModel
 
-    subject = Subject(weights=weights, engine=engine, precision=precision, threads=threads)
+    subject = EvaluatedModel(weights=weights, engine=engine, precision=precision, threads=threads)
     sentences.tweets(preset("tweets"), data, subject, json_out=json_out)
 
 
@@ -77,10 +77,10 @@ def finance(
     """Train on financial news and judge there, before and after."""
     from model.presets import sentence_sentiment as sentences
     from model.presets.preset import preset
-    from model.report.evaluation_run import Subject
+    from model.report.evaluation_run import EvaluatedModel
 
     _check_torch()
-    sentences.finance(preset("finance"), data, Subject(weights=weights), out, json_out=json_out, rows=rows)
+    sentences.finance(preset("finance"), data, EvaluatedModel(weights=weights), out, json_out=json_out, rows=rows)
 
 
 @app.command()
@@ -96,10 +96,10 @@ def reviews(
     """Train on 3,000 reviews, positive or negative, and judge on 300 and on all others."""
     from model.presets import sentence_sentiment as sentences
     from model.presets.preset import preset
-    from model.report.evaluation_run import Subject
+    from model.report.evaluation_run import EvaluatedModel
 
     _check_torch()
-    subject = Subject(weights=weights)
+    subject = EvaluatedModel(weights=weights)
     sentences.reviews(preset("reviews"), data, subject, out, imdb=imdb, json_out=json_out, rows=rows)
 
 
@@ -116,9 +116,9 @@ def tickets(
     """Judge sentiment, emotion, complaint and urgency of what customers write."""
     from model.presets import support_tickets as station
     from model.presets.preset import preset
-    from model.report.evaluation_run import Subject
+    from model.report.evaluation_run import EvaluatedModel
 
-    subject = Subject(weights=weights, engine=engine, precision=precision, threads=threads)
+    subject = EvaluatedModel(weights=weights, engine=engine, precision=precision, threads=threads)
     station.run(preset("tickets"), data, subject, json_out=json_out)
 
 

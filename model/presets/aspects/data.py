@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from brandpulse.text.normalization import normalize
-from model.data.training_examples import SHORT, read_rows
-from model.inputs.target_marking import find
+from model.data.training_examples import LONG_LABELS, read_rows
+from model.inputs.target_marking import find_target
 
 Span = tuple[int, int]
 """First character, and the one behind the last."""
@@ -25,7 +25,7 @@ class Sentence:
     def spans(self) -> list[Span]:
         """Where the terms stand, in order, without overlaps: of two that do, the longer."""
         every = sorted(
-            {span for term in self.terms for span in find(self.text, term)}, key=lambda span: span[0] - span[1]
+            {span for term in self.terms for span in find_target(self.text, term)}, key=lambda span: span[0] - span[1]
         )
         chosen: list[Span] = []
         for start, end in every:
@@ -39,7 +39,7 @@ def sentences(rows: Iterable[Mapping[str, Any]]) -> list[Sentence]:
     found: dict[str, dict[str, str]] = {}
     for row in rows:
         label = str(row["target_sentiment"])
-        found.setdefault(normalize(row["text"]), {})[row["target"]] = SHORT.get(label, label)
+        found.setdefault(normalize(row["text"]), {})[row["target"]] = LONG_LABELS.get(label, label)
     return [Sentence(text, terms) for text, terms in found.items()]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from model.inputs.target_marking import place
+from model.inputs.target_marking import mark_spans
 from model.presets.aspects.categories import Categories, read_map
 from model.presets.aspects.data import Sentence, Span, found_terms, read_sentences, term_key
 from model.presets.preset import Data, Preset, data_file
@@ -32,7 +32,9 @@ def towards(scorer: "Scorer", texts: Sequence[str], spans: Sequence[Sequence[Spa
     A term that was found is spoken of: what the head gives to `irrelevant` is shared among the three.
     """
     posts = [
-        place(text, [(start, end, at) for at, (start, end) in enumerate(found)], targets=len(found), keep_words=True)
+        mark_spans(
+            text, [(start, end, at) for at, (start, end) in enumerate(found)], targets=len(found), keep_words=True
+        )
         for text, found in zip(texts, spans, strict=True)
     ]
     said = scorer.score(posts).target[:, [TARGET.index(label) for label in SENTIMENT]].astype(np.float64)

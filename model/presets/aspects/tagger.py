@@ -86,9 +86,9 @@ def tagger_graph(tensors: Mapping[str, Floats], config: Mapping[str, Any]) -> "o
     import openvino as ov
     from openvino import opset13 as ops
 
-    from model.graphs.openvino_bert import MASKED, Weights, attention, axes, feed_forward
+    from model.graphs.openvino_bert import MASKED, GraphWeights, attention, axes, feed_forward
 
-    weights = Weights(tensors, epsilon=config["layer_norm_eps"], ranges={})
+    weights = GraphWeights(tensors, epsilon=config["layer_norm_eps"], ranges={})
     ids = ops.parameter([-1, -1], np.int32, name="ids")
     mask = ops.parameter([-1, -1], np.float32, name="mask")
     length = ops.gather(ops.shape_of(ids), axes(1), np.int64(0))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from brandpulse.text.normalization import MARKER
 from model.data.training_examples import Example
-from model.inputs.token_batches import first_kept, window
+from model.inputs.token_batches import token_window, window_start
 
 if TYPE_CHECKING:
     import torch
@@ -49,8 +49,8 @@ def encode(examples: Sequence[Example], tokenizer: "Tokenizer", max_tokens: int)
 
 
 def _encoded(example: Example, ids: list[int], marker: int, max_tokens: int) -> Encoded:
-    skipped = ids[: first_kept(ids, marker, max_tokens)].count(marker)
-    ids = window(ids, marker, max_tokens) if len(ids) > max_tokens else ids
+    skipped = ids[: window_start(ids, marker, max_tokens)].count(marker)
+    ids = token_window(ids, marker, max_tokens) if len(ids) > max_tokens else ids
     places = tuple(at for at, token in enumerate(ids) if token == marker)
     numbers = example.marked.mentions[skipped : skipped + len(places)]
     mentions = tuple(example.mentions[number] if example.mentions else -1 for number in numbers)

@@ -10,7 +10,7 @@ import numpy as np
 
 from brandpulse.errors import ConfigError
 from model.data.labelled_posts import leak_key
-from model.data.training_examples import Example, gather, numbered_rows
+from model.data.training_examples import Example, merge_by_text, numbered_rows
 from model.training.data.batches import Encoded, encode
 from model.training.data.custom_file import FIELDS, own_rows, split, table_rows
 from model.training.fit.progress_log import say
@@ -169,9 +169,9 @@ def _examples(source: Source | OwnFile, rows: Sequence[dict[str, Any]]) -> tuple
     """The examples of a source without and with the words of their targets, in the same order."""
     targets = source.targets if isinstance(source, Source) else "marked"
     if targets == "left out":
-        bare = [example for example in gather({**row, "target": None} for row in rows) if example.gold]
+        bare = [example for example in merge_by_text({**row, "target": None} for row in rows) if example.gold]
         return bare, bare
-    both = gather(rows), gather(rows, keep_words=True)
+    both = merge_by_text(rows), merge_by_text(rows, keep_words=True)
     if targets == "required":
         return ([one for one in both[0] if one.mentions], [one for one in both[1] if one.mentions])
     return both
@@ -179,8 +179,12 @@ def _examples(source: Source | OwnFile, rows: Sequence[dict[str, Any]]) -> tuple
 
 def _both(name: str, lines: Sequence[Line]) -> list[tuple[str, list[Example]]]:
     rows = [row for _, row in lines]
-    bare = [(name, gather(rows))]
-    return [*bare, (f"{name}+words", gather(rows, keep_words=True))] if any(row.get("target") for row in rows) else bare
+    bare = [(name, merge_by_text(rows))]
+    return (
+        [*bare, (f"{name}+words", merge_by_text(rows, keep_words=True))]
+        if any(row.get("target") for row in rows)
+        else bare
+    )
 
 
 def encoded(texts: Texts, tokenizer: "Tokenizer", max_tokens: int) -> tuple[list[Encodings], dict[str, list[Encoded]]]:

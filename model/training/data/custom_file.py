@@ -13,7 +13,7 @@ import numpy as np
 
 from brandpulse.errors import ConfigError
 from model.data.labelled_posts import leak_key
-from model.data.training_examples import labels_of, word
+from model.data.training_examples import labels_of, parse_label
 from model.spec.heads import EMOTIONS, TARGET
 from model.training.fit.recipe import OwnFile
 
@@ -90,7 +90,7 @@ def own_rows(path: Path, source: OwnFile) -> list[tuple[int, dict[str, Any]]]:
         try:
             labels_of(row)
             if "target_sentiment" in row:
-                word("target_sentiment", row["target_sentiment"], TARGET)
+                parse_label("target_sentiment", row["target_sentiment"], TARGET)
         except ValueError as error:
             raise ConfigError(f"{path}, line {line}: {error}; map it under `values`") from error
         if len(row) > 1:

@@ -15,7 +15,7 @@ from torch import nn
 from brandpulse.errors import ConfigError
 from model.checkpoints.multi_head import HeadsManifest, load_heads
 from model.graphs.torch_multihead import EXIT_LAYER, MultiHead
-from model.inputs.vocabulary import extended, place_new_words
+from model.inputs.vocabulary import embed_new_tokens, extend_tokenizer
 from model.spec.heads import BY_NAME
 from model.spec.weights import MULTI_HEAD
 
@@ -74,11 +74,11 @@ def start(
     manifest = load_heads(base).manifest if is_packed(base) else None
     try:
         model = packed_model(base) if manifest else MultiHead.from_base(str(base))
-        description, new_words = extended(base / "tokenizer.json", texts)
+        description, new_words = extend_tokenizer(base / "tokenizer.json", texts)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"--base {base}: no encoder that can be trained: {error}") from error
     table = model.bert.embeddings.word_embeddings.weight
-    begun = place_new_words(table.detach().numpy().astype(np.float32), new_words, tokenizer_of(description))
+    begun = embed_new_tokens(table.detach().numpy().astype(np.float32), new_words, tokenizer_of(description))
     table.data.copy_(torch.from_numpy(begun))
     if layers is not None:
         _keep_layers(model, layers)

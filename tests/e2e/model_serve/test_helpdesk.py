@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from brandpulse.runtime.child_process import Child, free_port, port_answers
-from model.serve.request_guard import Rules
+from model.serve.request_guard import GuardRules
 from model.serve.service import Service
 from tests.support.model.serve_builders import AllHeadsScorer, serving
 from tests.support.patience import patience
@@ -81,7 +81,7 @@ def a_bridge(folder: Path, *, model: str, helpdesk: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[str]:
-    with serving(Service(scorer=AllHeadsScorer()), Rules(token=TOKEN)) as client:
+    with serving(Service(scorer=AllHeadsScorer()), GuardRules(token=TOKEN)) as client:
         yield str(client.base_url)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from model.serve.request_guard import Rules
+from model.serve.request_guard import GuardRules
 from model.serve.service import Service
 from tests.support.dashboards.browser import a_browser
 from tests.support.model.serve_builders import AllHeadsScorer, WatchedScorer, serving
@@ -191,7 +191,7 @@ def test_everything_is_reached_with_the_keyboard(url: str, open_page: OpenPage) 
 
 
 def test_a_token_is_asked_for_where_one_is_wanted_and_kept_out_of_sight(open_page: OpenPage) -> None:
-    with serving(Service(scorer=AllHeadsScorer()), Rules(token=TOKEN)) as client:
+    with serving(Service(scorer=AllHeadsScorer()), GuardRules(token=TOKEN)) as client:
         page = open_page(str(client.base_url), forgive="401")
         expect(page.get_by_label("Token")).to_be_visible()
         page.get_by_label("Text", exact=True).fill("0.7 guarded")

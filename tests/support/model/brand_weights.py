@@ -7,7 +7,7 @@ import numpy as np
 
 from brandpulse.text.normalization import MARKER
 from model.checkpoints.multi_head import HeadsManifest, pack_heads
-from model.inputs.vocabulary import extended
+from model.inputs.vocabulary import extend_tokenizer
 from model.spec.heads import HEADS
 from model.spec.weights import WEIGHTS
 
@@ -19,7 +19,7 @@ def a_brand_folder(folder: Path, *, seed: int = 13, spread: float = 1.0, **manif
     folder.mkdir(parents=True, exist_ok=True)
     description = (WEIGHTS / "tokenizer.json").read_text(encoding="utf-8")
     if MARKER not in description and MARKER.encode("unicode_escape").decode() not in description:
-        description, _ = extended(WEIGHTS / "tokenizer.json", ["😡 👍"])
+        description, _ = extend_tokenizer(WEIGHTS / "tokenizer.json", ["😡 👍"])
     (folder / "tokenizer.json").write_text(description, encoding="utf-8")
     fields: dict[str, Any] = {
         "name": "tiny-brand",

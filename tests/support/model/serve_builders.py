@@ -16,7 +16,7 @@ from model.inference.keyword_classifier import KeywordClassifier
 from model.inference.scorer import Probabilities, Scorer, Scores
 from model.inputs.target_marking import MarkedText
 from model.serve.app import application
-from model.serve.request_guard import Rules
+from model.serve.request_guard import GuardRules
 from model.serve.service import Service
 from model.spec.heads import HEADS
 from tests.support.patience import patience
@@ -82,9 +82,9 @@ class AllHeadsScorer:
 
 
 @contextlib.contextmanager
-def serving(service: Service, rules: Rules | None = None) -> Iterator[httpx.Client]:
+def serving(service: Service, rules: GuardRules | None = None) -> Iterator[httpx.Client]:
     """A client of *service* behind a real socket."""
-    config = uvicorn.Config(application(service, rules or Rules()), port=0, log_config=None, ws="none")
+    config = uvicorn.Config(application(service, rules or GuardRules()), port=0, log_config=None, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="serving")
     thread.start()

@@ -15,7 +15,7 @@ from openvino import opset13 as ops
 from model.cpu.inference_streams import Streams, cpu_settings, openvino_requests
 from model.cpu.openvino_scorer import OpenVinoScorer
 from model.inference.score_cache import CachingScorer
-from model.inference.scorer import Begins, Scores, begin
+from model.inference.scorer import PipelinedScorer, Scores, begin
 from model.inputs.target_marking import MarkedText, mark, plain
 from model.loader import load_scorer
 from tests.support.model.brand_weights import a_brand_folder
@@ -54,7 +54,7 @@ def test_calls_under_way_together_say_what_each_says_alone(folder: Path, exit_po
     alone = [scorer.score(posts) for posts in (FIRST, SECOND)]
     scorer.settled = 0
     tried = CachingScorer(scorer, max_entries=entries) if entries else scorer
-    assert isinstance(tried, Begins)
+    assert isinstance(tried, PipelinedScorer)
     first, second = tried.begin(FIRST), tried.begin(SECOND)
     later, sooner = on_another_thread(second), on_another_thread(first)
     assert_same(sooner, alone[0])
@@ -79,7 +79,7 @@ def test_a_call_is_back_before_its_posts_are_scored(folder: Path, monkeypatch: p
 
 def test_an_engine_that_knows_no_two_steps_does_all_in_the_first() -> None:
     scorer = load_scorer("keyword")
-    assert not isinstance(scorer, Begins)
+    assert not isinstance(scorer, PipelinedScorer)
     assert_same(begin(scorer, FIRST)(), scorer.score(FIRST))
 
 

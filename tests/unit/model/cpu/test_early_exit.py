@@ -141,7 +141,7 @@ def test_doubt_beyond_what_may_be_held_is_settled_on_the_way(
     folder = with_confidence(tmp_path, 1.01, 1.01)
     many = POSTS * 60
     expected = scorer(folder, exit_policy="full").score(many)
-    monkeypatch.setattr("model.cpu.openvino_scorer._MOST_DOUBTFUL", 500)
+    monkeypatch.setattr("model.cpu.openvino_scorer._MAX_DOUBTFUL_TOKENS", 500)
     found = scorer(folder).score(many)
     np.testing.assert_allclose(found.target, expected.target, atol=1e-4)
 

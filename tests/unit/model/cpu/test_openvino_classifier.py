@@ -12,7 +12,7 @@ import pytest
 from brandpulse.bench.model.engines import PEER, run
 from brandpulse.errors import ConfigError
 from model.checkpoints.whole_post import load_whole_post, truncating_tokenizer, write_manifest
-from model.cpu.cpu_info import available_cores, multiplies_bytes
+from model.cpu.cpu_info import available_cores, has_int8_instructions
 from model.cpu.openvino_classifier import OpenVinoClassifier
 from model.inference.scorer import Classifier
 from model.inputs.token_batches import LENGTHS, token_batches
@@ -29,7 +29,7 @@ def int8() -> Classifier:
 
 
 def test_auto_goes_by_the_processors_flags_so_that_every_start_gives_the_same_labels() -> None:
-    wanted = "openvino int8" if multiplies_bytes() else "openvino fp32"
+    wanted = "openvino int8" if has_int8_instructions() else "openvino fp32"
     assert OpenVinoClassifier(WHOLE_POST_WEIGHTS, threads=1).name == wanted
 
 
@@ -37,8 +37,8 @@ def test_byte_products_are_read_from_the_processors_flags(tmp_path: Path) -> Non
     info = tmp_path / "cpuinfo"
     for flags, fast in (("fpu avx512_vnni", True), ("fpu avx_vnni sse", True), ("fpu avx512f", False)):
         info.write_text(f"processor: 0\nflags\t\t: {flags}\n")
-        assert multiplies_bytes(info) is fast
-    assert not multiplies_bytes(tmp_path / "none")
+        assert has_int8_instructions(info) is fast
+    assert not has_int8_instructions(tmp_path / "none")
 
 
 @pytest.mark.skipif(available_cores() < 2, reason="one core is every core")

@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 
 from model.checkpoints.multi_head import HeadsCheckpoint, load_heads
-from model.cpu import precision_selection as selftest
-from model.cpu.cpu_info import multiplies_bytes
+from model.cpu import precision_selection
+from model.cpu.cpu_info import has_int8_instructions
 from model.cpu.onnxruntime_requests import onnx_is_installed
 from model.cpu.openvino_scorer import OpenVinoScorer
-from model.cpu.precision_selection import PORTABLE_INT8, chosen_precision, favoured, machine_key, tried
+from model.cpu.precision_selection import (
+    ONNXRUNTIME_INT8,
+    best_precision,
+    machine_key,
+    measure_speeds,
+    select_precision,
+)
 from tests.support.model.brand_weights import LAYERS, a_brand_folder
 
 RANGES = {
@@ -38,7 +44,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> Trials:
             held.append(checkpoint.manifest.version)
             return speeds
 
-        monkeypatch.setattr(selftest, "tried", trial)
+        monkeypatch.setattr(precision_selection, "measure_speeds", trial)
         return held
 
     return find
@@ -48,9 +54,9 @@ def test_a_restart_gets_the_precision_of_the_first_start_whatever_a_trial_would_
     checkpoint: HeadsCheckpoint, tmp_path: Path, trials: Trials
 ) -> None:
     held = trials(INT8_WINS)
-    assert chosen_precision(checkpoint, threads=2, cache=tmp_path / "deep" / "cache") == "int8"
+    assert select_precision(checkpoint, threads=2, cache=tmp_path / "deep" / "cache") == "int8"
     trials(FP32_WINS)
-    assert chosen_precision(checkpoint, threads=2, cache=tmp_path / "deep" / "cache") == "int8"
+    assert select_precision(checkpoint, threads=2, cache=tmp_path / "deep" / "cache") == "int8"
     assert len(held) == 1
 
 
@@ -58,12 +64,12 @@ def test_of_two_starts_at_once_the_first_to_write_chooses_for_both(
     checkpoint: HeadsCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def trial(checkpoint: HeadsCheckpoint) -> dict[str, float]:
-        monkeypatch.setattr(selftest, "tried", lambda checkpoint: INT8_WINS)
-        assert chosen_precision(checkpoint, threads=2, cache=tmp_path) == "int8"  # the other worker, meanwhile
+        monkeypatch.setattr(precision_selection, "measure_speeds", lambda checkpoint: INT8_WINS)
+        assert select_precision(checkpoint, threads=2, cache=tmp_path) == "int8"  # the other worker, meanwhile
         return FP32_WINS
 
-    monkeypatch.setattr(selftest, "tried", trial)
-    assert chosen_precision(checkpoint, threads=2, cache=tmp_path) == "int8"
+    monkeypatch.setattr(precision_selection, "measure_speeds", trial)
+    assert select_precision(checkpoint, threads=2, cache=tmp_path) == "int8"
 
 
 def test_other_weights_cores_processors_and_packages_are_tried_anew(
@@ -82,7 +88,7 @@ def test_other_weights_cores_processors_and_packages_are_tried_anew(
         machine_key("w1", 2, named),
         machine_key("w1", 2, tmp_path / "none"),
     ]
-    monkeypatch.setattr(selftest, "version", lambda package: "9999.1")
+    monkeypatch.setattr(precision_selection, "version", lambda package: "9999.1")
     keys.append(machine_key("w1", 2, plain))
     assert len(set(keys)) == len(keys)
     monkeypatch.undo()
@@ -94,11 +100,11 @@ def test_a_broken_file_costs_one_warning_and_a_trial(
     checkpoint: HeadsCheckpoint, tmp_path: Path, trials: Trials, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     trials(INT8_WINS)
-    chosen_precision(checkpoint, threads=2, cache=tmp_path)
+    select_precision(checkpoint, threads=2, cache=tmp_path)
     (path,) = tmp_path.iterdir()
     path.write_text(content)
     with caplog.at_level(logging.WARNING):
-        assert chosen_precision(checkpoint, threads=2, cache=tmp_path) == "int8"
+        assert select_precision(checkpoint, threads=2, cache=tmp_path) == "int8"
     assert len(caplog.records) == 1
     assert json.loads(path.read_text())["precision"] == "int8"
 
@@ -109,7 +115,7 @@ def test_a_cache_that_cannot_be_written_costs_one_warning(
     trials(INT8_WINS)
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
-        assert chosen_precision(checkpoint, threads=2, cache=tmp_path / "file" / "cache") == "int8"
+        assert select_precision(checkpoint, threads=2, cache=tmp_path / "file" / "cache") == "int8"
     assert len(caplog.records) == 1
 
 
@@ -117,9 +123,9 @@ def test_when_there_is_no_time_for_a_trial_the_flags_decide_and_nothing_is_pinne
     checkpoint: HeadsCheckpoint, tmp_path: Path, trials: Trials
 ) -> None:
     trials(None)
-    assert chosen_precision(checkpoint, threads=2, cache=tmp_path) in ("fp32", "int8", PORTABLE_INT8)
+    assert select_precision(checkpoint, threads=2, cache=tmp_path) in ("fp32", "int8", ONNXRUNTIME_INT8)
     assert not list(tmp_path.iterdir())
-    assert tried(checkpoint, budget=-1.0) is None
+    assert measure_speeds(checkpoint, budget=-1.0) is None
 
 
 @pytest.mark.parametrize(("with_bytes", "installed"), [(True, False), (False, True), (False, False)])
@@ -134,18 +140,18 @@ def test_who_lacks_the_packages_for_a_faster_int8_is_told_once(
     installed: bool,
 ) -> None:
     trials(FP32_WINS)
-    monkeypatch.setattr(selftest, "multiplies_bytes", lambda: with_bytes)
-    monkeypatch.setattr(selftest, "onnx_is_installed", lambda: installed)
+    monkeypatch.setattr(precision_selection, "has_int8_instructions", lambda: with_bytes)
+    monkeypatch.setattr(precision_selection, "onnx_is_installed", lambda: installed)
     with caplog.at_level(logging.INFO):
         for _ in range(2):
-            chosen_precision(checkpoint, threads=2, cache=tmp_path)
+            select_precision(checkpoint, threads=2, cache=tmp_path)
     told = [record for record in caplog.records if "brandpulse[int8]" in str(getattr(record, "remedy", ""))]
     assert len(told) == int(not with_bytes and not installed)
 
 
 @pytest.mark.parametrize(
     ("with_bytes", "installed", "precision"),
-    [(True, True, "int8"), (True, False, "int8"), (False, True, PORTABLE_INT8), (False, False, "fp32")],
+    [(True, True, "int8"), (True, False, "int8"), (False, True, ONNXRUNTIME_INT8), (False, False, "fp32")],
 )
 def test_flags_and_packages_decide_whose_bytes(
     checkpoint: HeadsCheckpoint,
@@ -158,11 +164,11 @@ def test_flags_and_packages_decide_whose_bytes(
     precision: str,
 ) -> None:
     trials(None)
-    monkeypatch.setattr(selftest, "multiplies_bytes", lambda: with_bytes)
-    monkeypatch.setattr(selftest, "onnx_is_installed", lambda: installed)
-    assert chosen_precision(checkpoint, threads=2, cache=tmp_path) == precision
-    offered = selftest._offered(checkpoint)
-    assert (PORTABLE_INT8 in offered) == (precision == PORTABLE_INT8)
+    monkeypatch.setattr(precision_selection, "has_int8_instructions", lambda: with_bytes)
+    monkeypatch.setattr(precision_selection, "onnx_is_installed", lambda: installed)
+    assert select_precision(checkpoint, threads=2, cache=tmp_path) == precision
+    offered = precision_selection._candidates(checkpoint)
+    assert (ONNXRUNTIME_INT8 in offered) == (precision == ONNXRUNTIME_INT8)
     assert offered[:3] == ["fp32", "bf16", "int8"]
 
 
@@ -175,21 +181,21 @@ def test_flags_and_packages_decide_whose_bytes(
         ({"fp32": 100, "bf16": 200, "int8": 300}, "int8"),
         ({"fp32": 100, "bf16": 300, "int8": 200}, "bf16"),
         ({"fp32": 100}, "fp32"),
-        ({"fp32": 100, "bf16": 20, "int8": 100, PORTABLE_INT8: 160}, PORTABLE_INT8),
-        ({"fp32": 100, "bf16": 20, "int8": 150, PORTABLE_INT8: 160}, "int8"),
+        ({"fp32": 100, "bf16": 20, "int8": 100, ONNXRUNTIME_INT8: 160}, ONNXRUNTIME_INT8),
+        ({"fp32": 100, "bf16": 20, "int8": 150, ONNXRUNTIME_INT8: 160}, "int8"),
     ],
 )
 def test_less_exact_must_be_clearly_faster(speeds: dict[str, float], precision: str) -> None:
-    assert favoured(speeds) == precision
+    assert best_precision(speeds) == precision
 
 
 def test_a_trial_measures_what_the_weights_offer(checkpoint: HeadsCheckpoint, tmp_path: Path) -> None:
-    speeds = tried(checkpoint, budget=60.0)
+    speeds = measure_speeds(checkpoint, budget=60.0)
     assert speeds is not None
-    assert {"fp32", "bf16", "int8"} <= set(speeds) <= {"fp32", "bf16", "int8", PORTABLE_INT8}
-    assert (PORTABLE_INT8 in speeds) == (onnx_is_installed() and not multiplies_bytes())
+    assert {"fp32", "bf16", "int8"} <= set(speeds) <= {"fp32", "bf16", "int8", ONNXRUNTIME_INT8}
+    assert (ONNXRUNTIME_INT8 in speeds) == (onnx_is_installed() and not has_int8_instructions())
     assert all(speed > 0 for speed in speeds.values())
-    without = tried(load_heads(a_brand_folder(tmp_path)), budget=60.0)
+    without = measure_speeds(load_heads(a_brand_folder(tmp_path)), budget=60.0)
     assert without is not None
     assert set(without) == {"fp32", "bf16"}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model.data.gold_labels import Gold, read_gold
+from model.data.gold_labels import GoldRows, read_gold
 from model.spec.options import Task
 
 
@@ -17,7 +17,7 @@ def a_file(folder: Path, rows: Sequence[dict[str, Any] | str]) -> Path:
     return path
 
 
-def read(folder: Path, task: Task, rows: Sequence[dict[str, Any]], labels: Sequence[str] | None = None) -> Gold:
+def read(folder: Path, task: Task, rows: Sequence[dict[str, Any]], labels: Sequence[str] | None = None) -> GoldRows:
     return read_gold(a_file(folder, rows), task, labels)
 
 

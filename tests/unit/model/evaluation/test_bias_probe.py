@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.evaluation.bias_probe import GROUPS, shifts
+from model.evaluation.bias_probe import GROUPS, group_shifts
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
 
@@ -24,13 +24,13 @@ class Prejudiced:
 
 
 def test_a_verdict_that_hangs_on_a_group_is_seen() -> None:
-    found = {shift.group: shift for shift in shifts(Prejudiced("Syrian"))}
+    found = {shift.group: shift for shift in group_shifts(Prejudiced("Syrian"))}
     assert found["Syrian"].shift < -1
     assert found["Syrian"].flips == 1.0
     assert found["German"].flips == 0.0
 
 
 def test_a_verdict_that_hangs_on_no_group_has_no_shift() -> None:
-    found = shifts(Prejudiced("never there"))
+    found = group_shifts(Prejudiced("never there"))
     assert len(found) == sum(map(len, GROUPS.values()))
     assert all(shift.shift == 0 and shift.flips == 0 for shift in found)

@@ -6,11 +6,11 @@ from model.evaluation.bootstrap_metrics import (
     average_precision,
     differences,
     intervals,
-    measure_of,
+    metrics_of,
     net_error,
     net_errors,
-    point,
-    share_of,
+    point_estimates,
+    share_metric,
 )
 from model.evaluation.metrics import calibration_error, confusion, recalls
 from model.evaluation.model_answers import Answers
@@ -47,7 +47,7 @@ def sets() -> Answers:
 
 def test_the_figures_of_one_label_are_those_of_scikit_learn() -> None:
     some = answers()
-    found = point(measure_of(some, net=False), N)
+    found = point_estimates(metrics_of(some, net=False), N)
     assert found == pytest.approx(
         {
             "accuracy": sk.accuracy_score(some.gold, some.predicted),
@@ -60,7 +60,7 @@ def test_the_figures_of_one_label_are_those_of_scikit_learn() -> None:
 
 def test_the_figures_of_yes_or_no_are_those_of_scikit_learn() -> None:
     some = yes_or_no()
-    found = point(measure_of(some, net=False), N)
+    found = point_estimates(metrics_of(some, net=False), N)
     assert found == pytest.approx(
         {
             "accuracy": sk.accuracy_score(some.gold, some.predicted),
@@ -75,7 +75,7 @@ def test_the_figures_of_yes_or_no_are_those_of_scikit_learn() -> None:
 
 def test_the_figures_of_many_labels_are_those_of_scikit_learn() -> None:
     some = sets()
-    found = point(measure_of(some, net=False), N)
+    found = point_estimates(metrics_of(some, net=False), N)
     del found["ece"]
     assert found == pytest.approx(
         {
@@ -93,10 +93,10 @@ def test_the_figures_of_many_labels_are_those_of_scikit_learn() -> None:
 def test_a_row_drawn_twice_counts_like_two_rows(kind: str) -> None:
     some = {"one": answers(), "bit": yes_or_no(), "many": sets()}[kind]
     weights = np.random.default_rng(3).integers(0, 3, (2, N)).astype(float)
-    drawn = measure_of(some, net=False)(weights)
+    drawn = metrics_of(some, net=False)(weights)
     for resample in range(2):
         rows = np.repeat(np.arange(N), weights[resample].astype(int))
-        repeated = point(measure_of(some.rows(rows), net=False), len(rows))
+        repeated = point_estimates(metrics_of(some.rows(rows), net=False), len(rows))
         assert {name: values[resample] for name, values in drawn.items()} == pytest.approx(repeated, abs=1e-6)
 
 
@@ -119,7 +119,7 @@ def test_the_net_error_is_what_drawing_windows_finds(window: int, soft: bool) ->
 
 def test_the_intervals_are_those_of_a_plain_bootstrap() -> None:
     some = answers()
-    low, high = intervals(measure_of(some, net=False), ROWS, seed=13)["macro_recall"]
+    low, high = intervals(metrics_of(some, net=False), ROWS, seed=13)["macro_recall"]
     generator = np.random.default_rng(1)
     plain = []
     for _ in range(2_000):
@@ -131,19 +131,19 @@ def test_the_intervals_are_those_of_a_plain_bootstrap() -> None:
 def test_reposts_make_an_interval_no_narrower() -> None:
     some = answers()
     copies = np.repeat(ROWS, 9)
-    once = intervals(measure_of(some, net=False), ROWS, seed=13)
-    often = intervals(measure_of(some.rows(copies), net=False), copies, seed=13)
+    once = intervals(metrics_of(some, net=False), ROWS, seed=13)
+    often = intervals(metrics_of(some.rows(copies), net=False), copies, seed=13)
     assert often == {name: pytest.approx(bounds, abs=1e-9) for name, bounds in once.items()}
 
 
 def test_the_intervals_repeat_with_the_seed() -> None:
-    measure = measure_of(answers(), net=True)
+    measure = metrics_of(answers(), net=True)
     assert intervals(measure, ROWS, seed=1) == intervals(measure, ROWS, seed=1)
     assert intervals(measure, ROWS, seed=1) != intervals(measure, ROWS, seed=2)
 
 
 def test_a_model_held_against_itself_differs_in_nothing() -> None:
-    measure = measure_of(answers(), net=True)
+    measure = metrics_of(answers(), net=True)
     assert set(differences(measure, measure, ROWS, seed=1).values()) == {(0.0, 0.0, 0.0)}
 
 
@@ -151,7 +151,7 @@ def test_a_paired_difference_is_surer_than_two_intervals() -> None:
     some = answers()
     worse = Answers(some.kind, some.labels, some.gold, some.probabilities, some.predicted.copy())
     worse.predicted[:20] = (some.gold[:20] + 1) % 3
-    both = [measure_of(model, net=False) for model in (some, worse)]
+    both = [metrics_of(model, net=False) for model in (some, worse)]
     difference, low, high = differences(both[0], both[1], ROWS, seed=1)["accuracy"]
     assert 0 < low < difference < high
     alone = intervals(both[0], ROWS, seed=1)["accuracy"]
@@ -160,4 +160,4 @@ def test_a_paired_difference_is_surer_than_two_intervals() -> None:
 
 def test_a_share_is_the_mean() -> None:
     holds = np.array([True, True, False, True])
-    assert point(share_of(holds, "swap_rate"), 4) == {"swap_rate": 0.75}
+    assert point_estimates(share_metric(holds, "swap_rate"), 4) == {"swap_rate": 0.75}

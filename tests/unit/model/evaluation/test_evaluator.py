@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.data.gold_labels import Gold, read_gold
+from model.data.gold_labels import GoldRows, read_gold
 from model.evaluation.comparison import compare
 from model.evaluation.evaluator import evaluate
-from model.evaluation.model_answers import Said
-from model.evaluation.predictions_file import Predictions, beside, load, predictions, save
+from model.evaluation.model_answers import HeadSettings
+from model.evaluation.predictions_file import (
+    Predictions,
+    load_predictions,
+    predictions_of,
+    predictions_path,
+    save_predictions,
+)
 from model.inference.adapters import ClassifierScorer
 from model.inference.keyword_classifier import KeywordClassifier, NullClassifier
 from model.spec.options import Task
@@ -40,14 +46,14 @@ ROWS: dict[Task, list[dict[str, Any]]] = {
 }
 
 
-def gold_of(folder: Path, task: Task, rows: Sequence[dict[str, Any]] | None = None) -> Gold:
+def gold_of(folder: Path, task: Task, rows: Sequence[dict[str, Any]] | None = None) -> GoldRows:
     path = folder / f"{task}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows or ROWS[task]), encoding="utf-8")
     return read_gold(path, task)
 
 
 def report_on(folder: Path, task: Task, rows: Sequence[dict[str, Any]] | None = None, **said: Any) -> dict[str, Any]:
-    return evaluate(WordScorer(), gold_of(folder, task, rows), Said(**said)).report
+    return evaluate(WordScorer(), gold_of(folder, task, rows), HeadSettings(**said)).report
 
 
 @pytest.mark.parametrize(
@@ -128,7 +134,7 @@ def test_the_swap_test_asks_for_a_target_that_is_not_there(tmp_path: Path, rule:
         {"text": "Aerolux, positive today", "target": "Aerolux", "target_sentiment": "pos"},
     ]
     gold = gold_of(tmp_path, "target_sentiment", rows)
-    report = evaluate(WordScorer(rule=rule), gold, Said()).report
+    report = evaluate(WordScorer(rule=rule), gold, HeadSettings()).report
     assert report["swap_rate"] == swapped
 
 
@@ -141,7 +147,7 @@ def test_a_verdict_that_hangs_on_the_name_fails_the_swap_in_the_text(
         {"text": "Nordbank positive", "target": "Nordbank", "target_sentiment": "pos"},
     ]
     gold = gold_of(tmp_path, "target_sentiment", rows)
-    report = evaluate(WordScorer(fans=fans), gold, Said(), keep_words=True).report
+    report = evaluate(WordScorer(fans=fans), gold, HeadSettings(), keep_words=True).report
     assert (report["in_text_swap_agreement"], report["target_words"]) == (agreement, "keep")
 
 
@@ -166,7 +172,7 @@ def test_the_bit_of_a_crisis_file_is_the_one_it_labels(tmp_path: Path) -> None:
 
 def test_moods_have_a_head_of_their_own(tmp_path: Path) -> None:
     rows = [{"text": "joy", "emotion": "joy"}, {"text": "anger", "emotion": "anger"}]
-    evaluation = evaluate(WordScorer(), gold_of(tmp_path, "emotion", rows), Said())
+    evaluation = evaluate(WordScorer(), gold_of(tmp_path, "emotion", rows), HeadSettings())
     assert evaluation.answers.probabilities[0].tolist() == pytest.approx([1 / 9, 8 / 9])
 
 
@@ -177,7 +183,7 @@ def test_a_temperature_of_one_changes_no_calibration_error(tmp_path: Path, task:
 
 
 def test_before_the_temperature_the_answers_were_the_raw_logits_to_it(tmp_path: Path) -> None:
-    evaluation = evaluate(WordScorer(), gold_of(tmp_path, "sentiment"), Said(temperature=2.0))
+    evaluation = evaluate(WordScorer(), gold_of(tmp_path, "sentiment"), HeadSettings(temperature=2.0))
     assert evaluation.before is not None
     logits = 2.0 * np.log(evaluation.answers.probabilities)
     raw = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -186,11 +192,11 @@ def test_before_the_temperature_the_answers_were_the_raw_logits_to_it(tmp_path: 
 
 def test_an_engine_without_the_head_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"emotion: the engine keyword has no head 'emotion', only sentiment, target"):
-        evaluate(ClassifierScorer(KeywordClassifier()), gold_of(tmp_path, "emotion"), Said())
+        evaluate(ClassifierScorer(KeywordClassifier()), gold_of(tmp_path, "emotion"), HeadSettings())
 
 
 def test_a_constant_classifier_has_the_macro_recall_of_a_guess(tmp_path: Path) -> None:
-    report = evaluate(ClassifierScorer(NullClassifier()), gold_of(tmp_path, "sentiment"), Said()).report
+    report = evaluate(ClassifierScorer(NullClassifier()), gold_of(tmp_path, "sentiment"), HeadSettings()).report
     assert report["macro_recall"] == round(1 / 3, 4)
 
 
@@ -227,7 +233,7 @@ def test_rows_are_told_apart_by_where_their_target_stands(tmp_path: Path) -> Non
 
 def a_model(folder: Path, scorer: Any, task: Task = "sentiment") -> Predictions:
     gold = gold_of(folder, task)
-    return predictions(scorer.name, gold, evaluate(scorer, gold, Said()).answers)
+    return predictions_of(scorer.name, gold, evaluate(scorer, gold, HeadSettings()).answers)
 
 
 def test_two_models_are_held_against_each_other_row_by_row(tmp_path: Path) -> None:
@@ -248,9 +254,9 @@ def test_models_that_answered_other_rows_cannot_be_compared(tmp_path: Path) -> N
 @pytest.mark.parametrize("task", ["sentiment", "complaint", "emotion"])
 def test_answers_come_back_from_disk_as_they_were(tmp_path: Path, task: Task) -> None:
     written = a_model(tmp_path, WordScorer(), task)
-    path = beside(tmp_path / "report.json")
-    save(written, path)
-    found = load(path)
+    path = predictions_path(tmp_path / "report.json")
+    save_predictions(written, path)
+    found = load_predictions(path)
     assert path.name == "report.predictions.npz"
     assert (found.model, found.rows, found.answers.labels) == (written.model, written.rows, written.answers.labels)
     assert compare(found, written, net=False)["mcnemar"]["p"] == 1.0
@@ -262,11 +268,11 @@ def test_answers_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=r"report\.predictions\.npz: no answers of an evaluation"):
-        load(path)
+        load_predictions(path)
 
 
 def test_answers_are_never_unpickled(tmp_path: Path) -> None:
     path = tmp_path / "report.predictions.npz"
     np.savez(path, kind=np.array([{"an": "object"}], dtype=object))
     with pytest.raises(ValueError, match="no answers of an evaluation"):
-        load(path)
+        load_predictions(path)

@@ -11,25 +11,25 @@ import pytest
 from brandpulse.errors import ConfigError
 from model.data.labelled_posts import leak_key
 from model.evaluation.urgency_evaluation import (
-    JUDGED,
-    Judged,
-    addressed,
+    GOLD_FILE,
+    LabelledText,
     candidates,
-    choose,
+    choose_thresholds,
+    evaluate_scorer,
     expected_cost,
-    halves,
+    marked_text,
     measure,
-    measures,
     mix_weights,
-    read_judged,
-    run,
-    shares_of,
+    parse_mix,
+    read_labelled_texts,
+    split_halves,
+    urgency_metrics,
 )
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
-from model.urgency.rule import LEVELS, Thresholds, level
+from model.urgency.rule import LEVELS, Thresholds, levels_of
 
-GUIDELINE = JUDGED.parent / "GUIDELINE.md"
+GUIDELINE = GOLD_FILE.parent / "GUIDELINE.md"
 
 
 class Keywords:
@@ -48,7 +48,7 @@ class Keywords:
 
 
 def test_there_are_400_judged_texts_half_of_which_choose() -> None:
-    choosing, judging = halves(read_judged())
+    choosing, judging = split_halves(read_labelled_texts())
 
     assert len(choosing) == len(judging) == 200
     assert not {row.text for row in choosing} & {row.text for row in judging}
@@ -58,26 +58,26 @@ def test_there_are_400_judged_texts_half_of_which_choose() -> None:
 
 
 def test_each_judged_text_stands_once_for_each_target() -> None:
-    rows = read_judged()
+    rows = read_labelled_texts()
 
     assert len({(leak_key(row.text), row.target) for row in rows}) == len(rows)
 
 
 def test_each_reason_is_one_of_the_guideline() -> None:
     guideline = GUIDELINE.read_text(encoding="utf-8")
-    rows = [json.loads(line) for line in JUDGED.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in GOLD_FILE.read_text(encoding="utf-8").splitlines()]
 
     assert {reason for reason in {row["reason"] for row in rows} if f"`{reason}`" not in guideline} == set()
 
 
 def test_the_halves_do_not_depend_on_the_order_of_the_file() -> None:
-    rows = read_judged()
+    rows = read_labelled_texts()
 
-    assert halves(rows[::-1]) == halves(rows)
+    assert split_halves(rows[::-1]) == split_halves(rows)
 
 
 def test_a_text_that_does_not_name_its_target_was_still_written_to_it() -> None:
-    post = addressed(Judged("My order never came.", "Acme", "ticket", 1))
+    post = marked_text(LabelledText("My order never came.", "Acme", "ticket", 1))
 
     assert (post.targets, post.absent) == (1, frozenset())
 
@@ -94,7 +94,7 @@ def test_a_row_that_cannot_be_judged_is_named(row: dict[str, str], complaint: st
     path.write_text(json.dumps(row), encoding="utf-8")
 
     with pytest.raises(ValueError, match=complaint):
-        read_judged(path)
+        read_labelled_texts(path)
 
 
 def test_rows_weigh_as_their_level_does_in_a_stream() -> None:
@@ -113,20 +113,20 @@ def test_the_thresholds_chosen_cost_least() -> None:
     generator = np.random.default_rng(3)
     gold = generator.integers(0, 3, 40)
     concern = generator.random(40) + 0.3 * gold
-    chosen, cost = choose(concern, concern, gold)
+    chosen, cost = choose_thresholds(concern, concern, gold)
     weights = mix_weights(gold)
 
-    assert cost == pytest.approx(expected_cost(gold, level(concern, concern, chosen), weights))
+    assert cost == pytest.approx(expected_cost(gold, levels_of(concern, concern, chosen), weights))
     for medium in candidates(concern):
         for high in candidates(concern):
-            other = expected_cost(gold, level(concern, concern, Thresholds(medium, high)), weights)
+            other = expected_cost(gold, levels_of(concern, concern, Thresholds(medium, high)), weights)
             assert other >= cost - 1e-9
 
 
 def test_thresholds_between_well_parted_levels_cost_nothing() -> None:
     gold, values = np.array([0, 0, 1, 1, 2, 2]), np.array([0.1, 0.2, 0.4, 0.5, 0.8, 0.9])
 
-    chosen, cost = choose(values, values, gold)
+    chosen, cost = choose_thresholds(values, values, gold)
 
     assert cost == 0
     assert (chosen.medium, chosen.high) == (0.4, 0.8)
@@ -135,7 +135,7 @@ def test_thresholds_between_well_parted_levels_cost_nothing() -> None:
 def test_precision_in_a_stream_counts_the_many_that_are_not_urgent() -> None:
     gold, called = np.array([0, 0, 2, 2]), np.array([2, 0, 2, 0])
 
-    found = measures(gold, called, (0.95, 0.0, 0.05))
+    found = urgency_metrics(gold, called, (0.95, 0.0, 0.05))
 
     assert (found["precision_high"], found["recall_high"]) == (0.5, 0.5)
     assert found["precision_high_in_stream"] == pytest.approx(0.025 / (0.025 + 0.475))
@@ -144,7 +144,7 @@ def test_precision_in_a_stream_counts_the_many_that_are_not_urgent() -> None:
 @pytest.mark.parametrize("mix", ["", "0.7,0.3", "0.7,0.2,0.2", "1.2,-0.3,0.1", "a,b,c", "nan,0.5,0.5"])
 def test_a_mix_that_is_none_is_refused(mix: str) -> None:
     with pytest.raises(ConfigError, match="three shares that sum to 1"):
-        shares_of(mix)
+        parse_mix(mix)
 
 
 def test_an_engine_that_knows_no_complaints_is_told_so() -> None:
@@ -155,7 +155,7 @@ def test_an_engine_that_knows_no_complaints_is_told_so() -> None:
 def test_the_report_tells_the_rule_beside_plain_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "urgency.json"
 
-    run(Keywords(), json_out=out, show_choice=True)
+    evaluate_scorer(Keywords(), json_out=out, show_choice=True)
 
     report = json.loads(out.read_text(encoding="utf-8"))
     rule = report["rules"]["the rule"]

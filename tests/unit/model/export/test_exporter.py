@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 
 from brandpulse.cli.model.model import app
 from brandpulse.errors import ConfigError
-from model.cpu.cpu_info import multiplies_bytes
-from model.export.exporter import OFFERED, export
+from model.cpu.cpu_info import has_int8_instructions
+from model.export.exporter import PRECISIONS, export
 from model.loader import load_classifier, load_scorer, torch_is_installed
 from model.spec.options import ExportFormat, ExportPrecision
 from tests.support.model.brand_weights import a_brand_folder
 from tests.unit.model.cpu.test_precision_selection import RANGES
 
-HERE = [(to, precision) for to, offered in OFFERED.items() for precision in offered if to != "tensorrt"]
+HERE = [(to, precision) for to, offered in PRECISIONS.items() for precision in offered if to != "tensorrt"]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_what_is_exported_says_what_the_model_says(
         pytest.skip(f"needs {', '.join(needed)}")
     found = export(folder, to, tmp_path, precision=precision, texts=["good day", "bad day"])
     # Without instructions for 8-bit products their sums saturate: of such a processor `export` says that it is not ok.
-    saturates = precision == "int8" and not multiplies_bytes()
+    saturates = precision == "int8" and not has_int8_instructions()
     assert found.ok or saturates, found
     assert found.posts == 10
     assert found.agreement > (0.8 if saturates else 0.9)
@@ -89,7 +89,7 @@ def test_plain_safetensors_are_a_checkpoint_that_transformers_loads(folder: Path
 
 
 def test_a_precision_that_a_format_does_not_offer_is_a_config_error(folder: Path, tmp_path: Path) -> None:
-    offered = {(to, precision) for to, precisions in OFFERED.items() for precision in precisions}
+    offered = {(to, precision) for to, precisions in PRECISIONS.items() for precision in precisions}
     for to in get_args(ExportFormat):
         for precision in get_args(ExportPrecision):
             if (to, precision) not in offered:

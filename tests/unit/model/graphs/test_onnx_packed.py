@@ -13,10 +13,10 @@ from model.cpu import openvino_scorer
 from model.cpu.inference_streams import cpu_settings, openvino_requests
 from model.cpu.onnxruntime_requests import onnx_is_installed, onnx_requests
 from model.cpu.openvino_scorer import OpenVinoScorer
-from model.graphs.onnx_packed import packed_onnx
-from model.graphs.openvino_multihead import heads_graph
+from model.graphs.onnx_packed import packed_onnx_model
+from model.graphs.openvino_multihead import multi_head_graph
 from model.inference.scorer import Scores
-from model.inputs.packed_batches import pack
+from model.inputs.packed_batches import packed_batches
 from model.inputs.target_marking import mark, plain
 from model.loader import load_classifier
 from model.spec.weights import WEIGHTS
@@ -43,7 +43,7 @@ def checkpoint(folder: Path) -> HeadsCheckpoint:
 
 def a_batch(*, states: bool) -> Sequence[Any]:
     rng = np.random.default_rng(3)
-    [batch, *_] = pack(LENGTHS, [[length // 2] for length in LENGTHS], limit=48)
+    [batch, *_] = packed_batches(LENGTHS, [[length // 2] for length in LENGTHS], limit=48)
     begin: list[Any] = [rng.integers(0, 30_000, batch.positions.shape, dtype=np.int32), batch.positions]
     if states:
         begin = [rng.standard_normal((*batch.positions.shape, WIDTH)).astype(np.float32)]
@@ -55,9 +55,9 @@ def test_each_part_of_the_network_says_the_same_in_both(
     checkpoint: HeadsCheckpoint, first: int, last: int | None
 ) -> None:
     batch = a_batch(states=first > 0)
-    [ours] = onnx_requests(packed_onnx(checkpoint, first=first, last=last), 1)
+    [ours] = onnx_requests(packed_onnx_model(checkpoint, first=first, last=last), 1)
     [theirs] = openvino_requests(
-        heads_graph(checkpoint, first=first, last=last), cpu_settings("f32", streams=1, threads=1), 1
+        multi_head_graph(checkpoint, first=first, last=last), cpu_settings("f32", streams=1, threads=1), 1
     )
     ours.infer(batch)
     theirs.infer(batch)
@@ -67,7 +67,7 @@ def test_each_part_of_the_network_says_the_same_in_both(
 
 
 def test_requests_of_one_session_keep_their_own_answers(checkpoint: HeadsCheckpoint) -> None:
-    first, second = onnx_requests(packed_onnx(checkpoint), 2)
+    first, second = onnx_requests(packed_onnx_model(checkpoint), 2)
     batch = a_batch(states=False)
     first.infer(batch)
     before = first.output(0).copy()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.inference.scorer import Classifier, version_at
+from model.inference.scorer import Classifier, scorer_version
 from model.spec.heads import SENTIMENT
 from tests.support.model.check_posts import CHECK_POSTS
 
@@ -87,7 +87,7 @@ def test_openvino_and_torch_agree(openvino: Classifier, torch_engine: Classifier
     np.testing.assert_allclose(ours, theirs, atol=0.02)
     clear = np.sort(theirs, axis=1)[:, -1] - np.sort(theirs, axis=1)[:, -2] > 0.04
     assert (ours.argmax(axis=1) == theirs.argmax(axis=1))[clear].all()
-    assert torch_engine.version == version_at(openvino.version, torch_engine.name.split()[-1])
+    assert torch_engine.version == scorer_version(openvino.version, torch_engine.name.split()[-1])
 
 
 def test_the_shipped_model_reads_plain_posts_as_a_person_does(openvino: Classifier) -> None:

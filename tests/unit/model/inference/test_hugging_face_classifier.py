@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.inference.hugging_face_classifier import columns, read_mapping
+from model.inference.hugging_face_classifier import label_columns, parse_label_mapping
 from model.inputs.target_marking import mark
 from model.loader import load_classifier, load_scorer, torch_is_installed
 from model.spec.heads import SENTIMENT
@@ -105,13 +105,13 @@ def test_labels_that_say_nothing_are_named_by_the_setting(tmp_path: Path, monkey
     ],
 )
 def test_names_that_say_what_they_mean(labels: list[str], expected: list[str]) -> None:
-    assert [SENTIMENT[at] for at in columns(labels).argmax(axis=1)] == expected
+    assert [SENTIMENT[at] for at in label_columns(labels).argmax(axis=1)] == expected
 
 
 @pytest.mark.parametrize("labels", [["LABEL_0", "LABEL_1"], ["negative", "positive", "mixed"], ["joy", "anger"]])
 def test_a_name_that_does_not_is_a_config_error(labels: list[str]) -> None:
     with pytest.raises(ConfigError, match="BRANDPULSE_MODEL_LABELS"):
-        columns(labels)
+        label_columns(labels)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_a_name_that_does_not_is_a_config_error(labels: list[str]) -> None:
 )
 def test_a_mapping_that_does_not_fit_is_a_config_error(mapping: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="BRANDPULSE_MODEL_LABELS"):
-        columns(["LABEL_0", "LABEL_1"], mapping)
+        label_columns(["LABEL_0", "LABEL_1"], mapping)
 
 
 @pytest.mark.parametrize("setting", ["LABEL_0", "LABEL_0=", "=negative", "a=b,c"])
 def test_a_mapping_that_cannot_be_read_is_a_config_error(setting: str) -> None:
     with pytest.raises(ConfigError, match="LABEL=meaning"):
-        read_mapping(setting)
+        parse_label_mapping(setting)
 
 
 @needs_torch

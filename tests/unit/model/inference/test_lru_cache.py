@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.inference.lru_cache import RecentlyUsed
+from model.inference.lru_cache import LruCache
 from tests.support.patience import patience
 
 
 def test_what_was_put_is_found_and_what_was_not_is_not() -> None:
-    entries: RecentlyUsed[str, int] = RecentlyUsed(4)
+    entries: LruCache[str, int] = LruCache(4)
     entries.put("a", 1)
     entries.put("a", 2)
     assert (entries.get("a"), entries.get("b"), len(entries)) == (2, None, 1)
 
 
 def test_one_entry_is_the_last() -> None:
-    entries: RecentlyUsed[str, int] = RecentlyUsed(1)
+    entries: LruCache[str, int] = LruCache(1)
     entries.put("a", 1)
     assert len(entries) <= 1
     entries.put("b", 2)
@@ -27,7 +27,7 @@ def test_one_entry_is_the_last() -> None:
 
 @given(st.integers(1, 9), st.lists(st.tuples(st.booleans(), st.integers(0, 12)), max_size=200))
 def test_few_are_forgotten_in_the_order_of_their_last_use(most: int, uses: list[tuple[bool, int]]) -> None:
-    entries: RecentlyUsed[int, str] = RecentlyUsed(most)
+    entries: LruCache[int, str] = LruCache(most)
     expected: OrderedDict[int, str] = OrderedDict()
     for puts, key in uses:
         if puts:
@@ -43,7 +43,7 @@ def test_few_are_forgotten_in_the_order_of_their_last_use(most: int, uses: list[
 
 @pytest.mark.parametrize("most", [127, 128, 1_000, 50_000])
 def test_many_are_bounded_and_nearly_all_that_may_be(most: int) -> None:
-    entries: RecentlyUsed[bytes, int] = RecentlyUsed(most)
+    entries: LruCache[bytes, int] = LruCache(most)
     for number in range(2 * most):
         entries.put(number.to_bytes(16, "big"), number)
         assert entries.get(number.to_bytes(16, "big")) == number
@@ -53,9 +53,9 @@ def test_many_are_bounded_and_nearly_all_that_may_be(most: int) -> None:
 CHURN = """
 import itertools, os
 from brandpulse.runtime.process_memory import resident_bytes
-from model.inference.lru_cache import RecentlyUsed
+from model.inference.lru_cache import LruCache
 
-entries = RecentlyUsed(50_000)
+entries = LruCache(50_000)
 numbers = itertools.count()
 
 def churn(posts):

@@ -7,7 +7,7 @@ import pytest
 
 from model.cpu.onnxruntime_requests import onnx_is_installed
 from model.inference.score_cache import CachingScorer
-from model.inference.scorer import Scorer, Scores, version_at
+from model.inference.scorer import Scorer, Scores, scorer_version
 from model.inputs.target_marking import ABSENT, MarkedText, mark, plain
 from model.loader import load_classifier, load_scorer, torch_is_installed
 from model.spec.heads import BY_NAME, HEADS, TARGET
@@ -142,7 +142,7 @@ def test_a_precision_with_other_probabilities_is_another_version(
 
 def test_engines_of_the_same_precision_are_one_version(folder: Path) -> None:
     torch = loaded("torch", folder)
-    assert torch.version == version_at(loaded("openvino", folder).version, torch.name.split()[-1])
+    assert torch.version == scorer_version(loaded("openvino", folder).version, torch.name.split()[-1])
 
 
 def test_openvino_gives_what_torch_gives_in_every_head(folder: Path) -> None:

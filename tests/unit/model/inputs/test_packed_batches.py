@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.inputs.packed_batches import Packed, pack
+from model.inputs.packed_batches import PackedBatch, packed_batches
 from model.inputs.token_batches import MAX_MARKERS
 
 LIMIT = 96
@@ -16,8 +16,10 @@ POSTS = st.lists(
 )
 
 
-def packed(posts: list[tuple[int, list[int]]], lanes: int = 1) -> list[Packed]:
-    return list(pack([length for length, _ in posts], [places for _, places in posts], limit=LIMIT, lanes=lanes))
+def packed(posts: list[tuple[int, list[int]]], lanes: int = 1) -> list[PackedBatch]:
+    return list(
+        packed_batches([length for length, _ in posts], [places for _, places in posts], limit=LIMIT, lanes=lanes)
+    )
 
 
 @given(POSTS, st.integers(1, 3))

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from brandpulse.text.normalization import MARKER, normalize
-from model.inputs.target_marking import MarkedText, find, mark, place, plain
+from model.inputs.target_marking import MarkedText, find_target, mark, mark_spans, plain
 
 T = MARKER
 
@@ -51,7 +51,7 @@ def test_a_target_that_is_not_named_is_absent_and_still_has_a_marker() -> None:
 
 
 def test_a_target_without_a_place_is_what_the_post_is_about() -> None:
-    assert place("lost my bag", [], targets=1) == MarkedText(f"{T} : lost my bag", (0,), 1, frozenset())
+    assert mark_spans("lost my bag", [], targets=1) == MarkedText(f"{T} : lost my bag", (0,), 1, frozenset())
 
 
 def test_where_two_targets_overlap_the_longer_words_stand_for_both() -> None:
@@ -78,7 +78,7 @@ def test_whatever_is_asked_every_marker_stands_for_a_target(text: str, targets: 
     assert marked.text.count(T) == len(marked.mentions)
     assert marked.targets == len(targets)
     assert set(marked.mentions) <= set(range(len(targets)))
-    assert all(not find(normalize(text, keep_handles=True), targets[number]) for number in marked.absent)
+    assert all(not find_target(normalize(text, keep_handles=True), targets[number]) for number in marked.absent)
     assert normalize(marked.text, keep_markers=True) == marked.text
 
 

@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page, ViewportSize
 from model.data.gold_labels import read_gold
 from model.evaluation.comparison import compare
 from model.evaluation.evaluator import Evaluation, evaluate
-from model.evaluation.model_answers import Said
-from model.evaluation.predictions_file import predictions
+from model.evaluation.model_answers import HeadSettings
+from model.evaluation.predictions_file import predictions_of
 from model.report.page import page
 from model.spec.options import Task
 from tests.support.dashboards.browser import a_browser
@@ -46,8 +46,8 @@ def an_evaluation(folder: Path, task: Task, *, text: str = HOSTILE) -> Evaluatio
     path = folder / "posts & more.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     gold = read_gold(path, task)
-    one, other = (evaluate(WordScorer(fans=fans), gold, Said(temperature=1.4)) for fans in ("", "nordbank"))
-    answers = [predictions(f"model <{at}>", gold, found.answers) for at, found in enumerate((one, other))]
+    one, other = (evaluate(WordScorer(fans=fans), gold, HeadSettings(temperature=1.4)) for fans in ("", "nordbank"))
+    answers = [predictions_of(f"model <{at}>", gold, found.answers) for at, found in enumerate((one, other))]
     found = compare(answers[0], answers[1], net=task == "sentiment")
     return replace(one, report=one.report | {"against": found})
 

@@ -7,7 +7,7 @@ import pytest
 
 from brandpulse.config.settings import load_settings
 from brandpulse.errors import ConfigError
-from model.serve.request_guard import Rules
+from model.serve.request_guard import GuardRules
 from model.serve.service import Service
 from model.serve.settings import ServeSettings
 from tests.support.model.serve_builders import WatchedScorer, serving, serving_keywords
@@ -18,7 +18,7 @@ RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[httpx.Client]:
-    with serving(Service(scorer=WatchedScorer()), Rules(token=TOKEN, metrics_token=METRICS)) as client:
+    with serving(Service(scorer=WatchedScorer()), GuardRules(token=TOKEN, metrics_token=METRICS)) as client:
         yield client
 
 

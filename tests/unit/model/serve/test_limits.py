@@ -11,7 +11,7 @@ import pytest
 
 from brandpulse.text.normalization import MARKER
 from model.serve.api_models import Limits, Problem
-from model.serve.request_guard import Rules
+from model.serve.request_guard import GuardRules
 from model.serve.service import Service
 from tests.support.model.serve_builders import WatchedScorer, serving
 from tests.support.patience import patience
@@ -22,7 +22,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    rules = Rules(max_body_bytes=4_096, body_timeout_seconds=0.5)
+    rules = GuardRules(max_body_bytes=4_096, body_timeout_seconds=0.5)
     with serving(Service(scorer=WatchedScorer(), limits=LIMITS), rules) as client:
         yield client
 

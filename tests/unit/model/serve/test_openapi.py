@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from pydantic import BaseModel
 
 from model.serve.api_models import ModelAnswer, ScoreAnswer, TicketAnswer
-from model.serve.request_guard import Rules
+from model.serve.request_guard import GuardRules
 from model.serve.service import Service
 from tests.support.model.serve_builders import AllHeadsScorer, serving
 from tests.support.patience import patience
@@ -22,7 +22,7 @@ POSITIVE, NEGATIVE = schemathesis.GenerationMode.POSITIVE, schemathesis.Generati
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with serving(Service(scorer=AllHeadsScorer()), Rules(token="t" * 16)) as client:
+    with serving(Service(scorer=AllHeadsScorer()), GuardRules(token="t" * 16)) as client:
         yield client
 
 

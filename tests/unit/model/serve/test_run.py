@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.serve.run import bound
+from model.serve.run import bind_socket
 
 
 async def test_answers_do_not_wait_for_acknowledgements() -> None:
@@ -16,7 +16,7 @@ async def test_answers_do_not_wait_for_acknowledgements() -> None:
         told.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         writer.close()
 
-    with bound("127.0.0.1", 0) as listener:
+    with bind_socket("127.0.0.1", 0) as listener:
         async with await asyncio.start_server(serve, sock=listener):
             _, writer = await asyncio.open_connection(*listener.getsockname())
             assert await told != 0
@@ -27,10 +27,10 @@ async def test_answers_do_not_wait_for_acknowledgements() -> None:
 def test_any_way_to_write_the_host_is_understood(host: str) -> None:
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    with bound(host, 0) as listener:
+    with bind_socket(host, 0) as listener:
         assert listener.getsockname()[1] > 0
 
 
 def test_an_address_of_another_machine_is_told() -> None:
     with pytest.raises(ConfigError, match=r"cannot listen on 203\.0\.113\.1:80 .*BRANDPULSE_SERVE_PORT"):
-        bound("203.0.113.1", 80)
+        bind_socket("203.0.113.1", 80)

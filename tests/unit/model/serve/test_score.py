@@ -15,7 +15,7 @@ from model.inference.score_cache import CachingScorer
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
 from model.serve.api_models import Limits, ModelAnswer, ScoreAnswer
-from model.serve.run import Crowded
+from model.serve.run import OverloadCheck
 from model.serve.service import Batching, Service
 from model.spec.heads import SENTIMENT
 from tests.support.model.serve_builders import POISON, AllHeadsScorer, WatchedScorer, serving, serving_keywords
@@ -213,7 +213,7 @@ def test_a_text_on_which_the_model_raises_fails_its_own_request_alone() -> None:
 
 
 def test_a_crowd_is_hurried_and_its_results_say_so() -> None:
-    crowded = Crowded(2)
+    crowded = OverloadCheck(2)
     service = Service(scorer=HurriedScorer(crowded=crowded), batching=Batching(texts=1))
     crowded.service = service
     scorer = service.scorer
@@ -232,8 +232,8 @@ def test_a_crowd_is_hurried_and_its_results_say_so() -> None:
 
 
 def test_nobody_is_hurried_unless_told() -> None:
-    assert not Crowded(None, Service(scorer=WatchedScorer()))()
-    assert not Crowded(1)()
+    assert not OverloadCheck(None, Service(scorer=WatchedScorer()))()
+    assert not OverloadCheck(1)()
 
 
 def test_a_repeated_text_is_scored_once() -> None:
@@ -252,7 +252,7 @@ def test_a_repeated_text_is_scored_once() -> None:
 class HurriedScorer(WatchedScorer):
     """Hurries when asked to, like the engine with tiers."""
 
-    crowded: Crowded = field(default_factory=lambda: Crowded(None))
+    crowded: OverloadCheck = field(default_factory=lambda: OverloadCheck(None))
 
     def score(self, posts: Sequence[MarkedText]) -> Scores:
         degraded = frozenset(range(len(posts))) if self.crowded() else frozenset[int]()

@@ -9,7 +9,7 @@ from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText, mark, plain
 from model.spec.heads import TARGET
 from model.urgency.hazard_terms import HAZARDS, hazards
-from model.urgency.rule import LEVELS, Thresholds, level, signals, urgency, urgency_of_posts
+from model.urgency.rule import LEVELS, Thresholds, levels_of, signals, urgency, urgency_of_posts
 
 THRESHOLDS = Thresholds(medium=0.2, high=0.3)
 
@@ -61,7 +61,7 @@ def test_looking_for_hazards_only_where_they_matter_changes_no_level() -> None:
         draw.dirichlet(np.ones(4), sum(post.targets for post in posts)).astype(np.float32),
     )
     found = urgency(scores, posts, thresholds=THRESHOLDS)
-    assert found.tolist() == level(*signals(scores, posts), THRESHOLDS).tolist()
+    assert found.tolist() == levels_of(*signals(scores, posts), THRESHOLDS).tolist()
     assert set(found.tolist()) == {0, 1, 2}
 
 
