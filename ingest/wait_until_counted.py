@@ -6,7 +6,7 @@ from typing import Protocol
 
 from brandpulse.errors import BrandpulseError
 from brandpulse.state.partition_state import PartitionStatus
-from ingest.post_producer import LogEnds
+from ingest.topic_reader import LogEnds
 
 POLL_SECONDS = 0.2
 

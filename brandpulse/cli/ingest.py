@@ -14,8 +14,8 @@ import typer
 if TYPE_CHECKING:
     from brandpulse.config.settings import Settings
     from brandpulse.state.partition_state import PartitionStatus
-    from ingest.files.file_sender import Counts, Destination, Outcome, Task
     from ingest.files.send_report import Fate
+    from ingest.files.send_task import Counts, Destination, Outcome, Task
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Bring posts into the topic."
@@ -151,9 +151,10 @@ def _task(
     far: str,
     uncertain: str,
 ) -> "Task":
-    from ingest.files.file_sender import Task
+    from ingest.files.reading.row import InputError
     from ingest.files.reading.row_mapping import parse_map
-    from ingest.files.reading.row_reader import FORMATS, InputError
+    from ingest.files.reading.row_reader import FORMATS
+    from ingest.files.send_task import Task
 
     if rate is not None and speed is not None:
         raise InputError("--rate and --speed cannot go together: one posts a second, the other a multiple of the time")
@@ -198,7 +199,7 @@ Choice = TypeVar("Choice", bound=str)
 
 
 def _one_of(option: str, value: str, choices: "tuple[Choice, ...]") -> Choice:
-    from ingest.files.reading.row_reader import InputError
+    from ingest.files.reading.row import InputError
 
     for choice in choices:
         if choice == value:
@@ -211,7 +212,7 @@ def _destination() -> "Destination":
     from brandpulse.errors import ConfigError
     from brandpulse.kafka.topics import Topic, ensure_topics
     from brandpulse.redis.client import connect
-    from ingest.files.file_sender import Destination
+    from ingest.files.send_task import Destination
     from ingest.files.sent.ledger import RedisLedger
     from ingest.post_producer import check_broker
     from ingest.worker_states import RedisWorkerStates
@@ -249,7 +250,8 @@ def _id_of(servers: str, topic: str) -> "Callable[[], str]":
 
 
 def _run(task: "Task", console: Any) -> "tuple[Outcome, float, int]":
-    from ingest.files.file_sender import Surroundings, send_file
+    from ingest.files.file_sender import send_file
+    from ingest.files.send_task import Surroundings
 
     received: list[int] = []
     handlers = {
@@ -299,7 +301,7 @@ def _wait(outcome: "Outcome", before: "Sequence[PartitionStatus]", began: float,
     from brandpulse.redis.client import connect
     from brandpulse.state.pane_reader import PaneReader
     from ingest.files.send_report import causes, fate
-    from ingest.post_producer import TopicReader
+    from ingest.topic_reader import TopicReader
     from ingest.wait_until_counted import wait_counted
 
     settings = load_settings(Settings)

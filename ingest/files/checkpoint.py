@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from brandpulse.errors import StateError
 from brandpulse.runtime.service_registry import write_json
-from ingest.files.reading.row_reader import InputError
+from ingest.files.reading.row import InputError
 
 HEAD_BYTES = 64 * 1024
 

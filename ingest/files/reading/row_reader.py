@@ -15,11 +15,9 @@ from typing import Any, BinaryIO, Literal, cast
 
 import msgspec
 
-from ingest.files.reading import delimited_text as table
+from ingest.files.reading.delimited_text import MAX_CELL_CHARS, Table, escapes_with_backslash
 from ingest.files.reading.encodings import Encoding, EncodingProblem, encoding_of
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
-
-__all__ = ["FORMATS", "MISSING", "Format", "InputError", "IsTime", "Reject", "Row", "RowFile"]
 
 Format = Literal["jsonl", "csv", "tsv"]
 FORMATS: tuple[Format, ...] = ("jsonl", "csv", "tsv")
@@ -56,7 +54,7 @@ class RowFile:
                 f"{path} holds one JSON array, not one object a line. Turn it into JSON lines, "
                 f"for example: jq -c '.[]' {path.name} > {path.stem}.jsonl"
             )
-        self._backslash = self.format != "jsonl" and table.escapes_with_backslash(head, self._delimiter)
+        self._backslash = self.format != "jsonl" and escapes_with_backslash(head, self._delimiter)
         self.columns = self._json_columns() if self.format == "jsonl" else self._csv_columns()
         """Names of the columns; for JSON lines, of what the first hundred objects hold, one level deep with a dot."""
 
@@ -184,7 +182,7 @@ class RowFile:
 
     def _header(self, readline: Callable[[], str]) -> tuple[list[str], int]:
         """The header's cells, and the number of its last line."""
-        csv.field_size_limit(table.MAX_CELL_CHARS)
+        csv.field_size_limit(MAX_CELL_CHARS)
         skipped = 0
 
         def lines() -> Iterator[str]:
@@ -205,9 +203,7 @@ class RowFile:
     def _csv_rows(self, file: BinaryIO, wanted: Sequence[str], is_time: IsTime | None) -> Iterator[Row | Reject]:
         readline = self._csv_reader(file)
         _, lines = self._header(readline)
-        reader = table.Table(
-            self.columns, wanted, delimiter=self._delimiter, backslash=self._backslash, is_time=is_time
-        )
+        reader = Table(self.columns, wanted, delimiter=self._delimiter, backslash=self._backslash, is_time=is_time)
         self._pulled = reader.pulled
         return reader.rows(readline, lines + 1)
 

@@ -15,7 +15,7 @@ from brandpulse.errors import TransientError
 from brandpulse.state.applied_logs import AppliedLogs
 from ingest.files.reading.row_mapping import Outgoing
 from ingest.files.sent.ledger import UNKNOWN, Digests, Ledger, Window
-from ingest.post_producer import Landed, LogEnds
+from ingest.topic_reader import Landed, LogEnds
 
 LEAVE_SECONDS = 30.0
 """How long a run waits until workers have left a log that is gone, before it sends again what they had not counted."""

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from brandpulse.errors import TransientError
+from ingest.files.reading.row import InputError
 from ingest.files.reading.row_mapping import Outgoing
-from ingest.files.reading.row_reader import InputError
 from ingest.files.sent.ledger import SIGN_SECONDS, UNKNOWN, Digests, Ledger, Window
 from ingest.files.sent.sent_posts import Digester, Seen, SentPosts
 from ingest.post_producer import Delivery, LandedPosts

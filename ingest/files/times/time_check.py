@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from ingest.files.reading.row_reader import InputError, IsTime, RowFile
+from ingest.files.reading.row import InputError
+from ingest.files.reading.row_reader import IsTime, RowFile
 from ingest.files.reading.timestamp_parsing import needs_day_order
 from ingest.files.times.time_scan import (
     FUTURE_TOLERANCE,

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ingest.files.reading.row_reader import MISSING, InputError, IsTime, Reject, RowFile
+from ingest.files.reading.row import MISSING, InputError, Reject
+from ingest.files.reading.row_reader import IsTime, RowFile
 from ingest.files.reading.timestamp_parsing import moment
 
 CHUNK_ROWS = 4_096

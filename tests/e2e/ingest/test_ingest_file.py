@@ -27,12 +27,14 @@ from brandpulse.errors import TransientError
 from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.runtime.child_process import free_port
 from brandpulse.schema.posts import Post
-from ingest import post_producer as delivery
-from ingest.files import file_sender as file
-from ingest.files.file_sender import Counts, Destination, Outcome, Surroundings, Task, send_file
-from ingest.files.reading.row_reader import InputError
+from ingest import post_producer
+from ingest.files import send_run
+from ingest.files.file_sender import send_file
+from ingest.files.reading.row import InputError
+from ingest.files.send_task import Counts, Destination, Outcome, Surroundings, Task
 from ingest.files.sent.ledger import MemoryLedger, Window
-from ingest.post_producer import TopicReader, check_broker
+from ingest.post_producer import check_broker
+from ingest.topic_reader import TopicReader
 from tests.support.patience import patience
 from tests.support.repository import ROOT
 
@@ -447,8 +449,8 @@ def test_a_wrong_file_ends_the_command_with_one_sentence(tmp_path: Path) -> None
 def test_a_broker_that_dies_on_the_way_is_an_error_and_the_rest_goes_out_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "GIVE_UP_SECONDS", 1.0)
-    monkeypatch.setattr(file, "FLUSH_SECONDS", 1.0)
+    monkeypatch.setattr(post_producer, "GIVE_UP_SECONDS", 1.0)
+    monkeypatch.setattr(send_run, "FLUSH_SECONDS", 1.0)
     path = write_posts(tmp_path / "a.jsonl", 400)
     broker = EmbeddedBroker(tmp_path / "broker")
     looks = iter(range(10**9))

@@ -1,7 +1,7 @@
 import pytest
 
 from brandpulse.state.partition_state import PartitionStatus
-from ingest.post_producer import LogEnds
+from ingest.topic_reader import LogEnds
 from ingest.wait_until_counted import NotCountedError, wait_counted
 from tests.support.builders import a_status
 

@@ -8,7 +8,7 @@ import pytest
 from brandpulse.errors import StateError
 from ingest.files import checkpoint as checkpoints
 from ingest.files.checkpoint import Checkpoint, FileIdentity, Start, begin_at
-from ingest.files.reading.row_reader import InputError
+from ingest.files.reading.row import InputError
 
 FILE = FileIdentity(size_bytes=10, modified_ns=1, head="abc")
 LOW, HIGH = {0: 0, 1: 0}, {0: 50, 1: 60}

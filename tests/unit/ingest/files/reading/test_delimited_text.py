@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.files.reading import delimited_text as table
-from ingest.files.reading.row_reader import Reject, Row, RowFile
+from ingest.files.reading.row import Reject, Row
+from ingest.files.reading.row_reader import RowFile
 from ingest.files.reading.timestamp_parsing import may_be_moment
 
 TIME = "2026-03-02T10:00:00Z"

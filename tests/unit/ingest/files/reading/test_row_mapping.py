@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brandpulse.schema.posts import Post
+from ingest.files.reading.row import MISSING, InputError, Reject, Row
 from ingest.files.reading.row_mapping import Outgoing, PostMaker, map_option, parse_map, resolve
-from ingest.files.reading.row_reader import MISSING, InputError, Reject, Row
 
 RIGHT: dict[str, Any] = {"id": "7", "text": "hi", "created_at": "2026-03-02T12:00:00+01:00", "author_id": "ann"}
 

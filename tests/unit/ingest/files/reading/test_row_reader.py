@@ -8,7 +8,8 @@ import pytest
 
 from ingest.files.reading import delimited_text as table
 from ingest.files.reading import row_reader as rows
-from ingest.files.reading.row_reader import MISSING, InputError, Reject, Row, RowFile
+from ingest.files.reading.row import MISSING, InputError, Reject, Row
+from ingest.files.reading.row_reader import RowFile
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:

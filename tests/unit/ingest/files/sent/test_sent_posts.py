@@ -9,11 +9,11 @@ import pytest
 
 from brandpulse.errors import TransientError
 from brandpulse.state.applied_logs import AppliedLogs, LeftLog, applied_logs
+from ingest.files.reading.row import Row
 from ingest.files.reading.row_mapping import Outgoing, PostMaker
-from ingest.files.reading.row_reader import Row
 from ingest.files.sent.ledger import UNKNOWN, MemoryLedger, Window
 from ingest.files.sent.sent_posts import Digester, Seen, SentPosts, recover
-from ingest.post_producer import Landed, LogEnds
+from ingest.topic_reader import Landed, LogEnds
 from ingest.worker_states import id_digest, remembered_since_ms
 from stream_workers.decoding.post_decoder import post_digest
 from tests.support.builders import a_status

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.files.reading.post_reader import PostReader, Reading
+from ingest.files.reading.row import InputError
 from ingest.files.reading.row_mapping import Outgoing, resolve
-from ingest.files.reading.row_reader import InputError, RowFile
+from ingest.files.reading.row_reader import RowFile
 from ingest.files.times.time_check import TimeCheck, check_times, what_is_late, what_is_old
 from ingest.files.times.time_scan import Far, Times, day_of, far_from_the_rest, scan
 from ingest.worker_states import Clock
