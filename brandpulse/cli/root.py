@@ -21,7 +21,7 @@ SERVICES = {
         "brandpulse.cli.operations.kafka:app",
         "Jars for `up --broker kafka`; topics and ACLs of your own cluster.",
     ),
-    "replay": ("brandpulse.ops.replay:app", "Count again beside what is counted: compare, swap, drop."),
+    "replay": ("brandpulse.cli.operations.replay:app", "Count again beside what is counted: compare, swap, drop."),
     "erase": ("brandpulse.cli.operations.erasure:app", "Take a deleted post's text out of what is kept."),
     "dlq": ("brandpulse.cli.operations.dlq:app", "Look at dead letters; let a paused partition go on."),
 }
@@ -122,7 +122,7 @@ def up(
     ] = 0,
 ) -> None:
     """Start the whole stack and keep it running: broker, store, workers, alerter, page."""
-    from brandpulse.devstack.supervisor import run_up
+    from brandpulse.devstack.up import run_up
 
     raise typer.Exit(run_up(workers=workers, page_port=page_port, broker=broker, kafka_port=kafka_port or None))
 

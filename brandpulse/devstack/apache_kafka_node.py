@@ -1,9 +1,9 @@
 """One node of Apache Kafka under the data folder, broker and controller in one process, for `brandpulse up`.
 
-<home>/kafka/cluster.id          the cluster's id, made once
-<home>/kafka/data/               Kafka's log; formatted elsewhere and moved here whole, so never half of one
+<home>/kafka/cluster.id          the cluster's id, created once
+<home>/kafka/data/               Kafka's log; formatted elsewhere, then moved here, so that it is always complete
 <home>/kafka/server.properties   written at each start
-<home>/logs/broker.log           what Kafka says
+<home>/logs/broker.log           Kafka's log messages
 """
 
 import base64
@@ -28,25 +28,25 @@ JAVA = "java"
 
 
 class ApacheKafkaBroker:
-    """Its records survive `stop` and `child.kill`: start it again on the same folder."""
+    """Its records survive `stop` and `child.kill`: a new one on the same folder has them."""
 
     durable = True
-    after_death = "again, on its log"
+    after_death = "restarts with its records"
 
     def __init__(self, home: Path, *, jars: Path, port: int | None = None) -> None:
-        """Raises ConfigError (Java, jars, port, folder) and StartError."""
+        """Start it. Raises ConfigError (Java, jars, port, folder) and StartError."""
         check_java()
         check_jars(jars)
         if port is not None and port_answers(port):
             raise ConfigError(
-                f"port {port} is in use, so Apache Kafka cannot listen there. Stop what does, or choose another port "
-                "with --kafka-port, or 0 for any free one"
+                f"port {port} is in use, so Apache Kafka cannot listen there. Stop the process that uses it, or choose "
+                "another port with --kafka-port, or 0 for any free one"
             )
         self.folder = (home / "kafka").resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = port or _last_port(self.folder / "server.properties") or free_port()
         self.bootstrap_servers = f"127.0.0.1:{self.port}"
-        self.keeps = f"Apache Kafka {KAFKA_VERSION}; its records are on disk, under {self.folder / 'data'}"
+        self.keeps = f"Apache Kafka {KAFKA_VERSION}; records on disk, under {self.folder / 'data'}"
         data = self.folder / "data"
         config = self.folder / "server.properties"
         _write(config, self._properties(data, controller=free_port()))
@@ -57,7 +57,7 @@ class ApacheKafkaBroker:
             [JAVA, "-Xmx512m", LOGGING, "-cp", f"{jars}/*", "kafka.Kafka", str(config)],
             log=home / "logs" / "broker.log",
         )
-        # After a kill it reads its open segments again before it answers.
+        # After a kill, it reads its open segments before it answers.
         self.child.wait_ready(lambda: broker_answers(self.bootstrap_servers), timeout_seconds=120)
 
     def stop(self) -> None:
@@ -73,8 +73,9 @@ class ApacheKafkaBroker:
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "log.dirs": data,
             "log.message.timestamp.type": "LogAppendTime",
-            # There is no second replica to ask after a power cut: a log that then ends before `next` would be taken for
-            # another one, and read from its beginning. Nothing is acknowledged, or read, before it is on disk.
+            # Without a second replica, a power cut could leave a log that ends before `next`; workers would take it for
+            # another log and read it from the start. With this setting, records are on disk before Kafka acknowledges
+            # or returns them.
             "log.flush.interval.messages": 1,
             "offsets.topic.num.partitions": 1,
             "offsets.topic.replication.factor": 1,
@@ -87,7 +88,7 @@ class ApacheKafkaBroker:
 
 
 def _last_port(config: Path) -> int | None:
-    """The one that clients may have been told, if nobody else took it meanwhile."""
+    """The port of the last start, which clients may still use; None if another process uses it now."""
     with contextlib.suppress(OSError, ValueError):
         port = int(str(_parse(config).get("advertised.listeners", "")).rsplit(":", 1)[-1])
         return None if port_answers(port) else port
@@ -95,9 +96,9 @@ def _last_port(config: Path) -> int | None:
 
 
 def _prepare(folder: Path, config: Path, data: Path, jars: Path) -> None:
-    """See to a formatted *data*, of the cluster that *folder* belongs to. Raises ConfigError if damaged or not."""
+    """Ensure that *data* is formatted and belongs to the cluster of *folder*. Raises ConfigError if it cannot be used."""
     for leftover in folder.glob("formatting-*"):
-        shutil.rmtree(leftover)  # of an `up` that was killed at it: nothing was ever stored there
+        shutil.rmtree(leftover)  # left by an `up` that was killed while formatting; it holds no records
     known = folder / "cluster.id"
     if not data.exists():
         cluster_id = _read(known) or base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -106,15 +107,15 @@ def _prepare(folder: Path, config: Path, data: Path, jars: Path) -> None:
     found = _cluster_of(data)
     if not found:
         raise ConfigError(
-            f"{data / 'meta.properties'} names no cluster: the folder is half-written or damaged. If no posts in it "
-            f"are wanted, delete {data} and start again; else bring back {data / 'meta.properties'} from a copy"
+            f"{data / 'meta.properties'} names no cluster: the folder is half-written or damaged. If you do not need "
+            f"its posts, delete {data} and start again; else restore {data / 'meta.properties'} from a backup"
         )
     if not known.exists():
         known.write_text(f"{found}\n", encoding="utf-8")
     if (wanted := _read(known)) != found:
         raise ConfigError(
-            f"{data} was formatted for cluster {found}, but {known} says {wanted}: it is another installation's log. "
-            f"Bring the right folder back, or set BRANDPULSE_HOME to another; to take this log over, delete {known}"
+            f"{data} was formatted for cluster {found}, but {known} says {wanted}: it belongs to another installation. "
+            f"Restore the right folder, or set BRANDPULSE_HOME to another; to use this log, delete {known}"
         )
 
 
@@ -128,22 +129,22 @@ def _format(folder: Path, config: Path, data: Path, jars: Path, cluster_id: str)
         [JAVA, LOGGING, "-cp", f"{jars}/*", *arguments], capture_output=True, text=True, timeout=120, check=False
     )
     if done.returncode:
-        said = (done.stderr + done.stdout).strip().splitlines()[-5:]
-        raise ConfigError(f"Apache Kafka could not format {work}: {' '.join(said)[:600]}")
+        output = (done.stderr + done.stdout).strip().splitlines()[-5:]
+        raise ConfigError(f"Apache Kafka could not format {work}: {' '.join(output)[:600]}")
     (work / "data").rename(data)
     shutil.rmtree(work)
 
 
 def _wait_unlocked(data: Path, *, patience_seconds: float = 30.0) -> None:
-    """The broker of a killed `up` ends with it, but not at once. Raises ConfigError if it stays.
+    """Wait for the broker of a killed `up`, which ends soon after it. Raises ConfigError if it keeps running.
 
-    Kafka locks its folder itself; it would end with a stack trace where we can say what to do.
+    Kafka locks its folder too, but would only end with a stack trace.
     """
     deadline = time.monotonic() + patience_seconds
     while _locked(data / ".lock"):
         if time.monotonic() > deadline:
             raise ConfigError(
-                f"another Apache Kafka still runs on {data}, started by an `up` that is gone. Stop it "
+                f"another Apache Kafka still runs on {data}, started by an earlier `up`. Stop it "
                 "(`fuser` or `lsof` on the folder names it), or set BRANDPULSE_HOME to another folder"
             )
         time.sleep(0.1)

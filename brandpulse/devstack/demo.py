@@ -1,4 +1,4 @@
-"""`brandpulse demo`: the whole journey on a shipped stream, faster than life, ending with the page it caused."""
+"""`brandpulse demo`: the whole pipeline on a shipped stream, sped up, up to the incident that it pages."""
 
 import json
 import shutil
@@ -14,7 +14,8 @@ import yaml
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from brandpulse.devstack.supervisor import Stack, refuse_second, start_services
+from brandpulse.devstack.supervisor import Stack, refuse_second
+from brandpulse.devstack.up import start_services
 from brandpulse.errors import BrandpulseError
 from brandpulse.runtime.child_process import Child
 from brandpulse.runtime.console import Console, styled
@@ -24,10 +25,10 @@ from brandpulse.state.keys import AlertingKeys
 from brandpulse.state.pane_reader import PaneReader
 
 HOME = Path(".demo")
-"""A data folder of its own, emptied at each start: nothing of a demo can confuse a later `up`."""
+"""The demo's own data folder, emptied at each start, so that a demo never affects a later `up`."""
 SAMPLE = Path(__file__).parents[1] / "sample"
 SPEED = 6_000
-"""Times faster than recorded: two and a half days in some 36 seconds."""
+"""Multiple of the recorded speed: two and a half days take about 36 seconds."""
 PATIENCE_SECONDS = 90.0
 DEMO_ENV = {
     "BRANDPULSE_BRANDS_FILE": str(SAMPLE / "brands.yaml"),
@@ -37,39 +38,44 @@ DEMO_ENV = {
 
 
 class DemoError(BrandpulseError):
-    """The demo did not reach its end; the message says what to look at."""
+    """The demo failed; the message names the log to read."""
 
 
 def run_demo(*, keep: bool) -> int:
-    """0 when the incident was paged and resolved. Raises DemoError, StartError, ConfigError."""
+    """Run the demo; returns exit code 0 once the incident was paged and resolved.
+
+    Raises DemoError, StartError, ConfigError.
+    """
     refuse_second(HOME)
     shutil.rmtree(HOME, ignore_errors=True)
     console = Console()
     started = time.monotonic()
-    stack = Stack(HOME, env=DEMO_ENV, say=console.print)
-    with stop_asked() as asked:
+    stack = Stack(HOME, env=DEMO_ENV, report=console.print)
+    with stop_asked() as stop:
         try:
             console.rule("starting the stack", style="bold")
             receiver = _start_receiver(stack)
             start_services(stack, workers=1)
             console.rule("replaying two and a half days of posts about three brands", style="bold")
             _replay(stack, console)
-            pages = _wait_for_resolve(stack, receiver)
-            _tell(stack, pages, receiver, console)
-            console.print(f"\n{time.monotonic() - started:.0f} s from start to here.")
+            events = _wait_for_resolve(stack, receiver)
+            _print_incident(stack, events, receiver, console)
+            console.print(f"\nThe demo took {time.monotonic() - started:.0f} s.")
             if keep:
                 console.print(styled("Still running: ", (stack.addresses["page_url"], "bold"), ". Ctrl-C stops."))
-                while not asked.wait(0.5):
-                    stack.mend()
+                while not stop.wait(0.5):
+                    stack.restart_ended()
             else:
-                console.print("Next: `make up` keeps a stack running; then `brandpulse ingest file PATH` (README.md).")
+                console.print(
+                    "Next: start a stack with `make up`, then send posts with `brandpulse ingest file PATH` (README.md)."
+                )
         finally:
             stack.stop()
     return 0
 
 
 def _start_receiver(stack: Stack) -> str:
-    """Start servers and a mock PagerDuty, and point the alerter at it. Returns the receiver's URL."""
+    """Start the servers and a mock PagerDuty, and configure it as the alerter's receiver. Returns its URL."""
     stack.start_servers()
     stack.start_service("mock-receiver", "mock-receiver")
     [url, *_] = stack.wait_announced("mock-receiver")
@@ -110,16 +116,20 @@ def _replay(stack: Stack, console: Console) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             partitions = reader.partitions()
-            seen = sum(p.next for p in partitions)
-            clock = max((p.clock_ms for p in partitions), default=0)
-            progress.update(task, completed=seen, description=_headline(stack, clock))
-            if ingest.exit_code is not None and (ingest.exit_code or sum(p.lag for p in partitions) == 0):
-                progress.update(task, completed=total if not ingest.exit_code else seen)
+            applied = sum(partition.next for partition in partitions)
+            clock = max((partition.clock_ms for partition in partitions), default=0)
+            progress.update(task, completed=applied, description=_headline(stack, clock))
+            if ingest.exit_code is not None and (
+                ingest.exit_code or sum(partition.lag for partition in partitions) == 0
+            ):
+                progress.update(task, completed=total if not ingest.exit_code else applied)
                 break
             if time.monotonic() > deadline:
                 ingest.kill()
-                raise DemoError(f"the replay did not end in {PATIENCE_SECONDS:.0f} s; logs: {stack.home / 'logs'}")
-            stack.mend()
+                raise DemoError(
+                    f"the replay did not end within {PATIENCE_SECONDS:.0f} s. Read the logs under {stack.home / 'logs'}"
+                )
+            stack.restart_ended()
             time.sleep(0.25)
     if ingest.exit_code:
         raise DemoError(f"ingest ended with code {ingest.exit_code}:\n{ingest.log_tail()}")
@@ -128,22 +138,25 @@ def _replay(stack: Stack, console: Console) -> None:
 def _headline(stack: Stack, clock_ms: int) -> str:
     firing = _store(stack).hlen(AlertingKeys("demo").episodes)
     when = datetime.fromtimestamp(clock_ms / 1_000).astimezone().strftime("%a %H:%M") if clock_ms > 0 else "--"
-    return f"{when}  " + (f"{firing} episode firing" if firing else "all quiet")
+    return f"{when}  " + (f"{firing} episode firing" if firing else "no episode")
 
 
 def _wait_for_resolve(stack: Stack, receiver: str) -> list[dict[str, Any]]:
-    """The receiver's events once an incident is there and resolved."""
+    """All events of the receiver, once it has an incident and all its incidents are resolved. Raises DemoError."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        stack.mend()
+        stack.restart_ended()
         incidents = _get(f"{receiver}/incidents")
         if incidents and all(incident["status"] == "resolved" for incident in incidents):
             return list(_get(f"{receiver}/events"))
         time.sleep(0.2)
-    raise DemoError(f"no resolved incident reached the receiver; see {stack.home / 'logs' / 'alerter.log'}")
+    raise DemoError(
+        f"no resolved incident reached the receiver within {PATIENCE_SECONDS:.0f} s. "
+        f"Read {stack.home / 'logs' / 'alerter.log'}"
+    )
 
 
-def _tell(stack: Stack, events: list[dict[str, Any]], receiver: str, console: Console) -> None:
+def _print_incident(stack: Stack, events: list[dict[str, Any]], receiver: str, console: Console) -> None:
     closed = _store(stack).lrange(AlertingKeys("demo").closed, 0, -1)
     episodes = [Episode.model_validate_json(raw) for raw in closed]
     sentiment = [episode for episode in episodes if episode.first.authors]
@@ -170,7 +183,7 @@ def _tell(stack: Stack, events: list[dict[str, Any]], receiver: str, console: Co
 
 
 def _get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own mock on loopback
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the mock receiver on loopback
         return json.load(answer)
 
 

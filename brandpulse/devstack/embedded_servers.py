@@ -1,4 +1,4 @@
-"""The embedded stack's servers out of pip wheels: a Kafka-protocol broker (Tansu) and a Valkey server. No Docker."""
+"""Servers of the embedded stack, from pip wheels: a Kafka-protocol broker (Tansu) and a Valkey server. No Docker."""
 
 from pathlib import Path
 
@@ -12,16 +12,17 @@ from brandpulse.runtime.child_process import Child, free_port
 
 
 class EmbeddedBroker:
-    """Tansu with records in memory: they are gone when it stops, and its topics get new ids at the next start."""
+    """Tansu with records in memory: when it stops, they are lost, and its topics get new ids at the next start."""
 
     durable = False
-    keeps = "its records live in memory: they are gone when it stops (counts are not)"
-    after_death = "again, empty: what was not counted yet must be ingested again"
+    keeps = "records in memory: they are lost when it stops (counts are not)"
+    after_death = "restarts empty: ingest posts again that were not counted yet"
     session_timeout_seconds = 3
-    """Of workers. Its rebalance alone takes some seconds: a killed one's partitions would else stand still for ten."""
+    """Session timeout of workers. Its rebalance takes some seconds; with a longer timeout, the partitions of a killed
+    worker would wait for ten."""
 
     def __init__(self, folder: Path, *, port: int | None = None, advertised_port: int | None = None) -> None:
-        """*advertised_port*: of a proxy that clients are to go through."""
+        """*advertised_port*: port of a proxy in front of it, which clients must use."""
         self.port = port or free_port()
         self.bootstrap_servers = f"127.0.0.1:{self.port}"
         address = f"tcp://{self.bootstrap_servers}"
@@ -45,7 +46,8 @@ class EmbeddedBroker:
 
 
 class EmbeddedStore:
-    """Valkey with an append-only file under *folder*; `always` fsync loses nothing, `everysec` up to a second."""
+    """Valkey with an append-only file under *folder*. A crash loses nothing with fsync `always`, up to a second with
+    `everysec`."""
 
     def __init__(self, folder: Path, *, port: int | None = None, appendfsync: str = "everysec") -> None:
         self.port = port or free_port()
@@ -82,7 +84,7 @@ class EmbeddedStore:
 
 
 def broker_answers(bootstrap_servers: str, *, timeout_seconds: float = 1.0) -> bool:
-    """Whether a Kafka broker gives its metadata at *bootstrap_servers*."""
+    """Whether a Kafka broker returns its metadata at *bootstrap_servers*."""
     client = AdminClient(
         {"bootstrap.servers": bootstrap_servers, "log_level": 0, "socket.timeout.ms": 2_000, "reconnect.backoff.ms": 50}
     )

@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: fetched by Maven, and used only if each is byte for byte the one we tested with."""
+"""Apache Kafka's jars: fetched with Maven, and used only if each equals the tested one byte for byte."""
 
 import hashlib
 import re
@@ -11,10 +11,10 @@ from brandpulse.config.settings import KAFKA_VERSION
 from brandpulse.errors import ConfigError
 
 JAVA = 17
-"""The oldest Java that its broker runs on."""
+"""Oldest Java version that the broker runs on."""
 POM = Path(__file__).with_name("kafka_pom.xml")
 PINNED = Path(__file__).with_name("kafka_jars.sha256")
-"""As `sha256sum` writes it: Kafka, its runtime dependencies, and the binding that lets it log."""
+"""Output of `sha256sum`: Kafka, its runtime dependencies, and the logging binding."""
 FETCH_SECONDS = 600
 
 
@@ -25,16 +25,16 @@ def pinned() -> dict[str, str]:
 
 
 def check_java() -> str:
-    """What runs here, such as "17.0.15". Raises ConfigError if there is no Java, or too old a one."""
+    """The installed version, such as "17.0.15". Raises ConfigError if there is no Java, or if it is too old."""
     java = shutil.which("java")
     remedy = f"Install Java {JAVA} or later, for example `apt-get install openjdk-{JAVA}-jre-headless`"
     if java is None:
-        raise ConfigError(f"Apache Kafka needs Java {JAVA}, and there is no `java` in PATH. {remedy}")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
-    found = re.search(r'version "((\d+)[^"]*)"', said.stderr + said.stdout)
+        raise ConfigError(f"Apache Kafka needs Java {JAVA}, but there is no `java` in PATH. {remedy}")
+    result = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    found = re.search(r'version "((\d+)[^"]*)"', result.stderr + result.stdout)
     if found is None or int(found[2]) < JAVA:
-        version = found[1] if found else (said.stderr.strip() or "nothing")
-        raise ConfigError(f"Apache Kafka needs Java {JAVA} or later; {java} says {version[:200]}. {remedy}")
+        version = found[1] if found else (result.stderr.strip() or "nothing")
+        raise ConfigError(f"Apache Kafka needs Java {JAVA} or later; {java} reports {version[:200]}. {remedy}")
     return found[1]
 
 
@@ -44,25 +44,28 @@ def check_jars(folder: Path) -> None:
     if not folder.is_dir():
         raise ConfigError(
             f"Apache Kafka's jars are not at {folder}. Fetch them with `brandpulse kafka fetch` (44 MB through Maven), "
-            "or name a folder that has them with BRANDPULSE_KAFKA_JARS"
+            "or set BRANDPULSE_KAFKA_JARS to a folder that has them"
         )
     faults = [f"{name} is missing" for name in sorted(wanted.keys() - {path.name for path in folder.iterdir()})]
     for path in sorted(folder.iterdir()):
         if path.name not in wanted:
-            # All of the folder is on the class path: what lies there is run.
+            # The whole folder is on the class path: Java may run any file in it.
             faults.append(f"{path.name} does not belong there")
         elif _digest(path) != wanted[path.name]:
-            faults.append(f"{path.name} has another SHA-256 than the one pinned in {PINNED.name}")
+            faults.append(f"{path.name} has another SHA-256 than {PINNED.name} pins")
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise ConfigError(
-            f"{folder}: {'; '.join(faults[:3])}{more}. Nothing of it is run. "
+            f"{folder}: {'; '.join(faults[:3])}{more}. No file of it is run. "
             f"Delete the folder and run `brandpulse kafka fetch` again"
         )
 
 
 def fetch(folder: Path) -> bool:
-    """Have Maven put the jars into *folder*; False if all were there. Raises ConfigError, and leaves nothing then."""
+    """Fetch the jars into *folder* with Maven; False if they are there already.
+
+    Raises ConfigError, and then leaves no files.
+    """
     if folder.is_dir():
         check_jars(folder)
         return False
@@ -70,7 +73,7 @@ def fetch(folder: Path) -> bool:
     if maven is None:
         raise ConfigError(
             "there is no Maven (`mvn`) in PATH to fetch Apache Kafka with. Install it, for example "
-            f"`apt-get install maven`, or copy the folder from a machine that has it to {folder}"
+            f"`apt-get install maven`, or copy the folder from another machine to {folder}"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.fetching-") as work:
@@ -80,7 +83,7 @@ def fetch(folder: Path) -> bool:
         try:
             fetched.rename(folder)
         except OSError:
-            check_jars(folder)  # another run was faster
+            check_jars(folder)  # another process fetched them meanwhile
             return False
     return True
 
@@ -93,13 +96,13 @@ def _run_maven(maven: str, work: Path, into: Path) -> None:
             command, cwd=work, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise ConfigError(f"Maven did not end within {FETCH_SECONDS} s. Is there a network? Try it again") from None
+        raise ConfigError(f"Maven did not finish within {FETCH_SECONDS} s. Check the network and try again") from None
     if done.returncode:
-        told = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line][:3]
+        errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line][:3]
         raise ConfigError(
-            f"Maven could not fetch Apache Kafka {KAFKA_VERSION} (exit code {done.returncode}): {' '.join(told)[:600]}\n"
-            "Is there a network, or a mirror in ~/.m2/settings.xml? A folder copied from another machine does as well: "
-            "name it with BRANDPULSE_KAFKA_JARS"
+            f"Maven could not fetch Apache Kafka {KAFKA_VERSION} (exit code {done.returncode}): {' '.join(errors)[:600]}\n"
+            "Check the network, or the mirror in ~/.m2/settings.xml. Or copy the folder from another machine and set "
+            "BRANDPULSE_KAFKA_JARS to it"
         )
 
 

@@ -1,18 +1,17 @@
-"""A receiver to practise with: PagerDuty's Events v2 semantics and any webhook, with faults on demand. Loopback only.
+"""A receiver for trials and tests: PagerDuty Events v2 and any webhook, with faults on demand. Loopback only.
 
 POST /v2/enqueue          Events v2: open and resolve incidents per (routing_key, dedup_key)
 POST /webhook/<any>       takes any JSON
-GET  /heartbeat/<any>     a dead-man's beat; answers how many came
-GET  /incidents           the incidents, in the order they opened: a JSON list
+GET  /heartbeat/<any>     counts a heartbeat; returns how many came
+GET  /incidents           the incidents, oldest first: a JSON list
 GET  /events              the body of every event or webhook that was processed, in order: a JSON list
-GET  /requests            the same with path, status and our headers
-POST /faults              a JSON list of faults for the next requests, one each: see `Fault`
+GET  /requests            the same with path, status and brandpulse's headers
+POST /faults              a JSON list of `Fault`s, one for each of the next requests
 """
 
 import argparse
 import asyncio
 import json
-import signal
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
@@ -22,6 +21,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from brandpulse.config.settings import Settings, load_settings
+from brandpulse.runtime.lifecycle import stop_event
 from brandpulse.runtime.service_registry import announced
 from brandpulse.schema.episodes import Severity
 
@@ -31,22 +31,22 @@ _SEVERITIES: tuple[Severity, ...] = ("critical", "error", "warning", "info")
 
 
 class Fault(BaseModel):
-    """What happens to one request. Nothing set: it goes well."""
+    """What goes wrong with one request; by default nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     status: int | None = None
-    """Answer with this status and process nothing."""
+    """Answer with this status and do not process the request."""
     retry_after: str | None = None
     body: str = "a scripted fault"
     hang_seconds: float = 0.0
-    """Wait so long before anything else."""
+    """Wait this long first."""
     reset: Literal["before", "after"] | None = None
-    """Break the connection instead of answering: before or after processing the request."""
+    """Break the connection instead of answering, before or after processing the request."""
     drip_seconds: float = 0.0
-    """Answer byte by byte, over so long."""
+    """Spread the answer over this time, byte by byte."""
     garbage: bool = False
-    """Answer 202 with a body that is no JSON."""
+    """Answer 202 with a body that is not JSON."""
 
 
 _FAULTS = TypeAdapter(list[Fault])
@@ -65,17 +65,19 @@ class Incident(BaseModel):
 
 
 class Incidents:
-    """Events v2 without the network. Same dedup_key while open: no second page. Resolve with nothing open: dropped."""
+    """Events v2 without the network. A trigger for an open incident opens no second one; a resolve without one is
+    dropped."""
 
     def __init__(self) -> None:
         self.all: list[Incident] = []
         self.dropped = 0
-        """Acknowledges and resolves that met nothing open."""
+        """Acknowledges and resolves without an open incident."""
 
     def open(self) -> list[Incident]:
         return [incident for incident in self.all if incident.status != "resolved"]
 
-    def take(self, event: dict[str, Any]) -> None:
+    def process(self, event: dict[str, Any]) -> None:
+        """Apply a valid *event*."""
         key = event["routing_key"], event["dedup_key"]
         incident = next((one for one in self.open() if (one.routing_key, one.dedup_key) == key), None)
         action = event["event_action"]
@@ -93,9 +95,9 @@ class Incidents:
 
 
 def problems(event: Any) -> list[str]:
-    """What Events v2 would not take of *event*; empty when it is right."""
+    """Why Events v2 would reject *event*; empty if it is valid."""
     if not isinstance(event, dict):
-        return ["the body is no JSON object"]
+        return ["the body is not a JSON object"]
     found = []
     routing_key = event.get("routing_key")
     if not isinstance(routing_key, str) or len(routing_key) != ROUTING_KEY_CHARS:
@@ -135,12 +137,14 @@ def _payload_problems(payload: Any) -> list[str]:
 
 
 @web.middleware
-async def _hung_up(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
-    """A client that gives up in the middle of its request is its own affair, and no trace in our log."""
+async def _ignore_disconnect(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> Any:
+    """Log nothing for a client that disconnects during its request."""
     try:
         return await handler(request)
     except ConnectionResetError:
-        return web.Response(status=499)  # by the custom of proxies; nobody is there to read it
+        return web.Response(status=499)  # as proxies do; no client reads it
 
 
 class MockReceiver:
@@ -149,9 +153,9 @@ class MockReceiver:
     def __init__(self, faults: Iterable[Fault] = (), *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.incidents = Incidents()
         self.events: list[dict[str, Any]] = []
-        """Each processed request in order: path, body, headers of ours."""
+        """Each processed request in order: path, status, body, brandpulse's headers."""
         self.requests = 0
-        """All requests, also those that a fault ate."""
+        """Number of requests, also those that a fault stopped."""
         self.heartbeats = 0
         self.faults: deque[Fault] = deque(faults)
         self._host = host
@@ -163,7 +167,7 @@ class MockReceiver:
         return f"http://{self._host}:{self._port}"
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=4 * MAX_EVENT_BYTES, middlewares=[_hung_up])
+        app = web.Application(client_max_size=4 * MAX_EVENT_BYTES, middlewares=[_ignore_disconnect])
         app.router.add_post("/v2/enqueue", self._enqueue)
         app.router.add_post("/webhook/{name:.*}", self._webhook)
         app.router.add_get("/heartbeat/{name:.*}", self._heartbeat)
@@ -188,8 +192,8 @@ class MockReceiver:
 
     async def _enqueue(self, request: web.Request) -> web.StreamResponse:
         fault = await self._next_fault()
-        if (broken := self._breaks(request, fault)) is not None:
-            return broken
+        if (failure := self._failure(request, fault)) is not None:
+            return failure
         raw = await request.read()
         if len(raw) > MAX_EVENT_BYTES:
             return web.json_response({"status": "event too large"}, status=413)
@@ -197,24 +201,24 @@ class MockReceiver:
             event = json.loads(raw)
         except ValueError:
             event = None
-        wrong = problems(event)
-        if wrong:
-            self._note(request, event, 400)
+        errors = problems(event)
+        if errors:
+            self._record(request, event, 400)
             return web.json_response(
-                {"status": "invalid event", "message": "Event object is invalid", "errors": wrong}, status=400
+                {"status": "invalid event", "message": "Event object is invalid", "errors": errors}, status=400
             )
         event.setdefault("dedup_key", f"mock-{self.requests}")
-        self._note(request, event, 202)
-        self.incidents.take(event)
+        self._record(request, event, 202)
+        self.incidents.process(event)
         return await self._answer(
             request, fault, {"status": "success", "message": "Event processed", "dedup_key": event["dedup_key"]}
         )
 
     async def _webhook(self, request: web.Request) -> web.StreamResponse:
         fault = await self._next_fault()
-        if (broken := self._breaks(request, fault)) is not None:
-            return broken
-        self._note(request, json.loads(await request.read()), 202)
+        if (failure := self._failure(request, fault)) is not None:
+            return failure
+        self._record(request, json.loads(await request.read()), 202)
         return await self._answer(request, fault, {"status": "ok"})
 
     async def _heartbeat(self, _: web.Request) -> web.Response:
@@ -227,7 +231,7 @@ class MockReceiver:
         await asyncio.sleep(fault.hang_seconds)
         return fault
 
-    def _breaks(self, request: web.Request, fault: Fault) -> web.Response | None:
+    def _failure(self, request: web.Request, fault: Fault) -> web.Response | None:
         if fault.reset == "before":
             return _reset(request)
         if fault.status is None:
@@ -244,9 +248,9 @@ class MockReceiver:
             return await _drip(request, json.dumps(body).encode(), fault.drip_seconds)
         return web.json_response(body, status=202)
 
-    def _note(self, request: web.Request, body: Any, status: int) -> None:
-        ours = ("Idempotency-Key", "X-Brandpulse-Signature")
-        headers = {name: request.headers[name] for name in ours if name in request.headers}
+    def _record(self, request: web.Request, body: Any, status: int) -> None:
+        names = ("Idempotency-Key", "X-Brandpulse-Signature")
+        headers = {name: request.headers[name] for name in names if name in request.headers}
         self.events.append({"path": request.path, "status": status, "headers": headers, "body": body})
 
     async def _set_faults(self, request: web.Request) -> web.Response:
@@ -282,15 +286,13 @@ def _reset(request: web.Request) -> web.Response:
 
 
 def main(port: int = 0, host: str = "127.0.0.1") -> int:
-    """Serve until SIGINT or SIGTERM; the first line printed is the address."""
+    """Serve until SIGINT or SIGTERM; the first line printed begins with the address."""
     asyncio.run(_serve(host, port))
     return 0
 
 
 async def _serve(host: str, port: int) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_event()
     async with MockReceiver(host=host, port=port) as mock:
         with announced(load_settings(Settings).home, "mock-receiver", url=mock.url):
             print(f"{mock.url}: POST /v2/enqueue or /webhook/<name>; GET /incidents, /events", flush=True)
@@ -298,7 +300,7 @@ async def _serve(host: str, port: int) -> None:
 
 
 def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="A receiver to practise with.")
+    parser = argparse.ArgumentParser(description="A receiver for trials and tests.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--host", default="127.0.0.1")
     return parser.parse_args(given)

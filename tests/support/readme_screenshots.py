@@ -19,7 +19,8 @@ import redis
 from playwright.sync_api import Browser, ViewportSize
 
 from brandpulse.devstack import demo
-from brandpulse.devstack.supervisor import Stack, start_services
+from brandpulse.devstack.supervisor import Stack
+from brandpulse.devstack.up import start_services
 from brandpulse.runtime.console import Console
 from brandpulse.sample.generate import CRISIS_END
 from brandpulse.state.pane_reader import PaneReader
@@ -51,7 +52,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     say = Console(stderr=True, soft_wrap=True).print
     with tempfile.TemporaryDirectory() as name, a_browser() as browser:
-        stack = Stack(Path(name), env=demo.DEMO_ENV, say=say)
+        stack = Stack(Path(name), env=demo.DEMO_ENV, report=say)
         try:
             demo._start_receiver(stack)
             start_services(stack, workers=1)

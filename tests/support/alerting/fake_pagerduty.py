@@ -42,7 +42,7 @@ class Pager:
         if mood == "holds":
             await self.let_go.wait()
         made = event(notification, routing_key="0" * 32)
-        self.incidents.take(made)
+        self.incidents.process(made)
         self.processed.append((notification.episode.key, made["event_action"]))
         self.on_processed(notification)
         return SendResult(None, "reset") if mood == "deaf" else SendResult(202)

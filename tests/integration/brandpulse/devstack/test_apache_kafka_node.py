@@ -13,7 +13,7 @@ from brandpulse.devstack import apache_kafka_node as node
 from brandpulse.devstack import kafka_jars as jars
 from brandpulse.devstack.apache_kafka_node import ApacheKafkaBroker
 from brandpulse.devstack.kafka_jars import check_jars, check_java, fetch, pinned
-from brandpulse.devstack.supervisor import broker_of
+from brandpulse.devstack.up import choose_broker
 from brandpulse.errors import ConfigError
 from brandpulse.ops.doctor.kafka_checks import judge_topic
 from brandpulse.runtime.child_process import free_port
@@ -213,7 +213,7 @@ def a_folder(home: Path, cluster_id: str) -> Path:
 def test_a_data_folder_knows_its_broker(tmp_path: Path, asked: str | None, has_kafka: bool, expected: str) -> None:
     if has_kafka:
         (tmp_path / "kafka" / "data").mkdir(parents=True)
-    assert broker_of(tmp_path, asked) == expected
+    assert choose_broker(tmp_path, asked) == expected
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ async def test_a_new_leader_closes_again_what_its_dead_predecessor_may_reopen() 
     store.expire_lease()
     async with scene([], store=store, repeat_after_seconds=0.3) as s:
         # The old leader's POST, held up in its socket, arrives only now.
-        s.mock.incidents.take(
+        s.mock.incidents.process(
             {
                 "routing_key": "0" * 32,
                 "dedup_key": "k",

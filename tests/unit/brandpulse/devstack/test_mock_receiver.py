@@ -49,7 +49,7 @@ def test_limits_hold_at_the_limit_and_one_beyond(event: Any, complaints: int) ->
 def replay(*actions: str) -> Incidents:
     incidents = Incidents()
     for action in actions:
-        incidents.take(an_event(action))
+        incidents.process(an_event(action))
     return incidents
 
 

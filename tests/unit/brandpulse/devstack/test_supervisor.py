@@ -17,7 +17,7 @@ def test_workers_at_the_embedded_broker_are_missed_sooner_unless_the_user_said_w
     monkeypatch.delenv(VARIABLE, raising=False)
     if set_by_user is not None:
         monkeypatch.setenv(VARIABLE, set_by_user)
-    stack = Stack(tmp_path, say=lambda _line: None)
+    stack = Stack(tmp_path, report=lambda _line: None)
     try:
         stack.start_servers()
         worker = stack.start_service("worker-1", "worker").child
