@@ -1,4 +1,4 @@
-"""`brandpulse dashboards`: the live page; Grafana dashboards as code."""
+"""`brandpulse dashboards`: the live page, and Grafana dashboards as code."""
 
 from typing import Annotated
 
@@ -8,13 +8,8 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="The live page; Grafana dashboards.",
+    help="Serve the live page; build and publish the Grafana dashboards.",
 )
-
-
-@app.callback()
-def dashboards() -> None:
-    """The live page; Grafana dashboards as code."""
 
 
 @app.command()
@@ -27,7 +22,9 @@ def page() -> None:
 
 @app.command()
 def build(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a file is out of date.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with code 1 if a file is out of date.")
+    ] = False,
 ) -> None:
     """Write dashboards/grafana/json/*.json from the code."""
     from dashboards.grafana.files import stale, write
@@ -46,7 +43,7 @@ def build(
 
 @app.command()
 def publish() -> None:
-    """Put both dashboards into a running Grafana. Settings: BRANDPULSE_GRAFANA_URL, _TOKEN, _USER, _FOLDER."""
+    """Upload both dashboards to a running Grafana. Settings: BRANDPULSE_GRAFANA_URL, _TOKEN, _USER, _FOLDER."""
     from brandpulse.config.settings import load_settings
     from dashboards.grafana.files import built
     from dashboards.grafana.publish import Publisher
@@ -55,5 +52,5 @@ def publish() -> None:
     settings = load_settings(GrafanaSettings)
     token = settings.token.get_secret_value() if settings.token is not None else ""
     publisher = Publisher(settings.url, token, user=settings.user, timeout_seconds=settings.timeout_seconds)
-    for done in publisher.publish(built(), folder=settings.folder):
-        typer.echo(f"{done.outcome}: {done.title} {done.url}")
+    for result in publisher.publish(built(), folder=settings.folder):
+        typer.echo(f"{result.outcome}: {result.title} {result.url}")

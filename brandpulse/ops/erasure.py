@@ -1,8 +1,8 @@
-"""Takes the text of one post out of everything that Redis keeps: `brandpulse erase`.
+"""Removes the text of one post from everything that Redis stores: `brandpulse erase`. Counts stay. Blocking.
 
-Counts stay. What a worker or the alerter read before is not written back: a worker's call leaves erased posts out
-(`{tag}:erased`, see `stream_workers/state_store/lua/apply.lua`), and the alerter's calls are refused, or keep what stands there, once
-`erasures` has moved on. Blocking.
+Text that a worker or the alerter read earlier is not written back: a worker's call skips erased posts (`{tag}:erased`,
+see `stream_workers/state_store/lua/apply.lua`); once `erasures` has changed, Redis rejects the alerter's calls or keeps
+the stored text.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from brandpulse.state.keys import AlertingKeys, NamespaceKeys, PartitionKeys
 from brandpulse.state.namespaces import live_namespace
 
 ERASED_TEXT = "(erased)"
-MOST_TRIES = 20
+MAX_TRIES = 20
 
 _SWAP = """
--- KEYS erasures, then a key for each change. ARGV marker, what follows it where the text is erased, number of changes;
--- per change: 'h' or 'l', field or value as read, value as read, value to be; then the keys to look through.
--- Returns 1, or 0 where something was written in between: read again.
+-- KEYS: erasures, then the key of each change, then the keys to search. ARGV: marker, the erased text that follows it,
+-- number of changes; per change: 'h' or 'l', field, value as read, new value.
+-- Returns 1; 0 if another client wrote in between: read again.
 local marker, erased, changes = ARGV[1], ARGV[2], tonumber(ARGV[3])
 for i = 1, changes do
     local at = 4 + (i - 1) * 4
@@ -74,57 +74,57 @@ return 1
 
 
 class PostId(NamedTuple):
-    """A post as its source names it."""
+    """Source and id of a post, as its producer wrote them."""
 
     source: str
     id: str
 
     @property
     def digest(self) -> str:
-        """As samples name it, see `stream_workers/aggregation/post_sample.py`."""
+        """Its name in samples, see `stream_workers/aggregation/post_sample.py`."""
         return hashlib.blake2b(f"{self.source}\0{self.id}".encode(), digest_size=12).hexdigest()[:12]
 
     @property
     def tombstones(self) -> tuple[str, str]:
-        """As `stream_workers/state_store/lua/apply.lua` asks for it."""
+        """Its members of `{tag}:erased`, as `stream_workers/state_store/lua/apply.lua` looks them up."""
         return hashlib.sha1(f"{self.source}\0{self.id}".encode(), usedforsecurity=False).hexdigest(), self.digest
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How many copies of the text were taken out, by where they lay."""
+    """Number of removed copies of the text, by the place that held them."""
 
-    kept: int = 0
-    """Posts that workers keep for people to read, over brands, facets and partitions."""
+    posts: int = 0
+    """Recent posts, over brands, facets and partitions."""
     samples: int = 0
-    """Words of the post in the samples of usual posts."""
+    """Words of the post in samples of usual posts."""
     episodes: int = 0
-    """Examples of open and closed episodes."""
+    """Examples in open and closed episodes."""
     notifications: int = 0
-    """Examples of notifications that wait, were refused, or are kept after delivery."""
+    """Examples in notifications that wait, were refused, or were delivered."""
 
     @property
     def total(self) -> int:
-        return self.kept + self.samples + self.episodes + self.notifications
+        return self.posts + self.samples + self.episodes + self.notifications
 
 
 def erase(client: redis.Redis, namespace: str, post: PostId) -> Erased:
-    """Raises TransientError when Redis is away, or is written to faster than this can look."""
-    kept = samples = 0
+    """Remove the text of *post*. Raises TransientError if Redis is unreachable, or changes faster than it can be read."""
+    posts = samples = 0
     with reaching_redis():
         for name in dict.fromkeys((namespace, live_namespace(client, namespace))):
             for keys in _partitions(client, name):
-                # Before the posts are looked for: what a worker writes from now on leaves this one out.
+                # Before the search: from now on, a worker's writes skip this post.
                 client.sadd(keys.erased, *post.tombstones)
                 for key in _post_keys(client, keys):
                     members: Any = client.zrange(key, 0, -1)
-                    gone = [member for member in members if _holds(member, post)]
-                    if gone:
-                        client.zrem(key, *gone)
-                    kept += len(gone) * (":s:" not in key)
-                    samples += len(gone) * (":s:" in key)
+                    erased = [member for member in members if _holds(member, post)]
+                    if erased:
+                        client.zrem(key, *erased)
+                    posts += len(erased) * (":s:" not in key)
+                    samples += len(erased) * (":s:" in key)
         episodes, notifications = _erase_examples(client, AlertingKeys(namespace), post)
-    return Erased(kept, samples, episodes, notifications)
+    return Erased(posts, samples, episodes, notifications)
 
 
 def _partitions(client: redis.Redis, namespace: str) -> Iterator[PartitionKeys]:
@@ -135,7 +135,7 @@ def _partitions(client: redis.Redis, namespace: str) -> Iterator[PartitionKeys]:
 
 
 def _post_keys(client: redis.Redis, keys: PartitionKeys) -> Iterator[str]:
-    """Keys that hold posts: those of hours and days by the index, the newest by the names of their series."""
+    """Keys that hold posts: those per hour and day by the index, the recent ones by the names of their series."""
     members: Any = client.zrange(keys.index, 0, -1)
     names = [member.decode() for member in members]
     kinds = {f"{keys.tag}:{kind}:": kind for kind in ("kn", "ko", "s", "h")}
@@ -149,8 +149,8 @@ def _post_keys(client: redis.Redis, keys: PartitionKeys) -> Iterator[str]:
             series.add(name.removeprefix(prefix).split(":", 1)[1])
         else:
             yield name
-    for one in sorted(series):
-        yield keys.negatives(one)
+    for name in sorted(series):
+        yield keys.negatives(name)
 
 
 def _holds(member: bytes, post: PostId) -> bool:
@@ -167,9 +167,9 @@ def _erase_examples(client: redis.Redis, keys: AlertingKeys, post: PostId) -> tu
     lists = (keys.closed, keys.delivered)
     marker, erased = _marker(post), msgspec.json.encode(ERASED_TEXT)
     swap = client.register_script(_SWAP)
-    # What the alerter reads from now on holds no kept post that was erased above.
+    # What the alerter reads from now on holds no post that was erased above.
     client.incr(keys.erasures)
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         changes: list[tuple[str, str, bytes, bytes, bytes]] = []
         for key in hashes:
             stored: Any = client.hgetall(key)
@@ -188,18 +188,18 @@ def _erase_examples(client: redis.Redis, keys: AlertingKeys, post: PostId) -> tu
         if swap(keys=[keys.erasures, *(change[0] for change in changes), *hashes, *lists], args=arguments):
             episodes = sum(change[0] in (keys.episodes, keys.closed) for change in changes)
             return episodes, len(changes) - episodes
-    raise TransientError("the alerter writes faster than its episodes can be looked through: run the command again")
+    raise TransientError("the alerter writes episodes faster than they can be searched. Run the command again")
 
 
 def _marker(post: PostId) -> bytes:
-    """How an example of *post* begins in JSON, up to its text."""
+    """The JSON of an example of *post*, from after the brace to before its text."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     example = ExamplePost(id=post.id, source=post.source, text="", created_at=at).model_dump_json().encode()
     return example[1 : example.index(b'"text":') + len(b'"text":')]
 
 
 def _without(value: bytes, post: PostId) -> bytes:
-    """*value*, JSON, with the text of each example of *post* replaced; else as it is, byte for byte."""
+    """*value*, a JSON document, with the text of each example of *post* replaced."""
     found = _replaced(msgspec.json.decode(value), post)
     return msgspec.json.encode(found)
 

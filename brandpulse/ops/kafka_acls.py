@@ -1,8 +1,7 @@
-"""What each service may do in Kafka and nothing beyond: printed as kafka-acls.sh commands, or created by an admin.
+"""Kafka access rules (ACLs) that each service needs, and no more: as kafka-acls.sh commands, or created by an admin.
 
-A client that reads without joining a group still asks for its coordinator, hence Describe on a group nobody joins.
-Describe is implied by Read and by Write, and an idempotent producer needs no more than Write since Kafka 3.0. The page
-has no user: it does not talk to Kafka.
+A client that reads without joining a group still looks up its coordinator and so needs Describe on the group. Read and
+Write imply Describe; since Kafka 3.0 an idempotent producer needs only Write. The page does not use Kafka.
 """
 
 from dataclasses import dataclass
@@ -12,18 +11,18 @@ from brandpulse.config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Acl:
-    """One right of one service on one resource, by its exact name."""
+    """One permission of one service on one resource with an exact name."""
 
     user: str
     kind: str
     """"topic" or "group"."""
     name: str
     operation: str
-    """As kafka-acls.sh writes it: Read, Write, Describe, DescribeConfigs."""
+    """Name in kafka-acls.sh: Read, Write, Describe, DescribeConfigs."""
 
 
 def acls_of(settings: Settings) -> list[Acl]:
-    """For topics, namespace and worker group of *settings*. The topics are made by `brandpulse kafka topics`."""
+    """Rules for the topics, namespace and worker group of *settings*. `brandpulse kafka topics` creates the topics."""
     posts, scored = settings.posts_topic, settings.scored_topic
     letters, alerts = settings.dlq_topic, settings.alerts_topic
     wanted = {
@@ -34,9 +33,9 @@ def acls_of(settings: Settings) -> list[Acl]:
             ("topic", letters, "Write"),
         ],
         "alerter": [("topic", alerts, "Write")],
-        # It reads back what stands in the topic, so that a file sent again is sent once.
+        # It reads the topic, so that posts of a file that is sent twice are sent once.
         "ingest": [("topic", posts, "Write"), ("topic", posts, "Read"), ("group", "brandpulse-ingest", "Describe")],
-        # A person with doctor and dlq.
+        # For `brandpulse doctor` and `brandpulse dlq`.
         "operator": [
             ("group", "brandpulse-scan", "Describe"),
             ("topic", letters, "Read"),
@@ -49,7 +48,7 @@ def acls_of(settings: Settings) -> list[Acl]:
 
 
 def commands(acls: list[Acl], bootstrap_servers: str) -> list[str]:
-    """One kafka-acls.sh line each."""
+    """One kafka-acls.sh command for each rule."""
     return [
         f"kafka-acls.sh --bootstrap-server {bootstrap_servers} --command-config admin.properties --add "
         f"--allow-principal User:{acl.user} --operation {acl.operation} --{acl.kind} '{acl.name}'"
@@ -58,7 +57,7 @@ def commands(acls: list[Acl], bootstrap_servers: str) -> list[str]:
 
 
 def create(acls: list[Acl], bootstrap_servers: str) -> None:
-    """Create them as the user of the settings, who must be an admin. Raises ConfigError, TransientError."""
+    """Create the rules as the Kafka user of the settings, which must be an admin. Raises ConfigError, TransientError."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import (
         AclBinding,
@@ -92,7 +91,7 @@ def create(acls: list[Acl], bootstrap_servers: str) -> None:
         for acl in acls
     ]
     try:
-        admin = AdminClient(client_config(bootstrap_servers))  # by name: destroyed, it would take its answers along
+        admin = AdminClient(client_config(bootstrap_servers))  # a name keeps it alive until its results are read
         for future in admin.create_acls(bindings, request_timeout=30).values():
             future.result()
     except KafkaException as error:

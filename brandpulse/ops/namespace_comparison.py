@@ -1,4 +1,4 @@
-"""What two namespaces counted of the same posts: sums by brand over the same hours, and the episodes they made."""
+"""Compares two namespaces that counted the same posts: sums per brand over the same hours, and their episodes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,11 +13,11 @@ from brandpulse.state.panes import EMPTY_PANE, Pane
 from brandpulse.state.partition_state import PartitionStatus
 
 NEAR_MS = 30 * MINUTE_MS
-"""Episodes of one brand and rule that begin so close together are the same."""
+"""Two episodes of one brand and rule are the same if they fire within this time of each other."""
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """One brand in one namespace."""
+    """Sums of one brand in one namespace."""
 
     posts: int
     negative: int
@@ -29,24 +29,24 @@ class Sums(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Event times in ms; both ends are whole hours, the last one left out."""
+    """The result. *since_ms* and *until_ms* are event times at whole hours; *until_ms* is exclusive."""
 
     live: str
     shadow: str
     since_ms: int
     until_ms: int
     behind: int
-    """Records that the live namespace has applied and the shadow has not."""
+    """Records that the live namespace has applied and the shadow has not yet."""
     brands: Mapping[str, tuple[Sums, Sums]]
-    """Brand -> live, shadow."""
+    """Brand -> sums of live, sums of shadow."""
     only_live: Sequence[str]
-    """Keys of episodes."""
+    """Episode keys."""
     only_shadow: Sequence[str]
     both: Sequence[str]
 
 
 def compare_namespaces(client: redis.Redis, root: str, live: str, shadow: str, replay: Replay) -> Comparison:
-    """*live* against *shadow*; the live one's episodes lie under *root*. Raises TransientError, StateError."""
+    """Compare *shadow* with *live*, whose episodes are stored under *root*. Raises TransientError, StateError."""
     readers = [PaneReader(client, name, follow=False) for name in (live, shadow)]
     statuses = [reader.partitions() for reader in readers]
     since_ms, until_ms = hours_of_both(statuses, replay)
@@ -54,8 +54,8 @@ def compare_namespaces(client: redis.Redis, root: str, live: str, shadow: str, r
     span = {"first_hour": since_ms // HOUR_MS, "before_hour": until_ms // HOUR_MS}
     panes = [reader.totals(**span) for reader in readers]
     sums = [{brand: _sums(found.get(brand, EMPTY_PANE)) for brand in brands} for found in panes]
-    told = [_episodes(client, name, since_ms, until_ms) for name in (root, shadow)]
-    both, only_live, only_shadow = match_episodes(*told)
+    episodes = [_episodes(client, name, since_ms, until_ms) for name in (root, shadow)]
+    both, only_live, only_shadow = match_episodes(*episodes)
     return Comparison(
         live=live,
         shadow=shadow,
@@ -70,40 +70,40 @@ def compare_namespaces(client: redis.Redis, root: str, live: str, shadow: str, r
 
 
 def hours_of_both(statuses: Sequence[Sequence[PartitionStatus]], replay: Replay) -> tuple[int, int]:
-    """From the replay's first whole hour to the last that every partition of both has left behind. Pure."""
+    """From the replay's first whole hour to the last hour that all partitions of both have completed. Pure."""
     since = -(-(replay.since_ms or 0) // HOUR_MS) * HOUR_MS
-    # A shadow with an end sees no later post: then the live clock alone tells how far one may compare.
+    # A shadow with an end gets no later posts, so its clock stops: only the live clocks limit the comparison.
     sides = statuses if replay.until_ms is None else statuses[:1]
-    marks = [one.watermark_ms for side in sides for one in side if one.clock_ms > 0]
-    until = min([*marks, *([] if replay.until_ms is None else [replay.until_ms])], default=0)
+    watermarks = [status.watermark_ms for side in sides for status in side if status.clock_ms > 0]
+    until = min([*watermarks, *([] if replay.until_ms is None else [replay.until_ms])], default=0)
     return since, max(since, until // HOUR_MS * HOUR_MS)
 
 
 def match_episodes(live: Sequence[Episode], shadow: Sequence[Episode]) -> tuple[list[str], list[str], list[str]]:
-    """Keys of what both tell, of what only *live* tells, of what only *shadow* tells. Pure."""
-    left = list(shadow)
+    """Keys of the episodes of both, of *live* only, of *shadow* only. Pure."""
+    unmatched = list(shadow)
     both, only_live = [], []
     for episode in live:
-        twin = next((other for other in left if _same(episode, other)), None)
-        if twin is None:
+        match = next((other for other in unmatched if _same(episode, other)), None)
+        if match is None:
             only_live.append(episode.key)
         else:
-            left.remove(twin)
+            unmatched.remove(match)
             both.append(episode.key)
-    return both, only_live, [episode.key for episode in left]
+    return both, only_live, [episode.key for episode in unmatched]
 
 
-def _same(one: Episode, other: Episode) -> bool:
-    apart = abs((one.fired_at - other.fired_at).total_seconds()) * 1_000
-    return (one.brand, one.rule) == (other.brand, other.rule) and apart <= NEAR_MS
+def _same(first: Episode, second: Episode) -> bool:
+    distance_ms = abs((first.fired_at - second.fired_at).total_seconds()) * 1_000
+    return (first.brand, first.rule) == (second.brand, second.rule) and distance_ms <= NEAR_MS
 
 
 def _episodes(client: redis.Redis, namespace: str, since_ms: int, until_ms: int) -> list[Episode]:
     keys = AlertingKeys(namespace)
     stored = [*client.hvals(keys.episodes), *client.lrange(keys.closed, 0, -1)]
-    episodes = [Episode.model_validate_json(one) for one in stored]
-    inside = [one for one in episodes if since_ms <= one.fired_at.timestamp() * 1_000 < until_ms]
-    return sorted(inside, key=lambda one: one.fired_at)
+    episodes = [Episode.model_validate_json(value) for value in stored]
+    in_span = [episode for episode in episodes if since_ms <= episode.fired_at.timestamp() * 1_000 < until_ms]
+    return sorted(in_span, key=lambda episode: episode.fired_at)
 
 
 def _sums(pane: Pane) -> Sums:
@@ -119,5 +119,5 @@ def _sums(pane: Pane) -> Sums:
 
 
 def _behind(live: Sequence[PartitionStatus], shadow: Sequence[PartitionStatus]) -> int:
-    stands = {(one.topic, one.partition): one.next for one in shadow}
-    return sum(max(0, one.next - stands.get((one.topic, one.partition), 0)) for one in live)
+    offsets = {(status.topic, status.partition): status.next for status in shadow}
+    return sum(max(0, status.next - offsets.get((status.topic, status.partition), 0)) for status in live)

@@ -1,6 +1,6 @@
-"""Sends dead letters again: key and value as they were, to the partition they came from, under their first identity.
+"""Sends dead letters again: the same key and value, to the partition they came from, under their first record id.
 
-The worker remembers that identity in the same call that counts the post, so a letter may be sent twice.
+The worker stores that id in the call that counts the post: a letter that is sent twice counts once.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,87 +23,100 @@ from brandpulse.schema.posts import POST_DECODER
 from brandpulse.state.keys import PartitionKeys
 
 CHUNK = 1_000
-"""Identities asked of Redis in one round trip."""
+"""Record ids per round trip to Redis."""
 FLUSH_SECONDS = 30.0
+REMEDIES = {
+    "empty": "A tombstone, or a bug of its producer. There is nothing to repair.",
+    "too_large": "Its producer must send less.",
+    "not_json": "Fix the producer and let it send the post again under the same id.",
+    "not_utf8": "Fix the producer and let it send the post again under the same id.",
+    "wrong_field": "Fix the producer; or, if a newer brandpulse reads this version, redrive.",
+    "unmatchable": "A bug of brandpulse: report it, and redrive after the upgrade that fixes it.",
+    "unscorable": "The model fails on it: redrive after a change of model or engine.",
+    "too_old": "Send the backfill to a namespace of its own; a redrive here fails again.",
+    "from_the_future": "Redrive it after its time has come.",
+}
+"""By the reason of a dead letter: what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which letters a command speaks of; what is empty restricts nothing."""
+class DeadLetterFilter:
+    """Selects dead letters. An empty field selects all."""
 
     ids: Collection[str] = ()
-    """partition:offset, or topic id:partition:offset."""
+    """`partition:offset`, or `topic id:partition:offset`."""
     reasons: Collection[str] = ()
     partition: int | None = None
     since_ms: int | None = None
     until_ms: int | None = None
-    """Kafka's timestamps of the records: from since, before until."""
+    """Kafka's record times: from *since_ms* on, before *until_ms*."""
     text: str = ""
-    """Part of value or error, whatever the case."""
+    """Part of the value or the error; upper and lower case are equal."""
 
-    def takes(self, letter: Letter) -> bool:
+    def matches(self, letter: Letter) -> bool:
         return (
             (not self.ids or letter.id in self.ids or str(letter.origin) in self.ids)
             and (not self.reasons or letter.reason in self.reasons)
             and self.partition in (None, letter.origin.partition)
             and (self.since_ms is None or letter.record_ms >= self.since_ms)
             and (self.until_ms is None or letter.record_ms < self.until_ms)
-            and (not self.text or self.text.casefold() in f"{shown(letter.value)}\n{letter.error}".casefold())
+            and (not self.text or self.text.casefold() in f"{readable(letter.value)}\n{letter.error}".casefold())
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a redrive would do: letters to send, and why others stay."""
+class RedrivePlan:
+    """Dead letters to send, and those to skip."""
 
     send: Sequence[Letter]
-    stay: Mapping[str, Sequence[Letter]]
+    skip: Mapping[str, Sequence[Letter]]
     """Reason -> letters."""
 
 
-def shown(value: bytes | None) -> str:
+def readable(value: bytes | None) -> str:
+    """*value* as text; bytes that are not UTF-8 become replacement characters."""
     return "" if value is None else value.decode(errors="replace")
 
 
 def read_letters(settings: Settings) -> list[Letter]:
-    """Every letter in the topic now, each once. Raises TransientError."""
+    """All dead letters in the topic, each record id once. Raises TransientError."""
     return letters_of(read_to_end(settings.bootstrap_servers(), settings.dlq_topic))
 
 
-def done_again(client: redis.Redis, namespace: str, letters: Sequence[Letter]) -> set[Letter]:
-    """Those of *letters* that were redriven and came to another end than death. Raises TransientError."""
+def find_redriven(client: redis.Redis, namespace: str, letters: Sequence[Letter]) -> set[Letter]:
+    """Those of *letters* that were redriven and did not fail again. Raises TransientError."""
     found: set[Letter] = set()
-    places: dict[tuple[str, int], list[Letter]] = {}
+    by_partition: dict[tuple[str, int], list[Letter]] = {}
     for letter in letters:
-        places.setdefault((letter.topic, letter.origin.partition), []).append(letter)
+        by_partition.setdefault((letter.topic, letter.origin.partition), []).append(letter)
     try:
-        for place, mine in places.items():
-            key = PartitionKeys(namespace, *place).redriven
-            for start in range(0, len(mine), CHUNK):
-                part = mine[start : start + CHUNK]
-                digests = [one.origin.digest for one in part]
+        for partition, members in by_partition.items():
+            key = PartitionKeys(namespace, *partition).redriven
+            for start in range(0, len(members), CHUNK):
+                chunk = members[start : start + CHUNK]
+                digests = [letter.origin.digest for letter in chunk]
                 scores: Any = client.execute_command("ZMSCORE", key, *digests)  # type: ignore[no-untyped-call]
-                found.update(one for one, score in zip(part, scores, strict=True) if score is not None)
+                found.update(letter for letter, score in zip(chunk, scores, strict=True) if score is not None)
     except (redis.RedisError, *OUTAGES) as error:
         raise redis_outage(error) from error
     return found
 
 
-def counted_meanwhile(settings: Settings, letters: Sequence[Letter]) -> set[Letter]:
-    """Those of *letters* whose post was counted under its id since, for its producer sent it again.
+def find_counted(settings: Settings, letters: Sequence[Letter]) -> set[Letter]:
+    """Those of *letters* whose producer sent the post again, and it was counted.
 
-    Looked up in the topic of scored posts, which is written before a post counts; a worker's own memory of ids reaches
-    back a few hours only. Letters that cannot be read have no id. Raises TransientError.
+    The topic of scored posts names them: workers write to it before a post counts, while their dedup window covers only
+    a few hours. Letters that cannot be decoded have no post id. Raises TransientError.
     """
-    named: dict[tuple[str, str], list[Letter]] = {}
+    by_post: dict[tuple[str, str], list[Letter]] = {}
     for letter in letters:
-        if (name := _name_of(letter)) is not None:
-            named.setdefault(name, []).append(letter)
-    if not named:
+        if (post_id := _post_id(letter)) is not None:
+            by_post.setdefault(post_id, []).append(letter)
+    if not by_post:
         return set()
     found: set[Letter] = set()
-    decoder = msgspec.json.Decoder(_ScoredName)
-    since = min((letter.record_ms for mine in named.values() for letter in mine), default=-1)
+    decoder = msgspec.json.Decoder(_ScoredPostId)
+    since = min((letter.record_ms for members in by_post.values() for letter in members), default=-1)
     for message in read_to_end(settings.bootstrap_servers(), settings.scored_topic):
         if message.timestamp()[1] < since:
             continue
@@ -111,16 +124,16 @@ def counted_meanwhile(settings: Settings, letters: Sequence[Letter]) -> set[Lett
             post = decoder.decode(message.value() or b"")
         except msgspec.DecodeError:
             continue
-        found.update(named.get((post.source, post.id), ()))
+        found.update(by_post.get((post.source, post.id), ()))
     return found
 
 
-class _ScoredName(msgspec.Struct, frozen=True):
+class _ScoredPostId(msgspec.Struct, frozen=True):
     id: str
     source: str
 
 
-def _name_of(letter: Letter) -> tuple[str, str] | None:
+def _post_id(letter: Letter) -> tuple[str, str] | None:
     try:
         post = POST_DECODER.decode(letter.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -133,33 +146,36 @@ def plan_redrive(
     *,
     topic: str,
     partitions: int,
-    done: Collection[Letter],
+    redriven: Collection[Letter],
     counted: Collection[Letter],
-) -> Plan:
-    """What to send to *topic*, which has so many *partitions* now, and what not. Pure."""
+) -> RedrivePlan:
+    """Which of *letters* to send to *topic*, which has *partitions* partitions now. Pure.
+
+    *redriven* and *counted* are the letters that `find_redriven` and `find_counted` returned.
+    """
     send: list[Letter] = []
-    stay: dict[str, list[Letter]] = {}
+    skip: dict[str, list[Letter]] = {}
     for letter in letters:
-        why = ""
-        if letter in done:
-            why = "done: redriven before, and counted"
+        reason = ""
+        if letter in redriven:
+            reason = "done: redriven before and counted"
         elif letter in counted:
-            why = "done: its producer sent it again, and it was counted"
+            reason = "done: its producer sent it again and it was counted"
         elif letter.topic != topic:
-            why = f"of another topic: set BRANDPULSE_POSTS_TOPIC={letter.topic}"
+            reason = f"of another topic: set BRANDPULSE_POSTS_TOPIC={letter.topic}"
         elif letter.cut is not None:
-            why = "cut: larger than the broker takes back"
+            reason = "truncated: larger than the broker accepts"
         elif letter.origin.partition >= partitions:
-            why = f"its partition is gone: the topic has {partitions}"
-        if why:
-            stay.setdefault(why, []).append(letter)
+            reason = f"its partition no longer exists: the topic has {partitions}"
+        if reason:
+            skip.setdefault(reason, []).append(letter)
         else:
             send.append(letter)
-    return Plan(send, stay)
+    return RedrivePlan(send, skip)
 
 
-def send_again(settings: Settings, letters: Sequence[Letter]) -> int:
-    """Produce *letters* to their partitions of the posts' topic; how many the broker took. Raises TransientError."""
+def send_letters(settings: Settings, letters: Sequence[Letter]) -> int:
+    """Produce *letters* to their partitions of the posts topic; returns their number. Raises TransientError."""
     failed: list[str] = []
     producer = Producer(producer_config(settings.bootstrap_servers()) | {"message.max.bytes": 100_000_000})
 
@@ -185,17 +201,21 @@ def send_again(settings: Settings, letters: Sequence[Letter]) -> int:
                     break
         left = producer.flush(FLUSH_SECONDS)
     except KafkaException as error:
-        raise TransientError(f"Kafka does not take what is sent again: {explain(error.args[0])}") from error
+        raise TransientError(f"cannot send dead letters to Kafka: {explain(error.args[0])}") from error
     if left or failed:
-        why = failed[0] if failed else f"no answer within {FLUSH_SECONDS:g} s"
-        raise TransientError(f"{left + len(failed)} of {len(letters)} letters were not taken: {why}. Run it again")
+        reason = failed[0] if failed else f"no answer within {FLUSH_SECONDS:g} s"
+        raise TransientError(
+            f"Kafka did not acknowledge {left + len(failed)} of {len(letters)} letters: {reason}. Run the command again"
+        )
     return len(letters)
 
 
-def partitions_of(settings: Settings) -> int:
-    """How many partitions the posts' topic has now. Raises TransientError."""
+def partition_count(settings: Settings) -> int:
+    """Number of partitions of the posts topic. Raises TransientError."""
     try:
         admin = AdminClient(client_config(settings.bootstrap_servers()))
         return len(admin.list_topics(settings.posts_topic, timeout=10).topics[settings.posts_topic].partitions)
     except KafkaException as error:
-        raise TransientError(f"topic {settings.posts_topic} is not listed: {explain(error.args[0])}") from error
+        raise TransientError(
+            f"cannot read the partitions of topic {settings.posts_topic}: {explain(error.args[0])}"
+        ) from error

@@ -62,7 +62,7 @@ def test_kept_posts_and_samples_lose_the_post_and_no_other(
     ]
     change = change_of(store, begun(store), posts)
     assert store.apply([change]) == [Applied()]
-    assert erase(redis_client, namespace, POST) == Erased(kept=4, samples=2)
+    assert erase(redis_client, namespace, POST) == Erased(posts=4, samples=2)
     reader = PaneReader(redis_client, namespace)
     assert {post.id for post in reader.window_posts("Acme", NOON_MS, NOON_MS + 9).all} == set("01234568")
     assert len(reader.negatives("Bolt")) == 8

@@ -1,58 +1,38 @@
-"""`brandpulse dlq`: look at dead letters, send them again, and let a partition that paused over too many go on."""
+"""`brandpulse dlq`: list and redrive dead letters; resume a partition that paused at too many invalid posts."""
 
 import base64
 import json
-import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import redis
 import typer
-from rich.table import Table
 
-from brandpulse.cli.time_arguments import moment_ms
-from brandpulse.config.settings import Settings, load_settings
-from brandpulse.errors import ConfigError
-from brandpulse.masking.records import masked_record, masked_text
-from brandpulse.ops.redrive import (
-    Wanted,
-    counted_meanwhile,
-    done_again,
-    partitions_of,
-    plan_redrive,
-    read_letters,
-    send_again,
-    shown,
+if TYPE_CHECKING:
+    from brandpulse.config.settings import Settings
+    from brandpulse.ops.redrive import DeadLetterFilter
+    from brandpulse.schema.dead_letters import Letter
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="List dead letters and send them again; resume a paused partition.",
 )
-from brandpulse.redis.client import connect
-from brandpulse.runtime.clock import rfc3339
-from brandpulse.runtime.console import Console, echo, id_column
-from brandpulse.schema.dead_letters import Letter
-from brandpulse.state.keys import PartitionKeys
-from brandpulse.state.namespaces import live_namespace
-from brandpulse.state.pane_reader import PaneReader
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-
-REMEDIES = {
-    "empty": "A tombstone, or a producer's bug: nothing to mend here.",
-    "too_large": "Nothing reads it until its producer sends less.",
-    "not_json": "Mend the producer, let it send the post again under the same id.",
-    "not_utf8": "Mend the producer, let it send the post again under the same id.",
-    "wrong_field": "Mend the producer; or, if an upgrade of brandpulse reads this version now, redrive.",
-    "unmatchable": "A bug of ours: report it; redrive after the upgrade that mends it.",
-    "unscorable": "The model breaks on it: redrive after a change of model or engine.",
-    "too_old": "Put the backfill into a namespace of its own; here it dies again.",
-    "from_the_future": "Redriven once its time has come, it counts.",
-}
-
-Reason = Annotated[list[str] | None, typer.Option(help="Only letters of this reason; may be given again.")]
-Partition = Annotated[int | None, typer.Option(min=0, help="Only letters of this partition.")]
-Since = Annotated[str | None, typer.Option(help="Records from this moment of Kafka's on: 2026-03-02T12:00:00Z, 2h.")]
-Until = Annotated[str | None, typer.Option(help="Records before this moment.")]
-Original = Annotated[bool, typer.Option("--original", help="Show values as they lie, private things unmasked.")]
-Text = Annotated[str | None, typer.Option(help="Only letters with this in their value or error.")]
+Reason = Annotated[
+    list[str] | None, typer.Option(help="Select letters with this reason; repeatable. Default: all reasons.")
+]
+Partition = Annotated[
+    int | None, typer.Option(min=0, help="Select letters of this partition. Default: all partitions.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option(help="Select records from this Kafka time on: 2026-03-02T12:00:00Z, or 2h for two hours ago."),
+]
+Until = Annotated[str | None, typer.Option(help="Select records before this Kafka time, written like --since.")]
+Original = Annotated[bool, typer.Option("--original", help="Show the stored values, without masking personal data.")]
+Text = Annotated[str | None, typer.Option(help="Select letters with this text in their value or error.")]
 
 
 @app.command("list")
@@ -63,52 +43,68 @@ def list_letters(
     since: Since = None,
     until: Until = None,
     text: Text = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000)] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with the value.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Largest number of letters to show.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, with the value.")] = False,
     original: Original = False,
 ) -> None:
-    """Dead letters, oldest first, each identity once."""
+    """List dead letters, oldest first, each record once."""
+    from rich.table import Table
+
+    from brandpulse.config.settings import Settings, load_settings
+    from brandpulse.masking.records import masked_text
+    from brandpulse.ops.redrive import read_letters
+    from brandpulse.runtime.clock import rfc3339
+    from brandpulse.runtime.console import Console, echo, id_column
+
     settings = load_settings(Settings)
-    wanted = _wanted((), reason=reason, partition=partition, since=since, until=until, text=text)
-    found = [letter for letter in read_letters(settings) if wanted.takes(letter)]
-    done = _done(settings, found)
+    wanted = _filter((), reason=reason, partition=partition, since=since, until=until, text=text)
+    found = [letter for letter in read_letters(settings) if wanted.matches(letter)]
+    redriven = _redriven(settings, found)
     for letter in found[:limit] if as_json else ():
-        typer.echo(json.dumps(_facts(letter, done=letter in done, original=original)))
+        typer.echo(json.dumps(_facts(letter, counted=letter in redriven, original=original)))
     if as_json:
         return
     console = Console()
     ids = id_column("id", (letter.id for letter in found[:limit]), width=console.width)
     table = Table(ids, "record", "reason", "deaths", "state", "error")
     for letter in found[:limit]:
-        state = "counted" if letter in done else "dead"
         table.add_row(
             letter.id,
             rfc3339(letter.record_ms),
             letter.reason,
             str(letter.deaths),
-            state,
+            "counted" if letter in redriven else "dead",
             masked_text(letter.error)[:80],
         )
     console.print(table if found else "No dead letters.")
     if len(found) > limit:
-        echo(f"{len(found) - limit} more: --limit {len(found)}, or a filter")
+        echo(f"{len(found) - limit} more: use --limit {len(found)}, or a filter")
 
 
 @app.command()
 def show(
-    identity: Annotated[str, typer.Argument(metavar="ID", help="As `dlq list` shows it: partition:offset.")],
+    identity: Annotated[str, typer.Argument(metavar="ID", help="Id that `dlq list` shows: partition:offset.")],
     original: Original = False,
 ) -> None:
-    """One dead letter whole: where it lay, why it died, what can be done, and its value."""
+    """Show one dead letter: its record, its reason, the remedy and its value."""
+    from brandpulse.config.settings import Settings, load_settings
+    from brandpulse.errors import BrandpulseError, ConfigError
+    from brandpulse.ops.redrive import REMEDIES, DeadLetterFilter, read_letters
+    from brandpulse.runtime.clock import rfc3339
+    from brandpulse.runtime.console import echo
+
     settings = load_settings(Settings)
-    wanted = Wanted(ids=(identity,))
-    found = [letter for letter in read_letters(settings) if wanted.takes(letter)]
+    wanted = DeadLetterFilter(ids=(identity,))
+    found = [letter for letter in read_letters(settings) if wanted.matches(letter)]
     if not found:
-        raise ConfigError(f"ID {identity!r}: no such letter in {settings.dlq_topic}; see `brandpulse dlq list`")
+        raise BrandpulseError(
+            f"ID {identity!r}: {settings.dlq_topic} has no such dead letter. `brandpulse dlq list` shows all"
+        )
     if len(found) > 1:
-        raise ConfigError(f"ID {identity!r} is several logs'; one of {', '.join(str(one.origin) for one in found)}")
+        ids = ", ".join(str(letter.origin) for letter in found)
+        raise ConfigError(f"ID {identity!r} exists in several logs. Use one of {ids}")
     [letter] = found
-    facts = _facts(letter, done=bool(_done(settings, found)), original=original)
+    facts = _facts(letter, counted=bool(_redriven(settings, found)), original=original)
     value = facts.pop("value")
     for name, fact in (facts | {"remedy": REMEDIES.get(letter.reason, "")}).items():
         if fact is not None:
@@ -118,63 +114,90 @@ def show(
 
 @app.command()
 def redrive(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these, as `dlq list` shows.")] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Send only these, by the id that `dlq list` shows. Default: all."),
+    ] = None,
     *,
     reason: Reason = None,
     partition: Partition = None,
     since: Since = None,
     until: Until = None,
     text: Text = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many at most, the oldest.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Send them. Without it nothing is sent, only told.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of letters to send, oldest first. Default: no limit.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Send the letters. Without it, nothing is sent.")] = False,
 ) -> None:
-    """Send dead letters again, once: what was redriven, or sent again by its producer, and counted, stays.
+    """Send dead letters to the posts topic again; each counts at most once.
 
-    Without --yes it only tells what it would send.
+    Letters that were counted since, after a redrive or because their producer sent them again, are skipped. Without
+    --yes the command only reports what it would send.
     """
+    from brandpulse.config.settings import Settings, load_settings
+    from brandpulse.ops.redrive import (
+        REMEDIES,
+        find_counted,
+        partition_count,
+        plan_redrive,
+        read_letters,
+        send_letters,
+    )
+
     settings = load_settings(Settings)
-    wanted = _wanted(ids or (), reason=reason, partition=partition, since=since, until=until, text=text)
-    letters = [letter for letter in read_letters(settings) if wanted.takes(letter)]
-    done = _done(settings, letters)
+    wanted = _filter(ids or (), reason=reason, partition=partition, since=since, until=until, text=text)
+    letters = [letter for letter in read_letters(settings) if wanted.matches(letter)]
+    redriven = _redriven(settings, letters)
     plan = plan_redrive(
         letters,
         topic=settings.posts_topic,
-        partitions=partitions_of(settings),
-        done=done,
-        counted=counted_meanwhile(settings, [letter for letter in letters if letter not in done]),
+        partitions=partition_count(settings),
+        redriven=redriven,
+        counted=find_counted(settings, [letter for letter in letters if letter not in redriven]),
     )
     send = plan.send[:limit]
-    for why, these in plan.stay.items():
-        typer.echo(f"{len(these):>8} stay: {why}")
+    for why, skipped in plan.skip.items():
+        typer.echo(f"{len(skipped):>8} skipped: {why}")
     for cause, count in Counter(letter.reason for letter in send).most_common():
         typer.echo(f"{count:>8} {'sent' if yes else 'would be sent'}: {cause}. {REMEDIES.get(cause, '')}")
     if not send:
         typer.echo("Nothing to send.")
     elif yes:
-        typer.echo(f"{send_again(settings, send)} letters sent again to {settings.posts_topic}")
+        typer.echo(f"{send_letters(settings, send)} letters sent again to {settings.posts_topic}")
     else:
         typer.echo("Nothing was sent. Send them with --yes")
 
 
 @app.command()
 def allow(
-    partition: Annotated[int, typer.Option(min=0, help="The paused partition.")],
-    records: Annotated[int, typer.Option(min=1, help="So many records are let through whatever they hold.")] = 100_000,
+    partition: Annotated[int, typer.Option(min=0, help="Number of the paused partition.")],
+    records: Annotated[
+        int, typer.Option(min=1, help="Number of records, from the next one on, that cannot pause it again.")
+    ] = 100_000,
 ) -> None:
-    """Let a paused partition go on: its invalid posts go to the dead letters, uncounted by the guard."""
+    """Resume a paused partition: its invalid posts go to the dead-letter topic and do not pause it again."""
+    from brandpulse.config.settings import Settings, load_settings
+    from brandpulse.errors import BrandpulseError
+    from brandpulse.redis.client import connect
+    from brandpulse.state.keys import PartitionKeys
+    from brandpulse.state.namespaces import live_namespace
+    from brandpulse.state.pane_reader import PaneReader
+
     settings = load_settings(Settings)
-    client = _store(settings)
+    client = connect(settings.redis_address(), timeout_seconds=5)
     statuses = PaneReader(client, settings.namespace).partitions()
     known = {status.partition: status for status in statuses if status.topic == settings.posts_topic}
     status = known.get(partition)
     if status is None:
-        raise ConfigError(f"--partition {partition}: no such partition; there are {sorted(known) or 'none yet'}")
+        raise BrandpulseError(
+            f"--partition {partition}: there is no such partition. Known partitions: {sorted(known) or 'none yet'}"
+        )
     keys = PartitionKeys(live_namespace(client, settings.namespace), settings.posts_topic, partition)
     client.hset(keys.state, mapping={"allowed_until": status.next + records, "paused": ""})
-    typer.echo(f"partition {partition} goes on within seconds, up to offset {status.next + records}")
+    typer.echo(f"partition {partition} resumes within seconds; it cannot pause before offset {status.next + records}")
 
 
-def _wanted(
+def _filter(
     ids: Sequence[str],
     *,
     reason: list[str] | None,
@@ -182,35 +205,42 @@ def _wanted(
     since: str | None,
     until: str | None,
     text: str | None,
-) -> Wanted:
-    now_ms = time.time_ns() // 1_000_000
+) -> "DeadLetterFilter":
+    from brandpulse.cli.time_arguments import time_ms
+    from brandpulse.ops.redrive import REMEDIES, DeadLetterFilter
+    from brandpulse.runtime.clock import wall_ms
+
+    now_ms = wall_ms()
     unknown = set(reason or ()) - REMEDIES.keys()
     if unknown:
         raise typer.BadParameter(
-            f"{sorted(unknown)} is no reason; there are {', '.join(REMEDIES)}", param_hint="--reason"
+            f"{', '.join(sorted(unknown))} is not a reason. Reasons: {', '.join(REMEDIES)}", param_hint="--reason"
         )
-    return Wanted(
+    return DeadLetterFilter(
         frozenset(ids),
         frozenset(reason or ()),
         partition,
-        None if since is None else moment_ms(since, option="--since", now_ms=now_ms),
-        None if until is None else moment_ms(until, option="--until", now_ms=now_ms),
+        None if since is None else time_ms(since, option="--since", now_ms=now_ms),
+        None if until is None else time_ms(until, option="--until", now_ms=now_ms),
         text or "",
     )
 
 
-def _store(settings: Settings) -> redis.Redis:
-    return connect(settings.redis_address(), timeout_seconds=5)
+def _redriven(settings: "Settings", letters: "Sequence[Letter]") -> "set[Letter]":
+    from brandpulse.ops.redrive import find_redriven
+    from brandpulse.redis.client import connect
+    from brandpulse.state.namespaces import live_namespace
+
+    client = connect(settings.redis_address(), timeout_seconds=5)
+    return find_redriven(client, live_namespace(client, settings.namespace), letters) if letters else set()
 
 
-def _done(settings: Settings, letters: Sequence[Letter]) -> set[Letter]:
-    client = _store(settings)
-    return done_again(client, live_namespace(client, settings.namespace), letters) if letters else set()
+def _facts(letter: "Letter", *, counted: bool, original: bool) -> dict[str, Any]:
+    """The fields of *letter*; personal data is masked unless *original*. The stored letter keeps its bytes."""
+    from brandpulse.masking.records import masked_record, masked_text
+    from brandpulse.ops.redrive import readable
 
-
-def _facts(letter: Letter, *, done: bool, original: bool) -> dict[str, Any]:
-    """*original*: with what is private. The letter itself always keeps its bytes."""
-    value = shown(letter.value)
+    value = readable(letter.value)
     facts = {
         "id": letter.id,
         "topic": letter.topic,
@@ -221,10 +251,10 @@ def _facts(letter: Letter, *, done: bool, original: bool) -> dict[str, Any]:
         "reason": letter.reason,
         "error": letter.error,
         "deaths": letter.deaths,
-        "state": "counted" if done else "dead",
-        "key": None if letter.key is None else shown(letter.key),
+        "state": "counted" if counted else "dead",
+        "key": None if letter.key is None else readable(letter.key),
         "cut_of": letter.cut,
-        # Bytes that are no UTF-8 are shown with a mark in their place; here they are whole.
+        # `value` shows bytes that are not UTF-8 as replacement characters; here they are unchanged.
         "value_base64": None if _is_utf8(letter.value) else base64.b64encode(letter.value or b"").decode(),
         "value": None if letter.value is None else value,
     }

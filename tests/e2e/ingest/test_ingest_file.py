@@ -196,7 +196,7 @@ def test_a_signal_ends_the_run_cleanly_and_says_how_to_go_on(
     out, err = process.communicate(timeout=patience(20))
 
     assert process.returncode == 128 + number
-    assert "the same command goes on" in err
+    assert "the same command resumes" in err
     counted = json.loads(out)
     assert counted["read"] == counted["sent"] + counted["repeated"] + counted["rejected"]
     assert counted["sent"] == times_sent(kafka, to.topic).total()

@@ -131,7 +131,7 @@ def test_campaign_and_copied_news_are_shown_with_their_counts(
     source, post_id = listed[0].source, listed[0].id
     done = pipeline.run("erase", "--post", source, post_id)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "erased from Redis: 2 kept posts" in done.stdout
+    assert "erased from Redis: 2 recent posts" in done.stdout
     assert PageStore(redis_client, namespace).negatives("Acme")[0].copies == 41
     assert pipeline.run("erase", "--post", source, post_id).returncode == 1
     for line in pipeline.run("episodes", "list", "--json").stdout.splitlines():

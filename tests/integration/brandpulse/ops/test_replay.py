@@ -7,7 +7,7 @@ import redis
 
 from brandpulse.errors import ConfigError
 from brandpulse.ops.namespace_comparison import hours_of_both, match_episodes
-from brandpulse.ops.replay import begin, why_not_yet
+from brandpulse.ops.replay import begin_replay, swap_obstacles
 from brandpulse.schema.episodes import Episode, Evidence
 from brandpulse.state.namespaces import Replay, load_replay
 from tests.support.builders import NOON_MS, a_status
@@ -22,17 +22,17 @@ LIVE = [a_status(100, seen_wall_ms=NOW_MS), a_status(50, partition=1, seen_wall_
     [
         ({}, ""),
         ({"next_offset": 51}, ""),
-        ({"next_offset": 49}, "posts:1 stands at 49, 1 behind"),
-        ({"topic_id": "log-2"}, "posts:1 is of another log"),
+        ({"next_offset": 49}, "posts:1 is at offset 49, 1 behind"),
+        ({"topic_id": "log-2"}, "posts:1 was counted from an earlier topic of this name"),
         ({"paused": "junk"}, "posts:1 is paused: junk"),
-        ({"seen_wall_ms": NOW_MS - 60_000}, "nobody counts posts:1 on"),
-        ({"partition": 2}, "posts:1 was not begun"),
+        ({"seen_wall_ms": NOW_MS - 60_000}, "posts:1 has no worker"),
+        ({"partition": 2}, "posts:1 is not started"),
     ],
 )
 def test_a_shadow_is_shown_once_it_has_all_and_somebody_goes_on(changes: dict[str, object], reason: str) -> None:
     settings = {"next_offset": 50, "partition": 1, "seen_wall_ms": NOW_MS} | changes
     shadow = [a_status(100, seen_wall_ms=NOW_MS), a_status(**settings)]  # type: ignore[arg-type]
-    assert why_not_yet(LIVE, shadow, now_ms=NOW_MS) == ([reason] if reason else [])
+    assert swap_obstacles(LIVE, shadow, now_ms=NOW_MS) == ([reason] if reason else [])
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,16 @@ def test_a_shadow_is_begun_once_and_goes_on_as_it_was_begun(redis_client: redis.
     name, other = f"{namespace}-b", f"{namespace}-c"
     first = Replay(parent=namespace, since_ms=1_000)
     later = Replay(parent=namespace, since_ms=2_000)
-    begin(redis_client, namespace, name, first, asked=False)
-    begin(redis_client, namespace, name, later, asked=False)
+    begin_replay(redis_client, namespace, name, first, span_given=False)
+    begin_replay(redis_client, namespace, name, later, span_given=False)
     assert load_replay(redis_client, name) == first
     with pytest.raises(ConfigError, match="was begun as"):
-        begin(redis_client, namespace, name, later, asked=True)
+        begin_replay(redis_client, namespace, name, later, span_given=True)
     with pytest.raises(ConfigError, match="was begun as"):
-        begin(redis_client, other, name, Replay(parent=other), asked=False)
+        begin_replay(redis_client, other, name, Replay(parent=other), span_given=False)
     for wrong in (namespace, "a b", "ä", "x" * 65):
         with pytest.raises(ConfigError, match="--into"):
-            begin(redis_client, namespace, wrong, first, asked=False)
+            begin_replay(redis_client, namespace, wrong, first, span_given=False)
 
 
 def an_episode(brand: str, minute: int) -> Episode:

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from alerting.store.redis_store import RedisAlertStore
-from brandpulse.ops.stats import expected_delays, render, told_delay
+from brandpulse.ops.stats import delay_text, expected_delays, render
 
 NOTED = {"Acme Air": 36 * 60.0, "Bank": 5 * 3_600.0, "Quiet: [b]": math.inf}
 
@@ -30,7 +30,7 @@ def test_without_an_alerter_none_is_known(redis_client: redis.Redis, namespace: 
     [("Acme Air", "36 min"), ("Bank", "5 h"), ("Quiet: [b]", "over a day"), ("New", "not known yet")],
 )
 def test_a_delay_is_told_in_words(delays: dict[str, float | None], brand: str, expected: str) -> None:
-    assert told_delay(delays, brand) == expected
+    assert delay_text(delays, brand) == expected
 
 
 def test_the_table_tells_each_brands_delay(capsys: pytest.CaptureFixture[str], delays: dict[str, float | None]) -> None:

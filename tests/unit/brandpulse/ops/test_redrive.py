@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from brandpulse.ops.redrive import Wanted, plan_redrive
+from brandpulse.ops.redrive import DeadLetterFilter, plan_redrive
 from brandpulse.schema.dead_letters import Letter, Origin, letters_of, origin_headers, origin_of
 
 LETTER = Letter(Origin("log-1", 1, 7), "posts", 1_000, "wrong_field", "Expected `str`", b"k", b'{"id": "B1"}')
@@ -33,25 +33,25 @@ def written(reason: str, **facts: object) -> Written:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "takes"),
+    ("wanted", "matches"),
     [
-        (Wanted(), True),
-        (Wanted(ids=("1:7",)), True),
-        (Wanted(ids=("log-1:1:7",)), True),
-        (Wanted(ids=("log-2:1:7",)), False),
-        (Wanted(reasons=("too_old",)), False),
-        (Wanted(reasons=("too_old", "wrong_field")), True),
-        (Wanted(partition=0), False),
-        (Wanted(since_ms=1_000, until_ms=1_001), True),
-        (Wanted(since_ms=1_001), False),
-        (Wanted(until_ms=1_000), False),
-        (Wanted(text="b1"), True),
-        (Wanted(text="EXPECTED"), True),
-        (Wanted(text="nothing of it"), False),
+        (DeadLetterFilter(), True),
+        (DeadLetterFilter(ids=("1:7",)), True),
+        (DeadLetterFilter(ids=("log-1:1:7",)), True),
+        (DeadLetterFilter(ids=("log-2:1:7",)), False),
+        (DeadLetterFilter(reasons=("too_old",)), False),
+        (DeadLetterFilter(reasons=("too_old", "wrong_field")), True),
+        (DeadLetterFilter(partition=0), False),
+        (DeadLetterFilter(since_ms=1_000, until_ms=1_001), True),
+        (DeadLetterFilter(since_ms=1_001), False),
+        (DeadLetterFilter(until_ms=1_000), False),
+        (DeadLetterFilter(text="b1"), True),
+        (DeadLetterFilter(text="EXPECTED"), True),
+        (DeadLetterFilter(text="nothing of it"), False),
     ],
 )
-def test_filters_restrict_what_they_name(wanted: Wanted, takes: bool) -> None:
-    assert wanted.takes(LETTER) is takes
+def test_filters_restrict_what_they_name(wanted: DeadLetterFilter, matches: bool) -> None:
+    assert wanted.matches(LETTER) is matches
 
 
 @pytest.mark.parametrize(
@@ -59,20 +59,20 @@ def test_filters_restrict_what_they_name(wanted: Wanted, takes: bool) -> None:
     [
         ({}, ""),
         ({"topic": "other"}, "of another topic: set BRANDPULSE_POSTS_TOPIC=other"),
-        ({"cut": 5_000_000}, "cut: larger than the broker takes back"),
-        ({"origin": Origin("log-1", 4, 7)}, "its partition is gone: the topic has 4"),
+        ({"cut": 5_000_000}, "truncated: larger than the broker accepts"),
+        ({"origin": Origin("log-1", 4, 7)}, "its partition no longer exists: the topic has 4"),
     ],
 )
 def test_what_cannot_come_back_stays_and_says_why(changes: dict[str, object], why: str) -> None:
     letter = replace(LETTER, **changes)  # type: ignore[arg-type]
-    plan = plan_redrive([letter], topic="posts", partitions=4, done=(), counted=())
-    assert (plan.send, plan.stay) == (([letter], {}) if not why else ([], {why: [letter]}))
+    plan = plan_redrive([letter], topic="posts", partitions=4, redriven=(), counted=())
+    assert (plan.send, plan.skip) == (([letter], {}) if not why else ([], {why: [letter]}))
 
 
 def test_what_was_counted_since_stays() -> None:
     other = replace(LETTER, origin=Origin("log-1", 1, 8))
-    plan = plan_redrive([LETTER, other], topic="posts", partitions=4, done={LETTER}, counted={other})
-    assert (plan.send, sum(map(len, plan.stay.values()))) == ([], 2)
+    plan = plan_redrive([LETTER, other], topic="posts", partitions=4, redriven={LETTER}, counted={other})
+    assert (plan.send, sum(map(len, plan.skip.values()))) == ([], 2)
 
 
 def test_a_letter_written_twice_is_one_and_its_newest_death_speaks() -> None:
