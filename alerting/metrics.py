@@ -13,7 +13,8 @@ from alerting.evaluation.evaluator import EvaluationReport
 from alerting.evaluation.facet_rules import FacetView
 from alerting.rules.models import STORM, STREAM_RULES, RuleSet
 from alerting.store.alert_store import Tally
-from brandpulse.runtime.metrics import LABELLED_BRANDS, OTHER_BRANDS, Telemetry
+from brandpulse.runtime.metric_definitions import LABELLED_BRANDS, OTHER_BRANDS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.schema.posts import BRAND_SENTIMENTS
 from brandpulse.state.keys import brand_of, facet_of
 

@@ -29,7 +29,8 @@ from brandpulse.redis.client import check_connection, connect
 from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.http_security import metrics_token
 from brandpulse.runtime.logging_setup import set_up_logging
-from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.runtime.service_registry import announced
 
 log = logging.getLogger(__name__)

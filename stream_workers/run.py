@@ -20,7 +20,8 @@ from brandpulse.runtime.child_process import free_port
 from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.http_security import metrics_token
 from brandpulse.runtime.logging_setup import set_up_logging
-from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import WORKER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.runtime.service_registry import announced
 from brandpulse.state.namespaces import load_replay
 from brandpulse.text.brand_matcher import BrandMatcher

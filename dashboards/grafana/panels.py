@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models import common, units
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from brandpulse.runtime.metrics import ALERTER_METRICS, WORKER_METRICS, Metric
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS, WORKER_METRICS, Metric
 
 METRICS = {metric.name: metric for metric in (*WORKER_METRICS, *ALERTER_METRICS)}
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")

@@ -8,7 +8,8 @@ from typing import Any
 
 from starlette.types import Scope
 
-from brandpulse.runtime.metrics import SERVE_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import SERVE_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from model.inference.score_cache import CachingScorer
 from model.inference.scorer import Scorer
 from model.serve.api_models import Limits

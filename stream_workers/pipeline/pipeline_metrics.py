@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from brandpulse.runtime.metrics import LABELLED_BRANDS, OTHER_BRANDS, Telemetry
+from brandpulse.runtime.metric_definitions import LABELLED_BRANDS, OTHER_BRANDS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.schema.posts import BRAND_SENTIMENTS
 from brandpulse.state.outcomes.post_outcomes import BESIDE, OTHER_SOURCES, SOURCES, shown_source
 from brandpulse.state.partition_state import PartitionStatus

@@ -23,7 +23,8 @@ from alerting.store.alert_store import Commit
 from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.devstack.mock_receiver import MockReceiver
 from brandpulse.runtime.child_process import Child, free_port
-from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.schema.episodes import Episode, Notification, Transition
 from tests.support.alerting.episode_builders import AT, an_episode
 from tests.support.patience import patience

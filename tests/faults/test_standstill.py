@@ -8,7 +8,8 @@ from confluent_kafka import Producer, TopicPartition
 
 from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.topics import Topic, ensure_topics
-from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import WORKER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from stream_workers.consumer.assigned_partition import ReadBatch
 from stream_workers.consumer.post_reader import PostReader
 from stream_workers.state_store.memory_store import MemoryPartitionStore

@@ -16,7 +16,7 @@ from alerting.notifications.receivers.receivers_file import load_receivers
 from alerting.settings import AlerterSettings
 from brandpulse.config.brands_file import load_brands
 from brandpulse.config.settings import Settings, variables_of
-from brandpulse.runtime.metrics import ALERTER_METRICS, WORKER_METRICS
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS, WORKER_METRICS
 from dashboards.settings import GrafanaSettings, PageSettings
 from stream_workers.settings import WorkerSettings
 from tests.support.repository import ROOT

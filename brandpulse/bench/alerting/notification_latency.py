@@ -18,7 +18,8 @@ from alerting.notifications.receivers.webhook import Webhook
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.errors import BrandpulseError
 from brandpulse.runtime.clock import wall_ms
-from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.schema.episodes import Episode, Evidence, Notification
 
 RECEIVER = "bench"

@@ -12,7 +12,8 @@ from confluent_kafka.admin import ListOffsetsResultInfo
 from alerting.evaluation.alert_clock import unseen_partitions
 from alerting.heartbeat import Vitals, reason_to_withhold
 from alerting.settings import AlerterSettings
-from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import WORKER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from stream_workers.consumer.assigned_partition import HeldPartition
 from stream_workers.consumer.broker_liveness import Answers
 from stream_workers.consumer.dlq_limit import InvalidGuard

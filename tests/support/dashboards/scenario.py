@@ -5,7 +5,8 @@ import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from brandpulse.runtime.metrics import ALERTER_METRICS, WORKER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS, WORKER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 
 BRANDS = {"Acme Air": (0.9, 0.18), "Nordbank": (0.5, 0.11), "Zest / Söhne & Co": (0.2, 0.06)}
 """Posts a second, and the usual negative share."""

@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from alerting.heartbeat import Heartbeat, HeartbeatPolicy, Vitals, reason_to_withhold
 from brandpulse.devstack.mock_receiver import MockReceiver
-from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from tests.support.patience import patience
 
 POLICY = HeartbeatPolicy(every=60, tick_within=60, moved_within=1_800, drained_within=150)

@@ -8,7 +8,8 @@ from alerting.evaluation.evaluator import BrandView, EvaluationReport
 from alerting.evaluation.facet_rules import FacetView
 from alerting.metrics import record_evaluation, start_counters, start_rule_counters
 from alerting.rules.models import DEFAULT_RULES, RuleSet
-from brandpulse.runtime.metrics import ALERTER_METRICS, LABELLED_BRANDS, OTHER_BRANDS, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS, LABELLED_BRANDS, OTHER_BRANDS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.state.keys import facet_series
 from brandpulse.state.panes import EMPTY_PANE, Pane
 from tests.support.alerting.episode_builders import an_episode

@@ -8,7 +8,8 @@ from confluent_kafka import KafkaError, Producer
 from brandpulse.errors import TransientError
 from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.topics import Topic, ensure_topics
-from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import WORKER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from stream_workers.consumer.adaptive_batch_size import LEAST, Pace
 from stream_workers.consumer.assigned_partition import HeldPartition, ReadBatch
 from stream_workers.consumer.dlq_limit import InvalidGuard

@@ -10,7 +10,8 @@ import pytest
 from alerting.dispatch.sender import Sender
 from alerting.notifications.delivery import RetryPolicy
 from alerting.store.memory_store import MemoryAlertStore
-from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from tests.support.alerting.episode_builders import a_delivery
 from tests.support.alerting.fake_pagerduty import Pager
 from tests.support.simulated_loop import SimulatedLoop, run_simulated

@@ -21,7 +21,8 @@ from alerting.notifications.receivers.webhook import Webhook
 from alerting.store.alert_store import Commit, Durability
 from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.devstack.mock_receiver import Fault, MockReceiver
-from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from tests.support.alerting.episode_builders import AT, a_delivery, a_notification, an_episode
 from tests.support.patience import patience
 

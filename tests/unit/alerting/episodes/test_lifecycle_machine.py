@@ -25,7 +25,8 @@ from alerting.rules.models import DEFAULT_RULES
 from alerting.store.alert_store import Commit
 from alerting.store.memory_store import MemoryAlertStore
 from alerting.store.pending_commit import PendingCommit, RuleDecision
-from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.schema.episodes import Notification
 from brandpulse.schema.silences import Acknowledgement, Silence
 from brandpulse.state.keys import MINUTE_MS

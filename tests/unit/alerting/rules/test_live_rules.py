@@ -7,7 +7,8 @@ import pytest
 
 from alerting.rules.live_rules import LiveRules
 from brandpulse.errors import ConfigError
-from brandpulse.runtime.metrics import ALERTER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 
 STRANGE = "rules:\n- {name: fourth, kind: facet_share, facet: refnd}\n"
 RIGHT = "rules:\n- {name: first, kind: negative_share}\n"

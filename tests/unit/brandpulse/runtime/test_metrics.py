@@ -3,7 +3,8 @@ import tomllib
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from brandpulse.runtime.metrics import ALERTER_METRICS, SERVE_METRICS, WORKER_METRICS, Metric, Telemetry
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS, SERVE_METRICS, WORKER_METRICS, Metric
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.version import VERSION
 from tests.support.repository import ROOT
 

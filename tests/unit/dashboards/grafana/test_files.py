@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from brandpulse.runtime.metrics import ALERTER_METRICS, WORKER_METRICS
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS, WORKER_METRICS
 from dashboards.grafana.files import built, path_of, stale, text_of, write
 from dashboards.grafana.panels import Query, describe, metrics_of
 

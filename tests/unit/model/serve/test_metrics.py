@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from brandpulse.runtime.metrics import SERVE_METRICS
+from brandpulse.runtime.metric_definitions import SERVE_METRICS
 from tests.support.model.serve_builders import serving_keywords
 
 

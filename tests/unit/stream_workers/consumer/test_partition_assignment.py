@@ -4,7 +4,8 @@ from typing import Any, cast
 from confluent_kafka import Consumer, TopicPartition
 
 from brandpulse.errors import TransientError
-from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import WORKER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.state.partition_state import PartitionStatus
 from stream_workers.consumer.broker_liveness import Answers
 from stream_workers.consumer.dlq_limit import InvalidGuard

@@ -3,7 +3,8 @@ from typing import Any, cast
 import pytest
 
 from brandpulse.errors import TransientError
-from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import WORKER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from stream_workers.consumer import start_offsets as beginnings
 from stream_workers.consumer.log_identity import Common, LogExtent
 from stream_workers.consumer.start_offsets import Beginnings

@@ -8,7 +8,8 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import ListOffsetsResultInfo
 
 from brandpulse.errors import TransientError
-from brandpulse.runtime.metrics import WORKER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import WORKER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.state.partition_state import PartitionStatus
 from stream_workers.consumer.assigned_partition import HeldPartition
 from stream_workers.consumer.broker_liveness import Answers

@@ -10,7 +10,8 @@ import pytest
 from brandpulse.config.brands_file import Brand
 from brandpulse.errors import StateError, TransientError
 from brandpulse.masking.mask import Mask
-from brandpulse.runtime.metrics import LABELLED_BRANDS, OTHER_BRANDS, WORKER_METRICS, Telemetry
+from brandpulse.runtime.metric_definitions import LABELLED_BRANDS, OTHER_BRANDS, WORKER_METRICS
+from brandpulse.runtime.metrics import Telemetry
 from brandpulse.schema.dead_letters import Origin
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.outcomes.post_outcomes import SOURCES
