@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from brandpulse.cli.usage_errors import PlainErrorGroup
+
 SERVICES = {
     "ingest": ("brandpulse.cli.ingest:app", "Bring posts from the outside world into Kafka."),
     "model": ("brandpulse.cli.model.model:app", "Train, evaluate and try the model."),
@@ -35,6 +37,7 @@ class Broker(StrEnum):
 
 
 app = typer.Typer(
+    cls=PlainErrorGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,6 +54,7 @@ def _mount(name: str, place: str, summary: str) -> None:
         if mounted.registered_callback is None:
             # A callback keeps a group with one command a group: `ingest file`, not `ingest`.
             mounted.callback()(lambda: None)
+        mounted.info.cls = PlainErrorGroup
         mounted(args=context.args or ["--help"], prog_name=f"brandpulse {name}")
 
     app.command(
