@@ -3,7 +3,7 @@ FROM python:3.11.13-slim-bookworm AS dependencies
 WORKDIR /build
 RUN python -m venv /venv
 COPY pyproject.toml constraints.txt ./
-# The dependencies alone, so that a change of our code does not install them again.
+# Only the dependencies, so that a change of our code does not install them again.
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
         print('\n'.join(project['dependencies'] + project['optional-dependencies']['int8']))" \
         > requirements.txt \
@@ -12,7 +12,7 @@ RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb
 
 FROM rust:1-slim-bookworm AS native
 WORKDIR /build
-# It is built for any CPython from 3.11 on: none is needed here.
+# The build fits every CPython from 3.11 on, so none is needed here.
 ENV PYO3_NO_PYTHON=1
 COPY stream_workers/native .
 RUN cargo build --release --locked
@@ -21,7 +21,7 @@ FROM python:3.11.13-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp brandpulse
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 BRANDPULSE_HOME=/run/brandpulse
 COPY --from=dependencies /venv /venv
-# Our packages have plain names (model, ingest): the working directory comes first in the path, before any namesake.
+# Our packages have plain names (model, ingest), so the working directory must be first in the path.
 WORKDIR /app
 COPY brandpulse brandpulse
 COPY ingest ingest
