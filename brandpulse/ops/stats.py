@@ -13,7 +13,7 @@ from brandpulse.config.settings import Settings, load_settings
 from brandpulse.redis.client import connect
 from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.runtime.console import Console
-from brandpulse.state.diagnosis import StreamReport, stream_report
+from brandpulse.state.diagnosis.stream_report import StreamReport, stream_report
 from brandpulse.state.keys import AlertingKeys, brand_of, facet_of
 from brandpulse.state.outcomes.post_outcomes import shown_source
 from brandpulse.state.pane_reader import PaneReader

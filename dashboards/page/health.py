@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from brandpulse.state.diagnosis import stream_report
+from brandpulse.state.diagnosis.stream_report import stream_report
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 
 OWNER_SILENT_MS = 30_000

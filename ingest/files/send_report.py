@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from brandpulse.state.diagnosis import SHOWN_ON_PAGE, stream_report
+from brandpulse.state.diagnosis.stream_report import SHOWN_ON_PAGE, stream_report
 from brandpulse.state.outcomes.post_outcomes import OTHER_SOURCES, Cell, Fates, Period
 from brandpulse.state.partition_state import PartitionStatus
 

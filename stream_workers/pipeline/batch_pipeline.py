@@ -18,7 +18,7 @@ from typing import Protocol
 from brandpulse.errors import StateError, TransientError
 from brandpulse.masking.mask import Mask
 from brandpulse.runtime.metrics import Telemetry
-from brandpulse.state.diagnosis import dead_cause
+from brandpulse.state.diagnosis.causes import dead_cause
 from brandpulse.state.namespaces import Replay
 from brandpulse.state.outcomes.post_outcomes import Cell
 from brandpulse.text.brand_matcher import BrandMatcher

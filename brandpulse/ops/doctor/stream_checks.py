@@ -5,7 +5,7 @@ import time
 from brandpulse.config.settings import Settings
 from brandpulse.ops.doctor.finding import Finding
 from brandpulse.redis.client import connect
-from brandpulse.state.diagnosis import StreamReport, stream_report
+from brandpulse.state.diagnosis.stream_report import StreamReport, stream_report
 from brandpulse.state.pane_reader import PaneReader
 
 

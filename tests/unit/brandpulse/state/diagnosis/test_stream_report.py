@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from brandpulse.ops.doctor.stream_checks import judge_stream
-from brandpulse.state.diagnosis import StreamReport, dead_cause, stream_report
+from brandpulse.state.diagnosis.causes import dead_cause
+from brandpulse.state.diagnosis.stream_report import StreamReport, stream_report
 from brandpulse.state.keys import DAY_MS, HOUR_MS
 from brandpulse.state.outcomes.post_outcomes import NO_OFFSET, PERIOD_MS, Cell, Period, offset_number
 from brandpulse.state.partition_state import PartitionStatus
