@@ -1,15 +1,12 @@
 """`brandpulse outbox`: what waits for a receiver, what one refused, and putting it back."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from alerting.notifications.delivery import Delivery
-from alerting.store.redis_store import RedisAlertStore
-from brandpulse.config.settings import Settings, load_settings
-from brandpulse.redis.client import connect
-from brandpulse.runtime.console import Console, echo, id_column
+if TYPE_CHECKING:
+    from alerting.notifications.delivery import Delivery
+    from alerting.store.redis_store import RedisAlertStore
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Notifications that wait for, or were refused by, a receiver."
@@ -24,6 +21,10 @@ def show_list(
     as_json: AsJson = False,
 ) -> None:
     """What waits, oldest first; then what was refused."""
+    from rich.table import Table
+
+    from brandpulse.runtime.console import Console, id_column
+
     store = _store()
     rows: list[tuple[str, Delivery]] = []
     if delivered:
@@ -46,6 +47,8 @@ def show_list(
 @app.command()
 def show(delivery_id: str) -> None:
     """One delivery, whole, as JSON."""
+    from brandpulse.runtime.console import echo
+
     store = _store()
     for delivery in (*store.pending(), *store.quarantined(), *store.delivered()):
         if delivery.id == delivery_id:
@@ -62,6 +65,8 @@ def retry(
     receiver: Annotated[str | None, typer.Option(help="With --all: only those of this receiver.")] = None,
 ) -> None:
     """Put refused deliveries back, in front of what waits."""
+    from brandpulse.runtime.console import echo
+
     if every == (delivery_id is not None) or (receiver is not None and not every):
         raise typer.BadParameter("give one delivery id, or --all; --receiver goes with --all")
     store = _store()
@@ -80,7 +85,7 @@ def retry(
     echo(f"{delivery_id} goes out again")
 
 
-def _retry_all(store: RedisAlertStore, receiver: str | None) -> None:
+def _retry_all(store: "RedisAlertStore", receiver: str | None) -> None:
     """The newest first, since each goes to the front: an episode's trigger goes out before its resolve."""
     refused = [one for one in store.quarantined() if receiver in (None, one.notification.receiver)]
     over = {one.key for one in store.delivered() if one.notification.transition == "resolved"}
@@ -90,13 +95,17 @@ def _retry_all(store: RedisAlertStore, receiver: str | None) -> None:
     typer.echo(f"{len(fresh)} go out again; {len(refused) - len(fresh)} are over and stay set aside")
 
 
-def _is_over(store: RedisAlertStore, refused: Delivery) -> bool:
+def _is_over(store: "RedisAlertStore", refused: "Delivery") -> bool:
     return any(
         delivery.key == refused.key and delivery.notification.transition == "resolved" for delivery in store.delivered()
     )
 
 
-def _store() -> RedisAlertStore:
+def _store() -> "RedisAlertStore":
+    from alerting.store.redis_store import RedisAlertStore
+    from brandpulse.config.settings import Settings, load_settings
+    from brandpulse.redis.client import connect
+
     settings = load_settings(Settings)
     client = connect(settings.redis_address())
     return RedisAlertStore(client, settings.namespace)

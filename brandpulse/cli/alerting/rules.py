@@ -1,18 +1,12 @@
 """`brandpulse rules`: is a rules file right, and what does it say."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from alerting.notifications.receivers.receivers_file import load_receivers
-from alerting.rules.loader import EXAMPLE, facet_names_of, load_rules, unknown_brands
-from alerting.rules.models import DEFAULT_RULES, CommonRule, FacetShareRule, Rule
-from alerting.settings import AlerterSettings
-from brandpulse.config.brands_file import load_brands
-from brandpulse.config.settings import Settings, load_settings
-from brandpulse.runtime.console import Console
+if TYPE_CHECKING:
+    from alerting.rules.models import CommonRule, Rule
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What is watched for, who hears of it and when.")
 
@@ -22,6 +16,16 @@ def check(
     file: Annotated[Path | None, typer.Argument(help="Default: the one in BRANDPULSE_RULES_FILE.")] = None,
 ) -> None:
     """Read a rules file as the alerter would; exit 0 if it is right."""
+    from rich.table import Table
+
+    from alerting.notifications.receivers.receivers_file import load_receivers
+    from alerting.rules.loader import facet_names_of, load_rules, unknown_brands
+    from alerting.rules.models import DEFAULT_RULES
+    from alerting.settings import AlerterSettings
+    from brandpulse.config.brands_file import load_brands
+    from brandpulse.config.settings import Settings, load_settings
+    from brandpulse.runtime.console import Console
+
     alerter, settings = load_settings(AlerterSettings), load_settings(Settings)
     path = file or alerter.rules_file
     receivers = None
@@ -50,18 +54,22 @@ def check(
 @app.command()
 def example() -> None:
     """Print a rules file to start from."""
+    from alerting.rules.loader import EXAMPLE
+
     typer.echo(EXAMPLE, nl=False)
 
 
-def _kind(rule: Rule) -> str:
+def _kind(rule: "Rule") -> str:
+    from alerting.rules.models import FacetShareRule
+
     return f"{rule.kind} of {rule.facet}" if isinstance(rule, FacetShareRule) else rule.kind
 
 
-def _brands(rule: CommonRule) -> str:
+def _brands(rule: "CommonRule") -> str:
     return "all" if rule.brands == "all" else ", ".join(rule.brands)
 
 
-def _receivers(rule: CommonRule) -> str:
+def _receivers(rule: "CommonRule") -> str:
     if rule.receivers is None:
         return "all"
     return ", ".join(
@@ -69,7 +77,7 @@ def _receivers(rule: CommonRule) -> str:
     )
 
 
-def _quiet_hours(rule: CommonRule) -> str:
+def _quiet_hours(rule: "CommonRule") -> str:
     return "\n".join(
         f"{one.start:%H:%M}-{one.end:%H:%M} {one.time_zone} ({', '.join(one.days)}), below {one.below}"
         for one in rule.quiet_hours

@@ -2,21 +2,13 @@
 
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.table import Table
 
-from brandpulse.config.settings import Settings, load_settings
-from brandpulse.config.validation import sentence
-from brandpulse.redis.client import connect
-from brandpulse.runtime.console import Console, echo, id_column
-from brandpulse.runtime.service_registry import user_name
-from brandpulse.schema.episodes import SEVERITIES
-from brandpulse.schema.silences import RefusedError, Silence, silence_length
-from brandpulse.state.operator_requests import OperatorRequestStore
-from brandpulse.state.pane_reader import PaneReader
+if TYPE_CHECKING:
+    from brandpulse.schema.silences import Silence
+    from brandpulse.state.operator_requests import OperatorRequestStore
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Silences and maintenance windows. Times without a zone are UTC."
@@ -38,6 +30,14 @@ def add(  # noqa: PLR0917 - options, given by name
     by: Annotated[str, typer.Option(help="Default: the name of this user.")] = "",
 ) -> None:
     """Silence what matches all that is given. Prints the silence's id."""
+    from pydantic import ValidationError
+
+    from brandpulse.config.validation import sentence
+    from brandpulse.runtime.console import echo
+    from brandpulse.runtime.service_registry import user_name
+    from brandpulse.schema.episodes import SEVERITIES
+    from brandpulse.schema.silences import RefusedError, Silence, silence_length
+
     if not (brand or rule or below or everything):
         raise RefusedError("say what: --brand, --rule or --below, or --everything")
     if (for_ is None) == (until is None):
@@ -80,6 +80,10 @@ def show_list(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Silences that are active or will be, by their end."""
+    from rich.table import Table
+
+    from brandpulse.runtime.console import Console, id_column
+
     now = datetime.now(UTC)
     silences = [one for one in _book().read(now).silences if all_ or one.ends_at > now]
     if as_json:
@@ -98,6 +102,8 @@ def show_list(
 @app.command()
 def expire(silence_id: str) -> None:
     """End a silence now. What still fires is told once."""
+    from brandpulse.runtime.console import echo
+
     ended = _book().expire(silence_id, datetime.now(UTC))
     echo(f"{ended.id} has ended: {_what(ended)}")
 
@@ -106,23 +112,31 @@ def _aware(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _what(silence: Silence) -> str:
+def _what(silence: "Silence") -> str:
     parts = [silence.brand or "every brand", f"rule {silence.rule}" if silence.rule else "every rule"]
     if silence.below is not None:
         parts.append(f"below {silence.below}")
     return ", ".join(parts)
 
 
-def _span(silence: Silence) -> str:
+def _span(silence: "Silence") -> str:
     return f"{silence.starts_at.astimezone(UTC):%Y-%m-%d %H:%M} to {silence.ends_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _brands() -> list[str]:
+    from brandpulse.config.settings import Settings, load_settings
+    from brandpulse.redis.client import connect
+    from brandpulse.state.pane_reader import PaneReader
+
     settings = load_settings(Settings)
     return PaneReader(connect(settings.redis_address()), settings.namespace).brands()
 
 
-def _book() -> OperatorRequestStore:
+def _book() -> "OperatorRequestStore":
+    from brandpulse.config.settings import Settings, load_settings
+    from brandpulse.redis.client import connect
+    from brandpulse.state.operator_requests import OperatorRequestStore
+
     settings = load_settings(Settings)
     client = connect(settings.redis_address())
     return OperatorRequestStore(client, settings.namespace)
