@@ -35,7 +35,7 @@ def _pair(bounds: Sequence[float] | None) -> tuple[float, float] | None:
     return None if bounds is None else (bounds[0], bounds[1])
 
 
-def show(preset: Preset, rows: Sequence[Row], *, json_out: Path | None = None, **facts: object) -> dict[str, Any]:
+def show_table(preset: Preset, rows: Sequence[Row], *, json_out: Path | None = None, **facts: object) -> dict[str, Any]:
     """Prints the table with the data's terms beneath it; writes and returns the report."""
     from rich.table import Table
 

@@ -54,7 +54,7 @@ def imdb_reviews(path: Path) -> tuple[list[Review], list[Review]]:
 def _folder(folder: Path) -> Iterator[Review]:
     for name, label in (("neg", "negative"), ("pos", "positive")):
         for path in sorted((folder / name).glob("*.txt")):
-            yield _unbroken(path.read_text(encoding="utf-8")), label
+            yield _without_breaks(path.read_text(encoding="utf-8")), label
 
 
 _LABELS = {"0": "negative", "1": "positive", "neg": "negative", "pos": "positive"} | {name: name for name in BINARY}
@@ -70,7 +70,7 @@ def _csv(path: Path) -> Iterator[Review]:
                         f"--imdb {path}, line {number}: expected review (or text) and sentiment (or label) of "
                         f"{', '.join(_LABELS)}, got {dict(list(row.items())[:3])!r:.120}"
                     )
-                yield _unbroken(text), _LABELS[label]
+                yield _without_breaks(text), _LABELS[label]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"--imdb {path}: {error}") from error
 
@@ -79,17 +79,17 @@ def _first(row: dict[str, str], names: Sequence[str]) -> str | None:
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def _unbroken(text: str) -> str:
+def _without_breaks(text: str) -> str:
     return text.replace("<br />", " ")
 
 
-def unseen(given: Sequence[Review], held_out: Sequence[Review]) -> list[Review]:
+def without_held_out(given: Sequence[Review], held_out: Sequence[Review]) -> list[Review]:
     """Those of *given* whose text, but for case and punctuation, is none of *held_out*."""
     seen = {leak_key(text) for text, _ in held_out}
     return [review for review in given if leak_key(review[0]) not in seen]
 
 
-def drawn(rows: Sequence[Review], count: int, *, seed: int) -> list[Review]:
+def sample_reviews(rows: Sequence[Review], count: int, *, seed: int) -> list[Review]:
     """*count* of *rows*, or all where there are fewer, at random."""
     return [rows[at] for at in np.random.default_rng(seed).permutation(len(rows))[:count].tolist()]
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from model.presets.preset import Preset, data_file
-from model.presets.result_table import Row, rows_of, show
-from model.presets.review_data import BINARY, drawn, imdb_reviews, sst2, unseen, write_reviews
+from model.presets.result_table import Row, rows_of, show_table
+from model.presets.review_data import BINARY, imdb_reviews, sample_reviews, sst2, without_held_out, write_reviews
 from model.report.evaluation_run import EvaluatedModel, evaluate_file
 
-THREE = {"macro_recall": "macro recall", "macro_f1": "macro F1", "accuracy": "accuracy"}
-TWO = {"accuracy": "accuracy", "macro_f1": "macro F1"}
-TRAIN, TEST = 3_000, 300
+THREE_CLASS_METRICS = {"macro_recall": "macro recall", "macro_f1": "macro F1", "accuracy": "accuracy"}
+TWO_CLASS_METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
+TRAINING_REVIEWS, TEST_REVIEWS = 3_000, 300
 """Reviews of the tutorial's protocol."""
 
 
@@ -20,8 +20,8 @@ def tweets(chosen: Preset, data: Path, subject: EvaluatedModel, *, json_out: Pat
     rows: list[Row] = []
     for one in chosen.data:
         report = evaluate_file(subject, data_file(data, one.files[-1]), task="sentiment")[0].report
-        rows += rows_of("as shipped", report, THREE, data=one.name)
-    return show(chosen, rows, json_out=json_out, weights=str(subject.weights))
+        rows += rows_of("as shipped", report, THREE_CLASS_METRICS, data=one.name)
+    return show_table(chosen, rows, json_out=json_out, weights=str(subject.weights))
 
 
 def finance(
@@ -39,8 +39,8 @@ def finance(
     found: list[Row] = []
     for name, model in (("as shipped", subject), ("trained on it", trained)):
         report = evaluate_file(model, held_out, task="sentiment")[0].report
-        found += rows_of(name, report, THREE, data=chosen.data[0].name)
-    return show(chosen, found, json_out=json_out, weights=str(out))
+        found += rows_of(name, report, THREE_CLASS_METRICS, data=chosen.data[0].name)
+    return show_table(chosen, found, json_out=json_out, weights=str(out))
 
 
 def reviews(
@@ -61,25 +61,27 @@ def reviews(
     work.mkdir(parents=True, exist_ok=True)
     seed = chosen.recipe["seed"] if chosen.recipe else 0
     given, held_out = imdb_reviews(imdb) if imdb else sst2(data, chosen)
-    learnt = drawn(unseen(given, held_out), min(rows or TRAIN, TRAIN), seed=seed)
-    judged = {"test": drawn(held_out, TEST, seed=seed), "all others": held_out}
+    learnt = sample_reviews(
+        without_held_out(given, held_out), min(rows or TRAINING_REVIEWS, TRAINING_REVIEWS), seed=seed
+    )
+    judged = {"test": sample_reviews(held_out, TEST_REVIEWS, seed=seed), "all others": held_out}
     write_reviews(work / "reviews.train.jsonl", learnt)
     for part, chosen_rows in judged.items():
         write_reviews(work / f"{part}.jsonl", chosen_rows)
     recipe = dict(chosen.recipe or {})
     if imdb:
-        recipe["max_tokens"] = LONG
+        recipe["max_tokens"] = REVIEW_TOKENS
     trained = fine_tune(chosen.model_copy(update={"recipe": recipe}), work, subject, out)
     source, found = "IMDB" if imdb else "SST-2", list[Row]()
     for name, model in (("as shipped", subject), (f"trained on {len(learnt):,}", trained)):
         for part in judged:
             report = evaluate_file(model, work / f"{part}.jsonl", task="sentiment", labels=BINARY)[0].report
-            found += rows_of(name, report, TWO, data=f"{source}, {part}")
+            found += rows_of(name, report, TWO_CLASS_METRICS, data=f"{source}, {part}")
             found.append(_f1_of_positive(found[-1], report))
-    return show(chosen, found, json_out=json_out, source=source, weights=str(out))
+    return show_table(chosen, found, json_out=json_out, source=source, weights=str(out))
 
 
-LONG = 256
+REVIEW_TOKENS = 256
 """Tokens of a film review that are read, as most tutorials do."""
 
 

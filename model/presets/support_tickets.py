@@ -16,7 +16,7 @@ from model.evaluation.urgency_evaluation import (
 )
 from model.loader import load_scorer
 from model.presets.preset import Preset, data_file
-from model.presets.result_table import Row, rows_of, show
+from model.presets.result_table import Row, rows_of, show_table
 from model.report.evaluation_run import EvaluatedModel, evaluate_file
 from model.spec.heads import EMOTIONS, SENTIMENT, TARGET
 from model.urgency.rule import LEVELS, THRESHOLDS, levels_of, urgency
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from model.inference.scorer import Scorer
     from model.spec.options import Task
 
-_ASKED: "tuple[tuple[int, str, Task, dict[str, str]], ...]" = (
+_TASKS: "tuple[tuple[int, str, Task, dict[str, str]], ...]" = (
     (1, "complaint", "complaint", {"macro_f1": "macro F1", "average_precision": "average precision"}),
     (2, "emotion", "emotion", {"micro_f1": "micro F1", "macro_f1": "macro F1"}),
     (3, "sentiment", "sentiment", {"macro_recall": "macro recall", "accuracy": "accuracy"}),
@@ -40,15 +40,15 @@ def run(chosen: Preset, data: Path, subject: EvaluatedModel, *, json_out: Path |
     _, judging = split_halves(read_labelled_texts())
     found = [*_urgency(scorer, judging, "posts and tickets")]
     found += _urgency(scorer, [row for row in judging if row.kind == "ticket"], "tickets")
-    for place, what, task, figures in _ASKED:
+    for place, what, task, figures in _TASKS:
         one = chosen.data[place]
         report = evaluate_file(subject, data_file(data, one.files[-1]), task=task)[0].report
         found += rows_of(what, report, figures, data=one.name)
-    examples = labelled([row for row in judging if row.kind == "ticket"][:5], scorer)
-    return show(chosen, found, json_out=json_out, examples=examples, engine=scorer.name, version=scorer.version)
+    examples = label_texts([row for row in judging if row.kind == "ticket"][:5], scorer)
+    return show_table(chosen, found, json_out=json_out, examples=examples, engine=scorer.name, version=scorer.version)
 
 
-def labelled(rows: "Sequence[LabelledText]", scorer: "Scorer") -> list[dict[str, Any]]:
+def label_texts(rows: "Sequence[LabelledText]", scorer: "Scorer") -> list[dict[str, Any]]:
     """Each text with its likeliest sentiment (of the whole, and towards its target), its emotions and its urgency."""
     posts = [marked_text(row) for row in rows]
     scores = scorer.score(posts)

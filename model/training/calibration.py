@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Validation = Mapping[str, Sequence[Encoded]]
 
-GRID = np.round(np.arange(0.02, 0.981, 0.01), 2)
+THRESHOLD_GRID = np.round(np.arange(0.02, 0.981, 0.01), 2)
 """Thresholds tried for each label of a head of many."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class SideAnswers:
     """What one side of the network (full depth or exit) says about one validation set, and what is right."""
 
     logits: Mapping[str, Floats]
@@ -48,13 +48,15 @@ class Calibration:
         return softmax(logits) if BY_NAME[name].kind == "one" else 1 / (1 + np.exp(-logits))
 
 
-def judge_sides(model: "MultiHead", rows: Sequence[Encoded], *, batch_size: int = 64) -> tuple[Judged, Judged]:
+def answer_sides(
+    model: "MultiHead", rows: Sequence[Encoded], *, batch_size: int = 64
+) -> tuple[SideAnswers, SideAnswers]:
     """The full depth's answers on *rows*, and the exit's (without any head where there is no exit)."""
     import torch
 
     device = next(model.parameters()).device
     order = sorted(range(len(rows)), key=lambda at: len(rows[at].ids))
-    sides: tuple[_Sheet, _Sheet] = (_Sheet(), _Sheet())
+    sides: tuple[_AnswerCollector, _AnswerCollector] = (_AnswerCollector(), _AnswerCollector())
     model.eval()
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
@@ -66,7 +68,7 @@ def judge_sides(model: "MultiHead", rows: Sequence[Encoded], *, batch_size: int 
     return sides[0].judged(), sides[1].judged()
 
 
-class _Sheet:
+class _AnswerCollector:
     """Collects the answers to the questions that have gold, head by head, batch by batch."""
 
     def __init__(self) -> None:
@@ -85,8 +87,8 @@ class _Sheet:
                 self._logits.setdefault(name, []).append(logits)
                 self._gold.setdefault(name, []).append(gold)
 
-    def judged(self) -> Judged:
-        return Judged(
+    def judged(self) -> SideAnswers:
+        return SideAnswers(
             {name: np.concatenate(parts) for name, parts in self._logits.items()},
             {name: np.concatenate(parts) for name, parts in self._gold.items()},
         )
@@ -111,7 +113,7 @@ def by_target(logits: Floats, rows: Sequence[Encoded]) -> tuple[Floats, npt.NDAr
     return np.array(means, dtype=np.float64).reshape(-1, len(BY_NAME["target"].labels)), np.array(gold, dtype=np.int64)
 
 
-def figures(judged: Judged, calibration: Calibration) -> dict[str, float]:
+def head_metrics(judged: SideAnswers, calibration: Calibration) -> dict[str, float]:
     """Recall, accuracy, F1 (all macro) and calibration error of heads of one label, among the labels that occur;
     macro F1 and average precision of heads of many labels."""
     found: dict[str, float] = {}
@@ -170,27 +172,27 @@ def average_precision(right: npt.NDArray[np.bool_], chances: Floats) -> float:
     return float((gained * hits[ends] / (ends + 1)).sum() / max(hits[-1], 1))
 
 
-def calibrate(sets: Mapping[str, Judged]) -> Calibration:
+def calibrate(sets: Mapping[str, SideAnswers]) -> Calibration:
     """Temperatures, and thresholds for the heads of many labels, from all validation sets together."""
     temperatures: dict[str, float] = {}
     thresholds: dict[str, dict[str, float]] = {}
     for head in HEADS:
-        logits, gold = pool(sets, head)
+        logits, gold = pooled_answers(sets, head)
         if not len(logits):
             continue
         temperatures[head.name] = round(_temperature(head, logits, gold), 4)
         if head.kind == "many":
             chances = 1 / (1 + np.exp(-logits / temperatures[head.name]))
             thresholds[head.name] = {
-                label: threshold(chances[:, column], gold[:, column], both=head.name != "emotion")
+                label: best_threshold(chances[:, column], gold[:, column], both=head.name != "emotion")
                 for column, label in enumerate(head.labels)
             }
     return Calibration(temperatures, thresholds)
 
 
-def pool(sets: Mapping[str, Judged], head: Head) -> tuple[Floats, npt.NDArray[Any]]:
+def pooled_answers(sets: Mapping[str, SideAnswers], head: Head) -> tuple[Floats, npt.NDArray[Any]]:
     """The logits and gold of *head* over all *sets*."""
-    having = [judged for name, judged in sets.items() if head.name in judged.logits and stands_for(name, sets)]
+    having = [judged for name, judged in sets.items() if head.name in judged.logits and is_served_form(name, sets)]
     if not having:
         return np.zeros((0, len(head.labels))), np.zeros(0)
     return np.concatenate([judged.logits[head.name] for judged in having]), np.concatenate(
@@ -198,7 +200,7 @@ def pool(sets: Mapping[str, Judged], head: Head) -> tuple[Floats, npt.NDArray[An
     )
 
 
-def stands_for(name: str, sets: Mapping[str, Any]) -> bool:
+def is_served_form(name: str, sets: Mapping[str, Any]) -> bool:
     """Whether *name*, and not its twin, is as it will be served: aspects keep their words, brands do not."""
     aspects = name.startswith("aspect_")
     return name.endswith("+words") if aspects and f"{name.removesuffix('+words')}+words" in sets else "+" not in name
@@ -213,8 +215,8 @@ def _temperature(head: Head, logits: Floats, gold: npt.NDArray[Any]) -> float:
     return fit_temperature(np.stack([np.zeros_like(flat), flat], axis=1), gold[known].astype(np.int64))
 
 
-def threshold(chances: Floats, gold: npt.NDArray[Any], *, both: bool) -> float:
-    """The threshold of `GRID` with the best F1 where *gold* is known: of the label, or the mean of *both* classes'.
+def best_threshold(chances: Floats, gold: npt.NDArray[Any], *, both: bool) -> float:
+    """The threshold of `THRESHOLD_GRID` with the best F1 where *gold* is known: of the label, or the mean of *both* classes'.
 
     F1 over five neighbouring thresholds counts, so that one lucky post does not choose. One half where *gold* does not
     hold both classes.
@@ -223,11 +225,11 @@ def threshold(chances: Floats, gold: npt.NDArray[Any], *, both: bool) -> float:
     right, chances = gold[known] == 1, chances[known]
     if right.all() or not right.any():
         return 0.5
-    said = chances[:, None] >= GRID  # (n, thresholds)
+    said = chances[:, None] >= THRESHOLD_GRID  # (n, thresholds)
     hits = (said & right[:, None]).sum(axis=0)
     f1 = 2 * hits / (said.sum(axis=0) + right.sum())
     if both:
         none_hits = (~said & ~right[:, None]).sum(axis=0)
         f1 = (f1 + 2 * none_hits / ((~said).sum(axis=0) + (~right).sum())) / 2
     smooth = np.convolve(np.pad(f1, 2, mode="edge"), np.ones(5) / 5, mode="valid")
-    return float(GRID[int(smooth.argmax())])
+    return float(THRESHOLD_GRID[int(smooth.argmax())])

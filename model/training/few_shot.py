@@ -19,15 +19,15 @@ import numpy.typing as npt
 from brandpulse.errors import ConfigError
 from brandpulse.text.normalization import normalize
 from model.data.labelled_posts import leak_key
-from model.training.data.batches import Ids, padded, token_ids
+from model.training.data.batches import Ids, pad_tokens, token_ids
 from model.training.data.custom_file import table_rows
-from model.training.fit.progress_log import say
+from model.training.fit.progress_log import log_progress
 from model.training.fit.recipe import FewShotRecipe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SQUASH = 0.1
+POOLER_SCALE = 0.1
 """The pooler passes CLS's state on through tanh; so small it is nearly itself."""
 
 Pair = tuple[int, int, float]
@@ -35,7 +35,7 @@ Pair = tuple[int, int, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Examples:
+class LabelledExamples:
     """One's own labelled posts, normalised."""
 
     texts: list[str]
@@ -44,7 +44,7 @@ class Examples:
     labels: tuple[str, ...]
 
 
-def read_examples(path: Path, *, text: str, label: str, labels: Sequence[str] | None = None) -> Examples:
+def read_examples(path: Path, *, text: str, label: str, labels: Sequence[str] | None = None) -> LabelledExamples:
     """The posts of a CSV or JSON lines file with their labels; those without either are left out.
 
     *labels* are the known ones; those of the file, sorted, if none. Raises ConfigError when a column is missing, a text
@@ -67,11 +67,16 @@ def read_examples(path: Path, *, text: str, label: str, labels: Sequence[str] | 
     if labels is None and (len(counts) < 2 or min(counts.values()) < 2):
         raise ConfigError(f"{path}: expected two labels or more with two posts or more each, got {dict(counts)}")
     gold = np.array([known.index(name) for _, name, _ in found.values()], dtype=np.int64)
-    return Examples([post for post, _, _ in found.values()], gold, known)
+    return LabelledExamples([post for post, _, _ in found.values()], gold, known)
 
 
 def few_shot(
-    examples: Examples, out: Path, *, recipe: FewShotRecipe, base: Path, held_out: Examples | None = None
+    examples: LabelledExamples,
+    out: Path,
+    *,
+    recipe: FewShotRecipe,
+    base: Path,
+    held_out: LabelledExamples | None = None,
 ) -> float | None:
     """Trains a classifier on *examples* and writes it to *out*; returns its macro recall on *held_out*.
 
@@ -79,15 +84,15 @@ def few_shot(
     run needs to go on lies in the folder `{out}.run`.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from model.training.fit.initial_weights import start, tokenizer_of
+    from model.training.fit.initial_weights import initial_network, tokenizer_of
     from model.training.fit.loop import fit
-    from model.training.fit.run_state import claim, fingerprint, is_first_process, own_device
+    from model.training.fit.run_state import claim_run, fingerprint, is_first_process, own_device
 
     run = out.with_name(out.name + ".run")
-    claim(run, fingerprint(recipe.model_dump(), str(base), examples.texts, examples.gold.tolist()))
-    begun = start(base, examples.texts, seed=recipe.seed)
+    claim_run(run, fingerprint(recipe.model_dump(), str(base), examples.texts, examples.gold.tolist()))
+    begun = initial_network(base, examples.texts, seed=recipe.seed)
     encoder = begun.model.bert.to(own_device())
-    say("examples", counts=dict(zip(examples.labels, np.bincount(examples.gold).tolist(), strict=True)))
+    log_progress("examples", counts=dict(zip(examples.labels, np.bincount(examples.gold).tolist(), strict=True)))
     task = PairTask(
         encoder, recipe, token_ids(examples.texts, tokenizer_of(begun.tokenizer), recipe.max_tokens), examples.gold
     )
@@ -98,7 +103,7 @@ def few_shot(
     write_checkpoint(out, encoder, weight, bias, labels=examples.labels, tokenizer=begun.tokenizer)
     recall = None
     if held_out is not None:
-        said = OwnLabels(out).probabilities(held_out.texts).argmax(axis=1)
+        said = CustomLabelClassifier(out).probabilities(held_out.texts).argmax(axis=1)
         recall = float(np.mean([(said[held_out.gold == label] == label).mean() for label in np.unique(held_out.gold)]))
     told = {"recipe": recipe.model_dump(mode="json"), "examples": len(examples.texts), "macro_recall": recall}
     (out / "training.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -116,7 +121,7 @@ class PairTask:
 
     def batches(self, epoch: int) -> Sequence[list[Pair]]:
         generator = np.random.default_rng([self._recipe.seed, epoch])
-        pairs = every_pair(self._gold, self._recipe.pairs, generator)
+        pairs = example_pairs(self._gold, self._recipe.pairs, generator)
         size = self._recipe.batch_size
         return [pairs[at : at + size] for at in range(0, len(pairs), size)]
 
@@ -150,7 +155,7 @@ class PairTask:
             return torch.cat([features(self.model, self._ids[at : at + 64]) for at in range(0, len(self._ids), 64)])
 
 
-def every_pair(gold: npt.NDArray[np.int64], count: int, generator: np.random.Generator) -> list[Pair]:
+def example_pairs(gold: npt.NDArray[np.int64], count: int, generator: np.random.Generator) -> list[Pair]:
     """*count* pairs of one label and as many of two for each example, in random order."""
     pairs: list[Pair] = []
     for example, label in enumerate(gold.tolist()):
@@ -166,9 +171,9 @@ def features(encoder: Any, ids: Sequence[Ids]) -> "Tensor":
     import torch
 
     device = next(encoder.parameters()).device
-    table, mask = padded(ids)
+    table, mask = pad_tokens(ids)
     states = encoder(table.to(device), mask.to(device)).last_hidden_state[:, 0].float()
-    return torch.tanh(SQUASH * states)
+    return torch.tanh(POOLER_SCALE * states)
 
 
 def regression(seen: "Tensor", gold: npt.NDArray[np.int64], *, decay: float) -> "tuple[Tensor, Tensor]":
@@ -209,7 +214,7 @@ def write_checkpoint(
     model = BertForSequenceClassification(config)
     model.bert.load_state_dict(encoder.state_dict(), strict=False)  # all but the pooler, which follows
     with torch.no_grad():
-        model.bert.pooler.dense.weight.copy_(SQUASH * torch.eye(config.hidden_size))
+        model.bert.pooler.dense.weight.copy_(POOLER_SCALE * torch.eye(config.hidden_size))
         model.bert.pooler.dense.bias.zero_()
         model.classifier.weight.copy_(weight)
         model.classifier.bias.copy_(bias)
@@ -217,7 +222,7 @@ def write_checkpoint(
     (out / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
 
 
-class OwnLabels:
+class CustomLabelClassifier:
     """Scores posts with a folder that `few_shot` wrote, on the CPU. Raises ConfigError when it cannot be read."""
 
     def __init__(self, folder: Path) -> None:
@@ -241,6 +246,6 @@ class OwnLabels:
         parts = [np.zeros((0, len(self.labels)), dtype=np.float32)]
         with torch.inference_mode():
             for at in range(0, len(ids), 64):
-                table, mask = padded(ids[at : at + 64])
+                table, mask = pad_tokens(ids[at : at + 64])
                 parts.append(self._model(table, mask).logits.softmax(dim=1).numpy())
         return np.concatenate(parts)

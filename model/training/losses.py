@@ -36,11 +36,13 @@ class Losses:
             logits = full[head.name].float()
             labels = labels + weight * self._of_labels(head, batch, logits)
             if teacher is not None:
-                taught = taught + weight * imitation(head, logits, teacher[head.name].float())
+                taught = taught + weight * imitation_loss(head, logits, teacher[head.name].float())
         if recipe.teacher is not None:
             labels = recipe.teacher.labels * labels + recipe.teacher.weight * taught
         for head in self._heads if early else ():
-            labels = labels + recipe.exit_weight * imitation(head, early[head.name].float(), full[head.name].float())
+            labels = labels + recipe.exit_weight * imitation_loss(
+                head, early[head.name].float(), full[head.name].float()
+            )
         return labels
 
     def _of_labels(self, head: Head, batch: Sequence[Encoded], logits: Tensor) -> Tensor:
@@ -61,7 +63,7 @@ class Losses:
         return (each * self._class_weights[head.name].to(gold.device)[gold.clamp(min=0)]).sum() / len(batch)
 
 
-def imitation(head: Head, student: Tensor, teacher: Tensor) -> Tensor:
+def imitation_loss(head: Head, student: Tensor, teacher: Tensor) -> Tensor:
     """How far the *student*'s probabilities lie from the *teacher*'s; no gradient flows to the teacher."""
     teacher = teacher.detach()
     if not len(teacher):

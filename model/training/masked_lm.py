@@ -15,7 +15,7 @@ import numpy as np
 from brandpulse.errors import ConfigError
 from brandpulse.text.normalization import normalize
 from model.data.labelled_posts import leak_key
-from model.training.data.batches import Ids, bucketed, padded, token_ids
+from model.training.data.batches import Ids, bucketed_batches, pad_tokens, token_ids
 from model.training.data.custom_file import table_rows
 from model.training.fit.recipe import MlmRecipe
 
@@ -42,14 +42,14 @@ def adapt(
     from model.inputs.vocabulary import embed_new_tokens, extend_tokenizer
     from model.training.fit.initial_weights import tokenizer_of
     from model.training.fit.loop import fit
-    from model.training.fit.progress_log import say
-    from model.training.fit.run_state import claim, fingerprint, is_first_process, own_device
+    from model.training.fit.progress_log import log_progress
+    from model.training.fit.run_state import claim_run, fingerprint, is_first_process, own_device
 
-    texts = unlabelled(files, tests)
+    texts = distinct_texts(files, tests)
     if len(texts) < 2:
         raise ConfigError(f"--data: {len(texts)} posts are left in {', '.join(map(str, files))}; give more")
     run = out.with_name(out.name + ".run")
-    claim(run, fingerprint(recipe.model_dump(), str(base), texts))
+    claim_run(run, fingerprint(recipe.model_dump(), str(base), texts))
     description, new_words = extend_tokenizer(base / "tokenizer.json", texts)
     tokenizer = tokenizer_of(description)
     torch.manual_seed(recipe.seed)
@@ -67,11 +67,11 @@ def adapt(
         shutil.copyfile(run / "owner.json", out / "owner.json")
         told = {"recipe": recipe.model_dump(mode="json"), "posts": len(texts), "loss": [before, after]}
         (out / "training.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    say("adapted", posts=len(texts), loss_before=before, loss_after=after)
+    log_progress("adapted", posts=len(texts), loss_before=before, loss_after=after)
     return before, after
 
 
-def unlabelled(files: Iterable[Path], tests: Iterable[Path] = ()) -> list[str]:
+def distinct_texts(files: Iterable[Path], tests: Iterable[Path] = ()) -> list[str]:
     """The normalised texts of *files*, each once, without empty ones and those that stand in *tests*."""
     seen = {""} | {leak_key(text) for path in tests for text in _texts(path)}
     found: list[str] = []
@@ -112,7 +112,9 @@ class MlmTask:
     def batches(self, epoch: int) -> Sequence[list[Ids]]:
         recipe, generator = self._recipe, np.random.default_rng([self._recipe.seed, epoch])
         lengths = [len(post) for post in self._train]
-        return bucketed(self._train, lengths, size=recipe.batch_size, span=recipe.bucket_batches, generator=generator)
+        return bucketed_batches(
+            self._train, lengths, size=recipe.batch_size, span=recipe.bucket_batches, generator=generator
+        )
 
     def size(self, batch: list[Ids]) -> int:
         return len(batch)
@@ -140,8 +142,8 @@ class MlmTask:
     def _loss(self, batch: list[Ids], generator: np.random.Generator) -> "Tensor":
         import torch
 
-        ids, mask = padded(batch)
-        shown, gold = masked(
+        ids, mask = pad_tokens(batch)
+        shown, gold = mask_tokens(
             ids.numpy(), self._recipe.masked, generator, mask=self._mask, special=self._special, words=self._words
         )
         device: torch.device = next(self.model.parameters()).device
@@ -152,7 +154,7 @@ class MlmTask:
         return torch.nn.functional.cross_entropy(logits, torch.from_numpy(gold).to(device)[asked])
 
 
-def masked(
+def mask_tokens(
     ids: np.ndarray[Any, np.dtype[np.int64]],
     share: float,
     generator: np.random.Generator,

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from model.graphs.torch_multihead import MultiHead
-from model.training.calibration import calibrate, figures, judge_sides
-from model.training.data.batches import Encoded, bucketed, collate
-from model.training.data.corpus import Encodings, epoch_rows
+from model.training.calibration import answer_sides, calibrate, head_metrics
+from model.training.data.batches import Encoded, bucketed_batches, collate
+from model.training.data.corpus import EncodedSource, epoch_rows
 from model.training.fit import lora
-from model.training.fit.progress_log import say
+from model.training.fit.progress_log import log_progress
 from model.training.fit.recipe import HeadsRecipe
 from model.training.losses import Losses, label_counts
 
@@ -23,7 +23,7 @@ class HeadsTask:
         self,
         model: MultiHead,
         recipe: HeadsRecipe,
-        sources: Sequence[Encodings],
+        sources: Sequence[EncodedSource],
         validation: Mapping[str, Sequence[Encoded]],
         teacher: MultiHead | None = None,
     ) -> None:
@@ -34,7 +34,7 @@ class HeadsTask:
         self._teacher = teacher.to(self._device).eval() if teacher is not None else None
         counts = label_counts(row for source in sources for row in source.bare)
         for head in recipe.weights:
-            say("labels", head=head, counts=counts[head])
+            log_progress("labels", head=head, counts=counts[head])
         self._losses = Losses(recipe, counts)
         self._epoch: tuple[int, list[list[Encoded]]] | None = None
 
@@ -48,7 +48,7 @@ class HeadsTask:
             rows = epoch_rows(self._sources, generator)
             lengths = [len(row.ids) for row in rows]
             size, span = self._recipe.batch_size, self._recipe.bucket_batches
-            self._epoch = epoch, bucketed(rows, lengths, size=size, span=span, generator=generator)
+            self._epoch = epoch, bucketed_batches(rows, lengths, size=size, span=span, generator=generator)
         return self._epoch[1]
 
     def size(self, batch: list[Encoded]) -> int:
@@ -64,11 +64,11 @@ class HeadsTask:
         return self._losses(batch, full, early, taught)
 
     def weights(self) -> Mapping[str, Tensor]:
-        return lora.merged(self.model) if self._recipe.lora else self.model.state_dict()
+        return lora.merged_weights(self.model) if self._recipe.lora else self.model.state_dict()
 
     def figure(self) -> float:
         """The mean of the figures that the recipe names, as `finish` weighs them."""
-        judged = {part: judge_sides(self.model, self._validation[part])[0] for part in self._recipe.judged_by}
+        judged = {part: answer_sides(self.model, self._validation[part])[0] for part in self._recipe.judged_by}
         calibration = calibrate(judged)
-        found = {part: figures(one, calibration) for part, one in judged.items()}
+        found = {part: head_metrics(one, calibration) for part, one in judged.items()}
         return float(np.mean([found[part][which] for part, which in self._recipe.judged_by.items()]))

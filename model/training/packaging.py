@@ -24,7 +24,7 @@ Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RunFacts:
     """What a manifest says of a run beside its recipe."""
 
     tokenizer: Path
@@ -43,7 +43,7 @@ def pack_run(
     soon: Calibration,
     exit_confidence: Mapping[str, float],
     posts: Sequence[MarkedText],
-    told: Told,
+    told: RunFacts,
 ) -> str:
     """Packs *model* into *out* and returns the version; *late* and *soon* calibrate the full depth and the exit.
 
@@ -65,7 +65,9 @@ def pack_run(
     arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}
     if recipe.weights.keys() == {"sentiment"} and told.before is None:
         whole = WholePostManifest(**common, labels=SENTIMENT, temperature=late.temperatures["sentiment"])
-        whole = pack_whole_post(out, whole_post(arrays), config=config, tokenizer=told.tokenizer, manifest=whole)
+        whole = pack_whole_post(
+            out, whole_post_tensors(arrays), config=config, tokenizer=told.tokenizer, manifest=whole
+        )
         whole = replace(whole, ranges=activation_ranges(load_whole_post(out), [post.text for post in posts]))
         write_manifest(out, whole)
         return whole.version
@@ -83,7 +85,7 @@ def pack_run(
     return write_heads_manifest(out, replace(manifest, ranges=multi_head_ranges(load_heads(out), posts))).version
 
 
-def whole_post(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:
+def whole_post_tensors(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:
     """The encoder and the head `sentiment` under the names of BertForSequenceClassification: the same computation."""
     named = {"heads.dense.sentiment": "bert.pooler.dense", "heads.out.sentiment": "classifier"}
     kept = {name: array for name, array in arrays.items() if name.startswith("bert.")}

@@ -16,17 +16,17 @@ from model.training.fit.recipe import HeadsRecipe
 
 if TYPE_CHECKING:
     from model.training.data.batches import Encoded
-    from model.training.data.corpus import Encodings, Texts
-    from model.training.fit.initial_weights import Start
+    from model.training.data.corpus import CheckedTexts, EncodedSource
+    from model.training.fit.initial_weights import InitialNetwork
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A run before its first step."""
 
-    start: "Start"
-    texts: "Texts"
-    sources: "list[Encodings]"
+    start: "InitialNetwork"
+    texts: "CheckedTexts"
+    sources: "list[EncodedSource]"
     validation: "dict[str, list[Encoded]]"
 
 
@@ -49,26 +49,26 @@ def train(
     # Spinning OpenMP threads fight every other process for the cores: 13 tweets/s became 33 with this alone.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from model.training.fit import lora
-    from model.training.fit.initial_weights import packed_model, silence
+    from model.training.fit.initial_weights import packed_model, zero_untrained_heads
     from model.training.fit.loop import fit
-    from model.training.fit.progress_log import say
-    from model.training.fit.run_state import claim, fingerprint, is_first_process, own_device, write_text
+    from model.training.fit.progress_log import log_progress
+    from model.training.fit.run_state import claim_run, fingerprint, is_first_process, own_device, write_text
     from model.training.multi_head_task import HeadsTask
 
     if (recipe.teacher is None) != (teacher is None):
         raise ConfigError("A teacher's weights (--teacher) and the recipe's setting `teacher` belong together.")
     prepared = prepare(data, recipe, base=base, tests=tests, rows=rows)
     run = out.with_name(out.name + ".run")
-    claim(run, fingerprint(recipe.model_dump(), str(base), str(teacher), rows, asdict(prepared.texts.checked)))
+    claim_run(run, fingerprint(recipe.model_dump(), str(base), str(teacher), rows, asdict(prepared.texts.checked)))
     if is_first_process():
         write_text(run / "tokenizer.json", prepared.start.tokenizer)
 
     model = prepared.start.model
     if prepared.start.manifest is None:
-        silence(model, recipe.weights)
+        zero_untrained_heads(model, recipe.weights)
     if recipe.lora is not None:
-        lora.adapt(model, recipe.lora)
-        say("lora", **lora.share_trained(model))
+        lora.add_adapters(model, recipe.lora)
+        log_progress("lora", **lora.count_weights(model))
     model.to(own_device())
     task = HeadsTask(
         model, recipe, prepared.sources, prepared.validation, packed_model(teacher) if teacher is not None else None
@@ -91,22 +91,22 @@ def prepare(
     data: Path, recipe: HeadsRecipe, *, base: Path, tests: Sequence[Path] = (), rows: int | None = None
 ) -> Prepared:
     """Reads and checks the posts, and sets up the network. Raises ConfigError when anything does not fit."""
-    from model.training.data.corpus import check, encoded, read_parts
-    from model.training.fit.initial_weights import start, tokenizer_of
+    from model.training.data.corpus import check_sources, encode_texts, read_sources
+    from model.training.fit.initial_weights import initial_network, tokenizer_of
 
-    texts = check(read_parts(data, recipe), tests, limit=rows, seed=recipe.seed)
+    texts = check_sources(read_sources(data, recipe), tests, limit=rows, seed=recipe.seed)
     if unknown := [name for name in recipe.judged_by if name not in texts.validation]:
         raise ConfigError(f"judged_by.{unknown[0]}: no such validation set; there are {', '.join(texts.validation)}")
     words = (example.marked.text for _, examples, _ in texts.sources for example in examples)
-    begun = start(base, words, seed=recipe.seed, layers=recipe.layers, dropout=recipe.dropout)
-    sources, validation = encoded(texts, tokenizer_of(begun.tokenizer), recipe.max_tokens)
+    begun = initial_network(base, words, seed=recipe.seed, layers=recipe.layers, dropout=recipe.dropout)
+    sources, validation = encode_texts(texts, tokenizer_of(begun.tokenizer), recipe.max_tokens)
     return Prepared(begun, texts, sources, validation)
 
 
 def finish_run(
     run: Path,
     out: Path,
-    texts: "Texts",
+    texts: "CheckedTexts",
     *,
     recipe: HeadsRecipe,
     base: Path,
@@ -118,26 +118,26 @@ def finish_run(
     *snapshots* is their folder, `run/snap` if none. With the validation *figures* of each, those after the best one
     are left out.
     """
-    from model.training.data.corpus import encoded_validation
-    from model.training.fit.initial_weights import base_name, start, tokenizer_of
-    from model.training.packaging import Told
-    from model.training.snapshot_selection import finish
+    from model.training.data.corpus import encode_validation
+    from model.training.fit.initial_weights import base_name, initial_network, tokenizer_of
+    from model.training.packaging import RunFacts
+    from model.training.snapshot_selection import finish_snapshots
 
     tokenizer = run / "tokenizer.json"
     files = sorted((snapshots or run / "snap").glob("*.safetensors"))
     if figures:
         files = files[: figures.index(max(figures)) + 1]
     # Not the trained network itself: with adapters in it, its tensors have other names than the snapshots'.
-    plain = start(base, (), seed=recipe.seed, layers=recipe.layers)
+    plain = initial_network(base, (), seed=recipe.seed, layers=recipe.layers)
     facts = json.loads((run / "run.json").read_text(encoding="utf-8")) if (run / "run.json").exists() else {}
-    return finish(
+    return finish_snapshots(
         plain.model,
         files,
         out,
         recipe=recipe,
-        validation=encoded_validation(
+        validation=encode_validation(
             texts.validation, tokenizer_of(tokenizer.read_text(encoding="utf-8")), recipe.max_tokens
         ),
         posts=[example.marked for _, examples, _ in texts.sources for example in examples],
-        told=Told(tokenizer, base_name(base), facts, plain.manifest),
+        told=RunFacts(tokenizer, base_name(base), facts, plain.manifest),
     )

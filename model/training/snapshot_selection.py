@@ -14,17 +14,26 @@ from brandpulse.errors import ConfigError
 from model.graphs.torch_multihead import MultiHead
 from model.inputs.target_marking import MarkedText
 from model.spec.heads import BY_NAME
-from model.training.calibration import Calibration, Floats, Judged, Validation, calibrate, figures, judge_sides, pool
-from model.training.fit.progress_log import say
+from model.training.calibration import (
+    Calibration,
+    Floats,
+    SideAnswers,
+    Validation,
+    answer_sides,
+    calibrate,
+    head_metrics,
+    pooled_answers,
+)
+from model.training.fit.progress_log import log_progress
 from model.training.fit.recipe import HeadsRecipe
 from model.training.fit.run_state import write_text
-from model.training.packaging import Told, pack_run
+from model.training.packaging import RunFacts, pack_run
 
-MEANS = (1, 2, 3, 4)
+AVERAGED_SNAPSHOTS = (1, 2, 3, 4)
 """The candidates: the last snapshot, and the mean of the last two, three and four."""
 
 
-def finish(
+def finish_snapshots(
     model: MultiHead,
     snapshots: Sequence[Path],
     out: Path,
@@ -32,35 +41,35 @@ def finish(
     recipe: HeadsRecipe,
     validation: Validation,
     posts: Sequence[MarkedText],
-    told: Told,
+    told: RunFacts,
 ) -> str:
     """Chooses among the *snapshots* of *model*, calibrates the best, packs it into *out* and returns its version.
 
     *posts* are training posts, for the ranges of int8. The figures go to `out/training.json`. Raises ConfigError when
     there is no snapshot.
     """
-    name, weights, tried = choose(model, snapshots, validation, recipe.judged_by)
-    offset(weights, recipe.offsets)
+    name, weights, tried = choose_weights(model, snapshots, validation, recipe.judged_by)
+    apply_offsets(weights, recipe.offsets)
     model.load_state_dict(weights)
-    sides = {part: judge_sides(model, rows) for part, rows in validation.items()}
+    sides = {part: answer_sides(model, rows) for part, rows in validation.items()}
     full, early = ({part: both[side] for part, both in sides.items()} for side in (0, 1))
     late, soon = calibrate(full), calibrate(early)
-    confidence = exits(full, early, late, soon, loss=recipe.exit_loss)
-    said = {part: figures(judged, late) for part, judged in full.items()}
+    confidence = exit_thresholds(full, early, late, soon, loss=recipe.exit_loss)
+    said = {part: head_metrics(judged, late) for part, judged in full.items()}
     out.mkdir(parents=True, exist_ok=True)
     report = {
         "candidates": tried,
         "chosen": name,
         "settled_early": confidence,
-        "words": policies(said),
+        "words": target_word_policies(said),
         "full": said,
-        "exit": {part: figures(judged, soon) for part, judged in early.items()},
+        "exit": {part: head_metrics(judged, soon) for part, judged in early.items()},
     }
     write_text(out / "training.json", json.dumps(_rounded(report), indent=2) + "\n")
     told = replace(told, facts=dict(told.facts) | {"weights": name})
     least = {head: value for head, (value, _) in confidence.items()}
     version = pack_run(model, out, recipe=recipe, late=late, soon=soon, exit_confidence=least, posts=posts, told=told)
-    say("finished", weights=name, version=version, out=str(out))
+    log_progress("finished", weights=name, version=version, out=str(out))
     return version
 
 
@@ -68,7 +77,7 @@ def candidates(snapshots: Sequence[Path]) -> Iterator[tuple[str, dict[str, Tenso
     """(name, weights) of each mean worth trying, in the order of *snapshots*."""
     from safetensors.torch import load_file
 
-    for count in MEANS:
+    for count in AVERAGED_SNAPSHOTS:
         if count > len(snapshots):
             return
         chosen = snapshots[-count:]
@@ -79,7 +88,7 @@ def candidates(snapshots: Sequence[Path]) -> Iterator[tuple[str, dict[str, Tenso
         yield ("last" if count == 1 else f"mean of last {count}"), mean
 
 
-def choose(
+def choose_weights(
     model: MultiHead, snapshots: Sequence[Path], validation: Validation, judged_by: Mapping[str, str]
 ) -> tuple[str, dict[str, Tensor], list[dict[str, Any]]]:
     """The name and weights of the best candidate, and the figures of all. *model* is left with other weights."""
@@ -87,13 +96,13 @@ def choose(
     best: tuple[float, str, dict[str, Tensor]] | None = None
     for name, weights in candidates(snapshots):
         model.load_state_dict(weights)
-        sides = {part: judge_sides(model, validation[part])[0] for part in judged_by}
+        sides = {part: answer_sides(model, validation[part])[0] for part in judged_by}
         calibration = calibrate(sides)
-        found = {part: figures(judged, calibration) for part, judged in sides.items()}
-        figure = combined(found, judged_by)
+        found = {part: head_metrics(judged, calibration) for part, judged in sides.items()}
+        figure = mean_metric(found, judged_by)
         shown = {f"{part} {which}": round(found[part][which], 4) for part, which in judged_by.items()}
         report.append({"weights": name, "combined": round(figure, 4)} | shown)
-        say("candidate", **report[-1])
+        log_progress("candidate", **report[-1])
         if best is None or figure > best[0]:
             best = figure, name, weights
     if best is None:
@@ -101,7 +110,7 @@ def choose(
     return best[1], best[2], report
 
 
-def combined(found: Mapping[str, Mapping[str, float]], judged_by: Mapping[str, str]) -> float:
+def mean_metric(found: Mapping[str, Mapping[str, float]], judged_by: Mapping[str, str]) -> float:
     """The mean of the figures that the recipe names. Raises ConfigError naming one that there is not."""
     for name, figure in judged_by.items():
         if figure not in found[name]:
@@ -109,7 +118,7 @@ def combined(found: Mapping[str, Mapping[str, float]], judged_by: Mapping[str, s
     return float(np.mean([found[name][figure] for name, figure in judged_by.items()]))
 
 
-def offset(weights: dict[str, Tensor], offsets: Mapping[str, Mapping[str, float]]) -> None:
+def apply_offsets(weights: dict[str, Tensor], offsets: Mapping[str, Mapping[str, float]]) -> None:
     """Adds *offsets* (head -> label -> logit) to the biases of both sides."""
     for head, labels in offsets.items():
         for label, value in labels.items():
@@ -118,7 +127,7 @@ def offset(weights: dict[str, Tensor], offsets: Mapping[str, Mapping[str, float]
                     weights[name][BY_NAME[head].labels.index(label)] += value
 
 
-def policies(report: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+def target_word_policies(report: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
     """What keeping the words of a target does on each set that has targets: recall and accuracy, with and without."""
     return {
         name: {
@@ -131,27 +140,27 @@ def policies(report: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, f
     }
 
 
-def exits(
-    full: Mapping[str, Judged],
-    early: Mapping[str, Judged],
+def exit_thresholds(
+    full: Mapping[str, SideAnswers],
+    early: Mapping[str, SideAnswers],
     late_calibration: Calibration,
     early_calibration: Calibration,
     *,
     loss: float,
 ) -> dict[str, tuple[float, float]]:
-    """Head -> confidence from which its early answer stands, and the share it settles (`settled`)."""
+    """Head -> confidence from which its early answer stands, and the share it settles (`exit_threshold`)."""
     found: dict[str, tuple[float, float]] = {}
     for head in (BY_NAME["sentiment"], BY_NAME["target"]):
-        logits, gold = pool(full, head)
-        early_logits, _ = pool(early, head)
+        logits, gold = pooled_answers(full, head)
+        early_logits, _ = pooled_answers(early, head)
         if len(logits) and len(early_logits):
             late = late_calibration.probabilities(head.name, logits)
             soon = early_calibration.probabilities(head.name, early_logits)
-            found[head.name] = settled(late, soon, gold, loss=loss)
+            found[head.name] = exit_threshold(late, soon, gold, loss=loss)
     return found
 
 
-def settled(full: Floats, early: Floats, gold: npt.NDArray[np.int64], *, loss: float) -> tuple[float, float]:
+def exit_threshold(full: Floats, early: Floats, gold: npt.NDArray[np.int64], *, loss: float) -> tuple[float, float]:
     """The least confidence from which early answers may stand, and the share of rows that they then settle.
 
     *full* and *early* are probabilities (n, labels). Macro recall falls by at most *loss*; (1.0, 0.0) when even the

@@ -54,7 +54,7 @@ CONTESTANTS = (
 
 
 @dataclass(slots=True)
-class Measured:
+class Measurement:
     """What one contestant did, round by round."""
 
     seconds: list[float] = field(default_factory=list)
@@ -97,7 +97,7 @@ def run(
     texts = read_texts(data, limit=posts)
     cores = threads or available_cores()
     known = [contestant for contestant in CONTESTANTS if _is_offered(contestant, weights)]
-    measured = {contestant.name: Measured() for contestant in known}
+    measured = {contestant.name: Measurement() for contestant in known}
     scorers: dict[str, Score] = {}
     settled: dict[str, Callable[[], int]] = {}
     for contestant in known:
@@ -164,7 +164,7 @@ def _make(contestant: Contestant, weights: Path, threads: int) -> tuple[Score, C
         classify = _pipeline(weights, threads)
         return (
             classify if contestant.batches == "32 as they come" else lambda texts: classify(_by_length(texts))
-        ), _none
+        ), _nothing_settled
     scorer = load_scorer(
         contestant.engine, weights, threads, precision=contestant.precision, exit_policy=contestant.exit_policy
     )
@@ -182,7 +182,7 @@ def _by_length(texts: Sequence[str]) -> list[str]:
     return sorted(texts, key=len)
 
 
-def _none() -> int:
+def _nothing_settled() -> int:
     return 0
 
 

@@ -145,9 +145,9 @@ def aspects(
 
     _check_torch()
     chosen = preset("aspects")
-    station.train(chosen, data, out, base=weights, publishable=publishable, rows=rows)
+    station.train_from_preset(chosen, data, out, base=weights, publishable=publishable, rows=rows)
     tagger, scorer = Tagger(out, threads=threads), load_scorer(engine, weights, threads, precision=precision)
-    station.run(chosen, data, tagger, scorer, json_out=json_out)
+    station.evaluate_tagger(chosen, data, tagger, scorer, json_out=json_out)
 
 
 @app.command()

@@ -79,13 +79,13 @@ def finish(
     base: BaseOption = None,
 ) -> None:
     """Choose, calibrate and pack weights from the snapshots of a training run, also of one that still runs."""
-    from model.training.data.corpus import check, read_parts
+    from model.training.data.corpus import check_sources, read_sources
     from model.training.fit.initial_weights import default_base
     from model.training.fit.recipe import HeadsRecipe, find_recipe, read_recipe
     from model.training.run import finish_run
 
     chosen = read_recipe(find_recipe(recipe), HeadsRecipe)
-    texts = check(read_parts(data, chosen))
+    texts = check_sources(read_sources(data, chosen))
     version = finish_run(run, out, texts, recipe=chosen, base=base or default_base(), snapshots=snapshots)
     typer.echo(f"wrote {out}, version {version}; figures in {out / 'training.json'}")
 
@@ -149,9 +149,9 @@ def label(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per post.")] = False,
 ) -> None:
     """Print your own label of each post, and how likely it is."""
-    from model.training.few_shot import OwnLabels
+    from model.training.few_shot import CustomLabelClassifier
 
-    classifier = OwnLabels(weights)
+    classifier = CustomLabelClassifier(weights)
     for post in texts or (line.rstrip("\n") for line in sys.stdin):
         row = classifier.probabilities([post])[0].tolist()
         best = row.index(max(row))

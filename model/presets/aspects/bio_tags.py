@@ -21,7 +21,7 @@ class Encoding(Protocol):
     def word_ids(self) -> Sequence[int | None]: ...
 
 
-def words(encoding: Encoding, tokens: int) -> list[tuple[int, Span]]:
+def word_positions(encoding: Encoding, tokens: int) -> list[tuple[int, Span]]:
     """(position of its first piece, its characters) of each word among the first *tokens* pieces."""
     found: list[tuple[int, Span]] = []
     number: int | None = None
@@ -38,11 +38,11 @@ def words(encoding: Encoding, tokens: int) -> list[tuple[int, Span]]:
     return found
 
 
-def tags(encoding: Encoding, spans: Sequence[Span], tokens: int) -> list[int]:
+def tag_pieces(encoding: Encoding, spans: Sequence[Span], tokens: int) -> list[int]:
     """A tag for each of the first *tokens* pieces: a word belongs to the span that it overlaps."""
     found = [UNTAGGED] * tokens
     begun: set[Span] = set()
-    for at, (start, end) in words(encoding, tokens):
+    for at, (start, end) in word_positions(encoding, tokens):
         inside = next(((first, last) for first, last in spans if start < last and end > first), None)
         if inside is None:
             found[at] = OUTSIDE
@@ -52,11 +52,11 @@ def tags(encoding: Encoding, spans: Sequence[Span], tokens: int) -> list[int]:
     return found
 
 
-def spans_of(encoding: Encoding, said: Sequence[int], tokens: int) -> list[Span]:
+def spans_of_tags(encoding: Encoding, said: Sequence[int], tokens: int) -> list[Span]:
     """The terms that the tags *said* (one for each piece) describe; a further word without a first one begins one."""
     found: list[Span] = []
     inside = False
-    for at, (start, end) in words(encoding, tokens):
+    for at, (start, end) in word_positions(encoding, tokens):
         if said[at] == FURTHER and inside:
             found[-1] = (found[-1][0], end)
         elif said[at] != OUTSIDE:

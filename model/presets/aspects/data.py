@@ -34,7 +34,7 @@ class Sentence:
         return sorted(chosen)
 
 
-def sentences(rows: Iterable[Mapping[str, Any]]) -> list[Sentence]:
+def group_sentences(rows: Iterable[Mapping[str, Any]]) -> list[Sentence]:
     """The distinct texts of *rows*, each with all its terms."""
     found: dict[str, dict[str, str]] = {}
     for row in rows:
@@ -44,7 +44,7 @@ def sentences(rows: Iterable[Mapping[str, Any]]) -> list[Sentence]:
 
 
 def read_sentences(path: Path) -> list[Sentence]:
-    return sentences(read_rows(path))
+    return group_sentences(read_rows(path))
 
 
 def term_key(term: str) -> str:

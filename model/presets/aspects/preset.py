@@ -15,18 +15,20 @@ from model.inputs.target_marking import mark_spans
 from model.presets.aspects.categories import Categories, read_map
 from model.presets.aspects.data import Sentence, Span, found_terms, read_sentences, term_key
 from model.presets.preset import Data, Preset, data_file
-from model.presets.result_table import Row, show
+from model.presets.result_table import Row, show_table
 from model.spec.heads import SENTIMENT, TARGET
 
 if TYPE_CHECKING:
     from model.inference.scorer import Scorer
     from model.presets.aspects.tagger import Tagger
 
-JUDGED_TERMS = Path(__file__).parents[2] / "gold" / "categories.jsonl"
+GOLD_TERMS = Path(__file__).parents[2] / "gold" / "categories.jsonl"
 RESAMPLES = 1_000
 
 
-def towards(scorer: "Scorer", texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[list[dict[str, float]]]:
+def span_sentiments(
+    scorer: "Scorer", texts: Sequence[str], spans: Sequence[Sequence[Span]]
+) -> list[list[dict[str, float]]]:
     """For each span of each text its probabilities of negative, neutral and positive; one pass a text.
 
     A term that was found is spoken of: what the head gives to `irrelevant` is shared among the three.
@@ -78,13 +80,13 @@ def _share(part: int, whole: int) -> float:
     return float(part) / float(whole) if whole else 0.0
 
 
-def tally(given: Sequence[Sentence], tagger: "Tagger", scorer: "Scorer") -> Tally:
+def tally_answers(given: Sequence[Sentence], tagger: "Tagger", scorer: "Scorer") -> Tally:
     """What *tagger* finds in the sentences and *scorer* says of it, against what is listed."""
     texts = [sentence.text for sentence in given]
     found = tagger.spans(texts)
-    said = towards(scorer, texts, found)
+    said = span_sentiments(scorer, texts, found)
     listed = [sentence.spans() for sentence in given]
-    told = towards(scorer, texts, listed)
+    told = span_sentiments(scorer, texts, listed)
     counts = []
     for at, sentence in enumerate(given):
         gold = {term_key(term): label for term, label in sentence.terms.items()}
@@ -112,7 +114,7 @@ def _by_term(text: str, spans: Sequence[Span], said: Sequence[Mapping[str, float
     return {term: max(SENTIMENT, key=sums.__getitem__) for term, sums in together.items()}
 
 
-def rows_of_tally(what: str, data: str, counted: Tally, *, seed: int = 13) -> list[Row]:
+def tally_rows(what: str, data: str, counted: Tally, *, seed: int = 13) -> list[Row]:
     """The figures with their bootstrap intervals over sentences."""
     generator = np.random.default_rng(seed)
     n = len(counted.listed)
@@ -124,7 +126,7 @@ def rows_of_tally(what: str, data: str, counted: Tally, *, seed: int = 13) -> li
     return found
 
 
-def categories_row(categories: Categories, path: Path = JUDGED_TERMS) -> Row:
+def categories_row(categories: Categories, path: Path = GOLD_TERMS) -> Row:
     """How many of the terms that we sorted by hand the map sorts alike."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     right = [categories(row["term"]) == row["category"] for row in rows]
@@ -135,7 +137,7 @@ def chosen_data(chosen: Preset, *, publishable: bool) -> list[Data]:
     return [data for data in chosen.data if data.publish or not publishable]
 
 
-def train(
+def train_from_preset(
     chosen: Preset, data: Path, out: Path, *, base: Path, publishable: bool = False, rows: int | None = None
 ) -> None:
     """Trains the tagger on the sets of *chosen* that *data* holds, or those alone whose terms let it be passed on."""
@@ -154,15 +156,15 @@ def train(
     train_tagger(kept, out, schedule=Schedule.model_validate(chosen.recipe), base=base, facts=facts)
 
 
-def run(
+def evaluate_tagger(
     chosen: Preset, data: Path, tagger: "Tagger", scorer: "Scorer", *, json_out: Path | None = None
 ) -> dict[str, Any]:
     """Prints and returns the figures of *tagger* and *scorer* on the validation part of each set in *data*."""
     rows: list[Row] = []
     for one in chosen.data:
         given = read_sentences(data_file(data, one.files[1]))
-        rows += rows_of_tally(one.name, one.files[1].split(".")[0], tally(given, tagger, scorer))
+        rows += tally_rows(one.name, one.files[1].split(".")[0], tally_answers(given, tagger, scorer))
     rows.append(categories_row(Categories(read_map("restaurants"), tagger.vector)))
-    return show(
+    return show_table(
         chosen, rows, json_out=json_out, engine=scorer.name, version=scorer.version, tagger=dict(tagger.manifest)
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from brandpulse.text.normalization import normalize
 from model.inputs.target_marking import plain
 from model.presets.aspects.data import Span
-from model.presets.aspects.preset import towards
+from model.presets.aspects.preset import span_sentiments
 from model.spec.heads import SENTIMENT
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def summaries(
     parts = [[clean for part in _STOP.split(review[:2_000]) if (clean := normalize(part))] for review in reviews]
     flat = [sentence for sentences in parts for sentence in sentences]
     spans = tagger.spans(flat)
-    said = towards(scorer, flat, spans)
+    said = span_sentiments(scorer, flat, spans)
     whole = scorer.score([plain(review) for review in reviews]).heads["sentiment"]
     judged = iter([_aspects(*each, categories) for each in zip(flat, spans, said, strict=True)])
     return [

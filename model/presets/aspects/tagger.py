@@ -16,7 +16,7 @@ from brandpulse.errors import ConfigError
 from brandpulse.text.normalization import normalize
 from model.checkpoints.tensor_files import WORD_TABLE, Floats, read_tensors
 from model.checkpoints.weights_folder import unusable
-from model.presets.aspects.bio_tags import spans_of
+from model.presets.aspects.bio_tags import spans_of_tags
 from model.presets.aspects.data import Span
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Tagger:
                 mask[place, : len(encodings[row].ids)] = 1.0
             said = self._model([ids, mask])[0].argmax(axis=2)  # (batch, length)
             for place, row in enumerate(rows):
-                found[row] = spans_of(encodings[row], said[place].tolist(), len(encodings[row].ids))
+                found[row] = spans_of_tags(encodings[row], said[place].tolist(), len(encodings[row].ids))
         return found
 
     def vector(self, words: str) -> Floats:

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.checkpoints.tensor_files import write_tensors
-from model.presets.aspects.bio_tags import TAGS, UNTAGGED, tags
+from model.presets.aspects.bio_tags import TAGS, UNTAGGED, tag_pieces
 from model.presets.aspects.data import Sentence
 from model.presets.aspects.tagger import KIND
-from model.training.data.batches import bucketed, padded
-from model.training.fit.initial_weights import start, tokenizer_of
+from model.training.data.batches import bucketed_batches, pad_tokens
+from model.training.fit.initial_weights import initial_network, tokenizer_of
 from model.training.fit.loop import fit
 from model.training.fit.recipe import Schedule
-from model.training.fit.run_state import claim, fingerprint
+from model.training.fit.run_state import claim_run, fingerprint
 
 Tagged = tuple[np.ndarray[Any, np.dtype[np.int32]], list[int]]
 """Token ids, and a tag for each."""
@@ -52,14 +52,14 @@ class TaggerTask:
         generator = np.random.default_rng([self._schedule.seed, epoch])
         lengths = [len(ids) for ids, _ in self._rows]
         size, span = self._schedule.batch_size, self._schedule.bucket_batches
-        return bucketed(self._rows, lengths, size=size, span=span, generator=generator)
+        return bucketed_batches(self._rows, lengths, size=size, span=span, generator=generator)
 
     def size(self, batch: list[Tagged]) -> int:
         return len(batch)
 
     def loss(self, batch: list[Tagged], step: int) -> Tensor:
         device = self.model.tagger.weight.device
-        ids, mask = (tensor.to(device) for tensor in padded([ids for ids, _ in batch]))
+        ids, mask = (tensor.to(device) for tensor in pad_tokens([ids for ids, _ in batch]))
         gold = torch.full(ids.shape, UNTAGGED)
         for row, (_, said) in enumerate(batch):
             gold[row, : len(said)] = torch.tensor(said)
@@ -81,18 +81,18 @@ def train_tagger(
     *base* is a folder of packed weights, or of an encoder as transformers writes it. *facts* go into the manifest.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    begun = start(base, (sentence.text for sentence in given), seed=schedule.seed)
+    begun = initial_network(base, (sentence.text for sentence in given), seed=schedule.seed)
     tokenizer = tokenizer_of(begun.tokenizer)
     encodings = tokenizer.encode_batch([sentence.text for sentence in given])
     rows: list[Tagged] = []
     for sentence, encoding in zip(given, encodings, strict=True):
         length = min(len(encoding.ids), schedule.max_tokens)
         ids = np.array([*encoding.ids[: length - 1], encoding.ids[-1]], dtype=np.int32)
-        rows.append((ids, [*tags(encoding, sentence.spans(), length - 1), UNTAGGED]))
+        rows.append((ids, [*tag_pieces(encoding, sentence.spans(), length - 1), UNTAGGED]))
     model = TaggerNet(begun.model.bert, begun.config["hidden_size"])
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     run = out.with_name(out.name + ".run")
-    claim(run, fingerprint(schedule.model_dump(), str(base), [(ids.tolist(), said) for ids, said in rows]))
+    claim_run(run, fingerprint(schedule.model_dump(), str(base), [(ids.tolist(), said) for ids, said in rows]))
     progress = fit(TaggerTask(model, schedule, rows), schedule, run)
     manifest = {
         "kind": KIND,

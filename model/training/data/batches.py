@@ -37,7 +37,7 @@ class Encoded:
     """Targets that the text does not name."""
 
 
-def encode(examples: Sequence[Example], tokenizer: "Tokenizer", max_tokens: int) -> list[Encoded]:
+def encode_examples(examples: Sequence[Example], tokenizer: "Tokenizer", max_tokens: int) -> list[Encoded]:
     """*examples* as tokens. *tokenizer* knows the marker, and neither cuts nor pads."""
     marker = tokenizer.token_to_id(MARKER)
     if marker is None or tokenizer.padding is not None or tokenizer.truncation is not None:
@@ -65,7 +65,7 @@ def token_ids(texts: Sequence[str], tokenizer: "Tokenizer", max_tokens: int) -> 
     ]
 
 
-def bucketed(
+def bucketed_batches(
     rows: Sequence[Row], lengths: Sequence[int], *, size: int, span: int, generator: np.random.Generator
 ) -> list[list[Row]]:
     """*rows* shuffled into batches of at most *size* of similar length, in random order.
@@ -80,7 +80,7 @@ def bucketed(
     return [batches[at] for at in generator.permutation(len(batches)).tolist()]
 
 
-def padded(ids: Sequence[Ids]) -> "tuple[torch.Tensor, torch.Tensor]":
+def pad_tokens(ids: Sequence[Ids]) -> "tuple[torch.Tensor, torch.Tensor]":
     """Token ids, padded with 0, and their mask: (batch, length) each, the length a multiple of 8."""
     import torch
 
@@ -99,4 +99,4 @@ def collate(batch: Sequence[Encoded]) -> "tuple[torch.Tensor, torch.Tensor, torc
     import torch
 
     places = [(at, place) for at, row in enumerate(batch) for place in row.places]
-    return *padded([row.ids for row in batch]), torch.tensor(places, dtype=torch.long).reshape(-1, 2)
+    return *pad_tokens([row.ids for row in batch]), torch.tensor(places, dtype=torch.long).reshape(-1, 2)

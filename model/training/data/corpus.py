@@ -11,10 +11,10 @@ import numpy as np
 from brandpulse.errors import ConfigError
 from model.data.labelled_posts import leak_key
 from model.data.training_examples import Example, merge_by_text, numbered_rows
-from model.training.data.batches import Encoded, encode
-from model.training.data.custom_file import FIELDS, own_rows, split, table_rows
-from model.training.fit.progress_log import say
-from model.training.fit.recipe import HeadsRecipe, OwnFile, Source
+from model.training.data.batches import Encoded, encode_examples
+from model.training.data.custom_file import FIELDS, custom_rows, split, table_rows
+from model.training.fit.progress_log import log_progress
+from model.training.fit.recipe import CustomFile, HeadsRecipe, Source
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,18 +24,18 @@ Line = tuple[int, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SourceRows:
     """One source as read."""
 
     name: str
-    source: Source | OwnFile
+    source: Source | CustomFile
     train: list[Line]
     validation: dict[str, list[Line]]
     """By the name of the set."""
 
 
 @dataclass(slots=True)
-class Checked:
+class CheckCounts:
     """What the checks found and left out, in rows."""
 
     rows: int = 0
@@ -48,7 +48,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Encodings:
+class EncodedSource:
     """The training part of one source, with and without the words of its targets."""
 
     share: float
@@ -58,40 +58,42 @@ class Encodings:
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class CheckedTexts:
     """The checked examples of a run."""
 
-    sources: list[tuple[Part, list[Example], list[Example]]]
+    sources: list[tuple[SourceRows, list[Example], list[Example]]]
     """Each source with its examples without and with the words of their targets."""
     validation: dict[str, list[Example]]
     """A set with targets stands there once more, with their words, as `{name}+words`."""
-    checked: Checked = field(default_factory=Checked)
+    checked: CheckCounts = field(default_factory=CheckCounts)
 
 
-def read_parts(data: Path, recipe: HeadsRecipe) -> list[Part]:
+def read_sources(data: Path, recipe: HeadsRecipe) -> list[SourceRows]:
     """The sources of *recipe* in the folder *data*. Raises ConfigError naming a file that is not there or not right."""
     try:
-        ours = [_part(data, source) for source in recipe.sources]
+        ours = [_read_source(data, source) for source in recipe.sources]
     except (OSError, ValueError) as error:
         raise ConfigError(f"--data {data}: {error}") from error
-    return ours + [_own_part(data, source, recipe.seed) for source in recipe.own]
+    return ours + [_read_custom_file(data, source, recipe.seed) for source in recipe.own]
 
 
-def _part(data: Path, source: Source) -> Part:
+def _read_source(data: Path, source: Source) -> SourceRows:
     train = [line for name in source.names for line in numbered_rows(data / f"{name}.train.jsonl.gz")]
     validation = {name: list(numbered_rows(data / f"{name}.val.jsonl.gz")) for name in source.names}
-    return Part("+".join(source.names), source, train, validation)
+    return SourceRows("+".join(source.names), source, train, validation)
 
 
-def _own_part(data: Path, source: OwnFile, seed: int) -> Part:
-    rows = own_rows(data / source.file, source)
+def _read_custom_file(data: Path, source: CustomFile, seed: int) -> SourceRows:
+    rows = custom_rows(data / source.file, source)
     labels = [[row.get(FIELDS[head]) for head in source.labels] for _, row in rows]
     texts = [row["text"] for _, row in rows]
     train, validation = split(rows, texts=texts, labels=labels, share=source.validation, seed=seed)
-    return Part(source.file, source, train, {Path(source.file).name.split(".")[0]: validation})
+    return SourceRows(source.file, source, train, {Path(source.file).name.split(".")[0]: validation})
 
 
-def check(parts: Sequence[Part], tests: Iterable[Path] = (), *, limit: int | None = None, seed: int = 0) -> Texts:
+def check_sources(
+    parts: Sequence[SourceRows], tests: Iterable[Path] = (), *, limit: int | None = None, seed: int = 0
+) -> CheckedTexts:
     """The examples of *parts* that may be trained on: none empty, none that stands in a validation or test set.
 
     *limit* caps the training rows of all sources together, for a quick try. Raises ConfigError, with the line numbers,
@@ -105,32 +107,34 @@ def check(parts: Sequence[Part], tests: Iterable[Path] = (), *, limit: int | Non
             validation[name] = [(line, row) for line, row in lines if row["text"].strip()]
             keys = [(line, leak_key(row["text"])) for line, row in validation[name]]
             for path, forbidden in test_keys.items():
-                _refuse(name, path, [line for line, key in keys if key in forbidden])
+                _reject_overlap(name, path, [line for line, key in keys if key in forbidden])
             held_out.update(key for _, key in keys)
-    checked, sources = Checked(), []
+    checked, sources = CheckCounts(), []
     in_sources: dict[str, set[str]] = {}
     for part in parts:
-        kept, in_sources[part.name] = _fit_to_train(part, held_out, checked, with_target="target_semeval" in validation)
+        kept, in_sources[part.name] = _trainable_rows(
+            part, held_out, checked, with_target="target_semeval" in validation
+        )
         sources.append((part, kept))
     stands_in = Counter(key for keys in in_sources.values() for key in keys)
     checked.shared = sum(count > 1 for count in stands_in.values())
     checked.kept = sum(len(rows) for _, rows in sources)
     if limit is not None and limit < checked.kept:
         generator, share = np.random.default_rng(seed), limit / checked.kept
-        sources = [(part, _some(rows, share, generator)) for part, rows in sources]
-    say("checks", rows=checked.rows, kept=checked.kept, empty=checked.empty, leaked=checked.leaked)
-    say("shared", texts_in_more_than_one_source=checked.shared)
+        sources = [(part, _sample(rows, share, generator)) for part, rows in sources]
+    log_progress("checks", rows=checked.rows, kept=checked.kept, empty=checked.empty, leaked=checked.leaked)
+    log_progress("shared", texts_in_more_than_one_source=checked.shared)
     try:
-        return Texts(
+        return CheckedTexts(
             [(part, *_examples(part.source, rows)) for part, rows in sources],
-            {form: examples for name, lines in validation.items() for form, examples in _both(name, lines)},
+            {form: examples for name, lines in validation.items() for form, examples in _validation_forms(name, lines)},
             checked,
         )
     except ValueError as error:
         raise ConfigError(f"a label that cannot be read: {error}") from error
 
 
-def _refuse(name: str, test: Path, lines: Sequence[int]) -> None:
+def _reject_overlap(name: str, test: Path, lines: Sequence[int]) -> None:
     if lines:
         shown = ", ".join(map(str, lines[:5]))
         raise ConfigError(
@@ -140,8 +144,8 @@ def _refuse(name: str, test: Path, lines: Sequence[int]) -> None:
         )
 
 
-def _fit_to_train(
-    part: Part, held_out: set[str], checked: Checked, *, with_target: bool
+def _trainable_rows(
+    part: SourceRows, held_out: set[str], checked: CheckCounts, *, with_target: bool
 ) -> tuple[list[dict[str, Any]], set[str]]:
     """The rows of *part* that may be trained on, and the keys of their texts; counts into *checked*."""
     kept: list[dict[str, Any]] = []
@@ -160,12 +164,12 @@ def _fit_to_train(
     return kept, seen
 
 
-def _some(rows: list[dict[str, Any]], share: float, generator: np.random.Generator) -> list[dict[str, Any]]:
+def _sample(rows: list[dict[str, Any]], share: float, generator: np.random.Generator) -> list[dict[str, Any]]:
     chosen = generator.permutation(len(rows))[: max(1, round(share * len(rows)))]
     return [rows[at] for at in sorted(chosen.tolist())]
 
 
-def _examples(source: Source | OwnFile, rows: Sequence[dict[str, Any]]) -> tuple[list[Example], list[Example]]:
+def _examples(source: Source | CustomFile, rows: Sequence[dict[str, Any]]) -> tuple[list[Example], list[Example]]:
     """The examples of a source without and with the words of their targets, in the same order."""
     targets = source.targets if isinstance(source, Source) else "marked"
     if targets == "left out":
@@ -177,7 +181,7 @@ def _examples(source: Source | OwnFile, rows: Sequence[dict[str, Any]]) -> tuple
     return both
 
 
-def _both(name: str, lines: Sequence[Line]) -> list[tuple[str, list[Example]]]:
+def _validation_forms(name: str, lines: Sequence[Line]) -> list[tuple[str, list[Example]]]:
     rows = [row for _, row in lines]
     bare = [(name, merge_by_text(rows))]
     return (
@@ -187,27 +191,31 @@ def _both(name: str, lines: Sequence[Line]) -> list[tuple[str, list[Example]]]:
     )
 
 
-def encoded(texts: Texts, tokenizer: "Tokenizer", max_tokens: int) -> tuple[list[Encodings], dict[str, list[Encoded]]]:
+def encode_texts(
+    texts: CheckedTexts, tokenizer: "Tokenizer", max_tokens: int
+) -> tuple[list[EncodedSource], dict[str, list[Encoded]]]:
     """The training sources and the validation sets of *texts* as tokens."""
     sources = []
     for part, examples, worded in texts.sources:
-        bare = encode(examples, tokenizer, max_tokens)
+        bare = encode_examples(examples, tokenizer, max_tokens)
         # Most posts name no target: their two forms are one, and need no second place in memory.
         changed = [at for at, (one, other) in enumerate(zip(examples, worded, strict=True)) if one != other]
         both = list(bare)
-        for at, row in zip(changed, encode([worded[at] for at in changed], tokenizer, max_tokens), strict=True):
+        for at, row in zip(
+            changed, encode_examples([worded[at] for at in changed], tokenizer, max_tokens), strict=True
+        ):
             both[at] = row
-        sources.append(Encodings(part.source.share, part.source.keep_words, bare, both))
-    return sources, encoded_validation(texts.validation, tokenizer, max_tokens)
+        sources.append(EncodedSource(part.source.share, part.source.keep_words, bare, both))
+    return sources, encode_validation(texts.validation, tokenizer, max_tokens)
 
 
-def encoded_validation(
+def encode_validation(
     validation: dict[str, list[Example]], tokenizer: "Tokenizer", max_tokens: int
 ) -> dict[str, list[Encoded]]:
-    return {name: encode(examples, tokenizer, max_tokens) for name, examples in validation.items()}
+    return {name: encode_examples(examples, tokenizer, max_tokens) for name, examples in validation.items()}
 
 
-def epoch_rows(sources: Sequence[Encodings], generator: np.random.Generator) -> list[Encoded]:
+def epoch_rows(sources: Sequence[EncodedSource], generator: np.random.Generator) -> list[Encoded]:
     """The examples of one epoch: each source as often as its share says."""
     chosen: list[Encoded] = []
     for source in sources:

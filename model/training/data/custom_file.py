@@ -15,7 +15,7 @@ from brandpulse.errors import ConfigError
 from model.data.labelled_posts import leak_key
 from model.data.training_examples import labels_of, parse_label
 from model.spec.heads import EMOTIONS, TARGET
-from model.training.fit.recipe import OwnFile
+from model.training.fit.recipe import CustomFile
 
 Row = TypeVar("Row")
 
@@ -66,7 +66,7 @@ def _json_rows(file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, row
 
 
-def own_rows(path: Path, source: OwnFile) -> list[tuple[int, dict[str, Any]]]:
+def custom_rows(path: Path, source: CustomFile) -> list[tuple[int, dict[str, Any]]]:
     """(line number, row as in our data sets) of each post in *path* that has a label.
 
     Raises ConfigError naming a column that is not there, or the line and the value that is no label.

@@ -21,7 +21,7 @@ from model.spec.weights import MULTI_HEAD
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class InitialNetwork:
     """The network before its first step, and what belongs to it."""
 
     model: MultiHead
@@ -62,9 +62,9 @@ def packed_model(folder: Path) -> MultiHead:
     return model
 
 
-def start(
+def initial_network(
     base: Path, texts: Iterable[str], *, seed: int, layers: Sequence[int] | None = None, dropout: float = 0.0
-) -> Start:
+) -> InitialNetwork:
     """The network from *base*: a folder with a BERT encoder as transformers writes it, or packed weights.
 
     Emoji of *texts* that the tokeniser lacks get tokens, which begin as the words of their names. *layers* are the
@@ -85,7 +85,7 @@ def start(
     for module in model.bert.modules():
         if isinstance(module, nn.Dropout):
             module.p = dropout
-    return Start(model, json.loads(model.bert.config.to_json_string()), description, base_name(base), manifest)
+    return InitialNetwork(model, json.loads(model.bert.config.to_json_string()), description, base_name(base), manifest)
 
 
 def tokenizer_of(description: str) -> Tokenizer:
@@ -95,7 +95,7 @@ def tokenizer_of(description: str) -> Tokenizer:
     return tokenizer
 
 
-def silence(model: MultiHead, trained: Iterable[str]) -> None:
+def zero_untrained_heads(model: MultiHead, trained: Iterable[str]) -> None:
     """Heads that are not *trained* answer evenly: what random numbers say must not look like a judgement."""
     for side in (model.heads, *([model.exit] if model.exit is not None else [])):
         for name in BY_NAME.keys() - set(trained):

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, distributed, nn
 
-from model.training.fit.progress_log import say
+from model.training.fit.progress_log import log_progress
 from model.training.fit.recipe import Schedule
 from model.training.fit.run_state import Progress, load_state, own_device, save_state, write_tensors
 
@@ -55,7 +55,7 @@ def fit(task: Task, schedule: Schedule, run: Path) -> Progress:
     if (found := load_state(run, optimisers)) is not None:
         weights, progress = found
         task.model.load_state_dict(weights)
-        say("resumed", step=progress.step)
+        log_progress("resumed", step=progress.step)
     if progress.done:
         return progress
     per_epoch = -(-len(task.batches(0)) // world)
@@ -63,7 +63,7 @@ def fit(task: Task, schedule: Schedule, run: Path) -> Progress:
     if progress.halves is None:
         progress.halves = in_bfloat16(schedule.precision, device)
     told = "bfloat16" if progress.halves else "float32"
-    say("training", steps=steps, device=str(device), precision=told, processes=world)
+    log_progress("training", steps=steps, device=str(device), precision=told, processes=world)
     marks = {round(per_epoch * (number + 1) / schedule.average) for number in range(schedule.average)}
     started, before, total = time.monotonic(), progress.seconds, 0.0
     task.model.train()
@@ -86,14 +86,14 @@ def fit(task: Task, schedule: Schedule, run: Path) -> Progress:
             progress.rows += task.size(batch) * world
             progress.seconds = before + time.monotonic() - started
             total += float(loss.detach())
-            if progress.step % TOLD == 0 or progress.step == steps:
-                done = progress.step % TOLD or TOLD
+            if progress.step % STEPS_PER_LOG == 0 or progress.step == steps:
+                done = progress.step % STEPS_PER_LOG or STEPS_PER_LOG
                 speed = progress.rows / max(progress.seconds, 1e-9)
-                say("step", step=progress.step, of=steps, loss=total / done, rows_per_second=speed)
+                log_progress("step", step=progress.step, of=steps, loss=total / done, rows_per_second=speed)
                 total = 0.0
             if number + 1 in marks:
                 _snapshot(task, run, epoch, number + 1, progress, watched=bool(schedule.patience), write=rank == 0)
-            progress.done = progress.step == steps or stalled(progress.figures, schedule.patience)
+            progress.done = progress.step == steps or has_stalled(progress.figures, schedule.patience)
             if rank == 0 and (progress.done or progress.step % schedule.save_every == 0):
                 save_state(run, task.model.state_dict(), optimisers, progress)
             if progress.done:
@@ -101,16 +101,16 @@ def fit(task: Task, schedule: Schedule, run: Path) -> Progress:
     return progress
 
 
-TOLD = 50
+STEPS_PER_LOG = 50
 """Steps between two lines of progress."""
 
 
-def stalled(figures: Sequence[float], patience: int) -> bool:
+def has_stalled(figures: Sequence[float], patience: int) -> bool:
     """Whether the best of *figures* lies *patience* or more behind the last one; never when *patience* is 0."""
     return bool(patience and figures) and len(figures) - 1 - figures.index(max(figures)) >= patience
 
 
-def rate(step: int, steps: int, warm_up: float) -> float:
+def learning_rate_share(step: int, steps: int, warm_up: float) -> float:
     """The share of the full learning rate at *step* of *steps*: up in a line for *warm_up* of them, then down to 0."""
     rising = max(1, round(steps * warm_up))
     return min((step + 1) / rising, max(0.0, (steps - step) / max(1, steps - rising)))
@@ -123,7 +123,9 @@ def _optimisers(model: nn.Module, schedule: Schedule, *, sparse: bool) -> list[t
     batch holds a hundredth of its words.
     """
     tables = [
-        module for module in model.modules() if isinstance(module, nn.Embedding) and module.num_embeddings > WORDS
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Embedding) and module.num_embeddings > MIN_WORD_TABLE_ROWS
     ]
     tables = [table for table in tables if sparse and table.weight.requires_grad and not _is_tied(model, table)]
     for table in tables:
@@ -140,7 +142,7 @@ def _optimisers(model: nn.Module, schedule: Schedule, *, sparse: bool) -> list[t
     return found
 
 
-WORDS = 5_000
+MIN_WORD_TABLE_ROWS = 5_000
 """An embedding with more rows than this is the word table."""
 
 
@@ -152,7 +154,7 @@ def _is_tied(model: nn.Module, table: nn.Embedding) -> bool:
 def _set_rate(optimisers: Sequence[torch.optim.Optimizer], schedule: Schedule, step: int, steps: int) -> None:
     for optimiser in optimisers:
         for group in optimiser.param_groups:
-            group["lr"] = schedule.learning_rate * rate(step, steps, schedule.warm_up)
+            group["lr"] = schedule.learning_rate * learning_rate_share(step, steps, schedule.warm_up)
 
 
 def _clip(parameters: Sequence[nn.Parameter], norm: float) -> None:
@@ -165,7 +167,7 @@ def _snapshot(task: Task, run: Path, epoch: int, batch: int, progress: Progress,
         write_tensors(run / "snap" / f"{epoch:03d}-{batch:06d}.safetensors", task.weights())
     if watched:
         progress.figures.append(task.figure())
-        say(
+        log_progress(
             "snapshot",
             step=progress.step,
             epoch=epoch,

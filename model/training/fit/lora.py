@@ -11,7 +11,7 @@ from model.graphs.torch_multihead import MultiHead
 from model.training.fit.recipe import Lora
 
 
-def adapt(model: MultiHead, settings: Lora) -> None:
+def add_adapters(model: MultiHead, settings: Lora) -> None:
     """Freezes the encoder of *model* and puts adapters beside its dense layers; the heads stay trainable.
 
     Raises ConfigError when peft is not installed, or no layer has one of the names in *settings*.
@@ -29,8 +29,8 @@ def adapt(model: MultiHead, settings: Lora) -> None:
         parameter.requires_grad = ".lora_" in name
 
 
-def merged(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of *model* with each adapter added into its layer, under the names they had before `adapt`."""
+def merged_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of *model* with each adapter added into its layer, under the names they had before `add_adapters`."""
     from peft.tuners.lora import LoraLayer
 
     added: dict[str, Tensor] = {}
@@ -46,7 +46,7 @@ def merged(model: nn.Module) -> dict[str, Tensor]:
         return {name: tensor + added[name] if name in added else tensor for name, tensor in plain.items()}
 
 
-def share_trained(model: nn.Module) -> Mapping[str, int]:
+def count_weights(model: nn.Module) -> Mapping[str, int]:
     """How many of the weights are trained."""
     return {
         "trained": sum(each.numel() for each in model.parameters() if each.requires_grad),

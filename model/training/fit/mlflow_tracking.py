@@ -43,13 +43,13 @@ def tracked(store: str | None, *, name: str, settings: Mapping[str, Any], out: P
         if files is not None and mlflow.get_experiment_by_name(EXPERIMENT) is None:
             mlflow.create_experiment(EXPERIMENT, artifact_location=files)
         mlflow.set_experiment(EXPERIMENT)
-        going = _run_in(store, known)
+        going = _stored_run(store, known)
         with mlflow.start_run(run_id=going, run_name=name) as run:
             if going is None:
                 known.parent.mkdir(parents=True, exist_ok=True)
                 write_text(known, json.dumps({"run_id": run.info.run_id, "store": store}) + "\n")
                 mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
-            with _listening(_Handler(mlflow)):
+            with _log_handler(_Handler(mlflow)):
                 yield
             if (out / "training.json").exists():
                 mlflow.log_artifact(str(out / "training.json"))
@@ -57,7 +57,7 @@ def tracked(store: str | None, *, name: str, settings: Mapping[str, Any], out: P
         raise ConfigError(f"--mlflow {store}: {error}") from error
 
 
-def _run_in(store: str, known: Path) -> str | None:
+def _stored_run(store: str, known: Path) -> str | None:
     """The run to go on with; None where *known* names none, or one of another store."""
     if not known.exists():
         return None
@@ -80,11 +80,11 @@ class _Handler(logging.Handler):
         if event == "candidate":
             numbers = {f"{name} ({fields['weights']})": value for name, value in numbers.items()}
         if event in {"step", "snapshot", "candidate", "checks"}:
-            self._mlflow.log_metrics({_allowed(name): value for name, value in numbers.items()}, step=step)
+            self._mlflow.log_metrics({_metric_name(name): value for name, value in numbers.items()}, step=step)
 
 
 @contextmanager
-def _listening(handler: logging.Handler) -> Iterator[None]:
+def _log_handler(handler: logging.Handler) -> Iterator[None]:
     level = say.logger.level
     say.logger.addHandler(handler)
     say.logger.setLevel(logging.DEBUG)
@@ -95,6 +95,6 @@ def _listening(handler: logging.Handler) -> Iterator[None]:
         say.logger.removeHandler(handler)
 
 
-def _allowed(name: str) -> str:
+def _metric_name(name: str) -> str:
     """*name* with what MLflow takes in the name of a metric."""
     return "".join(sign if sign.isalnum() or sign in "_-. /" else "_" for sign in name)

@@ -15,7 +15,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
-Found = TypeVar("Found", bound="Settings")
+RecipeType = TypeVar("RecipeType", bound="Settings")
 
 
 class Settings(BaseModel):
@@ -34,7 +34,7 @@ class Source(Settings):
     """`required` takes only posts with the label of a target, `left out` reads each post as one without targets."""
 
 
-class OwnFile(Settings):
+class CustomFile(Settings):
     """A CSV file with a header, or JSON lines, under any names of columns; its validation part is drawn from it."""
 
     file: str = Field(examples=["tickets.csv"])
@@ -101,7 +101,7 @@ class HeadsRecipe(Schedule):
     """Heads on an encoder, from labelled posts."""
 
     sources: tuple[Source, ...] = ()
-    own: tuple[OwnFile, ...] = ()
+    own: tuple[CustomFile, ...] = ()
     weights: dict[str, float] = Field(min_length=1, examples=[{"sentiment": 1.0}])
     """Of each head's loss; a head that is not named is not trained."""
     exit_weight: float = Field(default=0.5, ge=0)
@@ -162,7 +162,7 @@ def find_recipe(name: str) -> Path:
     raise ConfigError(f"--recipe: {name!r} is neither a file nor one of ours ({known}).")
 
 
-def read_recipe(path: Path, form: type[Found]) -> Found:
+def read_recipe(path: Path, form: type[RecipeType]) -> RecipeType:
     """The recipe in a YAML file. Raises ConfigError naming each setting that is missing, unknown or out of range."""
     import yaml
 
@@ -179,10 +179,10 @@ def read_recipe(path: Path, form: type[Found]) -> Found:
     try:
         return form.model_validate(given)
     except ValidationError as error:
-        raise ConfigError(f"{path}: " + "; ".join(_sentence(detail, form) for detail in error.errors())) from None
+        raise ConfigError(f"{path}: " + "; ".join(_describe_error(detail, form) for detail in error.errors())) from None
 
 
-def _sentence(detail: ErrorDetails, form: type[Settings]) -> str:
+def _describe_error(detail: ErrorDetails, form: type[Settings]) -> str:
     place = ".".join(str(step) for step in detail["loc"])
     if not place:
         return sentence(detail)
@@ -195,7 +195,7 @@ def _sentence(detail: ErrorDetails, form: type[Settings]) -> str:
 
 def _owner(detail: ErrorDetails, form: type[Settings]) -> type[Settings]:
     """The model that the setting of *detail* belongs to: a source's, say, rather than the whole recipe's."""
-    owners: dict[str, type[Settings]] = {"sources": Source, "own": OwnFile, "lora": Lora, "teacher": Teacher}
+    owners: dict[str, type[Settings]] = {"sources": Source, "own": CustomFile, "lora": Lora, "teacher": Teacher}
     nested = len(detail["loc"]) > 1 and str(detail["loc"][0]) in owners
     return owners[str(detail["loc"][0])] if nested else form
 

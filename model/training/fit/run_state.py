@@ -88,7 +88,7 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def claim(run: Path, print_of: str) -> None:
+def claim_run(run: Path, print_of: str) -> None:
     """Makes *run* the folder of the run with this `fingerprint`. Raises ConfigError when it holds another's."""
     if not is_first_process():
         return

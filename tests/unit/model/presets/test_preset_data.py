@@ -8,7 +8,7 @@ import pytest
 
 from brandpulse.errors import ConfigError
 from model.presets.preset import RECIPES, data_file, preset, presets
-from model.presets.review_data import drawn, imdb_reviews, sst2, unseen
+from model.presets.review_data import imdb_reviews, sample_reviews, sst2, without_held_out
 from model.training.fit.recipe import HeadsRecipe, Schedule
 
 NEVER_PASSED_ON = {"airline", "financial_phrasebank", "aspect_rest14", "aspect_laptop14"}
@@ -123,7 +123,7 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_what_judges_is_not_learnt_from() -> None:
-    assert unseen([("A dull film!", "negative"), ("Fine", "positive")], [("a dull film", "negative")]) == [
+    assert without_held_out([("A dull film!", "negative"), ("Fine", "positive")], [("a dull film", "negative")]) == [
         ("Fine", "positive")
     ]
 
@@ -131,5 +131,5 @@ def test_what_judges_is_not_learnt_from() -> None:
 def test_a_draw_is_the_same_each_time() -> None:
     rows = [(str(at), "positive") for at in range(50)]
 
-    assert drawn(rows, 10, seed=1) == drawn(rows, 10, seed=1) != drawn(rows, 10, seed=2)
-    assert sorted(drawn(rows, 99, seed=1)) == sorted(rows)
+    assert sample_reviews(rows, 10, seed=1) == sample_reviews(rows, 10, seed=1) != sample_reviews(rows, 10, seed=2)
+    assert sorted(sample_reviews(rows, 99, seed=1)) == sorted(rows)

@@ -8,15 +8,15 @@ from model.loader import torch_is_installed
 from model.spec.heads import BY_NAME
 from model.training.calibration import (
     Calibration,
-    Judged,
+    SideAnswers,
     average_precision,
+    best_threshold,
     by_target,
     calibrate,
-    figures,
-    stands_for,
-    threshold,
+    head_metrics,
+    is_served_form,
 )
-from model.training.data.batches import Encoded, bucketed
+from model.training.data.batches import Encoded, bucketed_batches
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -54,11 +54,11 @@ def test_a_threshold_lies_where_the_label_begins_to_be_right() -> None:
     generator = np.random.default_rng(1)
     chances = generator.random(4000)
     gold = (chances > 0.7).astype(float)
-    assert threshold(chances, gold, both=True) == pytest.approx(0.7, abs=0.03)
+    assert best_threshold(chances, gold, both=True) == pytest.approx(0.7, abs=0.03)
 
 
 def test_a_label_without_both_answers_has_an_even_threshold() -> None:
-    assert threshold(np.array([0.1, 0.9]), np.array([1.0, -1.0]), both=False) == 0.5
+    assert best_threshold(np.array([0.1, 0.9]), np.array([1.0, -1.0]), both=False) == 0.5
 
 
 def over_confident(rows: int, seed: int) -> tuple[Floats, np.ndarray[Any, np.dtype[np.int64]]]:
@@ -72,11 +72,11 @@ def over_confident(rows: int, seed: int) -> tuple[Floats, np.ndarray[Any, np.dty
 
 def test_the_temperature_takes_back_what_is_too_sure() -> None:
     logits, gold = over_confident(6000, seed=1)
-    judged = Judged({"sentiment": logits}, {"sentiment": gold})
+    judged = SideAnswers({"sentiment": logits}, {"sentiment": gold})
     found = calibrate({"some": judged})
     assert found.temperatures["sentiment"] == pytest.approx(3.0, rel=0.1)
     raw = Calibration({"sentiment": 1.0}, {})
-    assert figures(judged, found)["sentiment_ece"] < 0.03 < 0.1 < figures(judged, raw)["sentiment_ece"]
+    assert head_metrics(judged, found)["sentiment_ece"] < 0.03 < 0.1 < head_metrics(judged, raw)["sentiment_ece"]
 
 
 def test_one_temperature_serves_all_labels_of_a_head_of_many() -> None:
@@ -84,7 +84,7 @@ def test_one_temperature_serves_all_labels_of_a_head_of_many() -> None:
     logits = generator.normal(size=(5000, 3))
     gold = (generator.random((5000, 3)) < 1 / (1 + np.exp(-logits))).astype(float)
     gold[::2, 1] = -1
-    found = calibrate({"some": Judged({"risk": 2 * logits}, {"risk": gold})})
+    found = calibrate({"some": SideAnswers({"risk": 2 * logits}, {"risk": gold})})
     assert found.temperatures["risk"] == pytest.approx(2.0, rel=0.1)
     assert set(found.thresholds["risk"]) == set(BY_NAME["risk"].labels)
 
@@ -100,13 +100,13 @@ def test_one_temperature_serves_all_labels_of_a_head_of_many() -> None:
     ],
 )
 def test_a_set_is_judged_as_it_will_be_served(name: str, sets: list[str], stands: bool) -> None:
-    assert stands_for(name, dict.fromkeys(sets)) is stands
+    assert is_served_form(name, dict.fromkeys(sets)) is stands
 
 
 def test_every_post_is_in_one_batch_of_an_epoch_among_posts_of_like_length() -> None:
     posts = list(range(640))
     sizes = [1 + number % 30 for number in posts]
-    batches = bucketed(posts, sizes, size=16, span=40, generator=np.random.default_rng(13))
+    batches = bucketed_batches(posts, sizes, size=16, span=40, generator=np.random.default_rng(13))
     assert sorted(post for batch in batches for post in batch) == posts
     assert max(map(len, batches)) == 16
     assert all(len({sizes[post] for post in batch}) <= 2 for batch in batches)
@@ -120,19 +120,19 @@ class TestFinishing:
         self, loss: float, least: float, share: float
     ) -> None:
         """Half of the early answers are 0.9 sure and right, half 0.6 sure and wrong."""
-        from model.training.snapshot_selection import settled
+        from model.training.snapshot_selection import exit_threshold
 
         gold = np.array([0, 1] * 50)
         full = np.eye(2)[gold]
         sure = np.repeat([True, False], 50)
         early = np.where(sure[:, None], 0.1 + 0.8 * full, 0.6 - 0.2 * full)
-        assert settled(full, early, gold, loss=loss) == pytest.approx((least, share))
+        assert exit_threshold(full, early, gold, loss=loss) == pytest.approx((least, share))
 
     def test_a_figure_that_is_not_there_is_named(self) -> None:
         from brandpulse.errors import ConfigError
-        from model.training.snapshot_selection import combined
+        from model.training.snapshot_selection import mean_metric
 
         found: Mapping[str, Mapping[str, float]] = {"tiny": {"sentiment_recall": 0.5, "sentiment_f1": 0.25}}
-        assert combined(found, {"tiny": "sentiment_f1"}) == 0.25
+        assert mean_metric(found, {"tiny": "sentiment_f1"}) == 0.25
         with pytest.raises(ConfigError, match=r"judged_by\.tiny: no figure 'mood_f1'; there are sentiment_recall"):
-            combined(found, {"tiny": "mood_f1"})
+            mean_metric(found, {"tiny": "mood_f1"})

@@ -30,7 +30,7 @@ def a_recipe(**changes: object) -> FewShotRecipe:
 def test_eight_examples_of_each_label_are_enough_to_sort_a_desks_posts(tmp_path: Path) -> None:
     import torch
 
-    from model.training.few_shot import OwnLabels, few_shot, read_examples
+    from model.training.few_shot import CustomLabelClassifier, few_shot, read_examples
     from model.training.fit.initial_weights import default_base
 
     torch.set_num_threads(1)
@@ -45,20 +45,20 @@ def test_eight_examples_of_each_label_are_enough_to_sort_a_desks_posts(tmp_path:
     recall = few_shot(examples, tmp_path / "out", recipe=a_recipe(pairs=4), base=base, held_out=judged)
     assert recall is not None
     assert recall >= 0.8  # by chance: 0.33
-    said = OwnLabels(tmp_path / "out").probabilities(judged.texts)
+    said = CustomLabelClassifier(tmp_path / "out").probabilities(judged.texts)
     assert np.allclose(said.sum(axis=1), 1, atol=1e-5)
 
 
 def test_what_few_shot_writes_is_read_by_transformers(tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
-    from model.training.few_shot import OwnLabels, few_shot, read_examples
+    from model.training.few_shot import CustomLabelClassifier, few_shot, read_examples
 
     examples = read_examples(a_table(tmp_path / "learn.csv", LEARN), text="Subject", label="Queue")
     few_shot(examples, tmp_path / "out", recipe=a_recipe(pairs=1), base=a_tiny_encoder(tmp_path / "base"))
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
     assert model.config.id2label == {0: "billing", 1: "delivery", 2: "login"}
-    assert OwnLabels(tmp_path / "out").labels == ("billing", "delivery", "login")
+    assert CustomLabelClassifier(tmp_path / "out").labels == ("billing", "delivery", "login")
 
 
 def test_the_command_prints_the_label_of_each_line(tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_examples_that_cannot_be_learnt_from_are_refused(
 
 
 def test_each_example_meets_its_own_label_and_another_equally_often() -> None:
-    from model.training.few_shot import every_pair
+    from model.training.few_shot import example_pairs
 
     gold = np.array([0, 0, 0, 1, 1, 2, 2])
-    pairs = every_pair(gold, 3, np.random.default_rng(1))
+    pairs = example_pairs(gold, 3, np.random.default_rng(1))
     assert len(pairs) == 7 * 6
     assert all((gold[one] == gold[other]) == bool(like) and one != other for one, other, like in pairs)

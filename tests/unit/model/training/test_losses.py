@@ -67,12 +67,12 @@ def test_imitation_pulls_the_student_and_never_the_teacher() -> None:
     import torch
 
     from model.spec.heads import BY_NAME
-    from model.training.losses import imitation
+    from model.training.losses import imitation_loss
 
     for head, teacher in ((BY_NAME["mood"], [[3.0, 0.0, 0.0, 0.0]]), (BY_NAME["sarcasm"], [[3.0]])):
         said = torch.tensor(teacher, requires_grad=True)
         student = torch.zeros_like(said, requires_grad=True)
-        imitation(head, student, said).backward()  # type: ignore[no-untyped-call]
+        imitation_loss(head, student, said).backward()  # type: ignore[no-untyped-call]
         assert student.grad is not None
         assert student.grad[0, 0] < 0
         assert said.grad is None

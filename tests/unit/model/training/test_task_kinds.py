@@ -9,7 +9,7 @@ import pytest
 from brandpulse.errors import ConfigError
 from model.inputs.target_marking import plain
 from model.loader import load_scorer, torch_is_installed
-from model.training.fit.recipe import Lora, MlmRecipe, OwnFile, Teacher
+from model.training.fit.recipe import CustomFile, Lora, MlmRecipe, Teacher
 from tests.support.model.training_data import a_data_folder, a_recipe, a_tiny_encoder, sentiment_rows, write_rows
 
 pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
@@ -38,10 +38,10 @@ def test_adapters_train_few_weights_and_leave_plain_tensors(world: Path, tmp_pat
 
     model = packed_model(world / "teacher")
     plain_names = set(model.state_dict())
-    lora.adapt(model, Lora(rank=2, alpha=4))
-    told = lora.share_trained(model.bert)
+    lora.add_adapters(model, Lora(rank=2, alpha=4))
+    told = lora.count_weights(model.bert)
     assert 0 < told["trained"] < 0.02 * told["all"]
-    assert set(lora.merged(model)) == plain_names
+    assert set(lora.merged_weights(model)) == plain_names
 
 
 def test_merged_adapters_answer_as_they_did_beside_the_layers(world: Path) -> None:
@@ -52,7 +52,7 @@ def test_merged_adapters_answer_as_they_did_beside_the_layers(world: Path) -> No
     from model.training.fit.initial_weights import packed_model
 
     model = packed_model(world / "teacher").eval()
-    lora.adapt(model, Lora(rank=2, alpha=4))
+    lora.add_adapters(model, Lora(rank=2, alpha=4))
     torch.manual_seed(1)
     for name, parameter in model.named_parameters():
         if ".lora_" in name:
@@ -61,7 +61,7 @@ def test_merged_adapters_answer_as_they_did_beside_the_layers(world: Path) -> No
     inputs = ids, torch.ones_like(ids), torch.zeros((0, 2), dtype=torch.long)
     merged = packed_model(world / "teacher").eval()
     before = merged(*inputs)[0]["sentiment"]
-    merged.load_state_dict(lora.merged(model))
+    merged.load_state_dict(lora.merged_weights(model))
     assert torch.allclose(merged(*inputs)[0]["sentiment"], model(*inputs)[0]["sentiment"], atol=1e-5)
     assert not torch.allclose(merged(*inputs)[0]["sentiment"], before, atol=1e-2)
 
@@ -77,7 +77,7 @@ def test_adapters_teach_packed_weights_a_customers_own_words(world: Path, tmp_pa
     labels = [["good", "meh", "bad"][at % 3] for at in range(180)]
     texts = [" ".join(generator.permutation(words[label])) + f" {at}" for at, label in enumerate(labels)]
     (tmp_path / "own.csv").write_text("post,mark\n" + "".join(f"{t},{m}\n" for t, m in zip(texts, labels, strict=True)))
-    own = OwnFile(
+    own = CustomFile(
         file="own.csv",
         text="post",
         labels={"sentiment": "mark"},
@@ -148,18 +148,18 @@ def test_an_encoder_learns_to_guess_the_words_of_unlabelled_posts(tmp_path: Path
     base = a_tiny_encoder(tmp_path / "base", layers=1)
     before, after = adapt([posts], tmp_path / "out", recipe=MASKED, base=base)
     assert after < before - 2  # nats a word; the vocabulary's ln 30522 is 10.3
-    from model.training.fit.initial_weights import start
+    from model.training.fit.initial_weights import initial_network
 
-    assert start(tmp_path / "out", ["😡"], seed=1).model.bert.config.num_hidden_layers == 1
+    assert initial_network(tmp_path / "out", ["😡"], seed=1).model.bert.config.num_hidden_layers == 1
 
 
 def test_masking_spares_special_tokens_and_asks_for_the_share_told() -> None:
-    from model.training.masked_lm import masked
+    from model.training.masked_lm import mask_tokens
 
     generator = np.random.default_rng(1)
     ids = generator.integers(1000, 30000, size=(200, 50))
     ids[:, 0], ids[:, -1] = 101, 102
-    shown, gold = masked(ids, 0.15, generator, mask=103, special=[0, 101, 102], words=30522)
+    shown, gold = mask_tokens(ids, 0.15, generator, mask=103, special=[0, 101, 102], words=30522)
     asked = gold != -100
     assert abs(asked[:, 1:-1].mean() - 0.15) < 0.01
     assert not asked[:, [0, -1]].any()
@@ -170,25 +170,25 @@ def test_masking_spares_special_tokens_and_asks_for_the_share_told() -> None:
 
 
 def test_posts_of_a_test_set_are_not_adapted_to(tmp_path: Path) -> None:
-    from model.training.masked_lm import unlabelled
+    from model.training.masked_lm import distinct_texts
 
     (tmp_path / "posts.txt").write_text("one post\nkept apart!\none post\n\n")
     test = write_rows(tmp_path / "test.jsonl.gz", [{"text": "Kept apart", "sentiment": "neu"}])
-    assert unlabelled([tmp_path / "posts.txt"], [test]) == ["one post"]
+    assert distinct_texts([tmp_path / "posts.txt"], [test]) == ["one post"]
 
 
 def test_a_run_is_logged_to_mlflow_and_goes_on_in_the_same_run(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
     from model.training.fit.mlflow_tracking import tracked
-    from model.training.fit.progress_log import say
+    from model.training.fit.progress_log import log_progress
 
     out = tmp_path / "out"
     out.mkdir()
     (out / "training.json").write_text("{}")
     for step in (50, 100):
         with tracked("local", name="tiny", settings={"epochs": 2}, out=out):
-            say("step", step=step, of=100, loss=3.0 / step, rows_per_second=70.0)
-    say("step", step=150, of=100, loss=0.0, rows_per_second=70.0)
+            log_progress("step", step=step, of=100, loss=3.0 / step, rows_per_second=70.0)
+    log_progress("step", step=150, of=100, loss=0.0, rows_per_second=70.0)
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     [run] = client.search_runs([client.get_experiment_by_name("brandpulse").experiment_id])
     assert [(one.value, one.step) for one in client.get_metric_history(run.info.run_id, "loss")] == [

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from model.presets.aspects.bio_tags import FIRST, FURTHER, OUTSIDE, UNTAGGED, spans_of, tags
-from model.presets.aspects.data import Sentence, found_terms, sentences, term_key
+from model.presets.aspects.bio_tags import FIRST, FURTHER, OUTSIDE, UNTAGGED, spans_of_tags, tag_pieces
+from model.presets.aspects.data import Sentence, found_terms, group_sentences, term_key
 from model.spec.weights import WEIGHTS
 
 WORDS = ["the", "soup", "was", "cold", "tagliatelle", "crème-brûlée", "wait", "staff", "n't", "(sic)", "$9.50", "👍"]
@@ -24,8 +24,8 @@ def tokenizer() -> Tokenizer:
 
 def round_trip(text: str, spans: list[tuple[int, int]]) -> list[str]:
     encoding = tokenizer().encode(text)
-    said = [OUTSIDE if tag == UNTAGGED else tag for tag in tags(encoding, spans, len(encoding.ids))]
-    return found_terms(text, spans_of(encoding, said, len(encoding.ids)))
+    said = [OUTSIDE if tag == UNTAGGED else tag for tag in tag_pieces(encoding, spans, len(encoding.ids))]
+    return found_terms(text, spans_of_tags(encoding, said, len(encoding.ids)))
 
 
 @pytest.mark.parametrize(
@@ -65,21 +65,25 @@ def test_any_words_survive_being_tags(chosen: list[str], data: st.DataObject) ->
 def test_a_further_word_without_a_first_one_begins_a_term() -> None:
     encoding = tokenizer().encode("the wait staff")  # [CLS] the wait staff [SEP]
 
-    assert spans_of(encoding, [0, OUTSIDE, FURTHER, FURTHER, 0], 5) == [(4, 14)]
-    assert spans_of(encoding, [0, FIRST, FIRST, FURTHER, 0], 5) == [(0, 3), (4, 14)]
+    assert spans_of_tags(encoding, [0, OUTSIDE, FURTHER, FURTHER, 0], 5) == [(4, 14)]
+    assert spans_of_tags(encoding, [0, FIRST, FIRST, FURTHER, 0], 5) == [(0, 3), (4, 14)]
 
 
 def test_pieces_behind_a_words_first_one_are_not_taught() -> None:
     encoding = tokenizer().encode("tagliatelle")
 
-    assert tags(encoding, [(0, 11)], len(encoding.ids)) == [UNTAGGED, FIRST, *[UNTAGGED] * (len(encoding.ids) - 2)]
+    assert tag_pieces(encoding, [(0, 11)], len(encoding.ids)) == [
+        UNTAGGED,
+        FIRST,
+        *[UNTAGGED] * (len(encoding.ids) - 2),
+    ]
 
 
 def test_what_a_window_cuts_off_is_not_tagged() -> None:
     encoding = tokenizer().encode("the soup was cold and the wine warm")
 
-    assert len(tags(encoding, [(4, 8), (26, 30)], 5)) == 5
-    assert spans_of(encoding, [0, 0, FIRST, 0, 0], 5) == [(4, 8)]
+    assert len(tag_pieces(encoding, [(4, 8), (26, 30)], 5)) == 5
+    assert spans_of_tags(encoding, [0, 0, FIRST, 0, 0], 5) == [(4, 8)]
 
 
 def test_rows_with_one_text_are_one_sentence() -> None:
@@ -89,7 +93,7 @@ def test_rows_with_one_text_are_one_sentence() -> None:
         {"text": "Nice", "target": "Nice", "target_sentiment": "neu"},
     ]
 
-    assert sentences(rows) == [
+    assert group_sentences(rows) == [
         Sentence("Good soup , slow waiter", {"soup": "positive", "waiter": "negative"}),
         Sentence("Nice", {"Nice": "neutral"}),
     ]

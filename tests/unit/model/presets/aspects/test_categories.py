@@ -8,7 +8,7 @@ import pytest
 
 from brandpulse.errors import ConfigError
 from model.presets.aspects.categories import OTHER, Categories, Floats, read_map
-from model.presets.aspects.preset import JUDGED_TERMS, categories_row
+from model.presets.aspects.preset import GOLD_TERMS, categories_row
 
 
 def by_letters(words: str) -> Floats:
@@ -73,7 +73,7 @@ def test_a_map_that_cannot_be_used_is_named(text: str, complaint: str, tmp_path:
 
 
 def test_the_terms_sorted_by_hand_use_the_maps_categories() -> None:
-    rows = [json.loads(line) for line in JUDGED_TERMS.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in GOLD_TERMS.read_text(encoding="utf-8").splitlines()]
 
     assert {row["category"] for row in rows} <= {*read_map("restaurants"), OTHER}
     assert categories_row(Categories(read_map("restaurants"))).n == len(rows) == len({row["term"] for row in rows})

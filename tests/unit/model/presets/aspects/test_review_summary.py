@@ -7,7 +7,7 @@ import pytest
 
 from model.presets.aspects.categories import Categories
 from model.presets.aspects.data import Sentence, Span
-from model.presets.aspects.preset import rows_of_tally, tally, towards
+from model.presets.aspects.preset import span_sentiments, tally_answers, tally_rows
 from model.presets.aspects.review_summary import summaries
 from tests.support.model.keyword_scorer import WordScorer
 
@@ -73,8 +73,8 @@ def test_reviews_keep_their_own_aspects() -> None:
 
 
 def test_no_texts_and_no_spans_have_no_answers() -> None:
-    assert towards(WordScorer(), [], []) == []
-    assert towards(WordScorer(), ["a", "soup negative"], [[], [(0, 4)]])[0] == []
+    assert span_sentiments(WordScorer(), [], []) == []
+    assert span_sentiments(WordScorer(), ["a", "soup negative"], [[], [(0, 4)]])[0] == []
 
 
 GIVEN = [
@@ -84,7 +84,7 @@ GIVEN = [
 
 
 def test_found_listed_and_right_are_counted_apart() -> None:
-    counted = tally(GIVEN, Finds("soup", "salad", "and"), WordScorer())  # type: ignore[arg-type]
+    counted = tally_answers(GIVEN, Finds("soup", "salad", "and"), WordScorer())  # type: ignore[arg-type]
     found = counted.figures(np.arange(2))
 
     assert found == pytest.approx(
@@ -100,7 +100,7 @@ def test_found_listed_and_right_are_counted_apart() -> None:
 
 
 def test_a_tagger_that_finds_nothing_has_no_precision() -> None:
-    counted = tally(GIVEN, Finds(), WordScorer())  # type: ignore[arg-type]
+    counted = tally_answers(GIVEN, Finds(), WordScorer())  # type: ignore[arg-type]
 
     assert counted.figures(np.arange(2))["term F1"] == 0.0
-    assert rows_of_tally("a", "b", counted)[0].interval == (0.0, 0.0)
+    assert tally_rows("a", "b", counted)[0].interval == (0.0, 0.0)

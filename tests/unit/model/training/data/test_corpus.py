@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.training.data.corpus import Texts, check, read_parts
-from model.training.data.custom_file import own_rows, split
-from model.training.fit.recipe import OwnFile, Source
+from model.training.data.corpus import CheckedTexts, check_sources, read_sources
+from model.training.data.custom_file import custom_rows, split
+from model.training.fit.recipe import CustomFile, Source
 from tests.support.model.training_data import a_recipe, write_rows
 
 
@@ -17,13 +17,13 @@ def post(text: str, label: str = "pos", **more: Any) -> dict[str, Any]:
 
 def checked(
     folder: Path, train: list[dict[str, Any]], validation: list[dict[str, Any]], *, tests: list[Path] | None = None
-) -> Texts:
+) -> CheckedTexts:
     write_rows(folder / "tiny.train.jsonl.gz", train)
     write_rows(folder / "tiny.val.jsonl.gz", validation)
-    return check(read_parts(folder, a_recipe()), tests or ())
+    return check_sources(read_sources(folder, a_recipe()), tests or ())
 
 
-def kept_texts(texts: Texts) -> list[str]:
+def kept_texts(texts: CheckedTexts) -> list[str]:
     return [example.marked.text for _, examples, _ in texts.sources for example in examples]
 
 
@@ -58,7 +58,7 @@ def test_texts_that_stand_in_two_sources_are_counted_and_stay(tmp_path: Path) ->
     for name, text in (("one", "the same"), ("two", "The same!")):
         write_rows(tmp_path / f"{name}.train.jsonl.gz", [post(text), post(f"only in {name}")])
         write_rows(tmp_path / f"{name}.val.jsonl.gz", [post(f"to judge {name}")])
-    texts = check(read_parts(tmp_path, a_recipe(sources=(Source(names=("one",)), Source(names=("two",))))))
+    texts = check_sources(read_sources(tmp_path, a_recipe(sources=(Source(names=("one",)), Source(names=("two",))))))
     assert (texts.checked.shared, texts.checked.kept) == (1, 4)
 
 
@@ -70,12 +70,12 @@ def test_rows_known_from_target_validation_are_left_out_where_both_are_trained(
         rows = [post("near copy", in_target_val=True), post("new")] if name == "sentiment_semeval" else []
         write_rows(tmp_path / f"{name}.train.jsonl.gz", rows)
         write_rows(tmp_path / f"{name}.val.jsonl.gz", [post(f"judged {name}")])
-    assert check(read_parts(tmp_path, a_recipe(sources=(Source(names=names),)))).checked.kept == kept
+    assert check_sources(read_sources(tmp_path, a_recipe(sources=(Source(names=names),)))).checked.kept == kept
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"tiny\.train\.jsonl\.gz"):
-        read_parts(tmp_path, a_recipe())
+        read_sources(tmp_path, a_recipe())
 
 
 CSV = 'Body,Verdict,About\n"Great, really",5,Acme\nso so,3,Acme\nbad,1,Bolt\n'
@@ -84,16 +84,16 @@ MAPPED = {"Verdict": {"5": "positive", "3": "neutral", "1": "negative"}}
 
 def test_a_csv_of_any_columns_becomes_rows_of_ours(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text(CSV, encoding="utf-8-sig")
-    source = OwnFile(file="own.csv", text="Body", target="About", labels={"target": "Verdict"}, values=MAPPED)
-    rows = own_rows(tmp_path / "own.csv", source)
+    source = CustomFile(file="own.csv", text="Body", target="About", labels={"target": "Verdict"}, values=MAPPED)
+    rows = custom_rows(tmp_path / "own.csv", source)
     assert rows[0] == (2, {"text": "Great, really", "target": "Acme", "target_sentiment": "positive"})
     assert [row["target_sentiment"] for _, row in rows] == ["positive", "neutral", "negative"]
 
 
 def test_json_lines_of_any_fields_become_rows_of_ours(tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").write_text('{"body": "oh no", "angry": 1}\n\n{"body": "well", "angry": null}\n')
-    source = OwnFile(file="own.jsonl", text="body", labels={"complaint": "angry"})
-    assert own_rows(tmp_path / "own.jsonl", source) == [(1, {"text": "oh no", "complaint": 1})]
+    source = CustomFile(file="own.jsonl", text="body", labels={"complaint": "angry"})
+    assert custom_rows(tmp_path / "own.jsonl", source) == [(1, {"text": "oh no", "complaint": 1})]
 
 
 @pytest.mark.parametrize(
@@ -111,16 +111,16 @@ def test_a_file_of_ones_own_that_does_not_fit_is_refused(
     tmp_path: Path, text: str, settings: dict[str, Any], told: str
 ) -> None:
     (tmp_path / "own.csv").write_bytes(text.encode("latin-1"))
-    source = OwnFile(**{"file": "own.csv", "text": "Body", "labels": {"sentiment": "Verdict"}} | settings)
+    source = CustomFile(**{"file": "own.csv", "text": "Body", "labels": {"sentiment": "Verdict"}} | settings)
     with pytest.raises(ConfigError, match=told):
-        own_rows(tmp_path / "own.csv", source)
+        custom_rows(tmp_path / "own.csv", source)
 
 
 def test_a_label_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text(CSV)
-    own = OwnFile(file="own.csv", text="Body", labels={"sentiment": "Verdict"})
+    own = CustomFile(file="own.csv", text="Body", labels={"sentiment": "Verdict"})
     with pytest.raises(ConfigError, match=r"own\.csv.*sentiment.*'5'"):
-        check(read_parts(tmp_path, a_recipe(sources=(), own=(own,))))
+        check_sources(read_sources(tmp_path, a_recipe(sources=(), own=(own,))))
 
 
 def test_a_split_takes_the_same_share_of_each_label_and_keeps_copies_together() -> None:

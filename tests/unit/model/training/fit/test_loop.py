@@ -94,15 +94,15 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path: Path) 
 def test_a_run_stops_when_its_best_figure_lies_as_far_back_as_its_patience(
     figures: list[float], patience: int, stops: bool
 ) -> None:
-    from model.training.fit.loop import stalled
+    from model.training.fit.loop import has_stalled
 
-    assert stalled(figures, patience) is stops
+    assert has_stalled(figures, patience) is stops
 
 
 def test_the_learning_rate_rises_and_falls_in_a_line() -> None:
-    from model.training.fit.loop import rate
+    from model.training.fit.loop import learning_rate_share
 
-    shares = [rate(step, 100, 0.1) for step in range(100)]
+    shares = [learning_rate_share(step, 100, 0.1) for step in range(100)]
     assert shares[0] == pytest.approx(0.1)
     assert shares[9] == shares[10] == pytest.approx(1.0)
     assert shares[55] == pytest.approx(0.5)
