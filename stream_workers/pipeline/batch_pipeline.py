@@ -300,7 +300,7 @@ class BatchLane:
         cause = dead_cause(met)
         remedy = f"{cause.remedy}; " if "dlq allow" not in cause.remedy else f"{cause.remedy}. "
         self._partitions.pause(
-            held, f"{verdict}: {cause.saw}; {remedy}See `brandpulse dlq list`, then `brandpulse dlq allow`"
+            held, f"{verdict}: {cause.reason}; {remedy}See `brandpulse dlq list`, then `brandpulse dlq allow`"
         )
         return False
 

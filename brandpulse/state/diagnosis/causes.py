@@ -16,10 +16,10 @@ from brandpulse.state.outcomes.post_outcomes import (
 )
 
 _SAME_CLOCK = 0.6
-"""So much of the posts within half an hour of one clock offset: the clock is off. Else the posts are just old."""
+"""From this share of posts within half an hour of one clock offset, the clock is wrong. Else the posts are just old."""
 _FAR_HOURS = 14
 _SINCE_1970_HOURS = 16_384 * 24
-"""44 years: what lies between 1970 and a present time, at least."""
+"""44 years: the shortest distance between 1970 and the present."""
 
 _LOCAL_TIME_OF = {
     -10: "Honolulu",
@@ -47,30 +47,30 @@ _LOCAL_TIME_OF = {
 }
 
 _DEAD_CAUSES: Mapping[str, tuple[str, str]] = {
-    "wrong_field": ("a field is missing or wrong", "`brandpulse dlq list` names the field: mend the producer"),
-    "not_json": ("the records hold no JSON object", "produce JSON as in schemas/post.v1.schema.json"),
+    "wrong_field": ("a field is missing or wrong", "`brandpulse dlq list` names the field: fix the producer"),
+    "not_json": ("the records are not JSON objects", "produce JSON as in schemas/post.v1.schema.json"),
     "not_utf8": ("the records are not in UTF-8", "encode the JSON in UTF-8"),
     "empty": ("the records have no value", "produce the post as the record's value"),
     "too_large": ("the records are larger than 256 KiB", "send posts, not documents"),
-    "unmatchable": ("their texts break the matcher", "`brandpulse dlq list` shows them: report the error"),
-    "unscorable": ("their texts break the model", "`brandpulse dlq list` shows them: report the error"),
+    "unmatchable": ("the matcher fails on their texts", "`brandpulse dlq list` shows them: report the error"),
+    "unscorable": ("the model fails on their texts", "`brandpulse dlq list` shows them: report the error"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why posts are dead or late, and what to do."""
+    """Why posts are dead, late or not counted, and what to do."""
 
-    saw: str
+    reason: str
     remedy: str
 
 
 UNREAD_CAUSE = Cause(
     "they are in a language or script that the model was not trained on",
-    "use a model of these languages (BRANDPULSE_WORKER_WEIGHTS); what counts are the posts that it reads",
+    "use a model of these languages (BRANDPULSE_WORKER_WEIGHTS); until then only posts in languages it supports count",
 )
 REPEATED_CAUSE = Cause(
-    "a producer sends again what it sent before, or gives one id to many posts",
+    "a producer sends posts again, or gives one id to many posts",
     "compare ids with `brandpulse dlq list` and the source; harmless if it is a resend",
 )
 NO_KEY_CAUSE = Cause(
@@ -84,13 +84,13 @@ def unmatched_cause(near_misses: NearMisses) -> Cause:
         words = ", ".join(f"{word} ({posts:,})" for word, posts in near_misses[:5])
         return Cause(f"common near misses are {words}", "add these spellings to the brand in the brands file")
     return Cause(
-        "no term, handle or hashtag of the brands file stands in them",
-        "compare the brands file with what people write; docs/reference/matching.md says how words are matched",
+        "they contain no term, handle or hashtag of the brands file",
+        "compare the brands file with the posts; docs/reference/matching.md describes how words are matched",
     )
 
 
 def dead_cause(cells: Iterable[Cell]) -> Cause:
-    """The likely cause of dead letters, by the commonest reason among *cells*."""
+    """The likely cause of dead letters, from the most frequent reason among *cells*."""
     dead = [cell for cell in cells if cell.fate not in READABLE and cell.fate not in BESIDE]
     reasons = Counter[str]()
     for cell in dead:
@@ -114,14 +114,14 @@ def _ahead_cause(hours: float | None) -> Cause:
     again = "then `brandpulse dlq allow`, and `brandpulse dlq redrive` once their time has come"
     if hours is not None and hours >= _SINCE_1970_HOURS:
         return Cause(
-            "the Kafka timestamps of the records lie near 1970: they are in seconds, and Kafka's unit is milliseconds",
+            "the Kafka timestamps of the records are near 1970: they are in seconds, but Kafka's unit is milliseconds",
             "send timestamps in milliseconds, or none at all; then `brandpulse dlq allow` and `brandpulse dlq redrive`",
         )
     if hours is None:
-        return Cause("created_at lies after the record's timestamp, by different times", f"set its clock; {again}")
+        return Cause("created_at is after the record's timestamp, by varying times", f"set its clock; {again}")
     if hours > _FAR_HOURS:
         days = hours / 24
-        return Cause(f"its clock is {days:.0f} days ahead, or more", f"set the clock or mend created_at; {again}")
+        return Cause(f"its clock is {days:.0f} days ahead, or more", f"set the clock or fix created_at; {again}")
     place = _LOCAL_TIME_OF.get(hours)
     zone = f", or it writes local times as UTC ({place})" if place else ""
     return Cause(f"its clock is {_hours(hours)} ahead{zone}", f"set the clock, or give created_at its zone; {again}")
@@ -130,8 +130,8 @@ def _ahead_cause(hours: float | None) -> Cause:
 def _old_cause(hours: float | None, *, dead: bool) -> Cause:
     if hours is not None and hours <= -_SINCE_1970_HOURS:
         return Cause(
-            "created_at lies near 1970: seconds since 1970 were read as milliseconds",
-            "multiply the source's seconds by 1,000 before the date is made of them",
+            "created_at is near 1970: seconds since 1970 were read as milliseconds",
+            "multiply the source's seconds by 1,000 before they become a date",
         )
     if hours is not None and -_FAR_HOURS <= hours <= -0.5:
         place = _LOCAL_TIME_OF.get(hours)
@@ -142,34 +142,36 @@ def _old_cause(hours: float | None, *, dead: bool) -> Cause:
             )
         return Cause(
             f"its clock is {_hours(-hours)} behind, or its posts arrive {_hours(-hours)} after they were written",
-            "set the clock of the source; posts that come that late count, and are not alerted on",
+            "set the clock of the source; posts that arrive so late count, but cause no alerts",
         )
     into = "put a backfill into a namespace of its own (BRANDPULSE_NAMESPACE, BRANDPULSE_POSTS_TOPIC)"
     if dead:
-        return Cause("they are older than the counts that are kept: a backfill, or wrong dates", into)
+        return Cause("they are older than the retained counts: a backfill, or wrong dates", into)
     if hours is not None and -0.5 < hours < 0.5:
         return Cause(
-            "other sources are ahead of it, or its posts do not come in the order of their times",
-            "send posts in the order of created_at; late posts count, and are not alerted on",
+            "other sources are ahead of it, or its posts are not in order of time",
+            "send posts in order of created_at; late posts count, but cause no alerts",
         )
     return Cause(
-        "it is a backfill: the posts are older than others that came before, or not in the order of their times",
+        "it is a backfill: the posts are older than earlier ones, or not in order of time",
         f"sort the posts by created_at, or {into}",
     )
 
 
 def clock_cause(cells: Iterable[Cell]) -> Cause | None:
-    """Of a source whose posts count on time, since no other source tells the time."""
+    """Of a source whose posts are on time only because no other source sets the watermark."""
     on_time = [cell for cell in cells if cell.fate == ON_TIME]
     hours = _dominant(on_time)
     if hours is None or not -_FAR_HOURS <= hours <= -1:
         return None
     cause = _old_cause(hours, dead=False)
-    return Cause(f"{cause.saw}; or they are a file of that time", f"{cause.remedy}; counts stand at those times")
+    return Cause(
+        f"{cause.reason}; or they are a file of that time", f"{cause.remedy}; their counts appear at those times"
+    )
 
 
 def _dominant(cells: Iterable[Cell]) -> float | None:
-    """The clock offset in hours of most posts; None where there is no such."""
+    """The clock offset in hours of most posts; None if most posts share none."""
     posts = Counter[int]()
     for cell in cells:
         if cell.offset != NO_OFFSET:
@@ -182,7 +184,7 @@ def _dominant(cells: Iterable[Cell]) -> float | None:
         return offset_hours(best)
     hours = {number: offset_hours(number) or 0.0 for number in posts}
     for sign in (1, -1):
-        # Years apart in other words: of seconds taken for milliseconds two numbers may be met.
+        # Seconds taken for milliseconds may fall into two numbers of the same sign, years apart.
         far = sum(posts[number] for number, value in hours.items() if sign * value >= _SINCE_1970_HOURS)
         if far >= _SAME_CLOCK * posts.total():
             return float(sign * _SINCE_1970_HOURS)

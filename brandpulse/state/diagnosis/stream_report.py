@@ -1,6 +1,6 @@
-"""What is wrong with the posts that came lately, by source, with the likely cause and what to do. Pure.
+"""Problems of the posts of the newest hour, by source, with likely cause and remedy. Pure.
 
-Written for `doctor`, `stats`, the live page, the dead-letter limit and whoever waits for a file to be counted.
+Read by `doctor`, `stats`, the live page, and `ingest file` when it waits until a file is counted.
 """
 
 from collections import Counter
@@ -46,7 +46,7 @@ from brandpulse.state.partition_state import PartitionStatus
 Kind = Literal["dead", "late", "silent", "unmatched", "unread", "repeated", "clock", "no_key", "unknown_author"]
 
 FEWEST_POSTS = 20
-"""Of fewer posts of a source no share is reported."""
+"""A source with fewer posts is not reported by itself."""
 LEAST_SHARE: Mapping[Kind, float] = {
     "dead": 0.2,
     "late": 0.5,
@@ -58,30 +58,30 @@ LEAST_SHARE: Mapping[Kind, float] = {
     "no_key": 0.01,
     "unknown_author": 0.1,
 }
-"""From this share of a source's posts on it is reported; `unknown_author` is of the counted posts."""
+"""Smallest share of a source's posts that is reported; for `unknown_author`, of its counted posts."""
 SHOWN_ON_PAGE: frozenset[Kind] = frozenset({"dead", "late", "silent", "unmatched", "unread"})
-"""As banners; the others are notes."""
+"""As banners; the other kinds are notes."""
 ALL_SOURCES = ""
 SILENT_PERIODS = 2
-"""A source is silent when nothing came from it in so many whole quarters of an hour, and in the one that runs."""
+"""A source is silent if it sent nothing in so many whole quarters of an hour, and in the current one."""
 STEADY_PERIODS = 4
-"""Of the five quarters before these, a source that may be missed sent in so many."""
+"""A source can be silent only if it sent in so many of the five quarters before these."""
 LEAST_MISSED = 12.0
-"""So many posts would have come in the silence: by chance none comes once in 160,000 times (Poisson)."""
+"""Smallest number of posts expected during the silence: by chance none arrives once in 160,000 times (Poisson)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What many posts of one source share."""
+    """A fault that many posts of one source share."""
 
     kind: Kind
     source: str
-    """As it is shown; `ALL_SOURCES` where no source by itself has enough posts."""
+    """Printable; `ALL_SOURCES` where no single source has enough posts."""
     posts: int
-    """How many it is true of."""
+    """With this fault."""
     of: int
     reason: str
-    """Of dead posts the commonest reason; else the kind."""
+    """Of dead posts the most frequent reason; else the kind."""
     cause: str
     remedy: str
 
@@ -90,25 +90,23 @@ class Problem:
         return self.posts / self.of
 
     def sentence(self, when: str) -> str:
-        """For a person; *when*: `StreamReport.when`."""
+        """One sentence for a person; *when*: `StreamReport.when`."""
         if self.kind == "silent":
-            return (
-                f"No posts came from '{self.source}' for {SILENT_PERIODS * PERIOD_MS // 60_000} minutes: {self.cause}."
-            )
+            return f"No posts arrived from '{self.source}' for {SILENT_PERIODS * PERIOD_MS // 60_000} minutes: {self.cause}."
         some = "All" if self.share == 1 else f"{min(99, round(100 * self.share))} % of the"
         whose = f" from '{self.source}'" if self.source else ""
         counted = "counted " if self.kind in ("late", "clock", "unknown_author") else ""
-        return f"{some} {counted}posts{whose} {when} {_BECAME[self.kind]}: {self.cause}."
+        return f"{some} {counted}posts{whose} {when} {_PREDICATES[self.kind]}: {self.cause}."
 
 
-_BECAME: Mapping[Kind, str] = {
-    "dead": "are dead letters and not counted",
-    "late": "came too late to be alerted on",
-    "silent": "came",
+_PREDICATES: Mapping[Kind, str] = {
+    "dead": "are dead letters and are not counted",
+    "late": "arrived too late for alerts",
+    "silent": "arrived",
     "unmatched": "name no brand and count for none",
-    "unread": "are not read by the model and count for no brand",
-    "repeated": "repeat an id and are not counted again",
-    "clock": "carry a time far from their record's",
+    "unread": "are in a language that the model does not support and count for no brand",
+    "repeated": "have the id of an earlier post and are not counted again",
+    "clock": "have a time far from their record's",
     "no_key": "have no Kafka key",
     "unknown_author": "have no known author",
 }
@@ -116,10 +114,10 @@ _BECAME: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceFates:
-    """What became of one source's posts."""
+    """Outcomes of one source's posts."""
 
     source: str
-    """As it was sent."""
+    """As sent."""
     fates: Mapping[str, int]
     """Fate -> posts; see `brandpulse.state.outcomes.post_outcomes`."""
     beside: Mapping[str, int] = field(default_factory=dict)
@@ -147,7 +145,7 @@ class StreamReport:
     sources: Sequence[SourceFates]
     """The largest first."""
     problems: Sequence[Problem]
-    """The gravest kinds first, then the most posts."""
+    """The most severe kinds first, then the most posts."""
     near_misses: NearMisses
 
     @property
@@ -165,27 +163,27 @@ class StreamReport:
         return f"in the hour up to {datetime.fromtimestamp(self.until_ms / 1_000, UTC):%Y-%m-%d %H:%M} UTC"
 
     def banners(self, now_ms: int) -> list[str]:
-        """Sentences for the page: those after which calm brands mean little."""
-        return [one.sentence(self.when(now_ms)) for one in self._grave]
+        """Sentences about severe problems, for the page: a brand without episodes may only lack posts."""
+        return [one.sentence(self.when(now_ms)) for one in self._severe]
 
     def notes(self, now_ms: int) -> list[str]:
         """Sentences about the other problems."""
-        grave = self._grave
-        return [one.sentence(self.when(now_ms)) for one in self.problems if one not in grave]
+        severe = self._severe
+        return [one.sentence(self.when(now_ms)) for one in self.problems if one not in severe]
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether so many posts are missing from the counts, or from alerts, that calm brands mean little."""
-        return any(10 * one.posts >= self.posts for one in self._grave)
+        """Whether a severe problem affects a tenth of all posts, so that brands without episodes prove little."""
+        return any(10 * one.posts >= self.posts for one in self._severe)
 
     @property
-    def _grave(self) -> list[Problem]:
-        # Of a broad stream few posts name a brand, and that is how it should be.
+    def _severe(self) -> list[Problem]:
+        # In a broad stream it is normal that few posts name a brand.
         return [one for one in self.problems if one.kind in SHOWN_ON_PAGE - ({"unmatched"} if self.counted else set())]
 
 
 def stream_report(partitions: Iterable[PartitionStatus], *, since_ms: int | None = None) -> StreamReport:
-    """Of the newest hour, or of all that is kept since a moment of record time."""
+    """Of the newest hour, or of all retained record time since *since_ms*."""
     statuses = list(partitions)
     fates = [status.fates for status in statuses]
     newest = max(map(newest_period, fates), default=0)
@@ -195,7 +193,7 @@ def stream_report(partitions: Iterable[PartitionStatus], *, since_ms: int | None
         near.update(dict(status.near_misses))
     near_misses = tuple(sorted(near.items(), key=lambda one: (-one[1], one[0])))
     sources = fates_by_source(cells_of(fates, since=since, until=newest))
-    # Where nothing is counted, a few posts are worth a word.
+    # If nothing is counted, even a few posts are reported.
     fewest = FEWEST_POSTS if any(source.counted for source in sources) else 1
     problems = [problem for source in sources for problem in _problems(source, near_misses, fewest)]
     everything = _all_sources(sources)
@@ -209,7 +207,7 @@ def stream_report(partitions: Iterable[PartitionStatus], *, since_ms: int | None
 
 
 def _silent_sources(fates: Sequence[Fates], newest: int) -> list[Problem]:
-    """Sources that sent steadily, and then nothing while others went on."""
+    """Sources that sent steadily and then stopped while others continued."""
     last = newest - SILENT_PERIODS
     heard = {cell.source for cell in cells_of(fates, since=last, until=newest)}
     before: dict[str, Counter[int]] = {}
@@ -223,8 +221,8 @@ def _silent_sources(fates: Sequence[Fates], newest: int) -> list[Problem]:
         missed = a_period * SILENT_PERIODS
         if source in heard or len(posts) < STEADY_PERIODS or missed < LEAST_MISSED:
             continue
-        cause = f"it sent {a_period * HOUR_MS / PERIOD_MS:,.0f} an hour before, and other sources go on"
-        remedy = "check the source and its producer; open alerts of brands that only it names wait for posts"
+        cause = f"it sent {a_period * HOUR_MS / PERIOD_MS:,.0f} an hour before, and other sources continue"
+        remedy = "check the source and its producer; open alerts of brands that only it names stay open without posts"
         found.append(Problem("silent", shown_source(source), 0, round(missed), "silent", cause, remedy))
     return found
 
@@ -257,14 +255,14 @@ def _problems(source: SourceFates, near_misses: NearMisses, fewest: int) -> list
     def add(kind: Kind, posts: int, of: int, cause: Cause, reason: str = "") -> None:
         if of >= fewest and posts and posts >= LEAST_SHARE[kind] * of:
             name = ALL_SOURCES if everything else shown_source(source.source)
-            found.append(Problem(kind, name, posts, of, reason or kind, cause.saw, cause.remedy))
+            found.append(Problem(kind, name, posts, of, reason or kind, cause.reason, cause.remedy))
 
     fates, posts = source.fates, source.posts
     everything = len({cell.source for cell in source.cells}) > 1
     if dead := source.dead:
         reason = max((fate for fate in fates if fate not in READABLE), key=lambda fate: (fates[fate], fate))
         add("dead", dead, posts, dead_cause(source.cells), reason)
-    # Of posts that are counted: a broad stream of which few name a brand may be late as a whole.
+    # Of counted posts: a broad stream in which few posts name a brand may be late as a whole.
     add("late", fates.get(LATE, 0), source.counted, late_cause(source.cells))
     named = source.counted + fates.get(UNREAD, 0)
     add("unread", fates.get(UNREAD, 0), named, UNREAD_CAUSE)
@@ -274,6 +272,6 @@ def _problems(source: SourceFates, near_misses: NearMisses, fewest: int) -> list
         add("clock", source.counted, source.counted, cause)
     add("no_key", source.beside.get(NO_KEY, 0), posts, NO_KEY_CAUSE)
     unknown = source.beside.get(UNKNOWN_AUTHOR, 0)
-    voted = f"each counts as one person, which is {unknown:,} of {source.counted:,} votes"
-    add("unknown_author", unknown, source.counted, Cause(voted, "send the authors' ids where the source has them"))
+    votes = f"each counts as one person, which is {unknown:,} of {source.counted:,} votes"
+    add("unknown_author", unknown, source.counted, Cause(votes, "send the authors' ids if the source has them"))
     return found

@@ -73,7 +73,9 @@ def test_a_fate_that_most_posts_met_has_its_cause_and_one_remedy() -> None:
     why = causes(told, 100, before, after, source="file")
     assert list(why) == ["unread"]
     (sentence,) = why["unread"]
-    assert sentence.startswith("90 % of the posts from 'file' in this run are not read by the model")
+    assert sentence.startswith(
+        "90 % of the posts from 'file' in this run are in a language that the model does not support"
+    )
     lines = fate_lines(Fate(10, unread=90, why=why), 100, {})
     assert lines == [lines[0], f"  {sentence}"]
     assert "BRANDPULSE_WORKER_WEIGHTS" not in lines[0]

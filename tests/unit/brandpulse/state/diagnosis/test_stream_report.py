@@ -34,7 +34,7 @@ def report(*cells: tuple[str, str, int, int], **fields: Any) -> StreamReport:
             "5 hours behind, or its times are local times without a zone (New York",
         ),
         (("rss", "late", ahead(-0.5), 92), "late", "0.5 hours behind"),
-        (("rss", "late", ahead(0), 92), "late", "not come in the order of their times"),
+        (("rss", "late", ahead(0), 92), "late", "not in order of time"),
         (("rss", "late", ahead(-90 * 24), 92), "late", "backfill"),
         (("rss", "from_the_future", ahead(9), 92), "dead", "9 hours ahead, or it writes local times as UTC (Tokyo)"),
         (
@@ -45,10 +45,10 @@ def report(*cells: tuple[str, str, int, int], **fields: Any) -> StreamReport:
         (
             ("rss", "from_the_future", ahead(24 * 20_000), 92),
             "dead",
-            "they are in seconds, and Kafka's unit is milliseconds",
+            "they are in seconds, but Kafka's unit is milliseconds",
         ),
         (("rss", "too_old", ahead(-24 * 20_500), 92), "dead", "seconds since 1970 were read as milliseconds"),
-        (("rss", "too_old", ahead(-24 * 200), 92), "dead", "older than the counts that are kept"),
+        (("rss", "too_old", ahead(-24 * 200), 92), "dead", "older than the retained counts"),
         (("rss", "wrong_field", NO_OFFSET, 92), "dead", "a field is missing or wrong"),
         (("rss", "unmatched", ahead(0), 92), "unmatched", "no term, handle or hashtag"),
         (("rss", "unread", ahead(0), 92), "unread", "language or script"),
@@ -89,7 +89,7 @@ def test_many_small_sources_are_reported_together() -> None:
     cells = [(f"feed {n}", "late", ahead(-5), 5) for n in range(10)]
     [problem] = report(*cells).problems
     assert (problem.source, problem.posts) == ("", 50)
-    assert problem.sentence("in the last hour").startswith("All counted posts in the last hour came too late")
+    assert problem.sentence("in the last hour").startswith("All counted posts in the last hour arrived too late")
 
 
 def test_a_small_source_does_not_make_the_whole_stream_doubtful() -> None:
@@ -133,7 +133,7 @@ def test_control_characters_of_a_source_are_not_shown() -> None:
 
 
 def test_dead_letters_without_a_clock_offset_have_a_cause() -> None:
-    assert "by different times" in dead_cause([Cell("rss", "from_the_future", NO_OFFSET, 5)]).saw
+    assert "by varying times" in dead_cause([Cell("rss", "from_the_future", NO_OFFSET, 5)]).reason
     assert dead_cause([]).remedy
 
 
@@ -152,7 +152,7 @@ def test_a_source_that_stops_while_others_go_on_is_reported() -> None:
     [problem] = found.problems
     assert (problem.kind, problem.source) == ("silent", "rss")
     assert problem.sentence("") == (
-        "No posts came from 'rss' for 30 minutes: it sent 120 an hour before, and other sources go on."
+        "No posts arrived from 'rss' for 30 minutes: it sent 120 an hour before, and other sources continue."
     )
     assert found.banners(NOON_MS) == [problem.sentence("")]
     assert not found.is_doubtful
