@@ -4,7 +4,7 @@ import array
 from enum import Enum
 
 
-class IdMemory:
+class IdSet:
     """A set of ids as 64-bit digests: 16-32 bytes an id, a quarter of what a Python set takes.
 
     The digests are keyed anew in each process. Two of n ids share one with probability n²/2⁶⁵: for ten million ids,
@@ -57,17 +57,17 @@ class IdMemory:
         self._table = table
 
 
-class Seen(Enum):
+class IdMatch(Enum):
     """What is known of a post."""
 
     NEW = "new"
-    REPEATED = "repeated"
+    DUPLICATE = "duplicate"
     CHANGED = "changed"
     """Its id was seen with other content."""
 
 
-class PostMemory:
-    """Ids as in `IdMemory`, each with 32 bits of its first post's content: 24-48 bytes an id."""
+class PostSet:
+    """Ids as in `IdSet`, each with 32 bits of its first post's content: 24-48 bytes an id."""
 
     def __init__(self) -> None:
         self._ids = array.array("Q", bytes(8 * 1024))
@@ -77,7 +77,7 @@ class PostMemory:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, post_id: str, content: int) -> Seen:
+    def add(self, post_id: str, content: int) -> IdMatch:
         """Remember the post unless its id is known."""
         digest = _digest(post_id)
         ids = self._ids
@@ -85,14 +85,14 @@ class PostMemory:
         slot = digest & mask
         while held := ids[slot]:
             if held == digest:
-                return Seen.REPEATED if self._contents[slot] == content & 0xFFFF_FFFF else Seen.CHANGED
+                return IdMatch.DUPLICATE if self._contents[slot] == content & 0xFFFF_FFFF else IdMatch.CHANGED
             slot = (slot + 1) & mask
         ids[slot] = digest
         self._contents[slot] = content & 0xFFFF_FFFF
         self._count += 1
         if self._count * 2 > len(ids):
             self._grow()
-        return Seen.NEW
+        return IdMatch.NEW
 
     def _grow(self) -> None:
         ids = array.array("Q", bytes(16 * len(self._ids)))

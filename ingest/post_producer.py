@@ -12,14 +12,14 @@ from brandpulse.errors import ConfigError, TransientError
 from brandpulse.kafka.client import client_config, producer_config
 from brandpulse.kafka.error_hints import explain, kafka_fault
 
-GIVE_UP_SECONDS = 60.0
+DELIVERY_TIMEOUT_SECONDS = 60.0
 """How long a post may wait for a broker that went away; then the run stops and can be taken up again."""
-SILENT = {"log_level": 0}
+NO_CLIENT_LOG = {"log_level": 0}
 """librdkafka writes a line to stderr for each refused connection, ten a second; what matters reaches us as an error."""
 
 
 @dataclass(slots=True)
-class _Stretch:
+class _SendGroup:
     """Posts sent one after the other, and how many of their deliveries are still open."""
 
     posts: int = 0
@@ -52,7 +52,7 @@ class _Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class LandedPosts:
+class WindowDeliveries:
     """Posts of one window of the ledger, as the broker confirmed them."""
 
     window: int
@@ -62,7 +62,7 @@ class LandedPosts:
     """Places of posts that were handed over and not confirmed."""
 
 
-class Delivery:
+class PostProducer:
     """Sends posts to one topic, keyed by id, and keeps the count of an unbroken, confirmed beginning.
 
     Posts are counted by stretches, not one by one: a stretch shares one callback, and the beginning grows by whole
@@ -77,9 +77,9 @@ class Delivery:
         self._topic = topic
         self._producer = Producer(
             producer_config(bootstrap_servers)
-            | SILENT
+            | NO_CLIENT_LOG
             | {
-                "message.timeout.ms": int(GIVE_UP_SECONDS * 1000),
+                "message.timeout.ms": int(DELIVERY_TIMEOUT_SECONDS * 1000),
                 "queue.buffering.max.messages": 100_000,
                 "queue.buffering.max.kbytes": 128 * 1024,
             }
@@ -87,10 +87,10 @@ class Delivery:
         self._beginning = confirmed
         self._next: dict[int, int] = {}
         self._done = 0
-        self._open: deque[_Stretch] = deque()
-        self._current = _Stretch()
+        self._open: deque[_SendGroup] = deque()
+        self._current = _SendGroup()
         self._window: int | None = None
-        self._landed: list[LandedPosts] = []
+        self._landed: list[WindowDeliveries] = []
         self._error: str | None = None
 
     @property
@@ -104,13 +104,13 @@ class Delivery:
         failures = (stretch.failure for stretch in (*self._open, self._current) if stretch.failure)
         return self._error or next(failures, None)
 
-    def begin_window(self, number: int) -> None:
+    def start_window(self, number: int) -> None:
         """What is sent from now on belongs to window *number* of the ledger. No key may come twice in a window."""
         self._close()
         self._window = self._current.window = number
 
     def send(
-        self, post_id: str, payload: bytes, *, place: int = 0, stopping: Callable[[], bool] = lambda: False
+        self, post_id: str, payload: bytes, *, place: int = 0, should_stop: Callable[[], bool] = lambda: False
     ) -> bool:
         """Queue one post, waiting while the queue is full; False if a delivery failed or *stopping* said so meanwhile.
 
@@ -124,7 +124,7 @@ class Delivery:
             try:
                 self._producer.produce(self._topic, payload, key, on_delivery=stretch.delivered)
             except BufferError:
-                if self.failure is not None or stopping():
+                if self.failure is not None or should_stop():
                     stretch.places.pop(key, None)
                     return False
                 self._producer.poll(0.1)
@@ -145,7 +145,7 @@ class Delivery:
         """Let deliveries be told, for at most *seconds*."""
         self._producer.poll(seconds)
 
-    def beginning(self) -> tuple[int, dict[int, int]]:
+    def confirmed_prefix(self) -> tuple[int, dict[int, int]]:
         """How many of the first posts stand in the topic, and by partition the offset behind the last of them."""
         self._close()
         while self._open and self._open[0].complete:
@@ -154,25 +154,25 @@ class Delivery:
             self._done += stretch.confirmed
             self._next |= stretch.next
             if stretch.window is not None:
-                self._landed.append(LandedPosts(stretch.window, stretch.landed, []))
+                self._landed.append(WindowDeliveries(stretch.window, stretch.landed, []))
         return self._beginning, dict(self._next)
 
-    def landed(self) -> list[LandedPosts]:
+    def take_confirmed(self) -> list[WindowDeliveries]:
         """What `beginning` found confirmed since this was last asked."""
         landed, self._landed = self._landed, []
         return landed
 
-    def remains(self) -> list[LandedPosts]:
+    def unfinished(self) -> list[WindowDeliveries]:
         """After `finish`: what is confirmed and what is open of the posts beyond the beginning."""
         stretches = [stretch for stretch in self._open if stretch.window is not None]
-        return [LandedPosts(s.window or 0, s.landed, list(s.places.values())) for s in stretches]
+        return [WindowDeliveries(s.window or 0, s.landed, list(s.places.values())) for s in stretches]
 
     def _close(self) -> None:
         if self._current.posts:
             self._open.append(self._current)
-        self._current = _Stretch(window=self._window)
+        self._current = _SendGroup(window=self._window)
 
-    def finish(self, timeout_seconds: float) -> int:
+    def flush(self, timeout_seconds: float) -> int:
         """Wait for open deliveries; how many posts are still open when the time is up."""
         return int(self._producer.flush(timeout_seconds))
 
@@ -180,7 +180,7 @@ class Delivery:
 def check_broker(bootstrap_servers: str, *, timeout_seconds: float = 10.0) -> None:
     """Raises TransientError when no broker answers in time."""
     try:
-        AdminClient(client_config(bootstrap_servers) | SILENT).list_topics(timeout=timeout_seconds)
+        AdminClient(client_config(bootstrap_servers) | NO_CLIENT_LOG).list_topics(timeout=timeout_seconds)
     except KafkaException as error:
         told = kafka_fault(bootstrap_servers, error)
         if isinstance(told, ConfigError):

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 
-class Pace(Protocol):
+class SendRate(Protocol):
     def due_seconds(self, index: int, created_at: datetime) -> float:
         """When post number *index* (from 0) of this run is due, in seconds since its start."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class SteadyRate:
+class ConstantRate:
     """So many posts a second, whenever they were written."""
 
     posts_per_second: float
@@ -23,7 +23,7 @@ class SteadyRate:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedTime:
+class ReplayRate:
     """The gaps between the posts as recorded, *speed* times as fast. Posts must come in order of their time."""
 
     speed: float
@@ -34,7 +34,7 @@ class RecordedTime:
         return (created_at - self.first).total_seconds() / self.speed
 
 
-def shift_to(now: datetime, *, first: datetime, last: datetime, speed: float | None) -> timedelta:
+def time_shift(now: datetime, *, first: datetime, last: datetime, speed: float | None) -> timedelta:
     """What to add to recorded times so that the last post, when it is sent, was written just then.
 
     So no post is from the future when it arrives; at speed 1 each is written the moment it is sent.

@@ -11,15 +11,15 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from brandpulse.errors import TransientError
 from brandpulse.kafka.client import client_config
 from brandpulse.kafka.error_hints import explain
-from ingest.id_set import IdMemory
-from ingest.post_producer import SILENT
+from ingest.id_set import IdSet
+from ingest.post_producer import NO_CLIENT_LOG
 
-QUIET_SECONDS = 10.0
+READ_TIMEOUT_SECONDS = 10.0
 """A broker that says nothing for so long while we read back is gone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class TopicPost:
     """A post as it lies in the topic."""
 
     partition: int
@@ -43,7 +43,7 @@ class TopicReader:
         self._topic = topic
         self._consumer = Consumer(
             client_config(bootstrap_servers)
-            | SILENT
+            | NO_CLIENT_LOG
             | {
                 "group.id": "brandpulse-ingest",
                 "enable.auto.commit": False,
@@ -85,7 +85,7 @@ class TopicReader:
                     break
         return LogEnds({partition: low for partition, (low, _) in listed.items()}, dict(sorted(high.items())))
 
-    def posts_between(self, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[Landed]:
+    def posts_between(self, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[TopicPost]:
         """The posts at offsets from *begin* to below *end*; records of other kinds are left out."""
         pending = {partition: begin.get(partition, 0) for partition, last in end.items()}
         pending = {partition: first for partition, first in pending.items() if first < end[partition]}
@@ -98,18 +98,18 @@ class TopicReader:
             if not at_end and offset < end[partition]:
                 with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                     post = decode(message.value() or b"")
-                    yield Landed(partition, offset, post.id, post.source)
+                    yield TopicPost(partition, offset, post.id, post.source)
             if at_end or offset >= end[partition] - 1:
                 pending.pop(partition, None)
                 if not pending:
                     return
 
-    def ids_between(self, begin: Mapping[int, int], end: Mapping[int, int], *, source: str | None) -> IdMemory:
+    def ids_between(self, begin: Mapping[int, int], end: Mapping[int, int], *, source: str | None) -> IdSet:
         """Ids of the posts of *source* at offsets from *begin* to below *end*. Raises TransientError on silence.
 
         With None, of all sources: each id behind its source and a NUL.
         """
-        ids = IdMemory()
+        ids = IdSet()
         for post in self.posts_between(begin, end):
             if source is None:
                 ids.add(f"{post.source}\0{post.id}")
@@ -122,7 +122,7 @@ class TopicReader:
         self._consumer.assign([TopicPartition(self._topic, partition, offset) for partition, offset in begin.items()])
         try:
             while True:
-                message = self._consumer.poll(QUIET_SECONDS)
+                message = self._consumer.poll(READ_TIMEOUT_SECONDS)
                 if message is None:
                     raise TransientError(f"topic {self._topic} could not be read back: the broker is silent")
                 problem = message.error()

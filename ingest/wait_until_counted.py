@@ -21,14 +21,14 @@ class Partitions(Protocol):
     def partitions(self) -> list[PartitionStatus]: ...
 
 
-def wait_counted(
+def wait_until_applied(
     ends: LogEnds,
     reader: Partitions,
     *,
     topic: str,
     patience_seconds: float,
     progress: Callable[[int], None],
-    stopping: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> bool:
     """True once every partition of *topic* is applied up to *ends*; False when *stopping* says so first.
 
@@ -36,7 +36,7 @@ def wait_counted(
     *patience_seconds*, and TransientError when the store does not answer.
     """
     before, since = -1, time.monotonic()
-    while not stopping():
+    while not should_stop():
         stands_at = {status.partition: status.next for status in reader.partitions() if status.topic == topic}
         left = sum(max(0, end - stands_at.get(partition, 0)) for partition, end in ends.high.items())
         progress(left)

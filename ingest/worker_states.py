@@ -46,17 +46,17 @@ def remembered_since_ms(statuses: Iterable[PartitionStatus]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class StreamClock:
     """How far the partitions have come, in the middle of them. Event time, ms."""
 
     clock_ms: int
     watermark_ms: int
 
 
-def clock_of(applied: AppliedLogs) -> Clock | None:
+def stream_clock(applied: AppliedLogs) -> StreamClock | None:
     """None: no post was counted yet."""
     counted = sorted((s.clock_ms, s.watermark_ms) for s in applied.statuses.values() if s.clock_ms != NO_CLOCK)
-    return Clock(*counted[len(counted) // 2]) if counted else None
+    return StreamClock(*counted[len(counted) // 2]) if counted else None
 
 
 class RedisWorkerStates:

@@ -10,8 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from brandpulse.ops.file_ingest import FileRun
-    from ingest.files.send_report import Fate
-    from ingest.files.send_task import Counts, Outcome, Task
+    from ingest.files.send_report import WorkerResult
+    from ingest.files.send_task import Counts, RunResult, Task
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="Send posts from files to Kafka."
@@ -141,7 +141,7 @@ def file_command(  # noqa: PLR0917 - typer passes by name
     if outcome.counts.rejected and outcome.counts.rejected == outcome.counts.read:
         console.print("no row of the file is a post; see the rejects file", style="red")
         raise typer.Exit(FAILED)
-    if result is not None and not result.all_well(outcome.counts.sent):
+    if result is not None and not result.succeeded(outcome.counts.sent):
         raise typer.Exit(FAILED)
 
 
@@ -239,14 +239,14 @@ def _send(task: "Task", console: Any) -> "FileRun":
         return send(task, notify=notify, progress=show_progress)
 
 
-def _print_counted(result: "Fate", seconds: float, console: Any) -> None:
+def _print_counted(result: "WorkerResult", seconds: float, console: Any) -> None:
     by_time = f" ({result.on_time:,} on time, {result.late:,} late)" if result.late else ""
     console.print(
         f"counted {result.counted:,} posts in {seconds:.1f} s: {result.counted / seconds:,.0f} posts/s{by_time}"
     )
 
 
-def _print_report(run: "FileRun", task: "Task", console: Any, *, result: "Fate | None", as_json: bool) -> None:
+def _print_report(run: "FileRun", task: "Task", console: Any, *, result: "WorkerResult | None", as_json: bool) -> None:
     """What happened to the rows and posts, to stderr; the numbers to stdout."""
     from rich.table import Table
 
@@ -262,15 +262,15 @@ def _print_report(run: "FileRun", task: "Task", console: Any, *, result: "Fate |
     numbers: dict[str, Any] = {
         "read": counts.read,
         "sent": counts.sent,
-        "repeated": counts.repeated,
+        "repeated": counts.duplicates,
         "rejected": counts.rejected,
     }
     if as_json:
-        numbers |= {"seconds": round(run.seconds, 3)} | outcome.findings.numbers()
+        numbers |= {"seconds": round(run.seconds, 3)} | outcome.summary.numbers()
         if counts.sent_before:
             # Rows that are skipped because another post has their id, in this file or sent before.
-            numbers |= {"changed": outcome.findings.changed + counts.changed, "changed_since_sent": counts.changed}
-            numbers |= {"sent_before": counts.sent_before, "elsewhere": counts.elsewhere}
+            numbers |= {"changed": outcome.summary.changed + counts.changed, "changed_since_sent": counts.changed}
+            numbers |= {"sent_before": counts.sent_before, "elsewhere": counts.other_source}
         if result is not None:
             numbers |= result.numbers()
         typer.echo(json.dumps(numbers))
@@ -283,22 +283,22 @@ def _print_report(run: "FileRun", task: "Task", console: Any, *, result: "Fate |
     Console().print(table)
 
 
-def _report_lines(outcome: "Outcome", task: "Task", result: "Fate | None") -> list[str]:
+def _report_lines(outcome: "RunResult", task: "Task", result: "WorkerResult | None") -> list[str]:
     from brandpulse.ops.redrive import REMEDIES
-    from ingest.files.send_report import fate_lines, row_lines
+    from ingest.files.send_report import row_lines, worker_result_lines
 
     counts = outcome.counts
     lines: list[str] = []
     if not outcome.already_sent:
-        lines += outcome.findings.lines()
+        lines += outcome.summary.lines()
         lines += row_lines(
-            in_file=counts.repeated - counts.sent_before,
+            in_file=counts.duplicates - counts.sent_before,
             sent_before=counts.sent_before,
             changed=counts.changed,
-            elsewhere=counts.elsewhere,
+            other_source=counts.other_source,
             rejected=counts.rejected,
             rejects=str(task.rejects),
         )
     if result is not None:
-        lines += fate_lines(result, counts.sent, REMEDIES)
+        lines += worker_result_lines(result, counts.sent, REMEDIES)
     return lines

@@ -18,12 +18,12 @@ from brandpulse.runtime.lifecycle import STOP_SIGNALS
 from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.partition_state import PartitionStatus
 from ingest.files.file_sender import send_file
-from ingest.files.send_report import Fate, causes, fate
-from ingest.files.send_task import Counts, Destination, Outcome, Surroundings, Task
+from ingest.files.send_report import WorkerResult, causes, worker_result
+from ingest.files.send_task import Counts, Destination, RunContext, RunResult, Task
 from ingest.files.sent.ledger import RedisLedger
-from ingest.post_producer import SILENT, check_broker
+from ingest.post_producer import NO_CLIENT_LOG, check_broker
 from ingest.topic_reader import TopicReader
-from ingest.wait_until_counted import wait_counted
+from ingest.wait_until_counted import wait_until_applied
 from ingest.worker_states import RedisWorkerStates
 
 COUNT_PATIENCE_SECONDS = 60
@@ -33,7 +33,7 @@ COUNT_PATIENCE_SECONDS = 60
 class FileRun:
     """How a run of `send` ended."""
 
-    outcome: Outcome
+    outcome: RunResult
     seconds: float
     signal_number: int = 0
     """The signal that stopped it, or 0."""
@@ -48,9 +48,9 @@ def send(task: Task, *, notify: Callable[[str], None], progress: Callable[[Count
     received: list[int] = []
     handlers = {number: signal.signal(number, lambda caught, _: received.append(caught)) for number in STOP_SIGNALS}
     started = time.monotonic()
-    surroundings = Surroundings(say=notify, stopping=lambda: bool(received), progress=progress)
+    context = RunContext(notify=notify, should_stop=lambda: bool(received), progress=progress)
     try:
-        outcome = send_file(task, _destination, surroundings)
+        outcome = send_file(task, _destination, context)
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -64,7 +64,7 @@ def partition_statuses() -> list[PartitionStatus]:
     return [status for status in reader.partitions() if status.topic == settings.posts_topic]
 
 
-def wait_until_counted(outcome: Outcome, before: Sequence[PartitionStatus]) -> Fate:
+def wait_until_counted(outcome: RunResult, before: Sequence[PartitionStatus]) -> WorkerResult:
     """Wait until the workers have applied all records of the topic; returns the result for the posts of *outcome*.
 
     *before* is `partition_statuses` from before the run. Raises NotCountedError, TransientError.
@@ -72,17 +72,17 @@ def wait_until_counted(outcome: Outcome, before: Sequence[PartitionStatus]) -> F
     settings = load_settings(Settings)
     with TopicReader(settings.bootstrap_servers(), settings.posts_topic) as topic:
         ends = topic.ends()
-    wait_counted(
+    wait_until_applied(
         ends,
         PaneReader(connect(settings.redis_address()), settings.namespace),
         topic=settings.posts_topic,
         patience_seconds=COUNT_PATIENCE_SECONDS,
         progress=lambda _left: None,
-        stopping=lambda: False,
+        should_stop=lambda: False,
     )
     sent = outcome.counts.sent
     after = partition_statuses()
-    result = fate(sent, before, after, {})
+    result = worker_result(sent, before, after, {})
     result = replace(result, why=causes(result, sent, before, after, source=outcome.source))
     if result.dead:
         result = replace(result, reasons=_dead_letter_reasons(settings, outcome.begin))
@@ -95,7 +95,7 @@ def _destination() -> Destination:
     check_broker(servers)
     topic = settings.posts_topic
     ids = ensure_topics(servers, [Topic(topic, settings.partitions)], replication_factor=settings.replication_factor)
-    admin = AdminClient(client_config(servers) | SILENT)
+    admin = AdminClient(client_config(servers) | NO_CLIENT_LOG)
     destination = Destination(
         servers,
         topic,

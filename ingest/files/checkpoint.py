@@ -128,7 +128,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ResumePoint:
     """Where a run begins."""
 
     confirmed: int
@@ -145,7 +145,7 @@ class Start:
     """The whole file was sent."""
 
 
-def begin_at(
+def resume_point(
     known: Checkpoint | None,
     *,
     file: FileIdentity,
@@ -154,9 +154,9 @@ def begin_at(
     high: Mapping[int, int],
     ledger: str = "",
     far: str = "",
-) -> Start:
+) -> ResumePoint:
     """Where to begin, given the checkpoint of an earlier run, and the log's ends and the ledger's identity now."""
-    fresh = Start(confirmed=0, begin=dict(high), read_back=False)
+    fresh = ResumePoint(confirmed=0, begin=dict(high), read_back=False)
     if known is None:
         return fresh
     if any(offset > high.get(partition, 0) for partition, offset in known.next.items()):
@@ -172,10 +172,10 @@ def begin_at(
     if trusted:
         return replace(fresh, note=note)
     if not same or not kept:
-        return Start(0, {p: max(known.start.get(p, 0), low[p]) for p in high}, read_back=True, note=note)
+        return ResumePoint(0, {p: max(known.start.get(p, 0), low[p]) for p in high}, read_back=True, note=note)
     same_order = known.order == order
     begin = known.next if same_order else known.start
-    return Start(
+    return ResumePoint(
         confirmed=known.confirmed if same_order else 0,
         begin={partition: max(begin.get(partition, 0), low[partition]) for partition in high},
         read_back=not (known.clean and same_order),

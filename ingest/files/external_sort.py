@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import BinaryIO, cast
 
-from ingest.files.reading.row_mapping import Outgoing
+from ingest.files.reading.row_mapping import OutgoingPost
 
 RUN_POSTS = 100_000
 """Posts sorted in memory at a time, some 60 MB; more posts go through temporary files, one a run."""
@@ -22,7 +22,7 @@ _Record = tuple[int, str, bytes, str]
 class TimeSorted:
     """Posts in order of `created_at`; equals keep the order they came in. Read once; use as a context manager."""
 
-    def __init__(self, posts: Iterable[Outgoing], *, run_posts: int = RUN_POSTS) -> None:
+    def __init__(self, posts: Iterable[OutgoingPost], *, run_posts: int = RUN_POSTS) -> None:
         self._files = contextlib.ExitStack()
         self._runs: list[Iterable[_Record]] = []
         self.first: datetime | None = None
@@ -43,10 +43,10 @@ class TimeSorted:
     def __exit__(self, *_: object) -> None:
         self._files.close()
 
-    def __iter__(self) -> Iterator[Outgoing]:
+    def __iter__(self) -> Iterator[OutgoingPost]:
         # merge is stable over its inputs, and the runs stand in the order they came in.
         for micros, post_id, payload, source in heapq.merge(*self._runs, key=itemgetter(0)):
-            yield Outgoing(post_id, _EPOCH + micros * _MICROSECOND, payload, source)
+            yield OutgoingPost(post_id, _EPOCH + micros * _MICROSECOND, payload, source)
 
     def _spill(self, run: list[_Record]) -> Iterator[_Record]:
         file = tempfile.TemporaryFile(prefix="brandpulse-ingest-")  # noqa: SIM115 - closed by the stack
@@ -64,4 +64,4 @@ def _in_order(run: list[_Record]) -> list[_Record]:
 def _records(file: BinaryIO) -> Iterator[_Record]:
     with contextlib.suppress(EOFError):
         while True:
-            yield marshal.load(file)  # noqa: S302 - written by ourselves, unlinked, read by nobody else
+            yield marshal.load(file)  # noqa: S302 - this process wrote the file, and it is unlinked

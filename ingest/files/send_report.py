@@ -10,7 +10,7 @@ from brandpulse.state.partition_state import PartitionStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class WorkerResult:
     """What the workers did with the records of the topic while a command waited.
 
     Each post is exactly one of: on time, late, dead, repeated, unmatched, unread.
@@ -32,7 +32,7 @@ class Fate:
     def on_time(self) -> int:
         return max(0, self.counted - self.late)
 
-    def all_well(self, sent: int) -> bool:
+    def succeeded(self, sent: int) -> bool:
         """Whether no post is dead, and some of them name a brand in a language that the model reads."""
         return self.dead == 0 and not (0 < sent <= self.unmatched + self.unread)
 
@@ -54,14 +54,14 @@ class Fate:
         return counts
 
 
-def fate(
+def worker_result(
     sent: int, before: Iterable[PartitionStatus], after: Iterable[PartitionStatus], reasons: Mapping[str, int]
-) -> Fate:
+) -> WorkerResult:
     """From the partitions' counters before and after. Posts of other producers are in them too."""
     first, last = _totals(before), _totals(after)
     late, dead, repeated, unmatched, unread = (max(0, last[name] - first[name]) for name in _COUNTERS)
     counted = max(0, sent - dead - repeated - unmatched - unread)
-    return Fate(counted, late, dead, repeated, unmatched, unread, dict(reasons))
+    return WorkerResult(counted, late, dead, repeated, unmatched, unread, dict(reasons))
 
 
 _COUNTERS = ("late", "dead", "repeated", "unmatched", "unread")
@@ -76,7 +76,7 @@ def _totals(statuses: Iterable[PartitionStatus]) -> Counter[str]:
 
 
 def causes(
-    told: Fate,
+    result: WorkerResult,
     sent: int,
     before: Iterable[PartitionStatus],
     after: Iterable[PartitionStatus],
@@ -87,7 +87,7 @@ def causes(
 
     *source*: that of the posts; None: each has its own.
     """
-    if 2 * (told.late + told.dead + told.unmatched + told.unread) < max(1, sent):
+    if 2 * (result.late + result.dead + result.unmatched + result.unread) < max(1, sent):
         return {}
     known = {(status.topic, status.partition): status.fates for status in before}
     added = [
@@ -117,40 +117,40 @@ def _added(before: Fates, after: Fates, source: str | None) -> Fates:
     return tuple(periods)
 
 
-def fate_lines(told: Fate, sent: int, remedies: Mapping[str, str]) -> list[str]:
+def worker_result_lines(result: WorkerResult, sent: int, remedies: Mapping[str, str]) -> list[str]:
     """One line for each number that is not zero, with its cause and remedy: those of `causes` where there are any."""
-    why, lines = told.why, list[str]()
-    if told.dead:
+    why, lines = result.why, list[str]()
+    if result.dead:
         lines.append(
-            f"dead: {some(told.dead, 'post')}. The workers refused them, and they count nowhere; "
+            f"dead: {some(result.dead, 'post')}. The workers refused them, and they count nowhere; "
             "`brandpulse dlq list` shows each"
         )
-        for reason, count in sorted(told.reasons.items(), key=lambda item: -item[1]):
+        for reason, count in sorted(result.reasons.items(), key=lambda item: -item[1]):
             lines.append(
                 f"  {count:,} {reason}" if "dead" in why else f"  {count:,} {reason}. {remedies.get(reason, '')}"
             )
         lines += _indented(why.get("dead", ()))
-    if told.unmatched:
-        every = "none of the posts names a brand" if told.unmatched >= sent > 0 else "they name no brand"
+    if result.unmatched:
+        every = "none of the posts names a brand" if result.unmatched >= sent > 0 else "they name no brand"
         lines.append(
-            f"unmatched: {some(told.unmatched, 'post')}. Not counted, since {every} of the brands file"
+            f"unmatched: {some(result.unmatched, 'post')}. Not counted, since {every} of the brands file"
             + ("" if "unmatched" in why else "; check its terms and handles")
         )
         lines += _indented(why.get("unmatched", ()))
-    if told.unread:
+    if result.unread:
         lines.append(
-            f"unread: {some(told.unread, 'post')}. Not counted: a brand is named in a language or script that the "
+            f"unread: {some(result.unread, 'post')}. Not counted: a brand is named in a language or script that the "
             "model does not read" + ("" if "unread" in why else "; BRANDPULSE_WORKER_WEIGHTS names another model")
         )
         lines += _indented(why.get("unread", ()))
-    if told.repeated:
+    if result.repeated:
         lines.append(
-            f"repeated: {some(told.repeated, 'post')}. The workers left them out, since they had counted the same "
+            f"repeated: {some(result.repeated, 'post')}. The workers left them out, since they had counted the same "
             "source and id"
         )
-    if told.late:
+    if result.late:
         lines.append(
-            f"late: {some(told.late, 'post')}, behind what was counted already. They count, and are never alerted on"
+            f"late: {some(result.late, 'post')}, behind what was counted already. They count, and are never alerted on"
             + (
                 ""
                 if "late" in why
@@ -176,7 +176,7 @@ def row_lines(
     in_file: int,
     sent_before: int,
     changed: int,
-    elsewhere: int,
+    other_source: int,
     rejected: int,
     rejects: str,
 ) -> list[str]:
@@ -193,8 +193,8 @@ def row_lines(
         lines.append(
             f"  {changed:,} of them with another text, author or time than now: the post that was sent first counts"
         )
-    if elsewhere:
-        lines.append(f"  {elsewhere:,} of them under another source, with the same id, time, author and text")
+    if other_source:
+        lines.append(f"  {other_source:,} of them under another source, with the same id, time, author and text")
     if rejected:
         lines.append(f"rejected: {some(rejected, 'row')}. Each with its reason: {rejects}")
     return lines

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ingest.files.checkpoint import Order
-from ingest.files.reading.read_summary import Findings
+from ingest.files.reading.read_summary import ReadSummary
 from ingest.files.reading.row_reader import Format
 from ingest.files.sent.ledger import Ledger
 from ingest.files.times.time_scan import Times
@@ -93,12 +93,12 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RunContext:
     """The clocks, the person, and the signals, handed in by the entry point."""
 
-    say: Callable[[str], None] = lambda text: None
+    notify: Callable[[str], None] = lambda text: None
     """Tells the person something."""
-    stopping: Callable[[], bool] = lambda: False
+    should_stop: Callable[[], bool] = lambda: False
     """Whether to end early, cleanly."""
     progress: Callable[["Counts", float], None] = lambda counts, share: None
     """Called about once a second, with the share of the file that was read."""
@@ -112,23 +112,23 @@ class Counts:
 
     sent: int = 0
     """Confirmed by the broker, in this run."""
-    repeated: int = 0
+    duplicates: int = 0
     """The id stood in the file before, or an earlier run had sent it."""
     rejected: int = 0
     sent_before: int = 0
     """Those of the repeated that an earlier run had sent."""
     changed: int = 0
     """Those sent before whose text, author or time is another now."""
-    elsewhere: int = 0
+    other_source: int = 0
     """Those sent before under another source."""
 
     @property
     def read(self) -> int:
-        return self.sent + self.repeated + self.rejected
+        return self.sent + self.duplicates + self.rejected
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """How a run ended."""
 
     counts: Counts
@@ -140,5 +140,5 @@ class Outcome:
     """By partition, the log's end before the first post was sent."""
     source: str | None = None
     """Of all posts; None: rows have their own."""
-    findings: Findings = field(default_factory=Findings)
+    summary: ReadSummary = field(default_factory=ReadSummary)
     """Of the rows that this run read."""

@@ -71,9 +71,9 @@ def test_the_oldest_windows_are_forgotten_and_counted(ledger: Ledger) -> None:
 
 def test_a_run_lives_as_long_as_it_gives_signs(ledger: Ledger) -> None:
     assert ledger.seconds_left("r") == 0
-    ledger.sign("r")
+    ledger.heartbeat("r")
     assert ledger.seconds_left("r") > 0
-    ledger.leave("r")
+    ledger.end_run("r")
     assert ledger.seconds_left("r") == 0
 
 

@@ -40,7 +40,7 @@ def _broken_rows(lines: Sequence[str], delimiter: str) -> int:
             broken += 1
 
 
-class Table:
+class DelimitedReader:
     """Reads the rows that follow a header of *columns*."""
 
     def __init__(
@@ -137,7 +137,7 @@ class Table:
             reason = f"opens a quote that is not closed before the end of the file, in {_span(line, lines)}"
             return Reject(line, None, first, reason, line + lines - 1, _OPEN_QUOTE), lines
         if lines == 1:
-            row = self._otherwise(first)
+            row = self._reparsed(first)
             if row is not None:
                 return Row(line, [row[place] for place in self._places]), 1
             return Reject(line, None, first, _STRAY_QUOTE), 1
@@ -155,7 +155,7 @@ class Table:
         last = following - 1 if following - 1 > line else None
         return Reject(line, None, self.pulled[0], reason, last, _OPEN_QUOTE)
 
-    def _otherwise(self, line: str) -> list[str] | None:
+    def _reparsed(self, line: str) -> list[str] | None:
         r"""The cells of a line that writes its quotes in another way: as `\"`, or, between tabs, as they are."""
         for text in [with_doubled_quotes(line)] if '\\"' in line else []:
             if (cells := self._strictly(text)) is not None:

@@ -20,7 +20,7 @@ _SHOWN = 3
 _SHOWN_CHARS = 60
 
 
-class EncodingProblem(Exception):  # noqa: N818 - says what is wrong with a file; its reader turns it into an error
+class EncodingError(Exception):
     """Why the bytes cannot be read as text; names no file."""
 
 
@@ -36,8 +36,8 @@ class Encoding:
         return self.codec in ("utf-8", "utf-8-sig")
 
 
-def encoding_of(head: bytes, *, named: str | None = None) -> Encoding:
-    """The encoding of a file that begins with *head*; *named* is what the user says. Raises EncodingProblem."""
+def detect_encoding(head: bytes, *, named: str | None = None) -> Encoding:
+    """The encoding of a file that begins with *head*; *named* is what the user says. Raises EncodingError."""
     mark = next((codec for sign, codec in _MARKS if head.startswith(sign)), None)
     if named is not None:
         return _named(head, named, mark)
@@ -53,7 +53,7 @@ def encoding_of(head: bytes, *, named: str | None = None) -> Encoding:
     if len(odd) < 2 or len(odd) <= right:
         # A row or two that are not UTF-8 are the row's affair.
         return Encoding("utf-8-sig")
-    raise EncodingProblem(_explained(lines, odd))
+    raise EncodingError(_explained(lines, odd))
 
 
 def decodes(data: bytes, codec: str) -> bool:
@@ -70,41 +70,39 @@ def _named(head: bytes, named: str, mark: str | None) -> Encoding:
         codec = codecs.lookup(named.strip()).name
         b"".decode(codec)
     except (LookupError, ValueError) as error:
-        raise EncodingProblem(
+        raise EncodingError(
             f"--encoding: there is no encoding {named!r}; for example utf-8, cp1252, cp1251, gb18030, shift_jis"
         ) from error
     if mark is not None and not mark.startswith(codec):
-        raise EncodingProblem(
-            f"--encoding {named}: the file begins with the mark of {mark.removesuffix('-sig').upper()}"
-        )
+        raise EncodingError(f"--encoding {named}: the file begins with the mark of {mark.removesuffix('-sig').upper()}")
     if codec == "utf-8":
         return Encoding("utf-8-sig")
     lines = head.split(b"\n")
     if not codec.startswith(("utf-16", "utf-32")) and not decodes(head, codec):
         odd = sum(not decodes(line, codec) for line in lines)
         if odd * 20 > len(lines):
-            raise EncodingProblem(f"--encoding {named}: {odd} of the first {len(lines)} lines are no {codec}")
+            raise EncodingError(f"--encoding {named}: {odd} of the first {len(lines)} lines are no {codec}")
     return Encoding(codec, f"read as {codec}, as --encoding says")
 
 
 def _refuse_binary(head: bytes) -> None:
     if head.startswith(b"PK\x03\x04"):
-        raise EncodingProblem("is a binary file: a workbook or a zip archive; export it as CSV")
+        raise EncodingError("is a binary file: a workbook or a zip archive; export it as CSV")
     half = len(head) // 2
     if half > 4:
         even, odd = head[0::2].count(0), head[1::2].count(0)
         if max(even, odd) > half * 0.6 and min(even, odd) < half * 0.1:
-            raise EncodingProblem(
+            raise EncodingError(
                 f"looks like UTF-16 without its byte order mark; add --encoding utf-16-{'le' if odd > even else 'be'}"
             )
     # Single NUL bytes are the row's affair.
     controls = sum(head.count(bytes([code])) for code in range(32) if code not in b"\t\n\r\x0c\x1b")
     if controls * 20 > len(head):
-        raise EncodingProblem("is a binary file, neither JSON lines nor CSV")
+        raise EncodingError("is a binary file, neither JSON lines nor CSV")
 
 
 def _explained(lines: list[bytes], odd: list[int]) -> str:
-    found = guesses(b"\n".join(lines[number - 1] for number in odd[:200]))
+    found = guess_encodings(b"\n".join(lines[number - 1] for number in odd[:200]))
     line = lines[odd[0] - 1]
     read = [(codec, _around_first_odd(line.decode(codec, errors="replace"))) for codec in found[:_SHOWN]]
     begin = f"is not UTF-8 from line {odd[0]} on"
@@ -120,7 +118,7 @@ def _around_first_odd(text: str) -> str:
     return text[begin : begin + _SHOWN_CHARS].strip()
 
 
-def guesses(data: bytes) -> list[str]:
+def guess_encodings(data: bytes) -> list[str]:
     """Encodings that read *data* whole, the likeliest first."""
     scored: list[tuple[float, int, str]] = []
     seen: set[str] = set()

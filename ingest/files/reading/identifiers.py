@@ -31,7 +31,7 @@ _EXACT = 2**53
 """Beyond this, a floating-point number does not hold every integer."""
 
 
-def undressed(value: object) -> object:
+def clean_id(value: object) -> object:
     """*value* without what spreadsheets, data frames and JSON writers put around an id; text where it is one."""
     if type(value) is int:
         return str(value)
@@ -42,10 +42,10 @@ def undressed(value: object) -> object:
     # Most ids are plain.
     if value.isalnum() and value.isascii():
         return value
-    return _undressed(value)
+    return _clean_text(value)
 
 
-def _undressed(text: str) -> str:
+def _clean_text(text: str) -> str:
     if not text.isascii():
         text = text.translate(_INVISIBLE)
         text = "".join(unicodedata.normalize("NFKC", sign) if "！" <= sign <= "～" else sign for sign in text)
@@ -69,8 +69,8 @@ def _undressed(text: str) -> str:
     return text
 
 
-def flaw_of(value: object) -> str | None:  # noqa: PLR0911 - a list of cases
-    """Why *value*, undressed, is no id; None where it may be one."""
+def id_flaw(value: object) -> str | None:  # noqa: PLR0911 - a list of cases
+    """Why *value*, clean_id, is no id; None where it may be one."""
     if type(value) is not str:
         return _flaw_of_other(value)
     if value.isalnum():
@@ -115,10 +115,10 @@ _REMEMBERED = 10_000
 UNLIKELY = 1.5e-3
 
 
-def author_of(value: object) -> tuple[object, str | None]:
-    """*value* undressed, and why it is no author: people whose ids were rounded would become one person."""
+def clean_author(value: object) -> tuple[object, str | None]:
+    """*value* clean_id, and why it is no author: people whose ids were rounded would become one person."""
     if type(value) is not str or not value.isascii() or not value.isalnum():
-        value = undressed(value)
+        value = clean_id(value)
     if type(value) is str and value[:1].isdigit() and not value.isdecimal() and _SCIENTIFIC.fullmatch(value):
         return value, f"is no author: a spreadsheet rounded it to scientific notation; {_WAY_OUT}"
     return value, None
@@ -129,8 +129,8 @@ class IdColumn:
 
     def __init__(self, sample: Sequence[object] = (), *, trust: bool = False, keep_rounded: bool = False) -> None:
         """*trust*: take ids that end in zeros as they are. *keep_rounded*: take rounded ids, which may still tell posts
-        apart: `rounding_of` then says which of them are rounded."""
-        texts = [undressed(value) for value in sample]
+        apart: `rounding_flaw` then says which of them are rounded."""
+        texts = [clean_id(value) for value in sample]
         self._rounded = RoundedIds() if trust else RoundedIds(text for text in texts if isinstance(text, str))
         self._by_length = self._rounded.by_length
         self._trust = trust
@@ -139,25 +139,25 @@ class IdColumn:
         self._counts_from_zero = texts.count("0") == 1 and "1" in texts and "2" in texts
 
     def read(self, value: object) -> tuple[object, str | None]:
-        """*value* undressed, and why it is no id of this column."""
+        """*value* clean_id, and why it is no id of this column."""
         if type(value) is not str or not value.isascii() or not value.isalnum():
-            value = undressed(value)
+            value = clean_id(value)
         elif len(value) > _SIGNIFICANT[0] and value[-1] != "0":
             # Most ids are plain, and end in another digit.
             if value.isdecimal() and len(value) <= _LONGEST:
                 self._by_length[len(value)] += 1
             return value, None
-        flaw = flaw_of(value)
+        flaw = id_flaw(value)
         if flaw is not None:
             return value, None if value == "0" and self._counts_from_zero else flaw
         if self._trust:
             return value, None
-        rounded = self._rounded.flaw_of(cast("str", value))
+        rounded = self._rounded.flaw(cast("str", value))
         return value, None if self._keep_rounded else rounded
 
-    def rounding_of(self, post_id: str) -> str | None:
+    def rounding_flaw(self, post_id: str) -> str | None:
         """Why *post_id* is no id, if a spreadsheet rounded it; None otherwise, and for ids that are trusted."""
-        return None if self._trust else self._rounded.flaw_of(post_id)
+        return None if self._trust else self._rounded.flaw(post_id)
 
 
 class RoundedIds:
@@ -176,7 +176,7 @@ class RoundedIds:
             if len(post_id) > _SIGNIFICANT[0] and post_id.isdecimal():
                 self._add(post_id)
 
-    def flaw_of(self, post_id: str) -> str | None:
+    def flaw(self, post_id: str) -> str | None:
         """Why *post_id* is no id, if it was rounded. Ids are remembered as evidence for those that follow."""
         if len(post_id) <= _SIGNIFICANT[0] or not post_id.isdecimal():
             return None

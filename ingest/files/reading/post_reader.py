@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.files.reading.identifiers import IdColumn
-from ingest.files.reading.read_summary import Findings
+from ingest.files.reading.read_summary import ReadSummary
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
-from ingest.files.reading.row_mapping import Outgoing, PostMaker
+from ingest.files.reading.row_mapping import OutgoingPost, PostMaker
 from ingest.files.reading.row_reader import IsTime, RowFile
-from ingest.files.reading.timestamp_parsing import day_order, may_be_moment, needs_day_order
-from ingest.id_set import PostMemory, Seen
+from ingest.files.reading.timestamp_parsing import detect_day_order, looks_like_timestamp, needs_day_order
+from ingest.id_set import IdMatch, PostSet
 
 SAMPLE_ROWS = 1_000
 MIN_POSTS_FOR_A_VERDICT = 10
@@ -23,14 +23,14 @@ _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class Duplicate:
     """A row whose id an earlier row has."""
 
     line: int
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadOptions:
     """How the rows of a file are read."""
 
     source: str
@@ -47,15 +47,15 @@ class Reading:
 class PostReader:
     """Reads the posts of *file*; raises InputError if its first rows show that a column is the wrong one."""
 
-    def __init__(self, file: RowFile, columns: Mapping[str, str], reading: Reading) -> None:
+    def __init__(self, file: RowFile, columns: Mapping[str, str], reading: ReadOptions) -> None:
         """*columns*: our field → the file's column, as `resolve` gives it."""
-        self.findings = Findings(id_column=columns["id"])
+        self.summary = ReadSummary(id_column=columns["id"])
         self._file = file
         self._reading = reading
-        self.is_time: IsTime = columns["created_at"], may_be_moment
+        self.is_time: IsTime = columns["created_at"], looks_like_timestamp
         """The column of times, and whether a cell may be one."""
         if file.encoding.note is not None:
-            self.findings.notes.append(file.encoding.note)
+            self.summary.notes.append(file.encoding.note)
         sample = self._sample(columns)
         self._columns = self._with_source(columns)
         self._sampled_ids = [row.cells[tuple(columns).index("id")] for row in sample]
@@ -76,43 +76,45 @@ class PostReader:
         """Whether the posts may be of different sources."""
         return "source" in self._columns
 
-    def read(self, *, refusal: Callable[[datetime], str | None] | None = None) -> Iterator[Outgoing | Reject | Repeat]:
+    def read(
+        self, *, refusal: Callable[[datetime], str | None] | None = None
+    ) -> Iterator[OutgoingPost | Reject | Duplicate]:
         """What each row is: a post met for the first time, a repeat, or none.
 
         *refusal* says why a post of that time is rejected, or None.
         """
         ids = self._ids(keep_rounded=self._keep_rounded)
-        maker, findings, seen = self._maker(self._columns, ids), self.findings, PostMemory()
-        own_sources, new = self.has_own_sources, Seen.NEW
+        maker, summary, seen = self._maker(self._columns, ids), self.summary, PostSet()
+        own_sources, new = self.has_own_sources, IdMatch.NEW
         time_place = tuple(self._columns).index("created_at")
         for row in self._file.rows(tuple(self._columns.values()), is_time=self.is_time):
             made = row if isinstance(row, Reject) else maker.make(row)
             if (
                 refusal is not None
                 and isinstance(row, Row)
-                and isinstance(made, Outgoing)
+                and isinstance(made, OutgoingPost)
                 and (why := refusal(made.created_at)) is not None
             ):
                 made = Reject(row.line, "created_at", str(row.cells[time_place]), why)
             if isinstance(made, Reject):
-                findings.reject(made)
+                summary.reject(made)
                 yield made
                 continue
             known = seen.add(f"{made.source}\0{made.id}" if own_sources else made.id, hash(made.payload))
             if known is new:
                 for value in maker.dropped:
-                    findings.drop(value)
+                    summary.drop(value)
                 yield made
                 continue
-            if known is Seen.CHANGED:
-                if (rounding := ids.rounding_of(made.id)) is not None:
+            if known is IdMatch.CHANGED:
+                if (rounding := ids.rounding_flaw(made.id)) is not None:
                     # Another post was rounded to the same id: to drop this one as its repeat would lose it unseen.
                     refused = Reject(row.line, "id", made.id, f"{rounding}; another post has the same")
-                    findings.reject(refused)
+                    summary.reject(refused)
                     yield refused
                     continue
-                findings.change(made.id, row.line)
-            yield Repeat(row.line)
+                summary.change(made.id, row.line)
+            yield Duplicate(row.line)
 
     def _ids(self, *, keep_rounded: bool) -> IdColumn:
         return IdColumn(self._sampled_ids, trust=self._reading.trust_ids, keep_rounded=keep_rounded)
@@ -141,12 +143,12 @@ class PostReader:
         if "source" in columns:
             if given:
                 raise InputError("--source and --map source=… cannot go together: one names the source of all rows")
-            self.findings.notes.append(f"each row's own source is taken, from column {columns['source']!r}")
+            self.summary.notes.append(f"each row's own source is taken, from column {columns['source']!r}")
             return columns
         if "source" not in self._file.columns:
             return columns
         if given:
-            self.findings.notes.append("the rows' own column 'source' is not used, because --source is given")
+            self.summary.notes.append("the rows' own column 'source' is not used, because --source is given")
             return columns
         sample = self._sample({"source": "source", "created_at": columns["created_at"]})
         values = {row.cells[0] for row in sample if isinstance(row.cells[0], str) and row.cells[0].strip()}
@@ -156,9 +158,9 @@ class PostReader:
         is_ours = "schema_version" in self._file.columns
         if is_ours or (values and not other and all(map(_SOURCE_NAME.fullmatch, values))):
             shown = ", ".join(sorted(values)[:MAX_SOURCES_SHOWN]) + (", …" if len(values) > MAX_SOURCES_SHOWN else "")
-            self.findings.notes.append(f"each row's own source is taken ({shown}); --source overrides it")
+            self.summary.notes.append(f"each row's own source is taken ({shown}); --source overrides it")
             return {**columns, "source": "source"}
-        self.findings.notes.append(
+        self.summary.notes.append(
             "the rows' own column 'source' is not used: its values look like no names of sources. All posts are of "
             f"source {self._reading.source!r}; --map source=source takes the column as it is"
         )
@@ -172,10 +174,10 @@ class PostReader:
         if not any(needs_day_order(row.cells[place]) for row in sample):
             return None
         rows = self._file.rows([columns["created_at"]], is_time=self.is_time)
-        order = day_order(row.cells[0] for row in self._until_broken(rows) if isinstance(row, Row))
+        order = detect_day_order(row.cells[0] for row in self._until_broken(rows) if isinstance(row, Row))
         if order is not None:
             name = "day" if order else "month"
-            self.findings.notes.append(
+            self.summary.notes.append(
                 f"dates such as 3/2/2026 are read with the {name} first, as others in the file prove; "
                 f"--dates {'month' if order else 'day'}-first reads them the other way"
             )
@@ -187,14 +189,16 @@ class PostReader:
         Decides about rounded ids too. A spreadsheet that keeps 15 digits of a platform's 18 or 19 leaves most ids
         different from each other: such a file is read. Once two posts of the sample share a rounded id, none is one.
         """
-        ids, seen = self._ids(keep_rounded=True), PostMemory()
+        ids, seen = self._ids(keep_rounded=True), PostSet()
         maker = self._maker(columns, ids)
-        posts = [made for made in map(maker.make, sample) if isinstance(made, Outgoing)]
-        repeated = [post for post in posts if seen.add(f"{post.source}\0{post.id}", hash(post.payload)) is Seen.CHANGED]
-        rounded = any(ids.rounding_of(post.id) for post in posts)
-        self._keep_rounded = not any(ids.rounding_of(post.id) for post in repeated)
+        posts = [made for made in map(maker.make, sample) if isinstance(made, OutgoingPost)]
+        repeated = [
+            post for post in posts if seen.add(f"{post.source}\0{post.id}", hash(post.payload)) is IdMatch.CHANGED
+        ]
+        rounded = any(ids.rounding_flaw(post.id) for post in posts)
+        self._keep_rounded = not any(ids.rounding_flaw(post.id) for post in repeated)
         if rounded and self._keep_rounded:
-            self.findings.notes.append(
+            self.summary.notes.append(
                 f"the ids of column {columns['id']!r} end in zeros, as a spreadsheet rounds them. They tell posts "
                 f"apart (looked at: {len(posts):,}), so they are taken, and a post whose id another post has is "
                 "rejected. To be sure, format the column as text and export it again"

@@ -21,7 +21,7 @@ class Cause:
 
 
 @dataclass(slots=True)
-class Findings:
+class ReadSummary:
     """Counts by cause, in the order of the file."""
 
     notes: list[str] = field(default_factory=list)

@@ -9,9 +9,9 @@ from typing import Any, cast
 import msgspec
 
 from brandpulse.schema.posts import MAX_LANG_CHARS, MAX_URL_CHARS, OPTIONAL_LIMITS, POST_DECODER
-from ingest.files.reading.identifiers import IdColumn, author_of
+from ingest.files.reading.identifiers import IdColumn, clean_author
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
-from ingest.files.reading.timestamp_parsing import moment
+from ingest.files.reading.timestamp_parsing import parse_timestamp
 
 REQUIRED = ("id", "text", "created_at", "author_id")
 OPTIONAL = ("lang", "url", "source")
@@ -97,7 +97,7 @@ def _guess(field: str, columns: Sequence[str]) -> str:
     return "COLUMN"
 
 
-class Outgoing(msgspec.Struct, frozen=True, gc=False):
+class OutgoingPost(msgspec.Struct, frozen=True, gc=False):
     """A post ready to be sent."""
 
     id: str
@@ -107,7 +107,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     source: str = ""
     """Ids are unique within it."""
 
-    def moved(self, shift: timedelta) -> "Outgoing":
+    def moved(self, shift: timedelta) -> "OutgoingPost":
         """The same post, written *shift* later."""
         created_at = self.created_at + shift
         content = msgspec.json.decode(self.payload) | {"created_at": created_at}
@@ -151,7 +151,7 @@ class PostMaker:
         self.dropped: list[Reject] = []
         """Optional values of the last row that its post does not have."""
 
-    def make(self, row: Row) -> Outgoing | Reject:  # noqa: PLR0911 - one a flaw
+    def make(self, row: Row) -> OutgoingPost | Reject:  # noqa: PLR0911 - one per flaw
         """The post of *row*, exactly as strict as the workers that will read it."""
         if self.dropped:
             self.dropped.clear()
@@ -159,11 +159,11 @@ class PostMaker:
         post_id, flaw = self._read_id(cells["id"])
         if flaw is not None:
             return _reject(row.line, cells, "id", flaw)
-        author_id, flaw = author_of(cells["author_id"])
+        author_id, flaw = clean_author(cells["author_id"])
         if flaw is not None:
             return _reject(row.line, cells, "author_id", flaw)
         try:
-            created_at = moment(cells["created_at"], assume_utc=self._assume_utc, day_first=self._day_first)
+            created_at = parse_timestamp(cells["created_at"], assume_utc=self._assume_utc, day_first=self._day_first)
         except ValueError as error:
             return _reject(row.line, cells, "created_at", str(error))
         text = cells["text"]
@@ -196,7 +196,7 @@ class PostMaker:
             return _reject(row.line, cells, broken, _NOT_UTF8)
         if b"\\u0000" in payload and (found := _flaw(cells)) is not None:
             return _reject(row.line, cells, *found)
-        return Outgoing(cast("str", post_id), created_at, payload, source)
+        return OutgoingPost(cast("str", post_id), created_at, payload, source)
 
     def _source_of(self, cells: Mapping[str, Any]) -> Any:
         own = cells.get("source")

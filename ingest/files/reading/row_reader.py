@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, Literal, cast
 
 import msgspec
 
-from ingest.files.reading.delimited_text import MAX_CELL_CHARS, Table, escapes_with_backslash
-from ingest.files.reading.encodings import Encoding, EncodingProblem, encoding_of
+from ingest.files.reading.delimited_text import MAX_CELL_CHARS, DelimitedReader, escapes_with_backslash
+from ingest.files.reading.encodings import Encoding, EncodingError, detect_encoding
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
 
 Format = Literal["jsonl", "csv", "tsv"]
@@ -203,7 +203,9 @@ class RowFile:
     def _csv_rows(self, file: BinaryIO, wanted: Sequence[str], is_time: IsTime | None) -> Iterator[Row | Reject]:
         readline = self._csv_reader(file)
         _, lines = self._header(readline)
-        reader = Table(self.columns, wanted, delimiter=self._delimiter, backslash=self._backslash, is_time=is_time)
+        reader = DelimitedReader(
+            self.columns, wanted, delimiter=self._delimiter, backslash=self._backslash, is_time=is_time
+        )
         self._pulled = reader.pulled
         return reader.rows(readline, lines + 1)
 
@@ -247,8 +249,8 @@ def _read_head(path: Path, named: str | None) -> tuple[str, Encoding]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     try:
-        encoding = encoding_of(head, named=named)
-    except EncodingProblem as problem:
+        encoding = detect_encoding(head, named=named)
+    except EncodingError as problem:
         text = str(problem)
         raise InputError(text if text.startswith("--") else f"{path} {text}") from problem
     text = head.decode(encoding.codec, errors="replace")

@@ -26,7 +26,9 @@ _MAX_CHARS = 100
 _WIDEST_OFFSET = timedelta(hours=14)
 
 
-def moment(value: object, *, assume_utc: bool = False, day_first: bool | None = None) -> datetime:  # noqa: PLR0912 - short ways
+def parse_timestamp(  # noqa: PLR0912 - fast paths
+    value: object, *, assume_utc: bool = False, day_first: bool | None = None
+) -> datetime:
     """*value* as an aware moment in UTC. Raises ValueError with the reason.
 
     Read are RFC 3339 and its neighbours, dates in English words, the dates of the Twitter API, of e-mail, RSS and
@@ -149,7 +151,7 @@ def _from_number(whole: int, fraction: str | int) -> datetime:
 _ORDERED = re.compile(r"\D*?\b(\d{1,2})([-/])(\d{1,2})\2\d{4}(?!\d)")
 
 
-def day_order(values: Iterable[object]) -> bool | None:
+def detect_day_order(values: Iterable[object]) -> bool | None:
     """Whether dates such as 3/2/2026 begin with the day, by those of *values* that can be read in one way only.
 
     None where none is such, or where they disagree.
@@ -168,7 +170,7 @@ def needs_day_order(value: object) -> bool:
     return isinstance(value, str) and _ORDERED.match(value) is not None
 
 
-def may_be_moment(value: object) -> bool:
+def looks_like_timestamp(value: object) -> bool:
     """Whether *value* was meant as a moment, readable or not: with digits, and as short as one."""
     if not isinstance(value, str):
         return False
@@ -177,7 +179,7 @@ def may_be_moment(value: object) -> bool:
     if digits < 4 or len(text) > _MAX_CHARS:
         return False
     try:
-        moment(text, assume_utc=True, day_first=True)
+        parse_timestamp(text, assume_utc=True, day_first=True)
     except ValueError:
         # A time in words or in another language has more digits than most prose of its length.
         return digits * 4 >= len(text)

@@ -116,7 +116,7 @@ class TimestampTokens:
             return ValueError(UNREADABLE if len(self.text) > len("yesterday") else "is no date with a time of day")
         return ValueError(f"{UNREADABLE}: {rest.strip()!r} is not understood")
 
-    def _take(self, token: re.Match[str]) -> None:  # noqa: PLR0912 - one branch a kind
+    def _take(self, token: re.Match[str]) -> None:  # noqa: PLR0912 - one branch per kind
         part = token.groupdict()
         match token.lastgroup:
             case "space":

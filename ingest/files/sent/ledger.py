@@ -24,7 +24,7 @@ LEDGER_POSTS = 10_000_000
 """Posts that the ledger holds, 26 bytes each (260 MB); beyond, it forgets the oldest windows and says so."""
 RUN_SECONDS = 6.0
 """A run that gave no sign of life for so long has ended."""
-SIGN_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 """Between two signs of life."""
 READ_WINDOWS = 50
 """Windows read in one round trip: some 10 MB."""
@@ -102,7 +102,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class LedgerSnapshot:
     """What the ledger holds from some window on."""
 
     version: int
@@ -120,7 +120,7 @@ class Ledger(Protocol):
         """A random word, another one after the store has lost everything."""
         ...
 
-    def read(self, since: int = 0) -> Contents: ...
+    def read(self, since: int = 0) -> LedgerSnapshot: ...
 
     def claim(self, version: int, window: Window) -> int | None:
         """Append *window*; its number, or None when the ledger is no longer at *version*."""
@@ -134,11 +134,11 @@ class Ledger(Protocol):
         """For how long that run's last sign of life holds; 0: it has ended. It grows with each sign."""
         ...
 
-    def sign(self, run: str) -> None:
+    def heartbeat(self, run: str) -> None:
         """This run's sign of life."""
         ...
 
-    def leave(self, run: str) -> None:
+    def end_run(self, run: str) -> None:
         """The run has ended."""
         ...
 
@@ -158,10 +158,10 @@ class MemoryLedger:
     def identity(self) -> str:
         return self._identity
 
-    def read(self, since: int = 0) -> Contents:
+    def read(self, since: int = 0) -> LedgerSnapshot:
         first = max(since, self._forgotten)
         windows = self._windows[first - self._forgotten :]
-        return Contents(self._forgotten + len(self._windows), first, windows, self._posts_forgotten)
+        return LedgerSnapshot(self._forgotten + len(self._windows), first, windows, self._posts_forgotten)
 
     def claim(self, version: int, window: Window) -> int | None:
         if version != self._forgotten + len(self._windows):
@@ -184,10 +184,10 @@ class MemoryLedger:
         self._looks += 1
         return float(self._looks) if run in self._runs else 0.0
 
-    def sign(self, run: str) -> None:
+    def heartbeat(self, run: str) -> None:
         self._runs.add(run)
 
-    def leave(self, run: str) -> None:
+    def end_run(self, run: str) -> None:
         self._runs.discard(run)
 
 
@@ -211,7 +211,7 @@ class RedisLedger:
             found: Any = self._client.hget(self._keys.about, "identity")
         return bytes(found).decode()
 
-    def read(self, since: int = 0) -> Contents:
+    def read(self, since: int = 0) -> LedgerSnapshot:
         with _reached():
             while True:
                 forgotten, posts_forgotten = self._forgotten()
@@ -224,7 +224,7 @@ class RedisLedger:
                     if len(some) < READ_WINDOWS:
                         break
                 if self._forgotten()[0] == forgotten:
-                    return Contents(first + len(windows), first, windows, posts_forgotten)
+                    return LedgerSnapshot(first + len(windows), first, windows, posts_forgotten)
 
     def claim(self, version: int, window: Window) -> int | None:
         with _reached():
@@ -242,11 +242,11 @@ class RedisLedger:
             left: Any = self._client.pttl(self._keys.run(run))
         return max(0, int(left)) / 1_000
 
-    def sign(self, run: str) -> None:
+    def heartbeat(self, run: str) -> None:
         with _reached():
             self._client.set(self._keys.run(run), "1", px=int(RUN_SECONDS * 1_000))
 
-    def leave(self, run: str) -> None:
+    def end_run(self, run: str) -> None:
         with _reached():
             self._client.delete(self._keys.run(run))
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from brandpulse.errors import TransientError
 from brandpulse.state.applied_logs import AppliedLogs
-from ingest.files.reading.row_mapping import Outgoing
+from ingest.files.reading.row_mapping import OutgoingPost
 from ingest.files.sent.ledger import UNKNOWN, Digests, Ledger, Window
-from ingest.topic_reader import Landed, LogEnds
+from ingest.topic_reader import LogEnds, TopicPost
 
 LEAVE_SECONDS = 30.0
 """How long a run waits until workers have left a log that is gone, before it sends again what they had not counted."""
@@ -25,20 +25,20 @@ _SOURCE = b',"source":"'
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Seen(IntEnum):
+class SentStatus(IntEnum):
     """What the ledger knows of a post."""
 
     NEW = 0
     SENT = 1
     CHANGED = 2
     """Its source and id were sent, with another text, author or time."""
-    ELSEWHERE = 3
+    OTHER_SOURCE = 3
     """Its id, time, author and text were sent, under another source."""
     UNCERTAIN = 4
     """Its sender was killed before the broker answered, and the log is gone."""
 
 
-class Digester:
+class PostDigester:
     """Two digests of each post, of 8 bytes: of (source, id), and of what it says (id, time, author, text).
 
     Two of n posts share one with probability n²/2⁶⁵; of n posts with one id in two sources, the second with n/2³².
@@ -50,7 +50,7 @@ class Digester:
         self._shifted = shifted
         self._sources: dict[str, int] = {}
 
-    def digests(self, posts: Sequence[Outgoing]) -> tuple[Digests, Digests]:
+    def digests(self, posts: Sequence[OutgoingPost]) -> tuple[Digests, Digests]:
         blake, crc = hashlib.blake2b, zlib.crc32
         ids = np.frombuffer(b"".join([blake(post.id.encode(), digest_size=8).digest() for post in posts]), "<u8")
         payloads = [post.payload for post in posts]
@@ -66,7 +66,7 @@ class Digester:
         return named, named if self._shifted else ids ^ (said * _MIX)
 
     @staticmethod
-    def named(source: str, post_id: str) -> tuple[int, int]:
+    def stored_digests(source: str, post_id: str) -> tuple[int, int]:
         """The digests of (source, id) that a post in the topic can have: sent as it was, or shifted."""
         post = int.from_bytes(hashlib.blake2b(post_id.encode(), digest_size=8).digest(), "little")
         return post ^ _source_digest("", source), post ^ _source_digest(SHIFTED, source)
@@ -105,19 +105,19 @@ class SentPosts:
     def empty(self) -> bool:
         return not any(map(len, (*self._ids, *self._uncertain)))
 
-    def hold(self, window: Window) -> None:
+    def add_sent(self, window: Window) -> None:
         if len(window):
             self._ids.append(window.ids)
             (self._contents if window.source else self._own_contents).append(window.contents)
             self._sorted = None
 
-    def doubt(self, window: Window) -> None:
+    def add_uncertain(self, window: Window) -> None:
         if len(window):
             self._uncertain.append(window.ids)
             self._sorted = None
 
-    def look(self, ids: Digests, contents: Digests, *, own_sources: bool = False) -> npt.NDArray[np.int8]:
-        """A `Seen` for each post.
+    def lookup(self, ids: Digests, contents: Digests, *, own_sources: bool = False) -> npt.NDArray[np.int8]:
+        """A `SentStatus` for each post.
 
         *own_sources*: each post has its own source, so two that differ in nothing else are two posts. They are one if
         either was sent with a source for the whole file, which may be that file's name.
@@ -133,11 +133,11 @@ class SentPosts:
         held, said, own, unsure = self._sorted
         by_id, elsewhere = _in(held, ids), _in(said, contents)
         by_content = elsewhere | _in(own, contents)
-        seen = np.full(len(ids), Seen.NEW, np.int8)
-        seen[_in(unsure, ids)] = Seen.UNCERTAIN
-        seen[elsewhere if own_sources else by_content] = Seen.ELSEWHERE
-        seen[by_id] = Seen.CHANGED
-        seen[by_id & by_content] = Seen.SENT
+        seen = np.full(len(ids), SentStatus.NEW, np.int8)
+        seen[_in(unsure, ids)] = SentStatus.UNCERTAIN
+        seen[elsewhere if own_sources else by_content] = SentStatus.OTHER_SOURCE
+        seen[by_id] = SentStatus.CHANGED
+        seen[by_id & by_content] = SentStatus.SENT
         return seen
 
 
@@ -152,7 +152,7 @@ def _in(ordered: Digests, wanted: Digests) -> npt.NDArray[np.bool_]:
 class Log(Protocol):
     """The part of `TopicReader` that is needed here."""
 
-    def posts_between(self, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[Landed]: ...
+    def posts_between(self, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[TopicPost]: ...
 
 
 def recover(
@@ -176,19 +176,19 @@ def recover(
     for number, stored in enumerate(contents.windows, contents.first):
         window = Window.decode(stored)
         if window.run and window.run not in alive:
-            alive[window.run] = _alive(ledger, window.run, sleep)
+            alive[window.run] = _is_alive(ledger, window.run, sleep)
         if not window.log or (window.run and alive[window.run]):
-            sent.hold(window)
+            sent.add_sent(window)
         else:
             work.append((number, stored, window))
     if not work:
         return sent
     partitions = sorted(set(ends.high).union(*({int(p) for p in np.unique(w.partitions)} for _, _, w in work)) - {-1})
-    done = _when_left(work, log, applied, partitions, sleep)
-    found = _found(work, log, ends, reader)
+    done = _wait_until_left(work, log, applied, partitions, sleep)
+    found = _find_unconfirmed(work, log, ends, reader)
     extra: list[Window] = []
     for number, stored, window in work:
-        kept, here = _judge(sent, window, log=log, ends=ends, done=done, found=found)
+        kept, here = _reconcile(sent, window, log=log, ends=ends, done=done, found=found)
         extra += here
         if kept.encode() != stored:
             ledger.settle(number, kept, before=stored)
@@ -197,11 +197,11 @@ def recover(
         if placed is None:
             raise TransientError("another `brandpulse ingest` has just begun; run the command again")
         sent.version += 1
-        sent.hold(window)
+        sent.add_sent(window)
     return sent
 
 
-def _alive(ledger: Ledger, run: str, sleep: Callable[[float], None]) -> bool:
+def _is_alive(ledger: Ledger, run: str, sleep: Callable[[float], None]) -> bool:
     """Whether a run gives signs of life: one that was killed a moment ago has left its last."""
     left = ledger.seconds_left(run)
     while left > 0:
@@ -213,7 +213,7 @@ def _alive(ledger: Ledger, run: str, sleep: Callable[[float], None]) -> bool:
     return False
 
 
-def _judge(
+def _reconcile(
     sent: SentPosts,
     window: Window,
     *,
@@ -241,13 +241,13 @@ def _judge(
         high = _by_partition(window.partitions, lambda partition: ends.high.get(partition, 0))
         stands = ~window.open & (counted | (window.offsets < high))
         kept = window.only(stands)
-        sent.hold(kept)
+        sent.add_sent(kept)
         sent.to_send_again += len(window) - len(kept)
         return kept, here
     none_applied = all(done.applied(window.log, partition) <= offset for partition, offset in window.since.items())
     unsure = window.open & (not none_applied)
-    sent.hold(window.only(counted))
-    sent.doubt(window.only(unsure))
+    sent.add_sent(window.only(counted))
+    sent.add_uncertain(window.only(unsure))
     kept = window.only(counted | unsure)
     sent.to_send_again += len(window) - len(kept)
     return (kept if unsure.any() else kept.only(np.ones(len(kept), np.bool_), log="", since={})), here
@@ -267,7 +267,7 @@ def _counted(window: Window, done: AppliedLogs) -> npt.NDArray[np.bool_]:
     return np.asarray(~window.open & (window.offsets < applied))
 
 
-def _when_left(
+def _wait_until_left(
     work: Sequence[tuple[int, bytes, Window]],
     log: str,
     applied: Callable[[Iterable[int]], AppliedLogs],
@@ -295,7 +295,7 @@ def _when_left(
     return done
 
 
-def _found(
+def _find_unconfirmed(
     work: Sequence[tuple[int, bytes, Window]], log: str, ends: LogEnds, reader: Log
 ) -> dict[int, tuple[int, int]]:
     """Where posts without a confirmed delivery lie in the topic of now."""
@@ -309,7 +309,7 @@ def _found(
     wanted = {int(digest) for window in unconfirmed for digest in window.ids[window.open]}
     found: dict[int, tuple[int, int]] = {}
     for post in reader.posts_between(begin, ends.high):
-        for digest in Digester.named(post.source, post.id):
+        for digest in PostDigester.stored_digests(post.source, post.id):
             if digest in wanted:
                 found[digest] = (post.partition, post.offset)
     return found

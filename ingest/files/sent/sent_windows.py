@@ -12,28 +12,33 @@ import numpy as np
 
 from brandpulse.errors import TransientError
 from ingest.files.reading.row import InputError
-from ingest.files.reading.row_mapping import Outgoing
-from ingest.files.sent.ledger import SIGN_SECONDS, UNKNOWN, Digests, Ledger, Window
-from ingest.files.sent.sent_posts import Digester, Seen, SentPosts
-from ingest.post_producer import Delivery, LandedPosts
+from ingest.files.reading.row_mapping import OutgoingPost
+from ingest.files.sent.ledger import HEARTBEAT_SECONDS, UNKNOWN, Digests, Ledger, Window
+from ingest.files.sent.sent_posts import PostDigester, SentPosts, SentStatus
+from ingest.post_producer import PostProducer, WindowDeliveries
 from ingest.worker_states import WorkerStates, remembered_since_ms
 
 
-class Verdict(Enum):
+class Decision(Enum):
     """What becomes of a post of the file."""
 
     SEND = "send"
     SENT = "sent"
     CHANGED = "changed"
-    ELSEWHERE = "elsewhere"
+    OTHER_SOURCE = "other_source"
 
 
-SEND, SENT, CHANGED, ELSEWHERE = Verdict
-_VERDICTS = {Seen.NEW: SEND, Seen.SENT: SENT, Seen.CHANGED: CHANGED, Seen.ELSEWHERE: ELSEWHERE}
+SEND, SENT, CHANGED, OTHER_SOURCE = Decision
+_DECISIONS = {
+    SentStatus.NEW: SEND,
+    SentStatus.SENT: SENT,
+    SentStatus.CHANGED: CHANGED,
+    SentStatus.OTHER_SOURCE: OTHER_SOURCE,
+}
 
 
 @dataclass(slots=True)
-class _Claimed:
+class _ClaimedWindow:
     """A window of this run."""
 
     window: Window
@@ -58,8 +63,8 @@ class SentWindows:
         log: str,
         source: str,
         begin: Mapping[int, int],
-        delivery: Delivery,
-        digester: Digester,
+        producer: PostProducer,
+        digester: PostDigester,
         states: WorkerStates,
         topic_id_now: Callable[[], str] | None,
         again: bool,
@@ -70,35 +75,35 @@ class SentWindows:
         self._log = log
         self._source = source
         self._begin = dict(begin)
-        self._delivery = delivery
+        self._producer = producer
         self._digester = digester
         self._states = states
         self._topic_id_now = topic_id_now
         self._again = again
         self._uncertain = uncertain
         self._run = secrets.token_hex(8)
-        self._open: dict[int, _Claimed] = {}
-        self._landed: list[LandedPosts] = []
+        self._open: dict[int, _ClaimedWindow] = {}
+        self._landed: list[WindowDeliveries] = []
         """Confirmed, and not written to the ledger yet."""
         self._log_is_another = False
 
     @contextlib.contextmanager
-    def signing(self) -> Iterator[None]:
+    def heartbeats(self) -> Iterator[None]:
         """While inside, other runs see that this one lives. Raises TransientError."""
         ledger = self._ledger
         if ledger is None:
             yield
             return
-        ledger.sign(self._run)
+        ledger.heartbeat(self._run)
         ended = threading.Event()
 
-        def sign() -> None:
-            while not ended.wait(SIGN_SECONDS):
+        def heartbeat() -> None:
+            while not ended.wait(HEARTBEAT_SECONDS):
                 # The next claim says what is wrong with the store.
                 with contextlib.suppress(TransientError):
-                    ledger.sign(self._run)
+                    ledger.heartbeat(self._run)
 
-        thread = threading.Thread(target=sign, name="ledger-signs", daemon=True)
+        thread = threading.Thread(target=heartbeat, name="ledger-signs", daemon=True)
         thread.start()
         try:
             yield
@@ -106,9 +111,9 @@ class SentWindows:
             ended.set()
             thread.join()
             with contextlib.suppress(TransientError):
-                ledger.leave(self._run)
+                ledger.end_run(self._run)
 
-    def claim(self, posts: Sequence[Outgoing], in_topic: Sequence[bool]) -> list[Verdict]:
+    def claim(self, posts: Sequence[OutgoingPost], in_topic: Sequence[bool]) -> list[Decision]:
         """What becomes of each of *posts*; those to send are written to the ledger. No id may come twice in *posts*.
 
         *in_topic*: those that the topic is known to hold. Raises TransientError, and InputError where it is not known
@@ -119,21 +124,21 @@ class SentWindows:
         ids, contents = self._digester.digests(posts)
         there = np.array(in_topic, np.bool_)
         while True:
-            verdicts = self._verdicts(posts, ids, contents, in_topic)
-            wanted = np.array([verdict is SEND for verdict in verdicts], np.bool_) & ~there
+            decisions = self._decisions(posts, ids, contents, in_topic)
+            wanted = np.array([decision is SEND for decision in decisions], np.bool_) & ~there
             if not wanted.any():
-                return verdicts
+                return decisions
             window = self._window(ids[wanted], contents[wanted])
             number = self._append(self._ledger, window)
             if number is not None:
                 places = np.where(wanted, np.cumsum(wanted) - 1, -1)
-                self._open[number] = _Claimed(window, window.encode(), places.tolist())
-                self._delivery.begin_window(number)
-                return verdicts
+                self._open[number] = _ClaimedWindow(window, window.encode(), places.tolist())
+                self._producer.start_window(number)
+                return decisions
 
     def settle(self) -> None:
         """Write down where posts lie that the broker has confirmed. Raises TransientError."""
-        self._landed += self._delivery.landed()
+        self._landed += self._producer.take_confirmed()
         if self._ledger is None or not self._landed:
             return
         self._same_log()
@@ -153,7 +158,7 @@ class SentWindows:
         """After the last post: what was handed over and is not confirmed stays open, what was not is forgotten."""
         if self._ledger is None:
             return
-        landed, remains = [*self._landed, *self._delivery.landed()], self._delivery.remains()
+        landed, remains = [*self._landed, *self._producer.take_confirmed()], self._producer.unfinished()
         self._landed = []
         if not self._open:
             return
@@ -176,20 +181,22 @@ class SentWindows:
             self._put(self._ledger, number, claimed, window.only(kept, run=""))
             del self._open[number]
 
-    def _verdicts(
-        self, posts: Sequence[Outgoing], ids: Digests, contents: Digests, in_topic: Sequence[bool]
-    ) -> list[Verdict]:
+    def _decisions(
+        self, posts: Sequence[OutgoingPost], ids: Digests, contents: Digests, in_topic: Sequence[bool]
+    ) -> list[Decision]:
         if self._again:
             return [SENT if there else SEND for there in in_topic]
         if self._sent.empty:
             return [SENT if there else SEND for there in in_topic]
-        seen = self._sent.look(ids, contents, own_sources=not self._source)
-        unsure = np.flatnonzero(seen == Seen.UNCERTAIN)
+        seen = self._sent.lookup(ids, contents, own_sources=not self._source)
+        unsure = np.flatnonzero(seen == SentStatus.UNCERTAIN)
         if len(unsure):
             seen[unsure] = self._ask_workers([posts[place] for place in unsure.tolist()], ids[unsure], contents[unsure])
-        return [SENT if there else _VERDICTS[Seen(code)] for code, there in zip(seen.tolist(), in_topic, strict=True)]
+        return [
+            SENT if there else _DECISIONS[SentStatus(code)] for code, there in zip(seen.tolist(), in_topic, strict=True)
+        ]
 
-    def _ask_workers(self, posts: Sequence[Outgoing], ids: Digests, contents: Digests) -> list[Seen]:
+    def _ask_workers(self, posts: Sequence[OutgoingPost], ids: Digests, contents: Digests) -> list[SentStatus]:
         """Posts whose sender was killed, in a log that is gone: the workers remember those that they counted lately."""
         applied = self._states.applied(sorted(self._begin))
         statuses = list(applied.statuses.values())
@@ -198,11 +205,11 @@ class SentWindows:
         found, unknown = [], 0
         for post, held in zip(posts, counted, strict=True):
             if held:
-                found.append(Seen.SENT)
+                found.append(SentStatus.SENT)
             elif post.created_at.timestamp() * 1_000 >= since or self._uncertain == "send":
-                found.append(Seen.NEW)
+                found.append(SentStatus.NEW)
             elif self._uncertain == "skip":
-                found.append(Seen.SENT)
+                found.append(SentStatus.SENT)
             else:
                 unknown += 1
         if unknown:
@@ -212,15 +219,15 @@ class SentWindows:
                 "(those that were counted count twice), --uncertain skip leaves them out (those that were not are "
                 "missing)"
             )
-        known = np.array([verdict is Seen.SENT for verdict in found], np.bool_)
+        known = np.array([decision is SentStatus.SENT for decision in found], np.bool_)
         if known.any() and self._ledger is not None:
             window = Window("", "", self._source, {}, ids[known], contents[known], *_unknown(int(known.sum())))
             self._append(self._ledger, window)
-            self._sent.hold(window)
+            self._sent.add_sent(window)
         return found
 
     def _window(self, ids: Digests, contents: Digests) -> Window:
-        _, behind = self._delivery.beginning()
+        _, behind = self._producer.confirmed_prefix()
         return Window(self._log, self._run, self._source, self._begin | behind, ids, contents, *_unknown(len(ids)))
 
     def _append(self, ledger: Ledger, window: Window) -> int | None:
@@ -237,10 +244,10 @@ class SentWindows:
                 # The answer to our own call was lost, and the client asked once more.
                 found = place
             else:
-                self._sent.hold(Window.decode(stored))
+                self._sent.add_sent(Window.decode(stored))
         return found
 
-    def _land(self, part: LandedPosts) -> None:
+    def _land(self, part: WindowDeliveries) -> None:
         claimed = self._open.get(part.window)
         if claimed is None or not part.posts:
             return
@@ -250,7 +257,7 @@ class SentWindows:
         window.partitions[at] = partitions
         window.offsets[at] = offsets
 
-    def _put(self, ledger: Ledger, number: int, claimed: _Claimed, window: Window | None) -> None:
+    def _put(self, ledger: Ledger, number: int, claimed: _ClaimedWindow, window: Window | None) -> None:
         if window is None:  # and not `or`: an empty window is false
             window = claimed.window
         if not ledger.settle(number, window, before=claimed.stored):

@@ -11,37 +11,37 @@ from ingest.files.reading.timestamp_parsing import needs_day_order
 from ingest.files.times.time_scan import (
     FUTURE_TOLERANCE,
     SHOWN_ROWS,
-    Far,
-    FarRow,
+    OutlierBounds,
+    OutlierRow,
     Times,
-    far_from_the_rest,
-    far_rows,
-    scan,
+    outlier_bounds,
+    outlier_rows,
+    scan_times,
 )
-from ingest.worker_states import Clock
+from ingest.worker_states import StreamClock
 
 HORIZON = timedelta(days=90)
-"""A topic that also holds posts of today refuses posts older than this."""
-NOTHING_FAR = Far()
-FAR_REASON = "lies far from the times of the other rows; --far-dates send sends it"
+"""A topic that also contains posts of today refuses posts older than this."""
+NO_OUTLIERS = OutlierBounds()
+OUTLIER_REASON = "lies far from the times of the other rows; --far-dates send sends it"
 
 
 @dataclass(frozen=True, slots=True)
-class FarTimes:
+class Outliers:
     """Which times lie far from the rest of the file, or in the future."""
 
-    far: Far = NOTHING_FAR
+    far: OutlierBounds = NO_OUTLIERS
     latest: datetime | None = None
     """Posts of later moments are refused as `from_the_future`."""
 
-    def holds(self, at: datetime) -> bool:
-        return self.far.holds(at) or (self.latest is not None and at > self.latest)
+    def contains(self, at: datetime) -> bool:
+        return self.far.contains(at) or (self.latest is not None and at > self.latest)
 
     def refusal(self, at: datetime) -> str | None:
         """Why a post of that time becomes a reject, or None."""
         if self.latest is not None and at > self.latest:
             return "lies in the future; --far-dates send sends it"
-        return FAR_REASON if self.far.holds(at) else None
+        return OUTLIER_REASON if self.far.contains(at) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class TimeCheck:
     """The times of a file, and which of them become rejects."""
 
     times: Times
-    rejected: FarTimes | None = None
+    rejected: Outliers | None = None
 
     @property
     def key(self) -> str:
@@ -64,7 +64,7 @@ def check_times(
     assume_utc: bool,
     far: Literal["ask", "send", "reject"],
     now: datetime | None,
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
     day_first: bool | None = None,
     is_time: IsTime | None = None,
 ) -> TimeCheck:
@@ -73,15 +73,15 @@ def check_times(
     A post of a later time moves the workers' clock: the posts after it are late, and refused if they lie 90 days back.
     One of an earlier time harms no other, so it is named and sent. *now*: None where times are moved to now.
     """
-    times = scan(file, column, assume_utc=assume_utc, day_first=day_first, is_time=is_time)
+    times = scan_times(file, column, assume_utc=assume_utc, day_first=day_first, is_time=is_time)
     latest = None if now is None else now + FUTURE_TOLERANCE
     ahead = times.last is not None and latest is not None and times.last > latest
-    found = FarTimes(far_from_the_rest(times.days), latest if ahead else None)
-    if found == FarTimes():
+    found = Outliers(outlier_bounds(times.days), latest if ahead else None)
+    if found == Outliers():
         return TimeCheck(times)
-    rows = list(far_rows(file, column, found.holds, assume_utc=assume_utc, day_first=day_first, is_time=is_time))
+    rows = list(outlier_rows(file, column, found.contains, assume_utc=assume_utc, day_first=day_first, is_time=is_time))
     if far == "reject":
-        say(f"{_told(rows, times, found, day_first)}\nThey are put with the rejects.")
+        notify(f"{_told(rows, times, found, day_first)}\nThey are put with the rejects.")
         return TimeCheck(times, found)
     if far == "ask" and (found.far.after is not None or ahead):
         raise InputError(
@@ -91,14 +91,14 @@ def check_times(
             "sent. Correct these rows, or run the command again with --far-dates reject (they are put with the "
             "rejects) or --far-dates send (they are sent as they are)"
         )
-    say(
+    notify(
         f"{_told(rows, times, found, day_first)}\n"
         "They are sent as they are; --far-dates reject puts them with the rejects."
     )
     return TimeCheck(times)
 
 
-def _told(rows: list[FarRow], times: Times, found: FarTimes, day_first: bool | None) -> str:
+def _told(rows: list[OutlierRow], times: Times, found: Outliers, day_first: bool | None) -> str:
     future = sum(found.latest is not None and row.at > found.latest for row in rows)
     lie = "lies" if len(rows) == 1 else "lie"
     what = f"{lie} far from the times of the rest" if future < len(rows) else f"{lie} in the future"
@@ -113,7 +113,7 @@ def _told(rows: list[FarRow], times: Times, found: FarTimes, day_first: bool | N
     return f"{len(rows):,} of {times.rows:,} rows {what}:\n" + "\n".join(lines)
 
 
-def what_is_late(times: Times, *, first: datetime, clock: Clock) -> str | None:
+def late_warning(times: Times, *, first: datetime, clock: StreamClock) -> str | None:
     """What becomes of posts from *first* on in a topic that was counted up to *clock*; None: all is well. Pure."""
     known = times.before(int(first.timestamp() * 1_000))
     total = times.rows - known
@@ -134,7 +134,7 @@ def what_is_late(times: Times, *, first: datetime, clock: Clock) -> str | None:
     )
 
 
-def what_is_old(*, first: datetime, now: datetime) -> str | None:
+def old_posts_warning(*, first: datetime, now: datetime) -> str | None:
     """The same where the workers' state is not known, by the time of today. Pure."""
     if first >= now - HORIZON:
         return None

@@ -12,7 +12,7 @@ import msgspec
 
 from ingest.files.reading.row import MISSING, InputError, Reject
 from ingest.files.reading.row_reader import IsTime, RowFile
-from ingest.files.reading.timestamp_parsing import moment
+from ingest.files.reading.timestamp_parsing import parse_timestamp
 
 CHUNK_ROWS = 4_096
 BLOCK_BYTES = 2**20
@@ -21,7 +21,7 @@ MIN_GAP_DAYS = 7
 SMALL_FILE_ROWS = 10
 SMALL_FILE_GAP_DAYS = 90
 """In a file of few rows only what would make workers refuse the others is far."""
-FAR_SHARE = 0.05
+OUTLIER_SHARE = 0.05
 """More rows than this at one end are no mistake of single rows."""
 FUTURE_TOLERANCE = timedelta(minutes=5)
 """As the workers': a post that lies further ahead is refused as `from_the_future`."""
@@ -31,7 +31,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\
 
 
 @dataclass(frozen=True, slots=True)
-class FarRow:
+class OutlierRow:
     """A row whose time lies far from the rest."""
 
     line: int
@@ -64,7 +64,7 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True)
-class Far:
+class OutlierBounds:
     """The days beyond which rows lie far from the rest; None where there are none."""
 
     before: int | None = None
@@ -72,7 +72,7 @@ class Far:
     after: int | None = None
     """Rows of days above this one lie far behind the rest."""
 
-    def holds(self, at: datetime) -> bool:
+    def contains(self, at: datetime) -> bool:
         day = day_of(at)
         return (self.before is not None and day < self.before) or (self.after is not None and day > self.after)
 
@@ -82,7 +82,7 @@ def day_of(at: datetime) -> int:
     return at.astimezone(UTC).toordinal() - _EPOCH_DAY
 
 
-def far_from_the_rest(days: Mapping[int, int]) -> Far:
+def outlier_bounds(days: Mapping[int, int]) -> OutlierBounds:
     """Where few rows lie apart from all others. Pure.
 
     The middle nine tenths of the rows say how large gaps between days with posts are in this file. A gap three times as
@@ -91,19 +91,19 @@ def far_from_the_rest(days: Mapping[int, int]) -> Far:
     """
     total = sum(days.values())
     if total < 3:
-        return Far()
-    allowed = max(1, int(total * FAR_SHARE))
+        return OutlierBounds()
+    allowed = max(1, int(total * OUTLIER_SHARE))
     least = MIN_GAP_DAYS if total >= SMALL_FILE_ROWS else SMALL_FILE_GAP_DAYS
     ordered = sorted(days)
     low = _tail(ordered, days, allowed)
     high = len(ordered) - 1 - _tail(ordered[::-1], days, allowed)
     if low > high:
-        return Far()
+        return OutlierBounds()
     widest = max((ordered[i + 1] - ordered[i] for i in range(low, high)), default=1)
     gap = max(least, 3 * widest)
     before = next((ordered[i] for i in range(low, 0, -1) if ordered[i] - ordered[i - 1] > gap), None)
     after = next((ordered[i] for i in range(high, len(ordered) - 1) if ordered[i + 1] - ordered[i] > gap), None)
-    return Far(before, after)
+    return OutlierBounds(before, after)
 
 
 def _tail(ordered: Sequence[int], days: Mapping[int, int], allowed: int) -> int:
@@ -116,7 +116,7 @@ def _tail(ordered: Sequence[int], days: Mapping[int, int], allowed: int) -> int:
     return len(ordered)
 
 
-def scan(
+def scan_times(
     file: RowFile,
     column: str,
     *,
@@ -129,13 +129,13 @@ def scan(
     A plain file of JSON lines whose times are all written alike is read without making a row of each line; every other
     file as rows are read.
     """
-    found = _Gathered(assume_utc=assume_utc, day_first=day_first)
+    found = _TimeCollector(assume_utc=assume_utc, day_first=day_first)
     try:
         for plain in _plain_chunks(file, column):
             found.take(plain)
         return found.times()
     except (msgspec.DecodeError, UnicodeDecodeError, _NotPlainError):
-        found = _Gathered(assume_utc=assume_utc, day_first=day_first)
+        found = _TimeCollector(assume_utc=assume_utc, day_first=day_first)
     chunk: list[Any] = []
     with contextlib.suppress(InputError):  # the sending says what is wrong with the file, and where
         for row in file.rows((column,), is_time=is_time):
@@ -148,7 +148,7 @@ def scan(
     return found.times()
 
 
-def far_rows(
+def outlier_rows(
     file: RowFile,
     column: str,
     is_far: Callable[[datetime], bool],
@@ -156,7 +156,7 @@ def far_rows(
     assume_utc: bool = False,
     day_first: bool | None = None,
     is_time: IsTime | None = None,
-) -> Iterator[FarRow]:
+) -> Iterator[OutlierRow]:
     """The rows whose times are far, in the file's order."""
     with contextlib.suppress(InputError):
         for row in file.rows((column,), is_time=is_time):
@@ -164,7 +164,7 @@ def far_rows(
                 continue
             for at in _moments(row.cells, assume_utc=assume_utc, day_first=day_first):
                 if is_far(at):
-                    yield FarRow(row.line, str(row.cells[0]), at)
+                    yield OutlierRow(row.line, str(row.cells[0]), at)
 
 
 class _NotPlainError(Exception):
@@ -205,13 +205,13 @@ def _moments(values: Iterable[Any], *, assume_utc: bool, day_first: bool | None)
         if value is MISSING or value is None:
             continue
         try:
-            found.append(moment(value, assume_utc=assume_utc, day_first=day_first))
+            found.append(parse_timestamp(value, assume_utc=assume_utc, day_first=day_first))
         except ValueError:
             continue
     return found
 
 
-class _Gathered:
+class _TimeCollector:
     """Times by chunks."""
 
     def __init__(self, *, assume_utc: bool = False, day_first: bool | None = None) -> None:
@@ -261,7 +261,7 @@ class _Gathered:
             return False
         days = Counter([value[:10] for value in values])
         try:
-            first, last = moment(values[0]), moment(values[-1])
+            first, last = parse_timestamp(values[0]), parse_timestamp(values[-1])
             numbered = {date.fromisoformat(day).toordinal() - _EPOCH_DAY: count for day, count in days.items()}
         except ValueError:
             return False

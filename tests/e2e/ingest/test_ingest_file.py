@@ -31,7 +31,7 @@ from ingest import post_producer
 from ingest.files import send_run
 from ingest.files.file_sender import send_file
 from ingest.files.reading.row import InputError
-from ingest.files.send_task import Counts, Destination, Outcome, Surroundings, Task
+from ingest.files.send_task import Counts, Destination, RunContext, RunResult, Task
 from ingest.files.sent.ledger import MemoryLedger, Window
 from ingest.post_producer import check_broker
 from ingest.topic_reader import TopicReader
@@ -92,20 +92,20 @@ def to(kafka: str, namespace: str, tmp_path: Path) -> Destination:
 
 
 @pytest.fixture
-def send(to: Destination, tmp_path: Path) -> Callable[..., Outcome]:
+def send(to: Destination, tmp_path: Path) -> Callable[..., RunResult]:
     """Send a file in this process; keywords change the task."""
 
-    def run(path: Path, around: Surroundings | None = None, **changes: Any) -> Outcome:
+    def run(path: Path, context: RunContext | None = None, **changes: Any) -> RunResult:
         task = Task(path=path, source="test", rejects=tmp_path / "rejects.jsonl")
-        return send_file(replace(task, **changes), lambda: to, around or Surroundings())
+        return send_file(replace(task, **changes), lambda: to, context or RunContext())
 
     return run
 
 
-def stop_after(asked: int) -> Surroundings:
+def stop_after(asked: int) -> RunContext:
     """Somebody presses Ctrl-C at the *asked*-th chance."""
     chances = iter(range(10**9))
-    return Surroundings(stopping=lambda: next(chances) >= asked)
+    return RunContext(should_stop=lambda: next(chances) >= asked)
 
 
 def command(kafka: str, topic: str, path: Path, *options: str, home: Path) -> tuple[list[str], dict[str, str]]:
@@ -209,14 +209,14 @@ def test_a_signal_ends_the_run_cleanly_and_says_how_to_go_on(
 
 
 def test_a_finished_file_is_not_sent_again_unless_told_so(
-    send: Callable[..., Outcome], to: Destination, tmp_path: Path
+    send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 20)
     path.write_text(path.read_text() + path.read_text().splitlines()[0] + "\nrubbish\n")
-    assert send(path).counts == Counts(sent=20, repeated=1, rejected=1)
+    assert send(path).counts == Counts(sent=20, duplicates=1, rejected=1)
     second = send(path)
     assert second.already_sent
-    assert second.counts == Counts(repeated=21, rejected=1)
+    assert second.counts == Counts(duplicates=21, rejected=1)
     assert second.counts.read == 22
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(20)
     assert send(path, again=True).counts.sent == 20
@@ -225,7 +225,7 @@ def test_a_finished_file_is_not_sent_again_unless_told_so(
 
 @pytest.mark.parametrize("asked", [1, 700])
 def test_stopped_anywhere_the_rest_goes_out_later(
-    send: Callable[..., Outcome], to: Destination, tmp_path: Path, asked: int
+    send: Callable[..., RunResult], to: Destination, tmp_path: Path, asked: int
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 1_000)
     first = send(path, stop_after(asked))
@@ -237,7 +237,7 @@ def test_stopped_anywhere_the_rest_goes_out_later(
 
 
 def test_a_run_stopped_in_one_order_can_be_ended_in_another(
-    send: Callable[..., Outcome], to: Destination, tmp_path: Path
+    send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 500, order=range(499, -1, -1))
     assert send(path, stop_after(200)).stopped
@@ -248,7 +248,7 @@ def test_a_run_stopped_in_one_order_can_be_ended_in_another(
 
 
 def test_a_run_that_dies_before_its_first_second_is_over_is_remembered(
-    send: Callable[..., Outcome], to: Destination, tmp_path: Path
+    send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 300)
     chances = iter(range(1_000))
@@ -260,13 +260,13 @@ def test_a_run_that_dies_before_its_first_second_is_over_is_remembered(
         return False
 
     with pytest.raises(RuntimeError):
-        send(path, Surroundings(stopping=die, monotonic=lambda: 0.0))
+        send(path, RunContext(should_stop=die, monotonic=lambda: 0.0))
     assert send(path).counts.read == 300
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(300)
 
 
 def test_records_of_others_and_of_other_sources_are_not_taken_for_ours(
-    send: Callable[..., Outcome], to: Destination, tmp_path: Path
+    send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 200)
     assert send(path, stop_after(80)).stopped
@@ -296,24 +296,24 @@ def _raw(to: Destination) -> list[bytes]:
 
 
 def test_of_a_file_that_grew_only_what_is_new_is_sent(
-    send: Callable[..., Outcome], to: Destination, tmp_path: Path
+    send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 10)
     send(path)
     write_posts(path, 12)
     said: list[str] = []
-    assert send(path, Surroundings(say=said.append)).counts.sent == 2
+    assert send(path, RunContext(notify=said.append)).counts.sent == 2
     assert any("changed" in line for line in said)
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(12)
 
 
 def test_a_topic_of_the_same_name_and_another_id_gets_the_whole_file(
-    send: Callable[..., Outcome], to: Destination, tmp_path: Path
+    send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 10)
     send(path)
     task = Task(path=path, source="test", rejects=tmp_path / "r")
-    assert send_file(task, lambda: replace(to, topic_id="another"), Surroundings()).counts.sent == 10
+    assert send_file(task, lambda: replace(to, topic_id="another"), RunContext()).counts.sent == 10
 
 
 def test_an_embedded_broker_restarted_empty_gets_the_whole_file(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_an_embedded_broker_restarted_empty_gets_the_whole_file(tmp_path: Path) 
 
 
 def test_bad_rows_are_put_aside_with_their_reason_and_the_rest_goes_on(
-    send: Callable[..., Outcome], to: Destination, tmp_path: Path
+    send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.csv"
     with path.open("w", newline="") as sheet:
@@ -343,7 +343,7 @@ def test_bad_rows_are_put_aside_with_their_reason_and_the_rest_goes_on(
         table.writerow(["p4", "too short"])
         table.writerow(["p0", "again", "2026-03-02T00:00:00Z", "ann"])
     outcome = send(path)
-    assert outcome.counts == Counts(sent=1, repeated=1, rejected=4)
+    assert outcome.counts == Counts(sent=1, duplicates=1, rejected=4)
     rejects = [json.loads(line) for line in (tmp_path / "rejects.jsonl").read_text().splitlines()]
     assert [(reject["line"], reject["field"]) for reject in rejects] == [
         (3, "text"),
@@ -371,34 +371,34 @@ def ticking(seconds_per_look: float = 0.05) -> Callable[[], float]:
     return lambda: next(looks) * seconds_per_look
 
 
-def test_recorded_time_sends_in_order_of_time(send: Callable[..., Outcome], to: Destination, tmp_path: Path) -> None:
+def test_recorded_time_sends_in_order_of_time(send: Callable[..., RunResult], to: Destination, tmp_path: Path) -> None:
     path = write_posts(tmp_path / "a.jsonl", 60, order=[number * 37 % 60 for number in range(60)])
-    send(path, Surroundings(monotonic=ticking()), speed=100.0)
+    send(path, RunContext(monotonic=ticking()), speed=100.0)
     arrived = [post.created_at for _, post in topic_of(to.bootstrap_servers, to.topic)]
     # Read partition by partition: in order within each of the two, with at most one step back between them.
     assert len(arrived) == 60
     assert sum(later < earlier for earlier, later in itertools.pairwise(arrived)) <= 1
 
 
-def test_times_can_be_moved_to_now(send: Callable[..., Outcome], to: Destination, tmp_path: Path) -> None:
+def test_times_can_be_moved_to_now(send: Callable[..., RunResult], to: Destination, tmp_path: Path) -> None:
     now = datetime(2030, 1, 1, tzinfo=UTC)
     path = write_posts(tmp_path / "a.jsonl", 10, order=range(9, -1, -1))
-    send(path, Surroundings(now=lambda: now), shift_to_now=True)
+    send(path, RunContext(now=lambda: now), shift_to_now=True)
     posts = dict(topic_of(to.bootstrap_servers, to.topic))
     assert {key: post.created_at for key, post in posts.items()} == {
         f"p{number}": now - timedelta(seconds=9 - number) for number in range(10)
     }
 
 
-def test_old_posts_are_sent_with_a_word_about_the_horizon(send: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_old_posts_are_sent_with_a_word_about_the_horizon(send: Callable[..., RunResult], tmp_path: Path) -> None:
     said: list[str] = []
     path = write_posts(tmp_path / "a.jsonl", 3)
-    send(path, Surroundings(say=said.append, now=lambda: BEGIN + timedelta(days=91)))
+    send(path, RunContext(notify=said.append, now=lambda: BEGIN + timedelta(days=91)))
     assert any("older than 90 days" in line and "BRANDPULSE_NAMESPACE" in line for line in said)
 
 
 def test_a_file_that_breaks_off_keeps_what_was_sent_and_fails(
-    send: Callable[..., Outcome], to: Destination, tmp_path: Path
+    send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     whole = gzip.compress(write_posts(tmp_path / "a.jsonl", 20_000).read_bytes())
     path = tmp_path / "b.jsonl.gz"
@@ -449,7 +449,7 @@ def test_a_wrong_file_ends_the_command_with_one_sentence(tmp_path: Path) -> None
 def test_a_broker_that_dies_on_the_way_is_an_error_and_the_rest_goes_out_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(post_producer, "GIVE_UP_SECONDS", 1.0)
+    monkeypatch.setattr(post_producer, "DELIVERY_TIMEOUT_SECONDS", 1.0)
     monkeypatch.setattr(send_run, "FLUSH_SECONDS", 1.0)
     path = write_posts(tmp_path / "a.jsonl", 400)
     broker = EmbeddedBroker(tmp_path / "broker")
@@ -464,7 +464,7 @@ def test_a_broker_that_dies_on_the_way_is_an_error_and_the_rest_goes_out_later(
     to = Destination(broker.bootstrap_servers, "posts", ids["posts"], "main", tmp_path / "home")
     task = Task(path=path, source="test", rejects=tmp_path / "r")
     try:
-        outcome = send_file(task, lambda: to, Surroundings(stopping=pull_the_plug))
+        outcome = send_file(task, lambda: to, RunContext(should_stop=pull_the_plug))
     finally:
         broker.stop()
     assert outcome.failure is not None
@@ -482,10 +482,10 @@ def airline() -> Iterator[Path]:
     yield Path(path)
 
 
-def test_a_real_export_goes_through_whole(send: Callable[..., Outcome], to: Destination, airline: Path) -> None:
+def test_a_real_export_goes_through_whole(send: Callable[..., RunResult], to: Destination, airline: Path) -> None:
     columns = {"text": "text", "created_at": "tweet_created", "author_id": "name", "id": "tweet_id"}
     outcome = send(airline, mapping=columns)
-    assert outcome.counts == Counts(sent=10_149, repeated=6)
+    assert outcome.counts == Counts(sent=10_149, duplicates=6)
     assert set(times_sent(to.bootstrap_servers, to.topic).values()) == {1}
 
 
@@ -495,15 +495,15 @@ def ledger(to: Destination) -> MemoryLedger:
 
 
 @pytest.fixture
-def once(to: Destination, ledger: MemoryLedger, tmp_path: Path) -> Callable[..., Outcome]:
+def once(to: Destination, ledger: MemoryLedger, tmp_path: Path) -> Callable[..., RunResult]:
     """Send a file in this process, with a ledger; keywords change the task, *at* the destination."""
 
     def run(
-        path: Path, around: Surroundings | None = None, *, at: Destination | None = None, **changes: Any
-    ) -> Outcome:
+        path: Path, context: RunContext | None = None, *, at: Destination | None = None, **changes: Any
+    ) -> RunResult:
         task = Task(path=path, source=changes.pop("source", "test"), rejects=tmp_path / "rejects.jsonl")
         place = replace(at or to, ledger=ledger)
-        return send_file(replace(task, **changes), lambda: place, around or Surroundings())
+        return send_file(replace(task, **changes), lambda: place, context or RunContext())
 
     return run
 
@@ -515,7 +515,7 @@ def settled(ledger: MemoryLedger) -> bool:
 
 
 def test_with_a_ledger_a_killed_run_is_ended_by_the_next(
-    once: Callable[..., Outcome], to: Destination, ledger: MemoryLedger, tmp_path: Path
+    once: Callable[..., RunResult], to: Destination, ledger: MemoryLedger, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 300)
     chances = iter(range(1_000))
@@ -527,7 +527,7 @@ def test_with_a_ledger_a_killed_run_is_ended_by_the_next(
         return False
 
     with pytest.raises(RuntimeError):
-        once(path, Surroundings(stopping=die, monotonic=lambda: 0.0))
+        once(path, RunContext(should_stop=die, monotonic=lambda: 0.0))
     assert not settled(ledger)
     assert once(path).counts.sent_before == 118
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(300)
@@ -536,7 +536,7 @@ def test_with_a_ledger_a_killed_run_is_ended_by_the_next(
 
 @pytest.mark.parametrize("asked", [1, 700])
 def test_with_a_ledger_a_stopped_run_goes_on_from_any_home(
-    once: Callable[..., Outcome], to: Destination, ledger: MemoryLedger, tmp_path: Path, asked: int
+    once: Callable[..., RunResult], to: Destination, ledger: MemoryLedger, tmp_path: Path, asked: int
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 1_000)
     first = once(path, stop_after(asked))
@@ -548,12 +548,12 @@ def test_with_a_ledger_a_stopped_run_goes_on_from_any_home(
 
 
 def test_another_file_sends_only_posts_that_no_file_sent(
-    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+    once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     once(write_posts(tmp_path / "a.jsonl", 100))
     overlapping = write_posts(tmp_path / "b.jsonl", 150, order=range(149, 49, -1))
     counts = once(overlapping, source="b").counts
-    assert (counts.sent, counts.sent_before, counts.elsewhere, counts.changed) == (50, 50, 50, 0)
+    assert (counts.sent, counts.sent_before, counts.other_source, counts.changed) == (50, 50, 50, 0)
     crlf = tmp_path / "c.jsonl"
     crlf.write_bytes(b"\r\n".join(write_posts(tmp_path / "d.jsonl", 160).read_bytes().splitlines()))
     assert once(crlf).counts.sent == 10
@@ -562,7 +562,7 @@ def test_another_file_sends_only_posts_that_no_file_sent(
 
 
 def test_posts_that_were_edited_are_told_and_not_sent_again(
-    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+    once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 30)
     once(path)
@@ -572,7 +572,7 @@ def test_posts_that_were_edited_are_told_and_not_sent_again(
 
 
 def test_ids_that_name_other_posts_than_before_stop_the_run(
-    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+    once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     once(write_posts(tmp_path / "a.jsonl", 100))
     shifted = tmp_path / "a.jsonl"
@@ -584,7 +584,7 @@ def test_ids_that_name_other_posts_than_before_stop_the_run(
 
 
 def test_two_runs_at_once_send_each_post_once(
-    to: Destination, ledger: MemoryLedger, tmp_path: Path, once: Callable[..., Outcome]
+    to: Destination, ledger: MemoryLedger, tmp_path: Path, once: Callable[..., RunResult]
 ) -> None:
     first, second = write_posts(tmp_path / "a.jsonl", 1_000), write_posts(tmp_path / "b.jsonl", 1_200)
     looks = iter(range(10**6))
@@ -594,17 +594,17 @@ def test_two_runs_at_once_send_each_post_once(
             assert once(second, source="b", at=replace(to, home=tmp_path / "b")).failure is None
         return False
 
-    done = once(first, Surroundings(stopping=interrupt), posts_per_second=1e9)
+    done = once(first, RunContext(should_stop=interrupt), posts_per_second=1e9)
     assert done.failure is None
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(1_200)
 
 
 def test_a_topic_created_again_under_a_running_sender_stops_it(
-    once: Callable[..., Outcome], to: Destination, ledger: MemoryLedger, tmp_path: Path
+    once: Callable[..., RunResult], to: Destination, ledger: MemoryLedger, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 100)
     for seconds in (0.0, 10.0):  # found at the end, and by a look on the way
-        outcome = once(path, Surroundings(monotonic=ticking(seconds)), at=replace(to, topic_id_now=lambda: "another"))
+        outcome = once(path, RunContext(monotonic=ticking(seconds)), at=replace(to, topic_id_now=lambda: "another"))
         assert "created again" in (outcome.failure or "")
         again = once(path)
         assert (again.counts.sent + outcome.counts.sent, again.failure) == (100, None), "they are found in the topic"
@@ -616,7 +616,7 @@ def test_a_topic_created_again_under_a_running_sender_stops_it(
 
 
 def test_rows_far_from_the_rest_are_rejected_or_stop_the_file(
-    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+    once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 100)
     path.write_text(path.read_text().replace("2026-03-02T00:00:50", "2026-10-02T00:00:50"))
@@ -629,7 +629,7 @@ def test_rows_far_from_the_rest_are_rejected_or_stop_the_file(
 
 
 def test_a_file_out_of_order_is_sent_in_order_of_time(
-    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+    once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.jsonl"
     rows = [
@@ -638,27 +638,27 @@ def test_a_file_out_of_order_is_sent_in_order_of_time(
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     said: list[str] = []
-    once(path, Surroundings(say=said.append))
+    once(path, RunContext(notify=said.append))
     assert any("not in order of time" in line for line in said)
     arrived = [post.created_at for _, post in topic_of(to.bootstrap_servers, to.topic)]
     assert sum(later < earlier for earlier, later in itertools.pairwise(arrived)) <= 1
     said.clear()
-    once(path, Surroundings(say=said.append), again=True, order="file")
+    once(path, RunContext(notify=said.append), again=True, order="file")
     assert not any("not in order" in line for line in said)
 
 
 def test_a_wiped_ledger_with_its_topic_intact_sends_nothing_twice(
-    to: Destination, tmp_path: Path, once: Callable[..., Outcome]
+    to: Destination, tmp_path: Path, once: Callable[..., RunResult]
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 100)
     once(path)
     task = Task(path=path, source="test", rejects=tmp_path / "r")
-    wiped = send_file(task, lambda: replace(to, ledger=MemoryLedger()), Surroundings())
+    wiped = send_file(task, lambda: replace(to, ledger=MemoryLedger()), RunContext())
     assert wiped.counts.sent == 0, "workers without state read the topic from its beginning"
 
 
 def test_rows_of_several_sources_with_one_id_are_sent_once_each(
-    once: Callable[..., Outcome], to: Destination, ledger: MemoryLedger, tmp_path: Path
+    once: Callable[..., RunResult], to: Destination, ledger: MemoryLedger, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.jsonl"
     rows = [
@@ -683,7 +683,7 @@ def test_rows_of_several_sources_with_one_id_are_sent_once_each(
 
 
 def test_rows_rejected_for_a_missing_zone_are_sent_once_utc_is_assumed(
-    once: Callable[..., Outcome], to: Destination, tmp_path: Path
+    once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 10)
     path.write_text(path.read_text().replace("00:00:05+00:00", "00:00:05"))

@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.id_set import IdMemory
+from ingest.id_set import IdSet
 
 
 @given(st.lists(st.text(max_size=3)))
 def test_it_answers_like_a_set(ids: list[str]) -> None:
-    memory, seen = IdMemory(), set[str]()
+    memory, seen = IdSet(), set[str]()
     for post_id in ids:
         assert (post_id in memory) == (post_id in seen)
         assert memory.add(post_id) == (post_id not in seen)
@@ -17,7 +17,7 @@ def test_it_answers_like_a_set(ids: list[str]) -> None:
 
 
 def test_it_grows_past_its_first_table_and_forgets_nothing() -> None:
-    memory = IdMemory()
+    memory = IdSet()
     ids = [f"post-{number}" for number in range(10_000)]
     assert all(memory.add(post_id) for post_id in ids)
     assert not any(memory.add(post_id) for post_id in ids)

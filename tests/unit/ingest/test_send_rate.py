@@ -2,19 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ingest.send_rate import RecordedTime, SteadyRate, shift_to
+from ingest.send_rate import ConstantRate, ReplayRate, time_shift
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def test_a_steady_rate_ignores_when_posts_were_written() -> None:
-    pace = SteadyRate(50)
+    pace = ConstantRate(50)
     assert pace.due_seconds(0, NOON) == 0
     assert pace.due_seconds(100, NOON - timedelta(days=9)) == 2
 
 
 def test_recorded_time_keeps_the_gaps_and_divides_them_by_the_speed() -> None:
-    pace = RecordedTime(60, NOON)
+    pace = ReplayRate(60, NOON)
     assert pace.due_seconds(7, NOON) == 0
     assert pace.due_seconds(8, NOON + timedelta(hours=1)) == 60
 
@@ -22,6 +22,6 @@ def test_recorded_time_keeps_the_gaps_and_divides_them_by_the_speed() -> None:
 def test_shifted_to_now_the_last_post_is_written_when_it_is_sent() -> None:
     last = NOON + timedelta(hours=2)
     now = datetime(2030, 1, 1, tzinfo=UTC)
-    assert last + shift_to(now, first=NOON, last=last, speed=None) == now
-    assert NOON + shift_to(now, first=NOON, last=last, speed=1) == now
-    assert last + shift_to(now, first=NOON, last=last, speed=60) == now + timedelta(minutes=2)
+    assert last + time_shift(now, first=NOON, last=last, speed=None) == now
+    assert NOON + time_shift(now, first=NOON, last=last, speed=1) == now
+    assert last + time_shift(now, first=NOON, last=last, speed=60) == now + timedelta(minutes=2)

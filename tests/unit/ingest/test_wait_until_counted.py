@@ -2,7 +2,7 @@ import pytest
 
 from brandpulse.state.partition_state import PartitionStatus
 from ingest.topic_reader import LogEnds
-from ingest.wait_until_counted import NotCountedError, wait_counted
+from ingest.wait_until_counted import NotCountedError, wait_until_applied
 from tests.support.builders import a_status
 
 ENDS = LogEnds(low={0: 0, 1: 0}, high={0: 10, 1: 5})
@@ -24,8 +24,8 @@ class MovingPartitions:
 def test_it_waits_until_every_partition_stands_at_its_end() -> None:
     left: list[int] = []
     partitions = MovingPartitions(4)
-    counted = wait_counted(
-        ENDS, partitions, topic="posts", patience_seconds=9, progress=left.append, stopping=lambda: False
+    counted = wait_until_applied(
+        ENDS, partitions, topic="posts", patience_seconds=9, progress=left.append, should_stop=lambda: False
     )
     assert counted
     assert left == [7, 2, 0]
@@ -33,19 +33,19 @@ def test_it_waits_until_every_partition_stands_at_its_end() -> None:
 
 def test_it_says_when_nobody_counts() -> None:
     with pytest.raises(NotCountedError, match=r"15 records wait.*doctor"):
-        wait_counted(
+        wait_until_applied(
             ENDS,
             MovingPartitions(0),
             topic="posts",
             patience_seconds=0.3,
             progress=lambda _: None,
-            stopping=lambda: False,
+            should_stop=lambda: False,
         )
 
 
 def test_it_stops_when_asked() -> None:
     partitions = MovingPartitions(0)
-    assert not wait_counted(
-        ENDS, partitions, topic="posts", patience_seconds=9, progress=lambda _: None, stopping=lambda: True
+    assert not wait_until_applied(
+        ENDS, partitions, topic="posts", patience_seconds=9, progress=lambda _: None, should_stop=lambda: True
     )
     assert partitions.looks == 0

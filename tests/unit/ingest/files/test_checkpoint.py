@@ -7,7 +7,7 @@ import pytest
 
 from brandpulse.errors import StateError
 from ingest.files import checkpoint as checkpoints
-from ingest.files.checkpoint import Checkpoint, FileIdentity, Start, begin_at
+from ingest.files.checkpoint import Checkpoint, FileIdentity, ResumePoint, resume_point
 from ingest.files.reading.row import InputError
 
 FILE = FileIdentity(size_bytes=10, modified_ns=1, head="abc")
@@ -15,24 +15,24 @@ LOW, HIGH = {0: 0, 1: 0}, {0: 50, 1: 60}
 KILLED = Checkpoint(FILE, "file", start={0: 5, 1: 6}, next={0: 40, 1: 41}, confirmed=70)
 
 
-def begin(known: Checkpoint | None, *, order: checkpoints.Order = "file", file: FileIdentity = FILE) -> Start:
-    return begin_at(known, file=file, order=order, low=LOW, high=HIGH)
+def begin(known: Checkpoint | None, *, order: checkpoints.Order = "file", file: FileIdentity = FILE) -> ResumePoint:
+    return resume_point(known, file=file, order=order, low=LOW, high=HIGH)
 
 
 def test_the_first_run_begins_at_the_end_of_the_log() -> None:
-    assert begin(None) == Start(confirmed=0, begin=HIGH, read_back=False)
+    assert begin(None) == ResumePoint(confirmed=0, begin=HIGH, read_back=False)
 
 
 def test_after_a_kill_the_log_behind_the_checkpoint_is_read_back() -> None:
-    assert begin(KILLED) == Start(confirmed=70, begin={0: 40, 1: 41}, read_back=True)
+    assert begin(KILLED) == ResumePoint(confirmed=70, begin={0: 40, 1: 41}, read_back=True)
 
 
 def test_after_a_clean_stop_nothing_needs_reading() -> None:
-    assert begin(replace(KILLED, clean=True)) == Start(confirmed=70, begin={0: 40, 1: 41}, read_back=False)
+    assert begin(replace(KILLED, clean=True)) == ResumePoint(confirmed=70, begin={0: 40, 1: 41}, read_back=False)
 
 
 def test_in_another_order_the_count_is_worthless_and_all_of_the_run_is_read_back() -> None:
-    expected = Start(confirmed=0, begin={0: 5, 1: 6}, read_back=True)
+    expected = ResumePoint(confirmed=0, begin={0: 5, 1: 6}, read_back=True)
     assert begin(replace(KILLED, clean=True), order="time") == expected
 
 
@@ -47,21 +47,21 @@ def test_of_a_changed_file_all_that_was_sent_is_read_back() -> None:
 def test_with_the_ledger_of_the_checkpoint_nothing_needs_reading_back() -> None:
     known = replace(KILLED, ledger="one")
     for file in (FILE, replace(FILE, modified_ns=2)):
-        start = begin_at(known, file=file, order="time", low=LOW, high=HIGH, ledger="one")
+        start = resume_point(known, file=file, order="time", low=LOW, high=HIGH, ledger="one")
         assert (start.confirmed, start.begin, start.read_back) == (0, HIGH, False)
 
 
 def test_a_finished_file_is_read_back_once_redis_has_lost_its_state() -> None:
     known = replace(KILLED, ledger="one", clean=True, finished=True)
-    assert begin_at(known, file=FILE, order="file", low=LOW, high=HIGH, ledger="one").nothing_left
-    start = begin_at(known, file=FILE, order="file", low=LOW, high=HIGH, ledger="two")
+    assert resume_point(known, file=FILE, order="file", low=LOW, high=HIGH, ledger="one").nothing_left
+    start = resume_point(known, file=FILE, order="file", low=LOW, high=HIGH, ledger="two")
     assert (start.confirmed, start.begin, start.read_back, start.nothing_left) == (0, {0: 5, 1: 6}, True, False)
 
 
 def test_rows_rejected_for_their_times_are_left_to_a_run_that_sends_them() -> None:
     known = replace(KILLED, clean=True, finished=True, far="3:9")
     assert not begin(known).nothing_left
-    assert begin_at(known, file=FILE, order="file", low=LOW, high=HIGH, far="3:9").nothing_left
+    assert resume_point(known, file=FILE, order="file", low=LOW, high=HIGH, far="3:9").nothing_left
 
 
 def test_a_log_that_ends_before_what_was_sent_is_another_one() -> None:
@@ -71,7 +71,7 @@ def test_a_log_that_ends_before_what_was_sent_is_another_one() -> None:
 
 
 def test_what_retention_took_is_not_read() -> None:
-    start = begin_at(KILLED, file=FILE, order="file", low={0: 45, 1: 0}, high=HIGH)
+    start = resume_point(KILLED, file=FILE, order="file", low={0: 45, 1: 0}, high=HIGH)
     assert start.begin == {0: 45, 1: 41}
 
 

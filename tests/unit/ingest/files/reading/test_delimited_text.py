@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingest.files.reading import delimited_text as table
 from ingest.files.reading.row import Reject, Row
 from ingest.files.reading.row_reader import RowFile
-from ingest.files.reading.timestamp_parsing import may_be_moment
+from ingest.files.reading.timestamp_parsing import looks_like_timestamp
 
 TIME = "2026-03-02T10:00:00Z"
 HEADER = "id,text,created_at,author_id"
@@ -21,7 +21,7 @@ def read(folder: Path, *lines: str, header: str = HEADER, name: str = "a.csv") -
     path = folder / name
     path.write_bytes("\n".join((header, *lines, "")).encode())
     file = RowFile(path)
-    return list(file.rows(["id", "text", "created_at", "author_id"], is_time=("created_at", may_be_moment)))
+    return list(file.rows(["id", "text", "created_at", "author_id"], is_time=("created_at", looks_like_timestamp)))
 
 
 def summary(found: list[Row | Reject]) -> list[tuple[int, str]]:
@@ -99,7 +99,7 @@ def test_whatever_a_csv_writer_writes_is_read(
     path = tmp_path_factory.mktemp("t") / ("a.tsv" if delimiter == "\t" else "a.csv")
     path.write_bytes(sheet.getvalue().encode())
     columns = ["id", "text", "created_at", "author_id"]
-    found = list(RowFile(path).rows(columns, is_time=("created_at", may_be_moment)))
+    found = list(RowFile(path).rows(columns, is_time=("created_at", looks_like_timestamp)))
     assert [row.cells if isinstance(row, Row) else row for row in found] == written
 
 

@@ -4,7 +4,7 @@ import codecs
 
 import pytest
 
-from ingest.files.reading.encodings import EncodingProblem, encoding_of, guesses
+from ingest.files.reading.encodings import EncodingError, detect_encoding, guess_encodings
 
 POSTS = {
     "cp1251": "Рейс снова отменили, деньги так и не вернули",
@@ -31,29 +31,31 @@ def written(codec: str) -> bytes:
 @pytest.mark.parametrize("codec", POSTS)
 def test_the_right_encoding_is_among_the_three_shown(codec: str) -> None:
     data = written(codec)
-    assert data.decode(codec) in [data.decode(found) for found in guesses(data)[:3]]
+    assert data.decode(codec) in [data.decode(found) for found in guess_encodings(data)[:3]]
 
 
 def test_most_encodings_are_guessed_at_once() -> None:
     hits = [
-        codec for codec in POSTS if written(codec).decode(guesses(written(codec))[0]) == written(codec).decode(codec)
+        codec
+        for codec in POSTS
+        if written(codec).decode(guess_encodings(written(codec))[0]) == written(codec).decode(codec)
     ]
     assert len(hits) >= 11, sorted(set(POSTS) - set(hits))
 
 
 @pytest.mark.parametrize("codec", POSTS)
 def test_text_that_is_not_utf8_is_an_error_with_a_way_out(codec: str) -> None:
-    with pytest.raises(EncodingProblem, match=r"is not UTF-8 from line 1 on.*--encoding \w+ reads"):
-        encoding_of(written(codec))
-    assert codecs.lookup(encoding_of(written(codec), named=codec).codec) == codecs.lookup(codec)
+    with pytest.raises(EncodingError, match=r"is not UTF-8 from line 1 on.*--encoding \w+ reads"):
+        detect_encoding(written(codec))
+    assert codecs.lookup(detect_encoding(written(codec), named=codec).codec) == codecs.lookup(codec)
 
 
 def test_single_broken_rows_leave_a_file_utf8() -> None:
-    assert encoding_of("é,1\n".encode() * 3 + b"caf\xe9,2\n" * 2).is_utf8
-    assert encoding_of(b"a,1\ncaf\xe9,2\n").is_utf8
-    assert encoding_of("é".encode() * 40_000 + b"\xc3").is_utf8
+    assert detect_encoding("é,1\n".encode() * 3 + b"caf\xe9,2\n" * 2).is_utf8
+    assert detect_encoding(b"a,1\ncaf\xe9,2\n").is_utf8
+    assert detect_encoding("é".encode() * 40_000 + b"\xc3").is_utf8
 
 
 def test_an_encoding_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(EncodingProblem, match="of the first 21 lines are no ascii"):
-        encoding_of(written("cp1251"), named="ascii")
+    with pytest.raises(EncodingError, match="of the first 21 lines are no ascii"):
+        detect_encoding(written("cp1251"), named="ascii")

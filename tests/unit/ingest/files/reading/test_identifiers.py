@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.files.reading.identifiers import IdColumn, RoundedIds, author_of, flaw_of, undressed
+from ingest.files.reading.identifiers import IdColumn, RoundedIds, clean_author, clean_id, id_flaw
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from ingest.files.reading.identifiers import IdColumn, RoundedIds, author_of, fl
     ],
 )
 def test_a_value_that_is_no_id_is_named_so(value: object) -> None:
-    assert flaw_of(undressed(value)) is not None
+    assert id_flaw(clean_id(value)) is not None
 
 
 @pytest.mark.parametrize(
@@ -44,16 +44,16 @@ def test_a_value_that_is_no_id_is_named_so(value: object) -> None:
     ],
 )
 def test_an_id_is_read_without_its_dress(value: object, post_id: str) -> None:
-    assert undressed(value) == post_id
-    assert flaw_of(post_id) is None
+    assert clean_id(value) == post_id
+    assert id_flaw(post_id) is None
 
 
 @given(st.text(max_size=30) | st.integers() | st.floats() | st.booleans() | st.lists(st.integers(), max_size=1))
 def test_undressing_twice_changes_nothing(value: object) -> None:
-    once = undressed(value)
-    flaw_of(once)
-    if isinstance(once, str) and flaw_of(once) is None and once[:1] not in "='\"`":
-        assert undressed(once) == once
+    once = clean_id(value)
+    id_flaw(once)
+    if isinstance(once, str) and id_flaw(once) is None and once[:1] not in "='\"`":
+        assert clean_id(once) == once
 
 
 def rounded(post_id: str, digits: int = 15) -> str:
@@ -97,7 +97,7 @@ def test_a_rounded_part_behind_right_ids_is_found() -> None:
     right = [str(draw.randrange(10**18, 10**19)) for _ in range(100)]
     late = [rounded(str(draw.randrange(10**18, 10**19))) for _ in range(300)]
     column = RoundedIds(right)
-    assert sum(column.flaw_of(post_id) is not None for post_id in late) >= 150
+    assert sum(column.flaw(post_id) is not None for post_id in late) >= 150
 
 
 def test_a_zero_is_an_id_where_rows_count_from_zero() -> None:
@@ -107,7 +107,7 @@ def test_a_zero_is_an_id_where_rows_count_from_zero() -> None:
 
 
 def test_an_author_in_scientific_notation_is_none() -> None:
-    assert author_of("1.9E+18")[1] is not None
-    assert author_of("1E18")[1] is not None
-    assert author_of(" ann") == ("ann", None)
-    assert author_of("12e4567") == ("12e4567", None)
+    assert clean_author("1.9E+18")[1] is not None
+    assert clean_author("1E18")[1] is not None
+    assert clean_author(" ann") == ("ann", None)
+    assert clean_author("12e4567") == ("12e4567", None)

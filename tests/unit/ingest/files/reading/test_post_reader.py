@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ingest.files.reading.post_reader import PostReader, Reading, Repeat
+from ingest.files.reading.post_reader import Duplicate, PostReader, ReadOptions
 from ingest.files.reading.row import InputError, Reject
-from ingest.files.reading.row_mapping import Outgoing, resolve
+from ingest.files.reading.row_mapping import OutgoingPost, resolve
 from ingest.files.reading.row_reader import RowFile
 
 TIME = "2026-03-02T10:00:00Z"
@@ -34,7 +34,7 @@ def json_file(folder: Path, *posts: dict[str, Any]) -> Path:
 
 def reader(path: Path, mapping: Mapping[str, str] | None = None, **reading: Any) -> PostReader:
     file = RowFile(path)
-    return PostReader(file, resolve(mapping or {}, file.columns), Reading(**({"source": "posts"} | reading)))
+    return PostReader(file, resolve(mapping or {}, file.columns), ReadOptions(**({"source": "posts"} | reading)))
 
 
 def kinds(posts: PostReader) -> list[str]:
@@ -46,7 +46,7 @@ def test_ids_that_are_none_are_rejected_by_cause_and_never_repeats(tmp_path: Pat
     rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids * 2)]
     posts = reader(csv_file(tmp_path, rows))
     assert Counter(kinds(posts)) == {"Reject": 12}
-    said = "\n".join(posts.findings.lines())
+    said = "\n".join(posts.summary.lines())
     assert "rejected 6: id is no id but stands for a missing value (first in line 2: 'nan')" in said
     assert "rejected 2: id is no id: a spreadsheet rounded it to 15 digits" in said
     assert "rejected 2: id is no id: a spreadsheet rounded it to scientific notation" in said
@@ -61,8 +61,8 @@ def test_rounded_ids_that_tell_posts_apart_are_taken_with_a_note(tmp_path: Path)
     ids = rounded_ids(50)
     rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids)]
     posts = reader(csv_file(tmp_path, [*rows, rows[0]]))
-    assert Counter(kinds(posts)) == {"Outgoing": 50, "Repeat": 1}
-    assert "end in zeros, as a spreadsheet rounds them" in "\n".join(posts.findings.lines())
+    assert Counter(kinds(posts)) == {"OutgoingPost": 50, "Duplicate": 1}
+    assert "end in zeros, as a spreadsheet rounds them" in "\n".join(posts.summary.lines())
 
 
 def test_a_rounded_id_of_two_posts_rejects_the_later_one(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_rounded_id_of_two_posts_rejects_the_later_one(tmp_path: Path) -> None
     assert made[-1].line == 1_102
     assert "a spreadsheet rounded it to 15 digits" in made[-1].reason
     assert made[-1].reason.endswith("another post has the same")
-    assert all(isinstance(one, Outgoing) for one in made[:-1])
+    assert all(isinstance(one, OutgoingPost) for one in made[:-1])
 
 
 def test_rounded_ids_that_two_posts_share_are_rejected_all(tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def test_rounded_ids_that_two_posts_share_are_rejected_all(tmp_path: Path) -> No
 def test_repeats_with_other_content_are_named_and_equal_ones_are_not(tmp_path: Path) -> None:
     rows = [["5", "one", TIME, "a"], ["5", "one", TIME, "a"], ["5", "two", TIME, "a"], ["5", "one", TIME, "b"]]
     posts = reader(csv_file(tmp_path, rows))
-    assert kinds(posts) == ["Outgoing", "Repeat", "Repeat", "Repeat"]
-    assert posts.findings.changed == 2
-    (said,) = posts.findings.lines()
+    assert kinds(posts) == ["OutgoingPost", "Duplicate", "Duplicate", "Duplicate"]
+    assert posts.summary.changed == 2
+    (said,) = posts.summary.lines()
     assert said.startswith("2 rows repeat the id of an earlier row with other content")
     assert "'5' in line 4, '5' in line 5" in said
     assert "--map" in said
@@ -98,15 +98,15 @@ def test_repeats_with_other_content_are_named_and_equal_ones_are_not(tmp_path: P
 def test_any_required_field_makes_a_repeat_another_post(tmp_path: Path, other: str) -> None:
     changed = {"id": "5", "text": "hello", "created_at": "2026-03-02T11:00:00Z", "author_id": "bob"}
     posts = reader(json_file(tmp_path, {"id": "5"}, {"id": "5"} | {other: changed[other]}))
-    assert kinds(posts) == ["Outgoing", "Repeat"]
-    assert posts.findings.changed == 1
+    assert kinds(posts) == ["OutgoingPost", "Duplicate"]
+    assert posts.summary.changed == 1
 
 
 def test_one_post_in_a_spreadsheets_dress_is_a_plain_repeat(tmp_path: Path) -> None:
     dresses = ["123", '="123"', " 123", "123.0", "'123", "\u200b123", "１２３"]
     posts = reader(csv_file(tmp_path, [[dress, "hi", TIME, dress] for dress in dresses]))
-    assert kinds(posts) == ["Outgoing", *["Repeat"] * 6]
-    assert posts.findings.changed == 0
+    assert kinds(posts) == ["OutgoingPost", *["Duplicate"] * 6]
+    assert posts.summary.changed == 0
 
 
 def test_a_wrong_id_column_is_refused_before_a_post_is_sent(tmp_path: Path) -> None:
@@ -114,23 +114,23 @@ def test_a_wrong_id_column_is_refused_before_a_post_is_sent(tmp_path: Path) -> N
     with pytest.raises(InputError, match=r"column 'author_id' is no column of ids: of the first 29 posts, 26 .*--map"):
         reader(path, {"id": "author_id", "author_id": "author_id"})
     assert len(kinds(reader(path, {"id": "author_id"}, trust_ids=True))) == 29
-    assert set(kinds(reader(path))) == {"Outgoing"}
+    assert set(kinds(reader(path))) == {"OutgoingPost"}
 
 
 def test_a_rows_own_source_is_taken_and_said(tmp_path: Path) -> None:
     path = json_file(tmp_path, {"id": "5", "source": "reddit"}, {"id": "5", "source": "bluesky"}, {"id": "5"})
     posts = reader(path)
-    made = [post for post in posts.read() if isinstance(post, Outgoing)]
+    made = [post for post in posts.read() if isinstance(post, OutgoingPost)]
     assert [post.source for post in made] == ["reddit", "bluesky", "posts"]
     assert [json.loads(post.payload)["source"] for post in made] == ["reddit", "bluesky", "posts"]
-    assert any("own source is taken (bluesky, reddit)" in line for line in posts.findings.lines())
+    assert any("own source is taken (bluesky, reddit)" in line for line in posts.summary.lines())
 
 
 def test_a_source_that_is_given_holds_for_all_rows_and_is_said(tmp_path: Path) -> None:
     path = json_file(tmp_path, {"id": "5", "source": "reddit"}, {"id": "6", "source": "bluesky"})
     posts = reader(path, source="mine", source_is_given=True)
-    assert [post.source for post in posts.read() if isinstance(post, Outgoing)] == ["mine", "mine"]
-    assert any("'source' is not used, because --source is given" in line for line in posts.findings.lines())
+    assert [post.source for post in posts.read() if isinstance(post, OutgoingPost)] == ["mine", "mine"]
+    assert any("'source' is not used, because --source is given" in line for line in posts.summary.lines())
     with pytest.raises(InputError, match="cannot go together"):
         reader(path, {"source": "source"}, source_is_given=True)
 
@@ -140,10 +140,10 @@ def test_a_column_of_apps_is_not_taken_for_sources_unless_mapped(tmp_path: Path)
         tmp_path, {"id": "5", "source": "Twitter for iPhone"}, {"id": "6", "source": '<a href="x">Web</a>'}
     )
     posts = reader(path)
-    assert [post.source for post in posts.read() if isinstance(post, Outgoing)] == ["posts", "posts"]
-    assert any("--map source=source" in line for line in posts.findings.lines())
+    assert [post.source for post in posts.read() if isinstance(post, OutgoingPost)] == ["posts", "posts"]
+    assert any("--map source=source" in line for line in posts.summary.lines())
     mapped = reader(path, {"source": "source"})
-    assert next(post.source for post in mapped.read() if isinstance(post, Outgoing)) == "Twitter for iPhone"
+    assert next(post.source for post in mapped.read() if isinstance(post, OutgoingPost)) == "Twitter for iPhone"
 
 
 def test_a_source_that_no_post_can_have_rejects_its_row(tmp_path: Path) -> None:
@@ -157,29 +157,29 @@ def test_dropped_values_are_counted_by_field(tmp_path: Path) -> None:
         {"id": str(n), "lang": "English (United Kingdom)", "url": "x" * 2_100 if n == 3 else None} for n in range(1, 5)
     ]
     found = reader(json_file(tmp_path, *posts))
-    assert kinds(found) == ["Outgoing"] * 4
-    said = found.findings.lines()
+    assert kinds(found) == ["OutgoingPost"] * 4
+    said = found.summary.lines()
     assert said[0].startswith(
         "4 posts are sent without lang, which is no text of at most 16 characters (first in line 1"
     )
     assert said[1].startswith("1 post is sent without url")
-    assert found.findings.numbers()["dropped"] == {"lang": 4, "url": 1}
+    assert found.summary.numbers()["dropped"] == {"lang": 4, "url": 1}
 
 
 def test_the_order_of_dates_comes_from_the_whole_file(tmp_path: Path) -> None:
     dates = ["3/2/2026 21:00 UTC"] * 1_500 + ["13/2/2026 21:00 UTC"]
     path = csv_file(tmp_path, [[n + 1, "x", date, "a"] for n, date in enumerate(dates)])
     posts = reader(path)
-    assert {post.created_at.month for post in posts.read() if isinstance(post, Outgoing)} == {2}
-    assert any("day first" in line and "--dates month-first" in line for line in posts.findings.lines())
+    assert {post.created_at.month for post in posts.read() if isinstance(post, OutgoingPost)} == {2}
+    assert any("day first" in line and "--dates month-first" in line for line in posts.summary.lines())
     asked = reader(path, day_first=False)
-    assert Counter(kinds(asked)) == {"Outgoing": 1_500, "Reject": 1}
+    assert Counter(kinds(asked)) == {"OutgoingPost": 1_500, "Reject": 1}
 
 
 def test_dates_with_two_readings_are_rejected_where_nothing_decides(tmp_path: Path) -> None:
     posts = reader(csv_file(tmp_path, [["1", "x", "3/2/2026 21:00 UTC", "a"]]))
     assert kinds(posts) == ["Reject"]
-    assert "--dates day-first" in posts.findings.lines()[0]
+    assert "--dates day-first" in posts.summary.lines()[0]
 
 
 def test_a_quote_left_open_is_told_with_its_lines(tmp_path: Path) -> None:
@@ -193,14 +193,14 @@ def test_a_quote_left_open_is_told_with_its_lines(tmp_path: Path) -> None:
     ]
     path.write_text("\n".join(lines) + "\n")
     posts = reader(path)
-    assert kinds(posts) == ["Outgoing", "Reject", "Outgoing", "Outgoing"]
-    assert "opens a quote that is not closed (first in line 3" in posts.findings.lines()[0]
+    assert kinds(posts) == ["OutgoingPost", "Reject", "OutgoingPost", "OutgoingPost"]
+    assert "opens a quote that is not closed (first in line 3" in posts.summary.lines()[0]
 
 
 def test_a_repeat_is_counted_as_one(tmp_path: Path) -> None:
     posts = reader(json_file(tmp_path, {"id": "1"}, {"id": 1}))
-    assert [made for made in posts.read() if isinstance(made, Repeat)] == [Repeat(2)]
-    assert posts.findings.lines() == []
+    assert [made for made in posts.read() if isinstance(made, Duplicate)] == [Duplicate(2)]
+    assert posts.summary.lines() == []
 
 
 def test_causes_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
@@ -210,9 +210,9 @@ def test_causes_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
     ]
     posts = reader(csv_file(tmp_path, rows))
     assert Counter(kinds(posts)) == {"Reject": 500}
-    assert len(posts.findings.rejected) <= 201
-    assert sum(cause.count for cause in posts.findings.rejected.values()) == 500
-    assert len(posts.findings.lines()) == 9
+    assert len(posts.summary.rejected) <= 201
+    assert sum(cause.count for cause in posts.summary.rejected.values()) == 500
+    assert len(posts.summary.lines()) == 9
 
 
 def test_a_post_that_is_refused_by_its_time_is_no_repeat(tmp_path: Path) -> None:
@@ -220,5 +220,5 @@ def test_a_post_that_is_refused_by_its_time_is_no_repeat(tmp_path: Path) -> None
     posts = reader(json_file(tmp_path, {"id": "5", "created_at": late}, {"id": "5", "created_at": other}))
     made = list(posts.read(refusal=lambda at: "is far" if at.year == 2027 else None))
     assert made[0] == Reject(1, "created_at", late, "is far")
-    assert isinstance(made[1], Outgoing)
-    assert posts.findings.numbers() == {"causes": {"created_at is far": 1}, "dropped": {}, "changed": 0}
+    assert isinstance(made[1], OutgoingPost)
+    assert posts.summary.numbers() == {"causes": {"created_at is far": 1}, "dropped": {}, "changed": 0}

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from brandpulse.schema.posts import Post
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
-from ingest.files.reading.row_mapping import Outgoing, PostMaker, map_option, parse_map, resolve
+from ingest.files.reading.row_mapping import OutgoingPost, PostMaker, map_option, parse_map, resolve
 
 RIGHT: dict[str, Any] = {"id": "7", "text": "hi", "created_at": "2026-03-02T12:00:00+01:00", "author_id": "ann"}
 
 
-def make(**cells: Any) -> Outgoing | Reject:
+def make(**cells: Any) -> OutgoingPost | Reject:
     row = RIGHT | cells
     return PostMaker(tuple(row), source="file").make(Row(3, list(row.values())))
 
 
 def test_a_right_row_becomes_the_post_that_workers_read() -> None:
     made = make(lang="en", url="")
-    assert isinstance(made, Outgoing)
+    assert isinstance(made, OutgoingPost)
     assert msgspec.json.decode(made.payload) == {
         "schema_version": 1,
         "id": "7",
@@ -38,7 +38,7 @@ def test_a_right_row_becomes_the_post_that_workers_read() -> None:
 
 def test_numbers_as_ids_become_text() -> None:
     made = make(id=569748316776325001, author_id=12)
-    assert isinstance(made, Outgoing)
+    assert isinstance(made, OutgoingPost)
     post = Post.model_validate_json(made.payload)
     assert (made.id, post.id, post.author_id) == ("569748316776325001", "569748316776325001", "12")
 
@@ -48,7 +48,7 @@ def test_numbers_as_ids_become_text() -> None:
 )
 def test_an_id_in_a_spreadsheets_dress_is_the_id(dress: object) -> None:
     made = make(id=dress, author_id=dress)
-    assert isinstance(made, Outgoing)
+    assert isinstance(made, OutgoingPost)
     post = Post.model_validate_json(made.payload)
     assert (made.id, post.id, post.author_id) == ("123", "123", "123")
 
@@ -69,7 +69,7 @@ def test_an_optional_value_that_does_not_fit_is_dropped_and_named(field: str, va
     row = RIGHT | {field: value}
     maker = PostMaker(tuple(row), source="file")
     made = maker.make(Row(3, list(row.values())))
-    assert isinstance(made, Outgoing)
+    assert isinstance(made, OutgoingPost)
     assert field not in msgspec.json.decode(made.payload)
     assert [(drop.line, drop.field) for drop in maker.dropped] == [(3, field)]
     maker.make(Row(4, [*RIGHT.values(), "en"]))
@@ -80,14 +80,14 @@ def test_an_optional_value_that_does_not_fit_is_dropped_and_named(field: str, va
 def test_an_optional_value_that_is_not_there_is_not_called_dropped(value: object) -> None:
     row = RIGHT | {"lang": value}
     maker = PostMaker(tuple(row), source="file")
-    assert isinstance(maker.make(Row(3, list(row.values()))), Outgoing)
+    assert isinstance(maker.make(Row(3, list(row.values()))), OutgoingPost)
     assert maker.dropped == []
 
 
 def test_a_rows_own_source_is_its_posts_source() -> None:
     for own, source in (("reddit", "reddit"), ("", "file"), (None, "file"), (MISSING, "file"), (" x ", "x")):
         made = make(source=own)
-        assert isinstance(made, Outgoing)
+        assert isinstance(made, OutgoingPost)
         assert made.source == Post.model_validate_json(made.payload).source == source
     for wrong in ("x" * 65, 7, ["reddit"]):
         refused = make(source=wrong)
@@ -129,13 +129,13 @@ def test_a_cell_that_no_post_can_hold_rejects_the_row_and_is_named(
 @given(st.fixed_dictionaries({name: st.text(max_size=4) | st.integers() | st.none() | st.floats() for name in RIGHT}))
 def test_what_is_not_rejected_is_a_post(cells: dict[str, Any]) -> None:
     made = make(**cells)
-    if isinstance(made, Outgoing):
+    if isinstance(made, OutgoingPost):
         Post.model_validate_json(made.payload)
 
 
 def test_a_moved_post_differs_in_nothing_but_its_time() -> None:
     made = make()
-    assert isinstance(made, Outgoing)
+    assert isinstance(made, OutgoingPost)
     moved = made.moved(timedelta(days=1))
     assert moved.created_at - made.created_at == timedelta(days=1)
     before, after = msgspec.json.decode(made.payload), msgspec.json.decode(moved.payload)

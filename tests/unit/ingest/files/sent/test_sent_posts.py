@@ -10,10 +10,10 @@ import pytest
 from brandpulse.errors import TransientError
 from brandpulse.state.applied_logs import AppliedLogs, LeftLog, applied_logs
 from ingest.files.reading.row import Row
-from ingest.files.reading.row_mapping import Outgoing, PostMaker
+from ingest.files.reading.row_mapping import OutgoingPost, PostMaker
 from ingest.files.sent.ledger import UNKNOWN, MemoryLedger, Window
-from ingest.files.sent.sent_posts import Digester, Seen, SentPosts, recover
-from ingest.topic_reader import Landed, LogEnds
+from ingest.files.sent.sent_posts import PostDigester, SentPosts, SentStatus, recover
+from ingest.topic_reader import LogEnds, TopicPost
 from ingest.worker_states import id_digest, remembered_since_ms
 from stream_workers.decoding.post_decoder import post_digest
 from tests.support.builders import a_status
@@ -22,19 +22,19 @@ BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 ENDS = LogEnds({0: 0, 1: 0}, {0: 10, 1: 10})
 
 
-def a_post(post_id: str = "1", text: str = "acme is fine", source: str = "s", hours: float = 0) -> Outgoing:
+def a_post(post_id: str = "1", text: str = "acme is fine", source: str = "s", hours: float = 0) -> OutgoingPost:
     at = (BEGIN + timedelta(hours=hours)).isoformat()
     made = PostMaker(("id", "text", "created_at", "author_id"), source=source).make(Row(1, [post_id, text, at, "ann"]))
-    assert isinstance(made, Outgoing)
+    assert isinstance(made, OutgoingPost)
     return made
 
 
-def digests(*posts: Outgoing) -> tuple[np.ndarray, np.ndarray]:
-    return Digester(shifted=False).digests(posts)
+def digests(*posts: OutgoingPost) -> tuple[np.ndarray, np.ndarray]:
+    return PostDigester(shifted=False).digests(posts)
 
 
 def a_window(
-    posts: Sequence[Outgoing], places: Sequence[tuple[int, int]] | None = None, *, log: str = "now", run: str = ""
+    posts: Sequence[OutgoingPost], places: Sequence[tuple[int, int]] | None = None, *, log: str = "now", run: str = ""
 ) -> Window:
     ids, contents = digests(*posts)
     at = places or [(UNKNOWN, UNKNOWN)] * len(posts)
@@ -45,10 +45,10 @@ def a_window(
 class FakeLog:
     """A topic that holds some posts."""
 
-    def __init__(self, *landed: Landed) -> None:
+    def __init__(self, *landed: TopicPost) -> None:
         self._landed = landed
 
-    def posts_between(self, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[Landed]:
+    def posts_between(self, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[TopicPost]:
         return iter([one for one in self._landed if begin[one.partition] <= one.offset < end[one.partition]])
 
 
@@ -70,10 +70,10 @@ class Bench:
 
         return recover(self.ledger, log="now", ends=ends, applied=applied, reader=log or FakeLog(), sleep=sleep)
 
-    def seen(self, *posts: Outgoing, log: FakeLog | None = None, ends: LogEnds = ENDS) -> list[Seen]:
+    def seen(self, *posts: OutgoingPost, log: FakeLog | None = None, ends: LogEnds = ENDS) -> list[SentStatus]:
         sent = self.recover(log, ends)
-        found = [Seen(code) for code in sent.look(*digests(*posts))]
-        again = [Seen(code) for code in self.recover().look(*digests(*posts))]
+        found = [SentStatus(code) for code in sent.lookup(*digests(*posts))]
+        again = [SentStatus(code) for code in self.recover().lookup(*digests(*posts))]
         assert again == found, "the ledger was put right, so the next run finds the same"
         return found
 
@@ -92,17 +92,26 @@ ONE, TWO, THREE = a_post("1"), a_post("2"), a_post("3")
 def test_a_post_is_known_by_source_and_id_or_by_what_it_says() -> None:
     bench = Bench(a_window([ONE], [(0, 0)]))
     others = [ONE, a_post("1", text="edited"), a_post("1", source="copy"), a_post("1", text="b", source="copy"), TWO]
-    assert bench.seen(*others) == [Seen.SENT, Seen.CHANGED, Seen.ELSEWHERE, Seen.NEW, Seen.NEW]
+    assert bench.seen(*others) == [
+        SentStatus.SENT,
+        SentStatus.CHANGED,
+        SentStatus.OTHER_SOURCE,
+        SentStatus.NEW,
+        SentStatus.NEW,
+    ]
 
 
 def test_posts_with_their_own_sources_differ_by_source_alone() -> None:
     one, two = a_post(source="one"), a_post(source="two")
     sent = SentPosts()
-    sent.hold(replace(a_window([one]), source=""))
-    assert [Seen(code) for code in sent.look(*digests(one, two), own_sources=True)] == [Seen.SENT, Seen.NEW]
-    assert Seen(sent.look(*digests(two))[0]) == Seen.ELSEWHERE, "its source is that of a whole file"
-    sent.hold(a_window([one]))
-    assert Seen(sent.look(*digests(two), own_sources=True)[0]) == Seen.ELSEWHERE
+    sent.add_sent(replace(a_window([one]), source=""))
+    assert [SentStatus(code) for code in sent.lookup(*digests(one, two), own_sources=True)] == [
+        SentStatus.SENT,
+        SentStatus.NEW,
+    ]
+    assert SentStatus(sent.lookup(*digests(two))[0]) == SentStatus.OTHER_SOURCE, "its source is that of a whole file"
+    sent.add_sent(a_window([one]))
+    assert SentStatus(sent.lookup(*digests(two), own_sources=True)[0]) == SentStatus.OTHER_SOURCE
 
 
 def test_digests_of_many_sources_are_those_of_one_by_one() -> None:
@@ -110,28 +119,31 @@ def test_digests_of_many_sources_are_those_of_one_by_one() -> None:
     together, apart = digests(*posts), [digests(post) for post in posts]
     assert together[0].tolist() == [int(ids[0]) for ids, _ in apart]
     assert together[1].tolist() == [int(contents[0]) for _, contents in apart]
-    assert [int(together[0][n]) for n in (0, 1)] == [Digester.named("s", "1")[0], Digester.named('q"ü', "1")[0]]
-    shifted, _ = Digester(shifted=True).digests(posts)
-    assert int(shifted[0]) == Digester.named("s", "1")[1]
+    assert [int(together[0][n]) for n in (0, 1)] == [
+        PostDigester.stored_digests("s", "1")[0],
+        PostDigester.stored_digests('q"ü', "1")[0],
+    ]
+    shifted, _ = PostDigester(shifted=True).digests(posts)
+    assert int(shifted[0]) == PostDigester.stored_digests("s", "1")[1]
 
 
 def test_of_a_log_that_is_gone_only_what_was_applied_is_held() -> None:
     bench = Bench(a_window([ONE, TWO, THREE], [(0, 4), (0, 5), (1, 0)], log="old"))
     bench.applied = [left("old", 5, 0)]
-    assert bench.seen(ONE, TWO, THREE) == [Seen.SENT, Seen.NEW, Seen.NEW]
+    assert bench.seen(ONE, TWO, THREE) == [SentStatus.SENT, SentStatus.NEW, SentStatus.NEW]
     [stored] = bench.ledger.read().windows
     assert (len(Window.decode(stored)), Window.decode(stored).log) == (1, ""), "it is settled for good"
 
 
 def test_without_any_state_nothing_of_a_log_that_is_gone_is_held() -> None:
-    assert Bench(a_window([ONE], [(0, 4)], log="old")).seen(ONE) == [Seen.NEW]
+    assert Bench(a_window([ONE], [(0, 4)], log="old")).seen(ONE) == [SentStatus.NEW]
 
 
 def test_what_is_not_counted_is_sent_again_only_once_workers_left_the_log() -> None:
     bench = Bench(a_window([ONE, TWO], [(0, 4), (0, 5)], log="old"))
     reading = applied_logs([(a_status(5, topic_id="old"), [])])
     bench.applied = [reading, reading, left("old", 6, 0)]
-    assert bench.seen(ONE, TWO) == [Seen.SENT, Seen.SENT]
+    assert bench.seen(ONE, TWO) == [SentStatus.SENT, SentStatus.SENT]
     assert bench.waited == 1.0
 
 
@@ -145,38 +157,38 @@ def test_workers_that_never_leave_the_log_are_an_error() -> None:
 def test_a_log_that_was_counted_whole_needs_no_waiting() -> None:
     bench = Bench(a_window([ONE], [(0, 4)], log="old"))
     bench.applied = [applied_logs([(a_status(5, topic_id="old"), [])])]
-    assert bench.seen(ONE) == [Seen.SENT]
+    assert bench.seen(ONE) == [SentStatus.SENT]
     assert bench.waited == 0
 
 
 def test_posts_beyond_the_end_of_the_log_are_gone_unless_counted() -> None:
     bench = Bench(a_window([ONE, TWO, THREE], [(0, 3), (0, 10), (1, 12)]))
     bench.applied = [applied_logs([(a_status(0, topic_id="now"), []), (a_status(13, partition=1, topic_id="now"), [])])]
-    assert bench.seen(ONE, TWO, THREE) == [Seen.SENT, Seen.NEW, Seen.SENT]
+    assert bench.seen(ONE, TWO, THREE) == [SentStatus.SENT, SentStatus.NEW, SentStatus.SENT]
 
 
 def test_posts_of_a_killed_run_are_looked_for_in_the_topic() -> None:
     bench = Bench(a_window([ONE, TWO, THREE], run="killed"))
-    log = FakeLog(Landed(0, 6, "2", "s"), Landed(1, 7, "3", "other"), Landed(0, 7, "x", "s"))
-    assert bench.seen(ONE, TWO, THREE, log=log) == [Seen.NEW, Seen.SENT, Seen.NEW]
+    log = FakeLog(TopicPost(0, 6, "2", "s"), TopicPost(1, 7, "3", "other"), TopicPost(0, 7, "x", "s"))
+    assert bench.seen(ONE, TWO, THREE, log=log) == [SentStatus.NEW, SentStatus.SENT, SentStatus.NEW]
 
 
 def test_posts_of_a_run_that_lives_are_left_to_it() -> None:
     bench = Bench(a_window([ONE], run="alive"))
-    bench.ledger.sign("alive")
-    assert bench.seen(ONE, TWO) == [Seen.SENT, Seen.NEW]
+    bench.ledger.heartbeat("alive")
+    assert bench.seen(ONE, TWO) == [SentStatus.SENT, SentStatus.NEW]
 
 
 def test_posts_of_a_killed_run_in_a_log_that_is_gone_are_uncertain() -> None:
     bench = Bench(a_window([ONE, TWO], [(0, 5), (UNKNOWN, UNKNOWN)], log="old", run="killed"))
     bench.applied = [left("old", 6, 6)]
-    assert bench.seen(ONE, TWO) == [Seen.SENT, Seen.UNCERTAIN]
+    assert bench.seen(ONE, TWO) == [SentStatus.SENT, SentStatus.UNCERTAIN]
 
 
 def test_posts_of_a_killed_run_are_new_if_nothing_of_theirs_was_applied() -> None:
     bench = Bench(a_window([ONE], log="old", run="killed"))
     bench.applied = [left("old", 5, 4)]
-    assert bench.seen(ONE) == [Seen.NEW]
+    assert bench.seen(ONE) == [SentStatus.NEW]
 
 
 def test_posts_that_went_to_the_new_log_under_a_running_sender_are_found_there() -> None:
@@ -184,8 +196,8 @@ def test_posts_that_went_to_the_new_log_under_a_running_sender_are_found_there()
         a_window([ONE, TWO, THREE], [(0, 4), (UNKNOWN, UNKNOWN), (UNKNOWN, UNKNOWN)], log="old", run="killed")
     )
     bench.applied = [left("old", 6, 5)]
-    log = FakeLog(Landed(1, 0, "2", "s"))
-    assert bench.seen(ONE, TWO, THREE, log=log) == [Seen.SENT, Seen.SENT, Seen.UNCERTAIN]
+    log = FakeLog(TopicPost(1, 0, "2", "s"))
+    assert bench.seen(ONE, TWO, THREE, log=log) == [SentStatus.SENT, SentStatus.SENT, SentStatus.UNCERTAIN]
 
 
 def test_an_id_has_the_digest_that_workers_remember_it_by() -> None:

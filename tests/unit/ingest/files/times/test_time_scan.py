@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.files.reading.post_reader import PostReader, Reading
+from ingest.files.reading.post_reader import PostReader, ReadOptions
 from ingest.files.reading.row import InputError
-from ingest.files.reading.row_mapping import Outgoing, resolve
+from ingest.files.reading.row_mapping import OutgoingPost, resolve
 from ingest.files.reading.row_reader import RowFile
-from ingest.files.times.time_check import TimeCheck, check_times, what_is_late, what_is_old
-from ingest.files.times.time_scan import Far, Times, day_of, far_from_the_rest, scan
-from ingest.worker_states import Clock
+from ingest.files.times.time_check import TimeCheck, check_times, late_warning, old_posts_warning
+from ingest.files.times.time_scan import OutlierBounds, Times, day_of, outlier_bounds, scan_times
+from ingest.worker_states import StreamClock
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 NOW = BEGIN + timedelta(days=10)
@@ -40,7 +40,9 @@ def hours(*numbers: float) -> list[str]:
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 @pytest.mark.parametrize(("zone", "shift"), [("+00:00", 0), ("Z", 0), ("+02:00", -2)])
 def test_a_scan_finds_first_last_and_the_largest_step_back(tmp_path: Path, name: str, zone: str, shift: int) -> None:
-    times = scan(a_file(tmp_path / name, [at.replace("+00:00", zone) for at in hours(3, 1, 30, 28, 29)]), "created_at")
+    times = scan_times(
+        a_file(tmp_path / name, [at.replace("+00:00", zone) for at in hours(3, 1, 30, 28, 29)]), "created_at"
+    )
     assert times.rows == 5
     assert times.first == BEGIN + timedelta(hours=1 + shift)
     assert times.last == BEGIN + timedelta(hours=30 + shift)
@@ -49,26 +51,26 @@ def test_a_scan_finds_first_last_and_the_largest_step_back(tmp_path: Path, name:
 
 
 def test_a_scan_of_rows_in_order_finds_no_step_back(tmp_path: Path) -> None:
-    times = scan(a_file(tmp_path / "a.jsonl", hours(*(number / 10 for number in range(10_000)))), "created_at")
+    times = scan_times(a_file(tmp_path / "a.jsonl", hours(*(number / 10 for number in range(10_000)))), "created_at")
     assert (times.rows, times.step_back) == (10_000, timedelta(0))
     assert times.days[DAY] == 240
 
 
 def test_a_step_back_between_two_chunks_is_found(tmp_path: Path) -> None:
     later, earlier = hours(*(50 + n / 1_000 for n in range(4_096))), hours(*(n / 1_000 for n in range(4_096)))
-    assert scan(a_file(tmp_path / "a.jsonl", later + earlier), "created_at").step_back > timedelta(hours=50)
+    assert scan_times(a_file(tmp_path / "a.jsonl", later + earlier), "created_at").step_back > timedelta(hours=50)
 
 
 def test_rows_without_a_time_are_left_to_the_rejects(tmp_path: Path) -> None:
     path = a_file(tmp_path / "a.jsonl", [*hours(1, 2), "soon", "1772412000"]).path
     path.write_text(path.read_text() + '{"id": "x"}\nrubbish\n')
-    assert scan(RowFile(path), "created_at").rows == 3
+    assert scan_times(RowFile(path), "created_at").rows == 3
 
 
 def a_table(path: Path, rows: list[str]) -> PostReader:
     path.write_text("id,text,created_at,author_id\n" + "".join(row + "\n" for row in rows))
     file = RowFile(path)
-    return PostReader(file, resolve({}, file.columns), Reading("s", assume_utc=True))
+    return PostReader(file, resolve({}, file.columns), ReadOptions("s", assume_utc=True))
 
 
 @pytest.mark.parametrize(
@@ -91,8 +93,8 @@ def test_a_scan_reads_the_times_that_the_posts_have(
 ) -> None:
     reader = a_table(tmp_path / "a.csv", rows)
     file = RowFile(tmp_path / "a.csv")
-    found = scan(file, "created_at", assume_utc=True, day_first=reader.day_first, is_time=reader.is_time)
-    sent = [post.created_at for post in reader.read() if isinstance(post, Outgoing)]
+    found = scan_times(file, "created_at", assume_utc=True, day_first=reader.day_first, is_time=reader.is_time)
+    sent = [post.created_at for post in reader.read() if isinstance(post, OutgoingPost)]
     assert (found.rows, found.first, found.last) == (posts, min(sent), max(sent))
     assert (f"{found.first:%Y-%m-%d}", f"{found.last:%Y-%m-%d}") == (first, last)
 
@@ -107,7 +109,7 @@ def test_far_rows_are_those_that_the_days_order_makes_far(tmp_path: Path) -> Non
         assume_utc=True,
         far="ask",
         now=BEGIN,
-        say=said.append,
+        notify=said.append,
         day_first=reader.day_first,
         is_time=reader.is_time,
     )
@@ -124,7 +126,7 @@ def test_a_row_in_the_future_by_the_days_order_says_how_dates_are_read(tmp_path:
             assume_utc=True,
             far="ask",
             now=BEGIN,
-            say=lambda _: None,
+            notify=lambda _: None,
             day_first=reader.day_first,
             is_time=reader.is_time,
         )
@@ -132,10 +134,10 @@ def test_a_row_in_the_future_by_the_days_order_says_how_dates_are_read(tmp_path:
 
 @given(st.lists(st.integers(0, 400_000), min_size=1, max_size=60))
 def test_a_scan_by_texts_finds_what_a_scan_by_times_finds(seconds: list[int]) -> None:
-    from ingest.files.times.time_scan import _Gathered
+    from ingest.files.times.time_scan import _TimeCollector
 
     moments = [BEGIN + timedelta(seconds=number) for number in seconds]
-    by_text, by_time = _Gathered(), _Gathered()
+    by_text, by_time = _TimeCollector(), _TimeCollector()
     for begin in range(0, len(moments), 7):
         by_text.take([at.isoformat() for at in moments[begin : begin + 7]])
         by_time.add(moments[begin : begin + 7])
@@ -145,21 +147,21 @@ def test_a_scan_by_texts_finds_what_a_scan_by_times_finds(seconds: list[int]) ->
 @pytest.mark.parametrize(
     ("days", "expected"),
     [
-        ({DAY: 400}, Far()),
-        ({DAY: 400, DAY + 213: 1}, Far(after=DAY)),
-        ({0: 1, DAY: 400}, Far(before=DAY)),
-        ({0: 1, DAY: 200, DAY + 1: 200, DAY + 30: 2}, Far(DAY, DAY + 1)),
-        ({DAY: 5, DAY + 3: 5}, Far()),
-        ({DAY + 30 * month: 1 for month in range(24)}, Far()),
-        ({DAY: 100, DAY + 40: 100}, Far()),
-        ({DAY: 3, DAY + 20: 1}, Far()),
-        ({DAY: 3, DAY + 365: 1}, Far(after=DAY)),
-        ({DAY: 1, DAY + 365: 1}, Far()),
-        ({}, Far()),
+        ({DAY: 400}, OutlierBounds()),
+        ({DAY: 400, DAY + 213: 1}, OutlierBounds(after=DAY)),
+        ({0: 1, DAY: 400}, OutlierBounds(before=DAY)),
+        ({0: 1, DAY: 200, DAY + 1: 200, DAY + 30: 2}, OutlierBounds(DAY, DAY + 1)),
+        ({DAY: 5, DAY + 3: 5}, OutlierBounds()),
+        ({DAY + 30 * month: 1 for month in range(24)}, OutlierBounds()),
+        ({DAY: 100, DAY + 40: 100}, OutlierBounds()),
+        ({DAY: 3, DAY + 20: 1}, OutlierBounds()),
+        ({DAY: 3, DAY + 365: 1}, OutlierBounds(after=DAY)),
+        ({DAY: 1, DAY + 365: 1}, OutlierBounds()),
+        ({}, OutlierBounds()),
     ],
 )
-def test_few_rows_behind_a_wide_gap_are_far(days: dict[int, int], expected: Far) -> None:
-    assert far_from_the_rest(days) == expected
+def test_few_rows_behind_a_wide_gap_are_far(days: dict[int, int], expected: OutlierBounds) -> None:
+    assert outlier_bounds(days) == expected
 
 
 def check(
@@ -172,7 +174,7 @@ def check(
         assume_utc=False,
         far=far,
         now=now,
-        say=said.append,
+        notify=said.append,
     )
     return checked, said
 
@@ -184,7 +186,7 @@ def test_a_row_of_a_later_time_stops_the_file_with_its_line(tmp_path: Path) -> N
     checked, said = check(tmp_path / "a.jsonl", times, "reject")
     assert "line 21" in said[0]
     assert checked.rejected is not None
-    assert checked.rejected.holds(BEGIN + timedelta(days=9))
+    assert checked.rejected.contains(BEGIN + timedelta(days=9))
     assert "far from the times" in (checked.rejected.refusal(BEGIN + timedelta(days=9)) or "")
     assert checked.rejected.refusal(BEGIN) is None
     checked, said = check(tmp_path / "a.jsonl", times, "send")
@@ -214,23 +216,23 @@ def test_many_far_rows_are_shown_by_ten(tmp_path: Path) -> None:
 def test_a_file_behind_what_was_counted_is_said_to_be_late() -> None:
     times = Times(100, BEGIN, BEGIN + timedelta(days=1), days={DAY: 50, DAY + 1: 50})
     clock = int((BEGIN + timedelta(days=30)).timestamp() * 1_000)
-    said = what_is_late(times, first=BEGIN, clock=Clock(clock, clock))
+    said = late_warning(times, first=BEGIN, clock=StreamClock(clock, clock))
     assert said is not None
     assert "about 100 of the 100 posts" in said
     assert "BRANDPULSE_NAMESPACE" in said
     assert "too_old" not in said
     later = clock + 90 * 86_400_000
-    assert "too_old" in (what_is_late(times, first=BEGIN, clock=Clock(later, later)) or "")
+    assert "too_old" in (late_warning(times, first=BEGIN, clock=StreamClock(later, later)) or "")
     before = int(BEGIN.timestamp() * 1_000)
-    assert what_is_late(times, first=BEGIN, clock=Clock(before, before)) is None
+    assert late_warning(times, first=BEGIN, clock=StreamClock(before, before)) is None
 
 
 def test_what_was_sent_before_is_not_said_to_be_late() -> None:
     times = Times(100, BEGIN, BEGIN + timedelta(days=1), days={DAY: 50, DAY + 1: 50})
     clock = int((BEGIN + timedelta(days=1)).timestamp() * 1_000)
-    assert what_is_late(times, first=BEGIN + timedelta(days=1), clock=Clock(clock, clock)) is None
+    assert late_warning(times, first=BEGIN + timedelta(days=1), clock=StreamClock(clock, clock)) is None
 
 
 def test_without_the_workers_state_posts_are_old_by_the_time_of_today() -> None:
-    assert what_is_old(first=BEGIN, now=BEGIN + timedelta(days=89)) is None
-    assert "older than 90 days" in (what_is_old(first=BEGIN, now=BEGIN + timedelta(days=91)) or "")
+    assert old_posts_warning(first=BEGIN, now=BEGIN + timedelta(days=89)) is None
+    assert "older than 90 days" in (old_posts_warning(first=BEGIN, now=BEGIN + timedelta(days=91)) or "")
