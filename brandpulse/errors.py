@@ -1,26 +1,26 @@
-"""The three kinds of failure, and what each makes us do."""
+"""The kinds of failure, and how each is handled."""
 
 
 class BrandpulseError(Exception):
-    """Base of everything we raise on purpose: a message for the person who reads it at 3 a.m."""
+    """Base of all errors that are raised on purpose. The message is for a person: what failed, why, what to do."""
 
 
 class ConfigError(BrandpulseError):
-    """A setting or a file of settings is wrong. Stops the start; the message names it and shows a right one."""
+    """A setting or a file of settings is wrong. Stops the start; the message names it and shows a right value."""
 
 
 class InvalidPostError(BrandpulseError):
-    """Bad input, for ever: the post goes to the dead-letter topic with *reason* and the message, and we go on."""
+    """Input that can never be processed: the post goes to the dead-letter topic with *reason* and the message."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-        """A short snake_case word, bounded in number: it labels a metric."""
+        """One of few snake_case words: it labels a metric."""
 
 
 class TransientError(BrandpulseError):
-    """The world is busy: back off with jitter and hand the finished result over again."""
+    """Another server is busy or away: back off with jitter and retry with the finished result."""
 
 
 class StateError(BrandpulseError):
-    """Stored state has a shape no version of ours wrote. Never retried: a person must look at the named key."""
+    """Stored state has a shape that no version writes. Never retried: a person must inspect the named key."""

@@ -1,4 +1,4 @@
-"""Child processes with an owner: started on free loopback ports, waited for until ready, stopped by process id."""
+"""Child processes: started on free loopback ports, waited for until ready, stopped by process id."""
 
 import contextlib
 import ctypes
@@ -21,32 +21,32 @@ _GIVEN: "deque[int]" = deque(maxlen=1_000)
 
 
 def _end_with_parent() -> None:
-    """Ask the kernel for SIGTERM when our parent dies, even of SIGKILL.
+    """Ask the kernel for SIGTERM when the parent dies, even of SIGKILL.
 
-    Orphans of a killed `up` would go on serving, and a second Valkey on the same data folder tears its file.
+    Orphans of a killed `up` would keep serving, and a second Valkey on the same data folder damages its file.
     """
     assert _LIBC is not None  # noqa: S101 - guarded by the caller
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 ERROR_MARK = "brandpulse: "
-"""What `python -m brandpulse` writes before the error that ends it."""
+"""Prefix of the error with which `python -m brandpulse` ends."""
 WRONG_SETTINGS = 2
-"""Exit code of a command with wrong usage, settings or input: to start it again cannot help."""
+"""Exit code of a command with wrong usage, settings or input: a restart cannot help."""
 MOST_LINE_BYTES = 4_000
 
 
 class StartError(BrandpulseError):
-    """A child process did not become ready; the message holds the end of its log."""
+    """A child process did not become ready; the message contains the end of its log."""
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on now, and that was not given here lately; somebody may take it before its use.
+    """A free loopback port that was not returned here lately; another process may take it before its use.
 
-    It lies below those that the kernel gives to outgoing connections: a server that died finds its port free again.
+    It is below the ports of outgoing connections, so a server that is restarted finds its port free again.
     """
     while True:
-        # Of the system's randomness: who seeds Python's own would be given the same ports in every process.
+        # System randomness: with a seeded generator every process would get the same ports.
         port = random.SystemRandom().randint(15_000, 32_000)
         if port in _GIVEN:
             continue
@@ -65,7 +65,7 @@ def port_answers(port: int, host: str = "127.0.0.1") -> bool:
 
 
 class Child:
-    """One child process and its log. Dies with `stop`; `kill` is the pulled plug."""
+    """One child process and its log. `stop` ends it in order, `kill` at once."""
 
     def __init__(
         self,
@@ -81,8 +81,8 @@ class Child:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as sink:
             self._log_start = sink.seek(0, os.SEEK_END)
-            # A session of its own: Ctrl-C in the terminal reaches us, and we stop the children in order.
-            self._process = subprocess.Popen(  # noqa: S603 - commands are ours, no shell
+            # A session of its own: Ctrl-C in the terminal reaches the parent, which stops its children in order.
+            self._process = subprocess.Popen(  # noqa: S603 - fixed commands, no shell
                 list(command),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -104,7 +104,7 @@ class Child:
         return self._process.poll()
 
     def wait_ready(self, ready: Callable[[], bool], *, timeout_seconds: float = 30.0) -> None:
-        """Returns once *ready* says so. Raises StartError if the process dies or the time is up."""
+        """Wait until *ready* returns True. Raises StartError if the process dies or the time is up."""
         deadline = time.monotonic() + timeout_seconds
         while not ready():
             if self.exit_code is not None:
@@ -115,14 +115,14 @@ class Child:
             time.sleep(0.05)
 
     def log_tail(self, lines: int = 20) -> str:
-        """The last *lines* that this process wrote; the log file may hold those of earlier ones."""
+        """The last *lines* of this process; the log file may hold those of earlier ones."""
         with contextlib.suppress(OSError), self.log.open("rb") as file:
             file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - lines * MOST_LINE_BYTES))
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
         return "(no log)"
 
     def reason(self) -> str:
-        """Why the process ended, as it said itself: the error in its last lines, else these lines."""
+        """Why the process ended: the error in its last lines, else these lines."""
         tail = self.log_tail()
         _, mark, error = f"\n{tail}".rpartition(f"\n{ERROR_MARK}")
         return error.strip() if mark else tail
@@ -136,7 +136,7 @@ class Child:
         return self._process.wait(timeout_seconds)
 
     def stop(self, *, grace_seconds: float = 15.0) -> int:
-        """SIGTERM, and SIGKILL when the grace is over. Returns the exit code."""
+        """SIGTERM, then SIGKILL after *grace_seconds*. Returns the exit code."""
         self.signal(signal.SIGTERM)
         try:
             return self._process.wait(grace_seconds)
@@ -144,6 +144,6 @@ class Child:
             return self.kill()
 
     def kill(self) -> int:
-        """SIGKILL: what a power cut looks like to the others."""
+        """SIGKILL: to other processes it looks like a power cut."""
         self.signal(signal.SIGKILL)
         return self._process.wait(10)

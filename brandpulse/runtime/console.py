@@ -1,7 +1,7 @@
-"""The one console of every command: what it prints is text, and never markup, an emoji's code or a terminal's code.
+"""The one console of every command: it prints plain text, never markup, emoji codes or terminal codes.
 
 Names, ids and posts come from files and strangers. A rule named `bank` between colons, a brand `acme [beta]` or a post
-with an escape sequence is printed as it is written. Styles are arguments, or `Text` made by `styled`.
+with an escape sequence is printed as written. Styles are arguments, or `Text` made by `styled`.
 """
 
 import re
@@ -14,18 +14,18 @@ from rich.table import Column
 from rich.text import Text
 
 PIPE_WIDTH = 200
-"""Columns where no terminal says how wide it is: a pipe, a file."""
+"""Columns where no terminal sets the width: a pipe, a file."""
 _UNSHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 
 
 def visible(text: str) -> str:
-    """*text* with control and direction characters spelled out (`\\x1b`); lines and tabs stay."""
-    return _UNSHOWN.sub(_spelled, text)
+    """*text* with control and direction characters escaped (`\\x1b`); line breaks and tabs stay."""
+    return _UNSHOWN.sub(_escaped, text)
 
 
-def _spelled(found: re.Match[str]) -> str:
+def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
@@ -36,13 +36,13 @@ def styled(*parts: str | tuple[str, str]) -> Text:
 
 
 def id_column(heading: str, ids: Iterable[str], *, width: int) -> Column:
-    """A column of ids to copy: on one line where half the *width* holds the longest, else folded; never cut."""
+    """A column of ids to copy: on one line if half the *width* holds the longest, else folded; never cut off."""
     longest = max((len(one) for one in ids), default=0)
     return Column(heading, no_wrap=longest <= width // 2, overflow="fold")
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print *text* as it is, in one piece, to standard output or standard error."""
+    """Print *text* unchanged, in one piece, to standard output or standard error."""
     print(visible(text), file=sys.stderr if err else sys.stdout)
 
 
@@ -55,5 +55,5 @@ class Console(rich.console.Console):
             self.width = PIPE_WIDTH
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """*text* of a print, a cell or a title as it is."""
+        """The text of a print, a cell or a title, unchanged."""
         return super().render_str(visible(text), **(options | {"markup": False, "emoji": False}))

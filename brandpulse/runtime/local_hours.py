@@ -12,13 +12,13 @@ HOUR_SECONDS = 3_600
 DAY_HOURS = 24
 WEEK_HOURS = 7 * DAY_HOURS
 MONDAY = 3 * DAY_HOURS
-"""1970 began on a Thursday: so many hours after Monday's first."""
+"""Hour of the week of 1970-01-01 00:00, a Thursday."""
 BLOCK_HOURS = 2_048
-"""Offsets are cached in blocks of so many hours: 8 KiB each, made in 2 ms."""
+"""Hours in a block of cached offsets: 8 KiB, computed in 2 ms."""
 BLOCKS = 2_048
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a clock without a zone: ZoneInfo.fromutc adds it
 _EARLIEST, _LATEST = -17_000_000, 70_000_000
-"""Hours of the years 31 and 9955: `datetime` holds the local time of every hour between them."""
+"""Hours of the years 31 and 9955: `datetime` can represent the local time of every hour between them."""
 
 Hours = npt.NDArray[np.int64]
 

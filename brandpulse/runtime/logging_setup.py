@@ -1,4 +1,4 @@
-"""Log lines for machines and people: one line a record; time, level, logger, event, then the fields as key=value."""
+"""Log format: one line a record; time, level, logger, event, then the fields as key=value."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ class KeyValueFormatter(logging.Formatter):
     """`2026-03-02T10:00:00.123Z INFO stream_workers.consumer.post_reader assigned partitions="[0, 1]" error="no route to host"`.
 
     logfmt: a value with spaces, quotes, an equals sign or control characters is quoted, with backslash escapes, and a
-    traceback is the field `traceback`. So each record is one line, whatever a field holds.
+    traceback is the field `traceback`. So each record is one line.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -31,7 +31,7 @@ class KeyValueFormatter(logging.Formatter):
 
 
 def quoted(value: str) -> str:
-    """*value* as logfmt has it: bare where it is one plain word, else in double quotes with escapes."""
+    """*value* in logfmt: bare if it is one plain word, else in double quotes with escapes."""
     return value if _PLAIN.fullmatch(value) else f'"{_escaped(value)}"'
 
 
@@ -40,7 +40,7 @@ def _escaped(text: str) -> str:
 
 
 def set_up_logging(level: str) -> None:
-    """To stderr, once, at the entry of a service."""
+    """Log to stderr. Called once, when a service starts."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(KeyValueFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""What runs here and where: small JSON files under BRANDPULSE_HOME, one per process, and the stack's own."""
+"""The running processes and their addresses: one small JSON file per process under BRANDPULSE_HOME, and the stack's."""
 
 import contextlib
 import getpass
@@ -15,7 +15,7 @@ ADDRESSES = "stack.json"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace *path* at once: a reader sees the old file or the new one, never half of one."""
+    """Replace *path* atomically: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
         json.dump(content, file, indent=2)
@@ -24,7 +24,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_addresses(home: Path) -> dict[str, str]:
-    """The addresses that `up` wrote under *home*; empty when nothing was started. Raises ConfigError if damaged."""
+    """The addresses that `up` wrote under *home*; empty if nothing was started. Raises ConfigError if damaged."""
     path = home / ADDRESSES
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -33,7 +33,7 @@ def read_addresses(home: Path) -> dict[str, str]:
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror}. BRANDPULSE_HOME={home} must be a folder that the user "
-            f"{user_name() or os.getuid()} may enter; set it to another folder, or mend its owner and rights"
+            f"{user_name() or os.getuid()} may enter; set it to another folder, or fix its owner and permissions"
         ) from error
     except ValueError as error:
         raise ConfigError(f"{path} is damaged: it is not JSON. Delete it and run `brandpulse up` again") from error
@@ -42,7 +42,7 @@ def read_addresses(home: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def announced(home: Path, service: str, **facts: Any) -> Iterator[Path]:
-    """While inside, `<home>/run/<service>-<pid>.json` tells other commands where this process listens."""
+    """While the context is open, `<home>/run/<service>-<pid>.json` holds this process's address for other commands."""
     path = home / "run" / f"{service}-{os.getpid()}.json"
     write_json(path, {"service": service, "pid": os.getpid(), **facts})
     try:
@@ -52,7 +52,7 @@ def announced(home: Path, service: str, **facts: Any) -> Iterator[Path]:
 
 
 def running(home: Path, service: str) -> list[dict[str, Any]]:
-    """What each live process of *service* announced under *home*; files of dead ones are skipped."""
+    """The facts that each live process of *service* announced under *home*; files of dead ones are skipped."""
     found = []
     for path in sorted((home / "run").glob(f"{service}-*.json")):
         try:
@@ -65,7 +65,7 @@ def running(home: Path, service: str) -> list[dict[str, Any]]:
 
 
 def user_name() -> str:
-    """Who runs this command, for a record; empty where the system does not say."""
+    """The user who runs this command, for a record; empty if the system has no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
