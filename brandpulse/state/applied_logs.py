@@ -1,7 +1,7 @@
-"""How far each log of a topic was applied: the one that is read now, and those that are gone.
+"""How far each log of a topic was applied: the current log and earlier ones.
 
 A topic that is created again has another id and another log. The embedded broker creates its topics at each start, so
-the state alone cannot tell which records of an earlier log were counted: each partition lists the logs that it left.
+each partition lists the earlier logs and how many of their records were counted.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,31 +17,31 @@ from brandpulse.state.namespaces import live_namespace
 from brandpulse.state.partition_state import PartitionStatus
 
 KEPT_LOGS = 1_000
-"""Logs that a partition remembers, the newest; 40 bytes each. A log of which no record was applied is left out."""
+"""The newest earlier logs that a partition lists; 40 bytes each. A log of which no record was applied is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftLog:
-    """A log that a partition left, and the offset after the last record applied from it."""
+    """An earlier log of a partition, and the offset after the last record applied from it."""
 
     topic_id: str
     next: int
 
     @classmethod
     def decode(cls, stored: bytes) -> "LeftLog":
-        """Raises StateError if no version wrote it."""
+        """Raises StateError if *stored* is not an earlier log."""
         topic_id, _, offset = stored.decode(errors="replace").rpartition(" ")
         if not topic_id or not offset.isdecimal():
-            raise StateError(f"a left log is {stored!r}, not '<topic id> <next>'")
+            raise StateError(f"an earlier log is stored as {stored!r}, not '<topic id> <next>'")
         return cls(topic_id, int(offset))
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedLogs:
-    """What the workers of a namespace have applied of one topic's logs."""
+    """How far the workers of a namespace have applied one topic's logs."""
 
     statuses: Mapping[int, PartitionStatus] = field(default_factory=dict)
-    """By partition; those without state are missing."""
+    """By partition; partitions without state are missing."""
     until: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """(topic id, partition) -> the offset after the last record applied."""
 
@@ -49,12 +49,12 @@ class AppliedLogs:
         return self.until.get((topic_id, partition), 0)
 
     def reads(self, topic_id: str) -> bool:
-        """Whether a partition has not left that log yet, so that more of it may be applied."""
+        """Whether a partition still reads that log, so that more of it may be applied."""
         return any(status.topic_id == topic_id for status in self.statuses.values())
 
 
 def applied_logs(states: Iterable[tuple[PartitionStatus | None, Iterable[LeftLog]]]) -> AppliedLogs:
-    """The sum of what partitions say, of several namespaces too. Pure."""
+    """The sum over partitions, of several namespaces too. Pure."""
     until: dict[tuple[str, int], int] = {}
     statuses: dict[int, PartitionStatus] = {}
     for status, left in states:
@@ -68,7 +68,7 @@ def applied_logs(states: Iterable[tuple[PartitionStatus | None, Iterable[LeftLog
 
 
 def read_applied_logs(client: redis.Redis, namespace: str, topic: str, partitions: Iterable[int]) -> AppliedLogs:
-    """Of *namespace*, and of the one whose counts its readers are shown. Raises TransientError, StateError."""
+    """The logs of *namespace*, and of the one that its readers follow. Raises TransientError, StateError."""
     wanted = [
         PartitionKeys(name, topic, partition)
         for name in dict.fromkeys((live_namespace(client, namespace), namespace))
@@ -77,7 +77,7 @@ def read_applied_logs(client: redis.Redis, namespace: str, topic: str, partition
     with reaching_redis():
         pipeline = client.pipeline(transaction=False)
         for keys in wanted:
-            # The state before the list: a log that the partition leaves in between is found in both, or in the list.
+            # The state before the list: a log that becomes an earlier one in between is in both, or in the list.
             pipeline.hgetall(keys.state)
             pipeline.lrange(keys.logs, 0, -1)
         found: list[Any] = pipeline.execute()

@@ -1,8 +1,8 @@
-"""Whether an account wrote about a brand before: asked of the author sketches that are kept anyway.
+"""Whether an account wrote about a brand before, looked up in the author sketches of the panes.
 
-A sketch of fewer than 193 authors is a list of what DataSketches calls coupons, 32 bits of each author's hash: whether
-an author is in it can be looked up. Two different authors share a coupon with a chance of some 10^-8. A larger sketch
-has registers only, and cannot say.
+A sketch of fewer than 193 authors is a list of coupons (a term of DataSketches), 32 bits of each author's hash: an
+author can be looked up in it. Two different authors share a coupon with a probability of about 10^-8. A larger sketch
+has registers only, so no author can be looked up.
 
 Compact form (byte 0: ints of preamble, byte 7: mode in its two low bits): preamble, then the coupons, little-endian.
 """
@@ -26,7 +26,7 @@ def coupon_of(author: int) -> int:
 
 
 def coupons_in(stored: bytes) -> frozenset[int] | None:
-    """Coupons of everyone in *stored*, an encoded `brandpulse.state.author_sketches.Authors`; None: it has registers only."""
+    """Coupons of all authors in *stored*, an encoded `author_sketches.Authors`; None if it has registers only."""
     size = int.from_bytes(stored[:2], "big")
     everyone = stored[2 : 2 + size]
     if len(everyone) < _PREAMBLE_OF_LIST or everyone[7] & 3 == _REGISTERS:
@@ -34,21 +34,21 @@ def coupons_in(stored: bytes) -> frozenset[int] | None:
     return frozenset(np.frombuffer(everyone, "<u4", offset=4 * everyone[0]).tolist())
 
 
-def author_number(word: str) -> int:
-    """The keyed hash that is stored as *word*, 16 hexadecimal digits."""
-    number = int(word, 16)
+def author_number(stored: str) -> int:
+    """The keyed hash that is stored as 16 hexadecimal digits."""
+    number = int(stored, 16)
     return number - 2**64 if number >= 2**63 else number
 
 
 class KnownAuthors:
-    """Who wrote about a brand before some moment."""
+    """The authors who wrote about a brand before some time."""
 
     def __init__(self, sketches: Iterable[bytes]) -> None:
         coupons: set[int] = set()
         self.complete = True
-        """Whether all sketches could be asked; if not, an author who is not found may still be known."""
+        """Whether all sketches have coupons; if not, an author who is not found may still be known."""
         self.any = False
-        """Whether anybody wrote before, as far as is kept."""
+        """Whether there are earlier authors in the retained panes."""
         for stored in sketches:
             self.any = True
             found = coupons_in(stored)
@@ -59,7 +59,7 @@ class KnownAuthors:
         self._coupons = coupons
 
     def new_among(self, authors: Iterable[str]) -> int | None:
-        """How many of *authors* (16 hexadecimal digits each) wrote nothing before; None where that cannot be told."""
+        """How many of *authors* (16 hexadecimal digits each) wrote nothing before; None if that is not known."""
         if not self.any or not self.complete:
             return None
         return sum(coupon_of(author_number(author)) not in self._coupons for author in set(authors))

@@ -3,7 +3,7 @@
     {ns}:live      string   namespace whose panes readers of ns show; none: ns itself. `brandpulse replay swap` moves it
     {NAME}:replay  string   Replay as JSON: makes NAME a shadow of another namespace
 
-Workers write where they are told to and never follow. The alerter's own state stays under ns.
+Workers write to their own namespace and never follow. The alerter's own state stays under ns.
 """
 
 import msgspec
@@ -15,28 +15,28 @@ from brandpulse.state.keys import NamespaceKeys
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """What a shadow namespace is: posts of its parent's topic with an event time from *since_ms*, before *until_ms*."""
+    """The posts that a shadow counts: those of its parent's topic with event time from *since_ms* to before *until_ms*."""
 
     parent: str
     since_ms: int | None = None
     until_ms: int | None = None
 
     def holds(self, event_ms: int) -> bool:
-        """Whether a post of that moment is counted."""
+        """Whether a post of event time *event_ms* is counted."""
         return (self.since_ms is None or event_ms >= self.since_ms) and (
             self.until_ms is None or event_ms < self.until_ms
         )
 
 
 def live_namespace(client: redis.Redis, namespace: str) -> str:
-    """Where readers of *namespace* look now. Raises TransientError."""
+    """The namespace that readers of *namespace* follow now. Raises TransientError."""
     with reaching_redis():
         stored = client.get(NamespaceKeys(namespace).live)
     return namespace if stored is None else bytes(stored).decode()  # type: ignore[arg-type]
 
 
 def load_replay(client: redis.Redis, namespace: str) -> Replay | None:
-    """What *namespace* shadows; None: it is no shadow. Raises TransientError, StateError."""
+    """What *namespace* recomputes; None if it is not a shadow. Raises TransientError, StateError."""
     key = NamespaceKeys(namespace).replay
     with reaching_redis():
         stored = client.get(key)

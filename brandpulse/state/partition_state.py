@@ -1,4 +1,4 @@
-"""What the store knows of one partition: the stored form of `{ns:topic:p}:state`, for its writer and its readers."""
+"""The state of one partition: the stored form of `{ns:topic:p}:state`, for its writer and its readers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from brandpulse.state.outcomes.near_misses import decode_near_misses
 from brandpulse.state.outcomes.post_outcomes import Fates, decode_fates
 
 NO_CLOCK = -(2**62)
-"""Before the first post there is no time yet."""
+"""The clock before the first post."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One set of the repeat memory: its number, and the partition's clock (ms) when it was begun."""
+    """One set of the memory of duplicates: its number, and the partition's clock (ms) when it began."""
 
     number: int
     began_ms: int
@@ -22,16 +22,16 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
-    """One partition as its last applied batch left it. Moments are event time, ms since 1970."""
+    """One partition after its last applied batch. Times are event time, ms since 1970."""
 
     topic: str
     partition: int
     next: int
-    """Offset after the last applied record: the truth that Kafka's committed offset only follows."""
+    """Offset after the last applied record. It decides; Kafka's committed offset only follows."""
     topic_id: str
     epoch: int = -1
-    """Leader epoch of the record before `next`; -1: not known. It tells this log from one whose end was cut off and
-    written anew. Stored as `next:epoch`, so that a version that does not know it cannot leave an old one behind."""
+    """Leader epoch of the record before `next`; -1: not known. It distinguishes this log from one whose end was cut off
+    and written again. Stored as `next:epoch`, so that an older version, which does not write it, leaves no stale one."""
     clock_ms: int = NO_CLOCK
     """Largest min(event time, record time) so far."""
     lateness_ms: int = 0
@@ -40,35 +40,35 @@ class PartitionStatus:
     dead: int = 0
     unmatched: int = 0
     unread: int = 0
-    """Posts that name a brand in a language that the model does not read."""
+    """Posts that name a brand in a language that the model does not support."""
     keyless: int = 0
     """Records without a key: the same id may lie in two partitions, and counts in each."""
     lost: int = 0
-    """Offsets that retention removed before we read them."""
+    """Offsets that retention removed before they were read."""
     redriven: int = 0
-    """Dead letters that were sent again and then counted, or found to be counted or to name no brand."""
+    """Dead letters that were sent again and then processed: counted, a duplicate, or without a brand."""
     generations: tuple[Generation, ...] = ()
     owner: str = ""
     seen_wall_ms: int = 0
-    """Wall clock of the owner's last sign of life: it was there, and Kafka answered it about this partition."""
+    """Wall clock when the owner last reported that Kafka answers it about this partition."""
     caught_up: bool = False
-    """The owner has read to the log's end, for some seconds now: the partition is idle, not slow."""
+    """The owner has been at the log's end for some seconds: the partition is idle, not slow."""
     lag: int = 0
     paused: str = ""
-    """Why the partition waits for a person, or empty."""
+    """Why the partition is paused, or empty."""
     allowed_until: int = 0
-    """Offset up to which a person has let invalid posts through (`brandpulse dlq allow`)."""
+    """Offset up to which a person has allowed invalid posts (`brandpulse dlq allow`)."""
     life: str = ""
-    """A random word of each beginning: who still holds the state of before a store lost everything is told apart from
-    who began the same log again, also at the same offset."""
+    """A random token, new whenever the state begins from nothing. After a store lost everything, it distinguishes a
+    worker with the old state from one that began the same log again, even at the same offset."""
     writer: str = ""
-    """A random word of whoever wrote last, new at each load. Who finds its own, at the `next` that it left, knows what
-    lies there without reading it: nobody wrote in between, not even after a store lost its last writes."""
+    """A random token of the last writer, new at each load. If a worker finds its own token and its own `next`, the
+    stored state is what it wrote: no other worker wrote in between, and the store lost no writes."""
 
     fates: Fates = ()
-    """What became of the posts of each source in recent record time."""
+    """Outcomes of the posts of each source in recent record time."""
     near_misses: tuple[tuple[str, int], ...] = ()
-    """Words near a brand's in posts that name none, and of how many sampled posts (`brandpulse.state.outcomes.near_misses`)."""
+    """Near misses of brand words in posts that name no brand, with the number of sampled posts."""
 
     @property
     def watermark_ms(self) -> int:
@@ -77,7 +77,7 @@ class PartitionStatus:
 
     @classmethod
     def decode(cls, topic: str, partition: int, stored: Mapping[bytes, bytes]) -> "PartitionStatus":
-        """Raises StateError if a field has a value no version of ours wrote."""
+        """Raises StateError if a field has a value that no version writes."""
 
         def number(name: str, default: int = 0) -> int:
             raw = stored.get(name.encode())

@@ -1,6 +1,6 @@
-"""Which facets are counted and which rules watch them: what the alerter tells the live page in `{ns:alerting}:facets`.
+"""The facets that are counted and the rules that watch them. The alerter writes them for the live page.
 
-One JSON object: facet -> its watches. A hint, written anew when the rules change.
+Stored in `{ns:alerting}:facets` as one JSON object: facet -> its watches. A hint, rewritten when the rules change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 WatchedFacets = Mapping[str, Sequence[Watch]]
-"""Every facet that is counted; empty where no rule watches it."""
+"""Every facet that is counted; no watches if no rule watches it."""
 
 
 def encode_facets(facets: WatchedFacets) -> bytes:
@@ -27,7 +27,7 @@ def encode_facets(facets: WatchedFacets) -> bytes:
 
 
 def decode_facets(stored: bytes | None) -> WatchedFacets:
-    """What `encode_facets` made; none where nothing is stored. Raises StateError for what it did not make."""
+    """The inverse of `encode_facets`; empty if nothing is stored. Raises StateError."""
     if stored is None:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Words near a brand's in posts that name no brand: the stored form, for its writer and its readers. Pure."""
+"""Near misses: words almost like a brand's, in posts that name no brand. The stored form. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,15 +8,15 @@ import msgspec
 from brandpulse.errors import StateError
 
 KEPT = 24
-"""So many words a partition: a hint for a person, not a count."""
+"""Words of a partition: a hint for a person, not a count."""
 LONGEST = 40
 
 NearMisses = tuple[tuple[str, int], ...]
-"""(`WRITTEN for WORD`, sampled posts), the commonest first."""
+"""(`WRITTEN for WORD`, sampled posts), the most frequent first."""
 
 
 def with_near_misses(before: NearMisses, found: Mapping[str, int]) -> NearMisses:
-    """Space-saving (Metwally et al. 2005): a new word takes the place, and the number, of the rarest."""
+    """Adds *found* by Space-Saving (Metwally et al. 2005): a new word replaces the rarest and takes over its number."""
     if not found:
         return before
     kept = dict(before)
@@ -36,7 +36,7 @@ _DECODER: Any = msgspec.json.Decoder(tuple[tuple[str, int], ...])
 
 
 def decode_near_misses(stored: bytes) -> NearMisses:
-    """Raises StateError for what no version of ours wrote."""
+    """Raises StateError if *stored* is not a list of near misses."""
     if not stored:
         return ()
     try:

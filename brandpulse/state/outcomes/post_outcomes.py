@@ -1,7 +1,7 @@
-"""What became of the posts of each source in recent record time: the stored form, for its writer and its readers. Pure.
+"""Outcomes of the posts of each source in recent record time: the stored form, for its writer and its readers. Pure.
 
-A partition's state holds it for the newest `PERIODS` quarters of an hour of Kafka's record time. It is written in the
-same change as the counts. Its size is bounded: `SOURCES` sources a period, `CELLS` cells a period.
+A partition's state holds them for the newest `PERIODS` quarters of an hour of Kafka's record time. They are written in
+the same change as the counts. Their size is bounded: `SOURCES` sources and `CELLS` cells a period.
 """
 
 from bisect import bisect_right
@@ -16,45 +16,45 @@ from brandpulse.state.keys import DAY_MS, HOUR_MS
 
 PERIOD_MS = HOUR_MS // 4
 PERIODS = 8
-"""Two hours of record time: what a report on the last hour needs, and some."""
+"""Two hours of record time: a report on the last hour needs one, and another to compare with."""
 SOURCES = 12
 CELLS = 128
 OTHER_SOURCES = "(other)"
 NO_SOURCE = ""
-"""Of a record in which no source can be read."""
+"""Of a record whose source cannot be read."""
 
 ON_TIME, LATE, REPEATED, UNMATCHED, UNREAD = "on_time", "late", "repeated", "unmatched", "unread"
 READABLE = (ON_TIME, LATE, REPEATED, UNMATCHED, UNREAD)
-"""Fates of posts that are no dead letters; each other fate is a dead letter's reason."""
+"""Outcomes of posts that are not dead letters; every other outcome is a dead letter's reason."""
 NO_KEY, UNKNOWN_AUTHOR = "+no_key", "+unknown_author"
-"""No fates, but counted beside them: records without a key, and counted posts whose author is unknown."""
+"""Counted besides a post's outcome: records without a key, and counted posts whose author is unknown."""
 BESIDE = (NO_KEY, UNKNOWN_AUTHOR)
 
 _HALF_HOUR = HOUR_MS // 2
 _NEAR = 28
-"""Clock offsets up to 14 hours are kept to the half hour: time zones and summer time."""
+"""Clock offsets up to 14 hours are exact to the half hour: time zones and summer time."""
 _FAR_DAYS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
 OFFSET_EDGES = (
     *(-days * DAY_MS for days in reversed(_FAR_DAYS)),
     *(half * _HALF_HOUR - _HALF_HOUR // 2 for half in range(-_NEAR, _NEAR + 2)),
     *(days * DAY_MS for days in _FAR_DAYS),
 )
-"""Event time minus record time, ms, where one offset's number ends and the next begins."""
+"""Boundaries between the numbered clock offsets: event time minus record time, ms."""
 NO_OFFSET = -1
 _FIRST_NEAR = len(_FAR_DAYS) + 1
 
 FIRST_PLAUSIBLE_MS, LAST_PLAUSIBLE_MS = 946_684_800_000, 4_102_444_800_000
-"""Record times from 2000 to 2100. Others, such as seconds taken for milliseconds, do not move the record clock."""
+"""Record times of the years 2000 to 2100. Others, such as seconds taken for milliseconds, do not move the clock."""
 
 
 def shown_source(source: str) -> str:
-    """*source* for a person: producers write it, so it may hold anything."""
+    """*source* with printable characters only: producers may send anything."""
     shown = "".join(one if one.isprintable() else "\ufffd" for one in source).strip()
     return shown or "(unknown)"
 
 
 class Cell(NamedTuple):
-    """How many posts of one source met one fate at one clock offset."""
+    """How many posts of one source had one outcome at one clock offset."""
 
     source: str
     fate: str
@@ -75,9 +75,9 @@ class Period(NamedTuple):
 Fates = tuple[Period, ...]
 """In ascending order."""
 Met = tuple[str, str, int]
-"""Source, fate, offset."""
+"""Source, outcome, offset."""
 Added = Mapping[int, Mapping[Met, int]]
-"""What a batch adds, by period."""
+"""The posts that a batch adds, by period."""
 
 
 def offset_number(event_ms: int, record_ms: int) -> int:
@@ -86,7 +86,7 @@ def offset_number(event_ms: int, record_ms: int) -> int:
 
 
 def offset_hours(number: int) -> float | None:
-    """The clock offset in hours, to the half hour if near, else the lower bound of its days; None for `NO_OFFSET`."""
+    """The clock offset in hours: to the half hour if near, else the lower bound in days; None for `NO_OFFSET`."""
     if number == NO_OFFSET:
         return None
     near = number - _FIRST_NEAR
@@ -111,7 +111,7 @@ def period_after(newest: int, record_ms: int) -> int:
 
 
 def with_added(fates: Fates, added: Added) -> Fates:
-    """*fates* and what a batch *added*; periods that are too old are left out."""
+    """*fates* with the posts that a batch *added*; periods that are too old are left out."""
     if not added:
         return fates
     periods = dict(fates)
@@ -148,7 +148,7 @@ _DECODER = msgspec.json.Decoder(list[tuple[int, list[tuple[str, str, int, int]]]
 
 
 def decode_fates(stored: bytes) -> Fates:
-    """Raises StateError for what no version of ours wrote."""
+    """Raises StateError if *stored* has another form."""
     if not stored:
         return ()
     try:
