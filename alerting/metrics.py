@@ -10,7 +10,7 @@ from prometheus_client import Gauge
 from alerting.detection.expected_delay import expected_delay
 from alerting.episodes.lifecycle import ALL_BRANDS
 from alerting.evaluation.evaluator import EvaluationReport
-from alerting.evaluation.facet_rules import FacetView
+from alerting.evaluation.rule_evaluator import FacetView
 from alerting.rules.models import STORM, STREAM_RULES, RuleSet
 from alerting.store.alert_store import Tally
 from brandpulse.runtime.metric_definitions import LABELLED_BRANDS, OTHER_BRANDS

@@ -12,7 +12,9 @@ from typing import Any
 from aiohttp import web
 
 from alerting.dispatch.sender import Sender
-from alerting.evaluation.evaluator import EvaluationReport, Evaluator, PaneSource, Policies
+from alerting.evaluation.evaluator import EvaluationReport, Evaluator
+from alerting.evaluation.policies import Policies
+from alerting.evaluation.rule_evaluator import PaneSource
 from alerting.heartbeat import Heartbeat, Vitals
 from alerting.metrics import detection_delays, record_evaluation, record_tally, start_counters, start_rule_counters
 from alerting.notifications.delivery import RetryPolicy
@@ -266,7 +268,7 @@ def routes_of(receivers: Sequence[Receiver]) -> list[Route]:
             receiver.name,
             receiver.min_severity,
             wants_every_update=receiver.wants_every_update,
-            hears_all=receiver.name == KAFKA,
+            receives_all=receiver.name == KAFKA,
         )
         for receiver in receivers
     ]

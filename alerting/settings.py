@@ -10,7 +10,7 @@ from alerting.detection.share_baseline import BaselinePolicy
 from alerting.detection.share_detector import DetectPolicy
 from alerting.episodes.lifecycle import EpisodePolicy
 from alerting.evaluation.alert_clock import ClockPolicy
-from alerting.evaluation.evaluator import Policies
+from alerting.evaluation.policies import Policies
 from alerting.heartbeat import HeartbeatPolicy
 from alerting.notifications.delivery import RetryPolicy
 from brandpulse.config.advanced import ADVANCED

@@ -1,4 +1,4 @@
-"""From decisions to deliveries: who is told of what and when, what a silence holds back, what a group stands for."""
+"""From decisions to deliveries: which receivers are notified when, what silences mute, and what groups replace."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -17,61 +17,67 @@ from brandpulse.schema.silences import Acknowledgement, OperatorRequests
 
 
 class Dispatcher:
-    """Takes decisions into a stretch, with the deliveries that they ask for. One for each tick."""
+    """Adds decisions and their deliveries to a pending commit. One for each evaluation."""
 
     def __init__(
-        self, routes: Sequence[Route], *, rules: RuleSet, orders: OperatorRequests, now_ms: int, link: str | None = None
+        self,
+        routes: Sequence[Route],
+        *,
+        rules: RuleSet,
+        requests: OperatorRequests,
+        now_ms: int,
+        link: str | None = None,
     ) -> None:
-        """*now_ms*: the wall clock, by which people sleep and silences end."""
+        """*now_ms*: the wall clock, by which silences and quiet hours begin and end."""
         self._routes = routes
         self._rules = rules
-        self._orders = orders
+        self._requests = requests
         self._now_ms = now_ms
-        self._routes_of: dict[str, list[Route]] = {}
+        self._routes_by_rule: dict[str, list[Route]] = {}
         self._link = link
 
-    def take(self, stretch: PendingCommit, decided: Sequence[RuleDecision]) -> None:
-        """*decided*: all that one event-time minute brought."""
-        fired = [one for one in decided if self._may_be_grouped(one)]
-        settled = [one for one in decided if not self._may_be_grouped(one)]
-        alone, groups = group_triggers(fired, stretch.open, rules=self._rules) if fired else ([], [])
-        changed = self._groups_of(stretch, settled)
-        for one in (*settled, *alone, *groups):
-            self._tell(stretch, one)
-        at = max((moment for one in settled if (moment := _moment(one)) is not None), default=None)
+    def apply(self, pending: PendingCommit, decisions: Sequence[RuleDecision]) -> None:
+        """Take all *decisions* of one event-time minute."""
+        triggers = [one for one in decisions if self._may_be_grouped(one)]
+        others = [one for one in decisions if not self._may_be_grouped(one)]
+        alone, groups = group_triggers(triggers, pending.open, rules=self._rules) if triggers else ([], [])
+        changed = self._changed_groups(pending, others)
+        for one in (*others, *alone, *groups):
+            self._route(pending, one)
+        at = max((updated for one in others if (updated := _updated_at(one)) is not None), default=None)
         for group in changed:
-            followed = None if at is None else update_group(group, stretch.open, at=at)
-            if followed is not None:
-                self._tell(stretch, followed)
+            decision = None if at is None else update_group(group, pending.open, at=at)
+            if decision is not None:
+                self._route(pending, decision)
 
-    def release(self, stretch: PendingCommit) -> None:
-        """Tell of open episodes whoever has not heard of them, now that nothing holds it back."""
-        for place, opened in list(stretch.open.items()):
+    def send_overdue(self, pending: PendingCommit) -> None:
+        """Notify receivers of open episodes that they missed, now that no silence or quiet hours mute them."""
+        for slot, opened in list(pending.open.items()):
             routed = overdue_deliveries(
                 opened,
-                wanted=self._wanted(place),
-                hush=partial(self._hush, opened.episode),
-                grouped=_is_covered(stretch, opened),
+                wanted=self._wanted(slot),
+                mute=partial(self._mute, opened.episode),
+                grouped=_is_covered(pending, opened),
                 now_ms=self._now_ms,
                 link=link_for(self._link, opened.episode),
             )
             if routed is not None:
-                stretch.apply(RuleDecision(*place, routed.decision), routed.deliveries)
+                pending.apply(RuleDecision(*slot, routed.decision), routed.deliveries)
 
-    def acknowledge(self, stretch: PendingCommit, acknowledgements: Iterable[Acknowledgement]) -> None:
-        """Take them into their episodes, a group's into its members too; those of closed episodes are nothing."""
-        asked = {one.key: one for one in acknowledgements}
-        for place, opened in list(stretch.open.items()):
-            answer = asked.get(opened.episode.key)
-            if answer is None:
+    def acknowledge(self, pending: PendingCommit, acknowledgements: Iterable[Acknowledgement]) -> None:
+        """Mark episodes as acknowledged, and the members of a group with it. Closed episodes are ignored."""
+        requested = {one.key: one for one in acknowledgements}
+        for slot, opened in list(pending.open.items()):
+            request = requested.get(opened.episode.key)
+            if request is None:
                 continue
-            for taken in (place, *opened.memory.members):
-                one = stretch.open.get(taken)
+            for member in (slot, *opened.memory.members):
+                one = pending.open.get(member)
                 if one is not None and one.episode.acknowledged_at is None:
-                    self._tell(stretch, RuleDecision(*taken, _acknowledged(one, answer)))
+                    self._route(pending, RuleDecision(*member, _acknowledged(one, request)))
 
-    def _tell(self, stretch: PendingCommit, one: RuleDecision) -> None:
-        before = stretch.open.get(one.slot)
+    def _route(self, pending: PendingCommit, one: RuleDecision) -> None:
+        before = pending.open.get(one.slot)
         after = one.decision.after
         episode = one.decision.closed or (after.episode if after is not None else None)
         routed = route(
@@ -79,12 +85,12 @@ class Dispatcher:
             before=before.memory if before is not None else None,
             routes=self._routes,
             wanted=self._wanted(one.slot),
-            hush="" if episode is None else self._hush(episode),
-            grouped=after is not None and _is_covered(stretch, after, joins=before is None),
+            mute="" if episode is None else self._mute(episode),
+            grouped=after is not None and _is_covered(pending, after, joins=before is None),
             now_ms=self._now_ms,
             link=link_for(self._link, episode),
         )
-        stretch.apply(RuleDecision(one.brand, one.rule, routed.decision), routed.deliveries, routed.suppressed)
+        pending.apply(RuleDecision(one.brand, one.rule, routed.decision), routed.deliveries, routed.suppressed)
 
     def _may_be_grouped(self, one: RuleDecision) -> bool:
         after = one.decision.after
@@ -92,26 +98,26 @@ class Dispatcher:
             one.decision.transition == "triggered"
             and after is not None
             and one.rule not in STREAM_RULES
-            and not self._hush(after.episode)
+            and not self._mute(after.episode)
         )
 
-    def _groups_of(self, stretch: PendingCommit, decided: Iterable[RuleDecision]) -> list[str]:
-        """The groups whose members changed in a way that is told."""
-        members = (stretch.open.get(one.slot) for one in decided if one.decision.transition is not None)
+    def _changed_groups(self, pending: PendingCommit, decisions: Iterable[RuleDecision]) -> list[str]:
+        """The groups that have a member with a transition among *decisions*."""
+        members = (pending.open.get(one.slot) for one in decisions if one.decision.transition is not None)
         return sorted({one.memory.group for one in members if one is not None and one.memory.group})
 
     def _rule(self, name: str) -> CommonRule | None:
         return rule_of(name, self._rules) if is_group(name) else self._rules.named(name)
 
-    def _wanted(self, place: EpisodeSlot) -> list[Route]:
-        rule = place[1]
-        if rule not in self._routes_of:
-            self._routes_of[rule] = routes_of_rule(self._rule(rule), self._routes)
-        return self._routes_of[rule]
+    def _wanted(self, slot: EpisodeSlot) -> list[Route]:
+        rule = slot[1]
+        if rule not in self._routes_by_rule:
+            self._routes_by_rule[rule] = routes_of_rule(self._rule(rule), self._routes)
+        return self._routes_by_rule[rule]
 
-    def _hush(self, episode: Episode) -> MuteReason:
+    def _mute(self, episode: Episode) -> MuteReason:
         now = datetime.fromtimestamp(self._now_ms / 1_000, UTC)
-        if self._orders.silenced(episode.brand, episode.rule, episode.severity, now):
+        if self._requests.silenced(episode.brand, episode.rule, episode.severity, now):
             return "silenced"
         rule = self._rule(episode.rule)
         if rule is not None and is_muted(rule.quiet_hours, episode.severity, now):
@@ -119,19 +125,19 @@ class Dispatcher:
         return ""
 
 
-def _is_covered(stretch: PendingCommit, opened: OpenEpisode, *, joins: bool = False) -> bool:
-    """Whether a group tells of it; *joins*: one that is being made."""
+def _is_covered(pending: PendingCommit, opened: OpenEpisode, *, joins: bool = False) -> bool:
+    """Whether a group's notifications replace those of *opened*. *joins*: the group is created in this minute."""
     group = opened.memory.group
-    return bool(group) and (joins or (ALL_BRANDS, group) in stretch.open)
+    return bool(group) and (joins or (ALL_BRANDS, group) in pending.open)
 
 
-def _acknowledged(one: OpenEpisode, answer: Acknowledgement) -> Decision:
-    who = answer.by or "somebody"
-    episode = one.episode.model_copy(update={"acknowledged_at": answer.at, "acknowledged_by": answer.by or None})
-    return Decision(f"{who} has taken it on", "acknowledged", replace(one, episode=episode))
+def _acknowledged(one: OpenEpisode, request: Acknowledgement) -> Decision:
+    operator = request.by or "an operator"
+    episode = one.episode.model_copy(update={"acknowledged_at": request.at, "acknowledged_by": request.by or None})
+    return Decision(f"acknowledged by {operator}", "acknowledged", replace(one, episode=episode))
 
 
-def _moment(one: RuleDecision) -> datetime | None:
+def _updated_at(one: RuleDecision) -> datetime | None:
     after = one.decision.after
     episode = one.decision.closed or (after.episode if after is not None else None)
     return None if episode is None else episode.updated_at

@@ -1,44 +1,33 @@
-"""Rules of kind `facet_share`: the share of a brand's people who are in a facet, against its own past.
+"""Rule kind `facet_share`: the share of a brand's people who are in a facet, against its own past.
 
-A facet's people are those of its own series of panes; the brand's people are everybody. So a window of the facet is the
-brand's window with the facet's people where the negative ones stand, and all that judges shares judges it.
+The facet's own series of panes gives its people, the brand's series gives everybody. A facet window is the brand's
+window with the facet's people in place of the negative ones, so the share detector works on it unchanged.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
-from alerting.detection.share_detector import DetectPolicy, Finding, WindowCounts
+from alerting.detection.share_detector import Finding, WindowCounts
 from alerting.detection.sliding_windows import sliding_counts
 from alerting.detection.slow_windows import slow_window_counts
-from alerting.episodes.example_posts import PostEvidenceReader
-from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode
 from alerting.evaluation.minute_cache import MinuteCache
-from alerting.evaluation.past_episodes import PastEpisodes
+from alerting.evaluation.rule_evaluator import BrandMinute, FacetView, RuleContext, RuleViews
 from alerting.evaluation.share_rules import ShareRuleTests
 from alerting.rules.models import FacetShareRule, RuleSet
-from alerting.store.pending_commit import EpisodeSlot, RuleDecision
+from alerting.store.pending_commit import RuleDecision
 from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import brand_of, facet_of, facet_series
 from brandpulse.state.pane_reader import Minutes
 from brandpulse.state.panes import Pane
 
 PRIOR_SHARE, PRIOR_RHO, RHO_FLOOR = 0.03, 0.01, 0.0005
-"""Facets are small; and the smaller a share, the less over-dispersion the same unrest makes of it."""
-NOBODY = AuthorCounts()
+"""Facets are small shares, and small shares are less over-dispersed."""
+NO_AUTHORS = AuthorCounts()
 SHOWN_MINUTES = 60
-"""Dashboards show the first window of so many minutes or more, of those that are counted anyway."""
-
-
-@dataclass(frozen=True, slots=True)
-class FacetView:
-    """How a facet of a brand stood at the last evaluated minute: shares of the brand's people."""
-
-    share: float
-    usual: float | None
-    """None while it is learnt, or where nobody was in it for the longest window."""
+"""Dashboards show the shortest window of at least this width."""
 
 
 class FacetPanes(Protocol):
@@ -54,40 +43,40 @@ class FacetPanes(Protocol):
 
 
 class FacetHours:
-    """What `HourHistory` reads of facets: everybody is the brand's people, negative are those in the facet."""
+    """The hours that `HourHistory` reads of facets: the brand's people, and those in the facet as the negative ones."""
 
     def __init__(self, panes: FacetPanes, brands: HourHistory) -> None:
-        """*brands* has read the hours that are asked for here."""
+        """*brands* must have read the hours that are requested here."""
         self._panes = panes
         self._brands = brands
         self._begins: dict[str, int] = {}
-        """First hour in which each facet was seen, of any brand. Before it nobody counted it: those hours are unknown,
-        not empty. A facet that is new in the brands file would else page as a rise from nothing."""
+        """First hour with posts in each facet, of any brand. Earlier hours are unknown, not empty: the facet may not have
+        been in the brands file. Without this, every new facet would page as a rise from zero."""
 
     def hour_authors(
         self, brands: Sequence[str], first_hour: int, last_hour: int
     ) -> dict[str, dict[int, AuthorCounts]]:
-        inside = self._panes.hour_authors(brands, first_hour, last_hour)
-        for series, hours in inside.items():
+        facet_hours = self._panes.hour_authors(brands, first_hour, last_hour)
+        for series, hours in facet_hours.items():
             if hours:
                 facet, first = facet_of(series), min(hours)
                 self._begins[facet] = min(self._begins.get(facet, first), first)
         return {
-            series: self._beside_everybody(series, hours, first_hour, last_hour) for series, hours in inside.items()
+            series: self._with_all_people(series, hours, first_hour, last_hour) for series, hours in facet_hours.items()
         }
 
-    def _beside_everybody(
+    def _with_all_people(
         self, series: str, hours: Mapping[int, AuthorCounts], first_hour: int, last_hour: int
     ) -> dict[int, AuthorCounts]:
         brand, begins = brand_of(series), self._begins.get(facet_of(series), last_hour + 1)
         return {
-            hour: AuthorCounts(people, hours.get(hour, NOBODY).everyone)
+            hour: AuthorCounts(people, hours.get(hour, NO_AUTHORS).everyone)
             for hour in range(max(first_hour, begins), last_hour + 1)
             if (people := self._brands.people(brand, hour))
         }
 
     def hours(self, brands: Sequence[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]:
-        """None: what posts weigh says how negative they are, nothing of a facet."""
+        """None: post weights measure negativity, which is unrelated to facets."""
         return {}
 
 
@@ -97,48 +86,39 @@ def facet_baseline_policy(policy: BaselinePolicy) -> BaselinePolicy:
 
 
 def facet_history(panes: FacetPanes, brands: HourHistory, policy: BaselinePolicy) -> HourHistory:
-    """Hours and baselines by facet series; read after *brands* at each turn."""
+    """Hours and baselines by facet series. Read *brands* before each read of this history."""
     return HourHistory(FacetHours(panes, brands), facet_baseline_policy(policy), zones=brands.zone)
 
 
 class FacetRuleEvaluator:
-    """Reads the series of the facets that rules name, and nothing where there are none."""
+    """Rule kind `facet_share`. Reads only the series of facets that rules name."""
 
-    def __init__(
-        self,
-        panes: FacetPanes,
-        brands: HourHistory,
-        *,
-        baseline: BaselinePolicy,
-        detect: DetectPolicy,
-        episode: EpisodePolicy,
-        shelf: PostEvidenceReader,
-    ) -> None:
-        self._panes = panes
-        self._brands = brands
-        self._baseline = baseline
-        self._detect = detect
-        self._tests = ShareRuleTests((FacetShareRule,), detect, episode)
-        self._shelf = shelf
+    def __init__(self, context: RuleContext) -> None:
+        self._context = context
+        self._detect = context.policies.detect
+        self._tests = ShareRuleTests((FacetShareRule,), self._detect, context.policies.episode)
+        self._post_evidence = context.post_evidence
         self._watched: list[tuple[str, object]] = []
-        self._recent = MinuteCache(panes)
-        self._history = facet_history(panes, brands, baseline)
+        self._forget_series()
         self._windows: dict[str, list[list[WindowCounts]]] = {}
-        """By series: of each width, the window that ends with each minute of the stretch."""
-        self._seen: dict[str, tuple[Sequence[WindowCounts], Finding] | None] = {}
-        """By series, of the last minute in which somebody was in it or an episode was open; None: of none."""
+        """By series and width: the window that ends with each of the minutes that were read."""
+        self._last_found: dict[str, tuple[Sequence[WindowCounts], Finding] | None] = {}
+        """By series: of the last minute with an author in it or an open episode. None: there was no such minute."""
         self._last_minute = 0
 
+    def _forget_series(self) -> None:
+        context = self._context
+        self._recent = MinuteCache(context.reader)
+        self._history = facet_history(context.reader, context.history, context.policies.baseline)
+
     def read(self, rules: RuleSet, brands: Sequence[str], minutes: Sequence[int]) -> None:
-        """Have the windows that end with each of *minutes* (rising), after the history of *brands* was read."""
-        tests = self._tests.of(rules)
+        tests = self._tests.for_rules(rules)
         watched: list[tuple[str, object]] = [(test.facet, test.rule.brands) for test in tests]
         if watched != self._watched:
-            # Series that nobody watched for a while have a hole in their minutes.
+            # The cached minutes of a series that no rule watched for a while have a gap.
             self._watched = watched
-            self._recent = MinuteCache(self._panes)
-            self._history = facet_history(self._panes, self._brands, self._baseline)
-        self._windows, self._seen, self._last_minute = {}, {}, minutes[-1]
+            self._forget_series()
+        self._windows, self._last_found, self._last_minute = {}, {}, minutes[-1]
         series = sorted({facet_series(b, test.facet) for test in tests for b in brands if test.rule.applies_to(b)})
         if not series:
             return
@@ -149,64 +129,54 @@ class FacetRuleEvaluator:
             one: [sliding_counts(read[one], width, minutes) for width in widths] for one in series if read[one].panes
         }
 
-    def decide(
-        self,
-        rules: RuleSet,
-        brand: str,
-        windows: Sequence[WindowCounts],
-        opened: Mapping[EpisodeSlot, OpenEpisode],
-        past: PastEpisodes,
-        *,
-        at: int,
-        minutes: int,
-        stream_alive: bool,
-        thin: bool = False,
-    ) -> list[RuleDecision]:
-        """What the rules of this kind decide of *brand* at the end of its *windows*: the minute *at* of the stretch."""
-        decided: list[RuleDecision] = []
-        for test in self._tests.of(rules):
+    def decide(self, rules: RuleSet, minute: BrandMinute) -> list[RuleDecision]:
+        brand, index, past = minute.brand, minute.index, minute.past
+        decisions: list[RuleDecision] = []
+        for test in self._tests.for_rules(rules):
             if not test.rule.applies_to(brand):
                 continue
-            place, series = (brand, test.rule.name), facet_series(brand, test.facet)
-            inside = self._windows.get(series)
-            if place not in opened and (inside is None or not inside[-1][at].authors):
-                # Nobody in it for three hours: there is no rise that is still there.
-                self._seen.setdefault(series, None)
+            slot, series = (brand, test.rule.name), facet_series(brand, test.facet)
+            facet_windows = self._windows.get(series)
+            if slot not in minute.open_episodes and (facet_windows is None or not facet_windows[-1][index].authors):
+                # No author in the facet for three hours: there is no rise.
+                self._last_found.setdefault(series, None)
                 continue
-            seen = [
-                within(everybody, None if inside is None else inside[width][at])
-                for width, everybody in enumerate(windows)
+            windows = [
+                within(everybody, None if facet_windows is None else facet_windows[width][index])
+                for width, everybody in enumerate(minute.windows)
             ]
+            longest = windows[-1]
             usual = self._history.usual_week(
-                series, window_starts=seen[-1].first_minute, incidents=past.incidents(brand, test.rule.name)
+                series, window_starts=longest.first_minute, incidents=past.incidents(brand, test.rule.name)
             )
             found = test.find(
-                seen,
+                windows,
                 usual,
-                slow=slow_window_counts(seen[-1], self._history, series, test.detect.slow_hours),
-                stream_alive=stream_alive,
-                not_before=past.ends.get(place),
+                slow=slow_window_counts(longest, self._history, series, test.detect.slow_hours),
+                stream_alive=minute.stream_alive,
+                not_before=past.ends.get(slot),
             )
-            self._seen[series] = seen, found
+            self._last_found[series] = windows, found
             decision = test.decide(
                 brand,
-                opened.get(place),
+                minute.open_episodes.get(slot),
                 found,
-                minute=seen[-1].last_minute,
-                minutes=minutes,
-                examples=lambda window, series=series: self._shelf.read(series, window),  # type: ignore[misc]
-                thin=thin,
+                minute=longest.last_minute,
+                minutes=minute.elapsed_minutes,
+                examples=lambda window, series=series: self._post_evidence.read(series, window),  # type: ignore[misc]
+                thin=minute.thin,
             )
             if decision is not None:
-                decided.append(RuleDecision(*place, decision))
-        return decided
+                decisions.append(RuleDecision(*slot, decision))
+        return decisions
 
-    def views(self) -> dict[str, FacetView]:
-        """By series: how the facets of the brands somebody talks about stood at the last minute of the stretch."""
-        return {
+    def views(self) -> RuleViews:
+        """The facets of the brands that have posts at the last minute that was read."""
+        views = {
             series: FacetView(0.0, None) if one is None or one[0][-1].last_minute < self._last_minute else _view(*one)
-            for series, one in self._seen.items()
+            for series, one in self._last_found.items()
         }
+        return RuleViews(facets=views)
 
 
 def _view(windows: Sequence[WindowCounts], found: Finding) -> FacetView:
@@ -215,13 +185,13 @@ def _view(windows: Sequence[WindowCounts], found: Finding) -> FacetView:
 
 
 def within(everybody: WindowCounts, facet: WindowCounts | None) -> WindowCounts:
-    """The window of *everybody* with the people and posts of *facet* as the negative ones; None: it has none."""
+    """The window of *everybody*, with the people and posts of *facet* as the negative ones. None: the facet is empty."""
     return WindowCounts(
         last_minute=everybody.last_minute,
         width=everybody.width,
         posts=everybody.posts,
         negative_posts=0 if facet is None else min(facet.posts, everybody.posts),
         authors=everybody.authors,
-        # Both are estimates, and err apart.
+        # Both are estimates with separate errors, so the part may come out above the whole.
         negative_authors=0 if facet is None else min(facet.authors, everybody.authors),
     )

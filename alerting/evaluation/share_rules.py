@@ -1,9 +1,8 @@
-"""Rules about a share of a brand's people: of the negative ones (`negative_share`), or of those in a facet."""
+"""Rule kind `negative_share`, and the test that it shares with `facet_share`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_detector import (
     BaselineSource,
     DetectPolicy,
@@ -15,17 +14,14 @@ from alerting.detection.share_detector import (
 from alerting.detection.slow_windows import slow_window_counts
 from alerting.episodes.example_posts import PostEvidence
 from alerting.episodes.lifecycle import Decision, EpisodePolicy, OpenEpisode, decide
-from alerting.evaluation.past_episodes import PastEpisodes
+from alerting.evaluation.rule_evaluator import BrandMinute, RuleContext, RuleViews
 from alerting.rules.models import FacetShareRule, NegativeShareRule, RuleSet
-from alerting.store.pending_commit import EpisodeSlot, RuleDecision
-
-Show = Callable[[str, WindowCounts], PostEvidence]
-"""A brand's or a facet's series, and a window -> what the kept posts of it show."""
+from alerting.store.pending_commit import RuleDecision
 
 
 @dataclass(frozen=True, slots=True)
 class ShareRuleTest:
-    """A rule, with what the settings say where it says nothing."""
+    """A rule with its policies: the rule's own values, and the settings' where the rule has none."""
 
     rule: NegativeShareRule | FacetShareRule
     detect: DetectPolicy
@@ -33,7 +29,7 @@ class ShareRuleTest:
 
     @property
     def facet(self) -> str:
-        """Whose people are counted; empty: the negative ones."""
+        """The facet whose people are counted; empty: the negative people."""
         return self.rule.facet if isinstance(self.rule, FacetShareRule) else ""
 
     def find(
@@ -45,7 +41,7 @@ class ShareRuleTest:
         stream_alive: bool,
         not_before: int | None,
     ) -> Finding:
-        """As `detect_rise`; the people counted as negative are those of the facet, where there is one."""
+        """The result of `detect_rise`. For a facet rule, *windows* count the facet's people as the negative ones."""
         found = detect_rise(
             windows,
             usual,
@@ -68,7 +64,7 @@ class ShareRuleTest:
         examples: Callable[[WindowCounts], PostEvidence],
         thin: bool = False,
     ) -> Decision | None:
-        """What *found* does to the brand's episode; None where none is open and nothing rose."""
+        """What *found* does to the brand's episode. None if no episode is open and the share did not rise."""
         if opened is None and found.state != "spike":
             return None
         return decide(
@@ -85,7 +81,7 @@ class ShareRuleTest:
 
 
 class ShareRuleTests:
-    """The tests of some kinds of rules, made anew when the rules change."""
+    """The tests of some rule kinds, rebuilt when the rules change."""
 
     def __init__(
         self, kinds: tuple[type[NegativeShareRule | FacetShareRule], ...], detect: DetectPolicy, episode: EpisodePolicy
@@ -93,12 +89,13 @@ class ShareRuleTests:
         self._kinds = kinds
         self._detect = detect
         self._episode = episode
-        self._made_of: RuleSet | None = None
+        self._rules: RuleSet | None = None
         self._tests: list[ShareRuleTest] = []
 
-    def of(self, rules: RuleSet) -> Sequence[ShareRuleTest]:
-        if rules is not self._made_of:
-            self._made_of = rules
+    def for_rules(self, rules: RuleSet) -> Sequence[ShareRuleTest]:
+        """One test for each rule of these kinds, in the order of *rules*."""
+        if rules is not self._rules:
+            self._rules = rules
             self._tests = [
                 ShareRuleTest(rule, rule.detect_policy(self._detect), rule.episode_policy(self._episode))
                 for rule in rules.rules
@@ -108,53 +105,51 @@ class ShareRuleTests:
 
 
 class ShareRuleEvaluator:
-    """Rules of kind `negative_share`."""
+    """Rule kind `negative_share`."""
 
-    def __init__(self, history: HourHistory, detect: DetectPolicy, episode: EpisodePolicy, show: Show) -> None:
-        self._history = history
+    def __init__(self, context: RuleContext) -> None:
+        detect, episode = context.policies.detect, context.policies.episode
+        self._history = context.history
         self._slow_hours = detect.slow_hours
         self._tests = ShareRuleTests((NegativeShareRule,), detect, episode)
-        self._show = show
+        self._post_evidence = context.post_evidence
+        self._findings: dict[str, Finding] = {}
+        """By brand: the last finding of the first rule that watches it."""
 
-    def decide(
-        self,
-        rules: RuleSet,
-        brand: str,
-        windows: Sequence[WindowCounts],
-        opened: Mapping[EpisodeSlot, OpenEpisode],
-        past: PastEpisodes,
-        *,
-        minutes: int,
-        stream_alive: bool,
-        thin: bool = False,
-    ) -> tuple[Finding | None, list[RuleDecision]]:
-        """What the rules of this kind decide of *brand* at the end of its *windows*, *minutes* after the last time.
+    def read(self, rules: RuleSet, brands: Sequence[str], minutes: Sequence[int]) -> None:
+        """Nothing to load: the windows and hours of all brands are read for every kind."""
+        self._findings = {}
 
-        First what the first of them found; None where none watches the brand.
-        """
-        longest = windows[-1]
-        tests = [test for test in self._tests.of(rules) if test.rule.applies_to(brand)]
+    def decide(self, rules: RuleSet, minute: BrandMinute) -> list[RuleDecision]:
+        brand, windows, past = minute.brand, minute.windows, minute.past
+        tests = [test for test in self._tests.for_rules(rules) if test.rule.applies_to(brand)]
         if not tests:
-            return None, []
-        first: Finding | None = None
-        decided: list[RuleDecision] = []
+            return []
+        longest = windows[-1]
         usual = self._history.usual_week(
             brand, window_starts=longest.first_minute, incidents=past.incidents(brand, tests[0].rule.name)
         )
         slow = slow_window_counts(longest, self._history, brand, self._slow_hours)
-        for test in tests:
-            place = brand, test.rule.name
-            found = test.find(windows, usual, slow=slow, stream_alive=stream_alive, not_before=past.ends.get(place))
-            first = found if first is None else first
+        decisions: list[RuleDecision] = []
+        for number, test in enumerate(tests):
+            slot = brand, test.rule.name
+            found = test.find(
+                windows, usual, slow=slow, stream_alive=minute.stream_alive, not_before=past.ends.get(slot)
+            )
+            if number == 0:
+                self._findings[brand] = found
             decision = test.decide(
                 brand,
-                opened.get(place),
+                minute.open_episodes.get(slot),
                 found,
                 minute=longest.last_minute,
-                minutes=minutes,
-                examples=lambda window: self._show(brand, window),
-                thin=thin,
+                minutes=minute.elapsed_minutes,
+                examples=lambda window: self._post_evidence.read(brand, window),
+                thin=minute.thin,
             )
             if decision is not None:
-                decided.append(RuleDecision(*place, decision))
-        return first, decided
+                decisions.append(RuleDecision(*slot, decision))
+        return decisions
+
+    def views(self) -> RuleViews:
+        return RuleViews(findings=self._findings)

@@ -76,6 +76,11 @@ class CommonRule(BaseModel):
             return [{"name": one} if isinstance(one, str) else one for one in value]
         return value
 
+    @property
+    def tested_share(self) -> str | None:
+        """The share that is compared with its past: a facet's name, or empty for the negative share. None: no share."""
+        return None
+
     def applies_to(self, brand: str) -> bool:
         return self.brands == "all" or brand in self.brands
 
@@ -108,6 +113,10 @@ class NegativeShareRule(CommonRule):
     min_history_hours: Annotated[int, Field(ge=1, le=24 * 28)] | None = None
     min_history_authors: Annotated[int, Field(ge=1)] | None = None
 
+    @property
+    def tested_share(self) -> str:
+        return ""
+
     def detect_policy(self, settings: DetectPolicy) -> DetectPolicy:
         """*settings* with what this rule says otherwise."""
         given = self._given(
@@ -138,6 +147,10 @@ class FacetShareRule(CommonRule):
     min_rise: Annotated[float, Field(ge=0, lt=1)] = 0.02
     min_ratio: Ratio = 2.0
     severity: FacetSeverityRule = FacetSeverityRule()
+
+    @property
+    def tested_share(self) -> str:
+        return self.facet
 
     def detect_policy(self, settings: DetectPolicy) -> DetectPolicy:
         """*settings* with what this rule says otherwise."""

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from alerting.evaluation.evaluator import MINUTES_PER_COMMIT, EvaluationReport, Evaluator, Policies
+from alerting.evaluation.evaluator import MINUTES_PER_COMMIT, EvaluationReport, Evaluator
+from alerting.evaluation.policies import Policies
 from alerting.rules.brand_zones import Zones
 from alerting.rules.models import DEFAULT_RULES, RuleSet
 from alerting.store.memory_store import MemoryAlertStore

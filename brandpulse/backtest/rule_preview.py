@@ -13,9 +13,9 @@ from alerting.detection.share_baseline import Span
 from alerting.detection.share_detector import DetectPolicy, WindowCounts
 from alerting.detection.slow_windows import slow_window_counts
 from alerting.episodes.lifecycle import NO_POST_EVIDENCE, Decision, OpenEpisode
-from alerting.evaluation.evaluator import Policies
+from alerting.evaluation.policies import Policies
 from alerting.evaluation.share_rules import ShareRuleTest
-from alerting.evaluation.volume_rules import VolumeRuleEvaluator
+from alerting.evaluation.volume_rules import VolumeRuleTests
 from alerting.rules.models import FacetShareRule, NegativeShareRule, Rule, RuleSet
 from alerting.store.pending_commit import EpisodeSlot
 from brandpulse.schema.episodes import Episode
@@ -40,7 +40,7 @@ def preview(
     *history* has read the hours from four weeks before *first_hour* to *last_hour*, and so has *facets*, of the series
     of `facets_watched`.
     """
-    surges = VolumeRuleEvaluator(history, policies.surge, policies.episode, lambda _brand, _window: NO_POST_EVIDENCE)
+    surges = VolumeRuleTests(history, policies.surge, policies.episode)
     found: list[Episode] = []
     for rule in rules.rules:
         if rule.applies_to(brand):
@@ -70,10 +70,9 @@ def _episodes(
     *,
     history: HourHistory,
     shares: HourHistory,
-    surges: VolumeRuleEvaluator,
+    surges: VolumeRuleTests,
     policies: Policies,
 ) -> Iterator[Episode]:
-    rules = RuleSet(rules=(rule,))
     series = facet_series(brand, rule.facet) if isinstance(rule, FacetShareRule) else brand
     opened: OpenEpisode | None = None
     spans: list[Span] = []
@@ -96,16 +95,16 @@ def _episodes(
                 brand, opened, finding, minute=hour * 60 + 59, minutes=60, examples=lambda _: NO_POST_EVIDENCE
             )
         else:
-            decided = surges.decide(
-                rules,
+            decision = surges.decide(
+                rule,
                 brand,
                 windows,
-                {} if opened is None else {place: opened},
-                ends,
+                opened,
                 minutes=60,
                 stream_alive=history.is_alive(hour),
+                not_before=ends.get(place),
+                examples=lambda _: NO_POST_EVIDENCE,
             )
-            decision = decided[0].decision if decided else None
         if decision is None:
             continue
         opened = decision.after

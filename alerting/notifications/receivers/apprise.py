@@ -145,7 +145,7 @@ def _connect(name: str, url: SecretStr) -> Any:
         raise ConfigError(
             f"receiver {name!r} is of kind apprise, which is not installed: pip install 'brandpulse[apprise]'"
         ) from error
-    _hush()
+    _silence_logger()
     connected = apprise.Apprise()
     if not connected.add(url.get_secret_value()):
         raise ConfigError(f"receiver {name!r}: apprise does not know that URL; a right one: tgram://bot-token/chat-id")
@@ -156,7 +156,7 @@ def _connect(name: str, url: SecretStr) -> Any:
     return connected
 
 
-def _hush() -> None:
+def _silence_logger() -> None:
     """Its log lines hold addresses with their passwords, so they go nowhere; it still returns those of a delivery."""
     logger = logging.getLogger("apprise")
     logger.setLevel(logging.WARNING)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import redis
 
-from alerting.evaluation.evaluator import Evaluator, Policies
+from alerting.evaluation.evaluator import Evaluator
 from alerting.evaluation.hour_summary_cache import HourSummaryReader
+from alerting.evaluation.policies import Policies
 from alerting.rules.models import DEFAULT_RULES, FacetShareRule, RuleSet
 from alerting.store.alert_store import Commit
 from alerting.store.memory_store import MemoryAlertStore

@@ -10,8 +10,9 @@ from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.detection.share_detector import DetectPolicy
 from alerting.evaluation import hour_summary_cache as kept_hours
-from alerting.evaluation.evaluator import Evaluator, Policies
+from alerting.evaluation.evaluator import Evaluator
 from alerting.evaluation.hour_summary_cache import HourSummaryReader
+from alerting.evaluation.policies import Policies
 from alerting.notifications.routing import Route
 from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.state.keys import DAY_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series

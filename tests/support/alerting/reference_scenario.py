@@ -6,7 +6,8 @@ from dataclasses import replace
 import redis
 
 from alerting.detection.share_detector import DetectPolicy
-from alerting.evaluation.evaluator import EvaluationReport, Evaluator, Policies
+from alerting.evaluation.evaluator import EvaluationReport, Evaluator
+from alerting.evaluation.policies import Policies
 from alerting.notifications.routing import Route
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS

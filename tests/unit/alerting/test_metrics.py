@@ -5,7 +5,7 @@ import pytest
 from alerting.detection.share_detector import Baseline, DetectPolicy, Finding, State
 from alerting.evaluation.alert_clock import AlertClock
 from alerting.evaluation.evaluator import BrandView, EvaluationReport
-from alerting.evaluation.facet_rules import FacetView
+from alerting.evaluation.rule_evaluator import FacetView
 from alerting.metrics import record_evaluation, start_counters, start_rule_counters
 from alerting.rules.models import DEFAULT_RULES, RuleSet
 from brandpulse.runtime.metric_definitions import ALERTER_METRICS, LABELLED_BRANDS, OTHER_BRANDS

@@ -6,7 +6,7 @@ from brandpulse.errors import ConfigError
 
 
 def test_the_defaults_are_the_policies_own_defaults() -> None:
-    from alerting.evaluation.evaluator import Policies
+    from alerting.evaluation.policies import Policies
 
     assert AlerterSettings().policies() == Policies()
 

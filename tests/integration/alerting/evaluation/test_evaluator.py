@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from alerting.detection.share_detector import DetectPolicy
-from alerting.evaluation.evaluator import STRIDE, EvaluationReport, Evaluator, Policies
+from alerting.evaluation.evaluator import STRIDE, EvaluationReport, Evaluator
+from alerting.evaluation.policies import Policies
 from alerting.notifications.routing import Route
 from alerting.rules.models import DEFAULT_RULES
 from alerting.store.alert_store import AlertStore, LostLeadershipError
@@ -18,7 +19,7 @@ from brandpulse.state.pane_reader import PaneReader
 from tests.support.alerting.post_streams import MONDAY, PostStream, write_status
 
 WALL = 10**12
-ROUTES = [Route("pager", wants_every_update=False), Route("kafka", hears_all=True)]
+ROUTES = [Route("pager", wants_every_update=False), Route("kafka", receives_all=True)]
 POLICIES = Policies(detect=DetectPolicy(min_history_hours=6))
 CRISIS = MONDAY + 720
 CRISIS_END = CRISIS + 60

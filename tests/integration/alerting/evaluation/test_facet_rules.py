@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from alerting.detection.hour_history import HourHistory
+from alerting.evaluation.facet_rules import FacetRuleEvaluator
 from alerting.rules.models import RuleSet
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.schema.episodes import Episode
@@ -196,7 +197,9 @@ def test_what_is_read_of_a_facet_again_is_what_a_new_leader_reads(scene: Scene) 
 
 
 def _history(scene: Scene) -> HourHistory:
-    return scene.evaluator._facets._history
+    facet_rules = scene.evaluator._kinds["facet_share"]
+    assert isinstance(facet_rules, FacetRuleEvaluator)
+    return facet_rules._history
 
 
 def test_the_hours_of_a_facets_own_episode_are_no_baseline(scene: Scene) -> None:

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from alerting.detection.share_detector import DetectPolicy
-from alerting.evaluation.evaluator import Evaluator, Policies
+from alerting.evaluation.evaluator import Evaluator
+from alerting.evaluation.policies import Policies
 from alerting.rules.models import RuleSet
 from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.backtest.backtest import Backtest, PastEpisode

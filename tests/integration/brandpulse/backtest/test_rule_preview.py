@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
-from alerting.evaluation.evaluator import Policies
 from alerting.evaluation.facet_rules import facet_history
+from alerting.evaluation.policies import Policies
 from alerting.rules.models import DEFAULT_RULES, RuleSet
 from brandpulse.backtest.rule_preview import facets_watched, preview
 from brandpulse.cli.alerting.backtest import app

@@ -13,7 +13,7 @@ from alerting.detection.volume_detector import SurgePolicy, detect_surge
 from alerting.detection.volume_score import VolumeScorer
 from alerting.episodes.lifecycle import EpisodePolicy, OpenEpisode, minute_start
 from alerting.episodes.volume_lifecycle import decide_surge
-from alerting.evaluation.evaluator import Policies
+from alerting.evaluation.policies import Policies
 from alerting.rules.models import RuleSet
 from brandpulse.backtest.backtest import Backtest, PastEpisode
 from brandpulse.backtest.recorded_panes import JudgedPost

@@ -20,14 +20,14 @@ from brandpulse.schema.silences import Acknowledgement, OperatorRequests, Silenc
 from tests.support.alerting.episode_builders import AT, an_episode, an_evidence
 from tests.support.patience import patience
 
-ROUTES = [Route("pager", "error", wants_every_update=False), Route("kafka", hears_all=True)]
+ROUTES = [Route("pager", "error", wants_every_update=False), Route("kafka", receives_all=True)]
 WORDS = [Term(term=f"{'word' * 15}{n}", posts=9, of=20, usual_share=0.01) for n in range(5)]
 SOURCES = [SourceCount(source="s" * 60 + str(n), posts=9) for n in range(6)]
 WALL_MS = int(AT.timestamp() * 1_000)
 
 
 class Scene:
-    """A teller and the episodes it tells of, minute by minute."""
+    """A dispatcher and the episodes it tells of, minute by minute."""
 
     def __init__(self, **rules: Any) -> None:
         self.rules = RuleSet(grouping=Grouping(from_brands=10, minutes=10), **rules)
@@ -43,10 +43,10 @@ class Scene:
     def take(self, *decided: RuleDecision) -> list[str]:
         """One minute of decisions; what the pager is sent."""
         before = len(self.stretch.deliveries)
-        teller = Dispatcher(ROUTES, rules=self.rules, orders=self.orders, now_ms=WALL_MS)
-        teller.acknowledge(self.stretch, self.orders.acknowledgements)
-        teller.take(self.stretch, decided)
-        teller.release(self.stretch)
+        dispatcher = Dispatcher(ROUTES, rules=self.rules, requests=self.orders, now_ms=WALL_MS)
+        dispatcher.acknowledge(self.stretch, self.orders.acknowledgements)
+        dispatcher.apply(self.stretch, decided)
+        dispatcher.send_overdue(self.stretch)
         self.minute += 1
         new = [one.notification for one in self.stretch.deliveries[before:] if one.notification.receiver == "pager"]
         return [f"{one.transition} {one.episode.brand} {one.episode.severity}" for one in new]

@@ -1,6 +1,6 @@
 """Episode and outbox as a state machine: any order of crises, outages, silences, people and deaths.
 
-The clock is simulated; real are `decide`, the teller, the store's promises (in memory) and the sender. Invariants, once
+The clock is simulated; real are `decide`, the dispatcher, the store's promises (in memory) and the sender. Invariants, once
 all is quiet: nothing is lost, no incident stays open without a firing episode, an episode pages once, and its actions
 arrive in order.
 """
@@ -123,8 +123,8 @@ class Alerter(RuleBasedStateMachine):
         state = self.store.load()
         stretch = PendingCommit(state)
         orders = self.store.operator_requests(self.now())
-        teller = Dispatcher(ROUTES, rules=DEFAULT_RULES, orders=orders, now_ms=self.wall_ms())
-        teller.acknowledge(stretch, orders.acknowledgements)
+        dispatcher = Dispatcher(ROUTES, rules=DEFAULT_RULES, requests=orders, now_ms=self.wall_ms())
+        dispatcher.acknowledge(stretch, orders.acknowledgements)
         decided = []
         for brand, mood in self.moods.items():
             opened = stretch.open.get((brand, "negative_share"))
@@ -133,8 +133,8 @@ class Alerter(RuleBasedStateMachine):
                 continue
             decision = decide(brand, opened, found, minute=self.minute, minutes=1, policy=EpisodePolicy())
             decided.append(RuleDecision(brand, "negative_share", decision))
-        teller.take(stretch, decided)
-        teller.release(stretch)
+        dispatcher.apply(stretch, decided)
+        dispatcher.send_overdue(stretch)
         if dies == "before":
             self.die()
             return

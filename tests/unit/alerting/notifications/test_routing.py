@@ -11,7 +11,7 @@ from tests.support.alerting.episode_builders import AT, an_episode
 
 PAGER = Route("pager", "error", wants_every_update=False)
 CHAT = Route("chat")
-TOPIC = Route("kafka", hears_all=True)
+TOPIC = Route("kafka", receives_all=True)
 ROUTES = [PAGER, CHAT, TOPIC]
 
 
@@ -26,7 +26,7 @@ def a_decision(transition: Transition, severity: Severity, *, rose: bool = False
 def told(
     decision: Decision,
     *before: str,
-    hush: MuteReason = "",
+    mute: MuteReason = "",
     grouped: bool = False,
     wanted: list[Route] = ROUTES,
 ) -> list[str]:
@@ -36,7 +36,7 @@ def told(
         before=Memory(told_at=AT, told=before) if before else None,
         routes=ROUTES,
         wanted=wanted,
-        hush=hush,
+        mute=mute,
         grouped=grouped,
         now_ms=0,
     )
@@ -86,19 +86,19 @@ ALL = ("pager", "chat", "kafka")
         (
             a_decision("triggered", "critical"),
             (),
-            {"hush": "silenced"},
+            {"mute": "silenced"},
             ["triggered@kafka", "pager: silenced", "chat: silenced"],
         ),
         (
             a_decision("updated", "critical", rose=True),
             ALL,
-            {"hush": "quiet_hours"},
+            {"mute": "quiet_hours"},
             ["updated:3@kafka", "pager: quiet_hours", "chat: quiet_hours"],
         ),
         (
             a_decision("resolved", "critical"),
             ALL,
-            {"hush": "silenced"},
+            {"mute": "silenced"},
             ["resolved@pager", "resolved@chat", "resolved@kafka"],
         ),
         # What somebody has taken on is told of only when it grows graver.
@@ -151,9 +151,9 @@ def test_who_is_told_and_who_is_not_and_why(
 def test_every_receiver_is_told_or_counted_as_not_told() -> None:
     for transition in ("triggered", "updated", "acknowledged", "resolved"):
         for before in ((), ALL):
-            for hush in ("", "silenced", "quiet_hours"):
+            for mute in ("", "silenced", "quiet_hours"):
                 decision = a_decision(transition, "error")
-                assert len(told(decision, *before, hush=hush)) == len(ROUTES)
+                assert len(told(decision, *before, mute=mute)) == len(ROUTES)
 
 
 def opened(*, told: tuple[str, ...], held: tuple[str, ...] = (), acked: bool = False) -> OpenEpisode:
@@ -162,7 +162,7 @@ def opened(*, told: tuple[str, ...], held: tuple[str, ...] = (), acked: bool = F
 
 
 @pytest.mark.parametrize(
-    ("one", "hush", "grouped", "expected"),
+    ("one", "mute", "grouped", "expected"),
     [
         (opened(told=("kafka",)), "", False, ["triggered@pager", "triggered@chat"]),
         (opened(told=("kafka",)), "silenced", False, []),
@@ -175,10 +175,10 @@ def opened(*, told: tuple[str, ...], held: tuple[str, ...] = (), acked: bool = F
     ],
 )
 def test_what_was_held_back_is_told_once_when_nothing_holds_it_any_more(
-    one: OpenEpisode, hush: MuteReason, grouped: bool, expected: list[str]
+    one: OpenEpisode, mute: MuteReason, grouped: bool, expected: list[str]
 ) -> None:
     def ask(now: OpenEpisode) -> Routed | None:
-        return overdue_deliveries(now, wanted=ROUTES, hush=lambda: hush, grouped=grouped, now_ms=0)
+        return overdue_deliveries(now, wanted=ROUTES, mute=lambda: mute, grouped=grouped, now_ms=0)
 
     routed = ask(one)
     ids = [] if routed is None else [":".join(delivery.id.split(":")[4:]) for delivery in routed.deliveries]

@@ -172,7 +172,7 @@ def test_a_brand_that_no_file_knows_is_named() -> None:
 
 
 def test_a_rule_tells_its_own_receivers_from_the_graver_minimum_on_and_the_record() -> None:
-    routes = [Route("pager", "error"), Route("chat"), Route("mail"), Route("kafka", hears_all=True)]
+    routes = [Route("pager", "error"), Route("chat"), Route("mail"), Route("kafka", receives_all=True)]
     rule = NegativeShareRule(
         name="a",
         kind="negative_share",

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from alerting.detection.share_detector import DetectPolicy
-from alerting.evaluation.evaluator import Policies
+from alerting.evaluation.policies import Policies
 from brandpulse.backtest.backtest import Backtest, PastEpisode
 from brandpulse.backtest.recorded_evidence import with_posts
 from brandpulse.backtest.recorded_panes import JudgedPost

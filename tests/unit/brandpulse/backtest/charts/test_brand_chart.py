@@ -8,7 +8,7 @@ import pytest
 from alerting.detection.evidence import deviance_nats
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_detector import Baseline, DetectPolicy, alarm_levels
-from alerting.evaluation.evaluator import Policies
+from alerting.evaluation.policies import Policies
 from brandpulse.backtest.backtest import Backtest, PastEpisode
 from brandpulse.backtest.charts.brand_chart import draw
 from brandpulse.backtest.charts.hourly_series import ShownHour, alarm_share, hour_level, shown_hours
