@@ -1,4 +1,4 @@
-"""The address of the page or dashboard, at the time an episode tells of."""
+"""Links to the page or dashboard at the time of an episode."""
 
 from urllib.parse import quote
 

@@ -1,8 +1,8 @@
-"""Text of strangers and of files, made fit to be shown: as one line, without control characters, links or markup.
+"""Makes untrusted text safe to show: on one line, without control characters, links or markup.
 
-A post's text is text in every receiver, so nothing in it may become a mention, a link, a picture or a heading there.
-Each format escapes what it can. What a format cannot escape, or what a client reads into plain text by itself (a link
-in a bare address, `@everyone`), is replaced by a character that looks like it and means nothing.
+Nothing in a post may become a mention, a link, a picture or a heading in a receiver. Each format escapes what it can.
+What it cannot escape, and what clients detect in plain text (bare addresses, `@everyone`), is replaced by a look-alike
+character without meaning.
 """
 
 import re
@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 _JOINERS = frozenset("\u200c\u200d")
-"""Kept among the format characters: emoji and several scripts need them."""
+"""Format characters that stay: emoji and several scripts need them."""
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _ADDRESS = re.compile(r"(?i)(?<![a-z0-9])([a-z][a-z0-9+.-]{1,20})://([^\s/?#]*)")
 _COMMON_ENDS = (
@@ -18,7 +18,7 @@ _COMMON_ENDS = (
     "cloud|space|website|world|today|news|blog|fun|life|pro|host|tech|email|support|help|bank|loan|win|bid|work|media|"
     "zone|team|network|services|company|[a-z]{2}|xn--[a-z0-9-]+"
 )
-"""What clients take for the end of a bare host name; two letters are a country's, or a forgotten space."""
+"""Endings that clients take for a bare host name. Two letters are a country code, or a missing space."""
 _BARE = re.compile(
     r"(?<![\w.\-])(?:www\.(?:[\w-]+\.)*[\w-]+|(?:[\w-]+\.)+[^\W\d_]{2,24}(?=[/:?#]\S)"
     rf"|(?:[\w-]+\.)+(?:{_COMMON_ENDS}))(?![\w-])"
@@ -34,19 +34,19 @@ _PAIRED = {"*": "\u2217", "`": "\u02cb"}
 
 
 def one_line(text: str) -> str:
-    """*text* as one line: no control, direction, private or broken characters; all white space is one blank."""
+    """*text* on one line, without control, direction, private or broken characters. White space becomes one blank."""
     if text.isascii() and text.isprintable():
         return " ".join(text.split())
-    kept = (
+    characters = (
         " " if one.isspace() else one
         for one in text
         if one.isspace() or one in _JOINERS or unicodedata.category(one) not in _DROPPED
     )
-    return " ".join("".join(kept).split())
+    return " ".join("".join(characters).split())
 
 
 def without_links(text: str) -> str:
-    """*text* whose addresses no client makes a link of: `https://a.example` becomes `hxxps://a[.]example`."""
+    """*text* without clickable addresses: `https://a.example` becomes `hxxps://a[.]example`."""
     return _BARE.sub(lambda found: found[0].replace(".", "[.]"), _ADDRESS.sub(_broken, text))
 
 
@@ -58,12 +58,12 @@ def _broken(found: re.Match[str]) -> str:
 
 
 def without_mentions(text: str) -> str:
-    """*text* with which no client calls a person: `@all` becomes `＠all`."""
+    """*text* without mentions: `@all` becomes `＠all`."""
     return _MENTION.sub("\uff20", text)
 
 
 def without_styles(text: str) -> str:
-    """*text* in which no chat finds bold, code, struck out, an emoji's code, a link or a heading."""
+    """*text* without chat markup: bold, code, strikethrough, emoji codes, links and headings."""
     for sign, alike in _PAIRED.items():
         if text.count(sign) > 1:
             text = text.replace(sign, alike)
@@ -75,12 +75,12 @@ def without_styles(text: str) -> str:
 
 
 def without_tags(text: str) -> str:
-    """*text* in which no chat finds `<@U1>`, `<!channel>`, `<url|words>` or a tag; `<3` stays."""
+    """*text* without `<@U1>`, `<!channel>`, `<url|words>` and tags; `<3` stays."""
     return _TAG.sub("\u2039", text)
 
 
 def graphemes(text: str) -> Iterator[str]:
-    """*text* in parts that are one sign to a reader: a letter with its marks, an emoji with its joined ones, a flag."""
+    """*text* in visible characters: a letter with its marks, a joined emoji, a flag."""
     part, flags = "", 0
     for one in text:
         is_flag = "\U0001f1e6" <= one <= "\U0001f1ff"
@@ -101,18 +101,18 @@ def graphemes(text: str) -> Iterator[str]:
 
 
 def utf16_units(text: str) -> int:
-    """The length of *text* as most services count it: a sign beyond the basic plane is two."""
+    """The length of *text* as most services count it: characters beyond the basic plane count twice."""
     return len(text) + sum(one > "\uffff" for one in text)
 
 
 def cut(text: str, most: int, size: Callable[[str], int] = len) -> str:
-    """*text* within *most*, as *size* counts it; what is longer ends with `…`, and never within one sign."""
+    """*text* within *most*, measured by *size*. Longer text ends with `…`, and no visible character is split."""
     if size(text) <= most:
         return text
-    room, kept = most - size("…"), []
+    room, shown = most - size("…"), []
     for sign in graphemes(text):
         room -= size(sign)
         if room < 0:
             break
-        kept.append(sign)
-    return "".join(kept).rstrip() + "…" if most >= size("…") else ""
+        shown.append(sign)
+    return "".join(shown).rstrip() + "…" if most >= size("…") else ""

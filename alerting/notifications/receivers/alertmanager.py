@@ -1,12 +1,12 @@
-"""Alertmanager's API v2. It forgets what is not repeated, so firing alerts are sent again until they are over.
+"""Alertmanager's API v2. Its alerts expire, so firing alerts are sent again until they are over.
 
-Labels are an alert's identity: alertname (the rule), brand, severity, episode, and those of the file. One severity is
-one alert, so a rise of severity ends the alert below it and starts one above; routes may go by severity.
+Labels identify an alert: alertname (the rule), brand, severity, episode, and those of the receivers file. Each severity
+is an alert of its own: when the severity rises, the lower alert ends and a higher one starts. Routes may use it.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -24,13 +24,15 @@ from alerting.notifications.plain_text import (
 )
 from alerting.notifications.receivers.http_post import post
 from alerting.notifications.receivers.message_text import Style, body, in_short, subject
+from alerting.notifications.receivers.receiver import ReceiverContext
+from alerting.notifications.receivers.receiver_config import AlertmanagerConfig
 from brandpulse.schema.episodes import SEVERITIES, Episode, Notification, Severity, Transition
 
 SUMMARY_BRAND_CHARS = 50
 MAX_DESCRIPTION_UNITS = 8_000
-"""Alertmanager has no bound; what it hands on to does."""
+"""Alertmanager has no limit, but the services behind it do."""
 ALIVE_FOR = 4
-"""In intervals of `resend_seconds`: three may get lost."""
+"""In intervals of `resend_seconds`: three resends in a row may fail."""
 
 
 class Alertmanager:
@@ -53,7 +55,7 @@ class Alertmanager:
         now: Callable[[], datetime],
         link: str | None = None,
     ) -> None:
-        """*link*: the template of the settings, for repeats; a notification brings its own."""
+        """*link*: the template of the settings, for resends. A notification has its own link."""
         self.name = name
         self.min_severity = min_severity
         self.resend_seconds = resend_seconds
@@ -65,14 +67,31 @@ class Alertmanager:
         self._now = now
         self._link = link
 
+    @classmethod
+    def from_config(
+        cls, config: AlertmanagerConfig, secret: SecretStr | None, context: ReceiverContext
+    ) -> "Alertmanager":
+        return cls(
+            config.name,
+            url=str(config.url),
+            token=secret,
+            labels=config.labels,
+            resend_seconds=config.resend_seconds,
+            min_severity=config.min_severity,
+            session=context.session,
+            timeout_seconds=context.timeout_seconds,
+            now=lambda: datetime.now(UTC),
+            link=context.link,
+        )
+
     async def deliver(self, notification: Notification) -> SendResult:
-        made = alerts(notification, labels=self._labels, now=self._now(), alive_for=self._alive_for)
-        return await self._post(made)
+        found = alerts(notification, labels=self._labels, now=self._now(), alive_for=self._alive_for)
+        return await self._post(found)
 
     async def resend(self, firing: Sequence[Episode]) -> SendResult:
-        """Say again that these fire, in the same words."""
+        """Send the *firing* episodes again, with the same text."""
         now = self._now()
-        made = [
+        found = [
             _alert(
                 one,
                 one.severity,
@@ -83,10 +102,10 @@ class Alertmanager:
             )
             for one in firing
         ]
-        return await self._post(made)
+        return await self._post(found)
 
-    async def _post(self, made: list[dict[str, Any]]) -> SendResult:
-        body = json.dumps(made, ensure_ascii=False).encode()
+    async def _post(self, found: list[dict[str, Any]]) -> SendResult:
+        body = json.dumps(found, ensure_ascii=False).encode()
         return await post(self._session, self._url, body, headers=self._headers, timeout_seconds=self._timeout_seconds)
 
     @property
@@ -94,13 +113,13 @@ class Alertmanager:
         return timedelta(seconds=ALIVE_FOR * self.resend_seconds)
 
     async def close(self) -> None:
-        """The session is the sender's."""
+        """Nothing to close: the caller owns the session."""
 
 
 def alerts(
     notification: Notification, *, labels: Mapping[str, str], now: datetime, alive_for: timedelta
 ) -> list[dict[str, Any]]:
-    """*notification* as alerts: one of its severity, firing or ended, and the ends of those below."""
+    """*notification* as alerts: one of its severity, firing or ended, and the ends of the lower severities."""
     episode = notification.episode
     over = notification.transition == "resolved"
     below = SEVERITIES[: SEVERITIES.index(episode.severity)] if notification.transition != "triggered" else ()
@@ -136,7 +155,7 @@ def _alert(
             "episode": episode.key,
         },
         "annotations": {name: text for name, text in annotations.items() if text},
-        # Refused unless it begins before it ends: event time may be ahead of this clock by a moment.
+        # Alertmanager rejects an alert that ends before it starts, and event time may be slightly ahead of this clock.
         "startsAt": min(episode.started_at, now - timedelta(seconds=1)).isoformat(),
         "endsAt": ends_at.isoformat(),
         **({"generatorURL": link} if link else {}),
@@ -144,8 +163,8 @@ def _alert(
 
 
 def summary(episode: Episode) -> str:
-    """Brand, share and people within the first 130 characters: what a phone shows. Of the episode alone, so that a
-    repeat says the same."""
+    """Brand, share and people within the first 130 characters, which a phone shows. Built from the episode alone, so that
+    a resend has the same text."""
     name = STYLE.name(cut(one_line(subject(episode)), SUMMARY_BRAND_CHARS))
     rule, latest = episode.rule.replace("_", " "), episode.latest
     if episode.state == "resolved":
@@ -154,12 +173,12 @@ def summary(episode: Episode) -> str:
 
 
 def description(episode: Episode, link: str | None) -> str:
-    """The lines of words, whatever the transition was: a repeat does not know it."""
+    """The message body. Derived from the episode's state, because a resend has no transition."""
     transition: Transition = "resolved" if episode.state == "resolved" else "triggered"
     if transition == "triggered" and episode.acknowledged_at is not None:
         transition = "acknowledged"
-    made = Notification(id="", receiver="", transition=transition, episode=episode, link=link)
-    return body(made, STYLE, most=MAX_DESCRIPTION_UNITS)
+    notification = Notification(id="", receiver="", transition=transition, episode=episode, link=link)
+    return body(notification, STYLE, max_units=MAX_DESCRIPTION_UNITS)
 
 
 def _post(text: str) -> str:
@@ -171,4 +190,4 @@ def _name(text: str) -> str:
 
 
 STYLE = Style(post=_post, name=_name)
-"""Annotations go through templates of the operator's into chats that read markup: there is none in them."""
+"""Annotations pass through the operator's templates into chats that interpret markup, so they contain none."""

@@ -1,4 +1,4 @@
-"""Mail through an SMTP server. All mails of an episode are one thread; the same transition has the same Message-ID."""
+"""Email through an SMTP server. All messages of an episode form one thread; a transition has a fixed Message-ID."""
 
 import asyncio
 import hashlib
@@ -12,6 +12,8 @@ from pydantic import SecretStr
 
 from alerting.notifications.delivery import SendResult
 from alerting.notifications.receivers.message_text import lines, title
+from alerting.notifications.receivers.receiver import ReceiverContext
+from alerting.notifications.receivers.receiver_config import EmailConfig
 from brandpulse.schema.episodes import Notification, Severity
 
 Tls = Literal["starttls", "tls", "none"]
@@ -19,7 +21,7 @@ HANDED_OVER, REFUSED, WRONG_PASSWORD, BUSY = 250, 400, 401, 503
 
 
 class Email:
-    """Some mailboxes."""
+    """One or more mailboxes."""
 
     wants_every_update = False
     keeps_state = False
@@ -45,6 +47,21 @@ class Email:
         self._username, self._password = username, password
         self._timeout_seconds = timeout_seconds
 
+    @classmethod
+    def from_config(cls, config: EmailConfig, secret: SecretStr | None, context: ReceiverContext) -> "Email":
+        return cls(
+            config.name,
+            host=config.host,
+            port=config.port,
+            tls=config.tls,
+            sender=config.sender,
+            to=config.to,
+            username=config.username,
+            password=secret,
+            min_severity=config.min_severity,
+            timeout_seconds=context.timeout_seconds,
+        )
+
     async def deliver(self, notification: Notification) -> SendResult:
         return await asyncio.to_thread(self._send, mail(notification, sender=self._sender, to=self._to))
 
@@ -57,9 +74,9 @@ class Email:
                     server.login(self._username, self._password.get_secret_value())
                 refused = server.send_message(message)
         except (smtplib.SMTPException, OSError) as error:
-            return _outcome_of(error)
-        # Some mailboxes have it: sending again would send it to them twice.
-        return SendResult(HANDED_OVER, f"not taken for {', '.join(refused)}" if refused else "")
+            return _failure_of(error)
+        # Some mailboxes accepted the message: a retry would deliver it to them twice.
+        return SendResult(HANDED_OVER, f"not accepted for {', '.join(refused)}" if refused else "")
 
     def _connect(self) -> smtplib.SMTP:
         if self._tls == "tls":
@@ -68,11 +85,11 @@ class Email:
         return smtplib.SMTP(self._host, self._port, timeout=self._timeout_seconds)
 
     async def close(self) -> None:
-        """Each mail has its own connection."""
+        """Nothing to close: each message has its own connection."""
 
 
 def mail(notification: Notification, *, sender: str, to: tuple[str, ...]) -> EmailMessage:
-    """Plain text; Subject in one line, whatever a brand is called."""
+    """Plain text, with the subject on one line."""
     domain = sender.rsplit("@", 1)[1]
     thread = f"<{_digest(notification.episode.key)}@{domain}>"
     message = EmailMessage()
@@ -88,28 +105,28 @@ def mail(notification: Notification, *, sender: str, to: tuple[str, ...]) -> Ema
     return message
 
 
-def _outcome_of(error: OSError) -> SendResult:
-    """SMTP's 4xx is "later", its 5xx "never"."""
+def _failure_of(error: OSError) -> SendResult:
+    """SMTP's 4xx means retry, its 5xx is permanent."""
     if isinstance(error, smtplib.SMTPAuthenticationError):
-        return SendResult(BUSY if error.smtp_code < 500 else WRONG_PASSWORD, _said(error))
+        return SendResult(BUSY if error.smtp_code < 500 else WRONG_PASSWORD, _response_of(error))
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return _refusal(error.recipients)
     if isinstance(error, smtplib.SMTPResponseException):
-        return SendResult(BUSY if 400 <= error.smtp_code < 500 else REFUSED, _said(error))
+        return SendResult(BUSY if 400 <= error.smtp_code < 500 else REFUSED, _response_of(error))
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return SendResult(REFUSED, str(error))
     return SendResult(None, f"{type(error).__name__}: {error}")
 
 
 def _refusal(recipients: dict[str, tuple[int, bytes]]) -> SendResult:
-    told = "; ".join(
+    answer = "; ".join(
         f"{address}: {code} {text.decode(errors='replace')}" for address, (code, text) in recipients.items()
     )
     busy = any(400 <= code < 500 for code, _ in recipients.values())
-    return SendResult(BUSY if busy else REFUSED, told)
+    return SendResult(BUSY if busy else REFUSED, answer)
 
 
-def _said(error: smtplib.SMTPResponseException) -> str:
+def _response_of(error: smtplib.SMTPResponseException) -> str:
     text = error.smtp_error
     return f"{error.smtp_code} {text.decode(errors='replace') if isinstance(text, bytes) else text}"
 

@@ -1,7 +1,7 @@
-"""From the receivers file to receivers."""
+"""Builds receivers from the receivers file. A new kind is one module, its config model, and one entry in the table."""
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import aiohttp
 from pydantic import SecretStr
@@ -11,18 +11,29 @@ from alerting.notifications.receivers.apprise import Apprise
 from alerting.notifications.receivers.email import Email
 from alerting.notifications.receivers.kafka_topic import KafkaTopic
 from alerting.notifications.receivers.pagerduty import PagerDuty
-from alerting.notifications.receivers.receiver import Receiver
+from alerting.notifications.receivers.receiver import Receiver, ReceiverContext
 from alerting.notifications.receivers.receiver_config import (
     AlertmanagerConfig,
     AppriseConfig,
+    CommonConfig,
     EmailConfig,
     PagerDutyConfig,
     ReceiverConfig,
     SlackConfig,
+    WebhookConfig,
 )
 from alerting.notifications.receivers.receivers_file import secret_of
 from alerting.notifications.receivers.slack import Slack
 from alerting.notifications.receivers.webhook import Webhook
+
+RECEIVER_KINDS: Mapping[type[CommonConfig], Callable[[Any, SecretStr | None, ReceiverContext], Receiver]] = {
+    AlertmanagerConfig: Alertmanager.from_config,
+    AppriseConfig: Apprise.from_config,
+    EmailConfig: Email.from_config,
+    PagerDutyConfig: PagerDuty.from_config,
+    SlackConfig: Slack.from_config,
+    WebhookConfig: Webhook.from_config,
+}
 
 
 def build_receivers(
@@ -33,60 +44,7 @@ def build_receivers(
     timeout_seconds: float,
     link: str | None = None,
 ) -> list[Receiver]:
-    """One receiver for each of *configs*, and *topic*. Raises ConfigError when a secret is not set."""
+    """One receiver for each of *configs*, after *topic*. Raises ConfigError if a secret is not set."""
+    context = ReceiverContext(session, timeout_seconds, link)
     receivers: list[Receiver] = [] if topic is None else [topic]
-    return receivers + [_build(config, session, timeout_seconds, link) for config in configs]
-
-
-def _build(
-    config: ReceiverConfig, session: aiohttp.ClientSession, timeout_seconds: float, link: str | None
-) -> Receiver:
-    name, least, secret = config.name, config.min_severity, secret_of(config)
-    known = secret or SecretStr("")
-    if isinstance(config, PagerDutyConfig):
-        return PagerDuty(
-            name,
-            url=str(config.url),
-            routing_key=known,
-            min_severity=least,
-            session=session,
-            timeout_seconds=timeout_seconds,
-        )
-    if isinstance(config, AlertmanagerConfig):
-        return Alertmanager(
-            name,
-            url=str(config.url),
-            token=secret,
-            labels=config.labels,
-            resend_seconds=config.resend_seconds,
-            min_severity=least,
-            session=session,
-            timeout_seconds=timeout_seconds,
-            now=lambda: datetime.now(UTC),
-            link=link,
-        )
-    if isinstance(config, SlackConfig):
-        return Slack(name, url=known, min_severity=least, session=session, timeout_seconds=timeout_seconds)
-    if isinstance(config, EmailConfig):
-        return Email(
-            name,
-            host=config.host,
-            port=config.port,
-            tls=config.tls,
-            sender=config.sender,
-            to=config.to,
-            username=config.username,
-            password=secret,
-            min_severity=least,
-            timeout_seconds=timeout_seconds,
-        )
-    if isinstance(config, AppriseConfig):
-        return Apprise(name, url=known, min_severity=least, timeout_seconds=timeout_seconds)
-    return Webhook(
-        name,
-        url=str(config.url),
-        secret=secret,
-        min_severity=least,
-        session=session,
-        timeout_seconds=timeout_seconds,
-    )
+    return receivers + [RECEIVER_KINDS[type(config)](config, secret_of(config), context) for config in configs]

@@ -1,4 +1,4 @@
-"""One POST with a bounded wait, and its answer as an Outcome."""
+"""One POST with a time limit, and its response as a SendResult."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,14 +8,13 @@ import aiohttp
 from alerting.notifications.delivery import SendResult, retry_after_seconds
 
 ANSWER_BYTES = 2_000
-"""A receiver's answer is kept for a person to read, not for us to parse."""
+"""The start of the response body is stored for people to read; it is not parsed."""
 
 
 async def post(
     session: aiohttp.ClientSession, url: str, body: bytes, *, headers: Mapping[str, str], timeout_seconds: float
 ) -> SendResult:
-    """The outcome of one POST. The status is the answer, however slowly a body drips after it; no status within
-    *timeout_seconds* is no answer."""
+    """The result of one POST. No status within *timeout_seconds* is a result without a status."""
     try:
         async with session.post(
             url,

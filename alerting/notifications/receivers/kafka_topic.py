@@ -1,4 +1,4 @@
-"""Topic `alerts`: every transition as a JSON Notification, keyed by the episode, so that one episode stays in order."""
+"""Topic `alerts`: every transition as a JSON Notification, keyed by the episode, so that each episode is in order."""
 
 import asyncio
 from typing import Any
@@ -16,18 +16,18 @@ from brandpulse.schema.episodes import Notification, Severity
 STATUS_WRITTEN = 202
 _PRODUCER_IS_DEAD = frozenset(
     {
-        90,  # PRODUCER_FENCED, which this client does not name: a broker that gave our producer id to another
+        90,  # PRODUCER_FENCED, which this client does not name: the broker gave this producer id to another client
         KafkaError.INVALID_PRODUCER_EPOCH,
         KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
         KafkaError.UNKNOWN_PRODUCER_ID,
     }
 )
-"""Answers after which an idempotent producer is of no more use."""
+"""Errors after which an idempotent producer must be replaced."""
 
 
 class KafkaTopic:
-    """The receiver that is always there. Until `prepare` has reached a broker its deliveries are put off, so a broker
-    that is away holds up nobody else."""
+    """The built-in receiver. Its deliveries fail until `prepare` reached a broker, so an unavailable broker does not delay
+    other receivers."""
 
     name = KAFKA
     min_severity: Severity = "info"
@@ -45,7 +45,7 @@ class KafkaTopic:
         return await asyncio.to_thread(self._produce, notification)
 
     def prepare(self) -> None:
-        """Make the topic if it is missing; only then is anything produced. Blocking. Raises TransientError."""
+        """Create the topic if it is missing, and start producing. Blocking. Raises TransientError."""
         self._ask_broker()
         ensure_topics(self._bootstrap_servers, [Topic(self._topic)], replication_factor=self._replication_factor)
         self._producer = self._new_producer()
@@ -57,7 +57,7 @@ class KafkaTopic:
         )
 
     def _ask_broker(self) -> None:
-        """`ensure_topics` waits ten seconds for a broker that is away, longer than a stop may take."""
+        """Fail fast: `ensure_topics` waits ten seconds for an unavailable broker, longer than a stop may take."""
         try:
             AdminClient(client_config(self._bootstrap_servers)).list_topics(timeout=self._timeout_seconds)
         except KafkaException as error:
@@ -83,7 +83,7 @@ class KafkaTopic:
         if answers[0] is None:
             return SendResult(STATUS_WRITTEN)
         if producer is self._producer and (answers[0].fatal() or answers[0].code() in _PRODUCER_IS_DEAD):
-            # It would refuse everything from now on, and the record stand still until a restart.
+            # This producer would reject every further record until a restart.
             self._producer = self._new_producer()
         return SendResult(None, f"Kafka: {explain(answers[0])}")
 

@@ -1,4 +1,4 @@
-"""An episode in plain words, for people who read: chat, mail, and whatever apprise speaks to."""
+"""An episode as text for people: chat, email, and the services of apprise."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,31 +12,31 @@ MAX_EXAMPLE_CHARS = 300
 SHOWN_MEMBERS = 20
 ALL_BRANDS = "*"
 LEAST_CHARS = 10
-"""A line that is cut to less says nothing."""
+"""A line cut to less than this is dropped."""
 
-_STATES = {"triggered": "fires", "updated": "still fires", "acknowledged": "taken on", "resolved": "is over"}
-_STATES_OF_MANY = {"triggered": "fire", "updated": "still fire", "acknowledged": "taken on", "resolved": "are over"}
+_STATES = {"triggered": "fires", "updated": "still fires", "acknowledged": "acknowledged", "resolved": "is over"}
+_STATES_OF_MANY = {"triggered": "fire", "updated": "still fire", "acknowledged": "acknowledged", "resolved": "are over"}
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a receiver writes what is not its own. The defaults are of plain text that no client reads markup into."""
+    """How a receiver writes untrusted text. The defaults are for plain text that clients do not interpret."""
 
     post: Callable[[str], str] = without_links
-    """Of posts: their texts, words and sources. Gets one line."""
+    """For text of posts, their words and sources. Its input is one line."""
     name: Callable[[str], str] = str
-    """Of brands, rules, facets and people; likewise."""
+    """For names of brands, rules, facets and people. Its input is one line."""
     key: Callable[[str], str] = str
     link: tuple[str, str] = ("", "")
-    """What is written before and behind the link to the page."""
+    """Text before and after the link to the page."""
     escape: Callable[[str], str] = str
-    """Comes last, after a cut."""
-    grown: Callable[[str], str] = str
-    """What a library adds afterwards: counted here, done there."""
+    """Applied last, after the text is cut."""
+    expanded: Callable[[str], str] = str
+    """What a library adds afterwards. Used only to count the length."""
 
     def size(self, text: str) -> int:
-        """How many UTF-16 units *text* has where it arrives."""
-        return utf16_units(self.grown(self.escape(text)))
+        """The number of UTF-16 units of *text* when it arrives."""
+        return utf16_units(self.expanded(self.escape(text)))
 
 
 PLAIN = Style()
@@ -44,14 +44,14 @@ PLAIN = Style()
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; *before* and *behind* are the format's own and not escaped."""
+    """One line. *before* and *after* belong to the format and are not escaped."""
 
     text: str
     before: str = ""
-    behind: str = ""
+    after: str = ""
 
     def written(self, style: Style) -> str:
-        return f"{self.before}{style.escape(self.text)}{self.behind}"
+        return f"{self.before}{style.escape(self.text)}{self.after}"
 
 
 def title(notification: Notification, style: Style = PLAIN) -> str:
@@ -61,62 +61,62 @@ def title(notification: Notification, style: Style = PLAIN) -> str:
     state = (_STATES_OF_MANY if episode.members_total else _STATES)[notification.transition]
     rule = episode.rule.replace("_", " ")
     named = style.name(one_line(subject(episode)))
-    # The name gives way: what happened, and by which rule, is read at any length.
+    # A long name is cut, so that the state and the rule stay readable.
     room = MAX_TITLE_CHARS - utf16_units(f"[{severity}]  {state}: {rule}")
     return style.name(one_line(f"[{severity}] {cut(named, max(room, 40), utf16_units)} {state}: {rule}"))
 
 
 def lines(notification: Notification, style: Style = PLAIN) -> list[str]:
-    """The rest, line by line: the sentence, the numbers, the posts, the link."""
-    said, last = _parts(notification, style)
-    return [line.written(style) for line in (*said, *last)]
+    """The body as lines: the reason, the numbers, the posts, the link."""
+    details, last = _parts(notification, style)
+    return [line.written(style) for line in (*details, *last)]
 
 
-def body(notification: Notification, style: Style, *, most: int) -> str:
-    """The lines within *most* UTF-16 units: what is cut is cut before it is escaped, and key and link stay."""
-    said, last = _parts(notification, style)
-    while len(last) > 1 and _size(last, style) > most // 2:
-        last.pop()  # An address as long as the message: the key finds the episode too.
-    room = most - _size(last, style)
-    kept: list[Line] = []
-    for line in said:
-        size = _size([line], style) + utf16_units(style.grown("\n"))
+def body(notification: Notification, style: Style, *, max_units: int) -> str:
+    """The lines within *max_units* UTF-16 units. Text is cut before it is escaped; key and link are never cut."""
+    details, last = _parts(notification, style)
+    while len(last) > 1 and _size(last, style) > max_units // 2:
+        last.pop()  # The link is as long as the message. The key identifies the episode as well.
+    room = max_units - _size(last, style)
+    shown: list[Line] = []
+    for line in details:
+        size = _size([line], style) + utf16_units(style.expanded("\n"))
         if size > room:
-            around = utf16_units(style.grown(line.before + line.behind))
-            text = cut(line.text, room - around - utf16_units(style.grown("\n")), style.size)
+            around = utf16_units(style.expanded(line.before + line.after))
+            text = cut(line.text, room - around - utf16_units(style.expanded("\n")), style.size)
             if len(text) > LEAST_CHARS:
-                kept.append(replace(line, text=text))
+                shown.append(replace(line, text=text))
             break
-        kept.append(line)
+        shown.append(line)
         room -= size
-    return "\n".join(line.written(style) for line in (*kept, *last))
+    return "\n".join(line.written(style) for line in (*shown, *last))
 
 
 def _size(some: Sequence[Line], style: Style) -> int:
-    return utf16_units(style.grown("\n".join(line.written(style) for line in some)))
+    return utf16_units(style.expanded("\n".join(line.written(style) for line in some)))
 
 
 def _parts(notification: Notification, style: Style) -> tuple[list[Line], list[Line]]:
-    """What may be cut, the most important first; and what ends the message, however long it is."""
+    """The lines that may be cut, the most important first, and the lines at the end that never are."""
     episode, latest = notification.episode, notification.episode.latest
     over = notification.transition == "resolved"
-    said = [_own(latest.reason, style)]
+    details = [_own(latest.reason, style)]
     if notification.transition == "acknowledged":
-        said.append(_own(f"Taken on by {episode.acknowledged_by or 'somebody'}.", style))
+        details.append(_own(f"Acknowledged by {episode.acknowledged_by or 'an operator'}.", style))
     if latest.authors:
-        said.append(_own(numbers(latest), style))
+        details.append(_own(numbers(latest), style))
     if not over:
-        # Before a group's members: chat cuts what is long, and what they have in common is news.
-        said += [Line(one) for one in post_evidence_lines(latest, style)]
-    said += [Line(member_text(one, style=style), "- ") for one in episode.members[:SHOWN_MEMBERS]]
+        # Before a group's members: chats cut long messages, and what the members share matters more.
+        details += [Line(one) for one in post_evidence_lines(latest, style)]
+    details += [Line(member_text(one, style=style), "- ") for one in episode.members[:SHOWN_MEMBERS]]
     if episode.members_total > SHOWN_MEMBERS:
-        said.append(Line(f"and {episode.members_total - SHOWN_MEMBERS} more", "- "))
+        details.append(Line(f"and {episode.members_total - SHOWN_MEMBERS} more", "- "))
     if not over:
-        said += [Line(example_text(post, style=style), "> ") for post in latest.examples]
+        details += [Line(example_text(post, style=style), "> ") for post in latest.examples]
     last = [Line(f"Since {_at(episode.started_at)} UTC. {style.key(one_line(episode.key))}")]
     if notification.link is not None:
         last.append(Line(one_line(notification.link), *style.link))
-    return said, last
+    return details, last
 
 
 def _own(text: str, style: Style) -> Line:
@@ -124,7 +124,7 @@ def _own(text: str, style: Style) -> Line:
 
 
 def numbers(latest: Evidence) -> str:
-    """`30 of 50 people negative (60%), usually 20%; from to UTC.`; of a volume
+    """`30 of 50 people negative (60%), usually 20%; from to UTC.`; for a volume rule
     `60 people wrote, usually 12; 45 of them negative (75%); from to UTC.`"""
     window = f"{_at(latest.window_start)} to {_at(latest.window_end)} UTC"
     if latest.usual_authors is not None:
@@ -138,36 +138,38 @@ def numbers(latest: Evidence) -> str:
 
 
 def in_short(latest: Evidence) -> str:
-    """`30 of 50 people negative (60%), usually 20%`; the whole sentence where no people were counted."""
+    """`30 of 50 people negative (60%), usually 20%`; the whole reason if no people were counted."""
     return numbers(latest).split(";", 1)[0] if latest.authors else latest.reason
 
 
 def post_evidence_lines(latest: Evidence, style: Style = PLAIN) -> list[str]:
-    """What the kept posts show beyond themselves: words that stand out, and sources."""
-    said = []
+    """What the stored posts of the window show: words that stand out, and sources."""
+    shown = []
     if latest.terms:
-        but = f" ({latest.terms_missing})" if latest.terms_missing is not None else ""
-        said.append("Words that stand out: " + ", ".join(term_text(one, style) for one in latest.terms) + f"{but}.")
+        missing = f" ({latest.terms_missing})" if latest.terms_missing is not None else ""
+        shown.append(
+            "Words that stand out: " + ", ".join(term_text(one, style) for one in latest.terms) + f"{missing}."
+        )
     elif latest.terms_missing is not None:
-        said.append(f"Words that stand out: none told ({latest.terms_missing}).")
+        shown.append(f"Words that stand out: none ({latest.terms_missing}).")
     if latest.sources:
         counted = ", ".join(f"{style.post(one_line(one.source))} {one.posts}" for one in latest.sources)
-        said.append(f"From ({style.name(_kept(latest))}): {counted}.")
-    return said
+        shown.append(f"From ({style.name(_kept(latest))}): {counted}.")
+    return shown
 
 
 def example_text(post: ExamplePost, *, most_chars: int = MAX_EXAMPLE_CHARS, style: Style = PLAIN) -> str:
-    """The text in one line, and behind it how many said it, if more than one post did."""
-    # A post may be long: what is certainly cut is not looked through.
+    """The text on one line, and how many copies it has if there are several."""
+    # A post may be very long: cut it roughly before it is processed.
     text, number = cut(style.post(one_line(post.text[: 8 * most_chars])), most_chars), copies(post)
     return f"{text} ({number})" if number else text
 
 
 def copies(post: ExamplePost) -> str:
-    """`said 21 times by 21 accounts, 19 of them new`; empty of a text that one post says."""
+    """`said 21 times by 21 accounts, 19 of them new`; empty for a text of one post."""
     if post.copies is None or post.accounts is None or post.copies < 2:
         return ""
-    least = "at least " if post.at_least else ""
+    at_least = "at least " if post.at_least else ""
     accounts = f"{post.accounts} account{'' if post.accounts == 1 else 's'}"
     new = ""
     if post.new_accounts is not None:
@@ -175,11 +177,11 @@ def copies(post: ExamplePost) -> str:
             new = ", a new one" if post.new_accounts else ""
         else:
             new = f", {'all' if post.new_accounts == post.accounts else post.new_accounts or 'none'} of them new"
-    return f"said {least}{post.copies} times by {accounts}{new}"
+    return f"said {at_least}{post.copies} times by {accounts}{new}"
 
 
 def _kept(latest: Evidence) -> str:
-    """Of which posts sources are counted."""
+    """Which posts the sources are counted from."""
     if latest.facet:
         kind, total = f"posts in {latest.facet}", latest.negative_posts
     elif latest.usual_authors is not None:
@@ -192,20 +194,20 @@ def _kept(latest: Evidence) -> str:
 
 
 def _people(many: float) -> str:
-    """Whole numbers, but of few people."""
+    """Whole numbers; one decimal below 10."""
     return f"{many:.0f}" if many >= 10 else f"{many:.1f}"
 
 
 def term_text(one: Term, style: Style = PLAIN) -> str:
-    """`lost luggage (8 of 20 posts, usually 1%)`; of a group `lost luggage (7 brands, 80 of 140 posts, usually 1%)`"""
+    """`lost luggage (8 of 20 posts, usually 1%)`; for a group `lost luggage (7 brands, 80 of 140 posts, usually 1%)`"""
     usual = "under 1%" if 0 < one.usual_share < 0.01 else f"{one.usual_share:.0%}"
     where = "" if one.brands is None else f"{one.brands} brand{'' if one.brands == 1 else 's'}, "
     return f"{style.post(one_line(one.term))} ({where}{one.posts} of {one.of} posts, usually {usual})"
 
 
 def member_text(one: Member, *, most_chars: int = MAX_TITLE_CHARS, style: Style = PLAIN) -> str:
-    """`Acme Air (negative share): critical, firing, 62%, usually 18%, 219 people more than usual`; where volume was
-    tested `Acme Air (volume): error, firing, 60 people, usually 12`"""
+    """`Acme Air (negative share): critical, firing, 62%, usually 18%, 219 people more than usual`; for a volume
+    rule `Acme Air (volume): error, firing, 60 people, usually 12`"""
     brand = cut(style.name(one_line(one.brand)), most_chars)
     if one.usual_people is not None:
         return (
@@ -219,7 +221,7 @@ def member_text(one: Member, *, most_chars: int = MAX_TITLE_CHARS, style: Style 
 
 
 def _share(part: float) -> str:
-    """Whole percents, but of a facet's small shares."""
+    """Whole percents; one decimal for small shares."""
     return f"{part:.1%}" if 0 < part < 0.095 else f"{part:.0%}"
 
 

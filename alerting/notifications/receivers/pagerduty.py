@@ -1,8 +1,8 @@
-"""PagerDuty's Events API v2: a notification as an event, and its hand-over.
+"""PagerDuty's Events API v2.
 
-An update goes out only when the severity rose, as a trigger with the same dedup_key: PagerDuty adds it to the open
-incident. The half-hourly updates do not, because someone may have resolved the incident by hand in PagerDuty, and a
-trigger would page him again for what he knows.
+An update is sent only if the severity rose, as a trigger with the same dedup_key: PagerDuty adds it to the open
+incident. The half-hourly updates are not sent: if the incident was resolved by hand in PagerDuty, a trigger would page
+the same person again for a known problem.
 """
 
 import json
@@ -15,17 +15,19 @@ from alerting.notifications.delivery import SendResult
 from alerting.notifications.plain_text import cut, one_line, without_links
 from alerting.notifications.receivers.http_post import post
 from alerting.notifications.receivers.message_text import example_text, member_text, term_text
+from alerting.notifications.receivers.receiver import ReceiverContext
+from alerting.notifications.receivers.receiver_config import PagerDutyConfig
 from brandpulse.schema.episodes import Episode, Evidence, Notification, Severity
 
 MAX_SUMMARY_CHARS = 1_024
 MAX_EVENT_BYTES = 512_000
-"""PagerDuty says 512 KB, and refuses with 400 or 413 what is larger."""
+"""PagerDuty's limit is 512 KB; it rejects larger events with 400 or 413."""
 MAX_EXAMPLE_CHARS = 500
 SUMMARY_BRAND_CHARS = 60
-"""A text message and a lock screen end near 130 characters: brand, people and share stand before that."""
+"""Text messages and lock screens show about 130 characters: brand, people and share must fit in them."""
 MAX_FIELD_CHARS = 255
 MAX_BRAND_CHARS = 100
-"""With 500 members and four bytes a character still 200 KB below the bound."""
+"""With 500 members and four bytes a character, this stays 200 KB below the limit."""
 
 
 class PagerDuty:
@@ -51,12 +53,23 @@ class PagerDuty:
         self._session = session
         self._timeout_seconds = timeout_seconds
 
+    @classmethod
+    def from_config(cls, config: PagerDutyConfig, secret: SecretStr | None, context: ReceiverContext) -> "PagerDuty":
+        return cls(
+            config.name,
+            url=str(config.url),
+            routing_key=secret or SecretStr(""),
+            min_severity=config.min_severity,
+            session=context.session,
+            timeout_seconds=context.timeout_seconds,
+        )
+
     async def deliver(self, notification: Notification) -> SendResult:
         body = encode(event(notification, routing_key=self._routing_key.get_secret_value()))
         return await post(self._session, self._url, body, headers={}, timeout_seconds=self._timeout_seconds)
 
     async def close(self) -> None:
-        """The session is the sender's."""
+        """Nothing to close: the caller owns the session."""
 
 
 def event(notification: Notification, *, routing_key: str) -> dict[str, Any]:
@@ -66,7 +79,7 @@ def event(notification: Notification, *, routing_key: str) -> dict[str, Any]:
         action = "resolve" if notification.transition == "resolved" else "acknowledge"
         return {"routing_key": routing_key, "event_action": action, "dedup_key": episode.key}
     latest, brand = episode.latest, cut(one_line(episode.brand), MAX_FIELD_CHARS)
-    made: dict[str, Any] = {
+    found: dict[str, Any] = {
         "routing_key": routing_key,
         "event_action": "trigger",
         "dedup_key": episode.key,
@@ -83,13 +96,13 @@ def event(notification: Notification, *, routing_key: str) -> dict[str, Any]:
         },
     }
     if notification.link is not None:
-        made["client_url"] = notification.link
-        made["links"] = [{"href": notification.link, "text": "brandpulse"}]
-    return made
+        found["client_url"] = notification.link
+        found["links"] = [{"href": notification.link, "text": "brandpulse"}]
+    return found
 
 
 def summary(episode: Episode) -> str:
-    """One line for a phone's screen, at most 1,024 characters; a long brand name leaves room for what happened."""
+    """One line for a phone's screen, at most 1,024 characters. A long brand name is cut."""
     name = "all brands" if episode.brand == "*" else cut(one_line(episode.brand), SUMMARY_BRAND_CHARS)
     return cut(f"{name}: {one_line(episode.latest.reason)}", MAX_SUMMARY_CHARS)
 
@@ -107,7 +120,7 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
         "authors": latest.authors,
         "negative_authors": latest.negative_authors,
         "negative_share": round(latest.negative_share, 4),
-        # Where volume was tested nothing was compared with a usual share.
+        # A volume rule compares no share with a usual one.
         **(
             {"baseline_share": round(latest.baseline_share, 4)}
             if latest.usual_authors is None
@@ -120,14 +133,14 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
         f"sources_of_kept_{'negative_' if latest.usual_authors is None else ''}posts": {
             without_links(one_line(one.source)): one.posts for one in latest.sources
         },
-        # Without links: PagerDuty makes them live.
+        # Without links, because PagerDuty makes them clickable.
         "examples": [example_text(post, most_chars=MAX_EXAMPLE_CHARS) for post in latest.examples],
         **_group(episode),
     }
 
 
 def _group(episode: Episode) -> dict[str, Any]:
-    """The members of a group, the gravest first, as many as are sure to fit."""
+    """The members of a group, the most severe first, as many as always fit."""
     if not episode.members:
         return {}
     return {
@@ -136,10 +149,10 @@ def _group(episode: Episode) -> dict[str, Any]:
     }
 
 
-def encode(made: dict[str, Any]) -> bytes:
-    """*made* as JSON within PagerDuty's bound: the details go before the alert does."""
-    body = json.dumps(made, ensure_ascii=False).encode()
+def encode(found: dict[str, Any]) -> bytes:
+    """*found* as JSON within PagerDuty's limit. If it is too large, the details are dropped."""
+    body = json.dumps(found, ensure_ascii=False).encode()
     if len(body) <= MAX_EVENT_BYTES:
         return body
-    payload = made["payload"] | {"custom_details": {"left_out": "the details were larger than PagerDuty takes"}}
-    return json.dumps(made | {"payload": payload}, ensure_ascii=False).encode()
+    payload = found["payload"] | {"custom_details": {"left_out": "the details exceed PagerDuty's size limit"}}
+    return json.dumps(found | {"payload": payload}, ensure_ascii=False).encode()

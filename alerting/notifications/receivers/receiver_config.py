@@ -1,4 +1,4 @@
-"""What may stand in the receivers file: one model for each kind. Secrets stand in environment variables."""
+"""The models of the receivers file, one for each kind. Secrets come from environment variables."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ Address = Annotated[str, Field(pattern=r"^[^@\s,<>]+@[^@\s,<>]+$", max_length=25
 
 
 class CommonConfig(BaseModel):
-    """What every receiver has."""
+    """Fields of every receiver."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,12 +24,12 @@ class CommonConfig(BaseModel):
 
     @property
     def secret_variable(self) -> str | None:
-        """Name of the environment variable that holds its secret."""
+        """Name of the environment variable that holds the secret."""
         return None
 
     @property
     def place(self) -> tuple[str, int] | None:
-        """Host and port, to see whether somebody listens there; None where that is nobody's to know."""
+        """Host and port for a connection check; None if the secret URL holds them."""
         return None
 
 
@@ -42,18 +42,18 @@ class UrlConfig(CommonConfig):
 
 
 class PagerDutyConfig(UrlConfig):
-    """A service of PagerDuty, or of anything that speaks its Events API v2."""
+    """A PagerDuty service, or another service with the Events API v2."""
 
     kind: Literal["pagerduty"]
     url: HttpUrl = HttpUrl(PAGERDUTY_URL)
     routing_key: SecretStr | None = None
     routing_key_env: Variable | None = None
-    """Name of the environment variable that holds the routing key: keeps it out of the file."""
+    """Name of the environment variable that holds the routing key, to keep it out of the file."""
 
     @model_validator(mode="after")
     def _has_one_key(self) -> "PagerDutyConfig":
         if (self.routing_key is None) == (self.routing_key_env is None):
-            raise ValueError("needs one of routing_key and routing_key_env")
+            raise ValueError("needs exactly one of routing_key and routing_key_env")
         return self
 
     @property
@@ -62,11 +62,11 @@ class PagerDutyConfig(UrlConfig):
 
 
 class WebhookConfig(UrlConfig):
-    """Any HTTP endpoint that takes our JSON."""
+    """An HTTP endpoint that accepts notifications as JSON."""
 
     kind: Literal["webhook"]
     secret_env: Variable | None = None
-    """Name of the environment variable that holds the key of the signature header; without it nothing is signed."""
+    """Name of the environment variable that holds the key of the signature header. Without it, requests are unsigned."""
 
     @property
     def secret_variable(self) -> str | None:
@@ -74,15 +74,15 @@ class WebhookConfig(UrlConfig):
 
 
 class AlertmanagerConfig(UrlConfig):
-    """Prometheus' Alertmanager, from 0.22 on. *url* is its root, such as http://alertmanager:9093."""
+    """Prometheus Alertmanager, 0.22 or newer. *url* is its root, such as http://alertmanager:9093."""
 
     kind: Literal["alertmanager"]
     token_env: Variable | None = None
-    """Name of the variable with a bearer token, for one behind a proxy."""
+    """Name of the environment variable that holds a bearer token, for an Alertmanager behind a proxy."""
     labels: dict[Label, str] = Field(default={}, max_length=20)
-    """Put on every alert beside alertname, brand and severity."""
+    """Added to every alert, beside alertname, brand and severity."""
     resend_seconds: Annotated[float, Field(ge=1, le=3_600)] = 60.0
-    """An alert that is not repeated four times as long counts as over: below its `resolve_timeout` of 5 minutes."""
+    """An alert that is not repeated for four intervals expires. Four intervals should stay below `resolve_timeout`."""
 
     @property
     def secret_variable(self) -> str | None:
@@ -90,7 +90,7 @@ class AlertmanagerConfig(UrlConfig):
 
 
 class SlackConfig(CommonConfig):
-    """An incoming webhook of Slack, Mattermost or Rocket.Chat. Its address is the secret."""
+    """An incoming webhook of Slack, Mattermost or Rocket.Chat. Its URL is the secret."""
 
     kind: Literal["slack"]
     url_env: Variable
@@ -101,7 +101,7 @@ class SlackConfig(CommonConfig):
 
 
 class EmailConfig(CommonConfig):
-    """Mail through an SMTP server."""
+    """Email through an SMTP server."""
 
     kind: Literal["email"]
     host: Annotated[str, Field(min_length=1, max_length=253)]
@@ -117,7 +117,7 @@ class EmailConfig(CommonConfig):
         if (self.username is None) != (self.password_env is None):
             raise ValueError("username and password_env go together")
         if self.username is not None and self.tls == "none":
-            raise ValueError("would send a password in the clear; a right one: tls: starttls")
+            raise ValueError("would send the password unencrypted; valid example: tls: starttls")
         return self
 
     @property
@@ -130,7 +130,7 @@ class EmailConfig(CommonConfig):
 
 
 class AppriseConfig(CommonConfig):
-    """Anything that apprise speaks to, by its URL: Telegram, Teams, Matrix, SMS, and a hundred more."""
+    """Any service that apprise supports, by its URL: Telegram, Teams, Matrix, SMS, and others."""
 
     kind: Literal["apprise"]
     url_env: Variable

@@ -1,4 +1,4 @@
-"""The receivers file: who is told, where, and from which severity on."""
+"""The receivers file: where notifications go, and from which severity."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from brandpulse.errors import ConfigError
 
 VARIABLE = "BRANDPULSE_RECEIVERS_FILE"
 KAFKA = "kafka"
-"""Name of the receiver that is always there: topic `alerts`."""
+"""Name of the built-in receiver: topic `alerts`."""
 
 EXAMPLE = """receivers:
   - name: on-call
@@ -42,19 +42,19 @@ def load_receivers(path: Path, environment: Mapping[str, str] = os.environ) -> l
     try:
         receivers = _RECEIVERS.validate_python(entries)
     except ValidationError as error:
-        told = read.explain(error, name=name, under=("receivers",) if inside else ())
-        raise ConfigError(f"the receivers file is wrong:\n{told}\nA right one:\n{EXAMPLE}") from None
+        problems = read.explain(error, name=name, under=("receivers",) if inside else ())
+        raise ConfigError(f"the receivers file is invalid:\n{problems}\nA valid file:\n{EXAMPLE}") from None
     seen = {KAFKA}
     for receiver in receivers:
         if receiver.name in seen:
-            raise ConfigError(f"the receivers file {path} is wrong:\n  name {receiver.name!r} is taken already")
+            raise ConfigError(f"the receivers file {path} is invalid:\n  two receivers have the name {receiver.name!r}")
         seen.add(receiver.name)
         _secret_of(receiver, environment, path)
     return receivers
 
 
 def secret_of(receiver: ReceiverConfig, environment: Mapping[str, str] = os.environ) -> SecretStr | None:
-    """The routing key, signing key, token, password or secret address of *receiver*; None where it has none."""
+    """The routing key, signing key, token, password or secret URL of *receiver*; None if it has none."""
     return _secret_of(receiver, environment, None)
 
 
@@ -67,7 +67,7 @@ def _secret_of(receiver: ReceiverConfig, environment: Mapping[str, str], path: P
     value = environment.get(variable)
     if not value:
         raise ConfigError(
-            f"receiver {receiver.name!r}{f' of {path}' if path else ''} wants its secret in the environment variable "
+            f"receiver {receiver.name!r}{f' of {path}' if path else ''} needs its secret in the environment variable "
             f"{variable}, which is not set"
         )
     return SecretStr(value)

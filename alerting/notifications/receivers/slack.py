@@ -1,6 +1,6 @@
-"""Slack's incoming webhooks, and what speaks like them. One message for each transition, updates only when worse.
+"""Slack's incoming webhooks, and compatible services. One message for each transition; updates only if the severity rose.
 
-Slack has no idempotency key: a message whose answer got lost is sent again, and may stand there twice.
+Slack has no idempotency key: if its response is lost, the message is sent again and may appear twice.
 """
 
 import json
@@ -13,10 +13,12 @@ from alerting.notifications.delivery import SendResult
 from alerting.notifications.plain_text import without_links, without_mentions, without_styles
 from alerting.notifications.receivers.http_post import post
 from alerting.notifications.receivers.message_text import Style, body, title
+from alerting.notifications.receivers.receiver import ReceiverContext
+from alerting.notifications.receivers.receiver_config import SlackConfig
 from brandpulse.schema.episodes import Notification, Severity
 
 MAX_SECTION_CHARS = 3_000
-"""Of the text as it is sent, with its entities: docs.slack.dev, text object."""
+"""Limit of the escaped text: docs.slack.dev, text object."""
 _COLOURS = {"critical": "#b3261e", "error": "#d9480f", "warning": "#e0a100", "info": "#3b82f6"}
 _RESOLVED = "#2e7d32"
 
@@ -42,6 +44,16 @@ class Slack:
         self._session = session
         self._timeout_seconds = timeout_seconds
 
+    @classmethod
+    def from_config(cls, config: SlackConfig, secret: SecretStr | None, context: ReceiverContext) -> "Slack":
+        return cls(
+            config.name,
+            url=secret or SecretStr(""),
+            min_severity=config.min_severity,
+            session=context.session,
+            timeout_seconds=context.timeout_seconds,
+        )
+
     async def deliver(self, notification: Notification) -> SendResult:
         body = json.dumps(message(notification), ensure_ascii=False).encode()
         return await post(
@@ -49,20 +61,20 @@ class Slack:
         )
 
     async def close(self) -> None:
-        """The session is the sender's."""
+        """Nothing to close: the caller owns the session."""
 
 
 def message(notification: Notification) -> dict[str, Any]:
-    """`text` is what a phone shows; the attachment's colour tells the severity."""
+    """`text` is for a phone's screen; the attachment's colour is the severity."""
     resolved = notification.transition == "resolved"
-    text = body(notification, STYLE, most=MAX_SECTION_CHARS)
+    text = body(notification, STYLE, max_units=MAX_SECTION_CHARS)
     return {
         "text": escape(title(notification, STYLE)),
         "mrkdwn": False,
         "attachments": [
             {
                 "color": _RESOLVED if resolved else _COLOURS[notification.episode.severity],
-                # Verbatim: Slack makes no link of an address, channel or name by itself.
+                # Verbatim: Slack does not turn addresses, channels or names into links.
                 "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}],
             }
         ],
@@ -70,7 +82,7 @@ def message(notification: Notification) -> dict[str, Any]:
 
 
 def escape(text: str) -> str:
-    """Slack's three: a post that holds `<!channel>` must not ring everybody's phone."""
+    """Slack's three escapes: `<!channel>` in a post must not notify a whole channel."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -3,7 +3,7 @@
     Idempotency-Key: <notification id>              the same transition, sent twice, has the same key
     X-Brandpulse-Signature: sha256=<hex>            HMAC-SHA256 of the body's bytes, when a secret is set
 
-A 2xx answer is a yes. Delivery is at least once: a receiver that must not act twice keeps the keys it has seen.
+A 2xx response is success. Delivery is at least once: to act only once, a receiver must remember the keys it has seen.
 """
 
 import hashlib
@@ -14,6 +14,8 @@ from pydantic import SecretStr
 
 from alerting.notifications.delivery import SendResult
 from alerting.notifications.receivers.http_post import post
+from alerting.notifications.receivers.receiver import ReceiverContext
+from alerting.notifications.receivers.receiver_config import WebhookConfig
 from brandpulse.schema.episodes import Notification, Severity
 
 
@@ -40,6 +42,17 @@ class Webhook:
         self._session = session
         self._timeout_seconds = timeout_seconds
 
+    @classmethod
+    def from_config(cls, config: WebhookConfig, secret: SecretStr | None, context: ReceiverContext) -> "Webhook":
+        return cls(
+            config.name,
+            url=str(config.url),
+            secret=secret,
+            min_severity=config.min_severity,
+            session=context.session,
+            timeout_seconds=context.timeout_seconds,
+        )
+
     async def deliver(self, notification: Notification) -> SendResult:
         body = notification.model_dump_json().encode()
         headers = {"Idempotency-Key": idempotency_key(notification)}
@@ -48,11 +61,11 @@ class Webhook:
         return await post(self._session, self._url, body, headers=headers, timeout_seconds=self._timeout_seconds)
 
     async def close(self) -> None:
-        """The session is the sender's."""
+        """Nothing to close: the caller owns the session."""
 
 
 def idempotency_key(notification: Notification) -> str:
-    """The notification's id; as a hash where a brand name holds what a header cannot carry."""
+    """The notification's id, hashed if a brand name contains characters that a header cannot carry."""
     return (
         notification.id
         if notification.id.isascii() and notification.id.isprintable()

@@ -34,6 +34,6 @@ async def test_a_no_of_apprise_is_tried_again() -> None:
 
 
 def test_a_url_that_apprise_does_not_know_stops_the_start_without_being_repeated() -> None:
-    with pytest.raises(ConfigError, match="apprise does not know") as caught:
+    with pytest.raises(ConfigError, match="apprise does not support") as caught:
         receiver("pigeon://sssecret")
     assert "sssecret" not in str(caught.value)

@@ -10,7 +10,7 @@ import requests
 from pydantic import SecretStr
 
 from alerting.notifications.delivery import RetryPolicy, SendResult, delivery_result
-from alerting.notifications.receivers.apprise import Apprise, outcome_of
+from alerting.notifications.receivers.apprise import Apprise, failure_of
 from tests.support.alerting.episode_builders import a_delivery, a_notification
 
 URL = "tgram://123456789:abcdefg_hijklmnop-ABCDEFGHIJKLMNO/12315544/"
@@ -61,4 +61,4 @@ async def test_the_answer_is_kept_without_the_token() -> None:
 
 @pytest.mark.parametrize(("attempts", "expected"), [(0, "retried"), (28, "retried"), (29, "quarantined")])
 def test_a_no_without_a_reason_is_tried_thirty_times(attempts: int, expected: str) -> None:
-    assert verdict(outcome_of(False), attempts) == expected
+    assert verdict(failure_of(False), attempts) == expected

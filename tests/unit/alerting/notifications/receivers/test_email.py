@@ -98,7 +98,7 @@ async def test_a_mail_that_some_mailboxes_took_is_not_sent_again(post: tuple[Pos
     post[0].refuses = {"kim@example.org": "550 nobody"}
     outcome = await receiver(post[1]).deliver(a_notification())
     assert outcome.status == 250
-    assert "not taken for kim@example.org" in outcome.answer
+    assert "not accepted for kim@example.org" in outcome.answer
 
 
 async def test_a_server_that_is_away_is_an_unknown_outcome() -> None:
@@ -114,7 +114,7 @@ async def test_a_server_without_tls_is_not_trusted_with_a_password(post: tuple[P
 
 
 def test_a_wrong_password_is_set_aside_and_not_tried_for_ever() -> None:
-    from alerting.notifications.receivers.email import _outcome_of
+    from alerting.notifications.receivers.email import _failure_of
 
-    assert _outcome_of(smtplib.SMTPAuthenticationError(535, b"no")).status == 401
-    assert _outcome_of(smtplib.SMTPAuthenticationError(454, b"later")).status == 503
+    assert _failure_of(smtplib.SMTPAuthenticationError(535, b"no")).status == 401
+    assert _failure_of(smtplib.SMTPAuthenticationError(454, b"later")).status == 503

@@ -25,7 +25,7 @@ def with_posts(*texts: str, **changes: Any) -> Notification:
     [
         ("triggered", "[critical] Acme Air fires: negative share"),
         ("updated", "[critical] Acme Air still fires: negative share"),
-        ("acknowledged", "[critical] Acme Air taken on: negative share"),
+        ("acknowledged", "[critical] Acme Air acknowledged: negative share"),
         ("resolved", "[resolved] Acme Air is over: negative share"),
     ],
 )
@@ -69,7 +69,7 @@ def test_the_words_that_stand_out_and_the_sources_are_told_until_it_is_over() ->
 
 def test_why_no_words_are_told_is_said() -> None:
     said = lines(a_notification(latest=an_evidence(terms_missing="only 3 usual posts are kept")))
-    assert "Words that stand out: none told (only 3 usual posts are kept)." in said
+    assert "Words that stand out: none (only 3 usual posts are kept)." in said
 
 
 def test_a_group_names_its_gravest_members_and_counts_the_rest() -> None:

@@ -66,7 +66,7 @@ async def test_each_kind_of_the_file_becomes_a_receiver(tmp_path: Path) -> None:
         ("{name: a, kind: email, host: h, sender: a@b.c, to: [a@b.c], username: u}", "go together"),
         (
             "{name: a, kind: email, host: h, tls: none, sender: a@b.c, to: [a@b.c], username: u, password_env: KEY}",
-            "a password in the clear",
+            "the password unencrypted",
         ),
         ("{name: a, kind: pigeon}", "alertmanager.*slack.*email.*apprise"),
     ],
