@@ -41,7 +41,7 @@ def start_rule_counters(telemetry: Telemetry, rules: RuleSet) -> None:
 def record_tally(telemetry: Telemetry, tally: Tally) -> None:
     """Where all notifications are, as they were at one moment: the numbers of one scrape agree."""
     telemetry.gauge("brandpulse_outbox_pending").set(tally.waiting)
-    telemetry.gauge("brandpulse_outbox_quarantined").set(tally.set_aside)
+    telemetry.gauge("brandpulse_outbox_quarantined").set(tally.quarantined)
     fates = telemetry.gauge("brandpulse_notifications")
     for (receiver, fate), number in tally.counts.items():
         fates.labels(receiver, fate).set(number)

@@ -1,6 +1,6 @@
-"""What a group shows of those it stands for: the worst of them, sums, words, sources, examples. Pure.
+"""The evidence of a group: its worst member, sums, words, sources and examples. Pure.
 
-All of it is what the members' own evidence holds: nothing is read again, however many they are.
+All of it comes from the evidence of the members; nothing is read again.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ NAMED_FACETS = 3
 
 
 def extra_people(proof: Evidence) -> int:
-    """How many more people than usual: negative ones, those in the facet, or all where volume was tested."""
+    """How many more people than usual: negative people, people in the facet, or all people for a volume rule."""
     if proof.usual_authors is not None:
         return max(0, round(proof.authors - proof.usual_authors))
     return max(0, round(proof.negative_authors - proof.baseline_share * proof.authors))
@@ -32,16 +32,15 @@ def worst_first(episodes: Iterable[Episode]) -> list[Episode]:
 
 
 def group_evidence(worst: Sequence[Episode], total: int) -> Evidence:
-    """The evidence of a group of *total* whose firing members are *worst*, the worst first; at least one.
+    """The evidence of a group of *total* members. *worst* are the firing ones, worst first; at least one.
 
-    Sums over brands, each by its worst member; an author who damns two brands is counted for both. Where some members
-    are about negative people and others about facets or volume, numbers, sources and examples are of the first kind
-    that there is; words are of all.
+    Sums over brands, each by its worst member. An author who is negative about two brands counts for both. If members
+    are about different things, numbers, sources and examples are of the first of these that exists: negative people,
+    facets, volume. Words are of all members.
     """
     shares = [one for one in worst if one.latest.usual_authors is None]
     plain = [one for one in shares or worst if one.latest.facet is None]
-    spoken = _one_a_brand(plain or shares)
-    latest = [one.latest for one in spoken]
+    latest = [one.latest for one in _worst_of_each_brand(plain or shares)]
     authors = sum(one.authors for one in latest)
     negative = sum(one.negative_authors for one in latest)
     terms, missing = _terms(worst)
@@ -62,11 +61,11 @@ def group_evidence(worst: Sequence[Episode], total: int) -> Evidence:
         sources=_sources(latest),
         terms=terms,
         terms_missing=missing,
-        kept_posts=_kept(latest),
+        kept_posts=_stored_posts(latest),
     )
 
 
-def _one_a_brand(worst: Iterable[Episode]) -> list[Episode]:
+def _worst_of_each_brand(worst: Iterable[Episode]) -> list[Episode]:
     first: dict[str, Episode] = {}
     for one in worst:
         first.setdefault(one.brand, one)
@@ -90,7 +89,7 @@ def _reason(worst: Sequence[Episode], total: int) -> str:
 
 
 def _examples(latest: Iterable[Evidence]) -> list[ExamplePost]:
-    """The first of each, the worst's first; a text that is said of two brands once."""
+    """The first example of each member, worst member first. A text about two brands appears once."""
     found: dict[str, ExamplePost] = {}
     for one in latest:
         for post in one.examples[:1]:
@@ -98,9 +97,9 @@ def _examples(latest: Iterable[Evidence]) -> list[ExamplePost]:
     return list(found.values())[:SHOWN_EXAMPLES]
 
 
-def _kept(latest: Sequence[Evidence]) -> int | None:
-    kept = [one.kept_posts for one in latest if one.kept_posts is not None]
-    return sum(kept) if len(kept) == len(latest) else None
+def _stored_posts(latest: Sequence[Evidence]) -> int | None:
+    stored = [one.kept_posts for one in latest if one.kept_posts is not None]
+    return sum(stored) if len(stored) == len(latest) else None
 
 
 def _sources(latest: Iterable[Evidence]) -> list[SourceCount]:
@@ -116,8 +115,8 @@ def _sources(latest: Iterable[Evidence]) -> list[SourceCount]:
 
 
 @dataclass(slots=True)
-class _Told:
-    """One term over the brands that told it."""
+class _TermTotals:
+    """One term, summed over the brands in which it stands out."""
 
     brands: int = 0
     posts: int = 0
@@ -136,24 +135,24 @@ class _Told:
 
 
 def _terms(worst: Sequence[Episode]) -> tuple[list[Term], str | None]:
-    """The terms that stand out at most brands, and why others tell none."""
-    told: dict[str, _Told] = {}
+    """The terms that stand out in most brands, and why other brands have none."""
+    totals: dict[str, _TermTotals] = {}
     seen: set[tuple[str, str]] = set()
     for one in worst:
         for term in one.latest.terms:
             if (one.brand, term.term) not in seen:
                 seen.add((one.brand, term.term))
-                told.setdefault(term.term, _Told()).add(term)
-    ranked = sorted(told.items(), key=lambda one: (-one[1].brands, -one[1].posts, one[0]))
+                totals.setdefault(term.term, _TermTotals()).add(term)
+    ranked = sorted(totals.items(), key=lambda one: (-one[1].brands, -one[1].posts, one[0]))
     terms = [one.as_term(term) for term, one in ranked[:SHOWN_TERMS]]
     return terms, _why_not_all(worst, {brand for brand, _ in seen})
 
 
-def _why_not_all(worst: Sequence[Episode], telling: set[str]) -> str | None:
-    silent = _one_a_brand(one for one in worst if one.brand not in telling)
-    if not silent:
+def _why_not_all(worst: Sequence[Episode], with_terms: set[str]) -> str | None:
+    without_terms = _worst_of_each_brand(one for one in worst if one.brand not in with_terms)
+    if not without_terms:
         return None
-    why = Counter(one.latest.terms_missing or "they were not looked for" for one in silent)
-    brands = len(telling) + len(silent)
-    count = f"{len(silent)} of {brands} brands tell none" if telling else f"none of {brands} brands tells any"
+    why = Counter(one.latest.terms_missing or "they were not looked for" for one in without_terms)
+    brands = len(with_terms) + len(without_terms)
+    count = f"{len(without_terms)} of {brands} brands have none" if with_terms else f"none of {brands} brands has any"
     return f"{count}, most often because {why.most_common(1)[0][0]}"

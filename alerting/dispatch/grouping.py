@@ -1,6 +1,6 @@
-"""Many brands at once: one page stands for them. An episode of brand `*` whose members are the others.
+"""Groups: when many brands fire at once, one page replaces theirs. A group is an episode of brand `*` with members.
 
-Those that share an audience (receivers and quiet hours of their rule) share a group. Pure.
+Episodes whose rules have the same receivers and quiet hours share a group. Pure.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from alerting.store.pending_commit import EpisodeSlot, RuleDecision
 from brandpulse.schema.episodes import SEVERITIES, Episode, Member, Severity
 
 SHOWN_MEMBERS = 500
-"""In the stored episode: what a receiver can take besides is its own business."""
+"""Maximum of the stored episode. A receiver may show fewer."""
 UPDATE_MINUTES = 30
 
 
@@ -24,38 +24,38 @@ def is_group(rule: str) -> bool:
 
 
 def group_name(rule: CommonRule) -> str:
-    """The rule name of the group that *rule*'s episodes join: the same for rules that tell the same people."""
+    """The rule name of the group that *rule*'s episodes join: equal for rules with equal receivers and quiet hours."""
     if rule.receivers is None and not rule.quiet_hours:
         return STORM
-    told = "|".join([*(one.model_dump_json() for one in rule.receivers or ()), str(rule.receivers is None)])
+    receivers = "|".join([*(one.model_dump_json() for one in rule.receivers or ()), str(rule.receivers is None)])
     quiet = "|".join(one.model_dump_json() for one in rule.quiet_hours)
-    return f"{STORM}.{hashlib.sha256(f'{told}#{quiet}'.encode()).hexdigest()[:8]}"
+    return f"{STORM}.{hashlib.sha256(f'{receivers}#{quiet}'.encode()).hexdigest()[:8]}"
 
 
 def rule_of(group: str, rules: RuleSet) -> CommonRule | None:
-    """A rule whose audience is that of *group*; None when the rules have changed since."""
+    """A rule whose episodes join *group*; None if the rules have changed since."""
     return next((rule for rule in rules.rules if group_name(rule) == group), None)
 
 
 def group_triggers(
     fired: Sequence[RuleDecision], opened: Mapping[EpisodeSlot, OpenEpisode], *, rules: RuleSet
 ) -> tuple[list[RuleDecision], list[RuleDecision]]:
-    """*fired* (triggers of one minute that nobody holds back): those that page by themselves, and with their group's
-    name in their memory those that do not; and what becomes of the groups."""
-    alone: list[RuleDecision] = []
+    """*fired* are the triggers of one minute that are not muted. Returns them, those that join a group with the group's
+    name in their memory, and the decisions about the groups."""
+    triggers: list[RuleDecision] = []
     groups: list[RuleDecision] = []
-    for group, members in _by_audience(fired, rules).items():
+    for group, members in _by_group(fired, rules).items():
         at = max(_episode(one).fired_at for one in members)
         before = opened.get((ALL_BRANDS, group))
-        if not _groups(before, members, opened, at=at, rules=rules, group=group):
-            alone += members
+        if not _is_grouped(before, members, opened, at=at, rules=rules, group=group):
+            triggers += members
             continue
-        alone += [_joined(one, group) for one in members]
+        triggers += [_with_group(one, group) for one in members]
         groups.append(RuleDecision(ALL_BRANDS, group, _grow(before, members, opened, at=at, group=group)))
-    return alone, groups
+    return triggers, groups
 
 
-def _by_audience(fired: Iterable[RuleDecision], rules: RuleSet) -> dict[str, list[RuleDecision]]:
+def _by_group(fired: Iterable[RuleDecision], rules: RuleSet) -> dict[str, list[RuleDecision]]:
     found: dict[str, list[RuleDecision]] = {}
     for one in fired:
         rule = rules.named(one.rule)
@@ -64,7 +64,7 @@ def _by_audience(fired: Iterable[RuleDecision], rules: RuleSet) -> dict[str, lis
     return found
 
 
-def _groups(
+def _is_grouped(
     before: OpenEpisode | None,
     members: Sequence[RuleDecision],
     opened: Mapping[EpisodeSlot, OpenEpisode],
@@ -77,13 +77,13 @@ def _groups(
     if before is not None and before.memory.grew_at is not None and at - before.memory.grew_at <= span:
         return True
     same = {rule.name for rule in rules.rules if group_name(rule) == group}
-    lately = sum(
+    recent = sum(
         rule in same and not one.memory.group and at - one.episode.fired_at <= span for (_, rule), one in opened.items()
     )
-    return lately + len(members) >= rules.grouping.from_brands
+    return recent + len(members) >= rules.grouping.from_brands
 
 
-def _joined(one: RuleDecision, group: str) -> RuleDecision:
+def _with_group(one: RuleDecision, group: str) -> RuleDecision:
     after = one.decision.after
     assert after is not None  # noqa: S101 - a trigger opens an episode
     joined = replace(after, memory=after.memory.model_copy(update={"group": group}))
@@ -99,36 +99,36 @@ def _grow(
     group: str,
 ) -> Decision:
     old = before.memory.members if before is not None else ()
-    places = tuple(dict.fromkeys((*old, *(one.slot for one in members))))
+    slots = tuple(dict.fromkeys((*old, *(one.slot for one in members))))
     new = {one.slot: _episode(one) for one in members}
-    episodes = {place: new[place] if place in new else _member_at(opened, place, group) for place in places}
+    episodes = {slot: new[slot] if slot in new else _member_at(opened, slot, group) for slot in slots}
     if before is None:
-        episode = _picture(episodes, at=at, group=group, before=None)
-        memory = Memory(told_at=at, members=places, grew_at=at, told_members=len(places))
+        episode = _group_episode(episodes, at=at, group=group, before=None)
+        memory = Memory(told_at=at, members=slots, grew_at=at, told_members=len(slots))
         return Decision(episode.latest.reason, "triggered", OpenEpisode(episode, memory))
-    episode = _picture(episodes, at=at, group=group, before=before.episode)
-    memory = before.memory.model_copy(update={"members": places, "grew_at": at})
-    return _tell_if_news(OpenEpisode(episode, memory), before, at=at)
+    episode = _group_episode(episodes, at=at, group=group, before=before.episode)
+    memory = before.memory.model_copy(update={"members": slots, "grew_at": at})
+    return _update_if_news(OpenEpisode(episode, memory), before, at=at)
 
 
 def update_group(group: str, opened: Mapping[EpisodeSlot, OpenEpisode], *, at: datetime) -> RuleDecision | None:
-    """What became of *group* after a minute in which members changed; None when nothing did."""
+    """The decision about *group* after a minute in which members changed; None if the group is not open."""
     before = opened.get((ALL_BRANDS, group))
     if before is None:
         return None
-    episodes = {place: _member_at(opened, place, group) for place in before.memory.members}
-    episode = _picture(episodes, at=at, group=group, before=before.episode)
+    episodes = {slot: _member_at(opened, slot, group) for slot in before.memory.members}
+    episode = _group_episode(episodes, at=at, group=group, before=before.episode)
     if not any(episodes.values()):
         reason = f"All {len(episodes)} of the group are over."
         latest = episode.latest.model_copy(update={"reason": reason})
         closed = episode.model_copy(update={"state": "resolved", "resolved_at": at, "latest": latest})
         return RuleDecision(ALL_BRANDS, group, Decision(reason, "resolved", closed=closed))
-    decision = _tell_if_news(OpenEpisode(episode, before.memory), before, at=at)
+    decision = _update_if_news(OpenEpisode(episode, before.memory), before, at=at)
     return RuleDecision(ALL_BRANDS, group, decision)
 
 
-def _tell_if_news(after: OpenEpisode, before: OpenEpisode, *, at: datetime) -> Decision:
-    """Graver, or twice as many, is told at once; the rest every half hour."""
+def _update_if_news(after: OpenEpisode, before: OpenEpisode, *, at: datetime) -> Decision:
+    """An update at once if the severity rose or the members doubled, else every half hour."""
     rose = after.episode.severity != before.episode.severity
     number = len(after.memory.members)
     doubled = number >= 2 * max(1, before.memory.told_members)
@@ -142,15 +142,15 @@ def _tell_if_news(after: OpenEpisode, before: OpenEpisode, *, at: datetime) -> D
     )
 
 
-def _picture(
+def _group_episode(
     episodes: Mapping[EpisodeSlot, Episode | None], *, at: datetime, group: str, before: Episode | None
 ) -> Episode:
-    """The group's episode over its members; None stands for one that is over."""
+    """The group's episode. *episodes*: its members; None for a member that is over."""
     firing = [one for one in episodes.values() if one is not None]
     worst = worst_first(firing)
     severities: list[Severity] = [one.severity for one in firing]
     proof = before.latest if before is not None and not worst else group_evidence(worst, len(episodes))
-    gravest = max([*severities, *([before.severity] if before is not None else [])], key=SEVERITIES.index)
+    highest = max([*severities, *([before.severity] if before is not None else [])], key=SEVERITIES.index)
     known = {one.key: _member(one) for one in worst}
     for one in before.members if before is not None else ():
         if one.key not in known:
@@ -161,7 +161,7 @@ def _picture(
     if before is not None:
         return before.model_copy(
             update={
-                "severity": gravest,
+                "severity": highest,
                 "updated_at": at,
                 "latest": proof,
                 "peak": proof if len(worst) >= before.members_total else before.peak,
@@ -173,7 +173,7 @@ def _picture(
         key=episode_key(ALL_BRANDS, group, at),
         brand=ALL_BRANDS,
         rule=group,
-        severity=gravest,
+        severity=highest,
         state="firing",
         started_at=min(one.started_at for one in firing),
         fired_at=at,
@@ -206,7 +206,7 @@ def _episode(one: RuleDecision) -> Episode:
     return one.decision.after.episode
 
 
-def _member_at(opened: Mapping[EpisodeSlot, OpenEpisode], place: EpisodeSlot, group: str) -> Episode | None:
-    """The open episode at *place*, if it is the group's: one that fired anew long afterwards pages by itself."""
-    found = opened.get(place)
+def _member_at(opened: Mapping[EpisodeSlot, OpenEpisode], slot: EpisodeSlot, group: str) -> Episode | None:
+    """The open episode at *slot*, if it belongs to the group. A later episode of the same rule does not."""
+    found = opened.get(slot)
     return found.episode if found is not None and found.memory.group == group else None

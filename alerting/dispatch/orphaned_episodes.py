@@ -1,4 +1,4 @@
-"""Episodes whose rule is gone, or no longer watches their brand: nobody would ever say that they are over."""
+"""Episodes whose rule was removed, or no longer watches their brand. Nothing else would ever resolve them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,7 +10,7 @@ from alerting.store.pending_commit import EpisodeSlot, RuleDecision
 
 
 def close_orphaned(opened: Mapping[EpisodeSlot, OpenEpisode], rules: RuleSet, *, at: datetime) -> list[RuleDecision]:
-    """The resolves of those, at event time *at*."""
+    """The resolve of each, at event time *at*."""
     return [
         RuleDecision(brand, rule, _end(one, at))
         for (brand, rule), one in opened.items()
@@ -25,7 +25,7 @@ def _is_watched(brand: str, rule: str, rules: RuleSet) -> bool:
 
 def _end(one: OpenEpisode, at: datetime) -> Decision:
     episode = one.episode
-    why = f"Rule {episode.rule} no longer watches {episode.brand}; whether it is over was not looked at."
-    latest = episode.latest.model_copy(update={"reason": why})
+    reason = f"Rule {episode.rule} no longer watches {episode.brand}; whether the rise is over was not checked."
+    latest = episode.latest.model_copy(update={"reason": reason})
     closed = episode.model_copy(update={"state": "resolved", "resolved_at": at, "updated_at": at, "latest": latest})
-    return Decision(why, "resolved", closed=closed)
+    return Decision(reason, "resolved", closed=closed)

@@ -1,4 +1,4 @@
-"""What is said again: what fires, to those that forget it; what is over, where it may have been opened anew. Pure."""
+"""Repeated notifications: firing episodes whose alerts expire, and resolves that a late trigger may have undone. Pure."""
 
 from collections.abc import Sequence, Set
 
@@ -7,11 +7,11 @@ from alerting.store.alert_store import AlerterState
 from brandpulse.schema.episodes import Episode
 
 RECENT_RESOLVE_MS = 15 * 60_000
-"""What was resolved longer ago is not repeated at a takeover: a late POST after that is reported by who made it."""
+"""Older resolves are not repeated at a takeover: an alerter that posts even later reports it itself."""
 
 
 def episodes_to_resend(state: AlerterState, receiver: str, busy: Set[DeliveryKey]) -> list[Episode]:
-    """Open episodes that *receiver* was told of, but for those of which something is still on its way to it."""
+    """Open episodes that *receiver* was notified of, without those whose delivery key is *busy*."""
     return [
         one.episode
         for one in state.open.values()
@@ -20,7 +20,7 @@ def episodes_to_resend(state: AlerterState, receiver: str, busy: Set[DeliveryKey
 
 
 def second_resolve(late: Delivery, *, token: int, now_ms: int) -> Delivery:
-    """A resolve for the lane of *late*, whose episode is over."""
+    """A resolve for the delivery key of *late*, whose episode is over."""
     sent = late.notification
     over = sent.model_copy(
         update={
@@ -37,7 +37,7 @@ def second_resolve(late: Delivery, *, token: int, now_ms: int) -> Delivery:
 def resolves_to_repeat(
     delivered: Sequence[Delivery], pending: Sequence[Delivery], *, stateful: set[str], token: int, now_ms: int
 ) -> list[Delivery]:
-    """The last resolve of each lane closed lately, as deliveries anew. *delivered* is newest first."""
+    """New deliveries that repeat the last resolve of each recently closed delivery key. *delivered* is newest first."""
     seen = {delivery.key for delivery in pending}
     repeats = []
     for delivery in delivered:

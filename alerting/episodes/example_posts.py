@@ -80,7 +80,7 @@ class PostEvidenceReader:
         Raises TransientError when posts cannot be read.
         """
         if self._reads == 0:
-            return PostEvidence(terms_missing=f"more than {MOST_READS} alerts were told at once")
+            return PostEvidence(terms_missing=f"more than {MOST_READS} alerts came at once")
         self._reads -= 1
         first_ms, end_ms = window.first_minute * MINUTE_MS, (window.last_minute + 1) * MINUTE_MS
         of_facet = bool(facet_of(series))
@@ -99,7 +99,7 @@ class PostEvidenceReader:
         if looks:
             terms, why_none = self._terms(series, posts, first_ms, kind=kind)
         else:
-            terms, why_none = [], f"more than {MOST_LOOKS} alerts were told at once"
+            terms, why_none = [], f"more than {MOST_LOOKS} alerts came at once"
         return PostEvidence(examples, count_sources(posts), terms, why_none, len(posts))
 
     def _terms(

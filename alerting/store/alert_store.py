@@ -1,8 +1,8 @@
-"""The alerter's state: lease and fence, episodes, outbox and `evaluated_until`. The contract.
+"""The interface to the alerter's state: lease and fence, episodes, outbox and `evaluated_until`.
 
-Every write carries the fencing token that `acquire` gave and changes nothing once another alerter has taken over;
-`commit` is a compare-and-set on `evaluated_until`. Blocking: call it from a thread. The real one: `redis_store.py`; its
-twin: `memory_store.py`.
+Every write carries the fencing token of `acquire` and changes nothing after another alerter has taken over. `commit` is
+a compare-and-set on `evaluated_until`. Blocking: call it from a thread. Implementations: `redis_store.py`, and
+`memory_store.py` for tests.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from brandpulse.state.watched_facets import WatchedFacets
 
 
 class LostLeadershipError(BrandpulseError):
-    """Another alerter leads now: discard all state in memory and ask for the lease again."""
+    """Another alerter leads now: discard all state in memory and request the lease again."""
 
 
 MAX_CLOSED = 500
@@ -29,96 +29,96 @@ MAX_DELIVERED = 500
 
 @dataclass(frozen=True, slots=True)
 class AlerterState:
-    """What a leader starts from."""
+    """The state from which a leader starts."""
 
     evaluated_until_ms: int | None = None
     open: Mapping[str, OpenEpisode] = field(default_factory=dict)
     closed: Sequence[Episode] = ()
-    """Newest first, at most 500: what people are shown."""
+    """Newest first, at most 500: the history that people see."""
     spans: Sequence[PastSpan] = ()
-    """Of all that closed within the days that a baseline may look back, oldest end first. Stores of versions before
-    had none: there `closed` knows more."""
+    """All episodes that closed within the longest baseline, oldest end first. Stores of earlier versions have none; then
+    `closed` is the only history."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What a stretch of minutes decided, to be made true at once or not at all."""
+    """The decisions of a batch of minutes, applied atomically."""
 
     expected_ms: int | None
-    """`evaluated_until` as it was read."""
+    """`evaluated_until` as read."""
     until_ms: int | None
-    """`evaluated_until` afterwards; not below *expected_ms*."""
+    """The new `evaluated_until`; not below *expected_ms*."""
     open: Mapping[str, OpenEpisode] = field(default_factory=dict)
-    """Episodes that are open afterwards and were touched."""
+    """The changed episodes that are open afterwards."""
     closed: Sequence[Episode] = ()
     """In the order in which they closed."""
     deliveries: Sequence[Delivery] = ()
-    """In the order in which they must go out. One whose id is in the outbox already is left alone."""
+    """In the order in which they must be sent. Ids that are already in the outbox are ignored."""
     suppressed: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """(receiver, why) -> notifications that were decided and not sent."""
+    """(receiver, reason): number of notifications that were decided and not sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Where all notifications are that were ever decided; read at one moment.
+    """The state of all notifications ever decided, read at one moment.
 
-    For each receiver: accepted = delivered + quarantined + what waits for it; and in all, `waiting` and `set_aside`
-    are what lies in outbox and quarantine.
+    For each receiver: accepted = delivered + quarantined + waiting. `waiting` and `quarantined` are the totals of outbox
+    and quarantine.
     """
 
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """(receiver, fate): fate is accepted, delivered, quarantined, or why it was suppressed."""
+    """(receiver, state): accepted, delivered, quarantined, or the reason why it was suppressed."""
     waiting: int = 0
-    set_aside: int = 0
+    quarantined: int = 0
     erased: bool = False
-    """Whether a text was erased since `pending` was read: what was read then may still hold it."""
+    """Whether text was erased since the last `pending`, whose result may still contain it."""
 
     def total(self, fate: str) -> int:
         return sum(number for (_, one), number in self.counts.items() if one == fate)
 
 
 CommitResult = Literal["applied", "moved", "fenced"]
-"""moved: `evaluated_until` is not what was read, load again. fenced: another alerter leads."""
+"""moved: `evaluated_until` has changed since it was read; load again. fenced: another alerter leads."""
 Durability = Literal["durable", "not yet", "unknown"]
-"""unknown: the server has no WAITAOF, or no append-only file."""
+"""unknown: the server has no WAITAOF or no append-only file."""
 
 
 class AlertStore(Protocol):
-    """What the alerter needs of its store. All but `acquire` and the reads answer False, or "fenced", to an old token.
+    """The alerter's store. With an old token, writes return False or "fenced" and change nothing.
 
-    Raises TransientError when the store is unreachable; whether a write then happened is unknown.
+    Raises TransientError if the store is unreachable; a write may then have happened or not.
     """
 
     def acquire(self, holder: str, *, lease_ms: int) -> int | None:
-        """The fencing token if *holder* leads now, else None. *holder* is unique to a process's life."""
+        """The fencing token if *holder* leads now, else None. *holder* is unique to one run of a process."""
 
     def renew(self, holder: str, *, lease_ms: int) -> bool:
-        """Hold the lease for another *lease_ms*. False if it is another's, or ran out."""
+        """Extend the lease by *lease_ms*. False if it expired, or belongs to another alerter."""
 
     def release(self, holder: str) -> None:
-        """Give the lease up, if it is ours."""
+        """Give up the lease if *holder* has it."""
 
     def load(self) -> AlerterState: ...
 
     def commit(self, commit: Commit, *, token: int) -> CommitResult: ...
 
     def make_durable(self, *, timeout_ms: int) -> Durability:
-        """Wait until everything written so far is on the server's disk."""
+        """Wait until all writes so far are on the server's disk."""
 
     def enqueue(self, deliveries: Sequence[Delivery], *, token: int) -> bool:
-        """Put *deliveries* at the outbox's end; ids that wait there already are left alone."""
+        """Append *deliveries* to the outbox. Ids that are already in it are ignored."""
 
     def pending(self) -> list[Delivery]:
-        """What is not handed over, oldest first."""
+        """Undelivered notifications, oldest first."""
 
     def mark_delivered(self, delivery: Delivery, *, token: int) -> bool:
-        """Take it out of the outbox; *delivery* as it shall be remembered."""
+        """Move it from the outbox to the delivered ones. *delivery* is stored as given."""
 
     def mark_retry(self, delivery: Delivery, *, token: int) -> bool:
-        """Keep it in its place; *delivery* with its new attempts and next attempt."""
+        """Keep its position in the outbox. *delivery* has the new attempts and next attempt."""
 
     def quarantine(self, delivery: Delivery, *, token: int) -> bool:
-        """Take it out of the outbox and set it aside for a person."""
+        """Move it from the outbox to the quarantine."""
 
     def quarantined(self) -> list[Delivery]: ...
 
@@ -131,22 +131,22 @@ class AlertStore(Protocol):
         """Silences and acknowledgements."""
 
     def forget_acknowledgements(self, acknowledgements: Sequence[Acknowledgement]) -> None:
-        """They are in the episodes now."""
+        """Delete *acknowledgements*, which the episodes contain now."""
 
     def report_late(self, delivery: Delivery) -> None:
-        """By one who led no longer when this was sent: it may have opened an incident anew. Needs no token."""
+        """Report that *delivery* was sent after the lease was lost: it may have reopened an incident. Needs no token."""
 
     def late_deliveries(self) -> list[Delivery]:
-        """What was reported so."""
+        """The reported deliveries."""
 
     def forget_late(self, deliveries: Sequence[Delivery]) -> None:
-        """They are seen to."""
+        """Delete reports that are dealt with."""
 
     def save_delays(self, seconds: Mapping[str, float]) -> None:
-        """How long a rise goes untold, by brand, for `brandpulse stats`: a hint, so it needs no token."""
+        """Save the detection delay by brand, for `brandpulse stats`. Informational, so it needs no token."""
 
     def save_watched_facets(self, facets: WatchedFacets) -> None:
-        """Which facets rules watch, for the live page: a hint, likewise."""
+        """Save which facets rules watch, for the live page. Informational, so it needs no token."""
 
     def requeue(self, delivery_id: str) -> bool:
-        """A person's wish: from quarantine to the front of the outbox, attempts at zero. False if not there."""
+        """For operators: move it from quarantine to the front of the outbox, with zero attempts. False if it is not there."""

@@ -1,4 +1,4 @@
-"""The promises of `alerting/store/alert_store.py` in one process's memory: for tests and dry runs. Nothing survives it."""
+"""An `AlertStore` in memory, for tests and dry runs. Nothing is persisted."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from brandpulse.state.watched_facets import WatchedFacets
 
 
 class MemoryAlertStore:
-    """One alerter's store."""
+    """The store of one alerter."""
 
     def __init__(self) -> None:
         self._state = AlerterState()
@@ -37,7 +37,7 @@ class MemoryAlertStore:
         self.acknowledgements: dict[str, Acknowledgement] = {}
 
     def expire_lease(self) -> None:
-        """What time does to a lease."""
+        """End the lease, as its time limit does."""
         self._holder = None
 
     def acquire(self, holder: str, *, lease_ms: int) -> int | None:

@@ -1,4 +1,4 @@
-"""What a stretch of minutes decided so far, until it is committed at once."""
+"""The decisions of a batch of minutes, collected until they are committed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from alerting.store.alert_store import AlerterState, Commit
 from brandpulse.schema.episodes import Episode, Transition
 
 EpisodeSlot = tuple[str, str]
-"""(brand, rule): at most one episode is open there."""
+"""(brand, rule): each has at most one open episode."""
 NO_SUPPRESSIONS: Mapping[SuppressionKey, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class RuleDecision:
-    """One decision, and where it belongs."""
+    """One decision about one brand and rule."""
 
     brand: str
     rule: str
@@ -30,7 +30,7 @@ class RuleDecision:
 
 
 class PendingCommit:
-    """Open episodes as they stand, and what became of them since *state*."""
+    """The open episodes as they are now, and all changes since *state*."""
 
     def __init__(self, state: AlerterState) -> None:
         self.open: dict[EpisodeSlot, OpenEpisode] = {

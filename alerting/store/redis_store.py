@@ -1,4 +1,4 @@
-"""The alerter's state in Redis or Valkey. Keys: `AlertingKeys` in brandpulse/state/keys.py; the contract: `store.py`.
+"""The alerter's state in Redis or Valkey. Keys: `AlertingKeys` in brandpulse/state/keys.py; the interface: `alert_store.py`.
 
 Each method that writes is one Lua call.
 """
@@ -35,17 +35,17 @@ _SCRIPTS = {path.stem: path.read_text(encoding="utf-8") for path in (Path(__file
 
 
 class RedisAlertStore:
-    """In Redis, all under the tag `{ns:alerting}`, so every Lua call stays on one slot of a cluster."""
+    """All keys have the hash tag `{ns:alerting}`, so every Lua call uses one slot of a cluster."""
 
     def __init__(self, client: redis.Redis, namespace: str, *, durable_replicas: int = 0) -> None:
-        """*durable_replicas*: how many replicas must have it on their disks as well before `make_durable` says so."""
+        """*durable_replicas*: the number of replicas that must have a write on disk before `make_durable` returns "durable"."""
         self._client = client
         self._keys = AlertingKeys(namespace)
         self._durable_replicas = durable_replicas
         self._book = OperatorRequestStore(client, namespace)
         self._waits_for_disk = True
         self._erasures_of_state = self._erasures_of_outbox = 0
-        """When episodes, and when the outbox were read: what holds a text erased since is not written back."""
+        """The erasure counter when the episodes, and when the outbox, were read: text erased since is not written back."""
 
     def acquire(self, holder: str, *, lease_ms: int) -> int | None:
         token = self._script("acquire", [self._keys.lease, self._keys.fence], [holder, lease_ms])
@@ -60,7 +60,7 @@ class RedisAlertStore:
     def load(self) -> AlerterState:
         keys = self._keys
         with reaching_state():
-            # One transaction: episodes and memories of the same moment.
+            # One transaction, so that episodes and memories match.
             pipeline = self._client.pipeline(transaction=True)
             pipeline.get(keys.evaluated_until)
             pipeline.hgetall(keys.episodes)
@@ -131,8 +131,8 @@ class RedisAlertStore:
         if not self._waits_for_disk:
             return "unknown"
         with reaching_state():
-            # WAITAOF waits for the writes of its own connection. The file is one log: when a write made now is on
-            # disk, so is everything before it, whoever wrote it. One pipeline, hence one connection.
+            # WAITAOF waits for the writes of its own connection, so both use one pipeline. The file is one log: if this
+            # write is on disk, so are all earlier ones, also those of other connections.
             pipeline = node_for(self._client, self._keys.durable).pipeline(transaction=False)
             pipeline.incr(self._keys.durable)
             pipeline.execute_command("WAITAOF", 1, self._durable_replicas, timeout_ms)  # type: ignore[no-untyped-call]
@@ -141,7 +141,7 @@ class RedisAlertStore:
             self._waits_for_disk = False
             return "unknown"
         if isinstance(answer, Exception):
-            raise TransientError(f"Redis did not say whether the write is on disk: {answer}") from answer
+            raise TransientError(f"Redis did not confirm that the write is on disk: {answer}") from answer
         return "durable" if answer[0] >= 1 and answer[1] >= self._durable_replicas else "not yet"
 
     def enqueue(self, deliveries: Sequence[Delivery], *, token: int) -> bool:
@@ -248,12 +248,12 @@ class RedisAlertStore:
             pipeline.hlen(keys.outbox)
             pipeline.hlen(keys.quarantine)
             pipeline.get(keys.erasures)
-            counts, waiting, set_aside, erasures = pipeline.execute()
+            counts, waiting, quarantined, erasures = pipeline.execute()
         split = ((name.decode().rsplit("|", 1), int(number)) for name, number in counts.items())
         return Tally(
             {(receiver, fate): number for (receiver, fate), number in split},
             waiting,
-            set_aside,
+            quarantined,
             int(erasures or 0) != self._erasures_of_outbox,
         )
 

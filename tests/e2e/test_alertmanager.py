@@ -196,7 +196,7 @@ async def test_a_dead_alerter_is_forgotten(folder: Path) -> None:
         s.commit("triggered", an_episode())
         await until(lambda: s.told() == [("firing", "critical")])
         s.store.expire_lease()
-        s.sender._remind_at["am"] = float("inf")
+        s.sender._resend_at["am"] = float("inf")
         await until(lambda: ("resolved", "critical") in s.told())
 
 

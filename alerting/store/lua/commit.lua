@@ -1,11 +1,11 @@
 -- KEYS fence, evaluated_until, episodes, detector, closed, outbox, outbox order, outbox sequence, tally,
 --      spans, erasures.
 -- ARGV token, evaluated_until as read, evaluated_until to be, closed to keep, number of open, closed, deliveries,
---      suppressed, end of the oldest span to keep, spans to keep, erasures as read; then per open episode: key, episode, memory; per
---      closed: key, episode, end of its span, span; per delivery: id, delivery, its field of the tally; per kind of
---      suppressed: its field of the tally, how many.
+--      suppressed, end of the oldest span to keep, spans to keep, erasures as read; then per open episode: key, episode,
+--      memory; per closed: key, episode, end of its span, span; per delivery: id, delivery, its field of the tally; per
+--      kind of suppressed: its field of the tally, how many.
 -- Returns 'applied', 'moved' (evaluated_until is another, or a text was erased) or 'fenced' (another alerter leads).
--- All checks stand before the first write: a script that raises halfway leaves half.
+-- All checks come before the first write: a script that fails halfway is not rolled back.
 local kinds = { 'string', 'string', 'hash', 'hash', 'list', 'hash', 'zset', 'string', 'hash', 'zset', 'string' }
 for i, kind in ipairs(kinds) do
     local found = redis.call('TYPE', KEYS[i]).ok

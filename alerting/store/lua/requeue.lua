@@ -1,5 +1,5 @@
 -- KEYS quarantine, outbox, outbox order, outbox sequence, tally. ARGV id, delivery, field of the tally. Returns 1, or 0 if it is not in quarantine.
--- A person's command, so no fence: it only moves what no alerter touches any more.
+-- For operators, so it needs no fence: no alerter touches quarantined deliveries.
 local kinds = { 'hash', 'hash', 'zset', 'string', 'hash' }
 for i, kind in ipairs(kinds) do
     local found = redis.call('TYPE', KEYS[i]).ok
@@ -12,7 +12,7 @@ if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then
 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 redis.call('HINCRBY', KEYS[5], ARGV[3], -1)
--- To the front: behind its own resolve, a trigger would open an incident that nothing closes.
+-- To the front: a trigger behind its own resolve would open an incident that is never resolved.
 local first = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
 redis.call('ZADD', KEYS[3], first[2] and tonumber(first[2]) - 1 or redis.call('INCR', KEYS[4]), ARGV[1])
 return 1

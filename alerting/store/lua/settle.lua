@@ -1,6 +1,6 @@
 -- KEYS fence, outbox, outbox order, delivered (a list) or quarantine (a hash), tally, erasures.
 -- ARGV token, 'delivered' | 'retried' | 'quarantined', id, delivery, delivered to keep, field of
--- the tally, erasures when the delivery was read: after another one the outbox's own text stands.
+-- the tally, erasures when the delivery was read: if there was another erasure since, the outbox's text is kept.
 -- Returns 1, or 0 if another alerter leads or the id is not in the outbox.
 local kinds = { 'string', 'hash', 'zset', ARGV[2] == 'delivered' and 'list' or 'hash', 'hash', 'string' }
 for i, kind in ipairs(kinds) do

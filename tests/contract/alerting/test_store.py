@@ -223,11 +223,11 @@ def test_every_notification_is_counted_where_it_is(bench: Bench) -> None:
         ("pager", "silenced"): 4,
         ("a|b", "accepted"): 1,
     }
-    assert (tally.waiting, tally.set_aside) == (2, 1)
+    assert (tally.waiting, tally.quarantined) == (2, 1)
     bench.store.requeue(three[1].id)
     tally = bench.store.tally()
     assert (tally.total("accepted"), tally.total("delivered"), tally.total("quarantined")) == (4, 1, 0)
-    assert (tally.waiting, tally.set_aside) == (3, 0)
+    assert (tally.waiting, tally.quarantined) == (3, 0)
 
 
 def test_everything_written_is_durable(bench: Bench) -> None:

@@ -37,7 +37,7 @@ def settle(
 ) -> None:
     after = delivery.model_copy(update={"next_attempt_ms": at})
     backlog.settle(after, DeliveryResult(what, "", at, pauses_receiver=holds), now_ms)
-    backlog.land(delivery.key)
+    backlog.release(delivery.key)
 
 
 TRIGGER, RESOLVE = a_delivery(), a_delivery("resolved")
@@ -72,11 +72,11 @@ def test_what_is_known_is_not_taken_twice_and_a_read_beside_a_flight_does_not_le
 
 def test_a_lane_that_is_held_sends_nothing_until_it_lands() -> None:
     backlog = a_backlog()
-    assert backlog.hold(TRIGGER.key)
+    assert backlog.reserve(TRIGGER.key)
     backlog.add([RESOLVE])
     assert started(backlog) == []
-    assert not backlog.hold(TRIGGER.key)
-    backlog.land(TRIGGER.key)
+    assert not backlog.reserve(TRIGGER.key)
+    backlog.release(TRIGGER.key)
     assert started(backlog) == [RESOLVE.id]
 
 
@@ -94,13 +94,13 @@ def test_a_receiver_that_fails_three_lanes_is_probed_by_one_and_drains_with_its_
     backlog = a_backlog([*pages, a_delivery(receiver="chat")])
     first = backlog.start(0, room=DOWN_AFTER)
     fail(backlog, first)
-    assert backlog.down() == ["pager"]
+    assert backlog.receivers_down() == ["pager"]
     assert started(backlog) == ["k:triggered@chat"], "another receiver is not held"
     probes = backlog.start(30_000, room=ROOM)
     assert len(probes) == 1
     assert started(backlog, 30_000) == []
     settle(backlog, probes[0], "delivered", now_ms=30_000)
-    assert backlog.down() == []
+    assert backlog.receivers_down() == []
     assert len(started(backlog, 30_000)) == 49, "also those that failed and had minutes to wait"
 
 
@@ -128,7 +128,7 @@ def test_one_lane_that_always_fails_does_not_hold_the_others() -> None:
     for now in range(0, 10_000_000, 1_000_000):
         [one] = backlog.start(now, room=ROOM)
         fail(backlog, [one], now_ms=now)
-    assert backlog.down() == []
+    assert backlog.receivers_down() == []
     backlog.add(others)
     assert started(backlog, 9_000_001) == [one.id for one in others]
 
@@ -148,7 +148,7 @@ def test_what_is_refused_counts_as_an_answer() -> None:
         settle(backlog, one, "retried", at=1_000)
     [third] = backlog.start(0, room=1)
     settle(backlog, third, "quarantined")
-    assert backlog.down() == []
+    assert backlog.receivers_down() == []
 
 
 ROWS = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(0, 3)), max_size=14)
@@ -168,7 +168,7 @@ def test_nothing_is_lost_doubled_or_overtaken(rows: list[tuple[str, str, int]], 
         assert len({one.key for one in flying}) == len(flying)
         for one in flying:
             if fate == "nothing":
-                backlog.land(one.key)
+                backlog.release(one.key)
                 continue
             settle(backlog, one, fate, at=1_000_000 * now, now_ms=1_000_000 * now)  # type: ignore[arg-type]
             if fate != "retried":

@@ -8,7 +8,7 @@ from alerting.dispatch.group_evidence import extra_people, group_evidence, worst
 from brandpulse.schema.episodes import Episode, ExamplePost, SourceCount, Term
 from tests.support.alerting.episode_builders import AT, an_episode, an_evidence
 
-TOO_MANY = "more than 100 alerts were told at once"
+TOO_MANY = "more than 100 alerts came at once"
 DULL = "no word stands out"
 
 
@@ -73,14 +73,14 @@ def test_a_brand_with_two_rules_speaks_once() -> None:
         (
             [member("a", terms_missing=DULL), member("b", terms_missing=TOO_MANY), member("c", terms_missing=TOO_MANY)],
             [],
-            f"none of 3 brands tells any, most often because {TOO_MANY}",
+            f"none of 3 brands has any, most often because {TOO_MANY}",
         ),
         (
             [member("a", term("fee")), member("b", terms_missing=DULL)],
             ["fee"],
-            f"1 of 2 brands tell none, most often because {DULL}",
+            f"1 of 2 brands have none, most often because {DULL}",
         ),
-        ([member("a")], [], "none of 1 brands tells any, most often because they were not looked for"),
+        ([member("a")], [], "none of 1 brands has any, most often because they were not looked for"),
         (
             [member("a", term("fee")), member("a", rule="surge", terms_missing=DULL)],
             ["fee"],

@@ -154,7 +154,7 @@ async def test_what_is_refused_for_good_is_set_aside_and_blocks_nobody(status: i
         assert refused.answer == f"refused with {status}: no"
         assert len(s.store.delivered()) == 1
         await s.until(lambda: s.counted("pager", "quarantined") == 1)
-        assert s.store.tally().set_aside == 1
+        assert s.store.tally().quarantined == 1
 
 
 async def test_too_many_requests_silence_the_receiver_not_the_others() -> None:

@@ -157,7 +157,7 @@ def test_a_storm_is_not_held_up_by_words_and_says_so() -> None:
     shown = [full.read("Acme", WINDOW) for _ in range(MOST_LOOKS + 5)]
     assert len(asked) == MOST_LOOKS
     assert shown[-1].terms == []
-    assert shown[-1].terms_missing == f"more than {MOST_LOOKS} alerts were told at once"
+    assert shown[-1].terms_missing == f"more than {MOST_LOOKS} alerts came at once"
     assert (len(shown[-1].examples), len(shown[-1].sources)) == (3, 1)
     full.reset_limits()
     assert full.read("Acme", WINDOW).terms == shown[0].terms
@@ -167,7 +167,7 @@ def test_a_storm_beyond_all_bounds_reads_no_posts() -> None:
     full = shelf({}, [a_post(1, "awful")])
     shown = [full.read("Acme", WINDOW) for _ in range(MOST_READS + 1)]
     assert len(shown[-2].examples) == 1
-    assert shown[-1].terms_missing == f"more than {MOST_READS} alerts were told at once"
+    assert shown[-1].terms_missing == f"more than {MOST_READS} alerts came at once"
 
 
 def test_a_brand_without_kept_posts_says_so() -> None:

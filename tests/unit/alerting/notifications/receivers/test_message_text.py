@@ -93,12 +93,12 @@ def test_a_group_tells_what_its_brands_have_in_common_before_it_names_them() -> 
         extra_people=120,
     )
     terms = [Term(term="outage", posts=80, of=140, usual_share=0.004, brands=7)]
-    proof = an_evidence(terms=terms, terms_missing="3 of 10 brands tell none, most often because x")
+    proof = an_evidence(terms=terms, terms_missing="3 of 10 brands have none, most often because x")
     group = a_notification(brand="*", rule="storm", members=[member], members_total=10, latest=proof)
     said = lines(group)
     words = (
         "Words that stand out: outage (7 brands, 80 of 140 posts, usually under 1%) "
-        "(3 of 10 brands tell none, most often because x)."
+        "(3 of 10 brands have none, most often because x)."
     )
     named = "- Acme Air (negative share): error, firing, 50%, usually 20%, 120 people more than usual"
     assert said.index(words) < said.index(named)
