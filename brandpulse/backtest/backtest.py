@@ -15,9 +15,12 @@ from alerting.evaluation.policies import Policies
 from alerting.rules.brand_zones import Zones
 from alerting.rules.models import DEFAULT_RULES, RuleSet
 from alerting.store.memory_store import MemoryAlertStore
-from brandpulse.backtest.recorded_panes import JudgedPost, RecordedPanes
+from brandpulse.backtest.recorded_panes import RecordedPanes
+from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import MINUTE_MS
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Backtest:
     """Takes posts in order of arrival; `finish` gives the episodes."""
 
     policies: Policies
-    lateness_ms: int
+    retention: Retention
+    limits: RepeatLimits
     rules: RuleSet = DEFAULT_RULES
     """Whose episodes are told; not those about the stream itself."""
     zones: Zones = field(default_factory=dict)
@@ -49,7 +53,7 @@ class Backtest:
     _found: dict[str, PastEpisode] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.panes = RecordedPanes(lateness_ms=self.lateness_ms)
+        self.panes = RecordedPanes(self.retention, self.limits)
         store = MemoryAlertStore()
         token = store.acquire("backtest", lease_ms=2**53)
         assert token is not None  # noqa: S101 - nobody else knows this store
@@ -63,13 +67,10 @@ class Backtest:
             zones=lambda: self.zones,
         )
 
-    def feed(self, posts: Iterable[JudgedPost]) -> None:
+    def feed(self, posts: Iterable[RecordedPost]) -> None:
         for post in posts:
             self.advance(post.arrived_ms)
-            if post.brands:
-                self.panes.count(post)
-            else:
-                self.panes.pass_by(post.event_ms, post.arrived_ms)
+            self.panes.count(post)
 
     def advance(self, arrived_ms: int) -> None:
         """The arrival clock has come to *arrived_ms*: the ticks that were due until then happen."""
@@ -102,7 +103,7 @@ class Backtest:
         report = self._evaluator.evaluate(now_ms)
         self._evaluated_ms = report.evaluated_until_ms or self._evaluated_ms
         self._take(report)
-        self.panes.forget()
+        self.panes.drop_old_minutes()
 
     def _take(self, report: EvaluationReport) -> None:
         for episode, _, _ in report.transitions:

@@ -1,12 +1,16 @@
-"""Two ways to ask the model about a recorded post: towards each brand that it names, or about all of it."""
+"""Two ways to score a recorded post: towards each brand that it names, or as a whole."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Protocol
 
-from brandpulse.backtest.recorded_facets import Told, nothing_told
-from brandpulse.backtest.recording import Answer, Looked
 from brandpulse.backtest.score_file import score_key
+from brandpulse.config.facets import Facet
+from brandpulse.schema.posts import Urgency
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.post_labels import EVEN
+from stream_workers.scoring.post_scores import FourProbabilities, verdicts_of
 
 
 class Matcher(Protocol):
@@ -30,41 +34,90 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TowardsBrands:
-    """As the workers do it."""
+class MatchedText:
+    """One text and what it names."""
+
+    brands: tuple[str, ...]
+    keys: tuple[bytes, ...] = ()
+    """For each brand the key of its score (`score_file.score_key`); brands may share one."""
+    model_input: Any = None
+    """What `TextScoring.score` takes."""
+    length: int = 0
+    """Characters of the model's input."""
+    keywords: frozenset[int] = frozenset()
+    """Numbers of the facets whose keywords the text has."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScore:
+    """What the model returns for one key."""
+
+    probabilities: FourProbabilities
+    heads: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Probabilities of the whole post, by head."""
+    urgency: Urgency | None = None
+
+
+class TextScoring(Protocol):
+    """How texts are matched and scored."""
+
+    def match(self, text: str) -> MatchedText: ...
+
+    def score(self, inputs: Sequence[Any]) -> Iterable[TargetScore | None]:
+        """For each distinct key of each input its score, in order; None if the model failed on that input."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BrandScoring:
+    """Scores towards each brand, as the workers do."""
 
     matcher: Matcher
     marker: Marker
     scorer: Scorer
-    told: Told = nothing_told
 
-    def look(self, text: str) -> Looked:
-        brands, worded = self.matcher.look(text)
+    def match(self, text: str) -> MatchedText:
+        brands, keywords = self.matcher.look(text)
         if not brands:
-            return Looked(())
+            return MatchedText(())
         post = self.marker.mark(text, brands)
         keys = tuple(score_key(post.text, post.mentions, target=number) for number in range(len(brands)))
-        return Looked(brands, keys, post, len(post.text), worded)
+        return MatchedText(brands, keys, post, len(post.text), keywords)
 
-    def score(self, posts: Sequence[Any]) -> Iterable[Answer]:
-        scores = self.scorer.score(posts)
-        return zip(scores.target, self.told(scores, posts), strict=False)
+    def score(self, inputs: Sequence[Any]) -> Iterator[TargetScore | None]:
+        for post, scores in zip(inputs, verdicts_of(self.scorer.score(inputs), inputs), strict=True):
+            if isinstance(scores, Exception):
+                yield from repeat(None, post.targets)
+            else:
+                yield from map(TargetScore, scores.targets, repeat(scores.heads), scores.urgency)
 
 
 @dataclass(frozen=True, slots=True)
-class WholePosts:
-    """One verdict on the post counts for all its brands; nothing is irrelevant."""
+class PostScoring:
+    """Scores of the whole post, which count for all its brands. No post is irrelevant."""
 
     matcher: Matcher
     plain: Callable[[str], Any]
     scorer: Scorer
 
-    def look(self, text: str) -> Looked:
-        brands, worded = self.matcher.look(text)
+    def match(self, text: str) -> MatchedText:
+        brands, keywords = self.matcher.look(text)
         if not brands:
-            return Looked(())
+            return MatchedText(())
         post = self.plain(text)
-        return Looked(brands, (score_key(post.text),) * len(brands), post, len(post.text), worded)
+        return MatchedText(brands, (score_key(post.text),) * len(brands), post, len(post.text), keywords)
 
-    def score(self, posts: Sequence[Any]) -> Iterable[Answer]:
-        return [((*row, 0.0), ()) for row in self.scorer.score(posts).heads["sentiment"]]
+    def score(self, inputs: Sequence[Any]) -> Iterator[TargetScore]:
+        for negative, neutral, positive in self.scorer.score(inputs).heads["sentiment"].tolist():
+            yield TargetScore((negative, neutral, positive, 0.0))
+
+
+def facet_matcher(facets: Sequence[Facet], scorer: Any) -> Facets | None:
+    """The workers' matcher of *facets*; None without facets. Raises ConfigError for a head that *scorer* lacks."""
+    if not facets:
+        return None
+    from model.checkpoints.multi_head import read_heads_manifest
+    from model.spec.weights import WEIGHTS
+
+    thresholds = read_heads_manifest(WEIGHTS).threshold("emotion") if "emotion" in scorer.heads else EVEN
+    return Facets(facets, heads=scorer.heads, emotion_thresholds=thresholds)

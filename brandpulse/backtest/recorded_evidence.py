@@ -1,132 +1,151 @@
-"""What the posts of a backtest's episodes show: sources and terms, from a second look at the recording.
+"""Sources and terms of a backtest's episodes, from a second pass over the recording.
 
-The first look keeps no text. As in life, terms are held against a sample of the week before, and posts are those that
-the alerter would have kept: the newest of a window.
+The first pass keeps no text. The second keeps the posts that workers would have kept of the episodes' windows, and of
+the days before them for comparison, and shows them as the alerter does.
 """
 
-import hashlib
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
-from heapq import heappush, heappushpop
-
-from msgspec.structs import replace as replace_text
+from itertools import islice
 
 from alerting.detection.share_detector import WindowCounts
 from alerting.episodes.example_posts import PostEvidenceReader
 from brandpulse.backtest.backtest import PastEpisode
-from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.backtest.recorded_post import RecordedPost, outcome_of
 from brandpulse.masking.mask import Mask
 from brandpulse.schema.episodes import Evidence
-from brandpulse.state.keys import DAY_MS, MINUTE_MS, facet_series
-from brandpulse.state.panes import IRRELEVANT, counted_as
+from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_series
+from brandpulse.state.partition_state import NO_CLOCK
 from brandpulse.state.stored_posts import SAMPLE_DAYS, HourPost, SampledPost, WindowPosts
-from brandpulse.text.terms import terms_of
+from stream_workers.aggregation.hour_posts import Allowed, Offered, PostHour, hour_posts_of, with_offered
+from stream_workers.aggregation.post_sample import SampleBounds, Sampled, SampleDay, samples_of, with_sampled
+from stream_workers.aggregation.row_fold import Scored
 
-_MASK = Mask()
-"""Keeps no brand's handle: no term is a handle."""
-SAMPLED = 120
-"""Of a brand and day: what four partitions keep."""
-KEPT = 300
-"""Posts of a window, the newest."""
-NEGATIVE = 0
+PARTITIONS = 4
+"""Workers keep posts per partition of the topic: by default so many."""
+BATCH_POSTS = 4_096
+ALL_POSTS = Allowed(BATCH_POSTS, BATCH_POSTS)
 
 
-def with_posts(episodes: Sequence[PastEpisode], posts: Iterable[JudgedPost]) -> list[PastEpisode]:
-    """*episodes*, the evidence that fired each with what *posts* (all of the recording, with their texts) show."""
+def with_posts(
+    episodes: Sequence[PastEpisode],
+    posts: Iterable[RecordedPost],
+    *,
+    dropped: Set[int] = frozenset(),
+    partitions: int = PARTITIONS,
+) -> list[PastEpisode]:
+    """*episodes*, each with the sources and terms of the window that fired it.
+
+    *posts*: the whole recording. *dropped*: numbers of the posts that did not count (`RecordedPanes.dropped`).
+    """
     if not episodes:
         return []
-    looked = [_Looked(one.episode.brand, one.episode.first) for one in episodes]
-    samples = _Samples({(one.brand, day) for one in looked for day in one.days})
-    by_brand: dict[str, list[_Looked]] = defaultdict(list)
-    for one in looked:
-        by_brand[one.brand].append(one)
-    for post in posts:
-        for number, brand in enumerate(post.brands):
-            if brand not in by_brand:
-                continue
-            label, _ = counted_as(post.probabilities[number])
-            if label == IRRELEVANT:
-                continue
-            samples.offer(brand, post, negative=label == NEGATIVE)
-            for one in by_brand[brand]:
-                one.look(post, number, negative=label == NEGATIVE)
+    windows = [
+        (one.episode.brand, _ms(one.episode.first.window_start), _ms(one.episode.first.window_end)) for one in episodes
+    ]
+    kept = KeptPosts(windows, partitions)
+    counted = (post for number, post in enumerate(posts) if number not in dropped)
+    while batch := list(islice(counted, BATCH_POSTS)):
+        kept.add(batch)
     return [
-        replace(past, episode=past.episode.model_copy(update={"first": one.shown(samples)}))
-        for past, one in zip(episodes, looked, strict=True)
+        replace(past, episode=past.episode.model_copy(update={"first": _shown(past.episode.brand, first, kept)}))
+        for past in episodes
+        for first in [past.episode.first]
     ]
 
 
-class _Looked:
-    """One episode's evidence, and its window's posts."""
-
-    def __init__(self, brand: str, first: Evidence) -> None:
-        self.brand = brand
-        self._first = first
-        self._begin_ms, self._end_ms = _ms(first.window_start), _ms(first.window_end)
-        self._posts: deque[HourPost] = deque(maxlen=KEPT)
-        self.days = range(self._begin_ms // DAY_MS - SAMPLE_DAYS + 1, self._begin_ms // DAY_MS)
-
-    def look(self, post: JudgedPost, number: int, *, negative: bool) -> None:
-        if not self._begin_ms <= post.event_ms < self._end_ms:
-            return
-        facet = self._first.facet
-        volume = self._first.usual_authors is not None
-        if (negative or volume) if facet is None else (post.facets and facet in post.facets[number]):
-            self._posts.append(
-                HourPost(
-                    id=post.id,
-                    source=post.source,
-                    text=post.text,
-                    created_ms=post.event_ms,
-                    author=str(post.author),
-                    negative=post.probabilities[number][NEGATIVE],
-                )
-            )
-
-    def shown(self, samples: "_Samples") -> Evidence:
-        series = self.brand if self._first.facet is None else facet_series(self.brand, self._first.facet)
-        masked = [replace_text(post, text=_MASK(post.text)) for post in self._posts]
-        shelf = PostEvidenceReader(samples.of, lambda _series, _first, _end: WindowPosts(masked))
-        last, first = self._end_ms // MINUTE_MS - 1, self._begin_ms // MINUTE_MS
-        window = WindowCounts(last, last - first + 1)
-        found = shelf.read(series, window, negative=self._first.usual_authors is None)
-        # No examples: nothing took the names of people out of these texts.
-        return self._first.model_copy(
-            update={
-                "sources": list(found.sources),
-                "terms": list(found.terms),
-                "terms_missing": found.terms_missing,
-                "kept_posts": found.kept,
-            }
-        )
+def _shown(brand: str, first: Evidence, kept: "KeptPosts") -> Evidence:
+    series = brand if first.facet is None else facet_series(brand, first.facet)
+    first_minute, end_minute = (_ms(at) // MINUTE_MS for at in (first.window_start, first.window_end))
+    # `posts` stays 0: then no group of copies is reported as incomplete, and examples are not shown anyway.
+    window = WindowCounts(end_minute - 1, end_minute - first_minute)
+    found = PostEvidenceReader(kept.samples, kept.of_window).read(series, window, negative=first.usual_authors is None)
+    # No examples: the mask does not know the brands' handles.
+    return first.model_copy(
+        update={
+            "sources": list(found.sources),
+            "terms": list(found.terms),
+            "terms_missing": found.terms_missing,
+            "kept_posts": found.kept,
+        }
+    )
 
 
-class _Samples:
-    """Bottom-k of each wanted brand and day, as workers keep it (`stream_workers/aggregation/post_sample.py`)."""
+class KeptPosts:
+    """The posts that workers keep of some windows, and of the days before them."""
 
-    def __init__(self, wanted: set[tuple[str, int]]) -> None:
-        self._heaps: dict[tuple[str, int], list[tuple[int, str, bool]]] = {place: [] for place in wanted}
+    def __init__(self, windows: Sequence[tuple[str, int, int]], partitions: int) -> None:
+        """*windows*: brand, begin and end in event time (ms)."""
+        self._hours: set[tuple[str, int]] = set()
+        self._days: set[tuple[str, int]] = set()
+        for brand, begin_ms, end_ms in windows:
+            day = begin_ms // DAY_MS
+            self._hours |= {(brand, hour) for hour in range(begin_ms // HOUR_MS, (end_ms - 1) // HOUR_MS + 1)}
+            self._days |= {(brand, earlier) for earlier in range(day - SAMPLE_DAYS + 1, day)}
+        self._mask = Mask()
+        self._partitions = [_Partition() for _ in range(partitions)]
 
-    def offer(self, brand: str, post: JudgedPost, *, negative: bool) -> None:
-        heap = self._heaps.get((brand, post.event_ms // DAY_MS))
-        if heap is None:
-            return
-        digest = hashlib.blake2b(f"{post.source}\0{post.id}".encode(), digest_size=8).digest()
-        offered = -int.from_bytes(digest, "big"), post.text, negative
-        if len(heap) < SAMPLED:
-            heappush(heap, offered)
-        elif offered > heap[0]:
-            heappushpop(heap, offered)
+    def add(self, posts: Sequence[RecordedPost]) -> None:
+        in_hours: dict[int, list[Scored]] = defaultdict(list)
+        in_days: dict[int, list[Scored]] = defaultdict(list)
+        for post in posts:
+            hour, day = post.event_ms // HOUR_MS, post.event_ms // DAY_MS
+            is_in_hour = any((brand, hour) in self._hours for brand in post.brands)
+            is_in_day = any((brand, day) in self._days for brand in post.brands)
+            if not (is_in_hour or is_in_day):
+                continue
+            outcome = outcome_of(post, mask=self._mask)
+            if isinstance(outcome, Scored):
+                number = outcome.digest[-1] % len(self._partitions)
+                if is_in_hour:
+                    in_hours[number].append(outcome)
+                if is_in_day:
+                    in_days[number].append(outcome)
+        for number, partition in enumerate(self._partitions):
+            partition.add(in_hours=in_hours[number], in_days=in_days[number])
 
-    def of(self, brand: str, first_day: int, last_day: int) -> Mapping[int, Sequence[SampledPost]]:
-        return {day: list(self._posts(brand, day)) for day in range(first_day, last_day + 1)}
+    def samples(self, brand: str, first_day: int, last_day: int) -> Mapping[int, Sequence[SampledPost]]:
+        """As `PaneReader.samples`."""
+        return {
+            day: [
+                one.post for partition in self._partitions for one in partition.samples.get(SampleDay(brand, day), ())
+            ]
+            for day in range(first_day, last_day + 1)
+        }
 
-    def _posts(self, brand: str, day: int) -> Iterator[SampledPost]:
-        # A post that was sent twice is there twice, and counts once: texts that hold the same terms do.
-        for digest, text, negative in self._heaps.get((brand, day), ()):
-            yield SampledPost(f"{-digest:016x}", negative, tuple(sorted(terms_of(_MASK(text)))))
+    def of_window(self, series: str, first_ms: int, end_ms: int) -> WindowPosts:
+        """As `PaneReader.window_posts`."""
+        negative, others = (list(self._in(series, first_ms, end_ms, negative=one)) for one in (True, False))
+        return WindowPosts(negative, others)
+
+    def _in(self, series: str, first_ms: int, end_ms: int, *, negative: bool) -> Iterator[HourPost]:
+        for partition in self._partitions:
+            for hour in range(first_ms // HOUR_MS, (end_ms - 1) // HOUR_MS + 1):
+                for one in partition.hour_posts.get(PostHour(series, hour, negative), ()):
+                    if first_ms <= one.post.created_ms < end_ms:
+                        yield one.post
+
+
+class _Partition:
+    """The posts that one partition keeps."""
+
+    def __init__(self) -> None:
+        self.samples: dict[SampleDay, list[Sampled]] = {}
+        self.hour_posts: dict[PostHour, list[Offered]] = {}
+        self._bounds = SampleBounds()
+
+    def add(self, *, in_hours: Sequence[Scored], in_days: Sequence[Scored]) -> None:
+        # With no watermark nothing is past its retention: the recording was read to its end before.
+        samples = samples_of(in_days, self._bounds, watermark_ms=NO_CLOCK)
+        hour_posts = hour_posts_of(in_hours, self._bounds.hours, watermark_ms=NO_CLOCK, most=ALL_POSTS)
+        for day, posts in samples.items():
+            self.samples[day] = with_sampled(self.samples.get(day, ()), posts)
+        for hour, offered in hour_posts.items():
+            self.hour_posts[hour] = with_offered(hour, self.hour_posts.get(hour, ()), offered)
+        self._bounds.take(samples)
+        self._bounds.hours.take(hour_posts)
 
 
 def _ms(at: datetime) -> int:

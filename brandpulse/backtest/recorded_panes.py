@@ -1,165 +1,156 @@
-"""Recorded posts as panes, in memory: what the workers would have written and PaneReader would read, without either.
-
-A minute that a tick has seen is sealed: a post that comes for it later counts in its hour and as late, as in life,
-where the alerter reads each minute once.
-"""
+"""Panes of a recording, in memory: the workers' fold writes them, and the alerter reads them as from `PaneReader`."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import TypeVar
 
+from brandpulse.backtest.recorded_post import RecordedPost, outcome_of
 from brandpulse.state.author_lookup import KnownAuthors
 from brandpulse.state.author_sketches import AuthorCounts, Authors, count_authors
-from brandpulse.state.keys import HOUR_MS, MINUTE_MS, facet_of, facet_series
+from brandpulse.state.keys import MINUTE_MS, facet_of
 from brandpulse.state.pane_reader import Minutes
-from brandpulse.state.panes import IRRELEVANT, Pane, counted_as
+from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 from brandpulse.state.stored_posts import NegativePost, SampledPost, WindowPosts
+from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.event_time import Retention
+from stream_workers.aggregation.hour_posts import Allowed
+from stream_workers.aggregation.post_sample import SampleBounds
+from stream_workers.aggregation.row_fold import Cell, Change, Outcome, Scored, Span, Stored, fold, plan
 
 Value = TypeVar("Value")
-KEPT_MINUTES = 3 * 1_440
-FUTURE_TOLERANCE_MS = 5 * 60_000
-"""As the workers have it (`stream_workers/aggregation/event_time.py`); a contract test holds both together."""
-
-
-FourProbabilities = tuple[float, float, float, float]
-"""Of negative, neutral, positive, irrelevant."""
-_COLUMNS = (0, 1, 2, 4)
-"""Where a cell counts each label; between them lies the score sum, as in a `Pane`."""
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedPost:
-    """One post that names a brand, with the model's verdicts. Times are ms since 1970."""
-
-    source: str
-    id: str
-    author: int
-    """Keyed hash, signed 64 bits."""
-    brands: tuple[str, ...]
-    event_ms: int
-    arrived_ms: int
-    probabilities: tuple[FourProbabilities, ...]
-    """Towards each of *brands*."""
-    facets: tuple[tuple[str, ...], ...] = ()
-    """Of each of *brands* the facets that it is in; empty where none is asked for."""
-    text: str = ""
+BATCH_POSTS = 4_096
+NO_POSTS = Allowed(0, 0)
 
 
 class RecordedPanes:
-    """The one partition of a recording. What PaneReader has, and `count` and `seal`."""
+    """The one partition of a recording. Has the methods of `PaneReader`, and `count` and `seal`.
 
-    def __init__(self, *, lateness_ms: int) -> None:
-        self._lateness_ms = lateness_ms
-        self._clock_ms = NO_CLOCK
+    A minute below the watermark of an evaluation is sealed: a post that arrives for it later counts in its hour and as
+    late. The alerter reads each minute once, so it does not see such a post in a minute either.
+    """
+
+    def __init__(self, retention: Retention, limits: RepeatLimits) -> None:
+        self._retention = retention
+        self._limits = limits
+        self._status = PartitionStatus("recorded", 0, 0, "recorded", lateness_ms=retention.lateness_ms)
+        self._pending: list[Outcome] = []
         self._sealed_ms: int | None = None
-        self._seen: set[tuple[str, str]] = set()
-        self._minutes: dict[str, _Cells] = defaultdict(_Cells)
-        self._hours: dict[str, _Cells] = defaultdict(_Cells)
-        self.posts = 0
-        self.late = 0
-        self.repeated = 0
-        self.from_the_future = 0
+        self._generations: dict[bytes, int] = {}
+        """Digest of a post -> number of the newest generation that holds it."""
+        self._panes: dict[Span, dict[str, dict[int, Pane]]] = {"minute": defaultdict(dict), "hour": defaultdict(dict)}
+        self._authors: dict[Span, dict[str, dict[int, bytes]]] = {
+            "minute": defaultdict(dict),
+            "hour": defaultdict(dict),
+        }
+        self._posts = 0
+        self._dropped: set[int] = set()
+
+    @property
+    def status(self) -> PartitionStatus:
+        """Offset, clock and counters after the last post."""
+        self._fold_pending()
+        return self._status
+
+    @property
+    def posts(self) -> int:
+        """Posts counted, late ones included."""
+        self._fold_pending()
+        return self._posts
+
+    @property
+    def dropped(self) -> Set[int]:
+        """Numbers of the posts, in order of arrival from 0, that name a brand and did not count: duplicates, say."""
+        self._fold_pending()
+        return self._dropped
 
     @property
     def watermark_ms(self) -> int | None:
-        return None if self._clock_ms == NO_CLOCK else self._clock_ms - self._lateness_ms
+        status = self.status
+        return None if status.clock_ms == NO_CLOCK else status.watermark_ms
 
-    def count(self, post: JudgedPost) -> bool:
-        """Fold *post* in, once; posts come in order of arrival. False if it was dropped."""
-        identity = (post.source, post.id)
-        if identity in self._seen:
-            self.repeated += 1
-            return False
-        if post.event_ms > post.arrived_ms + FUTURE_TOLERANCE_MS:
-            self.from_the_future += 1
-            return False
-        self._seen.add(identity)
-        self.posts += 1
-        self.late += self._clock_ms != NO_CLOCK and post.event_ms < self._clock_ms - self._lateness_ms
-        self.pass_by(post.event_ms, post.arrived_ms)
-        sealed = self._sealed_ms is not None and post.event_ms < self._sealed_ms
-        for brand, probabilities, facets in zip(
-            post.brands, post.probabilities, post.facets or repeat(()), strict=False
-        ):
-            label, micros = counted_as(probabilities)
-            inside = () if label == IRRELEVANT else facets
-            series = (brand, *(facet_series(brand, facet) for facet in inside))
-            for one in series:
-                self._hours[one].add(post.event_ms // HOUR_MS, post, label=label, micros=micros)
-                if not sealed:
-                    self._minutes[one].add(post.event_ms // MINUTE_MS, post, label=label, micros=micros)
-        return True
-
-    def pass_by(self, event_ms: int, arrived_ms: int) -> None:
-        """A post that names no brand moves the clock, too."""
-        if event_ms <= arrived_ms + FUTURE_TOLERANCE_MS:
-            self._clock_ms = max(self._clock_ms, min(event_ms, arrived_ms))
+    def count(self, post: RecordedPost) -> None:
+        """Add *post*. Posts come in order of arrival."""
+        self._pending.append(outcome_of(post, self._status.next + len(self._pending)))
+        if len(self._pending) >= BATCH_POSTS:
+            self._fold_pending()
 
     def seal(self) -> int | None:
-        """A tick looks now: minutes below the watermark are final. Returns where the seal stands (ms)."""
-        if self._clock_ms != NO_CLOCK:
-            stands = (self._clock_ms - self._lateness_ms) // MINUTE_MS * MINUTE_MS
-            self._sealed_ms = stands if self._sealed_ms is None else max(self._sealed_ms, stands)
+        """Seal the minutes below the watermark. Returns the event time (ms) up to which minutes are sealed."""
+        watermark_ms = self.watermark_ms
+        if watermark_ms is not None:
+            until_ms = watermark_ms // MINUTE_MS * MINUTE_MS
+            self._sealed_ms = until_ms if self._sealed_ms is None else max(self._sealed_ms, until_ms)
         return self._sealed_ms
 
-    def forget(self) -> None:
-        """Drop minutes far behind the seal, as the workers do."""
+    def drop_old_minutes(self) -> None:
+        """Drop the minutes that the workers' retention drops."""
         if self._sealed_ms is None:
             return
-        oldest = self._sealed_ms // MINUTE_MS - KEPT_MINUTES
-        for cells in self._minutes.values():
-            cells.forget_before(oldest)
+        oldest = (self._sealed_ms - self._retention.minutes_ms) // MINUTE_MS
+        for panes in self._panes["minute"].values():
+            _drop_before(oldest, panes)
+        for authors in self._authors["minute"].values():
+            _drop_before(oldest, authors)
 
     def partitions(self) -> list[PartitionStatus]:
-        """One partition, never idle: its clock stands where the last seal put it."""
+        """One partition, never idle, with the watermark of the last seal."""
         if self._sealed_ms is None:
             return []
+        status = self.status
         return [
             PartitionStatus(
-                topic="recorded",
-                partition=0,
-                next=self.posts,
-                topic_id="recorded",
-                clock_ms=self._sealed_ms + self._lateness_ms,
-                lateness_ms=self._lateness_ms,
-                late=self.late,
-                repeated=self.repeated,
+                topic=status.topic,
+                partition=status.partition,
+                next=self._posts,
+                topic_id=status.topic_id,
+                clock_ms=self._sealed_ms + self._retention.lateness_ms,
+                lateness_ms=self._retention.lateness_ms,
+                late=status.late,
+                repeated=status.repeated,
             )
         ]
 
     def brands(self) -> list[str]:
-        return sorted(series for series in self._hours if not facet_of(series))
+        self._fold_pending()
+        return sorted(series for series in self._panes["hour"] if not facet_of(series))
 
     def minutes(
         self, brands: Sequence[str], first_minute: int, last_minute: int, *, authors: bool = False
     ) -> dict[str, Minutes]:
+        self._fold_pending()
         span = range(first_minute, last_minute + 1)
-        found = {}
-        for brand in brands:
-            cells = self._minutes.get(brand, _Cells())
-            people = {at: [seen] for at, seen in _within(cells.authors, span).items()} if authors else {}
-            found[brand] = Minutes(_panes(cells.counts, span), people)
-        return found
+        panes, sketches = self._panes["minute"], self._authors["minute"]
+        return {
+            brand: Minutes(
+                _within(panes.get(brand, {}), span),
+                {minute: [Authors.decode(stored)] for minute, stored in _within(sketches.get(brand, {}), span).items()}
+                if authors
+                else {},
+            )
+            for brand in brands
+        }
 
     def all_hours(self, brand: str) -> dict[int, Pane]:
         """Every hour of *brand*."""
-        return {hour: Pane(*counts) for hour, counts in self._hours.get(brand, _Cells()).counts.items()}
+        self._fold_pending()
+        return dict(self._panes["hour"].get(brand, {}))
 
     def hours(self, brands: Sequence[str], first_hour: int, last_hour: int) -> dict[str, dict[int, Pane]]:
+        self._fold_pending()
         span = range(first_hour, last_hour + 1)
-        return {brand: _panes(self._hours.get(brand, _Cells()).counts, span) for brand in brands}
+        return {brand: _within(self._panes["hour"].get(brand, {}), span) for brand in brands}
 
     def hour_authors(
         self, brands: Sequence[str], first_hour: int, last_hour: int
     ) -> dict[str, dict[int, AuthorCounts]]:
+        self._fold_pending()
         span = range(first_hour, last_hour + 1)
         return {
             brand: {
-                hour: count_authors([seen])
-                for hour, seen in _within(self._hours.get(brand, _Cells()).authors, span).items()
+                hour: count_authors([Authors.decode(stored)])
+                for hour, stored in _within(self._authors["hour"].get(brand, {}), span).items()
             }
             for brand in brands
         }
@@ -169,7 +160,7 @@ class RecordedPanes:
         return []
 
     def window_posts(self, series: str, first_ms: int, end_ms: int) -> WindowPosts:
-        """None: a backtest looks at an episode's posts afterwards (`recorded_evidence.py`)."""
+        """None: a second pass over the recording collects the posts of the episodes (`recorded_evidence.py`)."""
         return WindowPosts()
 
     def known_authors(self, brand: str, before_ms: int) -> KnownAuthors:
@@ -180,37 +171,75 @@ class RecordedPanes:
         """None, likewise."""
         return {}
 
+    def _fold_pending(self) -> None:
+        if not self._pending:
+            return
+        outcomes, self._pending = self._pending, []
+        digests, cells = plan(outcomes)
+        change = fold(
+            self._status,
+            outcomes,
+            self._status.next + len(outcomes),
+            self._stored(digests, cells),
+            retention=self._retention,
+            limits=self._limits,
+            bounds=_NoSamples(),
+            most_posts=NO_POSTS,
+        )
+        self._apply(change)
+        named = {outcome.decoded.record.offset for outcome in outcomes if isinstance(outcome, Scored)}
+        self._dropped |= named.difference(post.decoded.record.offset for post in change.counted)
 
-class _Cells:
-    """Counts and authors of one brand, by minute or by hour."""
+    def _stored(self, digests: Sequence[bytes], cells: Sequence[Cell]) -> Stored:
+        numbers = self._generations
+        return Stored(
+            repeats={digest: numbers[digest] for digest in digests if digest in numbers},
+            panes=_of_cells(self._panes, cells),
+            authors=_of_cells(self._authors, cells),
+        )
 
-    __slots__ = ("authors", "counts")
+    def _apply(self, change: Change) -> None:
+        for cell, pane in change.panes.items():
+            if not self._is_sealed(cell):
+                self._panes[cell.span][cell.brand][cell.bucket] = pane
+        for cell, stored in change.authors.items():
+            if not self._is_sealed(cell):
+                self._authors[cell.span][cell.brand][cell.bucket] = stored
+        for number, digests in change.new_ids.items():
+            self._generations.update(dict.fromkeys(digests, number))
+        if change.dropped_generations:
+            oldest = max(change.dropped_generations) + 1
+            self._generations = {digest: number for digest, number in self._generations.items() if number >= oldest}
+        self._posts += len(change.counted)
+        # What became of each source's posts is not evaluated here, and grows with the recording.
+        self._status = replace(change.status, fates=())
 
-    def __init__(self) -> None:
-        self.counts: dict[int, list[int]] = {}
-        """negative, neutral, positive, score_micros, irrelevant"""
-        self.authors: dict[int, Authors] = {}
-
-    def add(self, place: int, post: JudgedPost, *, label: int, micros: int) -> None:
-        cell = self.counts.get(place)
-        if cell is None:
-            cell = self.counts[place] = [0, 0, 0, 0, 0]
-            self.authors[place] = Authors()
-        cell[_COLUMNS[label]] += 1
-        cell[3] += micros
-        if label != IRRELEVANT:
-            self.authors[place].add(post.author, negative=label == 0)
-
-    def forget_before(self, oldest: int) -> None:
-        for place in [place for place in self.counts if place < oldest]:
-            del self.counts[place], self.authors[place]
+    def _is_sealed(self, cell: Cell) -> bool:
+        return cell.span == "minute" and self._sealed_ms is not None and cell.bucket * MINUTE_MS < self._sealed_ms
 
 
-def _within(cells: dict[int, Value], span: range) -> dict[int, Value]:
+class _NoSamples(SampleBounds):
+    """Bounds that admit no post to a sample: a recording keeps no texts beside its panes."""
+
+    def bound(self, brand: str, day: int) -> bytes | None:
+        return b""
+
+
+def _of_cells(tables: Mapping[Span, Mapping[str, Mapping[int, Value]]], cells: Sequence[Cell]) -> dict[Cell, Value]:
+    found = {}
+    for cell in cells:
+        value = tables[cell.span].get(cell.brand, {}).get(cell.bucket)
+        if value is not None:
+            found[cell] = value
+    return found
+
+
+def _drop_before(oldest: int, cells: dict[int, Value]) -> None:
+    for at in [at for at in cells if at < oldest]:
+        del cells[at]
+
+
+def _within(cells: Mapping[int, Value], span: range) -> dict[int, Value]:
     if len(span) < len(cells):
         return {at: cells[at] for at in span if at in cells}
     return {at: cell for at, cell in cells.items() if at in span}
-
-
-def _panes(cells: dict[int, list[int]], span: range) -> dict[int, Pane]:
-    return {at: Pane(*counts) for at, counts in _within(cells, span).items()}

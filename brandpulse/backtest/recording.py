@@ -1,27 +1,28 @@
-"""Reads recorded posts and has each distinct text judged once, towards each brand that it names.
-
-The matcher, the hasher and the model belong to other services, so they are handed in (`Judges`).
-"""
+"""Reads recorded posts, and scores each distinct text once."""
 
 import gzip
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Annotated, Any, cast
+from typing import IO, Annotated, cast
 
 import msgspec
 
-from brandpulse.backtest.recorded_facets import RecordedFacets
-from brandpulse.backtest.recorded_panes import FourProbabilities, JudgedPost
+from brandpulse.backtest.post_scoring import MatchedText, TargetScore, TextScoring
+from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.backtest.score_file import Scores
 from brandpulse.errors import ConfigError
-from brandpulse.state.panes import counted_as
+from brandpulse.state.keys import facet_of
+from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.post_scores import FourProbabilities, Towards, judged
 
+AuthorHash = Callable[[str, str], int]
+"""Source and author id -> keyed hash."""
 BATCH_TEXTS = 4_096
 
 
-class RecordedPost(msgspec.Struct, frozen=True, gc=False):
+class RecordedLine(msgspec.Struct, frozen=True, gc=False):
     """One line. `arrived_at` is the clock a live system would have had; without it a post comes in its turn."""
 
     id: str
@@ -32,49 +33,19 @@ class RecordedPost(msgspec.Struct, frozen=True, gc=False):
     arrived_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """One text, looked at."""
-
-    brands: tuple[str, ...]
-    keys: tuple[bytes, ...] = ()
-    """For each brand the key of its verdict (`score_file.score_key`); brands may share one."""
-    post: Any = None
-    """As the model reads it: whatever `Judges.score` takes."""
-    length: int = 0
-    worded: frozenset[int] = frozenset()
-    """Numbers of the facets of which it has a word."""
-
-
-Answer = tuple[Sequence[float], Collection[str]]
-"""Four probabilities, and the facets that the model's heads allow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judges:
-    """What is asked of the other services."""
-
-    look: Callable[[str], Looked]
-    author_hash: Callable[[str, str], int]
-    score: Callable[[Sequence[Any]], Iterable[Answer]]
-    """Posts -> one answer for each distinct key of each post, in order."""
-    facets: RecordedFacets = field(default_factory=RecordedFacets)
-
-
 @dataclass(slots=True)
 class Tally:
     """What was read."""
 
     lines: int = 0
     invalid: int = 0
-    unmatched: int = 0
     scored: int = 0
-    """Texts the model was asked for; the others stood in the scores already."""
+    """Texts that the model scored; the others were in the score file."""
 
 
-def recorded_posts(path: Path, tally: Tally) -> Iterator[RecordedPost]:
-    """The posts of a file of JSON lines, `.gz` or plain, in its order. Raises ConfigError if it cannot be read."""
-    decoder = msgspec.json.Decoder(RecordedPost)
+def recorded_lines(path: Path, tally: Tally) -> Iterator[RecordedLine]:
+    """The lines of a file of JSON lines, `.gz` or plain, in its order. Raises ConfigError if it cannot be read."""
+    decoder = msgspec.json.Decoder(RecordedLine)
     try:
         with _open(path) as lines:
             for line in lines:
@@ -94,66 +65,88 @@ def _open(path: Path) -> IO[bytes]:
 
 
 class Texts:
-    """Which brands each text names and how it was judged. Many posts share a text: each is looked at once."""
+    """The texts of a recording, each matched and scored once: many posts share a text."""
 
-    def __init__(self, judges: Judges, scores: Scores) -> None:
-        self._judges = judges
+    def __init__(
+        self,
+        scoring: TextScoring,
+        scores: Scores,
+        *,
+        author_hash: AuthorHash,
+        facets: Facets | None = None,
+        keep_heads: bool = False,
+    ) -> None:
+        """*scores*: known ones; new ones are added to it. *keep_heads*: some facet reads the model's heads."""
+        self._scoring = scoring
         self._scores = scores
-        self._told: dict[bytes, Collection[str]] = {}
-        """Key -> facets that the model allows, where there are any."""
-        self._known: dict[str, tuple[tuple[str, ...], tuple[bytes, ...], frozenset[int]]] = {}
-        """Text -> brands, keys and facets' words. Not the post as the model reads it, which is as long again."""
-
-    def verdicts(self, text: str) -> tuple[tuple[str, ...], tuple[FourProbabilities, ...], tuple[tuple[str, ...], ...]]:
-        """The brands that *text* names, what it says about each, and its facets. It was scored before."""
-        brands, keys, worded = self._known[text]
-        probabilities = tuple(self._scores[key] for key in keys)
-        facets = tuple(
-            self._judges.facets.of(worded, self._told.get(key, ()), counted_as(four)[0])
-            for key, four in zip(keys, probabilities, strict=True)
-        )
-        return brands, probabilities, facets
+        self._author_hash = author_hash
+        self._facets = facets
+        self._keep_heads = keep_heads
+        self._heads: dict[bytes, TargetScore] = {}
+        self._matched: dict[str, tuple[tuple[str, ...], tuple[bytes, ...], frozenset[int]]] = {}
+        """Text -> brands, keys and facet keywords. Without the model's input, which is as long again."""
 
     def score(self, path: Path, tally: Tally, progress: Callable[[int, int], None] = lambda done, all_: None) -> None:
-        """Have every text of *path* judged that is not yet. Posts of one length share a batch: less padding."""
-        missing: dict[tuple[bytes, ...], Looked] = {}
-        for post in recorded_posts(path, Tally()):
-            if post.text in self._known:
+        """Score the texts of *path* that have no score yet. Texts of one length share a batch: less padding."""
+        missing: dict[tuple[bytes, ...], MatchedText] = {}
+        for line in recorded_lines(path, Tally()):
+            if line.text in self._matched:
                 continue
-            looked = self._judges.look(post.text)
-            self._known[post.text] = (looked.brands, looked.keys, looked.worded)
-            if not self._scores.keys() >= set(looked.keys):
-                missing[looked.keys] = looked
-        waiting = sorted(missing.values(), key=lambda looked: looked.length)
+            matched = self._scoring.match(line.text)
+            self._matched[line.text] = (matched.brands, matched.keys, matched.keywords)
+            if not self._scores.keys() >= set(matched.keys):
+                missing[matched.keys] = matched
+        waiting = sorted(missing.values(), key=lambda matched: matched.length)
         tally.scored = len(waiting)
         for start in range(0, len(waiting), BATCH_TEXTS):
             batch = waiting[start : start + BATCH_TEXTS]
-            keys = [key for looked in batch for key in dict.fromkeys(looked.keys)]
-            for key, (row, told) in zip(keys, self._judges.score([looked.post for looked in batch]), strict=True):
-                if told:
-                    self._told[key] = told
-                negative, neutral, positive, irrelevant = map(float, row)
-                self._scores[key] = negative, neutral, positive, irrelevant
+            keys = [key for matched in batch for key in dict.fromkeys(matched.keys)]
+            for key, score in zip(keys, self._scoring.score([one.model_input for one in batch]), strict=True):
+                if score is None:
+                    continue
+                self._scores[key] = score.probabilities
+                if self._keep_heads:
+                    self._heads[key] = score
             progress(min(start + BATCH_TEXTS, len(waiting)), len(waiting))
 
-    def judged(self, path: Path, tally: Tally) -> Iterator[JudgedPost]:
-        """The posts of *path*, judged, in order of arrival; those that name no brand have none."""
+    def posts(self, path: Path, tally: Tally) -> Iterator[RecordedPost]:
+        """The posts of *path* with their scores, in order of arrival. `score` was called on *path* before."""
         arrived_ms = -(2**62)
-        for post in recorded_posts(path, tally):
-            brands, probabilities, facets = self.verdicts(post.text)
-            tally.unmatched += not brands
-            event_ms = int(post.created_at.timestamp() * 1_000)
-            # The arrival clock never goes back, whatever a line says.
-            came = event_ms if post.arrived_at is None else int(post.arrived_at.timestamp() * 1_000)
-            arrived_ms = max(arrived_ms, came)
-            yield JudgedPost(
-                source=post.source,
-                id=post.id,
-                author=self._judges.author_hash(post.source, post.author_id) if brands else 0,
+        for line in recorded_lines(path, tally):
+            brands, keys, keywords = self._matched[line.text]
+            if not all(key in self._scores for key in keys):
+                # The model failed on this text: a worker sends such a post to the dead-letter topic.
+                tally.invalid += 1
+                continue
+            probabilities = tuple(self._scores[key] for key in keys)
+            event_ms = int(line.created_at.timestamp() * 1_000)
+            # The arrival clock never goes back, whatever a line contains.
+            line_ms = event_ms if line.arrived_at is None else int(line.arrived_at.timestamp() * 1_000)
+            arrived_ms = max(arrived_ms, line_ms)
+            yield RecordedPost(
+                source=line.source,
+                id=line.id,
+                author=self._author_hash(line.source, line.author_id) if brands else 0,
                 brands=brands,
                 event_ms=event_ms,
                 arrived_ms=arrived_ms,
                 probabilities=probabilities,
-                facets=facets,
-                text=post.text,
+                facets=self._facets_of(brands, keys, keywords, probabilities),
+                text=line.text,
             )
+
+    def _facets_of(
+        self,
+        brands: Sequence[str],
+        keys: Sequence[bytes],
+        keywords: frozenset[int],
+        probabilities: tuple[FourProbabilities, ...],
+    ) -> tuple[tuple[str, ...], ...]:
+        if self._facets is None or not brands:
+            return ()
+        known = [self._heads.get(key) for key in keys]
+        heads = {} if (first := known[0]) is None else first.heads
+        scores = judged(probabilities, heads, tuple(None if one is None else one.urgency for one in known))
+        towards = tuple(map(Towards, brands, scores.targets, scores.labels, scores.score_micros, scores.urgency))
+        found = self._facets.of(keywords, heads, towards)
+        return tuple(tuple(facet_of(series) for series, score in found if score.brand == brand) for brand in brands)

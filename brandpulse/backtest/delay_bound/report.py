@@ -26,7 +26,7 @@ from brandpulse.backtest.delay_bound.oracle import (
     score_symbols,
     votes_of,
 )
-from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.backtest.recording import Tally, Texts
 from brandpulse.errors import ConfigError
 from brandpulse.state.keys import MINUTE_MS
@@ -74,7 +74,7 @@ def report(
     out: Path | None,
 ) -> None:
     """Print the bound over all incidents that had to be alerted, by kind and by brand."""
-    posts = posts_by_brand(texts.judged(recording, Tally()), labelled)
+    posts = posts_by_brand(texts.posts(recording, Tally()), labelled)
     for incident in incidents:
         if incident.brand not in posts:
             raise ConfigError(
@@ -94,12 +94,12 @@ def report(
         typer.echo(f"{len(everyone)} posts, of {everyone.count(UNKNOWN)} nobody told the label.")
 
 
-def posts_by_brand(judged: Iterable[JudgedPost], labelled: LabelledTexts | None) -> dict[str, Posts]:
-    """What *judged* say about each brand: each post once, and none that names a brand and says nothing about it."""
+def posts_by_brand(scored_posts: Iterable[RecordedPost], labelled: LabelledTexts | None) -> dict[str, Posts]:
+    """What *scored_posts* say about each brand: each post once, and none that names a brand and says nothing about it."""
     seen: set[tuple[str, str]] = set()
     posts: dict[str, Posts] = defaultdict(Posts)
     people: dict[str, int] = {}
-    for post in judged:
+    for post in scored_posts:
         if not post.brands or (post.source, post.id) in seen:
             continue
         seen.add((post.source, post.id))

@@ -1,11 +1,10 @@
 """`brandpulse backtest`: what the alerter would have told of recorded posts. No Kafka, no Redis."""
 
-import importlib
 import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +13,7 @@ from brandpulse.errors import ConfigError
 if TYPE_CHECKING:
     from alerting.rules.models import RuleSet
     from brandpulse.backtest.backtest import Backtest, PastEpisode
-    from brandpulse.backtest.recording import Judges, Tally, Texts
+    from brandpulse.backtest.recording import Tally, Texts
     from brandpulse.backtest.volume_backtest import Surge
     from brandpulse.config.facets import Facet
     from brandpulse.schema.episodes import Evidence
@@ -63,24 +62,31 @@ def posts(  # noqa: PLR0917 - typer calls it by name
     from brandpulse.backtest.recorded_evidence import with_posts
     from brandpulse.backtest.recording import Tally
     from brandpulse.config.brands_file import load_brands
-    from brandpulse.config.settings import load_settings
+    from brandpulse.config.settings import Settings, load_settings
+    from stream_workers.settings import WorkerSettings
 
     _want_folders_of(out, scores)
     policies = load_settings(AlerterSettings).policies()
     wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facet_names_of(brands))
     facets = _facets_of(wanted, brands, sentiment, scores)
     texts, tally = _scored(recording, brands, scores, engine=engine, sentiment=sentiment, facets=facets)
-    backtest = Backtest(policies, lateness_ms=_lateness_ms(), rules=wanted, zones=zones_by_brand(load_brands(brands)))
-    backtest.feed(texts.judged(recording, tally))
-    episodes = with_posts(backtest.finish(), texts.judged(recording, Tally()))
+    worker = load_settings(WorkerSettings)
+    backtest = Backtest(
+        policies, worker.retention(), worker.repeat_limits(), rules=wanted, zones=zones_by_brand(load_brands(brands))
+    )
+    backtest.feed(texts.posts(recording, tally))
+    partitions = load_settings(Settings).partitions
+    episodes = with_posts(
+        backtest.finish(), texts.posts(recording, Tally()), dropped=backtest.panes.dropped, partitions=partitions
+    )
     out.write_text("".join(json.dumps(_row(one)) + "\n" for one in episodes), encoding="utf-8")
     if picture is not None:
         _draw_brands(picture, backtest, episodes)
     _show(episodes)
-    panes = backtest.panes
+    status = backtest.panes.status
     typer.echo(
-        f"{tally.lines} lines: {panes.posts} posts counted, {panes.late} of them late, {panes.repeated} repeated, "
-        f"{tally.unmatched} name no brand, {tally.invalid + panes.from_the_future} invalid. "
+        f"{tally.lines} lines: {backtest.panes.posts} posts counted, {status.late} of them late, "
+        f"{status.repeated} repeated, {status.unmatched} name no brand, {tally.invalid + status.dead} invalid. "
         f"{tally.scored} texts scored."
     )
 
@@ -113,6 +119,7 @@ def bound(  # noqa: PLR0917 - typer calls it by name
     """
     from brandpulse.backtest.delay_bound.labelled_incidents import read_fired, read_incidents
     from brandpulse.backtest.delay_bound.labelled_texts import read_labelled
+    from brandpulse.backtest.delay_bound.report import report
     from brandpulse.config.brands_file import load_brands
 
     _want_folders_of(out, scores)
@@ -120,7 +127,6 @@ def bound(  # noqa: PLR0917 - typer calls it by name
     told = read_labelled(labelled, load_brands(brands)) if labelled else None
     fired = None if episodes is None else read_fired(episodes)
     texts, _ = _scored(recording, brands, scores, engine=engine, sentiment=sentiment)
-    report: Any = importlib.import_module("brandpulse.backtest.delay_bound.report").report
     report(texts, recording, incidents, labelled=told, fired=fired, false_alarms=false_alarms, recall=recall, out=out)
 
 
@@ -180,7 +186,9 @@ def preview(
     picture: Annotated[Path | None, typer.Option(file_okay=False, help="Draw each brand's days there, as SVG.")] = None,
 ) -> None:
     """How many pages each rule would have sent over the stored history, before the file is saved. Reads Redis only."""
-    importlib.import_module("brandpulse.cli.alerting.backtest_preview").run(rules=rules, days=days, picture=picture)
+    from brandpulse.cli.alerting.backtest_preview import run
+
+    run(rules=rules, days=days, picture=picture)
 
 
 def _draw_brands(folder: Path, backtest: "Backtest", episodes: "Sequence[PastEpisode]") -> None:
@@ -225,31 +233,6 @@ def _facets_of(rules: "RuleSet", brands: Path, sentiment: Sentiment, scores: Pat
     return facets
 
 
-def _judges(brands: Path, engine: Engine, sentiment: Sentiment, facets: "Sequence[Facet]") -> tuple["Judges", str]:
-    """The other services' parts, loaded by name: the alerter imports none of them."""
-    from brandpulse.backtest.post_scoring import TowardsBrands, WholePosts
-    from brandpulse.backtest.recorded_facets import RecordedFacets, told_by
-    from brandpulse.backtest.recording import Judges
-    from brandpulse.config.brands_file import load_brands
-    from brandpulse.config.settings import Settings, load_settings
-
-    decode: Any = importlib.import_module("stream_workers.decoding.post_decoder")
-    scorer: Any = importlib.import_module("model.loader").load_scorer(engine.value)
-    matcher: Any = importlib.import_module("brandpulse.text.brand_matcher").BrandMatcher(load_brands(brands), facets)
-    judge = (
-        TowardsBrands(
-            matcher,
-            importlib.import_module("stream_workers.scoring.brand_marker").BrandMarker(matcher),
-            scorer,
-            told_by(facets, scorer),
-        )
-        if sentiment is Sentiment.BRAND
-        else WholePosts(matcher, importlib.import_module("model.inputs.target_marking").plain, scorer)
-    )
-    author_hash = decode.AuthorHasher(load_settings(Settings).author_key.get_secret_value())
-    return Judges(judge.look, author_hash, judge.score, RecordedFacets(facets)), f"{scorer.name}@{scorer.version}"
-
-
 def _scored(
     recording: Path,
     brands: Path,
@@ -259,24 +242,36 @@ def _scored(
     sentiment: Sentiment,
     facets: "Sequence[Facet]" = (),
 ) -> tuple["Texts", "Tally"]:
-    """The texts of *recording*, each scored: now, or by an earlier run that kept *scores*."""
+    """The texts of *recording* with their scores: from the model, or from the file *scores* of an earlier run."""
+    from brandpulse.backtest.post_scoring import BrandScoring, PostScoring, facet_matcher
     from brandpulse.backtest.recording import Tally, Texts
     from brandpulse.backtest.score_file import read_scores, write_scores
+    from brandpulse.config.brands_file import load_brands
+    from brandpulse.config.settings import Settings, load_settings
+    from brandpulse.text.brand_matcher import BrandMatcher
+    from model.inputs.target_marking import plain
+    from model.loader import load_scorer
+    from stream_workers.decoding.post_decoder import AuthorHasher
+    from stream_workers.scoring.brand_marker import BrandMarker
 
-    judges, version = _judges(brands, engine, sentiment, facets)
+    scorer = load_scorer(engine.value)
+    version = f"{scorer.name}@{scorer.version}"
+    matcher = BrandMatcher(load_brands(brands), facets)
     known = read_scores(scores, version=version) if scores is not None else {}
-    texts, tally = Texts(judges, known), Tally()
+    texts = Texts(
+        BrandScoring(matcher, BrandMarker(matcher), scorer)
+        if sentiment is Sentiment.BRAND
+        else PostScoring(matcher, plain, scorer),
+        known,
+        author_hash=AuthorHasher(load_settings(Settings).author_key.get_secret_value()),
+        facets=facet_matcher(facets, scorer),
+        keep_heads=any(facet.heads for facet in facets),
+    )
+    tally = Tally()
     texts.score(recording, tally, lambda done, every: typer.echo(f"scored {done} of {every} texts", err=True))
     if scores is not None and tally.scored:
         write_scores(scores, known, version=version)
     return texts, tally
-
-
-def _lateness_ms() -> int:
-    from brandpulse.config.settings import load_settings
-
-    worker: Any = importlib.import_module("stream_workers.settings").WorkerSettings
-    return int(load_settings(worker).lateness_seconds * 1_000)
 
 
 def _row(one: "PastEpisode") -> dict[str, object]:

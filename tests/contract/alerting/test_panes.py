@@ -6,39 +6,38 @@ from collections.abc import Collection, Mapping, Sequence
 import pytest
 import redis
 
-from brandpulse.backtest.recorded_panes import JudgedPost, RecordedPanes
+from brandpulse.backtest.recorded_panes import RecordedPanes
+from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.config.facets import Facet
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS, facet_series
 from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.partition_state import PartitionStatus
-from stream_workers.aggregation.deduplication import RepeatLimits
-from stream_workers.aggregation.event_time import Retention
 from stream_workers.aggregation.row_fold import fold, plan, scored
 from stream_workers.decoding.post_decoder import Decoded, decode
 from stream_workers.scoring.facet_matcher import Facets
 from stream_workers.scoring.post_scores import Towards, judged
 from stream_workers.state_store.partition_store import ReadRequest
 from stream_workers.state_store.redis_store import RedisPartitionStore
+from tests.support.alerting.reference_scenario import LIMITS, RETENTION
 from tests.support.builders import NOON_MS, a_post, a_record
 
-LATENESS_MS = 120_000
 BRANDS = ["Acme", "Bolt"]
 FACETS = [Facet(name="refund", words=["refund"]), Facet(name="anger", words=["angry"])]
 SERIES = [facet_series(brand, facet.name) for brand in BRANDS for facet in FACETS]
 HOURS = NOON_MS // HOUR_MS - 3, NOON_MS // HOUR_MS + 4
 
 
-def some_posts(seed: int, many: int = 400) -> list[JudgedPost]:
+def some_posts(seed: int, many: int = 400) -> list[RecordedPost]:
     """In order of arrival: late ones, repeated ones, ones from the future, people who post often, both brands."""
     rng = random.Random(seed)
-    posts: list[JudgedPost] = []
+    posts: list[RecordedPost] = []
     arrived = NOON_MS
     for number in range(many):
         arrived += rng.randrange(0, 60_000)
         late = rng.choice([0, 0, 0, 30_000, 200_000, 3_000_000, -600_000])
         brands = tuple(rng.choice([["Acme"], ["Bolt"], BRANDS]))
         posts.append(
-            JudgedPost(
+            RecordedPost(
                 source="test",
                 id=str(number if rng.random() > 0.1 else rng.randrange(number + 1)),
                 author=rng.randrange(60),
@@ -62,11 +61,10 @@ def some_facets(rng: random.Random) -> tuple[str, ...]:
     return tuple(facet.name for facet in FACETS if rng.random() < 0.3)
 
 
-def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> PaneReader:
+def written(client: redis.Redis, namespace: str, posts: list[RecordedPost]) -> PaneReader:
     """*posts* as a worker leaves them in Redis."""
-    retention = Retention(lateness_ms=LATENESS_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * 24 * HOUR_MS)
-    store = RedisPartitionStore(client, namespace, retention)
-    status = PartitionStatus("posts", 0, 0, "t", lateness_ms=LATENESS_MS)
+    store = RedisPartitionStore(client, namespace, RETENTION)
+    status = PartitionStatus("posts", 0, 0, "t", lateness_ms=RETENTION.lateness_ms)
     assert store.rebase(None, status)
     outcomes = [
         scored(
@@ -81,8 +79,7 @@ def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> Pan
     ]
     digests, cells = plan(outcomes)
     [stored] = store.read([ReadRequest(status, digests, cells)])
-    limits = RepeatLimits(6 * HOUR_MS, 10**6)
-    change = fold(status, outcomes, len(posts), stored, retention=retention, limits=limits)
+    change = fold(status, outcomes, len(posts), stored, retention=RETENTION, limits=LIMITS)
     store.apply([change])
     return PaneReader(client, namespace)
 
@@ -90,7 +87,7 @@ def written(client: redis.Redis, namespace: str, posts: list[JudgedPost]) -> Pan
 class _Given(Facets):
     """The facets that a recorded post says it is in, where it is relevant: as a recording tells them."""
 
-    def __init__(self, post: JudgedPost) -> None:
+    def __init__(self, post: RecordedPost) -> None:
         self._post = post
 
     def of(
@@ -104,7 +101,7 @@ class _Given(Facets):
         )
 
 
-def _decoded(posts: list[JudgedPost]) -> list[Decoded]:
+def _decoded(posts: list[RecordedPost]) -> list[Decoded]:
     wire = [a_post(post.id, "text", post.event_ms, source=post.source) for post in posts]
     records = [a_record(post, offset, posts[offset].arrived_ms) for offset, post in enumerate(wire)]
     return [item for item in decode(records) if isinstance(item, Decoded)]
@@ -116,7 +113,7 @@ def test_a_recording_has_the_panes_the_workers_would_have_written(
 ) -> None:
     posts = some_posts(seed)
     reader = written(redis_client, namespace, posts)
-    recorded = RecordedPanes(lateness_ms=LATENESS_MS)
+    recorded = RecordedPanes(RETENTION, LIMITS)
     for post in posts:
         recorded.count(post)
     minutes = HOURS[0] * 60, HOURS[1] * 60
@@ -132,17 +129,18 @@ def test_a_recording_has_the_panes_the_workers_would_have_written(
             assert ours[brand].count_authors(last - 179, last) == theirs[brand].count_authors(last - 179, last)
     [status] = reader.partitions()
     assert recorded.watermark_ms == status.watermark_ms
-    assert (recorded.late, recorded.repeated, recorded.from_the_future) == (status.late, status.repeated, status.dead)
+    ours_status = recorded.status
+    assert (ours_status.late, ours_status.repeated, ours_status.dead) == (status.late, status.repeated, status.dead)
 
 
 def test_what_comes_for_a_sealed_minute_counts_in_its_hour_only() -> None:
-    recorded = RecordedPanes(lateness_ms=LATENESS_MS)
+    recorded = RecordedPanes(RETENTION, LIMITS)
     verdict = ((0.8, 0.1, 0.1, 0.0),)
-    recorded.count(JudgedPost("test", "1", 1, ("Acme",), NOON_MS, NOON_MS, verdict))
-    recorded.count(JudgedPost("test", "2", 2, ("Acme",), NOON_MS + 180_000, NOON_MS + 180_000, verdict))
+    recorded.count(RecordedPost("test", "1", 1, ("Acme",), NOON_MS, NOON_MS, verdict))
+    recorded.count(RecordedPost("test", "2", 2, ("Acme",), NOON_MS + 180_000, NOON_MS + 180_000, verdict))
     assert recorded.seal() == NOON_MS + MINUTE_MS
-    recorded.count(JudgedPost("test", "3", 3, ("Acme",), NOON_MS, NOON_MS + 180_001, verdict))
+    recorded.count(RecordedPost("test", "3", 3, ("Acme",), NOON_MS, NOON_MS + 180_001, verdict))
     minute, hour = NOON_MS // MINUTE_MS, NOON_MS // HOUR_MS
     assert recorded.minutes(["Acme"], minute, minute)["Acme"].panes[minute].posts == 1
     assert recorded.hours(["Acme"], hour, hour)["Acme"][hour].posts == 3
-    assert recorded.late == 1
+    assert recorded.status.late == 1

@@ -13,13 +13,13 @@ from alerting.evaluation.policies import Policies
 from alerting.rules.models import RuleSet
 from alerting.store.memory_store import MemoryAlertStore
 from brandpulse.backtest.backtest import Backtest, PastEpisode
-from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.schema.episodes import Episode, Transition
 from brandpulse.state.keys import MINUTE_MS
 from brandpulse.state.pane_reader import PaneReader
 from tests.support.alerting.post_streams import MONDAY, PostStream, write_status
+from tests.support.alerting.reference_scenario import LIMITS, RETENTION
 
-LATENESS_MS = 120_000
 POLICIES = Policies(detect=DetectPolicy(min_history_hours=6))
 CRISIS = 720
 CRISIS_END = 780
@@ -27,7 +27,7 @@ END = 1_080
 NEGATIVE, NEUTRAL, IRRELEVANT = (0.9, 0.1, 0.0, 0.0), (0.1, 0.8, 0.1, 0.0), (0.1, 0.1, 0.1, 0.7)
 
 
-def a_day(seed: int = 11) -> list[JudgedPost]:
+def a_day(seed: int = 11) -> list[RecordedPost]:
     """Eighteen hours at two posts a minute with one bad hour; each arrives a second after it was written."""
     rng = random.Random(seed)
     posts = []
@@ -35,7 +35,7 @@ def a_day(seed: int = 11) -> list[JudgedPost]:
         minute = number // 2
         bad = CRISIS <= minute < CRISIS_END
         posts.append(
-            JudgedPost(
+            RecordedPost(
                 source="test",
                 id=str(number),
                 author=number + 1_000,
@@ -48,8 +48,8 @@ def a_day(seed: int = 11) -> list[JudgedPost]:
     return posts
 
 
-def backtested(posts: list[JudgedPost]) -> tuple[list[PastEpisode], Backtest]:
-    backtest = Backtest(POLICIES, lateness_ms=LATENESS_MS)
+def backtested(posts: list[RecordedPost]) -> tuple[list[PastEpisode], Backtest]:
+    backtest = Backtest(POLICIES, RETENTION, LIMITS)
     backtest.feed(sorted(posts, key=lambda post: post.arrived_ms))
     return backtest.finish(), backtest
 
@@ -76,7 +76,7 @@ def test_life_tick_by_tick_over_redis_and_the_backtest_find_the_same_episode(
     life: list[tuple[Episode, Transition, str]] = []
     for until in range(MONDAY + CRISIS - 60, MONDAY + END - 2):
         write_status(redis_client, namespace, 0, watermark_ms=until * MINUTE_MS, next_offset=until, caught_up=False)
-        life += evaluator.evaluate(until * MINUTE_MS + LATENESS_MS).transitions
+        life += evaluator.evaluate(until * MINUTE_MS + RETENTION.lateness_ms).transitions
     [(fired, _, _), *_, (closed, last, _)] = life
     [found], _ = backtested(posts)
     assert last == "resolved"
@@ -98,7 +98,7 @@ def test_a_redelivered_day_is_the_same_day() -> None:
     posts = a_day()
     again = [replace(post, arrived_ms=post.arrived_ms + 45_000) for post in posts]
     assert backtested(posts + again)[0] == backtested(posts)[0]
-    assert backtested(posts + again)[1].panes.repeated == len(posts)
+    assert backtested(posts + again)[1].panes.status.repeated == len(posts)
 
 
 def test_a_backlog_that_arrives_after_the_crisis_pages_nobody() -> None:
@@ -114,7 +114,7 @@ def test_a_backlog_that_arrives_after_the_crisis_pages_nobody() -> None:
     clock = [replace(post, id=f"other {post.id}", brands=("Bolt",), probabilities=(NEUTRAL,)) for post in posts]
     episodes, backtest = backtested(held_back + clock)
     assert episodes == []
-    assert backtest.panes.late == 2 * (CRISIS_END - CRISIS)
+    assert backtest.panes.status.late == 2 * (CRISIS_END - CRISIS)
 
 
 def test_a_recording_that_ends_in_a_crisis_leaves_its_episode_open() -> None:
@@ -141,7 +141,7 @@ def test_posts_that_say_nothing_about_the_brand_change_no_episode() -> None:
 
 
 def test_no_posts_make_no_episodes() -> None:
-    assert Backtest(Policies(), lateness_ms=LATENESS_MS).finish() == []
+    assert Backtest(Policies(), RETENTION, LIMITS).finish() == []
 
 
 @pytest.mark.parametrize("gap_minutes", [10, 600])
@@ -185,7 +185,7 @@ def test_a_rule_about_a_facet_is_run_as_in_life(redis_client: redis.Redis, names
         for episode, transition, _ in evaluator.evaluate((MONDAY + END) * MINUTE_MS).transitions
         if transition == "triggered"
     ]
-    backtest = Backtest(POLICIES, lateness_ms=LATENESS_MS, rules=rules)
+    backtest = Backtest(POLICIES, RETENTION, LIMITS, rules=rules)
     backtest.feed(posts)
     found = backtest.finish()
     assert [(one.episode.key, one.episode.fired_at) for one in found] == life

@@ -16,10 +16,11 @@ from alerting.episodes.volume_lifecycle import decide_surge
 from alerting.evaluation.policies import Policies
 from alerting.rules.models import RuleSet
 from brandpulse.backtest.backtest import Backtest, PastEpisode
-from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.bench.alerting.volume_rhythms import pages, rate_of
 from brandpulse.state.keys import MINUTE_MS
 from tests.support.alerting.post_streams import MONDAY
+from tests.support.alerting.reference_scenario import LIMITS, RETENTION
 
 RULES = RuleSet.model_validate({"rules": [{"name": "surge", "kind": "volume"}]})
 DAY = 1_440
@@ -33,15 +34,15 @@ def posts(
     until: int = END,
     brand: str = "Acme Air",
     author: Callable[[int], int] = lambda n: n + 1_000,
-) -> list[JudgedPost]:
+) -> list[RecordedPost]:
     rng = random.Random(5)
-    found: list[JudgedPost] = []
+    found: list[RecordedPost] = []
     for minute in range(until):
         rate = per_minute(minute)
         for _ in range(int(rate) + (rng.random() < rate % 1)):
             at = (MONDAY + minute) * MINUTE_MS + rng.randrange(60_000)
             number = len(found)
-            found.append(JudgedPost("test", f"{brand} {number}", author(number), (brand,), at, at + 1_000, (CALM,)))
+            found.append(RecordedPost("test", f"{brand} {number}", author(number), (brand,), at, at + 1_000, (CALM,)))
     return sorted(found, key=lambda post: post.arrived_ms)
 
 
@@ -49,8 +50,8 @@ def surging(minute: int) -> float:
     return 6.0 if SURGE <= minute < SURGE_END else 1.0
 
 
-def told(posts: list[JudgedPost], rules: RuleSet = RULES) -> list[PastEpisode]:
-    backtest = Backtest(Policies(), lateness_ms=120_000, rules=rules)
+def told(posts: list[RecordedPost], rules: RuleSet = RULES) -> list[PastEpisode]:
+    backtest = Backtest(Policies(), RETENTION, LIMITS, rules=rules)
     backtest.feed(posts)
     return backtest.finish()
 
@@ -85,7 +86,7 @@ def test_what_is_usual_for_the_brand_is_no_surge(per_minute: Callable[[int], flo
 def test_one_person_with_a_thousand_posts_is_no_surge() -> None:
     usual = posts(lambda minute: 1.0)
     flood = posts(lambda minute: 20.0 if SURGE <= minute < SURGE_END else 0.0, author=lambda _: 7)
-    flooded = [JudgedPost("flood", *(getattr(post, name) for name in JudgedPost.__slots__[1:])) for post in flood]
+    flooded = [RecordedPost("flood", *(getattr(post, name) for name in RecordedPost.__slots__[1:])) for post in flood]
     assert told(sorted(usual + flooded, key=lambda post: post.arrived_ms)) == []
 
 

@@ -8,16 +8,17 @@ from alerting.detection.share_detector import DetectPolicy
 from alerting.evaluation.policies import Policies
 from brandpulse.backtest.backtest import Backtest, PastEpisode
 from brandpulse.backtest.recorded_evidence import with_posts
-from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.state.keys import MINUTE_MS
 from tests.support.alerting.post_streams import MONDAY
+from tests.support.alerting.reference_scenario import LIMITS, RETENTION
 
 NEGATIVE, NEUTRAL, IRRELEVANT = (0.8, 0.15, 0.05, 0.0), (0.1, 0.8, 0.1, 0.0), (0.1, 0.1, 0.1, 0.7)
 CRISIS = MONDAY + 2 * 1_440 + 720
 WORDS = ["seat", "crew", "food", "price", "legroom", "app", "queue", "website", "coffee", "staff"]
 
 
-def recording() -> list[JudgedPost]:
+def recording() -> list[RecordedPost]:
     """Two and a half days of grumbling, then an hour about check-in; Bolt's posts speak of strikes all along."""
     rng = random.Random(3)
     posts = []
@@ -28,7 +29,7 @@ def recording() -> list[JudgedPost]:
             negative = rng.random() < (0.9 if bad else 0.2)
             burning = f"@ann check-in fails, {said} https://x.org/{number}"
             posts.append(
-                JudgedPost(
+                RecordedPost(
                     source="x" if bad and part else "bluesky",
                     id=f"{number}-{part}",
                     author=number * 10 + part,
@@ -44,7 +45,7 @@ def recording() -> list[JudgedPost]:
 
 @pytest.fixture(scope="module")
 def found() -> list[PastEpisode]:
-    backtest = Backtest(Policies(detect=DetectPolicy(min_history_hours=6)), lateness_ms=120_000)
+    backtest = Backtest(Policies(detect=DetectPolicy(min_history_hours=6)), RETENTION, LIMITS)
     backtest.feed(recording())
     return backtest.finish()
 
@@ -71,7 +72,7 @@ def test_a_recording_that_begins_with_its_crisis_has_no_words_and_says_so(found:
 
 
 def test_without_episodes_the_recording_is_not_read_again() -> None:
-    def read() -> "JudgedPost":
+    def read() -> "RecordedPost":
         raise AssertionError
 
     assert with_posts([], (read() for _ in range(1))) == []

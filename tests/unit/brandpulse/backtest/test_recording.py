@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brandpulse.backtest.post_scoring import TowardsBrands, WholePosts
-from brandpulse.backtest.recorded_facets import RecordedFacets, told_by
-from brandpulse.backtest.recording import Judges, Tally, Texts
+from brandpulse.backtest.post_scoring import BrandScoring, PostScoring, TextScoring, facet_matcher
+from brandpulse.backtest.recorded_panes import RecordedPanes
+from brandpulse.backtest.recording import Tally, Texts
 from brandpulse.backtest.score_file import Scores, read_scores, score_key, write_scores
 from brandpulse.config.brands_file import Brand
 from brandpulse.config.facets import Facet
@@ -20,6 +20,7 @@ from model.inputs.target_marking import MarkedText, plain
 from stream_workers.scoring.brand_marker import BrandMarker
 from stream_workers.scoring.facet_matcher import Facets
 from stream_workers.scoring.post_scores import Judged, Towards, verdicts_of
+from tests.support.alerting.reference_scenario import LIMITS, RETENTION
 from tests.support.builders import NOON_MS, a_post
 
 MATCHER = BrandMatcher([Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"])])
@@ -43,9 +44,12 @@ class Model:
         return ModelScores({"sentiment": sentiment}, np.array(targets, dtype=np.float32).reshape(-1, 4))
 
 
-def judges(model: Model, *, whole_posts: bool = False) -> Judges:
-    judge = WholePosts(MATCHER, plain, model) if whole_posts else TowardsBrands(MATCHER, BrandMarker(MATCHER), model)
-    return Judges(judge.look, lambda source, author: hash((source, author)), judge.score)
+def texts_of(model: Model, scores: Scores | None = None, *, whole_posts: bool = False) -> Texts:
+    scoring: TextScoring = (
+        PostScoring(MATCHER, plain, model) if whole_posts else BrandScoring(MATCHER, BrandMarker(MATCHER), model)
+    )
+    known = {} if scores is None else scores
+    return Texts(scoring, known, author_hash=lambda source, author: hash((source, author)))
 
 
 def negative_of(verdicts: Sequence[Sequence[float]]) -> list[float]:
@@ -65,9 +69,9 @@ def test_each_text_is_judged_once_and_each_post_gets_its_verdict(tmp_path: Path,
         tmp_path, *(a_post(str(n), ["acme bad", " acme bad ", "acme"][n % 3], NOON_MS + n) for n in range(9)), name=name
     )
     model, tally = Model(), Tally()
-    texts = Texts(judges(model), {})
+    texts = texts_of(model)
     texts.score(path, tally)
-    posts = list(texts.judged(path, tally))
+    posts = list(texts.posts(path, tally))
     assert len(model.asked) == 2
     assert [negative_of(post.probabilities) for post in posts] == [[0.8], [0.8], [0.1]] * 3
     assert (tally.lines, tally.scored) == (9, 2)
@@ -76,9 +80,9 @@ def test_each_text_is_judged_once_and_each_post_gets_its_verdict(tmp_path: Path,
 def test_a_post_is_judged_towards_each_of_its_brands_in_one_pass(tmp_path: Path) -> None:
     path = a_recording(tmp_path, a_post("1", "bolt and acme are bad"), a_post("2", "acme and bolt are bad"))
     model = Model()
-    texts = Texts(judges(model), {})
+    texts = texts_of(model)
     texts.score(path, Tally())
-    posts = list(texts.judged(path, Tally()))
+    posts = list(texts.posts(path, Tally()))
     assert [post.brands for post in posts] == [("Acme", "Bolt")] * 2
     assert [negative_of(post.probabilities) for post in posts] == [[0.8, 0.1]] * 2
     assert [round(four[3], 1) for four in posts[0].probabilities] == [0.0, 0.7]
@@ -90,10 +94,10 @@ def test_texts_that_differ_in_the_brand_alone_are_judged_once(tmp_path: Path) ->
         tmp_path, a_post("1", "acme is bad"), a_post("2", "@ann: BOLT is bad"), a_post("3", "#bolt is bad")
     )
     model, tally = Model(), Tally()
-    texts = Texts(judges(model), {})
+    texts = texts_of(model)
     texts.score(path, tally)
     assert (len(model.asked), tally.scored) == (2, 2)
-    assert [(post.brands, negative_of(post.probabilities)) for post in texts.judged(path, Tally())] == [
+    assert [(post.brands, negative_of(post.probabilities)) for post in texts.posts(path, Tally())] == [
         (("Acme",), [0.8]),
         (("Bolt",), [0.8]),
         (("Bolt",), [0.8]),
@@ -103,9 +107,9 @@ def test_texts_that_differ_in_the_brand_alone_are_judged_once(tmp_path: Path) ->
 def test_the_sentiment_of_the_whole_post_counts_for_all_its_brands(tmp_path: Path) -> None:
     path = a_recording(tmp_path, a_post("1", "bolt and acme are bad"))
     model = Model()
-    texts = Texts(judges(model, whole_posts=True), {})
+    texts = texts_of(model, whole_posts=True)
     texts.score(path, Tally())
-    [post] = texts.judged(path, Tally())
+    [post] = texts.posts(path, Tally())
     assert negative_of(post.probabilities) == [0.8, 0.8]
     assert [four[3] for four in post.probabilities] == [0.0, 0.0]
     assert model.asked == [MarkedText("bolt and acme are bad")]
@@ -114,7 +118,7 @@ def test_the_sentiment_of_the_whole_post_counts_for_all_its_brands(tmp_path: Pat
 def test_what_was_scored_before_is_not_asked_again_but_towards_another_target(tmp_path: Path) -> None:
     path, scores = a_recording(tmp_path, a_post("1", "acme, bolt: bad")), Scores()
     for model, whole_posts, asked in ((Model(), False, 1), (Model(), False, 0), (Model(), True, 1), (Model(), True, 0)):
-        Texts(judges(model, whole_posts=whole_posts), scores).score(path, Tally())
+        texts_of(model, scores, whole_posts=whole_posts).score(path, Tally())
         assert len(model.asked) == asked
     assert len(scores) == 3, "two targets and the whole post"
 
@@ -122,18 +126,20 @@ def test_what_was_scored_before_is_not_asked_again_but_towards_another_target(tm
 def test_a_post_that_names_no_brand_is_not_judged_but_moves_the_clock(tmp_path: Path) -> None:
     path = a_recording(tmp_path, a_post("1", "nobody named"))
     model, tally = Model(), Tally()
-    texts = Texts(judges(model), {})
+    texts = texts_of(model)
     texts.score(path, tally)
-    [post] = texts.judged(path, tally)
-    assert (model.asked, post.brands, post.event_ms, tally.unmatched) == ([], (), NOON_MS, 1)
+    [post] = texts.posts(path, tally)
+    panes = RecordedPanes(RETENTION, LIMITS)
+    panes.count(post)
+    assert (model.asked, post.brands, post.event_ms, panes.status.unmatched) == ([], (), NOON_MS, 1)
 
 
 def test_a_line_that_is_no_post_is_counted_and_passed_over(tmp_path: Path) -> None:
     path = a_recording(tmp_path, "{", {"id": "1"}, a_post("2", created_at="2026-03-02T12:00:00"), a_post("3"))
     tally = Tally()
-    texts = Texts(judges(Model()), {})
+    texts = texts_of(Model())
     texts.score(path, Tally())
-    assert [post.id for post in texts.judged(path, tally)] == ["3"]
+    assert [post.id for post in texts.posts(path, tally)] == ["3"]
     assert (tally.lines, tally.invalid) == (4, 3)
 
 
@@ -171,11 +177,16 @@ def test_a_post_is_in_the_facets_that_a_worker_would_count_it_in(
 ) -> None:
     model = Complaining()
     matcher = BrandMatcher([Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"])], FACETS)
-    judge = TowardsBrands(matcher, BrandMarker(matcher), model, told_by(FACETS, model))
-    texts = Texts(Judges(judge.look, lambda source, author: 1, judge.score, RecordedFacets(FACETS)), {})
+    texts = Texts(
+        BrandScoring(matcher, BrandMarker(matcher), model),
+        {},
+        author_hash=lambda source, author: 1,
+        facets=facet_matcher(FACETS, model),
+        keep_heads=True,
+    )
     path = a_recording(tmp_path, a_post("1", text))
     texts.score(path, Tally())
-    [post] = texts.judged(path, Tally())
+    [post] = texts.posts(path, Tally())
     assert post.facets == facets
     [marked] = model.asked
     [judged] = verdicts_of(model.score([marked]), [marked])
@@ -195,7 +206,7 @@ def test_a_facet_of_which_the_model_has_no_head_is_refused() -> None:
         heads = ("sentiment", "target")
 
     with pytest.raises(ConfigError, match="facet 'cross'"):
-        told_by(FACETS, Plain())
+        facet_matcher(FACETS, Plain())
 
 
 def test_the_arrival_clock_is_arrived_at_else_created_at_and_never_goes_back(tmp_path: Path) -> None:
@@ -205,9 +216,9 @@ def test_the_arrival_clock_is_arrived_at_else_created_at_and_never_goes_back(tmp
         a_post("2", at_ms=NOON_MS + 1_000),
         a_post("3", at_ms=NOON_MS + 900_000),
     )
-    texts = Texts(judges(Model()), {})
+    texts = texts_of(Model())
     texts.score(path, Tally())
-    arrived = [post.arrived_ms - NOON_MS for post in texts.judged(path, Tally())]
+    arrived = [post.arrived_ms - NOON_MS for post in texts.posts(path, Tally())]
     assert arrived == [600_000, 600_000, 900_000]
 
 
@@ -215,7 +226,7 @@ def test_a_file_cut_short_is_told_by_name(tmp_path: Path) -> None:
     path = a_recording(tmp_path, *(a_post(str(n)) for n in range(100)))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ConfigError, match=r"posts\.jsonl\.gz"):
-        Texts(judges(Model()), {}).score(path, Tally())
+        texts_of(Model()).score(path, Tally())
 
 
 def test_scores_come_back_as_they_were_written(tmp_path: Path) -> None:

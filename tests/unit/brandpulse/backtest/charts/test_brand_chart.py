@@ -13,9 +13,10 @@ from brandpulse.backtest.backtest import Backtest, PastEpisode
 from brandpulse.backtest.charts.brand_chart import draw
 from brandpulse.backtest.charts.hourly_series import ShownHour, alarm_share, hour_level, shown_hours
 from brandpulse.backtest.charts.svg_chart import BOTTOM, HEIGHT, TOP, USUAL
-from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.state.keys import MINUTE_MS
 from tests.support.alerting.post_streams import MONDAY
+from tests.support.alerting.reference_scenario import LIMITS, RETENTION
 
 HOUR = MONDAY // 60
 DAYS = 6
@@ -28,7 +29,7 @@ NEGATIVE, NEUTRAL = (0.8, 0.15, 0.05, 0.0), (0.1, 0.8, 0.1, 0.0)
 def seen() -> tuple[list[ShownHour], list[PastEpisode]]:
     """Six days at a post a minute, a fifth of them negative; five hours of three fifths; two hours of none."""
     rng = random.Random(3)
-    backtest = Backtest(Policies(detect=POLICY), lateness_ms=120_000)
+    backtest = Backtest(Policies(detect=POLICY), RETENTION, LIMITS)
     posts = []
     for minute in range(MONDAY, MONDAY + DAYS * 1_440):
         hour = minute // 60
@@ -36,7 +37,7 @@ def seen() -> tuple[list[ShownHour], list[PastEpisode]]:
             continue
         negative = rng.random() < (0.6 if hour in CRISIS else 0.2)
         at = minute * MINUTE_MS
-        posts.append(JudgedPost("x", str(minute), minute, ("Acme",), at, at, (NEGATIVE if negative else NEUTRAL,)))
+        posts.append(RecordedPost("x", str(minute), minute, ("Acme",), at, at, (NEGATIVE if negative else NEUTRAL,)))
     backtest.feed(posts)
     episodes = backtest.finish()
     hours = backtest.panes.all_hours("Acme")

@@ -27,7 +27,7 @@ from brandpulse.backtest.delay_bound.oracle import (
     votes_of,
 )
 from brandpulse.backtest.delay_bound.report import posts_by_brand
-from brandpulse.backtest.recorded_panes import JudgedPost
+from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.cli.alerting.backtest import app
 from brandpulse.config.brands_file import Brand
 from tests.support.builders import NOON_MS, a_post, rfc3339
@@ -200,7 +200,7 @@ def test_a_posts_label_is_found_whatever_handles_and_brands_stand_around_its_tex
 
 def test_a_post_that_says_nothing_about_a_brand_it_names_is_no_vote_about_it() -> None:
     negative, irrelevant = (0.9, 0.1, 0.0, 0.0), (0.1, 0.1, 0.1, 0.7)
-    post = JudgedPost(
+    post = RecordedPost(
         source="test",
         id="1",
         author=1,
