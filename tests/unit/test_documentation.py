@@ -147,6 +147,18 @@ def test_named_settings_and_metrics_exist() -> None:
     assert wrong == []
 
 
+def test_pages_that_code_names_exist() -> None:
+    missing = [
+        (file.relative_to(ROOT).as_posix(), page)
+        for folder in FOLDERS.split("|")
+        for suffix in ("py", "pyi", "rs", "lua", "js", "yml", "yaml", "toml")
+        for file in (ROOT / folder).rglob(f"*.{suffix}")
+        for page in re.findall(r"\bdocs/[\w/-]+\.md", file.read_text(encoding="utf-8"))
+        if not (ROOT / page).exists()
+    ]
+    assert missing == []
+
+
 def test_decisions_are_numbered_without_holes() -> None:
     files = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert [int(file.name[:4]) for file in files] == list(range(1, len(files) + 1))
