@@ -1,6 +1,6 @@
-"""The dead-man's switch: a GET to an external service every minute while all is well. The service alerts if it stops.
+"""The dead-man's switch: somebody else is told every minute that all goes well, and cries out when nobody says so.
 
-Any service that expects a regular GET works: healthchecks.io, Dead Man's Snitch, Uptime Kuma. Run it on other machines.
+Any service that waits for a GET will do (healthchecks.io, Dead Man's Snitch, Uptime Kuma), on machines not ours.
 """
 
 import asyncio
@@ -18,33 +18,33 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatPolicy:
-    """When the heartbeat stops. Seconds. Unseen partitions (`alerting.evaluation.alert_clock`) stop it as well."""
+    """When not to beat. Seconds. Partitions that are unseen (`alerting.evaluation.alert_clock`) end it as well."""
 
     every: float = 60.0
-    evaluated_within: float = 45.0
-    """Limit since the last successful evaluation: the store responds, and this alerter leads."""
+    tick_within: float = 45.0
+    """A tick must have succeeded so lately: the store answers, and we lead."""
     moved_within: float = 1_800.0
-    """Limit since event time last moved: posts arrive and are counted."""
+    """Event time must have moved so lately: posts come, and are counted."""
     drained_within: float = 150.0
-    """Limit for the wait of any notification."""
+    """Nothing may have waited longer than this for a receiver."""
 
 
 @dataclass(slots=True)
 class Vitals:
-    """The leader's condition. All times are on the monotonic clock. None: never, or nothing."""
+    """What the leader last knew, on the monotonic clock; `waiting_since` too. None: never, or nothing."""
 
-    evaluated_at: float | None = None
+    ticked_at: float | None = None
     moved_at: float | None = None
     evaluated_until_ms: int | None = None
     stalled: bool = False
     unseen: Sequence[str] = ()
-    """Partitions without a recent sign of life of a worker."""
+    """Partitions of which nobody gave a sign lately."""
     waiting_since: float | None = None
 
-    def record_evaluation(
+    def saw_tick(
         self, evaluated_until_ms: int | None, *, stalled: bool, now: float, unseen: Sequence[str] = ()
     ) -> None:
-        self.evaluated_at = now
+        self.ticked_at = now
         self.stalled = stalled
         self.unseen = unseen
         if evaluated_until_ms != self.evaluated_until_ms or self.moved_at is None:
@@ -53,25 +53,23 @@ class Vitals:
 
 
 def reason_to_withhold(vitals: Vitals, *, now: float, policy: HeartbeatPolicy) -> str | None:
-    """Why the heartbeat is withheld now; None if all is well."""
-    if vitals.evaluated_at is None or now - vitals.evaluated_at > policy.evaluated_within:
-        return "no evaluation has succeeded recently"
+    """Why there is no beat now; None when all goes well."""
+    if vitals.ticked_at is None or now - vitals.ticked_at > policy.tick_within:
+        return "no tick has succeeded lately"
     if vitals.unseen:
         more = f" and {len(vitals.unseen) - 1} more" if len(vitals.unseen) > 1 else ""
-        return (
-            f"no sign of life from the worker of {vitals.unseen[0]}{more}: it is gone, or Kafka does not respond to it"
-        )
+        return f"no sign of who reads {vitals.unseen[0]}{more}: the worker is gone, or Kafka does not answer it"
     if vitals.stalled:
         return "a partition with lag does not move"
     if vitals.moved_at is None or now - vitals.moved_at > policy.moved_within:
-        return "event time does not move"
+        return "event time stands still"
     if vitals.waiting_since is not None and now - vitals.waiting_since > policy.drained_within:
         return "notifications wait for a receiver"
     return None
 
 
 class Heartbeat:
-    """The leader's heartbeat."""
+    """The leader's beat."""
 
     def __init__(
         self,
@@ -91,21 +89,21 @@ class Heartbeat:
             self._beats.labels(outcome)
 
     async def run(self, stop: asyncio.Event, vitals: Callable[[], Vitals], now: Callable[[], float]) -> None:
-        """Send heartbeats until *stop*, the first after the first successful evaluation."""
+        """Beat until *stop*; the first beat after the first good tick."""
         while not stop.is_set():
             reason = reason_to_withhold(vitals(), now=now(), policy=self._policy)
             if reason is None:
-                await self._send()
-            elif vitals().evaluated_at is not None:
+                await self._beat()
+            elif vitals().ticked_at is not None:
                 self._beats.labels("withheld").inc()
-                log.warning("heartbeat withheld", extra={"reason": reason})
-            seconds = self._policy.every if vitals().evaluated_at is not None else min(1.0, self._policy.every)
+                log.warning("no heartbeat", extra={"reason": reason})
+            seconds = self._policy.every if vitals().ticked_at is not None else min(1.0, self._policy.every)
             try:
                 await asyncio.wait_for(stop.wait(), seconds)
             except TimeoutError:
                 continue
 
-    async def _send(self) -> None:
+    async def _beat(self) -> None:
         try:
             async with self._session.get(
                 self._url.get_secret_value(), timeout=self._timeout, headers={"User-Agent": "brandpulse"}
@@ -114,8 +112,8 @@ class Heartbeat:
                 if answer.status < 300:
                     self._beats.labels("sent").inc()
                     return
-                reason = f"status {answer.status}"
+                told = f"answered {answer.status}"
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            reason = type(error).__name__  # its text may contain the secret URL
+            told = type(error).__name__  # its text may hold the secret address
         self._beats.labels("failed").inc()
-        log.warning("heartbeat failed", extra={"reason": reason})
+        log.warning("the heartbeat was not taken", extra={"answer": told})

@@ -37,45 +37,45 @@ class AlerterSettings(BaseSettings):
         validation_alias=AliasChoices("BRANDPULSE_RULES_FILE", "rules_file"),
         examples=["./rules.yaml"],
     )
-    """`BRANDPULSE_RULES_FILE`, without ALERTER. Unset: one rule, the negative share of every brand, for all receivers.
-    The file is read again when it changes. If the new content is invalid, the old rules stay in use."""
+    """`BRANDPULSE_RULES_FILE`, without ALERTER. Unset: one rule, the negative share of every brand, told to everybody.
+    Read again when it changes; a wrong one leaves the rules as they were."""
     host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
     port: int = Field(default=0, ge=0, le=65_535, examples=[9_102])
-    """Port of /metrics, /healthz and /readyz; 0: any free port."""
+    """Of /metrics, /healthz and /readyz; 0 takes any free one."""
     tick_seconds: float = Field(default=1.0, gt=0, le=60, examples=[1.0], json_schema_extra=ADVANCED)
-    """Pause between two evaluations, by the wall clock. Each evaluates all event-time minutes that are due."""
+    """Wall-clock pause between two looks at the clock; each look evaluates all event-time minutes that became due."""
     lease_seconds: float = Field(default=10.0, ge=0.5, le=300, examples=[10.0], json_schema_extra=ADVANCED)
-    """After a leader crashed, another alerter takes over when this time has passed."""
+    """A dead leader's successor waits so long."""
     durable_replicas: int = Field(default=0, ge=0, le=5, examples=[1], json_schema_extra=ADVANCED)
-    """Number of replicas that must have an alert on disk before it is sent, so that a failover loses none. While fewer
-    respond, alerts wait."""
+    """So many replicas must have an alert on disk, too, before it is sent: then a failover forgets none. While fewer
+    answer, alerts wait."""
     request_timeout_seconds: float = Field(default=5.0, gt=0, le=5, examples=[5.0], json_schema_extra=ADVANCED)
     heartbeat_url: SecretStr | None = Field(default=None, examples=["https://hc-ping.com/your-own-uuid"])
-    """Requested with GET every `heartbeat_seconds` while evaluations succeed, event time moves and notifications are sent."""
+    """Asked for with GET every `heartbeat_seconds` while ticks succeed, event time moves and notifications drain."""
     heartbeat_seconds: float = Field(default=60.0, ge=0.1, le=3_600, examples=[60.0], json_schema_extra=ADVANCED)
     heartbeat_seen_within_seconds: float = Field(default=45.0, ge=20, examples=[45.0], json_schema_extra=ADVANCED)
-    """The heartbeat stops if a partition has had no sign of life of a worker for longer. Workers query Kafka every five
-    seconds, and treat 15 without a response as an outage: not below 20."""
+    """A partition of which no worker that Kafka answers gave a sign for longer ends the heartbeat. Workers ask Kafka
+    every five seconds, and take 15 without an answer for an outage: not below 20."""
     heartbeat_moved_within_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0], json_schema_extra=ADVANCED)
-    """The heartbeat stops if event time has not moved for longer. Choose more than the longest quiet time at night."""
+    """Event time that stands still for longer ends the heartbeat: longer than your quietest night."""
     link: str | None = Field(default=None, examples=["http://127.0.0.1:8080/?brand={brand}&at={at}"])
-    """Link in alerts; `{brand}` and `{at}` (ms) are replaced."""
+    """Address put into alerts; `{brand}` and `{at}` (ms) are filled in."""
 
     windows: Annotated[tuple[int, ...], NoDecode] = Field(
         default=(5, 10, 20, 40, 90, 180), examples=["5,10,20,40,90,180"], json_schema_extra=ADVANCED
     )
-    """Sliding windows in minutes, in rising order, the longest at most 180."""
+    """Minutes, rising, the longest at most 180."""
     false_alarms: float = Field(default=1.0, gt=0, le=1_000, examples=[1.0])
-    """Budget: expected false pages per brand in four weeks."""
+    """The budget: expected false pages per brand in four weeks."""
     min_authors: int = Field(default=20, ge=1, examples=[20], json_schema_extra=ADVANCED)
     min_negative_authors: int = Field(default=8, ge=1, examples=[8], json_schema_extra=ADVANCED)
     min_rise: float = Field(default=0.08, ge=0, lt=1, examples=[0.08], json_schema_extra=ADVANCED)
     min_history_hours: int = Field(default=24, ge=1, le=24 * 28, examples=[24], json_schema_extra=ADVANCED)
-    """Hours with posts that a brand needs before it can page. With 24 or more, also two days since its first hour."""
+    """Hours with posts that a brand needs before it is judged; with 24 or more, also two days from its first hour."""
     min_history_authors: int = Field(default=200, ge=1, examples=[200], json_schema_extra=ADVANCED)
     baseline_days: int = Field(default=28, ge=1, le=90, examples=[28], json_schema_extra=ADVANCED)
     rho_floor: float = Field(default=0.002, gt=0, lt=0.5, examples=[0.002], json_schema_extra=ADVANCED)
-    """Minimum intra-hour correlation: how much people copy each other."""
+    """Least intra-hour correlation: how much people copy each other."""
     prior_share: float = Field(default=0.25, gt=0, lt=1, examples=[0.25], json_schema_extra=ADVANCED)
 
     update_minutes: int = Field(default=30, ge=1, examples=[30], json_schema_extra=ADVANCED)
@@ -89,7 +89,7 @@ class AlerterSettings(BaseSettings):
     retry_base_seconds: float = Field(default=1.0, gt=0, examples=[1.0], json_schema_extra=ADVANCED)
     retry_cap_seconds: float = Field(default=300.0, gt=0, examples=[300.0], json_schema_extra=ADVANCED)
     too_many_floor_seconds: float = Field(default=60.0, ge=0, examples=[60.0], json_schema_extra=ADVANCED)
-    """Minimum wait after status 429."""
+    """Least wait after a 429."""
 
     @field_validator("windows", mode="before")
     @classmethod
@@ -134,7 +134,7 @@ class AlerterSettings(BaseSettings):
         every = self.heartbeat_seconds
         return HeartbeatPolicy(
             every=every,
-            evaluated_within=min(max(every, 5.0), 45.0),
+            tick_within=min(max(every, 5.0), 45.0),
             moved_within=self.heartbeat_moved_within_seconds,
         )
 

@@ -4,7 +4,7 @@ import gzip
 import io
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,11 @@ TWO_BRAND_POSTS = 24
 NO_BRAND_POSTS = 45
 REDELIVERED = 14
 LATE = 3
+
+UNSURE_FILE = Path(__file__).with_name("unsure_texts.txt")
+"""Texts whose label depends on the precision of the model; `brandpulse.sample.unsure_texts` finds them."""
+REWRITES = 100
+"""How often a text is drawn before the generator gives up."""
 
 # Posts an hour over the day, UTC, relative to the mean; shaped like the waking hours of a European country.
 DAY = (
@@ -78,9 +83,14 @@ class Written:
     brands: tuple[str, ...]
 
 
-def write_stream() -> list[Written]:
-    """The stream in order of arrival, redelivered and late posts included."""
-    return _Writer(random.Random(SEED)).stream()
+def write_stream(unsure: Collection[str] | None = None) -> list[Written]:
+    """The stream in order of arrival, redelivered and late posts included.
+
+    Texts in *unsure* are written otherwise; by default those of `UNSURE_FILE`.
+    """
+    if unsure is None:
+        unsure = UNSURE_FILE.read_text(encoding="utf-8").splitlines()
+    return _Writer(random.Random(SEED), frozenset(unsure)).stream()
 
 
 def as_lines(stream: Sequence[Written]) -> bytes:
@@ -99,8 +109,9 @@ def crisis_strength(at: datetime) -> float:
 
 
 class _Writer:
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, unsure: Collection[str]) -> None:
         self._rng = rng
+        self._unsure = unsure
         self._authors = _author_names(rng, 2_100)
         self._number = 0
 
@@ -150,7 +161,11 @@ class _Writer:
     def _scattered(self, texts: Sequence[tuple[str, Sentiment]], count: int) -> Iterator[Written]:
         for number in range(count):
             template, sentiment = texts[number % len(texts)]
-            text = self._filled(template)
+            text = _filled(template, self._rng)
+            again = random.Random(f"{SEED} {number} {text}")
+            while text in self._unsure:
+                template, sentiment = again.choice(texts)
+                text = _filled(template, again)
             brands = tuple(voice.brand for voice in VOICES if _names(text, voice.brand))
             yield self._written(text, sentiment, brands, at=BEGIN + (END - BEGIN) * self._rng.random())
 
@@ -171,21 +186,17 @@ class _Writer:
         return SENTIMENTS[2] if draw < negative + positive else SENTIMENTS[1]
 
     def _text(self, cores: Sequence[str], sentiment: Sentiment, mentions: Sequence[str]) -> str:
-        rng = self._rng
-        core = self._filled(rng.choice(cores).replace("{b}", rng.choice(mentions)))
-        asks = core.endswith("?")
-        openers = fragments.QUESTION_OPENERS if asks else fragments.OPENERS[sentiment]
-        closers = fragments.QUESTION_CLOSERS if asks else fragments.CLOSERS[sentiment]
-        opener = rng.choice(openers) if rng.random() < 0.4 else ""
-        if opener or core[:1] in "@#" or rng.random() < 0.7:
-            core = core[:1].upper() + core[1:]
-        if core[-1] not in "?!":
-            core += "." if rng.random() < 0.8 else ("!" if sentiment != "neutral" else "")
-        closer = rng.choice(closers) if rng.random() < 0.45 else ""
-        return " ".join(part for part in (opener, core, closer) if part)
+        return self._sure(lambda rng: _composed(cores, sentiment, mentions, rng))
 
-    def _filled(self, template: str) -> str:
-        return template.format_map({name: self._rng.choice(fillers) for name, fillers in fragments.SLOTS.items()})
+    def _sure(self, draw: Callable[[random.Random], str]) -> str:
+        """A text of *draw* that is not unsure. Drawing again leaves the rest of the stream as it is."""
+        text = first = draw(self._rng)
+        again = random.Random(f"{SEED} {first}")
+        for _ in range(REWRITES):
+            if text not in self._unsure:
+                return text
+            text = draw(again)
+        raise ValueError(f"no other text was found for {first!r}: change its phrase in brandpulse/sample/phrases.py")
 
     def _within(self, minute: datetime) -> datetime:
         return minute + timedelta(seconds=self._rng.randrange(60))
@@ -226,6 +237,24 @@ def _author_names(rng: random.Random, count: int) -> list[str]:
         number = rng.choice(("", "", str(rng.randrange(100))))
         names[f"{rng.choice(first.split())}{joint}{rng.choice(last.split())}{number}"] = None
     return list(names)
+
+
+def _composed(cores: Sequence[str], sentiment: Sentiment, mentions: Sequence[str], rng: random.Random) -> str:
+    core = _filled(rng.choice(cores).replace("{b}", rng.choice(mentions)), rng)
+    asks = core.endswith("?")
+    openers = fragments.QUESTION_OPENERS if asks else fragments.OPENERS[sentiment]
+    closers = fragments.QUESTION_CLOSERS if asks else fragments.CLOSERS[sentiment]
+    opener = rng.choice(openers) if rng.random() < 0.4 else ""
+    if opener or core[:1] in "@#" or rng.random() < 0.7:
+        core = core[:1].upper() + core[1:]
+    if core[-1] not in "?!":
+        core += "." if rng.random() < 0.8 else ("!" if sentiment != "neutral" else "")
+    closer = rng.choice(closers) if rng.random() < 0.45 else ""
+    return " ".join(part for part in (opener, core, closer) if part)
+
+
+def _filled(template: str, rng: random.Random) -> str:
+    return template.format_map({name: rng.choice(fillers) for name, fillers in fragments.SLOTS.items()})
 
 
 def _names(text: str, brand: str) -> bool:
