@@ -1,4 +1,4 @@
-"""Finds words of the brands file that match nothing or too much, to warn of them before posts come."""
+"""Finds words of the brands file that match nothing or too much, to warn about them at the start."""
 
 import re
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from pathlib import Path
 from brandpulse.config.brands_file import Brand, BrandsFile
 
 SHORTEST_TERM = 3
-"""Letters and digits. A shorter term is a piece of everyday language somewhere."""
+"""Letters and digits. A shorter term is part of everyday words in some language."""
 _WORDS = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class BrandWarning:
-    """One word that will not do what was meant."""
+    """One word that probably does not match as intended."""
 
     brand: str
     word: str
@@ -27,7 +27,7 @@ class BrandWarning:
 
 
 def brand_warnings(file: BrandsFile) -> list[BrandWarning]:
-    """What is suspicious in *file*, in its order."""
+    """The suspicious words of *file*, in its order."""
     found = [warning for brand in file.brands for warning in _of_brand(brand)]
     return [*found, *_shared(file)]
 
@@ -61,14 +61,14 @@ def _of_brand(brand: Brand) -> Iterator[BrandWarning]:
 _QUERY_SYNTAX: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
         re.compile(r"\b(?:AND|OR|NOT|NEAR|ONEAR)\b(?:/\d+)?|&&|\|\|"),
-        "AND, OR and NOT are read as words, so it matches only posts that hold them",
-        "write each alternative as a term of its own, words that must be there too under `require`, and words that "
-        "must not under `exclude`",
+        "AND, OR and NOT are read as words, so it matches only posts that contain them",
+        "write each alternative as a separate term, words that the post must also contain under `require`, and words "
+        "that it must not contain under `exclude`",
     ),
     (
         re.compile(r"\*|\?(?=.)"),
         "a wildcard is read as a character, so it matches nothing",
-        "write each ending as a term of its own: acme, acmes, acme's",
+        "write each form as a separate term: acme, acmes, acme's",
     ),
     (
         re.compile(
@@ -85,16 +85,16 @@ _QUERY_SYNTAX: tuple[tuple[re.Pattern[str], str, str], ...] = (
     ),
     (
         re.compile(r"^[\"“'(]|[\"”)]$|\".*\""),
-        "quotation marks and brackets are read as characters, so it matches only posts that hold them",
-        "write the words without them: a term of several words is looked for as a phrase",
+        "quotation marks and brackets are read as characters, so it matches only posts that contain them",
+        "write the words without them: a term of several words matches as a phrase",
     ),
     (
         re.compile(r"~|\w\^\d"),
         "a sign of a search query is read as a character, so it matches nothing",
-        "write the words alone",
+        "write only the words",
     ),
 )
-"""What people bring from boolean search queries: the sign, what becomes of it, and what to write in its place."""
+"""Syntax of search queries in a word: its sign, how it is read, and what to write instead."""
 
 
 def _query_syntax(word: str) -> tuple[str, str] | None:
@@ -112,13 +112,13 @@ def _too_common(brand: Brand, term: str) -> Iterator[BrandWarning]:
             brand.name,
             term,
             f"a term of {letters} letters also matches abbreviations and parts of other phrases",
-            "use a handle or a hashtag in its place, or name words that must be there too under `require`",
+            "use a handle or a hashtag instead, or name words that the post must also contain under `require`",
         )
     elif len(words) == 1 and not brand.require and term.casefold() in _ordinary_words():
         yield BrandWarning(
             brand.name,
             term,
-            "it is an ordinary word, so it matches posts that do not mean the brand",
+            "it is an ordinary word, so it matches posts about other things",
             "name words under `require` or `exclude`, use the handle or a hashtag, or write a longer term",
         )
 
@@ -136,7 +136,7 @@ def _shared(file: BrandsFile) -> Iterator[BrandWarning]:
                     brand.name,
                     word,
                     f"it names brand {owner!r} too, so its posts count for both",
-                    "leave it with one brand, or tell the brands apart with `require` and `exclude`",
+                    "keep it in one brand, or distinguish the brands with `require` and `exclude`",
                 )
 
 

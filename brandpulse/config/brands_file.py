@@ -1,4 +1,4 @@
-"""The brands file: which names, handles and hashtags stand for which brand, and which facets their posts have."""
+"""The brands file: the names, handles and hashtags of each brand, and the facets of posts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,12 +31,12 @@ class Brand(BaseModel):
     hashtags: list[Word] = []
     """With or without the #."""
     require: list[Word] = []
-    """For homonyms: a term counts only when one of these words stands in the post too. Handles need no context."""
+    """For homonyms: a term counts only if the post also contains one of these words. Handles need no context."""
     exclude: list[Word] = []
-    """For homonyms: a term does not count when one of these words stands in the post."""
+    """For homonyms: a term does not count if the post contains one of these words."""
     time_zone: str = "UTC"
-    """IANA name of the clock that the brand's people live by, such as Europe/Berlin. Hours of the day and of the week
-    are hours of this clock, so that a change to summer time moves the expected rhythm with the people."""
+    """IANA name of the time zone of the brand's people, such as Europe/Berlin. Hours of the day and of the week are
+    local, so that the expected rhythm follows a change to summer time."""
 
     @field_validator("time_zone")
     @classmethod
@@ -45,13 +45,13 @@ class Brand(BaseModel):
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(
-                "is no time zone of the IANA list; right ones are Europe/Berlin, America/New_York, UTC"
+                "is not a time zone of the IANA list; right ones are Europe/Berlin, America/New_York, UTC"
             ) from None
         return name
 
     @property
     def zone(self) -> ZoneInfo:
-        """`time_zone` as a clock."""
+        """`time_zone` as ZoneInfo."""
         return ZoneInfo(self.time_zone)
 
     @field_validator("handles")
@@ -69,14 +69,14 @@ class Brand(BaseModel):
     def _no_blank_words(cls, value: str | list[str]) -> str | list[str]:
         for word in [value] if isinstance(value, str) else value:
             if not word.strip():
-                raise ValueError("holds a blank word")
+                raise ValueError("contains a blank word")
         return value
 
     @field_validator("name")
     @classmethod
     def _no_mark_in_a_name(cls, name: str) -> str:
         if FACET_MARK in name:
-            raise ValueError("holds the control character U+001F, which parts a brand from its facet in the store")
+            raise ValueError("contains the control character U+001F, which separates brand and facet in the store")
         return name
 
     @model_validator(mode="after")
@@ -100,12 +100,12 @@ class BrandsFile(BaseModel):
         seen: set[str] = set()
         for brand in self.brands:
             if brand.name.casefold() in seen:
-                raise ValueError(f"brand {brand.name!r} stands twice")
+                raise ValueError(f"brand {brand.name!r} is written twice")
             seen.add(brand.name.casefold())
         names = [facet.name for facet in self.facets]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"facet {name!r} stands twice")
+                raise ValueError(f"facet {name!r} is written twice")
         return self
 
 

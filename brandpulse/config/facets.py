@@ -1,7 +1,7 @@
-"""Facet: a part of the posts about a brand, told by their words or by what the model says of them.
+"""Facet: a subset of the posts about a brand, defined by their words or by the model's labels.
 
-Of every post that is relevant to a brand it is asked which facets it is in. Posts and people of a facet are counted as
-a series of panes of its own, under the name that `brandpulse.state.keys.facet_series` makes.
+Each post relevant to a brand may be in several facets. Posts and people of a facet are counted as a series of panes of
+its own, under the name that `brandpulse.state.keys.facet_series` returns.
 """
 
 from typing import Annotated
@@ -25,30 +25,30 @@ Threshold = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Facet(BaseModel):
-    """Which posts are in it: of each field given, one of its values must hold; of several fields, all."""
+    """The condition of a facet: of each field given one value must match, and all fields given must."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: FacetName
     words: Annotated[list[Word], Field(max_length=MOST_WORDS)] = []
-    """Words or phrases, compared as terms of brands are: whole words, whatever their case."""
+    """Words or phrases, matched like terms of brands: whole words in any case."""
     emotions: list[str] = []
-    """Those that reach the model's threshold: `brandpulse.schema.labels.EMOTIONS`."""
+    """Of `brandpulse.schema.labels.EMOTIONS`; one must reach the model's threshold."""
     mood: list[str] = []
-    """The one most probable: `brandpulse.schema.labels.MOODS`."""
+    """Of `brandpulse.schema.labels.MOODS`; one must be the most probable."""
     urgency: list[Urgency] = []
     """Of the post, towards the brand."""
     complaint: Threshold | None = None
-    """From this probability on."""
+    """Smallest probability."""
     crisis: Threshold | None = None
     sentiment: list[Sentiment] = []
-    """Towards the brand: narrows what the other fields say."""
+    """Towards the brand: narrows the other fields."""
 
     @field_validator("words")
     @classmethod
     def _no_blank_words(cls, words: list[str]) -> list[str]:
         if any(not word.strip() for word in words):
-            raise ValueError("holds a blank word")
+            raise ValueError("contains a blank word")
         return words
 
     @field_validator("emotions")
@@ -62,25 +62,25 @@ class Facet(BaseModel):
         return _known(names, MOODS)
 
     @model_validator(mode="after")
-    def _tells_posts_apart(self) -> "Facet":
+    def _has_condition(self) -> "Facet":
         if not self.words and not self.heads:
             raise ValueError("needs one of words, emotions, mood, urgency, complaint or crisis")
         if set(self.sentiment) == set(SENTIMENTS):
-            raise ValueError("sentiment names all there are, which narrows nothing: leave it out")
+            raise ValueError("sentiment lists all sentiments, which narrows nothing: leave it out")
         return self
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The model's heads that it asks: an engine without one of them cannot tell it. Empty: words tell it."""
-        asked = {
+        """The model's heads that the facet needs; an engine without one of them cannot find it. Empty: words suffice."""
+        needed = {
             "emotion": bool(self.emotions),
             "mood": bool(self.mood),
             "risk": bool(self.urgency) or self.complaint is not None or self.crisis is not None,
         }
-        return tuple(head for head, yes in asked.items() if yes)
+        return tuple(head for head, yes in needed.items() if yes)
 
 
 def _known(names: list[str], known: tuple[str, ...]) -> list[str]:
-    if strangers := [name for name in names if name not in known]:
-        raise ValueError(f"{strangers[0]!r} is none of {', '.join(known)}")
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"{unknown[0]!r} is none of {', '.join(known)}")
     return names

@@ -1,4 +1,4 @@
-"""Pydantic's findings in plain sentences: what a value must be, never the library's own words or class names."""
+"""Pydantic's errors as plain sentences: what a value must be, without the library's own words and class names."""
 
 import datetime
 import gzip
@@ -21,7 +21,7 @@ def _text(value: Any, _: Context) -> str:
 
 
 def _number(value: Any, _: Context) -> str:
-    return "must be a number, and is empty" if value == "" else "must be a number"
+    return "is empty; it must be a number" if value == "" else "must be a number"
 
 
 def _whole(*_: Any) -> str:
@@ -49,7 +49,7 @@ def _characters(number: int) -> str:
 
 
 def _moment(*_: Any) -> str:
-    return "must be a moment with a zone, for example 2026-03-02T12:00:00Z"
+    return "must be a time with a zone, for example 2026-03-02T12:00:00Z"
 
 
 _SENTENCES: dict[str, Callable[[Any, Context], str]] = {
@@ -127,13 +127,13 @@ _SENTENCES: dict[str, Callable[[Any, Context], str]] = {
 
 
 def sentence(problem: ErrorDetails) -> str:
-    """What is wrong with the value of *problem*, as the end of a sentence that begins with the field's name."""
+    """The error of *problem*, as the end of a sentence that begins with the field's name."""
     words = _SENTENCES.get(problem["type"])
     return "has a wrong value" if words is None else words(problem["input"], problem.get("ctx", {}))
 
 
 def reason_of(error: BaseException) -> str:
-    """Why something could not be read, in plain words, for the end of a sentence."""
+    """Why an input could not be read, in plain words, for the end of a sentence."""
     match error:
         case ValidationError():
             problems = error.errors()
@@ -141,7 +141,7 @@ def reason_of(error: BaseException) -> str:
         case UnicodeDecodeError():
             reason = "it is not UTF-8 text"
         case gzip.BadGzipFile() | zlib.error():
-            reason = "it is not gzip, or damaged"
+            reason = "it is not gzip, or is damaged"
         case EOFError():
             reason = "the file is cut off"
         case json.JSONDecodeError():

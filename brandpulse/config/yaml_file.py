@@ -1,4 +1,4 @@
-"""Reads YAML files of the configuration. A wrong one raises an error with file, line, key, value and a right one."""
+"""Reads YAML files of the configuration. Errors give file, line, key, value and a right example."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,27 +20,27 @@ Stamp = tuple[int, int, int, int]
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """What tells one content of a file from the next; None where there is none.
+    """Changes when the file's content may have changed; None if there is no file.
 
-    A mounted ConfigMap changes by a link, so the inode counts too.
+    A mounted ConfigMap changes by a link, so the inode is part of it.
     """
     try:
-        seen = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return seen.st_mtime_ns, seen.st_size, seen.st_ino, seen.st_dev
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_dev
 
 
 @dataclass(frozen=True, slots=True)
 class YamlFile:
-    """What was read, and where each part of it stands."""
+    """The content of a file, and the line of each part."""
 
     path: Path
     content: Any
     root: yaml.Node | None
 
     def line_of(self, place: Sequence[str | int]) -> int | None:
-        """The line of the deepest part of *place* that the file has, from 1."""
+        """The line (from 1) of the deepest part of *place* that exists in the file."""
         node, line = self.root, None
         for part in place:
             if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
@@ -63,8 +63,8 @@ class YamlFile:
         name: Callable[[Sequence[str | int]], str] = lambda _: "",
         under: Sequence[str | int] = (),
     ) -> str:
-        """One line for each problem. *name* puts a word to a place, such as the rule's own name; the error's places
-        lie *under* one of the file."""
+        """One line for each problem. *name* describes a place, such as the rule's name. The error's places are relative
+        to *under*."""
         lines = []
         for problem in error.errors():
             place = self._in_file(problem["loc"], under)
@@ -75,7 +75,7 @@ class YamlFile:
         return "\n".join(lines)
 
     def _in_file(self, place: Sequence[str | int], under: Sequence[str | int]) -> list[str | int]:
-        """*place* without the kind that a tagged union puts in between."""
+        """*place* without the kind that pydantic inserts for a tagged union."""
         shown: list[str | int] = []
         content = self.content
         for part in under:
@@ -94,13 +94,13 @@ class YamlFile:
 def _shown(problem: Any, key: str) -> str:
     value = problem["input"]
     hidden = any(word in key.lower() for word in SECRET_WORDS) or isinstance(value, (dict, list))
-    # What stands under an unknown key may be a secret in the wrong place.
+    # The value of an unknown key may be a secret in the wrong place.
     unhelpful = value is None or problem["type"] in ("missing", "extra_forbidden")
     return "" if hidden or unhelpful else f", got {str(value)[:SHOWN_VALUE]!r}"
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice in one place; the plain one keeps the last value without a word."""
+    """SafeLoader that refuses a duplicate key; the plain one silently keeps the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines: dict[Any, int] = {}
@@ -118,37 +118,37 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 _YAML_SENTENCES = (
-    ("found character '\\t'", "a tab stands where YAML wants spaces"),
-    ("could not find expected ':'", "a key has no colon after it, or a text is cut over two lines without quotes"),
+    ("found character '\\t'", "a tab where YAML requires spaces"),
+    ("could not find expected ':'", "a key has no colon after it, or a text spans two lines without quotes"),
     ("mapping values are not allowed", "a second colon in one line: put a text that holds `: ` in quotes"),
     ("expected ',' or ']'", "a list that begins with [ has no comma, or no ] at its end"),
     ("expected ',' or '}'", "fields that begin with { have no comma, or no } at their end"),
-    ("expected <block end>", "the spaces before this line do not fit the lines above it"),
+    ("expected <block end>", "the indentation of this line does not match the lines above it"),
     ("expected the node content", "a value is missing or a bracket is not closed"),
     ("while scanning a quoted scalar", "a quotation mark is not closed"),
     ("found unexpected end of stream", "a quotation mark is not closed"),
-    ("found undefined alias", "`*` begins a reference to a value that is not there: put a text with * in quotes"),
+    ("found undefined alias", "`*` begins a reference to a value that does not exist: put a text with * in quotes"),
     ("expected alphabetic or numeric", "`*` or `&` begins a reference: put such a text in quotes"),
     ("found character '@'", "a text that begins with @ needs quotes"),
     ("found character '%'", "a text that begins with % needs quotes"),
     ("found character '`'", "a text that begins with ` needs quotes"),
     ("found unknown escape", "a backslash in double quotes: write \\\\, or use single quotes"),
-    ("special characters are not allowed", "the file holds a control character"),
+    ("special characters are not allowed", "the file contains a control character"),
     ("could not determine a constructor", "tags (`!name`) are not allowed"),
-    ("found a tab", "a tab stands where YAML wants spaces"),
-    ("expected a single document", "`---` begins a second document; one file holds one"),
+    ("found a tab", "a tab where YAML requires spaces"),
+    ("expected a single document", "`---` begins a second document; only one is allowed"),
     ("found unhashable key", "a list or a group of fields cannot be a key: put a text with [ or { in quotes"),
     ("found invalid", "a special character is used wrongly: put the text in quotes"),
 )
 
 
 def load_yaml(text: str) -> Any:
-    """As `yaml.safe_load`, but a key that is written twice raises an error. Raises yaml.YAMLError, ValueError."""
+    """As `yaml.safe_load`, but refuses a duplicate key. Raises yaml.YAMLError, ValueError."""
     return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
 
 
 def yaml_reason(error: yaml.YAMLError) -> str:
-    """What is wrong, in plain words: `line 3: a tab stands where YAML wants spaces`."""
+    """The error in plain words: `line 3: a tab where YAML requires spaces`."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "")
     context = str(getattr(error, "context", None) or "")

@@ -1,4 +1,4 @@
-"""Kafka topics: settings every client shares, and creating what is missing."""
+"""Kafka topics: creates missing ones, and reads their ids."""
 
 import time
 from collections.abc import Iterable
@@ -15,17 +15,17 @@ from brandpulse.kafka.error_hints import explain, kafka_fault
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic we need; partitions are fixed at creation, since ids would move."""
+    """A required topic. Its number of partitions is fixed at creation, because ids would move to other partitions."""
 
     name: str
     partitions: int = 1
 
 
 def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], *, replication_factor: int = 1) -> dict[str, str]:
-    """Create what is missing and return each topic's id by name.
+    """Create missing topics and return each topic's id by name.
 
-    Event time travels in the payload, so retention must go by arrival: `LogAppendTime`, or Kafka deletes a replayed
-    2015 stream within minutes. Raises TransientError when the broker does not answer, ConfigError when it refuses us.
+    Event time is in the payload, so retention must go by arrival: without `LogAppendTime` Kafka would delete a replayed
+    stream of 2015 within minutes. Raises TransientError if the broker does not answer, ConfigError if it denies access.
     """
     wanted = list(topics)
     admin = AdminClient(client_config(bootstrap_servers) | {"socket.timeout.ms": 10_000})
@@ -50,7 +50,7 @@ def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic], *, replicatio
 
 
 def _topic_config(replication_factor: int) -> dict[str, str]:
-    """acks=all means as many as are in sync, be it the leader alone: so one less than all must be, from three up."""
+    """With acks=all alone, a leader without in-sync replicas acknowledges. From three replicas, all but one must be."""
     config = {"message.timestamp.type": "LogAppendTime"}
     if replication_factor >= 3:
         config["min.insync.replicas"] = str(replication_factor - 1)
@@ -58,7 +58,7 @@ def _topic_config(replication_factor: int) -> dict[str, str]:
 
 
 def _ids(admin: AdminClient, names: list[str], *, patience_seconds: float = 5.0) -> dict[str, str]:
-    """Apache Kafka acknowledges a creation before every broker's metadata shows it: ask again for a while."""
+    """Apache Kafka confirms a creation before every broker's metadata shows it: retry for a while."""
     deadline = time.monotonic() + patience_seconds
     while True:
         described = admin.describe_topics(TopicCollection(names), request_timeout=10)
@@ -74,15 +74,15 @@ def _created(future: Any) -> None:
     try:
         future.result()
     except KafkaException as error:
-        # Another process of ours was faster.
+        # Another process created it first.
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
 
 
 def topic_id(admin: AdminClient, topic: str) -> str:
-    """The id Kafka gave *topic* when it was created: a topic made anew has another. Raises TransientError."""
+    """The id that Kafka gave *topic*; a topic that is created again has another. Raises TransientError."""
     try:
         described = admin.describe_topics(TopicCollection([topic]), request_timeout=5)
         return str(described[topic].result().topic_id)
     except KafkaException as error:
-        raise TransientError(f"topic {topic} is not described: {explain(error.args[0])}") from error
+        raise TransientError(f"cannot read the id of topic {topic}: {explain(error.args[0])}") from error

@@ -34,7 +34,7 @@ def test_a_brand_without_a_time_zone_lives_by_utc(tmp_path: Path) -> None:
         ("brands:\n- {name: A, terms: a}\n", "got 'a'"),
         ("brands:\n- {name: A, term: [a]}\n", "brands.0.term (brand 'A')"),
         ("brands:\n- {name: A, terms: ['  ']}\n", "blank word"),
-        ("brands:\n- {name: A, terms: [a]}\n- {name: a, terms: [b]}\n", "'a' stands twice"),
+        ("brands:\n- {name: A, terms: [a]}\n- {name: a, terms: [b]}\n", "'a' is written twice"),
         ("brands: []\n", "brands"),
         ("brands:\n- {name: A, terms: [a], time_zone: Berlin}\n", "got 'Berlin'"),
         ("brands:\n- {name: A, terms: [a], time_zone: CET+1}\n", "brands.0.time_zone (brand 'A')"),
@@ -94,7 +94,7 @@ def test_a_file_without_facets_has_none(tmp_path: Path) -> None:
         ("{name: x, urgency: [urgent]}", "facets.0.urgency.0 (facet 'x')"),
         ("{name: x, complaint: 1.5}", "facets.0.complaint (facet 'x')"),
         ("{name: x, word: [a]}", "facets.0.word (facet 'x')"),
-        ("{name: x, words: [a]}\n- {name: x, words: [b]}", "facet 'x' stands twice"),
+        ("{name: x, words: [a]}\n- {name: x, words: [b]}", "facet 'x' is written twice"),
         ("\n- ".join(f"{{name: f{i}, words: [w]}}" for i in range(21)), "at most 20 entries, has 21"),
     ],
 )
