@@ -122,7 +122,7 @@ def test_what_keeps_us_out_is_named_with_its_setting_and_not_the_secret(
     [finding] = check_broker(settings)
     assert variable in finding.remedy
     for secret in ("wr0ng-s3cr3t", password_of("worker")):
-        assert secret not in f"{finding.saw} {finding.remedy}"
+        assert secret not in f"{finding.observation} {finding.remedy}"
 
 
 def test_a_refused_user_stops_a_start_at_the_first_word(

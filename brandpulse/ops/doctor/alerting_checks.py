@@ -1,4 +1,4 @@
-"""What `brandpulse doctor` asks of the alerter."""
+"""Checks of `brandpulse doctor` for the alerter: receivers, rules and the outbox."""
 
 import socket
 from collections import Counter
@@ -11,72 +11,68 @@ from alerting.rules.models import DEFAULT_RULES
 from alerting.settings import AlerterSettings
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.config.settings import Settings, load_settings
+from brandpulse.ops.doctor.finding import Finding
 from brandpulse.redis.client import connect
 
-Checked = tuple[str, str, str, bool]
-"""Subject, what was seen, the remedy (empty when all is well), and whether it is only a warning."""
+CONNECT_SECONDS = 3.0
 
 
-REACH_SECONDS = 3.0
-
-
-def check_receivers() -> list[Checked]:
-    """Each receiver of the file, and whether it can be reached. Raises ConfigError if file or secret is wrong."""
+def check_receivers() -> list[Finding]:
+    """Each receiver of the file, and whether it is reachable. Raises ConfigError for a wrong file or secret."""
     path = load_settings(AlerterSettings).receivers_file
     if path is None:
         return [
-            (
+            Finding(
                 "receivers",
-                "none: alerts go to the store, topic alerts and the log only",
-                "name a file with BRANDPULSE_RECEIVERS_FILE=./receivers.yaml",
-                True,
+                "none: alerts go only to the store, the alerts topic and the log",
+                "set BRANDPULSE_RECEIVERS_FILE=./receivers.yaml to a file of receivers",
+                warning=True,
             )
         ]
-    return [_check(config) for config in load_receivers(path)]
+    return [_check_receiver(config) for config in load_receivers(path)]
 
 
-def check_rules() -> list[Checked]:
-    """The rules in force. Raises ConfigError if the file is wrong."""
+def check_rules() -> list[Finding]:
+    """The rules in force. Raises ConfigError for a wrong file."""
     settings = load_settings(AlerterSettings)
     if settings.rules_file is None:
-        return [("rules", f"{DEFAULT_RULES.rules[0].name} for every brand, told to everybody", "", False)]
+        return [Finding("rules", f"{DEFAULT_RULES.rules[0].name} for every brand, sent to all receivers")]
     configs = [] if settings.receivers_file is None else load_receivers(settings.receivers_file)
     facets = facet_names_of(load_settings(Settings).brands_file)
     rules = load_rules(settings.rules_file, receivers={config.name for config in configs}, facets=facets)
-    what = f"{settings.rules_file}: {', '.join(rule.name for rule in rules.rules)}"
-    return [("rules", what, "", False)]
+    return [Finding("rules", f"{settings.rules_file}: {', '.join(rule.name for rule in rules.rules)}")]
 
 
-def check_outbox() -> list[Checked]:
-    """What receivers refused for good, by receiver. Raises TransientError when the store cannot be reached."""
+def check_outbox() -> list[Finding]:
+    """Notifications that a receiver refused for good, by receiver. Raises TransientError."""
     settings = load_settings(Settings)
     store = RedisAlertStore(connect(settings.redis_address(), timeout_seconds=5), settings.namespace)
-    aside = Counter(one.notification.receiver for one in store.quarantined())
-    if not aside:
-        return [("outbox", "no notification is set aside", "", False)]
-    latest = {one.notification.receiver: one.answer for one in store.quarantined()}
+    refused = store.quarantined()
+    if not refused:
+        return [Finding("outbox", "no notification was refused")]
+    numbers = Counter(delivery.notification.receiver for delivery in refused)
+    answers = {delivery.notification.receiver: delivery.answer for delivery in refused}
     return [
-        (
+        Finding(
             "outbox",
-            f"{number} notifications for {name} are set aside; last answer: {one_line(latest[name])[:200]}",
-            f"mend the receiver, then `brandpulse outbox retry --all --receiver {name}`",
-            True,
+            f"{name} refused {number} notifications; last answer: {one_line(answers[name])[:200]}",
+            f"repair the receiver, then run `brandpulse outbox retry --all --receiver {name}`",
+            warning=True,
         )
-        for name, number in sorted(aside.items())
+        for name, number in sorted(numbers.items())
     ]
 
 
-def _check(config: ReceiverConfig) -> Checked:
-    """Whether somebody listens at the receiver's address. Nothing is sent: a doctor pages nobody."""
-    what = f"{config.name}: {config.kind}, from {config.min_severity} up"
+def _check_receiver(config: ReceiverConfig) -> Finding:
+    """Whether a server listens at the receiver's address; nothing is sent."""
     if config.place is None:
-        return "receivers", what, "", False
+        return Finding("receivers", f"{config.name}: {config.kind}, from {config.min_severity} up")
     host, port = config.place
-    what = f"{config.name}: {config.kind} at {host}, from {config.min_severity} up"
+    observation = f"{config.name}: {config.kind} at {host}, from {config.min_severity} up"
     try:
-        with socket.create_connection((host, port), timeout=REACH_SECONDS):
-            return "receivers", what, "", False
+        with socket.create_connection((host, port), timeout=CONNECT_SECONDS):
+            return Finding("receivers", observation)
     except OSError as error:
-        # Posts flow all the same, and notifications wait in the outbox: a warning.
-        remedy = f"nobody answers there ({error}); check url, network and firewall. Alerts wait in the outbox"
-        return "receivers", what, remedy, True
+        # A warning: posts flow, and notifications wait in the outbox.
+        remedy = f"no server answers there ({error}); check url, network and firewall. Alerts wait in the outbox"
+        return Finding("receivers", observation, remedy, warning=True)

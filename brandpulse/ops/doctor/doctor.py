@@ -1,6 +1,5 @@
-"""`brandpulse doctor`: checks what posts need to flow, and says what to do about each fault."""
+"""`brandpulse doctor`: checks everything that posts need to flow, and reports a remedy for each fault."""
 
-import importlib
 import time
 from collections.abc import Callable
 
@@ -18,10 +17,11 @@ from brandpulse.runtime.console import Console, styled
 from brandpulse.state.pane_reader import PaneReader
 
 SILENT_AFTER_MS = 15_000
+"""A partition whose worker has not reported for this time has no worker."""
 
 
 def examine() -> int:
-    """Prints every finding; 0 only when posts can flow."""
+    """Print all findings; returns exit code 0 only if posts can flow."""
     console = Console(soft_wrap=True)
     findings: list[Finding] = []
     for check in (_settings, _brands, _broker, _store, _model, _partitions, _stream, _sent_files, _receivers, _outbox):
@@ -31,7 +31,7 @@ def examine() -> int:
             mark = (
                 ("ok  ", "green") if not finding.remedy else ("warn", "yellow") if finding.warning else ("FAIL", "red")
             )
-            console.print(styled(mark, f" {finding.subject:<12} {finding.saw}"))
+            console.print(styled(mark, f" {finding.subject:<12} {finding.observation}"))
             if finding.remedy:
                 console.print(f"     {'':<12} -> {finding.remedy}")
     return 0 if all(not finding.remedy or finding.warning for finding in findings) else 1
@@ -45,18 +45,19 @@ def _guarded(check: Callable[[], list[Finding]]) -> list[Finding]:
 
 
 def _settings() -> list[Finding]:
+    from alerting.settings import AlerterSettings
+    from stream_workers.settings import WorkerSettings
+
     settings = load_settings(Settings)
-    worker = importlib.import_module("stream_workers.settings").WorkerSettings
-    alerter = importlib.import_module("alerting.settings").AlerterSettings
-    for kind in (worker, alerter):
-        load_settings(kind)
+    load_settings(WorkerSettings)
+    load_settings(AlerterSettings)
     findings = [Finding("settings", f"home {settings.home}, namespace {settings.namespace}")]
     if settings.author_key.get_secret_value() == "brandpulse-development-key":
         findings.append(
             Finding(
                 "settings",
-                "author ids are hashed under the development key",
-                "set BRANDPULSE_AUTHOR_KEY to 32 random characters before real posts come",
+                "author ids are hashed with the development key",
+                "set BRANDPULSE_AUTHOR_KEY to 32 random characters before you send real posts",
                 warning=True,
             )
         )
@@ -69,7 +70,7 @@ def _brands() -> list[Finding]:
     facets = f" and {len(file.facets)} facets" if file.facets else ""
     return [
         Finding("brands", f"{len(file.brands)} brands{facets} in {path}"),
-        *(Finding("brands", str(one), one.remedy, warning=True) for one in brand_warnings(file)),
+        *(Finding("brands", str(warning), warning.remedy, warning=True) for warning in brand_warnings(file)),
         *check_brand_names(brand.name for brand in file.brands),
     ]
 
@@ -83,19 +84,21 @@ def _store() -> list[Finding]:
 
 
 def _model() -> list[Finding]:
-    worker = load_settings(importlib.import_module("stream_workers.settings").WorkerSettings)
+    from model.inputs.target_marking import mark
+    from model.loader import load_scorer
+    from stream_workers.settings import WorkerSettings
+
+    worker = load_settings(WorkerSettings)
     started = time.perf_counter()
-    scorer = importlib.import_module("model.loader").load_scorer(worker.engine, worker.weights, worker.threads)
-    complaint = importlib.import_module("model.inputs.target_marking").mark(
-        "@acme cancelled my flight and nobody helps", ["@acme"]
-    )
+    scorer = load_scorer(worker.engine, worker.weights, worker.threads)
+    complaint = mark("@acme cancelled my flight and nobody helps", ["@acme"])
     [row] = scorer.score([complaint]).target
     seconds = time.perf_counter() - started
     return [
         Finding(
             "model",
-            f"{scorer.name}@{scorer.version[:12]} scores; ready in {seconds:.1f} s "
-            f"({row[0]:.0%} negative towards the brand of a complaint)",
+            f"{scorer.name}@{scorer.version[:12]} works; ready in {seconds:.1f} s "
+            f"(a test complaint scores {row[0]:.0%} negative)",
         )
     ]
 
@@ -105,21 +108,21 @@ def _partitions() -> list[Finding]:
     client = connect(settings.redis_address(), timeout_seconds=5)
     statuses = PaneReader(client, settings.namespace).partitions()
     if not statuses:
-        return [Finding("workers", "no partition has state yet", "start a worker: `brandpulse worker`")]
+        return [Finding("workers", "no partition has state yet", "start a worker with `brandpulse worker`")]
     now = time.time_ns() // 1_000_000
     findings = []
     for status in statuses:
         name = f"{status.topic}:{status.partition}"
         if status.paused:
-            # The worker says what to do behind the cause.
-            saw, _, remedy = status.paused.partition("; ")
+            # The worker stores the remedy behind the cause.
+            cause, _, remedy = status.paused.partition("; ")
             remedy = remedy or "`brandpulse dlq list`, then `brandpulse dlq allow`"
-            findings.append(Finding("workers", f"{name} is paused: {saw}", remedy))
+            findings.append(Finding("workers", f"{name} is paused: {cause}", remedy))
         elif now - status.seen_wall_ms > SILENT_AFTER_MS:
-            remedy = "start one: `brandpulse worker`; if one runs, its log says whether Kafka answers it"
+            remedy = "start one with `brandpulse worker`; if one runs, read in its log whether Kafka answers it"
             findings.append(Finding("workers", f"{name} has no worker", remedy))
     lag = sum(status.lag for status in statuses)
-    return findings or [Finding("workers", f"{len(statuses)} partitions owned, {lag} posts behind")]
+    return findings or [Finding("workers", f"all {len(statuses)} partitions have a worker; lag {lag} posts")]
 
 
 def _stream() -> list[Finding]:
@@ -127,17 +130,18 @@ def _stream() -> list[Finding]:
 
 
 def _sent_files() -> list[Finding]:
-    return list(
-        importlib.import_module("brandpulse.ops.doctor.sent_file_checks").check_sent_files(load_settings(Settings).home)
-    )
+    from brandpulse.ops.doctor.sent_file_checks import check_sent_files
+
+    return check_sent_files(load_settings(Settings).home)
 
 
 def _receivers() -> list[Finding]:
-    checks = importlib.import_module("brandpulse.ops.doctor.alerting_checks")
-    return [Finding(*found) for found in (*checks.check_receivers(), *checks.check_rules())]
+    from brandpulse.ops.doctor.alerting_checks import check_receivers, check_rules
+
+    return [*check_receivers(), *check_rules()]
 
 
 def _outbox() -> list[Finding]:
-    return [
-        Finding(*found) for found in importlib.import_module("brandpulse.ops.doctor.alerting_checks").check_outbox()
-    ]
+    from brandpulse.ops.doctor.alerting_checks import check_outbox
+
+    return check_outbox()

@@ -1,13 +1,13 @@
-"""What one of `brandpulse doctor`'s checks saw."""
+"""Result of one check of `brandpulse doctor`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """*remedy* is empty when all is well; a warning does not keep posts from flowing."""
+    """An observation; *remedy* is empty if nothing is wrong. A warning does not stop posts from flowing."""
 
     subject: str
-    saw: str
+    observation: str
     remedy: str = ""
     warning: bool = False

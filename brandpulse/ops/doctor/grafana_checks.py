@@ -1,4 +1,4 @@
-"""What `brandpulse doctor` says of names that Grafana's brands dashboard cannot choose."""
+"""Checks of `brandpulse doctor` for brand names that Grafana's brands dashboard cannot select."""
 
 from collections.abc import Iterable
 
@@ -8,12 +8,12 @@ BACK_QUOTE = "`"
 
 
 def check_brand_names(names: Iterable[str]) -> list[Finding]:
-    """A warning for each brand whose name ends the raw string that the dashboard's queries put it in."""
+    """A warning for each brand with a back quote, which ends the raw string in the dashboard's queries."""
     return [
         Finding(
             "grafana",
-            f"brand {name!r} holds a back quote: chosen by itself in the brands dashboard, every panel is an error",
-            "choose All there, or name it with another quote (' or \") in the brands file",
+            f"brand {name!r} contains a back quote: if it alone is selected in the brands dashboard, all panels fail",
+            "select All there, or use another quote (' or \") in the brands file",
             warning=True,
         )
         for name in names

@@ -1,4 +1,4 @@
-"""What `brandpulse doctor` looks at in Kafka: whether it answers, whose it is, and how its topics are kept."""
+"""Checks of `brandpulse doctor` in Kafka: whether it answers, how long it keeps records, how topics are configured."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ from brandpulse.runtime.service_registry import read_addresses
 
 
 def check_broker(settings: Settings) -> list[Finding]:
-    """Never raises for a broker that is away or refuses: that is a finding."""
+    """Findings for the broker and its topics; a broker that is unreachable or refuses is a finding."""
     address = settings.bootstrap_servers()
     admin = AdminClient(client_config(address) | {"log_level": 0, "socket.timeout.ms": 5_000})
     try:
         brokers = len(admin.list_topics(timeout=5).brokers)
     except KafkaException as error:
-        told = kafka_fault(address, error)
-        start = "start it, or `brandpulse up`; check BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS"
-        remedy = start if str(told).startswith("no Kafka broker answers") else str(told)
+        fault = kafka_fault(address, error)
+        start = "start it, or run `brandpulse up`; check BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS"
+        remedy = start if str(fault).startswith("no Kafka broker answers") else str(fault)
         return [Finding("broker", f"no answer at {address}", remedy)]
-    findings = [Finding("broker", f"answers at {address}{_nodes(brokers)}"), *_kept(settings, address)]
+    findings = [Finding("broker", f"answers at {address}{_nodes(brokers)}"), *_retention(settings, address)]
     for topic in (settings.posts_topic, settings.dlq_topic, settings.alerts_topic):
         findings += _topic(admin, topic, brokers)
     return findings
@@ -34,8 +34,8 @@ def _nodes(brokers: int) -> str:
     return f", {brokers} nodes" if brokers > 1 else ""
 
 
-def _kept(settings: Settings, address: str) -> list[Finding]:
-    """Of the broker that `up` started, how long its records live."""
+def _retention(settings: Settings, address: str) -> list[Finding]:
+    """How long the records of a broker that `up` started live."""
     try:
         stack = read_addresses(settings.home)
     except BrandpulseError:
@@ -49,44 +49,44 @@ def _kept(settings: Settings, address: str) -> list[Finding]:
 
 
 def _topic(admin: AdminClient, topic: str, brokers: int) -> list[Finding]:
-    """A missing topic is no fault: whoever needs it makes it."""
+    """Findings for one topic. A missing topic is no fault: the service that needs it creates it."""
     try:
         found = admin.list_topics(topic, timeout=5).topics.get(topic)
         partitions = list(found.partitions.values()) if found is not None and found.error is None else []
         if not partitions:
             return []
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        kept: dict[str, Any] = admin.describe_configs([resource], request_timeout=5)[resource].result()
+        config: dict[str, Any] = admin.describe_configs([resource], request_timeout=5)[resource].result()
     except KafkaException:
-        return []  # without DescribeConfigs nobody may know
-    return judge_topic(
+        return []  # the user has no DescribeConfigs
+    return topic_findings(
         topic,
-        {name: str(entry.value) for name, entry in kept.items()},
+        {name: str(entry.value) for name, entry in config.items()},
         replicas=min(len(partition.replicas) for partition in partitions),
         brokers=brokers,
     )
 
 
-def judge_topic(topic: str, kept: dict[str, str], *, replicas: int, brokers: int) -> list[Finding]:
-    """What is wrong with how *topic* is *kept*. Pure."""
+def topic_findings(topic: str, config: dict[str, str], *, replicas: int, brokers: int) -> list[Finding]:
+    """Settings of *topic* that may lose records. Pure."""
     findings = []
     alter = f"`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config"
-    if kept.get("message.timestamp.type") == "CreateTime":
+    if config.get("message.timestamp.type") == "CreateTime":
         findings.append(
             Finding(
                 "broker",
-                f"topic {topic} has message.timestamp.type=CreateTime: retention goes by a producer's clock, and a "
+                f"topic {topic} has message.timestamp.type=CreateTime: retention uses the producer's clock, so a "
                 "replayed stream of last year is deleted within minutes",
                 f"{alter} message.timestamp.type=LogAppendTime`",
                 warning=True,
             )
         )
-    if replicas >= 3 and kept.get("min.insync.replicas") == "1":
+    if replicas >= 3 and config.get("min.insync.replicas") == "1":
         findings.append(
             Finding(
                 "broker",
-                f"topic {topic} has {replicas} replicas and min.insync.replicas=1: what one broker alone acknowledged "
-                "is lost with it",
+                f"topic {topic} has {replicas} replicas and min.insync.replicas=1: records that only one broker has "
+                "acknowledged are lost with it",
                 f"{alter} min.insync.replicas={replicas - 1}`",
                 warning=True,
             )
@@ -95,9 +95,9 @@ def judge_topic(topic: str, kept: dict[str, str], *, replicas: int, brokers: int
         findings.append(
             Finding(
                 "broker",
-                f"topic {topic} has one replica in a cluster of {brokers}: it stands still with its broker",
-                "reassign its partitions with kafka-reassign-partitions.sh; BRANDPULSE_REPLICATION_FACTOR=3 does so "
-                "for topics that are still to be made",
+                f"topic {topic} has one replica in a cluster of {brokers}: it is unavailable while its broker is down",
+                "reassign its partitions with kafka-reassign-partitions.sh; BRANDPULSE_REPLICATION_FACTOR=3 applies to "
+                "topics that are created later",
                 warning=True,
             )
         )

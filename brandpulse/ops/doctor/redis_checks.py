@@ -1,4 +1,4 @@
-"""What `brandpulse doctor` looks at in Redis: whether each server answers, and whether it may lose what it was told."""
+"""Checks of `brandpulse doctor` in Redis: whether each server answers, and whether it may lose data."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from brandpulse.redis.error_hints import OUTAGES, redis_fault
 
 
 def check_store(settings: Settings) -> list[Finding]:
-    """Each server's findings; a cluster's by server. Raises ConfigError for an address that is none."""
+    """Findings for the server, or for each primary of a cluster. Raises ConfigError for an invalid address."""
     address = settings.redis_address()
-    many = parse_address(address).kind == "cluster"
+    is_cluster = parse_address(address).kind == "cluster"
     try:
         servers = primaries(connect(address, timeout_seconds=5))
-        findings = [found for server in servers for found in _server(server, named=many)]
+        findings = [finding for server in servers for finding in _server(server, named=is_cluster)]
     except (redis.RedisError, *OUTAGES) as error:
         return [
             Finding(
@@ -26,7 +26,7 @@ def check_store(settings: Settings) -> list[Finding]:
                 f"{redis_fault(error)}; check BRANDPULSE_REDIS_URL",
             )
         ]
-    if many:
+    if is_cluster:
         findings += _cluster(servers)
     return findings
 
@@ -34,31 +34,32 @@ def check_store(settings: Settings) -> list[Finding]:
 def _server(server: redis.Redis, *, named: bool) -> list[Finding]:
     where = ""
     if named:
-        at = server.connection_pool.connection_kwargs
-        where = f"{at['host']}:{at['port']} "
+        address = server.connection_pool.connection_kwargs
+        where = f"{address['host']}:{address['port']} "
     info: Any = server.info()
-    found = Finding(
+    answers = Finding(
         "store",
         f"{where}answers, version {info.get('valkey_version') or info.get('redis_version')}, "
         f"{info.get('used_memory_human')} in use",
     )
     try:
-        kept: Any = {**server.config_get("maxmemory-policy"), **server.config_get("appendfsync")}
+        config: Any = {**server.config_get("maxmemory-policy"), **server.config_get("appendfsync")}
     except redis.ResponseError:
-        remedy = "run doctor as a user that may, see deploy/redis-users.acl"
-        return [found, Finding("store", f"{where}does not let us see its settings (CONFIG GET)", remedy, warning=True)]
-    return [found, *judge_server(info, kept, where=where)]
+        remedy = "run doctor as a Redis user with CONFIG GET, see deploy/redis-users.acl"
+        denied = Finding("store", f"{where}does not show its settings (CONFIG GET)", remedy, warning=True)
+        return [answers, denied]
+    return [answers, *server_findings(info, config, where=where)]
 
 
-def judge_server(info: dict[str, Any], kept: dict[str, str], *, where: str = "") -> list[Finding]:
-    """What is wrong with how a server keeps what it is told. Pure."""
+def server_findings(info: dict[str, Any], config: dict[str, str], *, where: str = "") -> list[Finding]:
+    """Settings of a server that may lose data. Pure."""
     findings = []
-    policy, fsync = kept.get("maxmemory-policy", ""), kept.get("appendfsync", "")
+    policy, fsync = config.get("maxmemory-policy", ""), config.get("appendfsync", "")
     if policy not in ("", "noeviction"):
         findings.append(
             Finding(
                 "store",
-                f"{where}maxmemory-policy is {policy}: it may throw counts away",
+                f"{where}maxmemory-policy is {policy}: Redis may delete counts",
                 "CONFIG SET maxmemory-policy noeviction",
             )
         )
@@ -75,7 +76,7 @@ def judge_server(info: dict[str, Any], kept: dict[str, str], *, where: str = "")
         findings.append(
             Finding(
                 "store",
-                f"{where}appendfsync is {fsync} and the server has no WAITAOF: an alert of the last second may be lost",
+                f"{where}appendfsync is {fsync} and the server has no WAITAOF: a crash may lose a second of alerts",
                 "CONFIG SET appendfsync always",
                 warning=True,
             )
@@ -85,15 +86,15 @@ def judge_server(info: dict[str, Any], kept: dict[str, str], *, where: str = "")
 
 def _cluster(servers: list[redis.Redis]) -> list[Finding]:
     info: Any = servers[0].execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]
-    text = info if isinstance(info, dict) else _parsed(info)
-    state = text.get("cluster_state", "unknown")
-    saw = f"cluster of {len(servers)} primaries, state {state}"
+    fields = info if isinstance(info, dict) else _parse(info)
+    state = fields.get("cluster_state", "unknown")
+    observation = f"cluster of {len(servers)} primaries, state {state}"
     if state != "ok":
-        return [Finding("store", saw, "`redis-cli --cluster check HOST:PORT` says which slots have no server")]
-    return [Finding("store", saw)]
+        return [Finding("store", observation, "`redis-cli --cluster check HOST:PORT` shows which slots have no server")]
+    return [Finding("store", observation)]
 
 
-def _parsed(info: bytes) -> dict[str, str]:
+def _parse(info: bytes) -> dict[str, str]:
     lines = (line.partition(":") for line in info.decode().splitlines())
     return {name: value.strip() for name, _, value in lines}
 

@@ -1,4 +1,4 @@
-"""What `brandpulse doctor` looks at under `<home>/ingest/`: files that were sent by half."""
+"""Checks of `brandpulse doctor` under `<home>/ingest/`: files that were sent in part."""
 
 import contextlib
 from pathlib import Path
@@ -10,7 +10,7 @@ from ingest.files.checkpoint import Checkpoint
 
 
 def check_sent_files(home: Path) -> list[Finding]:
-    """A warning for each file whose newest checkpoint is not finished. Checkpoints of older versions name no file."""
+    """A warning for each file whose newest checkpoint is unfinished. Checkpoints of older versions name no file."""
     newest: dict[str, tuple[int, Checkpoint]] = {}
     for path in sorted((home / "ingest").glob("*.json")):
         with contextlib.suppress(StateError, OSError):
@@ -21,8 +21,8 @@ def check_sent_files(home: Path) -> list[Finding]:
     return [
         Finding(
             "ingest",
-            f"{name} was sent by half: {known.rows:,} rows were read",
-            "run the same `brandpulse ingest file` again, unless it runs now: it sends what is missing",
+            f"{name} was sent in part: {known.rows:,} rows were read",
+            "if it is not running now, run the same `brandpulse ingest file` again: it sends the rest",
             warning=True,
         )
         for name, (_, known) in sorted(newest.items())

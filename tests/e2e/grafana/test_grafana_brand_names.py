@@ -129,5 +129,5 @@ def test_default_variable_format_does_not_parse(prometheus: str) -> None:
 
 def test_doctor_reports_a_brand_that_no_panel_can_select() -> None:
     [found] = check_brand_names([*NAMES, "back`quote"])
-    assert "back`quote" in found.saw
+    assert "back`quote" in found.observation
     assert found.warning

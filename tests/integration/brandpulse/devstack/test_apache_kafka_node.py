@@ -15,7 +15,7 @@ from brandpulse.devstack.apache_kafka_node import ApacheKafkaBroker
 from brandpulse.devstack.kafka_jars import check_jars, check_java, fetch, pinned
 from brandpulse.devstack.up import choose_broker
 from brandpulse.errors import ConfigError
-from brandpulse.ops.doctor.kafka_checks import judge_topic
+from brandpulse.ops.doctor.kafka_checks import topic_findings
 from brandpulse.runtime.child_process import free_port
 from tests.support.kafka_broker import JARS, why_not
 
@@ -230,6 +230,6 @@ def test_a_data_folder_knows_its_broker(tmp_path: Path, asked: str | None, has_k
 def test_doctor_tells_how_a_topic_should_be_kept(
     kept: dict[str, str], replicas: int, brokers: int, expected: list[str]
 ) -> None:
-    findings = judge_topic("posts", kept, replicas=replicas, brokers=brokers)
+    findings = topic_findings("posts", kept, replicas=replicas, brokers=brokers)
     assert [part in finding.remedy for part, finding in zip(expected, findings, strict=True)] == [True] * len(expected)
     assert all(finding.warning for finding in findings)

@@ -74,7 +74,7 @@ def test_retry_without_one_id_or_all_is_wrong_usage(arguments: tuple[str, ...]) 
 
 
 def test_doctor_counts_what_is_set_aside_by_receiver(store: RedisAlertStore) -> None:
-    [(subject, saw, remedy, warning)] = check_outbox()
-    assert (subject, warning) == ("outbox", True)
-    assert saw == "1 notifications for pager are set aside; last answer: refused with 400: no"
-    assert "outbox retry --all --receiver pager" in remedy
+    [finding] = check_outbox()
+    assert (finding.subject, finding.warning) == ("outbox", True)
+    assert finding.observation == "pager refused 1 notifications; last answer: refused with 400: no"
+    assert "outbox retry --all --receiver pager" in finding.remedy

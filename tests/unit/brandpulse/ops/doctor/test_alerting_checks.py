@@ -23,30 +23,30 @@ def test_each_receiver_is_told_with_whether_somebody_listens(monkeypatch: pytest
         server.listen()
         path.write_text(FILE.format(listening=server.getsockname()[1], silent=free_port(), key="k" * 32))
         up, down = check_receivers()
-    assert up[2:] == ("", False)
-    assert "webhook at 127.0.0.1" in up[1]
-    assert "nobody answers there" in down[2]
-    assert down[3], "a warning: posts flow all the same"
+    assert (up.remedy, up.warning) == ("", False)
+    assert "webhook at 127.0.0.1" in up.observation
+    assert "no server answers there" in down.remedy
+    assert down.warning, "a warning: posts flow all the same"
     assert "k" * 32 not in str(down)
 
 
 def test_no_file_of_receivers_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BRANDPULSE_RECEIVERS_FILE", raising=False)
-    [(_, saw, remedy, warning)] = check_receivers()
-    assert "none" in saw
-    assert "BRANDPULSE_RECEIVERS_FILE" in remedy
-    assert warning
+    [finding] = check_receivers()
+    assert "none" in finding.observation
+    assert "BRANDPULSE_RECEIVERS_FILE" in finding.remedy
+    assert finding.warning
 
 
 def test_the_rules_of_the_file_are_named_and_a_receiver_it_does_not_know_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("BRANDPULSE_RECEIVERS_FILE", raising=False)
-    assert "negative_share for every brand" in check_rules()[0][1]
+    assert "negative_share for every brand" in check_rules()[0].observation
     rules = tmp_path / "rules.yaml"
     monkeypatch.setenv("BRANDPULSE_RULES_FILE", str(rules))
     rules.write_text("rules: [{name: mine, kind: negative_share}]")
-    assert check_rules()[0][1].endswith("rules.yaml: mine")
+    assert check_rules()[0].observation.endswith("rules.yaml: mine")
     rules.write_text("rules: [{name: mine, kind: negative_share, receivers: [nobody]}]")
     with pytest.raises(ConfigError, match="no receiver is named 'nobody'"):
         check_rules()
@@ -61,7 +61,7 @@ def test_a_rule_about_a_facet_that_the_brands_file_lacks_is_told(
     monkeypatch.delenv("BRANDPULSE_RECEIVERS_FILE", raising=False)
     monkeypatch.setenv("BRANDPULSE_BRANDS_FILE", str(brands))
     monkeypatch.setenv("BRANDPULSE_RULES_FILE", str(rules))
-    assert check_rules()[0][1].endswith("rules.yaml: mine")
+    assert check_rules()[0].observation.endswith("rules.yaml: mine")
     assert "facet_share of refund" in CliRunner().invoke(app, ["check"], env={"COLUMNS": "200"}).output
     rules.write_text("rules: [{name: mine, kind: facet_share, facet: refnd}]")
     with pytest.raises(ConfigError, match="no facet is named 'refnd'; those of the brands file: refund"):

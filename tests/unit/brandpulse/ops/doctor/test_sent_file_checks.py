@@ -1,4 +1,4 @@
-"""What `doctor` says of files that were sent by half."""
+"""Findings of `doctor` about files that were sent in part."""
 
 import os
 from dataclasses import replace
@@ -20,7 +20,7 @@ def test_a_file_sent_by_half_is_named_until_it_is_sent_whole(tmp_path: Path) -> 
     (tmp_path / "ingest" / "bad.json").write_text("rubbish")
     [found] = check_sent_files(tmp_path)
     assert found.warning
-    assert f"{file} was sent by half: 20 rows" in found.saw
+    assert f"{file} was sent in part: 20 rows" in found.observation
     assert "again" in found.remedy
 
     checkpoints.save(tmp_path / "ingest" / "two.json", replace(half, finished=True))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from brandpulse.ops.doctor.stream_checks import judge_stream
+from brandpulse.ops.doctor.stream_checks import stream_findings
 from brandpulse.state.diagnosis.causes import dead_cause
 from brandpulse.state.diagnosis.stream_report import StreamReport, stream_report
 from brandpulse.state.keys import DAY_MS, HOUR_MS
@@ -69,8 +69,8 @@ def test_a_healthy_stream_has_no_problems() -> None:
     healthy = report(("rss", "on_time", ahead(0), 980), ("rss", "late", ahead(0), 9), ("rss", "not_json", NO_OFFSET, 2))
     assert healthy.problems == []
     assert not healthy.is_doubtful
-    [finding] = judge_stream(healthy, now_ms=NOON_MS)
-    assert (finding.saw, finding.remedy) == ("991 came in the last hour, 989 of them counted for a brand", "")
+    [finding] = stream_findings(healthy, now_ms=NOON_MS)
+    assert (finding.observation, finding.remedy) == ("991 posts in the last hour, 989 of them counted for a brand", "")
 
 
 def test_a_broad_stream_that_names_few_brands_is_calm_on_the_page() -> None:
