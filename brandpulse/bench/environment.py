@@ -1,4 +1,4 @@
-"""What the pipeline's benches share: the stream, the servers, a worker, and what each process used."""
+"""Shared parts of the pipeline benchmarks: posts, servers, a worker, and the resources of each process."""
 
 import gzip
 import json
@@ -31,32 +31,34 @@ from brandpulse.state.pane_reader import PaneReader
 
 SAMPLE = Path(__file__).parents[1] / "sample"
 BRANDS = SAMPLE / "brands.yaml"
-BEGAN = datetime(2026, 3, 2, tzinfo=UTC)
+START = datetime(2026, 3, 2, tzinfo=UTC)
 PATIENCE_SECONDS = 600.0
 EMBEDDED, KAFKA = "embedded", "kafka"
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
-    """What a process took between two looks."""
+class ResourceUse:
+    """Resources that a process used between two readings."""
 
     cpu_seconds: float
     peak_bytes: int
-    """Most memory it ever held (VmHWM)."""
+    """Its peak resident memory since it started (VmHWM)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Meter:
-    """Looks at processes of ours by their ids."""
+class ResourceMeter:
+    """Reads the resources of processes by their ids."""
 
     pids: Mapping[str, Sequence[int]]
 
-    def look(self) -> dict[str, float]:
+    def read(self) -> dict[str, float]:
+        """CPU seconds of each process so far."""
         return {name: sum(map(cpu_seconds, pids)) for name, pids in self.pids.items()}
 
-    def since(self, before: Mapping[str, float]) -> dict[str, Used]:
+    def since(self, before: Mapping[str, float]) -> dict[str, ResourceUse]:
+        """Use since *before*, a result of `read`."""
         return {
-            name: Used(sum(map(cpu_seconds, pids)) - before[name], sum(map(peak_bytes, pids)))
+            name: ResourceUse(sum(map(cpu_seconds, pids)) - before[name], sum(map(peak_bytes, pids)))
             for name, pids in self.pids.items()
         }
 
@@ -71,29 +73,30 @@ def sample_texts() -> list[str]:
         return [json.loads(line)["text"] for line in lines]
 
 
-def stream(posts: int, seed: int, *, step_ms: int = 100) -> list[bytes]:
-    """The sample's texts, each with a word of its own, so that no cache answers for the model."""
+def records_of_posts(posts: int, seed: int, *, step_ms: int = 100) -> list[bytes]:
+    """Records with texts of the sample, each with a random number, so that no score comes from a cache."""
     texts = sample_texts()
-    pick = random.Random(seed)
+    rng = random.Random(seed)
     return [
         record(
             str(number),
-            f"{pick.choice(texts)} {pick.randrange(10**9)}",
-            BEGAN + timedelta(milliseconds=step_ms * number),
-            pick,
+            f"{rng.choice(texts)} {rng.randrange(10**9)}",
+            START + timedelta(milliseconds=step_ms * number),
+            rng,
         )
         for number in range(posts)
     ]
 
 
-def record(number: str, text: str, created: datetime, pick: random.Random) -> bytes:
+def record(number: str, text: str, created: datetime, rng: random.Random) -> bytes:
+    """A post as JSON, by one of 5,000 authors."""
     return json.dumps(
         {
             "schema_version": 1,
             "id": number,
             "text": text,
             "created_at": created.isoformat(),
-            "author_id": f"u{pick.randrange(5_000)}",
+            "author_id": f"u{rng.randrange(5_000)}",
             "source": "bench",
         }
     ).encode()
@@ -101,24 +104,24 @@ def record(number: str, text: str, created: datetime, pick: random.Random) -> by
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Broker and store of a bench, each a process of its own."""
+    """Broker and store of a benchmark, each in its own process."""
 
     bootstrap_servers: str
     redis_url: str
     pids: Mapping[str, Sequence[int]]
-    """Of those that we started."""
+    """Process ids of the servers that the benchmark started."""
 
 
 @contextmanager
 def servers(broker: str = EMBEDDED) -> Iterator[tuple[Path, Servers]]:
-    """A folder that is gone afterwards, and the servers. *broker*: `embedded`, `kafka`, or a running one's address.
+    """Servers with a temporary folder. *broker* is `embedded`, `kafka`, or the address of a running one.
 
-    Raises ConfigError when `kafka` has no Java or no jars.
+    Raises ConfigError if Java or jars are missing for `kafka`.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = EmbeddedStore(folder)
-        started = _broker(broker, folder)
+        started = _start_broker(broker, folder)
         pids = {"store": [store.child.pid]} | ({"broker": [started.child.pid]} if started else {})
         try:
             yield folder, Servers(started.bootstrap_servers if started else broker, store.url, pids)
@@ -128,14 +131,14 @@ def servers(broker: str = EMBEDDED) -> Iterator[tuple[Path, Servers]]:
             store.stop()
 
 
-def _broker(broker: str, folder: Path) -> EmbeddedBroker | ApacheKafkaBroker | None:
+def _start_broker(broker: str, folder: Path) -> EmbeddedBroker | ApacheKafkaBroker | None:
     if broker == EMBEDDED:
         return EmbeddedBroker(folder)
     return ApacheKafkaBroker(folder, jars=load_settings(Settings).kafka_jars) if broker == KAFKA else None
 
 
 def produce(bootstrap_servers: str, topic: str, records: Sequence[bytes], *, partitions: int) -> None:
-    """All of *records* into a new *topic*, keyed by their number. Raises BrandpulseError when the broker stalls."""
+    """Send *records* to a new *topic*, keyed by their number. Raises BrandpulseError if the broker stalls."""
     ensure_topics(bootstrap_servers, [Topic(topic, partitions)])
     producer = Producer(producer_config(bootstrap_servers) | {"queue.buffering.max.messages": 100_000})
     for number, value in enumerate(records):
@@ -148,22 +151,22 @@ def produce(bootstrap_servers: str, topic: str, records: Sequence[bytes], *, par
         if number % 1_000 == 0:
             producer.poll(0)
     if left := producer.flush(120):
-        raise BrandpulseError(f"the broker did not take {left:,} of {len(records):,} records within two minutes")
+        raise BrandpulseError(f"the broker did not acknowledge {left:,} of {len(records):,} records within two minutes")
 
 
 @contextmanager
 def worker(
-    folder: Path, where: Servers, *, topic: str, namespace: str, env: Mapping[str, str] | None = None
+    folder: Path, servers: Servers, *, topic: str, namespace: str, env: Mapping[str, str] | None = None
 ) -> Iterator[Child]:
-    """A `brandpulse worker` on *topic*; *folder* is its home."""
+    """A `brandpulse worker` on *topic*, with *folder* as its data folder."""
     child = Child(
         "worker",
         [sys.executable, "-m", "brandpulse", "worker"],
         log=folder / "worker.log",
         env={
             "BRANDPULSE_HOME": str(folder),
-            "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": where.bootstrap_servers,
-            "BRANDPULSE_REDIS_URL": where.redis_url,
+            "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": servers.bootstrap_servers,
+            "BRANDPULSE_REDIS_URL": servers.redis_url,
             "BRANDPULSE_BRANDS_FILE": str(BRANDS),
             "BRANDPULSE_NAMESPACE": namespace,
             "BRANDPULSE_POSTS_TOPIC": topic,
@@ -177,13 +180,13 @@ def worker(
         child.stop()
 
 
-def pane_reader(where: Servers, namespace: str) -> PaneReader:
-    return PaneReader(redis.Redis.from_url(where.redis_url), namespace)
+def pane_reader(servers: Servers, namespace: str) -> PaneReader:
+    return PaneReader(redis.Redis.from_url(servers.redis_url), namespace)
 
 
-def next_reader(where: Servers, namespace: str, topic: str, partitions: int) -> Callable[[], list[int]]:
-    """Reads `next` of every partition and nothing else, in one round trip: cheap enough to ask all the time."""
-    client = redis.Redis.from_url(where.redis_url)
+def next_reader(servers: Servers, namespace: str, topic: str, partitions: int) -> Callable[[], list[int]]:
+    """A function that reads `next` of every partition in one round trip: cheap enough to call all the time."""
+    client = redis.Redis.from_url(servers.redis_url)
     states = [PartitionKeys(namespace, topic, partition).state for partition in range(partitions)]
 
     def read() -> list[int]:
@@ -202,9 +205,9 @@ def await_applied(
     *,
     each: Callable[[int], None] = lambda _applied: None,
 ) -> None:
-    """Returns once *posts* are applied; calls *each* with their number, every 10 ms. Raises BrandpulseError.
+    """Return once *posts* are applied; call *each* with their number every 10 ms. Raises BrandpulseError.
 
-    *nexts* is of `next_reader`: who looks shares the processors with who is measured.
+    *nexts* comes from `next_reader`, whose calls take little CPU time from the measured processes.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -214,7 +217,7 @@ def await_applied(
             return
         for child in children:
             if child.exit_code is not None:
-                raise BrandpulseError(f"the worker ended with {applied:,} of {posts:,} posts:\n{child.log_tail()}")
+                raise BrandpulseError(f"the worker ended after {applied:,} of {posts:,} posts:\n{child.log_tail()}")
         if time.monotonic() > deadline:
             raise BrandpulseError(
                 f"the worker did not finish: {applied:,} of {posts:,} posts in {PATIENCE_SECONDS:g} s"
@@ -223,10 +226,10 @@ def await_applied(
 
 
 def stage_seconds(home: Path) -> dict[str, float]:
-    """Seconds of each stage so far, as the worker under *home* tells them on its metrics port."""
-    [found] = running(home, "worker")
-    with urllib.request.urlopen(f"{found['url']}/metrics", timeout=5) as answer:  # noqa: S310 - our own loopback port
+    """Seconds of each stage so far, from the metrics port of the worker under *home*."""
+    [process] = running(home, "worker")
+    with urllib.request.urlopen(f"{process['url']}/metrics", timeout=5) as answer:  # noqa: S310 - a loopback port
         lines = answer.read().decode().splitlines()
     prefix = 'brandpulse_stage_seconds_total{stage="'
-    told = (line.removeprefix(prefix).split('"} ') for line in lines if line.startswith(prefix))
-    return {stage: float(value) for stage, value in told}
+    stages = (line.removeprefix(prefix).split('"} ') for line in lines if line.startswith(prefix))
+    return {stage: float(value) for stage, value in stages}

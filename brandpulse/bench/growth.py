@@ -1,4 +1,4 @@
-"""`brandpulse bench growth`: how cost and speed change with brands, partitions, workers and what is kept."""
+"""`brandpulse bench growth`: how cost and speed change with brands, partitions, workers and stored days."""
 
 import csv
 import signal
@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import redis
 
-from brandpulse.bench import environment as world
+from brandpulse.bench import environment, growth_measurements
 from brandpulse.bench.environment import Servers
 from brandpulse.bench.pipeline import engine_settings
 from brandpulse.devstack.embedded_servers import EmbeddedStore
@@ -22,7 +21,7 @@ from brandpulse.errors import BrandpulseError, ConfigError
 from brandpulse.runtime.child_process import Child
 
 BRANDS = (10, 100, 1_000, 10_000, 100_000)
-KEPT_DAYS = (1, 7, 28, 90)
+STORED_DAYS = (1, 7, 28, 90)
 PARTITIONS = (1, 2, 4, 8, 16)
 WORKERS = (1, 2, 3, 4)
 ROUNDS = 3
@@ -34,7 +33,7 @@ GPU_POSTS_A_WORKER = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One measurement: the curve it lies on, where, and what was seen."""
+    """One measured point of a curve."""
 
     curve: str
     at: float
@@ -43,27 +42,27 @@ class Point:
 
 
 def run(*, out: Path, only: Sequence[str], posts: int, broker: str) -> list[Point]:
-    """Measures the curves named in *only*, writes OUT.csv and, with matplotlib, OUT.png; prints a line a point."""
+    """Measure the curves in *only* and print each point; write OUT.csv and, with matplotlib, OUT.png."""
     from brandpulse.runtime.console import Console
 
     console = Console()
     points: list[Point] = []
 
-    def found(*new: Point) -> None:
-        for point in new:
+    def record(*measured: Point) -> None:
+        for point in measured:
             points.append(point)
             console.print(f"{point.curve}: {point.at:,.0f} -> {point.value:,.4g} {point.unit}")
 
     curves: dict[str, Callable[[], None]] = {
-        "brands": lambda: _brands(found),
-        "memory": lambda: _memory(found),
-        "kept": lambda: _kept(found),
-        "partitions": lambda: _partitions(found, posts, broker),
-        "workers": lambda: _workers(found, posts, broker),
-        "gpu": lambda: _gpu(found, broker),
+        "brands": lambda: _brands(record),
+        "memory": lambda: _memory(record),
+        "kept": lambda: _stored_days(record),
+        "partitions": lambda: _partitions(record, posts, broker),
+        "workers": lambda: _workers(record, posts, broker),
+        "gpu": lambda: _gpu(record, broker),
     }
     if unknown := [name for name in only if name not in curves]:
-        raise ConfigError(f"--only {','.join(unknown)}: no such curve; there are {','.join(curves)}")
+        raise ConfigError(f"--only {','.join(unknown)}: no such curve. Curves: {','.join(curves)}")
     for name in only or curves:
         curves[name]()
     _write(points, out.with_suffix(".csv"))
@@ -71,28 +70,26 @@ def run(*, out: Path, only: Sequence[str], posts: int, broker: str) -> list[Poin
     return points
 
 
-def _brands(found: Callable[..., None]) -> None:
-    growth = import_module("brandpulse.bench.growth_measurements")
-    texts = world.sample_texts()
+def _brands(record: Callable[..., None]) -> None:
+    texts = environment.sample_texts()
     for number in BRANDS:
-        cost = growth.match_cost(texts, number)
-        found(
+        cost = growth_measurements.match_cost(texts, number)
+        record(
             Point("matching, by brands", number, "us a post", cost.microseconds_a_post),
             Point("building the matcher, by brands", number, "s", cost.build_seconds),
         )
 
 
-def _memory(found: Callable[..., None]) -> None:
-    growth = import_module("brandpulse.bench.growth_measurements")
-    texts = world.sample_texts()
+def _memory(record: Callable[..., None]) -> None:
+    texts = environment.sample_texts()
     for rate in (0.1, 1.0, 10.0):
         with TemporaryDirectory() as folder:
             store = EmbeddedStore(Path(folder))
             try:
-                size = growth.store_size(redis.Redis.from_url(store.url), texts, posts_a_second=rate)
+                size = growth_measurements.store_size(redis.Redis.from_url(store.url), texts, posts_a_second=rate)
             finally:
                 store.stop()
-        found(
+        record(
             Point(
                 "store, panes and sketches of a brand and day, by posts an hour",
                 3_600 * rate,
@@ -105,69 +102,68 @@ def _memory(found: Callable[..., None]) -> None:
         )
 
 
-def _kept(found: Callable[..., None]) -> None:
-    growth = import_module("brandpulse.bench.growth_measurements")
-    texts = world.sample_texts()
-    for days in KEPT_DAYS:
+def _stored_days(record: Callable[..., None]) -> None:
+    texts = environment.sample_texts()
+    for days in STORED_DAYS:
         with TemporaryDirectory() as folder:
             store = EmbeddedStore(Path(folder))
             try:
-                cost = growth.kept_cost(redis.Redis.from_url(store.url), texts, days)
+                cost = growth_measurements.kept_cost(redis.Redis.from_url(store.url), texts, days)
             finally:
                 store.stop()
-        found(
+        record(
             Point("fold and store, by days kept", days, "us a post", cost.microseconds_a_post),
             Point("store in all, by days kept", days, "MB", cost.store_bytes / 1e6),
         )
 
 
-def _partitions(found: Callable[..., None], posts: int, broker: str) -> None:
+def _partitions(record: Callable[..., None], posts: int, broker: str) -> None:
     speeds = _without_model(posts, broker, [(partitions, 1) for partitions in PARTITIONS])
     for partitions, speed in zip(PARTITIONS, speeds, strict=True):
-        found(Point("one worker without a model, by partitions", partitions, "posts/s", speed))
+        record(Point("one worker without a model, by partitions", partitions, "posts/s", speed))
 
 
-def _workers(found: Callable[..., None], posts: int, broker: str) -> None:
+def _workers(record: Callable[..., None], posts: int, broker: str) -> None:
     speeds = _without_model(posts, broker, [(8, workers) for workers in WORKERS])
     for workers, speed in zip(WORKERS, speeds, strict=True):
-        found(Point("without a model, by workers", workers, "posts/s", speed))
+        record(Point("without a model, by workers", workers, "posts/s", speed))
 
 
 def _without_model(posts: int, broker: str, cases: Sequence[tuple[int, int]]) -> list[float]:
-    """Posts/s of each case, partitions and workers: the median of rounds in turns, for a run takes seconds."""
-    records = world.stream(posts, 1)
-    seen: list[list[float]] = [[] for _ in cases]
-    for turn in range(ROUNDS):
-        # New servers each turn: the embedded broker slows down with every record that it holds.
-        with world.servers(broker) as (folder, where):
-            for (partitions, workers), speeds in zip(cases, seen, strict=True):
-                name = f"{turn}-{partitions}-{workers}"
-                speeds.append(_speed(folder, where, records, name, partitions=partitions, workers=workers, env=_NULL))
-    return [statistics.median(speeds) for speeds in seen]
+    """Posts per second of each case (partitions, workers): the median of `ROUNDS` rounds over all cases."""
+    records = environment.records_of_posts(posts, 1)
+    measured: list[list[float]] = [[] for _ in cases]
+    for number in range(ROUNDS):
+        # New servers for each round: the embedded broker slows down with every record that it holds.
+        with environment.servers(broker) as (folder, servers):
+            for (partitions, workers), speeds in zip(cases, measured, strict=True):
+                name = f"{number}-{partitions}-{workers}"
+                speeds.append(_speed(folder, servers, records, name, partitions=partitions, workers=workers, env=_NULL))
+    return [statistics.median(speeds) for speeds in measured]
 
 
-def _gpu(found: Callable[..., None], broker: str) -> None:
-    """Each worker waits 100 ms for up to 512 posts and computes nothing meanwhile."""
-    with world.servers(broker) as (folder, where):
+def _gpu(record: Callable[..., None], broker: str) -> None:
+    """Each worker waits 100 ms for each batch of up to 512 posts, without computing."""
+    with environment.servers(broker) as (folder, servers):
         for workers in GPU_WORKERS:
-            records = world.stream(GPU_POSTS_A_WORKER * workers, 1, step_ms=10)
+            records = environment.records_of_posts(GPU_POSTS_A_WORKER * workers, 1, step_ms=10)
             env = _NULL | {
                 "BRANDPULSE_WORKER_NULL_BATCH_MS": str(GPU_BATCH_MS),
                 "BRANDPULSE_WORKER_BATCH_POSTS": str(GPU_BATCH_POSTS),
             }
-            speed = _speed(folder, where, records, f"g{workers}", partitions=8, workers=workers, env=env)
-            found(Point(f"simulated GPU, {GPU_BATCH_MS} ms for 512, by workers", workers, "posts/s", speed))
+            speed = _speed(folder, servers, records, f"g{workers}", partitions=8, workers=workers, env=env)
+            record(Point(f"simulated GPU, {GPU_BATCH_MS} ms for 512, by workers", workers, "posts/s", speed))
 
 
 _NULL = engine_settings("null") | {"BRANDPULSE_WORKER_BATCH_POSTS": "2048"}
-"""Smaller batches than that engine likes: what workers hold when the first tenth is applied must be a small part."""
-_PATIENT = {"BRANDPULSE_WORKER_SESSION_TIMEOUT_SECONDS": "20"}
-"""Workers that stand still for as long as the sending takes stay in their group. Longer costs the join as long."""
+"""Smaller batches than usual for this engine: when the first tenth is applied, workers must hold only a small part."""
+_LONG_SESSION = {"BRANDPULSE_WORKER_SESSION_TIMEOUT_SECONDS": "20"}
+"""Paused workers stay in their group while the records are sent. A longer time-out would slow the first join."""
 
 
 def _speed(
     folder: Path,
-    where: Servers,
+    servers: Servers,
     records: Sequence[bytes],
     name: str,
     *,
@@ -175,41 +171,43 @@ def _speed(
     workers: int,
     env: dict[str, str],
 ) -> float:
-    """Posts/s between a tenth and nine tenths of *records*: without the group's join and the last, uneven batches.
+    """Posts per second between a tenth and nine tenths of *records*: without group join and the last, uneven batches.
 
-    The workers stand still while the records are sent: else the sender would be measured, or what it left them to do.
+    The workers are paused while the records are sent, so that the sender is not measured.
     """
     topic, namespace = f"posts.growth.{name}", f"growth-{name}"
-    reader = world.pane_reader(where, namespace)
+    reader = environment.pane_reader(servers, namespace)
     low, high = len(records) // 10, len(records) * 9 // 10
-    seen: list[tuple[int, float]] = []
+    marks: list[tuple[int, float]] = []
 
-    def look(applied: int) -> None:
-        if (not seen and applied >= low) or (len(seen) == 1 and applied >= high):
-            seen.append((applied, time.monotonic()))
+    def mark(applied: int) -> None:
+        if (not marks and applied >= low) or (len(marks) == 1 and applied >= high):
+            marks.append((applied, time.monotonic()))
 
     with ExitStack() as stack:
-        world.produce(where.bootstrap_servers, topic, [], partitions=partitions)
+        environment.produce(servers.bootstrap_servers, topic, [], partitions=partitions)
         children = [
             stack.enter_context(
-                world.worker(folder / f"{name}-{n}", where, topic=topic, namespace=namespace, env=env | _PATIENT)
+                environment.worker(
+                    folder / f"{name}-{n}", servers, topic=topic, namespace=namespace, env=env | _LONG_SESSION
+                )
             )
             for n in range(workers)
         ]
         _await_owners(reader, partitions, workers, children)
-        nexts = world.next_reader(where, namespace, topic, partitions)
+        nexts = environment.next_reader(servers, namespace, topic, partitions)
         try:
             for child in children:
                 child.signal(signal.SIGSTOP)
-            world.produce(where.bootstrap_servers, topic, records, partitions=partitions)
+            environment.produce(servers.bootstrap_servers, topic, records, partitions=partitions)
         finally:
             for child in children:
                 child.signal(signal.SIGCONT)
-        world.await_applied(nexts, len(records), children, each=look)
-    if len(seen) < 2:
-        raise BrandpulseError(f"{len(records):,} posts were all applied between two looks: measure with more")
-    (first, began), (last, ended) = seen
-    return (last - first) / (ended - began)
+        environment.await_applied(nexts, len(records), children, each=mark)
+    if len(marks) < 2:
+        raise BrandpulseError(f"all {len(records):,} posts were applied between two readings. Use more posts")
+    (first, started), (last, ended) = marks
+    return (last - first) / (ended - started)
 
 
 def _await_owners(reader: Any, partitions: int, workers: int, children: Sequence[Child]) -> None:
@@ -235,16 +233,16 @@ def _write(points: Sequence[Point], path: Path) -> None:
 
 def _draw(points: Sequence[Point], path: Path) -> None:
     try:
-        from matplotlib.figure import Figure as Drawing
+        from matplotlib.figure import Figure
     except ModuleNotFoundError:
         return
     curves = list(dict.fromkeys(point.curve for point in points))
     columns = min(2, len(curves))
     rows = -(-len(curves) // columns)
-    drawing = Drawing(figsize=(6 * columns, 3.2 * rows), layout="constrained")
+    figure = Figure(figsize=(6 * columns, 3.2 * rows), layout="constrained")
     for number, curve in enumerate(curves):
         line = [point for point in points if point.curve == curve]
-        axes = drawing.add_subplot(rows, columns, number + 1)
+        axes = figure.add_subplot(rows, columns, number + 1)
         axes.plot([point.at for point in line], [point.value for point in line], marker="o", color="#2563eb")
         axes.set_title(curve, fontsize=10)
         axes.set_ylabel(line[0].unit)
@@ -252,4 +250,4 @@ def _draw(points: Sequence[Point], path: Path) -> None:
         if line[-1].at / line[0].at >= 100:
             axes.set_xscale("log")
         axes.grid(alpha=0.3)
-    drawing.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110)

@@ -1,4 +1,4 @@
-"""bytewax's own way: its Kafka source, batches decoded and matched, then its event-time windows, counts in memory."""
+"""bytewax as its documentation shows it: its Kafka source, then its event-time windows, counts in memory."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,35 +12,35 @@ from bytewax.operators import windowing
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import run_main
 
-from brandpulse.bench.competitors.runner import Counts, NativeCounts, Stopwatch, job
+from brandpulse.bench.competitors.runner import Counts, NativeCounts, Stopwatch, read_arguments
 from brandpulse.schema.posts import POST_DECODER
 
 Mention = tuple[str, datetime]
 KeysOf = Callable[[list[Any]], list[tuple[str, int]]]
-"""Of Kafka messages: (brand, event time in ms) of each mention."""
+"""From Kafka messages to (brand, event time in ms) of each mention."""
 
 
-class Kept(DynamicSink[Any]):
-    """Keeps what the windows gave, in memory."""
+class MemorySink(DynamicSink[Any]):
+    """Stores the results of the windows in memory."""
 
     def __init__(self) -> None:
-        self.found: list[Any] = []
+        self.results: list[Any] = []
 
     def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> StatelessSinkPartition[Any]:
-        return _Part(self.found)
+        return _SinkPartition(self.results)
 
 
-class _Part(StatelessSinkPartition[Any]):
-    def __init__(self, found: list[Any]) -> None:
-        self._found = found
+class _SinkPartition(StatelessSinkPartition[Any]):
+    def __init__(self, results: list[Any]) -> None:
+        self._results = results
 
     def write_batch(self, items: list[Any]) -> None:
-        self._found += items
+        self._results += items
 
 
 def _in_python(brands: Path) -> KeysOf:
     counts = Counts(brands)
-    return lambda messages: [key for one in messages for key in counts.keys_of(POST_DECODER.decode(one.value))]
+    return lambda messages: [key for message in messages for key in counts.keys_of(POST_DECODER.decode(message.value))]
 
 
 def _natively(brands: Path) -> KeysOf:
@@ -49,26 +49,26 @@ def _natively(brands: Path) -> KeysOf:
 
 
 def main() -> None:
-    given = job()
+    arguments = read_arguments()
     watch = Stopwatch()
-    keys_of = _natively(given.brands) if given.native else _in_python(given.brands)
+    keys_of = _natively(arguments.brands) if arguments.native else _in_python(arguments.brands)
 
     def mentions(messages: list[Any]) -> Iterable[Mention]:
-        out = [(brand, datetime.fromtimestamp(moment / 1_000, UTC)) for brand, moment in keys_of(messages)]
-        watch.saw(len(messages))
+        out = [(brand, datetime.fromtimestamp(event_ms / 1_000, UTC)) for brand, event_ms in keys_of(messages)]
+        watch.add(len(messages))
         return out
 
     flow = Dataflow("bench")
-    source = KafkaSource([given.bootstrap_servers], [given.topic], tail=False)
+    source = KafkaSource([arguments.bootstrap_servers], [arguments.topic], tail=False)
     named = op.flat_map_batch("mentions", op.input("posts", flow, source), mentions)
     clock: windowing.EventClock[Mention] = windowing.EventClock(
         lambda mention: mention[1], wait_for_system_duration=timedelta(minutes=2)
     )
     minutes = windowing.TumblingWindower(length=timedelta(minutes=1), align_to=datetime(2026, 1, 1, tzinfo=UTC))
     counted = windowing.count_window("minutes", named, clock, minutes, lambda mention: mention[0])
-    op.output("kept", counted.down, Kept())
+    op.output("counts", counted.down, MemorySink())
     run_main(flow)  # type: ignore[no-untyped-call]
-    watch.tell()
+    watch.report()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from brandpulse.bench.competitors.runner import Stopwatch
 from brandpulse.bench.growth import run as run_growth
-from brandpulse.bench.pipeline import Figure, Latency, _median, _median_wait, _ratios, _waits
-from brandpulse.bench.soak import Look, judged
+from brandpulse.bench.pipeline import Latency, Measurement, _median, _median_latency, _ratios, _waits
+from brandpulse.bench.soak import Sample, evaluate_soak
 from brandpulse.cli.bench import app
 from brandpulse.errors import BrandpulseError, ConfigError
 
@@ -31,24 +31,24 @@ def test_a_wait_ends_at_the_first_look_past_the_posts_offset(
 
 
 def test_a_figure_is_posts_over_seconds() -> None:
-    assert Figure("x", posts=300, seconds=1.5).posts_per_second == 200
+    assert Measurement("x", posts=300, seconds=1.5).posts_per_second == 200
 
 
 def test_of_several_rounds_the_one_in_the_middle_is_told() -> None:
-    rounds = [Figure("x", posts=posts, seconds=1.0) for posts in (300, 100, 200)]
+    rounds = [Measurement("x", posts=posts, seconds=1.0) for posts in (300, 100, 200)]
     assert _median(rounds).posts == 200
     assert _median(rounds[:2]).posts == 100
 
 
 def test_of_several_latencies_the_one_with_the_p99_in_the_middle_is_told() -> None:
     rounds = [Latency("auto", 100.0, {"p50": 0.1, "p95": 0.2, "p99": p99}) for p99 in (2.0, 0.5, 0.9)]
-    assert _median_wait(rounds).quantiles["p99"] == 0.9
-    assert _median_wait(rounds[:2]).quantiles["p99"] == 2.0  # of an even number the slower
+    assert _median_latency(rounds).quantiles["p99"] == 0.9
+    assert _median_latency(rounds[:2]).quantiles["p99"] == 2.0  # of an even number the slower
 
 
 def test_a_path_is_set_against_its_own_engine_alone() -> None:
     speeds = {"brandpulse, auto": 90, "bare engine, auto:early": 200, "bare engine, auto": 100, "plain loop, x": 10}
-    figures = [Figure(path, posts, seconds=1.0) for path, posts in speeds.items()]
+    figures = [Measurement(path, posts, seconds=1.0) for path, posts in speeds.items()]
     assert [_ratios(figure, figures) for figure in figures[:2]] == [
         ["9.00", "-", "-", "0.90"],
         ["20.00", "-", "-", "-"],
@@ -70,9 +70,9 @@ def test_the_bench_puts_posts_through_real_processes(tmp_path: Path) -> None:
     assert {"decode", "score", "fold", "write"} <= set(figure["stages"])
 
 
-def looks(worker: list[int], lags: list[int] | None = None) -> list[Look]:
+def looks(worker: list[int], lags: list[int] | None = None) -> list[Sample]:
     return [
-        Look(5.0 * at, {"worker": bytes_, "store": 100 * (at + 1)}, lag)
+        Sample(5.0 * at, {"worker": bytes_, "store": 100 * (at + 1)}, lag)
         for at, (bytes_, lag) in enumerate(zip(worker, lags or [0] * len(worker), strict=True))
     ]
 
@@ -91,36 +91,36 @@ def looks(worker: list[int], lags: list[int] | None = None) -> list[Look]:
 def test_a_soak_fails_for_memory_that_grows_and_for_a_lag_without_bound(
     worker: list[int], lags: list[int] | None, failure: str | None
 ) -> None:
-    failures = judged(looks(worker, lags), posts_per_second=100).failures
+    failures = evaluate_soak(looks(worker, lags), posts_per_second=100).failures
     assert (failures == []) if failure is None else failure in failures[0]
 
 
-def test_a_soak_of_seconds_is_not_judged() -> None:
-    with pytest.raises(BrandpulseError, match="too few looks"):
-        judged(looks([100]), posts_per_second=100)
+def test_a_soak_of_seconds_is_not_evaluate_soak() -> None:
+    with pytest.raises(BrandpulseError, match="too few samples"):
+        evaluate_soak(looks([100]), posts_per_second=100)
 
 
 def test_a_stopwatch_leaves_out_the_batch_that_started_it(capsys: pytest.CaptureFixture[str]) -> None:
     watch = Stopwatch()
     for posts in (256, 100, 44):
-        watch.saw(posts)
-    watch.tell()
+        watch.add(posts)
+    watch.report()
     told = json.loads(capsys.readouterr().out)
-    assert (told["posts"], watch.seen) == (144, 400)
+    assert (told["posts"], watch.posts) == (144, 400)
     assert 0 < told["seconds"] < 60
-    with pytest.raises(ValueError, match="nothing was seen"):
-        Stopwatch().tell()
+    with pytest.raises(ValueError, match="no posts were measured"):
+        Stopwatch().report()
 
 
 def test_a_stopwatch_started_by_hand_leaves_out_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     watch = Stopwatch()
     watch.start()
-    watch.saw(512)
-    watch.tell()
+    watch.add(512)
+    watch.report()
     assert json.loads(capsys.readouterr().out)["posts"] == 512
 
 
 def test_a_curve_that_nobody_knows_is_named_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="bands: no such curve; there are brands,memory,kept,partitions,workers,gpu"):
+    with pytest.raises(ConfigError, match=r"bands: no such curve\. Curves: brands,memory,kept,partitions,workers,gpu"):
         run_growth(out=tmp_path / "growth", only=["bands"], posts=10_000, broker="embedded")
     assert list(tmp_path.iterdir()) == []

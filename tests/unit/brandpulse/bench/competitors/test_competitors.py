@@ -3,13 +3,13 @@
 import pytest
 
 from brandpulse.bench.competitors.runner import Counts, NativeCounts
-from brandpulse.bench.environment import BRANDS, stream
+from brandpulse.bench.environment import BRANDS, records_of_posts
 from brandpulse.schema.posts import POST_DECODER
 
 
 def test_peers_count_the_same_mentions_in_python_and_with_native_code() -> None:
     pytest.importorskip("stream_workers._native", reason="make native")
-    values = stream(300, seed=1)
+    values = records_of_posts(300, seed=1)
     counts = Counts(BRANDS)
     in_python = [key for value in values for key in counts.keys_of(POST_DECODER.decode(value))]
     assert NativeCounts(BRANDS).keys_of(values) == in_python
@@ -18,6 +18,6 @@ def test_peers_count_the_same_mentions_in_python_and_with_native_code() -> None:
 
 def test_a_peer_counts_each_mention_in_its_minute() -> None:
     counts = Counts(BRANDS)
-    counts.add(stream(300, seed=1, step_ms=1_000))
+    counts.add(records_of_posts(300, seed=1, step_ms=1_000))
     assert sum(counts.cells.values()) > 250
     assert len({minute for _, minute in counts.cells}) == 5
