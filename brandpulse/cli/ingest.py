@@ -73,8 +73,8 @@ def file_command(  # noqa: PLR0917 - typer passes by name
         str,
         typer.Option(
             "--far-dates",
-            help="Rows with times far from the rest, or in the future: ask, send or reject. ask: if rows are later than "
-            "the rest, list them and send nothing.",
+            help="Rows with times far from the rest, or in the future: ask, send or reject. ask: if rows are later "
+            "than the rest, list them and send nothing.",
         ),
     ] = "ask",
     uncertain: Annotated[

@@ -1,98 +1,88 @@
-"""The command line. It imports nothing of a service before that service's command runs: `--help` stays instant."""
+"""The command line. Command modules import services inside their commands, so that `--help` stays fast."""
 
-import importlib
 import json
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from brandpulse.cli.usage_errors import PlainErrorGroup
-
-SERVICES = {
-    "ingest": ("brandpulse.cli.ingest:app", "Bring posts from the outside world into Kafka."),
-    "model": ("brandpulse.cli.model.model:app", "Train, evaluate and try the model."),
-    "dashboards": ("brandpulse.cli.dashboards:app", "The live page; Grafana dashboards as code."),
-    "outbox": ("brandpulse.cli.alerting.outbox:app", "Notifications that wait for, or were refused by, a receiver."),
-    "rules": ("brandpulse.cli.alerting.rules:app", "What is watched for, who hears of it and when."),
-    "silence": ("brandpulse.cli.alerting.silence:app", "Tell nobody for a while: silences and maintenance windows."),
-    "episodes": ("brandpulse.cli.alerting.episodes:app", "What fires now; take it on."),
-    "backtest": ("brandpulse.cli.alerting.backtest:app", "What the alerter would have told of recorded posts."),
-    "bench": ("brandpulse.cli.bench:app", "Measure it here, against its peers."),
-    "kafka": (
-        "brandpulse.cli.operations.kafka:app",
-        "Jars for `up --broker kafka`; topics and ACLs of your own cluster.",
-    ),
-    "replay": ("brandpulse.cli.operations.replay:app", "Count again beside what is counted: compare, swap, drop."),
-    "erase": ("brandpulse.cli.operations.erasure:app", "Take a deleted post's text out of what is kept."),
-    "dlq": ("brandpulse.cli.operations.dlq:app", "Look at dead letters; let a paused partition go on."),
-}
+from brandpulse.cli import bench, dashboards, ingest
+from brandpulse.cli.alerting import backtest, episodes, outbox, rules, silence
+from brandpulse.cli.model import model
+from brandpulse.cli.operations import dlq, erasure, kafka, replay
 
 
 class Broker(StrEnum):
-    """What `up` starts as its broker."""
+    """Kafka brokers that `up` can start."""
 
     EMBEDDED = "embedded"
     KAFKA = "kafka"
 
 
+class CommandGroup(TyperGroup):
+    """A group that shows its help, with exit code 0, when it is called without arguments."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"])
+
+
 app = typer.Typer(
-    cls=PlainErrorGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Watches what people post about your brands, counts it exactly, and pages you when the mood really turns.",
+    help="Watch what people post about your brands, count it exactly, and page you when negative sentiment really "
+    "rises.",
 )
 
-
-def _mount(name: str, place: str, summary: str) -> None:
-    """A command that loads a service's own commands, by name, when it is called."""
-
-    def run(context: typer.Context) -> None:
-        module, attribute = place.split(":")
-        mounted: typer.Typer = getattr(importlib.import_module(module), attribute)
-        if mounted.registered_callback is None:
-            # A callback keeps a group with one command a group: `ingest file`, not `ingest`.
-            mounted.callback()(lambda: None)
-        mounted.info.cls = PlainErrorGroup
-        mounted(args=context.args or ["--help"], prog_name=f"brandpulse {name}")
-
-    app.command(
-        name,
-        help=summary,
-        add_help_option=False,
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    )(run)
-
-
-for _name, (_place, _summary) in SERVICES.items():
-    _mount(_name, _place, _summary)
+for _name, _group, _summary in (
+    ("ingest", ingest.app, "Send posts from files to Kafka."),
+    ("model", model.app, "Train, evaluate, export and serve the sentiment model."),
+    ("dashboards", dashboards.app, "Serve the live page; build and publish the Grafana dashboards."),
+    ("outbox", outbox.app, "List notifications that wait or were refused, and retry them."),
+    ("rules", rules.app, "Check a rules file: which rules apply to which brands and receivers."),
+    ("silence", silence.app, "Mute notifications for a while: silences and maintenance windows."),
+    ("episodes", episodes.app, "List firing episodes and acknowledge them."),
+    ("backtest", backtest.app, "Run the alerter's rules over recorded posts or counts."),
+    ("bench", bench.app, "Measure speed, memory and detection on this machine, against other implementations."),
+    ("kafka", kafka.app, "Fetch Apache Kafka for `up`; create topics and access rules in your own cluster."),
+    ("replay", replay.app, "Recount posts into a second namespace; compare it with the live one, swap or drop it."),
+    ("erase", erasure.app, "Erase a deleted post's text from what is stored."),
+    ("dlq", dlq.app, "List dead letters and send them again; resume a paused partition."),
+):
+    app.add_typer(_group, name=_name, short_help=_summary, cls=CommandGroup)
 
 
 @app.command()
 def worker() -> None:
     """Run one worker in the foreground until SIGTERM."""
-    raise typer.Exit(importlib.import_module("stream_workers.run").main())
+    from stream_workers.run import main
+
+    raise typer.Exit(main())
 
 
 @app.command()
 def alerter() -> None:
-    """Run one alerter in the foreground until SIGTERM. Several may run: one leads."""
-    raise typer.Exit(importlib.import_module("alerting.run").main())
+    """Run one alerter in the foreground until SIGTERM. If several run, one leads and the others stand by."""
+    from alerting.run import main
+
+    raise typer.Exit(main())
 
 
 @app.command("mock-receiver")
 def mock_receiver(
-    port: Annotated[int, typer.Option(help="0 takes any free one.")] = 0,
-    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """A receiver that speaks PagerDuty Events v2, for trying and testing."""
-    raise typer.Exit(importlib.import_module("brandpulse.devstack.mock_receiver").main(port=port, host=host))
+    """Run a receiver for trials and tests that speaks PagerDuty Events v2."""
+    from brandpulse.devstack.mock_receiver import main
+
+    raise typer.Exit(main(port=port, host=host))
 
 
 @app.command()
-def stats(as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False) -> None:
-    """Count every post once: by brand and sentiment, over all hour panes kept."""
+def stats(as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False) -> None:
+    """Show the counted posts by brand and sentiment, over all stored hours, and the posts that were not counted."""
     from brandpulse.ops.stats import collect, render
 
     totals = collect()
@@ -104,7 +94,7 @@ def stats(as_json: Annotated[bool, typer.Option("--json", help="One line of JSON
 
 @app.command()
 def doctor() -> None:
-    """Check settings, broker, store, model and receivers; exit 0 only when posts can flow."""
+    """Check settings, broker, store, model and receivers. Exit code 0 only if posts can flow."""
     from brandpulse.ops.doctor.doctor import examine
 
     raise typer.Exit(examine())
@@ -112,17 +102,17 @@ def doctor() -> None:
 
 @app.command()
 def up(
-    workers: Annotated[int, typer.Option(min=0, max=64, help="How many workers to start.")] = 1,
-    page_port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes any free one.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Number of workers to start.")] = 1,
+    page_port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the live page; 0 takes any free one.")] = 0,
     broker: Annotated[
         Broker | None,
         typer.Option(
-            help="embedded: records in memory. kafka: Apache Kafka on disk; it needs Java 17 and `brandpulse kafka "
-            "fetch`. Unset: as this data folder has it, embedded in a new one."
+            help="Broker to start. embedded keeps records in memory; kafka is Apache Kafka on disk and needs Java 17 "
+            "and `brandpulse kafka fetch`. Default: the one that the data folder was used with, else embedded."
         ),
     ] = None,
     kafka_port: Annotated[
-        int, typer.Option(min=0, max=65_535, help="Of Apache Kafka. 0: as last time if it is free, else any.")
+        int, typer.Option(min=0, max=65_535, help="Port of Apache Kafka; 0 takes the last one if free, else any.")
     ] = 0,
 ) -> None:
     """Start the whole stack and keep it running: broker, store, workers, alerter, page."""
@@ -133,9 +123,9 @@ def up(
 
 @app.command()
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running afterwards, until Ctrl-C.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the stack running afterwards, until Ctrl-C.")] = False,
 ) -> None:
-    """Replay a shipped stream with one crisis in it, and show the incident that was paged."""
+    """Replay a shipped stream that contains one crisis, and show the incident that it pages."""
     from brandpulse.devstack.demo import run_demo
 
     raise typer.Exit(run_demo(keep=keep))

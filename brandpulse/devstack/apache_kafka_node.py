@@ -96,7 +96,7 @@ def _last_port(config: Path) -> int | None:
 
 
 def _prepare(folder: Path, config: Path, data: Path, jars: Path) -> None:
-    """Ensure that *data* is formatted and belongs to the cluster of *folder*. Raises ConfigError if it cannot be used."""
+    """Ensure that *data* is formatted and belongs to the cluster of *folder*. Raises ConfigError if it is unusable."""
     for leftover in folder.glob("formatting-*"):
         shutil.rmtree(leftover)  # left by an `up` that was killed while formatting; it holds no records
     known = folder / "cluster.id"

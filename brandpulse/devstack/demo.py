@@ -67,7 +67,7 @@ def run_demo(*, keep: bool) -> int:
                     stack.restart_ended()
             else:
                 console.print(
-                    "Next: start a stack with `make up`, then send posts with `brandpulse ingest file PATH` (README.md)."
+                    "Next: start a stack with `make up`, then send posts: `brandpulse ingest file PATH` (README.md)."
                 )
         finally:
             stack.stop()

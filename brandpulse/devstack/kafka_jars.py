@@ -100,7 +100,8 @@ def _run_maven(maven: str, work: Path, into: Path) -> None:
     if done.returncode:
         errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line][:3]
         raise ConfigError(
-            f"Maven could not fetch Apache Kafka {KAFKA_VERSION} (exit code {done.returncode}): {' '.join(errors)[:600]}\n"
+            f"Maven could not fetch Apache Kafka {KAFKA_VERSION} (exit code {done.returncode}): "
+            f"{' '.join(errors)[:600]}\n"
             "Check the network, or the mirror in ~/.m2/settings.xml. Or copy the folder from another machine and set "
             "BRANDPULSE_KAFKA_JARS to it"
         )

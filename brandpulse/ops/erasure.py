@@ -109,7 +109,7 @@ class Erased:
 
 
 def erase(client: redis.Redis, namespace: str, post: PostId) -> Erased:
-    """Remove the text of *post*. Raises TransientError if Redis is unreachable, or changes faster than it can be read."""
+    """Remove the text of *post*. Raises TransientError if Redis is unreachable or changes faster than it is read."""
     posts = samples = 0
     with reaching_redis():
         for name in dict.fromkeys((namespace, live_namespace(client, namespace))):

@@ -109,8 +109,8 @@ def _destination() -> Destination:
     except ConfigError:
         return replace(
             destination,
-            note="BRANDPULSE_REDIS_URL is not set, so only BRANDPULSE_HOME records what was sent before: if the topic is "
-            "created again, or the file gets another name, its posts are sent again",
+            note="BRANDPULSE_REDIS_URL is not set, so only BRANDPULSE_HOME records what was sent before: if the topic "
+            "is created again, or the file gets another name, its posts are sent again",
         )
     return replace(
         destination,

@@ -57,7 +57,7 @@ def commands(acls: list[Acl], bootstrap_servers: str) -> list[str]:
 
 
 def create(acls: list[Acl], bootstrap_servers: str) -> None:
-    """Create the rules as the Kafka user of the settings, which must be an admin. Raises ConfigError, TransientError."""
+    """Create the rules as the Kafka user of the settings, an admin. Raises ConfigError, TransientError."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import (
         AclBinding,

@@ -8,14 +8,10 @@ if TYPE_CHECKING:
     from brandpulse.config.settings import Settings
     from brandpulse.ops.erasure import Erased, PostId
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Erase a deleted post's text from what is stored.",
-)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(invoke_without_command=True, subcommand_metavar="")
 def erase_post(
     post: Annotated[
         tuple[str, str],

@@ -9,11 +9,7 @@ import typer
 if TYPE_CHECKING:
     from brandpulse.ops.namespace_comparison import Comparison
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Recount posts into a second namespace; compare it with the live one, swap or drop it.",
-)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the shadow namespace.")]
 
