@@ -1,4 +1,4 @@
-"""`brandpulse model …`: train, evaluate and try the classifier."""
+"""`brandpulse model`: train, evaluate, export and serve the model."""
 
 import json
 import sys
@@ -9,96 +9,102 @@ from typing import Annotated
 
 import typer
 
+from brandpulse.cli.model import presets
 from brandpulse.cli.model.export import export
-from brandpulse.cli.model.presets import app as presets
+from brandpulse.cli.model.options import (
+    EngineOption,
+    PrecisionOption,
+    TextsArgument,
+    ThreadsOption,
+    TiersOption,
+    WeightsOption,
+)
 from brandpulse.cli.model.training import register
-from model.spec.options import Engine, ExitPolicy, Precision, TargetWords, Task
+from model.spec.options import TargetWords, Task
 from model.spec.weights import WEIGHTS
 
-app = typer.Typer(add_completion=False, help="Train, evaluate and try the sentiment model.", no_args_is_help=True)
-
-WeightsOption = Annotated[Path, typer.Option(help="Weights folder; the shipped one by default.")]
-EngineOption = Annotated[Engine, typer.Option(help="auto: torch where there is a CUDA device, else openvino.")]
-PrecisionOption = Annotated[Precision, typer.Option(help="Of openvino; auto: what this machine is fastest at.")]
-TiersOption = Annotated[
-    ExitPolicy, typer.Option(help="early: half the layers settle the posts of which they are sure. Of openvino.")
-]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; all by default.")]
+app = typer.Typer(add_completion=False, help="Train, evaluate, export and serve the model.", no_args_is_help=True)
 
 register(app)
 app.command()(export)
-app.add_typer(presets, name="preset")
+app.add_typer(presets.app, name="preset")
 
 _CHUNK = 512
 
 
 @app.command()
 def score(
-    texts: Annotated[list[str] | None, typer.Argument(help="Posts; lines of standard input if none.")] = None,
+    texts: TextsArgument = None,
     *,
     target: Annotated[
-        list[str] | None, typer.Option(help="A brand to judge each post towards; may be given several times.")
+        list[str] | None, typer.Option(help="Brand to score each text towards. Repeat it for several brands.")
     ] = None,
     engine: EngineOption = "auto",
     weights: WeightsOption = WEIGHTS,
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per post, with all heads.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text, with all heads.")] = False,
 ) -> None:
-    """Print what the model says of each post, and of each brand in it."""
+    """Print the sentiment of each text, and towards each brand."""
     from model.loader import label_thresholds, load_scorer
     from model.text_scoring import TextRequest, batch_scoring, score_json
 
-    work = batch_scoring(load_scorer(engine, weights, threads, precision=precision))
+    score_batch = batch_scoring(load_scorer(engine, weights, threads, precision=precision))
     thresholds = label_thresholds(engine, weights)
     for chunk in _chunks(texts if texts else (line.rstrip("\n") for line in sys.stdin)):
-        asked = [TextRequest(text, tuple(target or ())) for text in chunk]
-        for one, judged in zip(asked, work(asked), strict=True):
-            found = score_json(one, judged, thresholds)
+        requests = [TextRequest(text, tuple(target or ())) for text in chunk]
+        for request, scores in zip(requests, score_batch(requests), strict=True):
+            result = score_json(request, scores, thresholds)
             if as_json:
-                typer.echo(json.dumps(found["sentiment"] | {"text": one.text} | found))
+                typer.echo(json.dumps(result["sentiment"] | {"text": request.text} | result))
                 continue
-            shares = (f"{name} {share:.2f}" for name, share in found["sentiment"]["probabilities"].items())
-            towards = (f"{verdict['target']}: {verdict['label']}" for verdict in found["targets"])
-            typer.echo("  ".join([f"{found['sentiment']['label']:<8}", *shares, *towards, one.text]))
+            probabilities = (f"{name} {value:.2f}" for name, value in result["sentiment"]["probabilities"].items())
+            targets = (f"{found['target']}: {found['label']}" for found in result["targets"])
+            typer.echo("  ".join([f"{result['sentiment']['label']:<8}", *probabilities, *targets, request.text]))
 
 
 @app.command()
 def evaluate(
     *,
-    data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help=".jsonl[.gz] with text and gold labels.")],
-    task: Annotated[Task, typer.Option(help="What the rows' labels are about.")] = "sentiment",
+    data: Annotated[
+        Path,
+        typer.Option(
+            exists=True, dir_okay=False, help="Labelled rows: .jsonl or .jsonl.gz with `text` and gold labels."
+        ),
+    ],
+    task: Annotated[Task, typer.Option(help="Task of the gold labels.")] = "sentiment",
     json_out: Annotated[
-        Path | None, typer.Option("--json", help="Write the report here, the answers and a page of charts beside it.")
+        Path | None, typer.Option("--json", help="Write the report to this file, predictions and charts beside it.")
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(help="Judge only these, as a,b,c; by default all that occur in the file.")
+        str | None, typer.Option(help="Labels to evaluate, as a,b,c. Default: all labels in the file.")
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(exists=True, help="Another model: its report on the same rows, or its weights.")
+        Path | None,
+        typer.Option(exists=True, help="Model to compare with: its report on the same rows, or its weights."),
     ] = None,
     target_words: Annotated[
-        TargetWords, typer.Option(help="Keep a target's words behind its marker (aspects) or not (brands).")
+        TargetWords, typer.Option(help="Keep the words of a target (aspects) or replace them by a marker (brands).")
     ] = "auto",
-    no_texts: Annotated[bool, typer.Option("--no-texts", help="No post stands in the page.")] = False,
+    no_texts: Annotated[bool, typer.Option("--no-texts", help="Leave the texts of posts out of the page.")] = False,
     engine: EngineOption = "auto",
     weights: WeightsOption = WEIGHTS,
     precision: PrecisionOption = "auto",
     tiers: TiersOption = "full",
     threads: ThreadsOption = None,
 ) -> None:
-    """Measure the model on rows with gold labels. Exits with 0 whatever the figures."""
+    """Measure the model on rows with gold labels. The exit code is 0 for any result."""
     from model.report.evaluation_run import EvaluatedModel, evaluate_file, summary, write_files
 
     if json_out is not None and (not json_out.parent.is_dir() or json_out.suffix == ".html"):
         raise typer.BadParameter(f"expected a .json file in an existing folder, got {json_out}", param_hint="--json")
-    subject = EvaluatedModel(weights=weights, engine=engine, precision=precision, exit_policy=tiers, threads=threads)
-    wanted = None if labels is None else [label.strip() for label in labels.split(",")]
+    model = EvaluatedModel(weights=weights, engine=engine, precision=precision, exit_policy=tiers, threads=threads)
+    chosen = None if labels is None else [label.strip() for label in labels.split(",")]
     evaluation, answers = evaluate_file(
-        subject, data, task=task, labels=wanted, target_words=target_words, against=against
+        model, data, task=task, labels=chosen, target_words=target_words, against=against
     )
     if json_out is not None and write_files(evaluation, answers, json_out, texts=not no_texts) is None:
-        typer.echo("No page beside the report: pip install 'brandpulse[evaluate]' for its charts.", err=True)
+        typer.echo("The page with charts was not written. To write it: pip install 'brandpulse[evaluate]'.", err=True)
     typer.echo(summary(evaluation.report))
 
 
@@ -106,7 +112,7 @@ def evaluate(
 def bias(
     *, engine: EngineOption = "auto", weights: WeightsOption = WEIGHTS, precision: PrecisionOption = "auto"
 ) -> None:
-    """Print how far the verdict moves when a sentence names another group of people."""
+    """Print how the sentiment changes when a sentence names another group of people."""
     from model.evaluation.bias_probe import group_shifts
     from model.loader import load_scorer
 
@@ -121,13 +127,15 @@ def serve(
     weights: WeightsOption = WEIGHTS,
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
-    host: Annotated[str | None, typer.Option(help="Instead of BRANDPULSE_SERVE_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(help="Instead of BRANDPULSE_SERVE_PORT; 0 takes any free one.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: BRANDPULSE_SERVE_HOST.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0: any free port. Default: BRANDPULSE_SERVE_PORT.")
+    ] = None,
 ) -> None:
     """Serve the model over HTTP until SIGTERM, with a page to try it. Settings: BRANDPULSE_SERVE_*."""
     import os
 
-    # An option is its variable, given here: one place checks both, and its errors name the variable.
+    # Options become environment variables, so that one place checks both and its errors name the variable.
     given = {"BRANDPULSE_SERVE_HOST": host, "BRANDPULSE_SERVE_PORT": port}
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     try:
@@ -135,12 +143,12 @@ def serve(
     except ModuleNotFoundError as error:
         from brandpulse.errors import ConfigError
 
-        raise ConfigError(f"The service needs {error.name}: pip install 'brandpulse[serve]'.") from error
+        raise ConfigError(f"`model serve` needs {error.name}: pip install 'brandpulse[serve]'.") from error
     raise typer.Exit(main(engine=engine, weights=weights, threads=threads, precision=precision))
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    """*texts* in lists, so that a pipe of any length is scored in the same memory."""
+    """*texts* in lists of bounded size: input of any length needs the same memory."""
     remaining = iter(texts)
     while chunk := list(islice(remaining, _CHUNK)):
         yield chunk

@@ -1,49 +1,54 @@
-"""`brandpulse model preset …`."""
+"""`brandpulse model preset`."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brandpulse.errors import ConfigError
+from brandpulse.cli.model.options import (
+    EngineOption,
+    PrecisionOption,
+    TextsArgument,
+    ThreadsOption,
+)
 from model.spec.options import Engine, Precision
 from model.spec.weights import WEIGHTS
 
+if TYPE_CHECKING:
+    from model.presets.preset import Preset
+    from model.report.evaluation_run import EvaluatedModel
+
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Whole tasks on data you have, each with its table of figures."
+    add_completion=False, no_args_is_help=True, help="Run a whole task on your data and print a table of results."
 )
 
-DataOption = Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder with the files `list` names.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write the figures here.")]
-OutOption = Annotated[Path, typer.Option(help="Folder of the weights to write; what a killed run needs is in OUT.run.")]
-WeightsOption = Annotated[
-    Path, typer.Option(exists=True, file_okay=False, help="Weights; the shipped ones by default.")
+DataOption = Annotated[
+    Path, typer.Option(exists=True, file_okay=False, help="Folder with the files that `preset list` names.")
 ]
-EngineOption = Annotated[Engine, typer.Option(help="auto: torch where there is a CUDA device, else openvino.")]
-PrecisionOption = Annotated[Precision, typer.Option(help="Of openvino.")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU cores to use; all by default.")]
-RowsOption = Annotated[int | None, typer.Option(min=1, help="Train on only so many rows: a quick try.")]
-TaggerOption = Annotated[Path, typer.Option(exists=True, file_okay=False, help="What `aspects --out` wrote.")]
-
-
-def _check_torch() -> None:
-    from model.loader import torch_is_installed
-
-    if not torch_is_installed():
-        raise ConfigError("This preset trains, and that needs torch and transformers: pip install 'brandpulse[train]'.")
+WeightsOption = Annotated[
+    Path, typer.Option(exists=True, file_okay=False, help="Weights folder.", show_default="the shipped weights")
+]
+JsonOption = Annotated[Path | None, typer.Option("--json", dir_okay=False, help="Write the results to this file.")]
+OutOption = Annotated[
+    Path, typer.Option(help="Weights folder to write. OUT.run keeps the state to resume a killed run.")
+]
+RowsOption = Annotated[int | None, typer.Option(min=1, help="Maximum number of training rows, for a quick test.")]
+TaggerOption = Annotated[
+    Path, typer.Option(exists=True, file_okay=False, help="Tagger folder that `preset aspects --out` wrote.")
+]
 
 
 @app.command("list")
 def list_presets() -> None:
-    """Name each preset's data, their files and terms."""
+    """List the presets, their data files and the terms of each data set."""
     from model.presets.preset import presets
 
     for one in presets():
-        typer.echo(f"{one.name}: {one.title}" + ("" if one.recipe else " (nothing is trained)"))
+        typer.echo(f"{one.name}: {one.title}" + ("" if one.recipe else " (no training)"))
         for data in one.data:
-            typer.echo(f"  {data.name}: {', '.join(data.files) or 'nothing to give'}; {data.terms}")
+            typer.echo(f"  {data.name}: {', '.join(data.files) or 'no files needed'}; {data.terms}")
 
 
 @app.command()
@@ -56,13 +61,11 @@ def tweets(
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Judge the weights on tweets, three classes."""
-    from model.presets import sentence_sentiment as sentences
-    from model.presets.preset import preset
-    from model.report.evaluation_run import EvaluatedModel
+    """Evaluate the weights on tweets with three classes."""
+    from model.presets import sentence_sentiment
 
-    subject = EvaluatedModel(weights=weights, engine=engine, precision=precision, threads=threads)
-    sentences.tweets(preset("tweets"), data, subject, json_out=json_out)
+    model = _model(weights, engine, precision, threads)
+    sentence_sentiment.tweets(_preset("tweets"), data, model, json_out=json_out)
 
 
 @app.command()
@@ -74,13 +77,11 @@ def finance(
     weights: WeightsOption = WEIGHTS,
     rows: RowsOption = None,
 ) -> None:
-    """Train on financial news and judge there, before and after."""
-    from model.presets import sentence_sentiment as sentences
-    from model.presets.preset import preset
-    from model.report.evaluation_run import EvaluatedModel
+    """Train on financial news and evaluate before and after."""
+    from model.presets import sentence_sentiment
 
-    _check_torch()
-    sentences.finance(preset("finance"), data, EvaluatedModel(weights=weights), out, json_out=json_out, rows=rows)
+    chosen = _preset("finance", trains=True)
+    sentence_sentiment.finance(chosen, data, _model(weights), out, json_out=json_out, rows=rows)
 
 
 @app.command()
@@ -88,19 +89,18 @@ def reviews(
     *,
     data: DataOption,
     out: OutOption,
-    imdb: Annotated[Path | None, typer.Option(exists=True, help="IMDB: the folder aclImdb, or a CSV file.")] = None,
+    imdb: Annotated[
+        Path | None, typer.Option(exists=True, help="IMDB data: the folder aclImdb, or a CSV file. Default: SST-2.")
+    ] = None,
     json_out: JsonOption = None,
     weights: WeightsOption = WEIGHTS,
     rows: RowsOption = None,
 ) -> None:
-    """Train on 3,000 reviews, positive or negative, and judge on 300 and on all others."""
-    from model.presets import sentence_sentiment as sentences
-    from model.presets.preset import preset
-    from model.report.evaluation_run import EvaluatedModel
+    """Train on 3,000 reviews with two classes and evaluate on 300 others and on all others."""
+    from model.presets import sentence_sentiment
 
-    _check_torch()
-    subject = EvaluatedModel(weights=weights)
-    sentences.reviews(preset("reviews"), data, subject, out, imdb=imdb, json_out=json_out, rows=rows)
+    chosen = _preset("reviews", trains=True)
+    sentence_sentiment.reviews(chosen, data, _model(weights), out, imdb=imdb, json_out=json_out, rows=rows)
 
 
 @app.command()
@@ -113,13 +113,10 @@ def tickets(
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Judge sentiment, emotion, complaint and urgency of what customers write."""
-    from model.presets import support_tickets as station
-    from model.presets.preset import preset
-    from model.report.evaluation_run import EvaluatedModel
+    """Evaluate sentiment, emotion, complaint and urgency on support tickets."""
+    from model.presets import support_tickets
 
-    subject = EvaluatedModel(weights=weights, engine=engine, precision=precision, threads=threads)
-    station.run(preset("tickets"), data, subject, json_out=json_out)
+    support_tickets.run(_preset("tickets"), data, _model(weights, engine, precision, threads), json_out=json_out)
 
 
 @app.command()
@@ -130,49 +127,68 @@ def aspects(
     json_out: JsonOption = None,
     weights: WeightsOption = WEIGHTS,
     publishable: Annotated[
-        bool, typer.Option("--publishable", help="Train the tagger only on sets whose terms let it be passed on.")
+        bool, typer.Option("--publishable", help="Train only on data sets whose terms allow redistribution.")
     ] = False,
     rows: RowsOption = None,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Train a tagger of aspect terms; judge what it finds and the sentiment towards each. Then see `summarise`."""
+    """Train a tagger of aspect terms, and evaluate its terms and their sentiment. Next command: `summarise`."""
     from model.loader import load_scorer
-    from model.presets.aspects import preset as station
+    from model.presets.aspects.preset import evaluate_tagger, train_from_preset
     from model.presets.aspects.tagger import Tagger
-    from model.presets.preset import preset
 
-    _check_torch()
-    chosen = preset("aspects")
-    station.train_from_preset(chosen, data, out, base=weights, publishable=publishable, rows=rows)
+    chosen = _preset("aspects", trains=True)
+    train_from_preset(chosen, data, out, base=weights, publishable=publishable, rows=rows)
     tagger, scorer = Tagger(out, threads=threads), load_scorer(engine, weights, threads, precision=precision)
-    station.evaluate_tagger(chosen, data, tagger, scorer, json_out=json_out)
+    evaluate_tagger(chosen, data, tagger, scorer, json_out=json_out)
 
 
 @app.command()
 def summarise(
-    texts: Annotated[list[str] | None, typer.Argument(help="Reviews; lines of standard input if none.")] = None,
+    texts: TextsArgument = None,
     *,
     tagger: TaggerOption,
-    categories: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="YAML with a map.")] = None,
+    categories: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file with category maps. Default: ours.")
+    ] = None,
     category_map: Annotated[
-        str, typer.Option("--map", help="Its name; ours: restaurants, electronics.")
+        str, typer.Option("--map", help="Name of the category map; shipped: restaurants, electronics.")
     ] = "restaurants",
     weights: WeightsOption = WEIGHTS,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = None,
 ) -> None:
-    """Print each review as one line of JSON: its aspects, how each is spoken of, and the count by category."""
+    """Print one JSON line per review: aspects, their sentiment, and counts by category."""
     from model.loader import load_scorer
     from model.presets.aspects.categories import MAPS, Categories, read_map
     from model.presets.aspects.review_summary import summaries
     from model.presets.aspects.tagger import Tagger
 
-    found = Tagger(tagger, threads=threads)
+    loaded = Tagger(tagger, threads=threads)
     scorer = load_scorer(engine, weights, threads, precision=precision)
-    sort = Categories(read_map(category_map, categories or MAPS), found.vector)
+    category_of = Categories(read_map(category_map, categories or MAPS), loaded.vector)
     for review in texts or (line.rstrip("\n") for line in sys.stdin):
-        for summary in summaries([review], tagger=found, scorer=scorer, categories=sort):
+        for summary in summaries([review], tagger=loaded, scorer=scorer, categories=category_of):
             typer.echo(json.dumps(summary, ensure_ascii=False))
+
+
+def _model(
+    weights: Path, engine: Engine = "auto", precision: Precision = "auto", threads: int | None = None
+) -> "EvaluatedModel":
+    from model.report.evaluation_run import EvaluatedModel
+
+    return EvaluatedModel(weights=weights, engine=engine, precision=precision, threads=threads)
+
+
+def _preset(name: str, *, trains: bool = False) -> "Preset":
+    """The preset *name*. Raises ConfigError if it *trains* and torch is not installed."""
+    from brandpulse.errors import ConfigError
+    from model.loader import torch_is_installed
+    from model.presets.preset import preset
+
+    if trains and not torch_is_installed():
+        raise ConfigError("This preset trains a model, which needs torch: pip install 'brandpulse[train]'.")
+    return preset(name)

@@ -1,4 +1,4 @@
-"""The commands of `brandpulse model` that train."""
+"""Training commands of `brandpulse model`."""
 
 import json
 import sys
@@ -7,23 +7,31 @@ from typing import Annotated
 
 import typer
 
-DataOption = Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder with the files the recipe names.")]
-OutOption = Annotated[Path, typer.Option(help="Folder to write; what a killed run needs to go on lies in OUT.run.")]
-RecipeOption = Annotated[str, typer.Option(help="One of ours by name, or a YAML file.")]
-BaseOption = Annotated[
-    Path | None, typer.Option(exists=True, file_okay=False, help="Encoder or weights to start from; MiniLM-L6 if none.")
+from brandpulse.cli.model.options import TextsArgument
+
+DataOption = Annotated[
+    Path, typer.Option(exists=True, file_okay=False, help="Folder with the files that the recipe names.")
 ]
-WeightsFolder = Annotated[Path, typer.Option(exists=True, file_okay=False, help="Weights to learn from.")]
-EpochsOption = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")]
-RowsOption = Annotated[int | None, typer.Option(min=1, help="Use only so many training posts: a quick try.")]
+OutOption = Annotated[Path, typer.Option(help="Folder to write. OUT.run keeps the state to resume a killed run.")]
+RecipeOption = Annotated[str, typer.Option(help="Name of a shipped recipe, or a YAML file.")]
+BaseOption = Annotated[
+    Path | None,
+    typer.Option(exists=True, file_okay=False, help="Encoder or weights to start from. Default: MiniLM-L6."),
+]
+TeacherOption = Annotated[Path, typer.Option(exists=True, file_okay=False, help="Weights folder of the teacher.")]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Number of epochs. Default: the recipe's.")]
+RowsOption = Annotated[int | None, typer.Option(min=1, help="Maximum number of training posts, for a quick test.")]
 TestOption = Annotated[
-    list[Path] | None, typer.Option("--test", exists=True, dir_okay=False, help="Posts that must be seen nowhere.")
+    list[Path] | None,
+    typer.Option(
+        "--test", exists=True, dir_okay=False, help="Test file: its posts are excluded from the training. Repeatable."
+    ),
 ]
 MlflowOption = Annotated[
-    str | None, typer.Option(help="Log to MLflow: `local` (the SQLite file mlflow.db beside OUT) or a tracking URI.")
+    str | None, typer.Option(help="Log to MLflow: a tracking URI, or `local` for the file mlflow.db beside OUT.")
 ]
-TextOption = Annotated[str, typer.Option(help="Column of the post.")]
-LabelOption = Annotated[str, typer.Option(help="Column of the label.")]
+TextOption = Annotated[str, typer.Option(help="Column that contains the post.")]
+LabelOption = Annotated[str, typer.Option(help="Column that contains the label.")]
 
 
 def train(
@@ -32,23 +40,25 @@ def train(
     out: OutOption,
     recipe: RecipeOption = "brand",
     base: BaseOption = None,
-    teacher: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="Weights to learn from.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Weights folder of a teacher. Default: none.")
+    ] = None,
     test: TestOption = None,
     epochs: EpochsOption = None,
     rows: RowsOption = None,
     mlflow: MlflowOption = None,
 ) -> None:
-    """Train an encoder's heads and write a weights folder; called again, a killed run goes on."""
+    """Train the heads of an encoder and write a weights folder. Called again, it resumes a killed run."""
+    from model.training import run
     from model.training.fit.initial_weights import default_base
     from model.training.fit.mlflow_tracking import tracked
     from model.training.fit.recipe import HeadsRecipe, find_recipe, read_recipe
-    from model.training.run import train as run
 
     chosen = read_recipe(find_recipe(recipe), HeadsRecipe)
     if epochs is not None:
         chosen = chosen.model_copy(update={"epochs": epochs})
     with tracked(mlflow, name=chosen.name, settings=chosen.model_dump(mode="json"), out=out):
-        version = run(
+        version = run.train(
             data, out, recipe=chosen, base=base or default_base(), teacher=teacher, tests=test or (), rows=rows
         )
     if version:
@@ -57,7 +67,7 @@ def train(
 
 def distil(
     *,
-    teacher: WeightsFolder,
+    teacher: TeacherOption,
     data: DataOption,
     out: OutOption,
     recipe: RecipeOption = "student",
@@ -65,20 +75,24 @@ def distil(
     rows: RowsOption = None,
     mlflow: MlflowOption = None,
 ) -> None:
-    """Teach a shallower student, made of some of the teacher's own layers, to answer as the teacher does."""
+    """Distil a shallower model, made of some of the teacher's layers, that answers like the teacher."""
     train(data=data, out=out, recipe=recipe, base=teacher, teacher=teacher, test=test, rows=rows, mlflow=mlflow)
 
 
 def finish(
     *,
-    run: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of a run: snap/ and tokenizer.json.")],
+    run: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="Folder of a training run: snap/ and tokenizer.json.")
+    ],
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Weights folder to write.")],
-    snapshots: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="RUN/snap if none.")] = None,
+    snapshots: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of the snapshots. Default: RUN/snap.")
+    ] = None,
     recipe: RecipeOption = "brand",
     base: BaseOption = None,
 ) -> None:
-    """Choose, calibrate and pack weights from the snapshots of a training run, also of one that still runs."""
+    """Choose, calibrate and pack weights from the snapshots of a training run, finished or not."""
     from model.training.data.corpus import check_sources, read_sources
     from model.training.fit.initial_weights import default_base
     from model.training.fit.recipe import HeadsRecipe, find_recipe, read_recipe
@@ -87,14 +101,16 @@ def finish(
     chosen = read_recipe(find_recipe(recipe), HeadsRecipe)
     texts = check_sources(read_sources(data, chosen))
     version = finish_run(run, out, texts, recipe=chosen, base=base or default_base(), snapshots=snapshots)
-    typer.echo(f"wrote {out}, version {version}; figures in {out / 'training.json'}")
+    typer.echo(f"wrote {out}, version {version}; metrics in {out / 'training.json'}")
 
 
 def adapt(
     *,
     data: Annotated[
         list[Path],
-        typer.Option(exists=True, dir_okay=False, help="Posts: CSV or JSON lines with `text`, or .txt lines."),
+        typer.Option(
+            exists=True, dir_okay=False, help="Posts: CSV or JSON lines with `text`, or .txt lines. Repeatable."
+        ),
     ],
     out: OutOption,
     recipe: RecipeOption = "mlm",
@@ -102,53 +118,60 @@ def adapt(
     test: TestOption = None,
     mlflow: MlflowOption = None,
 ) -> None:
-    """Go on with the encoder's own training, masked words, on posts without labels; the result is a --base."""
+    """Continue the encoder's masked-word training on unlabelled posts. Use the result as --base."""
+    from model.training import masked_lm
     from model.training.fit.initial_weights import default_base
     from model.training.fit.mlflow_tracking import tracked
     from model.training.fit.recipe import MlmRecipe, find_recipe, read_recipe
-    from model.training.masked_lm import adapt as run
 
     chosen = read_recipe(find_recipe(recipe), MlmRecipe)
     with tracked(mlflow, name=chosen.name, settings=chosen.model_dump(mode="json"), out=out):
-        before, after = run(data, out, recipe=chosen, base=base or default_base(), tests=test or ())
+        before, after = masked_lm.adapt(data, out, recipe=chosen, base=base or default_base(), tests=test or ())
     typer.echo(
-        f"wrote {out}; loss on held-out posts {before:.3f}, now {after:.3f}; next: brandpulse model train --base"
+        f"wrote {out}; loss on held-out posts {before:.3f} before, {after:.3f} after; "
+        f"next: brandpulse model train --base {out} --data FOLDER --out WEIGHTS"
     )
 
 
 def few_shot(
     *,
-    data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="CSV with a header, or JSON lines.")],
+    data: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="Labelled posts: CSV with a header, or JSON lines.")
+    ],
     out: OutOption,
     text: TextOption = "text",
     label: LabelOption = "label",
     test: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Labelled posts to judge by, not trained on.")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Labelled posts for the evaluation, excluded from the training."
+        ),
     ] = None,
     recipe: RecipeOption = "fewshot",
     base: BaseOption = None,
 ) -> None:
-    """Train a classifier of your own labels from 8 to 64 examples of each."""
-    from model.training.few_shot import few_shot as run
-    from model.training.few_shot import read_examples
+    """Train a classifier for your own labels from 8 to 64 examples of each."""
+    from model.training import few_shot as trainer
     from model.training.fit.initial_weights import default_base
     from model.training.fit.recipe import FewShotRecipe, find_recipe, read_recipe
 
-    examples = read_examples(data, text=text, label=label)
-    held_out = read_examples(test, text=text, label=label, labels=examples.labels) if test else None
+    examples = trainer.read_examples(data, text=text, label=label)
+    held_out = trainer.read_examples(test, text=text, label=label, labels=examples.labels) if test else None
     chosen = read_recipe(find_recipe(recipe), FewShotRecipe)
-    recall = run(examples, out, recipe=chosen, base=base or default_base(), held_out=held_out)
-    told = f"; macro recall {recall:.3f} on {test}" if recall is not None else ""
-    typer.echo(f"wrote {out} for {', '.join(examples.labels)}{told}; next: brandpulse model label --weights {out}")
+    recall = trainer.few_shot(examples, out, recipe=chosen, base=base or default_base(), held_out=held_out)
+    result = f"; macro recall {recall:.3f} on {test}" if recall is not None else ""
+    typer.echo(f"wrote {out} for {', '.join(examples.labels)}{result}; next: brandpulse model label --weights {out}")
 
 
 def label(
-    texts: Annotated[list[str] | None, typer.Argument(help="Posts; lines of standard input if none.")] = None,
+    texts: TextsArgument = None,
     *,
-    weights: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder that few-shot wrote.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per post.")] = False,
+    weights: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="Classifier folder that `few-shot` wrote.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text.")] = False,
 ) -> None:
-    """Print your own label of each post, and how likely it is."""
+    """Print your own label for each text, and its probability."""
     from model.training.few_shot import CustomLabelClassifier
 
     classifier = CustomLabelClassifier(weights)

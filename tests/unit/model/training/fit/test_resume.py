@@ -22,15 +22,15 @@ import json, os, signal, sys
 from pathlib import Path
 import torch
 from model.training.run import train
-from model.training import loop, run_state
+from model.training.fit import loop, run_state
 from model.training.fit.recipe import HeadsRecipe
 
 torch.set_num_threads(1)
 when, step = sys.argv[2], int(sys.argv[3])
 def die(): os.kill(os.getpid(), signal.SIGKILL)
 if when == "between states":
-    rate = loop.rate
-    loop.rate = lambda at, steps, warm_up: die() if at == step else rate(at, steps, warm_up)
+    rate = loop.learning_rate_share
+    loop.learning_rate_share = lambda at, steps, warm_up: die() if at == step else rate(at, steps, warm_up)
 else:
     replace = run_state._replace
     written = []
