@@ -31,65 +31,86 @@ class AlerterSettings(BaseSettings):
         validation_alias=AliasChoices("BRANDPULSE_RECEIVERS_FILE", "receivers_file"),
         examples=["./receivers.yaml"],
     )
-    """`BRANDPULSE_RECEIVERS_FILE`, without ALERTER. Unset: alerts go to the store, topic `alerts` and the log only."""
+    """YAML file of the receivers. Unset: alerts go to Redis, topic `alerts` and the log only."""
     rules_file: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("BRANDPULSE_RULES_FILE", "rules_file"),
         examples=["./rules.yaml"],
     )
-    """`BRANDPULSE_RULES_FILE`, without ALERTER. Unset: one rule, the negative share of every brand, told to everybody.
-    Read again when it changes; a wrong one leaves the rules as they were."""
+    """YAML file of the rules. Unset: one rule, the negative share of every brand, for all receivers. The file is
+    read again when it changes; if it is wrong, the previous rules stay in force."""
     host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
+    """Address of the metrics and health port."""
     port: int = Field(default=0, ge=0, le=65_535, examples=[9_102])
-    """Of /metrics, /healthz and /readyz; 0 takes any free one."""
+    """Port of /metrics, /healthz and /readyz. 0: any free port, which is recorded under BRANDPULSE_HOME."""
     tick_seconds: float = Field(default=1.0, gt=0, le=60, examples=[1.0], json_schema_extra=ADVANCED)
-    """Wall-clock pause between two looks at the clock; each look evaluates all event-time minutes that became due."""
+    """Wall-clock pause between two evaluations. Each evaluates all event-time minutes that are due."""
     lease_seconds: float = Field(default=10.0, ge=0.5, le=300, examples=[10.0], json_schema_extra=ADVANCED)
-    """A dead leader's successor waits so long."""
+    """Lifetime of the leader's lease: another alerter takes over after this time."""
     durable_replicas: int = Field(default=0, ge=0, le=5, examples=[1], json_schema_extra=ADVANCED)
-    """So many replicas must have an alert on disk, too, before it is sent: then a failover forgets none. While fewer
-    answer, alerts wait."""
+    """Replicas that must have an alert on disk before it is sent, so that a failover loses none. While fewer
+    confirm, alerts wait."""
     request_timeout_seconds: float = Field(default=5.0, gt=0, le=5, examples=[5.0], json_schema_extra=ADVANCED)
+    """Time limit of one request to a receiver."""
     heartbeat_url: SecretStr | None = Field(default=None, examples=["https://hc-ping.com/your-own-uuid"])
-    """Asked for with GET every `heartbeat_seconds` while ticks succeed, event time moves and notifications drain."""
+    """Address of a dead man's switch. The alerter requests it with GET while evaluations succeed, event time
+    advances and notifications are delivered."""
     heartbeat_seconds: float = Field(default=60.0, ge=0.1, le=3_600, examples=[60.0], json_schema_extra=ADVANCED)
+    """Interval of the heartbeat."""
     heartbeat_seen_within_seconds: float = Field(default=45.0, ge=20, examples=[45.0], json_schema_extra=ADVANCED)
-    """A partition of which no worker that Kafka answers gave a sign for longer ends the heartbeat. Workers ask Kafka
-    every five seconds, and take 15 without an answer for an outage: not below 20."""
+    """The heartbeat stops if no worker reported on a partition for longer. At least 20: workers ask Kafka every
+    five seconds and report an outage after 15 seconds without an answer."""
     heartbeat_moved_within_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0], json_schema_extra=ADVANCED)
-    """Event time that stands still for longer ends the heartbeat: longer than your quietest night."""
+    """The heartbeat stops if event time does not advance for longer. Choose more than the longest quiet period of
+    the stream."""
     link: str | None = Field(default=None, examples=["http://127.0.0.1:8080/?brand={brand}&at={at}"])
-    """Address put into alerts; `{brand}` and `{at}` (ms) are filled in."""
+    """Address of the page in alerts; `{brand}` and `{at}` (ms) are replaced."""
 
     windows: Annotated[tuple[int, ...], NoDecode] = Field(
         default=(5, 10, 20, 40, 90, 180), examples=["5,10,20,40,90,180"], json_schema_extra=ADVANCED
     )
-    """Minutes, rising, the longest at most 180."""
+    """Lengths of the detection windows in minutes, ascending, at most 180."""
     false_alarms: float = Field(default=1.0, gt=0, le=1_000, examples=[1.0])
-    """The budget: expected false pages per brand in four weeks."""
+    """Expected false alarms per brand in four weeks. A higher number shortens the detection delay."""
     min_authors: int = Field(default=20, ge=1, examples=[20], json_schema_extra=ADVANCED)
+    """Smallest number of people in a window that is tested."""
     min_negative_authors: int = Field(default=8, ge=1, examples=[8], json_schema_extra=ADVANCED)
+    """Smallest number of negative people in a window that can fire."""
     min_rise: float = Field(default=0.08, ge=0, lt=1, examples=[0.08], json_schema_extra=ADVANCED)
+    """Smallest rise of the negative share that can fire: 0.08 is 8 percentage points."""
     min_history_hours: int = Field(default=24, ge=1, le=24 * 28, examples=[24], json_schema_extra=ADVANCED)
-    """Hours with posts that a brand needs before it is judged; with 24 or more, also two days from its first hour."""
+    """Hours with posts that a brand needs before its first alert; with 24 or more, also two days since its first
+    hour."""
     min_history_authors: int = Field(default=200, ge=1, examples=[200], json_schema_extra=ADVANCED)
+    """People in the history that a brand needs before its first alert."""
     baseline_days: int = Field(default=28, ge=1, le=90, examples=[28], json_schema_extra=ADVANCED)
+    """Days of history for the expected share."""
     rho_floor: float = Field(default=0.002, gt=0, lt=0.5, examples=[0.002], json_schema_extra=ADVANCED)
-    """Least intra-hour correlation: how much people copy each other."""
+    """Smallest correlation between people of the same hour: how much they copy each other."""
     prior_share: float = Field(default=0.25, gt=0, lt=1, examples=[0.25], json_schema_extra=ADVANCED)
+    """Negative share assumed for a brand without history."""
 
     update_minutes: int = Field(default=30, ge=1, examples=[30], json_schema_extra=ADVANCED)
+    """Interval of updates while an episode fires."""
     calm_minutes: int = Field(default=15, ge=1, examples=[15], json_schema_extra=ADVANCED)
+    """Shortest time back to normal before an episode is resolved."""
     quiet_minutes: int = Field(default=180, ge=1, examples=[180], json_schema_extra=ADVANCED)
+    """If few people write about the brand, as is usual for it, an episode is resolved after this time. Without any
+    post it stays open."""
 
     owner_fresh_seconds: float = Field(default=30.0, gt=0, examples=[30.0], json_schema_extra=ADVANCED)
+    """An idle partition does not hold event time back while its worker reported within this time."""
     stalled_after_seconds: float = Field(default=120.0, gt=0, examples=[120.0], json_schema_extra=ADVANCED)
+    """A partition with lag counts as stalled after this time without progress."""
     silent_after_seconds: float = Field(default=1_800.0, gt=0, examples=[1_800.0], json_schema_extra=ADVANCED)
+    """The stream counts as silent after this time without posts."""
 
     retry_base_seconds: float = Field(default=1.0, gt=0, examples=[1.0], json_schema_extra=ADVANCED)
+    """Longest pause before the first retry of a delivery; it doubles with each retry."""
     retry_cap_seconds: float = Field(default=300.0, gt=0, examples=[300.0], json_schema_extra=ADVANCED)
+    """Longest pause between retries of a delivery."""
     too_many_floor_seconds: float = Field(default=60.0, ge=0, examples=[60.0], json_schema_extra=ADVANCED)
-    """Least wait after a 429."""
+    """Shortest pause after a receiver answers 429."""
 
     @field_validator("windows", mode="before")
     @classmethod

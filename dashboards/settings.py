@@ -18,8 +18,9 @@ class PageSettings(BaseSettings):
     )
 
     host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
+    """Address on which the page listens."""
     port: int = Field(default=0, ge=0, le=65_535, examples=[8080])
-    """Port of the page; 0 selects any free port, see `brandpulse.runtime.service_registry.running(home, "page")`."""
+    """Port of the page. 0: any free port, which is recorded under BRANDPULSE_HOME."""
     token: SecretStr | None = Field(
         default=None, min_length=MIN_TOKEN_LENGTH, examples=["at least 16 random characters"]
     )
@@ -77,11 +78,15 @@ class GrafanaSettings(BaseSettings):
     )
 
     url: str = Field(default="http://127.0.0.1:3000", pattern=r"^https?://", examples=["http://127.0.0.1:3000"])
+    """Address of Grafana."""
     user: str | None = Field(default=None, examples=["admin"], json_schema_extra=ADVANCED)
+    """User name, if `token` is a password."""
     token: SecretStr | None = Field(default=None, examples=["a service account token with the role Editor"])
-    """A service account token; if `user` is set, the password of that user."""
+    """Token of a service account with the role Editor, or the password of `user`."""
     folder: str = Field(default="brandpulse", min_length=1, examples=["brandpulse"], json_schema_extra=ADVANCED)
+    """Folder of the dashboards in Grafana."""
     timeout_seconds: float = Field(default=10.0, gt=0, examples=[10.0], json_schema_extra=ADVANCED)
+    """Time limit of a request to Grafana."""
 
     @field_validator("token")
     @classmethod

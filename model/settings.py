@@ -16,4 +16,4 @@ class ModelSettings(BaseSettings):
     labels: str = Field(
         default="", examples=["LABEL_0=negative,LABEL_1=neutral,LABEL_2=positive"], json_schema_extra=ADVANCED
     )
-    """What the labels of a Hugging Face checkpoint mean that do not say so themselves."""
+    """Meaning of the labels of a Hugging Face checkpoint whose names do not show it."""

@@ -10,32 +10,37 @@ from brandpulse.config.advanced import ADVANCED
 
 
 class KafkaAccess(BaseSettings):
-    """The part of `Settings` about reaching Kafka. Without a user and TLS, the defaults are for loopback only."""
+    """The part of `Settings` about reaching Kafka. The defaults, without user and TLS, are for loopback only."""
 
     kafka_bootstrap_servers: str | None = Field(default=None, min_length=3, examples=["127.0.0.1:9092"])
-    """Unset: whatever `up` started under `home`; what follows is then left aside."""
+    """Addresses of Kafka brokers, separated by commas. Unset: the broker that `brandpulse up` started under
+    `BRANDPULSE_HOME`; the other Kafka settings are then ignored."""
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", examples=["SASL_SSL"]
     )
-    """As Kafka calls it: SSL is TLS, SASL is a user with a password."""
+    """The protocol of Kafka's listener. SSL means TLS, SASL a user with a password."""
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         default="SCRAM-SHA-512", examples=["SCRAM-SHA-512"]
     )
-    """PLAIN over TLS only: it sends the password itself."""
+    """How the password is checked. PLAIN sends the password itself, so it requires TLS."""
     kafka_username: str | None = Field(default=None, min_length=1, examples=["brandpulse-worker"])
+    """User name, if the protocol is SASL_PLAINTEXT or SASL_SSL."""
     kafka_password: SecretStr | None = Field(default=None, min_length=1, examples=["the user's password"])
+    """Password of the user."""
     kafka_ca_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/kafka-ca.pem"])
-    """The CA that signed the brokers' certificates, PEM. Unset: those the system trusts."""
+    """PEM file of the CA that signed the brokers' certificates. Unset: the CAs that the system trusts."""
     kafka_cert_file: FilePath | None = Field(
         default=None, examples=["/etc/brandpulse/kafka-client.pem"], json_schema_extra=ADVANCED
     )
-    """Our own certificate, PEM, where brokers ask for one."""
+    """PEM file of the client certificate, if the brokers require one."""
     kafka_key_file: FilePath | None = Field(
         default=None, examples=["/etc/brandpulse/kafka-client.key"], json_schema_extra=ADVANCED
     )
+    """PEM file of the client certificate's key."""
     kafka_key_password: SecretStr | None = Field(
         default=None, min_length=1, examples=["the key's password"], json_schema_extra=ADVANCED
     )
+    """Password of the key, if it has one."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -43,7 +48,7 @@ class KafkaAccess(BaseSettings):
         user = self.kafka_username is not None and self.kafka_password is not None
         if protocol.startswith("SASL") and not user:
             raise ValueError(
-                f"{prefix}_SECURITY_PROTOCOL={protocol} wants a user: set {prefix}_USERNAME and {prefix}_PASSWORD"
+                f"{prefix}_SECURITY_PROTOCOL={protocol} requires a user: set {prefix}_USERNAME and {prefix}_PASSWORD"
             )
         if not protocol.startswith("SASL") and (self.kafka_username or self.kafka_password):
             raise ValueError(
@@ -57,7 +62,7 @@ class KafkaAccess(BaseSettings):
             )
         if not protocol.endswith("SSL") and (self.kafka_ca_file or self.kafka_cert_file):
             raise ValueError(
-                f"{prefix}_CA_FILE and {prefix}_CERT_FILE are of no use with {prefix}_SECURITY_PROTOCOL={protocol}. "
+                f"{prefix}_CA_FILE and {prefix}_CERT_FILE have no effect with {prefix}_SECURITY_PROTOCOL={protocol}. "
                 f"Right: {prefix}_SECURITY_PROTOCOL={'SASL_SSL' if user else 'SSL'}"
             )
         if (self.kafka_cert_file is None) != (self.kafka_key_file is None):

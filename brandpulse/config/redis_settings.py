@@ -13,24 +13,28 @@ class RedisAccess(BaseSettings):
     """Without a user and TLS, the defaults are for loopback only."""
 
     redis_url: SecretStr | None = Field(default=None, examples=["redis://127.0.0.1:6379/0"])
-    """May hold a password, so it is never logged. One server, a cluster (redis+cluster://a:7000,b:7000), or what
-    Sentinels name (redis+sentinel://a:26379,b:26379/main); rediss in front for TLS. Unset: whatever `up` started under
-    `home`, and what follows is left aside."""
+    """Address of Redis: one server, a cluster (redis+cluster://a:7000,b:7000), or the primary that Sentinels name
+    (redis+sentinel://a:26379,b:26379/main); rediss for TLS. It may hold user and password and is never logged.
+    Unset: the Redis that `brandpulse up` started under `BRANDPULSE_HOME`; the other Redis settings are then
+    ignored."""
     redis_username: str | None = Field(default=None, min_length=1, examples=["brandpulse-worker"])
-    """Goes before the one in the address, as the password does."""
+    """User name. Overrides the one in the address."""
     redis_password: SecretStr | None = Field(default=None, min_length=1, examples=["the user's password"])
+    """Password. Overrides the one in the address."""
     redis_sentinel_password: SecretStr | None = Field(
         default=None, min_length=1, examples=["the Sentinels' password"], json_schema_extra=ADVANCED
     )
+    """Password of the Sentinels, if they require one."""
     redis_ca_file: FilePath | None = Field(default=None, examples=["/etc/brandpulse/redis-ca.pem"])
-    """The CA that signed the server's certificate, PEM. Unset: those the system trusts."""
+    """PEM file of the CA that signed the server's certificate. Unset: the CAs that the system trusts."""
     redis_cert_file: FilePath | None = Field(
         default=None, examples=["/etc/brandpulse/redis-client.pem"], json_schema_extra=ADVANCED
     )
-    """Our own certificate, PEM, where the server asks for one."""
+    """PEM file of the client certificate, if the server requires one."""
     redis_key_file: FilePath | None = Field(
         default=None, examples=["/etc/brandpulse/redis-client.key"], json_schema_extra=ADVANCED
     )
+    """PEM file of the client certificate's key."""
 
     @model_validator(mode="after")
     def _fit_together_for_redis(self) -> Self:
@@ -44,7 +48,7 @@ class RedisAccess(BaseSettings):
             tls = parse_address(self.redis_url.get_secret_value()).tls
             if not tls and (self.redis_ca_file or self.redis_cert_file):
                 raise ValueError(
-                    "BRANDPULSE_REDIS_CA_FILE and BRANDPULSE_REDIS_CERT_FILE are of no use while BRANDPULSE_REDIS_URL "
+                    "BRANDPULSE_REDIS_CA_FILE and BRANDPULSE_REDIS_CERT_FILE have no effect while BRANDPULSE_REDIS_URL "
                     "begins with redis. Right: BRANDPULSE_REDIS_URL=rediss://redis.example:6379/0"
                 )
         return self

@@ -1,6 +1,6 @@
-"""Settings common to all services, and how a wrong one is told. Each service has its own class beside it.
+"""Settings common to all services, and the errors of wrong ones. Each service has its own settings class.
 
-Every setting is an environment variable; `.env` files are the shell's business.
+Every setting is an environment variable. `.env` files are not read.
 """
 
 import difflib
@@ -22,7 +22,7 @@ from brandpulse.redis.address import RedisAddress
 from brandpulse.runtime.service_registry import read_addresses
 
 KAFKA_VERSION = "4.3.0"
-"""Of the Apache Kafka that `brandpulse kafka fetch` downloads."""
+"""Version of Apache Kafka that `brandpulse kafka fetch` downloads."""
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -38,39 +38,46 @@ class Settings(KafkaAccess, RedisAccess):
     model_config = SettingsConfigDict(env_prefix="BRANDPULSE_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(default=Path(".brandpulse"), examples=["./.brandpulse"])
-    """Where `up` keeps data, logs and the addresses of what it started."""
+    """Folder for data, logs and the addresses of running services."""
     kafka_jars: Path = Field(
         default_factory=_jars, examples=["~/.cache/brandpulse/apache-kafka-4.3.0"], json_schema_extra=ADVANCED
     )
-    """Where `brandpulse kafka fetch` puts Apache Kafka, and `up --broker kafka` finds it."""
+    """Folder of Apache Kafka: `brandpulse kafka fetch` writes it, `brandpulse up --broker kafka` reads it."""
     brands_file: Path = Field(default=Path("brands.yaml"), examples=["./brands.yaml"])
+    """YAML file of the brands and facets."""
     namespace: Namespace = Field(default="main", examples=["main"])
-    """Keeps two installations apart in one Redis."""
+    """Prefix of all keys in Redis. It separates installations that share one Redis."""
     posts_topic: TopicName = Field(default="posts", examples=["posts"])
+    """Topic that workers read."""
     scored_topic: TopicName = Field(default="posts.scored", examples=["posts.scored"], json_schema_extra=ADVANCED)
+    """Topic to which workers write scored posts."""
     dlq_topic: TopicName = Field(default="posts.dlq", examples=["posts.dlq"], json_schema_extra=ADVANCED)
+    """Topic of dead letters."""
     alerts_topic: TopicName = Field(default="alerts", examples=["alerts"], json_schema_extra=ADVANCED)
+    """Topic to which the alerter writes notifications."""
     worker_group: str | None = Field(
         default=None, min_length=1, max_length=249, examples=["brandpulse-main-workers"], json_schema_extra=ADVANCED
     )
-    """The workers' consumer group. Unset: brandpulse-<namespace>-workers. Two groups in one namespace count no post
-    twice, but work against each other."""
+    """Consumer group of the workers. Unset: brandpulse-<namespace>-workers. Two groups in one namespace count no
+    post twice, but each undoes the other's progress."""
     partitions: int = Field(default=4, ge=1, le=1024, examples=[4])
-    """Of a topic that is missing and gets created. Never changed afterwards: ids would move."""
+    """Partitions of topics that brandpulse creates. Do not change them later: ids would move to other partitions."""
     replication_factor: int = Field(default=1, ge=1, le=15, examples=[3])
+    """Replicas of topics that brandpulse creates."""
     author_key: SecretStr = Field(default=SecretStr("brandpulse-development-key"), examples=["32 random characters"])
-    """Keys the hash under which author ids are stored. Change it and every author becomes somebody else."""
+    """Secret key of the hash under which author ids are stored. After a change every author counts as a new one."""
     metrics_token: SecretStr | None = Field(default=None, min_length=16, examples=["at least 16 random characters"])
-    """Who shows it may read /metrics. Required where worker or alerter listen beyond loopback."""
+    """Token that /metrics of worker and alerter requires. Mandatory if they listen beyond loopback."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", examples=["INFO"])
+    """Lowest level that is logged."""
 
     @property
     def consumer_group(self) -> str:
-        """The workers' group in Kafka."""
+        """The workers' consumer group in Kafka."""
         return self.worker_group or f"brandpulse-{self.namespace}-workers"
 
     def bootstrap_servers(self) -> str:
-        """Kafka's address and how to be let in: the settings', else what `up` started. Raises ConfigError."""
+        """Kafka's address and login: from the settings, else of the broker that `up` started. Raises ConfigError."""
         if self.kafka_bootstrap_servers is not None:
             return KafkaServers(self.kafka_bootstrap_servers, self.kafka_client())
         return _started(self.home, "kafka_bootstrap_servers", "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092")
@@ -106,15 +113,15 @@ SERVICE_PREFIXES = (
     "BRANDPULSE_GRAFANA_",
     "BRANDPULSE_SERVE_",
 )
-"""Variables that begin like this belong to the settings of one service; all other ones of ours are common."""
+"""Variables with these prefixes belong to one service; all others that begin with BRANDPULSE_ are common."""
 _ALSO_COMMON = ("BRANDPULSE_RECEIVERS_FILE", "BRANDPULSE_RULES_FILE")
-"""Of the alerter's settings, without the alerter's prefix."""
+"""Settings of the alerter without its prefix."""
 _ALIKE = 0.85
-"""From this similarity on (difflib's ratio) an unknown variable is taken for a misspelt one."""
+"""Smallest similarity (difflib's ratio) at which an unknown variable counts as misspelt."""
 
 
 def variables_of(kind: type[BaseSettings]) -> set[str]:
-    """Every environment variable that *kind* reads, in capitals."""
+    """Every environment variable that *kind* reads, in upper case."""
     prefix = kind.model_config.get("env_prefix", "")
     names = set()
     for name, field in kind.model_fields.items():
@@ -124,9 +131,9 @@ def variables_of(kind: type[BaseSettings]) -> set[str]:
 
 
 def misspelt(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables in *environment* that nothing reads and that look like one of *kind* -> that one.
+    """Unknown variables of *environment* -> the variable of *kind* that each resembles.
 
-    A variable with a typing error would else be ignored, and the default would be used without a word.
+    Otherwise a misspelt variable would be ignored and its default used silently.
     """
     prefix = str(kind.model_config.get("env_prefix", ""))
     known = variables_of(kind)
@@ -144,11 +151,11 @@ def misspelt(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[s
 
 
 def load_settings(kind: type[AnySettings]) -> AnySettings:
-    """*kind* from the environment. Raises ConfigError that names each wrong variable and shows a right value, and each
-    that is misspelt."""
+    """*kind* from the environment. Raises ConfigError with each wrong variable and a right value, and each misspelt
+    one."""
     if wrong := misspelt(kind, os.environ):
         raise ConfigError(
-            "\n".join(f"{name} is no setting. Did you mean {right}?" for name, right in sorted(wrong.items()))
+            "\n".join(f"{name} is not a setting. Did you mean {right}?" for name, right in sorted(wrong.items()))
         )
     try:
         return kind()
@@ -160,7 +167,7 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
     prefix = kind.model_config.get("env_prefix", "")
     lines = []
     for problem in error.errors():
-        if not problem["loc"]:  # of several fields together: the message names them
+        if not problem["loc"]:  # about several fields together: the message names them
             lines.append(sentence(problem))
             continue
         name = str(problem["loc"][0])

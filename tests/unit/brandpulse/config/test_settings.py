@@ -90,7 +90,7 @@ def test_a_misspelt_variable_stops_the_start_with_the_right_one(
     monkeypatch: pytest.MonkeyPatch, kind: type[BaseSettings], wrong: str, right: str
 ) -> None:
     monkeypatch.setenv(wrong, "x")
-    with pytest.raises(ConfigError, match=f"{wrong} is no setting. Did you mean {right}"):
+    with pytest.raises(ConfigError, match=f"{wrong} is not a setting. Did you mean {right}"):
         load_settings(kind)
 
 
