@@ -1,4 +1,4 @@
-"""Writes the sample stream, the same each time: `python -m brandpulse.sample.generate`."""
+"""Generates the sample stream, always the same: `python -m brandpulse.sample.generate`."""
 
 import gzip
 import io
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from brandpulse.sample import phrases as fragments
+from brandpulse.sample import phrases
 from brandpulse.schema.posts import SENTIMENTS, Post, Sentiment
 
 SEED = 20260302
@@ -22,7 +22,7 @@ CRISIS_BEGIN = BEGIN + timedelta(days=2, hours=5, minutes=40)
 CRISIS_END = CRISIS_BEGIN + timedelta(hours=2, minutes=30)
 CRISIS_RAMP = timedelta(minutes=10)
 CRISIS_EBB = timedelta(minutes=12)
-"""After the end the excess falls to 1/e in this time."""
+"""Time after the end in which the excess falls to 1/e."""
 CRISIS_VOLUME = 4.0
 CRISIS_NEGATIVE = 0.75
 
@@ -44,7 +44,7 @@ UNSURE_FILE = Path(__file__).with_name("unsure_texts.txt")
 REWRITES = 100
 """How often a text is drawn before the generator gives up."""
 
-# Posts an hour over the day, UTC, relative to the mean; shaped like the waking hours of a European country.
+# Posts per hour over the day, UTC, relative to the mean: the waking hours of a European country.
 DAY = (
     *(0.45, 0.35, 0.3, 0.3, 0.4, 0.7, 0.95, 1.15, 1.25, 1.25, 1.2, 1.2),
     *(1.3, 1.25, 1.2, 1.15, 1.2, 1.35, 1.45, 1.5, 1.4, 1.2, 0.9, 0.6),
@@ -64,42 +64,38 @@ class Voice:
 
 
 VOICES = (
-    Voice(
-        "Aerolux", 19.0, 0.22, 0.30, fragments.AEROLUX, ("Aerolux", "Aerolux", "@aerolux", "@Aerolux", "#FlyAerolux")
-    ),
-    Voice("Cafetto", 12.5, 0.16, 0.42, fragments.CAFETTO, ("Cafetto", "Cafetto", "cafetto", "@cafetto", "#Cafetto")),
-    Voice(
-        "Bankora", 10.0, 0.20, 0.30, fragments.BANKORA, ("Bankora", "Bankora", "bankora", "@bankora", "@BankoraCare")
-    ),
+    Voice("Aerolux", 19.0, 0.22, 0.30, phrases.AEROLUX, ("Aerolux", "Aerolux", "@aerolux", "@Aerolux", "#FlyAerolux")),
+    Voice("Cafetto", 12.5, 0.16, 0.42, phrases.CAFETTO, ("Cafetto", "Cafetto", "cafetto", "@cafetto", "#Cafetto")),
+    Voice("Bankora", 10.0, 0.20, 0.30, phrases.BANKORA, ("Bankora", "Bankora", "bankora", "@bankora", "@BankoraCare")),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A post with what its writer meant. The labels stay here: the file holds posts only."""
+class SamplePost:
+    """A post with its intended labels. The file contains only the posts."""
 
     post: Post
     sentiment: Sentiment
     brands: tuple[str, ...]
 
 
-def write_stream(unsure: Collection[str] | None = None) -> list[Written]:
+def write_stream(unsure: Collection[str] | None = None) -> list[SamplePost]:
     """The stream in order of arrival, redelivered and late posts included.
 
     Texts in *unsure* are written otherwise; by default those of `UNSURE_FILE`.
     """
     if unsure is None:
         unsure = UNSURE_FILE.read_text(encoding="utf-8").splitlines()
-    return _Writer(random.Random(SEED), frozenset(unsure)).stream()
+    return _Generator(random.Random(SEED), frozenset(unsure)).stream()
 
 
-def as_lines(stream: Sequence[Written]) -> bytes:
-    """JSON lines, as they lie in the file before it is packed."""
+def as_lines(stream: Sequence[SamplePost]) -> bytes:
+    """JSON lines of the file, before compression."""
     return b"".join(written.post.model_dump_json(exclude_none=True).encode() + b"\n" for written in stream)
 
 
 def crisis_strength(at: datetime) -> float:
-    """From 0, a usual minute, to 1, the height of the crisis: a short ramp, a plateau, an exponential ebb."""
+    """0 in a usual minute, 1 at the height of the crisis: a short ramp, a plateau, an exponential decay."""
     if at < CRISIS_BEGIN:
         return 0.0
     if at < CRISIS_END:
@@ -108,34 +104,34 @@ def crisis_strength(at: datetime) -> float:
     return strength if strength > 0.02 else 0.0
 
 
-class _Writer:
+class _Generator:
     def __init__(self, rng: random.Random, unsure: Collection[str]) -> None:
         self._rng = rng
         self._unsure = unsure
         self._authors = _author_names(rng, 2_100)
         self._number = 0
 
-    def stream(self) -> list[Written]:
+    def stream(self) -> list[SamplePost]:
         written = [
             *(post for voice in VOICES for post in self._usual(voice)),
             *self._viral(),
             *self._angry(),
-            *self._scattered(fragments.TWO_BRANDS, TWO_BRAND_POSTS),
-            *self._scattered(fragments.NO_BRAND, NO_BRAND_POSTS),
+            *self._scattered(phrases.TWO_BRANDS, TWO_BRAND_POSTS),
+            *self._scattered(phrases.NO_BRAND, NO_BRAND_POSTS),
         ]
         written.sort(key=lambda each: each.post.created_at)
         return self._as_delivered(_numbered(written))
 
-    def _usual(self, voice: Voice) -> Iterator[Written]:
-        """Everyday talk about one brand; for Aerolux, the crisis too."""
+    def _usual(self, voice: Voice) -> Iterator[SamplePost]:
+        """Everyday posts about one brand; for Aerolux, also the crisis."""
         minute = BEGIN
         while minute < END:
             crisis = crisis_strength(minute) if voice.brand == "Aerolux" else 0.0
             volume = voice.posts_per_hour / 60 * DAY[minute.hour] * (1 + crisis * (CRISIS_VOLUME - 1))
             for _ in range(_poisson(self._rng, volume)):
-                # Within the crisis most talk is about it; what else people say stays as it was.
+                # In the crisis most posts are about it; the others stay as usual.
                 about_it = self._rng.random() < crisis
-                cores = fragments.CRISIS if about_it else voice.cores
+                cores = phrases.CRISIS if about_it else voice.cores
                 negative = CRISIS_NEGATIVE if about_it else voice.negative
                 positive = 0.05 if about_it else voice.positive
                 sentiment = self._sentiment(negative, positive)
@@ -143,22 +139,22 @@ class _Writer:
                 yield self._written(text, sentiment, (voice.brand,), at=self._within(minute))
             minute += timedelta(minutes=1)
 
-    def _viral(self) -> Iterator[Written]:
-        """An hour of praise for Bankora: much volume, nothing to page about."""
+    def _viral(self) -> Iterator[SamplePost]:
+        """An hour of praise for Bankora: high volume, and no reason to page."""
         mentions = VOICES[2].mentions
         for _ in range(VIRAL_POSTS):
-            # Squared: most of it in the first minutes.
+            # Squared, so that most posts come in the first minutes.
             at = VIRAL_BEGIN + (VIRAL_END - VIRAL_BEGIN) * self._rng.random() ** 2
-            yield self._written(self._text(fragments.VIRAL, "positive", mentions), "positive", ("Bankora",), at=at)
+            yield self._written(self._text(phrases.VIRAL, "positive", mentions), "positive", ("Bankora",), at=at)
 
-    def _angry(self) -> Iterator[Written]:
-        """One person's thirty posts about Cafetto: one voice, whatever the number."""
+    def _angry(self) -> Iterator[SamplePost]:
+        """Thirty posts of one author about Cafetto: they count as one person."""
         for number in range(ANGRY_POSTS):
             at = ANGRY_BEGIN + timedelta(seconds=190 * number + self._rng.randrange(60))
-            text = self._text(fragments.ANGRY, "negative", ("Cafetto", "@cafetto"))
+            text = self._text(phrases.ANGRY, "negative", ("Cafetto", "@cafetto"))
             yield self._written(text, "negative", ("Cafetto",), at=at, author=ANGRY_AUTHOR)
 
-    def _scattered(self, texts: Sequence[tuple[str, Sentiment]], count: int) -> Iterator[Written]:
+    def _scattered(self, texts: Sequence[tuple[str, Sentiment]], count: int) -> Iterator[SamplePost]:
         for number in range(count):
             template, sentiment = texts[number % len(texts)]
             text = _filled(template, self._rng)
@@ -169,7 +165,7 @@ class _Writer:
             brands = tuple(voice.brand for voice in VOICES if _names(text, voice.brand))
             yield self._written(text, sentiment, brands, at=BEGIN + (END - BEGIN) * self._rng.random())
 
-    def _as_delivered(self, stream: list[Written]) -> list[Written]:
+    def _as_delivered(self, stream: list[SamplePost]) -> list[SamplePost]:
         """*stream* with some posts delivered twice and a few hours late."""
         places = self._rng.sample(range(200, len(stream) - 200), REDELIVERED + LATE)
         again = [(place + self._rng.randrange(1, 120), stream[place]) for place in places[:REDELIVERED]]
@@ -203,7 +199,7 @@ class _Writer:
 
     def _written(
         self, text: str, sentiment: Sentiment, brands: tuple[str, ...], *, at: datetime, author: str = ""
-    ) -> Written:
+    ) -> SamplePost:
         post = Post(
             schema_version=1,
             id="unnumbered",
@@ -213,17 +209,17 @@ class _Writer:
             source="sample",
             lang="en",
         )
-        return Written(post, sentiment, brands)
+        return SamplePost(post, sentiment, brands)
 
     def _author(self) -> str:
-        # One post in six is by one of the hundred who post often.
+        # One post in six is by one of a hundred frequent authors.
         often = self._rng.random() < 1 / 6
         return self._authors[self._rng.randrange(100 if often else len(self._authors))]
 
 
-def _numbered(stream: Sequence[Written]) -> list[Written]:
+def _numbered(stream: Sequence[SamplePost]) -> list[SamplePost]:
     return [
-        Written(each.post.model_copy(update={"id": f"s{number:05d}"}), each.sentiment, each.brands)
+        SamplePost(each.post.model_copy(update={"id": f"s{number:05d}"}), each.sentiment, each.brands)
         for number, each in enumerate(stream, 1)
     ]
 
@@ -242,8 +238,8 @@ def _author_names(rng: random.Random, count: int) -> list[str]:
 def _composed(cores: Sequence[str], sentiment: Sentiment, mentions: Sequence[str], rng: random.Random) -> str:
     core = _filled(rng.choice(cores).replace("{b}", rng.choice(mentions)), rng)
     asks = core.endswith("?")
-    openers = fragments.QUESTION_OPENERS if asks else fragments.OPENERS[sentiment]
-    closers = fragments.QUESTION_CLOSERS if asks else fragments.CLOSERS[sentiment]
+    openers = phrases.QUESTION_OPENERS if asks else phrases.OPENERS[sentiment]
+    closers = phrases.QUESTION_CLOSERS if asks else phrases.CLOSERS[sentiment]
     opener = rng.choice(openers) if rng.random() < 0.4 else ""
     if opener or core[:1] in "@#" or rng.random() < 0.7:
         core = core[:1].upper() + core[1:]
@@ -254,17 +250,17 @@ def _composed(cores: Sequence[str], sentiment: Sentiment, mentions: Sequence[str
 
 
 def _filled(template: str, rng: random.Random) -> str:
-    return template.format_map({name: rng.choice(fillers) for name, fillers in fragments.SLOTS.items()})
+    return template.format_map({name: rng.choice(fillers) for name, fillers in phrases.SLOTS.items()})
 
 
 def _names(text: str, brand: str) -> bool:
-    """Whether the hand-written *text* names *brand*; good enough for our own sentences, not for the world's."""
+    """Whether the sample's *text* names *brand*; too simple for real posts."""
     words = "".join(character if character.isalnum() else " " for character in text.lower()).split()
     return brand.lower() in words
 
 
 def _poisson(rng: random.Random, mean: float) -> int:
-    """Knuth's method: right for the small means of one minute."""
+    """A Poisson number by Knuth's method, which suits the small means of one minute."""
     limit, product, count = math.exp(-mean), rng.random(), 0
     while product > limit:
         product *= rng.random()
@@ -273,7 +269,7 @@ def _poisson(rng: random.Random, mean: float) -> int:
 
 
 def pack(lines: bytes) -> bytes:
-    """gzip without a clock or a name in it."""
+    """*lines* compressed with gzip, without time or file name, so that the bytes are always the same."""
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", fileobj=packed, mode="wb", compresslevel=9, mtime=0) as file:
         file.write(lines)

@@ -1,4 +1,4 @@
-"""The words of the sample stream, written by hand for it. `{b}` is the brand; other braces are filled from `SLOTS`."""
+"""Phrases of the sample stream, written by hand. `{b}` is the brand; other braces are filled from `SLOTS`."""
 
 from brandpulse.schema.posts import Sentiment
 
@@ -19,7 +19,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "amount": ("40", "65", "85", "120", "200", "350", "900"),
     "month": ("January", "March", "April", "May", "June", "September", "October"),
 }  # fmt: skip
-"""Fillers."""
+"""Words for the braces, by name."""
 
 OPENERS: dict[Sentiment, tuple[str, ...]] = {
     "negative": (

@@ -5,7 +5,7 @@ holds only texts that the shipped model labels alike in each precision, and by a
 shipped or phrases are written, then `python -m brandpulse.sample.generate`.
 """
 
-from brandpulse.sample.generate import UNSURE_FILE, Written, write_stream
+from brandpulse.sample.generate import UNSURE_FILE, SamplePost, write_stream
 
 LEAST_MARGIN = 0.15
 """Between the two most probable labels, in fp32. int8 moved 30 of 3,000 labels, nearly all with less than this."""
@@ -13,7 +13,7 @@ ROUNDS = 12
 """A text that is written in place of an unsure one may be unsure itself."""
 
 
-def unsure_texts(stream: list[Written], *, least_margin: float = LEAST_MARGIN) -> set[str]:
+def unsure_texts(stream: list[SamplePost], *, least_margin: float = LEAST_MARGIN) -> set[str]:
     """Texts of *stream* whose label for some brand differs between precisions, or leads by less than *least_margin*."""
     import numpy as np
 
