@@ -1,4 +1,4 @@
-"""What grows with brands and with what is kept: the parts of `brandpulse bench growth` that need no broker."""
+"""The measurements of `brandpulse bench growth` without a broker: costs by brands and by stored days."""
 
 import random
 import time
@@ -47,7 +47,7 @@ class MatchCost:
 
 
 def match_cost(texts: Sequence[str], number: int, *, posts: int = 20_000, rounds: int = 3) -> MatchCost:
-    """The time to find *number* brands in posts that name one of the first ten each; the fastest of *rounds*."""
+    """Time to find *number* brands in posts that each name one of the first ten; the fastest of *rounds*."""
     brands = brands_of(number)
     pick = random.Random(2)
     named = [f"{pick.choice(texts)} {pick.choice(brands[:10]).name}" for _ in range(posts)]
@@ -64,23 +64,23 @@ def match_cost(texts: Sequence[str], number: int, *, posts: int = 20_000, rounds
 
 @dataclass(frozen=True, slots=True)
 class StoreSize:
-    """Bytes that one brand's day of posts takes in the store, as MEMORY USAGE counts them, key by key."""
+    """Bytes in the store for one brand's day of posts: the sum of MEMORY USAGE over the keys."""
 
     posts: int
     panes_and_sketches: int
     repeat_memory: int
     samples: int
-    """Of the day's usual posts: what alerts hold their terms against."""
+    """Sample of the day's usual posts, for the rising terms of alerts."""
     kept_posts: int
-    """Posts of the last hours, and the newest negative ones, kept for people to read."""
+    """Recent posts and the newest negative posts."""
 
 
 def store_size(
     client: Any, texts: Sequence[str], *, posts_a_second: float = 1.0, partitions: int = 4, authors: int = 20_000
 ) -> StoreSize:
-    """A day of one brand's *texts* at a steady rate, through `fold` and the real store; *client* is an empty server's.
+    """Store a day of one brand's *texts* at a steady rate, with `fold` and the real store, on an empty server.
 
-    An alerter follows two minutes behind, as in life: what it has seen may go.
+    An alerter that follows two minutes behind is simulated: minute panes that it has evaluated may expire.
     """
     retention = Retention(120_000, 2 * DAY_MS, 90 * DAY_MS)
     limits = RepeatLimits(6 * HOUR_MS, 4_000_000)
@@ -90,7 +90,7 @@ def store_size(
     states = [PartitionStatus("posts", partition, next=0, topic_id="t") for partition in range(partitions)]
     for state in states:
         if not store.rebase(None, state):
-            raise BrandpulseError("the server is not empty: measure on one of its own")
+            raise BrandpulseError("the server is not empty: use an empty one")
     for at in range(0, posts, BATCH * partitions):
         for partition in range(partitions):
             client.set(evaluated, max(0, states[partition].watermark_ms))
@@ -107,27 +107,27 @@ def store_size(
 
 @dataclass(frozen=True, slots=True)
 class KeptCost:
-    """What it costs to count on top of so many days that are kept."""
+    """Cost of counting with so many stored days."""
 
     days: int
     store_bytes: int
     microseconds_a_post: float
-    """Read, folded and written in batches of 512, the live posts after those days; the median batch."""
+    """Time to read, fold and write live posts after those days, in batches of 512; the median batch."""
 
 
 def kept_cost(client: Any, texts: Sequence[str], days: int, *, live_posts: int = 20_480) -> KeptCost:
-    """*days* of one brand, a post in five minutes, then live posts, two a second; *client* is an empty server's."""
+    """Store *days* of one brand with a post every five minutes, then live posts, two per second, on an empty server."""
     retention = Retention(120_000, 2 * DAY_MS, 90 * DAY_MS)
     limits = RepeatLimits(6 * HOUR_MS, 4_000_000)
     store = RedisPartitionStore(client, "growth", retention)
     state = PartitionStatus("posts", 0, next=0, topic_id="t")
     if not store.rebase(None, state):
-        raise BrandpulseError("the server is not empty: measure on one of its own")
+        raise BrandpulseError("the server is not empty: use an empty one")
     past = days * DAY_MS // 300_000
     for at in range(0, past, BATCH):
         posts = _scored(range(at, min(past, at + BATCH)), texts, 1 / 300, 20_000)
         state = _apply(store, state, posts, retention, limits)
-    # What the alerter has seen may go, as in life.
+    # Minute panes that the alerter has evaluated may expire.
     client.set(AlertingKeys("growth").evaluated_until, state.watermark_ms)
     first, seconds = 2 * days * DAY_MS // 1_000, []
     for at in range(first, first + live_posts, BATCH):
@@ -148,7 +148,7 @@ def _apply(
     [known] = store.read([ReadRequest(state, digests, cells)])
     change = fold(state, posts, state.next + len(posts), known, retention=retention, limits=limits)
     if store.apply([change]) != [Applied()]:
-        raise BrandpulseError("the store refused a batch: somebody else writes to it")
+        raise BrandpulseError("the store rejected a batch: another client writes to it")
     return change.status
 
 

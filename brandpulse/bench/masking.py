@@ -1,4 +1,4 @@
-"""`brandpulse bench masking`: how much of what is private the mask finds, and what it hides that must stay readable."""
+"""`brandpulse bench masking`: recall of the mask on personal data, and its false masks on readable text."""
 
 import json
 import statistics
@@ -16,13 +16,13 @@ from brandpulse.runtime.console import Console
 
 READABLE = "readable"
 BRAND_HANDLES = ("AcmeAir", "AcmeCare")
-"""Of the labelled texts."""
+"""Brand handles in the labelled texts."""
 ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledText:
-    """A text, and its spans: begin, end, kind. Kind `readable` must not be touched."""
+    """A text and its spans: begin, end, kind. Spans of kind `readable` must stay unmasked."""
 
     half: str
     country: str
@@ -32,15 +32,16 @@ class LabelledText:
 
 @dataclass(slots=True)
 class MaskingReport:
-    """Counted over (kind, country). A span is found when no letter or digit of it is left, and falsely masked when
-    one is gone; `beside` are masks that touch no span."""
+    """Counts by (kind, country). A span is found if the mask hides all its letters and digits, and falsely masked if it
+    hides one of them."""
 
     private: Counter[tuple[str, str]] = field(default_factory=Counter)
     found: Counter[tuple[str, str]] = field(default_factory=Counter)
     readable: Counter[str] = field(default_factory=Counter)
     """By country."""
     false: Counter[str] = field(default_factory=Counter)
-    beside: Counter[str] = field(default_factory=Counter)
+    outside: Counter[str] = field(default_factory=Counter)
+    """Masks that touch no span, by country."""
 
     @property
     def recall(self) -> float:
@@ -48,12 +49,12 @@ class MaskingReport:
 
     @property
     def false_share(self) -> float:
-        """Of the things that must stay readable."""
-        return (self.false.total() + self.beside.total()) / self.readable.total()
+        """False masks, relative to the readable spans."""
+        return (self.false.total() + self.outside.total()) / self.readable.total()
 
 
 def labelled_texts(path: Path) -> list[LabelledText]:
-    """Those of the JSON lines in *path*. Raises ConfigError."""
+    """Read labelled texts from the JSON lines in *path*. Raises ConfigError."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
         return [
@@ -62,45 +63,46 @@ def labelled_texts(path: Path) -> list[LabelledText]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{path} holds no labelled texts ({error})"
-            f'; a line is {{"half", "country", "text", "spans": [[begin, end, kind]]}}'
+            f"{path} is no file of labelled texts ({error}). "
+            f'Each line must be {{"half", "country", "text", "spans": [[begin, end, kind]]}}'
         ) from None
 
 
 def evaluate_masking(texts: Iterable[LabelledText], mask: Mask) -> MaskingReport:
+    """Compare the masks of *texts* with their spans."""
     report = MaskingReport()
-    for one in texts:
-        masked = mask.find(one.text)
-        gone = {at for begin, end, _ in masked for at in range(begin, end)}
-        for begin, end, kind in one.spans:
-            letters = [at for at in range(begin, end) if one.text[at].isalnum()]
+    for labelled in texts:
+        masked = mask.find(labelled.text)
+        hidden = {at for begin, end, _ in masked for at in range(begin, end)}
+        for begin, end, kind in labelled.spans:
+            letters = [at for at in range(begin, end) if labelled.text[at].isalnum()]
             if kind == READABLE:
-                report.readable[one.country] += 1
-                report.false[one.country] += any(at in gone for at in letters)
+                report.readable[labelled.country] += 1
+                report.false[labelled.country] += any(at in hidden for at in letters)
             else:
-                report.private[kind, one.country] += 1
-                report.found[kind, one.country] += all(at in gone for at in letters)
-        report.beside[one.country] += sum(
-            not any(begin < stop and end > start for start, stop, _ in one.spans) for begin, end, _ in masked
+                report.private[kind, labelled.country] += 1
+                report.found[kind, labelled.country] += all(at in hidden for at in letters)
+        report.outside[labelled.country] += sum(
+            not any(begin < stop and end > start for start, stop, _ in labelled.spans) for begin, end, _ in masked
         )
     return report
 
 
 def run(data: Path, *, texts: Path | None = None) -> None:
-    """Print the report of each half of *data*, and the cost over the posts of *texts* (JSON lines with a text)."""
+    """Print the report of each half of *data*, and the time per post over *texts* (JSON lines with a text)."""
     console = Console()
     mask = Mask(BRAND_HANDLES)
     halves: dict[str, list[LabelledText]] = defaultdict(list)
-    for one in labelled_texts(data):
-        halves[one.half].append(one)
+    for labelled_text in labelled_texts(data):
+        halves[labelled_text.half].append(labelled_text)
     for half, labelled in halves.items():
         _print(console, half, evaluate_masking(labelled, mask))
-    posts = [one.text for labelled in halves.values() for one in labelled] if texts is None else _texts(texts)
-    console.print(f"{microseconds(mask, posts):.1f} µs of CPU a post over {len(posts)} posts")
+    posts = [text.text for labelled in halves.values() for text in labelled] if texts is None else _texts(texts)
+    console.print(f"{microseconds(mask, posts):.1f} µs of CPU time per post, over {len(posts)} posts")
 
 
 def microseconds(mask: Callable[[str], str], texts: Sequence[str]) -> float:
-    """CPU time of *mask* a text, the median of several rounds."""
+    """CPU time of *mask* per text: the median of several rounds."""
     rounds = []
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -114,22 +116,22 @@ def _texts(path: Path) -> list[str]:
     try:
         return [str(json.loads(line)["text"]) for line in path.read_text(encoding="utf-8").splitlines() if line]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"--texts {path}: no posts, JSON lines with a text ({error})") from None
+        raise ConfigError(f"--texts {path} is no file of posts, JSON lines with a text ({error})") from None
 
 
 def _print(console: Console, half: str, report: MaskingReport) -> None:
     countries = sorted(report.readable)
-    table = Table("kind", *countries, "recall", title=f"{half} half: found of private things")
+    table = Table("kind", *countries, "recall", title=f"{half} half: masked spans of all personal data")
     for kind in dict.fromkeys(kind for kind, _ in report.private):
         cells = [f"{report.found[kind, country]}/{report.private[kind, country]}" for country in countries]
         table.add_row(kind, *cells, f"{_share(report.found, report.private, kind):.3f}")
     table.add_row(
-        "masked falsely", *(f"{report.false[c] + report.beside[c]}/{report.readable[c]}" for c in countries), ""
+        "false masks", *(f"{report.false[c] + report.outside[c]}/{report.readable[c]}" for c in countries), ""
     )
     console.print(table)
     console.print(
         f"{half}: recall {report.recall:.4f} of {report.private.total()}, "
-        f"false masks {100 * report.false_share:.2f} % of {report.readable.total()} readable things"
+        f"false masks {100 * report.false_share:.2f} % of {report.readable.total()} readable spans"
     )
 
 
