@@ -1,6 +1,6 @@
-"""The dead-man's switch: somebody else is told every minute that all goes well, and cries out when nobody says so.
+"""The dead-man's switch: a GET to an external service every minute while all is well. The service alerts if it stops.
 
-Any service that waits for a GET will do (healthchecks.io, Dead Man's Snitch, Uptime Kuma), on machines not ours.
+Any service that expects a regular GET works: healthchecks.io, Dead Man's Snitch, Uptime Kuma. Run it on other machines.
 """
 
 import asyncio
@@ -18,33 +18,33 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatPolicy:
-    """When not to beat. Seconds. Partitions that are unseen (`alerting.evaluation.alert_clock`) end it as well."""
+    """When the heartbeat stops. Seconds. Unseen partitions (`alerting.evaluation.alert_clock`) stop it as well."""
 
     every: float = 60.0
-    tick_within: float = 45.0
-    """A tick must have succeeded so lately: the store answers, and we lead."""
+    evaluated_within: float = 45.0
+    """Limit since the last successful evaluation: the store responds, and this alerter leads."""
     moved_within: float = 1_800.0
-    """Event time must have moved so lately: posts come, and are counted."""
+    """Limit since event time last moved: posts arrive and are counted."""
     drained_within: float = 150.0
-    """Nothing may have waited longer than this for a receiver."""
+    """Limit for the wait of any notification."""
 
 
 @dataclass(slots=True)
 class Vitals:
-    """What the leader last knew, on the monotonic clock; `waiting_since` too. None: never, or nothing."""
+    """The leader's condition. All times are on the monotonic clock. None: never, or nothing."""
 
-    ticked_at: float | None = None
+    evaluated_at: float | None = None
     moved_at: float | None = None
     evaluated_until_ms: int | None = None
     stalled: bool = False
     unseen: Sequence[str] = ()
-    """Partitions of which nobody gave a sign lately."""
+    """Partitions without a recent sign of life of a worker."""
     waiting_since: float | None = None
 
-    def saw_tick(
+    def record_evaluation(
         self, evaluated_until_ms: int | None, *, stalled: bool, now: float, unseen: Sequence[str] = ()
     ) -> None:
-        self.ticked_at = now
+        self.evaluated_at = now
         self.stalled = stalled
         self.unseen = unseen
         if evaluated_until_ms != self.evaluated_until_ms or self.moved_at is None:
@@ -53,23 +53,25 @@ class Vitals:
 
 
 def reason_to_withhold(vitals: Vitals, *, now: float, policy: HeartbeatPolicy) -> str | None:
-    """Why there is no beat now; None when all goes well."""
-    if vitals.ticked_at is None or now - vitals.ticked_at > policy.tick_within:
-        return "no tick has succeeded lately"
+    """Why the heartbeat is withheld now; None if all is well."""
+    if vitals.evaluated_at is None or now - vitals.evaluated_at > policy.evaluated_within:
+        return "no evaluation has succeeded recently"
     if vitals.unseen:
         more = f" and {len(vitals.unseen) - 1} more" if len(vitals.unseen) > 1 else ""
-        return f"no sign of who reads {vitals.unseen[0]}{more}: the worker is gone, or Kafka does not answer it"
+        return (
+            f"no sign of life from the worker of {vitals.unseen[0]}{more}: it is gone, or Kafka does not respond to it"
+        )
     if vitals.stalled:
         return "a partition with lag does not move"
     if vitals.moved_at is None or now - vitals.moved_at > policy.moved_within:
-        return "event time stands still"
+        return "event time does not move"
     if vitals.waiting_since is not None and now - vitals.waiting_since > policy.drained_within:
         return "notifications wait for a receiver"
     return None
 
 
 class Heartbeat:
-    """The leader's beat."""
+    """The leader's heartbeat."""
 
     def __init__(
         self,
@@ -89,21 +91,21 @@ class Heartbeat:
             self._beats.labels(outcome)
 
     async def run(self, stop: asyncio.Event, vitals: Callable[[], Vitals], now: Callable[[], float]) -> None:
-        """Beat until *stop*; the first beat after the first good tick."""
+        """Send heartbeats until *stop*, the first after the first successful evaluation."""
         while not stop.is_set():
             reason = reason_to_withhold(vitals(), now=now(), policy=self._policy)
             if reason is None:
-                await self._beat()
-            elif vitals().ticked_at is not None:
+                await self._send()
+            elif vitals().evaluated_at is not None:
                 self._beats.labels("withheld").inc()
-                log.warning("no heartbeat", extra={"reason": reason})
-            seconds = self._policy.every if vitals().ticked_at is not None else min(1.0, self._policy.every)
+                log.warning("heartbeat withheld", extra={"reason": reason})
+            seconds = self._policy.every if vitals().evaluated_at is not None else min(1.0, self._policy.every)
             try:
                 await asyncio.wait_for(stop.wait(), seconds)
             except TimeoutError:
                 continue
 
-    async def _beat(self) -> None:
+    async def _send(self) -> None:
         try:
             async with self._session.get(
                 self._url.get_secret_value(), timeout=self._timeout, headers={"User-Agent": "brandpulse"}
@@ -112,8 +114,8 @@ class Heartbeat:
                 if answer.status < 300:
                     self._beats.labels("sent").inc()
                     return
-                told = f"answered {answer.status}"
+                reason = f"status {answer.status}"
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            told = type(error).__name__  # its text may hold the secret address
+            reason = type(error).__name__  # its text may contain the secret URL
         self._beats.labels("failed").inc()
-        log.warning("the heartbeat was not taken", extra={"answer": told})
+        log.warning("heartbeat failed", extra={"reason": reason})

@@ -1,4 +1,4 @@
-"""A tick's report, as metrics."""
+"""Metrics of one evaluation."""
 
 import math
 from collections import Counter
@@ -24,7 +24,7 @@ OUTCOMES = ("delivered", "retried", "quarantined")
 
 
 def start_counters(telemetry: Telemetry, receivers: Iterable[str], rules: RuleSet) -> None:
-    """Every counter at zero: a series that begins with its first event hides that event from rate() and increase()."""
+    """Set every counter to zero: otherwise rate() and increase() miss the first event of a series."""
     start_rule_counters(telemetry, rules)
     for receiver in receivers:
         for outcome in OUTCOMES:
@@ -32,14 +32,14 @@ def start_counters(telemetry: Telemetry, receivers: Iterable[str], rules: RuleSe
 
 
 def start_rule_counters(telemetry: Telemetry, rules: RuleSet) -> None:
-    """As `start_counters`, for each of *rules* and the alerter's own; what was counted already stands."""
+    """The same for *rules* and the built-in rules. Existing counts stay."""
     for rule in (*(rule.name for rule in rules.rules), *OWN_RULES):
         for transition in TRANSITIONS:
             telemetry.counter("brandpulse_episode_transitions_total").labels(rule, transition)
 
 
 def record_tally(telemetry: Telemetry, tally: Tally) -> None:
-    """Where all notifications are, as they were at one moment: the numbers of one scrape agree."""
+    """The state of all notifications at one moment, so that the numbers of one scrape are consistent."""
     telemetry.gauge("brandpulse_outbox_pending").set(tally.waiting)
     telemetry.gauge("brandpulse_outbox_quarantined").set(tally.quarantined)
     fates = telemetry.gauge("brandpulse_notifications")
@@ -50,10 +50,10 @@ def record_tally(telemetry: Telemetry, tally: Tally) -> None:
 def record_evaluation(
     telemetry: Telemetry, report: EvaluationReport, *, seconds: float, brands: Sequence[str] | None = None
 ) -> None:
-    """Set every metric that a tick knows of.
+    """Set every metric of *report*.
 
-    *brands*: the names of the brands file, in its order; None where it cannot be read. The first 200 of them are
-    labels; the posts and episodes of all others share the label `(other)`. A brand that left the file loses its series.
+    *brands*: the names of the brands file, in its order; None if it cannot be read. The first 200 are labels; the
+    posts and episodes of all others share the label `(other)`. A brand that left the file loses its series.
     """
     telemetry.histogram("brandpulse_tick_seconds").observe(seconds)
     if report.evaluated_until_ms is not None:
@@ -77,13 +77,13 @@ def record_evaluation(
 
 
 class _BrandLabels:
-    """Which brands are labels: Prometheus keeps a series of each label for weeks, so their number is bounded."""
+    """The brands that are labels. Their number is bounded, because Prometheus keeps a series of each for weeks."""
 
     def __init__(self, brands: Sequence[str]) -> None:
         self._labelled = frozenset(brands[:LABELLED_BRANDS])
 
     def of(self, brand: str) -> str:
-        # Episodes about the whole stream, or about many brands, have a name of their own.
+        # Episodes about the whole stream, or about many brands, keep their own label.
         return brand if brand == ALL_BRANDS or brand in self._labelled else OTHER_BRANDS
 
     def has(self, brand: str) -> bool:
@@ -91,7 +91,7 @@ class _BrandLabels:
 
 
 def _replace(gauge: Gauge, values: Mapping[tuple[str, ...], float]) -> None:
-    """The series of *gauge* are then those of *values*, and no others."""
+    """Replace all series of *gauge* with *values*."""
     gauge.clear()
     for labels, value in values.items():
         gauge.labels(*labels).set(value)
@@ -130,12 +130,12 @@ def _show_facets(telemetry: Telemetry, facets: Mapping[str, FacetView], labels: 
 
 
 def detection_delays(report: EvaluationReport) -> dict[str, float]:
-    """Seconds that a rise by 25 points goes untold, of each brand whose past is known; inf: more than a day."""
+    """By brand: seconds until a rise by 25 points pages, if the brand's past is known; inf: more than a day."""
     found = {}
     for brand, view in report.views.items():
         if (usual := view.finding.learnt) is not None:
-            # The usual share differs from minute to minute, the delay hardly: rounded, it is computed once and cached.
-            even = replace(usual, share=round(usual.share, 2), rho=round(usual.rho, 3), weight=None, weight_rho=0.0)
-            delay = expected_delay(even, view.finding.policy)
+            # The delay hardly depends on small changes of the usual share: rounding lets the result be cached.
+            rounded = replace(usual, share=round(usual.share, 2), rho=round(usual.rho, 3), weight=None, weight_rho=0.0)
+            delay = expected_delay(rounded, view.finding.policy)
             found[brand] = math.inf if delay is None else delay * 60
     return found

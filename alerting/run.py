@@ -1,10 +1,9 @@
-"""`brandpulse alerter`: reads settings and the clock, builds the alerter, runs it until SIGTERM."""
+"""`brandpulse alerter`: reads settings, builds the alerter, and runs it until SIGTERM."""
 
 import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import uuid
 
@@ -26,8 +25,10 @@ from alerting.store.redis_store import RedisAlertStore
 from brandpulse.config.settings import Settings, load_settings
 from brandpulse.errors import ConfigError, TransientError
 from brandpulse.redis.client import check_connection, connect
+from brandpulse.runtime.backoff import Backoff
 from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.http_security import metrics_token
+from brandpulse.runtime.lifecycle import cannot_listen, stop_event
 from brandpulse.runtime.logging_setup import set_up_logging
 from brandpulse.runtime.metric_definitions import ALERTER_METRICS
 from brandpulse.runtime.metrics import Telemetry
@@ -43,7 +44,7 @@ def main() -> int:
     configs = [] if alerter.receivers_file is None else load_receivers(alerter.receivers_file)
     if not configs:
         log.warning(
-            "no receivers: alerts go to the store, the topic and this log only",
+            "no receivers configured: alerts go only to the store, the topic and this log",
             extra={"topic": settings.alerts_topic, "remedy": "BRANDPULSE_RECEIVERS_FILE=./receivers.yaml"},
         )
     telemetry = Telemetry(ALERTER_METRICS, service="alerter")
@@ -60,7 +61,7 @@ def main() -> int:
     except ConfigError:
         raise
     except Exception:
-        log.critical("the alerter crashed", exc_info=True)
+        log.critical("alerter crashed", exc_info=True)
         return 1
     return 0
 
@@ -72,11 +73,9 @@ async def _serve(
     telemetry: Telemetry,
     rules: LiveRules | None,
 ) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_event()
     bootstrap_servers = settings.bootstrap_servers()
-    # No retries inside the client: each caller here knows whether it may ask twice, and for how long.
+    # No retries in the client: each caller decides whether and how long to retry.
     client = connect(settings.redis_address(), retries=0, patience_seconds=60)
     check_connection(client)
     topic = KafkaTopic(
@@ -120,10 +119,7 @@ async def _serve(
             try:
                 url = await stack.enter_async_context(listening(service.app(), alerter.host, alerter.port))
             except OSError as error:
-                raise ConfigError(
-                    f"cannot listen on {alerter.host}:{alerter.port} ({error.strerror}). "
-                    "Set BRANDPULSE_ALERTER_PORT to another port, or to 0 for any free one"
-                ) from error
+                raise cannot_listen(alerter.host, alerter.port, error, variable="BRANDPULSE_ALERTER_PORT") from error
             stack.enter_context(announced(settings.home, "alerter", url=url, group=settings.namespace))
             log.info(
                 "alerter ready",
@@ -155,16 +151,14 @@ def _heartbeat(alerter: AlerterSettings, session: aiohttp.ClientSession, telemet
 
 
 async def _prepare(topic: KafkaTopic, stop: asyncio.Event) -> None:
-    """Make the topic before the first alert needs it. A broker that is away holds up nothing else."""
-    waits = 0.5
+    """Create the topic before the first alert. An unavailable broker delays nothing else."""
+    backoff = Backoff(stop, first_seconds=1.0, most_seconds=30.0)
     while not stop.is_set():
         try:
             await asyncio.to_thread(topic.prepare)
         except TransientError as error:
-            waits = min(30.0, waits * 2)
-            log.warning("waiting for Kafka", extra={"reason": str(error), "seconds": waits})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), waits)
+            log.warning("waiting for Kafka", extra={"reason": str(error), "seconds": backoff.grow()})
+            await backoff.pause()
         else:
             return
 

@@ -1,11 +1,11 @@
-"""The alerter: asks for the lease, and while it leads, ticks, sends and renews; beside it /metrics and health."""
+"""The alerter: acquires the lease; while it leads, it evaluates, sends and renews the lease. Serves /metrics and health."""
 
 import asyncio
 import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +26,14 @@ from alerting.rules.models import DEFAULT_RULES, RuleSet
 from alerting.rules.watched_facets import watched_facets
 from alerting.store.alert_store import AlertStore, LostLeadershipError
 from brandpulse.errors import TransientError
+from brandpulse.runtime.backoff import Backoff, pause
 from brandpulse.runtime.http_security import has_token
 from brandpulse.runtime.metrics import CONTENT_TYPE, Telemetry
 
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 15.0
-"""Ready: the store answered within that time."""
+"""The alerter is ready if the store responded within this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,11 @@ class ServiceConfig:
     retry: RetryPolicy
     link: str | None = None
     metrics_token: str | None = None
-    """What /metrics wants to be shown; None: it is open, since only this machine can ask."""
+    """Bearer token of /metrics; None: no token, because only this machine can connect."""
 
 
 class AlerterService:
-    """One alerter of several. *holder* is unique to this life of the process: a restart is a takeover too."""
+    """One of several alerters. *holder* is unique to this run of the process: a restart is a takeover too."""
 
     def __init__(
         self,
@@ -68,8 +69,8 @@ class AlerterService:
         brands: Callable[[], Sequence[str] | None] = lambda: None,
         zones: Callable[[], Zones] = dict,
     ) -> None:
-        """*rules*, *facets*, *brands* and *zones* are asked at each tick; *facets* are those that are counted, watched
-        or not, *brands* the names of the brands file, None where it cannot be read."""
+        """*rules*, *facets*, *brands* and *zones* are called at each evaluation. *facets*: all that workers count, watched
+        or not. *brands*: the names of the brands file; None if it cannot be read."""
         self._brands = brands
         self._holder = holder
         self._rules = rules
@@ -85,48 +86,47 @@ class AlerterService:
         self._lease_ms = int(config.lease_seconds * 1_000)
         self._store_answered = -READY_SECONDS
         self._leads_until = 0.0
-        """By the monotonic clock, counted from before we asked: the store's lease ends no sooner."""
+        """By the monotonic clock, counted from before the request, so never after the end of the lease in the store."""
         self._rng = random.Random()
-        self._noted: dict[str, float] = {}
-        """Brand -> expected delay as it stands in the store."""
-        self._noted_rules: tuple[RuleSet, Set[str]] | None = None
-        """With the counted facets: what stands in the store."""
+        self._saved_delays: dict[str, float] = {}
+        """By brand: the detection delay in the store."""
+        self._saved_rules: tuple[RuleSet, Set[str]] | None = None
+        """With the counted facets: as in the store."""
         self._leader_gauge = telemetry.gauge("brandpulse_alerter_leader")
         start_counters(telemetry, receivers, rules())
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until *stop*. Raises what is a bug; a store that is away is waited for."""
+        """Run until *stop*. Waits while the store is unavailable. Raises unexpected errors."""
         self._leader_gauge.set(0)
-        waits = 0.0
+        backoff = Backoff(stop, rng=self._rng)
         while not stop.is_set():
             try:
-                asked = time.monotonic()
-                token = await self._ask(self._store.acquire, self._holder, lease_ms=self._lease_ms)
-                self._leads_until = asked + self._config.lease_seconds
-                waits = 0.0
+                requested_at = time.monotonic()
+                token = await self._call_store(self._store.acquire, self._holder, lease_ms=self._lease_ms)
+                self._leads_until = requested_at + self._config.lease_seconds
+                backoff.reset()
             except TransientError as error:
-                waits = min(5.0, max(0.2, waits * 2))
-                log.warning("waiting for Redis", extra={"reason": str(error), "seconds": waits})
-                await _pause(stop, self._rng.uniform(waits / 2, waits))
+                log.warning("waiting for Redis", extra={"reason": str(error), "seconds": backoff.grow()})
+                await backoff.pause()
                 continue
             if token is None:
-                await _pause(stop, self._config.lease_seconds / 4)
+                await pause(stop, self._config.lease_seconds / 4)
                 continue
-            log.info("leads", extra={"token": token})
+            log.info("leadership acquired", extra={"token": token})
             self._leader_gauge.set(1)
             try:
                 await self._lead(token, stop)
             except LostLeadershipError as error:
-                log.warning("no longer leads", extra={"reason": str(error)})
+                log.warning("leadership lost", extra={"reason": str(error)})
             finally:
                 self._leader_gauge.set(0)
         with contextlib.suppress(TransientError):
             await asyncio.to_thread(self._store.release, self._holder)
 
     async def _lead(self, token: int, stop: asyncio.Event) -> None:
-        """Renew, tick and send side by side; the end of one is the end of all."""
+        """Renew, evaluate and send concurrently. When one ends, all end."""
         config = self._config
-        self._noted_rules = None
+        self._saved_rules = None
         sender = Sender(
             self._store,
             self._receivers,
@@ -152,7 +152,7 @@ class AlerterService:
         vitals = Vitals()
         tasks = [
             asyncio.create_task(self._renew(resign)),
-            asyncio.create_task(self._tick(evaluator, sender, vitals, resign)),
+            asyncio.create_task(self._evaluate(evaluator, sender, vitals, resign)),
             asyncio.create_task(sender.run(resign)),
         ]
         if self._heartbeat is not None:
@@ -170,80 +170,81 @@ class AlerterService:
 
     async def _renew(self, stop: asyncio.Event) -> None:
         while True:
-            await _pause(stop, self._config.lease_seconds / 3)
+            await pause(stop, self._config.lease_seconds / 3)
             if stop.is_set():
                 return
-            asked = time.monotonic()
+            requested_at = time.monotonic()
             try:
-                if not await self._ask(self._store.renew, self._holder, lease_ms=self._lease_ms):
-                    raise LostLeadershipError("the lease ran out, or is another's")
-                self._leads_until = asked + self._config.lease_seconds
+                if not await self._call_store(self._store.renew, self._holder, lease_ms=self._lease_ms):
+                    raise LostLeadershipError("the lease expired, or another alerter has it")
+                self._leads_until = requested_at + self._config.lease_seconds
             except TransientError as error:
                 log.warning("lease not renewed", extra={"reason": str(error)})
                 if time.monotonic() >= self._leads_until:
-                    raise LostLeadershipError("the store was away for longer than the lease") from error
+                    raise LostLeadershipError("the store was unavailable for longer than the lease") from error
 
-    async def _tick(self, evaluator: Evaluator, sender: Sender, vitals: Vitals, stop: asyncio.Event) -> None:
-        waits = 0.0
+    async def _evaluate(self, evaluator: Evaluator, sender: Sender, vitals: Vitals, stop: asyncio.Event) -> None:
+        backoff = Backoff(stop, rng=self._rng)
         while not stop.is_set():
             began = time.monotonic()
             try:
-                report = await self._ask(evaluator.evaluate, self._wall_ms())
-                waits = 0.0
+                report = await self._call_store(evaluator.evaluate, self._wall_ms())
+                backoff.reset()
             except TransientError as error:
-                waits = min(5.0, max(0.2, waits * 2))
-                log.warning("tick put off", extra={"reason": str(error), "seconds": waits})
-                await _pause(stop, self._rng.uniform(waits / 2, waits))
+                log.warning("evaluation postponed", extra={"reason": str(error), "seconds": backoff.grow()})
+                await backoff.pause()
                 continue
             if report.deliveries:
                 sender.wake(report.deliveries)
             seconds = time.monotonic() - began
             record_evaluation(self._telemetry, report, seconds=seconds, brands=await asyncio.to_thread(self._brands))
-            await self._note_delays(report)
-            await self._note_rules()
-            self._note(vitals, report, sender)
-            _tell(report, seconds)
-            await _pause(stop, max(0.0, self._config.tick_seconds - seconds))
+            await self._save_delays(report)
+            await self._save_rules()
+            self._update_vitals(vitals, report, sender)
+            _log_transitions(report, seconds)
+            await pause(stop, max(0.0, self._config.tick_seconds - seconds))
 
-    async def _note_delays(self, report: EvaluationReport) -> None:
-        """What changed since it was last written: an hour's baseline stands for an hour."""
-        changed = {brand: delay for brand, delay in detection_delays(report).items() if self._noted.get(brand) != delay}
+    async def _save_delays(self, report: EvaluationReport) -> None:
+        """Save the delays that changed. A baseline changes once an hour."""
+        changed = {
+            brand: delay for brand, delay in detection_delays(report).items() if self._saved_delays.get(brand) != delay
+        }
         if changed:
-            with contextlib.suppress(TransientError):  # a hint: the next tick tries again
-                await self._ask(self._store.save_delays, changed)
-                self._noted |= changed
+            with contextlib.suppress(TransientError):  # informational: the next evaluation tries again
+                await self._call_store(self._store.save_delays, changed)
+                self._saved_delays |= changed
 
-    async def _note_rules(self) -> None:
-        """At the begin of a lead, and when the rules or the brands file changed."""
+    async def _save_rules(self) -> None:
+        """Save the watched facets after taking the lead, and when the rules or the brands file changed."""
         found = await asyncio.to_thread(self._rules), await asyncio.to_thread(self._facets)
-        if found == self._noted_rules:
+        if found == self._saved_rules:
             return
         start_rule_counters(self._telemetry, found[0])
         with contextlib.suppress(TransientError):
-            await self._ask(self._store.save_watched_facets, watched_facets(*found))
-            self._noted_rules = found
+            await self._call_store(self._store.save_watched_facets, watched_facets(*found))
+            self._saved_rules = found
 
-    def _note(self, vitals: Vitals, report: EvaluationReport, sender: Sender) -> None:
+    def _update_vitals(self, vitals: Vitals, report: EvaluationReport, sender: Sender) -> None:
         now = time.monotonic()
         stalled = report.stalled == "yes"
-        vitals.saw_tick(report.evaluated_until_ms, stalled=stalled, unseen=report.unseen, now=now)
+        vitals.record_evaluation(report.evaluated_until_ms, stalled=stalled, unseen=report.unseen, now=now)
         oldest_ms = sender.oldest_waiting_ms()
         vitals.waiting_since = None if oldest_ms is None else now - max(0, self._wall_ms() - oldest_ms) / 1_000
 
-    async def _ask(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """*call* in a thread; its answer is the store's sign of life."""
+    async def _call_store(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Run *call* in a thread. Its return shows that the store responds."""
         answer = await asyncio.to_thread(call, *arguments, **named)
         self._store_answered = time.monotonic()
         return answer
 
     def app(self) -> web.Application:
-        """The web port: /metrics for Prometheus, /healthz (the process lives), /readyz (the store answers)."""
+        """The web application: /metrics for Prometheus, /healthz (the process runs), /readyz (the store responds)."""
         app = web.Application()
 
         async def metrics(request: web.Request) -> web.Response:
             if not has_token(request.headers.get("Authorization", ""), self._config.metrics_token):
                 return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
-            with contextlib.suppress(TransientError):  # then the numbers are old, and agree all the same
+            with contextlib.suppress(TransientError):  # then the numbers are old but consistent
                 record_tally(self._telemetry, await asyncio.to_thread(self._store.tally))
             return web.Response(body=self._telemetry.expose(), headers={"Content-Type": CONTENT_TYPE})
 
@@ -276,7 +277,7 @@ def routes_of(receivers: Sequence[Receiver]) -> list[Route]:
 
 @contextlib.asynccontextmanager
 async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """Serves *app* while inside; gives its address. Raises OSError if the port is taken."""
+    """Serve *app* inside the context; yields its URL. Raises OSError if the port is in use."""
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -286,20 +287,15 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
         await runner.cleanup()
 
 
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    waiting: Coroutine[Any, Any, Any] = stop.wait()
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(waiting, seconds)
-
-
 def _loss_last(error: BaseException) -> bool:
-    """A bug is told before the loss of the lease that it may have caused."""
+    """Sort key: an unexpected error is raised before the loss of the lease that it may have caused."""
     return isinstance(error, LostLeadershipError)
 
 
-def _tell(report: EvaluationReport, seconds: float) -> None:
+def _log_transitions(report: EvaluationReport, seconds: float) -> None:
     for episode, transition, reason in report.transitions:
         log.warning(
+            "episode %s",
             transition,
             extra={
                 "episode": episode.key,
@@ -310,4 +306,4 @@ def _tell(report: EvaluationReport, seconds: float) -> None:
             },
         )
     if report.minutes:
-        log.debug("evaluated", extra={"minutes": report.minutes, "seconds": round(seconds, 3)})
+        log.debug("minutes evaluated", extra={"minutes": report.minutes, "seconds": round(seconds, 3)})

@@ -155,7 +155,7 @@ class AlerterSettings(BaseSettings):
         every = self.heartbeat_seconds
         return HeartbeatPolicy(
             every=every,
-            tick_within=min(max(every, 5.0), 45.0),
+            evaluated_within=min(max(every, 5.0), 45.0),
             moved_within=self.heartbeat_moved_within_seconds,
         )
 

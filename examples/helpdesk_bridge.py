@@ -1,10 +1,10 @@
-"""Tags a helpdesk's tickets: takes its webhook, asks `brandpulse model serve`, writes the tags back.
+"""Tag helpdesk tickets: receive the webhook, request tags from `brandpulse model serve`, write them back.
 
-Needs Python alone. The webhook and the tags are Zendesk's; for another helpdesk change `is_genuine` and `write_tags`.
+Needs only Python. Webhook and tags are Zendesk's; for another helpdesk change `is_genuine` and `write_tags`.
 See docs/how-to/helpdesk.md. Settings are environment variables:
 
-    BRANDPULSE_URL            where the model is served, for example http://127.0.0.1:8080
-    BRANDPULSE_SERVE_TOKEN    its token, where it has one
+    BRANDPULSE_URL            address of the model, for example http://127.0.0.1:8080
+    BRANDPULSE_SERVE_TOKEN    its token, if it has one
     HELPDESK_URL              for example https://yours.zendesk.com
     HELPDESK_USER             for example you@example.com/token
     HELPDESK_PASSWORD         the API token
@@ -26,11 +26,11 @@ from typing import Any
 MAX_BODY_BYTES = 1_048_576
 MAX_AGE = timedelta(minutes=10)
 TIMEOUT_SECONDS = 4.0
-"""Of each of the two requests behind a webhook, which itself waits ten seconds or so for its answer."""
+"""For each of the two requests behind a webhook; the webhook's sender waits about ten seconds for an answer."""
 
 
 def is_genuine(body: bytes, headers: Message, *, secret: str, now: datetime) -> bool:
-    """Whether the helpdesk signed *body*, and not long ago: a recorded request must not work for ever."""
+    """Whether the helpdesk signed *body* within `MAX_AGE`, so that a recorded request expires."""
     timestamp = headers.get("X-Zendesk-Webhook-Signature-Timestamp", "")
     shown = headers.get("X-Zendesk-Webhook-Signature", "")
     digest = hmac.digest(secret.encode(), timestamp.encode() + body, hashlib.sha256)
@@ -40,7 +40,7 @@ def is_genuine(body: bytes, headers: Message, *, secret: str, now: datetime) -> 
 
 
 def tags_of(ticket: dict[str, Any]) -> list[str]:
-    """What the model says. Raises OSError when it cannot be asked."""
+    """The model's tags for *ticket*. Raises OSError if the model does not answer."""
     token = os.environ.get("BRANDPULSE_SERVE_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     tags: list[str] = _ask("POST", os.environ["BRANDPULSE_URL"] + "/v1/tickets", ticket, headers)["tags"]
@@ -48,7 +48,7 @@ def tags_of(ticket: dict[str, Any]) -> list[str]:
 
 
 def write_tags(ticket_id: int, tags: list[str]) -> None:
-    """Adds to the tags that are there; writing the same twice changes nothing. Raises OSError."""
+    """Add *tags* to the ticket; adding the same tags twice changes nothing. Raises OSError."""
     user = f"{os.environ['HELPDESK_USER']}:{os.environ['HELPDESK_PASSWORD']}"
     headers = {"Authorization": "Basic " + base64.b64encode(user.encode()).decode()}
     _ask("PUT", f"{os.environ['HELPDESK_URL']}/api/v2/tickets/{ticket_id}/tags", {"tags": tags}, headers)
@@ -69,13 +69,13 @@ class Bridge(BaseHTTPRequestHandler):
             self.send_error(401)
             return
         sent = json.loads(body)
-        ticket = sent.get("detail", sent)  # an event holds the ticket as its detail, a trigger's body is the ticket
+        ticket = sent.get("detail", sent)  # an event has the ticket in `detail`; a trigger's body is the ticket
         try:
             write_tags(int(ticket["id"]), tags_of(ticket))
         except OSError as error:
             self.log_message("ticket %s is not tagged: %s", ticket["id"], error)
             self.send_response(503)
-            self.send_header("Retry-After", "30")  # the helpdesk may come again
+            self.send_header("Retry-After", "30")  # the helpdesk may retry
             self.end_headers()
             return
         self.send_response(204)

@@ -18,7 +18,7 @@ from brandpulse.kafka.client import client_config, producer_config
 from brandpulse.kafka.error_hints import explain
 from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.redis.error_hints import OUTAGES, redis_outage
-from brandpulse.schema.dead_letters import Letter, letters_of, origin_headers
+from brandpulse.schema.dead_letters import DeadLetter, dead_letters, record_id_headers
 from brandpulse.schema.posts import POST_DECODER
 from brandpulse.state.keys import PartitionKeys
 
@@ -53,7 +53,7 @@ class DeadLetterFilter:
     text: str = ""
     """Part of the value or the error; upper and lower case are equal."""
 
-    def matches(self, letter: Letter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         return (
             (not self.ids or letter.id in self.ids or str(letter.origin) in self.ids)
             and (not self.reasons or letter.reason in self.reasons)
@@ -68,8 +68,8 @@ class DeadLetterFilter:
 class RedrivePlan:
     """Dead letters to send, and those to skip."""
 
-    send: Sequence[Letter]
-    skip: Mapping[str, Sequence[Letter]]
+    send: Sequence[DeadLetter]
+    skip: Mapping[str, Sequence[DeadLetter]]
     """Reason -> letters."""
 
 
@@ -78,15 +78,15 @@ def readable(value: bytes | None) -> str:
     return "" if value is None else value.decode(errors="replace")
 
 
-def read_letters(settings: Settings) -> list[Letter]:
+def read_letters(settings: Settings) -> list[DeadLetter]:
     """All dead letters in the topic, each record id once. Raises TransientError."""
-    return letters_of(read_to_end(settings.bootstrap_servers(), settings.dlq_topic))
+    return dead_letters(read_to_end(settings.bootstrap_servers(), settings.dlq_topic))
 
 
-def find_redriven(client: redis.Redis, namespace: str, letters: Sequence[Letter]) -> set[Letter]:
+def find_redriven(client: redis.Redis, namespace: str, letters: Sequence[DeadLetter]) -> set[DeadLetter]:
     """Those of *letters* that were redriven and did not fail again. Raises TransientError."""
-    found: set[Letter] = set()
-    by_partition: dict[tuple[str, int], list[Letter]] = {}
+    found: set[DeadLetter] = set()
+    by_partition: dict[tuple[str, int], list[DeadLetter]] = {}
     for letter in letters:
         by_partition.setdefault((letter.topic, letter.origin.partition), []).append(letter)
     try:
@@ -102,19 +102,19 @@ def find_redriven(client: redis.Redis, namespace: str, letters: Sequence[Letter]
     return found
 
 
-def find_counted(settings: Settings, letters: Sequence[Letter]) -> set[Letter]:
+def find_counted(settings: Settings, letters: Sequence[DeadLetter]) -> set[DeadLetter]:
     """Those of *letters* whose producer sent the post again, and it was counted.
 
     The topic of scored posts names them: workers write to it before a post counts, while their dedup window covers only
     a few hours. Letters that cannot be decoded have no post id. Raises TransientError.
     """
-    by_post: dict[tuple[str, str], list[Letter]] = {}
+    by_post: dict[tuple[str, str], list[DeadLetter]] = {}
     for letter in letters:
         if (post_id := _post_id(letter)) is not None:
             by_post.setdefault(post_id, []).append(letter)
     if not by_post:
         return set()
-    found: set[Letter] = set()
+    found: set[DeadLetter] = set()
     decoder = msgspec.json.Decoder(_ScoredPostId)
     since = min((letter.record_ms for members in by_post.values() for letter in members), default=-1)
     for message in read_to_end(settings.bootstrap_servers(), settings.scored_topic):
@@ -133,7 +133,7 @@ class _ScoredPostId(msgspec.Struct, frozen=True):
     source: str
 
 
-def _post_id(letter: Letter) -> tuple[str, str] | None:
+def _post_id(letter: DeadLetter) -> tuple[str, str] | None:
     try:
         post = POST_DECODER.decode(letter.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -142,19 +142,19 @@ def _post_id(letter: Letter) -> tuple[str, str] | None:
 
 
 def plan_redrive(
-    letters: Sequence[Letter],
+    letters: Sequence[DeadLetter],
     *,
     topic: str,
     partitions: int,
-    redriven: Collection[Letter],
-    counted: Collection[Letter],
+    redriven: Collection[DeadLetter],
+    counted: Collection[DeadLetter],
 ) -> RedrivePlan:
     """Which of *letters* to send to *topic*, which has *partitions* partitions now. Pure.
 
     *redriven* and *counted* are the letters that `find_redriven` and `find_counted` returned.
     """
-    send: list[Letter] = []
-    skip: dict[str, list[Letter]] = {}
+    send: list[DeadLetter] = []
+    skip: dict[str, list[DeadLetter]] = {}
     for letter in letters:
         reason = ""
         if letter in redriven:
@@ -174,7 +174,7 @@ def plan_redrive(
     return RedrivePlan(send, skip)
 
 
-def send_letters(settings: Settings, letters: Sequence[Letter]) -> int:
+def send_letters(settings: Settings, letters: Sequence[DeadLetter]) -> int:
     """Produce *letters* to their partitions of the posts topic; returns their number. Raises TransientError."""
     failed: list[str] = []
     producer = Producer(producer_config(settings.bootstrap_servers()) | {"message.max.bytes": 100_000_000})
@@ -192,7 +192,7 @@ def send_letters(settings: Settings, letters: Sequence[Letter]) -> int:
                         key=letter.key,
                         value=letter.value,
                         partition=letter.origin.partition,
-                        headers=origin_headers(letter.origin),
+                        headers=record_id_headers(letter.origin),
                         on_delivery=delivered,
                     )
                 except BufferError:

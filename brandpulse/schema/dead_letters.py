@@ -1,13 +1,13 @@
-"""The dead letter as it travels: its headers, its identity, and the headers of a post that is sent again.
+"""The dead letter in Kafka: its headers, its identity, and the headers of a post that is sent again.
 
-A letter keeps key and value verbatim. Its headers are `brandpulse.` and
+A dead letter has the record's key and value unchanged. The names of its headers begin with `brandpulse.`:
 
-    topic, topic_id, partition, offset   where the record lay when it died first: the letter's identity
-    record_ms, reason, error             Kafka's timestamp of that record, and why it died
-    cut                                  full length of a value that the broker did not take whole
-    again_at                             offset of the record sent again, where a redriven post died once more
+    topic, topic_id, partition, offset   position of the record when it first failed: the dead letter's identity
+    record_ms, reason, error             Kafka's timestamp of that record, and why it failed
+    cut                                  full length of a value that was too large for the broker
+    again_at                             offset of the redriven record, if it failed again
 
-A redriven post carries topic_id, partition and offset of its letter, and nothing else of ours.
+A redriven post has the headers topic_id, partition and offset of its dead letter.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a record lay when it died first."""
+class RecordId:
+    """Position of a record when it first failed."""
 
     topic_id: str
     partition: int
@@ -29,7 +29,7 @@ class Origin:
 
     @property
     def digest(self) -> bytes:
-        """What the partition's memory of redriven posts holds: 12 bytes."""
+        """12 bytes, as the partition's memory of redriven posts holds it."""
         return hashlib.blake2b(f"{self.topic_id}\0{self.partition}\0{self.offset}".encode(), digest_size=12).digest()
 
     def __str__(self) -> str:
@@ -37,10 +37,10 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One record that died, however often it was written."""
+class DeadLetter:
+    """One record that failed; copies of it in the topic are one dead letter."""
 
-    origin: Origin
+    origin: RecordId
     topic: str
     record_ms: int
     """-1: the record had no timestamp."""
@@ -49,52 +49,54 @@ class Letter:
     key: bytes | None
     value: bytes | None
     cut: int | None = None
-    """Full length of the value, if only its head is here."""
+    """Full length of the value, if it is cut off."""
     deaths: int = 1
-    """More than one: it was redriven, and died again."""
+    """How often it failed: more than once if it was redriven."""
 
     @property
     def id(self) -> str:
-        """What `brandpulse dlq show` takes: partition:offset, within one log."""
+        """The argument of `brandpulse dlq show`: partition:offset, within one log."""
         return f"{self.origin.partition}:{self.origin.offset}"
 
 
-def origin_headers(origin: Origin) -> list[tuple[str, bytes]]:
-    """What a redriven post carries."""
+def record_id_headers(origin: RecordId) -> list[tuple[str, bytes]]:
+    """Headers of a redriven post."""
     facts = {"topic_id": origin.topic_id, "partition": origin.partition, "offset": origin.offset}
     return [(HEADER + name, str(value).encode()) for name, value in facts.items()]
 
 
-def origin_of(headers: Headers) -> Origin | None:
-    """The identity that a record's *headers* tell of; None if they tell of none, or of no possible one."""
-    found = _ours(headers)
+def record_id_of(headers: Headers) -> RecordId | None:
+    """The identity in a record's *headers*; None if it is missing or not valid."""
+    found = _own_headers(headers)
     try:
-        origin = Origin(found["topic_id"], int(found["partition"]), int(found["offset"]))
+        origin = RecordId(found["topic_id"], int(found["partition"]), int(found["offset"]))
     except (KeyError, ValueError):
         return None
     return origin if origin.topic_id and origin.partition >= 0 and origin.offset >= 0 else None
 
 
-def letters_of(messages: Iterable[Any]) -> list[Letter]:
-    """Each letter once, in the order of its first death, as its newest death tells it. Foreign records are left out.
+def dead_letters(messages: Iterable[Any]) -> list[DeadLetter]:
+    """Each dead letter once, in the order of first failures, with its newest failure. Foreign records are left out.
 
-    The topic is written at least once: what has the same identity is the same letter, and died again only if it says
-    at which offset.
+    The topic is written at least once: records of the same identity are the same dead letter. It failed again only if
+    a record has the header again_at.
     """
-    found: dict[Origin, dict[int, Letter]] = {}
+    found: dict[RecordId, dict[int, DeadLetter]] = {}
     for message in messages:
-        headers = _ours(message.headers() or [])
-        origin = origin_of(message.headers() or [])
+        headers = _own_headers(message.headers() or [])
+        origin = record_id_of(message.headers() or [])
         if origin is None:
             continue
         deaths = found.setdefault(origin, {})
-        deaths.setdefault(_number(headers, "again_at", -1), _letter(origin, headers, message.key(), message.value()))
+        deaths.setdefault(
+            _number(headers, "again_at", -1), _dead_letter(origin, headers, message.key(), message.value())
+        )
     return [_newest(deaths) for deaths in found.values()]
 
 
-def _newest(deaths: dict[int, Letter]) -> Letter:
+def _newest(deaths: dict[int, DeadLetter]) -> DeadLetter:
     newest = deaths[max(deaths)]
-    return Letter(
+    return DeadLetter(
         newest.origin,
         newest.topic,
         deaths[min(deaths)].record_ms,
@@ -107,9 +109,9 @@ def _newest(deaths: dict[int, Letter]) -> Letter:
     )
 
 
-def _letter(origin: Origin, headers: dict[str, str], key: bytes | None, value: bytes | None) -> Letter:
+def _dead_letter(origin: RecordId, headers: dict[str, str], key: bytes | None, value: bytes | None) -> DeadLetter:
     cut = _number(headers, "cut", -1)
-    return Letter(
+    return DeadLetter(
         origin,
         headers.get("topic", ""),
         _number(headers, "record_ms", -1),
@@ -121,7 +123,7 @@ def _letter(origin: Origin, headers: dict[str, str], key: bytes | None, value: b
     )
 
 
-def _ours(headers: Headers) -> dict[str, str]:
+def _own_headers(headers: Headers) -> dict[str, str]:
     return {
         name.removeprefix(HEADER): (value or b"").decode(errors="replace")
         for name, value in headers

@@ -1,4 +1,4 @@
-"""Episode and Notification: what the alerter decides, stores and sends. The page, the demo and receivers read these."""
+"""Episode and Notification: the alerter decides, stores and sends them. The page, the demo and receivers read them."""
 
 from typing import Annotated, Literal
 
@@ -8,15 +8,15 @@ from brandpulse.masking.mask import masked_again
 
 Severity = Literal["info", "warning", "error", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")
-"""From the least grave on."""
+"""The least severe first."""
 Transition = Literal["triggered", "updated", "acknowledged", "resolved"]
 
 
 class ExamplePost(BaseModel):
-    """A post that stands as evidence, with private things masked. Examples of one window are different texts.
+    """A post shown as evidence, with private data masked. Examples of one window are different texts.
 
-    Copies of a text differ by user mentions, links, case, white space, punctuation, emoji, numbers at the end or a
-    repost prefix. Copies are counted among the window's posts that were kept.
+    Copies of a text differ only in user mentions, links, case, white space, punctuation, emoji, numbers at the end or
+    a repost prefix. Copies are counted among the window's retained posts.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -24,21 +24,21 @@ class ExamplePost(BaseModel):
     id: str
     source: str
     text: Annotated[str, AfterValidator(masked_again)]
-    """Masked here too: an older version may have stored it with what it did not mask."""
+    """Masked again when it is read: an older version may have masked less."""
     created_at: AwareDatetime
     copies: int | None = None
-    """Posts of the window that say this text, this one included; None: not counted (older versions)."""
+    """Posts of the window with this text, this one included; None: not counted (older versions)."""
     accounts: int | None = None
     """Different accounts among them."""
     new_accounts: int | None = None
-    """Those among them that wrote nothing about the brand in the seven days before the window; None: not known,
-    because nothing is kept of that time, or more than some 190 people wrote in an hour of a partition."""
+    """Those of them that wrote nothing about the brand in the seven days before the window; None: not known,
+    because nothing is retained of that time, or more than about 190 people wrote in an hour of a partition."""
     at_least: bool = False
-    """Not all posts of the window are kept: the three numbers are at least these."""
+    """Not all posts of the window are retained: the three numbers are lower bounds."""
 
 
 class SourceCount(BaseModel):
-    """How many of a window's kept posts one source brought."""
+    """How many of a window's retained posts come from one source."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,67 +47,67 @@ class SourceCount(BaseModel):
 
 
 class Term(BaseModel):
-    """A word, or two that stand side by side, that more of a window's negative posts hold than usual."""
+    """A word, or two adjacent words, that more of a window's negative posts contain than usual."""
 
     model_config = ConfigDict(frozen=True)
 
     term: str
     posts: int
-    """Different negative posts that hold it, one an author."""
+    """Different negative posts that contain it, one an author."""
     of: int
-    """Among so many that were looked at."""
+    """Posts that were searched."""
     usual_share: float
-    """Share of the brand's usual posts that hold it, of a sample of the week before: negative ones where it has a
-    hundred of them, else all."""
+    """Share of the brand's usual posts that contain it, in a sample of the week before: of negative posts if there are
+    a hundred of them, else of all."""
     brands: int | None = None
-    """Of a group: at so many of its brands it stands out; the other numbers are of their posts together."""
+    """Of a group: the number of its brands for which the term is unusual; the other numbers are over their posts."""
 
 
 class Evidence(BaseModel):
-    """The numbers that made us say so, over the window that ended at `window_end`. Shares are in [0, 1]."""
+    """The numbers behind a decision, over the window that ended at `window_end`. Shares are in [0, 1]."""
 
     model_config = ConfigDict(frozen=True)
 
     window_start: AwareDatetime
     window_end: AwareDatetime
     posts: int
-    """Posts that say something about the brand: what is irrelevant to it counts nowhere here."""
+    """Posts relevant to the brand; irrelevant ones are in none of these numbers."""
     negative_posts: int
     authors: int
-    """Different people who wrote them: each has one vote."""
+    """Different people who wrote them; each has one vote."""
     negative_authors: int
     negative_share: float
     """negative_authors / authors."""
     baseline_share: float
-    """What the brand's own past makes us expect. Where volume was tested no shares were compared: negative_share."""
+    """The share expected from the brand's own past. If volume was tested, shares were not compared: negative_share."""
     p_value: float
-    """Chance of so many negative authors if nothing had changed."""
+    """Probability of so many negative authors if nothing had changed."""
     nats: float = 0.0
-    """Evidence against "nothing changed", as a log-likelihood ratio of all that was weighed; 0 where none was."""
+    """Evidence against "nothing changed": a log-likelihood ratio over all windows that were tested; 0 if none was."""
     usual_authors: float | None = None
-    """People usual in such a window, where volume was tested; None elsewhere. `examples`, `sources` and `terms` are
+    """Usual number of people in such a window, if volume was tested; else None. `examples`, `sources` and `terms` are
     then of all relevant posts, negative or not."""
     expected_delay_minutes: float | None = None
-    """How long a rise by 25 points goes untold at this brand's usual volume; None: more than a day, or not known.
-    Of a facet: how long a share three times the usual one."""
+    """Detection delay of a rise by 25 points at this brand's usual volume; None: more than a day, or not known.
+    Of a facet: of a share three times the usual one."""
     facet: str | None = None
-    """Of a rule about a facet its name. `negative_posts`, `negative_authors`, the shares and the posts shown are then
-    of those in the facet, negative or not."""
+    """Name of the facet, if the rule is about one. `negative_posts`, `negative_authors`, the shares and the posts shown
+    are then of posts in the facet, negative or not."""
     reason: str
     """One sentence for a person: what rose, from what, to what."""
     examples: list[ExamplePost] = []
     sources: list[SourceCount] = []
-    """Of the window's posts that were kept: negative ones, of a facet those in it, where volume was tested all."""
+    """Of the window's retained posts: negative ones; of a facet, those in it; if volume was tested, all."""
     terms: list[Term] = []
-    """What those posts speak of more than usual, the most surprising first, at most five."""
+    """Terms more frequent in those posts than usual, the most surprising first, at most five."""
     kept_posts: int | None = None
-    """Posts of the window that `examples`, `sources` and `terms` are of; None: not counted (older versions)."""
+    """Posts of the window from which `examples`, `sources` and `terms` come; None: not counted (older versions)."""
     terms_missing: str | None = None
-    """Why there are no terms, where they were looked for. Of a group, also beside terms: why some brands tell none."""
+    """Why there are no terms, if they were searched for. Of a group, also besides terms: why some brands have none."""
 
 
 class Member(BaseModel):
-    """One of the episodes that a group stands for."""
+    """One of the episodes of a group."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -119,17 +119,17 @@ class Member(BaseModel):
     negative_share: float
     baseline_share: float
     people: int | None = None
-    """Who wrote in the window, where volume was tested: its shares were not compared with anything."""
+    """Authors in the window, if volume was tested; shares were then not compared."""
     usual_people: float | None = None
-    """Usual in such a window, likewise."""
+    """Usual number of authors in such a window, if volume was tested."""
     extra_people: int = 0
-    """How many more than usual: negative ones, those in the facet, or all where volume was tested."""
+    """How many more than usual: negative ones, those in the facet, or all if volume was tested."""
 
 
 class Episode(BaseModel):
     """One incident of one brand under one rule, from firing to resolved. Times are event time.
 
-    Under brand `*` and rule `storm` it stands for the many that fired at once.
+    Under brand `*` and rule `storm` it is a group of many episodes that fired at once.
     """
 
     model_config = ConfigDict(frozen=True, title="Episode")
@@ -142,27 +142,27 @@ class Episode(BaseModel):
     severity: Severity
     state: Literal["firing", "resolved"]
     started_at: AwareDatetime
-    """When the rise began, as far as the data tells."""
+    """Estimated start of the rise."""
     fired_at: AwareDatetime
     updated_at: AwareDatetime
     resolved_at: AwareDatetime | None = None
     acknowledged_at: AwareDatetime | None = None
-    """When a person took it on, by the wall clock: from then on it does not grow graver by time."""
+    """When a person acknowledged it, by the wall clock: from then on its severity does not rise with time."""
     acknowledged_by: str | None = None
     silent_since: AwareDatetime | None = None
-    """Since when its brand has had no posts, though some are usual: until then nothing says that it is over."""
+    """Since when its brand has had no posts although some are usual: the episode then stays open."""
     first: Evidence
-    """What fired it."""
+    """The window that fired it."""
     peak: Evidence
     """The worst window so far."""
     latest: Evidence
     members: list[Member] = []
-    """Of a group: those it stands for, at most 500: firing ones first, then the gravest, then the largest."""
+    """Of a group: its episodes, at most 500: firing ones first, then the most severe, then the largest."""
     members_total: int = 0
 
 
 class Notification(BaseModel):
-    """One transition of an episode, for one receiver. Its id is deterministic: the same transition is the same id."""
+    """One transition of an episode, for one receiver. Its id is deterministic: the same transition has the same id."""
 
     model_config = ConfigDict(frozen=True, title="Notification")
 
@@ -173,4 +173,4 @@ class Notification(BaseModel):
     transition: Transition
     episode: Episode
     link: str | None = None
-    """The page or dashboard at that time."""
+    """Address of the page or dashboard at that time."""

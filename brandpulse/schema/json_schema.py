@@ -1,4 +1,4 @@
-"""JSON Schema files of everything that travels, generated from the models: `python -m brandpulse.schema.json_schema`."""
+"""JSON Schema files of posts, episodes and notifications: `python -m brandpulse.schema.json_schema` writes them."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Names of what a post may carry beside its sentiment: in scored posts, in facets, as labels of the model's heads."""
+"""Labels of a post besides its sentiment: in scored posts, in facets, and of the model's heads."""
 
 EMOTIONS = (
     "admiration",

@@ -1,8 +1,8 @@
-"""The post, as it travels: `Post` into the topic, `ScoredPost` out of the workers.
+"""The post in Kafka: `Post` into the topic, `ScoredPost` out of the workers.
 
-The pydantic models are the one definition: they check at the edges and make the JSON Schema files. The worker's hot
-path decodes with a msgspec struct that is derived from the same fields (`POST_DECODER`), because a pydantic model costs
-2.5 µs a post where msgspec costs 0.33 µs.
+The pydantic models are the only definition: they validate input and generate the JSON Schema files. The worker's hot
+path decodes with a msgspec struct derived from the same fields (`POST_DECODER`), because a pydantic model takes 2.5 µs
+a post and msgspec 0.33 µs.
 """
 
 import re
@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 MAX_TEXT_CHARS = 20_000
-"""Longer texts are no social posts; they are rejected, not cut, so that nobody scores half a document."""
+"""Longer texts are not social posts. They are rejected, not cut off: a score of half a document would mislead."""
 MAX_ID_CHARS = 256
 MAX_LANG_CHARS = 16
 MAX_URL_CHARS = 2_048
@@ -36,7 +36,7 @@ SENTIMENTS: tuple[Sentiment, Sentiment, Sentiment] = ("negative", "neutral", "po
 
 BrandSentiment = Literal["negative", "neutral", "positive", "irrelevant"]
 BRAND_SENTIMENTS: tuple[BrandSentiment, ...] = (*SENTIMENTS, "irrelevant")
-"""Towards one brand that the post names; `irrelevant` where it says nothing about it. The order of every four."""
+"""Towards one brand that the post names; `irrelevant` if it says nothing about it. The order of every four."""
 
 Urgency = Literal["low", "medium", "high"]
 URGENCIES: tuple[Urgency, ...] = ("low", "medium", "high")
@@ -47,12 +47,12 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d
 
 
 def _only_rfc3339(value: object) -> object:
-    # Left alone, pydantic reads "0" as the year 1970, too.
+    # pydantic alone would also read "0" as the year 1970.
     if isinstance(value, datetime):
         return value
     if isinstance(value, str) and _RFC3339.fullmatch(value):
         return datetime.fromisoformat(value.upper())
-    raise ValueError("expected an RFC 3339 moment with a zone, for example 2026-03-02T12:00:00Z")
+    raise ValueError("expected an RFC 3339 time with a zone, for example 2026-03-02T12:00:00Z")
 
 
 def _optional_text(what: str, max_chars: int) -> Any:
@@ -69,7 +69,7 @@ def _optional_text(what: str, max_chars: int) -> Any:
 
 
 class Post(BaseModel):
-    """What anyone may produce to topic `posts`, one JSON object a record. Further fields are allowed and ignored."""
+    """A record of topic `posts`: one JSON object. Further fields are allowed and ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", title="Post", strict=True)
 
@@ -80,7 +80,7 @@ class Post(BaseModel):
     created_at: Annotated[AwareDatetime, BeforeValidator(_only_rfc3339)]
     """Event time, RFC 3339 with a zone."""
     author_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
-    """The author as the source names it. Never stored: only a keyed hash of it is."""
+    """The author as the source names it. Only a keyed hash of it is stored."""
     source: Annotated[str, Field(min_length=1, max_length=64)]
     lang: Annotated[str, Field(max_length=MAX_LANG_CHARS)] | None = _optional_text("Language tag", MAX_LANG_CHARS)
     url: Annotated[str, Field(max_length=MAX_URL_CHARS)] | None = _optional_text("Address of the post", MAX_URL_CHARS)
@@ -88,7 +88,7 @@ class Post(BaseModel):
     @field_validator("lang", "url", mode="wrap")
     @classmethod
     def _none_if_unfit(cls, value: object, check: ValidatorFunctionWrapHandler) -> str | None:
-        # A post is not lost for a field that nothing counts by.
+        # No count depends on these fields, so a wrong value does not reject the post.
         try:
             return cast("str | None", check(value))
         except ValidationError:
@@ -104,39 +104,39 @@ def fits(field: str, value: object) -> bool:
 
 
 class BrandVerdict(BaseModel):
-    """What a scored post says about one brand that it names."""
+    """The scores of a post for one brand that it names."""
 
     model_config = ConfigDict(frozen=True)
 
     brand: str
     label: BrandSentiment
-    """The most probable; the first of equals. It is what the panes count."""
+    """The most probable; the first of equals. The panes count it."""
     probabilities: Annotated[list[Probability], Field(min_length=4, max_length=4)]
     """Of negative, neutral, positive, irrelevant; calibrated; sums to one."""
     urgency: Urgency | None
-    """How soon somebody at the brand should look at it; null where the model has no heads that tell."""
+    """How soon a person at the brand should look at it; null if the model has no heads for it."""
 
 
 class ScoredPost(BaseModel):
-    """What workers write to topic `posts.scored`, at least once: (topic_id, partition, offset) drops repeats.
+    """A record of topic `posts.scored`, written at least once: (topic_id, partition, offset) identifies duplicates.
 
-    All verdicts come from one pass of one model. What its model has no head for is null.
+    All scores come from one pass of one model. Scores for which the model has no head are null.
     """
 
     model_config = ConfigDict(frozen=True, title="ScoredPost")
 
     schema_version: Literal[2] = 2
-    """1 had no more than the whole post's sentiment, under each brand's name."""
+    """Version 1 had only the whole post's sentiment, under each brand's name."""
     id: str
     source: str
     text: str
-    """With private things masked: `@user`, `[email]`, `[phone]` and so on (docs/reference/privacy.md)."""
+    """With private data masked: `@user`, `[email]`, `[phone]` and so on (docs/reference/privacy.md)."""
     created_at: AwareDatetime
     author: str
     """Keyed hash of the author id, 16 hexadecimal digits."""
     brands: list[BrandVerdict]
     sentiment: Sentiment
-    """Of the whole post, whomever it is about."""
+    """Of the whole post, towards no brand in particular."""
     probabilities: Annotated[list[Probability], Field(min_length=3, max_length=3)]
     """Of the whole post's negative, neutral, positive; calibrated; sums to one."""
     emotions: dict[str, Probability] | None
@@ -145,17 +145,17 @@ class ScoredPost(BaseModel):
     """The most probable of anger, joy, optimism, sadness."""
     complaint: Probability | None
     crisis: Probability | None
-    """That the post tells of a disaster which happened."""
+    """That the post reports a disaster that happened."""
     sarcasm: Probability | None
     model: str
-    """Name and version of the model that judged, `name@version`."""
+    """Name and version of the model, `name@version`."""
     topic_id: str
     partition: Annotated[int, Field(ge=0)]
     offset: Annotated[int, Field(ge=0)]
 
 
 class WirePost(msgspec.Struct, frozen=True):
-    """Type stub of the derived struct: the hot path's view of a `Post`, same fields, same limits."""
+    """Type stub of the derived struct: a `Post` on the hot path, with the same fields and limits."""
 
     id: str
     text: str
@@ -183,7 +183,7 @@ def _meta_of(field: FieldInfo) -> msgspec.Meta | None:
 def _struct_of(model: type[BaseModel], *, unchecked: Collection[str] = ()) -> type[msgspec.Struct]:
     """A msgspec struct with the fields and limits of *model*; an aware datetime stays aware.
 
-    The fields *unchecked* hold whatever is there.
+    The fields *unchecked* accept any value.
     """
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, field in model.model_fields.items():
@@ -211,11 +211,11 @@ def _translate(annotation: Any) -> Any:
 
 
 class PostDecoder:
-    """Decodes a record as `Post` does; an optional value that does not fit costs a second decoding, not the post."""
+    """Decodes a record as `Post` does; if an optional value is not valid, decodes once more without it."""
 
     def __init__(self) -> None:
         self.decode_strictly = cast("msgspec.json.Decoder[WirePost]", msgspec.json.Decoder(_struct_of(Post))).decode
-        """As `decode`, where the optional values were checked before: they must fit."""
+        """As `decode`, for optional values that were checked before: they must be valid."""
         unchecked = msgspec.json.Decoder(_struct_of(Post, unchecked=OPTIONAL_LIMITS))
         self._decode_unchecked = cast("msgspec.json.Decoder[WirePost]", unchecked).decode
 

@@ -1,15 +1,15 @@
-"""Author ids that name no person: `[deleted]`, `None`, `-`. The one definition, for Python and for native code.
+"""Author ids that name no person: `[deleted]`, `None`, `-`. The only definition, for Python and for native code.
 
-Two posts of a deleted account may be of two people, so each such post has one vote of its own.
+Two posts of deleted accounts may be by two people, so each such post has its own vote.
 """
 
 import unicodedata
 from functools import lru_cache
 
 TRIMMED = " \t\n\r\u00a0\u200b\ufeff[](){}<>«»\"'`*#@~_-–—.,:;!?/\\|"
-"""What may surround the word: brackets, quotes, signs."""
+"""Characters that may surround the word: brackets, quotes, signs."""
 PREFIX = "u/"
-"""Reddit's, which is `u/[deleted]`."""
+"""Reddit writes `u/[deleted]`."""
 
 _WORDS = (
     "deleted|removed|suspended|banned|deactivated|none|null|nil|nan|undefined|unknown|anonymous|anon|n/a|na|n.a|"
@@ -48,7 +48,7 @@ UNKNOWN = _listed()
 
 @lru_cache(maxsize=20_000)
 def is_unknown(author_id: str) -> bool:
-    """Whether *author_id* stands for no person in particular."""
+    """Whether *author_id* names no person."""
     trimmed = author_id.strip(TRIMMED)
     if trimmed[:2].lower() == PREFIX:
         trimmed = trimmed[2:].strip(TRIMMED)

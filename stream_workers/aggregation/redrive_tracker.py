@@ -6,14 +6,14 @@ was a repeat, or named no brand. So a letter may be redriven twice, in one batch
 
 from collections.abc import Collection, Mapping, Sequence
 
-from brandpulse.schema.dead_letters import Origin
+from brandpulse.schema.dead_letters import RecordId
 from stream_workers.decoding.post_decoder import Dead
 
 
 class Redriven:
     """Follows the redriven posts of one batch, in offset order."""
 
-    def __init__(self, origins: Mapping[int, Origin], known: Collection[bytes]) -> None:
+    def __init__(self, origins: Mapping[int, RecordId], known: Collection[bytes]) -> None:
         """*origins*: offset -> first identity; *known*: digests of those that are done already."""
         self._origins = origins
         self._known = known

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from brandpulse.schema.dead_letters import Origin
+from brandpulse.schema.dead_letters import RecordId
 from brandpulse.schema.unknown_authors import is_unknown
 from brandpulse.state.author_sketches import Authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
@@ -152,7 +152,7 @@ class Change:
     dead: Sequence[Dead]
     redriven: Mapping[bytes, int] = field(default_factory=dict)
     """Identities of redriven posts to remember -> offset of the post sent again."""
-    origins: Mapping[int, Origin] = field(default_factory=dict)
+    origins: Mapping[int, RecordId] = field(default_factory=dict)
     """Offset -> first identity, of all redriven posts in the batch."""
     samples: Samples = field(default_factory=dict)
     """Posts to offer to the samples of their days."""
@@ -272,7 +272,7 @@ def fold(  # noqa: PLR0915 - one loop, in which each post meets one fate
     retention: Retention,
     limits: RepeatLimits,
     epoch: int = -1,
-    origins: Mapping[int, Origin] | None = None,
+    origins: Mapping[int, RecordId] | None = None,
     bounds: SampleBounds | None = None,
     most_posts: Allowed = AT_ONCE,
     writer: str = "",

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from brandpulse.schema.dead_letters import Origin
+from brandpulse.schema.dead_letters import RecordId
 from brandpulse.state.partition_state import PartitionStatus
 from stream_workers.aggregation.post_sample import SampleBounds
 from stream_workers.aggregation.seen_id_filter import KnownIds
@@ -48,7 +48,7 @@ class PartitionBatch:
     """Where the batch before ended, or where the worker sought: not the first record's offset, for there are gaps."""
     to_offset: int
     records: Records
-    origins: Mapping[int, Origin] = field(default_factory=dict)
+    origins: Mapping[int, RecordId] = field(default_factory=dict)
     """Offset -> first identity, of the records among them that `brandpulse dlq redrive` sent again."""
     epoch: int = -1
     """Leader epoch of the last record; -1: not known."""

@@ -7,7 +7,7 @@ from operator import methodcaller
 import numpy as np
 from confluent_kafka import KafkaError, Message
 
-from brandpulse.schema.dead_letters import Origin, origin_of
+from brandpulse.schema.dead_letters import RecordId, record_id_of
 from stream_workers.consumer.assigned_partition import HeldPartition, PartitionBatch, ReadBatch
 from stream_workers.decoding.records import Records
 
@@ -87,10 +87,10 @@ def _part(place: HeldPartition, messages: list[Message]) -> PartitionBatch | Non
 
 def _origins(
     partition: int, offsets: Sequence[int], headers: Sequence[list[tuple[str, bytes | None]] | None]
-) -> dict[int, Origin]:
+) -> dict[int, RecordId]:
     """Offset -> first identity, of the records that say they died in this partition before."""
     found = {}
     for offset, told in zip(offsets, headers, strict=True):
-        if told and (origin := origin_of(told)) and origin.partition == partition:
+        if told and (origin := record_id_of(told)) and origin.partition == partition:
             found[offset] = origin
     return found

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from brandpulse.errors import TransientError
 from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.error_hints import explain
-from brandpulse.schema.dead_letters import HEADER, Origin, origin_headers
+from brandpulse.schema.dead_letters import HEADER, RecordId, record_id_headers
 from brandpulse.schema.posts import BRAND_SENTIMENTS
 from stream_workers.aggregation.row_fold import Scored
 from stream_workers.decoding.post_decoder import Dead, author_word
@@ -33,7 +33,7 @@ class HandOver(Protocol):
     def scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None: ...
 
     def dead(
-        self, topic_id: str, partition: int, letters: Sequence[Dead], origins: Mapping[int, Origin] | None = None
+        self, topic_id: str, partition: int, letters: Sequence[Dead], origins: Mapping[int, RecordId] | None = None
     ) -> None:
         """*origins*: offset -> first identity, of posts that were sent again: the letter keeps it."""
         ...
@@ -124,7 +124,7 @@ class KafkaHandOver:
             )
 
     def dead(
-        self, topic_id: str, partition: int, letters: Sequence[Dead], origins: Mapping[int, Origin] | None = None
+        self, topic_id: str, partition: int, letters: Sequence[Dead], origins: Mapping[int, RecordId] | None = None
     ) -> None:
         for letter in letters:
             at = letter.record.offset
@@ -136,7 +136,7 @@ class KafkaHandOver:
                 "error": letter.message[:MAX_ERROR_CHARS],
                 **({} if first is None else {"again_at": at}),
             }
-            headers = origin_headers(first or Origin(topic_id, partition, at))
+            headers = record_id_headers(first or RecordId(topic_id, partition, at))
             headers += [(HEADER + name, str(value).encode()) for name, value in facts.items()]
             self._produce(self._dlq_topic, letter.record.key, letter.record.value, headers)
 
@@ -212,7 +212,7 @@ class MemoryHandOver:
         self.scored_posts += [(partition, post) for post in posts]
 
     def dead(
-        self, topic_id: str, partition: int, letters: Sequence[Dead], _origins: Mapping[int, Origin] | None = None
+        self, topic_id: str, partition: int, letters: Sequence[Dead], _origins: Mapping[int, RecordId] | None = None
     ) -> None:
         self.dead_letters += [(partition, letter) for letter in letters]
 

@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 
 from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.topic_scan import read_to_end
-from brandpulse.schema.dead_letters import Origin, letters_of, origin_headers
+from brandpulse.schema.dead_letters import RecordId, dead_letters, record_id_headers
 from tests.support.builders import NOON_MS, a_post
 from tests.support.patience import patience
 from tests.support.running_pipeline import Pipeline, counted
@@ -32,9 +32,9 @@ def letters(pipeline: Pipeline, *filters: str) -> list[dict[str, Any]]:
 
 def send(pipeline: Pipeline, letter: dict[str, Any], value: bytes) -> None:
     """As `redrive` does, with a value that an upgraded worker would have read out of the same bytes."""
-    origin = Origin(letter["topic_id"], letter["partition"], letter["offset"])
+    origin = RecordId(letter["topic_id"], letter["partition"], letter["offset"])
     producer = Producer(producer_config(pipeline.bootstrap_servers))
-    headers = origin_headers(origin)
+    headers = record_id_headers(origin)
     producer.produce(pipeline.topic, value=value, partition=origin.partition, headers=headers)
     assert producer.flush(patience(20)) == 0
 
@@ -56,7 +56,7 @@ def test_letters_are_found_shown_and_redriven_and_die_once_in_the_counters(pipel
     assert "1 letters sent again" in sent.stdout, sent.stdout + sent.stderr
 
     def died_again(stats: dict[str, Any]) -> bool:
-        found = letters_of(read_to_end(pipeline.bootstrap_servers, pipeline.dlq_topic))
+        found = dead_letters(read_to_end(pipeline.bootstrap_servers, pipeline.dlq_topic))
         return stats["lag"] == 0 and any(letter.deaths == 2 for letter in found)
 
     stats = pipeline.wait_for(died_again)

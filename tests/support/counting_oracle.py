@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import Literal
 
-from brandpulse.schema.dead_letters import Origin
+from brandpulse.schema.dead_letters import RecordId
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_series
 from brandpulse.state.panes import Pane
 from stream_workers.aggregation.deduplication import RepeatLimits
@@ -39,7 +39,7 @@ class Entry:
     record_ms: int
     brand: str = "Acme"
     sentiment: str = "neutral"
-    origin: Origin | None = None
+    origin: RecordId | None = None
     """Where it died first, if it is a dead letter that was sent again."""
 
     @property
@@ -92,7 +92,7 @@ class Tally:
     quarter: int = 0
     clock_ms: int | None = None
 
-    def finish(self, entry: Entry, done: set[Origin]) -> None:
+    def finish(self, entry: Entry, done: set[RecordId]) -> None:
         """A redriven post came to its end."""
         if entry.origin is not None:
             done.add(entry.origin)
@@ -128,7 +128,7 @@ def tally(entries: Iterable[Entry]) -> Tally:
     """Each distinct post once, in the order of the log."""
     out = Tally()
     counted: set[str] = set()
-    done: set[Origin] = set()
+    done: set[RecordId] = set()
     for entry in entries:
         out.quarter = max(out.quarter, entry.record_ms // QUARTER_MS)
         out.keyless += entry.keyless

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from brandpulse.config.facets import Facet
-from brandpulse.schema.dead_letters import Origin
+from brandpulse.schema.dead_letters import RecordId
 from brandpulse.state.outcomes.post_outcomes import offset_hours
 from brandpulse.state.partition_state import PartitionStatus
 from stream_workers.aggregation.row_fold import Cell, Change, Outcome, Unmatched, fold, plan
@@ -106,7 +106,7 @@ class Worker:
     known: KnownIds = field(default_factory=lambda: KnownIds(ExactIds))
     position: int = 0
     epoch: int = -1
-    read: deque[tuple[Piece, list[Outcome], dict[int, Origin], int]] = field(default_factory=deque)
+    read: deque[tuple[Piece, list[Outcome], dict[int, RecordId], int]] = field(default_factory=deque)
     folded: tuple[Piece, Change] | None = None
 
     def forget(self) -> None:
@@ -180,7 +180,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         """What the store says was applied, in order."""
         self.past: list[tuple[Any, list[Piece]]] = []
         self.touched: set[Cell] = set()
-        self.letters: list[tuple[Origin, Entry]] = []
+        self.letters: list[tuple[RecordId, Entry]] = []
         self._save()
 
     # -- the outside world -------------------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             at_ms = base + minute * 60_000
             entry = Entry(kind, f"{self.era}-{number}", at_ms, at_ms - ahead * 60_000, brand, sentiment)
             if kind == "dead":
-                self.letters.append((Origin(self.log.topic_id, 0, len(self.log.entries)), entry))
+                self.letters.append((RecordId(self.log.topic_id, 0, len(self.log.entries)), entry))
             self.log.entries.append(entry)
             self.touched.update(cell for cells in entry.cells for cell in cells)
 

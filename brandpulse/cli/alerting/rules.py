@@ -1,4 +1,4 @@
-"""`brandpulse rules`: is a rules file right, and what does it say."""
+"""`brandpulse rules`: check a rules file, print an example."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,14 +8,18 @@ import typer
 if TYPE_CHECKING:
     from alerting.rules.models import CommonRule, Rule
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="What is watched for, who hears of it and when.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Check a rules file: what is detected, and which receivers are notified when.",
+)
 
 
 @app.command()
 def check(
-    file: Annotated[Path | None, typer.Argument(help="Default: the one in BRANDPULSE_RULES_FILE.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Path of the rules file. Default: BRANDPULSE_RULES_FILE.")] = None,
 ) -> None:
-    """Read a rules file as the alerter would; exit 0 if it is right."""
+    """Read a rules file as the alerter does. Exit code 0: the file is valid."""
     from rich.table import Table
 
     from alerting.notifications.receivers.receivers_file import load_receivers
@@ -40,20 +44,20 @@ def check(
     for rule in rules.rules:
         table.add_row(rule.name, _kind(rule), _brands(rule), _receivers(rule), _quiet_hours(rule))
     console = Console()
-    console.print("No rules file: these are the rules without one." if path is None else f"{path} is right.")
+    console.print("No rules file is set: these are the default rules." if path is None else f"{path} is valid.")
     console.print(table)
     if receivers is None:
-        console.print("BRANDPULSE_RECEIVERS_FILE is not set: names of receivers were not checked.")
+        console.print("BRANDPULSE_RECEIVERS_FILE is not set: the names of receivers were not checked.")
     if settings.brands_file.exists():
         for brand in unknown_brands(rules, {brand.name for brand in load_brands(settings.brands_file)}):
             console.print(
-                f"Warning: {settings.brands_file} has no brand {brand!r}: nothing is watched under that name."
+                f"Warning: {settings.brands_file} has no brand {brand!r}: the rule matches nothing under that name."
             )
 
 
 @app.command()
 def example() -> None:
-    """Print a rules file to start from."""
+    """Print an example rules file."""
     from alerting.rules.loader import EXAMPLE
 
     typer.echo(EXAMPLE, nl=False)

@@ -1,4 +1,4 @@
-"""`brandpulse silence`: tell nobody of some episodes for a while. Their ends are told all the same."""
+"""`brandpulse silence`: stop the notifications of some episodes for a while, except those of their ends."""
 
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -11,81 +11,92 @@ if TYPE_CHECKING:
     from brandpulse.state.operator_requests import OperatorRequestStore
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Silences and maintenance windows. Times without a zone are UTC."
+    add_completion=False,
+    no_args_is_help=True,
+    help="Add, list and end silences and maintenance windows. Times without a zone are UTC.",
 )
 
 
 @app.command()
 def add(  # noqa: PLR0917 - options, given by name
-    brand: Annotated[str | None, typer.Option(help="Only this brand.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Only this rule, such as stream_silent.")] = None,
-    below: Annotated[
-        str | None, typer.Option(help="Only what is less grave than this: critical, error, warning.")
+    brand: Annotated[str | None, typer.Option(help="Silence only this brand. Default: all brands.")] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="Silence only this rule, for example stream_silent. Default: all rules.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--everything", help="All brands and rules.")] = False,
-    for_: Annotated[str | None, typer.Option("--for", help="How long: 90m, 2h, 1d12h.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Or until when.")] = None,
-    start: Annotated[datetime | None, typer.Option("--from", help="A maintenance window begins later.")] = None,
-    why: Annotated[str, typer.Option(help="For whoever wonders.")] = "",
-    by: Annotated[str, typer.Option(help="Default: the name of this user.")] = "",
+    below: Annotated[
+        str | None, typer.Option(help="Silence only episodes less severe than critical, error or warning.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--everything", help="Silence all brands and rules.")] = False,
+    for_: Annotated[str | None, typer.Option("--for", help="Set the duration: 90m, 2h, 1d12h, 1w.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Set the end instead of a duration: 2026-03-02T18:00.")] = None,
+    start: Annotated[
+        datetime | None, typer.Option("--from", help="Set a later start, of a maintenance window. Default: now.")
+    ] = None,
+    why: Annotated[str, typer.Option(help="Set the reason that `list` shows.")] = "",
+    by: Annotated[str, typer.Option(help="Set the author that `list` shows. Default: the name of this user.")] = "",
 ) -> None:
-    """Silence what matches all that is given. Prints the silence's id."""
+    """Silence the episodes that match all given options. Prints the silence's id."""
     from pydantic import ValidationError
 
-    from brandpulse.config.validation import sentence
+    from brandpulse.config.validation import reason_of
+    from brandpulse.errors import ConfigError
     from brandpulse.runtime.console import echo
     from brandpulse.runtime.service_registry import user_name
     from brandpulse.schema.episodes import SEVERITIES
     from brandpulse.schema.silences import RefusedError, Silence, silence_length
 
     if not (brand or rule or below or everything):
-        raise RefusedError("say what: --brand, --rule or --below, or --everything")
+        raise ConfigError("choose what to silence: --brand, --rule, --below, or --everything")
     if (for_ is None) == (until is None):
-        raise RefusedError("say how long, one way: --for 2h, or --until 2026-03-02T18:00")
+        raise ConfigError("set the end with one of --for 2h and --until 2026-03-02T18:00")
     if below is not None and below not in SEVERITIES:
-        raise RefusedError(f"--below {below!r} is no severity; right ones: {', '.join(SEVERITIES)}")
+        raise ConfigError(f"--below {below!r} is not a severity; right ones: {', '.join(SEVERITIES)}")
     now = datetime.now(UTC)
-    begins = _aware(start) if start is not None else now
-    ends = begins + silence_length(for_) if for_ is not None else _aware(until or now)
-    if ends <= now:
-        raise RefusedError(f"it would have ended at {ends:%Y-%m-%d %H:%M} UTC already")
+    starts_at = _aware(start) if start is not None else now
+    try:
+        ends_at = starts_at + silence_length(for_) if for_ is not None else _aware(until or now)
+    except RefusedError as error:
+        raise ConfigError(f"--for: {error}") from None
+    if ends_at <= now:
+        raise ConfigError(
+            f"the silence ends in the past, at {ends_at:%Y-%m-%d %H:%M} UTC; set a later --until or --for"
+        )
     try:
         silence = Silence.model_validate(
             {
                 "brand": brand,
                 "rule": rule,
                 "below": below,
-                "starts_at": begins,
-                "ends_at": ends,
+                "starts_at": starts_at,
+                "ends_at": ends_at,
                 "created_at": now,
                 "by": by or user_name(),
                 "why": why,
             }
         )
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))} {sentence(one)}".strip() for one in error.errors())
-        raise RefusedError(f"this is no silence: {told}") from None
-    _book().add(silence)
+        raise ConfigError(f"the silence is not valid: {reason_of(error)}") from None
+    _requests().add(silence)
     typer.echo(silence.id)
     echo(f"Silent {_span(silence)}: {_what(silence)}.", err=True)
     if brand is not None and brand not in (known := _brands()):
-        # Not refused: a window may be made before the brand's first post. But a typing error silences nothing.
+        # Not an error: a window may be added before the brand's first post. But a misspelt name silences nothing.
         near = get_close_matches(brand, known, n=3, cutoff=0.5) or known[:5]
-        echo(f"No post has named the brand {brand!r} yet; known are {', '.join(near) or 'none'}.", err=True)
+        echo(f"No post has named the brand {brand!r} yet; known brands: {', '.join(near) or 'none'}.", err=True)
 
 
 @app.command("list")
 def show_list(
-    all_: Annotated[bool, typer.Option("--all", help="Ended ones too, for a week.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="List silences that ended in the last week, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Silences that are active or will be, by their end."""
+    """List active and later silences, sorted by end."""
     from rich.table import Table
 
     from brandpulse.runtime.console import Console, id_column
 
     now = datetime.now(UTC)
-    silences = [one for one in _book().read(now).silences if all_ or one.ends_at > now]
+    silences = [one for one in _requests().read(now).silences if all_ or one.ends_at > now]
     if as_json:
         for one in silences:
             typer.echo(one.model_dump_json())
@@ -96,15 +107,15 @@ def show_list(
     for one in silences:
         state = "active" if one.is_active(now) else ("ended" if one.ends_at <= now else "later")
         table.add_row(one.id, state, _what(one), _span(one), one.by, one.why)
-    console.print(table if silences else "Nothing is silenced.")
+    console.print(table if silences else "No silence is active.")
 
 
 @app.command()
-def expire(silence_id: str) -> None:
-    """End a silence now. What still fires is told once."""
+def expire(silence_id: Annotated[str, typer.Argument(help="Id of a silence; see `brandpulse silence list`.")]) -> None:
+    """End a silence now. Each episode that is still firing is notified once."""
     from brandpulse.runtime.console import echo
 
-    ended = _book().expire(silence_id, datetime.now(UTC))
+    ended = _requests().expire(silence_id, datetime.now(UTC))
     echo(f"{ended.id} has ended: {_what(ended)}")
 
 
@@ -132,7 +143,7 @@ def _brands() -> list[str]:
     return PaneReader(connect(settings.redis_address()), settings.namespace).brands()
 
 
-def _book() -> "OperatorRequestStore":
+def _requests() -> "OperatorRequestStore":
     from brandpulse.config.settings import Settings, load_settings
     from brandpulse.redis.client import connect
     from brandpulse.state.operator_requests import OperatorRequestStore

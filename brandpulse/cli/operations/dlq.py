@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from brandpulse.config.settings import Settings
     from brandpulse.ops.redrive import DeadLetterFilter
-    from brandpulse.schema.dead_letters import Letter
+    from brandpulse.schema.dead_letters import DeadLetter
 
 app = typer.Typer(
     add_completion=False,
@@ -226,7 +226,7 @@ def _filter(
     )
 
 
-def _redriven(settings: "Settings", letters: "Sequence[Letter]") -> "set[Letter]":
+def _redriven(settings: "Settings", letters: "Sequence[DeadLetter]") -> "set[DeadLetter]":
     from brandpulse.ops.redrive import find_redriven
     from brandpulse.redis.client import connect
     from brandpulse.state.namespaces import live_namespace
@@ -235,7 +235,7 @@ def _redriven(settings: "Settings", letters: "Sequence[Letter]") -> "set[Letter]
     return find_redriven(client, live_namespace(client, settings.namespace), letters) if letters else set()
 
 
-def _facts(letter: "Letter", *, counted: bool, original: bool) -> dict[str, Any]:
+def _facts(letter: "DeadLetter", *, counted: bool, original: bool) -> dict[str, Any]:
     """The fields of *letter*; personal data is masked unless *original*. The stored letter keeps its bytes."""
     from brandpulse.masking.records import masked_record, masked_text
     from brandpulse.ops.redrive import readable

@@ -82,7 +82,7 @@ class Deployment:
         assert status is not None
         dark = unseen_partitions([status], now_ms=self.now * 1_000, policy=self._policies.clock)
         # Event time moves: what stands still here is never that.
-        self._vitals.saw_tick(self.now, stalled=False, unseen=[one.topic for one in dark], now=self.now)
+        self._vitals.record_evaluation(self.now, stalled=False, unseen=[one.topic for one in dark], now=self.now)
 
     def _ask(self, partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
         answers: dict[int, Future[ListOffsetsResultInfo]] = {partition: Future() for partition in partitions}
@@ -108,7 +108,7 @@ def test_who_waits_for_the_beat_knows_within_three_minutes(part: str, phase: int
     assert reported - (STOPS_AT + phase) <= 180
     if part in ("broker", "worker"):
         assert deployment.withheld == {
-            "no sign of who reads posts: the worker is gone, or Kafka does not answer it",
+            "no sign of life from the worker of posts: it is gone, or Kafka does not respond to it",
         }
 
 

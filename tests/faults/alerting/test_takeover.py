@@ -37,7 +37,7 @@ async def test_a_leader_that_slept_through_the_takeover_pages_nobody_again(
         stream.write(redis_client, namespace, wall_ms=wall_ms())
         await until(lambda: bool(store.load().closed) and not store.pending(), child=second)
         first.signal(signal.SIGCONT)
-        await until(lambda: "no longer leads" in first.log_tail(50), child=first)
+        await until(lambda: "leadership lost" in first.log_tail(50), child=first)
         metrics = [await asyncio.to_thread(fetch, tmp_path, child, "/metrics") for child in (first, second)]
         codes = [await asyncio.to_thread(child.stop) for child in (first, second)]
     assert codes == [0, 0]
@@ -102,7 +102,7 @@ async def test_an_alerter_started_before_its_redis_waits_and_says_so(
     try:
         await until(lambda: "waiting for Redis" in child.log_tail(), child=child)
         embedded = EmbeddedStore(tmp_path / "store", port=port)
-        await until(lambda: "leads" in child.log_tail(), child=child)
+        await until(lambda: "leadership acquired" in child.log_tail(), child=child)
         embedded.stop()
         await until(lambda: "put off" in child.log_tail() or "not renewed" in child.log_tail(), child=child)
     finally:

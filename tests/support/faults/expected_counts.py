@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from brandpulse.kafka.topic_scan import read_to_end
-from brandpulse.schema.dead_letters import letters_of
+from brandpulse.schema.dead_letters import dead_letters
 from brandpulse.state.keys import HOUR_MS
 from brandpulse.state.pane_reader import PaneReader
 from tests.support.faults.traffic import MINUTE_MS, Meaning
@@ -101,7 +101,7 @@ class Truth:
         for message in read_to_end(self.bootstrap_servers, self.dlq_topic, start=self._letters_end):
             self._letters_end[message.partition()] = message.offset() + 1
             self._letters.append(message)
-        found = {(one.origin.partition, one.origin.offset): one.reason for one in letters_of(self._letters)}
+        found = {(one.origin.partition, one.origin.offset): one.reason for one in dead_letters(self._letters)}
         if found == self.dead:
             return {}
         both = found.items() ^ self.dead.items()

@@ -13,32 +13,32 @@ from brandpulse.runtime.metric_definitions import ALERTER_METRICS
 from brandpulse.runtime.metrics import Telemetry
 from tests.support.patience import patience
 
-POLICY = HeartbeatPolicy(every=60, tick_within=60, moved_within=1_800, drained_within=150)
+POLICY = HeartbeatPolicy(every=60, evaluated_within=60, moved_within=1_800, drained_within=150)
 
 
 def well(**changes: Any) -> Vitals:
-    return Vitals(**{"ticked_at": 1_000.0, "moved_at": 1_000.0, "evaluated_until_ms": 1, **changes})
+    return Vitals(**{"evaluated_at": 1_000.0, "moved_at": 1_000.0, "evaluated_until_ms": 1, **changes})
 
 
 @pytest.mark.parametrize(
     ("vitals", "now", "expected"),
     [
         (well(), 1_060.0, None),
-        (well(), 1_061.0, "no tick has succeeded lately"),
-        (Vitals(), 0.0, "no tick has succeeded lately"),
+        (well(), 1_061.0, "no evaluation has succeeded recently"),
+        (Vitals(), 0.0, "no evaluation has succeeded recently"),
         (well(stalled=True), 1_000.0, "a partition with lag does not move"),
         (
             well(unseen=["posts:3"]),
             1_000.0,
-            "no sign of who reads posts:3: the worker is gone, or Kafka does not answer it",
+            "no sign of life from the worker of posts:3: it is gone, or Kafka does not respond to it",
         ),
         (
             well(unseen=["posts:0", "posts:3"]),
             1_000.0,
-            "no sign of who reads posts:0 and 1 more: the worker is gone, or Kafka does not answer it",
+            "no sign of life from the worker of posts:0 and 1 more: it is gone, or Kafka does not respond to it",
         ),
         (well(moved_at=-700.0), 1_000.0, None),
-        (well(moved_at=-801.0), 1_000.0, "event time stands still"),
+        (well(moved_at=-801.0), 1_000.0, "event time does not move"),
         (well(waiting_since=850.0), 1_000.0, None),
         (well(waiting_since=849.0), 1_000.0, "notifications wait for a receiver"),
     ],
@@ -52,13 +52,13 @@ def test_it_beats_only_while_ticks_succeed_time_moves_and_notifications_drain(
 def test_event_time_moves_when_the_evaluated_minute_does() -> None:
     vitals = Vitals()
     for evaluated, now in ((None, 1.0), (5, 2.0), (5, 3.0), (5, 4.0), (6, 5.0), (6, 6.0)):
-        vitals.saw_tick(evaluated, stalled=False, now=now)
-    assert (vitals.ticked_at, vitals.moved_at) == (6.0, 5.0)
+        vitals.record_evaluation(evaluated, stalled=False, now=now)
+    assert (vitals.evaluated_at, vitals.moved_at) == (6.0, 5.0)
 
 
-@pytest.mark.parametrize("stops", ["stalled", "unseen", "waiting_since", "ticked_at"])
+@pytest.mark.parametrize("stops", ["stalled", "unseen", "waiting_since", "evaluated_at"])
 async def test_the_other_side_hears_nothing_once_a_part_stands_still(stops: str) -> None:
-    vitals = well(ticked_at=0.0, moved_at=0.0)
+    vitals = well(evaluated_at=0.0, moved_at=0.0)
     telemetry = Telemetry(ALERTER_METRICS)
     async with MockReceiver() as mock, aiohttp.ClientSession() as session:
         beat = Heartbeat(
@@ -74,7 +74,9 @@ async def test_the_other_side_hears_nothing_once_a_part_stands_still(stops: str)
             while mock.heartbeats < 3:  # noqa: ASYNC110 - another server's counter
                 await asyncio.sleep(0.01)
         setattr(
-            vitals, stops, {"stalled": True, "unseen": ["posts:0"], "waiting_since": -999.0, "ticked_at": -999.0}[stops]
+            vitals,
+            stops,
+            {"stalled": True, "unseen": ["posts:0"], "waiting_since": -999.0, "evaluated_at": -999.0}[stops],
         )
         await asyncio.sleep(0.1)
         heard = mock.heartbeats
@@ -96,7 +98,7 @@ async def test_a_deaf_other_side_ends_nothing_and_its_address_is_not_logged(capl
             telemetry=telemetry,
         )
         stop = asyncio.Event()
-        running = asyncio.create_task(beat.run(stop, lambda: well(ticked_at=0.0, moved_at=0.0), lambda: 0.0))
+        running = asyncio.create_task(beat.run(stop, lambda: well(evaluated_at=0.0, moved_at=0.0), lambda: 0.0))
         await asyncio.sleep(0.2)
         stop.set()
         await running

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from brandpulse.ops.redrive import DeadLetterFilter, plan_redrive
-from brandpulse.schema.dead_letters import Letter, Origin, letters_of, origin_headers, origin_of
+from brandpulse.schema.dead_letters import DeadLetter, RecordId, dead_letters, record_id_headers, record_id_of
 
-LETTER = Letter(Origin("log-1", 1, 7), "posts", 1_000, "wrong_field", "Expected `str`", b"k", b'{"id": "B1"}')
+LETTER = DeadLetter(RecordId("log-1", 1, 7), "posts", 1_000, "wrong_field", "Expected `str`", b"k", b'{"id": "B1"}')
 
 
 class Written:
@@ -29,7 +29,7 @@ class Written:
 def written(reason: str, **facts: object) -> Written:
     headers = {"topic": "posts", "record_ms": 5, "reason": reason, "error": "e"} | facts
     named = [(f"brandpulse.{name}", str(value).encode()) for name, value in headers.items()]
-    return Written(origin_headers(Origin("log-1", 1, 7)) + named)
+    return Written(record_id_headers(RecordId("log-1", 1, 7)) + named)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_filters_restrict_what_they_name(wanted: DeadLetterFilter, matches: bool
         ({}, ""),
         ({"topic": "other"}, "of another topic: set BRANDPULSE_POSTS_TOPIC=other"),
         ({"cut": 5_000_000}, "truncated: larger than the broker accepts"),
-        ({"origin": Origin("log-1", 4, 7)}, "its partition no longer exists: the topic has 4"),
+        ({"origin": RecordId("log-1", 4, 7)}, "its partition no longer exists: the topic has 4"),
     ],
 )
 def test_what_cannot_come_back_stays_and_says_why(changes: dict[str, object], why: str) -> None:
@@ -70,20 +70,24 @@ def test_what_cannot_come_back_stays_and_says_why(changes: dict[str, object], wh
 
 
 def test_what_was_counted_since_stays() -> None:
-    other = replace(LETTER, origin=Origin("log-1", 1, 8))
+    other = replace(LETTER, origin=RecordId("log-1", 1, 8))
     plan = plan_redrive([LETTER, other], topic="posts", partitions=4, redriven={LETTER}, counted={other})
     assert (plan.send, sum(map(len, plan.skip.values()))) == ([], 2)
 
 
 def test_a_letter_written_twice_is_one_and_its_newest_death_speaks() -> None:
     messages = [written("unscorable"), written("unscorable"), written("wrong_field", again_at=90, record_ms=6)]
-    [letter] = letters_of([*messages, Written(None), Written([("other", b"1")])])
+    [letter] = dead_letters([*messages, Written(None), Written([("other", b"1")])])
     assert (letter.reason, letter.deaths, letter.record_ms, letter.id) == ("wrong_field", 2, 5, "1:7")
 
 
 @pytest.mark.parametrize(
     "headers",
-    [[], [("brandpulse.topic_id", b"x")], [*origin_headers(Origin("x", 1, 7))[:2], ("brandpulse.offset", b"seven")]],
+    [
+        [],
+        [("brandpulse.topic_id", b"x")],
+        [*record_id_headers(RecordId("x", 1, 7))[:2], ("brandpulse.offset", b"seven")],
+    ],
 )
 def test_headers_that_name_no_place_are_no_identity(headers: list[tuple[str, bytes | None]]) -> None:
-    assert origin_of(headers) is None
+    assert record_id_of(headers) is None

@@ -1,13 +1,13 @@
-from brandpulse.schema.dead_letters import Origin
+from brandpulse.schema.dead_letters import RecordId
 from stream_workers.aggregation.row_fold import Change, Outcome, Stored, fold
 from stream_workers.decoding.post_decoder import Dead
 from tests.support.builders import a_scored, a_status
 from tests.support.counting_oracle import LIMITS, RETENTION
 
-FIRST = Origin("log-0", 0, 7)
+FIRST = RecordId("log-0", 0, 7)
 
 
-def folded(outcomes: list[Outcome], origins: dict[int, Origin], stored: Stored | None = None) -> Change:
+def folded(outcomes: list[Outcome], origins: dict[int, RecordId], stored: Stored | None = None) -> Change:
     return fold(a_status(100), outcomes, 110, stored or Stored(), retention=RETENTION, limits=LIMITS, origins=origins)
 
 

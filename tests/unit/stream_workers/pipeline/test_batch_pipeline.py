@@ -12,7 +12,7 @@ from brandpulse.errors import StateError, TransientError
 from brandpulse.masking.mask import Mask
 from brandpulse.runtime.metric_definitions import LABELLED_BRANDS, OTHER_BRANDS, WORKER_METRICS
 from brandpulse.runtime.metrics import Telemetry
-from brandpulse.schema.dead_letters import Origin
+from brandpulse.schema.dead_letters import RecordId
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.outcomes.post_outcomes import SOURCES
 from brandpulse.state.partition_state import PartitionStatus
@@ -510,7 +510,7 @@ def test_what_a_person_allowed_goes_through() -> None:
 def test_letters_that_a_person_sent_again_pause_nothing_and_die_no_second_time() -> None:
     bench = Bench()
     [part] = bench.batch_of(junk(0, 60)).parts
-    bench.run(ReadBatch([replace(part, origins={i: Origin("log-0", 0, i) for i in range(60)})]))
+    bench.run(ReadBatch([replace(part, origins={i: RecordId("log-0", 0, i) for i in range(60)})]))
     assert bench.partitions.pauses == []
     assert (bench.stored.next, bench.stored.dead, len(bench.hand_over.dead_letters)) == (60, 0, 60)
 

@@ -1,3 +1,5 @@
+"""`brandpulse outbox`, as an operator calls it."""
+
 import json
 
 import pytest
@@ -14,7 +16,7 @@ from tests.support.alerting.episode_builders import a_delivery
 def store(
     redis_client: redis.Redis, redis_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> RedisAlertStore:
-    """One delivery refused, one waiting."""
+    """One notification is refused, two are pending."""
     monkeypatch.setenv("BRANDPULSE_REDIS_URL", redis_url)
     monkeypatch.setenv("BRANDPULSE_NAMESPACE", namespace)
     store = RedisAlertStore(redis_client, namespace)
@@ -29,7 +31,7 @@ def outbox(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_list_shows_what_waits_and_what_was_refused(store: RedisAlertStore) -> None:
+def test_list_shows_pending_and_refused_notifications(store: RedisAlertStore) -> None:
     rows = [json.loads(line) for line in outbox("list", "--json").stdout.splitlines()]
     assert [(row["id"], row["answer"]) for row in rows] == [
         ("k:resolved@pager", "waits: "),
@@ -39,18 +41,18 @@ def test_list_shows_what_waits_and_what_was_refused(store: RedisAlertStore) -> N
     assert "refused with 400" in outbox("list").stdout
 
 
-def test_show_gives_one_delivery_whole(store: RedisAlertStore) -> None:
+def test_show_prints_one_notification(store: RedisAlertStore) -> None:
     assert json.loads(outbox("show", "k:triggered@pager").stdout)["notification"]["transition"] == "triggered"
     assert outbox("show", "nothing").exit_code == 1
 
 
-def test_retry_puts_it_back_before_its_resolve(store: RedisAlertStore) -> None:
+def test_retry_puts_a_trigger_before_its_resolve(store: RedisAlertStore) -> None:
     assert outbox("retry", "k:triggered@pager").exit_code == 0
     assert [delivery.id for delivery in store.pending()][:2] == ["k:triggered@pager", "k:resolved@pager"]
     assert outbox("retry", "k:triggered@pager").exit_code == 1
 
 
-def test_a_trigger_whose_resolve_was_handed_over_is_not_put_back(store: RedisAlertStore) -> None:
+def test_a_trigger_whose_resolve_was_delivered_is_not_retried(store: RedisAlertStore) -> None:
     token = store.acquire("me", lease_ms=60_000)
     assert token is not None
     store.mark_delivered(a_delivery("resolved", delivered_ms=1), token=token)
@@ -58,22 +60,22 @@ def test_a_trigger_whose_resolve_was_handed_over_is_not_put_back(store: RedisAle
     assert store.quarantined() != []
 
 
-def test_retry_all_of_a_receiver_puts_its_refused_back_in_order(store: RedisAlertStore) -> None:
+def test_retry_all_of_a_receiver_keeps_the_order(store: RedisAlertStore) -> None:
     token = store.acquire("me", lease_ms=60_000)
     assert token is not None
     store.quarantine(a_delivery("resolved", decided_ms=1), token=token)
-    assert "0 go out again" in outbox("retry", "--all", "--receiver", "chat").stdout
-    assert "2 go out again; 0 are over" in outbox("retry", "--all", "--receiver", "pager").stdout
+    assert "0 pending again" in outbox("retry", "--all", "--receiver", "chat").stdout
+    assert "2 pending again; 0 stay refused" in outbox("retry", "--all", "--receiver", "pager").stdout
     assert [one.id for one in store.pending()][:2] == ["k:triggered@pager", "k:resolved@pager"]
     assert store.quarantined() == []
 
 
 @pytest.mark.parametrize("arguments", [(), ("--all", "k:triggered@pager"), ("--receiver", "pager")])
-def test_retry_without_one_id_or_all_is_wrong_usage(arguments: tuple[str, ...]) -> None:
+def test_retry_without_an_id_or_all_is_wrong_usage(arguments: tuple[str, ...]) -> None:
     assert outbox("retry", *arguments).exit_code == 2
 
 
-def test_doctor_counts_what_is_set_aside_by_receiver(store: RedisAlertStore) -> None:
+def test_doctor_counts_refused_notifications_by_receiver(store: RedisAlertStore) -> None:
     [finding] = check_outbox()
     assert (finding.subject, finding.warning) == ("outbox", True)
     assert finding.observation == "pager refused 1 notifications; last answer: refused with 400: no"
