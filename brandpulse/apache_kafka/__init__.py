@@ -1,1 +1,0 @@
-"""Apache Kafka without Docker: its jars, and one node of it under the data folder."""
