@@ -1,14 +1,14 @@
-"""Remembering which ids were seen, in little memory."""
+"""Sets of ids in little memory."""
 
 import array
 from enum import Enum
 
 
 class IdSet:
-    """A set of ids as 64-bit digests: 16-32 bytes an id, a quarter of what a Python set takes.
+    """A set of ids as 64-bit digests: 16-32 bytes per id, a quarter of the memory of a Python set.
 
-    The digests are keyed anew in each process. Two of n ids share one with probability n²/2⁶⁵: for ten million ids,
-    one run in 370,000 would take one new post for a repeat.
+    The digests have a random key in each process. Two of n ids collide with probability n²/2⁶⁵: for ten million ids,
+    one run in 370,000 would drop one new post as a duplicate.
     """
 
     def __init__(self) -> None:
@@ -19,13 +19,13 @@ class IdSet:
         return self._count
 
     def add(self, post_id: str) -> bool:
-        """Remember *post_id*; whether it is new."""
+        """Add *post_id*; returns whether it is new."""
         digest = _digest(post_id)
         table = self._table
         mask = len(table) - 1
         slot = digest & mask
-        while held := table[slot]:
-            if held == digest:
+        while stored := table[slot]:
+            if stored == digest:
                 return False
             slot = (slot + 1) & mask
         table[slot] = digest
@@ -38,8 +38,8 @@ class IdSet:
         digest = _digest(post_id)
         mask = len(self._table) - 1
         slot = digest & mask
-        while held := self._table[slot]:
-            if held == digest:
+        while stored := self._table[slot]:
+            if stored == digest:
                 return True
             slot = (slot + 1) & mask
         return False
@@ -58,16 +58,16 @@ class IdSet:
 
 
 class IdMatch(Enum):
-    """What is known of a post."""
+    """How a post compares with those added before."""
 
     NEW = "new"
     DUPLICATE = "duplicate"
     CHANGED = "changed"
-    """Its id was seen with other content."""
+    """Its id was added with other content."""
 
 
 class PostSet:
-    """Ids as in `IdSet`, each with 32 bits of its first post's content: 24-48 bytes an id."""
+    """Ids as in `IdSet`, each with 32 bits of its first post's content: 24-48 bytes per id."""
 
     def __init__(self) -> None:
         self._ids = array.array("Q", bytes(8 * 1024))
@@ -78,13 +78,13 @@ class PostSet:
         return self._count
 
     def add(self, post_id: str, content: int) -> IdMatch:
-        """Remember the post unless its id is known."""
+        """Add the post unless its id is known."""
         digest = _digest(post_id)
         ids = self._ids
         mask = len(ids) - 1
         slot = digest & mask
-        while held := ids[slot]:
-            if held == digest:
+        while stored := ids[slot]:
+            if stored == digest:
                 return IdMatch.DUPLICATE if self._contents[slot] == content & 0xFFFF_FFFF else IdMatch.CHANGED
             slot = (slot + 1) & mask
         ids[slot] = digest
@@ -109,5 +109,5 @@ class PostSet:
 
 
 def _digest(post_id: str) -> int:
-    # Zero marks a free slot.
+    # Zero marks an empty slot.
     return (hash(post_id) & 0xFFFF_FFFF_FFFF_FFFF) or 1

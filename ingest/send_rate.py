@@ -1,4 +1,4 @@
-"""When each post is due: as fast as can be, at a steady rate, or in a multiple of the recorded time."""
+"""When each post is due: at a constant rate, or with its recorded gaps at a multiple of the recorded speed."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ class SendRate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConstantRate:
-    """So many posts a second, whenever they were written."""
+    """A constant number of posts per second."""
 
     posts_per_second: float
 
@@ -24,7 +24,7 @@ class ConstantRate:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRate:
-    """The gaps between the posts as recorded, *speed* times as fast. Posts must come in order of their time."""
+    """The recorded gaps between posts, *speed* times as fast. Posts must arrive in order of time."""
 
     speed: float
     first: datetime
@@ -35,9 +35,9 @@ class ReplayRate:
 
 
 def time_shift(now: datetime, *, first: datetime, last: datetime, speed: float | None) -> timedelta:
-    """What to add to recorded times so that the last post, when it is sent, was written just then.
+    """What to add to recorded times so that the last post gets the time at which it is sent.
 
-    So no post is from the future when it arrives; at speed 1 each is written the moment it is sent.
+    No post is from the future when it arrives. At speed 1 each post gets the time at which it is sent.
     """
-    lasts = timedelta(0) if speed is None else (last - first) / speed
-    return now + lasts - last
+    duration = timedelta(0) if speed is None else (last - first) / speed
+    return now + duration - last

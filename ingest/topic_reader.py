@@ -1,4 +1,4 @@
-"""Reading a topic back: its ends, and the posts between two offsets."""
+"""Reads a topic back without a consumer group: its ends, and the posts between two offsets."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -15,12 +15,12 @@ from ingest.id_set import IdSet
 from ingest.post_producer import NO_CLIENT_LOG
 
 READ_TIMEOUT_SECONDS = 10.0
-"""A broker that says nothing for so long while we read back is gone."""
+"""After this long without a message a broker counts as unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPost:
-    """A post as it lies in the topic."""
+    """The position and identity of a post in the topic."""
 
     partition: int
     offset: int
@@ -30,14 +30,14 @@ class TopicPost:
 
 @dataclass(frozen=True, slots=True)
 class LogEnds:
-    """By partition, the first offset a topic still holds and the one behind its last."""
+    """By partition, the first offset that the topic still has and the offset after the last."""
 
     low: dict[int, int]
     high: dict[int, int]
 
 
 class TopicReader:
-    """Reads back what a topic holds, without a consumer group."""
+    """Reads records of one topic. Use as a context manager."""
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
         self._topic = topic
@@ -51,7 +51,7 @@ class TopicReader:
                 "auto.offset.reset": "earliest",
                 "enable.partition.eof": True,
                 "fetch.queue.backoff.ms": 2,
-                # The end is told by an empty fetch, which waits this long for news; half a second by default.
+                # An empty fetch reports the end. It waits this long for new records; the default is half a second.
                 "fetch.wait.max.ms": 10,
             }
         )
@@ -73,9 +73,11 @@ class TopicReader:
                 for partition in sorted(partitions)
             }
         except KafkaException as error:
-            raise TransientError(f"the ends of topic {self._topic} are unknown: {explain(error.args[0])}") from error
-        # The embedded broker (Tansu 0.6) lists the first record of its last batch as the end: seen 5,011 where 7,515
-        # records lay. Only the fetch knows, so we read on from there until it says that nothing follows.
+            raise TransientError(
+                f"cannot read the end offsets of topic {self._topic}: {explain(error.args[0])}"
+            ) from error
+        # The embedded broker (Tansu 0.6) reports the first record of its last batch as the end: 5,011 instead of 7,515
+        # in one case. Only a fetch finds the end, so the reader continues from there until an empty fetch.
         high: dict[int, int] = {}
         begin = {partition: max(low, last - 1) for partition, (low, last) in listed.items()}
         for message in self._read(begin):
@@ -86,7 +88,7 @@ class TopicReader:
         return LogEnds({partition: low for partition, (low, _) in listed.items()}, dict(sorted(high.items())))
 
     def posts_between(self, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[TopicPost]:
-        """The posts at offsets from *begin* to below *end*; records of other kinds are left out."""
+        """The posts at offsets from *begin* to before *end*. Other records are skipped."""
         pending = {partition: begin.get(partition, 0) for partition, last in end.items()}
         pending = {partition: first for partition, first in pending.items() if first < end[partition]}
         if not pending:
@@ -105,9 +107,9 @@ class TopicReader:
                     return
 
     def ids_between(self, begin: Mapping[int, int], end: Mapping[int, int], *, source: str | None) -> IdSet:
-        """Ids of the posts of *source* at offsets from *begin* to below *end*. Raises TransientError on silence.
+        """Ids of the posts of *source* at offsets from *begin* to before *end*. Raises TransientError on a timeout.
 
-        With None, of all sources: each id behind its source and a NUL.
+        If *source* is None, ids of all sources, each as source, NUL, id.
         """
         ids = IdSet()
         for post in self.posts_between(begin, end):
@@ -118,16 +120,18 @@ class TopicReader:
         return ids
 
     def _read(self, begin: Mapping[int, int]) -> Iterator[Any]:
-        """Messages from *begin* on; at a partition's end comes one with an error, whose offset is the end."""
+        """Messages from *begin* on. At a partition's end comes a message with an error, whose offset is the end."""
         self._consumer.assign([TopicPartition(self._topic, partition, offset) for partition, offset in begin.items()])
         try:
             while True:
                 message = self._consumer.poll(READ_TIMEOUT_SECONDS)
                 if message is None:
-                    raise TransientError(f"topic {self._topic} could not be read back: the broker is silent")
+                    raise TransientError(
+                        f"cannot read topic {self._topic} back: no answer for {READ_TIMEOUT_SECONDS:g} s"
+                    )
                 problem = message.error()
                 if problem is not None and problem.code() != KafkaError._PARTITION_EOF:
-                    raise TransientError(f"topic {self._topic} could not be read back: {explain(problem)}")
+                    raise TransientError(f"cannot read topic {self._topic} back: {explain(problem)}")
                 yield message
         finally:
             self._consumer.unassign()

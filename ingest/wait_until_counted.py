@@ -1,4 +1,4 @@
-"""Waits until the workers have counted what was sent: every partition's `next` has reached the log's end."""
+"""Waits until the workers have counted the sent posts: every partition's `next` has reached the log's end."""
 
 import time
 from collections.abc import Callable
@@ -12,11 +12,11 @@ POLL_SECONDS = 0.2
 
 
 class NotCountedError(BrandpulseError):
-    """Nobody counts: no partition has moved for a while."""
+    """No worker counts: no partition has advanced for a while."""
 
 
 class Partitions(Protocol):
-    """The part of `PaneReader` that is needed here."""
+    """The part of `PaneReader` that this module uses."""
 
     def partitions(self) -> list[PartitionStatus]: ...
 
@@ -30,15 +30,15 @@ def wait_until_applied(
     progress: Callable[[int], None],
     should_stop: Callable[[], bool],
 ) -> bool:
-    """True once every partition of *topic* is applied up to *ends*; False when *stopping* says so first.
+    """True once every partition of *topic* is applied up to *ends*; False if *should_stop* returns True first.
 
-    *progress* is told how many records are left. Raises NotCountedError when that number has not changed for
-    *patience_seconds*, and TransientError when the store does not answer.
+    *progress* gets the number of remaining records. Raises NotCountedError if that number has not changed for
+    *patience_seconds*, and TransientError if Redis does not answer.
     """
     before, since = -1, time.monotonic()
     while not should_stop():
-        stands_at = {status.partition: status.next for status in reader.partitions() if status.topic == topic}
-        left = sum(max(0, end - stands_at.get(partition, 0)) for partition, end in ends.high.items())
+        applied = {status.partition: status.next for status in reader.partitions() if status.topic == topic}
+        left = sum(max(0, end - applied.get(partition, 0)) for partition, end in ends.high.items())
         progress(left)
         if left == 0:
             return True
@@ -46,7 +46,8 @@ def wait_until_applied(
             before, since = left, time.monotonic()
         elif time.monotonic() - since > patience_seconds:
             raise NotCountedError(
-                f"{left} records wait and nobody counts them; `brandpulse doctor` says why (is a worker running?)"
+                f"{left} records are waiting and no worker counts them. Is a worker running? `brandpulse doctor` "
+                "reports the cause"
             )
         time.sleep(POLL_SECONDS)
     return False

@@ -1,4 +1,4 @@
-"""What the workers' state tells a sender: how far each log was applied, and which ids they remember."""
+"""The workers' state as a sender needs it: how far each log was applied, and which ids are remembered."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,31 +14,31 @@ from brandpulse.state.namespaces import live_namespace
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 
 DIGEST_BYTES = 12
-"""As the workers' (`stream_workers/decoding/post_decoder.py`)."""
+"""Same as in `stream_workers/decoding/post_decoder.py`."""
 
 
 class WorkerStates(Protocol):
-    """Every method raises TransientError when the store does not answer."""
+    """Every method raises TransientError if Redis does not answer."""
 
     def applied(self, partitions: Iterable[int]) -> AppliedLogs:
         """How far each log of the topic was applied."""
         ...
 
     def counted(self, posts: Sequence[tuple[str, str]], statuses: Iterable[PartitionStatus]) -> list[bool]:
-        """Whether the repeat memory of any of the partitions holds each (source, id)."""
+        """For each (source, id), whether the duplicate window of any partition has it."""
         ...
 
 
 def id_digest(source: str, post_id: str) -> bytes:
-    """How the workers' repeat memory names a post."""
+    """The digest of a post in the workers' duplicate window."""
     return hashlib.blake2b(f"{source}\0{post_id}".encode(), digest_size=DIGEST_BYTES).digest()
 
 
 def remembered_since_ms(statuses: Iterable[PartitionStatus]) -> int:
-    """Event time from which on every partition remembers each id it counted; NO_CLOCK: it has forgotten none.
+    """Event time since when every partition remembers each counted id; NO_CLOCK if none has forgotten any.
 
-    A post counts when the partition's clock is at its time or later, so one of that time is in the generation that was
-    begun then, or in a later one.
+    A post is counted when the partition's clock is at its time or later, so its id is in the generation that started at
+    that time, or in a later one.
     """
     oldest = [min(generation.began_ms for generation in s.generations) for s in statuses if s.generations]
     numbers = [min(generation.number for generation in s.generations) for s in statuses if s.generations]
@@ -47,20 +47,20 @@ def remembered_since_ms(statuses: Iterable[PartitionStatus]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StreamClock:
-    """How far the partitions have come, in the middle of them. Event time, ms."""
+    """Event time of the median partition, ms."""
 
     clock_ms: int
     watermark_ms: int
 
 
 def stream_clock(applied: AppliedLogs) -> StreamClock | None:
-    """None: no post was counted yet."""
+    """The clock of the median partition; None before the first counted post."""
     counted = sorted((s.clock_ms, s.watermark_ms) for s in applied.statuses.values() if s.clock_ms != NO_CLOCK)
     return StreamClock(*counted[len(counted) // 2]) if counted else None
 
 
 class RedisWorkerStates:
-    """The real one. Key layout: `brandpulse/state/keys.py`."""
+    """Reads the state from Redis. Key layout: `brandpulse/state/keys.py`."""
 
     def __init__(self, client: redis.Redis, namespace: str, topic: str) -> None:
         self._client = client
@@ -81,20 +81,20 @@ class RedisWorkerStates:
         found = [False] * len(posts)
         with reaching_redis():
             for begin in range(0, len(digests), 1_000):
-                some = digests[begin : begin + 1_000]
+                chunk = digests[begin : begin + 1_000]
                 pipeline = self._client.pipeline(transaction=False)
                 for key in sets:
-                    pipeline.smismember(key, some)
+                    pipeline.smismember(key, chunk)
                 replies: list[Any] = pipeline.execute()
                 for reply in replies:
-                    for place, held in enumerate(reply, begin):
-                        found[place] |= bool(held)
+                    for index, is_member in enumerate(reply, begin):
+                        found[index] |= bool(is_member)
         return found
 
 
 @dataclass(slots=True)
 class MemoryWorkerStates:
-    """The working twin."""
+    """In-memory implementation for tests."""
 
     statuses: dict[int, PartitionStatus] = field(default_factory=dict)
     until: dict[tuple[str, int], int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How far a file's delivery is confirmed, kept on disk so that a stopped run goes on where it was."""
+"""Confirmed progress of a file, stored on disk so that a stopped run can be resumed."""
 
 import contextlib
 import fcntl
@@ -22,7 +22,7 @@ Order = Literal["file", "time"]
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """Tells one state of a file from another without reading all of it."""
+    """Identifies the content of a file without reading all of it."""
 
     size_bytes: int
     modified_ns: int
@@ -39,10 +39,10 @@ class FileIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One file on its way into one topic: `<home>/ingest/<digest>.json`.
+    """Progress of one file into one topic: `<home>/ingest/<digest>.json`.
 
-    The digest is over the absolute path, the topic's name and id, the namespace, the source, the column map and whether
-    times are shifted: a topic made anew has another id, so nothing is taken for sent that it does not hold.
+    The digest covers the absolute path, the topic's name and id, the namespace, the source, the column map and whether
+    times are shifted. A recreated topic has another id, so its checkpoint is a new one.
     """
 
     file: FileIdentity
@@ -50,22 +50,22 @@ class Checkpoint:
     start: dict[int, int]
     """By partition, the log's end before the first post of the file was sent."""
     next: dict[int, int] = field(default_factory=dict)
-    """By partition, an offset at or below the first post beyond *confirmed*."""
+    """By partition, an offset at or before the first post after *confirmed*."""
     confirmed: int = 0
-    """Of the file's distinct posts, in sending order, so many of the first ones stand in the topic."""
+    """Number of the file's distinct posts, in sending order from the first, that are in the topic."""
     clean: bool = False
-    """Nothing was on its way when this was written: no post beyond *confirmed* stands in the topic."""
+    """No delivery was open when this was written: no post after *confirmed* is in the topic."""
     finished: bool = False
     rows: int = 0
     rejected: int = 0
     shift_seconds: float = 0.0
-    """What --shift-to-now added; the same for the rest of the file."""
+    """Seconds that --shift-to-now added; a resumed run adds the same."""
     ledger: str = ""
-    """Identity of the ledger that the posts were written to; empty: there was none."""
+    """Identity of the ledger that recorded the posts; empty without one."""
     far: str = ""
-    """Which rows were rejected for times far from the rest, and how rows were read."""
+    """Key of the outlier rows that were rejected, and of the options for reading rows."""
     path: str = ""
-    """The file's absolute path, for people to read."""
+    """The file's absolute path, for information."""
 
 
 _ADAPTER = TypeAdapter(Checkpoint)
@@ -82,71 +82,75 @@ def checkpoint_path(
     mapping: Mapping[str, str],
     shifted: bool = False,
 ) -> Path:
-    """Where the checkpoint of this file into this topic lies."""
+    """Path of the checkpoint of this file and topic."""
     identity = [str(file.resolve()), topic, topic_id, namespace, source, sorted(mapping.items()), shifted]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:24]
     return home / "ingest" / f"{digest}.json"
 
 
 def load(path: Path) -> Checkpoint | None:
-    """None if there is none. Raises StateError if it is damaged."""
+    """The checkpoint at *path*; None if there is none. Raises StateError if it is damaged."""
     try:
         return _ADAPTER.validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
         raise StateError(
-            f"the checkpoint {path} is damaged. Delete it to send the file from its beginning ({error})"
+            f"the checkpoint {path} is damaged. Delete it to send the file from the start ({error})"
         ) from error
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint at once. Raises InputError if it cannot be written."""
+    """Replace the checkpoint atomically. Raises InputError if it cannot be written."""
     try:
         write_json(path, asdict(checkpoint))
     except OSError as error:
-        raise InputError(f"cannot write the checkpoint {path}: {error.strerror}. See BRANDPULSE_HOME") from error
+        raise InputError(
+            f"cannot write the checkpoint {path}: {error.strerror}. Set BRANDPULSE_HOME to a writable directory"
+        ) from error
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """While inside, no other process sends the same file to the same topic. Raises InputError if one does.
+    """Hold the lock of this file and topic. Raises InputError if another process holds it.
 
-    The lock goes with the process, also with one that was killed.
+    The lock is released when the process ends, even if it is killed.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(".lock").open("w")
     except OSError as error:
-        raise InputError(f"cannot write into {path.parent}: {error.strerror}. See BRANDPULSE_HOME") from error
+        raise InputError(
+            f"cannot write to {path.parent}: {error.strerror}. Set BRANDPULSE_HOME to a writable directory"
+        ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError("another `brandpulse ingest` is sending this file to this topic") from None
+            raise InputError("another `brandpulse ingest` is already sending this file to this topic") from None
         yield
 
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where a run begins."""
+    """Where a run resumes."""
 
     confirmed: int
-    """So many of the first posts need no sending."""
+    """Number of posts, from the first, that are already sent."""
     begin: dict[int, int]
-    """By partition, where the posts of this file beyond *confirmed* begin at the earliest."""
+    """By partition, the earliest possible offset of this file's posts after *confirmed*."""
     read_back: bool
-    """Whether the log from *begin* on may hold some of them."""
+    """Whether the log from *begin* on may contain some of them."""
     note: str | None = None
-    """What to tell the person."""
+    """A message for the user."""
     lost: bool = False
-    """The topic no longer holds what the checkpoint says."""
+    """The topic no longer contains the posts of the checkpoint."""
     nothing_left: bool = False
     """The whole file was sent."""
 
 
 def resume_point(
-    known: Checkpoint | None,
+    previous: Checkpoint | None,
     *,
     file: FileIdentity,
     order: Order,
@@ -155,28 +159,28 @@ def resume_point(
     ledger: str = "",
     far: str = "",
 ) -> ResumePoint:
-    """Where to begin, given the checkpoint of an earlier run, and the log's ends and the ledger's identity now."""
+    """Where to resume, given the previous run's checkpoint, and the current log ends and ledger identity."""
     fresh = ResumePoint(confirmed=0, begin=dict(high), read_back=False)
-    if known is None:
+    if previous is None:
         return fresh
-    if any(offset > high.get(partition, 0) for partition, offset in known.next.items()):
-        return replace(fresh, note="the topic has lost what was sent to it: beginning anew", lost=True)
-    changed, trusted = known.file != file, bool(ledger) and known.ledger == ledger
-    note = "the file has changed since it was sent: only what is new is sent" if changed else None
-    same = not changed and known.far == far
-    # With another ledger than the checkpoint's, Redis has lost its state: what this file sent to the topic is counted
-    # from there, but what was left out, since it had been counted before, is not.
-    kept = trusted or not known.ledger or not ledger
-    if known.finished and same and kept:
+    if any(offset > high.get(partition, 0) for partition, offset in previous.next.items()):
+        return replace(fresh, note="the topic has lost posts that were sent to it; sending from the start", lost=True)
+    changed, same_ledger = previous.file != file, bool(ledger) and previous.ledger == ledger
+    note = "the file has changed since it was sent; only new posts are sent" if changed else None
+    same = not changed and previous.far == far
+    # If the ledger differs from the checkpoint's, Redis has lost its state. The posts that this file sent are counted
+    # from the topic again; posts that were skipped because they had been counted before are missing.
+    complete = same_ledger or not previous.ledger or not ledger
+    if previous.finished and same and complete:
         return replace(fresh, nothing_left=True)
-    if trusted:
+    if same_ledger:
         return replace(fresh, note=note)
-    if not same or not kept:
-        return ResumePoint(0, {p: max(known.start.get(p, 0), low[p]) for p in high}, read_back=True, note=note)
-    same_order = known.order == order
-    begin = known.next if same_order else known.start
+    if not same or not complete:
+        return ResumePoint(0, {p: max(previous.start.get(p, 0), low[p]) for p in high}, read_back=True, note=note)
+    same_order = previous.order == order
+    begin = previous.next if same_order else previous.start
     return ResumePoint(
-        confirmed=known.confirmed if same_order else 0,
+        confirmed=previous.confirmed if same_order else 0,
         begin={partition: max(begin.get(partition, 0), low[partition]) for partition in high},
-        read_back=not (known.clean and same_order),
+        read_back=not (previous.clean and same_order),
     )

@@ -1,4 +1,4 @@
-"""Sorting posts by the time they were written, in bounded memory."""
+"""Sorts posts by time in bounded memory."""
 
 import contextlib
 import heapq
@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 from ingest.files.reading.row_mapping import OutgoingPost
 
 RUN_POSTS = 100_000
-"""Posts sorted in memory at a time, some 60 MB; more posts go through temporary files, one a run."""
+"""Posts sorted in memory at once, about 60 MB. More posts go through temporary files, one per run."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -20,7 +20,7 @@ _Record = tuple[int, str, bytes, str]
 
 
 class TimeSorted:
-    """Posts in order of `created_at`; equals keep the order they came in. Read once; use as a context manager."""
+    """Posts in order of `created_at`; a stable sort. Iterate once; use as a context manager."""
 
     def __init__(self, posts: Iterable[OutgoingPost], *, run_posts: int = RUN_POSTS) -> None:
         self._files = contextlib.ExitStack()
@@ -44,7 +44,7 @@ class TimeSorted:
         self._files.close()
 
     def __iter__(self) -> Iterator[OutgoingPost]:
-        # merge is stable over its inputs, and the runs stand in the order they came in.
+        # merge is stable over its inputs, and the runs are in input order.
         for micros, post_id, payload, source in heapq.merge(*self._runs, key=itemgetter(0)):
             yield OutgoingPost(post_id, _EPOCH + micros * _MICROSECOND, payload, source)
 

@@ -1,4 +1,4 @@
-"""Sending one file into the topic: each of its posts once, also over stops and kills."""
+"""Sends one file to the topic, each post once, even if runs are stopped or killed."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -24,16 +24,16 @@ from ingest.worker_states import stream_clock
 
 
 def send_file(task: Task, connect: Callable[[], Destination], context: RunContext) -> RunResult:
-    """Send what of the file was not sent before. Raises InputError, StateError, TransientError.
+    """Send the posts of the file that were not sent before. Raises InputError, StateError, TransientError.
 
-    What is wrong with the file's head, and times far from the rest, are found before *connect* is called.
+    Errors in the head of the file and outlier times are found before *connect* is called.
     """
     file = RowFile(task.path, format=task.format, encoding=task.encoding)
     reading = ReadOptions(task.source, task.source_is_given, task.assume_utc, task.day_first, task.trust_ids)
     posts = PostReader(file, resolve(task.mapping, file.columns), reading)
     columns = posts.columns
     if task.rejects.resolve() == task.path.resolve():
-        raise InputError(f"--rejects: {task.rejects} is the file itself")
+        raise InputError(f"--rejects: {task.rejects} is the input file. Choose another path")
     rejects = RejectFile(task.rejects)
     identity = FileIdentity.of(task.path)
     check = check_times(
@@ -47,82 +47,88 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
         notify=context.notify,
     )
     reading_key = task.reading_key + check.key
-    order = task.order_of(check.times)
-    to = connect()
-    if to.note is not None:
-        context.notify(to.note)
+    order = task.send_order(check.times)
+    destination = connect()
+    if destination.note is not None:
+        context.notify(destination.note)
     path = checkpoints.checkpoint_path(
-        to.home,
+        destination.home,
         file=task.path,
-        topic=to.topic,
-        topic_id=to.topic_id,
-        namespace=to.namespace,
+        topic=destination.topic,
+        topic_id=destination.topic_id,
+        namespace=destination.namespace,
         source=task.source,
         mapping=columns,
         shifted=task.shift_to_now,
     )
-    with checkpoints.locked(path), rejects, TopicReader(to.bootstrap_servers, to.topic) as reader:
+    with checkpoints.locked(path), rejects, TopicReader(destination.bootstrap_servers, destination.topic) as reader:
         ends = reader.ends()
-        ledger_id = "" if to.ledger is None else to.ledger.identity()
-        known = None if task.again else checkpoints.load(path)
+        ledger_id = "" if destination.ledger is None else destination.ledger.identity()
+        previous = None if task.again else checkpoints.load(path)
         start = checkpoints.resume_point(
-            known, file=identity, order=order, low=ends.low, high=ends.high, ledger=ledger_id, far=reading_key
+            previous, file=identity, order=order, low=ends.low, high=ends.high, ledger=ledger_id, far=reading_key
         )
         if start.note is not None:
             context.notify(start.note)
         if start.lost:
-            known = None
-        if known is not None and start.nothing_left:
-            counts = Counts(duplicates=known.rows - known.rejected, rejected=known.rejected)
+            previous = None
+        if previous is not None and start.nothing_left:
+            counts = Counts(duplicates=previous.rows - previous.rejected, rejected=previous.rejected)
             return RunResult(counts, already_sent=True, begin=ends.high)
-        there = IdSet()
-        if known is not None and start.read_back:
-            there = reader.ids_between(start.begin, ends.high, source=None if posts.has_own_sources else task.source)
-        if start.confirmed + len(there):
+        in_topic = IdSet()
+        if previous is not None and start.read_back:
+            in_topic = reader.ids_between(start.begin, ends.high, source=None if posts.has_own_sources else task.source)
+        if start.confirmed + len(in_topic):
             context.notify(
-                f"an earlier run was stopped: {start.confirmed + len(there):,} posts stand in the topic already"
+                f"resuming a stopped run: {start.confirmed + len(in_topic):,} posts are already in the topic"
             )
         sent = SentPosts()
-        if to.ledger is not None:
-            sent = recover(to.ledger, log=to.topic_id, ends=ends, applied=to.states.applied, reader=reader)
+        if destination.ledger is not None:
+            sent = recover(
+                destination.ledger,
+                log=destination.topic_id,
+                ends=ends,
+                applied=destination.states.applied,
+                reader=reader,
+            )
         if sent.posts_forgotten:
             context.notify(
-                f"Redis keeps the newest posts that were sent from files; {sent.posts_forgotten:,} older ones are "
-                "forgotten, so a file that holds some of them counts them twice"
+                f"Redis records only the newest posts sent from files; {sent.posts_forgotten:,} older ones were "
+                "removed. If a file contains some of them, these count twice"
             )
         if order == "time" and task.order == "auto" and not (task.speed or task.shift_to_now):
             context.notify(
-                f"the rows are not in order of time (one lies {_span(check.times.step_back)} before an earlier one): "
-                "the posts are sorted first, then sent"
+                f"the rows are not in order of time (one is {_span(check.times.step_back)} older than an earlier row): "
+                "the posts are sorted by time before sending"
             )
         first = Checkpoint(
             identity,
             order,
-            start=ends.high if known is None else known.start,
+            start=ends.high if previous is None else previous.start,
             next=start.begin,
             confirmed=start.confirmed,
-            shift_seconds=0.0 if known is None else known.shift_seconds,
+            shift_seconds=0.0 if previous is None else previous.shift_seconds,
             ledger=ledger_id,
             far=reading_key,
             path=str(task.path.resolve()),
         )
-        # Before the first post: whoever kills us now must not make the next run believe it is the first.
+        # Saved before the first post: if the run is killed now, the next run must not start as the first.
         checkpoints.save(path, first)
-        producer = PostProducer(to.bootstrap_servers, to.topic, confirmed=start.confirmed)
+        producer = PostProducer(destination.bootstrap_servers, destination.topic, confirmed=start.confirmed)
         windows = SentWindows(
-            to.ledger,
+            destination.ledger,
             sent,
-            log=to.topic_id,
+            log=destination.topic_id,
             source="" if posts.has_own_sources else task.source,
             begin=start.begin,
             producer=producer,
             digester=PostDigester(shifted=task.shift_to_now),
-            states=to.states,
-            topic_id_now=to.topic_id_now,
+            states=destination.states,
+            topic_id_now=destination.topic_id_now,
             again=task.again,
             uncertain=task.uncertain,
         )
-        with windows.heartbeats() if to.ledger is not None else nullcontext():
+        with windows.heartbeats() if destination.ledger is not None else nullcontext():
             return SendRun(
                 task,
                 file,
@@ -134,17 +140,21 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
                 path=path,
                 checkpoint=first,
                 start=start,
-                there=there,
+                in_topic=in_topic,
                 ends=ends.high,
-                late=lambda first: None if task.shift_to_now else _late(to, check.times, first, ends, context.now()),
+                late_warning=lambda first: (
+                    None if task.shift_to_now else _late_warning(destination, check.times, first, ends, context.now())
+                ),
                 context=context,
             ).run()
 
 
-def _late(to: Destination, times: Times, first: OutgoingPost, ends: LogEnds, now: datetime) -> str | None:
-    if to.ledger is None:
+def _late_warning(
+    destination: Destination, times: Times, first: OutgoingPost, ends: LogEnds, now: datetime
+) -> str | None:
+    if destination.ledger is None:
         return old_posts_warning(first=first.created_at, now=now)
-    clock = stream_clock(to.states.applied(ends.high))
+    clock = stream_clock(destination.states.applied(ends.high))
     return None if clock is None else late_warning(times, first=first.created_at, clock=clock)
 
 

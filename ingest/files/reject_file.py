@@ -1,4 +1,4 @@
-"""The file of rows that could not become posts."""
+"""The file of rejected rows."""
 
 import contextlib
 import json
@@ -14,13 +14,13 @@ MAX_RAW_CHARS = 20_000
 
 
 class RejectFile:
-    """One JSON object a line: line, last_line, field, value and raw row (both cut), reason.
+    """One JSON object per line: line, last_line, field, value and raw row (both truncated), reason.
 
-    Written at the first reject, over an older one.
+    The first reject overwrites an older file.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises InputError if nothing can be written there."""
+        """Raises InputError if *path* is not writable."""
         if (problem := _problem(path)) is not None:
             raise InputError(f"--rejects: {path} {problem}")
         self.path = path
@@ -34,7 +34,7 @@ class RejectFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            # Each line was flushed, so what a full disk refuses here was told before.
+            # Each line was flushed: a full disk has raised an error before.
             with contextlib.suppress(OSError):
                 self._file.close()
 
@@ -42,7 +42,7 @@ class RejectFile:
         """Raises InputError if the file cannot be written."""
         try:
             if self._file is None:
-                # Line by line: a full disk ends the run at the row that does not fit, with its sentence.
+                # Line buffered: a full disk raises an error at the row that does not fit.
                 self._file = self.path.open("w", encoding="utf-8", errors="replace", buffering=1)
             record = {
                 "line": reject.line,
@@ -55,20 +55,20 @@ class RejectFile:
             self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
         except OSError as error:
             raise InputError(
-                f"cannot write the rejects to {self.path}: {error.strerror or error}. "
-                "Free some space, or name another place with --rejects PATH"
+                f"cannot write rejected rows to {self.path}: {error.strerror or error}. "
+                "Free some space, or choose another path with --rejects PATH"
             ) from error
         self.count += 1
 
 
 def _problem(path: Path) -> str | None:
-    """Why no file can be written at *path*; None where one probably can."""
+    """Why *path* is not writable; None if it probably is."""
     try:
         if path.is_dir() or not path.parent.is_dir():
-            return "is no place for a file; name another with --rejects PATH"
+            return "is a directory, or its directory does not exist; choose another path with --rejects PATH"
         target = path if path.exists() else path.parent
     except OSError as error:
-        return f"cannot be written: {error.strerror or error}; name another place with --rejects PATH"
+        return f"cannot be written: {error.strerror or error}; choose another path with --rejects PATH"
     if not os.access(target, os.W_OK):
-        return "cannot be written: Permission denied; name another place with --rejects PATH"
+        return "cannot be written: Permission denied; choose another path with --rejects PATH"
     return None

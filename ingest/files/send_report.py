@@ -1,4 +1,4 @@
-"""The last lines of `brandpulse ingest file`: what became of each row, why, and what to do about it. Pure."""
+"""The report of `brandpulse ingest file`: what happened to the rows, why, and what to do. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from brandpulse.state.partition_state import PartitionStatus
 
 @dataclass(frozen=True, slots=True)
 class WorkerResult:
-    """What the workers did with the records of the topic while a command waited.
+    """What the workers did with the topic's records while the command waited.
 
     Each post is exactly one of: on time, late, dead, repeated, unmatched, unread.
     """
@@ -24,20 +24,20 @@ class WorkerResult:
     unmatched: int = 0
     unread: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
-    """Dead letters by reason, as far as they could be read."""
+    """Dead letters by reason; empty if they cannot be read."""
     why: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """By fate, sentences about its likely cause, as `causes` finds them."""
+    """Outcome -> sentences about its likely causes, from `causes`."""
 
     @property
     def on_time(self) -> int:
         return max(0, self.counted - self.late)
 
     def succeeded(self, sent: int) -> bool:
-        """Whether no post is dead, and some of them name a brand in a language that the model reads."""
+        """Whether no post is a dead letter and at least one names a brand in a supported language."""
         return self.dead == 0 and not (0 < sent <= self.unmatched + self.unread)
 
     def numbers(self) -> dict[str, object]:
-        """For the line of JSON."""
+        """The counts as JSON fields."""
         counts: dict[str, object] = {
             "counted": self.counted,
             "on_time": self.on_time,
@@ -57,7 +57,7 @@ class WorkerResult:
 def worker_result(
     sent: int, before: Iterable[PartitionStatus], after: Iterable[PartitionStatus], reasons: Mapping[str, int]
 ) -> WorkerResult:
-    """From the partitions' counters before and after. Posts of other producers are in them too."""
+    """The difference of the partitions' counters. It includes posts of other producers."""
     first, last = _totals(before), _totals(after)
     late, dead, repeated, unmatched, unread = (max(0, last[name] - first[name]) for name in _COUNTERS)
     counted = max(0, sent - dead - repeated - unmatched - unread)
@@ -83,9 +83,9 @@ def causes(
     *,
     source: str | None,
 ) -> dict[str, list[str]]:
-    """By fate, why posts met it and what to do; empty unless half of the posts are late, dead, unmatched or unread.
+    """Outcome -> causes and remedies; empty unless half of the posts are late, dead, unmatched or unread.
 
-    *source*: that of the posts; None: each has its own.
+    *source*: of all posts; None if each has its own.
     """
     if 2 * (result.late + result.dead + result.unmatched + result.unread) < max(1, sent):
         return {}
@@ -103,26 +103,26 @@ def causes(
 
 
 def _added(before: Fates, after: Fates, source: str | None) -> Fates:
-    """What *after* has more than *before*, of *source*."""
-    wanted = None if source is None else {source, OTHER_SOURCES}
-    had = {(period.number, *cell[:3]): cell.posts for period in before for cell in period.cells}
+    """The counts of *source* in *after* minus those in *before*."""
+    sources = None if source is None else {source, OTHER_SOURCES}
+    previous = {(period.number, *cell[:3]): cell.posts for period in before for cell in period.cells}
     periods = []
     for period in after:
-        more = [
-            Cell(*cell[:3], cell.posts - had.get((period.number, *cell[:3]), 0))
+        added = [
+            Cell(*cell[:3], cell.posts - previous.get((period.number, *cell[:3]), 0))
             for cell in period.cells
-            if wanted is None or cell.source in wanted
+            if sources is None or cell.source in sources
         ]
-        periods.append(Period(period.number, tuple(cell for cell in more if cell.posts > 0)))
+        periods.append(Period(period.number, tuple(cell for cell in added if cell.posts > 0)))
     return tuple(periods)
 
 
 def worker_result_lines(result: WorkerResult, sent: int, remedies: Mapping[str, str]) -> list[str]:
-    """One line for each number that is not zero, with its cause and remedy: those of `causes` where there are any."""
+    """One line for each number above zero, with causes and remedies from `causes` if there are any."""
     why, lines = result.why, list[str]()
     if result.dead:
         lines.append(
-            f"dead: {some(result.dead, 'post')}. The workers refused them, and they count nowhere; "
+            f"dead: {plural(result.dead, 'post')}. The workers rejected them, and they are not counted; "
             "`brandpulse dlq list` shows each"
         )
         for reason, count in sorted(result.reasons.items(), key=lambda item: -item[1]):
@@ -131,31 +131,30 @@ def worker_result_lines(result: WorkerResult, sent: int, remedies: Mapping[str, 
             )
         lines += _indented(why.get("dead", ()))
     if result.unmatched:
-        every = "none of the posts names a brand" if result.unmatched >= sent > 0 else "they name no brand"
+        subject = "none of the posts names a brand" if result.unmatched >= sent > 0 else "they name no brand"
         lines.append(
-            f"unmatched: {some(result.unmatched, 'post')}. Not counted, since {every} of the brands file"
+            f"unmatched: {plural(result.unmatched, 'post')}. Not counted, because {subject} of the brands file"
             + ("" if "unmatched" in why else "; check its terms and handles")
         )
         lines += _indented(why.get("unmatched", ()))
     if result.unread:
         lines.append(
-            f"unread: {some(result.unread, 'post')}. Not counted: a brand is named in a language or script that the "
-            "model does not read" + ("" if "unread" in why else "; BRANDPULSE_WORKER_WEIGHTS names another model")
+            f"unread: {plural(result.unread, 'post')}. Not counted, because they are in a language or script that the "
+            "model does not support" + ("" if "unread" in why else "; set another model with BRANDPULSE_WORKER_WEIGHTS")
         )
         lines += _indented(why.get("unread", ()))
     if result.repeated:
         lines.append(
-            f"repeated: {some(result.repeated, 'post')}. The workers left them out, since they had counted the same "
-            "source and id"
+            f"repeated: {plural(result.repeated, 'post')}. The workers dropped them as duplicates: the same source "
+            "and id was counted before"
         )
     if result.late:
         lines.append(
-            f"late: {some(result.late, 'post')}, behind what was counted already. They count, and are never alerted on"
+            f"late: {plural(result.late, 'post')}. They arrived too late for alerting, but they count"
             + (
                 ""
                 if "late" in why
-                else ". For a file of the past, set BRANDPULSE_NAMESPACE and BRANDPULSE_POSTS_TOPIC to a place of its "
-                "own"
+                else ". For a file of old posts, set BRANDPULSE_NAMESPACE and BRANDPULSE_POSTS_TOPIC to separate names"
             )
         )
         lines += _indented(why.get("late", ()))
@@ -166,7 +165,7 @@ def _indented(sentences: Iterable[str]) -> list[str]:
     return [f"  {sentence}" for sentence in sentences]
 
 
-def some(number: int, thing: str) -> str:
+def plural(number: int, thing: str) -> str:
     """`1 post`, `1,440 posts`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
@@ -180,21 +179,19 @@ def row_lines(
     rejected: int,
     rejects: str,
 ) -> list[str]:
-    """What became of rows that were not sent."""
+    """One line for each kind of row that was not sent."""
     lines = []
     if in_file:
-        lines.append(f"repeated in the file: {some(in_file, 'row')}. The first row of each id counts")
+        lines.append(f"duplicates in the file: {plural(in_file, 'row')}. The first row of each id is sent")
     if sent_before:
         lines.append(
-            f"sent before: {some(sent_before, 'post')}. They are not sent again; --again sends them once more, and "
-            "they count twice"
+            f"sent before: {plural(sent_before, 'post')}. They were skipped; with --again they are sent once more and "
+            "count twice"
         )
     if changed:
-        lines.append(
-            f"  {changed:,} of them with another text, author or time than now: the post that was sent first counts"
-        )
+        lines.append(f"  {changed:,} of them had another text, author or time: the post that was sent first counts")
     if other_source:
         lines.append(f"  {other_source:,} of them under another source, with the same id, time, author and text")
     if rejected:
-        lines.append(f"rejected: {some(rejected, 'row')}. Each with its reason: {rejects}")
+        lines.append(f"rejected: {plural(rejected, 'row')}. The reasons are in {rejects}")
     return lines

@@ -1,4 +1,4 @@
-"""The loop over the posts of one run: window by window into the topic, with a checkpoint every second."""
+"""One run: sends the posts window by window, with a checkpoint every second."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,15 +25,15 @@ from ingest.send_rate import ConstantRate, ReplayRate, SendRate, time_shift
 
 CHECKPOINT_SECONDS = 1.0
 FLUSH_SECONDS = 10.0
-"""How long a stopped run waits for what is on its way."""
+"""How long a stopped run waits for open deliveries."""
 POLL_POSTS = 256
 FAILURE_POSTS = 16
 CHANGED_POSTS = 20
-"""So many ids that hold other posts than before, and more than half of those met: the ids are none."""
+"""If more ids than this, and more than half of those sent before, have other content now, the column has no ids."""
 
 
 class SendRun:
-    """The loop over the posts, with its checkpoint."""
+    """Sends the posts and writes the checkpoint."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class SendRun:
         path: Path,
         checkpoint: Checkpoint,
         start: ResumePoint,
-        there: IdSet,
+        in_topic: IdSet,
         ends: Mapping[int, int],
-        late: Callable[[OutgoingPost], str | None],
+        late_warning: Callable[[OutgoingPost], str | None],
         context: RunContext,
     ) -> None:
         self._ends = ends
-        self._late = late
+        self._late_warning = late_warning
         self._task = task
         self._file = file
         self._reader = posts
@@ -65,13 +65,13 @@ class SendRun:
         self._path = path
         self._checkpoint = checkpoint
         self._start = start
-        self._there = there
+        self._in_topic = in_topic
         self._context = context
         self._counts = Counts()
-        self._found_there = 0
+        self._found_in_topic = 0
         self._all_read = False
         self._queued = 0
-        self._began = 0.0
+        self._started = 0.0
         self._rate: SendRate | None = None
         self._next_save = context.monotonic() + CHECKPOINT_SECONDS
 
@@ -85,25 +85,25 @@ class SendRun:
             with ExitStack() as stack:
                 posts: Iterable[OutgoingPost] = self._posts()
                 if self._checkpoint.order == "time":
-                    posts = self._in_time(stack.enter_context(TimeSorted(posts)))
+                    posts = self._sorted(stack.enter_context(TimeSorted(posts)))
                 complete = self._send_all(posts)
         except (TransientError, InputError) as error:
             failure = str(error)
         try:
-            left = self._finish(patient=complete)
+            left = self._wait_for_deliveries(patient=complete)
         except TransientError as error:
             failure = failure or str(error)
             left = self._producer.flush(FLUSH_SECONDS)
         failure = self._producer.failure or failure
         if failure is None and left:
-            failure = f"{left} posts were still on their way when the time was up"
+            failure = f"{left} posts were not confirmed in time"
         try:
             self._producer.confirmed_prefix()
             self._windows.close()
         except BrandpulseError as error:
             failure = failure or str(error)
         finished = complete and failure is None
-        self._save(clean=failure is None and self._found_there == len(self._there), finished=finished)
+        self._save(clean=failure is None and self._found_in_topic == len(self._in_topic), finished=finished)
         return RunResult(
             self.counts,
             stopped=not complete and failure is None,
@@ -123,53 +123,53 @@ class SendRun:
         return self._all_read
 
     def _in_windows(self, posts: Iterable[OutgoingPost]) -> Iterator[list[OutgoingPost]]:
-        """*posts* in lists in which no id comes twice: by its key the broker's answer is told."""
+        """*posts* in lists with unique ids: delivery reports are matched by key."""
         size = self._task.window_posts
         remaining = iter(posts)
         while window := list(itertools.islice(remaining, size)):
             begin, ids = 0, set[str]()
             if len({post.id for post in window}) < len(window):
-                for place, post in enumerate(window):
+                for position, post in enumerate(window):
                     if post.id in ids:
-                        yield window[begin:place]
-                        begin = place
+                        yield window[begin:position]
+                        begin = position
                         ids.clear()
                     ids.add(post.id)
             yield window[begin:]
 
-    def _send_window(self, window: Sequence[OutgoingPost], position: int) -> bool:
-        context, producer, there = self._context, self._producer, self._there
+    def _send_window(self, window: Sequence[OutgoingPost], first: int) -> bool:
+        context, producer, known = self._context, self._producer, self._in_topic
         own = self._reader.has_own_sources
         in_topic = [
-            position + place < self._start.confirmed
-            or (bool(there) and (f"{post.source}\0{post.id}" if own else post.id) in there)
-            for place, post in enumerate(window)
+            first + position < self._start.confirmed
+            or (bool(known) and (f"{post.source}\0{post.id}" if own else post.id) in known)
+            for position, post in enumerate(window)
         ]
         decisions = self._windows.claim(window, in_topic)
-        for place, (post, decision) in enumerate(zip(window, decisions, strict=True)):
-            if context.should_stop() or (place % FAILURE_POSTS == 0 and producer.failure is not None):
+        for position, (post, decision) in enumerate(zip(window, decisions, strict=True)):
+            if context.should_stop() or (position % FAILURE_POSTS == 0 and producer.failure is not None):
                 return False
             if decision is not Decision.SEND:
                 self._count_sent_before(decision)
-                if position + place >= self._start.confirmed:
-                    self._found_there += in_topic[place]
+                if first + position >= self._start.confirmed:
+                    self._found_in_topic += in_topic[position]
                     producer.skip()
                 continue
             if self._queued == 0:
-                if (said := self._late(post)) is not None:
-                    context.notify(said)
-                self._began, self._rate = context.monotonic(), self._rate_from(post)
+                if (warning := self._late_warning(post)) is not None:
+                    context.notify(warning)
+                self._started, self._rate = context.monotonic(), self._rate_from(post)
             if self._rate is not None and not self._wait(
-                self._began + self._rate.due_seconds(self._queued, post.created_at)
+                self._started + self._rate.due_seconds(self._queued, post.created_at)
             ):
                 return False
-            if not producer.send(post.id, post.payload, place=place, should_stop=context.should_stop):
+            if not producer.send(post.id, post.payload, position=position, should_stop=context.should_stop):
                 return False
             self._queued += 1
             if self._rate is not None or self._queued % POLL_POSTS == 0:
                 producer.poll()
-                self._save_in_time()
-        self._save_in_time()
+                self._save_if_due()
+        self._save_if_due()
         return True
 
     def _count_sent_before(self, decision: Decision) -> None:
@@ -181,27 +181,28 @@ class SendRun:
         if counts.changed >= CHANGED_POSTS and counts.changed * 2 > counts.sent_before:
             under = "" if self._reader.has_own_sources else f" as source {self._task.source!r}"
             raise InputError(
-                f"{counts.changed:,} of the {counts.sent_before:,} ids that were sent before{under} "
-                "hold other posts now, so the ids of this file do not name its posts (row "
-                "numbers that move?). Map a column that does (--map id=COLUMN), give the file a source of its own "
-                "(--source NAME), or send everything with --again: what was counted before counts twice"
+                f"{counts.changed:,} of the {counts.sent_before:,} ids that were sent before{under} have other "
+                "content now, so the ids of this file do not identify posts (row numbers?). Map another column (--map "
+                "id=COLUMN), set another source (--source NAME), or send all posts with --again; posts counted before "
+                "then count twice"
             )
 
     def _posts(self) -> Iterator[OutgoingPost]:
-        """The distinct posts of the file in its order; rows that are none are counted on the way."""
-        far = self._check.rejected
-        for number, made in enumerate(self._reader.read(refusal=None if far is None else far.refusal)):
+        """The distinct posts of the file in its order. Rejected rows and duplicates are counted."""
+        outliers = self._check.rejected
+        reject_reason = None if outliers is None else outliers.reject_reason
+        for number, result in enumerate(self._reader.read(reject_reason=reject_reason)):
             if number % POLL_POSTS == 0 and self._context.should_stop():
                 return
-            if isinstance(made, Reject):
-                self._rejects.add(made, raw=self._file.raw)
-            elif isinstance(made, Duplicate):
+            if isinstance(result, Reject):
+                self._rejects.add(result, raw=self._file.raw)
+            elif isinstance(result, Duplicate):
                 self._counts.duplicates += 1
             else:
-                yield made
+                yield result
         self._all_read = True
 
-    def _in_time(self, posts: TimeSorted) -> Iterator[OutgoingPost]:
+    def _sorted(self, posts: TimeSorted) -> Iterator[OutgoingPost]:
         if not self._all_read:
             return
         if not self._task.shift_to_now or posts.first is None or posts.last is None:
@@ -222,25 +223,25 @@ class SendRun:
         return None if self._task.speed is None else ReplayRate(self._task.speed, first.created_at)
 
     def _wait(self, until: float) -> bool:
-        """Let deliveries be told until then; False if the run is stopped before."""
+        """Process delivery reports until then; False if the run is stopped before."""
         while (left := until - self._context.monotonic()) > 0:
             if self._context.should_stop():
                 return False
-            # Short, because a signal is seen only when librdkafka returns to Python.
+            # Short: Python handles a signal only when librdkafka returns.
             self._producer.poll(min(left, 0.1))
-            self._save_in_time()
+            self._save_if_due()
         return True
 
-    def _finish(self, *, patient: bool) -> int:
-        """Wait for what is on its way; how many posts are left."""
+    def _wait_for_deliveries(self, *, patient: bool) -> int:
+        """Wait for open deliveries; returns how many are left."""
         left = 1
-        # librdkafka gives each post up in the end, so this ends too.
+        # librdkafka gives up each post after its timeout, so this loop ends.
         while patient and left and not self._context.should_stop():
             left = self._producer.flush(0.5)
-            self._save_in_time()
+            self._save_if_due()
         return self._producer.flush(FLUSH_SECONDS) if left else 0
 
-    def _save_in_time(self) -> None:
+    def _save_if_due(self) -> None:
         if self._context.monotonic() < self._next_save:
             return
         self._next_save = self._context.monotonic() + CHECKPOINT_SECONDS
@@ -249,9 +250,9 @@ class SendRun:
         self._context.progress(self.counts, self._file.position_bytes / self._file.size_bytes)
 
     def _save(self, *, clean: bool = False, finished: bool = False) -> None:
-        confirmed, behind = self._producer.confirmed_prefix()
-        # While posts of the earlier run have not all been met again, one of them may lie below what this run has sent.
-        offsets = self._start.begin | behind if self._found_there == len(self._there) else self._start.begin
+        confirmed, next_offsets = self._producer.confirmed_prefix()
+        # Until all posts of the earlier run are found again, one of them may have an offset below those of this run.
+        offsets = self._start.begin | next_offsets if self._found_in_topic == len(self._in_topic) else self._start.begin
         counts = self.counts
         self._checkpoint = replace(
             self._checkpoint,

@@ -34,7 +34,7 @@ def test_a_window_comes_back_as_it_was_claimed(ledger: Ledger) -> None:
     assert (first.log, first.run, first.source, first.since) == ("log-1", "r", "test", {0: 7})
     assert first.ids.tolist() == [1, 2, 3]
     assert first.contents.tolist() == [1_001, 1_002, 1_003]
-    assert first.open.all()
+    assert first.unconfirmed.all()
     assert second.ids.tolist() == [4, 5]
 
 

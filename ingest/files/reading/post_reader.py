@@ -1,4 +1,4 @@
-"""The posts of one file: its first rows are looked through before any post is sent, then each row is read once."""
+"""Reads the posts of one file: checks its first rows before any post is sent, then reads each row once."""
 
 import contextlib
 import itertools
@@ -19,41 +19,41 @@ SAMPLE_ROWS = 1_000
 MIN_POSTS_FOR_A_VERDICT = 10
 MAX_SOURCES_SHOWN = 5
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.IGNORECASE)
-"""A source by its looks. Exports of Twitter hold an HTML link to the app in a column of this name."""
+"""Plausible source names. Twitter exports have an HTML link to the app in a column named `source`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A row whose id an earlier row has."""
+    """A row with the id of an earlier row."""
 
     line: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How the rows of a file are read."""
+    """Options for options the rows of a file."""
 
     source: str
-    """Of rows that have none of their own."""
+    """Source of rows without their own."""
     source_is_given: bool = False
-    """Whether it was asked for, and therefore holds for all rows."""
+    """Whether the user set it, so that it applies to all rows."""
     assume_utc: bool = False
     day_first: bool | None = None
-    """None: decided by the file."""
+    """None: decided from the file."""
     trust_ids: bool = False
-    """Whether ids that look rounded, or repeat with other content, are right."""
+    """Whether to accept ids that look rounded, or repeat with other content."""
 
 
 class PostReader:
-    """Reads the posts of *file*; raises InputError if its first rows show that a column is the wrong one."""
+    """Reads the posts of *file*. Raises InputError if its first rows show that a column is wrong."""
 
-    def __init__(self, file: RowFile, columns: Mapping[str, str], reading: ReadOptions) -> None:
-        """*columns*: our field → the file's column, as `resolve` gives it."""
+    def __init__(self, file: RowFile, columns: Mapping[str, str], options: ReadOptions) -> None:
+        """*columns*: field → the file's column, from `resolve`."""
         self.summary = ReadSummary(id_column=columns["id"])
         self._file = file
-        self._reading = reading
+        self._options = options
         self.is_time: IsTime = columns["created_at"], looks_like_timestamp
-        """The column of times, and whether a cell may be one."""
+        """The time column, and a check whether a cell may be a time."""
         if file.encoding.note is not None:
             self.summary.notes.append(file.encoding.note)
         sample = self._sample(columns)
@@ -62,13 +62,13 @@ class PostReader:
         self.day_first = self._day_order(sample, columns)
         """How 3/2/2026 is read; None: such dates are rejected."""
         self._keep_rounded = False
-        """Whether rounded ids are taken: they told the posts of the sample apart."""
-        if not reading.trust_ids:
-            self._refuse_wrong_ids(sample, columns)
+        """Whether rounded ids are accepted, because they are distinct in the sample."""
+        if not options.trust_ids:
+            self._check_ids(sample, columns)
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Our field → the file's column, with the source where rows have their own."""
+        """Field → the file's column, including the source if rows have their own."""
         return self._columns
 
     @property
@@ -77,25 +77,25 @@ class PostReader:
         return "source" in self._columns
 
     def read(
-        self, *, refusal: Callable[[datetime], str | None] | None = None
+        self, *, reject_reason: Callable[[datetime], str | None] | None = None
     ) -> Iterator[OutgoingPost | Reject | Duplicate]:
-        """What each row is: a post met for the first time, a repeat, or none.
+        """For each row: a new post, a duplicate or a reject.
 
-        *refusal* says why a post of that time is rejected, or None.
+        *reject_reason* returns why a post of that time is rejected, or None.
         """
         ids = self._ids(keep_rounded=self._keep_rounded)
         maker, summary, seen = self._maker(self._columns, ids), self.summary, PostSet()
         own_sources, new = self.has_own_sources, IdMatch.NEW
-        time_place = tuple(self._columns).index("created_at")
+        time_column = tuple(self._columns).index("created_at")
         for row in self._file.rows(tuple(self._columns.values()), is_time=self.is_time):
             made = row if isinstance(row, Reject) else maker.make(row)
             if (
-                refusal is not None
+                reject_reason is not None
                 and isinstance(row, Row)
                 and isinstance(made, OutgoingPost)
-                and (why := refusal(made.created_at)) is not None
+                and (reason := reject_reason(made.created_at)) is not None
             ):
-                made = Reject(row.line, "created_at", str(row.cells[time_place]), why)
+                made = Reject(row.line, "created_at", str(row.cells[time_column]), reason)
             if isinstance(made, Reject):
                 summary.reject(made)
                 yield made
@@ -108,22 +108,22 @@ class PostReader:
                 continue
             if known is IdMatch.CHANGED:
                 if (rounding := ids.rounding_flaw(made.id)) is not None:
-                    # Another post was rounded to the same id: to drop this one as its repeat would lose it unseen.
-                    refused = Reject(row.line, "id", made.id, f"{rounding}; another post has the same")
-                    summary.reject(refused)
-                    yield refused
+                    # Another post was rounded to the same id. Dropping this one as a duplicate would lose it silently.
+                    reject = Reject(row.line, "id", made.id, f"{rounding}; another post has the same")
+                    summary.reject(reject)
+                    yield reject
                     continue
                 summary.change(made.id, row.line)
             yield Duplicate(row.line)
 
     def _ids(self, *, keep_rounded: bool) -> IdColumn:
-        return IdColumn(self._sampled_ids, trust=self._reading.trust_ids, keep_rounded=keep_rounded)
+        return IdColumn(self._sampled_ids, trust=self._options.trust_ids, keep_rounded=keep_rounded)
 
     def _maker(self, columns: Mapping[str, str], ids: IdColumn) -> PostMaker:
         return PostMaker(
             tuple(columns),
-            source=self._reading.source,
-            assume_utc=self._reading.assume_utc,
+            source=self._options.source,
+            assume_utc=self._options.assume_utc,
             day_first=self.day_first,
             ids=ids,
         )
@@ -134,60 +134,62 @@ class PostReader:
 
     @staticmethod
     def _until_broken(rows: Iterator[Row | Reject]) -> Iterator[Row | Reject]:
-        # A file that breaks off is an error where it breaks off: the posts before it are sent.
+        # A truncated file raises an error later, where it ends: the posts before are sent.
         with contextlib.suppress(InputError):
             yield from rows
 
     def _with_source(self, columns: Mapping[str, str]) -> Mapping[str, str]:
-        given = self._reading.source_is_given
+        is_given = self._options.source_is_given
         if "source" in columns:
-            if given:
-                raise InputError("--source and --map source=… cannot go together: one names the source of all rows")
-            self.summary.notes.append(f"each row's own source is taken, from column {columns['source']!r}")
+            if is_given:
+                raise InputError("--source and --map source=… cannot go together: --source applies to all rows")
+            self.summary.notes.append(f"each row has its own source, from column {columns['source']!r}")
             return columns
         if "source" not in self._file.columns:
             return columns
-        if given:
-            self.summary.notes.append("the rows' own column 'source' is not used, because --source is given")
+        if is_given:
+            self.summary.notes.append("column 'source' is not used, because --source is set")
             return columns
         sample = self._sample({"source": "source", "created_at": columns["created_at"]})
         values = {row.cells[0] for row in sample if isinstance(row.cells[0], str) and row.cells[0].strip()}
         other = [
             row.cells[0] for row in sample if not isinstance(row.cells[0], str) and row.cells[0] not in (None, MISSING)
         ]
-        is_ours = "schema_version" in self._file.columns
-        if is_ours or (values and not other and all(map(_SOURCE_NAME.fullmatch, values))):
+        is_brandpulse_post = "schema_version" in self._file.columns
+        if is_brandpulse_post or (values and not other and all(map(_SOURCE_NAME.fullmatch, values))):
             shown = ", ".join(sorted(values)[:MAX_SOURCES_SHOWN]) + (", …" if len(values) > MAX_SOURCES_SHOWN else "")
-            self.summary.notes.append(f"each row's own source is taken ({shown}); --source overrides it")
+            self.summary.notes.append(
+                f"each row has its own source, from column 'source' ({shown}); --source overrides it"
+            )
             return {**columns, "source": "source"}
         self.summary.notes.append(
-            "the rows' own column 'source' is not used: its values look like no names of sources. All posts are of "
-            f"source {self._reading.source!r}; --map source=source takes the column as it is"
+            "column 'source' is not used, because its values do not look like source names. All posts get the source "
+            f"{self._options.source!r}; --map source=source uses the column"
         )
         return columns
 
     def _day_order(self, sample: Sequence[Row], columns: Mapping[str, str]) -> bool | None:
-        """How dates such as 3/2/2026 are meant: as asked for, or as those of the file prove that have one reading."""
-        if self._reading.day_first is not None:
-            return self._reading.day_first
-        place = tuple(columns).index("created_at")
-        if not any(needs_day_order(row.cells[place]) for row in sample):
+        """How to read dates such as 3/2/2026: from the options, or from unambiguous dates of the file."""
+        if self._options.day_first is not None:
+            return self._options.day_first
+        column = tuple(columns).index("created_at")
+        if not any(needs_day_order(row.cells[column]) for row in sample):
             return None
         rows = self._file.rows([columns["created_at"]], is_time=self.is_time)
         order = detect_day_order(row.cells[0] for row in self._until_broken(rows) if isinstance(row, Row))
         if order is not None:
             name = "day" if order else "month"
             self.summary.notes.append(
-                f"dates such as 3/2/2026 are read with the {name} first, as others in the file prove; "
+                f"dates such as 3/2/2026 are read {name} first, like the unambiguous dates of the file; "
                 f"--dates {'month' if order else 'day'}-first reads them the other way"
             )
         return order
 
-    def _refuse_wrong_ids(self, sample: Sequence[Row], columns: Mapping[str, str]) -> None:
+    def _check_ids(self, sample: Sequence[Row], columns: Mapping[str, str]) -> None:
         """Raises InputError if most of the first posts repeat an id with other content.
 
-        Decides about rounded ids too. A spreadsheet that keeps 15 digits of a platform's 18 or 19 leaves most ids
-        different from each other: such a file is read. Once two posts of the sample share a rounded id, none is one.
+        It also decides about rounded ids. A spreadsheet keeps 15 of a platform's 18 or 19 digits, which leaves most ids
+        distinct: such a file is accepted. If two posts of the sample share a rounded id, rounded ids are rejected.
         """
         ids, seen = self._ids(keep_rounded=True), PostSet()
         maker = self._maker(columns, ids)
@@ -199,14 +201,14 @@ class PostReader:
         self._keep_rounded = not any(ids.rounding_flaw(post.id) for post in repeated)
         if rounded and self._keep_rounded:
             self.summary.notes.append(
-                f"the ids of column {columns['id']!r} end in zeros, as a spreadsheet rounds them. They tell posts "
-                f"apart (looked at: {len(posts):,}), so they are taken, and a post whose id another post has is "
-                "rejected. To be sure, format the column as text and export it again"
+                f"the ids of column {columns['id']!r} end in zeros, as if a spreadsheet had rounded them. They are "
+                f"distinct in the first {len(posts):,} posts, so they are accepted, and a post with the id of another "
+                "post is rejected. To be sure, format the column as text and export it again"
             )
         changed = len(repeated)
         if len(posts) >= MIN_POSTS_FOR_A_VERDICT and changed * 2 > len(posts) and self._keep_rounded:
             raise InputError(
-                f"column {columns['id']!r} is no column of ids: of the first {len(posts):,} posts, {changed:,} repeat "
-                "the id of another with other content, and would be lost. Name the right column with --map id=COLUMN, "
-                "or use --trust-ids if these are the same posts"
+                f"column {columns['id']!r} does not contain ids: {changed:,} of the first {len(posts):,} posts "
+                "repeat an id with other content, and would be dropped. Set the right column with --map id=COLUMN, or "
+                "use --trust-ids if these are the same posts"
             )

@@ -1,4 +1,4 @@
-"""What the reading of a file found, for the command's last lines."""
+"""Summary of reading a file, for the report of the command."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from ingest.files.reading.row import Reject
 
 MAX_CAUSES = 200
-"""Further causes are counted together."""
+"""Maximum number of causes that are counted separately."""
 SHOWN_CAUSES = 8
 SHOWN_EXAMPLES = 3
 SHOWN_CHARS = 60
@@ -14,7 +14,7 @@ SHOWN_CHARS = 60
 
 @dataclass(slots=True)
 class Cause:
-    """How often something happened, and where first."""
+    """How often something happened, and the first case."""
 
     count: int
     first: Reject
@@ -22,17 +22,17 @@ class Cause:
 
 @dataclass(slots=True)
 class ReadSummary:
-    """Counts by cause, in the order of the file."""
+    """Counts by cause, in file order."""
 
     notes: list[str] = field(default_factory=list)
-    """How the file is read, where that is not plain."""
+    """How the file is read, if that is not obvious."""
     rejected: dict[tuple[str | None, str], Cause] = field(default_factory=dict)
     dropped: dict[str, Cause] = field(default_factory=dict)
-    """Optional values that were left out, by field."""
+    """Optional values that were dropped, by field."""
     changed: int = 0
     """Rows that repeat an id with other content."""
     changed_examples: list[tuple[str, int]] = field(default_factory=list)
-    """Ids and lines of the first of them."""
+    """Ids and lines of the first such rows."""
     id_column: str = "id"
 
     def reject(self, reject: Reject) -> None:
@@ -50,15 +50,15 @@ class ReadSummary:
             self.changed_examples.append((post_id, line))
 
     def lines(self) -> list[str]:
-        """Sentences for the user, the most frequent causes first."""
+        """Messages for the user, most frequent causes first."""
         out = list(self.notes)
         causes = sorted(self.rejected.items(), key=lambda item: -item[1].count)
         for (name, reason), cause in causes[:SHOWN_CAUSES]:
-            what = name or "row"
-            out.append(f"rejected {cause.count:,}: {what} {reason} ({_where(cause.first)})")
+            subject = name or "row"
+            out.append(f"rejected {cause.count:,}: {subject} {reason} ({_where(cause.first)})")
         if rest := causes[SHOWN_CAUSES:]:
             out.append(
-                f"rejected {sum(cause.count for _, cause in rest):,}: {len(rest)} further causes, see the rejects"
+                f"rejected {sum(cause.count for _, cause in rest):,}: {len(rest)} further causes, see the rejects file"
             )
         for name, cause in self.dropped.items():
             posts = "1 post is" if cause.count == 1 else f"{cause.count:,} posts are"
@@ -67,13 +67,13 @@ class ReadSummary:
             shown = ", ".join(f"{post_id[:SHOWN_CHARS]!r} in line {line}" for post_id, line in self.changed_examples)
             rows = "1 row repeats" if self.changed == 1 else f"{self.changed:,} rows repeat"
             out.append(
-                f"{rows} the id of an earlier row with other content, and only the earlier one is sent: {shown}. "
-                f"If these are different posts, column {self.id_column!r} is not their id; see --map"
+                f"{rows} the id of an earlier row with other content; only the earlier one is sent: {shown}. "
+                f"If these are different posts, column {self.id_column!r} does not identify them; see --map"
             )
         return out
 
     def numbers(self) -> dict[str, object]:
-        """The same for programs."""
+        """The summary as JSON fields."""
         causes: dict[str, int] = {}
         for (name, reason), cause in self.rejected.items():
             causes[f"{name or 'row'} {reason}"] = cause.count

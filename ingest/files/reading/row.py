@@ -9,29 +9,29 @@ import msgspec
 from brandpulse.errors import ConfigError
 
 MISSING = msgspec.UNSET
-"""What stands for a cell that the row does not have."""
+"""Placeholder for a cell that the row does not have."""
 
 
 class InputError(ConfigError):
-    """The file, or what was said about it, is wrong; nothing more of it is sent."""
+    """The file or an option is wrong. The rest of the file is not sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that cannot become a post, and why."""
+    """A row that cannot become a post, with the reason."""
 
     line: int
     field: str | None
     value: str
     reason: str
     last_line: int | None = None
-    """Where the row ends, if that is another line."""
+    """Last line of the row, if different."""
     cause: str = ""
-    """The reason without what differs from row to row; empty: the reason itself."""
+    """The reason without details of the row, for counting; empty: the reason itself."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """The wanted cells of one row, in the wanted order; *line* is where it begins, from 1."""
+    """The requested cells of one row, in the requested order; *line* is its first line, from 1."""
 
     line: int
     cells: Sequence[Any]

@@ -1,4 +1,4 @@
-"""From a row's cells to a post on the wire, or to a reject."""
+"""Turns the cells of a row into a post or a reject."""
 
 import re
 import shlex
@@ -19,9 +19,9 @@ MAX_SOURCE_CHARS = 64
 
 
 def parse_map(text: str) -> dict[str, str]:
-    """`text=tweet,id="tweet, id"` as our field → the file's column. Raises InputError.
+    """Parses `text=tweet,id="tweet, id"` into field → column. Raises InputError.
 
-    A column whose name has a comma or a quote is written within double quotes, with each quote in it doubled.
+    A column name with a comma or a quote is written in double quotes, with inner quotes doubled.
     """
     mapping: dict[str, str] = {}
     at = 0
@@ -29,13 +29,13 @@ def parse_map(text: str) -> dict[str, str]:
         part = _MAP_PART.match(text, at)
         if part is None:
             wrong = text[at:].partition(",")[0]
-            raise InputError(f"--map: {wrong!r} is not OURS=COLUMN; for example --map text=body,author_id=user")
-        ours, quoted, plain = part.groups()
-        if ours not in REQUIRED + OPTIONAL:
-            raise InputError(f"--map: there is no field {ours!r}; ours are {', '.join(REQUIRED + OPTIONAL)}")
-        if ours in mapping:
-            raise InputError(f"--map: field {ours!r} stands twice")
-        mapping[ours] = plain.strip() if quoted is None else quoted.replace('""', '"')
+            raise InputError(f"--map: {wrong!r} is not FIELD=COLUMN; for example --map text=body,author_id=user")
+        field, quoted, plain = part.groups()
+        if field not in REQUIRED + OPTIONAL:
+            raise InputError(f"--map: unknown field {field!r}; the fields are {', '.join(REQUIRED + OPTIONAL)}")
+        if field in mapping:
+            raise InputError(f"--map: field {field!r} is set twice")
+        mapping[field] = plain.strip() if quoted is None else quoted.replace('""', '"')
         at = part.end() + 1
     return mapping
 
@@ -44,7 +44,7 @@ _MAP_PART = re.compile(r'\s*(\w[^=,]*?)\s*=\s*(?:"((?:[^"]|"")+)"\s*|([^",\s][^,
 
 
 def map_option(mapping: Mapping[str, str]) -> str:
-    """The option that gives *mapping*, to be pasted into a shell."""
+    """The --map option for *mapping*, quoted for a shell."""
     parts = (f"{field}={_quoted(column)}" for field, column in mapping.items())
     return f"--map {shlex.quote(','.join(parts))}"
 
@@ -55,9 +55,9 @@ def _quoted(column: str) -> str:
 
 
 def resolve(mapping: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
-    """*mapping*, with fields it leaves out, except the source, taken from columns of the same name.
+    """*mapping*, completed with columns that have the name of a field, except the source.
 
-    Raises InputError that lists the columns and shows a mapping when one is missing or stands twice.
+    Raises InputError if a column is missing or not unique; the message lists the columns and suggests a mapping.
     """
     resolved = {field: mapping.get(field, field) for field in REQUIRED}
     resolved |= {
@@ -73,7 +73,7 @@ def resolve(mapping: Mapping[str, str], columns: Sequence[str]) -> dict[str, str
         shown = {**mapping, **{field: _guess(field, columns) for field in missing}}
         raise InputError(
             f"the file has no column {wanted}. Its columns: {', '.join(map(_quoted, columns))}.\n"
-            f"Say which column holds what, for example: {map_option(shown)}"
+            f"Set the columns, for example: {map_option(shown)}"
         )
     for column in resolved.values():
         if list(columns).count(column) > 1:
@@ -98,7 +98,7 @@ def _guess(field: str, columns: Sequence[str]) -> str:
 
 
 class OutgoingPost(msgspec.Struct, frozen=True, gc=False):
-    """A post ready to be sent."""
+    """A post to send."""
 
     id: str
     created_at: datetime
@@ -108,14 +108,14 @@ class OutgoingPost(msgspec.Struct, frozen=True, gc=False):
     """Ids are unique within it."""
 
     def moved(self, shift: timedelta) -> "OutgoingPost":
-        """The same post, written *shift* later."""
+        """The same post with its time moved by *shift*."""
         created_at = self.created_at + shift
         content = msgspec.json.decode(self.payload) | {"created_at": created_at}
         return msgspec.structs.replace(self, created_at=created_at, payload=msgspec.json.encode(content))
 
 
 class _Wire(msgspec.Struct, omit_defaults=True, gc=False):
-    """The fields of `Post`; what they may hold is checked by its decoder, not here."""
+    """The fields of `Post`. The decoder checks their values."""
 
     id: Any
     text: Any
@@ -124,12 +124,12 @@ class _Wire(msgspec.Struct, omit_defaults=True, gc=False):
     source: str
     lang: Any = None
     url: Any = None
-    # Written although it never changes: readers demand it, and omit_defaults leaves a default out.
+    # The default differs from 1, because omit_defaults would drop it, and readers require the field.
     schema_version: int = 0
 
 
 class PostMaker:
-    """Makes posts of rows whose cells come in the order of *fields*."""
+    """Makes posts from rows whose cells are in the order of *fields*."""
 
     def __init__(
         self,
@@ -140,23 +140,23 @@ class PostMaker:
         day_first: bool | None = None,
         ids: IdColumn | None = None,
     ) -> None:
-        """*source* is that of rows without their own; *ids* is what the file's first ids prove."""
+        """*source* applies to rows without their own; *ids* are the rules for the file's id column."""
         self._fields = tuple(fields)
         self._source = source
         self._own_sources = "source" in self._fields
         self._assume_utc = assume_utc
         self._day_first = day_first
-        self._read_id = (ids or IdColumn()).read
+        self._parse_id = (ids or IdColumn()).parse
         self._encode = msgspec.json.Encoder().encode
         self.dropped: list[Reject] = []
-        """Optional values of the last row that its post does not have."""
+        """Optional values that were dropped from the last row's post."""
 
     def make(self, row: Row) -> OutgoingPost | Reject:  # noqa: PLR0911 - one per flaw
-        """The post of *row*, exactly as strict as the workers that will read it."""
+        """The post of *row*, or a reject. Exactly as strict as the workers."""
         if self.dropped:
             self.dropped.clear()
         cells = dict(zip(self._fields, row.cells, strict=True))
-        post_id, flaw = self._read_id(cells["id"])
+        post_id, flaw = self._parse_id(cells["id"])
         if flaw is not None:
             return _reject(row.line, cells, "id", flaw)
         author_id, flaw = clean_author(cells["author_id"])
@@ -190,7 +190,7 @@ class PostMaker:
             )
             POST_DECODER.decode_strictly(payload)
         except msgspec.ValidationError as error:
-            return _refused(row.line, error, cells)
+            return _invalid(row.line, error, cells)
         except UnicodeEncodeError:
             broken = next(name for name, value in cells.items() if not _is_utf8(value))
             return _reject(row.line, cells, broken, _NOT_UTF8)
@@ -209,27 +209,27 @@ class PostMaker:
             return None
         if type(value) is str and len(value) <= OPTIONAL_LIMITS[field] and (value.isascii() or _is_utf8(value)):
             return value
-        reason = f"is no text of at most {OPTIONAL_LIMITS[field]:,} characters"
+        reason = f"is not a text of at most {OPTIONAL_LIMITS[field]:,} characters"
         self.dropped.append(Reject(line, field, _shown(value), reason))
         return None
 
 
-_NOT_UTF8 = "is not UTF-8 text; if the file has another encoding, name it with --encoding"
+_NOT_UTF8 = "is not UTF-8 text; if the file has another encoding, set it with --encoding"
 
 
 def _flaw(cells: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The first field that is missing or holds a NUL byte; the decoder finds the rest."""
+    """The first field that is missing or contains a NUL byte; the decoder finds other flaws."""
     for field in REQUIRED:
         value = cells[field]
         if value is MISSING or value is None:
             return field, "is missing"
         if type(value) is str and "\0" in value:
-            return field, "holds a NUL byte"
+            return field, "contains a NUL byte"
     return None
 
 
 def _reject(line: int, cells: Mapping[str, Any], field: str, reason: str) -> Reject:
-    """A row that is refused for *field*, unless a field is missing: that says more."""
+    """A reject because of *field*; a missing field has precedence as the reason."""
     field, reason = _flaw(cells) or (field, reason)
     return Reject(line, field, _shown(cells.get(field)), reason)
 
@@ -242,7 +242,7 @@ def _shown(value: Any) -> str:
     return "" if value is MISSING or value is None else str(value)
 
 
-def _refused(line: int, error: msgspec.ValidationError, cells: Mapping[str, Any]) -> Reject:
+def _invalid(line: int, error: msgspec.ValidationError, cells: Mapping[str, Any]) -> Reject:
     if (flaw := _flaw(cells)) is not None:
         return _reject(line, cells, *flaw)
     message, _, place = str(error).partition(" - at `$.")

@@ -1,4 +1,4 @@
-"""Reading a file row by row: JSON lines or CSV, plain or gzip, in bounded memory."""
+"""Reads a file row by row: JSON lines or CSV, plain or gzip, in bounded memory."""
 
 import csv
 import gzip
@@ -22,25 +22,25 @@ from ingest.files.reading.row import MISSING, InputError, Reject, Row
 Format = Literal["jsonl", "csv", "tsv"]
 FORMATS: tuple[Format, ...] = ("jsonl", "csv", "tsv")
 IsTime = tuple[str, Callable[[object], bool]]
-"""A column, and whether a cell of it may be a time."""
+"""A column, and a check whether a cell may be a time."""
 
 MAX_LINE_BYTES = 4 * 2**20
-"""A longer line is no post; it is rejected piece by piece, so that a file without line ends fits into memory."""
+"""A longer line is not a post. It is rejected in pieces, so that a file without line ends fits into memory."""
 HEAD_BYTES = 64 * 1024
 HEAD_ROWS = 100
 MAX_HEADER_LINES = 3
 
-_MARK = b"\xef\xbb\xbf"
+_BOM = b"\xef\xbb\xbf"
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
-"""Excel's first line, which names the separator."""
+"""First line of Excel exports with the separator."""
 _FORMATS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
 
 
 class RowFile:
-    """A readable file of rows whose format and column names are known. Raises InputError if there is none at *path*."""
+    """A file of rows with known format and column names. Raises InputError if *path* is not such a file."""
 
     def __init__(self, path: Path, *, format: Format | None = None, encoding: str | None = None) -> None:
-        """*encoding* is what the user says; without it, UTF-8 or what a byte order mark says."""
+        """*encoding* is the user's choice; by default the byte order mark decides, else UTF-8."""
         self.path = path
         self.size_bytes = _check_is_file(path)
         head, self.encoding = _read_head(path, encoding)
@@ -51,28 +51,28 @@ class RowFile:
         self._pulled: Sequence[str | bytes] = ()
         if self.format == "jsonl" and head.lstrip().startswith("["):
             raise InputError(
-                f"{path} holds one JSON array, not one object a line. Turn it into JSON lines, "
+                f"{path} contains one JSON array, not one object per line. Convert it to JSON lines, "
                 f"for example: jq -c '.[]' {path.name} > {path.stem}.jsonl"
             )
         self._backslash = self.format != "jsonl" and escapes_with_backslash(head, self._delimiter)
         self.columns = self._json_columns() if self.format == "jsonl" else self._csv_columns()
-        """Names of the columns; for JSON lines, of what the first hundred objects hold, one level deep with a dot."""
+        """Column names; for JSON lines, the fields of the first 100 objects, and their inner fields with a dot."""
 
     @property
     def position_bytes(self) -> int:
-        """How far into the (compressed) file the reading is."""
+        """Position in the (compressed) file."""
         return self._raw.tell() if self._raw is not None and not self._raw.closed else 0
 
     @property
     def raw(self) -> str:
-        """The row that was read last, as it is in the file."""
+        """The last row as written in the file."""
         return "".join(part if isinstance(part, str) else part.decode(errors="replace") for part in self._pulled)
 
     def rows(self, wanted: Sequence[str], *, is_time: IsTime | None = None) -> Iterator[Row | Reject]:
-        """Each row's cells of the columns *wanted*; blank lines are no rows. Raises InputError in a broken file.
+        """The cells of the columns *wanted* for each row; blank lines are skipped. Raises InputError in a broken file.
 
-        *is_time* names a column and says whether a cell may be one of it. In CSV, a line within a quote that has all
-        columns and a time in that one is a row: the quote was left open.
+        *is_time*: the time column, and a check whether a cell may be a time. In CSV, a line inside a quote with all
+        columns and a time counts as a row, because the quote was left open.
         """
         line = 0
         try:
@@ -86,9 +86,9 @@ class RowFile:
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise InputError(f"{self.path} is a broken gzip file: {error} (after line {line})") from error
         except UnicodeError as error:
-            raise InputError(f"{self.path} is no {self.encoding.codec} text after line {line}: {error}") from error
+            raise InputError(f"{self.path} is not {self.encoding.codec} text after line {line}: {error}") from error
         except OSError as error:
-            raise InputError(f"cannot read {self.path} on from line {line}: {error.strerror or error}") from error
+            raise InputError(f"cannot read {self.path} after line {line}: {error.strerror or error}") from error
 
     @contextmanager
     def _open(self) -> Iterator[BinaryIO]:
@@ -100,7 +100,7 @@ class RowFile:
                 yield raw
                 return
             with gzip.GzipFile(fileobj=raw) as unpacked:
-                # GzipFile hands lines out through Python code; the buffer before it does so in C.
+                # GzipFile reads lines in Python code; BufferedReader does it in C.
                 yield cast("BinaryIO", io.BufferedReader(cast("Any", unpacked), 2**18))
 
     def _json_columns(self) -> list[str]:
@@ -109,7 +109,7 @@ class RowFile:
             lines = itertools.islice(iter(self._json_reader(file), b""), HEAD_ROWS)
             for line in lines:
                 try:
-                    content = msgspec.json.decode(line.removeprefix(_MARK))
+                    content = msgspec.json.decode(line.removeprefix(_BOM))
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     continue
                 if isinstance(content, dict):
@@ -118,16 +118,14 @@ class RowFile:
                         if isinstance(value, dict):
                             names.update(dict.fromkeys(f"{name}.{inner}" for inner in value))
         if not names:
-            raise InputError(
-                f"{self.path}: none of the first lines is a JSON object. Is it CSV? Say so with --format csv"
-            )
+            raise InputError(f"{self.path}: none of the first lines is a JSON object. If it is CSV, use --format csv")
         return list(names)
 
     def _json_rows(self, file: BinaryIO, wanted: Sequence[str]) -> Iterator[Row | Reject]:
         paths = [_path(name, self.columns) for name in wanted]
         tops = list(dict.fromkeys(path[0] for path in paths))
         fields = [f"c{index}" for index in range(len(tops))]
-        # Only what is wanted gets decoded: a raw tweet has 100 further fields.
+        # Only the wanted fields are decoded: a raw tweet has 100 more.
         shape = msgspec.defstruct(
             "Cells", [(field, Any, MISSING) for field in fields], rename=dict(zip(fields, tops, strict=True)), gc=False
         )
@@ -148,7 +146,7 @@ class RowFile:
                 yield Row(number, as_cells(decode(line)))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 text = line.decode(errors="replace").strip("\ufeff \t\r\n")
-                if number == 1 and line.startswith(_MARK):
+                if number == 1 and line.startswith(_BOM):
                     yield from ([self._after_bom(line, decode, as_cells)] if text else [])
                 elif text:
                     yield Reject(number, None, text, f"is not a JSON object: {error}")
@@ -163,11 +161,11 @@ class RowFile:
             return Reject(1, None, line[3:].decode(errors="replace").strip(), f"is not a JSON object: {error}")
 
     def _json_reader(self, file: BinaryIO) -> Callable[[], bytes]:
-        """Reads one line, in UTF-8."""
+        """A function that reads one line as UTF-8."""
         if self.encoding.is_utf8:
             return partial(file.readline, MAX_LINE_BYTES)
         text = io.TextIOWrapper(file, self.encoding.codec, errors=self._on_error, newline="\n")
-        # What is no character stays none, so that its row is rejected.
+        # Invalid characters stay invalid, so that their row is rejected.
         return lambda: text.readline(MAX_LINE_BYTES).encode("utf-8", "surrogatepass")
 
     def _csv_columns(self) -> list[str]:
@@ -175,13 +173,13 @@ class RowFile:
             header, lines = self._header(self._csv_reader(file))
         names = [name.strip() for name in header]
         if lines > MAX_HEADER_LINES:
-            raise InputError(f"{self.path}: the header line opens a quote that it does not close")
+            raise InputError(f"{self.path}: the header line has a quote that is not closed")
         if not any(names):
             raise InputError(f"{self.path} has no header line: the first line must name the columns")
         return names
 
     def _header(self, readline: Callable[[], str]) -> tuple[list[str], int]:
-        """The header's cells, and the number of its last line."""
+        """The cells of the header, and the number of its last line."""
         csv.field_size_limit(MAX_CELL_CHARS)
         skipped = 0
 
@@ -210,8 +208,8 @@ class RowFile:
         return reader.rows(readline, lines + 1)
 
     def _csv_reader(self, file: BinaryIO) -> Callable[[], str]:
-        """Reads one line."""
-        # Bytes that are no characters become lone surrogates, and only their row is rejected.
+        """A function that reads one line."""
+        # Invalid bytes become lone surrogates, so that only their row is rejected.
         text = io.TextIOWrapper(file, self.encoding.codec, errors=self._on_error, newline="")
         return partial(text.readline, MAX_LINE_BYTES)
 
@@ -224,9 +222,11 @@ def _check_is_file(path: Path) -> int:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path} is a directory; name a file of JSON lines or CSV")
+            raise InputError(f"{path} is a directory. Give a file of JSON lines or CSV")
         if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path} is not a regular file: it cannot be read again after a stop")
+            raise InputError(
+                f"{path} is not a regular file, so a stopped run could not be resumed. Save it as a file first"
+            )
         if status.st_size == 0:
             raise InputError(f"{path} is empty")
         with path.open("rb"):
@@ -241,7 +241,7 @@ def _read_head(path: Path, named: str | None) -> tuple[str, Encoding]:
         with path.open("rb") as raw:
             compressed = raw.read(2) == b"\x1f\x8b"
         if path.suffix.lower() == ".gz" and not compressed:
-            raise InputError(f"{path} is no gzip file, although it is named so")
+            raise InputError(f"{path} is not a gzip file, although its name ends in .gz")
         with gzip.open(path) if compressed else path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -260,7 +260,7 @@ def _read_head(path: Path, named: str | None) -> tuple[str, Encoding]:
 
 
 def _plain_suffix(path: Path) -> str:
-    """The suffix that tells the format, with any .gz taken off."""
+    """The suffix before .gz, which gives the format."""
     name = path.name.lower()
     return Path(name.removesuffix(".gz")).suffix
 
@@ -272,9 +272,9 @@ def _sniff(path: Path, head: str) -> Format:
     first = text.split("\n", 1)[0]
     if "\t" in first:
         return "tsv"
-    if any(sign in first for sign in ",;|"):
+    if any(character in first for character in ",;|"):
         return "csv"
-    raise InputError(f"cannot tell whether {path} is JSON lines or CSV; say so with --format jsonl, csv or tsv")
+    raise InputError(f"the format of {path} is unknown. Set it with --format jsonl, csv or tsv")
 
 
 def _delimiter(head: str) -> str:
@@ -283,7 +283,7 @@ def _delimiter(head: str) -> str:
 
 
 def _path(name: str, columns: Sequence[str]) -> list[str]:
-    """Where *name* lies in an object: `user.id` means the id within user, unless a column has just that name."""
+    """The path of *name* in an object: `user.id` is the id inside user, unless a column has exactly this name."""
     top = name.partition(".")[0]
     return [name] if "." not in name or top not in columns else name.split(".")
 

@@ -1,4 +1,4 @@
-"""Time zones as people's files write them: an offset, an abbreviation, a place, a long English name."""
+"""Time zones in files: an offset, an abbreviation, an IANA name or a long English name."""
 
 import re
 from dataclasses import dataclass
@@ -8,34 +8,36 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 class ZoneError(ValueError):
-    """A time zone that is not known, or means more than one."""
+    """An unknown or ambiguous time zone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A time zone under the name that the file gives it."""
+    """A time zone with the name from the file."""
 
     name: str
     rules: tzinfo
     is_offset: bool = False
     standard: timedelta | None = None
-    """What the zone must be ahead of UTC for its name to be clear, such as `Central European Time` in winter."""
+    """The offset at which the name is unambiguous, such as `Central European Time` in winter."""
 
     def utc(self, local: datetime) -> datetime:
-        """*local*, a naive time in this zone, in UTC. Raises ZoneError where the zone has no or two such times."""
+        """*local*, a naive time in this zone, in UTC. Raises ZoneError if that time is skipped or ambiguous."""
         first = local.replace(tzinfo=self.rules)
         found = first.astimezone(UTC)
         if not self.is_offset:
             if found.astimezone(self.rules).replace(tzinfo=None) != local:
-                raise ZoneError(f"is no time in {self.name}: clocks went forward over it")
+                raise ZoneError(f"does not exist in {self.name}: clocks were moved forward then")
             if first.replace(fold=1).utcoffset() != first.utcoffset():
-                raise ZoneError(f"is two times in {self.name}: clocks went back; write the offset, such as +01:00")
+                raise ZoneError(
+                    f"is ambiguous in {self.name}: clocks were moved back then; write the offset, such as +01:00"
+                )
             if self.standard is not None and first.utcoffset() != self.standard:
-                raise ZoneError(f"has the time zone {self.name!r}, which is unclear in summer; write the offset")
+                raise ZoneError(f"has the time zone {self.name!r}, which is ambiguous in summer; write the offset")
         return found
 
     def agrees(self, local: datetime, moment: datetime) -> bool:
-        """Whether *moment* has the clock time *local* here."""
+        """Whether *moment* has the local time *local* in this zone."""
         return moment.astimezone(self.rules).replace(tzinfo=None) == local
 
 
@@ -77,7 +79,7 @@ _FIXED = {
     }.items()
     for name in names.split()
 }
-"""Abbreviations with one meaning in use; of e-mail's those of RFC 5322."""
+"""Abbreviations with one common meaning, including those of RFC 5322."""
 _AMBIGUOUS = {
     "ist": "India +05:30, Ireland +01:00, Israel +02:00",
     "cst": "North America -06:00, China +08:00, Cuba -05:00",
@@ -131,29 +133,29 @@ _SEASONAL = {
     "pacific time": ("America/Los_Angeles", "-8"),
     "mountain time": ("America/Denver", "-7"),
 }
-"""Names without a season: the place's standard time, and unclear while its clocks are forward."""
+"""Names without a season: the place's standard time; ambiguous during its summer time."""
 LONG_NAMES = frozenset(_LONG) | frozenset(_SEASONAL)
 
 _OFFSET = re.compile(r"([+-])(\d{1,2})(?::?(\d\d))?(?::?(\d\d))?")
 _AHEAD = re.compile(r"(?:utc|gmt|ut)\s?([+-]\d{1,2}(?::?\d\d)?)", re.IGNORECASE)
 _PLACE = re.compile(r"[A-Za-z_]+(?:/[A-Za-z0-9_+-]+){1,2}")
-_WAY_OUT = "write an offset such as +01:00"
+_REMEDY = "write an offset such as +01:00"
 
 
 def offset_zone(text: str) -> Zone:
-    """`+0100`, `-08:00` or `+1`. Raises ZoneError for an offset that no place has."""
+    """The zone of `+0100`, `-08:00` or `+1`. Raises ZoneError for an offset that does not exist."""
     match = _OFFSET.fullmatch(text)
     if match is None:
-        raise ZoneError(f"has the time zone {text!r}, which is unknown; {_WAY_OUT}")
+        raise ZoneError(f"has the time zone {text!r}, which is unknown; {_REMEDY}")
     ahead = timedelta(hours=int(match[2]), minutes=int(match[3] or 0), seconds=int(match[4] or 0))
     if ahead > timedelta(hours=14) or int(match[3] or 0) > 59:
-        raise ZoneError(f"has the time zone {text!r}, which no place has")
+        raise ZoneError(f"has the time zone {text!r}, which does not exist")
     return Zone(text, timezone(-ahead if match[1] == "-" else ahead), is_offset=True)
 
 
 @lru_cache(maxsize=1_000)
 def zone_named(name: str) -> Zone:
-    """The zone called *name*. Raises ZoneError, with the name, where it is unknown or means more than one."""
+    """The zone with *name*. Raises ZoneError if it is unknown or ambiguous."""
     known = " ".join(name.casefold().split())
     bare = known.replace(".", "")
     if (ahead := _FIXED.get(bare, _LONG.get(known))) is not None:
@@ -162,7 +164,7 @@ def zone_named(name: str) -> Zone:
         place, hours = _SEASONAL[known]
         return Zone(name, ZoneInfo(place), standard=_offset(hours))
     if bare in _AMBIGUOUS:
-        raise ZoneError(f"has the time zone {name!r}, which means more than one ({_AMBIGUOUS[bare]}); {_WAY_OUT}")
+        raise ZoneError(f"has the time zone {name!r}, which is ambiguous ({_AMBIGUOUS[bare]}); {_REMEDY}")
     if match := _AHEAD.fullmatch(name.strip()):
         zone = offset_zone(match[1])
         return Zone(name, zone.rules, is_offset=True)
@@ -173,11 +175,11 @@ def zone_named(name: str) -> Zone:
             return Zone(name, ZoneInfo(name))
         except (ZoneInfoNotFoundError, ValueError, OSError):
             pass
-    raise ZoneError(f"has the time zone {name!r}, which is unknown; {_WAY_OUT}")
+    raise ZoneError(f"has the time zone {name!r}, which is unknown; {_REMEDY}")
 
 
 def check_comment(comment: str) -> Zone | None:
-    """What a comment behind an offset says of the zone; None where it is prose, such as JavaScript's long names."""
+    """The zone in a comment after an offset; None if it is prose, such as JavaScript's long names."""
     try:
         return zone_named(comment)
     except ZoneError:

@@ -1,4 +1,4 @@
-"""Dates and times in words and numbers, cut into tokens, one kind each."""
+"""Tokenizes dates and times in words and numbers; each kind of token may appear once."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from ingest.files.reading.time_zones import LONG_NAMES, Zone, ZoneError, check_comment, offset_zone, zone_named
 
 FIRST_YEAR, LAST_YEAR = 1973, 2103
-UNREADABLE = "is no time I can read, such as 2015-02-22T22:39:18-08:00"
+UNREADABLE = "is not a supported time format; use for example 2015-02-22T22:39:18-08:00"
 NO_ZONE = "has no time zone; --assume-utc reads such times as UTC"
 
 _MONTHS = {
@@ -79,7 +79,7 @@ _LONG_ZONE = re.compile(rf"\b(?:{'|'.join(sorted(LONG_NAMES, key=len, reverse=Tr
 
 @dataclass(slots=True)
 class TimestampTokens:
-    """The tokens of one text, each kind at most once."""
+    """The tokens of one text, at most one of each kind."""
 
     text: str
     day_first: bool | None
@@ -91,7 +91,8 @@ class TimestampTokens:
     zones: list[Zone] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
 
-    def moment(self, *, assume_utc: bool) -> datetime:
+    def parse(self, *, assume_utc: bool) -> datetime:
+        """The time in UTC. Raises ValueError with the reason."""
         text = self.text
         if long := _LONG_ZONE.search(text):
             self.comments.append(long[0])
@@ -104,17 +105,17 @@ class TimestampTokens:
             try:
                 self._take(token)
             except ZoneError:
-                # Without a date and a time of day, a word is no zone but prose.
+                # Before a date, an unknown word is prose, not a time zone.
                 if self.day is None and self.month_day is None:
                     raise self._unread(text[at:]) from None
                 raise
             at = token.end()
-        return self._whole(assume_utc=assume_utc)
+        return self._combined(assume_utc=assume_utc)
 
     def _unread(self, rest: str) -> ValueError:
         if self.day is None and self.month_day is None:
-            return ValueError(UNREADABLE if len(self.text) > len("yesterday") else "is no date with a time of day")
-        return ValueError(f"{UNREADABLE}: {rest.strip()!r} is not understood")
+            return ValueError(UNREADABLE if len(self.text) > len("yesterday") else "is not a date with a time of day")
+        return ValueError(f"{UNREADABLE}: {rest.strip()!r} is not supported")
 
     def _take(self, token: re.Match[str]) -> None:  # noqa: PLR0912 - one branch per kind
         part = token.groupdict()
@@ -137,7 +138,7 @@ class TimestampTokens:
             case "day_month":
                 self._set_day(part["dm_year"], _MONTHS[part["dm_month"].casefold()], part["dm_day"])
             case "short_year":
-                # RFC 822, where a weekday proves that no year stands first.
+                # RFC 822: the weekday proves that the text does not start with the year.
                 self._once(self.weekday is not None)
                 short = int(part["sy_year"])
                 year = short + (2000 if short < 50 else 1900)
@@ -171,18 +172,18 @@ class TimestampTokens:
 
     def _set_numbers(self, first: str, second: str, sign: str, year: str) -> None:
         one, two = int(first), int(second)
-        # With points, the day comes first wherever such dates are in use.
+        # Dates with dots have the day first in all countries that use them.
         day_first = True if sign == "." else self.day_first
         if day_first is None:
             if one <= 12 and two <= 12 and one != two:
                 raise ValueError(
-                    f"may be day {one} of month {two} or month {one}, day {two}; --dates day-first or "
-                    "--dates month-first says which"
+                    f"may be day {one} of month {two} or month {one}, day {two}; set --dates day-first or "
+                    "--dates month-first"
                 )
             day_first = one > 12
         day, month = (one, two) if day_first else (two, one)
         if month > 12:
-            raise ValueError(f"has no month {month}: the file's dates begin with the {'day' if day_first else 'month'}")
+            raise ValueError(f"has no month {month}: the file's dates start with the {'day' if day_first else 'month'}")
         self._set_day(year, month, day)
 
     def _set_clock(
@@ -201,22 +202,22 @@ class TimestampTokens:
             raise ValueError(f"has no time of day {hours:02}:{minutes:02}:{seconds:02}")
         self.clock = hours, minutes, seconds, int((fraction or "").ljust(6, "0")[:6])
 
-    def _whole(self, *, assume_utc: bool) -> datetime:
+    def _combined(self, *, assume_utc: bool) -> datetime:
         day = self.day
         if self.month_day is not None and self.year is not None:
             day = _day(date, self.year, *self.month_day)
         elif self.year is not None or self.month_day is not None:
-            raise ValueError("is no date with a year")
+            raise ValueError("is not a date with a year")
         if day is None:
-            raise ValueError("is no date with a time of day")
+            raise ValueError("is not a date with a time of day")
         if self.clock is None:
-            raise ValueError("is no date with a time of day")
+            raise ValueError("is not a date with a time of day")
         if self.weekday is not None and day.weekday() != self.weekday:
             raise ValueError(f"has the wrong day of the week: {day} is a {day:%A}")
         if not FIRST_YEAR <= day.year <= LAST_YEAR:
-            raise ValueError(f"lies outside the calendar of posts, {FIRST_YEAR} to {LAST_YEAR}")
+            raise ValueError(f"is outside the years {FIRST_YEAR} to {LAST_YEAR}")
         hours, minutes, seconds, micros = self.clock
-        # 24:00 is the next day's midnight; a leap second counts as the second after it, as in Unix time.
+        # 24:00 is midnight of the next day; a leap second becomes the second after it, as in Unix time.
         naive = datetime(day.year, day.month, day.day) + timedelta(  # noqa: DTZ001 - the zone comes next
             hours=hours, minutes=minutes, seconds=seconds, microseconds=micros
         )
@@ -235,12 +236,12 @@ class TimestampTokens:
                 check = check_comment(comment)
                 if check is not None:
                     zones.append(check)
-        # An offset decides over a name; what else is said must agree with it.
+        # An offset has precedence over a name; all other zones must agree with it.
         zones.sort(key=lambda zone: not zone.is_offset)
         found = zones[0].utc(naive)
         for other in zones[1:]:
             if not other.agrees(naive, found):
-                raise ValueError(f"has two time zones that differ, {zones[0].name!r} and {other.name!r}")
+                raise ValueError(f"has two different time zones, {zones[0].name!r} and {other.name!r}")
         return found
 
 

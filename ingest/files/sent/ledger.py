@@ -1,7 +1,8 @@
-"""What was sent from files into one topic, kept beside the counts: in Redis, so that both are lost together.
+"""Records which posts were sent from files into one topic. It is in Redis next to the counts: both are lost together.
 
 A run appends a *window* of posts before it sends them, and replaces it once the broker has confirmed their offsets.
-Appending fails when another run appended in between: the run then reads what is new, so two runs never send one post.
+Appending fails if another run appended in between. The run then reads the new windows, so two runs never send the same
+post.
 """
 
 import contextlib
@@ -21,15 +22,15 @@ from brandpulse.redis.error_hints import reaching_redis, redis_outage
 from brandpulse.state.keys import LedgerKeys
 
 LEDGER_POSTS = 10_000_000
-"""Posts that the ledger holds, 26 bytes each (260 MB); beyond, it forgets the oldest windows and says so."""
+"""Maximum number of posts, 26 bytes each (260 MB). Beyond it, the oldest windows are removed and counted."""
 RUN_SECONDS = 6.0
-"""A run that gave no sign of life for so long has ended."""
+"""A run without a heartbeat for this long has ended."""
 HEARTBEAT_SECONDS = 1.0
-"""Between two signs of life."""
+"""Interval between two heartbeats."""
 READ_WINDOWS = 50
-"""Windows read in one round trip: some 10 MB."""
+"""Windows read in one round trip: about 10 MB."""
 UNKNOWN = -1
-"""Stands for the partition and the offset of a post whose delivery is not confirmed."""
+"""Partition and offset of a post without a confirmed delivery."""
 
 Digests = npt.NDArray[np.uint64]
 
@@ -37,27 +38,27 @@ Digests = npt.NDArray[np.uint64]
 class _Head(msgspec.Struct, omit_defaults=True):
     posts: int
     log: str
-    """The topic's id when the window was written; empty: its posts were counted, wherever they lay."""
+    """The topic's id when the window was written; empty: all its posts are counted."""
     run: str = ""
-    """Who sends the window; empty: nothing of it is on its way."""
+    """The run that sends the window; empty: no delivery is open."""
     source: str = ""
-    """Of all its posts; empty: each has its own."""
+    """Source of all its posts; empty: each has its own."""
     since: dict[int, int] = {}
-    """By partition, an offset at or below the first post of the window."""
+    """By partition, an offset at or before the first post of the window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Posts that were sent one after the other. The arrays are as long as each other."""
+    """Consecutive posts of one run. The arrays have equal length."""
 
     log: str
     run: str
     source: str
     since: Mapping[int, int]
     ids: Digests
-    """Of source and id."""
+    """Digest of source and id."""
     contents: Digests
-    """Of id, time, author and text, whatever the source."""
+    """Digest of id, time, author and text, without the source."""
     partitions: npt.NDArray[np.int16]
     offsets: npt.NDArray[np.int64]
 
@@ -65,12 +66,12 @@ class Window:
         return len(self.ids)
 
     @property
-    def open(self) -> npt.NDArray[np.bool_]:
-        """Which posts have no confirmed delivery."""
+    def unconfirmed(self) -> npt.NDArray[np.bool_]:
+        """Mask of posts without a confirmed delivery."""
         return np.asarray(self.offsets == UNKNOWN)
 
-    def only(self, mask: npt.NDArray[np.bool_], **changes: Any) -> "Window":
-        """Those posts of it that *mask* chooses."""
+    def select(self, mask: npt.NDArray[np.bool_], **changes: Any) -> "Window":
+        """A window of the posts in *mask*."""
         return replace(
             self,
             ids=self.ids[mask],
@@ -81,14 +82,14 @@ class Window:
         )
 
     def encode(self) -> bytes:
-        """Ten digits with the number of posts, a line of JSON, then the arrays one behind the other."""
+        """Ten digits with the number of posts, a line of JSON, then the arrays in sequence."""
         head = _Head(len(self), self.log, self.run, self.source, dict(self.since))
         arrays = (self.ids, self.contents, self.partitions, self.offsets)
         return b"%010d" % len(self) + msgspec.json.encode(head) + b"\n" + b"".join(a.tobytes() for a in arrays)
 
     @classmethod
     def decode(cls, stored: bytes) -> "Window":
-        """Raises StateError if no version wrote it."""
+        """Raises StateError if the content is invalid."""
         try:
             line, _, rest = stored[10:].partition(b"\n")
             head = msgspec.json.decode(line, type=_Head)
@@ -103,10 +104,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSnapshot:
-    """What the ledger holds from some window on."""
+    """The windows of the ledger from some number on."""
 
     version: int
-    """Windows ever written: what `claim` wants."""
+    """Number of windows ever written; the argument of `claim`."""
     first: int
     """Number of the first of *windows*."""
     windows: Sequence[bytes]
@@ -114,37 +115,37 @@ class LedgerSnapshot:
 
 
 class Ledger(Protocol):
-    """What was sent into one topic. Every method raises TransientError when the store does not answer."""
+    """Posts sent into one topic. Every method raises TransientError if Redis does not answer."""
 
     def identity(self) -> str:
-        """A random word, another one after the store has lost everything."""
+        """A random token that changes after Redis has lost its state."""
         ...
 
     def read(self, since: int = 0) -> LedgerSnapshot: ...
 
     def claim(self, version: int, window: Window) -> int | None:
-        """Append *window*; its number, or None when the ledger is no longer at *version*."""
+        """Append *window* and return its number; None if the ledger's version is not *version*."""
         ...
 
     def settle(self, number: int, window: Window, *, before: bytes = b"") -> bool:
-        """Replace window *number*, if it still is as it was *before*; empty: in any case."""
+        """Replace window *number* if it still equals *before*, or in any case if *before* is empty."""
         ...
 
     def seconds_left(self, run: str) -> float:
-        """For how long that run's last sign of life holds; 0: it has ended. It grows with each sign."""
+        """Seconds until the run's last heartbeat expires; 0 if it has ended. Each heartbeat increases it."""
         ...
 
     def heartbeat(self, run: str) -> None:
-        """This run's sign of life."""
+        """Report that *run* is alive."""
         ...
 
     def end_run(self, run: str) -> None:
-        """The run has ended."""
+        """Report that *run* has ended."""
         ...
 
 
 class MemoryLedger:
-    """The working twin; nothing outlives the process."""
+    """In-memory implementation for tests."""
 
     def __init__(self, *, posts: int = LEDGER_POSTS) -> None:
         self._identity = secrets.token_hex(8)
@@ -153,7 +154,7 @@ class MemoryLedger:
         self._forgotten = 0
         self._posts_forgotten = 0
         self._runs: set[str] = set()
-        self._looks = 0
+        self._calls = 0
 
     def identity(self) -> str:
         return self._identity
@@ -180,9 +181,9 @@ class MemoryLedger:
         return True
 
     def seconds_left(self, run: str) -> float:
-        # Each look finds a later sign, as of a run that lives.
-        self._looks += 1
-        return float(self._looks) if run in self._runs else 0.0
+        # Each call returns a later expiry, like that of a run that is alive.
+        self._calls += 1
+        return float(self._calls) if run in self._runs else 0.0
 
     def heartbeat(self, run: str) -> None:
         self._runs.add(run)
@@ -196,7 +197,7 @@ def _script(name: str) -> str:
 
 
 class RedisLedger:
-    """The real one. Key layout: `brandpulse/state/keys.py`."""
+    """The ledger in Redis. Key layout: `brandpulse/state/keys.py`."""
 
     def __init__(self, client: redis.Redis, namespace: str, topic: str, *, posts: int = LEDGER_POSTS) -> None:
         self._client = client
@@ -206,48 +207,48 @@ class RedisLedger:
         self._settle = client.register_script(_script("settle"))
 
     def identity(self) -> str:
-        with _reached():
+        with _translated_errors():
             self._client.hsetnx(self._keys.about, "identity", secrets.token_hex(8))
             found: Any = self._client.hget(self._keys.about, "identity")
         return bytes(found).decode()
 
     def read(self, since: int = 0) -> LedgerSnapshot:
-        with _reached():
+        with _translated_errors():
             while True:
                 forgotten, posts_forgotten = self._forgotten()
                 first = max(since, forgotten)
                 windows: list[bytes] = []
                 while True:
                     begin = first - forgotten + len(windows)
-                    some: Any = self._client.lrange(self._keys.windows, begin, begin + READ_WINDOWS - 1)
-                    windows += some
-                    if len(some) < READ_WINDOWS:
+                    chunk: Any = self._client.lrange(self._keys.windows, begin, begin + READ_WINDOWS - 1)
+                    windows += chunk
+                    if len(chunk) < READ_WINDOWS:
                         break
                 if self._forgotten()[0] == forgotten:
                     return LedgerSnapshot(first + len(windows), first, windows, posts_forgotten)
 
     def claim(self, version: int, window: Window) -> int | None:
-        with _reached():
+        with _translated_errors():
             keys = [self._keys.windows, self._keys.about]
             reply: Any = self._claim(keys=keys, args=[version, window.encode(), len(window), self._limit])
         return version if reply[0] else None
 
     def settle(self, number: int, window: Window, *, before: bytes = b"") -> bool:
-        with _reached():
+        with _translated_errors():
             keys = [self._keys.windows, self._keys.about]
             return bool(self._settle(keys=keys, args=[number, before, window.encode(), len(window)]))
 
     def seconds_left(self, run: str) -> float:
-        with _reached():
+        with _translated_errors():
             left: Any = self._client.pttl(self._keys.run(run))
         return max(0, int(left)) / 1_000
 
     def heartbeat(self, run: str) -> None:
-        with _reached():
+        with _translated_errors():
             self._client.set(self._keys.run(run), "1", px=int(RUN_SECONDS * 1_000))
 
     def end_run(self, run: str) -> None:
-        with _reached():
+        with _translated_errors():
             self._client.delete(self._keys.run(run))
 
     def _forgotten(self) -> tuple[int, int]:
@@ -256,8 +257,8 @@ class RedisLedger:
 
 
 @contextlib.contextmanager
-def _reached() -> Iterator[None]:
-    """What Redis says, as our errors."""
+def _translated_errors() -> Iterator[None]:
+    """Raise TransientError or StateError for errors of Redis."""
     try:
         with reaching_redis():
             yield

@@ -1,4 +1,4 @@
-"""Which posts an earlier run has sent, so that they must not be sent again: the ledger against the logs as they are."""
+"""Finds the posts that earlier runs have sent, by comparing the ledger with the current logs."""
 
 import hashlib
 import time
@@ -18,7 +18,7 @@ from ingest.files.sent.ledger import UNKNOWN, Digests, Ledger, Window
 from ingest.topic_reader import LogEnds, TopicPost
 
 LEAVE_SECONDS = 30.0
-"""How long a run waits until workers have left a log that is gone, before it sends again what they had not counted."""
+"""How long a run waits for workers to leave a deleted log, before it resends posts that were not counted from it."""
 
 SHIFTED = "shifted\0"
 _SOURCE = b',"source":"'
@@ -26,26 +26,26 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 class SentStatus(IntEnum):
-    """What the ledger knows of a post."""
+    """What the ledger records about a post."""
 
     NEW = 0
     SENT = 1
     CHANGED = 2
-    """Its source and id were sent, with another text, author or time."""
+    """Its source and id were sent with another text, author or time."""
     OTHER_SOURCE = 3
-    """Its id, time, author and text were sent, under another source."""
+    """Its id, time, author and text were sent under another source."""
     UNCERTAIN = 4
-    """Its sender was killed before the broker answered, and the log is gone."""
+    """Its sender was killed before the delivery was confirmed, and the log is deleted."""
 
 
 class PostDigester:
-    """Two digests of each post, of 8 bytes: of (source, id), and of what it says (id, time, author, text).
+    """Computes two 8-byte digests of each post: of (source, id), and of its content (id, time, author, text).
 
-    Two of n posts share one with probability n²/2⁶⁵; of n posts with one id in two sources, the second with n/2³².
+    Two of n posts collide with probability n²/2⁶⁵; the content digests of n posts in two sources with n/2³².
     """
 
     def __init__(self, *, shifted: bool) -> None:
-        """*shifted*: times are moved to now, so what was sent unmoved is another post."""
+        """*shifted*: times are moved to now, which makes them other posts than the unshifted ones."""
         self._salt = SHIFTED if shifted else ""
         self._shifted = shifted
         self._sources: dict[str, int] = {}
@@ -54,20 +54,20 @@ class PostDigester:
         blake, crc = hashlib.blake2b, zlib.crc32
         ids = np.frombuffer(b"".join([blake(post.id.encode(), digest_size=8).digest() for post in posts]), "<u8")
         payloads = [post.payload for post in posts]
-        places = [payload.find(_SOURCE) for payload in payloads]
-        said = np.array(
-            [crc(payload[:place]) for payload, place in zip(payloads, places, strict=True)], dtype=np.uint64
+        content_ends = [payload.find(_SOURCE) for payload in payloads]
+        content_crcs = np.array(
+            [crc(payload[:end]) for payload, end in zip(payloads, content_ends, strict=True)], dtype=np.uint64
         )
         names = [post.source for post in posts]
         distinct = set(names)
         many = names if len(distinct) > 1 else distinct
         named: Digests = np.bitwise_xor(ids, np.array([self._source(name) for name in many], dtype=np.uint64))
-        # A shifted post's time is another in each run: it is known by its id alone.
-        return named, named if self._shifted else ids ^ (said * _MIX)
+        # The time of a shifted post differs in each run, so only its id counts.
+        return named, named if self._shifted else ids ^ (content_crcs * _MIX)
 
     @staticmethod
     def stored_digests(source: str, post_id: str) -> tuple[int, int]:
-        """The digests of (source, id) that a post in the topic can have: sent as it was, or shifted."""
+        """The possible (source, id) digests of a post in the topic: unshifted and shifted."""
         post = int.from_bytes(hashlib.blake2b(post_id.encode(), digest_size=8).digest(), "little")
         return post ^ _source_digest("", source), post ^ _source_digest(SHIFTED, source)
 
@@ -84,17 +84,17 @@ def _source_digest(salt: str, name: str) -> int:
 
 @dataclass(slots=True)
 class SentPosts:
-    """What is held: it stands in the topic, was counted from an earlier log, or another run is sending it."""
+    """Posts not to send: they are in the topic, were counted from an earlier log, or another run sends them."""
 
     version: int = 0
     posts_forgotten: int = 0
     to_send_again: int = 0
-    """Posts that were sent to a log that is gone, and not counted from it."""
+    """Posts that were sent to a deleted log and not counted from it."""
     _ids: list[Digests] = field(default_factory=list)
     _contents: list[Digests] = field(default_factory=list)
-    """Of windows whose posts have one source for all."""
+    """Of windows with one source for all posts."""
     _own_contents: list[Digests] = field(default_factory=list)
-    """Of windows whose posts each have their own."""
+    """Of windows whose posts have their own sources."""
     _uncertain: list[Digests] = field(default_factory=list)
     _sorted: tuple[Digests, Digests, Digests, Digests] | None = None
 
@@ -119,38 +119,39 @@ class SentPosts:
     def lookup(self, ids: Digests, contents: Digests, *, own_sources: bool = False) -> npt.NDArray[np.int8]:
         """A `SentStatus` for each post.
 
-        *own_sources*: each post has its own source, so two that differ in nothing else are two posts. They are one if
-        either was sent with a source for the whole file, which may be that file's name.
+        *own_sources*: each post has its own source, so posts that differ only in their source are different posts. They
+        are the same post if either was sent with one source for the whole file, which may be the file's name.
         """
         if self._sorted is None:
             parts = (self._ids, self._contents, self._own_contents, self._uncertain)
-            held, said, own, unsure = (
+            ids_sent, contents_sent, own_contents, uncertain = (
                 np.sort(np.concatenate(part)) if part else np.empty(0, np.uint64) for part in parts
             )
-            self._sorted = held, said, own, unsure
-            # In place of the windows as they were stored, which take twice as much.
-            self._ids, self._contents, self._own_contents, self._uncertain = [held], [said], [own], [unsure]
-        held, said, own, unsure = self._sorted
-        by_id, elsewhere = _in(held, ids), _in(said, contents)
-        by_content = elsewhere | _in(own, contents)
-        seen = np.full(len(ids), SentStatus.NEW, np.int8)
-        seen[_in(unsure, ids)] = SentStatus.UNCERTAIN
-        seen[elsewhere if own_sources else by_content] = SentStatus.OTHER_SOURCE
-        seen[by_id] = SentStatus.CHANGED
-        seen[by_id & by_content] = SentStatus.SENT
-        return seen
+            self._sorted = ids_sent, contents_sent, own_contents, uncertain
+            # Replaces the arrays of the windows, which take twice the memory.
+            self._ids, self._contents = [ids_sent], [contents_sent]
+            self._own_contents, self._uncertain = [own_contents], [uncertain]
+        ids_sent, contents_sent, own_contents, uncertain = self._sorted
+        by_id, by_file_content = _in(ids_sent, ids), _in(contents_sent, contents)
+        by_content = by_file_content | _in(own_contents, contents)
+        status = np.full(len(ids), SentStatus.NEW, np.int8)
+        status[_in(uncertain, ids)] = SentStatus.UNCERTAIN
+        status[by_file_content if own_sources else by_content] = SentStatus.OTHER_SOURCE
+        status[by_id] = SentStatus.CHANGED
+        status[by_id & by_content] = SentStatus.SENT
+        return status
 
 
-def _in(ordered: Digests, wanted: Digests) -> npt.NDArray[np.bool_]:
+def _in(ordered: Digests, digests: Digests) -> npt.NDArray[np.bool_]:
     if not len(ordered):
-        return np.zeros(len(wanted), np.bool_)
-    places = np.searchsorted(ordered, wanted)
+        return np.zeros(len(digests), np.bool_)
+    places = np.searchsorted(ordered, digests)
     places[places == len(ordered)] = 0
-    return np.asarray(ordered[places] == wanted)
+    return np.asarray(ordered[places] == digests)
 
 
 class Log(Protocol):
-    """The part of `TopicReader` that is needed here."""
+    """The part of `TopicReader` that this module uses."""
 
     def posts_between(self, begin: Mapping[int, int], end: Mapping[int, int]) -> Iterator[TopicPost]: ...
 
@@ -164,10 +165,10 @@ def recover(
     reader: Log,
     sleep: Callable[[float], None] = time.sleep,
 ) -> SentPosts:
-    """What earlier runs sent, as far as it need not be sent again. Raises TransientError, StateError.
+    """Posts of earlier runs that need not be sent again. Raises TransientError, StateError.
 
-    Posts whose sender was killed are looked for in the topic. What lay in a log that is gone is held if it was counted.
-    The ledger is put right on the way, so that the next run need not ask again.
+    Posts whose sender was killed are searched in the topic. Posts of a deleted log are included if they were counted.
+    The ledger is corrected, so that the next run has less work.
     """
     contents = ledger.read()
     sent = SentPosts(contents.version, contents.posts_forgotten)
@@ -188,21 +189,20 @@ def recover(
     found = _find_unconfirmed(work, log, ends, reader)
     extra: list[Window] = []
     for number, stored, window in work:
-        kept, here = _reconcile(sent, window, log=log, ends=ends, done=done, found=found)
-        extra += here
-        if kept.encode() != stored:
-            ledger.settle(number, kept, before=stored)
+        remaining, in_this_log = _reconcile(sent, window, log=log, ends=ends, done=done, found=found)
+        extra += in_this_log
+        if remaining.encode() != stored:
+            ledger.settle(number, remaining, before=stored)
     for window in extra:
-        placed = ledger.claim(sent.version, window)
-        if placed is None:
-            raise TransientError("another `brandpulse ingest` has just begun; run the command again")
+        if ledger.claim(sent.version, window) is None:
+            raise TransientError("another `brandpulse ingest` has just started; run the command again")
         sent.version += 1
         sent.add_sent(window)
     return sent
 
 
 def _is_alive(ledger: Ledger, run: str, sleep: Callable[[float], None]) -> bool:
-    """Whether a run gives signs of life: one that was killed a moment ago has left its last."""
+    """Whether the run sends heartbeats. The last heartbeat of a killed run is still stored for a while."""
     left = ledger.seconds_left(run)
     while left > 0:
         sleep(0.25)
@@ -222,35 +222,36 @@ def _reconcile(
     done: AppliedLogs,
     found: Mapping[int, tuple[int, int]],
 ) -> tuple[Window, list[Window]]:
-    """What to keep of *window* in its place, and what of it lies in the topic of now, but was sent to another."""
-    window = window.only(np.ones(len(window), np.bool_), run="")
-    here: list[Window] = []
-    if found and window.open.any():
+    """The part of *window* to keep in place, and the part that was sent to another log but is in the current one."""
+    window = window.select(np.ones(len(window), np.bool_), run="")
+    in_this_log: list[Window] = []
+    if found and window.unconfirmed.any():
         places = [found.get(int(digest), (UNKNOWN, UNKNOWN)) for digest in window.ids]
-        lies = window.open & np.array([offset != UNKNOWN for _, offset in places])
-        partitions = np.where(lies, np.array([p for p, _ in places]), window.partitions).astype(np.int16)
-        offsets = np.where(lies, np.array([o for _, o in places]), window.offsets).astype(np.int64)
+        is_found = window.unconfirmed & np.array([offset != UNKNOWN for _, offset in places])
+        partitions = np.where(is_found, np.array([p for p, _ in places]), window.partitions).astype(np.int16)
+        offsets = np.where(is_found, np.array([o for _, o in places]), window.offsets).astype(np.int64)
         moved = Window(window.log, "", window.source, window.since, window.ids, window.contents, partitions, offsets)
         if window.log == log:
             window = moved
-        elif lies.any():
-            here = [moved.only(lies, log=log)]
-            window = window.only(~lies)
+        elif is_found.any():
+            in_this_log = [moved.select(is_found, log=log)]
+            window = window.select(~is_found)
     counted = _counted(window, done)
     if window.log == log:
         high = _by_partition(window.partitions, lambda partition: ends.high.get(partition, 0))
-        stands = ~window.open & (counted | (window.offsets < high))
-        kept = window.only(stands)
-        sent.add_sent(kept)
-        sent.to_send_again += len(window) - len(kept)
-        return kept, here
+        remaining = window.select(~window.unconfirmed & (counted | (window.offsets < high)))
+        sent.add_sent(remaining)
+        sent.to_send_again += len(window) - len(remaining)
+        return remaining, in_this_log
     none_applied = all(done.applied(window.log, partition) <= offset for partition, offset in window.since.items())
-    unsure = window.open & (not none_applied)
-    sent.add_sent(window.only(counted))
-    sent.add_uncertain(window.only(unsure))
-    kept = window.only(counted | unsure)
-    sent.to_send_again += len(window) - len(kept)
-    return (kept if unsure.any() else kept.only(np.ones(len(kept), np.bool_), log="", since={})), here
+    uncertain = window.unconfirmed & (not none_applied)
+    sent.add_sent(window.select(counted))
+    sent.add_uncertain(window.select(uncertain))
+    remaining = window.select(counted | uncertain)
+    sent.to_send_again += len(window) - len(remaining)
+    if not uncertain.any():
+        remaining = remaining.select(np.ones(len(remaining), np.bool_), log="", since={})
+    return remaining, in_this_log
 
 
 def _by_partition(partitions: npt.NDArray[np.int16], value: Callable[[int], int]) -> npt.NDArray[np.int64]:
@@ -264,7 +265,7 @@ def _all_counted(window: Window, done: AppliedLogs) -> bool:
 
 def _counted(window: Window, done: AppliedLogs) -> npt.NDArray[np.bool_]:
     applied = _by_partition(window.partitions, lambda partition: done.applied(window.log, partition))
-    return np.asarray(~window.open & (window.offsets < applied))
+    return np.asarray(~window.unconfirmed & (window.offsets < applied))
 
 
 def _wait_until_left(
@@ -274,20 +275,20 @@ def _wait_until_left(
     partitions: Sequence[int],
     sleep: Callable[[float], None],
 ) -> AppliedLogs:
-    """How far each log was applied, once no worker can apply more of those that are gone.
+    """How far each log was applied, after no worker can apply more of the deleted logs.
 
-    A worker that outlives its broker may still hold a batch: what it has not applied must not be sent again before each
-    partition reads another log.
+    A worker that outlives its broker may still have a batch. Its posts must not be sent again before each partition
+    reads another log.
     """
     done = applied(partitions)
-    gone = [window for _, _, window in work if window.log != log]
+    deleted = [window for _, _, window in work if window.log != log]
     waited = 0.0
-    while waiting := {window.log for window in gone if done.reads(window.log) and not _all_counted(window, done)}:
+    while waiting := {window.log for window in deleted if done.reads(window.log) and not _all_counted(window, done)}:
         if waited >= LEAVE_SECONDS:
             raise TransientError(
-                f"posts of an earlier run were sent to a topic that is gone ({', '.join(sorted(waiting))}), and the "
-                "workers have not begun to read the new one, so it is not known which of them were counted. Start a "
-                "worker (`brandpulse up` or `brandpulse worker`), then run the command again"
+                f"posts of an earlier run were sent to a deleted topic ({', '.join(sorted(waiting))}). Which of them "
+                "were counted is unknown until workers read the new topic. Start a worker (`brandpulse up` or "
+                "`brandpulse worker`), then run the command again"
             )
         sleep(0.5)
         waited += 0.5
@@ -298,15 +299,15 @@ def _wait_until_left(
 def _find_unconfirmed(
     work: Sequence[tuple[int, bytes, Window]], log: str, ends: LogEnds, reader: Log
 ) -> dict[int, tuple[int, int]]:
-    """Where posts without a confirmed delivery lie in the topic of now."""
-    unconfirmed = [window for _, _, window in work if window.open.any()]
+    """(Partition, offset) in the current topic of posts without a confirmed delivery, by digest."""
+    unconfirmed = [window for _, _, window in work if window.unconfirmed.any()]
     if not unconfirmed:
         return {}
     begin: dict[int, int] = {}
     for partition, low in ends.low.items():
         since = [window.since.get(partition, 0) if window.log == log else low for window in unconfirmed]
         begin[partition] = max(low, min(since))
-    wanted = {int(digest) for window in unconfirmed for digest in window.ids[window.open]}
+    wanted = {int(digest) for window in unconfirmed for digest in window.ids[window.unconfirmed]}
     found: dict[int, tuple[int, int]] = {}
     for post in reader.posts_between(begin, ends.high):
         for digest in PostDigester.stored_digests(post.source, post.id):

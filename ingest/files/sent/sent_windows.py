@@ -1,4 +1,4 @@
-"""The windows of posts that a run sends: written to the ledger before, and again with their offsets after."""
+"""The ledger windows of a run: written before its posts are sent, and updated with their offsets after."""
 
 import contextlib
 import secrets
@@ -20,7 +20,7 @@ from ingest.worker_states import WorkerStates, remembered_since_ms
 
 
 class Decision(Enum):
-    """What becomes of a post of the file."""
+    """What to do with a post of the file."""
 
     SEND = "send"
     SENT = "sent"
@@ -43,16 +43,14 @@ class _ClaimedWindow:
 
     window: Window
     stored: bytes
-    place_in_window: Sequence[int]
-    """By place in the run's list of posts, the place in the window; -1: it is not sent."""
-    handed: int = 0
-    open_at_end: frozenset[int] = frozenset()
+    index_in_window: Sequence[int]
+    """Position in the run's list of posts -> index in the window; -1: not sent."""
 
 
 class SentWindows:
-    """One run's side of the ledger. Without a ledger everything that the topic does not hold is sent.
+    """Decides which posts one run sends, and records them in the ledger.
 
-    *source* is that of all posts; empty: each has its own.
+    Without a ledger, every post that is not in the topic is sent. *source*: of all posts; empty: each has its own.
     """
 
     def __init__(
@@ -83,13 +81,13 @@ class SentWindows:
         self._uncertain = uncertain
         self._run = secrets.token_hex(8)
         self._open: dict[int, _ClaimedWindow] = {}
-        self._landed: list[WindowDeliveries] = []
-        """Confirmed, and not written to the ledger yet."""
-        self._log_is_another = False
+        self._deliveries: list[WindowDeliveries] = []
+        """Confirmed, and not yet written to the ledger."""
+        self._log_changed = False
 
     @contextlib.contextmanager
     def heartbeats(self) -> Iterator[None]:
-        """While inside, other runs see that this one lives. Raises TransientError."""
+        """Send heartbeats while the context is open. Raises TransientError."""
         ledger = self._ledger
         if ledger is None:
             yield
@@ -97,13 +95,13 @@ class SentWindows:
         ledger.heartbeat(self._run)
         ended = threading.Event()
 
-        def heartbeat() -> None:
+        def send_heartbeats() -> None:
             while not ended.wait(HEARTBEAT_SECONDS):
-                # The next claim says what is wrong with the store.
+                # The next claim reports the error.
                 with contextlib.suppress(TransientError):
                     ledger.heartbeat(self._run)
 
-        thread = threading.Thread(target=heartbeat, name="ledger-signs", daemon=True)
+        thread = threading.Thread(target=send_heartbeats, name="ledger-signs", daemon=True)
         thread.start()
         try:
             yield
@@ -114,170 +112,174 @@ class SentWindows:
                 ledger.end_run(self._run)
 
     def claim(self, posts: Sequence[OutgoingPost], in_topic: Sequence[bool]) -> list[Decision]:
-        """What becomes of each of *posts*; those to send are written to the ledger. No id may come twice in *posts*.
+        """The decision for each of *posts*, with unique ids. Posts to send are written to the ledger.
 
-        *in_topic*: those that the topic is known to hold. Raises TransientError, and InputError where it is not known
+        *in_topic*: whether the post is known to be in the topic. Raises TransientError, and InputError if it is unknown
         whether posts were counted.
         """
         if self._ledger is None:
-            return [SENT if there else SEND for there in in_topic]
+            return [SENT if is_in_topic else SEND for is_in_topic in in_topic]
         ids, contents = self._digester.digests(posts)
-        there = np.array(in_topic, np.bool_)
+        already = np.array(in_topic, np.bool_)
         while True:
             decisions = self._decisions(posts, ids, contents, in_topic)
-            wanted = np.array([decision is SEND for decision in decisions], np.bool_) & ~there
-            if not wanted.any():
+            to_send = np.array([decision is SEND for decision in decisions], np.bool_) & ~already
+            if not to_send.any():
                 return decisions
-            window = self._window(ids[wanted], contents[wanted])
+            window = self._window(ids[to_send], contents[to_send])
             number = self._append(self._ledger, window)
             if number is not None:
-                places = np.where(wanted, np.cumsum(wanted) - 1, -1)
-                self._open[number] = _ClaimedWindow(window, window.encode(), places.tolist())
+                indices = np.where(to_send, np.cumsum(to_send) - 1, -1)
+                self._open[number] = _ClaimedWindow(window, window.encode(), indices.tolist())
                 self._producer.start_window(number)
                 return decisions
 
     def settle(self) -> None:
-        """Write down where posts lie that the broker has confirmed. Raises TransientError."""
-        self._landed += self._producer.take_confirmed()
-        if self._ledger is None or not self._landed:
+        """Record the offsets of confirmed posts in the ledger. Raises TransientError."""
+        self._deliveries += self._producer.take_confirmed()
+        if self._ledger is None or not self._deliveries:
             return
-        self._same_log()
-        landed, self._landed = self._landed, []
-        for part in landed:
-            self._land(part)
-        for number in dict.fromkeys(part.window for part in landed):
+        self._check_log()
+        deliveries, self._deliveries = self._deliveries, []
+        for delivery in deliveries:
+            self._set_offsets(delivery)
+        for number in dict.fromkeys(delivery.window for delivery in deliveries):
             claimed = self._open[number]
-            whole = not claimed.window.open.any()
+            complete = not claimed.window.unconfirmed.any()
             self._put(
-                self._ledger, number, claimed, claimed.window.only(_all(claimed.window), run="") if whole else None
+                self._ledger, number, claimed, claimed.window.select(_all(claimed.window), run="") if complete else None
             )
-            if whole:
+            if complete:
                 del self._open[number]
 
     def close(self) -> None:
-        """After the last post: what was handed over and is not confirmed stays open, what was not is forgotten."""
+        """After the last post: sent but unconfirmed posts stay in the ledger, unsent posts are removed."""
         if self._ledger is None:
             return
-        landed, remains = [*self._landed, *self._producer.take_confirmed()], self._producer.unfinished()
-        self._landed = []
+        confirmed = [*self._deliveries, *self._producer.take_confirmed()]
+        unfinished = self._producer.unfinished()
+        self._deliveries = []
         if not self._open:
             return
-        if not self._log_is_another and (landed or remains):
-            self._same_log()
-        on_their_way: dict[int, set[int]] = {}
-        for part in (*landed, *remains):
-            if not self._log_is_another:
-                self._land(part)
-            if part.window in self._open:
-                places = self._open[part.window].place_in_window
-                handed = on_their_way.setdefault(part.window, set())
-                handed.update(places[place] for place in part.open)
-                if self._log_is_another:
-                    handed.update(places[place] for place, _, _ in part.posts)
+        if not self._log_changed and (confirmed or unfinished):
+            self._check_log()
+        unconfirmed: dict[int, set[int]] = {}
+        for delivery in (*confirmed, *unfinished):
+            if not self._log_changed:
+                self._set_offsets(delivery)
+            if delivery.window in self._open:
+                indices = self._open[delivery.window].index_in_window
+                window_unconfirmed = unconfirmed.setdefault(delivery.window, set())
+                window_unconfirmed.update(indices[position] for position in delivery.open)
+                if self._log_changed:
+                    window_unconfirmed.update(indices[position] for position, _, _ in delivery.posts)
         for number, claimed in list(self._open.items()):
             window = claimed.window
-            kept = ~window.open
-            kept[[place for place in on_their_way.get(number, ()) if place >= 0]] = True
-            self._put(self._ledger, number, claimed, window.only(kept, run=""))
+            remaining = ~window.unconfirmed
+            remaining[[index for index in unconfirmed.get(number, ()) if index >= 0]] = True
+            self._put(self._ledger, number, claimed, window.select(remaining, run=""))
             del self._open[number]
 
     def _decisions(
         self, posts: Sequence[OutgoingPost], ids: Digests, contents: Digests, in_topic: Sequence[bool]
     ) -> list[Decision]:
         if self._again:
-            return [SENT if there else SEND for there in in_topic]
+            return [SENT if is_in_topic else SEND for is_in_topic in in_topic]
         if self._sent.empty:
-            return [SENT if there else SEND for there in in_topic]
-        seen = self._sent.lookup(ids, contents, own_sources=not self._source)
-        unsure = np.flatnonzero(seen == SentStatus.UNCERTAIN)
-        if len(unsure):
-            seen[unsure] = self._ask_workers([posts[place] for place in unsure.tolist()], ids[unsure], contents[unsure])
+            return [SENT if is_in_topic else SEND for is_in_topic in in_topic]
+        status = self._sent.lookup(ids, contents, own_sources=not self._source)
+        uncertain = np.flatnonzero(status == SentStatus.UNCERTAIN)
+        if len(uncertain):
+            uncertain_posts = [posts[index] for index in uncertain.tolist()]
+            status[uncertain] = self._resolve_uncertain(uncertain_posts, ids[uncertain], contents[uncertain])
         return [
-            SENT if there else _DECISIONS[SentStatus(code)] for code, there in zip(seen.tolist(), in_topic, strict=True)
+            SENT if is_in_topic else _DECISIONS[SentStatus(code)]
+            for code, is_in_topic in zip(status.tolist(), in_topic, strict=True)
         ]
 
-    def _ask_workers(self, posts: Sequence[OutgoingPost], ids: Digests, contents: Digests) -> list[SentStatus]:
-        """Posts whose sender was killed, in a log that is gone: the workers remember those that they counted lately."""
+    def _resolve_uncertain(self, posts: Sequence[OutgoingPost], ids: Digests, contents: Digests) -> list[SentStatus]:
+        """Status of posts whose sender was killed and whose log was deleted, from the ids that workers remember."""
         applied = self._states.applied(sorted(self._begin))
         statuses = list(applied.statuses.values())
         counted = self._states.counted([(post.source, post.id) for post in posts], statuses)
         since = remembered_since_ms(statuses)
-        found, unknown = [], 0
-        for post, held in zip(posts, counted, strict=True):
-            if held:
-                found.append(SentStatus.SENT)
+        resolved, unknown = [], 0
+        for post, is_counted in zip(posts, counted, strict=True):
+            if is_counted:
+                resolved.append(SentStatus.SENT)
             elif post.created_at.timestamp() * 1_000 >= since or self._uncertain == "send":
-                found.append(SentStatus.NEW)
+                resolved.append(SentStatus.NEW)
             elif self._uncertain == "skip":
-                found.append(SentStatus.SENT)
+                resolved.append(SentStatus.SENT)
             else:
                 unknown += 1
         if unknown:
             raise InputError(
-                f"it is not known whether {unknown:,} posts were counted: the run that sent them was killed, the topic "
-                "is gone, and the workers remember ids of the last hours only. Choose: --uncertain send sends them "
-                "(those that were counted count twice), --uncertain skip leaves them out (those that were not are "
-                "missing)"
+                f"{unknown:,} posts may have been counted: their run was killed, the topic was deleted, and "
+                "the workers remember only ids of the last hours. Use --uncertain send to send them (counted posts "
+                "count twice) or --uncertain skip to skip them (uncounted posts are missing)"
             )
-        known = np.array([decision is SentStatus.SENT for decision in found], np.bool_)
+        known = np.array([status is SentStatus.SENT for status in resolved], np.bool_)
         if known.any() and self._ledger is not None:
             window = Window("", "", self._source, {}, ids[known], contents[known], *_unknown(int(known.sum())))
             self._append(self._ledger, window)
             self._sent.add_sent(window)
-        return found
+        return resolved
 
     def _window(self, ids: Digests, contents: Digests) -> Window:
-        _, behind = self._producer.confirmed_prefix()
-        return Window(self._log, self._run, self._source, self._begin | behind, ids, contents, *_unknown(len(ids)))
+        _, next_offsets = self._producer.confirmed_prefix()
+        return Window(
+            self._log, self._run, self._source, self._begin | next_offsets, ids, contents, *_unknown(len(ids))
+        )
 
     def _append(self, ledger: Ledger, window: Window) -> int | None:
-        """The window's number, or None after another run has appended windows: they are known now."""
+        """The window's number; None if another run has appended windows, which are then read."""
         number = ledger.claim(self._sent.version, window)
         if number is not None:
             self._sent.version = number + 1
             return number
         news = ledger.read(self._sent.version)
         self._sent.version = news.version
-        ours, found = window.encode(), None
-        for place, stored in enumerate(news.windows, news.first):
-            if stored == ours:
-                # The answer to our own call was lost, and the client asked once more.
-                found = place
+        own, own_number = window.encode(), None
+        for stored_number, stored in enumerate(news.windows, news.first):
+            if stored == own:
+                # The reply to this run's call was lost, and the client retried it.
+                own_number = stored_number
             else:
                 self._sent.add_sent(Window.decode(stored))
-        return found
+        return own_number
 
-    def _land(self, part: WindowDeliveries) -> None:
-        claimed = self._open.get(part.window)
-        if claimed is None or not part.posts:
+    def _set_offsets(self, delivery: WindowDeliveries) -> None:
+        claimed = self._open.get(delivery.window)
+        if claimed is None or not delivery.posts:
             return
-        places, partitions, offsets = zip(*part.posts, strict=True)
-        at = [claimed.place_in_window[place] for place in places]
+        positions, partitions, offsets = zip(*delivery.posts, strict=True)
+        indices = [claimed.index_in_window[position] for position in positions]
         window = claimed.window
-        window.partitions[at] = partitions
-        window.offsets[at] = offsets
+        window.partitions[indices] = partitions
+        window.offsets[indices] = offsets
 
     def _put(self, ledger: Ledger, number: int, claimed: _ClaimedWindow, window: Window | None) -> None:
         if window is None:  # and not `or`: an empty window is false
             window = claimed.window
         if not ledger.settle(number, window, before=claimed.stored):
             raise TransientError(
-                "this run stood still for some seconds, so another `brandpulse ingest` took it for ended and went on "
-                "with its posts. Run the command again: what was sent is known"
+                "this run was suspended for some seconds, so another `brandpulse ingest` considered it ended and took "
+                "over its posts. Run the command again; posts that were sent are skipped"
             )
         claimed.stored = window.encode()
 
-    def _same_log(self) -> None:
-        if self._topic_id_now is not None and not self._log_is_another:
+    def _check_log(self) -> None:
+        if self._topic_id_now is not None and not self._log_changed:
             try:
                 now = self._topic_id_now()
             except TransientError:
-                return  # A broker that does not answer has not come back with another log since the last look.
+                return  # A broker that does not answer cannot have a new log since the last check.
             if now != self._log:
-                self._log_is_another = True
+                self._log_changed = True
                 raise TransientError(
-                    f"the topic was created again while posts were sent to it (id {now}, was {self._log}): was the "
-                    "broker restarted? Run the command again; what was counted is left out"
+                    f"the topic was created again while posts were sent to it (id {now}, was {self._log}). Was the "
+                    "broker restarted? Run the command again; posts that were counted are skipped"
                 )
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a file's times, said before its first post is sent."""
+"""Checks the times of a file before its first post is sent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,39 +21,39 @@ from ingest.files.times.time_scan import (
 from ingest.worker_states import StreamClock
 
 HORIZON = timedelta(days=90)
-"""A topic that also contains posts of today refuses posts older than this."""
+"""Workers that have counted posts of today reject posts older than this."""
 NO_OUTLIERS = OutlierBounds()
-OUTLIER_REASON = "lies far from the times of the other rows; --far-dates send sends it"
+OUTLIER_REASON = "is far from the times of the other rows; --far-dates send sends it"
 
 
 @dataclass(frozen=True, slots=True)
 class Outliers:
-    """Which times lie far from the rest of the file, or in the future."""
+    """Which times are far from the rest of the file, or in the future."""
 
     far: OutlierBounds = NO_OUTLIERS
     latest: datetime | None = None
-    """Posts of later moments are refused as `from_the_future`."""
+    """Later posts are rejected as `from_the_future`."""
 
     def contains(self, at: datetime) -> bool:
         return self.far.contains(at) or (self.latest is not None and at > self.latest)
 
-    def refusal(self, at: datetime) -> str | None:
-        """Why a post of that time becomes a reject, or None."""
+    def reject_reason(self, at: datetime) -> str | None:
+        """Why a post of that time is rejected, or None."""
         if self.latest is not None and at > self.latest:
-            return "lies in the future; --far-dates send sends it"
+            return "is in the future; --far-dates send sends it"
         return OUTLIER_REASON if self.far.contains(at) else None
 
 
 @dataclass(frozen=True, slots=True)
 class TimeCheck:
-    """The times of a file, and which of them become rejects."""
+    """The times of a file, and which of them are rejected."""
 
     times: Times
     rejected: Outliers | None = None
 
     @property
     def key(self) -> str:
-        """Tells apart two runs of which one rejects other rows than the other."""
+        """Differs between runs that reject different rows."""
         return "" if self.rejected is None else f"{self.rejected.far.before}:{self.rejected.far.after}"
 
 
@@ -68,10 +68,11 @@ def check_times(
     day_first: bool | None = None,
     is_time: IsTime | None = None,
 ) -> TimeCheck:
-    """Look through the file's times. Raises InputError that names rows of a later time than the rest, with *far* "ask".
+    """Scan the file's times. With *far* "ask", raises InputError that lists rows with later times than the rest.
 
-    A post of a later time moves the workers' clock: the posts after it are late, and refused if they lie 90 days back.
-    One of an earlier time harms no other, so it is named and sent. *now*: None where times are moved to now.
+    A post with a later time advances the workers' clock: the posts after it are late, and rejected if they are 90 days
+    older. A post with an earlier time has no such effect, so it is listed and sent. *now*: None if times are moved to
+    now.
     """
     times = scan_times(file, column, assume_utc=assume_utc, day_first=day_first, is_time=is_time)
     latest = None if now is None else now + FUTURE_TOLERANCE
@@ -81,27 +82,24 @@ def check_times(
         return TimeCheck(times)
     rows = list(outlier_rows(file, column, found.contains, assume_utc=assume_utc, day_first=day_first, is_time=is_time))
     if far == "reject":
-        notify(f"{_told(rows, times, found, day_first)}\nThey are put with the rejects.")
+        notify(f"{_describe(rows, times, found, day_first)}\nThey are rejected.")
         return TimeCheck(times, found)
     if far == "ask" and (found.far.after is not None or ahead):
         raise InputError(
-            f"{file.path}: {_told(rows, times, found, day_first)}\n"
-            "A post of a later time moves the workers' clock: all posts before it count as late and are never alerted "
-            "on, and those 90 days before it are refused; posts in the future are refused themselves. Nothing was "
-            "sent. Correct these rows, or run the command again with --far-dates reject (they are put with the "
-            "rejects) or --far-dates send (they are sent as they are)"
+            f"{file.path}: {_describe(rows, times, found, day_first)}\n"
+            "Nothing was sent. A post with a later time advances the workers' clock: all older posts count as late and "
+            "are never alerted on, and posts 90 days older are rejected. Posts in the future are rejected too. Correct "
+            "these rows, or run the command again with --far-dates reject (rejects them) or --far-dates send (sends "
+            "them unchanged)"
         )
-    notify(
-        f"{_told(rows, times, found, day_first)}\n"
-        "They are sent as they are; --far-dates reject puts them with the rejects."
-    )
+    notify(f"{_describe(rows, times, found, day_first)}\nThey are sent unchanged; --far-dates reject rejects them.")
     return TimeCheck(times)
 
 
-def _told(rows: list[OutlierRow], times: Times, found: Outliers, day_first: bool | None) -> str:
+def _describe(rows: list[OutlierRow], times: Times, found: Outliers, day_first: bool | None) -> str:
     future = sum(found.latest is not None and row.at > found.latest for row in rows)
-    lie = "lies" if len(rows) == 1 else "lie"
-    what = f"{lie} far from the times of the rest" if future < len(rows) else f"{lie} in the future"
+    verb = "is" if len(rows) == 1 else "are"
+    what = f"{verb} far from the times of the rest" if future < len(rows) else f"{verb} in the future"
     if 0 < future < len(rows):
         what += f" ({future:,} of them in the future)"
     lines = [f"  line {row.line:,}: {row.written}" for row in rows[:SHOWN_ROWS]]
@@ -109,37 +107,37 @@ def _told(rows: list[OutlierRow], times: Times, found: Outliers, day_first: bool
         lines.append(f"  and {len(rows) - SHOWN_ROWS:,} more")
     if day_first is not None and any(needs_day_order(row.written) for row in rows):
         first, other = ("day", "month") if day_first else ("month", "day")
-        lines.append(f"  (dates are read with the {first} first; --dates {other}-first reads them the other way)")
+        lines.append(f"  (dates are read {first} first; --dates {other}-first reads them the other way)")
     return f"{len(rows):,} of {times.rows:,} rows {what}:\n" + "\n".join(lines)
 
 
 def late_warning(times: Times, *, first: datetime, clock: StreamClock) -> str | None:
-    """What becomes of posts from *first* on in a topic that was counted up to *clock*; None: all is well. Pure."""
-    known = times.before(int(first.timestamp() * 1_000))
-    total = times.rows - known
-    late = times.before(clock.watermark_ms) - known
-    dead = times.before(clock.clock_ms - HORIZON // timedelta(milliseconds=1)) - known
+    """A warning if most posts from *first* on are late for workers at *clock*; otherwise None. Pure."""
+    sent = times.before(int(first.timestamp() * 1_000))
+    total = times.rows - sent
+    late = times.before(clock.watermark_ms) - sent
+    dead = times.before(clock.clock_ms - HORIZON // timedelta(milliseconds=1)) - sent
     if total <= 0 or late * 2 <= total:
         return None
     to = datetime.fromtimestamp(clock.watermark_ms / 1_000, UTC)
-    said = (
+    warning = (
         f"about {late:,} of the {total:,} posts to send are late: the workers have counted posts up to "
         f"{to:%Y-%m-%d %H:%M} UTC. Late posts count, and are never alerted on"
     )
     if dead > 0:
-        said += f"; about {dead:,} of them are {HORIZON.days} days older than that and are refused as too_old"
+        warning += f"; about {dead:,} of them are {HORIZON.days} days older than that and are rejected as too_old"
     return (
-        f"{said}. To count and alert on a file of the past, give it a place of its own with BRANDPULSE_NAMESPACE and "
-        "BRANDPULSE_POSTS_TOPIC, or move its times with --shift-to-now"
+        f"{warning}. To count and alert on a file of old posts, set BRANDPULSE_NAMESPACE and BRANDPULSE_POSTS_TOPIC to "
+        "separate names, or move its times with --shift-to-now"
     )
 
 
 def old_posts_warning(*, first: datetime, now: datetime) -> str | None:
-    """The same where the workers' state is not known, by the time of today. Pure."""
+    """The same warning if the workers' state is unknown, relative to *now*. Pure."""
     if first >= now - HORIZON:
         return None
     return (
-        f"these posts begin on {first:%Y-%m-%d}. Workers that have counted posts of today refuse posts older than "
-        f"{HORIZON.days} days: give such a file a place of its own with BRANDPULSE_NAMESPACE and "
-        "BRANDPULSE_POSTS_TOPIC, or move its times with --shift-to-now"
+        f"these posts start on {first:%Y-%m-%d}. Workers that have counted posts of today reject posts older than "
+        f"{HORIZON.days} days: set BRANDPULSE_NAMESPACE and BRANDPULSE_POSTS_TOPIC to separate names for such a file, "
+        "or move its times with --shift-to-now"
     )

@@ -1,4 +1,4 @@
-"""The times of a file's rows, looked through before the first post is sent: their order, and rows far from the rest."""
+"""Scans the times of a file before the first post is sent: their order, and outliers."""
 
 import contextlib
 import re
@@ -20,11 +20,11 @@ SHOWN_ROWS = 10
 MIN_GAP_DAYS = 7
 SMALL_FILE_ROWS = 10
 SMALL_FILE_GAP_DAYS = 90
-"""In a file of few rows only what would make workers refuse the others is far."""
+"""In a file of few rows, only times that would make workers reject the other rows are outliers."""
 OUTLIER_SHARE = 0.05
-"""More rows than this at one end are no mistake of single rows."""
+"""A larger share of rows at one end are not single mistakes, so they are no outliers."""
 FUTURE_TOLERANCE = timedelta(minutes=5)
-"""As the workers': a post that lies further ahead is refused as `from_the_future`."""
+"""Same as the workers': posts further ahead are rejected as `from_the_future`."""
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
@@ -32,7 +32,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\
 
 @dataclass(frozen=True, slots=True)
 class OutlierRow:
-    """A row whose time lies far from the rest."""
+    """A row with an outlier time."""
 
     line: int
     written: str
@@ -41,19 +41,19 @@ class OutlierRow:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """What the scan found. Days are whole numbers since 1970, UTC."""
+    """The result of the scan. Days are whole numbers since 1970, UTC."""
 
     rows: int = 0
-    """Rows with a time that can be read."""
+    """Rows with a valid time."""
     first: datetime | None = None
     last: datetime | None = None
     step_back: timedelta = timedelta(0)
-    """The furthest that a row lies before an earlier row of the file."""
+    """The largest amount by which a row is older than an earlier row of the file."""
     days: Mapping[int, int] = field(default_factory=dict)
-    """Rows by day."""
+    """Day -> number of rows."""
 
     def before(self, moment_ms: int) -> int:
-        """About how many rows lie before that moment (ms since 1970): whole days, and a part of the one it cuts."""
+        """Estimated number of rows before *moment_ms* (ms since 1970): whole days plus a share of its day."""
         day, rest = divmod(moment_ms, 86_400_000)
         whole = sum(count for at, count in self.days.items() if at < day)
         if self.last is not None and self.last.timestamp() * 1_000 < moment_ms:
@@ -65,12 +65,12 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class OutlierBounds:
-    """The days beyond which rows lie far from the rest; None where there are none."""
+    """The days beyond which rows are outliers; None if there are none on that side."""
 
     before: int | None = None
-    """Rows of days below this one lie far before the rest."""
+    """Rows on earlier days are outliers."""
     after: int | None = None
-    """Rows of days above this one lie far behind the rest."""
+    """Rows on later days are outliers."""
 
     def contains(self, at: datetime) -> bool:
         day = day_of(at)
@@ -83,31 +83,31 @@ def day_of(at: datetime) -> int:
 
 
 def outlier_bounds(days: Mapping[int, int]) -> OutlierBounds:
-    """Where few rows lie apart from all others. Pure.
+    """Finds a few rows that are far from all others. Pure.
 
-    The middle nine tenths of the rows say how large gaps between days with posts are in this file. A gap three times as
-    large, and a week at least, with few rows beyond it, parts off those rows. A file of single posts over years has
-    large gaps in its middle, and none of it is far.
+    The middle 90 % of the rows show how large the gaps between days with posts are in this file. Rows are outliers if
+    they are few and lie beyond a gap that is three times as large, and at least a week. A file of single posts over
+    years has large gaps in its middle, so it has no outliers.
     """
     total = sum(days.values())
     if total < 3:
         return OutlierBounds()
     allowed = max(1, int(total * OUTLIER_SHARE))
-    least = MIN_GAP_DAYS if total >= SMALL_FILE_ROWS else SMALL_FILE_GAP_DAYS
+    min_gap = MIN_GAP_DAYS if total >= SMALL_FILE_ROWS else SMALL_FILE_GAP_DAYS
     ordered = sorted(days)
     low = _tail(ordered, days, allowed)
     high = len(ordered) - 1 - _tail(ordered[::-1], days, allowed)
     if low > high:
         return OutlierBounds()
     widest = max((ordered[i + 1] - ordered[i] for i in range(low, high)), default=1)
-    gap = max(least, 3 * widest)
+    gap = max(min_gap, 3 * widest)
     before = next((ordered[i] for i in range(low, 0, -1) if ordered[i] - ordered[i - 1] > gap), None)
     after = next((ordered[i] for i in range(high, len(ordered) - 1) if ordered[i + 1] - ordered[i] > gap), None)
     return OutlierBounds(before, after)
 
 
 def _tail(ordered: Sequence[int], days: Mapping[int, int], allowed: int) -> int:
-    """How many of the first days of *ordered* hold no more than *allowed* rows together."""
+    """Number of the first days of *ordered* that have at most *allowed* rows together."""
     seen = 0
     for number, day in enumerate(ordered):
         seen += days[day]
@@ -124,51 +124,50 @@ def scan_times(
     day_first: bool | None = None,
     is_time: IsTime | None = None,
 ) -> Times:
-    """Look through the times in *column*, in a broken file as far as it can be read.
+    """Scan the times in *column*; in a broken file, up to the broken position.
 
-    A plain file of JSON lines whose times are all written alike is read without making a row of each line; every other
-    file as rows are read.
+    Plain JSON lines with times in one format take a fast path that makes no row per line.
     """
-    found = _TimeCollector(assume_utc=assume_utc, day_first=day_first)
+    collector = _TimeCollector(assume_utc=assume_utc, day_first=day_first)
     try:
         for plain in _plain_chunks(file, column):
-            found.take(plain)
-        return found.times()
+            collector.add_values(plain)
+        return collector.times()
     except (msgspec.DecodeError, UnicodeDecodeError, _NotPlainError):
-        found = _TimeCollector(assume_utc=assume_utc, day_first=day_first)
+        collector = _TimeCollector(assume_utc=assume_utc, day_first=day_first)
     chunk: list[Any] = []
-    with contextlib.suppress(InputError):  # the sending says what is wrong with the file, and where
+    with contextlib.suppress(InputError):  # sending the file reports the error and its position
         for row in file.rows((column,), is_time=is_time):
             if not isinstance(row, Reject):
                 chunk.append(row.cells[0])
             if len(chunk) == CHUNK_ROWS:
-                found.take(chunk)
+                collector.add_values(chunk)
                 chunk = []
-    found.take(chunk)
-    return found.times()
+    collector.add_values(chunk)
+    return collector.times()
 
 
 def outlier_rows(
     file: RowFile,
     column: str,
-    is_far: Callable[[datetime], bool],
+    is_outlier: Callable[[datetime], bool],
     *,
     assume_utc: bool = False,
     day_first: bool | None = None,
     is_time: IsTime | None = None,
 ) -> Iterator[OutlierRow]:
-    """The rows whose times are far, in the file's order."""
+    """The rows with outlier times, in file order."""
     with contextlib.suppress(InputError):
         for row in file.rows((column,), is_time=is_time):
             if isinstance(row, Reject):
                 continue
             for at in _moments(row.cells, assume_utc=assume_utc, day_first=day_first):
-                if is_far(at):
+                if is_outlier(at):
                     yield OutlierRow(row.line, str(row.cells[0]), at)
 
 
 class _NotPlainError(Exception):
-    """The file is no plain file of JSON lines."""
+    """The file is not uncompressed JSON lines in UTF-8."""
 
 
 def _plain_chunks(file: RowFile, column: str) -> Iterator[list[Any]]:
@@ -199,7 +198,7 @@ def _plain_chunks(file: RowFile, column: str) -> Iterator[list[Any]]:
 
 
 def _moments(values: Iterable[Any], *, assume_utc: bool, day_first: bool | None) -> list[datetime]:
-    """The times of *values* that can be read; the others become rejects when the file is sent."""
+    """The valid times of *values*; the others are rejected when the file is sent."""
     found = []
     for value in values:
         if value is MISSING or value is None:
@@ -212,7 +211,7 @@ def _moments(values: Iterable[Any], *, assume_utc: bool, day_first: bool | None)
 
 
 class _TimeCollector:
-    """Times by chunks."""
+    """Collects times in chunks."""
 
     def __init__(self, *, assume_utc: bool = False, day_first: bool | None = None) -> None:
         self._assume_utc = assume_utc
@@ -226,11 +225,11 @@ class _TimeCollector:
     def times(self) -> Times:
         return Times(self._rows, self._first, self._last, self._back, dict(self._days))
 
-    def take(self, values: Sequence[Any]) -> None:
-        if not self.add_alike(values):
-            self.add(_moments(values, assume_utc=self._assume_utc, day_first=self._day_first))
+    def add_values(self, values: Sequence[Any]) -> None:
+        if not self._add_sorted(values):
+            self.add_times(_moments(values, assume_utc=self._assume_utc, day_first=self._day_first))
 
-    def add(self, moments: Sequence[datetime]) -> None:
+    def add_times(self, moments: Sequence[datetime]) -> None:
         last = self._last
         for at in moments:
             if last is None or at >= last:
@@ -244,10 +243,10 @@ class _TimeCollector:
             self._rows += len(moments)
             self._days.update(at.toordinal() - _EPOCH_DAY for at in moments)
 
-    def add_alike(self, values: Sequence[Any]) -> bool:
-        """Take a chunk of times that are all written alike, in one zone, and stand in order; False: it is another one.
+    def _add_sorted(self, values: Sequence[Any]) -> bool:
+        """Add a chunk of sorted times in one format and zone; False if the chunk is different.
 
-        Such texts sort as their times do (but within one second), so no time of them is made.
+        Such texts sort like their times (except within one second), so they need no parsing.
         """
         try:
             ends = {value[-6:] for value in values}

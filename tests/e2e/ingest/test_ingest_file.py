@@ -419,14 +419,14 @@ def test_a_broker_that_is_down_is_told_in_time_and_without_noise(capfd: pytest.C
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--map", "text"], "OURS=COLUMN"),
+        (["--map", "text"], "FIELD=COLUMN"),
         (["--map", "text=body"], "--map text=text"),
         (["--rate", "5", "--speed", "5"], "cannot go together"),
         (["--rate", "0"], "above 0"),
         (["--speed", "-1"], "above 0"),
         (["--format", "xml"], "jsonl, csv, tsv"),
-        (["--rejects", "a.jsonl"], "is the file itself"),
-        (["--rejects", "nowhere/r.jsonl"], "no place for a file"),
+        (["--rejects", "a.jsonl"], "is the input file"),
+        (["--rejects", "nowhere/r.jsonl"], "choose another path"),
     ],
 )
 def test_wrong_usage_is_told_before_kafka_is_asked(
@@ -511,7 +511,7 @@ def once(to: Destination, ledger: MemoryLedger, tmp_path: Path) -> Callable[...,
 def settled(ledger: MemoryLedger) -> bool:
     """Whether each window says where each of its posts lies."""
     windows = [Window.decode(stored) for stored in ledger.read().windows]
-    return all(not window.run and not window.open.any() for window in windows)
+    return all(not window.run and not window.unconfirmed.any() for window in windows)
 
 
 def test_with_a_ledger_a_killed_run_is_ended_by_the_next(
@@ -579,7 +579,7 @@ def test_ids_that_name_other_posts_than_before_stop_the_run(
     rows = [json.loads(line) for line in shifted.read_text().splitlines()]
     shifted.write_text("".join(json.dumps(row | {"text": f"new {n}"}) + "\n" for n, row in enumerate(rows)))
     outcome = once(shifted)
-    assert "hold other posts now" in (outcome.failure or "")
+    assert "other content now" in (outcome.failure or "")
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(100)
 
 

@@ -32,7 +32,7 @@ def test_it_waits_until_every_partition_stands_at_its_end() -> None:
 
 
 def test_it_says_when_nobody_counts() -> None:
-    with pytest.raises(NotCountedError, match=r"15 records wait.*doctor"):
+    with pytest.raises(NotCountedError, match=r"15 records are waiting.*doctor"):
         wait_until_applied(
             ENDS,
             MovingPartitions(0),

@@ -52,5 +52,5 @@ def test_a_place_that_cannot_be_looked_at_is_refused(
 
 def test_a_folder_or_a_missing_folder_is_no_place(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere" / "r.jsonl"):
-        with pytest.raises(InputError, match="no place for a file"):
+        with pytest.raises(InputError, match="choose another path"):
             RejectFile(path)

@@ -52,9 +52,9 @@ def test_rows_that_were_not_sent_are_told_by_cause() -> None:
         )
     )
     for said in (
-        "repeated in the file: 1 row.",
+        "duplicates in the file: 1 row.",
         "sent before: 20 posts",
-        "3 of them with another text",
+        "3 of them had another text",
         "4 of them under",
     ):
         assert said in text

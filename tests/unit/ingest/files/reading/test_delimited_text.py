@@ -34,7 +34,7 @@ def test_a_quote_left_open_rejects_its_row_alone(tmp_path: Path) -> None:
     )
     assert summary(found) == [(2, "1"), (3, "reject"), (4, "3"), (5, "4")]
     assert isinstance(found[1], Reject)
-    assert "opens a quote that is not closed: line 4 and those after it" in found[1].reason
+    assert "has a quote that is not closed: line 4 and the lines after it" in found[1].reason
     assert found[1].value == f'2,"Acme late,{TIME},p2\n'
 
 

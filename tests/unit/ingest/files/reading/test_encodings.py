@@ -57,5 +57,5 @@ def test_single_broken_rows_leave_a_file_utf8() -> None:
 
 
 def test_an_encoding_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(EncodingError, match="of the first 21 lines are no ascii"):
+    with pytest.raises(EncodingError, match="of the first 21 lines are not ascii"):
         detect_encoding(written("cp1251"), named="ascii")

@@ -65,18 +65,18 @@ def test_a_rounded_column_is_found(length: int) -> None:
     draw = random.Random(length)
     ids = [rounded(str(draw.randrange(10 ** (length - 1), 10**length))) for _ in range(50)]
     column = IdColumn(ids)
-    assert all("rounded" in (column.read(post_id)[1] or "") for post_id in ids)
-    assert all(IdColumn(ids, trust=True).read(post_id)[1] is None for post_id in ids)
+    assert all("rounded" in (column.parse(post_id)[1] or "") for post_id in ids)
+    assert all(IdColumn(ids, trust=True).parse(post_id)[1] is None for post_id in ids)
 
 
 def test_one_rounded_id_of_nineteen_digits_is_enough() -> None:
-    assert IdColumn(["1899999999999990000"] * 2).read("1899999999999990000")[1] is not None
+    assert IdColumn(["1899999999999990000"] * 2).parse("1899999999999990000")[1] is not None
 
 
 def test_ids_that_programs_wrote_with_seventeen_digits_are_found() -> None:
     draw = random.Random(1)
     ids = [rounded(str(draw.randrange(10**18, 10**19)), 17) for _ in range(50)]
-    assert all(IdColumn(ids).read(post_id)[1] for post_id in ids)
+    assert all(IdColumn(ids).parse(post_id)[1] for post_id in ids)
 
 
 @pytest.mark.parametrize("length", [15, 16, 17, 18, 19, 20])
@@ -84,12 +84,12 @@ def test_no_right_id_is_called_rounded(length: int) -> None:
     draw = random.Random(length)
     ids = [str(draw.randrange(10 ** (length - 1), 10**length)) for _ in range(20_000)]
     column = IdColumn(ids[:1_000])
-    assert not any(column.read(post_id)[1] for post_id in ids)
+    assert not any(column.parse(post_id)[1] for post_id in ids)
 
 
 def test_consecutive_ids_with_one_round_number_are_right() -> None:
     ids = [str(1_900_000_000_000_000_000 + number) for number in range(5)]
-    assert not any(IdColumn(ids).read(post_id)[1] for post_id in ids)
+    assert not any(IdColumn(ids).parse(post_id)[1] for post_id in ids)
 
 
 def test_a_rounded_part_behind_right_ids_is_found() -> None:
@@ -101,9 +101,9 @@ def test_a_rounded_part_behind_right_ids_is_found() -> None:
 
 
 def test_a_zero_is_an_id_where_rows_count_from_zero() -> None:
-    assert IdColumn(["0", "1", "2", "3"]).read("0")[1] is None
-    assert IdColumn(["0", "0", "1", "2"]).read("0")[1] is not None
-    assert IdColumn(["0", "77"]).read("0")[1] is not None
+    assert IdColumn(["0", "1", "2", "3"]).parse("0")[1] is None
+    assert IdColumn(["0", "0", "1", "2"]).parse("0")[1] is not None
+    assert IdColumn(["0", "77"]).parse("0")[1] is not None
 
 
 def test_an_author_in_scientific_notation_is_none() -> None:

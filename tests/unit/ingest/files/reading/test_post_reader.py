@@ -47,9 +47,9 @@ def test_ids_that_are_none_are_rejected_by_cause_and_never_repeats(tmp_path: Pat
     posts = reader(csv_file(tmp_path, rows))
     assert Counter(kinds(posts)) == {"Reject": 12}
     said = "\n".join(posts.summary.lines())
-    assert "rejected 6: id is no id but stands for a missing value (first in line 2: 'nan')" in said
-    assert "rejected 2: id is no id: a spreadsheet rounded it to 15 digits" in said
-    assert "rejected 2: id is no id: a spreadsheet rounded it to scientific notation" in said
+    assert "rejected 6: id is not an id but a placeholder for a missing value (first in line 2: 'nan')" in said
+    assert "rejected 2: id is not an id: a spreadsheet rounded it to 15 digits" in said
+    assert "rejected 2: id is not an id: a spreadsheet rounded it to scientific notation" in said
 
 
 def rounded_ids(number: int) -> list[str]:
@@ -62,7 +62,7 @@ def test_rounded_ids_that_tell_posts_apart_are_taken_with_a_note(tmp_path: Path)
     rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids)]
     posts = reader(csv_file(tmp_path, [*rows, rows[0]]))
     assert Counter(kinds(posts)) == {"OutgoingPost": 50, "Duplicate": 1}
-    assert "end in zeros, as a spreadsheet rounds them" in "\n".join(posts.summary.lines())
+    assert "end in zeros, as if a spreadsheet had rounded them" in "\n".join(posts.summary.lines())
 
 
 def test_a_rounded_id_of_two_posts_rejects_the_later_one(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_one_post_in_a_spreadsheets_dress_is_a_plain_repeat(tmp_path: Path) -> N
 
 def test_a_wrong_id_column_is_refused_before_a_post_is_sent(tmp_path: Path) -> None:
     path = csv_file(tmp_path, [[n, f"text {n}", TIME, f"p{n % 3}"] for n in range(1, 30)])
-    with pytest.raises(InputError, match=r"column 'author_id' is no column of ids: of the first 29 posts, 26 .*--map"):
+    with pytest.raises(InputError, match=r"column 'author_id' does not contain ids: 26 of the first 29 posts .*--map"):
         reader(path, {"id": "author_id", "author_id": "author_id"})
     assert len(kinds(reader(path, {"id": "author_id"}, trust_ids=True))) == 29
     assert set(kinds(reader(path))) == {"OutgoingPost"}
@@ -123,14 +123,14 @@ def test_a_rows_own_source_is_taken_and_said(tmp_path: Path) -> None:
     made = [post for post in posts.read() if isinstance(post, OutgoingPost)]
     assert [post.source for post in made] == ["reddit", "bluesky", "posts"]
     assert [json.loads(post.payload)["source"] for post in made] == ["reddit", "bluesky", "posts"]
-    assert any("own source is taken (bluesky, reddit)" in line for line in posts.summary.lines())
+    assert any("its own source, from column 'source' (bluesky, reddit)" in line for line in posts.summary.lines())
 
 
 def test_a_source_that_is_given_holds_for_all_rows_and_is_said(tmp_path: Path) -> None:
     path = json_file(tmp_path, {"id": "5", "source": "reddit"}, {"id": "6", "source": "bluesky"})
     posts = reader(path, source="mine", source_is_given=True)
     assert [post.source for post in posts.read() if isinstance(post, OutgoingPost)] == ["mine", "mine"]
-    assert any("'source' is not used, because --source is given" in line for line in posts.summary.lines())
+    assert any("'source' is not used, because --source is set" in line for line in posts.summary.lines())
     with pytest.raises(InputError, match="cannot go together"):
         reader(path, {"source": "source"}, source_is_given=True)
 
@@ -160,7 +160,7 @@ def test_dropped_values_are_counted_by_field(tmp_path: Path) -> None:
     assert kinds(found) == ["OutgoingPost"] * 4
     said = found.summary.lines()
     assert said[0].startswith(
-        "4 posts are sent without lang, which is no text of at most 16 characters (first in line 1"
+        "4 posts are sent without lang, which is not a text of at most 16 characters (first in line 1"
     )
     assert said[1].startswith("1 post is sent without url")
     assert found.summary.numbers()["dropped"] == {"lang": 4, "url": 1}
@@ -194,7 +194,7 @@ def test_a_quote_left_open_is_told_with_its_lines(tmp_path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
     posts = reader(path)
     assert kinds(posts) == ["OutgoingPost", "Reject", "OutgoingPost", "OutgoingPost"]
-    assert "opens a quote that is not closed (first in line 3" in posts.summary.lines()[0]
+    assert "has a quote that is not closed (first in line 3" in posts.summary.lines()[0]
 
 
 def test_a_repeat_is_counted_as_one(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_causes_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
 def test_a_post_that_is_refused_by_its_time_is_no_repeat(tmp_path: Path) -> None:
     late, other = "2027-01-01T00:00:00Z", "2026-03-02T11:00:00Z"
     posts = reader(json_file(tmp_path, {"id": "5", "created_at": late}, {"id": "5", "created_at": other}))
-    made = list(posts.read(refusal=lambda at: "is far" if at.year == 2027 else None))
+    made = list(posts.read(reject_reason=lambda at: "is far" if at.year == 2027 else None))
     assert made[0] == Reject(1, "created_at", late, "is far")
     assert isinstance(made[1], OutgoingPost)
     assert posts.summary.numbers() == {"causes": {"created_at is far": 1}, "dropped": {}, "changed": 0}

@@ -114,7 +114,7 @@ def test_a_rows_own_source_is_its_posts_source() -> None:
         ({"author_id": "a\0b"}, "author_id", "NUL"),
         ({"text": "caf\udce9"}, "text", "not UTF-8"),
         ({"created_at": "2026-03-02 12:00:00"}, "created_at", "--assume-utc"),
-        ({"created_at": "soon"}, "created_at", "no date"),
+        ({"created_at": "soon"}, "created_at", "not a date"),
     ],
 )
 def test_a_cell_that_no_post_can_hold_rejects_the_row_and_is_named(
@@ -171,12 +171,12 @@ def test_a_map_names_our_field_and_the_files_column() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("text", "OURS=COLUMN"),
-        ("text=", "OURS=COLUMN"),
-        ("=body", "OURS=COLUMN"),
-        ("text=a,", "OURS=COLUMN"),
-        ("body=text", "no field 'body'"),
-        ("text=a,text=b", "stands twice"),
+        ("text", "FIELD=COLUMN"),
+        ("text=", "FIELD=COLUMN"),
+        ("=body", "FIELD=COLUMN"),
+        ("text=a,", "FIELD=COLUMN"),
+        ("body=text", "unknown field 'body'"),
+        ("text=a,text=b", "is set twice"),
     ],
 )
 def test_a_wrong_map_is_explained(text: str, message: str) -> None:

@@ -130,7 +130,7 @@ def test_a_line_without_end_is_rejected_in_pieces(tmp_path: Path, monkeypatch: p
         ("a.csv", b"PK\x03\x04" + bytes(100), "export it as CSV"),
         ("a.csv", "id,text\n1,x\n".encode("utf-16-le"), "--encoding utf-16-le"),
         ("a.csv", "id,text\n1,Отмена\n2,Рейс\n".encode("cp1251"), "--encoding cp1251 reads '1,Отмена'"),
-        ("a.csv", b'id,text,"created_at\n1,x,y\n2,x,y\n3,x,y\n4,"x",y\n', "opens a quote"),
+        ("a.csv", b'id,text,"created_at\n1,x,y\n2,x,y\n3,x,y\n4,"x",y\n', "has a quote"),
         ("a.json", b'[{"id": 1}]', "one JSON array"),
         ("a.jsonl", b"id,text\n1,x\n", "--format csv"),
         ("a", b"just words\n", "--format"),
@@ -163,7 +163,7 @@ def test_a_gzip_file_cut_off_at_once_or_on_the_way_is_told(tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"broken gzip .*after line \d{4,}"):
         list(file.rows(["id"]))
     path.write_bytes(b"plain text")
-    with pytest.raises(InputError, match="no gzip"):
+    with pytest.raises(InputError, match="not a gzip"):
         RowFile(path)
 
 

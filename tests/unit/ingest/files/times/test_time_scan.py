@@ -139,8 +139,8 @@ def test_a_scan_by_texts_finds_what_a_scan_by_times_finds(seconds: list[int]) ->
     moments = [BEGIN + timedelta(seconds=number) for number in seconds]
     by_text, by_time = _TimeCollector(), _TimeCollector()
     for begin in range(0, len(moments), 7):
-        by_text.take([at.isoformat() for at in moments[begin : begin + 7]])
-        by_time.add(moments[begin : begin + 7])
+        by_text.add_values([at.isoformat() for at in moments[begin : begin + 7]])
+        by_time.add_times(moments[begin : begin + 7])
     assert by_text.times() == by_time.times()
 
 
@@ -187,8 +187,8 @@ def test_a_row_of_a_later_time_stops_the_file_with_its_line(tmp_path: Path) -> N
     assert "line 21" in said[0]
     assert checked.rejected is not None
     assert checked.rejected.contains(BEGIN + timedelta(days=9))
-    assert "far from the times" in (checked.rejected.refusal(BEGIN + timedelta(days=9)) or "")
-    assert checked.rejected.refusal(BEGIN) is None
+    assert "far from the times" in (checked.rejected.reject_reason(BEGIN + timedelta(days=9)) or "")
+    assert checked.rejected.reject_reason(BEGIN) is None
     checked, said = check(tmp_path / "a.jsonl", times, "send")
     assert checked.rejected is None
 
@@ -200,12 +200,12 @@ def test_rows_of_an_earlier_time_are_named_and_sent(tmp_path: Path) -> None:
 
 
 def test_rows_in_the_future_stop_the_file_unless_times_are_moved(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="9 of 20 rows lie in the future"):
+    with pytest.raises(InputError, match="9 of 20 rows are in the future"):
         check(tmp_path / "a.jsonl", hours(*range(20)), now=BEGIN + timedelta(hours=10, minutes=30))
     assert check(tmp_path / "a.jsonl", hours(*range(20)), now=None)[1] == []
     checked, _ = check(tmp_path / "a.jsonl", hours(*range(20)), "reject", now=BEGIN + timedelta(hours=10, minutes=30))
     assert checked.rejected is not None
-    assert "lies in the future" in (checked.rejected.refusal(BEGIN + timedelta(hours=12)) or "")
+    assert "is in the future" in (checked.rejected.reject_reason(BEGIN + timedelta(hours=12)) or "")
 
 
 def test_many_far_rows_are_shown_by_ten(tmp_path: Path) -> None:
