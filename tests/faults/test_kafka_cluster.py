@@ -28,7 +28,7 @@ def cluster(kafka_cluster: KafkaCluster) -> KafkaCluster:
     return kafka_cluster
 
 
-def test_a_topic_made_by_us_asks_for_two_in_sync_of_three(cluster: KafkaCluster, namespace: str) -> None:
+def test_a_new_topic_requires_two_in_sync_replicas_of_three(cluster: KafkaCluster, namespace: str) -> None:
     ensure_topics(cluster.bootstrap_servers, [Topic(namespace)], replication_factor=3)
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
     resource = ConfigResource(ConfigResource.Type.TOPIC, namespace)
@@ -38,7 +38,7 @@ def test_a_topic_made_by_us_asks_for_two_in_sync_of_three(cluster: KafkaCluster,
 
 
 @pytest.mark.cluster
-def test_each_node_killed_in_turn_under_load_loses_and_doubles_no_record(cluster: KafkaCluster, namespace: str) -> None:
+def test_each_node_killed_in_turn_loses_and_doubles_no_record(cluster: KafkaCluster, namespace: str) -> None:
     ensure_topics(cluster.bootstrap_servers, [Topic(namespace, 3)], replication_factor=3)
     producer = Producer(producer_config(cluster.bootstrap_servers) | {"message.timeout.ms": 120_000})
     all_killed = threading.Event()
@@ -72,9 +72,7 @@ def test_each_node_killed_in_turn_under_load_loses_and_doubles_no_record(cluster
     assert sorted(stored) == list(range(sent))
 
 
-def test_without_two_in_sync_nothing_is_acknowledged_and_nothing_acknowledged_is_lost(
-    cluster: KafkaCluster, namespace: str
-) -> None:
+def test_with_one_replica_in_sync_no_write_is_acknowledged_and_none_lost(cluster: KafkaCluster, namespace: str) -> None:
     ensure_topics(cluster.bootstrap_servers, [Topic(namespace)], replication_factor=3)
     outcomes: dict[str, KafkaError | None] = {}
     producer = Producer(producer_config(cluster.bootstrap_servers) | {"message.timeout.ms": 8_000})
@@ -98,7 +96,7 @@ def test_without_two_in_sync_nothing_is_acknowledged_and_nothing_acknowledged_is
 
 
 @pytest.mark.cluster
-def test_a_worker_counts_exactly_while_the_leader_of_its_partitions_dies(
+def test_a_worker_counts_exactly_when_its_partition_leader_is_killed(
     cluster: KafkaCluster, tmp_path: Path, redis_url: str, namespace: str
 ) -> None:
     pipeline = Pipeline(tmp_path, cluster.bootstrap_servers, redis_url, namespace, BRANDPULSE_REPLICATION_FACTOR="3")

@@ -57,14 +57,14 @@ def state_of(pipeline: Pipeline, redis_url: str) -> PartitionStatus:
     return status
 
 
-def test_a_log_that_begins_above_zero_is_read_from_its_beginning(pipeline: Pipeline, admin: AdminClient) -> None:
+def test_a_log_that_begins_above_zero_is_read_from_its_first_offset(pipeline: Pipeline, admin: AdminClient) -> None:
     pipeline.produce(stream(0, 300))
     delete_before(admin, pipeline.topic, 100)
     pipeline.service("worker")
     assert counted(pipeline.wait_for(lambda stats: counted(stats) >= 200 and stats["lag"] == 0)) == 200
 
 
-def test_offsets_that_retention_took_are_counted_as_lost_and_reading_goes_on(
+def test_offsets_deleted_by_retention_are_counted_as_lost(
     pipeline: Pipeline, admin: AdminClient, redis_url: str
 ) -> None:
     pipeline.produce(stream(0, 100))
@@ -78,9 +78,7 @@ def test_offsets_that_retention_took_are_counted_as_lost_and_reading_goes_on(
     assert state_of(pipeline, redis_url).lost == 150
 
 
-def test_a_topic_made_anew_under_a_running_worker_is_read_from_its_beginning(
-    pipeline: Pipeline, admin: AdminClient
-) -> None:
+def test_a_recreated_topic_is_read_from_its_first_offset(pipeline: Pipeline, admin: AdminClient) -> None:
     pipeline.produce(stream(0, 200))
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == 200)
@@ -95,9 +93,7 @@ def test_a_topic_made_anew_under_a_running_worker_is_read_from_its_beginning(
     assert (counted(stats), stats["repeated"]) == (500, 0)
 
 
-def test_what_a_transaction_leaves_at_the_end_of_the_log_keeps_no_partition_busy(
-    pipeline: Pipeline, redis_url: str
-) -> None:
+def test_a_transaction_marker_at_the_log_end_leaves_no_lag(pipeline: Pipeline, redis_url: str) -> None:
     producer = Producer(producer_config(pipeline.bootstrap_servers) | {"transactional.id": pipeline.topic})
     producer.init_transactions(20)
     producer.begin_transaction()
@@ -116,7 +112,7 @@ def test_what_a_transaction_leaves_at_the_end_of_the_log_keeps_no_partition_busy
     assert worker.exit_code is None
 
 
-def test_a_record_too_large_for_the_dead_letters_is_cut_and_the_rest_counts(pipeline: Pipeline) -> None:
+def test_a_record_too_large_for_the_dead_letter_topic_is_truncated(pipeline: Pipeline) -> None:
     # Random, so that no codec makes it small; so large that the letter's headers are too much for the broker.
     size = 1_048_400
     producer = Producer(producer_config(pipeline.bootstrap_servers) | {"message.max.bytes": 2_000_000})
@@ -131,9 +127,7 @@ def test_a_record_too_large_for_the_dead_letters_is_cut_and_the_rest_counts(pipe
     assert "1 skipped: truncated" in told.stdout, told.stdout + told.stderr
 
 
-def test_a_log_that_lost_its_end_is_read_on_from_the_cut_however_far_it_was_written_anew(
-    tmp_path: Path, redis_url: str, namespace: str
-) -> None:
+def test_a_log_that_lost_its_end_is_read_from_the_lost_offset(tmp_path: Path, redis_url: str, namespace: str) -> None:
     """As after a power loss: Kafka does not wait for its disk. One worker lives through it, another is away."""
     if reason := why_not():
         pytest.skip(reason)

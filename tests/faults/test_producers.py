@@ -32,7 +32,7 @@ def _busy_machine() -> Iterator[None]:
             child.wait()
 
 
-def test_a_trickle_of_records_does_not_take_a_core(apache_kafka: ApacheKafka, namespace: str) -> None:
+def test_a_slow_stream_of_records_uses_little_processor_time(apache_kafka: ApacheKafka, namespace: str) -> None:
     topic = f"{namespace}.trickle"
     ensure_topics(apache_kafka.bootstrap_servers, [Topic(topic, PARTITIONS)])
     producer = Producer(producer_config(apache_kafka.bootstrap_servers))

@@ -94,7 +94,7 @@ async def test_the_alerter_pages_from_a_cluster_and_waits_for_its_disk(
         holder.run("CONFIG", "SET", "appendfsync", "everysec")
 
 
-def test_an_alerter_that_waits_for_a_replica_knows_when_it_does_not_hear(cluster: RedisCluster, namespace: str) -> None:
+def test_an_alerter_reports_a_replica_that_does_not_confirm(cluster: RedisCluster, namespace: str) -> None:
     soon(cluster.whole, "a whole cluster")
     store = RedisAlertStore(connect(cluster.url), namespace, durable_replicas=1)
     primary = cluster.primary_of(AlertingKeys(namespace).durable)
@@ -110,7 +110,7 @@ def test_an_alerter_that_waits_for_a_replica_knows_when_it_does_not_hear(cluster
         soon(lambda: linked(replica), "replication")
 
 
-def test_slots_that_move_under_load_lose_and_double_nothing(pipeline: Pipeline, cluster: RedisCluster) -> None:
+def test_slots_moved_under_load_lose_and_double_nothing(pipeline: Pipeline, cluster: RedisCluster) -> None:
     pipeline.produce(stream(0, POSTS))
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) > POSTS // 10)
@@ -124,9 +124,7 @@ def test_slots_that_move_under_load_lose_and_double_nothing(pipeline: Pipeline, 
     assert (counted(stats), stats["repeated"]) == (POSTS, 0)
 
 
-def test_a_primary_that_dies_with_writes_its_replica_never_saw_is_made_good_from_the_log(
-    pipeline: Pipeline, cluster: RedisCluster
-) -> None:
+def test_writes_lost_with_a_primary_are_counted_again_from_the_log(pipeline: Pipeline, cluster: RedisCluster) -> None:
     namespace = pipeline.env["BRANDPULSE_NAMESPACE"]
     key = PartitionKeys(namespace, pipeline.topic, 0).state
     pipeline.produce(stream(0, 3_000))
@@ -152,7 +150,7 @@ def test_a_primary_that_dies_with_writes_its_replica_never_saw_is_made_good_from
         soon(cluster.whole, "a whole cluster")
 
 
-def test_sentinels_that_promote_a_replica_with_lost_writes_keep_the_counts_exact(
+def test_a_replica_promoted_without_the_last_writes_keeps_counts_exact(
     tmp_path: Path, kafka: str, namespace: str
 ) -> None:
     first = ValkeyNode(tmp_path / "first", "--repl-diskless-sync-delay", "0")

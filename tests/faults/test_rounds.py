@@ -28,7 +28,7 @@ def world(tmp_path: Path, namespace: str) -> Iterator[World]:
 
 
 @pytest.mark.timeout(420)
-def test_after_each_fault_panes_and_letters_are_exactly_the_logs(world: World) -> None:
+def test_after_each_fault_panes_and_dead_letters_match_the_log(world: World) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
     print(f"FAULT_SEED={seed}")
     for number, fault in enumerate(QUICK, 1):

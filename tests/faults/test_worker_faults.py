@@ -48,7 +48,7 @@ def stream(first: int, last: int) -> list[dict[str, object]]:
     return [a_post(str(i), "acme is awful", NOON_MS + i * 100) for i in range(first, last)]
 
 
-def test_sigterm_in_the_middle_of_a_backlog_ends_cleanly_and_the_next_worker_finishes_it(pipeline: Pipeline) -> None:
+def test_after_sigterm_within_a_backlog_the_next_worker_finishes_it(pipeline: Pipeline) -> None:
     pipeline.produce(stream(0, POSTS))
     worker = pipeline.service("worker")
     pipeline.wait_for(lambda stats: 0 < counted(stats) < POSTS)
@@ -60,7 +60,7 @@ def test_sigterm_in_the_middle_of_a_backlog_ends_cleanly_and_the_next_worker_fin
     assert (counted(stats), stats["repeated"]) == (POSTS, 0)
 
 
-def test_a_store_killed_under_load_and_started_again_loses_and_doubles_nothing(
+def test_redis_killed_under_load_and_restarted_loses_and_doubles_nothing(
     pipeline: Pipeline, store: EmbeddedStore, tmp_path: Path
 ) -> None:
     pipeline.produce(stream(0, POSTS))
@@ -101,7 +101,7 @@ def test_a_worker_is_ready_only_while_redis_answers(pipeline: Pipeline, store: E
         revived.stop()
 
 
-def test_a_worker_without_progress_is_unhealthy_before_its_end(pipeline: Pipeline, store: EmbeddedStore) -> None:
+def test_a_worker_without_progress_is_unhealthy_before_it_exits(pipeline: Pipeline, store: EmbeddedStore) -> None:
     pipeline.env["BRANDPULSE_WORKER_WATCHDOG_SECONDS"] = "20"
     pipeline.produce(stream(0, 100))
     worker = pipeline.service("worker")
@@ -121,7 +121,7 @@ def until(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def test_a_worker_that_cannot_go_on_ends_itself_for_its_supervisor(pipeline: Pipeline, store: EmbeddedStore) -> None:
+def test_a_worker_that_makes_no_progress_exits_for_its_supervisor(pipeline: Pipeline, store: EmbeddedStore) -> None:
     pipeline.produce(stream(0, 100))
     worker = pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == 100)
@@ -135,7 +135,7 @@ def test_a_worker_that_cannot_go_on_ends_itself_for_its_supervisor(pipeline: Pip
     assert (counted(stats), stats["repeated"]) == (200, 0)
 
 
-def test_a_quiet_store_that_lost_its_tail_gets_it_back(
+def test_redis_that_lost_its_last_writes_is_refilled_from_the_log(
     pipeline: Pipeline, store: EmbeddedStore, tmp_path: Path
 ) -> None:
     """Nothing is posted meanwhile: nobody but the sign of life can notice."""
@@ -155,7 +155,7 @@ def test_a_quiet_store_that_lost_its_tail_gets_it_back(
 
 
 @pytest.mark.parametrize("topics", ["at once", "when the group has met without"])
-def test_a_broker_that_comes_back_empty_on_its_port_is_read_on(
+def test_a_broker_that_restarts_empty_is_read_from_its_first_offset(
     tmp_path: Path, redis_url: str, namespace: str, topics: str
 ) -> None:
     broker = EmbeddedBroker(tmp_path / "broker")

@@ -61,7 +61,7 @@ class Reading:
         self.reader.close()
 
 
-def test_a_partition_that_the_client_leaves_out_is_begun_anew(apache_kafka: ApacheKafka, namespace: str) -> None:
+def test_a_partition_that_the_client_stops_reading_is_restarted(apache_kafka: ApacheKafka, namespace: str) -> None:
     topic = f"{namespace}.posts"
     ensure_topics(apache_kafka.bootstrap_servers, [Topic(topic, 2)])
     producer = Producer(producer_config(apache_kafka.bootstrap_servers))
