@@ -1,8 +1,8 @@
-"""The alerter on recorded posts: the ticker and its rules as they run in life, the arrival clock simulated.
+"""Runs the alerter's evaluator over recorded posts, with a simulated arrival clock.
 
-Every minute of the arrival clock the watermark is looked at and the minutes below it are sealed. They are evaluated in
-stretches of hours, which decides the same as minute by minute (a test holds it) at a fraction of the cost; an episode's
-moments are then told on the arrival clock: when the tick came that first could have seen that minute.
+Once a minute of the arrival clock the minutes below the watermark are sealed. The evaluator reads them some hours at a
+time: it decides the same as minute by minute (a test checks this) at a fraction of the cost. The times of an episode are
+then converted to the arrival clock: when an alerter that evaluates each minute would first have seen it.
 """
 
 from bisect import bisect_left
@@ -25,10 +25,10 @@ from stream_workers.aggregation.event_time import Retention
 
 @dataclass(frozen=True, slots=True)
 class PastEpisode:
-    """An episode, and when life would have told of it."""
+    """An episode, and when an alerter would have notified."""
 
     episode: Episode
-    """As it ended, or as it stood at the recording's end."""
+    """In its last state: resolved, or firing at the end of the recording."""
     fired_at: datetime
     """On the arrival clock, like `resolved_at`."""
     resolved_at: datetime | None
@@ -36,19 +36,19 @@ class PastEpisode:
 
 @dataclass(slots=True)
 class Backtest:
-    """Takes posts in order of arrival; `finish` gives the episodes."""
+    """Reads posts in order of arrival; `finish` returns the episodes."""
 
     policies: Policies
     retention: Retention
     limits: RepeatLimits
     rules: RuleSet = DEFAULT_RULES
-    """Whose episodes are told; not those about the stream itself."""
+    """Only their episodes are returned, none about the stream itself."""
     zones: Zones = field(default_factory=dict)
     panes: RecordedPanes = field(init=False)
     _evaluator: Evaluator = field(init=False)
-    _next_tick_ms: int | None = field(init=False, default=None)
+    _next_evaluation_ms: int | None = field(init=False, default=None)
     _seals: list[tuple[int, int]] = field(init=False, default_factory=list)
-    """Where each tick's seal stood and the arrival clock at that tick, both rising."""
+    """For each minute of the arrival clock that sealed something: sealed up to (event time), arrival clock. Both rise."""
     _evaluated_ms: int = field(init=False, default=-(2**62))
     _found: dict[str, PastEpisode] = field(init=False, default_factory=dict)
 
@@ -56,7 +56,7 @@ class Backtest:
         self.panes = RecordedPanes(self.retention, self.limits)
         store = MemoryAlertStore()
         token = store.acquire("backtest", lease_ms=2**53)
-        assert token is not None  # noqa: S101 - nobody else knows this store
+        assert token is not None  # noqa: S101 - the store is new
         self._evaluator = Evaluator(
             self.panes,
             store,
@@ -73,23 +73,23 @@ class Backtest:
             self.panes.count(post)
 
     def advance(self, arrived_ms: int) -> None:
-        """The arrival clock has come to *arrived_ms*: the ticks that were due until then happen."""
-        if self._next_tick_ms is None:
-            self._next_tick_ms = (arrived_ms // MINUTE_MS + 1) * MINUTE_MS
-        if arrived_ms < self._next_tick_ms:
+        """Move the arrival clock to *arrived_ms*, and seal what was due until then."""
+        if self._next_evaluation_ms is None:
+            self._next_evaluation_ms = (arrived_ms // MINUTE_MS + 1) * MINUTE_MS
+        if arrived_ms < self._next_evaluation_ms:
             return
-        # Nothing arrived between the first tick due and this post, so the later ones see what the first one sees.
-        self._tick(self._next_tick_ms)
-        self._next_tick_ms = (arrived_ms // MINUTE_MS + 1) * MINUTE_MS
+        # No post arrived after the first minute that was due, so the later ones seal nothing more.
+        self._seal(self._next_evaluation_ms)
+        self._next_evaluation_ms = (arrived_ms // MINUTE_MS + 1) * MINUTE_MS
 
     def finish(self) -> list[PastEpisode]:
-        """Evaluate what is left; the episodes by the time they fired."""
-        if self._next_tick_ms is not None:
-            self._tick(self._next_tick_ms)
-            self._evaluate(self._next_tick_ms)
+        """Evaluate the rest. Returns the episodes, sorted by `fired_at`."""
+        if self._next_evaluation_ms is not None:
+            self._seal(self._next_evaluation_ms)
+            self._evaluate(self._next_evaluation_ms)
         return sorted(self._found.values(), key=lambda one: (one.fired_at, one.episode.key))
 
-    def _tick(self, now_ms: int) -> None:
+    def _seal(self, now_ms: int) -> None:
         sealed = self.panes.seal()
         if sealed is None or (self._seals and sealed <= self._seals[-1][0]):
             return
@@ -102,10 +102,10 @@ class Backtest:
     def _evaluate(self, now_ms: int) -> None:
         report = self._evaluator.evaluate(now_ms)
         self._evaluated_ms = report.evaluated_until_ms or self._evaluated_ms
-        self._take(report)
+        self._add(report)
         self.panes.drop_old_minutes()
 
-    def _take(self, report: EvaluationReport) -> None:
+    def _add(self, report: EvaluationReport) -> None:
         for episode, _, _ in report.transitions:
             if self.rules.named(episode.rule) is None:
                 continue
@@ -117,6 +117,6 @@ class Backtest:
             )
 
     def _arrival_of(self, event_time: datetime) -> datetime:
-        """When the tick came that first saw the minute that ends at *event_time*."""
-        place = bisect_left(self._seals, (int(event_time.timestamp() * 1_000), 0))
-        return datetime.fromtimestamp(self._seals[min(place, len(self._seals) - 1)][1] / 1_000, UTC)
+        """The arrival clock when the minute that ends at *event_time* was sealed."""
+        position = bisect_left(self._seals, (int(event_time.timestamp() * 1_000), 0))
+        return datetime.fromtimestamp(self._seals[min(position, len(self._seals) - 1)][1] / 1_000, UTC)

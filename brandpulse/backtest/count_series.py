@@ -1,4 +1,4 @@
-"""Reads a recorded series of counts: CSV with the columns `timestamp` and `value`, `.gz` or plain."""
+"""Reads a recorded series of counts: CSV with the columns `timestamp` and `value`, plain or `.gz`."""
 
 import csv
 import gzip
@@ -17,26 +17,27 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 COLUMNS = ("timestamp", "value")
-USUAL_STEP_SECONDS = 300.0
-"""Of a series of one row, which has no neighbour to ask."""
+DEFAULT_STEP_SECONDS = 300.0
+"""Of a series with one row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One row: how many posts came in the interval that starts at `at`."""
+    """One row: the number of posts in the interval that starts at `at`."""
 
     timestamp: str
-    """As it stands in the file; so it is with `text`."""
+    """As written in the file."""
     text: str
+    """The value as written in the file."""
     at: float
     """Seconds since 1970; a timestamp without a zone is UTC."""
     value: float
-    where: str
-    """File and line, for a person."""
+    place: str
+    """File and line, for error messages."""
 
 
 def read_counts(path: Path) -> list[Count]:
-    """The rows of *path*. ConfigError names the line, the field and the value that is wrong."""
+    """The rows of *path*. Raises ConfigError with the line, the field and the wrong value."""
     try:
         with _open(path) as file:
             counts = list(_rows(csv.reader(file), path))
@@ -48,31 +49,31 @@ def read_counts(path: Path) -> list[Count]:
 
 
 def step_seconds(counts: Sequence[Count]) -> float:
-    """The width of an interval: what lies between the first two rows. Later rows may leave some out.
+    """Seconds between the first two rows: the width of an interval. Later rows may skip intervals.
 
-    Only the first two are asked, so that no score depends on a row after it. ConfigError where rows stand closer, or
-    where the width is beyond an hour: the hours of the day could not be told apart.
+    Only the first two rows count, so that no score depends on a later row. Raises ConfigError if rows are closer to
+    each other, or if the width exceeds an hour: the baseline has one value per hour.
     """
     if len(counts) < 2:
-        return USUAL_STEP_SECONDS
+        return DEFAULT_STEP_SECONDS
     first, second = counts[:2]
     step = second.at - first.at
     if step > HOUR_SECONDS:
         raise ConfigError(
-            f"{second.where}: timestamp {second.timestamp!r} comes {step:g} s after the first; rows may count an hour "
-            "each at most, and the first two must be neighbours"
+            f"{second.place}: timestamp {second.timestamp!r} is {step:g} s after the first; a row may count an hour "
+            "at most, and no interval may be missing between the first two"
         )
     for before, row in pairwise(counts):
         if row.at - before.at < step / 2:
             raise ConfigError(
-                f"{row.where}: timestamp {row.timestamp!r} comes {row.at - before.at:g} s after the one before, but "
+                f"{row.place}: timestamp {row.timestamp!r} is {row.at - before.at:g} s after the previous row, but "
                 f"the first two rows are {step:g} s apart, and each row counts an interval of that width"
             )
     return step
 
 
-def missing(counts: Sequence[Count], step: float) -> int:
-    """How many intervals have no row."""
+def missing_intervals(counts: Sequence[Count], step: float) -> int:
+    """Number of intervals without a row."""
     return sum(max(0, round((row.at - before.at) / step) - 1) for before, row in pairwise(counts))
 
 
@@ -87,37 +88,41 @@ def _rows(reader: "Reader", path: Path) -> Iterator[Count]:
     for name in COLUMNS:
         if name not in header:
             raise ConfigError(f"{path}, line 1: no column {name!r} among {', '.join(header) or 'none'}")
-    stamp, value = (header.index(name) for name in COLUMNS)
+    timestamp, value = (header.index(name) for name in COLUMNS)
     before: Count | None = None
     for cells in reader:
         if not cells:
             continue
-        where = f"{path}, line {reader.line_num}"
+        place = f"{path}, line {reader.line_num}"
         if len(cells) != len(header):
-            raise ConfigError(f"{where}: {len(cells)} cells where the header has {len(header)}")
-        count = Count(cells[stamp], cells[value], _moment(cells[stamp], where), _number(cells[value], where), where)
+            raise ConfigError(f"{place}: {len(cells)} cells where the header has {len(header)}")
+        count = Count(
+            cells[timestamp], cells[value], _seconds(cells[timestamp], place), _number(cells[value], place), place
+        )
         if before is not None and count.at <= before.at:
-            wrong = "stands twice" if count.at == before.at else f"is earlier than {before.timestamp!r} before it"
-            raise ConfigError(f"{where}: timestamp {count.timestamp!r} {wrong}; rows must rise in time")
+            problem = "occurs twice" if count.at == before.at else f"is earlier than {before.timestamp!r} before it"
+            raise ConfigError(f"{place}: timestamp {count.timestamp!r} {problem}; rows must be sorted by time")
         yield count
         before = count
 
 
-def _moment(text: str, where: str) -> float:
+def _seconds(text: str, place: str) -> float:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ConfigError(f"{where}: timestamp {text!r} is no ISO 8601 time such as 2026-03-02 12:00:00") from None
+        raise ConfigError(
+            f"{place}: timestamp {text!r} is not an ISO 8601 time, for example 2026-03-02 12:00:00"
+        ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _number(text: str, where: str) -> float:
+def _number(text: str, place: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise ConfigError(
-            f"{where}: value {text!r} is no count; it must be a number of 0 or more (leave out the rows that you miss)"
+            f"{place}: value {text!r} is not a count; it must be a number of 0 or more (omit the row of a missing count)"
         )
     return value

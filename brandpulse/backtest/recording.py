@@ -23,7 +23,7 @@ BATCH_TEXTS = 4_096
 
 
 class RecordedLine(msgspec.Struct, frozen=True, gc=False):
-    """One line. `arrived_at` is the clock a live system would have had; without it a post comes in its turn."""
+    """One line. Without `arrived_at` a post arrives when it was created, but not before the previous line."""
 
     id: str
     text: str
@@ -35,7 +35,7 @@ class RecordedLine(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Tally:
-    """What was read."""
+    """Counters of what was read."""
 
     lines: int = 0
     invalid: int = 0
@@ -44,7 +44,7 @@ class Tally:
 
 
 def recorded_lines(path: Path, tally: Tally) -> Iterator[RecordedLine]:
-    """The lines of a file of JSON lines, `.gz` or plain, in its order. Raises ConfigError if it cannot be read."""
+    """The lines of a file of JSON lines, plain or `.gz`, in order. Raises ConfigError if it cannot be read."""
     decoder = msgspec.json.Decoder(RecordedLine)
     try:
         with _open(path) as lines:
@@ -64,7 +64,7 @@ def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-class Texts:
+class RecordedTexts:
     """The texts of a recording, each matched and scored once: many posts share a text."""
 
     def __init__(

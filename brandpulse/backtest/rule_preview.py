@@ -1,8 +1,8 @@
-"""How often rules would have fired over the stored history: the same tests and episodes, hour by hour.
+"""Replays rules over the stored history, hour by hour: how often would they have paged?
 
-Minutes and their people are stored for hours only, hours for 90 days. So windows here are whole hours, an author has
-one vote in each, and a page comes at the end of its hour: surges of less than an hour may be missed, and delays are not
-what they are in life.
+Redis stores hours for 90 days, but minutes and their authors for hours only. So windows are whole hours, an author has
+one vote in each, and a page comes at the end of its hour: a surge shorter than an hour may be missed, and delays are
+longer than in the alerter.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import HOUR_MS, facet_series
 
 HOURS = (1, 3)
-"""The windows: whole hours that end now."""
+"""Widths of the windows, in hours."""
 
 
-def preview(
+def preview_rules(
     history: HourHistory,
     facets: HourHistory,
     brand: str,
@@ -35,10 +35,10 @@ def preview(
     rules: RuleSet,
     policies: Policies,
 ) -> list[Episode]:
-    """The episodes that *rules* would have had about *brand*, in order of time; the last may still be firing.
+    """The episodes of *rules* about *brand*, in order of time; the last may still be firing.
 
-    *history* has read the hours from four weeks before *first_hour* to *last_hour*, and so has *facets*, of the series
-    of `facets_watched`.
+    *history* has read the hours from four weeks before *first_hour* to *last_hour*; *facets* the same hours of the
+    series of `watched_facet_series`.
     """
     surges = VolumeRuleTests(history, policies.surge, policies.episode)
     found: list[Episode] = []
@@ -50,8 +50,8 @@ def preview(
     return sorted(found, key=lambda episode: (episode.fired_at, episode.key))
 
 
-def facets_watched(rules: RuleSet, brands: Sequence[str]) -> list[str]:
-    """Series of the facets that *rules* watch of *brands*."""
+def watched_facet_series(rules: RuleSet, brands: Sequence[str]) -> list[str]:
+    """Series of the facets of *brands* that *rules* watch."""
     return sorted(
         {
             facet_series(brand, rule.facet)
@@ -82,7 +82,7 @@ def _episodes(
         windows = [_window(shares, series, hour, width) for width in HOURS]
         decision: Decision | None
         if isinstance(rule, NegativeShareRule | FacetShareRule):
-            detect = hourly(rule.detect_policy(policies.detect))
+            detect = hourly_policy(rule.detect_policy(policies.detect))
             test = ShareRuleTest(rule, detect, rule.episode_policy(policies.episode))
             finding = test.find(
                 windows,
@@ -116,8 +116,8 @@ def _episodes(
         yield opened.episode
 
 
-def hourly(detect: DetectPolicy) -> DetectPolicy:
-    """*detect* with whole hours as windows, the whole budget theirs."""
+def hourly_policy(detect: DetectPolicy) -> DetectPolicy:
+    """*detect* with whole hours as windows, which share its whole false-alarm budget."""
     return replace(detect, windows=tuple(60 * width for width in HOURS))
 
 
@@ -134,9 +134,9 @@ def _window(history: HourHistory, brand: str, hour: int, width: int) -> WindowCo
     )
 
 
-def rules_told(
+def pages_by_rule(
     rules: RuleSet, episodes: Sequence[Episode], *, brands: int, days: float
 ) -> list[tuple[str, int, float]]:
-    """Of each rule: its name, how many pages, and how many that makes per brand in four weeks."""
+    """For each rule: its name, its pages, and its pages per brand in four weeks."""
     counts = {rule.name: sum(episode.rule == rule.name for episode in episodes) for rule in rules.rules}
-    return [(name, many, many / max(brands, 1) / max(days, 1e-9) * 28) for name, many in counts.items()]
+    return [(name, pages, pages / max(brands, 1) / max(days, 1e-9) * 28) for name, pages in counts.items()]

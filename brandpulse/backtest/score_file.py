@@ -1,7 +1,7 @@
-"""A file of verdicts by text and target, so that a backtest that is run again scores nothing twice.
+"""A file of the model's scores, so that a second backtest of a recording scores no text again.
 
 `.npz`: `digests` (n, 16) uint8, see `score_key`; `probabilities` (n, 4) float32 of negative, neutral, positive and
-irrelevant; `version`, the model's.
+irrelevant; `version` of the model.
 """
 
 import hashlib
@@ -19,27 +19,27 @@ Scores = dict[bytes, tuple[float, float, float, float]]
 
 
 def score_key(text: str, mentions: Sequence[int] = (), *, target: int | None = None) -> bytes:
-    """Of the verdict towards *target* in a marked *text*, whose markers stand for *mentions*; None: on all of it."""
-    asked = f"{target}|{','.join(map(str, mentions))}|{text}"
-    return hashlib.blake2b(asked.encode(), digest_size=DIGEST_BYTES).digest()
+    """Key of the score towards *target* in a marked *text* with *mentions*; without a target of the whole post."""
+    scored = f"{target}|{','.join(map(str, mentions))}|{text}"
+    return hashlib.blake2b(scored.encode(), digest_size=DIGEST_BYTES).digest()
 
 
 def read_scores(path: Path, *, version: str) -> Scores:
-    """The scores at *path* if a model of *version* made them; none if there is no file, or another model's."""
+    """The scores of the model *version* at *path*; empty if there is no file, or if another model wrote it."""
     if not path.exists():
         return {}
     try:
         with np.load(path, allow_pickle=False) as stored:
-            made_by = str(stored["version"])
+            stored_version = str(stored["version"])
             digests, probabilities = stored["digests"], stored["probabilities"]
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise ConfigError(f"{path} is no file of scores ({error}); name another one with --scores") from error
+        raise ConfigError(f"{path} is not a file of scores ({error}); choose another file with --scores") from error
     if probabilities.ndim != 2 or probabilities.shape[1] != 4:
         raise ConfigError(
-            f"{path} is of a version that judged whole posts: {probabilities.shape[-1]} probabilities a text, not 4 a "
-            "text and brand. Delete it, or name another file with --scores"
+            f"{path} is of an older version that scored whole posts: {probabilities.shape[-1]} probabilities per text, "
+            "not 4 per text and brand. Delete it, or choose another file with --scores"
         )
-    if made_by != version:
+    if stored_version != version:
         return {}
     return {
         bytes(digest): (float(row[0]), float(row[1]), float(row[2]), float(row[3]))
@@ -48,7 +48,7 @@ def read_scores(path: Path, *, version: str) -> Scores:
 
 
 def write_scores(path: Path, scores: Mapping[bytes, Iterable[float]], *, version: str) -> None:
-    """*scores* to *path*, whole or not at all."""
+    """Write *scores* to *path*, completely or not at all."""
     digests = np.frombuffer(b"".join(scores), dtype=np.uint8).reshape(-1, DIGEST_BYTES)
     probabilities = np.array([tuple(row) for row in scores.values()], dtype=np.float32).reshape(-1, 4)
     part = path.with_name(path.name + ".part.npz")

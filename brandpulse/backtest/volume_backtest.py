@@ -1,4 +1,4 @@
-"""The volume rule over a recorded series: a finding for each count, the scores as a file, the onsets as episodes."""
+"""Runs the volume rule over a recorded series: a score for each count, and the surges."""
 
 import csv
 import gzip
@@ -15,38 +15,38 @@ from brandpulse.runtime.local_hours import UTC
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """One count, and what was found when it came."""
+class ScoredCount:
+    """One count and its score."""
 
     count: Count
     finding: VolumeFinding
     alarm_rate: float | None
-    """`VolumeScorer.alarm_rate` at that moment."""
+    """`VolumeScorer.alarm_rate` after this count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surge:
-    """An onset, and how long it stood."""
+    """An onset and its end."""
 
-    onset: Looked
+    onset: ScoredCount
     end: float
-    """Seconds since 1970. Until an hour passed without a score worth telling, or until the next onset."""
+    """Seconds since 1970: the last count with a notable score, at most an hour after the one before."""
 
 
-def look_back(
+def score_counts(
     counts: Iterable[Count], *, step_seconds: float, policy: VolumePolicy, zone: ZoneInfo = UTC
-) -> Iterator[Looked]:
-    """Each of *counts* in turn, looked at as if it had just come. Hours of day and week are those of *zone*."""
+) -> Iterator[ScoredCount]:
+    """Score each of *counts* from the counts before it. Hours of the day and week are those of *zone*."""
     watch = VolumeScorer(step_seconds, policy, zone=zone)
     for count in counts:
         finding = watch.score(count.at, count.value)
-        yield Looked(count, finding, watch.alarm_rate())
+        yield ScoredCount(count, finding, watch.alarm_rate())
 
 
-def surges(looked: Sequence[Looked], policy: VolumePolicy) -> list[Surge]:
-    """The onsets among *looked*, in order of time."""
+def find_surges(scored: Sequence[ScoredCount], policy: VolumePolicy) -> list[Surge]:
+    """The surges among *scored*, in order of time."""
     found: list[Surge] = []
-    for one in looked:
+    for one in scored:
         at = one.count.at
         if one.finding.onset:
             found.append(Surge(one, at))
@@ -55,13 +55,13 @@ def surges(looked: Sequence[Looked], policy: VolumePolicy) -> list[Surge]:
     return found
 
 
-def write_scores(path: Path, looked: Iterable[Looked]) -> None:
-    """`timestamp,value,anomaly_score` to *path*, gzipped if it ends in `.gz`: whole or not at all."""
+def write_scores(path: Path, scored: Iterable[ScoredCount]) -> None:
+    """Write `timestamp,value,anomaly_score` to *path*, gzipped if it ends in `.gz`: completely or not at all."""
     part = path.with_name(path.name + ".part")
-    packed = path.suffix == ".gz"
-    with cast("IO[str]", gzip.open(part, "wt", newline="") if packed else part.open("w", newline="")) as file:
+    compressed = path.suffix == ".gz"
+    with cast("IO[str]", gzip.open(part, "wt", newline="") if compressed else part.open("w", newline="")) as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["timestamp", "value", "anomaly_score"])
-        for one in looked:
+        for one in scored:
             rows.writerow([one.count.timestamp, one.count.text, f"{one.finding.onset_score:.6g}"])
     part.replace(path)

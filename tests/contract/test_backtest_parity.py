@@ -14,7 +14,7 @@ from brandpulse.backtest.post_scoring import BrandScoring, facet_matcher
 from brandpulse.backtest.recorded_evidence import KeptPosts
 from brandpulse.backtest.recorded_panes import RecordedPanes
 from brandpulse.backtest.recorded_post import RecordedPost
-from brandpulse.backtest.recording import Tally, Texts
+from brandpulse.backtest.recording import RecordedTexts, Tally
 from brandpulse.config.brands_file import Brand
 from brandpulse.config.facets import Facet
 from brandpulse.state.author_sketches import Authors, count_authors
@@ -151,7 +151,7 @@ def scored(posts: Sequence[dict[str, Any]], folder: Path) -> list[RecordedPost]:
     path = folder / "posts.jsonl"
     path.write_text("".join(json.dumps(post) + "\n" for post in posts), encoding="utf-8")
     model = Model()
-    texts = Texts(
+    texts = RecordedTexts(
         BrandScoring(MATCHER, BrandMarker(MATCHER), model), {}, author_hash=HASHER, facets=facet_matcher(FACETS, model)
     )
     texts.score(path, Tally())

@@ -51,7 +51,7 @@ def test_the_sample_has_one_episode_and_it_fires_within_the_crisis(folder: Path)
 
 def test_it_says_what_it_read(folder: Path) -> None:
     said = (folder / "said").read_text()
-    assert "3026 lines: 2967 posts counted, 2 of them late, 14 repeated, 45 name no brand, 0 invalid." in said
+    assert "3026 lines: 2967 posts counted, 2 of them late, 14 duplicates, 45 without a brand, 0 invalid." in said
     assert "Aerolux" in said
 
 

@@ -1,19 +1,19 @@
-"""A brand's days as a drawing: negative share by the hour, what was usual, up to an alarm, and its episodes."""
+"""Draws a brand: negative share by the hour, its usual value, the range up to an alarm, and the episodes."""
 
 from collections.abc import Sequence
 
 from brandpulse.backtest.backtest import PastEpisode
-from brandpulse.backtest.charts.hourly_series import ShownHour
+from brandpulse.backtest.charts.hourly_series import HourPoint
 from brandpulse.backtest.charts.svg_chart import USUAL, Chart
 
 HOUR_SECONDS = 3_600
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def draw(brand: str, hours: Sequence[ShownHour], episodes: Sequence[PastEpisode]) -> str:
-    """The SVG text. Hours without posts leave gaps, and so does the band while nothing was known yet."""
+def draw_brand_chart(brand: str, hours: Sequence[HourPoint], episodes: Sequence[PastEpisode]) -> str:
+    """The chart as SVG. Hours without posts are gaps; the band has gaps where the baseline was not known yet."""
     chart = Chart(
-        title=f"{brand}: negative share of people by the hour, what was usual, and up to an alarm by votes alone; UTC",
+        title=f"{brand}: negative share of authors by the hour; blue: usual share, and range up to an alarm; UTC",
         first=hours[0].hour * HOUR_SECONDS if hours else 0.0,
         last=(hours[-1].hour + 1) * HOUR_SECONDS if hours else 1.0,
         height_of=lambda share: share,
@@ -21,10 +21,10 @@ def draw(brand: str, hours: Sequence[ShownHour], episodes: Sequence[PastEpisode]
     )
     for one in sorted(episodes, key=lambda one: one.fired_at):
         end = chart.last if one.resolved_at is None else one.resolved_at.timestamp()
-        told = f"{one.episode.key}: {one.episode.first.reason}"
-        chart.span(one.fired_at.timestamp(), end, told, label=one.episode.severity)
-    most = max((one.posts for one in hours), default=1)
-    chart.bars(((one.hour * HOUR_SECONDS, one.posts) for one in hours), seconds=HOUR_SECONDS, most=most)
+        tooltip = f"{one.episode.key}: {one.episode.first.reason}"
+        chart.span(one.fired_at.timestamp(), end, tooltip, label=one.episode.severity)
+    max_posts = max((one.posts for one in hours), default=1)
+    chart.bars(((one.hour * HOUR_SECONDS, one.posts) for one in hours), seconds=HOUR_SECONDS, full=max_posts)
     known = [(_middle(one), one.usual, one.alarm) for one in hours if one.usual is not None]
     gap = 1.5 * HOUR_SECONDS
     chart.band(((at, usual, alarm) for at, usual, alarm in known if alarm is not None), gap=gap)
@@ -33,5 +33,5 @@ def draw(brand: str, hours: Sequence[ShownHour], episodes: Sequence[PastEpisode]
     return chart.svg()
 
 
-def _middle(one: ShownHour) -> float:
+def _middle(one: HourPoint) -> float:
     return (one.hour + 0.5) * HOUR_SECONDS

@@ -1,4 +1,4 @@
-"""A brand's past hours as a picture shows them: how negative its people were, what was usual, where an alarm lay."""
+"""The hours of a brand for its chart: negative share, usual share, and the share from which an hour is an alarm."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
@@ -18,59 +18,60 @@ HOUR_MINUTES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class ShownHour:
-    """One hour since 1970. Shares are of people, in [0, 1]."""
+class HourPoint:
+    """One hour. Shares are of authors, in [0, 1]."""
 
     hour: int
+    """Since 1970."""
     posts: int
     share: float
     usual: float | None
-    """None while the brand was warming up."""
+    """None while the baseline was not known yet."""
     alarm: float | None
-    """From this share on the hour's votes alone are an alarm; None where no share of so few people would be."""
+    """The lowest share that is an alarm by the votes of this hour alone; None if the hour has too few authors."""
 
 
-def shown_hours(
+def hour_points(
     history: HourHistory, brand: str, panes: Mapping[int, Pane], *, policy: DetectPolicy, episodes: Iterable[Episode]
-) -> list[ShownHour]:
-    """The hours of *panes* in order. *history* has read them and the weeks before.
+) -> list[HourPoint]:
+    """A point for each hour of *panes* with relevant posts. *history* has read these hours and the weeks before.
 
-    The hours of those *episodes* that are about the share are no baseline.
+    The baseline excludes the hours of *episodes* that are about the negative share.
     """
-    level = hour_level(policy)
+    level = hour_alarm_level(policy)
     spans = [
         (_ms(one.started_at), OPEN_END_MS if one.resolved_at is None else _ms(one.resolved_at))
         for one in episodes
         if one.first.usual_authors is None and one.first.facet is None
     ]
-    shown = []
+    points = []
     for hour, pane in sorted(panes.items()):
         if not pane.relevant:
             continue
         votes, _ = history.votes(brand, hour, hour)
         share = votes.negative / votes.everyone if votes.everyone else pane.negative_share
         now = hour * HOUR_MS
-        # As the alerter knew them: an episode without an end yet is one that lasts.
+        # As the alerter knew them in that hour: an episode without an end yet has an open end.
         known: list[Span] = [(start, end if end <= now else OPEN_END_MS) for start, end in spans if start < now]
         past = history.usual_week(brand, window_starts=hour * HOUR_MINUTES, incidents=known)
         if not policy.knows(past):
-            shown.append(ShownHour(hour, pane.posts, share, None, None))
+            points.append(HourPoint(hour, pane.posts, share, None, None))
             continue
         usual = past.expect(hour * HOUR_MINUTES, hour * HOUR_MINUTES + HOUR_MINUTES - 1)
-        shown.append(
-            ShownHour(hour, pane.posts, share, usual.share, alarm_share(votes.everyone, usual, policy, level=level))
+        points.append(
+            HourPoint(hour, pane.posts, share, usual.share, alarm_share(votes.everyone, usual, policy, level=level))
         )
-    return shown
+    return points
 
 
-def hour_level(policy: DetectPolicy) -> float:
-    """The evidence (nats) that is an alarm in the shortest window of an hour or more."""
+def hour_alarm_level(policy: DetectPolicy) -> float:
+    """The evidence (nats) that is an alarm in the shortest window of at least an hour."""
     widths = [width for width in policy.windows if width >= HOUR_MINUTES] or [policy.windows[-1]]
     return alarm_levels(policy)[policy.windows.index(widths[0])]
 
 
 def alarm_share(people: int, usual: Baseline, policy: DetectPolicy, *, level: float) -> float | None:
-    """The least share of *people* whose votes alone reach *level*; None where none does, or they are too few."""
+    """The lowest share of *people* negative authors that reaches *level*; None if none does, or if they are too few."""
     if people < policy.min_authors:
         return None
 

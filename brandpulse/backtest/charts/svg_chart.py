@@ -1,4 +1,4 @@
-"""A drawing over time, as SVG by hand: it needs no plotting library, so every install can draw."""
+"""Draws a chart over time as SVG, without a plotting library."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from typing import TypeVar
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1_200, 320, 50, 40, 30
 DAY_SECONDS = 86_400
-MOST_DAYS_NAMED = 14
+MAX_DAY_LABELS = 14
 LABEL_WIDTH = 24
-"""Pixels. A label that would stand on the one before it is left out."""
-ALARM, USUAL, SEEN = "#d62728", "#1f77b4", "#333"
+"""Pixels. A label that would overlap the previous one is omitted."""
+ALARM, USUAL, OBSERVED = "#d62728", "#1f77b4", "#333"
 
 Point = tuple[float, float]
 """Seconds since 1970, and a value."""
@@ -20,24 +20,24 @@ Timed = TypeVar("Timed", Point, tuple[float, float, float])
 
 @dataclass(slots=True)
 class Chart:
-    """Shapes over the time from *first* to *last* (seconds since 1970). `svg` gives the text."""
+    """Shapes over the time from *first* to *last* (seconds since 1970). `svg` returns the chart."""
 
     title: str
     first: float
     last: float
     height_of: Callable[[float], float]
-    """Of a value: 0 at the bottom, 1 at the top. What lies beyond is cut."""
+    """Height of a value: 0 at the bottom, 1 at the top. Values outside are clipped."""
     levels: Sequence[tuple[float, str]] = ()
-    """Values with a line of their own, and what stands beside it."""
+    """Values with a horizontal line, and its label."""
     _shapes: list[str] = field(init=False, default_factory=list)
     _label_ends: float = field(init=False, default=0.0)
 
-    def span(self, begin: float, end: float, told: str, *, label: str = "") -> None:
-        """An episode: a red field, with *told* shown under the mouse and *label* at its top. Spans come in order."""
+    def span(self, begin: float, end: float, tooltip: str, *, label: str = "") -> None:
+        """Add an episode: a red area with *tooltip*, and *label* above it. Call in order of *begin*."""
         x, wide = self._x(begin), max(1.5, self._x(end) - self._x(begin))
         self._shapes.append(
             f'<rect x="{x:.1f}" y="{TOP}" width="{wide:.1f}" height="{HEIGHT - TOP - BOTTOM}" fill="{ALARM}" '
-            f'fill-opacity=".25"><title>{escape(told)}</title></rect>'
+            f'fill-opacity=".25"><title>{escape(tooltip)}</title></rect>'
         )
         if label and x >= self._label_ends:
             self._label_ends = x + LABEL_WIDTH
@@ -46,28 +46,28 @@ class Chart:
     def band(
         self, points: Iterable[tuple[float, float, float]], *, colour: str = USUAL, gap: float = float("inf")
     ) -> None:
-        """The field between two values at each moment, cut where two stand more than *gap* seconds apart."""
+        """Add the area between two values per time. It has a gap between points over *gap* seconds apart."""
         for run in _runs(points, gap):
-            places = [(self._x(at), self._y(low), self._y(high)) for at, low, high in run]
-            edge = [f"{x:.1f},{low:.1f}" for x, low, _ in places]
-            edge += [f"{x:.1f},{high:.1f}" for x, _, high in reversed(places)]
+            corners = [(self._x(at), self._y(low), self._y(high)) for at, low, high in run]
+            edge = [f"{x:.1f},{low:.1f}" for x, low, _ in corners]
+            edge += [f"{x:.1f},{high:.1f}" for x, _, high in reversed(corners)]
             self._shapes.append(f'<polygon points="{" ".join(edge)}" fill="{colour}" fill-opacity=".15"/>')
 
-    def bars(self, points: Iterable[Point], *, seconds: float, most: float) -> None:
-        """Grey bars, each *seconds* wide, along the bottom fifth; *most* fills it."""
+    def bars(self, points: Iterable[Point], *, seconds: float, full: float) -> None:
+        """Add grey bars, each *seconds* wide, along the bottom quarter; the value *full* fills it."""
         wide = max(0.5, seconds / (self.last - self.first) * (WIDTH - LEFT))
         for at, value in points:
-            tall = (HEIGHT - TOP - BOTTOM) / 4 * value / most
+            tall = (HEIGHT - TOP - BOTTOM) / 4 * value / full
             self._shapes.append(
                 f'<rect x="{self._x(at):.1f}" y="{HEIGHT - BOTTOM - tall:.1f}" width="{wide:.2f}" '
                 f'height="{tall:.1f}" fill="#bbb" fill-opacity=".6"/>'
             )
 
-    def line(self, points: Iterable[Point], *, colour: str = SEEN, gap: float = float("inf")) -> None:
-        """A line through *points*, cut where two stand more than *gap* seconds apart."""
+    def line(self, points: Iterable[Point], *, colour: str = OBSERVED, gap: float = float("inf")) -> None:
+        """Add a line through *points*. It has a gap between points over *gap* seconds apart."""
         for run in _runs(points, gap):
-            places = " ".join(f"{x:.1f},{y:.1f}" for x, y in _thinned([(self._x(t), self._y(v)) for t, v in run]))
-            self._shapes.append(f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="1"/>')
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in _thinned([(self._x(t), self._y(v)) for t, v in run]))
+            self._shapes.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1"/>')
 
     def svg(self) -> str:
         grid = []
@@ -84,7 +84,7 @@ class Chart:
 
     def _days(self) -> list[str]:
         days = max(1, round((self.last - self.first) / DAY_SECONDS))
-        step = DAY_SECONDS * -(-days // MOST_DAYS_NAMED)
+        step = DAY_SECONDS * -(-days // MAX_DAY_LABELS)
         begins = range(int(-(-self.first // DAY_SECONDS)) * DAY_SECONDS, int(self.last) + 1, step)
         named = [(self._x(at), datetime.fromtimestamp(at, UTC)) for at in begins]
         return [f'<text x="{x:.1f}" y="{HEIGHT - 8}" font-size="11">{day:%d %b}</text>' for x, day in named]
@@ -107,17 +107,17 @@ def _runs(points: Iterable[Timed], gap: float) -> list[list[Timed]]:
     return runs
 
 
-def _thinned(places: Sequence[Point]) -> list[Point]:
-    """Of many places in one column of pixels only the highest and the lowest: the drawing is the same, and small."""
-    if len(places) <= 2 * WIDTH:
-        return list(places)
+def _thinned(points: Sequence[Point]) -> list[Point]:
+    """Of the points in one column of pixels only the highest and the lowest: the chart looks the same and is small."""
+    if len(points) <= 2 * WIDTH:
+        return list(points)
     kept: list[Point] = []
     column: list[Point] = []
-    for place in places:
-        if column and int(place[0]) != int(column[0][0]):
+    for point in points:
+        if column and int(point[0]) != int(column[0][0]):
             kept += _ends(column)
             column = []
-        column.append(place)
+        column.append(point)
     return kept + _ends(column)
 
 

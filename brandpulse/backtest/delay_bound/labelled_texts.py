@@ -1,4 +1,4 @@
-"""Texts whose sentiment people told; a post's is found among them whatever handles and brands stand around it."""
+"""Texts that people labelled. The label of a post is found by its text, without handles and brand names."""
 
 import gzip
 import json
@@ -14,27 +14,27 @@ EXAMPLE = '{"text": "They lost my bag again", "sentiment": "neg"}'
 
 
 class LabelledTexts:
-    """Whether a text is negative, by people. A text they disagree about is unknown."""
+    """Whether people labelled a text as negative. A text with different labels is unknown."""
 
     def __init__(self, rows: Iterable[tuple[str, bool]], brands: Sequence[Brand]) -> None:
         words = {word for brand in brands for word in (brand.name, *brand.terms, *brand.handles, *brand.hashtags)}
         named = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-        self._passed_over = re.compile(rf"(?:@\w+|\brt\b|(?<!\w)(?:{named})(?!\w)|\W)+", re.IGNORECASE)
+        self._ignored = re.compile(rf"(?:@\w+|\brt\b|(?<!\w)(?:{named})(?!\w)|\W)+", re.IGNORECASE)
         self._negative: dict[str, bool | None] = {}
         for text, negative in rows:
-            bare = self._bare(text)
-            self._negative[bare] = negative if self._negative.get(bare, negative) == negative else None
+            plain = self._plain(text)
+            self._negative[plain] = negative if self._negative.get(plain, negative) == negative else None
 
     def is_negative(self, text: str) -> bool | None:
-        """None where nobody told."""
-        return self._negative.get(self._bare(text))
+        """None if the text has no label."""
+        return self._negative.get(self._plain(text))
 
-    def _bare(self, text: str) -> str:
-        return self._passed_over.sub(" ", text).strip().casefold()
+    def _plain(self, text: str) -> str:
+        return self._ignored.sub(" ", text).strip().casefold()
 
 
-def read_labelled(paths: Sequence[Path], brands: Sequence[Brand]) -> LabelledTexts:
-    """JSON lines with `text` and `sentiment`, `.gz` or plain. Raises ConfigError that names line, field and value."""
+def read_labelled_texts(paths: Sequence[Path], brands: Sequence[Brand]) -> LabelledTexts:
+    """Reads JSON lines with `text` and `sentiment`, plain or `.gz`. Raises ConfigError with line, field and value."""
     return LabelledTexts([row for path in paths for row in _rows(path)], brands)
 
 
@@ -50,14 +50,14 @@ def _rows(path: Path) -> Iterable[tuple[str, bool]]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise ConfigError(f"{path}:{number} is no JSON: {error}") from error
+            raise ConfigError(f"{path}:{number} is not JSON: {error}") from error
         row = row if isinstance(row, dict) else {}
         text, sentiment = row.get("text"), row.get("sentiment")
         if not isinstance(text, str) or sentiment not in SENTIMENTS:
             field, value = ("text", text) if not isinstance(text, str) else ("sentiment", sentiment)
             raise ConfigError(
-                f"{path}:{number}: {field}: {value!r} is none of {', '.join(SENTIMENTS)}"
+                f"{path}:{number}: {field}: {value!r} is not one of {', '.join(SENTIMENTS)}"
                 if field == "sentiment"
-                else f"{path}:{number}: {field}: {value!r} is no text. A right line:\n{EXAMPLE}"
+                else f"{path}:{number}: {field}: {value!r} is not a text. A valid line:\n{EXAMPLE}"
             )
         yield text, sentiment == "neg"

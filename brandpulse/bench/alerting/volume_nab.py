@@ -9,7 +9,7 @@ import numpy as np
 
 from alerting.detection.volume_score import VolumePolicy
 from brandpulse.backtest.count_series import Count, read_counts, step_seconds
-from brandpulse.backtest.volume_backtest import look_back
+from brandpulse.backtest.volume_backtest import score_counts
 from brandpulse.bench.alerting.nab_score import Labelled, NabScore, best_score, score_at
 from brandpulse.bench.alerting.nab_score import leave_one_out as threshold_left_out
 from brandpulse.bench.alerting.volume_choice import LabelledCounts, leave_series_out
@@ -82,7 +82,7 @@ def _labelled(folder: Path, name: str, spans: list[tuple[str, str]]) -> Labelled
     path = _file(folder, name)
     assert path is not None  # noqa: S101 - asked before
     rows = read_counts(path)
-    looked = look_back(rows, step_seconds=step_seconds(rows), policy=VolumePolicy())
+    looked = score_counts(rows, step_seconds=step_seconds(rows), policy=VolumePolicy())
     scores = [one.finding.onset_score for one in looked]
     return Labelled(scores, sorted((_row(rows, first), _row(rows, last)) for first, last in spans))
 

@@ -1,4 +1,4 @@
-"""One promise, two sources of panes: what the workers write and PaneReader reads, and a recording in memory."""
+"""A recording in memory has the same panes as workers write and `PaneReader` reads."""
 
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +28,7 @@ HOURS = NOON_MS // HOUR_MS - 3, NOON_MS // HOUR_MS + 4
 
 
 def some_posts(seed: int, many: int = 400) -> list[RecordedPost]:
-    """In order of arrival: late ones, repeated ones, ones from the future, people who post often, both brands."""
+    """In order of arrival: late, duplicate and future posts, frequent authors, both brands."""
     rng = random.Random(seed)
     posts: list[RecordedPost] = []
     arrived = NOON_MS
@@ -85,7 +85,7 @@ def written(client: redis.Redis, namespace: str, posts: list[RecordedPost]) -> P
 
 
 class _Given(Facets):
-    """The facets that a recorded post says it is in, where it is relevant: as a recording tells them."""
+    """The facets of a recorded post, where it is relevant."""
 
     def __init__(self, post: RecordedPost) -> None:
         self._post = post
@@ -108,9 +108,7 @@ def _decoded(posts: list[RecordedPost]) -> list[Decoded]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_recording_has_the_panes_the_workers_would_have_written(
-    redis_client: redis.Redis, namespace: str, seed: int
-) -> None:
+def test_a_recording_has_the_panes_of_a_worker(redis_client: redis.Redis, namespace: str, seed: int) -> None:
     posts = some_posts(seed)
     reader = written(redis_client, namespace, posts)
     recorded = RecordedPanes(RETENTION, LIMITS)
@@ -133,7 +131,7 @@ def test_a_recording_has_the_panes_the_workers_would_have_written(
     assert (ours_status.late, ours_status.repeated, ours_status.dead) == (status.late, status.repeated, status.dead)
 
 
-def test_what_comes_for_a_sealed_minute_counts_in_its_hour_only() -> None:
+def test_a_post_for_a_sealed_minute_counts_only_in_its_hour() -> None:
     recorded = RecordedPanes(RETENTION, LIMITS)
     verdict = ((0.8, 0.1, 0.1, 0.0),)
     recorded.count(RecordedPost("test", "1", 1, ("Acme",), NOON_MS, NOON_MS, verdict))

@@ -1,4 +1,4 @@
-"""A backtest against life: the same posts through a real Valkey, tick by tick."""
+"""A backtest against an alerter that reads the same posts from Valkey, minute by minute."""
 
 import random
 from dataclasses import replace
@@ -28,7 +28,7 @@ NEGATIVE, NEUTRAL, IRRELEVANT = (0.9, 0.1, 0.0, 0.0), (0.1, 0.8, 0.1, 0.0), (0.1
 
 
 def a_day(seed: int = 11) -> list[RecordedPost]:
-    """Eighteen hours at two posts a minute with one bad hour; each arrives a second after it was written."""
+    """Eighteen hours at two posts per minute with one bad hour; each arrives a second after it was written."""
     rng = random.Random(seed)
     posts = []
     for number in range(END * 2):
@@ -60,9 +60,7 @@ def minute_of(at: datetime | None) -> float:
     return at.timestamp() / 60 - MONDAY
 
 
-def test_life_tick_by_tick_over_redis_and_the_backtest_find_the_same_episode(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_an_alerter_on_redis_and_a_backtest_find_the_same_episode(redis_client: redis.Redis, namespace: str) -> None:
     posts = a_day()
     stream = PostStream(partitions=1)
     for post in posts:
@@ -73,18 +71,18 @@ def test_life_tick_by_tick_over_redis_and_the_backtest_find_the_same_episode(
     token = store.acquire("me", lease_ms=600_000)
     assert token is not None
     evaluator = Evaluator(PaneReader(redis_client, namespace), store, token=token, policies=POLICIES, routes=())
-    life: list[tuple[Episode, Transition, str]] = []
+    alerter_transitions: list[tuple[Episode, Transition, str]] = []
     for until in range(MONDAY + CRISIS - 60, MONDAY + END - 2):
         write_status(redis_client, namespace, 0, watermark_ms=until * MINUTE_MS, next_offset=until, caught_up=False)
-        life += evaluator.evaluate(until * MINUTE_MS + RETENTION.lateness_ms).transitions
-    [(fired, _, _), *_, (closed, last, _)] = life
+        alerter_transitions += evaluator.evaluate(until * MINUTE_MS + RETENTION.lateness_ms).transitions
+    [(fired, _, _), *_, (closed, last, _)] = alerter_transitions
     [found], _ = backtested(posts)
     assert last == "resolved"
     assert (found.episode.key, found.episode.fired_at) == (fired.key, fired.fired_at)
     assert found.episode.resolved_at == closed.resolved_at
 
 
-def test_an_episode_is_told_when_the_tick_came_that_could_see_it() -> None:
+def test_an_episode_fires_at_the_first_evaluation_that_can_see_it() -> None:
     [found], _ = backtested(a_day())
     waited = found.fired_at - found.episode.fired_at
     # The watermark stays two minutes behind the newest post, which is up to half a minute old; then a tick has to come.
@@ -94,14 +92,14 @@ def test_an_episode_is_told_when_the_tick_came_that_could_see_it() -> None:
     assert minute_of(found.resolved_at) > CRISIS_END
 
 
-def test_a_redelivered_day_is_the_same_day() -> None:
+def test_a_redelivered_day_has_the_same_episodes() -> None:
     posts = a_day()
     again = [replace(post, arrived_ms=post.arrived_ms + 45_000) for post in posts]
     assert backtested(posts + again)[0] == backtested(posts)[0]
     assert backtested(posts + again)[1].panes.status.repeated == len(posts)
 
 
-def test_a_backlog_that_arrives_after_the_crisis_pages_nobody() -> None:
+def test_a_backlog_that_arrives_after_the_crisis_fires_no_episode() -> None:
     posts = a_day()
     flooded = (MONDAY + CRISIS_END + 60) * MINUTE_MS
     held_back = [
@@ -110,20 +108,20 @@ def test_a_backlog_that_arrives_after_the_crisis_pages_nobody() -> None:
         else post
         for number, post in enumerate(posts)
     ]
-    # The others keep the clock going, as other brands do in life.
+    # The others keep the clock going, as other brands do in alerter_transitions.
     clock = [replace(post, id=f"other {post.id}", brands=("Bolt",), probabilities=(NEUTRAL,)) for post in posts]
     episodes, backtest = backtested(held_back + clock)
     assert episodes == []
     assert backtest.panes.status.late == 2 * (CRISIS_END - CRISIS)
 
 
-def test_a_recording_that_ends_in_a_crisis_leaves_its_episode_open() -> None:
+def test_a_recording_that_ends_in_a_crisis_leaves_a_firing_episode() -> None:
     [found], _ = backtested([post for post in a_day() if post.event_ms < (MONDAY + CRISIS_END) * MINUTE_MS])
     assert found.resolved_at is None
     assert found.episode.state == "firing"
 
 
-def test_posts_that_say_nothing_about_the_brand_change_no_episode() -> None:
+def test_irrelevant_posts_change_no_episode() -> None:
     posts = a_day()
     chatter = [
         replace(post, id=f"{post.id} {copy}", author=post.author * 7 + copy, probabilities=(IRRELEVANT,))
@@ -140,12 +138,12 @@ def test_posts_that_say_nothing_about_the_brand_change_no_episode() -> None:
     )
 
 
-def test_no_posts_make_no_episodes() -> None:
+def test_no_posts_fire_no_episode() -> None:
     assert Backtest(Policies(), RETENTION, LIMITS).finish() == []
 
 
 @pytest.mark.parametrize("gap_minutes", [10, 600])
-def test_a_gap_in_the_recording_delays_nothing_that_came_before_it(gap_minutes: int) -> None:
+def test_a_gap_in_the_recording_delays_no_earlier_episode(gap_minutes: int) -> None:
     gap_ms = gap_minutes * MINUTE_MS
     posts = [
         replace(post, event_ms=post.event_ms + gap_ms, arrived_ms=post.arrived_ms + gap_ms)
@@ -159,7 +157,7 @@ def test_a_gap_in_the_recording_delays_nothing_that_came_before_it(gap_minutes: 
     assert found.fired_at.tzinfo is UTC
 
 
-def test_a_rule_about_a_facet_is_run_as_in_life(redis_client: redis.Redis, namespace: str) -> None:
+def test_a_facet_rule_fires_as_in_an_alerter(redis_client: redis.Redis, namespace: str) -> None:
     rules = RuleSet.model_validate({"rules": [{"name": "refunds", "kind": "facet_share", "facet": "refund"}]})
     rng = random.Random(4)
     posts = [
@@ -180,7 +178,7 @@ def test_a_rule_about_a_facet_is_run_as_in_life(redis_client: redis.Redis, names
         PaneReader(redis_client, namespace), store, token=token, policies=POLICIES, routes=(), rules=lambda: rules
     )
     write_status(redis_client, namespace, 0, watermark_ms=(MONDAY + END - 2) * MINUTE_MS, caught_up=False)
-    life = [
+    alerter_transitions = [
         (episode.key, episode.fired_at)
         for episode, transition, _ in evaluator.evaluate((MONDAY + END) * MINUTE_MS).transitions
         if transition == "triggered"
@@ -188,5 +186,5 @@ def test_a_rule_about_a_facet_is_run_as_in_life(redis_client: redis.Redis, names
     backtest = Backtest(POLICIES, RETENTION, LIMITS, rules=rules)
     backtest.feed(posts)
     found = backtest.finish()
-    assert [(one.episode.key, one.episode.fired_at) for one in found] == life
+    assert [(one.episode.key, one.episode.fired_at) for one in found] == alerter_transitions
     assert [one.episode.first.facet for one in found] == ["refund"]

@@ -1,4 +1,4 @@
-"""Rules over the stored hours: which pages they would have sent."""
+"""Rules replayed over stored hours: the pages they would have sent."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from alerting.detection.share_baseline import BaselinePolicy
 from alerting.evaluation.facet_rules import facet_history
 from alerting.evaluation.policies import Policies
 from alerting.rules.models import DEFAULT_RULES, RuleSet
-from brandpulse.backtest.rule_preview import facets_watched, preview
+from brandpulse.backtest.rule_preview import preview_rules, watched_facet_series
 from brandpulse.cli.alerting.backtest import app
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.author_sketches import AuthorCounts
@@ -30,7 +30,7 @@ SURGE = RuleSet.model_validate({"rules": [{"name": "surge", "kind": "volume"}]})
 
 
 class Stored:
-    """Two weeks of hours: *people* an hour, a fifth of them negative but in the crisis."""
+    """Two weeks of hours: *people* per hour, a fifth of them negative outside the crisis."""
 
     def __init__(self, people: Callable[[int], int], share: Callable[[int], float]) -> None:
         rng = random.Random(3)
@@ -54,7 +54,7 @@ class Stored:
 def previewed(stored: Stored, rules: RuleSet = DEFAULT_RULES) -> list[Episode]:
     history = HourHistory(stored, BaselinePolicy())
     history.read(["Acme Air"], before_hour=HOUR + DAYS * 24, since_hour=HOUR)
-    return preview(
+    return preview_rules(
         history,
         HourHistory(stored, BaselinePolicy()),
         "Acme Air",
@@ -65,7 +65,7 @@ def previewed(stored: Stored, rules: RuleSet = DEFAULT_RULES) -> list[Episode]:
     )
 
 
-def test_a_crisis_is_one_page_at_the_end_of_an_hour_of_it() -> None:
+def test_a_crisis_is_one_page_at_the_end_of_its_hour() -> None:
     [found] = previewed(Stored(lambda _: 60, lambda hour: 0.6 if hour in CRISIS else 0.2))
     assert int(found.fired_at.timestamp()) // 3_600 - 1 in CRISIS
     assert found.fired_at.minute == 0
@@ -73,11 +73,11 @@ def test_a_crisis_is_one_page_at_the_end_of_an_hour_of_it() -> None:
     assert found.rule == "negative_share"
 
 
-def test_a_steady_brand_pages_nobody() -> None:
+def test_a_steady_brand_has_no_page() -> None:
     assert previewed(Stored(lambda _: 60, lambda _: 0.2)) == []
 
 
-def test_a_volume_rule_is_previewed_by_its_own_test() -> None:
+def test_a_volume_rule_is_replayed_over_the_volume() -> None:
     stored = Stored(lambda hour: 400 if hour in CRISIS else 60, lambda _: 0.2)
     assert previewed(stored) == []
     [found] = previewed(stored, SURGE)
@@ -85,7 +85,7 @@ def test_a_volume_rule_is_previewed_by_its_own_test() -> None:
 
 
 class Facets(Stored):
-    """The same hours; who was negative there is who was in the facet here."""
+    """The same hours; the negative authors are those in the facet."""
 
     def minutes(self, *_: object, **__: object) -> dict[str, Minutes]:
         raise AssertionError("a preview reads hours")
@@ -99,14 +99,14 @@ class Facets(Stored):
         raise AssertionError("a preview shows no posts")
 
 
-def test_a_facet_rule_is_previewed_by_its_own_hours() -> None:
+def test_a_facet_rule_is_replayed_over_the_hours_of_its_facet() -> None:
     rules = RuleSet.model_validate({"rules": [{"name": "refunds", "kind": "facet_share", "facet": "refund"}]})
     people, share = (lambda _: 200), (lambda hour: 0.2 if hour in CRISIS else 0.05)
     history = HourHistory(Stored(people, lambda _: 0.2), BaselinePolicy())
     facets = facet_history(Facets(people, share), history, BaselinePolicy())
     history.read(["Acme Air"], before_hour=HOUR + DAYS * 24, since_hour=HOUR)
-    facets.read(facets_watched(rules, ["Acme Air"]), before_hour=HOUR + DAYS * 24, since_hour=HOUR)
-    [found] = preview(
+    facets.read(watched_facet_series(rules, ["Acme Air"]), before_hour=HOUR + DAYS * 24, since_hour=HOUR)
+    [found] = preview_rules(
         history, facets, "Acme Air", first_hour=HOUR, last_hour=HOUR + DAYS * 24 - 1, rules=rules, policies=Policies()
     )
     assert (found.rule, found.first.facet) == ("refunds", "refund")
@@ -114,12 +114,12 @@ def test_a_facet_rule_is_previewed_by_its_own_hours() -> None:
     assert found.resolved_at is not None
 
 
-def test_a_crisis_that_lasts_is_still_open() -> None:
+def test_a_crisis_that_lasts_is_still_firing() -> None:
     [found] = previewed(Stored(lambda _: 60, lambda hour: 0.7 if hour >= HOUR + DAYS * 24 - 3 else 0.2))
     assert found.state == "firing"
 
 
-def test_the_command_reads_the_store_and_draws(
+def test_the_command_reads_redis_and_draws_charts(
     redis_client: redis.Redis, redis_url: str, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream, rng = PostStream(), random.Random(2)

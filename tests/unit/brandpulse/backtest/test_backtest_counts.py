@@ -1,4 +1,4 @@
-"""`brandpulse backtest counts` and `bench volume`, called as a person calls them."""
+"""`brandpulse backtest counts` and `bench volume`, as an operator calls them."""
 
 import csv
 import gzip
@@ -39,7 +39,7 @@ def counts(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, ["counts", *map(str, arguments)])
 
 
-def test_every_row_comes_back_with_a_score_and_only_the_surge_scores_one(series: Path, tmp_path: Path) -> None:
+def test_every_row_gets_a_score_and_only_the_surge_scores_one(series: Path, tmp_path: Path) -> None:
     done = counts("--in", series, "--out", tmp_path / "scores.csv", "--picture", tmp_path / "acme.svg")
     assert done.exit_code == 0, done.output
     assert f"{14 * DAY} rows of 300 s, 0 missing" in done.output
@@ -57,13 +57,13 @@ def test_every_row_comes_back_with_a_score_and_only_the_surge_scores_one(series:
     assert any(stamp(sure[0]) in title and "posts in 30 minutes where" in title for title in titles)
 
 
-def test_scores_are_gzipped_where_the_name_says_so(series: Path, tmp_path: Path) -> None:
+def test_scores_are_gzipped_if_the_path_ends_in_gz(series: Path, tmp_path: Path) -> None:
     counts("--in", series, "--out", tmp_path / "scores.csv")
     counts("--in", series, "--out", tmp_path / "scores.csv.gz")
     assert gzip.decompress((tmp_path / "scores.csv.gz").read_bytes()) == (tmp_path / "scores.csv").read_bytes()
 
 
-def test_a_smaller_budget_tells_less(series: Path, tmp_path: Path) -> None:
+def test_a_smaller_budget_gives_fewer_onsets(series: Path, tmp_path: Path) -> None:
     onsets = []
     for budget in ("0.001", "50"):
         counts("--in", series, "--out", tmp_path / "scores.csv", "--false-alarms", budget)
@@ -71,12 +71,12 @@ def test_a_smaller_budget_tells_less(series: Path, tmp_path: Path) -> None:
     assert onsets[0] < onsets[1]
 
 
-def test_a_missing_folder_is_named_before_anything_is_read(series: Path, tmp_path: Path) -> None:
+def test_a_missing_folder_is_rejected_before_anything_is_read(series: Path, tmp_path: Path) -> None:
     done = counts("--in", series, "--out", tmp_path / "no" / "scores.csv")
-    assert "there is no folder" in str(done.exception)
+    assert "does not exist" in str(done.exception)
 
 
-def test_bench_volume_scores_labelled_series_and_says_both_figures(series: Path, tmp_path: Path) -> None:
+def test_bench_volume_prints_both_scores_of_labelled_series(series: Path, tmp_path: Path) -> None:
     (tmp_path / "bolt.csv.gz").write_bytes(series.read_bytes())
     window = [[stamp(SURGE), stamp(SURGE + 99)]]
     (tmp_path / "windows.json").write_text(json.dumps({"acme.csv": window, "bolt.csv": window, "absent.csv": []}))
@@ -87,7 +87,7 @@ def test_bench_volume_scores_labelled_series_and_says_both_figures(series: Path,
 
 
 @pytest.mark.skipif("BRANDPULSE_TEST_NAB" not in os.environ, reason="BRANDPULSE_TEST_NAB names no folder of series")
-def test_the_published_detectors_are_beaten_on_real_mentions() -> None:
+def test_the_score_on_real_mentions_beats_published_detectors() -> None:
     folder = Path(os.environ["BRANDPULSE_TEST_NAB"])
     done = CliRunner().invoke(bench, ["volume", "--series", str(folder), "--labels", str(folder / "windows.json")])
     scores = [float(score) for score in re.findall(r"score ([\d.]+),", done.output)]

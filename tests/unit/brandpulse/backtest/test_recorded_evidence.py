@@ -1,4 +1,4 @@
-"""Sources and terms of a backtest's episodes, from a second look at the recording."""
+"""Sources and terms of a backtest's episodes, from a second pass over the recording."""
 
 import random
 
@@ -19,15 +19,15 @@ WORDS = ["seat", "crew", "food", "price", "legroom", "app", "queue", "website", 
 
 
 def recording() -> list[RecordedPost]:
-    """Two and a half days of grumbling, then an hour about check-in; Bolt's posts speak of strikes all along."""
+    """Two and a half usual days, then an hour about check-in; Bolt's posts mention strikes all the time."""
     rng = random.Random(3)
     posts = []
     for number, minute in enumerate(range(MONDAY, CRISIS + 120)):
         bad = CRISIS <= minute < CRISIS + 60
         for part in range(4 if bad else 1):
-            said = " ".join(rng.sample(WORDS, 3))
+            words = " ".join(rng.sample(WORDS, 3))
             negative = rng.random() < (0.9 if bad else 0.2)
-            burning = f"@ann check-in fails, {said} https://x.org/{number}"
+            complaint = f"@ann check-in fails, {words} https://x.org/{number}"
             posts.append(
                 RecordedPost(
                     source="x" if bad and part else "bluesky",
@@ -37,7 +37,7 @@ def recording() -> list[RecordedPost]:
                     event_ms=minute * MINUTE_MS + part,
                     arrived_ms=minute * MINUTE_MS + part,
                     probabilities=(NEGATIVE if negative else NEUTRAL, IRRELEVANT),
-                    text=burning if bad and negative else f"{said} strike",
+                    text=complaint if bad and negative else f"{words} strike",
                 )
             )
     return posts
@@ -50,7 +50,7 @@ def found() -> list[PastEpisode]:
     return backtest.finish()
 
 
-def test_what_fired_an_episode_gets_the_words_and_sources_of_its_window(found: list[PastEpisode]) -> None:
+def test_an_episode_gets_the_terms_and_sources_of_its_window(found: list[PastEpisode]) -> None:
     [plain] = found
     assert (plain.episode.first.terms, plain.episode.first.sources) == ([], [])
     [shown] = with_posts(found, recording())
@@ -60,18 +60,18 @@ def test_what_fired_an_episode_gets_the_words_and_sources_of_its_window(found: l
     assert not [one for one in first.terms if "ann" in one.term.split() or "strike" in one.term]
     assert {one.source for one in first.sources} >= {"x"}
     assert sum(one.posts for one in first.sources) == first.negative_posts
-    assert first.examples == [], "no mask was laid over these texts"
+    assert first.examples == [], "the mask does not know the brands' handles"
     assert (shown.fired_at, shown.episode.key) == (plain.fired_at, plain.episode.key)
 
 
-def test_a_recording_that_begins_with_its_crisis_has_no_words_and_says_so(found: list[PastEpisode]) -> None:
+def test_a_recording_that_begins_with_a_crisis_reports_missing_terms(found: list[PastEpisode]) -> None:
     [shown] = with_posts(found, [post for post in recording() if post.event_ms >= CRISIS * MINUTE_MS])
     assert shown.episode.first.terms == []
     assert shown.episode.first.terms_missing is not None
     assert "0 usual posts" in shown.episode.first.terms_missing
 
 
-def test_without_episodes_the_recording_is_not_read_again() -> None:
+def test_without_episodes_there_is_no_second_pass() -> None:
     def read() -> "RecordedPost":
         raise AssertionError
 

@@ -1,3 +1,5 @@
+"""Reading, matching and scoring of recorded posts."""
+
 import gzip
 import json
 from collections.abc import Sequence
@@ -8,7 +10,7 @@ import pytest
 
 from brandpulse.backtest.post_scoring import BrandScoring, PostScoring, TextScoring, facet_matcher
 from brandpulse.backtest.recorded_panes import RecordedPanes
-from brandpulse.backtest.recording import Tally, Texts
+from brandpulse.backtest.recording import RecordedTexts, Tally
 from brandpulse.backtest.score_file import Scores, read_scores, score_key, write_scores
 from brandpulse.config.brands_file import Brand
 from brandpulse.config.facets import Facet
@@ -27,7 +29,7 @@ MATCHER = BrandMatcher([Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", t
 
 
 class Model:
-    """Finds a post bad for its first brand if it holds the word "bad", and irrelevant to the others."""
+    """A post with the word "bad" is negative for its first brand; it is irrelevant to its other brands."""
 
     def __init__(self) -> None:
         self.asked: list[MarkedText] = []
@@ -44,12 +46,12 @@ class Model:
         return ModelScores({"sentiment": sentiment}, np.array(targets, dtype=np.float32).reshape(-1, 4))
 
 
-def texts_of(model: Model, scores: Scores | None = None, *, whole_posts: bool = False) -> Texts:
+def texts_of(model: Model, scores: Scores | None = None, *, whole_posts: bool = False) -> RecordedTexts:
     scoring: TextScoring = (
         PostScoring(MATCHER, plain, model) if whole_posts else BrandScoring(MATCHER, BrandMarker(MATCHER), model)
     )
     known = {} if scores is None else scores
-    return Texts(scoring, known, author_hash=lambda source, author: hash((source, author)))
+    return RecordedTexts(scoring, known, author_hash=lambda source, author: hash((source, author)))
 
 
 def negative_of(verdicts: Sequence[Sequence[float]]) -> list[float]:
@@ -64,7 +66,7 @@ def a_recording(folder: Path, *lines: object, name: str = "posts.jsonl.gz") -> P
 
 
 @pytest.mark.parametrize("name", ["posts.jsonl.gz", "posts.jsonl"])
-def test_each_text_is_judged_once_and_each_post_gets_its_verdict(tmp_path: Path, name: str) -> None:
+def test_each_text_is_scored_once_and_each_post_gets_its_score(tmp_path: Path, name: str) -> None:
     path = a_recording(
         tmp_path, *(a_post(str(n), ["acme bad", " acme bad ", "acme"][n % 3], NOON_MS + n) for n in range(9)), name=name
     )
@@ -77,7 +79,7 @@ def test_each_text_is_judged_once_and_each_post_gets_its_verdict(tmp_path: Path,
     assert (tally.lines, tally.scored) == (9, 2)
 
 
-def test_a_post_is_judged_towards_each_of_its_brands_in_one_pass(tmp_path: Path) -> None:
+def test_a_post_is_scored_towards_all_its_brands_in_one_pass(tmp_path: Path) -> None:
     path = a_recording(tmp_path, a_post("1", "bolt and acme are bad"), a_post("2", "acme and bolt are bad"))
     model = Model()
     texts = texts_of(model)
@@ -89,7 +91,7 @@ def test_a_post_is_judged_towards_each_of_its_brands_in_one_pass(tmp_path: Path)
     assert [post.mentions for post in model.asked] == [(1, 0), (0, 1)]
 
 
-def test_texts_that_differ_in_the_brand_alone_are_judged_once(tmp_path: Path) -> None:
+def test_texts_that_differ_only_in_the_brand_are_scored_once(tmp_path: Path) -> None:
     path = a_recording(
         tmp_path, a_post("1", "acme is bad"), a_post("2", "@ann: BOLT is bad"), a_post("3", "#bolt is bad")
     )
@@ -104,7 +106,7 @@ def test_texts_that_differ_in_the_brand_alone_are_judged_once(tmp_path: Path) ->
     ]
 
 
-def test_the_sentiment_of_the_whole_post_counts_for_all_its_brands(tmp_path: Path) -> None:
+def test_the_score_of_the_whole_post_counts_for_all_its_brands(tmp_path: Path) -> None:
     path = a_recording(tmp_path, a_post("1", "bolt and acme are bad"))
     model = Model()
     texts = texts_of(model, whole_posts=True)
@@ -115,7 +117,7 @@ def test_the_sentiment_of_the_whole_post_counts_for_all_its_brands(tmp_path: Pat
     assert model.asked == [MarkedText("bolt and acme are bad")]
 
 
-def test_what_was_scored_before_is_not_asked_again_but_towards_another_target(tmp_path: Path) -> None:
+def test_a_known_score_is_reused_only_for_the_same_target(tmp_path: Path) -> None:
     path, scores = a_recording(tmp_path, a_post("1", "acme, bolt: bad")), Scores()
     for model, whole_posts, asked in ((Model(), False, 1), (Model(), False, 0), (Model(), True, 1), (Model(), True, 0)):
         texts_of(model, scores, whole_posts=whole_posts).score(path, Tally())
@@ -123,8 +125,8 @@ def test_what_was_scored_before_is_not_asked_again_but_towards_another_target(tm
     assert len(scores) == 3, "two targets and the whole post"
 
 
-def test_a_post_that_names_no_brand_is_not_judged_but_moves_the_clock(tmp_path: Path) -> None:
-    path = a_recording(tmp_path, a_post("1", "nobody named"))
+def test_a_post_without_a_brand_is_not_scored_but_moves_the_clock(tmp_path: Path) -> None:
+    path = a_recording(tmp_path, a_post("1", "no brand"))
     model, tally = Model(), Tally()
     texts = texts_of(model)
     texts.score(path, tally)
@@ -134,7 +136,7 @@ def test_a_post_that_names_no_brand_is_not_judged_but_moves_the_clock(tmp_path: 
     assert (model.asked, post.brands, post.event_ms, panes.status.unmatched) == ([], (), NOON_MS, 1)
 
 
-def test_a_line_that_is_no_post_is_counted_and_passed_over(tmp_path: Path) -> None:
+def test_an_invalid_line_is_counted_and_skipped(tmp_path: Path) -> None:
     path = a_recording(tmp_path, "{", {"id": "1"}, a_post("2", created_at="2026-03-02T12:00:00"), a_post("3"))
     tally = Tally()
     texts = texts_of(Model())
@@ -151,7 +153,7 @@ FACETS = [
 
 
 class Complaining(Model):
-    """The same, and a post with three exclamation marks is a complaint."""
+    """The same; a post with three exclamation marks is a complaint."""
 
     heads = ("sentiment", "target", "risk")
 
@@ -172,12 +174,12 @@ class Complaining(Model):
         ("bolt and acme are bad, refund!!!", (("refund", "unhappy", "cross"), ())),
     ],
 )
-def test_a_post_is_in_the_facets_that_a_worker_would_count_it_in(
+def test_a_post_is_in_the_same_facets_as_in_a_worker(
     tmp_path: Path, text: str, facets: tuple[tuple[str, ...], ...]
 ) -> None:
     model = Complaining()
     matcher = BrandMatcher([Brand(name="Acme", terms=["acme"]), Brand(name="Bolt", terms=["bolt"])], FACETS)
-    texts = Texts(
+    texts = RecordedTexts(
         BrandScoring(matcher, BrandMarker(matcher), model),
         {},
         author_hash=lambda source, author: 1,
@@ -201,7 +203,7 @@ def test_a_post_is_in_the_facets_that_a_worker_would_count_it_in(
     ]
 
 
-def test_a_facet_of_which_the_model_has_no_head_is_refused() -> None:
+def test_a_facet_without_its_head_is_rejected() -> None:
     class Plain(Model):
         heads = ("sentiment", "target")
 
@@ -209,7 +211,7 @@ def test_a_facet_of_which_the_model_has_no_head_is_refused() -> None:
         facet_matcher(FACETS, Plain())
 
 
-def test_the_arrival_clock_is_arrived_at_else_created_at_and_never_goes_back(tmp_path: Path) -> None:
+def test_the_arrival_clock_never_goes_back(tmp_path: Path) -> None:
     path = a_recording(
         tmp_path,
         a_post("1", at_ms=NOON_MS, arrived_at="2026-03-02T12:10:00Z"),
@@ -222,14 +224,14 @@ def test_the_arrival_clock_is_arrived_at_else_created_at_and_never_goes_back(tmp
     assert arrived == [600_000, 600_000, 900_000]
 
 
-def test_a_file_cut_short_is_told_by_name(tmp_path: Path) -> None:
+def test_a_truncated_file_is_rejected_by_name(tmp_path: Path) -> None:
     path = a_recording(tmp_path, *(a_post(str(n)) for n in range(100)))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ConfigError, match=r"posts\.jsonl\.gz"):
         texts_of(Model()).score(path, Tally())
 
 
-def test_scores_come_back_as_they_were_written(tmp_path: Path) -> None:
+def test_scores_are_read_as_they_were_written(tmp_path: Path) -> None:
     scores: Scores = {score_key(f"text {n}", (0,), target=0): (0.25, 0.5, 0.125, 0.125) for n in range(50)} | {
         score_key(""): (0.0, 0.0, 1.0, 0.0)
     }
@@ -253,11 +255,11 @@ def test_scores_of_another_model_are_not_used(tmp_path: Path) -> None:
         (score_key("a"), score_key("a", target=0)),
     ],
 )
-def test_another_text_or_target_is_another_verdict(one: bytes, other: bytes) -> None:
+def test_another_text_or_target_has_another_key(one: bytes, other: bytes) -> None:
     assert one != other
 
 
-def test_scores_of_whole_posts_by_an_older_version_are_refused_by_name(tmp_path: Path) -> None:
+def test_scores_of_an_older_version_are_rejected_by_name(tmp_path: Path) -> None:
     path = tmp_path / "scores.npz"
     digests, probabilities = np.zeros((1, 16), dtype=np.uint8), np.array([[0.8, 0.1, 0.1]], dtype=np.float32)
     np.savez(path, digests=digests, probabilities=probabilities, version=np.array("m@1"))
@@ -265,7 +267,7 @@ def test_scores_of_whole_posts_by_an_older_version_are_refused_by_name(tmp_path:
         read_scores(path, version="m@1")
 
 
-def test_a_file_that_holds_no_scores_is_told_by_name(tmp_path: Path) -> None:
+def test_a_file_without_scores_is_rejected_by_name(tmp_path: Path) -> None:
     (tmp_path / "scores.npz").write_text("no zip")
     with pytest.raises(ConfigError, match=r"scores\.npz"):
         read_scores(tmp_path / "scores.npz", version="m@1")

@@ -5,7 +5,7 @@ from brandpulse.bench.alerting import evaluation_time as tick_bench
 from brandpulse.state.pane_reader import PaneReader
 
 
-def test_the_bench_fills_a_store_that_the_alerter_reads_and_passes_each_minute(
+def test_the_bench_fills_a_store_and_evaluates_each_minute(
     redis_client: redis.Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tick_bench, "NAMESPACE", namespace)

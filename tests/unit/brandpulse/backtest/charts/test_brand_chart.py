@@ -1,4 +1,4 @@
-"""A brand's picture: series, what was usual, the band up to an alarm, and episodes, each where its value stands."""
+"""The chart of a brand: series, baseline, band up to an alarm, and episodes, each at its value."""
 
 import random
 from xml.etree import ElementTree
@@ -10,8 +10,8 @@ from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_detector import Baseline, DetectPolicy, alarm_levels
 from alerting.evaluation.policies import Policies
 from brandpulse.backtest.backtest import Backtest, PastEpisode
-from brandpulse.backtest.charts.brand_chart import draw
-from brandpulse.backtest.charts.hourly_series import ShownHour, alarm_share, hour_level, shown_hours
+from brandpulse.backtest.charts.brand_chart import draw_brand_chart
+from brandpulse.backtest.charts.hourly_series import HourPoint, alarm_share, hour_alarm_level, hour_points
 from brandpulse.backtest.charts.svg_chart import BOTTOM, HEIGHT, TOP, USUAL
 from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.state.keys import MINUTE_MS
@@ -26,8 +26,8 @@ NEGATIVE, NEUTRAL = (0.8, 0.15, 0.05, 0.0), (0.1, 0.8, 0.1, 0.0)
 
 
 @pytest.fixture(scope="module")
-def seen() -> tuple[list[ShownHour], list[PastEpisode]]:
-    """Six days at a post a minute, a fifth of them negative; five hours of three fifths; two hours of none."""
+def seen() -> tuple[list[HourPoint], list[PastEpisode]]:
+    """Six days at a post per minute, a fifth of them negative; five hours at three fifths; two hours without posts."""
     rng = random.Random(3)
     backtest = Backtest(Policies(detect=POLICY), RETENTION, LIMITS)
     posts = []
@@ -43,12 +43,12 @@ def seen() -> tuple[list[ShownHour], list[PastEpisode]]:
     hours = backtest.panes.all_hours("Acme")
     history = HourHistory(backtest.panes, Policies().baseline)
     history.read(["Acme"], before_hour=max(hours) + 1, since_hour=min(hours))
-    found = shown_hours(history, "Acme", hours, policy=POLICY, episodes=[one.episode for one in episodes])
+    found = hour_points(history, "Acme", hours, policy=POLICY, episodes=[one.episode for one in episodes])
     return found, episodes
 
 
-def test_each_hour_has_its_share_what_was_usual_and_where_an_alarm_lay(
-    seen: tuple[list[ShownHour], list[PastEpisode]],
+def test_each_hour_has_its_share_its_baseline_and_its_alarm_share(
+    seen: tuple[list[HourPoint], list[PastEpisode]],
 ) -> None:
     hours, episodes = seen
     assert len(episodes) == 1
@@ -66,16 +66,16 @@ def shapes(svg: str, tag: str) -> list[ElementTree.Element]:
 
 
 def shares(points: str) -> list[float]:
-    """The values at which an outline's places stand."""
+    """The values of an outline's points."""
     heights = [float(place.split(",")[1]) for place in points.split()]
     return [1 - (y - TOP) / (HEIGHT - TOP - BOTTOM) for y in heights]
 
 
-def test_band_baseline_series_and_episode_stand_in_the_picture_at_their_values(
-    seen: tuple[list[ShownHour], list[PastEpisode]],
+def test_band_baseline_series_and_episode_are_drawn_at_their_values(
+    seen: tuple[list[HourPoint], list[PastEpisode]],
 ) -> None:
     hours, episodes = seen
-    svg = draw("Acme <b>", hours, episodes)
+    svg = draw_brand_chart("Acme <b>", hours, episodes)
     assert "Acme &lt;b&gt;" in svg
     bands = [shares(shape.attrib["points"]) for shape in shapes(svg, "polygon")]
     lines = [(shape.attrib["stroke"], shares(shape.attrib["points"])) for shape in shapes(svg, "polyline")]
@@ -88,15 +88,15 @@ def test_band_baseline_series_and_episode_stand_in_the_picture_at_their_values(
     highs = [share for band in bands for share in reversed(band[len(band) // 2 :])]
     assert lows == pytest.approx(usual, abs=0.001)
     assert highs == pytest.approx([one.alarm for one in hours if one.alarm is not None], abs=0.001)
-    [told] = [shape.text for shape in shapes(svg, "title")]
-    assert told is not None
-    assert episodes[0].episode.key in told
+    [tooltip] = [shape.text for shape in shapes(svg, "title")]
+    assert tooltip is not None
+    assert episodes[0].episode.key in tooltip
 
 
 @pytest.mark.parametrize("people", [20, 35, 60, 400])
 @pytest.mark.parametrize("usual", [0.05, 0.25, 0.6])
-def test_an_alarm_begins_at_the_first_share_whose_votes_reach_the_level(people: int, usual: float) -> None:
-    baseline, level = Baseline(usual, 0.01, 100, 1_000), hour_level(POLICY)
+def test_an_alarm_begins_at_the_first_share_that_reaches_the_level(people: int, usual: float) -> None:
+    baseline, level = Baseline(usual, 0.01, 100, 1_000), hour_alarm_level(POLICY)
     found = alarm_share(people, baseline, POLICY, level=level)
     if found is None:
         assert deviance_nats(1.0, people, usual, 0.01) < level
@@ -107,22 +107,20 @@ def test_an_alarm_begins_at_the_first_share_whose_votes_reach_the_level(people: 
     )
 
 
-def test_too_few_people_have_no_alarm() -> None:
+def test_too_few_authors_have_no_alarm_share() -> None:
     assert alarm_share(POLICY.min_authors - 1, Baseline(0.1, 0.01, 100, 1_000), POLICY, level=1.0) is None
 
 
 @pytest.mark.parametrize(("windows", "place"), [((5, 60, 180), 1), ((40, 90, 180), 1), ((5, 10), 1)])
-def test_the_level_is_that_of_the_shortest_window_of_an_hour_or_the_longest(
-    windows: tuple[int, ...], place: int
-) -> None:
+def test_the_level_is_that_of_the_shortest_window_of_an_hour(windows: tuple[int, ...], place: int) -> None:
     policy = DetectPolicy(windows=windows)
-    assert hour_level(policy) == alarm_levels(policy)[place]
+    assert hour_alarm_level(policy) == alarm_levels(policy)[place]
 
 
-def test_a_brand_without_posts_is_an_empty_picture() -> None:
-    assert ElementTree.fromstring(draw("Acme", [], [])) is not None
+def test_a_brand_without_posts_is_an_empty_chart() -> None:
+    assert ElementTree.fromstring(draw_brand_chart("Acme", [], [])) is not None
 
 
-def test_a_brand_that_is_warming_up_has_its_series_and_no_band() -> None:
-    svg = draw("Acme", [ShownHour(HOUR + n, 5, 0.2, None, None) for n in range(4)], [])
+def test_a_brand_that_is_warming_up_has_a_series_and_no_band() -> None:
+    svg = draw_brand_chart("Acme", [HourPoint(HOUR + n, 5, 0.2, None, None) for n in range(4)], [])
     assert (len(shapes(svg, "polygon")), len(shapes(svg, "polyline"))) == (0, 1)

@@ -1,4 +1,4 @@
-"""What an oracle could have told, on data small enough to be counted by hand."""
+"""The oracle on data small enough to be checked by hand."""
 
 import gzip
 import json
@@ -12,18 +12,18 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alerting.detection.expected_delay import Step, minimum_delay
-from brandpulse.backtest.delay_bound.labelled_incidents import Incident, told_after
+from brandpulse.backtest.delay_bound.labelled_incidents import Incident, detection_delay
 from brandpulse.backtest.delay_bound.labelled_texts import LabelledTexts
 from brandpulse.backtest.delay_bound.oracle import (
     LABELS,
     Oracle,
     Votes,
-    delays_of,
-    earliest,
-    first_beyond,
-    score_reading,
+    earliest_delays,
+    first_reached,
+    score_output_model,
     score_symbols,
     share_course,
+    summarize_delays,
     votes_of,
 )
 from brandpulse.backtest.delay_bound.report import posts_by_brand
@@ -35,7 +35,7 @@ from tests.support.builders import NOON_MS, a_post, rfc3339
 HOUR, DAY = 60, 1_440
 SPAN = (3 * DAY, 3 * DAY + 3 * HOUR)
 EVEN = np.array([3.0, 1.0])
-"""Each minute of a calm day: three people who are not negative, and one who is."""
+"""Each minute of a calm day: one negative author, and three others."""
 
 
 def a_week(inside: np.ndarray = EVEN, span: tuple[int, int] = SPAN) -> Votes:
@@ -44,47 +44,47 @@ def a_week(inside: np.ndarray = EVEN, span: tuple[int, int] = SPAN) -> Votes:
     return Votes(0, counts)
 
 
-def test_a_cusum_is_beyond_its_level_in_the_first_minute_that_lifts_it_there() -> None:
-    assert first_beyond(np.array([1.0, 1.0, 1.0]), 3.0) == 3
-    assert first_beyond(np.array([-9.0, 1.0, 2.0]), 3.0) == 3
-    assert first_beyond(np.array([1.0, 1.0]), 3.0) is None
+def test_a_cusum_reaches_its_level_in_the_first_minute_above_it() -> None:
+    assert first_reached(np.array([1.0, 1.0, 1.0]), 3.0) == 3
+    assert first_reached(np.array([-9.0, 1.0, 2.0]), 3.0) == 3
+    assert first_reached(np.array([1.0, 1.0]), 3.0) is None
 
 
-def test_half_of_the_people_negative_in_place_of_a_quarter_is_told_when_the_votes_reach_the_budgets_level() -> None:
+def test_a_doubled_share_is_detected_at_the_level_of_the_budget() -> None:
     oracle = Oracle(a_week(np.array([2.0, 2.0])), LABELS, [SPAN])
     nats_a_minute = 4 * (0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75))
-    told = oracle.told_after(SPAN, false_alarms=1.0)
-    assert told is not None
-    assert 8.5 < told * nats_a_minute < 10.5
-    stricter = oracle.told_after(SPAN, false_alarms=0.1)
+    delay = oracle.delay(SPAN, false_alarms=1.0)
+    assert delay is not None
+    assert 8.5 < delay * nats_a_minute < 10.5
+    stricter = oracle.delay(SPAN, false_alarms=0.1)
     assert stricter is not None
     # A tenth of the budget: ln 10 nats more, and as much longer.
-    assert (stricter - told) * nats_a_minute == pytest.approx(math.log(10), abs=nats_a_minute)
+    assert (stricter - delay) * nats_a_minute == pytest.approx(math.log(10), abs=nats_a_minute)
 
 
-def test_on_the_mean_the_oracle_comes_near_the_least_delay_of_a_step_and_not_below_it() -> None:
+def test_the_mean_delay_of_the_oracle_is_near_the_minimum_delay() -> None:
     rng = np.random.default_rng(3)
-    told = []
+    delays = []
     for _ in range(60):
         posts = rng.poisson(1.0, 7 * DAY)
         share = np.full(7 * DAY, 0.25)
         share[SPAN[0] : SPAN[1]] = 0.5
         negative = rng.binomial(posts, share)
         oracle = Oracle(Votes(0, np.stack([posts - negative, negative], axis=1).astype(float)), LABELS, [SPAN])
-        told.append(oracle.told_after(SPAN, false_alarms=1.0) or 180)
+        delays.append(oracle.delay(SPAN, false_alarms=1.0) or 180)
     least = minimum_delay(Step(0.25, 0.5, 1.0), false_alarms=1.0)
-    assert least * 0.9 < np.mean(told) < least * 1.3
+    assert least * 0.9 < np.mean(delays) < least * 1.3
 
 
-def test_a_share_that_did_not_move_is_never_told() -> None:
-    assert Oracle(a_week(), LABELS, [SPAN]).told_after(SPAN, false_alarms=1.0) is None
+def test_a_constant_share_is_never_detected() -> None:
+    assert Oracle(a_week(), LABELS, [SPAN]).delay(SPAN, false_alarms=1.0) is None
 
 
-def test_a_share_that_fell_is_never_told() -> None:
-    assert Oracle(a_week(np.array([4.0, 0.0])), LABELS, [SPAN]).told_after(SPAN, false_alarms=1.0) is None
+def test_a_falling_share_is_never_detected() -> None:
+    assert Oracle(a_week(np.array([4.0, 0.0])), LABELS, [SPAN]).delay(SPAN, false_alarms=1.0) is None
 
 
-def test_what_is_usual_is_learnt_from_hours_without_any_incident() -> None:
+def test_the_baseline_excludes_hours_with_an_incident() -> None:
     other = (2 * DAY, 3 * DAY - HOUR)
     votes = a_week(np.array([2.0, 2.0]))
     votes.counts[other[0] : other[1]] = [2.0, 2.0]
@@ -94,11 +94,11 @@ def test_what_is_usual_is_learnt_from_hours_without_any_incident() -> None:
     assert blind.shares[3 * 24] > 0.3
 
 
-def test_a_share_that_rises_slowly_is_told_later_than_one_that_jumps_to_its_mean() -> None:
+def test_a_slow_rise_is_detected_later_than_a_jump_to_its_mean() -> None:
     negative = np.linspace(1.0, 3.0, 180)
     ramp = Oracle(a_week(np.stack([4 - negative, negative], axis=1)), LABELS, [SPAN])
     step = Oracle(a_week(np.array([2.0, 2.0])), LABELS, [SPAN])
-    slow, quick = (one.told_after(SPAN, false_alarms=1.0) for one in (ramp, step))
+    slow, quick = (one.delay(SPAN, false_alarms=1.0) for one in (ramp, step))
     assert slow is not None and quick is not None
     assert slow > 1.5 * quick
 
@@ -111,16 +111,16 @@ def test_the_course_of_a_share_follows_its_rise() -> None:
     assert course[-1] == pytest.approx(0.75, abs=0.03)
 
 
-def test_volume_tells_of_a_surge_sooner_and_of_an_even_volume_nothing() -> None:
+def test_volume_detects_a_surge_sooner_and_adds_nothing_when_even() -> None:
     surge = Oracle(a_week(np.array([8.0, 8.0])), LABELS, [SPAN])
     step = Oracle(a_week(np.array([2.0, 2.0])), LABELS, [SPAN])
-    without, volume = (surge.told_after(SPAN, false_alarms=1.0, volume=one) for one in (False, True))
+    without, volume = (surge.delay(SPAN, false_alarms=1.0, volume=one) for one in (False, True))
     assert without is not None and volume is not None
     assert volume < without
-    assert step.told_after(SPAN, false_alarms=1.0) == step.told_after(SPAN, false_alarms=1.0, volume=True)
+    assert step.delay(SPAN, false_alarms=1.0) == step.delay(SPAN, false_alarms=1.0, volume=True)
 
 
-def test_a_brand_whose_volume_jumps_daily_learns_little_from_volume() -> None:
+def test_volume_adds_little_for_a_brand_whose_volume_jumps_daily() -> None:
     bursting = a_week(np.array([8.0, 8.0]))
     for day in range(0, 7, 2):
         bursting.counts[day * DAY + 12 * HOUR : (day + 1) * DAY] *= 6
@@ -129,18 +129,18 @@ def test_a_brand_whose_volume_jumps_daily_learns_little_from_volume() -> None:
     assert uneven.spread > 100
     # Four times the people are enough at once where it never happens, else the share has to tell it.
     early, late, share_alone = (
-        oracle.told_after(SPAN, false_alarms=1.0, volume=volume)
+        oracle.delay(SPAN, false_alarms=1.0, volume=volume)
         for oracle, volume in ((even, True), (uneven, True), (uneven, False))
     )
     assert early is not None and late is not None and share_alone is not None
     assert early < late <= share_alone + 1
 
 
-def test_scores_that_part_negative_posts_from_others_tell_sooner_than_scores_that_mix_them() -> None:
+def test_scores_that_separate_negative_posts_detect_sooner() -> None:
     people = np.array([0.0] * 30 + [1.0] * 10)
 
-    def told(scores: np.ndarray) -> int:
-        reading = score_reading(scores, people)
+    def delay(scores: np.ndarray) -> int:
+        reading = score_output_model(scores, people)
         one_of_each = np.bincount(score_symbols(scores[[0, -1]]), minlength=20)
         half = score_symbols(scores)
         calm = np.bincount(half, minlength=20) / 10
@@ -148,57 +148,57 @@ def test_scores_that_part_negative_posts_from_others_tell_sooner_than_scores_tha
         assert one_of_each.sum() == 2
         votes = Votes(0, np.tile(calm, (7 * DAY, 1)))
         votes.counts[SPAN[0] : SPAN[1]] = bad
-        minutes = Oracle(votes, reading, [SPAN]).told_after(SPAN, false_alarms=1.0)
+        minutes = Oracle(votes, reading, [SPAN]).delay(SPAN, false_alarms=1.0)
         assert minutes is not None
         return minutes
 
-    sure = told(np.array([0.02] * 30 + [0.98] * 10))
-    mixed = told(np.array([0.02] * 24 + [0.98] * 6 + [0.98] * 8 + [0.02] * 2))
+    sure = delay(np.array([0.02] * 30 + [0.98] * 10))
+    mixed = delay(np.array([0.02] * 24 + [0.98] * 6 + [0.98] * 8 + [0.02] * 2))
     assert sure < mixed / 2
 
 
-def test_an_author_has_one_vote_an_hour() -> None:
+def test_an_author_has_one_vote_per_hour() -> None:
     minutes = np.array([60, 61, 62, 119, 120])
     authors = np.array([7, 7, 8, 7, 7])
-    votes = votes_of(minutes, authors, np.array([1, 0, 0, 1, 1]), symbols_in_all=2)
+    votes = votes_of(minutes, authors, np.array([1, 0, 0, 1, 1]), symbol_count=2)
     assert votes.first_minute == 60
     assert votes.by_hour.tolist() == [[1.0, 1.0], [0.0, 1.0]]
     assert votes.counts[0].tolist() == [0.0, 1.0]
 
 
-def test_a_missed_incident_is_later_than_any() -> None:
-    delays = delays_of([10.0, None, 20.0, 30.0, None])
+def test_a_missed_incident_counts_as_later_than_any() -> None:
+    delays = summarize_delays([10.0, None, 20.0, 30.0, None])
     assert (delays.found, delays.p50, delays.p50_of_all) == (3, 20.0, 30.0)
-    assert delays_of([10.0, None, None]).p50_of_all is None
+    assert summarize_delays([10.0, None, None]).p50_of_all is None
 
 
-def test_who_need_not_find_all_has_the_soonest() -> None:
-    told = [40.0, None, 10.0, 300.0, 20.0]
-    assert earliest(told, 0.6) == [10.0, 20.0, 40.0]
-    assert earliest(told, 0.8) == [10.0, 20.0, 40.0, 300.0]
-    assert earliest(told, 0.85) == []
+def test_a_lower_recall_keeps_the_shortest_delays() -> None:
+    delays = [40.0, None, 10.0, 300.0, 20.0]
+    assert earliest_delays(delays, 0.6) == [10.0, 20.0, 40.0]
+    assert earliest_delays(delays, 0.8) == [10.0, 20.0, 40.0, 300.0]
+    assert earliest_delays(delays, 0.85) == []
 
 
-def test_only_a_page_within_an_incident_or_soon_after_tells_of_it() -> None:
+def test_only_a_page_during_an_incident_or_soon_after_detects_it() -> None:
     noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
     incident = Incident(brand="Acme", alert=True, start=noon, end=noon + timedelta(hours=1))
     pages = [noon + timedelta(minutes=minutes) for minutes in (-1, 91, 89)]
-    assert told_after(incident, {"Acme": pages}) == 89
-    assert told_after(incident, {"Acme": pages[:2]}) is None
-    assert told_after(incident, {"Bolt": pages}) is None
+    assert detection_delay(incident, {"Acme": pages}) == 89
+    assert detection_delay(incident, {"Acme": pages[:2]}) is None
+    assert detection_delay(incident, {"Bolt": pages}) is None
 
 
-def test_a_posts_label_is_found_whatever_handles_and_brands_stand_around_its_text() -> None:
+def test_a_label_is_found_without_handles_and_brand_names() -> None:
     brands = [Brand(name="Acme Air", terms=["acme air"], handles=["acmeair"])]
     texts = LabelledTexts([("@user Lost my bag, again!", True), ("Great", False), ("great!", True)], brands)
-    told = [
+    found = [
         texts.is_negative(text)
         for text in ("@AcmeAir Lost my bag, again!", "RT @user: Lost my bag, again! Acme Air", "Lost my hat", "Great")
     ]
-    assert told == [True, True, None, None]
+    assert found == [True, True, None, None]
 
 
-def test_a_post_that_says_nothing_about_a_brand_it_names_is_no_vote_about_it() -> None:
+def test_an_irrelevant_post_is_no_vote() -> None:
     negative, irrelevant = (0.9, 0.1, 0.0, 0.0), (0.1, 0.1, 0.1, 0.7)
     post = RecordedPost(
         source="test",
@@ -211,7 +211,7 @@ def test_a_post_that_says_nothing_about_a_brand_it_names_is_no_vote_about_it() -
     )
     posts = posts_by_brand([post], None)
     assert list(posts) == ["Acme"]
-    assert (list(posts["Acme"].called), list(posts["Acme"].scores)) == ([1], [0.9])
+    assert (list(posts["Acme"].predicted), list(posts["Acme"].scores)) == ([1], [0.9])
 
 
 START = NOON_MS + 36 * HOUR * 60_000
@@ -247,7 +247,7 @@ def bound(folder: Path, *more: str | Path) -> Result:
     return CliRunner().invoke(app, ["bound", *paths, "--engine", "keyword", "--sentiment", "post", *map(str, more)])
 
 
-def test_the_command_tells_each_incident_for_each_kind_of_evidence(recorded: Path) -> None:
+def test_the_command_writes_a_delay_per_incident_and_evidence(recorded: Path) -> None:
     page = {"brand": "Acme", "fired_at": rfc3339(START + 50 * 60_000)}
     (recorded / "episodes.jsonl").write_text(json.dumps(page) + "\n")
     done = bound(
@@ -265,13 +265,13 @@ def test_the_command_tells_each_incident_for_each_kind_of_evidence(recorded: Pat
     assert minutes["the detector"] == 50
     # A bad post in place of a usual one says ln 4, about: a level of 8 to 9 nats is reached by the seventh.
     assert all(5 <= one <= 9 for name, one in minutes.items() if name != "the detector")
-    assert "4320 posts, of 0 nobody told the label" in done.output
+    assert "4320 posts, 0 of them without a label" in done.output
     assert "Acme, 1.0 posts/min" in done.output
     assert "the detector paged before the oracle of labels in 0 of 1 incidents" in done.output
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         (
             {"alert": "perhaps"},
@@ -281,30 +281,32 @@ def test_the_command_tells_each_incident_for_each_kind_of_evidence(recorded: Pat
         ({"end": rfc3339(START)}, "is not after start"),
         (
             {"start": rfc3339(NOON_MS - DAY * 60_000), "end": rfc3339(NOON_MS + 4 * DAY * 60_000)},
-            "none tells what is usual",
+            "so there is no baseline",
         ),
-        ({"brand": "Bolt"}, "no post of the recording names 'Bolt'"),
+        ({"brand": "Bolt"}, "incident of 'Bolt', but no post"),
     ],
 )
-def test_a_wrong_incident_is_told_by_field_and_value(recorded: Path, changes: dict[str, Any], said: str) -> None:
+def test_a_wrong_incident_is_rejected_with_field_and_value(
+    recorded: Path, changes: dict[str, Any], message: str
+) -> None:
     write_truth(recorded, **changes)
     done = bound(recorded)
     assert done.exit_code != 0
-    assert said in str(done.exception)
+    assert message in str(done.exception)
 
 
 @pytest.mark.parametrize(
-    ("name", "line", "said"),
+    ("name", "line", "message"),
     [
         ("--labelled", '{"text": "fine", "sentiment": "good"}', "wrong.jsonl:1: sentiment: 'good'"),
         ("--labelled", '{"sentiment": "neg"}', "wrong.jsonl:1: text: None"),
-        ("--labelled", "fine,neg", "wrong.jsonl:1 is no JSON"),
+        ("--labelled", "fine,neg", "wrong.jsonl:1 is not JSON"),
         ("--episodes", '{"brand": "Acme", "fired_at": "noon"}', "got 'noon'"),
-        ("--episodes", "[", "wrong.jsonl:1 is no JSON"),
+        ("--episodes", "[", "wrong.jsonl:1 is not JSON"),
     ],
 )
-def test_a_wrong_line_is_told_by_file_line_field_and_value(recorded: Path, name: str, line: str, said: str) -> None:
+def test_a_wrong_line_is_rejected_with_line_field_and_value(recorded: Path, name: str, line: str, message: str) -> None:
     (recorded / "wrong.jsonl").write_text(line + "\n")
     done = bound(recorded, name, recorded / "wrong.jsonl")
     assert done.exit_code != 0
-    assert said in str(done.exception)
+    assert message in str(done.exception)

@@ -7,14 +7,14 @@ from brandpulse.errors import BrandpulseError
 from brandpulse.schema.episodes import Notification
 
 
-def test_it_times_every_alert_from_its_decision_to_its_request(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_alert_is_timed_from_decision_to_request(capsys: pytest.CaptureFixture[str]) -> None:
     seconds = notify_bench.run(alerts=20, per_second=100, fsync="always")
     assert len(seconds) == 20
     assert all(0 < one < 5 for one in seconds)
     assert f"longest {max(seconds):.3f} s" in capsys.readouterr().out
 
 
-def test_an_alert_that_is_never_requested_is_no_fast_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alert_without_a_request_ends_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     deliver = Webhook.deliver
 
     async def forgetful(self: Webhook, notification: Notification) -> SendResult:

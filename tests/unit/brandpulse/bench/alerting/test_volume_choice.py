@@ -1,4 +1,4 @@
-"""Constants of the volume rule, chosen without the series that they are judged on."""
+"""Constants of the volume rule, chosen without the series that they are scored on."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def a_labelled(name: str = "acme", *, seed: int = 1, begin: int = 10 * DAY) -> L
     return LabelledCounts(name, at, values, STEP, [(begin - 150, begin + 246)])
 
 
-def test_onset_scores_are_those_of_the_watch() -> None:
+def test_onset_scores_equal_those_of_the_volume_scorer() -> None:
     series = a_labelled()
     series.values[5 * DAY : 5 * DAY + 200] = 0
     for policy in (VolumePolicy(), replace(VolumePolicy(), window_minutes=60, false_alarms=20)):
@@ -36,7 +36,7 @@ def test_onset_scores_are_those_of_the_watch() -> None:
         assert max(looked) == 1.0
 
 
-def test_a_planted_series_has_surges_where_its_windows_say() -> None:
+def test_a_planted_series_has_surges_in_its_windows() -> None:
     series = a_labelled()
     expected = expected_of(series)
     planted = plant(series, expected, surges_of(series, expected), seed=3)
@@ -48,13 +48,13 @@ def test_a_planted_series_has_surges_where_its_windows_say() -> None:
         assert planted.values[old].max() <= max(2 * expected[old].max(), 3)
 
 
-def test_a_plateau_is_chosen_before_a_peak() -> None:
+def test_a_plateau_is_preferred_to_a_peak() -> None:
     scores = np.array([[0.0, 9.0, 0.0, 6.0, 6.0, 6.0, 6.0]])
     assert int(np.argmax(scores)) == 1
     assert int(np.argmax(with_neighbours(scores))) in {4, 5, 6}
 
 
-def test_each_series_is_judged_by_constants_that_never_saw_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_series_is_scored_with_constants_chosen_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"window_minutes": (30,), "tail_days": (7, 14), "tail_prior_hours": (32,), "false_alarms": (1, 2)}
     monkeypatch.setattr(volume_choice, "CANDIDATES", small)
     series = [a_labelled(name, seed=seed) for seed, name in enumerate(("acme", "bolt", "cargo"))]
