@@ -1,1 +1,1 @@
-"""Takes private things out of texts before they are kept, shown or sent."""
+"""Removes private data from texts before they are stored, shown or sent."""

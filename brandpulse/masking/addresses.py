@@ -1,4 +1,4 @@
-"""Street addresses with a house number, with the postcode and town that follow; postcodes behind a word for one."""
+"""Street addresses with a house number, with the postcode and town that follow; postcodes after a word for one."""
 
 import re
 from collections.abc import Iterator
@@ -252,19 +252,19 @@ def _streets(view: str, hints: Hints, *, coded: bool) -> set[tuple[int, int]]:
 
 
 def find_postcodes(view: str, hints: Hints) -> Iterator[Found]:
-    """Behind a word for one."""
+    """Postcodes after a word for one."""
     for found in at_words(_POSTCODE_WORD, view, hints, Hint.POSTCODE):
         yield *found.span("code"), POSTCODE
 
 
 def find_british_postcodes(view: str) -> Iterator[Found]:
-    """These name a dozen houses, so one by itself says where a person lives."""
+    """A British postcode covers a dozen houses, so it shows by itself where a person lives."""
     for found in _UK_ALONE.finditer(view):
         yield *found.span(), POSTCODE
 
 
 def _with_tail(view: str, end: int) -> int:
-    """Behind the flat, the postcode and the town that follow a street's end."""
+    """The end of the flat, postcode and town that follow a street's end."""
     for _ in range(5):
         tail = _STATE.match(view, end) or _TOWN_BEFORE_CODE.match(view, end) or _TAIL.match(view, end)
         if tail is None or tail.end() == end or not view[end : tail.end()].strip(" ,-"):
@@ -332,5 +332,5 @@ def _german(view: str) -> Iterator[tuple[int, int]]:
 
 
 def _at_end(view: str, end: int) -> bool:
-    """Whether nothing follows a house number at once, or what follows one: a comma, a postcode, the next sentence."""
+    """Whether a house number ends the text, or is followed by a comma, a postcode or the next sentence."""
     return re.match(r"[ ]?(?:$|[,.;!?)\n]|\d{4,5}[ ]|in[ ]|und[ ]|and[ ]|bei[ ])", view[end:]) is not None

@@ -1,4 +1,4 @@
-"""Codes that say who or what a post is about, told by the words before them or by their own form."""
+"""Codes that identify a person or a booking, found by the words before them or by their form."""
 
 import re
 from collections.abc import Iterator
@@ -296,7 +296,7 @@ def find_identities(view: str, hints: Hints) -> Iterator[Found]:
 
 
 def find_mixed_identities(view: str) -> Iterator[Found]:
-    """Numbers of persons with letters, known by their form, or by a check letter."""
+    """Personal numbers with letters, found by their form, or by a check letter."""
     for found in _MIXED_ID.finditer(view):
         yield *found.span(), IDENTITY
     for found in _DNI.finditer(view):
@@ -305,7 +305,7 @@ def find_mixed_identities(view: str) -> Iterator[Found]:
 
 
 def find_identity_numbers(view: str) -> Iterator[Found]:
-    """Those of digits only, known by their form, or by their check digits."""
+    """Personal numbers of only digits, found by their form, or by their check digits."""
     for found in _NUMBER_ID.finditer(view):
         if not found.group().startswith(("000", "666")):
             yield *found.span(), IDENTITY

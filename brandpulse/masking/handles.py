@@ -7,7 +7,7 @@ USER = "@user"
 EMAIL = "[email]"
 PROFILE = "[profile link]"
 Found = tuple[int, int, str]
-"""Begin, end, and what to write there."""
+"""Begin, end, placeholder."""
 
 _MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
@@ -50,7 +50,7 @@ _ENDINGS = frozenset(
     app mail online example test
     """.split()  # noqa: SIM905
 )
-"""Of domains that are spelt out without brackets."""
+"""Top-level domains that are recognized in addresses spelt out without brackets."""
 
 _REDDIT = re.compile(r"(?<![\w/.])/?(?:u|U|user)/([\w\-]{2,32})(?![\w/])")
 _BARE_BLUESKY = re.compile(r"(?<![\w.\-])([\w\-]{1,63}+)\.bsky\.(?:social|team)(?![\w])", re.IGNORECASE)
@@ -109,7 +109,7 @@ _REDDIT_HOSTS = ("old.", "new.", "np.", "www.", "m.", "mobile.", "web.", "l.", "
 
 
 def find_handles(view: str, keep: Callable[[str], bool]) -> Iterator[Found]:
-    """Each `@name` of *view* that `keep` does not want, with e-mail addresses, from left to right."""
+    """Each `@name` of *view* that `keep` rejects, and e-mail addresses, from left to right."""
     end = 0
     for found in (_ANY_SIGN if "&" in view else _SIGN).finditer(view):
         at, stop = found.span()
@@ -133,26 +133,26 @@ def find_handles(view: str, keep: Callable[[str], bool]) -> Iterator[Found]:
 
 
 def find_mentions(view: str, keep: Callable[[str], bool]) -> Iterator[Found]:
-    """Mastodon's mentions in HTML, each with the link around it."""
+    """Mastodon's mentions in HTML, each with its link."""
     for found in _ANCHOR.finditer(view):
         if not keep(found.group(1)):
             yield found.start(), _closed(view, found.end()), USER
 
 
 def _closed(view: str, end: int) -> int:
-    """Behind the `</a>` that follows at *end*, if one does."""
+    """The end of the `</a>` at *end*, if there is one."""
     close = view.find("</a>", end, end + 120)
     return end if close < 0 or "@" in view[end:close] else close + 4
 
 
 def _mail(before: str, name: str, server: str) -> bool | None:
-    """Whether what stands *before* the @ belongs to an e-mail address (else it is a handle); None: neither."""
+    """Whether the text *before* the @ belongs to an e-mail address; False: it is a handle; None: neither."""
     if "." in name or server:
         return True
     if not before or not before[-1].isascii():
         return False
     if len(before) >= 3 and any(c in "._" or c.isdigit() for c in before):
-        # India's payment addresses (kim.r@okbank) and mail within a company have no dot behind the @.
+        # India's payment addresses (kim.r@okbank) and mail within a company have no dot after the @.
         return True
     if any(c.isdigit() or c == "_" for c in name) or (len(before) >= 3 and len(name) >= 3):
         return False
@@ -160,7 +160,7 @@ def _mail(before: str, name: str, server: str) -> bool | None:
 
 
 def find_spelt_mail(view: str) -> Iterator[Found]:
-    """`name [at] mail [dot] com` and its like."""
+    """Spelt-out addresses such as `name [at] mail [dot] com`."""
     spelt = bool(_SPELT_HINT.search(view))
     end = 0
     for found in _SPELT_AT.finditer(view):
@@ -185,7 +185,7 @@ def find_spelt_mail(view: str) -> Iterator[Found]:
 
 
 def _is_spelt_out(at: str, domain: str) -> bool:
-    """Whether words that are no more than words (`bread at this point in my life`) make an address."""
+    """Whether spelt-out words form an address; `bread at this point in my life` does not."""
     labels = _SPELT_HINT.split(domain)
     if len(labels) < 2 or labels[-1].casefold() not in _ENDINGS:
         return False
@@ -193,7 +193,7 @@ def _is_spelt_out(at: str, domain: str) -> bool:
 
 
 def find_profiles(view: str, keep: Callable[[str], bool]) -> Iterator[Found]:
-    """Links to the page of one person, or to something by them; the brands' own stay."""
+    """Links to a person's page or to one of their posts; links to brands stay."""
     for found in _URL.finditer(view):
         url = found.group().rstrip(_TAIL)
         name = profile_name(url)
@@ -215,7 +215,7 @@ def find_named(view: str, keep: Callable[[str], bool]) -> Iterator[Found]:
 
 
 def profile_name(url: str) -> str | None:
-    """The name of the person whose page *url* is, as far as its form tells."""
+    """The name of the person to whose page *url* leads, if its form shows it."""
     parts = _PARTS.fullmatch(url)
     if parts is None:
         return None
@@ -229,7 +229,7 @@ def profile_name(url: str) -> str | None:
     for segment in segments:
         if segment[0] == "@" and len(segment) > 1:
             return segment[1:].split("@")[0]
-    # `pic.twitter.com` and `help.x.com` are no pages of persons; a country's subdomain changes nothing.
+    # `pic.twitter.com` and `help.x.com` are not pages of persons; a country's subdomain does not matter.
     head, _, rest = host.partition(".")
     return _name_on(rest if len(head) == 2 and "." in rest else host, segments, query)
 

@@ -1,6 +1,6 @@
-"""Which kinds of private things a text may hold at all: one look at it, by the words that their patterns need.
+"""Which kinds of private data a text can contain: one search for all words that the patterns need.
 
-A pattern of a hundred words costs 30 µs a post, and nine posts of ten hold none of them. So the words are looked for
+A pattern with a hundred words takes 30 µs a post, and nine of ten posts contain none of them. So all words are searched
 together, and each pattern is tried only where one of its words begins.
 """
 
@@ -11,7 +11,7 @@ import ahocorasick_rs
 
 
 class Hint:
-    """What a word may begin, or belong to: a bit for each. No Enum, whose operators cost more than the look itself."""
+    """The kinds of data that a word may announce, one bit each. Not an Enum: its operators cost more than the search."""
 
     LINK = 1 << 0
     NAMED = 1 << 1
@@ -25,7 +25,7 @@ class Hint:
     BIRTH = 1 << 9
     PHONE = 1 << 10
     NUMBER_FIRST = 1 << 11
-    """A street whose number comes first."""
+    """A street with the number first."""
     FRENCH = 1 << 12
     LATIN = 1 << 13
     GERMAN = 1 << 14
@@ -147,7 +147,7 @@ _PATTERNS = _patterns()
 _SETS = list(_PATTERNS.values())
 _LEADS = [len(word) - len(word.lstrip()) for word in _PATTERNS]
 _INSIDE = Hint.GERMAN | Hint.LINK | Hint.AT | Hint.DOT
-"""Of these the words may stand within longer ones."""
+"""Words of these kinds may be part of longer words."""
 _WORD_BEGINS = [
     not lead and not kinds & _INSIDE and word[0].isalpha()
     for word, kinds, lead in zip(_PATTERNS, _SETS, _LEADS, strict=True)
@@ -156,7 +156,7 @@ _FINDER = ahocorasick_rs.AhoCorasick(list(_PATTERNS))
 
 
 class Hints:
-    """Where in a view words of each kind begin."""
+    """The positions in a view where words of each kind begin."""
 
     def __init__(self, view: str) -> None:
         lower = view.lower()
@@ -175,7 +175,7 @@ class Hints:
         return self.kinds & hint != 0
 
     def begins(self, hint: int) -> Sequence[int] | None:
-        """Where words of *hint* may begin, in order; None: anywhere."""
+        """Positions where words of *hint* may begin, in order; None: anywhere."""
         if not self._aligned:
             return None
         places = {begin - 1 + _LEADS[pattern] for pattern, begin, _ in self._found if _SETS[pattern] & hint}
@@ -183,7 +183,7 @@ class Hints:
 
 
 def at_words(pattern: re.Pattern[str], view: str, hints: Hints, hint: int) -> Iterator[re.Match[str]]:
-    """Where *pattern*, which begins with a word of *hint*, is found in *view*; matches may share what they hold."""
+    """Matches in *view* of *pattern*, which begins with a word of *hint*; they may overlap."""
     if hint not in hints:
         return
     begins = hints.begins(hint)

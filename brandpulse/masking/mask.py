@@ -1,4 +1,4 @@
-"""`Mask`: what private things become before a text is kept, shown or sent. The one definition of that."""
+"""`Mask` replaces private data before a text is stored, shown or sent. The only definition of masking."""
 
 import re
 from collections.abc import Iterable
@@ -63,10 +63,10 @@ _PLACEHOLDER = re.compile(
 
 _PLAIN_HANDLE = re.compile(r"(?<![\w.])@(\w{1,64})(?![.\-·]?\w)")
 _MIXED = re.compile(r"[A-Z][ \-]?[0-9]|[0-9][A-Z]")
-"""Codes of letters and digits, in capitals."""
+"""Codes of letters and digits, in upper case."""
 _PAN = re.compile(r"[A-Z]{5}[0-9]{4}")
 _CODED = re.compile(r"[0-9](?:[0-9]{4}|[A-Z]{2}(?![A-Za-z0-9])|[0-9]{2} [0-9]{3}(?![0-9]))")
-"""What may be a postcode, or its end."""
+"""A possible postcode, or its end."""
 _ENTITY = re.compile(r"&(?:#[xX]?0{0,4}[46][04];|commat;)")
 _GOES_ON = re.compile(r"[.\-·@]?\w")
 _SPELT = Hint.AT | Hint.DOT
@@ -76,22 +76,22 @@ _STREETS = Hint.NUMBER_FIRST | Hint.FRENCH | Hint.LATIN | Hint.GERMAN | Hint.BOX
 
 
 REMEMBERED, REMEMBERED_CHARS = 4_096, 500
-"""Texts whose masked form is remembered, and their length at most: two megabytes."""
+"""Number and largest length of texts whose masked form is cached: two megabytes."""
 
 
 class Mask:
-    """Replaces private things by words that say what was there; `mask(mask(text)) == mask(text)`.
+    """Replaces private data by placeholders such as `[email]`; `mask(mask(text)) == mask(text)`.
 
-    *keep* are the brands' own handles, without the @: they name no person, and tell the reader whom the post is about.
+    *keep* are the brands' own handles, without the @. They name no person, and show which brand the post is about.
     """
 
     def __init__(self, keep: Iterable[str] = ()) -> None:
         self._keep = frozenset(handle.casefold().lstrip("@") for handle in keep)
-        # A post is masked for each place where it is kept or sent: for the scored post, for its hour, for its day.
-        self._lately = lru_cache(maxsize=REMEMBERED)(self._masked)
+        # A post is masked once for each place where it is stored or sent: scored post, hour, day.
+        self._cached = lru_cache(maxsize=REMEMBERED)(self._masked)
 
     def __call__(self, text: str) -> str:
-        return self._lately(text) if len(text) <= REMEMBERED_CHARS else self._masked(text)
+        return self._cached(text) if len(text) <= REMEMBERED_CHARS else self._masked(text)
 
     def _masked(self, text: str) -> str:
         for _ in range(ROUNDS):
@@ -100,15 +100,12 @@ class Mask:
                 break
             text = _replaced(text, found)
             if all(one[2] is USER for one in found):
-                # A name hides nothing from the other patterns: they looked at what was left of it.
+                # Names are found first, and the other patterns have searched the rest of the text.
                 break
         return text
 
     def find(self, text: str) -> list[Found]:
-        """
-        Private things of *text* as they stand: begin, end, placeholder. What one hides from another is
-        found later.
-        """
+        """Private data in *text*: begin, end, placeholder. What one match hides from another is found in a later round."""
         view = text
         plain = None
         if not text.isascii():
@@ -121,7 +118,7 @@ class Mask:
         if not digits and not hints.kinds & _WITHOUT_DIGITS and "@" not in view and "&" not in view:
             return []
         if not digits and not hints.kinds & _WITHOUT_DIGITS and "<a" not in view and "&" not in view:
-            # Most of what people post: at most handles.
+            # Most posts have at most handles.
             return _placed(plain, list(find_handles(view, self._kept)))
         search = _Search(view)
         self._find_names(search, hints)
@@ -150,20 +147,20 @@ class Mask:
 
 @lru_cache(maxsize=4_096)
 def masked_again(text: str) -> str:
-    """*text*, which was masked when it was kept, maybe by an older version that left more: for showing and sending.
+    """Masks a stored *text* again before it is shown or sent: an older version may have masked less.
 
-    The plain handles that it still has are those of brands: any version masked all others.
+    Its remaining plain handles are those of brands: every version masks all others.
     """
     return Mask(_PLAIN_HANDLE.findall(text))(text)
 
 
 def without_placeholders(text: str) -> str:
-    """For whoever looks for words in *text*: those that `Mask` put there are nobody's."""
+    """*text* without the placeholders that `Mask` inserted, for a search for words."""
     return _PLACEHOLDER.sub(" . ", text) if "[" in text or USER in text else text
 
 
 class _Search:
-    """A view in which nothing is found twice: what was found is blank."""
+    """A view in which earlier matches are blank, so that nothing is found twice."""
 
     def __init__(self, view: str) -> None:
         self.view = view
@@ -187,7 +184,7 @@ def _placed(plain: PlainView | None, found: list[Found]) -> list[Found]:
 
 
 def _find_numbers(search: _Search, digits: int, hints: Hints) -> None:
-    """In the order in which one leaves less to the next."""
+    """The most specific patterns first: each leaves less text to the next."""
     mixed = _MIXED.search(search.view) is not None
     if digits >= 11:
         search.take(find_ibans(search.view))
@@ -223,7 +220,7 @@ def _find_worded(search: _Search, digits: int, hints: Hints) -> None:
 
 
 def _find_places(search: _Search, hints: Hints, *, coded: bool) -> None:
-    """*coded*: whether there may be a postcode."""
+    """*coded*: whether the view may contain a postcode."""
     if coded or hints.kinds & _STREETS:
         search.take(find_addresses(search.view, hints, coded=coded))
     if Hint.POSTCODE in hints:
@@ -249,7 +246,7 @@ def _replaced(text: str, spans: Iterable[Found]) -> str:
         out += [text[end:begin], name]
         end = stop
         if name is USER and _GOES_ON.match(PlainView(text[stop : stop + 8]).text):
-            # Else it would read as a longer name, which it is not.
+            # Without a space the placeholder would be part of a longer name.
             out.append(" ")
     out.append(text[end:])
     return "".join(out)

@@ -8,7 +8,7 @@ from brandpulse.masking.handles import Found
 CARD = "[card]"
 IBAN = "[iban]"
 CHECKS = 200
-"""Of one text. A text with more candidates is made to keep us busy: from then on the form alone is enough."""
+"""Candidates that are checked in one text. Further ones are masked by their form alone, which bounds the time."""
 
 LONGEST = 19
 """Digits of a card."""
@@ -24,7 +24,7 @@ _ISSUERS = {
     19: re.compile(r"4|5[06-8]|6"),
 }
 _FIRST = frozenset("2345689")
-"""Digits that cards begin with: 1 and 7 are airlines' and fuel cards of old."""
+"""First digits of cards: 1 and 7 are old airlines' and fuel cards."""
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _SECURITY = re.compile(
     r"\b(?:cvv2?|cvc2?|cvn|csc|prüfziffer|kartenprüfnummer|security code|cryptogramme)"
@@ -60,7 +60,7 @@ _IBAN = re.compile(
 
 
 def find_cards(view: str) -> Iterator[Found]:
-    """Each number that begins and ends where a group of digits does."""
+    """Each number that begins and ends with a group of digits."""
     checks = 0
     for run in _RUN.finditer(view):
         groups = [(found.start(), found.group()) for found in _GROUP.finditer(view, run.start(), run.end())]
@@ -79,7 +79,7 @@ def find_cards(view: str) -> Iterator[Found]:
 
 
 def _card_from(groups: Sequence[tuple[int, str]], first: int, *, sure: bool) -> tuple[int, int]:
-    """The last group of the longest card number that begins with group *first*, or -1; and how many were checked."""
+    """The last group of the longest card number that begins with group *first*, or -1; and the number of checks."""
     found, asked, digits = -1, 0, ""
     for at in range(first, min(first + LONGEST, len(groups))):
         digits += groups[at][1]
@@ -121,5 +121,5 @@ def find_ibans(view: str) -> Iterator[Found]:
 
 
 def is_iban(number: str) -> bool:
-    """Of its letters and digits, in capitals."""
+    """Its letters and digits, in upper case."""
     return int("".join(str(int(c, 36)) for c in number[4:] + number[:4])) % 97 == 1

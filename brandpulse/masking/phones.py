@@ -1,4 +1,4 @@
-"""Telephone numbers: international form, the national forms of many countries, and any number behind a word for one."""
+"""Telephone numbers: international form, national forms of many countries, and any number after a word for phone."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from brandpulse.masking.plain_view import BLANK
 
 PHONE = "[phone]"
 LONGEST = 15
-"""Digits, with the country's: ITU-T E.164."""
+"""Digits, with the country code: ITU-T E.164."""
 
 LONG_NUMBER = re.compile(r"\d(?:[ .\-/()]{0,3}\d){6}")
 """No telephone number has fewer digits."""
@@ -94,7 +94,7 @@ def _candidates(view: str, hints: Hints) -> list[tuple[int, int]]:
 
 
 def _surely(view: str, begin: int, end: int) -> bool:
-    """Whether nothing around a number of digits only can make it another thing: `READABLE` need not be asked."""
+    """Whether the text around a number of only digits rules out other meanings, so that `READABLE` is not needed."""
     if not view[begin:end].isdecimal() or end - begin == 8:
         return False
     before = view[max(0, begin - 6) : begin]
@@ -122,7 +122,7 @@ def _international(view: str) -> Iterator[tuple[int, int]]:
 
 
 def _within(view: str, begin: int, end: int) -> int:
-    """Where the last group ends with which there are not too many digits."""
+    """The end of the last group of digits that does not make the number too long."""
     digits, last = 0, begin
     most = LONGEST + 2 * view.startswith("00", begin)
     for at in range(begin, end):

@@ -1,4 +1,4 @@
-"""A text as the detectors read it: tricks of Unicode undone, and each place known in the original."""
+"""A text for the detectors: Unicode variants replaced by plain characters, with each position in the original."""
 
 import re
 import sys
@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 
 BLANK = "\0"
-"""Stands in a view for what is masked already: no detector's pattern reaches across it."""
+"""Replaces masked parts in a view: no pattern matches across it."""
 
 _INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
@@ -20,7 +20,7 @@ _ODD = re.compile(
 
 def _plain_characters() -> dict[int, str]:
     """
-    Characters that stand for one of ASCII: full-width and mathematical forms, digits of all scripts,
+    Variants of ASCII characters: full-width and mathematical forms, digits of all scripts,
     spaces, dashes.
     """
     table = {
@@ -72,7 +72,7 @@ class PlainView:
         self.text = text
 
     def span(self, begin: int, end: int) -> tuple[int, int]:
-        """Where `text[begin:end]`, which is not empty, lies in the original."""
+        """The range of the non-empty `text[begin:end]` in the original."""
         if self._places is None:
             return begin, end
         return self._places[begin], self._places[end - 1] + 1

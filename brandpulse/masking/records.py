@@ -1,4 +1,4 @@
-"""Records of topic `posts` as people see them: as they lie, but for what is private."""
+"""Records of topic `posts` for people: unchanged, but with private data masked."""
 
 import json
 
@@ -9,7 +9,7 @@ _MASK = Mask()
 
 
 def masked_record(value: str) -> str:
-    """*value*, JSON of a post or anything else, to be printed. Its id and its times stay, for they name the record."""
+    """*value*, JSON of a post or anything else, for printing. Its id and times stay: they identify the record."""
     try:
         post = json.loads(value)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""Whether a text is in a language that the model reads. Errs on the side of reading: what is in doubt is read.
+"""Whether a text is in a language that the model supports. If in doubt, it is.
 
-Scripts are told apart by Unicode ranges, languages of one script by their function words and, where these do not say
-English, by py3langid (BSD-3, an n-gram model of 4.5 MB). Names, hashtags, links and emoji are no evidence.
+Scripts are detected by Unicode ranges, languages of one script by their function words and, unless these show English,
+by py3langid (BSD-3, an n-gram model of 4.5 MB). Names, hashtags, links and emoji are not evidence.
 """
 
 import re
@@ -43,7 +43,7 @@ _OF_LANGUAGE = {
     **{"kn": ("kannada",), "ml": ("malayalam",), "si": ("sinhala",), "my": ("myanmar",), "km": ("khmer",)},
     **{"am": ("ethiopic",), "ko": ("hangul", "han"), "ja": ("kana", "han"), "zh": ("han",)},
 }
-"""A language that is not named here is written in Latin letters."""
+"""A language that is not listed here is written in Latin letters."""
 
 _NO_EVIDENCE = re.compile(
     r"(?:https?://|www\.)\S+|\S*@\S+|#\w+|&#?\w+;|<[^<>]*>|\b(?:http|RT|via)\b|\b[\w-]+(?:\.[\w-]+)+(?:/\S*)?"
@@ -56,18 +56,18 @@ _ENGLISH_WORDS = (
     "get got getting going out up down again still really never always because from been being after before only if or "
     "she him know think want need make good great thanks thank please hours today now love best new back"
 )
-"""Common in English, and no common words of another language in Latin letters."""
+"""Frequent in English, and not frequent in other languages with Latin letters."""
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
 ENGLISH_SHARE = 0.15
-"""From this share of English function words a text is English without further look."""
+"""Smallest share of English function words at which a text is English without a further test."""
 FEWEST_LETTERS = 12
-"""Of a text with fewer, no language of one script can be told."""
+"""In shorter texts, languages of one script cannot be distinguished."""
 SURE = 0.5
-"""py3langid's probability from which it is believed. Constants chosen on the training part of 8 languages' posts."""
+"""Smallest probability at which py3langid decides. Constants chosen on the training part of 8 languages' posts."""
 
 
 class LanguageFilter:
-    """Says which texts a model reads that declares its languages."""
+    """Decides which texts a model supports, from the languages that it declares."""
 
     def __init__(self, languages: Sequence[str]) -> None:
         """*languages*: ISO 639-1 codes, at least one."""
@@ -79,20 +79,20 @@ class LanguageFilter:
         self._classify: Callable[[str], tuple[str, float]] | None = None
 
     def reads(self, text: str, *, lang: str | None = None) -> bool:
-        """Whether the model reads *text*. *lang*: what its source says, believed where the text does not speak against
+        """Whether the model supports *text*. *lang*: the language given by the source, used unless the text contradicts
         it."""
         is_foreign = not text.isascii() and self._foreign.search(text) is not None
         if not is_foreign and self._plainly_english(text.lower().split()):
             return True
-        said = (lang or "").replace("_", "-").partition("-")[0].strip().lower()
+        declared = (lang or "").replace("_", "-").partition("-")[0].strip().lower()
         text = _NO_EVIDENCE.sub(" ", text)
         if is_foreign and (foreign := len(self._foreign.findall(text))) > len(self._own.findall(text)):
-            # Letters of the model's script beside a longer part in another one are mostly names.
+            # Letters of the model's script in a text mostly in another script are usually names.
             return foreign < 2
         words = [word.lower().replace("’", "'") for word in _WORD.findall(text)]
-        if said in self._languages or sum(map(len, words)) < FEWEST_LETTERS or self._plainly_english(words):
+        if declared in self._languages or sum(map(len, words)) < FEWEST_LETTERS or self._plainly_english(words):
             return True
-        if said.isalpha() and len(said) == 2:
+        if declared.isalpha() and len(declared) == 2:
             return False
         language, probability = self._language(" ".join(words))
         return language in self._languages or probability < SURE
@@ -103,7 +103,7 @@ class LanguageFilter:
 
     def _language(self, text: str) -> tuple[str, float]:
         if self._classify is None:
-            # Half a second, for posts that are not plainly English.
+            # Takes half a second; only for posts that are not clearly English.
             from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
             self._classify = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).classify

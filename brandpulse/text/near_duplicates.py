@@ -1,7 +1,7 @@
-"""Which posts say the same text: copies that differ by user mentions, links, case, white space, punctuation, emoji,
+"""Groups posts with the same text: copies differ only in user mentions, links, case, white space, punctuation, emoji,
 numbers at the end, repost prefixes or HTML.
 
-Texts that differ by a word are different texts.
+Texts that differ in a word are different texts.
 """
 
 import html
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from brandpulse.state.stored_posts import HourPost
 
 COMPARED_LETTERS = 500
-"""Of a normal form: kept texts are cut, and what a long one says is said by then."""
+"""Length of a normal form: stored texts are cut off, and 500 letters distinguish long ones."""
 LEAST_CUT_LETTERS = 40
-"""A shorter beginning of a text is not taken for a cut copy of it."""
+"""A shorter beginning of a text does not count as a cut-off copy of it."""
 
 _BLOCK_TAG = re.compile(r"</?(?:p|br|div|li|ul|ol|blockquote|h\d)\b[^<>]{0,500}>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]{0,500}>", re.IGNORECASE)
@@ -31,29 +31,29 @@ _SEPARATED_MENTION = " \x00 "
 
 
 def normal_form(text: str) -> str:
-    """What copies of *text* have in common: its letters and digits, folded, without what copies differ by.
+    """The part that copies of *text* share: its letters and digits, case-folded.
 
-    A text that has nothing else (emoji alone, a link alone) is its own folded self behind a mark.
+    A text without any (only emoji, only a link) becomes its case-folded self with a prefix.
     """
     plain = html.unescape(html.unescape(text)) if "&" in text else text
     plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", plain)).casefold()
     if "<" in plain:
         plain = _TAG.sub("", _BLOCK_TAG.sub(" ", plain))
-    said = _MENTION.sub(_SEPARATED_MENTION, _LINK.sub(" ", plain))
-    said = _without_credit(_REPOST.sub("", said.replace("\x00", " \x00 ").strip()))
-    words = _WORD.findall(said)
+    content = _MENTION.sub(_SEPARATED_MENTION, _LINK.sub(" ", plain))
+    content = _without_credit(_REPOST.sub("", content.replace("\x00", " \x00 ").strip()))
+    words = _WORD.findall(content)
     while words and words[-1].isdigit():
         words.pop()
     if words:
         return "".join(words)[:COMPARED_LETTERS]
-    return "\x01" + ("".join(said.split()) or " ".join(plain.split()))[:COMPARED_LETTERS]
+    return "\x01" + ("".join(content.split()) or " ".join(plain.split()))[:COMPARED_LETTERS]
 
 
-def _without_credit(said: str) -> str:
-    """*said* without a mention at its end that says whose words they are."""
-    if not said.rstrip().endswith("\x00"):
-        return said.replace("\x00", " ")
-    bare = said.rstrip()
+def _without_credit(content: str) -> str:
+    """*content* without a credit to its author at the end."""
+    if not content.rstrip().endswith("\x00"):
+        return content.replace("\x00", " ")
+    bare = content.rstrip()
     while bare.endswith("\x00"):
         bare = bare[:-1].rstrip()
     return _VIA.sub("", bare).replace("\x00", " ")
@@ -64,7 +64,7 @@ class CopyGroup:
     """Posts of one text."""
 
     posts: Sequence[HourPost]
-    """In the order in which they are shown: the surest negative first, or the newest."""
+    """In the order of display: the most certainly negative first, or the newest."""
 
     @property
     def authors(self) -> frozenset[str]:
@@ -72,9 +72,9 @@ class CopyGroup:
 
 
 def copy_groups(posts: Iterable[HourPost], *, surest: bool = True) -> list[CopyGroup]:
-    """*posts* by text: what most accounts say first, among what fewer than three say the surest negative first.
+    """*posts* by text: texts of most accounts first; of texts of fewer than three accounts, the most negative first.
 
-    With *surest* False the newest first.
+    With *surest* False, the newest first.
     """
     order = _surest_first if surest else _newest_first
     by_form: dict[str, list[HourPost]] = {}
@@ -103,7 +103,7 @@ def _newest_first(post: HourPost) -> tuple[float, int, str]:
 
 
 MANY_ACCOUNTS = 3
-"""As many say a text, and it is no chance that it is said again."""
+"""Smallest number of accounts at which copies of a text are not a coincidence."""
 
 
 def _many(group: CopyGroup) -> int:

@@ -1,7 +1,7 @@
-"""Which words and two-word phrases a post holds. One definition, for what workers keep and what alerts compare.
+"""Terms of a post: its words and two-word phrases. One definition for the workers' samples and the alerts.
 
-Words are what regular expressions call so: languages written without spaces give few. Handles, addresses and links
-are no words. Function words of English are left out; those of other languages are as frequent on an ordinary day.
+Words are found by regular expression, so languages written without spaces give few. Handles, addresses and links are
+not words. Function words of English are left out; those of other languages are as frequent on an ordinary day.
 """
 
 import re
@@ -10,12 +10,12 @@ import unicodedata
 from brandpulse.masking.mask import without_placeholders
 
 MOST_TERMS = 32
-"""Of one post, in the order of the text: some fifteen telling words and their pairs."""
+"""Of one post, in the order of the text: about fifteen words and their pairs."""
 MOST_WORD_CHARS = 24
 _LONGEST_TEXT = 2_000
-"""Characters that are looked at."""
+"""Characters that are searched."""
 
-_NOT_SAID = re.compile(r"(?<!\S)\S*@\S*|(?:https?://|www\.)\S+|&#?\w{1,8};", re.IGNORECASE)
+_NOT_WORDS = re.compile(r"(?<!\S)\S*@\S*|(?:https?://|www\.)\S+|&#?\w{1,8};", re.IGNORECASE)
 _PIECE = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[^\w\s#]")
 _LETTER = re.compile(r"[^\W\d_]")
 _STOP_WORDS = frozenset(
@@ -34,15 +34,15 @@ _STOP_WORDS = frozenset(
 
 
 def terms_of(text: str) -> tuple[str, ...]:
-    """The distinct words and pairs of neighbouring words of *text*, folded, in its order; at most `MOST_TERMS`.
+    """The distinct words and pairs of adjacent words of *text*, case-folded, in its order; at most `MOST_TERMS`.
 
-    Neither holds control characters, whatever *text* does.
+    They contain no control characters.
     """
     plain = unicodedata.normalize("NFKC", text[:_LONGEST_TEXT]).casefold().replace("’", "'")
     terms: dict[str, None] = {}
     before = ""
-    for piece in _PIECE.findall(_NOT_SAID.sub(" . ", without_placeholders(plain))):
-        word = piece if _is_telling(piece) else ""
+    for piece in _PIECE.findall(_NOT_WORDS.sub(" . ", without_placeholders(plain))):
+        word = piece if _is_word(piece) else ""
         if word:
             terms[word] = None
             if before and before != word:
@@ -53,6 +53,6 @@ def terms_of(text: str) -> tuple[str, ...]:
     return tuple(terms)[:MOST_TERMS]
 
 
-def _is_telling(piece: str) -> bool:
-    """Whether *piece* is a word that may tell something; else it parts the words around it."""
+def _is_word(piece: str) -> bool:
+    """Whether *piece* is a word of interest; other pieces separate the words around them."""
     return 1 < len(piece) <= MOST_WORD_CHARS and piece not in _STOP_WORDS and _LETTER.search(piece) is not None
