@@ -1,4 +1,4 @@
-"""Apache Kafka under the data folder: what stops a start, in which words, and what is left behind."""
+"""Apache Kafka under the data folder: errors that stop a start, and the files that remain."""
 
 import socket
 import stat
@@ -30,7 +30,7 @@ def a_program(folder: Path, name: str, script: str) -> None:
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder in PATH beside the shell's own."""
+    """The only folder in PATH; it holds the shell's own programs."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("sh", "cat", "mkdir", "cp"):
@@ -48,9 +48,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("Segmentation fault", "needs Java 17 or later"),
     ],
 )
-def test_without_a_java_that_will_do_the_error_says_which_to_install(
-    programs: Path, says: str | None, expected: str
-) -> None:
+def test_missing_or_old_java_raises_an_error_with_the_package(programs: Path, says: str | None, expected: str) -> None:
     if says is not None:
         a_program(programs, "java", f"echo '{says}' >&2")
     with pytest.raises(ConfigError, match=expected) as caught:
@@ -58,18 +56,18 @@ def test_without_a_java_that_will_do_the_error_says_which_to_install(
     assert "openjdk-17-jre-headless" in str(caught.value)
 
 
-def test_a_newer_java_will_do(programs: Path) -> None:
+def test_newer_java_is_accepted(programs: Path) -> None:
     a_program(programs, "java", "echo 'openjdk version \"21.0.1\" 2023-10-17' >&2")
     assert check_java() == "21.0.1"
 
 
-def test_fetching_without_maven_says_how_to_get_it(programs: Path, tmp_path: Path) -> None:
+def test_fetch_without_maven_names_its_package(programs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no Maven") as caught:
         fetch(tmp_path / "jars")
     assert "apt-get install maven" in str(caught.value)
 
 
-def test_fetching_without_a_network_says_so_and_leaves_nothing(programs: Path, tmp_path: Path) -> None:
+def test_fetch_without_a_network_fails_and_leaves_no_files(programs: Path, tmp_path: Path) -> None:
     a_program(programs, "mvn", "echo '[ERROR] Could not transfer artifact: Unknown host repo.maven.apache.org'; exit 1")
     with pytest.raises(ConfigError, match="Unknown host") as caught:
         fetch(tmp_path / "cache" / "jars")
@@ -77,7 +75,7 @@ def test_fetching_without_a_network_says_so_and_leaves_nothing(programs: Path, t
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_jars_that_are_not_the_pinned_ones_are_refused_and_not_kept(programs: Path, tmp_path: Path) -> None:
+def test_fetched_jars_with_another_hash_are_rejected_and_deleted(programs: Path, tmp_path: Path) -> None:
     copies = "".join(f"echo fake > $into/{name}; " for name in pinned())
     a_program(
         programs,
@@ -97,7 +95,7 @@ def test_jars_that_are_not_the_pinned_ones_are_refused_and_not_kept(programs: Pa
         (lambda lib: (lib / "evil.jar").write_bytes(b"x"), "evil.jar does not belong there"),
     ],
 )
-def test_no_jar_is_run_that_is_not_byte_for_byte_the_tested_one(
+def test_missing_changed_and_foreign_jars_are_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], object], expected: str
 ) -> None:
     lib = tmp_path / "lib"
@@ -113,13 +111,13 @@ def test_no_jar_is_run_that_is_not_byte_for_byte_the_tested_one(
     assert "brandpulse kafka fetch" in str(caught.value)
 
 
-def test_the_jars_that_are_not_there_are_told_with_the_command_that_fetches_them(tmp_path: Path) -> None:
+def test_missing_jar_folder_names_the_fetch_command(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="brandpulse kafka fetch"):
         check_jars(tmp_path / "none")
 
 
 @needs_kafka
-def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path) -> None:
+def test_a_port_in_use_stops_the_start_before_any_file_is_written(tmp_path: Path) -> None:
     fetch(JARS)
     with socket.create_server(("127.0.0.1", free_port())) as taken:
         port = taken.getsockname()[1]
@@ -131,14 +129,14 @@ def test_a_port_in_use_is_named_before_anything_is_started(tmp_path: Path) -> No
 
 @needs_kafka
 class TestFolder:
-    def test_a_folder_of_another_cluster_is_not_taken_over(self, tmp_path: Path) -> None:
+    def test_a_folder_of_another_cluster_is_refused(self, tmp_path: Path) -> None:
         data = a_folder(tmp_path, "ours")
         (data / "meta.properties").write_text("#\nversion=1\ncluster.id=theirs\nnode.id=1\n")
         with pytest.raises(ConfigError, match=r"formatted for cluster theirs, but .* says ours"):
             ApacheKafkaBroker(tmp_path, jars=JARS)
 
     @pytest.mark.parametrize("half", [None, "", "#Sun Nov 22\nvers"])
-    def test_a_half_written_folder_is_told_with_what_to_do(self, tmp_path: Path, half: str | None) -> None:
+    def test_a_half_written_folder_is_refused_with_a_remedy(self, tmp_path: Path, half: str | None) -> None:
         data = a_folder(tmp_path, "ours")
         if half is None:
             (data / "meta.properties").unlink()
@@ -148,7 +146,7 @@ class TestFolder:
             ApacheKafkaBroker(tmp_path, jars=JARS)
         assert f"delete {data}" in str(caught.value)
 
-    def test_a_broker_that_still_runs_on_the_folder_is_waited_for_and_then_named(
+    def test_a_broker_that_keeps_running_on_the_folder_is_reported(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         data = a_folder(tmp_path, "ours")
@@ -173,7 +171,7 @@ class TestFolder:
             holder.wait()
         node._wait_unlocked(data, patience_seconds=0.3)
 
-    def test_what_a_killed_format_left_is_removed_and_the_folder_formatted_whole(self, tmp_path: Path) -> None:
+    def test_leftovers_of_a_killed_format_are_removed(self, tmp_path: Path) -> None:
         leftover = tmp_path / "kafka" / "formatting-dead" / "data"
         leftover.mkdir(parents=True)
         (leftover / "meta.properties").write_text("vers")
@@ -189,8 +187,8 @@ class TestFolder:
 
 
 @needs_kafka
-def test_an_id_that_looks_like_an_option_is_one_like_any_other(tmp_path: Path) -> None:
-    """One id of 64 begins so. A folder that was given one before could never be started."""
+def test_a_cluster_id_that_looks_like_an_option_is_accepted(tmp_path: Path) -> None:
+    """One id in 64 starts with a dash. A folder with such an id once could not be started."""
     (tmp_path / "kafka").mkdir()
     (tmp_path / "kafka" / "cluster.id").write_text("-b3uyiRiTLi1iAIyiBVQnA\n")
     broker = ApacheKafkaBroker(tmp_path, jars=JARS)
@@ -207,13 +205,15 @@ def a_folder(home: Path, cluster_id: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("asked", "has_kafka", "expected"),
+    ("requested", "has_kafka", "expected"),
     [(None, False, "embedded"), (None, True, "kafka"), ("kafka", False, "kafka"), ("kafka", True, "kafka")],
 )
-def test_a_data_folder_knows_its_broker(tmp_path: Path, asked: str | None, has_kafka: bool, expected: str) -> None:
+def test_default_broker_is_the_one_of_the_data_folder(
+    tmp_path: Path, requested: str | None, has_kafka: bool, expected: str
+) -> None:
     if has_kafka:
         (tmp_path / "kafka" / "data").mkdir(parents=True)
-    assert choose_broker(tmp_path, asked) == expected
+    assert choose_broker(tmp_path, requested) == expected
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_data_folder_knows_its_broker(tmp_path: Path, asked: str | None, has_k
         ({"min.insync.replicas": "1"}, 1, 3, ["BRANDPULSE_REPLICATION_FACTOR=3"]),
     ],
 )
-def test_doctor_tells_how_a_topic_should_be_kept(
+def test_doctor_warns_of_topic_settings_that_may_lose_records(
     kept: dict[str, str], replicas: int, brokers: int, expected: list[str]
 ) -> None:
     findings = topic_findings("posts", kept, replicas=replicas, brokers=brokers)

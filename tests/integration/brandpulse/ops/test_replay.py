@@ -1,4 +1,4 @@
-"""When a shadow may be shown, over which hours it is compared, and which episodes are the same."""
+"""Replays: when readers may swap, which hours are compared, which episodes match."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +29,7 @@ LIVE = [a_status(100, seen_wall_ms=NOW_MS), a_status(50, partition=1, seen_wall_
         ({"partition": 2}, "posts:1 is not started"),
     ],
 )
-def test_a_shadow_is_shown_once_it_has_all_and_somebody_goes_on(changes: dict[str, object], reason: str) -> None:
+def test_swap_obstacles_name_each_partition_that_is_not_ready(changes: dict[str, object], reason: str) -> None:
     settings = {"next_offset": 50, "partition": 1, "seen_wall_ms": NOW_MS} | changes
     shadow = [a_status(100, seen_wall_ms=NOW_MS), a_status(**settings)]  # type: ignore[arg-type]
     assert swap_obstacles(LIVE, shadow, now_ms=NOW_MS) == ([reason] if reason else [])
@@ -46,7 +46,7 @@ def test_a_shadow_is_shown_once_it_has_all_and_somebody_goes_on(changes: dict[st
         (6, None, 5.5, 5.5, (6, 6)),
     ],
 )
-def test_whole_hours_that_both_have_left_behind_are_compared(
+def test_comparison_covers_the_whole_hours_completed_by_both(
     since: float | None,
     until: float | None,
     live_clock: float,
@@ -61,7 +61,7 @@ def test_whole_hours_that_both_have_left_behind_are_compared(
     assert found == (at(span[0]) or 0, at(span[1]))
 
 
-def test_a_shadow_is_begun_once_and_goes_on_as_it_was_begun(redis_client: redis.Redis, namespace: str) -> None:
+def test_a_replay_begins_once_and_resumes_unchanged(redis_client: redis.Redis, namespace: str) -> None:
     name, other = f"{namespace}-b", f"{namespace}-c"
     first = Replay(parent=namespace, since_ms=1_000)
     later = Replay(parent=namespace, since_ms=2_000)
@@ -97,7 +97,7 @@ def an_episode(brand: str, minute: int) -> Episode:
     )
 
 
-def test_episodes_of_one_brand_that_fire_close_together_are_the_same() -> None:
+def test_episodes_of_one_brand_match_if_they_fire_close_together() -> None:
     live = [an_episode("Acme", 0), an_episode("Bolt", 0)]
     shadow = [an_episode("Acme", 20), an_episode("Acme", 300), an_episode("Bolt", 45)]
     assert match_episodes(live, shadow) == (["Acme:share:0"], ["Bolt:share:0"], ["Acme:share:300", "Bolt:share:45"])

@@ -1,4 +1,4 @@
-"""The parts of the growth bench that need no broker: what they measure is what they say."""
+"""Measurements of the growth benchmark without a broker."""
 
 from pathlib import Path
 
@@ -8,19 +8,19 @@ from brandpulse.bench.growth_measurements import brands_of, kept_cost, match_cos
 from brandpulse.devstack.embedded_servers import EmbeddedStore
 
 
-def test_made_up_brands_are_distinct_and_the_same_each_time() -> None:
+def test_made_up_brands_are_distinct_and_reproducible() -> None:
     brands = brands_of(500)
     assert len({brand.name for brand in brands}) == 500
     assert brands == brands_of(500)
 
 
-def test_the_cost_of_matching_is_told_for_the_brands_asked() -> None:
+def test_match_cost_is_measured_for_the_given_brands() -> None:
     cost = match_cost(["a post about"], 200, posts=200, rounds=1)
     assert cost.brands == 200
     assert 0 < cost.microseconds_a_post < 10_000
 
 
-def test_a_days_state_is_panes_sketches_and_six_hours_of_ids(tmp_path: Path) -> None:
+def test_store_size_is_split_into_panes_ids_and_samples(tmp_path: Path) -> None:
     store = EmbeddedStore(tmp_path)
     try:
         small = store_size(redis.Redis.from_url(store.url), ["My luggage is lost"], posts_a_second=0.05)
@@ -33,7 +33,7 @@ def test_a_days_state_is_panes_sketches_and_six_hours_of_ids(tmp_path: Path) -> 
     assert 4 * 30 * 40 < small.samples < 4 * 30 * 400
 
 
-def test_what_is_kept_costs_memory(tmp_path: Path) -> None:
+def test_more_stored_days_take_more_memory(tmp_path: Path) -> None:
     sizes = []
     for days in (1, 60):
         store = EmbeddedStore(tmp_path / str(days))

@@ -1,4 +1,4 @@
-"""The bench of the pipeline: what its arithmetic makes of what it saw, and a short run of the real thing."""
+"""Pipeline benchmarks: their arithmetic, and a short real run."""
 
 import json
 from pathlib import Path
@@ -15,38 +15,38 @@ from brandpulse.errors import BrandpulseError, ConfigError
 
 
 @pytest.mark.parametrize(
-    ("created", "seen", "waits"),
+    ("created", "readings", "waits"),
     [
         ([(0, 10.0), (1, 10.5)], [(1, 10.2), (2, 11.0)], [0.2, 0.5]),
         ([(0, 10.0), (1, 10.1)], [(2, 10.4)], [0.4, 0.3]),
-        # A post that was never seen has no wait, and one before the steady state does not count.
+        # A post that no reading passed has no wait; a post before the steady state does not count.
         ([(0, 10.0), (1, 10.1)], [(1, 10.2)], [0.2]),
         ([(0, 9.0), (1, 10.0)], [(2, 10.5)], [0.5]),
     ],
 )
-def test_a_wait_ends_at_the_first_look_past_the_posts_offset(
-    created: list[tuple[int, float]], seen: list[tuple[int, float]], waits: list[float]
+def test_a_wait_ends_at_the_first_reading_past_the_offset(
+    created: list[tuple[int, float]], readings: list[tuple[int, float]], waits: list[float]
 ) -> None:
-    assert _waits(created, seen, since=9.5) == pytest.approx(waits)
+    assert _waits(created, readings, since=9.5) == pytest.approx(waits)
 
 
-def test_a_figure_is_posts_over_seconds() -> None:
+def test_speed_is_posts_over_seconds() -> None:
     assert Measurement("x", posts=300, seconds=1.5).posts_per_second == 200
 
 
-def test_of_several_rounds_the_one_in_the_middle_is_told() -> None:
+def test_of_several_rounds_the_median_is_reported() -> None:
     rounds = [Measurement("x", posts=posts, seconds=1.0) for posts in (300, 100, 200)]
     assert _median(rounds).posts == 200
     assert _median(rounds[:2]).posts == 100
 
 
-def test_of_several_latencies_the_one_with_the_p99_in_the_middle_is_told() -> None:
+def test_of_several_latencies_the_median_p99_is_reported() -> None:
     rounds = [Latency("auto", 100.0, {"p50": 0.1, "p95": 0.2, "p99": p99}) for p99 in (2.0, 0.5, 0.9)]
     assert _median_latency(rounds).quantiles["p99"] == 0.9
-    assert _median_latency(rounds[:2]).quantiles["p99"] == 2.0  # of an even number the slower
+    assert _median_latency(rounds[:2]).quantiles["p99"] == 2.0  # of an even number, the slower
 
 
-def test_a_path_is_set_against_its_own_engine_alone() -> None:
+def test_ratios_use_the_bare_engine_of_the_same_name() -> None:
     speeds = {"brandpulse, auto": 90, "bare engine, auto:early": 200, "bare engine, auto": 100, "plain loop, x": 10}
     figures = [Measurement(path, posts, seconds=1.0) for path, posts in speeds.items()]
     assert [_ratios(figure, figures) for figure in figures[:2]] == [
@@ -55,13 +55,13 @@ def test_a_path_is_set_against_its_own_engine_alone() -> None:
     ]
 
 
-def test_the_bench_puts_posts_through_real_processes(tmp_path: Path) -> None:
+def test_bench_pipeline_measures_real_processes(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     arguments = ["pipeline", "--posts", "20000", "--engines", "null", "--no-peers", "--rounds", "2", "--json", str(out)]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    told = json.loads(out.read_text())
-    [figure], [rounds] = told["figures"], told["rounds"].values()
+    report = json.loads(out.read_text())
+    [figure], [rounds] = report["figures"], report["rounds"].values()
     assert (len(rounds), figure["posts_per_second"]) == (2, min(rounds))
     assert 1_000 <= figure["posts"] <= 18_000
     assert 10 < figure["posts_per_second"] < 1_000_000
@@ -70,7 +70,7 @@ def test_the_bench_puts_posts_through_real_processes(tmp_path: Path) -> None:
     assert {"decode", "score", "fold", "write"} <= set(figure["stages"])
 
 
-def looks(worker: list[int], lags: list[int] | None = None) -> list[Sample]:
+def samples(worker: list[int], lags: list[int] | None = None) -> list[Sample]:
     return [
         Sample(5.0 * at, {"worker": bytes_, "store": 100 * (at + 1)}, lag)
         for at, (bytes_, lag) in enumerate(zip(worker, lags or [0] * len(worker), strict=True))
@@ -80,7 +80,7 @@ def looks(worker: list[int], lags: list[int] | None = None) -> list[Sample]:
 @pytest.mark.parametrize(
     ("worker", "lags", "failure"),
     [
-        # What grows while it is warmed up, or stays within 2 %, is well; and so is a store that keeps what was counted.
+        # Growth during warm-up or within 2 % is allowed, and so is a growing store, which holds the counts.
         ([50, 80, *[100] * 18], None, None),
         ([100] * 15 + [101] * 5, None, None),
         ([*range(100, 120)], None, "memory of worker grew"),
@@ -88,31 +88,31 @@ def looks(worker: list[int], lags: list[int] | None = None) -> list[Sample]:
         ([100] * 20, [5_000] + [0] * 19, None),
     ],
 )
-def test_a_soak_fails_for_memory_that_grows_and_for_a_lag_without_bound(
+def test_soak_fails_if_memory_grows_or_lag_exceeds_its_limit(
     worker: list[int], lags: list[int] | None, failure: str | None
 ) -> None:
-    failures = evaluate_soak(looks(worker, lags), posts_per_second=100).failures
+    failures = evaluate_soak(samples(worker, lags), posts_per_second=100).failures
     assert (failures == []) if failure is None else failure in failures[0]
 
 
-def test_a_soak_of_seconds_is_not_evaluate_soak() -> None:
+def test_soak_with_too_few_samples_is_an_error() -> None:
     with pytest.raises(BrandpulseError, match="too few samples"):
-        evaluate_soak(looks([100]), posts_per_second=100)
+        evaluate_soak(samples([100]), posts_per_second=100)
 
 
-def test_a_stopwatch_leaves_out_the_batch_that_started_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stopwatch_excludes_the_first_batch(capsys: pytest.CaptureFixture[str]) -> None:
     watch = Stopwatch()
     for posts in (256, 100, 44):
         watch.add(posts)
     watch.report()
-    told = json.loads(capsys.readouterr().out)
-    assert (told["posts"], watch.posts) == (144, 400)
-    assert 0 < told["seconds"] < 60
+    report = json.loads(capsys.readouterr().out)
+    assert (report["posts"], watch.posts) == (144, 400)
+    assert 0 < report["seconds"] < 60
     with pytest.raises(ValueError, match="no posts were measured"):
         Stopwatch().report()
 
 
-def test_a_stopwatch_started_by_hand_leaves_out_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stopwatch_started_by_hand_counts_every_batch(capsys: pytest.CaptureFixture[str]) -> None:
     watch = Stopwatch()
     watch.start()
     watch.add(512)
@@ -120,7 +120,7 @@ def test_a_stopwatch_started_by_hand_leaves_out_nothing(capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)["posts"] == 512
 
 
-def test_a_curve_that_nobody_knows_is_named_with_those_there_are(tmp_path: Path) -> None:
+def test_unknown_growth_curve_is_an_error_that_lists_the_curves(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"bands: no such curve\. Curves: brands,memory,kept,partitions,workers,gpu"):
         run_growth(out=tmp_path / "growth", only=["bands"], posts=10_000, broker="embedded")
     assert list(tmp_path.iterdir()) == []

@@ -42,7 +42,7 @@ def payload(**changes: Any) -> dict[str, Any]:
         (an_event(payload=None), 1),
     ],
 )
-def test_limits_hold_at_the_limit_and_one_beyond(event: Any, complaints: int) -> None:
+def test_fields_are_accepted_at_the_limit_and_rejected_beyond(event: Any, complaints: int) -> None:
     assert len(problems(event)) == complaints
 
 
@@ -64,13 +64,13 @@ def replay(*actions: str) -> Incidents:
         (["trigger", "resolve", "trigger"], ["resolved", "open"], 0),
     ],
 )
-def test_incidents_open_and_close_as_pagerduty_does(actions: list[str], statuses: list[str], dropped: int) -> None:
+def test_incidents_open_and_close_like_pagerdutys(actions: list[str], statuses: list[str], dropped: int) -> None:
     incidents = replay(*actions)
     assert [incident.status for incident in incidents.all] == statuses
     assert incidents.dropped == dropped
 
 
-async def test_a_client_that_gives_up_in_the_middle_leaves_no_trace_and_no_incident(
+async def test_a_client_that_disconnects_leaves_no_log_and_no_incident(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with MockReceiver() as mock:
@@ -84,7 +84,7 @@ async def test_a_client_that_gives_up_in_the_middle_leaves_no_trace_and_no_incid
         assert (mock.incidents.all, caplog.messages) == ([], [])
 
 
-async def test_over_http_it_answers_as_events_v2_and_shows_what_it_took() -> None:
+async def test_http_answers_follow_events_v2_and_events_are_listed() -> None:
     async with MockReceiver() as mock, aiohttp.ClientSession() as session:
         async with session.post(f"{mock.url}/v2/enqueue", json=an_event()) as answer:
             assert answer.status == 202

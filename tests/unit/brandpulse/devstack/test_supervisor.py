@@ -1,4 +1,4 @@
-"""What `brandpulse up` gives its services, seen on real servers and a real worker."""
+"""Environment of the services of `brandpulse up`, on real servers and with a real worker."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ VARIABLE = "BRANDPULSE_WORKER_SESSION_TIMEOUT_SECONDS"
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes' environments are read from /proc")
 @pytest.mark.parametrize(("set_by_user", "expected"), [(None, "3"), ("20", "20")])
-def test_workers_at_the_embedded_broker_are_missed_sooner_unless_the_user_said_when(
+def test_embedded_broker_shortens_the_session_timeout_unless_it_is_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_by_user: str | None, expected: str
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)

@@ -1,4 +1,4 @@
-"""Which letters a redrive takes, sends and leaves; and what a letter says of itself."""
+"""Redrive: filters, letters to send and to skip, record ids in headers."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from brandpulse.schema.dead_letters import DeadLetter, RecordId, dead_letters, r
 LETTER = DeadLetter(RecordId("log-1", 1, 7), "posts", 1_000, "wrong_field", "Expected `str`", b"k", b'{"id": "B1"}')
 
 
-class Written:
-    """A record of the dead letters' topic."""
+class DeadLetterRecord:
+    """A record of the dead-letter topic."""
 
     def __init__(self, headers: list[tuple[str, bytes]] | None, value: bytes = b"v") -> None:
         self._headers, self._value = headers, value
@@ -26,10 +26,10 @@ class Written:
         return self._value
 
 
-def written(reason: str, **facts: object) -> Written:
+def written(reason: str, **facts: object) -> DeadLetterRecord:
     headers = {"topic": "posts", "record_ms": 5, "reason": reason, "error": "e"} | facts
     named = [(f"brandpulse.{name}", str(value).encode()) for name, value in headers.items()]
-    return Written(record_id_headers(RecordId("log-1", 1, 7)) + named)
+    return DeadLetterRecord(record_id_headers(RecordId("log-1", 1, 7)) + named)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def written(reason: str, **facts: object) -> Written:
         (DeadLetterFilter(text="nothing of it"), False),
     ],
 )
-def test_filters_restrict_what_they_name(wanted: DeadLetterFilter, matches: bool) -> None:
+def test_dead_letter_filter_matches_all_its_fields(wanted: DeadLetterFilter, matches: bool) -> None:
     assert wanted.matches(LETTER) is matches
 
 
 @pytest.mark.parametrize(
-    ("changes", "why"),
+    ("changes", "reason"),
     [
         ({}, ""),
         ({"topic": "other"}, "of another topic: set BRANDPULSE_POSTS_TOPIC=other"),
@@ -63,21 +63,21 @@ def test_filters_restrict_what_they_name(wanted: DeadLetterFilter, matches: bool
         ({"origin": RecordId("log-1", 4, 7)}, "its partition no longer exists: the topic has 4"),
     ],
 )
-def test_what_cannot_come_back_stays_and_says_why(changes: dict[str, object], why: str) -> None:
+def test_letters_that_cannot_be_sent_are_skipped_with_a_reason(changes: dict[str, object], reason: str) -> None:
     letter = replace(LETTER, **changes)  # type: ignore[arg-type]
     plan = plan_redrive([letter], topic="posts", partitions=4, redriven=(), counted=())
-    assert (plan.send, plan.skip) == (([letter], {}) if not why else ([], {why: [letter]}))
+    assert (plan.send, plan.skip) == (([letter], {}) if not reason else ([], {reason: [letter]}))
 
 
-def test_what_was_counted_since_stays() -> None:
+def test_letters_counted_since_are_skipped() -> None:
     other = replace(LETTER, origin=RecordId("log-1", 1, 8))
     plan = plan_redrive([LETTER, other], topic="posts", partitions=4, redriven={LETTER}, counted={other})
     assert (plan.send, sum(map(len, plan.skip.values()))) == ([], 2)
 
 
-def test_a_letter_written_twice_is_one_and_its_newest_death_speaks() -> None:
+def test_a_letter_written_twice_has_its_newest_reason() -> None:
     messages = [written("unscorable"), written("unscorable"), written("wrong_field", again_at=90, record_ms=6)]
-    [letter] = dead_letters([*messages, Written(None), Written([("other", b"1")])])
+    [letter] = dead_letters([*messages, DeadLetterRecord(None), DeadLetterRecord([("other", b"1")])])
     assert (letter.reason, letter.deaths, letter.record_ms, letter.id) == ("wrong_field", 2, 5, "1:7")
 
 
@@ -89,5 +89,5 @@ def test_a_letter_written_twice_is_one_and_its_newest_death_speaks() -> None:
         [*record_id_headers(RecordId("x", 1, 7))[:2], ("brandpulse.offset", b"seven")],
     ],
 )
-def test_headers_that_name_no_place_are_no_identity(headers: list[tuple[str, bytes | None]]) -> None:
+def test_incomplete_headers_give_no_record_id(headers: list[tuple[str, bytes | None]]) -> None:
     assert record_id_of(headers) is None

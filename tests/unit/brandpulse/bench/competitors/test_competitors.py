@@ -1,4 +1,4 @@
-"""What the peers of the bench are given to count: the same mentions, whoever reads the posts."""
+"""Counting in the competitors: Python and native decoding give the same mentions."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from brandpulse.bench.environment import BRANDS, records_of_posts
 from brandpulse.schema.posts import POST_DECODER
 
 
-def test_peers_count_the_same_mentions_in_python_and_with_native_code() -> None:
+def test_python_and_native_counts_are_equal() -> None:
     pytest.importorskip("stream_workers._native", reason="make native")
     values = records_of_posts(300, seed=1)
     counts = Counts(BRANDS)
@@ -16,7 +16,7 @@ def test_peers_count_the_same_mentions_in_python_and_with_native_code() -> None:
     assert len(in_python) > 250
 
 
-def test_a_peer_counts_each_mention_in_its_minute() -> None:
+def test_counts_are_per_brand_and_minute() -> None:
     counts = Counts(BRANDS)
     counts.add(records_of_posts(300, seed=1, step_ms=1_000))
     assert sum(counts.cells.values()) > 250

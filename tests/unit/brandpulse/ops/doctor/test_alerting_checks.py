@@ -15,7 +15,7 @@ FILE = """receivers:
 """
 
 
-def test_each_receiver_is_told_with_whether_somebody_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_receiver_is_reported_as_reachable_or_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "receivers.yaml"
     monkeypatch.setenv("BRANDPULSE_RECEIVERS_FILE", str(path))
     with socket.socket() as server:
@@ -30,7 +30,7 @@ def test_each_receiver_is_told_with_whether_somebody_listens(monkeypatch: pytest
     assert "k" * 32 not in str(down)
 
 
-def test_no_file_of_receivers_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_receivers_file_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BRANDPULSE_RECEIVERS_FILE", raising=False)
     [finding] = check_receivers()
     assert "none" in finding.observation
@@ -38,9 +38,7 @@ def test_no_file_of_receivers_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> N
     assert finding.warning
 
 
-def test_the_rules_of_the_file_are_named_and_a_receiver_it_does_not_know_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rules_are_listed_and_an_unknown_receiver_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BRANDPULSE_RECEIVERS_FILE", raising=False)
     assert "negative_share for every brand" in check_rules()[0].observation
     rules = tmp_path / "rules.yaml"
@@ -52,9 +50,7 @@ def test_the_rules_of_the_file_are_named_and_a_receiver_it_does_not_know_is_told
         check_rules()
 
 
-def test_a_rule_about_a_facet_that_the_brands_file_lacks_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rule_with_an_unknown_facet_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     brands, rules = tmp_path / "brands.yaml", tmp_path / "rules.yaml"
     brands.write_text("brands: [{name: A, terms: [a]}]\nfacets: [{name: refund, words: [refund]}]")
     rules.write_text("rules: [{name: mine, kind: facet_share, facet: refund}]")

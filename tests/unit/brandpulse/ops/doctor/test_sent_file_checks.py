@@ -9,7 +9,7 @@ from ingest.files import checkpoint as checkpoints
 from ingest.files.checkpoint import Checkpoint, FileIdentity
 
 
-def test_a_file_sent_by_half_is_named_until_it_is_sent_whole(tmp_path: Path) -> None:
+def test_a_partly_sent_file_is_reported_until_it_is_sent(tmp_path: Path) -> None:
     assert check_sent_files(tmp_path) == []
     file = tmp_path / "a.csv"
     file.write_text("id")
