@@ -1,13 +1,13 @@
-"""A brand whose posts stopped while the stream goes on: known, said once, and never taken for calm.
+"""Detects that the posts of a brand stopped while the stream continues. Such a silence is never treated as calm.
 
-What is usual for an hour is the brand's own people of that hour on the days before, and of that hour a week ago; the
-least of both, and of the hours beside it, so that neither a weekend nor a change of the clocks is a silence. The chance
-of no post at all is that of a negative binomial (hours differ by some 45 % beyond Poisson):
+Usual for an hour is the brand's number of people in that hour on the days before, and in that hour a week ago: the
+minimum of both, and of the neighbouring hours, so that neither a weekend nor a clock change is a silence. The chance of
+no post at all is that of a negative binomial (hours differ by some 45 % beyond Poisson):
 
     P(none) = (1 + usual / SPREAD) ^ -SPREAD
 
-Below `SUSPECT` the brand's episodes freeze. A page needs `SURE`, a whole clock hour without a post (some sources bring
-their posts once an hour), and a longer run of empty hours than any of the last two weeks.
+Below `SUSPECT` the brand's episodes freeze. A page needs `SURE`, a whole clock hour without a post (some sources deliver
+once an hour), and a longer run of empty hours than any in the last two weeks.
 """
 
 from bisect import bisect_right
@@ -22,15 +22,15 @@ from brandpulse.state.pane_reader import Minutes
 SPREAD = 5.0
 SUSPECT, SURE, SURE_AFTER_ONE_DAY = 1e-2, 1e-5, 1e-7
 WORKDAYS = range(1, 5)
-"""Tuesday to Friday, UTC: the day before was one like it. On others a week must be known before a page."""
-LEAST_GAP_MINUTES = 10
+"""Tuesday to Friday, UTC: the day before is similar. On other days, a week must be known before a page."""
+MIN_GAP_MINUTES = 10
 STREAM_GAP_MINUTES = 15
-"""So long without a post of any brand, and the stream as a whole is silent."""
+"""After this time without posts of any brand, the whole stream is silent."""
 DAYS, WEEKS = 14, 4
 FEW_HOURS, LEVEL_HOURS = 6, 24
-"""Of a brand younger than a day: its level, of so many hours. Episodes freeze by it, and none fires."""
+"""For a brand younger than a day, the level of this many hours is used: it freezes episodes, but does not page."""
 LONGEST_HOURS = 72
-"""So far back a gap is weighed: by then nothing is in doubt."""
+"""Longer gaps are evaluated over this time: by then the result is certain."""
 THIN_PART = 0.25
 
 
@@ -41,17 +41,17 @@ class BrandSilence:
     since_minute: int
     """The first event-time minute without a post."""
     usual_per_hour: float
-    """People in such hours."""
+    """Usual people in such hours."""
     chance: float
-    """Of so long a gap if nothing had changed."""
+    """Chance of such a gap if nothing had changed."""
     days: int
-    """Days before that showed what is usual at these hours; 0: only the level of the last hours is known."""
+    """Earlier days that show what is usual at these hours; 0: only the level of the last hours is known."""
     knows_week: bool
-    """The same hours of a week ago are known, or the day before was a day like it."""
+    """The same hours a week ago are known, or the day before is similar."""
     empty_hours: int
-    """Whole clock hours in it."""
+    """Whole clock hours in the gap."""
     unusually_long: bool
-    """No run of empty hours of the last two weeks was as long."""
+    """No run of empty hours in the last two weeks was as long."""
 
     @property
     def is_suspect(self) -> bool:
@@ -66,24 +66,24 @@ class BrandSilence:
 
 
 class BrandSilenceDetector:
-    """The last post of each brand, and what is usual for it. A new leader finds both in panes and hours."""
+    """Knows the last post of each brand and what is usual for it. A new leader restores both from panes and hours."""
 
     def __init__(self, history: HourHistory) -> None:
         self._history = history
         self._last: dict[str, int] = {}
-        """Brand -> last minute with a post before those of the stretch."""
+        """By brand: the last minute with a post before the minutes of this batch."""
         self._seen: dict[str, list[int]] = {}
         self._usual: dict[tuple[str, int], tuple[float, int]] = {}
         self._runs: dict[tuple[str, int], int] = {}
         self._before_hour = 0
         self._busy_to: int | None = None
-        """Last minute with a post of any brand; and the hours with one, of those newer than the history."""
+        """The last minute with a post of any brand; and the hours with one that are newer than the history."""
         self._busy_hours: set[int] = set()
         self._resumed: list[int] = []
-        """Minutes at which the stream flowed again after all brands were silent."""
+        """Minutes at which the stream resumed after all brands were silent."""
 
     def read(self, read: Mapping[str, Minutes], *, before_hour: int) -> None:
-        """Take the minutes of a stretch, after the history of the hours before *before_hour* was read."""
+        """Take the minutes of a batch, after the history of the hours before *before_hour* was read."""
         for brand, seen in self._seen.items():
             if seen:
                 self._last[brand] = seen[-1]
@@ -107,12 +107,12 @@ class BrandSilenceDetector:
             self._runs.clear()
 
     def check(self, brand: str, minute: int) -> BrandSilence | None:
-        """The gap that *minute* ends; None where there is none, or where nothing is known of the brand."""
+        """The gap up to *minute*; None if there is no gap, or if the brand is unknown."""
         last = self._last_post(brand, minute)
-        if last is None or minute - last < LEAST_GAP_MINUTES:
+        if last is None or minute - last < MIN_GAP_MINUTES:
             return None
         place = bisect_right(self._resumed, minute)
-        # A gap of the whole stream is not the brand's.
+        # A gap of the whole stream is not a gap of the brand.
         begin = max(last + 1, self._resumed[place - 1] if place else 0)
         expected, days = self._expected(brand, begin, minute)
         gap_hours = max(min((minute + 1 - begin) / 60, float(LONGEST_HOURS)), 1 / 60)
@@ -130,7 +130,7 @@ class BrandSilenceDetector:
         )
 
     def is_thin(self, brand: str, people: int, first_minute: int, last_minute: int) -> bool:
-        """Whether so few *people* in these minutes are too few for the brand to be called quiet."""
+        """Whether *people* in these minutes are so few that the brand may be silent rather than quiet."""
         expected, _ = self._expected(brand, first_minute, last_minute)
         return people < THIN_PART * expected and expected > 1 / THIN_PART
 
@@ -147,7 +147,7 @@ class BrandSilenceDetector:
         return self._last[brand]
 
     def _expected(self, brand: str, first_minute: int, last_minute: int) -> tuple[float, int]:
-        """People usual from the first minute to the last, and on how many days that rests at least."""
+        """Usual people from the first minute to the last, and the minimum number of days that this is based on."""
         expected, days = 0.0, DAYS
         last_hour = last_minute // 60
         for hour in range(max(first_minute // 60, last_hour - LONGEST_HOURS), last_hour + 1):
@@ -162,25 +162,25 @@ class BrandSilenceDetector:
     def _usual_at(self, brand: str, hour: int) -> tuple[float, int]:
         found = self._usual.get((brand, hour))
         if found is None:
-            found = self._usual[brand, hour] = self._weigh(brand, hour)
+            found = self._usual[brand, hour] = self._compute_usual(brand, hour)
         return found
 
-    def _weigh(self, brand: str, hour: int) -> tuple[float, int]:
+    def _compute_usual(self, brand: str, hour: int) -> tuple[float, int]:
         begin = self._history.first_hour(brand)
         if begin is None:
             return 0.0, 0
-        least, days = float("inf"), DAYS
+        minimum, days = float("inf"), DAYS
         for beside in (hour - 1, hour, hour + 1):
             daily = self._people(brand, begin, [beside - 24 * day for day in range(1, DAYS + 1)])
             weekly = self._people(brand, begin, [beside - 168 * week for week in range(1, WEEKS + 1)])
             if not daily:
                 return self._level(brand, begin, hour), 0
             days = min(days, len(daily))
-            least = min(least, median(daily), *([median(weekly)] if weekly else []))
-        return least, days
+            minimum = min(minimum, median(daily), *([median(weekly)] if weekly else []))
+        return minimum, days
 
     def _people(self, brand: str, begin: int, hours: Sequence[int]) -> list[int]:
-        """Of those of *hours* that are known: since the brand's first, and with a post of any brand."""
+        """People in those of *hours* that are known: since the brand's first hour, and with a post of any brand."""
         return [
             self._history.people(brand, hour)
             for hour in hours
@@ -189,12 +189,12 @@ class BrandSilenceDetector:
 
     def _level(self, brand: str, begin: int, hour: int) -> float:
         last = min(hour, self._before_hour, max(self._history.hours_with_people(brand), default=0) + 1)
-        # Its first hour may be a part of one.
+        # Its first hour may be incomplete.
         known = self._people(brand, begin + 1, range(last - LEVEL_HOURS, last))
         return median(known) if len(known) >= FEW_HOURS else 0.0
 
     def _longest_run(self, brand: str, before_hour: int) -> int:
-        """Of hours without a post that usually have some, in the two weeks before *before_hour*."""
+        """The longest run of hours without a post that usually have some, in the two weeks before *before_hour*."""
         last = min(before_hour, self._before_hour)
         found = self._runs.get((brand, last))
         if found is None:

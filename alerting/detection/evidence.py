@@ -1,11 +1,11 @@
-"""How strongly a window speaks for a rise, in nats (one is a factor of 2.7), from votes and from what posts weigh.
+"""The evidence of a window for a rise, in nats (one is a factor of 2.7), from votes and from post weights.
 
-A label throws away how sure the model was. A pane also holds the sum of the scores, so each post can be weighed:
+A label discards how sure the model was. A pane also has the sum of the scores, so each post can be weighted:
 
     weight = (1 + [negative] + [positive] - 2 (P(positive) - P(negative))) / 4
 
-1 for a post that is surely negative, 0 for a surely positive one, a quarter for a neutral one. Of all sums of what a
-pane holds this one tells negative posts from others best, nearly as well as P(negative) itself.
+1 for a surely negative post, 0 for a surely positive one, a quarter for a neutral one. Of all sums over a pane this one
+separates negative posts from others best, nearly as well as P(negative) itself.
 """
 
 import math
@@ -14,9 +14,9 @@ from typing import Protocol
 from brandpulse.state.panes import MICROS, Pane
 
 WEIGHT_SPREAD = 0.5
-"""A weight's variance, as part of that of a yes or no with the same mean: so much less does one vote leave open."""
-MOST_OF_VOTES = 1.3
-"""Weights may say so much more than votes do, no more: they are of posts, and one furious person has fifty."""
+"""The variance of a weight, as a part of the variance of a yes or no with the same mean."""
+MAX_OF_VOTES = 1.3
+"""Limit of the evidence of weights, as a multiple of that of votes: weights count posts, and one author may have fifty."""
 
 
 class Seen(Protocol):
@@ -49,25 +49,25 @@ def weight_quarters(pane: Pane) -> int:
 
 
 def mean_weight(quarters: int, posts: int) -> float | None:
-    """Mean weight of *posts* whose weights sum to *quarters*, in [0, 1]; None of no posts."""
+    """Mean weight of *posts* whose weights sum to *quarters*, in [0, 1]; None for no posts."""
     return min(max(quarters / (4 * MICROS * posts), 0.0), 1.0) if posts else None
 
 
 def rise_nats(seen: Seen, expected: Expected) -> float:
-    """Evidence of *seen* for more negativity than *expected*; 0.0 where there is none.
+    """Evidence of *seen* for more negativity than *expected*; 0.0 if there is none.
 
-    Half the deviance of an over-dispersed binomial: n kl(seen, expected) / (1 + (n - 1) rho), the log of the likelihood
-    ratio to whatever share fits best. The smaller of what weights say and `MOST_OF_VOTES` times what votes say.
+    Half the deviance of an over-dispersed binomial: n kl(seen, expected) / (1 + (n - 1) rho), the log-likelihood
+    ratio to the share that fits best. The smaller of the evidence of weights and `MAX_OF_VOTES` times that of votes.
     """
     votes = deviance_nats(seen.share, seen.authors, expected.share, expected.rho)
     if seen.weight is None or expected.weight is None:
         return votes
     weights = deviance_nats(seen.weight, seen.authors / WEIGHT_SPREAD, expected.weight, expected.weight_rho)
-    return min(weights, MOST_OF_VOTES * votes)
+    return min(weights, MAX_OF_VOTES * votes)
 
 
 def deviance_nats(share: float, many: float, usual: float, rho: float) -> float:
-    """How far *share* of *many* lies above *usual*, with intra-class correlation *rho*; 0.0 below it."""
+    """Evidence (nats) that *share* of *many* is above *usual*, with intra-class correlation *rho*; 0.0 below it."""
     if share <= usual or many <= 0:
         return 0.0
     nats = share * math.log(share / usual)

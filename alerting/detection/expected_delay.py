@@ -1,4 +1,4 @@
-"""How long a rise goes untold: the limit that statistics set, and what these rules make of it at a brand's volume."""
+"""Detection delay: the statistical limit, and the delay of the share rule at a brand's volume."""
 
 import math
 from bisect import bisect_left
@@ -10,27 +10,27 @@ from alerting.detection.evidence import deviance_nats
 from alerting.detection.share_detector import BUDGET_MINUTES, Baseline, DetectPolicy, alarm_levels
 
 SHOWN_RISE = 0.25
-"""The rise whose expected delay is shown for each brand: from a quarter to a half, say."""
+"""The rise whose expected delay is shown for each brand: for example from a quarter to a half."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A share that jumps and stays. Posts by different people, a minute each way."""
+    """A share that jumps and stays. All posts are by different people."""
 
     before: float
     after: float
     per_minute: float
-    """Before; so many times *volume* after."""
+    """Posts before the step; *volume* times as many after it."""
     volume: float = 1.0
 
     def seen_by(self, found: float, mistaken: float) -> "Step":
-        """As a classifier sees it that calls *found* of the negative posts negative, and *mistaken* of the others."""
+        """The step as seen by a classifier that labels *found* of the negative posts negative, and *mistaken* of the others."""
         before, after = (mistaken + (found - mistaken) * share for share in (self.before, self.after))
         return Step(before, after, self.per_minute, self.volume)
 
 
 def minimum_delay(step: Step, *, false_alarms: float) -> float:
-    """Mean minutes that no test of the share can beat at *false_alarms* pages in four weeks.
+    """The minimum mean delay (minutes) of any test of the share with *false_alarms* pages in four weeks.
 
     CUSUM attains it (Moustakides 1986) when share and lift are known. Second order (Siegmund 1985): for information
     D01 (before against after) and D10 a minute, solve e^h - h - 1 = g D01; T = (h - 1 + e^-h) / D10.
@@ -44,7 +44,7 @@ def minimum_delay(step: Step, *, false_alarms: float) -> float:
 def cusum_nats(information: float, *, false_alarms: float) -> float:
     """The level (nats) at which CUSUM keeps to *false_alarms* pages in four weeks, second order: h of `minimum_delay`.
 
-    *information* is D01: nats a minute that speak for what is usual while it lasts.
+    *information* is D01: evidence for the usual share, in nats a minute.
     """
     wanted = BUDGET_MINUTES / false_alarms * information
     low, high = 0.0, 60.0
@@ -56,9 +56,10 @@ def cusum_nats(information: float, *, false_alarms: float) -> float:
 
 @lru_cache(maxsize=8_192)
 def expected_delay(usual: Baseline, policy: DetectPolicy, *, rise: float = SHOWN_RISE) -> float | None:
-    """Minutes until a step by *rise* is typically told of a brand with *usual* share and volume; None: a day or more.
+    """Minutes until a step by *rise* typically pages, for a brand with *usual* share and volume; None: a day or more.
 
-    When the votes that are expected then reach an alarm in some window. Watermark and tick come on top: 2 to 3 minutes.
+    Computed from the expected votes: when they reach an alarm in some window. Watermark and evaluation add 2 to 3
+    minutes.
     """
     if not usual.hours or not usual.authors:
         return None
@@ -77,14 +78,14 @@ def _delay_in(width: int, level: float, share: float, usual: Baseline, policy: D
     if people < policy.min_authors:
         return None
 
-    def is_told(minutes: int) -> bool:
+    def is_alarm(minutes: int) -> bool:
         mixed = usual.share + (share - usual.share) * minutes / width
         large = mixed >= max(usual.share + policy.min_rise, usual.share * policy.min_ratio)
         enough = mixed * people >= policy.min_negative_authors and large
         return enough and deviance_nats(mixed, people, usual.share, usual.rho) >= level
 
-    # The longer it lasts, the more it shows: the first minute by bisection.
-    first = bisect_left(range(1, width + 1), True, key=is_told) + 1
+    # Evidence grows with time, so the first minute is found by bisection.
+    first = bisect_left(range(1, width + 1), True, key=is_alarm) + 1
     return float(first) if first <= width else None
 
 
@@ -93,7 +94,7 @@ def _kl(p: float, q: float) -> float:
 
 
 def delay_text(delay: float | None) -> str:
-    """*delay* for a person."""
+    """*delay* as text."""
     if delay is None:
         return "more than a day"
     return f"{delay:.0f} minutes" if delay < 120 else f"{delay / 60:.0f} hours"

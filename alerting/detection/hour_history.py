@@ -1,4 +1,4 @@
-"""The brands' past hours, kept in memory and read once: a replay asks for the same four weeks at every event hour."""
+"""The past hours of brands, cached in memory: a replay needs the same four weeks at every event hour."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -14,11 +14,11 @@ from brandpulse.state.panes import Pane
 REREAD_HOURS = 3
 """Late posts still change the newest hours."""
 AT_ONCE = 100
-"""Brands in one question: bounds what a month of theirs takes in memory."""
+"""Brands in one read: bounds memory."""
 REVIEWS = 240
-"""In so many reads each brand's whole past is read once more: somebody may have filled it in later."""
-MOST_REVIEWED = 5
-"""Brands in one read: few enough that `alerting.evaluation.hour_summary_cache` looks at them whole."""
+"""Within this many reads, each brand's whole past is read again: a backfill may have changed it."""
+MAX_REVIEWED = 5
+"""Brands reviewed in one read: few enough that `alerting.evaluation.hour_summary_cache` checks all their days."""
 
 
 class HourSource(Protocol):
@@ -32,12 +32,12 @@ class HourSource(Protocol):
 
 
 class HourHistory:
-    """Hours by brand, and the baselines made of them."""
+    """Hours by brand, and the baselines learnt from them."""
 
     def __init__(
         self, source: HourSource, policy: BaselinePolicy, *, zones: Callable[[str], ZoneInfo] = lambda _: UTC
     ) -> None:
-        """*zones* gives each brand's clock, and may change its answer: then the brand's past is learnt by the new."""
+        """*zones* gives each brand's time zone. If it changes, the brand's past is learnt again."""
         self._source = source
         self._policy = policy
         self._zones = zones
@@ -45,13 +45,13 @@ class HourHistory:
         self._weights: dict[str, dict[int, float]] = {}
         self._alive: set[int] = set()
         self._read_to: dict[str, int] = {}
-        self._made: dict[str, tuple[tuple[int, int, ZoneInfo], UsualWeek]] = {}
+        self._weeks: dict[str, tuple[tuple[int, int, ZoneInfo], UsualWeek]] = {}
         self._to_review: list[str] = []
 
     def read(self, brands: Sequence[str], *, before_hour: int, since_hour: int | None = None) -> None:
-        """Have the hours of *brands* that a baseline before *before_hour*, or an earlier one of today, needs.
+        """Load the hours of *brands* for baselines before *before_hour* and earlier on the same day.
 
-        With *since_hour*, all from there on: for a look back.
+        With *since_hour*: all hours from there on, for a look back.
         """
         oldest = before_hour - (self._policy.days + 1) * 24
         if since_hour is not None:
@@ -70,7 +70,7 @@ class HourHistory:
     def _to_review_now(self, brands: Sequence[str], new: Sequence[str]) -> list[str]:
         if not self._to_review:
             self._to_review = sorted(set(brands) - set(new))
-        many = min(MOST_REVIEWED, -(-len(brands) // REVIEWS))
+        many = min(MAX_REVIEWED, -(-len(brands) // REVIEWS))
         now, self._to_review = self._to_review[:many], self._to_review[many:]
         return now
 
@@ -91,13 +91,13 @@ class HourHistory:
             )
 
     def usual_week(self, brand: str, *, window_starts: int, incidents: Sequence[Span]) -> UsualWeek:
-        """The past of windows that start at event-time minute *window_starts* or later; made once an hour."""
+        """The usual week of windows that start at event-time minute *window_starts* or later; computed once an hour."""
         before_hour = window_starts * MINUTE_MS // HOUR_MS
         zone = self.zone(brand)
-        made_of = before_hour, len(incidents), zone
-        made = self._made.get(brand)
-        if made is not None and made[0] == made_of:
-            return made[1]
+        version = before_hour, len(incidents), zone
+        cached = self._weeks.get(brand)
+        if cached is not None and cached[0] == version:
+            return cached[1]
         fresh = learn_usual_week(
             self._hours.get(brand, {}),
             weights=self._weights.get(brand, {}),
@@ -106,38 +106,38 @@ class HourHistory:
             policy=self._policy,
             zone=zone,
         )
-        self._made[brand] = made_of, fresh
+        self._weeks[brand] = version, fresh
         return fresh
 
     def zone(self, brand: str) -> ZoneInfo:
-        """The clock that the people of *brand* live by; of a facet's series, its brand's."""
+        """The time zone of *brand*; for a facet's series, that of its brand."""
         return self._zones(brand_of(brand))
 
     def first_hour(self, brand: str) -> int | None:
-        """The oldest hour held of *brand*; None of a brand without any."""
+        """The oldest loaded hour of *brand*; None if it has none."""
         return min(self._hours.get(brand, ()), default=None)
 
     def hours_with_people(self, brand: str) -> list[int]:
-        """Hours held in which *brand* had people."""
+        """Loaded hours in which *brand* had people."""
         return [hour for hour, seen in self._hours.get(brand, {}).items() if seen.everyone]
 
     def people(self, brand: str, hour: int) -> int:
-        """How many wrote about *brand* in *hour*."""
+        """Number of people who wrote about *brand* in *hour*."""
         seen = self._hours.get(brand, {}).get(hour)
         return 0 if seen is None else seen.everyone
 
     def is_alive(self, hour: int) -> bool:
-        """Whether anybody wrote about any brand in *hour*."""
+        """Whether any brand had posts in *hour*."""
         return hour in self._alive
 
     def votes(self, brand: str, first_hour: int, last_hour: int) -> tuple[AuthorCounts, float | None]:
-        """The votes of the hours from first to last, both included (an author has one an hour), and their weight."""
+        """The votes of the hours from first to last, both included, and their mean weight. An author has one vote an hour."""
         everyone = negative = 0
         weight = 0.0
-        held, weights = self._hours.get(brand, {}), self._weights.get(brand, {})
+        hours, weights = self._hours.get(brand, {}), self._weights.get(brand, {})
         known = 0
         for hour in range(first_hour, last_hour + 1):
-            if (seen := held.get(hour)) is not None:
+            if (seen := hours.get(hour)) is not None:
                 everyone += seen.everyone
                 negative += min(seen.negative, seen.everyone)
                 if hour in weights:
@@ -146,6 +146,6 @@ class HourHistory:
         return AuthorCounts(everyone, negative), weight / known if known else None
 
 
-def _forget_before(oldest: int, held: dict[int, Any]) -> None:
-    for hour in [hour for hour in held if hour < oldest]:
-        del held[hour]
+def _forget_before(oldest: int, hours: dict[int, Any]) -> None:
+    for hour in [hour for hour in hours if hour < oldest]:
+        del hours[hour]

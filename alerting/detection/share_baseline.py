@@ -1,4 +1,4 @@
-"""What is usual for a brand at each hour of the week: its share and over-dispersion, learnt from its own past hours."""
+"""The usual negative share of a brand at each hour of the week, and its over-dispersion, learnt from past hours."""
 
 import math
 from collections.abc import Mapping, Sequence, Set
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerting.detection.evidence import WEIGHT_SPREAD
-from alerting.detection.rhythm.daily_shape import LEAST_SHARE, MOST_SHARE, HourVotes, Rhythm, fit_rhythm, flat_rhythm
+from alerting.detection.rhythm.daily_shape import MAX_SHARE, MIN_SHARE, HourVotes, Rhythm, fit_rhythm, flat_rhythm
 from alerting.detection.rhythm.recurrence import EpisodeHours, UsualShares, without_recurring
 from alerting.detection.share_detector import Baseline
 from brandpulse.runtime.local_hours import DAY_HOURS, UTC, WEEK_HOURS, week_hours
@@ -18,13 +18,13 @@ from brandpulse.state.keys import HOUR_MS
 
 HOUR_MINUTES = 60
 GRID_BEFORE, GRID_AFTER = 26, 40
-"""Hours around a window's first for which sums are made at once: the windows of an hour's minutes lie within."""
+"""Hours around a window's first hour for which sums are computed at once: enough for all windows of an hour."""
 
-DAY_LOOKS, WEEK_LOOKS = 1.0, 2.0
-"""So many looks at an hour of the day, and of the week, count as much as taking it for any other hour of the same."""
-LEAST_PEOPLE = 0.01
-"""An hour that never had people has so much of a mean hour's."""
-MOST_RHO = 0.5
+DAY_SAMPLES, WEEK_SAMPLES = 1.0, 2.0
+"""Prior weight, in samples of an hour, of the assumption that an hour of the day, or of the week, is like any other."""
+MIN_PEOPLE = 0.01
+"""Weight of an hour that never had people, as a part of the mean hour."""
+MAX_RHO = 0.5
 ROUNDS, ENOUGH_LESS = 3, 0.7
 
 Numbers = npt.NDArray[np.float64]
@@ -32,27 +32,27 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class BaselinePolicy:
-    """How the past is weighed."""
+    """How the past is weighted."""
 
     days: int = 28
     prior_share: float = 0.25
-    """Where a brand without history is taken to stand."""
+    """Assumed share of a brand without history."""
     prior_authors: float = 50.0
-    """How many authors that guess is worth."""
+    """Weight of `prior_share`, in authors."""
     prior_weight: float = 0.35
-    """The mean weight of its posts, likewise."""
+    """Assumed mean weight of the posts of a brand without history."""
     week_from_days: int = 14
-    """From so many days on a week's shape is looked for: each of its hours came twice."""
+    """A weekly shape is fitted from this many days on: each hour of the week came twice."""
     rho_floor: float = 0.002
-    """Crowds always copy each other a little, however even the past looks."""
+    """Minimum rho: people always copy each other a little, however even the past looks."""
     rho_doubt: float = 0.5
-    """So many standard errors are added to what was measured: a quiet brand's few votes an hour hide its rho."""
+    """Standard errors added to the measured rho: few votes an hour hide the rho of a quiet brand."""
     prior_rho: float = 0.03
-    """What we take for rho before we measured it: six airlines in February 2015, by the hour, lay at .01 to .15."""
+    """Assumed rho before it is measured: six airlines in February 2015 had .01 to .15, by the hour."""
     prior_hours: float = 12.0
-    """How many hours that guess is worth."""
+    """Weight of `prior_rho`, in hours."""
     longest_incident_hours: int = 24
-    """From then on an episode's hours count as the new normal: else a lasting change would alarm for ever."""
+    """Later hours of an episode count as the new normal: otherwise a lasting change would never stop the alarm."""
 
 
 Span = tuple[int, int]
@@ -61,41 +61,41 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class UsualWeek:
-    """A brand's usual week. `expect` gives the baseline of a window."""
+    """What is usual for a brand at each hour of the week. `expect` gives the baseline of a window."""
 
     rhythm: Rhythm
-    """Of the share of negative people."""
+    """Shares of negative people."""
     rho: float
     hours: int
     authors: int
     days: float = 0.0
     """From the first hour with people to the window."""
     people: Numbers = field(default_factory=lambda: np.ones(WEEK_HOURS))  # (168,)
-    """Usual people at each hour of the week, by which a window's hours are weighed."""
+    """Usual people at each hour of the week; weights of a window's hours."""
     zone: ZoneInfo = UTC
     weights: Rhythm | None = None
-    """Usual weight of a post (`alerting.detection.evidence`); None where no pane told."""
+    """Usual weight of a post (`alerting.detection.evidence`); None if no pane has weights."""
     weight_rho: float = 0.0
     _grid: list["_Sums"] = field(default_factory=list, compare=False, repr=False)
 
     def expect(self, first_minute: int, last_minute: int) -> Baseline:
         """The baseline of the window from *first_minute* to *last_minute*, both included.
 
-        The mean of its hours, each as its usual people weigh and by the minutes of it that lie inside.
+        The mean of its hours, weighted by their usual people and by their minutes inside the window.
         """
         share, doubt, weight, weight_doubt = self._sums(first_minute, last_minute).mean(first_minute, last_minute + 1)
         return Baseline(
             share,
-            min(self.rho + doubt, MOST_RHO),
+            min(self.rho + doubt, MAX_RHO),
             self.hours,
             self.authors,
             None if self.weights is None else weight,
-            min(self.weight_rho + weight_doubt, MOST_RHO) if self.weights is not None else 0.0,
+            min(self.weight_rho + weight_doubt, MAX_RHO) if self.weights is not None else 0.0,
             self.days,
         )
 
     def usual_shares(self, first_minutes: npt.NDArray[np.int64], last_minutes: npt.NDArray[np.int64]) -> Numbers:
-        """The usual share of many windows at once, as `expect` has it: for simulations."""
+        """The usual share of many windows at once, as in `expect`: for simulations."""
         sums = self._sums(int(first_minutes.min()), int(last_minutes.max()))
         at = sums.first_minute + HOUR_MINUTES * np.arange(len(sums.sums[0]))
         people, negative = (
@@ -131,7 +131,7 @@ class _Sums:
         return self.first_minute <= start and end <= self.first_minute + (len(self.sums[0]) - 1) * HOUR_MINUTES
 
     def mean(self, start: int, end: int) -> tuple[float, float, float, float]:
-        """The people's mean of each quantity between two minutes; nothing of those that are not known."""
+        """The mean of each quantity between two minutes, weighted by people; 0.0 for unknown quantities."""
         a, b = divmod(start - self.first_minute, HOUR_MINUTES)
         c, d = divmod(end - self.first_minute, HOUR_MINUTES)
         people, *others = [
@@ -153,13 +153,13 @@ def learn_usual_week(
     weights: Mapping[int, float] | None = None,
     zone: ZoneInfo = UTC,
 ) -> UsualWeek:
-    """What the hours of the last `policy.days` that end at *before_hour* teach, *incidents* left out.
+    """The usual week from the hours of the last `policy.days` before *before_hour*, without *incidents*.
 
-    Those that recur a day or a week later are rhythm (`alerting.detection.rhythm.recurrence`), and are learnt.
+    Incidents that recur a day or a week later are part of the rhythm (`alerting.detection.rhythm.recurrence`).
 
-    *weights* are the mean weights of the hours' posts (`alerting.detection.evidence`). A vote's weight varies less than a yes or
-    no: n of them are learnt from as n / WEIGHT_SPREAD yes or no votes with that mean. Hours of the day and of the week
-    are those of *zone*'s clock.
+    *weights* are the mean weights of the hours' posts (`alerting.detection.evidence`). A weight varies less than a yes or
+    no, so n weights count as n / WEIGHT_SPREAD votes with that mean. Hours of the day and of the week are in time zone
+    *zone*.
     """
     oldest = before_hour - policy.days * DAY_HOURS
     episodes = [one for span in incidents if (one := _hours_of(span, before_hour, policy)).left_out.stop > oldest]
@@ -176,14 +176,14 @@ def learn_usual_week(
         shares, rho, len(at), int(votes.sum()), seen.days, _usual_people(seen, at, before_hour, left_out, zone), zone
     )
     weight = np.array([(weights or {}).get(hour, np.nan) for hour in at.tolist()], np.float64)
-    told = np.isfinite(weight)
-    if not told.any():
+    known = np.isfinite(weight)
+    if not known.any():
         return past
-    # So that n votes are as over-dispersed, before it was measured, whether counted or weighed.
+    # Scaled so that the prior over-dispersion of n votes is the same for counts and for weights.
     finer = replace(policy, prior_rho=policy.prior_rho * WEIGHT_SPREAD, rho_floor=policy.rho_floor * WEIGHT_SPREAD)
-    worth = votes[told] / WEIGHT_SPREAD
+    effective_votes = votes[known] / WEIGHT_SPREAD
     usual, weight_rho = _usual_week(
-        HourVotes(seen.places[told], worth, worth * weight[told], seen.days),
+        HourVotes(seen.places[known], effective_votes, effective_votes * weight[known], seen.days),
         policy.prior_weight,
         policy.prior_authors / WEIGHT_SPREAD,
         finer,
@@ -209,67 +209,67 @@ def _seen(
     policy: BaselinePolicy,
     zone: ZoneInfo,
 ) -> tuple[HourVotes, npt.NDArray[np.int64]]:
-    """What is learnt from, and the hour of each entry."""
-    kept = [
+    """The hours to learn from, and the hour number of each entry."""
+    learnt = [
         (hour, counts)
         for hour in range(before_hour - policy.days * DAY_HOURS, before_hour)
         if (counts := hours.get(hour)) is not None and counts.everyone > 0 and hour not in left_out
     ]
-    at = np.array([hour for hour, _ in kept], np.int64)
-    votes = np.array([counts.everyone for _, counts in kept], np.float64)
-    negative = np.array([min(counts.negative, counts.everyone) for _, counts in kept], np.float64)
-    days = (before_hour - kept[0][0]) / DAY_HOURS if kept else 0.0
+    at = np.array([hour for hour, _ in learnt], np.int64)
+    votes = np.array([counts.everyone for _, counts in learnt], np.float64)
+    negative = np.array([min(counts.negative, counts.everyone) for _, counts in learnt], np.float64)
+    days = (before_hour - learnt[0][0]) / DAY_HOURS if learnt else 0.0
     return HourVotes(week_hours(at, zone), votes, negative, days), at
 
 
 def _usual_people(
     seen: HourVotes, at: npt.NDArray[np.int64], before_hour: int, left_out: Set[int], zone: ZoneInfo
 ) -> Numbers:
-    """How many people an hour has at each hour of the week: shrunk to the hour of the day, and that to the mean."""
+    """Usual people at each hour of the week: shrunk to the hour of the day, which is shrunk to the mean."""
     if not len(at):
         return np.ones(WEEK_HOURS)
     every = np.arange(at[0], before_hour)
     if left_out:
         every = np.setdiff1d(every, np.array(sorted(left_out), np.int64))
-    looks = np.bincount(week_hours(every, zone), minlength=WEEK_HOURS).reshape(-1, DAY_HOURS)
+    samples = np.bincount(week_hours(every, zone), minlength=WEEK_HOURS).reshape(-1, DAY_HOURS)
     people = np.bincount(seen.places, seen.votes, WEEK_HOURS).reshape(-1, DAY_HOURS)
-    mean = people.sum() / max(looks.sum(), 1)
-    day = (people.sum(axis=0) + DAY_LOOKS * mean) / (looks.sum(axis=0) + DAY_LOOKS)
-    usual: Numbers = ((people + WEEK_LOOKS * day) / (looks + WEEK_LOOKS)).ravel()
-    return np.asarray(np.maximum(usual, LEAST_PEOPLE * mean))
+    mean = people.sum() / max(samples.sum(), 1)
+    day = (people.sum(axis=0) + DAY_SAMPLES * mean) / (samples.sum(axis=0) + DAY_SAMPLES)
+    usual: Numbers = ((people + WEEK_SAMPLES * day) / (samples + WEEK_SAMPLES)).ravel()
+    return np.asarray(np.maximum(usual, MIN_PEOPLE * mean))
 
 
 def _usual_week(
     seen: HourVotes, prior_share: float, prior_votes: float, policy: BaselinePolicy
 ) -> tuple[Rhythm, float]:
-    """The share at each hour of the week that *seen* teaches, and rho for prediction.
+    """The share at each hour of the week, learnt from *seen*, and rho for prediction.
 
     The mean share is shrunk towards *prior_share*. rho by the method of moments for unequal n (Kleinman 1973), about
     the rhythm: with S = sum n_i (p_i - m_i)^2 / (m_i (1 - m_i)), E[S] = (H - f)(1 - rho) + rho (N - sum n_i^2 / N),
-    where f numbers were taken from the hours. It is shrunk towards `prior_rho` and kept above the floor. What the
-    rhythm itself may be off comes on top, hour by hour.
+    where f parameters were estimated from the hours. It is shrunk towards `prior_rho` and at least the floor. The
+    uncertainty of the rhythm is added hour by hour.
     """
     many, total = len(seen.places), float(seen.votes.sum())
     share = (float(seen.negative.sum()) + prior_share * prior_votes) / (total + prior_votes)
-    share = min(max(share, LEAST_SHARE), MOST_SHARE)
+    share = min(max(share, MIN_SHARE), MAX_SHARE)
     rhythm = flat_rhythm(share)
     rho = _usual_rho(seen, rhythm, policy)
     if not many:
         return flat_rhythm(share, doubt=rho + 1 / prior_votes), rho
     for _ in range(ROUNDS):
         rhythm = fit_rhythm(seen, share=share, rho=rho, prior_votes=prior_votes, week_from_days=policy.week_from_days)
-        # What the rhythm explains is no unrest: with less of it, the votes tell more of the rhythm.
+        # Variation that the rhythm explains is no over-dispersion; with less of it, the votes define the rhythm better.
         before, rho = rho, _usual_rho(seen, rhythm, policy)
         if rho > before * ENOUGH_LESS:
             break
-    return rhythm, min(rho, MOST_RHO)
+    return rhythm, min(rho, MAX_RHO)
 
 
 def _usual_rho(seen: HourVotes, rhythm: Rhythm, policy: BaselinePolicy) -> float:
     many, total = len(seen.places), float(seen.votes.sum())
     rho = _over_dispersion(seen, rhythm.shares[seen.places], rhythm.freedom) if total else 0.0
     shrunk = (many * rho + policy.prior_hours * policy.prior_rho) / (many + policy.prior_hours)
-    # Standard error of rho where it is small: sqrt(2 / hours) over the votes of an hour.
+    # Standard error of a small rho: sqrt(2 / hours) over the votes of an hour.
     doubt = policy.rho_doubt * math.sqrt(2 * many) / max(total, many) if many else 0.0
     return max(policy.rho_floor, shrunk + doubt)
 

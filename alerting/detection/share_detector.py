@@ -1,16 +1,16 @@
-"""Is the brand's negative share really up? A proportion test against the brand's own past, one vote per author.
+"""Detects a rise of a brand's negative share: a proportion test against the brand's own past, one vote per author.
 
-The number of negative authors in a window of n authors is taken as beta-binomial: share *p* from the brand's past, and
-an intra-hour correlation *rho* for what a binomial forgets (people copy each other, hours differ). What the posts weigh
-(`alerting.detection.evidence`) sharpens it. A window is a rise when its evidence is beyond a level that spends a false-alarm
-budget (`alarm_levels`), and a spike when, at the same time, the freshest window with enough people still stands above
-the line where we would call it over.
+The number of negative authors among n is modelled as beta-binomial: share *p* from the brand's past, and an intra-hour
+correlation *rho* for what a binomial ignores (people copy each other, hours differ). Post weights
+(`alerting.detection.evidence`) refine it. A window is a rise if its evidence exceeds a level that keeps to a false-alarm
+budget (`alarm_levels`). It is a spike if, in addition, the newest window with enough people is above the calm line.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Literal, Protocol
 
 from alerting.detection.evidence import rise_nats
@@ -21,36 +21,41 @@ State = Literal["no data", "warming up", "too little evidence", "normal", "spike
 BUDGET_MINUTES = 4 * 7 * 24 * 60
 """The false-alarm budget is stated per brand in four weeks."""
 SLOW_PART = 0.6
-"""A slow window's part of the budget, where the longest sliding window has 1 and the others as they are wide."""
-SPARED = 6.0
-"""How much the formula of `alarm_levels` overestimates: windows overlap, a rise must be large and still be there."""
+"""A slow window's part of the budget. The longest sliding window has 1, shorter ones less by their width."""
+OVERESTIMATE = 6.0
+"""The factor by which `alarm_levels` overestimates: windows overlap, and a rise must be large and still last."""
+
+
+NORMAL = NormalDist()
+MAX_Z = 10.0
+"""Beyond it, chances are too small to matter."""
 
 
 @dataclass(frozen=True, slots=True)
 class DetectPolicy:
-    """What counts as proof. Windows are minutes, rising."""
+    """What counts as a rise. Windows are in minutes, in rising order."""
 
     windows: tuple[int, ...] = (5, 10, 20, 40, 90, 180)
     slow_hours: tuple[int, ...] = (5, 9, 21)
-    """Slow windows: the longest window, and so many whole hours before it. For slow burns and quiet brands."""
+    """Slow windows: the longest window plus this many whole hours before it. For slow rises and quiet brands."""
     false_alarms: float = 1.0
     """Expected false pages per brand in four weeks."""
     min_authors: int = 20
     min_negative_authors: int = 8
     min_rise: float = 0.08
-    """A smaller rise of the share is no news, however certain."""
+    """A smaller rise of the share never pages, however certain."""
     min_ratio: float = 1.0
-    """Nor is a share below so many times what is usual."""
+    """A share below this multiple of the usual share never pages."""
     exact_tail: bool = False
-    """Whether votes may say no more than their exact tail does. A small share that differs much from hour to hour is
-    skewed: nats see its bad hours as far rarer than they are."""
+    """Whether evidence is limited by the exact tail probability. A small share that varies from hour to hour is skewed, and
+    nats overestimate how rare its bad hours are."""
     near_baseline: float = 0.05
     """A rise this small is over."""
     min_history_hours: int = 24
     min_history_authors: int = 200
 
     def knows(self, past: "Baseline | BaselineSource") -> bool:
-        """Whether *past* is long enough to say what is usual; before that it is mostly a guess."""
+        """Whether *past* is long enough to know what is usual."""
         return (
             past.hours >= self.min_history_hours
             and past.authors >= self.min_history_authors
@@ -59,33 +64,33 @@ class DetectPolicy:
 
     @property
     def min_history_days(self) -> float:
-        """Days from the first hour on: two, so that each hour of the day came twice, unless less than a day's hours do.
+        """Required days since the first hour: two, or none if `min_history_hours` is below a day.
 
-        Else the first morning after a quiet start is a rise.
+        With two days each hour of the day came twice. Otherwise the first morning after a quiet start is a rise.
         """
         return SHAPE_DAYS if self.min_history_hours >= DAY_HOURS else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What the brand's own past makes us expect of a window."""
+    """What a brand's own past predicts for a window."""
 
     share: float
     rho: float
     """Intra-hour correlation for prediction: over-dispersion, and how little history we have."""
     hours: int
-    """Hours with posts that went in."""
+    """Number of hours with posts that it is based on."""
     authors: int
-    """Votes that went in: an author counts once an hour."""
+    """Number of votes that it is based on: an author has one an hour."""
     weight: float | None = None
-    """Mean weight of a post (`alerting.detection.evidence`); None: not known, only votes are counted."""
+    """Mean weight of a post (`alerting.detection.evidence`); None: unknown, only votes are counted."""
     weight_rho: float = 0.0
-    """As `rho`, of weights."""
+    """`rho` of the weights."""
     days: float = math.inf
-    """From the first hour with posts on."""
+    """Since the first hour with posts."""
 
     def expect(self, first_minute: int, last_minute: int) -> "Baseline":
-        """Itself: a baseline that knows no hour of the day."""
+        """Itself: this baseline is the same at every hour."""
         return self
 
 
@@ -96,12 +101,12 @@ class WindowCounts:
     last_minute: int
     width: int
     posts: int = 0
-    """Those that say something about the brand; so it is with the people."""
+    """Relevant posts only; authors are those of relevant posts."""
     negative_posts: int = 0
     authors: int = 0
     negative_authors: int = 0
     weight: float | None = None
-    """Mean weight of its posts (`alerting.detection.evidence`); None of none, or where nobody knows."""
+    """Mean weight of its posts (`alerting.detection.evidence`); None if there are none, or if it is unknown."""
 
     @property
     def share(self) -> float:
@@ -115,30 +120,30 @@ class WindowCounts:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one minute's look at one brand found, and the numbers behind it."""
+    """The result of the test of one brand at one minute, with its numbers."""
 
     state: State
     policy: DetectPolicy
     baseline: Baseline | None = None
     window: WindowCounts | None = None
-    """The window that tells most: the least probable one of a spike, else the freshest with enough people."""
+    """The decisive window: the least probable one of a spike, else the shortest with enough people."""
     fresh: WindowCounts | None = None
-    """The shortest window with enough people: how it stands now."""
+    """The shortest window with enough people: the current state."""
     newest: WindowCounts | None = None
-    """The shortest window of all, however few its people."""
+    """The shortest window, however few its people."""
     stream_alive: bool = True
-    """Whether any brand had a post of late: then a brand without posts is quiet, not unknown."""
+    """Whether any brand had posts recently: then a brand without posts is quiet, not unknown."""
     facet: str = ""
-    """Whose people are counted, of the brand's; empty: the negative ones."""
+    """The facet whose people are counted; empty: the negative people."""
 
     @property
     def learnt(self) -> Baseline | None:
-        """The baseline, once it is the brand's own and no guess."""
+        """The baseline, if it is based on enough of the brand's own past."""
         return self.baseline if self.baseline is not None and self.policy.knows(self.baseline) else None
 
     @property
     def p_value(self) -> float:
-        """Chance of so many negative authors in `window` if nothing had changed; 1.0 where nothing was tested."""
+        """Chance of so many negative authors in `window` if nothing had changed; 1.0 if nothing was tested."""
         if self.window is None or self.baseline is None:
             return 1.0
         return tail_probability(
@@ -147,7 +152,7 @@ class Finding:
 
     @property
     def reason(self) -> str:
-        """One sentence for a person."""
+        """One sentence for people."""
         window, baseline, policy = self.window, self.baseline, self.policy
         if self.state == "no data" or window is None:
             return f"No posts about it in {window.width} minutes." if window else "No posts came: nothing can be said."
@@ -163,7 +168,7 @@ class Finding:
         were = f"in {self.facet}" if self.facet else "negative"
         people = f"{window.negative_authors} of {window.authors} authors in {window.width} minutes were {were}"
         if self.state == "too little evidence":
-            return f"Too few people to judge by: {people}."
+            return f"Too few people to decide: {people}."
         usual = f"{_percent(window.share)} where {_percent(baseline.share)} is usual"
         if self.state == "normal":
             return f"{people}: {usual}."
@@ -172,12 +177,12 @@ class Finding:
 
 
 def _percent(share: float) -> str:
-    """Whole percents, but of small shares, where they would hide a rise."""
+    """Whole percents; one decimal for small shares, where a rise would not show."""
     return f"{share:.1%}" if 0 < share < 0.1 else f"{share:.0%}"
 
 
 class BaselineSource(Protocol):
-    """What is usual for the brand: `alerting.detection.share_baseline.UsualWeek`."""
+    """Gives the baseline of a window: `alerting.detection.share_baseline.UsualWeek`."""
 
     @property
     def hours(self) -> int: ...
@@ -200,12 +205,11 @@ def detect_rise(
     stream_alive: bool = True,
     not_before: int | None = None,
 ) -> Finding:
-    """The finding of one minute from its *windows*, shortest first, and the *slow* ones beyond them.
+    """The finding at the end of *windows*, shortest first, and the longer *slow* windows.
 
-    *levels* are `alarm_levels(policy)`, handed in because they are the same every minute. *stream_alive* is False
-    when no brand at all had a post of late. A window that reaches back before minute *not_before* (the end of the
-    brand's last episode) proves nothing: without this, the old crisis in the three-hour window fires again at every
-    blip.
+    *levels* are `alarm_levels(policy)`, computed once by the caller. *stream_alive* is False if no brand had posts
+    recently. A window that begins before minute *not_before* (the end of the brand's last episode) is no evidence:
+    without this, the old crisis in the three-hour window fires again at every small rise.
     """
     longest = windows[-1]
     usual = None if past is None else past.expect(longest.first_minute, longest.last_minute)
@@ -241,20 +245,20 @@ def detect_rise(
 
 
 def tail_nats(window: WindowCounts, expected: Baseline) -> float:
-    """What the chance of so many votes is worth on the scale of `alarm_levels`: z^2 / 2 where P(Z > z) is as small."""
+    """The tail probability on the scale of `alarm_levels`: z^2 / 2 for the z with the same P(Z > z)."""
     chance = tail_probability(window.negative_authors, window.authors, expected.share, expected.rho)
-    return max(0.0, -_normal_quantile(chance)) ** 2 / 2
+    return _standard_deviations(chance) ** 2 / 2
 
 
 def calm_line(baseline_share: float, worst_share: float, policy: DetectPolicy) -> float:
-    """The share below which a rise that reached *worst_share* is over: two thirds of the way back."""
+    """The share below which a rise that reached *worst_share* is over: two thirds of the way back to the baseline."""
     return baseline_share + max(policy.near_baseline, (worst_share - baseline_share) / 3)
 
 
 def calm_evidence(newest: WindowCounts, baseline_share: float, level: float, policy: DetectPolicy) -> float:
-    """How much (nats) the *newest* people speak for "it is over" against "it still stands near *level*".
+    """Evidence (nats) of the *newest* people that the rise is over and no longer near *level*.
 
-    The log-likelihood ratio of a share at the baseline to one three quarters of the way up to *level*.
+    The log-likelihood ratio of a share at the baseline to a share three quarters of the way up to *level*.
     """
     calm = min(max(baseline_share, 0.01), 0.98)
     up = min(calm + max(policy.near_baseline, 0.75 * (level - calm)), 0.99)
@@ -263,7 +267,7 @@ def calm_evidence(newest: WindowCounts, baseline_share: float, level: float, pol
 
 
 def proven_level(window: WindowCounts) -> float:
-    """The share that *window* shows, one standard error less: the luckiest of many looks is no level."""
+    """The share of *window* minus one standard error, because it is the highest of many windows."""
     if not window.authors:
         return 0.0
     return window.share - math.sqrt(window.share * (1 - window.share) / window.authors)
@@ -271,11 +275,11 @@ def proven_level(window: WindowCounts) -> float:
 
 @lru_cache(maxsize=16)
 def alarm_levels(policy: DetectPolicy) -> tuple[float, ...]:
-    """The evidence (nats) at which each window is an alarm, so that looking every minute keeps the budget.
+    """The evidence (nats) at which each window is an alarm, so that testing every minute keeps to the budget.
 
-    Each window has its part of the budget, as large as it is wide: short windows look often and see mostly noise, and
-    where they do see a crisis they are sure at once; quiet brands live by the long ones.
-    alpha = part / looks, where looks counts *independent* looks in four weeks, as neighbouring windows share most of
+    Each window has a part of the budget in proportion to its width: short windows are tested often and show mostly
+    noise, and a crisis exceeds any level in them; quiet brands depend on the long ones.
+    alpha = part / looks, where looks counts *independent* tests in four weeks, as neighbouring windows share most of
     their posts. A moving sum of width w over T minutes exceeds a high level z about T/w z phi(z) nu(z sqrt(2/w)) times
     (Siegmund, Sequential Analysis, 1985, ch. 8; nu(x) ~ exp(-0.583 x)); as P(Z > z) ~ phi(z)/z, that is as many alarms
     as T/w min(w, z^2 nu) independent looks give. Solved for alpha by iteration; evidence of z^2 / 2 nats is z.
@@ -291,29 +295,24 @@ def alarm_levels(policy: DetectPolicy) -> tuple[float, ...]:
 def _level(width: int, budget: float) -> float:
     alpha = 1e-4
     for _ in range(30):
-        z = max(0.0, -_normal_quantile(alpha))
+        z = _standard_deviations(alpha)
         looks = BUDGET_MINUTES / width * min(width, max(1.0, z * z * math.exp(-0.583 * z * math.sqrt(2 / width))))
-        alpha = min(0.5, SPARED * budget / looks)
-    return max(0.0, -_normal_quantile(alpha)) ** 2 / 2
+        alpha = min(0.5, OVERESTIMATE * budget / looks)
+    return _standard_deviations(alpha) ** 2 / 2
 
 
-def _normal_quantile(probability: float) -> float:
-    """By bisection: exact to 1e-9, called a few dozen times a process."""
-    low, high = -10.0, 10.0
-    for _ in range(70):
-        middle = (low + high) / 2
-        if 0.5 * math.erfc(-middle / math.sqrt(2)) < probability:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+def _standard_deviations(probability: float) -> float:
+    """The z with P(Z > z) = *probability* for a standard normal Z, between 0 and `MAX_Z`."""
+    if probability >= 0.5:
+        return 0.0
+    return MAX_Z if probability <= 0 else min(MAX_Z, -NORMAL.inv_cdf(probability))
 
 
 @lru_cache(maxsize=65_536)
 def tail_probability(k: int, n: int, share: float, rho: float) -> float:
     """P(X >= k) of a beta-binomial X over *n* authors with mean share *share* and intra-class correlation *rho*.
 
-    a = share (1 - rho) / rho, b = (1 - share)(1 - rho) / rho. Summed outwards from k until a term no longer counts.
+    a = share (1 - rho) / rho, b = (1 - share)(1 - rho) / rho. Summed outwards from k until terms are negligible.
     """
     if k <= 0:
         return 1.0

@@ -1,7 +1,7 @@
-"""Counts of every sliding window over a stretch of minutes, each author once a window.
+"""Counts of all sliding windows over a range of minutes, each author once a window.
 
-Sketches can be merged but not subtracted, and merging 180 of them anew each minute costs 0.05-0.5 ms a window. So the
-stretch is cut into blocks of one window width; a window is the tail of one block and the head of the next, and heads
+Sketches can be merged but not subtracted, and merging 180 of them for each minute costs 0.05-0.5 ms a window. So the
+range is cut into blocks of one window width; a window is the tail of one block and the head of the next, and heads
 and tails are merged once (van Herk 1992; Gil and Werman 1993): three merges a minute, whatever the width.
 """
 
@@ -17,7 +17,7 @@ from brandpulse.state.pane_reader import Minutes
 from brandpulse.state.panes import EMPTY_PANE
 
 FEW = 4
-"""Up to so many windows, merging each from scratch is cheaper than the blocks."""
+"""For at most this many windows, merging each from scratch is cheaper than blocks."""
 
 
 def sliding_counts(minutes: Minutes, width: int, last_minutes: Sequence[int]) -> list[WindowCounts]:
@@ -43,7 +43,7 @@ def sliding_counts(minutes: Minutes, width: int, last_minutes: Sequence[int]) ->
                 posts=posts[end] - posts[start],
                 negative_posts=negative[end] - negative[start],
                 authors=seen.everyone,
-                # The two sketches err apart, by 2.3 % each above some hundred authors.
+                # The two sketches have separate errors, of 2.3 % each above some hundred authors.
                 negative_authors=min(seen.negative, seen.everyone),
                 weight=mean_weight(weights[end] - weights[start], posts[end] - posts[start]),
             )
@@ -52,7 +52,7 @@ def sliding_counts(minutes: Minutes, width: int, last_minutes: Sequence[int]) ->
 
 
 class _Merged:
-    """Sketches of some neighbouring minutes, merged. None stands for no authors at all."""
+    """The merged sketches of neighbouring minutes. None means no authors."""
 
     __slots__ = ("everyone", "negative")
 
@@ -75,7 +75,7 @@ def _sliding_authors(minutes: Minutes, width: int, last_minutes: Sequence[int]) 
         start = minute - width + 1
         whole_block = (start - first) % width == 0
         parts = (None if whole_block else tails[start], heads[minute])
-        # A minute without posts, entering or leaving, changes nothing.
+        # A minute without posts changes nothing when it enters or leaves the window.
         if before is not None and parts[0] is before[0] and parts[1] is before[1]:
             counts.append(counts[-1])
         else:
@@ -94,7 +94,7 @@ def _running_merge(minutes: Minutes, block: range) -> dict[int, _Merged | None]:
             everyone.update(authors.everyone)
             negative.update(authors.negative)
         if sketches:
-            # HLL_8 is what a union holds inside: this is a copy, not a conversion.
+            # A union is HLL_8 internally: this is a copy, not a conversion.
             merged = _Merged(
                 everyone.get_result(tgt_hll_type.HLL_8),
                 negative.get_result(tgt_hll_type.HLL_8),

@@ -1,7 +1,7 @@
-"""Slow windows: hours of votes in front of the longest sliding window. Author sketches of minutes are kept three hours.
+"""Slow windows: the longest sliding window plus hours of votes before it. Minute sketches exist for three hours only.
 
-An author has one vote an hour there, so the furious person with fifty posts has two or three votes of hundreds. Up to
-an hour between the whole hours and the sliding window is left out.
+An author has one vote an hour there, so one author with fifty posts has two or three votes of hundreds. Up to an hour
+between the whole hours and the sliding window is left out.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from alerting.detection.share_detector import WindowCounts
 def slow_window_counts(
     longest: WindowCounts, history: HourHistory, brand: str, hours: Sequence[int]
 ) -> list[WindowCounts]:
-    """*longest* with so many whole hours before it, for each of *hours*. A vote stands for a post."""
+    """*longest* plus the whole hours before it, for each number of *hours*. A vote counts as a post."""
     before_hour = longest.first_minute // 60
     windows = []
     for many in hours:
@@ -33,7 +33,7 @@ def slow_window_counts(
 
 
 def _together(newer: float | None, newer_votes: int, older: float | None, older_votes: int) -> float | None:
-    """Mean weight of both, by their votes."""
+    """Mean weight of both, weighted by votes."""
     if older is None or not older_votes:
         return newer
     if newer is None:

@@ -1,7 +1,7 @@
-"""How many posts are usual now: a level, times the hour of a workday or weekend, times the hour of the week.
+"""The usual number of posts: a level, times the hour of a workday or weekend, times the hour of the week.
 
-Learnt forward, count by count, so it never knows more than a reader at that moment. A count far above the expectation
-is cut before it is learnt, and a long silence is not learnt: neither an incident nor an outage moves what is usual.
+It is learnt count by count, so it never uses the future. A count far above the expectation is cut before it is learnt,
+and a long silence is not learnt: neither an incident nor an outage changes what is usual.
 """
 
 import math
@@ -12,38 +12,38 @@ from brandpulse.runtime.local_hours import DAY_HOURS, UTC, WEEK_HOURS, hour_of_w
 
 HOUR_SECONDS = 3_600.0
 DAY_SECONDS = DAY_HOURS * HOUR_SECONDS
-LEAST_EXPECTED = 1e-3
-"""The expectation of a brand that was never named: nothing divides by nothing."""
+MIN_EXPECTED = 1e-3
+"""The expectation for a brand without posts; avoids a division by zero."""
 WEEKEND = 5 * DAY_HOURS
 """Saturday's first hour of the week. Workdays and weekends are two kinds of day."""
 SAME_DAY_SECONDS = DAY_SECONDS / 2
-"""Two moments of one hour of the day that are closer belong to one day."""
+"""Two times of the same hour of the day that are closer belong to one day."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsualVolumePolicy:
-    """How the past is weighed. Each shape starts at 1 and is believed as its history grows."""
+    """How the past is weighted. Each shape starts at 1 and gains influence as its history grows."""
 
     level_days: float = 7.0
-    """Time constant with which the level forgets; `day_days` and `week_days` likewise."""
+    """Time constant of the level; `day_days` and `week_days` are those of the shapes."""
     day_days: float = 14.0
     week_days: float = 56.0
     day_prior_hours: float = 0.5
-    """This many hours at one hour of the day count as much as the guess that it is an hour like any other."""
+    """Prior weight, in hours, of the assumption that an hour of the day is like any other."""
     week_prior_hours: float = 8.0
     cut: float = 4.0
-    """A count beyond this many times the expectation, and `cut_counts` more, is learnt as just that."""
+    """A higher count than this multiple of the expectation plus `cut_counts` is learnt as that limit."""
     cut_counts: float = 4.0
     known_days: int = 2
     """An hour of the day is known after this many days of its kind (workday or weekend)."""
     outage_hours: float = 12.0
-    """A silence that lasts longer is an outage and not zeros, if `outage_posts` were expected in it. Shorter ones are
-    nights."""
+    """A longer silence is an outage if `outage_posts` were expected in it. A shorter one is a quiet night and counts as
+    zeros."""
     outage_posts: float = 10.0
 
 
 class Fading:
-    """Two sums that fade together, and their ratio."""
+    """Two sums that decay together, and their ratio."""
 
     __slots__ = ("_at", "above", "below")
 
@@ -52,11 +52,11 @@ class Fading:
         self._at: float | None = None
 
     def fade(self, at: float, seconds: float) -> None:
-        """Forget with time constant *seconds*, up to moment *at*."""
+        """Decay with time constant *seconds*, up to time *at*."""
         if self._at is not None:
-            kept = math.exp((self._at - at) / seconds)
-            self.above *= kept
-            self.below *= kept
+            factor = math.exp((self._at - at) / seconds)
+            self.above *= factor
+            self.below *= factor
         self._at = at
 
     def add(self, above: float, below: float) -> None:
@@ -64,7 +64,7 @@ class Fading:
         self.below += below
 
     def ratio(self, prior: float, mean: float = 1.0) -> float:
-        """`above / below`, where *prior* more of `below` had the ratio *mean*."""
+        """`above / below`, with a prior of weight *prior* at the ratio *mean*."""
         return (self.above + prior * mean) / (self.below + prior) if self.below + prior else mean
 
 
@@ -87,7 +87,7 @@ class _Slot:
 
 @dataclass(slots=True)
 class UsualVolume:
-    """What one brand's interval of *step_seconds* usually counts. Hours of day and week are hours of *zone*."""
+    """The usual count of one brand in an interval of *step_seconds*. Hours of day and week are in time zone *zone*."""
 
     step_seconds: float
     policy: UsualVolumePolicy = field(default_factory=UsualVolumePolicy)
@@ -98,8 +98,8 @@ class UsualVolume:
     _slots: list[_Slot] = field(init=False)
     _silence: "_Silence" = field(init=False)
     _first_day: dict[int, list[float]] | None = field(init=False, default_factory=dict)
-    """Count and intervals of each hour of the first day; None once it is over. A shape is set against the level, and
-    only a whole day shows the level: a series that begins in its busiest hour would else take that for normal."""
+    """Count and intervals of each hour of the first day; None once it is over. Shapes are relative to the level, and only
+    a whole day shows the level: otherwise a series that begins in its busiest hour would take it as normal."""
     _began: float | None = field(init=False, default=None)
     _began_on_weekend: bool = field(init=False, default=False)
     _cut: tuple[int, float] = field(init=False, default=(-1, 0.0))
@@ -116,17 +116,17 @@ class UsualVolume:
             return None
         level = self._level.above / self._level.below
         day, week = self._shapes(hour_of_week(at, self.zone), at, level)
-        return max(level * day * week, LEAST_EXPECTED)
+        return max(level * day * week, MIN_EXPECTED)
 
     def knows(self, at: float) -> bool:
         """Whether the hour of the day at *at* was counted on `known_days` earlier days of its kind.
 
-        The first morning, the first weekend and the first Monday have no shape to be compared with.
+        The first morning, the first weekend and the first Monday have no shape to compare with.
         """
         return self._slot(hour_of_week(at, self.zone)).before(at) >= self.policy.known_days
 
     def learn(self, at: float, count: float) -> bool:
-        """*count* was seen at *at*, later than all before. False if it may be part of an outage: not learnt yet."""
+        """Learn *count* at *at*, later than all before. False if it may be part of an outage and is not learnt yet."""
         expected = self.expect(at)
         silence, policy = self._silence, self.policy
         if count > 0:
@@ -144,7 +144,7 @@ class UsualVolume:
         if expected is not None:
             clock_hour = int(at // HOUR_SECONDS)
             if clock_hour != self._cut[0]:
-                # Held for the hour: a storm would else raise its own cut, count by count.
+                # Fixed for the hour: otherwise a storm raises its own limit, count by count.
                 self._cut = clock_hour, policy.cut * expected + policy.cut_counts
             count = min(count, self._cut[1])
         hour = hour_of_week(at, self.zone)
@@ -153,18 +153,18 @@ class UsualVolume:
             self._began, self._began_on_weekend = at, hour >= WEEKEND
         same_kind = (hour >= WEEKEND) == self._began_on_weekend
         if same_kind or self._first_day is not None or slot.before(at) >= policy.known_days:
-            # The first weekend is a shape to be learnt, and no fall of the level: Monday would else look like a surge.
+            # The first weekend is a shape, not a fall of the level: otherwise Monday looks like a surge.
             self._level.fade(at, policy.level_days * DAY_SECONDS)
             self._level.add(count, 1.0)
         slot.take(at)
         if self._first_day is not None:
             if at - self._began < DAY_SECONDS:
-                held = self._first_day.setdefault(hour, [0.0, 0.0])
-                held[0] += count
-                held[1] += 1
+                sums = self._first_day.setdefault(hour, [0.0, 0.0])
+                sums[0] += count
+                sums[1] += 1
                 return
-            for held_hour, (held_count, intervals) in self._first_day.items():
-                self._learn_shapes(held_hour, at, held_count, intervals)
+            for first_hour, (first_count, intervals) in self._first_day.items():
+                self._learn_shapes(first_hour, at, first_count, intervals)
             self._first_day = None
         self._learn_shapes(hour, at, count, 1.0)
 
@@ -182,7 +182,7 @@ class UsualVolume:
         hour_counts = level * HOUR_SECONDS / self.step_seconds
         day_prior, mean = hour_counts * policy.day_prior_hours, 1.0
         if hour >= WEEKEND:
-            # Before its first weekend a brand is taken to keep its workdays' hours.
+            # Before its first weekend, a brand is assumed to have the hours of its workdays.
             workday = self._day[hour % DAY_HOURS]
             workday.fade(at, policy.day_days * DAY_SECONDS)
             mean = workday.ratio(day_prior)
@@ -198,7 +198,7 @@ def _hour_of_kind(hour: int) -> int:
 
 
 class _Silence:
-    """A run of zeros. Those that come after `outage_posts` were expected are held back until it is clear what it is."""
+    """A run of zeros. Zeros after `outage_posts` were expected are buffered until it is clear whether it is an outage."""
 
     __slots__ = ("began", "expected", "zeros")
 
@@ -210,7 +210,7 @@ class _Silence:
         self.zeros: list[float] = []
 
     def lasts(self, at: float, expected: float, policy: UsualVolumePolicy) -> bool:
-        """One zero more, where *expected* were expected. True if it is held back."""
+        """Add one zero, where *expected* posts were expected. True if it is buffered."""
         self.began = min(self.began, at)
         self.expected += expected
         if self.expected < policy.outage_posts:

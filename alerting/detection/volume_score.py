@@ -1,12 +1,12 @@
-"""Is a brand named more often than is usual for it? Counts alone, one interval after the other.
+"""Scores how unusual a brand's number of posts is, interval by interval.
 
-1. Evidence. The posts of a sliding window are set against what was expected of them (`usual_volume`), as a difference
-   of square roots: in standard deviations of a Poisson count, whatever the level.
-2. The brand's own alarm rate. A bursty brand has large evidence every day, so evidence is read on the tail of the
-   brand's own last days (`volume_tail`): how often would such an hour come?
-3. Onset. An onset is reported once in a day, unless it becomes half again as surprising.
+1. Evidence. The posts of a sliding window are compared with the expected number (`volume_baseline`), as a difference of
+   square roots: in standard deviations of a Poisson count, at any level.
+2. The brand's own alarm rate. A bursty brand has large evidence every day, so evidence is placed on the tail of the
+   brand's own last days (`volume_tail`): how often does such an hour occur?
+3. Onset. An onset is reported once a day, unless it becomes half again as surprising.
 
-Everything looks back only. Moments are seconds since 1970, UTC; a count belongs to the interval that starts there.
+Only the past is used. Times are seconds since 1970, UTC; a count belongs to the interval that starts then.
 """
 
 import math
@@ -27,38 +27,38 @@ class VolumePolicy:
 
     window_minutes: float = 30.0
     false_alarms: float = 1.0
-    """The budget: hours as surprising as an alarm that the tail lets us expect in four weeks."""
+    """Budget: expected hours in four weeks that are as surprising as an alarm, according to the tail."""
     prior_posts: float = 5.0
-    """Added to seen and expected: two posts where none is usual are no surge."""
+    """Added to the seen and the expected number: two posts instead of none are not a surge."""
     quiet_hours: float = 24.0
-    """An onset is not reported again for this long."""
+    """After an onset, no further one is reported for this time."""
     escalation: float = 1.5
-    """Unless the score grew by this factor, or to 1.0."""
+    """Except if the score grew by this factor, or to 1.0."""
     notice: float = 0.5
-    """The least score that is reported."""
+    """The minimum score that is reported."""
     tail: TailPolicy = field(default_factory=TailPolicy)
     usual: UsualVolumePolicy = field(default_factory=UsualVolumePolicy)
 
     @property
     def alarm_surprise(self) -> float:
-        """The surprise that the budget allows, `Tail.surprise`; score 1.0."""
+        """The surprise (`Tail.surprise`) of an alarm; its score is 1.0."""
         return math.log(FOUR_WEEKS_HOURS * self.tail.part / self.false_alarms)
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeFinding:
-    """What the look at one interval found."""
+    """The result for one interval."""
 
     expected: float
-    """Posts usual in this interval."""
+    """Usual number of posts in this interval."""
     minutes: float
-    """Of the window; `seen` and `usual` are its posts."""
+    """Width of the window; `seen` and `usual` are its posts."""
     seen: float
     usual: float
     surprise: float | None
-    """How far out on the brand's own tail, `Tail.surprise`; None while warming up."""
+    """Position on the brand's own tail, `Tail.surprise`; None while warming up."""
     score: float
-    """*surprise* over that of an alarm, in [0, 1]."""
+    """*surprise* divided by the surprise of an alarm, in [0, 1]."""
     onset: bool
 
     @property
@@ -68,7 +68,7 @@ class VolumeFinding:
 
     @property
     def reason(self) -> str:
-        """One sentence for a person."""
+        """One sentence for people."""
         counted = f"{self.seen:.0f} posts in {self.minutes:g} minutes where {self.usual:.1f} are usual"
         return f"Still learning what is usual: {counted}." if self.surprise is None else f"{counted}."
 
@@ -83,12 +83,12 @@ def evidence(seen: float, usual: float, *, prior: float) -> float:
 
 
 def seen_at(wanted: float, usual: float, *, prior: float) -> float:
-    """The count whose `evidence` is *wanted*: its inverse."""
+    """The inverse of `evidence`: the count whose evidence is *wanted*."""
     return (math.sqrt(usual + prior) + wanted / 2) ** 2 - prior
 
 
 class OnsetReports:
-    """Which scores are reported: the first of a day, and those that grew enough since."""
+    """Selects the scores that are reported: the first of a day, and those that grew enough since."""
 
     def __init__(self, policy: VolumePolicy) -> None:
         self._policy = policy
@@ -108,9 +108,9 @@ class OnsetReports:
 
 
 class VolumeScorer:
-    """One brand's counts in order of time. Memory is bounded: a window of counts, some days of hourly maxima.
+    """Scores one brand's counts in order of time. Memory is bounded: a window of counts, some days of hourly maxima.
 
-    Hours of the day and of the week are hours of *zone*.
+    Hours of the day and of the week are in time zone *zone*.
     """
 
     def __init__(self, step_seconds: float, policy: VolumePolicy | None = None, *, zone: ZoneInfo = UTC) -> None:
@@ -122,9 +122,9 @@ class VolumeScorer:
         self._reports = OnsetReports(self._policy)
 
     def score(self, at: float, count: float) -> VolumeFinding:
-        """What *count* of the interval at *at* means, given all before it; then it is part of what was before.
+        """Score *count* of the interval at *at* against all earlier counts, then learn it.
 
-        *at* must rise. An interval that is left out is missing, not zero.
+        *at* must rise. An omitted interval is missing, not zero.
         """
         known = self._usual.expect(at)
         expected = count if known is None else known
@@ -148,19 +148,19 @@ class VolumeScorer:
         return finding
 
     def usual_at(self, at: float) -> float | None:
-        """Posts usual in the interval at *at*; None before anything was learnt."""
+        """Usual number of posts in the interval at *at*; None before anything was learnt."""
         return self._usual.expect(at)
 
     def knows(self, at: float) -> bool:
-        """Whether the hour at *at* has a shape to be compared with: `UsualVolume.knows`."""
+        """Whether the hour at *at* has a shape to compare with: `UsualVolume.knows`."""
         return self._usual.knows(at)
 
     def surprise(self, seen: float, usual: float) -> float | None:
-        """How far *seen* where *usual* is usual lies out on the tail; None while warming up."""
+        """The position on the tail of *seen* where *usual* is usual; None while warming up."""
         return self._tail.surprise(evidence(seen, usual, prior=self._policy.prior_posts))
 
     def alarm_rate(self) -> float | None:
-        """Posts an interval that would raise an alarm if they kept on for the window; None in the warm-up."""
+        """Posts in an interval that raise an alarm if they continue for a window; None while warming up."""
         wanted = self._tail.value_at(self._policy.alarm_surprise)
         if wanted is None:
             return None
@@ -181,7 +181,7 @@ class SlidingSums:
         return len(self._counts)
 
     def slide(self, at: float, count: float, expected: float) -> None:
-        """Move on to *at*, where *count* was seen and *expected* usual."""
+        """Advance to *at*, with *count* seen and *expected* usual."""
         self._counts.append((at, count, expected))
         self.seen += count
         self.usual += expected

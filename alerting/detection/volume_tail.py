@@ -1,4 +1,4 @@
-"""How often would a value like this come? Read on the tail of a brand's own hourly maxima."""
+"""How often a value occurs, according to the tail of a brand's own hourly maxima."""
 
 from bisect import bisect_left, insort
 from collections import deque
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from alerting.detection.volume_baseline import HOUR_SECONDS
 
 CALMEST_BEGIN, CALMEST_SCALE = 0.84, 0.56
-"""Of a standard normal: the value that a fifth surpasses, and by how much on average. Evidence is in standard
-deviations of a Poisson count; no crowd is calmer than that."""
+"""Of a standard normal: the value that a fifth exceeds, and the mean excess. Evidence is in standard deviations of a
+Poisson count, and no real series varies less than that."""
 
 
 @dataclass(frozen=True, slots=True)
 class TailPolicy:
-    """Which hours make the tail."""
+    """Which hours form the tail."""
 
     part: float = 0.2
-    """Of the hours: those with the largest maxima."""
+    """Part of the hours, those with the largest maxima."""
     days: float = 10.0
-    """Older hours are forgotten at once: what a brand did last month is news again."""
+    """Older hours are dropped."""
     prior_hours: float = 32.0
-    """How many hours the first guess at the tail's scale is worth: as far as the tail begins above the median."""
+    """Weight, in hours, of the prior of the tail's scale, which is the distance of the tail's begin from the median."""
     min_hours: int = 48
 
 
 class Tail:
-    """Hourly maxima of the last days. Above the value that `part` of them surpass they fall off exponentially.
+    """Hourly maxima of the last days. Above the value that `part` of them exceed, they fall off exponentially.
 
-    That is the peaks-over-threshold method with an exponential tail (Leadbetter 1991), hours as clusters.
+    This is the peaks-over-threshold method with an exponential tail (Leadbetter 1991), hours as clusters.
     """
 
     def __init__(self, policy: TailPolicy) -> None:
@@ -39,7 +39,7 @@ class Tail:
         self._fitted: tuple[float, float] | None = None
 
     def advance_to(self, at: float) -> None:
-        """The moment is *at* (seconds): an hour that is over becomes past, if a value was taken in it."""
+        """Advance to *at* (seconds). A finished hour joins the past if it had a value."""
         hour = int(at // HOUR_SECONDS)
         if hour == self._hour:
             return
@@ -53,13 +53,13 @@ class Tail:
         self._fitted = self.fit(self._policy.prior_hours)
 
     def take(self, value: float) -> None:
-        """*value* was seen in the running hour. It moves the tail when the hour is over, not before."""
+        """Take *value* of the running hour. It changes the tail only when the hour is over."""
         self._largest = value if self._largest is None else max(self._largest, value)
 
     def surprise(self, value: float) -> float | None:
-        """How far *value* lies out on the tail, in mean excesses; None while there are too few hours.
+        """The position of *value* on the tail, in mean excesses; None if there are too few hours.
 
-        An hour of the past surpasses it with chance `part` * exp(-surprise).
+        A past hour exceeds it with chance `part` * exp(-surprise).
         """
         if self._fitted is None:
             return None
@@ -74,7 +74,7 @@ class Tail:
         return begin + surprise * scale
 
     def fit(self, prior_hours: float) -> tuple[float, float] | None:
-        """Where the tail begins, and its mean excess with a prior of so many hours; None of too few hours."""
+        """Where the tail begins, and its mean excess with a prior of *prior_hours*; None if there are too few hours."""
         values, policy = self._sorted, self._policy
         if len(values) < policy.min_hours:
             return None

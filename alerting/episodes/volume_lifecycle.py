@@ -35,11 +35,11 @@ def decide_surge(
     if before is None:
         if finding.state != "surge":
             return Decision("no evidence of a rise")
-        return _fire(brand, rule, _proof(finding, examples), _severity(finding, surge, policy), at=at)
+        return _fire(brand, rule, _evidence(finding, examples), _severity(finding, surge, policy), at=at)
     if finding.state in ("no data", "warming up"):
         return Decision("frozen: no data", after=before)
     if finding.state == "normal" and finding.ratio < 1 + (surge.min_ratio - 1) / 2:
-        return _calm_down(before, _proof(finding), at=at, minutes=minutes, policy=policy)
+        return _calm_down(before, _evidence(finding), at=at, minutes=minutes, policy=policy)
     return _still_up(before, finding, at=at, surge=surge, policy=policy, examples=examples)
 
 
@@ -66,10 +66,10 @@ def _still_up(
     severity = max(episode.severity, _severity(finding, surge, policy), key=SEVERITIES.index)
     rose = severity != episode.severity
     if finding.state == "surge" and finding.window.authors > episode.peak.authors:
-        episode = episode.model_copy(update={"peak": _proof(finding)})
+        episode = episode.model_copy(update={"peak": _evidence(finding)})
     if not rose and (at - memory.told_at).total_seconds() < policy.update_minutes * 60:
         return Decision("still up", after=OpenEpisode(episode, memory))
-    latest = _proof(finding, examples)
+    latest = _evidence(finding, examples)
     episode = episode.model_copy(update={"latest": latest, "updated_at": at, "severity": severity})
     memory = memory.model_copy(update={"told_at": at, "updates": memory.updates + 1})
     return Decision(latest.reason, "updated", OpenEpisode(episode, memory), severity_rose=rose)
@@ -99,9 +99,9 @@ def _severity(finding: SurgeFinding, surge: SurgePolicy, policy: EpisodePolicy) 
     return clamp_severity(by_size, policy)
 
 
-def _proof(finding: SurgeFinding, examples: ReadPostEvidence = lambda _: NO_POST_EVIDENCE) -> Evidence:
-    """The numbers, as people get them. *examples* cost a read: handed in only where people are told."""
-    # Shares stand beside the volume; nothing was tested of them.
+def _evidence(finding: SurgeFinding, examples: ReadPostEvidence = lambda _: NO_POST_EVIDENCE) -> Evidence:
+    """The evidence that people see. *examples* reads posts, so it is given only for notifications."""
+    # The shares are informational: only the volume is tested.
     window = finding.window
     posts = examples(window)
     return Evidence(

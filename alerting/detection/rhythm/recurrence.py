@@ -1,7 +1,7 @@
-"""Which past episodes are part of a brand's rhythm: their hours teach what is usual, those of the others do not.
+"""Finds past episodes that are part of a brand's rhythm: their hours are learnt, those of other episodes are not.
 
-If the hours of every episode were left out for ever, a weekend that pages once would never be learnt and would page
-each week. So an episode recurs if the same hours a day or a week before or after it show the same rise.
+If the hours of every episode were left out, a weekend that pages once would never be learnt and would page each week.
+An episode recurs if the same hours a day or a week before or after it show the same rise.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +15,10 @@ from brandpulse.runtime.local_hours import DAY_HOURS, WEEK_HOURS, week_hours
 from brandpulse.state.author_sketches import AuthorCounts
 
 LAGS = (-DAY_HOURS, DAY_HOURS, -WEEK_HOURS, WEEK_HOURS)
-"""Hours from an episode to those that it is compared with."""
+"""Distances, in hours, to the hours that an episode is compared with."""
 RECURRENCE_NATS = 4.0
 """Evidence (log likelihood ratio) from which an episode recurs."""
-MOST_RISE = 3.0
+MAX_RISE = 3.0
 """Logits."""
 NEWTON_STEPS = 5
 
@@ -29,13 +29,13 @@ class EpisodeHours(NamedTuple):
     """The event hours of a past or open episode."""
 
     left_out: range
-    """Those that teach nothing unless the episode recurs."""
+    """Hours that are learnt only if the episode recurs."""
     lasting: range
-    """Those that it is not compared with: all of an open episode, `left_out` of one that ended."""
+    """Hours that it is not compared with: all hours of an open episode, `left_out` of a closed one."""
 
 
 class UsualShares(NamedTuple):
-    """What is usual while the hours of all episodes are left out."""
+    """What is usual without the hours of all episodes."""
 
     shares: Numbers  # (168,)
     rho: float
@@ -44,9 +44,9 @@ class UsualShares(NamedTuple):
 
 class _Votes(NamedTuple):
     logit: Numbers
-    """Usual, of each hour."""
+    """The usual value of each hour."""
     votes: Numbers
-    """Each vote counts as little as the hour's over-dispersion leaves it."""
+    """Votes weighted down by the hour's over-dispersion."""
     negative: Numbers
 
 
@@ -58,7 +58,7 @@ def without_recurring(
 
 
 def _recurs(episode: EpisodeHours, hours: Mapping[int, AuthorCounts], before_hour: int, usual: UsualShares) -> bool:
-    """By the likelihood ratio of the episode's own rise, in logits, to no rise at the hours a lag away."""
+    """Tests the episode's own rise, in logits, against no rise at the hours one lag away."""
 
     def counted(wanted: Iterable[int]) -> _Votes | None:
         known = [at for at in wanted if at < before_hour and (one := hours.get(at)) is not None and one.everyone > 0]
@@ -76,22 +76,22 @@ def _votes(at: Sequence[int], hours: Mapping[int, AuthorCounts], usual: UsualSha
     share = usual.shares[week_hours(np.array(at, np.int64), usual.zone)]
     votes = np.array([hours[hour].everyone for hour in at], np.float64)
     negative = np.array([min(hours[hour].negative, hours[hour].everyone) for hour in at], np.float64)
-    worth = 1 / (1 + (votes - 1) * usual.rho)
-    return _Votes(np.log(share / (1 - share)), votes * worth, negative * worth)
+    weights = 1 / (1 + (votes - 1) * usual.rho)
+    return _Votes(np.log(share / (1 - share)), votes * weights, negative * weights)
 
 
 def _rise(seen: _Votes) -> float:
-    """The logits by which all hours together lie above what is usual, by Newton's method."""
+    """The logits by which all hours together are above what is usual, by Newton's method."""
     rise = 0.0
     for _ in range(NEWTON_STEPS):
         share = 1 / (1 + np.exp(-(seen.logit + rise)))
         slope = float((seen.votes * share * (1 - share)).sum())
         rise += float((seen.negative - seen.votes * share).sum()) / max(slope, 1e-9)
-        rise = min(max(rise, -MOST_RISE), MOST_RISE)
+        rise = min(max(rise, -MAX_RISE), MAX_RISE)
     return rise
 
 
 def _evidence(seen: _Votes, rise: float) -> float:
-    """For the same *rise* over no rise, in nats."""
+    """Evidence for the same *rise* against no rise, in nats."""
     more = np.logaddexp(0, seen.logit + rise) - np.logaddexp(0, seen.logit)
     return float((seen.negative * rise - seen.votes * more).sum())
