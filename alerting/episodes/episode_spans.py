@@ -1,7 +1,7 @@
-"""When each brand's past episodes were: all that detection needs of them, for as long as a baseline may look back.
+"""The times of past episodes, for as long as a baseline looks back. Detection needs nothing else of them.
 
-What people are shown of past episodes is bounded by number (500); a day on which many brands fire would push last
-week's out, and their hours would teach what is usual. Stored as `end:start:rule:brand`, by the end.
+The history of episodes that people see is limited to 500. On a day when many brands fire, it would lose last week's
+episodes, and their hours would be learnt as usual. Stored as `end:start:rule:brand`, sorted by the end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,14 +12,14 @@ from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import DAY_MS
 
 RETAINED_SPANS_MS = 100 * DAY_MS
-"""By event time; the longest baseline has 90 days."""
+"""In event time; the longest baseline has 90 days."""
 MAX_SPANS = 100_000
-"""The newest; some 100 bytes each."""
+"""The newest are retained; about 100 bytes each."""
 OPEN_END_MS = 2**53
 
 
 class PastSpan(NamedTuple):
-    """One episode's place, and its first and last event time (ms)."""
+    """An episode's brand and rule, and its first and last event time (ms)."""
 
     end_ms: int
     start_ms: int
@@ -31,7 +31,7 @@ class PastSpan(NamedTuple):
 
     @classmethod
     def decode(cls, stored: bytes) -> "PastSpan":
-        """Raises StateError if *stored* is no span."""
+        """Raises StateError if *stored* is not a span."""
         try:
             end, start, rule, brand = stored.decode().split(":", 3)
             return cls(int(end), int(start), rule, brand)
@@ -40,18 +40,18 @@ class PastSpan(NamedTuple):
 
 
 def span_of(episode: Episode) -> PastSpan:
-    """Of one that is open, too: it has no end yet."""
+    """The span of *episode*. An open episode ends at `OPEN_END_MS`."""
     end = OPEN_END_MS if episode.resolved_at is None else int(episode.resolved_at.timestamp() * 1_000)
     return PastSpan(end, int(episode.started_at.timestamp() * 1_000), episode.rule, episode.brand)
 
 
 def oldest_retained_ms(closed: Iterable[Episode]) -> int:
-    """Spans that ended before that event time (ms) may go once *closed* are in."""
+    """Spans that ended before this event time (ms) may be dropped once *closed* are added."""
     return max((span_of(episode).end_ms for episode in closed), default=RETAINED_SPANS_MS) - RETAINED_SPANS_MS
 
 
 def add_closed(spans: Sequence[PastSpan], closed: Sequence[Episode]) -> Sequence[PastSpan]:
-    """*spans*, oldest end first, and those of *closed*: what a store holds once they are in."""
+    """*spans*, oldest end first, with those of *closed* added: the content of a store after their commit."""
     if not closed:
         return spans
     oldest = oldest_retained_ms(closed)

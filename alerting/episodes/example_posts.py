@@ -1,7 +1,7 @@
-"""What a window's posts show people: examples, where they were posted, and the words that stand out.
+"""What people see of a window's posts: examples, sources, and words that stand out.
 
-Posts are read when an episode is told of. Workers keep all of an hour up to a bound, beyond it a sample
-(`brandpulse/state/stored_posts.py`). So all of this is of the posts kept, and says of how many.
+Posts are read when an episode is notified. Workers store all posts of an hour up to a limit, and a sample beyond it
+(`brandpulse/state/stored_posts.py`). So all of this is based on the stored posts, and includes their number.
 """
 
 from collections import Counter
@@ -21,36 +21,36 @@ from brandpulse.text.terms import terms_of
 SHOWN = 3
 SHOWN_SOURCES = 5
 OTHER_SOURCES = "others"
-MOST_SOURCE_CHARS = 64
-MOST_LOOKS = 100
-"""For words and new accounts, in one tick: each costs some 20 ms, and a storm of brands must not hold the clock."""
-MOST_READS = 1_000
-"""For posts, in one tick: some 3 ms each."""
+MAX_SOURCE_CHARS = 64
+MAX_DETAILS = 100
+"""Limit for words and new accounts in one evaluation: each costs about 20 ms, and many episodes must not delay it."""
+MAX_READS = 1_000
+"""Limit for reads of posts in one evaluation: about 3 ms each."""
 ENOUGH_NEGATIVE = 100
-"""So many usual negative posts, and terms are held against those: else every angry word stands out."""
+"""With this many usual negative posts, terms are compared with those only: otherwise every angry word stands out."""
 
 Usual = Callable[[str, int, int], Mapping[int, Sequence[SampledPost]]]
-"""Brand, first and last day since 1970 -> the sampled posts of each: `PaneReader.samples`."""
+"""Brand, first and last day since 1970 -> the sampled posts of each day: `PaneReader.samples`."""
 Kept = Callable[[str, int, int], WindowPosts]
-"""Series, first event time and end -> what is kept of it: `PaneReader.window_posts`."""
+"""Series, first event time and end -> its stored posts: `PaneReader.window_posts`."""
 Known = Callable[[str, int], KnownAuthors]
-"""Brand, event time -> who wrote about it before: `PaneReader.known_authors`."""
+"""Brand, event time -> the authors who wrote about it before: `PaneReader.known_authors`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostEvidence:
-    """What the kept posts of one window show."""
+    """What the stored posts of one window show."""
 
     examples: Sequence[ExamplePost] = ()
     sources: Sequence[SourceCount] = ()
     terms: Sequence[Term] = ()
     terms_missing: str | None = None
     kept: int | None = None
-    """Posts that all of this is of."""
+    """Number of posts that all of this is based on."""
 
 
 class PostEvidenceReader:
-    """Reads the kept posts of windows, at most `MOST_LOOKS` times a tick."""
+    """Reads the stored posts of windows, within limits for each evaluation."""
 
     def __init__(
         self,
@@ -58,30 +58,30 @@ class PostEvidenceReader:
         kept: Kept = lambda _series, _first, _end: WindowPosts(),
         known: Known = lambda _brand, _before: KnownAuthors([]),
     ) -> None:
-        """All are asked when an episode is told of, at most every half hour each."""
+        """All are called when an episode is notified, at most every half hour for each episode."""
         self._usual = usual
         self._kept = kept
         self._known = known
-        self._looks = MOST_LOOKS
-        self._reads = MOST_READS
+        self._details_left = MAX_DETAILS
+        self._reads_left = MAX_READS
 
     def reset_limits(self) -> None:
-        """A new tick may look again."""
-        self._looks = MOST_LOOKS
-        self._reads = MOST_READS
+        """Start a new evaluation."""
+        self._details_left = MAX_DETAILS
+        self._reads_left = MAX_READS
 
     def read_all(self, brand: str, window: WindowCounts) -> PostEvidence:
-        """As `read`, of all relevant posts, negative or not."""
+        """`read` for all relevant posts, negative or not."""
         return self.read(brand, window, negative=False)
 
     def read(self, series: str, window: WindowCounts, *, negative: bool = True) -> PostEvidence:
-        """What is kept of *window*: of a brand the negative posts, of a facet those in it.
+        """The evidence of *window*: a brand's negative posts, or the posts in a facet.
 
-        Raises TransientError when posts cannot be read.
+        Raises TransientError if posts cannot be read.
         """
-        if self._reads == 0:
-            return PostEvidence(terms_missing=f"more than {MOST_READS} alerts came at once")
-        self._reads -= 1
+        if self._reads_left == 0:
+            return PostEvidence(terms_missing=f"more than {MAX_READS} alerts came at once")
+        self._reads_left -= 1
         first_ms, end_ms = window.first_minute * MINUTE_MS, (window.last_minute + 1) * MINUTE_MS
         of_facet = bool(facet_of(series))
         found = self._kept(series, first_ms, end_ms)
@@ -92,14 +92,14 @@ class PostEvidenceReader:
             return PostEvidence(terms_missing=f"no {kind} are kept of the window", kept=0)
         missing = (window.negative_posts if negative else window.posts) > len(posts)
         chosen = different_texts(copy_groups(posts, surest=negative), SHOWN)
-        looks, self._looks = self._looks > 0, max(0, self._looks - 1)
+        with_details, self._details_left = self._details_left > 0, max(0, self._details_left - 1)
         repeated = any(len(group.posts) > 1 for _, group in chosen)
-        met = self._known(brand_of(series), first_ms) if looks and repeated else None
-        examples = [example_of(post, group, met, at_least=missing) for post, group in chosen]
-        if looks:
+        known = self._known(brand_of(series), first_ms) if with_details and repeated else None
+        examples = [example_of(post, group, known, at_least=missing) for post, group in chosen]
+        if with_details:
             terms, why_none = self._terms(series, posts, first_ms, kind=kind)
         else:
-            terms, why_none = [], f"more than {MOST_LOOKS} alerts came at once"
+            terms, why_none = [], f"more than {MAX_DETAILS} alerts came at once"
         return PostEvidence(examples, count_sources(posts), terms, why_none, len(posts))
 
     def _terms(
@@ -115,12 +115,12 @@ class PostEvidenceReader:
         )
 
 
-def different_texts(groups: Iterable[CopyGroup], most: int) -> list[tuple[HourPost, CopyGroup]]:
-    """A post of each of the first *groups*, of *most* at most: each text once, and each author once."""
+def different_texts(groups: Iterable[CopyGroup], limit: int) -> list[tuple[HourPost, CopyGroup]]:
+    """One post of each of the first *groups*, at most *limit*: each text once, and each author once."""
     chosen: list[tuple[HourPost, CopyGroup]] = []
     shown: set[str] = set()
     for group in groups:
-        if len(chosen) == most:
+        if len(chosen) == limit:
             break
         post = next((post for post in group.posts if post.author not in shown), None)
         if post is not None:
@@ -129,8 +129,8 @@ def different_texts(groups: Iterable[CopyGroup], most: int) -> list[tuple[HourPo
     return chosen
 
 
-def example_of(post: HourPost, group: CopyGroup, met: KnownAuthors | None, *, at_least: bool) -> ExamplePost:
-    """*post* with what is known of its *group*. *at_least*: posts are missing among what is kept."""
+def example_of(post: HourPost, group: CopyGroup, known: KnownAuthors | None, *, at_least: bool) -> ExamplePost:
+    """*post* with the numbers of its *group*. *at_least*: some posts of the window are not stored."""
     return ExamplePost(
         id=post.id,
         source=post.source,
@@ -138,13 +138,13 @@ def example_of(post: HourPost, group: CopyGroup, met: KnownAuthors | None, *, at
         created_at=datetime.fromtimestamp(post.created_ms / 1_000, UTC),
         copies=len(group.posts),
         accounts=len(group.authors),
-        new_accounts=None if met is None else met.new_among(group.authors),
+        new_accounts=None if known is None else known.new_among(group.authors),
         at_least=at_least,
     )
 
 
 def count_sources(posts: Iterable[HourPost | NegativePost]) -> list[SourceCount]:
-    """How many of *posts* each source brought, the most first, at most five and the rest together."""
+    """The number of *posts* by source, highest first: at most five sources, and the rest together."""
     counts = Counter(_plain(post.source) for post in posts)
     most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     rest = sum(many for _, many in most[SHOWN_SOURCES:])
@@ -153,7 +153,7 @@ def count_sources(posts: Iterable[HourPost | NegativePost]) -> list[SourceCount]
 
 
 def _one_an_author(posts: Iterable[HourPost]) -> list[HourPost]:
-    """A post of each author, the surest judged first."""
+    """One post of each author, the one with the highest negative score."""
     surest: dict[str, HourPost] = {}
     for post in sorted(posts, key=lambda post: (-post.negative, -post.created_ms, post.id)):
         surest.setdefault(post.author, post)
@@ -161,12 +161,12 @@ def _one_an_author(posts: Iterable[HourPost]) -> list[HourPost]:
 
 
 def _compared(samples: Mapping[int, Sequence[SampledPost]], *, negative: bool) -> list[tuple[str, ...]]:
-    """Terms of the usual posts; with *negative* of those that are, where there are enough."""
+    """Terms of the usual posts; with *negative*, of the negative ones if there are enough."""
     every = [post for found in samples.values() for post in found]
     worst = [post.terms for post in every if negative and post.negative]
     return worst if len(worst) >= ENOUGH_NEGATIVE else [post.terms for post in every]
 
 
 def _plain(name: str) -> str:
-    """A producer's *name* for its source as one short line: anyone may have produced it."""
-    return "".join(c if c.isprintable() else " " for c in name).strip()[:MOST_SOURCE_CHARS] or "?"
+    """A source *name* as one short line. It is untrusted: any producer may set it."""
+    return "".join(c if c.isprintable() else " " for c in name).strip()[:MAX_SOURCE_CHARS] or "?"

@@ -1,4 +1,4 @@
-"""From findings to episodes: fire once, update while it lasts, resolve after calm, freeze when nothing is known."""
+"""From findings to episodes: fire once, update while the rise lasts, resolve after calm, freeze without data."""
 
 import math
 from collections.abc import Callable
@@ -17,61 +17,61 @@ from brandpulse.state.keys import MINUTE_MS
 
 DEFAULT_RULE_NAME = "negative_share"
 ALL_BRANDS = "*"
-"""Brand of an episode that concerns the stream as a whole."""
+"""Brand of an episode about the whole stream, or about many brands."""
 MAX_KEY_CHARS = 255
 PART_OF_RISE = 0.25
-"""A share that multiplied is as grave as the rise of its level once it rose by that part of it."""
+"""A multiplied share reaches a severity only if it also rose by this part of the rise that the severity needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodePolicy:
-    """How long an episode lasts and how grave it is. Minutes are event time."""
+    """How long an episode lasts, and its severity. Minutes are event time."""
 
     update_minutes: int = 30
     calm_minutes: int = 15
-    """So long must everything speak for calm before we say it is over, however many people speak."""
+    """An episode resolves only after this time of continuous evidence for calm."""
     calm_nats: float = 9.0
-    """And so strong must the evidence be (nats, one is a factor of 2.7): a quiet brand takes longer to be believed."""
+    """Required evidence for calm (nats, one is a factor of 2.7). A brand with few people needs longer to reach it."""
     quiet_minutes: int = 180
-    """So long may few people talk about the brand, as is usual for it, before we say it is over. Without a post it is
-    never over."""
+    """An episode also resolves after this time with few people, if few are usual. Without any post it never resolves."""
     error_rise: float = 0.20
     critical_rise: float = 0.35
     error_ratio: float | None = None
     critical_ratio: float | None = None
-    """So many times the usual share is as grave as the rise of the same name, from a quarter of that rise on: small
-    shares multiply and are still small. None: by the rise alone."""
-    least: Severity = "warning"
-    most: Severity = "critical"
+    """This multiple of the usual share counts like the rise of the same name, from a quarter of that rise on: small shares
+    may multiply and still be small. None: by the rise alone."""
+    min_severity: Severity = "warning"
+    max_severity: Severity = "critical"
     error_after_minutes: int | None = None
-    """So long firing without acknowledgement, and it is an error whatever its size; None: never by time alone."""
+    """After this time without acknowledgement, an episode is an error at any size; None: never by time alone."""
     critical_after_minutes: int | None = None
 
 
 class Memory(BaseModel):
-    """What the next minute must know of an open episode beyond the episode itself."""
+    """The state of an open episode that later minutes need. Field names are stored, so they stay as they are."""
 
     model_config = ConfigDict(frozen=True)
 
     told_at: AwareDatetime
+    """When receivers were last notified."""
     calm_minutes: int = 0
     calm_nats: float = 0.0
-    """Evidence for calm, summed since it last stood at nothing (a CUSUM)."""
+    """Evidence for calm, summed since it was last zero (a CUSUM)."""
     level: float = 0.0
-    """The share that the episode was proven to have reached."""
+    """The share that the episode reached for certain."""
     quiet_minutes: int = 0
     updates: int = 0
     told: tuple[str, ...] = ()
-    """Receivers that know of it: they get its resolve."""
+    """Receivers that were notified: they get the resolve."""
     held: tuple[str, ...] = ()
-    """Those of them that missed an update while it was silenced: they get one when the silence ends."""
+    """Receivers in `told` that missed an update while it was muted: they get one when the mute ends."""
     group: str = ""
-    """Rule of the group that tells of it."""
+    """Rule of the group whose notifications replace those of this episode."""
     members: tuple[tuple[str, str], ...] = ()
-    """Of a group: brand and rule of those it stands for."""
+    """For a group: brand and rule of its members."""
     grew_at: AwareDatetime | None = None
     told_members: int = 0
-    """Of a group: how many it stood for when it was last told of."""
+    """For a group: number of members at the last notification."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class OpenEpisode:
     memory: Memory
 
 
-WhyNot = Literal[
+NoTransition = Literal[
     "nothing new",
     "no evidence of a rise",
     "frozen: no data",
@@ -95,19 +95,19 @@ WhyNot = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one minute did to a brand's episode, and why."""
+    """The change of a brand's episode by one minute, and why."""
 
     reason: str
-    """Why a transition happened, else one of `WhyNot`."""
+    """Why the transition happened; without one, a `NoTransition`."""
     transition: Transition | None = None
     after: OpenEpisode | None = None
-    """The open episode after this minute; None when none is open."""
+    """The open episode after this minute; None if none is open."""
     closed: Episode | None = None
     severity_rose: bool = False
 
 
 ReadPostEvidence = Callable[[WindowCounts], PostEvidence]
-"""What the kept posts of a window show."""
+"""Reads what the stored posts of a window show."""
 NO_POST_EVIDENCE = PostEvidence()
 
 
@@ -125,7 +125,7 @@ def decide(
 ) -> Decision:
     """The decision at the end of event-time *minute*, *minutes* after the last one (1, or the stride).
 
-    *thin*: no posts at all, or far fewer people than is usual for the brand at these hours: that is no calm.
+    *thin*: no posts, or far fewer people than is usual for the brand at these hours. That is not calm.
     """
     at = minute_start(minute + 1)
     window, fresh = finding.window, finding.fresh
@@ -133,19 +133,19 @@ def decide(
         if finding.state != "spike" or window is None:
             return Decision("no evidence of a rise")
         return _fire(brand, rule, finding, window, at=at, policy=policy, examples=examples)
-    before = _weigh(before, finding, minutes)
+    before = _add_calm_evidence(before, finding, minutes)
     if finding.state == "too little evidence" or (finding.state == "no data" and finding.stream_alive):
-        return _wait_quietly(before, finding, at=at, minutes=minutes, policy=policy, thin=thin)
+        return _stay_quiet(before, finding, at=at, minutes=minutes, policy=policy, thin=thin)
     if window is None or fresh is None or finding.state == "no data":
         return Decision("frozen: no data", after=before)
     if finding.state == "spike":
-        after, rose = _worse(before, finding, max((window, fresh), key=lambda w: w.share), policy)
+        after, rose = _with_peak(before, finding, max((window, fresh), key=lambda w: w.share), policy)
         return _update_if_due(after, finding, fresh, at=at, rose=rose, policy=policy, examples=examples)
     return _calm_down(before, finding, fresh, at=at, policy=policy, examples=examples)
 
 
-def _weigh(before: OpenEpisode, finding: Finding, minutes: int) -> OpenEpisode:
-    """*before* with what the newest people say for or against calm. Windows overlap, so each counts by its new part."""
+def _add_calm_evidence(before: OpenEpisode, finding: Finding, minutes: int) -> OpenEpisode:
+    """*before* with the newest people's evidence for or against calm. Windows overlap, so each counts by its new part."""
     newest, memory = finding.newest, before.memory
     if newest is None or finding.baseline is None:
         return before
@@ -187,10 +187,10 @@ def _fire(
     return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=at, level=proven_level(window))))
 
 
-def _worse(
+def _with_peak(
     before: OpenEpisode, finding: Finding, worst: WindowCounts, policy: EpisodePolicy
 ) -> tuple[OpenEpisode, bool]:
-    """The episode with *worst* taken into its peak and severity, and whether the severity rose by it."""
+    """The episode with *worst* included in its peak and severity, and whether the severity rose."""
     episode = before.episode
     peak = evidence(finding, worst) if worst.share > episode.peak.negative_share else episode.peak
     severity = max(episode.severity, severity_of(peak, policy), key=SEVERITIES.index)
@@ -220,13 +220,13 @@ def _calm_down(
     return _update_if_due(after, finding, fresh, at=at, rose=False, policy=policy, examples=examples)
 
 
-def _wait_quietly(
+def _stay_quiet(
     before: OpenEpisode, finding: Finding, *, at: datetime, minutes: int, policy: EpisodePolicy, thin: bool
 ) -> Decision:
-    """Fewer people than we can judge by, while others are talked about: neither calm nor proof.
+    """Too few people for a test, while other brands have posts: neither calm nor a rise.
 
-    After three hours of it there is no crisis left, where so few are usual. Where more are (*thin*), a source may be
-    gone: then only what is said ends it.
+    If so few are usual, the episode resolves after three hours. If more are usual (*thin*), a source may be missing:
+    then only evidence for calm resolves it.
     """
     memory = before.memory
     quiet = memory.quiet_minutes + (0 if thin else minutes)
@@ -234,8 +234,8 @@ def _wait_quietly(
     if (calm or quiet >= policy.quiet_minutes) and finding.window is not None:
         return _resolve(before, evidence(finding, finding.window), at=at)
     memory = memory.model_copy(update={"quiet_minutes": quiet})
-    why: WhyNot = "frozen: no posts" if finding.state == "no data" else "frozen: too few people"
-    return Decision(why, after=OpenEpisode(before.episode, memory))
+    reason: NoTransition = "frozen: no posts" if finding.state == "no data" else "frozen: too few people"
+    return Decision(reason, after=OpenEpisode(before.episode, memory))
 
 
 def _update_if_due(
@@ -248,8 +248,8 @@ def _update_if_due(
     policy: EpisodePolicy,
     examples: ReadPostEvidence,
 ) -> Decision:
-    """Still up: worse, or unanswered for too long, is told at once, the rest every half hour."""
-    now, by_time = _persists(now, at=at, policy=policy)
+    """The rise continues: an update at once if the severity rose, by size or by time, else every half hour."""
+    now, by_time = _severity_by_time(now, at=at, policy=policy)
     rose = rose or by_time
     if not rose and (at - now.memory.told_at).total_seconds() < policy.update_minutes * 60:
         return Decision("still up", after=now)
@@ -259,8 +259,8 @@ def _update_if_due(
     return Decision(latest.reason, "updated", OpenEpisode(episode, memory), severity_rose=rose)
 
 
-def _persists(now: OpenEpisode, *, at: datetime, policy: EpisodePolicy) -> tuple[OpenEpisode, bool]:
-    """Graver by time alone, unless a person has taken it on; and whether that is news."""
+def _severity_by_time(now: OpenEpisode, *, at: datetime, policy: EpisodePolicy) -> tuple[OpenEpisode, bool]:
+    """The episode with its severity raised by time, unless it is acknowledged; and whether that changed it."""
     episode = now.episode
     if episode.acknowledged_at is not None:
         return now, False
@@ -288,7 +288,7 @@ def _resolve(before: OpenEpisode, latest: Evidence, *, at: datetime) -> Decision
 def evidence(
     finding: Finding, window: WindowCounts, *, examples: ReadPostEvidence = lambda _: NO_POST_EVIDENCE
 ) -> Evidence:
-    """The numbers of *window*, as people get them."""
+    """The evidence of *window* that people see."""
     shown, posts = replace(finding, window=window), examples(window)
     return Evidence(
         window_start=minute_start(window.first_minute),
@@ -312,6 +312,25 @@ def evidence(
     )
 
 
+def evidence_without_posts(
+    start: datetime, end: datetime, reason: str, *, p_value: float = 1.0, usual_authors: float | None = None
+) -> Evidence:
+    """The evidence of an episode about missing posts, or about the stream itself."""
+    return Evidence(
+        window_start=start,
+        window_end=end,
+        posts=0,
+        negative_posts=0,
+        authors=0,
+        negative_authors=0,
+        negative_share=0.0,
+        baseline_share=0.0,
+        p_value=p_value,
+        usual_authors=usual_authors,
+        reason=reason,
+    )
+
+
 def _delay(finding: Finding) -> float | None:
     usual = finding.baseline
     if usual is None:
@@ -321,7 +340,7 @@ def _delay(finding: Finding) -> float | None:
 
 
 def severity_of(proof: Evidence, policy: EpisodePolicy) -> Severity:
-    """By how far the share stands above its baseline, or how many times it is its baseline."""
+    """By the rise of the share over its baseline, or by its multiple of the baseline."""
     by_size: Severity = "warning"
     if _reaches(proof, policy.critical_rise, policy.critical_ratio):
         by_size = "critical"
@@ -336,13 +355,13 @@ def _reaches(proof: Evidence, wanted: float, ratio: float | None) -> bool:
         return True
     if ratio is None or share - usual < wanted * PART_OF_RISE:
         return False
-    # One standard error less: five people of twenty are eight times three per cent, and may be luck.
+    # One standard error less: five people of twenty are eight times three per cent, but may be chance.
     return share - math.sqrt(share * (1 - share) / max(proof.authors, 1)) >= ratio * usual
 
 
 def clamp_severity(severity: Severity, policy: EpisodePolicy) -> Severity:
-    """*severity*, kept between the least and the most that the rule allows."""
-    return min(max(severity, policy.least, key=SEVERITIES.index), policy.most, key=SEVERITIES.index)
+    """*severity*, limited to the minimum and the maximum of the rule."""
+    return min(max(severity, policy.min_severity, key=SEVERITIES.index), policy.max_severity, key=SEVERITIES.index)
 
 
 def is_at_least(severity: Severity, minimum: Severity) -> bool:

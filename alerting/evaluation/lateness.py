@@ -1,4 +1,4 @@
-"""Do posts come too late to be alerted on? Counted by the workers, judged here over the last half hour."""
+"""Detects that posts arrive too late for alerts. Workers count late posts; this tests the last half hour."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -10,34 +10,35 @@ from brandpulse.state.partition_state import PartitionStatus
 
 @dataclass(frozen=True, slots=True)
 class LatenessPolicy:
-    """When late posts are an alert of their own."""
+    """When late posts are an alert."""
 
     over_ms: int = 30 * 60_000
-    """Looked at together, by the wall clock."""
+    """Length of the tested period, by the wall clock."""
     share: float = 0.2
-    """So many of the records read were late: what they say is counted, and pages nobody."""
+    """Alert if this part of the records was late. Late posts are counted but never page."""
     calm_share: float = 0.1
-    least_late: int = 100
+    """Below it, the alert resolves."""
+    min_late: int = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """What the last while looked like."""
+    """The result for the last period."""
 
     late: int = 0
     records: int = 0
-    holds: Tristate = "unknown"
+    active: Tristate = "unknown"
 
     @property
     def reason(self) -> str:
         return (
-            f"{self.late} of the last {self.records} records came after their minute was closed: they are counted, and "
-            "nobody is paged about them. A source delivers late, or a backlog is being read."
+            f"{self.late} of the last {self.records} records came after their minute was closed. They are counted, but "
+            "do not page. A source delivers late, or a backlog is being read."
         )
 
 
 class LatenessDetector:
-    """Remembers the counters of the last while. A new leader's watch knows nothing until half of it has passed."""
+    """Remembers the counters of the last period. For a new leader, the result is unknown for half a period."""
 
     def __init__(self, policy: LatenessPolicy | None = None) -> None:
         self._policy = policy or LatenessPolicy()
@@ -48,7 +49,7 @@ class LatenessDetector:
         policy = self._policy
         late, records = sum(status.late for status in statuses), sum(status.next for status in statuses)
         if self._seen and (late < self._seen[-1][1] or records < self._seen[-1][2]):
-            # Another log, or another namespace: these counters are not those counters.
+            # The counters went back: another log, or another namespace.
             self._seen.clear()
         if not self._seen or now_ms - self._seen[-1][0] >= 60_000:
             self._seen.append((now_ms, late, records))
@@ -59,6 +60,6 @@ class LatenessDetector:
         if now_ms - since_ms < policy.over_ms // 2 or not found.records:
             return found
         share = found.late / found.records
-        if share >= policy.share and found.late >= policy.least_late:
+        if share >= policy.share and found.late >= policy.min_late:
             return Lateness(found.late, found.records, "yes")
         return Lateness(found.late, found.records, "no" if share < policy.calm_share else "unknown")

@@ -1,4 +1,4 @@
-"""The alerter's view of the panes: one namespace at a time, and a fresh start when readers are swapped to another."""
+"""The alerter's pane reader: one namespace per evaluation, and a restart when readers are switched to another one."""
 
 import redis
 
@@ -9,22 +9,22 @@ from brandpulse.state.partition_state import PartitionStatus
 
 
 class LivePaneReader(PaneReader):
-    """Looks where to read once a tick, with `partitions`, so that no tick mixes two namespaces.
+    """Looks up the live namespace once an evaluation, in `partitions`, so that no evaluation mixes two namespaces.
 
-    After a swap it raises LostLeadershipError once: minutes and baselines kept in memory are of another model. Whoever
-    leads next reads them anew; episodes and `evaluated_until` stay, so nobody is paged twice.
+    After a switch it raises LostLeadershipError once, because cached minutes and baselines come from another model. The
+    next leader reads them again; episodes and `evaluated_until` stay, so no page is sent twice.
     """
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         super().__init__(client, namespace)
         self._named = namespace
-        self._now = ""
+        self._live = ""
 
     def live(self) -> str:
-        return self._now or super().live()
+        return self._live or super().live()
 
     def partitions(self) -> list[PartitionStatus]:
-        before, self._now = self._now, live_namespace(self._client, self._named)
-        if before not in ("", self._now):
-            raise LostLeadershipError(f"readers were swapped from namespace {before} to {self._now}")
+        before, self._live = self._live, live_namespace(self._client, self._named)
+        if before not in ("", self._live):
+            raise LostLeadershipError(f"readers were switched from namespace {before} to {self._live}")
         return super().partitions()

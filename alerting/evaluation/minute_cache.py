@@ -1,6 +1,6 @@
-"""The newest minutes of all brands, kept in memory: each is read once, though three hours of windows slide over it.
+"""The newest minutes of all brands, cached in memory: each is read once, although three hours of windows use it.
 
-Minutes below the watermark are final but for late posts, which never alert. So a tick reads only what is new.
+Minutes below the watermark are final except for late posts, which never page. So an evaluation reads only new minutes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class MinuteSource(Protocol):
 
 
 class MinuteCache:
-    """A rolling stretch of minutes by brand."""
+    """A rolling range of minutes by brand."""
 
     def __init__(self, source: MinuteSource) -> None:
         self._source = source
@@ -30,10 +30,10 @@ class MinuteCache:
         self._authors: dict[str, dict[int, Sequence[Authors]]] = {}
         self._first = 0
         self._last = -1
-        """First and last minute held, both included."""
+        """First and last cached minute, both included."""
 
     def read(self, brands: Sequence[str], first_minute: int, last_minute: int) -> dict[str, Minutes]:
-        """The minutes from first to last, both included; later calls must not go back."""
+        """The minutes from first to last, both included. Later calls must not go back."""
         if first_minute < self._first or first_minute > self._last:
             self._panes.clear()
             self._authors.clear()
@@ -59,7 +59,7 @@ class MinuteCache:
 
 
 def _merged(sketches: Sequence[Authors]) -> Authors:
-    """One sketch for all partitions: every window that slides over the minute would merge them anew."""
+    """One sketch for all partitions, so that windows need not merge them again."""
     if len(sketches) == 1:
         return sketches[0]
     everyone, negative = hll_union(LG_K), hll_union(LG_K)
@@ -69,9 +69,9 @@ def _merged(sketches: Sequence[Authors]) -> Authors:
     return Authors(everyone.get_result(tgt_hll_type.HLL_8), negative.get_result(tgt_hll_type.HLL_8))
 
 
-def _forget_before(first_minute: int, held: dict[int, Any]) -> None:
-    for minute in [minute for minute in held if minute < first_minute]:
-        del held[minute]
+def _forget_before(first_minute: int, minutes: dict[int, Any]) -> None:
+    for minute in [minute for minute in minutes if minute < first_minute]:
+        del minutes[minute]
 
 
 def alive_at(read: Mapping[str, Minutes], minutes: Sequence[int], width: int) -> list[bool]:

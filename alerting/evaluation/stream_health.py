@@ -1,14 +1,14 @@
-"""Episodes about the stream itself: stalled, silent, late. Times are wall clock: event time stands still then."""
+"""Episodes about the stream itself: stalled, silent, late. Times are wall clock, because event time does not move."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key
+from alerting.episodes.lifecycle import ALL_BRANDS, Decision, Memory, OpenEpisode, episode_key, evidence_without_posts
 from alerting.evaluation.alert_clock import Stall, Tristate, partition_name
 from alerting.evaluation.lateness import Lateness
-from brandpulse.schema.episodes import Episode, Evidence, Severity
+from brandpulse.schema.episodes import Episode, Severity
 from brandpulse.state.partition_state import PartitionStatus
 
 StreamRule = Literal["stream_stalled", "stream_silent", "late_data", "brand_silent"]
@@ -22,17 +22,17 @@ _SEVERITY: dict[StreamRule, Severity] = {
 
 @dataclass(frozen=True, slots=True)
 class StreamHealth:
-    """One rule's verdict now, and the sentence for it."""
+    """The current state of one stream rule, and a sentence about it."""
 
     rule: StreamRule
-    holds: Tristate
+    active: Tristate
     reason: str
 
 
 def stall_health(stall: Stall, unseen: Collection[PartitionStatus] = ()) -> StreamHealth:
-    """*unseen*: partitions of which nobody gives a sign."""
-    why = "; ".join(_why(status, unseen=status in unseen) for status in stall.partitions)
-    return StreamHealth("stream_stalled", stall.stalled, why)
+    """*unseen*: partitions without a sign of life of a worker."""
+    reason = "; ".join(_stall_reason(status, unseen=status in unseen) for status in stall.partitions)
+    return StreamHealth("stream_stalled", stall.stalled, reason)
 
 
 def silence_health(silent: Tristate, *, newest_ms: int | None) -> StreamHealth:
@@ -41,41 +41,30 @@ def silence_health(silent: Tristate, *, newest_ms: int | None) -> StreamHealth:
 
 
 def lateness_health(lateness: Lateness) -> StreamHealth:
-    return StreamHealth("late_data", lateness.holds, lateness.reason)
+    return StreamHealth("late_data", lateness.active, lateness.reason)
 
 
-def _why(status: PartitionStatus, *, unseen: bool) -> str:
+def _stall_reason(status: PartitionStatus, *, unseen: bool) -> str:
     name = f"Partition {partition_name(status)}"
     if not status.owner:
-        return f"{name} has no worker, {status.lag} records behind: what they say is not seen."
+        return f"{name} has no worker and is {status.lag} records behind: new posts are not counted."
     if unseen:
         since = datetime.fromtimestamp(status.seen_wall_ms / 1_000, UTC)
         return (
-            f"{name}: no sign of worker {status.owner} since {since:%Y-%m-%d %H:%M:%S} UTC. It is gone, or Kafka does "
-            "not answer it: what is posted is not seen."
+            f"{name}: no sign of life from worker {status.owner} since {since:%Y-%m-%d %H:%M:%S} UTC. It is gone, or "
+            "Kafka does not respond to it: new posts are not counted."
         )
     if status.paused:
-        return f"{name} waits for a person: {status.paused}"
-    return f"{name} does not move (worker {status.owner}), {status.lag} records behind: what they say is not seen."
+        return f"{name} waits for an operator: {status.paused}"
+    return f"{name} does not move (worker {status.owner}), {status.lag} records behind: new posts are not counted."
 
 
 def decide_health(before: OpenEpisode | None, health: StreamHealth, *, now: datetime) -> Decision:
-    """Fires once and resolves once; "unknown" changes nothing."""
-    if health.holds == "unknown":
+    """The decision about one stream rule: fires once, resolves once; "unknown" changes nothing."""
+    if health.active == "unknown":
         return Decision("frozen: no data", after=before)
-    proof = Evidence(
-        window_start=now,
-        window_end=now,
-        posts=0,
-        negative_posts=0,
-        authors=0,
-        negative_authors=0,
-        negative_share=0.0,
-        baseline_share=0.0,
-        p_value=1.0,
-        reason=health.reason or "It moves again.",
-    )
-    if health.holds == "yes":
+    proof = evidence_without_posts(now, now, health.reason or "It moves again.")
+    if health.active == "yes":
         if before is not None:
             return Decision("still up", after=before)
         episode = Episode(
@@ -94,7 +83,7 @@ def decide_health(before: OpenEpisode | None, health: StreamHealth, *, now: date
         return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=now)))
     if before is None:
         return Decision("nothing new")
-    again = "Posts come in time again." if health.rule == "late_data" else "The stream flows again."
+    again = "Posts arrive in time again." if health.rule == "late_data" else "The stream flows again."
     proof = proof.model_copy(update={"reason": again})
     closed = before.episode.model_copy(
         update={"state": "resolved", "resolved_at": now, "updated_at": now, "latest": proof}

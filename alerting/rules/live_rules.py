@@ -1,4 +1,4 @@
-"""The rules file while the alerter runs: read again when it changes, and never worse than it was."""
+"""The rules file while the alerter runs: read again when it changes. Invalid content leaves the old rules in use."""
 
 import logging
 from collections.abc import Callable, Set
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class LiveRules:
-    """Asked once a tick. A wrong file stops the start, and later changes nothing but a log line and a metric."""
+    """The current rules. An invalid file stops the start; later it causes only a log line and a metric."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class LiveRules:
         self._valid.set(1)
 
     def current(self) -> RuleSet:
-        """The newest rules that could be read."""
+        """The newest valid rules."""
         stamp = stamp_of(self._path)
         if stamp == self._stamp:
             return self._rules
@@ -43,10 +43,10 @@ class LiveRules:
             self._rules = self._read()
         except ConfigError as error:
             self._valid.set(0)
-            log.error("the changed rules file is wrong: the rules before it hold", extra={"reason": str(error)})  # noqa: TRY400 - said in full
+            log.error("rules file is invalid: the old rules stay in use", extra={"reason": str(error)})  # noqa: TRY400 - the reason is complete
         else:
             self._valid.set(1)
-            log.info("rules read again", extra={"rules": [rule.name for rule in self._rules.rules]})
+            log.info("rules reloaded", extra={"rules": [rule.name for rule in self._rules.rules]})
         return self._rules
 
     def _read(self) -> RuleSet:

@@ -38,22 +38,22 @@ grouping: {from_brands: 10, minutes: 10}
 def load_rules(
     path: Path, *, receivers: Set[str] | None = None, facets: Callable[[], Set[str]] | None = None
 ) -> RuleSet:
-    """The rules of the YAML file at *path*. Raises ConfigError: file, line, key, value, and a right one.
+    """The rules of the YAML file at *path*. Raises ConfigError with file, line, key, value and a valid example.
 
-    *receivers*: the names in the receivers file; None where they are not known. *facets* gives those of the brands
-    file (`facet_names_of`), and is asked only if a rule names one.
+    *receivers*: the names in the receivers file; None: unknown. *facets* gives the names in the brands file
+    (`facet_names_of`), and is called only if a rule names a facet.
     """
     read = read_yaml(path, what="rules file", variable=VARIABLE, example=EXAMPLE)
     try:
         rules = RuleSet.model_validate(read.content)
     except ValidationError as error:
-        told = read.explain(error, name=lambda place: _name_at(read, place))
-        raise ConfigError(f"the rules file is wrong:\n{told}\nA right one:\n{EXAMPLE}") from None
-    strangers = [] if receivers is None else _strangers(read, rules, receivers)
+        problems = read.explain(error, name=lambda place: _name_at(read, place))
+        raise ConfigError(f"the rules file is invalid:\n{problems}\nA valid file:\n{EXAMPLE}") from None
+    unknown = [] if receivers is None else _unknown_receivers(read, rules, receivers)
     if facets is not None:
-        strangers += _unknown_facets(read, rules, facets)
-    if strangers:
-        raise ConfigError("the rules file is wrong:\n" + "\n".join(strangers))
+        unknown += _unknown_facets(read, rules, facets)
+    if unknown:
+        raise ConfigError("the rules file is invalid:\n" + "\n".join(unknown))
     return rules
 
 
@@ -65,8 +65,8 @@ def _name_at(read: YamlFile, place: Sequence[str | int]) -> str:
         return ""
 
 
-def _strangers(read: YamlFile, rules: RuleSet, receivers: Set[str]) -> list[str]:
-    """Receivers that nobody else has heard of: nobody would be told."""
+def _unknown_receivers(read: YamlFile, rules: RuleSet, receivers: Set[str]) -> list[str]:
+    """Receivers that are not in the receivers file, so that no notification would be sent."""
     known = ", ".join(sorted(receivers)) or "none"
     return [
         f"  {read.path}:{read.line_of(('rules', number, 'receivers', place))}: rules.{number}.receivers.{place} "
@@ -78,7 +78,7 @@ def _strangers(read: YamlFile, rules: RuleSet, receivers: Set[str]) -> list[str]
 
 
 def _unknown_facets(read: YamlFile, rules: RuleSet, facets: Callable[[], Set[str]]) -> list[str]:
-    """Facets that no worker counts: nothing would be watched."""
+    """Facets that are not in the brands file, so that no worker counts them."""
     named = {number: rule.facet for number, rule in enumerate(rules.rules) if isinstance(rule, FacetShareRule)}
     known = facets() if named else set()
     return [
@@ -91,11 +91,11 @@ def _unknown_facets(read: YamlFile, rules: RuleSet, facets: Callable[[], Set[str
 
 
 def facet_names_of(brands_file: Path) -> Callable[[], Set[str]]:
-    """Reads the names of the facets in *brands_file* when asked; may raise ConfigError then."""
+    """Returns a function that reads the names of the facets in *brands_file*, and may raise ConfigError."""
     return lambda: {facet.name for facet in load_brands_file(brands_file).facets}
 
 
 def unknown_brands(rules: RuleSet, brands: Set[str]) -> list[str]:
-    """Brand names in *rules* that are none of *brands*: a misspelt one is watched by nobody."""
+    """Brand names in *rules* that are not in *brands*, for example misspelt ones. No brand matches them."""
     named = {brand for rule in rules.rules if rule.brands != "all" for brand in rule.brands}
     return sorted(named - brands)

@@ -1,7 +1,7 @@
-"""Rules: what is watched for, for which brands, how grave it is, who hears of it and when. The file, and its models.
+"""The models of the rules file: what is detected, for which brands, its severity, its receivers and quiet hours.
 
-A rule has what all kinds share (`CommonRule`) and what its kind adds. A new kind is a model with its own literal
-`kind`, added to `Rule`; `alerting/evaluation/evaluator.py` evaluates it.
+A rule has the fields of all kinds (`CommonRule`) and those of its kind. A new kind is a model with its own literal
+`kind`, added to `Rule`, and an evaluator in the table `RULE_KINDS` of `alerting/evaluation/evaluator.py`.
 """
 
 from dataclasses import replace
@@ -19,12 +19,12 @@ from brandpulse.schema.episodes import Severity
 
 BRAND_SILENT = "brand_silent"
 STREAM_RULES = ("stream_stalled", "stream_silent", "late_data", BRAND_SILENT)
-"""Rules about the stream itself. Always there; every receiver hears of them."""
+"""Built-in rules about the stream itself. All receivers are notified of them."""
 STORM = "storm"
-"""Rule of the episode that stands for many brands at once."""
-MOST_RULES = 100
+"""Rule of a group: an episode about many brands at once."""
+MAX_RULES = 100
 CALM_NATS = 6.0
-"""Of facets: `EpisodePolicy.calm_nats`."""
+"""`EpisodePolicy.calm_nats` of facet rules."""
 RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 ReceiverName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
@@ -36,11 +36,11 @@ class RuleReceiver(BaseModel):
 
     name: ReceiverName
     min_severity: Severity | None = None
-    """None: the one of the receivers file. The graver of both counts."""
+    """None: the one of the receivers file. The higher of both applies."""
 
 
 class CommonRule(BaseModel):
-    """What every kind of rule has."""
+    """Fields of every rule kind."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,25 +48,25 @@ class CommonRule(BaseModel):
     brands: Literal["all"] | tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = "all"
     severity: SeverityRule = SeverityRule()
     receivers: tuple[RuleReceiver, ...] | None = Field(default=None, max_length=50)
-    """None: all. Topic `alerts` hears of every rule."""
+    """None: all. Topic `alerts` gets the notifications of every rule."""
     quiet_hours: tuple[QuietHours, ...] = Field(default=(), max_length=20)
     update_minutes: Minutes | None = None
     calm_minutes: Minutes | None = None
     quiet_minutes: Minutes | None = None
-    """These three as the settings of the same name, when not given."""
+    """If not given, these three are the settings of the same name."""
 
     @field_validator("name")
     @classmethod
     def _is_free(cls, name: str) -> str:
         if name in STREAM_RULES or name == STORM:
-            raise ValueError("is the name of a rule of our own; a right one: negative_share")
+            raise ValueError("is the name of a built-in rule; valid example: negative_share")
         return name
 
     @field_validator("brands", mode="after")
     @classmethod
     def _names_some(cls, brands: Any) -> Any:
         if brands == ():
-            raise ValueError("names no brand; a right one: all")
+            raise ValueError("names no brand; valid example: all")
         return brands
 
     @field_validator("receivers", mode="before")
@@ -85,16 +85,16 @@ class CommonRule(BaseModel):
         return self.brands == "all" or brand in self.brands
 
     def _given(self, *names: str) -> dict[str, Any]:
-        """What this rule says of *names*; the settings say the others."""
+        """The values of *names* that this rule sets."""
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def episode_policy(self, settings: EpisodePolicy) -> EpisodePolicy:
-        """*settings* with what this rule says otherwise."""
+        """*settings* with the values of this rule."""
         return replace(
             settings,
             **self._given("update_minutes", "calm_minutes", "quiet_minutes"),
-            least=self.severity.least,
-            most=self.severity.most,
+            min_severity=self.severity.least,
+            max_severity=self.severity.most,
             error_rise=self.severity.error_rise,
             critical_rise=self.severity.critical_rise,
             error_after_minutes=self.severity.error_after_minutes,
@@ -103,7 +103,7 @@ class CommonRule(BaseModel):
 
 
 class NegativeShareRule(CommonRule):
-    """The share of negative people, against the brand's own past. What is not given is as in the settings."""
+    """The share of negative people, compared with the brand's own past. Values that are not given come from the settings."""
 
     kind: Literal["negative_share"]
     false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
@@ -118,7 +118,7 @@ class NegativeShareRule(CommonRule):
         return ""
 
     def detect_policy(self, settings: DetectPolicy) -> DetectPolicy:
-        """*settings* with what this rule says otherwise."""
+        """*settings* with the values of this rule."""
         given = self._given(
             "false_alarms",
             "min_authors",
@@ -131,9 +131,9 @@ class NegativeShareRule(CommonRule):
 
 
 class FacetShareRule(CommonRule):
-    """The share of a brand's people who are in a facet of the brands file, against the brand's own past of that share.
+    """The share of a brand's people who are in a facet of the brands file, compared with the past of that share.
 
-    Facets are small: less is a rise here than of negative people, and a page needs a share that multiplies.
+    Facets are small, so a smaller rise than of negative people counts, but a page needs a multiple of the usual share.
     """
 
     kind: Literal["facet_share"]
@@ -142,7 +142,7 @@ class FacetShareRule(CommonRule):
     min_authors: Annotated[int, Field(ge=1)] | None = None
     min_history_hours: Annotated[int, Field(ge=1, le=24 * 28)] | None = None
     min_history_authors: Annotated[int, Field(ge=1)] | None = None
-    """These four as in the settings, when not given."""
+    """If not given, these four come from the settings."""
     min_facet_authors: Annotated[int, Field(ge=1)] = 5
     min_rise: Annotated[float, Field(ge=0, lt=1)] = 0.02
     min_ratio: Ratio = 2.0
@@ -153,7 +153,7 @@ class FacetShareRule(CommonRule):
         return self.facet
 
     def detect_policy(self, settings: DetectPolicy) -> DetectPolicy:
-        """*settings* with what this rule says otherwise."""
+        """*settings* with the values of this rule."""
         return replace(
             settings,
             **self._given("false_alarms", "min_authors", "min_history_hours", "min_history_authors"),
@@ -165,8 +165,8 @@ class FacetShareRule(CommonRule):
         )
 
     def episode_policy(self, settings: EpisodePolicy) -> EpisodePolicy:
-        # A small share's people say little for calm each: with the settings' nine nats a quiet brand's page of two
-        # hours stays open for five more (simulated at one post a minute, a facet of 2 %).
+        # With a small share, each person is little evidence for calm: with nine nats, a quiet brand's page of two hours
+        # stays open for five more (simulated at one post a minute, a facet of 2 %).
         calm_nats = min(settings.calm_nats, CALM_NATS)
         error, critical = self.severity.ratios
         return super().episode_policy(
@@ -175,7 +175,7 @@ class FacetShareRule(CommonRule):
 
 
 class VolumeRule(CommonRule):
-    """How many people write about a brand, whatever they say, against its own past (`alerting.detection.volume_detector`)."""
+    """The number of people who write about a brand, compared with its own past: `alerting.detection.volume_detector`."""
 
     kind: Literal["volume"]
     false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
@@ -183,43 +183,43 @@ class VolumeRule(CommonRule):
     min_ratio: Ratio | None = None
 
     def surge_policy(self, settings: SurgePolicy) -> SurgePolicy:
-        """*settings* with what this rule says otherwise."""
+        """*settings* with the values of this rule."""
         return replace(settings, **self._given("false_alarms", "min_authors", "min_ratio"))
 
 
 Rule = Annotated[NegativeShareRule | FacetShareRule | VolumeRule, Field(discriminator="kind")]
-"""Every kind there is."""
+"""All rule kinds."""
 
 
 class Grouping(BaseModel):
-    """When many brands fire at once, one page stands for them."""
+    """When many brands fire at once, one page replaces theirs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     from_brands: int = Field(default=10, ge=2)
-    """So many episodes of one audience within `minutes` are grouped: those that fired before page by themselves."""
+    """Number of episodes with the same receivers, within `minutes`, that form a group. Earlier ones have their own page."""
     minutes: int = Field(default=10, ge=1, le=120)
-    """Event time. Whatever fires so soon after the group last grew joins it."""
+    """Event time. An episode joins a group that last grew within this time."""
 
 
 class RuleSet(BaseModel):
-    """One rules file."""
+    """The content of a rules file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rules: tuple[Rule, ...] = Field(
-        default=(NegativeShareRule(name=DEFAULT_RULE_NAME, kind="negative_share"),), max_length=MOST_RULES
+        default=(NegativeShareRule(name=DEFAULT_RULE_NAME, kind="negative_share"),), max_length=MAX_RULES
     )
     grouping: Grouping = Grouping()
 
     @model_validator(mode="after")
     def _has_rules_of_distinct_names(self) -> "RuleSet":
         if not self.rules:
-            raise ValueError("rules is empty: nothing would be watched")
+            raise ValueError("rules is empty: no brand would be watched")
         names = [rule.name for rule in self.rules]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two rules are named {name!r}; each needs a name of its own")
+                raise ValueError(f"two rules have the name {name!r}; names must be unique")
         return self
 
     def named(self, name: str) -> CommonRule | None:
@@ -227,4 +227,4 @@ class RuleSet(BaseModel):
 
 
 DEFAULT_RULES = RuleSet()
-"""Without a rules file."""
+"""The rules without a rules file."""

@@ -1,4 +1,4 @@
-"""Hours in which people sleep: what is less grave waits until they are over."""
+"""Quiet hours: notifications below a severity wait until they are over."""
 
 from collections.abc import Iterable
 from datetime import datetime, time, timedelta
@@ -14,7 +14,7 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def _clock(value: Any) -> Any:
-    """YAML reads an unquoted 22:00 as the number 1320: sixty times 22."""
+    """YAML reads an unquoted 22:00 as the number 1320: 60 times 22."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
         return time(value // 60, value % 60)
     return value
@@ -24,7 +24,7 @@ Clock = Annotated[time, BeforeValidator(_clock)]
 
 
 class QuietHours(BaseModel):
-    """A span of the local day. One that ends before it begins runs over midnight, and belongs to the day it began."""
+    """A part of the local day. If it ends before it begins, it runs over midnight and belongs to the day of its begin."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -33,7 +33,7 @@ class QuietHours(BaseModel):
     time_zone: str
     days: tuple[Day, ...] = Field(default=DAYS, min_length=1)
     below: Severity = "critical"
-    """What is at least as grave is told all the same."""
+    """Episodes of at least this severity are notified immediately."""
 
     @field_validator("time_zone")
     @classmethod
@@ -41,21 +41,21 @@ class QuietHours(BaseModel):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError("no such time zone here; a right one: Europe/Berlin") from error
+            raise ValueError("is not a known time zone; valid example: Europe/Berlin") from error
         return name
 
     @model_validator(mode="after")
     def _has_length(self) -> "QuietHours":
         if self.start == self.end:
-            raise ValueError("from and to are the same moment; a right pair: from: '22:00', to: '07:00'")
+            raise ValueError("from and to are equal; valid example: from: '22:00', to: '07:00'")
         return self
 
-    def hold(self, severity: Severity, now: datetime) -> bool:
-        """Whether an episode of *severity* waits at *now*."""
+    def mutes(self, severity: Severity, now: datetime) -> bool:
+        """Whether notifications of an episode of *severity* wait at *now*."""
         return SEVERITIES.index(severity) < SEVERITIES.index(self.below) and self.covers(now)
 
     def covers(self, now: datetime) -> bool:
-        """Whether the local clock stands within. Over a change to or from summer time it goes by that clock."""
+        """Whether *now* is inside, by the local clock, also on days with a change of summer time."""
         local = now.astimezone(ZoneInfo(self.time_zone))
         today, yesterday = DAYS[local.weekday()], DAYS[(local - timedelta(days=1)).weekday()]
         at = local.time().replace(tzinfo=None)
@@ -65,5 +65,5 @@ class QuietHours(BaseModel):
 
 
 def is_muted(hours: Iterable[QuietHours], severity: Severity, now: datetime) -> bool:
-    """Whether any of *hours* holds an episode of *severity* back at *now*."""
-    return any(one.hold(severity, now) for one in hours)
+    """Whether any of *hours* mutes an episode of *severity* at *now*."""
+    return any(one.mutes(severity, now) for one in hours)

@@ -1,4 +1,4 @@
-"""What a rule says of severity: by size, by persistence, and of a facet by how many times it multiplied."""
+"""The severity of a rule's episodes: by size, by duration, and for facets by the multiple of the usual share."""
 
 from typing import Annotated
 
@@ -9,11 +9,11 @@ from brandpulse.schema.episodes import SEVERITIES, Severity
 Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 28)]
 Ratio = Annotated[float, Field(gt=1, le=1_000)]
 ERROR_RATIO, CRITICAL_RATIO = 4.0, 8.0
-"""Of facets: so many times what is usual."""
+"""Default multiples of the usual share, for facets."""
 
 
 class SeverityRule(BaseModel):
-    """How grave: by size (the rise over the baseline) and by persistence (minutes firing without acknowledgement)."""
+    """Severity by size (the rise over the baseline) and by duration (minutes without acknowledgement)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,14 +29,14 @@ class SeverityRule(BaseModel):
         if self.error_rise > self.critical_rise:
             raise ValueError(f"error_rise {self.error_rise:g} is above critical_rise {self.critical_rise:g}")
         if SEVERITIES.index(self.least) > SEVERITIES.index(self.most):
-            raise ValueError(f"least {self.least} is graver than most {self.most}")
+            raise ValueError(f"least {self.least} is above most {self.most}")
         return self
 
 
 class FacetSeverityRule(SeverityRule):
-    """Of a facet's share, which may be small: also by how many times the usual share it is, and whichever is graver.
+    """Severity of a facet rule, whose share may be small: also by the multiple of the usual share; the higher applies.
 
-    Ratios that are not given are `ERROR_RATIO` and `CRITICAL_RATIO`, but not beside a rise that is given.
+    The default ratios are `ERROR_RATIO` and `CRITICAL_RATIO`, but only if the rise of the same severity is not given.
     """
 
     error_ratio: Ratio | None = None
@@ -44,7 +44,7 @@ class FacetSeverityRule(SeverityRule):
 
     @property
     def ratios(self) -> tuple[float | None, float | None]:
-        """For an error and for a critical episode; None: by the rise alone."""
+        """The ratios of an error and of a critical episode; None: by the rise alone."""
         given = self.model_fields_set
         return (
             self.error_ratio or (None if "error_rise" in given else ERROR_RATIO),

@@ -72,7 +72,7 @@ async def test_a_late_post_of_a_leader_that_slept_leaves_no_incident_open(
                 module=module,
             )
 
-        first = start("first", "tests.faults.alerting.sleepy")
+        first = start("first", "tests.faults.alerting.suspending_alerter")
         await until(lambda: is_stopped(first), child=first)
         stream.write(redis_client, namespace, wall_ms=wall_ms())
         second = start("second", "alerting.run")

@@ -218,7 +218,7 @@ def test_a_silent_brand_is_said_once_and_ends_with_its_posts(scene: Scene) -> No
     ]
     episode, _, reason = said[0]
     assert reason.startswith("No posts of Acme Air since 2026-03-05 1")
-    assert "people an hour. Other brands are written about. Kept posts came from test (" in reason
+    assert "people an hour. Other brands are written about. Stored posts came from test (" in reason
     assert episode.severity == "warning"
     assert 60 <= episode.fired_at.timestamp() / 60 - stop <= 130
     assert said[1][2] == "Posts of Acme Air come again."

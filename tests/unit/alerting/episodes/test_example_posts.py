@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from alerting.detection.share_detector import WindowCounts
-from alerting.episodes.example_posts import ENOUGH_NEGATIVE, MOST_LOOKS, MOST_READS, PostEvidenceReader, count_sources
+from alerting.episodes.example_posts import ENOUGH_NEGATIVE, MAX_DETAILS, MAX_READS, PostEvidenceReader, count_sources
 from brandpulse.schema.episodes import SourceCount
 from brandpulse.state.author_lookup import KnownAuthors
 from brandpulse.state.author_sketches import Authors
@@ -154,10 +154,10 @@ def test_sources_are_of_the_posts_of_the_window() -> None:
 def test_a_storm_is_not_held_up_by_words_and_says_so() -> None:
     asked: list[tuple[str, int, int]] = []
     full = shelf({DAY - 1: USUAL}, [a_post(n, f"strike number{n} again") for n in range(9)], asked=asked)
-    shown = [full.read("Acme", WINDOW) for _ in range(MOST_LOOKS + 5)]
-    assert len(asked) == MOST_LOOKS
+    shown = [full.read("Acme", WINDOW) for _ in range(MAX_DETAILS + 5)]
+    assert len(asked) == MAX_DETAILS
     assert shown[-1].terms == []
-    assert shown[-1].terms_missing == f"more than {MOST_LOOKS} alerts came at once"
+    assert shown[-1].terms_missing == f"more than {MAX_DETAILS} alerts came at once"
     assert (len(shown[-1].examples), len(shown[-1].sources)) == (3, 1)
     full.reset_limits()
     assert full.read("Acme", WINDOW).terms == shown[0].terms
@@ -165,9 +165,9 @@ def test_a_storm_is_not_held_up_by_words_and_says_so() -> None:
 
 def test_a_storm_beyond_all_bounds_reads_no_posts() -> None:
     full = shelf({}, [a_post(1, "awful")])
-    shown = [full.read("Acme", WINDOW) for _ in range(MOST_READS + 1)]
+    shown = [full.read("Acme", WINDOW) for _ in range(MAX_READS + 1)]
     assert len(shown[-2].examples) == 1
-    assert shown[-1].terms_missing == f"more than {MOST_READS} alerts came at once"
+    assert shown[-1].terms_missing == f"more than {MAX_READS} alerts came at once"
 
 
 def test_a_brand_without_kept_posts_says_so() -> None:

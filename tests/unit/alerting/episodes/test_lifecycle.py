@@ -93,7 +93,7 @@ def test_a_small_share_is_grave_when_it_multiplied(inside: int, authors: int, us
 def test_without_ratios_the_rise_alone_counts() -> None:
     assert graded(190, 1_000, 0.01, EpisodePolicy()) == "warning"
     assert graded(220, 1_000, 0.01, EpisodePolicy()) == "error"
-    assert graded(900, 1_000, 0.01, EpisodePolicy(most="warning")) == "warning"
+    assert graded(900, 1_000, 0.01, EpisodePolicy(max_severity="warning")) == "warning"
 
 
 SPIKE, CALM, UP, NOTHING = ("spike", 0.5), ("normal", 0.2), ("normal", 0.4), ("no data", 0.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alerting.episodes.rising_terms import LEAST_SEEN, LEAST_USUAL, SHOWN, rising_terms
+from alerting.episodes.rising_terms import MIN_SEEN, MIN_USUAL, SHOWN, rising_terms
 from brandpulse.text.terms import terms_of
 
 WORDS = ["seat", "crew", "food", "price", "legroom", "app", "queue", "website", "coffee", "staff"]
@@ -64,8 +64,8 @@ def test_at_most_five_are_told() -> None:
 @pytest.mark.parametrize(
     ("seen", "usual", "why"),
     [
-        (LEAST_SEEN - 1, 200, f"only {LEAST_SEEN - 1} different negative posts"),
-        (12, LEAST_USUAL - 1, f"only {LEAST_USUAL - 1} usual posts"),
+        (MIN_SEEN - 1, 200, f"only {MIN_SEEN - 1} different negative posts"),
+        (12, MIN_USUAL - 1, f"only {MIN_USUAL - 1} usual posts"),
         (12, 0, "only 0 usual posts"),
     ],
 )

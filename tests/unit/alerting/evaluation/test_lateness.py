@@ -31,19 +31,19 @@ def watched(counters: list[tuple[int, int]]) -> list[Lateness]:
 )
 def test_the_share_of_late_records_decides(late_a_minute: int, records_a_minute: int, holds: str) -> None:
     found = watched([(late_a_minute * minute, 1_000 + records_a_minute * minute) for minute in range(31)])
-    assert found[-1].holds == holds
+    assert found[-1].active == holds
 
 
 def test_nothing_is_said_before_a_quarter_of_an_hour_was_seen() -> None:
     found = watched([(90 * minute, 100 * minute) for minute in range(31)])
-    assert [one.holds for one in found[:15]] == ["unknown"] * 15
-    assert found[15].holds == "yes"
+    assert [one.active for one in found[:15]] == ["unknown"] * 15
+    assert found[15].active == "yes"
 
 
 def test_what_was_late_an_hour_ago_is_forgotten() -> None:
     found = watched([(min(90 * minute, 1_800), 100 * minute) for minute in range(70)])
-    assert found[20].holds == "yes"
-    assert (found[-1].late, found[-1].records, found[-1].holds) == (0, 3_000, "no")
+    assert found[20].active == "yes"
+    assert (found[-1].late, found[-1].records, found[-1].active) == (0, 3_000, "no")
 
 
 def test_counters_that_begin_anew_are_no_negative_lateness() -> None:
@@ -64,4 +64,4 @@ def test_it_fires_once_says_how_many_and_resolves_by_itself() -> None:
     (fired, why), (ended, over) = transitions
     assert (fired, ended) == ("triggered", "resolved")
     assert "600 of the last 1500 records came after their minute was closed" in why
-    assert over == "Posts come in time again."
+    assert over == "Posts arrive in time again."

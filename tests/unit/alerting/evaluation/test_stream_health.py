@@ -17,23 +17,23 @@ SEEN_MS = 1_772_420_403_000  # 2026-03-02 03:00:03 UTC
         (
             {"lag": 7},
             False,
-            "Partition posts:3 does not move (worker host:1), 7 records behind: what they say is not seen.",
+            "Partition posts:3 does not move (worker host:1), 7 records behind: new posts are not counted.",
         ),
         (
             {"owner": "", "lag": 7},
             True,
-            "Partition posts:3 has no worker, 7 records behind: what they say is not seen.",
+            "Partition posts:3 has no worker and is 7 records behind: new posts are not counted.",
         ),
         (
             {},
             True,
-            "Partition posts:3: no sign of worker host:1 since 2026-03-02 03:00:03 UTC. It is gone, or Kafka does not "
-            "answer it: what is posted is not seen.",
+            "Partition posts:3: no sign of life from worker host:1 since 2026-03-02 03:00:03 UTC. It is gone, or Kafka "
+            "does not respond to it: new posts are not counted.",
         ),
         (
             {"paused": "31 of 40 posts are invalid"},
             False,
-            "Partition posts:3 waits for a person: 31 of 40 posts are invalid",
+            "Partition posts:3 waits for an operator: 31 of 40 posts are invalid",
         ),
     ],
     ids=["stands", "never owned", "unseen", "paused"],

@@ -53,7 +53,7 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
     ("text", "told"),
     [
         ("", "the file: is empty: must be fields with values"),
-        ("rules: []", "rules is empty: nothing would be watched"),
+        ("rules: []", "rules is empty: no brand would be watched"),
         (
             "rules:\n- {name: a, kind: mood}",
             ":2: rules.0 (rule 'a'): kind must be one of 'negative_share', 'facet_share', 'volume', is 'mood'",
@@ -63,15 +63,15 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
             ":4: rules.0.false_alarms (rule 'a'): must be more than 0.0, got '-1'",
         ),
         ("rules:\n- {name: A-1, kind: negative_share}", "rules.0.name (rule 'A-1'): must match the pattern"),
-        ("rules:\n- {name: storm, kind: negative_share}", "is the name of a rule of our own"),
-        ("rules:\n- {name: a, kind: negative_share, brands: []}", "names no brand; a right one: all"),
+        ("rules:\n- {name: storm, kind: negative_share}", "is the name of a built-in rule"),
+        ("rules:\n- {name: a, kind: negative_share, brands: []}", "names no brand; valid example: all"),
         (
             "rules:\n- {name: a, kind: negative_share, recievers: [x]}",
             "rules.0.recievers (rule 'a'): is not known here",
         ),
         (
             "rules:\n- {name: a, kind: negative_share}\n- {name: a, kind: negative_share}",
-            "two rules are named 'a'; each needs a name of its own",
+            "two rules have the name 'a'; names must be unique",
         ),
         (
             "rules:\n- name: a\n  kind: negative_share\n  severity: {error_rise: 0.5}",
@@ -79,7 +79,7 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
         ),
         (
             "rules:\n- name: a\n  kind: negative_share\n  quiet_hours: [{from: 22:00, to: 7:00, time_zone: Mars/Base}]",
-            "rules.0.quiet_hours.0.time_zone (rule 'a'): no such time zone here; a right one: Europe/Berlin, "
+            "rules.0.quiet_hours.0.time_zone (rule 'a'): is not a known time zone; valid example: Europe/Berlin, "
             "got 'Mars/Base'",
         ),
         (

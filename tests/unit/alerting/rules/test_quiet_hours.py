@@ -63,5 +63,5 @@ def test_an_hour_without_quotes_which_yaml_reads_as_a_number_is_an_hour() -> Non
 
 
 def test_a_span_without_length_is_refused() -> None:
-    with pytest.raises(ValueError, match="the same moment"):
+    with pytest.raises(ValueError, match="from and to are equal"):
         quiet(to="22:00")

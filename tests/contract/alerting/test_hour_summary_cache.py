@@ -9,7 +9,7 @@ import redis
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.detection.share_detector import DetectPolicy
-from alerting.evaluation import hour_summary_cache as kept_hours
+from alerting.evaluation import hour_summary_cache
 from alerting.evaluation.evaluator import Evaluator
 from alerting.evaluation.hour_summary_cache import HourSummaryReader
 from alerting.evaluation.policies import Policies
@@ -27,7 +27,7 @@ MakeReader = Callable[[redis.Redis, str], PaneReader]
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three brands are as many as a thousand: none is looked at whole."""
-    monkeypatch.setattr(kept_hours, "FEW", 0)
+    monkeypatch.setattr(hour_summary_cache, "FEW_SERIES", 0)
 
 
 def counts(reader: PaneReader, names: Sequence[str], first_hour: int, last_hour: int) -> object:
@@ -102,7 +102,7 @@ def test_a_day_that_its_last_leader_saw_half_is_counted_again(redis_client: redi
 def test_a_backfill_of_a_settled_day_is_taken_up_by_a_leader_that_stays(
     redis_client: redis.Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_hours, "FEW", 1)
+    monkeypatch.setattr(hour_summary_cache, "FEW_SERIES", 1)
     stream = a_day_of_each(days=2)
     stream.write(redis_client, namespace)
     history = HourHistory(HourSummaryReader(redis_client, namespace), BaselinePolicy())
