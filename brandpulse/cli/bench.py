@@ -34,9 +34,7 @@ JsonOption = Annotated[
 
 @app.command()
 def model(
-    data: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="File of labelled posts, JSON lines. Required.")
-    ],
+    data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="File of labelled posts, JSON lines.")],
     posts: Annotated[int, typer.Option(min=32, help="Number of posts to score.")] = 1_000,
     rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; the median counts.")] = 3,
 ) -> None:
@@ -95,7 +93,7 @@ def soak(
         float, typer.Option(min=0.05, max=0.95, help="Share of the worker's maximum speed, which is measured first.")
     ] = 0.7,
     posts_per_second: Annotated[
-        float | None, typer.Option(min=1, help="Posts per second to send, instead of --load.")
+        float | None, typer.Option(min=1, help="Posts per second to send, instead of --load. Default: by --load.")
     ] = None,
     engine: EngineOption = "auto",
     broker: Annotated[
@@ -112,9 +110,7 @@ def soak(
 
 @app.command()
 def serve(
-    data: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="File of posts, JSON lines with a text. Required.")
-    ],
+    data: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="File of posts, JSON lines with a text.")],
     weights: WeightsOption = None,
     engine: Annotated[Engine, typer.Option(help="Scoring engine.")] = "auto",
     seconds: Annotated[float, typer.Option(min=0.5, help="Seconds per measurement.")] = 5.0,
@@ -146,12 +142,14 @@ def urgency(
 @app.command()
 def volume(
     series: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="Folder of CSV files with timestamp,value. Required.")
+        Path, typer.Option(exists=True, file_okay=False, help="Folder of CSV files with timestamp,value.")
     ],
     labels: Annotated[
         Path,
         typer.Option(
-            exists=True, dir_okay=False, help='JSON file of labels: {"name.csv": [[first, last], ...]}. Required.'
+            exists=True,
+            dir_okay=False,
+            help="JSON file of labels: for each file name, the first and last times of its anomalies.",
         ),
     ],
     leave_one_out: Annotated[
@@ -217,7 +215,9 @@ def rhythm(
     false_alarms: FalseAlarmsOption = 1.0,
     uneven: Annotated[
         float,
-        typer.Option(min=0, max=0.2, help="Variation of the hours' shares around the rhythm, as the rho of a beta."),
+        typer.Option(
+            min=0, max=0.2, help="Variation of hourly shares around the rhythm, as overdispersion rho; 0: none."
+        ),
     ] = 0.0,
 ) -> None:
     """Count false pages and found rises for brands with daily and weekly rhythms, across clock changes."""
@@ -273,7 +273,7 @@ def masking(
         ),
     ] = None,
 ) -> None:
-    """Measure how the masking of personal data performs: recall and false masks by kind and country, time per post."""
+    """Measure the masking of personal data: recall and false masks by kind and country, and time per post."""
     from brandpulse.bench.masking import run
 
     run(data, texts=texts)

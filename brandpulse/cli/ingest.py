@@ -25,7 +25,14 @@ def ingest() -> None:
     """Send posts from files to Kafka."""
 
 
-@app.command("file")
+@app.command(
+    "file",
+    help="Send a file of posts to the posts topic, each post once.\n\n"
+    "If a run is stopped, the same command resumes it. Posts that were sent before are skipped, also after the broker "
+    "lost its records, from a file that has grown, or from another file. Rows that are no posts are written to the "
+    "rejects file with the reason. With --wait, exit code 1 means that the workers refused posts, or that no post "
+    "names a brand in a language that the model reads.",
+)
 def file_command(  # noqa: PLR0917 - typer passes by name
     path: Annotated[Path, typer.Argument(help="File of posts: JSON lines or CSV, plain or .gz.")],
     map: Annotated[
@@ -45,7 +52,9 @@ def file_command(  # noqa: PLR0917 - typer passes by name
     rate: Annotated[float | None, typer.Option(help="Posts per second to send. Default: as fast as possible.")] = None,
     speed: Annotated[
         float | None,
-        typer.Option(help="Replay with the recorded gaps between posts, at this multiple of the recorded speed."),
+        typer.Option(
+            help="Replay with the recorded gaps between posts, at this multiple of the recorded speed. Default: off."
+        ),
     ] = None,
     shift_to_now: Annotated[
         bool,
@@ -89,13 +98,7 @@ def file_command(  # noqa: PLR0917 - typer passes by name
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON to stdout at the end.")] = False,
 ) -> None:
-    """Send a file of posts to the posts topic, each post once.
-
-    If a run is stopped, the same command resumes it. Posts that were sent before are skipped, also after the broker
-    lost its records, from a file that has grown, or from another file. Rows that are no posts are written to the
-    rejects file with the reason. With --wait, exit code 1 means that the workers refused posts, or that no post names
-    a brand in a language that the model reads.
-    """
+    """Send a file of posts to the posts topic, and report what happened to its rows and posts."""
     from brandpulse.errors import BrandpulseError
     from brandpulse.ops.file_ingest import partition_statuses, wait_until_counted
     from brandpulse.runtime.console import Console

@@ -28,11 +28,16 @@ Partition = Annotated[
 ]
 Since = Annotated[
     str | None,
-    typer.Option(help="Select records from this Kafka time on: 2026-03-02T12:00:00Z, or 2h for two hours ago."),
+    typer.Option(
+        help="Select records from this Kafka time on: 2026-03-02T12:00:00Z, or 2h for two hours ago. "
+        "Default: the oldest."
+    ),
 ]
-Until = Annotated[str | None, typer.Option(help="Select records before this Kafka time, written like --since.")]
+Until = Annotated[
+    str | None, typer.Option(help="Select records before this Kafka time, written like --since. Default: now.")
+]
 Original = Annotated[bool, typer.Option("--original", help="Show the stored values, without masking personal data.")]
-Text = Annotated[str | None, typer.Option(help="Select letters with this text in their value or error.")]
+Text = Annotated[str | None, typer.Option(help="Select letters with this text in their value or error. Default: all.")]
 
 
 @app.command("list")
@@ -112,7 +117,11 @@ def show(
     echo(f"\n{value}" if value is not None else "\n(no value)")
 
 
-@app.command()
+@app.command(
+    help="Send dead letters to the posts topic again; each counts at most once.\n\n"
+    "Letters that were counted since, after a redrive or because their producer sent them again, are skipped. Without "
+    "--yes, the command only reports what it would send."
+)
 def redrive(
     ids: Annotated[
         list[str] | None,
@@ -129,11 +138,7 @@ def redrive(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Send the letters. Without it, nothing is sent.")] = False,
 ) -> None:
-    """Send dead letters to the posts topic again; each counts at most once.
-
-    Letters that were counted since, after a redrive or because their producer sent them again, are skipped. Without
-    --yes the command only reports what it would send.
-    """
+    """Send dead letters to the posts topic again; with *yes* unset, only report them."""
     from brandpulse.config.settings import Settings, load_settings
     from brandpulse.ops.redrive import (
         REMEDIES,

@@ -14,7 +14,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the shadow namespace.")]
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(
+    invoke_without_command=True,
+    help="Recount posts into a shadow namespace, in the foreground until SIGTERM.\n\n"
+    "The replay reads the same topic in a consumer group of its own. Started again with the same name, it resumes. Its "
+    "alerter evaluates the rules, so that episodes can be compared too, but sends no notifications.",
+)
 def replay(
     context: typer.Context,
     *,
@@ -44,11 +49,7 @@ def replay(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
 ) -> None:
-    """Recount posts into a shadow namespace, in the foreground until SIGTERM.
-
-    The replay reads the same topic in a consumer group of its own. Started again with the same name, it resumes. Its
-    alerter sends no notifications; it evaluates the rules, so that episodes can be compared too.
-    """
+    """Recount posts into a shadow namespace, unless a subcommand was called."""
     if context.invoked_subcommand is not None:
         return
     from brandpulse.cli.time_arguments import is_relative, time_ms
@@ -88,7 +89,7 @@ def replay(
 def compare(
     name: Name, *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 ) -> None:
-    """Compare NAME with the live namespace: posts, shares and episodes, over the whole hours that both have counted."""
+    """Compare NAME with the live namespace: posts, shares and episodes, over the hours that both have completed."""
     import msgspec
 
     from brandpulse.config.settings import Settings, load_settings
