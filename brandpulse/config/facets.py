@@ -71,7 +71,7 @@ class Facet(BaseModel):
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """The model's heads that the facet needs; an engine without one of them cannot find it. Empty: words suffice."""
+        """The model's heads that the facet needs; an engine without one cannot find it. Empty: it needs only words."""
         needed = {
             "emotion": bool(self.emotions),
             "mood": bool(self.mood),

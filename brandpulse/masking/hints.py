@@ -11,7 +11,7 @@ import ahocorasick_rs
 
 
 class Hint:
-    """The kinds of data that a word may announce, one bit each. Not an Enum: its operators cost more than the search."""
+    """The kinds of data that a word may announce, one bit each. An Enum's operators would cost more than the search."""
 
     LINK = 1 << 0
     NAMED = 1 << 1

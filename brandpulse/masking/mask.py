@@ -105,7 +105,7 @@ class Mask:
         return text
 
     def find(self, text: str) -> list[Found]:
-        """Private data in *text*: begin, end, placeholder. What one match hides from another is found in a later round."""
+        """Private data in *text*: begin, end, placeholder. A match that another one hides is found in a later round."""
         view = text
         plain = None
         if not text.isascii():

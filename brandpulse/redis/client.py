@@ -83,7 +83,7 @@ def node_for(client: redis.Redis, key: str) -> redis.Redis:
 
 
 def script_target(client: redis.Redis, key: str) -> dict[str, Any]:
-    """Options of a script in a pipeline: without them a cluster's client sends the script to a server to find its keys."""
+    """Options of a script in a pipeline. Without them a cluster's client asks a server for the script's keys."""
     return {"target_nodes": client.get_node_from_key(key)} if isinstance(client, RedisCluster) else {}
 
 

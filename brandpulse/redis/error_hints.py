@@ -76,7 +76,7 @@ def reaching_redis() -> Iterator[None]:
 
 
 def state_fault(error: redis.ResponseError) -> StateError | TransientError | None:
-    """*error* of a write or a script: a server that is full or read-only, or a value of another shape; None for others."""
+    """*error* of a write or a script, if the server is full or read-only or a value has another shape; else None."""
     if isinstance(error, redis.exceptions.OutOfMemoryError):
         return TransientError(f"Redis is full (maxmemory) and accepts no more data: {error}")
     if isinstance(error, redis.exceptions.ReadOnlyError):

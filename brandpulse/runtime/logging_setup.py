@@ -12,7 +12,7 @@ _ESCAPED = re.compile(r"[\"\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class KeyValueFormatter(logging.Formatter):
-    """`2026-03-02T10:00:00.123Z INFO stream_workers.consumer.post_reader assigned partitions="[0, 1]" error="no route to host"`.
+    """`2026-03-02T10:00:00.123Z INFO stream_workers.run worker ready model="minilm 3" error="no route to host"`.
 
     logfmt: a value with spaces, quotes, an equals sign or control characters is quoted, with backslash escapes, and a
     traceback is the field `traceback`. So each record is one line.

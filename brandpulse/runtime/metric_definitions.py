@@ -40,8 +40,8 @@ WORKER_METRICS = (
         "brandpulse_posts_counted_total",
         "counter",
         "Posts counted for a brand, by sentiment towards it. A post that names two brands counts for both.",
-        "Flat while posts are read: compare brands.yaml with the posts. Mostly irrelevant: the brand's words have other "
-        "meanings too; see require and exclude.",
+        "Flat while posts are read: compare brands.yaml with the posts. Mostly irrelevant: the brand's words also have "
+        "other meanings; see require and exclude.",
         ("brand", "sentiment"),
     ),
     Metric(
@@ -273,8 +273,8 @@ ALERTER_METRICS = (
     Metric(
         "brandpulse_notifications",
         "gauge",
-        "Notifications since the state began, by receiver and outcome: accepted, delivered, quarantined, or why one was "
-        "not sent: silenced, quiet_hours, grouped, below_severity, acknowledged, no_news, never_told, other_rule. "
+        "Notifications since the state began, by receiver and outcome: accepted, delivered, quarantined, or the "
+        "reason for not sending: silenced, quiet_hours, grouped, below_severity, acknowledged, no_news, never_told, other_rule. "
         "accepted = delivered + quarantined + brandpulse_outbox_pending.",
         "Many of one reason: a silence or rule hides more than intended.",
         ("receiver", "fate"),

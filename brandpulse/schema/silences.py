@@ -45,7 +45,8 @@ class Silence(BaseModel):
             raise ValueError(f"ends at {self.ends_at.isoformat()}, before it starts at {self.starts_at.isoformat()}")
         if self.ends_at - self.starts_at > LONGEST_SILENCE:
             raise ValueError(
-                f"lasts {self.ends_at - self.starts_at}; at most {LONGEST_SILENCE.days} days: for a longer time change the rule"
+                f"lasts {self.ends_at - self.starts_at}; at most {LONGEST_SILENCE.days} days are allowed: "
+                "for longer change the rule"
             )
         return self
 

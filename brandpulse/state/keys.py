@@ -1,63 +1,64 @@
-"""Where everything lies in Redis. The only home of key names.
+"""Names of all keys in Redis, defined only here. File names below are under brandpulse/state/ unless they have a path.
 
 All state of one partition shares the hash tag `{namespace:topic:partition}`, so one Lua call reaches it in a cluster:
 
-    {ns:topic:p}:state                hash   see brandpulse/state/partition_state.py: next, topic_id, clock, counters, owner
+    {ns:topic:p}:state                hash   partition_state.py: next, topic_id, clock, counters, owner
     {ns:topic:p}:m:<hour>:<brand>     hash   minute of the hour -> Pane             kept 48 h of event time
     {ns:topic:p}:ms:<hour>:<brand>    hash   minute of the hour -> Authors          kept 3 h
     {ns:topic:p}:h:<day>:<brand>      hash   hour of the day -> Pane                kept 90 d
     {ns:topic:p}:hs:<day>:<brand>     hash   hour of the day -> Authors             as long as the hour pane
-    {ns:topic:p}:ids:<generation>     set    digests of (source, id)                repeat memory, a few generations
-    {ns:topic:p}:logs                 list   logs that the partition left: "<topic id> <next>", the newest 1,000
-                                             (brandpulse/state/applied_logs.py)
-    {ns:topic:p}:redriven             zset   first identities of redriven posts that are done -> offset; 1,000,000
+    {ns:topic:p}:ids:<generation>     set    digests of (source, id)                to find duplicates; few generations
+    {ns:topic:p}:logs                 list   earlier logs of the partition: "<topic id> <next>", the newest 1,000
+                                             (applied_logs.py)
+    {ns:topic:p}:redriven             zset   identities of processed redriven posts -> offset; 1,000,000
     {ns:topic:p}:neg:<brand>          zset   negative posts, JSON -> event time; the newest 20
     {ns:topic:p}:s:<day>:<brand>      zset   sampled posts, JSON -> minus their digest; 30, kept 8 d of event time
     {ns:topic:p}:kn:<hour>:<brand>    zset   negative posts, JSON -> minus their digest; 100, kept 4 h of event time
-    {ns:topic:p}:ko:<hour>:<brand>    zset   neutral and positive ones, likewise; 60   (brandpulse/state/stored_posts.py)
+    {ns:topic:p}:ko:<hour>:<brand>    zset   neutral and positive ones, likewise; 60   (stored_posts.py)
     {ns:topic:p}:erased               set    posts whose text was erased (brandpulse/ops/erasure.py)
-    {ns:topic:p}:index                zset   name of each key with <hour> or <day> -> event hour it may go at
+    {ns:topic:p}:index                zset   name of each key with <hour> or <day> -> event hour at which it may go
 
     {ns}:partitions                   set    topic:p of every partition that ever had state
     {ns}:brands                       set    brands that ever had a pane
     {ns}:origins                      hash   topic id -> offset of each partition where the namespace began to read it,
                                              if not at its beginning: "12,0,7"
-    {ns:topic:sent}:windows           list   what `brandpulse ingest file` sent, by windows of posts (ingest/files/sent/ledger.py)
-    {ns:topic:sent}:about             hash   the ledger's identity, and how many windows and posts it forgot
+    {ns:topic:sent}:windows           list   posts sent by `brandpulse ingest file`, in windows
+                                             (ingest/files/sent/ledger.py)
+    {ns:topic:sent}:about             hash   the ledger's identity, and how many windows and posts were dropped from it
     {ns:topic:sent}:run:<id>          string a run that sends now, PX
-    {ns}:live                         string namespace whose panes readers of ns show, if another (brandpulse/state/namespaces.py)
-    {ns}:replay                       string what ns recomputes, if it is a shadow (brandpulse/state/namespaces.py)
+    {ns}:live                         string namespace that readers of ns follow, if another (namespaces.py)
+    {ns}:replay                       string what ns recomputes, if it is a shadow (namespaces.py)
 
 The alerter's state shares one tag, so that episodes, outbox and evaluated_until move in one transaction:
 
     {ns:alerting}:lease               string holder of the leader lease, PX
     {ns:alerting}:fence               string fencing token, INCR at each takeover
     {ns:alerting}:evaluated_until     string event-time minute (ms) below which nothing is evaluated again
-    {ns:alerting}:detector            hash   episode key -> Memory of an open episode: calm so far, who was told
+    {ns:alerting}:detector            hash   episode key -> Memory of an open episode, with notified receivers
     {ns:alerting}:episodes            hash   episode key -> Episode, the open ones
     {ns:alerting}:closed              list   newest closed Episodes, at most 500
     {ns:alerting}:spans               zset   end:start:rule:brand of closed Episodes -> end (event time, ms); 100 days
-    {ns:alerting}:outbox              hash   delivery id -> Delivery, what is not yet handed over
+    {ns:alerting}:outbox              hash   delivery id -> Delivery, not yet delivered
     {ns:alerting}:outbox:order        zset   delivery id -> sequence number: FIFO
     {ns:alerting}:outbox:seq          string last sequence number given
     {ns:alerting}:quarantine          hash   delivery id -> Delivery refused for good
-    {ns:alerting}:delivered           list   newest deliveries handed over, at most 500
-    {ns:alerting}:late                hash   delivery id -> Delivery that one who no longer led has sent all the same
-    {ns:alerting}:tally               hash   <receiver>|<fate> -> how many notifications, since the state began
+    {ns:alerting}:delivered           list   newest successful deliveries, at most 500
+    {ns:alerting}:late                hash   delivery id -> Delivery that an alerter sent after it lost the lease
+    {ns:alerting}:tally               hash   <receiver>|<outcome> -> number of notifications since the state began
     {ns:alerting}:silences            hash   silence id -> Silence
-    {ns:alerting}:acknowledgements    hash   episode key -> Acknowledgement that the leader has not taken up yet
-    {ns:alerting}:delays              hash   brand -> seconds that a rise by 25 points goes untold, or inf; a hint
-    {ns:alerting}:facets              string which facets rules watch (brandpulse/state/watched_facets.py); a hint
-    {ns:alerting}:hours:<live>:<day>  hash   series -> what the day's hours held of namespace live; a hint, 95 d
+    {ns:alerting}:acknowledgements    hash   episode key -> Acknowledgement that the leader has not processed yet
+    {ns:alerting}:delays              hash   brand -> detection delay of a rise by 25 points in seconds, or inf; a hint
+    {ns:alerting}:facets              string the facets that rules watch (watched_facets.py); a hint
+    {ns:alerting}:hours:<live>:<day>  hash   series -> summary of the day's hours in namespace live; a hint, 95 d
                                              (alerting/evaluation/hour_summary_cache.py)
-    {ns:alerting}:erasures            string how often a text was erased: what was read before is not written back
+    {ns:alerting}:erasures            string number of erased texts: data read before an erasure is not written back
     {ns:alerting}:durable             string counter written before WAITAOF: once it is on disk, all before it is
 
-Hours and days are whole numbers since 1970, UTC. Brand names stand last, raw: any character is safe there but U+001F.
+Hours and days are whole numbers since 1970, UTC. Brand names come last, unescaped: only U+001F is not allowed.
 
-Where a key has <brand>, a facet of a brand (brandpulse/config/facets.py) has `<brand>U+001F<facet>`: its posts and people are
-a series of panes like a brand's, dropped at the same time. {ns}:brands lists none of them. Their neg: holds the newest
-posts in the facet, whatever they say.
+Where a key has <brand>, a facet of a brand (brandpulse/config/facets.py) has `<brand>U+001F<facet>`: its posts and
+people are a series of panes like a brand's, dropped at the same time. {ns}:brands does not list facets. The neg: of a
+facet holds its newest posts of any sentiment.
 """
 
 from dataclasses import dataclass
@@ -67,11 +68,11 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 FACET_MARK = "\x1f"
-"""Parts brand and facet in the name of a series. No brand's name may hold it."""
+"""Separates brand and facet in the name of a series. Names of brands must not contain it."""
 
 
 def facet_series(brand: str, facet: str) -> str:
-    """The name under which the panes of *facet* of *brand* lie."""
+    """The name of the series of *facet* of *brand*."""
     return f"{brand}{FACET_MARK}{facet}"
 
 
@@ -81,7 +82,7 @@ def brand_of(series: str) -> str:
 
 
 def facet_of(series: str) -> str:
-    """The facet of a *series*; empty where it is a brand's own."""
+    """The facet of a *series*; empty for a brand's own."""
     return series.partition(FACET_MARK)[2]
 
 
@@ -144,7 +145,7 @@ class PartitionKeys:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceKeys:
-    """Keys that span the partitions of a namespace: hints that only ever grow, written outside the Lua call."""
+    """Keys of a namespace over all its partitions: hints that only grow, written outside the Lua call."""
 
     namespace: str
 
@@ -171,7 +172,7 @@ class NamespaceKeys:
 
 @dataclass(frozen=True, slots=True)
 class LedgerKeys:
-    """Keys of what was sent from files into one topic."""
+    """Keys of the ledger of posts sent from files into one topic."""
 
     namespace: str
     topic: str

@@ -15,7 +15,7 @@ from brandpulse.state.keys import NamespaceKeys
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """The posts that a shadow counts: those of its parent's topic with event time from *since_ms* to before *until_ms*."""
+    """A shadow counts the posts of its parent's topic with event time from *since_ms* to before *until_ms*."""
 
     parent: str
     since_ms: int | None = None

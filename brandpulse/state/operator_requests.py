@@ -69,7 +69,7 @@ class OperatorRequestStore:
 
     @reaching_redis()
     def acknowledge(self, acknowledgement: Acknowledgement) -> Episode:
-        """Acknowledge an open episode; the leading alerter notifies the receivers. Raises RefusedError if it is not open."""
+        """Acknowledge an open episode; the leader notifies the receivers. Raises RefusedError if it is not open."""
         stored: bytes | None = self._client.hget(self._keys.episodes, acknowledgement.key)  # type: ignore[assignment]
         if stored is None:
             raise RefusedError(

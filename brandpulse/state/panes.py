@@ -76,7 +76,7 @@ EMPTY_PANE = Pane()
 
 
 def counted_as(probabilities: Sequence[float]) -> tuple[int, int]:
-    """The label (index in `brandpulse.schema.posts.BRAND_SENTIMENTS`) and the score in millionths with which a post counts.
+    """The label (index in `schema.posts.BRAND_SENTIMENTS`) and the score in millionths with which a post counts.
 
     The label is the most probable of the four *probabilities*, the first of equals; an irrelevant post scores 0.
     """

@@ -30,8 +30,8 @@ class PartitionStatus:
     """Offset after the last applied record. It decides; Kafka's committed offset only follows."""
     topic_id: str
     epoch: int = -1
-    """Leader epoch of the record before `next`; -1: not known. It distinguishes this log from one whose end was cut off
-    and written again. Stored as `next:epoch`, so that an older version, which does not write it, leaves no stale one."""
+    """Leader epoch of the record before `next`; -1: not known. It distinguishes this log from one whose end was cut
+    off and written again. Stored as `next:epoch`, so that older versions, which do not write it, leave no stale one."""
     clock_ms: int = NO_CLOCK
     """Largest min(event time, record time) so far."""
     lateness_ms: int = 0

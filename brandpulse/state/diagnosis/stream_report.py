@@ -92,7 +92,8 @@ class Problem:
     def sentence(self, when: str) -> str:
         """One sentence for a person; *when*: `StreamReport.when`."""
         if self.kind == "silent":
-            return f"No posts arrived from '{self.source}' for {SILENT_PERIODS * PERIOD_MS // 60_000} minutes: {self.cause}."
+            minutes = SILENT_PERIODS * PERIOD_MS // 60_000
+            return f"No posts arrived from '{self.source}' for {minutes} minutes: {self.cause}."
         some = "All" if self.share == 1 else f"{min(99, round(100 * self.share))} % of the"
         whose = f" from '{self.source}'" if self.source else ""
         counted = "counted " if self.kind in ("late", "clock", "unknown_author") else ""
