@@ -160,7 +160,7 @@ async def scene(folder: Path, *, resend_seconds: float = 1.0) -> AsyncIterator[S
             await asyncio.to_thread(server.child.stop)
 
 
-async def test_what_fires_is_shown_and_what_is_over_ends_at_once(folder: Path) -> None:
+async def test_firing_alert_is_shown_and_a_resolved_one_ends_at_once(folder: Path) -> None:
     async with scene(folder, resend_seconds=60) as s:
         s.commit("triggered", an_episode())
         await until(lambda: s.told() == [("firing", "critical")])
@@ -177,7 +177,7 @@ async def test_what_fires_is_shown_and_what_is_over_ends_at_once(folder: Path) -
         assert await s.severities() == []
 
 
-async def test_what_fires_is_repeated_before_alertmanager_forgets_it_and_not_after_its_end(folder: Path) -> None:
+async def test_firing_alert_is_resent_in_time_and_not_after_its_end(folder: Path) -> None:
     async with scene(folder, resend_seconds=0.5) as s:  # it forgets after two seconds
         s.commit("triggered", an_episode())
         await until(lambda: s.told() == [("firing", "critical")])
@@ -191,7 +191,7 @@ async def test_what_fires_is_repeated_before_alertmanager_forgets_it_and_not_aft
         assert await s.severities() == []
 
 
-async def test_a_dead_alerter_is_forgotten(folder: Path) -> None:
+async def test_alert_of_a_dead_alerter_expires(folder: Path) -> None:
     async with scene(folder, resend_seconds=0.5) as s:
         s.commit("triggered", an_episode())
         await until(lambda: s.told() == [("firing", "critical")])
@@ -200,7 +200,7 @@ async def test_a_dead_alerter_is_forgotten(folder: Path) -> None:
         await until(lambda: ("resolved", "critical") in s.told())
 
 
-async def test_a_rise_of_severity_ends_the_alert_below(folder: Path) -> None:
+async def test_higher_severity_ends_the_lower_alert(folder: Path) -> None:
     async with scene(folder, resend_seconds=0.5) as s:
         s.commit("triggered", an_episode(severity="warning"))
         await until(lambda: s.told() == [("firing", "warning")])

@@ -39,7 +39,7 @@ def episodes(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_the_sample_has_one_episode_and_it_fires_within_the_crisis(folder: Path) -> None:
+def test_sample_has_one_episode_that_fires_in_the_crisis(folder: Path) -> None:
     [episode] = episodes(folder / "episodes.jsonl")
     assert (episode["brand"], episode["rule"]) == ("Aerolux", "negative_share")
     fired, resolved = (datetime.fromisoformat(episode[name]) for name in ("fired_at", "resolved_at"))
@@ -49,13 +49,13 @@ def test_the_sample_has_one_episode_and_it_fires_within_the_crisis(folder: Path)
     assert sum(episode["sources_of_kept_posts"].values()) > 10
 
 
-def test_it_says_what_it_read(folder: Path) -> None:
+def test_backtest_reports_what_it_read(folder: Path) -> None:
     said = (folder / "said").read_text()
     assert "3026 lines: 2967 posts counted, 2 of them late, 14 duplicates, 45 without a brand, 0 invalid." in said
     assert "Aerolux" in said
 
 
-def test_it_draws_every_brand_and_marks_the_episode(folder: Path) -> None:
+def test_backtest_draws_every_brand_and_its_episode(folder: Path) -> None:
     pictures = sorted((folder / "pictures").glob("*.svg"))
     assert [picture.stem for picture in pictures] == ["Aerolux", "Bankora", "Cafetto"]
     marks = [
@@ -65,7 +65,7 @@ def test_it_draws_every_brand_and_marks_the_episode(folder: Path) -> None:
     assert marks == [1, 0, 0]
 
 
-def test_a_second_run_with_the_same_scores_judges_no_text_and_says_the_same(folder: Path) -> None:
+def test_second_run_reuses_scores_with_the_same_result(folder: Path) -> None:
     done = backtest(
         *("--in", SAMPLE / "posts.jsonl.gz", "--brands", SAMPLE / "brands.yaml", "--out", folder / "again.jsonl"),
         *("--scores", folder / "scores.npz"),
@@ -74,7 +74,7 @@ def test_a_second_run_with_the_same_scores_judges_no_text_and_says_the_same(fold
     assert episodes(folder / "again.jsonl") == episodes(folder / "episodes.jsonl")
 
 
-def test_the_sentiment_of_whole_posts_has_scores_of_its_own_in_the_same_file(folder: Path) -> None:
+def test_score_file_has_separate_scores_of_whole_posts(folder: Path) -> None:
     done = backtest(
         *("--in", SAMPLE / "posts.jsonl.gz", "--brands", SAMPLE / "brands.yaml", "--out", folder / "whole.jsonl"),
         *("--scores", folder / "scores.npz", "--sentiment", "post"),
@@ -84,7 +84,7 @@ def test_the_sentiment_of_whole_posts_has_scores_of_its_own_in_the_same_file(fol
     assert [episode["brand"] for episode in episodes(folder / "whole.jsonl")] == ["Aerolux"]
 
 
-def test_scores_that_an_older_version_wrote_are_refused_by_name(tmp_path: Path) -> None:
+def test_score_file_of_an_older_version_is_rejected(tmp_path: Path) -> None:
     np.savez(tmp_path / "old.npz", digests=np.zeros((0, 16)), probabilities=np.zeros((0, 3)), version=np.array("m@1"))
     done = backtest(
         *("--in", SAMPLE / "posts.jsonl.gz", "--brands", SAMPLE / "brands.yaml", "--out", tmp_path / "episodes.jsonl"),

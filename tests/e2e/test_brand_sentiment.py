@@ -35,7 +35,7 @@ def pipeline(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> Iter
     pipeline.stop()
 
 
-def test_panes_hold_the_verdict_that_travels_with_each_post_and_brand(pipeline: Pipeline) -> None:
+def test_panes_equal_the_scores_of_the_scored_posts(pipeline: Pipeline) -> None:
     texts = [f"{names} {mood} {number}" for number in range(20) for mood in MOODS for names in ("acme", "@bolt, ACME")]
     pipeline.produce([a_post(str(number), text, NOON_MS + number) for number, text in enumerate(texts)])
     worker = pipeline.service("worker")
@@ -65,7 +65,7 @@ def test_panes_hold_the_verdict_that_travels_with_each_post_and_brand(pipeline: 
     assert worker.stop() == 0, worker.log_tail()
 
 
-def test_doctor_and_stats_speak_of_the_brand(pipeline: Pipeline) -> None:
+def test_doctor_and_stats_report_the_brand(pipeline: Pipeline) -> None:
     pipeline.produce([a_post("1", "acme is late")])
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == 1)

@@ -125,7 +125,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
         home.up.stop(grace_seconds=60)
 
 
-def test_up_after_kill_9_of_everything_goes_on_where_it_stood(home: Home) -> None:
+def test_up_resumes_after_sigkill_of_everything(home: Home) -> None:
     up = home.start("--broker", "kafka")
     assert "its records are on disk" in up.log_tail()
     first = read_addresses(Path(home.env["BRANDPULSE_HOME"]))
@@ -162,7 +162,7 @@ def test_up_after_kill_9_of_everything_goes_on_where_it_stood(home: Home) -> Non
     assert "BRANDPULSE_HOME" in refused.stderr
 
 
-def test_the_broker_killed_alone_is_started_again_on_its_log_and_port(home: Home) -> None:
+def test_killed_broker_restarts_on_its_log_and_port(home: Home) -> None:
     up = home.start("--broker", "kafka")
     home.ingest(home.posts(0, 2_000))
     home.wait_for(2_000)
@@ -179,7 +179,7 @@ def test_the_broker_killed_alone_is_started_again_on_its_log_and_port(home: Home
     assert read_addresses(Path(home.env["BRANDPULSE_HOME"])) == addresses
 
 
-def test_a_shell_set_up_for_a_secured_kafka_and_redis_does_not_keep_the_stack_from_itself(home: Home) -> None:
+def test_up_ignores_the_shell_settings_of_secured_servers(home: Home) -> None:
     home.env |= {
         "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9093",
         "BRANDPULSE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
@@ -198,7 +198,7 @@ def test_a_shell_set_up_for_a_secured_kafka_and_redis_does_not_keep_the_stack_fr
     assert "example" not in "".join(path.read_text() for path in folder.glob("*.log"))
 
 
-def test_the_embedded_broker_says_at_every_start_that_its_records_live_in_memory(home: Home) -> None:
+def test_embedded_broker_warns_that_records_are_in_memory(home: Home) -> None:
     for _ in range(2):
         up = home.start("--workers", "0")
         assert "records in memory: they are lost when it stops" in up.log_tail()

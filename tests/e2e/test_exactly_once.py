@@ -49,7 +49,7 @@ def truth(stream: list[dict[str, object]]) -> dict[str, int]:
     return {"Acme": len(acme), "Bolt": len(bolt)}
 
 
-def test_every_distinct_post_counts_once_though_workers_are_killed(pipeline: Pipeline) -> None:
+def test_every_distinct_post_counts_once_with_killed_workers(pipeline: Pipeline) -> None:
     stream = a_stream(12_000, seed=1)
     wanted = truth(stream)
     pipeline.produce(stream)
@@ -68,7 +68,7 @@ def test_every_distinct_post_counts_once_though_workers_are_killed(pipeline: Pip
     assert survivor.stop() == 0, survivor.log_tail()
 
 
-def test_bad_records_are_dead_with_their_reason_and_the_rest_counts(pipeline: Pipeline) -> None:
+def test_invalid_records_become_dead_letters_with_a_reason(pipeline: Pipeline) -> None:
     good = [a_post(str(i), "acme opens") for i in range(20)]
     bad = [
         a_post("b1", "acme", schema_version=9),
@@ -91,7 +91,7 @@ def test_bad_records_are_dead_with_their_reason_and_the_rest_counts(pipeline: Pi
     assert worker.stop() == 0, worker.log_tail()
 
 
-def test_two_workers_share_the_partitions_and_a_killed_ones_share_moves(pipeline: Pipeline) -> None:
+def test_partitions_of_a_killed_worker_move_to_the_other(pipeline: Pipeline) -> None:
     first, second = pipeline.service("worker"), pipeline.service("worker")
     early = a_stream(3_000, seed=2)
     pipeline.produce(early)
@@ -105,7 +105,7 @@ def test_two_workers_share_the_partitions_and_a_killed_ones_share_moves(pipeline
     assert second.stop() == 0, second.log_tail()
 
 
-def test_scored_posts_and_metrics_tell_the_same(pipeline: Pipeline) -> None:
+def test_scored_posts_and_metrics_agree(pipeline: Pipeline) -> None:
     pipeline.produce([a_post(str(i), "@ann acme is awful") for i in range(30)])
     worker = pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == 30)
@@ -124,7 +124,7 @@ def test_scored_posts_and_metrics_tell_the_same(pipeline: Pipeline) -> None:
     assert worker.wait(patience(20)) == 0, worker.log_tail()
 
 
-def test_metrics_want_their_token_where_one_is_set(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> None:
+def test_metrics_require_their_token_if_set(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> None:
     token = "a-token-of-some-length"
     pipeline = Pipeline(tmp_path, kafka, redis_url, namespace, BRANDPULSE_METRICS_TOKEN=token)
     try:

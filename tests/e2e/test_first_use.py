@@ -42,7 +42,7 @@ def panel_words(text: str) -> list[str]:
     return [word for line in lines for word in line.strip("\u2502 ").split()]
 
 
-def test_the_demo_ends_with_the_incident_it_paged(tmp_path: Path) -> None:
+def test_demo_ends_with_the_incident_it_paged(tmp_path: Path) -> None:
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = brandpulse("demo", cwd=tmp_path)
     seconds = time.monotonic() - started
@@ -79,7 +79,7 @@ def stack(tmp_path: Path) -> Iterator[Child]:
     child.stop(grace_seconds=30)
 
 
-def test_up_counts_what_is_ingested_and_mends_a_killed_worker(stack: Child, tmp_path: Path) -> None:
+def test_up_counts_ingested_posts_and_restarts_a_killed_worker(stack: Child, tmp_path: Path) -> None:
     posts = [a_post(str(i), "acme is awful", NOON_MS + i) for i in range(500)]
     (tmp_path / "posts.jsonl").write_text("".join(json.dumps(post) + "\n" for post in posts))
     [worker] = running(tmp_path / ".brandpulse", "worker")
@@ -107,7 +107,7 @@ def test_up_counts_what_is_ingested_and_mends_a_killed_worker(stack: Child, tmp_
     assert "brandpulse up" in after.stdout
 
 
-def test_nothing_outlives_a_killed_up_and_the_next_one_goes_on_with_the_counts(stack: Child, tmp_path: Path) -> None:
+def test_children_of_a_killed_up_end_and_the_next_up_resumes(stack: Child, tmp_path: Path) -> None:
     home = tmp_path / ".brandpulse"
     (tmp_path / "posts.jsonl").write_text(json.dumps(a_post("1", "acme is awful")) + "\n")
     sent = brandpulse("ingest", "file", "posts.jsonl", "--wait", cwd=tmp_path)
@@ -150,7 +150,7 @@ def child_of(parent: Child, program: str) -> int:
     raise AssertionError(f"no child runs {program}")
 
 
-def test_up_starts_a_dead_broker_and_a_dead_store_again(stack: Child, tmp_path: Path) -> None:
+def test_up_restarts_a_dead_broker_and_a_dead_redis(stack: Child, tmp_path: Path) -> None:
     home = tmp_path / ".brandpulse"
     for number, program in enumerate(("tansu", "valkey-server")):
         os.kill(child_of(stack, program), signal.SIGKILL)
@@ -169,7 +169,7 @@ def up_pid(home: Path) -> int:
     return int(read_addresses(home).get("up_pid", 0))
 
 
-def test_a_wrong_start_says_what_is_wrong_and_what_is_right(tmp_path: Path) -> None:
+def test_wrong_usage_is_explained_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "brands.yaml").write_text("brands:\n  - {name: Acme}\n")
     nowhere = {"BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "BRANDPULSE_REDIS_URL": "redis://127.0.0.1:1/0"}
     (tmp_path / "good.yaml").write_text(BRANDS)
@@ -195,7 +195,7 @@ def test_a_wrong_start_says_what_is_wrong_and_what_is_right(tmp_path: Path) -> N
         assert "Traceback" not in said, f"{arguments}:\n{said}"
 
 
-def test_a_port_in_use_is_told_with_its_variable(tmp_path: Path) -> None:
+def test_port_in_use_is_reported_with_its_variable(tmp_path: Path) -> None:
     import socket
 
     (tmp_path / "brands.yaml").write_text(BRANDS)

@@ -39,7 +39,7 @@ def send(pipeline: Pipeline, letter: dict[str, Any], value: bytes) -> None:
     assert producer.flush(patience(20)) == 0
 
 
-def test_letters_are_found_shown_and_redriven_and_die_once_in_the_counters(pipeline: Pipeline) -> None:
+def test_dead_letters_are_listed_redriven_and_counted_once(pipeline: Pipeline) -> None:
     pipeline.produce([a_post("1", "acme opens"), a_post("b1", "acme", schema_version=9), a_post("b2", "")])
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == 1 and stats["dead"] == 2)
@@ -63,7 +63,7 @@ def test_letters_are_found_shown_and_redriven_and_die_once_in_the_counters(pipel
     assert (stats["dead"], len(letters(pipeline))) == (2, 2), "the same letter, dead once more"
 
 
-def test_a_redriven_post_counts_once_through_repeats_and_a_killed_worker(pipeline: Pipeline) -> None:
+def test_redriven_post_counts_once_despite_a_killed_worker(pipeline: Pipeline) -> None:
     pipeline.produce([a_post("b1", "acme", schema_version=9), a_post("b2", "acme", schema_version=9)])
     worker = pipeline.service("worker")
     pipeline.wait_for(lambda stats: stats["dead"] == 2)
@@ -85,7 +85,7 @@ def test_a_redriven_post_counts_once_through_repeats_and_a_killed_worker(pipelin
     assert "2 skipped: done: redriven before" in told.stdout, told.stdout + told.stderr
 
 
-def test_what_its_producer_sent_again_beyond_the_memory_of_ids_is_not_redriven(pipeline: Pipeline) -> None:
+def test_post_resent_after_the_dedup_window_is_not_redriven(pipeline: Pipeline) -> None:
     hours = 3_600_000
     future = a_post("p", "acme is awful", NOON_MS, created_at="2150-01-01T00:00:00Z")
     pipeline.produce([future])

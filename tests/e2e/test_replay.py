@@ -57,7 +57,7 @@ def wait(true: Any, seconds: float = 60) -> None:
         time.sleep(0.2)
 
 
-def test_a_shadow_is_compared_swapped_in_kept_up_and_the_old_one_dropped(
+def test_shadow_is_compared_swapped_in_and_the_old_one_dropped(
     pipeline: Pipeline, redis_client: redis.Redis, namespace: str
 ) -> None:
     shadow = f"{namespace}-b"
@@ -113,7 +113,7 @@ def test_a_shadow_is_compared_swapped_in_kept_up_and_the_old_one_dropped(
     assert redis_client.exists(AlertingKeys(namespace).evaluated_until), "the alerter's own state stays"
 
 
-def test_a_replay_of_some_hours_counts_those_and_cannot_be_swapped_in(
+def test_replay_of_some_hours_cannot_be_swapped_in(
     pipeline: Pipeline, redis_client: redis.Redis, namespace: str
 ) -> None:
     shadow = f"{namespace}-some"
@@ -132,7 +132,7 @@ def test_a_replay_of_some_hours_counts_those_and_cannot_be_swapped_in(
     assert [sums["posts"] for sums in found["brands"]["Acme"]] == [60, 90]
 
 
-def test_what_only_older_posts_tell_is_not_taken_from_readers_unasked(
+def test_shorter_replay_is_swapped_in_only_with_consent(
     pipeline: Pipeline, redis_client: redis.Redis, namespace: str
 ) -> None:
     shadow = f"{namespace}-late"

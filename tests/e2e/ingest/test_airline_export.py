@@ -47,7 +47,7 @@ def ranks(values: list[float]) -> list[int]:
     return [sorted(values).index(value) for value in values]
 
 
-def test_every_real_post_counts_once_and_the_shares_are_near_what_people_said(pipeline: Pipeline) -> None:
+def test_real_posts_count_once_with_shares_near_the_labels(pipeline: Pipeline) -> None:
     with gzip.open(AIRLINE, "rt", encoding="utf-8") as lines:
         rows = {row["tweet_id"]: row for row in csv.DictReader(lines)}
     matcher = BrandMatcher(load_brands(Path(pipeline.env["BRANDPULSE_BRANDS_FILE"])))

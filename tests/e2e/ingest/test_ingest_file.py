@@ -142,7 +142,7 @@ def wait_for_records(kafka: str, topic: str, enough: int) -> None:
         wait_until(lambda: sum(reader.ends().high.values()) >= enough)
 
 
-def test_a_file_arrives_as_posts_keyed_by_id(to: Destination, tmp_path: Path) -> None:
+def test_file_arrives_as_posts_keyed_by_id(to: Destination, tmp_path: Path) -> None:
     path = write_posts(tmp_path / "stream.jsonl", 50)
     code, counted, _ = ingest(to.bootstrap_servers, to.topic, path, home=tmp_path / "home")
     assert code == 0
@@ -162,9 +162,7 @@ def test_a_file_arrives_as_posts_keyed_by_id(to: Destination, tmp_path: Path) ->
     )
 
 
-def test_killed_with_9_halfway_and_started_again_each_post_stands_in_the_topic_once(
-    to: Destination, tmp_path: Path
-) -> None:
+def test_sigkill_and_restart_send_each_post_once(to: Destination, tmp_path: Path) -> None:
     kafka, home, path = to.bootstrap_servers, tmp_path / "home", write_posts(tmp_path / "a.jsonl", 3_000)
     line, env = command(kafka, to.topic, path, "--rate", "1000", home=home)
     for reached in (300, 1_000):
@@ -185,7 +183,7 @@ def test_killed_with_9_halfway_and_started_again_each_post_stands_in_the_topic_o
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_run_cleanly_and_says_how_to_go_on(
+def test_signal_stops_the_run_cleanly_with_a_resume_hint(
     to: Destination, tmp_path: Path, number: signal.Signals
 ) -> None:
     kafka, home, path = to.bootstrap_servers, tmp_path / "home", write_posts(tmp_path / "a.jsonl", 2_000)
@@ -208,7 +206,7 @@ def test_a_signal_ends_the_run_cleanly_and_says_how_to_go_on(
     assert times_sent(kafka, to.topic) == once_each(2_000)
 
 
-def test_a_finished_file_is_not_sent_again_unless_told_so(
+def test_finished_file_is_resent_only_with_again(
     send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 20)
@@ -224,7 +222,7 @@ def test_a_finished_file_is_not_sent_again_unless_told_so(
 
 
 @pytest.mark.parametrize("asked", [1, 700])
-def test_stopped_anywhere_the_rest_goes_out_later(
+def test_stopped_run_is_resumed_by_the_next(
     send: Callable[..., RunResult], to: Destination, tmp_path: Path, asked: int
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 1_000)
@@ -236,7 +234,7 @@ def test_stopped_anywhere_the_rest_goes_out_later(
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(1_000)
 
 
-def test_a_run_stopped_in_one_order_can_be_ended_in_another(
+def test_stopped_run_is_resumed_in_another_order(
     send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 500, order=range(499, -1, -1))
@@ -247,7 +245,7 @@ def test_a_run_stopped_in_one_order_can_be_ended_in_another(
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(500)
 
 
-def test_a_run_that_dies_before_its_first_second_is_over_is_remembered(
+def test_run_that_dies_in_its_first_second_is_resumed(
     send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 300)
@@ -265,7 +263,7 @@ def test_a_run_that_dies_before_its_first_second_is_over_is_remembered(
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(300)
 
 
-def test_records_of_others_and_of_other_sources_are_not_taken_for_ours(
+def test_records_of_other_sources_do_not_count_as_sent(
     send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 200)
@@ -295,9 +293,7 @@ def _raw(to: Destination) -> list[bytes]:
     return values
 
 
-def test_of_a_file_that_grew_only_what_is_new_is_sent(
-    send: Callable[..., RunResult], to: Destination, tmp_path: Path
-) -> None:
+def test_grown_file_sends_only_new_posts(send: Callable[..., RunResult], to: Destination, tmp_path: Path) -> None:
     path = write_posts(tmp_path / "a.jsonl", 10)
     send(path)
     write_posts(path, 12)
@@ -307,16 +303,14 @@ def test_of_a_file_that_grew_only_what_is_new_is_sent(
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(12)
 
 
-def test_a_topic_of_the_same_name_and_another_id_gets_the_whole_file(
-    send: Callable[..., RunResult], to: Destination, tmp_path: Path
-) -> None:
+def test_recreated_topic_gets_the_whole_file(send: Callable[..., RunResult], to: Destination, tmp_path: Path) -> None:
     path = write_posts(tmp_path / "a.jsonl", 10)
     send(path)
     task = Task(path=path, source="test", rejects=tmp_path / "r")
     assert send_file(task, lambda: replace(to, topic_id="another"), RunContext()).counts.sent == 10
 
 
-def test_an_embedded_broker_restarted_empty_gets_the_whole_file(tmp_path: Path) -> None:
+def test_restarted_empty_broker_gets_the_whole_file(tmp_path: Path) -> None:
     path, home, port = write_posts(tmp_path / "a.jsonl", 30), tmp_path / "home", free_port()
     for _ in range(2):
         broker = EmbeddedBroker(tmp_path / "broker", port=port)
@@ -329,7 +323,7 @@ def test_an_embedded_broker_restarted_empty_gets_the_whole_file(tmp_path: Path) 
         assert counted["sent"] == 30
 
 
-def test_bad_rows_are_put_aside_with_their_reason_and_the_rest_goes_on(
+def test_invalid_rows_are_rejected_with_a_reason(
     send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.csv"
@@ -356,7 +350,7 @@ def test_bad_rows_are_put_aside_with_their_reason_and_the_rest_goes_on(
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(1)
 
 
-def test_a_file_without_one_post_fails(to: Destination, tmp_path: Path) -> None:
+def test_file_without_a_post_fails(to: Destination, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("id,text,created_at,author_id\n1,x,soon,ann\n")
     code, counted, err = ingest(to.bootstrap_servers, to.topic, path, home=tmp_path / "home")
@@ -371,7 +365,7 @@ def ticking(seconds_per_look: float = 0.05) -> Callable[[], float]:
     return lambda: next(looks) * seconds_per_look
 
 
-def test_recorded_time_sends_in_order_of_time(send: Callable[..., RunResult], to: Destination, tmp_path: Path) -> None:
+def test_speed_sends_in_order_of_time(send: Callable[..., RunResult], to: Destination, tmp_path: Path) -> None:
     path = write_posts(tmp_path / "a.jsonl", 60, order=[number * 37 % 60 for number in range(60)])
     send(path, RunContext(monotonic=ticking()), speed=100.0)
     arrived = [post.created_at for _, post in topic_of(to.bootstrap_servers, to.topic)]
@@ -380,7 +374,7 @@ def test_recorded_time_sends_in_order_of_time(send: Callable[..., RunResult], to
     assert sum(later < earlier for earlier, later in itertools.pairwise(arrived)) <= 1
 
 
-def test_times_can_be_moved_to_now(send: Callable[..., RunResult], to: Destination, tmp_path: Path) -> None:
+def test_times_are_shifted_to_now(send: Callable[..., RunResult], to: Destination, tmp_path: Path) -> None:
     now = datetime(2030, 1, 1, tzinfo=UTC)
     path = write_posts(tmp_path / "a.jsonl", 10, order=range(9, -1, -1))
     send(path, RunContext(now=lambda: now), shift_to_now=True)
@@ -390,14 +384,14 @@ def test_times_can_be_moved_to_now(send: Callable[..., RunResult], to: Destinati
     }
 
 
-def test_old_posts_are_sent_with_a_word_about_the_horizon(send: Callable[..., RunResult], tmp_path: Path) -> None:
+def test_old_posts_are_sent_with_a_warning(send: Callable[..., RunResult], tmp_path: Path) -> None:
     said: list[str] = []
     path = write_posts(tmp_path / "a.jsonl", 3)
     send(path, RunContext(notify=said.append, now=lambda: BEGIN + timedelta(days=91)))
     assert any("older than 90 days" in line and "BRANDPULSE_NAMESPACE" in line for line in said)
 
 
-def test_a_file_that_breaks_off_keeps_what_was_sent_and_fails(
+def test_truncated_file_sends_its_first_part_and_fails(
     send: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     whole = gzip.compress(write_posts(tmp_path / "a.jsonl", 20_000).read_bytes())
@@ -408,7 +402,7 @@ def test_a_file_that_breaks_off_keeps_what_was_sent_and_fails(
     assert outcome.counts.sent == times_sent(to.bootstrap_servers, to.topic).total() > 0
 
 
-def test_a_broker_that_is_down_is_told_in_time_and_without_noise(capfd: pytest.CaptureFixture[str]) -> None:
+def test_unreachable_broker_is_reported_quickly_and_quietly(capfd: pytest.CaptureFixture[str]) -> None:
     begin = time.monotonic()
     with pytest.raises(TransientError, match=r"no Kafka broker answers .*brandpulse up"):
         check_broker(f"127.0.0.1:{free_port()}", timeout_seconds=0.5)
@@ -429,7 +423,7 @@ def test_a_broker_that_is_down_is_told_in_time_and_without_noise(capfd: pytest.C
         (["--rejects", "nowhere/r.jsonl"], "choose another path"),
     ],
 )
-def test_wrong_usage_is_told_before_kafka_is_asked(
+def test_wrong_usage_is_reported_before_kafka_is_contacted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -440,15 +434,13 @@ def test_wrong_usage_is_told_before_kafka_is_asked(
     assert message in str(result.exception)
 
 
-def test_a_wrong_file_ends_the_command_with_one_sentence(tmp_path: Path) -> None:
+def test_missing_file_is_reported_in_one_sentence(tmp_path: Path) -> None:
     code, counted, err = ingest("127.0.0.1:1", "posts", tmp_path / "nowhere.csv", home=tmp_path / "home")
     assert (code, counted) == (2, None)
     assert err == f"brandpulse: cannot read {tmp_path}/nowhere.csv: No such file or directory\n"
 
 
-def test_a_broker_that_dies_on_the_way_is_an_error_and_the_rest_goes_out_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broker_that_dies_fails_the_run_resumably(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(post_producer, "DELIVERY_TIMEOUT_SECONDS", 1.0)
     monkeypatch.setattr(send_run, "FLUSH_SECONDS", 1.0)
     path = write_posts(tmp_path / "a.jsonl", 400)
@@ -482,7 +474,7 @@ def airline() -> Iterator[Path]:
     yield Path(path)
 
 
-def test_a_real_export_goes_through_whole(send: Callable[..., RunResult], to: Destination, airline: Path) -> None:
+def test_real_export_is_sent_completely(send: Callable[..., RunResult], to: Destination, airline: Path) -> None:
     columns = {"text": "text", "created_at": "tweet_created", "author_id": "name", "id": "tweet_id"}
     outcome = send(airline, mapping=columns)
     assert outcome.counts == Counts(sent=10_149, duplicates=6)
@@ -514,7 +506,7 @@ def settled(ledger: MemoryLedger) -> bool:
     return all(not window.run and not window.unconfirmed.any() for window in windows)
 
 
-def test_with_a_ledger_a_killed_run_is_ended_by_the_next(
+def test_with_a_ledger_a_killed_run_is_completed_by_the_next(
     once: Callable[..., RunResult], to: Destination, ledger: MemoryLedger, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 300)
@@ -535,7 +527,7 @@ def test_with_a_ledger_a_killed_run_is_ended_by_the_next(
 
 
 @pytest.mark.parametrize("asked", [1, 700])
-def test_with_a_ledger_a_stopped_run_goes_on_from_any_home(
+def test_with_a_ledger_a_stopped_run_resumes_from_any_home(
     once: Callable[..., RunResult], to: Destination, ledger: MemoryLedger, tmp_path: Path, asked: int
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 1_000)
@@ -547,9 +539,7 @@ def test_with_a_ledger_a_stopped_run_goes_on_from_any_home(
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(1_000)
 
 
-def test_another_file_sends_only_posts_that_no_file_sent(
-    once: Callable[..., RunResult], to: Destination, tmp_path: Path
-) -> None:
+def test_overlapping_file_sends_only_new_posts(once: Callable[..., RunResult], to: Destination, tmp_path: Path) -> None:
     once(write_posts(tmp_path / "a.jsonl", 100))
     overlapping = write_posts(tmp_path / "b.jsonl", 150, order=range(149, 49, -1))
     counts = once(overlapping, source="b").counts
@@ -561,7 +551,7 @@ def test_another_file_sends_only_posts_that_no_file_sent(
     assert once(crlf, again=True, source="c").counts.sent == 160
 
 
-def test_posts_that_were_edited_are_told_and_not_sent_again(
+def test_edited_posts_are_reported_and_not_resent(
     once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 30)
@@ -571,7 +561,7 @@ def test_posts_that_were_edited_are_told_and_not_sent_again(
     assert (counts.sent, counts.sent_before, counts.changed) == (30, 30, 1)
 
 
-def test_ids_that_name_other_posts_than_before_stop_the_run(
+def test_ids_with_other_content_than_before_stop_the_run(
     once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     once(write_posts(tmp_path / "a.jsonl", 100))
@@ -583,7 +573,7 @@ def test_ids_that_name_other_posts_than_before_stop_the_run(
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(100)
 
 
-def test_two_runs_at_once_send_each_post_once(
+def test_two_concurrent_runs_send_each_post_once(
     to: Destination, ledger: MemoryLedger, tmp_path: Path, once: Callable[..., RunResult]
 ) -> None:
     first, second = write_posts(tmp_path / "a.jsonl", 1_000), write_posts(tmp_path / "b.jsonl", 1_200)
@@ -599,7 +589,7 @@ def test_two_runs_at_once_send_each_post_once(
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(1_200)
 
 
-def test_a_topic_created_again_under_a_running_sender_stops_it(
+def test_topic_recreated_during_a_run_stops_it(
     once: Callable[..., RunResult], to: Destination, ledger: MemoryLedger, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 100)
@@ -615,7 +605,7 @@ def test_a_topic_created_again_under_a_running_sender_stops_it(
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(200)
 
 
-def test_rows_far_from_the_rest_are_rejected_or_stop_the_file(
+def test_outlier_rows_are_rejected_or_stop_the_file(
     once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 100)
@@ -628,7 +618,7 @@ def test_rows_far_from_the_rest_are_rejected_or_stop_the_file(
     assert once(path, far="send").counts.sent == 1
 
 
-def test_a_file_out_of_order_is_sent_in_order_of_time(
+def test_unsorted_file_is_sent_in_order_of_time(
     once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.jsonl"
@@ -647,7 +637,7 @@ def test_a_file_out_of_order_is_sent_in_order_of_time(
     assert not any("not in order" in line for line in said)
 
 
-def test_a_wiped_ledger_with_its_topic_intact_sends_nothing_twice(
+def test_lost_ledger_with_intact_topic_resends_nothing(
     to: Destination, tmp_path: Path, once: Callable[..., RunResult]
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 100)
@@ -657,7 +647,7 @@ def test_a_wiped_ledger_with_its_topic_intact_sends_nothing_twice(
     assert wiped.counts.sent == 0, "workers without state read the topic from its beginning"
 
 
-def test_rows_of_several_sources_with_one_id_are_sent_once_each(
+def test_same_id_in_several_sources_is_sent_once_per_source(
     once: Callable[..., RunResult], to: Destination, ledger: MemoryLedger, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.jsonl"
@@ -682,7 +672,7 @@ def test_rows_of_several_sources_with_one_id_are_sent_once_each(
     assert once(path, at=replace(to, home=tmp_path / "a third")).counts.sent == 0
 
 
-def test_rows_rejected_for_a_missing_zone_are_sent_once_utc_is_assumed(
+def test_rows_without_a_zone_are_sent_with_assume_utc(
     once: Callable[..., RunResult], to: Destination, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 10)

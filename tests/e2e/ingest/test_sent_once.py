@@ -111,7 +111,7 @@ def write(path: Path, numbers: Sequence[int], *, step_ms: int = 3 * 60_000) -> P
     return path
 
 
-def test_a_file_sent_again_after_a_restart_counts_once(stack: Stack) -> None:
+def test_file_sent_again_after_a_restart_counts_once(stack: Stack) -> None:
     path = write(stack.folder / "posts.jsonl", range(1_440))
     stack.up()
     first = stack.ingest(path, "--wait")
@@ -149,7 +149,7 @@ def addresses(stack: Stack) -> dict[str, str]:
     }
 
 
-def test_posts_sent_and_not_counted_before_a_restart_are_sent_again(stack: Stack) -> None:
+def test_uncounted_posts_are_resent_after_a_restart(stack: Stack) -> None:
     path = write(stack.folder / "posts.jsonl", range(3_000))
     up = stack.up(BRANDPULSE_WORKER_BATCH_POSTS="16")
     [worker] = _running(stack)
@@ -171,7 +171,7 @@ def test_posts_sent_and_not_counted_before_a_restart_are_sent_again(stack: Stack
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_ingest_stopped_in_the_middle_and_the_stack_restarted(stack: Stack, how: signal.Signals) -> None:
+def test_stopped_ingest_counts_once_after_a_stack_restart(stack: Stack, how: signal.Signals) -> None:
     path = write(stack.folder / "posts.jsonl", range(2_000), step_ms=KILLED_STEP_MS)
     up = stack.up()
     ingest = stack.ingesting(path, "--rate", "400")
@@ -188,7 +188,7 @@ def test_ingest_stopped_in_the_middle_and_the_stack_restarted(stack: Stack, how:
     assert stack.counted() == 2_000
 
 
-def test_everything_killed_while_posts_are_on_their_way_counts_once(stack: Stack) -> None:
+def test_posts_in_flight_count_once_after_everything_is_killed(stack: Stack) -> None:
     path = write(stack.folder / "posts.jsonl", range(2_000), step_ms=KILLED_STEP_MS)
     for reached in (200, 700):
         up = stack.up()
@@ -203,7 +203,7 @@ def test_everything_killed_while_posts_are_on_their_way_counts_once(stack: Stack
     assert stack.counted() == 2_000
 
 
-def test_the_stack_restarted_under_a_running_ingest(stack: Stack) -> None:
+def test_stack_restarted_during_ingest_counts_once(stack: Stack) -> None:
     path = write(stack.folder / "posts.jsonl", range(2_000))
     stack.up()
     ingest = stack.ingesting(path, "--rate", "400")
@@ -216,7 +216,7 @@ def test_the_stack_restarted_under_a_running_ingest(stack: Stack) -> None:
     assert stack.counted() == 2_000
 
 
-def test_a_wiped_redis_gets_the_file_again(stack: Stack) -> None:
+def test_wiped_redis_gets_the_file_again(stack: Stack) -> None:
     path = write(stack.folder / "posts.jsonl", range(500))
     stack.up()
     stack.ingest(path, "--wait")
@@ -231,7 +231,7 @@ def test_a_wiped_redis_gets_the_file_again(stack: Stack) -> None:
     assert stack.counted() == 500
 
 
-def test_wait_says_what_was_late_dead_or_unmatched_and_its_exit_code_that_not_all_is_well(stack: Stack) -> None:
+def test_wait_reports_late_dead_and_unmatched_posts(stack: Stack) -> None:
     stack.up()
     newest_first = write(stack.folder / "export.jsonl", range(1_439, -1, -1))
     done = stack.ingest(newest_first, "--wait")

@@ -82,7 +82,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     child.stop(grace_seconds=30)
 
 
-def test_streams_that_go_wrong_are_reported_with_source_and_cause(stack: Stack) -> None:
+def test_stream_problems_are_reported_with_source_and_cause(stack: Stack) -> None:
     stack.produce(50, "rss", "fly with Ac-Me today")
     problem = stack.until("unmatched", "rss")
     assert "Ac-Me for acme" in problem["sentence"]

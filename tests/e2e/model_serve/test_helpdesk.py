@@ -102,7 +102,7 @@ def send(bridge: str, body: dict[str, Any], *, secret: str = SECRET, age: timede
     [TICKET, {"type": "zen:event-type:ticket.created", "detail": TICKET | {"brand_id": "7", "status": "NEW"}}],
     ids=["trigger", "event"],
 )
-def test_a_webhook_s_ticket_gets_its_tags(model: str, tmp_path: Path, body: dict[str, Any]) -> None:
+def test_webhook_ticket_gets_its_tags(model: str, tmp_path: Path, body: dict[str, Any]) -> None:
     with a_helpdesk() as (helpdesk, asked), a_bridge(tmp_path, model=model, helpdesk=helpdesk) as bridge:
         assert send(bridge, body).status_code == 204
 
@@ -110,7 +110,7 @@ def test_a_webhook_s_ticket_gets_its_tags(model: str, tmp_path: Path, body: dict
     assert asked == [{"path": "/api/v2/tickets/35436/tags", "body": {"tags": TAGS}, "authorization": f"Basic {agent}"}]
 
 
-def test_a_stranger_s_webhook_and_an_old_one_tag_nothing(model: str, tmp_path: Path) -> None:
+def test_unsigned_and_old_webhooks_are_rejected(model: str, tmp_path: Path) -> None:
     with a_helpdesk() as (helpdesk, asked), a_bridge(tmp_path, model=model, helpdesk=helpdesk) as bridge:
         assert send(bridge, TICKET, secret="guessed").status_code == 401
         assert send(bridge, TICKET, age=timedelta(hours=1)).status_code == 401
@@ -119,7 +119,7 @@ def test_a_stranger_s_webhook_and_an_old_one_tag_nothing(model: str, tmp_path: P
     assert asked == []
 
 
-def test_a_helpdesk_or_a_model_that_does_not_answer_is_told_to_the_sender(model: str, tmp_path: Path) -> None:
+def test_unreachable_helpdesk_or_model_is_reported_to_the_sender(model: str, tmp_path: Path) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     with a_helpdesk(status=500) as (helpdesk, _):
         with a_bridge(tmp_path, model=model, helpdesk=helpdesk) as bridge:

@@ -75,7 +75,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_stop_turns_readyz_first_and_lets_requests_finish(serve: Callable[..., Served]) -> None:
+def test_stop_fails_readyz_first_and_lets_requests_finish(serve: Callable[..., Served]) -> None:
     served = serve("--engine", "keyword", BRANDPULSE_SERVE_DRAIN_SECONDS="2")
     body = b'{"text": "awful, and half sent"}'
     line = served.half_a_request(body, sent=10)
@@ -92,7 +92,7 @@ def test_a_stop_turns_readyz_first_and_lets_requests_finish(serve: Callable[...,
     assert running(served.home, "serve") == []
 
 
-def test_ctrl_c_does_not_wait_for_balancers(serve: Callable[..., Served]) -> None:
+def test_sigint_does_not_wait_for_load_balancers(serve: Callable[..., Served]) -> None:
     served = serve("--engine", "keyword", BRANDPULSE_SERVE_DRAIN_SECONDS="300")
 
     served.child.signal(SIGINT)
@@ -100,7 +100,7 @@ def test_ctrl_c_does_not_wait_for_balancers(serve: Callable[..., Served]) -> Non
     assert served.child.wait(patience(20)) == 0
 
 
-def test_a_second_stop_ends_the_waiting(serve: Callable[..., Served]) -> None:
+def test_second_stop_signal_ends_the_wait(serve: Callable[..., Served]) -> None:
     served = serve("--engine", "keyword", BRANDPULSE_SERVE_DRAIN_SECONDS="300")
     served.child.signal(SIGTERM)
     until(lambda: served.client.get("/readyz").status_code == 503)
@@ -110,7 +110,7 @@ def test_a_second_stop_ends_the_waiting(serve: Callable[..., Served]) -> None:
     assert served.child.wait(patience(20)) == 0
 
 
-def test_a_request_that_never_ends_is_cut_when_the_grace_is_over(serve: Callable[..., Served]) -> None:
+def test_endless_request_is_cut_after_the_grace_period(serve: Callable[..., Served]) -> None:
     served = serve("--engine", "keyword", BRANDPULSE_SERVE_DRAIN_SECONDS="0", BRANDPULSE_SERVE_GRACE_SECONDS="1")
     line = served.half_a_request(b'{"text": "never"}', sent=5)
     served.child.signal(SIGTERM)
@@ -119,7 +119,7 @@ def test_a_request_that_never_ends_is_cut_when_the_grace_is_over(serve: Callable
     line.close()
 
 
-def test_weights_with_many_heads_answer_with_all_of_them(serve: Callable[..., Served], tmp_path: Path) -> None:
+def test_multi_head_weights_return_all_heads(serve: Callable[..., Served], tmp_path: Path) -> None:
     thresholds = {"risk": {"complaint": 0.0, "crisis": 1.0}, "emotion": dict.fromkeys(EMOTIONS, 0.0)}
     weights = a_brand_folder(tmp_path / "weights", thresholds=thresholds)
 
@@ -139,7 +139,7 @@ def test_weights_with_many_heads_answer_with_all_of_them(serve: Callable[..., Se
     }
 
 
-def test_no_text_and_no_token_reach_the_log(serve: Callable[..., Served]) -> None:
+def test_log_contains_no_text_and_no_token(serve: Callable[..., Served]) -> None:
     token = "sesame-sesame-sesame"
     served = serve("--engine", "keyword", BRANDPULSE_SERVE_TOKEN=token, BRANDPULSE_LOG_LEVEL="DEBUG")
     headers = {"Authorization": f"Bearer {token}"}
@@ -166,7 +166,7 @@ def test_no_text_and_no_token_reach_the_log(serve: Callable[..., Served]) -> Non
         (["--engine", "openvino", "--weights", "/nowhere"], {}, "/nowhere"),
     ],
 )
-def test_what_cannot_work_does_not_start_and_says_why(
+def test_invalid_configuration_stops_the_start_with_a_reason(
     options: list[str], env: dict[str, str], words: str, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as taken:

@@ -68,7 +68,7 @@ def card(page: Page, title: str) -> Any:
     return page.locator(".card").filter(has=page.get_by_role("heading", name=title, exact=True))
 
 
-def test_a_text_is_scored_and_every_head_is_shown(url: str, open_page: OpenPage) -> None:
+def test_text_is_scored_and_every_head_is_shown(url: str, open_page: OpenPage) -> None:
     page = open_page(url)
     expect(page.locator("#model")).to_contain_text("all heads all-heads-1")
 
@@ -89,7 +89,7 @@ def test_a_text_is_scored_and_every_head_is_shown(url: str, open_page: OpenPage)
     expect(card(page, "Emotions").locator(".bar-row:visible")).to_have_count(28)
 
 
-def test_a_head_that_the_model_does_not_have_is_not_shown(open_page: OpenPage) -> None:
+def test_missing_head_is_not_shown(open_page: OpenPage) -> None:
     with serving(Service(scorer=WatchedScorer())) as client:
         page = open_page(str(client.base_url))
         page.get_by_role("button", name="The screen is gorgeous").click()
@@ -98,7 +98,7 @@ def test_a_head_that_the_model_does_not_have_is_not_shown(open_page: OpenPage) -
         expect(page.locator("#urgency")).to_be_hidden()
 
 
-def test_the_command_shown_asks_the_same_and_quotes_what_a_shell_would_read(url: str, open_page: OpenPage) -> None:
+def test_shown_command_sends_the_same_request_quoted(url: str, open_page: OpenPage) -> None:
     text = """it's "awful" $HOME `id` \\ 😡 <b>&amp;"""
     page = open_page(url)
     page.get_by_label("Text", exact=True).fill(text)
@@ -114,7 +114,7 @@ def test_the_command_shown_asks_the_same_and_quotes_what_a_shell_would_read(url:
     assert json.loads(answered)["model"]["name"] == "all heads"
 
 
-def test_the_command_can_be_copied(url: str, open_page: OpenPage) -> None:
+def test_command_can_be_copied(url: str, open_page: OpenPage) -> None:
     page = open_page(url)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Switched from").click()
@@ -124,7 +124,7 @@ def test_the_command_can_be_copied(url: str, open_page: OpenPage) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("#command").text_content()
 
 
-def test_markup_in_a_text_or_a_target_is_shown_as_text(url: str, open_page: OpenPage) -> None:
+def test_markup_in_a_text_or_target_is_shown_as_text(url: str, open_page: OpenPage) -> None:
     evil = "<img src=x onerror='window.hacked = 1'>"
     page = open_page(url)
     page.get_by_label("Text", exact=True).fill(f"0.5 {evil}")
@@ -136,7 +136,7 @@ def test_markup_in_a_text_or_a_target_is_shown_as_text(url: str, open_page: Open
     assert page.locator("main img").count() == 0
 
 
-def test_the_browser_itself_refuses_markup_made_of_strings(url: str, open_page: OpenPage) -> None:
+def test_browser_blocks_markup_made_of_strings(url: str, open_page: OpenPage) -> None:
     page = open_page(url, forgive="Content Security Policy|This document requires")
 
     taken = "(() => { try { document.body.innerHTML = '<p>'; return 'taken' } catch { return 'no' } })()"
@@ -144,7 +144,7 @@ def test_the_browser_itself_refuses_markup_made_of_strings(url: str, open_page: 
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
-def test_nothing_is_cut_off_and_axe_finds_no_violation(
+def test_layout_fits_and_axe_finds_no_violation(
     url: str, open_page: OpenPage, viewport: ViewportSize, scheme: str
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships no types
@@ -161,14 +161,14 @@ def test_nothing_is_cut_off_and_axe_finds_no_violation(
     assert found == []
 
 
-def test_on_a_phone_the_answer_comes_into_sight(url: str, open_page: OpenPage) -> None:
+def test_result_scrolls_into_view_on_a_phone(url: str, open_page: OpenPage) -> None:
     page = open_page(url, viewport=PHONE)
     page.get_by_role("button", name="Switched from").click()
 
     expect(page.get_by_role("heading", name="What the model says")).to_be_in_viewport()
 
 
-def test_everything_is_reached_with_the_keyboard(url: str, open_page: OpenPage) -> None:
+def test_page_is_usable_with_the_keyboard(url: str, open_page: OpenPage) -> None:
     page = open_page(url)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the text")).to_be_focused()
@@ -190,7 +190,7 @@ def test_everything_is_reached_with_the_keyboard(url: str, open_page: OpenPage) 
     expect(page.get_by_role("button", name="Copy")).to_be_focused()
 
 
-def test_a_token_is_asked_for_where_one_is_wanted_and_kept_out_of_sight(open_page: OpenPage) -> None:
+def test_required_token_is_requested_and_hidden(open_page: OpenPage) -> None:
     with serving(Service(scorer=AllHeadsScorer()), GuardRules(token=TOKEN)) as client:
         page = open_page(str(client.base_url), forgive="401")
         expect(page.get_by_label("Token")).to_be_visible()
@@ -208,7 +208,7 @@ def test_a_token_is_asked_for_where_one_is_wanted_and_kept_out_of_sight(open_pag
         assert TOKEN not in page.content()
 
 
-def test_a_refusal_and_a_lost_service_are_told(open_page: OpenPage) -> None:
+def test_rejection_and_lost_service_are_reported(open_page: OpenPage) -> None:
     with serving(Service(scorer=AllHeadsScorer())) as client:
         page = open_page(str(client.base_url), forgive="422|ERR_|Failed to load")
         page.get_by_role("button", name="Score").click()
@@ -223,7 +223,7 @@ def test_a_refusal_and_a_lost_service_are_told(open_page: OpenPage) -> None:
     expect(page.locator("#trouble")).to_have_text("The service does not answer. Is it still running?")
 
 
-def test_dark_and_light_follow_the_system_until_a_person_chooses(url: str, open_page: OpenPage) -> None:
+def test_theme_follows_the_system_until_one_is_selected(url: str, open_page: OpenPage) -> None:
     page = open_page(url, scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(ground)

@@ -7,7 +7,7 @@ from ingest.id_set import IdSet
 
 
 @given(st.lists(st.text(max_size=3)))
-def test_it_answers_like_a_set(ids: list[str]) -> None:
+def test_id_set_behaves_like_a_set(ids: list[str]) -> None:
     memory, seen = IdSet(), set[str]()
     for post_id in ids:
         assert (post_id in memory) == (post_id in seen)
@@ -16,7 +16,7 @@ def test_it_answers_like_a_set(ids: list[str]) -> None:
     assert len(memory) == len(seen)
 
 
-def test_it_grows_past_its_first_table_and_forgets_nothing() -> None:
+def test_id_set_grows_and_keeps_all_ids() -> None:
     memory = IdSet()
     ids = [f"post-{number}" for number in range(10_000)]
     assert all(memory.add(post_id) for post_id in ids)

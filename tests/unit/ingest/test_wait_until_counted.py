@@ -21,7 +21,7 @@ class MovingPartitions:
         return [a_status(min(10, moved)), a_status(min(5, moved), partition=1), a_status(0, topic="another")]
 
 
-def test_it_waits_until_every_partition_stands_at_its_end() -> None:
+def test_wait_ends_when_every_partition_is_at_its_end() -> None:
     left: list[int] = []
     partitions = MovingPartitions(4)
     counted = wait_until_applied(
@@ -31,7 +31,7 @@ def test_it_waits_until_every_partition_stands_at_its_end() -> None:
     assert left == [7, 2, 0]
 
 
-def test_it_says_when_nobody_counts() -> None:
+def test_wait_without_progress_raises_not_counted() -> None:
     with pytest.raises(NotCountedError, match=r"15 records are waiting.*doctor"):
         wait_until_applied(
             ENDS,
@@ -43,7 +43,7 @@ def test_it_says_when_nobody_counts() -> None:
         )
 
 
-def test_it_stops_when_asked() -> None:
+def test_wait_ends_when_asked_to_stop() -> None:
     partitions = MovingPartitions(0)
     assert not wait_until_applied(
         ENDS, partitions, topic="posts", patience_seconds=9, progress=lambda _: None, should_stop=lambda: True

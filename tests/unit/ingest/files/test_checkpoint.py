@@ -19,24 +19,24 @@ def begin(known: Checkpoint | None, *, order: checkpoints.Order = "file", file: 
     return resume_point(known, file=file, order=order, low=LOW, high=HIGH)
 
 
-def test_the_first_run_begins_at_the_end_of_the_log() -> None:
+def test_first_run_starts_at_the_end_of_the_log() -> None:
     assert begin(None) == ResumePoint(confirmed=0, begin=HIGH, read_back=False)
 
 
-def test_after_a_kill_the_log_behind_the_checkpoint_is_read_back() -> None:
+def test_after_a_kill_the_log_after_the_checkpoint_is_read_back() -> None:
     assert begin(KILLED) == ResumePoint(confirmed=70, begin={0: 40, 1: 41}, read_back=True)
 
 
-def test_after_a_clean_stop_nothing_needs_reading() -> None:
+def test_after_a_clean_stop_nothing_is_read_back() -> None:
     assert begin(replace(KILLED, clean=True)) == ResumePoint(confirmed=70, begin={0: 40, 1: 41}, read_back=False)
 
 
-def test_in_another_order_the_count_is_worthless_and_all_of_the_run_is_read_back() -> None:
+def test_other_order_reads_back_the_whole_run() -> None:
     expected = ResumePoint(confirmed=0, begin={0: 5, 1: 6}, read_back=True)
     assert begin(replace(KILLED, clean=True), order="time") == expected
 
 
-def test_of_a_changed_file_all_that_was_sent_is_read_back() -> None:
+def test_changed_file_reads_back_the_whole_run() -> None:
     for known in (KILLED, replace(KILLED, clean=True, finished=True)):
         start = begin(known, file=replace(FILE, modified_ns=2))
         assert (start.confirmed, start.begin, start.read_back) == (0, {0: 5, 1: 6}, True)
@@ -44,52 +44,52 @@ def test_of_a_changed_file_all_that_was_sent_is_read_back() -> None:
         assert "changed" in (start.note or "")
 
 
-def test_with_the_ledger_of_the_checkpoint_nothing_needs_reading_back() -> None:
+def test_same_ledger_reads_nothing_back() -> None:
     known = replace(KILLED, ledger="one")
     for file in (FILE, replace(FILE, modified_ns=2)):
         start = resume_point(known, file=file, order="time", low=LOW, high=HIGH, ledger="one")
         assert (start.confirmed, start.begin, start.read_back) == (0, HIGH, False)
 
 
-def test_a_finished_file_is_read_back_once_redis_has_lost_its_state() -> None:
+def test_finished_file_is_read_back_after_redis_lost_its_state() -> None:
     known = replace(KILLED, ledger="one", clean=True, finished=True)
     assert resume_point(known, file=FILE, order="file", low=LOW, high=HIGH, ledger="one").nothing_left
     start = resume_point(known, file=FILE, order="file", low=LOW, high=HIGH, ledger="two")
     assert (start.confirmed, start.begin, start.read_back, start.nothing_left) == (0, {0: 5, 1: 6}, True, False)
 
 
-def test_rows_rejected_for_their_times_are_left_to_a_run_that_sends_them() -> None:
+def test_run_with_other_outlier_options_is_not_finished() -> None:
     known = replace(KILLED, clean=True, finished=True, far="3:9")
     assert not begin(known).nothing_left
     assert resume_point(known, file=FILE, order="file", low=LOW, high=HIGH, far="3:9").nothing_left
 
 
-def test_a_log_that_ends_before_what_was_sent_is_another_one() -> None:
+def test_log_that_ends_before_sent_posts_has_lost_them() -> None:
     start = begin(replace(KILLED, next={0: 51, 1: 41}))
     assert (start.confirmed, start.begin) == (0, HIGH)
     assert "lost" in (start.note or "")
 
 
-def test_what_retention_took_is_not_read() -> None:
+def test_offsets_deleted_by_retention_are_not_read() -> None:
     start = resume_point(KILLED, file=FILE, order="file", low={0: 45, 1: 0}, high=HIGH)
     assert start.begin == {0: 45, 1: 41}
 
 
-def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+def test_saved_checkpoint_is_loaded_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "ingest" / "x.json"
     assert checkpoints.load(path) is None
     checkpoints.save(path, KILLED)
     assert checkpoints.load(path) == KILLED
 
 
-def test_a_damaged_checkpoint_stops_the_run_and_is_named(tmp_path: Path) -> None:
+def test_damaged_checkpoint_raises_an_error_with_its_path(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text('{"confirmed": "many"}')
     with pytest.raises(StateError, match=r"x\.json"):
         checkpoints.load(path)
 
 
-def test_every_part_of_the_way_has_a_checkpoint_of_its_own(tmp_path: Path) -> None:
+def test_each_file_topic_source_and_map_has_its_own_checkpoint(tmp_path: Path) -> None:
     def path(
         file: str = "a.csv", topic_id: str = "T1", source: str = "s", text: str = "text", shifted: bool = False
     ) -> Path:
@@ -109,7 +109,7 @@ def test_every_part_of_the_way_has_a_checkpoint_of_its_own(tmp_path: Path) -> No
     assert path() == path(file="./a.csv")
 
 
-def test_one_file_is_sent_by_one_process_at_a_time(tmp_path: Path) -> None:
+def test_file_is_sent_by_one_process_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     with (
         checkpoints.locked(path),
@@ -121,7 +121,7 @@ def test_one_file_is_sent_by_one_process_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_a_file_is_another_one_when_its_bytes_are(tmp_path: Path) -> None:
+def test_file_identity_changes_with_its_content(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("id\n1\n")
     before = FileIdentity.of(path)

@@ -12,7 +12,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 @given(st.lists(st.integers(-5, 5), max_size=40), st.integers(1, 7))
-def test_posts_come_in_order_of_time_and_equals_in_the_order_they_came(seconds: list[int], run_posts: int) -> None:
+def test_posts_are_sorted_by_time_stably(seconds: list[int], run_posts: int) -> None:
     posts = [OutgoingPost(str(i), NOON + timedelta(seconds=s), b"%d" % i) for i, s in enumerate(seconds)]
     with TimeSorted(iter(posts), run_posts=run_posts) as spool:
         assert list(spool) == sorted(posts, key=lambda post: post.created_at)

@@ -10,7 +10,7 @@ from ingest.files.reading.row import InputError, Reject
 from ingest.files.reject_file import RejectFile
 
 
-def test_a_reject_has_its_lines_cause_and_raw_row(tmp_path: Path) -> None:
+def test_reject_has_its_lines_reason_and_raw_row(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     with RejectFile(path) as rejects:
         rejects.add(Reject(3, "id", "nan", "is no id"), raw="nan,hi\n")
@@ -27,21 +27,19 @@ def test_a_reject_has_its_lines_cause_and_raw_row(tmp_path: Path) -> None:
     assert (written[1]["line"], written[1]["last_line"], len(written[1]["raw"])) == (5, 9, 20_000)
 
 
-def test_a_full_disk_is_an_input_error_and_closing_adds_none() -> None:
+def test_full_disk_raises_one_input_error() -> None:
     with RejectFile(Path("/dev/full")) as rejects, pytest.raises(InputError, match=r"No space left.*--rejects"):
         rejects.add(Reject(3, "id", "nan", "is no id"))
 
 
-def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_path_is_rejected_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InputError, match=r"Permission denied.*--rejects"):
         RejectFile(tmp_path / "r.jsonl")
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(36, "File name too long")])
-def test_a_place_that_cannot_be_looked_at_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
-) -> None:
+def test_inaccessible_path_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
     def fail(_: Path) -> bool:
         raise error
 
@@ -50,7 +48,7 @@ def test_a_place_that_cannot_be_looked_at_is_refused(
         RejectFile(tmp_path / "r.jsonl")
 
 
-def test_a_folder_or_a_missing_folder_is_no_place(tmp_path: Path) -> None:
+def test_directory_or_missing_directory_is_rejected(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere" / "r.jsonl"):
         with pytest.raises(InputError, match="choose another path"):
             RejectFile(path)

@@ -6,7 +6,7 @@ from ingest.files.send_report import WorkerResult, causes, row_lines, worker_res
 from tests.support.builders import a_status
 
 
-def test_a_fate_is_what_the_counters_moved_by() -> None:
+def test_worker_result_is_the_difference_of_the_counters() -> None:
     before = [a_status(5, late=1, dead=2, repeated=3, unmatched=4), a_status(0, partition=1, unread=7)]
     after = [a_status(15, late=4, dead=4, repeated=4, unmatched=5), a_status(9, partition=1, dead=1, unread=9)]
     result = worker_result(20, before, after, {"too_old": 3})
@@ -16,7 +16,7 @@ def test_a_fate_is_what_the_counters_moved_by() -> None:
     assert not result.succeeded(20)
 
 
-def test_all_is_well_unless_posts_are_dead_or_all_unmatched() -> None:
+def test_result_succeeds_unless_posts_are_dead_or_all_unmatched() -> None:
     assert WorkerResult(9, late=9, repeated=1).succeeded(10)
     assert WorkerResult(9, unmatched=1).succeeded(10)
     assert not WorkerResult(0, unmatched=10).succeeded(10)
@@ -26,7 +26,7 @@ def test_all_is_well_unless_posts_are_dead_or_all_unmatched() -> None:
     assert WorkerResult(0).succeeded(0)
 
 
-def test_each_number_that_is_not_zero_has_its_cause_and_remedy() -> None:
+def test_each_nonzero_count_has_a_line_with_a_remedy() -> None:
     assert worker_result_lines(WorkerResult(10), 10, {}) == []
     result = WorkerResult(1, late=2, dead=3, repeated=4, unmatched=5, reasons={"too_old": 3})
     text = "\n".join(worker_result_lines(result, 15, {"too_old": "A namespace of its own."}))
@@ -38,7 +38,7 @@ def test_each_number_that_is_not_zero_has_its_cause_and_remedy() -> None:
     assert "none of the posts names a brand" in worker_result_lines(WorkerResult(0, unmatched=5), 5, {})[0]
 
 
-def test_rows_that_were_not_sent_are_told_by_cause() -> None:
+def test_rows_that_were_not_sent_are_reported_by_cause() -> None:
     nothing = {"in_file": 0, "sent_before": 0, "changed": 0, "other_source": 0, "rejected": 0}
     assert row_lines(**nothing, rejects="r") == []
     text = "\n".join(
@@ -66,7 +66,7 @@ def with_fates(*cells: Cell) -> list[PartitionStatus]:
     return [a_status(fates=(Period(2_000_000, cells),))]
 
 
-def test_a_fate_that_most_posts_met_has_its_cause_and_one_remedy() -> None:
+def test_frequent_outcome_has_its_cause_and_one_remedy() -> None:
     before = with_fates(Cell("file", "on_time", 20, 900), Cell("rss", "unread", 20, 5))
     after = with_fates(Cell("file", "on_time", 20, 910), Cell("file", "unread", 20, 90), Cell("rss", "unread", 20, 500))
     result = WorkerResult(10, unread=90)

@@ -28,7 +28,7 @@ def summary(found: list[Row | Reject]) -> list[tuple[int, str]]:
     return [(row.line, row.cells[0] if isinstance(row, Row) else "reject") for row in found]
 
 
-def test_a_quote_left_open_rejects_its_row_alone(tmp_path: Path) -> None:
+def test_open_quote_rejects_only_its_row(tmp_path: Path) -> None:
     found = read(
         tmp_path, f"1,a,{TIME},p1", f'2,"Acme late,{TIME},p2', f"3,good,{TIME},p3", f'4,"Acme again",{TIME},p4'
     )
@@ -52,7 +52,7 @@ def test_a_quote_left_open_rejects_its_row_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "next_rows", [[f"3,b,{TIME},p3"], [f'3,"b, b",{TIME},p3'], [f'3,"b ""b""",{TIME},p3', f"5,c,{TIME},p5"]]
 )
-def test_no_row_behind_an_open_quote_is_lost_or_merged(tmp_path: Path, open_row: str, next_rows: list[str]) -> None:
+def test_rows_after_an_open_quote_are_not_lost_or_merged(tmp_path: Path, open_row: str, next_rows: list[str]) -> None:
     found = read(tmp_path, f"1,a,{TIME},p1", open_row, *next_rows)
     good = [row.cells for row in found if isinstance(row, Row)]
     assert good[0] == ["1", "a", TIME, "p1"]
@@ -60,7 +60,7 @@ def test_no_row_behind_an_open_quote_is_lost_or_merged(tmp_path: Path, open_row:
     assert any(isinstance(row, Reject) for row in found)
 
 
-def test_a_row_of_several_lines_behind_an_open_quote_is_read(tmp_path: Path) -> None:
+def test_row_of_several_lines_after_an_open_quote_is_read(tmp_path: Path) -> None:
     found = read(tmp_path, f'2,"late,{TIME},p2', '3,"one', f'two",{TIME},p3', f"4,b,{TIME},p4")
     assert summary(found) == [(2, "reject"), (3, "3"), (5, "4")]
     assert isinstance(found[1], Row)
@@ -79,7 +79,7 @@ def test_a_row_of_several_lines_behind_an_open_quote_is_read(tmp_path: Path) -> 
         "see you, 10:30\nat 9, bye, ok",
     ],
 )
-def test_a_text_of_several_lines_is_one_cell(tmp_path: Path, text: str) -> None:
+def test_text_of_several_lines_is_one_cell(tmp_path: Path, text: str) -> None:
     sheet = io.StringIO()
     csv.writer(sheet, lineterminator="\n").writerows([["1", text, TIME, "p1"], ["2", "b", TIME, "p2"]])
     found = read(tmp_path, sheet.getvalue().rstrip("\n"))
@@ -90,7 +90,7 @@ def test_a_text_of_several_lines_is_one_cell(tmp_path: Path, text: str) -> None:
     rows=st.lists(st.text(st.sampled_from('ab ,;"\n\\\r:1'), max_size=30), min_size=1, max_size=6),
     delimiter=st.sampled_from(",;\t"),
 )
-def test_whatever_a_csv_writer_writes_is_read(
+def test_output_of_a_csv_writer_is_read(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str], delimiter: str
 ) -> None:
     sheet = io.StringIO()
@@ -103,7 +103,7 @@ def test_whatever_a_csv_writer_writes_is_read(
     assert [row.cells if isinstance(row, Row) else row for row in found] == written
 
 
-def test_a_quote_open_to_the_end_of_the_file_says_its_lines(tmp_path: Path) -> None:
+def test_quote_open_until_the_end_is_reported_with_its_lines(tmp_path: Path) -> None:
     found = read(tmp_path, f"1,a,{TIME},p1", f'2,"late,{TIME},p2', "no row", "nor this")
     assert summary(found) == [(2, "1"), (3, "reject")]
     assert isinstance(found[1], Reject)
@@ -111,9 +111,7 @@ def test_a_quote_open_to_the_end_of_the_file_says_its_lines(tmp_path: Path) -> N
     assert (found[1].line, found[1].last_line) == (3, 5)
 
 
-def test_a_quote_open_over_a_million_lines_takes_bounded_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_quote_open_over_a_million_lines_takes_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "MAX_CELL_CHARS", 1_000)
     found = read(tmp_path, f'2,"late,{TIME},p2', *["no row of the table"] * 200, f"3,b,{TIME},p3")
     assert isinstance(found[0], Reject)
@@ -122,14 +120,14 @@ def test_a_quote_open_over_a_million_lines_takes_bounded_memory(
     assert len(found) < 200
 
 
-def test_a_quote_within_quotes_that_is_not_doubled_rejects_the_row(tmp_path: Path) -> None:
+def test_undoubled_quote_inside_quotes_rejects_the_row(tmp_path: Path) -> None:
     found = read(tmp_path, f'1,"he said "hi" there",{TIME},p1', f"2,b,{TIME},p2")
     assert summary(found) == [(2, "reject"), (3, "2")]
     assert isinstance(found[0], Reject)
     assert "not doubled" in found[0].reason
 
 
-def test_a_quote_within_a_cell_without_quotes_is_text(tmp_path: Path) -> None:
+def test_quote_inside_an_unquoted_cell_is_text(tmp_path: Path) -> None:
     (row,) = read(tmp_path, f'1,a 5" screen,{TIME},p1')
     assert isinstance(row, Row)
     assert row.cells[1] == 'a 5" screen'
@@ -140,18 +138,18 @@ def test_quotes_written_with_a_backslash_are_read(tmp_path: Path) -> None:
     assert [row.cells[1] for row in found if isinstance(row, Row)] == ['he said "hi", twice', 'C:\\dir\nand "more"']
 
 
-def test_a_backslash_before_the_closing_quote_is_text(tmp_path: Path) -> None:
+def test_backslash_before_the_closing_quote_is_text(tmp_path: Path) -> None:
     (row,) = read(tmp_path, f'1,"C:\\",{TIME},p1')
     assert isinstance(row, Row)
     assert row.cells[1] == "C:\\"
 
 
-def test_between_tabs_a_single_quote_mark_is_text(tmp_path: Path) -> None:
+def test_single_quote_mark_between_tabs_is_text(tmp_path: Path) -> None:
     lines = [f'1\t"Acme" is late\t{TIME}\tp1', f"2\tb\t{TIME}\tp2"]
     found = read(tmp_path, *lines, header=HEADER.replace(",", "\t"), name="a.tsv")
     assert [row.cells[1] for row in found if isinstance(row, Row)] == ['"Acme" is late', "b"]
 
 
-def test_a_separator_line_of_excel_is_no_header(tmp_path: Path) -> None:
+def test_separator_line_of_excel_is_not_the_header(tmp_path: Path) -> None:
     found = read(tmp_path, HEADER.replace(",", ";"), f"1;a, b;{TIME};p1", header="sep=;")
     assert summary(found) == [(3, "1")]

@@ -29,12 +29,12 @@ def written(codec: str) -> bytes:
 
 
 @pytest.mark.parametrize("codec", POSTS)
-def test_the_right_encoding_is_among_the_three_shown(codec: str) -> None:
+def test_correct_encoding_is_among_the_three_suggestions(codec: str) -> None:
     data = written(codec)
     assert data.decode(codec) in [data.decode(found) for found in guess_encodings(data)[:3]]
 
 
-def test_most_encodings_are_guessed_at_once() -> None:
+def test_most_encodings_are_the_first_guess() -> None:
     hits = [
         codec
         for codec in POSTS
@@ -44,18 +44,18 @@ def test_most_encodings_are_guessed_at_once() -> None:
 
 
 @pytest.mark.parametrize("codec", POSTS)
-def test_text_that_is_not_utf8_is_an_error_with_a_way_out(codec: str) -> None:
+def test_text_that_is_not_utf8_raises_an_error_with_a_remedy(codec: str) -> None:
     with pytest.raises(EncodingError, match=r"is not UTF-8 from line 1 on.*--encoding \w+ reads"):
         detect_encoding(written(codec))
     assert codecs.lookup(detect_encoding(written(codec), named=codec).codec) == codecs.lookup(codec)
 
 
-def test_single_broken_rows_leave_a_file_utf8() -> None:
+def test_single_invalid_rows_leave_a_file_utf8() -> None:
     assert detect_encoding("é,1\n".encode() * 3 + b"caf\xe9,2\n" * 2).is_utf8
     assert detect_encoding(b"a,1\ncaf\xe9,2\n").is_utf8
     assert detect_encoding("é".encode() * 40_000 + b"\xc3").is_utf8
 
 
-def test_an_encoding_that_does_not_fit_is_refused() -> None:
+def test_encoding_that_does_not_match_is_rejected() -> None:
     with pytest.raises(EncodingError, match="of the first 21 lines are not ascii"):
         detect_encoding(written("cp1251"), named="ascii")

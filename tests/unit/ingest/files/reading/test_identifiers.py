@@ -19,7 +19,7 @@ from ingest.files.reading.identifiers import IdColumn, RoundedIds, clean_author,
         *(True, False, 5.7e17, 1.5, float("nan"), [1], {"$oid": "1"}, 0),
     ],
 )
-def test_a_value_that_is_no_id_is_named_so(value: object) -> None:
+def test_value_that_is_not_an_id_is_rejected(value: object) -> None:
     assert id_flaw(clean_id(value)) is not None
 
 
@@ -43,13 +43,13 @@ def test_a_value_that_is_no_id_is_named_so(value: object) -> None:
         ("570306133677760513", "570306133677760513"),
     ],
 )
-def test_an_id_is_read_without_its_dress(value: object, post_id: str) -> None:
+def test_id_is_cleaned_of_its_decoration(value: object, post_id: str) -> None:
     assert clean_id(value) == post_id
     assert id_flaw(post_id) is None
 
 
 @given(st.text(max_size=30) | st.integers() | st.floats() | st.booleans() | st.lists(st.integers(), max_size=1))
-def test_undressing_twice_changes_nothing(value: object) -> None:
+def test_cleaning_is_idempotent(value: object) -> None:
     once = clean_id(value)
     id_flaw(once)
     if isinstance(once, str) and id_flaw(once) is None and once[:1] not in "='\"`":
@@ -61,7 +61,7 @@ def rounded(post_id: str, digits: int = 15) -> str:
 
 
 @pytest.mark.parametrize("length", [16, 17, 18, 19])
-def test_a_rounded_column_is_found(length: int) -> None:
+def test_rounded_column_is_detected(length: int) -> None:
     draw = random.Random(length)
     ids = [rounded(str(draw.randrange(10 ** (length - 1), 10**length))) for _ in range(50)]
     column = IdColumn(ids)
@@ -73,26 +73,26 @@ def test_one_rounded_id_of_nineteen_digits_is_enough() -> None:
     assert IdColumn(["1899999999999990000"] * 2).parse("1899999999999990000")[1] is not None
 
 
-def test_ids_that_programs_wrote_with_seventeen_digits_are_found() -> None:
+def test_ids_rounded_to_seventeen_digits_are_detected() -> None:
     draw = random.Random(1)
     ids = [rounded(str(draw.randrange(10**18, 10**19)), 17) for _ in range(50)]
     assert all(IdColumn(ids).parse(post_id)[1] for post_id in ids)
 
 
 @pytest.mark.parametrize("length", [15, 16, 17, 18, 19, 20])
-def test_no_right_id_is_called_rounded(length: int) -> None:
+def test_correct_ids_are_not_called_rounded(length: int) -> None:
     draw = random.Random(length)
     ids = [str(draw.randrange(10 ** (length - 1), 10**length)) for _ in range(20_000)]
     column = IdColumn(ids[:1_000])
     assert not any(column.parse(post_id)[1] for post_id in ids)
 
 
-def test_consecutive_ids_with_one_round_number_are_right() -> None:
+def test_consecutive_ids_with_one_round_number_are_accepted() -> None:
     ids = [str(1_900_000_000_000_000_000 + number) for number in range(5)]
     assert not any(IdColumn(ids).parse(post_id)[1] for post_id in ids)
 
 
-def test_a_rounded_part_behind_right_ids_is_found() -> None:
+def test_rounded_part_after_correct_ids_is_detected() -> None:
     draw = random.Random(3)
     right = [str(draw.randrange(10**18, 10**19)) for _ in range(100)]
     late = [rounded(str(draw.randrange(10**18, 10**19))) for _ in range(300)]
@@ -100,13 +100,13 @@ def test_a_rounded_part_behind_right_ids_is_found() -> None:
     assert sum(column.flaw(post_id) is not None for post_id in late) >= 150
 
 
-def test_a_zero_is_an_id_where_rows_count_from_zero() -> None:
+def test_zero_is_an_id_if_rows_are_numbered_from_zero() -> None:
     assert IdColumn(["0", "1", "2", "3"]).parse("0")[1] is None
     assert IdColumn(["0", "0", "1", "2"]).parse("0")[1] is not None
     assert IdColumn(["0", "77"]).parse("0")[1] is not None
 
 
-def test_an_author_in_scientific_notation_is_none() -> None:
+def test_author_in_scientific_notation_is_rejected() -> None:
     assert clean_author("1.9E+18")[1] is not None
     assert clean_author("1E18")[1] is not None
     assert clean_author(" ann") == ("ann", None)

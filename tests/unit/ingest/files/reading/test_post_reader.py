@@ -41,7 +41,7 @@ def kinds(posts: PostReader) -> list[str]:
     return [type(made).__name__ for made in posts.read()]
 
 
-def test_ids_that_are_none_are_rejected_by_cause_and_never_repeats(tmp_path: Path) -> None:
+def test_values_that_are_not_ids_are_rejected_by_cause(tmp_path: Path) -> None:
     ids = ["nan", "None", "#N/A", "0", "1.9E+18", "1899999999999990000"]
     rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids * 2)]
     posts = reader(csv_file(tmp_path, rows))
@@ -57,7 +57,7 @@ def rounded_ids(number: int) -> list[str]:
     return [f"{569_748_316_776_325 + 7_919 * place}000" for place in range(number)]
 
 
-def test_rounded_ids_that_tell_posts_apart_are_taken_with_a_note(tmp_path: Path) -> None:
+def test_distinct_rounded_ids_are_accepted_with_a_note(tmp_path: Path) -> None:
     ids = rounded_ids(50)
     rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids)]
     posts = reader(csv_file(tmp_path, [*rows, rows[0]]))
@@ -65,7 +65,7 @@ def test_rounded_ids_that_tell_posts_apart_are_taken_with_a_note(tmp_path: Path)
     assert "end in zeros, as if a spreadsheet had rounded them" in "\n".join(posts.summary.lines())
 
 
-def test_a_rounded_id_of_two_posts_rejects_the_later_one(tmp_path: Path) -> None:
+def test_rounded_id_of_two_posts_rejects_the_later_one(tmp_path: Path) -> None:
     """Behind the rows that are looked through first: what was sent cannot be taken back."""
     ids = rounded_ids(1_100)
     rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids)]
@@ -78,12 +78,12 @@ def test_a_rounded_id_of_two_posts_rejects_the_later_one(tmp_path: Path) -> None
     assert all(isinstance(one, OutgoingPost) for one in made[:-1])
 
 
-def test_rounded_ids_that_two_posts_share_are_rejected_all(tmp_path: Path) -> None:
+def test_rounded_ids_are_rejected_if_two_posts_share_one(tmp_path: Path) -> None:
     rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(rounded_ids(50) + rounded_ids(1))]
     assert Counter(kinds(reader(csv_file(tmp_path, rows)))) == {"Reject": 51}
 
 
-def test_repeats_with_other_content_are_named_and_equal_ones_are_not(tmp_path: Path) -> None:
+def test_duplicates_with_other_content_are_reported(tmp_path: Path) -> None:
     rows = [["5", "one", TIME, "a"], ["5", "one", TIME, "a"], ["5", "two", TIME, "a"], ["5", "one", TIME, "b"]]
     posts = reader(csv_file(tmp_path, rows))
     assert kinds(posts) == ["OutgoingPost", "Duplicate", "Duplicate", "Duplicate"]
@@ -95,21 +95,21 @@ def test_repeats_with_other_content_are_named_and_equal_ones_are_not(tmp_path: P
 
 
 @pytest.mark.parametrize("other", ["text", "created_at", "author_id"])
-def test_any_required_field_makes_a_repeat_another_post(tmp_path: Path, other: str) -> None:
+def test_any_changed_required_field_makes_a_duplicate_changed(tmp_path: Path, other: str) -> None:
     changed = {"id": "5", "text": "hello", "created_at": "2026-03-02T11:00:00Z", "author_id": "bob"}
     posts = reader(json_file(tmp_path, {"id": "5"}, {"id": "5"} | {other: changed[other]}))
     assert kinds(posts) == ["OutgoingPost", "Duplicate"]
     assert posts.summary.changed == 1
 
 
-def test_one_post_in_a_spreadsheets_dress_is_a_plain_repeat(tmp_path: Path) -> None:
+def test_decorated_ids_of_one_post_are_plain_duplicates(tmp_path: Path) -> None:
     dresses = ["123", '="123"', " 123", "123.0", "'123", "\u200b123", "１２３"]
     posts = reader(csv_file(tmp_path, [[dress, "hi", TIME, dress] for dress in dresses]))
     assert kinds(posts) == ["OutgoingPost", *["Duplicate"] * 6]
     assert posts.summary.changed == 0
 
 
-def test_a_wrong_id_column_is_refused_before_a_post_is_sent(tmp_path: Path) -> None:
+def test_wrong_id_column_is_rejected_before_sending(tmp_path: Path) -> None:
     path = csv_file(tmp_path, [[n, f"text {n}", TIME, f"p{n % 3}"] for n in range(1, 30)])
     with pytest.raises(InputError, match=r"column 'author_id' does not contain ids: 26 of the first 29 posts .*--map"):
         reader(path, {"id": "author_id", "author_id": "author_id"})
@@ -117,7 +117,7 @@ def test_a_wrong_id_column_is_refused_before_a_post_is_sent(tmp_path: Path) -> N
     assert set(kinds(reader(path))) == {"OutgoingPost"}
 
 
-def test_a_rows_own_source_is_taken_and_said(tmp_path: Path) -> None:
+def test_source_column_is_used_and_noted(tmp_path: Path) -> None:
     path = json_file(tmp_path, {"id": "5", "source": "reddit"}, {"id": "5", "source": "bluesky"}, {"id": "5"})
     posts = reader(path)
     made = [post for post in posts.read() if isinstance(post, OutgoingPost)]
@@ -126,7 +126,7 @@ def test_a_rows_own_source_is_taken_and_said(tmp_path: Path) -> None:
     assert any("its own source, from column 'source' (bluesky, reddit)" in line for line in posts.summary.lines())
 
 
-def test_a_source_that_is_given_holds_for_all_rows_and_is_said(tmp_path: Path) -> None:
+def test_given_source_applies_to_all_rows_and_is_noted(tmp_path: Path) -> None:
     path = json_file(tmp_path, {"id": "5", "source": "reddit"}, {"id": "6", "source": "bluesky"})
     posts = reader(path, source="mine", source_is_given=True)
     assert [post.source for post in posts.read() if isinstance(post, OutgoingPost)] == ["mine", "mine"]
@@ -135,7 +135,7 @@ def test_a_source_that_is_given_holds_for_all_rows_and_is_said(tmp_path: Path) -
         reader(path, {"source": "source"}, source_is_given=True)
 
 
-def test_a_column_of_apps_is_not_taken_for_sources_unless_mapped(tmp_path: Path) -> None:
+def test_column_of_apps_is_not_used_as_source_unless_mapped(tmp_path: Path) -> None:
     path = json_file(
         tmp_path, {"id": "5", "source": "Twitter for iPhone"}, {"id": "6", "source": '<a href="x">Web</a>'}
     )
@@ -146,7 +146,7 @@ def test_a_column_of_apps_is_not_taken_for_sources_unless_mapped(tmp_path: Path)
     assert next(post.source for post in mapped.read() if isinstance(post, OutgoingPost)) == "Twitter for iPhone"
 
 
-def test_a_source_that_no_post_can_have_rejects_its_row(tmp_path: Path) -> None:
+def test_invalid_source_rejects_its_row(tmp_path: Path) -> None:
     path = json_file(tmp_path, {"id": "5", "source": "x" * 65, "schema_version": 1}, {"id": "6", "source": 7})
     found = list(reader(path).read())
     assert [made.field for made in found if isinstance(made, Reject)] == ["source", "source"]
@@ -166,7 +166,7 @@ def test_dropped_values_are_counted_by_field(tmp_path: Path) -> None:
     assert found.summary.numbers()["dropped"] == {"lang": 4, "url": 1}
 
 
-def test_the_order_of_dates_comes_from_the_whole_file(tmp_path: Path) -> None:
+def test_date_order_comes_from_the_whole_file(tmp_path: Path) -> None:
     dates = ["3/2/2026 21:00 UTC"] * 1_500 + ["13/2/2026 21:00 UTC"]
     path = csv_file(tmp_path, [[n + 1, "x", date, "a"] for n, date in enumerate(dates)])
     posts = reader(path)
@@ -176,13 +176,13 @@ def test_the_order_of_dates_comes_from_the_whole_file(tmp_path: Path) -> None:
     assert Counter(kinds(asked)) == {"OutgoingPost": 1_500, "Reject": 1}
 
 
-def test_dates_with_two_readings_are_rejected_where_nothing_decides(tmp_path: Path) -> None:
+def test_ambiguous_dates_without_evidence_are_rejected(tmp_path: Path) -> None:
     posts = reader(csv_file(tmp_path, [["1", "x", "3/2/2026 21:00 UTC", "a"]]))
     assert kinds(posts) == ["Reject"]
     assert "--dates day-first" in posts.summary.lines()[0]
 
 
-def test_a_quote_left_open_is_told_with_its_lines(tmp_path: Path) -> None:
+def test_open_quote_is_reported_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "posts.csv"
     lines = [
         ",".join(HEADER),
@@ -197,7 +197,7 @@ def test_a_quote_left_open_is_told_with_its_lines(tmp_path: Path) -> None:
     assert "has a quote that is not closed (first in line 3" in posts.summary.lines()[0]
 
 
-def test_a_repeat_is_counted_as_one(tmp_path: Path) -> None:
+def test_duplicate_is_counted_once(tmp_path: Path) -> None:
     posts = reader(json_file(tmp_path, {"id": "1"}, {"id": 1}))
     assert [made for made in posts.read() if isinstance(made, Duplicate)] == [Duplicate(2)]
     assert posts.summary.lines() == []
@@ -215,7 +215,7 @@ def test_causes_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
     assert len(posts.summary.lines()) == 9
 
 
-def test_a_post_that_is_refused_by_its_time_is_no_repeat(tmp_path: Path) -> None:
+def test_post_rejected_by_its_time_makes_no_duplicate(tmp_path: Path) -> None:
     late, other = "2027-01-01T00:00:00Z", "2026-03-02T11:00:00Z"
     posts = reader(json_file(tmp_path, {"id": "5", "created_at": late}, {"id": "5", "created_at": other}))
     made = list(posts.read(reject_reason=lambda at: "is far" if at.year == 2027 else None))

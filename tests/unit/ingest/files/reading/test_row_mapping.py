@@ -21,7 +21,7 @@ def make(**cells: Any) -> OutgoingPost | Reject:
     return PostMaker(tuple(row), source="file").make(Row(3, list(row.values())))
 
 
-def test_a_right_row_becomes_the_post_that_workers_read() -> None:
+def test_valid_row_becomes_a_post() -> None:
     made = make(lang="en", url="")
     assert isinstance(made, OutgoingPost)
     assert msgspec.json.decode(made.payload) == {
@@ -36,7 +36,7 @@ def test_a_right_row_becomes_the_post_that_workers_read() -> None:
     assert Post.model_validate_json(made.payload).created_at == made.created_at
 
 
-def test_numbers_as_ids_become_text() -> None:
+def test_number_ids_become_text() -> None:
     made = make(id=569748316776325001, author_id=12)
     assert isinstance(made, OutgoingPost)
     post = Post.model_validate_json(made.payload)
@@ -46,7 +46,7 @@ def test_numbers_as_ids_become_text() -> None:
 @pytest.mark.parametrize(
     "dress", ["123", 123, 123.0, '="123"', " 123", "123.0", "'123", "\u200b123", "１２３", "\xa0123"]
 )
-def test_an_id_in_a_spreadsheets_dress_is_the_id(dress: object) -> None:
+def test_decorated_id_is_cleaned(dress: object) -> None:
     made = make(id=dress, author_id=dress)
     assert isinstance(made, OutgoingPost)
     post = Post.model_validate_json(made.payload)
@@ -65,7 +65,7 @@ def test_an_id_in_a_spreadsheets_dress_is_the_id(dress: object) -> None:
         ("url", False),
     ],
 )
-def test_an_optional_value_that_does_not_fit_is_dropped_and_named(field: str, value: object) -> None:
+def test_invalid_optional_value_is_dropped_and_reported(field: str, value: object) -> None:
     row = RIGHT | {field: value}
     maker = PostMaker(tuple(row), source="file")
     made = maker.make(Row(3, list(row.values())))
@@ -77,14 +77,14 @@ def test_an_optional_value_that_does_not_fit_is_dropped_and_named(field: str, va
 
 
 @pytest.mark.parametrize("value", [None, "", MISSING])
-def test_an_optional_value_that_is_not_there_is_not_called_dropped(value: object) -> None:
+def test_missing_optional_value_is_not_reported_as_dropped(value: object) -> None:
     row = RIGHT | {"lang": value}
     maker = PostMaker(tuple(row), source="file")
     assert isinstance(maker.make(Row(3, list(row.values()))), OutgoingPost)
     assert maker.dropped == []
 
 
-def test_a_rows_own_source_is_its_posts_source() -> None:
+def test_source_of_the_row_is_the_source_of_the_post() -> None:
     for own, source in (("reddit", "reddit"), ("", "file"), (None, "file"), (MISSING, "file"), (" x ", "x")):
         made = make(source=own)
         assert isinstance(made, OutgoingPost)
@@ -117,9 +117,7 @@ def test_a_rows_own_source_is_its_posts_source() -> None:
         ({"created_at": "soon"}, "created_at", "not a date"),
     ],
 )
-def test_a_cell_that_no_post_can_hold_rejects_the_row_and_is_named(
-    cells: dict[str, Any], field: str, reason: str
-) -> None:
+def test_invalid_cell_rejects_the_row_with_its_field(cells: dict[str, Any], field: str, reason: str) -> None:
     made = make(**cells)
     assert isinstance(made, Reject)
     assert (made.line, made.field) == (3, field)
@@ -127,13 +125,13 @@ def test_a_cell_that_no_post_can_hold_rejects_the_row_and_is_named(
 
 
 @given(st.fixed_dictionaries({name: st.text(max_size=4) | st.integers() | st.none() | st.floats() for name in RIGHT}))
-def test_what_is_not_rejected_is_a_post(cells: dict[str, Any]) -> None:
+def test_accepted_row_is_a_valid_post(cells: dict[str, Any]) -> None:
     made = make(**cells)
     if isinstance(made, OutgoingPost):
         Post.model_validate_json(made.payload)
 
 
-def test_a_moved_post_differs_in_nothing_but_its_time() -> None:
+def test_moved_post_differs_only_in_its_time() -> None:
     made = make()
     assert isinstance(made, OutgoingPost)
     moved = made.moved(timedelta(days=1))
@@ -152,19 +150,19 @@ COLUMNS = st.text(min_size=1, max_size=8).filter(
         st.sampled_from(["id", "text", "created_at", "author_id", "lang", "url", "source"]), COLUMNS, min_size=1
     )
 )
-def test_a_printed_map_can_be_pasted_into_a_shell(mapping: dict[str, str]) -> None:
+def test_printed_map_can_be_pasted_into_a_shell(mapping: dict[str, str]) -> None:
     option, value = shlex.split(map_option(mapping))
     assert option == "--map"
     assert parse_map(value) == mapping
 
 
-def test_the_example_of_a_missing_column_is_quoted_for_the_shell() -> None:
+def test_suggested_map_is_quoted_for_the_shell() -> None:
     with pytest.raises(InputError) as caught:
         resolve({}, ["tweet id", "name, full", "text", "created_at"])
     assert """--map 'id=tweet id,author_id="name, full"'""" in str(caught.value)
 
 
-def test_a_map_names_our_field_and_the_files_column() -> None:
+def test_map_is_parsed_into_fields_and_columns() -> None:
     assert parse_map("text=body, id = tweet id") == {"text": "body", "id": "tweet id"}
 
 
@@ -179,12 +177,12 @@ def test_a_map_names_our_field_and_the_files_column() -> None:
         ("text=a,text=b", "is set twice"),
     ],
 )
-def test_a_wrong_map_is_explained(text: str, message: str) -> None:
+def test_invalid_map_is_explained(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_map(text)
 
 
-def test_fields_outside_the_map_come_from_columns_of_their_name() -> None:
+def test_unmapped_fields_use_columns_of_the_same_name() -> None:
     assert resolve({"text": "body"}, ["id", "body", "created_at", "author_id", "lang"]) == {
         "id": "id",
         "text": "body",
@@ -194,7 +192,7 @@ def test_fields_outside_the_map_come_from_columns_of_their_name() -> None:
     }
 
 
-def test_a_missing_column_is_told_with_all_columns_and_a_map_to_copy() -> None:
+def test_missing_column_error_lists_columns_and_suggests_a_map() -> None:
     columns = ["tweet_id", "name", "text", "tweet_created"]
     with pytest.raises(InputError) as caught:
         resolve({}, columns)
@@ -205,6 +203,6 @@ def test_a_missing_column_is_told_with_all_columns_and_a_map_to_copy() -> None:
         resolve({"text": "nowhere"}, columns)
 
 
-def test_a_column_that_stands_twice_is_refused_when_it_is_wanted() -> None:
+def test_requested_column_that_appears_twice_is_rejected() -> None:
     with pytest.raises(InputError, match="2 columns named 'text'"):
         resolve({}, ["id", "text", "text", "created_at", "author_id"])

@@ -28,16 +28,16 @@ TABLE = 'id,text\n1,hé\n\n2,"b\nb, ""c"""\n'
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.json", "a.jsonl.gz", "a.txt", "a"])
-def test_json_lines_are_read_whatever_the_name(tmp_path: Path, name: str) -> None:
+def test_json_lines_are_detected_by_content(tmp_path: Path, name: str) -> None:
     assert read(write(tmp_path, name, LINES), "text", "id") == [Row(1, ("hé", "1")), Row(3, ("b", 2))]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "A.CSV", "a.txt", "a"])
-def test_csv_is_read_whatever_the_name_and_lines_count_from_where_a_row_begins(tmp_path: Path, name: str) -> None:
+def test_csv_is_detected_by_content_and_rows_have_their_first_line(tmp_path: Path, name: str) -> None:
     assert read(write(tmp_path, name, TABLE), "text", "id") == [Row(2, ["hé", "1"]), Row(4, ['b\nb, "c"', "2"])]
 
 
-def test_a_gzip_file_needs_no_suffix(tmp_path: Path) -> None:
+def test_gzip_file_needs_no_suffix(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(gzip.compress(LINES.encode()))
     assert len(read(path, "id")) == 2
@@ -47,17 +47,17 @@ def test_a_gzip_file_needs_no_suffix(tmp_path: Path) -> None:
     ("name", "content"),
     [("a.tsv", "id\ttext\n1\ta, b\n"), ("a.csv", "id;text\n1;a, b\n"), ("a", "id\ttext\n1\ta, b\n")],
 )
-def test_tabs_and_semicolons_separate_too(tmp_path: Path, name: str, content: str) -> None:
+def test_tabs_and_semicolons_are_separators(tmp_path: Path, name: str, content: str) -> None:
     assert read(write(tmp_path, name, content), "text") == [Row(2, ["a, b"])]
 
 
-def test_the_format_can_be_said(tmp_path: Path) -> None:
+def test_format_can_be_set(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", "id,text\n1,x\n")
     assert list(RowFile(path, format="csv").rows(["text"])) == [Row(2, ["x"])]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
-def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path, name: str) -> None:
+def test_byte_order_mark_is_not_part_of_the_first_row(tmp_path: Path, name: str) -> None:
     content = "\ufeff" + (LINES if name == "a.jsonl" else TABLE)
     file = RowFile(write(tmp_path, name, content))
     assert file.columns[0] == "id"
@@ -66,7 +66,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path, name: str
     assert list(first.cells) == ["1"]
 
 
-def test_columns_of_json_are_all_that_the_first_objects_hold_also_one_level_down(tmp_path: Path) -> None:
+def test_json_columns_include_inner_fields_of_the_first_objects(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", '{"id": 1}\nrubbish\n{"user": {"name": "x"}}\n')
     assert RowFile(path).columns == ["id", "user", "user.name"]
     assert [row.cells for row in RowFile(path).rows(["id", "user.name"]) if isinstance(row, Row)] == [
@@ -75,24 +75,24 @@ def test_columns_of_json_are_all_that_the_first_objects_hold_also_one_level_down
     ]
 
 
-def test_a_dot_in_a_columns_own_name_is_just_a_dot(tmp_path: Path) -> None:
+def test_dot_in_a_column_name_is_literal(tmp_path: Path) -> None:
     assert read(write(tmp_path, "a.jsonl", '{"user.name": "x"}\n'), "user.name") == [Row(1, ("x",))]
 
 
 @pytest.mark.parametrize("bad", ["{", "[1]", "7", '"text"', '{"id": "\\ud800"}'])
-def test_a_line_that_is_no_object_is_rejected_and_the_rest_goes_on(tmp_path: Path, bad: str) -> None:
+def test_line_without_an_object_is_rejected_alone(tmp_path: Path, bad: str) -> None:
     good = '{"id": "1"}'
     found = read(write(tmp_path, "a.jsonl", f"{good}\n{bad}\n{good}\n"), "id")
     assert [row.line for row in found if isinstance(row, Row)] == [1, 3]
     assert [(row.line, row.value) for row in found if isinstance(row, Reject)] == [(2, bad)]
 
 
-def test_json_that_is_not_utf8_rejects_its_line(tmp_path: Path) -> None:
+def test_json_line_that_is_not_utf8_is_rejected(tmp_path: Path) -> None:
     found = read(write(tmp_path, "a.jsonl", b'{"id": "1"}\n{"id": "\xff"}\n'), "id")
     assert [type(row) for row in found] == [Row, Reject]
 
 
-def test_a_csv_row_with_too_few_or_too_many_cells_is_rejected(tmp_path: Path) -> None:
+def test_csv_row_with_wrong_number_of_cells_is_rejected(tmp_path: Path) -> None:
     found = read(write(tmp_path, "a.csv", "id,text\n1\n2,x,y\n3,z\n"), "id")
     assert [row.reason for row in found if isinstance(row, Reject)] == [
         "has 1 columns, the header has 2",
@@ -101,12 +101,12 @@ def test_a_csv_row_with_too_few_or_too_many_cells_is_rejected(tmp_path: Path) ->
     assert found[2] == Row(4, ["3"])
 
 
-def test_a_csv_cell_may_be_longer_than_the_library_allows_by_itself(tmp_path: Path) -> None:
+def test_csv_cell_may_exceed_the_default_limit_of_the_csv_module(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "id,text\n1," + "x" * 200_000 + "\n2,y\n")
     assert [row.line for row in read(path, "id") if isinstance(row, Row)] == [2, 3]
 
 
-def test_a_quote_that_never_closes_costs_at_most_its_megabyte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quote_that_never_closes_loses_at_most_a_megabyte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "MAX_CELL_CHARS", 100)
     body = "".join(f"{number},plain\n" for number in range(2, 60))
     found = read(write(tmp_path, "a.csv", 'id,text\n1,"open\n' + body), "id")
@@ -114,7 +114,7 @@ def test_a_quote_that_never_closes_costs_at_most_its_megabyte(tmp_path: Path, mo
     assert found[-1] == Row(60, ["59"])
 
 
-def test_a_line_without_end_is_rejected_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_line_is_rejected_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_LINE_BYTES", 50)
     found = read(write(tmp_path, "a.jsonl", '{"id": "1"}\n{"id": "' + "x" * 200 + '"}\n{"id": "2"}\n'), "id")
     assert [list(row.cells) for row in found if isinstance(row, Row)] == [["1"], ["2"]]
@@ -136,14 +136,14 @@ def test_a_line_without_end_is_rejected_in_pieces(tmp_path: Path, monkeypatch: p
         ("a", b"just words\n", "--format"),
     ],
 )
-def test_a_wrong_file_is_told_from_a_right_one(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_invalid_file_raises_an_input_error(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         RowFile(path)
 
 
-def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+def test_path_that_is_not_a_file_raises_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         RowFile(tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match="is a directory"):
@@ -152,7 +152,7 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
         RowFile(Path("/dev/null"))
 
 
-def test_a_gzip_file_cut_off_at_once_or_on_the_way_is_told(tmp_path: Path) -> None:
+def test_truncated_gzip_file_raises_an_input_error(tmp_path: Path) -> None:
     whole = gzip.compress(b"".join(json.dumps({"id": str(i * 7919 % 100_003)}).encode() + b"\n" for i in range(50_000)))
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(whole[:500])
@@ -169,7 +169,7 @@ def test_a_gzip_file_cut_off_at_once_or_on_the_way_is_told(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
-def test_a_byte_order_mark_says_the_encoding(tmp_path: Path, name: str, encoding: str) -> None:
+def test_byte_order_mark_sets_the_encoding(tmp_path: Path, name: str, encoding: str) -> None:
     content = LINES if name == "a.jsonl" else TABLE
     path = tmp_path / name
     path.write_bytes(content.encode(encoding))
@@ -180,7 +180,7 @@ def test_a_byte_order_mark_says_the_encoding(tmp_path: Path, name: str, encoding
 
 @pytest.mark.parametrize("encoding", ["cp1251", "gb18030", "shift_jis", "latin-1", "utf-16-le"])
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.csv.gz"])
-def test_a_named_encoding_is_used_and_noted(tmp_path: Path, name: str, encoding: str) -> None:
+def test_given_encoding_is_used_and_noted(tmp_path: Path, name: str, encoding: str) -> None:
     word = {"cp1251": "Отмена", "gb18030": "航班", "shift_jis": "フライト"}.get(encoding, "déçu")
     content = f'{{"id": "1", "text": "{word}"}}\n' if name == "a.jsonl" else f'id,text\n1,"{word}\n{word}"\n'
     path = write(tmp_path, name, content.encode(encoding))
@@ -192,13 +192,13 @@ def test_a_named_encoding_is_used_and_noted(tmp_path: Path, name: str, encoding:
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "base64", "utf-16"])
-def test_a_wrong_encoding_is_named(tmp_path: Path, encoding: str) -> None:
+def test_wrong_encoding_is_reported(tmp_path: Path, encoding: str) -> None:
     path = write(tmp_path, "a.csv", b"\xef\xbb\xbfid,text\n1,x\n")
     with pytest.raises(InputError, match=f"--encoding.*{encoding}"):
         RowFile(path, encoding=encoding)
 
 
-def test_a_file_that_vanishes_before_its_rows_are_read_is_an_input_error(tmp_path: Path) -> None:
+def test_file_deleted_before_reading_raises_an_input_error(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", TABLE)
     file = RowFile(path)
     path.unlink()

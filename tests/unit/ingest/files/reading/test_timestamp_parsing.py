@@ -32,12 +32,12 @@ OSCARS = datetime(2015, 2, 23, 6, 39, 18, tzinfo=UTC)
         1424673558000000,
     ],
 )
-def test_every_usual_way_to_write_a_moment_is_read(value: object) -> None:
+def test_common_timestamp_formats_are_parsed(value: object) -> None:
     assert parse_timestamp(value) == OSCARS
     assert parse_timestamp(value).tzinfo is UTC
 
 
-def test_a_time_without_a_zone_is_read_as_utc_only_when_told_so() -> None:
+def test_time_without_a_zone_needs_assume_utc() -> None:
     with pytest.raises(ValueError, match="assume-utc"):
         parse_timestamp("2015-02-23 06:39:18")
     assert parse_timestamp("2015-02-23 06:39:18", assume_utc=True) == OSCARS
@@ -61,13 +61,13 @@ def test_a_time_without_a_zone_is_read_as_utc_only_when_told_so() -> None:
         ({"$date": 1}, "is not a time"),
     ],
 )
-def test_anything_else_is_refused_with_a_reason(value: object, reason: str) -> None:
+def test_other_values_are_rejected_with_a_reason(value: object, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_timestamp(value, assume_utc=True)
 
 
 @given(st.datetimes(min_value=datetime(1975, 1, 1), max_value=datetime(2100, 1, 1)), st.integers(-14 * 60, 14 * 60))  # noqa: DTZ001
-def test_what_we_write_we_read(naive: datetime, minutes: int) -> None:
+def test_isoformat_output_is_parsed(naive: datetime, minutes: int) -> None:
     from datetime import timezone
 
     written = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
@@ -77,7 +77,7 @@ def test_what_we_write_we_read(naive: datetime, minutes: int) -> None:
 
 
 @given(st.text(max_size=40) | st.floats() | st.integers())
-def test_no_cell_raises_anything_else(value: object) -> None:
+def test_invalid_cells_raise_only_value_errors(value: object) -> None:
     try:
         found = parse_timestamp(value, assume_utc=True)
     except ValueError:
@@ -115,7 +115,7 @@ NINE_PM = datetime(2026, 3, 2, 21, tzinfo=UTC)
         "1772485200000000123",
     ],
 )
-def test_a_time_of_day_in_any_dress_is_read_whole(value: object) -> None:
+def test_time_of_day_is_parsed_in_all_formats(value: object) -> None:
     assert parse_timestamp(value, assume_utc=True, day_first=False) == NINE_PM
 
 
@@ -132,7 +132,7 @@ def test_a_time_of_day_in_any_dress_is_read_whole(value: object) -> None:
         ("1772485200.25", "2026-03-02T21:00:00.250000+00:00"),
     ],
 )
-def test_an_edge_of_the_clock_is_read_exactly(value: object, utc: str) -> None:
+def test_edges_of_the_clock_are_parsed_exactly(value: object, utc: str) -> None:
     assert parse_timestamp(value).isoformat() == utc
 
 
@@ -163,7 +163,7 @@ def test_an_edge_of_the_clock_is_read_exactly(value: object, utc: str) -> None:
         ("March 2, 2026 10:00 AM GMT-8", 18),
     ],
 )
-def test_a_zone_by_name_is_applied_whatever_is_assumed(value: str, hour: int, assume_utc: bool) -> None:
+def test_named_zone_overrides_assume_utc(value: str, hour: int, assume_utc: bool) -> None:
     assert parse_timestamp(value, assume_utc=assume_utc).hour == hour
 
 
@@ -184,7 +184,7 @@ def test_a_zone_by_name_is_applied_whatever_is_assumed(value: str, hour: int, as
         ("2026-07-02 10:00 (Central European Time)", "'Central European Time', which is ambiguous"),
     ],
 )
-def test_a_zone_that_is_unclear_rejects_the_time_by_its_name(value: str, named: str) -> None:
+def test_ambiguous_or_unknown_zone_rejects_the_time(value: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         parse_timestamp(value, assume_utc=True)
 
@@ -216,19 +216,19 @@ def test_a_zone_that_is_unclear_rejects_the_time_by_its_name(value: str, named: 
         ("03-02-2026 21:00", "--dates"),
     ],
 )
-def test_a_part_that_is_not_understood_rejects_the_time(value: str, reason: str) -> None:
+def test_unsupported_part_rejects_the_time(value: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_timestamp(value, assume_utc=True)
 
 
 @pytest.mark.parametrize("word", ["x", "PM", "IST", "下午", "0900", "(no)", "tomorrow", "*", "\u0661"])
 @pytest.mark.parametrize("value", ["2026-03-02T13:00:00", "March 2, 2026 13:00", "02.03.2026 13:00", "1772485200"])
-def test_a_word_behind_a_readable_time_is_never_ignored(value: str, word: str) -> None:
+def test_word_after_a_valid_time_is_never_ignored(value: str, word: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_timestamp(f"{value} {word}", assume_utc=True)
 
 
-def test_the_order_of_day_and_month_comes_from_dates_with_one_reading() -> None:
+def test_date_order_comes_from_unambiguous_dates() -> None:
     assert detect_day_order(["3/2/2026 21:00", "13/2/2026 21:00", None]) is True
     assert detect_day_order(["3/2/2026 21:00", "02/13/2026 9 PM"]) is False
     assert detect_day_order(["3/2/2026 21:00", "2026-03-02"]) is None

@@ -89,7 +89,7 @@ def left(log: str, *offsets: int, now: str = "now") -> AppliedLogs:
 ONE, TWO, THREE = a_post("1"), a_post("2"), a_post("3")
 
 
-def test_a_post_is_known_by_source_and_id_or_by_what_it_says() -> None:
+def test_post_is_identified_by_source_and_id_or_by_content() -> None:
     bench = Bench(a_window([ONE], [(0, 0)]))
     others = [ONE, a_post("1", text="edited"), a_post("1", source="copy"), a_post("1", text="b", source="copy"), TWO]
     assert bench.seen(*others) == [
@@ -101,7 +101,7 @@ def test_a_post_is_known_by_source_and_id_or_by_what_it_says() -> None:
     ]
 
 
-def test_posts_with_their_own_sources_differ_by_source_alone() -> None:
+def test_posts_with_own_sources_differ_by_source() -> None:
     one, two = a_post(source="one"), a_post(source="two")
     sent = SentPosts()
     sent.add_sent(replace(a_window([one]), source=""))
@@ -114,7 +114,7 @@ def test_posts_with_their_own_sources_differ_by_source_alone() -> None:
     assert SentStatus(sent.lookup(*digests(two), own_sources=True)[0]) == SentStatus.OTHER_SOURCE
 
 
-def test_digests_of_many_sources_are_those_of_one_by_one() -> None:
+def test_digests_of_many_sources_equal_single_digests() -> None:
     posts = [a_post("1"), a_post("1", source='q"ü'), a_post("2", source="x")]
     together, apart = digests(*posts), [digests(post) for post in posts]
     assert together[0].tolist() == [int(ids[0]) for ids, _ in apart]
@@ -127,7 +127,7 @@ def test_digests_of_many_sources_are_those_of_one_by_one() -> None:
     assert int(shifted[0]) == PostDigester.stored_digests("s", "1")[1]
 
 
-def test_of_a_log_that_is_gone_only_what_was_applied_is_held() -> None:
+def test_only_applied_posts_of_a_deleted_log_are_sent() -> None:
     bench = Bench(a_window([ONE, TWO, THREE], [(0, 4), (0, 5), (1, 0)], log="old"))
     bench.applied = [left("old", 5, 0)]
     assert bench.seen(ONE, TWO, THREE) == [SentStatus.SENT, SentStatus.NEW, SentStatus.NEW]
@@ -135,11 +135,11 @@ def test_of_a_log_that_is_gone_only_what_was_applied_is_held() -> None:
     assert (len(Window.decode(stored)), Window.decode(stored).log) == (1, ""), "it is settled for good"
 
 
-def test_without_any_state_nothing_of_a_log_that_is_gone_is_held() -> None:
+def test_without_state_no_post_of_a_deleted_log_is_sent() -> None:
     assert Bench(a_window([ONE], [(0, 4)], log="old")).seen(ONE) == [SentStatus.NEW]
 
 
-def test_what_is_not_counted_is_sent_again_only_once_workers_left_the_log() -> None:
+def test_uncounted_posts_wait_until_workers_leave_the_log() -> None:
     bench = Bench(a_window([ONE, TWO], [(0, 4), (0, 5)], log="old"))
     reading = applied_logs([(a_status(5, topic_id="old"), [])])
     bench.applied = [reading, reading, left("old", 6, 0)]
@@ -147,51 +147,51 @@ def test_what_is_not_counted_is_sent_again_only_once_workers_left_the_log() -> N
     assert bench.waited == 1.0
 
 
-def test_workers_that_never_leave_the_log_are_an_error() -> None:
+def test_workers_that_never_leave_the_log_raise_an_error() -> None:
     bench = Bench(a_window([ONE], [(0, 5)], log="old"))
     bench.applied = [applied_logs([(a_status(5, topic_id="old"), [])])]
     with pytest.raises(TransientError, match="Start a worker"):
         bench.recover()
 
 
-def test_a_log_that_was_counted_whole_needs_no_waiting() -> None:
+def test_fully_counted_log_needs_no_waiting() -> None:
     bench = Bench(a_window([ONE], [(0, 4)], log="old"))
     bench.applied = [applied_logs([(a_status(5, topic_id="old"), [])])]
     assert bench.seen(ONE) == [SentStatus.SENT]
     assert bench.waited == 0
 
 
-def test_posts_beyond_the_end_of_the_log_are_gone_unless_counted() -> None:
+def test_posts_after_the_end_of_the_log_are_new_unless_counted() -> None:
     bench = Bench(a_window([ONE, TWO, THREE], [(0, 3), (0, 10), (1, 12)]))
     bench.applied = [applied_logs([(a_status(0, topic_id="now"), []), (a_status(13, partition=1, topic_id="now"), [])])]
     assert bench.seen(ONE, TWO, THREE) == [SentStatus.SENT, SentStatus.NEW, SentStatus.SENT]
 
 
-def test_posts_of_a_killed_run_are_looked_for_in_the_topic() -> None:
+def test_posts_of_a_killed_run_are_searched_in_the_topic() -> None:
     bench = Bench(a_window([ONE, TWO, THREE], run="killed"))
     log = FakeLog(TopicPost(0, 6, "2", "s"), TopicPost(1, 7, "3", "other"), TopicPost(0, 7, "x", "s"))
     assert bench.seen(ONE, TWO, THREE, log=log) == [SentStatus.NEW, SentStatus.SENT, SentStatus.NEW]
 
 
-def test_posts_of_a_run_that_lives_are_left_to_it() -> None:
+def test_posts_of_a_live_run_are_left_to_it() -> None:
     bench = Bench(a_window([ONE], run="alive"))
     bench.ledger.heartbeat("alive")
     assert bench.seen(ONE, TWO) == [SentStatus.SENT, SentStatus.NEW]
 
 
-def test_posts_of_a_killed_run_in_a_log_that_is_gone_are_uncertain() -> None:
+def test_posts_of_a_killed_run_in_a_deleted_log_are_uncertain() -> None:
     bench = Bench(a_window([ONE, TWO], [(0, 5), (UNKNOWN, UNKNOWN)], log="old", run="killed"))
     bench.applied = [left("old", 6, 6)]
     assert bench.seen(ONE, TWO) == [SentStatus.SENT, SentStatus.UNCERTAIN]
 
 
-def test_posts_of_a_killed_run_are_new_if_nothing_of_theirs_was_applied() -> None:
+def test_posts_of_a_killed_run_are_new_if_none_was_applied() -> None:
     bench = Bench(a_window([ONE], log="old", run="killed"))
     bench.applied = [left("old", 5, 4)]
     assert bench.seen(ONE) == [SentStatus.NEW]
 
 
-def test_posts_that_went_to_the_new_log_under_a_running_sender_are_found_there() -> None:
+def test_posts_sent_to_a_recreated_log_are_found_there() -> None:
     bench = Bench(
         a_window([ONE, TWO, THREE], [(0, 4), (UNKNOWN, UNKNOWN), (UNKNOWN, UNKNOWN)], log="old", run="killed")
     )
@@ -200,11 +200,11 @@ def test_posts_that_went_to_the_new_log_under_a_running_sender_are_found_there()
     assert bench.seen(ONE, TWO, THREE, log=log) == [SentStatus.SENT, SentStatus.SENT, SentStatus.UNCERTAIN]
 
 
-def test_an_id_has_the_digest_that_workers_remember_it_by() -> None:
+def test_id_digest_equals_the_workers_digest() -> None:
     assert id_digest("s", "p1") == post_digest("s", "p1")
 
 
-def test_workers_remember_all_since_their_oldest_generation_unless_it_is_the_first() -> None:
+def test_remembered_since_is_the_start_of_the_oldest_generation() -> None:
     from brandpulse.state.partition_state import NO_CLOCK, Generation
 
     first, later = (Generation(0, 100, 5),), (Generation(3, 700, 5), Generation(4, 900, 5))
@@ -212,7 +212,7 @@ def test_workers_remember_all_since_their_oldest_generation_unless_it_is_the_fir
     assert remembered_since_ms([a_status(generations=first), a_status(generations=later)]) == 700
 
 
-def test_a_window_settled_by_another_run_is_left_as_it_is() -> None:
+def test_window_settled_by_another_run_is_not_replaced() -> None:
     window = a_window([ONE], run="mine")
     bench = Bench(window)
     bench.recover()

@@ -39,7 +39,7 @@ def hours(*numbers: float) -> list[str]:
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 @pytest.mark.parametrize(("zone", "shift"), [("+00:00", 0), ("Z", 0), ("+02:00", -2)])
-def test_a_scan_finds_first_last_and_the_largest_step_back(tmp_path: Path, name: str, zone: str, shift: int) -> None:
+def test_scan_finds_first_last_and_largest_step_back(tmp_path: Path, name: str, zone: str, shift: int) -> None:
     times = scan_times(
         a_file(tmp_path / name, [at.replace("+00:00", zone) for at in hours(3, 1, 30, 28, 29)]), "created_at"
     )
@@ -50,18 +50,18 @@ def test_a_scan_finds_first_last_and_the_largest_step_back(tmp_path: Path, name:
     assert sum(times.days.values()) == 5
 
 
-def test_a_scan_of_rows_in_order_finds_no_step_back(tmp_path: Path) -> None:
+def test_scan_of_sorted_rows_finds_no_step_back(tmp_path: Path) -> None:
     times = scan_times(a_file(tmp_path / "a.jsonl", hours(*(number / 10 for number in range(10_000)))), "created_at")
     assert (times.rows, times.step_back) == (10_000, timedelta(0))
     assert times.days[DAY] == 240
 
 
-def test_a_step_back_between_two_chunks_is_found(tmp_path: Path) -> None:
+def test_step_back_between_two_chunks_is_found(tmp_path: Path) -> None:
     later, earlier = hours(*(50 + n / 1_000 for n in range(4_096))), hours(*(n / 1_000 for n in range(4_096)))
     assert scan_times(a_file(tmp_path / "a.jsonl", later + earlier), "created_at").step_back > timedelta(hours=50)
 
 
-def test_rows_without_a_time_are_left_to_the_rejects(tmp_path: Path) -> None:
+def test_rows_without_a_valid_time_are_not_scanned(tmp_path: Path) -> None:
     path = a_file(tmp_path / "a.jsonl", [*hours(1, 2), "soon", "1772412000"]).path
     path.write_text(path.read_text() + '{"id": "x"}\nrubbish\n')
     assert scan_times(RowFile(path), "created_at").rows == 3
@@ -88,7 +88,7 @@ def a_table(path: Path, rows: list[str]) -> PostReader:
     ],
     ids=["day first", "month first", "open quote", "commas in a text of several lines"],
 )
-def test_a_scan_reads_the_times_that_the_posts_have(
+def test_scan_finds_the_same_times_as_the_reader(
     tmp_path: Path, rows: list[str], posts: int, first: str, last: str
 ) -> None:
     reader = a_table(tmp_path / "a.csv", rows)
@@ -99,7 +99,7 @@ def test_a_scan_reads_the_times_that_the_posts_have(
     assert (f"{found.first:%Y-%m-%d}", f"{found.last:%Y-%m-%d}") == (first, last)
 
 
-def test_far_rows_are_those_that_the_days_order_makes_far(tmp_path: Path) -> None:
+def test_outliers_respect_the_date_order(tmp_path: Path) -> None:
     rows = [f"{day},x,{day}/2/2026 10:00,a" for day in (1, 2, 3, 13, 14, 4, 5, 6, 7, 8, 9, 10, 11, 12)]
     reader = a_table(tmp_path / "a.csv", rows)
     said: list[str] = []
@@ -117,7 +117,7 @@ def test_far_rows_are_those_that_the_days_order_makes_far(tmp_path: Path) -> Non
     assert checked.times.step_back == timedelta(days=10)
 
 
-def test_a_row_in_the_future_by_the_days_order_says_how_dates_are_read(tmp_path: Path) -> None:
+def test_future_row_error_reports_the_date_order(tmp_path: Path) -> None:
     reader = a_table(tmp_path / "a.csv", ["1,x,13/2/2026 10:00,a", "2,x,3/12/2026 10:00,a"])
     with pytest.raises(InputError, match=r"line 3: 3/12/2026 10:00\n.*--dates month-first"):
         check_times(
@@ -133,7 +133,7 @@ def test_a_row_in_the_future_by_the_days_order_says_how_dates_are_read(tmp_path:
 
 
 @given(st.lists(st.integers(0, 400_000), min_size=1, max_size=60))
-def test_a_scan_by_texts_finds_what_a_scan_by_times_finds(seconds: list[int]) -> None:
+def test_scan_of_texts_equals_scan_of_times(seconds: list[int]) -> None:
     from ingest.files.times.time_scan import _TimeCollector
 
     moments = [BEGIN + timedelta(seconds=number) for number in seconds]
@@ -160,7 +160,7 @@ def test_a_scan_by_texts_finds_what_a_scan_by_times_finds(seconds: list[int]) ->
         ({}, OutlierBounds()),
     ],
 )
-def test_few_rows_behind_a_wide_gap_are_far(days: dict[int, int], expected: OutlierBounds) -> None:
+def test_few_rows_beyond_a_wide_gap_are_outliers(days: dict[int, int], expected: OutlierBounds) -> None:
     assert outlier_bounds(days) == expected
 
 
@@ -179,7 +179,7 @@ def check(
     return checked, said
 
 
-def test_a_row_of_a_later_time_stops_the_file_with_its_line(tmp_path: Path) -> None:
+def test_later_outlier_stops_the_file_with_its_line(tmp_path: Path) -> None:
     times = [*hours(*range(20)), "2026-03-11T00:00:00+00:00", *hours(20)]
     with pytest.raises(InputError, match=r"1 of 22 rows.*\n  line 21: 2026-03-11.*\n.*--far-dates reject"):
         check(tmp_path / "a.jsonl", times)
@@ -193,13 +193,13 @@ def test_a_row_of_a_later_time_stops_the_file_with_its_line(tmp_path: Path) -> N
     assert checked.rejected is None
 
 
-def test_rows_of_an_earlier_time_are_named_and_sent(tmp_path: Path) -> None:
+def test_earlier_outliers_are_listed_and_sent(tmp_path: Path) -> None:
     checked, said = check(tmp_path / "a.jsonl", [*hours(*range(20)), "1990-01-01T00:00:00Z"])
     assert checked.rejected is None
     assert "line 21: 1990-01-01" in said[0]
 
 
-def test_rows_in_the_future_stop_the_file_unless_times_are_moved(tmp_path: Path) -> None:
+def test_future_rows_stop_the_file_unless_times_are_moved(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="9 of 20 rows are in the future"):
         check(tmp_path / "a.jsonl", hours(*range(20)), now=BEGIN + timedelta(hours=10, minutes=30))
     assert check(tmp_path / "a.jsonl", hours(*range(20)), now=None)[1] == []
@@ -208,12 +208,12 @@ def test_rows_in_the_future_stop_the_file_unless_times_are_moved(tmp_path: Path)
     assert "is in the future" in (checked.rejected.reject_reason(BEGIN + timedelta(hours=12)) or "")
 
 
-def test_many_far_rows_are_shown_by_ten(tmp_path: Path) -> None:
+def test_at_most_ten_outliers_are_listed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="and 10 more"):
         check(tmp_path / "a.jsonl", [*hours(*range(20)), *hours(*range(300, 320))], now=BEGIN + timedelta(days=5))
 
 
-def test_a_file_behind_what_was_counted_is_said_to_be_late() -> None:
+def test_file_older_than_counted_posts_gives_a_late_warning() -> None:
     times = Times(100, BEGIN, BEGIN + timedelta(days=1), days={DAY: 50, DAY + 1: 50})
     clock = int((BEGIN + timedelta(days=30)).timestamp() * 1_000)
     said = late_warning(times, first=BEGIN, clock=StreamClock(clock, clock))
@@ -227,12 +227,12 @@ def test_a_file_behind_what_was_counted_is_said_to_be_late() -> None:
     assert late_warning(times, first=BEGIN, clock=StreamClock(before, before)) is None
 
 
-def test_what_was_sent_before_is_not_said_to_be_late() -> None:
+def test_posts_sent_before_give_no_late_warning() -> None:
     times = Times(100, BEGIN, BEGIN + timedelta(days=1), days={DAY: 50, DAY + 1: 50})
     clock = int((BEGIN + timedelta(days=1)).timestamp() * 1_000)
     assert late_warning(times, first=BEGIN + timedelta(days=1), clock=StreamClock(clock, clock)) is None
 
 
-def test_without_the_workers_state_posts_are_old_by_the_time_of_today() -> None:
+def test_without_worker_state_posts_are_old_relative_to_now() -> None:
     assert old_posts_warning(first=BEGIN, now=BEGIN + timedelta(days=89)) is None
     assert "older than 90 days" in (old_posts_warning(first=BEGIN, now=BEGIN + timedelta(days=91)) or "")
