@@ -1,8 +1,8 @@
 """Runs the alerter's evaluator over recorded posts, with a simulated arrival clock.
 
-Once a minute of the arrival clock the minutes below the watermark are sealed. The evaluator reads them some hours at a
-time: it decides the same as minute by minute (a test checks this) at a fraction of the cost. The times of an episode are
-then converted to the arrival clock: when an alerter that evaluates each minute would first have seen it.
+Once a minute of the arrival clock, the minutes below the watermark are sealed. The evaluator reads some hours at once,
+which gives the same decisions as minute by minute (a test checks this) at a fraction of the cost. The times of an
+episode are then converted to the arrival clock: when an alerter that evaluates each minute would first have seen it.
 """
 
 from bisect import bisect_left
@@ -48,7 +48,7 @@ class Backtest:
     _evaluator: Evaluator = field(init=False)
     _next_evaluation_ms: int | None = field(init=False, default=None)
     _seals: list[tuple[int, int]] = field(init=False, default_factory=list)
-    """For each minute of the arrival clock that sealed something: sealed up to (event time), arrival clock. Both rise."""
+    """(sealed up to, arrival clock) of each evaluation that sealed a minute, in order."""
     _evaluated_ms: int = field(init=False, default=-(2**62))
     _found: dict[str, PastEpisode] = field(init=False, default_factory=dict)
 

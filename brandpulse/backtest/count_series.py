@@ -123,6 +123,6 @@ def _number(text: str, place: str) -> float:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise ConfigError(
-            f"{place}: value {text!r} is not a count; it must be a number of 0 or more (omit the row of a missing count)"
+            f"{place}: value {text!r} is not a count; it must be a number of 0 or more (omit rows of missing counts)"
         )
     return value

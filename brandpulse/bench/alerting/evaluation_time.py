@@ -1,4 +1,4 @@
-"""`brandpulse bench tick`: live ticks of the alerter over many brands in several partitions, on a real store."""
+"""`brandpulse bench tick`: time of the alerter's evaluations of many brands in several partitions, on Redis."""
 
 import tempfile
 import time
@@ -23,25 +23,24 @@ NAMESPACE, TOPIC = "bench", "posts"
 LATENESS_MS = 120_000
 LAST_HOUR = 492_407
 LIVE_HOURS = 5
-"""Minutes kept before the clock begins, and those that it passes."""
+"""Hours whose minutes are stored before the first evaluation."""
 START_MINUTE = LAST_HOUR * 60 + 50
-"""Ten minutes before an hour: the tick that learns what is usual anew is among those measured."""
+"""Ten minutes before an hour: one of the evaluations reads a new hour into the baselines."""
 POOL = 64
 
 
-class Took(NamedTuple):
-    """One tick. Both in seconds."""
+class EvaluationTime(NamedTuple):
+    """Of one evaluation, in seconds."""
 
     wall: float
     cpu: float
-    """Of this process: what a tick costs on a machine that others work on, too. The store's is not in it."""
+    """Of this process, without Redis: it does not depend on other processes of the machine."""
 
 
 def run(*, brands: int, partitions: int, posts_a_minute: float, ticks: int, days: int, facets: int = 0) -> None:
-    """Fill a store of its own, let the clock pass *ticks* minutes one by one, and print how long each tick took.
+    """Fill a new Redis, evaluate *ticks* minutes one by one, then once by a second alerter, and print the times.
 
-    Then the leader is gone, and another one begins. *days*: of history. *facets*: so many rules, each about a facet of
-    its own in a tenth of every brand's posts, beside the share's rule.
+    *days*: of history. *facets*: number of facet rules; each has a facet of its own with a tenth of a brand's posts.
     """
     from brandpulse.devstack.embedded_servers import EmbeddedStore
     from brandpulse.runtime.console import Console
@@ -57,24 +56,25 @@ def run(*, brands: int, partitions: int, posts_a_minute: float, ticks: int, days
         finally:
             store.stop()
     console.print(
-        f"{brands} brands, {partitions} partitions, {posts_a_minute:g} posts a minute each, {days} days of "
-        f"history, {facets} rules about facets.\nFirst tick of a first leader (counts the history): {_told([first])}; "
-        f"of the leader after it (reads what was counted): {_told([successor])}.\n"
-        f"{len(live)} live ticks of one minute: median {_told(live)}; longest {max(live).wall:.3f} s "
-        "(a new hour: what is usual is learnt anew).",
+        f"{brands} brands, {partitions} partitions, {posts_a_minute:g} posts per minute each, {days} days of "
+        f"history, {facets} facet rules.\nFirst evaluation of the first alerter (counts the history): "
+        f"{_format([first])}; "
+        f"of the next one (reads the stored counts): {_format([successor])}.\n"
+        f"{len(live)} evaluations of one minute: median {_format(live)}; longest {max(live).wall:.3f} s "
+        "(a new hour enters the baselines).",
         soft_wrap=True,
     )
 
 
-def _told(ticks: Sequence[Took]) -> str:
-    wall, cpu = np.median([(one.wall, one.cpu) for one in ticks], axis=0)
+def _format(times: Sequence[EvaluationTime]) -> str:
+    wall, cpu = np.median([(one.wall, one.cpu) for one in times], axis=0)
     return f"{wall:.3f} s ({cpu:.3f} s of CPU)"
 
 
 def fill(
     client: redis.Redis, *, brands: int, partitions: int, posts_a_minute: float, days: int, facets: int = 0
 ) -> None:
-    """Panes and sketches as workers leave them. Sketches are drawn from a few: what they hold does not matter here."""
+    """Write panes and sketches as workers do. Sketches come from a small pool: their content does not matter here."""
     rng = np.random.default_rng(1)
     names = [f"Brand {number}" for number in range(brands)]
     for name in names:
@@ -103,11 +103,11 @@ def _fill(
             past = range(LAST_HOUR + 1 - 24 * days, LAST_HOUR + 1)
             for day in range(past[0] // 24, past[-1] // 24 + 1):
                 mine = [hour for hour in range(24 * day, 24 * (day + 1)) if hour in past]
-                cells = _drawn(hours, mine, 24, rng)
+                cells = _draw(hours, mine, 24, rng)
                 _write(pipeline, keys.hour_panes(brand, day), keys.hour_authors(brand, day), cells)
             for hour in range(LAST_HOUR + 1 - LIVE_HOURS, LAST_HOUR + 2):
                 sixty = range(60 * hour, 60 * (hour + 1))
-                cells = _drawn(minutes, sixty, 60, rng)
+                cells = _draw(minutes, sixty, 60, rng)
                 _write(pipeline, keys.minute_panes(brand, hour), keys.minute_authors(brand, hour), cells)
         pipeline.execute()
 
@@ -115,10 +115,10 @@ def _fill(
 Cells = dict[str, tuple[bytes, bytes]]
 
 
-def _drawn(
+def _draw(
     pool: Sequence[tuple[bytes, bytes] | None], places: Sequence[int], size: int, rng: np.random.Generator
 ) -> Cells:
-    """Pane and sketch by place in a key of *size*; a moment without posts has none, as from a worker."""
+    """Pane and sketch by field of a key of *size* fields. As from a worker, a minute without posts has none."""
     drawn = zip(places, rng.integers(POOL, size=len(places)).tolist(), strict=True)
     return {str(place % size): cell for place, number in drawn if (cell := pool[number]) is not None}
 
@@ -129,28 +129,30 @@ def _write(pipeline: redis.client.Pipeline, panes: str, authors: str, cells: Cel
         pipeline.hset(authors, mapping={place: sketch for place, (_, sketch) in cells.items()})
 
 
-def measure(client: redis.Redis, start: int, *, partitions: int, ticks: int, facets: int = 0) -> list[Took]:
-    """A new leader's first tick, after minute *start*, and the *ticks* after it, one minute each."""
+def measure(client: redis.Redis, start: int, *, partitions: int, ticks: int, facets: int = 0) -> list[EvaluationTime]:
+    """The first evaluation of a new alerter, after minute *start*, and the next *ticks*, of one minute each."""
     store = MemoryAlertStore()
     token = store.acquire("bench", lease_ms=2**53)
-    assert token is not None  # noqa: S101 - nobody else knows this store
-    # As after an earlier leader: else the first tick goes two days back.
+    assert token is not None  # noqa: S101 - the store is new
+    # As after an earlier leader: otherwise the first evaluation reads two days.
     store.commit(Commit(expected_ms=None, until_ms=start * MINUTE_MS, open={}, closed=[], deliveries=[]), token=token)
-    about = [FacetShareRule(name=f"f{number}", kind="facet_share", facet=f"f{number}") for number in range(facets)]
-    rules = RuleSet(rules=(*DEFAULT_RULES.rules, *about))
+    facet_rules = [
+        FacetShareRule(name=f"f{number}", kind="facet_share", facet=f"f{number}") for number in range(facets)
+    ]
+    rules = RuleSet(rules=(*DEFAULT_RULES.rules, *facet_rules))
     evaluator = Evaluator(
         HourSummaryReader(client, NAMESPACE), store, token=token, policies=Policies(), routes=(), rules=lambda: rules
     )
-    took: list[Took] = []
+    times: list[EvaluationTime] = []
     for minute in range(start + 1, start + ticks + 2):
-        _stand_at(client, minute, partitions)
-        began, used = time.perf_counter(), time.process_time()
+        _set_clock(client, minute, partitions)
+        wall_start, cpu_start = time.perf_counter(), time.process_time()
         evaluator.evaluate(minute * MINUTE_MS)
-        took.append(Took(time.perf_counter() - began, time.process_time() - used))
-    return took
+        times.append(EvaluationTime(time.perf_counter() - wall_start, time.process_time() - cpu_start))
+    return times
 
 
-def _stand_at(client: redis.Redis, minute: int, partitions: int) -> None:
+def _set_clock(client: redis.Redis, minute: int, partitions: int) -> None:
     for partition in range(partitions):
         client.hset(
             PartitionKeys(NAMESPACE, TOPIC, partition).state,
@@ -168,15 +170,15 @@ def _stand_at(client: redis.Redis, minute: int, partitions: int) -> None:
 
 
 def _pool(rng: np.random.Generator, mean: float) -> Sequence[tuple[bytes, bytes] | None]:
-    """Encoded panes and sketches of about *mean* posts; None of none."""
-    made: list[tuple[bytes, bytes] | None] = []
+    """Encoded panes and sketches of about *mean* posts; None without posts."""
+    pool: list[tuple[bytes, bytes] | None] = []
     for _ in range(POOL):
         negative, others = int(rng.poisson(0.25 * mean)), int(rng.poisson(0.75 * mean))
         if not negative + others:
-            made.append(None)
+            pool.append(None)
             continue
         authors = Authors()
         for place in range(negative + others):
             authors.add(int(rng.integers(2**62)), negative=place < negative)
-        made.append((Pane(negative, others, 0, -700_000 * negative).encode(), authors.encode()))
-    return made
+        pool.append((Pane(negative, others, 0, -700_000 * negative).encode(), authors.encode()))
+    return pool

@@ -1,4 +1,4 @@
-"""`brandpulse bench facets`: simulated facets under the alerter's own rules: false pages, and when a surge is told."""
+"""`brandpulse bench facets`: false pages and detection delays of facet rules on simulated facets."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from alerting.detection.share_detector import DetectPolicy
 from alerting.episodes.lifecycle import EpisodePolicy
 from alerting.evaluation.facet_rules import facet_baseline_policy
 from alerting.rules.models import FacetShareRule
-from brandpulse.bench.alerting.simulation import Seen, simulate, steady
+from brandpulse.bench.alerting.simulation import SimulatedEpisodes, simulate, steady
 
 DAY = 1_440
 HISTORY, FOUR_WEEKS = 14 * DAY, 28 * DAY
@@ -25,12 +25,12 @@ CELLS = ((0.02, 1.0), (0.02, 4.0), (0.1, 1.0), (0.1, 4.0))
 
 @dataclass(frozen=True, slots=True)
 class Surge:
-    """A facet that trebled for six hours. Minutes."""
+    """Delays, in minutes, for a facet whose share trebles for six hours."""
 
-    told_after: int | None
-    """From its begin; None: never while it lasted."""
-    over_after: int | None
-    """From its end to the resolve; None: not within a day, or not told."""
+    detected_after: int | None
+    """From its start; None: not detected during the surge."""
+    resolved_after: int | None
+    """From its end; None: not resolved within a day, or not detected."""
 
 
 def run(*, brands: int, false_alarms: float) -> None:
@@ -40,7 +40,9 @@ def run(*, brands: int, false_alarms: float) -> None:
     from brandpulse.runtime.console import Console
 
     rule = FacetShareRule(name="bench", kind="facet_share", facet="bench", false_alarms=false_alarms)
-    table = Table("share", "posts/min", "false, even", "false, uneven", "told", "delay p50, p95", "over p50, p95")
+    table = Table(
+        "share", "posts/min", "false, even", "false, uneven", "detected", "delay p50, p95", "resolved p50, p95"
+    )
     for share, per_minute in CELLS:
         even, uneven = (false_pages(rule, share, per_minute, rho=rho, brands=brands) for rho in (0.0, UNEVEN))
         surges = [surge(rule, share, per_minute, seed) for seed in range(brands)]
@@ -49,73 +51,75 @@ def run(*, brands: int, false_alarms: float) -> None:
             f"{per_minute:g}",
             _rate(even, brands),
             _rate(uneven, brands),
-            f"{sum(one.told_after is not None for one in surges)} of {brands}",
-            _quantiles([one.told_after for one in surges]),
-            _quantiles([one.over_after for one in surges]),
+            f"{sum(one.detected_after is not None for one in surges)} of {brands}",
+            _quantiles([one.detected_after for one in surges]),
+            _quantiles([one.resolved_after for one in surges]),
         )
         Console().print(f"share {share:g} at {per_minute:g} posts a minute: done", style="dim")
     console = Console()
     console.print(table)
     console.print(
-        f"{brands} brands a cell, {false_alarms:g} false pages a brand in four weeks asked for. False: pages of a "
-        "share that stays, per brand in four weeks, with a 95 % interval; uneven: hours differ by 30 %. Told: of "
-        "shares that treble for six hours. Minutes; watermark and tick come on top.",
+        f"{brands} brands per cell, budget {false_alarms:g} false pages per brand in four weeks. False: pages of a "
+        "constant share per brand in four weeks, with a 95 % interval; uneven: hours differ by 30 %. Detected: shares "
+        "that treble for six hours. Delays in minutes, without those of watermark and evaluation.",
         soft_wrap=True,
     )
 
 
 def false_pages(rule: FacetShareRule, share: float, per_minute: float, *, rho: float, brands: int) -> int:
-    """Pages of *brands* whose share stays, each in four weeks after a fortnight of history."""
+    """Pages of *brands* with a constant share, each in four weeks after two weeks of history."""
     pages = 0
     for seed in range(brands):
         posts, inside = steady(
             np.random.default_rng(seed), HISTORY + FOUR_WEEKS, per_minute=per_minute, share=share, rho=rho
         )
-        pages += len(simulated(rule, posts, inside, judge_from=HISTORY).triggered)
+        pages += len(simulate_rule(rule, posts, inside, evaluate_from=HISTORY).triggered)
     return pages
 
 
 def surge(rule: FacetShareRule, share: float, per_minute: float, seed: int) -> Surge:
-    """A fortnight of history, six hours of three times the share, and a day of calm."""
+    """Two weeks of history, six hours of three times the share, and a calm day."""
     rng = np.random.default_rng(1_000 + seed)
     parts = [
         steady(rng, minutes, per_minute=per_minute, share=wanted)
         for minutes, wanted in ((HISTORY, share), (SURGE, TREBLES * share), (DAY, share))
     ]
     posts, inside = (np.concatenate(part) for part in zip(*parts, strict=True))
-    seen = simulated(rule, posts, inside, judge_from=HISTORY - 200)
+    episodes = simulate_rule(rule, posts, inside, evaluate_from=HISTORY - 200)
     ends = HISTORY + SURGE
-    told = next((minute for minute in seen.triggered if HISTORY <= minute < ends), None)
-    over = None if told is None else next((minute for minute in seen.resolved if minute > told), None)
+    detected = next((minute for minute in episodes.triggered if HISTORY <= minute < ends), None)
+    resolved = None if detected is None else next((minute for minute in episodes.resolved if minute > detected), None)
     return Surge(
-        None if told is None else told - HISTORY + 1,
-        None if over is None else max(0, over - ends + 1),
+        None if detected is None else detected - HISTORY + 1,
+        None if resolved is None else max(0, resolved - ends + 1),
     )
 
 
-def simulated(rule: FacetShareRule, posts: np.ndarray, inside: np.ndarray, *, judge_from: int) -> Seen:
-    """`simulate` under *rule* and the alerter's own settings."""
+def simulate_rule(
+    rule: FacetShareRule, posts: np.ndarray, inside: np.ndarray, *, evaluate_from: int
+) -> SimulatedEpisodes:
+    """`simulate` with *rule* and the alerter's default policies."""
     return simulate(
         posts,
         inside,
         detect=rule.detect_policy(DetectPolicy()),
         past=facet_baseline_policy(BaselinePolicy()),
         episode=rule.episode_policy(EpisodePolicy()),
-        judge_from=judge_from,
+        evaluate_from=evaluate_from,
     )
 
 
-def poisson_interval(seen: int) -> tuple[float, float]:
-    """The means that 95 of 100 times lie around such a count (Garwood 1936)."""
+def poisson_interval(count: int) -> tuple[float, float]:
+    """The 95 % confidence interval of the mean of a Poisson count (Garwood 1936)."""
 
     def at_most(many: int, mean: float) -> float:
         return sum(math.exp(-mean + k * math.log(mean) - math.lgamma(k + 1)) for k in range(many + 1))
 
-    low = 0.0 if seen == 0 else _solve(lambda mean: at_most(seen - 1, mean) - 0.975, seen)
-    return low, _solve(lambda mean: at_most(seen, mean) - 0.025, seen)
+    low = 0.0 if count == 0 else _root(lambda mean: at_most(count - 1, mean) - 0.975, count)
+    return low, _root(lambda mean: at_most(count, mean) - 0.025, count)
 
 
-def _solve(falling: Callable[[float], float], near: int) -> float:
+def _root(falling: Callable[[float], float], near: int) -> float:
     low, high = 1e-9, 4.0 * near + 20
     for _ in range(60):
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""`brandpulse bench notify`: from an alert's decision to its request, on a real store and over real HTTP."""
+"""`brandpulse bench notify`: time from an alert's decision to its HTTP request, on a real Redis."""
 
 import asyncio
 import random
@@ -27,9 +27,9 @@ PATIENCE_SECONDS = 60
 
 
 def run(*, alerts: int, per_second: float, fsync: str) -> list[float]:
-    """Prints and returns the seconds from decision to request of each of *alerts*, decided at random moments.
+    """Print and return the seconds from decision to request of *alerts*, decided at random times.
 
-    Raises BrandpulseError when some did not come.
+    Raises BrandpulseError if some are not requested.
     """
     from brandpulse.devstack.embedded_servers import EmbeddedStore
     from brandpulse.runtime.console import Console
@@ -44,7 +44,7 @@ def run(*, alerts: int, per_second: float, fsync: str) -> list[float]:
             server.stop()
     p50, p95, p99 = np.quantile(seconds, (0.5, 0.95, 0.99))
     Console().print(
-        f"{alerts} alerts, {per_second:g} a second, fsync {fsync}: decision to request p50 {p50:.3f} s, "
+        f"{alerts} alerts, {per_second:g} per second, fsync {fsync}: decision to request p50 {p50:.3f} s, "
         f"p95 {p95:.3f} s, p99 {p99:.3f} s, longest {max(seconds):.3f} s.",
         soft_wrap=True,
     )
@@ -54,13 +54,13 @@ def run(*, alerts: int, per_second: float, fsync: str) -> list[float]:
 async def _measure(store: RedisAlertStore, alerts: int, per_second: float) -> list[float]:
     arrived: dict[str, float] = {}
 
-    async def take(request: web.Request) -> web.Response:
-        moment = time.monotonic()
-        arrived.setdefault((await request.json())["id"], moment)
+    async def receive(request: web.Request) -> web.Response:
+        arrived_at = time.monotonic()
+        arrived.setdefault((await request.json())["id"], arrived_at)
         return web.Response(status=202)
 
     app = web.Application()
-    app.router.add_post("/", take)
+    app.router.add_post("/", receive)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -68,7 +68,7 @@ async def _measure(store: RedisAlertStore, alerts: int, per_second: float) -> li
     port = runner.addresses[0][1]
     token = store.acquire("bench", lease_ms=3_600_000)
     if token is None:
-        raise BrandpulseError("a new store has a leader already")
+        raise BrandpulseError("a new Redis already has a leader")
     async with aiohttp.ClientSession() as session:
         receiver = Webhook(
             RECEIVER,
@@ -104,21 +104,21 @@ async def _measure(store: RedisAlertStore, alerts: int, per_second: float) -> li
 async def _decide(
     store: RedisAlertStore, sender: Sender, token: int, alerts: int, per_second: float
 ) -> dict[str, float]:
-    """Alert -> the moment it was decided: before it is written down, as a tick does it."""
-    dice = random.Random(2)
+    """Alert -> time of its decision: before it is stored, as in an evaluation."""
+    rng = random.Random(2)
     decided: dict[str, float] = {}
     for number in range(alerts):
         delivery = _delivery(number)
         decided[delivery.id] = time.monotonic()
         await asyncio.to_thread(store.enqueue, [delivery], token=token)
         sender.wake([delivery])
-        await asyncio.sleep(dice.expovariate(per_second))
+        await asyncio.sleep(rng.expovariate(per_second))
     return decided
 
 
 def _delivery(number: int) -> Delivery:
     at = datetime.now(UTC)
-    proof = Evidence(
+    evidence = Evidence(
         window_start=at,
         window_end=at,
         posts=60,
@@ -139,9 +139,9 @@ def _delivery(number: int) -> Delivery:
         started_at=at,
         fired_at=at,
         updated_at=at,
-        first=proof,
-        peak=proof,
-        latest=proof,
+        first=evidence,
+        peak=evidence,
+        latest=evidence,
     )
     name = f"{episode.key}:triggered@{RECEIVER}"
     notification = Notification(id=name, receiver=RECEIVER, transition="triggered", episode=episode)

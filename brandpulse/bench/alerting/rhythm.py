@@ -1,4 +1,4 @@
-"""`brandpulse bench rhythm`: false pages of brands whose people have a day and a week, and rises among them."""
+"""`brandpulse bench rhythm`: false pages and detected rises of brands with a daily and a weekly rhythm."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -16,7 +16,7 @@ from alerting.episodes.lifecycle import EpisodePolicy
 from alerting.evaluation.facet_rules import facet_baseline_policy
 from alerting.rules.models import FacetShareRule
 from brandpulse.bench.alerting.facet_rules import poisson_interval
-from brandpulse.bench.alerting.simulation import MONDAY, Seen, simulate
+from brandpulse.bench.alerting.simulation import MONDAY, SimulatedEpisodes, simulate
 from brandpulse.runtime.local_hours import UTC as UTC_ZONE
 from brandpulse.runtime.local_hours import week_hours
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 Hours = np.ndarray
 DAY = 1_440
-LEARNING_DAYS, JUDGED_DAYS = 7, 28
+LEARNING_DAYS, MEASURED_DAYS = 7, 28
 SEED = 500
-"""Of the first brand; others were used to choose."""
+"""Of the first brand. The rules were tuned with other seeds."""
 FACET_PART = 0.4
-"""The share of a facet, where the negative share is 1."""
+"""Share of a facet, relative to the negative share."""
 RHYTHMS: dict[str, Callable[[Hours, Hours], Hours]] = {
     "flat": lambda hour, day: np.full(len(hour), 0.25),
     "day": lambda hour, day: 0.25 + 0.07 * np.sin(2 * np.pi * (hour + 0.5) / 24),
     "peak": lambda hour, day: np.where((hour >= 6) & (hour < 9), 0.5, 0.15),
     "week": lambda hour, day: np.where(day >= 5, 0.38, 0.22) + 0.05 * np.sin(2 * np.pi * (hour + 0.5) / 24),
 }
-"""Hour of the day and day of the week (Monday is 0) -> the share of negative people."""
+"""Hour of the day and day of the week (Monday is 0) -> share of negative authors."""
 PEOPLE = (3, 30, 100)
 RISE, RISE_HOURS = 0.25, 3
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Sydney", "America/Santiago")
@@ -47,7 +47,7 @@ AUTUMN = {"Australia/Sydney": "2026-04-05", "America/Santiago": "2026-04-05", "A
 
 
 def run(*, brands: int, false_alarms: float, uneven: float) -> None:
-    """Print three tables over *brands* simulated brands a cell, whose hours differ by *uneven* (rho)."""
+    """Print three tables over *brands* simulated brands per cell. *uneven*: how much hours differ, a rho."""
     from brandpulse.runtime.console import Console
 
     console = Console()
@@ -56,10 +56,10 @@ def run(*, brands: int, false_alarms: float, uneven: float) -> None:
     for table in tables:
         console.print(table)
     console.print(
-        f"{brands} brands a cell, {false_alarms:g} false pages a brand in four weeks asked for; most people write from "
-        f"6 to 24 h, hours of the first table differ by a rho of {uneven:g}. Pages per brand with 95 % intervals. "
-        f"Peak: half of the people are negative from 6 to 9 h, .15 else. A rise is by {RISE:g} for {RISE_HOURS} "
-        f"hours in the rhythm 'peak', after four weeks. Clocks: rhythm 'peak' in {', '.join(ZONES)}. "
+        f"{brands} brands per cell, budget {false_alarms:g} false pages per brand in four weeks. Most people write "
+        f"from 6 to 24 h; hours of the first table differ by a rho of {uneven:g}. Pages per brand with 95 % intervals. "
+        f"Peak: half of the people are negative from 6 to 9 h, else 0.15. A rise adds {RISE:g} for {RISE_HOURS} "
+        f"hours in the rhythm 'peak', after four weeks. Clock changes: rhythm 'peak' in {', '.join(ZONES)}. "
         f"Shares of facets are {FACET_PART:g} of these.",
         soft_wrap=True,
     )
@@ -68,7 +68,7 @@ def run(*, brands: int, false_alarms: float, uneven: float) -> None:
 def _tables(
     console: "Console", pool: Executor, *, brands: int, false_alarms: float, uneven: float
 ) -> tuple["Table", ...]:
-    """A brand is simulated on one core, the brands of a cell on all."""
+    """Each brand is simulated on one core, the brands of a cell on all cores."""
     from rich.table import Table
 
     seeds = range(SEED, SEED + brands)
@@ -86,8 +86,8 @@ def _tables(
     for facet in (False, True):
         for people in PEOPLE[1:]:
             for hour in (7, 14):
-                look = partial(rise, people=people, hour=hour, facet=facet, false_alarms=false_alarms)
-                delays = list(pool.map(look, seeds))
+                delay_of = partial(rise_delay, people=people, hour=hour, facet=facet, false_alarms=false_alarms)
+                delays = list(pool.map(delay_of, seeds))
                 found = [delay for delay in delays if delay is not None]
                 median = f"{np.median(found):.0f}" if found else "-"
                 rises.add_row(_rule(facet), str(people), f"{hour}:00", f"{len(found)} of {brands}", median)
@@ -100,20 +100,22 @@ def _tables(
                 )
                 each = [(zone, seed) for zone in ZONES for seed in seeds[: -(-brands // 2)]]
                 weeks = list(pool.map(change, *zip(*each, strict=True)))
-                many = len(weeks)
+                count = len(weeks)
                 before, after = (sum(part) for part in zip(*weeks, strict=True))
-                clocks.add_row(_rule(facet), name, str(people), f"{before} of {many}", f"{after} of {many}")
-                console.print(f"{_rule(facet)} {name} {people}: {before}, {after} of {many}", style="dim")
+                clocks.add_row(_rule(facet), name, str(people), f"{before} of {count}", f"{after} of {count}")
+                console.print(f"{_rule(facet)} {name} {people}: {before}, {after} of {count}", style="dim")
     return pages, rises, clocks
 
 
 def pages_of(
     seed: int, *, rhythm: str, people: float, facet: bool, uneven: float, false_alarms: float
 ) -> tuple[int, int]:
-    """Pages in the first week of a brand, and in the four after it."""
-    seen = _judged(*brand(seed, rhythm, people, facet=facet, uneven=uneven), facet=facet, false_alarms=false_alarms)
-    early = sum(at < LEARNING_DAYS * DAY for at in seen.triggered)
-    return early, len(seen.triggered) - early
+    """Pages in the first week of a brand, and in the next four."""
+    episodes = _simulate(
+        *brand(seed, rhythm, people, facet=facet, uneven=uneven), facet=facet, false_alarms=false_alarms
+    )
+    early = sum(at < LEARNING_DAYS * DAY for at in episodes.triggered)
+    return early, len(episodes.triggered) - early
 
 
 def brand(
@@ -122,38 +124,38 @@ def brand(
     people: float,
     *,
     facet: bool,
-    days: int = LEARNING_DAYS + JUDGED_DAYS,
+    days: int = LEARNING_DAYS + MEASURED_DAYS,
     begins: int = MONDAY,
     zone: ZoneInfo = UTC_ZONE,
     rise_at: int | None = None,
     uneven: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Posts and negative ones by the minute, each by another author. A rise begins at minute *rise_at*.
+    """Posts and negative posts per minute, each of a new author.
 
-    Hours differ from the rhythm by *uneven* (rho).
+    *rise_at*: minute at which a rise begins. *uneven*: how much hours differ from the rhythm, a rho.
     """
     rng = np.random.default_rng(seed)
-    place = week_hours(begins // 60 + np.arange(days * 24), zone)
-    hour = place % 24
-    share = np.asarray(RHYTHMS[rhythm](hour, place // 24), float) * (FACET_PART if facet else 1.0)
+    week_hour = week_hours(begins // 60 + np.arange(days * 24), zone)
+    hour = week_hour % 24
+    share = np.asarray(RHYTHMS[rhythm](hour, week_hour // 24), float) * (FACET_PART if facet else 1.0)
     if uneven > 0:
         scale = (1 - uneven) / uneven
         share = rng.beta(share * scale, (1 - share) * scale)
     shares = np.repeat(share, 60)
     if rise_at is not None:
-        lasting = slice(rise_at, rise_at + RISE_HOURS * 60)
-        shares[lasting] = np.minimum(shares[lasting] + RISE, 0.97)
+        during = slice(rise_at, rise_at + RISE_HOURS * 60)
+        shares[during] = np.minimum(shares[during] + RISE, 0.97)
     volume = np.where(hour < 6, 0.08, 1.3)
     posts = rng.poisson(np.repeat(volume / volume.mean() * people / 60, 60))
     return posts, rng.binomial(posts, shares)
 
 
-def rise(seed: int, people: float, hour: int, *, facet: bool, false_alarms: float) -> int | None:
-    """Minutes until a rise in the rhythm 'peak' that begins at *hour* is told; None: not while it lasts."""
+def rise_delay(seed: int, people: float, hour: int, *, facet: bool, false_alarms: float) -> int | None:
+    """Minutes until a rise in the rhythm 'peak' at *hour* is detected; None: not during the rise."""
     at = 28 * DAY + hour * 60
     posts, inside = brand(seed, "peak", people, facet=facet, days=30, rise_at=at)
-    seen = _judged(posts, inside, facet=facet, false_alarms=false_alarms, judge_from=at - 300, until_told_after=at)
-    return next((minute - at + 1 for minute in seen.triggered if at <= minute < at + RISE_HOURS * 60), None)
+    episodes = _simulate(posts, inside, facet=facet, false_alarms=false_alarms, evaluate_from=at - 300, stop_after=at)
+    return next((minute - at + 1 for minute in episodes.triggered if at <= minute < at + RISE_HOURS * 60), None)
 
 
 def clock_change(
@@ -166,30 +168,30 @@ def clock_change(
     facet: bool,
     false_alarms: float,
 ) -> tuple[int, int]:
-    """Pages in the week before and after a change of *zone*'s clock, with four weeks of history before."""
+    """Pages in the week before and the week after a clock change in *zone*, with four weeks of history."""
     default = "2026-03-29" if season == "spring" else "2026-10-25"
     changes = datetime.fromisoformat(dates.get(zone, default)).replace(tzinfo=UTC)
     begins = int(changes.timestamp()) // 60 - 35 * DAY
     clock = ZoneInfo(zone)
     posts, inside = brand(seed, "peak", people, facet=facet, days=42, begins=begins, zone=clock)
-    seen = _judged(
-        posts, inside, facet=facet, false_alarms=false_alarms, judge_from=28 * DAY, begins=begins, zone=clock
+    episodes = _simulate(
+        posts, inside, facet=facet, false_alarms=false_alarms, evaluate_from=28 * DAY, begins=begins, zone=clock
     )
-    before = sum(at < 35 * DAY for at in seen.triggered)
-    return before, len(seen.triggered) - before
+    before = sum(at < 35 * DAY for at in episodes.triggered)
+    return before, len(episodes.triggered) - before
 
 
-def _judged(
+def _simulate(
     posts: np.ndarray,
     inside: np.ndarray,
     *,
     facet: bool,
     false_alarms: float,
-    judge_from: int = 0,
-    until_told_after: int | None = None,
+    evaluate_from: int = 0,
+    stop_after: int | None = None,
     begins: int = MONDAY,
     zone: ZoneInfo = UTC_ZONE,
-) -> Seen:
+) -> SimulatedEpisodes:
     detect, past, episode = DetectPolicy(false_alarms=false_alarms), BaselinePolicy(), EpisodePolicy()
     if facet:
         rule = FacetShareRule(name="bench", kind="facet_share", facet="bench", false_alarms=false_alarms)
@@ -200,8 +202,8 @@ def _judged(
         detect=detect,
         past=past,
         episode=episode,
-        judge_from=judge_from,
-        until_told_after=until_told_after,
+        evaluate_from=evaluate_from,
+        stop_after=stop_after,
         begins=begins,
         zone=zone,
     )

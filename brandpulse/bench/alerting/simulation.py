@@ -1,4 +1,4 @@
-"""Weeks of one brand in a second: counts without sketches, every author new, judged as the alerter judges."""
+"""Simulates weeks of one brand in a second: the alerter's rules on counts, where each post has a new author."""
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
@@ -19,19 +19,19 @@ from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.panes import Pane
 
 MONDAY = 29_540_160
-"""Event-time minute the simulation begins at: midnight of 2 March 2026, UTC."""
+"""Event-time minute of the simulation's start: midnight of 2 March 2026, UTC."""
 
 
 @dataclass
-class Seen:
-    """Minutes (from the simulation's start) of what happened."""
+class SimulatedEpisodes:
+    """Minutes, from the simulation's start, at which episodes fired and resolved."""
 
     triggered: list[int] = field(default_factory=list)
     resolved: list[int] = field(default_factory=list)
 
 
 class _Hours:
-    """What HourHistory reads."""
+    """The hours that `HourHistory` reads."""
 
     def __init__(self, hours: dict[int, AuthorCounts]) -> None:
         self._hours = hours
@@ -53,14 +53,15 @@ def simulate(
     detect: DetectPolicy | None = None,
     past: BaselinePolicy | None = None,
     episode: EpisodePolicy | None = None,
-    judge_from: int = 0,
-    until_told_after: int | None = None,
+    evaluate_from: int = 0,
+    stop_after: int | None = None,
     begins: int = MONDAY,
     zone: ZoneInfo = UTC,
-) -> Seen:
-    """The episodes of a brand with *posts* and *negatives* per minute, up to the first from *until_told_after* on.
+) -> SimulatedEpisodes:
+    """The episodes of a brand with *posts* and *negatives* per minute.
 
-    *begins* is the event-time minute of the first, a full hour.
+    *evaluate_from*: first minute that is evaluated. *stop_after*: stop at the first page from this minute on. *begins*:
+    the event-time minute of the first post, the start of an hour.
     """
     detect, past, episode = detect or DetectPolicy(), past or BaselinePolicy(), episode or EpisodePolicy()
     total = np.concatenate([[0], np.cumsum(posts)])
@@ -74,24 +75,24 @@ def simulate(
     }
     history = HourHistory(_Hours(hours), past, zones=lambda _: zone)
     levels = alarm_levels(detect)
-    seen = Seen()
+    episodes = SimulatedEpisodes()
     opened: OpenEpisode | None = None
     spans: list[Span] = []
     not_before: int | None = None
     widest = detect.windows[-1]
-    eventful: Set[int] = set()
-    looked_to = -1
-    for minute in range(max(judge_from, widest), len(posts)):
+    candidates: Set[int] = set()
+    checked_to = -1
+    for minute in range(max(evaluate_from, widest), len(posts)):
         at = begins + minute
         before_hour = (at - widest + 1) // 60
-        if opened is None and minute > looked_to:
+        if opened is None and minute > checked_to:
             history.read(["Acme Air"], before_hour=before_hour)
-            looked_to = min((before_hour + 1) * 60 + widest - 2 - begins, len(posts) - 1)
+            checked_to = min((before_hour + 1) * 60 + widest - 2 - begins, len(posts) - 1)
             usual = history.usual_week("Acme Air", window_starts=before_hour * 60, incidents=spans)
-            eventful = _eventful(
-                total, negative, range(minute, looked_to + 1), begins=begins, detect=detect, usual=usual
+            candidates = _candidates(
+                total, negative, range(minute, checked_to + 1), begins=begins, detect=detect, usual=usual
             )
-        if opened is None and minute not in eventful:
+        if opened is None and minute not in candidates:
             continue
         history.read(["Acme Air"], before_hour=before_hour)
         windows = [_window(total, negative, minute, width, begins=begins) for width in detect.windows]
@@ -108,15 +109,15 @@ def simulate(
         decision = decide("Acme Air", opened, found, minute=at, minutes=1, policy=episode)
         opened = decision.after
         if decision.transition == "triggered":
-            seen.triggered.append(minute)
-            if until_told_after is not None and minute >= until_told_after:
+            episodes.triggered.append(minute)
+            if stop_after is not None and minute >= stop_after:
                 break
         if decision.closed is not None:
-            seen.resolved.append(minute)
+            episodes.resolved.append(minute)
             not_before = at + 1
             spans.append((_start(decision.closed), int(minute_start(at + 1).timestamp() * 1_000)))
-            looked_to = minute
-    return seen
+            checked_to = minute
+    return episodes
 
 
 def _open_span(opened: OpenEpisode | None) -> list[Span]:
@@ -127,16 +128,16 @@ def _start(episode: Episode) -> int:
     return int(episode.started_at.timestamp() * 1_000)
 
 
-def _eventful(
+def _candidates(
     total: np.ndarray, negative: np.ndarray, minutes: range, *, begins: int, detect: DetectPolicy, usual: UsualWeek
 ) -> Set[int]:
-    """Which of *minutes*, before whose windows *usual* ends, may be a spike: no other one need be judged."""
+    """Those of *minutes* that may be a spike, by the baseline *usual*: only they are evaluated."""
     if not detect.knows(usual):
         return set()
     ends = np.arange(minutes[0], minutes[-1] + 1)
     longest = detect.windows[-1]
     starts = [ends - width + 1 for width in detect.windows]
-    # Slow windows begin with a whole hour.
+    # Slow windows begin at the start of an hour.
     whole = (begins + ends - longest + 1) // 60 * 60 - begins
     starts += [whole - 60 * hours for hours in detect.slow_hours]
     found: set[int] = set()
@@ -145,11 +146,11 @@ def _eventful(
         n, k = (upto[ends + 1] - upto[known] for upto in (total, negative))
         share = k / np.maximum(n, 1)
         expected = usual.usual_shares(begins + start, begins + ends)
-        odd = (n >= detect.min_authors) & (k >= detect.min_negative_authors)
-        odd &= share >= np.maximum(expected + detect.min_rise, expected * detect.min_ratio) - 1e-9
+        possible = (n >= detect.min_authors) & (k >= detect.min_negative_authors)
+        possible &= share >= np.maximum(expected + detect.min_rise, expected * detect.min_ratio) - 1e-9
         found.update(
             int(minute)
-            for minute in np.flatnonzero(odd)
+            for minute in np.flatnonzero(possible)
             if deviance_nats(float(share[minute]), int(n[minute]), float(expected[minute]), usual.rho) >= level - 1e-6
         )
     return {minutes[0] + minute for minute in found}
@@ -169,7 +170,7 @@ def steady(
     share: float | Callable[[np.ndarray], np.ndarray],
     rho: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Poisson posts; the share may vary with the minute, and by *rho* from hour to hour."""
+    """Posts (a Poisson stream) and negative posts. *share* may depend on the minute; *rho*: how much hours differ."""
     at = np.arange(minutes)
     shares = np.full(minutes, share) if isinstance(share, float) else share(at)
     if rho > 0:

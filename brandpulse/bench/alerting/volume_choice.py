@@ -1,8 +1,8 @@
-"""Chooses the volume rule's constants on series that do not include the one they are judged on.
+"""Chooses the constants of the volume rule without the series that they are scored on.
 
-`leave_series_out` holds each series back in turn. Candidates are all combinations of `CANDIDATES`. Each is scored on
-the other series and on series made of them, in which their surges, from a quarter of their size up to all of it, are
-planted at other times. A candidate counts with its neighbours in the grid: the middle of a plateau wins, not a peak.
+`leave_series_out` leaves out each series in turn. Candidates are all combinations of `CANDIDATES`. Each is scored on
+the other series, and on copies of them with surges planted at other times, at a quarter to all of their size. The score
+of a candidate is a mean with its neighbours in the grid: the middle of a plateau wins, not a peak.
 """
 
 import itertools
@@ -25,20 +25,20 @@ CANDIDATES: Mapping[str, Sequence[float]] = {
     "false_alarms": (0.5, 1, 2),
 }
 PLANTED = 2
-"""Series with planted surges for each series that a choice is made on."""
+"""Copies with planted surges per series."""
 BEFORE, AFTER = 36, 144
-"""Rows of a surge before and after its peak that are planted."""
+"""Rows of a planted surge before and after its peak."""
 APART = 700
-"""Rows between the peaks of two planted surges, at least."""
+"""Minimum rows between the peaks of two planted surges."""
 HALF_WINDOW = 198
-"""Rows of a label before and after the peak of a planted surge: as in the benchmark, 33 hours of five minutes."""
+"""Rows of a window before and after the peak of a planted surge: 33 hours in all, as in the benchmark."""
 
 Counts = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledCounts:
-    """A series of counts in order of time, with windows as first and last row, both included."""
+    """A series of counts in order of time, and its windows: first and last row, both included."""
 
     name: str
     at: Counts
@@ -49,26 +49,26 @@ class LabelledCounts:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen without one series, and how that series did with it."""
+    """The constants chosen without one series, and the score of that series with them."""
 
-    held_back: str
+    left_out: str
     constants: Mapping[str, float]
     score: NabScore
 
 
 Grid = npt.NDArray[np.float64]
-"""A score for each combination of `CANDIDATES`, an axis each."""
+"""A score per combination of `CANDIDATES`, with one axis each."""
 
 
 def leave_series_out(
-    series: Sequence[LabelledCounts], *, seed: int, tell: Callable[[str], None] = lambda _: None
+    series: Sequence[LabelledCounts], *, seed: int, report: Callable[[str], None] = lambda _: None
 ) -> list[Choice]:
-    """The choice without each of *series*, judged on it."""
+    """For each of *series* the choice without it."""
     expected = {one.name: expected_of(one) for one in series}
     raw = {one.name: scores_of(one) for one in series}
     found = []
-    for held in series:
-        others = [one for one in series if one is not held]
+    for left_out in series:
+        others = [one for one in series if one is not left_out]
         surges = [surge for one in others for surge in surges_of(one, expected[one.name])]
         total = _summed([raw[one.name] for one in others], others)
         planted = [
@@ -77,11 +77,11 @@ def leave_series_out(
             for number in range(PLANTED)
         ]
         total = total + _summed([scores_of(one) for one in planted], planted)
-        place = np.unravel_index(int(np.argmax(with_neighbours(total))), total.shape)
-        constants = {name: float(values[int(at)]) for (name, values), at in zip(CANDIDATES.items(), place, strict=True)}
-        labelled = Labelled(onset_scores(held, policy_of(constants)), held.windows)
-        found.append(Choice(held.name, constants, score_at(1.0, [labelled])))
-        tell(f"{held.name} held back: {constants}, score {found[-1].score.score:.1f}")
+        best = np.unravel_index(int(np.argmax(with_neighbours(total))), total.shape)
+        constants = {name: float(values[int(at)]) for (name, values), at in zip(CANDIDATES.items(), best, strict=True)}
+        labelled = Labelled(onset_scores(left_out, policy_of(constants)), left_out.windows)
+        found.append(Choice(left_out.name, constants, score_at(1.0, [labelled])))
+        report(f"without {left_out.name}: {constants}, score {found[-1].score.score:.1f}")
     return found
 
 
@@ -94,24 +94,24 @@ def policy_of(constants: Mapping[str, float]) -> VolumePolicy:
 
 
 def onset_scores(series: LabelledCounts, policy: VolumePolicy) -> list[float]:
-    """The onset score of each row, as `VolumeWatch` gives it."""
-    looks = _Looks(series)
-    return looks.onsets(looks.surprises(policy), policy)
+    """The onset score of each row, as from `VolumeScorer`."""
+    scores = _SharedScores(series)
+    return scores.onsets(scores.surprises(policy), policy)
 
 
 def scores_of(series: LabelledCounts) -> Grid:
-    """What each candidate gains on *series* at score 1.0: 0 where nothing is found, 2 for each window at most."""
-    looks = _Looks(series)
+    """The gain of each candidate on *series* at score 1.0: 0 without detections, at most 2 per window."""
+    scores = _SharedScores(series)
     sizes = [len(values) for values in CANDIDATES.values()]
     gained = np.zeros(sizes)
     names = list(CANDIDATES)
     for place in itertools.product(range(sizes[0]), range(sizes[1])):
         constants = {name: CANDIDATES[name][at] for name, at in zip(names, place, strict=False)}
         shared = policy_of({**constants, "tail_prior_hours": 1.0, "false_alarms": 1.0})
-        for prior, surprises in enumerate(looks.surprises_by_prior(shared, CANDIDATES["tail_prior_hours"])):
+        for prior, surprises in enumerate(scores.surprises_by_prior(shared, CANDIDATES["tail_prior_hours"])):
             for budget, false_alarms in enumerate(CANDIDATES["false_alarms"]):
                 policy = replace(shared, false_alarms=false_alarms)
-                labelled = Labelled(looks.onsets(surprises, policy), series.windows)
+                labelled = Labelled(scores.onsets(surprises, policy), series.windows)
                 gained[(*place, prior, budget)] = score_at(1.0, [labelled]).gained
     return gained
 
@@ -126,7 +126,7 @@ def with_neighbours(grid: Grid) -> Grid:
 
 
 def expected_of(series: LabelledCounts) -> Counts:
-    """What was usual at each row, given the rows before it."""
+    """The usual count of each row, from the rows before it."""
     usual = UsualVolume(series.step_seconds)
     found = np.empty(len(series.at))
     for row, (at, value) in enumerate(zip(series.at, series.values, strict=True)):
@@ -137,7 +137,7 @@ def expected_of(series: LabelledCounts) -> Counts:
 
 
 def surges_of(series: LabelledCounts, expected: Counts) -> list[Counts]:
-    """The posts of each labelled surge beyond what was usual, as multiples of the usual count there."""
+    """The posts of each labelled surge above the usual count, as multiples of it."""
     found = []
     for first, last in series.windows:
         stretch = slice(first, last + 1)
@@ -150,7 +150,7 @@ def surges_of(series: LabelledCounts, expected: Counts) -> list[Counts]:
 
 
 def plant(series: LabelledCounts, expected: Counts, surges: Sequence[Counts], *, seed: int) -> LabelledCounts:
-    """*series* without its labelled surges and with two to five of *surges* at other times."""
+    """*series* without its labelled surges, and with two to five of *surges* at other times."""
     rng = np.random.default_rng(seed)
     values = series.values.copy()
     for first, last in series.windows:
@@ -161,7 +161,7 @@ def plant(series: LabelledCounts, expected: Counts, surges: Sequence[Counts], *,
     usual = float(np.median(expected))
     for _ in range(500):
         peak = int(rng.integers(int(0.15 * len(values)) + HALF_WINDOW, len(values) - 2 * HALF_WINDOW))
-        # Surges come when people write.
+        # A surge is more likely at hours with more posts.
         if any(abs(peak - other) < APART for other in peaks) or rng.random() > expected[peak] / usual:
             continue
         surge = surges[int(rng.integers(len(surges)))]
@@ -180,8 +180,8 @@ def _summed(gained: Sequence[Grid], series: Sequence[LabelledCounts]) -> Grid:
     return total
 
 
-class _Looks:
-    """The looks of `VolumeWatch` at one series, taken apart: what candidates share is computed once."""
+class _SharedScores:
+    """Scores of one series as from `VolumeScorer`; parts that candidates share are computed once."""
 
     def __init__(self, series: LabelledCounts) -> None:
         self._series = series
@@ -200,12 +200,12 @@ class _Looks:
         self._hour_starts = [0, *(np.flatnonzero(np.diff(hours)) + 1).tolist(), len(hours)]
 
     def surprises(self, policy: VolumePolicy) -> Counts:
-        """Of each row, 0.0 while warming up."""
+        """The surprise of each row; 0.0 while warming up."""
         [found] = self.surprises_by_prior(policy, (policy.tail.prior_hours,))
         return found
 
     def surprises_by_prior(self, policy: VolumePolicy, priors: Sequence[float]) -> list[Counts]:
-        """For each of *priors* in place of the tail's. A tail moves only between hours, so each hour is one step."""
+        """The surprises for each of *priors*, instead of the tail's. A tail changes only between hours."""
         values = self._evidence.get(policy.window_minutes)
         if values is None:
             values = self._evidence[policy.window_minutes] = self._evidence_of(policy)

@@ -1,4 +1,4 @@
-"""`brandpulse bench volume`: the volume rule on labelled series, by the score of the Numenta Anomaly Benchmark."""
+"""`brandpulse bench volume`: score of the volume rule on labelled series, by the Numenta Anomaly Benchmark."""
 
 import json
 from datetime import UTC, datetime
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def run(folder: Path, *, labels: Path, leave_one_out: bool = False, seed: int = 1) -> None:
-    """Print the figures of every series in *folder* that *labels* names (`{"name.csv": [[first, last], ...]}`).
+    """Print the scores of each series in *folder* that *labels* names (`{"name.csv": [[first, last], ...]}`).
 
-    With *leave_one_out*, too: each series judged by constants chosen without it, surges planted with *seed*.
+    *leave_one_out*: also score each series with constants chosen without it. *seed*: of the planted surges.
     """
     from rich.table import Table
 
@@ -31,7 +31,7 @@ def run(folder: Path, *, labels: Path, leave_one_out: bool = False, seed: int = 
     windows = _windows(labels)
     names = [name for name in windows if _file(folder, name) is not None]
     if len(names) < 2:
-        raise ConfigError(f"{folder}: {len(names)} of the series that {labels} names; two are the least")
+        raise ConfigError(f"{folder}: has {len(names)} of the series that {labels} names; at least two are needed")
     series = [_labelled(folder, name, windows[name]) for name in names]
     table = Table("series", "windows", "found", "false rows", "score at 1.0")
     for name, each in zip(names, series, strict=True):
@@ -39,27 +39,27 @@ def run(folder: Path, *, labels: Path, leave_one_out: bool = False, seed: int = 
         table.add_row(name, str(alone.windows), str(alone.found), str(alone.false_rows), f"{alone.score:.1f}")
     console = Console()
     console.print(table)
-    console.print(_said("threshold chosen on these series", best_score(series)))
-    console.print(_said("each series at the threshold that suits the others", threshold_left_out(series)))
+    console.print(_format("threshold chosen on these series", best_score(series)))
+    console.print(_format("each series at the best threshold of the others", threshold_left_out(series)))
     if leave_one_out:
         _choose(console, [_counts(folder, name, windows[name]) for name in names], seed=seed)
 
 
 def _choose(console: "Console", series: list[LabelledCounts], *, seed: int) -> None:
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         console.print(line, soft_wrap=True)
 
-    found = leave_series_out(series, seed=seed, tell=tell)
+    found = leave_series_out(series, seed=seed, report=report)
     windows = sum(one.score.windows for one in found)
     pooled = 100 * sum(one.score.gained for one in found) / (2 * windows)
-    tell(
-        f"each series by constants that never saw it (score 1.0, seed {seed}): score {pooled:.2f}, "
+    report(
+        f"each series with constants chosen without it (score 1.0, seed {seed}): score {pooled:.2f}, "
         f"{sum(one.score.found for one in found)} of {windows} windows, "
         f"{sum(one.score.false_rows for one in found)} false rows"
     )
 
 
-def _said(how: str, found: NabScore) -> str:
+def _format(how: str, found: NabScore) -> str:
     return (
         f"{how} ({found.threshold:g}): score {found.score:.2f}, {found.found} of {found.windows} windows, "
         f"{found.false_rows} false rows"
@@ -71,7 +71,7 @@ def _windows(labels: Path) -> dict[str, list[tuple[str, str]]]:
         found: dict[str, Any] = json.loads(labels.read_text(encoding="utf-8"))
         return {name: [(str(first), str(last)) for first, last in spans] for name, spans in found.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ConfigError(f'{labels} holds no windows such as {{"name.csv": [[first, last], ...]}}: {error}') from error
+        raise ConfigError(f'{labels} has no windows; expected {{"name.csv": [[first, last], ...]}}: {error}') from error
 
 
 def _file(folder: Path, name: str) -> Path | None:
@@ -80,16 +80,16 @@ def _file(folder: Path, name: str) -> Path | None:
 
 def _labelled(folder: Path, name: str, spans: list[tuple[str, str]]) -> Labelled:
     path = _file(folder, name)
-    assert path is not None  # noqa: S101 - asked before
+    assert path is not None  # noqa: S101 - `run` checks it
     rows = read_counts(path)
-    looked = score_counts(rows, step_seconds=step_seconds(rows), policy=VolumePolicy())
-    scores = [one.finding.onset_score for one in looked]
+    scored = score_counts(rows, step_seconds=step_seconds(rows), policy=VolumePolicy())
+    scores = [one.finding.onset_score for one in scored]
     return Labelled(scores, sorted((_row(rows, first), _row(rows, last)) for first, last in spans))
 
 
 def _counts(folder: Path, name: str, spans: list[tuple[str, str]]) -> LabelledCounts:
     path = _file(folder, name)
-    assert path is not None  # noqa: S101 - asked before
+    assert path is not None  # noqa: S101 - `run` checks it
     rows = read_counts(path)
     windows = sorted((_row(rows, first), _row(rows, last)) for first, last in spans)
     at, values = np.array([row.at for row in rows]), np.array([row.value for row in rows])
@@ -97,9 +97,9 @@ def _counts(folder: Path, name: str, spans: list[tuple[str, str]]) -> LabelledCo
 
 
 def _row(rows: list[Count], at: str) -> int:
-    moment = datetime.fromisoformat(at)
-    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    parsed = datetime.fromisoformat(at)
+    seconds = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
     for place, row in enumerate(rows):
         if row.at == seconds:
             return place
-    raise ConfigError(f"no row at {at}, which the labels name")
+    raise ConfigError(f"the labels name {at}, but the series has no such row")

@@ -1,7 +1,7 @@
-"""`brandpulse bench volume-rhythms`: pages of the volume rule for simulated brands that have rhythms, and surges found.
+"""`brandpulse bench volume-rhythms`: false pages and detected surges of the volume rule for brands with rhythms.
 
-People arrive as a Poisson stream whose rate follows the clock of a time zone. Nothing unusual happens but the planted
-surges, so each other page is a false one. Looked at every fifth minute, as after a long stop.
+Posts are a Poisson stream whose rate follows the clock of a time zone. Only planted surges are unusual, so every other
+page is false. Every fifth minute is evaluated, as by an alerter that catches up.
 """
 
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ STRIDE = 5
 DAY = 1_440
 SHAPES = ("flat", "day", "peak", "week")
 VOLUMES = (5, 30, 300)
-"""People an hour."""
+"""People per hour."""
 SIZES = (2, 4, 10)
 WEEKS = 5
-"""The first is learnt from; pages in it count, too."""
+"""The first is for learning; pages in it count, too."""
 SURGE_MINUTES = 60
 FIRST_SEED = 1_000
-"""The seeds below were used while the rule was made."""
+"""The rule was tuned with lower seeds."""
 
 People = npt.NDArray[np.int64]
 Rate = npt.NDArray[np.float64]
@@ -39,16 +39,16 @@ Rate = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Planted surges of one size, those found while they lasted or half an hour after, and their delays."""
+    """Planted surges of one size, and the delays of those detected during the surge or up to half an hour after it."""
 
     planted: int
     delays: tuple[int, ...]
 
 
 def rate_of(shape: str, first_minute: int, minutes: int, zone: ZoneInfo = UTC) -> Rate:
-    """People a minute by the local clock, with a mean near 1."""
+    """People per minute by the local clock, with a mean near 1."""
     halves = np.arange(first_minute // 30, -(-(first_minute + minutes) // 30))
-    # Zones differ from UTC by quarters of an hour at the finest; halves hold all that are simulated.
+    # All simulated zones differ from UTC by multiples of half an hour.
     local = week_hours(halves // 2, zone) + _half_hour(halves, zone)
     hour, day = local % 24, local // 24 % 7
     wave = 1 + 0.8 * np.sin(2 * np.pi * (hour - 10) / 24)
@@ -66,16 +66,16 @@ def rate_of(shape: str, first_minute: int, minutes: int, zone: ZoneInfo = UTC) -
 def _half_hour(halves: npt.NDArray[np.int64], zone: ZoneInfo) -> Rate:
     offset = datetime.fromtimestamp(int(halves[0]) * 1_800, zone).utcoffset()
     shifted = offset is not None and offset.total_seconds() % HOUR_SECONDS != 0
-    # On a clock that is half an hour off, `week_hours` counts a UTC hour as the later of its two local ones.
-    halves_on: Rate = (halves % 2).astype(np.float64)
-    return halves_on - 1 if shifted else 0.5 * halves_on
+    # In a zone at half an hour, `week_hours` counts a UTC hour as the later of its two local hours.
+    second_half: Rate = (halves % 2).astype(np.float64)
+    return second_half - 1 if shifted else 0.5 * second_half
 
 
 def pages(people: People, first_minute: int, *, zone: ZoneInfo = UTC, policy: SurgePolicy | None = None) -> list[int]:
-    """Minutes from the start at which the rule fires. *people* is a number for each minute from *first_minute* on."""
+    """Minutes, from *first_minute*, at which the rule fires. *people*: number of people in each minute."""
     policy = policy or SurgePolicy()
     total = np.concatenate([[0], np.cumsum(people)])
-    watch = VolumeScorer(HOUR_SECONDS, policy.volume, zone=zone)
+    scorer = VolumeScorer(HOUR_SECONDS, policy.volume, zone=zone)
     learnt = first_minute // 60
     opened: OpenEpisode | None = None
     not_before: int | None = None
@@ -84,14 +84,14 @@ def pages(people: People, first_minute: int, *, zone: ZoneInfo = UTC, policy: Su
         minute = first_minute + end
         for hour in range(learnt, (minute - WIDTHS[-1] + 1) // 60):
             first, last = max(0, hour * 60 - first_minute), (hour + 1) * 60 - first_minute
-            watch.score(float(hour * HOUR_SECONDS), float(total[last] - total[first]))
+            scorer.score(float(hour * HOUR_SECONDS), float(total[last] - total[first]))
             learnt = hour + 1
         windows = [_window(total, end, minute, width) for width in WIDTHS]
-        seen = detect_surge(windows, watch, policy, not_before=not_before)
-        if opened is None and seen.state != "surge":
+        finding = detect_surge(windows, scorer, policy, not_before=not_before)
+        if opened is None and finding.state != "surge":
             continue
         decision = decide_surge(
-            "Acme", opened, seen, minute=minute, minutes=STRIDE, surge=policy, policy=EpisodePolicy(), rule="volume"
+            "Acme", opened, finding, minute=minute, minutes=STRIDE, surge=policy, policy=EpisodePolicy(), rule="volume"
         )
         opened = decision.after
         if decision.transition == "triggered":
@@ -114,15 +114,15 @@ def false_pages(shape: str, an_hour: float, *, seed: int, first_minute: int, zon
 
 
 def recall(shape: str, an_hour: float, size: float, *, brands: int, seed: int, first_minute: int) -> Recall:
-    """Four surges of an hour a brand, *size* times as many people, from the third week on."""
+    """Four surges of an hour per brand, with *size* times as many people, from the third week on."""
     delays: list[int] = []
     minutes = WEEKS * 7 * DAY
     for brand in range(brands):
         rng = np.random.default_rng(seed + brand)
         rate = rate_of(shape, first_minute, minutes) * an_hour / 60
-        # Workdays between 9 and 21 o'clock.
+        # On workdays between 9 and 21 h.
         begins = [day * DAY + int(rng.integers(9 * 60, 20 * 60)) for day in (14, 18, 23, 29)]
-        assert all(later - begin > DAY for begin, later in pairwise(begins))  # noqa: S101 - they do not touch
+        assert all(later - begin > DAY for begin, later in pairwise(begins))  # noqa: S101 - surges do not touch
         for begin in begins:
             rate[begin : begin + SURGE_MINUTES] *= size
         fired = pages(rng.poisson(rate), first_minute)
@@ -132,14 +132,14 @@ def recall(shape: str, an_hour: float, size: float, *, brands: int, seed: int, f
 
 
 def run(*, brands: int, seed: int) -> None:
-    """Print both tables and the weeks around a change of the clock."""
+    """Print false pages and recall by rhythm, and false pages around clock changes."""
     from rich.table import Table
 
     from brandpulse.runtime.console import Console
 
     console = Console()
     monday = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) // 60
-    table = Table("rhythm", "people an hour", "false pages in 4 weeks", *(f"x{size}: found, p50" for size in SIZES))
+    table = Table("rhythm", "people per hour", "false pages in 4 weeks", *(f"x{size}: found, p50" for size in SIZES))
     for shape in SHAPES:
         for an_hour in VOLUMES:
             found = sum(false_pages(shape, an_hour, seed=seed + brand, first_minute=monday) for brand in range(brands))
@@ -148,12 +148,12 @@ def run(*, brands: int, seed: int) -> None:
                 str(an_hour),
                 f"{4 * found / WEEKS / brands:.2f}",
                 *(
-                    _said(recall(shape, an_hour, size, brands=max(1, brands // 2), seed=seed, first_minute=monday))
+                    _format(recall(shape, an_hour, size, brands=max(1, brands // 2), seed=seed, first_minute=monday))
                     for size in SIZES
                 ),
             )
     console.print(table)
-    clock = Table("zone", "the clock changes on", *(f"{shape}: pages in 4 weeks" for shape in SHAPES[1:]))
+    clock = Table("zone", "clock change", *(f"{shape}: pages in 4 weeks" for shape in SHAPES[1:]))
     for name, day in CHANGES:
         zone = ZoneInfo(name)
         change = datetime.fromisoformat(day).replace(tzinfo=zone)
@@ -180,9 +180,9 @@ CHANGES = (
     ("Australia/Sydney", "2026-10-04"),
     ("Asia/Kolkata", "2026-03-29"),
 )
-"""Zones and days on which their clocks change; the last zone has no change and lies half an hour beside UTC's hours."""
+"""Zones and the days of their clock changes. The last zone has no change; it differs from UTC by half hours."""
 
 
-def _said(found: Recall) -> str:
+def _format(found: Recall) -> str:
     p50 = f", {np.median(found.delays):.0f} min" if found.delays else ""
     return f"{len(found.delays)} of {found.planted}{p50}"

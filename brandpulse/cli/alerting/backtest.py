@@ -60,7 +60,8 @@ def posts(  # noqa: PLR0917 - typer passes options by name
 ) -> None:
     """List the episodes of recorded posts, with times of the arrival clock (`arrived_at`, else `created_at`).
 
-    Posts count as in a worker and rules run as in the alerter, with the settings BRANDPULSE_WORKER_ and BRANDPULSE_ALERTER_.
+    Posts count as in a worker, and rules run as in the alerter: BRANDPULSE_WORKER_ and BRANDPULSE_ALERTER_ variables
+    apply.
     """
     from alerting.rules.brand_zones import zones_by_brand
     from alerting.rules.loader import facet_names_of, load_rules
@@ -138,7 +139,7 @@ def bound(  # noqa: PLR0917 - typer passes options by name
 ) -> None:
     """Print the minimum delay of any detector of the share on known incidents, given the model's output.
 
-    An oracle knows start, usual share and course of each incident, and sums the evidence of its posts: predicted labels,
+    An oracle knows start, usual share and course of each incident. It sums the evidence of the posts: predicted labels,
     scores, and with --labelled perfect labels, each without and with the volume. Posts count by event time.
     """
     from brandpulse.backtest.delay_bound.labelled_incidents import read_fired_times, read_incidents

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def run(*, rules: Path | None, days: int, picture: Path | None) -> None:
-    """Print the pages of each rule. Raises ConfigError for a wrong rules file, TransientError if Redis is unreachable."""
+    """Print the pages of each rule. Raises ConfigError for a wrong rules file, TransientError without Redis."""
     settings = load_settings(Settings)
     wanted = DEFAULT_RULES if rules is None else load_rules(rules, facets=facet_names_of(settings.brands_file))
     reader = PaneReader(connect(settings.redis_address(), timeout_seconds=30), settings.namespace)

@@ -108,7 +108,7 @@ def test_a_backlog_that_arrives_after_the_crisis_fires_no_episode() -> None:
         else post
         for number, post in enumerate(posts)
     ]
-    # The others keep the clock going, as other brands do in alerter_transitions.
+    # Posts of another brand keep the clock going.
     clock = [replace(post, id=f"other {post.id}", brands=("Bolt",), probabilities=(NEUTRAL,)) for post in posts]
     episodes, backtest = backtested(held_back + clock)
     assert episodes == []

@@ -23,7 +23,7 @@ def test_a_steady_brand_stays_within_one_false_page_in_four_weeks(per_minute: fl
     posts, negatives = steady(
         np.random.default_rng(7), FORTNIGHT + FOUR_WEEKS, per_minute=per_minute, share=share, rho=rho
     )
-    assert len(simulate(posts, negatives, judge_from=FORTNIGHT).triggered) <= 1
+    assert len(simulate(posts, negatives, evaluate_from=FORTNIGHT).triggered) <= 1
 
 
 @pytest.mark.parametrize(("per_minute", "within_minutes"), [(1.0, 90), (4.0, 30), (17.0, 10)])
@@ -38,7 +38,7 @@ def test_a_step_from_a_fifth_to_over_a_half_fires_in_time_nineteen_times_in_twen
         calm = steady(rng, FORTNIGHT // 2, per_minute=per_minute, share=0.2)
         crisis = steady(rng, 240, per_minute=per_minute, share=0.55)
         posts, negatives = (np.concatenate(part) for part in zip(calm, crisis, strict=True))
-        seen = simulate(posts, negatives, judge_from=FORTNIGHT // 2 - 200)
+        seen = simulate(posts, negatives, evaluate_from=FORTNIGHT // 2 - 200)
         assert len(seen.triggered) == 1
         delays.append(seen.triggered[0] - FORTNIGHT // 2 + 1)
     assert np.percentile(delays, 95) <= within_minutes, delays
@@ -50,7 +50,7 @@ def test_a_share_around_the_threshold_for_six_hours_pages_at_most_twice() -> Non
     calm = steady(rng, FORTNIGHT // 2, per_minute=4.0, share=0.2)
     wobble = steady(rng, 360, per_minute=4.0, share=0.38)
     posts, negatives = (np.concatenate(part) for part in zip(calm, wobble, strict=True))
-    assert len(simulate(posts, negatives, judge_from=FORTNIGHT // 2 - 200).triggered) <= 2
+    assert len(simulate(posts, negatives, evaluate_from=FORTNIGHT // 2 - 200).triggered) <= 2
 
 
 REFUNDS = FacetShareRule(name="refunds", kind="facet_share", facet="refund")
@@ -65,9 +65,9 @@ def test_a_steady_facet_stays_within_one_false_page_in_four_weeks(share: float, 
 @pytest.mark.parametrize(("share", "per_minute", "within_minutes"), [(0.1, 4.0, 45), (0.1, 1.0, 120), (0.02, 4.0, 240)])
 def test_a_facet_that_trebles_is_told_in_time_and_ends(share: float, per_minute: float, within_minutes: int) -> None:
     surges = [surge(REFUNDS, share, per_minute, seed) for seed in range(5)]
-    told = [one.told_after for one in surges]
+    told = [one.detected_after for one in surges]
     assert all(minutes is not None and minutes <= within_minutes for minutes in told), told
-    assert all(one.over_after is not None for one in surges)
+    assert all(one.resolved_after is not None for one in surges)
 
 
 @pytest.mark.parametrize(("seen", "low", "high"), [(0, 0.0, 3.69), (1, 0.025, 5.57), (10, 4.80, 18.39)])

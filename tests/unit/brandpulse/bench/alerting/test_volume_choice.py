@@ -61,5 +61,5 @@ def test_each_series_is_scored_with_constants_chosen_without_it(monkeypatch: pyt
     found = leave_series_out(series, seed=1)
     spoilt = [replace(series[0], values=np.zeros(14 * DAY)), *series[1:]]
     assert found[0].constants == leave_series_out(spoilt, seed=1)[0].constants
-    assert [one.held_back for one in found] == ["acme", "bolt", "cargo"]
+    assert [one.left_out for one in found] == ["acme", "bolt", "cargo"]
     assert all(one.score.found == 1 for one in found)
