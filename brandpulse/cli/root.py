@@ -63,7 +63,7 @@ def worker() -> None:
 
 @app.command()
 def alerter() -> None:
-    """Run one alerter in the foreground until SIGTERM. If several run, one leads and the others stand by."""
+    """Run one alerter in the foreground until SIGTERM. If several run, one leads and the others wait."""
     from alerting.run import main
 
     raise typer.Exit(main())

@@ -118,7 +118,7 @@ def erase(client: redis.Redis, namespace: str, post: PostId) -> Erased:
                 client.sadd(keys.erased, *post.tombstones)
                 for key in _post_keys(client, keys):
                     members: Any = client.zrange(key, 0, -1)
-                    erased = [member for member in members if _holds(member, post)]
+                    erased = [member for member in members if _is_post(member, post)]
                     if erased:
                         client.zrem(key, *erased)
                     posts += len(erased) * (":s:" not in key)
@@ -153,16 +153,18 @@ def _post_keys(client: redis.Redis, keys: PartitionKeys) -> Iterator[str]:
         yield keys.negatives(name)
 
 
-def _holds(member: bytes, post: PostId) -> bool:
-    found = msgspec.json.decode(member)
-    if isinstance(found, dict):
-        return (found.get("source"), found.get("id")) == post
-    if isinstance(found[1], str):
-        return (found[1], found[0]) == post
-    return bool(found[0] == post.digest)
+def _is_post(member: bytes, post: PostId) -> bool:
+    """Whether *member*, a stored post or a post of a sample, is *post*."""
+    stored = msgspec.json.decode(member)
+    if isinstance(stored, dict):
+        return (stored.get("source"), stored.get("id")) == post
+    if isinstance(stored[1], str):
+        return (stored[1], stored[0]) == post
+    return bool(stored[0] == post.digest)
 
 
 def _erase_examples(client: redis.Redis, keys: AlertingKeys, post: PostId) -> tuple[int, int]:
+    """Numbers of episodes and notifications whose examples were erased."""
     hashes = (keys.episodes, keys.outbox, keys.quarantine, keys.late)
     lists = (keys.closed, keys.delivered)
     marker, erased = _marker(post), msgspec.json.encode(ERASED_TEXT)
@@ -174,12 +176,16 @@ def _erase_examples(client: redis.Redis, keys: AlertingKeys, post: PostId) -> tu
         for key in hashes:
             stored: Any = client.hgetall(key)
             changes += [
-                (key, "h", field, value, _without(value, post)) for field, value in stored.items() if marker in value
+                (key, "h", field, value, _with_text_erased(value, post))
+                for field, value in stored.items()
+                if marker in value
             ]
         for key in lists:
             values: Any = client.lrange(key, 0, -1)
             changes += [
-                (key, "l", b"", value, _without(value, post)) for value in dict.fromkeys(values) if marker in value
+                (key, "l", b"", value, _with_text_erased(value, post))
+                for value in dict.fromkeys(values)
+                if marker in value
             ]
         changes = [change for change in changes if change[3] != change[4]]
         arguments: list[Any] = [marker, erased, len(changes)]
@@ -198,18 +204,17 @@ def _marker(post: PostId) -> bytes:
     return example[1 : example.index(b'"text":') + len(b'"text":')]
 
 
-def _without(value: bytes, post: PostId) -> bytes:
+def _with_text_erased(value: bytes, post: PostId) -> bytes:
     """*value*, a JSON document, with the text of each example of *post* replaced."""
-    found = _replaced(msgspec.json.decode(value), post)
-    return msgspec.json.encode(found)
+    return msgspec.json.encode(_erase_in(msgspec.json.decode(value), post))
 
 
-def _replaced(found: Any, post: PostId) -> Any:
-    if isinstance(found, list):
-        return [_replaced(one, post) for one in found]
-    if not isinstance(found, dict):
-        return found
-    changed = {name: _replaced(one, post) for name, one in found.items()}
+def _erase_in(value: Any, post: PostId) -> Any:
+    if isinstance(value, list):
+        return [_erase_in(item, post) for item in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {name: _erase_in(field, post) for name, field in value.items()}
     if "text" in changed and (changed.get("source"), changed.get("id")) == post:
         changed["text"] = ERASED_TEXT
     return changed
