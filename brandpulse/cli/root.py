@@ -11,6 +11,7 @@ from brandpulse.cli import bench, dashboards, ingest
 from brandpulse.cli.alerting import backtest, episodes, outbox, rules, silence
 from brandpulse.cli.model import model
 from brandpulse.cli.operations import dlq, erasure, kafka, replay
+from brandpulse.cli.usage_errors import PlainErrorGroup
 
 
 class Broker(StrEnum):
@@ -28,6 +29,7 @@ class CommandGroup(TyperGroup):
 
 
 app = typer.Typer(
+    cls=PlainErrorGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

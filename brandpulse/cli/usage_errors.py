@@ -1,4 +1,4 @@
-"""Messages for wrong option values: typer shows pydantic's own wording ("Value error, ...")."""
+"""Messages for wrong option values, without pydantic's wording ("Value error, ..."), which typer shows."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from typer.core import TyperGroup
 
 
 class PlainErrorGroup(TyperGroup):
-    """A command group that words a wrong option value as `brandpulse.config.validation` does."""
+    """A group that explains a wrong option value of its commands, like `brandpulse.config.validation`."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
