@@ -132,5 +132,5 @@ class Publisher:
 def _same(present: Mapping[str, Any], content: Mapping[str, Any]) -> bool:
     """Whether Grafana already has *content* in the brandpulse folder, ignoring its id and version."""
     stored = {name: value for name, value in present["dashboard"].items() if name not in {"id", "version"}}
-    wanted = {name: value for name, value in content.items() if name not in {"id", "version"}}
-    return stored == wanted and present["meta"].get("folderUid") == FOLDER_UID
+    built = {name: value for name, value in content.items() if name not in {"id", "version"}}
+    return stored == built and present["meta"].get("folderUid") == FOLDER_UID

@@ -32,7 +32,7 @@ CLOSED_SHOWN = 50
 BASELINE_LIFE_SECONDS = 60.0
 """7 days of hours change little in a minute, and they are expensive to read."""
 
-FACETS_USUAL_LIFE_SECONDS = 600.0
+FACET_BASELINE_LIFE_SECONDS = 600.0
 """For the facets of one brand: they read author sketches of every hour, the most expensive reads of the page."""
 MAX_CACHED_BRANDS = 200
 MAX_NEWEST_POSTS = 80
@@ -73,7 +73,7 @@ class PageStore:
         self._baseline: tuple[float, object, dict[str, Pane]] = (0.0, None, {})
         self._known: dict[str, tuple[int, KnownAuthors]] = {}
         """Brand -> (event time, authors before it)."""
-        self._facets_usual: dict[str, tuple[float, object, dict[str, float | None]]] = {}
+        self._facet_baselines: dict[str, tuple[float, object, dict[str, float | None]]] = {}
 
     def brands(self) -> list[str]:
         return self._reader.brands()
@@ -112,18 +112,18 @@ class PageStore:
         if clock_ms is None:
             return Series(brand=brand, hours=hours, step_minutes=1, share_minutes=60, until_ms=until_ms or 0, bars=[])
         end_ms = clock_ms if until_ms is None else min(until_ms, clock_ms)
-        wanted = plan(hours, end_ms, clock_ms)
-        if wanted.from_hours:
-            panes = self._reader.hours([brand], wanted.from_minute // 60, wanted.last_minute // 60)[brand]
+        chart = plan(hours, end_ms, clock_ms)
+        if chart.from_hours:
+            panes = self._reader.hours([brand], chart.from_minute // 60, chart.last_minute // 60)[brand]
         else:
-            panes = dict(self._reader.minutes([brand], wanted.from_minute, wanted.last_minute)[brand].panes)
+            panes = dict(self._reader.minutes([brand], chart.from_minute, chart.last_minute)[brand].panes)
         return Series(
             brand=brand,
             hours=hours,
-            step_minutes=wanted.step_minutes,
-            share_minutes=wanted.share_minutes,
+            step_minutes=chart.step_minutes,
+            share_minutes=chart.share_minutes,
             until_ms=end_ms,
-            bars=bars(panes, 60 if wanted.from_hours else 1, wanted),
+            bars=bars(panes, 60 if chart.from_hours else 1, chart),
         )
 
     def negatives(self, brand: str) -> list[ListedPost]:
@@ -163,7 +163,7 @@ class PageStore:
         series = {name: facet_series(brand, name) for name in watched}
         hour = self._reader.minutes([brand, *series.values()], *at.last_hour, authors=True)
         people = {one: minutes.count_authors(*at.last_hour).everyone for one, minutes in hour.items()}
-        usual = self._usual_of_facets(brand, series, at)
+        usual = self._baseline_of_facets(brand, series, at)
         return Facets(
             brand=brand,
             people=people[brand],
@@ -219,10 +219,10 @@ class PageStore:
         days = range(first * HOUR_MS // DAY_MS, last * HOUR_MS // DAY_MS + 1)
         live = self._reader.live()
         keys = [PartitionKeys(live, status.topic, status.partition) for status in partitions]
-        wanted = [(key.hour_authors(name, day), name, day) for name in names for key in keys for day in days]
+        keys_of_days = [(key.hour_authors(name, day), name, day) for name in names for key in keys for day in days]
         found: dict[str, list[Authors]] = {name: [] for name in names}
-        stored = self._run(*[("HGETALL", key) for key, _, _ in wanted])
-        for (_, name, day), cells in zip(wanted, stored, strict=True):
+        stored = self._run(*[("HGETALL", key) for key, _, _ in keys_of_days])
+        for (_, name, day), cells in zip(keys_of_days, stored, strict=True):
             found[name] += [
                 Authors.decode(cell) for hour, cell in cells.items() if first <= day * 24 + int(hour) <= last
             ]
@@ -231,24 +231,24 @@ class PageStore:
     def _baseline_panes(self, names: Sequence[str], at: TimeRanges) -> dict[str, Pane]:
         read_at, key, panes = self._baseline
         now = time.monotonic()
-        wanted = (at.hour, tuple(names))
-        if key != wanted or now - read_at >= BASELINE_LIFE_SECONDS:
+        cache_key = (at.hour, tuple(names))
+        if key != cache_key or now - read_at >= BASELINE_LIFE_SECONDS:
             span = at.hours_of_baseline
             hours = self._reader.hours(names, *span)
             panes = {name: total(hours[name], *span) for name in names}
-            self._baseline = (now, wanted, panes)
+            self._baseline = (now, cache_key, panes)
         return panes
 
-    def _usual_of_facets(self, brand: str, series: Mapping[str, str], at: TimeRanges) -> dict[str, float | None]:
-        read_at, key, shares = self._facets_usual.get(brand, (0.0, None, {}))
+    def _baseline_of_facets(self, brand: str, series: Mapping[str, str], at: TimeRanges) -> dict[str, float | None]:
+        read_at, key, shares = self._facet_baselines.get(brand, (0.0, None, {}))
         now = time.monotonic()
-        wanted = (at.hour, tuple(series))
-        if key != wanted or now - read_at >= FACETS_USUAL_LIFE_SECONDS:
+        cache_key = (at.hour, tuple(series))
+        if key != cache_key or now - read_at >= FACET_BASELINE_LIFE_SECONDS:
             hours = self._reader.hour_authors([brand, *series.values()], *at.hours_of_baseline)
             shares = {name: usual_share(hours[one], hours[brand]) for name, one in series.items()}
-            if len(self._facets_usual) >= MAX_CACHED_BRANDS:
-                self._facets_usual.clear()
-            self._facets_usual[brand] = (now, wanted, shares)
+            if len(self._facet_baselines) >= MAX_CACHED_BRANDS:
+                self._facet_baselines.clear()
+            self._facet_baselines[brand] = (now, cache_key, shares)
         return shares
 
     def _episode(self, stored: bytes) -> Episode:

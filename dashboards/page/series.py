@@ -78,26 +78,26 @@ def plan(hours: int, until_ms: int, clock_ms: int) -> Plan:
     )
 
 
-def bars(panes: Mapping[int, Pane], minutes_of_key: int, wanted: Plan) -> list[Bar]:
+def bars(panes: Mapping[int, Pane], minutes_of_key: int, chart: Plan) -> list[Bar]:
     """Every bar of the plan, including empty ones. *panes* are keyed by minute (1) or hour (60) since 1970."""
-    step = wanted.step_minutes
+    step = chart.step_minutes
     sums: dict[int, Pane] = {}
     for key, pane in panes.items():
         start = key * minutes_of_key // step * step
         sums[start] = sums.get(start, EMPTY_PANE) + pane
     shown = []
-    for start in range(wanted.first_minute, wanted.last_minute + 1, step):
+    for start in range(chart.first_minute, chart.last_minute + 1, step):
         own = sums.get(start, EMPTY_PANE)
-        back = range(start + step - wanted.share_minutes, start + 1, step)
-        over = sum((sums[at] for at in back if at in sums), EMPTY_PANE)
+        span = range(start + step - chart.share_minutes, start + 1, step)
+        share_pane = sum((sums[at] for at in span if at in sums), EMPTY_PANE)
         shown.append(
             Bar(
                 start * MINUTE_MS,
                 own.negative,
                 own.neutral,
                 own.positive,
-                over.negative,
-                over.relevant,
+                share_pane.negative,
+                share_pane.relevant,
                 own.irrelevant,
             )
         )

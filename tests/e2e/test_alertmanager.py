@@ -1,4 +1,4 @@
-"""Our sender against Debian's own Alertmanager: what fires stays, what is over ends, nothing is opened again."""
+"""The Alertmanager receiver with Debian's Alertmanager: firing alerts stay, resolved ones end, none is reopened."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ receivers: [{{name: hook, webhook_configs: [{{url: "{hook}/webhook/am", send_res
 
 
 class Server:
-    """An Alertmanager that tells *hook*."""
+    """An Alertmanager that notifies *hook*."""
 
     def __init__(self, folder: Path, hook: str) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -77,7 +77,7 @@ class Scene:
         self.until_ms: int | None = None
 
     def commit(self, transition: Transition, episode: Episode, number: int = 0) -> None:
-        """As a tick does: the episode and its delivery at once."""
+        """Like an evaluation: commits the episode and its delivery together."""
         notification = Notification(
             id=f"{episode.key}:{transition}{number}@am", receiver="am", transition=transition, episode=episode
         )
@@ -97,8 +97,8 @@ class Scene:
     async def severities(self) -> list[str]:
         return sorted(one["severity"] for one in await asyncio.to_thread(self.server.active))
 
-    def told(self) -> list[tuple[str, str]]:
-        """What Alertmanager told its own receiver."""
+    def notifications(self) -> list[tuple[str, str]]:
+        """The notifications that Alertmanager sent to its own receiver."""
         return [
             (alert["status"], alert["labels"]["severity"])
             for event in self.hook.events
@@ -163,7 +163,7 @@ async def scene(folder: Path, *, resend_seconds: float = 1.0) -> AsyncIterator[S
 async def test_firing_alert_is_shown_and_a_resolved_one_ends_at_once(folder: Path) -> None:
     async with scene(folder, resend_seconds=60) as s:
         s.commit("triggered", an_episode())
-        await until(lambda: s.told() == [("firing", "critical")])
+        await until(lambda: s.notifications() == [("firing", "critical")])
         [labels] = await asyncio.to_thread(s.server.active)
         assert labels == {
             "alertname": "negative_share",
@@ -173,40 +173,42 @@ async def test_firing_alert_is_shown_and_a_resolved_one_ends_at_once(folder: Pat
             "team": "brand",
         }
         s.commit("resolved", an_episode(state="resolved", resolved_at=AT))
-        await until(lambda: s.told() == [("firing", "critical"), ("resolved", "critical")])
+        await until(lambda: s.notifications() == [("firing", "critical"), ("resolved", "critical")])
         assert await s.severities() == []
 
 
 async def test_firing_alert_is_resent_in_time_and_not_after_its_end(folder: Path) -> None:
-    async with scene(folder, resend_seconds=0.5) as s:  # it forgets after two seconds
+    async with scene(folder, resend_seconds=0.5) as s:  # it expires after two seconds
         s.commit("triggered", an_episode())
-        await until(lambda: s.told() == [("firing", "critical")])
+        await until(lambda: s.notifications() == [("firing", "critical")])
         await asyncio.sleep(4)
         assert await s.severities() == ["critical"]
-        assert s.told() == [("firing", "critical")], "it was told that it is over in between"
+        assert s.notifications() == [("firing", "critical")], "a resolved notification was sent in between"
         s.commit("resolved", an_episode(state="resolved", resolved_at=AT))
-        await until(lambda: ("resolved", "critical") in s.told())
+        await until(lambda: ("resolved", "critical") in s.notifications())
         await asyncio.sleep(3)
-        assert s.told() == [("firing", "critical"), ("resolved", "critical")]
+        assert s.notifications() == [("firing", "critical"), ("resolved", "critical")]
         assert await s.severities() == []
 
 
 async def test_alert_of_a_dead_alerter_expires(folder: Path) -> None:
     async with scene(folder, resend_seconds=0.5) as s:
         s.commit("triggered", an_episode())
-        await until(lambda: s.told() == [("firing", "critical")])
+        await until(lambda: s.notifications() == [("firing", "critical")])
         s.store.expire_lease()
         s.sender._resend_at["am"] = float("inf")
-        await until(lambda: ("resolved", "critical") in s.told())
+        await until(lambda: ("resolved", "critical") in s.notifications())
 
 
 async def test_higher_severity_ends_the_lower_alert(folder: Path) -> None:
     async with scene(folder, resend_seconds=0.5) as s:
         s.commit("triggered", an_episode(severity="warning"))
-        await until(lambda: s.told() == [("firing", "warning")])
+        await until(lambda: s.notifications() == [("firing", "warning")])
         s.commit("updated", an_episode(severity="critical"), 1)
-        await until(lambda: ("resolved", "warning") in s.told() and ("firing", "critical") in s.told())
+        await until(
+            lambda: ("resolved", "warning") in s.notifications() and ("firing", "critical") in s.notifications()
+        )
         assert await s.severities() == ["critical"]
         s.commit("resolved", an_episode(severity="critical", state="resolved", resolved_at=AT))
-        await until(lambda: ("resolved", "critical") in s.told())
+        await until(lambda: ("resolved", "critical") in s.notifications())
         assert await s.severities() == []

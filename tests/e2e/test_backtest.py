@@ -1,4 +1,4 @@
-"""`brandpulse backtest` on the shipped sample, with the shipped model, as a newcomer runs it."""
+"""`brandpulse backtest` on the shipped sample, with the shipped model, as a new user runs it."""
 
 import json
 import subprocess
@@ -24,14 +24,14 @@ def backtest(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where one run on the sample left its files; its output is in `said`."""
+    """The files of one run on the sample; its output is in `output.txt`."""
     folder = tmp_path_factory.mktemp("backtest")
     done = backtest(
         *("--in", SAMPLE / "posts.jsonl.gz", "--brands", SAMPLE / "brands.yaml", "--out", folder / "episodes.jsonl"),
         *("--scores", folder / "scores.npz", "--picture", folder / "pictures"),
     )
     assert done.returncode == 0, done.stderr
-    (folder / "said").write_text(done.stdout)
+    (folder / "output.txt").write_text(done.stdout)
     return folder
 
 
@@ -50,9 +50,9 @@ def test_sample_has_one_episode_that_fires_in_the_crisis(folder: Path) -> None:
 
 
 def test_backtest_reports_what_it_read(folder: Path) -> None:
-    said = (folder / "said").read_text()
-    assert "3026 lines: 2967 posts counted, 2 of them late, 14 duplicates, 45 without a brand, 0 invalid." in said
-    assert "Aerolux" in said
+    output = (folder / "output.txt").read_text()
+    assert "3026 lines: 2967 posts counted, 2 of them late, 14 duplicates, 45 without a brand, 0 invalid." in output
+    assert "Aerolux" in output
 
 
 def test_backtest_draws_every_brand_and_its_episode(folder: Path) -> None:

@@ -1,5 +1,5 @@
-"""What a worker with a model of many heads counts and hands on. Its weights are small and untrained: it has opinions,
-if no good ones."""
+"""Counts and scored posts of a worker with a multi-head model. Its weights are small and untrained, so its scores are
+arbitrary."""
 
 import json
 from collections import Counter
@@ -39,17 +39,17 @@ def test_panes_equal_the_scores_of_the_scored_posts(pipeline: Pipeline) -> None:
     texts = [f"{names} {mood} {number}" for number in range(20) for mood in MOODS for names in ("acme", "@bolt, ACME")]
     pipeline.produce([a_post(str(number), text, NOON_MS + number) for number, text in enumerate(texts)])
     worker = pipeline.service("worker")
-    wanted = len(texts) + len(texts) // 2
-    stats = pipeline.wait_for(lambda stats: counted(stats) == wanted and stats["lag"] == 0)
+    expected = len(texts) + len(texts) // 2
+    stats = pipeline.wait_for(lambda stats: counted(stats) == expected and stats["lag"] == 0)
     topic = pipeline.env["BRANDPULSE_SCORED_TOPIC"]
     scored = [
         ScoredPost.model_validate_json(message.value() or b"")
         for message in read_to_end(pipeline.bootstrap_servers, topic)
     ]
     assert len(scored) == len(texts)
-    told = Counter((said.brand, said.label) for post in scored for said in post.brands)
+    labels = Counter((score.brand, score.label) for post in scored for score in post.brands)
     for brand, row in stats["brands"].items():
-        assert {label: told[brand, label] for label in ("negative", "neutral", "positive", "irrelevant")} == {
+        assert {label: labels[brand, label] for label in ("negative", "neutral", "positive", "irrelevant")} == {
             name: number for name, number in row.items() if name != "posts"
         }
         assert row["posts"] == sum(row.values()) - row["posts"]

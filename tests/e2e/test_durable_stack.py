@@ -1,4 +1,4 @@
-"""`brandpulse up --broker kafka`: what was ingested is there after `kill -9` of everything."""
+"""`brandpulse up --broker kafka`: ingested posts survive `kill -9` of all processes."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ pytestmark = [
 
 
 class Home:
-    """A folder with brands, posts and, from time to time, a stack."""
+    """A folder with brands and posts, in which a stack is started and stopped."""
 
     def __init__(self, folder: Path) -> None:
         fetch(JARS)
@@ -66,7 +66,7 @@ class Home:
         return up
 
     def kill_everything(self, ingest: Child) -> None:
-        """A power cut, as far as processes go: `up` first, or it would start the others again."""
+        """Kills all processes like a power cut: `up` first, otherwise it restarts the others."""
         assert self.up is not None
         doomed = [self.up.pid, *children_of(self.up.pid), ingest.pid]
         for pid in doomed:
@@ -77,7 +77,7 @@ class Home:
         assert len(doomed) >= 7, "up, broker, store, worker, alerter, page, ingest"
 
     def stats(self) -> dict[str, Any]:
-        """What `brandpulse stats --json` prints, without a process each time."""
+        """The output of `brandpulse stats --json`, without starting a process each time."""
         url = read_addresses(Path(self.env["BRANDPULSE_HOME"]))["redis_url"]
         return collect(Settings(redis_url=SecretStr(url)))
 
@@ -136,10 +136,10 @@ def test_up_resumes_after_sigkill_of_everything(home: Home) -> None:
     home.kill_everything(ingest)
     assert posts_of(before) < POSTS, "it was killed too late to show anything"
 
-    home.start()  # the folder knows its broker
+    home.start()  # the folder remembers its broker
     second = read_addresses(Path(home.env["BRANDPULSE_HOME"]))
     assert second["kafka_bootstrap_servers"] == first["kafka_bootstrap_servers"], "producers find it again"
-    home.ingest(posts)  # the same file again: it goes on behind what stands in the topic
+    home.ingest(posts)  # the same file again: it resumes after the posts in the topic
     home.wait_for(POSTS)
     home.ingest(home.posts(POSTS, POSTS + 500))
     stats = home.wait_for(POSTS + 500)

@@ -1,4 +1,4 @@
-"""From a produced post to its count, on the embedded broker and on Apache Kafka, with the plug pulled on the way."""
+"""From a produced post to its count, on the embedded broker and on Apache Kafka, with processes killed on the way."""
 
 import json
 import random
@@ -51,17 +51,17 @@ def truth(stream: list[dict[str, object]]) -> dict[str, int]:
 
 def test_every_distinct_post_counts_once_with_killed_workers(pipeline: Pipeline) -> None:
     stream = a_stream(12_000, seed=1)
-    wanted = truth(stream)
+    expected = truth(stream)
     pipeline.produce(stream)
-    total = sum(wanted.values())
-    # Killed at a third, at two thirds; the next one goes on where Redis says.
+    total = sum(expected.values())
+    # Killed at a third, at two thirds; the next worker resumes at the offset in Redis.
     for share in (0.33, 0.66):
         worker = pipeline.service("worker")
         pipeline.wait_for(lambda stats, share=share: counted(stats) >= share * total)  # type: ignore[misc]
         worker.kill()
     survivor = pipeline.service("worker")
     stats = pipeline.wait_for(lambda stats: counted(stats) >= total and stats["lag"] == 0)
-    assert {brand: row["posts"] for brand, row in stats["brands"].items()} == wanted
+    assert {brand: row["posts"] for brand, row in stats["brands"].items()} == expected
     matched_copies = [post for post in stream if "nobody" not in str(post["text"])]
     distinct_matched = {str(post["id"]) for post in matched_copies}
     assert stats["repeated"] == len(matched_copies) - len(distinct_matched)
@@ -99,9 +99,9 @@ def test_partitions_of_a_killed_worker_move_to_the_other(pipeline: Pipeline) -> 
     first.kill()
     later = [post | {"id": f"later-{post['id']}"} for post in a_stream(3_000, seed=3)]
     pipeline.produce(later)
-    wanted = truth([*early, *later])
-    stats = pipeline.wait_for(lambda stats: counted(stats) >= sum(wanted.values()) and stats["lag"] == 0)
-    assert {brand: row["posts"] for brand, row in stats["brands"].items()} == wanted
+    expected = truth([*early, *later])
+    stats = pipeline.wait_for(lambda stats: counted(stats) >= sum(expected.values()) and stats["lag"] == 0)
+    assert {brand: row["posts"] for brand, row in stats["brands"].items()} == expected
     assert second.stop() == 0, second.log_tail()
 
 
@@ -117,7 +117,7 @@ def test_scored_posts_and_metrics_agree(pipeline: Pipeline) -> None:
     scored = [json.loads(message.value() or b"") for message in read_to_end(pipeline.bootstrap_servers, topic)]
     assert len(scored) == 30
     assert {post["text"] for post in scored} == {"@user acme is awful"}
-    assert [(said["brand"], said["label"]) for said in scored[0]["brands"]] == [("Acme", "negative")]
+    assert [(score["brand"], score["label"]) for score in scored[0]["brands"]] == [("Acme", "negative")]
     assert scored[0]["model"] == "keyword@keyword-1"
     assert len({(post["partition"], post["offset"]) for post in scored}) == 30
     worker.signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What a newcomer types: the demo, `up`, the other commands beside it, and wrong input."""
+"""The first commands of a new user: the demo, `up`, commands next to it, and wrong input."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def brandpulse(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None)
 
 
 def panel_words(text: str) -> list[str]:
-    """The words of the lines within the box `Aerolux`, wherever they are wrapped."""
+    """The text in the box `Aerolux`, without line breaks."""
     inside = text.partition(" Aerolux \u2500")[2].partition("\u2570")[0]
     lines = [line for line in inside.splitlines() if line.startswith("\u2502")]
     return [word for line in lines for word in line.strip("\u2502 ").split()]
@@ -49,7 +49,7 @@ def test_demo_ends_with_the_incident_it_paged(tmp_path: Path) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert seconds < patience(90)
-    # Of the processor, 57 s, measured, and 50 by the clock where it has the machine.
+    # Measured: 57 s of CPU time, and 50 s of wall-clock time on an idle machine.
     assert 5 < after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < patience(90)
     for part in ("what the receiver got", "http://127.0.0.1:"):
         assert part in done.stdout
@@ -187,12 +187,12 @@ def test_wrong_usage_is_explained_with_a_remedy(tmp_path: Path) -> None:
         (["dlq", "list"], {}, 2, "brandpulse up"),
         (["nonsense"], {}, 2, "nonsense"),
     ]
-    for arguments, env, code, told in cases:
+    for arguments, env, code, expected in cases:
         done = brandpulse(*arguments, cwd=tmp_path, env=env)
-        said = done.stdout + done.stderr
-        assert done.returncode == code, f"{arguments}: {done.returncode}\n{said}"
-        assert told in said, f"{arguments}:\n{said}"
-        assert "Traceback" not in said, f"{arguments}:\n{said}"
+        output = done.stdout + done.stderr
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{output}"
+        assert expected in output, f"{arguments}:\n{output}"
+        assert "Traceback" not in output, f"{arguments}:\n{output}"
 
 
 def test_port_in_use_is_reported_with_its_variable(tmp_path: Path) -> None:

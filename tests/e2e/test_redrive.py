@@ -1,4 +1,4 @@
-"""Dead letters from death to the count: shown, redriven, and counted once whatever else happened to them."""
+"""Dead letters from rejection to count: listed, redriven, and counted exactly once."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def letters(pipeline: Pipeline, *filters: str) -> list[dict[str, Any]]:
 
 
 def send(pipeline: Pipeline, letter: dict[str, Any], value: bytes) -> None:
-    """As `redrive` does, with a value that an upgraded worker would have read out of the same bytes."""
+    """Like `redrive`, with the value that an upgraded worker would read from the same bytes."""
     origin = RecordId(letter["topic_id"], letter["partition"], letter["offset"])
     producer = Producer(producer_config(pipeline.bootstrap_servers))
     headers = record_id_headers(origin)
@@ -69,7 +69,7 @@ def test_redriven_post_counts_once_despite_a_killed_worker(pipeline: Pipeline) -
     pipeline.wait_for(lambda stats: stats["dead"] == 2)
     first, second = sorted(letters(pipeline), key=lambda letter: json.loads(letter["value"])["id"])
     mended = [json.dumps(a_post(name, "acme is awful")).encode() for name in ("b1", "b2")]
-    # Redriven twice, the worker killed between; and redriven after its producer had sent it again.
+    # Redriven twice, with the worker killed in between; and redriven after its producer has sent it again.
     send(pipeline, first, mended[0])
     worker.kill()
     send(pipeline, first, mended[0])
@@ -81,8 +81,8 @@ def test_redriven_post_counts_once_despite_a_killed_worker(pipeline: Pipeline) -
     stats = pipeline.wait_for(lambda stats: stats["repeated"] >= 3 and stats["lag"] == 0)
     assert (counted(stats), stats["repeated"], stats["dead"]) == (2, 3, 2)
     assert [letter["state"] for letter in letters(pipeline)] == ["counted", "counted"]
-    told = pipeline.run("dlq", "redrive", "--yes")
-    assert "2 skipped: done: redriven before" in told.stdout, told.stdout + told.stderr
+    done = pipeline.run("dlq", "redrive", "--yes")
+    assert "2 skipped: done: redriven before" in done.stdout, done.stdout + done.stderr
 
 
 def test_post_resent_after_the_dedup_window_is_not_redriven(pipeline: Pipeline) -> None:
@@ -91,10 +91,10 @@ def test_post_resent_after_the_dedup_window_is_not_redriven(pipeline: Pipeline) 
     pipeline.produce([future])
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: stats["dead"] == 1)
-    # The id is long forgotten when the letter is looked at: many hours of event time have passed.
+    # The id has left the dedup window when the dead letter is checked: many hours of event time have passed.
     pipeline.produce([a_post("p", "acme is awful", NOON_MS)])
     pipeline.produce([a_post(f"later-{n}", "acme is fine", NOON_MS + n * hours) for n in range(40)])
     pipeline.wait_for(lambda stats: counted(stats) == 41)
-    told = pipeline.run("dlq", "redrive", "--yes")
-    assert "1 skipped: done: its producer sent it again" in told.stdout, told.stdout + told.stderr
-    assert "Nothing to send." in told.stdout
+    done = pipeline.run("dlq", "redrive", "--yes")
+    assert "1 skipped: done: its producer sent it again" in done.stdout, done.stdout + done.stderr
+    assert "Nothing to send." in done.stdout

@@ -1,4 +1,4 @@
-"""Count again beside what is counted: another brands file, compared, swapped in and the old one dropped."""
+"""A replay into a shadow namespace: another brands file, compared, swapped in, and the old namespace dropped."""
 
 import json
 import signal
@@ -38,7 +38,7 @@ def pipeline(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> Iter
 
 
 def stream(first: int, last: int) -> list[dict[str, object]]:
-    """A post a minute, four kinds in turn."""
+    """One post per minute, four kinds in turn."""
     return [a_post(str(i), TEXTS[i % 4], NOON_MS + i * 60_000) for i in range(first, last)]
 
 
@@ -73,13 +73,13 @@ def test_shadow_is_compared_swapped_in_and_the_old_one_dropped(
     assert compared.returncode == 0, compared.stderr
     found = json.loads(compared.stdout)
     live_acme, shadow_acme = found["brands"]["Acme"]
-    # Whole hours that both have left behind: 400 minutes less two of lateness make six.
+    # Complete hours in both namespaces: 400 minutes minus two of lateness are six.
     assert (live_acme["posts"], shadow_acme["posts"], found["behind"]) == (180, 270, 0)
     assert found["brands"]["Bolt"][0] == found["brands"]["Bolt"][1]
     shown = pipeline.run("replay", "compare", shadow)
     assert "+90" in shown.stdout, shown.stdout
 
-    # While the shadow stands still, it may not be shown.
+    # A shadow that makes no progress cannot be swapped in.
     replaying.signal(signal.SIGTERM)
     assert replaying.wait(patience(40)) == 0, replaying.log_tail()
     pipeline.produce(stream(400, 500))
@@ -92,7 +92,7 @@ def test_shadow_is_compared_swapped_in_and_the_old_one_dropped(
     assert counted(pipeline.stats()) == 500
     wait(lambda: "swapped" in page.log.read_text(), 20)
 
-    # The old one goes on counting; scored posts now come from the shadow.
+    # The old namespace keeps counting; scored posts now come from the shadow.
     pipeline.produce(stream(500, 600))
     pipeline.wait_for(lambda stats: counted(stats) == 600 and stats["lag"] == 0)
     wait(lambda: mentions(redis_client, namespace) == 450)

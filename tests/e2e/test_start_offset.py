@@ -1,4 +1,4 @@
-"""Where a namespace begins to count, and several of them, and several topics, side by side."""
+"""The start offset of a namespace, several namespaces, and several topics."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_namespace_started_at_the_end_counts_only_new_posts(
 ) -> None:
     pipeline = make(namespace, BRANDPULSE_WORKER_START="latest")
     pipeline.create_topics(partitions=3)
-    for start in range(0, 300, 50):  # in several batches: the embedded broker lists the end of the last one too low
+    for start in range(0, 300, 50):  # in several batches: the embedded broker reports the end of the last one too low
         pipeline.produce(stream(start, start + 50))
     first = pipeline.service("worker")
     origins = NamespaceKeys(namespace).origins
@@ -45,7 +45,7 @@ def test_namespace_started_at_the_end_counts_only_new_posts(
     pipeline.produce(stream(300, 400))
     pipeline.wait_for(lambda stats: counted(stats) == 100 and stats["lag"] == 0)
     assert "namespace begins at the log's end" in first.log.read_text()
-    # One partition's state is lost while nobody runs: what came since the namespace began is counted again, no more.
+    # One partition's state is lost while no worker runs: only posts since the namespace's start are counted again.
     first.stop()
     lost = sum(
         1

@@ -1,7 +1,7 @@
-"""The README's pictures of the live page, of the demo's own stack: `python -m tests.support.readme_screenshots docs/pictures`.
+"""The README's pictures of the live page: `python -m tests.support.readme_screenshots docs/pictures`.
 
-Half a minute, and Chromium. The shipped sample goes through the shipped model and ends in the middle of the crisis,
-while Aerolux fires. Grafana's pictures are written by the journeys, into BRANDPULSE_TEST_PICTURES.
+It takes half a minute and needs Chromium. The demo's stack scores the shipped sample until the middle of the crisis,
+while Aerolux fires. The end-to-end tests write Grafana's pictures to BRANDPULSE_TEST_PICTURES.
 """
 
 import gzip
@@ -32,7 +32,7 @@ MOST_BYTES = 300_000
 
 
 class Look(NamedTuple):
-    """One way to look at the page."""
+    """One theme and size of the page."""
 
     name: str
     scheme: Literal["dark", "light"]
@@ -48,7 +48,7 @@ LOOKS = (
 
 
 def main(folder: Path) -> None:
-    """Write `page-<look>.png` for each look. Fails when one is too large for a README."""
+    """Write `page-<look>.png` for each look. Fails if one is too large for a README."""
     folder.mkdir(parents=True, exist_ok=True)
     say = Console(stderr=True, soft_wrap=True).print
     with tempfile.TemporaryDirectory() as name, a_browser() as browser:
@@ -72,7 +72,7 @@ def until_the_crisis() -> list[str]:
 
 
 def send(stack: Stack, lines: list[str]) -> None:
-    """*lines* into the topic at the demo's speed; returns once they are counted and Aerolux fires."""
+    """Send *lines* at the demo's speed; returns once they are counted."""
     path = stack.home / "sample.jsonl"
     path.write_text("".join(lines))
     subprocess.run(
@@ -86,7 +86,7 @@ def send(stack: Stack, lines: list[str]) -> None:
 
 
 def pictures(browser: Browser, url: str, folder: Path) -> Iterator[Path]:
-    """The page in each look, once it shows Aerolux firing."""
+    """A picture of the page in each look, once it shows Aerolux firing."""
     for look in LOOKS:
         context = browser.new_context(
             viewport=look.viewport,

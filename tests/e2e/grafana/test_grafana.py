@@ -1,4 +1,4 @@
-"""Both dashboards in a real Grafana over a real Prometheus: every query answers, every panel shows something."""
+"""Both dashboards in a real Grafana over a real Prometheus: every query returns data, every panel shows something."""
 
 import json
 import os
@@ -30,7 +30,7 @@ STEP = timedelta(seconds=30)
 
 
 class Stage(NamedTuple):
-    """A Grafana with our dashboards in it."""
+    """A Grafana with the brandpulse dashboards."""
 
     url: str
     token: str
@@ -78,7 +78,7 @@ def grafana_home() -> Path:
 
 @pytest.fixture(scope="module")
 def exporters(grafana_home: Path) -> Iterator[tuple[Scenario, Exporter, Exporter]]:
-    """Worker and alerter, still working while the test runs."""
+    """A worker and an alerter that keep running during the test."""
     end = datetime.now(UTC)
     scenario = Scenario(end - timedelta(hours=HOURS), end)
     worker, alerter = Exporter(scenario.worker), Exporter(scenario.alerter)
@@ -91,7 +91,7 @@ def exporters(grafana_home: Path) -> Iterator[tuple[Scenario, Exporter, Exporter
 def prometheus(
     exporters: tuple[Scenario, Exporter, Exporter], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A Prometheus with six hours behind it that goes on scraping."""
+    """A Prometheus with six hours of data that keeps scraping."""
     scenario, worker, alerter = exporters
     folder = tmp_path_factory.mktemp("prometheus")
     history = folder / "history.txt"
@@ -127,7 +127,7 @@ def prometheus(
 
 @pytest.fixture(scope="module")
 def grafana(grafana_home: Path, prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A fresh Grafana that knows the Prometheus, and a service account's token for it."""
+    """A fresh Grafana with the Prometheus as data source, and a service account token."""
     server = Grafana(grafana_home, tmp_path_factory.mktemp("grafana"))
     try:
         server.wait_ready()

@@ -1,5 +1,5 @@
-"""The brands dashboard with any brand's name chosen: Grafana's interpolation as its documentation states it, and a
-real Prometheus that parses and answers what comes of it."""
+"""The brands dashboard with any brand name selected: Grafana's interpolation according to its documentation, and a
+real Prometheus that parses and answers the result."""
 
 import http.server
 import json
@@ -37,8 +37,8 @@ METRICS = (
 def interpolated(expr: str, chosen: str | Sequence[str]) -> str:
     """*expr* as Grafana sends it, with a multi-value variable `brand` whose custom value for All is `.*`.
 
-    `${brand:regex}`: each value with the signs of an expression escaped by one backslash, several as `(a|b)`.
-    `$brand` (the Prometheus data source's own): backslashes fourfold, the signs behind two, quotes left alone.
+    `${brand:regex}`: each value with regular-expression characters escaped by one backslash, several as `(a|b)`.
+    `$brand` (the Prometheus data source's own): backslashes fourfold, these characters after two, quotes unchanged.
     """
     values = [chosen] if isinstance(chosen, str) else list(chosen)
 
@@ -122,7 +122,7 @@ def test_each_panel_query_works_with_several_and_all_brands(prometheus: str) -> 
 
 
 def test_default_variable_format_does_not_parse(prometheus: str) -> None:
-    """Why the format is named: so it was, and a quote ended the string."""
+    """Why the format is explicit: with the default, a quote ended the string."""
     with pytest.raises(pytest.fail.Exception, match="parse error"):
         answer(prometheus, interpolated('brandpulse_window_posts{brand=~"$brand"}', 'Say "Hi"'))
 

@@ -1,4 +1,4 @@
-"""Both dashboards over the real services: a stream is replayed, and every panel's query has numbers to show for it."""
+"""Both dashboards over the real services: a stream is replayed, and every panel query returns numbers."""
 
 import json
 import os
@@ -42,7 +42,7 @@ RULES = """rules:
 
 
 class Live(NamedTuple):
-    """A run that is over; its services, Prometheus and Grafana still stand."""
+    """A finished run; its services, Prometheus and Grafana keep running."""
 
     grafana: str
     token: str
@@ -54,7 +54,7 @@ class Live(NamedTuple):
         return numbers(self.grafana, target, self.began, self.ended, step=STEP)
 
     def now(self, expr: str) -> list[float]:
-        """What Grafana answers to *expr* at this moment."""
+        """Grafana's current answer to *expr*."""
         at = datetime.now(UTC)
         return numbers(self.grafana, Target("", "", {"refId": "A", "expr": expr, "instant": True}), at, at, step=STEP)
 
@@ -63,7 +63,7 @@ class Live(NamedTuple):
 def live(
     embedded_broker: EmbeddedBroker, embedded_store: EmbeddedStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Live]:
-    """The sample replayed through a real worker and a real alerter, with some junk in between."""
+    """The sample replayed through a real worker and a real alerter, with some invalid posts in between."""
     home = home_or_skip()
     folder = tmp_path_factory.mktemp("live")
     namespace = f"live{uuid.uuid4().hex[:8]}"

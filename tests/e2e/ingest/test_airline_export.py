@@ -1,4 +1,4 @@
-"""Real posts: a week of what people wrote to six airlines, against what people said those posts mean.
+"""Real posts: a week of posts to six airlines, compared with human labels.
 
 Runs where BRANDPULSE_TEST_AIRLINE names the CSV file (its licence keeps it out of the repository).
 """
@@ -52,11 +52,11 @@ def test_real_posts_count_once_with_shares_near_the_labels(pipeline: Pipeline) -
         rows = {row["tweet_id"]: row for row in csv.DictReader(lines)}
     matcher = BrandMatcher(load_brands(Path(pipeline.env["BRANDPULSE_BRANDS_FILE"])))
     reads = LanguageFilter(["en"]).reads
-    wanted: dict[str, int] = defaultdict(int)
+    expected: dict[str, int] = defaultdict(int)
     for row in rows.values():
-        # The shipped model reads English: a handful of these posts is left unread.
+        # The shipped model reads English: a few of these posts are in other languages.
         for brand in matcher.match(row["text"]) if reads(row["text"]) else ():
-            wanted[brand] += 1
+            expected[brand] += 1
     first = pipeline.service("worker")
     sent = pipeline.run("ingest", "file", AIRLINE, "--map", MAP, "--json")
     assert sent.returncode == 0, sent.stderr
@@ -65,17 +65,17 @@ def test_real_posts_count_once_with_shares_near_the_labels(pipeline: Pipeline) -
     pipeline.wait_for(lambda stats: counted(stats) > 3_000, seconds=300)
     first.kill()
     pipeline.service("worker")
-    stats = pipeline.wait_for(lambda stats: counted(stats) >= sum(wanted.values()) and stats["lag"] == 0, seconds=300)
-    assert {brand: row["posts"] for brand, row in stats["brands"].items()} == wanted
-    said: dict[str, list[bool]] = defaultdict(list)
+    stats = pipeline.wait_for(lambda stats: counted(stats) >= sum(expected.values()) and stats["lag"] == 0, seconds=300)
+    assert {brand: row["posts"] for brand, row in stats["brands"].items()} == expected
+    negative_labels: dict[str, list[bool]] = defaultdict(list)
     for row in rows.values():
-        said[row["airline"]].append(row["airline_sentiment"] == "negative")
-    labels = [sum(said[brand]) / len(said[brand]) for brand in wanted]
-    rows_of = [stats["brands"][brand] for brand in wanted]
-    shares = [row["negative"] / (row["posts"] - row["irrelevant"]) for row in rows_of]
+        negative_labels[row["airline"]].append(row["airline_sentiment"] == "negative")
+    labels = [sum(negative_labels[brand]) / len(negative_labels[brand]) for brand in expected]
+    brand_rows = [stats["brands"][brand] for brand in expected]
+    shares = [row["negative"] / (row["posts"] - row["irrelevant"]) for row in brand_rows]
     far = {
         brand: (share, label)
-        for brand, share, label in zip(wanted, shares, labels, strict=True)
+        for brand, share, label in zip(expected, shares, labels, strict=True)
         if abs(share - label) > 0.20
     }
     assert far == {}

@@ -103,7 +103,7 @@ def send(to: Destination, tmp_path: Path) -> Callable[..., RunResult]:
 
 
 def stop_after(asked: int) -> RunContext:
-    """Somebody presses Ctrl-C at the *asked*-th chance."""
+    """Stops the run at call *asked* of `should_stop`."""
     chances = iter(range(10**9))
     return RunContext(should_stop=lambda: next(chances) >= asked)
 
@@ -134,7 +134,7 @@ def wait_until(true: Callable[[], bool], *, seconds: float = 30) -> None:
     deadline = time.monotonic() + patience(seconds)
     while not true():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)  # polling another process, not hoping for it
+        time.sleep(0.02)  # polls another process
 
 
 def wait_for_records(kafka: str, topic: str, enough: int) -> None:
@@ -239,7 +239,7 @@ def test_stopped_run_is_resumed_in_another_order(
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 500, order=range(499, -1, -1))
     assert send(path, stop_after(200)).stopped
-    # Stopped again before it meets the posts of the first run, which lie at lower offsets than its own.
+    # Stopped again before it finds the posts of the first run, which have lower offsets than its own.
     assert send(path, stop_after(100), speed=1_000_000.0).stopped
     assert send(path, speed=1_000_000.0).counts.read == 500
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(500)
@@ -276,8 +276,8 @@ def test_records_of_other_sources_do_not_count_as_sent(
     producer.produce(to.topic, b"no json", b"p198")
     assert producer.flush(patience(10)) == 0
     send(path)
-    ours = [message for message in _raw(to) if message and b'"source":"test"' in message]
-    assert len(ours) == len(set(ours)) == 200
+    own = [message for message in _raw(to) if message and b'"source":"test"' in message]
+    assert len(own) == len(set(own)) == 200
 
 
 def _raw(to: Destination) -> list[bytes]:
@@ -297,9 +297,9 @@ def test_grown_file_sends_only_new_posts(send: Callable[..., RunResult], to: Des
     path = write_posts(tmp_path / "a.jsonl", 10)
     send(path)
     write_posts(path, 12)
-    said: list[str] = []
-    assert send(path, RunContext(notify=said.append)).counts.sent == 2
-    assert any("changed" in line for line in said)
+    messages: list[str] = []
+    assert send(path, RunContext(notify=messages.append)).counts.sent == 2
+    assert any("changed" in line for line in messages)
     assert times_sent(to.bootstrap_servers, to.topic) == once_each(12)
 
 
@@ -369,7 +369,7 @@ def test_speed_sends_in_order_of_time(send: Callable[..., RunResult], to: Destin
     path = write_posts(tmp_path / "a.jsonl", 60, order=[number * 37 % 60 for number in range(60)])
     send(path, RunContext(monotonic=ticking()), speed=100.0)
     arrived = [post.created_at for _, post in topic_of(to.bootstrap_servers, to.topic)]
-    # Read partition by partition: in order within each of the two, with at most one step back between them.
+    # Read partition by partition: in order within each of the two partitions, with at most one step back between them.
     assert len(arrived) == 60
     assert sum(later < earlier for earlier, later in itertools.pairwise(arrived)) <= 1
 
@@ -385,10 +385,10 @@ def test_times_are_shifted_to_now(send: Callable[..., RunResult], to: Destinatio
 
 
 def test_old_posts_are_sent_with_a_warning(send: Callable[..., RunResult], tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     path = write_posts(tmp_path / "a.jsonl", 3)
-    send(path, RunContext(notify=said.append, now=lambda: BEGIN + timedelta(days=91)))
-    assert any("older than 90 days" in line and "BRANDPULSE_NAMESPACE" in line for line in said)
+    send(path, RunContext(notify=messages.append, now=lambda: BEGIN + timedelta(days=91)))
+    assert any("older than 90 days" in line and "BRANDPULSE_NAMESPACE" in line for line in messages)
 
 
 def test_truncated_file_sends_its_first_part_and_fails(
@@ -501,7 +501,7 @@ def once(to: Destination, ledger: MemoryLedger, tmp_path: Path) -> Callable[...,
 
 
 def settled(ledger: MemoryLedger) -> bool:
-    """Whether each window says where each of its posts lies."""
+    """Whether each window has the offsets of all its posts."""
     windows = [Window.decode(stored) for stored in ledger.read().windows]
     return all(not window.run and not window.unconfirmed.any() for window in windows)
 
@@ -593,7 +593,7 @@ def test_topic_recreated_during_a_run_stops_it(
     once: Callable[..., RunResult], to: Destination, ledger: MemoryLedger, tmp_path: Path
 ) -> None:
     path = write_posts(tmp_path / "a.jsonl", 100)
-    for seconds in (0.0, 10.0):  # found at the end, and by a look on the way
+    for seconds in (0.0, 10.0):  # detected at the end, and by a check on the way
         outcome = once(path, RunContext(monotonic=ticking(seconds)), at=replace(to, topic_id_now=lambda: "another"))
         assert "created again" in (outcome.failure or "")
         again = once(path)
@@ -627,14 +627,14 @@ def test_unsorted_file_is_sent_in_order_of_time(
         for n in range(59, -1, -1)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    said: list[str] = []
-    once(path, RunContext(notify=said.append))
-    assert any("not in order of time" in line for line in said)
+    messages: list[str] = []
+    once(path, RunContext(notify=messages.append))
+    assert any("not in order of time" in line for line in messages)
     arrived = [post.created_at for _, post in topic_of(to.bootstrap_servers, to.topic)]
     assert sum(later < earlier for earlier, later in itertools.pairwise(arrived)) <= 1
-    said.clear()
-    once(path, RunContext(notify=said.append), again=True, order="file")
-    assert not any("not in order" in line for line in said)
+    messages.clear()
+    once(path, RunContext(notify=messages.append), again=True, order="file")
+    assert not any("not in order" in line for line in messages)
 
 
 def test_lost_ledger_with_intact_topic_resends_nothing(

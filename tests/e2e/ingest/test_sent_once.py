@@ -1,4 +1,4 @@
-"""`up`, `ingest file`, stop, `up`, `ingest file`: each post counts once, whatever was stopped or killed in between."""
+"""`up`, `ingest file`, stop, `up`, `ingest file`: each post counts once, even if processes are stopped or killed."""
 
 import gzip
 import json
@@ -27,12 +27,12 @@ from tests.support.repository import ROOT
 
 HOUR_MS = 3_600_000
 KILLED_STEP_MS = 20_000
-"""2,000 posts are 11 hours, more than the memory of ids holds; it does hold those that are on their way at a kill."""
+"""2,000 posts are 11 hours, more than the dedup window; posts in flight at a kill are within it."""
 pytestmark = pytest.mark.timeout(300)
 
 
 class Stack:
-    """A folder in which `up` is started and stopped as a person does."""
+    """A folder in which `up` is started and stopped as a user does."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,7 +66,7 @@ class Stack:
         done = brandpulse("ingest", "file", str(path), "--json", *options, cwd=self.folder, env=env)
         assert done.returncode == code, done.stdout + done.stderr
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
-        return {**found, "said": done.stderr}
+        return {**found, "stderr": done.stderr}
 
     def ingesting(self, path: Path, *options: str) -> Child:
         command = [sys.executable, "-m", "brandpulse", "ingest", "file", str(path), *options]
@@ -75,7 +75,7 @@ class Stack:
 
     def counted(self) -> int:
         deadline = time.monotonic() + patience(15)
-        # The worker writes its lag every few seconds, so it may be that of a moment before the last post.
+        # The worker writes its lag every few seconds, so it may be from before the last post.
         while (stats := self.stats()).get("lag") != 0:
             assert time.monotonic() < deadline, f"lag stays at {stats.get('lag')}"
             time.sleep(0.1)
@@ -104,7 +104,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 def write(path: Path, numbers: Sequence[int], *, step_ms: int = 3 * 60_000) -> Path:
-    """One post every three minutes: 1,440 of them are three days, far more than ids are remembered for."""
+    """One post every three minutes: 1,440 of them are three days, far more than the dedup window."""
     lines = [json.dumps(a_post(f"p{i}", "acme is awful", NOON_MS + i * step_ms)) for i in numbers]
     content = "".join(line + "\n" for line in lines).encode()
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
@@ -121,11 +121,11 @@ def test_file_sent_again_after_a_restart_counts_once(stack: Stack) -> None:
         stack.up()
         again = stack.ingest(path, "--wait")
         assert (again["sent"], again["repeated"], again["sent_before"]) == (0, 1_440, 1_440)
-        assert "sent before" in again["said"]
+        assert "sent before" in again["stderr"]
         assert stack.counted() == 1_440
         stack.stop()
 
-    # The same posts in other dress, and others beside them.
+    # The same posts in another format, and new posts.
     stack.up()
     copy = write(stack.folder / "copy of posts.jsonl.gz", range(1_440))
     own_sources = stack.ingest(copy)
@@ -236,25 +236,25 @@ def test_wait_reports_late_dead_and_unmatched_posts(stack: Stack) -> None:
     newest_first = write(stack.folder / "export.jsonl", range(1_439, -1, -1))
     done = stack.ingest(newest_first, "--wait")
     assert (done["counted"], done["late"], done["dead"]) == (1_440, 0, 0)
-    assert "not in order of time" in done["said"]
+    assert "not in order of time" in done["stderr"]
 
     behind = write(stack.folder / "behind.jsonl", range(2_000, 2_100), step_ms=1_000)
     done = stack.ingest(behind, "--wait")
     assert (done["counted"], done["late"], done["dead"]) == (100, 100, 0)
-    before, _, after = done["said"].partition("counted 100 posts")
-    assert "100 of the 100 posts to send are late" in before, "said before the first post"
+    before, _, after = done["stderr"].partition("counted 100 posts")
+    assert "100 of the 100 posts to send are late" in before, "the warning comes before the first post"
     assert "late: 100 posts" in after
 
     unmatched = stack.folder / "unmatched.jsonl"
     unmatched.write_text(json.dumps(a_post("u", "nothing of ours", NOON_MS + 72 * HOUR_MS)) + "\n")
     done = stack.ingest(unmatched, "--wait", code=1)
     assert (done["counted"], done["unmatched"]) == (0, 1)
-    assert "none of the posts names a brand" in done["said"]
+    assert "none of the posts names a brand" in done["stderr"]
 
     old = write(stack.folder / "old.jsonl", range(3_000, 3_005), step_ms=-HOUR_MS)
     done = stack.ingest(old, "--wait", code=1)
     assert (done["counted"], done["dead"], done["dead_reasons"]) == (0, 5, {"too_old": 5})
-    assert "5 too_old" in done["said"]
+    assert "5 too_old" in done["stderr"]
 
 
 def _running(stack: Stack) -> list[int]:

@@ -1,4 +1,4 @@
-"""Streams that go wrong as a whole, on the embedded stack: `doctor`, `stats` and the page name source and cause."""
+"""Problems of a whole stream on the embedded stack: `doctor`, `stats` and the page report source and cause."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from tests.support.repository import ROOT
 
 
 class Stack:
-    """`brandpulse up` in a folder of its own, and a producer."""
+    """`brandpulse up` in its own folder, and a producer."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,7 +31,7 @@ class Stack:
     def produce(
         self, posts: int, source: str, text: str = "acme is fine", *, hours: float = 0, unit: int = 1, **fields: Any
     ) -> None:
-        """*hours*: created_at minus record timestamp. *unit*: what the record timestamp is divided by."""
+        """*hours*: created_at minus record timestamp. *unit*: divisor of the record timestamp."""
         addresses = read_addresses(self.folder / ".brandpulse")
         self._producer = self._producer or Producer({"bootstrap.servers": addresses["kafka_bootstrap_servers"]})
         now_ms = time.time_ns() // 1_000_000
@@ -48,7 +48,7 @@ class Stack:
         return found
 
     def until(self, kind: str, source: str, *, seconds: float = 30) -> dict[str, Any]:
-        """The problem of that kind and source, once the workers have met it."""
+        """The problem of that kind and source, once the workers have reported it."""
         deadline = time.monotonic() + patience(seconds)
         while True:
             problems = self.stats()["problems"]
@@ -107,8 +107,8 @@ def test_stream_problems_are_reported_with_source_and_cause(stack: Stack) -> Non
     while not all(one["paused"] for one in stack.health()["partitions"]):
         assert time.monotonic() < deadline, stack.health()
         time.sleep(0.5)
-    said = stack.doctor()
-    assert "warn posts All counted posts from 'new-york'" in said
-    assert "New York" in said
-    assert "are in seconds" in said
-    assert "send timestamps in milliseconds" in said
+    output = stack.doctor()
+    assert "warn posts All counted posts from 'new-york'" in output
+    assert "New York" in output
+    assert "are in seconds" in output
+    assert "send timestamps in milliseconds" in output

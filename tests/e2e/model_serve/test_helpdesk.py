@@ -30,7 +30,7 @@ TAGS += ["complaint", "sarcasm"]
 
 
 class Helpdesk(BaseHTTPRequestHandler):
-    """Adds tags to tickets; remembers what was asked of it."""
+    """Adds tags to tickets; records its requests."""
 
     asked: list[dict[str, Any]]
     status = 200
@@ -43,7 +43,7 @@ class Helpdesk(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps({"tags": ["earlier", *body["tags"]]}).encode())
 
     def log_message(self, *_: Any) -> None:
-        """Stays quiet."""
+        """Logs nothing."""
 
 
 @contextmanager

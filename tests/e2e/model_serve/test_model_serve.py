@@ -1,4 +1,4 @@
-"""`brandpulse model serve` as a process: starts, answers, refuses to start, drains."""
+"""`brandpulse model serve` as a process: start, responses, rejected start, draining."""
 
 import os
 import re
@@ -25,7 +25,7 @@ SERVE = [sys.executable, "-m", "brandpulse", "model", "serve"]
 
 
 class Served:
-    """One process, and a client that knows its address."""
+    """One process, and a client for its address."""
 
     def __init__(self, folder: Path, *options: str, **env: str) -> None:
         self.home = folder / "home"

@@ -1,4 +1,4 @@
-"""The page to try a text, in a real browser."""
+"""The page for trying a text, in a real browser."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Opens an address in a fresh profile; at the end the console must hold no error, and no stranger was asked."""
+    """Opens an address in a fresh profile; at the end: no console error, no request to another host."""
     contexts = []
     errors: list[str] = []
     strangers: list[str] = []

@@ -1,4 +1,4 @@
-"""One text of 21 accounts among other posts, and a piece of news that 60 people repeat: alert, page and command."""
+"""A campaign of 21 accounts, and news that 60 people copy: alert, page and command."""
 
 import json
 import random
@@ -25,7 +25,7 @@ RULES = """rules:
 MINUTE_MS = 60_000
 PER_MINUTE = 2
 CAMPAIGN, NEWS, END = 52 * 60, 54 * 60, 54 * 60 + 50
-"""Minutes: after the two days that a rule learns for."""
+"""In minutes: after the two days in which a rule learns."""
 SYLLABLES = ["ba", "co", "de", "fi", "gu", "ha", "jo", "ku", "le", "mi", "no", "pa", "qui", "ro", "su", "ta"]
 
 
@@ -62,7 +62,7 @@ def posts() -> list[dict[str, Any]]:
             mood = "is awful" if rng.random() < 1 / 12 else "opens at nine"
             write(minute, f"acme {mood} {words}", f"person-{minute}-{number}")
         for account in range(21) if minute == CAMPAIGN else ():
-            # The first two wrote about the brand before.
+            # The first two accounts have posted about the brand before.
             who = f"person-{minute - 300}-{account}" if account < 2 else f"campaign-{account}"
             at = minute + account // 3
             write(at, f"RT @boss{account}: Acme is AWFUL, just awful: boycott!! https://t.co/{account} {account}", who)
@@ -102,7 +102,7 @@ def test_campaign_and_copied_news_are_shown_with_their_counts(
 
     until(lambda: [one for one in events(url) if one["rule"] == "negative"])
     [page] = [one for one in events(url) if one["rule"] == "negative"]
-    # Five minutes old when it fired: of 21 accounts 15 had written by then.
+    # The campaign was five minutes old when the rule fired: 15 of 21 accounts had posted.
     assert re.fullmatch(
         r"@user acme is awful, just awful\.\.\. boycott \(said \d+ times by \d+ accounts, \d+ of them new\)",
         page["examples"][0],
@@ -110,7 +110,7 @@ def test_campaign_and_copied_news_are_shown_with_their_counts(
     times, accounts, new = map(int, re.findall(r"\d+", page["examples"][0]))
     assert times == 2 * accounts >= 20
     assert new == accounts - 2
-    # Whatever else was negative in the window, the campaign's text is shown once.
+    # The campaign's text is shown once, no matter what else was negative.
     assert [one for one in page["examples"] if "boycott" in one] == page["examples"][:1]
 
     pipeline.produce(written[cut:])
@@ -127,7 +127,7 @@ def test_campaign_and_copied_news_are_shown_with_their_counts(
     assert (listed[0].copies, listed[0].accounts, listed[0].new_accounts) == (42, 21, 19)
     assert all(post.copies == 1 for post in listed[1:])
 
-    # The campaign's last post is deleted where it was posted.
+    # The campaign's last post is deleted at its source.
     source, post_id = listed[0].source, listed[0].id
     done = pipeline.run("erase", "--post", source, post_id)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""People suddenly ask one brand for refunds: told by words, counted by a real worker, paged by a real alerter."""
+"""A rise of refund requests: matched by keywords, counted by a real worker, paged by a real alerter."""
 
 import json
 import random
@@ -51,14 +51,14 @@ def pipeline(tmp_path: Path, kafka: str, redis_url: str, namespace: str) -> Iter
 
 
 def posts() -> list[dict[str, Any]]:
-    """Fifteen hours at four posts a minute about Acme and one about Bolt, all by different people, all calm."""
+    """15 hours with four posts per minute about Acme and one about Bolt, all by different people, none negative."""
     rng = random.Random(8)
     written = []
     for number in range(END * 5):
         minute = number // 5
         surge = SURGE <= minute < SURGE_END
         if number % 5 == 4:
-            # Bolt's refunds stay as they are, and its people talk of nothing else.
+            # Bolt's share of refunds is constant and high.
             text = "@bolt about the REFUND of April" if rng.random() < 0.5 else "@bolt opens at nine"
         else:
             text = "acme: the Money Back form" if rng.random() < (0.4 if surge else 0.1) else "acme opens at nine"
@@ -117,10 +117,10 @@ def test_rise_of_a_facet_sends_one_page_that_resolves(
     reader = PaneReader(redis_client, namespace)
     hours = NOON_MS // 3_600_000, NOON_MS // 3_600_000 + END // 60
     for brand, word, text in (("Acme", "money back", "acme"), ("Bolt", "refund", "@bolt")):
-        wanted = sum(word in str(post["text"]).lower() and text in str(post["text"]) for post in written)
+        expected = sum(word in str(post["text"]).lower() and text in str(post["text"]) for post in written)
         panes = reader.hours([facet_series(brand, "refund")], *hours)[facet_series(brand, "refund")]
-        assert sum(pane.posts for pane in panes.values()) == wanted
-        assert pipeline.stats()["facets"][brand]["refund"]["posts"] == wanted
+        assert sum(pane.posts for pane in panes.values()) == expected
+        assert pipeline.stats()["facets"][brand]["refund"]["posts"] == expected
     assert set(pipeline.stats()["brands"]) == {"Acme", "Bolt"}
     assert redis_client.smembers(NamespaceKeys(namespace).brands) == {b"Acme", b"Bolt"}
 

@@ -1,4 +1,4 @@
-"""The live page in a real browser, served by the real process, over a real store."""
+"""The live page in a real browser, served by the real process from a real Redis."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Pages:
-    """Starts `brandpulse dashboards page` as processes, and gives the addresses they announce."""
+    """Starts `brandpulse dashboards page` processes and returns their addresses."""
 
     def __init__(self, folder: Path, redis_url: str, namespace: str) -> None:
         self._folder = folder
@@ -80,7 +80,7 @@ def pages(redis_url: str, namespace: str, tmp_path: Path) -> Iterator[Pages]:
 
 
 class Steady(NamedTuple):
-    """A page over a stream that no test changes."""
+    """A page with a stream that no test changes."""
 
     url: str
     stream: StoredStream
@@ -97,7 +97,7 @@ def steady(embedded_store: EmbeddedStore, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Opens an address in a fresh profile; at the end the console must hold no error."""
+    """Opens an address in a fresh profile; at the end the console must have no error."""
     contexts = []
     errors: list[str] = []
 
@@ -198,7 +198,7 @@ def test_page_updates_without_a_reload(stream: StoredStream, pages: Pages, open_
 
 
 def a_storm() -> Episode:
-    """Forty brands at once, the worst of them Nordbank."""
+    """40 brands at once; Nordbank is the most affected."""
     members = [
         Member(
             key=f"{brand}:negative_share:2025-11-18T14:00Z",
@@ -253,10 +253,10 @@ def test_episode_can_be_acknowledged_silenced_and_unsilenced(
     page = open_page(pages.start())
     page.get_by_role("button", name="Acknowledge Acme Air").click()
     expect(page.get_by_role("button", name="Acknowledge Acme Air")).to_be_disabled()
-    # The button is off from the click on; the request is still on its way.
+    # The click disables the button; the request is still in flight.
     [asked] = await_some(lambda: book.read(datetime.now(UTC)).acknowledgements)
     assert (asked.key, asked.by) == (an_episode().key, "live page")
-    # As the alerter leaves it.
+    # The episode as the alerter stores it.
     stream.write_open(an_episode(acknowledged_at=END, acknowledged_by="kim"))
     expect(page.locator(".taken")).to_have_text("Acknowledged by kim")
 
@@ -332,9 +332,9 @@ def test_campaign_is_one_text_with_its_counts(
             for n in range(21)
         ],
     )
-    said = ExamplePost(id="1", source="x", text="Boycott now!", created_at=END, copies=21, accounts=21, new_accounts=19)
-    surge = evidence(END, usual_authors=12.4, authors=60, posts=64, kept_posts=64, examples=[said])
-    stream.write_open(an_episode(latest=evidence(END, examples=[said])), an_episode(BANK, rule="volume", latest=surge))
+    post = ExamplePost(id="1", source="x", text="Boycott now!", created_at=END, copies=21, accounts=21, new_accounts=19)
+    surge = evidence(END, usual_authors=12.4, authors=60, posts=64, kept_posts=64, examples=[post])
+    stream.write_open(an_episode(latest=evidence(END, examples=[post])), an_episode(BANK, rule="volume", latest=surge))
     page = open_page(pages.start())
     card(page, ACME).click()
     first = page.locator(".post").first

@@ -1,4 +1,4 @@
-"""A real browser for tests: the system's Chromium, or the one named by BRANDPULSE_TEST_CHROMIUM."""
+"""A real browser for tests: the system's Chromium, or the one in BRANDPULSE_TEST_CHROMIUM."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ FLAGS = [
 
 @contextlib.contextmanager
 def a_browser() -> Iterator[Browser]:
-    """Skips the test where there is no Chromium."""
+    """Skips the test if there is no Chromium."""
     path = os.environ.get("BRANDPULSE_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("no Chromium here: install it, or name one with BRANDPULSE_TEST_CHROMIUM")

@@ -1,4 +1,4 @@
-"""Hours of a service's metrics, made with its real registries: one brand catches fire, one partition falls behind."""
+"""Hours of a service's metrics, made with its real registries: one brand has a crisis, one partition falls behind."""
 
 import math
 import random
@@ -9,9 +9,9 @@ from brandpulse.runtime.metric_definitions import ALERTER_METRICS, WORKER_METRIC
 from brandpulse.runtime.metrics import Telemetry
 
 BRANDS = {"Acme Air": (0.9, 0.18), "Nordbank": (0.5, 0.11), "Zest / Söhne & Co": (0.2, 0.06)}
-"""Posts a second, and the usual negative share."""
+"""Posts per second, and the baseline negative share."""
 FACETS = {"refund": 0.04, "urgent": 0.09}
-"""Their usual shares of a brand's people."""
+"""Their baseline shares of a brand's people."""
 STAGES = {"read": 0.03, "decode": 0.02, "score": 0.55, "fold": 0.04, "hand_over": 0.02, "write": 0.09}
 RECEIVERS = ("pagerduty", "slack")
 
@@ -31,13 +31,13 @@ class Scenario:
         ).set(1)
 
     def step(self, at: datetime, seconds: float) -> None:
-        """What *seconds* of work up to *at* leave behind."""
+        """Updates the metrics for *seconds* of work up to *at*."""
         burning = at >= self._crisis
         self._work(at, seconds, burning=burning)
         self._decide(at, seconds, burning=burning)
 
     def steps(self, start: datetime, width: timedelta) -> Iterator[datetime]:
-        """Steps from *start* to the end; yields each moment after its step."""
+        """Steps from *start* to the end; yields the time after each step."""
         at = start
         while at <= self._end:
             self.step(at, width.total_seconds())

@@ -1,4 +1,4 @@
-"""Builders that fill a real store as worker and alerter would, for what reads it."""
+"""Builders that fill a real Redis like the worker and the alerter, for tests of its readers."""
 
 import random
 from collections import defaultdict
@@ -28,15 +28,15 @@ from brandpulse.state.watched_facets import Watch, WatchedFacets, encode_facets
 ACME = "Acme Air"
 BANK = "Nordbank"
 JUICE = "Zest / Söhne & Co"
-"""A name with everything an address must escape."""
+"""A name with all characters that a URL must escape."""
 BRANDS = (ACME, BANK, JUICE)
 END = datetime(2025, 11, 18, 14, 32, 20, tzinfo=UTC)
 CRISIS_MINUTES = 95
 LONG_FACET = "delivery_was_late_or_cold_or_never_came"
 FACETS = {"refund": (0.04, 0.22), "urgent": (0.1, 0.1), LONG_FACET: (0.02, 0.01)}
-"""Usual part of Acme Air's posts, and the part in its crisis."""
+"""Share of Acme Air's posts, normally and in its crisis."""
 FAR_FUTURE_MS = 4_102_444_800_000
-"""As a worker's last sign of life: it never looks silent."""
+"""As the time of a worker's last report: it never counts as gone."""
 WORDS = (
     "@user three hours on the tarmac with {brand} and nobody tells us anything",
     "{brand} lost my suitcase for the second time this year. Never again.",
@@ -47,7 +47,7 @@ WORDS = (
 
 
 class StoredStream:
-    """Writes panes, author sketches and partition states of one namespace, and remembers every sum it wrote."""
+    """Writes panes, author sketches and partition states of one namespace, and keeps every sum it wrote."""
 
     def __init__(self, client: redis.Redis, namespace: str, *, topic: str = "posts", partitions: int = 4) -> None:
         self.client = client
@@ -62,7 +62,7 @@ class StoredStream:
     def add(
         self, brand: str, at: datetime, *, negative: int = 0, neutral: int = 0, positive: int = 0, irrelevant: int = 0
     ) -> None:
-        """Count posts of *brand* at *at*, each by an author of its own, over the partitions in turn; not yet stored."""
+        """Count posts of *brand* at *at*, each by a different author, over the partitions in turn; not yet stored."""
         minute = _ms(at) // MINUTE_MS
         kinds = [("negative", negative), ("neutral", neutral), ("positive", positive), ("irrelevant", irrelevant)]
         for kind in (kind for kind, number in kinds for _ in range(number)):
@@ -133,7 +133,7 @@ class StoredStream:
             self.client.zadd(key, {msgspec.json.encode(post): post.created_ms})
 
     def write_hour_posts(self, brand: str, posts: Iterable[HourPost]) -> None:
-        """Negative ones, spread over the partitions."""
+        """Negative posts, spread over the partitions."""
         for number, post in enumerate(posts):
             key = self.keys[number % len(self.keys)].hour_posts(brand, post.created_ms // HOUR_MS, negative=True)
             self.client.zadd(key, {msgspec.json.encode(post): -number})
@@ -222,7 +222,7 @@ def a_resolved_episode(brand: str, *, fired: datetime, lasted: timedelta, peak: 
 def two_days_with_a_crisis(
     client: redis.Redis, namespace: str, *, days: float = 2.0, partitions: int = 4
 ) -> StoredStream:
-    """Three brands over two days that end at END; Acme Air has been burning for 95 minutes."""
+    """Three brands over two days that end at END; Acme Air has been in a crisis for 95 minutes."""
     stream = StoredStream(client, namespace, partitions=partitions)
     dice, beside, beyond = random.Random(11), random.Random(12), random.Random(13)
     pace = {ACME: 3.2, BANK: 1.4, JUICE: 0.5}

@@ -1,4 +1,4 @@
-"""Asks a Grafana what its panels ask, and draws them in a browser."""
+"""Runs the queries of the panels in a Grafana, and renders the panels in a browser."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ def targets() -> list[Target]:
 
 
 def numbers(grafana: str, target: Target, start: datetime, end: datetime, *, step: timedelta) -> list[float]:
-    """Every number that Grafana answers; NaN and gaps are none. Fails where it answers with an error."""
+    """Every number that Grafana returns, without NaN and gaps. Fails if it returns an error."""
     query = target.query | {
         "expr": target.query["expr"].replace("${brand:regex}", ".*"),
         "datasource": {"type": "prometheus", "uid": DATASOURCE_UID},
@@ -46,19 +46,19 @@ def numbers(grafana: str, target: Target, start: datetime, end: datetime, *, ste
 
 
 def without_least_steps(content: dict[str, Any]) -> dict[str, Any]:
-    """*content* for a run of seconds: a panel that draws a point each five minutes would have none to draw."""
+    """*content* for a run of seconds: without minimum steps, because a panel with five-minute steps would be empty."""
     panels = [{key: value for key, value in panel.items() if key != "interval"} for panel in content["panels"]]
     return content | {"panels": panels}
 
 
 def draw(browser: Browser, grafana: str, uid: str, path: Path, *, span: str, most_pixels: int = 1_420) -> list[str]:
-    """A picture of the upper *most_pixels* of a published dashboard. Returns what no panel should show.
+    """A picture of the upper *most_pixels* of a published dashboard. Returns problems that no panel should have.
 
-    *span* is Grafana's, as in `from=now-6h&to=now`. The README shows such pictures, so they stay small.
+    *span* is a time range such as `from=now-6h&to=now`. The README shows these pictures, so they must be small.
     """
     panels = built()[uid]["panels"]
     height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) * ROW_PIXELS + 16
-    # The whole of it in view: Grafana asks for a panel's data when it is scrolled to.
+    # The whole dashboard in view: Grafana loads a panel's data only when it is visible.
     context = browser.new_context(
         viewport={"width": 1440, "height": height}, extra_http_headers=ADMIN, color_scheme="dark"
     )
@@ -81,7 +81,7 @@ def draw(browser: Browser, grafana: str, uid: str, path: Path, *, span: str, mos
 
 
 def between(start: datetime, end: datetime) -> str:
-    """Grafana's words for a span of absolute times."""
+    """Grafana's query parameters for an absolute time range."""
     return f"from={_ms(start)}&to={_ms(end)}"
 
 

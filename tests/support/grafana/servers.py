@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Grafana for the journeys: fresh, on free loopback ports, stopped by process id."""
+"""A real Prometheus and a real Grafana for end-to-end tests: fresh, on free loopback ports, stopped by process id."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ ADMIN = {"Authorization": "Basic " + base64.b64encode(b"admin:admin").decode()}
 
 
 def home_or_skip() -> Path:
-    """The folder of a built Grafana. Skips the test where there is none, or no Prometheus."""
+    """The folder of a built Grafana. Skips the test if it or Prometheus is missing."""
     home = os.environ.get("BRANDPULSE_TEST_GRAFANA_HOME")
     if not home:
         pytest.skip("no Grafana here: name the folder of a Grafana 10.0 with BRANDPULSE_TEST_GRAFANA_HOME")
@@ -31,7 +31,7 @@ def home_or_skip() -> Path:
 
 
 def call(url: str, body: object = None, *, method: str = "") -> Any:
-    """The JSON that *url* answers to Grafana's administrator."""
+    """The JSON from *url*, requested as Grafana's administrator."""
     request = urllib.request.Request(
         url,
         data=None if body is None else json.dumps(body).encode(),
@@ -43,7 +43,7 @@ def call(url: str, body: object = None, *, method: str = "") -> Any:
 
 
 def answers(url: str) -> bool:
-    """Whether *url* answers with success."""
+    """Whether *url* returns status 200."""
     try:
         with urllib.request.urlopen(url, timeout=patience(5)) as answer:
             return bool(answer.status == 200)
@@ -59,8 +59,8 @@ def wait_until(true: Callable[[], bool], *, seconds: float = 30) -> None:
 
 
 class Prometheus:
-    """Scrapes each job's `host:port` every so many seconds, which it also has to answer in: on a busy machine the same
-    series are gone and come again. Its data, and what lies there already, in `<folder>/data`."""
+    """Scrapes each job's `host:port` every *seconds*, which is also the timeout: on a busy machine series may disappear
+    and return. Its data, including existing data, is in `<folder>/data`."""
 
     def __init__(self, folder: Path, jobs: Mapping[str, str], *, seconds: int = 1) -> None:
         port = free_port()
@@ -81,7 +81,7 @@ class Prometheus:
         self._jobs = len(jobs)
 
     def wait_scraped(self) -> None:
-        """Until each job was read once."""
+        """Wait until each job was scraped once."""
         self.child.wait_ready(lambda: answers(f"{self.url}/-/ready"))
         wait_until(lambda: self._health() == ["up"] * self._jobs)
 
@@ -109,7 +109,7 @@ class Grafana:
 
 
 def prepare(url: str, prometheus: str, *, step: timedelta) -> str:
-    """A fresh Grafana gets its data source, of one value each *step*, and a service account: returns its token."""
+    """Create the data source, with one value per *step*, and a service account; returns its token."""
     call(
         f"{url}/api/datasources",
         {

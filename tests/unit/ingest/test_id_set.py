@@ -1,4 +1,4 @@
-"""Remembering ids in little memory."""
+"""Sets of ids in little memory."""
 
 from hypothesis import given
 from hypothesis import strategies as st

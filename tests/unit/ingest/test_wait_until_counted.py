@@ -9,7 +9,7 @@ ENDS = LogEnds(low={0: 0, 1: 0}, high={0: 10, 1: 5})
 
 
 class MovingPartitions:
-    """Each look finds them so much further."""
+    """Advances by *step* at each call."""
 
     def __init__(self, step: int) -> None:
         self._step = step

@@ -14,7 +14,7 @@ from tests.support.dashboards.stored_state import ACME, END, StoredStream, _ms, 
 NOW_MS = _ms(END)
 
 
-def kept(number: int, text: str, *, author: int, minutes_ago: int = 5) -> HourPost:
+def a_stored_post(number: int, text: str, *, author: int, minutes_ago: int = 5) -> HourPost:
     return HourPost(
         id=str(number),
         source="x",
@@ -26,7 +26,7 @@ def kept(number: int, text: str, *, author: int, minutes_ago: int = 5) -> HourPo
 
 
 def page_of(client: redis.Redis, namespace: str, posts: list[HourPost], *, counted: int) -> list[ListedPost]:
-    """What the page lists of *posts*, spread over two partitions that counted *counted* negative ones."""
+    """The page's list for *posts*, spread over two partitions that counted *counted* negative ones."""
     stream = StoredStream(client, namespace, partitions=2)
     stream.add(ACME, END - timedelta(days=1), negative=1, neutral=4)
     stream.add(ACME, END - timedelta(minutes=5), negative=counted)
@@ -43,8 +43,8 @@ def page_of(client: redis.Redis, namespace: str, posts: list[HourPost], *, count
 
 
 def test_campaign_over_partitions_is_one_text_with_its_counts(redis_client: redis.Redis, namespace: str) -> None:
-    campaign = [kept(n, f"RT @u{n}: Boycott Acme! {n}", author=10_000 + n) for n in range(21)]
-    again = [kept(50 + n, "my bag", author=7) for n in range(2)]
+    campaign = [a_stored_post(n, f"RT @u{n}: Boycott Acme! {n}", author=10_000 + n) for n in range(21)]
+    again = [a_stored_post(50 + n, "my bag", author=7) for n in range(2)]
     listed = page_of(redis_client, namespace, [*campaign, *again], counted=23)
     assert [(one.copies, one.accounts, one.new_accounts, one.at_least) for one in listed[:1]] == [(21, 21, 21, False)]
     assert [(one.text, one.copies, one.accounts) for one in listed[1:]] == [
@@ -57,14 +57,14 @@ def test_campaign_over_partitions_is_one_text_with_its_counts(redis_client: redi
 
 def test_missing_posts_make_the_counts_lower_bounds(redis_client: redis.Redis, namespace: str) -> None:
     listed = page_of(
-        redis_client, namespace, [kept(n, "Boycott Acme!", author=10_000 + n) for n in range(5)], counted=900
+        redis_client, namespace, [a_stored_post(n, "Boycott Acme!", author=10_000 + n) for n in range(5)], counted=900
     )
     assert (listed[0].copies, listed[0].at_least) == (5, True)
     assert not any(one.at_least for one in listed[1:])
 
 
 def test_text_posted_before_the_window_has_lower_bounds(redis_client: redis.Redis, namespace: str) -> None:
-    posts = [kept(n, "Boycott Acme!", author=10_000 + n) for n in range(4)]
+    posts = [a_stored_post(n, "Boycott Acme!", author=10_000 + n) for n in range(4)]
     stream = StoredStream(redis_client, namespace, partitions=2)
     stream.write_negatives(ACME, [a_negative_post("boycott acme", id="o", created_ms=NOW_MS - 86_400_000)])
     listed = page_of(redis_client, namespace, posts, counted=4)
@@ -73,7 +73,7 @@ def test_text_posted_before_the_window_has_lower_bounds(redis_client: redis.Redi
 
 def test_number_of_listed_texts_is_limited(redis_client: redis.Redis, namespace: str) -> None:
     texts = ["".join("abcdefghij"[int(d)] for d in str(n)) for n in range(60)]
-    posts = [kept(n, text, author=n) for n, text in enumerate(texts)]
+    posts = [a_stored_post(n, text, author=n) for n, text in enumerate(texts)]
     assert len(page_of(redis_client, namespace, posts, counted=60)) == LISTED_TEXTS
 
 

@@ -73,7 +73,7 @@ def test_facet_has_its_share_baseline_and_rules(redis_client: redis.Redis, names
     stream = StoredStream(redis_client, namespace, partitions=3)
     for days in (2, 4):
         stream.add(ACME, END - timedelta(days=days), neutral=100)
-    # Counted from three days ago on: what was before is unknown.
+    # Counted since three days ago: earlier hours are unknown.
     stream.add(facet_series(ACME, "refund"), END - timedelta(days=2), neutral=5)
     stream.add(ACME, END - timedelta(minutes=59), neutral=30, irrelevant=50)
     stream.add(facet_series(ACME, "refund"), END, neutral=6)

@@ -203,15 +203,15 @@ async def test_event_stream_sends_each_change_once_and_beats_between() -> None:
 
     stream = EventStream(read, describe, interval_seconds=0.01, beat_seconds=0.02)
     running = asyncio.create_task(stream.run())
-    heard = []
+    received = []
     async for message in stream.messages():
         if message != BEAT:
-            heard.append(message)
-        if heard and heard[-1].endswith(b"2\n\n"):
+            received.append(message)
+        if received and received[-1].endswith(b"2\n\n"):
             break
     running.cancel()
 
-    assert heard == [b"event: snapshot\ndata: 1\n\n", b"event: snapshot\ndata: 2\n\n"]
+    assert received == [b"event: snapshot\ndata: 1\n\n", b"event: snapshot\ndata: 2\n\n"]
 
 
 async def test_without_open_pages_nothing_is_read() -> None:
@@ -255,12 +255,12 @@ async def test_silence_can_be_created_listed_and_ended(
     made = await open_client.post("/api/silences", json={"brand": ACME, "rule": "negative_share", "for": "2h"})
     assert made.status == 201
     silence = await made.json()
-    [kept] = orders(redis_client, namespace).silences
-    assert (kept.id, kept.brand, kept.by) == (silence["id"], ACME, "live page")
-    assert kept.ends_at - kept.starts_at == timedelta(hours=2)
+    [stored] = orders(redis_client, namespace).silences
+    assert (stored.id, stored.brand, stored.by) == (silence["id"], ACME, "live page")
+    assert stored.ends_at - stored.starts_at == timedelta(hours=2)
     snapshot = await (await open_client.get("/api/snapshot")).json()
-    assert [one["id"] for one in snapshot["silences"]] == [kept.id]
-    ended = await open_client.post(f"/api/silences/{kept.id}/expire", json={})
+    assert [one["id"] for one in snapshot["silences"]] == [stored.id]
+    ended = await open_client.post(f"/api/silences/{stored.id}/expire", json={})
     assert ended.status == 200
     assert not orders(redis_client, namespace).silences[0].is_active(datetime.now(UTC))
 
@@ -361,10 +361,10 @@ async def test_action_is_recorded_under_the_operator_of_the_token(
 ) -> None:
     kim = bearer(OPERATORS["kim"])
     assert await (await shared_client.get("/api/me", headers=kim)).json() == {"name": "kim", "may_act": True}
-    wanted = {"brand": ACME, "for": "1h", "by": "somebody else"}
-    assert (await shared_client.post("/api/silences", json=wanted, headers=kim)).status == 201
-    taken = {"key": an_episode().key, "by": "somebody else"}
-    answer = await shared_client.post("/api/acknowledgements", json=taken, headers=bearer(OPERATORS["lee"]))
+    silence = {"brand": ACME, "for": "1h", "by": "other"}
+    assert (await shared_client.post("/api/silences", json=silence, headers=kim)).status == 201
+    acknowledgement = {"key": an_episode().key, "by": "other"}
+    answer = await shared_client.post("/api/acknowledgements", json=acknowledgement, headers=bearer(OPERATORS["lee"]))
     assert answer.status == 202
     stored = orders(redis_client, namespace)
     assert [silence.by for silence in stored.silences] == ["kim"]
@@ -387,7 +387,7 @@ async def test_operator_tokens_alone_leave_reading_open(redis_client: redis.Redi
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("value", "error"),
     [
         ("kim", "name=token pairs"),
         ("kim=short", "the token of 'kim' must have at least 16"),
@@ -397,10 +397,10 @@ async def test_operator_tokens_alone_leave_reading_open(redis_client: redis.Redi
     ],
 )
 def test_invalid_operator_tokens_stop_the_start_and_stay_secret(
-    monkeypatch: pytest.MonkeyPatch, given: str, said: str
+    monkeypatch: pytest.MonkeyPatch, value: str, error: str
 ) -> None:
     monkeypatch.setenv("BRANDPULSE_PAGE_TOKEN", TOKEN)
-    monkeypatch.setenv("BRANDPULSE_PAGE_OPERATOR_TOKENS", given)
-    with pytest.raises(ConfigError, match=said) as caught:
+    monkeypatch.setenv("BRANDPULSE_PAGE_OPERATOR_TOKENS", value)
+    with pytest.raises(ConfigError, match=error) as caught:
         load_settings(PageSettings)
     assert "0123456789abcdef" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Where a run begins after an earlier one."""
+"""Where a run resumes after an earlier one."""
 
 from dataclasses import replace
 from pathlib import Path

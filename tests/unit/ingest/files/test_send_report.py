@@ -1,4 +1,4 @@
-"""The last lines of `ingest file`."""
+"""The report of `ingest file`."""
 
 from brandpulse.state.outcomes.post_outcomes import Cell, Period
 from brandpulse.state.partition_state import PartitionStatus
@@ -30,8 +30,8 @@ def test_each_nonzero_count_has_a_line_with_a_remedy() -> None:
     assert worker_result_lines(WorkerResult(10), 10, {}) == []
     result = WorkerResult(1, late=2, dead=3, repeated=4, unmatched=5, reasons={"too_old": 3})
     text = "\n".join(worker_result_lines(result, 15, {"too_old": "A namespace of its own."}))
-    for said in ("dead: 3 posts", "dlq list", "3 too_old. A namespace of its own.", "unmatched: 5 posts"):
-        assert said in text
+    for expected in ("dead: 3 posts", "dlq list", "3 too_old. A namespace of its own.", "unmatched: 5 posts"):
+        assert expected in text
     assert "repeated: 4 posts" in text
     assert "late: 2 posts" in text
     assert "unread: 1 post. " in worker_result_lines(WorkerResult(9, unread=1), 10, {})[0]
@@ -51,13 +51,13 @@ def test_rows_that_were_not_sent_are_reported_by_cause() -> None:
             rejects="a.rejects.jsonl",
         )
     )
-    for said in (
+    for expected in (
         "duplicates in the file: 1 row.",
         "sent before: 20 posts",
         "3 of them had another text",
         "4 of them under",
     ):
-        assert said in text
+        assert expected in text
     assert "rejected: 5 rows" in text
     assert "a.rejects.jsonl" in text
 

@@ -21,7 +21,7 @@ POSTS = {
     "cp1256": "انتظرت ثلاث ساعات ولم يرد أحد",
     "cp874": "รอสามชั่วโมงไม่มีใครตอบ",
 }
-"""Other sentences than those that the weights were chosen on."""
+"""Sentences that were not used for choosing the weights."""
 
 
 def written(codec: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Ids that spreadsheets left."""
+"""Ids from spreadsheets."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""From a file to its posts, and what is said of the rows that are none."""
+"""Posts of a file, and the summary of rejected rows."""
 
 import csv
 import json
@@ -46,14 +46,14 @@ def test_values_that_are_not_ids_are_rejected_by_cause(tmp_path: Path) -> None:
     rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids * 2)]
     posts = reader(csv_file(tmp_path, rows))
     assert Counter(kinds(posts)) == {"Reject": 12}
-    said = "\n".join(posts.summary.lines())
-    assert "rejected 6: id is not an id but a placeholder for a missing value (first in line 2: 'nan')" in said
-    assert "rejected 2: id is not an id: a spreadsheet rounded it to 15 digits" in said
-    assert "rejected 2: id is not an id: a spreadsheet rounded it to scientific notation" in said
+    messages = "\n".join(posts.summary.lines())
+    assert "rejected 6: id is not an id but a placeholder for a missing value (first in line 2: 'nan')" in messages
+    assert "rejected 2: id is not an id: a spreadsheet rounded it to 15 digits" in messages
+    assert "rejected 2: id is not an id: a spreadsheet rounded it to scientific notation" in messages
 
 
 def rounded_ids(number: int) -> list[str]:
-    """As a spreadsheet leaves the ids of tweets: 15 digits, and zeros."""
+    """Ids of tweets as rounded by a spreadsheet: 15 digits, then zeros."""
     return [f"{569_748_316_776_325 + 7_919 * place}000" for place in range(number)]
 
 
@@ -66,7 +66,7 @@ def test_distinct_rounded_ids_are_accepted_with_a_note(tmp_path: Path) -> None:
 
 
 def test_rounded_id_of_two_posts_rejects_the_later_one(tmp_path: Path) -> None:
-    """Behind the rows that are looked through first: what was sent cannot be taken back."""
+    """After the sampled rows: posts that were sent before cannot be undone."""
     ids = rounded_ids(1_100)
     rows = [[post_id, f"text {n}", TIME, f"p{n}"] for n, post_id in enumerate(ids)]
     posts = reader(csv_file(tmp_path, [*rows, [ids[7], "another text", TIME, "q"]]))
@@ -88,10 +88,10 @@ def test_duplicates_with_other_content_are_reported(tmp_path: Path) -> None:
     posts = reader(csv_file(tmp_path, rows))
     assert kinds(posts) == ["OutgoingPost", "Duplicate", "Duplicate", "Duplicate"]
     assert posts.summary.changed == 2
-    (said,) = posts.summary.lines()
-    assert said.startswith("2 rows repeat the id of an earlier row with other content")
-    assert "'5' in line 4, '5' in line 5" in said
-    assert "--map" in said
+    (message,) = posts.summary.lines()
+    assert message.startswith("2 rows repeat the id of an earlier row with other content")
+    assert "'5' in line 4, '5' in line 5" in message
+    assert "--map" in message
 
 
 @pytest.mark.parametrize("other", ["text", "created_at", "author_id"])
@@ -158,11 +158,11 @@ def test_dropped_values_are_counted_by_field(tmp_path: Path) -> None:
     ]
     found = reader(json_file(tmp_path, *posts))
     assert kinds(found) == ["OutgoingPost"] * 4
-    said = found.summary.lines()
-    assert said[0].startswith(
+    messages = found.summary.lines()
+    assert messages[0].startswith(
         "4 posts are sent without lang, which is not a text of at most 16 characters (first in line 1"
     )
-    assert said[1].startswith("1 post is sent without url")
+    assert messages[1].startswith("1 post is sent without url")
     assert found.summary.numbers()["dropped"] == {"lang": 4, "url": 1}
 
 

@@ -1,4 +1,4 @@
-"""The moments that people's files write down."""
+"""Timestamps in files."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What earlier runs sent, against the logs as they are now."""
+"""Posts of earlier runs, compared with the current logs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -43,7 +43,7 @@ def a_window(
 
 
 class FakeLog:
-    """A topic that holds some posts."""
+    """A topic with some posts."""
 
     def __init__(self, *landed: TopicPost) -> None:
         self._landed = landed
@@ -79,7 +79,7 @@ class Bench:
 
 
 def left(log: str, *offsets: int, now: str = "now") -> AppliedLogs:
-    """Partitions that have applied *log* so far, and read another one now."""
+    """Partitions that have applied *log* up to some offset and now read another log."""
     return applied_logs(
         (a_status(0, partition=partition, topic_id=now), [LeftLog(log, offset)] if offset else [])
         for partition, offset in enumerate(offsets)

@@ -1,4 +1,4 @@
-"""Times of a file before it is sent: their order, and rows far from the rest."""
+"""Times of a file before it is sent: their order, and outliers."""
 
 import gzip
 import json
@@ -102,18 +102,18 @@ def test_scan_finds_the_same_times_as_the_reader(
 def test_outliers_respect_the_date_order(tmp_path: Path) -> None:
     rows = [f"{day},x,{day}/2/2026 10:00,a" for day in (1, 2, 3, 13, 14, 4, 5, 6, 7, 8, 9, 10, 11, 12)]
     reader = a_table(tmp_path / "a.csv", rows)
-    said: list[str] = []
+    messages: list[str] = []
     checked = check_times(
         RowFile(tmp_path / "a.csv"),
         "created_at",
         assume_utc=True,
         far="ask",
         now=BEGIN,
-        notify=said.append,
+        notify=messages.append,
         day_first=reader.day_first,
         is_time=reader.is_time,
     )
-    assert (checked.times.rows, checked.rejected, said) == (14, None, [])
+    assert (checked.times.rows, checked.rejected, messages) == (14, None, [])
     assert checked.times.step_back == timedelta(days=10)
 
 
@@ -167,36 +167,36 @@ def test_few_rows_beyond_a_wide_gap_are_outliers(days: dict[int, int], expected:
 def check(
     path: Path, times: list[str], far: Literal["ask", "send", "reject"] = "ask", now: datetime | None = NOW
 ) -> tuple[TimeCheck, list[str]]:
-    said: list[str] = []
+    messages: list[str] = []
     checked = check_times(
         a_file(path, times),
         "created_at",
         assume_utc=False,
         far=far,
         now=now,
-        notify=said.append,
+        notify=messages.append,
     )
-    return checked, said
+    return checked, messages
 
 
 def test_later_outlier_stops_the_file_with_its_line(tmp_path: Path) -> None:
     times = [*hours(*range(20)), "2026-03-11T00:00:00+00:00", *hours(20)]
     with pytest.raises(InputError, match=r"1 of 22 rows.*\n  line 21: 2026-03-11.*\n.*--far-dates reject"):
         check(tmp_path / "a.jsonl", times)
-    checked, said = check(tmp_path / "a.jsonl", times, "reject")
-    assert "line 21" in said[0]
+    checked, messages = check(tmp_path / "a.jsonl", times, "reject")
+    assert "line 21" in messages[0]
     assert checked.rejected is not None
     assert checked.rejected.contains(BEGIN + timedelta(days=9))
     assert "far from the times" in (checked.rejected.reject_reason(BEGIN + timedelta(days=9)) or "")
     assert checked.rejected.reject_reason(BEGIN) is None
-    checked, said = check(tmp_path / "a.jsonl", times, "send")
+    checked, messages = check(tmp_path / "a.jsonl", times, "send")
     assert checked.rejected is None
 
 
 def test_earlier_outliers_are_listed_and_sent(tmp_path: Path) -> None:
-    checked, said = check(tmp_path / "a.jsonl", [*hours(*range(20)), "1990-01-01T00:00:00Z"])
+    checked, messages = check(tmp_path / "a.jsonl", [*hours(*range(20)), "1990-01-01T00:00:00Z"])
     assert checked.rejected is None
-    assert "line 21: 1990-01-01" in said[0]
+    assert "line 21: 1990-01-01" in messages[0]
 
 
 def test_future_rows_stop_the_file_unless_times_are_moved(tmp_path: Path) -> None:
@@ -216,11 +216,11 @@ def test_at_most_ten_outliers_are_listed(tmp_path: Path) -> None:
 def test_file_older_than_counted_posts_gives_a_late_warning() -> None:
     times = Times(100, BEGIN, BEGIN + timedelta(days=1), days={DAY: 50, DAY + 1: 50})
     clock = int((BEGIN + timedelta(days=30)).timestamp() * 1_000)
-    said = late_warning(times, first=BEGIN, clock=StreamClock(clock, clock))
-    assert said is not None
-    assert "about 100 of the 100 posts" in said
-    assert "BRANDPULSE_NAMESPACE" in said
-    assert "too_old" not in said
+    warning = late_warning(times, first=BEGIN, clock=StreamClock(clock, clock))
+    assert warning is not None
+    assert "about 100 of the 100 posts" in warning
+    assert "BRANDPULSE_NAMESPACE" in warning
+    assert "too_old" not in warning
     later = clock + 90 * 86_400_000
     assert "too_old" in (late_warning(times, first=BEGIN, clock=StreamClock(later, later)) or "")
     before = int(BEGIN.timestamp() * 1_000)
