@@ -24,7 +24,7 @@ from brandpulse.state.outcomes.post_outcomes import (
     UNREAD,
     Added,
     newest_period,
-    with_added_outcomes,
+    with_added,
 )
 from brandpulse.state.panes import IRRELEVANT, Pane
 from brandpulse.state.partition_state import PartitionStatus
@@ -32,7 +32,7 @@ from stream_workers.aggregation.columnar_batch import Columns
 from stream_workers.aggregation.deduplication import RepeatLimits, RepeatMemory
 from stream_workers.aggregation.event_time import FUTURE_TOLERANCE_MS, Retention
 from stream_workers.aggregation.hour_posts import AT_ONCE, Allowed, hour_posts_in
-from stream_workers.aggregation.outcome_counts import OutcomeRows, count_columns, offsets_of, periods_of
+from stream_workers.aggregation.outcome_counts import FateRows, count_columns, offsets_of, periods_of
 from stream_workers.aggregation.packed_ids import Ids
 from stream_workers.aggregation.post_sample import SampleBounds, samples_in
 from stream_workers.aggregation.recent_posts import newest_in
@@ -88,7 +88,7 @@ def fold_columns(
     age = clock.after - retention.lateness_ms - rows.event_ms
     unread = int(rows.unread.sum())
     keyless = rows.records.keys.count(None)
-    post_outcomes = _outcomes(columns, clock.late, newest_period(status.post_outcomes), keyless=bool(keyless))
+    fates = _fates(columns, clock.late, newest_period(status.fates), keyless=bool(keyless))
     sums = _Sums(columns, age <= retention.minutes_ms, age <= retention.authors_ms, stored)
     return Change(
         status=replace(
@@ -101,7 +101,7 @@ def fold_columns(
             unmatched=status.unmatched + len(rows) - len(named) - unread,
             unread=status.unread + unread,
             keyless=status.keyless + keyless,
-            post_outcomes=with_added_outcomes(status.post_outcomes, post_outcomes),
+            fates=with_added(status.fates, fates),
             near_misses=with_near_misses(status.near_misses, near_misses or {}),
             generations=memory.generations,
             writer=writer,
@@ -119,26 +119,26 @@ def fold_columns(
         hour_posts=hour_posts_in(columns, bounds.hours, watermark_ms=now - retention.lateness_ms, most=most_posts),
         tally=_tally(columns),
         record_posts=_record_posts(rows.records.record_ms[named]),
-        post_outcomes=post_outcomes,
+        fates=fates,
     )
 
 
 _FATES = (UNMATCHED, UNREAD, ON_TIME, LATE, NO_KEY, UNKNOWN_AUTHOR)
 
 
-def _outcomes(columns: Columns, late: npt.NDArray[np.bool_], newest: int, *, keyless: bool) -> Added:
+def _fates(columns: Columns, late: npt.NDArray[np.bool_], newest: int, *, keyless: bool) -> Added:
     """What became of the rows, by period and source."""
     rows, named = columns.rows, columns.named
     record_ms = rows.records.record_ms
     periods = periods_of(newest, record_ms)
     offsets = offsets_of(rows.event_ms, record_ms)
-    outcome = rows.unread.astype(np.intp)
-    outcome[named] = 2 + late[named]
-    parts: list[OutcomeRows] = [(periods, rows.sources, outcome, offsets)]
+    fate = rows.unread.astype(np.intp)
+    fate[named] = 2 + late[named]
+    parts: list[FateRows] = [(periods, rows.sources, fate, offsets)]
     if keyless:
         without = np.flatnonzero(np.array([key is None for key in rows.records.keys]))
         parts.append((periods[without], rows.sources[without], np.full(len(without), 4), None))
-    if len(unknown := np.flatnonzero(rows.unknown & (outcome >= 2))):
+    if len(unknown := np.flatnonzero(rows.unknown & (fate >= 2))):
         parts.append((periods[unknown], rows.sources[unknown], np.full(len(unknown), 5), None))
     return count_columns(parts, rows.source_names, _FATES)
 

@@ -16,7 +16,7 @@ from brandpulse.state.outcomes.post_outcomes import (
     OFFSET_EDGES,
     PERIOD_MS,
     Added,
-    OutcomeKey,
+    Met,
     period_after,
 )
 from stream_workers.decoding.records import Integers
@@ -26,21 +26,21 @@ _OFFSETS = len(OFFSET_EDGES) + 2
 """Offsets' numbers and `NO_OFFSET`."""
 
 
-class OutcomeCounter:
+class FateCounter:
     """Row by row."""
 
     def __init__(self, newest: int) -> None:
         """*newest*: the newest period before the batch."""
         self._newest = newest
-        self.added: dict[int, dict[OutcomeKey, int]] = {}
+        self.added: dict[int, dict[Met, int]] = {}
 
     def moved(self, record_ms: int) -> None:
-        """The next record; each is named once, before its outcome."""
+        """The next record; each is named once, before its fate."""
         self._newest = period_after(self._newest, record_ms)
 
-    def add(self, source: str, outcome: str, offset: int = NO_OFFSET) -> None:
+    def add(self, source: str, fate: str, offset: int = NO_OFFSET) -> None:
         cells = self.added.setdefault(self._newest, {})
-        cells[source, outcome, offset] = cells.get((source, outcome, offset), 0) + 1
+        cells[source, fate, offset] = cells.get((source, fate, offset), 0) + 1
 
 
 def periods_of(newest: int, record_ms: Integers) -> Integers:
@@ -54,29 +54,29 @@ def offsets_of(event_ms: Integers, record_ms: Integers) -> Integers:
     return np.where(record_ms < 0, NO_OFFSET, np.searchsorted(_EDGES, event_ms - record_ms, side="right"))
 
 
-OutcomeRows = tuple[Integers, npt.NDArray[np.intp], npt.NDArray[np.intp], Integers | None]
-"""(period, number of the source, number of the outcome, offset) by rows; offset None: `NO_OFFSET`."""
+FateRows = tuple[Integers, npt.NDArray[np.intp], npt.NDArray[np.intp], Integers | None]
+"""(period, number of the source, number of the fate, offset) by rows; offset None: `NO_OFFSET`."""
 
 
 def count_columns(
-    parts: Sequence[OutcomeRows],
+    parts: Sequence[FateRows],
     sources: Sequence[str],
-    post_outcomes: Sequence[str],
+    fates: Sequence[str],
 ) -> Added:
-    """What rows add. *sources* and *post_outcomes*: the names behind the numbers."""
-    added: dict[int, dict[OutcomeKey, int]] = {}
-    for periods, source, outcome, offset in parts:
+    """What rows add. *sources* and *fates*: the names that the numbers are of."""
+    added: dict[int, dict[Met, int]] = {}
+    for periods, source, fate, offset in parts:
         if not len(periods):
             continue
         first = int(periods[0])
-        numbers = ((periods - first) * len(sources) + source) * len(post_outcomes) + outcome
+        numbers = ((periods - first) * len(sources) + source) * len(fates) + fate
         numbers = numbers * _OFFSETS + (0 if offset is None else offset + 1)
         found, counts = np.unique(numbers, return_counts=True)
         for number, posts in zip(found.tolist(), counts.tolist(), strict=True):
             place, at_offset = divmod(number, _OFFSETS)
-            place, at_outcome = divmod(place, len(post_outcomes))
+            place, at_fate = divmod(place, len(fates))
             period, at_source = divmod(place, len(sources))
-            met = sources[at_source], post_outcomes[at_outcome], at_offset - 1
+            met = sources[at_source], fates[at_fate], at_offset - 1
             cells = added.setdefault(first + period, {})
             cells[met] = cells.get(met, 0) + posts
     return added

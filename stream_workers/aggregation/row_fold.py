@@ -16,7 +16,7 @@ from brandpulse.schema.unknown_authors import is_unknown
 from brandpulse.state.author_sketches import Authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.outcomes.near_misses import with_near_misses
-from brandpulse.state.outcomes.post_outcomes import LATE as OUTCOME_LATE
+from brandpulse.state.outcomes.post_outcomes import LATE as FATE_LATE
 from brandpulse.state.outcomes.post_outcomes import (
     NO_KEY,
     NO_OFFSET,
@@ -27,16 +27,16 @@ from brandpulse.state.outcomes.post_outcomes import (
     Added,
     newest_period,
     offset_number,
-    with_added_outcomes,
+    with_added,
 )
-from brandpulse.state.outcomes.post_outcomes import ON_TIME as OUTCOME_ON_TIME
+from brandpulse.state.outcomes.post_outcomes import ON_TIME as FATE_ON_TIME
 from brandpulse.state.panes import EMPTY_PANE, IRRELEVANT, Pane
 from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.state.stored_posts import NegativePost
 from stream_workers.aggregation.deduplication import RepeatLimits, RepeatMemory
 from stream_workers.aggregation.event_time import FROM_THE_FUTURE, LATE, ON_TIME, Retention, Verdict, judge
 from stream_workers.aggregation.hour_posts import AT_ONCE, Allowed, HourPosts, hour_posts_of
-from stream_workers.aggregation.outcome_counts import OutcomeCounter
+from stream_workers.aggregation.outcome_counts import FateCounter
 from stream_workers.aggregation.post_sample import SampleBounds, Samples, samples_of
 from stream_workers.aggregation.recent_posts import newest_negatives
 from stream_workers.aggregation.redrive_tracker import Redriven
@@ -162,7 +162,7 @@ class Change:
     """(brand, label) -> posts among `counted`."""
     record_posts: Mapping[int, int] = field(default_factory=dict)
     """Kafka timestamp (ms) -> posts among `counted` whose record has it; records without a timestamp are left out."""
-    post_outcomes: Added = field(default_factory=dict)
+    fates: Added = field(default_factory=dict)
     """What became of the batch's posts, by period and source."""
 
 
@@ -263,7 +263,7 @@ class _Sums:
         return Authors() if before is None else Authors.decode(before)
 
 
-def fold(  # noqa: PLR0915 - one loop, in which each post has one outcome
+def fold(  # noqa: PLR0915 - one loop, in which each post meets one fate
     status: PartitionStatus,
     outcomes: Sequence[Outcome],
     to_offset: int,
@@ -289,7 +289,7 @@ def fold(  # noqa: PLR0915 - one loop, in which each post has one outcome
     clock, lateness_ms = status.clock_ms, retention.lateness_ms
     minutes_ms, authors_ms = retention.minutes_ms, retention.authors_ms
     late = repeated = unmatched = unread = keyless = 0
-    post_outcomes = OutcomeCounter(newest_period(status.post_outcomes))
+    fates = FateCounter(newest_period(status.fates))
     sums = _Sums(stored)
     memory = RepeatMemory(status.generations, stored.repeats, limits)
     counted: list[Scored] = []
@@ -298,19 +298,19 @@ def fold(  # noqa: PLR0915 - one loop, in which each post has one outcome
     for outcome in outcomes:
         record = _record(outcome)
         source = outcome.source if isinstance(outcome, Dead) else outcome.decoded.post.source
-        post_outcomes.moved(record.record_ms)
+        fates.moved(record.record_ms)
         sent_again = bool(origins) and record.offset in (origins or {})
         if record.key is None:
             keyless += 1
-            post_outcomes.add(source, NO_KEY)
+            fates.add(source, NO_KEY)
         if origins and again.done(record.offset, dead):
             repeated += 1
-            post_outcomes.add(source, REPEATED)
+            fates.add(source, REPEATED)
             continue
         if isinstance(outcome, Dead):
             dead.append(outcome)
             if not sent_again:
-                post_outcomes.add(source, outcome.reason)
+                fates.add(source, outcome.reason)
             continue
         decoded = outcome.decoded
         event_ms = decoded.event_ms
@@ -318,23 +318,23 @@ def fold(  # noqa: PLR0915 - one loop, in which each post has one outcome
         offset = NO_OFFSET if sent_again else offset_number(event_ms, record.record_ms)
         if isinstance(outcome, Scored) and memory.holds(outcome.digest):
             repeated += 1
-            post_outcomes.add(source, REPEATED, offset)
+            fates.add(source, REPEATED, offset)
             continue
         verdict, clock = judge(event_ms, record.record_ms, clock, retention)
         if verdict is not ON_TIME and verdict is not LATE:
             dead.append(Dead(record, verdict.value, _explain(verdict, decoded, clock), source))
             if not sent_again:
-                post_outcomes.add(source, verdict.value, offset)
+                fates.add(source, verdict.value, offset)
             continue
         if isinstance(outcome, Unmatched):
             unmatched += not outcome.unread
             unread += outcome.unread
-            post_outcomes.add(source, UNREAD if outcome.unread else UNMATCHED, offset)
+            fates.add(source, UNREAD if outcome.unread else UNMATCHED, offset)
             continue
         late += verdict is LATE
-        post_outcomes.add(source, OUTCOME_LATE if verdict is LATE else OUTCOME_ON_TIME, offset)
+        fates.add(source, FATE_LATE if verdict is LATE else FATE_ON_TIME, offset)
         if is_unknown(decoded.post.author_id):
-            post_outcomes.add(source, UNKNOWN_AUTHOR)
+            fates.add(source, UNKNOWN_AUTHOR)
         memory.add(outcome.digest, clock)
         counted.append(outcome)
         age = clock - lateness_ms - event_ms
@@ -355,7 +355,7 @@ def fold(  # noqa: PLR0915 - one loop, in which each post has one outcome
             unmatched=status.unmatched + unmatched,
             unread=status.unread + unread,
             keyless=status.keyless + keyless,
-            post_outcomes=with_added_outcomes(status.post_outcomes, post_outcomes.added),
+            fates=with_added(status.fates, fates.added),
             near_misses=with_near_misses(status.near_misses, near_misses or {}),
             dead=status.dead + len(dead) - again.deaths(dead),
             redriven=status.redriven + len(again.finished(dead)),
@@ -377,7 +377,7 @@ def fold(  # noqa: PLR0915 - one loop, in which each post has one outcome
         hour_posts=hour_posts_of(counted, bounds.hours, watermark_ms=clock - retention.lateness_ms, most=most_posts),
         tally=Counter((said.brand, said.label) for post in counted for said in post.brands),
         record_posts=Counter(ms for post in counted if (ms := post.decoded.record.record_ms) >= 0),
-        post_outcomes=post_outcomes.added,
+        fates=fates.added,
     )
 
 

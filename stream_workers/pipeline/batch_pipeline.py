@@ -296,7 +296,7 @@ class BatchLane:
         if not verdict:
             return True
         # The posts that came before the bad run wait with it: they are read again, and counted, once allowed.
-        met = [Cell(*place, posts) for cells in change.post_outcomes.values() for place, posts in cells.items()]
+        met = [Cell(*place, posts) for cells in change.fates.values() for place, posts in cells.items()]
         cause = dead_cause(met)
         remedy = f"{cause.remedy}; " if "dlq allow" not in cause.remedy else f"{cause.remedy}. "
         self._partitions.pause(

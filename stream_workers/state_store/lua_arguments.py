@@ -7,7 +7,7 @@ import msgspec
 
 from brandpulse.state.keys import DAY_MS, HOUR_MS, PartitionKeys
 from brandpulse.state.outcomes.near_misses import encode_near_misses
-from brandpulse.state.outcomes.post_outcomes import encode_outcomes
+from brandpulse.state.outcomes.post_outcomes import encode_fates
 from brandpulse.state.partition_state import PartitionStatus, encode_generations
 from stream_workers.aggregation.event_time import Retention
 from stream_workers.aggregation.hour_posts import WAIT_FOR_ALERTER_MS
@@ -141,7 +141,7 @@ def moving_fields(status: PartitionStatus) -> dict[str, Any]:
         "unmatched": status.unmatched,
         "unread": status.unread,
         "keyless": status.keyless,
-        "fates": encode_outcomes(status.post_outcomes),
+        "fates": encode_fates(status.fates),
         "near_misses": encode_near_misses(status.near_misses),
         "generations": encode_generations(status.generations),
         # Whoever writes is not idle; the next sign of life may say so again.
