@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-import os
-import signal
 
 from aiohttp import web
 
 from brandpulse.config.settings import Settings, load_settings
-from brandpulse.errors import ConfigError
 from brandpulse.redis.client import check_connection
+from brandpulse.runtime.lifecycle import cannot_listen, stop_event
 from brandpulse.runtime.logging_setup import set_up_logging
 from brandpulse.runtime.service_registry import announced
 from dashboards.page.redis_reader import PageStore, page_client
@@ -43,7 +41,7 @@ async def serve(settings: Settings, page: PageSettings, store: PageStore) -> Non
         url = await _listen(runner, page.host, page.port)
         with announced(settings.home, "page", url=url):
             logger.info("page ready", extra={"url": url})
-            await _asked_to_stop()
+            await stop_event().wait()
     finally:
         await runner.cleanup()
 
@@ -52,17 +50,6 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}). "
-            "Set BRANDPULSE_PAGE_PORT to another port, or to 0 for any free one"
-        ) from error
+        raise cannot_listen(host, port, error, variable="BRANDPULSE_PAGE_PORT") from error
     bound_port = runner.addresses[0][1]
     return f"http://{f'[{host}]' if ':' in host else host}:{bound_port}"
-
-
-async def _asked_to_stop() -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()

@@ -166,7 +166,7 @@ def example_text(post: ExamplePost, *, most_chars: int = MAX_EXAMPLE_CHARS, styl
 
 
 def copies(post: ExamplePost) -> str:
-    """`said 21 times by 21 accounts, 19 of them new`; empty for a text of one post."""
+    """`posted 21 times by 21 accounts, 19 of them new`; empty for a text of one post."""
     if post.copies is None or post.accounts is None or post.copies < 2:
         return ""
     at_least = "at least " if post.at_least else ""
@@ -177,7 +177,7 @@ def copies(post: ExamplePost) -> str:
             new = ", a new one" if post.new_accounts else ""
         else:
             new = f", {'all' if post.new_accounts == post.accounts else post.new_accounts or 'none'} of them new"
-    return f"said {at_least}{post.copies} times by {accounts}{new}"
+    return f"posted {at_least}{post.copies} times by {accounts}{new}"
 
 
 def _kept(latest: Evidence) -> str:

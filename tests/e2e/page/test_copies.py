@@ -104,7 +104,7 @@ def test_campaign_and_copied_news_are_shown_with_their_counts(
     [page] = [one for one in events(url) if one["rule"] == "negative"]
     # The campaign was five minutes old when the rule fired: 15 of 21 accounts had posted.
     assert re.fullmatch(
-        r"@user acme is awful, just awful\.\.\. boycott \(said \d+ times by \d+ accounts, \d+ of them new\)",
+        r"@user acme is awful, just awful\.\.\. boycott \(posted \d+ times by \d+ accounts, \d+ of them new\)",
         page["examples"][0],
     )
     times, accounts, new = map(int, re.findall(r"\d+", page["examples"][0]))
@@ -118,7 +118,7 @@ def test_campaign_and_copied_news_are_shown_with_their_counts(
     until(lambda: [one for one in events(url) if one["rule"] == "volume"])
     [page] = [one for one in events(url) if one["rule"] == "volume"]
     assert re.fullmatch(
-        r"Acme opens a new line to Bergen !* \(said (at least )?\d\d times by \d\d accounts, all of them new\)",
+        r"Acme opens a new line to Bergen !* \(posted (at least )?\d\d times by \d\d accounts, all of them new\)",
         page["examples"][0],
     )
     assert "baseline_share" not in page

@@ -158,13 +158,13 @@ def test_a_page_about_a_facet_calls_nobody_negative() -> None:
     [
         ({}, ""),
         ({"copies": 1, "accounts": 1, "new_accounts": 1}, ""),
-        ({"copies": 21, "accounts": 21, "new_accounts": 19}, "said 21 times by 21 accounts, 19 of them new"),
-        ({"copies": 21, "accounts": 21, "new_accounts": 21}, "said 21 times by 21 accounts, all of them new"),
-        ({"copies": 21, "accounts": 20, "new_accounts": 0}, "said 21 times by 20 accounts, none of them new"),
-        ({"copies": 21, "accounts": 20}, "said 21 times by 20 accounts"),
-        ({"copies": 20, "accounts": 1, "new_accounts": 1}, "said 20 times by 1 account, a new one"),
-        ({"copies": 20, "accounts": 1, "new_accounts": 0}, "said 20 times by 1 account"),
-        ({"copies": 9, "accounts": 9, "at_least": True}, "said at least 9 times by 9 accounts"),
+        ({"copies": 21, "accounts": 21, "new_accounts": 19}, "posted 21 times by 21 accounts, 19 of them new"),
+        ({"copies": 21, "accounts": 21, "new_accounts": 21}, "posted 21 times by 21 accounts, all of them new"),
+        ({"copies": 21, "accounts": 20, "new_accounts": 0}, "posted 21 times by 20 accounts, none of them new"),
+        ({"copies": 21, "accounts": 20}, "posted 21 times by 20 accounts"),
+        ({"copies": 20, "accounts": 1, "new_accounts": 1}, "posted 20 times by 1 account, a new one"),
+        ({"copies": 20, "accounts": 1, "new_accounts": 0}, "posted 20 times by 1 account"),
+        ({"copies": 9, "accounts": 9, "at_least": True}, "posted at least 9 times by 9 accounts"),
     ],
 )
 def test_an_example_says_how_many_said_it(numbers: dict[str, Any], expected: str) -> None:
