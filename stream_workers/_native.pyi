@@ -1,11 +1,14 @@
-"""The optional native reader of records, built by `make native`; docs/decisions/0016-native-rows.md."""
+"""The optional native decoder of records, built by `make native`; docs/decisions/0016-native-rows.md."""
 
 from collections.abc import Sequence
 
-class RowReader:
-    """Reads records as `decode`, `BrandMatcher.standing`, `post_digest` and `AuthorHasher` do, or leaves them to these.
+from stream_workers.decoding.batch_decoder import LengthLimits
 
-    Built once, never changed, safe to share between threads; `read` works without the GIL.
+class BatchDecoder:
+    """Decodes records as `post_of`, `BrandMatcher.find_hits`, `post_digest` and `AuthorHasher` do, or leaves them to
+    Python.
+
+    Built once, never changed, safe to share between threads. `decode` works without the GIL.
     """
 
     def __init__(
@@ -17,36 +20,38 @@ class RowReader:
         unknown_authors: Sequence[str],
         trimmed: str,
         prefix: str,
+        limits: LengthLimits,
     ) -> None:
-        """The matcher's patterns, kinds and plain ones, by number, the authors' key, and which authors are unknown, as
-        `brandpulse.schema.unknown_authors` says. Raises ValueError."""
+        """The matcher's patterns, kinds and plain ones by number, the key of the author hashes, the unknown authors as
+        `brandpulse.schema.unknown_authors` defines them, and the length limits. Raises ValueError."""
 
-    def read(
+    def decode(
         self, values: Sequence[bytes | None]
     ) -> tuple[bytes, bytes, bytes, bytes, bytes, list[tuple[int, ...]], bytes, list[str]]:
-        """(status, event_ms, authors, digests, words, sets, sources, names): columns of native-endian numbers, a row a
-        record; sets; names.
+        """(status, event_ms, authors, digests, set_numbers, sets, sources, source_names).
 
-        * status, u8: 1 is read, 2 is read and has a word and an unknown author, 0 is left to Python, and then the row's
+        Columns of native-endian numbers, one row per record; `sets` and `source_names` are lists.
+
+        * status, u8: 1 decoded; 2 decoded, with a keyword and an unknown author; 0 left to Python, and then the row's
           other numbers are 0.
         * event_ms, i64.
-        * authors, i64, and digests, 12 bytes: of a post that has a word; else 0.
-        * words, u32: number of a set.
-        * sets: the distinct sets of numbers of patterns that stand in these posts, each ascending; the first is empty.
-        * sources, u32: number of a name.
-        * names: the distinct sources of these posts; the first is empty, that of rows left to Python.
+        * authors, i64, and digests, 12 bytes: of a post that has a keyword; otherwise 0.
+        * set_numbers, u32: index into `sets`.
+        * sets: the distinct sets of pattern numbers found in these posts, each ascending; the first is empty.
+        * sources, u32: index into `source_names`.
+        * source_names: the distinct sources of these posts; the first is empty, that of rows left to Python.
 
-        Raises TypeError for a value that is neither bytes nor None, and RuntimeError for a bug of its own.
+        Raises TypeError for a value that is neither bytes nor None, and RuntimeError for a bug in native code.
         """
 
 class IdFilter:
-    """Says of an id of 12 bytes that it was surely never added, or that it may have been; grows with what is added.
+    """A Bloom filter over ids of 12 bytes: an id was certainly never added, or may have been. It grows with the ids.
 
-    Safe to share between threads; works without the GIL. Both raise ValueError for half an id.
+    Safe to share between threads; works without the GIL. Both methods raise ValueError for an incomplete id.
     """
 
     def add(self, ids: bytes) -> None:
-        """*ids*, one behind the other."""
+        """Add *ids*, concatenated."""
 
-    def may_hold(self, ids: bytes) -> bytes:
-        """A byte for each of *ids*: 0 where it was never added. Of a hundred such one has a 1 all the same."""
+    def may_contain(self, ids: bytes) -> bytes:
+        """One byte for each of *ids*: 0 if it was never added. About one new id in a hundred gets 1."""

@@ -19,7 +19,7 @@ from brandpulse.backtest.recorded_panes import RecordedPanes
 from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import MINUTE_MS
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
 
 
@@ -40,7 +40,7 @@ class Backtest:
 
     policies: Policies
     retention: Retention
-    limits: RepeatLimits
+    limits: DedupLimits
     rules: RuleSet = DEFAULT_RULES
     """Only their episodes are returned, none about the stream itself."""
     zones: Zones = field(default_factory=dict)

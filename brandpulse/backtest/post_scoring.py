@@ -8,15 +8,15 @@ from typing import Any, Protocol
 from brandpulse.backtest.score_file import score_key
 from brandpulse.config.facets import Facet
 from brandpulse.schema.posts import Urgency
-from stream_workers.scoring.facet_matcher import Facets
-from stream_workers.scoring.post_labels import EVEN
-from stream_workers.scoring.post_scores import FourProbabilities, verdicts_of
+from stream_workers.scoring.facet_matcher import FacetMatcher
+from stream_workers.scoring.post_labels import EVEN_THRESHOLDS
+from stream_workers.scoring.post_scores import FourProbabilities, score_results
 
 
 class Matcher(Protocol):
     """The part of `brandpulse.text.brand_matcher.BrandMatcher` that is needed here."""
 
-    def look(self, text: str) -> tuple[tuple[str, ...], frozenset[int]]: ...
+    def match_with_facets(self, text: str) -> tuple[tuple[str, ...], frozenset[int]]: ...
 
 
 class Marker(Protocol):
@@ -77,7 +77,7 @@ class BrandScoring:
     scorer: Scorer
 
     def match(self, text: str) -> MatchedText:
-        brands, keywords = self.matcher.look(text)
+        brands, keywords = self.matcher.match_with_facets(text)
         if not brands:
             return MatchedText(())
         post = self.marker.mark(text, brands)
@@ -85,7 +85,7 @@ class BrandScoring:
         return MatchedText(brands, keys, post, len(post.text), keywords)
 
     def score(self, inputs: Sequence[Any]) -> Iterator[TargetScore | None]:
-        for post, scores in zip(inputs, verdicts_of(self.scorer.score(inputs), inputs), strict=True):
+        for post, scores in zip(inputs, score_results(self.scorer.score(inputs), inputs), strict=True):
             if isinstance(scores, Exception):
                 yield from repeat(None, post.targets)
             else:
@@ -101,7 +101,7 @@ class PostScoring:
     scorer: Scorer
 
     def match(self, text: str) -> MatchedText:
-        brands, keywords = self.matcher.look(text)
+        brands, keywords = self.matcher.match_with_facets(text)
         if not brands:
             return MatchedText(())
         post = self.plain(text)
@@ -112,12 +112,12 @@ class PostScoring:
             yield TargetScore((negative, neutral, positive, 0.0))
 
 
-def facet_matcher(facets: Sequence[Facet], scorer: Any) -> Facets | None:
+def facet_matcher(facets: Sequence[Facet], scorer: Any) -> FacetMatcher | None:
     """The workers' matcher of *facets*; None without facets. Raises ConfigError for a head that *scorer* lacks."""
     if not facets:
         return None
     from model.checkpoints.multi_head import read_heads_manifest
     from model.spec.weights import WEIGHTS
 
-    thresholds = read_heads_manifest(WEIGHTS).threshold("emotion") if "emotion" in scorer.heads else EVEN
-    return Facets(facets, heads=scorer.heads, emotion_thresholds=thresholds)
+    thresholds = read_heads_manifest(WEIGHTS).threshold("emotion") if "emotion" in scorer.heads else EVEN_THRESHOLDS
+    return FacetMatcher(facets, heads=scorer.heads, emotion_thresholds=thresholds)

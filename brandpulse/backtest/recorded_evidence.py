@@ -19,14 +19,14 @@ from brandpulse.schema.episodes import Evidence
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_series
 from brandpulse.state.partition_state import NO_CLOCK
 from brandpulse.state.stored_posts import SAMPLE_DAYS, HourPost, SampledPost, WindowPosts
-from stream_workers.aggregation.hour_posts import Allowed, Offered, PostHour, hour_posts_of, with_offered
-from stream_workers.aggregation.post_sample import SampleBounds, Sampled, SampleDay, samples_of, with_sampled
-from stream_workers.aggregation.row_fold import Scored
+from stream_workers.aggregation.hour_posts import PostAllowance, hour_posts_from_rows, with_offered
+from stream_workers.aggregation.post_sample import SampleBounds, samples_from_rows, with_sampled
+from stream_workers.aggregation.types import OfferedPost, PostHour, Sampled, SampleDay, Scored
 
 PARTITIONS = 4
 """Workers keep posts per partition of the topic: by default so many."""
 BATCH_POSTS = 4_096
-ALL_POSTS = Allowed(BATCH_POSTS, BATCH_POSTS)
+ALL_POSTS = PostAllowance(BATCH_POSTS, BATCH_POSTS)
 
 
 def with_posts(
@@ -133,19 +133,19 @@ class _Partition:
 
     def __init__(self) -> None:
         self.samples: dict[SampleDay, list[Sampled]] = {}
-        self.hour_posts: dict[PostHour, list[Offered]] = {}
+        self.hour_posts: dict[PostHour, list[OfferedPost]] = {}
         self._bounds = SampleBounds()
 
     def add(self, *, in_hours: Sequence[Scored], in_days: Sequence[Scored]) -> None:
         # With no watermark nothing is past its retention: the recording was read to its end before.
-        samples = samples_of(in_days, self._bounds, watermark_ms=NO_CLOCK)
-        hour_posts = hour_posts_of(in_hours, self._bounds.hours, watermark_ms=NO_CLOCK, most=ALL_POSTS)
+        samples = samples_from_rows(in_days, self._bounds, watermark_ms=NO_CLOCK)
+        hour_posts = hour_posts_from_rows(in_hours, self._bounds.hours, watermark_ms=NO_CLOCK, allowance=ALL_POSTS)
         for day, posts in samples.items():
             self.samples[day] = with_sampled(self.samples.get(day, ()), posts)
         for hour, offered in hour_posts.items():
             self.hour_posts[hour] = with_offered(hour, self.hour_posts.get(hour, ()), offered)
-        self._bounds.take(samples)
-        self._bounds.hours.take(hour_posts)
+        self._bounds.add(samples)
+        self._bounds.hours.add(hour_posts)
 
 
 def _ms(at: datetime) -> int:

@@ -13,15 +13,16 @@ from brandpulse.state.pane_reader import Minutes
 from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
 from brandpulse.state.stored_posts import NegativePost, SampledPost, WindowPosts
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.hour_posts import Allowed
+from stream_workers.aggregation.hour_posts import PostAllowance
 from stream_workers.aggregation.post_sample import SampleBounds
-from stream_workers.aggregation.row_fold import Cell, Change, Outcome, Scored, Span, Stored, fold, plan
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.types import Cell, Change, Outcome, Scored, Span, Stored
 
 Value = TypeVar("Value")
 BATCH_POSTS = 4_096
-NO_POSTS = Allowed(0, 0)
+NO_POSTS = PostAllowance(0, 0)
 
 
 class RecordedPanes:
@@ -31,7 +32,7 @@ class RecordedPanes:
     late. The alerter reads each minute once, so it does not see such a post in a minute either.
     """
 
-    def __init__(self, retention: Retention, limits: RepeatLimits) -> None:
+    def __init__(self, retention: Retention, limits: DedupLimits) -> None:
         self._retention = retention
         self._limits = limits
         self._status = PartitionStatus("recorded", 0, 0, "recorded", lateness_ms=retention.lateness_ms)
@@ -175,8 +176,8 @@ class RecordedPanes:
         if not self._pending:
             return
         outcomes, self._pending = self._pending, []
-        digests, cells = plan(outcomes)
-        change = fold(
+        digests, cells = plan_rows(outcomes)
+        change = fold_rows(
             self._status,
             outcomes,
             self._status.next + len(outcomes),
@@ -184,7 +185,7 @@ class RecordedPanes:
             retention=self._retention,
             limits=self._limits,
             bounds=_NoSamples(),
-            most_posts=NO_POSTS,
+            allowance=NO_POSTS,
         )
         self._apply(change)
         named = {outcome.decoded.record.offset for outcome in outcomes if isinstance(outcome, Scored)}
@@ -193,7 +194,7 @@ class RecordedPanes:
     def _stored(self, digests: Sequence[bytes], cells: Sequence[Cell]) -> Stored:
         numbers = self._generations
         return Stored(
-            repeats={digest: numbers[digest] for digest in digests if digest in numbers},
+            duplicates={digest: numbers[digest] for digest in digests if digest in numbers},
             panes=_of_cells(self._panes, cells),
             authors=_of_cells(self._authors, cells),
         )

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from brandpulse.schema.identity import author_hex
 from brandpulse.schema.posts import WirePost
 from brandpulse.state.keys import facet_series
-from stream_workers.aggregation.row_fold import Outcome, Unmatched, scored
-from stream_workers.decoding.post_decoder import Decoded, author_word
+from stream_workers.aggregation.types import Outcome, Unmatched, build_scored
+from stream_workers.decoding.post_decoder import DecodedPost
 from stream_workers.decoding.records import Record
-from stream_workers.scoring.post_scores import FourProbabilities, judged
+from stream_workers.scoring.post_scores import FourProbabilities, build_post_scores
 
 NO_HEADS: Mapping[str, Sequence[float]] = {}
 
@@ -39,15 +40,15 @@ class RecordedPost:
 def outcome_of(post: RecordedPost, offset: int = 0, *, mask: Callable[[str], str] = str) -> Outcome:
     """*post* as the workers' fold takes it. *mask*: applied to each text that the fold keeps."""
     created_at = datetime.fromtimestamp(post.event_ms / 1_000, UTC)
-    decoded = Decoded(
+    decoded = DecodedPost(
         Record(offset, post.arrived_ms, b"", None),
-        WirePost(post.id, post.text, created_at, author_word(post.author), post.source),
+        WirePost(post.id, post.text, created_at, author_hex(post.author), post.source),
         post.event_ms,
     )
     if not post.brands:
         return Unmatched(decoded)
-    scores = judged(post.probabilities, NO_HEADS, (None,) * len(post.brands))
-    outcome = scored(decoded, post.brands, scores, author=post.author, mask=mask)
+    scores = build_post_scores(post.probabilities, NO_HEADS, (None,) * len(post.brands))
+    outcome = build_scored(decoded, post.brands, scores, author=post.author, mask=mask)
     if not post.facets:
         return outcome
     in_facets = (

@@ -14,8 +14,8 @@ from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.backtest.score_file import Scores
 from brandpulse.errors import ConfigError
 from brandpulse.state.keys import facet_of
-from stream_workers.scoring.facet_matcher import Facets
-from stream_workers.scoring.post_scores import FourProbabilities, Towards, judged
+from stream_workers.scoring.facet_matcher import FacetMatcher
+from stream_workers.scoring.post_scores import BrandScore, FourProbabilities, build_post_scores
 
 AuthorHash = Callable[[str, str], int]
 """Source and author id -> keyed hash."""
@@ -73,7 +73,7 @@ class RecordedTexts:
         scores: Scores,
         *,
         author_hash: AuthorHash,
-        facets: Facets | None = None,
+        facets: FacetMatcher | None = None,
         keep_heads: bool = False,
     ) -> None:
         """*scores*: known ones; new ones are added to it. *keep_heads*: some facet reads the model's heads."""
@@ -146,7 +146,7 @@ class RecordedTexts:
             return ()
         known = [self._heads.get(key) for key in keys]
         heads = {} if (first := known[0]) is None else first.heads
-        scores = judged(probabilities, heads, tuple(None if one is None else one.urgency for one in known))
-        towards = tuple(map(Towards, brands, scores.targets, scores.labels, scores.score_micros, scores.urgency))
-        found = self._facets.of(keywords, heads, towards)
+        scores = build_post_scores(probabilities, heads, tuple(None if one is None else one.urgency for one in known))
+        towards = tuple(map(BrandScore, brands, scores.targets, scores.labels, scores.score_micros, scores.urgency))
+        found = self._facets.match(keywords, heads, towards)
         return tuple(tuple(facet_of(series) for series, score in found if score.brand == brand) for brand in brands)

@@ -12,16 +12,18 @@ import msgspec
 
 from brandpulse.config.brands_file import Brand
 from brandpulse.errors import BrandpulseError
+from brandpulse.schema.identity import AuthorHasher
 from brandpulse.schema.posts import POST_DECODER
 from brandpulse.state.keys import DAY_MS, HOUR_MS, AlertingKeys
 from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.text.brand_matcher import BrandMatcher
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.row_fold import Scored, fold, plan, scored
-from stream_workers.decoding.post_decoder import AuthorHasher, Decoded
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.types import Scored, build_scored
+from stream_workers.decoding.post_decoder import DecodedPost
 from stream_workers.decoding.records import Record
-from stream_workers.scoring.post_scores import FourProbabilities, judged
+from stream_workers.scoring.post_scores import FourProbabilities, build_post_scores
 from stream_workers.state_store.partition_store import Applied, ReadRequest
 from stream_workers.state_store.redis_store import RedisPartitionStore
 
@@ -57,7 +59,8 @@ def match_cost(texts: Sequence[str], number: int, *, posts: int = 20_000, rounds
     seconds = []
     for _ in range(rounds):
         began = time.perf_counter()
-        matcher.match_many(named)
+        for text in named:
+            matcher.match(text)
         seconds.append(time.perf_counter() - began)
     return MatchCost(number, built, 1e6 * min(seconds) / posts)
 
@@ -78,12 +81,12 @@ class StoreSize:
 def store_size(
     client: Any, texts: Sequence[str], *, posts_a_second: float = 1.0, partitions: int = 4, authors: int = 20_000
 ) -> StoreSize:
-    """Store a day of one brand's *texts* at a steady rate, with `fold` and the real store, on an empty server.
+    """Store a day of one brand's *texts* at a steady rate, with `fold_rows` and the real store, on an empty server.
 
     An alerter that follows two minutes behind is simulated: minute panes that it has evaluated may expire.
     """
     retention = Retention(120_000, 2 * DAY_MS, 90 * DAY_MS)
-    limits = RepeatLimits(6 * HOUR_MS, 4_000_000)
+    limits = DedupLimits(6 * HOUR_MS, 4_000_000)
     store = RedisPartitionStore(client, "growth", retention)
     evaluated = AlertingKeys("growth").evaluated_until
     posts = int(posts_a_second * DAY_MS / 1_000)
@@ -118,7 +121,7 @@ class KeptCost:
 def kept_cost(client: Any, texts: Sequence[str], days: int, *, live_posts: int = 20_480) -> KeptCost:
     """Store *days* of one brand with a post every five minutes, then live posts, two per second, on an empty server."""
     retention = Retention(120_000, 2 * DAY_MS, 90 * DAY_MS)
-    limits = RepeatLimits(6 * HOUR_MS, 4_000_000)
+    limits = DedupLimits(6 * HOUR_MS, 4_000_000)
     store = RedisPartitionStore(client, "growth", retention)
     state = PartitionStatus("posts", 0, next=0, topic_id="t")
     if not store.rebase(None, state):
@@ -140,13 +143,13 @@ def kept_cost(client: Any, texts: Sequence[str], days: int, *, live_posts: int =
 
 
 def _apply(
-    store: RedisPartitionStore, state: PartitionStatus, posts: list[Scored], retention: Retention, limits: RepeatLimits
+    store: RedisPartitionStore, state: PartitionStatus, posts: list[Scored], retention: Retention, limits: DedupLimits
 ) -> PartitionStatus:
     if not posts:
         return state
-    digests, cells = plan(posts)
+    digests, cells = plan_rows(posts)
     [known] = store.read([ReadRequest(state, digests, cells)])
-    change = fold(state, posts, state.next + len(posts), known, retention=retention, limits=limits)
+    change = fold_rows(state, posts, state.next + len(posts), known, retention=retention, limits=limits)
     if store.apply([change]) != [Applied()]:
         raise BrandpulseError("the store rejected a batch: another client writes to it")
     return change.status
@@ -164,8 +167,8 @@ def _scored(numbers: Iterable[int], texts: Sequence[str], posts_a_second: float,
             msgspec.json.encode(texts[number % len(texts)]),
             created.encode(),
         )
-        decoded = Decoded(Record(number, moment, None, value), POST_DECODER.decode(value), moment)
-        said = judged((verdicts[number % 3],), {"sentiment": (0.3, 0.4, 0.3)}, (None,))
+        decoded = DecodedPost(Record(number, moment, None, value), POST_DECODER.decode(value), moment)
+        said = build_post_scores((verdicts[number % 3],), {"sentiment": (0.3, 0.4, 0.3)}, (None,))
         author = hasher("s", str(number * 7_919 % authors))
-        out.append(scored(decoded, ("Growth",), said, author=author, mask=str))
+        out.append(build_scored(decoded, ("Growth",), said, author=author, mask=str))
     return out

@@ -27,7 +27,7 @@ def unsure_texts(stream: list[SamplePost], *, least_margin: float = LEAST_MARGIN
     matcher = BrandMatcher(load_brands(UNSURE_FILE.with_name("brands.yaml")))
     marker = BrandMarker(matcher)
     texts = list(dict.fromkeys(each.post.text for each in stream))
-    named = [(text, brands) for text in texts if (brands := matcher.look(text)[0])]
+    named = [(text, brands) for text in texts if (brands := matcher.match_with_facets(text)[0])]
     posts = [marker.mark(text, brands) for text, brands in named]
     owners = [text for text, brands in named for _ in brands]
     precisions: list[Precision] = ["fp32", "bf16", "int8", *(["int8-onnxruntime"] if onnx_is_installed() else [])]  # type: ignore[list-item]

@@ -27,6 +27,7 @@ from pydantic.fields import FieldInfo
 MAX_TEXT_CHARS = 20_000
 """Longer texts are not social posts. They are rejected, not cut off: a score of half a document would mislead."""
 MAX_ID_CHARS = 256
+MAX_SOURCE_CHARS = 64
 MAX_LANG_CHARS = 16
 MAX_URL_CHARS = 2_048
 
@@ -81,7 +82,7 @@ class Post(BaseModel):
     """Event time, RFC 3339 with a zone."""
     author_id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)]
     """The author as the source names it. Only a keyed hash of it is stored."""
-    source: Annotated[str, Field(min_length=1, max_length=64)]
+    source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE_CHARS)]
     lang: Annotated[str, Field(max_length=MAX_LANG_CHARS)] | None = _optional_text("Language tag", MAX_LANG_CHARS)
     url: Annotated[str, Field(max_length=MAX_URL_CHARS)] | None = _optional_text("Address of the post", MAX_URL_CHARS)
 

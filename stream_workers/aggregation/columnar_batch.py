@@ -1,4 +1,4 @@
-"""The posts of one partition's batch after the model, by columns: what `fold_columns` folds without looking at a post.
+"""The scored posts of one partition's batch in columns: what `fold_columns` folds without creating an object per post.
 
 A pair is a row and a series that it counts in: a brand that it names, or one of that brand's facets.
 """
@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from brandpulse.state.keys import MINUTE_MS
-from stream_workers.aggregation.row_fold import HOUR_MINUTES, Cell, Outcome, Scored, Span, Unmatched, scored
-from stream_workers.decoding.decoded_batch import Rows
-from stream_workers.decoding.lazy_sequence import OnDemand
-from stream_workers.decoding.post_decoder import Decoded
+from stream_workers.aggregation.types import HOUR_MINUTES, Cell, Outcome, Scored, Span, Unmatched, build_scored
+from stream_workers.decoding.decoded_batch import DecodedBatch
+from stream_workers.decoding.lazy_sequence import LazySequence
+from stream_workers.decoding.post_decoder import DecodedPost
 from stream_workers.decoding.records import Integers
-from stream_workers.scoring.facet_matcher import Facets
-from stream_workers.scoring.post_scores import Judged
+from stream_workers.scoring.facet_matcher import FacetMatcher
+from stream_workers.scoring.post_scores import PostScores
 
 Indexes = npt.NDArray[np.intp]
 _labels, _micros = attrgetter("labels"), attrgetter("score_micros")
@@ -29,21 +29,21 @@ class Pairs(NamedTuple):
 
     row: Indexes
     series: Indexes
-    """Number of its series in `Columns.series`."""
+    """Index of the series in `ColumnarBatch.series`."""
     label: Integers
-    """As `Towards.label`."""
+    """As `BrandScore.label`."""
     micros: Integers
-    """As `Towards.score_micros`."""
+    """As `BrandScore.score_micros`."""
 
     @classmethod
-    def of(cls, found: Sequence[tuple[int, int, int, int]]) -> "Pairs":
-        table = np.array(found, np.int64).reshape(-1, 4)
+    def from_tuples(cls, pairs: Sequence[tuple[int, int, int, int]]) -> "Pairs":
+        table = np.array(pairs, np.int64).reshape(-1, 4)
         return cls(table[:, 0], table[:, 1], table[:, 2], table[:, 3])
 
-    def at(self, chosen: npt.NDArray[np.bool_] | Indexes) -> "Pairs":
+    def select(self, chosen: npt.NDArray[np.bool_] | Indexes) -> "Pairs":
         return Pairs(self.row[chosen], self.series[chosen], self.label[chosen], self.micros[chosen])
 
-    def and_these(self, others: "Pairs") -> "Pairs":
+    def concatenated(self, others: "Pairs") -> "Pairs":
         return Pairs(*map(np.concatenate, zip(self, others, strict=True))) if len(others.row) else self
 
 
@@ -52,122 +52,132 @@ class Cells(NamedTuple):
 
     cells: list[Cell]
     of_pair: Indexes
-    """(p,): the number of each pair's cell."""
+    """(p,): index of each pair's cell."""
 
     @classmethod
-    def of(cls, span: Span, names: Sequence[str], series: Indexes, bucket: Integers) -> "Cells":
+    def build(cls, span: Span, names: Sequence[str], series: Indexes, bucket: Integers) -> "Cells":
         """*series* and *bucket*: (p,) each."""
         if not len(series):
             return cls([], np.zeros(0, np.intp))
         first = int(bucket.min())
         buckets = int(bucket.max()) - first + 1
-        places, of_pair = np.unique(series * buckets + (bucket - first), return_inverse=True)
-        return cls([Cell(span, names[at // buckets], at % buckets + first) for at in places.tolist()], of_pair)
+        numbers, of_pair = np.unique(series * buckets + (bucket - first), return_inverse=True)
+        return cls(
+            [Cell(span, names[number // buckets], number % buckets + first) for number in numbers.tolist()], of_pair
+        )
 
 
-class Columns:
-    """n rows, none of which is dead, and what they say of brands and facets."""
+class ColumnarBatch:
+    """n rows, none of them dead, and the brands and facets that they count for."""
 
-    def __init__(self, rows: Rows, series: Sequence[str], *, brands: Pairs, facets: Pairs, posts: "ScoredRows") -> None:
+    def __init__(
+        self, rows: DecodedBatch, series: Sequence[str], *, brands: Pairs, facets: Pairs, posts: "ScoredPosts"
+    ) -> None:
         self.rows = rows
-        self.named = rows.named
+        self.matched = rows.matched
         """The rows that name a brand, in order; the others count as unmatched."""
         self.series = series
         self.brands = brands
         self.facets = facets
-        self.pairs = brands.and_these(facets)
+        self.pairs = brands.concatenated(facets)
         """Both."""
         self.posts = posts
-        """The named rows one by one, for whom it must be a post."""
+        """The matched rows as single posts, for code that needs them."""
         minute = rows.event_ms[self.pairs.row] // MINUTE_MS
-        self.minutes = Cells.of("minute", series, self.pairs.series, minute)
-        self.hours = Cells.of("hour", series, self.pairs.series, minute // HOUR_MINUTES)
+        self.minutes = Cells.build("minute", series, self.pairs.series, minute)
+        self.hours = Cells.build("hour", series, self.pairs.series, minute // HOUR_MINUTES)
 
 
-class ScoredRows(OnDemand[Scored]):
-    """Named rows as posts, each made when it is asked for: most are counted and never looked at."""
+class ScoredPosts(LazySequence[Scored]):
+    """Matched rows as single posts, each built on access: most are counted and never accessed."""
 
     def __init__(
-        self, rows: Rows, verdicts: Sequence[Judged], mask: Callable[[str], str], facets: Facets | None
+        self,
+        rows: DecodedBatch,
+        scores: Sequence[PostScores],
+        mask: Callable[[str], str],
+        facets: FacetMatcher | None,
     ) -> None:
-        """*verdicts*: of each named row, in order."""
+        """*scores*: of each matched row, in order."""
         self._rows = rows
-        self._named = rows.named
-        self._verdicts = verdicts
+        self._matched = rows.matched
+        self._scores = scores
         self._mask = mask
         self._facets = facets
 
     def __len__(self) -> int:
-        return len(self._named)
+        return len(self._matched)
 
     def _make(self, at: int) -> Scored:
-        rows, row = self._rows, int(self._named[at])
-        brands, worded = rows.meaning(row)
-        return scored(
-            decoded_at(rows, row),
+        rows, row = self._rows, int(self._matched[at])
+        brands, facets_with_keyword = rows.match(row)
+        return build_scored(
+            decoded_post(rows, row),
             brands,
-            self._verdicts[at],
+            self._scores[at],
             author=int(rows.authors[row]),
             mask=self._mask,
             facets=self._facets,
-            worded=worded,
+            facets_with_keyword=facets_with_keyword,
             digest=rows.digest(row),
         )
 
     def of_row(self, row: int) -> Scored:
-        """The named *row*."""
-        return self[int(np.searchsorted(self._named, row))]
+        """The matched *row*."""
+        return self[int(np.searchsorted(self._matched, row))]
 
 
-def decoded_at(rows: Rows, row: int) -> Decoded:
-    return Decoded(rows.records[row], rows.post(row), int(rows.event_ms[row]))
+def decoded_post(rows: DecodedBatch, row: int) -> DecodedPost:
+    return DecodedPost(rows.records[row], rows.post(row), int(rows.event_ms[row]))
 
 
-def outcomes_of(rows: Rows, posts: ScoredRows) -> list[Outcome]:
-    """Row by row what `fold` takes."""
-    named = iter(posts)
-    brands = [bool(meaning.brands) for meaning in rows.meanings]
+def row_outcomes(rows: DecodedBatch, posts: ScoredPosts) -> list[Outcome]:
+    """The outcomes that `fold_rows` takes, row by row."""
+    matched = iter(posts)
+    has_brands = [bool(match.brands) for match in rows.matches]
     return [
-        letter
-        if (letter := rows.dead.get(row)) is not None
-        else (next(named) if brands[number] else Unmatched(decoded_at(rows, row), bool(rows.unread[row])))
-        for row, number in enumerate(rows.which.tolist())
+        dead_record
+        if (dead_record := rows.dead.get(row)) is not None
+        else (next(matched) if has_brands[number] else Unmatched(decoded_post(rows, row), bool(rows.unread[row])))
+        for row, number in enumerate(rows.match_numbers.tolist())
     ]
 
 
-def columns_of(rows: Rows, verdicts: Sequence[Judged], posts: ScoredRows, facets: Facets | None) -> Columns:
-    """Of *rows* none of which is dead. *verdicts*: of each row that names a brand, in order."""
-    named = rows.named
+def build_columnar_batch(
+    rows: DecodedBatch, scores: Sequence[PostScores], posts: ScoredPosts, facets: FacetMatcher | None
+) -> ColumnarBatch:
+    """*rows*, none of them dead, with *scores* of each matched row, in order."""
+    matched = rows.matched
     series: dict[str, int] = {}
-    numbers = [[series.setdefault(brand, len(series)) for brand in brands] for brands, _ in rows.meanings]
+    numbers = [[series.setdefault(brand, len(series)) for brand in brands] for brands, _ in rows.matches]
     sizes = np.array([len(one) for one in numbers])
     starts = np.cumsum(sizes) - sizes
-    which = rows.which[named]
-    pairs_of = sizes[which]
-    row = np.repeat(named, pairs_of)
-    place = np.arange(len(row)) - np.repeat(np.cumsum(pairs_of) - pairs_of, pairs_of)
+    match_numbers = rows.match_numbers[matched]
+    pair_counts = sizes[match_numbers]
+    row = np.repeat(matched, pair_counts)
+    position = np.arange(len(row)) - np.repeat(np.cumsum(pair_counts) - pair_counts, pair_counts)
     flat = np.array(list(chain.from_iterable(numbers)), np.intp)
     brands = Pairs(
         row,
-        flat[np.repeat(starts[which], pairs_of) + place],
-        np.fromiter(chain.from_iterable(map(_labels, verdicts)), np.int64),
-        np.fromiter(chain.from_iterable(map(_micros, verdicts)), np.int64),
+        flat[np.repeat(starts[match_numbers], pair_counts) + position],
+        np.fromiter(chain.from_iterable(map(_labels, scores)), np.int64),
+        np.fromiter(chain.from_iterable(map(_micros, scores)), np.int64),
     )
     if len(brands.label) != len(row):
-        raise ValueError(f"{len(brands.label)} verdicts on {len(row)} brands")
-    found = [] if facets is None else _in_facets(rows, named, posts, facets, series)
-    return Columns(rows, list(series), brands=brands, facets=Pairs.of(found), posts=posts)
+        raise ValueError(f"the model returned {len(brands.label)} scores for {len(row)} brand mentions")
+    facet_pairs = [] if facets is None else _facet_pairs(rows, matched, posts, facets, series)
+    return ColumnarBatch(rows, list(series), brands=brands, facets=Pairs.from_tuples(facet_pairs), posts=posts)
 
 
-def _in_facets(
-    rows: Rows, named: Indexes, posts: ScoredRows, facets: Facets, series: dict[str, int]
+def _facet_pairs(
+    rows: DecodedBatch, matched: Indexes, posts: ScoredPosts, facets: FacetMatcher, series: dict[str, int]
 ) -> list[tuple[int, int, int, int]]:
-    """Pairs of facets. Where all facets want words, a post without any needs no look."""
-    worded = [bool(meaning.worded) for meaning in rows.meanings]
-    which = rows.which
+    """If all facets need keywords, a post without any is skipped."""
+    has_keyword = [bool(match.facets) for match in rows.matches]
+    match_numbers = rows.match_numbers
     return [
-        (row, series.setdefault(name, len(series)), said.label, said.score_micros)
-        for at, row in enumerate(named.tolist())
-        if worded[which[row]] or not facets.all_want_words
-        for name, said in posts[at].facets
+        (row, series.setdefault(name, len(series)), score.label, score.score_micros)
+        for at, row in enumerate(matched.tolist())
+        if has_keyword[match_numbers[row]] or not facets.all_need_keywords
+        for name, score in posts[at].facets
     ]

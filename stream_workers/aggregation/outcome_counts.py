@@ -1,7 +1,7 @@
-"""Counts what became of a batch's posts, by source, as `brandpulse.state.outcomes.post_outcomes` keeps it: row by row, or by columns. Pure.
+"""Counts the outcomes of a batch's posts by source, as `brandpulse.state.outcomes.post_outcomes` stores them. Pure.
 
-A post belongs to the newest period that its partition's record times have reached, so nothing depends on where a batch
-was cut.
+A post belongs to the newest period that the record times of its partition have reached, so batch boundaries change
+nothing. `FateCounter` counts row by row, `count_columns` by columns.
 """
 
 from collections.abc import Sequence
@@ -23,19 +23,19 @@ from stream_workers.decoding.records import Integers
 
 _EDGES = np.array(OFFSET_EDGES, np.int64)
 _OFFSETS = len(OFFSET_EDGES) + 2
-"""Offsets' numbers and `NO_OFFSET`."""
+"""Number of offset classes, `NO_OFFSET` included."""
 
 
 class FateCounter:
-    """Row by row."""
+    """Counts row by row."""
 
     def __init__(self, newest: int) -> None:
         """*newest*: the newest period before the batch."""
         self._newest = newest
         self.added: dict[int, dict[Met, int]] = {}
 
-    def moved(self, record_ms: int) -> None:
-        """The next record; each is named once, before its fate."""
+    def advance(self, record_ms: int) -> None:
+        """Move to the next record. Called once for each record, before its fate is added."""
         self._newest = period_after(self._newest, record_ms)
 
     def add(self, source: str, fate: str, offset: int = NO_OFFSET) -> None:
@@ -55,7 +55,7 @@ def offsets_of(event_ms: Integers, record_ms: Integers) -> Integers:
 
 
 FateRows = tuple[Integers, npt.NDArray[np.intp], npt.NDArray[np.intp], Integers | None]
-"""(period, number of the source, number of the fate, offset) by rows; offset None: `NO_OFFSET`."""
+"""(period, source number, fate number, offset class) of each row; offset None: `NO_OFFSET`."""
 
 
 def count_columns(
@@ -63,7 +63,7 @@ def count_columns(
     sources: Sequence[str],
     fates: Sequence[str],
 ) -> Added:
-    """What rows add. *sources* and *fates*: the names that the numbers are of."""
+    """The counts of all rows of *parts*. *sources* and *fates*: the names of the numbers."""
     added: dict[int, dict[Met, int]] = {}
     for periods, source, fate, offset in parts:
         if not len(periods):
@@ -73,10 +73,10 @@ def count_columns(
         numbers = numbers * _OFFSETS + (0 if offset is None else offset + 1)
         found, counts = np.unique(numbers, return_counts=True)
         for number, posts in zip(found.tolist(), counts.tolist(), strict=True):
-            place, at_offset = divmod(number, _OFFSETS)
-            place, at_fate = divmod(place, len(fates))
-            period, at_source = divmod(place, len(sources))
-            met = sources[at_source], fates[at_fate], at_offset - 1
+            rest, offset_class = divmod(number, _OFFSETS)
+            rest, fate_number = divmod(rest, len(fates))
+            period, source_number = divmod(rest, len(sources))
+            key = sources[source_number], fates[fate_number], offset_class - 1
             cells = added.setdefault(first + period, {})
-            cells[met] = cells.get(met, 0) + posts
+            cells[key] = cells.get(key, 0) + posts
     return added

@@ -1,12 +1,12 @@
-"""Ids of posts, one behind the other: a thousand objects of twelve bytes cost more than all that is done with them."""
+"""Digests of posts in one byte string: a thousand objects of twelve bytes cost more than all other work on them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from stream_workers.decoding.lazy_sequence import OnDemand
-from stream_workers.decoding.post_decoder import DIGEST_BYTES
+from brandpulse.schema.identity import DIGEST_BYTES
+from stream_workers.decoding.lazy_sequence import LazySequence
 
 
-class Ids(OnDemand[bytes]):
+class PackedIds(LazySequence[bytes]):
     """Digests of (source, id), in order."""
 
     __slots__ = ("_packed",)
@@ -21,32 +21,32 @@ class Ids(OnDemand[bytes]):
     def append(self, digest: bytes) -> None:
         self._packed += digest
 
-    def extend(self, digests: "Ids") -> None:
+    def extend(self, digests: "PackedIds") -> None:
         self._packed += digests._packed
 
-    def between(self, begin: int, end: int) -> "Ids":
-        return Ids(self._packed[begin * DIGEST_BYTES : end * DIGEST_BYTES])
+    def subrange(self, start: int, end: int) -> "PackedIds":
+        return PackedIds(self._packed[start * DIGEST_BYTES : end * DIGEST_BYTES])
 
     def __len__(self) -> int:
         return len(self._packed) // DIGEST_BYTES
 
     def _make(self, at: int) -> bytes:
-        place = at * DIGEST_BYTES
-        return bytes(self._packed[place : place + DIGEST_BYTES])
+        start = at * DIGEST_BYTES
+        return bytes(self._packed[start : start + DIGEST_BYTES])
 
     def __iter__(self) -> Iterator[bytes]:
-        packed = self.packed
-        return (packed[at : at + DIGEST_BYTES] for at in range(0, len(packed), DIGEST_BYTES))
+        pack = self.packed
+        return (pack[at : at + DIGEST_BYTES] for at in range(0, len(pack), DIGEST_BYTES))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and not isinstance(other, bytes) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
-        return f"Ids({list(self)!r})"
+        return f"PackedIds({list(self)!r})"
 
 
-def packed(digests: Iterable[bytes]) -> bytes:
-    """*digests* in one piece."""
-    return digests.packed if isinstance(digests, Ids) else b"".join(digests)
+def pack(digests: Iterable[bytes]) -> bytes:
+    """*digests*, concatenated."""
+    return digests.packed if isinstance(digests, PackedIds) else b"".join(digests)

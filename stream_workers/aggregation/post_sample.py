@@ -1,149 +1,125 @@
-"""A small uniform sample of each brand's posts, day by day: what is usual, for an alert's terms to be held against.
+"""A small uniform sample of each brand's posts per day: the usual terms, to which an alert's terms are compared.
 
-Of a brand's relevant posts of one event-time day a partition keeps the `KEPT` with the smallest digests. Digests are
-hashes of (source, id), so that is a uniform sample, whatever the order of arrival; the same posts leave the same
-sample however batches are cut and however often one is tried again. Only the terms of a post are kept, in no order.
+Of a brand's relevant posts of one event-time day, a partition keeps the `SAMPLE_SIZE` with the smallest digests. Digests
+are hashes of (source, id), so the sample is uniform in any order of arrival; the same posts leave the same sample in any
+batches and after any retries. Only the terms of a post are kept, sorted.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import nlargest, nsmallest
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from brandpulse.state.keys import DAY_MS
 from brandpulse.state.panes import IRRELEVANT
-from brandpulse.state.stored_posts import SAMPLE_DAYS, SampledPost
+from brandpulse.state.stored_posts import SampledPost
 from brandpulse.text.terms import terms_of
+from stream_workers.aggregation.columnar_batch import ColumnarBatch
 from stream_workers.aggregation.hour_posts import HourBounds
+from stream_workers.aggregation.types import SCORE_BYTES, Sampled, SampleDay, Samples, Scored
 from stream_workers.scoring.post_scores import NEGATIVE
 
-if TYPE_CHECKING:
-    from stream_workers.aggregation.columnar_batch import Columns
-    from stream_workers.aggregation.row_fold import Scored
-
-KEPT = 30
-"""Posts of a brand, day and partition: four partitions and a week are some 800, a quarter of them negative."""
-SCORED_BYTES = 6
-"""Of a digest, as the number that Redis sorts by: a double holds 48 bits exactly."""
-KNOWN_DAYS = 2_000
-"""Brands times days whose bound is remembered: a megabyte. A forgotten one costs some posts that need not have gone."""
-
-
-class SampleDay(NamedTuple):
-    """Address of one sample: a brand's day, counted since 1970."""
-
-    brand: str
-    day: int
-
-    @property
-    def keep_until_ms(self) -> int:
-        """Event time from which it may be dropped."""
-        return (self.day + 1 + SAMPLE_DAYS) * DAY_MS
-
-
-class Sampled(NamedTuple):
-    """A post of a sample, and its place in it."""
-
-    digest: bytes
-    post: SampledPost
-
-    @property
-    def score(self) -> int:
-        """The greater, the sooner it stays: stores keep the highest."""
-        return -int.from_bytes(self.digest[:SCORED_BYTES], "big")
-
-
-Samples = Mapping[SampleDay, Sequence[Sampled]]
+SAMPLE_SIZE = 30
+"""Posts per brand, day and partition: four partitions and a week give about 800, a quarter of them negative."""
+TRACKED_DAYS = 2_000
+"""Brands times days whose bound is tracked: a megabyte. Losing a bound costs some needless offers."""
 
 
 class SampleBounds:
-    """Which digests are too large to be in a sample, from what one holder of the partition has had applied.
+    """Digests too large for a full sample, learnt from what the current owner of the partition applied.
 
-    It begins with knowing nothing, which is never wrong: what a store is offered needlessly falls out there.
+    It starts empty, which is safe: a store drops what it is offered needlessly.
     """
 
     def __init__(self) -> None:
-        self._lowest: dict[SampleDay, list[bytes]] = {}
-        self._full: dict[tuple[str, int], bytes] = {}
-        """The largest digest of each sample that is full."""
+        self._smallest: dict[SampleDay, list[bytes]] = {}
+        self._bounds: dict[tuple[str, int], bytes] = {}
+        """The largest digest of each full sample."""
         self.hours = HourBounds()
-        """Likewise, of the posts that are kept of each hour."""
+        """The same for the posts of each hour."""
 
     def bound(self, brand: str, day: int) -> bytes | None:
         """No post with this digest or a larger one is in the sample; None while it is not known to be full."""
-        return self._full.get((brand, day))
+        return self._bounds.get((brand, day))
 
-    def take(self, samples: Samples) -> None:
+    def add(self, samples: Samples) -> None:
         """*samples* are in the store now."""
-        if len(self._lowest) + len(samples) > KNOWN_DAYS:
-            self._lowest.clear()
-            self._full.clear()
-        for place, found in samples.items():
-            known = {*self._lowest.get(place, ()), *(one.digest for one in found)}
-            lowest = self._lowest[place] = nsmallest(KEPT, known)
-            if len(lowest) == KEPT:
-                self._full[place] = lowest[-1]
+        if len(self._smallest) + len(samples) > TRACKED_DAYS:
+            self._smallest.clear()
+            self._bounds.clear()
+        for day, posts in samples.items():
+            digests = {*self._smallest.get(day, ()), *(post.digest for post in posts)}
+            smallest = self._smallest[day] = nsmallest(SAMPLE_SIZE, digests)
+            if len(smallest) == SAMPLE_SIZE:
+                self._bounds[day] = smallest[-1]
 
 
-def samples_of(
-    counted: Sequence["Scored"], bounds: SampleBounds, *, watermark_ms: int
+def samples_from_rows(
+    counted: Sequence[Scored], bounds: SampleBounds, *, watermark_ms: int
 ) -> dict[SampleDay, list[Sampled]]:
-    """What of *counted* may be in a sample; days that are past their time by *watermark_ms* have none."""
+    """The posts of *counted* that may belong to a sample; none for days that expired before *watermark_ms*."""
     admitted: dict[SampleDay, list[tuple[bytes, bool, Scored]]] = {}
     bound_of = bounds.bound
     for post in counted:
         day, digest = post.decoded.event_ms // DAY_MS, post.digest
-        for said in post.brands:
-            # Nearly all end here: it runs for each post.
-            if (bound := bound_of(said.brand, day)) is not None and digest >= bound:
+        for score in post.brands:
+            # This rejects almost every post, and runs for each.
+            if (bound := bound_of(score.brand, day)) is not None and digest >= bound:
                 continue
-            place = SampleDay(said.brand, day)
-            if said.relevant and place.keep_until_ms > watermark_ms:
-                admitted.setdefault(place, []).append((digest, said.negative, post))
-    return {place: [_sampled(*one) for one in nsmallest(KEPT, found, key=_digest)] for place, found in admitted.items()}
+            sample_day = SampleDay(score.brand, day)
+            if score.relevant and sample_day.keep_until_ms > watermark_ms:
+                admitted.setdefault(sample_day, []).append((digest, score.negative, post))
+    return {
+        day: [_sampled(*one) for one in nsmallest(SAMPLE_SIZE, found, key=_digest)] for day, found in admitted.items()
+    }
 
 
-def samples_in(columns: "Columns", bounds: SampleBounds, *, watermark_ms: int) -> dict[SampleDay, list[Sampled]]:
-    """`samples_of` all of *columns*."""
-    relevant = columns.brands.at(columns.brands.label != IRRELEVANT)
+def samples_from_columns(
+    columns: ColumnarBatch, bounds: SampleBounds, *, watermark_ms: int
+) -> dict[SampleDay, list[Sampled]]:
+    """`samples_from_rows` of all of *columns*."""
+    relevant = columns.brands.select(columns.brands.label != IRRELEVANT)
     if not len(relevant.row):
         return {}
     rows = columns.rows
     days = rows.event_ms[relevant.row] // DAY_MS
     first, span = int(days.min()), int(days.max() - days.min()) + 1
-    places, which = np.unique(relevant.series * span + (days - first), return_inverse=True)
-    named = [SampleDay(columns.series[place // span], place % span + first) for place in places.tolist()]
-    full = [bounds.bound(*place) for place in named]
-    # By eight of twelve bytes nearly all are told to be too large; the few others are looked at one by one.
+    distinct, day_of = np.unique(relevant.series * span + (days - first), return_inverse=True)
+    sample_days = [SampleDay(columns.series[number // span], number % span + first) for number in distinct.tolist()]
+    day_bounds = [bounds.bound(*day) for day in sample_days]
+    # Eight of twelve bytes reject almost every post; the few others are tested one by one.
     heads = np.ascontiguousarray(rows.digests[relevant.row, :8]).view(">u8")[:, 0]
-    largest = np.array([2**64 - 1 if bound is None else int.from_bytes(bound[:8], "big") for bound in full], np.uint64)
-    alive = np.array([place.keep_until_ms > watermark_ms for place in named])
+    largest = np.array(
+        [2**64 - 1 if bound is None else int.from_bytes(bound[:8], "big") for bound in day_bounds], np.uint64
+    )
+    open_days = np.array([day.keep_until_ms > watermark_ms for day in sample_days])
     admitted: dict[SampleDay, list[tuple[bytes, bool, int]]] = {}
-    for at in np.flatnonzero((heads <= largest[which]) & alive[which]).tolist():
-        row, place, bound = int(relevant.row[at]), named[which[at]], full[which[at]]
+    for at in np.flatnonzero((heads <= largest[day_of]) & open_days[day_of]).tolist():
+        row, day, bound = int(relevant.row[at]), sample_days[day_of[at]], day_bounds[day_of[at]]
         digest = rows.digest(row)
         if bound is None or digest < bound:
-            admitted.setdefault(place, []).append((digest, bool(relevant.label[at] == NEGATIVE), row))
+            admitted.setdefault(day, []).append((digest, bool(relevant.label[at] == NEGATIVE), row))
     return {
-        place: [
+        day: [
             _sampled(digest, negative, columns.posts.of_row(row))
-            for digest, negative, row in nsmallest(KEPT, found, key=itemgetter(0))
+            for digest, negative, row in nsmallest(SAMPLE_SIZE, found, key=itemgetter(0))
         ]
-        for place, found in admitted.items()
+        for day, found in admitted.items()
     }
 
 
 def with_sampled(kept: Iterable[Sampled], offered: Iterable[Sampled]) -> list[Sampled]:
     """A sample after posts were *offered* to it, as the stores keep it."""
-    return nlargest(KEPT, {one.digest: one for one in (*kept, *offered)}.values(), key=lambda one: one.score)
+    return nlargest(
+        SAMPLE_SIZE, {post.digest: post for post in (*kept, *offered)}.values(), key=lambda post: post.score
+    )
 
 
-def _digest(found: tuple[bytes, bool, "Scored"]) -> bytes:
+def _digest(found: tuple[bytes, bool, Scored]) -> bytes:
     return found[0]
 
 
-def _sampled(digest: bytes, negative: bool, post: "Scored") -> Sampled:
+def _sampled(digest: bytes, negative: bool, post: Scored) -> Sampled:
     terms = tuple(sorted(terms_of(post.masked_text)))
-    return Sampled(digest, SampledPost(digest[:SCORED_BYTES].hex(), negative, terms))
+    return Sampled(digest, SampledPost(digest[:SCORE_BYTES].hex(), negative, terms))

@@ -1,70 +1,67 @@
-"""Posts that are kept beside the counts: the newest negative ones, for people to read."""
+"""The newest negative posts of each series, stored next to the counts for people to read."""
 
 from collections.abc import Sequence
 from heapq import nlargest
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from brandpulse.schema.identity import author_hex
 from brandpulse.state.stored_posts import NegativePost
-from stream_workers.decoding.post_decoder import author_word
-from stream_workers.scoring.post_scores import NEGATIVE, Towards
-
-if TYPE_CHECKING:
-    from stream_workers.aggregation.columnar_batch import Columns
-    from stream_workers.aggregation.row_fold import Scored
+from stream_workers.aggregation.columnar_batch import ColumnarBatch
+from stream_workers.aggregation.types import Scored
+from stream_workers.scoring.post_scores import NEGATIVE, BrandScore
 
 KEPT_NEGATIVES = 20
-"""Newest negative posts kept per brand and partition, for people to read."""
+"""Negative posts kept per brand and partition."""
 
 
-def newest_negatives(counted: Sequence["Scored"]) -> dict[str, list[NegativePost]]:
-    """The newest of *counted* by event time, of each brand and each facet's series, in any order of arrival."""
-    by_brand: dict[str, list[tuple[Scored, Towards]]] = {}
+def newest_negatives_from_rows(counted: Sequence[Scored]) -> dict[str, list[NegativePost]]:
+    """The newest posts of *counted* by event time, of each brand and each facet's series, in any order of arrival."""
+    by_series: dict[str, list[tuple[Scored, BrandScore]]] = {}
     for post in counted:
-        for said in post.brands:
-            if said.negative:
-                by_brand.setdefault(said.brand, []).append((post, said))
-        for series, said in post.facets:
-            by_brand.setdefault(series, []).append((post, said))
+        for score in post.brands:
+            if score.negative:
+                by_series.setdefault(score.brand, []).append((post, score))
+        for series, score in post.facets:
+            by_series.setdefault(series, []).append((post, score))
     return {
-        brand: [_negative_post(*post) for post in nlargest(KEPT_NEGATIVES, posts, key=_event_ms)]
-        for brand, posts in by_brand.items()
+        series: [_negative_post(*post) for post in nlargest(KEPT_NEGATIVES, posts, key=_event_ms)]
+        for series, posts in by_series.items()
     }
 
 
-def newest_in(columns: "Columns") -> dict[str, list[NegativePost]]:
-    """`newest_negatives` of all of *columns*."""
-    pairs = columns.brands.at(columns.brands.label == NEGATIVE).and_these(columns.facets)
+def newest_negatives_from_columns(columns: ColumnarBatch) -> dict[str, list[NegativePost]]:
+    """`newest_negatives_from_rows` of all of *columns*."""
+    pairs = columns.brands.select(columns.brands.label == NEGATIVE).concatenated(columns.facets)
     order = np.lexsort((-columns.rows.event_ms[pairs.row], pairs.series))
     series, rows = pairs.series[order], pairs.row[order].tolist()
-    begins = np.flatnonzero(np.diff(series, prepend=-1)).tolist()
+    starts = np.flatnonzero(np.diff(series, prepend=-1)).tolist()
     found = {}
-    for begin, end in pairwise([*begins, len(rows)]):
-        name = columns.series[series[begin]]
-        posts = [columns.posts.of_row(row) for row in rows[begin : min(end, begin + KEPT_NEGATIVES)]]
-        found[name] = [_negative_post(post, _said_of(post, name)) for post in posts]
+    for start, end in pairwise([*starts, len(rows)]):
+        name = columns.series[series[start]]
+        posts = [columns.posts.of_row(row) for row in rows[start : min(end, start + KEPT_NEGATIVES)]]
+        found[name] = [_negative_post(post, _score_in(post, name)) for post in posts]
     return found
 
 
-def _said_of(post: "Scored", series: str) -> Towards:
+def _score_in(post: Scored, series: str) -> BrandScore:
     return next(
-        said for name, said in chain(((said.brand, said) for said in post.brands), post.facets) if name == series
+        score for name, score in chain(((score.brand, score) for score in post.brands), post.facets) if name == series
     )
 
 
-def _event_ms(post: tuple["Scored", Towards]) -> int:
+def _event_ms(post: tuple[Scored, BrandScore]) -> int:
     return post[0].decoded.event_ms
 
 
-def _negative_post(judged: "Scored", said: Towards) -> NegativePost:
-    post = judged.decoded.post
+def _negative_post(scored: Scored, score: BrandScore) -> NegativePost:
+    post = scored.decoded.post
     return NegativePost(
         id=post.id,
         source=post.source,
-        text=judged.masked_text,
-        created_ms=judged.decoded.event_ms,
-        author=author_word(judged.author),
-        negative=round(said.probabilities[NEGATIVE], 4),
+        text=scored.masked_text,
+        created_ms=scored.decoded.event_ms,
+        author=author_hex(scored.author),
+        negative=round(score.probabilities[NEGATIVE], 4),
     )

@@ -1,11 +1,11 @@
-"""What one holder of a partition knows of its repeat memory without asking the store.
+"""Answers from memory which ids of a batch are certainly not in the dedup window.
 
-Of the generations that it began itself it has seen every id. A filter a generation says of an id that it is surely
-new, or that it may be known; only the latter is asked. Without this the store looks up each id of a post in every
-generation, which costs it more than all the rest of a batch.
+A worker has seen every id of the generations that it started. A filter per generation reports an id as certainly new or
+as possibly known; only the latter is looked up in the store. Without filters the store looks up each id in every
+generation, which costs it more than the rest of the batch.
 
-Sound only while nobody else writes: each write leaves its holder's word in the state (`PartitionStatus.writer`), and a
-holder that finds another's is refused, and forgotten with all that it knew.
+Valid only while no other worker writes: each write stores a random token (`PartitionStatus.writer`). A worker that finds
+another token is refused, and discards the filters with the partition.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,22 +14,22 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from brandpulse.state.partition_state import Generation
-from stream_workers.aggregation.packed_ids import packed
-from stream_workers.aggregation.row_fold import Change
+from stream_workers.aggregation.packed_ids import pack
+from stream_workers.aggregation.types import Change
 
 
 class IdFilter(Protocol):
-    """Ids one behind the other, `decode.DIGEST_BYTES` each."""
+    """Takes concatenated ids of `brandpulse.schema.identity.DIGEST_BYTES` each."""
 
     def add(self, ids: bytes) -> None: ...
 
-    def may_hold(self, ids: bytes) -> bytes:
-        """A byte for each of *ids*: 0 where it was never added, for certain."""
+    def may_contain(self, ids: bytes) -> bytes:
+        """One byte for each of *ids*: 0 if it was certainly never added."""
         ...
 
 
 def native_filter(*, native: bool = True) -> Callable[[], IdFilter] | None:
-    """A filter in native code; None where there is none or none is wanted: one in Python costs more than it spares."""
+    """The native filter; None if it is not built or *native* is false. A filter in Python would cost more than it saves."""
     if not native:
         return None
     try:
@@ -39,43 +39,43 @@ def native_filter(*, native: bool = True) -> Callable[[], IdFilter] | None:
     return NativeIdFilter
 
 
-class Question(NamedTuple):
+class IdLookup(NamedTuple):
     """Ids to look up in some generations."""
 
     generations: tuple[Generation, ...]
     digests: Sequence[bytes]
 
 
-class KnownIds:
-    """Of one holder; the settling thread's."""
+class SeenIdFilter:
+    """The filters of one assigned partition. Used by the storing thread only."""
 
     def __init__(self, new_filter: Callable[[], IdFilter] | None = None) -> None:
-        """Without *new_filter* it knows nothing, and all is asked."""
+        """Without *new_filter*, every id is looked up in the store."""
         self._new_filter = new_filter
         self._filters: dict[int, IdFilter] = {}
 
-    def questions(self, generations: Sequence[Generation], digests: Sequence[bytes]) -> list[Question]:
-        """What must be asked to know which of *digests* a partition with these *generations* remembers."""
-        foreign = tuple(one for one in generations if one.number not in self._filters)
-        asked = [Question(foreign, digests)] if foreign else []
-        ids = packed(digests) if self._filters else b""
-        for one in generations:
-            if (own := self._filters.get(one.number)) is None:
+    def lookups(self, generations: Sequence[Generation], digests: Sequence[bytes]) -> list[IdLookup]:
+        """The lookups that decide which of *digests* are in the window of a partition with these *generations*."""
+        unfiltered = tuple(generation for generation in generations if generation.number not in self._filters)
+        lookups = [IdLookup(unfiltered, digests)] if unfiltered else []
+        ids = pack(digests) if self._filters else b""
+        for generation in generations:
+            if (id_filter := self._filters.get(generation.number)) is None:
                 continue
-            if doubted := np.flatnonzero(np.frombuffer(own.may_hold(ids), np.uint8)).tolist():
-                asked.append(Question((one,), [digests[place] for place in doubted]))
-        return asked
+            if possible := np.flatnonzero(np.frombuffer(id_filter.may_contain(ids), np.uint8)).tolist():
+                lookups.append(IdLookup((generation,), [digests[at] for at in possible]))
+        return lookups
 
-    def take(self, before: Sequence[Generation], change: Change) -> None:
-        """*change* was applied; *before* it the partition had these generations."""
+    def add_applied(self, before: Sequence[Generation], change: Change) -> None:
+        """*change* was applied to a partition that had the generations *before*."""
         if self._new_filter is None:
             return
-        begun = change.new_ids.keys() - {one.number for one in before}
+        started = change.new_ids.keys() - {generation.number for generation in before}
         for number, digests in change.new_ids.items():
-            if number in begun:
+            if number in started:
                 self._filters[number] = self._new_filter()
-            if (own := self._filters.get(number)) is not None:
-                own.add(packed(digests))
-        kept = {one.number for one in change.status.generations}
-        for number in self._filters.keys() - kept:
+            if (id_filter := self._filters.get(number)) is not None:
+                id_filter.add(pack(digests))
+        current = {generation.number for generation in change.status.generations}
+        for number in self._filters.keys() - current:
             del self._filters[number]

@@ -1,31 +1,31 @@
-"""How large a read may be, so that no post waits for many others."""
+"""Adapts the size of a read to the model's speed, so that no post waits for many others."""
 
-SECONDS = 0.5
-"""Of the model's work in a read. With the next one it is what a post waits at most, beside its own read's wait."""
-LEAST = 32
-"""Posts: fewer fill a CPU's rows badly."""
-_MEMORY = 0.8
-"""Weight of what was seen before, at each call."""
+TARGET_SECONDS = 0.5
+"""Model time per read. With the next read, this is what a post waits at most, in addition to its own read."""
+MIN_POSTS = 32
+"""Fewer posts fill the rows of a CPU batch badly."""
+_DECAY = 0.8
+"""Weight of earlier observations, per call."""
 
 
-class Pace:
-    """So many posts as the model gets through in half a second, for one that takes posts as it goes along.
+class AdaptiveBatchSize:
+    """The number of posts that the model scores in half a second, for a model that accepts posts continuously.
 
-    To such a model a larger read is no gain, while all posts of a read are shown when its last is scored. Told by the
-    storing thread, asked by others.
+    A larger read does not speed up such a model, and all posts of a read become visible with its last one. Updated by the
+    storing thread, read by others.
     """
 
-    def __init__(self, most: int) -> None:
-        """*most*: the bound, and what is said as long as nothing was seen."""
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        """*limit*: the maximum, and the value until something was observed."""
+        self._limit = limit
         self._posts = self._seconds = 0.0
-        self.posts = most
+        self.posts = limit
 
-    def took(self, posts: int, seconds: float) -> None:
-        """The model was at work on *posts* for *seconds*, on nothing else."""
+    def observe(self, posts: int, seconds: float) -> None:
+        """The model spent *seconds* on *posts*, and on nothing else."""
         if not posts:
             return
-        self._posts = _MEMORY * self._posts + posts
-        self._seconds = _MEMORY * self._seconds + seconds
-        wanted = SECONDS * self._posts / max(self._seconds, 1e-6)
-        self.posts = max(min(LEAST, self._most), min(self._most, round(wanted)))
+        self._posts = _DECAY * self._posts + posts
+        self._seconds = _DECAY * self._seconds + seconds
+        wanted = TARGET_SECONDS * self._posts / max(self._seconds, 1e-6)
+        self.posts = max(min(MIN_POSTS, self._limit), min(self._limit, round(wanted)))

@@ -1,6 +1,7 @@
-"""One read, cut into batches by partition. Knows records and what is held; asks nobody."""
+"""Splits one read into batches by partition. No I/O."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import methodcaller
 
@@ -8,44 +9,72 @@ import numpy as np
 from confluent_kafka import KafkaError, Message
 
 from brandpulse.schema.dead_letters import RecordId, record_id_of
-from stream_workers.consumer.assigned_partition import HeldPartition, PartitionBatch, ReadBatch
+from stream_workers.consumer.assigned_partition import AssignedPartition
 from stream_workers.decoding.records import Records
 
 _partition_of, _error_of = methodcaller("partition"), methodcaller("error")
 
 
-def cut(
-    messages: Sequence[Message], held: Mapping[int, HeldPartition], on_error: Callable[[KafkaError, Message], None]
-) -> ReadBatch:
-    """Records by partition. What does not belong to a held partition's next place falls out.
+@dataclass(frozen=True, slots=True)
+class PartitionBatch:
+    """Records of one partition, in offset order, that follow each other without a gap in what was read."""
 
-    Positions and ends are noted in *held*; *on_error* is told what else came in a record's place.
+    partition: AssignedPartition
+    from_offset: int
+    """Where the previous batch ended, or the position after a seek. It may be below the first record: logs have gaps."""
+    to_offset: int
+    records: Records
+    origins: Mapping[int, RecordId] = field(default_factory=dict)
+    """Offset -> original identity, of the records that `brandpulse dlq redrive` sent again."""
+    epoch: int = -1
+    """Leader epoch of the last record; -1: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBatch:
+    """The records of one read, over all partitions."""
+
+    parts: list[PartitionBatch] = field(default_factory=list)
+
+    @property
+    def posts(self) -> int:
+        return sum(len(part.records) for part in self.parts)
+
+
+def split_by_partition(
+    messages: Sequence[Message],
+    assigned: Mapping[int, AssignedPartition],
+    on_error: Callable[[KafkaError, Message], None],
+) -> ReadBatch:
+    """*messages* by partition. A record that does not follow on the position of an assigned partition is dropped.
+
+    Updates positions and ends in *assigned*. *on_error* receives errors other than the end of a partition.
     """
     by_partition: dict[int, list[Message]] = {}
     ended: set[int] = set()
-    # librdkafka hands over what one answer brought of a partition together: runs are long.
-    for partition, run in groupby(messages, _partition_of):
+    # librdkafka returns the records of one fetch of a partition together: runs are long.
+    for number, run in groupby(messages, _partition_of):
         records = list(run)
         if any(map(_error_of, records)):
-            records = _without_errors(partition, records, ended, on_error)
+            records = _without_errors(number, records, ended, on_error)
         elif records:
-            ended.discard(partition)
-        by_partition.setdefault(partition, []).extend(records)
+            ended.discard(number)
+        by_partition.setdefault(number, []).extend(records)
     parts = []
-    for partition, records in by_partition.items():
-        place = held.get(partition)
-        if place is not None and not place.gone and (part := _part(place, records)) is not None:
+    for number, records in by_partition.items():
+        partition = assigned.get(number)
+        if partition is not None and not partition.released and (part := _batch(partition, records)) is not None:
             parts.append(part)
-    for partition in ended & held.keys():
-        held[partition].ended_at = held[partition].position
-        held[partition].ends_told += 1
+    for number in ended & assigned.keys():
+        assigned[number].eof_position = assigned[number].position
+        assigned[number].eof_count += 1
     return ReadBatch(parts)
 
 
 def _without_errors(
     partition: int, run: Sequence[Message], ended: set[int], on_error: Callable[[KafkaError, Message], None]
 ) -> list[Message]:
-    """The records of *run*. Whether the partition has *ended* after it is noted."""
+    """The records of *run*. Updates whether the partition is in *ended*."""
     records = []
     for message in run:
         error = message.error()
@@ -59,20 +88,20 @@ def _without_errors(
     return records
 
 
-def _part(place: HeldPartition, messages: list[Message]) -> PartitionBatch | None:
-    """What of *messages* follows on the partition's position, which moves on; None if nothing does."""
+def _batch(partition: AssignedPartition, messages: list[Message]) -> PartitionBatch | None:
+    """The *messages* that follow on the partition's position, which advances; None if none does."""
     offsets = np.array([message.offset() for message in messages], np.int64)
-    # A record from before a seek may still come out of librdkafka's queue; seen after a seek on a fresh broker:
-    # all of a partition twice within one read.
-    before = np.maximum.accumulate(np.concatenate(([place.position - 1], offsets)))[:-1]
+    # A record from before a seek may still be in librdkafka's queue. Seen after a seek on a fresh broker: all of a
+    # partition twice within one read.
+    before = np.maximum.accumulate(np.concatenate(([partition.position - 1], offsets)))[:-1]
     follows = offsets > before
     if not follows.all():
-        messages = [message for message, fits in zip(messages, follows.tolist(), strict=True) if fits]
+        messages = [message for message, keep in zip(messages, follows.tolist(), strict=True) if keep]
         offsets = offsets[follows]
     if not messages:
         return None
     headers = [message.headers() for message in messages]
-    origins = _origins(place.status.partition, offsets.tolist(), headers) if any(headers) else {}
+    origins = _origins(partition.status.partition, offsets.tolist(), headers) if any(headers) else {}
     records = Records(
         offsets,
         np.array([message.timestamp()[1] for message in messages], np.int64),
@@ -80,17 +109,17 @@ def _part(place: HeldPartition, messages: list[Message]) -> PartitionBatch | Non
         [message.value() for message in messages],
     )
     epoch = messages[-1].leader_epoch()
-    place.epoch = -1 if epoch is None else epoch
-    from_offset, place.position = place.position, int(offsets[-1]) + 1
-    return PartitionBatch(place, from_offset, place.position, records, origins, place.epoch)
+    partition.epoch = -1 if epoch is None else epoch
+    from_offset, partition.position = partition.position, int(offsets[-1]) + 1
+    return PartitionBatch(partition, from_offset, partition.position, records, origins, partition.epoch)
 
 
 def _origins(
     partition: int, offsets: Sequence[int], headers: Sequence[list[tuple[str, bytes | None]] | None]
 ) -> dict[int, RecordId]:
-    """Offset -> first identity, of the records that say they died in this partition before."""
+    """Offset -> original identity, of the records that became dead letters in this partition before."""
     found = {}
-    for offset, told in zip(offsets, headers, strict=True):
-        if told and (origin := record_id_of(told)) and origin.partition == partition:
+    for offset, record_headers in zip(offsets, headers, strict=True):
+        if record_headers and (origin := record_id_of(record_headers)) and origin.partition == partition:
             found[offset] = origin
     return found

@@ -1,8 +1,8 @@
-"""Whether Kafka answers: when the leader of each partition last did.
+"""Detects partitions whose leader in Kafka does not respond.
 
-What librdkafka hands over does not tell: of a partition where nothing happens it says nothing, broker or no broker, and
-the log's end that it remembers stays as it was. So the leaders are asked for it, and nobody waits for what they say.
-For the reading thread alone; does not know the clock.
+librdkafka does not report it: for a partition without new records it returns nothing, with or without a broker, and the
+cached end of the log stays the same. So the leaders are asked for the end of the log, without waiting for the reply.
+For the reading thread only, except `is_silent`. Takes the time as an argument.
 """
 
 import logging
@@ -14,80 +14,80 @@ from confluent_kafka.admin import ListOffsetsResultInfo
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5.0
-LONGEST_SECONDS = 10.0
-"""A leader that takes longer has not answered. One question at a time is open."""
-SILENT_SECONDS = 15.0
-"""From then on a leader that has not answered is taken to be gone: two questions in a row."""
+REQUEST_INTERVAL_SECONDS = 5.0
+REQUEST_TIMEOUT_SECONDS = 10.0
+"""A leader that takes longer has not replied. One request at a time is open."""
+SILENT_AFTER_SECONDS = 15.0
+"""After this time without a reply a leader counts as silent: two requests in a row."""
 
-Ask = Callable[[Collection[int], float], Mapping[int, "Future[ListOffsetsResultInfo]"]]
-"""Asks the leader of each partition for its log's end, which has so many seconds. Returns at once; KafkaException."""
+RequestLogEnds = Callable[[Collection[int], float], Mapping[int, "Future[ListOffsetsResultInfo]"]]
+"""Requests each partition's log end from its leader, with a timeout. Returns at once; raises KafkaException."""
 
 
-class Answers:
-    """Moments are monotonic seconds. A partition is followed from the first look at it until it is forgotten."""
+class BrokerLiveness:
+    """Times are monotonic seconds. A partition is tracked from the first call that names it until it is forgotten."""
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, request_log_ends: RequestLogEnds) -> None:
+        self._request_log_ends = request_log_ends
         self._now = 0.0
-        self._heard: dict[int, float] = {}
-        self._read_to: dict[int, int] = {}
-        self.ends: dict[int, int] = {}
-        """Offset after the last committed record of each log, as its leader said it lately."""
+        self._replied_at: dict[int, float] = {}
+        self._positions: dict[int, int] = {}
+        self.log_ends: dict[int, int] = {}
+        """Offset after the last committed record of each log, as its leader last reported it."""
         self._open: dict[int, Future[ListOffsetsResultInfo]] = {}
-        self._asked_at = -EVERY_SECONDS
+        self._requested_at = -REQUEST_INTERVAL_SECONDS
         self._silent: set[int] = set()
-        """What the log was told of."""
+        """Partitions reported to the log as silent."""
 
-    def look(self, read_to: Mapping[int, int], now: float) -> None:
-        """Take the answers that came, and ask again when it is time.
+    def update(self, positions: Mapping[int, int], now: float) -> None:
+        """Take the replies that arrived, and send a request if one is due.
 
-        *read_to*: offset after the last record that was read, by partition. Where it moved a leader has answered, too.
+        *positions*: offset after the last record read, by partition. A position that moved counts as a reply.
         """
         self._now = now
-        for partition, offset in read_to.items():
-            if self._read_to.get(partition) != offset:
-                self._read_to[partition] = offset
-                self._heard[partition] = now
-        self._take()
-        due = self._asked_at + (LONGEST_SECONDS if self._open else EVERY_SECONDS)
-        if self._heard and now >= due:
-            self._asked_at = now
+        for partition, offset in positions.items():
+            if self._positions.get(partition) != offset:
+                self._positions[partition] = offset
+                self._replied_at[partition] = now
+        self._take_replies()
+        due = self._requested_at + (REQUEST_TIMEOUT_SECONDS if self._open else REQUEST_INTERVAL_SECONDS)
+        if self._replied_at and now >= due:
+            self._requested_at = now
             try:
-                self._open = dict(self._ask(self._heard.keys(), LONGEST_SECONDS))
+                self._open = dict(self._request_log_ends(self._replied_at.keys(), REQUEST_TIMEOUT_SECONDS))
             except KafkaException as error:
-                log.info("Kafka is not asked whether it is there", extra={"reason": str(error)})
-        self._tell()
+                log.info("liveness request failed", extra={"reason": str(error)})
+        self._report()
 
     def silent_seconds(self, partition: int) -> float:
-        """For how long its leader has not answered, as of the last look; 0.0 while it may be taken to be there.
+        """Seconds since its leader last replied, as of the last update; 0.0 while it does not count as silent.
 
-        Follows the partition from now on: its place in the log was just found, so its leader was there.
+        Starts to track the partition: its start offset was just resolved, so its leader replied.
         """
-        silent = self._now - self._heard.setdefault(partition, self._now)
-        return silent if silent >= SILENT_SECONDS else 0.0
+        silent = self._now - self._replied_at.setdefault(partition, self._now)
+        return silent if silent >= SILENT_AFTER_SECONDS else 0.0
 
     def is_silent(self, partition: int) -> bool:
-        """Whether its leader was taken to be gone at the last look. May be asked from any thread."""
+        """Whether its leader counted as silent at the last update. May be called from any thread."""
         return partition in self._silent
 
     def forget(self, partition: int) -> None:
-        for known in (self._heard, self._read_to, self.ends, self._open):
-            known.pop(partition, None)
+        for table in (self._replied_at, self._positions, self.log_ends, self._open):
+            table.pop(partition, None)
         self._silent.discard(partition)
 
-    def _take(self) -> None:
-        for partition, answer in list(self._open.items()):
-            if answer.done():
+    def _take_replies(self) -> None:
+        for partition, reply in list(self._open.items()):
+            if reply.done():
                 del self._open[partition]
-                # Of a broker that is stopped librdkafka 2.16 says after some seconds that its log ends at -1001.
-                if not answer.cancelled() and answer.exception() is None and (end := answer.result().offset) >= 0:
-                    self._heard[partition], self.ends[partition] = self._now, end
+                # For a stopped broker librdkafka 2.16 reports, after some seconds, a log end of -1001.
+                if not reply.cancelled() and reply.exception() is None and (end := reply.result().offset) >= 0:
+                    self._replied_at[partition], self.log_ends[partition] = self._now, end
 
-    def _tell(self) -> None:
-        silent = {partition for partition in self._heard if self.silent_seconds(partition)}
+    def _report(self) -> None:
+        silent = {partition for partition in self._replied_at if self.silent_seconds(partition)}
         if new := silent - self._silent:
-            log.warning("Kafka does not answer", extra={"partitions": sorted(new), "seconds": SILENT_SECONDS})
+            log.warning("kafka not responding", extra={"partitions": sorted(new), "seconds": SILENT_AFTER_SECONDS})
         if back := self._silent - silent:
-            log.info("Kafka answers again", extra={"partitions": sorted(back)})
+            log.info("kafka responding again", extra={"partitions": sorted(back)})
         self._silent = silent

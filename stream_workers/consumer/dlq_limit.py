@@ -1,12 +1,12 @@
-"""The over-limit guard: a stream that is mostly unreadable is a broken producer, not a run of bad posts."""
+"""The limit on dead letters: a stream that is mostly invalid is a broken producer, not a few bad posts."""
 
 from collections import deque
 
 
-class InvalidGuard:
-    """Watches one partition's share and run length of invalid posts.
+class DlqLimit:
+    """Watches the share and the run length of invalid posts of one partition.
 
-    Over the limit the partition pauses and waits for a person, rather than draining a topic into the dead letters.
+    Over the limit the partition pauses until an operator allows it, instead of moving a topic into the dead letters.
     """
 
     def __init__(self, *, run_limit: int, share_limit: float, window: int = 1_000) -> None:
@@ -24,7 +24,7 @@ class InvalidGuard:
         self._run = self._run + 1 if invalid else 0
 
     def observe_valid(self, posts: int) -> None:
-        """*posts* valid ones in a row: nearly every batch, and nearly no work."""
+        """`observe` *posts* valid ones in a row: the case of almost every batch, and cheap."""
         if posts:
             self._run = 0
         if self._invalid:
@@ -34,8 +34,8 @@ class InvalidGuard:
             self._recent.extend([False] * min(posts, (self._recent.maxlen or 0) - len(self._recent)))
 
     @property
-    def verdict(self) -> str:
-        """Why the partition must pause, in a sentence; empty while it may go on."""
+    def violation(self) -> str:
+        """Why the partition must pause; empty while it is within the limits."""
         if self._run >= self._run_limit:
             return f"{self._run} invalid posts in a row (limit {self._run_limit})"
         full = len(self._recent) == self._recent.maxlen

@@ -1,8 +1,8 @@
-"""A worker that was given no partition: one too many, or forgotten by its group.
+"""Decides when a worker without partitions rejoins its consumer group.
 
-A group shares what its leader saw of the topic when the group met. A broker that came back empty has no topic for a
-while, and a group that met then reads nothing: librdkafka looks again after five minutes, and the embedded broker
-gives a member that it knows the old assignment once more. Who joins as a new member is given its share.
+A group assigns the partitions that its leader saw when the group formed. A broker that came back empty has no topic for
+a while, and a group that formed then reads nothing: librdkafka refreshes after five minutes, and the embedded broker
+repeats the old assignment to a member it knows. A worker that joins as a new member gets its share.
 """
 
 import logging
@@ -12,48 +12,53 @@ from brandpulse.errors import TransientError
 
 log = logging.getLogger(__name__)
 
-TELL_SECONDS = 60.0
+LOG_INTERVAL_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 600.0
-"""Between two attempts. Each makes the whole group share anew; a partition that nobody can read is not worth that."""
+"""Between two attempts. Each makes the whole group rebalance; a partition that no worker can read is not worth more."""
 
 
-class Unassigned:
-    """Looks every so often whether partitions lie there that nobody reads. Moments are monotonic seconds."""
+class GroupRejoinPolicy:
+    """Checks at intervals whether any partition has no reader. Times are monotonic seconds."""
 
-    def __init__(self, signs: Callable[[], Mapping[int, int]], *, patience_seconds: float) -> None:
-        """*signs*: each partition's last sign of life in the store, 0 where it has none; may raise TransientError.
-        One that has not moved for *patience_seconds*, longer than a group takes to share, is read by nobody."""
-        self._signs = signs
+    def __init__(self, last_seen: Callable[[], Mapping[int, int]], *, patience_seconds: float) -> None:
+        """*last_seen*: each partition's heartbeat in the store, 0 if it has none; may raise TransientError.
+
+        A heartbeat that does not change for *patience_seconds*, longer than a rebalance, means that no worker reads.
+        """
+        self._last_seen = last_seen
         self._patience_seconds = patience_seconds
         self._seen: Mapping[int, int] | None = None
         self._seen_at = 0.0
         self._wait_seconds = patience_seconds
         self._not_before = 0.0
-        self._told_at: float | None = None
+        self._logged_at: float | None = None
 
-    def assigned(self, now: float) -> None:
+    def on_assigned(self, now: float) -> None:
+        """The worker has partitions: waiting starts again from here."""
         self._seen = None
         self._wait_seconds = self._patience_seconds
-        self._not_before = self._told_at = now
+        self._not_before = self._logged_at = now
 
-    def look(self, now: float) -> list[int]:
-        """Partitions for whose sake to join the group anew: they are read by nobody. Asks store and Kafka at times."""
+    def unread_partitions(self, now: float) -> list[int]:
+        """Partitions without a reader, for which the worker must rejoin now. Queries store and Kafka at intervals."""
         if self._seen is not None and now - self._seen_at < self._patience_seconds:
             return []
         before = self._seen
         try:
-            self._seen, self._seen_at = self._signs(), now
+            self._seen, self._seen_at = self._last_seen(), now
         except TransientError as error:
             self._seen = None
-            self._tell(now, "no partition assigned, and who reads the topic is not known", reason=str(error))
+            self._log(now, "no partition assigned, readers of the topic unknown", reason=str(error))
             return []
-        unread = [] if before is None else [one for one, at in self._seen.items() if before.get(one) == at]
+        unread = (
+            [] if before is None else [partition for partition, at in self._seen.items() if before.get(partition) == at]
+        )
         if not unread:
             if before is not None:
-                self._tell(
+                self._log(
                     now,
                     "no partition assigned: there are more workers than partitions",
-                    remedy="none is needed: it takes over when another worker ends",
+                    remedy="none needed: it takes over when another worker ends",
                 )
             return []
         if now < self._not_before:
@@ -61,12 +66,12 @@ class Unassigned:
         self._not_before = now + self._wait_seconds
         self._wait_seconds = min(2 * self._wait_seconds, LONGEST_WAIT_SECONDS)
         self._seen = None
-        log.warning("no partition assigned though some are read by nobody: joins anew", extra={"partitions": unread})
+        log.warning("no partition assigned, but some have no reader: rejoining the group", extra={"partitions": unread})
         return unread
 
-    def _tell(self, now: float, what: str, **why: str) -> None:
-        if self._told_at is None:
-            self._told_at = now
-        if now - self._told_at >= TELL_SECONDS:
-            self._told_at = now
-            log.warning(what, extra=why)
+    def _log(self, now: float, event: str, **fields: str) -> None:
+        if self._logged_at is None:
+            self._logged_at = now
+        if now - self._logged_at >= LOG_INTERVAL_SECONDS:
+            self._logged_at = now
+            log.warning(event, extra=fields)

@@ -1,4 +1,4 @@
-"""Is the log still the one we read? Where to begin in it, and why somewhere else than where we stood. Pure."""
+"""Decides whether the log is still the one that was read, where to start in it, and why not at the stored offset. Pure."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -8,87 +8,89 @@ from brandpulse.state.partition_state import PartitionStatus
 
 @dataclass(frozen=True, slots=True)
 class LogExtent:
-    """A partition's log as the broker shows it now; readable offsets are low <= offset < high."""
+    """A partition's log as the broker reports it now. Readable offsets are low <= offset < high."""
 
     topic_id: str
     low: int
     high: int
-    common: "Common | None" = None
-    """What the broker said when asked whether this is still the log that we read; None: there was no doubt."""
+    common: "CommonPrefix | None" = None
+    """The broker's reply whether this is still the log that was read; None: there was no reason to ask."""
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
-    """Up to where the log is the one that we read: our `next`, or less; None: the broker cannot tell."""
+class CommonPrefix:
+    """Up to which offset the log is the one that was read: the stored `next`, or less; None: the broker does not know."""
 
     end: int | None
 
 
-Break = Literal["another_log", "retention", "cut"]
-"""What happened to a log that is not read on where we stood."""
+LogBreak = Literal["another_log", "retention", "cut"]
+"""Why a log cannot be read on from the stored offset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to begin. A reason says that the stored state must be moved there first; none that it stands right."""
+    """Where to start. With a reason, the stored state must be moved there first; without one it is correct."""
 
     status: PartitionStatus
     reason: str = ""
-    broke: Break | None = None
-    """None of a partition without state, too: nothing was read of it yet."""
+    log_break: LogBreak | None = None
+    """Also None for a partition without state: nothing of it was read yet."""
 
 
-def start_of(
-    topic: str, partition: int, seen: PartitionStatus | None, log: LogExtent, origin: int | None = None
+def resolve_start(
+    topic: str, partition: int, stored: PartitionStatus | None, log: LogExtent, origin: int | None = None
 ) -> Start:
-    """Begin at `next`, unless the log is another one, or no longer reaches back that far.
+    """Start at `next`, unless the log is another one or does not reach back that far.
 
-    *origin*: where the namespace began to read this log, if that was not its beginning.
+    *origin*: where the namespace started to read this log, if not at its beginning.
 
-    A recreated topic has another id, and so has an embedded broker's that restarted empty. A log that keeps its id can
-    lose its end, and be written anew from there: by an unclean election, or a disk that lost its last writes. Panes and
-    repeat memory stay in every case.
+    A recreated topic has another id, and so has the topic of an embedded broker that restarted empty. A log that keeps
+    its id can lose its end and be rewritten from there, by an unclean election or a disk that lost its last writes.
+    Panes and the dedup window stay in every case.
     """
-    if seen is None:
+    if stored is None:
         return _without_state(topic, partition, log, origin)
-    if seen.topic_id != log.topic_id:
-        reason = f"another log: topic id {log.topic_id}, was {seen.topic_id}"
-        moved = replace(seen, next=log.low, epoch=-1, topic_id=log.topic_id, paused="", allowed_until=0)
+    if stored.topic_id != log.topic_id:
+        reason = f"another log: topic id {log.topic_id}, was {stored.topic_id}"
+        moved = replace(stored, next=log.low, epoch=-1, topic_id=log.topic_id, paused="", allowed_until=0)
         return Start(moved, reason, "another_log")
-    if seen.next < log.low:
-        lost = log.low - seen.next
+    if stored.next < log.low:
+        lost = log.low - stored.next
         reason = f"{lost} offsets lost to retention before {log.low}"
-        return Start(replace(seen, next=log.low, epoch=-1, lost=seen.lost + lost), reason, "retention")
-    end = seen.next if log.common is None else log.common.end
-    if end is None or end < seen.next or log.high < seen.next:
-        return _after_a_cut(seen, log, end if end != seen.next else None)
-    return Start(seen)
+        return Start(replace(stored, next=log.low, epoch=-1, lost=stored.lost + lost), reason, "retention")
+    end = stored.next if log.common is None else log.common.end
+    if end is None or end < stored.next or log.high < stored.next:
+        return _after_cut(stored, log, end if end != stored.next else None)
+    return Start(stored)
 
 
 def _without_state(topic: str, partition: int, log: LogExtent, origin: int | None) -> Start:
     if origin is None:
-        return Start(PartitionStatus(topic, partition, log.low, log.topic_id), "no state yet: from the log's beginning")
-    # Not held against the log's end: the embedded broker lists it too low.
+        return Start(
+            PartitionStatus(topic, partition, log.low, log.topic_id), "no state yet: from the start of the log"
+        )
+    # Not compared to the log's end: the embedded broker reports it too low.
     at = max(origin, log.low)
-    reason = f"no state yet: from {at}, where this namespace began; {at - log.low} older records are left out"
+    reason = f"no state yet: from {at}, where this namespace started; {at - log.low} older records are left out"
     return Start(PartitionStatus(topic, partition, at, log.topic_id), reason)
 
 
-def _after_a_cut(seen: PartitionStatus, log: LogExtent, end: int | None) -> Start:
-    """Begin where the log was cut (*end*); if nobody knows, as far back as every id that was counted is remembered.
+def _after_cut(stored: PartitionStatus, log: LogExtent, end: int | None) -> Start:
+    """Start where the log was cut (*end*); if unknown, as far back as every counted id is remembered.
 
-    Each counted post took an offset, so the posts in the last N offsets are among the N ids that are remembered.
+    Each counted post took an offset, so the posts in the last N offsets are among the N remembered ids.
     """
-    gone = f"the log lost its end: we stood at {seen.next}"
+    cut = f"the log lost its end: the stored offset is {stored.next}"
     if end is not None:
         at = max(end, log.low)
-        reason = f"{gone}, and from {end} on it was written anew; what it lost stays counted"
-        epoch, lost = (seen.epoch, seen.lost) if at == end else (-1, seen.lost + at - end)
-        return Start(replace(seen, next=at, epoch=epoch, lost=lost, paused="", allowed_until=0), reason, "cut")
-    remembered = sum(generation.size for generation in seen.generations)
-    at = min(log.high, max(log.low, seen.next - remembered))
+        reason = f"{cut}, and the log was rewritten from {end}; counts of the lost posts stay"
+        epoch, lost = (stored.epoch, stored.lost) if at == end else (-1, stored.lost + at - end)
+        return Start(replace(stored, next=at, epoch=epoch, lost=lost, paused="", allowed_until=0), reason, "cut")
+    remembered = sum(generation.size for generation in stored.generations)
+    at = min(log.high, max(log.low, stored.next - remembered))
     reason = (
-        f"{gone}, it ends at {log.high}, and the broker cannot tell where it was cut: read again from {at}, as far "
-        "back as ids are remembered"
+        f"{cut}, the log ends at {log.high}, and the broker does not know where it was cut: reading again from {at}, as "
+        "far back as ids are remembered"
     )
-    return Start(replace(seen, next=at, epoch=-1, paused="", allowed_until=0), reason, "cut")
+    return Start(replace(stored, next=at, epoch=-1, paused="", allowed_until=0), reason, "cut")

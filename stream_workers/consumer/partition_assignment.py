@@ -1,4 +1,4 @@
-"""The partitions that the group gave this worker: from their assignment, through loading and pauses, to their loss."""
+"""The partitions that the group assigned to this worker: from assignment, through loading and pauses, to revocation."""
 
 import logging
 import queue
@@ -11,10 +11,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from brandpulse.errors import StateError, TransientError
 from brandpulse.runtime.metrics import Telemetry
 from brandpulse.state.partition_state import PartitionStatus
-from stream_workers.aggregation.seen_id_filter import KnownIds
-from stream_workers.consumer.assigned_partition import HeldPartition
-from stream_workers.consumer.dlq_limit import InvalidGuard
-from stream_workers.consumer.status_reporter import SignsOfLife
+from stream_workers.aggregation.seen_id_filter import SeenIdFilter
+from stream_workers.consumer.assigned_partition import AssignedPartition
+from stream_workers.consumer.dlq_limit import DlqLimit
+from stream_workers.consumer.status_reporter import StatusReporter
 from stream_workers.state_store.partition_store import PartitionStore
 
 log = logging.getLogger(__name__)
@@ -23,25 +23,25 @@ RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
-    """Ask the reader to forget a partition and load it anew."""
+class ResetRequest:
+    """Ask the reader to release a partition and load it again."""
 
-    held: HeldPartition
+    partition: AssignedPartition
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """Ask the reader to stop a partition until a person lets it go on."""
+class PauseRequest:
+    """Ask the reader to stop a partition until an operator allows it to continue."""
 
-    held: HeldPartition
+    partition: AssignedPartition
     reason: str
 
 
-class Ownership:
-    """What we hold of one topic, and why not yet of the rest.
+class PartitionAssignment:
+    """The assigned partitions of one topic, and the state of those that are not read yet.
 
-    For the reading thread alone, but for `reset` and `pause`.
+    For the reading thread only, except `reset` and `pause`.
     """
 
     def __init__(
@@ -49,201 +49,203 @@ class Ownership:
         consumer: Consumer,
         store: PartitionStore,
         telemetry: Telemetry,
-        signs: SignsOfLife,
+        reporter: StatusReporter,
         *,
         topic: str,
         load: Callable[[int, bool], PartitionStatus],
-        new_guard: Callable[[], InvalidGuard],
-        new_known: Callable[[], KnownIds] = KnownIds,
+        new_dlq_limit: Callable[[], DlqLimit],
+        new_seen_ids: Callable[[], SeenIdFilter] = SeenIdFilter,
         incremental: bool,
     ) -> None:
-        """*load* gives a partition's state at its place in the log; it is told whether a fetcher gave up there.
-        *incremental*: whether the group gives and takes some partitions, not always all."""
+        """*load* returns a partition's state with its start offset; its flag says that the offset was out of range.
+        *incremental*: whether rebalances add and revoke some partitions, not always all."""
         self._consumer = consumer
         self._store = store
         self._telemetry = telemetry
-        self._signs = signs
+        self._reporter = reporter
         self._topic = topic
         self._load = load
-        self._new_guard = new_guard
-        self._new_known = new_known
+        self._new_dlq_limit = new_dlq_limit
+        self._new_seen_ids = new_seen_ids
         self._incremental = incremental
-        self._orders: queue.SimpleQueue[Reset | Pause] = queue.SimpleQueue()
-        self._mine: set[int] = set()
-        """Partitions that the group gave us, whatever became of them."""
-        self.held: dict[int, HeldPartition] = {}
+        self._requests: queue.SimpleQueue[ResetRequest | PauseRequest] = queue.SimpleQueue()
+        self._assigned: set[int] = set()
+        """Partitions that the group assigned, in any state."""
+        self.active: dict[int, AssignedPartition] = {}
         """Those that are read."""
         self._pending: dict[int, float] = {}
-        """Partitions that wait for their state to be loaded -> not before (monotonic seconds)."""
-        self._paused: dict[int, Pause] = {}
-        self._stuck: set[int] = set()
-        """Partitions whose fetcher gave up at an offset out of range."""
-        self._forgotten: set[int] = set()
-        """Partitions whose fetcher does nothing, and says nothing."""
+        """Partitions whose state must be loaded -> earliest time (monotonic seconds)."""
+        self._paused: dict[int, PauseRequest] = {}
+        self._out_of_range: set[int] = set()
+        """Partitions whose fetcher stopped at an offset out of range."""
+        self._stalled: set[int] = set()
+        """Partitions whose fetcher stopped without an error."""
         self.joined = False
-        """Whether the group has answered: it gave this worker its partitions, which may be none."""
+        """Whether the group has assigned partitions to this worker, which may be none."""
 
-    def reset(self, held: HeldPartition, reason: str) -> None:
-        held.gone = True
-        self._orders.put(Reset(held, reason))
+    def reset(self, partition: AssignedPartition, reason: str) -> None:
+        partition.released = True
+        self._requests.put(ResetRequest(partition, reason))
 
-    def pause(self, held: HeldPartition, reason: str) -> None:
-        held.gone = True
-        self._orders.put(Pause(held, reason))
+    def pause(self, partition: AssignedPartition, reason: str) -> None:
+        partition.released = True
+        self._requests.put(PauseRequest(partition, reason))
 
     @property
-    def waiting(self) -> int:
-        """Partitions that wait for their state."""
+    def pending(self) -> int:
+        """Number of partitions whose state must be loaded."""
         return len(self._pending)
 
     @property
-    def unassigned(self) -> bool:
-        """Whether the group gave us nothing."""
-        return not self._mine
+    def is_empty(self) -> bool:
+        """Whether the group assigned no partition to this worker."""
+        return not self._assigned
 
-    def forget_waiting(self) -> None:
+    def cancel_pending(self) -> None:
         self._pending.clear()
 
-    def assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        log.info("assigned", extra={"partitions": sorted(p.partition for p in partitions)})
+    def on_assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("partitions assigned", extra={"partitions": sorted(p.partition for p in partitions)})
         self.joined = True
-        self._stuck.clear()
-        self._forgotten.clear()
-        # Nothing is read before the state says where to begin; loading must not hold up the group. And nothing is
-        # assigned at a logical offset, to be sought later: on a slow broker librdkafka 2.16 takes its late answer to
-        # "where is the end?" for newer than the seek, and what lies before the end is never read (18 of 86 tries).
+        self._out_of_range.clear()
+        self._stalled.clear()
+        # Nothing is read before the state gives the start offset; loading must not block the group. And nothing is
+        # assigned at a logical offset, to be sought later: with a slow broker librdkafka 2.16 takes the late reply to its
+        # own request for the log's end as newer than the seek, and skips everything before the end (18 of 86 tries).
         if self._incremental:
-            # What is assigned must be told at once here. An offset that is a number is asked of nobody.
+            # An incremental assignment must be confirmed here. A numeric offset needs no request to the broker.
             consumer.incremental_assign([TopicPartition(place.topic, place.partition, 0) for place in partitions])
             consumer.pause(partitions)
         else:
             consumer.assign([])
-            self._mine.clear()
-        self._mine |= {partition.partition for partition in partitions}
+            self._assigned.clear()
+        self._assigned |= {partition.partition for partition in partitions}
         for partition in partitions:
             self._pending[partition.partition] = 0.0
 
-    def revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        log.info("revoked", extra={"partitions": sorted(p.partition for p in partitions)})
-        self._mine -= {partition.partition for partition in partitions}
+    def on_revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.info("partitions revoked", extra={"partitions": sorted(p.partition for p in partitions)})
+        self._assigned -= {partition.partition for partition in partitions}
         for partition in partitions:
-            self._forget(partition.partition)
+            self._release(partition.partition)
             self._pending.pop(partition.partition, None)
             self._paused.pop(partition.partition, None)
 
-    def _forget(self, partition: int) -> None:
-        held = self.held.pop(partition, None)
-        if held is not None:
-            held.gone = True
-        self._signs.forget(partition)
+    def _release(self, number: int) -> None:
+        partition = self.active.pop(number, None)
+        if partition is not None:
+            partition.released = True
+        self._reporter.forget(number)
 
-    def obey(self) -> None:
+    def process_requests(self) -> None:
         while True:
             try:
-                order = self._orders.get_nowait()
+                request = self._requests.get_nowait()
             except queue.Empty:
                 return
-            partition = order.held.status.partition
-            if self.held.get(partition) is not order.held:
+            number = request.partition.status.partition
+            if self.active.get(number) is not request.partition:
                 continue
-            self._forget(partition)
-            self._consumer.pause([TopicPartition(self._topic, partition)])
-            if isinstance(order, Pause):
-                log.error("partition paused", extra={"partition": partition, "reason": order.reason})
-                self._paused[partition] = order
-                self._signs.tell_paused(order.held, order.reason)
+            self._release(number)
+            self._consumer.pause([TopicPartition(self._topic, number)])
+            if isinstance(request, PauseRequest):
+                log.error("partition paused", extra={"partition": number, "reason": request.reason})
+                self._paused[number] = request
+                self._reporter.report_paused(request.partition, request.reason)
             else:
-                log.warning("partition reloads", extra={"partition": partition, "reason": order.reason})
-                self._pending[partition] = time.monotonic()
+                log.warning("reloading partition", extra={"partition": number, "reason": request.reason})
+                self._pending[number] = time.monotonic()
 
-    def order_reset(self, partition: int, reason: str) -> None:
-        held = self.held.get(partition)
-        if held is not None and not held.gone:
-            self.reset(held, reason)
+    def reload(self, number: int, reason: str) -> None:
+        partition = self.active.get(number)
+        if partition is not None and not partition.released:
+            self.reset(partition, reason)
 
-    def start_anew(self, partition: int, reason: str) -> None:
-        """Its fetcher is of no use any more: load the partition and give it a new one."""
-        self._stuck.add(partition)
-        self.order_reset(partition, reason)
+    def reload_out_of_range(self, number: int, reason: str) -> None:
+        """The fetcher stopped for good: load the partition, check its start offset, and start a new fetcher."""
+        self._out_of_range.add(number)
+        self.reload(number, reason)
 
-    def fetch_anew(self, partition: int, reason: str) -> None:
-        """Load the partition and give it a new fetcher, though nothing is known to be wrong with its place."""
-        self._forgotten.add(partition)
-        self.order_reset(partition, reason)
+    def reload_stalled(self, number: int, reason: str) -> None:
+        """Load the partition and start a new fetcher, although its offset seems correct."""
+        self._stalled.add(number)
+        self.reload(number, reason)
 
     def load_pending(self) -> None:
         now = time.monotonic()
-        found: dict[int, HeldPartition] = {}
-        for partition, not_before in list(self._pending.items()):
+        loaded: dict[int, AssignedPartition] = {}
+        for number, not_before in list(self._pending.items()):
             if now < not_before:
                 continue
             try:
-                status = self._load(partition, partition in self._stuck)
+                status = self._load(number, number in self._out_of_range)
             except (TransientError, KafkaException) as error:
-                log.info("partition waits", extra={"partition": partition, "reason": str(error)})
-                self._pending[partition] = time.monotonic() + RETRY_SECONDS
+                log.info("partition load deferred", extra={"partition": number, "reason": str(error)})
+                self._pending[number] = time.monotonic() + RETRY_SECONDS
                 continue
             except StateError:
                 log.exception(
                     "partition stopped: its state is damaged",
-                    extra={"partition": partition, "remedy": "mend or delete the key, then restart the worker"},
+                    extra={"partition": number, "remedy": "repair or delete the key, then restart the worker"},
                 )
-                del self._pending[partition]
-                self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(1)
+                del self._pending[number]
+                self._telemetry.gauge("brandpulse_partition_paused").labels(number).set(1)
                 continue
-            del self._pending[partition]
-            held = HeldPartition(status, status.next, self._new_guard(), epoch=status.epoch, known=self._new_known())
-            stopped = bool(status.paused) and status.allowed_until <= status.next
-            self._telemetry.gauge("brandpulse_partition_paused").labels(partition).set(int(stopped))
-            if stopped:
-                self._paused[partition] = Pause(held, status.paused)
+            del self._pending[number]
+            partition = AssignedPartition(
+                status, status.next, self._new_dlq_limit(), epoch=status.epoch, seen_ids=self._new_seen_ids()
+            )
+            paused = bool(status.paused) and status.allowed_until <= status.next
+            self._telemetry.gauge("brandpulse_partition_paused").labels(number).set(int(paused))
+            if paused:
+                self._paused[number] = PauseRequest(partition, status.paused)
             else:
-                found[partition] = held
-        if found:
-            self._begin(found)
+                loaded[number] = partition
+        if loaded:
+            self._start(loaded)
 
-    def _begin(self, found: dict[int, HeldPartition]) -> None:
-        """Read the partitions of *found* from their positions on."""
-        known = {place.partition for place in self._consumer.assignment()} - self._stuck - self._forgotten
+    def _start(self, loaded: dict[int, AssignedPartition]) -> None:
+        """Read the *loaded* partitions from their positions."""
+        fetching = {place.partition for place in self._consumer.assignment()} - self._out_of_range - self._stalled
         try:
-            if found.keys() <= known:
-                for partition, held in found.items():
-                    self._consumer.seek(self._place(partition, held))
+            if loaded.keys() <= fetching:
+                for number, partition in loaded.items():
+                    self._consumer.seek(self._place(number, partition))
             else:
-                # A fetcher that found its offset out of range is started by a new assignment alone, as a fresh one is;
-                # seeks it refuses for ever ("Erroneous state", seen on Apache Kafka when retention overtook us).
-                # Partitions that wait, for their state or for a person, are left out until they begin.
-                self._assign_anew(found)
-                self._stuck -= found.keys()
-                self._forgotten -= found.keys()
+                # Only a new assignment starts a fetcher again that found its offset out of range. It refuses seeks for
+                # ever ("Erroneous state", seen on Apache Kafka when retention overtook the worker). Partitions that are
+                # pending or paused are left out until they start.
+                self._restart_fetchers(loaded)
+                self._out_of_range -= loaded.keys()
+                self._stalled -= loaded.keys()
         except KafkaException as error:
-            log.info("partitions wait", extra={"partitions": sorted(found), "reason": str(error)})
-            self._pending |= dict.fromkeys(found, time.monotonic() + RETRY_SECONDS)
+            log.info("partition start deferred", extra={"partitions": sorted(loaded), "reason": str(error)})
+            self._pending |= dict.fromkeys(loaded, time.monotonic() + RETRY_SECONDS)
             return
-        self.held |= found
-        self._consumer.resume([TopicPartition(self._topic, partition) for partition in found])
+        self.active |= loaded
+        self._consumer.resume([TopicPartition(self._topic, number) for number in loaded])
 
-    def _assign_anew(self, found: dict[int, HeldPartition]) -> None:
-        """Start fetchers at the positions of *found*."""
+    def _restart_fetchers(self, loaded: dict[int, AssignedPartition]) -> None:
+        """Start fetchers at the positions of *loaded*."""
         if self._incremental:
-            mine = [self._place(partition, held) for partition, held in found.items()]
-            self._consumer.incremental_unassign(mine)
-            self._consumer.incremental_assign(mine)
+            places = [self._place(number, partition) for number, partition in loaded.items()]
+            self._consumer.incremental_unassign(places)
+            self._consumer.incremental_assign(places)
         else:
-            self._consumer.assign([self._place(*place) for place in (self.held | found).items()])
+            self._consumer.assign([self._place(*one) for one in (self.active | loaded).items()])
 
-    def _place(self, partition: int, held: HeldPartition) -> TopicPartition:
-        """With the epoch of the record before: the client asks about it whenever the leader changes."""
-        return TopicPartition(self._topic, partition, held.position, leader_epoch=held.epoch)
+    def _place(self, number: int, partition: AssignedPartition) -> TopicPartition:
+        """With the epoch of the previous record: the client validates it whenever the leader changes."""
+        return TopicPartition(self._topic, number, partition.position, leader_epoch=partition.epoch)
 
     def resume_allowed(self) -> None:
-        """A person may have let a paused partition go on."""
-        for partition, order in list(self._paused.items()):
-            self._signs.tell_paused(order.held, order.reason)
+        """Load the paused partitions that an operator allowed to continue."""
+        for number, request in list(self._paused.items()):
+            self._reporter.report_paused(request.partition, request.reason)
             try:
-                status = self._store.load(self._topic, partition)
+                status = self._store.load(self._topic, number)
             except (TransientError, StateError):
                 continue
             if status is not None and status.allowed_until > status.next:
-                del self._paused[partition]
-                self._pending[partition] = time.monotonic()
+                del self._paused[number]
+                self._pending[number] = time.monotonic()

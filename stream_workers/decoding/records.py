@@ -1,4 +1,4 @@
-"""Kafka records of one partition, by columns: nothing is made for a record until somebody asks for it."""
+"""Kafka records of one partition in columns: no object is created per record until it is accessed."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -7,13 +7,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from stream_workers.decoding.lazy_sequence import OnDemand
+from stream_workers.decoding.lazy_sequence import LazySequence
 
 Integers = npt.NDArray[np.int64]
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """What we need of one Kafka record. A struct, like all that exists once a post: a tenth of a dataclass's cost."""
+    """The used fields of one Kafka record. A struct costs a tenth of a dataclass, which matters once per post."""
 
     offset: int
     record_ms: int
@@ -22,7 +22,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
 
 
-class Records(OnDemand[Record]):
+class Records(LazySequence[Record]):
     """n records in offset order."""
 
     __slots__ = ("keys", "offsets", "record_ms", "values")
@@ -37,7 +37,7 @@ class Records(OnDemand[Record]):
         self.values = values
 
     @classmethod
-    def of(cls, records: Sequence[Record]) -> "Records":
+    def from_records(cls, records: Sequence[Record]) -> "Records":
         return cls(
             np.array([record.offset for record in records], np.int64),
             np.array([record.record_ms for record in records], np.int64),
@@ -46,8 +46,8 @@ class Records(OnDemand[Record]):
         )
 
     @classmethod
-    def joined(cls, parts: Sequence["Records"]) -> "Records":
-        """*parts*, each of which follows on the one before."""
+    def concatenate(cls, parts: Sequence["Records"]) -> "Records":
+        """*parts*, which follow each other in the log, as one."""
         return cls(
             np.concatenate([part.offsets for part in parts]),
             np.concatenate([part.record_ms for part in parts]),
@@ -61,8 +61,8 @@ class Records(OnDemand[Record]):
     def _make(self, at: int) -> Record:
         return Record(int(self.offsets[at]), int(self.record_ms[at]), self.keys[at], self.values[at])
 
-    def at(self, rows: Iterable[int]) -> "Records":
-        """Those of *rows*, in that order."""
+    def select(self, rows: Iterable[int]) -> "Records":
+        """The records at *rows*, in that order."""
         chosen = np.fromiter(rows, np.intp)
         return Records(
             self.offsets[chosen],

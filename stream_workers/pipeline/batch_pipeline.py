@@ -1,7 +1,7 @@
-"""The batch lane, three threads: decode -> match -> mark; ask the model; wait for it -> fold -> hand over -> write.
+"""The batch pipeline, one thread per stage: decode, match, mark; call the model; wait, fold, produce output, write.
 
-A batch that cannot be scored is bisected down to the post that breaks the model, which goes to the dead letters. What
-goes wrong with the world resets the partition: it is loaded and read again from `next`, so nothing is lost or doubled.
+A batch that cannot be scored is bisected down to the post that breaks the model, which becomes a dead letter. Errors of
+Kafka or Redis reset the partition: it is loaded and read again from `next`, so nothing is lost or counted twice.
 """
 
 import logging
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import accumulate, chain, pairwise
 from operator import attrgetter
 from typing import Protocol
@@ -26,286 +26,278 @@ from brandpulse.text.languages import LanguageFilter
 from model.inference.score_cache import CachingScorer
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
 from stream_workers.aggregation.hour_posts import PostBudget
-from stream_workers.aggregation.row_fold import Change, Stored
-from stream_workers.consumer.adaptive_batch_size import Pace
-from stream_workers.consumer.assigned_partition import HeldPartition, PartitionBatch, ReadBatch
-from stream_workers.decoding.decoded_batch import RowReader, Rows
-from stream_workers.pipeline.output_producer import HandOver
-from stream_workers.pipeline.partition_fold import ScoredPart
-from stream_workers.pipeline.pipeline_metrics import LaneCounters
-from stream_workers.pipeline.stage_data import Answer, Asked, JudgedPart, PreparedPart, joined
+from stream_workers.aggregation.types import Change, Stored
+from stream_workers.consumer.adaptive_batch_size import AdaptiveBatchSize
+from stream_workers.consumer.assigned_partition import AssignedPartition
+from stream_workers.consumer.batches import PartitionBatch, ReadBatch
+from stream_workers.decoding.batch_decoder import BatchDecoder
+from stream_workers.decoding.decoded_batch import DecodedBatch
+from stream_workers.pipeline.output_producer import OutputProducer
+from stream_workers.pipeline.partition_fold import PartitionFold
+from stream_workers.pipeline.pending_scores import KnownScores, ModelScores, PendingScores, SplitScores
+from stream_workers.pipeline.pipeline_metrics import PipelineMetrics
+from stream_workers.pipeline.stage_data import PreparedPart, ScoredPart, join_batches
 from stream_workers.scoring.brand_marker import BrandMarker
-from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.scoring.near_misses import NearMissFinder
-from stream_workers.scoring.post_scores import Verdict, verdicts_of
+from stream_workers.scoring.post_scores import ScoreResult, score_results
 from stream_workers.state_store.partition_store import Applied, Failed, PartitionStore, ReadRequest, Refused
 
 log = logging.getLogger(__name__)
 
 SIMULATED_BATCH = 512
-MOMENT = 0.001
-"""Seconds that whoever asks for what is there takes less than."""
+WAITED_SECONDS = 0.001
+"""A shorter wait for the model means that it had already finished."""
 _targets = attrgetter("targets")
 
 
 class Partitions(Protocol):
-    """What the lane asks of the reader."""
+    """What the pipeline requests from the reader."""
 
-    def reset(self, held: HeldPartition, reason: str) -> None: ...
+    def reset(self, partition: AssignedPartition, reason: str) -> None: ...
 
-    def pause(self, held: HeldPartition, reason: str) -> None: ...
+    def pause(self, partition: AssignedPartition, reason: str) -> None: ...
 
 
-class BatchLane:
-    """Three stages, each called from one thread of its own; batches pass through all in the order they were read."""
+class BatchPipeline:
+    """Three stages, each called from its own thread. Batches pass through all in the order they were read."""
 
     def __init__(
         self,
         *,
-        rows: RowReader,
+        decoder: BatchDecoder,
         matcher: BrandMatcher,
         mask: Mask,
         brands: Sequence[str],
         scorer: CachingScorer,
         store: PartitionStore,
-        hand_over: HandOver,
+        output: OutputProducer,
         partitions: Partitions,
         retention: Retention,
-        limits: RepeatLimits,
+        dedup_limits: DedupLimits,
         telemetry: Telemetry,
         wall_ms: Callable[[], int],
-        reads: bool = True,
-        batch_seconds: float = 0.0,
-        span: Replay | None = None,
-        facets: Facets | None = None,
-        pace: Pace | None = None,
+        model_reads_text: bool = True,
+        simulated_batch_seconds: float = 0.0,
+        replay: Replay | None = None,
+        facets: FacetMatcher | None = None,
+        batch_size: AdaptiveBatchSize | None = None,
         languages: LanguageFilter | None = None,
         near_misses: NearMissFinder | None = None,
     ) -> None:
-        """*reads*: whether the model reads its posts. One that does not (engine null) needs no marks, and says the same
-        of all: what is left is a worker's cost without a model. It takes *batch_seconds* for up to 512 posts, and no
-        processor: as a GPU would. *span*: what a shadow namespace recomputes; posts of other times are left out.
-        *pace*: is told what the model takes; who reads asks it.
-        *languages*: which texts the model reads, if not all; the others are counted as unread.
-        *near_misses*: looks for words near a brand's in posts that name none."""
-        self._span = span
-        self._reads = reads
-        self._batch_seconds = batch_seconds
-        self._same: dict[int, Verdict] = {}
-        """Number of brands -> what a model that does not read says of a post that names so many."""
-        self._rows = rows
+        """*model_reads_text*: false for engine null, which needs no marks and scores all posts alike: what remains is a
+        worker's cost without a model. It then takes *simulated_batch_seconds* for up to 512 posts, without using the
+        CPU, like a GPU. *replay*: what a shadow namespace recomputes; posts of other times are left out. *batch_size*:
+        learns the model's speed. *languages*: texts that the model reads, if not all; others are counted as unread.
+        *near_misses*: searches posts without a brand."""
+        self._replay = replay
+        self._model_reads_text = model_reads_text
+        self._simulated_batch_seconds = simulated_batch_seconds
+        self._constant_results: dict[int, ScoreResult] = {}
+        """Number of brands in a post -> its result from a model that does not read text."""
+        self._decoder = decoder
         self._marker = BrandMarker(matcher)
         self._mask = mask
         self._scorer = scorer
         self._facets = facets
         self._store = store
-        self._hand_over = hand_over
+        self._output = output
         self._partitions = partitions
         self._retention = retention
-        self._limits = limits
+        self._dedup_limits = dedup_limits
         self._telemetry = telemetry
-        self._counters = LaneCounters(telemetry, brands, wall_ms)
+        self._metrics = PipelineMetrics(telemetry, brands, wall_ms)
         self._languages = languages
         self._near_misses = near_misses
-        self._pace = pace or Pace(SIMULATED_BATCH)
+        self._batch_size = batch_size or AdaptiveBatchSize(SIMULATED_BATCH)
         self._post_budget = PostBudget()
-        self._scored_until = 0.0
-        """`time.perf_counter()` when the model was last seen to be through with a call."""
+        self._model_finished = 0.0
+        """`time.perf_counter()` when the model last finished a call."""
         self.progress = 0
-        """Grows with every applied batch: what the watchdog looks at."""
+        """Number of applied batches, for the watchdog."""
 
-    # -- first thread: what the model will read --------------------------------------------------------------------
+    # -- first thread: input of the model --------------------------------------------------------------------------
 
     def prepare(self, batch: ReadBatch) -> list[PreparedPart]:
-        """Posts decoded, with the brands they name marked."""
+        """Decode the posts and mark the brands they name."""
         with self._timed("decode"):
-            return [self._prepared(part) for part in batch.parts if not part.held.gone]
+            return [self._prepare(part) for part in batch.parts if not part.partition.released]
 
-    def _prepared(self, part: PartitionBatch) -> PreparedPart:
-        rows = self._rows.read(part.records)
-        if self._span is not None:
-            # A shadow namespace leaves out the posts of other times than it recomputes.
-            rows = rows.only(self._span.holds)
-        marked = self._marked(rows)
+    def _prepare(self, part: PartitionBatch) -> PreparedPart:
+        rows = self._decoder.decode(part.records)
+        if self._replay is not None:
+            # A shadow namespace leaves out posts of times that it does not recompute.
+            rows = rows.filter_by_time(self._replay.holds)
+        marked = self._mark(rows)
         if self._near_misses is not None:
-            rows.near_misses = self._near_misses.look(rows)
-        for letter in rows.dead.values():
-            if letter.reason == "unmatchable":
-                # The error's text may quote the post, which belongs into the dead letter and not into a log.
-                log.warning("post breaks the matcher", extra={"error": letter.message.partition(":")[0]})
+            rows.near_misses = self._near_misses.find_in_batch(rows)
+        for dead_record in rows.dead.values():
+            if dead_record.reason == "unmatchable":
+                # The error may quote the post, which belongs into the dead letter and not into a log.
+                log.warning("post breaks the matcher", extra={"error": dead_record.message.partition(":")[0]})
         return PreparedPart(part, rows, marked)
 
-    def _marked(self, rows: Rows) -> list[MarkedText]:
-        if not self._reads:
-            unread = [_unread(len(meaning.brands)) for meaning in rows.meanings]
-            return list(map(unread.__getitem__, rows.which[rows.named].tolist()))
+    def _mark(self, rows: DecodedBatch) -> list[MarkedText]:
+        if not self._model_reads_text:
+            empty_texts = [_empty_text(len(match.brands)) for match in rows.matches]
+            return list(map(empty_texts.__getitem__, rows.match_numbers[rows.matched].tolist()))
         marked = []
-        for row in rows.named.tolist():
+        for row in rows.matched.tolist():
             try:
                 post = rows.post(row)
                 if self._languages is not None and not self._languages.reads(post.text, lang=post.lang):
-                    rows.leave_unread(row)
+                    rows.mark_unread(row)
                     continue
-                marked.append(self._marker.mark(post.text, rows.meaning(row).brands))
+                marked.append(self._marker.mark(post.text, rows.match(row).brands))
             except Exception as error:
-                # Catches everything: what nobody foresaw in a text is its end, not the worker's.
-                rows.bury(row, "unmatchable", f"{type(error).__name__}: {error}")
+                # Catches everything: a text that breaks the code must not stop the worker.
+                rows.mark_dead(row, "unmatchable", f"{type(error).__name__}: {error}")
         return marked
 
     # -- second thread: the model -----------------------------------------------------------------------------------
 
-    def score_all(self, waiting: Sequence[Sequence[PreparedPart]]) -> list[JudgedPart]:
-        """`score` of several batches, in the order they were read, at once."""
+    def score_all(self, waiting: Sequence[Sequence[PreparedPart]]) -> list[ScoredPart]:
+        """`score` several batches at once, in the order they were read."""
         return self.score([part for batch in waiting for part in batch])
 
-    def score(self, parts: Sequence[PreparedPart]) -> list[JudgedPart]:
-        """All partitions' posts to the model at once: a larger batch sorts and packs better.
+    def score(self, parts: Sequence[PreparedPart]) -> list[ScoredPart]:
+        """Pass the posts of all partitions to the model at once: a larger batch sorts and packs better.
 
-        Back when the model could take more, though it may not be through with these.
+        Returns when the model accepts the next call, possibly before it has finished this one.
         """
-        live = [part for part in parts if not part.batch.held.gone]
+        live = [part for part in parts if not part.batch.partition.released]
         ends = list(accumulate((len(part.marked) for part in live), initial=0))
         hits, misses = self._scorer.hits, self._scorer.misses
         with self._timed("score"):
-            began = time.perf_counter()
-            posts = [marked for part in live for marked in part.marked]
-            answer = Answer(self._ask(posts), posts=len(posts), began=began)
+            call = self._call_model([marked for part in live for marked in part.marked])
         self._telemetry.counter("brandpulse_score_cache_hits_total").inc(self._scorer.hits - hits)
         self._telemetry.counter("brandpulse_score_cache_misses_total").inc(self._scorer.misses - misses)
         return [
-            JudgedPart(part.batch, part.rows, [(answer, start, end)])
+            ScoredPart(part.batch, part.rows, [(call, start, end)])
             for part, (start, end) in zip(live, pairwise(ends), strict=True)
         ]
 
-    def _ask(self, posts: Sequence[MarkedText]) -> Asked:
-        """Asks the model, which may still be at it when this returns."""
+    def _call_model(self, posts: Sequence[MarkedText]) -> PendingScores:
         if not posts:
-            return lambda: list
-        if not self._reads:
-            time.sleep(self._batch_seconds * math.ceil(len(posts) / SIMULATED_BATCH))
-            return lambda: lambda: self._always(posts)
+            return KnownScores(list, posts=0)
+        started = time.perf_counter()
+        if not self._model_reads_text:
+            time.sleep(self._simulated_batch_seconds * math.ceil(len(posts) / SIMULATED_BATCH))
+            return KnownScores(lambda: self._constant_scores(posts), posts=len(posts), started=started)
         try:
-            answer = self._scorer.begin(posts)
+            scores = self._scorer.begin(posts)
         except MemoryError:
             raise
         except Exception as error:
-            return self._ask_in_parts(posts, error)
-        return partial(self._answered, posts, answer)
+            return self._bisect(posts, error)
+        return ModelScores(posts, scores, started=started, on_scores=self._count_degraded, retry=self._bisect)
 
-    def _answered(self, posts: Sequence[MarkedText], answer: Callable[[], Scores]) -> Callable[[], list[Verdict]]:
-        try:
-            scores = answer()
-        except MemoryError:
-            raise
-        except Exception as error:
-            return self._ask_in_parts(posts, error)()
+    def _count_degraded(self, scores: Scores) -> None:
         self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.degraded))
-        return lambda: verdicts_of(scores, posts)
 
-    def _ask_in_parts(self, posts: Sequence[MarkedText], error: Exception) -> Asked:
-        """After *error*, whatever it is, as `_marked` does: a post nobody foresaw must not stop the stream, and is not
-        lost."""
+    def _bisect(self, posts: Sequence[MarkedText], error: Exception) -> PendingScores:
+        """Score *posts* in halves after any *error*: one post must not stop the stream, and must not be lost."""
         if len(posts) == 1:
-            # The error's text may quote the post, which belongs into the dead letter and not into a log.
+            # The error may quote the post, which belongs into the dead letter and not into a log.
             log.warning("post breaks the model", extra={"error": type(error).__name__})
-            dead: list[Verdict] = [error]
-            return lambda: lambda: dead
+            failed: list[ScoreResult] = [error]
+            return KnownScores(lambda: failed, posts=1)
         middle = len(posts) // 2
-        first, second = self._ask(posts[:middle]), self._ask(posts[middle:])
+        return SplitScores(self._call_model(posts[:middle]), self._call_model(posts[middle:]))
 
-        def wait() -> Callable[[], list[Verdict]]:
-            before, after = first(), second()
-            return lambda: [*before(), *after()]
-
-        return wait
-
-    def _always(self, posts: Sequence[MarkedText]) -> list[Verdict]:
-        """One verdict for all that name as many brands."""
+    def _constant_scores(self, posts: Sequence[MarkedText]) -> list[ScoreResult]:
+        """One result for all posts with the same number of brands."""
         targets = list(map(_targets, posts))
-        for number in set(targets) - self._same.keys():
-            alike = [_unread(number)]
-            [self._same[number]] = verdicts_of(self._scorer.inner.score(alike), alike)
-        return list(map(self._same.__getitem__, targets))
+        for number in set(targets) - self._constant_results.keys():
+            text = [_empty_text(number)]
+            [self._constant_results[number]] = score_results(self._scorer.inner.score(text), text)
+        return list(map(self._constant_results.__getitem__, targets))
 
     # -- third thread: the store ---------------------------------------------------------------------------------
 
-    def settle_all(self, waiting: Sequence[Sequence[JudgedPart]]) -> None:
-        """`settle` of several batches, in the order they were read, at once: what a write costs, all share."""
-        self.settle(joined(waiting))
+    def settle_all(self, waiting: Sequence[Sequence[ScoredPart]]) -> None:
+        """`settle` several batches at once, in the order they were read: they share the cost of a write."""
+        self.settle(join_batches(waiting))
 
-    def settle(self, judged: Sequence[JudgedPart]) -> None:
-        """Count what was scored. Raises only our own bugs: the world's troubles reset the partition."""
+    def settle(self, parts: Sequence[ScoredPart]) -> None:
+        """Count the scored posts. Raises only bugs: errors of Kafka or Redis reset the partition."""
         with self._timed("answer"):
-            for answer, _, _ in chain.from_iterable(part.said for part in judged):
-                self._wait_for(answer)
+            for call, _, _ in chain.from_iterable(part.calls for part in parts):
+                self._wait_for(call)
         with self._timed("fold"):
-            live = [ScoredPart(part, self._mask, self._facets) for part in judged if not part.batch.held.gone]
+            live = [
+                PartitionFold(part, self._mask, self._facets) for part in parts if not part.batch.partition.released
+            ]
         for part in live:
-            if part.batch.from_offset != part.batch.held.status.next:
-                # An earlier batch of the partition fell out; the reset that follows reads this one again.
-                self._partitions.reset(part.batch.held, "a batch before it was not applied")
-        live = [part for part in live if not part.batch.held.gone]
+            if part.batch.from_offset != part.batch.partition.status.next:
+                # An earlier batch of the partition was dropped; the reset that follows reads this one again.
+                self._partitions.reset(part.batch.partition, "an earlier batch was not applied")
+        live = [part for part in live if not part.batch.partition.released]
         try:
             self._settle_together(live)
         except StateError:
-            # Nothing was written yet. One partition's damage must not stop its neighbours: each for itself.
+            # Nothing was written yet. Damage to one partition must not stop the others: settle each alone.
             for part in live:
                 try:
                     self._settle_together([part])
                 except StateError as error:
-                    log.exception("state is damaged", extra={"partition": part.batch.held.status.partition})
-                    self._partitions.pause(part.batch.held, _mend(error))
+                    log.exception("partition state damaged", extra={"partition": part.batch.partition.status.partition})
+                    self._partitions.pause(part.batch.partition, _damage(error))
 
-    def _wait_for(self, answer: Answer) -> None:
+    def _wait_for(self, call: PendingScores) -> None:
         asked = time.perf_counter()
-        answer.wait()
+        call.wait()
         now = time.perf_counter()
-        if now - asked > MOMENT:
-            # Else the model was through before, and nobody knows when.
-            self._pace.took(answer.posts, now - max(answer.began, self._scored_until))
-        self._scored_until = now
+        if now - asked > WAITED_SECONDS:
+            # Otherwise the model finished earlier, at an unknown time.
+            self._batch_size.observe(call.posts, now - max(call.started, self._model_finished))
+        self._model_finished = now
 
-    def _settle_together(self, parts: Sequence[ScoredPart]) -> None:
+    def _settle_together(self, parts: Sequence[PartitionFold]) -> None:
         """Raises StateError before anything is written."""
         try:
             changes = self._fold(parts)
-            within = [self._within_limits(part, change) for part, change in changes]
+            within_limit = [self._check_dlq_limit(part, change) for part, change in changes]
             self._write(
-                [(part.batch.held, change) for (part, change), fits in zip(changes, within, strict=True) if fits]
+                [
+                    (part.batch.partition, change)
+                    for (part, change), within in zip(changes, within_limit, strict=True)
+                    if within
+                ]
             )
         except TransientError as error:
             for part in parts:
-                if not part.batch.held.gone:
-                    self._partitions.reset(part.batch.held, str(error))
+                if not part.batch.partition.released:
+                    self._partitions.reset(part.batch.partition, str(error))
 
-    def _within_limits(self, part: ScoredPart, change: Change) -> bool:
-        """Whether the partition may go on after this batch; if not it pauses before anything of it is written."""
-        held = part.batch.held
+    def _check_dlq_limit(self, part: PartitionFold, change: Change) -> bool:
+        """Whether the partition may continue after this batch; if not, it pauses before anything of it is written."""
+        partition = part.batch.partition
         if change.dead or part.batch.origins:
-            dead = {letter.record.offset for letter in change.dead}
+            dead_offsets = {dead_record.record.offset for dead_record in change.dead}
             for offset in part.batch.records.offsets.tolist():
                 if offset in part.batch.origins:
-                    continue  # sent again by a person, who knows that it died before
-                held.guard.observe(invalid=offset in dead and offset >= held.status.allowed_until)
+                    continue  # redriven by an operator, who knows that it was a dead letter
+                partition.dlq_limit.observe(invalid=offset in dead_offsets and offset >= partition.status.allowed_until)
         else:
-            held.guard.observe_valid(len(part.batch.records))
-        verdict = held.guard.verdict
-        if not verdict:
+            partition.dlq_limit.observe_valid(len(part.batch.records))
+        violation = partition.dlq_limit.violation
+        if not violation:
             return True
-        # The posts that came before the bad run wait with it: they are read again, and counted, once allowed.
-        met = [Cell(*place, posts) for cells in change.fates.values() for place, posts in cells.items()]
-        cause = dead_cause(met)
+        # Posts before the invalid run wait with it: they are read again, and counted, once allowed.
+        fates = [Cell(*place, posts) for cells in change.fates.values() for place, posts in cells.items()]
+        cause = dead_cause(fates)
         remedy = f"{cause.remedy}; " if "dlq allow" not in cause.remedy else f"{cause.remedy}. "
         self._partitions.pause(
-            held, f"{verdict}: {cause.reason}; {remedy}See `brandpulse dlq list`, then `brandpulse dlq allow`"
+            partition, f"{violation}: {cause.reason}; {remedy}See `brandpulse dlq list`, then `brandpulse dlq allow`"
         )
         return False
 
-    def _fold(self, parts: Sequence[ScoredPart]) -> list[tuple[ScoredPart, Change]]:
-        """The change of each of *parts* whose state stands where we believe; the others reset."""
+    def _fold(self, parts: Sequence[PartitionFold]) -> list[tuple[PartitionFold, Change]]:
+        """The change of each of *parts* whose stored state is the expected one; the others are reset."""
         if not parts:
             return []
         with self._timed("fold"):
@@ -314,60 +306,63 @@ class BatchLane:
             stored = self._store.read(
                 [
                     ReadRequest(
-                        part.batch.held.status,
+                        part.batch.partition.status,
                         digests,
                         cells,
                         [origin.digest for origin in part.batch.origins.values()],
-                        part.batch.held.known.questions(part.batch.held.status.generations, digests),
+                        part.batch.partition.seen_ids.lookups(part.batch.partition.status.generations, digests),
                     )
                     for part, (digests, cells) in zip(parts, plans, strict=True)
                 ]
             )
-        for part, known in zip(parts, stored, strict=True):
-            if known.moved_to is not None:
-                self._refuse(part.batch.held, part.batch.from_offset, known.moved_to)
+        for part, values in zip(parts, stored, strict=True):
+            if values.moved_to is not None:
+                self._refuse(part.batch.partition, part.batch.from_offset, values.moved_to)
         with self._timed("fold"):
             return [
-                (part, self._fold_one(part, known))
-                for part, known in zip(parts, stored, strict=True)
-                if known.moved_to is None
+                (part, self._fold_one(part, values))
+                for part, values in zip(parts, stored, strict=True)
+                if values.moved_to is None
             ]
 
-    def _fold_one(self, part: ScoredPart, known: Stored) -> Change:
-        most = self._post_budget.left(time.monotonic())
-        change = part.fold(known, retention=self._retention, limits=self._limits, most_posts=most)
+    def _fold_one(self, part: PartitionFold, stored: Stored) -> Change:
+        allowance = self._post_budget.available(time.monotonic())
+        change = part.fold(stored, retention=self._retention, limits=self._dedup_limits, allowance=allowance)
         self._post_budget.spend(change.hour_posts)
         return change
 
-    def _write(self, changes: Sequence[tuple[HeldPartition, Change]]) -> None:
+    def _write(self, changes: Sequence[tuple[AssignedPartition, Change]]) -> None:
         if not changes:
             return
         with self._timed("hand_over"):
-            for held, change in changes:
-                self._hand_over.scored(held.status.topic_id, held.status.partition, change.counted)
-                self._hand_over.dead(held.status.topic_id, held.status.partition, change.dead, change.origins)
-            self._hand_over.flush()
+            for partition, change in changes:
+                status = partition.status
+                self._output.add_scored(status.topic_id, status.partition, change.counted)
+                self._output.add_dead(status.topic_id, status.partition, change.dead, change.origins)
+            self._output.flush()
         with self._timed("write"):
             outcomes = self._store.apply([change for _, change in changes])
-        for (held, change), outcome in zip(changes, outcomes, strict=True):
+        for (partition, change), outcome in zip(changes, outcomes, strict=True):
             match outcome:
                 case Applied():
-                    self._counters.applied(held.status, change)
-                    held.bounds.take(change.samples)
-                    held.bounds.hours.take(change.hour_posts)
-                    held.known.take(held.status.generations, change)
-                    held.status = replace(
-                        change.status, seen_wall_ms=held.status.seen_wall_ms, caught_up=held.status.caught_up
+                    self._metrics.count_applied(partition.status, change)
+                    partition.sample_bounds.add(change.samples)
+                    partition.sample_bounds.hours.add(change.hour_posts)
+                    partition.seen_ids.add_applied(partition.status.generations, change)
+                    partition.status = replace(
+                        change.status,
+                        seen_wall_ms=partition.status.seen_wall_ms,
+                        caught_up=partition.status.caught_up,
                     )
                     self.progress += 1
-                case Refused(next=stands_at):
-                    self._refuse(held, change.from_offset, stands_at)
+                case Refused(next=next_offset):
+                    self._refuse(partition, change.from_offset, next_offset)
                 case Failed(error=error):
-                    self._partitions.pause(held, _mend(error))
+                    self._partitions.pause(partition, _damage(error))
 
-    def _refuse(self, held: HeldPartition, from_offset: int, stands_at: int) -> None:
+    def _refuse(self, partition: AssignedPartition, from_offset: int, next_offset: int) -> None:
         self._telemetry.counter("brandpulse_writes_refused_total").inc()
-        self._partitions.reset(held, f"refused: next stands at {stands_at}, not {from_offset}")
+        self._partitions.reset(partition, f"write refused: next is {next_offset}, expected {from_offset}")
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -377,10 +372,10 @@ class BatchLane:
 
 
 @lru_cache(maxsize=1_024)
-def _unread(targets: int) -> MarkedText:
-    """What a model that does not read gets of a post."""
+def _empty_text(targets: int) -> MarkedText:
+    """The input of a model that does not read text."""
     return MarkedText("", (), targets)
 
 
-def _mend(error: StateError) -> str:
-    return f"damaged state: {error}. Mend or delete that key, then `brandpulse dlq allow`"
+def _damage(error: StateError) -> str:
+    return f"damaged state: {error}. Repair or delete that key, then run `brandpulse dlq allow`"

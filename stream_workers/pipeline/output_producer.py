@@ -1,6 +1,6 @@
-"""What a batch hands over to other topics before it counts: scored posts and dead letters, each delivered for certain.
+"""Writes the output of a batch to other topics before the batch counts: scored posts and dead letters, all confirmed.
 
-Both are at-least-once: they are written before `next` moves, so a crash between repeats them with the same identity.
+Both are at-least-once: they are written before `next` moves, so a crash in between repeats them with the same identity.
 """
 
 import threading
@@ -15,67 +15,76 @@ from brandpulse.errors import TransientError
 from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.error_hints import explain
 from brandpulse.schema.dead_letters import HEADER, RecordId, record_id_headers
+from brandpulse.schema.identity import author_hex
 from brandpulse.schema.posts import BRAND_SENTIMENTS
-from stream_workers.aggregation.row_fold import Scored
-from stream_workers.decoding.post_decoder import Dead, author_word
+from stream_workers.aggregation.types import Scored
+from stream_workers.decoding.post_decoder import DeadRecord
 from stream_workers.pipeline.scored_topic_gate import ALL
-from stream_workers.scoring.post_labels import EVEN, tags
+from stream_workers.scoring.post_labels import EVEN_THRESHOLDS, label_fields
 
 KafkaHeaders = list[tuple[str, bytes]]
 MAX_ERROR_CHARS = 500
 CUT_BYTES = 65_536
-"""What is kept of a value that the broker does not take whole; header brandpulse.cut then tells its full length."""
+"""What is kept of a value that is too large for the broker; header brandpulse.cut then holds its full length."""
 
 
-class HandOver(Protocol):
-    """Takes finished posts of one partition; nothing is certain before `flush` returns."""
+class OutputProducer(Protocol):
+    """Takes the output of one partition; it is confirmed only when `flush` returns."""
 
-    def scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None: ...
+    def add_scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None: ...
 
-    def dead(
-        self, topic_id: str, partition: int, letters: Sequence[Dead], origins: Mapping[int, RecordId] | None = None
+    def add_dead(
+        self,
+        topic_id: str,
+        partition: int,
+        records: Sequence[DeadRecord],
+        origins: Mapping[int, RecordId] | None = None,
     ) -> None:
-        """*origins*: offset -> first identity, of posts that were sent again: the letter keeps it."""
+        """*origins*: offset -> original identity, of redriven posts: the dead letter keeps it."""
         ...
 
     def flush(self) -> None:
-        """Returns when all of it is delivered. Raises TransientError if something was not."""
+        """Returns when everything is delivered. Raises TransientError otherwise."""
         ...
 
 
 def encode_scored(
-    judged: Scored, topic_id: str, partition: int, model: str, emotion_thresholds: Sequence[float] = EVEN
+    scored: Scored,
+    topic_id: str,
+    partition: int,
+    model: str,
+    emotion_thresholds: Sequence[float] = EVEN_THRESHOLDS,
 ) -> bytes:
-    """A `brandpulse.schema.posts.ScoredPost` as JSON. Written field by field: the model itself costs ten times as much."""
-    post = judged.decoded.post
+    """A `brandpulse.schema.posts.ScoredPost` as JSON. Written field by field: the model class costs ten times as much."""
+    post = scored.decoded.post
     return msgspec.json.encode(
         {
             "schema_version": 2,
             "id": post.id,
             "source": post.source,
-            "text": judged.masked_text,
+            "text": scored.masked_text,
             "created_at": post.created_at,
-            "author": author_word(judged.author),
+            "author": author_hex(scored.author),
             "brands": [
                 {
-                    "brand": said.brand,
-                    "label": BRAND_SENTIMENTS[said.label],
-                    "probabilities": [round(p, 6) for p in said.probabilities],
-                    "urgency": said.urgency,
+                    "brand": score.brand,
+                    "label": BRAND_SENTIMENTS[score.label],
+                    "probabilities": [round(p, 6) for p in score.probabilities],
+                    "urgency": score.urgency,
                 }
-                for said in judged.brands
+                for score in scored.brands
             ],
-            **tags(judged.heads, emotion_thresholds),
+            **label_fields(scored.heads, emotion_thresholds),
             "model": model,
             "topic_id": topic_id,
             "partition": partition,
-            "offset": judged.decoded.record.offset,
+            "offset": scored.decoded.record.offset,
         }
     )
 
 
-class KafkaHandOver:
-    """To topics posts.scored and posts.dlq."""
+class KafkaOutputProducer:
+    """Writes to topics posts.scored and posts.dlq."""
 
     def __init__(
         self,
@@ -85,22 +94,22 @@ class KafkaHandOver:
         scored_topic: str | None,
         dlq_topic: str,
         model: str,
-        emotion_thresholds: Sequence[float] = EVEN,
+        emotion_thresholds: Sequence[float] = EVEN_THRESHOLDS,
         timeout_seconds: float = 30.0,
-        until: Callable[[int], int] = lambda _partition: ALL,
+        end_offset: Callable[[int], int] = lambda _partition: ALL,
     ) -> None:
-        """*until*: partition -> offset below which its scored posts are ours to write now (`turn.py`)."""
+        """*end_offset*: partition -> offset below which its scored posts are written (`ScoredTopicGate`)."""
         self._config = producer_config(bootstrap_servers) | {
-            # Larger than any batch we hold, so that produce() never finds the queue full.
+            # Larger than any batch, so that produce() never finds the queue full.
             "queue.buffering.max.messages": 1_000_000,
             "message.timeout.ms": int(timeout_seconds * 1_000),
-            # The broker's limit decides, not ours: see `_delivered`.
+            # The broker's limit decides, see `_on_delivery`.
             "message.max.bytes": 100_000_000,
         }
         self._producer = Producer(self._config)
-        self._worn = False
+        self._must_replace = False
         self._too_large: list[tuple[Message, KafkaHeaders]] = []
-        self._until = until
+        self._end_offset = end_offset
         self._posts_topic = posts_topic
         self._scored_topic = scored_topic
         self._dlq_topic = dlq_topic
@@ -110,12 +119,12 @@ class KafkaHandOver:
         self._failed: KafkaError | None = None
         self._lock = threading.Lock()
 
-    def scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None:
+    def add_scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None:
         if self._scored_topic is None or not posts:
             return
-        until = self._until(partition)
+        end_offset = self._end_offset(partition)
         for scored in posts:
-            if scored.decoded.record.offset >= until:
+            if scored.decoded.record.offset >= end_offset:
                 continue
             self._produce(
                 self._scored_topic,
@@ -123,29 +132,33 @@ class KafkaHandOver:
                 encode_scored(scored, topic_id, partition, self._model, self._emotion_thresholds),
             )
 
-    def dead(
-        self, topic_id: str, partition: int, letters: Sequence[Dead], origins: Mapping[int, RecordId] | None = None
+    def add_dead(
+        self,
+        topic_id: str,
+        partition: int,
+        records: Sequence[DeadRecord],
+        origins: Mapping[int, RecordId] | None = None,
     ) -> None:
-        for letter in letters:
-            at = letter.record.offset
-            first = (origins or {}).get(at)
+        for dead_record in records:
+            offset = dead_record.record.offset
+            origin = (origins or {}).get(offset)
             facts: dict[str, str | int] = {
                 "topic": self._posts_topic,
-                "record_ms": letter.record.record_ms,
-                "reason": letter.reason,
-                "error": letter.message[:MAX_ERROR_CHARS],
-                **({} if first is None else {"again_at": at}),
+                "record_ms": dead_record.record.record_ms,
+                "reason": dead_record.reason,
+                "error": dead_record.message[:MAX_ERROR_CHARS],
+                **({} if origin is None else {"again_at": offset}),
             }
-            headers = record_id_headers(first or RecordId(topic_id, partition, at))
+            headers = record_id_headers(origin or RecordId(topic_id, partition, offset))
             headers += [(HEADER + name, str(value).encode()) for name, value in facts.items()]
-            self._produce(self._dlq_topic, letter.record.key, letter.record.value, headers)
+            self._produce(self._dlq_topic, dead_record.record.key, dead_record.record.value, headers)
 
-    def renew(self) -> None:
-        """The log is another one: begin anew with the broker, at the next use. May be called from any thread.
+    def replace_producer(self) -> None:
+        """The log is another one: use a new producer from the next record on. May be called from any thread.
 
-        An embedded broker that came back empty neither takes nor refuses what a producer of its former life sends.
+        An embedded broker that came back empty neither accepts nor refuses the records of an older producer.
         """
-        self._worn = True
+        self._must_replace = True
 
     def flush(self) -> None:
         left = self._producer.flush(self._timeout_seconds)
@@ -159,62 +172,66 @@ class KafkaHandOver:
             failed, self._failed = self._failed, None
         if failed is not None:
             self._replace_if_broken(failed)
-            raise TransientError(f"Kafka did not take a record: {explain(failed)}")
+            raise TransientError(f"Kafka did not accept a record: {explain(failed)}")
         if left:
-            raise TransientError(f"Kafka did not take {left} records within {self._timeout_seconds:g} s")
+            raise TransientError(f"Kafka did not accept {left} records within {self._timeout_seconds:g} s")
 
     def _produce_cut(self, message: Message, headers: KafkaHeaders) -> None:
-        """A record that the broker holds too large, with the head of its value; the original stays in its topic."""
+        """A record that is too large for the broker, with the head of its value; the original stays in its topic."""
         value = message.value() or b""
-        cut = [*headers, (HEADER + "cut", str(len(value)).encode())]
-        self._produce(str(message.topic()), message.key(), value[:CUT_BYTES], cut)
+        cut_headers = [*headers, (HEADER + "cut", str(len(value)).encode())]
+        self._produce(str(message.topic()), message.key(), value[:CUT_BYTES], cut_headers)
 
     def _produce(self, topic: str, key: bytes | None, value: bytes | None, headers: KafkaHeaders | None = None) -> None:
-        if self._worn:
-            self._worn = False
+        if self._must_replace:
+            self._must_replace = False
             self._producer = Producer(self._config)
-        arguments: dict[str, Any] = {"on_delivery": self._delivered}
+        arguments: dict[str, Any] = {"on_delivery": self._on_delivery}
         if headers:
-            # A delivery report comes without the record's headers: a letter cut without them was nobody's.
-            arguments = {"headers": headers, "on_delivery": partial(self._delivered, headers=headers)}
+            # A delivery report comes without the record's headers, and a dead letter needs them when it is cut.
+            arguments = {"headers": headers, "on_delivery": partial(self._on_delivery, headers=headers)}
         try:
             self._producer.produce(topic, key=key, value=value, **arguments)
         except BufferError as error:
-            raise TransientError(f"Kafka does not take records: {error}") from error
+            raise TransientError(f"Kafka does not accept records: {error}") from error
         except KafkaException as error:
             self._replace_if_broken(error.args[0])
-            raise TransientError(f"Kafka does not take records: {error}") from error
+            raise TransientError(f"Kafka does not accept records: {error}") from error
 
     def _replace_if_broken(self, error: KafkaError) -> None:
-        """An idempotent producer that lost its place (a broker restarted empty) never delivers again."""
+        """An idempotent producer that lost its sequence (a broker restarted empty) never delivers again."""
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._producer = Producer(self._config)
 
-    def _delivered(self, error: KafkaError | None, message: Message, headers: KafkaHeaders | None = None) -> None:
+    def _on_delivery(self, error: KafkaError | None, message: Message, headers: KafkaHeaders | None = None) -> None:
         if error is None:
             return
         with self._lock:
-            # Once cut it is small; should it be refused again, that is a fault like any other.
+            # A cut record is small; if it is refused again, that is an ordinary error.
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and len(message.value() or b"") > CUT_BYTES:
                 self._too_large.append((message, headers or []))
             else:
                 self._failed = error
 
 
-class MemoryHandOver:
-    """The working twin: lists."""
+class MemoryOutputProducer:
+    """Keeps the output in lists, for tests."""
 
     def __init__(self) -> None:
         self.scored_posts: list[tuple[int, Scored]] = []
-        self.dead_letters: list[tuple[int, Dead]] = []
+        self.dead_letters: list[tuple[int, DeadRecord]] = []
 
-    def scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None:
+    def add_scored(self, topic_id: str, partition: int, posts: Sequence[Scored]) -> None:
         self.scored_posts += [(partition, post) for post in posts]
 
-    def dead(
-        self, topic_id: str, partition: int, letters: Sequence[Dead], _origins: Mapping[int, RecordId] | None = None
+    def add_dead(
+        self,
+        topic_id: str,
+        partition: int,
+        records: Sequence[DeadRecord],
+        _origins: Mapping[int, RecordId] | None = None,
     ) -> None:
-        self.dead_letters += [(partition, letter) for letter in letters]
+        self.dead_letters += [(partition, dead_record) for dead_record in records]
 
     def flush(self) -> None:
-        """Lists are certain at once."""
+        """Lists are delivered at once."""

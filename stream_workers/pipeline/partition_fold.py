@@ -1,60 +1,61 @@
-"""One partition's share of a batch, ready to be folded: by columns if it is large and all of it ordinary."""
+"""Folds one partition's part of a batch: by columns if it is large and has no rare outcomes, else row by row."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import cast
 
-from stream_workers.aggregation.columnar_batch import Columns, ScoredRows, columns_of, outcomes_of
+from stream_workers.aggregation.columnar_batch import ColumnarBatch, ScoredPosts, build_columnar_batch, row_outcomes
 from stream_workers.aggregation.columnar_fold import fold_columns, plan_columns
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.hour_posts import AT_ONCE, Allowed
-from stream_workers.aggregation.packed_ids import Ids
-from stream_workers.aggregation.row_fold import Cell, Change, Outcome, Stored, fold, plan
-from stream_workers.consumer.assigned_partition import PartitionBatch
-from stream_workers.pipeline.stage_data import JudgedPart
-from stream_workers.scoring.facet_matcher import Facets
-from stream_workers.scoring.post_scores import Judged, Verdict
+from stream_workers.aggregation.hour_posts import BURST, PostAllowance
+from stream_workers.aggregation.packed_ids import PackedIds
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.types import Cell, Change, Outcome, Stored
+from stream_workers.consumer.batches import PartitionBatch
+from stream_workers.pipeline.stage_data import ScoredPart
+from stream_workers.scoring.facet_matcher import FacetMatcher
+from stream_workers.scoring.post_scores import PostScores, ScoreResult
 
-FEW_ROWS = 64
-"""Fewer are looked at one by one: columns cost a millisecond however few they are, which under a steady load is most of
-what this thread does. Twelve posts of four partitions, and their write, take it 6.0 ms by posts and 10.4 by columns; at
-256 rows a part there is nothing between the two."""
+MIN_COLUMNAR_ROWS = 64
+"""Fewer rows are folded one by one. Columns cost a millisecond at any size, which dominates under a steady load: twelve
+posts of four partitions and their write take 6.0 ms by rows and 10.4 ms by columns; at 256 rows per part both are
+equal."""
 
 
-class ScoredPart:
-    """Knows how its posts are folded; the state is whoever's who folds."""
+class PartitionFold:
+    """Chooses how the posts of one part are folded. The state belongs to the caller."""
 
-    def __init__(self, part: JudgedPart, mask: Callable[[str], str], facets: Facets | None) -> None:
-        """Asks the model's answer for its verdicts. A post that the model could not judge is dead from here on."""
+    def __init__(self, part: ScoredPart, mask: Callable[[str], str], facets: FacetMatcher | None) -> None:
+        """Takes the scores of *part*. A post that the model could not score is dead from here on."""
         self.batch: PartitionBatch = part.batch
         self._rows = part.rows
-        verdicts = _buried(part, part.verdicts())
-        self._posts = ScoredRows(part.rows, verdicts, mask, facets)
-        self._columns: Columns | None = None
-        if len(part.rows) >= FEW_ROWS and not part.rows.dead and not part.batch.origins:
-            self._columns = columns_of(part.rows, verdicts, self._posts, facets)
+        scores = _mark_unscorable_dead(part, part.results())
+        self._posts = ScoredPosts(part.rows, scores, mask, facets)
+        self._columns: ColumnarBatch | None = None
+        if len(part.rows) >= MIN_COLUMNAR_ROWS and not part.rows.dead and not part.batch.origins:
+            self._columns = build_columnar_batch(part.rows, scores, self._posts, facets)
 
     @cached_property
     def outcomes(self) -> Sequence[Outcome]:
-        """Post by post: only of a batch that wants to be looked at so."""
-        return outcomes_of(self._rows, self._posts)
+        """Row by row; computed only for a batch that is folded so."""
+        return row_outcomes(self._rows, self._posts)
 
     @cached_property
     def plan(self) -> tuple[Sequence[bytes], list[Cell]]:
-        """As `fold.plan`."""
-        return plan(self.outcomes) if self._columns is None else plan_columns(self._columns)
+        """As `plan_rows`."""
+        return plan_rows(self.outcomes) if self._columns is None else plan_columns(self._columns)
 
     def fold(
-        self, stored: Stored, *, retention: Retention, limits: RepeatLimits, most_posts: Allowed = AT_ONCE
+        self, stored: Stored, *, retention: Retention, limits: DedupLimits, allowance: PostAllowance = BURST
     ) -> Change:
-        """As `fold.fold`."""
-        batch, status = self.batch, self.batch.held.status
+        """As `fold_rows`."""
+        batch, partition = self.batch, self.batch.partition
         change = None
         digests, _ = self.plan
-        if self._columns is not None and isinstance(digests, Ids):
+        if self._columns is not None and isinstance(digests, PackedIds):
             change = fold_columns(
-                status,
+                partition.status,
                 self._columns,
                 digests,
                 batch.to_offset,
@@ -62,13 +63,13 @@ class ScoredPart:
                 retention=retention,
                 limits=limits,
                 epoch=batch.epoch,
-                bounds=batch.held.bounds,
-                most_posts=most_posts,
-                writer=batch.held.writer,
+                bounds=partition.sample_bounds,
+                allowance=allowance,
+                writer=partition.writer,
                 near_misses=self._rows.near_misses,
             )
-        return change or fold(
-            status,
+        return change or fold_rows(
+            partition.status,
             self.outcomes,
             batch.to_offset,
             stored,
@@ -76,20 +77,20 @@ class ScoredPart:
             limits=limits,
             epoch=batch.epoch,
             origins=batch.origins,
-            bounds=batch.held.bounds,
-            most_posts=most_posts,
-            writer=batch.held.writer,
+            bounds=partition.sample_bounds,
+            allowance=allowance,
+            writer=partition.writer,
             near_misses=self._rows.near_misses,
         )
 
 
-def _buried(part: JudgedPart, verdicts: Sequence[Verdict]) -> list[Judged]:
-    """Those of *verdicts* that are ones; where the model raised on a post, its row is dead."""
-    if set(map(type, verdicts)) == {Judged}:
-        return cast("list[Judged]", verdicts)
-    judged = [verdict for verdict in verdicts if isinstance(verdict, Judged)]
-    if len(judged) < len(verdicts):
-        for row, verdict in zip(part.rows.named.tolist(), verdicts, strict=True):
-            if isinstance(verdict, Exception):
-                part.rows.bury(row, "unscorable", f"{type(verdict).__name__}: {verdict}")
-    return judged
+def _mark_unscorable_dead(part: ScoredPart, results: Sequence[ScoreResult]) -> list[PostScores]:
+    """The scores among *results*. A row for which the model raised becomes dead."""
+    if set(map(type, results)) == {PostScores}:
+        return cast("list[PostScores]", results)
+    scores = [result for result in results if isinstance(result, PostScores)]
+    if len(scores) < len(results):
+        for row, result in zip(part.rows.matched.tolist(), results, strict=True):
+            if isinstance(result, Exception):
+                part.rows.mark_dead(row, "unscorable", f"{type(result).__name__}: {result}")
+    return scores

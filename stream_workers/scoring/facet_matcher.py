@@ -1,4 +1,4 @@
-"""Which facets of its brands a post is in: by the words that were found in it, and by what the model says of it."""
+"""Assigns a post to facets of its brands, by its keywords and by the model's scores."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,29 +9,29 @@ from brandpulse.schema.labels import EMOTIONS, MOODS
 from brandpulse.schema.posts import BRAND_SENTIMENTS
 from brandpulse.state.keys import facet_series
 from model.spec.heads import BY_NAME
-from stream_workers.scoring.post_labels import EVEN
-from stream_workers.scoring.post_scores import Towards
+from stream_workers.scoring.post_labels import EVEN_THRESHOLDS
+from stream_workers.scoring.post_scores import BrandScore
 
 COMPLAINT, CRISIS = (BY_NAME["risk"].labels.index(name) for name in ("complaint", "crisis"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Test:
-    """One facet, as numbers."""
+class _FacetRule:
+    """The conditions of one facet, as numbers."""
 
     facet: Facet
     number: int
     emotions: tuple[tuple[int, float], ...]
-    """Column of the head, and the probability from which the emotion is told."""
+    """Column of the emotion head, and the probability from which the emotion is reported."""
     moods: frozenset[int]
     labels: frozenset[int]
-    """Of the verdict towards the brand; empty: any that is relevant."""
+    """Labels of the brand score; empty: any that is relevant."""
 
-    def holds_of_post(self, worded: Collection[int], heads: Mapping[str, Sequence[float]]) -> bool:
+    def accepts_post(self, facets_with_keyword: Collection[int], heads: Mapping[str, Sequence[float]]) -> bool:
         facet = self.facet
-        if facet.words and self.number not in worded:
+        if facet.words and self.number not in facets_with_keyword:
             return False
-        if self.emotions and not any(heads["emotion"][column] >= least for column, least in self.emotions):
+        if self.emotions and not any(heads["emotion"][column] >= threshold for column, threshold in self.emotions):
             return False
         if self.moods and heads["mood"].index(max(heads["mood"])) not in self.moods:
             return False
@@ -39,32 +39,32 @@ class _Test:
             return False
         return facet.crisis is None or heads["risk"][CRISIS] >= facet.crisis
 
-    def holds_towards(self, said: Towards) -> bool:
-        if not said.relevant or (self.labels and said.label not in self.labels):
+    def accepts_score(self, score: BrandScore) -> bool:
+        if not score.relevant or (self.labels and score.label not in self.labels):
             return False
-        return not self.facet.urgency or said.urgency in self.facet.urgency
+        return not self.facet.urgency or score.urgency in self.facet.urgency
 
 
-class Facets:
-    """The facets of a brands file; built once, never changed, safe to share between threads."""
+class FacetMatcher:
+    """The facets of a brands file. Built once, never changed, safe to share between threads."""
 
     def __init__(
-        self, facets: Sequence[Facet], *, heads: Collection[str], emotion_thresholds: Sequence[float] = EVEN
+        self, facets: Sequence[Facet], *, heads: Collection[str], emotion_thresholds: Sequence[float] = EVEN_THRESHOLDS
     ) -> None:
-        """*heads*: those of the engine. Raises ConfigError that names the facet and the head that it lacks.
+        """*heads*: the heads of the engine. Raises ConfigError if a facet needs a missing head.
 
-        *emotion_thresholds*: of each of `brandpulse.schema.labels.EMOTIONS`, the probability from which it is told.
+        *emotion_thresholds*: for each of `brandpulse.schema.labels.EMOTIONS`, the probability from which it is reported.
         """
         for facet in facets:
             for head in facet.heads:
                 if head not in heads:
                     raise ConfigError(
-                        f"facet {facet.name!r} of the brands file asks the model's head {head!r}, which this engine "
-                        f"has not; it has {', '.join(sorted(heads))}. Take the facet out, or set "
-                        "BRANDPULSE_WORKER_ENGINE to one that has, for example auto"
+                        f"facet {facet.name!r} of the brands file needs the model head {head!r}, but this engine has only "
+                        f"{', '.join(sorted(heads))}. Remove the facet, or set BRANDPULSE_WORKER_ENGINE to an engine "
+                        "with that head, for example auto"
                     )
-        self._tests = [
-            _Test(
+        self._rules = [
+            _FacetRule(
                 facet,
                 number,
                 tuple((EMOTIONS.index(name), emotion_thresholds[EMOTIONS.index(name)]) for name in facet.emotions),
@@ -73,20 +73,23 @@ class Facets:
             )
             for number, facet in enumerate(facets)
         ]
-        self.all_want_words = all(facet.words for facet in facets)
-        """No post without a facet's word is in any of them."""
+        self.all_need_keywords = all(facet.words for facet in facets)
+        """Whether a post without a facet's keyword is in no facet."""
 
-    def of(
-        self, worded: Collection[int], heads: Mapping[str, Sequence[float]], verdicts: Sequence[Towards]
-    ) -> tuple[tuple[str, Towards], ...]:
-        """Series of each facet that the post is in, with the verdict on its brand: *verdicts* by brand.
+    def match(
+        self,
+        facets_with_keyword: Collection[int],
+        heads: Mapping[str, Sequence[float]],
+        scores: Sequence[BrandScore],
+    ) -> tuple[tuple[str, BrandScore], ...]:
+        """Series of each facet that the post is in, with the score of its brand.
 
-        *worded*: numbers of the facets of which the post has a word; *heads*: what the model says of all of it.
+        *facets_with_keyword*: numbers of the facets that have a keyword in the post; *heads*: scores of the whole post.
         """
-        tests = [test for test in self._tests if test.holds_of_post(worded, heads)]
+        rules = [rule for rule in self._rules if rule.accepts_post(facets_with_keyword, heads)]
         return tuple(
-            (facet_series(said.brand, test.facet.name), said)
-            for said in verdicts
-            for test in tests
-            if test.holds_towards(said)
+            (facet_series(score.brand, rule.facet.name), score)
+            for score in scores
+            for rule in rules
+            if rule.accepts_score(score)
         )

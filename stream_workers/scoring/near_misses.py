@@ -1,62 +1,75 @@
-"""Finds words near a brand's in posts that name no brand: joined, hyphenated, without accents. Pure.
+"""Finds near misses of brand keywords in posts that name no brand: joined, hyphenated, without accents. Pure.
 
-What it finds does not match; a person may add it to the brands file.
+A near miss does not match; an operator may add it to the brands file.
 """
 
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence, Sized
+from typing import Protocol
 
 import ahocorasick_rs
 import numpy as np
+import numpy.typing as npt
 
 from brandpulse.config.brands_file import Brand
+from brandpulse.schema.posts import WirePost
 from brandpulse.state.outcomes.near_misses import LONGEST
-from brandpulse.text.brand_matcher import fold
-from stream_workers.decoding.decoded_batch import Rows
+from brandpulse.text.characters import normalize_text
 
 SAMPLED, LARGE, SAMPLED_OF_LARGE = 8, 128, 2
-"""Unmatched posts of a partition's batch that are looked at: fewer of a large one, for more such come each second."""
+"""Unmatched posts searched per partition's batch: fewer of a large one, because large batches arrive more often."""
 FEWEST_LETTERS = 4
-"""Shorter words are near too many others."""
+"""Shorter keywords are close to too many other words."""
 MOST_WORDS = 4
 MOST_CHARACTERS = 1_000
 """Of each post."""
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _SIGNS = re.compile(r"[\W_]+")
-_JOINED = ("وال", "بال", "لل", "ال", "و", "ب", "ل", "ف", "ك", "וה", "שה", "ה", "ב", "ל", "מ", "ש", "ו", "כ")
+_JOINED_PREFIXES = ("وال", "بال", "لل", "ال", "و", "ب", "ل", "ف", "ك", "וה", "שה", "ה", "ב", "ל", "מ", "ש", "ו", "כ")
 """Arabic and Hebrew words that are written together with the next one."""
+
+
+class PostBatch(Sized, Protocol):
+    """The part of a decoded batch that is searched."""
+
+    @property
+    def unmatched(self) -> npt.NDArray[np.intp]: ...
+
+    @property
+    def dead(self) -> Container[int]: ...
+
+    def post(self, row: int) -> WirePost: ...
 
 
 class NearMissFinder:
     """Built once, never changed."""
 
     def __init__(self, brands: Sequence[Brand]) -> None:
-        self._words: dict[str, str] = {}
+        self._keywords: dict[str, str] = {}
         for brand in brands:
-            for word in (*brand.terms, *brand.handles, *brand.hashtags):
-                if len(bare := bare_form(word)) >= FEWEST_LETTERS:
-                    self._words.setdefault(bare, word)
-        self._automaton = ahocorasick_rs.AhoCorasick(list(self._words), store_patterns=False)
-        self._known = {fold(word).lstrip("@#") for word in self._words.values()}
+            for keyword in (*brand.terms, *brand.handles, *brand.hashtags):
+                if len(bare := bare_form(keyword)) >= FEWEST_LETTERS:
+                    self._keywords.setdefault(bare, keyword)
+        self._automaton = ahocorasick_rs.AhoCorasick(list(self._keywords), store_patterns=False)
+        self._normalized = {normalize_text(keyword).lstrip("@#") for keyword in self._keywords.values()}
 
-    def look(self, rows: Rows) -> Counter[str]:
-        """Near misses in a sample of those of *rows* that name no brand -> posts."""
+    def find_in_batch(self, batch: PostBatch) -> Counter[str]:
+        """Near misses in a sample of the unmatched rows of *batch* -> posts."""
         found = Counter[str]()
-        if not self._words:
+        if not self._keywords:
             return found
-        names = np.array([bool(meaning.brands) for meaning in rows.meanings])
-        without = np.flatnonzero(~(names[rows.which] | rows.unread))
-        most = SAMPLED if len(rows) < LARGE else SAMPLED_OF_LARGE
-        for row in without[:: max(1, len(without) // most)][:most].tolist():
-            if row not in rows.dead:
-                found.update(self.near(rows.post(row).text))
+        unmatched = batch.unmatched
+        sample_size = SAMPLED if len(batch) < LARGE else SAMPLED_OF_LARGE
+        for row in unmatched[:: max(1, len(unmatched) // sample_size)][:sample_size].tolist():
+            if row not in batch.dead:
+                found.update(self.find(batch.post(row).text))
         return found
 
-    def near(self, text: str) -> set[str]:
-        """`WRITTEN for WORD` of each word in *text* that is nearly one of a brand's."""
+    def find(self, text: str) -> set[str]:
+        """`WRITTEN for KEYWORD` of each near miss in *text*."""
         if not self._automaton.find_matches_as_indexes(bare_form(text[:MOST_CHARACTERS])):
             return set()
         tokens = _TAG.sub(lambda tag: tag[0].split()[0].rstrip(">") + ">", text[:MOST_CHARACTERS]).split()
@@ -66,30 +79,32 @@ class NearMissFinder:
             joined = ""
             for last in range(first, min(first + MOST_WORDS, len(tokens))):
                 joined += bare[last]
-                if (word := self._words.get(joined) or (self._prefixed(joined) if first == last else None)) is None:
+                keyword = self._keywords.get(joined) or (self._after_prefix(joined) if first == last else None)
+                if keyword is None:
                     continue
                 written = " ".join(tokens[first : last + 1])
-                if fold(written).strip(".,:;!?…") not in self._known and (shown := _shown(written)):
-                    found.add(f"{shown} for {word}")
+                is_exact = normalize_text(written).strip(".,:;!?…") in self._normalized
+                if not is_exact and (shown := _printable(written)):
+                    found.add(f"{shown} for {keyword}")
         return found
 
-    def _prefixed(self, bare: str) -> str | None:
+    def _after_prefix(self, bare: str) -> str | None:
         if bare.isascii():
             return None
-        heads = [head for head in _JOINED if bare.startswith(head)]
-        return next((word for head in heads if (word := self._words.get(bare[len(head) :]))), None)
+        prefixes = [prefix for prefix in _JOINED_PREFIXES if bare.startswith(prefix)]
+        return next((keyword for prefix in prefixes if (keyword := self._keywords.get(bare[len(prefix) :]))), None)
 
 
 def bare_form(word: str) -> str:
-    """Letters and digits of *word* alone: no signs, accents, invisible characters or HTML tags; case folded."""
+    """The letters and digits of *word*, case-folded: no signs, accents, invisible characters or HTML tags."""
     if "<" in word:
         word = _TAG.sub("", word)
     if not word.isascii():
         word = unicodedata.normalize("NFKD", word).replace("\u0640", "")
-        word = "".join(one for one in word if unicodedata.category(one)[0] != "M")
+        word = "".join(character for character in word if unicodedata.category(character)[0] != "M")
     return _SIGNS.sub("", word.casefold()).replace("ς", "σ")
 
 
-def _shown(written: str) -> str:
+def _printable(written: str) -> str:
     shown = "".join(one if one.isprintable() else f"<U+{ord(one):04X}>" for one in written)
     return shown if len(shown) <= LONGEST else ""

@@ -1,4 +1,4 @@
-"""What travels with a scored post beside the verdicts on its brands, from the heads that read the whole post."""
+"""Fields of a scored post from the heads that read the whole post."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,21 +6,23 @@ from typing import Any
 from brandpulse.schema.posts import SENTIMENTS
 from model.spec.heads import EMOTIONS, MOODS
 
-EVEN = (0.5,) * len(EMOTIONS)
-"""Thresholds of a model that names none."""
+EVEN_THRESHOLDS = (0.5,) * len(EMOTIONS)
+"""Emotion thresholds of a model that defines none."""
 
 
-def tags(heads: Mapping[str, Sequence[float]], emotion_thresholds: Sequence[float] = EVEN) -> dict[str, Any]:
+def label_fields(
+    heads: Mapping[str, Sequence[float]], emotion_thresholds: Sequence[float] = EVEN_THRESHOLDS
+) -> dict[str, Any]:
     """Fields of a `brandpulse.schema.posts.ScoredPost`; None where the model has no such head.
 
-    *emotion_thresholds*: of each of `model.spec.heads.EMOTIONS`, the probability from which it is told.
+    *emotion_thresholds*: for each of `model.spec.heads.EMOTIONS`, the probability from which it is reported.
     """
     sentiment = heads["sentiment"]
     emotion, mood, risk, sarcasm = (heads.get(name) for name in ("emotion", "mood", "risk", "sarcasm"))
     return {
         "sentiment": SENTIMENTS[_largest(sentiment)],
         "probabilities": [round(p, 6) for p in sentiment],
-        "emotions": None if emotion is None else _told(emotion, emotion_thresholds),
+        "emotions": None if emotion is None else _emotions(emotion, emotion_thresholds),
         "mood": None if mood is None else MOODS[_largest(mood)],
         "complaint": None if risk is None else round(risk[0], 6),
         "crisis": None if risk is None else round(risk[1], 6),
@@ -28,8 +30,8 @@ def tags(heads: Mapping[str, Sequence[float]], emotion_thresholds: Sequence[floa
     }
 
 
-def _told(emotion: Sequence[float], thresholds: Sequence[float]) -> dict[str, float]:
-    reached = [(name, p) for name, p, least in zip(EMOTIONS, emotion, thresholds, strict=True) if p >= least]
+def _emotions(emotion: Sequence[float], thresholds: Sequence[float]) -> dict[str, float]:
+    reached = [(name, p) for name, p, threshold in zip(EMOTIONS, emotion, thresholds, strict=True) if p >= threshold]
     return {name: round(p, 6) for name, p in sorted(reached, key=lambda one: -one[1])}
 
 

@@ -1,4 +1,4 @@
-"""What the model says of one post, as the worker carries it from the model to panes and topics."""
+"""The model's scores of one post, as the worker carries them from the model to panes and topics."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -16,11 +16,11 @@ from model.urgency.rule import urgency
 NEGATIVE, POSITIVE = BRAND_SENTIMENTS.index("negative"), BRAND_SENTIMENTS.index("positive")
 
 FourProbabilities = tuple[float, float, float, float]
-"""Of negative, neutral, positive, irrelevant."""
+"""Probabilities of negative, neutral, positive, irrelevant."""
 
 
-class Judged(msgspec.Struct, frozen=True, gc=False):
-    """One post's row of `model.inference.scorer.Scores`. The first four have an entry for each brand that the post names."""
+class PostScores(msgspec.Struct, frozen=True, gc=False):
+    """One post's row of `model.inference.scorer.Scores`. The first four have one entry for each brand."""
 
     targets: tuple[FourProbabilities, ...]
     labels: tuple[int, ...]
@@ -28,24 +28,24 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     score_micros: tuple[int, ...]
     """As `Towards.score_micros`."""
     urgency: tuple[Urgency | None, ...]
-    """How soon somebody should look; None where the model has no heads that tell."""
+    """How soon the brand should look at it; None if the model has no head for it."""
     heads: Mapping[str, Sequence[float]]
-    """Head -> probabilities of its labels; `sentiment` is always there."""
+    """Head -> probabilities of its labels; `sentiment` is always present."""
 
 
-Verdict = Judged | Exception
-"""What the model says, or what it raised on that very post."""
+ScoreResult = PostScores | Exception
+"""The scores of a post, or the exception that the model raised for it."""
 
 
-class Towards(msgspec.Struct, frozen=True, gc=False):
-    """What one post says about one brand that it names."""
+class BrandScore(msgspec.Struct, frozen=True, gc=False):
+    """The score of one post for one brand that it names."""
 
     brand: str
     probabilities: FourProbabilities
     label: int
-    """Index of the most probable; the first of equals."""
+    """Index of the most probable label; the first of equals."""
     score_micros: int
-    """P(positive) - P(negative), in millionths; 0 of an irrelevant post, which says nothing about the brand."""
+    """P(positive) - P(negative), in millionths; 0 for an irrelevant post."""
     urgency: Urgency | None
 
     @property
@@ -57,19 +57,21 @@ class Towards(msgspec.Struct, frozen=True, gc=False):
         return self.label == NEGATIVE
 
 
-def judged(
+def build_post_scores(
     targets: tuple[FourProbabilities, ...], heads: Mapping[str, Sequence[float]], urgency: tuple[Urgency | None, ...]
-) -> Judged:
-    """The row of one post, counted as `brandpulse.state.panes.counted_as` says."""
+) -> PostScores:
+    """The scores of one post, with labels by `brandpulse.state.panes.counted_as`."""
     counted = [counted_as(probabilities) for probabilities in targets]
-    return Judged(targets, tuple(label for label, _ in counted), tuple(micros for _, micros in counted), urgency, heads)
+    return PostScores(
+        targets, tuple(label for label, _ in counted), tuple(micros for _, micros in counted), urgency, heads
+    )
 
 
-def verdicts_of(scores: Scores, posts: Sequence[MarkedText]) -> list[Verdict]:
-    """What *scores* say of each of *posts*, in order. Counted a batch at a time, as `counted_as` counts one post."""
+def score_results(scores: Scores, posts: Sequence[MarkedText]) -> list[ScoreResult]:
+    """The result of each of *posts*, in order. Computes a batch at once what `counted_as` computes for one post."""
     target = scores.target.astype(np.float64)
-    is_told = np.asarray(np.isfinite(target).all(axis=1))
-    clean = np.where(is_told[:, None], target, 0.0)
+    is_finite = np.asarray(np.isfinite(target).all(axis=1))
+    clean = np.where(is_finite[:, None], target, 0.0)
     label = clean.argmax(axis=1)
     micros = np.where(label == IRRELEVANT, 0, np.rint((clean[:, POSITIVE] - clean[:, NEGATIVE]) * MICROS))
     rows = zip(
@@ -77,16 +79,16 @@ def verdicts_of(scores: Scores, posts: Sequence[MarkedText]) -> list[Verdict]:
         label.tolist(),
         micros.astype(np.int64).tolist(),
         _urgencies(scores, posts),
-        is_told.tolist(),
+        is_finite.tolist(),
         strict=True,
     )
     tables = {name: table.tolist() for name, table in scores.heads.items()}
-    are_told = np.ones(len(posts), dtype=bool)
+    heads_finite = np.ones(len(posts), dtype=bool)
     for table in scores.heads.values():
-        are_told &= np.isfinite(table).all(axis=1)
+        heads_finite &= np.isfinite(table).all(axis=1)
     return [
-        _verdict(list(islice(rows, post.targets)), {name: table[row] for name, table in tables.items()}, told=told)
-        for row, (post, told) in enumerate(zip(posts, are_told.tolist(), strict=True))
+        _result(list(islice(rows, post.targets)), {name: table[row] for name, table in tables.items()}, finite=finite)
+        for row, (post, finite) in enumerate(zip(posts, heads_finite.tolist(), strict=True))
     ]
 
 
@@ -97,8 +99,8 @@ def _urgencies(scores: Scores, posts: Sequence[MarkedText]) -> list[Urgency | No
     return [URGENCIES[level] for level in urgency(scores, posts)]
 
 
-def _verdict(rows: Sequence[Any], heads: Mapping[str, Sequence[float]], *, told: bool) -> Verdict:
-    targets, labels, micros, urgencies, fine = zip(*rows, strict=True) if rows else ((),) * 5
-    if told and all(fine):
-        return Judged(targets, labels, micros, urgencies, heads)
-    return ValueError(f"the model gave no probabilities: {targets} {dict(heads)}")
+def _result(rows: Sequence[Any], heads: Mapping[str, Sequence[float]], *, finite: bool) -> ScoreResult:
+    targets, labels, micros, urgencies, targets_finite = zip(*rows, strict=True) if rows else ((),) * 5
+    if finite and all(targets_finite):
+        return PostScores(targets, labels, micros, urgencies, heads)
+    return ValueError(f"the model returned values that are not numbers: {targets} {dict(heads)}")

@@ -1,26 +1,25 @@
-"""What one change becomes for apply.lua: key names, values, and which old keys go along. Pure."""
+"""Builds the arguments of apply.lua for one change: key names, values, and expired keys to delete. Pure."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from brandpulse.schema.identity import DIGEST_BYTES
 from brandpulse.state.keys import DAY_MS, HOUR_MS, PartitionKeys
 from brandpulse.state.outcomes.near_misses import encode_near_misses
 from brandpulse.state.outcomes.post_outcomes import encode_fates
 from brandpulse.state.partition_state import PartitionStatus, encode_generations
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.hour_posts import WAIT_FOR_ALERTER_MS
-from stream_workers.aggregation.packed_ids import packed
-from stream_workers.aggregation.post_sample import KEPT as KEPT_SAMPLE
+from stream_workers.aggregation.packed_ids import pack
+from stream_workers.aggregation.post_sample import SAMPLE_SIZE as KEPT_SAMPLE
 from stream_workers.aggregation.recent_posts import KEPT_NEGATIVES
-from stream_workers.aggregation.row_fold import Cell, Change
-from stream_workers.decoding.post_decoder import DIGEST_BYTES
+from stream_workers.aggregation.types import WAIT_FOR_ALERTER_MS, Cell, Change
 
 KEPT_REDRIVEN = 1_000_000
-"""Identities of redriven posts that a partition remembers, the newest: some 100 bytes each, of letters only."""
+"""Newest identities of redriven posts that a partition remembers: about 100 bytes each, of dead letters only."""
 UNEVALUATED_BOUND_MS = 5 * DAY_MS
-"""Minute panes wait for the alerter, but at most so long past their own keeping time (7 d with the default 48 h)."""
+"""How long past their retention minute panes wait for the alerter (7 d in all with the default of 48 h)."""
 
 
 class _Run(NamedTuple):
@@ -28,30 +27,30 @@ class _Run(NamedTuple):
 
     command: str
     key: int
-    """Its number in KEYS."""
+    """Its index in KEYS."""
     values: list[Any]
     keep: int = 0
-    """The highest so many members of a sorted set; 0: all."""
+    """Members of a sorted set to keep, the highest; 0: all."""
     width: int = 0
-    """Where the one value is many, one behind the other: bytes of each. Python takes longer to write an argument than
-    the server to cut it off."""
+    """Bytes of each value if the one argument is many values concatenated; else 0. Python takes longer to write an
+    argument than the server to split one."""
     posts: bool = False
-    """Its members are posts, as JSON: those that were erased are left out."""
+    """Its members are posts as JSON: erased ones are left out."""
 
 
-def call_of(
+def build_call(
     change: Change, keys: PartitionKeys, expired: Sequence[bytes], retention: Retention
 ) -> tuple[list[str | bytes], list[Any]]:
-    """KEYS and ARGV of apply.lua. *expired*: keys past their time, which go unless the change writes to them."""
+    """KEYS and ARGV of apply.lua. *expired*: keys to delete unless the change writes to them."""
     status = change.status
     names: list[str | bytes] = []
     types: list[str] = []
     numbers: dict[str, int] = {}
 
-    def number(name: str, letter: str) -> int:
+    def number(name: str, key_type: str) -> int:
         if name not in numbers:
             names.append(name)
-            types.append(letter)
+            types.append(key_type)
             numbers[name] = len(names) + 2
         return numbers[name]
 
@@ -64,9 +63,9 @@ def call_of(
             index += (_keep_until(cell, retention, authors=authors), name)
         hashes.setdefault(number(name, "h"), []).extend((field_of(cell), value))
     sampled: list[tuple[int, list[Any]]] = []
-    for place, found in change.samples.items():
-        name = keys.sample(place.brand, place.day)
-        index += (place.keep_until_ms, name)
+    for day, found in change.samples.items():
+        name = keys.sample(day.brand, day.day)
+        index += (day.keep_until_ms, name)
         sampled.append(
             (number(name, "z"), [part for one in found for part in (one.score, msgspec.json.encode(one.post))])
         )
@@ -77,11 +76,11 @@ def call_of(
         scored = [part for one in offered for part in (one.score, one.encode())]
         kept.append(_Run("ZADD", number(name, "z"), scored, hour.size, posts=True))
     touched = {name.encode() for name in numbers}
-    gone = [name for name in expired if name not in touched]
-    runs = [_Run("HSET", 1, flat(moving_fields(status)))]
+    dropped = [name for name in expired if name not in touched]
+    runs = [_Run("HSET", 1, flatten(batch_fields(status)))]
     runs += [_Run("HSET", at, pairs) for at, pairs in hashes.items()]
     runs += [
-        _Run("SADD", number(keys.ids(generation), "s"), [packed(digests)], width=DIGEST_BYTES)
+        _Run("SADD", number(keys.ids(generation), "s"), [pack(digests)], width=DIGEST_BYTES)
         for generation, digests in change.new_ids.items()
         if digests
     ]
@@ -93,32 +92,32 @@ def call_of(
     remembered = [part for digest, offset in change.redriven.items() for part in (offset, digest)]
     if remembered:
         runs.append(_Run("ZADD", number(keys.redriven, "z"), remembered, KEPT_REDRIVEN))
-    runs += [_Run("ZADD", 2, index), _Run("ZREM", 2, gone)]
+    runs += [_Run("ZADD", 2, index), _Run("ZREM", 2, dropped)]
     runs = [run for run in runs if run.values]
     erased = number(keys.erased, "s") if any(run.posts for run in runs) else 0
-    doomed = [*gone, *(keys.ids(g).encode() for g in change.dropped_generations)]
+    deleted = [*dropped, *(keys.ids(generation).encode() for generation in change.dropped_generations)]
     layout = {
         "life": status.life,
         "writer": change.from_writer,
         "erased": erased,
-        "types": "".join(types) + "-" * len(doomed),
+        "types": "".join(types) + "-" * len(deleted),
         "runs": [[run.command, run.key, len(run.values), run.keep, run.width, run.posts] for run in runs],
     }
     values = [value for run in runs for value in run.values]
     args = [change.from_offset, status.next, status.topic_id, msgspec.json.encode(layout), *values]
-    return [keys.state, keys.index, *names, *doomed], args
+    return [keys.state, keys.index, *names, *deleted], args
 
 
 def _keep_until(cell: Cell, retention: Retention, *, authors: bool) -> int:
-    """Event time (ms) from which the key that holds *cell* may be dropped."""
+    """Event time (ms) from which the key of *cell* may be dropped."""
     if cell.span == "hour":
         return (cell.bucket // 24 + 1) * DAY_MS + retention.hours_ms
     kept = retention.authors_ms if authors else retention.minutes_ms
     return (cell.bucket // 60 + 1) * HOUR_MS + kept
 
 
-def may_go(member: bytes, keep_until: int, watermark: int, evaluated_until: int | None) -> bool:
-    """Whether the key *member*, kept until that event time (ms), may be dropped: minutes wait for the alerter."""
+def may_drop(member: bytes, keep_until: int, watermark: int, evaluated_until: int | None) -> bool:
+    """Whether the key *member*, kept until that event time (ms), may be dropped. Minutes wait for the alerter."""
     kind = member.split(b"}:", 1)[1].split(b":", 1)[0]
     if kind in (b"h", b"hs", b"s"):
         return True
@@ -127,8 +126,8 @@ def may_go(member: bytes, keep_until: int, watermark: int, evaluated_until: int 
     return keep_until <= watermark - (WAIT_FOR_ALERTER_MS if kind in (b"kn", b"ko") else UNEVALUATED_BOUND_MS)
 
 
-def moving_fields(status: PartitionStatus) -> dict[str, Any]:
-    """Fields of the state's hash that each batch writes, but for `next`."""
+def batch_fields(status: PartitionStatus) -> dict[str, Any]:
+    """Fields of the state hash that each batch writes, except `next`."""
     return {
         "epoch": f"{status.next}:{status.epoch}",
         "writer": status.writer,
@@ -144,12 +143,12 @@ def moving_fields(status: PartitionStatus) -> dict[str, Any]:
         "fates": encode_fates(status.fates),
         "near_misses": encode_near_misses(status.near_misses),
         "generations": encode_generations(status.generations),
-        # Whoever writes is not idle; the next sign of life may say so again.
+        # A partition that writes is not idle; the next heartbeat may set it again.
         "caught_up": 0,
     }
 
 
-def flat(fields: dict[str, Any]) -> list[Any]:
+def flatten(fields: dict[str, Any]) -> list[Any]:
     return [part for pair in fields.items() for part in pair]
 
 

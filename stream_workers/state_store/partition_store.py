@@ -1,7 +1,6 @@
-"""The writing side of the partition state: load, read before a fold, apply a change. The contract.
+"""The contract of the partition store: load state, read before a fold, apply a change.
 
-Every method is blocking and made for one thread of its own. The real one: `redis_store.py`; its twin:
-`memory_store.py`.
+Every method blocks and is called from one thread only. Implementations: `redis_store`, and `memory_store` for tests.
 """
 
 from collections.abc import Sequence
@@ -11,56 +10,56 @@ from typing import Protocol
 from brandpulse.errors import StateError
 from brandpulse.state.applied_logs import LeftLog
 from brandpulse.state.partition_state import PartitionStatus
-from stream_workers.aggregation.row_fold import Cell, Change, Stored
-from stream_workers.aggregation.seen_id_filter import Question
+from stream_workers.aggregation.seen_id_filter import IdLookup
+from stream_workers.aggregation.types import Cell, Change, Stored
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """What one partition's batch asks before its fold."""
+    """What the fold of one partition's batch needs from the store."""
 
     status: PartitionStatus
     digests: Sequence[bytes]
     cells: Sequence[Cell]
-    identities: Sequence[bytes] = ()
-    """First identities of redriven posts, which may be done already."""
-    questions: Sequence[Question] | None = None
+    redriven_ids: Sequence[bytes] = ()
+    """Original identities of redriven posts, which may already be finished."""
+    lookups: Sequence[IdLookup] | None = None
     """Which of *digests* to look up in which generations; None: all of them in all of them."""
 
     @property
-    def asked(self) -> Sequence[Question]:
-        if self.questions is not None:
-            return self.questions
+    def id_lookups(self) -> Sequence[IdLookup]:
+        if self.lookups is not None:
+            return self.lookups
         generations = self.status.generations
-        return [Question(generations, self.digests)] if generations and self.digests else []
+        return [IdLookup(generations, self.digests)] if generations and self.digests else []
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The change is in, whole."""
+    """The whole change is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`next` stands elsewhere (-1: no state at all): forget what is held, load, seek."""
+    """The stored `next` (-1: no state), life or writer differs: release the partition, load it, seek."""
 
     next: int
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The script named a key of a shape we never wrote: stop the partition, a person must look."""
+    """A key has an unexpected type: stop the partition until an operator repairs it."""
 
     error: StateError
 
 
-def left_log(seen: PartitionStatus | None, wanted: PartitionStatus) -> LeftLog | None:
-    """What `rebase` notes: how far a log was applied that the partition leaves, or in which it goes back."""
-    if seen is None or seen.next <= 0 or not seen.topic_id:
+def left_log(stored: PartitionStatus | None, wanted: PartitionStatus) -> LeftLog | None:
+    """What `rebase` records: how far a log was applied that the partition leaves, or in which it moves back."""
+    if stored is None or stored.next <= 0 or not stored.topic_id:
         return None
-    if seen.topic_id == wanted.topic_id and wanted.next >= seen.next:
+    if stored.topic_id == wanted.topic_id and wanted.next >= stored.next:
         return None
-    return LeftLog(seen.topic_id, seen.next)
+    return LeftLog(stored.topic_id, stored.next)
 
 
 class PartitionStore(Protocol):
@@ -68,28 +67,28 @@ class PartitionStore(Protocol):
 
     def load(self, topic: str, partition: int) -> PartitionStatus | None: ...
 
-    def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
-        """Put `next` elsewhere, if the state is still as it was *seen*. False: somebody else moved it; load again."""
+    def rebase(self, stored: PartitionStatus | None, wanted: PartitionStatus) -> bool:
+        """Move `next` if the state is still *stored*. False: another worker moved it; load again."""
         ...
 
     def left_logs(self, topic: str, partition: int) -> list[LeftLog]:
-        """The logs that the partition left, oldest first: how far each was applied. `rebase` notes them."""
+        """The logs that the partition left, oldest first, and how far each was applied. `rebase` records them."""
         ...
 
     def origins(self, topic_id: str) -> tuple[int, ...] | None:
-        """Where the namespace began to read each partition of that log; None: at its beginning."""
+        """Where the namespace started to read each partition of that log; None: at its beginning."""
         ...
 
-    def begin_at(self, topic_id: str, offsets: Sequence[int]) -> tuple[int, ...]:
-        """Note the origins, if nobody did; what is noted then. All partitions at once: a worker may die between two."""
+    def set_origins(self, topic_id: str, offsets: Sequence[int]) -> tuple[int, ...]:
+        """Store the origins if there are none; returns the stored ones. All partitions at once: a worker may die."""
         ...
 
     def read(self, requests: Sequence[ReadRequest]) -> list[Stored]: ...
 
     def apply(self, changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
-        """Each change whole or not at all. Raises TransientError when the outcome of some is unknown."""
+        """Apply each change completely or not at all. Raises TransientError if the outcome of any is unknown."""
         ...
 
     def touch(self, status: PartitionStatus) -> bool:
-        """The owner's sign of life; False when `next` is no longer where *status* says."""
+        """The owner's heartbeat. False if the stored `next` is not that of *status*."""
         ...

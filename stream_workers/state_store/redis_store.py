@@ -1,4 +1,4 @@
-"""The partition state in Redis or Valkey. Key layout: `brandpulse/state/keys.py`; the contract: `store.py`."""
+"""The partition store in Redis or Valkey. Key layout: `brandpulse/state/keys.py`; contract: `partition_store.py`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,45 +9,45 @@ import redis
 from brandpulse.errors import StateError, TransientError
 from brandpulse.redis.client import script_target
 from brandpulse.redis.error_hints import reaching_state, redis_outage, state_fault
+from brandpulse.schema.identity import DIGEST_BYTES
 from brandpulse.state.applied_logs import KEPT_LOGS, LeftLog
 from brandpulse.state.keys import AlertingKeys, NamespaceKeys, PartitionKeys, brand_of
 from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.packed_ids import packed
-from stream_workers.aggregation.row_fold import HOUR_MINUTES, Cell, Change, Stored
-from stream_workers.decoding.post_decoder import DIGEST_BYTES
+from stream_workers.aggregation.packed_ids import pack
+from stream_workers.aggregation.types import HOUR_MINUTES, Cell, Change, Stored
 from stream_workers.state_store.lua_arguments import (
     authors_key,
-    call_of,
+    batch_fields,
+    build_call,
     field_of,
-    flat,
-    may_go,
-    moving_fields,
+    flatten,
+    may_drop,
     pane_key,
 )
 from stream_workers.state_store.partition_store import Applied, Failed, ReadRequest, Refused, left_log
 
 DAY_HOURS = 24
 DROPS_PER_CHANGE = 500
-"""Keys past their time that one call removes: bounds the call's length."""
+"""Expired keys that one call removes: limits the duration of the call."""
 
 
 def _refusal(error: redis.ResponseError) -> StateError | TransientError:
     return state_fault(error) or redis_outage(error)
 
 
-PLACE = ("next", "life", "writer")
-"""Fields that tell whether the state is still as it was left."""
+VERSION_FIELDS = ("next", "life", "writer")
+"""Fields that identify the version of the state."""
 
 
-def _place(found: Sequence[bytes | None]) -> list[bytes | None]:
-    """`PLACE` as it is compared: states of older versions lack the words."""
-    return [found[0], *(word or b"" for word in found[1:])]
+def _version(values: Sequence[bytes | None]) -> list[bytes | None]:
+    """`VERSION_FIELDS` for comparison: states of older releases lack the tokens."""
+    return [values[0], *(token or b"" for token in values[1:])]
 
 
 def _by_key(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """*cells* that lie in one hash together: what costs a client is the command, not the field."""
+    """*cells* grouped by hash: the cost is per command, not per field."""
     found: dict[tuple[str, str, int], list[Cell]] = {}
     for cell in cells:
         span, series, bucket = cell
@@ -60,10 +60,10 @@ def _script(name: str) -> str:
 
 
 class RedisPartitionStore:
-    """The real one. Scripts run by their digest; an unknown digest (a restarted server) is loaded and run again."""
+    """Runs scripts by their digest. If the server does not know it (after a restart), loads the script and retries."""
 
     def __init__(self, client: redis.Redis, namespace: str, retention: Retention, *, drop_every: int = 1) -> None:
-        """*drop_every*: old keys are looked for at each so-manieth call of `apply`; it costs a round trip."""
+        """*drop_every*: expired keys are searched at every n-th call of `apply`, which costs a round trip."""
         self._client = client
         self._namespace = namespace
         self._names = NamespaceKeys(namespace)
@@ -91,15 +91,15 @@ class RedisPartitionStore:
             raise StateError(f"{keys.state} has no field next; it holds {sorted(stored)[:5]!r}")
         return PartitionStatus.decode(topic, partition, stored)
 
-    def rebase(self, seen: PartitionStatus | None, wanted: PartitionStatus) -> bool:
+    def rebase(self, stored: PartitionStatus | None, wanted: PartitionStatus) -> bool:
         keys = self._keys(wanted.topic, wanted.partition)
-        before: list[Any] = [seen.next if seen else -1, seen.topic_id if seen else ""]
-        before += [int(left_log(seen, wanted) is not None), KEPT_LOGS]
+        before: list[Any] = [stored.next if stored else -1, stored.topic_id if stored else ""]
+        before += [int(left_log(stored, wanted) is not None), KEPT_LOGS]
         fields = {
             "next": wanted.next,
             "topic_id": wanted.topic_id,
             "life": wanted.life,
-            **moving_fields(wanted),
+            **batch_fields(wanted),
             "lost": wanted.lost,
             "paused": wanted.paused,
             "allowed_until": wanted.allowed_until,
@@ -107,7 +107,7 @@ class RedisPartitionStore:
         self._announced.clear()
         with reaching_state(retry_refusals=True):
             self._client.sadd(self._names.partitions, f"{wanted.topic}:{wanted.partition}")
-            return bool(self._rebase(keys=[keys.state, keys.logs], args=[*before, *flat(fields)]))
+            return bool(self._rebase(keys=[keys.state, keys.logs], args=[*before, *flatten(fields)]))
 
     def left_logs(self, topic: str, partition: int) -> list[LeftLog]:
         with reaching_state(retry_refusals=True):
@@ -116,10 +116,10 @@ class RedisPartitionStore:
 
     def origins(self, topic_id: str) -> tuple[int, ...] | None:
         with reaching_state(retry_refusals=True):
-            noted: Any = self._client.hget(self._names.origins, topic_id)
-        return None if noted is None else tuple(int(offset) for offset in noted.split(b","))
+            offsets: Any = self._client.hget(self._names.origins, topic_id)
+        return None if offsets is None else tuple(int(offset) for offset in offsets.split(b","))
 
-    def begin_at(self, topic_id: str, offsets: Sequence[int]) -> tuple[int, ...]:
+    def set_origins(self, topic_id: str, offsets: Sequence[int]) -> tuple[int, ...]:
         with reaching_state(retry_refusals=True):
             self._client.hsetnx(self._names.origins, topic_id, ",".join(map(str, offsets)))
         return self.origins(topic_id) or tuple(offsets)
@@ -127,21 +127,21 @@ class RedisPartitionStore:
     def read(self, requests: Sequence[ReadRequest]) -> list[Stored]:
         with reaching_state(retry_refusals=True):
             try:
-                replies = iter(self._ask(requests))
+                replies = iter(self._query(requests))
             except redis.exceptions.NoScriptError:
                 self._client.script_load(self._seen.script)
-                replies = iter(self._ask(requests))
+                replies = iter(self._query(requests))
         found = []
         for request in requests:
             status = request.status
-            believed = [str(status.next).encode(), status.life.encode(), status.writer.encode()]
-            before = _place(next(replies))
-            repeats: dict[bytes, int] = {}
-            for generations, digests in request.asked:
+            expected = [str(status.next).encode(), status.life.encode(), status.writer.encode()]
+            before = _version(next(replies))
+            duplicates: dict[bytes, int] = {}
+            for generations, digests in request.id_lookups:
                 seen = next(replies)
-                for place, generation in zip(seen[::2], seen[1::2], strict=True):
-                    digest, number = digests[place], generations[generation].number
-                    repeats[digest] = max(number, repeats.get(digest, number))
+                for at, generation in zip(seen[::2], seen[1::2], strict=True):
+                    digest, number = digests[at], generations[generation].number
+                    duplicates[digest] = max(number, duplicates.get(digest, number))
             panes, authors = {}, {}
             for cells in _by_key(request.cells):
                 for cell, pane in zip(cells, next(replies), strict=True):
@@ -152,36 +152,38 @@ class RedisPartitionStore:
                         authors[cell] = sketch
             redriven = frozenset(
                 digest
-                for digest, score in zip(request.identities, next(replies) if request.identities else (), strict=True)
+                for digest, score in zip(
+                    request.redriven_ids, next(replies) if request.redriven_ids else (), strict=True
+                )
                 if score is not None
             )
-            places = before, _place(next(replies))
-            moved = next((place for place in places if place != believed), None)
+            versions = before, _version(next(replies))
+            moved = next((version for version in versions if version != expected), None)
             moved_to = None if moved is None else int(moved[0] or -1)
-            found.append(Stored(repeats, panes, authors, redriven, moved_to))
+            found.append(Stored(duplicates, panes, authors, redriven, moved_to))
         return found
 
-    def _ask(self, requests: Sequence[ReadRequest]) -> list[Any]:
-        """What the server says to *requests*, in the order in which `read` takes it."""
+    def _query(self, requests: Sequence[ReadRequest]) -> list[Any]:
+        """The replies to *requests*, in the order in which `read` takes them."""
         pipeline = self._client.pipeline(transaction=False)
         for request in requests:
             keys = self._keys(request.status.topic, request.status.partition)
-            # Before and after: who writes in between is seen by one of the two.
-            pipeline.hmget(keys.state, *PLACE)
-            for generations, digests in request.asked:
+            # Before and after: a write in between changes one of the two.
+            pipeline.hmget(keys.state, *VERSION_FIELDS)
+            for generations, digests in request.id_lookups:
                 sets = [keys.ids(generation.number) for generation in generations]
-                self._evalsha(pipeline, self._seen.sha, sets, [packed(digests), DIGEST_BYTES])
+                self._evalsha(pipeline, self._seen.sha, sets, [pack(digests), DIGEST_BYTES])
             for cells in _by_key(request.cells):
                 fields = [field_of(cell) for cell in cells]
                 pipeline.hmget(pane_key(keys, cells[0]), fields)
                 pipeline.hmget(authors_key(keys, cells[0]), fields)
-            if request.identities:
-                pipeline.execute_command("ZMSCORE", keys.redriven, *request.identities)  # type: ignore[no-untyped-call]
-            pipeline.hmget(keys.state, *PLACE)
+            if request.redriven_ids:
+                pipeline.execute_command("ZMSCORE", keys.redriven, *request.redriven_ids)  # type: ignore[no-untyped-call]
+            pipeline.hmget(keys.state, *VERSION_FIELDS)
         return list(pipeline.execute())
 
     def _evalsha(self, pipeline: Any, sha: str, keys: Sequence[str | bytes], args: Sequence[Any]) -> None:
-        """By its name: a cluster's pipeline has no method for it, and runs it all the same."""
+        """EVALSHA by name: the pipeline of a cluster runs it, but has no method for it."""
         to = script_target(self._client, str(keys[0]))
         pipeline.execute_command("EVALSHA", sha, len(keys), *keys, *args, **to)
 
@@ -190,11 +192,11 @@ class RedisPartitionStore:
             self._applies += 1
             due = self._more_to_drop or self._applies % self._drop_every == 0
             if due:
-                # In a cluster the names lie on a server of their own: its failover may lose one that its panes outlive.
+                # In a cluster the names are on another server: its failover may lose a name whose panes still exist.
                 self._announced.clear()
             self._announce(changes)
             expired = self._expired(changes) if due else [[] for _ in changes]
-            # A backfill over years leaves old keys faster than a look now and then would find them.
+            # A backfill over years leaves expired keys faster than a search at intervals would find them.
             self._more_to_drop = any(len(gone) >= DROPS_PER_CHANGE for gone in expired)
             replies = self._run_apply(changes, expired)
         outcomes: list[Applied | Refused | Failed] = []
@@ -207,8 +209,8 @@ class RedisPartitionStore:
             elif isinstance(reply, Exception):
                 raise redis_outage(reply) from reply
             else:
-                applied, stands_at = reply
-                outcomes.append(Applied() if applied else Refused(int(stands_at)))
+                applied, next_offset = reply
+                outcomes.append(Applied() if applied else Refused(int(next_offset)))
         if any(isinstance(outcome, Refused) for outcome in outcomes):
             # The store may be another one, or an older one: it may not know the names we told.
             self._announced.clear()
@@ -224,9 +226,9 @@ class RedisPartitionStore:
         }
         keys = self._keys(status.topic, status.partition)
         with reaching_state(retry_refusals=True):
-            owns = bool(self._touch(keys=[keys.state], args=[status.next, *flat(fields)]))
+            owns = bool(self._touch(keys=[keys.state], args=[status.next, *flatten(fields)]))
             if owns:
-                # Each time, for a failover may have lost the list and not the state: see `apply`.
+                # Each time: a failover may have lost the list and not the state, see `apply`.
                 self._client.sadd(self._names.partitions, f"{status.topic}:{status.partition}")
             return owns
 
@@ -234,9 +236,9 @@ class RedisPartitionStore:
         return PartitionKeys(self._namespace, topic, partition)
 
     def _announce(self, changes: Sequence[Change]) -> None:
-        """Names of brands, before their first pane: a reader may then find none yet, but never misses one.
+        """Store the names of brands before their first pane, so that a reader never misses one.
 
-        A facet's series is no brand: whoever knows the facet knows its name.
+        The series of a facet is not a brand: its name follows from the facet.
         """
         brands = {brand_of(cell.brand) for change in changes for cell in change.panes} - self._announced
         if brands:
@@ -244,7 +246,7 @@ class RedisPartitionStore:
             self._announced |= brands
 
     def _expired(self, changes: Sequence[Change]) -> list[list[bytes]]:
-        """Keys that each change may remove: past their time, and seen by the alerter if they hold minutes."""
+        """Keys that each change may remove: expired, and evaluated by the alerter if they hold minutes."""
         pipeline = self._client.pipeline(transaction=False)
         pipeline.get(self._alerting.evaluated_until)
         for change in changes:
@@ -258,15 +260,15 @@ class RedisPartitionStore:
             [
                 member
                 for member, score in rows
-                if may_go(member, int(score), change.status.watermark_ms, evaluated_until)
+                if may_drop(member, int(score), change.status.watermark_ms, evaluated_until)
             ]
             for change, rows in zip(changes, found, strict=True)
         ]
 
     def _run_apply(self, changes: Sequence[Change], expired: Sequence[Sequence[bytes]]) -> list[Any]:
         calls = [
-            call_of(change, self._keys(change.status.topic, change.status.partition), gone, self._retention)
-            for change, gone in zip(changes, expired, strict=True)
+            build_call(change, self._keys(change.status.topic, change.status.partition), dropped, self._retention)
+            for change, dropped in zip(changes, expired, strict=True)
         ]
         pipeline = self._client.pipeline(transaction=False)
         for keys, args in calls:
@@ -274,7 +276,7 @@ class RedisPartitionStore:
         replies = pipeline.execute(raise_on_error=False)
         if any(isinstance(reply, redis.exceptions.NoScriptError) for reply in replies):
             self._client.script_load(self._apply.script)
-            # Those that did run are refused by the compare-and-set, so only the others are sent again.
+            # The compare-and-set refuses those that did run, so only the others are sent again.
             return [
                 self._client.evalsha(self._apply.sha, len(keys), *keys, *args)
                 if isinstance(reply, redis.exceptions.NoScriptError)

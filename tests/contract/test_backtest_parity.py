@@ -17,6 +17,7 @@ from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.backtest.recording import RecordedTexts, Tally
 from brandpulse.config.brands_file import Brand
 from brandpulse.config.facets import Facet
+from brandpulse.schema.identity import AuthorHasher
 from brandpulse.state.author_sketches import Authors, count_authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_series
 from brandpulse.state.panes import Pane
@@ -25,18 +26,17 @@ from brandpulse.state.stored_posts import HourPost, SampledPost
 from brandpulse.text.brand_matcher import BrandMatcher
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
-from stream_workers.aggregation.columnar_batch import ScoredRows, columns_of, outcomes_of
+from stream_workers.aggregation.columnar_batch import ScoredPosts, build_columnar_batch, row_outcomes
 from stream_workers.aggregation.columnar_fold import fold_columns, plan_columns
-from stream_workers.aggregation.deduplication import RepeatLimits
-from stream_workers.aggregation.hour_posts import PostHour
-from stream_workers.aggregation.post_sample import KEPT, SampleDay
-from stream_workers.aggregation.row_fold import Cell, Span, Stored, fold, plan
-from stream_workers.decoding.decoded_batch import PythonRowReader
-from stream_workers.decoding.post_decoder import AuthorHasher
+from stream_workers.aggregation.deduplication import DedupLimits
+from stream_workers.aggregation.post_sample import SAMPLE_SIZE
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.types import Cell, PostHour, SampleDay, Span, Stored
+from stream_workers.decoding.batch_decoder import PythonBatchDecoder
 from stream_workers.decoding.records import Record, Records
 from stream_workers.scoring.brand_marker import BrandMarker
-from stream_workers.scoring.facet_matcher import Facets
-from stream_workers.scoring.post_scores import Judged, verdicts_of
+from stream_workers.scoring.facet_matcher import FacetMatcher
+from stream_workers.scoring.post_scores import PostScores, score_results
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied, ReadRequest
 from tests.support.alerting.reference_scenario import LIMITS, RETENTION
@@ -46,7 +46,7 @@ BRANDS = ("Acme", "Bolt", "Cafe")
 FACETS = [Facet(name="refund", words=["refund"]), Facet(name="angry", words=["angry"], sentiment=["negative"])]
 MATCHER = BrandMatcher([Brand(name=name, terms=[name.lower()]) for name in BRANDS], FACETS)
 HASHER = AuthorHasher("key")
-FEW_IDS = RepeatLimits(memory_ms=2 * HOUR_MS, max_ids=60)
+FEW_IDS = DedupLimits(memory_ms=2 * HOUR_MS, max_ids=60)
 AGES = [0] * 8 + [30_000, 200_000, 4 * HOUR_MS, 50 * HOUR_MS, 91 * DAY_MS, -2 * MINUTE_MS, -10 * MINUTE_MS]
 SERIES = [name for brand in BRANDS for name in (brand, *(facet_series(brand, facet.name) for facet in FACETS))]
 
@@ -84,23 +84,23 @@ def some_posts(
 class Worker:
     """One partition of a worker, and its store in memory."""
 
-    def __init__(self, limits: RepeatLimits) -> None:
+    def __init__(self, limits: DedupLimits) -> None:
         self.status = PartitionStatus("posts", 0, 0, "t", lateness_ms=RETENTION.lateness_ms)
         self.posts = 0
         self._limits = limits
-        self._facets = Facets(FACETS, heads=Model.heads)
+        self._facets = FacetMatcher(FACETS, heads=Model.heads)
         self._cells: set[Cell] = set()
         self._store = MemoryPartitionStore()
         assert self._store.rebase(None, self.status)
 
     def count(self, records: Sequence[Record]) -> None:
-        rows = PythonRowReader(MATCHER, HASHER).read(Records.of(records))
+        rows = PythonBatchDecoder(MATCHER, HASHER).decode(Records.from_records(records))
         marked = [
-            BrandMarker(MATCHER).mark(rows.post(row).text, rows.meaning(row).brands) for row in rows.named.tolist()
+            BrandMarker(MATCHER).mark(rows.post(row).text, rows.match(row).brands) for row in rows.matched.tolist()
         ]
-        scores = [one for one in verdicts_of(Model().score(marked), marked) if isinstance(one, Judged)]
-        posts = ScoredRows(rows, scores, str, self._facets)
-        columns = columns_of(rows, scores, posts, self._facets)
+        scores = [one for one in score_results(Model().score(marked), marked) if isinstance(one, PostScores)]
+        posts = ScoredPosts(rows, scores, str, self._facets)
+        columns = build_columnar_batch(rows, scores, posts, self._facets)
         to_offset = self.status.next + len(records)
         digests, cells = plan_columns(columns)
         [stored] = self._store.read([ReadRequest(self.status, digests, cells)])
@@ -108,10 +108,10 @@ class Worker:
             self.status, columns, digests, to_offset, stored, retention=RETENTION, limits=self._limits
         )
         if change is None:
-            outcomes = outcomes_of(rows, posts)
-            asked, cells = plan(outcomes)
+            outcomes = row_outcomes(rows, posts)
+            asked, cells = plan_rows(outcomes)
             [stored] = self._store.read([ReadRequest(self.status, asked, cells)])
-            change = fold(self.status, outcomes, to_offset, stored, retention=RETENTION, limits=self._limits)
+            change = fold_rows(self.status, outcomes, to_offset, stored, retention=RETENTION, limits=self._limits)
         assert self._store.apply([change]) == [Applied()]
         self.status = change.status
         self.posts += len(change.counted)
@@ -128,7 +128,7 @@ class Worker:
         return stored
 
 
-def worked(posts: Sequence[dict[str, Any]], limits: RepeatLimits, *, seed: int) -> Worker:
+def worked(posts: Sequence[dict[str, Any]], limits: DedupLimits, *, seed: int) -> Worker:
     """*posts* in batches cut at random."""
     rng, worker = random.Random(seed), Worker(limits)
     records = [
@@ -158,7 +158,7 @@ def scored(posts: Sequence[dict[str, Any]], folder: Path) -> list[RecordedPost]:
     return list(texts.posts(path, Tally()))
 
 
-def backtested(posts: Sequence[dict[str, Any]], limits: RepeatLimits, folder: Path) -> RecordedPanes:
+def backtested(posts: Sequence[dict[str, Any]], limits: DedupLimits, folder: Path) -> RecordedPanes:
     panes = RecordedPanes(RETENTION, limits)
     for number, post in enumerate(scored(posts, folder)):
         panes.count(post)
@@ -169,7 +169,7 @@ def backtested(posts: Sequence[dict[str, Any]], limits: RepeatLimits, folder: Pa
 
 @pytest.mark.parametrize("limits", [LIMITS, FEW_IDS], ids=["all ids", "few ids"])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_same_posts_leave_the_same_panes_as_in_a_worker(tmp_path: Path, limits: RepeatLimits, seed: int) -> None:
+def test_the_same_posts_leave_the_same_panes_as_in_a_worker(tmp_path: Path, limits: DedupLimits, seed: int) -> None:
     posts = some_posts(seed)
     worker, recorded = worked(posts, limits, seed=seed), backtested(posts, limits, tmp_path)
     stored = worker.stored()
@@ -201,7 +201,7 @@ def test_the_same_posts_leave_the_same_panes_as_in_a_worker(tmp_path: Path, limi
 
 
 @pytest.mark.parametrize("limits", [LIMITS, FEW_IDS], ids=["all ids", "few ids"])
-def test_the_same_posts_leave_the_same_clock_and_counters(tmp_path: Path, limits: RepeatLimits) -> None:
+def test_the_same_posts_leave_the_same_clock_and_counters(tmp_path: Path, limits: DedupLimits) -> None:
     posts = some_posts(9)
     worker, recorded = worked(posts, limits, seed=9), backtested(posts, limits, tmp_path)
     status, expected = recorded.status, worker.status
@@ -237,4 +237,4 @@ def test_the_same_posts_are_kept_as_in_a_worker(tmp_path: Path, seed: int) -> No
     assert any(len(kept) == place.size for place, kept in worker.hour_posts().items()), "some hour is full"
     for day, sampled in worker.samples().items():
         assert set(day_after.samples(day.brand, day.day, day.day)[day.day]) == set(sampled)
-    assert any(len(sampled) == KEPT for sampled in worker.samples().values())
+    assert any(len(sampled) == SAMPLE_SIZE for sampled in worker.samples().values())

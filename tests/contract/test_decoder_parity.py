@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from brandpulse.config.brands_file import Brand
 from brandpulse.config.facets import Facet
+from brandpulse.schema.identity import AuthorHasher, post_digest
 from brandpulse.schema.unknown_authors import PREFIX, TRIMMED, UNKNOWN, is_unknown
-from brandpulse.text.brand_matcher import LONGEST_CHUNK, BrandMatcher, fold
-from stream_workers.decoding.post_decoder import MAX_RECORD_BYTES, AuthorHasher, Decoded, decode, post_digest
+from brandpulse.text.brand_matcher import LONGEST_CHUNK, BrandMatcher
+from brandpulse.text.characters import normalize_text
+from stream_workers.decoding.batch_decoder import LengthLimits
+from stream_workers.decoding.post_decoder import MAX_RECORD_BYTES, DecodedPost
 from stream_workers.decoding.records import Record
-from tests.support.builders import a_post
+from tests.support.builders import a_post, decode
 
 _native = pytest.importorskip("stream_workers._native", reason="the native module is not built: make native")
 
@@ -32,8 +35,8 @@ BRANDS = (
 FACETS = (Facet(name="delay", words=["late", "never  again", "t.co"]), Facet(name="money", words=["refund", "$"]))
 MATCHER = BrandMatcher(BRANDS, FACETS)
 AUTHORS = AuthorHasher("a key")
-READER = _native.RowReader(
-    MATCHER.patterns, MATCHER.kinds, MATCHER.plain, AUTHORS.key, sorted(UNKNOWN), TRIMMED, PREFIX
+READER = _native.BatchDecoder(
+    MATCHER.patterns, MATCHER.kinds, MATCHER.plain, AUTHORS.key, sorted(UNKNOWN), TRIMMED, PREFIX, LengthLimits()
 )
 
 
@@ -48,7 +51,7 @@ class Row(NamedTuple):
 
 def read(values: Sequence[bytes | None]) -> list[Row | None]:
     """What the native reader makes of each value; None is what it leaves to Python."""
-    status, event_ms, authors, digests, words, sets, sources, names = READER.read(values)
+    status, event_ms, authors, digests, words, sets, sources, names = READER.decode(values)
     assert names[0] == ""
     assert len(set(names)) == len(names)
     assert sets[0] == ()
@@ -75,10 +78,10 @@ def read(values: Sequence[bytes | None]) -> list[Row | None]:
 def reference(value: bytes | None) -> Row | None:
     """What Python makes of it; None is a dead letter."""
     [item] = decode([Record(0, 0, None, value)])
-    if not isinstance(item, Decoded):
+    if not isinstance(item, DecodedPost):
         return None
     post = item.post
-    standing = tuple(sorted({pattern for pattern, _, _ in MATCHER.standing(fold(post.text))}))
+    standing = tuple(sorted({pattern for pattern, _, _ in MATCHER.find_hits(normalize_text(post.text))}))
     if not standing:
         return Row(item.event_ms, 0, bytes(12), (), post.source)
     unknown = is_unknown(post.author_id)
@@ -236,14 +239,16 @@ def test_each_character_is_folded_as_python_folds_it() -> None:
     points = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
     some = [letter for letter in points if ord(letter) < 0x3100 or unicodedata.category(letter)[0] not in "LC"]
     texts = [f"q{letter}q {letter}" for letter in some]
-    patterns = list(dict.fromkeys(fold(text) for text in texts))
-    reader = _native.RowReader(patterns, [""] * len(patterns), [True] * len(patterns), b"k", [], "", "")
-    status, _, _, _, words, sets, _, _ = reader.read([record(text) for text in texts])
+    patterns = list(dict.fromkeys(normalize_text(text) for text in texts))
+    reader = _native.BatchDecoder(
+        patterns, [""] * len(patterns), [True] * len(patterns), b"k", [], "", "", LengthLimits()
+    )
+    status, _, _, _, words, sets, _, _ = reader.decode([record(text) for text in texts])
     numbers = {pattern: number for number, pattern in enumerate(patterns)}
     wrong = [
         text
         for text, is_read, word in zip(texts, status, np.frombuffer(words, "u4"), strict=True)
-        if is_read and numbers[fold(text)] not in sets[word]
+        if is_read and numbers[normalize_text(text)] not in sets[word]
     ]
     assert wrong == []
     assert sum(status) > 5_000
@@ -305,19 +310,19 @@ def test_a_dead_letter_is_never_read(value: bytes | None) -> None:
 def test_rows_keep_their_order_and_share_their_sets() -> None:
     values = [record("united", id=str(number)) for number in range(3)] + [None, record("late"), record("nothing")]
     assert read(values) == [reference(value) for value in values]
-    sets = READER.read(values)[5]
+    sets = READER.decode(values)[5]
     assert len(sets) == 3
 
 
 def test_what_is_no_bytes_is_refused() -> None:
-    with pytest.raises(TypeError, match="neither bytes nor None"):
-        READER.read([record(), "text"])
+    with pytest.raises(TypeError, match="must be bytes or None"):
+        READER.decode([record(), "text"])
 
 
 def test_arguments_that_disagree_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in length"):
-        _native.RowReader(["a"], [], [True], b"k", [], "", "")
-    with pytest.raises(ValueError, match="no kind"):
-        _native.RowReader(["a"], ["!"], [True], b"k", [], "", "")
+        _native.BatchDecoder(["a"], [], [True], b"k", [], "", "", LengthLimits())
+    with pytest.raises(ValueError, match="not a kind"):
+        _native.BatchDecoder(["a"], ["!"], [True], b"k", [], "", "", LengthLimits())
     with pytest.raises(ValueError, match="author_key"):
-        _native.RowReader(["a"], [""], [True], b"", [], "", "")
+        _native.BatchDecoder(["a"], [""], [True], b"", [], "", "", LengthLimits())

@@ -14,7 +14,7 @@ from brandpulse.ops.erasure import ERASED_TEXT, Erased, PostId, erase
 from brandpulse.schema.episodes import Episode, ExamplePost
 from brandpulse.state.keys import AlertingKeys, PartitionKeys
 from brandpulse.state.pane_reader import PaneReader
-from stream_workers.aggregation.row_fold import Outcome
+from stream_workers.aggregation.types import Outcome
 from stream_workers.state_store.partition_store import Applied
 from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.contract.test_partition_store import RETENTION, begun, change_of

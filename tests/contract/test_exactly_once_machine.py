@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from brandpulse.state.partition_state import PartitionStatus
-from stream_workers.aggregation.row_fold import Change
+from stream_workers.aggregation.types import Change
 from stream_workers.consumer.log_identity import LogExtent
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied, PartitionStore, Refused

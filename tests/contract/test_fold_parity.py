@@ -1,4 +1,4 @@
-"""`fold_columns` against `fold`, which looks at each post by itself: both make the same of what the one takes on."""
+"""`fold_columns` against `fold_rows`, which looks at each post by itself: both make the same of what the one takes on."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -10,27 +10,28 @@ from hypothesis import strategies as st
 
 from brandpulse.config.brands_file import Brand
 from brandpulse.config.facets import Facet
+from brandpulse.schema.identity import AuthorHasher
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.text.brand_matcher import BrandMatcher
-from stream_workers.aggregation.columnar_batch import Columns, ScoredRows, columns_of, outcomes_of
+from stream_workers.aggregation.columnar_batch import ColumnarBatch, ScoredPosts, build_columnar_batch, row_outcomes
 from stream_workers.aggregation.columnar_fold import fold_columns, plan_columns
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.hour_posts import AT_ONCE, Allowed
+from stream_workers.aggregation.hour_posts import BURST, PostAllowance
 from stream_workers.aggregation.post_sample import SampleBounds
-from stream_workers.aggregation.row_fold import Change, Outcome, Stored, fold, plan
-from stream_workers.decoding.decoded_batch import PythonRowReader
-from stream_workers.decoding.post_decoder import AuthorHasher
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.types import Change, Outcome, Stored
+from stream_workers.decoding.batch_decoder import PythonBatchDecoder
 from stream_workers.decoding.records import Record, Records
-from stream_workers.scoring.facet_matcher import Facets
-from stream_workers.scoring.post_scores import Judged, judged
+from stream_workers.scoring.facet_matcher import FacetMatcher
+from stream_workers.scoring.post_scores import PostScores, build_post_scores
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied, ReadRequest
 from tests.support.builders import NOON_MS, PROBABILITIES, a_post, a_record, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
-LIMITS = RepeatLimits(memory_ms=6 * HOUR_MS, max_ids=40)
+LIMITS = DedupLimits(memory_ms=6 * HOUR_MS, max_ids=40)
 BRANDS = [Brand(name=name, terms=[name]) for name in ("Acme", "Bolt", "Cafe")]
 FACETS = [Facet(name="refund", words=["refund"]), Facet(name="sad", mood=["sadness"], sentiment=["negative"])]
 WORDED = FACETS[:1]
@@ -61,18 +62,18 @@ class Read:
     """*posts* after the model, both ways."""
 
     def __init__(self, posts: list[A], first: int = 0, facets: list[Facet] | None = None) -> None:
-        reader = PythonRowReader(BrandMatcher(BRANDS, facets or ()), AuthorHasher("key"))
-        rows = reader.read(Records.of([post.record(first + at) for at, post in enumerate(posts)]))
+        reader = PythonBatchDecoder(BrandMatcher(BRANDS, facets or ()), AuthorHasher("key"))
+        rows = reader.decode(Records.from_records([post.record(first + at) for at, post in enumerate(posts)]))
         assert not rows.dead
-        for row in rows.named.tolist():
+        for row in rows.matched.tolist():
             if "refund cafe" in posts[row].text:
-                rows.leave_unread(row)
+                rows.mark_unread(row)
         rows.near_misses = Counter(post.author for post in posts)
-        asked = Facets(facets, heads=("sentiment", "target", "mood")) if facets else None
-        verdicts = [_verdict(posts[row].sentiment, len(rows.meaning(row).brands)) for row in rows.named.tolist()]
-        scored = ScoredRows(rows, verdicts, str.upper, asked)
-        self.columns: Columns = columns_of(rows, verdicts, scored, asked)
-        self.outcomes: list[Outcome] = outcomes_of(rows, scored)
+        asked = FacetMatcher(facets, heads=("sentiment", "target", "mood")) if facets else None
+        verdicts = [_verdict(posts[row].sentiment, len(rows.match(row).brands)) for row in rows.matched.tolist()]
+        scored = ScoredPosts(rows, verdicts, str.upper, asked)
+        self.columns: ColumnarBatch = build_columnar_batch(rows, verdicts, scored, asked)
+        self.outcomes: list[Outcome] = row_outcomes(rows, scored)
         self.to_offset = first + len(posts)
 
     def both(
@@ -81,7 +82,7 @@ class Read:
         stored: Stored,
         bounds: SampleBounds | None = None,
         *,
-        most_posts: Allowed = AT_ONCE,
+        allowance: PostAllowance = BURST,
     ) -> tuple[Change | None, Change]:
         digests, _ = plan_columns(self.columns)
         quick = fold_columns(
@@ -95,9 +96,9 @@ class Read:
             epoch=3,
             bounds=bounds,
             near_misses=self.columns.rows.near_misses,
-            most_posts=most_posts,
+            allowance=allowance,
         )
-        slow = fold(
+        slow = fold_rows(
             status,
             self.outcomes,
             self.to_offset,
@@ -107,15 +108,15 @@ class Read:
             epoch=3,
             bounds=bounds,
             near_misses=self.columns.rows.near_misses,
-            most_posts=most_posts,
+            allowance=allowance,
         )
         return quick, slow
 
 
-def _verdict(sentiment: str, brands: int) -> Judged:
+def _verdict(sentiment: str, brands: int) -> PostScores:
     """Towards the first brand as *sentiment* says, towards the others neutral."""
     told = (PROBABILITIES[sentiment], *[PROBABILITIES["neutral"]] * (brands - 1))
-    return judged(told, {"sentiment": (0.1, 0.8, 0.1), "mood": (0.1, 0.1, 0.1, 0.7)}, (None,) * brands)
+    return build_post_scores(told, {"sentiment": (0.1, 0.8, 0.1), "mood": (0.1, 0.1, 0.1, 0.7)}, (None,) * brands)
 
 
 def the_same(quick: Change | None, slow: Change) -> bool:
@@ -157,7 +158,7 @@ def test_no_post_of_ours_makes_the_same_change() -> None:
         ([A("1"), A("1")], Stored()),
         ([A("1"), A("2", minute=6, record_minute=0)], Stored()),
         ([A("1"), A("2", minute=-91 * 1440)], Stored()),
-        ([A("1")], Stored(repeats={b"x" * 12: 0})),
+        ([A("1")], Stored(duplicates={b"x" * 12: 0})),
     ],
     ids=["the same id twice", "from the future", "too old", "the store knows one of the ids"],
 )
@@ -184,10 +185,10 @@ posts_of = st.builds(
 @given(
     st.lists(st.lists(posts_of, min_size=1, max_size=40), min_size=1, max_size=4),
     st.sampled_from([None, FACETS]),
-    st.sampled_from([Allowed(0, 0), Allowed(1, 0), Allowed(2, 7), AT_ONCE]),
+    st.sampled_from([PostAllowance(0, 0), PostAllowance(1, 0), PostAllowance(2, 7), BURST]),
 )
 def test_both_folds_make_the_same_of_any_stream(
-    batches: list[list[A]], facets: list[Facet] | None, most_posts: Allowed
+    batches: list[list[A]], facets: list[Facet] | None, allowance: PostAllowance
 ) -> None:
     """Batch after batch on what the batches before left: panes, sketches, generations, samples."""
     store, status, bounds = MemoryPartitionStore(), a_status(), SampleBounds()
@@ -196,19 +197,19 @@ def test_both_folds_make_the_same_of_any_stream(
     for batch in batches:
         read = Read(batch, first, facets)
         first += len(batch)
-        digests, cells = plan(read.outcomes)
+        digests, cells = plan_rows(read.outcomes)
         quick_digests, quick_cells = plan_columns(read.columns)
         assert quick_digests == digests
         assert set(quick_cells) == set(cells)
         assert len(quick_cells) == len(cells)
         [stored] = store.read([ReadRequest(status, digests, cells)])
-        quick, slow = read.both(status, stored, bounds, most_posts=most_posts)
+        quick, slow = read.both(status, stored, bounds, allowance=allowance)
         # An id that comes again when its generation was forgotten within the batch is no repeat, but rare.
-        ordinary = not stored.repeats and not slow.dead and len(set(digests)) == len(digests)
+        ordinary = not stored.duplicates and not slow.dead and len(set(digests)) == len(digests)
         assert (quick is not None) == ordinary
         if ordinary:
             assert the_same(quick, slow)
         assert store.apply([slow]) == [Applied()]
-        bounds.take(slow.samples)
-        bounds.hours.take(slow.hour_posts)
+        bounds.add(slow.samples)
+        bounds.hours.add(slow.hour_posts)
         status = slow.status

@@ -16,19 +16,20 @@ from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.state.stored_posts import MOST_NEGATIVE, SAMPLE_DAYS, SampledPost
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.post_sample import KEPT
-from stream_workers.aggregation.row_fold import Cell, Change, Outcome, Scored, Stored, Unmatched, fold, plan
-from stream_workers.aggregation.seen_id_filter import Question
-from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.aggregation.post_sample import SAMPLE_SIZE
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.seen_id_filter import IdLookup
+from stream_workers.aggregation.types import Cell, Change, Outcome, Scored, Stored, Unmatched
+from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied, Failed, PartitionStore, ReadRequest, Refused
 from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.support.builders import NOON_MS, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
-LIMITS = RepeatLimits(memory_ms=6 * HOUR_MS, max_ids=1_000_000)
+LIMITS = DedupLimits(memory_ms=6 * HOUR_MS, max_ids=1_000_000)
 NOON = Cell("hour", "Acme", NOON_MS // HOUR_MS)
 
 
@@ -46,9 +47,9 @@ def begun(store: PartitionStore, **changes: object) -> PartitionStatus:
 
 
 def change_of(store: PartitionStore, status: PartitionStatus, outcomes: list[Outcome], to: int | None = None) -> Change:
-    digests, cells = plan(outcomes)
+    digests, cells = plan_rows(outcomes)
     [stored] = store.read([ReadRequest(status, digests, cells)])
-    return fold(status, outcomes, to or status.next + len(outcomes), stored, retention=RETENTION, limits=LIMITS)
+    return fold_rows(status, outcomes, to or status.next + len(outcomes), stored, retention=RETENTION, limits=LIMITS)
 
 
 def pane_at(store: PartitionStore, status: PartitionStatus, cell: Cell) -> Pane | None:
@@ -78,10 +79,10 @@ def test_what_became_of_posts_by_source_is_loaded_again(store: PartitionStore) -
         a_scored("2", source="rss", offset=1, key=None),
         unread,
     ]
-    digests, cells = plan(posts)
+    digests, cells = plan_rows(posts)
     [stored] = store.read([ReadRequest(status, digests, cells)])
     near = {"#AcmeAir for acme air": 2}
-    change = fold(status, posts, 3, stored, retention=RETENTION, limits=LIMITS, near_misses=near)
+    change = fold_rows(status, posts, 3, stored, retention=RETENTION, limits=LIMITS, near_misses=near)
     assert store.apply([change]) == [Applied()]
     loaded = store.load("posts", 0)
     assert loaded is not None
@@ -206,8 +207,8 @@ def test_an_empty_stretch_of_log_still_moves_next(store: PartitionStore) -> None
 
 def test_where_a_namespace_begins_is_noted_once_for_all_partitions(store: PartitionStore) -> None:
     assert store.origins("log-1") is None
-    assert store.begin_at("log-1", [5, 0, 7]) == (5, 0, 7)
-    assert store.begin_at("log-1", [9, 9, 9]) == (5, 0, 7)
+    assert store.set_origins("log-1", [5, 0, 7]) == (5, 0, 7)
+    assert store.set_origins("log-1", [9, 9, 9]) == (5, 0, 7)
     assert (store.origins("log-1"), store.origins("log-2")) == ((5, 0, 7), None)
 
 
@@ -277,7 +278,7 @@ def test_a_store_that_lost_its_brands_is_told_them_again(
     assert PaneReader(redis_client, namespace).brands() == ["Acme"]
 
 
-REFUND = Facets([Facet(name="refund", words=["refund"])], heads=())
+REFUND = FacetMatcher([Facet(name="refund", words=["refund"])], heads=())
 
 
 def test_a_facets_panes_go_with_its_brands_in_one_change(store: PartitionStore) -> None:
@@ -431,7 +432,7 @@ def test_thousands_of_ids_and_panes_fit_into_one_call(real: RedisPartitionStore)
     change = change_of(real, status, many)
     assert real.apply([change]) == [Applied()]
     [stored] = real.read([ReadRequest(change.status, [a_scored(str(i)).digest for i in range(0, 5_000, 7)], [])])
-    assert len(stored.repeats) == len(range(0, 5_000, 7))
+    assert len(stored.duplicates) == len(range(0, 5_000, 7))
 
 
 def test_who_holds_the_state_of_before_a_total_loss_is_refused_by_who_began_again(
@@ -476,16 +477,18 @@ def test_who_knows_its_ids_by_heart_is_refused_where_another_wrote_last(store: P
 
     def written(by: str, post_id: str) -> Change:
         [stored] = store.read([ReadRequest(status, [a_scored(post_id).digest], [])])
-        return fold(status, [a_scored(post_id)], 1, stored, retention=RETENTION, limits=LIMITS, writer=by)
+        return fold_rows(status, [a_scored(post_id)], 1, stored, retention=RETENTION, limits=LIMITS, writer=by)
 
     mine, theirs = written("me", "1"), written("them", "2")
     assert store.apply([theirs]) == [Applied()]
-    follows = fold(mine.status, [a_scored("2", offset=1)], 2, Stored(), retention=RETENTION, limits=LIMITS, writer="me")
-    [stored] = store.read([ReadRequest(mine.status, [a_scored("2").digest], [], questions=[])])
+    follows = fold_rows(
+        mine.status, [a_scored("2", offset=1)], 2, Stored(), retention=RETENTION, limits=LIMITS, writer="me"
+    )
+    [stored] = store.read([ReadRequest(mine.status, [a_scored("2").digest], [], lookups=[])])
     assert stored.moved_to == mine.status.next
     assert store.apply([follows]) == [Refused(mine.status.next)]
     [stored] = store.read([ReadRequest(theirs.status, [a_scored("2").digest], [])])
-    assert (stored.moved_to, set(stored.repeats)) == (None, {a_scored("2").digest})
+    assert (stored.moved_to, set(stored.duplicates)) == (None, {a_scored("2").digest})
 
 
 def test_only_what_is_asked_is_looked_up(store: PartitionStore) -> None:
@@ -493,9 +496,9 @@ def test_only_what_is_asked_is_looked_up(store: PartitionStore) -> None:
     change = change_of(store, status, [a_scored("1"), a_scored("2", offset=1)])
     assert store.apply([change]) == [Applied()]
     one, two = a_scored("1").digest, a_scored("2").digest
-    asked = [Question(change.status.generations, [two, a_scored("3").digest])]
-    [stored] = store.read([ReadRequest(change.status, [one, two], [], questions=asked)])
-    assert set(stored.repeats) == {two}
+    asked = [IdLookup(change.status.generations, [two, a_scored("3").digest])]
+    [stored] = store.read([ReadRequest(change.status, [one, two], [], lookups=asked)])
+    assert set(stored.duplicates) == {two}
 
 
 def sampled(store: PartitionStore, client: redis.Redis, namespace: str) -> dict[int, set[SampledPost]]:
@@ -515,11 +518,11 @@ def test_a_days_sample_is_the_same_however_it_was_written(
         assert store.apply([change]) == [Applied()]
         assert store.apply([change]) == [Refused(change.status.next)]
         status = change.status
-    at_once = fold(a_status(), posts, 100, Stored(), retention=RETENTION, limits=LIMITS)
+    at_once = fold_rows(a_status(), posts, 100, Stored(), retention=RETENTION, limits=LIMITS)
     [expected] = at_once.samples.values()
     found = sampled(store, redis_client, namespace)
     assert found == {NOON_MS // DAY_MS: {one.post for one in expected}}
-    assert len(expected) == KEPT
+    assert len(expected) == SAMPLE_SIZE
     assert {post.terms for post in found[NOON_MS // DAY_MS]} == {("acme", "fine")}
 
 

@@ -10,7 +10,7 @@ from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.runtime.metric_definitions import WORKER_METRICS
 from brandpulse.runtime.metrics import Telemetry
-from stream_workers.consumer.assigned_partition import ReadBatch
+from stream_workers.consumer.batches import ReadBatch
 from stream_workers.consumer.post_reader import PostReader
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.support.builders import a_reader_config
@@ -43,7 +43,7 @@ class Reading:
 
     def _take(self, batch: ReadBatch, _timeout_seconds: float) -> bool:
         for part in batch.parts:
-            self.offsets[part.held.status.partition] += [record.offset for record in part.records]
+            self.offsets[part.partition.status.partition] += [record.offset for record in part.records]
         if self.leave_out:
             self.reader._consumer.pause(self.leave_out)
             self.leave_out = []

@@ -1,21 +1,22 @@
 """Builders for test data: each shows only what matters to its test."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from brandpulse.errors import InvalidPostError
 from brandpulse.schema.posts import POST_DECODER
 from brandpulse.state.partition_state import PartitionStatus
-from stream_workers.aggregation.row_fold import Scored, scored
+from stream_workers.aggregation.types import Scored, build_scored
 from stream_workers.consumer.post_reader import ReaderConfig
-from stream_workers.decoding.post_decoder import Decoded
+from stream_workers.decoding.post_decoder import DeadRecord, DecodedPost, decode_post, event_ms_of, read_source
 from stream_workers.decoding.records import Record
-from stream_workers.scoring.facet_matcher import Facets
-from stream_workers.scoring.post_scores import judged
+from stream_workers.scoring.facet_matcher import FacetMatcher
+from stream_workers.scoring.post_scores import build_post_scores
 
 NOON_MS = 1_772_452_800_000  # 2026-03-02T12:00:00Z
 PROBABILITIES = {
@@ -49,6 +50,19 @@ def a_record(post: Mapping[str, Any], offset: int = 0, record_ms: int | None = N
     return Record(offset, at_ms if record_ms is None else record_ms, str(post["id"]).encode(), value)
 
 
+def decode(records: Sequence[Record]) -> list[DecodedPost | DeadRecord]:
+    """Each record's post or the reason why it has none, in order."""
+    decoded: list[DecodedPost | DeadRecord] = []
+    for record in records:
+        try:
+            post = decode_post(record.value)
+        except InvalidPostError as error:
+            decoded.append(DeadRecord(record, error.reason, str(error), read_source(record.value)))
+        else:
+            decoded.append(DecodedPost(record, post, event_ms_of(post)))
+    return decoded
+
+
 def a_scored(
     post_id: str = "1",
     sentiment: str = "neutral",
@@ -60,7 +74,7 @@ def a_scored(
     record_ms: int | None = None,
     source: str = "test",
     towards: Mapping[str, str] | None = None,
-    facets: Facets | None = None,
+    facets: FacetMatcher | None = None,
     worded: Collection[int] = (),
     author_id: str | None = None,
     key: bytes | None = b"key",
@@ -70,10 +84,10 @@ def a_scored(
     post = a_post(post_id, at_ms=at_ms, source=source, author_id=author_id or f"author-{post_id}")
     record = msgspec.structs.replace(a_record(post, offset, record_ms), key=post_id.encode() if key == b"key" else key)
     assert record.value is not None
-    return scored(
-        Decoded(record, POST_DECODER.decode(record.value), at_ms),
+    return build_scored(
+        DecodedPost(record, POST_DECODER.decode(record.value), at_ms),
         tuple(verdicts),
-        judged(
+        build_post_scores(
             tuple(PROBABILITIES[verdict] for verdict in verdicts.values()),
             {"sentiment": (0.1, 0.8, 0.1)},
             (None,) * len(verdicts),
@@ -81,7 +95,7 @@ def a_scored(
         author=hash(post_id) if author is None else author,
         mask=str,
         facets=facets,
-        worded=worded,
+        facets_with_keyword=worded,
     )
 
 

@@ -12,14 +12,14 @@ from typing import Literal
 from brandpulse.schema.dead_letters import RecordId
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_series
 from brandpulse.state.panes import Pane
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.row_fold import Cell
+from stream_workers.aggregation.types import Cell
 
 RETENTION = Retention(
     lateness_ms=2 * MINUTE_MS, minutes_ms=HOUR_MS // 2, hours_ms=4 * HOUR_MS, authors_ms=20 * MINUTE_MS
 )
-LIMITS = RepeatLimits(memory_ms=2 * HOUR_MS, max_ids=100_000)
+LIMITS = DedupLimits(memory_ms=2 * HOUR_MS, max_ids=100_000)
 ERA_MS = 12 * HOUR_MS
 FUTURE_MS = 5 * MINUTE_MS
 SCORES = {"negative": -750_000, "neutral": 0, "positive": 750_000, "irrelevant": 0}

@@ -15,13 +15,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from brandpulse.config.facets import Facet
 from brandpulse.schema.dead_letters import RecordId
+from brandpulse.schema.identity import DIGEST_BYTES
 from brandpulse.state.outcomes.post_outcomes import offset_hours
 from brandpulse.state.partition_state import PartitionStatus
-from stream_workers.aggregation.row_fold import Cell, Change, Outcome, Unmatched, fold, plan
-from stream_workers.aggregation.seen_id_filter import KnownIds
-from stream_workers.consumer.log_identity import Common, LogExtent, Start, start_of
-from stream_workers.decoding.post_decoder import DIGEST_BYTES, Dead
-from stream_workers.scoring.facet_matcher import Facets
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.seen_id_filter import SeenIdFilter
+from stream_workers.aggregation.types import Cell, Change, Outcome, Unmatched
+from stream_workers.consumer.log_identity import CommonPrefix, LogExtent, Start, resolve_start
+from stream_workers.decoding.post_decoder import DeadRecord
+from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.state_store.partition_store import Applied, PartitionStore, ReadRequest, Refused
 from tests.support.builders import NOON_MS, a_scored
 from tests.support.counting_oracle import ERA_MS, FACET, LIMITS, RETENTION, Entry, Kind, Tally, tally
@@ -63,7 +65,7 @@ class Log:
 
     def extent(self, seen: PartitionStatus | None) -> LogExtent:
         known = seen is not None and seen.topic_id == self.topic_id
-        common = Common(self.common(seen.next, seen.epoch)) if seen and known else None
+        common = CommonPrefix(self.common(seen.next, seen.epoch)) if seen and known else None
         return LogExtent(self.topic_id, self.low, len(self.entries), common)
 
     def cut(self, at: int) -> "Log":
@@ -89,7 +91,7 @@ class ExactIds:
     def add(self, ids: bytes) -> None:
         self._ids |= set(_apart(ids))
 
-    def may_hold(self, ids: bytes) -> bytes:
+    def may_contain(self, ids: bytes) -> bytes:
         return bytes(one in self._ids for one in _apart(ids))
 
 
@@ -103,7 +105,7 @@ class Worker:
 
     status: PartitionStatus | None = None
     writer: str = ""
-    known: KnownIds = field(default_factory=lambda: KnownIds(ExactIds))
+    known: SeenIdFilter = field(default_factory=lambda: SeenIdFilter(ExactIds))
     position: int = 0
     epoch: int = -1
     read: deque[tuple[Piece, list[Outcome], dict[int, RecordId], int]] = field(default_factory=deque)
@@ -111,11 +113,11 @@ class Worker:
 
     def forget(self) -> None:
         self.status, self.folded = None, None
-        self.known = KnownIds(ExactIds)
+        self.known = SeenIdFilter(ExactIds)
         self.read.clear()
 
 
-FACETS = Facets([Facet(name=FACET, words=[FACET])], heads=())
+FACETS = FacetMatcher([Facet(name=FACET, words=[FACET])], heads=())
 
 
 def outcome_of(entry: Entry, offset: int) -> Outcome:
@@ -134,7 +136,7 @@ def outcome_of(entry: Entry, offset: int) -> Outcome:
         key=None if entry.keyless else entry.post_id.encode(),
     )
     if entry.kind == "dead":
-        return Dead(judged.decoded.record, "not_json", "broken", entry.source)
+        return DeadRecord(judged.decoded.record, "not_json", "broken", entry.source)
     if entry.kind in ("unmatched", "unread"):
         return Unmatched(judged.decoded, unread=entry.kind == "unread")
     return judged
@@ -269,7 +271,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def _load(self, worker: Worker) -> None:
         worker.forget()
         seen = self.store.load("posts", 0)
-        start = start_of("posts", 0, seen, self.extent(seen))
+        start = resolve_start("posts", 0, seen, self.extent(seen))
         status = start.status
         if start.reason:
             self.lives += 1
@@ -298,15 +300,15 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     def _fold(self, worker: Worker, status: PartitionStatus) -> None:
         piece, outcomes, origins, epoch = worker.read.popleft()
-        digests, cells = plan(outcomes)
-        asked = worker.known.questions(status.generations, digests)
+        digests, cells = plan_rows(outcomes)
+        asked = worker.known.lookups(status.generations, digests)
         [stored] = self.store.read([ReadRequest(status, digests, cells, [o.digest for o in origins.values()], asked)])
         if stored.moved_to is not None:
             worker.forget()
         else:
             worker.folded = (
                 piece,
-                fold(
+                fold_rows(
                     status,
                     outcomes,
                     piece.end,
@@ -325,7 +327,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         match outcome:
             case Applied():
                 assert worker.status is not None
-                worker.known.take(worker.status.generations, change)
+                worker.known.add_applied(worker.status.generations, change)
                 worker.status = change.status
                 self.pieces.append(piece)
                 self._save()

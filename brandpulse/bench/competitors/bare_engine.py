@@ -20,11 +20,14 @@ def main() -> None:
     brands, texts, engine = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     matcher = BrandMatcher(load_brands(brands))
     marker = BrandMarker(matcher)
+    posts = []
     with gzip.open(texts, "rt", encoding="utf-8") as lines:
-        named = [marker.name(json.loads(line)["text"]) for line in lines]
-    posts = [marked for _, marked, _ in named if marked is not None]
-    name, _, tiers = engine.partition(":")
-    scorer = load_scorer(cast("Engine", name), None, None, exit_policy=cast("ExitPolicy", tiers or "full"))
+        for line in lines:
+            text = json.loads(line)["text"]
+            if names := matcher.match(text):
+                posts.append(marker.mark(text, names))
+    name, _, exit_policy = engine.partition(":")
+    scorer = load_scorer(cast("Engine", name), None, None, exit_policy=cast("ExitPolicy", exit_policy or "full"))
     scorer.score(posts[:BATCH])
     watch = Stopwatch()
     watch.start()

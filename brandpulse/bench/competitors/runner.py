@@ -12,6 +12,7 @@ import numpy as np
 
 from brandpulse.config.brands_file import load_brands
 from brandpulse.runtime.process_memory import peak_bytes
+from brandpulse.schema.identity import AuthorHasher
 from brandpulse.schema.posts import POST_DECODER, WirePost
 from brandpulse.text.brand_matcher import BrandMatcher
 
@@ -64,20 +65,19 @@ class NativeCounts:
 
     def __init__(self, brands: Path) -> None:
         """Raises ImportError if the native module is not built."""
-        from stream_workers.decoding.decoded_batch import NativeRowReader
-        from stream_workers.decoding.post_decoder import AuthorHasher
+        from stream_workers.decoding.batch_decoder import NativeBatchDecoder
         from stream_workers.decoding.records import Records
 
         self._records = Records
-        self._reader = NativeRowReader(BrandMatcher(load_brands(brands)), AuthorHasher("bench"))
+        self._decoder = NativeBatchDecoder(BrandMatcher(load_brands(brands)), AuthorHasher("bench"))
 
     def keys_of(self, values: Sequence[bytes]) -> list[tuple[str, int]]:
         """Like `Counts.keys_of`, for all of *values*."""
         numbers = np.arange(len(values))
-        rows = self._reader.read(self._records(numbers, numbers, [None] * len(values), list(values)))
-        brands = [meaning.brands for meaning in rows.meanings]
-        events = zip(rows.which.tolist(), rows.event_ms.tolist(), strict=True)
-        return [(brand, event_ms) for which, event_ms in events for brand in brands[which]]
+        rows = self._decoder.decode(self._records(numbers, numbers, [None] * len(values), list(values)))
+        brands = [match.brands for match in rows.matches]
+        events = zip(rows.match_numbers.tolist(), rows.event_ms.tolist(), strict=True)
+        return [(brand, event_ms) for number, event_ms in events for brand in brands[number]]
 
 
 class Stopwatch:

@@ -81,7 +81,7 @@ def posts(  # noqa: PLR0917 - typer passes options by name
     texts, tally = _scored_texts(recording, brands, scores, engine=engine, sentiment=sentiment, facets=facets)
     worker = load_settings(WorkerSettings)
     backtest = Backtest(
-        policies, worker.retention(), worker.repeat_limits(), rules=wanted, zones=zones_by_brand(load_brands(brands))
+        policies, worker.retention(), worker.dedup_limits(), rules=wanted, zones=zones_by_brand(load_brands(brands))
     )
     backtest.feed(texts.posts(recording, tally))
     partitions = load_settings(Settings).partitions
@@ -280,10 +280,10 @@ def _scored_texts(
     from brandpulse.backtest.score_file import read_scores, write_scores
     from brandpulse.config.brands_file import load_brands
     from brandpulse.config.settings import Settings, load_settings
+    from brandpulse.schema.identity import AuthorHasher
     from brandpulse.text.brand_matcher import BrandMatcher
     from model.inputs.target_marking import plain
     from model.loader import load_scorer
-    from stream_workers.decoding.post_decoder import AuthorHasher
     from stream_workers.scoring.brand_marker import BrandMarker
 
     scorer = load_scorer(engine.value)

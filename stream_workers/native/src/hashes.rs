@@ -1,4 +1,4 @@
-//! `post_digest` and `AuthorHasher`, of `stream_workers.decoding.post_decoder`.
+//! `post_digest` and `AuthorHasher` of `brandpulse.schema.identity`.
 
 use std::ops::Range;
 
@@ -12,45 +12,45 @@ pub struct Hashes {
     authors: Params,
 }
 
-/// What is to be hashed of the rows of one call: together, for the processor hashes four inputs in the time of one.
+/// The hash inputs of one call's rows. Hashed together: the processor hashes four inputs in the time of one.
 #[derive(Default)]
-pub struct Named {
+pub struct HashInputs {
     rows: Vec<usize>,
-    /// Of each row the source, a zero byte and the id; then the same with the author.
-    names: Vec<u8>,
+    /// For each row the source, a zero byte and the id; then the same with the author.
+    bytes: Vec<u8>,
     posts: Vec<Range<usize>>,
     authors: Vec<Range<usize>>,
 }
 
 pub enum Author<'a> {
     Known(&'a str),
-    /// Unknown: it is the post's own.
-    OfPost,
+    /// Unknown: a hash of the post replaces the author's.
+    PerPost,
 }
 
-impl Named {
+impl HashInputs {
     pub fn add(&mut self, row: usize, source: &str, id: &str, author: &Author<'_>) {
         self.rows.push(row);
-        let post = self.name(&[source, "\0", id]);
+        let post = self.append(&[source, "\0", id]);
         self.posts.push(post);
         let author = match author {
-            Author::Known(author_id) => self.name(&[source, "\0", author_id]),
-            Author::OfPost => self.name(&[source, "\0\0", id]),
+            Author::Known(author_id) => self.append(&[source, "\0", author_id]),
+            Author::PerPost => self.append(&[source, "\0\0", id]),
         };
         self.authors.push(author);
     }
 
-    fn name(&mut self, parts: &[&str]) -> Range<usize> {
-        let start = self.names.len();
+    fn append(&mut self, parts: &[&str]) -> Range<usize> {
+        let start = self.bytes.len();
         for part in parts {
-            self.names.extend_from_slice(part.as_bytes());
+            self.bytes.extend_from_slice(part.as_bytes());
         }
-        start..self.names.len()
+        start..self.bytes.len()
     }
 }
 
 impl Hashes {
-    /// None for a key of a length that BLAKE2b does not take.
+    /// None if BLAKE2b does not accept the key's length.
     pub fn new(author_key: &[u8]) -> Option<Self> {
         if author_key.is_empty() || author_key.len() > blake2b_simd::KEYBYTES {
             return None;
@@ -62,16 +62,16 @@ impl Hashes {
         Some(Self { posts, authors })
     }
 
-    /// Each row with its post's digest and its author's number.
-    pub fn of(&self, named: &Named) -> impl Iterator<Item = (usize, [u8; DIGEST], i64)> {
-        let posts = digests(&self.posts, &named.names, &named.posts);
-        let authors = digests(&self.authors, &named.names, &named.authors).into_iter().map(i64::from_be_bytes);
-        named.rows.iter().zip(posts).zip(authors).map(|((row, digest), author)| (*row, digest, author))
+    /// Each row with its post's digest and its author's hash.
+    pub fn of(&self, inputs: &HashInputs) -> impl Iterator<Item = (usize, [u8; DIGEST], i64)> {
+        let posts = digests(&self.posts, &inputs.bytes, &inputs.posts);
+        let authors = digests(&self.authors, &inputs.bytes, &inputs.authors).into_iter().map(i64::from_be_bytes);
+        inputs.rows.iter().zip(posts).zip(authors).map(|((row, digest), author)| (*row, digest, author))
     }
 }
 
-fn digests<const N: usize>(params: &Params, names: &[u8], places: &[Range<usize>]) -> Vec<[u8; N]> {
-    let mut jobs: Vec<_> = places.iter().map(|place| HashManyJob::new(params, &names[place.clone()])).collect();
+fn digests<const N: usize>(params: &Params, bytes: &[u8], ranges: &[Range<usize>]) -> Vec<[u8; N]> {
+    let mut jobs: Vec<_> = ranges.iter().map(|range| HashManyJob::new(params, &bytes[range.clone()])).collect();
     hash_many(&mut jobs);
     jobs.iter()
         .map(|job| {

@@ -1,9 +1,9 @@
-//! `brandpulse.text.html_entities.unescape`, for what posts are full of; other references are left to Python.
+//! `brandpulse.text.html_entities.unescape` for the references that are common in posts; others are left to Python.
 
-/// What an `&` at the start of *rest* stands for, and how many bytes it takes with it.
+/// The character of the reference at the start of *rest*, and its length in bytes.
 ///
-/// `html.unescape` also knows names without their semicolon, and takes the longest beginning that is a name: those are
-/// Python's. All names are two or more ASCII letters and digits, the first a letter.
+/// `html.unescape` also accepts names without a semicolon and uses the longest prefix that is a name: those are left to
+/// Python. A name has two or more ASCII letters and digits and starts with a letter.
 pub fn reference(rest: &str) -> Option<(char, usize)> {
     let bytes = rest.as_bytes();
     if bytes.get(1) == Some(&b'#') {
@@ -17,12 +17,12 @@ pub fn reference(rest: &str) -> Option<(char, usize)> {
     [("amp;", '&'), ("lt;", '<'), ("gt;", '>'), ("quot;", '"'), ("apos;", '\''), ("nbsp;", '\u{a0}')]
         .iter()
         .find(|(name, _)| rest[1..].starts_with(name))
-        .map(|(name, letter)| (*letter, 1 + name.len()))
+        .map(|(name, character)| (*character, 1 + name.len()))
 }
 
-/// Two or three digits of printable ASCII, *rest* being what follows `&#`.
+/// A number of two or three digits for printable ASCII. *rest* follows `&#`.
 fn numbered(rest: &str) -> Option<(char, usize)> {
-    if !rest.starts_with(|letter: char| letter.is_ascii_hexdigit() || matches!(letter, 'x' | 'X')) {
+    if !rest.starts_with(|character: char| character.is_ascii_hexdigit() || matches!(character, 'x' | 'X')) {
         return Some(('&', 1));
     }
     let (digits, _) = rest.as_bytes().split_at_checked(rest.bytes().take(4).position(|byte| byte == b';')?)?;
@@ -31,6 +31,6 @@ fn numbered(rest: &str) -> Option<(char, usize)> {
         Some(hexadecimal) => u8::from_str_radix(hexadecimal, 16),
         None => text.parse(),
     };
-    let letter = number.ok().filter(|number| (0x20..0x7f).contains(number) && !text.contains('+'))?;
-    Some((char::from(letter), 2 + digits.len() + 1))
+    let character = number.ok().filter(|number| (0x20..0x7f).contains(number) && !text.contains('+'))?;
+    Some((char::from(character), 2 + digits.len() + 1))
 }

@@ -1,4 +1,4 @@
-//! JSON, one token after the other. Whatever is odd in it is None: the row is left to Python.
+//! Reads JSON token by token. Anything unusual is None: the row is left to Python.
 
 use crate::swar::{ONES, bytes_below, zero_bytes};
 
@@ -10,9 +10,9 @@ pub struct Tokens<'a> {
     at: usize,
 }
 
-/// What stands between two quotes, checked; its escapes are still in it.
+/// The checked content of a JSON string, with its escapes.
 #[derive(Clone, Copy)]
-pub struct Quoted<'a> {
+pub struct RawString<'a> {
     pub raw: &'a str,
     pub escaped: bool,
 }
@@ -38,7 +38,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Past *byte*, if it comes next.
+    /// Skip *byte* if it comes next; whether it did.
     pub fn eat(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -59,7 +59,7 @@ impl<'a> Tokens<'a> {
         self.at == self.text.len()
     }
 
-    pub fn string(&mut self) -> Option<Quoted<'a>> {
+    pub fn string(&mut self) -> Option<RawString<'a>> {
         self.expect(b'"')?;
         let start = self.at;
         let mut escaped = false;
@@ -74,7 +74,7 @@ impl<'a> Tokens<'a> {
                 _ => return None,
             }
         }
-        Some(Quoted { raw: self.text.get(start..self.at - 1)?, escaped })
+        Some(RawString { raw: self.text.get(start..self.at - 1)?, escaped })
     }
 
     fn escape(&mut self) -> Option<()> {
@@ -98,7 +98,7 @@ impl<'a> Tokens<'a> {
         number
     }
 
-    /// Past one value of any kind.
+    /// Skip one value of any type.
     pub fn skip_value(&mut self) -> Option<()> {
         self.skip_nested(0)
     }
@@ -146,11 +146,11 @@ impl<'a> Tokens<'a> {
         if self.eat(b'.') {
             self.digits()?;
         }
-        // A large exponent is no number to some readers.
+        // Some readers reject a large exponent.
         (!matches!(self.peek(), Some(b'e' | b'E'))).then_some(())
     }
 
-    /// At least one and, so that no reader finds the number too long, at most 18.
+    /// 1 to 18 digits: some readers reject longer numbers.
     fn digits(&mut self) -> Option<()> {
         let rest = &self.text.as_bytes()[self.at..];
         let number = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -159,28 +159,28 @@ impl<'a> Tokens<'a> {
     }
 }
 
-impl<'a> Quoted<'a> {
-    /// The string itself; *room* holds it where it has escapes.
-    pub fn plain(self, room: &'a mut String) -> Option<&'a str> {
+impl<'a> RawString<'a> {
+    /// The string without escapes; *buffer* holds it if it had any.
+    pub fn unescaped(self, buffer: &'a mut String) -> Option<&'a str> {
         if !self.escaped {
             return Some(self.raw);
         }
-        room.clear();
+        buffer.clear();
         let mut rest = self.raw;
         while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-            room.push_str(&rest[..at]);
-            let (letter, length) = unescaped(&rest.as_bytes()[at..])?;
-            room.push(letter);
+            buffer.push_str(&rest[..at]);
+            let (character, length) = unescape(&rest.as_bytes()[at..])?;
+            buffer.push(character);
             rest = &rest[at + length..];
         }
-        room.push_str(rest);
-        Some(room)
+        buffer.push_str(rest);
+        Some(buffer)
     }
 }
 
-/// The character that an escape at the start of *rest* stands for, and the escape's length.
-fn unescaped(rest: &[u8]) -> Option<(char, usize)> {
-    let letter = match rest.get(1)? {
+/// The character of the escape at the start of *rest*, and the escape's length.
+fn unescape(rest: &[u8]) -> Option<(char, usize)> {
+    let character = match rest.get(1)? {
         b'b' => '\u{8}',
         b'f' => '\u{c}',
         b'n' => '\n',
@@ -197,23 +197,23 @@ fn unescaped(rest: &[u8]) -> Option<(char, usize)> {
         }
         other => char::from(*other),
     };
-    Some((letter, 2))
+    Some((character, 2))
 }
 
 fn hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// How many bytes lie before the first quote, backslash or control character; eight at a time.
+/// The number of bytes before the first quote, backslash or control character. Tests eight bytes at a time.
 fn plain_bytes(bytes: &[u8]) -> usize {
-    let (eights, rest) = bytes.as_chunks::<8>();
-    let special = |eight: &[u8; 8]| {
-        let bytes = u64::from_le_bytes(*eight);
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let special = |chunk: &[u8; 8]| {
+        let bytes = u64::from_le_bytes(*chunk);
         let [quotes, slashes] = [b'"', b'\\'].map(|byte| zero_bytes(bytes ^ (ONES * u64::from(byte))));
         quotes | slashes | bytes_below(bytes, 0x20)
     };
-    match eights.iter().map(special).enumerate().find(|(_, special)| *special != 0) {
+    match chunks.iter().map(special).enumerate().find(|(_, special)| *special != 0) {
         Some((at, special)) => 8 * at + special.trailing_zeros() as usize / 8,
-        None => 8 * eights.len() + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count(),
+        None => 8 * chunks.len() + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count(),
     }
 }

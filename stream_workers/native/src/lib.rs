@@ -1,20 +1,20 @@
-//! Reads posts a batch at a time, as `decode`, `BrandMatcher.standing` and the two hashes do in Python.
+//! Decodes posts a batch at a time, as `post_of`, `BrandMatcher.find_hits` and the two hashes do in Python.
 //!
-//! Python is the reference. What is not certain to be read exactly as there is left to it, row by row: every function
-//! that may leave a row returns an `Option`, and `None` says so.
+//! Python is the reference. A row that may be read differently there is left to Python: each function that can leave a
+//! row returns an `Option`, and `None` means that it did.
 #![deny(unsafe_code)]
 
-mod swar;
-mod html_entities;
-mod hashes;
-mod bloom_filter;
-mod json;
-mod folding;
-mod timestamp;
-mod post;
 mod batch;
-mod unknown_authors;
+mod bloom_filter;
+mod folding;
+mod hashes;
+mod html_entities;
+mod json;
 mod matcher;
+mod post;
+mod swar;
+mod timestamp;
+mod unknown_authors;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,14 +23,15 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use batch::{Columns, decode_batch};
+use folding::Characters;
 use hashes::Hashes;
-use folding::Letters;
-use batch::{Rows, read_rows};
+use matcher::Matcher;
+use post::Limits;
 use unknown_authors::UnknownAuthors;
-use matcher::Words;
 
-/// Status, moments, authors, digests, set numbers, sets, source numbers, sources.
-type Columns<'py> = (
+/// Status, event times, authors, digests, set numbers, sets, source numbers, sources.
+type PyColumns<'py> = (
     Bound<'py, PyBytes>,
     Bound<'py, PyBytes>,
     Bound<'py, PyBytes>,
@@ -42,15 +43,16 @@ type Columns<'py> = (
 );
 
 #[pyclass(frozen, module = "stream_workers._native")]
-struct RowReader {
-    letters: Arc<Letters>,
-    words: Words,
+struct BatchDecoder {
+    characters: Arc<Characters>,
+    matcher: Matcher,
     hashes: Hashes,
     unknown: UnknownAuthors,
+    limits: Limits,
 }
 
 #[pymethods]
-impl RowReader {
+impl BatchDecoder {
     #[new]
     fn new(
         py: Python<'_>,
@@ -61,64 +63,71 @@ impl RowReader {
         unknown_authors: Vec<String>,
         trimmed: &str,
         prefix: String,
+        limits: Limits,
     ) -> PyResult<Self> {
         if kinds.len() != patterns.len() || plain.len() != patterns.len() {
             return Err(PyValueError::new_err("patterns, kinds and plain differ in length"));
         }
-        let hashes = Hashes::new(&author_key)
-            .ok_or_else(|| PyValueError::new_err("author_key is not between 1 and 64 bytes long"))?;
-        let letters = Letters::of(py)?;
-        let words = py.detach(|| Words::new(&patterns, &kinds, plain, &letters)).map_err(PyValueError::new_err)?;
-        Ok(Self { letters, words, hashes, unknown: UnknownAuthors::new(unknown_authors, trimmed, prefix) })
+        let hashes =
+            Hashes::new(&author_key).ok_or_else(|| PyValueError::new_err("author_key must be 1 to 64 bytes long"))?;
+        let characters = Characters::of(py)?;
+        let longest_chunk = limits.chunk_chars;
+        let matcher = py
+            .detach(|| Matcher::new(&patterns, &kinds, plain, longest_chunk, &characters))
+            .map_err(PyValueError::new_err)?;
+        let unknown = UnknownAuthors::new(unknown_authors, trimmed, prefix);
+        Ok(Self { characters, matcher, hashes, unknown, limits })
     }
 
-    fn read<'py>(&self, py: Python<'py>, values: &Bound<'py, PyAny>) -> PyResult<Columns<'py>> {
-        let held = held(values)?;
-        // Borrowed from objects that `held` keeps alive; bytes never change.
-        let records: Vec<Option<&[u8]>> = held.iter().map(|value| value.as_ref().map(PyBytesMethods::as_bytes)).collect();
-        // A bug on one record must not end the worker, and the next one that reads it: Python can read the batch.
-        let read = || read_rows(&records, &self.letters, &self.words, &self.hashes, &self.unknown);
-        let rows = py
-            .detach(|| catch_unwind(AssertUnwindSafe(read)))
-            .map_err(|_| PyRuntimeError::new_err("the native reader broke; its words are on standard error"))?;
-        columns(py, &rows)
+    fn decode<'py>(&self, py: Python<'py>, values: &Bound<'py, PyAny>) -> PyResult<PyColumns<'py>> {
+        let owned = owned_values(values)?;
+        // Borrowed from objects that `owned` keeps alive; bytes never change.
+        let records: Vec<Option<&[u8]>> =
+            owned.iter().map(|value| value.as_ref().map(PyBytesMethods::as_bytes)).collect();
+        // A bug on one record must not end the worker, and each worker that reads it later: Python can decode the batch.
+        let decode =
+            || decode_batch(&records, &self.characters, &self.matcher, &self.hashes, &self.unknown, &self.limits);
+        let columns = py.detach(|| catch_unwind(AssertUnwindSafe(decode))).map_err(|_| {
+            PyRuntimeError::new_err("the native batch decoder panicked; standard error has the message")
+        })?;
+        to_python(py, &columns)
     }
 }
 
-fn held<'py>(values: &Bound<'py, PyAny>) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
-    let mut held = Vec::with_capacity(values.len()?);
+fn owned_values<'py>(values: &Bound<'py, PyAny>) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+    let mut owned = Vec::with_capacity(values.len()?);
     for value in values.try_iter()? {
         let value = value?;
-        held.push(if value.is_none() {
+        owned.push(if value.is_none() {
             None
         } else {
             let name = value.get_type();
             Some(
                 value
                     .cast_into::<PyBytes>()
-                    .map_err(|_| PyTypeError::new_err(format!("a value is neither bytes nor None but {name}")))?,
+                    .map_err(|_| PyTypeError::new_err(format!("a value must be bytes or None, not {name}")))?,
             )
         });
     }
-    Ok(held)
+    Ok(owned)
 }
 
-fn columns<'py>(py: Python<'py>, rows: &Rows) -> PyResult<Columns<'py>> {
-    let sets = rows.sets.iter().map(|set| PyTuple::new(py, set)).collect::<PyResult<_>>()?;
+fn to_python<'py>(py: Python<'py>, columns: &Columns) -> PyResult<PyColumns<'py>> {
+    let sets = columns.sets.iter().map(|set| PyTuple::new(py, set)).collect::<PyResult<_>>()?;
     Ok((
-        PyBytes::new(py, &rows.status),
-        PyBytes::new(py, &rows.event_ms),
-        PyBytes::new(py, &rows.authors),
-        PyBytes::new(py, &rows.digests),
-        PyBytes::new(py, &rows.words),
+        PyBytes::new(py, &columns.status),
+        PyBytes::new(py, &columns.event_ms),
+        PyBytes::new(py, &columns.authors),
+        PyBytes::new(py, &columns.digests),
+        PyBytes::new(py, &columns.set_numbers),
         sets,
-        PyBytes::new(py, &rows.sources),
-        rows.names.clone(),
+        PyBytes::new(py, &columns.sources),
+        columns.source_names.clone(),
     ))
 }
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<RowReader>()?;
+    module.add_class::<BatchDecoder>()?;
     module.add_class::<bloom_filter::IdFilter>()
 }

@@ -1,15 +1,21 @@
-//! One record -> the post in it, with the names and limits of `brandpulse.schema.posts.Post`.
+//! Reads the post in one record, with the names of `brandpulse.schema.posts.Post`.
 
-use crate::json::{Quoted, Tokens};
+use pyo3::prelude::*;
+
+use crate::json::{RawString, Tokens};
 use crate::timestamp::event_ms;
 
-/// As in `stream_workers.decoding.post_decoder`.
-const MAX_RECORD_BYTES: usize = 262_144;
-const MAX_TEXT: usize = 20_000;
-const MAX_ID: usize = 256;
-const MAX_SOURCE: usize = 64;
-const MAX_LANG: usize = 16;
-const MAX_URL: usize = 2_048;
+/// `stream_workers.decoding.batch_decoder.LengthLimits`.
+#[derive(FromPyObject)]
+pub struct Limits {
+    pub record_bytes: usize,
+    pub text_chars: usize,
+    pub id_chars: usize,
+    pub source_chars: usize,
+    pub lang_chars: usize,
+    pub url_chars: usize,
+    pub chunk_chars: usize,
+}
 
 pub struct Post<'a> {
     pub id: &'a str,
@@ -19,9 +25,9 @@ pub struct Post<'a> {
     pub event_ms: i64,
 }
 
-/// Where the strings lie that had escapes in them.
+/// Holds the strings that had escapes.
 #[derive(Default)]
-pub struct Room {
+pub struct Buffers {
     id: String,
     text: String,
     author_id: String,
@@ -31,37 +37,37 @@ pub struct Room {
 #[derive(Default)]
 struct Fields<'a> {
     version: bool,
-    id: Option<Quoted<'a>>,
-    text: Option<Quoted<'a>>,
-    author_id: Option<Quoted<'a>>,
-    source: Option<Quoted<'a>>,
-    created_at: Option<Quoted<'a>>,
+    id: Option<RawString<'a>>,
+    text: Option<RawString<'a>>,
+    author_id: Option<RawString<'a>>,
+    source: Option<RawString<'a>>,
+    created_at: Option<RawString<'a>>,
     lang: bool,
     url: bool,
 }
 
 impl<'a> Post<'a> {
-    pub fn read(value: &'a [u8], room: &'a mut Room) -> Option<Self> {
-        if value.len() > MAX_RECORD_BYTES {
+    pub fn read(value: &'a [u8], buffers: &'a mut Buffers, limits: &Limits) -> Option<Self> {
+        if value.len() > limits.record_bytes {
             return None;
         }
-        let fields = Fields::read(std::str::from_utf8(value).ok()?)?;
+        let fields = Fields::read(std::str::from_utf8(value).ok()?, limits)?;
         let created_at = fields.created_at?;
         if !fields.version || created_at.escaped {
             return None;
         }
         Some(Self {
-            id: within(fields.id?.plain(&mut room.id)?, MAX_ID)?,
-            text: within(fields.text?.plain(&mut room.text)?, MAX_TEXT)?,
-            author_id: within(fields.author_id?.plain(&mut room.author_id)?, MAX_ID)?,
-            source: within(fields.source?.plain(&mut room.source)?, MAX_SOURCE)?,
+            id: within(fields.id?.unescaped(&mut buffers.id)?, limits.id_chars)?,
+            text: within(fields.text?.unescaped(&mut buffers.text)?, limits.text_chars)?,
+            author_id: within(fields.author_id?.unescaped(&mut buffers.author_id)?, limits.id_chars)?,
+            source: within(fields.source?.unescaped(&mut buffers.source)?, limits.source_chars)?,
             event_ms: event_ms(created_at.raw.as_bytes())?,
         })
     }
 }
 
 impl<'a> Fields<'a> {
-    fn read(text: &'a str) -> Option<Self> {
+    fn read(text: &'a str, limits: &Limits) -> Option<Self> {
         let mut tokens = Tokens::new(text);
         let mut fields = Self::default();
         tokens.skip_space();
@@ -75,7 +81,7 @@ impl<'a> Fields<'a> {
             tokens.skip_space();
             tokens.expect(b':')?;
             tokens.skip_space();
-            fields.take(name.raw, &mut tokens)?;
+            fields.set(name.raw, &mut tokens, limits)?;
             tokens.skip_space();
             if tokens.eat(b'}') {
                 break;
@@ -86,27 +92,27 @@ impl<'a> Fields<'a> {
         tokens.at_end().then_some(fields)
     }
 
-    fn take(&mut self, name: &str, tokens: &mut Tokens<'a>) -> Option<()> {
+    fn set(&mut self, name: &str, tokens: &mut Tokens<'a>, limits: &Limits) -> Option<()> {
         match name {
             "id" => once(&mut self.id, tokens.string()?),
             "text" => once(&mut self.text, tokens.string()?),
             "author_id" => once(&mut self.author_id, tokens.string()?),
             "source" => once(&mut self.source, tokens.string()?),
             "created_at" => once(&mut self.created_at, tokens.string()?),
-            // What follows the 1 shows whether it was the whole number.
+            // The next token shows whether 1 was the whole number.
             "schema_version" => tokens.expect(b'1').filter(|()| !std::mem::replace(&mut self.version, true)),
-            "lang" => optional(tokens, MAX_LANG).filter(|()| !std::mem::replace(&mut self.lang, true)),
-            "url" => optional(tokens, MAX_URL).filter(|()| !std::mem::replace(&mut self.url, true)),
+            "lang" => optional(tokens, limits.lang_chars).filter(|()| !std::mem::replace(&mut self.lang, true)),
+            "url" => optional(tokens, limits.url_chars).filter(|()| !std::mem::replace(&mut self.url, true)),
             _ => tokens.skip_value(),
         }
     }
 }
 
-fn once<'a>(field: &mut Option<Quoted<'a>>, value: Quoted<'a>) -> Option<()> {
+fn once<'a>(field: &mut Option<RawString<'a>>, value: RawString<'a>) -> Option<()> {
     field.replace(value).is_none().then_some(())
 }
 
-/// Null or a string; a length in bytes, escapes and all, is at least the one in characters.
+/// Null or a string. Its length in bytes, escapes included, is at least its length in characters.
 fn optional(tokens: &mut Tokens<'_>, longest: usize) -> Option<()> {
     if tokens.eat(b'n') {
         return tokens.word("ull");
@@ -114,7 +120,7 @@ fn optional(tokens: &mut Tokens<'_>, longest: usize) -> Option<()> {
     (tokens.string()?.raw.len() <= longest).then_some(())
 }
 
-/// *text*, if it has between one character and *longest*.
+/// *text*, if it has 1 to *longest* characters.
 fn within(text: &str, longest: usize) -> Option<&str> {
     let fits = text.len() <= longest || (text.len() <= 4 * longest && text.chars().count() <= longest);
     (fits && !text.is_empty()).then_some(text)

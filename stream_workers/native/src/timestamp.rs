@@ -1,6 +1,6 @@
-//! `created_at` -> milliseconds.
+//! Converts `created_at` to milliseconds.
 
-/// Beyond this Python divides the microseconds as whole numbers, and a float would round them twice. The year 2255.
+/// Beyond this (the year 2255) Python divides integer microseconds, and a float would round twice.
 const EXACT: i64 = 1 << 53;
 
 /// `int(moment.timestamp() * 1_000)` of `YYYY-MM-DDTHH:MM:SS[.ffffff](Z|+HH:MM|-HH:MM)`, rounded as Python rounds it.
@@ -28,10 +28,10 @@ fn microseconds(moment: &[u8]) -> Option<i64> {
     Some(seconds * 1_000_000 + fraction)
 }
 
-/// Microseconds, and what follows them.
+/// Microseconds, and the rest after them.
 fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     let Some((b'.', rest)) = rest.split_first() else { return Some((0, rest)) };
-    let digits = rest.iter().take_while(|letter| letter.is_ascii_digit()).count();
+    let digits = rest.iter().take_while(|character| character.is_ascii_digit()).count();
     if !(1..=6).contains(&digits) {
         return None;
     }

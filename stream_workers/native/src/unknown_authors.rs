@@ -1,37 +1,37 @@
-//! `brandpulse.schema.unknown_authors.is_unknown`, by the words, the trimmed characters and the prefix that Python gives.
+//! `brandpulse.schema.unknown_authors.is_unknown`, with the names, trimmed characters and prefix passed from Python.
 
 use rustc_hash::FxHashSet;
 
 pub struct UnknownAuthors {
-    words: FxHashSet<String>,
+    names: FxHashSet<String>,
     longest: usize,
     trimmed: Vec<char>,
     prefix: String,
 }
 
 impl UnknownAuthors {
-    pub fn new(words: Vec<String>, trimmed: &str, prefix: String) -> Self {
-        // A letter of one byte in lower case has up to three otherwise.
-        let longest = 4 * words.iter().map(String::len).max().unwrap_or(0);
-        Self { words: words.into_iter().collect(), longest, trimmed: trimmed.chars().collect(), prefix }
+    pub fn new(names: Vec<String>, trimmed: &str, prefix: String) -> Self {
+        // A character that is one byte in lower case may be three bytes in upper case.
+        let longest = 4 * names.iter().map(String::len).max().unwrap_or(0);
+        Self { names: names.into_iter().collect(), longest, trimmed: trimmed.chars().collect(), prefix }
     }
 
-    pub fn holds(&self, author_id: &str) -> bool {
-        let mut word = self.trim(author_id);
-        if let Some(head) = word.get(..self.prefix.len())
+    pub fn contains(&self, author_id: &str) -> bool {
+        let mut name = self.trim(author_id);
+        if let Some(head) = name.get(..self.prefix.len())
             && head.eq_ignore_ascii_case(&self.prefix)
         {
-            word = self.trim(&word[self.prefix.len()..]);
+            name = self.trim(&name[self.prefix.len()..]);
         }
-        word.len() <= self.longest && (self.words.contains(word) || self.words.contains(&word.to_lowercase()))
+        name.len() <= self.longest && (self.names.contains(name) || self.names.contains(&name.to_lowercase()))
     }
 
-    fn trim<'a>(&self, word: &'a str) -> &'a str {
-        let inside = |letter: char| letter.is_ascii_alphanumeric();
-        // Nearly every author begins and ends with a letter or a digit.
-        if word.starts_with(inside) && word.ends_with(inside) {
-            return word;
+    fn trim<'a>(&self, name: &'a str) -> &'a str {
+        let inside = |character: char| character.is_ascii_alphanumeric();
+        // Almost every author starts and ends with an ASCII letter or digit.
+        if name.starts_with(inside) && name.ends_with(inside) {
+            return name;
         }
-        word.trim_matches(|letter| self.trimmed.contains(&letter))
+        name.trim_matches(|character| self.trimmed.contains(&character))
     }
 }

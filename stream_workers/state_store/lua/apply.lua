@@ -2,17 +2,16 @@
 --
 -- KEYS[1] state hash, KEYS[2] index zset, KEYS[3..] every other key touched.
 -- ARGV[1] from, ARGV[2] to, ARGV[3] topic id, ARGV[4] JSON of the layout of ARGV[5..]:
---   life   string, as whoever writes loaded it
---   writer string, who wrote last, as whoever writes read it
---   types  string, a letter per key of KEYS[3..]: h hash, s set, z zset; '-' to delete
---   erased number of the key that holds the posts whose text was erased, as brandpulse/ops/erasure.py writes them; 0: none
---          of the runs keeps posts
+--   life   string, the token that the caller loaded
+--   writer string, the token of the last write that the caller read
+--   types  string, one character per key of KEYS[3..]: h hash, s set, z zset; '-' to delete
+--   erased index of the key with the erased posts, as brandpulse/ops/erasure.py writes them; 0: no run stores posts
 --   runs   {{command, key number, values in ARGV that follow, members to keep, bytes}, ...}, in order
---          members to keep: of a ZADD, the highest; 0: all. bytes: 0, or the one value is many of so many bytes each
--- Returns {1, next} when applied, {0, next} when `next`, the log, the life or the writer is another; next is -1 when there
--- is no state.
+--          members to keep: of a ZADD, the highest; 0: all. bytes: of each value if one argument holds many; else 0
+-- Returns {1, next} if applied, {0, next} if `next`, the topic id, the life or the writer differs; next is -1 if there is
+-- no state.
 --
--- Everything is checked before the first write: a script that raises halfway leaves half behind.
+-- Everything is checked before the first write: a script that raises halfway leaves a partial change.
 local state = redis.call('TYPE', KEYS[1]).ok
 if state == 'none' then
     return {0, -1}
@@ -62,7 +61,7 @@ if values ~= #ARGV then
     return redis.error_reply('STATE arguments of ' .. KEYS[1] .. ': the runs want ' .. values .. ', there are ' .. #ARGV)
 end
 
--- A post whose text was erased is not kept again, however late its batch comes. Nearly always there is none.
+-- An erased post is not stored again, however late its batch arrives. Almost always there is none.
 local erased = layout.erased > 0 and redis.call('EXISTS', KEYS[layout.erased]) == 1 and KEYS[layout.erased]
 local function is_erased(member)
     local post = cjson.decode(member)
@@ -94,7 +93,7 @@ for _, run in ipairs(layout.runs) do
         end
         from, first, last = kept, 1, #kept
     end
-    -- unpack() is bounded by Lua's C stack: 1,000 arguments a call stay far below. An even number keeps pairs together.
+    -- Lua's C stack limits unpack(): 1,000 arguments per call are safe. An even number keeps pairs together.
     for start = first, last, 1000 do
         redis.call(run[1], KEYS[run[2]], unpack(from, start, math.min(start + 999, last)))
     end

@@ -1,9 +1,9 @@
--- Which ids of a batch the partition remembers.
+-- Returns which ids of a batch are in the dedup window of the partition.
 --
--- KEYS the sets of its generations. ARGV[1] the ids, one behind the other; ARGV[2] bytes of each.
--- Returns {place of an id in the batch, place of its set in KEYS, ...} for each id found, both from 0.
+-- KEYS the sets of its generations. ARGV[1] the ids, concatenated; ARGV[2] bytes of each.
+-- Returns {index of an id in the batch, index of its set in KEYS, ...} for each id found, both from 0.
 --
--- In one piece, for a client takes longer to write a thousand arguments than the server to look all of them up.
+-- One argument: a client takes longer to write a thousand arguments than the server to look all of them up.
 local packed, width, sub = ARGV[1], tonumber(ARGV[2]), string.sub
 local ids = {}
 for i = 1, #packed / width do
@@ -11,7 +11,7 @@ for i = 1, #packed / width do
 end
 local found = {}
 for set, key in ipairs(KEYS) do
-    -- unpack() is bounded by Lua's C stack, as in apply.lua.
+    -- Lua's C stack limits unpack(), as in apply.lua.
     for start = 1, #ids, 1000 do
         local held = redis.call('SMISMEMBER', key, unpack(ids, start, math.min(start + 999, #ids)))
         for i, is_held in ipairs(held) do

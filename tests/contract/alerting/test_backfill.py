@@ -7,7 +7,7 @@ from functools import cache
 import redis
 
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from stream_workers.aggregation.row_fold import Outcome, Scored
+from stream_workers.aggregation.types import Outcome, Scored
 from tests.support.alerting.reference_scenario import ReferenceScenario
 from tests.support.builders import NOON_MS, a_scored
 

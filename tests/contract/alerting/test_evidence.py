@@ -6,11 +6,11 @@ import redis
 
 from brandpulse.masking.mask import Mask
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
-from stream_workers.aggregation.row_fold import Outcome, scored
-from stream_workers.decoding.post_decoder import Decoded, decode
-from stream_workers.scoring.post_scores import judged
+from stream_workers.aggregation.types import Outcome, build_scored
+from stream_workers.decoding.post_decoder import DecodedPost
+from stream_workers.scoring.post_scores import build_post_scores
 from tests.support.alerting.reference_scenario import ReferenceScenario
-from tests.support.builders import NOON_MS, PROBABILITIES, a_post, a_record
+from tests.support.builders import NOON_MS, PROBABILITIES, a_post, a_record, decode
 
 BEGIN_MS = NOON_MS - 2 * DAY_MS
 CRISIS_MS = NOON_MS
@@ -31,9 +31,9 @@ def stream(rng: random.Random) -> list[tuple[str, int, str, str]]:
 
 def as_outcome(offset: int, text: str, at_ms: int, sentiment: str, source: str) -> Outcome:
     [decoded] = decode([a_record(a_post(str(offset), text, at_ms, source=source), offset)])
-    assert isinstance(decoded, Decoded)
-    verdict = judged((PROBABILITIES[sentiment],), {"sentiment": (0.1, 0.8, 0.1)}, (None,))
-    return scored(decoded, ("Acme",), verdict, author=offset, mask=Mask())
+    assert isinstance(decoded, DecodedPost)
+    verdict = build_post_scores((PROBABILITIES[sentiment],), {"sentiment": (0.1, 0.8, 0.1)}, (None,))
+    return build_scored(decoded, ("Acme",), verdict, author=offset, mask=Mask())
 
 
 def test_a_page_tells_the_words_and_sources_of_its_hour(redis_client: redis.Redis, namespace: str) -> None:

@@ -14,11 +14,11 @@ from alerting.heartbeat import Vitals, reason_to_withhold
 from alerting.settings import AlerterSettings
 from brandpulse.runtime.metric_definitions import WORKER_METRICS
 from brandpulse.runtime.metrics import Telemetry
-from stream_workers.consumer.assigned_partition import HeldPartition
-from stream_workers.consumer.broker_liveness import Answers
-from stream_workers.consumer.dlq_limit import InvalidGuard
-from stream_workers.consumer.status_reporter import SignsOfLife
-from stream_workers.consumer.stuck_detector import Reads
+from stream_workers.consumer.assigned_partition import AssignedPartition
+from stream_workers.consumer.broker_liveness import BrokerLiveness
+from stream_workers.consumer.dlq_limit import DlqLimit
+from stream_workers.consumer.status_reporter import StatusReporter
+from stream_workers.consumer.stuck_detector import ReadStats
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.support.builders import a_status
 
@@ -40,32 +40,32 @@ class Deployment:
     """A worker and an alerter at one second of steps; an idle topic, so that nothing but the signs tells anything."""
 
     def __init__(self) -> None:
-        self.gone: set[str] = set()
+        self.stopped: set[str] = set()
         self.now = 0
         self.beats: list[int] = []
         self.withheld: set[str] = set()
         self._store = MemoryPartitionStore()
         self._store.rebase(None, a_status(10))
-        self._held = HeldPartition(replace(a_status(10), owner="w"), 10, InvalidGuard(run_limit=9, share_limit=0.5))
-        self._signs = SignsOfLife(
+        self._held = AssignedPartition(replace(a_status(10), owner="w"), 10, DlqLimit(run_limit=9, share_limit=0.5))
+        self._signs = StatusReporter(
             cast("Consumer", LogEnd()),
             self._store,
             Telemetry(WORKER_METRICS),
-            Answers(self._ask),
+            BrokerLiveness(self._ask),
             topic="posts",
             idle_after_seconds=3,
             wall_ms=lambda: self.now * 1_000,
-            lost=lambda _held, _reason: None,
-            stands_still=lambda _partition, _reason: None,
+            on_state_moved=lambda _held, _reason: None,
+            on_stuck=lambda _partition, _reason: None,
         )
         self._policies = AlerterSettings().policies()
         self._policy = AlerterSettings().heartbeat_policy()
         self._vitals = Vitals()
 
     def step(self) -> None:
-        if "worker" not in self.gone and "store" not in self.gone:
-            self._signs.tell({0: self._held}, self.now, Reads(self.now))
-        if "alerter" not in self.gone:
+        if "worker" not in self.stopped and "store" not in self.stopped:
+            self._signs.report({0: self._held}, self.now, ReadStats(self.now))
+        if "alerter" not in self.stopped:
             self._tick()
             if self.now % self._policy.every == 0:
                 reason = reason_to_withhold(self._vitals, now=self.now, policy=self._policy)
@@ -76,7 +76,7 @@ class Deployment:
         self.now += 1
 
     def _tick(self) -> None:
-        if "store" in self.gone:
+        if "store" in self.stopped:
             return
         status = self._store.load("posts", 0)
         assert status is not None
@@ -86,7 +86,7 @@ class Deployment:
 
     def _ask(self, partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
         answers: dict[int, Future[ListOffsetsResultInfo]] = {partition: Future() for partition in partitions}
-        for answer in answers.values() if "broker" not in self.gone else ():
+        for answer in answers.values() if "broker" not in self.stopped else ():
             answer.set_result(ListOffsetsResultInfo(10, 0, 0))
         return answers
 
@@ -102,7 +102,7 @@ def test_who_waits_for_the_beat_knows_within_three_minutes(part: str, phase: int
     deployment = Deployment()
     run(deployment, STOPS_AT + phase)
     assert deployment.beats == list(range(0, STOPS_AT + phase, 60)), "it beats while all is well"
-    deployment.gone.add(part)
+    deployment.stopped.add(part)
     run(deployment, ENDS)
     reported = deployment.beats[-1] + OTHER_SIDE_SECONDS
     assert reported - (STOPS_AT + phase) <= 180
@@ -118,9 +118,9 @@ def test_what_comes_back_after_half_a_minute_costs_no_more_than_one_beat(part: s
     for phase in range(0, 60, 7):
         deployment = Deployment()
         run(deployment, STOPS_AT + phase)
-        deployment.gone.add(part)
+        deployment.stopped.add(part)
         run(deployment, STOPS_AT + phase + 30)
-        deployment.gone.clear()
+        deployment.stopped.clear()
         run(deployment, ENDS)
         pauses = [after - before for before, after in zip(deployment.beats, deployment.beats[1:], strict=False)]
         assert max(pauses) <= OTHER_SIDE_SECONDS

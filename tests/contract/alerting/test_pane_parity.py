@@ -12,14 +12,15 @@ from brandpulse.config.facets import Facet
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS, facet_series
 from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.partition_state import PartitionStatus
-from stream_workers.aggregation.row_fold import fold, plan, scored
-from stream_workers.decoding.post_decoder import Decoded, decode
-from stream_workers.scoring.facet_matcher import Facets
-from stream_workers.scoring.post_scores import Towards, judged
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.types import build_scored
+from stream_workers.decoding.post_decoder import DecodedPost
+from stream_workers.scoring.facet_matcher import FacetMatcher
+from stream_workers.scoring.post_scores import BrandScore, build_post_scores
 from stream_workers.state_store.partition_store import ReadRequest
 from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.support.alerting.reference_scenario import LIMITS, RETENTION
-from tests.support.builders import NOON_MS, a_post, a_record
+from tests.support.builders import NOON_MS, a_post, a_record, decode
 
 BRANDS = ["Acme", "Bolt"]
 FACETS = [Facet(name="refund", words=["refund"]), Facet(name="anger", words=["angry"])]
@@ -67,44 +68,44 @@ def written(client: redis.Redis, namespace: str, posts: list[RecordedPost]) -> P
     status = PartitionStatus("posts", 0, 0, "t", lateness_ms=RETENTION.lateness_ms)
     assert store.rebase(None, status)
     outcomes = [
-        scored(
+        build_scored(
             decoded,
             post.brands,
-            judged(post.probabilities, {"sentiment": (0.1, 0.8, 0.1)}, (None,) * len(post.brands)),
+            build_post_scores(post.probabilities, {"sentiment": (0.1, 0.8, 0.1)}, (None,) * len(post.brands)),
             author=post.author,
             mask=str,
             facets=_Given(post),
         )
         for decoded, post in zip(_decoded(posts), posts, strict=True)
     ]
-    digests, cells = plan(outcomes)
+    digests, cells = plan_rows(outcomes)
     [stored] = store.read([ReadRequest(status, digests, cells)])
-    change = fold(status, outcomes, len(posts), stored, retention=RETENTION, limits=LIMITS)
+    change = fold_rows(status, outcomes, len(posts), stored, retention=RETENTION, limits=LIMITS)
     store.apply([change])
     return PaneReader(client, namespace)
 
 
-class _Given(Facets):
+class _Given(FacetMatcher):
     """The facets of a recorded post, where it is relevant."""
 
     def __init__(self, post: RecordedPost) -> None:
         self._post = post
 
-    def of(
-        self, worded: Collection[int], heads: Mapping[str, Sequence[float]], verdicts: Sequence[Towards]
-    ) -> tuple[tuple[str, Towards], ...]:
+    def match(
+        self, facets_with_keyword: Collection[int], heads: Mapping[str, Sequence[float]], scores: Sequence[BrandScore]
+    ) -> tuple[tuple[str, BrandScore], ...]:
         return tuple(
-            (facet_series(said.brand, facet), said)
-            for said, facets in zip(verdicts, self._post.facets, strict=True)
+            (facet_series(score.brand, facet), score)
+            for score, facets in zip(scores, self._post.facets, strict=True)
             for facet in facets
-            if said.relevant
+            if score.relevant
         )
 
 
-def _decoded(posts: list[RecordedPost]) -> list[Decoded]:
+def _decoded(posts: list[RecordedPost]) -> list[DecodedPost]:
     wire = [a_post(post.id, "text", post.event_ms, source=post.source) for post in posts]
     records = [a_record(post, offset, posts[offset].arrived_ms) for offset, post in enumerate(wire)]
-    return [item for item in decode(records) if isinstance(item, Decoded)]
+    return [item for item in decode(records) if isinstance(item, DecodedPost)]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -12,15 +12,16 @@ from alerting.notifications.routing import Route
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.pane_reader import PaneReader
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.row_fold import Outcome, fold, plan
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.types import Outcome
 from stream_workers.state_store.partition_store import Applied, ReadRequest
 from stream_workers.state_store.redis_store import RedisPartitionStore
 from tests.support.builders import a_status
 
 RETENTION = Retention(2 * MINUTE_MS, 48 * HOUR_MS, 90 * DAY_MS)
-LIMITS = RepeatLimits(6 * HOUR_MS, 10**6)
+LIMITS = DedupLimits(6 * HOUR_MS, 10**6)
 BATCH = 512
 
 
@@ -45,9 +46,11 @@ class ReferenceScenario:
     def count(self, outcomes: Sequence[Outcome], *, batch: int = BATCH) -> None:
         for start in range(0, len(outcomes), batch):
             part = outcomes[start : start + batch]
-            digests, cells = plan(part)
+            digests, cells = plan_rows(part)
             [known] = self._store.read([ReadRequest(self.status, digests, cells)])
-            change = fold(self.status, part, self.status.next + len(part), known, retention=RETENTION, limits=LIMITS)
+            change = fold_rows(
+                self.status, part, self.status.next + len(part), known, retention=RETENTION, limits=LIMITS
+            )
             assert self._store.apply([change]) == [Applied()]
             self.status = change.status
 

@@ -110,7 +110,7 @@ class World:
     def reloads(self) -> int:
         """How often workers forgot a partition and loaded it anew so far: a fault that causes none missed its mark."""
         logs = (self.pipeline.home / "logs").glob("worker-*.log")
-        return sum(log.read_text(errors="replace").count("partition reloads") for log in logs)
+        return sum(log.read_text(errors="replace").count("reloading partition") for log in logs)
 
     def wait_assigned(self, worker: Child, seconds: float = 60) -> None:
         """Until *worker* says that it reads partitions."""

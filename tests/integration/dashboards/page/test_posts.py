@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import redis
 
+from brandpulse.schema.identity import author_hex
 from brandpulse.state.keys import HOUR_MS
 from brandpulse.state.stored_posts import HourPost
 from dashboards.page.posts import LISTED_TEXTS, ListedPost, since_ms
 from dashboards.page.redis_reader import PageStore
-from stream_workers.decoding.post_decoder import author_word
 from tests.support.dashboards.stored_state import ACME, END, StoredStream, _ms, a_negative_post
 
 NOW_MS = _ms(END)
@@ -20,7 +20,7 @@ def a_stored_post(number: int, text: str, *, author: int, minutes_ago: int = 5) 
         source="x",
         text=text,
         created_ms=NOW_MS - minutes_ago * 60_000 + number,
-        author=author_word(author),
+        author=author_hex(author),
         negative=0.8,
     )
 

@@ -10,9 +10,10 @@ from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.runtime.metric_definitions import WORKER_METRICS
 from brandpulse.runtime.metrics import Telemetry
-from stream_workers.consumer.adaptive_batch_size import LEAST, Pace
-from stream_workers.consumer.assigned_partition import HeldPartition, ReadBatch
-from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.consumer.adaptive_batch_size import MIN_POSTS, AdaptiveBatchSize
+from stream_workers.consumer.assigned_partition import AssignedPartition
+from stream_workers.consumer.batches import ReadBatch
+from stream_workers.consumer.dlq_limit import DlqLimit
 from stream_workers.consumer.post_reader import PostReader, ReaderConfig
 from stream_workers.settings import WorkerSettings
 from stream_workers.state_store.memory_store import MemoryPartitionStore
@@ -48,23 +49,23 @@ class OutOfRange:
 
 
 def test_an_offset_out_of_range_loads_the_partition_anew(reader: PostReader) -> None:
-    held = HeldPartition(a_status(7), 7, InvalidGuard(run_limit=9, share_limit=0.5))
-    reader._owned.held[0] = held
+    held = AssignedPartition(a_status(7), 7, DlqLimit(run_limit=9, share_limit=0.5))
+    reader._assignment.active[0] = held
     message: Any = OutOfRange()
-    reader._take_error(KafkaError(KafkaError._AUTO_OFFSET_RESET), message)
-    assert held.gone
+    reader._handle_error(KafkaError(KafkaError._AUTO_OFFSET_RESET), message)
+    assert held.released
 
 
 def test_signs_of_life_are_those_of_every_partition_of_the_topic(kafka: str, namespace: str) -> None:
     store = MemoryPartitionStore()
     one = a_reader(a_reader_config(namespace, kafka), store)
     with pytest.raises(TransientError):
-        one._beginnings.signs_of_life()
+        one._start_offsets.last_seen()
     ensure_topics(kafka, [Topic(namespace, 3)])
     status = replace(a_status(0), topic=namespace, partition=1)
     assert store.rebase(None, status)
     assert store.touch(replace(status, seen_wall_ms=77))
-    assert one._beginnings.signs_of_life() == {0: 0, 1: 77, 2: 0}
+    assert one._start_offsets.last_seen() == {0: 0, 1: 77, 2: 0}
     one.close()
 
 
@@ -74,11 +75,11 @@ def test_a_read_takes_as_many_as_the_model_gets_through(kafka: str, namespace: s
     for number in range(90):
         producer.produce(namespace, str(number).encode())
     assert producer.flush(patience(30)) == 0
-    store, pace, reads = MemoryPartitionStore(), Pace(50), list[int]()
+    store, pace, reads = MemoryPartitionStore(), AdaptiveBatchSize(50), list[int]()
 
     def take(batch: ReadBatch, _timeout_seconds: float) -> bool:
         reads.append(batch.posts)
-        pace.took(1_000, 50)  # twenty a second: the least is read
+        pace.observe(1_000, 50)  # twenty a second: the least is read
         if sum(reads) == 90:
             one.stop()
         return True
@@ -90,14 +91,14 @@ def test_a_read_takes_as_many_as_the_model_gets_through(kafka: str, namespace: s
         Telemetry(WORKER_METRICS),
         on_other_log=lambda: None,
         wall_ms=lambda: 0,
-        pace=pace,
+        batch_size=pace,
     )
     too_late = threading.Timer(30, one.stop)
     too_late.start()
     one.run()
     too_late.cancel()
     one.close()
-    assert (sum(reads), max(reads[1:])) == (90, LEAST)
+    assert (sum(reads), max(reads[1:])) == (90, MIN_POSTS)
 
 
 def test_a_dead_worker_is_noticed_as_soon_as_a_broker_with_its_defaults_allows() -> None:

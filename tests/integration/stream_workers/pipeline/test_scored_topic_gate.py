@@ -3,7 +3,7 @@
 import redis
 
 from brandpulse.state.keys import NamespaceKeys, PartitionKeys
-from stream_workers.pipeline.scored_topic_gate import ALL, ASK_SECONDS, NOTHING, OVERLAP_SECONDS, Turn
+from stream_workers.pipeline.scored_topic_gate import ALL, CHECK_SECONDS, NOTHING, OVERLAP_SECONDS, ScoredTopicGate
 
 
 class World:
@@ -11,12 +11,12 @@ class World:
         self.client, self.main, self.shadow = client, namespace, f"{namespace}-better"
         self.now = 100.0
 
-    def turn(self, namespace: str) -> Turn:
-        return Turn(self.client, namespace, self.main, "posts", monotonic=lambda: self.now)
+    def turn(self, namespace: str) -> ScoredTopicGate:
+        return ScoredTopicGate(self.client, namespace, self.main, "posts", monotonic=lambda: self.now)
 
     def swap(self, namespace: str) -> None:
         self.client.set(NamespaceKeys(self.main).live, namespace)
-        self.now += ASK_SECONDS
+        self.now += CHECK_SECONDS
 
     def stand(self, namespace: str, partition: int, offset: int) -> None:
         self.client.hset(PartitionKeys(namespace, "posts", partition).state, "next", offset)
@@ -25,19 +25,21 @@ class World:
 def test_only_the_live_namespace_writes_there_and_back(redis_client: redis.Redis, namespace: str) -> None:
     world = World(redis_client, namespace)
     main, better = world.turn(world.main), world.turn(world.shadow)
-    assert (main.until(0), better.until(0)) == (ALL, NOTHING)
+    assert (main.end_offset(0), better.end_offset(0)) == (ALL, NOTHING)
     for live, other, name, its in (
         (better, main, world.shadow, 70),
         (main, better, world.main, 90),
         (better, main, world.shadow, 95),
     ):
         world.swap(name)
-        assert (live.until(0), other.until(0)) == (ALL, ALL), "both, for a while: neither knows what the other holds"
+        assert (live.end_offset(0), other.end_offset(0)) == (ALL, ALL), (
+            "both, for a while: neither knows what the other holds"
+        )
         world.stand(name, 0, its)
         world.now += OVERLAP_SECONDS
-        assert (live.until(0), other.until(0)) == (ALL, its)
+        assert (live.end_offset(0), other.end_offset(0)) == (ALL, its)
         world.stand(name, 0, its + 1_000)
-        assert other.until(0) == its, "from there on the other wrote"
+        assert other.end_offset(0) == its, "from there on the other wrote"
 
 
 def test_who_was_live_ends_where_the_other_stands_once_its_batches_are_through(
@@ -45,22 +47,22 @@ def test_who_was_live_ends_where_the_other_stands_once_its_batches_are_through(
 ) -> None:
     world = World(redis_client, namespace)
     main = world.turn(world.main)
-    assert main.until(0) == ALL
+    assert main.end_offset(0) == ALL
     world.stand(world.shadow, 0, 40)
     world.swap(world.shadow)
-    assert main.until(0) == ALL
+    assert main.end_offset(0) == ALL
     world.stand(world.shadow, 0, 60)  # begun before the swap, and not written by the shadow
     world.now += OVERLAP_SECONDS
-    assert main.until(0) == 60
-    assert main.until(1) == ALL, "a partition that the other does not count yet"
+    assert main.end_offset(0) == 60
+    assert main.end_offset(1) == ALL, "a partition that the other does not count yet"
 
 
 def test_a_worker_started_after_its_time_writes_nothing(redis_client: redis.Redis, namespace: str) -> None:
     world = World(redis_client, namespace)
     world.swap(world.shadow)
     main = world.turn(world.main)
-    assert main.until(0) == NOTHING
-    world.now += OVERLAP_SECONDS + ASK_SECONDS
-    assert main.until(0) == NOTHING
+    assert main.end_offset(0) == NOTHING
+    world.now += OVERLAP_SECONDS + CHECK_SECONDS
+    assert main.end_offset(0) == NOTHING
     world.swap(world.main)
-    assert main.until(0) == ALL
+    assert main.end_offset(0) == ALL

@@ -20,8 +20,8 @@ from brandpulse.text.brand_matcher import BrandMatcher
 from model.inference.scorer import Scores as ModelScores
 from model.inputs.target_marking import MarkedText, plain
 from stream_workers.scoring.brand_marker import BrandMarker
-from stream_workers.scoring.facet_matcher import Facets
-from stream_workers.scoring.post_scores import Judged, Towards, verdicts_of
+from stream_workers.scoring.facet_matcher import FacetMatcher
+from stream_workers.scoring.post_scores import BrandScore, PostScores, score_results
 from tests.support.alerting.reference_scenario import LIMITS, RETENTION
 from tests.support.builders import NOON_MS, a_post
 
@@ -191,12 +191,12 @@ def test_a_post_is_in_the_same_facets_as_in_a_worker(
     [post] = texts.posts(path, Tally())
     assert post.facets == facets
     [marked] = model.asked
-    [judged] = verdicts_of(model.score([marked]), [marked])
-    assert isinstance(judged, Judged)
-    counted = Facets(FACETS, heads=model.heads).of(
-        matcher.look(text)[1],
+    [judged] = score_results(model.score([marked]), [marked])
+    assert isinstance(judged, PostScores)
+    counted = FacetMatcher(FACETS, heads=model.heads).match(
+        matcher.match_with_facets(text)[1],
         judged.heads,
-        tuple(map(Towards, post.brands, judged.targets, judged.labels, judged.score_micros, judged.urgency)),
+        tuple(map(BrandScore, post.brands, judged.targets, judged.labels, judged.score_micros, judged.urgency)),
     )
     assert [series for series, _ in counted] == [
         facet_series(brand, name) for brand, names in zip(post.brands, facets, strict=True) for name in names

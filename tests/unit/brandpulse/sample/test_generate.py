@@ -62,7 +62,7 @@ def test_every_line_is_a_valid_post_for_both_decoders(stream: list[SamplePost]) 
 
 def test_the_matcher_finds_the_intended_brands(stream: list[SamplePost]) -> None:
     matcher = BrandMatcher(load_brands(FOLDER / "brands.yaml"))
-    found = matcher.match_many(each.post.text for each in stream)
+    found = [matcher.match(each.post.text) for each in stream]
     assert found == [each.brands for each in stream]
     assert {len(brands) for brands in found} == {0, 1, 2}
 

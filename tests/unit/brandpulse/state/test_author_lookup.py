@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from brandpulse.schema.identity import author_hex
 from brandpulse.state.author_lookup import KnownAuthors, author_number, coupon_of, coupons_in
 from brandpulse.state.author_sketches import Authors
-from stream_workers.decoding.post_decoder import author_word
 
 
 def authors(many: int, seed: int = 1) -> list[int]:
@@ -33,7 +33,7 @@ def test_a_small_sketch_tells_each_of_its_authors(many: int, again: int) -> None
 def test_accounts_that_are_not_in_any_sketch_are_new() -> None:
     everyone = authors(300)
     known = KnownAuthors([sketch(everyone[:100]), sketch(everyone[50:180])])
-    words = [author_word(author) for author in everyone]
+    words = [author_hex(author) for author in everyone]
     assert [author_number(word) for word in words] == everyone
     assert known.new_among(words) == 120
     assert known.new_among(words[:180]) == 0
@@ -41,4 +41,4 @@ def test_accounts_that_are_not_in_any_sketch_are_new() -> None:
 
 @pytest.mark.parametrize("sketches", [[], [sketch(authors(400))], [sketch(authors(5)), sketch(authors(400))]])
 def test_without_history_or_with_a_large_sketch_new_is_unknown(sketches: list[bytes]) -> None:
-    assert KnownAuthors(sketches).new_among([author_word(1)]) is None
+    assert KnownAuthors(sketches).new_among([author_hex(1)]) is None

@@ -10,32 +10,32 @@ from hypothesis import strategies as st
 
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.stored_posts import MOST_NEGATIVE, MOST_OTHERS, MOST_TEXT_CHARS, RETAINED_HOURS, HourPost
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.hour_posts import (
-    AT_ONCE,
-    KNOWN_DIGESTS,
-    WAIT_FOR_ALERTER_MS,
-    Allowed,
-    HourBounds,
-    Offered,
-    PostBudget,
-    PostHour,
-)
+from stream_workers.aggregation.hour_posts import BURST, TRACKED_DIGESTS, HourBounds, PostAllowance, PostBudget
 from stream_workers.aggregation.post_sample import SampleBounds
-from stream_workers.aggregation.row_fold import Outcome, Scored, Stored, fold, scored
-from stream_workers.scoring.post_scores import judged
+from stream_workers.aggregation.row_fold import fold_rows
+from stream_workers.aggregation.types import (
+    WAIT_FOR_ALERTER_MS,
+    OfferedPost,
+    Outcome,
+    PostHour,
+    Scored,
+    Stored,
+    build_scored,
+)
+from stream_workers.scoring.post_scores import build_post_scores
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied
 from tests.support.builders import NOON_MS, PROBABILITIES, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
-LIMITS = RepeatLimits(memory_ms=6 * HOUR_MS, max_ids=10_000)
+LIMITS = DedupLimits(memory_ms=6 * HOUR_MS, max_ids=10_000)
 NOON = NOON_MS // HOUR_MS
 
 
 def left_by(
-    batches: Sequence[Sequence[Outcome]], *, bounds: bool = True, most_posts: Allowed = AT_ONCE
+    batches: Sequence[Sequence[Outcome]], *, bounds: bool = True, allowance: PostAllowance = BURST
 ) -> dict[PostHour, set[HourPost]]:
     """What is kept after *batches*; with *bounds* a worker remembers what it wrote, without it never does."""
     store = MemoryPartitionStore()
@@ -43,7 +43,7 @@ def left_by(
     assert store.rebase(None, status)
     known = SampleBounds()
     for batch in batches:
-        change = fold(
+        change = fold_rows(
             status,
             batch,
             status.next + len(batch),
@@ -51,10 +51,10 @@ def left_by(
             retention=RETENTION,
             limits=LIMITS,
             bounds=known if bounds else None,
-            most_posts=most_posts,
+            allowance=allowance,
         )
         assert store.apply([change]) == [Applied()]
-        known.hours.take(change.hour_posts)
+        known.hours.add(change.hour_posts)
         status = change.status
     return {hour: set(found) for hour, found in store.hour_posts("posts", 0).items()}
 
@@ -77,11 +77,11 @@ def test_cuts_and_order_change_nothing(many: int, cuts: list[int], rng: random.R
 
 
 def test_a_worker_short_of_time_keeps_part_of_the_posts() -> None:
-    kept = left_by([posts(60)], most_posts=Allowed(20, 8))
+    kept = left_by([posts(60)], allowance=PostAllowance(20, 8))
     assert {hour.negative: 0 for hour in kept} == {True: 0, False: 0}
     assert sum(len(found) for hour, found in kept.items() if hour.negative) == 20
     assert sum(len(found) for hour, found in kept.items() if not hour.negative) == 8
-    assert left_by([posts(60)], most_posts=Allowed(0, 0)) == {}
+    assert left_by([posts(60)], allowance=PostAllowance(0, 0)) == {}
 
 
 @pytest.mark.parametrize(("sentiment", "kept"), [("irrelevant", 0), ("positive", 1), ("negative", 1)])
@@ -97,10 +97,10 @@ def test_an_hour_past_its_time_keeps_no_posts() -> None:
 
 def test_a_long_text_is_masked_before_it_is_cut() -> None:
     post = a_scored("1", "negative")
-    long = scored(
+    long = build_scored(
         post.decoded,
         ("Acme",),
-        judged((PROBABILITIES["negative"],), {"sentiment": (0.3, 0.4, 0.3)}, (None,)),
+        build_post_scores((PROBABILITIES["negative"],), {"sentiment": (0.3, 0.4, 0.3)}, (None,)),
         author=1,
         mask=lambda _: "m" * 5_000,
     )
@@ -109,25 +109,25 @@ def test_a_long_text_is_masked_before_it_is_cut() -> None:
 
 
 def test_the_budget_refills_by_time_up_to_its_bound() -> None:
-    budget = PostBudget(a_second=Allowed(10, 1), most=Allowed(30, 5))
-    assert budget.left(100.0) == (30, 5)
+    budget = PostBudget(per_second=PostAllowance(10, 1), burst=PostAllowance(30, 5))
+    assert budget.available(100.0) == (30, 5)
     budget.spend({PostHour("Acme", NOON, negative=True): [_offered(n) for n in range(30)]})
     budget.spend({PostHour("Acme", NOON, negative=False): [_offered(n) for n in range(7)]})
-    assert budget.left(100.0) == (0, 0)
-    assert budget.left(103.0) == (30, 1)
-    assert budget.left(200.0) == (30, 5)
+    assert budget.available(100.0) == (0, 0)
+    assert budget.available(103.0) == (30, 1)
+    assert budget.available(200.0) == (30, 5)
 
 
 def test_remembered_bounds_stay_within_their_limit() -> None:
     bounds = HourBounds()
-    for hour in range(2 * KNOWN_DIGESTS // MOST_NEGATIVE):
-        bounds.take({PostHour("Acme", hour, negative=True): [_offered(n) for n in range(MOST_NEGATIVE)]})
-    assert sum(map(len, bounds._lowest.values())) <= KNOWN_DIGESTS
+    for hour in range(2 * TRACKED_DIGESTS // MOST_NEGATIVE):
+        bounds.add({PostHour("Acme", hour, negative=True): [_offered(n) for n in range(MOST_NEGATIVE)]})
+    assert sum(map(len, bounds._smallest.values())) <= TRACKED_DIGESTS
 
 
-def _offered(number: int) -> Offered:
+def _offered(number: int) -> OfferedPost:
     post = HourPost(id=str(number), source="x", text="t", created_ms=0, author="a", negative=0.9)
-    return Offered(number.to_bytes(12, "big"), post)
+    return OfferedPost(number.to_bytes(12, "big"), post)
 
 
 def test_a_post_of_a_facet_is_kept_in_both_series() -> None:

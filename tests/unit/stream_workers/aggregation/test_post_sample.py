@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.stored_posts import MOST_OTHERS, SAMPLE_DAYS, SampledPost
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.post_sample import KEPT, KNOWN_DAYS, SampleBounds, Sampled, SampleDay
-from stream_workers.aggregation.row_fold import Outcome, Scored, Stored, fold
+from stream_workers.aggregation.post_sample import SAMPLE_SIZE, TRACKED_DAYS, SampleBounds
+from stream_workers.aggregation.row_fold import fold_rows
+from stream_workers.aggregation.types import Outcome, Sampled, SampleDay, Scored, Stored
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied
 from tests.support.builders import NOON_MS, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
-LIMITS = RepeatLimits(memory_ms=6 * HOUR_MS, max_ids=10_000)
+LIMITS = DedupLimits(memory_ms=6 * HOUR_MS, max_ids=10_000)
 TODAY = SampleDay("Acme", NOON_MS // DAY_MS)
 
 
@@ -31,7 +32,7 @@ def left_by(batches: Sequence[Sequence[Outcome]], *, bounds: bool = True) -> dic
     assert store.rebase(None, status)
     known = SampleBounds()
     for batch in batches:
-        change = fold(
+        change = fold_rows(
             status,
             batch,
             status.next + len(batch),
@@ -41,7 +42,7 @@ def left_by(batches: Sequence[Sequence[Outcome]], *, bounds: bool = True) -> dic
             bounds=known if bounds else None,
         )
         assert store.apply([change]) == [Applied()]
-        known.take(change.samples)
+        known.add(change.samples)
         status = change.status
     return {day: set(found) for day, found in store.samples("posts", 0).items()}
 
@@ -61,7 +62,7 @@ def test_cuts_order_and_what_a_worker_remembers_change_nothing(
     edges = [0, *sorted(min(cut, many) for cut in cuts), many]
     batches = [every[begin:end] for begin, end in pairwise(edges)]
     assert left_by(batches, bounds=bounds) == expected
-    assert all(len(found) == min(many, KEPT) for found in expected.values())
+    assert all(len(found) == min(many, SAMPLE_SIZE) for found in expected.values())
 
 
 def test_the_sample_is_of_all_posts_alike() -> None:
@@ -80,12 +81,14 @@ def test_a_full_sample_asks_for_the_terms_of_few_posts_only() -> None:
     every = [a_scored(str(n)) for n in range(4_000)]
     for start in range(0, 4_000, 200):
         batch: list[Outcome] = [_masked_by(post, noting) for post in every[start : start + 200]]
-        change = fold(status, batch, status.next + 200, Stored(), retention=RETENTION, limits=LIMITS, bounds=bounds)
-        bounds.take(change.samples)
-        bounds.hours.take(change.hour_posts)
+        change = fold_rows(
+            status, batch, status.next + 200, Stored(), retention=RETENTION, limits=LIMITS, bounds=bounds
+        )
+        bounds.add(change.samples)
+        bounds.hours.add(change.hour_posts)
         status = change.status
     # KEPT (1 + ln(n / KEPT)) enter a running bottom-k; a batch may hold some that one of its own later pushes out.
-    assert len(asked) < 8 * (KEPT + MOST_OTHERS), "an hour's posts are kept beside the day's sample"
+    assert len(asked) < 8 * (SAMPLE_SIZE + MOST_OTHERS), "an hour's posts are kept beside the day's sample"
 
 
 def _masked_by(post: Scored, mask: Callable[[str], str]) -> Scored:
@@ -105,6 +108,6 @@ def test_a_day_past_its_time_begins_no_sample() -> None:
 def test_what_is_remembered_is_bounded() -> None:
     bounds = SampleBounds()
     one = Sampled(b"\0" * 12, SampledPost("00", negative=False, terms=()))
-    for day in range(2 * KNOWN_DAYS + 10):
-        bounds.take({SampleDay("Acme", day): [one]})
-    assert len(bounds._lowest) <= KNOWN_DAYS
+    for day in range(2 * TRACKED_DAYS + 10):
+        bounds.add({SampleDay("Acme", day): [one]})
+    assert len(bounds._smallest) <= TRACKED_DAYS

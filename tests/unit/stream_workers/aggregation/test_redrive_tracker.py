@@ -1,6 +1,7 @@
 from brandpulse.schema.dead_letters import RecordId
-from stream_workers.aggregation.row_fold import Change, Outcome, Stored, fold
-from stream_workers.decoding.post_decoder import Dead
+from stream_workers.aggregation.row_fold import fold_rows
+from stream_workers.aggregation.types import Change, Outcome, Stored
+from stream_workers.decoding.post_decoder import DeadRecord
 from tests.support.builders import a_scored, a_status
 from tests.support.counting_oracle import LIMITS, RETENTION
 
@@ -8,11 +9,13 @@ FIRST = RecordId("log-0", 0, 7)
 
 
 def folded(outcomes: list[Outcome], origins: dict[int, RecordId], stored: Stored | None = None) -> Change:
-    return fold(a_status(100), outcomes, 110, stored or Stored(), retention=RETENTION, limits=LIMITS, origins=origins)
+    return fold_rows(
+        a_status(100), outcomes, 110, stored or Stored(), retention=RETENTION, limits=LIMITS, origins=origins
+    )
 
 
-def dead_at(offset: int) -> Dead:
-    return Dead(a_scored("1", offset=offset).decoded.record, "not_json", "broken")
+def dead_at(offset: int) -> DeadRecord:
+    return DeadRecord(a_scored("1", offset=offset).decoded.record, "not_json", "broken")
 
 
 def test_a_redriven_post_counts_and_its_identity_is_remembered() -> None:
@@ -44,7 +47,7 @@ def test_a_copy_that_died_does_not_keep_its_twin_in_the_same_batch_from_counting
 
 def test_one_that_its_producer_sent_again_meanwhile_is_a_repeat_and_done() -> None:
     post = a_scored("1", offset=100)
-    found = Stored(repeats={post.digest: 0})
+    found = Stored(duplicates={post.digest: 0})
     status = a_status(100, generations=folded([post], {}).status.generations)
-    change = fold(status, [post], 101, found, retention=RETENTION, limits=LIMITS, origins={100: FIRST})
+    change = fold_rows(status, [post], 101, found, retention=RETENTION, limits=LIMITS, origins={100: FIRST})
     assert (change.counted, change.status.repeated, change.status.redriven) == ([], 1, 1)

@@ -5,22 +5,23 @@ from brandpulse.state.author_sketches import AuthorCounts, Authors, count_author
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import NO_CLOCK, Generation, PartitionStatus
-from stream_workers.aggregation.deduplication import RepeatLimits
-from stream_workers.aggregation.event_time import Retention, Verdict, judge
-from stream_workers.aggregation.row_fold import Cell, Change, Outcome, Scored, Stored, Unmatched, fold, plan
-from stream_workers.decoding.post_decoder import Dead
+from stream_workers.aggregation.deduplication import DedupLimits
+from stream_workers.aggregation.event_time import Retention, Timeliness, classify_event_time
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.types import Cell, Change, Outcome, Scored, Stored, Unmatched
+from stream_workers.decoding.post_decoder import DeadRecord
 from stream_workers.decoding.records import Record
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied, ReadRequest
 from tests.support.builders import NOON_MS, a_scored, a_status
 
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
-LIMITS = RepeatLimits(memory_ms=6 * HOUR_MS, max_ids=10_000)
+LIMITS = DedupLimits(memory_ms=6 * HOUR_MS, max_ids=10_000)
 NOON_MINUTE, NOON_HOUR = NOON_MS // MINUTE_MS, NOON_MS // HOUR_MS
 
 
 def folded(outcomes: list[Outcome], status: PartitionStatus | None = None, stored: Stored | None = None) -> Change:
-    return fold(
+    return fold_rows(
         status or a_status(),
         outcomes,
         len(outcomes),
@@ -80,7 +81,7 @@ def test_the_same_id_counts_once_within_a_batch_and_across_batches() -> None:
     again = folded([a_scored("7", offset=0), a_scored("7", offset=1)])
     assert again.status.repeated == 1
     assert len(again.counted) == 1
-    known = Stored(repeats={a_scored("7").digest: 0})
+    known = Stored(duplicates={a_scored("7").digest: 0})
     later = folded([a_scored("7", offset=2)], a_status(generations=(Generation(0, NOON_MS, 1),)), known)
     assert (later.status.repeated, later.panes, later.new_ids) == (1, {}, {})
 
@@ -125,7 +126,7 @@ def test_a_post_from_the_future_is_dead_and_does_not_move_the_clock() -> None:
 
 def test_unmatched_and_dead_posts_are_counted_and_leave_no_pane() -> None:
     readable = a_scored("1")
-    change = folded([Unmatched(readable.decoded), Dead(Record(1, 0, None, b"x"), "not_json", "no")])
+    change = folded([Unmatched(readable.decoded), DeadRecord(Record(1, 0, None, b"x"), "not_json", "no")])
     assert (change.status.unmatched, change.status.dead, dict(change.panes)) == (1, 1, {})
 
 
@@ -137,8 +138,8 @@ def test_newest_negatives_are_kept_for_people_to_read() -> None:
 
 def test_a_2015_stream_counts_like_todays_whatever_the_records_say() -> None:
     then = 1_424_000_000_000
-    verdict, clock = judge(then, NOON_MS, NO_CLOCK, RETENTION)
-    assert (verdict, clock) == (Verdict.ON_TIME, then)
+    verdict, clock = classify_event_time(then, NOON_MS, NO_CLOCK, RETENTION)
+    assert (verdict, clock) == (Timeliness.ON_TIME, then)
 
 
 def test_the_repeat_memory_forgets_by_event_time_and_by_its_bound() -> None:
@@ -146,7 +147,7 @@ def test_the_repeat_memory_forgets_by_event_time_and_by_its_bound() -> None:
     status = a_status()
     assert store.rebase(None, status)
     for step in range(40):
-        change = fold(
+        change = fold_rows(
             status,
             [a_scored(f"{step}-{i}", at_ms=NOON_MS + step * HOUR_MS, offset=step * 10 + i) for i in range(10)],
             (step + 1) * 10,
@@ -162,15 +163,15 @@ def test_the_repeat_memory_forgets_by_event_time_and_by_its_bound() -> None:
     recent = a_scored("39-3").digest
     ancient = a_scored("0-3").digest
     [found] = store.read([ReadRequest(status, [recent, ancient], [])])
-    assert set(found.repeats) == {recent}
+    assert set(found.duplicates) == {recent}
 
 
 def test_a_backfill_that_does_not_move_the_clock_stays_within_the_bound() -> None:
-    limits = RepeatLimits(memory_ms=6 * HOUR_MS, max_ids=100)
+    limits = DedupLimits(memory_ms=6 * HOUR_MS, max_ids=100)
     status = a_status()
     for step in range(60):
         posts: list[Outcome] = [a_scored(f"{step}-{i}") for i in range(10)]
-        status = fold(status, posts, status.next + 10, Stored(), retention=RETENTION, limits=limits).status
+        status = fold_rows(status, posts, status.next + 10, Stored(), retention=RETENTION, limits=limits).status
         assert sum(generation.size for generation in status.generations) <= 100
 
 
@@ -200,9 +201,9 @@ def test_cutting_a_stream_into_other_batches_changes_nothing(drawn: tuple[list[S
         panes: dict[Cell, Pane] = {}
         for start, end in zip([0, *edges], [*edges, len(posts)], strict=True):
             batch = posts[start:end]
-            digests, cells = plan(batch)
+            digests, cells = plan_rows(batch)
             [stored] = store.read([ReadRequest(status, digests, cells)])
-            change = fold(status, batch, end, stored, retention=RETENTION, limits=LIMITS)
+            change = fold_rows(status, batch, end, stored, retention=RETENTION, limits=LIMITS)
             assert store.apply([change]) == [Applied()]
             status = change.status
             panes |= change.panes

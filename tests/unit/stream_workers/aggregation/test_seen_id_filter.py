@@ -10,8 +10,9 @@ import pytest
 from brandpulse.runtime.process_memory import resident_bytes
 from brandpulse.state.keys import HOUR_MS
 from brandpulse.state.partition_state import Generation, PartitionStatus
-from stream_workers.aggregation.row_fold import Change, Stored, fold
-from stream_workers.aggregation.seen_id_filter import KnownIds, Question
+from stream_workers.aggregation.row_fold import fold_rows
+from stream_workers.aggregation.seen_id_filter import IdLookup, SeenIdFilter
+from stream_workers.aggregation.types import Change, Stored
 from tests.support.builders import NOON_MS, a_scored, a_status
 from tests.support.exactly_once_machine import ExactIds
 from tests.unit.stream_workers.aggregation.test_row_fold import LIMITS, RETENTION
@@ -19,7 +20,7 @@ from tests.unit.stream_workers.aggregation.test_row_fold import LIMITS, RETENTIO
 
 def written(status: PartitionStatus, ids: range, at_ms: int = NOON_MS) -> Change:
     posts = [a_scored(str(number), at_ms=at_ms, offset=status.next + place) for place, number in enumerate(ids)]
-    return fold(status, posts, status.next + len(ids), Stored(), retention=RETENTION, limits=LIMITS)
+    return fold_rows(status, posts, status.next + len(ids), Stored(), retention=RETENTION, limits=LIMITS)
 
 
 def digests(ids: range) -> list[bytes]:
@@ -27,45 +28,45 @@ def digests(ids: range) -> list[bytes]:
 
 
 def test_generations_that_others_began_are_asked_about_everything() -> None:
-    known, theirs = KnownIds(ExactIds), Generation(7, NOON_MS, 2)
+    known, theirs = SeenIdFilter(ExactIds), Generation(7, NOON_MS, 2)
     change = written(a_status(generations=(theirs,)), range(3))
-    known.take((theirs,), change)
-    assert known.questions(change.status.generations, digests(range(5))) == [
-        Question(change.status.generations, digests(range(5)))
+    known.add_applied((theirs,), change)
+    assert known.lookups(change.status.generations, digests(range(5))) == [
+        IdLookup(change.status.generations, digests(range(5)))
     ]
 
 
 def test_of_a_generation_of_its_own_only_what_may_be_in_it_is_asked() -> None:
-    known, status = KnownIds(ExactIds), a_status()
+    known, status = SeenIdFilter(ExactIds), a_status()
     for ids in (range(3), range(3, 6)):
         change = written(status, ids)
-        known.take(status.generations, change)
+        known.add_applied(status.generations, change)
         status = change.status
-    assert known.questions(status.generations, digests(range(6, 9))) == []
-    assert known.questions(status.generations, digests(range(5, 9))) == [
-        Question(status.generations, digests(range(5, 6)))
+    assert known.lookups(status.generations, digests(range(6, 9))) == []
+    assert known.lookups(status.generations, digests(range(5, 9))) == [
+        IdLookup(status.generations, digests(range(5, 6)))
     ]
 
 
 def test_each_generation_is_asked_about_its_own_ids_and_none_that_is_forgotten() -> None:
-    known, status = KnownIds(ExactIds), a_status()
+    known, status = SeenIdFilter(ExactIds), a_status()
     for step in range(6):
         change = written(status, range(step, step + 1), NOON_MS + 2 * step * HOUR_MS)
-        known.take(status.generations, change)
+        known.add_applied(status.generations, change)
         status = change.status
     assert [one.number for one in status.generations] == [1, 2, 3, 4, 5]
-    assert known.questions(status.generations, digests(range(6))) == [
-        Question((one,), digests(range(one.number, one.number + 1))) for one in status.generations
+    assert known.lookups(status.generations, digests(range(6))) == [
+        IdLookup((one,), digests(range(one.number, one.number + 1))) for one in status.generations
     ]
 
 
 def test_without_filters_all_is_asked() -> None:
-    known, change = KnownIds(), written(a_status(), range(3))
-    known.take((), change)
-    assert known.questions(change.status.generations, digests(range(2))) == [
-        Question(change.status.generations, digests(range(2)))
+    known, change = SeenIdFilter(), written(a_status(), range(3))
+    known.add_applied((), change)
+    assert known.lookups(change.status.generations, digests(range(2))) == [
+        IdLookup(change.status.generations, digests(range(2)))
     ]
-    assert known.questions((), digests(range(2))) == []
+    assert known.lookups((), digests(range(2))) == []
 
 
 @pytest.mark.parametrize("ids", [100, 7_000, 200_000, 600_000])
@@ -75,8 +76,8 @@ def test_the_native_filter_holds_what_was_added_and_doubts_little_else(ids: int)
     batches = [b"".join(digests_of(f"held-{step}", ids // 10)) for step in range(10)]
     for batch in batches:
         held.add(batch)
-    assert all(all(held.may_hold(batch)) for batch in batches)
-    doubted = sum(held.may_hold(b"".join(digests_of("other", 20_000))))
+    assert all(all(held.may_contain(batch)) for batch in batches)
+    doubted = sum(held.may_contain(b"".join(digests_of("other", 20_000))))
     assert doubted < 20_000 * 0.05
 
 

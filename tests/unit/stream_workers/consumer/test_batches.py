@@ -5,9 +5,9 @@ from typing import cast
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from stream_workers.consumer.assigned_partition import HeldPartition
-from stream_workers.consumer.batches import cut
-from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.consumer.assigned_partition import AssignedPartition
+from stream_workers.consumer.batches import split_by_partition
+from stream_workers.consumer.dlq_limit import DlqLimit
 from tests.support.builders import NOON_MS, a_status
 
 
@@ -46,61 +46,61 @@ class Received:
 
 
 @pytest.fixture
-def held() -> dict[int, HeldPartition]:
+def held() -> dict[int, AssignedPartition]:
     return {}
 
 
-def hold(partitions: dict[int, HeldPartition], partition: int, position: int) -> HeldPartition:
-    held = HeldPartition(a_status(position, partition=partition), position, InvalidGuard(run_limit=9, share_limit=0.5))
+def hold(partitions: dict[int, AssignedPartition], partition: int, position: int) -> AssignedPartition:
+    held = AssignedPartition(a_status(position, partition=partition), position, DlqLimit(run_limit=9, share_limit=0.5))
     partitions[partition] = held
     return held
 
 
-def cut_of(held: dict[int, HeldPartition], received: Sequence[Received]) -> list[tuple[int, int, int, list[int]]]:
-    parts = cut(cast("Sequence[Message]", received), held, lambda _error, _message: None).parts
+def cut_of(held: dict[int, AssignedPartition], received: Sequence[Received]) -> list[tuple[int, int, int, list[int]]]:
+    parts = split_by_partition(cast("Sequence[Message]", received), held, lambda _error, _message: None).parts
     return [
-        (part.held.status.partition, part.from_offset, part.to_offset, [record.offset for record in part.records])
+        (part.partition.status.partition, part.from_offset, part.to_offset, [record.offset for record in part.records])
         for part in parts
     ]
 
 
-def test_a_read_is_cut_by_partition_and_each_part_follows_on(held: dict[int, HeldPartition]) -> None:
+def test_a_read_is_cut_by_partition_and_each_part_follows_on(held: dict[int, AssignedPartition]) -> None:
     hold(held, 0, 5)
     hold(held, 1, 0)
     assert cut_of(held, [Received(0, 5), Received(1, 0), Received(0, 6)]) == [(0, 5, 7, [5, 6]), (1, 0, 1, [0])]
     assert cut_of(held, [Received(0, 7)]) == [(0, 7, 8, [7])]
 
 
-def test_gaps_that_compaction_or_transactions_left_are_stepped_over(held: dict[int, HeldPartition]) -> None:
+def test_gaps_that_compaction_or_transactions_left_are_stepped_over(held: dict[int, AssignedPartition]) -> None:
     hold(held, 0, 5)
     assert cut_of(held, [Received(0, 9), Received(0, 12)]) == [(0, 5, 13, [9, 12])]
 
 
-def test_records_that_come_twice_are_taken_once(held: dict[int, HeldPartition]) -> None:
+def test_records_that_come_twice_are_taken_once(held: dict[int, AssignedPartition]) -> None:
     """Seen after a seek on a broker fresh from its start: all of a partition twice within one read."""
     hold(held, 0, 0)
     assert cut_of(held, [Received(0, 0), Received(0, 1), Received(0, 0), Received(0, 1)]) == [(0, 0, 2, [0, 1])]
     assert cut_of(held, [Received(0, 1)]) == []
 
 
-def test_records_of_partitions_that_are_not_held_fall_out(held: dict[int, HeldPartition]) -> None:
-    hold(held, 0, 0).gone = True
+def test_records_of_partitions_that_are_not_held_fall_out(held: dict[int, AssignedPartition]) -> None:
+    hold(held, 0, 0).released = True
     assert cut_of(held, [Received(0, 0), Received(3, 0)]) == []
 
 
-def test_the_end_is_noted_where_nothing_follows_it(held: dict[int, HeldPartition]) -> None:
+def test_the_end_is_noted_where_nothing_follows_it(held: dict[int, AssignedPartition]) -> None:
     place = hold(held, 0, 0)
     cut_of(held, [Received(0, 0), Received(0, 1, KafkaError._PARTITION_EOF)])
-    assert place.ended_at == 1
+    assert place.eof_position == 1
     cut_of(held, [Received(0, 1), Received(0, 2, KafkaError._PARTITION_EOF), Received(0, 2)])
-    assert place.ended_at != place.position, "a record came after the word of the end"
+    assert place.eof_position != place.position, "a record came after the word of the end"
 
 
 @pytest.mark.parametrize(("epochs", "last"), [([4, 4], 4), ([4, 5], 5), ([4, None], -1), ([None, None], -1)])
 def test_a_batch_knows_in_which_epoch_its_last_record_was_written(
-    held: dict[int, HeldPartition], epochs: list[int | None], last: int
+    held: dict[int, AssignedPartition], epochs: list[int | None], last: int
 ) -> None:
     place = hold(held, 0, 5)
     received = [Received(0, 5 + number, epoch=epoch) for number, epoch in enumerate(epochs)]
-    [part] = cut(cast("Sequence[Message]", received), held, lambda _error, _message: None).parts
+    [part] = split_by_partition(cast("Sequence[Message]", received), held, lambda _error, _message: None).parts
     assert (part.epoch, place.epoch) == (last, last)

@@ -1,26 +1,26 @@
 import pytest
 
-from stream_workers.consumer.dlq_limit import InvalidGuard
+from stream_workers.consumer.dlq_limit import DlqLimit
 
 
 def observed(marks: str, *, run: int = 5, share: float = 0.5, window: int = 10) -> str:
-    guard = InvalidGuard(run_limit=run, share_limit=share, window=window)
+    guard = DlqLimit(run_limit=run, share_limit=share, window=window)
     for mark in marks:
         guard.observe(invalid=mark == "x")
-    return guard.verdict
+    return guard.violation
 
 
 @pytest.mark.parametrize("before", ["", "x", "xxxx", "..x.x", "." * 30, "x" * 4 + "." * 9])
 @pytest.mark.parametrize("valid", [0, 1, 7, 40])
 @pytest.mark.parametrize("after", ["", "xxxx", "x.xx.xxx"])
 def test_valid_posts_told_at_once_count_as_told_one_by_one(before: str, valid: int, after: str) -> None:
-    guard = InvalidGuard(run_limit=5, share_limit=0.5, window=10)
+    guard = DlqLimit(run_limit=5, share_limit=0.5, window=10)
     for mark in before:
         guard.observe(invalid=mark == "x")
     guard.observe_valid(valid)
     for mark in after:
         guard.observe(invalid=mark == "x")
-    assert guard.verdict == observed(before + "." * valid + after)
+    assert guard.violation == observed(before + "." * valid + after)
 
 
 def test_some_bad_posts_are_everyday_life() -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from brandpulse.errors import TransientError
-from stream_workers.consumer.group_rejoin import LONGEST_WAIT_SECONDS, Unassigned
+from stream_workers.consumer.group_rejoin import LONGEST_WAIT_SECONDS, GroupRejoinPolicy
 
 PATIENCE = 15.0
 
@@ -18,19 +18,19 @@ class Group:
     def __init__(self, *read: int) -> None:
         self.read = set(read)
         self.now = 0.0
-        self.gone = ""
-        self.unassigned = Unassigned(self.signs, patience_seconds=PATIENCE)
+        self.fault = ""
+        self.unassigned = GroupRejoinPolicy(self.signs, patience_seconds=PATIENCE)
         self.joined = list[tuple[float, list[int]]]()
 
     def signs(self) -> Mapping[int, int]:
-        if self.gone:
-            raise TransientError(self.gone)
+        if self.fault:
+            raise TransientError(self.fault)
         return {one: int(self.now * 1_000) if one in self.read else 0 for one in range(3)}
 
     def pass_seconds(self, seconds: int) -> None:
         for _ in range(seconds):
             self.now += 1
-            unread = self.unassigned.look(self.now)
+            unread = self.unassigned.unread_partitions(self.now)
             if unread:
                 self.joined.append((self.now, unread))
 
@@ -69,7 +69,7 @@ def test_who_is_given_something_begins_to_wait_from_there() -> None:
     group = Group()
     group.pass_seconds(100)
     assert len(group.joined) == 3
-    group.unassigned.assigned(group.now)
+    group.unassigned.on_assigned(group.now)
     group.pass_seconds(int(PATIENCE))
     assert len(group.joined) == 3
     group.pass_seconds(1)
@@ -78,9 +78,9 @@ def test_who_is_given_something_begins_to_wait_from_there() -> None:
 
 def test_without_kafka_or_store_it_says_what_they_say(caplog: pytest.LogCaptureFixture) -> None:
     group = Group()
-    group.gone = "topic posts is gone"
+    group.fault = "topic posts is gone"
     with caplog.at_level(logging.WARNING):
         group.pass_seconds(130)
     assert group.joined == []
-    told = [record for record in caplog.records if "who reads the topic is not known" in record.message]
+    told = [record for record in caplog.records if "readers of the topic unknown" in record.message]
     assert [getattr(record, "reason", "") for record in told] == ["topic posts is gone"] * 2

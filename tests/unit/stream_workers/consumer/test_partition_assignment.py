@@ -7,10 +7,10 @@ from brandpulse.errors import TransientError
 from brandpulse.runtime.metric_definitions import WORKER_METRICS
 from brandpulse.runtime.metrics import Telemetry
 from brandpulse.state.partition_state import PartitionStatus
-from stream_workers.consumer.broker_liveness import Answers
-from stream_workers.consumer.dlq_limit import InvalidGuard
-from stream_workers.consumer.partition_assignment import Ownership
-from stream_workers.consumer.status_reporter import SignsOfLife
+from stream_workers.consumer.broker_liveness import BrokerLiveness
+from stream_workers.consumer.dlq_limit import DlqLimit
+from stream_workers.consumer.partition_assignment import PartitionAssignment
+from stream_workers.consumer.status_reporter import StatusReporter
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.support.builders import a_status
 
@@ -38,34 +38,36 @@ class Assignments:
     def resume(self, _places: list[TopicPartition]) -> None: ...
 
 
-def ownership(consumer: Assignments, load: Callable[[int, bool], PartitionStatus]) -> Ownership:
+def ownership(consumer: Assignments, load: Callable[[int, bool], PartitionStatus]) -> PartitionAssignment:
     store, telemetry = MemoryPartitionStore(), Telemetry(WORKER_METRICS)
     asked: Any = consumer
-    signs = SignsOfLife(
+    signs = StatusReporter(
         asked,
         store,
         telemetry,
-        Answers(lambda _partitions, _seconds: {}),
+        BrokerLiveness(lambda _partitions, _seconds: {}),
         topic="posts",
         idle_after_seconds=3,
         wall_ms=lambda: 0,
-        lost=lambda _held, _reason: None,
-        stands_still=lambda _partition, _reason: None,
+        on_state_moved=lambda _held, _reason: None,
+        on_stuck=lambda _partition, _reason: None,
     )
-    return Ownership(
+    return PartitionAssignment(
         asked,
         store,
         telemetry,
         signs,
         topic="posts",
         load=load,
-        new_guard=lambda: InvalidGuard(run_limit=9, share_limit=0.5),
+        new_dlq_limit=lambda: DlqLimit(run_limit=9, share_limit=0.5),
         incremental=False,
     )
 
 
-def give(owned: Ownership, consumer: Assignments, partitions: int) -> None:
-    owned.assigned(cast("Consumer", consumer), [TopicPartition("posts", partition) for partition in range(partitions)])
+def give(owned: PartitionAssignment, consumer: Assignments, partitions: int) -> None:
+    owned.on_assigned(
+        cast("Consumer", consumer), [TopicPartition("posts", partition) for partition in range(partitions)]
+    )
     owned.load_pending()
 
 
@@ -82,8 +84,8 @@ def test_a_partition_is_assigned_only_where_its_state_says() -> None:
     owned = ownership(consumer, load)
     give(owned, consumer, 3)
     assert consumer.told == [[], [(0, 70), (1, 0)]]
-    assert owned.waiting == 1, "the state of the third is not loaded yet"
-    owned.held[0].position = 75
+    assert owned.pending == 1, "the state of the third is not loaded yet"
+    owned.active[0].position = 75
     states[2] = a_status(9, partition=2)
     owned._pending[2] = 0.0
     owned.load_pending()
@@ -101,13 +103,13 @@ def test_a_partition_that_loads_anew_is_sought_and_a_stuck_one_is_assigned_anew(
 
     owned = ownership(consumer, load)
     give(owned, consumer, 2)
-    owned.reset(owned.held[1], "refused")
-    owned.obey()
+    owned.reset(owned.active[1], "refused")
+    owned.process_requests()
     owned.load_pending()
     assert (consumer.told[-1], consumer.sought) == ([(0, 5), (1, 5)], [(1, 5)])
-    owned.start_anew(1, "offset out of range")
-    owned.obey()
-    owned.held[0].position = 8
+    owned.reload_out_of_range(1, "offset out of range")
+    owned.process_requests()
+    owned.active[0].position = 8
     owned.load_pending()
     assert (consumer.told[-1], consumer.sought) == ([(0, 8), (1, 5)], [(1, 5)])
     assert stuck_at_load == [False, False, False, True], "the log may not be the one that was read"
@@ -117,8 +119,8 @@ def test_what_is_held_of_a_partition_falls_out_when_it_loads_anew_or_is_taken_aw
     consumer = Assignments()
     owned = ownership(consumer, lambda partition, _stuck: a_status(5, partition=partition))
     give(owned, consumer, 2)
-    first, second = owned.held[0], owned.held[1]
+    first, second = owned.active[0], owned.active[1]
     owned.reset(first, "refused")
-    owned.revoked(cast("Consumer", consumer), [TopicPartition("posts", 1)])
-    owned.obey()
-    assert first.gone and second.gone and not owned.held
+    owned.on_revoked(cast("Consumer", consumer), [TopicPartition("posts", 1)])
+    owned.process_requests()
+    assert first.released and second.released and not owned.active

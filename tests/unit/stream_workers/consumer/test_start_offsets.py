@@ -6,15 +6,15 @@ from brandpulse.errors import TransientError
 from brandpulse.runtime.metric_definitions import WORKER_METRICS
 from brandpulse.runtime.metrics import Telemetry
 from stream_workers.consumer import start_offsets as beginnings
-from stream_workers.consumer.log_identity import Common, LogExtent
-from stream_workers.consumer.start_offsets import Beginnings
+from stream_workers.consumer.log_identity import CommonPrefix, LogExtent
+from stream_workers.consumer.start_offsets import StartOffsetResolver
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.support.builders import a_status
 
 
-def _beginnings(store: MemoryPartitionStore, telemetry: Telemetry) -> Beginnings:
+def _beginnings(store: MemoryPartitionStore, telemetry: Telemetry) -> StartOffsetResolver:
     """Never connected."""
-    return Beginnings(
+    return StartOffsetResolver(
         cast(Any, None),
         store,
         telemetry,
@@ -47,8 +47,8 @@ def test_a_client_that_waits_for_a_dead_controller_is_not_asked_again(monkeypatc
         (LogExtent("log-1", 0, 100), None),
         (LogExtent("log-2", 0, 100), "another_log"),
         (LogExtent("log-1", 60, 100), "retention"),
-        (LogExtent("log-1", 0, 100, Common(30)), "cut"),
-        (LogExtent("log-1", 0, 30, Common(None)), "cut"),
+        (LogExtent("log-1", 0, 100, CommonPrefix(30)), "cut"),
+        (LogExtent("log-1", 0, 30, CommonPrefix(None)), "cut"),
     ],
     ids=["all there", "made anew", "its beginning is gone", "its end was lost", "its end was lost, nobody knows where"],
 )
@@ -59,7 +59,7 @@ def test_each_log_that_breaks_is_counted_by_what_happened_to_it(
     store.rebase(None, a_status(40))
     where = _beginnings(store, telemetry)
     monkeypatch.setattr(where, "_extent", lambda *_, **__: extent)
-    where.status_of(0)
+    where.resolve(0)
     counted = {
         kind: telemetry.registry.get_sample_value("brandpulse_log_breaks_total", {"why": kind})
         for kind in ("another_log", "retention", "cut")
@@ -71,5 +71,5 @@ def test_a_partition_without_state_breaks_nothing(monkeypatch: pytest.MonkeyPatc
     telemetry = Telemetry(WORKER_METRICS)
     where = _beginnings(MemoryPartitionStore(), telemetry)
     monkeypatch.setattr(where, "_extent", lambda *_, **__: LogExtent("log-1", 7, 100))
-    assert where.status_of(0).next == 7
+    assert where.resolve(0).next == 7
     assert b'brandpulse_log_breaks_total{why="cut"} 0.0' in telemetry.expose()

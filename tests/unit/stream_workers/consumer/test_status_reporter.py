@@ -11,11 +11,11 @@ from brandpulse.errors import TransientError
 from brandpulse.runtime.metric_definitions import WORKER_METRICS
 from brandpulse.runtime.metrics import Telemetry
 from brandpulse.state.partition_state import PartitionStatus
-from stream_workers.consumer.assigned_partition import HeldPartition
-from stream_workers.consumer.broker_liveness import Answers
-from stream_workers.consumer.dlq_limit import InvalidGuard
-from stream_workers.consumer.status_reporter import SignsOfLife
-from stream_workers.consumer.stuck_detector import Reads
+from stream_workers.consumer.assigned_partition import AssignedPartition
+from stream_workers.consumer.broker_liveness import BrokerLiveness
+from stream_workers.consumer.dlq_limit import DlqLimit
+from stream_workers.consumer.status_reporter import StatusReporter
+from stream_workers.consumer.stuck_detector import ReadStats
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.support.builders import a_status
 
@@ -44,17 +44,17 @@ class Watched:
         self.store = MemoryPartitionStore()
         status = a_status(10)
         self.store.rebase(None, status)
-        self.held = HeldPartition(status, position, InvalidGuard(run_limit=9, share_limit=0.5))
-        self._signs = SignsOfLife(
+        self.held = AssignedPartition(status, position, DlqLimit(run_limit=9, share_limit=0.5))
+        self._signs = StatusReporter(
             cast("Consumer", self.ends),
             self.store,
             Telemetry(WORKER_METRICS),
-            Answers(self._ask),
+            BrokerLiveness(self._ask),
             topic="posts",
             idle_after_seconds=3,
             wall_ms=lambda: int(self.now * 1_000),
-            lost=lambda held, reason: self.lost.append(reason),
-            stands_still=lambda partition, reason: self.standing.append(reason),
+            on_state_moved=lambda held, reason: self.lost.append(reason),
+            on_stuck=lambda partition, reason: self.standing.append(reason),
         )
 
     def _ask(self, partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
@@ -67,7 +67,7 @@ class Watched:
     def told_at(self, now: float) -> PartitionStatus:
         """What the store says after the sign of life of second *now*."""
         self.now = now
-        self._signs.tell({0: self.held}, now, Reads(now))
+        self._signs.report({0: self.held}, now, ReadStats(now))
         status = self.store.load("posts", 0)
         assert status is not None
         return status
@@ -78,8 +78,8 @@ class Watched:
     def paused_at(self, now: float) -> PartitionStatus:
         """The same of a partition that waits for a person: it is not read."""
         self.now = now
-        self._signs.tell({}, now, Reads(now))
-        self._signs.tell_paused(self.held, "31 of 40 posts are invalid")
+        self._signs.report({}, now, ReadStats(now))
+        self._signs.report_paused(self.held, "31 of 40 posts are invalid")
         status = self.store.load("posts", 0)
         assert status is not None
         return status
@@ -101,12 +101,12 @@ def test_a_partition_with_lag_is_never_idle_and_starts_over_when_it_has_caught_u
 
 def test_a_partition_that_its_client_forgot_is_not_idle_whatever_the_client_said_last() -> None:
     watched = Watched(high=10)
-    watched.held.ended_at, watched.held.ends_told = 10, 1
+    watched.held.eof_position, watched.held.eof_count = 10, 1
     assert [watched.idle_at(now) for now in range(100, 106)] == [False, False, False, True, True, True]
     watched.leader_says = 40
     seen = [watched.told_at(now) for now in range(106, 140)]
     assert (seen[-1].caught_up, seen[-1].lag) == (False, 30)
-    assert watched.standing == ["not read on from 10, though it ends at 40"]
+    assert watched.standing == ["not read beyond 10 although the log ends at 40"]
 
 
 def test_what_is_read_and_not_yet_counted_is_not_idle() -> None:
@@ -164,7 +164,7 @@ def test_records_that_come_are_an_answer_though_no_question_is_answered() -> Non
 
 def test_a_gap_that_a_transaction_left_at_the_end_is_no_lag() -> None:
     watched = Watched(high=11)
-    watched.held.ended_at = 10
+    watched.held.eof_position = 10
     assert [watched.idle_at(now) for now in (100, 104)] == [False, True]
 
 
@@ -176,7 +176,7 @@ def test_a_quiet_partition_notices_that_the_store_lost_its_last_writes() -> None
     assert behind is not None
     watched.store.rebase(behind, replace(behind, next=4))
     watched.idle_at(101)
-    assert watched.lost == ["the store does not stand at 10 any more"]
+    assert watched.lost == ["the stored offset is no longer 10"]
 
 
 def test_a_batch_under_way_is_no_loss() -> None:
@@ -198,8 +198,8 @@ def test_a_store_that_does_not_answer_is_asked_once_a_round(monkeypatch: pytest.
         raise TransientError("Redis is unreachable: timed out")
 
     monkeypatch.setattr(watched.store, "touch", hangs)
-    watched._signs.tell(dict.fromkeys(range(4), watched.held), 100.0, Reads(100.0))
+    watched._signs.report(dict.fromkeys(range(4), watched.held), 100.0, ReadStats(100.0))
     assert len(asked) == 1
-    watched._signs.tell(dict.fromkeys(range(4), watched.held), 101.0, Reads(101.0))
+    watched._signs.report(dict.fromkeys(range(4), watched.held), 101.0, ReadStats(101.0))
     assert len(asked) == 2
     assert watched.lost == []

@@ -1,81 +1,81 @@
 """A partition that is not read though records wait, told apart from all that looks like one."""
 
-from stream_workers.consumer.assigned_partition import HeldPartition
-from stream_workers.consumer.dlq_limit import InvalidGuard
-from stream_workers.consumer.stuck_detector import QUEUED_RECORDS, Reads, Standstills
+from stream_workers.consumer.assigned_partition import AssignedPartition
+from stream_workers.consumer.dlq_limit import DlqLimit
+from stream_workers.consumer.stuck_detector import QUEUED_RECORDS, ReadStats, StuckPartitionDetector
 from tests.support.builders import a_status
 
 
-def _held(position: int = 10) -> HeldPartition:
-    return HeldPartition(a_status(position), position, InvalidGuard(run_limit=9, share_limit=0.5))
+def _held(position: int = 10) -> AssignedPartition:
+    return AssignedPartition(a_status(position), position, DlqLimit(run_limit=9, share_limit=0.5))
 
 
-def _looked(standstills: Standstills, held: HeldPartition, end: int, seconds: range) -> list[int]:
+def _looked(standstills: StuckPartitionDetector, held: AssignedPartition, end: int, seconds: range) -> list[int]:
     """The seconds of reading at which *held* was seen to stand still."""
-    return [second for second in seconds if standstills.look({0: held}, {0: end}, Reads(float(second)))]
+    return [second for second in seconds if standstills.stuck({0: held}, {0: end}, ReadStats(float(second)))]
 
 
 def test_a_partition_behind_its_logs_end_that_is_not_read_for_20_seconds_stands_still() -> None:
-    standstills = Standstills()
+    standstills = StuckPartitionDetector()
     assert _looked(standstills, _held(), 50, range(100, 150)) == [120, 140]
-    assert standstills.behind(0)
+    assert standstills.is_behind(0)
 
 
 def test_it_does_not_while_it_is_read() -> None:
-    standstills, held = Standstills(), _held()
+    standstills, held = StuckPartitionDetector(), _held()
     for second in range(100, 200):
         held.position += second % 15 == 0
-        assert standstills.look({0: held}, {0: 50}, Reads(float(second))) == []
+        assert standstills.stuck({0: held}, {0: 50}, ReadStats(float(second))) == []
 
 
 def test_time_in_which_nothing_was_asked_for_does_not_count() -> None:
-    standstills, held = Standstills(), _held()
+    standstills, held = StuckPartitionDetector(), _held()
     assert _looked(standstills, held, 50, range(100, 119)) == []
-    assert not any(standstills.look({0: held}, {0: 50}, Reads(118.0)) for _ in range(100))
+    assert not any(standstills.stuck({0: held}, {0: 50}, ReadStats(118.0)) for _ in range(100))
 
 
 def test_a_partition_at_its_end_waits_for_nothing() -> None:
-    standstills = Standstills()
+    standstills = StuckPartitionDetector()
     assert _looked(standstills, _held(), 10, range(100, 200)) == []
-    assert not standstills.behind(0)
-    assert standstills.look({0: _held()}, {}, Reads(200.0)) == []
+    assert not standstills.is_behind(0)
+    assert standstills.stuck({0: _held()}, {}, ReadStats(200.0)) == []
 
 
 def test_one_offset_more_may_be_the_end_of_a_transaction() -> None:
-    assert _looked(Standstills(), _held(), 11, range(100, 200)) == []
+    assert _looked(StuckPartitionDetector(), _held(), 11, range(100, 200)) == []
 
 
 def test_offsets_of_which_the_client_said_that_nothing_follows_are_none_until_the_log_grows() -> None:
-    standstills, held = Standstills(), _held()
+    standstills, held = StuckPartitionDetector(), _held()
     assert _looked(standstills, held, 20, range(100, 110)) == []
-    held.ended_at, held.ends_told = 10, 1
+    held.eof_position, held.eof_count = 10, 1
     assert _looked(standstills, held, 20, range(110, 200)) == []
     assert _looked(standstills, held, 21, range(200, 225)) == [220]
 
 
 def test_a_successor_whose_fetcher_says_at_once_that_nothing_follows_is_begun_anew_no_second_time() -> None:
-    standstills = Standstills()
+    standstills = StuckPartitionDetector()
     assert _looked(standstills, _held(), 20, range(100, 125)) == [120]
     standstills.forget(0)
     successor = _held()
-    successor.ended_at, successor.ends_told = 10, 1
+    successor.eof_position, successor.eof_count = 10, 1
     assert _looked(standstills, successor, 20, range(125, 300)) == []
 
 
 def test_a_successor_has_its_own_time() -> None:
-    standstills = Standstills()
+    standstills = StuckPartitionDetector()
     assert _looked(standstills, _held(), 50, range(100, 119)) == []
     assert _looked(standstills, _held(), 50, range(119, 139)) == []
 
 
 def test_where_no_read_has_room_it_stands_still_once_more_was_read_of_others_than_the_client_queues() -> None:
-    standstills = Standstills()
+    standstills = StuckPartitionDetector()
     partitions = {number: _held() for number in range(4)}
     ends = dict.fromkeys(partitions, 10**9)
     found: dict[int, list[int]] = {}
     for thousands in range(0, 1_100, 50):
         for number in (0, 1, 2):
             partitions[number].position += 1
-        found[thousands] = standstills.look(partitions, ends, Reads(records=thousands * 1_000))
+        found[thousands] = standstills.stuck(partitions, ends, ReadStats(records=thousands * 1_000))
     assert 5 * QUEUED_RECORDS == 500_000
     assert {thousands: seen for thousands, seen in found.items() if seen} == {500: [3], 1_000: [3]}

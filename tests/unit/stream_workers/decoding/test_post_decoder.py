@@ -2,12 +2,13 @@ import json
 
 import pytest
 
-from stream_workers.decoding.post_decoder import MAX_RECORD_BYTES, AuthorHasher, Dead, Decoded, author_word, decode
+from brandpulse.schema.identity import AuthorHasher, author_hex
+from stream_workers.decoding.post_decoder import MAX_RECORD_BYTES, DeadRecord, DecodedPost
 from stream_workers.decoding.records import Record
-from tests.support.builders import NOON_MS, a_post, a_record
+from tests.support.builders import NOON_MS, a_post, a_record, decode
 
 
-def only(value: bytes | None) -> Decoded | Dead:
+def only(value: bytes | None) -> DecodedPost | DeadRecord:
     [item] = decode([Record(5, NOON_MS, b"k", value)])
     return item
 
@@ -39,25 +40,25 @@ def with_field(name: str, value: object) -> bytes:
 )
 def test_a_bad_record_is_dead_with_its_reason(value: bytes | None, reason: str, told: str) -> None:
     item = only(value)
-    assert isinstance(item, Dead)
+    assert isinstance(item, DeadRecord)
     assert item.reason == reason
     assert told in item.message
 
 
 def test_one_bad_record_does_not_fail_its_neighbours() -> None:
     items = decode([a_record(a_post("1")), Record(1, 0, None, b"junk"), a_record(a_post("2"), 2)])
-    assert [type(item) for item in items] == [Decoded, Dead, Decoded]
+    assert [type(item) for item in items] == [DecodedPost, DeadRecord, DecodedPost]
 
 
 def test_further_fields_and_odd_characters_are_read() -> None:
     item = only(with_field("text", "nul \x00 emoji \U0001f600").replace(b'"id"', b'"extra": {"a": [1]}, "id"'))
-    assert isinstance(item, Decoded)
+    assert isinstance(item, DecodedPost)
     assert item.post.text == "nul \x00 emoji \U0001f600"
 
 
 def test_event_time_is_read_with_its_zone() -> None:
     item = only(with_field("created_at", "2026-03-02T04:00:00-08:00"))
-    assert isinstance(item, Decoded)
+    assert isinstance(item, DecodedPost)
     assert item.event_ms == NOON_MS
 
 
@@ -66,4 +67,4 @@ def test_authors_are_told_apart_only_with_the_key() -> None:
     assert first("x", "ann") == AuthorHasher("one key")("x", "ann")
     assert first("x", "ann") != first("y", "ann")
     assert first("x", "ann") != second("x", "ann")
-    assert len(author_word(first("x", "ann"))) == 16
+    assert len(author_hex(first("x", "ann"))) == 16

@@ -13,6 +13,7 @@ from brandpulse.masking.mask import Mask
 from brandpulse.runtime.metric_definitions import LABELLED_BRANDS, OTHER_BRANDS, WORKER_METRICS
 from brandpulse.runtime.metrics import Telemetry
 from brandpulse.schema.dead_letters import RecordId
+from brandpulse.schema.identity import AuthorHasher
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.outcomes.post_outcomes import SOURCES
 from brandpulse.state.partition_state import PartitionStatus
@@ -23,22 +24,22 @@ from model.inference.keyword_classifier import KeywordClassifier
 from model.inference.score_cache import CachingScorer
 from model.inference.scorer import Scorer, Scores
 from model.inputs.target_marking import MarkedText
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.row_fold import Change, Stored
-from stream_workers.consumer.adaptive_batch_size import LEAST, Pace
-from stream_workers.consumer.assigned_partition import HeldPartition, PartitionBatch, ReadBatch
-from stream_workers.consumer.dlq_limit import InvalidGuard
-from stream_workers.decoding.decoded_batch import row_reader
-from stream_workers.decoding.post_decoder import AuthorHasher
+from stream_workers.aggregation.types import Change, Stored
+from stream_workers.consumer.adaptive_batch_size import MIN_POSTS, AdaptiveBatchSize
+from stream_workers.consumer.assigned_partition import AssignedPartition
+from stream_workers.consumer.batches import PartitionBatch, ReadBatch
+from stream_workers.consumer.dlq_limit import DlqLimit
+from stream_workers.decoding.batch_decoder import fastest_decoder
 from stream_workers.decoding.records import Record, Records
-from stream_workers.pipeline import partition_fold as scored_part
-from stream_workers.pipeline.batch_pipeline import BatchLane
-from stream_workers.pipeline.output_producer import MemoryHandOver
-from stream_workers.pipeline.partition_fold import FEW_ROWS
-from stream_workers.pipeline.stage_data import JudgedPart
+from stream_workers.pipeline import partition_fold
+from stream_workers.pipeline.batch_pipeline import BatchPipeline
+from stream_workers.pipeline.output_producer import MemoryOutputProducer
+from stream_workers.pipeline.partition_fold import MIN_COLUMNAR_ROWS
+from stream_workers.pipeline.stage_data import ScoredPart
 from stream_workers.scoring.near_misses import NearMissFinder
-from stream_workers.scoring.post_scores import Verdict, verdicts_of
+from stream_workers.scoring.post_scores import ScoreResult, score_results
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied, Failed, ReadRequest, Refused
 from tests.support.builders import NOON_MS, a_post, a_record, a_status
@@ -51,12 +52,12 @@ class RecordedPartitions:
     resets: list[str] = field(default_factory=list)
     pauses: list[str] = field(default_factory=list)
 
-    def reset(self, held: HeldPartition, reason: str) -> None:
-        held.gone = True
+    def reset(self, held: AssignedPartition, reason: str) -> None:
+        held.released = True
         self.resets.append(reason)
 
-    def pause(self, held: HeldPartition, reason: str) -> None:
-        held.gone = True
+    def pause(self, held: AssignedPartition, reason: str) -> None:
+        held.released = True
         self.pauses.append(reason)
 
 
@@ -116,46 +117,48 @@ class Bench:
         named: Sequence[str] = ("Acme",),
     ) -> None:
         self.store = MemoryPartitionStore()
-        self.hand_over = MemoryHandOver()
+        self.hand_over = MemoryOutputProducer()
         self.partitions = RecordedPartitions()
         self.telemetry = Telemetry(WORKER_METRICS)
-        self.pace = Pace(512)
+        self.pace = AdaptiveBatchSize(512)
         self._run_limit = run_limit
         matcher = BrandMatcher([Brand(name=name, terms=[name]) for name in named])
-        self.lane = BatchLane(
-            rows=row_reader(matcher, AuthorHasher("key")),
+        self.lane = BatchPipeline(
+            decoder=fastest_decoder(matcher, AuthorHasher("key")),
             matcher=matcher,
             mask=Mask(),
             brands=brands,
             scorer=CachingScorer(scorer or keyword()),
             store=self.store,
-            hand_over=self.hand_over,
+            output=self.hand_over,
             partitions=self.partitions,
             retention=Retention(2 * MINUTE_MS, 48 * HOUR_MS, 90 * DAY_MS),
-            limits=RepeatLimits(6 * HOUR_MS, 10_000),
+            dedup_limits=DedupLimits(6 * HOUR_MS, 10_000),
             telemetry=self.telemetry,
             wall_ms=lambda: NOON_MS,
-            pace=self.pace,
+            batch_size=self.pace,
             languages=LanguageFilter(["en"]),
             near_misses=NearMissFinder([Brand(name=name, terms=[name]) for name in named]),
         )
         self.store.rebase(None, a_status())
         self.held = self.load()
 
-    def load(self) -> HeldPartition:
+    def load(self) -> AssignedPartition:
         status = self.store.load("posts", 0)
         assert status is not None
-        return HeldPartition(status, status.next, InvalidGuard(run_limit=self._run_limit, share_limit=0.5))
+        return AssignedPartition(status, status.next, DlqLimit(run_limit=self._run_limit, share_limit=0.5))
 
-    def batch(self, texts: Sequence[str], start: int = 0, held: HeldPartition | None = None) -> ReadBatch:
+    def batch(self, texts: Sequence[str], start: int = 0, held: AssignedPartition | None = None) -> ReadBatch:
         records = [a_record(a_post(f"{start + i}", text), start + i) for i, text in enumerate(texts)]
         return self.batch_of(records, held)
 
-    def batch_of(self, records: list[Record], held: HeldPartition | None = None) -> ReadBatch:
+    def batch_of(self, records: list[Record], held: AssignedPartition | None = None) -> ReadBatch:
         owner = held or self.held
-        return ReadBatch([PartitionBatch(owner, records[0].offset, records[-1].offset + 1, Records.of(records))])
+        return ReadBatch(
+            [PartitionBatch(owner, records[0].offset, records[-1].offset + 1, Records.from_records(records))]
+        )
 
-    def judged(self, batch: ReadBatch) -> list[JudgedPart]:
+    def judged(self, batch: ReadBatch) -> list[ScoredPart]:
         return self.lane.score(self.lane.prepare(batch))
 
     def run(self, batch: ReadBatch) -> None:
@@ -172,18 +175,18 @@ class Bench:
 def _folded_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it both ways: these batches are so small that they would all be folded post by post."""
     if request.param == "columns":
-        monkeypatch.setattr(scored_part, "FEW_ROWS", 0)
+        monkeypatch.setattr(partition_fold, "MIN_COLUMNAR_ROWS", 0)
 
 
-@pytest.mark.parametrize("rows", [FEW_ROWS - 1, FEW_ROWS])
+@pytest.mark.parametrize("rows", [MIN_COLUMNAR_ROWS - 1, MIN_COLUMNAR_ROWS])
 def test_few_rows_are_folded_post_by_post_and_many_by_columns(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(scored_part, "FEW_ROWS", FEW_ROWS)
+    monkeypatch.setattr(partition_fold, "MIN_COLUMNAR_ROWS", MIN_COLUMNAR_ROWS)
     ways: list[str] = []
-    for way in ("fold", "fold_columns"):
-        monkeypatch.setattr(scored_part, way, _noted(ways, getattr(scored_part, way), way))
+    for way in ("fold_rows", "fold_columns"):
+        monkeypatch.setattr(partition_fold, way, _noted(ways, getattr(partition_fold, way), way))
     bench = Bench()
     bench.run(bench.batch(["acme is awful"] * rows))
-    assert ways == ["fold" if rows < FEW_ROWS else "fold_columns"]
+    assert ways == ["fold_rows" if rows < MIN_COLUMNAR_ROWS else "fold_columns"]
     assert (bench.stored.next, len(bench.hand_over.scored_posts)) == (rows, rows)
 
 
@@ -283,7 +286,7 @@ def test_who_reads_is_told_what_a_model_takes_that_is_waited_for() -> None:
     bench = Bench(Slow())
     assert bench.pace.posts == 512
     bench.run(bench.batch([f"acme {number}" for number in range(40)]))
-    assert bench.pace.posts == LEAST
+    assert bench.pace.posts == MIN_POSTS
     told_at_once = Bench(Opinionated())
     told_at_once.run(told_at_once.batch([f"acme {number}" for number in range(40)]))
     assert told_at_once.pace.posts == 512
@@ -291,14 +294,14 @@ def test_who_reads_is_told_what_a_model_takes_that_is_waited_for() -> None:
 
 def test_a_post_that_breaks_the_matcher_is_dead_and_the_rest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
-    standing = BrandMatcher.standing
+    standing = BrandMatcher.find_hits
 
     def fragile(self: BrandMatcher, folded: str) -> list[tuple[int, int, int]]:
         if "boom" in folded:
             raise ValueError("nobody foresaw this")
         return standing(self, folded)
 
-    monkeypatch.setattr(BrandMatcher, "standing", fragile)
+    monkeypatch.setattr(BrandMatcher, "find_hits", fragile)
     bench.run(bench.batch(["acme a", "acme BOOM", "acme b"]))
     [(_, letter)] = bench.hand_over.dead_letters
     assert (letter.record.offset, letter.reason) == (1, "unmatchable")
@@ -325,14 +328,14 @@ def test_a_zombie_is_refused_and_reloads() -> None:
     bench.run(bench.batch(["acme one"]))
     bench.run(bench.batch(["acme one", "acme two"], held=zombie))
     assert bench.stored.next == 1
-    assert zombie.gone
-    assert "next stands at 1" in bench.partitions.resets[0]
+    assert zombie.released
+    assert "next is 1" in bench.partitions.resets[0]
 
 
 def test_nothing_of_a_gone_partition_is_counted() -> None:
     bench = Bench()
     parts = bench.lane.score(bench.lane.prepare(bench.batch(["acme"])))
-    bench.held.gone = True
+    bench.held.released = True
     bench.lane.settle(parts)
     assert bench.stored.next == 0
 
@@ -371,11 +374,11 @@ def test_verdicts_are_made_by_who_stores_and_not_while_the_model_waits(monkeypat
     bench = Bench()
     made: list[int] = []
 
-    def noting(scores: Scores, posts: Sequence[MarkedText]) -> list[Verdict]:
+    def noting(scores: Scores, posts: Sequence[MarkedText]) -> list[ScoreResult]:
         made.append(len(posts))
-        return verdicts_of(scores, posts)
+        return score_results(scores, posts)
 
-    monkeypatch.setattr("stream_workers.pipeline.batch_pipeline.verdicts_of", noting)
+    monkeypatch.setattr("stream_workers.pipeline.pending_scores.score_results", noting)
     waiting = [bench.judged(bench.batch(["acme", "acme is awful"], start=2 * n)) for n in range(2)]
     assert made == []
     bench.lane.settle_all(waiting)
@@ -410,7 +413,7 @@ def test_a_batch_that_waits_behind_a_gap_is_not_counted() -> None:
 def test_a_successor_of_a_lost_partition_is_not_joined_to_it() -> None:
     bench = Bench()
     lost = bench.judged(bench.batch(["acme a"], start=0))
-    bench.held.gone = True
+    bench.held.released = True
     after = bench.judged(bench.batch(["acme a"], held=bench.load()))
     bench.lane.settle_all([lost, after])
     assert (bench.stored.next, bench.partitions.resets) == (1, [])
@@ -463,7 +466,7 @@ def test_one_partitions_damage_does_not_stop_its_neighbours(monkeypatch: pytest.
     bench.store.rebase(None, a_status(partition=1))
     neighbour_status = bench.store.load("posts", 1)
     assert neighbour_status is not None
-    neighbour = HeldPartition(neighbour_status, 0, InvalidGuard(run_limit=50, share_limit=0.5))
+    neighbour = AssignedPartition(neighbour_status, 0, DlqLimit(run_limit=50, share_limit=0.5))
     read = bench.store.read
 
     def damaged_in_partition_0(requests: Sequence[ReadRequest]) -> list[Stored]:

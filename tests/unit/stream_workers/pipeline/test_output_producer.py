@@ -6,7 +6,7 @@ from brandpulse.schema.posts import BRAND_SENTIMENTS, URGENCIES, ScoredPost
 from model.spec.heads import BY_NAME, EMOTIONS, TARGET
 from model.urgency.rule import LEVELS
 from stream_workers.pipeline.output_producer import encode_scored
-from stream_workers.scoring.post_labels import tags
+from stream_workers.scoring.post_labels import label_fields
 from tests.support.builders import NOON_MS, a_scored, rfc3339
 
 
@@ -42,7 +42,7 @@ def some_heads(**emotions: float) -> dict[str, list[float]]:
 
 
 def test_every_head_of_the_pass_travels_with_the_post() -> None:
-    found = tags(some_heads(anger=0.6))
+    found = label_fields(some_heads(anger=0.6))
     assert found == {
         "sentiment": "negative",
         "probabilities": [0.7, 0.2, 0.1],
@@ -68,7 +68,7 @@ def test_emotions_are_told_from_their_threshold_upwards_the_surest_first(
     given: dict[str, float], told: list[str]
 ) -> None:
     thresholds = [0.3 if name == "neutral" else 0.5 for name in EMOTIONS]
-    assert list(tags(some_heads(**given), thresholds)["emotions"]) == told
+    assert list(label_fields(some_heads(**given), thresholds)["emotions"]) == told
 
 
 def test_what_the_model_answers_and_what_is_counted_go_by_the_same_order() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from stream_workers.pipeline.stage_executor import Stages
+from stream_workers.pipeline.stage_executor import StageExecutor
 from tests.support.patience import patience
 
 
@@ -45,8 +45,12 @@ class Run:
         self.settled: list[int] = []
         self.broken: list[Exception] = []
         self.most = 20
-        self.stages: Stages[int, int, list[int]] = Stages(
-            work, most=lambda: self.most, size_of=self.size, settled=self.settled.append, broken=self.broken.append
+        self.stages: StageExecutor[int, int, list[int]] = StageExecutor(
+            work,
+            max_posts=lambda: self.most,
+            size_of=self.size,
+            on_settled=self.settled.append,
+            on_error=self.broken.append,
         )
 
 
@@ -63,13 +67,13 @@ def test_what_waits_for_a_stage_goes_to_it_together_in_order() -> None:
 
     async def main() -> Run:
         run = Run(work)
-        await run.stages.take(0)
+        await run.stages.submit(0)
         for batch in range(1, 5):
-            await run.stages.take(batch)
+            await run.stages.submit(batch)
         work.model_opens.set()
         await until(lambda: len(work.scored) == 3)
         work.store_opens.set()
-        await run.stages.finish()
+        await run.stages.close()
         return run
 
     run = asyncio.run(main())
@@ -84,11 +88,11 @@ def test_what_goes_together_is_asked_each_time() -> None:
     async def main() -> Run:
         run = Run(work)
         for batch in range(5):
-            await run.stages.take(batch)
+            await run.stages.submit(batch)
         run.most = 40
         work.model_opens.set()
         work.store_opens.set()
-        await run.stages.finish()
+        await run.stages.close()
         return run
 
     asyncio.run(main())
@@ -102,9 +106,9 @@ def test_a_batch_larger_than_what_goes_together_goes_alone() -> None:
     async def main() -> Run:
         run = Run(work)
         for batch in (0, 1_000, 1, 2, 3):
-            await run.stages.take(batch)
+            await run.stages.submit(batch)
         work.model_opens.set()
-        await run.stages.finish()
+        await run.stages.close()
         return run
 
     asyncio.run(main())
@@ -119,8 +123,8 @@ def test_nothing_is_lost_or_turned_round_however_fast_the_stages_are() -> None:
     async def main() -> Run:
         run = Run(work)
         for batch in range(2_000):
-            await run.stages.take(batch)
-        await run.stages.finish()
+            await run.stages.submit(batch)
+        await run.stages.close()
         return run
 
     run = asyncio.run(main())
@@ -137,14 +141,14 @@ def test_what_a_stage_raises_is_told_and_stops_whoever_hands_over() -> None:
 
     async def main() -> Run:
         run = Run(work)
-        await run.stages.take(0)
+        await run.stages.submit(0)
         await until(lambda: work.stored == [[0]])
-        await run.stages.take(1)
+        await run.stages.submit(1)
         await until(lambda: run.broken)
         with pytest.raises(RuntimeError, match="a bug"):
-            await run.stages.take(2)
+            await run.stages.submit(2)
         with pytest.raises(RuntimeError, match="a bug"):
-            await run.stages.finish()
+            await run.stages.close()
         return run
 
     run = asyncio.run(main())

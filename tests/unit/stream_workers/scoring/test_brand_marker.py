@@ -8,10 +8,11 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from brandpulse.config.brands_file import Brand
-from brandpulse.text.brand_matcher import BrandMatcher, fold
+from brandpulse.text.brand_matcher import BrandMatcher
+from brandpulse.text.characters import normalize_text, normalize_with_offsets
 from brandpulse.text.normalization import MARKER, normalize
 from model.inputs.target_marking import MarkedText
-from stream_workers.scoring.brand_marker import BrandMarker, fold_with_places
+from stream_workers.scoring.brand_marker import BrandMarker
 
 AEROLUX = Brand(name="Aerolux", terms=["aerolux"], handles=["@aerolux"], hashtags=["#flyaerolux"])
 BOLT = Brand(name="Bolt", terms=["bolt"], handles=["@bolt"])
@@ -189,23 +190,14 @@ def test_a_brand_whose_mentions_are_all_marked_is_named_no_more(text: str) -> No
     assert left_over == set() or post.text.startswith(f"{MARKER} : ")
 
 
-@given(TEXTS | TEXTS.map(lambda text: f"{text} https://t.co/x &amp; {text}"))
-def test_naming_and_marking_at_once_is_matching_then_marking(text: str) -> None:
-    matcher = BrandMatcher(ALL)
-    marker = BrandMarker(matcher)
-    brands, post, _ = marker.name(text)
-    assert brands == matcher.match(text)
-    assert post == (marker.mark(text, brands) if brands else None)
-
-
 @given(st.text(max_size=60))
 def test_places_lead_back_to_what_was_folded(text: str) -> None:
     plain = normalize(text, keep_handles=True)
-    folded, starts, ends = fold_with_places(plain)
+    folded, starts, ends = normalize_with_offsets(plain)
     assert len(folded) == len(starts) == len(ends)
     for at, character in enumerate(folded):
         assert 0 <= starts[at] < ends[at] <= len(plain)
-        assert character == " " or character in fold(plain[starts[at] : ends[at]])
+        assert character == " " or character in normalize_text(plain[starts[at] : ends[at]])
 
 
 @pytest.mark.parametrize("text", ["@aerolux" * 2_500, "aerolux " * 2_500, "a-" * 8_000 + "/@aerolux", "é" * 20_000])

@@ -17,11 +17,12 @@ from brandpulse.state.author_sketches import AuthorCounts, Authors, count_author
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, facet_of, facet_series
 from brandpulse.state.panes import Pane, counted_as
 from brandpulse.text.brand_matcher import BrandMatcher
-from stream_workers.aggregation.deduplication import RepeatLimits
+from stream_workers.aggregation.deduplication import DedupLimits
 from stream_workers.aggregation.event_time import Retention
-from stream_workers.aggregation.row_fold import Cell, Scored, fold, plan
-from stream_workers.scoring.facet_matcher import Facets
-from stream_workers.scoring.post_scores import Towards
+from stream_workers.aggregation.row_fold import fold_rows, plan_rows
+from stream_workers.aggregation.types import Cell, Scored
+from stream_workers.scoring.facet_matcher import FacetMatcher
+from stream_workers.scoring.post_scores import BrandScore
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from stream_workers.state_store.partition_store import Applied, ReadRequest
 from tests.support.builders import NOON_MS, PROBABILITIES, a_scored, a_status
@@ -30,7 +31,7 @@ HEADS = ("sentiment", "target", "emotion", "mood", "risk")
 REFUND = Facet(name="refund", words=["refund", "money back", "#chargeback"])
 ACME = Brand(name="Acme", terms=["acme"])
 RETENTION = Retention(lateness_ms=2 * MINUTE_MS, minutes_ms=48 * HOUR_MS, hours_ms=90 * DAY_MS)
-LIMITS = RepeatLimits(memory_ms=7 * DAY_MS, max_ids=10_000)
+LIMITS = DedupLimits(memory_ms=7 * DAY_MS, max_ids=10_000)
 
 
 @pytest.mark.parametrize(
@@ -49,18 +50,18 @@ LIMITS = RepeatLimits(memory_ms=7 * DAY_MS, max_ids=10_000)
 )
 def test_a_facets_word_stands_as_a_brands_term_does(text: str, stands: bool) -> None:
     matcher = BrandMatcher([ACME], [Facet(name="late", words=["late"]), REFUND])
-    assert matcher.look(text) == (("Acme",), frozenset({1} if stands else ()))
+    assert matcher.match_with_facets(text) == (("Acme",), frozenset({1} if stands else ()))
 
 
 def test_a_word_may_be_of_a_brand_and_of_facets() -> None:
     two = [Facet(name="a", words=["acme", "down"]), Facet(name="b", words=["Down"])]
     matcher = BrandMatcher([ACME], two)
-    assert matcher.look("Acme is down") == (("Acme",), frozenset({0, 1}))
-    assert matcher.look("all is down") == ((), frozenset({0, 1}))
+    assert matcher.match_with_facets("Acme is down") == (("Acme",), frozenset({0, 1}))
+    assert matcher.match_with_facets("all is down") == ((), frozenset({0, 1}))
 
 
 def test_a_word_of_which_nothing_can_be_found_names_its_facet() -> None:
-    with pytest.raises(ConfigError, match="facet 'x': nothing of the word"):
+    with pytest.raises(ConfigError, match="facet 'x': the word"):
         BrandMatcher([ACME], [Facet(name="x", words=["\u200d"])])
 
 
@@ -75,12 +76,12 @@ def heads(
     }
 
 
-def said(sentiment: str = "negative", urgency: Any = "low", brand: str = "Acme") -> Towards:
-    return Towards(brand, PROBABILITIES[sentiment], *counted_as(PROBABILITIES[sentiment]), urgency)
+def said(sentiment: str = "negative", urgency: Any = "low", brand: str = "Acme") -> BrandScore:
+    return BrandScore(brand, PROBABILITIES[sentiment], *counted_as(PROBABILITIES[sentiment]), urgency)
 
 
-def names(facet: Facet, *, worded: bool = False, said: Sequence[Towards], **of_post: Any) -> list[str]:
-    found = Facets([facet], heads=HEADS).of({0} if worded else set(), heads(**of_post), said)
+def names(facet: Facet, *, worded: bool = False, said: Sequence[BrandScore], **of_post: Any) -> list[str]:
+    found = FacetMatcher([facet], heads=HEADS).match({0} if worded else set(), heads(**of_post), said)
     assert {facet_of(series) for series, _ in found} <= {facet.name}
     return [verdict.brand for _, verdict in found]
 
@@ -122,9 +123,9 @@ def test_a_post_may_be_in_a_facet_of_one_of_its_brands_only() -> None:
 
 def test_an_emotion_is_told_from_the_models_own_threshold_on() -> None:
     thresholds = tuple(0.2 if name == "anger" else 0.9 for name in EMOTIONS)
-    facets = Facets([Facet(name="angry", emotions=["anger"])], heads=HEADS, emotion_thresholds=thresholds)
-    assert facets.of((), heads(emotions={"anger": 0.2}), [said()])
-    assert not facets.of((), heads(emotions={"anger": 0.19}), [said()])
+    facets = FacetMatcher([Facet(name="angry", emotions=["anger"])], heads=HEADS, emotion_thresholds=thresholds)
+    assert facets.match((), heads(emotions={"anger": 0.2}), [said()])
+    assert not facets.match((), heads(emotions={"anger": 0.19}), [said()])
 
 
 @pytest.mark.parametrize(
@@ -139,20 +140,20 @@ def test_an_emotion_is_told_from_the_models_own_threshold_on() -> None:
 )
 def test_an_engine_without_the_head_is_refused_by_facet_and_head(fields: dict[str, Any], head: str) -> None:
     with pytest.raises(ConfigError, match=f"facet 'f' .* head '{head}'.*sentiment, target"):
-        Facets([Facet(name="f", **fields)], heads=("sentiment", "target"))
-    Facets([REFUND], heads=("sentiment", "target"))
+        FacetMatcher([Facet(name="f", **fields)], heads=("sentiment", "target"))
+    FacetMatcher([REFUND], heads=("sentiment", "target"))
 
 
 SERIES = facet_series("Acme", "refund")
 
 
 def in_refund(post_id: str, sentiment: str = "neutral", at_ms: int = NOON_MS, **changes: Any) -> Scored:
-    return a_scored(post_id, sentiment, at_ms, facets=Facets([REFUND], heads=HEADS), worded={0}, **changes)
+    return a_scored(post_id, sentiment, at_ms, facets=FacetMatcher([REFUND], heads=HEADS), worded={0}, **changes)
 
 
 def test_a_post_in_a_facet_counts_there_and_with_its_brand_as_ever() -> None:
     posts = [in_refund("1", "negative", author=1), a_scored("2", "positive", author=2), in_refund("3", author=1)]
-    change = fold(a_status(), posts, 3, stored(), retention=RETENTION, limits=LIMITS)
+    change = fold_rows(a_status(), posts, 3, stored(), retention=RETENTION, limits=LIMITS)
     hour = NOON_MS // HOUR_MS
     assert change.panes[Cell("hour", "Acme", hour)] == Pane(negative=1, neutral=1, positive=1)
     for cell in (Cell("hour", SERIES, hour), Cell("minute", SERIES, NOON_MS // MINUTE_MS)):
@@ -162,13 +163,13 @@ def test_a_post_in_a_facet_counts_there_and_with_its_brand_as_ever() -> None:
 
 
 def test_a_post_that_says_nothing_about_the_brand_is_in_no_facet_of_it() -> None:
-    change = fold(a_status(), [in_refund("1", "irrelevant")], 1, stored(), retention=RETENTION, limits=LIMITS)
+    change = fold_rows(a_status(), [in_refund("1", "irrelevant")], 1, stored(), retention=RETENTION, limits=LIMITS)
     assert {cell.brand for cell in change.panes} == {"Acme"}
 
 
 def test_the_newest_posts_of_a_facet_are_kept_whatever_they_say() -> None:
     posts = [in_refund(str(i), "positive", NOON_MS + i) for i in range(30)]
-    change = fold(a_status(), posts, 30, stored(), retention=RETENTION, limits=LIMITS)
+    change = fold_rows(a_status(), posts, 30, stored(), retention=RETENTION, limits=LIMITS)
     assert {post.id for post in change.negatives[SERIES]} == {str(i) for i in range(10, 30)}
     assert "Acme" not in change.negatives
 
@@ -196,7 +197,7 @@ def test_the_panes_of_a_facet_equal_a_count_by_hand_wherever_batches_are_cut(
     drawn: tuple[list[tuple[int, str, int, bool]], list[int]],
 ) -> None:
     rows, cuts = drawn
-    facets = Facets([REFUND], heads=HEADS)
+    facets = FacetMatcher([REFUND], heads=HEADS)
     posts = [
         a_scored(
             str(number),
@@ -213,9 +214,9 @@ def test_the_panes_of_a_facet_equal_a_count_by_hand_wherever_batches_are_cut(
     store.rebase(None, status)
     panes: dict[Cell, Pane] = {}
     for start, end in zip([0, *cuts], [*cuts, len(posts)], strict=True):
-        digests, cells = plan(posts[start:end])
+        digests, cells = plan_rows(posts[start:end])
         [known] = store.read([ReadRequest(status, digests, cells)])
-        change = fold(status, posts[start:end], end, known, retention=RETENTION, limits=LIMITS)
+        change = fold_rows(status, posts[start:end], end, known, retention=RETENTION, limits=LIMITS)
         assert store.apply([change]) == [Applied()]
         status = change.status
         panes |= change.panes

@@ -3,10 +3,10 @@
 import pytest
 
 from brandpulse.config.brands_file import Brand
+from brandpulse.schema.identity import AuthorHasher
 from brandpulse.state.outcomes.near_misses import KEPT, with_near_misses
 from brandpulse.text.brand_matcher import BrandMatcher
-from stream_workers.decoding.decoded_batch import PythonRowReader
-from stream_workers.decoding.post_decoder import AuthorHasher
+from stream_workers.decoding.batch_decoder import PythonBatchDecoder
 from stream_workers.decoding.records import Records
 from stream_workers.scoring.near_misses import SAMPLED, SAMPLED_OF_LARGE, NearMissFinder
 from tests.support.builders import a_post, a_record
@@ -46,14 +46,16 @@ FINDER = NearMissFinder(BRANDS)
     ],
 )
 def test_a_spelling_near_a_brands_word_is_found(text: str, near: set[str]) -> None:
-    assert FINDER.near(text) == near
+    assert FINDER.find(text) == near
 
 
 def test_no_more_than_a_sample_of_a_batch_is_looked_at() -> None:
-    reader = PythonRowReader(BrandMatcher(BRANDS), AuthorHasher("key"))
+    reader = PythonBatchDecoder(BrandMatcher(BRANDS), AuthorHasher("key"))
     posts = [a_record(a_post(str(n), "AcmeAir" if n % 2 else "acme air"), n) for n in range(400)]
-    assert FINDER.look(reader.read(Records.of(posts))) == {"AcmeAir for acme air": SAMPLED_OF_LARGE}
-    assert FINDER.look(reader.read(Records.of(posts[:100]))) == {"AcmeAir for acme air": SAMPLED}
+    assert FINDER.find_in_batch(reader.decode(Records.from_records(posts))) == {
+        "AcmeAir for acme air": SAMPLED_OF_LARGE
+    }
+    assert FINDER.find_in_batch(reader.decode(Records.from_records(posts[:100]))) == {"AcmeAir for acme air": SAMPLED}
 
 
 def test_what_is_kept_is_bounded_and_the_commonest_stay() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
-from stream_workers.scoring.post_scores import Judged, judged, verdicts_of
+from stream_workers.scoring.post_scores import PostScores, build_post_scores, score_results
 
 SENTIMENT = (0.25, 0.5, 0.25)
 PROBABILITY = st.floats(0, 1, width=32) | st.sampled_from([0.0, 0.25, 0.5, 1.0])
@@ -23,16 +23,16 @@ def scores(targets: list[tuple[float, ...]], posts: int, sentiment: tuple[float,
 
 @given(st.lists(st.lists(ROW, max_size=3), max_size=6))
 def test_a_batch_is_counted_as_each_post_is(posts: list[list[tuple[float, float, float, float]]]) -> None:
-    found = verdicts_of(
+    found = score_results(
         scores([row for rows in posts for row in rows], len(posts)), [MarkedText("", (), len(rows)) for rows in posts]
     )
-    assert found == [judged(tuple(rows), {"sentiment": [*SENTIMENT]}, (None,) * len(rows)) for rows in posts]
+    assert found == [build_post_scores(tuple(rows), {"sentiment": [*SENTIMENT]}, (None,) * len(rows)) for rows in posts]
 
 
 def test_the_first_of_equals_counts_and_an_irrelevant_post_scores_nothing() -> None:
     posts = [MarkedText("", (), 2)]
-    [both] = verdicts_of(scores([(0.5, 0.0, 0.5, 0.0), (0.125, 0.125, 0.25, 0.5)], 1), posts)
-    assert isinstance(both, Judged)
+    [both] = score_results(scores([(0.5, 0.0, 0.5, 0.0), (0.125, 0.125, 0.25, 0.5)], 1), posts)
+    assert isinstance(both, PostScores)
     assert (both.labels, both.score_micros) == ((0, 3), (0, 0))
 
 
@@ -40,11 +40,11 @@ def test_the_first_of_equals_counts_and_an_irrelevant_post_scores_nothing() -> N
 def test_no_number_is_an_error_of_its_own_post_alone(wrong: float) -> None:
     posts = [MarkedText("", (), 1)] * 3
     fine = (0.75, 0.25, 0.0, 0.0)
-    found = verdicts_of(scores([fine, (wrong, 0.0, 0.0, 0.0), fine], 3), posts)
+    found = score_results(scores([fine, (wrong, 0.0, 0.0, 0.0), fine], 3), posts)
     assert [isinstance(one, ValueError) for one in found] == [False, True, False]
     assert str(wrong) in str(found[1])
 
 
 def test_no_number_of_a_head_is_an_error_of_the_post() -> None:
-    [found] = verdicts_of(scores([(1.0, 0.0, 0.0, 0.0)], 1, (float("nan"), 0.5, 0.5)), [MarkedText("", (), 1)])
+    [found] = score_results(scores([(1.0, 0.0, 0.0, 0.0)], 1, (float("nan"), 0.5, 0.5)), [MarkedText("", (), 1)])
     assert isinstance(found, ValueError)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import TransientError
+from brandpulse.schema.identity import post_digest
 from brandpulse.state.applied_logs import AppliedLogs, LeftLog, applied_logs
 from ingest.files.reading.row import Row
 from ingest.files.reading.row_mapping import OutgoingPost, PostMaker
@@ -15,7 +16,6 @@ from ingest.files.sent.ledger import UNKNOWN, MemoryLedger, Window
 from ingest.files.sent.sent_posts import PostDigester, SentPosts, SentStatus, recover
 from ingest.topic_reader import LogEnds, TopicPost
 from ingest.worker_states import id_digest, remembered_since_ms
-from stream_workers.decoding.post_decoder import post_digest
 from tests.support.builders import a_status
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
