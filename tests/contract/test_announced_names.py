@@ -9,9 +9,7 @@ from tests.contract.test_partition_store import RETENTION, begun, change_of
 from tests.support.builders import a_scored
 
 
-def test_a_list_of_partitions_that_a_failover_lost_is_back_with_the_next_sign_of_life(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_lost_list_of_partitions_is_restored_by_the_next_heartbeat(redis_client: redis.Redis, namespace: str) -> None:
     store = RedisPartitionStore(redis_client, namespace, RETENTION)
     status = begun(store)
     redis_client.delete(NamespaceKeys(namespace).partitions)
@@ -20,9 +18,7 @@ def test_a_list_of_partitions_that_a_failover_lost_is_back_with_the_next_sign_of
     assert [found.partition for found in PaneReader(redis_client, namespace).partitions()] == [status.partition]
 
 
-def test_a_list_of_brands_that_a_failover_lost_is_back_within_some_batches(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_lost_list_of_brands_is_restored_within_some_batches(redis_client: redis.Redis, namespace: str) -> None:
     store = RedisPartitionStore(redis_client, namespace, RETENTION, drop_every=2)
     status = begun(store)
     for offset in range(4):

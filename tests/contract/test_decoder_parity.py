@@ -180,28 +180,28 @@ def records(draw: st.DrawFn) -> bytes:
 
 
 @given(ascii_texts)
-def test_an_ascii_text_is_read_as_python_reads_it(text: str) -> None:
+def test_ascii_text_is_decoded_as_in_python(text: str) -> None:
     agree(record(text))
 
 
 @given(st.lists(st.sampled_from(PLAIN) | st.just(" "), min_size=1, max_size=12).map("".join))
-def test_an_ascii_text_without_links_is_never_left_to_python(text: str) -> None:
+def test_ascii_text_without_links_is_decoded_natively(text: str) -> None:
     value = record(text)
     assert read([value]) == [reference(value)]
 
 
 @given(texts | odd_texts)
-def test_any_text_is_read_as_python_reads_it(text: str) -> None:
+def test_any_text_is_decoded_as_in_python(text: str) -> None:
     agree(record(text), json.dumps(a_post() | {"text": text}, ensure_ascii=False).encode())
 
 
 @given(records())
-def test_any_record_is_read_as_python_reads_it(value: bytes) -> None:
+def test_any_record_is_decoded_as_in_python(value: bytes) -> None:
     agree(value)
 
 
 @given(moments)
-def test_any_moment_is_read_as_python_reads_it(moment: str) -> None:
+def test_any_timestamp_is_decoded_as_in_python(moment: str) -> None:
     agree(record(created_at=moment))
 
 
@@ -216,7 +216,7 @@ bytes_of_json = st.sampled_from(list(b'"\\{}[]:, \n0123456789-+.eEtrufalsn/bZ'))
 
 
 @given(records(), st.lists(st.tuples(st.sampled_from(EDITS), st.floats(0, 1), bytes_of_json), min_size=1, max_size=3))
-def test_a_damaged_record_is_read_as_python_reads_it(
+def test_damaged_record_is_decoded_as_in_python(
     value: bytes, edits: list[tuple[Callable[[bytes, int, int], bytes], float, int]]
 ) -> None:
     for edit, place, byte in edits:
@@ -230,11 +230,11 @@ author_pieces = st.sampled_from(
 
 
 @given(st.lists(author_pieces, min_size=1, max_size=5).map("".join))
-def test_unknown_authors_are_the_same_in_native_code_as_in_python(author_id: str) -> None:
+def test_unknown_authors_are_detected_as_in_python(author_id: str) -> None:
     agree(record(author_id=author_id, source="rss"), record(author_id=author_id), record("none of them"))
 
 
-def test_each_character_is_folded_as_python_folds_it() -> None:
+def test_each_character_is_normalized_as_in_python() -> None:
     """Between two letters, each in a pattern of its own: what the reader reads stands, and what it leaves is let be."""
     points = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
     some = [letter for letter in points if ord(letter) < 0x3100 or unicodedata.category(letter)[0] not in "LC"]
@@ -273,14 +273,14 @@ def test_each_character_is_folded_as_python_folds_it() -> None:
         "苹果 и アップル",
     ],
 )
-def test_an_ordinary_post_is_read(text: str) -> None:
+def test_ordinary_post_is_decoded_natively(text: str) -> None:
     value = record(text, user={"name": "Zoë 😀", "ids": [1, 2.5, -3, None, True]}, lang="en", url=None)
     assert read([value]) == [reference(value)]
     value = json.dumps(json.loads(value), ensure_ascii=False, indent=2).encode()
     assert read([value]) == [reference(value)]
 
 
-def test_what_only_the_expression_for_links_can_tell_is_left_to_python() -> None:
+def test_unclear_link_or_address_is_left_to_python() -> None:
     assert read([record("united@example.org"), record("see news.example/united")]) == [None, None]
 
 
@@ -302,24 +302,24 @@ def test_what_only_the_expression_for_links_can_tell_is_left_to_python() -> None
         record().replace(b'"united', b'"\\ud800united'),
     ],
 )
-def test_a_dead_letter_is_never_read(value: bytes | None) -> None:
+def test_invalid_record_is_left_to_python(value: bytes | None) -> None:
     assert reference(value) is None
     assert read([record(), value, record()])[1:2] == [None]
 
 
-def test_rows_keep_their_order_and_share_their_sets() -> None:
+def test_rows_keep_their_order_and_share_sets() -> None:
     values = [record("united", id=str(number)) for number in range(3)] + [None, record("late"), record("nothing")]
     assert read(values) == [reference(value) for value in values]
     sets = READER.decode(values)[5]
     assert len(sets) == 3
 
 
-def test_what_is_no_bytes_is_refused() -> None:
+def test_value_other_than_bytes_raises() -> None:
     with pytest.raises(TypeError, match="must be bytes or None"):
         READER.decode([record(), "text"])
 
 
-def test_arguments_that_disagree_are_refused() -> None:
+def test_inconsistent_arguments_raise() -> None:
     with pytest.raises(ValueError, match="differ in length"):
         _native.BatchDecoder(["a"], [], [True], b"k", [], "", "", LengthLimits())
     with pytest.raises(ValueError, match="not a kind"):

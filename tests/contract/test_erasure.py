@@ -54,7 +54,7 @@ def a_delivery(episode: Episode, receiver: str = "pager") -> Delivery:
     return Delivery(id=f"{note.id}-{receiver}", notification=note, decided_ms=1)
 
 
-def test_kept_posts_and_samples_lose_the_post_and_no_other(
+def test_erased_post_leaves_stored_posts_and_samples(
     store: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     posts: list[Outcome] = [
@@ -70,7 +70,7 @@ def test_kept_posts_and_samples_lose_the_post_and_no_other(
     assert erase(redis_client, namespace, POST) == Erased()
 
 
-def test_a_batch_that_was_folded_before_does_not_bring_the_text_back(
+def test_batch_folded_before_an_erasure_does_not_restore_the_text(
     store: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(store)
@@ -94,7 +94,7 @@ def test_a_batch_of_erased_posts_only_is_applied(
     assert PaneReader(redis_client, namespace).totals()["Acme"].negative == 1
 
 
-def test_episodes_and_notifications_lose_the_text_wherever_they_lie(redis_client: redis.Redis, namespace: str) -> None:
+def test_erased_text_leaves_episodes_and_notifications(redis_client: redis.Redis, namespace: str) -> None:
     alerts = RedisAlertStore(redis_client, namespace)
     token = alerts.acquire("me", lease_ms=60_000)
     assert token is not None
@@ -124,7 +124,7 @@ def test_episodes_and_notifications_lose_the_text_wherever_they_lie(redis_client
     ]
 
 
-def test_an_alerter_that_read_before_is_refused_until_it_reads_again(redis_client: redis.Redis, namespace: str) -> None:
+def test_alerter_that_read_before_an_erasure_is_refused(redis_client: redis.Redis, namespace: str) -> None:
     alerts = RedisAlertStore(redis_client, namespace)
     token = alerts.acquire("me", lease_ms=60_000)
     assert token is not None
@@ -138,7 +138,7 @@ def test_an_alerter_that_read_before_is_refused_until_it_reads_again(redis_clien
 
 
 @pytest.mark.parametrize("what", ["delivered", "retried", "quarantined"])
-def test_a_sender_that_read_before_does_not_write_the_text_back(
+def test_sender_that_read_before_an_erasure_does_not_restore_the_text(
     redis_client: redis.Redis, namespace: str, what: str
 ) -> None:
     alerts = RedisAlertStore(redis_client, namespace)
@@ -159,7 +159,7 @@ def test_a_sender_that_read_before_does_not_write_the_text_back(
     assert not alerts.tally().erased
 
 
-def test_ids_with_odd_signs_are_erased_too(redis_client: redis.Redis, namespace: str) -> None:
+def test_ids_with_unusual_characters_are_erased(redis_client: redis.Redis, namespace: str) -> None:
     odd = 'a"b\\c\u00e9\U0001f525</x>\x01'
     episode = an_episode(
         latest=an_evidence(examples=[ExamplePost(id=odd, source=odd, text="secret of 7", created_at=AT)])

@@ -65,13 +65,13 @@ class OnMemory(ExactlyOnce):
         return InMemory(MemoryPartitionStore())
 
 
-def test_counts_are_exact_whatever_happens_in_whatever_order() -> None:
+def test_counts_are_exact_after_any_events() -> None:
     run_state_machine_as_test(
         OnMemory, settings=settings(max_examples=EXAMPLES, stateful_step_count=50, **SAME, **QUIET)
     )
 
 
-def test_the_same_on_a_real_store(redis_client: redis.Redis) -> None:
+def test_counts_are_exact_on_redis(redis_client: redis.Redis) -> None:
     class Real(ExactlyOnce):
         def make(self) -> RewindableStore:
             return OnValkey(redis_client)
@@ -167,7 +167,7 @@ def broken(store: type[MemoryPartitionStore]) -> type[ExactlyOnce]:
         pytest.param(NeverAsksForTheEpoch, id="a log that was cut and written anew taken for the old one"),
     ],
 )
-def test_the_machine_finds_what_is_broken(machine: type[ExactlyOnce]) -> None:
+def test_machine_detects_each_broken_rule(machine: type[ExactlyOnce]) -> None:
     patient = settings(max_examples=2_000, stateful_step_count=50, derandomize=True, phases=[Phase.generate], **QUIET)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(machine, settings=patient)

@@ -127,7 +127,7 @@ def the_same(quick: Change | None, slow: Change) -> bool:
     return True
 
 
-def test_a_batch_of_everything_ordinary_makes_the_same_change() -> None:
+def test_common_outcomes_give_the_same_change() -> None:
     posts = [
         A("1", "acme and bolt", "negative", 0, 0),
         A("2", "nothing of ours", "neutral", 1, 1),
@@ -146,7 +146,7 @@ def test_a_batch_of_everything_ordinary_makes_the_same_change() -> None:
         assert len(slow.panes) > 5
 
 
-def test_no_post_of_ours_makes_the_same_change() -> None:
+def test_batch_without_brands_gives_the_same_change() -> None:
     quick, slow = Read([A("1", "nothing"), A("2", "nothing", minute=7)]).both(a_status(), Stored())
     assert the_same(quick, slow)
     assert slow.status.clock_ms == NOON_MS + 7 * MINUTE_MS
@@ -162,7 +162,7 @@ def test_no_post_of_ours_makes_the_same_change() -> None:
     ],
     ids=["the same id twice", "from the future", "too old", "the store knows one of the ids"],
 )
-def test_what_is_rare_is_left_to_the_fold_that_looks_at_each_post(posts: list[A], stored: Stored) -> None:
+def test_rare_outcome_is_left_to_the_row_fold(posts: list[A], stored: Stored) -> None:
     quick, _ = Read(posts).both(a_status(), stored)
     assert quick is None
 
@@ -187,7 +187,7 @@ posts_of = st.builds(
     st.sampled_from([None, FACETS]),
     st.sampled_from([PostAllowance(0, 0), PostAllowance(1, 0), PostAllowance(2, 7), BURST]),
 )
-def test_both_folds_make_the_same_of_any_stream(
+def test_both_folds_give_the_same_change_for_any_stream(
     batches: list[list[A]], facets: list[Facet] | None, allowance: PostAllowance
 ) -> None:
     """Batch after batch on what the batches before left: panes, sketches, generations, samples."""

@@ -61,7 +61,7 @@ def test_a_partition_without_state_loads_as_none(store: PartitionStore) -> None:
     assert store.load("posts", 0) is None
 
 
-def test_what_is_applied_is_loaded_again(store: PartitionStore) -> None:
+def test_applied_status_is_loaded(store: PartitionStore) -> None:
     status = begun(store)
     change = change_of(store, status, [a_scored("1", "negative"), a_scored("2", offset=1)])
     assert store.apply([change]) == [Applied()]
@@ -71,7 +71,7 @@ def test_what_is_applied_is_loaded_again(store: PartitionStore) -> None:
     assert pane_at(store, loaded, NOON) == Pane(negative=1, neutral=1, score_micros=-750_000)
 
 
-def test_what_became_of_posts_by_source_is_loaded_again(store: PartitionStore) -> None:
+def test_outcomes_by_source_are_loaded(store: PartitionStore) -> None:
     status = begun(store)
     unread = Unmatched(a_scored("3", source="rss", offset=2).decoded, unread=True)
     posts: list[Outcome] = [
@@ -98,7 +98,7 @@ def test_what_became_of_posts_by_source_is_loaded_again(store: PartitionStore) -
     assert (loaded.unread, loaded.keyless, loaded.near_misses) == (1, 1, (("#AcmeAir for acme air", 2),))
 
 
-def test_the_same_batch_again_is_refused_and_changes_nothing(store: PartitionStore) -> None:
+def test_repeated_batch_is_refused_and_changes_nothing(store: PartitionStore) -> None:
     status = begun(store)
     change = change_of(store, status, [a_scored("1"), a_scored("2", offset=1)])
     assert store.apply([change]) == [Applied()]
@@ -106,7 +106,7 @@ def test_the_same_batch_again_is_refused_and_changes_nothing(store: PartitionSto
     assert pane_at(store, change.status, NOON) == Pane(neutral=2)
 
 
-def test_a_zombie_with_a_longer_batch_is_refused(store: PartitionStore) -> None:
+def test_longer_batch_of_a_former_owner_is_refused(store: PartitionStore) -> None:
     status = begun(store)
     zombies = change_of(store, status, [a_scored(str(i), offset=i) for i in range(5)])
     owners = change_of(store, status, [a_scored(str(i), offset=i) for i in range(3)])
@@ -115,7 +115,7 @@ def test_a_zombie_with_a_longer_batch_is_refused(store: PartitionStore) -> None:
     assert pane_at(store, owners.status, NOON) == Pane(neutral=3)
 
 
-def test_a_writer_above_next_is_refused_as_well(store: PartitionStore) -> None:
+def test_batch_beyond_next_is_refused(store: PartitionStore) -> None:
     """The store lost its tail while a worker kept its assignment: a prototype that allowed it lost 512 posts."""
     status = begun(store)
     ahead = change_of(store, replace(status, next=100), [a_scored("9", offset=100)])
@@ -123,17 +123,17 @@ def test_a_writer_above_next_is_refused_as_well(store: PartitionStore) -> None:
     assert pane_at(store, status, NOON) is None
 
 
-def test_a_batch_of_another_log_is_refused(store: PartitionStore) -> None:
+def test_batch_of_another_log_is_refused(store: PartitionStore) -> None:
     status = begun(store)
     other = change_of(store, replace(status, topic_id="log-2"), [a_scored("1")])
     assert store.apply([other]) == [Refused(0)]
 
 
-def test_a_batch_without_any_state_is_refused(store: PartitionStore) -> None:
+def test_batch_without_state_is_refused(store: PartitionStore) -> None:
     assert store.apply([change_of(store, a_status(), [a_scored("1")])]) == [Refused(-1)]
 
 
-def test_repeats_are_found_in_later_batches(store: PartitionStore) -> None:
+def test_duplicates_are_found_in_later_batches(store: PartitionStore) -> None:
     status = begun(store)
     first = change_of(store, status, [a_scored("1"), a_scored("2", offset=1)])
     store.apply([first])
@@ -143,14 +143,14 @@ def test_repeats_are_found_in_later_batches(store: PartitionStore) -> None:
     assert pane_at(store, second.status, NOON) == Pane(neutral=3)
 
 
-def test_partitions_are_applied_side_by_side_each_for_itself(store: PartitionStore) -> None:
+def test_partitions_are_applied_independently(store: PartitionStore) -> None:
     statuses = [begun(store, partition=partition) for partition in range(3)]
     changes = [change_of(store, status, [a_scored(f"{n}")]) for n, status in enumerate(statuses)]
     store.apply([changes[1]])
     assert store.apply(changes) == [Applied(), Refused(1), Applied()]
 
 
-def test_moving_next_elsewhere_needs_the_state_as_it_was_seen(store: PartitionStore) -> None:
+def test_rebase_requires_the_state_that_was_read(store: PartitionStore) -> None:
     status = begun(store)
     moved = replace(status, next=50, topic_id="log-2")
     assert not store.rebase(None, moved)
@@ -161,7 +161,7 @@ def test_moving_next_elsewhere_needs_the_state_as_it_was_seen(store: PartitionSt
     assert (loaded.next, loaded.topic_id) == (50, "log-2")
 
 
-def test_moving_next_elsewhere_takes_back_what_a_person_allowed(store: PartitionStore) -> None:
+def test_rebase_revokes_what_an_operator_allowed(store: PartitionStore) -> None:
     status = begun(store, allowed_until=500, paused="why")
     assert store.rebase(status, replace(status, topic_id="log-2", allowed_until=0, paused=""))
     loaded = store.load("posts", 0)
@@ -169,7 +169,7 @@ def test_moving_next_elsewhere_takes_back_what_a_person_allowed(store: Partition
     assert (loaded.allowed_until, loaded.paused) == (0, "")
 
 
-def test_a_partition_that_leaves_a_log_keeps_how_far_it_was_applied(store: PartitionStore) -> None:
+def test_partition_that_leaves_a_log_records_its_offset(store: PartitionStore) -> None:
     status = begun(store, next_offset=5)
     assert store.left_logs("posts", 0) == []
     moved = replace(status, next=0, topic_id="log-2")
@@ -180,7 +180,7 @@ def test_a_partition_that_leaves_a_log_keeps_how_far_it_was_applied(store: Parti
     assert store.left_logs("posts", 0) == [LeftLog("log-1", 5)], "nothing of log-2 was applied"
 
 
-def test_a_partition_that_goes_back_in_its_log_keeps_how_far_it_was(store: PartitionStore) -> None:
+def test_partition_that_moves_back_records_its_offset(store: PartitionStore) -> None:
     status = begun(store, next_offset=50)
     forward = replace(status, next=60)
     assert store.rebase(status, forward)
@@ -188,7 +188,7 @@ def test_a_partition_that_goes_back_in_its_log_keeps_how_far_it_was(store: Parti
     assert store.left_logs("posts", 0) == [LeftLog("log-1", 60)]
 
 
-def test_only_who_stands_at_next_gives_a_sign_of_life(store: PartitionStore) -> None:
+def test_heartbeat_requires_the_stored_offset(store: PartitionStore) -> None:
     status = begun(store, next_offset=5)
     assert store.touch(replace(status, owner="me", seen_wall_ms=123, caught_up=True, lag=4))
     assert not store.touch(replace(status, next=4, owner="zombie"))
@@ -197,7 +197,7 @@ def test_only_who_stands_at_next_gives_a_sign_of_life(store: PartitionStore) -> 
     assert (loaded.owner, loaded.seen_wall_ms, loaded.caught_up, loaded.lag) == ("me", 123, True, 4)
 
 
-def test_an_empty_stretch_of_log_still_moves_next(store: PartitionStore) -> None:
+def test_batch_without_records_advances_next(store: PartitionStore) -> None:
     status = begun(store)
     assert store.apply([change_of(store, status, [], to=17)]) == [Applied()]
     loaded = store.load("posts", 0)
@@ -205,7 +205,7 @@ def test_an_empty_stretch_of_log_still_moves_next(store: PartitionStore) -> None
     assert loaded.next == 17
 
 
-def test_where_a_namespace_begins_is_noted_once_for_all_partitions(store: PartitionStore) -> None:
+def test_namespace_origins_are_stored_once_for_all_partitions(store: PartitionStore) -> None:
     assert store.origins("log-1") is None
     assert store.set_origins("log-1", [5, 0, 7]) == (5, 0, 7)
     assert store.set_origins("log-1", [9, 9, 9]) == (5, 0, 7)
@@ -220,7 +220,7 @@ def real(redis_client: redis.Redis, namespace: str) -> RedisPartitionStore:
     return RedisPartitionStore(redis_client, namespace, RETENTION)
 
 
-def test_a_key_of_a_foreign_type_stops_the_partition_before_the_first_write(
+def test_key_of_another_type_fails_before_the_first_write(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(real)
@@ -234,7 +234,7 @@ def test_a_key_of_a_foreign_type_stops_the_partition_before_the_first_write(
     assert {key: redis_client.dump(key) for key in redis_client.scan_iter(f"{keys.tag}*")} == before
 
 
-def test_a_damaged_state_is_told_by_its_key(
+def test_damaged_state_error_names_the_key(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     redis_client.set(PartitionKeys(namespace, "posts", 0).state, "no hash")
@@ -242,13 +242,13 @@ def test_a_damaged_state_is_told_by_its_key(
         real.load("posts", 0)
 
 
-def test_scripts_forgotten_by_the_server_are_loaded_again(real: RedisPartitionStore, redis_client: redis.Redis) -> None:
+def test_scripts_unknown_to_the_server_are_loaded_again(real: RedisPartitionStore, redis_client: redis.Redis) -> None:
     status = begun(real)
     redis_client.script_flush()
     assert real.apply([change_of(real, status, [a_scored("1")])]) == [Applied()]
 
 
-def test_a_full_store_is_busy_and_not_damaged(tmp_path: Path, namespace: str) -> None:
+def test_full_store_is_a_transient_error(tmp_path: Path, namespace: str) -> None:
     server = EmbeddedStore(tmp_path)
     try:
         client = redis.Redis.from_url(server.url)
@@ -265,7 +265,7 @@ def test_a_full_store_is_busy_and_not_damaged(tmp_path: Path, namespace: str) ->
         server.stop()
 
 
-def test_a_store_that_lost_its_brands_is_told_them_again(
+def test_brands_lost_by_the_store_are_stored_again(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(real)
@@ -281,7 +281,7 @@ def test_a_store_that_lost_its_brands_is_told_them_again(
 REFUND = FacetMatcher([Facet(name="refund", words=["refund"])], heads=())
 
 
-def test_a_facets_panes_go_with_its_brands_in_one_change(store: PartitionStore) -> None:
+def test_facet_panes_are_written_with_those_of_the_brand(store: PartitionStore) -> None:
     status = begun(store)
     posts: list[Outcome] = [a_scored("1", "negative", facets=REFUND, worded={0}), a_scored("2", offset=1)]
     inside = Cell("hour", facet_series("Acme", "refund"), NOON.bucket)
@@ -299,7 +299,7 @@ def test_a_facets_panes_go_with_its_brands_in_one_change(store: PartitionStore) 
     assert pane_at(store, again.status, inside) == Pane(negative=1, neutral=1, score_micros=-750_000)
 
 
-def test_no_reader_takes_a_facets_series_for_a_brand(
+def test_reader_does_not_list_a_facet_series_as_a_brand(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(real)
@@ -310,7 +310,7 @@ def test_no_reader_takes_a_facets_series_for_a_brand(
     assert [post.id for post in reader.negatives(facet_series("Acme", "refund"))] == ["1"]
 
 
-def test_every_key_of_a_partition_lies_in_one_slot(
+def test_every_key_of_a_partition_is_in_one_slot(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(real)
@@ -320,7 +320,7 @@ def test_every_key_of_a_partition_lies_in_one_slot(
     assert len({key_slot(key) for key in keys}) == 1
 
 
-def test_old_minutes_go_only_once_the_alerter_has_seen_them(
+def test_expired_minutes_are_dropped_after_their_evaluation(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(real)
@@ -341,7 +341,7 @@ def test_old_minutes_go_only_once_the_alerter_has_seen_them(
     assert redis_client.exists(keys.hour_panes("Acme", NOON_MS // DAY_MS)), "hours are kept for 90 days"
 
 
-def test_minutes_the_alerter_never_sees_are_bounded(
+def test_unevaluated_minutes_are_dropped_after_a_limit(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(real)
@@ -365,7 +365,7 @@ def test_readers_find_the_newest_negative_posts_by_event_time(
     assert [post.id for post in kept] == [str(i) for i in range(20)]
 
 
-def test_readers_find_the_kept_posts_of_a_window(
+def test_readers_find_the_stored_posts_of_a_window(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(real)
@@ -383,7 +383,7 @@ def test_readers_find_the_kept_posts_of_a_window(
     assert reader.window_posts("Bolt", 0, NOON_MS + 1).all == []
 
 
-def test_kept_posts_beyond_the_bound_are_a_sample_and_the_newest(
+def test_stored_posts_beyond_the_limit_are_a_sample_and_the_newest(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(real)
@@ -399,7 +399,7 @@ def test_kept_posts_beyond_the_bound_are_a_sample_and_the_newest(
     assert {post.id for post in kept.negative} == newest | {post.decoded.post.id for post in wanted[:MOST_NEGATIVE]}
 
 
-def test_posts_of_an_older_worker_are_still_read(
+def test_posts_of_an_older_worker_are_read(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     """An older version keeps the newest negative posts only."""
@@ -409,7 +409,7 @@ def test_posts_of_an_older_worker_are_still_read(
     assert ([post.id for post in kept.negative], kept.others) == (["1"], [])
 
 
-def test_a_backfill_over_years_does_not_outrun_the_dropping(redis_client: redis.Redis, namespace: str) -> None:
+def test_backfill_over_years_drops_expired_keys(redis_client: redis.Redis, namespace: str) -> None:
     seldom = RedisPartitionStore(redis_client, namespace, RETENTION, drop_every=16)
     status = begun(seldom)
     names = tuple(f"brand {number}" for number in range(300))
@@ -426,7 +426,7 @@ def test_a_backfill_over_years_does_not_outrun_the_dropping(redis_client: redis.
     assert left <= 6 * 300 + 6, "one day and hour of each brand"
 
 
-def test_thousands_of_ids_and_panes_fit_into_one_call(real: RedisPartitionStore) -> None:
+def test_thousands_of_ids_and_panes_fit_in_one_call(real: RedisPartitionStore) -> None:
     status = begun(real)
     many: list[Outcome] = [a_scored(str(i), at_ms=NOON_MS + i * 1_000, offset=i) for i in range(5_000)]
     change = change_of(real, status, many)
@@ -435,7 +435,7 @@ def test_thousands_of_ids_and_panes_fit_into_one_call(real: RedisPartitionStore)
     assert len(stored.duplicates) == len(range(0, 5_000, 7))
 
 
-def test_who_holds_the_state_of_before_a_total_loss_is_refused_by_who_began_again(
+def test_worker_with_state_from_before_a_total_loss_is_refused(
     store: PartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     """Same log, same offset: only the life tells that the counters of the first are of before."""
@@ -453,7 +453,7 @@ def test_who_holds_the_state_of_before_a_total_loss_is_refused_by_who_began_agai
     assert store.apply([change_of(store, again, [a_scored("1", "negative")])]) == [Applied()]
 
 
-def test_reading_tells_when_the_state_stands_elsewhere(store: PartitionStore) -> None:
+def test_read_reports_a_moved_state(store: PartitionStore) -> None:
     """What was read of a later state must not be folded: after a loss the store may stand at the earlier one again."""
     status = begun(store, life="one")
     change = change_of(store, status, [a_scored("1", "negative")])
@@ -470,7 +470,7 @@ def test_reading_tells_when_the_state_stands_elsewhere(store: PartitionStore) ->
     assert moved_to(replace(status, partition=1)) == -1
 
 
-def test_who_knows_its_ids_by_heart_is_refused_where_another_wrote_last(store: PartitionStore) -> None:
+def test_worker_with_id_filters_is_refused_after_a_write_of_another(store: PartitionStore) -> None:
     """The store lost the last write, and another worker wrote as far again, after the log was cut and written anew:
     next and life are as the first left them, and the ids are not those that it knows."""
     status = begun(store, life="one")
@@ -491,7 +491,7 @@ def test_who_knows_its_ids_by_heart_is_refused_where_another_wrote_last(store: P
     assert (stored.moved_to, set(stored.duplicates)) == (None, {a_scored("2").digest})
 
 
-def test_only_what_is_asked_is_looked_up(store: PartitionStore) -> None:
+def test_only_requested_ids_are_looked_up(store: PartitionStore) -> None:
     status = begun(store)
     change = change_of(store, status, [a_scored("1"), a_scored("2", offset=1)])
     assert store.apply([change]) == [Applied()]
@@ -508,7 +508,7 @@ def sampled(store: PartitionStore, client: redis.Redis, namespace: str) -> dict[
     return {day: set(posts) for day, posts in found.items()}
 
 
-def test_a_days_sample_is_the_same_however_it_was_written(
+def test_sample_of_a_day_is_the_same_in_any_batches(
     store: PartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(store)
@@ -526,7 +526,7 @@ def test_a_days_sample_is_the_same_however_it_was_written(
     assert {post.terms for post in found[NOON_MS // DAY_MS]} == {("acme", "fine")}
 
 
-def test_samples_are_dropped_once_their_week_is_over(
+def test_samples_are_dropped_after_their_week(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
     status = begun(real)

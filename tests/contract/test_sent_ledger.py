@@ -24,7 +24,7 @@ def a_window(first: int, count: int, *, log: str = "log-1", run: str = "") -> Wi
     return Window(log, run, "test", {0: 7}, ids, ids + np.uint64(1_000), unknown.astype(np.int16), unknown)
 
 
-def test_a_window_comes_back_as_it_was_claimed(ledger: Ledger) -> None:
+def test_claimed_window_is_returned_unchanged(ledger: Ledger) -> None:
     assert ledger.read().version == 0
     assert ledger.claim(0, a_window(1, 3, run="r")) == 0
     assert ledger.claim(1, a_window(4, 2)) == 1
@@ -38,7 +38,7 @@ def test_a_window_comes_back_as_it_was_claimed(ledger: Ledger) -> None:
     assert second.ids.tolist() == [4, 5]
 
 
-def test_a_claim_fails_once_another_run_has_claimed(ledger: Ledger) -> None:
+def test_claim_fails_after_the_claim_of_another_run(ledger: Ledger) -> None:
     assert ledger.claim(0, a_window(1, 1)) == 0
     assert ledger.claim(0, a_window(2, 1)) is None
     news = ledger.read(0)
@@ -47,7 +47,7 @@ def test_a_claim_fails_once_another_run_has_claimed(ledger: Ledger) -> None:
     assert len(ledger.read(1).windows) == 1
 
 
-def test_a_window_is_replaced_only_as_it_was_seen(ledger: Ledger) -> None:
+def test_window_is_replaced_only_if_unchanged(ledger: Ledger) -> None:
     window = a_window(1, 2)
     ledger.claim(0, window)
     landed = replace(window, partitions=np.array([0, 1], np.int16), offsets=np.array([9, 8]))
@@ -58,7 +58,7 @@ def test_a_window_is_replaced_only_as_it_was_seen(ledger: Ledger) -> None:
     assert not ledger.settle(5, landed)
 
 
-def test_the_oldest_windows_are_forgotten_and_counted(ledger: Ledger) -> None:
+def test_oldest_windows_are_dropped_and_counted(ledger: Ledger) -> None:
     for number in range(4):
         assert ledger.claim(number, a_window(100 * number, 40)) == number
     contents = ledger.read()
@@ -69,7 +69,7 @@ def test_the_oldest_windows_are_forgotten_and_counted(ledger: Ledger) -> None:
     assert ledger.read().first == 2, "a window that shrank makes room"
 
 
-def test_a_run_lives_as_long_as_it_gives_signs(ledger: Ledger) -> None:
+def test_run_lives_while_it_sends_heartbeats(ledger: Ledger) -> None:
     assert ledger.seconds_left("r") == 0
     ledger.heartbeat("r")
     assert ledger.seconds_left("r") > 0
@@ -77,7 +77,7 @@ def test_a_run_lives_as_long_as_it_gives_signs(ledger: Ledger) -> None:
     assert ledger.seconds_left("r") == 0
 
 
-def test_a_ledger_that_lost_everything_has_another_identity(redis_client: redis.Redis, namespace: str) -> None:
+def test_ledger_that_lost_its_data_has_another_identity(redis_client: redis.Redis, namespace: str) -> None:
     ledger = RedisLedger(redis_client, namespace, "posts")
     before = ledger.identity()
     assert ledger.identity() == before
@@ -86,6 +86,6 @@ def test_a_ledger_that_lost_everything_has_another_identity(redis_client: redis.
 
 
 @pytest.mark.parametrize("stored", [b"", b"0000000001{}\n", b'0000000001{"posts":1,"log":"x"}\nshort', b"rubbish"])
-def test_a_damaged_window_is_named(stored: bytes) -> None:
+def test_damaged_window_error_names_it(stored: bytes) -> None:
     with pytest.raises(StateError, match="ledger of sent posts is damaged"):
         Window.decode(stored)

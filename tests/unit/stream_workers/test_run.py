@@ -1,11 +1,11 @@
 from stream_workers.run import overload_check
 
 
-def test_without_a_limit_the_engine_is_never_asked_to_hurry() -> None:
+def test_without_a_limit_there_is_no_overload_check() -> None:
     assert overload_check(None, lambda: 10**9) is None
 
 
-def test_with_a_limit_it_hurries_while_more_posts_wait() -> None:
+def test_lag_above_the_limit_is_an_overload() -> None:
     lag = 20_000
     hurry = overload_check(20_000, lambda: lag)
     assert hurry is not None

@@ -48,7 +48,7 @@ class OutOfRange:
         return 0
 
 
-def test_an_offset_out_of_range_loads_the_partition_anew(reader: PostReader) -> None:
+def test_offset_out_of_range_reloads_the_partition(reader: PostReader) -> None:
     held = AssignedPartition(a_status(7), 7, DlqLimit(run_limit=9, share_limit=0.5))
     reader._assignment.active[0] = held
     message: Any = OutOfRange()
@@ -56,7 +56,7 @@ def test_an_offset_out_of_range_loads_the_partition_anew(reader: PostReader) -> 
     assert held.released
 
 
-def test_signs_of_life_are_those_of_every_partition_of_the_topic(kafka: str, namespace: str) -> None:
+def test_last_seen_covers_every_partition_of_the_topic(kafka: str, namespace: str) -> None:
     store = MemoryPartitionStore()
     one = a_reader(a_reader_config(namespace, kafka), store)
     with pytest.raises(TransientError):
@@ -69,17 +69,17 @@ def test_signs_of_life_are_those_of_every_partition_of_the_topic(kafka: str, nam
     one.close()
 
 
-def test_a_read_takes_as_many_as_the_model_gets_through(kafka: str, namespace: str) -> None:
+def test_read_returns_at_most_the_adaptive_batch_size(kafka: str, namespace: str) -> None:
     ensure_topics(kafka, [Topic(namespace, 1)])
     producer = Producer(producer_config(kafka))
     for number in range(90):
         producer.produce(namespace, str(number).encode())
     assert producer.flush(patience(30)) == 0
-    store, pace, reads = MemoryPartitionStore(), AdaptiveBatchSize(50), list[int]()
+    store, batch_size, reads = MemoryPartitionStore(), AdaptiveBatchSize(50), list[int]()
 
     def take(batch: ReadBatch, _timeout_seconds: float) -> bool:
         reads.append(batch.posts)
-        pace.observe(1_000, 50)  # twenty a second: the least is read
+        batch_size.observe(1_000, 50)  # twenty a second: the least is read
         if sum(reads) == 90:
             one.stop()
         return True
@@ -91,7 +91,7 @@ def test_a_read_takes_as_many_as_the_model_gets_through(kafka: str, namespace: s
         Telemetry(WORKER_METRICS),
         on_other_log=lambda: None,
         wall_ms=lambda: 0,
-        batch_size=pace,
+        batch_size=batch_size,
     )
     too_late = threading.Timer(30, one.stop)
     too_late.start()
@@ -101,6 +101,6 @@ def test_a_read_takes_as_many_as_the_model_gets_through(kafka: str, namespace: s
     assert (sum(reads), max(reads[1:])) == (90, MIN_POSTS)
 
 
-def test_a_dead_worker_is_noticed_as_soon_as_a_broker_with_its_defaults_allows() -> None:
+def test_default_session_timeout_is_the_shortest_a_broker_allows() -> None:
     settings = WorkerSettings()
     assert (settings.group_protocol, settings.session_timeout_seconds) == ("classic", 6)

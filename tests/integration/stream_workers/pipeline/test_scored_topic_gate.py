@@ -22,7 +22,7 @@ class World:
         self.client.hset(PartitionKeys(namespace, "posts", partition).state, "next", offset)
 
 
-def test_only_the_live_namespace_writes_there_and_back(redis_client: redis.Redis, namespace: str) -> None:
+def test_only_the_live_namespace_writes_scored_posts(redis_client: redis.Redis, namespace: str) -> None:
     world = World(redis_client, namespace)
     main, better = world.turn(world.main), world.turn(world.shadow)
     assert (main.end_offset(0), better.end_offset(0)) == (ALL, NOTHING)
@@ -42,9 +42,7 @@ def test_only_the_live_namespace_writes_there_and_back(redis_client: redis.Redis
         assert other.end_offset(0) == its, "from there on the other wrote"
 
 
-def test_who_was_live_ends_where_the_other_stands_once_its_batches_are_through(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_replaced_namespace_stops_at_the_offset_of_the_live_one(redis_client: redis.Redis, namespace: str) -> None:
     world = World(redis_client, namespace)
     main = world.turn(world.main)
     assert main.end_offset(0) == ALL
@@ -57,7 +55,7 @@ def test_who_was_live_ends_where_the_other_stands_once_its_batches_are_through(
     assert main.end_offset(1) == ALL, "a partition that the other does not count yet"
 
 
-def test_a_worker_started_after_its_time_writes_nothing(redis_client: redis.Redis, namespace: str) -> None:
+def test_worker_of_a_replaced_namespace_writes_nothing(redis_client: redis.Redis, namespace: str) -> None:
     world = World(redis_client, namespace)
     world.swap(world.shadow)
     main = world.turn(world.main)

@@ -65,7 +65,7 @@ def posts(many: int) -> list[Outcome]:
 
 @given(st.integers(0, 400), st.lists(st.integers(0, 400), max_size=8), st.randoms(), st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_cuts_and_order_change_nothing(many: int, cuts: list[int], rng: random.Random, bounds: bool) -> None:
+def test_batches_and_order_change_nothing(many: int, cuts: list[int], rng: random.Random, bounds: bool) -> None:
     every = posts(many)
     expected = left_by([every])
     rng.shuffle(every)
@@ -76,7 +76,7 @@ def test_cuts_and_order_change_nothing(many: int, cuts: list[int], rng: random.R
         assert len(found) == min((many + hour.negative) // 2, MOST_NEGATIVE if hour.negative else MOST_OTHERS)
 
 
-def test_a_worker_short_of_time_keeps_part_of_the_posts() -> None:
+def test_small_allowance_stores_part_of_the_posts() -> None:
     kept = left_by([posts(60)], allowance=PostAllowance(20, 8))
     assert {hour.negative: 0 for hour in kept} == {True: 0, False: 0}
     assert sum(len(found) for hour, found in kept.items() if hour.negative) == 20
@@ -85,17 +85,17 @@ def test_a_worker_short_of_time_keeps_part_of_the_posts() -> None:
 
 
 @pytest.mark.parametrize(("sentiment", "kept"), [("irrelevant", 0), ("positive", 1), ("negative", 1)])
-def test_irrelevant_posts_are_not_kept(sentiment: str, kept: int) -> None:
+def test_irrelevant_posts_are_not_stored(sentiment: str, kept: int) -> None:
     assert sum(map(len, left_by([[a_scored("1", sentiment)]]).values())) == kept
 
 
-def test_an_hour_past_its_time_keeps_no_posts() -> None:
+def test_expired_hour_stores_no_posts() -> None:
     old = NOON_MS - (RETAINED_HOURS + 2) * HOUR_MS - WAIT_FOR_ALERTER_MS
     kept = left_by([[a_scored("1"), a_scored("2", at_ms=old)]])
     assert set(kept) == {PostHour("Acme", NOON, negative=False)}
 
 
-def test_a_long_text_is_masked_before_it_is_cut() -> None:
+def test_long_text_is_masked_before_it_is_truncated() -> None:
     post = a_scored("1", "negative")
     long = build_scored(
         post.decoded,
@@ -108,7 +108,7 @@ def test_a_long_text_is_masked_before_it_is_cut() -> None:
     assert kept.text == "m" * (MOST_TEXT_CHARS - 1) + "…"
 
 
-def test_the_budget_refills_by_time_up_to_its_bound() -> None:
+def test_budget_refills_over_time_up_to_its_limit() -> None:
     budget = PostBudget(per_second=PostAllowance(10, 1), burst=PostAllowance(30, 5))
     assert budget.available(100.0) == (30, 5)
     budget.spend({PostHour("Acme", NOON, negative=True): [_offered(n) for n in range(30)]})
@@ -118,7 +118,7 @@ def test_the_budget_refills_by_time_up_to_its_bound() -> None:
     assert budget.available(200.0) == (30, 5)
 
 
-def test_remembered_bounds_stay_within_their_limit() -> None:
+def test_tracked_hour_bounds_are_limited() -> None:
     bounds = HourBounds()
     for hour in range(2 * TRACKED_DIGESTS // MOST_NEGATIVE):
         bounds.add({PostHour("Acme", hour, negative=True): [_offered(n) for n in range(MOST_NEGATIVE)]})
@@ -130,7 +130,7 @@ def _offered(number: int) -> OfferedPost:
     return OfferedPost(number.to_bytes(12, "big"), post)
 
 
-def test_a_post_of_a_facet_is_kept_in_both_series() -> None:
+def test_post_of_a_facet_is_stored_in_both_series() -> None:
     one = a_scored("1", "negative")
     both = Scored(
         one.decoded, one.brands, one.author, one.mask, one.heads, one.digest, (("Acme\x1frefund", one.brands[0]),)

@@ -53,9 +53,7 @@ def posts(many: int) -> list[Outcome]:
 
 @given(st.integers(0, 150), st.lists(st.integers(0, 150), max_size=8), st.randoms(), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_cuts_order_and_what_a_worker_remembers_change_nothing(
-    many: int, cuts: list[int], rng: random.Random, bounds: bool
-) -> None:
+def test_batches_order_and_bounds_change_nothing(many: int, cuts: list[int], rng: random.Random, bounds: bool) -> None:
     every = posts(many)
     expected = left_by([every])
     rng.shuffle(every)
@@ -65,12 +63,12 @@ def test_cuts_order_and_what_a_worker_remembers_change_nothing(
     assert all(len(found) == min(many, SAMPLE_SIZE) for found in expected.values())
 
 
-def test_the_sample_is_of_all_posts_alike() -> None:
+def test_sample_is_uniform() -> None:
     [sample] = [found for day, found in left_by([posts(3_000)]).items() if day == TODAY]
     assert 5 <= sum(post.negative for post in sample) <= 25, "half of the posts are negative"
 
 
-def test_a_full_sample_asks_for_the_terms_of_few_posts_only() -> None:
+def test_full_sample_computes_the_terms_of_few_posts() -> None:
     asked: list[str] = []
 
     def noting(text: str) -> str:
@@ -96,16 +94,16 @@ def _masked_by(post: Scored, mask: Callable[[str], str]) -> Scored:
 
 
 @pytest.mark.parametrize(("sentiment", "kept"), [("irrelevant", 0), ("positive", 1), ("negative", 1)])
-def test_only_posts_that_say_something_about_the_brand_are_sampled(sentiment: str, kept: int) -> None:
+def test_only_relevant_posts_are_sampled(sentiment: str, kept: int) -> None:
     assert len(left_by([[a_scored("1", sentiment)]]).get(TODAY, ())) == kept
 
 
-def test_a_day_past_its_time_begins_no_sample() -> None:
+def test_expired_day_starts_no_sample() -> None:
     old = NOON_MS - (SAMPLE_DAYS + 1) * DAY_MS
     assert set(left_by([[a_scored("1"), a_scored("2", at_ms=old)]])) == {TODAY}
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_tracked_bounds_are_limited() -> None:
     bounds = SampleBounds()
     one = Sampled(b"\0" * 12, SampledPost("00", negative=False, terms=()))
     for day in range(2 * TRACKED_DAYS + 10):

@@ -18,34 +18,34 @@ def dead_at(offset: int) -> DeadRecord:
     return DeadRecord(a_scored("1", offset=offset).decoded.record, "not_json", "broken")
 
 
-def test_a_redriven_post_counts_and_its_identity_is_remembered() -> None:
+def test_redriven_post_counts_and_its_identity_is_remembered() -> None:
     change = folded([a_scored("1", offset=100)], {100: FIRST})
     assert (len(change.counted), change.redriven, change.status.redriven) == (1, {FIRST.digest: 100}, 1)
 
 
-def test_one_that_is_done_is_a_repeat_whatever_it_holds_now() -> None:
+def test_finished_redriven_post_is_a_duplicate_whatever_its_content() -> None:
     done = Stored(redriven=frozenset([FIRST.digest]))
     change = folded([a_scored("another id", offset=100), dead_at(101)], {100: FIRST, 101: FIRST}, done)
     assert (change.counted, change.dead, change.status.repeated, change.status.redriven) == ([], [], 2, 0)
 
 
-def test_two_copies_in_one_batch_count_once_also_under_different_ids() -> None:
+def test_two_redriven_copies_in_one_batch_count_once() -> None:
     change = folded([a_scored("1", offset=100), a_scored("2", offset=101)], {100: FIRST, 101: FIRST})
     assert (len(change.counted), change.status.repeated, change.redriven) == (1, 1, {FIRST.digest: 100})
 
 
-def test_one_that_dies_again_is_a_letter_but_no_new_death() -> None:
+def test_redriven_post_that_dies_again_is_not_counted_again() -> None:
     change = folded([dead_at(100)], {100: FIRST})
     assert (len(change.dead), change.status.dead, change.redriven) == (1, 0, {})
     assert change.origins == {100: FIRST}
 
 
-def test_a_copy_that_died_does_not_keep_its_twin_in_the_same_batch_from_counting() -> None:
+def test_dead_copy_does_not_stop_another_copy_in_the_batch() -> None:
     change = folded([dead_at(100), a_scored("1", offset=101)], {100: FIRST, 101: FIRST})
     assert (len(change.counted), len(change.dead), change.redriven) == (1, 1, {FIRST.digest: 101})
 
 
-def test_one_that_its_producer_sent_again_meanwhile_is_a_repeat_and_done() -> None:
+def test_redriven_post_also_sent_by_its_producer_is_a_duplicate() -> None:
     post = a_scored("1", offset=100)
     found = Stored(duplicates={post.digest: 0})
     status = a_status(100, generations=folded([post], {}).status.generations)

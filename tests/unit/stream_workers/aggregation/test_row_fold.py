@@ -31,7 +31,7 @@ def folded(outcomes: list[Outcome], status: PartitionStatus | None = None, store
     )
 
 
-def test_a_post_counts_in_its_minute_and_in_its_hour() -> None:
+def test_post_counts_in_its_minute_and_its_hour() -> None:
     change = folded([a_scored(sentiment="negative")])
     expected = Pane(negative=1, score_micros=-750_000)
     assert change.panes == {
@@ -40,13 +40,13 @@ def test_a_post_counts_in_its_minute_and_in_its_hour() -> None:
     }
 
 
-def test_a_post_that_names_two_brands_counts_for_both() -> None:
+def test_post_that_names_two_brands_counts_for_both() -> None:
     change = folded([a_scored(brands=("Acme", "Bolt"))])
     assert {cell.brand for cell in change.panes} == {"Acme", "Bolt"}
     assert all(pane == Pane(neutral=1) for pane in change.panes.values())
 
 
-def test_a_post_may_be_negative_towards_one_brand_and_positive_towards_the_other() -> None:
+def test_post_may_be_negative_for_one_brand_and_positive_for_another() -> None:
     change = folded([a_scored("7", towards={"Acme": "negative", "Bolt": "positive", "Cafe": "irrelevant"})])
     panes = {cell.brand: pane for cell, pane in change.panes.items() if cell.span == "hour"}
     assert panes == {
@@ -58,7 +58,7 @@ def test_a_post_may_be_negative_towards_one_brand_and_positive_towards_the_other
     assert change.negatives["Acme"][0].negative == 0.8
 
 
-def test_who_wrote_nothing_about_the_brand_has_no_vote_on_it() -> None:
+def test_author_of_an_irrelevant_post_is_not_counted() -> None:
     posts: list[Outcome] = [a_scored(str(i), "irrelevant", author=i) for i in range(5)]
     change = folded([*posts, a_scored("x", "negative", author=9), a_scored("y", "neutral", author=3)])
     counts = count_authors([Authors.decode(change.authors[Cell("hour", "Acme", NOON_HOUR)])])
@@ -66,18 +66,18 @@ def test_who_wrote_nothing_about_the_brand_has_no_vote_on_it() -> None:
     assert change.panes[Cell("hour", "Acme", NOON_HOUR)].posts == 7
 
 
-def test_irrelevant_posts_alone_leave_no_sketch_of_authors() -> None:
+def test_irrelevant_posts_alone_leave_no_author_sketch() -> None:
     change = folded([a_scored("1", "irrelevant")])
     assert (dict(change.authors), dict(change.negatives)) == ({}, {})
 
 
-def test_panes_add_to_what_is_stored() -> None:
+def test_panes_are_added_to_the_stored_values() -> None:
     cell = Cell("hour", "Acme", NOON_HOUR)
     change = folded([a_scored(sentiment="positive")], stored=Stored(panes={cell: Pane(5, 6, 7, 100)}))
     assert change.panes[cell] == Pane(5, 6, 8, 750_100)
 
 
-def test_the_same_id_counts_once_within_a_batch_and_across_batches() -> None:
+def test_duplicate_id_counts_once_within_and_across_batches() -> None:
     again = folded([a_scored("7", offset=0), a_scored("7", offset=1)])
     assert again.status.repeated == 1
     assert len(again.counted) == 1
@@ -86,11 +86,11 @@ def test_the_same_id_counts_once_within_a_batch_and_across_batches() -> None:
     assert (later.status.repeated, later.panes, later.new_ids) == (1, {}, {})
 
 
-def test_the_same_id_of_another_source_is_another_post() -> None:
+def test_same_id_of_another_source_is_another_post() -> None:
     assert folded([a_scored("7"), a_scored("7", source="elsewhere")]).status.repeated == 0
 
 
-def test_one_author_counts_once_however_much_he_writes() -> None:
+def test_author_with_many_posts_counts_once() -> None:
     posts: list[Outcome] = [a_scored(str(i), "negative", author=99) for i in range(50)]
     posts.append(a_scored("x", "positive", author=100))
     change = folded(posts)
@@ -98,51 +98,51 @@ def test_one_author_counts_once_however_much_he_writes() -> None:
     assert (counts.everyone, counts.negative) == (2, 1)
 
 
-def test_a_post_behind_the_watermark_is_late_and_still_counts() -> None:
+def test_post_behind_the_watermark_is_late_and_counts() -> None:
     change = folded([a_scored("1", at_ms=NOON_MS), a_scored("2", at_ms=NOON_MS - 10 * MINUTE_MS)])
     assert change.status.late == 1
     assert Cell("minute", "Acme", NOON_MINUTE - 10) in change.panes
 
 
-def test_a_post_behind_the_minutes_horizon_counts_in_its_hour_only() -> None:
+def test_post_beyond_minute_retention_counts_in_its_hour_only() -> None:
     old = NOON_MS - 50 * HOUR_MS
     change = folded([a_scored("1"), a_scored("2", at_ms=old)])
     assert Cell("hour", "Acme", old // HOUR_MS) in change.panes
     assert Cell("minute", "Acme", old // MINUTE_MS) not in change.panes
 
 
-def test_a_post_behind_the_horizon_is_dead_as_too_old() -> None:
+def test_post_beyond_hour_retention_is_dead_as_too_old() -> None:
     change = folded([a_scored("1"), a_scored("2", at_ms=NOON_MS - 91 * DAY_MS, offset=1)])
     [letter] = change.dead
     assert (letter.reason, change.status.dead) == ("too_old", 1)
     assert "BRANDPULSE_NAMESPACE" in letter.message
 
 
-def test_a_post_from_the_future_is_dead_and_does_not_move_the_clock() -> None:
+def test_post_from_the_future_is_dead_and_does_not_advance_the_clock() -> None:
     change = folded([a_scored("1"), a_scored("2", at_ms=NOON_MS + HOUR_MS, record_ms=NOON_MS)])
     assert [letter.reason for letter in change.dead] == ["from_the_future"]
     assert change.status.clock_ms == NOON_MS
 
 
-def test_unmatched_and_dead_posts_are_counted_and_leave_no_pane() -> None:
+def test_unmatched_and_dead_posts_are_counted_without_a_pane() -> None:
     readable = a_scored("1")
     change = folded([Unmatched(readable.decoded), DeadRecord(Record(1, 0, None, b"x"), "not_json", "no")])
     assert (change.status.unmatched, change.status.dead, dict(change.panes)) == (1, 1, {})
 
 
-def test_newest_negatives_are_kept_for_people_to_read() -> None:
+def test_newest_negative_posts_are_stored() -> None:
     posts: list[Outcome] = [a_scored(str(i), "negative", NOON_MS - i * 1_000) for i in range(30)]
     change = folded(posts)
     assert {post.id for post in change.negatives["Acme"]} == {str(i) for i in range(20)}, "newest by event time"
 
 
-def test_a_2015_stream_counts_like_todays_whatever_the_records_say() -> None:
+def test_2015_stream_counts_like_one_of_today() -> None:
     then = 1_424_000_000_000
     verdict, clock = classify_event_time(then, NOON_MS, NO_CLOCK, RETENTION)
     assert (verdict, clock) == (Timeliness.ON_TIME, then)
 
 
-def test_the_repeat_memory_forgets_by_event_time_and_by_its_bound() -> None:
+def test_dedup_window_drops_ids_by_event_time_and_size() -> None:
     store = MemoryPartitionStore()
     status = a_status()
     assert store.rebase(None, status)
@@ -166,7 +166,7 @@ def test_the_repeat_memory_forgets_by_event_time_and_by_its_bound() -> None:
     assert set(found.duplicates) == {recent}
 
 
-def test_a_backfill_that_does_not_move_the_clock_stays_within_the_bound() -> None:
+def test_backfill_that_does_not_advance_the_clock_stays_within_the_limit() -> None:
     limits = DedupLimits(memory_ms=6 * HOUR_MS, max_ids=100)
     status = a_status()
     for step in range(60):
@@ -192,7 +192,7 @@ def streams(draw: st.DrawFn) -> tuple[list[Scored], list[int]]:
 
 
 @given(streams())
-def test_cutting_a_stream_into_other_batches_changes_nothing(drawn: tuple[list[Scored], list[int]]) -> None:
+def test_batch_boundaries_change_nothing(drawn: tuple[list[Scored], list[int]]) -> None:
     posts, cuts = drawn
 
     def run(edges: list[int]) -> tuple[PartitionStatus, dict[Cell, Pane]]:

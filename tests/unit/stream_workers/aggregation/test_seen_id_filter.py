@@ -27,7 +27,7 @@ def digests(ids: range) -> list[bytes]:
     return [a_scored(str(number)).digest for number in ids]
 
 
-def test_generations_that_others_began_are_asked_about_everything() -> None:
+def test_generation_of_another_worker_is_looked_up_for_all_ids() -> None:
     known, theirs = SeenIdFilter(ExactIds), Generation(7, NOON_MS, 2)
     change = written(a_status(generations=(theirs,)), range(3))
     known.add_applied((theirs,), change)
@@ -36,7 +36,7 @@ def test_generations_that_others_began_are_asked_about_everything() -> None:
     ]
 
 
-def test_of_a_generation_of_its_own_only_what_may_be_in_it_is_asked() -> None:
+def test_own_generation_is_looked_up_for_possible_ids_only() -> None:
     known, status = SeenIdFilter(ExactIds), a_status()
     for ids in (range(3), range(3, 6)):
         change = written(status, ids)
@@ -48,7 +48,7 @@ def test_of_a_generation_of_its_own_only_what_may_be_in_it_is_asked() -> None:
     ]
 
 
-def test_each_generation_is_asked_about_its_own_ids_and_none_that_is_forgotten() -> None:
+def test_each_generation_is_looked_up_for_its_own_ids() -> None:
     known, status = SeenIdFilter(ExactIds), a_status()
     for step in range(6):
         change = written(status, range(step, step + 1), NOON_MS + 2 * step * HOUR_MS)
@@ -60,7 +60,7 @@ def test_each_generation_is_asked_about_its_own_ids_and_none_that_is_forgotten()
     ]
 
 
-def test_without_filters_all_is_asked() -> None:
+def test_without_filters_all_ids_are_looked_up() -> None:
     known, change = SeenIdFilter(), written(a_status(), range(3))
     known.add_applied((), change)
     assert known.lookups(change.status.generations, digests(range(2))) == [
@@ -70,7 +70,7 @@ def test_without_filters_all_is_asked() -> None:
 
 
 @pytest.mark.parametrize("ids", [100, 7_000, 200_000, 600_000])
-def test_the_native_filter_holds_what_was_added_and_doubts_little_else(ids: int) -> None:
+def test_native_filter_contains_added_ids_and_few_others(ids: int) -> None:
     native = pytest.importorskip("stream_workers._native", reason="make native")
     held = native.IdFilter()
     batches = [b"".join(digests_of(f"held-{step}", ids // 10)) for step in range(10)]
@@ -85,7 +85,7 @@ def digests_of(name: str, number: int) -> list[bytes]:
     return [hashlib.blake2b(f"{name} {one}".encode(), digest_size=12).digest() for one in range(number)]
 
 
-def test_no_step_of_a_filter_of_hundreds_of_thousands_of_ids_is_a_leap() -> None:
+def test_native_filter_grows_in_small_steps() -> None:
     native = pytest.importorskip("stream_workers._native", reason="make native")
     pick = random.Random(3)
     filters = [native.IdFilter() for _ in range(8)]

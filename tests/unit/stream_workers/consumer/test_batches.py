@@ -64,31 +64,31 @@ def cut_of(held: dict[int, AssignedPartition], received: Sequence[Received]) -> 
     ]
 
 
-def test_a_read_is_cut_by_partition_and_each_part_follows_on(held: dict[int, AssignedPartition]) -> None:
+def test_read_is_split_by_partition_into_consecutive_batches(held: dict[int, AssignedPartition]) -> None:
     hold(held, 0, 5)
     hold(held, 1, 0)
     assert cut_of(held, [Received(0, 5), Received(1, 0), Received(0, 6)]) == [(0, 5, 7, [5, 6]), (1, 0, 1, [0])]
     assert cut_of(held, [Received(0, 7)]) == [(0, 7, 8, [7])]
 
 
-def test_gaps_that_compaction_or_transactions_left_are_stepped_over(held: dict[int, AssignedPartition]) -> None:
+def test_gaps_of_compaction_or_transactions_are_skipped(held: dict[int, AssignedPartition]) -> None:
     hold(held, 0, 5)
     assert cut_of(held, [Received(0, 9), Received(0, 12)]) == [(0, 5, 13, [9, 12])]
 
 
-def test_records_that_come_twice_are_taken_once(held: dict[int, AssignedPartition]) -> None:
+def test_record_returned_twice_is_used_once(held: dict[int, AssignedPartition]) -> None:
     """Seen after a seek on a broker fresh from its start: all of a partition twice within one read."""
     hold(held, 0, 0)
     assert cut_of(held, [Received(0, 0), Received(0, 1), Received(0, 0), Received(0, 1)]) == [(0, 0, 2, [0, 1])]
     assert cut_of(held, [Received(0, 1)]) == []
 
 
-def test_records_of_partitions_that_are_not_held_fall_out(held: dict[int, AssignedPartition]) -> None:
+def test_records_of_unassigned_partitions_are_dropped(held: dict[int, AssignedPartition]) -> None:
     hold(held, 0, 0).released = True
     assert cut_of(held, [Received(0, 0), Received(3, 0)]) == []
 
 
-def test_the_end_is_noted_where_nothing_follows_it(held: dict[int, AssignedPartition]) -> None:
+def test_end_of_partition_is_noted_unless_records_follow(held: dict[int, AssignedPartition]) -> None:
     place = hold(held, 0, 0)
     cut_of(held, [Received(0, 0), Received(0, 1, KafkaError._PARTITION_EOF)])
     assert place.eof_position == 1
@@ -97,7 +97,7 @@ def test_the_end_is_noted_where_nothing_follows_it(held: dict[int, AssignedParti
 
 
 @pytest.mark.parametrize(("epochs", "last"), [([4, 4], 4), ([4, 5], 5), ([4, None], -1), ([None, None], -1)])
-def test_a_batch_knows_in_which_epoch_its_last_record_was_written(
+def test_batch_holds_the_epoch_of_its_last_record(
     held: dict[int, AssignedPartition], epochs: list[int | None], last: int
 ) -> None:
     place = hold(held, 0, 5)

@@ -49,51 +49,51 @@ def _not_even_asked(_partitions: Collection[int], _seconds: float) -> "dict[int,
     ],
     ids=["an empty log's end", "no end", "an error", "a client that went", "nothing", "not asked"],
 )
-def test_only_the_end_of_a_log_is_an_answer(ask: RequestLogEnds, silent: float) -> None:
-    answers = BrokerLiveness(ask)
+def test_only_a_log_end_counts_as_a_reply(ask: RequestLogEnds, silent: float) -> None:
+    liveness = BrokerLiveness(ask)
     for now in range(100, 161):
-        answers.update({3: 7}, float(now))
-    assert answers.silent_seconds(3) == silent
+        liveness.update({3: 7}, float(now))
+    assert liveness.silent_seconds(3) == silent
 
 
-def test_a_leader_that_is_gone_silences_its_own_partitions_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_lost_leader_silences_only_its_own_partitions(caplog: pytest.LogCaptureFixture) -> None:
     gone = {1}
-    answers = BrokerLiveness(lambda partitions, _: {p: _ends_at(9) for p in partitions if p not in gone})
+    liveness = BrokerLiveness(lambda partitions, _: {p: _ends_at(9) for p in partitions if p not in gone})
     with caplog.at_level(logging.INFO):
         for now in range(100, 141):
-            answers.update({0: 7, 1: 7}, float(now))
-        assert (answers.silent_seconds(0), answers.silent_seconds(1) > 30) == (0.0, True)
+            liveness.update({0: 7, 1: 7}, float(now))
+        assert (liveness.silent_seconds(0), liveness.silent_seconds(1) > 30) == (0.0, True)
         gone.clear()
         for now in range(141, 161):
-            answers.update({0: 7, 1: 7}, float(now))
-        assert answers.silent_seconds(1) == 0.0
+            liveness.update({0: 7, 1: 7}, float(now))
+        assert liveness.silent_seconds(1) == 0.0
     assert [line.getMessage() for line in caplog.records] == ["kafka not responding", "kafka responding again"]
 
 
-def test_one_question_at_a_time_is_open() -> None:
+def test_one_request_at_a_time_is_open() -> None:
     asked: list[float] = []
 
     def never(partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
         asked.append(now)
         return {partition: Future() for partition in partitions}
 
-    answers, now = BrokerLiveness(never), 0.0
+    liveness, now = BrokerLiveness(never), 0.0
     for now in range(100, 131):
-        answers.update({0: 7}, float(now))
+        liveness.update({0: 7}, float(now))
     assert asked == [100, 110, 120, 130]
 
 
-def test_what_was_given_away_is_not_asked_about() -> None:
+def test_forgotten_partition_is_not_requested() -> None:
     asked: list[set[int]] = []
 
     def note(partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
         asked.append(set(partitions))
         return {partition: _ends_at(9) for partition in partitions}
 
-    answers = BrokerLiveness(note)
-    answers.update({0: 7, 1: 7}, 100.0)
-    answers.forget(1)
-    answers.update({0: 7}, 105.0)
-    answers.forget(0)
-    answers.update({}, 110.0)
+    liveness = BrokerLiveness(note)
+    liveness.update({0: 7, 1: 7}, 100.0)
+    liveness.forget(1)
+    liveness.update({0: 7}, 105.0)
+    liveness.forget(0)
+    liveness.update({}, 110.0)
     assert asked == [{0, 1}, {0}]

@@ -13,7 +13,7 @@ def observed(marks: str, *, run: int = 5, share: float = 0.5, window: int = 10) 
 @pytest.mark.parametrize("before", ["", "x", "xxxx", "..x.x", "." * 30, "x" * 4 + "." * 9])
 @pytest.mark.parametrize("valid", [0, 1, 7, 40])
 @pytest.mark.parametrize("after", ["", "xxxx", "x.xx.xxx"])
-def test_valid_posts_told_at_once_count_as_told_one_by_one(before: str, valid: int, after: str) -> None:
+def test_valid_posts_observed_at_once_equal_those_observed_one_by_one(before: str, valid: int, after: str) -> None:
     guard = DlqLimit(run_limit=5, share_limit=0.5, window=10)
     for mark in before:
         guard.observe(invalid=mark == "x")
@@ -23,18 +23,18 @@ def test_valid_posts_told_at_once_count_as_told_one_by_one(before: str, valid: i
     assert guard.violation == observed(before + "." * valid + after)
 
 
-def test_some_bad_posts_are_everyday_life() -> None:
+def test_some_invalid_posts_do_not_pause() -> None:
     assert observed("..x..x..x..x..") == ""
 
 
-def test_a_long_run_of_bad_posts_pauses() -> None:
+def test_long_run_of_invalid_posts_pauses() -> None:
     assert "5 invalid posts in a row" in observed("...xxxxx")
 
 
-def test_a_run_is_broken_by_one_good_post() -> None:
+def test_one_valid_post_ends_a_run() -> None:
     assert observed("xxxx.xxxx.") == "80% of the last 10 posts are invalid (limit 50%)"
     assert observed("xxxx.xxxx", window=100) == ""
 
 
-def test_the_share_counts_only_the_recent_posts() -> None:
+def test_share_counts_only_recent_posts() -> None:
     assert observed("x.x.x.x.x." + "." * 10) == ""

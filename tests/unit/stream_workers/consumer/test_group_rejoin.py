@@ -35,7 +35,7 @@ class Group:
                 self.joined.append((self.now, unread))
 
 
-def test_one_too_many_waits_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_spare_worker_waits_and_logs_it(caplog: pytest.LogCaptureFixture) -> None:
     group = Group(0, 1, 2)
     group.pass_seconds(200)
     assert group.joined == []
@@ -43,7 +43,7 @@ def test_one_too_many_waits_and_says_so(caplog: pytest.LogCaptureFixture) -> Non
     assert 1 <= len(told) <= 3, "not each second"
 
 
-def test_what_nobody_reads_makes_it_join_anew_and_ever_more_seldom() -> None:
+def test_unread_partition_causes_rejoins_at_growing_intervals() -> None:
     group = Group(0)
     group.pass_seconds(3_600)
     at = [when for when, _ in group.joined]
@@ -55,7 +55,7 @@ def test_what_nobody_reads_makes_it_join_anew_and_ever_more_seldom() -> None:
     assert len(at) <= 12, "each stops the whole group"
 
 
-def test_a_share_that_changes_hands_is_given_time() -> None:
+def test_partition_that_changes_owner_gets_time() -> None:
     group = Group(0, 1, 2)
     group.pass_seconds(60)
     group.read.clear()
@@ -65,7 +65,7 @@ def test_a_share_that_changes_hands_is_given_time() -> None:
     assert group.joined == []
 
 
-def test_who_is_given_something_begins_to_wait_from_there() -> None:
+def test_assignment_restarts_the_wait() -> None:
     group = Group()
     group.pass_seconds(100)
     assert len(group.joined) == 3
@@ -76,7 +76,7 @@ def test_who_is_given_something_begins_to_wait_from_there() -> None:
     assert len(group.joined) == 4, "the wait is short again"
 
 
-def test_without_kafka_or_store_it_says_what_they_say(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_kafka_or_store_the_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     group = Group()
     group.fault = "topic posts is gone"
     with caplog.at_level(logging.WARNING):

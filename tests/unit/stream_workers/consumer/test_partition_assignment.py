@@ -64,14 +64,14 @@ def ownership(consumer: Assignments, load: Callable[[int, bool], PartitionStatus
     )
 
 
-def give(owned: PartitionAssignment, consumer: Assignments, partitions: int) -> None:
-    owned.on_assigned(
+def give(assignment: PartitionAssignment, consumer: Assignments, partitions: int) -> None:
+    assignment.on_assigned(
         cast("Consumer", consumer), [TopicPartition("posts", partition) for partition in range(partitions)]
     )
-    owned.load_pending()
+    assignment.load_pending()
 
 
-def test_a_partition_is_assigned_only_where_its_state_says() -> None:
+def test_partition_is_assigned_at_its_stored_offset() -> None:
     """Assigned at the log's end and sought from there, 18 of 86 began at the end: librdkafka had asked for it late."""
     consumer = Assignments()
     states = {0: a_status(70), 1: a_status(0, partition=1)}
@@ -81,19 +81,19 @@ def test_a_partition_is_assigned_only_where_its_state_says() -> None:
             raise TransientError("Redis is away")
         return states[partition]
 
-    owned = ownership(consumer, load)
-    give(owned, consumer, 3)
+    assignment = ownership(consumer, load)
+    give(assignment, consumer, 3)
     assert consumer.told == [[], [(0, 70), (1, 0)]]
-    assert owned.pending == 1, "the state of the third is not loaded yet"
-    owned.active[0].position = 75
+    assert assignment.pending == 1, "the state of the third is not loaded yet"
+    assignment.active[0].position = 75
     states[2] = a_status(9, partition=2)
-    owned._pending[2] = 0.0
-    owned.load_pending()
+    assignment._pending[2] = 0.0
+    assignment.load_pending()
     assert consumer.told[-1] == [(0, 75), (1, 0), (2, 9)]
     assert consumer.sought == []
 
 
-def test_a_partition_that_loads_anew_is_sought_and_a_stuck_one_is_assigned_anew() -> None:
+def test_reloaded_partition_is_sought_and_out_of_range_one_reassigned() -> None:
     consumer = Assignments()
     stuck_at_load = []
 
@@ -101,26 +101,26 @@ def test_a_partition_that_loads_anew_is_sought_and_a_stuck_one_is_assigned_anew(
         stuck_at_load.append(stuck)
         return a_status(5, partition=partition)
 
-    owned = ownership(consumer, load)
-    give(owned, consumer, 2)
-    owned.reset(owned.active[1], "refused")
-    owned.process_requests()
-    owned.load_pending()
+    assignment = ownership(consumer, load)
+    give(assignment, consumer, 2)
+    assignment.reset(assignment.active[1], "refused")
+    assignment.process_requests()
+    assignment.load_pending()
     assert (consumer.told[-1], consumer.sought) == ([(0, 5), (1, 5)], [(1, 5)])
-    owned.reload_out_of_range(1, "offset out of range")
-    owned.process_requests()
-    owned.active[0].position = 8
-    owned.load_pending()
+    assignment.reload_out_of_range(1, "offset out of range")
+    assignment.process_requests()
+    assignment.active[0].position = 8
+    assignment.load_pending()
     assert (consumer.told[-1], consumer.sought) == ([(0, 8), (1, 5)], [(1, 5)])
     assert stuck_at_load == [False, False, False, True], "the log may not be the one that was read"
 
 
-def test_what_is_held_of_a_partition_falls_out_when_it_loads_anew_or_is_taken_away() -> None:
+def test_partition_is_released_when_it_reloads_or_is_revoked() -> None:
     consumer = Assignments()
-    owned = ownership(consumer, lambda partition, _stuck: a_status(5, partition=partition))
-    give(owned, consumer, 2)
-    first, second = owned.active[0], owned.active[1]
-    owned.reset(first, "refused")
-    owned.on_revoked(cast("Consumer", consumer), [TopicPartition("posts", 1)])
-    owned.process_requests()
-    assert first.released and second.released and not owned.active
+    assignment = ownership(consumer, lambda partition, _stuck: a_status(5, partition=partition))
+    give(assignment, consumer, 2)
+    first, second = assignment.active[0], assignment.active[1]
+    assignment.reset(first, "refused")
+    assignment.on_revoked(cast("Consumer", consumer), [TopicPartition("posts", 1)])
+    assignment.process_requests()
+    assert first.released and second.released and not assignment.active

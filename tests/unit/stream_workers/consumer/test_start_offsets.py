@@ -25,7 +25,7 @@ def _beginnings(store: MemoryPartitionStore, telemetry: Telemetry) -> StartOffse
     )
 
 
-def test_a_client_that_waits_for_a_dead_controller_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_admin_client_is_replaced_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     def first_waits(admin: object, _topic: str) -> str:
@@ -52,7 +52,7 @@ def test_a_client_that_waits_for_a_dead_controller_is_not_asked_again(monkeypatc
     ],
     ids=["all there", "made anew", "its beginning is gone", "its end was lost", "its end was lost, nobody knows where"],
 )
-def test_each_log_that_breaks_is_counted_by_what_happened_to_it(
+def test_each_log_break_is_counted_by_its_reason(
     monkeypatch: pytest.MonkeyPatch, extent: LogExtent, why: str | None
 ) -> None:
     store, telemetry = MemoryPartitionStore(), Telemetry(WORKER_METRICS)
@@ -67,7 +67,7 @@ def test_each_log_that_breaks_is_counted_by_what_happened_to_it(
     assert counted == {kind: int(kind == why) for kind in counted}
 
 
-def test_a_partition_without_state_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partition_without_state_counts_no_log_break(monkeypatch: pytest.MonkeyPatch) -> None:
     telemetry = Telemetry(WORKER_METRICS)
     where = _beginnings(MemoryPartitionStore(), telemetry)
     monkeypatch.setattr(where, "_extent", lambda *_, **__: LogExtent("log-1", 7, 100))

@@ -85,12 +85,12 @@ class Watched:
         return status
 
 
-def test_a_partition_is_idle_only_after_some_seconds_at_its_end() -> None:
+def test_partition_is_idle_only_after_some_seconds_at_its_end() -> None:
     watched = Watched(high=10)
     assert [watched.idle_at(now) for now in (100, 102, 103, 110)] == [False, False, True, True]
 
 
-def test_a_partition_with_lag_is_never_idle_and_starts_over_when_it_has_caught_up() -> None:
+def test_partition_with_lag_is_not_idle_and_restarts_its_idle_time() -> None:
     watched = Watched(high=10)
     assert watched.idle_at(100) is False
     watched.ends.high = 15
@@ -99,7 +99,7 @@ def test_a_partition_with_lag_is_never_idle_and_starts_over_when_it_has_caught_u
     assert [watched.idle_at(now) for now in (105, 109)] == [False, True]
 
 
-def test_a_partition_that_its_client_forgot_is_not_idle_whatever_the_client_said_last() -> None:
+def test_stuck_partition_is_not_idle_whatever_the_client_last_reported() -> None:
     watched = Watched(high=10)
     watched.held.eof_position, watched.held.eof_count = 10, 1
     assert [watched.idle_at(now) for now in range(100, 106)] == [False, False, False, True, True, True]
@@ -109,17 +109,17 @@ def test_a_partition_that_its_client_forgot_is_not_idle_whatever_the_client_said
     assert watched.standing == ["not read beyond 10 although the log ends at 40"]
 
 
-def test_what_is_read_and_not_yet_counted_is_not_idle() -> None:
+def test_partition_with_uncounted_records_is_not_idle() -> None:
     watched = Watched(high=10, position=12)
     assert [watched.idle_at(now) for now in (100, 110)] == [False, False]
 
 
-def test_before_the_first_fetch_nobody_knows_the_end() -> None:
+def test_before_the_first_fetch_the_lag_is_unknown() -> None:
     watched = Watched(high=-1001)
     assert [watched.idle_at(now) for now in (100, 110)] == [False, False]
 
 
-def test_a_sign_of_life_says_who_and_how_far() -> None:
+def test_heartbeat_holds_owner_and_progress() -> None:
     watched = Watched(high=25)
     watched.held.status = replace(watched.held.status, owner="host:1")
     status = watched.told_at(100)
@@ -127,7 +127,7 @@ def test_a_sign_of_life_says_who_and_how_far() -> None:
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["an idle one", "one that waits for a person"])
-def test_a_partition_is_seen_only_while_its_broker_answers(waits: bool) -> None:
+def test_heartbeat_time_stops_while_the_broker_is_silent(waits: bool) -> None:
     watched = Watched(high=10)
     told = watched.paused_at if waits else watched.told_at
     assert [told(now).seen_wall_ms for now in range(100, 160)] == [now * 1_000 for now in range(100, 160)]
@@ -144,7 +144,7 @@ def test_a_partition_is_seen_only_while_its_broker_answers(waits: bool) -> None:
     assert told(330).caught_up is not waits
 
 
-def test_a_broker_that_pauses_for_ten_seconds_is_not_gone() -> None:
+def test_broker_that_pauses_for_ten_seconds_is_not_silent() -> None:
     watched = Watched(high=10)
     watched.idle_at(100)
     seen = []
@@ -154,7 +154,7 @@ def test_a_broker_that_pauses_for_ten_seconds_is_not_gone() -> None:
     assert [one.seen_wall_ms for one in seen] == [now * 1_000 for now in range(101, 140)]
 
 
-def test_records_that_come_are_an_answer_though_no_question_is_answered() -> None:
+def test_arriving_records_count_as_a_reply() -> None:
     watched = Watched(high=10_000)
     watched.broker_answers = False
     for now in range(100, 200):
@@ -162,13 +162,13 @@ def test_records_that_come_are_an_answer_though_no_question_is_answered() -> Non
         watched.held.position += 1
 
 
-def test_a_gap_that_a_transaction_left_at_the_end_is_no_lag() -> None:
+def test_transaction_gap_at_the_end_is_no_lag() -> None:
     watched = Watched(high=11)
     watched.held.eof_position = 10
     assert [watched.idle_at(now) for now in (100, 104)] == [False, True]
 
 
-def test_a_quiet_partition_notices_that_the_store_lost_its_last_writes() -> None:
+def test_idle_partition_detects_that_the_store_lost_its_last_writes() -> None:
     watched = Watched(high=10)
     watched.idle_at(100)
     assert watched.lost == []
@@ -179,7 +179,7 @@ def test_a_quiet_partition_notices_that_the_store_lost_its_last_writes() -> None
     assert watched.lost == ["the stored offset is no longer 10"]
 
 
-def test_a_batch_under_way_is_no_loss() -> None:
+def test_batch_in_flight_is_not_taken_for_a_loss() -> None:
     watched = Watched(high=20, position=20)
     before = watched.store.load("posts", 0)
     assert before is not None
@@ -188,7 +188,7 @@ def test_a_batch_under_way_is_no_loss() -> None:
     assert watched.lost == []
 
 
-def test_a_store_that_does_not_answer_is_asked_once_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_that_does_not_respond_is_called_once_per_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each asking may take its whole time-out: asked for every partition, it would keep the reader for minutes."""
     watched = Watched(high=10)
     asked: list[int] = []

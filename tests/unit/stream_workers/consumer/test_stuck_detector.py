@@ -15,37 +15,37 @@ def _looked(standstills: StuckPartitionDetector, held: AssignedPartition, end: i
     return [second for second in seconds if standstills.stuck({0: held}, {0: end}, ReadStats(float(second)))]
 
 
-def test_a_partition_behind_its_logs_end_that_is_not_read_for_20_seconds_stands_still() -> None:
+def test_partition_with_waiting_records_unread_for_20_seconds_is_stuck() -> None:
     standstills = StuckPartitionDetector()
     assert _looked(standstills, _held(), 50, range(100, 150)) == [120, 140]
     assert standstills.is_behind(0)
 
 
-def test_it_does_not_while_it_is_read() -> None:
+def test_partition_that_is_read_is_not_stuck() -> None:
     standstills, held = StuckPartitionDetector(), _held()
     for second in range(100, 200):
         held.position += second % 15 == 0
         assert standstills.stuck({0: held}, {0: 50}, ReadStats(float(second))) == []
 
 
-def test_time_in_which_nothing_was_asked_for_does_not_count() -> None:
+def test_time_without_reads_does_not_count() -> None:
     standstills, held = StuckPartitionDetector(), _held()
     assert _looked(standstills, held, 50, range(100, 119)) == []
     assert not any(standstills.stuck({0: held}, {0: 50}, ReadStats(118.0)) for _ in range(100))
 
 
-def test_a_partition_at_its_end_waits_for_nothing() -> None:
+def test_partition_at_its_end_is_not_stuck() -> None:
     standstills = StuckPartitionDetector()
     assert _looked(standstills, _held(), 10, range(100, 200)) == []
     assert not standstills.is_behind(0)
     assert standstills.stuck({0: _held()}, {}, ReadStats(200.0)) == []
 
 
-def test_one_offset_more_may_be_the_end_of_a_transaction() -> None:
+def test_one_missing_offset_may_be_the_end_of_a_transaction() -> None:
     assert _looked(StuckPartitionDetector(), _held(), 11, range(100, 200)) == []
 
 
-def test_offsets_of_which_the_client_said_that_nothing_follows_are_none_until_the_log_grows() -> None:
+def test_offsets_before_a_reported_end_do_not_count_until_the_log_grows() -> None:
     standstills, held = StuckPartitionDetector(), _held()
     assert _looked(standstills, held, 20, range(100, 110)) == []
     held.eof_position, held.eof_count = 10, 1
@@ -53,7 +53,7 @@ def test_offsets_of_which_the_client_said_that_nothing_follows_are_none_until_th
     assert _looked(standstills, held, 21, range(200, 225)) == [220]
 
 
-def test_a_successor_whose_fetcher_says_at_once_that_nothing_follows_is_begun_anew_no_second_time() -> None:
+def test_reloaded_partition_with_an_immediate_end_is_not_reloaded_again() -> None:
     standstills = StuckPartitionDetector()
     assert _looked(standstills, _held(), 20, range(100, 125)) == [120]
     standstills.forget(0)
@@ -62,13 +62,13 @@ def test_a_successor_whose_fetcher_says_at_once_that_nothing_follows_is_begun_an
     assert _looked(standstills, successor, 20, range(125, 300)) == []
 
 
-def test_a_successor_has_its_own_time() -> None:
+def test_reloaded_partition_gets_its_own_patience() -> None:
     standstills = StuckPartitionDetector()
     assert _looked(standstills, _held(), 50, range(100, 119)) == []
     assert _looked(standstills, _held(), 50, range(119, 139)) == []
 
 
-def test_where_no_read_has_room_it_stands_still_once_more_was_read_of_others_than_the_client_queues() -> None:
+def test_without_unfilled_reads_a_partition_is_stuck_after_a_full_queue() -> None:
     standstills = StuckPartitionDetector()
     partitions = {number: _held() for number in range(4)}
     ends = dict.fromkeys(partitions, 10**9)

@@ -27,7 +27,7 @@ def read(*texts: str, first: int = 0) -> DecodedBatch:
     return PythonBatchDecoder(MATCHER, HASH).decode(Records.from_records(records))
 
 
-def test_each_row_tells_its_brands_facets_moment_and_hashes() -> None:
+def test_each_row_has_brands_facets_time_and_hashes() -> None:
     rows = read("acme refund", "nothing", "the bolt car of acme", "bolt alone")
     assert [rows.match(row).brands for row in range(4)] == [("Acme",), (), ("Acme", "Bolt"), ()]
     assert [rows.match(row).facets for row in (0, 2)] == [{0}, set()]
@@ -38,7 +38,7 @@ def test_each_row_tells_its_brands_facets_moment_and_hashes() -> None:
     assert rows.post(3).text == "bolt alone"
 
 
-def test_what_is_no_post_is_dead_with_its_reason_and_leaves_its_neighbours_alone() -> None:
+def test_row_without_a_post_is_dead_with_its_reason() -> None:
     records = [a_record(a_post("0", "acme")), Record(1, NOON_MS, b"k", b"junk"), Record(2, NOON_MS, None, None)]
     rows = PythonBatchDecoder(MATCHER, HASH).decode(Records.from_records(records))
     assert {row: letter.reason for row, letter in rows.dead.items()} == {1: "not_json", 2: "empty"}
@@ -46,7 +46,7 @@ def test_what_is_no_post_is_dead_with_its_reason_and_leaves_its_neighbours_alone
     assert rows.matched.tolist() == [0]
 
 
-def test_a_text_that_breaks_the_matcher_is_its_own_end_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_that_breaks_the_matcher_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     def fragile(text: str) -> tuple[tuple[str, ...], frozenset[int]]:
         if "?" in text:
             raise IndexError("nobody foresaw this")
@@ -58,7 +58,7 @@ def test_a_text_that_breaks_the_matcher_is_its_own_end_only(monkeypatch: pytest.
     assert rows.matched.tolist() == [0, 2]
 
 
-def test_only_some_times_are_kept_and_what_is_dead_with_them() -> None:
+def test_filter_by_time_keeps_wanted_and_dead_rows() -> None:
     rows = read("acme", "bolt car", "acme refund", "nothing")
     rows.mark_dead(0, "unmatchable", "x")
     kept = rows.filter_by_time(lambda at_ms: at_ms >= NOON_MS + 2 * MINUTE_MS)
@@ -68,7 +68,7 @@ def test_only_some_times_are_kept_and_what_is_dead_with_them() -> None:
     assert rows.filter_by_time(lambda _at: True) is rows
 
 
-def test_rows_that_follow_each_other_are_one() -> None:
+def test_concatenated_batches_equal_one_batch() -> None:
     first, second = read("nothing", "acme"), read("bolt car", "junk", "acme", first=2)
     second.mark_dead(1, "unscorable", "x")
     joined = DecodedBatch.concatenate([first, second])
@@ -79,13 +79,13 @@ def test_rows_that_follow_each_other_are_one() -> None:
     assert [joined.digest(row) for row in joined.matched] == [post_digest("test", one) for one in "124"]
 
 
-def test_without_native_code_python_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_native_code_python_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(fastest_decoder(MATCHER, HASH, native=False), PythonBatchDecoder)
     monkeypatch.setitem(sys.modules, "stream_workers._native", None)
     assert isinstance(fastest_decoder(MATCHER, HASH), PythonBatchDecoder)
 
 
-def test_ids_in_one_piece_are_ids() -> None:
+def test_packed_ids_are_a_sequence_of_ids() -> None:
     one, two, three = (post_digest("test", number) for number in "123")
     ids = PackedIds(one + two)
     ids.append(three)
@@ -97,7 +97,7 @@ def test_ids_in_one_piece_are_ids() -> None:
         _ = ids[4]
 
 
-def test_a_batch_on_which_native_code_breaks_is_read_in_python(
+def test_batch_that_breaks_native_code_is_decoded_in_python(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("stream_workers._native", reason="make native")

@@ -38,14 +38,14 @@ def with_field(name: str, value: object) -> bytes:
         (b"x" * (MAX_RECORD_BYTES + 1), "too_large", "262145"),
     ],
 )
-def test_a_bad_record_is_dead_with_its_reason(value: bytes | None, reason: str, told: str) -> None:
+def test_invalid_record_is_dead_with_its_reason(value: bytes | None, reason: str, told: str) -> None:
     item = only(value)
     assert isinstance(item, DeadRecord)
     assert item.reason == reason
     assert told in item.message
 
 
-def test_one_bad_record_does_not_fail_its_neighbours() -> None:
+def test_invalid_record_does_not_fail_others() -> None:
     items = decode([a_record(a_post("1")), Record(1, 0, None, b"junk"), a_record(a_post("2"), 2)])
     assert [type(item) for item in items] == [DecodedPost, DeadRecord, DecodedPost]
 
@@ -62,7 +62,7 @@ def test_event_time_is_read_with_its_zone() -> None:
     assert item.event_ms == NOON_MS
 
 
-def test_authors_are_told_apart_only_with_the_key() -> None:
+def test_author_hashes_depend_on_the_key() -> None:
     first, second = AuthorHasher("one key"), AuthorHasher("another")
     assert first("x", "ann") == AuthorHasher("one key")("x", "ann")
     assert first("x", "ann") != first("y", "ann")

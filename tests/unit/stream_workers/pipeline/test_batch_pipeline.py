@@ -47,7 +47,7 @@ from tests.support.builders import NOON_MS, a_post, a_record, a_status
 
 @dataclass
 class RecordedPartitions:
-    """Notes what the lane asks of the reader."""
+    """Records what the pipeline requests from the reader."""
 
     resets: list[str] = field(default_factory=list)
     pauses: list[str] = field(default_factory=list)
@@ -62,7 +62,7 @@ class RecordedPartitions:
 
 
 class BreaksOn:
-    """A scorer that cannot bear one word, as a poison post breaks a real one."""
+    """A scorer that raises on one word, like a post that breaks a real model."""
 
     name, version, heads = "fragile", "1", ("sentiment", "target")
 
@@ -82,7 +82,7 @@ def keyword() -> Scorer:
 
 
 class Opinionated:
-    """A scorer that hates the first brand of each post, loves the second, and finds nothing said about the others."""
+    """Scores the first brand of each post negative, the second positive, and the others irrelevant."""
 
     name, version, heads = "opinionated", "1", ("sentiment", "target", "sarcasm")
 
@@ -106,7 +106,7 @@ class Alarmed(Opinionated):
 
 
 class Bench:
-    """A lane on in-memory twins, and one partition of it."""
+    """A pipeline on in-memory stores, with one partition."""
 
     def __init__(
         self,
@@ -117,26 +117,26 @@ class Bench:
         named: Sequence[str] = ("Acme",),
     ) -> None:
         self.store = MemoryPartitionStore()
-        self.hand_over = MemoryOutputProducer()
+        self.output = MemoryOutputProducer()
         self.partitions = RecordedPartitions()
         self.telemetry = Telemetry(WORKER_METRICS)
-        self.pace = AdaptiveBatchSize(512)
+        self.batch_size = AdaptiveBatchSize(512)
         self._run_limit = run_limit
         matcher = BrandMatcher([Brand(name=name, terms=[name]) for name in named])
-        self.lane = BatchPipeline(
+        self.pipeline = BatchPipeline(
             decoder=fastest_decoder(matcher, AuthorHasher("key")),
             matcher=matcher,
             mask=Mask(),
             brands=brands,
             scorer=CachingScorer(scorer or keyword()),
             store=self.store,
-            output=self.hand_over,
+            output=self.output,
             partitions=self.partitions,
             retention=Retention(2 * MINUTE_MS, 48 * HOUR_MS, 90 * DAY_MS),
             dedup_limits=DedupLimits(6 * HOUR_MS, 10_000),
             telemetry=self.telemetry,
             wall_ms=lambda: NOON_MS,
-            batch_size=self.pace,
+            batch_size=self.batch_size,
             languages=LanguageFilter(["en"]),
             near_misses=NearMissFinder([Brand(name=name, terms=[name]) for name in named]),
         )
@@ -158,11 +158,11 @@ class Bench:
             [PartitionBatch(owner, records[0].offset, records[-1].offset + 1, Records.from_records(records))]
         )
 
-    def judged(self, batch: ReadBatch) -> list[ScoredPart]:
-        return self.lane.score(self.lane.prepare(batch))
+    def scored(self, batch: ReadBatch) -> list[ScoredPart]:
+        return self.pipeline.score(self.pipeline.prepare(batch))
 
     def run(self, batch: ReadBatch) -> None:
-        self.lane.settle(self.judged(batch))
+        self.pipeline.settle(self.scored(batch))
 
     @property
     def stored(self) -> PartitionStatus:
@@ -179,7 +179,7 @@ def _folded_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("rows", [MIN_COLUMNAR_ROWS - 1, MIN_COLUMNAR_ROWS])
-def test_few_rows_are_folded_post_by_post_and_many_by_columns(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+def test_few_rows_are_folded_by_rows_and_many_by_columns(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     monkeypatch.setattr(partition_fold, "MIN_COLUMNAR_ROWS", MIN_COLUMNAR_ROWS)
     ways: list[str] = []
     for way in ("fold_rows", "fold_columns"):
@@ -187,7 +187,7 @@ def test_few_rows_are_folded_post_by_post_and_many_by_columns(monkeypatch: pytes
     bench = Bench()
     bench.run(bench.batch(["acme is awful"] * rows))
     assert ways == ["fold_rows" if rows < MIN_COLUMNAR_ROWS else "fold_columns"]
-    assert (bench.stored.next, len(bench.hand_over.scored_posts)) == (rows, rows)
+    assert (bench.stored.next, len(bench.output.scored_posts)) == (rows, rows)
 
 
 def _noted(ways: list[str], fold: Callable[..., Change | None], way: str) -> Callable[..., Change | None]:
@@ -198,18 +198,18 @@ def _noted(ways: list[str], fold: Callable[..., Change | None], way: str) -> Cal
     return noted
 
 
-def test_a_batch_is_counted_and_handed_over() -> None:
+def test_batch_is_counted_and_written_to_topics() -> None:
     bench = Bench()
     bench.run(bench.batch(["acme is awful", "@ann likes acme", "nothing"]))
     assert (bench.stored.next, bench.stored.unmatched) == (3, 1)
-    assert [scored.masked_text for _, scored in bench.hand_over.scored_posts] == ["acme is awful", "@user likes acme"]
-    assert bench.lane.progress == 1
+    assert [scored.masked_text for _, scored in bench.output.scored_posts] == ["acme is awful", "@user likes acme"]
+    assert bench.pipeline.progress == 1
 
 
-def test_each_brand_of_a_post_gets_its_own_verdict_in_one_pass() -> None:
+def test_each_brand_of_a_post_gets_its_own_score_in_one_pass() -> None:
     bench = Bench(Opinionated(), named=("Acme", "Bolt", "Cafe"))
     bench.run(bench.batch(["bolt, acme", "cafe, bolt and acme", "cafe"]))
-    judged = [scored for _, scored in bench.hand_over.scored_posts]
+    judged = [scored for _, scored in bench.output.scored_posts]
     assert [[(said.brand, said.label) for said in post.brands] for post in judged] == [
         [("Acme", 0), ("Bolt", 2)],
         [("Acme", 0), ("Bolt", 2), ("Cafe", 3)],
@@ -220,22 +220,22 @@ def test_each_brand_of_a_post_gets_its_own_verdict_in_one_pass() -> None:
         assert f'counted_total{{brand="{brand}",sentiment="{sentiment}"}} {posts}.0' in exposed
 
 
-def test_a_post_takes_along_what_the_model_says_of_it_though_others_repeat_its_text() -> None:
+def test_posts_with_the_same_text_get_the_same_heads() -> None:
     bench = Bench(Opinionated())
     bench.run(bench.batch(["acme", "acme is a long story", "acme"]))
-    said = [post.heads["sarcasm"][0] for _, post in bench.hand_over.scored_posts]
+    said = [post.heads["sarcasm"][0] for _, post in bench.output.scored_posts]
     assert said[0] == said[2] < said[1]
-    assert [set(post.heads) for _, post in bench.hand_over.scored_posts] == [{"sentiment", "sarcasm"}] * 3
+    assert [set(post.heads) for _, post in bench.output.scored_posts] == [{"sentiment", "sarcasm"}] * 3
 
 
-def test_how_soon_somebody_should_look_is_told_for_each_brand() -> None:
+def test_urgency_is_reported_for_each_brand() -> None:
     bench = Bench(Alarmed(), named=("Acme", "Bolt"))
     bench.run(bench.batch(["acme: the charger caught fire, bolt helped", "no brand", "acme caught fire"]))
-    urgencies = [[said.urgency for said in post.brands] for _, post in bench.hand_over.scored_posts]
+    urgencies = [[said.urgency for said in post.brands] for _, post in bench.output.scored_posts]
     assert urgencies == [["high", "low"], ["high"]]
 
 
-def test_posts_scored_in_a_hurry_are_told_and_count() -> None:
+def test_degraded_posts_are_reported_and_count() -> None:
     class Hurried(Opinionated):
         def score(self, posts: Sequence[MarkedText]) -> Scores:
             scores = super().score(posts)
@@ -244,37 +244,37 @@ def test_posts_scored_in_a_hurry_are_told_and_count() -> None:
     bench = Bench(Hurried())
     bench.run(bench.batch(["acme a", "acme b", "acme c"]))
     assert "brandpulse_posts_hurried_total 2.0" in bench.telemetry.expose().decode()
-    assert len(bench.hand_over.scored_posts) == 3
+    assert len(bench.output.scored_posts) == 3
 
 
-def test_the_post_that_breaks_the_model_is_found_and_the_rest_counts() -> None:
+def test_post_that_breaks_the_model_is_dead_and_the_others_count() -> None:
     scorer = BreaksOn("BOOM")
     bench = Bench(scorer)
     bench.run(bench.batch([f"acme {'BOOM' if i == 37 else i}" for i in range(64)]))
-    [(_, letter)] = bench.hand_over.dead_letters
+    [(_, letter)] = bench.output.dead_letters
     assert (letter.record.offset, letter.reason) == (37, "unscorable")
     assert "kernel panic" in letter.message
-    assert (len(bench.hand_over.scored_posts), bench.stored.dead) == (63, 1)
+    assert (len(bench.output.scored_posts), bench.stored.dead) == (63, 1)
     assert scorer.calls <= 14, "a bisection, not a post at a time"
 
 
-def test_the_post_that_breaks_the_model_late_is_found_too_and_the_rest_counts() -> None:
+def test_post_that_breaks_a_pending_call_is_dead_and_the_others_count() -> None:
     class BreaksLate(BreaksOn):
         def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
             return lambda: self.score(posts)
 
     scorer = BreaksLate("BOOM")
     bench = Bench(scorer)
-    judged = bench.judged(bench.batch([f"acme {'BOOM' if i == 37 else i}" for i in range(64)]))
+    judged = bench.scored(bench.batch([f"acme {'BOOM' if i == 37 else i}" for i in range(64)]))
     assert scorer.calls == 0, "the model was not waited for"
-    bench.lane.settle(judged)
-    [(_, letter)] = bench.hand_over.dead_letters
+    bench.pipeline.settle(judged)
+    [(_, letter)] = bench.output.dead_letters
     assert (letter.record.offset, letter.reason) == (37, "unscorable")
-    assert (len(bench.hand_over.scored_posts), bench.stored.dead) == (63, 1)
+    assert (len(bench.output.scored_posts), bench.stored.dead) == (63, 1)
     assert scorer.calls <= 14, "a bisection, not a post at a time"
 
 
-def test_who_reads_is_told_what_a_model_takes_that_is_waited_for() -> None:
+def test_batch_size_learns_only_from_calls_that_were_waited_for() -> None:
     class Slow(Opinionated):
         def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
             def finish() -> Scores:
@@ -284,15 +284,15 @@ def test_who_reads_is_told_what_a_model_takes_that_is_waited_for() -> None:
             return finish
 
     bench = Bench(Slow())
-    assert bench.pace.posts == 512
+    assert bench.batch_size.posts == 512
     bench.run(bench.batch([f"acme {number}" for number in range(40)]))
-    assert bench.pace.posts == MIN_POSTS
-    told_at_once = Bench(Opinionated())
-    told_at_once.run(told_at_once.batch([f"acme {number}" for number in range(40)]))
-    assert told_at_once.pace.posts == 512
+    assert bench.batch_size.posts == MIN_POSTS
+    fast = Bench(Opinionated())
+    fast.run(fast.batch([f"acme {number}" for number in range(40)]))
+    assert fast.pace.posts == 512
 
 
-def test_a_post_that_breaks_the_matcher_is_dead_and_the_rest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_post_that_breaks_the_matcher_is_dead_and_the_others_count(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     standing = BrandMatcher.find_hits
 
@@ -303,12 +303,12 @@ def test_a_post_that_breaks_the_matcher_is_dead_and_the_rest_counts(monkeypatch:
 
     monkeypatch.setattr(BrandMatcher, "find_hits", fragile)
     bench.run(bench.batch(["acme a", "acme BOOM", "acme b"]))
-    [(_, letter)] = bench.hand_over.dead_letters
+    [(_, letter)] = bench.output.dead_letters
     assert (letter.record.offset, letter.reason) == (1, "unmatchable")
-    assert len(bench.hand_over.scored_posts) == 2
+    assert len(bench.output.scored_posts) == 2
 
 
-def test_a_model_that_gives_no_numbers_makes_that_post_dead() -> None:
+def test_post_without_finite_scores_is_dead() -> None:
     class GivesNothing(BreaksOn):
         def score(self, posts: Sequence[MarkedText]) -> Scores:
             scores = keyword().score(posts)
@@ -317,12 +317,12 @@ def test_a_model_that_gives_no_numbers_makes_that_post_dead() -> None:
 
     bench = Bench(GivesNothing("BOOM"))
     bench.run(bench.batch(["acme a", "acme BOOM", "acme b"]))
-    [(_, letter)] = bench.hand_over.dead_letters
+    [(_, letter)] = bench.output.dead_letters
     assert (letter.record.offset, letter.reason) == (1, "unscorable")
-    assert len(bench.hand_over.scored_posts) == 2
+    assert len(bench.output.scored_posts) == 2
 
 
-def test_a_zombie_is_refused_and_reloads() -> None:
+def test_write_of_a_former_owner_is_refused_and_resets_the_partition() -> None:
     bench = Bench()
     zombie = bench.load()
     bench.run(bench.batch(["acme one"]))
@@ -332,30 +332,30 @@ def test_a_zombie_is_refused_and_reloads() -> None:
     assert "next is 1" in bench.partitions.resets[0]
 
 
-def test_nothing_of_a_gone_partition_is_counted() -> None:
+def test_batch_of_a_released_partition_is_not_counted() -> None:
     bench = Bench()
-    parts = bench.lane.score(bench.lane.prepare(bench.batch(["acme"])))
+    parts = bench.pipeline.score(bench.pipeline.prepare(bench.batch(["acme"])))
     bench.held.released = True
-    bench.lane.settle(parts)
+    bench.pipeline.settle(parts)
     assert bench.stored.next == 0
 
 
-def test_a_batch_after_a_lost_one_is_not_counted_over_the_gap() -> None:
+def test_batch_after_a_gap_is_not_counted() -> None:
     bench = Bench()
     bench.run(bench.batch(["acme"], start=5))
     assert (bench.stored.next, len(bench.partitions.resets)) == (0, 1)
 
 
-def test_two_batches_scored_before_the_first_is_settled_both_count() -> None:
+def test_two_batches_scored_before_the_first_is_stored_both_count() -> None:
     bench = Bench()
-    first = bench.lane.score(bench.lane.prepare(bench.batch(["acme a"], start=0)))
-    second = bench.lane.score(bench.lane.prepare(bench.batch(["acme b"], start=1)))
-    bench.lane.settle(first)
-    bench.lane.settle(second)
+    first = bench.pipeline.score(bench.pipeline.prepare(bench.batch(["acme a"], start=0)))
+    second = bench.pipeline.score(bench.pipeline.prepare(bench.batch(["acme b"], start=1)))
+    bench.pipeline.settle(first)
+    bench.pipeline.settle(second)
     assert bench.stored.next == 2
 
 
-def test_batches_that_wait_for_the_store_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_batches_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     calls: list[int] = []
     apply = bench.store.apply
@@ -365,12 +365,12 @@ def test_batches_that_wait_for_the_store_are_written_at_once(monkeypatch: pytest
         return apply(changes)
 
     monkeypatch.setattr(bench.store, "apply", counting)
-    waiting = [bench.judged(bench.batch([f"acme {n}", f"acme {n}"], start=2 * n)) for n in range(3)]
-    bench.lane.settle_all(waiting)
+    waiting = [bench.scored(bench.batch([f"acme {n}", f"acme {n}"], start=2 * n)) for n in range(3)]
+    bench.pipeline.settle_all(waiting)
     assert (bench.stored.next, calls, bench.partitions.resets) == (6, [1], [])
 
 
-def test_verdicts_are_made_by_who_stores_and_not_while_the_model_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_converted_by_the_storing_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     made: list[int] = []
 
@@ -379,58 +379,58 @@ def test_verdicts_are_made_by_who_stores_and_not_while_the_model_waits(monkeypat
         return score_results(scores, posts)
 
     monkeypatch.setattr("stream_workers.pipeline.pending_scores.score_results", noting)
-    waiting = [bench.judged(bench.batch(["acme", "acme is awful"], start=2 * n)) for n in range(2)]
+    waiting = [bench.scored(bench.batch(["acme", "acme is awful"], start=2 * n)) for n in range(2)]
     assert made == []
-    bench.lane.settle_all(waiting)
+    bench.pipeline.settle_all(waiting)
     assert (made, bench.stored.next) == ([2, 2], 4)
 
 
-def test_waiting_batches_count_what_each_by_itself_would_have_counted() -> None:
+def test_waiting_batches_count_the_same_as_single_batches() -> None:
     texts = ["acme", "nothing", "bolt is fine", "acme again", "acme is awful", "x", "bolt", "acme"]
     alone, together = Bench(), Bench()
     for bench in (alone, together):
-        waiting = [bench.judged(bench.batch(texts[n : n + 3], start=n)) for n in range(0, len(texts), 3)]
+        waiting = [bench.scored(bench.batch(texts[n : n + 3], start=n)) for n in range(0, len(texts), 3)]
         if bench is alone:
             for parts in waiting:
-                bench.lane.settle(parts)
+                bench.pipeline.settle(parts)
         else:
-            bench.lane.settle_all(waiting)
+            bench.pipeline.settle_all(waiting)
     assert replace(together.stored, writer="") == replace(alone.stored, writer="")
     told = [
-        [(offset, post.digest, post.brands) for offset, post in bench.hand_over.scored_posts]
+        [(offset, post.digest, post.brands) for offset, post in bench.output.scored_posts]
         for bench in (together, alone)
     ]
     assert told[0] == told[1]
 
 
-def test_a_batch_that_waits_behind_a_gap_is_not_counted() -> None:
+def test_waiting_batch_after_a_gap_is_not_counted() -> None:
     bench = Bench()
-    waiting = [bench.judged(bench.batch(["acme"], start=start)) for start in (0, 5)]
-    bench.lane.settle_all(waiting)
+    waiting = [bench.scored(bench.batch(["acme"], start=start)) for start in (0, 5)]
+    bench.pipeline.settle_all(waiting)
     assert (bench.stored.next, len(bench.partitions.resets)) == (0, 1)
 
 
-def test_a_successor_of_a_lost_partition_is_not_joined_to_it() -> None:
+def test_batches_of_a_reloaded_partition_are_not_joined() -> None:
     bench = Bench()
-    lost = bench.judged(bench.batch(["acme a"], start=0))
+    lost = bench.scored(bench.batch(["acme a"], start=0))
     bench.held.released = True
-    after = bench.judged(bench.batch(["acme a"], held=bench.load()))
-    bench.lane.settle_all([lost, after])
+    after = bench.scored(bench.batch(["acme a"], held=bench.load()))
+    bench.pipeline.settle_all([lost, after])
     assert (bench.stored.next, bench.partitions.resets) == (1, [])
 
 
-def test_a_broker_that_does_not_take_the_results_resets_and_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_that_the_broker_refuses_resets_and_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
 
     def refuse() -> None:
         raise TransientError("broker away")
 
-    monkeypatch.setattr(bench.hand_over, "flush", refuse)
+    monkeypatch.setattr(bench.output, "flush", refuse)
     bench.run(bench.batch(["acme"]))
     assert (bench.stored.next, bench.partitions.resets) == (0, ["broker away"])
 
 
-def test_a_store_that_is_away_resets_and_the_same_batch_counts_once_afterwards(
+def test_unavailable_store_resets_and_the_batch_counts_once_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench = Bench()
@@ -448,7 +448,7 @@ def test_a_store_that_is_away_resets_and_the_same_batch_counts_once_afterwards(
     assert again.position == 1, "the write had been applied, only its answer was lost"
 
 
-def test_a_damaged_state_stops_the_partition_and_names_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_state_pauses_the_partition_and_names_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
 
     def damaged(_changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
@@ -461,7 +461,7 @@ def test_a_damaged_state_stops_the_partition_and_names_the_key(monkeypatch: pyte
     assert "dlq allow" in reason
 
 
-def test_one_partitions_damage_does_not_stop_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_partition_does_not_stop_others(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     bench.store.rebase(None, a_status(partition=1))
     neighbour_status = bench.store.load("posts", 1)
@@ -485,40 +485,40 @@ def junk(start: int, count: int) -> list[Record]:
     return [Record(start + i, NOON_MS, None, b"junk") for i in range(count)]
 
 
-def test_a_flood_of_junk_pauses_the_partition_before_it_drains_into_the_dead_letters() -> None:
+def test_many_invalid_posts_pause_the_partition_before_the_write() -> None:
     bench = Bench()
     bench.run(bench.batch_of([a_record(a_post("1", "acme")), *junk(1, 60)]))
     [reason] = bench.partitions.pauses
     assert "60 invalid posts in a row" in reason
     assert "dlq allow" in reason
-    assert (bench.stored.next, bench.hand_over.dead_letters) == (0, [])
+    assert (bench.stored.next, bench.output.dead_letters) == (0, [])
 
 
-def test_a_producer_with_a_wrong_clock_pauses_the_partition_too() -> None:
+def test_producer_with_a_wrong_clock_pauses_the_partition() -> None:
     bench = Bench()
     tomorrow = [a_record(a_post(str(i), "acme", NOON_MS + DAY_MS), i, record_ms=NOON_MS) for i in range(60)]
     bench.run(bench.batch_of(tomorrow))
     assert "60 invalid posts in a row" in bench.partitions.pauses[0]
-    assert bench.hand_over.dead_letters == []
+    assert bench.output.dead_letters == []
 
 
-def test_what_a_person_allowed_goes_through() -> None:
+def test_invalid_posts_allowed_by_an_operator_pass() -> None:
     bench = Bench()
     bench.held.status = a_status(allowed_until=61)
     bench.run(bench.batch_of([a_record(a_post("1", "acme")), *junk(1, 60)]))
     assert bench.partitions.pauses == []
-    assert (bench.stored.next, bench.stored.dead, len(bench.hand_over.dead_letters)) == (61, 60, 60)
+    assert (bench.stored.next, bench.stored.dead, len(bench.output.dead_letters)) == (61, 60, 60)
 
 
-def test_letters_that_a_person_sent_again_pause_nothing_and_die_no_second_time() -> None:
+def test_redriven_dead_letters_do_not_pause_and_count_no_second_death() -> None:
     bench = Bench()
     [part] = bench.batch_of(junk(0, 60)).parts
     bench.run(ReadBatch([replace(part, origins={i: RecordId("log-0", 0, i) for i in range(60)})]))
     assert bench.partitions.pauses == []
-    assert (bench.stored.next, bench.stored.dead, len(bench.hand_over.dead_letters)) == (60, 0, 60)
+    assert (bench.stored.next, bench.stored.dead, len(bench.output.dead_letters)) == (60, 0, 60)
 
 
-def test_metrics_stand_at_zero_before_the_first_event() -> None:
+def test_metrics_are_zero_before_the_first_event() -> None:
     exposed = Bench().telemetry.expose().decode()
     assert 'brandpulse_posts_dead_total{reason="too_old"} 0.0' in exposed
     for sentiment in ("negative", "irrelevant"):
@@ -526,7 +526,7 @@ def test_metrics_stand_at_zero_before_the_first_event() -> None:
     assert OTHER_BRANDS not in exposed
 
 
-def test_texts_scored_before_are_told() -> None:
+def test_cached_texts_are_counted() -> None:
     bench = Bench()
     bench.run(bench.batch(["acme is awful", "acme is awful", "acme is fine"]))
     exposed = bench.telemetry.expose().decode()
@@ -534,7 +534,7 @@ def test_texts_scored_before_are_told() -> None:
     assert "brandpulse_score_cache_misses_total 2.0" in exposed
 
 
-def test_thousands_of_brands_do_not_make_thousands_of_series() -> None:
+def test_thousands_of_brands_do_not_create_thousands_of_series() -> None:
     bench = Bench(brands=[f"brand {number}" for number in range(LABELLED_BRANDS + 500)])
     bench.run(bench.batch(["acme is awful"]))
     exposed = bench.telemetry.expose().decode()
@@ -542,12 +542,12 @@ def test_thousands_of_brands_do_not_make_thousands_of_series() -> None:
     assert exposed.count("brandpulse_posts_counted_total{") == 4 * (LABELLED_BRANDS + 1)
 
 
-def test_a_post_that_the_model_does_not_read_counts_for_no_brand() -> None:
+def test_post_in_an_unread_language_counts_for_no_brand() -> None:
     bench = Bench()
     foreign = "acme annule encore mon vol, c'est une honte et personne ne répond"
     bench.run(bench.batch(["acme is awful", foreign, "nothing", foreign]))
     assert (bench.stored.unread, bench.stored.unmatched) == (2, 1)
-    assert [post.decoded.post.text for _, post in bench.hand_over.scored_posts] == ["acme is awful"]
+    assert [post.decoded.post.text for _, post in bench.output.scored_posts] == ["acme is awful"]
     fates = {cell.fate: cell.posts for period in bench.stored.fates for cell in period.cells}
     assert fates == {"on_time": 1, "unread": 2, "unmatched": 1}
     exposed = bench.telemetry.expose().decode()
@@ -555,11 +555,11 @@ def test_a_post_that_the_model_does_not_read_counts_for_no_brand() -> None:
     assert 'brandpulse_posts_fate_total{fate="unread",source="test"} 2.0' in exposed
 
 
-def test_each_post_of_an_unknown_author_has_a_vote() -> None:
+def test_each_post_of_an_unknown_author_counts_as_a_person() -> None:
     bench = Bench()
     posts = [a_post(str(n), "acme is awful", author_id="[deleted]" if n % 2 else "ann") for n in range(10)]
     bench.run(bench.batch_of([a_record(post, n) for n, post in enumerate(posts)]))
-    authors = {post.author for _, post in bench.hand_over.scored_posts}
+    authors = {post.author for _, post in bench.output.scored_posts}
     assert len(authors) == 6
     fates = {cell.fate: cell.posts for period in bench.stored.fates for cell in period.cells}
     assert fates == {"on_time": 10, "+unknown_author": 5}
@@ -573,13 +573,13 @@ def test_records_without_a_key_are_counted() -> None:
     assert bench.stored.keyless == 1
 
 
-def test_a_spelling_near_a_brands_word_is_kept_of_unmatched_posts() -> None:
+def test_near_miss_in_an_unmatched_post_is_stored() -> None:
     bench = Bench()
     bench.run(bench.batch(["acme", "Ac-Me is late", "nothing"]))
     assert bench.stored.near_misses == (("Ac-Me for Acme", 1),)
 
 
-def test_a_pause_names_the_cause_of_the_dead_letters() -> None:
+def test_pause_names_the_cause_of_the_dead_letters() -> None:
     bench = Bench()
     seconds = [a_record(a_post(str(n), "acme"), n, NOON_MS // 1_000) for n in range(60)]
     bench.run(bench.batch_of(seconds))
@@ -589,7 +589,7 @@ def test_a_pause_names_the_cause_of_the_dead_letters() -> None:
     assert "dlq allow" in reason
 
 
-def test_a_source_with_any_name_has_one_of_a_few_labels() -> None:
+def test_sources_use_a_few_labels() -> None:
     bench = Bench()
     posts = [a_post(str(n), "acme", source=f"source {n}\x1b") for n in range(40)]
     bench.run(bench.batch_of([a_record(post, n) for n, post in enumerate(posts)]))

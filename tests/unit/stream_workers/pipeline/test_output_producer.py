@@ -10,7 +10,7 @@ from stream_workers.scoring.post_labels import label_fields
 from tests.support.builders import NOON_MS, a_scored, rfc3339
 
 
-def test_what_is_written_is_a_scored_post_and_nothing_more() -> None:
+def test_output_is_a_valid_scored_post() -> None:
     judged = a_scored("7", towards={"Acme": "negative", "Bolt": "irrelevant"}, offset=12)
     written = encode_scored(judged, "log-1", 3, "m@1")
     assert set(json.loads(written)) == set(ScoredPost.model_fields)
@@ -25,7 +25,7 @@ def test_what_is_written_is_a_scored_post_and_nothing_more() -> None:
     assert len(post.author) == 16
 
 
-def test_what_the_model_has_no_head_for_is_null() -> None:
+def test_field_without_a_model_head_is_null() -> None:
     post = ScoredPost.model_validate_json(encode_scored(a_scored(), "log-1", 3, "m@1"))
     assert (post.emotions, post.mood, post.complaint, post.crisis, post.sarcasm) == (None, None, None, None, None)
     assert post.brands[0].urgency is None
@@ -41,7 +41,7 @@ def some_heads(**emotions: float) -> dict[str, list[float]]:
     }
 
 
-def test_every_head_of_the_pass_travels_with_the_post() -> None:
+def test_output_contains_every_head() -> None:
     found = label_fields(some_heads(anger=0.6))
     assert found == {
         "sentiment": "negative",
@@ -64,14 +64,12 @@ def test_every_head_of_the_pass_travels_with_the_post() -> None:
         ({"neutral": 0.3, "joy": 0.3}, ["neutral"]),
     ],
 )
-def test_emotions_are_told_from_their_threshold_upwards_the_surest_first(
-    given: dict[str, float], told: list[str]
-) -> None:
+def test_emotions_above_their_threshold_are_sorted_by_probability(given: dict[str, float], told: list[str]) -> None:
     thresholds = [0.3 if name == "neutral" else 0.5 for name in EMOTIONS]
     assert list(label_fields(some_heads(**given), thresholds)["emotions"]) == told
 
 
-def test_what_the_model_answers_and_what_is_counted_go_by_the_same_order() -> None:
+def test_model_and_panes_use_the_same_label_order() -> None:
     assert BRAND_SENTIMENTS == TARGET
     assert URGENCIES == LEVELS
     assert BY_NAME["risk"].labels[:2] == ("complaint", "crisis")

@@ -62,7 +62,7 @@ async def until(condition: Callable[[], object]) -> None:
     raise AssertionError("it did not come to that in ten seconds")
 
 
-def test_what_waits_for_a_stage_goes_to_it_together_in_order() -> None:
+def test_waiting_batches_enter_a_stage_together_in_order() -> None:
     work = Work()
 
     async def main() -> Run:
@@ -82,7 +82,7 @@ def test_what_waits_for_a_stage_goes_to_it_together_in_order() -> None:
     assert (run.settled, run.broken) == ([1, 4], [])
 
 
-def test_what_goes_together_is_asked_each_time() -> None:
+def test_size_limit_is_read_each_time() -> None:
     work = Work()
 
     async def main() -> Run:
@@ -99,7 +99,7 @@ def test_what_goes_together_is_asked_each_time() -> None:
     assert work.scored == [[0], [1, 2, 3, 4]]
 
 
-def test_a_batch_larger_than_what_goes_together_goes_alone() -> None:
+def test_batch_above_the_size_limit_goes_alone() -> None:
     work = Work()
     work.store_opens.set()
 
@@ -115,7 +115,7 @@ def test_a_batch_larger_than_what_goes_together_goes_alone() -> None:
     assert work.scored == [[0], [1_000], [1, 2], [3]]
 
 
-def test_nothing_is_lost_or_turned_round_however_fast_the_stages_are() -> None:
+def test_batches_keep_their_order_at_any_stage_speed() -> None:
     work = Work()
     work.model_opens.set()
     work.store_opens.set()
@@ -133,7 +133,7 @@ def test_nothing_is_lost_or_turned_round_however_fast_the_stages_are() -> None:
     assert sum(run.settled) == 2_000
 
 
-def test_what_a_stage_raises_is_told_and_stops_whoever_hands_over() -> None:
+def test_exception_of_a_stage_is_reported_and_raised_to_the_caller() -> None:
     work = Work()
     work.model_opens.set()
     work.store_opens.set()

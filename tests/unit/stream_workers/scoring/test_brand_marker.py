@@ -68,7 +68,7 @@ def shown(text: str, *brands: Brand) -> str:
         ("aerolux\n\n  bolt", "<0> <1>"),
     ],
 )
-def test_every_mention_becomes_its_brands_marker_and_its_words_go(text: str, seen: str) -> None:
+def test_every_mention_is_replaced_by_a_marker(text: str, seen: str) -> None:
     assert shown(text) == seen
 
 
@@ -113,7 +113,7 @@ CITY = Brand(name="Delta", terms=["delta"], handles=["delta"], require=["flight"
         pytest.param("hi @a.b.social!", (Brand(name="X", handles=["a.b.social"]),), "hi <0> !", id="domain as handle"),
     ],
 )
-def test_mentions_that_touch_each_other_and_other_scripts(text: str, brands: tuple[Brand, ...], seen: str) -> None:
+def test_adjacent_mentions_and_other_scripts_are_marked(text: str, brands: tuple[Brand, ...], seen: str) -> None:
     assert shown(text, *brands) == seen
 
 
@@ -126,9 +126,7 @@ def test_mentions_that_touch_each_other_and_other_scripts(text: str, brands: tup
         pytest.param("AT&ampT again", (Brand(name="X", terms=["AT&T"]),), id="sloppy entity"),
     ],
 )
-def test_what_cannot_be_found_again_gets_a_leading_marker_and_is_not_absent(
-    text: str, brands: tuple[Brand, ...]
-) -> None:
+def test_mention_not_found_again_gets_a_leading_marker(text: str, brands: tuple[Brand, ...]) -> None:
     post = marked(text, *brands)
     assert (post.mentions, post.targets, post.absent) == ((0,), 1, frozenset())
     assert post.text.startswith(f"{MARKER} : ")
@@ -138,7 +136,7 @@ SENTENCES = ("why is my {} bag lost", "{}", "I left @bob for {} and {}!", "l'{} 
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
-def test_the_model_reads_the_same_whichever_brand_is_named_and_however(sentence: str) -> None:
+def test_marked_text_is_the_same_for_every_brand(sentence: str) -> None:
     names = ("aerolux", "BOLT", "@Bolt", "#flyaerolux", "#bolt")
     read = {marked(sentence.replace("{}", name)) for name in names}
     assert len(read) == 1
@@ -168,7 +166,7 @@ ALL = (AEROLUX, BOLT, ACME, AIR)
 
 
 @given(TEXTS)
-def test_each_brand_that_was_found_has_a_marker_and_nobody_else(text: str) -> None:
+def test_each_matched_brand_has_a_marker(text: str) -> None:
     matcher = BrandMatcher(ALL)
     brands = matcher.match(text)
     post = BrandMarker(matcher).mark(text, brands)
@@ -181,7 +179,7 @@ def test_each_brand_that_was_found_has_a_marker_and_nobody_else(text: str) -> No
 
 @example("www.x.de/bolt\x1baerolux")
 @given(TEXTS)
-def test_a_brand_whose_mentions_are_all_marked_is_named_no_more(text: str) -> None:
+def test_marked_text_no_longer_names_the_brand(text: str) -> None:
     # A hashtag glued to a word is none; once that word is a marker, it stands by itself.
     assume(not re.search(r"\w[#@]", text))
     matcher = BrandMatcher(ALL)
@@ -191,7 +189,7 @@ def test_a_brand_whose_mentions_are_all_marked_is_named_no_more(text: str) -> No
 
 
 @given(st.text(max_size=60))
-def test_places_lead_back_to_what_was_folded(text: str) -> None:
+def test_offsets_lead_back_to_the_original_characters(text: str) -> None:
     plain = normalize(text, keep_handles=True)
     folded, starts, ends = normalize_with_offsets(plain)
     assert len(folded) == len(starts) == len(ends)
@@ -201,7 +199,7 @@ def test_places_lead_back_to_what_was_folded(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["@aerolux" * 2_500, "aerolux " * 2_500, "a-" * 8_000 + "/@aerolux", "é" * 20_000])
-def test_no_text_holds_a_worker_up(text: str) -> None:
+def test_marking_any_text_is_fast(text: str) -> None:
     started = time.process_time()
     marked(text[:20_000])
     assert time.process_time() - started < 1.0

@@ -48,19 +48,19 @@ LIMITS = DedupLimits(memory_ms=7 * DAY_MS, max_ids=10_000)
         ("acme is fine", False),
     ],
 )
-def test_a_facets_word_stands_as_a_brands_term_does(text: str, stands: bool) -> None:
+def test_facet_keyword_matches_like_a_brand_term(text: str, stands: bool) -> None:
     matcher = BrandMatcher([ACME], [Facet(name="late", words=["late"]), REFUND])
     assert matcher.match_with_facets(text) == (("Acme",), frozenset({1} if stands else ()))
 
 
-def test_a_word_may_be_of_a_brand_and_of_facets() -> None:
+def test_keyword_may_belong_to_a_brand_and_to_facets() -> None:
     two = [Facet(name="a", words=["acme", "down"]), Facet(name="b", words=["Down"])]
     matcher = BrandMatcher([ACME], two)
     assert matcher.match_with_facets("Acme is down") == (("Acme",), frozenset({0, 1}))
     assert matcher.match_with_facets("all is down") == ((), frozenset({0, 1}))
 
 
-def test_a_word_of_which_nothing_can_be_found_names_its_facet() -> None:
+def test_empty_keyword_error_names_its_facet() -> None:
     with pytest.raises(ConfigError, match="facet 'x': the word"):
         BrandMatcher([ACME], [Facet(name="x", words=["\u200d"])])
 
@@ -116,12 +116,12 @@ def test_all_fields_of_a_facet_must_hold(
     assert found == (["Acme"] if inside else [])
 
 
-def test_a_post_may_be_in_a_facet_of_one_of_its_brands_only() -> None:
+def test_post_may_be_in_a_facet_of_only_one_of_its_brands() -> None:
     two = [said(urgency="high"), said(urgency="low", brand="Bolt")]
     assert names(Facet(name="urgent", urgency=["high"]), said=two) == ["Acme"]
 
 
-def test_an_emotion_is_told_from_the_models_own_threshold_on() -> None:
+def test_emotion_facet_uses_the_threshold_of_the_model() -> None:
     thresholds = tuple(0.2 if name == "anger" else 0.9 for name in EMOTIONS)
     facets = FacetMatcher([Facet(name="angry", emotions=["anger"])], heads=HEADS, emotion_thresholds=thresholds)
     assert facets.match((), heads(emotions={"anger": 0.2}), [said()])
@@ -138,7 +138,7 @@ def test_an_emotion_is_told_from_the_models_own_threshold_on() -> None:
         ({"words": ["refund"], "crisis": 0.5}, "risk"),
     ],
 )
-def test_an_engine_without_the_head_is_refused_by_facet_and_head(fields: dict[str, Any], head: str) -> None:
+def test_missing_head_error_names_facet_and_head(fields: dict[str, Any], head: str) -> None:
     with pytest.raises(ConfigError, match=f"facet 'f' .* head '{head}'.*sentiment, target"):
         FacetMatcher([Facet(name="f", **fields)], heads=("sentiment", "target"))
     FacetMatcher([REFUND], heads=("sentiment", "target"))
@@ -151,7 +151,7 @@ def in_refund(post_id: str, sentiment: str = "neutral", at_ms: int = NOON_MS, **
     return a_scored(post_id, sentiment, at_ms, facets=FacetMatcher([REFUND], heads=HEADS), worded={0}, **changes)
 
 
-def test_a_post_in_a_facet_counts_there_and_with_its_brand_as_ever() -> None:
+def test_post_in_a_facet_counts_for_facet_and_brand() -> None:
     posts = [in_refund("1", "negative", author=1), a_scored("2", "positive", author=2), in_refund("3", author=1)]
     change = fold_rows(a_status(), posts, 3, stored(), retention=RETENTION, limits=LIMITS)
     hour = NOON_MS // HOUR_MS
@@ -162,12 +162,12 @@ def test_a_post_in_a_facet_counts_there_and_with_its_brand_as_ever() -> None:
     assert count_authors([Authors.decode(change.authors[Cell("hour", "Acme", hour)])]).everyone == 2
 
 
-def test_a_post_that_says_nothing_about_the_brand_is_in_no_facet_of_it() -> None:
+def test_irrelevant_post_is_in_no_facet() -> None:
     change = fold_rows(a_status(), [in_refund("1", "irrelevant")], 1, stored(), retention=RETENTION, limits=LIMITS)
     assert {cell.brand for cell in change.panes} == {"Acme"}
 
 
-def test_the_newest_posts_of_a_facet_are_kept_whatever_they_say() -> None:
+def test_newest_posts_of_a_facet_are_stored_with_any_label() -> None:
     posts = [in_refund(str(i), "positive", NOON_MS + i) for i in range(30)]
     change = fold_rows(a_status(), posts, 30, stored(), retention=RETENTION, limits=LIMITS)
     assert {post.id for post in change.negatives[SERIES]} == {str(i) for i in range(10, 30)}
@@ -193,7 +193,7 @@ def streams(draw: st.DrawFn) -> tuple[list[tuple[int, str, int, bool]], list[int
 
 
 @given(streams())
-def test_the_panes_of_a_facet_equal_a_count_by_hand_wherever_batches_are_cut(
+def test_facet_panes_equal_a_direct_count_in_any_batches(
     drawn: tuple[list[tuple[int, str, int, bool]], list[int]],
 ) -> None:
     rows, cuts = drawn

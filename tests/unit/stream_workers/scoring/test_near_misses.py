@@ -45,11 +45,11 @@ FINDER = NearMissFinder(BRANDS)
         ("nothing of the kind", set()),
     ],
 )
-def test_a_spelling_near_a_brands_word_is_found(text: str, near: set[str]) -> None:
+def test_near_miss_is_found(text: str, near: set[str]) -> None:
     assert FINDER.find(text) == near
 
 
-def test_no_more_than_a_sample_of_a_batch_is_looked_at() -> None:
+def test_only_a_sample_of_a_batch_is_searched() -> None:
     reader = PythonBatchDecoder(BrandMatcher(BRANDS), AuthorHasher("key"))
     posts = [a_record(a_post(str(n), "AcmeAir" if n % 2 else "acme air"), n) for n in range(400)]
     assert FINDER.find_in_batch(reader.decode(Records.from_records(posts))) == {
@@ -58,7 +58,7 @@ def test_no_more_than_a_sample_of_a_batch_is_looked_at() -> None:
     assert FINDER.find_in_batch(reader.decode(Records.from_records(posts[:100]))) == {"AcmeAir for acme air": SAMPLED}
 
 
-def test_what_is_kept_is_bounded_and_the_commonest_stay() -> None:
+def test_stored_near_misses_are_limited_to_the_most_common() -> None:
     kept = with_near_misses((), {"common": 1_000})
     for n in range(500):
         kept = with_near_misses(kept, {f"rare {n}": 1})

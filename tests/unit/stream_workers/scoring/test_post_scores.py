@@ -22,14 +22,14 @@ def scores(targets: list[tuple[float, ...]], posts: int, sentiment: tuple[float,
 
 
 @given(st.lists(st.lists(ROW, max_size=3), max_size=6))
-def test_a_batch_is_counted_as_each_post_is(posts: list[list[tuple[float, float, float, float]]]) -> None:
+def test_batch_results_equal_single_results(posts: list[list[tuple[float, float, float, float]]]) -> None:
     found = score_results(
         scores([row for rows in posts for row in rows], len(posts)), [MarkedText("", (), len(rows)) for rows in posts]
     )
     assert found == [build_post_scores(tuple(rows), {"sentiment": [*SENTIMENT]}, (None,) * len(rows)) for rows in posts]
 
 
-def test_the_first_of_equals_counts_and_an_irrelevant_post_scores_nothing() -> None:
+def test_first_of_equal_labels_counts_and_irrelevant_scores_zero() -> None:
     posts = [MarkedText("", (), 2)]
     [both] = score_results(scores([(0.5, 0.0, 0.5, 0.0), (0.125, 0.125, 0.25, 0.5)], 1), posts)
     assert isinstance(both, PostScores)
@@ -37,7 +37,7 @@ def test_the_first_of_equals_counts_and_an_irrelevant_post_scores_nothing() -> N
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
-def test_no_number_is_an_error_of_its_own_post_alone(wrong: float) -> None:
+def test_non_finite_score_is_an_error_of_its_post_only(wrong: float) -> None:
     posts = [MarkedText("", (), 1)] * 3
     fine = (0.75, 0.25, 0.0, 0.0)
     found = score_results(scores([fine, (wrong, 0.0, 0.0, 0.0), fine], 3), posts)
@@ -45,6 +45,6 @@ def test_no_number_is_an_error_of_its_own_post_alone(wrong: float) -> None:
     assert str(wrong) in str(found[1])
 
 
-def test_no_number_of_a_head_is_an_error_of_the_post() -> None:
+def test_non_finite_head_is_an_error_of_its_post() -> None:
     [found] = score_results(scores([(1.0, 0.0, 0.0, 0.0)], 1, (float("nan"), 0.5, 0.5)), [MarkedText("", (), 1)])
     assert isinstance(found, ValueError)
