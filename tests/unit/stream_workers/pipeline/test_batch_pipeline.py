@@ -289,7 +289,7 @@ def test_batch_size_learns_only_from_calls_that_were_waited_for() -> None:
     assert bench.batch_size.posts == MIN_POSTS
     fast = Bench(Opinionated())
     fast.run(fast.batch([f"acme {number}" for number in range(40)]))
-    assert fast.pace.posts == 512
+    assert fast.batch_size.posts == 512
 
 
 def test_post_that_breaks_the_matcher_is_dead_and_the_others_count(monkeypatch: pytest.MonkeyPatch) -> None:
