@@ -58,9 +58,9 @@ def record_evaluation(
     telemetry.histogram("brandpulse_tick_seconds").observe(seconds)
     if report.evaluated_until_ms is not None:
         telemetry.gauge("brandpulse_alerter_clock_seconds").set(report.evaluated_until_ms / 1_000)
-    for rule, holds in (("brandpulse_stream_stalled", report.stalled), ("brandpulse_stream_silent", report.silent)):
-        if holds != "unknown":
-            telemetry.gauge(rule).set(holds == "yes")
+    for gauge, state in (("brandpulse_stream_stalled", report.stalled), ("brandpulse_stream_silent", report.silent)):
+        if state != "unknown":
+            telemetry.gauge(gauge).set(state == "yes")
     for episode, transition, _ in report.transitions:
         telemetry.counter("brandpulse_episode_transitions_total").labels(episode.rule, transition).inc()
     telemetry.gauge("brandpulse_silences_active").set(report.silences)
@@ -122,10 +122,10 @@ def _show_facets(telemetry: Telemetry, facets: Mapping[str, FacetView], labels: 
     labelled = {
         (brand_of(series), facet_of(series)): view for series, view in facets.items() if labels.has(brand_of(series))
     }
-    _replace(telemetry.gauge("brandpulse_window_facet_ratio"), {place: view.share for place, view in labelled.items()})
+    _replace(telemetry.gauge("brandpulse_window_facet_ratio"), {key: view.share for key, view in labelled.items()})
     _replace(
         telemetry.gauge("brandpulse_baseline_facet_ratio"),
-        {place: view.usual for place, view in labelled.items() if view.usual is not None},
+        {key: view.usual for key, view in labelled.items() if view.usual is not None},
     )
 
 

@@ -1,4 +1,5 @@
-"""The alerter: acquires the lease; while it leads, it evaluates, sends and renews the lease. Serves /metrics and health."""
+"""The alerter: acquires the lease; while it leads, it evaluates, sends and renews the lease. Serves /metrics and
+health."""
 
 import asyncio
 import contextlib
@@ -69,8 +70,8 @@ class AlerterService:
         brands: Callable[[], Sequence[str] | None] = lambda: None,
         zones: Callable[[], Zones] = dict,
     ) -> None:
-        """*rules*, *facets*, *brands* and *zones* are called at each evaluation. *facets*: all that workers count, watched
-        or not. *brands*: the names of the brands file; None if it cannot be read."""
+        """*rules*, *facets*, *brands* and *zones* are called at each evaluation. *facets*: all that workers count,
+        watched or not. *brands*: the names of the brands file; None if it cannot be read."""
         self._brands = brands
         self._holder = holder
         self._rules = rules

@@ -6,8 +6,8 @@ no post at all is that of a negative binomial (hours differ by some 45 % beyond 
 
     P(none) = (1 + usual / SPREAD) ^ -SPREAD
 
-Below `SUSPECT` the brand's episodes freeze. A page needs `SURE`, a whole clock hour without a post (some sources deliver
-once an hour), and a longer run of empty hours than any in the last two weeks.
+Below `SUSPECT` the brand's episodes freeze. A page needs `SURE`, a whole clock hour without a post (some sources
+deliver once an hour), and a longer run of empty hours than any in the last two weeks.
 """
 
 from bisect import bisect_right
@@ -111,9 +111,9 @@ class BrandSilenceDetector:
         last = self._last_post(brand, minute)
         if last is None or minute - last < MIN_GAP_MINUTES:
             return None
-        place = bisect_right(self._resumed, minute)
+        position = bisect_right(self._resumed, minute)
         # A gap of the whole stream is not a gap of the brand.
-        begin = max(last + 1, self._resumed[place - 1] if place else 0)
+        begin = max(last + 1, self._resumed[position - 1] if position else 0)
         expected, days = self._expected(brand, begin, minute)
         gap_hours = max(min((minute + 1 - begin) / 60, float(LONGEST_HOURS)), 1 / 60)
         first_hour = -(-begin // 60)
@@ -136,9 +136,9 @@ class BrandSilenceDetector:
 
     def _last_post(self, brand: str, minute: int) -> int | None:
         seen = self._seen.get(brand, [])
-        place = bisect_right(seen, minute)
-        if place:
-            return seen[place - 1]
+        position = bisect_right(seen, minute)
+        if position:
+            return seen[position - 1]
         if brand not in self._last:
             hours = [hour for hour in self._history.hours_with_people(brand) if hour * 60 <= minute]
             if not hours:

@@ -16,7 +16,8 @@ from brandpulse.state.panes import MICROS, Pane
 WEIGHT_SPREAD = 0.5
 """The variance of a weight, as a part of the variance of a yes or no with the same mean."""
 MAX_OF_VOTES = 1.3
-"""Limit of the evidence of weights, as a multiple of that of votes: weights count posts, and one author may have fifty."""
+"""Limit of the evidence of weights, as a multiple of that of votes: weights count posts, and one author may have
+fifty."""
 
 
 class Seen(Protocol):

@@ -24,7 +24,8 @@ class Step:
     volume: float = 1.0
 
     def seen_by(self, found: float, mistaken: float) -> "Step":
-        """The step as seen by a classifier that labels *found* of the negative posts negative, and *mistaken* of the others."""
+        """The step as seen by a classifier that labels *found* of the negative posts negative, and *mistaken* of the
+        others."""
         before, after = (mistaken + (found - mistaken) * share for share in (self.before, self.after))
         return Step(before, after, self.per_minute, self.volume)
 

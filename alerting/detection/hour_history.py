@@ -131,7 +131,8 @@ class HourHistory:
         return hour in self._alive
 
     def votes(self, brand: str, first_hour: int, last_hour: int) -> tuple[AuthorCounts, float | None]:
-        """The votes of the hours from first to last, both included, and their mean weight. An author has one vote an hour."""
+        """The votes of the hours from first to last, both included, and their mean weight. An author has one vote an
+        hour."""
         everyone = negative = 0
         weight = 0.0
         hours, weights = self._hours.get(brand, {}), self._weights.get(brand, {})

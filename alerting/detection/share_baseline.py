@@ -157,9 +157,9 @@ def learn_usual_week(
 
     Incidents that recur a day or a week later are part of the rhythm (`alerting.detection.rhythm.recurrence`).
 
-    *weights* are the mean weights of the hours' posts (`alerting.detection.evidence`). A weight varies less than a yes or
-    no, so n weights count as n / WEIGHT_SPREAD votes with that mean. Hours of the day and of the week are in time zone
-    *zone*.
+    *weights* are the mean weights of the hours' posts (`alerting.detection.evidence`). A weight varies less than a yes
+    or no, so n weights count as n / WEIGHT_SPREAD votes with that mean. Hours of the day and of the week are in time
+    zone *zone*.
     """
     oldest = before_hour - policy.days * DAY_HOURS
     episodes = [one for span in incidents if (one := _hours_of(span, before_hour, policy)).left_out.stop > oldest]

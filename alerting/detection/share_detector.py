@@ -2,8 +2,9 @@
 
 The number of negative authors among n is modelled as beta-binomial: share *p* from the brand's past, and an intra-hour
 correlation *rho* for what a binomial ignores (people copy each other, hours differ). Post weights
-(`alerting.detection.evidence`) refine it. A window is a rise if its evidence exceeds a level that keeps to a false-alarm
-budget (`alarm_levels`). It is a spike if, in addition, the newest window with enough people is above the calm line.
+(`alerting.detection.evidence`) refine it. A window is a rise if its evidence exceeds a level that keeps to a
+false-alarm budget (`alarm_levels`). It is a spike if, in addition, the newest window with enough people is above the
+calm line.
 """
 
 import math
@@ -47,8 +48,8 @@ class DetectPolicy:
     min_ratio: float = 1.0
     """A share below this multiple of the usual share never pages."""
     exact_tail: bool = False
-    """Whether evidence is limited by the exact tail probability. A small share that varies from hour to hour is skewed, and
-    nats overestimate how rare its bad hours are."""
+    """Whether evidence is limited by the exact tail probability. A small share that varies from hour to hour is skewed,
+    and nats overestimate how rare its bad hours are."""
     near_baseline: float = 0.05
     """A rise this small is over."""
     min_history_hours: int = 24
@@ -279,10 +280,10 @@ def alarm_levels(policy: DetectPolicy) -> tuple[float, ...]:
 
     Each window has a part of the budget in proportion to its width: short windows are tested often and show mostly
     noise, and a crisis exceeds any level in them; quiet brands depend on the long ones.
-    alpha = part / looks, where looks counts *independent* tests in four weeks, as neighbouring windows share most of
+    alpha = part / tests, where `tests` counts *independent* tests in four weeks, as neighbouring windows share most of
     their posts. A moving sum of width w over T minutes exceeds a high level z about T/w z phi(z) nu(z sqrt(2/w)) times
     (Siegmund, Sequential Analysis, 1985, ch. 8; nu(x) ~ exp(-0.583 x)); as P(Z > z) ~ phi(z)/z, that is as many alarms
-    as T/w min(w, z^2 nu) independent looks give. Solved for alpha by iteration; evidence of z^2 / 2 nats is z.
+    as T/w min(w, z^2 nu) independent tests give. Solved for alpha by iteration; evidence of z^2 / 2 nats is z.
     """
     longest = policy.windows[-1]
     widths = (*policy.windows, *(longest + 60 * hours for hours in policy.slow_hours))
@@ -296,8 +297,8 @@ def _level(width: int, budget: float) -> float:
     alpha = 1e-4
     for _ in range(30):
         z = _standard_deviations(alpha)
-        looks = BUDGET_MINUTES / width * min(width, max(1.0, z * z * math.exp(-0.583 * z * math.sqrt(2 / width))))
-        alpha = min(0.5, OVERESTIMATE * budget / looks)
+        tests = BUDGET_MINUTES / width * min(width, max(1.0, z * z * math.exp(-0.583 * z * math.sqrt(2 / width))))
+        alpha = min(0.5, OVERESTIMATE * budget / tests)
     return _standard_deviations(alpha) ** 2 / 2
 
 

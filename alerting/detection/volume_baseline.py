@@ -98,8 +98,8 @@ class UsualVolume:
     _slots: list[_Slot] = field(init=False)
     _silence: "_Silence" = field(init=False)
     _first_day: dict[int, list[float]] | None = field(init=False, default_factory=dict)
-    """Count and intervals of each hour of the first day; None once it is over. Shapes are relative to the level, and only
-    a whole day shows the level: otherwise a series that begins in its busiest hour would take it as normal."""
+    """Count and intervals of each hour of the first day; None once it is over. Shapes are relative to the level, and
+    only a whole day shows the level: otherwise a series that begins in its busiest hour would take it as normal."""
     _began: float | None = field(init=False, default=None)
     _began_on_weekend: bool = field(init=False, default=False)
     _cut: tuple[int, float] = field(init=False, default=(-1, 0.0))
@@ -198,7 +198,8 @@ def _hour_of_kind(hour: int) -> int:
 
 
 class _Silence:
-    """A run of zeros. Zeros after `outage_posts` were expected are buffered until it is clear whether it is an outage."""
+    """A run of zeros. Zeros after `outage_posts` were expected are buffered until it is clear whether it is an
+    outage."""
 
     __slots__ = ("began", "expected", "zeros")
 

@@ -1,4 +1,5 @@
-"""Repeated notifications: firing episodes whose alerts expire, and resolves that a late trigger may have undone. Pure."""
+"""Repeated notifications: firing episodes whose alerts expire, and resolves that a late trigger may have undone.
+Pure."""
 
 from collections.abc import Sequence, Set
 

@@ -36,7 +36,8 @@ DURABLE_WAIT_MS = 2_000
 
 
 class Sender:
-    """The leader's sender. It sends nothing before the store confirms that it is on disk, if the store can confirm it."""
+    """The leader's sender. It sends nothing before the store confirms that it is on disk, if the store can confirm
+    it."""
 
     def __init__(
         self,
@@ -185,7 +186,8 @@ class Sender:
             self._in_flight[asyncio.create_task(self._send(delivery))] = (delivery.key,)
 
     async def _resend(self, now: float) -> None:
-        """Send firing episodes again to receivers whose alerts expire. Their keys are reserved, so no resolve overtakes."""
+        """Send firing episodes again to receivers whose alerts expire. Their keys are reserved, so no resolve
+        overtakes."""
         due_now = [
             (name, receiver)
             for name, receiver in self._receivers.items()
@@ -285,7 +287,8 @@ class Sender:
         self._remember(delivery, result)
 
     async def _report_late(self, delivery: Delivery, result: DeliveryResult) -> None:
-        """This process was suspended before the request, which may have reopened an incident that the new leader closed.
+        """This process was suspended before the request, which may have reopened an incident that the new leader
+        closed.
 
         Only the new leader can close it again.
         """
@@ -330,7 +333,8 @@ class Sender:
             log.error("notification quarantined", extra=fields | {"answer": result.reason[:200]})
 
     async def _repeat_resolves(self) -> bool:
-        """Repeat the last resolves once: an earlier leader, suspended before its POST, may have reopened an incident."""
+        """Repeat the last resolves once: an earlier leader, suspended before its POST, may have reopened an
+        incident."""
         try:
             delivered = await asyncio.to_thread(self._store.delivered)
             pending = await asyncio.to_thread(self._store.pending)

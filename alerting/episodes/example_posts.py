@@ -31,7 +31,7 @@ ENOUGH_NEGATIVE = 100
 
 Usual = Callable[[str, int, int], Mapping[int, Sequence[SampledPost]]]
 """Brand, first and last day since 1970 -> the sampled posts of each day: `PaneReader.samples`."""
-Kept = Callable[[str, int, int], WindowPosts]
+StoredPosts = Callable[[str, int, int], WindowPosts]
 """Series, first event time and end -> its stored posts: `PaneReader.window_posts`."""
 Known = Callable[[str, int], KnownAuthors]
 """Brand, event time -> the authors who wrote about it before: `PaneReader.known_authors`."""
@@ -55,12 +55,12 @@ class PostEvidenceReader:
     def __init__(
         self,
         usual: Usual = lambda _brand, _first, _last: {},
-        kept: Kept = lambda _series, _first, _end: WindowPosts(),
+        stored: StoredPosts = lambda _series, _first, _end: WindowPosts(),
         known: Known = lambda _brand, _before: KnownAuthors([]),
     ) -> None:
         """All are called when an episode is notified, at most every half hour for each episode."""
         self._usual = usual
-        self._kept = kept
+        self._stored = stored
         self._known = known
         self._details_left = MAX_DETAILS
         self._reads_left = MAX_READS
@@ -84,7 +84,7 @@ class PostEvidenceReader:
         self._reads_left -= 1
         first_ms, end_ms = window.first_minute * MINUTE_MS, (window.last_minute + 1) * MINUTE_MS
         of_facet = bool(facet_of(series))
-        found = self._kept(series, first_ms, end_ms)
+        found = self._stored(series, first_ms, end_ms)
         worst_first = negative and not of_facet
         posts = found.negative if worst_first else found.all
         kind = "negative posts" if worst_first else "posts in the facet" if of_facet else "posts"

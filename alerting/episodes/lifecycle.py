@@ -33,13 +33,14 @@ class EpisodePolicy:
     calm_nats: float = 9.0
     """Required evidence for calm (nats, one is a factor of 2.7). A brand with few people needs longer to reach it."""
     quiet_minutes: int = 180
-    """An episode also resolves after this time with few people, if few are usual. Without any post it never resolves."""
+    """An episode also resolves after this time with few people, if few are usual. Without any post it never
+    resolves."""
     error_rise: float = 0.20
     critical_rise: float = 0.35
     error_ratio: float | None = None
     critical_ratio: float | None = None
-    """This multiple of the usual share counts like the rise of the same name, from a quarter of that rise on: small shares
-    may multiply and still be small. None: by the rise alone."""
+    """This multiple of the usual share counts like the rise of the same name, from a quarter of that rise on: small
+    shares may multiply and still be small. None: by the rise alone."""
     min_severity: Severity = "warning"
     max_severity: Severity = "critical"
     error_after_minutes: int | None = None
@@ -145,7 +146,8 @@ def decide(
 
 
 def _add_calm_evidence(before: OpenEpisode, finding: Finding, minutes: int) -> OpenEpisode:
-    """*before* with the newest people's evidence for or against calm. Windows overlap, so each counts by its new part."""
+    """*before* with the newest people's evidence for or against calm. Windows overlap, so each counts by its new
+    part."""
     newest, memory = finding.newest, before.memory
     if newest is None or finding.baseline is None:
         return before

@@ -50,8 +50,8 @@ class FacetHours:
         self._panes = panes
         self._brands = brands
         self._begins: dict[str, int] = {}
-        """First hour with posts in each facet, of any brand. Earlier hours are unknown, not empty: the facet may not have
-        been in the brands file. Without this, every new facet would page as a rise from zero."""
+        """First hour with posts in each facet, of any brand. Earlier hours are unknown, not empty: the facet may not
+        have been in the brands file. Without this, every new facet would page as a rise from zero."""
 
     def hour_authors(
         self, brands: Sequence[str], first_hour: int, last_hour: int
@@ -185,7 +185,8 @@ def _view(windows: Sequence[WindowCounts], found: Finding) -> FacetView:
 
 
 def within(everybody: WindowCounts, facet: WindowCounts | None) -> WindowCounts:
-    """The window of *everybody*, with the people and posts of *facet* as the negative ones. None: the facet is empty."""
+    """The window of *everybody*, with the people and posts of *facet* as the negative ones. None: the facet is
+    empty."""
     return WindowCounts(
         last_minute=everybody.last_minute,
         width=everybody.width,

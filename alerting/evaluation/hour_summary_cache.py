@@ -131,7 +131,8 @@ class HourSummaryReader(LivePaneReader):
     def _check(
         self, names: Sequence[str], stored: Mapping[str, Sequence[DaySummary]], days: range, last_hour: int
     ) -> dict[str, list[DaySummary]]:
-        """The *days* of *names* as they are now. People are counted again for hours whose pane differs from *stored*."""
+        """The *days* of *names* as they are now. People are counted again for hours whose pane differs from
+        *stored*."""
         panes = super().hours(names, days[0] * DAY_HOURS, last_hour)
         known = {name: {hour.hour: hour for day in stored[name] for hour in day.hours} for name in names}
         new = {

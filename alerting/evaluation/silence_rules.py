@@ -41,7 +41,7 @@ def is_frozen(brand: str, silence: BrandSilence | None, opened: Mapping[EpisodeS
     if silence is None:
         return False
     return silence.is_suspect or any(
-        place[0] == brand and one.episode.silent_since is not None for place, one in opened.items()
+        slot[0] == brand and one.episode.silent_since is not None for slot, one in opened.items()
     )
 
 

@@ -36,7 +36,8 @@ class Delivery(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The result of one attempt. *status* is None if no response came: the request may or may not have been processed."""
+    """The result of one attempt. *status* is None if no response came: the request may or may not have been
+    processed."""
 
     status: int | None
     answer: str = ""

@@ -136,7 +136,8 @@ def _transition(
     mute: MuteReason,
     grouped: bool,
 ) -> "Transition | Suppression":
-    """The transition that *one* is notified of, or why it is not. *wanted*: its route under the rule; None: it has none."""
+    """The transition that *one* is notified of, or why it is not. *wanted*: its route under the rule; None: it has
+    none."""
     transition = decision.transition
     is_end = transition in ("resolved", "acknowledged")
     if knows_episode and is_end and transition is not None:

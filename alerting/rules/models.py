@@ -103,7 +103,8 @@ class CommonRule(BaseModel):
 
 
 class NegativeShareRule(CommonRule):
-    """The share of negative people, compared with the brand's own past. Values that are not given come from the settings."""
+    """The share of negative people, compared with the brand's own past. Values that are not given come from the
+    settings."""
 
     kind: Literal["negative_share"]
     false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
@@ -175,7 +176,8 @@ class FacetShareRule(CommonRule):
 
 
 class VolumeRule(CommonRule):
-    """The number of people who write about a brand, compared with its own past: `alerting.detection.volume_detector`."""
+    """The number of people who write about a brand, compared with its own past:
+    `alerting.detection.volume_detector`."""
 
     kind: Literal["volume"]
     false_alarms: Annotated[float, Field(gt=0, le=1_000)] | None = None
@@ -197,7 +199,8 @@ class Grouping(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     from_brands: int = Field(default=10, ge=2)
-    """Number of episodes with the same receivers, within `minutes`, that form a group. Earlier ones have their own page."""
+    """Number of episodes with the same receivers, within `minutes`, that form a group. Earlier ones have their own
+    page."""
     minutes: int = Field(default=10, ge=1, le=120)
     """Event time. An episode joins a group that last grew within this time."""
 

@@ -24,7 +24,8 @@ Clock = Annotated[time, BeforeValidator(_clock)]
 
 
 class QuietHours(BaseModel):
-    """A part of the local day. If it ends before it begins, it runs over midnight and belongs to the day of its begin."""
+    """A part of the local day. If it ends before it begins, it runs over midnight and belongs to the day of its
+    begin."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

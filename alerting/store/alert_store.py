@@ -36,8 +36,8 @@ class AlerterState:
     closed: Sequence[Episode] = ()
     """Newest first, at most 500: the history that people see."""
     spans: Sequence[PastSpan] = ()
-    """All episodes that closed within the longest baseline, oldest end first. Stores of earlier versions have none; then
-    `closed` is the only history."""
+    """All episodes that closed within the longest baseline, oldest end first. Stores of earlier versions have none;
+    then `closed` is the only history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Commit:
 class Tally:
     """The state of all notifications ever decided, read at one moment.
 
-    For each receiver: accepted = delivered + quarantined + waiting. `waiting` and `quarantined` are the totals of outbox
-    and quarantine.
+    For each receiver: accepted = delivered + quarantined + waiting. `waiting` and `quarantined` are the totals of
+    outbox and quarantine.
     """
 
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -134,7 +134,8 @@ class AlertStore(Protocol):
         """Delete *acknowledgements*, which the episodes contain now."""
 
     def report_late(self, delivery: Delivery) -> None:
-        """Report that *delivery* was sent after the lease was lost: it may have reopened an incident. Needs no token."""
+        """Report that *delivery* was sent after the lease was lost: it may have reopened an incident. Needs no
+        token."""
 
     def late_deliveries(self) -> list[Delivery]:
         """The reported deliveries."""
@@ -149,4 +150,5 @@ class AlertStore(Protocol):
         """Save which facets rules watch, for the live page. Informational, so it needs no token."""
 
     def requeue(self, delivery_id: str) -> bool:
-        """For operators: move it from quarantine to the front of the outbox, with zero attempts. False if it is not there."""
+        """For operators: move it from quarantine to the front of the outbox, with zero attempts. False if it is not
+        there."""

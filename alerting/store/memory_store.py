@@ -61,10 +61,10 @@ class MemoryAlertStore:
             return "fenced"
         if commit.expected_ms != self._state.evaluated_until_ms:
             return "moved"
-        gone = {episode.key for episode in commit.closed}
+        closed_keys = {episode.key for episode in commit.closed}
         self._state = AlerterState(
             evaluated_until_ms=commit.until_ms,
-            open={key: value for key, value in {**self._state.open, **commit.open}.items() if key not in gone},
+            open={key: value for key, value in {**self._state.open, **commit.open}.items() if key not in closed_keys},
             closed=[*reversed(commit.closed), *self._state.closed][:MAX_CLOSED],
             spans=add_closed(self._state.spans, commit.closed),
         )

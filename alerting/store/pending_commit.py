@@ -53,13 +53,13 @@ class PendingCommit:
         suppressed: Mapping[SuppressionKey, int] = NO_SUPPRESSIONS,
     ) -> None:
         self.suppressed.update(suppressed)
-        place, decision = decided.slot, decided.decision
+        slot, decision = decided.slot, decided.decision
         if decision.after is not None:
-            if decision.after is not self.open.get(place):
-                self.touched.add(place)
-            self.open[place] = decision.after
+            if decision.after is not self.open.get(slot):
+                self.touched.add(slot)
+            self.open[slot] = decision.after
         else:
-            self.open.pop(place, None)
+            self.open.pop(slot, None)
         if decision.closed is not None:
             self.closed.append(decision.closed)
         self.deliveries += deliveries
@@ -71,9 +71,7 @@ class PendingCommit:
         return Commit(
             expected_ms=state.evaluated_until_ms,
             until_ms=until_ms,
-            open={
-                self.open[place].episode.key: self.open[place] for place in sorted(self.touched) if place in self.open
-            },
+            open={self.open[slot].episode.key: self.open[slot] for slot in sorted(self.touched) if slot in self.open},
             closed=self.closed,
             deliveries=self.deliveries,
             suppressed={(receiver, str(why)): number for (receiver, why), number in self.suppressed.items()},

@@ -1,4 +1,5 @@
-"""The alerter's state in Redis or Valkey. Keys: `AlertingKeys` in brandpulse/state/keys.py; the interface: `alert_store.py`.
+"""The alerter's state in Redis or Valkey. Keys: `AlertingKeys` in brandpulse/state/keys.py; the interface:
+`alert_store.py`.
 
 Each method that writes is one Lua call.
 """
@@ -38,14 +39,16 @@ class RedisAlertStore:
     """All keys have the hash tag `{ns:alerting}`, so every Lua call uses one slot of a cluster."""
 
     def __init__(self, client: redis.Redis, namespace: str, *, durable_replicas: int = 0) -> None:
-        """*durable_replicas*: the number of replicas that must have a write on disk before `make_durable` returns "durable"."""
+        """*durable_replicas*: the number of replicas that must have a write on disk before `make_durable` returns
+        "durable"."""
         self._client = client
         self._keys = AlertingKeys(namespace)
         self._durable_replicas = durable_replicas
         self._book = OperatorRequestStore(client, namespace)
         self._waits_for_disk = True
         self._erasures_of_state = self._erasures_of_outbox = 0
-        """The erasure counter when the episodes, and when the outbox, were read: text erased since is not written back."""
+        """The erasure counter when the episodes, and when the outbox, were read: text erased since is not written
+        back."""
 
     def acquire(self, holder: str, *, lease_ms: int) -> int | None:
         token = self._script("acquire", [self._keys.lease, self._keys.fence], [holder, lease_ms])

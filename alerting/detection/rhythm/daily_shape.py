@@ -50,7 +50,8 @@ WEEK_SIZES = ((0.1, 0.0, 0.0), (0.1, 0.1, 0.1), (0.2, 0.2, 1.0))
 WEEK_KERNELS = np.array([whole + smooth * SMOOTH + rough * ROUGH for whole, smooth, rough in WEEK_SIZES])
 WIDE_DAY = SMOOTH_SIZES[-1] * SMOOTH + ROUGH_SIZES[-1] * ROUGH
 DOUBT_PART = 0.5
-"""Part of an hour's variance that counts for a window: errors of its hours partly cancel. The full variance costs recall."""
+"""Part of an hour's variance that counts for a window: errors of its hours partly cancel. The full variance costs
+recall."""
 NEWTON_STEPS = 4
 MIN_WEEK_ODDS = 1e-3
 """With lower odds, a weekly shape changes nothing."""

@@ -163,8 +163,8 @@ def _alert(
 
 
 def summary(episode: Episode) -> str:
-    """Brand, share and people within the first 130 characters, which a phone shows. Built from the episode alone, so that
-    a resend has the same text."""
+    """Brand, share and people within the first 130 characters, which a phone shows. Built from the episode alone, so
+    that a resend has the same text."""
     name = STYLE.name(cut(one_line(subject(episode)), SUMMARY_BRAND_CHARS))
     rule, latest = episode.rule.replace("_", " "), episode.latest
     if episode.state == "resolved":

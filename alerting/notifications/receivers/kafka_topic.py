@@ -26,8 +26,8 @@ _PRODUCER_IS_DEAD = frozenset(
 
 
 class KafkaTopic:
-    """The built-in receiver. Its deliveries fail until `prepare` reached a broker, so an unavailable broker does not delay
-    other receivers."""
+    """The built-in receiver. Its deliveries fail until `prepare` reached a broker, so an unavailable broker does not
+    delay other receivers."""
 
     name = KAFKA
     min_severity: Severity = "info"

@@ -28,7 +28,7 @@ class CommonConfig(BaseModel):
         return None
 
     @property
-    def place(self) -> tuple[str, int] | None:
+    def address(self) -> tuple[str, int] | None:
         """Host and port for a connection check; None if the secret URL holds them."""
         return None
 
@@ -37,7 +37,7 @@ class UrlConfig(CommonConfig):
     url: HttpUrl
 
     @property
-    def place(self) -> tuple[str, int] | None:
+    def address(self) -> tuple[str, int] | None:
         return self.url.host or "", self.url.port or 443
 
 
@@ -66,7 +66,8 @@ class WebhookConfig(UrlConfig):
 
     kind: Literal["webhook"]
     secret_env: Variable | None = None
-    """Name of the environment variable that holds the key of the signature header. Without it, requests are unsigned."""
+    """Name of the environment variable that holds the key of the signature header. Without it, requests are
+    unsigned."""
 
     @property
     def secret_variable(self) -> str | None:
@@ -125,7 +126,7 @@ class EmailConfig(CommonConfig):
         return self.password_env
 
     @property
-    def place(self) -> tuple[str, int] | None:
+    def address(self) -> tuple[str, int] | None:
         return self.host, self.port
 
 

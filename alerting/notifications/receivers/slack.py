@@ -1,4 +1,5 @@
-"""Slack's incoming webhooks, and compatible services. One message for each transition; updates only if the severity rose.
+"""Slack's incoming webhooks, and compatible services. One message for each transition; updates only if the severity
+rose.
 
 Slack has no idempotency key: if its response is lost, the message is sent again and may appear twice.
 """

@@ -65,9 +65,9 @@ def check_outbox() -> list[Finding]:
 
 def _check_receiver(config: ReceiverConfig) -> Finding:
     """Whether a server listens at the receiver's address; nothing is sent."""
-    if config.place is None:
+    if config.address is None:
         return Finding("receivers", f"{config.name}: {config.kind}, from {config.min_severity} up")
-    host, port = config.place
+    host, port = config.address
     observation = f"{config.name}: {config.kind} at {host}, from {config.min_severity} up"
     try:
         with socket.create_connection((host, port), timeout=CONNECT_SECONDS):

@@ -44,9 +44,7 @@ def in_steps(width_ms: int) -> Iterator[Sequence[Outcome]]:
         yield every[begin:at]
 
 
-def test_a_month_backfilled_in_a_minute_tells_what_it_told_hour_by_hour(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_a_month_backfilled_in_a_minute_pages_as_it_did_live(redis_client: redis.Redis, namespace: str) -> None:
     fast, slow = (
         ReferenceScenario(redis_client, f"{namespace}-fast"),
         ReferenceScenario(redis_client, f"{namespace}-slow"),
@@ -76,9 +74,7 @@ def test_a_month_backfilled_in_a_minute_tells_what_it_told_hour_by_hour(
     assert (fast_found.open, fast.status.late) == ({}, 0)
 
 
-def test_older_posts_backfilled_under_a_live_stream_are_late_and_page_nobody(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_older_posts_backfilled_under_a_live_stream_do_not_page(redis_client: redis.Redis, namespace: str) -> None:
     worked = ReferenceScenario(redis_client, namespace)
     live = [a_scored(f"live {n}", "neutral", NOON_MS + n * MINUTE_MS, author=10**6 + n) for n in range(900)]
     worked.count(live[:600])

@@ -36,7 +36,7 @@ def as_outcome(offset: int, text: str, at_ms: int, sentiment: str, source: str) 
     return build_scored(decoded, ("Acme",), verdict, author=offset, mask=Mask())
 
 
-def test_a_page_tells_the_words_and_sources_of_its_hour(redis_client: redis.Redis, namespace: str) -> None:
+def test_a_page_has_the_words_and_sources_of_its_hour(redis_client: redis.Redis, namespace: str) -> None:
     outcomes = [as_outcome(n, *post) for n, post in enumerate(stream(random.Random(4)))]
     worked = ReferenceScenario(redis_client, namespace)
     for start in range(0, len(outcomes), 30):

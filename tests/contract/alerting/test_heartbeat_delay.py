@@ -98,7 +98,7 @@ def run(deployment: Deployment, until: int) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("phase", range(0, 60, 7))
-def test_who_waits_for_the_beat_knows_within_three_minutes(part: str, phase: int) -> None:
+def test_a_missing_heartbeat_is_noticed_within_three_minutes(part: str, phase: int) -> None:
     deployment = Deployment()
     run(deployment, STOPS_AT + phase)
     assert deployment.beats == list(range(0, STOPS_AT + phase, 60)), "it beats while all is well"
@@ -113,7 +113,7 @@ def test_who_waits_for_the_beat_knows_within_three_minutes(part: str, phase: int
 
 
 @pytest.mark.parametrize("part", ["broker", "worker", "store"])
-def test_what_comes_back_after_half_a_minute_costs_no_more_than_one_beat(part: str) -> None:
+def test_an_outage_of_half_a_minute_costs_at_most_one_heartbeat(part: str) -> None:
     """A rebalance, a broker that changes its leader, a worker or a store that is started again."""
     for phase in range(0, 60, 7):
         deployment = Deployment()
@@ -126,7 +126,7 @@ def test_what_comes_back_after_half_a_minute_costs_no_more_than_one_beat(part: s
         assert max(pauses) <= OTHER_SIDE_SECONDS
 
 
-def test_an_idle_topic_is_no_silence() -> None:
+def test_an_idle_topic_does_not_stop_the_heartbeat() -> None:
     deployment = Deployment()
     run(deployment, 2 * 3_600)
     assert (len(deployment.beats), deployment.withheld) == (2 * 60, set())

@@ -52,7 +52,7 @@ def forget_sketches(client: redis.Redis, namespace: str, brands: Sequence[str]) 
 
 @pytest.mark.usefixtures("many")
 @pytest.mark.parametrize("seed", range(4))
-def test_whoever_reads_and_whenever_the_numbers_are_those_of_the_panes(
+def test_summaries_equal_the_panes_for_any_leader_and_time(
     redis_client: redis.Redis, namespace: str, seed: int
 ) -> None:
     """Posts come on time and up to three hours late; leaders follow each other, and nobody leads for a day."""
@@ -76,7 +76,7 @@ def test_whoever_reads_and_whenever_the_numbers_are_those_of_the_panes(
 
 
 @pytest.mark.usefixtures("many")
-def test_a_successor_counts_no_settled_day_again(redis_client: redis.Redis, namespace: str) -> None:
+def test_a_new_leader_does_not_count_settled_days_again(redis_client: redis.Redis, namespace: str) -> None:
     a_day_of_each().write(redis_client, namespace)
     first = counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
     assert first == counts(PaneReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
@@ -85,7 +85,7 @@ def test_a_successor_counts_no_settled_day_again(redis_client: redis.Redis, name
 
 
 @pytest.mark.usefixtures("many")
-def test_a_day_that_its_last_leader_saw_half_is_counted_again(redis_client: redis.Redis, namespace: str) -> None:
+def test_a_day_that_was_read_incomplete_is_counted_again(redis_client: redis.Redis, namespace: str) -> None:
     stream = a_day_of_each()
     for brand in BRANDS:
         stream.post(brand, MONDAY + 700)
@@ -99,7 +99,7 @@ def test_a_day_that_its_last_leader_saw_half_is_counted_again(redis_client: redi
     assert found == counts(PaneReader(redis_client, namespace), BRANDS, HOUR, later)
 
 
-def test_a_backfill_of_a_settled_day_is_taken_up_by_a_leader_that_stays(
+def test_a_backfill_of_a_settled_day_is_found_by_a_running_leader(
     redis_client: redis.Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hour_summary_cache, "FEW_SERIES", 1)
@@ -119,7 +119,7 @@ def test_a_backfill_of_a_settled_day_is_taken_up_by_a_leader_that_stays(
     assert successor.people(BRANDS[-1], HOUR + 5) == before + 40
 
 
-def test_of_a_few_brands_a_backfill_is_seen_at_once(redis_client: redis.Redis, namespace: str) -> None:
+def test_with_few_brands_a_backfill_is_found_at_once(redis_client: redis.Redis, namespace: str) -> None:
     stream = a_day_of_each()
     stream.write(redis_client, namespace)
     counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
@@ -130,7 +130,7 @@ def test_of_a_few_brands_a_backfill_is_seen_at_once(redis_client: redis.Redis, n
 
 
 @pytest.mark.usefixtures("many")
-def test_who_read_less_does_not_shorten_what_is_kept(redis_client: redis.Redis, namespace: str) -> None:
+def test_a_shorter_read_does_not_shorten_stored_summaries(redis_client: redis.Redis, namespace: str) -> None:
     """As a leader does that goes on where a store that lost its last second says."""
     a_day_of_each().write(redis_client, namespace)
     whole = counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
@@ -139,9 +139,7 @@ def test_who_read_less_does_not_shorten_what_is_kept(redis_client: redis.Redis, 
 
 
 @pytest.mark.usefixtures("many")
-def test_an_hour_whose_posts_are_all_irrelevant_has_a_pane_and_nobody(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_an_hour_of_irrelevant_posts_has_a_pane_and_no_people(redis_client: redis.Redis, namespace: str) -> None:
     stream = a_day_of_each()
     stream.irrelevant(BRANDS[0], MONDAY + 1_500)
     stream.write(redis_client, namespace)
@@ -153,7 +151,7 @@ def test_an_hour_whose_posts_are_all_irrelevant_has_a_pane_and_nobody(
 
 
 @pytest.mark.usefixtures("many")
-def test_what_another_version_kept_is_counted_anew(redis_client: redis.Redis, namespace: str) -> None:
+def test_summaries_of_another_version_are_counted_again(redis_client: redis.Redis, namespace: str) -> None:
     a_day_of_each().write(redis_client, namespace)
     for stored in (b"", b"none of ours", b"\x92\x01\x90\x90"):
         redis_client.hset(AlertingKeys(namespace).hours(namespace, HOUR // 24), BRANDS[1], stored)
@@ -162,7 +160,7 @@ def test_what_another_version_kept_is_counted_anew(redis_client: redis.Redis, na
 
 
 @pytest.mark.usefixtures("many")
-def test_facets_are_kept_beside_brands(redis_client: redis.Redis, namespace: str) -> None:
+def test_summaries_of_facets_are_stored_beside_those_of_brands(redis_client: redis.Redis, namespace: str) -> None:
     a_day_of_each(facet="refund").write(redis_client, namespace)
     series = [facet_series(brand, "refund") for brand in BRANDS]
     first = HourSummaryReader(redis_client, namespace).hour_authors(series, HOUR, HOUR + 27)
@@ -172,7 +170,7 @@ def test_facets_are_kept_beside_brands(redis_client: redis.Redis, namespace: str
 
 
 @pytest.mark.usefixtures("many")
-def test_a_swapped_namespace_has_numbers_of_its_own(redis_client: redis.Redis, namespace: str) -> None:
+def test_another_namespace_has_its_own_summaries(redis_client: redis.Redis, namespace: str) -> None:
     a_day_of_each().write(redis_client, namespace)
     counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
     shadow = f"{namespace}s"
@@ -215,9 +213,7 @@ def a_leader(reader: PaneReader, store: MemoryAlertStore) -> Evaluator:
 
 
 @pytest.mark.usefixtures("many")
-def test_leaders_that_keep_hours_decide_what_leaders_that_count_them_decide(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_decisions_with_and_without_stored_summaries_are_equal(redis_client: redis.Redis, namespace: str) -> None:
     rng = random.Random(3)
     stream = PostStream()
     crisis = range(MONDAY + 2_000, MONDAY + 2_120)

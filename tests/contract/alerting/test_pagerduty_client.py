@@ -44,7 +44,7 @@ def _without_ours(body: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("link", [None, "https://page.example/?brand=Acme"])
 @pytest.mark.parametrize("transition", ["triggered", "updated", "acknowledged", "resolved"])
-async def test_our_bodies_are_what_their_client_sends(transition: Any, link: str | None) -> None:
+async def test_event_bodies_equal_those_of_pagerdutys_client(transition: Any, link: str | None) -> None:
     notification = a_notification(transition).model_copy(update={"link": link})
     async with MockReceiver() as mock:
         await asyncio.to_thread(theirs, mock.url, notification)
@@ -52,7 +52,7 @@ async def test_our_bodies_are_what_their_client_sends(transition: Any, link: str
     assert _without_ours(event(notification, routing_key=ROUTING_KEY)) == _without_ours(sent)
 
 
-async def test_their_client_opens_acknowledges_and_resolves_an_incident_of_the_mock() -> None:
+async def test_pagerdutys_client_works_with_the_mock_receiver() -> None:
     async with MockReceiver() as mock:
         for transition in ("triggered", "triggered", "acknowledged", "resolved", "resolved"):
             await asyncio.to_thread(theirs, mock.url, a_notification(transition))

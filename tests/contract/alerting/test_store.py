@@ -65,7 +65,7 @@ def test_one_holder_leads_and_the_next_gets_a_higher_token(bench: Bench) -> None
     assert bench.store.renew("b", lease_ms=60_000)
 
 
-def test_a_released_lease_is_free_at_once_and_only_its_holder_can_release_it(bench: Bench) -> None:
+def test_a_lease_can_be_released_only_by_its_holder(bench: Bench) -> None:
     bench.lead("a")
     bench.store.release("b")
     assert bench.store.acquire("b", lease_ms=60_000) is None
@@ -73,12 +73,12 @@ def test_a_released_lease_is_free_at_once_and_only_its_holder_can_release_it(ben
     assert bench.store.acquire("b", lease_ms=60_000) is not None
 
 
-def test_an_empty_store_knows_nothing(bench: Bench) -> None:
+def test_an_empty_store_has_an_empty_state(bench: Bench) -> None:
     state = bench.store.load()
     assert (state.evaluated_until_ms, dict(state.open), list(state.closed)) == (None, {}, [])
 
 
-def test_a_commit_is_all_there(bench: Bench) -> None:
+def test_a_commit_is_stored_completely(bench: Bench) -> None:
     token = bench.lead()
     commit = Commit(None, 1, open={"k": opened(calm=3)}, deliveries=[a_delivery()])
     assert bench.store.commit(commit, token=token) == "applied"
@@ -92,7 +92,7 @@ def test_a_commit_is_all_there(bench: Bench) -> None:
     assert [delivery.id for delivery in bench.store.pending()] == ["k:triggered@pager", "k:resolved@pager"]
 
 
-def test_a_commit_that_read_another_evaluated_until_changes_nothing(bench: Bench) -> None:
+def test_a_commit_with_another_evaluated_until_changes_nothing(bench: Bench) -> None:
     token = bench.lead()
     bench.store.commit(Commit(None, 1), token=token)
     again = Commit(None, 1, open={"k": opened()}, deliveries=[a_delivery()])
@@ -101,7 +101,7 @@ def test_a_commit_that_read_another_evaluated_until_changes_nothing(bench: Bench
     assert bench.store.pending() == []
 
 
-def test_a_dead_leader_writes_nothing(bench: Bench) -> None:
+def test_a_fenced_leader_writes_nothing(bench: Bench) -> None:
     old = bench.lead("a")
     bench.store.commit(Commit(None, 1, deliveries=[a_delivery()]), token=old)
     bench.expire_lease()
@@ -116,7 +116,7 @@ def test_a_dead_leader_writes_nothing(bench: Bench) -> None:
     assert bench.store.commit(Commit(1, 2), token=new) == "applied"
 
 
-def test_the_outbox_is_first_in_first_out_and_a_retry_keeps_its_place(bench: Bench) -> None:
+def test_a_retry_retains_its_position_in_the_outbox(bench: Bench) -> None:
     token = bench.lead()
     many = [a_delivery(key=f"{number:03}") for number in range(30)]
     bench.store.commit(Commit(None, 1, deliveries=many[:20]), token=token)
@@ -126,7 +126,7 @@ def test_the_outbox_is_first_in_first_out_and_a_retry_keeps_its_place(bench: Ben
     assert bench.store.pending() == [tried, *many[1:]]
 
 
-def test_an_id_that_waits_already_is_left_alone(bench: Bench) -> None:
+def test_an_id_that_is_already_in_the_outbox_is_ignored(bench: Bench) -> None:
     token = bench.lead()
     tried = a_delivery(attempts=4)
     bench.store.enqueue([tried], token=token)
@@ -134,7 +134,7 @@ def test_an_id_that_waits_already_is_left_alone(bench: Bench) -> None:
     assert bench.store.pending() == [tried]
 
 
-def test_what_is_delivered_leaves_the_outbox_once(bench: Bench) -> None:
+def test_a_delivered_notification_leaves_the_outbox_once(bench: Bench) -> None:
     token = bench.lead()
     bench.store.enqueue([a_delivery(), a_delivery("resolved")], token=token)
     assert bench.store.mark_delivered(a_delivery(delivered_ms=5), token=token)
@@ -143,7 +143,7 @@ def test_what_is_delivered_leaves_the_outbox_once(bench: Bench) -> None:
     assert bench.store.delivered() == [a_delivery(delivered_ms=5)]
 
 
-def test_what_is_refused_is_kept_and_can_be_put_back_before_its_own_resolve(bench: Bench) -> None:
+def test_a_quarantined_delivery_is_requeued_before_its_resolve(bench: Bench) -> None:
     token = bench.lead()
     bench.store.enqueue([a_delivery(), a_delivery("resolved")], token=token)
     assert bench.store.quarantine(a_delivery(attempts=1, answer="400"), token=token)
@@ -155,7 +155,7 @@ def test_what_is_refused_is_kept_and_can_be_put_back_before_its_own_resolve(benc
     assert bench.store.pending() == [a_delivery(answer="400"), a_delivery("resolved")]
 
 
-def test_what_is_put_back_into_an_empty_outbox_goes_first_too(bench: Bench) -> None:
+def test_a_delivery_requeued_into_an_empty_outbox_comes_first(bench: Bench) -> None:
     token = bench.lead()
     bench.store.enqueue([a_delivery()], token=token)
     bench.store.quarantine(a_delivery(), token=token)
@@ -164,7 +164,7 @@ def test_what_is_put_back_into_an_empty_outbox_goes_first_too(bench: Bench) -> N
     assert bench.store.pending() == [a_delivery(), a_delivery("resolved")]
 
 
-def test_the_spans_of_closed_episodes_outlive_what_is_shown_of_them_for_the_days_of_a_baseline(bench: Bench) -> None:
+def test_spans_outlive_the_shown_episodes_for_a_baseline(bench: Bench) -> None:
     """510 in a day: the first ten are shown no more, but their hours must not become a baseline."""
     token = bench.lead()
 
@@ -185,7 +185,7 @@ def test_the_spans_of_closed_episodes_outlive_what_is_shown_of_them_for_the_days
     assert state.spans[0].start_ms == AT.timestamp() * 1_000
 
 
-def test_the_past_of_a_store_that_an_earlier_version_began_is_known_by_what_is_shown(bench: Bench) -> None:
+def test_without_stored_spans_closed_episodes_are_the_past(bench: Bench) -> None:
     token = bench.lead()
     assert bench.store.commit(closed(), token=token) == "moved"
     bench.store.commit(Commit(None, 1, closed=closed().closed), token=token)
@@ -193,7 +193,7 @@ def test_the_past_of_a_store_that_an_earlier_version_began_is_known_by_what_is_s
     assert incidents(before, {"negative_share"}) == incidents(bench.store.load(), {"negative_share"}) != {}
 
 
-def test_five_hundred_closed_and_delivered_are_kept_newest_first(bench: Bench) -> None:
+def test_500_closed_and_delivered_are_retained_newest_first(bench: Bench) -> None:
     token = bench.lead()
     episodes = [an_episode(f"{number:04}", state="resolved", resolved_at=AT) for number in range(510)]
     deliveries = [a_delivery(key=f"{number:04}") for number in range(510)]
@@ -205,7 +205,7 @@ def test_five_hundred_closed_and_delivered_are_kept_newest_first(bench: Bench) -
     assert [delivery.key[1] for delivery in bench.store.delivered()] == keys
 
 
-def test_every_notification_is_counted_where_it_is(bench: Bench) -> None:
+def test_every_notification_is_counted_by_its_state(bench: Bench) -> None:
     token = bench.lead()
     three = [a_delivery(key=key) for key in "abc"]
     silenced = {("pager", "silenced"): 2}
@@ -230,7 +230,7 @@ def test_every_notification_is_counted_where_it_is(bench: Bench) -> None:
     assert (tally.waiting, tally.quarantined) == (3, 0)
 
 
-def test_everything_written_is_durable(bench: Bench) -> None:
+def test_all_writes_are_durable(bench: Bench) -> None:
     token = bench.lead()
     bench.store.commit(Commit(None, 1, deliveries=[a_delivery()]), token=token)
     assert bench.store.make_durable(timeout_ms=5_000) == "durable"
@@ -247,7 +247,7 @@ def test_a_key_of_another_type_is_named_and_nothing_is_written(redis_client: red
     assert not redis_client.exists(keys.evaluated_until, keys.episodes, keys.outbox_order)
 
 
-def test_a_store_that_is_away_is_a_transient_error() -> None:
+def test_an_unavailable_store_is_a_transient_error() -> None:
     store = RedisAlertStore(redis.Redis(port=1, retry=Retry(NoBackoff(), 0)), "nowhere")
     with pytest.raises(TransientError, match="unreachable"):
         store.load()
@@ -255,7 +255,7 @@ def test_a_store_that_is_away_is_a_transient_error() -> None:
         store.acquire("me", lease_ms=1_000)
 
 
-def test_a_store_that_is_full_is_a_transient_error_and_takes_everything_once_there_is_room(tmp_path: Path) -> None:
+def test_a_full_store_is_a_transient_error_until_there_is_room(tmp_path: Path) -> None:
     full = EmbeddedStore(tmp_path / "full")
     try:
         with redis.Redis.from_url(full.url) as client:
@@ -273,7 +273,7 @@ def test_a_store_that_is_full_is_a_transient_error_and_takes_everything_once_the
         full.stop()
 
 
-def test_what_was_sent_too_late_is_remembered_until_it_is_seen_to(bench: Bench) -> None:
+def test_late_deliveries_are_stored_until_they_are_handled(bench: Bench) -> None:
     bench.store.report_late(a_delivery())
     bench.store.report_late(a_delivery())
     assert bench.store.late_deliveries() == [a_delivery()]
@@ -281,7 +281,7 @@ def test_what_was_sent_too_late_is_remembered_until_it_is_seen_to(bench: Bench) 
     assert bench.store.late_deliveries() == []
 
 
-def test_the_page_is_told_which_facets_are_watched(redis_client: redis.Redis, namespace: str) -> None:
+def test_watched_facets_are_stored_for_the_page(redis_client: redis.Redis, namespace: str) -> None:
     def stored() -> WatchedFacets:
         found: bytes | None = redis_client.get(AlertingKeys(namespace).facets)  # type: ignore[assignment]
         return decode_facets(found)

@@ -1,4 +1,5 @@
-"""`python -m tests.faults.alerting.suspending_alerter`: an alerter that stops itself (SIGSTOP) right before its first POST.
+"""`python -m tests.faults.alerting.suspending_alerter`: an alerter that stops itself (SIGSTOP) right before its first
+POST.
 
 The last check of its lease lies behind it, so whoever continues it finds the worst case: a late POST of a dead leader.
 """

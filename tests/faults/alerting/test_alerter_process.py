@@ -59,7 +59,7 @@ def transitions_on(kafka: str, topic: str) -> list[str]:
     return found
 
 
-async def test_a_crisis_pages_once_and_resolves_and_the_process_ends_with_zero(
+async def test_a_crisis_pages_once_and_the_process_exits_with_zero(
     tmp_path: Path, redis_client: redis.Redis, redis_url: str, kafka: str, namespace: str
 ) -> None:
     a_day_with_a_crisis().write(redis_client, namespace, wall_ms=wall_ms())
@@ -100,7 +100,7 @@ async def test_a_crisis_pages_once_and_resolves_and_the_process_ends_with_zero(
     assert transitions == ["triggered", *["updated"] * (len(transitions) - 2), "resolved"]
 
 
-async def test_kill_minus_nine_on_the_way_loses_nothing_and_pages_once(
+async def test_sigkill_during_an_episode_loses_nothing_and_pages_once(
     tmp_path: Path, redis_client: redis.Redis, redis_url: str, kafka: str, namespace: str
 ) -> None:
     stream = a_day_with_a_crisis()
@@ -132,7 +132,7 @@ async def test_kill_minus_nine_on_the_way_loses_nothing_and_pages_once(
     assert not store.quarantined()
 
 
-async def test_state_of_another_hand_ends_the_process_with_one_line_that_names_it(
+async def test_invalid_state_ends_the_process_with_one_log_line(
     tmp_path: Path, redis_client: redis.Redis, redis_url: str, kafka: str, namespace: str
 ) -> None:
     a_day_with_a_crisis().write(redis_client, namespace, wall_ms=wall_ms())

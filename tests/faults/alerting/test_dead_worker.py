@@ -47,7 +47,7 @@ async def until(true: Callable[[], bool], what: str, *, seconds: float = 30) -> 
 
 
 @pytest.mark.timeout(240)
-async def test_the_clock_waits_the_stall_is_told_and_then_one_page_and_nothing_late(
+async def test_a_dead_worker_causes_a_stall_alert_then_one_page(
     tmp_path: Path, redis_client: redis.Redis, redis_url: str, kafka: str, namespace: str
 ) -> None:
     rng = random.Random(5)

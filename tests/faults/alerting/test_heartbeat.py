@@ -34,7 +34,7 @@ async def falls_silent(mock: MockReceiver, child: Child) -> None:
 
 
 @pytest.mark.parametrize("gone", ["store", "worker"])
-async def test_the_heart_stops_when_a_part_does(tmp_path: Path, kafka: str, namespace: str, gone: str) -> None:
+async def test_the_heartbeat_stops_when_a_part_stops(tmp_path: Path, kafka: str, namespace: str, gone: str) -> None:
     store = EmbeddedStore(tmp_path / "store")
     try:
         async with MockReceiver() as mock:
@@ -61,7 +61,7 @@ async def test_the_heart_stops_when_a_part_does(tmp_path: Path, kafka: str, name
 
 
 @pytest.mark.timeout(240)
-async def test_the_heart_stops_with_the_broker_and_beats_on_without_the_page(
+async def test_the_heartbeat_stops_with_the_broker_but_not_with_the_page(
     tmp_path: Path, redis_url: str, namespace: str
 ) -> None:
     broker = EmbeddedBroker(tmp_path)
@@ -111,7 +111,7 @@ async def test_the_heart_stops_with_the_broker_and_beats_on_without_the_page(
 
 
 @pytest.mark.timeout(240)
-async def test_the_heart_beats_for_an_idle_topic_and_stops_while_its_broker_hangs(
+async def test_the_heartbeat_stops_while_the_broker_of_an_idle_topic_hangs(
     tmp_path: Path, redis_url: str, namespace: str
 ) -> None:
     """A broker that is stopped closes no connection: nothing fails, and nothing comes."""

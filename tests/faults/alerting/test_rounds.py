@@ -10,9 +10,7 @@ from tests.faults.alerting import rounds
 
 
 @pytest.mark.timeout(600)
-async def test_no_page_is_lost_doubled_or_left_open_by_kill_minus_nine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_sigkill_loses_doubles_and_leaves_open_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = list(rounds.FAULTS)
     seed = random.SystemRandom().randrange(1_000_000)
     print(f"seed {seed}")

@@ -16,7 +16,7 @@ from tests.faults.alerting.processes import fetch, start_alerter
 from tests.faults.alerting.test_alerter_process import CRISIS, a_day_with_a_crisis, until, wall_ms
 
 
-async def test_a_leader_that_slept_through_the_takeover_pages_nobody_again(
+async def test_a_leader_suspended_during_a_takeover_pages_no_one_again(
     tmp_path: Path, redis_client: redis.Redis, redis_url: str, kafka: str, namespace: str
 ) -> None:
     stream = a_day_with_a_crisis()
@@ -51,7 +51,7 @@ def is_stopped(child: Child) -> bool:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 4.0])
-async def test_a_late_post_of_a_leader_that_slept_leaves_no_incident_open(
+async def test_a_late_post_of_a_suspended_leader_leaves_no_open_incident(
     tmp_path: Path, redis_client: redis.Redis, redis_url: str, kafka: str, namespace: str, seconds: float
 ) -> None:
     """It slept right before its POST, beyond every check, and wakes after its successor has resolved: soon, and after
@@ -88,9 +88,7 @@ async def test_a_late_post_of_a_leader_that_slept_leaves_no_incident_open(
     assert mock.incidents.open() == []
 
 
-async def test_an_alerter_started_before_its_redis_waits_and_says_so(
-    tmp_path: Path, kafka: str, namespace: str
-) -> None:
+async def test_an_alerter_started_before_redis_waits_and_logs_it(tmp_path: Path, kafka: str, namespace: str) -> None:
     port = free_port()
     child = start_alerter(
         tmp_path,
@@ -109,7 +107,7 @@ async def test_an_alerter_started_before_its_redis_waits_and_says_so(
         assert await asyncio.to_thread(child.stop) == 0, child.log_tail()
 
 
-async def test_without_kafka_the_pager_is_still_told(
+async def test_without_kafka_other_receivers_are_notified(
     tmp_path: Path, redis_client: redis.Redis, redis_url: str, namespace: str
 ) -> None:
     a_day_with_a_crisis().write(redis_client, namespace, wall_ms=wall_ms())

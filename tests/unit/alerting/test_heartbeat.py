@@ -43,13 +43,13 @@ def well(**changes: Any) -> Vitals:
         (well(waiting_since=849.0), 1_000.0, "notifications wait for a receiver"),
     ],
 )
-def test_it_beats_only_while_ticks_succeed_time_moves_and_notifications_drain(
+def test_the_heartbeat_needs_evaluations_movement_and_deliveries(
     vitals: Vitals, now: float, expected: str | None
 ) -> None:
     assert reason_to_withhold(vitals, now=now, policy=POLICY) == expected
 
 
-def test_event_time_moves_when_the_evaluated_minute_does() -> None:
+def test_event_time_moves_with_the_evaluated_minute() -> None:
     vitals = Vitals()
     for evaluated, now in ((None, 1.0), (5, 2.0), (5, 3.0), (5, 4.0), (6, 5.0), (6, 6.0)):
         vitals.record_evaluation(evaluated, stalled=False, now=now)
@@ -57,7 +57,7 @@ def test_event_time_moves_when_the_evaluated_minute_does() -> None:
 
 
 @pytest.mark.parametrize("stops", ["stalled", "unseen", "waiting_since", "evaluated_at"])
-async def test_the_other_side_hears_nothing_once_a_part_stands_still(stops: str) -> None:
+async def test_when_a_part_stalls_no_heartbeat_is_sent(stops: str) -> None:
     vitals = well(evaluated_at=0.0, moved_at=0.0)
     telemetry = Telemetry(ALERTER_METRICS)
     async with MockReceiver() as mock, aiohttp.ClientSession() as session:
@@ -87,7 +87,7 @@ async def test_the_other_side_hears_nothing_once_a_part_stands_still(stops: str)
     assert telemetry.registry.get_sample_value("brandpulse_heartbeats_total", {"outcome": "withheld"})
 
 
-async def test_a_deaf_other_side_ends_nothing_and_its_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_heartbeat_continues_and_logs_no_address(caplog: pytest.LogCaptureFixture) -> None:
     telemetry = Telemetry(ALERTER_METRICS)
     async with aiohttp.ClientSession() as session:
         beat = Heartbeat(

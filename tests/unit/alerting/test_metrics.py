@@ -15,7 +15,7 @@ from brandpulse.state.panes import EMPTY_PANE, Pane
 from tests.support.alerting.episode_builders import an_episode
 
 
-def test_counters_stand_at_zero_before_the_first_event() -> None:
+def test_counters_are_zero_before_the_first_event() -> None:
     telemetry = Telemetry(ALERTER_METRICS)
     start_counters(telemetry, ["pager", "kafka"], DEFAULT_RULES)
     exposed = telemetry.expose().decode()
@@ -23,7 +23,7 @@ def test_counters_stand_at_zero_before_the_first_event() -> None:
     assert 'brandpulse_deliveries_total{outcome="quarantined",receiver="pager"} 0.0' in exposed
 
 
-def test_a_rule_of_the_users_own_stands_at_zero_too_and_keeps_its_count_when_the_rules_are_read_again() -> None:
+def test_counters_of_rules_start_at_zero_and_survive_a_reload() -> None:
     telemetry = Telemetry(ALERTER_METRICS)
     rules = RuleSet.model_validate({"rules": [{"name": "refunds", "kind": "facet_share", "facet": "refund"}]})
     start_counters(telemetry, [], rules)
@@ -35,7 +35,7 @@ def test_a_rule_of_the_users_own_stands_at_zero_too_and_keeps_its_count_when_the
 
 
 @pytest.mark.parametrize("state", ["warming up", "no data", "too little evidence"])
-def test_a_guess_is_shown_as_nothing_usual(state: State) -> None:
+def test_while_learning_no_baseline_is_shown(state: State) -> None:
     """Also where the stream stands still while the brand is learnt: its state is another then."""
     telemetry = Telemetry(ALERTER_METRICS)
     for name, hours in (("Acme Air", 23), ("Bolt", 24)):
@@ -47,7 +47,7 @@ def test_a_guess_is_shown_as_nothing_usual(state: State) -> None:
 
 
 @pytest.mark.parametrize(("per_hour", "least", "most"), [(60, 1_200, 7_200), (1, 3_600, math.inf)])
-def test_each_brand_shows_how_long_a_rise_goes_untold_at_its_volume(per_hour: int, least: float, most: float) -> None:
+def test_each_brand_has_a_detection_delay_by_its_volume(per_hour: int, least: float, most: float) -> None:
     telemetry = Telemetry(ALERTER_METRICS)
     usual = Baseline(share=0.25, rho=0.006, hours=336, authors=336 * per_hour)
     view = BrandView(Finding("normal", DetectPolicy(), usual), EMPTY_PANE, None)
@@ -60,7 +60,7 @@ def test_each_brand_shows_how_long_a_rise_goes_untold_at_its_volume(per_hour: in
     assert least <= float(line.split()[-1]) <= most
 
 
-def test_a_facet_shows_its_share_and_what_is_usual_until_no_rule_watches_it() -> None:
+def test_a_facet_has_series_until_no_rule_watches_it() -> None:
     telemetry = Telemetry(ALERTER_METRICS)
     seen = {"Acme Air": BrandView(Finding("normal", DetectPolicy()), EMPTY_PANE, None)}
 
@@ -104,7 +104,7 @@ def test_a_brand_that_left_the_file_loses_its_series() -> None:
     assert 'brandpulse_window_negative_ratio{brand="Acme Air"}' not in telemetry.expose().decode()
 
 
-def test_brands_beyond_the_bound_share_one_label() -> None:
+def test_brands_beyond_the_limit_share_one_label() -> None:
     telemetry = Telemetry(ALERTER_METRICS)
     names = [f"brand {number:03d}" for number in range(LABELLED_BRANDS + 300)]
     views = {name: _view(1) for name in names}

@@ -5,13 +5,13 @@ from brandpulse.config.settings import load_settings
 from brandpulse.errors import ConfigError
 
 
-def test_the_defaults_are_the_policies_own_defaults() -> None:
+def test_the_defaults_equal_those_of_the_policies() -> None:
     from alerting.evaluation.policies import Policies
 
     assert AlerterSettings().policies() == Policies()
 
 
-def test_windows_are_written_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_are_read_from_comma_separated_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRANDPULSE_ALERTER_WINDOWS", "10, 30,90")
     assert load_settings(AlerterSettings).windows == (10, 30, 90)
 
@@ -28,7 +28,7 @@ def test_windows_are_written_as_people_write_them(monkeypatch: pytest.MonkeyPatc
         ("BRANDPULSE_ALERTER_HEARTBEAT_SEEN_WITHIN_SECONDS", "19.9"),
     ],
 )
-def test_a_wrong_setting_stops_the_start_with_its_name_and_a_right_one(
+def test_an_invalid_setting_stops_the_start_with_its_name(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -36,6 +36,6 @@ def test_a_wrong_setting_stops_the_start_with_its_name_and_a_right_one(
         load_settings(AlerterSettings)
 
 
-def test_the_receivers_file_has_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_receivers_file_has_its_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRANDPULSE_RECEIVERS_FILE", "r.yaml")
     assert str(load_settings(AlerterSettings).receivers_file) == "r.yaml"

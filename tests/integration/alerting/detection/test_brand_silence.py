@@ -93,7 +93,7 @@ RHYTHMS: list[Callable[[np.ndarray], np.ndarray]] = [flat, day, peak, week, offi
 
 @pytest.mark.parametrize("rhythm", RHYTHMS)
 @pytest.mark.parametrize("an_hour", [3.0, 34.0])
-def test_no_rhythm_is_a_silence(rhythm: Callable[[np.ndarray], np.ndarray], an_hour: float) -> None:
+def test_usual_quiet_hours_are_no_silence(rhythm: Callable[[np.ndarray], np.ndarray], an_hour: float) -> None:
     rng = np.random.default_rng(1)
     minutes = np.arange(16 * 1_440)
     level = np.repeat(rng.gamma(4.0, 0.25, 16 * 24), 60)  # hours differ by half
@@ -104,7 +104,7 @@ def test_no_rhythm_is_a_silence(rhythm: Callable[[np.ndarray], np.ndarray], an_h
 @pytest.mark.parametrize(
     ("an_hour", "suspect_within", "sure_within"), [(34.0, 35, 125), (300.0, 15, 125), (3.0, 400, 1_900)]
 )
-def test_a_source_that_stops_is_suspect_soon_and_sure_in_hours(
+def test_a_stopped_source_is_suspect_soon_and_certain_in_hours(
     an_hour: float, suspect_within: int, sure_within: int
 ) -> None:
     rng = np.random.default_rng(5)
@@ -117,7 +117,7 @@ def test_a_source_that_stops_is_suspect_soon_and_sure_in_hours(
     assert min(minute for minute, _, sure in found if sure) - last <= sure_within
 
 
-def test_a_first_day_fires_no_silence() -> None:
+def test_on_the_first_day_no_silence_fires() -> None:
     posts = np.random.default_rng(5).poisson(1.0, 1_440)
     posts[18 * 60 :] = 0
     assert any(suspect for _, suspect, _ in silences(posts))
@@ -149,7 +149,7 @@ def run(scene: Scene, stream: PostStream, first: int, last: int, step: int = 5) 
     return [scene.evaluate(until) for until in range(first + step, last + 1, step)]
 
 
-def test_an_open_episode_of_a_dead_source_freezes_and_says_so(scene: Scene) -> None:
+def test_when_a_source_stops_its_open_episode_freezes_and_reports_it(scene: Scene) -> None:
     reports = run(scene, a_dead_source(days=0), CRISIS - 10, CRISIS + 480)
     said = [one for report in reports for one in report.transitions if one[0].brand == BRAND]
     assert said[0][1] == "triggered"
@@ -167,7 +167,7 @@ def test_an_open_episode_of_a_dead_source_freezes_and_says_so(scene: Scene) -> N
     )
 
 
-def test_a_frozen_episode_ends_by_calm_posts_alone(scene: Scene) -> None:
+def test_a_frozen_episode_resolves_only_by_calm_posts(scene: Scene) -> None:
     reports = run(scene, a_dead_source(days=0, back_after=240), CRISIS - 10, CRISIS + 390)
     ended = [one for report in reports for one in report.transitions if one[1] == "resolved"]
     [(episode, _, _)] = [one for one in ended if one[0].rule == "negative_share"]
@@ -176,7 +176,7 @@ def test_a_frozen_episode_ends_by_calm_posts_alone(scene: Scene) -> None:
     assert episode.latest.authors >= 20
 
 
-def test_a_new_leader_keeps_an_episode_frozen(scene: Scene) -> None:
+def test_a_new_leader_leaves_an_episode_frozen(scene: Scene) -> None:
     stream = a_dead_source(days=0)
     run(scene, stream, CRISIS - 10, CRISIS + 120)
     for until in range(CRISIS + 125, CRISIS + 480, 35):
@@ -184,7 +184,7 @@ def test_a_new_leader_keeps_an_episode_frozen(scene: Scene) -> None:
         assert "resolved" not in [transition for transition, _ in told(scene.evaluate(until))]
 
 
-def test_a_volume_episode_of_a_dead_source_is_not_over(scene: Scene) -> None:
+def test_when_a_source_stops_its_volume_episode_does_not_resolve(scene: Scene) -> None:
     scene.rules = RuleSet(
         rules=(
             NegativeShareRule(name="negative_share", kind="negative_share"),
@@ -202,7 +202,7 @@ def test_a_volume_episode_of_a_dead_source_is_not_over(scene: Scene) -> None:
     assert "resolved" not in surge
 
 
-def test_a_silent_brand_is_said_once_and_ends_with_its_posts(scene: Scene) -> None:
+def test_a_silent_brand_pages_once_and_resolves_with_its_posts(scene: Scene) -> None:
     rng = random.Random(7)
     stream = PostStream()
     days = 3 * 1_440
@@ -224,7 +224,7 @@ def test_a_silent_brand_is_said_once_and_ends_with_its_posts(scene: Scene) -> No
     assert said[1][2] == "Posts of Acme Air come again."
 
 
-def test_a_silence_of_the_whole_stream_is_of_no_brand(scene: Scene) -> None:
+def test_a_silence_of_the_whole_stream_is_not_of_a_brand(scene: Scene) -> None:
     rng = random.Random(7)
     stream = PostStream()
     stop = MONDAY + 3 * 1_440 + 600
@@ -236,7 +236,7 @@ def test_a_silence_of_the_whole_stream_is_of_no_brand(scene: Scene) -> None:
     assert [one for report in reports for one in report.transitions] == []
 
 
-def test_one_source_of_many_brands_is_not_a_page_for_each(scene: Scene) -> None:
+def test_when_a_shared_source_stops_brands_share_a_page(scene: Scene) -> None:
     rng = random.Random(7)
     stream = PostStream()
     stop = MONDAY + 3 * 1_440 + 600

@@ -87,9 +87,7 @@ def told(report: EvaluationReport) -> list[tuple[str, datetime]]:
     return [(transition, episode.updated_at) for episode, transition, _ in report.transitions]
 
 
-def test_a_replay_in_one_tick_decides_what_a_live_stream_decides_minute_by_minute(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_a_replay_in_one_evaluation_equals_a_live_stream(redis_client: redis.Redis, namespace: str) -> None:
     stream = a_crisis()
     live, replay = Scene(redis_client, f"{namespace}-live"), Scene(redis_client, f"{namespace}-replay")
     for one in (live, replay):
@@ -103,7 +101,7 @@ def test_a_replay_in_one_tick_decides_what_a_live_stream_decides_minute_by_minut
     assert live.sent() == replay.sent()
 
 
-def test_an_alert_carries_the_numbers_the_posts_and_the_link(scene: Scene) -> None:
+def test_an_alert_contains_the_numbers_the_posts_and_the_link(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
     scene.evaluate(CRISIS_END + 240)
     first = scene.store.pending()[0].notification
@@ -115,7 +113,7 @@ def test_an_alert_carries_the_numbers_the_posts_and_the_link(scene: Scene) -> No
     assert first.link == f"http://page/?brand=Acme%20Air&at={int(proof.window_end.timestamp() * 1_000)}"
 
 
-def test_example_posts_are_of_the_window_and_of_different_people(scene: Scene) -> None:
+def test_example_posts_are_of_the_window_and_of_different_authors(scene: Scene) -> None:
     stream = a_crisis()
     scene_ends = CRISIS_END + 260
     # Written as it happens: the store keeps only the newest twenty negatives of a partition.
@@ -132,7 +130,7 @@ def test_example_posts_are_of_the_window_and_of_different_people(scene: Scene) -
     assert len({post.text for post in latest.examples}) == 3
 
 
-def test_a_minute_once_evaluated_is_never_evaluated_again(scene: Scene) -> None:
+def test_a_minute_is_never_evaluated_twice(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
     scene.evaluate(CRISIS_END + 240)
     sent = scene.sent()
@@ -144,7 +142,7 @@ def test_a_minute_once_evaluated_is_never_evaluated_again(scene: Scene) -> None:
     assert scene.store.load().evaluated_until_ms == (CRISIS_END + 240) * MINUTE_MS
 
 
-def test_a_new_leader_in_the_middle_of_an_episode_goes_on_with_it(scene: Scene) -> None:
+def test_a_new_leader_continues_an_open_episode(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
     transitions = []
     for until in range(CRISIS - 20, CRISIS_END + 240, 7):
@@ -155,7 +153,7 @@ def test_a_new_leader_in_the_middle_of_an_episode_goes_on_with_it(scene: Scene) 
     assert transitions[-1] == "resolved"
 
 
-def test_silence_freezes_an_episode_and_its_end_comes_with_the_posts(scene: Scene) -> None:
+def test_silence_freezes_an_episode_until_posts_return(scene: Scene) -> None:
     rng = random.Random(11)
     stream = PostStream()
     stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
@@ -171,7 +169,7 @@ def test_silence_freezes_an_episode_and_its_end_comes_with_the_posts(scene: Scen
     assert [transition for transition, _ in told(afterwards)][-1] == "resolved"
 
 
-def test_a_brand_without_any_post_is_never_told_as_over_while_others_go_on(scene: Scene) -> None:
+def test_an_episode_of_a_brand_without_posts_never_resolves(scene: Scene) -> None:
     rng = random.Random(11)
     stream = PostStream()
     stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
@@ -185,7 +183,7 @@ def test_a_brand_without_any_post_is_never_told_as_over_while_others_go_on(scene
     assert opened.episode.latest.reason.startswith("No posts of Acme Air since 2026-03-02 12:30 UTC")
 
 
-def test_a_partition_with_lag_holds_back_the_evaluation(scene: Scene) -> None:
+def test_a_partition_with_lag_delays_the_evaluation(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
     write_status(scene.client, scene.namespace, 1, watermark_ms=(MONDAY + 5) * MINUTE_MS, wall_ms=WALL, caught_up=False)
     report = scene.evaluator.evaluate(WALL)
@@ -193,7 +191,7 @@ def test_a_partition_with_lag_holds_back_the_evaluation(scene: Scene) -> None:
     assert report.clock.waits_for == ("posts:1",)
 
 
-def test_a_stalled_stream_is_an_episode_of_its_own(scene: Scene) -> None:
+def test_a_stalled_stream_is_an_episode(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
     scene.evaluate(MONDAY + 60, caught_up=False, lag=9)
     scene.evaluate(MONDAY + 61, caught_up=False, lag=9)
@@ -210,7 +208,7 @@ def test_a_stalled_stream_is_an_episode_of_its_own(scene: Scene) -> None:
     assert [transition for transition, _ in told(moving)] == ["resolved"]
 
 
-def test_a_live_stream_without_posts_for_half_an_hour_is_silent_once(scene: Scene) -> None:
+def test_after_half_an_hour_without_posts_the_stream_is_silent_once(scene: Scene) -> None:
     wall = (MONDAY + 60) * MINUTE_MS
     PostStream().steady("Acme Air", range(MONDAY, MONDAY + 60), per_minute=1, share=0.2, rng=random.Random(1)).write(
         scene.client, scene.namespace, wall_ms=wall
@@ -225,7 +223,7 @@ def test_a_live_stream_without_posts_for_half_an_hour_is_silent_once(scene: Scen
     assert [t for t, _ in told(scene.evaluate(MONDAY + 150, wall_ms=wall + 92 * MINUTE_MS))] == ["resolved"]
 
 
-def test_long_overdue_minutes_are_taken_five_at_a_time(scene: Scene) -> None:
+def test_long_overdue_minutes_are_evaluated_every_fifth(scene: Scene) -> None:
     rng = random.Random(3)
     PostStream().steady("Acme Air", range(MONDAY, MONDAY + 1_500), per_minute=0.5, share=0.2, rng=rng).write(
         scene.client, scene.namespace, wall_ms=WALL
@@ -235,7 +233,7 @@ def test_long_overdue_minutes_are_taken_five_at_a_time(scene: Scene) -> None:
     assert scene.evaluate(MONDAY + 1_510).evaluated_until_ms == (MONDAY + 1_510) * MINUTE_MS
 
 
-def test_a_leader_that_was_overtaken_forgets_everything(redis_client: redis.Redis, namespace: str) -> None:
+def test_a_fenced_leader_discards_its_state(redis_client: redis.Redis, namespace: str) -> None:
     store = MemoryAlertStore()
     scene = Scene(redis_client, namespace, store)
     a_crisis().write(redis_client, namespace, wall_ms=WALL)
@@ -247,7 +245,7 @@ def test_a_leader_that_was_overtaken_forgets_everything(redis_client: redis.Redi
     assert scene.sent() == []
 
 
-def test_the_hours_of_a_crisis_are_no_baseline(scene: Scene) -> None:
+def test_hours_of_a_crisis_are_left_out_of_the_baseline(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
     report = scene.evaluate(CRISIS_END + 240)
     baseline = report.views["Acme Air"].finding.baseline
@@ -256,7 +254,7 @@ def test_the_hours_of_a_crisis_are_no_baseline(scene: Scene) -> None:
     assert datetime.fromtimestamp((report.evaluated_until_ms or 0) / 1_000, UTC).hour == 17
 
 
-def test_a_blip_after_the_end_does_not_fire_on_the_crisis_before_it(scene: Scene) -> None:
+def test_a_small_rise_after_a_crisis_does_not_fire(scene: Scene) -> None:
     rng = random.Random(11)
     stream = PostStream()
     stream.steady("Acme Air", range(MONDAY, CRISIS), per_minute=2, share=0.2, rng=rng)
@@ -274,7 +272,7 @@ def test_a_blip_after_the_end_does_not_fire_on_the_crisis_before_it(scene: Scene
         scene.lead()
 
 
-def test_a_ticker_told_to_resign_commits_no_further_stretch(scene: Scene) -> None:
+def test_after_resign_no_further_batch_is_committed(scene: Scene) -> None:
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
     scene.evaluate(MONDAY + 60)
     scene.evaluator.resign()
@@ -282,7 +280,7 @@ def test_a_ticker_told_to_resign_commits_no_further_stretch(scene: Scene) -> Non
     assert scene.store.load().evaluated_until_ms == (MONDAY + 60) * MINUTE_MS
 
 
-def test_a_stream_that_nobody_ever_read_is_unseen_until_somebody_does(scene: Scene) -> None:
+def test_a_stream_without_a_worker_is_unseen_until_one_reads_it(scene: Scene) -> None:
     assert scene.evaluator.evaluate(WALL).unseen == ["any partition"]
     a_crisis().write(scene.client, scene.namespace, wall_ms=WALL)
     assert scene.evaluate(MONDAY + 60).unseen == []

@@ -63,7 +63,7 @@ def test_a_facet_that_multiplies_pages_once_and_resolves(scene: Scene) -> None:
     assert (fired.brand, fired.rule, fired.key.split(":")[1]) == ("Acme Air", "refunds", "refunds")
 
 
-def test_a_page_speaks_of_the_facet_and_shows_its_posts(scene: Scene) -> None:
+def test_a_page_names_the_facet_and_shows_its_posts(scene: Scene) -> None:
     ticked(scene, a_day(), SURGE + 60)
     [one] = scene.store.load().open.values()
     proof = one.episode.first
@@ -75,9 +75,7 @@ def test_a_page_speaks_of_the_facet_and_shows_its_posts(scene: Scene) -> None:
     assert proof.negative_posts < proof.posts
 
 
-def test_a_minute_by_minute_stream_is_decided_as_a_replay_in_one_tick(
-    redis_client: redis.Redis, namespace: str
-) -> None:
+def test_facets_in_one_replay_equal_a_minute_by_minute_stream(redis_client: redis.Redis, namespace: str) -> None:
     stream = a_day()
     live, replay = Scene(redis_client, f"{namespace}-live"), Scene(redis_client, f"{namespace}-replay")
     for one in (live, replay):
@@ -92,7 +90,7 @@ def test_a_minute_by_minute_stream_is_decided_as_a_replay_in_one_tick(
     assert at_once[0][0] == "triggered"
 
 
-def test_a_tick_tells_the_share_of_each_facet_that_a_rule_watches(scene: Scene) -> None:
+def test_the_report_has_the_share_of_each_watched_facet(scene: Scene) -> None:
     stream = a_day()
     for minute in range(MONDAY, SURGE + 60, 20):
         stream.post("Acme Air", minute, facet="unwatched")
@@ -110,7 +108,7 @@ def test_a_tick_tells_the_share_of_each_facet_that_a_rule_watches(scene: Scene) 
 
 
 @pytest.mark.parametrize("until", [MONDAY + 100, MONDAY + 120], ids=["flowing", "standing still"])
-def test_a_facet_that_is_learnt_has_a_share_and_nothing_usual(scene: Scene, until: int) -> None:
+def test_while_a_facet_is_learnt_it_has_no_usual_share(scene: Scene, until: int) -> None:
     stream = PostStream()
     for minute in range(MONDAY, MONDAY + 100):
         for number in range(4):
@@ -121,7 +119,7 @@ def test_a_facet_that_is_learnt_has_a_share_and_nothing_usual(scene: Scene, unti
     assert view.usual is None
 
 
-def test_a_facet_that_fell_silent_within_a_replay_shows_nothing_of_before(scene: Scene) -> None:
+def test_a_facet_without_recent_posts_shows_a_share_of_zero(scene: Scene) -> None:
     stream = PostStream()
     for minute in range(MONDAY, MONDAY + 700):
         stream.post("Acme Air", minute, facet="refund" if minute < MONDAY + 450 else "")
@@ -130,16 +128,16 @@ def test_a_facet_that_fell_silent_within_a_replay_shows_nothing_of_before(scene:
     assert (view.share, view.usual) == (0, None)
 
 
-def test_a_steady_facet_pages_nobody(scene: Scene) -> None:
+def test_a_steady_facet_does_not_page(scene: Scene) -> None:
     assert ticked(scene, a_day(surge=0.05)) == []
 
 
-def test_a_facet_that_was_just_begun_to_be_counted_is_learnt_first(scene: Scene) -> None:
+def test_a_newly_counted_facet_is_learnt_first(scene: Scene) -> None:
     """Its hours before are unknown, not empty: else whoever adds a facet is paged by it."""
     assert ticked(scene, a_day(before=0.2, surge=0.2, counted_from=SURGE)) == []
 
 
-def test_a_quarter_more_is_no_news_unless_the_rule_says_so(scene: Scene) -> None:
+def test_a_rise_by_a_quarter_pages_only_if_the_rule_allows_it(scene: Scene) -> None:
     stream = a_day(before=0.4, surge=0.6)
     assert ticked(scene, stream) == []
     scene.store, scene.rules = RedisAlertStore(scene.client, f"{scene.namespace}-2"), rules(min_ratio=1.2)
@@ -147,14 +145,14 @@ def test_a_quarter_more_is_no_news_unless_the_rule_says_so(scene: Scene) -> None
     assert [transition for _, transition in ticked(scene, stream)][:1] == ["triggered"]
 
 
-def test_one_person_who_wants_forty_refunds_is_one_vote(scene: Scene) -> None:
+def test_one_author_with_forty_facet_posts_is_one_vote(scene: Scene) -> None:
     stream = a_day(surge=0.05)
     for number in range(120):
         stream.post("Acme Air", SURGE + number, author=7, facet="refund")
     assert ticked(scene, stream) == []
 
 
-def test_rules_about_other_brands_and_kinds_do_not_look_at_it(scene: Scene) -> None:
+def test_rules_of_other_brands_and_kinds_ignore_a_facet(scene: Scene) -> None:
     scene.rules = rules(brands=["Zeta"])
     assert ticked(scene, a_day()) == []
     scene.store = RedisAlertStore(scene.client, f"{scene.namespace}-2")
@@ -163,7 +161,7 @@ def test_rules_about_other_brands_and_kinds_do_not_look_at_it(scene: Scene) -> N
     assert ticked(scene, a_day()) == []
 
 
-def test_the_episode_of_a_rule_that_is_gone_is_closed(scene: Scene) -> None:
+def test_the_episode_of_a_removed_facet_rule_is_closed(scene: Scene) -> None:
     ticked(scene, a_day(), SURGE + 60)
     scene.rules = RuleSet()
     [(episode, transition, reason)] = scene.evaluate(SURGE + 60).transitions
@@ -171,14 +169,14 @@ def test_the_episode_of_a_rule_that_is_gone_is_closed(scene: Scene) -> None:
     assert "no longer watches" in reason
 
 
-def test_no_series_of_a_facet_is_a_brand(scene: Scene) -> None:
+def test_a_facet_series_is_not_a_brand(scene: Scene) -> None:
     a_day().write(scene.client, scene.namespace, wall_ms=WALL)
     report = scene.evaluate(SURGE + 60)
     reader = PaneReader(scene.client, scene.namespace)
     assert set(report.views) == set(reader.brands()) == {"Acme Air"}
 
 
-def test_what_is_read_of_a_facet_again_is_what_a_new_leader_reads(scene: Scene) -> None:
+def test_a_facet_history_read_in_steps_equals_one_read_at_once(scene: Scene) -> None:
     """Two looks at the baseline: grown hour by hour, and read at once."""
     stream = a_day(before=0.3, surge=0.3)
     series = facet_series("Acme Air", "refund")
@@ -202,7 +200,7 @@ def _history(scene: Scene) -> HourHistory:
     return facet_rules._history
 
 
-def test_the_hours_of_a_facets_own_episode_are_no_baseline(scene: Scene) -> None:
+def test_hours_of_a_facet_episode_are_left_out_of_its_baseline(scene: Scene) -> None:
     rng = random.Random(6)
     stream = PostStream()
     first, second = range(MONDAY + 26 * 60, MONDAY + 36 * 60), range(MONDAY + 44 * 60, MONDAY + 46 * 60)

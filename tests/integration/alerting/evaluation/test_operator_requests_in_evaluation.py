@@ -39,7 +39,7 @@ def desk(redis_client: redis.Redis, namespace: str) -> Desk:
     return Desk(redis_client, namespace)
 
 
-def test_a_silence_made_while_an_episode_fires_stops_updates_and_not_its_end(desk: Desk) -> None:
+def test_a_silence_mutes_updates_but_not_the_resolve(desk: Desk) -> None:
     assert desk.pager_after(CRISIS + 20) == ["triggered@pager"]
     desk.silence(brand="Acme Air")
     assert desk.pager_after(CRISIS_END) == []
@@ -48,7 +48,7 @@ def test_a_silence_made_while_an_episode_fires_stops_updates_and_not_its_end(des
 
 
 @pytest.mark.parametrize("expired_by_hand", [True, False])
-def test_a_silence_that_ends_while_an_episode_fires_tells_of_it_once(desk: Desk, expired_by_hand: bool) -> None:
+def test_when_a_silence_ends_a_firing_episode_is_notified_once(desk: Desk, expired_by_hand: bool) -> None:
     silence = desk.silence(rule="negative_share")
     assert desk.pager_after(CRISIS + 20) == []
     later = WALL + 3_600_000
@@ -62,7 +62,7 @@ def test_a_silence_that_ends_while_an_episode_fires_tells_of_it_once(desk: Desk,
     assert desk.pager_after(CRISIS_END + 240, wall_ms=later)[-1] == "resolved@pager"
 
 
-def test_an_episode_that_begins_and_ends_under_a_silence_is_told_to_nobody_but_the_record(desk: Desk) -> None:
+def test_an_episode_within_a_silence_reaches_only_the_record(desk: Desk) -> None:
     desk.silence()
     assert desk.pager_after(CRISIS_END + 240) == []
     ends = [one for one in desk.sent() if one.endswith("resolved@kafka")]
@@ -70,12 +70,12 @@ def test_an_episode_that_begins_and_ends_under_a_silence_is_told_to_nobody_but_t
 
 
 @pytest.mark.parametrize("what", [{"brand": "Zeta"}, {"rule": "other"}, {"below": "warning"}])
-def test_a_silence_of_something_else_holds_nothing_back(desk: Desk, what: dict[str, Any]) -> None:
+def test_a_silence_of_another_brand_mutes_nothing(desk: Desk, what: dict[str, Any]) -> None:
     desk.silence(**what)
     assert desk.pager_after(CRISIS + 20) == ["triggered@pager"]
 
 
-def test_quiet_hours_hold_back_until_they_are_over(desk: Desk) -> None:
+def test_quiet_hours_mute_until_they_are_over(desk: Desk) -> None:
     quiet = {"from": "00:00", "to": "12:00", "time_zone": "UTC", "below": "critical"}
     rule = NegativeShareRule.model_validate(
         {
@@ -91,7 +91,7 @@ def test_quiet_hours_hold_back_until_they_are_over(desk: Desk) -> None:
     assert desk.pager_after(CRISIS + 20, wall_ms=midnight + 12 * 3_600_000) == ["triggered@pager"]
 
 
-def test_an_acknowledgement_is_told_shown_and_stops_escalation_by_time(desk: Desk) -> None:
+def test_an_acknowledgement_is_notified_and_stops_escalation(desk: Desk) -> None:
     severity = {"error_rise": 0.9, "critical_rise": 0.95, "error_after_minutes": 30}
     desk.rules = RuleSet(
         rules=(NegativeShareRule.model_validate({"name": "n", "kind": "negative_share", "severity": severity}),)
@@ -107,7 +107,7 @@ def test_an_acknowledgement_is_told_shown_and_stops_escalation_by_time(desk: Des
     assert desk.pager_after(CRISIS_END + 240) == ["resolved@pager"]
 
 
-def test_an_acknowledgement_of_what_is_over_changes_nothing(desk: Desk) -> None:
+def test_an_acknowledgement_of_a_closed_episode_changes_nothing(desk: Desk) -> None:
     desk.evaluate(CRISIS + 20)
     [episode] = desk.book.episodes()
     desk.book.acknowledge(Acknowledgement(key=episode.key, by="kim", at=NOW))
@@ -118,7 +118,7 @@ def test_an_acknowledgement_of_what_is_over_changes_nothing(desk: Desk) -> None:
     assert [one.split(":")[-1] for one in desk.sent() if one.endswith("@pager")][-1] == "resolved@pager"
 
 
-def test_every_notification_decided_is_sent_or_counted_as_not_sent(desk: Desk) -> None:
+def test_every_notification_is_sent_or_counted_as_suppressed(desk: Desk) -> None:
     desk.silence(brand="Acme Air", below="critical")
     transitions = sum(len(desk.evaluate(until).transitions) for until in range(CRISIS, CRISIS_END + 240, 5))
     tally = desk.store.tally()
@@ -127,7 +127,7 @@ def test_every_notification_decided_is_sent_or_counted_as_not_sent(desk: Desk) -
     assert tally.total("accepted") == tally.waiting
 
 
-def test_a_wall_clock_that_jumps_an_hour_either_way_decides_nothing_else(desk: Desk) -> None:
+def test_a_wall_clock_jump_of_an_hour_changes_no_decision(desk: Desk) -> None:
     """Episodes go by event time; only sleep and silences go by the wall clock."""
     walls = [WALL, WALL + 3_600_000, WALL - 3_600_000, WALL]
     sent = [

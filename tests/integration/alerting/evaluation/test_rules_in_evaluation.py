@@ -41,12 +41,12 @@ def test_each_rule_has_its_own_episodes_and_receivers(scene: Scene) -> None:
     assert {key.split(":")[1] for key in keys} == {"page", "note"}
 
 
-def test_a_rule_watches_its_brands_only(scene: Scene) -> None:
+def test_a_rule_watches_only_its_brands(scene: Scene) -> None:
     scene.rules = RuleSet(rules=(a_rule("others", brands=["Zeta"]),))
     assert scene.evaluate(CRISIS_END + 240).transitions == []
 
 
-def test_a_rule_that_wants_more_evidence_fires_later(scene: Scene) -> None:
+def test_a_rule_that_needs_more_evidence_fires_later(scene: Scene) -> None:
     scene.rules = RuleSet(rules=(a_rule("soon"), a_rule("late", min_negative_authors=100)))
     report = scene.evaluate(CRISIS_END + 240)
     fired = {
@@ -56,7 +56,7 @@ def test_a_rule_that_wants_more_evidence_fires_later(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("left", [[a_rule("another")], [a_rule("negative_share", brands=["Zeta"])]])
-def test_the_episode_of_a_rule_that_is_gone_is_closed_and_says_why(scene: Scene, left: list[NegativeShareRule]) -> None:
+def test_the_episode_of_a_removed_rule_is_closed_with_a_reason(scene: Scene, left: list[NegativeShareRule]) -> None:
     assert scene.evaluate(CRISIS + 40).open
     scene.rules = RuleSet(rules=tuple(left))
     report = scene.evaluate(CRISIS + 40)
@@ -66,7 +66,7 @@ def test_the_episode_of_a_rule_that_is_gone_is_closed_and_says_why(scene: Scene,
     assert [one.id.split(":")[-1] for one in scene.store.pending()][-2:] == ["resolved@pager", "resolved@kafka"]
 
 
-def test_an_episode_nobody_takes_on_grows_graver_with_time(scene: Scene) -> None:
+def test_the_severity_of_an_unacknowledged_episode_rises_with_time(scene: Scene) -> None:
     scene.rules = RuleSet(
         rules=(
             a_rule(

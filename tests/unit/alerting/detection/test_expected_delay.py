@@ -12,11 +12,11 @@ from brandpulse.cli.bench import app
 @pytest.mark.parametrize(
     ("step", "minutes"), list(zip(STEPS, (121.0, 53.0, 29.0, 37.0, 8.4, 21.0, 2.3), strict=True)), ids=str
 )
-def test_the_least_delay_is_that_of_the_literature(step: Step, minutes: float) -> None:
+def test_the_minimum_delay_equals_the_published_value(step: Step, minutes: float) -> None:
     assert minimum_delay(step, false_alarms=1.0) == pytest.approx(minutes, rel=0.1)
 
 
-def test_a_worse_classifier_costs_time_and_a_larger_budget_buys_little() -> None:
+def test_a_worse_classifier_delays_more_than_a_smaller_budget() -> None:
     step = Step(0.25, 0.5, 1.0)
     perfect = minimum_delay(step, false_alarms=1.0)
     assert minimum_delay(step.seen_by(0.8, 0.08), false_alarms=1.0) == pytest.approx(92, rel=0.05)
@@ -37,14 +37,14 @@ def test_the_expected_delay_falls_with_volume_and_rises_with_strictness() -> Non
     assert strict > (delays[1] or 0)
 
 
-def test_a_brand_hardly_named_is_told_of_after_more_than_a_day_or_never() -> None:
+def test_with_very_few_posts_the_delay_is_over_a_day_or_infinite() -> None:
     assert expected_delay(usual(1), DetectPolicy(min_authors=60)) is None
     assert expected_delay(Baseline(0.25, 0.03, 0, 0), DetectPolicy()) is None
     assert (delay_text(None), delay_text(35.4), delay_text(300.0)) == ("more than a day", "35 minutes", "5 hours")
 
 
 @pytest.mark.parametrize("per_minute", [1.0, 4.0])
-def test_what_is_expected_is_what_simulated_brands_see(per_minute: float) -> None:
+def test_the_expected_delay_matches_simulated_brands(per_minute: float) -> None:
     policy = DetectPolicy()
     delays = sorted(delay_of(Step(0.25, 0.5, per_minute), seed, policy) or 720 for seed in range(9))
     expected = expected_delay(usual(int(60 * per_minute)), policy)

@@ -26,13 +26,13 @@ def usual(past: UsualWeek) -> float:
     return past.expect(HOUR * 60, HOUR * 60 + 1_439).share
 
 
-def test_without_history_it_is_the_prior_and_very_unsure() -> None:
+def test_without_history_the_baseline_is_an_uncertain_prior() -> None:
     made = learn_usual_week({}, before_hour=HOUR, incidents=(), policy=POLICY)
     assert (usual(made), made.hours, made.authors) == (POLICY.prior_share, 0, 0)
     assert made.expect(0, 59).rho > 0.05
 
 
-def test_a_long_history_speaks_for_itself() -> None:
+def test_with_a_long_history_the_prior_hardly_counts() -> None:
     hours = hours_of(np.random.default_rng(1), 600, authors=80, share=0.4, rho=0.03)
     made = learn_usual_week(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
     assert usual(made) == pytest.approx(0.4, abs=0.01)
@@ -40,13 +40,13 @@ def test_a_long_history_speaks_for_itself() -> None:
     assert made.hours == 600
 
 
-def test_an_even_past_still_leaves_the_floor() -> None:
+def test_with_an_even_past_rho_is_the_floor() -> None:
     hours = {HOUR + n: AuthorCounts(100, 20) for n in range(600)}
     made = learn_usual_week(hours, before_hour=HOUR + 600, incidents=(), policy=POLICY)
     assert POLICY.rho_floor < made.expect(HOUR * 60, HOUR * 60 + 59).rho < POLICY.rho_floor * 1.1
 
 
-def test_hours_of_an_incident_do_not_count() -> None:
+def test_hours_of_an_incident_are_not_learnt() -> None:
     hours = {HOUR + n: AuthorCounts(100, 90 if 100 <= n < 110 else 20) for n in range(200)}
     span = (HOUR + 100) * HOUR_MS + 1, (HOUR + 109) * HOUR_MS + 2
     made = learn_usual_week(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
@@ -54,7 +54,7 @@ def test_hours_of_an_incident_do_not_count() -> None:
     assert usual(made) == pytest.approx(0.2, abs=0.001)
 
 
-def test_an_incident_without_end_becomes_the_new_normal_after_a_day() -> None:
+def test_an_incident_without_end_is_learnt_after_a_day() -> None:
     hours = {HOUR + n: AuthorCounts(100, 60 if n >= 100 else 20) for n in range(200)}
     span = (HOUR + 100) * HOUR_MS, 2**53
     made = learn_usual_week(hours, before_hour=HOUR + 200, incidents=[span], policy=POLICY)
@@ -62,7 +62,7 @@ def test_an_incident_without_end_becomes_the_new_normal_after_a_day() -> None:
     assert usual(made) > 0.35
 
 
-def test_only_the_days_before_count() -> None:
+def test_only_the_days_before_are_learnt() -> None:
     hours = {HOUR + n: AuthorCounts(10, 2) for n in range(1_000)}
     assert learn_usual_week(hours, before_hour=HOUR + 900, incidents=(), policy=POLICY).hours == 28 * 24
 
@@ -72,7 +72,7 @@ def by_the_sun(hour: int, swing: float) -> float:
     return 1 / (1 + math.exp(math.log(4) - swing * math.sin(2 * math.pi * hour / 24)))
 
 
-def test_the_day_has_its_shape() -> None:
+def test_the_shape_of_a_day_is_learnt() -> None:
     rng = np.random.default_rng(5)
     hours = {HOUR + n: AuthorCounts(100, int(rng.binomial(100, by_the_sun(n, 0.4)))) for n in range(28 * 24)}
     past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
@@ -82,7 +82,7 @@ def test_the_day_has_its_shape() -> None:
     assert past.rho < 0.006, "the day's swing must not pass for over-dispersion"
 
 
-def test_a_quiet_brand_is_believed_no_shape() -> None:
+def test_a_quiet_brand_has_no_shape() -> None:
     rng = np.random.default_rng(6)
     hours = {HOUR + n: AuthorCounts(3, int(rng.binomial(3, 0.2))) for n in range(7 * 24)}
     past = learn_usual_week(hours, before_hour=HOUR + 7 * 24, incidents=(), policy=POLICY)
@@ -94,7 +94,7 @@ def on_weekends(hour: int, swing: float) -> float:
     return 1 / (1 + math.exp(math.log(4) - (swing if hour // 24 % 7 >= 5 else 0.0)))
 
 
-def test_the_week_has_its_shape_once_it_was_seen_often_enough() -> None:
+def test_after_enough_weeks_the_shape_of_a_week_is_learnt() -> None:
     rng = np.random.default_rng(8)
     hours = {HOUR + n: AuthorCounts(100, int(rng.binomial(100, on_weekends(n, 0.8)))) for n in range(28 * 24)}
     past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
@@ -108,7 +108,7 @@ def test_the_week_has_its_shape_once_it_was_seen_often_enough() -> None:
     assert young.expect((HOUR + 19 * 24 + 12) * 60, (HOUR + 19 * 24 + 12) * 60 + 59).share < 0.27
 
 
-def test_moods_of_half_a_day_are_no_week() -> None:
+def test_moods_of_half_a_day_are_not_a_weekly_shape() -> None:
     """Hours that drift (AR(1), .9 an hour) are as well told where a week's shape is looked for as where it is not."""
     rng = np.random.default_rng(9)
 
@@ -129,7 +129,7 @@ def test_moods_of_half_a_day_are_no_week() -> None:
     assert with_week < 1.1 * without
 
 
-def test_weights_are_learnt_by_the_hour_of_the_day_and_incidents_left_out() -> None:
+def test_weights_are_learnt_by_hour_of_day_without_incidents() -> None:
     hours = {HOUR + hour: AuthorCounts(60, 15) for hour in range(28 * 24)}
     wave = {hour: 0.35 + 0.08 * math.sin(2 * math.pi * hour / 24) for hour in hours}
     crisis = range(HOUR + 600, HOUR + 612)
@@ -146,7 +146,7 @@ def test_without_panes_there_is_no_usual_weight() -> None:
     assert learn_usual_week(hours, before_hour=HOUR + 48, incidents=(), policy=POLICY).expect(0, 59).weight is None
 
 
-def test_a_quiet_past_leaves_more_doubt_about_how_much_its_hours_differ() -> None:
+def test_with_few_votes_rho_is_more_uncertain() -> None:
     def rho(authors: int) -> float:
         hours = {HOUR + hour: AuthorCounts(authors, authors // 4) for hour in range(28 * 24)}
         past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
@@ -176,7 +176,7 @@ def share_at(past: UsualWeek, hour: int) -> float:
 
 
 @pytest.mark.parametrize(("people", "off"), [(3, 0.12), (30, 0.05), (100, 0.03)])
-def test_a_sharp_morning_peak_is_learnt_as_sharply_as_its_votes_allow(people: int, off: float) -> None:
+def test_a_sharp_morning_peak_is_learnt_as_sharply_as_votes_allow(people: int, off: float) -> None:
     hours = peaked(np.random.default_rng(11), morning, lambda _: people)
     past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
     for hour in (4, 5, 6, 7, 8, 9, 10, 15):
@@ -197,7 +197,7 @@ def test_a_peak_of_one_hour_and_one_across_midnight_are_learnt() -> None:
         assert share_at(past, hour) == pytest.approx(share(hour), abs=0.06)
 
 
-def test_a_peak_of_weekends_is_learnt_for_weekends() -> None:
+def test_a_weekend_peak_is_learnt_for_weekends_only() -> None:
     def share(hour: int) -> float:
         return 0.5 if 8 <= hour % 24 < 11 and hour // 24 % 7 >= 5 else 0.15
 
@@ -212,7 +212,7 @@ def test_a_peak_of_weekends_is_learnt_for_weekends() -> None:
     assert share_at(past, 5 * 24 + 13) == pytest.approx(0.15, abs=0.06)
 
 
-def test_hours_of_a_window_weigh_by_the_people_they_usually_have() -> None:
+def test_hours_of_a_window_are_weighted_by_their_usual_people() -> None:
     # Three hours from 8 to 11: 90 people at .5, then twice 10 people at .15.
     hours = peaked(np.random.default_rng(14), morning, lambda n: 90 if 6 <= n % 24 < 9 else 10)
     past = learn_usual_week(hours, before_hour=HOUR + 28 * 24, incidents=(), policy=POLICY)
@@ -220,7 +220,7 @@ def test_hours_of_a_window_weigh_by_the_people_they_usually_have() -> None:
     assert past.expect(monday_hour(8), monday_hour(11) - 1).share == pytest.approx(mean, abs=0.03)
 
 
-def test_the_first_and_the_last_hour_of_a_window_weigh_by_their_minutes() -> None:
+def test_partial_hours_of_a_window_are_weighted_by_their_minutes() -> None:
     past = learn_usual_week(
         peaked(np.random.default_rng(15), morning, lambda _: 100),
         before_hour=HOUR + 28 * 24,
@@ -232,7 +232,7 @@ def test_the_first_and_the_last_hour_of_a_window_weigh_by_their_minutes() -> Non
     assert quarter == pytest.approx((15 * inside + 45 * outside) / 60, abs=0.01)
 
 
-def test_few_looks_leave_more_doubt_than_many() -> None:
+def test_with_few_days_a_shape_is_more_uncertain() -> None:
     hours = peaked(np.random.default_rng(16), morning, lambda _: 30)
     doubts = [
         learn_usual_week(hours, before_hour=HOUR + 24 * days, incidents=(), policy=POLICY).rhythm.doubts.mean()
@@ -243,7 +243,7 @@ def test_few_looks_leave_more_doubt_than_many() -> None:
 
 @pytest.mark.parametrize("first", ["2026-03-02", "2026-09-28"])
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/New_York", "Australia/Sydney"])
-def test_a_peak_moves_with_the_clock_of_the_people(name: str, first: str) -> None:
+def test_a_peak_moves_with_the_local_clock(name: str, first: str) -> None:
     zone = ZoneInfo(name)
     begin = int(datetime.fromisoformat(first).replace(tzinfo=UTC).timestamp()) // 3_600
     rng = np.random.default_rng(17)

@@ -50,36 +50,38 @@ def judged(
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_each_state_has_its_evidence(windows: list[tuple[int, int, int]], usual: Baseline | None, state: str) -> None:
+def test_each_state_follows_from_its_windows(
+    windows: list[tuple[int, int, int]], usual: Baseline | None, state: str
+) -> None:
     finding = judged(*(a_window(*window) for window in windows), usual=usual)
     assert finding.state == state, finding.reason
     assert finding.reason
 
 
-def test_a_certain_but_small_rise_is_no_news() -> None:
+def test_a_certain_but_small_rise_is_normal() -> None:
     usual = Baseline(share=0.2, rho=0.000_01, hours=300, authors=10**6)
     many = a_window(180, 20_000, 5_400)
     assert tail_probability(5_400, 20_000, 0.2, 0.000_01) < 1e-9
     assert judged(a_window(15, 1_700, 459), a_window(60, 6_700, 1_809), many, usual=usual).state == "normal"
 
 
-def test_a_crisis_that_is_over_no_longer_fires_from_the_long_window() -> None:
+def test_a_past_crisis_in_the_long_window_does_not_fire() -> None:
     still_full_of_it = a_window(180, 400, 200)
     assert judged(a_window(15, 40, 8), a_window(60, 130, 27), still_full_of_it).state == "normal"
     assert judged(a_window(15, 40, 20), a_window(60, 130, 65), still_full_of_it).state == "spike"
 
 
-def test_windows_that_reach_into_the_last_episode_prove_nothing() -> None:
+def test_windows_that_overlap_the_last_episode_are_no_evidence() -> None:
     windows = a_window(15, 40, 13), a_window(60, 130, 65), a_window(180, 400, 200)
     assert judged(*windows).state == "spike"
     assert judged(*windows, not_before=MONDAY - 30).state == "normal"
 
 
-def test_nothing_is_said_while_the_whole_stream_is_silent() -> None:
+def test_while_the_whole_stream_is_silent_the_state_is_no_data() -> None:
     assert judged(a_window(15, 50, 30), a_window(60, 200, 60), a_window(180, 600, 140), alive=False).state == "no data"
 
 
-def test_the_reason_of_a_spike_names_the_numbers() -> None:
+def test_the_reason_of_a_spike_contains_its_numbers() -> None:
     reason = judged(a_window(15, 50, 30), a_window(60, 200, 60), a_window(180, 600, 140)).reason
     assert "30 of 50 authors in 15 minutes were negative, 60% where 20% is usual" in reason
 
@@ -118,7 +120,7 @@ def test_one_angry_author_with_fifty_posts_never_pages() -> None:
     assert {finding.state for finding in findings} == {"normal"}
 
 
-def test_fifty_angry_authors_with_one_post_each_do() -> None:
+def test_fifty_angry_authors_with_one_post_each_page() -> None:
     stream = PostStream().steady(
         "Acme Air", range(MONDAY, MONDAY + 3_300), per_minute=1, share=0.2, rng=random.Random(4)
     )
@@ -152,7 +154,7 @@ def test_each_window_gets_its_part_of_the_budget() -> None:
     assert all(2.2 < tenth - whole < 2.7 for tenth, whole in zip(strict, usual, strict=True))
 
 
-def test_what_posts_weigh_speaks_up_where_votes_are_just_short_of_proof() -> None:
+def test_weights_decide_when_votes_are_just_below_the_level() -> None:
     usual = Baseline(share=0.2, rho=0.006, hours=300, authors=20_000, weight=0.33, weight_rho=0.003)
     unsure, sure = (replace(a_window(180, 180, 62), weight=weight) for weight in (0.38, 0.48))
     quick = a_window(15, 5, 1), a_window(60, 60, 20)
@@ -160,14 +162,14 @@ def test_what_posts_weigh_speaks_up_where_votes_are_just_short_of_proof() -> Non
     assert judged(*quick, sure, usual=usual).state == "spike"
 
 
-def test_one_furious_person_moves_the_weights_and_proves_nothing() -> None:
+def test_one_angry_author_changes_the_weights_but_does_not_fire() -> None:
     usual = Baseline(share=0.2, rho=0.006, hours=300, authors=20_000, weight=0.33, weight_rho=0.003)
     flood = WindowCounts(MONDAY, 180, 540, 400, 181, 37, weight=0.75)
     assert rise_nats(flood, usual) < 0.1
     assert judged(a_window(15, 5, 1), a_window(60, 60, 12), flood, usual=usual).state == "normal"
 
 
-def test_a_rise_of_a_day_is_seen_though_three_hours_prove_nothing() -> None:
+def test_a_day_long_rise_fires_by_a_slow_window() -> None:
     quick = a_window(15, 5, 1), a_window(60, 18, 5), a_window(180, 54, 18)
     day = a_window(1_440, 430, 138)
     assert judged(*quick).state == "normal"
@@ -176,7 +178,7 @@ def test_a_rise_of_a_day_is_seen_though_three_hours_prove_nothing() -> None:
     assert (found.state, found.window) == ("spike", day)
 
 
-def test_the_day_of_a_rise_that_is_over_proves_nothing() -> None:
+def test_a_past_rise_in_a_slow_window_does_not_fire() -> None:
     quick = a_window(15, 5, 0), a_window(60, 18, 3), a_window(180, 54, 10)
     slow = [a_window(480, 150, 48), a_window(720, 200, 64), a_window(1_440, 430, 138)]
     assert detect_rise(quick, USUAL, POLICY, levels=alarm_levels(POLICY), slow=slow).state == "normal"
@@ -185,15 +187,13 @@ def test_the_day_of_a_rise_that_is_over_proves_nothing() -> None:
 @pytest.mark.parametrize(
     ("state", "alive", "reason"), [("no data", True, "No posts about it in 180 minutes."), ("no data", False, None)]
 )
-def test_a_brand_without_posts_is_quiet_only_while_others_are_talked_about(
-    state: str, alive: bool, reason: str | None
-) -> None:
+def test_a_brand_without_posts_is_quiet_only_if_others_have_posts(state: str, alive: bool, reason: str | None) -> None:
     found = judged(a_window(15, 0, 0), a_window(60, 0, 0), a_window(180, 0, 0), alive=alive)
     assert (found.state, found.stream_alive) == (state, alive)
     assert reason is None or found.reason == reason
 
 
-def test_a_bad_hour_of_a_share_that_often_has_them_is_no_alarm_by_its_exact_tail() -> None:
+def test_with_the_exact_tail_a_frequent_bad_hour_is_no_alarm() -> None:
     """45 % where 4 % is usual: eight nats would be one in 30,000; of a share as restless as this it is one in 2,000."""
     window, restless = WindowCounts(1_000, 180, 22, 10, 22, 10), Baseline(0.044, 0.05, 200, 5_000)
     assert rise_nats(window, restless) > 8
@@ -205,12 +205,12 @@ def test_a_bad_hour_of_a_share_that_often_has_them_is_no_alarm_by_its_exact_tail
     assert detect_rise([window], restless, asked, levels=levels).state == "normal"
 
 
-def test_the_exact_tail_and_nats_agree_where_a_share_is_large_and_even() -> None:
+def test_for_large_even_shares_the_exact_tail_equals_the_nats() -> None:
     window, even = WindowCounts(1_000, 180, 400, 160, 400, 160), Baseline(0.3, 0.002, 200, 50_000)
     assert tail_nats(window, even) == pytest.approx(rise_nats(window, even), rel=0.1)
 
 
-def test_a_second_morning_is_no_rise_while_each_hour_came_once() -> None:
+def test_in_the_first_two_days_a_morning_is_no_rise() -> None:
     # It begins at 09:00: after 24 hours it knows each hour of the day, once.
     begin = MONDAY + 9 * 60
     stream = PostStream()
@@ -223,5 +223,5 @@ def test_a_second_morning_is_no_rise_while_each_hour_came_once() -> None:
     assert "of 2 days" in findings[0].reason
 
 
-def test_a_rule_that_wants_less_than_a_day_waits_for_no_second_day() -> None:
+def test_with_less_than_a_day_required_no_second_day_is_needed() -> None:
     assert (DetectPolicy(min_history_hours=6).min_history_days, DetectPolicy().min_history_days) == (0.0, 2.0)

@@ -13,7 +13,7 @@ POSTS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 15), st.booleans()
 
 @settings(max_examples=60, deadline=None)
 @given(POSTS, st.integers(1, 20), st.integers(1, 40))
-def test_a_sliding_window_counts_what_its_minutes_count(
+def test_a_sliding_window_equals_the_sum_of_its_minutes(
     posts: list[tuple[int, int, bool]], width: int, many: int
 ) -> None:
     stream = PostStream()
@@ -34,7 +34,7 @@ def test_a_sliding_window_counts_what_its_minutes_count(
         )
 
 
-def test_a_window_counts_no_post_that_says_nothing_about_the_brand() -> None:
+def test_a_window_does_not_count_irrelevant_posts() -> None:
     stream = PostStream()
     stream.irrelevant("Acme Air", MONDAY, posts=9)
     stream.post("Acme Air", MONDAY, negative=True)

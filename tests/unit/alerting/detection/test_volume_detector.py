@@ -61,7 +61,7 @@ def minute_of(at: datetime | None) -> float:
     return at.timestamp() / 60 - MONDAY
 
 
-def test_a_surge_is_told_once_with_its_numbers_and_resolved_when_it_is_over() -> None:
+def test_a_surge_pages_once_with_its_numbers_and_resolves() -> None:
     [found] = told(posts(surging))
     assert SURGE < minute_of(found.fired_at) < SURGE + 30
     assert SURGE_END < minute_of(found.resolved_at) < SURGE_END + 120
@@ -78,24 +78,24 @@ def test_a_surge_is_told_once_with_its_numbers_and_resolved_when_it_is_over() ->
     [lambda minute: 1.0, lambda minute: 1.0 + (minute % DAY < 120) * 4, lambda minute: 0.02],
     ids=["even", "busy each midnight", "hardly named"],
 )
-def test_what_is_usual_for_the_brand_is_no_surge(per_minute: Callable[[int], float]) -> None:
+def test_a_usual_number_of_people_is_no_surge(per_minute: Callable[[int], float]) -> None:
     episodes = told(posts(per_minute, until=9 * DAY))
     assert [one for one in episodes if minute_of(one.fired_at) > 7 * DAY] == []
 
 
-def test_one_person_with_a_thousand_posts_is_no_surge() -> None:
+def test_one_author_with_a_thousand_posts_is_no_surge() -> None:
     usual = posts(lambda minute: 1.0)
     flood = posts(lambda minute: 20.0 if SURGE <= minute < SURGE_END else 0.0, author=lambda _: 7)
     flooded = [RecordedPost("flood", *(getattr(post, name) for name in RecordedPost.__slots__[1:])) for post in flood]
     assert told(sorted(usual + flooded, key=lambda post: post.arrived_ms)) == []
 
 
-def test_a_rule_for_other_brands_says_nothing() -> None:
+def test_a_rule_for_other_brands_decides_nothing() -> None:
     rules = RuleSet.model_validate({"rules": [{"name": "surge", "kind": "volume", "brands": ["Zeta"]}]})
     assert told(posts(surging), rules) == []
 
 
-def test_more_than_the_rule_asks_for_is_needed() -> None:
+def test_below_the_limits_of_the_rule_there_is_no_surge() -> None:
     rules = RuleSet.model_validate({"rules": [{"name": "surge", "kind": "volume", "min_ratio": 9}]})
     assert told(posts(surging), rules) == []
 
@@ -111,7 +111,7 @@ def windows(people: int, at: int = MONDAY + 14 * DAY + 600) -> list[WindowCounts
     return [WindowCounts(at, width, posts=people, authors=people) for width in (5, 20, 180)]
 
 
-def test_a_dead_stream_freezes_the_episode_and_silence_about_the_brand_ends_it() -> None:
+def test_a_dead_stream_freezes_and_few_posts_resolve_an_episode() -> None:
     watch, policy = a_watch(), EpisodePolicy(calm_minutes=15)
     opened: OpenEpisode | None = None
 
@@ -140,7 +140,7 @@ def test_a_dead_stream_freezes_the_episode_and_silence_about_the_brand_ends_it()
     assert transitions == [None] * 14 + ["resolved"]
 
 
-def test_a_watch_without_history_says_that_it_is_learning() -> None:
+def test_without_history_the_state_is_warming_up() -> None:
     found = detect_surge(windows(400), VolumeScorer(3_600), SurgePolicy())
     assert found.state == "warming up"
     assert "learning" in found.reason
@@ -154,7 +154,7 @@ def pages_of(shape: str, start: datetime, *, weeks: int, clock: str = "UTC", rul
 
 
 @pytest.mark.parametrize(("day", "hour"), [(2, 9), (3, 0), (4, 19), (5, 13), (6, 9), (7, 19), (8, 9)])
-def test_a_first_morning_weekend_or_monday_of_people_raises_no_page(day: int, hour: int) -> None:
+def test_the_first_morning_weekend_or_monday_does_not_page(day: int, hour: int) -> None:
     assert pages_of("week", datetime(2026, 3, day, hour, tzinfo=UTC), weeks=2) == []
 
 
@@ -167,7 +167,7 @@ def test_a_first_morning_weekend_or_monday_of_people_raises_no_page(day: int, ho
         ("Asia/Kolkata", datetime(2026, 3, 2, tzinfo=UTC)),
     ],
 )
-def test_a_sharp_morning_raises_no_page_when_the_clock_changes(clock: str, start: datetime) -> None:
+def test_a_sharp_morning_does_not_page_when_the_clock_changes(clock: str, start: datetime) -> None:
     assert pages_of("peak", start, weeks=3, clock=clock, rule=clock) == []
 
 

@@ -40,7 +40,7 @@ def onsets(counts: np.ndarray, *, least: float = 1.0) -> list[int]:
 
 
 @pytest.mark.parametrize("rate", [0.3, 10.0, 300.0])
-def test_a_surge_of_four_times_is_told_once_and_within_an_hour(rate: float) -> None:
+def test_a_fourfold_surge_is_reported_once_within_an_hour(rate: float) -> None:
     counts = a_series(14, rate)
     begin = 10 * DAY
     counts[begin : begin + 36] += np.random.default_rng(2).poisson(9 * rate, 36)
@@ -54,7 +54,7 @@ def test_weeks_without_a_surge_have_at_most_one_false_alarm(rate: float | Callab
     assert len([row for row in onsets(a_series(42, rate, seed=4)) if row >= 3 * DAY]) <= 1
 
 
-def test_a_burst_is_news_for_an_even_brand_and_not_for_one_that_bursts_every_day() -> None:
+def test_a_burst_is_reported_only_if_the_brand_is_usually_even() -> None:
     even, bursty = a_series(21), a_series(21)
     bursts = [slice(day * DAY + 100, day * DAY + 112) for day in range(21)]
     even[bursts[20]] *= 6
@@ -66,7 +66,7 @@ def test_a_burst_is_news_for_an_even_brand_and_not_for_one_that_bursts_every_day
     assert onsets(bursty)[-1] == bursts[20].stop + 90
 
 
-def test_nothing_is_told_while_the_first_day_is_learnt() -> None:
+def test_during_the_first_day_nothing_is_reported() -> None:
     counts = a_series(1)
     counts[200:] *= 20
     found = looked(counts)
@@ -74,7 +74,7 @@ def test_nothing_is_told_while_the_first_day_is_learnt() -> None:
     assert found[-1].reason.startswith("Still learning")
 
 
-def test_a_lasting_surge_is_told_again_only_when_it_grows_or_after_a_day() -> None:
+def test_a_lasting_surge_is_reported_again_if_it_grows_or_after_a_day() -> None:
     counts = a_series(14)
     counts[10 * DAY :] += 60
     told = onsets(counts, least=VolumePolicy().notice)
@@ -88,7 +88,7 @@ def test_a_lasting_surge_is_told_again_only_when_it_grows_or_after_a_day() -> No
     st.lists(st.integers(0, 500), min_size=DAY, max_size=DAY + 60),
     st.lists(st.integers(0, 100_000), min_size=1, max_size=20),
 )
-def test_no_finding_depends_on_what_comes_after_it(counts: list[int], later: list[int]) -> None:
+def test_no_finding_depends_on_later_counts(counts: list[int], later: list[int]) -> None:
     before = looked(np.array(counts, float))
     assert looked(np.array([*counts, *later], float))[: len(counts)] == before
     assert all(0.0 <= one.onset_score <= 1.0 for one in before)
@@ -105,7 +105,7 @@ def test_missing_rows_are_unknown_and_not_zero() -> None:
     assert silent[10 * DAY].expected < looked(a_series(14))[10 * DAY].expected
 
 
-def test_the_alarm_line_of_the_picture_is_where_alarms_begin() -> None:
+def test_the_alarm_line_of_the_chart_is_where_alarms_begin() -> None:
     counts = a_series(10)
     watch = VolumeScorer(STEP)
     for row, count in enumerate(counts):
@@ -122,11 +122,11 @@ def test_seen_at_is_the_inverse_of_evidence(wanted: float, usual: float) -> None
     assert evidence(count, usual, prior=5.0) == pytest.approx(wanted, rel=1e-4, abs=1e-4)
 
 
-def test_less_than_usual_is_no_evidence() -> None:
+def test_below_the_usual_number_evidence_is_zero() -> None:
     assert evidence(3, 10, prior=5.0) == 0.0
 
 
-def test_the_usual_volume_learns_the_hour_of_the_day_and_then_of_the_week() -> None:
+def test_the_usual_volume_learns_hours_of_the_day_then_of_the_week() -> None:
     def rate(at: np.ndarray) -> np.ndarray:
         monday_noon = (at % (7 * DAY) >= 144) & (at % (7 * DAY) < 156)
         return np.where((at % DAY >= 144) & (at % DAY < 156), 20.0, 5.0) + np.where(monday_noon, 80.0, 0.0)
@@ -143,7 +143,7 @@ def test_the_usual_volume_learns_the_hour_of_the_day_and_then_of_the_week() -> N
     assert monday > 1.5 * tuesday
 
 
-def test_an_incident_hardly_moves_what_is_usual() -> None:
+def test_an_incident_hardly_changes_what_is_usual() -> None:
     usual, poisoned = UsualVolume(STEP), UsualVolume(STEP)
     for row, count in enumerate(a_series(14)):
         usual.learn(MONDAY + STEP * row, float(count))
@@ -155,7 +155,7 @@ def test_an_incident_hardly_moves_what_is_usual() -> None:
     assert after < 1.25 * calm
 
 
-def test_the_tail_says_how_often_such_an_hour_comes() -> None:
+def test_the_tail_gives_the_frequency_of_an_hour() -> None:
     tail, rng = Tail(TailPolicy()), np.random.default_rng(3)
     for hour in range(14 * 24):
         tail.advance_to(hour * 3_600.0)
@@ -168,7 +168,7 @@ def test_the_tail_says_how_often_such_an_hour_comes() -> None:
     assert tail.value_at(surprise) == pytest.approx(13.0)
 
 
-def test_the_running_hour_moves_the_tail_only_when_it_is_over() -> None:
+def test_the_running_hour_changes_the_tail_only_when_it_is_over() -> None:
     tail = Tail(TailPolicy(min_hours=1))
     tail.advance_to(0.0)
     tail.take(5.0)
@@ -178,7 +178,7 @@ def test_the_running_hour_moves_the_tail_only_when_it_is_over() -> None:
     assert tail.surprise(9.0) is not None
 
 
-def test_a_poisson_count_is_the_calmest_that_a_tail_knows() -> None:
+def test_the_tail_is_at_least_that_of_a_poisson_count() -> None:
     tail = Tail(TailPolicy())
     for hour in range(72):
         tail.advance_to(hour * 3_600.0)
@@ -226,7 +226,7 @@ def test_a_few_posts_after_days_of_zeros_are_no_surge() -> None:
     assert onsets(counts) == []
 
 
-def test_a_zone_moves_the_morning_with_the_clock() -> None:
+def test_a_time_zone_moves_the_morning_with_the_clock() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     start = int(datetime(2026, 3, 9, tzinfo=berlin).timestamp())
     at = [start + STEP * row for row in range(28 * DAY)]

@@ -43,7 +43,7 @@ def settle(
 TRIGGER, RESOLVE = a_delivery(), a_delivery("resolved")
 
 
-def test_a_resolve_waits_for_its_trigger_also_while_that_waits_for_its_retry() -> None:
+def test_a_resolve_waits_until_its_trigger_is_retried() -> None:
     backlog = a_backlog([TRIGGER, RESOLVE])
     assert started(backlog) == [TRIGGER.id]
     assert started(backlog) == [], "it is in flight"
@@ -54,13 +54,13 @@ def test_a_resolve_waits_for_its_trigger_also_while_that_waits_for_its_retry() -
     assert started(backlog, 5_000) == [RESOLVE.id]
 
 
-def test_lanes_do_not_wait_for_each_other() -> None:
+def test_delivery_keys_do_not_wait_for_each_other() -> None:
     stuck = a_delivery(next_attempt_ms=10**9)
     others = [a_delivery(key="other"), a_delivery(receiver="chat")]
     assert started(a_backlog([stuck, *others])) == [one.id for one in others]
 
 
-def test_what_is_known_is_not_taken_twice_and_a_read_beside_a_flight_does_not_let_it_fly_again() -> None:
+def test_a_known_or_in_flight_delivery_is_not_sent_twice() -> None:
     backlog = a_backlog([TRIGGER, TRIGGER])
     assert len(backlog) == 1
     assert started(backlog) == [TRIGGER.id]
@@ -70,7 +70,7 @@ def test_what_is_known_is_not_taken_twice_and_a_read_beside_a_flight_does_not_le
     assert started(backlog) == [RESOLVE.id]
 
 
-def test_a_lane_that_is_held_sends_nothing_until_it_lands() -> None:
+def test_a_reserved_key_sends_nothing_until_it_is_released() -> None:
     backlog = a_backlog()
     assert backlog.reserve(TRIGGER.key)
     backlog.add([RESOLVE])
@@ -89,7 +89,7 @@ def fail(backlog: DeliveryQueue, deliveries: Iterable[Delivery], *, now_ms: int 
         settle(backlog, delivery, "retried", at=now_ms + 200_000, now_ms=now_ms)
 
 
-def test_a_receiver_that_fails_three_lanes_is_probed_by_one_and_drains_with_its_first_yes() -> None:
+def test_after_three_failed_keys_one_probes_until_the_first_success() -> None:
     pages = many(50)
     backlog = a_backlog([*pages, a_delivery(receiver="chat")])
     first = backlog.start(0, room=DOWN_AFTER)
@@ -104,7 +104,7 @@ def test_a_receiver_that_fails_three_lanes_is_probed_by_one_and_drains_with_its_
     assert len(started(backlog, 30_000)) == 49, "also those that failed and had minutes to wait"
 
 
-def test_probes_of_a_dead_receiver_are_at_most_thirty_seconds_apart_and_go_round() -> None:
+def test_probes_of_a_dead_receiver_rotate_within_thirty_seconds() -> None:
     backlog = a_backlog(many(50))
     fail(backlog, backlog.start(0, room=DOWN_AFTER))
     now, moments, lanes = 0, [], set()
@@ -122,7 +122,7 @@ def test_probes_of_a_dead_receiver_are_at_most_thirty_seconds_apart_and_go_round
     assert len(lanes) > 40
 
 
-def test_one_lane_that_always_fails_does_not_hold_the_others() -> None:
+def test_one_failing_key_does_not_delay_the_others() -> None:
     poison, others = a_delivery(key="poison"), many(3)
     backlog = a_backlog([poison])
     for now in range(0, 10_000_000, 1_000_000):
@@ -133,7 +133,7 @@ def test_one_lane_that_always_fails_does_not_hold_the_others() -> None:
     assert started(backlog, 9_000_001) == [one.id for one in others]
 
 
-def test_too_many_requests_hold_the_receiver_and_only_it() -> None:
+def test_status_429_pauses_only_its_receiver() -> None:
     pages = many(3)
     backlog = a_backlog([*pages, a_delivery(receiver="chat")])
     [one] = backlog.start(0, room=1)
@@ -142,7 +142,7 @@ def test_too_many_requests_hold_the_receiver_and_only_it() -> None:
     assert len(started(backlog, 60_000)) == 3
 
 
-def test_what_is_refused_counts_as_an_answer() -> None:
+def test_a_rejection_counts_as_a_response() -> None:
     backlog = a_backlog(many(5))
     for one in backlog.start(0, room=2):
         settle(backlog, one, "retried", at=1_000)
@@ -156,7 +156,7 @@ FATES = st.lists(st.sampled_from(["delivered", "retried", "quarantined", "nothin
 
 
 @given(ROWS, FATES)
-def test_nothing_is_lost_doubled_or_overtaken(rows: list[tuple[str, str, int]], fates: list[str]) -> None:
+def test_no_delivery_is_lost_doubled_or_overtaken(rows: list[tuple[str, str, int]], fates: list[str]) -> None:
     deliveries = [
         a_delivery(receiver=receiver, key=key, next_attempt_ms=at, id=f"{number:02}")
         for number, (receiver, key, at) in enumerate(rows)
@@ -180,7 +180,7 @@ def test_nothing_is_lost_doubled_or_overtaken(rows: list[tuple[str, str, int]], 
 
 
 @pytest.mark.parametrize("number", [10_000])
-def test_ten_thousand_lanes_of_a_dead_receiver_cost_nothing_while_they_wait(number: int) -> None:
+def test_ten_thousand_waiting_keys_of_a_dead_receiver_cost_no_time(number: int) -> None:
     backlog = a_backlog(many(number))
     fail(backlog, backlog.start(0, room=DOWN_AFTER))
     due = backlog.next_due_ms(0)

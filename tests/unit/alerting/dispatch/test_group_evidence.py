@@ -30,18 +30,18 @@ def member(brand: str, *terms: Term, rule: str = "negative_share", severity: Any
         ({"authors": 90, "negative_authors": 30, "baseline_share": 1 / 3, "usual_authors": 40.4}, 50),
     ],
 )
-def test_the_size_of_an_episode_is_how_many_more_people_than_usual(proof: dict[str, Any], expected: int) -> None:
+def test_the_size_of_an_episode_is_its_extra_people(proof: dict[str, Any], expected: int) -> None:
     assert extra_people(an_evidence(**proof)) == expected
 
 
-def test_the_gravest_come_first_and_of_those_the_largest() -> None:
+def test_episodes_are_sorted_by_severity_then_by_size() -> None:
     small: dict[str, Any] = {"authors": 30, "negative_authors": 27}
     large: dict[str, Any] = {"authors": 900, "negative_authors": 540}
     episodes = [member("a", **small), member("b", **large), member("c", severity="critical", **small), member("d")]
     assert [one.brand for one in worst_first(episodes)] == ["c", "b", "a", "d"]
 
 
-def test_the_words_of_most_brands_are_told_first_with_their_posts_together() -> None:
+def test_words_of_most_brands_come_first_with_summed_posts() -> None:
     outage, fee = term("outage", posts=3, of=10, usual=0.0), term("fee", posts=19, of=20, usual=0.1)
     members = [member("a", outage, fee), member("b", term("outage", posts=9, of=30, usual=0.04)), member("c", outage)]
     found = group_evidence(members, total=3)
@@ -53,12 +53,12 @@ def test_the_words_of_most_brands_are_told_first_with_their_posts_together() -> 
     assert found.terms_missing is None
 
 
-def test_words_are_at_most_five_however_many_brands_tell_others() -> None:
+def test_a_group_shows_at_most_five_words() -> None:
     found = group_evidence([member(f"b{n}", *[term(f"w{n}-{m}") for m in range(5)]) for n in range(200)], total=200)
     assert len(found.terms) == 5
 
 
-def test_a_brand_with_two_rules_speaks_once() -> None:
+def test_a_brand_with_two_rules_counts_once() -> None:
     sources = [SourceCount(source="bluesky", posts=20)]
     of_both: dict[str, Any] = {"sources": sources, "authors": 50, "negative_authors": 30}
     members = [member("a", term("outage"), **of_both), member("a", term("outage"), rule="surge", **of_both)]
@@ -88,12 +88,12 @@ def test_a_brand_with_two_rules_speaks_once() -> None:
         ),
     ],
 )
-def test_why_brands_tell_no_words_is_said(members: list[Episode], told: list[str], why: str | None) -> None:
+def test_a_group_gives_the_reason_for_missing_words(members: list[Episode], told: list[str], why: str | None) -> None:
     found = group_evidence(members, total=len(members))
     assert ([one.term for one in found.terms], found.terms_missing) == (told, why)
 
 
-def test_sources_are_summed_over_brands_the_five_largest_and_the_rest() -> None:
+def test_sources_are_summed_into_the_five_largest_and_the_rest() -> None:
     members = [
         member(f"b{n}", sources=[SourceCount(source=f"s{m}", posts=m) for m in range(1, 6)]) for n in range(2)
     ] + [member("c", sources=[SourceCount(source="forum", posts=9), SourceCount(source="others", posts=3)])]
@@ -107,7 +107,7 @@ def test_sources_are_summed_over_brands_the_five_largest_and_the_rest() -> None:
     ]
 
 
-def test_examples_are_of_the_worst_brands_and_a_post_of_two_brands_stands_once() -> None:
+def test_examples_are_of_the_worst_brands_without_repeats() -> None:
     def post(name: str) -> ExamplePost:
         return ExamplePost(id=name, source="test", text=name, created_at=AT)
 
@@ -115,7 +115,7 @@ def test_examples_are_of_the_worst_brands_and_a_post_of_two_brands_stands_once()
     assert [one.text for one in group_evidence(members, total=5).examples] == ["x", "y", "z"]
 
 
-def test_a_storm_about_one_facet_says_so_and_a_mixed_one_counts_negative_people() -> None:
+def test_a_facet_group_names_facets_and_a_mixed_one_negative_people() -> None:
     refunds = [member(brand, rule="refunds", facet="refund", negative_authors=10) for brand in "ab"]
     assert group_evidence(refunds, total=2).facet == "refund"
     mixed = group_evidence([*refunds, member("c", negative_authors=30)], total=3)

@@ -84,7 +84,7 @@ class Scene:
 BRANDS = [f"brand {number:03}" for number in range(500)]
 
 
-def test_five_hundred_brands_are_one_page_that_ends_when_the_last_is_over() -> None:
+def test_500_brands_are_one_page_that_ends_with_the_last_brand() -> None:
     scene = Scene()
     assert scene.take(*[scene.fire(brand) for brand in BRANDS]) == ["triggered * error"]
     assert scene.group().members_total == 500
@@ -105,7 +105,7 @@ def test_one_critical_brand_makes_the_page_critical() -> None:
     assert scene.group().members[0].brand == "brand 007"
 
 
-def test_the_page_tells_the_gravest_first_then_the_largest_and_what_they_have_in_common() -> None:
+def test_the_page_shows_the_worst_members_and_shared_words() -> None:
     scene = Scene()
     large: dict[str, Any] = {"authors": 900, "negative_authors": 540}
     fired = [scene.fire(brand) for brand in BRANDS[:20]]
@@ -126,14 +126,14 @@ def test_the_page_tells_the_gravest_first_then_the_largest_and_what_they_have_in
     assert scene.group().latest.terms[0].brands == 21
 
 
-def test_a_group_grows_graver_with_its_members() -> None:
+def test_the_severity_of_a_group_rises_with_its_members() -> None:
     scene = Scene()
     assert scene.take(*[scene.fire(brand, "warning") for brand in BRANDS[:20]]) == []
     assert scene.take(scene.worsen("brand 003", "error")) == ["triggered * error"], "the pager's severity is reached"
     assert scene.take(scene.worsen("brand 004", "critical")) == ["updated * critical"]
 
 
-def test_nine_brands_page_for_themselves_and_the_tenth_within_ten_minutes_begins_a_group() -> None:
+def test_the_tenth_brand_within_ten_minutes_starts_a_group() -> None:
     scene = Scene()
     assert scene.take(*[scene.fire(brand) for brand in BRANDS[:5]]) == [f"triggered {one} error" for one in BRANDS[:5]]
     assert scene.take(*[scene.fire(brand) for brand in BRANDS[5:9]]) == [
@@ -145,14 +145,14 @@ def test_nine_brands_page_for_themselves_and_the_tenth_within_ten_minutes_begins
     assert scene.group().members_total == 3
 
 
-def test_what_fires_long_after_the_storm_pages_for_itself() -> None:
+def test_an_episode_long_after_the_group_has_its_own_page() -> None:
     scene = Scene()
     scene.take(*[scene.fire(brand) for brand in BRANDS[:20]])
     scene.minute += 11
     assert scene.take(scene.fire("another")) == ["triggered another error"]
 
 
-def test_a_member_that_fires_anew_long_afterwards_pages_for_itself_and_does_not_keep_the_group_open() -> None:
+def test_a_member_that_fires_again_later_has_its_own_page() -> None:
     scene = Scene()
     scene.take(*[scene.fire(brand) for brand in BRANDS[:20]])
     scene.take(scene.end(BRANDS[0]))
@@ -162,14 +162,14 @@ def test_a_member_that_fires_anew_long_afterwards_pages_for_itself_and_does_not_
     assert scene.take(scene.end(BRANDS[0])) == [f"resolved {BRANDS[0]} error"]
 
 
-def test_brands_that_fire_over_hours_are_no_storm() -> None:
+def test_brands_that_fire_over_hours_are_no_group() -> None:
     scene = Scene()
     for brand in BRANDS[:30]:
         assert scene.take(scene.fire(brand)) == [f"triggered {brand} error"]
         scene.minute += 5
 
 
-def test_rules_that_tell_others_have_groups_of_their_own() -> None:
+def test_rules_with_other_receivers_have_their_own_groups() -> None:
     scene = Scene(
         rules=(
             NegativeShareRule(name="negative_share", kind="negative_share"),
@@ -183,7 +183,7 @@ def test_rules_that_tell_others_have_groups_of_their_own() -> None:
     assert len([place for place in scene.stretch.open if place[0] == ALL_BRANDS]) == 2
 
 
-def test_an_acknowledged_group_is_acknowledged_in_its_members_and_told_once() -> None:
+def test_acknowledging_a_group_acknowledges_its_members_once() -> None:
     scene = Scene()
     scene.take(*[scene.fire(brand) for brand in BRANDS[:20]])
     scene.orders = OperatorRequests(acknowledgements=[Acknowledgement(key=scene.group().key, by="kim", at=AT)])
@@ -192,7 +192,7 @@ def test_an_acknowledged_group_is_acknowledged_in_its_members_and_told_once() ->
     assert {one.episode.acknowledged_by for one in scene.stretch.open.values()} == {"kim"}
 
 
-def test_silenced_brands_are_no_part_of_a_storm_and_page_when_the_silence_ends() -> None:
+def test_silenced_brands_join_no_group_and_page_after_the_silence() -> None:
     scene = Scene()
     silence = Silence(brand=BRANDS[0], starts_at=AT, ends_at=AT + timedelta(hours=1), created_at=AT)
     scene.orders = OperatorRequests(silences=[silence])
@@ -203,7 +203,7 @@ def test_silenced_brands_are_no_part_of_a_storm_and_page_when_the_silence_ends()
 
 
 @pytest.mark.parametrize("ends", ["brand 000", None])
-def test_a_silence_of_a_group_holds_its_page_back_until_it_ends(ends: str | None) -> None:
+def test_a_silenced_group_pages_when_the_silence_ends(ends: str | None) -> None:
     scene = Scene()
     hour = {"starts_at": AT, "ends_at": AT + timedelta(hours=1), "created_at": AT}
     scene.orders = OperatorRequests(silences=[Silence(brand=ALL_BRANDS, **hour)])
@@ -215,7 +215,7 @@ def test_a_silence_of_a_group_holds_its_page_back_until_it_ends(ends: str | None
 
 
 @pytest.mark.parametrize("letter", ["x", "\U0001f525"])
-def test_the_page_of_five_hundred_brands_of_long_names_is_within_what_pagerduty_takes(letter: str) -> None:
+def test_a_page_of_500_long_brand_names_fits_pagerdutys_limit(letter: str) -> None:
     scene = Scene()
     scene.take(*[scene.fire(f"{number:03}{letter * 197}", "critical") for number in range(500)])
     [page] = [one.notification for one in scene.stretch.deliveries if one.notification.receiver == "pager"]
@@ -226,7 +226,7 @@ def test_the_page_of_five_hundred_brands_of_long_names_is_within_what_pagerduty_
     assert len(sent["summary"]) <= 1_024
 
 
-def test_five_hundred_brands_of_twenty_rules_in_one_minute_are_one_page_in_seconds() -> None:
+def test_500_brands_of_20_rules_in_a_minute_are_one_page_in_seconds() -> None:
     names = [f"rule_{number}" for number in range(20)]
     scene = Scene(rules=tuple(NegativeShareRule(name=name, kind="negative_share") for name in names))
     fired = [scene.fire(brand, rule=rule) for brand in BRANDS for rule in names]

@@ -136,7 +136,7 @@ async def test_an_episode_opens_and_closes_one_incident() -> None:
     ],
     ids=lambda fault: str(fault.model_dump(exclude_defaults=True)),
 )
-async def test_after_a_trigger_of_unknown_fate_the_resolve_still_comes_last(fault: Fault) -> None:
+async def test_after_a_trigger_without_a_response_the_resolve_comes_last(fault: Fault) -> None:
     async with scene(LIFE, [fault, fault, fault], timeout_seconds=0.2) as s:
         await s.until(lambda: not s.store.pending())
         assert actions(s.mock)[-1] == "resolve"
@@ -147,7 +147,7 @@ async def test_after_a_trigger_of_unknown_fate_the_resolve_still_comes_last(faul
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 413])
-async def test_what_is_refused_for_good_is_set_aside_and_blocks_nobody(status: int) -> None:
+async def test_a_permanent_rejection_is_quarantined_and_blocks_nothing(status: int) -> None:
     async with scene([a_delivery(), a_delivery(key="other")], [Fault(status=status, body="no")]) as s:
         await s.until(lambda: not s.store.pending())
         [refused] = s.store.quarantined()
@@ -157,7 +157,7 @@ async def test_what_is_refused_for_good_is_set_aside_and_blocks_nobody(status: i
         assert s.store.tally().quarantined == 1
 
 
-async def test_too_many_requests_silence_the_receiver_not_the_others() -> None:
+async def test_status_429_pauses_the_receiver_but_not_others() -> None:
     loop = asyncio.get_running_loop()
     deliveries = [a_delivery(key=f"{number}") for number in range(3)]
     async with scene(deliveries[:1], [Fault(status=429)]) as s:
@@ -173,14 +173,14 @@ async def test_too_many_requests_silence_the_receiver_not_the_others() -> None:
         assert loop.time() - held_from >= 0.25
 
 
-async def test_a_hanging_receiver_holds_up_only_its_own_lane() -> None:
+async def test_a_hanging_request_delays_only_its_own_key() -> None:
     async with scene([a_delivery(), a_delivery(key="other")], [Fault(hang_seconds=30)], timeout_seconds=0.5) as s:
         await s.until(lambda: len(s.store.delivered()) == 1)
         assert len(s.store.pending()) == 1
         await s.until(lambda: not s.store.pending())
 
 
-async def test_a_delivery_whose_receiver_is_gone_is_set_aside() -> None:
+async def test_a_delivery_to_a_removed_receiver_is_quarantined() -> None:
     async with scene([a_delivery(receiver="gone")]) as s:
         await s.until(lambda: bool(s.store.quarantined()))
         assert "no receiver is named 'gone'" in s.store.quarantined()[0].answer
@@ -195,7 +195,7 @@ async def test_the_webhook_gets_its_key_and_its_signature() -> None:
         assert event["headers"]["X-Brandpulse-Signature"].startswith("sha256=")
 
 
-async def test_stopping_finishes_what_is_in_flight() -> None:
+async def test_a_stop_finishes_deliveries_in_flight() -> None:
     async with scene([a_delivery()], [Fault(hang_seconds=0.3)]) as s:
         await s.until(lambda: s.mock.requests == 1)
     assert [delivery.id for delivery in s.store.delivered()] == ["k:triggered@pager"]
@@ -213,7 +213,7 @@ async def test_nothing_is_sent_before_it_is_on_disk() -> None:
     assert asked == [0, 0, 0]
 
 
-async def test_a_new_leader_closes_again_what_its_dead_predecessor_may_reopen() -> None:
+async def test_a_new_leader_repeats_resolves_that_a_dead_one_may_undo() -> None:
     store = MemoryAlertStore()
     old = store.acquire("old", lease_ms=1_000)
     assert old is not None
@@ -235,7 +235,7 @@ async def test_a_new_leader_closes_again_what_its_dead_predecessor_may_reopen() 
         assert actions(s.mock) == ["resolve"]
 
 
-def test_only_the_last_resolve_of_a_quiet_lane_is_repeated() -> None:
+def test_only_the_last_resolve_of_an_inactive_key_is_repeated() -> None:
     def delivered(key: str, transition: str, age_ms: int, receiver: str = "pager") -> Delivery:
         return a_delivery(transition, key=key, receiver=receiver, delivered_ms=NOW_MS - age_ms)  # type: ignore[arg-type]
 
@@ -253,7 +253,7 @@ def test_only_the_last_resolve_of_a_quiet_lane_is_repeated() -> None:
     assert [delivery.id for delivery in repeats] == ["recent:resolved@pager#repeat-7"]
 
 
-async def test_what_lands_while_the_outbox_is_read_does_not_fly_again() -> None:
+async def test_a_delivery_settled_during_a_read_is_not_sent_again() -> None:
     class SlowRead(MemoryAlertStore):
         """The second read gives back what it saw before the delivery in flight was marked."""
 
@@ -292,7 +292,7 @@ class CountingStore(MemoryAlertStore):
         return super().pending()
 
 
-async def test_what_a_tick_decided_goes_out_without_reading_the_whole_outbox_again() -> None:
+async def test_new_deliveries_are_sent_without_reading_the_outbox() -> None:
     store = CountingStore()
     async with scene([], store=store) as s:
         await s.until(lambda: store.reads == 1)
@@ -306,7 +306,7 @@ async def test_what_a_tick_decided_goes_out_without_reading_the_whole_outbox_aga
         assert store.reads == 1
 
 
-async def test_what_a_read_brought_already_does_not_fly_again_when_the_tick_tells_of_it() -> None:
+async def test_a_delivery_read_before_its_wake_is_not_sent_again() -> None:
     store = CountingStore()
     async with scene(LIFE[:1], store=store) as s:
         await s.until(lambda: len(store.delivered()) == 1)
@@ -315,7 +315,7 @@ async def test_what_a_read_brought_already_does_not_fly_again_when_the_tick_tell
         assert actions(s.mock) == ["trigger"]
 
 
-async def test_what_a_leader_before_sent_too_late_is_closed_again_and_what_still_fires_is_left_alone() -> None:
+async def test_late_deliveries_of_an_old_leader_are_resolved_if_over() -> None:
     store = MemoryAlertStore()
     token = store.acquire("before", lease_ms=1_000)
     assert token is not None
@@ -332,7 +332,7 @@ async def test_what_a_leader_before_sent_too_late_is_closed_again_and_what_still
         ]
 
 
-async def test_one_whose_lease_ran_out_sends_nothing() -> None:
+async def test_without_a_lease_nothing_is_sent() -> None:
     async with scene([], may_send=False) as s:
         token = s.store.acquire("me", lease_ms=1_000)
         assert token is not None
@@ -351,7 +351,7 @@ async def test_one_whose_lease_ran_out_sends_nothing() -> None:
         ("https://{address}/v2/enqueue", "SSL"),  # TLS spoken to one that has none
     ],
 )
-async def test_no_name_no_listener_and_no_tls_are_unknown_outcomes(url: str, told: str) -> None:
+async def test_failures_of_dns_connection_and_tls_have_no_status(url: str, told: str) -> None:
     async with MockReceiver() as mock, aiohttp.ClientSession() as session:
         pager = PagerDuty(
             "pager",
@@ -367,7 +367,7 @@ async def test_no_name_no_listener_and_no_tls_are_unknown_outcomes(url: str, tol
 
 
 @pytest.mark.parametrize("fault", [Fault(drip_seconds=30.0), Fault(garbage=True)])
-async def test_202_is_a_yes_however_its_body_drips_or_reads(fault: Fault) -> None:
+async def test_status_202_is_a_success_with_any_body(fault: Fault) -> None:
     async with scene(LIFE[:1], [fault]) as s:
         await s.until(lambda: len(s.store.delivered()) == 1)
         assert s.mock.requests == 1

@@ -76,21 +76,21 @@ def word(number: int) -> str:
     return "".join("abcdefghij"[int(digit)] for digit in str(number))
 
 
-def test_terms_are_held_against_the_week_before_the_window() -> None:
+def test_terms_are_compared_with_the_week_before_the_window() -> None:
     asked: list[tuple[str, int, int]] = []
     full = shelf({DAY - 1: USUAL}, [a_post(n, f"strike number{n} again") for n in range(9)], asked=asked)
     assert [one.term for one in full.read("Acme", WINDOW).terms] == ["strike"]
     assert asked == [("Acme", DAY - 7, DAY - 1)]
 
 
-def test_angry_words_are_usual_in_negative_posts_and_stand_out_only_where_those_are_few() -> None:
+def test_angry_words_stand_out_only_with_few_usual_negative_posts() -> None:
     calm = a_sample(*[f"nice view{n}" for n in range(300)], negative=False)
     angry = [a_post(n, f"late thing{n}") for n in range(9)]
     for samples, expected in (({DAY - 1: [*USUAL, *calm]}, []), ({DAY - 1: calm}, ["late"])):
         assert [one.term for one in shelf(samples, angry).read("Acme", WINDOW).terms] == expected
 
 
-def test_one_person_has_one_voice_in_terms_and_examples() -> None:
+def test_an_author_counts_once_in_terms_and_examples() -> None:
     posts = [a_post(n, f"strike number{n} {word(n)}", author=7) for n in range(20)]
     posts += [a_post(50 + n, f"other{n} words{n} {word(n)}") for n in range(6)]
     shown = shelf({DAY - 1: USUAL}, posts).read("Acme", WINDOW)
@@ -111,7 +111,7 @@ def test_a_campaign_is_the_first_example_with_its_numbers() -> None:
     assert shown.kept == 51
 
 
-def test_a_text_that_one_account_repeats_takes_one_place() -> None:
+def test_a_text_repeated_by_one_account_is_one_example() -> None:
     posts = [a_post(n, f"awful https://t.co/{n}", author=7) for n in range(20)]
     posts += [a_post(50 + n, f"other {word(n)}", negative=0.7) for n in range(4)]
     shown = shelf({}, posts, before=[7]).read("Acme", WINDOW)
@@ -122,7 +122,7 @@ def test_a_text_that_one_account_repeats_takes_one_place() -> None:
     ]
 
 
-def test_numbers_of_a_sample_are_at_least_these() -> None:
+def test_numbers_of_a_sample_are_marked_at_least() -> None:
     window = WindowCounts(WINDOW.last_minute, 60, posts=900, negative_posts=500)
     shown = shelf({}, [a_post(n, "Boycott Acme now!") for n in range(21)]).read("Acme", window)
     assert (shown.examples[0].at_least, shown.examples[0].new_accounts, shown.kept) == (True, None, 21)
@@ -138,12 +138,12 @@ def test_a_volume_alert_shows_posts_of_any_sentiment() -> None:
     assert [post.text for post in full.read("Acme", window).examples] == ["awful"]
 
 
-def test_a_facet_shows_posts_of_any_sentiment() -> None:
+def test_a_facet_alert_shows_posts_of_any_sentiment() -> None:
     full = shelf({}, [a_post(1, "awful refund")], others=[a_post(2, "nice refund", negative=0.1)])
     assert len(full.read(facet_series("Acme", "refund"), WINDOW).examples) == 2
 
 
-def test_sources_are_of_the_posts_of_the_window() -> None:
+def test_sources_are_counted_from_the_posts_of_the_window() -> None:
     posts = [a_post(n, "a", source="bluesky") for n in range(3)]
     posts += [a_post(9, "b", source="x"), a_post(10, "c", source="rss", minute=MONDAY + 60)]
     shown = shelf({}, posts).read("Acme", WINDOW)
@@ -151,7 +151,7 @@ def test_sources_are_of_the_posts_of_the_window() -> None:
     assert shown.terms_missing is not None
 
 
-def test_a_storm_is_not_held_up_by_words_and_says_so() -> None:
+def test_with_too_many_alerts_words_are_skipped_with_a_reason() -> None:
     asked: list[tuple[str, int, int]] = []
     full = shelf({DAY - 1: USUAL}, [a_post(n, f"strike number{n} again") for n in range(9)], asked=asked)
     shown = [full.read("Acme", WINDOW) for _ in range(MAX_DETAILS + 5)]
@@ -163,18 +163,18 @@ def test_a_storm_is_not_held_up_by_words_and_says_so() -> None:
     assert full.read("Acme", WINDOW).terms == shown[0].terms
 
 
-def test_a_storm_beyond_all_bounds_reads_no_posts() -> None:
+def test_with_far_too_many_alerts_no_posts_are_read() -> None:
     full = shelf({}, [a_post(1, "awful")])
     shown = [full.read("Acme", WINDOW) for _ in range(MAX_READS + 1)]
     assert len(shown[-2].examples) == 1
     assert shown[-1].terms_missing == f"more than {MAX_READS} alerts came at once"
 
 
-def test_a_brand_without_kept_posts_says_so() -> None:
+def test_without_stored_posts_the_reason_is_given() -> None:
     assert shelf({}).read("Acme", WINDOW).terms_missing == "no negative posts are kept of the window"
 
 
-def test_many_sources_are_five_and_the_rest_and_a_hostile_name_is_one_short_line() -> None:
+def test_sources_are_five_and_the_rest_with_short_safe_names() -> None:
     posts = [a_post(n, "a", source=f"s{n:02}") for n in range(8)] + [
         a_post(99, "a", source="evil\r\n\x1b[2J" + "y" * 99)
     ] * 3

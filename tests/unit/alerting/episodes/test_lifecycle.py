@@ -86,11 +86,11 @@ BY_RATIO = EpisodePolicy(error_ratio=4, critical_ratio=8)
         (610, 1_000, 0.4, "error"),
     ],
 )
-def test_a_small_share_is_grave_when_it_multiplied(inside: int, authors: int, usual: float, expected: str) -> None:
+def test_a_small_share_that_multiplies_is_severe(inside: int, authors: int, usual: float, expected: str) -> None:
     assert graded(inside, authors, usual, BY_RATIO) == expected
 
 
-def test_without_ratios_the_rise_alone_counts() -> None:
+def test_without_ratios_only_the_rise_sets_the_severity() -> None:
     assert graded(190, 1_000, 0.01, EpisodePolicy()) == "warning"
     assert graded(220, 1_000, 0.01, EpisodePolicy()) == "error"
     assert graded(900, 1_000, 0.01, EpisodePolicy(max_severity="warning")) == "warning"
@@ -125,12 +125,14 @@ FEW, QUIET = ("too little evidence", 0.2), ("no posts", 0.0)
         ([SPIKE] + [CALM] * 17 + [SPIKE], [(0, "triggered"), (17, "resolved"), (18, "triggered")]),
     ],
 )
-def test_a_story_has_its_transitions(story: list[tuple[str, float]], expected: list[tuple[int, str]]) -> None:
+def test_a_sequence_of_findings_has_its_transitions(
+    story: list[tuple[str, float]], expected: list[tuple[int, str]]
+) -> None:
     assert transitions(after(*story)) == expected
 
 
 @pytest.mark.parametrize(("authors", "minutes"), [(100, 15), (20, 53), (6, 201)])
-def test_the_fewer_people_speak_the_longer_it_takes_to_believe_that_it_is_over(authors: int, minutes: int) -> None:
+def test_with_fewer_people_it_takes_longer_to_resolve(authors: int, minutes: int) -> None:
     opened = decide("Acme Air", None, a_finding("spike", share=0.5), minute=MONDAY, minutes=1, policy=POLICY).after
     resolved = 0
     while opened is not None:
@@ -140,12 +142,12 @@ def test_the_fewer_people_speak_the_longer_it_takes_to_believe_that_it_is_over(a
     assert resolved == minutes
 
 
-def test_a_share_half_way_up_never_ends_it() -> None:
+def test_a_share_half_way_up_never_resolves() -> None:
     assert transitions(after(SPIKE, *[("normal", 0.35)] * 2_000))[0] == (0, "triggered")
     assert {what for _, what in transitions(after(SPIKE, *[("normal", 0.35)] * 2_000))[1:]} == {"updated"}
 
 
-def test_an_episode_that_ends_because_nobody_posts_any_more_says_so() -> None:
+def test_an_episode_that_ends_for_lack_of_posts_gives_the_reason() -> None:
     closed = after(SPIKE, *[QUIET] * 180)[-1].closed
     assert closed is not None
     assert closed.latest.reason == "No posts about it in 180 minutes."
@@ -158,26 +160,26 @@ def test_severity_follows_the_rise(share: float, severity: str) -> None:
     assert fired.after.episode.severity == severity
 
 
-def test_severity_never_falls_while_it_lasts() -> None:
+def test_severity_never_falls_during_an_episode() -> None:
     last = after(("spike", 0.6), *[("spike", 0.3)] * 40)[-1]
     assert last.after is not None
     assert last.after.episode.severity == "critical"
     assert last.after.episode.peak.negative_share == 0.6
 
 
-def test_a_risen_severity_says_so_and_a_half_hour_does_not() -> None:
+def test_only_updates_with_a_risen_severity_are_marked() -> None:
     _, rose = after(("spike", 0.3), ("spike", 0.6))
     assert rose.severity_rose
     assert not after(*[SPIKE] * 31)[-1].severity_rose
 
 
-def test_the_key_is_the_brand_the_rule_and_the_start_in_event_time() -> None:
+def test_the_key_is_brand_rule_and_start_in_event_time() -> None:
     [fired] = after(SPIKE)
     assert fired.after is not None
     assert fired.after.episode.key == "Acme Air:negative_share:2026-03-01T23:46Z"
 
 
-def test_the_longest_brand_name_still_fits_the_key() -> None:
+def test_the_longest_brand_name_fits_the_key() -> None:
     key = episode_key("ü" * 300, "negative_share", minute_start(MONDAY))
     assert len(key) == 255
     assert key.endswith(":negative_share:2026-03-02T00:00Z")
@@ -245,7 +247,7 @@ EpisodeMachine.TestCase.settings = settings(max_examples=40, stateful_step_count
 TestEpisodeMachine = EpisodeMachine.TestCase
 
 
-def test_a_share_that_goes_up_and_down_every_minute_for_six_hours_pages_once() -> None:
+def test_a_share_that_alternates_for_six_hours_pages_once() -> None:
     opened, transitions = None, []
     for minute in range(360):
         decision = decide(

@@ -1,8 +1,8 @@
 """Episode and outbox as a state machine: any order of crises, outages, silences, people and deaths.
 
-The clock is simulated; real are `decide`, the dispatcher, the store's promises (in memory) and the sender. Invariants, once
-all is quiet: nothing is lost, no incident stays open without a firing episode, an episode pages once, and its actions
-arrive in order.
+The clock is simulated; real are `decide`, the dispatcher, the store's promises (in memory) and the sender. Invariants,
+once all is quiet: nothing is lost, no incident stays open without a firing episode, an episode pages once, and its
+actions arrive in order.
 """
 
 import asyncio

@@ -30,7 +30,7 @@ def crisis(say: str, many: int = 12) -> list[str]:
     return [f"{say} {rng.choice(WORDS)} post{n}" for n in range(many)]
 
 
-def test_the_word_of_the_hour_is_told_with_its_count_and_its_usual_share() -> None:
+def test_a_rising_word_has_its_count_and_its_usual_share() -> None:
     usual = [*usual_posts(195), *(terms_of(f"luggage {n}x") for n in range(5))]
     [first, *_], missing = rising_terms([terms_of(t) for t in crisis("lost luggage")], usual, brand="Acme Air")
     assert (first.term, first.posts, first.of, missing) == ("lost luggage", 12, 12, None)
@@ -52,11 +52,11 @@ def test_the_word_of_the_hour_is_told_with_its_count_and_its_usual_share() -> No
     ],
     ids=["usual", "one post", "two posts", "reposts", "brand's name", "pair over its words", "no pair across a comma"],
 )
-def test_what_is_told(texts: list[str], expected: list[str]) -> None:
+def test_which_terms_are_shown(texts: list[str], expected: list[str]) -> None:
     assert told(*texts) == expected
 
 
-def test_at_most_five_are_told() -> None:
+def test_at_most_five_terms_are_shown() -> None:
     many = [f"{w}a, {w}b, {w}c, {w}d, {w}e, {w}f, {w}g, x{n}y" for n in range(20) for w in ["qq"]]
     assert len(told(*many)) == SHOWN
 
@@ -69,20 +69,20 @@ def test_at_most_five_are_told() -> None:
         (12, 0, "only 0 usual posts"),
     ],
 )
-def test_too_small_a_sample_tells_nothing_and_says_so(seen: int, usual: int, why: str) -> None:
+def test_a_small_sample_shows_no_terms_and_the_reason(seen: int, usual: int, why: str) -> None:
     terms, missing = rising_terms([terms_of(t) for t in crisis("strike", seen)], usual_posts(usual), brand="Acme")
     assert terms == []
     assert missing is not None
     assert why in missing
 
 
-def test_usual_posts_against_themselves_hardly_ever_stand_out() -> None:
+def test_usual_posts_have_hardly_any_rising_terms() -> None:
     found = [rising_terms(usual_posts(20, seed), usual_posts(400, seed + 999), brand="Acme")[0] for seed in range(200)]
     assert sum(map(bool, found)) <= 4
 
 
 @pytest.mark.parametrize("many", [15, 40, 150])
-def test_ordinary_posts_of_people_seldom_have_a_word_that_stands_out(many: int) -> None:
+def test_real_ordinary_posts_seldom_have_a_rising_term(many: int) -> None:
     with gzip.open(SAMPLE, "rt", encoding="utf-8") as lines:
         texts = dict.fromkeys(str(json.loads(line)["text"]) for line in lines)
     before_the_crisis = [terms_of(text) for text in list(texts)[:1_700]]

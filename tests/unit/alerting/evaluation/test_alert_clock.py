@@ -51,7 +51,7 @@ BEHIND = replace(IDLE, partition=1, clock_ms=300_000, caught_up=False, lag=7)
         "no post anywhere",
     ],
 )
-def test_the_clock_goes_with_the_slowest_that_is_not_idle(statuses: list[PartitionStatus], clock: AlertClock) -> None:
+def test_the_slowest_busy_partition_sets_the_clock(statuses: list[PartitionStatus], clock: AlertClock) -> None:
     assert alert_clock(statuses, now_ms=NOW, policy=POLICY) == clock
 
 
@@ -66,7 +66,7 @@ def test_the_clock_goes_with_the_slowest_that_is_not_idle(statuses: list[Partiti
     ],
     ids=["seen", "unseen", "paused and unseen", "paused", "behind"],
 )
-def test_a_partition_is_unseen_when_nobody_gave_a_sign_of_it(age_ms: int, changes: dict[str, Any], dark: bool) -> None:
+def test_a_partition_without_a_sign_of_life_is_unseen(age_ms: int, changes: dict[str, Any], dark: bool) -> None:
     status = replace(IDLE, seen_wall_ms=NOW - age_ms, **changes)
     assert unseen_partitions([IDLE, status], now_ms=NOW, policy=POLICY) == ((status,) if dark else ())
 
@@ -89,7 +89,7 @@ def test_an_idle_partition_is_never_stalled() -> None:
         assert watch.check([status], now_ms=NOW + later).stalled == "no"
 
 
-def test_a_new_leader_takes_no_stall_back_before_it_saw_movement() -> None:
+def test_a_new_leader_reports_no_recovery_before_it_saw_movement() -> None:
     watch = StallDetector(POLICY)
     assert {watch.check([BEHIND], now_ms=NOW + at).stalled for at in range(0, 119_000, 1_000)} == {"unknown"}
 

@@ -34,24 +34,24 @@ def test_the_share_of_late_records_decides(late_a_minute: int, records_a_minute:
     assert found[-1].active == holds
 
 
-def test_nothing_is_said_before_a_quarter_of_an_hour_was_seen() -> None:
+def test_before_a_quarter_of_an_hour_lateness_is_unknown() -> None:
     found = watched([(90 * minute, 100 * minute) for minute in range(31)])
     assert [one.active for one in found[:15]] == ["unknown"] * 15
     assert found[15].active == "yes"
 
 
-def test_what_was_late_an_hour_ago_is_forgotten() -> None:
+def test_late_posts_an_hour_ago_are_forgotten() -> None:
     found = watched([(min(90 * minute, 1_800), 100 * minute) for minute in range(70)])
     assert found[20].active == "yes"
     assert (found[-1].late, found[-1].records, found[-1].active) == (0, 3_000, "no")
 
 
-def test_counters_that_begin_anew_are_no_negative_lateness() -> None:
+def test_counters_that_restart_give_no_negative_lateness() -> None:
     found = watched([*((90 * minute, 100 * minute) for minute in range(20)), (0, 10), (0, 20)])
     assert found[-1] == Lateness(0, 10, "unknown")
 
 
-def test_it_fires_once_says_how_many_and_resolves_by_itself() -> None:
+def test_late_data_fires_once_with_its_numbers_and_resolves() -> None:
     opened: OpenEpisode | None = None
     transitions = []
     counters = [(min(40 * minute, 1_200), 100 * minute) for minute in range(90)]

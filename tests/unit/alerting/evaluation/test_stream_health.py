@@ -38,7 +38,7 @@ SEEN_MS = 1_772_420_403_000  # 2026-03-02 03:00:03 UTC
     ],
     ids=["stands", "never owned", "unseen", "paused"],
 )
-def test_the_page_says_what_is_known_of_a_partition(changes: dict[str, Any], unseen: bool, sentence: str) -> None:
+def test_the_page_describes_the_stalled_partition(changes: dict[str, Any], unseen: bool, sentence: str) -> None:
     fields: dict[str, Any] = {"owner": "host:1", "seen_wall_ms": SEEN_MS} | changes
     status = PartitionStatus("posts", 3, 100, "t", **fields)
     health = stall_health(Stall("yes", (status,)), (status,) if unseen else ())

@@ -30,7 +30,7 @@ NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
         (None, "retried"),
     ],
 )
-def test_an_answer_has_its_consequence(status: int | None, outcome: str) -> None:
+def test_each_status_has_its_outcome(status: int | None, outcome: str) -> None:
     verdict = delivery_result(a_delivery(), SendResult(status, "so"), now_ms=0, policy=POLICY, rng=random.Random(1))
     assert verdict.outcome == outcome
 
@@ -43,13 +43,13 @@ def test_the_wait_grows_with_full_jitter_up_to_five_minutes(attempts: int, seed:
     assert 7 <= verdict.next_attempt_ms <= 7 + min(300, 2**attempts) * 1_000
 
 
-def test_too_many_requests_hold_the_whole_receiver_for_a_minute_at_least() -> None:
+def test_status_429_pauses_the_whole_receiver_for_a_minute() -> None:
     verdict = delivery_result(a_delivery(), SendResult(429), now_ms=0, policy=POLICY, rng=random.Random(1))
     assert verdict.next_attempt_ms >= 60_000
     assert verdict.pauses_receiver
 
 
-def test_the_receiver_may_ask_for_more_time_but_not_for_ever() -> None:
+def test_retry_after_is_obeyed_up_to_a_limit() -> None:
     def wait(seconds: float) -> int:
         outcome = SendResult(503, retry_after_seconds=seconds)
         return delivery_result(a_delivery(), outcome, now_ms=0, policy=POLICY, rng=random.Random(1)).next_attempt_ms
@@ -73,7 +73,7 @@ def test_retry_after_is_read_in_both_its_forms(header: str | None, seconds: floa
     assert retry_after_seconds(header, now=NOW) == seconds
 
 
-def test_what_nobody_took_for_a_week_is_set_aside_and_says_so() -> None:
+def test_a_delivery_undelivered_for_a_week_is_quarantined() -> None:
     week = 7 * 86_400 * 1_000
     away = SendResult(None, "connection refused")
     for now_ms, outcome in ((week, "retried"), (week + 1, "quarantined")):

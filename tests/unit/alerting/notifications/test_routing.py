@@ -142,13 +142,13 @@ ALL = ("pager", "chat", "kafka")
         ),
     ],
 )
-def test_who_is_told_and_who_is_not_and_why(
+def test_each_route_gets_a_delivery_or_a_reason(
     decision: Decision, before: tuple[str, ...], circumstances: dict[str, Any], expected: list[str]
 ) -> None:
     assert told(decision, *before, **circumstances) == expected
 
 
-def test_every_receiver_is_told_or_counted_as_not_told() -> None:
+def test_every_receiver_is_notified_or_counted_as_suppressed() -> None:
     for transition in ("triggered", "updated", "acknowledged", "resolved"):
         for before in ((), ALL):
             for mute in ("", "silenced", "quiet_hours"):
@@ -174,7 +174,7 @@ def opened(*, told: tuple[str, ...], held: tuple[str, ...] = (), acked: bool = F
         (opened(told=("pager", "chat")), "silenced", False, ["triggered@kafka"]),
     ],
 )
-def test_what_was_held_back_is_told_once_when_nothing_holds_it_any_more(
+def test_muted_notifications_are_sent_once_when_the_mute_ends(
     one: OpenEpisode, mute: MuteReason, grouped: bool, expected: list[str]
 ) -> None:
     def ask(now: OpenEpisode) -> Routed | None:

@@ -101,7 +101,7 @@ async def sent_by_apprise(url: str, notification: Notification) -> tuple[dict[st
 
 
 @pytest.mark.parametrize("text", NASTY)
-async def test_telegram_takes_any_post_as_text(text: str) -> None:
+async def test_telegram_accepts_any_post_as_text(text: str) -> None:
     body, status = await sent_by_apprise(TELEGRAM, with_texts(text, brand="Acme <b>Air</b> & @all"))
     assert status == 200
     bot = Bot()
@@ -140,7 +140,7 @@ def test_slack_finds_no_markup_in_a_post(text: str) -> None:
     assert f"`{KEY}`" in said
 
 
-def test_a_mail_has_no_live_link_of_a_post_and_no_header_of_a_name() -> None:
+def test_a_mail_has_no_clickable_link_and_no_injected_header() -> None:
     made = mail(with_texts(*NASTY, brand="Acme\r\nBcc: all@x.example\x07"), sender="a@b.example", to=("c@d.example",))
     assert made["Bcc"] is None
     assert made.get_content_type() == "text/plain"
@@ -150,14 +150,14 @@ def test_a_mail_has_no_live_link_of_a_post_and_no_header_of_a_name() -> None:
     assert LINK in content
 
 
-def test_pagerduty_gets_examples_without_links_and_control_characters() -> None:
+def test_pagerduty_gets_examples_without_links_or_control_characters() -> None:
     made = event(with_texts(*NASTY, brand="Acme\x1b[2J Air"), routing_key="0" * 32)
     said = json.dumps(made, ensure_ascii=False)
     assert not re.search(r"https?://evil|www\.evil\.|\\u001b|\u202e", said)
     assert made["payload"]["custom_details"]["examples"][0] == "I <3 it not"
 
 
-def test_alertmanager_annotations_hold_no_markup_of_a_post() -> None:
+def test_alertmanager_annotations_have_no_markup_of_a_post() -> None:
     [made] = alerts(with_texts(*NASTY, brand="Acme Air"), labels={}, now=AT, alive_for=timedelta(minutes=4))
     said = json.dumps(made["annotations"], ensure_ascii=False)
     assert not re.search(r"<[!@#a-z]|@(everyone|here)|https?://evil|\]\(", said)
@@ -179,17 +179,17 @@ def test_alertmanager_annotations_hold_no_markup_of_a_post() -> None:
         ("U.S. flights, e.g. UA12", "U.S. flights, e.g. UA12"),
     ],
 )
-def test_an_address_loses_its_link_and_stays_readable(text: str, expected: str) -> None:
+def test_an_address_is_not_clickable_but_readable(text: str, expected: str) -> None:
     assert without_links(text) == expected
 
 
-def test_one_line_keeps_joined_emoji_and_drops_what_is_not_shown() -> None:
+def test_one_line_retains_joined_emoji_and_drops_invisible_characters() -> None:
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
     assert one_line(f"a\x00b\u202ec\u2028d\ud800e {family}\ufeff") == f"abc de {family}"
 
 
 @given(text=TEXTS, most=st.integers(1, 60))
-def test_a_cut_never_parts_a_sign(text: str, most: int) -> None:
+def test_a_cut_never_splits_a_visible_character(text: str, most: int) -> None:
     shown = cut(text, most, utf16_units)
     assert utf16_units(shown) <= most
     kept = shown.removesuffix("…") if shown != text else shown
@@ -198,7 +198,7 @@ def test_a_cut_never_parts_a_sign(text: str, most: int) -> None:
 
 
 @given(texts=st.lists(TEXTS, min_size=1, max_size=3), brand=TEXTS)
-def test_slack_keeps_key_link_and_whole_entities_at_any_length(texts: list[str], brand: str) -> None:
+def test_slack_retains_key_link_and_whole_entities_at_any_length(texts: list[str], brand: str) -> None:
     made = message(with_texts(*(text * 5 for text in texts), brand=brand or "x", reason=f"{brand} rose" * 20))
     said = made["attachments"][0]["blocks"][0]["text"]["text"]
     assert utf16_units(said) <= MAX_SECTION_CHARS
@@ -222,7 +222,7 @@ async def test_telegram_and_discord_get_one_message_with_key_and_link(texts: lis
 
 
 @given(brand=TEXTS, text=TEXTS)
-def test_pagerduty_counts_bytes_and_a_summary_keeps_people(brand: str, text: str) -> None:
+def test_pagerduty_counts_bytes_and_a_summary_retains_people(brand: str, text: str) -> None:
     made = event(with_texts(text, brand="x" + brand), routing_key="0" * 32)
     assert len(encode(made)) <= MAX_EVENT_BYTES
     assert len(made["payload"]["summary"]) <= 1_024
@@ -230,25 +230,25 @@ def test_pagerduty_counts_bytes_and_a_summary_keeps_people(brand: str, text: str
 
 
 @given(brand=TEXTS)
-def test_alertmanagers_first_130_characters_hold_brand_share_and_people(brand: str) -> None:
+def test_alertmanagers_first_130_characters_have_brand_and_share(brand: str) -> None:
     [made] = alerts(with_texts("a", brand="Acme " + brand), labels={}, now=AT, alive_for=timedelta(minutes=4))
     begin = made["annotations"]["summary"][:130]
     assert begin.startswith("Acme")
     assert "30 of 50 people negative (60%)" in begin
 
 
-def test_a_long_brand_name_leaves_the_state_and_the_rule_in_a_title() -> None:
+def test_a_title_with_a_long_brand_name_retains_state_and_rule() -> None:
     said = title(a_notification(brand="Ä" * 300))
     assert said.endswith("fires: negative share")
     assert len(said) <= 200
 
 
-def test_lines_of_a_plain_style_show_names_as_they_are() -> None:
+def test_lines_of_the_plain_style_show_names_unchanged() -> None:
     said = lines(a_notification(brand="C*Star*", acknowledged_at=datetime(2026, 3, 2, tzinfo=UTC)))
     assert said[0] == "Negative share rose: 30 of 50 authors."
 
 
 @pytest.mark.parametrize("text", ["a." * 20_000, ":" + "a" * 40_000, "<" * 40_000, "http://" * 6_000, "*_~`" * 10_000])
-def test_a_hostile_post_of_any_length_is_written_at_once(text: str) -> None:
+def test_a_hostile_post_of_any_length_is_written_quickly(text: str) -> None:
     made = message(with_texts(text, brand=text[:200]))
     assert len(made["attachments"][0]["blocks"][0]["text"]["text"]) <= MAX_SECTION_CHARS

@@ -64,7 +64,7 @@ def share_at(history: HourHistory, series: str, utc_hour: int) -> float:
     return past.expect(utc_hour * 60, utc_hour * 60 + 59).share
 
 
-def test_a_zone_that_changes_is_taken_up_at_the_next_look() -> None:
+def test_a_changed_time_zone_is_used_at_the_next_evaluation() -> None:
     zones: Mapping[str, ZoneInfo] = {}
     history = HourHistory(Mornings(), BaselinePolicy(), zones=lambda brand: zones.get(brand, UTC))
     history.read(["Acme"], before_hour=SUMMER + 48)
@@ -75,7 +75,7 @@ def test_a_zone_that_changes_is_taken_up_at_the_next_look() -> None:
     assert share_at(history, "Acme", six) == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_facet_lives_by_its_brands_clock() -> None:
+def test_a_facet_uses_the_time_zone_of_its_brand() -> None:
     brands = HourHistory(Mornings(), BaselinePolicy(), zones=lambda _: BERLIN)
     facets = facet_history(Mornings(), brands, BaselinePolicy())
     series = facet_series("Acme", "delay")
@@ -85,12 +85,12 @@ def test_a_facet_lives_by_its_brands_clock() -> None:
     assert share_at(facets, series, SUMMER + 24 + 8) == pytest.approx(0.15, abs=0.05)
 
 
-def test_a_sharp_morning_peak_over_summer_time_pages_at_most_once_in_five_weeks() -> None:
+def test_a_morning_peak_over_summer_time_pages_at_most_once() -> None:
     posts, negatives = brand(3, "peak", 30, facet=False, days=38, zone=BERLIN)
     assert len(simulate(posts, negatives, zone=BERLIN).triggered) <= 1
 
 
-def test_a_series_that_begins_at_nine_pages_on_no_second_morning() -> None:
+def test_a_series_that_begins_at_nine_does_not_page_next_morning() -> None:
     posts, negatives = brand(4, "peak", 100, facet=False, days=6, begins=MONDAY + 9 * 60)
     assert np.sum(posts) > 10_000
     assert simulate(posts, negatives, begins=MONDAY + 9 * 60).triggered == []
@@ -113,14 +113,14 @@ def test_counts_with_a_time_zone_are_scored(tmp_path: Path, options: tuple[str, 
     assert done.exit_code == 0, done.output
 
 
-def test_an_unknown_time_zone_is_named_with_a_way_out() -> None:
+def test_an_unknown_time_zone_is_reported_with_valid_examples() -> None:
     with pytest.raises(
         ConfigError, match=r"--time-zone 'Europe/Berlinn' is not in the IANA time zone list.*Europe/Berlin"
     ):
         zone_of_counts("Europe/Berlinn", None, None)
 
 
-def test_counts_take_the_zone_of_the_brand_that_is_named(tmp_path: Path) -> None:
+def test_counts_use_the_time_zone_of_the_named_brand(tmp_path: Path) -> None:
     file = tmp_path / "brands.yaml"
     file.write_text(BRANDS + "- {name: Blue Bank, terms: [blue bank]}\n")
     assert zone_of_counts(None, file, "Acme") is BERLIN
@@ -134,7 +134,7 @@ def test_counts_take_the_zone_of_the_brand_that_is_named(tmp_path: Path) -> None
         zone_of_counts(None, None, "Acme")
 
 
-def test_a_simulated_brand_has_its_peak_by_its_clock_and_a_lull_at_night() -> None:
+def test_a_simulated_brand_follows_its_local_clock() -> None:
     posts, negative = brand(5, "peak", 100, facet=False, days=14, zone=BERLIN)
     by_hour = [part.reshape(14, 24, 60).sum(axis=(0, 2)) for part in (posts, negative)]
     # Berlin is an hour ahead in March.

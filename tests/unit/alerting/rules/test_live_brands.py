@@ -27,7 +27,7 @@ def test_a_changed_brands_file_is_read_again_once(tmp_path: Path, monkeypatch: p
     assert brands.zones() == {"Acme": ZoneInfo("America/New_York")}
 
 
-def test_a_wrong_brands_file_keeps_the_zones_before_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_brands_file_leaves_the_old_zones(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "brands.yaml"
     file.write_text(BRANDS)
     brands = LiveBrands(file)

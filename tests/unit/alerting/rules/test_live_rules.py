@@ -30,7 +30,7 @@ class Scene:
         return self.telemetry.registry.get_sample_value("brandpulse_rules_valid")
 
 
-def test_a_change_is_taken_up_without_a_restart(tmp_path: Path) -> None:
+def test_changed_rules_are_used_without_a_restart(tmp_path: Path) -> None:
     scene = Scene(tmp_path / "rules.yaml")
     assert scene.names() == ["first"]
     scene.path.write_text(CHANGED)
@@ -39,7 +39,7 @@ def test_a_change_is_taken_up_without_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [WRONG, STRANGE, "", None])
-def test_a_wrong_change_keeps_the_rules_before_it_and_says_so_once(
+def test_invalid_changes_leave_the_old_rules_with_one_log_line(
     tmp_path: Path, wrong: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = Scene(tmp_path / "rules.yaml")
@@ -68,6 +68,6 @@ def test_another_file_behind_the_same_link_is_a_change(tmp_path: Path) -> None:
     assert [rule.name for rule in file.current().rules] == ["second"]
 
 
-def test_a_wrong_file_stops_the_start(tmp_path: Path) -> None:
+def test_an_invalid_file_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"rules\.yaml:2"):
         Scene(tmp_path / "rules.yaml", WRONG)

@@ -20,7 +20,7 @@ def a_file(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_without_a_file_one_rule_watches_every_brand_as_the_settings_say() -> None:
+def test_without_a_file_one_rule_watches_every_brand() -> None:
     [rule] = DEFAULT_RULES.rules
     assert isinstance(rule, NegativeShareRule)
     assert rule.name == "negative_share"
@@ -29,7 +29,7 @@ def test_without_a_file_one_rule_watches_every_brand_as_the_settings_say() -> No
     assert rule.episode_policy(EpisodePolicy()) == EpisodePolicy()
 
 
-def test_the_example_is_right(tmp_path: Path) -> None:
+def test_the_example_is_valid(tmp_path: Path) -> None:
     rules = load_rules(a_file(tmp_path, EXAMPLE), receivers={"on-call", "chat"})
     rule, surge = rules.rules
     assert isinstance(surge, VolumeRule)
@@ -38,7 +38,7 @@ def test_the_example_is_right(tmp_path: Path) -> None:
     assert rule.episode_policy(EpisodePolicy()).error_after_minutes == 240
 
 
-def test_what_a_rule_says_goes_before_the_settings() -> None:
+def test_values_of_a_rule_override_the_settings() -> None:
     rule = NegativeShareRule(
         name="strict", kind="negative_share", brands=("Acme Air",), false_alarms=0.1, min_authors=50, calm_minutes=40
     )
@@ -107,21 +107,21 @@ def test_what_a_rule_says_goes_before_the_settings() -> None:
         ("rules: [", "rules.yaml is not YAML: line 1: "),
     ],
 )
-def test_a_wrong_file_is_told_with_line_key_and_value(tmp_path: Path, text: str, told: str) -> None:
+def test_an_invalid_file_is_reported_with_line_key_and_value(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_rules(a_file(tmp_path, text), receivers={"on-call"}, facets=lambda: {"refund", "anger"})
     assert told in str(caught.value)
     assert str(tmp_path / "rules.yaml") in str(caught.value)
 
 
-def test_the_brands_file_is_asked_for_facets_only_by_a_rule_that_names_one(tmp_path: Path) -> None:
+def test_the_brands_file_is_read_only_for_rules_with_a_facet(tmp_path: Path) -> None:
     nowhere = facet_names_of(tmp_path / "brands.yaml")
     assert load_rules(a_file(tmp_path, "rules:\n- {name: a, kind: volume}"), facets=nowhere)
     with pytest.raises(ConfigError, match="BRANDPULSE_BRANDS_FILE"):
         load_rules(a_file(tmp_path, "rules:\n- {name: a, kind: facet_share, facet: refund}"), facets=nowhere)
 
 
-def test_a_rule_about_a_facet_is_milder_in_size_than_one_about_negative_people() -> None:
+def test_a_facet_rule_needs_a_smaller_rise() -> None:
     rule = FacetShareRule(name="a", kind="facet_share", facet="refund", min_authors=30)
     policy = rule.detect_policy(DetectPolicy(false_alarms=2))
     assert (policy.min_authors, policy.min_negative_authors, policy.false_alarms) == (30, 5, 2)
@@ -145,7 +145,7 @@ def a_facet_rule(**severity: float) -> FacetShareRule:
         ({"error_rise": 0.1, "error_ratio": 3}, (3, 8)),
     ],
 )
-def test_a_facet_is_graver_by_ratios_unless_its_rule_goes_by_rises(
+def test_facet_severity_uses_ratios_unless_rises_are_given(
     given: dict[str, float], ratios: tuple[float | None, float | None]
 ) -> None:
     policy = a_facet_rule(**given).episode_policy(EpisodePolicy())
@@ -153,25 +153,25 @@ def test_a_facet_is_graver_by_ratios_unless_its_rule_goes_by_rises(
     assert policy.error_rise == given.get("error_rise", 0.2)
 
 
-def test_negative_people_are_graver_by_rises_alone() -> None:
+def test_negative_share_severity_uses_rises_only() -> None:
     [rule] = DEFAULT_RULES.rules
     policy = rule.episode_policy(EpisodePolicy())
     assert (policy.error_ratio, policy.critical_ratio) == (None, None)
 
 
-def test_a_missing_file_names_the_variable_and_shows_a_right_one(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_variable_and_example(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="BRANDPULSE_RULES_FILE") as caught:
         load_rules(tmp_path / "none.yaml")
     assert "kind: negative_share" in str(caught.value)
 
 
-def test_a_brand_that_no_file_knows_is_named() -> None:
+def test_a_brand_missing_from_the_brands_file_is_reported() -> None:
     rules = RuleSet(rules=(NegativeShareRule(name="a", kind="negative_share", brands=("Acme", "Acne")),))
     assert unknown_brands(rules, {"Acme"}) == ["Acne"]
     assert unknown_brands(DEFAULT_RULES, set()) == []
 
 
-def test_a_rule_tells_its_own_receivers_from_the_graver_minimum_on_and_the_record() -> None:
+def test_a_rule_routes_to_its_receivers_and_the_record() -> None:
     routes = [Route("pager", "error"), Route("chat"), Route("mail"), Route("kafka", receives_all=True)]
     rule = NegativeShareRule(
         name="a",
@@ -186,5 +186,5 @@ def test_a_rule_tells_its_own_receivers_from_the_graver_minimum_on_and_the_recor
     assert routes_of_rule(None, routes) == routes, "a rule about the stream is everybody's"
 
 
-def test_the_names_of_rules_of_our_own_are_those_that_are_used() -> None:
+def test_the_reserved_names_are_those_of_built_in_rules() -> None:
     assert set(STREAM_RULES) == set(_SEVERITY)

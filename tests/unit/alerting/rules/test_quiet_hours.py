@@ -30,7 +30,7 @@ def quiet(**changes: Any) -> QuietHours:
         ("2026-10-25T07:00", False),
     ],
 )
-def test_a_night_ends_by_the_local_clock_also_when_it_is_changed(local: str, covers: bool) -> None:
+def test_quiet_hours_follow_the_local_clock_over_summer_time(local: str, covers: bool) -> None:
     assert quiet().covers(datetime.fromisoformat(local).replace(tzinfo=BERLIN)) is covers
 
 
@@ -43,11 +43,11 @@ def test_a_night_ends_by_the_local_clock_also_when_it_is_changed(local: str, cov
         ("2026-03-06T06:00", False),  # belongs to Thursday
     ],
 )
-def test_a_night_belongs_to_the_day_it_began(local: str, covers: bool) -> None:
+def test_quiet_hours_over_midnight_belong_to_the_day_they_began(local: str, covers: bool) -> None:
     assert quiet(days=["fri"]).covers(datetime.fromisoformat(local).replace(tzinfo=BERLIN)) is covers
 
 
-def test_what_is_grave_enough_is_told_all_the_same() -> None:
+def test_severe_episodes_are_not_muted() -> None:
     midnight = datetime(2026, 3, 3, tzinfo=BERLIN)
     hours = [quiet(below="error")]
     assert [is_muted(hours, severity, midnight) for severity in ("info", "warning", "error", "critical")] == [
@@ -58,10 +58,10 @@ def test_what_is_grave_enough_is_told_all_the_same() -> None:
     ]
 
 
-def test_an_hour_without_quotes_which_yaml_reads_as_a_number_is_an_hour() -> None:
+def test_an_unquoted_time_in_yaml_is_accepted() -> None:
     assert quiet(**{"from": 1_320, "to": 420}) == quiet()
 
 
-def test_a_span_without_length_is_refused() -> None:
+def test_quiet_hours_without_length_are_rejected() -> None:
     with pytest.raises(ValueError, match="from and to are equal"):
         quiet(to="22:00")

@@ -6,7 +6,7 @@ from alerting.rules.watched_facets import watched_facets
 from brandpulse.state.watched_facets import Watch
 
 
-def test_every_facet_is_told_with_the_rules_that_watch_it() -> None:
+def test_every_facet_is_listed_with_the_rules_that_watch_it() -> None:
     rules = RuleSet.model_validate(
         {
             "rules": [
@@ -22,7 +22,7 @@ def test_every_facet_is_told_with_the_rules_that_watch_it() -> None:
     }
 
 
-def test_a_facet_of_a_rule_is_told_where_the_brands_file_cannot_be_read(tmp_path: Path) -> None:
+def test_without_a_brands_file_facets_of_rules_are_listed(tmp_path: Path) -> None:
     rules = RuleSet.model_validate({"rules": [{"name": "a", "kind": "facet_share", "facet": "refund"}]})
     brands = LiveBrands(tmp_path / "brands.yaml")
     assert watched_facets(rules, brands.facets()) == {"refund": [Watch("a")]}

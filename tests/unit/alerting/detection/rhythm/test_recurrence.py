@@ -41,17 +41,17 @@ def weekends(many: int, first: int = 8, last: int = 28) -> list[range]:
 
 
 @pytest.mark.parametrize("people", [10, 30, 100])
-def test_a_weekend_that_paged_is_expected_a_week_later(people: int) -> None:
+def test_after_a_weekend_paged_the_next_one_is_expected(people: int) -> None:
     assert expected(weekend, weekends(2), days=19, people=people, at=2 * WEEK + SATURDAY + 8) > 0.3
 
 
-def test_a_monday_that_pages_each_week_is_expected() -> None:
+def test_a_monday_that_pages_each_week_becomes_usual() -> None:
     episodes = [range(WEEK * week + 6, WEEK * week + 24) for week in (1, 2)]
     share = expected(lambda hour: hour % WEEK < 24, episodes, days=21, people=30, at=3 * WEEK + 8)
     assert share > 0.3
 
 
-def test_a_daily_peak_that_begins_later_is_expected_once_it_recurs() -> None:
+def test_a_new_daily_peak_becomes_usual_once_it_recurs() -> None:
     episodes = [range(24 * day + 18, 24 * day + 23) for day in range(7, 12)]
     share = expected(
         lambda hour: hour >= WEEK and 18 <= hour % 24 < 22, episodes, days=12, people=100, at=12 * 24 + 18, hours=4
@@ -61,7 +61,7 @@ def test_a_daily_peak_that_begins_later_is_expected_once_it_recurs() -> None:
 
 @pytest.mark.parametrize("lasting", [3, 6, 14])
 @pytest.mark.parametrize("weeks", [1, 3])
-def test_a_storm_of_one_saturday_is_not_expected_on_the_next(weeks: int, lasting: int) -> None:
+def test_a_rise_on_one_saturday_does_not_become_usual(weeks: int, lasting: int) -> None:
     storm = range((weeks - 1) * WEEK + SATURDAY + 9, (weeks - 1) * WEEK + SATURDAY + 9 + lasting)
     share = expected(
         lambda hour: hour in storm, [storm], days=7 * weeks + 5, people=100, at=weeks * WEEK + SATURDAY + 9, hours=6
@@ -76,7 +76,7 @@ def test_an_open_episode_is_not_compared_with_itself(until: int) -> None:
     assert learn_usual_week(past, before_hour=HOUR + 240, incidents=[span], policy=POLICY).hours == 240 - 24
 
 
-def test_a_weekend_that_was_one_long_episode_is_learnt_after_its_end() -> None:
+def test_a_weekend_long_episode_is_learnt_after_its_end() -> None:
     long = range(SATURDAY + 8, SATURDAY + 50)
     assert expected(weekend, [long], days=12, people=100, at=WEEK + SATURDAY + 8) > 0.23
     assert expected(weekend, [long, range(long.start + WEEK, long.stop + WEEK)], days=19, people=100, at=19 * 24) > 0.35

@@ -15,7 +15,7 @@ def receiver(url: str) -> Apprise:
     return Apprise("any", url=SecretStr(url), min_severity="info", timeout_seconds=2)
 
 
-async def test_apprise_hands_over_title_and_lines() -> None:
+async def test_apprise_sends_title_and_lines() -> None:
     async with MockReceiver() as mock:
         address = mock.url.removeprefix("http://")
         outcome = await receiver(f"json://{address}/webhook/apprise").deliver(a_notification("resolved"))
@@ -26,14 +26,14 @@ async def test_apprise_hands_over_title_and_lines() -> None:
     assert "30 of 50 authors" in body["message"]
 
 
-async def test_a_no_of_apprise_is_tried_again() -> None:
+async def test_a_failure_of_apprise_is_retried() -> None:
     async with MockReceiver([Fault(status=500)]) as mock:
         address = mock.url.removeprefix("http://")
         outcome = await receiver(f"json://{address}/webhook/apprise").deliver(a_notification())
     assert outcome.status is None
 
 
-def test_a_url_that_apprise_does_not_know_stops_the_start_without_being_repeated() -> None:
+def test_an_unsupported_apprise_url_stops_the_start_and_stays_secret() -> None:
     with pytest.raises(ConfigError, match="apprise does not support") as caught:
         receiver("pigeon://sssecret")
     assert "sssecret" not in str(caught.value)

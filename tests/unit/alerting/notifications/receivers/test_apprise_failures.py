@@ -36,29 +36,29 @@ def verdict(found: SendResult, attempts: int) -> str:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413])
-async def test_a_final_status_sets_the_delivery_aside_at_once(status: int) -> None:
+async def test_a_permanent_status_quarantines_the_delivery(status: int) -> None:
     found = await outcome(status)
     assert found.status == status
     assert verdict(found, attempts=0) == "quarantined"
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503])
-async def test_a_status_that_may_pass_is_retried_without_end(status: int) -> None:
+async def test_a_temporary_status_is_retried_without_end(status: int) -> None:
     assert verdict(await outcome(status), attempts=10_000) == "retried"
 
 
-async def test_a_fault_of_the_network_is_retried_without_end() -> None:
+async def test_a_network_error_is_retried_without_end() -> None:
     found = await outcome(requests.ConnectionError("no route"))
     assert found.status is None
     assert verdict(found, attempts=10_000) == "retried"
 
 
-async def test_the_answer_is_kept_without_the_token() -> None:
+async def test_the_response_is_stored_without_the_token() -> None:
     found = await outcome(400)
     assert "can't parse entities" in found.answer
     assert "abcdefg" not in found.answer
 
 
 @pytest.mark.parametrize(("attempts", "expected"), [(0, "retried"), (28, "retried"), (29, "quarantined")])
-def test_a_no_without_a_reason_is_tried_thirty_times(attempts: int, expected: str) -> None:
+def test_a_failure_without_a_reason_is_tried_thirty_times(attempts: int, expected: str) -> None:
     assert verdict(failure_of(False), attempts) == expected

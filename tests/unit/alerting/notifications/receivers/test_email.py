@@ -66,7 +66,7 @@ def receiver(port: int, **changes: Any) -> Email:
     )
 
 
-async def test_a_mail_arrives_with_the_reason_in_it(post: tuple[Post, int]) -> None:
+async def test_a_mail_contains_the_reason(post: tuple[Post, int]) -> None:
     outcome = await receiver(post[1]).deliver(a_notification())
     assert outcome.status == 250
     [(to, message)] = post[0].mails
@@ -79,7 +79,7 @@ async def test_a_mail_arrives_with_the_reason_in_it(post: tuple[Post, int]) -> N
     ("answer", "status"),
     [("451 later", 503), ("552 too much mail", 400), ("421 going down", 503)],
 )
-async def test_later_is_tried_again_and_never_is_set_aside(post: tuple[Post, int], answer: str, status: int) -> None:
+async def test_smtp_4xx_is_retried_and_5xx_is_quarantined(post: tuple[Post, int], answer: str, status: int) -> None:
     post[0].answer = answer
     outcome = await receiver(post[1]).deliver(a_notification())
     assert outcome.status == status
@@ -87,25 +87,25 @@ async def test_later_is_tried_again_and_never_is_set_aside(post: tuple[Post, int
 
 
 @pytest.mark.parametrize(("code", "status"), [("450 full", 503), ("550 nobody", 400)])
-async def test_refused_mailboxes_are_named(post: tuple[Post, int], code: str, status: int) -> None:
+async def test_rejected_mailboxes_are_named(post: tuple[Post, int], code: str, status: int) -> None:
     post[0].refuses = dict.fromkeys(["kim@example.org", "lou@example.org"], code)
     outcome = await receiver(post[1]).deliver(a_notification())
     assert outcome.status == status
     assert "kim@example.org" in outcome.answer
 
 
-async def test_a_mail_that_some_mailboxes_took_is_not_sent_again(post: tuple[Post, int]) -> None:
+async def test_a_mail_accepted_by_some_mailboxes_is_not_sent_again(post: tuple[Post, int]) -> None:
     post[0].refuses = {"kim@example.org": "550 nobody"}
     outcome = await receiver(post[1]).deliver(a_notification())
     assert outcome.status == 250
     assert "not accepted for kim@example.org" in outcome.answer
 
 
-async def test_a_server_that_is_away_is_an_unknown_outcome() -> None:
+async def test_an_unavailable_server_is_a_result_without_status() -> None:
     assert (await receiver(free_port()).deliver(a_notification())).status is None
 
 
-async def test_a_server_without_tls_is_not_trusted_with_a_password(post: tuple[Post, int]) -> None:
+async def test_a_server_without_tls_gets_no_password(post: tuple[Post, int]) -> None:
     one = receiver(post[1], tls="starttls", username="u", password=SecretStr("sssecret"))
     outcome = await one.deliver(a_notification())
     assert outcome.status == 400
@@ -113,7 +113,7 @@ async def test_a_server_without_tls_is_not_trusted_with_a_password(post: tuple[P
     assert post[0].mails == []
 
 
-def test_a_wrong_password_is_set_aside_and_not_tried_for_ever() -> None:
+def test_a_wrong_password_quarantines_the_delivery() -> None:
     from alerting.notifications.receivers.email import _failure_of
 
     assert _failure_of(smtplib.SMTPAuthenticationError(535, b"no")).status == 401

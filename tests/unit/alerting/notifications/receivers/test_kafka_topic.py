@@ -33,7 +33,7 @@ class Answers:
         (None, False),
     ],
 )
-async def test_a_producer_that_is_of_no_more_use_is_made_anew(
+async def test_a_failed_producer_is_replaced(
     monkeypatch: pytest.MonkeyPatch, error: KafkaError | None, anew: bool
 ) -> None:
     topic = KafkaTopic("127.0.0.1:1", "alerts", replication_factor=1, timeout_seconds=0.1)

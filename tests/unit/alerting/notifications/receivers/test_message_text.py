@@ -29,17 +29,17 @@ def with_posts(*texts: str, **changes: Any) -> Notification:
         ("resolved", "[resolved] Acme Air is over: negative share"),
     ],
 )
-def test_a_title_says_what_happened_to_whom(transition: Transition, expected: str) -> None:
+def test_a_title_contains_severity_brand_state_and_rule(transition: Transition, expected: str) -> None:
     assert title(a_notification(transition)) == expected
 
 
-def test_a_title_is_one_bounded_line_whatever_a_brand_is_called() -> None:
+def test_a_title_is_one_short_line_for_any_brand_name() -> None:
     said = title(a_notification(brand=FORGED + "x" * 300))
     assert "\n" not in said
     assert len(said) <= MAX_TITLE_CHARS
 
 
-def test_the_lines_hold_reason_numbers_posts_and_link() -> None:
+def test_the_lines_contain_reason_numbers_posts_and_link() -> None:
     said = lines(with_posts("awful\nreally").model_copy(update={"link": "http://page"}))
     assert said[0] == "Negative share rose: 30 of 50 authors."
     assert "30 of 50 people negative (60%), usually 20%" in said[1]
@@ -47,7 +47,7 @@ def test_the_lines_hold_reason_numbers_posts_and_link() -> None:
     assert said[-1] == "http://page"
 
 
-def test_the_words_that_stand_out_and_the_sources_are_told_until_it_is_over() -> None:
+def test_words_and_sources_are_shown_until_the_episode_is_over() -> None:
     terms = [
         Term(term="lost luggage", posts=8, of=20, usual_share=0.004),
         Term(term="fee", posts=3, of=20, usual_share=0.2),
@@ -67,12 +67,12 @@ def test_the_words_that_stand_out_and_the_sources_are_told_until_it_is_over() ->
     ]
 
 
-def test_why_no_words_are_told_is_said() -> None:
+def test_missing_words_have_a_reason() -> None:
     said = lines(a_notification(latest=an_evidence(terms_missing="only 3 usual posts are kept")))
     assert "Words that stand out: none (only 3 usual posts are kept)." in said
 
 
-def test_a_group_names_its_gravest_members_and_counts_the_rest() -> None:
+def test_a_group_names_its_worst_members_and_counts_the_rest() -> None:
     member = Member(
         key="k", brand="B", rule="r", severity="error", state="firing", negative_share=0.5, baseline_share=0.2
     )
@@ -81,7 +81,7 @@ def test_a_group_names_its_gravest_members_and_counts_the_rest() -> None:
     assert "- and 10 more" in lines(group)
 
 
-def test_a_group_tells_what_its_brands_have_in_common_before_it_names_them() -> None:
+def test_a_group_shows_shared_words_before_its_members() -> None:
     member = Member(
         key="k",
         brand="Acme Air",
@@ -107,7 +107,7 @@ def test_a_group_tells_what_its_brands_have_in_common_before_it_names_them() -> 
     assert details["terms_missing"] == proof.terms_missing
 
 
-def test_slack_rings_nobody_for_what_a_stranger_wrote() -> None:
+def test_slack_markup_in_a_post_notifies_no_one() -> None:
     made = message(with_posts("<!channel> & <https://evil.example|bank>", brand="<!here>"))
     text = made["attachments"][0]["blocks"][0]["text"]["text"]
     assert "<" not in text
@@ -115,19 +115,19 @@ def test_slack_rings_nobody_for_what_a_stranger_wrote() -> None:
     assert "&lt;!here&gt;" in made["text"]
 
 
-def test_slacks_section_is_within_its_bound() -> None:
+def test_slacks_section_is_within_its_limit() -> None:
     made = message(with_posts(*["<" * 500] * 3, brand="x"))
     assert len(made["attachments"][0]["blocks"][0]["text"]["text"]) <= MAX_SECTION_CHARS
 
 
-def test_a_mail_cannot_be_given_headers_by_a_brands_name() -> None:
+def test_a_brand_name_cannot_add_mail_headers() -> None:
     made = mail(a_notification(brand=FORGED), sender="a@b.example", to=("c@d.example",))
     assert made["Bcc"] is None
     assert made["To"] == "c@d.example"
     assert "Bcc: all@example.org" in made["Subject"]
 
 
-def test_mails_of_an_episode_are_one_thread_and_the_same_transition_has_the_same_id() -> None:
+def test_mails_of_an_episode_are_one_thread_with_fixed_ids() -> None:
     def made(transition: Transition) -> tuple[str, str]:
         built = mail(a_notification(transition), sender="a@b.example", to=("c@d.example",))
         return built["Message-ID"], built["References"]
@@ -137,12 +137,12 @@ def test_mails_of_an_episode_are_one_thread_and_the_same_transition_has_the_same
     assert made("triggered")[1] == made("resolved")[1]
 
 
-def test_a_mail_bears_event_time() -> None:
+def test_a_mail_is_dated_in_event_time() -> None:
     built = mail(a_notification(updated_at=AT + timedelta(minutes=1)), sender="a@b.example", to=("c@d.example",))
     assert built["Date"].datetime == AT + timedelta(minutes=1)
 
 
-def test_a_page_about_a_facet_calls_nobody_negative() -> None:
+def test_a_page_about_a_facet_mentions_no_negative_people() -> None:
     proof = an_evidence(
         facet="refund", negative_share=0.084, sources=[SourceCount(source="forum", posts=3)], terms_missing="no word"
     )
@@ -167,7 +167,7 @@ def test_a_page_about_a_facet_calls_nobody_negative() -> None:
         ({"copies": 9, "accounts": 9, "at_least": True}, "posted at least 9 times by 9 accounts"),
     ],
 )
-def test_an_example_says_how_many_said_it(numbers: dict[str, Any], expected: str) -> None:
+def test_an_example_shows_its_number_of_copies(numbers: dict[str, Any], expected: str) -> None:
     post = ExamplePost(id="1", source="x", text="Boycott\nAcme", created_at=AT, **numbers)
     assert copies(post) == expected
     told = f"Boycott Acme ({expected})" if expected else "Boycott Acme"
@@ -206,12 +206,12 @@ def test_a_volume_alert_compares_people_and_no_share() -> None:
         (31, "refund", "From (all posts in refund): x 9."),
     ],
 )
-def test_sources_say_of_which_posts_they_are(kept: int | None, facet: str | None, expected: str) -> None:
+def test_sources_name_the_posts_they_are_counted_from(kept: int | None, facet: str | None, expected: str) -> None:
     proof = an_evidence(sources=[SourceCount(source="x", posts=9)], kept_posts=kept, facet=facet)
     assert expected in lines(a_notification(latest=proof))
 
 
-def test_a_volume_member_of_a_group_names_people() -> None:
+def test_a_volume_member_of_a_group_shows_people() -> None:
     member = Member(
         key="k",
         brand="Acme",

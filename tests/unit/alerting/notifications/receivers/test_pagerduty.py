@@ -13,13 +13,13 @@ KEY = "0" * 32
 @pytest.mark.parametrize(
     ("transition", "action"), [("triggered", "trigger"), ("updated", "trigger"), ("resolved", "resolve")]
 )
-def test_every_transition_is_a_valid_event_under_one_dedup_key(transition: Transition, action: str) -> None:
+def test_every_transition_is_a_valid_event_with_one_dedup_key(transition: Transition, action: str) -> None:
     made = event(a_notification(transition, key="Acme Air:negative_share:2026-03-02T10:00Z"), routing_key=KEY)
     assert problems(made) == []
     assert (made["event_action"], made["dedup_key"]) == (action, "Acme Air:negative_share:2026-03-02T10:00Z")
 
 
-def test_a_trigger_carries_numbers_posts_and_the_way_to_them() -> None:
+def test_a_trigger_contains_numbers_posts_and_a_link() -> None:
     notification = a_notification().model_copy(update={"link": "http://page/"})
     made = event(notification, routing_key=KEY)
     assert made["payload"]["custom_details"]["negative_share"] == 0.6
@@ -28,7 +28,7 @@ def test_a_trigger_carries_numbers_posts_and_the_way_to_them() -> None:
     assert made["links"] == [{"href": "http://page/", "text": "brandpulse"}]
 
 
-def test_a_trigger_tells_the_words_that_stand_out_and_the_sources() -> None:
+def test_a_trigger_contains_words_and_sources() -> None:
     proof = an_evidence(
         terms=[Term(term="lost luggage", posts=8, of=20, usual_share=0.01)], sources=[SourceCount(source="x", posts=14)]
     )
@@ -46,7 +46,7 @@ def test_the_summary_is_cut_by_code_points_not_bytes(chars: int) -> None:
     assert cut.endswith("💥" if chars == 1 else "…")
 
 
-def test_details_that_are_too_large_go_before_the_alert_does() -> None:
+def test_details_that_are_too_large_are_dropped() -> None:
     made = event(a_notification(), routing_key=KEY)
     made["payload"]["custom_details"]["examples"] = ["x" * MAX_EVENT_BYTES]
     body = encode(made)

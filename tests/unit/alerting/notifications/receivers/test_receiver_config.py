@@ -71,14 +71,14 @@ async def test_each_kind_of_the_file_becomes_a_receiver(tmp_path: Path) -> None:
         ("{name: a, kind: pigeon}", "alertmanager.*slack.*email.*apprise"),
     ],
 )
-def test_a_wrong_entry_is_told_with_its_line_and_without_secrets(tmp_path: Path, entry: str, complaint: str) -> None:
+def test_an_invalid_entry_is_reported_with_its_line_without_secrets(tmp_path: Path, entry: str, complaint: str) -> None:
     path = written(tmp_path, f"receivers:\n- {entry}\n")
     with pytest.raises(ConfigError, match=complaint) as caught:
         load_receivers(path)
     assert "sssecret" not in str(caught.value)
 
 
-async def test_slack_is_posted_a_message_and_its_429_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slack_gets_a_message_and_its_429_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with MockReceiver([Fault(status=429, retry_after="7")]) as mock, aiohttp.ClientSession() as session:
         monkeypatch.setenv("HOOK", f"{mock.url}/webhook/slack")
         [chat] = load_receivers(written(tmp_path, "receivers: [{name: chat, kind: slack, url_env: HOOK}]"))
@@ -89,7 +89,7 @@ async def test_slack_is_posted_a_message_and_its_429_is_obeyed(tmp_path: Path, m
         assert mock.events[0]["body"]["text"] == "[critical] Acme Air fires: negative share"
 
 
-async def test_alertmanagers_repeats_say_the_same_as_the_first() -> None:
+async def test_alertmanager_resends_equal_the_first_alert() -> None:
     async with MockReceiver() as mock, aiohttp.ClientSession() as session:
         receiver = Alertmanager(
             "am",

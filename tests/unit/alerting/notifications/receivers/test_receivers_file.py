@@ -15,7 +15,7 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_the_example_is_right_and_secrets_come_from_the_environment(tmp_path: Path) -> None:
+def test_the_example_is_valid_with_secrets_from_the_environment(tmp_path: Path) -> None:
     pager, chat = load_receivers(written(tmp_path, EXAMPLE), ENVIRONMENT)
     assert (pager.name, pager.min_severity) == ("on-call", "error")
     assert isinstance(pager, PagerDutyConfig)
@@ -47,14 +47,12 @@ PAGER = "name: p, kind: pagerduty, routing_key: sssssecret"
         ("receivers: 5", r"the file: must be a list, got '5'"),
     ],
 )
-def test_a_wrong_file_is_told_with_receiver_field_and_value_and_without_secrets(
-    tmp_path: Path, text: str, complaint: str
-) -> None:
+def test_an_invalid_file_is_reported_by_field_without_secrets(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint) as caught:
         load_receivers(written(tmp_path, text), ENVIRONMENT)
     assert "sssssecret" not in str(caught.value)
 
 
-def test_a_missing_file_is_told_by_the_variable_that_names_it(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_its_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="BRANDPULSE_RECEIVERS_FILE"):
         load_receivers(tmp_path / "none.yaml", ENVIRONMENT)
