@@ -1,4 +1,4 @@
-"""A month backfilled in a minute: what the alerter tells is what it would have told day by day, once each."""
+"""A month backfilled in a minute: the alerter sends what it would have sent day by day, once each."""
 
 import random
 from collections.abc import Iterator, Sequence

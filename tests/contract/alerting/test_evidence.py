@@ -1,4 +1,5 @@
-"""From posts in the log to the words in a page: worker's fold and store, alerter's tick, on a real Valkey."""
+"""From posts in the log to the words in a page: the worker's fold and store and the alerter's evaluation, on a real
+Valkey."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The dead-man's switch on a simulated clock: whichever part stops, who waits for the beat soon knows."""
+"""The dead-man's switch on a simulated clock: a missing heartbeat is noticed soon, whichever part stops."""
 
 from collections.abc import Collection
 from concurrent.futures import Future
@@ -37,7 +37,7 @@ class LogEnd:
 
 
 class Deployment:
-    """A worker and an alerter at one second of steps; an idle topic, so that nothing but the signs tells anything."""
+    """A worker and an alerter at one second of steps; an idle topic, so that only signs of life change."""
 
     def __init__(self) -> None:
         self.stopped: set[str] = set()
@@ -81,7 +81,7 @@ class Deployment:
         status = self._store.load("posts", 0)
         assert status is not None
         dark = unseen_partitions([status], now_ms=self.now * 1_000, policy=self._policies.clock)
-        # Event time moves: what stands still here is never that.
+        # Event time always moves here.
         self._vitals.record_evaluation(self.now, stalled=False, unseen=[one.topic for one in dark], now=self.now)
 
     def _ask(self, partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":

@@ -1,4 +1,4 @@
-"""What a leader keeps of past hours for the next one: the same numbers, and the same decisions, with less to read."""
+"""Stored summaries of past hours: the same numbers and the same decisions, with less to read."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ def many(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counts(reader: PaneReader, names: Sequence[str], first_hour: int, last_hour: int) -> object:
-    """People and panes, as `HourHistory` asks for them."""
+    """People and panes, as `HourHistory` reads them."""
     return reader.hour_authors(names, first_hour, last_hour), reader.hours(names, first_hour, last_hour)
 
 
@@ -44,7 +44,7 @@ def a_day_of_each(*, days: int = 1, facet: str = "") -> PostStream:
 
 
 def forget_sketches(client: redis.Redis, namespace: str, brands: Sequence[str]) -> None:
-    """Who counts them again finds nobody."""
+    """Counting them again finds no people."""
     for brand in brands:
         for partition in range(2):
             client.delete(PartitionKeys(namespace, TOPIC, partition).hour_authors(brand, MONDAY * MINUTE_MS // DAY_MS))
@@ -55,7 +55,7 @@ def forget_sketches(client: redis.Redis, namespace: str, brands: Sequence[str]) 
 def test_summaries_equal_the_panes_for_any_leader_and_time(
     redis_client: redis.Redis, namespace: str, seed: int
 ) -> None:
-    """Posts come on time and up to three hours late; leaders follow each other, and nobody leads for a day."""
+    """Posts come on time and up to three hours late; leaders follow each other, with a day without a leader."""
     rng = random.Random(seed)
     stream = PostStream()
     leader, plain = HourSummaryReader(redis_client, namespace), PaneReader(redis_client, namespace)
@@ -131,7 +131,7 @@ def test_with_few_brands_a_backfill_is_found_at_once(redis_client: redis.Redis, 
 
 @pytest.mark.usefixtures("many")
 def test_a_shorter_read_does_not_shorten_stored_summaries(redis_client: redis.Redis, namespace: str) -> None:
-    """As a leader does that goes on where a store that lost its last second says."""
+    """As a leader that continues after the store lost its last second."""
     a_day_of_each().write(redis_client, namespace)
     whole = counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 27)
     counts(HourSummaryReader(redis_client, namespace), BRANDS, HOUR, HOUR + 10)
@@ -184,7 +184,7 @@ def test_another_namespace_has_its_own_summaries(redis_client: redis.Redis, name
 
 
 def decisions(client: redis.Redis, namespace: str, stream: PostStream, make: MakeReader) -> list[object]:
-    """All that leaders tell who follow each other every seven hours."""
+    """All notifications of leaders that follow each other every seven hours."""
     stream.write(client, namespace)
     store = MemoryAlertStore()
     told: list[object] = []

@@ -1,4 +1,4 @@
-"""Our Events v2 bodies, and our mock receiver, against PagerDuty's own client."""
+"""The Events v2 bodies and the mock receiver, compared with PagerDuty's own client."""
 
 import asyncio
 from typing import Any
@@ -38,7 +38,7 @@ def theirs(url: str, notification: Notification) -> None:
 
 
 def _without_ours(body: dict[str, Any]) -> dict[str, Any]:
-    """`client` and `client_url` are ours to give; theirs names itself there, or nobody. Empty lists say nothing."""
+    """`client` and `client_url` differ on purpose: PagerDuty's client gives its own name. Empty lists are ignored."""
     return {name: value for name, value in body.items() if name not in ("client", "client_url") and value}
 
 

@@ -25,7 +25,7 @@ def start_alerter(
     module: str = "alerting.run",
     **settings: str,
 ) -> Child:
-    """An alerter that tells a PagerDuty at *receiver_url*; ready when this returns."""
+    """An alerter with a PagerDuty receiver at *receiver_url*; ready when this returns."""
     receivers = home / "receivers.yaml"
     receivers.parent.mkdir(parents=True, exist_ok=True)
     receivers.write_text(
@@ -62,7 +62,7 @@ def start_alerter(
 
 
 def fetch(home: Path, child: Child, path: str) -> str:
-    """What the alerter's web port says at *path*."""
+    """The response of the alerter's web port at *path*."""
     [facts] = [facts for facts in running(home, "alerter") if facts["pid"] == child.pid]
     with urllib.request.urlopen(f"{facts['url']}{path}", timeout=patience(5)) as answer:
         return str(answer.read().decode())

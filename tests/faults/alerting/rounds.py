@@ -83,14 +83,14 @@ class World:
             calm = [minute for minute in range(self.minute, end) if minute not in bad]
             stream.steady(brand, calm, per_minute=1.5, share=0.15, rng=pick)
             stream.steady(brand, bad, per_minute=4, share=0.85, rng=pick)
-        # In stretches, so that a kill falls between decisions as well as into one.
+        # In batches, so that a kill falls between decisions as well as into one.
         for until in range(self.minute + 30, end + 1, 30):
             stream.write(self.client, NAMESPACE, until_minute=until, wall_ms=time.time_ns() // 1_000_000)
             time.sleep(0.02)
         self.minute = end
 
     def leader(self) -> Child:
-        """The alerter that holds the lease; any where nobody does."""
+        """The alerter with the lease; any alerter if there is none."""
         held: bytes | None = self.client.get(AlertingKeys(NAMESPACE).lease)  # type: ignore[assignment]
         pid = int(held.split(b":")[1]) if held else -1
         return next((child for child in self.alerters if child.pid == pid), self.alerters[0])
@@ -157,7 +157,7 @@ async def one_round(world: World, pick: random.Random, number: int, *, kills: in
     for what in killed:
         delay = pick.uniform(0, 2.0 if not after else 6.0)
         if "store" in what and not adding.done():
-            await adding  # our own writes stand for the workers', who know how to repeat theirs
+            await adding  # these writes replace the workers', which can repeat theirs
             delay = pick.uniform(0, 0.5)
         await asyncio.sleep(delay)
         await asyncio.to_thread(world.kill, what)
@@ -191,7 +191,7 @@ def _scraped(world: World) -> bool:
     try:
         return world.scraped_is_true()
     except (OSError, ValueError, redis.RedisError):
-        return True  # nobody there to be asked just now
+        return True  # the server is unavailable now
 
 
 async def run(count: int, kills: int, seed: int, bound: float, folder: Path) -> list[dict[str, Any]]:

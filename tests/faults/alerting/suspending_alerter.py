@@ -1,7 +1,7 @@
 """`python -m tests.faults.alerting.suspending_alerter`: an alerter that stops itself (SIGSTOP) right before its first
 POST.
 
-The last check of its lease lies behind it, so whoever continues it finds the worst case: a late POST of a dead leader.
+It has already checked its lease, so continuing it gives the worst case: a late POST of an old leader.
 """
 
 import os

@@ -22,7 +22,7 @@ CALM, CRISIS, AFTER = 12 * 60, 40, 240
 """Minutes of event time."""
 CRISIS_MS = NOON_MS + CALM * MINUTE_MS
 DIES = 4
-"""Minutes into the crisis: too early for anybody to be told."""
+"""Minutes into the crisis: too early for a page."""
 STALLED, SHARE = "stream_stalled", "negative_share"
 
 

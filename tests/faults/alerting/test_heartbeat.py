@@ -1,4 +1,4 @@
-"""The dead-man's switch of a real alerter: who waits for it hears nothing once the store is gone, or a receiver."""
+"""The dead-man's switch of a real alerter: no heartbeat is sent once the store or a receiver is gone."""
 
 import asyncio
 import signal
@@ -134,7 +134,7 @@ async def test_the_heartbeat_stops_while_the_broker_of_an_idle_topic_hangs(
                 BRANDPULSE_ALERTER_HEARTBEAT_SEEN_WITHIN_SECONDS=str(SEEN_WITHIN_SECONDS),
             )
             await until(lambda: mock.heartbeats >= 5, child=child)
-            # Longer than a sign of life may be away: it is the answers that keep it beating.
+            # Longer than a sign of life may be missing: only the responses continue the heartbeat.
             await asyncio.sleep(SEEN_WITHIN_SECONDS + 2)
             assert "heartbeat withheld" not in child.log_tail(1_000)
             broker.child.signal(signal.SIGSTOP)

@@ -10,11 +10,11 @@ from brandpulse.devstack.mock_receiver import Incidents
 from brandpulse.schema.episodes import Notification, Severity
 
 Mood = Literal["well", "away", "deaf", "busy", "too many", "holds"]
-"""away: nothing arrives. deaf: it arrives, and no answer comes back. holds: arrives once it is let go."""
+"""away: nothing arrives. deaf: it arrives, but no response comes back. holds: it arrives when it is released."""
 
 
 class Pager:
-    """A receiver whose mood can change while a request is under way."""
+    """A receiver whose behaviour can change during a request."""
 
     name = "pager"
     wants_every_update = False

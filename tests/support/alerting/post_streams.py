@@ -33,7 +33,7 @@ class PostStream:
     def post(
         self, brand: str, minute: int, *, negative: bool = False, author: int | None = None, facet: str = ""
     ) -> None:
-        """One post in event-time *minute*, in *facet* if one is named; without *author*, by somebody new."""
+        """One post in event-time *minute*, in *facet* if one is named; without *author*, by a new author."""
         if author is None:
             self._people += 1
             author = self._people
@@ -57,7 +57,7 @@ class PostStream:
             del kept[:-20]
 
     def irrelevant(self, brand: str, minute: int, posts: int = 1) -> None:
-        """*posts* that name the brand and say nothing about it: their authors have no vote."""
+        """*posts* that name the brand but are irrelevant: their authors have no vote."""
         self.panes[0, brand, minute] += Pane(irrelevant=posts)
         self.last_minute = max(self.last_minute, minute)
 

@@ -1,4 +1,4 @@
-"""One partition as a worker leaves it in Redis, and an alerter's ticker beside it; the wall clock by hand."""
+"""One partition as a worker writes it to Redis, and an alerter's evaluator, with a manual wall clock."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ BATCH = 512
 
 
 class ReferenceScenario:
-    """`count` is the worker's part, `evaluate` the alerter's."""
+    """"""
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self.alerts = RedisAlertStore(client, namespace)
@@ -55,7 +55,7 @@ class ReferenceScenario:
             self.status = change.status
 
     def evaluate(self, now_ms: int, *, caught_up: bool = False, lag: int = 0) -> EvaluationReport:
-        """A tick after a sign of life of the worker."""
+        """An evaluation after a sign of life of the worker."""
         self.status = replace(self.status, seen_wall_ms=now_ms, caught_up=caught_up, lag=lag)
         assert self._store.touch(self.status)
         return self._evaluator.evaluate(now_ms)

@@ -1,4 +1,4 @@
-"""The dead-man's switch: it beats while all goes well, and stops when any part does."""
+"""The dead-man's switch: heartbeats are sent while all is well, and stop when any part stops."""
 
 import asyncio
 from typing import Any

@@ -36,7 +36,7 @@ def test_counters_of_rules_start_at_zero_and_survive_a_reload() -> None:
 
 @pytest.mark.parametrize("state", ["warming up", "no data", "too little evidence"])
 def test_while_learning_no_baseline_is_shown(state: State) -> None:
-    """Also where the stream stands still while the brand is learnt: its state is another then."""
+    """Also if the stream stalls while the brand is learnt, when the state is different."""
     telemetry = Telemetry(ALERTER_METRICS)
     for name, hours in (("Acme Air", 23), ("Bolt", 24)):
         usual = Baseline(share=0.25, rho=0.006, hours=hours, authors=1_000)

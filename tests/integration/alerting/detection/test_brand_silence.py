@@ -1,4 +1,4 @@
-"""A brand whose posts stop while others go on: its episodes freeze, it is said once, and a usual lull is none."""
+"""A brand whose posts stop while others continue: its episodes freeze, it pages once, and usual quiet hours do not."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from alerting.rules.models import NegativeShareRule, RuleSet, VolumeRule
 from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.pane_reader import Minutes
 from brandpulse.state.panes import Pane
-from tests.integration.alerting.evaluation.test_evaluator import CRISIS, WALL, Scene, told
+from tests.integration.alerting.evaluation.test_evaluator import CRISIS, WALL, Scene, transitions_of
 from tests.support.alerting.post_streams import MONDAY, PostStream
 
 HOUR0 = MONDAY // 60
@@ -181,7 +181,7 @@ def test_a_new_leader_leaves_an_episode_frozen(scene: Scene) -> None:
     run(scene, stream, CRISIS - 10, CRISIS + 120)
     for until in range(CRISIS + 125, CRISIS + 480, 35):
         scene.lead()
-        assert "resolved" not in [transition for transition, _ in told(scene.evaluate(until))]
+        assert "resolved" not in [transition for transition, _ in transitions_of(scene.evaluate(until))]
 
 
 def test_when_a_source_stops_its_volume_episode_does_not_resolve(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""A ticker on panes in a real Valkey, wall clock by hand."""
+"""An evaluator on panes in a real Valkey, with a manual wall clock."""
 
 import random
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ CRISIS_END = CRISIS + 60
 
 
 class Scene:
-    """One alerter's ticker, and the stream it watches."""
+    """One alerter's evaluator, and its stream."""
 
     def __init__(self, client: redis.Redis, namespace: str, store: AlertStore | None = None) -> None:
         self.client = client
@@ -83,7 +83,7 @@ def a_crisis() -> PostStream:
     return stream.steady("Acme Air", range(CRISIS_END, CRISIS_END + 240), per_minute=2, share=0.2, rng=rng)
 
 
-def told(report: EvaluationReport) -> list[tuple[str, datetime]]:
+def transitions_of(report: EvaluationReport) -> list[tuple[str, datetime]]:
     return [(transition, episode.updated_at) for episode, transition, _ in report.transitions]
 
 
@@ -93,9 +93,9 @@ def test_a_replay_in_one_evaluation_equals_a_live_stream(redis_client: redis.Red
     for one in (live, replay):
         stream.write(redis_client, one.namespace, wall_ms=WALL)
     step_by_step = [
-        decided for until in range(CRISIS - 30, CRISIS_END + 240, 1) for decided in told(live.evaluate(until))
+        decided for until in range(CRISIS - 30, CRISIS_END + 240, 1) for decided in transitions_of(live.evaluate(until))
     ]
-    at_once = told(replay.evaluate(CRISIS_END + 239))
+    at_once = transitions_of(replay.evaluate(CRISIS_END + 239))
     assert at_once == step_by_step
     assert [transition for transition, _ in at_once][0 :: len(at_once) - 1] == ["triggered", "resolved"]
     assert live.sent() == replay.sent()
@@ -116,7 +116,7 @@ def test_an_alert_contains_the_numbers_the_posts_and_the_link(scene: Scene) -> N
 def test_example_posts_are_of_the_window_and_of_different_authors(scene: Scene) -> None:
     stream = a_crisis()
     scene_ends = CRISIS_END + 260
-    # Written as it happens: the store keeps only the newest twenty negatives of a partition.
+    # Written live: the store retains only the newest twenty negatives of a partition.
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
     scene.evaluate(CRISIS_END + 240)
     for minute in range(CRISIS_END + 240, scene_ends):
@@ -147,7 +147,7 @@ def test_a_new_leader_continues_an_open_episode(scene: Scene) -> None:
     transitions = []
     for until in range(CRISIS - 20, CRISIS_END + 240, 7):
         scene.lead()
-        transitions += [transition for transition, _ in told(scene.evaluate(until))]
+        transitions += [transition for transition, _ in transitions_of(scene.evaluate(until))]
     assert transitions[0] == "triggered"
     assert transitions.count("triggered") == transitions.count("resolved") == 1
     assert transitions[-1] == "resolved"
@@ -162,11 +162,11 @@ def test_silence_freezes_an_episode_until_posts_return(scene: Scene) -> None:
     stream.steady("Acme Air", range(silent_until, silent_until + 90), per_minute=2, share=0.2, rng=rng)
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
     during = scene.evaluate(silent_until)
-    transitions = [transition for transition, _ in told(during)]
+    transitions = [transition for transition, _ in transitions_of(during)]
     assert transitions == ["triggered", *["updated"] * (len(transitions) - 1)]
     assert during.views["Acme Air"].finding.state == "no data"
     afterwards = scene.evaluate(silent_until + 90)
-    assert [transition for transition, _ in told(afterwards)][-1] == "resolved"
+    assert [transition for transition, _ in transitions_of(afterwards)][-1] == "resolved"
 
 
 def test_an_episode_of_a_brand_without_posts_never_resolves(scene: Scene) -> None:
@@ -176,8 +176,12 @@ def test_an_episode_of_a_brand_without_posts_never_resolves(scene: Scene) -> Non
     stream.steady("Acme Air", range(CRISIS, CRISIS + 30), per_minute=4, share=0.8, rng=rng)
     stream.steady("Bolt", range(MONDAY, CRISIS + 480), per_minute=2, share=0.2, rng=rng)
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
-    # In steps, as in life: in one stretch the crisis itself would still be among the minutes read.
-    told_so_far = [told for until in range(CRISIS, CRISIS + 481, 10) for told in scene.evaluate(until).transitions]
+    # In steps, as live: in one batch, the crisis itself would still be among the minutes read.
+    told_so_far = [
+        transitions_of
+        for until in range(CRISIS, CRISIS + 481, 10)
+        for transitions_of in scene.evaluate(until).transitions
+    ]
     assert "resolved" not in [transition for _, transition, _ in told_so_far]
     [opened] = scene.store.load().open.values()
     assert opened.episode.latest.reason.startswith("No posts of Acme Air since 2026-03-02 12:30 UTC")
@@ -196,16 +200,16 @@ def test_a_stalled_stream_is_an_episode(scene: Scene) -> None:
     scene.evaluate(MONDAY + 60, caught_up=False, lag=9)
     scene.evaluate(MONDAY + 61, caught_up=False, lag=9)
     for later in (60_000, 119_000):
-        assert told(scene.evaluate(MONDAY + 61, wall_ms=WALL + later, caught_up=False, lag=9)) == []
+        assert transitions_of(scene.evaluate(MONDAY + 61, wall_ms=WALL + later, caught_up=False, lag=9)) == []
     at = WALL + 121_000
     stalled = scene.evaluate(MONDAY + 61, wall_ms=at, caught_up=False, lag=9)
     assert [(episode.rule, transition) for episode, transition, _ in stalled.transitions] == [
         ("stream_stalled", "triggered")
     ]
     assert "9 records behind" in stalled.transitions[0][2]
-    assert told(scene.evaluate(MONDAY + 61, wall_ms=at + 1, caught_up=False, lag=9)) == []
+    assert transitions_of(scene.evaluate(MONDAY + 61, wall_ms=at + 1, caught_up=False, lag=9)) == []
     moving = scene.evaluate(MONDAY + 62, wall_ms=at + 2, caught_up=False, lag=8)
-    assert [transition for transition, _ in told(moving)] == ["resolved"]
+    assert [transition for transition, _ in transitions_of(moving)] == ["resolved"]
 
 
 def test_after_half_an_hour_without_posts_the_stream_is_silent_once(scene: Scene) -> None:
@@ -213,14 +217,14 @@ def test_after_half_an_hour_without_posts_the_stream_is_silent_once(scene: Scene
     PostStream().steady("Acme Air", range(MONDAY, MONDAY + 60), per_minute=1, share=0.2, rng=random.Random(1)).write(
         scene.client, scene.namespace, wall_ms=wall
     )
-    assert told(scene.evaluate(MONDAY + 60, wall_ms=wall + 60_000)) == []
+    assert transitions_of(scene.evaluate(MONDAY + 60, wall_ms=wall + 60_000)) == []
     silent = scene.evaluate(MONDAY + 60, wall_ms=wall + 40 * MINUTE_MS)
     assert [(episode.key, transition) for episode, transition, _ in silent.transitions] == [
         ("*:stream_silent:2026-03-02T01:40Z", "triggered")
     ]
     scene.lead()
-    assert told(scene.evaluate(MONDAY + 60, wall_ms=wall + 90 * MINUTE_MS)) == []
-    assert [t for t, _ in told(scene.evaluate(MONDAY + 150, wall_ms=wall + 92 * MINUTE_MS))] == ["resolved"]
+    assert transitions_of(scene.evaluate(MONDAY + 60, wall_ms=wall + 90 * MINUTE_MS)) == []
+    assert [t for t, _ in transitions_of(scene.evaluate(MONDAY + 150, wall_ms=wall + 92 * MINUTE_MS))] == ["resolved"]
 
 
 def test_long_overdue_minutes_are_evaluated_every_fifth(scene: Scene) -> None:
@@ -268,7 +272,7 @@ def test_a_small_rise_after_a_crisis_does_not_fire(scene: Scene) -> None:
             stream.post("Acme Air", minute, negative=number < 3)
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
     for leader in ("the one who resolved it", "its successor"):
-        assert told(scene.evaluate(CRISIS_END + (45 if leader.startswith("the") else 50))) == []
+        assert transitions_of(scene.evaluate(CRISIS_END + (45 if leader.startswith("the") else 50))) == []
         scene.lead()
 
 

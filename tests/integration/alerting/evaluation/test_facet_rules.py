@@ -1,4 +1,4 @@
-"""Rules about facets in a ticker, on panes in a real Valkey."""
+"""Facet rules in an evaluator, on panes in a real Valkey."""
 
 import random
 from typing import Any
@@ -47,13 +47,13 @@ def scene(redis_client: redis.Redis, namespace: str) -> Scene:
     return scene
 
 
-def ticked(scene: Scene, stream: PostStream, until: int = END) -> list[tuple[Episode, str]]:
+def evaluated(scene: Scene, stream: PostStream, until: int = END) -> list[tuple[Episode, str]]:
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
     return [(episode, transition) for episode, transition, _ in scene.evaluate(until).transitions]
 
 
 def test_a_facet_that_multiplies_pages_once_and_resolves(scene: Scene) -> None:
-    told = ticked(scene, a_day())
+    told = evaluated(scene, a_day())
     ends = [(episode, transition) for episode, transition in told if transition != "updated"]
     [(fired, _), (closed, _)] = ends
     assert [transition for _, transition in ends] == ["triggered", "resolved"]
@@ -64,7 +64,7 @@ def test_a_facet_that_multiplies_pages_once_and_resolves(scene: Scene) -> None:
 
 
 def test_a_page_names_the_facet_and_shows_its_posts(scene: Scene) -> None:
-    ticked(scene, a_day(), SURGE + 60)
+    evaluated(scene, a_day(), SURGE + 60)
     [one] = scene.store.load().open.values()
     proof = one.episode.first
     assert proof.facet == "refund"
@@ -129,40 +129,40 @@ def test_a_facet_without_recent_posts_shows_a_share_of_zero(scene: Scene) -> Non
 
 
 def test_a_steady_facet_does_not_page(scene: Scene) -> None:
-    assert ticked(scene, a_day(surge=0.05)) == []
+    assert evaluated(scene, a_day(surge=0.05)) == []
 
 
 def test_a_newly_counted_facet_is_learnt_first(scene: Scene) -> None:
-    """Its hours before are unknown, not empty: else whoever adds a facet is paged by it."""
-    assert ticked(scene, a_day(before=0.2, surge=0.2, counted_from=SURGE)) == []
+    """Its earlier hours are unknown, not empty: otherwise every new facet would page."""
+    assert evaluated(scene, a_day(before=0.2, surge=0.2, counted_from=SURGE)) == []
 
 
 def test_a_rise_by_a_quarter_pages_only_if_the_rule_allows_it(scene: Scene) -> None:
     stream = a_day(before=0.4, surge=0.6)
-    assert ticked(scene, stream) == []
+    assert evaluated(scene, stream) == []
     scene.store, scene.rules = RedisAlertStore(scene.client, f"{scene.namespace}-2"), rules(min_ratio=1.2)
     scene.lead()
-    assert [transition for _, transition in ticked(scene, stream)][:1] == ["triggered"]
+    assert [transition for _, transition in evaluated(scene, stream)][:1] == ["triggered"]
 
 
 def test_one_author_with_forty_facet_posts_is_one_vote(scene: Scene) -> None:
     stream = a_day(surge=0.05)
     for number in range(120):
         stream.post("Acme Air", SURGE + number, author=7, facet="refund")
-    assert ticked(scene, stream) == []
+    assert evaluated(scene, stream) == []
 
 
 def test_rules_of_other_brands_and_kinds_ignore_a_facet(scene: Scene) -> None:
     scene.rules = rules(brands=["Zeta"])
-    assert ticked(scene, a_day()) == []
+    assert evaluated(scene, a_day()) == []
     scene.store = RedisAlertStore(scene.client, f"{scene.namespace}-2")
     scene.rules = RuleSet.model_validate({"rules": [{"name": "negative_share", "kind": "negative_share"}]})
     scene.lead()
-    assert ticked(scene, a_day()) == []
+    assert evaluated(scene, a_day()) == []
 
 
 def test_the_episode_of_a_removed_facet_rule_is_closed(scene: Scene) -> None:
-    ticked(scene, a_day(), SURGE + 60)
+    evaluated(scene, a_day(), SURGE + 60)
     scene.rules = RuleSet()
     [(episode, transition, reason)] = scene.evaluate(SURGE + 60).transitions
     assert (episode.rule, transition) == ("refunds", "resolved")
@@ -177,7 +177,7 @@ def test_a_facet_series_is_not_a_brand(scene: Scene) -> None:
 
 
 def test_a_facet_history_read_in_steps_equals_one_read_at_once(scene: Scene) -> None:
-    """Two looks at the baseline: grown hour by hour, and read at once."""
+    """Two histories: read hour by hour, and read at once."""
     stream = a_day(before=0.3, surge=0.3)
     series = facet_series("Acme Air", "refund")
     stream.write(scene.client, scene.namespace, wall_ms=WALL)
@@ -208,6 +208,6 @@ def test_hours_of_a_facet_episode_are_left_out_of_its_baseline(scene: Scene) -> 
         share = 0.9 if minute in first or minute in second else 0.05
         for _ in range(4):
             stream.post("Acme Air", minute, facet="refund" if rng.random() < share else "")
-    fired = [episode for episode, transition in ticked(scene, stream, second.stop) if transition == "triggered"]
+    fired = [episode for episode, transition in evaluated(scene, stream, second.stop) if transition == "triggered"]
     assert [episode.fired_at.timestamp() / 60 > second.start for episode in fired] == [False, True]
     assert fired[1].first.baseline_share == pytest.approx(0.05, abs=0.02)

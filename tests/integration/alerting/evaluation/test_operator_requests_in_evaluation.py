@@ -1,4 +1,4 @@
-"""Silences, quiet hours and acknowledgements over a crisis, through a real ticker and store."""
+"""Silences, quiet hours and acknowledgements over a crisis, through a real evaluator and store."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ class Desk(Scene):
         self.book = OperatorRequestStore(client, namespace)
 
     def pager_after(self, until_minute: int, *, wall_ms: int = WALL) -> list[str]:
-        """What the pager gets of a tick."""
+        """What the pager gets from an evaluation."""
         before = set(self.sent())
         self.evaluate(until_minute, wall_ms=wall_ms)
         return [one.split(":")[-1] for one in self.sent() if one not in before and one.endswith("@pager")]

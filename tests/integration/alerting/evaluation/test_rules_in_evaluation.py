@@ -1,4 +1,4 @@
-"""Several rules in one ticker, and rules that change while it runs."""
+"""Several rules in one evaluator, and rules that change while it runs."""
 
 from typing import Any
 

@@ -109,7 +109,7 @@ def test_after_enough_weeks_the_shape_of_a_week_is_learnt() -> None:
 
 
 def test_moods_of_half_a_day_are_not_a_weekly_shape() -> None:
-    """Hours that drift (AR(1), .9 an hour) are as well told where a week's shape is looked for as where it is not."""
+    """Drifting hours (AR(1), .9 an hour) are predicted as well with a weekly shape as without."""
     rng = np.random.default_rng(9)
 
     def error(policy: BaselinePolicy) -> float:

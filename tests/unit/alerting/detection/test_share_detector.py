@@ -29,7 +29,7 @@ def a_window(width: int, authors: int, negative: int, *, last_minute: int = MOND
     return WindowCounts(last_minute, width, authors, negative, authors, negative)
 
 
-def judged(
+def finding_of(
     *windows: WindowCounts, usual: Baseline | None = USUAL, alive: bool = True, not_before: int | None = None
 ) -> Finding:
     return detect_rise(windows, usual, POLICY, levels=alarm_levels(POLICY), stream_alive=alive, not_before=not_before)
@@ -53,7 +53,7 @@ def judged(
 def test_each_state_follows_from_its_windows(
     windows: list[tuple[int, int, int]], usual: Baseline | None, state: str
 ) -> None:
-    finding = judged(*(a_window(*window) for window in windows), usual=usual)
+    finding = finding_of(*(a_window(*window) for window in windows), usual=usual)
     assert finding.state == state, finding.reason
     assert finding.reason
 
@@ -62,27 +62,29 @@ def test_a_certain_but_small_rise_is_normal() -> None:
     usual = Baseline(share=0.2, rho=0.000_01, hours=300, authors=10**6)
     many = a_window(180, 20_000, 5_400)
     assert tail_probability(5_400, 20_000, 0.2, 0.000_01) < 1e-9
-    assert judged(a_window(15, 1_700, 459), a_window(60, 6_700, 1_809), many, usual=usual).state == "normal"
+    assert finding_of(a_window(15, 1_700, 459), a_window(60, 6_700, 1_809), many, usual=usual).state == "normal"
 
 
 def test_a_past_crisis_in_the_long_window_does_not_fire() -> None:
     still_full_of_it = a_window(180, 400, 200)
-    assert judged(a_window(15, 40, 8), a_window(60, 130, 27), still_full_of_it).state == "normal"
-    assert judged(a_window(15, 40, 20), a_window(60, 130, 65), still_full_of_it).state == "spike"
+    assert finding_of(a_window(15, 40, 8), a_window(60, 130, 27), still_full_of_it).state == "normal"
+    assert finding_of(a_window(15, 40, 20), a_window(60, 130, 65), still_full_of_it).state == "spike"
 
 
 def test_windows_that_overlap_the_last_episode_are_no_evidence() -> None:
     windows = a_window(15, 40, 13), a_window(60, 130, 65), a_window(180, 400, 200)
-    assert judged(*windows).state == "spike"
-    assert judged(*windows, not_before=MONDAY - 30).state == "normal"
+    assert finding_of(*windows).state == "spike"
+    assert finding_of(*windows, not_before=MONDAY - 30).state == "normal"
 
 
 def test_while_the_whole_stream_is_silent_the_state_is_no_data() -> None:
-    assert judged(a_window(15, 50, 30), a_window(60, 200, 60), a_window(180, 600, 140), alive=False).state == "no data"
+    assert (
+        finding_of(a_window(15, 50, 30), a_window(60, 200, 60), a_window(180, 600, 140), alive=False).state == "no data"
+    )
 
 
 def test_the_reason_of_a_spike_contains_its_numbers() -> None:
-    reason = judged(a_window(15, 50, 30), a_window(60, 200, 60), a_window(180, 600, 140)).reason
+    reason = finding_of(a_window(15, 50, 30), a_window(60, 200, 60), a_window(180, 600, 140)).reason
     assert "30 of 50 authors in 15 minutes were negative, 60% where 20% is usual" in reason
 
 
@@ -158,21 +160,21 @@ def test_weights_decide_when_votes_are_just_below_the_level() -> None:
     usual = Baseline(share=0.2, rho=0.006, hours=300, authors=20_000, weight=0.33, weight_rho=0.003)
     unsure, sure = (replace(a_window(180, 180, 62), weight=weight) for weight in (0.38, 0.48))
     quick = a_window(15, 5, 1), a_window(60, 60, 20)
-    assert judged(*quick, unsure, usual=usual).state == "normal"
-    assert judged(*quick, sure, usual=usual).state == "spike"
+    assert finding_of(*quick, unsure, usual=usual).state == "normal"
+    assert finding_of(*quick, sure, usual=usual).state == "spike"
 
 
 def test_one_angry_author_changes_the_weights_but_does_not_fire() -> None:
     usual = Baseline(share=0.2, rho=0.006, hours=300, authors=20_000, weight=0.33, weight_rho=0.003)
     flood = WindowCounts(MONDAY, 180, 540, 400, 181, 37, weight=0.75)
     assert rise_nats(flood, usual) < 0.1
-    assert judged(a_window(15, 5, 1), a_window(60, 60, 12), flood, usual=usual).state == "normal"
+    assert finding_of(a_window(15, 5, 1), a_window(60, 60, 12), flood, usual=usual).state == "normal"
 
 
 def test_a_day_long_rise_fires_by_a_slow_window() -> None:
     quick = a_window(15, 5, 1), a_window(60, 18, 5), a_window(180, 54, 18)
     day = a_window(1_440, 430, 138)
-    assert judged(*quick).state == "normal"
+    assert finding_of(*quick).state == "normal"
     levels = alarm_levels(POLICY)
     found = detect_rise(quick, USUAL, POLICY, levels=levels, slow=[a_window(480, 150, 48), a_window(720, 200, 64), day])
     assert (found.state, found.window) == ("spike", day)
@@ -188,7 +190,7 @@ def test_a_past_rise_in_a_slow_window_does_not_fire() -> None:
     ("state", "alive", "reason"), [("no data", True, "No posts about it in 180 minutes."), ("no data", False, None)]
 )
 def test_a_brand_without_posts_is_quiet_only_if_others_have_posts(state: str, alive: bool, reason: str | None) -> None:
-    found = judged(a_window(15, 0, 0), a_window(60, 0, 0), a_window(180, 0, 0), alive=alive)
+    found = finding_of(a_window(15, 0, 0), a_window(60, 0, 0), a_window(180, 0, 0), alive=alive)
     assert (found.state, found.stream_alive) == (state, alive)
     assert reason is None or found.reason == reason
 

@@ -1,4 +1,4 @@
-"""Rules of kind `volume`: many more people than usual, told once, resolved when calm, whatever they say."""
+"""Rules of kind `volume`: many more people than usual page once, and resolve after calm."""
 
 import random
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def surging(minute: int) -> float:
     return 6.0 if SURGE <= minute < SURGE_END else 1.0
 
 
-def told(posts: list[RecordedPost], rules: RuleSet = RULES) -> list[PastEpisode]:
+def episodes_of(posts: list[RecordedPost], rules: RuleSet = RULES) -> list[PastEpisode]:
     backtest = Backtest(Policies(), RETENTION, LIMITS, rules=rules)
     backtest.feed(posts)
     return backtest.finish()
@@ -62,7 +62,7 @@ def minute_of(at: datetime | None) -> float:
 
 
 def test_a_surge_pages_once_with_its_numbers_and_resolves() -> None:
-    [found] = told(posts(surging))
+    [found] = episodes_of(posts(surging))
     assert SURGE < minute_of(found.fired_at) < SURGE + 30
     assert SURGE_END < minute_of(found.resolved_at) < SURGE_END + 120
     proof = found.episode.first
@@ -79,7 +79,7 @@ def test_a_surge_pages_once_with_its_numbers_and_resolves() -> None:
     ids=["even", "busy each midnight", "hardly named"],
 )
 def test_a_usual_number_of_people_is_no_surge(per_minute: Callable[[int], float]) -> None:
-    episodes = told(posts(per_minute, until=9 * DAY))
+    episodes = episodes_of(posts(per_minute, until=9 * DAY))
     assert [one for one in episodes if minute_of(one.fired_at) > 7 * DAY] == []
 
 
@@ -87,17 +87,17 @@ def test_one_author_with_a_thousand_posts_is_no_surge() -> None:
     usual = posts(lambda minute: 1.0)
     flood = posts(lambda minute: 20.0 if SURGE <= minute < SURGE_END else 0.0, author=lambda _: 7)
     flooded = [RecordedPost("flood", *(getattr(post, name) for name in RecordedPost.__slots__[1:])) for post in flood]
-    assert told(sorted(usual + flooded, key=lambda post: post.arrived_ms)) == []
+    assert episodes_of(sorted(usual + flooded, key=lambda post: post.arrived_ms)) == []
 
 
 def test_a_rule_for_other_brands_decides_nothing() -> None:
     rules = RuleSet.model_validate({"rules": [{"name": "surge", "kind": "volume", "brands": ["Zeta"]}]})
-    assert told(posts(surging), rules) == []
+    assert episodes_of(posts(surging), rules) == []
 
 
 def test_below_the_limits_of_the_rule_there_is_no_surge() -> None:
     rules = RuleSet.model_validate({"rules": [{"name": "surge", "kind": "volume", "min_ratio": 9}]})
-    assert told(posts(surging), rules) == []
+    assert episodes_of(posts(surging), rules) == []
 
 
 def a_watch() -> VolumeScorer:
@@ -147,7 +147,7 @@ def test_without_history_the_state_is_warming_up() -> None:
 
 
 def pages_of(shape: str, start: datetime, *, weeks: int, clock: str = "UTC", rule: str = "UTC") -> list[int]:
-    """Minutes at which the rule on clock *rule* fires for a brand of 300 people an hour who follow *clock*."""
+    """Minutes at which a rule in time zone *rule* fires for a brand of 300 people an hour in time zone *clock*."""
     first = int(start.timestamp()) // 60
     rate = rate_of(shape, first, weeks * 7 * DAY, ZoneInfo(clock)) * 5
     return pages(np.random.default_rng(first).poisson(rate), first, zone=ZoneInfo(rule))

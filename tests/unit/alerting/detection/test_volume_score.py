@@ -1,4 +1,4 @@
-"""Surges of counts alone: told once, at their beginning, and only where they are news for this brand."""
+"""Surges of counts: reported once, at their beginning, and only if they are unusual for the brand."""
 
 import math
 from collections.abc import Callable

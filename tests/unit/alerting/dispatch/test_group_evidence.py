@@ -1,4 +1,4 @@
-"""What a page that stands for many brands shows of them."""
+"""What the page of a group shows of its members."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def term(word: str, posts: int = 4, of: int = 20, usual: float = 0.01) -> Term:
 
 
 def member(brand: str, *terms: Term, rule: str = "negative_share", severity: Any = "error", **proof: Any) -> Episode:
-    """Fifty people, thirty of them negative where ten are usual, unless told otherwise."""
+    """Fifty people, thirty of them negative where ten are usual, unless changed."""
     latest = an_evidence(terms=list(terms), **proof)
     return an_episode(f"{brand}:{rule}", brand=brand, rule=rule, severity=severity, latest=latest)
 

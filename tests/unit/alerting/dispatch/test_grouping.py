@@ -27,12 +27,12 @@ WALL_MS = int(AT.timestamp() * 1_000)
 
 
 class Scene:
-    """A dispatcher and the episodes it tells of, minute by minute."""
+    """A dispatcher and its episodes, minute by minute."""
 
     def __init__(self, **rules: Any) -> None:
         self.rules = RuleSet(grouping=Grouping(from_brands=10, minutes=10), **rules)
-        self.orders = OperatorRequests()
-        self.stretch = PendingCommit(AlerterState())
+        self.requests = OperatorRequests()
+        self.pending = PendingCommit(AlerterState())
         self.minute = 0
         self.sent: list[str] = []
 
@@ -40,15 +40,15 @@ class Scene:
     def at(self) -> datetime:
         return AT + timedelta(minutes=self.minute)
 
-    def take(self, *decided: RuleDecision) -> list[str]:
+    def apply(self, *decisions: RuleDecision) -> list[str]:
         """One minute of decisions; what the pager is sent."""
-        before = len(self.stretch.deliveries)
-        dispatcher = Dispatcher(ROUTES, rules=self.rules, requests=self.orders, now_ms=WALL_MS)
-        dispatcher.acknowledge(self.stretch, self.orders.acknowledgements)
-        dispatcher.apply(self.stretch, decided)
-        dispatcher.send_overdue(self.stretch)
+        before = len(self.pending.deliveries)
+        dispatcher = Dispatcher(ROUTES, rules=self.rules, requests=self.requests, now_ms=WALL_MS)
+        dispatcher.acknowledge(self.pending, self.requests.acknowledgements)
+        dispatcher.apply(self.pending, decisions)
+        dispatcher.send_overdue(self.pending)
         self.minute += 1
-        new = [one.notification for one in self.stretch.deliveries[before:] if one.notification.receiver == "pager"]
+        new = [one.notification for one in self.pending.deliveries[before:] if one.notification.receiver == "pager"]
         return [f"{one.transition} {one.episode.brand} {one.episode.severity}" for one in new]
 
     def fire(
@@ -67,18 +67,18 @@ class Scene:
         return RuleDecision(brand, rule, Decision("fires", "triggered", OpenEpisode(episode, Memory(told_at=self.at))))
 
     def end(self, brand: str, rule: str = "negative_share") -> RuleDecision:
-        episode = self.stretch.open[brand, rule].episode
+        episode = self.pending.open[brand, rule].episode
         closed = episode.model_copy(update={"state": "resolved", "resolved_at": self.at, "updated_at": self.at})
         return RuleDecision(brand, rule, Decision("calm", "resolved", closed=closed))
 
     def worsen(self, brand: str, severity: Severity) -> RuleDecision:
-        opened = self.stretch.open[brand, "negative_share"]
+        opened = self.pending.open[brand, "negative_share"]
         episode = opened.episode.model_copy(update={"severity": severity, "updated_at": self.at})
         after = replace(opened, episode=episode)
         return RuleDecision(brand, "negative_share", Decision("worse", "updated", after, severity_rose=True))
 
     def group(self, rule: str = "storm") -> Episode:
-        return self.stretch.open[ALL_BRANDS, rule].episode
+        return self.pending.open[ALL_BRANDS, rule].episode
 
 
 BRANDS = [f"brand {number:03}" for number in range(500)]
@@ -86,14 +86,14 @@ BRANDS = [f"brand {number:03}" for number in range(500)]
 
 def test_500_brands_are_one_page_that_ends_with_the_last_brand() -> None:
     scene = Scene()
-    assert scene.take(*[scene.fire(brand) for brand in BRANDS]) == ["triggered * error"]
+    assert scene.apply(*[scene.fire(brand) for brand in BRANDS]) == ["triggered * error"]
     assert scene.group().members_total == 500
     assert scene.group().latest.reason.startswith("500 brands at once: brand 000, ")
     for start in range(0, 499, 20):
-        assert scene.take(*[scene.end(brand) for brand in BRANDS[start : min(start + 20, 499)]]) == []
+        assert scene.apply(*[scene.end(brand) for brand in BRANDS[start : min(start + 20, 499)]]) == []
     assert {one.state for one in scene.group().members} == {"firing", "resolved"}
-    assert scene.take(scene.end(BRANDS[-1])) == ["resolved * error"]
-    told = [one.notification for one in scene.stretch.deliveries if one.notification.receiver == "kafka"]
+    assert scene.apply(scene.end(BRANDS[-1])) == ["resolved * error"]
+    told = [one.notification for one in scene.pending.deliveries if one.notification.receiver == "kafka"]
     ended = {one.episode.brand for one in told if one.transition == "resolved"}
     assert ended == {ALL_BRANDS, *BRANDS}, "each member's end is on record"
 
@@ -101,7 +101,7 @@ def test_500_brands_are_one_page_that_ends_with_the_last_brand() -> None:
 def test_one_critical_brand_makes_the_page_critical() -> None:
     scene = Scene()
     fired = [scene.fire(brand, "critical" if brand == "brand 007" else "warning") for brand in BRANDS[:20]]
-    assert scene.take(*fired) == ["triggered * critical"]
+    assert scene.apply(*fired) == ["triggered * critical"]
     assert scene.group().members[0].brand == "brand 007"
 
 
@@ -109,7 +109,7 @@ def test_the_page_shows_the_worst_members_and_shared_words() -> None:
     scene = Scene()
     large: dict[str, Any] = {"authors": 900, "negative_authors": 540}
     fired = [scene.fire(brand) for brand in BRANDS[:20]]
-    scene.take(
+    scene.apply(
         *fired, scene.fire("vast", "warning", **large), scene.fire("large", **large), scene.fire("dire", "critical")
     )
     members = scene.group().members
@@ -119,7 +119,7 @@ def test_the_page_shows_the_worst_members_and_shared_words() -> None:
     assert "Worst: dire burns." in latest.reason
     assert [(one.term, one.brands, one.posts) for one in latest.terms] == [(one.term, 23, 207) for one in WORDS]
     assert {one.posts for one in latest.sources} == {207}
-    scene.take(scene.end("dire"), scene.end("large"))
+    scene.apply(scene.end("dire"), scene.end("large"))
     members = scene.group().members
     assert [one.brand for one in members[:2]] == ["brand 000", "brand 001"]
     assert [(one.brand, one.state) for one in members[-2:]] == [("dire", "resolved"), ("large", "resolved")]
@@ -128,44 +128,44 @@ def test_the_page_shows_the_worst_members_and_shared_words() -> None:
 
 def test_the_severity_of_a_group_rises_with_its_members() -> None:
     scene = Scene()
-    assert scene.take(*[scene.fire(brand, "warning") for brand in BRANDS[:20]]) == []
-    assert scene.take(scene.worsen("brand 003", "error")) == ["triggered * error"], "the pager's severity is reached"
-    assert scene.take(scene.worsen("brand 004", "critical")) == ["updated * critical"]
+    assert scene.apply(*[scene.fire(brand, "warning") for brand in BRANDS[:20]]) == []
+    assert scene.apply(scene.worsen("brand 003", "error")) == ["triggered * error"], "the pager's severity is reached"
+    assert scene.apply(scene.worsen("brand 004", "critical")) == ["updated * critical"]
 
 
 def test_the_tenth_brand_within_ten_minutes_starts_a_group() -> None:
     scene = Scene()
-    assert scene.take(*[scene.fire(brand) for brand in BRANDS[:5]]) == [f"triggered {one} error" for one in BRANDS[:5]]
-    assert scene.take(*[scene.fire(brand) for brand in BRANDS[5:9]]) == [
+    assert scene.apply(*[scene.fire(brand) for brand in BRANDS[:5]]) == [f"triggered {one} error" for one in BRANDS[:5]]
+    assert scene.apply(*[scene.fire(brand) for brand in BRANDS[5:9]]) == [
         f"triggered {one} error" for one in BRANDS[5:9]
     ]
-    assert scene.take(scene.fire(BRANDS[9])) == ["triggered * error"]
-    assert scene.take(scene.fire(BRANDS[10])) == ["updated * error"], "twice as many as were told of"
-    assert scene.take(scene.fire(BRANDS[11])) == []
+    assert scene.apply(scene.fire(BRANDS[9])) == ["triggered * error"]
+    assert scene.apply(scene.fire(BRANDS[10])) == ["updated * error"], "twice as many as were told of"
+    assert scene.apply(scene.fire(BRANDS[11])) == []
     assert scene.group().members_total == 3
 
 
 def test_an_episode_long_after_the_group_has_its_own_page() -> None:
     scene = Scene()
-    scene.take(*[scene.fire(brand) for brand in BRANDS[:20]])
+    scene.apply(*[scene.fire(brand) for brand in BRANDS[:20]])
     scene.minute += 11
-    assert scene.take(scene.fire("another")) == ["triggered another error"]
+    assert scene.apply(scene.fire("another")) == ["triggered another error"]
 
 
 def test_a_member_that_fires_again_later_has_its_own_page() -> None:
     scene = Scene()
-    scene.take(*[scene.fire(brand) for brand in BRANDS[:20]])
-    scene.take(scene.end(BRANDS[0]))
+    scene.apply(*[scene.fire(brand) for brand in BRANDS[:20]])
+    scene.apply(scene.end(BRANDS[0]))
     scene.minute += 30
-    assert scene.take(scene.fire(BRANDS[0])) == [f"triggered {BRANDS[0]} error"]
-    assert scene.take(*[scene.end(brand) for brand in BRANDS[1:20]]) == ["resolved * error"]
-    assert scene.take(scene.end(BRANDS[0])) == [f"resolved {BRANDS[0]} error"]
+    assert scene.apply(scene.fire(BRANDS[0])) == [f"triggered {BRANDS[0]} error"]
+    assert scene.apply(*[scene.end(brand) for brand in BRANDS[1:20]]) == ["resolved * error"]
+    assert scene.apply(scene.end(BRANDS[0])) == [f"resolved {BRANDS[0]} error"]
 
 
 def test_brands_that_fire_over_hours_are_no_group() -> None:
     scene = Scene()
     for brand in BRANDS[:30]:
-        assert scene.take(scene.fire(brand)) == [f"triggered {brand} error"]
+        assert scene.apply(scene.fire(brand)) == [f"triggered {brand} error"]
         scene.minute += 5
 
 
@@ -178,47 +178,49 @@ def test_rules_with_other_receivers_have_their_own_groups() -> None:
         )
     )
     fired = [scene.fire(brand, rule=rule) for brand in BRANDS[:20] for rule in ("negative_share", "other", "desk")]
-    assert scene.take(*fired) == ["triggered * error"], "the desk's rule does not tell the pager"
+    assert scene.apply(*fired) == ["triggered * error"], "the desk's rule does not tell the pager"
     assert scene.group().members_total == 40
-    assert len([place for place in scene.stretch.open if place[0] == ALL_BRANDS]) == 2
+    assert len([place for place in scene.pending.open if place[0] == ALL_BRANDS]) == 2
 
 
 def test_acknowledging_a_group_acknowledges_its_members_once() -> None:
     scene = Scene()
-    scene.take(*[scene.fire(brand) for brand in BRANDS[:20]])
-    scene.orders = OperatorRequests(acknowledgements=[Acknowledgement(key=scene.group().key, by="kim", at=AT)])
-    assert scene.take() == ["acknowledged * error"]
-    assert scene.take() == []
-    assert {one.episode.acknowledged_by for one in scene.stretch.open.values()} == {"kim"}
+    scene.apply(*[scene.fire(brand) for brand in BRANDS[:20]])
+    scene.requests = OperatorRequests(acknowledgements=[Acknowledgement(key=scene.group().key, by="kim", at=AT)])
+    assert scene.apply() == ["acknowledged * error"]
+    assert scene.apply() == []
+    assert {one.episode.acknowledged_by for one in scene.pending.open.values()} == {"kim"}
 
 
 def test_silenced_brands_join_no_group_and_page_after_the_silence() -> None:
     scene = Scene()
     silence = Silence(brand=BRANDS[0], starts_at=AT, ends_at=AT + timedelta(hours=1), created_at=AT)
-    scene.orders = OperatorRequests(silences=[silence])
-    assert scene.take(*[scene.fire(brand) for brand in BRANDS[:5]]) == [f"triggered {one} error" for one in BRANDS[1:5]]
-    scene.orders = OperatorRequests()
-    assert scene.take() == [f"triggered {BRANDS[0]} error"]
-    assert scene.take() == []
+    scene.requests = OperatorRequests(silences=[silence])
+    assert scene.apply(*[scene.fire(brand) for brand in BRANDS[:5]]) == [
+        f"triggered {one} error" for one in BRANDS[1:5]
+    ]
+    scene.requests = OperatorRequests()
+    assert scene.apply() == [f"triggered {BRANDS[0]} error"]
+    assert scene.apply() == []
 
 
 @pytest.mark.parametrize("ends", ["brand 000", None])
 def test_a_silenced_group_pages_when_the_silence_ends(ends: str | None) -> None:
     scene = Scene()
     hour = {"starts_at": AT, "ends_at": AT + timedelta(hours=1), "created_at": AT}
-    scene.orders = OperatorRequests(silences=[Silence(brand=ALL_BRANDS, **hour)])
-    assert scene.take(*[scene.fire(brand) for brand in BRANDS[:20]]) == []
+    scene.requests = OperatorRequests(silences=[Silence(brand=ALL_BRANDS, **hour)])
+    assert scene.apply(*[scene.fire(brand) for brand in BRANDS[:20]]) == []
     if ends is not None:
-        scene.take(scene.end(ends))
-    scene.orders = OperatorRequests()
-    assert scene.take() == ["triggered * error"]
+        scene.apply(scene.end(ends))
+    scene.requests = OperatorRequests()
+    assert scene.apply() == ["triggered * error"]
 
 
 @pytest.mark.parametrize("letter", ["x", "\U0001f525"])
 def test_a_page_of_500_long_brand_names_fits_pagerdutys_limit(letter: str) -> None:
     scene = Scene()
-    scene.take(*[scene.fire(f"{number:03}{letter * 197}", "critical") for number in range(500)])
-    [page] = [one.notification for one in scene.stretch.deliveries if one.notification.receiver == "pager"]
+    scene.apply(*[scene.fire(f"{number:03}{letter * 197}", "critical") for number in range(500)])
+    [page] = [one.notification for one in scene.pending.deliveries if one.notification.receiver == "pager"]
     body = encode(event(page, routing_key="0" * 32))
     assert len(body) < MAX_EVENT_BYTES
     sent = json.loads(body)["payload"]
@@ -231,12 +233,12 @@ def test_500_brands_of_20_rules_in_a_minute_are_one_page_in_seconds() -> None:
     scene = Scene(rules=tuple(NegativeShareRule(name=name, kind="negative_share") for name in names))
     fired = [scene.fire(brand, rule=rule) for brand in BRANDS for rule in names]
     began = time.process_time()
-    assert scene.take(*fired) == ["triggered * error"]
+    assert scene.apply(*fired) == ["triggered * error"]
     seconds = time.process_time() - began
-    [page] = [one.notification for one in scene.stretch.deliveries if one.notification.receiver == "pager"]
+    [page] = [one.notification for one in scene.pending.deliveries if one.notification.receiver == "pager"]
     body = encode(event(page, routing_key="0" * 32))
     print(f"\n10,000 episodes in one minute: told in {seconds:.2f} s of CPU, one page of {len(body) // 1_000} KB")
     assert len(body) < MAX_EVENT_BYTES
     assert scene.group().members_total == 10_000
-    assert len(scene.stretch.deliveries) == 10_002, "each is on record, and the group twice"
+    assert len(scene.pending.deliveries) == 10_002, "each is on record, and the group twice"
     assert seconds < patience(5)

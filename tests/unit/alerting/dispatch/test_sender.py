@@ -222,7 +222,7 @@ async def test_a_new_leader_repeats_resolves_that_a_dead_one_may_undo() -> None:
         store.mark_delivered(delivery.model_copy(update={"delivered_ms": NOW_MS - 60_000}), token=old)
     store.expire_lease()
     async with scene([], store=store, repeat_after_seconds=0.3) as s:
-        # The old leader's POST, held up in its socket, arrives only now.
+        # The old leader's POST, delayed in its socket, arrives only now.
         s.mock.incidents.process(
             {
                 "routing_key": "0" * 32,

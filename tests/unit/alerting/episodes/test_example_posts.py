@@ -1,4 +1,4 @@
-"""What is shown of the posts that are kept."""
+"""What is shown of the stored posts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -47,7 +47,7 @@ def shelf(
     asked: list[tuple[str, int, int]] | None = None,
     before: Sequence[int] | None = None,
 ) -> PostEvidenceReader:
-    """*posts*: kept negative ones; *before*: authors of the week before."""
+    """*posts*: stored negative ones; *before*: authors of the week before."""
 
     def usual(brand: str, first: int, last: int) -> Mapping[int, Sequence[SampledPost]]:
         if asked is not None:
@@ -72,7 +72,7 @@ USUAL = a_sample(*[f"late bus{n} again" for n in range(ENOUGH_NEGATIVE)])
 
 
 def word(number: int) -> str:
-    """A word for *number*: numbers at the end of a text tell no texts apart."""
+    """A word for *number*: numbers at the end of a text do not make texts different."""
     return "".join("abcdefghij"[int(digit)] for digit in str(number))
 
 

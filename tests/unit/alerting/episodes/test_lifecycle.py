@@ -24,7 +24,7 @@ USUAL = Baseline(share=0.2, rho=0.006, hours=300, authors=20_000)
 
 
 def a_finding(state: str, *, minute: int = MONDAY, share: float = 0.2, authors: int = 100) -> Finding:
-    """What the detector says in *state* at *minute*."""
+    """The finding of the detector with *state* at *minute*."""
     window = WindowCounts(minute, 15, authors, round(authors * share), authors, round(authors * share))
     match state:
         case "no data":
@@ -60,7 +60,7 @@ def transitions(decisions: list[Decision]) -> list[tuple[int, str]]:
     return [(number, one.transition) for number, one in enumerate(decisions) if one.transition is not None]
 
 
-def graded(inside: int, authors: int, usual: float, policy: EpisodePolicy) -> str:
+def severity(inside: int, authors: int, usual: float, policy: EpisodePolicy) -> str:
     share = inside / authors
     return severity_of(
         an_evidence(authors=authors, negative_authors=inside, negative_share=share, baseline_share=usual), policy
@@ -87,13 +87,13 @@ BY_RATIO = EpisodePolicy(error_ratio=4, critical_ratio=8)
     ],
 )
 def test_a_small_share_that_multiplies_is_severe(inside: int, authors: int, usual: float, expected: str) -> None:
-    assert graded(inside, authors, usual, BY_RATIO) == expected
+    assert severity(inside, authors, usual, BY_RATIO) == expected
 
 
 def test_without_ratios_only_the_rise_sets_the_severity() -> None:
-    assert graded(190, 1_000, 0.01, EpisodePolicy()) == "warning"
-    assert graded(220, 1_000, 0.01, EpisodePolicy()) == "error"
-    assert graded(900, 1_000, 0.01, EpisodePolicy(max_severity="warning")) == "warning"
+    assert severity(190, 1_000, 0.01, EpisodePolicy()) == "warning"
+    assert severity(220, 1_000, 0.01, EpisodePolicy()) == "error"
+    assert severity(900, 1_000, 0.01, EpisodePolicy(max_severity="warning")) == "warning"
 
 
 SPIKE, CALM, UP, NOTHING = ("spike", 0.5), ("normal", 0.2), ("normal", 0.4), ("no data", 0.0)

@@ -112,7 +112,7 @@ class Alerter(RuleBasedStateMachine):
         self.senders.append((sender, stop, self.loop.create_task(sender.run(stop)), token))
 
     def note(self, notification: Notification) -> None:
-        """A trigger that arrives after its episode's resolve was processed opens an incident anew: only a leader that
+        """A trigger that arrives after its episode's resolve was processed opens an incident again: only a leader that
         slept may do that."""
         key = notification.episode.key
         if notification.transition != "resolved" and (key, "resolve") in self.pager.processed:
@@ -121,32 +121,32 @@ class Alerter(RuleBasedStateMachine):
     def evaluate(self, *, dies: str = "") -> None:
         """One event-time minute. *dies*: before or after its commit."""
         state = self.store.load()
-        stretch = PendingCommit(state)
-        orders = self.store.operator_requests(self.now())
-        dispatcher = Dispatcher(ROUTES, rules=DEFAULT_RULES, requests=orders, now_ms=self.wall_ms())
-        dispatcher.acknowledge(stretch, orders.acknowledgements)
-        decided = []
+        pending = PendingCommit(state)
+        requests = self.store.operator_requests(self.now())
+        dispatcher = Dispatcher(ROUTES, rules=DEFAULT_RULES, requests=requests, now_ms=self.wall_ms())
+        dispatcher.acknowledge(pending, requests.acknowledgements)
+        decisions = []
         for brand, mood in self.moods.items():
-            opened = stretch.open.get((brand, "negative_share"))
+            opened = pending.open.get((brand, "negative_share"))
             found = finding(mood, self.minute)
             if opened is None and found.state != "spike":
                 continue
             decision = decide(brand, opened, found, minute=self.minute, minutes=1, policy=EpisodePolicy())
-            decided.append(RuleDecision(brand, "negative_share", decision))
-        dispatcher.apply(stretch, decided)
-        dispatcher.send_overdue(stretch)
+            decisions.append(RuleDecision(brand, "negative_share", decision))
+        dispatcher.apply(pending, decisions)
+        dispatcher.send_overdue(pending)
         if dies == "before":
             self.die()
             return
         until = (self.minute + 1) * MINUTE_MS
-        assert self.store.commit(stretch.commit(state, until), token=self.token) == "applied"
+        assert self.store.commit(pending.commit(state, until), token=self.token) == "applied"
         self.minute += 1
         if dies == "after":
             self.die()
             return
-        self.store.forget_acknowledgements(orders.acknowledgements)
-        if stretch.deliveries:
-            self.senders[-1][0].wake(stretch.deliveries)
+        self.store.forget_acknowledgements(requests.acknowledgements)
+        if pending.deliveries:
+            self.senders[-1][0].wake(pending.deliveries)
 
     def die(self) -> None:
         """kill -9 of the leader, with whatever it has under way; another leads."""
@@ -245,7 +245,7 @@ class Alerter(RuleBasedStateMachine):
         incident.status = "resolved"
         self.human[incident.dedup_key] += 1
 
-    # ---- what must hold
+    # ---- invariants
 
     @invariant()
     def every_notification_is_somewhere(self) -> None:
@@ -255,7 +255,7 @@ class Alerter(RuleBasedStateMachine):
         assert tally.total("accepted") == tally.total("delivered") + tally.total("quarantined") + tally.waiting
 
     def settle(self) -> None:
-        """All go well, nobody sleeps, nothing is silenced, and some minutes pass."""
+        """All receivers work, no leader is suspended, nothing is silenced, and some minutes pass."""
         self.the_receiver_turns("well", 0.0)
         self.what_was_held_arrives(5.0)
         self.store.silences.clear()

@@ -1,4 +1,4 @@
-"""Which words stand out, on posts whose words are known."""
+"""Which words stand out, in posts with known words."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ def usual_posts(many: int, seed: int = 1) -> list[tuple[str, ...]]:
     return [terms_of(f"{' '.join(rng.sample(WORDS, 3))} number{n}") for n in range(many)]
 
 
-def told(*texts: str, usual: int = 200, brand: str = "Acme Air") -> list[str]:
+def shown_terms(*texts: str, usual: int = 200, brand: str = "Acme Air") -> list[str]:
     terms, _ = rising_terms([terms_of(text) for text in texts], usual_posts(usual), brand=brand)
     return [one.term for one in terms]
 
@@ -53,12 +53,12 @@ def test_a_rising_word_has_its_count_and_its_usual_share() -> None:
     ids=["usual", "one post", "two posts", "reposts", "brand's name", "pair over its words", "no pair across a comma"],
 )
 def test_which_terms_are_shown(texts: list[str], expected: list[str]) -> None:
-    assert told(*texts) == expected
+    assert shown_terms(*texts) == expected
 
 
 def test_at_most_five_terms_are_shown() -> None:
     many = [f"{w}a, {w}b, {w}c, {w}d, {w}e, {w}f, {w}g, x{n}y" for n in range(20) for w in ["qq"]]
-    assert len(told(*many)) == SHOWN
+    assert len(shown_terms(*many)) == SHOWN
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_real_ordinary_posts_seldom_have_a_rising_term(many: int) -> None:
     with gzip.open(SAMPLE, "rt", encoding="utf-8") as lines:
         texts = dict.fromkeys(str(json.loads(line)["text"]) for line in lines)
     before_the_crisis = [terms_of(text) for text in list(texts)[:1_700]]
-    rng, told = random.Random(1), 0
+    rng, shown_terms = random.Random(1), 0
     for _ in range(100):
         some = rng.sample(before_the_crisis, many + 300)
-        told += bool(rising_terms(some[:many], some[many:], brand="Aerolux")[0])
-    assert told <= 10
+        shown_terms += bool(rising_terms(some[:many], some[many:], brand="Aerolux")[0])
+    assert shown_terms <= 10

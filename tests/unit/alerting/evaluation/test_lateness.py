@@ -1,4 +1,4 @@
-"""Late data is an alert of its own: posts that page nobody must not do so silently."""
+"""Late data is an alert: late posts never page, so operators must know of them."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What the page about a stalled stream says of the partitions: whom to look at first."""
+"""The page about a stalled stream describes its partitions."""
 
 from typing import Any
 

@@ -31,22 +31,22 @@ NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
     ],
 )
 def test_each_status_has_its_outcome(status: int | None, outcome: str) -> None:
-    verdict = delivery_result(a_delivery(), SendResult(status, "so"), now_ms=0, policy=POLICY, rng=random.Random(1))
-    assert verdict.outcome == outcome
+    result = delivery_result(a_delivery(), SendResult(status, "so"), now_ms=0, policy=POLICY, rng=random.Random(1))
+    assert result.outcome == outcome
 
 
 @given(st.integers(0, 10_000), st.integers(0, 2**32))
 def test_the_wait_grows_with_full_jitter_up_to_five_minutes(attempts: int, seed: int) -> None:
-    verdict = delivery_result(
+    result = delivery_result(
         a_delivery(attempts=attempts), SendResult(503), now_ms=7, policy=POLICY, rng=random.Random(seed)
     )
-    assert 7 <= verdict.next_attempt_ms <= 7 + min(300, 2**attempts) * 1_000
+    assert 7 <= result.next_attempt_ms <= 7 + min(300, 2**attempts) * 1_000
 
 
 def test_status_429_pauses_the_whole_receiver_for_a_minute() -> None:
-    verdict = delivery_result(a_delivery(), SendResult(429), now_ms=0, policy=POLICY, rng=random.Random(1))
-    assert verdict.next_attempt_ms >= 60_000
-    assert verdict.pauses_receiver
+    result = delivery_result(a_delivery(), SendResult(429), now_ms=0, policy=POLICY, rng=random.Random(1))
+    assert result.next_attempt_ms >= 60_000
+    assert result.pauses_receiver
 
 
 def test_retry_after_is_obeyed_up_to_a_limit() -> None:
@@ -77,9 +77,9 @@ def test_a_delivery_undelivered_for_a_week_is_quarantined() -> None:
     week = 7 * 86_400 * 1_000
     away = SendResult(None, "connection refused")
     for now_ms, outcome in ((week, "retried"), (week + 1, "quarantined")):
-        verdict = delivery_result(a_delivery(decided_ms=0), away, now_ms=now_ms, policy=POLICY, rng=random.Random(1))
-        assert verdict.outcome == outcome
-    assert verdict.reason == "not delivered within 7 days; last no answer: connection refused"
+        result = delivery_result(a_delivery(decided_ms=0), away, now_ms=now_ms, policy=POLICY, rng=random.Random(1))
+        assert result.outcome == outcome
+    assert result.reason == "not delivered within 7 days; last no answer: connection refused"
     taken = delivery_result(
         a_delivery(decided_ms=0), SendResult(202), now_ms=2 * week, policy=POLICY, rng=random.Random(1)
     )

@@ -1,4 +1,4 @@
-"""Who is told of what: the table of deliveries, and of what is held back and why."""
+"""Which receivers are notified: the table of deliveries, and of suppressed ones with their reasons."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def a_decision(transition: Transition, severity: Severity, *, rose: bool = False
     return Decision("why", transition, opened, severity_rose=rose)
 
 
-def told(
+def deliveries_of(
     decision: Decision,
     *before: str,
     mute: MuteReason = "",
@@ -74,7 +74,7 @@ ALL = ("pager", "chat", "kafka")
             {},
             ["updated:3@pager", "updated:3@chat", "updated:3@kafka"],
         ),
-        # Only who was told is told of the end.
+        # Only notified receivers get the end.
         (
             a_decision("resolved", "critical"),
             ("kafka",),
@@ -82,7 +82,7 @@ ALL = ("pager", "chat", "kafka")
             ["resolved@kafka", "pager: never_told", "chat: never_told"],
         ),
         (a_decision("resolved", "warning"), ALL, {}, ["resolved@pager", "resolved@chat", "resolved@kafka"]),
-        # A silence holds back all but ends, and never the record.
+        # A silence mutes all but ends, and never the record.
         (
             a_decision("triggered", "critical"),
             (),
@@ -101,7 +101,7 @@ ALL = ("pager", "chat", "kafka")
             {"mute": "silenced"},
             ["resolved@pager", "resolved@chat", "resolved@kafka"],
         ),
-        # What somebody has taken on is told of only when it grows graver.
+        # An acknowledged episode is notified only if its severity rises.
         (
             a_decision("updated", "error", acked=True),
             ALL,
@@ -120,14 +120,14 @@ ALL = ("pager", "chat", "kafka")
             {},
             ["acknowledged@pager", "acknowledged@kafka", "chat: never_told"],
         ),
-        # A group's page stands for its members.
+        # A group's page replaces those of its members.
         (
             a_decision("triggered", "critical"),
             (),
             {"grouped": True},
             ["triggered@kafka", "pager: grouped", "chat: grouped"],
         ),
-        # A rule that does not name a receiver does not tell it, but of the end of what it was told.
+        # A receiver that the rule does not name gets only ends of episodes that it knows.
         (
             a_decision("triggered", "critical"),
             (),
@@ -145,7 +145,7 @@ ALL = ("pager", "chat", "kafka")
 def test_each_route_gets_a_delivery_or_a_reason(
     decision: Decision, before: tuple[str, ...], circumstances: dict[str, Any], expected: list[str]
 ) -> None:
-    assert told(decision, *before, **circumstances) == expected
+    assert deliveries_of(decision, *before, **circumstances) == expected
 
 
 def test_every_receiver_is_notified_or_counted_as_suppressed() -> None:
@@ -153,25 +153,25 @@ def test_every_receiver_is_notified_or_counted_as_suppressed() -> None:
         for before in ((), ALL):
             for mute in ("", "silenced", "quiet_hours"):
                 decision = a_decision(transition, "error")
-                assert len(told(decision, *before, mute=mute)) == len(ROUTES)
+                assert len(deliveries_of(decision, *before, mute=mute)) == len(ROUTES)
 
 
-def opened(*, told: tuple[str, ...], held: tuple[str, ...] = (), acked: bool = False) -> OpenEpisode:
+def opened(*, notified: tuple[str, ...], held: tuple[str, ...] = (), acked: bool = False) -> OpenEpisode:
     episode = an_episode(severity="error", acknowledged_at=AT if acked else None)
-    return OpenEpisode(episode, Memory(told_at=AT, told=told, held=held, updates=3))
+    return OpenEpisode(episode, Memory(told_at=AT, told=notified, held=held, updates=3))
 
 
 @pytest.mark.parametrize(
     ("one", "mute", "grouped", "expected"),
     [
-        (opened(told=("kafka",)), "", False, ["triggered@pager", "triggered@chat"]),
-        (opened(told=("kafka",)), "silenced", False, []),
-        (opened(told=("kafka",)), "", True, []),
-        (opened(told=("kafka",), acked=True), "", False, []),
-        (opened(told=ALL), "", False, []),
-        (opened(told=ALL, held=("pager", "chat")), "", False, ["updated:4@pager", "updated:4@chat"]),
-        (opened(told=ALL, held=("pager",)), "quiet_hours", False, []),
-        (opened(told=("pager", "chat")), "silenced", False, ["triggered@kafka"]),
+        (opened(notified=("kafka",)), "", False, ["triggered@pager", "triggered@chat"]),
+        (opened(notified=("kafka",)), "silenced", False, []),
+        (opened(notified=("kafka",)), "", True, []),
+        (opened(notified=("kafka",), acked=True), "", False, []),
+        (opened(notified=ALL), "", False, []),
+        (opened(notified=ALL, held=("pager", "chat")), "", False, ["updated:4@pager", "updated:4@chat"]),
+        (opened(notified=ALL, held=("pager",)), "quiet_hours", False, []),
+        (opened(notified=("pager", "chat")), "silenced", False, ["triggered@kafka"]),
     ],
 )
 def test_muted_notifications_are_sent_once_when_the_mute_ends(

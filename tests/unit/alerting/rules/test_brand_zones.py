@@ -1,4 +1,4 @@
-"""Share and facet rules by each brand's own clock: in a ticker, in facets' histories and in the commands."""
+"""Share and facet rules in each brand's time zone: in an evaluator, in histories of facets and in commands."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

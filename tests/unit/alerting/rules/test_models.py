@@ -1,4 +1,4 @@
-"""The rules file: what it says, and how a wrong one is told."""
+"""The rules file: its values, and the errors of invalid files."""
 
 from pathlib import Path
 

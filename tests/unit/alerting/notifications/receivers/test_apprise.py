@@ -1,4 +1,4 @@
-"""Whatever apprise speaks to, over a real socket."""
+"""Services of apprise, over a real socket."""
 
 from typing import Any
 

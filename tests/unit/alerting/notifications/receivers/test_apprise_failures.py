@@ -30,7 +30,7 @@ async def outcome(answer: int | Exception) -> SendResult:
         return await receiver.deliver(a_notification())
 
 
-def verdict(found: SendResult, attempts: int) -> str:
+def result_of(found: SendResult, attempts: int) -> str:
     delivery = a_delivery(attempts=attempts)
     return delivery_result(delivery, found, now_ms=1_000, policy=POLICY, rng=random.Random(1)).outcome
 
@@ -39,18 +39,18 @@ def verdict(found: SendResult, attempts: int) -> str:
 async def test_a_permanent_status_quarantines_the_delivery(status: int) -> None:
     found = await outcome(status)
     assert found.status == status
-    assert verdict(found, attempts=0) == "quarantined"
+    assert result_of(found, attempts=0) == "quarantined"
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503])
 async def test_a_temporary_status_is_retried_without_end(status: int) -> None:
-    assert verdict(await outcome(status), attempts=10_000) == "retried"
+    assert result_of(await outcome(status), attempts=10_000) == "retried"
 
 
 async def test_a_network_error_is_retried_without_end() -> None:
     found = await outcome(requests.ConnectionError("no route"))
     assert found.status is None
-    assert verdict(found, attempts=10_000) == "retried"
+    assert result_of(found, attempts=10_000) == "retried"
 
 
 async def test_the_response_is_stored_without_the_token() -> None:
@@ -61,4 +61,4 @@ async def test_the_response_is_stored_without_the_token() -> None:
 
 @pytest.mark.parametrize(("attempts", "expected"), [(0, "retried"), (28, "retried"), (29, "quarantined")])
 def test_a_failure_without_a_reason_is_tried_thirty_times(attempts: int, expected: str) -> None:
-    assert verdict(failure_of(False), attempts) == expected
+    assert result_of(failure_of(False), attempts) == expected

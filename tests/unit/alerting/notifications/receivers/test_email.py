@@ -16,7 +16,7 @@ from tests.support.alerting.episode_builders import a_notification
 
 
 class Post:
-    """Takes mail as it is told to."""
+    """An SMTP server that responds as configured."""
 
     def __init__(self) -> None:
         self.mails: list[Any] = []
