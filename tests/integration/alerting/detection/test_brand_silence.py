@@ -156,7 +156,7 @@ def test_when_a_source_stops_its_open_episode_freezes_and_reports_it(scene: Scen
     assert "resolved" not in [transition for _, transition, _ in said]
     [frozen] = [one for one in said if one[2].startswith("No posts of Acme Air since 2026-03-02 12:30 UTC; usually")]
     assert frozen[0].silent_since == datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
-    assert "Whether it is over is not known." in frozen[2]
+    assert "Whether the rise is over is unknown." in frozen[2]
     assert 30 <= (frozen[0].updated_at.timestamp() / 60) - (CRISIS + 30) <= 45
     [opened] = [one for one in scene.store.load().open.values() if one.episode.rule == "negative_share"]
     assert opened.episode.silent_since is not None
