@@ -75,7 +75,7 @@ def _brands(record: Callable[..., None]) -> None:
     for number in BRANDS:
         cost = growth_measurements.match_cost(texts, number)
         record(
-            Point("matching, by brands", number, "us a post", cost.microseconds_a_post),
+            Point("matching, by brands", number, "us per post", cost.microseconds_per_post),
             Point("building the matcher, by brands", number, "s", cost.build_seconds),
         )
 
@@ -86,19 +86,19 @@ def _memory(record: Callable[..., None]) -> None:
         with TemporaryDirectory() as folder:
             store = EmbeddedStore(Path(folder))
             try:
-                size = growth_measurements.store_size(redis.Redis.from_url(store.url), texts, posts_a_second=rate)
+                size = growth_measurements.store_size(redis.Redis.from_url(store.url), texts, posts_per_second=rate)
             finally:
                 store.stop()
         record(
             Point(
-                "store, panes and sketches of a brand and day, by posts an hour",
+                "store, panes and sketches of a brand and day, by posts per hour",
                 3_600 * rate,
                 "MB",
                 size.panes_and_sketches / 1e6,
             ),
-            Point("store, repeat memory of 6 h, by posts an hour", 3_600 * rate, "MB", size.repeat_memory / 1e6),
-            Point("store, sample of a brand and day, by posts an hour", 3_600 * rate, "MB", size.samples / 1e6),
-            Point("store, kept posts of a brand, by posts an hour", 3_600 * rate, "MB", size.kept_posts / 1e6),
+            Point("store, dedup window of 6 h, by posts per hour", 3_600 * rate, "MB", size.dedup_window / 1e6),
+            Point("store, sample of a brand and day, by posts per hour", 3_600 * rate, "MB", size.samples / 1e6),
+            Point("store, recent posts of a brand, by posts per hour", 3_600 * rate, "MB", size.recent_posts / 1e6),
         )
 
 
@@ -108,12 +108,12 @@ def _stored_days(record: Callable[..., None]) -> None:
         with TemporaryDirectory() as folder:
             store = EmbeddedStore(Path(folder))
             try:
-                cost = growth_measurements.kept_cost(redis.Redis.from_url(store.url), texts, days)
+                cost = growth_measurements.stored_days_cost(redis.Redis.from_url(store.url), texts, days)
             finally:
                 store.stop()
         record(
-            Point("fold and store, by days kept", days, "us a post", cost.microseconds_a_post),
-            Point("store in all, by days kept", days, "MB", cost.store_bytes / 1e6),
+            Point("fold and store, by stored days", days, "us per post", cost.microseconds_per_post),
+            Point("store in all, by stored days", days, "MB", cost.store_bytes / 1e6),
         )
 
 

@@ -34,35 +34,37 @@ BATCH = 512
 
 def brands_of(number: int, seed: int = 1) -> list[Brand]:
     """*number* brands with names of five made-up syllables, a handle and a hashtag each."""
-    pick = random.Random(seed)
+    rng = random.Random(seed)
     names: dict[str, None] = {}
     while len(names) < number:
-        names["".join(pick.choices(_SYLLABLES, k=5))] = None
+        names["".join(rng.choices(_SYLLABLES, k=5))] = None
     return [Brand(name=name, terms=[name], handles=[f"@{name}"], hashtags=[f"#{name}"]) for name in names]
 
 
 @dataclass(frozen=True, slots=True)
 class MatchCost:
+    """Time to build the matcher for *brands*, and to find them in a post."""
+
     brands: int
     build_seconds: float
-    microseconds_a_post: float
+    microseconds_per_post: float
 
 
 def match_cost(texts: Sequence[str], number: int, *, posts: int = 20_000, rounds: int = 3) -> MatchCost:
     """Time to find *number* brands in posts that each name one of the first ten; the fastest of *rounds*."""
     brands = brands_of(number)
-    pick = random.Random(2)
-    named = [f"{pick.choice(texts)} {pick.choice(brands[:10]).name}" for _ in range(posts)]
-    began = time.perf_counter()
+    rng = random.Random(2)
+    posts_with_brands = [f"{rng.choice(texts)} {rng.choice(brands[:10]).name}" for _ in range(posts)]
+    started = time.perf_counter()
     matcher = BrandMatcher(brands)
-    built = time.perf_counter() - began
+    build_seconds = time.perf_counter() - started
     seconds = []
     for _ in range(rounds):
-        began = time.perf_counter()
-        for text in named:
+        started = time.perf_counter()
+        for text in posts_with_brands:
             matcher.match(text)
-        seconds.append(time.perf_counter() - began)
-    return MatchCost(number, built, 1e6 * min(seconds) / posts)
+        seconds.append(time.perf_counter() - started)
+    return MatchCost(number, build_seconds, 1e6 * min(seconds) / posts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +73,16 @@ class StoreSize:
 
     posts: int
     panes_and_sketches: int
-    repeat_memory: int
+    dedup_window: int
+    """Ids of six hours of posts."""
     samples: int
     """Sample of the day's usual posts, for the rising terms of alerts."""
-    kept_posts: int
-    """Recent posts and the newest negative posts."""
+    recent_posts: int
+    """Recent posts, and the newest negative ones."""
 
 
 def store_size(
-    client: Any, texts: Sequence[str], *, posts_a_second: float = 1.0, partitions: int = 4, authors: int = 20_000
+    client: Any, texts: Sequence[str], *, posts_per_second: float = 1.0, partitions: int = 4, authors: int = 20_000
 ) -> StoreSize:
     """Store a day of one brand's *texts* at a steady rate, with `fold_rows` and the real store, on an empty server.
 
@@ -89,7 +92,7 @@ def store_size(
     limits = DedupLimits(6 * HOUR_MS, 4_000_000)
     store = RedisPartitionStore(client, "growth", retention)
     evaluated = AlertingKeys("growth").evaluated_until
-    posts = int(posts_a_second * DAY_MS / 1_000)
+    posts = int(posts_per_second * DAY_MS / 1_000)
     states = [PartitionStatus("posts", partition, next=0, topic_id="t") for partition in range(partitions)]
     for state in states:
         if not store.rebase(None, state):
@@ -99,26 +102,26 @@ def store_size(
             client.set(evaluated, max(0, states[partition].watermark_ms))
             numbers = range(at + partition, min(posts, at + BATCH * partitions), partitions)
             states[partition] = _apply(
-                store, states[partition], _scored(numbers, texts, posts_a_second, authors), retention, limits
+                store, states[partition], _scored(numbers, texts, posts_per_second, authors), retention, limits
             )
     sizes = {key: int(client.memory_usage(key, samples=0)) for key in client.scan_iter(count=1_000)}
-    repeats = sum(size for key, size in sizes.items() if b":ids:" in key)
+    ids = sum(size for key, size in sizes.items() if b":ids:" in key)
     samples = sum(size for key, size in sizes.items() if b"}:s:" in key)
-    kept = sum(size for key, size in sizes.items() if any(kind in key for kind in (b"}:kn:", b"}:ko:", b"}:neg:")))
-    return StoreSize(posts, sum(sizes.values()) - repeats - samples - kept, repeats, samples, kept)
+    recent = sum(size for key, size in sizes.items() if any(kind in key for kind in (b"}:kn:", b"}:ko:", b"}:neg:")))
+    return StoreSize(posts, sum(sizes.values()) - ids - samples - recent, ids, samples, recent)
 
 
 @dataclass(frozen=True, slots=True)
-class KeptCost:
+class StoredDaysCost:
     """Cost of counting with so many stored days."""
 
     days: int
     store_bytes: int
-    microseconds_a_post: float
+    microseconds_per_post: float
     """Time to read, fold and write live posts after those days, in batches of 512; the median batch."""
 
 
-def kept_cost(client: Any, texts: Sequence[str], days: int, *, live_posts: int = 20_480) -> KeptCost:
+def stored_days_cost(client: Any, texts: Sequence[str], days: int, *, live_posts: int = 20_480) -> StoredDaysCost:
     """Store *days* of one brand with a post every five minutes, then live posts, two per second, on an empty server."""
     retention = Retention(120_000, 2 * DAY_MS, 90 * DAY_MS)
     limits = DedupLimits(6 * HOUR_MS, 4_000_000)
@@ -135,11 +138,11 @@ def kept_cost(client: Any, texts: Sequence[str], days: int, *, live_posts: int =
     first, seconds = 2 * days * DAY_MS // 1_000, []
     for at in range(first, first + live_posts, BATCH):
         posts = _scored(range(at, at + BATCH), texts, 2.0, 20_000)
-        began = time.perf_counter()
+        started = time.perf_counter()
         state = _apply(store, state, posts, retention, limits)
-        seconds.append(time.perf_counter() - began)
-    held = int(client.info("memory")["used_memory"])
-    return KeptCost(days, held, 1e6 * median(seconds) / BATCH)
+        seconds.append(time.perf_counter() - started)
+    store_bytes = int(client.info("memory")["used_memory"])
+    return StoredDaysCost(days, store_bytes, 1e6 * median(seconds) / BATCH)
 
 
 def _apply(
@@ -155,20 +158,20 @@ def _apply(
     return change.status
 
 
-def _scored(numbers: Iterable[int], texts: Sequence[str], posts_a_second: float, authors: int) -> list[Scored]:
+def _scored(numbers: Iterable[int], texts: Sequence[str], posts_per_second: float, authors: int) -> list[Scored]:
     hasher = AuthorHasher("growth")
-    out = []
-    verdicts: tuple[FourProbabilities, ...] = ((0.7, 0.2, 0.1, 0.0), (0.1, 0.7, 0.2, 0.0), (0.1, 0.2, 0.7, 0.0))
+    posts = []
+    probabilities: tuple[FourProbabilities, ...] = ((0.7, 0.2, 0.1, 0.0), (0.1, 0.7, 0.2, 0.0), (0.1, 0.2, 0.7, 0.0))
     for number in numbers:
-        moment = MIDNIGHT_MS + int(1_000 * number / posts_a_second)
-        created = datetime.fromtimestamp(moment / 1_000, UTC).isoformat()
+        event_ms = MIDNIGHT_MS + int(1_000 * number / posts_per_second)
+        created = datetime.fromtimestamp(event_ms / 1_000, UTC).isoformat()
         value = b'{"schema_version":1,"id":"%d","text":%s,"created_at":"%s","author_id":"u","source":"s"}' % (
             number,
             msgspec.json.encode(texts[number % len(texts)]),
             created.encode(),
         )
-        decoded = DecodedPost(Record(number, moment, None, value), POST_DECODER.decode(value), moment)
-        said = build_post_scores((verdicts[number % 3],), {"sentiment": (0.3, 0.4, 0.3)}, (None,))
+        decoded = DecodedPost(Record(number, event_ms, None, value), POST_DECODER.decode(value), event_ms)
+        scores = build_post_scores((probabilities[number % 3],), {"sentiment": (0.3, 0.4, 0.3)}, (None,))
         author = hasher("s", str(number * 7_919 % authors))
-        out.append(build_scored(decoded, ("Growth",), said, author=author, mask=str))
-    return out
+        posts.append(build_scored(decoded, ("Growth",), scores, author=author, mask=str))
+    return posts
