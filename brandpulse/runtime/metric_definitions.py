@@ -274,8 +274,8 @@ ALERTER_METRICS = (
         "brandpulse_notifications",
         "gauge",
         "Notifications since the state began, by receiver and outcome: accepted, delivered, quarantined, or the "
-        "reason for not sending: silenced, quiet_hours, grouped, below_severity, acknowledged, no_news, never_told, other_rule. "
-        "accepted = delivered + quarantined + brandpulse_outbox_pending.",
+        "reason for not sending: silenced, quiet_hours, grouped, below_severity, acknowledged, no_news, never_told, "
+        "other_rule. accepted = delivered + quarantined + brandpulse_outbox_pending.",
         "Many of one reason: a silence or rule hides more than intended.",
         ("receiver", "fate"),
     ),

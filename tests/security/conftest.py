@@ -1,4 +1,4 @@
-"""Secured servers, one of each a session; every test has topics and a namespace of its own."""
+"""Secured servers, one of each per session; every test has its own topics and namespace."""
 
 import shutil
 from collections.abc import Iterator

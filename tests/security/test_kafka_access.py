@@ -1,4 +1,4 @@
-"""Kafka's doors: who is let in, who is not and in which words, and what each service's user may do."""
+"""Access to Kafka: which users can log in, how errors name the setting, and what each service's user may do."""
 
 import time
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def names(namespace: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def lane(secured_kafka: SecuredKafka, settings_of: Env, names: dict[str, str]) -> dict[str, str]:
+def topics_with_acls(secured_kafka: SecuredKafka, settings_of: Env, names: dict[str, str]) -> dict[str, str]:
     """Topics and ACLs, made by the admin; gives the names as settings."""
     settings = settings_of(names)
     topics = [settings.posts_topic, settings.scored_topic, settings.dlq_topic, settings.alerts_topic]
@@ -81,11 +81,11 @@ def wait_until_in_force(admin: str, acls: list[Acl]) -> None:
     raise AssertionError(f"the broker does not know {wanted - seen} after 30 seconds")
 
 
-@pytest.mark.parametrize("door", ["SCRAM", "PLAIN", "MUTUAL"])
-def test_the_worker_is_let_in_at_every_door_that_we_have_settings_for(
-    secured_kafka: SecuredKafka, settings_of: Env, lane: dict[str, str], door: str
+@pytest.mark.parametrize("listener", ["SCRAM", "PLAIN", "MUTUAL"])
+def test_worker_connects_through_every_supported_listener(
+    secured_kafka: SecuredKafka, settings_of: Env, topics_with_acls: dict[str, str], listener: str
 ) -> None:
-    settings = settings_of(secured_kafka.env("worker", door) | lane)
+    settings = settings_of(secured_kafka.env("worker", listener) | topics_with_acls)
     assert (
         settings.posts_topic
         in AdminClient(client_config(settings.bootstrap_servers())).list_topics(timeout=patience(20)).topics
@@ -93,11 +93,11 @@ def test_the_worker_is_let_in_at_every_door_that_we_have_settings_for(
 
 
 @pytest.mark.parametrize(
-    ("door", "changes", "variable"),
+    ("listener", "changes", "variable"),
     [
         ("SCRAM", {"PASSWORD": "wr0ng-s3cr3t"}, "BRANDPULSE_KAFKA_PASSWORD"),
         ("PLAIN", {"PASSWORD": "wr0ng-s3cr3t"}, "BRANDPULSE_KAFKA_PASSWORD"),
-        ("SCRAM", {"USERNAME": "nobody"}, "BRANDPULSE_KAFKA_USERNAME"),
+        ("SCRAM", {"USERNAME": "unknown"}, "BRANDPULSE_KAFKA_USERNAME"),
         ("SCRAM", {"SASL_MECHANISM": "PLAIN"}, "BRANDPULSE_KAFKA_SASL_MECHANISM"),
         ("SCRAM", {"CA_FILE": "other"}, "BRANDPULSE_KAFKA_CA_FILE"),
         ("SCRAM", {"CA_FILE": ""}, "BRANDPULSE_KAFKA_CA_FILE"),
@@ -107,17 +107,17 @@ def test_the_worker_is_let_in_at_every_door_that_we_have_settings_for(
         ("PLAINTEXT", {}, "BRANDPULSE_KAFKA_SECURITY_PROTOCOL"),
     ],
 )
-def test_what_keeps_us_out_is_named_with_its_setting_and_not_the_secret(
+def test_refused_login_names_the_setting_but_not_the_secret(
     secured_kafka: SecuredKafka,
     other_authority: Authority,
     settings_of: Env,
     names: dict[str, str],
-    door: str,
+    listener: str,
     changes: dict[str, str],
     variable: str,
 ) -> None:
     found = {name: str(other_authority.file) if value == "other" else value for name, value in changes.items()}
-    env = secured_kafka.env("worker", door) | {f"BRANDPULSE_KAFKA_{name}": value for name, value in found.items()}
+    env = secured_kafka.env("worker", listener) | {f"BRANDPULSE_KAFKA_{name}": value for name, value in found.items()}
     settings = settings_of(env | names)
     [finding] = check_broker(settings)
     assert variable in finding.remedy
@@ -125,23 +125,19 @@ def test_what_keeps_us_out_is_named_with_its_setting_and_not_the_secret(
         assert secret not in f"{finding.observation} {finding.remedy}"
 
 
-def test_a_refused_user_stops_a_start_at_the_first_word(
-    secured_kafka: SecuredKafka, settings_of: Env, names: dict[str, str]
-) -> None:
+def test_refused_user_stops_the_start(secured_kafka: SecuredKafka, settings_of: Env, names: dict[str, str]) -> None:
     settings = settings_of(secured_kafka.env("worker") | names, BRANDPULSE_KAFKA_PASSWORD="wr0ng")
     with pytest.raises(ConfigError, match="BRANDPULSE_KAFKA_PASSWORD"):
         ensure_topics(settings.bootstrap_servers(), [Topic(settings.posts_topic)])
 
 
-def test_a_client_without_tls_at_a_tls_door_is_told_which_setting_to_look_at(
-    secured_kafka: SecuredKafka, settings_of: Env
-) -> None:
-    settings = settings_of({"BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": secured_kafka.doors["SCRAM"]})
+def test_plaintext_client_on_tls_listener_names_the_setting(secured_kafka: SecuredKafka, settings_of: Env) -> None:
+    settings = settings_of({"BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": secured_kafka.listeners["SCRAM"]})
     with pytest.raises(TransientError, match="BRANDPULSE_KAFKA_SECURITY_PROTOCOL"):
         ensure_topics(settings.bootstrap_servers(), [Topic("posts")])
 
 
-def test_a_missing_acl_is_told_with_the_user_and_the_command_that_prints_it(
+def test_missing_acl_names_the_user_and_the_acls_command(
     secured_kafka: SecuredKafka, settings_of: Env, names: dict[str, str]
 ) -> None:
     settings = settings_of(secured_kafka.env("worker") | names)
@@ -168,7 +164,7 @@ def may_see(servers: str, topic: str) -> bool:
             return True
         if error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return False
-        # One failure on a busy machine, as far as it could be told: a topic that was just made had no leader yet.
+        # Seen once on a busy machine: probably a new topic had no leader yet.
         admin.poll(0.2)
     return False
 
@@ -201,10 +197,10 @@ RIGHTS = {
 
 
 @pytest.mark.parametrize("service", RIGHTS)
-def test_each_user_may_do_what_its_service_needs_and_nothing_else(
-    secured_kafka: SecuredKafka, settings_of: Env, lane: dict[str, str], service: str
+def test_each_user_has_only_the_rights_of_its_service(
+    secured_kafka: SecuredKafka, settings_of: Env, topics_with_acls: dict[str, str], service: str
 ) -> None:
-    settings = settings_of(secured_kafka.env(service) | lane)
+    settings = settings_of(secured_kafka.env(service) | topics_with_acls)
     servers = settings.bootstrap_servers()
     for kind, expected in RIGHTS[service].items():
         topic = f"{settings.namespace}.{kind}"
@@ -214,7 +210,7 @@ def test_each_user_may_do_what_its_service_needs_and_nothing_else(
         ensure_topics(servers, [Topic(f"{settings.namespace}.new")])
 
 
-def test_the_printed_commands_say_what_is_created(settings_of: Env, names: dict[str, str]) -> None:
+def test_printed_commands_match_created_acls(settings_of: Env, names: dict[str, str]) -> None:
     acls = acls_of(settings_of(names))
     lines = commands(acls, "kafka:9092")
     assert len(lines) == len(acls)
@@ -242,16 +238,14 @@ def test_the_printed_commands_say_what_is_created(settings_of: Env, names: dict[
         ({"SECURITY_PROTOCOL": "TLS"}, ["SECURITY_PROTOCOL", "SASL_SSL"]),
     ],
 )
-def test_settings_that_do_not_fit_together_stop_the_start(
-    settings_of: Env, wrong: dict[str, str], names: list[str]
-) -> None:
+def test_contradicting_settings_stop_the_start(settings_of: Env, wrong: dict[str, str], names: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         settings_of({f"BRANDPULSE_KAFKA_{name}": value for name, value in wrong.items()})
     for name in names:
         assert name in str(caught.value)
 
 
-def test_an_address_prints_without_what_lets_us_in() -> None:
+def test_printed_address_holds_no_credentials() -> None:
     client: dict[str, Any] = {"sasl.password": "s3cr3t"}
     servers = KafkaServers("kafka:9092", client)
     assert f"{servers} {servers!r}" == "kafka:9092 'kafka:9092'"

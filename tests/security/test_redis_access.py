@@ -1,4 +1,4 @@
-"""Redis's door: who is let in, who is not and in which words, and what each service's user may do."""
+"""Access to Redis: which users can log in, how errors name the setting, and what each service's user may do."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,17 +40,17 @@ def settings_of(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @needs_tls
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"PASSWORD": "wr0ng-s3cr3t"}, "BRANDPULSE_REDIS_PASSWORD"),
-        ({"USERNAME": "nobody"}, "BRANDPULSE_REDIS_USERNAME"),
+        ({"USERNAME": "unknown"}, "BRANDPULSE_REDIS_USERNAME"),
         ({"USERNAME": "", "PASSWORD": ""}, "BRANDPULSE_REDIS_PASSWORD"),
         ({"CA_FILE": "other"}, "BRANDPULSE_REDIS_CA_FILE"),
         ({"CA_FILE": ""}, "BRANDPULSE_REDIS_CA_FILE"),
     ],
 )
-def test_what_keeps_us_out_is_named_with_its_setting_and_not_the_secret(
-    server: SecuredRedis, other_authority: Authority, settings_of: Any, changes: dict[str, str], told: str
+def test_refused_login_names_the_setting_but_not_the_secret(
+    server: SecuredRedis, other_authority: Authority, settings_of: Any, changes: dict[str, str], expected: str
 ) -> None:
     found = {name: str(other_authority.file) if value == "other" else value for name, value in changes.items()}
     settings = settings_of(server.env("worker") | {f"BRANDPULSE_REDIS_{name}": value for name, value in found.items()})
@@ -58,36 +58,36 @@ def test_what_keeps_us_out_is_named_with_its_setting_and_not_the_secret(
         check_connection(connect(settings.redis_address(), retries=0))
     [finding] = check_store(settings)
     for text in (str(caught.value), finding.remedy):
-        assert told in text
+        assert expected in text
         assert "s3cr3t" not in text
 
 
 @needs_tls
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "expected"),
     [({"valid_until": -ONE_DAY}, "certificate has expired"), ({"host": "elsewhere.example"}, "for another host")],
 )
-def test_a_certificate_that_is_out_of_date_or_another_hosts_is_called_so(
-    tmp_path: Path, authority: Authority, settings_of: Any, wrong: dict[str, Any], told: str
+def test_expired_or_foreign_certificate_is_named_as_such(
+    tmp_path: Path, authority: Authority, settings_of: Any, wrong: dict[str, Any], expected: str
 ) -> None:
     pair = authority.issue("other-redis", **wrong)
     server = SecuredRedis(tmp_path, authority, users=acl_file(tmp_path, "main", "posts"), server=pair)
     try:
-        with pytest.raises(ConfigError, match=told):
+        with pytest.raises(ConfigError, match=expected):
             check_connection(connect(settings_of(server.env("worker")).redis_address(), retries=0))
     finally:
         server.stop()
 
 
 @needs_tls
-def test_a_server_that_wants_our_certificate_gets_it(tmp_path: Path, authority: Authority, settings_of: Any) -> None:
+def test_required_client_certificate_is_sent(tmp_path: Path, authority: Authority, settings_of: Any) -> None:
     users = acl_file(tmp_path, "main", "posts")
     server = SecuredRedis(tmp_path, authority, users=users, wants_certificate=True)
-    ours = authority.issue("our-client")
+    client_pair = authority.issue("our-client")
     try:
         with pytest.raises(ConfigError, match="BRANDPULSE_REDIS_CERT_FILE"):
             check_connection(connect(settings_of(server.env("worker")).redis_address(), retries=0))
-        files = {"BRANDPULSE_REDIS_CERT_FILE": str(ours.cert), "BRANDPULSE_REDIS_KEY_FILE": str(ours.key)}
+        files = {"BRANDPULSE_REDIS_CERT_FILE": str(client_pair.cert), "BRANDPULSE_REDIS_KEY_FILE": str(client_pair.key)}
         client = connect(settings_of(server.env("worker") | files).redis_address())
         check_connection(client)
         assert client.smembers("{main}:brands") == set()
@@ -131,7 +131,7 @@ READS = {
     },
     "operator": {"{main:posts:0}:state": True},
 }
-NOBODY_MAY = (
+FORBIDDEN_COMMANDS = (
     ("FLUSHALL",),
     ("KEYS", "*"),
     ("SCAN", "0"),
@@ -165,26 +165,26 @@ class OnEach:
 
 
 class TestRights(OnEach):
-    def test_each_user_reads_and_writes_what_its_service_needs_and_nothing_else(self, client_of: Any) -> None:
+    def test_each_user_reads_and_writes_only_keys_of_its_service(self, client_of: Any) -> None:
         for service in SERVICES:
             client = client_of(service)
             for key, may in (WRITES[service] | dict.fromkeys(OTHERS, False)).items():
                 assert allowed(client, "HSET", key, "f", "1") == may, f"{service} writes {key}"
             for key, may in (READS[service] | dict.fromkeys(OTHERS, False)).items():
                 assert allowed(client, "TYPE", key) == may, f"{service} reads {key}"
-            for command in NOBODY_MAY:
+            for command in FORBIDDEN_COMMANDS:
                 if service == "operator" and command[0] == "SCAN":
                     continue
                 assert not allowed(client, *command), f"{service}: {command}"
 
-    def test_a_forbidden_key_is_told_with_the_user_and_the_file_of_rules(self, client_of: Any) -> None:
+    def test_forbidden_key_names_the_user_setting_and_the_acl_file(self, client_of: Any) -> None:
         with pytest.raises(TransientError, match=r"deploy/redis-users\.acl") as caught:
             PaneReader(client_of("worker"), "other").partitions()
         assert "BRANDPULSE_REDIS_USERNAME" in str(caught.value)
 
 
 def allowed(client: redis.Redis, *command: str) -> bool:
-    """A command that fails for another reason than a missing right was allowed."""
+    """Whether *command* is allowed, even if it fails for another reason than a missing right."""
     try:
         client.execute_command(*command)  # type: ignore[no-untyped-call]
     except redis.exceptions.NoPermissionError:
@@ -206,7 +206,7 @@ def allowed(client: redis.Redis, *command: str) -> bool:
         ("redis://[::1]:7/0", ("", False, (("::1", 7),), None, None, "", 0)),
     ],
 )
-def test_an_address_says_one_server_a_cluster_or_sentinels(url: str, expected: tuple[object, ...]) -> None:
+def test_address_is_one_server_a_cluster_or_sentinels(url: str, expected: tuple[object, ...]) -> None:
     place = parse_address(url)
     assert (place.kind, place.tls, place.hosts, place.user, place.password, place.service, place.db) == expected
 
@@ -224,7 +224,7 @@ def test_an_address_says_one_server_a_cluster_or_sentinels(url: str, expected: t
         "redis://h?db=1",
     ],
 )
-def test_what_is_no_address_is_told_with_right_ones_and_without_the_password(url: str) -> None:
+def test_invalid_address_shows_examples_but_not_the_password(url: str) -> None:
     with pytest.raises(ConfigError, match="BRANDPULSE_REDIS_URL") as caught:
         parse_address(url)
     assert "s3cr3t" not in str(caught.value)
@@ -239,15 +239,13 @@ def test_what_is_no_address_is_told_with_right_ones_and_without_the_password(url
         ({"URL": "nonsense"}, ["URL", "redis+cluster"]),
     ],
 )
-def test_settings_that_do_not_fit_together_stop_the_start(
-    settings_of: Any, wrong: dict[str, str], names: list[str]
-) -> None:
+def test_contradicting_settings_stop_the_start(settings_of: Any, wrong: dict[str, str], names: list[str]) -> None:
     with pytest.raises(BrandpulseError) as caught:
         settings_of({f"BRANDPULSE_REDIS_{name}": value for name, value in wrong.items()})
     for name in names:
         assert name in str(caught.value)
 
 
-def test_an_address_shows_no_password() -> None:
+def test_shown_address_holds_no_password() -> None:
     address = RedisAddress("redis://u:s3cr3t@h:1/0", {"password": "s3cr3t"})
     assert "s3cr3t" not in f"{address!r} {without_password(address)}"

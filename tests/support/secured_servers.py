@@ -1,4 +1,4 @@
-"""Real servers with locked doors: Apache Kafka with TLS, SCRAM users and its ACLs; Redis with TLS and an ACL file."""
+"""Real servers with access control: Apache Kafka with TLS, SCRAM users and its ACLs; Redis with TLS and an ACL file."""
 
 import shutil
 from pathlib import Path
@@ -21,20 +21,20 @@ ACL_FILE = ROOT / "deploy" / "redis-users.acl"
 
 
 def password_of(service: str) -> str:
-    """Odd on purpose: no log line holds it by chance."""
+    """Unusual on purpose, so that no log line contains it by chance."""
     return f"{service}-s3cr3t-7Qz9"
 
 
 class SecuredKafka:
-    """One node. `admin` is a plaintext door whose users may do everything; the other doors ask who is there."""
+    """One node. `admin` is a plaintext listener without access control; the other listeners require a login."""
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         self._authority = authority
         server = _pem(folder, "server", authority.issue("kafka"))
         expired = _pem(folder, "expired-server", authority.issue("expired-kafka", valid_until=-ONE_DAY))
         elsewhere = _pem(folder, "elsewhere", authority.issue("elsewhere", host="elsewhere.example"))
-        doors = ("PLAINTEXT", "CONTROLLER", "SCRAM", "PLAIN", "MUTUAL", "EXPIRED", "ELSEWHERE")
-        ports = {name: free_port() for name in doors}
+        listeners = ("PLAINTEXT", "CONTROLLER", "SCRAM", "PLAIN", "MUTUAL", "EXPIRED", "ELSEWHERE")
+        ports = {name: free_port() for name in listeners}
         sasl = "org.apache.kafka.common.security"
         users = " ".join(f'user_brandpulse-{name}="{password_of(name)}"' for name in SERVICES)
         self._node = ApacheKafka(
@@ -70,10 +70,10 @@ class SecuredKafka:
             },
         )
         self.admin = self._node.bootstrap_servers
-        self.doors = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-        self._make_users()
+        self.listeners = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        self._create_users()
 
-    def _make_users(self) -> None:
+    def _create_users(self) -> None:
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4_096)
         wanted = [
             UserScramCredentialUpsertion(f"brandpulse-{name}", info, password_of(name).encode()) for name in SERVICES
@@ -82,13 +82,13 @@ class SecuredKafka:
         for future in admin.alter_user_scram_credentials(wanted).values():
             future.result()
 
-    def env(self, service: str, door: str = "SCRAM") -> dict[str, str]:
-        """The settings of a service that comes to *door* as its own user."""
+    def env(self, service: str, listener: str = "SCRAM") -> dict[str, str]:
+        """The settings of a service that connects to *listener* as its own user."""
         common = {
-            "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": self.doors[door],
+            "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": self.listeners[listener],
             "BRANDPULSE_KAFKA_CA_FILE": str(self._authority.file),
         }
-        if door == "MUTUAL":
+        if listener == "MUTUAL":
             pair = self._authority.issue(f"brandpulse-{service}")
             return common | {
                 "BRANDPULSE_KAFKA_SECURITY_PROTOCOL": "SSL",
@@ -97,7 +97,7 @@ class SecuredKafka:
             }
         return common | {
             "BRANDPULSE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-            "BRANDPULSE_KAFKA_SASL_MECHANISM": "PLAIN" if door == "PLAIN" else "SCRAM-SHA-512",
+            "BRANDPULSE_KAFKA_SASL_MECHANISM": "PLAIN" if listener == "PLAIN" else "SCRAM-SHA-512",
             "BRANDPULSE_KAFKA_USERNAME": f"brandpulse-{service}",
             "BRANDPULSE_KAFKA_PASSWORD": password_of(service),
         }

@@ -22,16 +22,16 @@ def test_panes_add_up_and_survive_storage(one: Pane, other: Pane) -> None:
 
 
 @pytest.mark.parametrize("stored", [b"", b"1,2,3", b"1,2,3,x", b"1,2,3,4,5,6", b"1,2,3,4,"])
-def test_what_is_no_pane_is_told(stored: bytes) -> None:
+def test_invalid_pane_raises_state_error(stored: bytes) -> None:
     with pytest.raises(StateError):
         Pane.decode(stored)
 
 
-def test_a_pane_of_a_version_that_knew_no_irrelevant_posts_is_read() -> None:
+def test_pane_without_irrelevant_count_is_decoded() -> None:
     assert Pane.decode(b"1,2,3,-4") == Pane(negative=1, neutral=2, positive=3, score_micros=-4, irrelevant=0)
 
 
-def test_irrelevant_posts_are_posts_and_part_of_no_share() -> None:
+def test_irrelevant_posts_count_as_posts_but_in_no_share() -> None:
     pane = Pane(negative=1, neutral=2, positive=1, score_micros=1_000_000, irrelevant=6)
     assert (pane.posts, pane.relevant, pane.negative_share, pane.mean_score) == (10, 4, 0.25, 0.25)
 
@@ -62,12 +62,12 @@ def test_a_sketch_stays_small() -> None:
     assert len(some_authors(range(20_000), range(20_000)).encode()) < 2_200
 
 
-def test_damaged_sketches_are_told() -> None:
+def test_damaged_sketches_raise_state_error() -> None:
     with pytest.raises(StateError):
         Authors.decode(b"\x00\x05junk!")
 
 
-def test_a_partitions_state_survives_storage() -> None:
+def test_partition_state_survives_storage() -> None:
     stored = {
         b"next": b"7",
         b"topic_id": b"abc",
@@ -110,7 +110,7 @@ def test_readers_merge_the_partitions(redis_client: redis.Redis, namespace: str)
     assert reader.hours(["A: b"], 500_000, 500_000) == {"A: b": {500_000: Pane(4, 4, 6, 0)}}
 
 
-def test_an_unreachable_store_is_told_as_passing() -> None:
+def test_unreachable_store_raises_transient_error() -> None:
     client = redis.Redis.from_url("redis://127.0.0.1:1/0", socket_connect_timeout=0.2, retry=None)
     with pytest.raises(TransientError):
         PaneReader(client, "x").brands()

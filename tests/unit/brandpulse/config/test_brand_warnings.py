@@ -13,7 +13,7 @@ def warned(**brand: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("term", "said"),
+    ("term", "expected"),
     [
         ("acme AND air", "AND, OR and NOT are read as words"),
         ("acme NEAR/3 delay", "AND, OR and NOT are read as words"),
@@ -28,23 +28,23 @@ def warned(**brand: Any) -> list[str]:
         ("acme~2", "a sign of a search query"),
     ],
 )
-def test_a_term_from_a_search_query_is_warned_of(term: str, said: str) -> None:
+def test_search_query_syntax_in_a_term_warns(term: str, expected: str) -> None:
     [warning] = warned(terms=[term])
-    assert said in warning
+    assert expected in warning
     # The warning is true: the words alone do not match.
     file = BrandsFile.model_validate({"brands": [{"name": "A", "terms": [term]}]})
     assert BrandMatcher(file.brands).match("acme air is late, acme again: airbrush") == ()
 
 
 @pytest.mark.parametrize("term", ["zoom", "Monday", "target", "Apple", "orange", "next"])
-def test_an_ordinary_word_is_warned_of_unless_context_is_required(term: str) -> None:
+def test_ordinary_word_without_required_context_warns(term: str) -> None:
     [warning] = warned(terms=[term])
     assert "ordinary word" in warning
     assert warned(terms=[term], require=["app"]) == []
 
 
 @pytest.mark.parametrize("term", ["hp", "3M", "a"])
-def test_a_term_of_two_letters_is_warned_of(term: str) -> None:
+def test_term_of_two_letters_warns(term: str) -> None:
     [warning] = warned(terms=[term])
     assert "letters also matches abbreviations" in warning
 
@@ -53,22 +53,22 @@ def test_a_term_of_two_letters_is_warned_of(term: str) -> None:
     "term",
     ["acme air", "Nordbank", "McDonald's", "AT&T", "Zürich Re", "Yahoo!", "C++ Builder", "日産", "orange juice co"],
 )
-def test_a_usual_name_is_not_warned_of(term: str) -> None:
+def test_usual_name_does_not_warn(term: str) -> None:
     assert warned(terms=[term]) == []
 
 
 @pytest.mark.parametrize("brand", [{"handles": ["acme air"]}, {"hashtags": ["acme-air"]}, {"hashtags": ["acme air"]}])
-def test_a_handle_or_hashtag_that_cannot_occur_is_warned_of(brand: dict[str, list[str]]) -> None:
+def test_impossible_handle_or_hashtag_warns(brand: dict[str, list[str]]) -> None:
     [warning] = warned(**brand)
     assert "matches nothing" in warning
 
 
 @pytest.mark.parametrize("handle", ["@acmeair", "acme_air", "acme.bsky.social", "acme@mastodon.social", "acmeair2"])
-def test_a_usual_handle_is_not_warned_of(handle: str) -> None:
+def test_usual_handle_does_not_warn(handle: str) -> None:
     assert warned(handles=[handle]) == []
 
 
-def test_a_word_of_two_brands_is_warned_of() -> None:
+def test_word_of_two_brands_warns() -> None:
     brands = [{"name": "A", "terms": ["acme"]}, {"name": "B", "terms": ["Acme"], "handles": ["b"]}]
     [warning] = brand_warnings(BrandsFile.model_validate({"brands": brands}))
     assert (warning.brand, warning.fault) == ("B", "it names brand 'A' too, so its posts count for both")

@@ -19,7 +19,7 @@ def test_a_brand_needs_a_name_and_one_kind_of_word(tmp_path: Path) -> None:
     assert (brands[0].handles, brands[1].hashtags) == (["a", "b"], ["b"])
 
 
-def test_a_brand_without_a_time_zone_lives_by_utc(tmp_path: Path) -> None:
+def test_brand_without_time_zone_uses_utc(tmp_path: Path) -> None:
     brands = load_brands(
         written(tmp_path, "brands:\n- {name: A, terms: [a]}\n- {name: B, terms: [b], time_zone: Europe/Berlin}\n")
     )
@@ -27,7 +27,7 @@ def test_a_brand_without_a_time_zone_lives_by_utc(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("brands:\n- {name: A}\n", "(brand 'A'): needs at least one of terms, handles or hashtags"),
         ("brands:\n- {terms: [a]}\n", "brands.0.name"),
@@ -45,10 +45,10 @@ def test_a_brand_without_a_time_zone_lives_by_utc(tmp_path: Path) -> None:
         ('brands:\n- {name: "A\\x1fb", terms: [a]}\n', "U+001F"),
     ],
 )
-def test_a_wrong_file_is_told_by_entry_and_value_with_a_right_one(tmp_path: Path, text: str, told: str) -> None:
+def test_wrong_file_names_entry_value_and_a_right_example(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_brands(written(tmp_path, text))
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     assert "name: Acme Air" in str(caught.value)
 
 
@@ -57,7 +57,7 @@ def test_a_missing_file_names_its_variable(tmp_path: Path) -> None:
         load_brands(tmp_path / "none.yaml")
 
 
-def test_a_binary_file_is_told(tmp_path: Path) -> None:
+def test_binary_file_raises_config_error(tmp_path: Path) -> None:
     path = tmp_path / "brands.yaml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
@@ -67,7 +67,7 @@ def test_a_binary_file_is_told(tmp_path: Path) -> None:
 A_BRAND = "brands:\n- {name: A, terms: [a]}\nfacets:\n"
 
 
-def test_a_facet_is_told_by_words_or_by_what_the_model_says(tmp_path: Path) -> None:
+def test_facet_is_defined_by_words_or_model_labels(tmp_path: Path) -> None:
     text = (
         A_BRAND + "- {name: refund, words: [refund, 'money back']}\n- {name: urgent, urgency: [high], complaint: 0.5}\n"
     )
@@ -81,7 +81,7 @@ def test_a_file_without_facets_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "expected"),
     [
         ("{name: Refund, words: [refund]}", "facets.0.name (facet 'Refund')"),
         ("{name: refund}", "(facet 'refund'): needs one of words, emotions, mood, urgency, complaint or crisis"),
@@ -98,13 +98,13 @@ def test_a_file_without_facets_has_none(tmp_path: Path) -> None:
         ("\n- ".join(f"{{name: f{i}, words: [w]}}" for i in range(21)), "at most 20 entries, has 21"),
     ],
 )
-def test_a_wrong_facet_is_told_by_entry_and_value(tmp_path: Path, entry: str, told: str) -> None:
+def test_wrong_facet_names_entry_and_value(tmp_path: Path, entry: str, expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_brands_file(written(tmp_path, A_BRAND + f"- {entry}\n"))
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
-def test_the_brand_of_a_facets_series_is_told() -> None:
+def test_facet_series_names_its_brand() -> None:
     series = facet_series("Bob's: Burgers", "refund")
     assert (brand_of(series), facet_of(series)) == ("Bob's: Burgers", "refund")
     assert (brand_of("Acme"), facet_of("Acme")) == ("Acme", "")

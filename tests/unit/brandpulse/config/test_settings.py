@@ -12,7 +12,7 @@ from model.serve.settings import ServeSettings
 from stream_workers.settings import WorkerSettings
 
 
-def test_a_wrong_setting_is_told_by_variable_value_and_a_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_setting_names_variable_value_and_a_right_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRANDPULSE_PARTITIONS", "many")
     with pytest.raises(ConfigError) as caught:
         load_settings(Settings)
@@ -21,7 +21,7 @@ def test_a_wrong_setting_is_told_by_variable_value_and_a_right_one(monkeypatch: 
     assert "BRANDPULSE_PARTITIONS=4" in str(caught.value)
 
 
-def test_all_wrong_settings_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_wrong_settings_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRANDPULSE_WORKER_BATCH_POSTS", "0")
     monkeypatch.setenv("BRANDPULSE_WORKER_ENGINE", "magic")
     with pytest.raises(ConfigError) as caught:
@@ -51,7 +51,7 @@ def test_addresses_come_from_the_environment_else_from_what_up_started(
     assert load_settings(Settings).bootstrap_servers() == "other:2"
 
 
-def test_a_damaged_address_file_says_what_to_do(tmp_path: Path) -> None:
+def test_damaged_address_file_names_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text("{")
     with pytest.raises(ConfigError, match="Delete it"):
         read_addresses(tmp_path)
@@ -69,7 +69,7 @@ EVERY_SETTINGS = (Settings, WorkerSettings, AlerterSettings, PageSettings, Grafa
 
 
 @pytest.mark.parametrize("kind", EVERY_SETTINGS)
-def test_a_variable_of_any_service_stops_no_other(kind: type[BaseSettings]) -> None:
+def test_variable_of_one_service_is_ignored_by_others(kind: type[BaseSettings]) -> None:
     every = {name: "x" for settings in EVERY_SETTINGS for name in variables_of(settings)}
     assert misspelt(kind, every) == {}
 
@@ -94,7 +94,7 @@ def test_a_misspelt_variable_stops_the_start_with_the_right_one(
         load_settings(kind)
 
 
-def test_a_variable_like_no_setting_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_unlike_any_setting_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRANDPULSE_TEST_NAB", "x")
     monkeypatch.setenv("BRANDPULSE_DEPLOYED_BY", "x")
     assert load_settings(Settings)
@@ -110,7 +110,7 @@ def test_a_command_in_another_folder_names_the_folder_to_use(monkeypatch: pytest
     assert "set BRANDPULSE_HOME" in str(caught.value)
 
 
-def test_a_home_that_cannot_be_entered_is_blamed_itself(tmp_path: Path) -> None:
+def test_unreadable_home_is_named_as_the_cause(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ConfigError) as caught:
         read_addresses(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""What is masked, what stays readable, in which share of the labelled texts, and at which cost."""
+"""What is masked, what stays readable, the share of labelled texts that is masked, and the time it takes."""
 
 import json
 import time
@@ -48,7 +48,7 @@ MASK = Mask(keep=["AcmeAir"])
         ("@user＠PNR", "@user @user"),
     ],
 )
-def test_private_things_are_masked_and_brands_are_not(text: str, masked: str) -> None:
+def test_private_data_is_masked_and_brand_handles_are_not(text: str, masked: str) -> None:
     assert MASK(text) == masked
 
 
@@ -67,12 +67,12 @@ def test_private_things_are_masked_and_brands_are_not(text: str, masked: str) ->
         "born in 1990, call me maybe, text 2 friends, account 50000 euros",
     ],
 )
-def test_what_names_no_person_stays_readable(text: str) -> None:
+def test_text_without_private_data_stays_readable(text: str) -> None:
     assert MASK(text) == text
 
 
 @pytest.mark.parametrize("half", ["choosing", "reporting"])
-def test_labelled_texts_are_masked_to_the_floor(half: str) -> None:
+def test_labelled_texts_are_masked_in_the_required_share(half: str) -> None:
     texts = [one for one in labelled_texts(LABELLED) if one.half == half]
     report = evaluate_masking(texts, Mask(["AcmeAir", "AcmeCare"]))
     assert report.private.total() >= 190
@@ -80,7 +80,7 @@ def test_labelled_texts_are_masked_to_the_floor(half: str) -> None:
     assert report.false_share <= (0.005 if half == "reporting" else 0.02)
 
 
-def test_a_hint_leaves_out_nothing_that_its_patterns_find(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hints_lose_no_match_of_their_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [one.text for one in labelled_texts(LABELLED)]
     hinted = [MASK(text) for text in texts]
     monkeypatch.setattr(Hints, "begins", lambda _hints, _hint: None)
@@ -155,12 +155,12 @@ def test_a_labelled_text_masked_twice_is_masked_once() -> None:
         assert MASK(once) == once, one.text
 
 
-def test_a_text_of_an_older_version_keeps_its_brand_and_loses_its_number() -> None:
+def test_text_of_older_version_keeps_handles_and_loses_numbers() -> None:
     stored = "@acmeair call 212-555-0149, says @user-r and ＠kim_r"
     assert masked_again(stored) == "@acmeair call [phone], says @user and @user"
 
 
-def test_placeholders_are_no_words_of_an_alert() -> None:
+def test_placeholders_are_not_terms_of_an_alert() -> None:
     masked = MASK("refund to my card 4111 1111 1111 1111 says @ann, call 212-555-0149")
     assert without_placeholders("a [phone] b") == "a  .  b"
     assert not {"phone", "card phone", "user"} & set(terms_of(masked))
@@ -236,7 +236,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:12]))
-def test_a_hostile_text_costs_no_more_than_its_length(text: str) -> None:
+def test_masking_time_grows_with_length_for_hostile_texts(text: str) -> None:
     whole, quarter = _cpu(text[:20_000]), _cpu(text[:5_000])
     assert whole < 12 * quarter + 0.01, "time grows by the square of the length"
 
@@ -250,7 +250,7 @@ def _cpu(text: str) -> float:
     return best
 
 
-def test_a_dead_letter_is_shown_without_its_author_and_his_number() -> None:
+def test_shown_dead_letter_hides_author_and_phone_number() -> None:
     value = '{"schema_version": 9, "id": "1899999999999990000", "author_id": "kim", "text": "call 212-555-0149"}'
     shown = json.loads(masked_record(value))
     assert shown == {"schema_version": 9, "id": "1899999999999990000", "author_id": "[author]", "text": "call [phone]"}

@@ -19,7 +19,7 @@ def ended(path: Path, code: str) -> Child:
     return child
 
 
-def test_the_reason_is_the_error_that_the_process_wrote(tmp_path: Path) -> None:
+def test_reason_is_the_last_error_of_the_process(tmp_path: Path) -> None:
     assert ended(tmp_path / "log", FAILS).reason() == "X is wrong.\nA right one: Y"
 
 
@@ -30,17 +30,17 @@ def test_the_log_of_an_earlier_process_is_not_shown(tmp_path: Path) -> None:
     assert child.log_tail() == child.reason() == "today"
 
 
-def test_a_start_that_fails_names_the_error(tmp_path: Path) -> None:
+def test_failed_start_names_the_error(tmp_path: Path) -> None:
     child = Child("broker", [sys.executable, "-c", FAILS], log=tmp_path / "log")
     with pytest.raises(StartError, match=r"broker ended with code 2 while starting:\nX is wrong"):
         child.wait_ready(lambda: False, timeout_seconds=20)
 
 
 @pytest.mark.parametrize(
-    ("home", "said"),
+    ("home", "expected"),
     [("/proc/self/nowhere", "cannot use /proc/self/nowhere"), ("FILE/inside", "A part of this path is a file")],
 )
-def test_a_folder_that_cannot_be_written_is_named_without_a_traceback(tmp_path: Path, home: str, said: str) -> None:
+def test_unwritable_folder_is_named_without_a_traceback(tmp_path: Path, home: str, expected: str) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "brands.yaml").write_text("brands:\n- {name: A, terms: [a]}\n")
     done = subprocess.run(
@@ -59,4 +59,4 @@ def test_a_folder_that_cannot_be_written_is_named_without_a_traceback(tmp_path: 
     )
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
-    assert "BRANDPULSE_HOME" in done.stderr or said in done.stderr
+    assert "BRANDPULSE_HOME" in done.stderr or expected in done.stderr

@@ -1,4 +1,4 @@
-"""Names, ids and posts on a terminal: printed as they are written, in every command."""
+"""Names, ids and posts on a terminal print unchanged, in every command."""
 
 import ast
 import io
@@ -30,7 +30,7 @@ def printed(*what: object, width: int = 300, **options: object) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_printed_as_it_is_in_lines_tables_titles_and_panels(name: str) -> None:
+def test_names_print_unchanged_in_lines_tables_and_panels(name: str) -> None:
     table = Table(name, title=name, caption=name)
     table.add_row(name)
     assert printed(name).strip() == name
@@ -38,11 +38,11 @@ def test_a_name_is_printed_as_it_is_in_lines_tables_titles_and_panels(name: str)
     assert printed(Panel(name, title=styled((name, "bold")))).count(name) == 2
 
 
-def test_markup_stays_off_even_where_a_caller_asks_for_it() -> None:
+def test_markup_stays_off_even_if_a_caller_enables_it() -> None:
     assert printed("[red]x[/]", markup=True, emoji=True).strip() == "[red]x[/]"
 
 
-def test_terminal_codes_and_directions_are_spelled_out() -> None:
+def test_terminal_codes_and_direction_marks_are_escaped() -> None:
     assert visible("a\x1b[2J\x9b1m\u202eb\tc\nd") == "a\\x1b[2J\\x9b1m\\u202eb\tc\nd"
     table = Table("name")
     table.add_row("a\x1b]8;;https://evil.example\x07b")
@@ -51,7 +51,7 @@ def test_terminal_codes_and_directions_are_spelled_out() -> None:
     assert "\x1b" not in str(styled(("\x1b[31m", "bold"), "\x1b"))
 
 
-def test_echo_goes_where_it_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_echo_prints_to_the_chosen_stream(capsys: pytest.CaptureFixture[str]) -> None:
     echo("[bold]a :bank:\x1b")
     echo("b", err=True)
     assert tuple(capsys.readouterr()) == ("[bold]a :bank:\\x1b\n", "b\n")
@@ -74,7 +74,7 @@ def test_a_short_id_stays_on_one_line_beside_a_long_reason() -> None:
     assert key in printed(table, width=100)
 
 
-def test_no_other_console_is_made_and_no_markup_is_read() -> None:
+def test_only_this_console_is_created_and_markup_is_off() -> None:
     found = []
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
@@ -93,7 +93,7 @@ def test_no_other_console_is_made_and_no_markup_is_read() -> None:
     assert found == []
 
 
-def test_no_text_of_a_command_holds_console_markup() -> None:
+def test_command_texts_contain_no_console_markup() -> None:
     """Since nothing reads it, it would be printed."""
     wrong = re.compile(r"\[/\]|\[(bold|dim|red|green|yellow)\b[a-z ]*\]")
     found = []

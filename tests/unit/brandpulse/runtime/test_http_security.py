@@ -19,11 +19,11 @@ from brandpulse.runtime.http_security import has_token, is_loopback, metrics_tok
         ("example.org", False),
     ],
 )
-def test_what_only_this_machine_reaches(host: str, only_here: bool) -> None:
+def test_loopback_hosts_are_recognized(host: str, only_here: bool) -> None:
     assert is_loopback(host) is only_here
 
 
-def test_beyond_loopback_a_token_is_wanted() -> None:
+def test_token_is_required_beyond_loopback() -> None:
     assert metrics_token("127.0.0.1", None, variable="BRANDPULSE_WORKER_HOST") is None
     with pytest.raises(ConfigError, match=r"BRANDPULSE_METRICS_TOKEN.*BRANDPULSE_WORKER_HOST=0\.0\.0\.0"):
         metrics_token("0.0.0.0", None, variable="BRANDPULSE_WORKER_HOST")

@@ -25,14 +25,14 @@ def hour_at(text: str) -> int:
 
 
 @pytest.mark.parametrize("name", ZONES)
-def test_a_year_of_hours_of_a_zone_agrees_with_the_standard_library(name: str) -> None:
+def test_local_hours_of_a_year_match_the_standard_library(name: str) -> None:
     zone = ZoneInfo(name)
     hours = np.arange(hour_at("2026-01-01T00:00+00:00"), hour_at("2027-01-02T00:00+00:00"))
     middles = [datetime.fromtimestamp(int(hour) * 3_600 + 1_800, DATETIME_UTC).astimezone(zone) for hour in hours]
     assert week_hours(hours, zone).tolist() == [24 * at.weekday() + at.hour for at in middles]
 
 
-def test_monday_midnight_is_the_first_hour_of_the_week_on_both_sides_of_a_clock_change() -> None:
+def test_week_starts_on_monday_midnight_around_a_clock_change() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     mondays = np.array([hour_at("2026-03-22T23:00+00:00"), hour_at("2026-03-29T22:00+00:00")])
     assert week_hours(mondays, berlin).tolist() == [0, 0]
@@ -40,7 +40,7 @@ def test_monday_midnight_is_the_first_hour_of_the_week_on_both_sides_of_a_clock_
     assert hour_of_day(datetime(2026, 10, 26, 8, 59, tzinfo=berlin).timestamp(), berlin) == 8
 
 
-def test_a_clock_change_drops_an_hour_in_spring_and_repeats_one_in_autumn() -> None:
+def test_clock_change_skips_an_hour_in_spring_and_repeats_one_later() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     spring = hour_at("2026-03-29T00:00+01:00") + np.arange(4)
     autumn = hour_at("2026-10-25T00:00+02:00") + np.arange(5)
@@ -48,7 +48,7 @@ def test_a_clock_change_drops_an_hour_in_spring_and_repeats_one_in_autumn() -> N
     assert (week_hours(autumn, berlin) % 24).tolist() == [0, 1, 2, 2, 3]
 
 
-def test_a_moment_in_a_zone_of_half_hours_lies_in_the_local_hour() -> None:
+def test_time_in_a_half_hour_zone_has_the_local_hour() -> None:
     kolkata = ZoneInfo("Asia/Kolkata")
     at = datetime(2026, 3, 2, 9, 29, tzinfo=kolkata)
     assert hour_of_week(at.timestamp(), kolkata) == 9

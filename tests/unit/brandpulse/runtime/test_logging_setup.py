@@ -25,7 +25,7 @@ def line_of(message: str = "kafka client error", *, error: BaseException | None 
 
 
 def fields_of(line: str) -> dict[str, str]:
-    """What a logfmt parser reads from *line*."""
+    """The fields that a logfmt parser reads from *line*."""
 
     def value(raw: str) -> str:
         if not raw.startswith('"'):
@@ -55,7 +55,7 @@ def fields_of(line: str) -> dict[str, str]:
         "[0, 1]",
     ],
 )
-def test_a_parser_reads_back_each_value(value: str) -> None:
+def test_logfmt_parser_reads_each_value_back(value: str) -> None:
     line = line_of(error_text=value, partition=3)
     assert fields_of(line) == {"error_text": value, "partition": "3"}
     assert len(line.splitlines()) == 1

@@ -20,7 +20,7 @@ def samples(telemetry: Telemetry) -> dict[str, float]:
     }
 
 
-def test_the_version_in_the_code_is_the_package_s() -> None:
+def test_version_in_code_matches_the_package() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
 
 
@@ -42,7 +42,7 @@ def test_a_service_exports_its_process_and_its_versions() -> None:
     assert f"service=worker,version={VERSION}" in build
 
 
-def test_a_batch_weighs_as_many_observations_as_it_has_posts() -> None:
+def test_batch_adds_one_observation_per_post() -> None:
     telemetry = Telemetry(WORKER_METRICS)
     telemetry.weighted_histogram(LATENCY).observe_many({0.001: 900, 0.7: 90, 400.0: 10})
     telemetry.weighted_histogram(LATENCY).observe_many({0.7: 1})

@@ -1,4 +1,4 @@
-"""How much a process holds."""
+"""Memory of a process."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from brandpulse.runtime.process_memory import peak_bytes, resident_bytes
 
 
-def test_a_process_that_takes_memory_and_gives_it_back_keeps_its_peak(tmp_path: Path) -> None:
+def test_peak_stays_after_memory_is_freed(tmp_path: Path) -> None:
     script = "import sys; a = bytearray(200_000_000); del a; print('ready', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
@@ -18,15 +18,15 @@ def test_a_process_that_takes_memory_and_gives_it_back_keeps_its_peak(tmp_path: 
         child.communicate(b"")
 
 
-def test_a_process_is_not_charged_with_its_parents_memory() -> None:
+def test_peak_excludes_the_parents_memory() -> None:
     """As getrusage does, which made every peer of a bench as large as the bench."""
-    ours = b"x" * 300_000_000
+    own = b"x" * 300_000_000
     script = "from brandpulse.runtime.process_memory import peak_bytes; print(peak_bytes())"
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert int(told) < len(ours)
+    reported = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert int(reported) < len(own)
 
 
-def test_who_has_no_such_field_holds_nothing_and_who_is_gone_is_an_error(tmp_path: Path) -> None:
+def test_missing_field_is_zero_and_ended_process_raises(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "status").write_text("Name:\tzombie\nState:\tZ (zombie)\n")
     assert peak_bytes(7, proc=tmp_path) == 0

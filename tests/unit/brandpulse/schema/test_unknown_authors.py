@@ -1,4 +1,4 @@
-"""Which author ids name no person."""
+"""Author ids that name no person."""
 
 import pytest
 

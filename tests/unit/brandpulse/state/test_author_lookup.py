@@ -1,4 +1,4 @@
-"""Who wrote about a brand before, as its author sketches tell."""
+"""Authors who wrote about a brand before, found in author sketches."""
 
 import random
 
@@ -25,12 +25,12 @@ def sketch(of: list[int], *, again: int = 0) -> bytes:
 
 @pytest.mark.parametrize("many", [0, 1, 2, 7, 8, 9, 40, 150, 190])
 @pytest.mark.parametrize("again", [0, 2])
-def test_a_small_sketch_tells_each_of_its_authors(many: int, again: int) -> None:
+def test_small_sketch_contains_each_of_its_authors(many: int, again: int) -> None:
     inside = authors(many)
     assert coupons_in(sketch(inside, again=again)) == frozenset(map(coupon_of, inside))
 
 
-def test_accounts_that_are_not_in_any_sketch_are_new() -> None:
+def test_accounts_in_no_sketch_are_new() -> None:
     everyone = authors(300)
     known = KnownAuthors([sketch(everyone[:100]), sketch(everyone[50:180])])
     words = [author_hex(author) for author in everyone]
@@ -40,5 +40,5 @@ def test_accounts_that_are_not_in_any_sketch_are_new() -> None:
 
 
 @pytest.mark.parametrize("sketches", [[], [sketch(authors(400))], [sketch(authors(5)), sketch(authors(400))]])
-def test_without_history_or_with_a_large_sketch_new_is_unknown(sketches: list[bytes]) -> None:
+def test_new_accounts_are_unknown_without_history_or_coupons(sketches: list[bytes]) -> None:
     assert KnownAuthors(sketches).new_among([author_hex(1)]) is None

@@ -1,4 +1,4 @@
-"""Which texts a model that declares its languages reads."""
+"""Which texts a model supports, by the languages that it declares."""
 
 import gzip
 import json
@@ -36,7 +36,7 @@ READ = [
 
 
 @pytest.mark.parametrize("text", FOREIGN)
-def test_a_foreign_text_is_not_read(text: str) -> None:
+def test_text_in_unsupported_language_is_unread(text: str) -> None:
     assert not ENGLISH.reads(text)
 
 
@@ -45,7 +45,7 @@ def test_english_emoji_names_and_links_are_read(text: str) -> None:
     assert ENGLISH.reads(text)
 
 
-def test_the_posts_own_language_decides_where_the_text_does_not() -> None:
+def test_declared_language_decides_if_the_text_does_not() -> None:
     assert not ENGLISH.reads("Acme Air terrible", lang="es-MX")
     assert ENGLISH.reads("Acme Air terrible", lang="und")
     assert ENGLISH.reads("Acme Air vuelo terrible cancelado ahora", lang="en-GB")
@@ -53,7 +53,7 @@ def test_the_posts_own_language_decides_where_the_text_does_not() -> None:
     assert not ENGLISH.reads("Acme Air снова отменила рейс", lang="en")
 
 
-def test_a_model_of_more_languages_reads_them() -> None:
+def test_model_of_several_languages_reads_them() -> None:
     judge = LanguageFilter(["en", "de", "ru"])
     assert judge.reads(FOREIGN[1])
     assert judge.reads(FOREIGN[3])
@@ -62,7 +62,7 @@ def test_a_model_of_more_languages_reads_them() -> None:
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the multilingual posts are not here")
-def test_few_english_posts_are_left_unread_and_most_foreign_ones_are() -> None:
+def test_few_english_and_most_foreign_posts_are_unread() -> None:
     posts, unread = Counter[str](), Counter[str]()
     with gzip.open(DATA, "rt", encoding="utf-8") as lines:
         for line in lines:

@@ -1,4 +1,4 @@
-"""The tables of docs/reference/matching.md say what the matcher does."""
+"""The tables of docs/reference/matching.md match the matcher."""
 
 import re
 

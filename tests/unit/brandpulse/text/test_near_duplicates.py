@@ -1,4 +1,4 @@
-"""Which posts say the same text."""
+"""Posts with the same text."""
 
 import pytest
 from hypothesis import given
@@ -97,19 +97,19 @@ def a_post(number: int, text: str = TEXT, *, author: int | None = None, negative
     )
 
 
-def test_a_text_of_many_accounts_comes_before_a_surer_one_of_one() -> None:
+def test_text_of_many_accounts_precedes_more_negative_ones() -> None:
     campaign = [a_post(n, f"@user{n} {TEXT} {n}", negative=0.6) for n in range(21)]
     alone = [a_post(100 + n, f"other {'word ' * n}", negative=0.99) for n in range(5)]
     groups = copy_groups([*alone, *campaign])
     assert [(len(one.posts), len(one.authors)) for one in groups] == [(21, 21), *[(1, 1)] * 5]
 
 
-def test_a_text_that_one_account_repeats_is_one_text_of_one_account() -> None:
+def test_copies_by_one_account_count_as_one_account() -> None:
     groups = copy_groups([a_post(n, author=7, negative=0.8) for n in range(20)] + [a_post(50, "worse", negative=0.99)])
     assert [(one.posts[0].text, len(one.posts), len(one.authors)) for one in groups] == [("worse", 1, 1), (TEXT, 20, 1)]
 
 
-def test_a_repost_that_was_cut_belongs_to_the_whole_text() -> None:
+def test_cut_off_repost_belongs_to_the_whole_text() -> None:
     long = "Acme has just cancelled every flight of the day and tells nobody at the airport what to do now"
     groups = copy_groups([a_post(1, long), a_post(2, "RT @kim: " + long[:70] + "…"), a_post(3, "why…")])
     assert sorted(len(one.posts) for one in groups) == [1, 2]

@@ -56,5 +56,5 @@ def test_the_result_can_be_encoded(text: str) -> None:
     normalize(text).encode("utf-8")
 
 
-def test_a_megabyte_is_cut_before_it_is_worked_on() -> None:
+def test_megabyte_of_text_is_cut_off_first() -> None:
     assert len(normalize("&amp;" * 200_000)) <= 2_000

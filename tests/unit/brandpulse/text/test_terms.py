@@ -22,7 +22,7 @@ from brandpulse.text.terms import MOST_TERMS, MOST_WORD_CHARS, terms_of
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_terms_are_telling_words_and_neighbouring_pairs(text: str, expected: tuple[str, ...]) -> None:
+def test_terms_are_words_and_adjacent_pairs(text: str, expected: tuple[str, ...]) -> None:
     assert terms_of(text) == expected
 
 
@@ -37,5 +37,5 @@ def test_terms_are_few_short_and_without_control_characters(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a" * 20_000, "@" * 20_000, "a-" * 10_000, "&#" * 10_000, "ﷺ" * 20_000])
-def test_a_hostile_text_costs_little(text: str) -> None:
+def test_hostile_text_takes_little_time(text: str) -> None:
     terms_of(text)

@@ -1,4 +1,4 @@
-"""What is reported of the newest hour's posts: source, share, cause, remedy."""
+"""The report on the newest hour of posts: source, share, cause, remedy."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def report(*cells: tuple[str, str, int, int], **fields: Any) -> StreamReport:
         (("rss", "on_time", ahead(-5), 92), "clock", "5 hours behind"),
     ],
 )
-def test_posts_that_share_a_fate_are_reported_with_its_cause(
+def test_posts_with_one_outcome_are_reported_with_its_cause(
     cell: tuple[str, str, int, int], kind: str, words: str
 ) -> None:
     [problem] = report(cell).problems
@@ -73,7 +73,7 @@ def test_a_healthy_stream_has_no_problems() -> None:
     assert (finding.observation, finding.remedy) == ("991 posts in the last hour, 989 of them counted for a brand", "")
 
 
-def test_a_broad_stream_that_names_few_brands_is_calm_on_the_page() -> None:
+def test_broad_stream_with_few_brands_shows_no_banner() -> None:
     broad = report(("rss", "on_time", ahead(0), 5), ("rss", "unmatched", ahead(0), 995))
     assert [problem.kind for problem in broad.problems] == ["unmatched"]
     assert not broad.banners(NOON_MS)
@@ -92,7 +92,7 @@ def test_many_small_sources_are_reported_together() -> None:
     assert problem.sentence("in the last hour").startswith("All counted posts in the last hour arrived too late")
 
 
-def test_a_small_source_does_not_make_the_whole_stream_doubtful() -> None:
+def test_problem_of_a_small_source_leaves_the_stream_reliable() -> None:
     found = report(("rss", "late", ahead(-5), 40), ("x", "on_time", ahead(0), 5_000))
     assert len(found.banners(NOON_MS)) == 1
     assert not found.is_doubtful
@@ -147,7 +147,7 @@ def of_periods(*some: list[Period]) -> StreamReport:
     return stream_report([a_status(partition=number, fates=tuple(sorted(one))) for number, one in enumerate(some)])
 
 
-def test_a_source_that_stops_while_others_go_on_is_reported() -> None:
+def test_source_that_stops_while_others_continue_is_reported() -> None:
     found = of_periods(steady("rss", 30, of=range(3, 8)), steady("web", 30, of=range(8)))
     [problem] = found.problems
     assert (problem.kind, problem.source) == ("silent", "rss")
@@ -171,5 +171,5 @@ def test_a_source_whose_silence_may_be_chance_is_not_reported(posts: int, period
     assert of_periods(steady("rss", posts, of=periods), steady("web", 30, of=range(8))).problems == []
 
 
-def test_a_stream_without_any_newer_post_blames_no_source() -> None:
+def test_stream_without_newer_posts_reports_no_source() -> None:
     assert of_periods(steady("rss", 30, of=range(3, 8)), steady("web", 30, of=range(3, 8))).problems == []

@@ -1,4 +1,4 @@
-"""What became of posts by source: bounds, periods, offsets, stored form."""
+"""Outcomes of posts by source: bounds, periods, offsets, stored form."""
 
 import pytest
 
