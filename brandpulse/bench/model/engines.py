@@ -1,15 +1,14 @@
 """How many posts a second each engine scores, beside the plain Hugging Face pipeline, in one run."""
 
-import gc
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from brandpulse.bench.model.engine_memory import memory_of
+from brandpulse.bench.model.engine_process import EngineCrashedError, EngineProcess, Round, Score
 from model.cpu.cpu_info import available_cores
 from model.data.labelled_posts import read_texts
 from model.inputs.target_marking import plain
@@ -21,9 +20,6 @@ PEER = "hugging face pipeline"
 """float32, batches of 32 in order of arrival, padded to multiples of 8."""
 
 PEER_BATCH = 32
-
-Score = Callable[[Sequence[str]], object]
-
 
 Batches = Literal["all at once", "32 as they come", "32 by length"]
 """How posts come to an engine. All at once: it sorts and packs them itself, as a worker lets it."""
@@ -53,15 +49,6 @@ CONTESTANTS = (
 )
 
 
-@dataclass(slots=True)
-class Measurement:
-    """What one contestant did, round by round."""
-
-    seconds: list[float] = field(default_factory=list)
-    core_seconds: list[float] = field(default_factory=list)
-    load_seconds: float = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class EngineSpeed:
     """One row of the table."""
@@ -77,7 +64,7 @@ class EngineSpeed:
     settled: float | None
     """Share of the posts that the early heads settled, if they were asked."""
     memory: int | None
-    """Most bytes that a process held which did only this; None where it was not measured."""
+    """Most bytes that the engine's process held; None where the system does not report it."""
 
 
 def run(
@@ -87,52 +74,61 @@ def run(
     posts: int = 1_000,
     rounds: int = 3,
     threads: int | None = None,
-    memory: bool = True,
 ) -> list[EngineSpeed]:
-    """Prints and returns the posts/s of each engine, precision and tier policy on the first *posts* texts of *data*.
+    """Prints and returns the posts/s of each engine, precision and exit policy on the first *posts* texts of *data*.
 
-    They take turns, *rounds* times, so that a noisy neighbour slows all of them and the ratios stand. Without torch and
-    transformers the torch engine and the pipeline are left out, with a word; so is what the weights do not offer.
+    Each has a process of its own. They take turns, *rounds* times, so that a noisy neighbour slows all of them and the
+    ratios hold. Without torch and transformers the torch engine and the pipeline are left out, with a note; so is what
+    the weights do not offer, and an engine whose process crashes.
     """
     texts = read_texts(data, limit=posts)
     cores = threads or available_cores()
-    known = [contestant for contestant in CONTESTANTS if _is_offered(contestant, weights)]
-    measured = {contestant.name: Measurement() for contestant in known}
-    scorers: dict[str, Score] = {}
-    settled: dict[str, Callable[[], int]] = {}
-    for contestant in known:
-        started = time.perf_counter()
-        scorers[contestant.name], settled[contestant.name] = _make(contestant, weights, cores)
-        measured[contestant.name].load_seconds = time.perf_counter() - started
-        scorers[contestant.name](texts)  # the first batch of each shape builds kernels
-    before = {name: count() for name, count in settled.items()}
+    processes: dict[Contestant, EngineProcess] = {}
+    crashed: dict[str, str] = {}
+    measured: dict[Contestant, list[Round]] = {}
+    speeds: list[EngineSpeed] = []
+    for contestant in CONTESTANTS:
+        if _is_offered(contestant, weights):
+            with _noting(crashed, contestant):
+                processes[contestant] = EngineProcess(partial(_make, contestant, weights, cores), texts)
     for _ in range(rounds):
-        for name, score in scorers.items():
-            gc.collect()
-            started, used = time.perf_counter(), time.process_time()
-            score(texts)
-            measured[name].seconds.append(time.perf_counter() - started)
-            measured[name].core_seconds.append(time.process_time() - used)
-    shares = {name: (count() - before[name]) / (rounds * max(1, len(texts))) for name, count in settled.items()}
-    scorers.clear()
-    settled.clear()
-    # How posts come changes the speed and not what is held.
-    apart = [each for each in known if each.batches == "all at once" or each.name == PEER]
-    held = {each.name: memory_of(partial(_make, each, weights, cores), texts) for each in apart} if memory else {}
-    speeds = [
-        EngineSpeed(
-            name=contestant.name,
-            posts_per_second=len(texts) / median(found.seconds),
-            spread=(max(found.seconds) - min(found.seconds)) / median(found.seconds),
-            posts_per_core_second=len(texts) / min(found.core_seconds),
-            load_seconds=found.load_seconds,
-            settled=shares[contestant.name] if contestant.exit_policy == "early" else None,
-            memory=held.get(contestant.name),
-        )
-        for contestant, found in zip(known, measured.values(), strict=True)
-    ]
-    _print(speeds, title=f"{len(texts)} posts, {cores} cores, {rounds} rounds in turns")
+        for contestant, process in processes.items():
+            if contestant.name not in crashed:
+                with _noting(crashed, contestant):
+                    measured.setdefault(contestant, []).append(process.round())
+    for contestant, process in processes.items():
+        if contestant.name not in crashed:
+            with _noting(crashed, contestant):
+                peak = process.end()
+                speeds.append(_speed(contestant, process, measured[contestant], len(texts), peak))
+    _print(speeds, crashed, title=f"{len(texts)} posts, {cores} cores, {rounds} rounds in turns")
     return speeds
+
+
+@contextmanager
+def _noting(crashed: dict[str, str], contestant: Contestant) -> Iterator[None]:
+    """An engine that crashes is noted in *crashed*, and the others go on."""
+    try:
+        yield
+    except EngineCrashedError as error:
+        crashed[contestant.name] = str(error)
+
+
+def _speed(
+    contestant: Contestant, process: EngineProcess, rounds: Sequence[Round], posts: int, peak: int | None
+) -> EngineSpeed:
+    seconds = [each.seconds for each in rounds]
+    return EngineSpeed(
+        name=contestant.name,
+        posts_per_second=posts / median(seconds),
+        spread=(max(seconds) - min(seconds)) / median(seconds),
+        posts_per_core_second=posts / min(each.core_seconds for each in rounds),
+        load_seconds=process.load_seconds,
+        settled=sum(each.settled for each in rounds) / (len(rounds) * max(1, posts))
+        if contestant.exit_policy == "early"
+        else None,
+        memory=peak,
+    )
 
 
 def hugging_face_pipeline(weights: Path = WEIGHTS) -> Callable[[Sequence[str]], list[str]]:
@@ -204,7 +200,7 @@ def _pipeline(weights: Path, threads: int) -> "Callable[[Sequence[str]], list[di
     return lambda texts: pipeline(list(texts), truncation=True, padding=True, pad_to_multiple_of=8)
 
 
-def _print(speeds: Sequence[EngineSpeed], *, title: str) -> None:
+def _print(speeds: Sequence[EngineSpeed], crashed: Mapping[str, str], *, title: str) -> None:
     from rich.table import Table
 
     from brandpulse.runtime.console import Console
@@ -234,5 +230,7 @@ def _print(speeds: Sequence[EngineSpeed], *, title: str) -> None:
         "A post is one pass, however many brands it is asked about. `early` is BRANDPULSE_WORKER_TIERS=early; "
         "without it a worker runs the full depth."
     )
-    if peer is None:
+    for name, reason in crashed.items():
+        console.print(f"{name} is left out: {reason}.")
+    if peer is None and PEER not in crashed:
         console.print("No pipeline to compare with: torch and transformers are not installed ('brandpulse[train]').")

@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brandpulse.bench.model.engines import PEER, run
 from brandpulse.errors import ConfigError
 from model.checkpoints.whole_post import load_whole_post, truncating_tokenizer, write_manifest
 from model.cpu.cpu_info import available_cores, has_int8_instructions
 from model.cpu.openvino_classifier import OpenVinoClassifier
 from model.inference.scorer import Classifier
 from model.inputs.token_batches import LENGTHS, token_batches
-from model.loader import torch_is_installed
 from model.spec.weights import WHOLE_POST_WEIGHTS
 from tests.support.model.check_posts import CHECK_POSTS
 
@@ -127,14 +125,3 @@ def test_calls_of_every_size_meet_few_shapes() -> None:
     calls = [texts[at : at + 1 + at % 70] for at in range(300)]
     shapes = {batch.ids.shape for call in calls for batch in token_batches(call, tokenizer, batch_size=32, lanes=2)}
     assert len(shapes) <= 6 * len(LENGTHS)  # each costs OpenVINO some MB for ever
-
-
-def test_the_bench_names_every_engine_and_its_speed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = tmp_path / "posts.jsonl"
-    data.write_text('{"text": "good morning"}\n{"text": "bad day"}\n')
-    speeds = {speed.name: speed.posts_per_second for speed in run(data, posts=2, rounds=1, threads=1, memory=False)}
-    assert {"openvino fp32", "openvino bf16", "openvino int8"} <= speeds.keys()
-    assert all(speed > 0 for speed in speeds.values())
-    shown = capsys.readouterr().out
-    assert (PEER in speeds) == torch_is_installed()
-    assert "posts/s" in shown
