@@ -24,7 +24,7 @@ from stream_workers.aggregation.post_sample import SampleBounds, samples_from_ro
 from stream_workers.aggregation.types import OfferedPost, PostHour, Sampled, SampleDay, Scored
 
 PARTITIONS = 4
-"""Workers keep posts per partition of the topic: by default so many."""
+"""Default number of partitions of the posts topic. Workers keep posts per partition."""
 BATCH_POSTS = 4_096
 ALL_POSTS = PostAllowance(BATCH_POSTS, BATCH_POSTS)
 

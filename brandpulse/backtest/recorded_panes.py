@@ -62,7 +62,7 @@ class RecordedPanes:
 
     @property
     def dropped(self) -> Set[int]:
-        """Numbers of the posts, in order of arrival from 0, that name a brand and did not count: duplicates, say."""
+        """Numbers, from 0, of the posts that name a brand but did not count, for example duplicates."""
         self._fold_pending()
         return self._dropped
 

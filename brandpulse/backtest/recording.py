@@ -17,8 +17,8 @@ from brandpulse.state.keys import facet_of
 from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.scoring.post_scores import BrandScore, FourProbabilities, build_post_scores
 
-AuthorHash = Callable[[str, str], int]
-"""Source and author id -> keyed hash."""
+AuthorHash = Callable[[str, str, str], int]
+"""Source, author id and post id -> keyed hash: `brandpulse.schema.identity.AuthorHasher.of_author`."""
 BATCH_TEXTS = 4_096
 
 
@@ -65,7 +65,7 @@ def _open(path: Path) -> IO[bytes]:
 
 
 class RecordedTexts:
-    """The texts of a recording, each matched and scored once: many posts share a text."""
+    """The texts of a recording, each matched and scored once although posts share texts."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class RecordedTexts:
         facets: FacetMatcher | None = None,
         keep_heads: bool = False,
     ) -> None:
-        """*scores*: known ones; new ones are added to it. *keep_heads*: some facet reads the model's heads."""
+        """*scores*: known scores; new ones are added. *keep_heads*: some facet needs the model's heads."""
         self._scoring = scoring
         self._scores = scores
         self._author_hash = author_hash
@@ -84,7 +84,7 @@ class RecordedTexts:
         self._keep_heads = keep_heads
         self._heads: dict[bytes, TargetScore] = {}
         self._matched: dict[str, tuple[tuple[str, ...], tuple[bytes, ...], frozenset[int]]] = {}
-        """Text -> brands, keys and facet keywords. Without the model's input, which is as long again."""
+        """Text -> brands, keys and facet keywords. The model's input is not stored: it is as long as the text."""
 
     def score(self, path: Path, tally: Tally, progress: Callable[[int, int], None] = lambda done, all_: None) -> None:
         """Score the texts of *path* that have no score yet. Texts of one length share a batch: less padding."""
@@ -110,7 +110,7 @@ class RecordedTexts:
             progress(min(start + BATCH_TEXTS, len(waiting)), len(waiting))
 
     def posts(self, path: Path, tally: Tally) -> Iterator[RecordedPost]:
-        """The posts of *path* with their scores, in order of arrival. `score` was called on *path* before."""
+        """The posts of *path* with their scores, in order of arrival. Call `score` on *path* first."""
         arrived_ms = -(2**62)
         for line in recorded_lines(path, tally):
             brands, keys, keywords = self._matched[line.text]
@@ -126,7 +126,7 @@ class RecordedTexts:
             yield RecordedPost(
                 source=line.source,
                 id=line.id,
-                author=self._author_hash(line.source, line.author_id) if brands else 0,
+                author=self._author_hash(line.source, line.author_id, line.id) if brands else 0,
                 brands=brands,
                 event_ms=event_ms,
                 arrived_ms=arrived_ms,

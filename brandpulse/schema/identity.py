@@ -2,6 +2,8 @@
 
 import hashlib
 
+from brandpulse.schema.unknown_authors import is_unknown
+
 DIGEST_BYTES = 12
 
 
@@ -30,6 +32,10 @@ class AuthorHasher:
                 self._cache.clear()
             cached = self._cache[author] = self._hash(source, author_id)
         return cached
+
+    def of_author(self, source: str, author_id: str, post_id: str) -> int:
+        """The hash of a post's author; of an unknown author (`is_unknown`) a hash unique to the post."""
+        return self.of_post(source, post_id) if is_unknown(author_id) else self(source, author_id)
 
     def of_post(self, source: str, post_id: str) -> int:
         """The hash that replaces an unknown author's: unique to the post."""

@@ -109,11 +109,8 @@ class PythonBatchDecoder:
                 matches.append(match)
             batch.cache_post(row, post)
             batch.match_numbers[row] = match_numbers[match]
-            if is_unknown(post.author_id):
-                batch.unknown_author[row] = True
-                batch.authors[row] = self._author_hash.of_post(post.source, post.id)
-            else:
-                batch.authors[row] = self._author_hash(post.source, post.author_id)
+            batch.unknown_author[row] = is_unknown(post.author_id)
+            batch.authors[row] = self._author_hash.of_author(post.source, post.author_id, post.id)
             batch.digests[row] = np.frombuffer(post_digest(post.source, post.id), np.uint8)
         batch.matches = matches
 

@@ -76,7 +76,12 @@ def some_posts(
         arrived_ms += rng.randrange(apart_ms)
         post_id = str(number if rng.random() > 0.2 else rng.randrange(number + 1))
         text = " ".join(rng.sample(words, rng.randrange(1, 5)))
-        post = a_post(post_id, text, arrived_ms - rng.choice(ages), author_id=f"author-{rng.randrange(60)}")
+        post = a_post(
+            post_id,
+            text,
+            arrived_ms - rng.choice(ages),
+            author_id=rng.choice([f"author-{rng.randrange(60)}", "[deleted]"]),
+        )
         posts.append(post | {"arrived_at": rfc3339(arrived_ms)})
     return posts
 
@@ -152,7 +157,10 @@ def scored(posts: Sequence[dict[str, Any]], folder: Path) -> list[RecordedPost]:
     path.write_text("".join(json.dumps(post) + "\n" for post in posts), encoding="utf-8")
     model = Model()
     texts = RecordedTexts(
-        BrandScoring(MATCHER, BrandMarker(MATCHER), model), {}, author_hash=HASHER, facets=facet_matcher(FACETS, model)
+        BrandScoring(MATCHER, BrandMarker(MATCHER), model),
+        {},
+        author_hash=HASHER.of_author,
+        facets=facet_matcher(FACETS, model),
     )
     texts.score(path, Tally())
     return list(texts.posts(path, Tally()))

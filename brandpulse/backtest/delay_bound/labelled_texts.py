@@ -17,8 +17,8 @@ class LabelledTexts:
     """Whether people labelled a text as negative. A text with different labels is unknown."""
 
     def __init__(self, rows: Iterable[tuple[str, bool]], brands: Sequence[Brand]) -> None:
-        words = {word for brand in brands for word in (brand.name, *brand.terms, *brand.handles, *brand.hashtags)}
-        named = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+        terms = {term for brand in brands for term in (brand.name, *brand.terms, *brand.handles, *brand.hashtags)}
+        named = "|".join(re.escape(term) for term in sorted(terms, key=len, reverse=True))
         self._ignored = re.compile(rf"(?:@\w+|\brt\b|(?<!\w)(?:{named})(?!\w)|\W)+", re.IGNORECASE)
         self._negative: dict[str, bool | None] = {}
         for text, negative in rows:

@@ -175,10 +175,10 @@ class Oracle:
         votes = self._votes.by_hour.sum(axis=1)
         of_day = np.arange(len(votes)) % DAY_HOURS
         total = np.bincount(of_day, votes * self._calm, DAY_HOURS)
-        many = np.bincount(of_day, self._calm, DAY_HOURS)
-        mean = max(float(total.sum()) / max(float(many.sum()), 1.0), 1 / DAY_HOURS)
+        days = np.bincount(of_day, self._calm, DAY_HOURS)
+        mean = max(float(total.sum()) / max(float(days.sum()), 1.0), 1 / DAY_HOURS)
         # One day of the mean rate is added: an hour of the day may have been calm only once, or never.
-        return ((total + mean) / (many + 1) / HOUR)[of_day]
+        return ((total + mean) / (days + 1) / HOUR)[of_day]
 
     def _volume_spread(self) -> float:
         votes, expected = self._votes.by_hour.sum(axis=1), self.rates * HOUR

@@ -295,7 +295,7 @@ def _scored_texts(
         if sentiment is Sentiment.BRAND
         else PostScoring(matcher, plain, scorer),
         known,
-        author_hash=AuthorHasher(load_settings(Settings).author_key.get_secret_value()),
+        author_hash=AuthorHasher(load_settings(Settings).author_key.get_secret_value()).of_author,
         facets=facet_matcher(facets, scorer),
         keep_heads=any(facet.heads for facet in facets),
     )

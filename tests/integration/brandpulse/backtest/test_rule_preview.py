@@ -36,8 +36,8 @@ class Stored:
         rng = random.Random(3)
         self.authors: dict[int, AuthorCounts] = {}
         for hour in range(HOUR, HOUR + DAYS * 24):
-            many = people(hour)
-            self.authors[hour] = AuthorCounts(many, sum(rng.random() < share(hour) for _ in range(many)))
+            count = people(hour)
+            self.authors[hour] = AuthorCounts(count, sum(rng.random() < share(hour) for _ in range(count)))
 
     def hour_authors(self, brands: Sequence[str], first: int, last: int) -> dict[str, dict[int, AuthorCounts]]:
         return {brand: {h: seen for h, seen in self.authors.items() if first <= h <= last} for brand in brands}

@@ -51,11 +51,11 @@ def texts_of(model: Model, scores: Scores | None = None, *, whole_posts: bool = 
         PostScoring(MATCHER, plain, model) if whole_posts else BrandScoring(MATCHER, BrandMarker(MATCHER), model)
     )
     known = {} if scores is None else scores
-    return RecordedTexts(scoring, known, author_hash=lambda source, author: hash((source, author)))
+    return RecordedTexts(scoring, known, author_hash=lambda source, author, post_id: hash((source, author)))
 
 
-def negative_of(verdicts: Sequence[Sequence[float]]) -> list[float]:
-    return [round(four[0], 1) for four in verdicts]
+def negative_of(scores: Sequence[Sequence[float]]) -> list[float]:
+    return [round(four[0], 1) for four in scores]
 
 
 def a_recording(folder: Path, *lines: object, name: str = "posts.jsonl.gz") -> Path:
@@ -182,7 +182,7 @@ def test_a_post_is_in_the_same_facets_as_in_a_worker(
     texts = RecordedTexts(
         BrandScoring(matcher, BrandMarker(matcher), model),
         {},
-        author_hash=lambda source, author: 1,
+        author_hash=lambda source, author, post_id: 1,
         facets=facet_matcher(FACETS, model),
         keep_heads=True,
     )
@@ -191,12 +191,12 @@ def test_a_post_is_in_the_same_facets_as_in_a_worker(
     [post] = texts.posts(path, Tally())
     assert post.facets == facets
     [marked] = model.asked
-    [judged] = score_results(model.score([marked]), [marked])
-    assert isinstance(judged, PostScores)
+    [scored] = score_results(model.score([marked]), [marked])
+    assert isinstance(scored, PostScores)
     counted = FacetMatcher(FACETS, heads=model.heads).match(
         matcher.match_with_facets(text)[1],
-        judged.heads,
-        tuple(map(BrandScore, post.brands, judged.targets, judged.labels, judged.score_micros, judged.urgency)),
+        scored.heads,
+        tuple(map(BrandScore, post.brands, scored.targets, scored.labels, scored.score_micros, scored.urgency)),
     )
     assert [series for series, _ in counted] == [
         facet_series(brand, name) for brand, names in zip(post.brands, facets, strict=True) for name in names

@@ -72,8 +72,8 @@ def test_the_mean_delay_of_the_oracle_is_near_the_minimum_delay() -> None:
         negative = rng.binomial(posts, share)
         oracle = Oracle(Votes(0, np.stack([posts - negative, negative], axis=1).astype(float)), LABELS, [SPAN])
         delays.append(oracle.delay(SPAN, false_alarms=1.0) or 180)
-    least = minimum_delay(Step(0.25, 0.5, 1.0), false_alarms=1.0)
-    assert least * 0.9 < np.mean(delays) < least * 1.3
+    minimum = minimum_delay(Step(0.25, 0.5, 1.0), false_alarms=1.0)
+    assert minimum * 0.9 < np.mean(delays) < minimum * 1.3
 
 
 def test_a_constant_share_is_never_detected() -> None:
@@ -127,7 +127,7 @@ def test_volume_adds_little_for_a_brand_whose_volume_jumps_daily() -> None:
     [even, uneven] = (Oracle(votes, LABELS, [SPAN]) for votes in (a_week(np.array([8.0, 8.0])), bursting))
     assert even.spread == 1.0
     assert uneven.spread > 100
-    # Four times the people are enough at once where it never happens, else the share has to tell it.
+    # Four times the people are enough evidence for the first brand; for the second the share decides.
     early, late, share_alone = (
         oracle.delay(SPAN, false_alarms=1.0, volume=volume)
         for oracle, volume in ((even, True), (uneven, True), (uneven, False))
@@ -263,7 +263,7 @@ def test_the_command_writes_a_delay_per_incident_and_evidence(recorded: Path) ->
         *(name + more for name in ("labels", "scores", "perfect labels") for more in ("", " and volume")),
     }
     assert minutes["the detector"] == 50
-    # A bad post in place of a usual one says ln 4, about: a level of 8 to 9 nats is reached by the seventh.
+    # A bad post instead of a usual one is evidence of about ln 4 nats: the seventh reaches a level of 8 to 9 nats.
     assert all(5 <= one <= 9 for name, one in minutes.items() if name != "the detector")
     assert "4320 posts, 0 of them without a label" in done.output
     assert "Acme, 1.0 posts/min" in done.output

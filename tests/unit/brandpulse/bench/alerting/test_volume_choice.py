@@ -30,10 +30,10 @@ def test_onset_scores_equal_those_of_the_volume_scorer() -> None:
     series = a_labelled()
     series.values[5 * DAY : 5 * DAY + 200] = 0
     for policy in (VolumePolicy(), replace(VolumePolicy(), window_minutes=60, false_alarms=20)):
-        watch = VolumeScorer(STEP, policy)
-        looked = [watch.score(at, count).onset_score for at, count in zip(series.at, series.values, strict=True)]
-        assert onset_scores(series, policy) == looked
-        assert max(looked) == 1.0
+        scorer = VolumeScorer(STEP, policy)
+        scored = [scorer.score(at, count).onset_score for at, count in zip(series.at, series.values, strict=True)]
+        assert onset_scores(series, policy) == scored
+        assert max(scored) == 1.0
 
 
 def test_a_planted_series_has_surges_in_its_windows() -> None:
