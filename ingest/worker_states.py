@@ -1,6 +1,5 @@
 """The workers' state as a sender needs it: how far each log was applied, and which ids are remembered."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -8,13 +7,11 @@ from typing import Any, Protocol
 import redis
 
 from brandpulse.redis.error_hints import reaching_redis
+from brandpulse.schema.identity import post_digest
 from brandpulse.state.applied_logs import AppliedLogs, read_applied_logs
 from brandpulse.state.keys import PartitionKeys
 from brandpulse.state.namespaces import live_namespace
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
-
-DIGEST_BYTES = 12
-"""Same as in `stream_workers/decoding/post_decoder.py`."""
 
 
 class WorkerStates(Protocol):
@@ -27,11 +24,6 @@ class WorkerStates(Protocol):
     def counted(self, posts: Sequence[tuple[str, str]], statuses: Iterable[PartitionStatus]) -> list[bool]:
         """For each (source, id), whether the duplicate window of any partition has it."""
         ...
-
-
-def id_digest(source: str, post_id: str) -> bytes:
-    """The digest of a post in the workers' duplicate window."""
-    return hashlib.blake2b(f"{source}\0{post_id}".encode(), digest_size=DIGEST_BYTES).digest()
 
 
 def remembered_since_ms(statuses: Iterable[PartitionStatus]) -> int:
@@ -71,7 +63,7 @@ class RedisWorkerStates:
         return read_applied_logs(self._client, self._namespace, self._topic, partitions)
 
     def counted(self, posts: Sequence[tuple[str, str]], statuses: Iterable[PartitionStatus]) -> list[bool]:
-        digests = [id_digest(source, post_id) for source, post_id in posts]
+        digests = [post_digest(source, post_id) for source, post_id in posts]
         live = live_namespace(self._client, self._namespace)
         sets = [
             PartitionKeys(live, self._topic, status.partition).ids(generation.number)

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from datetime import datetime, timedelta
 
 from ingest.files import checkpoint as checkpoints
-from ingest.files.checkpoint import Checkpoint, FileIdentity
+from ingest.files.checkpoint import Checkpoint, FileIdentity, ResumePoint
 from ingest.files.reading.post_reader import PostReader, ReadOptions
 from ingest.files.reading.row import InputError
 from ingest.files.reading.row_mapping import OutgoingPost, resolve
@@ -75,27 +75,12 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
         if previous is not None and start.nothing_left:
             counts = Counts(duplicates=previous.rows - previous.rejected, rejected=previous.rejected)
             return RunResult(counts, already_sent=True, begin=ends.high)
-        in_topic = IdSet()
-        if previous is not None and start.read_back:
-            in_topic = reader.ids_between(start.begin, ends.high, source=None if posts.has_own_sources else task.source)
+        in_topic = _posts_in_topic(reader, previous, start, ends, posts.source)
         if start.confirmed + len(in_topic):
             context.notify(
                 f"resuming a stopped run: {start.confirmed + len(in_topic):,} posts are already in the topic"
             )
-        sent = SentPosts()
-        if destination.ledger is not None:
-            sent = recover(
-                destination.ledger,
-                log=destination.topic_id,
-                ends=ends,
-                applied=destination.states.applied,
-                reader=reader,
-            )
-        if sent.posts_forgotten:
-            context.notify(
-                f"Redis records only the newest posts sent from files; {sent.posts_forgotten:,} older ones were "
-                "removed. If a file contains some of them, these count twice"
-            )
+        sent = _posts_sent_before(destination, reader, ends, context)
         if order == "time" and task.order == "auto" and not (task.speed or task.shift_to_now):
             context.notify(
                 f"the rows are not in order of time (one is {_span(check.times.step_back)} older than an earlier row): "
@@ -119,7 +104,7 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
             destination.ledger,
             sent,
             log=destination.topic_id,
-            source="" if posts.has_own_sources else task.source,
+            source=posts.source or "",
             begin=start.begin,
             producer=producer,
             digester=PostDigester(shifted=task.shift_to_now),
@@ -147,6 +132,30 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
                 ),
                 context=context,
             ).run()
+
+
+def _posts_in_topic(
+    reader: TopicReader, previous: Checkpoint | None, start: ResumePoint, ends: LogEnds, source: str | None
+) -> IdSet:
+    """Ids of posts after the checkpoint that the previous run may have sent."""
+    if previous is None or not start.read_back:
+        return IdSet()
+    return reader.ids_between(start.begin, ends.high, source=source)
+
+
+def _posts_sent_before(destination: Destination, reader: TopicReader, ends: LogEnds, context: RunContext) -> SentPosts:
+    """The posts in the ledger that need not be sent again; none without a ledger."""
+    if destination.ledger is None:
+        return SentPosts()
+    sent = recover(
+        destination.ledger, log=destination.topic_id, ends=ends, applied=destination.states.applied, reader=reader
+    )
+    if sent.posts_forgotten:
+        context.notify(
+            f"Redis records only the newest posts sent from files; {sent.posts_forgotten:,} older ones were removed. "
+            "If a file contains some of them, these count twice"
+        )
+    return sent
 
 
 def _late_warning(

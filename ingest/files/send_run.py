@@ -109,7 +109,7 @@ class SendRun:
             stopped=not complete and failure is None,
             failure=failure,
             begin=self._ends,
-            source=None if self._reader.has_own_sources else self._task.source,
+            source=self._reader.source,
             summary=self._reader.summary,
         )
 

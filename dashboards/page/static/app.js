@@ -116,7 +116,7 @@ function drawAll() {
   if (state.until >= overview.clock_ms) state.until = null;
   if (!brands.some((brand) => brand.name === state.brand)) state.brand = brands[0]?.name ?? null;
   const time = byId("clock");
-  setText(time, overview.clock_ms === null ? "waiting" : moment(overview.clock_ms));
+  setText(time, overview.clock_ms === null ? "no posts yet" : moment(overview.clock_ms));
   if (overview.clock_ms !== null) time.dateTime = new Date(overview.clock_ms).toISOString();
   drawHeadline(overview, episodes.open, health);
   drawEpisodes(episodes, overview.clock_ms);
@@ -164,7 +164,7 @@ function headline(overview, firing, health) {
   if (overview.clock_ms === null && health.doubtful) return ["warn", "No posts counted", "Posts were read, but none was counted for a brand."];
   if (overview.clock_ms === null) return ["waiting", "Waiting for the first post", health.sentence];
   if (firing.length === 1) return ["alarm", `${firing[0]} needs attention`, "See Episodes for the reason and the figures."];
-  if (firing.length) return ["alarm", `${firing.length} ${firing.includes(STREAM) ? "episodes" : "brands"} need attention`, firing.join(", ")];
+  if (firing.length) return ["alarm", `${firing.length} ${firing.includes(STREAM) || firing.includes(GROUP) ? "episodes" : "brands"} need attention`, firing.join(", ")];
   if (health.verdict === "bad") return ["warn", "No brand is firing, but the pipeline needs attention", health.sentence];
   if (!health.alerter.leading) return ["warn", "Posts are counted, but alerts are not evaluated", "No alerter is running: start one with `brandpulse alerter`."];
   if (health.doubtful) return ["warn", "No brand is firing, but many posts are missing", "They were not counted, or arrived too late for alerting."];
@@ -324,8 +324,9 @@ function drawEpisodes(episodes, clockMs) {
 
 // Episodes about the stream itself (stalled, silent) have brand "*": no share, no chart.
 const STREAM = "The stream";
+const GROUP = "Many brands";
 const ofStream = (episode) => episode.brand === "*";
-const subject = (episode) => (episode.members_total ? "Many brands" : ofStream(episode) ? STREAM : episode.brand);
+const subject = (episode) => (episode.members_total ? GROUP : ofStream(episode) ? STREAM : episode.brand);
 
 function fillEpisode(node, episode, clockMs) {
   const drawn = JSON.stringify(episode);
@@ -406,8 +407,8 @@ function drawHealth(health, clockMs) {
   const items = [
     ["Newest post", clockMs === null ? "none yet" : newest(clockMs), ""],
     ["Alerts evaluated", alerter.leading ? evaluated : "no alerter running", alerter.leading ? "" : "warn"],
-    ["Notifications pending", count(alerter.pending), alerter.pending > 20 ? "warn" : ""],
-    ["Notifications quarantined", count(alerter.quarantined), alerter.quarantined ? "warn" : ""],
+    ["Outbox pending", count(alerter.pending), alerter.pending > 20 ? "warn" : ""],
+    ["Outbox quarantined", count(alerter.quarantined), alerter.quarantined ? "warn" : ""],
     ["Dead letters", count(health.dead), ""],
     ["Duplicates dropped", count(health.repeated), ""],
     ["Late posts", count(health.late), ""],

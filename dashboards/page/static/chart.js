@@ -277,7 +277,7 @@ export class BrandChart {
   }
 }
 
-/** 24 hours in one glance: bars of posts, the negative ones at the foot. */
+/** 24 hours as small bars of posts, with the negative ones at the bottom. */
 export function sparkline(svg, hours) {
   const width = 24 * 9;
   const height = 40;

@@ -16,8 +16,8 @@ export function episodeEvidence(episode, clockMs, { opened, choose }) {
       ...(volume
         ? [pair("People now", count(latest.authors)), pair("Peak", count(peak.authors)), pair("Baseline", people(latest.usual_authors))]
         : [pair("Now", percent(latest.negative_share)), pair("Peak", percent(peak.negative_share)), pair("Baseline", percent(latest.baseline_share))]),
-      pair(latest.facet ? `In ${latest.facet}` : "Negative", `${count(latest.negative_authors)} of ${plural(latest.authors, "person", "people")}`),
-      pair(latest.facet ? `Posts in ${latest.facet}` : "Negative posts", `${count(latest.negative_posts)} of ${count(latest.posts)}`),
+      pair(latest.facet ? `People in ${latest.facet}` : "People negative", `${count(latest.negative_authors)} of ${count(latest.authors)}`),
+      pair(latest.facet ? `Posts in ${latest.facet}` : "Posts negative", `${count(latest.negative_posts)} of ${count(latest.posts)}`),
       pair("Odds by chance", odds(latest.p_value)),
     ),
     h("p", { class: "when" }, timeline(episode, clockMs)),

@@ -76,6 +76,11 @@ class PostReader:
         """Whether the posts may be of different sources."""
         return "source" in self._columns
 
+    @property
+    def source(self) -> str | None:
+        """Source of all posts; None if rows have their own."""
+        return None if self.has_own_sources else self._options.source
+
     def read(
         self, *, reject_reason: Callable[[datetime], str | None] | None = None
     ) -> Iterator[OutgoingPost | Reject | Duplicate]:

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import TransientError
-from brandpulse.schema.identity import post_digest
 from brandpulse.state.applied_logs import AppliedLogs, LeftLog, applied_logs
 from ingest.files.reading.row import Row
 from ingest.files.reading.row_mapping import OutgoingPost, PostMaker
 from ingest.files.sent.ledger import UNKNOWN, MemoryLedger, Window
 from ingest.files.sent.sent_posts import PostDigester, SentPosts, SentStatus, recover
 from ingest.topic_reader import LogEnds, TopicPost
-from ingest.worker_states import id_digest, remembered_since_ms
+from ingest.worker_states import remembered_since_ms
 from tests.support.builders import a_status
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -198,10 +197,6 @@ def test_posts_sent_to_a_recreated_log_are_found_there() -> None:
     bench.applied = [left("old", 6, 5)]
     log = FakeLog(TopicPost(1, 0, "2", "s"))
     assert bench.seen(ONE, TWO, THREE, log=log) == [SentStatus.SENT, SentStatus.SENT, SentStatus.UNCERTAIN]
-
-
-def test_id_digest_equals_the_workers_digest() -> None:
-    assert id_digest("s", "p1") == post_digest("s", "p1")
 
 
 def test_remembered_since_is_the_start_of_the_oldest_generation() -> None:
