@@ -156,12 +156,18 @@ def produce(bootstrap_servers: str, topic: str, records: Sequence[bytes], *, par
 
 @contextmanager
 def worker(
-    folder: Path, servers: Servers, *, topic: str, namespace: str, env: Mapping[str, str] | None = None
+    folder: Path,
+    servers: Servers,
+    *,
+    topic: str,
+    namespace: str,
+    env: Mapping[str, str] | None = None,
+    command: Sequence[str] = ("brandpulse", "worker"),
 ) -> Iterator[Child]:
-    """A `brandpulse worker` on *topic*, with *folder* as its data folder."""
+    """A worker on *topic*, with *folder* as its data folder. *command*: the module that starts it, and its arguments."""
     child = Child(
         "worker",
-        [sys.executable, "-m", "brandpulse", "worker"],
+        [sys.executable, "-m", *command],
         log=folder / "worker.log",
         env={
             "BRANDPULSE_HOME": str(folder),

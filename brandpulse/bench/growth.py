@@ -147,11 +147,17 @@ def _gpu(record: Callable[..., None], broker: str) -> None:
     with environment.servers(broker) as (folder, servers):
         for workers in GPU_WORKERS:
             records = environment.records_of_posts(GPU_POSTS_A_WORKER * workers, 1, step_ms=10)
-            env = _NULL | {
-                "BRANDPULSE_WORKER_NULL_BATCH_MS": str(GPU_BATCH_MS),
-                "BRANDPULSE_WORKER_BATCH_POSTS": str(GPU_BATCH_POSTS),
-            }
-            speed = _speed(folder, servers, records, f"g{workers}", partitions=8, workers=workers, env=env)
+            env = _NULL | {"BRANDPULSE_WORKER_BATCH_POSTS": str(GPU_BATCH_POSTS)}
+            speed = _speed(
+                folder,
+                servers,
+                records,
+                f"g{workers}",
+                partitions=8,
+                workers=workers,
+                env=env,
+                command=("brandpulse.bench.simulated_gpu_worker", str(GPU_BATCH_MS)),
+            )
             record(Point(f"simulated GPU, {GPU_BATCH_MS} ms for 512, by workers", workers, "posts/s", speed))
 
 
@@ -170,6 +176,7 @@ def _speed(
     partitions: int,
     workers: int,
     env: dict[str, str],
+    command: Sequence[str] = ("brandpulse", "worker"),
 ) -> float:
     """Posts per second between a tenth and nine tenths of *records*: without group join and the last, uneven batches.
 
@@ -189,7 +196,12 @@ def _speed(
         children = [
             stack.enter_context(
                 environment.worker(
-                    folder / f"{name}-{n}", servers, topic=topic, namespace=namespace, env=env | _LONG_SESSION
+                    folder / f"{name}-{n}",
+                    servers,
+                    topic=topic,
+                    namespace=namespace,
+                    env=env | _LONG_SESSION,
+                    command=command,
                 )
             )
             for n in range(workers)
