@@ -130,7 +130,7 @@ def build_worker(settings: Settings, worker: WorkerSettings, debug: DebugOptions
     _check_port(worker.host, port)
     batch_size = AdaptiveBatchSize(worker.batch_posts)
     readers: list[PostReader] = []
-    overloaded = overload_check(worker.hurry_lag, lambda: sum(reader.lag() for reader in readers))
+    overloaded = overload_check(worker.overload_lag, lambda: sum(reader.lag() for reader in readers))
     scorer = CachingScorer(
         load_scorer(worker.engine, worker.weights, worker.threads, exit_policy=worker.tiers, overloaded=overloaded),
         max_entries=max(1, worker.cached_texts),

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from brandpulse.config.advanced import ADVANCED
@@ -41,9 +41,17 @@ class WorkerSettings(BaseSettings):
     """Maximum batches that are read and not yet counted. Beyond it the partitions pause."""
     cached_texts: int = Field(default=50_000, ge=0, le=10_000_000, examples=[50_000], json_schema_extra=ADVANCED)
     """Texts whose scores are cached. Each takes about 500 bytes, and 16 per brand."""
-    hurry_lag: int | None = Field(default=None, ge=1, le=1_000_000_000, examples=[20_000], json_schema_extra=ADVANCED)
+    overload_lag: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000_000,
+        # The second name is deprecated.
+        validation_alias=AliasChoices("BRANDPULSE_WORKER_OVERLOAD_LAG", "BRANDPULSE_WORKER_HURRY_LAG", "overload_lag"),
+        examples=[20_000],
+        json_schema_extra=ADVANCED,
+    )
     """When lag exceeds this many records, low-confidence posts keep the early-exit prediction: faster, slightly less
-    accurate. brandpulse_posts_hurried_total counts them. Unset: never."""
+    accurate. brandpulse_posts_degraded_total counts them. Unset: never."""
     lateness_seconds: float = Field(default=120, ge=0, le=86_400, examples=[120])
     """How far a post may be behind the newest post of its partition and still be on time."""
     repeat_memory_hours: float = Field(default=6, gt=0, le=168, examples=[6], json_schema_extra=ADVANCED)

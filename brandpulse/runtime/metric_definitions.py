@@ -23,6 +23,8 @@ class Metric:
     """What the engineer on call does when it looks bad."""
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = LATENCY_BUCKETS
+    deprecated_name: str = ""
+    """Older name of a counter, exported with the same value."""
 
 
 BUILD_INFO = Metric(
@@ -139,10 +141,11 @@ WORKER_METRICS = (
         "A few at a rebalance are normal. Steadily: two workers share a group id by mistake.",
     ),
     Metric(
-        "brandpulse_partition_standstills_total",
+        "brandpulse_stuck_partitions_total",
         "counter",
         "Partitions that were not read for 20 s although records waited; reading restarted at the same offset.",
         "Kafka's client lost a partition, or a leader is very slow. No posts are lost. Often: check the brokers.",
+        deprecated_name="brandpulse_partition_standstills_total",
     ),
     Metric(
         "brandpulse_log_breaks_total",
@@ -166,10 +169,11 @@ WORKER_METRICS = (
         "Compare with brandpulse_score_cache_hits_total.",
     ),
     Metric(
-        "brandpulse_posts_hurried_total",
+        "brandpulse_posts_degraded_total",
         "counter",
         "Low-confidence posts that kept the early-exit prediction, because the worker was overloaded.",
-        "Steadily: add workers, or raise BRANDPULSE_WORKER_HURRY_LAG.",
+        "Steadily: add workers, or raise BRANDPULSE_WORKER_OVERLOAD_LAG.",
+        deprecated_name="brandpulse_posts_hurried_total",
     ),
     Metric(
         "brandpulse_model_info",
@@ -360,6 +364,6 @@ SERVE_METRICS = (
     *(
         metric
         for metric in WORKER_METRICS
-        if metric.name.startswith(("brandpulse_model_", "brandpulse_score_cache_", "brandpulse_posts_hurried_"))
+        if metric.name.startswith(("brandpulse_model_", "brandpulse_score_cache_", "brandpulse_posts_degraded_"))
     ),
 )

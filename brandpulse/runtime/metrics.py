@@ -17,7 +17,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -63,6 +63,22 @@ class WeightedHistogram(Collector):
         yield family
 
 
+class DeprecatedCounter(Collector):
+    """Exports *counter* under an older name too, with the same value."""
+
+    def __init__(self, name: str, counter: Counter, *, registry: CollectorRegistry) -> None:
+        self._name = name
+        self._counter = counter
+        registry.register(self)
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        for family in self._counter.collect():
+            renamed = CounterMetricFamily(self._name, f"Deprecated name of {family.name}_total.")
+            for sample in family.samples:
+                renamed.add_metric([], sample.value)
+            yield renamed
+
+
 class Telemetry:
     """The metrics of one process, made from the table. An unknown name raises KeyError."""
 
@@ -76,9 +92,10 @@ class Telemetry:
         self._weighted: dict[str, WeightedHistogram] = {}
         for metric in metrics:
             if metric.kind == "counter":
-                self._counters[metric.name] = Counter(
-                    metric.name, metric.meaning, metric.labels, registry=self.registry
-                )
+                counter = Counter(metric.name, metric.meaning, metric.labels, registry=self.registry)
+                self._counters[metric.name] = counter
+                if metric.deprecated_name:
+                    DeprecatedCounter(metric.deprecated_name, counter, registry=self.registry)
             elif metric.kind == "gauge":
                 self._gauges[metric.name] = Gauge(metric.name, metric.meaning, metric.labels, registry=self.registry)
             elif metric.kind == "weighted_histogram":

@@ -154,7 +154,7 @@ def build() -> Dashboard:
                     "cache hits",
                 ),
                 Query(
-                    f"{_rate('brandpulse_posts_hurried_total')} / "
+                    f"{_rate('brandpulse_posts_degraded_total')} / "
                     f"({_rate('brandpulse_score_cache_hits_total')} + {_rate('brandpulse_score_cache_misses_total')})",
                     "early exits",
                 ),
@@ -167,7 +167,7 @@ def build() -> Dashboard:
             p.lines(
                 "Rejected writes, stuck partitions, log breaks",
                 Query(_rate("brandpulse_writes_refused_total"), "rejected writes per second"),
-                Query("sum(increase(brandpulse_partition_standstills_total[$__rate_interval]))", "stuck partitions"),
+                Query("sum(increase(brandpulse_stuck_partitions_total[$__rate_interval]))", "stuck partitions"),
                 Query("sum by (why) (increase(brandpulse_log_breaks_total[$__rate_interval]))", "log break: {{why}}"),
                 width=8,
                 height=6,

@@ -81,7 +81,7 @@ class Service:
     async def score(self, asked: Sequence[TextRequest], *, all_emotions: bool = False) -> list[dict[str, Any]]:
         """One `model.serve.api_models.Score` each. Raises BusyError or JobFailedError."""
         judged = await self.batcher.submit(asked)
-        self.telemetry.counter("brandpulse_posts_hurried_total").inc(sum(verdict.degraded for verdict in judged))
+        self.telemetry.counter("brandpulse_posts_degraded_total").inc(sum(verdict.degraded for verdict in judged))
         return [
             score_json(one, verdict, self.thresholds, all_emotions=all_emotions)
             for one, verdict in zip(asked, judged, strict=True)

@@ -77,7 +77,7 @@ class StatusReporter:
         self._liveness.update({number: partition.position for number, partition in partitions.items()}, now)
         for number in self._stuck_detector.stuck(partitions, self._liveness.log_ends, reads):
             end = self._liveness.log_ends[number]
-            self._telemetry.counter("brandpulse_partition_standstills_total").inc()
+            self._telemetry.counter("brandpulse_stuck_partitions_total").inc()
             self._on_stuck(number, f"not read beyond {partitions[number].position} although the log ends at {end}")
         lags = {number: self.lag(partition) for number, partition in partitions.items()}
         self._log_catch_up(partitions, sum(lag or 0 for lag in lags.values()), now)

@@ -196,7 +196,7 @@ class BatchPipeline:
         return ModelScores(posts, scores, started=started, on_scores=self._count_degraded, retry=self._bisect)
 
     def _count_degraded(self, scores: Scores) -> None:
-        self._telemetry.counter("brandpulse_posts_hurried_total").inc(len(scores.degraded))
+        self._telemetry.counter("brandpulse_posts_degraded_total").inc(len(scores.degraded))
 
     def _bisect(self, posts: Sequence[MarkedText], error: Exception) -> PendingScores:
         """Score *posts* in halves after any *error*: one post must not stop the stream, and must not be lost."""

@@ -86,4 +86,4 @@ def test_a_partition_that_the_client_stops_reading_is_restarted(apache_kafka: Ap
     finally:
         reading.stop()
     assert sorted(set(reading.offsets[1])) == list(range(20))
-    assert "brandpulse_partition_standstills_total 1.0" in reading.telemetry.expose().decode()
+    assert "brandpulse_stuck_partitions_total 1.0" in reading.telemetry.expose().decode()

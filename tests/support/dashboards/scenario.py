@@ -85,7 +85,7 @@ class Scenario:
         worker.counter("brandpulse_log_breaks_total").labels(why="retention").inc(1 if dice.random() < 0.005 else 0)
         worker.counter("brandpulse_score_cache_hits_total").inc(total * 0.22)
         worker.counter("brandpulse_score_cache_misses_total").inc(total * 0.78)
-        worker.counter("brandpulse_posts_hurried_total").inc(total * 0.1 if burning else 0)
+        worker.counter("brandpulse_posts_degraded_total").inc(total * 0.1 if burning else 0)
 
     def _decide(self, at: datetime, seconds: float, *, burning: bool) -> None:
         alerter, dice = self.alerter, self._dice

@@ -236,14 +236,16 @@ def test_urgency_is_reported_for_each_brand() -> None:
 
 
 def test_degraded_posts_are_reported_and_count() -> None:
-    class Hurried(Opinionated):
+    class Overloaded(Opinionated):
         def score(self, posts: Sequence[MarkedText]) -> Scores:
             scores = super().score(posts)
             return Scores(scores.heads, scores.target, frozenset({0, 2}))
 
-    bench = Bench(Hurried())
+    bench = Bench(Overloaded())
     bench.run(bench.batch(["acme a", "acme b", "acme c"]))
-    assert "brandpulse_posts_hurried_total 2.0" in bench.telemetry.expose().decode()
+    exposed = bench.telemetry.expose().decode()
+    assert "brandpulse_posts_degraded_total 2.0" in exposed
+    assert "brandpulse_posts_hurried_total 2.0" in exposed, "the deprecated name has the same value"
     assert len(bench.output.scored_posts) == 3
 
 
