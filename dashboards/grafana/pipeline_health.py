@@ -107,7 +107,7 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.lines(
-                "Latency from Kafka to the count",
+                "End-to-end latency, Kafka to Redis",
                 *_quantiles("brandpulse_visible_latency_seconds"),
                 unit=p.SECONDS,
                 width=8,

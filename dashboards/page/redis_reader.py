@@ -255,7 +255,9 @@ class PageStore:
         try:
             return Episode.model_validate_json(stored)
         except ValidationError as error:
-            raise StateError(f"{self._alerting.episodes} or its closed list contains an invalid episode: {error}") from None
+            raise StateError(
+                f"{self._alerting.episodes} or its closed list contains an invalid episode: {error}"
+            ) from None
 
     def _moment(self, stored: bytes | None) -> int | None:
         try:
