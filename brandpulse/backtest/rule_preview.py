@@ -7,22 +7,60 @@ longer than in the alerter.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import Span
 from alerting.detection.share_detector import DetectPolicy, WindowCounts
 from alerting.detection.slow_windows import slow_window_counts
 from alerting.episodes.lifecycle import NO_POST_EVIDENCE, Decision, OpenEpisode
+from alerting.evaluation.facet_rules import facet_history
 from alerting.evaluation.policies import Policies
 from alerting.evaluation.share_rules import ShareRuleTest
 from alerting.evaluation.volume_rules import VolumeRuleTests
+from alerting.rules.brand_zones import Zones
 from alerting.rules.models import FacetShareRule, NegativeShareRule, Rule, RuleSet
 from alerting.store.pending_commit import EpisodeSlot
+from brandpulse.backtest.backtest import PastEpisode
+from brandpulse.backtest.charts.brand_chart import write_brand_chart
+from brandpulse.backtest.charts.hourly_series import hour_points
+from brandpulse.runtime.local_hours import UTC
 from brandpulse.schema.episodes import Episode
 from brandpulse.state.keys import HOUR_MS, facet_series
+from brandpulse.state.pane_reader import PaneReader
 
 HOURS = (1, 3)
 """Widths of the windows, in hours."""
+
+
+def preview_history(
+    reader: PaneReader,
+    rules: RuleSet,
+    *,
+    policies: Policies,
+    zones: Zones,
+    last_hour: int,
+    days: int,
+    charts: Path | None = None,
+) -> dict[str, list[Episode]]:
+    """Brand -> the episodes of *rules* over the *days* that end with *last_hour*. *charts*: folder for a chart each."""
+    brands, first_hour = reader.brands(), last_hour - days * 24 + 1
+    since_hour = last_hour - (days + policies.baseline.days) * 24
+    history = HourHistory(reader, policies.baseline, zones=lambda brand: zones.get(brand, UTC))
+    history.read(brands, before_hour=last_hour + 1, since_hour=since_hour)
+    facets = facet_history(reader, history, policies.baseline)
+    facets.read(watched_facet_series(rules, brands), before_hour=last_hour + 1, since_hour=since_hour)
+    found = {}
+    for brand in brands:
+        episodes = found[brand] = preview_rules(
+            history, facets, brand, first_hour=first_hour, last_hour=last_hour, rules=rules, policies=policies
+        )
+        if charts is not None:
+            hours = reader.hours([brand], first_hour, last_hour)[brand]
+            points = hour_points(history, brand, hours, policy=hourly_policy(policies.detect), episodes=episodes)
+            past = [PastEpisode(episode, episode.fired_at, episode.resolved_at) for episode in episodes]
+            write_brand_chart(charts, brand, points, past)
+    return found
 
 
 def preview_rules(

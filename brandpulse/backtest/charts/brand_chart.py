@@ -1,6 +1,7 @@
 """Draws a brand: negative share by the hour, its usual value, the range up to an alarm, and the episodes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from brandpulse.backtest.backtest import PastEpisode
 from brandpulse.backtest.charts.hourly_series import HourPoint
@@ -8,6 +9,13 @@ from brandpulse.backtest.charts.svg_chart import USUAL, Chart
 
 HOUR_SECONDS = 3_600
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def write_brand_chart(folder: Path, brand: str, hours: Sequence[HourPoint], episodes: Sequence[PastEpisode]) -> None:
+    """Write the chart of *brand* into *folder*, which is created if it does not exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "".join(character if character.isalnum() else "-" for character in brand)
+    (folder / f"{name}.svg").write_text(draw_brand_chart(brand, hours, episodes), encoding="utf-8")
 
 
 def draw_brand_chart(brand: str, hours: Sequence[HourPoint], episodes: Sequence[PastEpisode]) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import typer
+from rich.table import Table
 
 from brandpulse.backtest.delay_bound.labelled_incidents import Incident, detection_delay
 from brandpulse.backtest.delay_bound.labelled_texts import LabelledTexts
@@ -29,11 +29,9 @@ from brandpulse.backtest.delay_bound.oracle import (
 from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.backtest.recording import RecordedTexts, Tally
 from brandpulse.errors import ConfigError
+from brandpulse.runtime.console import Console
 from brandpulse.state.keys import MINUTE_MS
 from brandpulse.state.panes import IRRELEVANT, counted_as
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 NEGATIVE = 0
 UNKNOWN = 2
@@ -94,7 +92,7 @@ def report(
     _print(posts, alerted, delays, recall)
     if labelled is not None:
         labels = [label for one in posts.values() for label in one.labelled]
-        typer.echo(f"{len(labels)} posts, {labels.count(UNKNOWN)} of them without a label.")
+        Console().print(f"{len(labels)} posts, {labels.count(UNKNOWN)} of them without a label.")
 
 
 def posts_by_brand(scored_posts: Iterable[RecordedPost], labelled: LabelledTexts | None) -> dict[str, BrandPosts]:
@@ -185,10 +183,6 @@ def _print(
     delays: Mapping[str, Sequence[float | None]],
     recall: float,
 ) -> None:
-    from rich.table import Table
-
-    from brandpulse.runtime.console import Console
-
     console = Console(width=200)
     at_recall = [f"{name} at {recall:g}" for name in ("p50", "p95")]
     table = Table("evidence", "found", "recall", "p50", "p95", "p50 of all", *at_recall)
@@ -215,9 +209,7 @@ def _print(
         console.print(f"{DETECTOR} paged before the oracle of labels in {sooner} of {len(incidents)} incidents.")
 
 
-def _grouped(title: str, groups: Sequence[str], delays: Mapping[str, Sequence[float | None]]) -> "Table":
-    from rich.table import Table
-
+def _grouped(title: str, groups: Sequence[str], delays: Mapping[str, Sequence[float | None]]) -> Table:
     table = Table(title, "incidents", *delays, title="found, and p50 of those found")
     for group in dict.fromkeys(sorted(groups)):
         cells = []

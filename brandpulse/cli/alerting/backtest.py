@@ -45,7 +45,7 @@ def posts(  # noqa: PLR0917 - typer passes options by name
     brands: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Path of the brands file.")],
     out: Annotated[Path, typer.Option(dir_okay=False, help="Write the episodes here, one JSON object a line.")],
     sentiment: Annotated[
-        Sentiment, typer.Option(help="Score posts towards each brand, or as a whole.")
+        Sentiment, typer.Option(help="Score posts towards each brand, or each post as a whole.")
     ] = Sentiment.BRAND,
     engine: Annotated[Engine, typer.Option(help="Set the engine of the model.")] = Engine.AUTO,
     scores: Annotated[
@@ -58,10 +58,10 @@ def posts(  # noqa: PLR0917 - typer passes options by name
         Path | None, typer.Option(exists=True, dir_okay=False, help="Path of a rules file. Default: the default rules.")
     ] = None,
 ) -> None:
-    """List the episodes of recorded posts, with times of the arrival clock (`arrived_at`, else `created_at`).
+    """List the episodes that the alerter would have fired on recorded posts.
 
-    Posts count as in a worker, and rules run as in the alerter: BRANDPULSE_WORKER_ and BRANDPULSE_ALERTER_ variables
-    apply.
+    Times are those of the arrival clock: `arrived_at` of the posts, else `created_at`.
+    Posts count as in a worker, rules run as in the alerter, with the same BRANDPULSE_ settings.
     """
     from alerting.rules.brand_zones import zones_by_brand
     from alerting.rules.loader import facet_names_of, load_rules
@@ -110,7 +110,7 @@ def bound(  # noqa: PLR0917 - typer passes options by name
         Path, typer.Option(exists=True, dir_okay=False, help="Known incidents, JSON: brand, kind, alert, start, end.")
     ],
     sentiment: Annotated[
-        Sentiment, typer.Option(help="Score posts towards each brand, or as a whole.")
+        Sentiment, typer.Option(help="Score posts towards each brand, or each post as a whole.")
     ] = Sentiment.BRAND,
     engine: Annotated[Engine, typer.Option(help="Set the engine of the model.")] = Engine.AUTO,
     scores: Annotated[
@@ -139,8 +139,9 @@ def bound(  # noqa: PLR0917 - typer passes options by name
 ) -> None:
     """Print the minimum delay of any detector of the share on known incidents, given the model's output.
 
-    An oracle knows start, usual share and course of each incident. It sums the evidence of the posts: predicted labels,
-    scores, and with --labelled perfect labels, each without and with the volume. Posts count by event time.
+    An oracle knows start, usual share and course of each incident, and sums the evidence of its posts:
+    predicted labels, scores, and with --labelled perfect labels; each without and with the volume.
+    Posts count by event time.
     """
     from brandpulse.backtest.delay_bound.labelled_incidents import read_fired_times, read_incidents
     from brandpulse.backtest.delay_bound.labelled_texts import read_labelled_texts
@@ -183,8 +184,8 @@ def counts(  # noqa: PLR0917 - typer passes options by name
 ) -> None:
     """Score the surges of a series of counts: in [0, 1] at each onset, else 0. A score of 1 is an alarm.
 
-    Each row counts the posts of one interval; all intervals have one width. A score depends only on earlier rows. An
-    interval without a row is missing, not zero.
+    Each row counts the posts of one interval; all intervals have one width.
+    A score depends on no later row. An interval without a row is missing, not zero.
     """
     from alerting.detection.volume_score import VolumePolicy
     from alerting.rules.brand_zones import zone_of_counts
@@ -225,20 +226,18 @@ def preview(
 
 def _draw_brands(folder: Path, backtest: "Backtest", episodes: "Sequence[PastEpisode]") -> None:
     from alerting.detection.hour_history import HourHistory
-    from brandpulse.backtest.charts.brand_chart import draw_brand_chart
+    from brandpulse.backtest.charts.brand_chart import write_brand_chart
     from brandpulse.backtest.charts.hourly_series import hour_points
     from brandpulse.runtime import local_hours
 
     panes, policies = backtest.panes, backtest.policies
-    folder.mkdir(parents=True, exist_ok=True)
     for brand in panes.brands():
         shown = [one for one in episodes if one.episode.brand == brand]
         hours = panes.all_hours(brand)
         history = HourHistory(panes, policies.baseline, zones=lambda brand: backtest.zones.get(brand, local_hours.UTC))
         history.read([brand], before_hour=max(hours) + 1, since_hour=min(hours))
         points = hour_points(history, brand, hours, policy=policies.detect, episodes=[one.episode for one in shown])
-        path = folder / f"{''.join(c if c.isalnum() else '-' for c in brand)}.svg"
-        path.write_text(draw_brand_chart(brand, points, shown), encoding="utf-8")
+        write_brand_chart(folder, brand, points, shown)
 
 
 def _check_folders(*targets: Path | None) -> None:

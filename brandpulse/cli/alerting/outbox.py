@@ -13,6 +13,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help="List pending and refused notifications, and send refused ones again.",
 )
+JSON_STATES = {"pending": "waits"}
+"""The JSON output keeps the states of earlier versions."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 
@@ -32,11 +34,12 @@ def show_list(
     if delivered:
         rows += [("delivered", delivery) for delivery in store.delivered()]
     else:
-        rows += [] if refused else [("waits", delivery) for delivery in store.pending()]
+        rows += [] if refused else [("pending", delivery) for delivery in store.pending()]
         rows += [("refused", delivery) for delivery in store.quarantined()]
     if as_json:
         for state, delivery in rows:
-            typer.echo(delivery.model_copy(update={"answer": f"{state}: {delivery.answer}"}).model_dump_json())
+            answer = f"{JSON_STATES.get(state, state)}: {delivery.answer}"
+            typer.echo(delivery.model_copy(update={"answer": answer}).model_dump_json())
         return
     console = Console()
     ids = id_column("id", (delivery.id for _, delivery in rows), width=console.width)

@@ -24,7 +24,7 @@ def add(  # noqa: PLR0917 - options, given by name
         str | None, typer.Option(help="Silence only this rule, for example stream_silent. Default: all rules.")
     ] = None,
     below: Annotated[
-        str | None, typer.Option(help="Silence only episodes less severe than critical, error or warning.")
+        str | None, typer.Option(help="Silence only episodes below this severity: critical, error or warning.")
     ] = None,
     everything: Annotated[bool, typer.Option("--everything", help="Silence all brands and rules.")] = False,
     for_: Annotated[str | None, typer.Option("--for", help="Set the duration: 90m, 2h, 1d12h, 1w.")] = None,
