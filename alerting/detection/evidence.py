@@ -67,11 +67,11 @@ def rise_nats(seen: Seen, expected: Expected) -> float:
     return min(weights, MAX_OF_VOTES * votes)
 
 
-def deviance_nats(share: float, many: float, usual: float, rho: float) -> float:
-    """Evidence (nats) that *share* of *many* is above *usual*, with intra-class correlation *rho*; 0.0 below it."""
-    if share <= usual or many <= 0:
+def deviance_nats(share: float, people: float, usual: float, rho: float) -> float:
+    """Evidence (nats) that *share* of *people* is above *usual*, with intra-class correlation *rho*; 0.0 below it."""
+    if share <= usual or people <= 0:
         return 0.0
     nats = share * math.log(share / usual)
     if share < 1:
         nats += (1 - share) * math.log((1 - share) / (1 - usual))
-    return many * nats / (1 + (many - 1) * rho) if many > 1 else many * nats
+    return people * nats / (1 + (people - 1) * rho) if people > 1 else people * nats

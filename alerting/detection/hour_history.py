@@ -70,8 +70,8 @@ class HourHistory:
     def _to_review_now(self, brands: Sequence[str], new: Sequence[str]) -> list[str]:
         if not self._to_review:
             self._to_review = sorted(set(brands) - set(new))
-        many = min(MAX_REVIEWED, -(-len(brands) // REVIEWS))
-        now, self._to_review = self._to_review[:many], self._to_review[many:]
+        count = min(MAX_REVIEWED, -(-len(brands) // REVIEWS))
+        now, self._to_review = self._to_review[:count], self._to_review[count:]
         return now
 
     def _fetch(self, brands: Sequence[str], first_hour: int, before_hour: int) -> None:

@@ -249,12 +249,12 @@ def _usual_week(
     where f parameters were estimated from the hours. It is shrunk towards `prior_rho` and at least the floor. The
     uncertainty of the rhythm is added hour by hour.
     """
-    many, total = len(seen.places), float(seen.votes.sum())
-    share = (float(seen.negative.sum()) + prior_share * prior_votes) / (total + prior_votes)
+    hours, votes = len(seen.places), float(seen.votes.sum())
+    share = (float(seen.negative.sum()) + prior_share * prior_votes) / (votes + prior_votes)
     share = min(max(share, MIN_SHARE), MAX_SHARE)
     rhythm = flat_rhythm(share)
     rho = _usual_rho(seen, rhythm, policy)
-    if not many:
+    if not hours:
         return flat_rhythm(share, doubt=rho + 1 / prior_votes), rho
     for _ in range(ROUNDS):
         rhythm = fit_rhythm(seen, share=share, rho=rho, prior_votes=prior_votes, week_from_days=policy.week_from_days)
@@ -266,11 +266,11 @@ def _usual_week(
 
 
 def _usual_rho(seen: HourVotes, rhythm: Rhythm, policy: BaselinePolicy) -> float:
-    many, total = len(seen.places), float(seen.votes.sum())
-    rho = _over_dispersion(seen, rhythm.shares[seen.places], rhythm.freedom) if total else 0.0
-    shrunk = (many * rho + policy.prior_hours * policy.prior_rho) / (many + policy.prior_hours)
+    hours, votes = len(seen.places), float(seen.votes.sum())
+    rho = _over_dispersion(seen, rhythm.shares[seen.places], rhythm.freedom) if votes else 0.0
+    shrunk = (hours * rho + policy.prior_hours * policy.prior_rho) / (hours + policy.prior_hours)
     # Standard error of a small rho: sqrt(2 / hours) over the votes of an hour.
-    doubt = policy.rho_doubt * math.sqrt(2 * many) / max(total, many) if many else 0.0
+    doubt = policy.rho_doubt * math.sqrt(2 * hours) / max(votes, hours) if hours else 0.0
     return max(policy.rho_floor, shrunk + doubt)
 
 

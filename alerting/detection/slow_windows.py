@@ -16,12 +16,12 @@ def slow_window_counts(
     """*longest* plus the whole hours before it, for each number of *hours*. A vote counts as a post."""
     before_hour = longest.first_minute // 60
     windows = []
-    for many in hours:
-        votes, weight = history.votes(brand, before_hour - many, before_hour - 1)
+    for number in hours:
+        votes, weight = history.votes(brand, before_hour - number, before_hour - 1)
         windows.append(
             WindowCounts(
                 last_minute=longest.last_minute,
-                width=longest.last_minute - (before_hour - many) * 60 + 1,
+                width=longest.last_minute - (before_hour - number) * 60 + 1,
                 posts=longest.posts + votes.everyone,
                 negative_posts=longest.negative_posts + votes.negative,
                 authors=longest.authors + votes.everyone,

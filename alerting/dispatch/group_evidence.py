@@ -17,11 +17,11 @@ SHOWN_EXAMPLES = 3
 NAMED_FACETS = 3
 
 
-def extra_people(proof: Evidence) -> int:
+def extra_people(evidence: Evidence) -> int:
     """How many more people than usual: negative people, people in the facet, or all people for a volume rule."""
-    if proof.usual_authors is not None:
-        return max(0, round(proof.authors - proof.usual_authors))
-    return max(0, round(proof.negative_authors - proof.baseline_share * proof.authors))
+    if evidence.usual_authors is not None:
+        return max(0, round(evidence.authors - evidence.usual_authors))
+    return max(0, round(evidence.negative_authors - evidence.baseline_share * evidence.authors))
 
 
 def worst_first(episodes: Iterable[Episode]) -> list[Episode]:
@@ -108,10 +108,10 @@ def _sources(latest: Iterable[Evidence]) -> list[SourceCount]:
         for each in one.sources:
             counts[each.source] += each.posts
     others = counts.pop(OTHER_SOURCES, 0)
-    most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    others += sum(many for _, many in most[SHOWN_SOURCES:])
-    named = most[:SHOWN_SOURCES] + ([(OTHER_SOURCES, others)] if others else [])
-    return [SourceCount(source=source, posts=many) for source, many in named]
+    ranked = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    others += sum(posts for _, posts in ranked[SHOWN_SOURCES:])
+    named = ranked[:SHOWN_SOURCES] + ([(OTHER_SOURCES, others)] if others else [])
+    return [SourceCount(source=source, posts=posts) for source, posts in named]
 
 
 @dataclass(slots=True)

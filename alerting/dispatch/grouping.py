@@ -149,7 +149,7 @@ def _group_episode(
     firing = [one for one in episodes.values() if one is not None]
     worst = worst_first(firing)
     severities: list[Severity] = [one.severity for one in firing]
-    proof = before.latest if before is not None and not worst else group_evidence(worst, len(episodes))
+    evidence = before.latest if before is not None and not worst else group_evidence(worst, len(episodes))
     highest = max([*severities, *([before.severity] if before is not None else [])], key=SEVERITIES.index)
     known = {one.key: _member(one) for one in worst}
     for one in before.members if before is not None else ():
@@ -163,8 +163,8 @@ def _group_episode(
             update={
                 "severity": highest,
                 "updated_at": at,
-                "latest": proof,
-                "peak": proof if len(worst) >= before.members_total else before.peak,
+                "latest": evidence,
+                "peak": evidence if len(worst) >= before.members_total else before.peak,
                 "members": members[:SHOWN_MEMBERS],
                 "members_total": len(episodes),
             }
@@ -178,9 +178,9 @@ def _group_episode(
         started_at=min(one.started_at for one in firing),
         fired_at=at,
         updated_at=at,
-        first=proof,
-        peak=proof,
-        latest=proof,
+        first=evidence,
+        peak=evidence,
+        latest=evidence,
         members=members[:SHOWN_MEMBERS],
         members_total=len(episodes),
     )

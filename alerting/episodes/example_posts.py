@@ -146,10 +146,10 @@ def example_of(post: HourPost, group: CopyGroup, known: KnownAuthors | None, *, 
 def count_sources(posts: Iterable[HourPost | NegativePost]) -> list[SourceCount]:
     """The number of *posts* by source, highest first: at most five sources, and the rest together."""
     counts = Counter(_plain(post.source) for post in posts)
-    most = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    rest = sum(many for _, many in most[SHOWN_SOURCES:])
-    named = most[:SHOWN_SOURCES] + ([(OTHER_SOURCES, rest)] if rest else [])
-    return [SourceCount(source=source, posts=many) for source, many in named]
+    ranked = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    rest = sum(posts for _, posts in ranked[SHOWN_SOURCES:])
+    named = ranked[:SHOWN_SOURCES] + ([(OTHER_SOURCES, rest)] if rest else [])
+    return [SourceCount(source=source, posts=posts) for source, posts in named]
 
 
 def _one_an_author(posts: Iterable[HourPost]) -> list[HourPost]:

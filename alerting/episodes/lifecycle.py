@@ -172,21 +172,21 @@ def _fire(
     policy: EpisodePolicy,
     examples: ReadPostEvidence,
 ) -> Decision:
-    proof = evidence(finding, window, examples=examples)
+    evidence = evidence_of(finding, window, examples=examples)
     episode = Episode(
-        key=episode_key(brand, rule, proof.window_start),
+        key=episode_key(brand, rule, evidence.window_start),
         brand=brand,
         rule=rule,
-        severity=severity_of(proof, policy),
+        severity=severity_of(evidence, policy),
         state="firing",
-        started_at=proof.window_start,
+        started_at=evidence.window_start,
         fired_at=at,
         updated_at=at,
-        first=proof,
-        peak=proof,
-        latest=proof,
+        first=evidence,
+        peak=evidence,
+        latest=evidence,
     )
-    return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=at, level=proven_level(window))))
+    return Decision(evidence.reason, "triggered", OpenEpisode(episode, Memory(told_at=at, level=proven_level(window))))
 
 
 def _with_peak(
@@ -194,7 +194,7 @@ def _with_peak(
 ) -> tuple[OpenEpisode, bool]:
     """The episode with *worst* included in its peak and severity, and whether the severity rose."""
     episode = before.episode
-    peak = evidence(finding, worst) if worst.share > episode.peak.negative_share else episode.peak
+    peak = evidence_of(finding, worst) if worst.share > episode.peak.negative_share else episode.peak
     severity = max(episode.severity, severity_of(peak, policy), key=SEVERITIES.index)
     after = episode.model_copy(update={"peak": peak, "severity": severity})
     return OpenEpisode(after, _not_quiet(before.memory)), severity != episode.severity
@@ -215,7 +215,7 @@ def _calm_down(
 ) -> Decision:
     memory = before.memory
     if memory.calm_nats >= policy.calm_nats and memory.calm_minutes >= policy.calm_minutes:
-        return _resolve(before, evidence(finding, fresh), at=at)
+        return _resolve(before, evidence_of(finding, fresh), at=at)
     after = OpenEpisode(before.episode, _not_quiet(memory))
     if memory.calm_minutes > 0:
         return Decision("calm so far", after=after)
@@ -234,7 +234,7 @@ def _stay_quiet(
     quiet = memory.quiet_minutes + (0 if thin else minutes)
     calm = thin and memory.calm_nats >= policy.calm_nats and memory.calm_minutes >= policy.calm_minutes
     if (calm or quiet >= policy.quiet_minutes) and finding.window is not None:
-        return _resolve(before, evidence(finding, finding.window), at=at)
+        return _resolve(before, evidence_of(finding, finding.window), at=at)
     memory = memory.model_copy(update={"quiet_minutes": quiet})
     reason: NoTransition = "frozen: no posts" if finding.state == "no data" else "frozen: too few people"
     return Decision(reason, after=OpenEpisode(before.episode, memory))
@@ -255,7 +255,7 @@ def _update_if_due(
     rose = rose or by_time
     if not rose and (at - now.memory.told_at).total_seconds() < policy.update_minutes * 60:
         return Decision("still up", after=now)
-    latest = evidence(finding, fresh, examples=examples)
+    latest = evidence_of(finding, fresh, examples=examples)
     episode = now.episode.model_copy(update={"latest": latest, "updated_at": at})
     memory = now.memory.model_copy(update={"told_at": at, "updates": now.memory.updates + 1})
     return Decision(latest.reason, "updated", OpenEpisode(episode, memory), severity_rose=rose)
@@ -287,7 +287,7 @@ def _resolve(before: OpenEpisode, latest: Evidence, *, at: datetime) -> Decision
     return Decision(latest.reason, "resolved", closed=closed)
 
 
-def evidence(
+def evidence_of(
     finding: Finding, window: WindowCounts, *, examples: ReadPostEvidence = lambda _: NO_POST_EVIDENCE
 ) -> Evidence:
     """The evidence of *window* that people see."""
@@ -341,24 +341,24 @@ def _delay(finding: Finding) -> float | None:
     return expected_delay(usual, finding.policy, rise=rise)
 
 
-def severity_of(proof: Evidence, policy: EpisodePolicy) -> Severity:
+def severity_of(evidence: Evidence, policy: EpisodePolicy) -> Severity:
     """By the rise of the share over its baseline, or by its multiple of the baseline."""
     by_size: Severity = "warning"
-    if _reaches(proof, policy.critical_rise, policy.critical_ratio):
+    if _reaches(evidence, policy.critical_rise, policy.critical_ratio):
         by_size = "critical"
-    elif _reaches(proof, policy.error_rise, policy.error_ratio):
+    elif _reaches(evidence, policy.error_rise, policy.error_ratio):
         by_size = "error"
     return clamp_severity(by_size, policy)
 
 
-def _reaches(proof: Evidence, wanted: float, ratio: float | None) -> bool:
-    share, usual = proof.negative_share, proof.baseline_share
+def _reaches(evidence: Evidence, wanted: float, ratio: float | None) -> bool:
+    share, usual = evidence.negative_share, evidence.baseline_share
     if share - usual >= wanted:
         return True
     if ratio is None or share - usual < wanted * PART_OF_RISE:
         return False
     # One standard error less: five people of twenty are eight times three per cent, but may be chance.
-    return share - math.sqrt(share * (1 - share) / max(proof.authors, 1)) >= ratio * usual
+    return share - math.sqrt(share * (1 - share) / max(evidence.authors, 1)) >= ratio * usual
 
 
 def clamp_severity(severity: Severity, policy: EpisodePolicy) -> Severity:

@@ -79,15 +79,15 @@ def _without_echoes(ranked: Sequence[str], posts: Counter[str]) -> list[str]:
     return chosen
 
 
-def _likelihood_ratio(seen: int, many: int, usual: int, usual_many: int) -> float:
-    """G2 of two shares, seen/many and usual/usual_many; 0.0 if the first is not larger."""
-    if seen * usual_many <= usual * many:
+def _likelihood_ratio(seen: int, total: int, usual: int, usual_total: int) -> float:
+    """G2 of two shares, seen/total and usual/usual_total; 0.0 if the first is not larger."""
+    if seen * usual_total <= usual * total:
         return 0.0
-    pooled = (seen + usual) / (many + usual_many)
-    return 2 * (_fit(seen, many, pooled) + _fit(usual, usual_many, pooled))
+    pooled = (seen + usual) / (total + usual_total)
+    return 2 * (_fit(seen, total, pooled) + _fit(usual, usual_total, pooled))
 
 
-def _fit(count: int, many: int, share: float) -> float:
-    """How much better (nats) the own share of *count* among *many* explains them than *share* does."""
-    parts = ((count, count / many, share), (many - count, 1 - count / many, 1 - share))
+def _fit(count: int, total: int, share: float) -> float:
+    """How much better (nats) the own share of *count* among *total* explains them than *share* does."""
+    parts = ((count, count / total, share), (total - count, 1 - count / total, 1 - share))
     return sum(number * math.log(own / other) for number, own, other in parts if number)

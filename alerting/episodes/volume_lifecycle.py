@@ -75,21 +75,21 @@ def _still_up(
     return Decision(latest.reason, "updated", OpenEpisode(episode, memory), severity_rose=rose)
 
 
-def _fire(brand: str, rule: str, proof: Evidence, severity: Severity, *, at: datetime) -> Decision:
+def _fire(brand: str, rule: str, evidence: Evidence, severity: Severity, *, at: datetime) -> Decision:
     episode = Episode(
-        key=episode_key(brand, rule, proof.window_start),
+        key=episode_key(brand, rule, evidence.window_start),
         brand=brand,
         rule=rule,
         severity=severity,
         state="firing",
-        started_at=proof.window_start,
+        started_at=evidence.window_start,
         fired_at=at,
         updated_at=at,
-        first=proof,
-        peak=proof,
-        latest=proof,
+        first=evidence,
+        peak=evidence,
+        latest=evidence,
     )
-    return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=at)))
+    return Decision(evidence.reason, "triggered", OpenEpisode(episode, Memory(told_at=at)))
 
 
 def _severity(finding: SurgeFinding, surge: SurgePolicy, policy: EpisodePolicy) -> Severity:

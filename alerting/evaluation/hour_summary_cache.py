@@ -115,11 +115,11 @@ class HourSummaryReader(LivePaneReader):
                 unchecked[trusted].append(name)
             found[name] = {hour.hour: hour for day in stored[name][:trusted] for hour in day.hours}
         changed: dict[int, dict[str, bytes]] = defaultdict(dict)
-        for place, some in unchecked.items():
-            seen = self._check(some, {name: stored[name][place:] for name in some}, days[place:], last_hour)
+        for first, some in unchecked.items():
+            seen = self._check(some, {name: stored[name][first:] for name in some}, days[first:], last_hour)
             for name, fresh in seen.items():
                 found[name].update((hour.hour, hour) for day in fresh for hour in day.hours)
-                for day, before, after in zip(days[place:], stored[name][place:], fresh, strict=True):
+                for day, before, after in zip(days[first:], stored[name][first:], fresh, strict=True):
                     if after != before and after.read_to >= before.read_to:
                         changed[day][name] = _ENCODER.encode(after)
         self._store(changed)

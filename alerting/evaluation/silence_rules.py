@@ -113,8 +113,8 @@ def decide_silences(
 def _fire(brand: str, silence: BrandSilence, *, minute: int, sources: Sources) -> Decision:
     found = list(sources(brand))
     came = f" Stored posts came from {', '.join(f'{one.source} ({one.posts})' for one in found)}." if found else ""
-    proof = _evidence(silence, f"{_sentence(brand, silence)} Other brands are written about.{came}", minute=minute)
-    return _opened(brand, proof.model_copy(update={"sources": found}), minute=minute)
+    evidence = _evidence(silence, f"{_sentence(brand, silence)} Other brands are written about.{came}", minute=minute)
+    return _opened(brand, evidence.model_copy(update={"sources": found}), minute=minute)
 
 
 def _fire_collective(others: Mapping[str, BrandSilence], *, minute: int) -> Decision:
@@ -125,23 +125,23 @@ def _fire_collective(others: Mapping[str, BrandSilence], *, minute: int) -> Deci
     return _opened(ALL_BRANDS, _evidence(first, reason, minute=minute), minute=minute)
 
 
-def _opened(brand: str, proof: Evidence, *, minute: int) -> Decision:
+def _opened(brand: str, evidence: Evidence, *, minute: int) -> Decision:
     at = minute_start(minute + 1)
     episode = Episode(
-        key=episode_key(brand, BRAND_SILENT, proof.window_start),
+        key=episode_key(brand, BRAND_SILENT, evidence.window_start),
         brand=brand,
         rule=BRAND_SILENT,
         severity="warning",
         state="firing",
-        started_at=proof.window_start,
+        started_at=evidence.window_start,
         fired_at=at,
         updated_at=at,
-        silent_since=proof.window_start,
-        first=proof,
-        peak=proof,
-        latest=proof,
+        silent_since=evidence.window_start,
+        first=evidence,
+        peak=evidence,
+        latest=evidence,
     )
-    return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=at)))
+    return Decision(evidence.reason, "triggered", OpenEpisode(episode, Memory(told_at=at)))
 
 
 def _has_resumed(one: OpenEpisode, windows: Sequence[WindowCounts]) -> bool:
@@ -173,8 +173,8 @@ def _evidence(silence: BrandSilence, reason: str, *, minute: int) -> Evidence:
 
 def _sentence(brand: str, silence: BrandSilence) -> str:
     """`No posts of Acme Air since 2026-03-02 14:05 UTC; usually 34 people an hour.`"""
-    many = silence.usual_per_hour
-    usual = f"{many:.0f}" if many >= 10 else f"{many:.1f}"
+    people = silence.usual_per_hour
+    usual = f"{people:.0f}" if people >= 10 else f"{people:.1f}"
     return f"No posts of {brand} since {_at(silence.since_minute)}; usually {usual} people an hour."
 
 

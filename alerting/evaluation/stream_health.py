@@ -63,7 +63,7 @@ def decide_health(before: OpenEpisode | None, health: StreamHealth, *, now: date
     """The decision about one stream rule: fires once, resolves once; "unknown" changes nothing."""
     if health.active == "unknown":
         return Decision("frozen: no data", after=before)
-    proof = evidence_without_posts(now, now, health.reason or "It moves again.")
+    evidence = evidence_without_posts(now, now, health.reason or "It moves again.")
     if health.active == "yes":
         if before is not None:
             return Decision("still up", after=before)
@@ -76,16 +76,16 @@ def decide_health(before: OpenEpisode | None, health: StreamHealth, *, now: date
             started_at=now,
             fired_at=now,
             updated_at=now,
-            first=proof,
-            peak=proof,
-            latest=proof,
+            first=evidence,
+            peak=evidence,
+            latest=evidence,
         )
-        return Decision(proof.reason, "triggered", OpenEpisode(episode, Memory(told_at=now)))
+        return Decision(evidence.reason, "triggered", OpenEpisode(episode, Memory(told_at=now)))
     if before is None:
         return Decision("nothing new")
     again = "Posts arrive in time again." if health.rule == "late_data" else "The stream flows again."
-    proof = proof.model_copy(update={"reason": again})
+    evidence = evidence.model_copy(update={"reason": again})
     closed = before.episode.model_copy(
-        update={"state": "resolved", "resolved_at": now, "updated_at": now, "latest": proof}
+        update={"state": "resolved", "resolved_at": now, "updated_at": now, "latest": evidence}
     )
-    return Decision(proof.reason, "resolved", closed=closed)
+    return Decision(evidence.reason, "resolved", closed=closed)

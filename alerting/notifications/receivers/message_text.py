@@ -193,9 +193,9 @@ def _kept(latest: Evidence) -> str:
     return f"all {kind}" if latest.kept_posts >= total else f"{latest.kept_posts} of {total} {kind}, a sample"
 
 
-def _people(many: float) -> str:
+def _people(people: float) -> str:
     """Whole numbers; one decimal below 10."""
-    return f"{many:.0f}" if many >= 10 else f"{many:.1f}"
+    return f"{people:.0f}" if people >= 10 else f"{people:.1f}"
 
 
 def term_text(one: Term, style: Style = PLAIN) -> str:
