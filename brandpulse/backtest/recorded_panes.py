@@ -213,7 +213,7 @@ class RecordedPanes:
             self._generations = {digest: number for digest, number in self._generations.items() if number >= oldest}
         self._posts += len(change.counted)
         # What became of each source's posts is not evaluated here, and grows with the recording.
-        self._status = replace(change.status, fates=())
+        self._status = replace(change.status, post_outcomes=())
 
     def _is_sealed(self, cell: Cell) -> bool:
         return cell.span == "minute" and self._sealed_ms is not None and cell.bucket * MINUTE_MS < self._sealed_ms

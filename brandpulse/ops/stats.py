@@ -65,7 +65,9 @@ def _recent(report: StreamReport, *, now_ms: int) -> dict[str, Any]:
     """Outcomes of the posts of the newest hour, and their causes."""
     when = report.when(now_ms)
     return {
-        "sources": {shown_source(source.source): dict(sorted(source.fates.items())) for source in report.sources},
+        "sources": {
+            shown_source(source.source): dict(sorted(source.post_outcomes.items())) for source in report.sources
+        },
         "problems": [
             {
                 "kind": problem.kind,

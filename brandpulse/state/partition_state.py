@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from brandpulse.errors import StateError
 from brandpulse.state.outcomes.near_misses import decode_near_misses
-from brandpulse.state.outcomes.post_outcomes import Fates, decode_fates
+from brandpulse.state.outcomes.post_outcomes import PostOutcomes, decode_outcomes
 
 NO_CLOCK = -(2**62)
 """The clock before the first post."""
@@ -65,7 +65,7 @@ class PartitionStatus:
     """A random token of the last writer, new at each load. If a worker finds its own token and its own `next`, the
     stored state is what it wrote: no other worker wrote in between, and the store lost no writes."""
 
-    fates: Fates = ()
+    post_outcomes: PostOutcomes = ()
     """Outcomes of the posts of each source in recent record time."""
     near_misses: tuple[tuple[str, int], ...] = ()
     """Near misses of brand words in posts that name no brand, with the number of sampled posts."""
@@ -124,7 +124,7 @@ class PartitionStatus:
             allowed_until=number("allowed_until"),
             unread=number("unread"),
             keyless=number("keyless"),
-            fates=decode_fates(stored.get(b"fates", b"")),
+            post_outcomes=decode_outcomes(stored.get(b"fates", b"")),
             near_misses=decode_near_misses(stored.get(b"near_misses", b"")),
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from brandpulse.state.diagnosis.stream_report import SHOWN_ON_PAGE, stream_report
-from brandpulse.state.outcomes.post_outcomes import OTHER_SOURCES, Cell, Fates, Period
+from brandpulse.state.outcomes.post_outcomes import OTHER_SOURCES, Cell, Period, PostOutcomes
 from brandpulse.state.partition_state import PartitionStatus
 
 
@@ -89,9 +89,11 @@ def causes(
     """
     if 2 * (result.late + result.dead + result.unmatched + result.unread) < max(1, sent):
         return {}
-    known = {(status.topic, status.partition): status.fates for status in before}
+    known = {(status.topic, status.partition): status.post_outcomes for status in before}
     added = [
-        replace(status, fates=_added(known.get((status.topic, status.partition), ()), status.fates, source))
+        replace(
+            status, post_outcomes=_added(known.get((status.topic, status.partition), ()), status.post_outcomes, source)
+        )
         for status in after
     ]
     found: dict[str, list[str]] = {}
@@ -102,7 +104,7 @@ def causes(
     return found
 
 
-def _added(before: Fates, after: Fates, source: str | None) -> Fates:
+def _added(before: PostOutcomes, after: PostOutcomes, source: str | None) -> PostOutcomes:
     """The counts of *source* in *after* minus those in *before*."""
     sources = None if source is None else {source, OTHER_SOURCES}
     previous = {(period.number, *cell[:3]): cell.posts for period in before for cell in period.cells}

@@ -29,7 +29,7 @@ from stream_workers.aggregation.columnar_batch import ColumnarBatch
 from stream_workers.aggregation.deduplication import DedupLimits, DedupWindow
 from stream_workers.aggregation.event_time import FUTURE_TOLERANCE_MS, Retention
 from stream_workers.aggregation.hour_posts import BURST, PostAllowance, hour_posts_from_columns
-from stream_workers.aggregation.outcome_counts import FateRows, count_columns, offsets_of, periods_of
+from stream_workers.aggregation.outcome_counts import OutcomeRows, count_columns, offsets_of, periods_of
 from stream_workers.aggregation.packed_ids import PackedIds
 from stream_workers.aggregation.post_sample import SampleBounds, samples_from_columns
 from stream_workers.aggregation.recent_posts import newest_negatives_from_columns
@@ -101,7 +101,7 @@ def fold_columns(
             keyless=keyless,
         ),
         window=window,
-        fates=_fates(columns, clock.late, newest_period(status.fates), keyless=bool(keyless)),
+        post_outcomes=_post_outcomes(columns, clock.late, newest_period(status.post_outcomes), keyless=bool(keyless)),
         near_misses=near_misses,
         panes=sums.panes(),
         authors=sums.authors(),
@@ -118,19 +118,19 @@ def fold_columns(
 _FATES = (UNMATCHED, UNREAD, ON_TIME, LATE, NO_KEY, UNKNOWN_AUTHOR)
 
 
-def _fates(columns: ColumnarBatch, late: npt.NDArray[np.bool_], newest: int, *, keyless: bool) -> Added:
+def _post_outcomes(columns: ColumnarBatch, late: npt.NDArray[np.bool_], newest: int, *, keyless: bool) -> Added:
     """Outcome counts of the rows, by period and source."""
     rows, matched = columns.rows, columns.matched
     record_ms = rows.records.record_ms
     periods = periods_of(newest, record_ms)
     offsets = offsets_of(rows.event_ms, record_ms)
-    fate = rows.unread.astype(np.intp)
-    fate[matched] = 2 + late[matched]
-    parts: list[FateRows] = [(periods, rows.sources, fate, offsets)]
+    outcome = rows.unread.astype(np.intp)
+    outcome[matched] = 2 + late[matched]
+    parts: list[OutcomeRows] = [(periods, rows.sources, outcome, offsets)]
     if keyless:
         without = np.flatnonzero(np.array([key is None for key in rows.records.keys]))
         parts.append((periods[without], rows.sources[without], np.full(len(without), 4), None))
-    if len(unknown := np.flatnonzero(rows.unknown_author & (fate >= 2))):
+    if len(unknown := np.flatnonzero(rows.unknown_author & (outcome >= 2))):
         parts.append((periods[unknown], rows.sources[unknown], np.full(len(unknown), 5), None))
     return count_columns(parts, rows.source_names, _FATES)
 

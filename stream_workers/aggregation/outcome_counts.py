@@ -1,7 +1,7 @@
 """Counts the outcomes of a batch's posts by source, as `brandpulse.state.outcomes.post_outcomes` stores them. Pure.
 
 A post belongs to the newest period that the record times of its partition have reached, so batch boundaries change
-nothing. `FateCounter` counts row by row, `count_columns` by columns.
+nothing. `OutcomeCounter` counts row by row, `count_columns` by columns.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from brandpulse.state.outcomes.post_outcomes import (
     OFFSET_EDGES,
     PERIOD_MS,
     Added,
-    Met,
+    OutcomeKey,
     period_after,
 )
 from stream_workers.decoding.records import Integers
@@ -26,21 +26,21 @@ _OFFSETS = len(OFFSET_EDGES) + 2
 """Number of offset classes, `NO_OFFSET` included."""
 
 
-class FateCounter:
+class OutcomeCounter:
     """Counts row by row."""
 
     def __init__(self, newest: int) -> None:
         """*newest*: the newest period before the batch."""
         self._newest = newest
-        self.added: dict[int, dict[Met, int]] = {}
+        self.added: dict[int, dict[OutcomeKey, int]] = {}
 
     def advance(self, record_ms: int) -> None:
-        """Move to the next record. Called once for each record, before its fate is added."""
+        """Move to the next record. Called once for each record, before its outcome is added."""
         self._newest = period_after(self._newest, record_ms)
 
-    def add(self, source: str, fate: str, offset: int = NO_OFFSET) -> None:
+    def add(self, source: str, outcome: str, offset: int = NO_OFFSET) -> None:
         cells = self.added.setdefault(self._newest, {})
-        cells[source, fate, offset] = cells.get((source, fate, offset), 0) + 1
+        cells[source, outcome, offset] = cells.get((source, outcome, offset), 0) + 1
 
 
 def periods_of(newest: int, record_ms: Integers) -> Integers:
@@ -54,29 +54,29 @@ def offsets_of(event_ms: Integers, record_ms: Integers) -> Integers:
     return np.where(record_ms < 0, NO_OFFSET, np.searchsorted(_EDGES, event_ms - record_ms, side="right"))
 
 
-FateRows = tuple[Integers, npt.NDArray[np.intp], npt.NDArray[np.intp], Integers | None]
-"""(period, source number, fate number, offset class) of each row; offset None: `NO_OFFSET`."""
+OutcomeRows = tuple[Integers, npt.NDArray[np.intp], npt.NDArray[np.intp], Integers | None]
+"""(period, source number, outcome number, offset class) of each row; offset None: `NO_OFFSET`."""
 
 
 def count_columns(
-    parts: Sequence[FateRows],
+    parts: Sequence[OutcomeRows],
     sources: Sequence[str],
-    fates: Sequence[str],
+    post_outcomes: Sequence[str],
 ) -> Added:
-    """The counts of all rows of *parts*. *sources* and *fates*: the names of the numbers."""
-    added: dict[int, dict[Met, int]] = {}
-    for periods, source, fate, offset in parts:
+    """The counts of all rows of *parts*. *sources* and *post_outcomes*: the names of the numbers."""
+    added: dict[int, dict[OutcomeKey, int]] = {}
+    for periods, source, outcome, offset in parts:
         if not len(periods):
             continue
         first = int(periods[0])
-        numbers = ((periods - first) * len(sources) + source) * len(fates) + fate
+        numbers = ((periods - first) * len(sources) + source) * len(post_outcomes) + outcome
         numbers = numbers * _OFFSETS + (0 if offset is None else offset + 1)
         found, counts = np.unique(numbers, return_counts=True)
         for number, posts in zip(found.tolist(), counts.tolist(), strict=True):
             rest, offset_class = divmod(number, _OFFSETS)
-            rest, fate_number = divmod(rest, len(fates))
+            rest, outcome_number = divmod(rest, len(post_outcomes))
             period, source_number = divmod(rest, len(sources))
-            key = sources[source_number], fates[fate_number], offset_class - 1
+            key = sources[source_number], post_outcomes[outcome_number], offset_class - 1
             cells = added.setdefault(first + period, {})
             cells[key] = cells.get(key, 0) + posts
     return added

@@ -12,7 +12,7 @@ from brandpulse.schema.dead_letters import RecordId
 from brandpulse.schema.unknown_authors import is_unknown
 from brandpulse.state.author_sketches import Authors
 from brandpulse.state.keys import DAY_MS, MINUTE_MS
-from brandpulse.state.outcomes.post_outcomes import LATE as FATE_LATE
+from brandpulse.state.outcomes.post_outcomes import LATE as OUTCOME_LATE
 from brandpulse.state.outcomes.post_outcomes import (
     NO_KEY,
     NO_OFFSET,
@@ -23,7 +23,7 @@ from brandpulse.state.outcomes.post_outcomes import (
     newest_period,
     offset_number,
 )
-from brandpulse.state.outcomes.post_outcomes import ON_TIME as FATE_ON_TIME
+from brandpulse.state.outcomes.post_outcomes import ON_TIME as OUTCOME_ON_TIME
 from brandpulse.state.panes import EMPTY_PANE, IRRELEVANT, Pane
 from brandpulse.state.partition_state import PartitionStatus
 from stream_workers.aggregation.deduplication import DedupLimits, DedupWindow
@@ -36,7 +36,7 @@ from stream_workers.aggregation.event_time import (
     classify_event_time,
 )
 from stream_workers.aggregation.hour_posts import BURST, PostAllowance, hour_posts_from_rows
-from stream_workers.aggregation.outcome_counts import FateCounter
+from stream_workers.aggregation.outcome_counts import OutcomeCounter
 from stream_workers.aggregation.post_sample import SampleBounds, samples_from_rows
 from stream_workers.aggregation.recent_posts import newest_negatives_from_rows
 from stream_workers.aggregation.redrive_tracker import RedriveTracker
@@ -155,7 +155,7 @@ class _Sums:
         return Authors() if before is None else Authors.decode(before)
 
 
-def fold_rows(  # noqa: PLR0915 - one loop with one branch per fate
+def fold_rows(  # noqa: PLR0915 - one loop with one branch per outcome
     status: PartitionStatus,
     outcomes: Sequence[Outcome],
     to_offset: int,
@@ -180,7 +180,7 @@ def fold_rows(  # noqa: PLR0915 - one loop with one branch per fate
     clock, lateness_ms = status.clock_ms, retention.lateness_ms
     minutes_ms, authors_ms = retention.minutes_ms, retention.authors_ms
     late = repeated = unmatched = unread = keyless = 0
-    fates = FateCounter(newest_period(status.fates))
+    post_outcomes = OutcomeCounter(newest_period(status.post_outcomes))
     sums = _Sums(stored)
     window = DedupWindow(status.generations, stored.duplicates, limits)
     counted: list[Scored] = []
@@ -189,19 +189,19 @@ def fold_rows(  # noqa: PLR0915 - one loop with one branch per fate
     for outcome in outcomes:
         record = _record(outcome)
         source = outcome.source if isinstance(outcome, DeadRecord) else outcome.decoded.post.source
-        fates.advance(record.record_ms)
+        post_outcomes.advance(record.record_ms)
         redriven = bool(origins) and record.offset in (origins or {})
         if record.key is None:
             keyless += 1
-            fates.add(source, NO_KEY)
+            post_outcomes.add(source, NO_KEY)
         if origins and redrives.is_finished(record.offset, dead):
             repeated += 1
-            fates.add(source, REPEATED)
+            post_outcomes.add(source, REPEATED)
             continue
         if isinstance(outcome, DeadRecord):
             dead.append(outcome)
             if not redriven:
-                fates.add(source, outcome.reason)
+                post_outcomes.add(source, outcome.reason)
             continue
         decoded = outcome.decoded
         event_ms = decoded.event_ms
@@ -209,23 +209,23 @@ def fold_rows(  # noqa: PLR0915 - one loop with one branch per fate
         offset = NO_OFFSET if redriven else offset_number(event_ms, record.record_ms)
         if isinstance(outcome, Scored) and window.contains(outcome.digest):
             repeated += 1
-            fates.add(source, REPEATED, offset)
+            post_outcomes.add(source, REPEATED, offset)
             continue
         timeliness, clock = classify_event_time(event_ms, record.record_ms, clock, retention)
         if timeliness is not ON_TIME and timeliness is not LATE:
             dead.append(DeadRecord(record, timeliness.value, _explain(timeliness, decoded, clock), source))
             if not redriven:
-                fates.add(source, timeliness.value, offset)
+                post_outcomes.add(source, timeliness.value, offset)
             continue
         if isinstance(outcome, Unmatched):
             unmatched += not outcome.unread
             unread += outcome.unread
-            fates.add(source, UNREAD if outcome.unread else UNMATCHED, offset)
+            post_outcomes.add(source, UNREAD if outcome.unread else UNMATCHED, offset)
             continue
         late += timeliness is LATE
-        fates.add(source, FATE_LATE if timeliness is LATE else FATE_ON_TIME, offset)
+        post_outcomes.add(source, OUTCOME_LATE if timeliness is LATE else OUTCOME_ON_TIME, offset)
         if is_unknown(decoded.post.author_id):
-            fates.add(source, UNKNOWN_AUTHOR)
+            post_outcomes.add(source, UNKNOWN_AUTHOR)
         window.add(outcome.digest, clock)
         counted.append(outcome)
         age = clock - lateness_ms - event_ms
@@ -253,7 +253,7 @@ def fold_rows(  # noqa: PLR0915 - one loop with one branch per fate
             redriven=len(finished),
         ),
         window=window,
-        fates=fates.added,
+        post_outcomes=post_outcomes.added,
         near_misses=near_misses,
         panes=sums.panes(),
         authors=sums.authors(),

@@ -10,7 +10,7 @@ from brandpulse.schema.dead_letters import RecordId
 from brandpulse.schema.identity import post_digest
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.outcomes.near_misses import with_near_misses
-from brandpulse.state.outcomes.post_outcomes import Added, with_added
+from brandpulse.state.outcomes.post_outcomes import Added, with_added_outcomes
 from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.state.stored_posts import (
@@ -215,7 +215,7 @@ class Change:
     """(brand, label) -> posts among `counted`."""
     record_posts: Mapping[int, int] = field(default_factory=dict)
     """Kafka timestamp (ms) -> posts among `counted`. Records without a timestamp are left out."""
-    fates: Added = field(default_factory=dict)
+    post_outcomes: Added = field(default_factory=dict)
     """Outcome counts of the batch, by period and source."""
 
 
@@ -242,7 +242,7 @@ def build_change(
     writer: str,
     deltas: CounterDeltas,
     window: DedupWindow,
-    fates: Added,
+    post_outcomes: Added,
     near_misses: Mapping[str, int] | None,
     panes: Mapping[Cell, Pane],
     authors: Mapping[Cell, bytes],
@@ -271,7 +271,7 @@ def build_change(
             keyless=status.keyless + deltas.keyless,
             dead=status.dead + deltas.dead,
             redriven=status.redriven + deltas.redriven,
-            fates=with_added(status.fates, fates),
+            post_outcomes=with_added_outcomes(status.post_outcomes, post_outcomes),
             near_misses=with_near_misses(status.near_misses, near_misses or {}),
             generations=window.generations,
             writer=writer,
@@ -291,5 +291,5 @@ def build_change(
         hour_posts=hour_posts,
         label_counts=label_counts,
         record_posts=record_posts,
-        fates=fates,
+        post_outcomes=post_outcomes,
     )

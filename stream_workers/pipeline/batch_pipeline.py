@@ -288,8 +288,10 @@ class BatchPipeline:
         if not violation:
             return True
         # Posts before the invalid run wait with it: they are read again, and counted, once allowed.
-        fates = [Cell(*place, posts) for cells in change.fates.values() for place, posts in cells.items()]
-        cause = dead_cause(fates)
+        post_outcomes = [
+            Cell(*place, posts) for cells in change.post_outcomes.values() for place, posts in cells.items()
+        ]
+        cause = dead_cause(post_outcomes)
         remedy = f"{cause.remedy}; " if "dlq allow" not in cause.remedy else f"{cause.remedy}. "
         self._partitions.pause(
             partition, f"{violation}: {cause.reason}; {remedy}See `brandpulse dlq list`, then `brandpulse dlq allow`"

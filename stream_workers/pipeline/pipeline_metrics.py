@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from brandpulse.runtime.metric_definitions import LABELLED_BRANDS, OTHER_BRANDS
 from brandpulse.runtime.metrics import Telemetry
 from brandpulse.schema.posts import BRAND_SENTIMENTS
-from brandpulse.state.outcomes.post_outcomes import BESIDE, OTHER_SOURCES, SOURCES, shown_source
+from brandpulse.state.outcomes.post_outcomes import EXTRA_COUNTS, OTHER_SOURCES, SOURCES, shown_source
 from brandpulse.state.partition_state import PartitionStatus
 from stream_workers.aggregation.types import Change
 from stream_workers.decoding.post_decoder import REASONS
@@ -35,10 +35,10 @@ class PipelineMetrics:
         counter("brandpulse_posts_unmatched_total").inc(after.unmatched - before.unmatched)
         counter("brandpulse_posts_unread_total").inc(after.unread - before.unread)
         counter("brandpulse_posts_keyless_total").inc(after.keyless - before.keyless)
-        for cells in change.fates.values():
-            for (source, fate, _), posts in cells.items():
-                if fate not in BESIDE:
-                    counter("brandpulse_posts_fate_total").labels(self._source(source), fate).inc(posts)
+        for cells in change.post_outcomes.values():
+            for (source, outcome, _), posts in cells.items():
+                if outcome not in EXTRA_COUNTS:
+                    counter("brandpulse_posts_fate_total").labels(self._source(source), outcome).inc(posts)
         for dead_record in change.dead:
             if dead_record.record.offset not in change.origins:
                 counter("brandpulse_posts_dead_total").labels(dead_record.reason).inc()

@@ -8,7 +8,7 @@ import msgspec
 from brandpulse.schema.identity import DIGEST_BYTES
 from brandpulse.state.keys import DAY_MS, HOUR_MS, PartitionKeys
 from brandpulse.state.outcomes.near_misses import encode_near_misses
-from brandpulse.state.outcomes.post_outcomes import encode_fates
+from brandpulse.state.outcomes.post_outcomes import encode_outcomes
 from brandpulse.state.partition_state import PartitionStatus, encode_generations
 from stream_workers.aggregation.event_time import Retention
 from stream_workers.aggregation.packed_ids import pack
@@ -140,7 +140,7 @@ def batch_fields(status: PartitionStatus) -> dict[str, Any]:
         "unmatched": status.unmatched,
         "unread": status.unread,
         "keyless": status.keyless,
-        "fates": encode_fates(status.fates),
+        "fates": encode_outcomes(status.post_outcomes),
         "near_misses": encode_near_misses(status.near_misses),
         "generations": encode_generations(status.generations),
         # A partition that writes is not idle; the next heartbeat may set it again.

@@ -86,15 +86,15 @@ def test_outcomes_by_source_are_loaded(store: PartitionStore) -> None:
     assert store.apply([change]) == [Applied()]
     loaded = store.load("posts", 0)
     assert loaded is not None
-    [period] = loaded.fates
-    assert {(cell.source, cell.fate, cell.posts) for cell in period.cells} == {
+    [period] = loaded.post_outcomes
+    assert {(cell.source, cell.outcome, cell.posts) for cell in period.cells} == {
         ("test", "on_time", 1),
         ("test", "+unknown_author", 1),
         ("rss", "on_time", 1),
         ("rss", "+no_key", 1),
         ("rss", "unread", 1),
     }
-    assert loaded.fates == change.status.fates
+    assert loaded.post_outcomes == change.status.post_outcomes
     assert (loaded.unread, loaded.keyless, loaded.near_misses) == (1, 1, (("#AcmeAir for acme air", 2),))
 
 

@@ -87,8 +87,8 @@ class Tally:
     unread: int = 0
     keyless: int = 0
     redriven: int = 0
-    fates: Counter[tuple[int, str, str, float | None]] = field(default_factory=Counter)
-    """(quarter of an hour of record time, source, fate, hours that the post is ahead of its record)"""
+    post_outcomes: Counter[tuple[int, str, str, float | None]] = field(default_factory=Counter)
+    """(quarter of an hour of record time, source, outcome, hours that the post is ahead of its record)"""
     quarter: int = 0
     clock_ms: int | None = None
 
@@ -98,13 +98,13 @@ class Tally:
             done.add(entry.origin)
             self.redriven += 1
 
-    def meets(self, entry: Entry, fate: str, *, timed: bool = True) -> None:
+    def meets(self, entry: Entry, outcome: str, *, timed: bool = True) -> None:
         ahead = (entry.at_ms - entry.record_ms) / HOUR_MS if timed and entry.origin is None else None
         hours = None if ahead is None else floor(2 * ahead + 0.5) / 2
-        self.fates[self.quarter, entry.source, fate, hours] += 1
+        self.post_outcomes[self.quarter, entry.source, outcome, hours] += 1
 
-    def recent_fates(self) -> Counter[tuple[int, str, str, float | None]]:
-        return Counter({met: posts for met, posts in self.fates.items() if met[0] > self.quarter - 8})
+    def recent_outcomes(self) -> Counter[tuple[int, str, str, float | None]]:
+        return Counter({met: posts for met, posts in self.post_outcomes.items() if met[0] > self.quarter - 8})
 
     def pane(self, cell: Cell) -> Pane | None:
         seen = self.panes.get(cell)

@@ -353,14 +353,14 @@ class ExactlyOnce(RuleBasedStateMachine):
     def compare(self, status: PartitionStatus, wanted: Tally) -> None:
         for name in ("late", "repeated", "dead", "unmatched", "unread", "keyless", "redriven"):
             assert getattr(status, name) == getattr(wanted, name), name
-        fates = Counter(
+        post_outcomes = Counter(
             {
-                (period.number, cell.source, cell.fate, offset_hours(cell.offset)): cell.posts
-                for period in status.fates
+                (period.number, cell.source, cell.outcome, offset_hours(cell.offset)): cell.posts
+                for period in status.post_outcomes
                 for cell in period.cells
             }
         )
-        assert fates == wanted.recent_fates()
+        assert post_outcomes == wanted.recent_outcomes()
         if wanted.clock_ms is not None:
             assert status.clock_ms == wanted.clock_ms
         [stored] = self.store.read([ReadRequest(status, [], sorted(self.touched))])

@@ -5,15 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from brandpulse.state.outcomes.near_misses import NearMisses
-from brandpulse.state.outcomes.post_outcomes import (
-    BESIDE,
-    LATE,
-    NO_OFFSET,
-    ON_TIME,
-    READABLE,
-    Cell,
-    offset_hours,
-)
+from brandpulse.state.outcomes.post_outcomes import EXTRA_COUNTS, LATE, NO_OFFSET, ON_TIME, READABLE, Cell, offset_hours
 
 _SAME_CLOCK = 0.6
 """From this share of posts within half an hour of one clock offset, the clock is wrong. Else the posts are just old."""
@@ -91,23 +83,23 @@ def unmatched_cause(near_misses: NearMisses) -> Cause:
 
 def dead_cause(cells: Iterable[Cell]) -> Cause:
     """The likely cause of dead letters, from the most frequent reason among *cells*."""
-    dead = [cell for cell in cells if cell.fate not in READABLE and cell.fate not in BESIDE]
+    dead = [cell for cell in cells if cell.outcome not in READABLE and cell.outcome not in EXTRA_COUNTS]
     reasons = Counter[str]()
     for cell in dead:
-        reasons[cell.fate] += cell.posts
+        reasons[cell.outcome] += cell.posts
     if not reasons:
         return Cause("the cause is not known", "see `brandpulse dlq list`")
     reason = max(reasons, key=lambda one: (reasons[one], one))
     if reason in _DEAD_CAUSES:
         return Cause(*_DEAD_CAUSES[reason])
-    hours = _dominant(cell for cell in dead if cell.fate == reason)
+    hours = _dominant(cell for cell in dead if cell.outcome == reason)
     if reason == "from_the_future":
         return _ahead_cause(hours)
     return _old_cause(hours, dead=True)
 
 
 def late_cause(cells: Iterable[Cell]) -> Cause:
-    return _old_cause(_dominant(cell for cell in cells if cell.fate == LATE), dead=False)
+    return _old_cause(_dominant(cell for cell in cells if cell.outcome == LATE), dead=False)
 
 
 def _ahead_cause(hours: float | None) -> Cause:
@@ -160,7 +152,7 @@ def _old_cause(hours: float | None, *, dead: bool) -> Cause:
 
 def clock_cause(cells: Iterable[Cell]) -> Cause | None:
     """Of a source whose posts are on time only because no other source sets the watermark."""
-    on_time = [cell for cell in cells if cell.fate == ON_TIME]
+    on_time = [cell for cell in cells if cell.outcome == ON_TIME]
     hours = _dominant(on_time)
     if hours is None or not -_FAR_HOURS <= hours <= -1:
         return None

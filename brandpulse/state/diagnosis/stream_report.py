@@ -22,7 +22,7 @@ from brandpulse.state.diagnosis.causes import (
 from brandpulse.state.keys import HOUR_MS
 from brandpulse.state.outcomes.near_misses import NearMisses
 from brandpulse.state.outcomes.post_outcomes import (
-    BESIDE,
+    EXTRA_COUNTS,
     LATE,
     NO_KEY,
     NO_SOURCE,
@@ -36,7 +36,7 @@ from brandpulse.state.outcomes.post_outcomes import (
     UNMATCHED,
     UNREAD,
     Cell,
-    Fates,
+    PostOutcomes,
     cells_of,
     newest_period,
     shown_source,
@@ -114,27 +114,27 @@ _PREDICATES: Mapping[Kind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFates:
+class SourceOutcomes:
     """Outcomes of one source's posts."""
 
     source: str
     """As sent."""
-    fates: Mapping[str, int]
-    """Fate -> posts; see `brandpulse.state.outcomes.post_outcomes`."""
-    beside: Mapping[str, int] = field(default_factory=dict)
+    post_outcomes: Mapping[str, int]
+    """Outcome -> posts; see `brandpulse.state.outcomes.post_outcomes`."""
+    extra_counts: Mapping[str, int] = field(default_factory=dict)
     cells: Sequence[Cell] = ()
 
     @property
     def posts(self) -> int:
-        return sum(self.fates.values())
+        return sum(self.post_outcomes.values())
 
     @property
     def counted(self) -> int:
-        return self.fates.get(ON_TIME, 0) + self.fates.get(LATE, 0)
+        return self.post_outcomes.get(ON_TIME, 0) + self.post_outcomes.get(LATE, 0)
 
     @property
     def dead(self) -> int:
-        return sum(posts for fate, posts in self.fates.items() if fate not in READABLE)
+        return sum(posts for outcome, posts in self.post_outcomes.items() if outcome not in READABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class StreamReport:
 
     until_ms: int | None
     """End of the newest quarter of an hour with a record; None before the first plausible record time."""
-    sources: Sequence[SourceFates]
+    sources: Sequence[SourceOutcomes]
     """The largest first."""
     problems: Sequence[Problem]
     """The most severe kinds first, then the most posts."""
@@ -186,20 +186,20 @@ class StreamReport:
 def stream_report(partitions: Iterable[PartitionStatus], *, since_ms: int | None = None) -> StreamReport:
     """Of the newest hour, or of all retained record time since *since_ms*."""
     statuses = list(partitions)
-    fates = [status.fates for status in statuses]
-    newest = max(map(newest_period, fates), default=0)
+    post_outcomes = [status.post_outcomes for status in statuses]
+    newest = max(map(newest_period, post_outcomes), default=0)
     since = newest - 4 if since_ms is None else since_ms // PERIOD_MS
     near = Counter[str]()
     for status in statuses:
         near.update(dict(status.near_misses))
     near_misses = tuple(sorted(near.items(), key=lambda one: (-one[1], one[0])))
-    sources = fates_by_source(cells_of(fates, since=since, until=newest))
+    sources = outcomes_by_source(cells_of(post_outcomes, since=since, until=newest))
     # If nothing is counted, even a few posts are reported.
     fewest = FEWEST_POSTS if any(source.counted for source in sources) else 1
     problems = [problem for source in sources for problem in _problems(source, near_misses, fewest)]
     everything = _all_sources(sources)
     if since_ms is None:
-        problems += _silent_sources(fates, newest)
+        problems += _silent_sources(post_outcomes, newest)
     found = {problem.kind for problem in problems}
     problems += [problem for problem in _problems(everything, near_misses, fewest) if problem.kind not in found]
     kinds = list(LEAST_SHARE)
@@ -207,14 +207,14 @@ def stream_report(partitions: Iterable[PartitionStatus], *, since_ms: int | None
     return StreamReport((newest + 1) * PERIOD_MS if newest else None, sources, problems, near_misses)
 
 
-def _silent_sources(fates: Sequence[Fates], newest: int) -> list[Problem]:
+def _silent_sources(post_outcomes: Sequence[PostOutcomes], newest: int) -> list[Problem]:
     """Sources that sent steadily and then stopped while others continued."""
     last = newest - SILENT_PERIODS
-    heard = {cell.source for cell in cells_of(fates, since=last, until=newest)}
+    heard = {cell.source for cell in cells_of(post_outcomes, since=last, until=newest)}
     before: dict[str, Counter[int]] = {}
     for period in range(newest - PERIODS + 1, last):
-        for cell in cells_of(fates, since=period, until=period):
-            if cell.fate not in BESIDE and cell.source not in (OTHER_SOURCES, NO_SOURCE):
+        for cell in cells_of(post_outcomes, since=period, until=period):
+            if cell.outcome not in EXTRA_COUNTS and cell.source not in (OTHER_SOURCES, NO_SOURCE):
                 before.setdefault(cell.source, Counter())[period] += cell.posts
     found = []
     for source, posts in before.items():
@@ -228,29 +228,31 @@ def _silent_sources(fates: Sequence[Fates], newest: int) -> list[Problem]:
     return found
 
 
-def fates_by_source(cells: Iterable[Cell]) -> list[SourceFates]:
+def outcomes_by_source(cells: Iterable[Cell]) -> list[SourceOutcomes]:
     """The sources with the most posts first."""
     by_source: dict[str, list[Cell]] = {}
     for cell in cells:
         by_source.setdefault(cell.source, []).append(cell)
     found = []
     for source, own in by_source.items():
-        fates, beside = Counter[str](), Counter[str]()
+        post_outcomes, extra_counts = Counter[str](), Counter[str]()
         for cell in own:
-            (beside if cell.fate in BESIDE else fates)[cell.fate] += cell.posts
-        found.append(SourceFates(source, fates, beside, own))
+            (extra_counts if cell.outcome in EXTRA_COUNTS else post_outcomes)[cell.outcome] += cell.posts
+        found.append(SourceOutcomes(source, post_outcomes, extra_counts, own))
     return sorted(found, key=lambda one: (-one.posts, one.source))
 
 
-def _all_sources(sources: Sequence[SourceFates]) -> SourceFates:
-    fates, beside = Counter[str](), Counter[str]()
+def _all_sources(sources: Sequence[SourceOutcomes]) -> SourceOutcomes:
+    post_outcomes, extra_counts = Counter[str](), Counter[str]()
     for source in sources:
-        fates.update(source.fates)
-        beside.update(source.beside)
-    return SourceFates(ALL_SOURCES, fates, beside, [cell for source in sources for cell in source.cells])
+        post_outcomes.update(source.post_outcomes)
+        extra_counts.update(source.extra_counts)
+    return SourceOutcomes(
+        ALL_SOURCES, post_outcomes, extra_counts, [cell for source in sources for cell in source.cells]
+    )
 
 
-def _problems(source: SourceFates, near_misses: NearMisses, fewest: int) -> list[Problem]:
+def _problems(source: SourceOutcomes, near_misses: NearMisses, fewest: int) -> list[Problem]:
     found: list[Problem] = []
 
     def add(kind: Kind, posts: int, of: int, cause: Cause, reason: str = "") -> None:
@@ -258,21 +260,24 @@ def _problems(source: SourceFates, near_misses: NearMisses, fewest: int) -> list
             name = ALL_SOURCES if everything else shown_source(source.source)
             found.append(Problem(kind, name, posts, of, reason or kind, cause.reason, cause.remedy))
 
-    fates, posts = source.fates, source.posts
+    post_outcomes, posts = source.post_outcomes, source.posts
     everything = len({cell.source for cell in source.cells}) > 1
     if dead := source.dead:
-        reason = max((fate for fate in fates if fate not in READABLE), key=lambda fate: (fates[fate], fate))
+        reason = max(
+            (outcome for outcome in post_outcomes if outcome not in READABLE),
+            key=lambda outcome: (post_outcomes[outcome], outcome),
+        )
         add("dead", dead, posts, dead_cause(source.cells), reason)
     # Of counted posts: a broad stream in which few posts name a brand may be late as a whole.
-    add("late", fates.get(LATE, 0), source.counted, late_cause(source.cells))
-    named = source.counted + fates.get(UNREAD, 0)
-    add("unread", fates.get(UNREAD, 0), named, UNREAD_CAUSE)
-    add("unmatched", fates.get(UNMATCHED, 0), posts - dead, unmatched_cause(near_misses))
-    add("repeated", fates.get(REPEATED, 0), posts, REPEATED_CAUSE)
+    add("late", post_outcomes.get(LATE, 0), source.counted, late_cause(source.cells))
+    named = source.counted + post_outcomes.get(UNREAD, 0)
+    add("unread", post_outcomes.get(UNREAD, 0), named, UNREAD_CAUSE)
+    add("unmatched", post_outcomes.get(UNMATCHED, 0), posts - dead, unmatched_cause(near_misses))
+    add("repeated", post_outcomes.get(REPEATED, 0), posts, REPEATED_CAUSE)
     if not found and (cause := clock_cause(source.cells)) is not None:
         add("clock", source.counted, source.counted, cause)
-    add("no_key", source.beside.get(NO_KEY, 0), posts, NO_KEY_CAUSE)
-    unknown = source.beside.get(UNKNOWN_AUTHOR, 0)
+    add("no_key", source.extra_counts.get(NO_KEY, 0), posts, NO_KEY_CAUSE)
+    unknown = source.extra_counts.get(UNKNOWN_AUTHOR, 0)
     votes = f"each counts as one person, which is {unknown:,} of {source.counted:,} votes"
     add("unknown_author", unknown, source.counted, Cause(votes, "send the authors' ids if the source has them"))
     return found

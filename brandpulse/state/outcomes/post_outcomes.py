@@ -28,7 +28,7 @@ READABLE = (ON_TIME, LATE, REPEATED, UNMATCHED, UNREAD)
 """Outcomes of posts that are not dead letters; every other outcome is a dead letter's reason."""
 NO_KEY, UNKNOWN_AUTHOR = "+no_key", "+unknown_author"
 """Counted besides a post's outcome: records without a key, and counted posts whose author is unknown."""
-BESIDE = (NO_KEY, UNKNOWN_AUTHOR)
+EXTRA_COUNTS = (NO_KEY, UNKNOWN_AUTHOR)
 
 _HALF_HOUR = HOUR_MS // 2
 _NEAR = 28
@@ -57,7 +57,7 @@ class Cell(NamedTuple):
     """How many posts of one source had one outcome at one clock offset."""
 
     source: str
-    fate: str
+    outcome: str
     offset: int
     """Its number between `OFFSET_EDGES`, or `NO_OFFSET`."""
     posts: int
@@ -72,11 +72,11 @@ class Period(NamedTuple):
     """Sorted."""
 
 
-Fates = tuple[Period, ...]
+PostOutcomes = tuple[Period, ...]
 """In ascending order."""
-Met = tuple[str, str, int]
+OutcomeKey = tuple[str, str, int]
 """Source, outcome, offset."""
-Added = Mapping[int, Mapping[Met, int]]
+Added = Mapping[int, Mapping[OutcomeKey, int]]
 """The posts that a batch adds, by period."""
 
 
@@ -99,8 +99,8 @@ def offset_hours(number: int) -> float | None:
     return edge / HOUR_MS
 
 
-def newest_period(fates: Fates) -> int:
-    return fates[-1].number if fates else 0
+def newest_period(post_outcomes: PostOutcomes) -> int:
+    return post_outcomes[-1].number if post_outcomes else 0
 
 
 def period_after(newest: int, record_ms: int) -> int:
@@ -110,18 +110,18 @@ def period_after(newest: int, record_ms: int) -> int:
     return newest
 
 
-def with_added(fates: Fates, added: Added) -> Fates:
-    """*fates* with the posts that a batch *added*; periods that are too old are left out."""
+def with_added_outcomes(post_outcomes: PostOutcomes, added: Added) -> PostOutcomes:
+    """*post_outcomes* with the posts that a batch *added*; periods that are too old are left out."""
     if not added:
-        return fates
-    periods = dict(fates)
+        return post_outcomes
+    periods = dict(post_outcomes)
     for number in sorted(added):
         periods[number] = _summed(periods.get(number, ()), added[number])
     oldest = max(periods) - PERIODS
     return tuple(Period(number, cells) for number, cells in sorted(periods.items()) if number > oldest)
 
 
-def _summed(cells: tuple[Cell, ...], added: Mapping[Met, int]) -> tuple[Cell, ...]:
+def _summed(cells: tuple[Cell, ...], added: Mapping[OutcomeKey, int]) -> tuple[Cell, ...]:
     sums = {cell[:3]: cell.posts for cell in cells}
     sources = {cell.source for cell in cells}
     if new := {source for source, _, _ in added} - sources - {OTHER_SOURCES}:
@@ -131,32 +131,32 @@ def _summed(cells: tuple[Cell, ...], added: Mapping[Met, int]) -> tuple[Cell, ..
         room = max(0, SOURCES - len(sources - {OTHER_SOURCES}))
         sources |= set(sorted(new, key=lambda one: (-posts[one], one))[:room])
     for met in sorted(added):
-        source, fate, offset = met
+        source, outcome, offset = met
         if source not in sources:
             source = OTHER_SOURCES
-        if (source, fate, offset) not in sums and len(sums) >= CELLS:
+        if (source, outcome, offset) not in sums and len(sums) >= CELLS:
             offset = NO_OFFSET
-        sums[source, fate, offset] = sums.get((source, fate, offset), 0) + added[met]
+        sums[source, outcome, offset] = sums.get((source, outcome, offset), 0) + added[met]
     return tuple(Cell(*met, posts) for met, posts in sorted(sums.items()))
 
 
-def encode_fates(fates: Fates) -> bytes:
-    return msgspec.json.encode(fates) if fates else b""
+def encode_outcomes(post_outcomes: PostOutcomes) -> bytes:
+    return msgspec.json.encode(post_outcomes) if post_outcomes else b""
 
 
 _DECODER = msgspec.json.Decoder(list[tuple[int, list[tuple[str, str, int, int]]]])
 
 
-def decode_fates(stored: bytes) -> Fates:
+def decode_outcomes(stored: bytes) -> PostOutcomes:
     """Raises StateError if *stored* has another form."""
     if not stored:
         return ()
     try:
         return tuple(Period(number, tuple(Cell(*cell) for cell in cells)) for number, cells in _DECODER.decode(stored))
     except msgspec.MsgspecError as error:
-        raise StateError(f"fates of posts: {error}") from None
+        raise StateError(f"outcomes of posts (fates): {error}") from None
 
 
-def cells_of(fates: Iterable[Fates], *, since: int, until: int) -> list[Cell]:
+def cells_of(post_outcomes: Iterable[PostOutcomes], *, since: int, until: int) -> list[Cell]:
     """The cells of all partitions' periods from *since* to *until*, both included."""
-    return [cell for one in fates for period in one if since <= period.number <= until for cell in period.cells]
+    return [cell for one in post_outcomes for period in one if since <= period.number <= until for cell in period.cells]

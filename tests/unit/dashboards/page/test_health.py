@@ -72,7 +72,7 @@ def test_counters_are_summed_over_partitions() -> None:
 
 def test_mostly_late_posts_give_verdict_behind() -> None:
     cells = Cell("rss", "late", offset_number(0, 5 * HOUR_MS), 90), Cell("rss", "on_time", offset_number(0, 0), 10)
-    found = health([a_partition(fates=(Period(1, cells),), unread=3)], ALERTER, now_ms=NOW_MS)
+    found = health([a_partition(post_outcomes=(Period(1, cells),), unread=3)], ALERTER, now_ms=NOW_MS)
     assert (found.doubtful, found.verdict, found.unread) == (True, "behind", 3)
     assert found.banners[0].startswith("90 % of the counted posts from 'rss'")
 

@@ -62,13 +62,15 @@ def test_rows_that_were_not_sent_are_reported_by_cause() -> None:
     assert "a.rejects.jsonl" in text
 
 
-def with_fates(*cells: Cell) -> list[PartitionStatus]:
-    return [a_status(fates=(Period(2_000_000, cells),))]
+def with_outcomes(*cells: Cell) -> list[PartitionStatus]:
+    return [a_status(post_outcomes=(Period(2_000_000, cells),))]
 
 
 def test_frequent_outcome_has_its_cause_and_one_remedy() -> None:
-    before = with_fates(Cell("file", "on_time", 20, 900), Cell("rss", "unread", 20, 5))
-    after = with_fates(Cell("file", "on_time", 20, 910), Cell("file", "unread", 20, 90), Cell("rss", "unread", 20, 500))
+    before = with_outcomes(Cell("file", "on_time", 20, 900), Cell("rss", "unread", 20, 5))
+    after = with_outcomes(
+        Cell("file", "on_time", 20, 910), Cell("file", "unread", 20, 90), Cell("rss", "unread", 20, 500)
+    )
     result = WorkerResult(10, unread=90)
     why = causes(result, 100, before, after, source="file")
     assert list(why) == ["unread"]

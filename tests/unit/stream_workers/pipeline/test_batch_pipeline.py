@@ -550,8 +550,8 @@ def test_post_in_an_unread_language_counts_for_no_brand() -> None:
     bench.run(bench.batch(["acme is awful", foreign, "nothing", foreign]))
     assert (bench.stored.unread, bench.stored.unmatched) == (2, 1)
     assert [post.decoded.post.text for _, post in bench.output.scored_posts] == ["acme is awful"]
-    fates = {cell.fate: cell.posts for period in bench.stored.fates for cell in period.cells}
-    assert fates == {"on_time": 1, "unread": 2, "unmatched": 1}
+    post_outcomes = {cell.outcome: cell.posts for period in bench.stored.post_outcomes for cell in period.cells}
+    assert post_outcomes == {"on_time": 1, "unread": 2, "unmatched": 1}
     exposed = bench.telemetry.expose().decode()
     assert "brandpulse_posts_unread_total 2.0" in exposed
     assert 'brandpulse_posts_fate_total{fate="unread",source="test"} 2.0' in exposed
@@ -563,8 +563,8 @@ def test_each_post_of_an_unknown_author_counts_as_a_person() -> None:
     bench.run(bench.batch_of([a_record(post, n) for n, post in enumerate(posts)]))
     authors = {post.author for _, post in bench.output.scored_posts}
     assert len(authors) == 6
-    fates = {cell.fate: cell.posts for period in bench.stored.fates for cell in period.cells}
-    assert fates == {"on_time": 10, "+unknown_author": 5}
+    post_outcomes = {cell.outcome: cell.posts for period in bench.stored.post_outcomes for cell in period.cells}
+    assert post_outcomes == {"on_time": 10, "+unknown_author": 5}
 
 
 def test_records_without_a_key_are_counted() -> None:

@@ -18,7 +18,7 @@ def ahead(hours: float) -> int:
 
 
 def with_cells(*cells: tuple[str, str, int, int], period: int = NOON_MS // PERIOD_MS, **fields: Any) -> PartitionStatus:
-    return a_status(fates=(Period(period, tuple(Cell(*cell) for cell in cells)),), **fields)
+    return a_status(post_outcomes=(Period(period, tuple(Cell(*cell) for cell in cells)),), **fields)
 
 
 def report(*cells: tuple[str, str, int, int], **fields: Any) -> StreamReport:
@@ -144,7 +144,9 @@ def steady(source: str, posts: int, *, of: range) -> list[Period]:
 
 def of_periods(*some: list[Period]) -> StreamReport:
     """A partition for each source's periods."""
-    return stream_report([a_status(partition=number, fates=tuple(sorted(one))) for number, one in enumerate(some)])
+    return stream_report(
+        [a_status(partition=number, post_outcomes=tuple(sorted(one))) for number, one in enumerate(some)]
+    )
 
 
 def test_source_that_stops_while_others_continue_is_reported() -> None:

@@ -10,12 +10,12 @@ from brandpulse.state.outcomes.post_outcomes import (
     OTHER_SOURCES,
     PERIODS,
     SOURCES,
-    decode_fates,
-    encode_fates,
+    decode_outcomes,
+    encode_outcomes,
     offset_hours,
     offset_number,
     period_after,
-    with_added,
+    with_added_outcomes,
 )
 from tests.support.builders import NOON_MS
 
@@ -42,7 +42,7 @@ def test_an_implausible_record_time_does_not_move_the_period() -> None:
 
 def test_more_sources_than_are_kept_share_one_name() -> None:
     added = {7: {(f"source-{n:03}", "late", 3): 1 for n in range(500)} | {("big", "late", 3): 2}}
-    [period] = with_added((), added)
+    [period] = with_added_outcomes((), added)
     names = {cell.source for cell in period.cells}
     assert len(names - {OTHER_SOURCES}) == SOURCES
     assert "big" in names
@@ -50,23 +50,23 @@ def test_more_sources_than_are_kept_share_one_name() -> None:
 
 
 def test_more_offsets_than_are_kept_are_counted_without_one() -> None:
-    [period] = with_added((), {7: {("rss", f"fate-{n % 5}", n): 1 for n in range(400)}})
+    [period] = with_added_outcomes((), {7: {("rss", f"outcome-{n % 5}", n): 1 for n in range(400)}})
     assert len(period.cells) <= CELLS + 5
     assert sum(cell.posts for cell in period.cells) == 400
     assert any(cell.offset == NO_OFFSET for cell in period.cells)
 
 
 def test_periods_that_are_too_old_are_left_out() -> None:
-    fates = with_added((), {1: {("rss", "late", 3): 1}})
-    fates = with_added(fates, {PERIODS: {("rss", "late", 3): 1}})
-    assert [period.number for period in fates] == [1, PERIODS]
-    fates = with_added(fates, {PERIODS + 1: {("rss", "late", 3): 1}})
-    assert [period.number for period in fates] == [PERIODS, PERIODS + 1]
+    post_outcomes = with_added_outcomes((), {1: {("rss", "late", 3): 1}})
+    post_outcomes = with_added_outcomes(post_outcomes, {PERIODS: {("rss", "late", 3): 1}})
+    assert [period.number for period in post_outcomes] == [1, PERIODS]
+    post_outcomes = with_added_outcomes(post_outcomes, {PERIODS + 1: {("rss", "late", 3): 1}})
+    assert [period.number for period in post_outcomes] == [PERIODS, PERIODS + 1]
 
 
 def test_the_stored_form_is_read_back() -> None:
-    fates = with_added((), {1: {("rss", "late", 3): 1, ("", "not_json", -1): 4}})
-    assert decode_fates(encode_fates(fates)) == fates
-    assert decode_fates(b"") == ()
+    post_outcomes = with_added_outcomes((), {1: {("rss", "late", 3): 1, ("", "not_json", -1): 4}})
+    assert decode_outcomes(encode_outcomes(post_outcomes)) == post_outcomes
+    assert decode_outcomes(b"") == ()
     with pytest.raises(StateError, match="fates"):
-        decode_fates(b'{"a":1}')
+        decode_outcomes(b'{"a":1}')
