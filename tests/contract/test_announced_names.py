@@ -1,4 +1,4 @@
-"""Lists of partitions and brands lie beside the state, in a cluster on another server: lost, they are told again."""
+"""Lists of partitions and brands, in a cluster on another server than the state, are restored when lost."""
 
 import redis
 

@@ -1,4 +1,4 @@
-"""The native reader gives Python's answers or none: `decode`, `standing` and the hashes are what it is held against."""
+"""The native decoder returns what Python returns (`decode`, `find_hits` and the hashes), or leaves the row to Python."""
 
 import json
 import re
@@ -44,13 +44,13 @@ class Row(NamedTuple):
     event_ms: int
     author: int
     digest: bytes
-    standing: tuple[int, ...]
+    patterns_found: tuple[int, ...]
     source: str = ""
     unknown: bool = False
 
 
 def read(values: Sequence[bytes | None]) -> list[Row | None]:
-    """What the native reader makes of each value; None is what it leaves to Python."""
+    """The native result of each value; None if it is left to Python."""
     status, event_ms, authors, digests, words, sets, sources, names = READER.decode(values)
     assert names[0] == ""
     assert len(set(names)) == len(names)
@@ -76,17 +76,17 @@ def read(values: Sequence[bytes | None]) -> list[Row | None]:
 
 
 def reference(value: bytes | None) -> Row | None:
-    """What Python makes of it; None is a dead letter."""
+    """The result of Python; None for a dead letter."""
     [item] = decode([Record(0, 0, None, value)])
     if not isinstance(item, DecodedPost):
         return None
     post = item.post
-    standing = tuple(sorted({pattern for pattern, _, _ in MATCHER.find_hits(normalize_text(post.text))}))
-    if not standing:
+    patterns_found = tuple(sorted({pattern for pattern, _, _ in MATCHER.find_hits(normalize_text(post.text))}))
+    if not patterns_found:
         return Row(item.event_ms, 0, bytes(12), (), post.source)
     unknown = is_unknown(post.author_id)
     author = AUTHORS.of_post(post.source, post.id) if unknown else AUTHORS(post.source, post.author_id)
-    return Row(item.event_ms, author, post_digest(post.source, post.id), standing, post.source, unknown)
+    return Row(item.event_ms, author, post_digest(post.source, post.id), patterns_found, post.source, unknown)
 
 
 def agree(*values: bytes | None) -> None:
@@ -235,7 +235,7 @@ def test_unknown_authors_are_detected_as_in_python(author_id: str) -> None:
 
 
 def test_each_character_is_normalized_as_in_python() -> None:
-    """Between two letters, each in a pattern of its own: what the reader reads stands, and what it leaves is let be."""
+    """Each character between two letters, in its own pattern: it is found, or the row is left to Python."""
     points = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
     some = [letter for letter in points if ord(letter) < 0x3100 or unicodedata.category(letter)[0] not in "LC"]
     texts = [f"q{letter}q {letter}" for letter in some]

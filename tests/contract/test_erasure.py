@@ -1,4 +1,4 @@
-"""A post's text is taken out of all that Redis keeps, and nothing that was read before brings it back."""
+"""An erased text leaves everything that Redis stores, and no earlier read restores it."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -26,7 +26,7 @@ SECRET = "acme is fine"  # the text of every post of `a_scored`
 
 
 def everything(client: redis.Redis, namespace: str) -> bytes:
-    """All that is stored under *namespace*, in one piece."""
+    """Everything stored under *namespace*, as one string."""
     found: list[bytes] = []
     for key in client.scan_iter(match=f"*{namespace}*"):
         kind, reader = client.type(key), cast("Any", client)
@@ -82,7 +82,7 @@ def test_batch_folded_before_an_erasure_does_not_restore_the_text(
     assert {post.id for post in reader.window_posts("Acme", NOON_MS, NOON_MS + 9).all} == set("01234568")
     assert b'"7"' not in everything(redis_client, namespace)
     assert POST.digest.encode() not in everything(redis_client, namespace)
-    assert reader.totals()["Acme"].negative == 9, "it counts all the same"
+    assert reader.totals()["Acme"].negative == 9, "it still counts"
 
 
 def test_a_batch_of_erased_posts_only_is_applied(

@@ -1,4 +1,4 @@
-"""The state machine on both stores; and each thing that makes counts exact, broken once, to see that it is found."""
+"""The state machine on both stores, and with each rule of the protocol broken once, which it must detect."""
 
 import copy
 import os
@@ -24,7 +24,7 @@ from tests.support.exactly_once_machine import ExactlyOnce, RewindableStore, Wor
 
 EXAMPLES = int(os.environ.get("BRANDPULSE_MACHINE_EXAMPLES", "400"))
 SAME: dict[str, Any] = {} if "BRANDPULSE_MACHINE_EXAMPLES" in os.environ else {"derandomize": True}
-"""The same examples in each run of the suite, new ones where somebody asks for more."""
+"""The same examples in each run, and new ones if the variable asks for more."""
 QUIET: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
@@ -84,7 +84,7 @@ def test_counts_are_exact_on_redis(redis_client: redis.Redis) -> None:
 
 
 class WithoutCompare(MemoryPartitionStore):
-    """Applies whatever comes."""
+    """Applies every change."""
 
     def _apply_one(self, change: Change) -> Applied | Refused:
         now = self.load(change.status.topic, change.status.partition)
@@ -101,7 +101,7 @@ class WithoutCompare(MemoryPartitionStore):
 
 
 class RefusingOnlyBelow(MemoryPartitionStore):
-    """The naive fence: a writer above `next` is believed."""
+    """A naive fence: accepts a writer above `next`."""
 
     def _apply_one(self, change: Change) -> Applied | Refused:
         now = self.load(change.status.topic, change.status.partition)
@@ -118,18 +118,18 @@ class WithoutMemory(MemoryPartitionStore):
 
 
 class WithoutIdentities(MemoryPartitionStore):
-    """Forgets which letters were redriven."""
+    """Forgets which dead letters were redriven."""
 
     def _apply_one(self, change: Change) -> Applied | Refused:
         return super()._apply_one(replace(change, redriven={}))
 
 
 class GoesOnAfterRefusal(OnMemory):
-    """Moves to where the store stands, but keeps the counters and generations it held."""
+    """Moves to the stored offset, but keeps its own counters and generations."""
 
     @rule(how=st.integers(1, 4))
     def lose(self, how: int) -> None:
-        """Often: a refusal by another's writes is one by its word too, only one's own lost writes leave it standing."""
+        """More often: only own lost writes leave `next` and writer as they were."""
         self._lose_last_writes(how)
 
     def after_refusal(self, worker: Worker, refused: Refused) -> None:
@@ -142,7 +142,7 @@ class GoesOnAfterRefusal(OnMemory):
 
 
 class NeverAsksForTheEpoch(OnMemory):
-    """Takes a log of the same id that reaches beyond `next` for the one that it read."""
+    """Accepts any log with the same id that reaches beyond `next`."""
 
     def extent(self, seen: PartitionStatus | None) -> LogExtent:
         return replace(super().extent(seen), common=None)
@@ -160,11 +160,11 @@ def broken(store: type[MemoryPartitionStore]) -> type[ExactlyOnce]:
     "machine",
     [
         pytest.param(broken(WithoutCompare), id="compare-and-set removed"),
-        pytest.param(broken(RefusingOnlyBelow), id="only what lies below next refused"),
-        pytest.param(broken(WithoutMemory), id="repeat memory not added"),
-        pytest.param(broken(WithoutIdentities), id="redriven letters not remembered"),
+        pytest.param(broken(RefusingOnlyBelow), id="only batches below next refused"),
+        pytest.param(broken(WithoutMemory), id="ids not remembered"),
+        pytest.param(broken(WithoutIdentities), id="redriven dead letters not remembered"),
         pytest.param(GoesOnAfterRefusal, id="state not loaded after a refusal"),
-        pytest.param(NeverAsksForTheEpoch, id="a log that was cut and written anew taken for the old one"),
+        pytest.param(NeverAsksForTheEpoch, id="rewritten log accepted as the old one"),
     ],
 )
 def test_machine_detects_each_broken_rule(machine: type[ExactlyOnce]) -> None:

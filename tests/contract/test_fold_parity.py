@@ -39,7 +39,7 @@ WORDED = FACETS[:1]
 
 @dataclass(frozen=True)
 class A:
-    """One post, in the words of these tests."""
+    """One post of these tests."""
 
     post_id: str
     text: str = "acme"
@@ -59,7 +59,7 @@ class A:
 
 
 class Read:
-    """*posts* after the model, both ways."""
+    """*posts* after the model, for both folds."""
 
     def __init__(self, posts: list[A], first: int = 0, facets: list[Facet] | None = None) -> None:
         reader = PythonBatchDecoder(BrandMatcher(BRANDS, facets or ()), AuthorHasher("key"))
@@ -114,13 +114,13 @@ class Read:
 
 
 def _verdict(sentiment: str, brands: int) -> PostScores:
-    """Towards the first brand as *sentiment* says, towards the others neutral."""
-    told = (PROBABILITIES[sentiment], *[PROBABILITIES["neutral"]] * (brands - 1))
-    return build_post_scores(told, {"sentiment": (0.1, 0.8, 0.1), "mood": (0.1, 0.1, 0.1, 0.7)}, (None,) * brands)
+    """*sentiment* for the first brand, neutral for the others."""
+    targets = (PROBABILITIES[sentiment], *[PROBABILITIES["neutral"]] * (brands - 1))
+    return build_post_scores(targets, {"sentiment": (0.1, 0.8, 0.1), "mood": (0.1, 0.1, 0.1, 0.7)}, (None,) * brands)
 
 
 def the_same(quick: Change | None, slow: Change) -> bool:
-    """Byte for byte, also what is only made when it is asked for."""
+    """Equal byte for byte, lazily built values included."""
     assert quick is not None
     assert list(quick.counted) == list(slow.counted)
     assert replace(quick, counted=()) == replace(slow, counted=())
@@ -130,12 +130,12 @@ def the_same(quick: Change | None, slow: Change) -> bool:
 def test_common_outcomes_give_the_same_change() -> None:
     posts = [
         A("1", "acme and bolt", "negative", 0, 0),
-        A("2", "nothing of ours", "neutral", 1, 1),
+        A("2", "nothing", "neutral", 1, 1),
         A("3", "bolt refund", "positive", -10, 1, author="bob"),  # late
         A("4", "cafe", "irrelevant", 2, 2),
         A("5", "acme", "negative", -50 * 60, 2),  # counts in its hour only
-        A("6", "acme", "negative", -4 * 60, 2),  # its author has no vote in the minute any more
-        A("7", "acme refund", "negative", 300, 2.5),  # ahead of the record, within what is believed
+        A("6", "acme", "negative", -4 * 60, 2),  # its author is not counted in the minute
+        A("7", "acme refund", "negative", 300, 2.5),  # ahead of the record, within the tolerance
     ]
     posts[-1] = replace(posts[-1], minute=5, record_minute=2.5)
     for facets in (None, FACETS, WORDED):
@@ -160,7 +160,7 @@ def test_batch_without_brands_gives_the_same_change() -> None:
         ([A("1"), A("2", minute=-91 * 1440)], Stored()),
         ([A("1")], Stored(duplicates={b"x" * 12: 0})),
     ],
-    ids=["the same id twice", "from the future", "too old", "the store knows one of the ids"],
+    ids=["the same id twice", "from the future", "too old", "the store has one of the ids"],
 )
 def test_rare_outcome_is_left_to_the_row_fold(posts: list[A], stored: Stored) -> None:
     quick, _ = Read(posts).both(a_status(), stored)
@@ -190,7 +190,7 @@ posts_of = st.builds(
 def test_both_folds_give_the_same_change_for_any_stream(
     batches: list[list[A]], facets: list[Facet] | None, allowance: PostAllowance
 ) -> None:
-    """Batch after batch on what the batches before left: panes, sketches, generations, samples."""
+    """Several batches in a row, each on the panes, sketches, generations and samples of the earlier ones."""
     store, status, bounds = MemoryPartitionStore(), a_status(), SampleBounds()
     store.rebase(None, status)
     first = 0
@@ -204,7 +204,7 @@ def test_both_folds_give_the_same_change_for_any_stream(
         assert len(quick_cells) == len(cells)
         [stored] = store.read([ReadRequest(status, digests, cells)])
         quick, slow = read.both(status, stored, bounds, allowance=allowance)
-        # An id that comes again when its generation was forgotten within the batch is no repeat, but rare.
+        # An id that recurs after its generation was dropped within the batch is not a duplicate, but rare.
         ordinary = not stored.duplicates and not slow.dead and len(set(digests)) == len(digests)
         assert (quick is not None) == ordinary
         if ordinary:

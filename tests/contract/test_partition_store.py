@@ -1,4 +1,4 @@
-"""What every partition store promises: on a real Valkey, and on the twin in memory."""
+"""The contract of partition stores, on Valkey and in memory."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +116,7 @@ def test_longer_batch_of_a_former_owner_is_refused(store: PartitionStore) -> Non
 
 
 def test_batch_beyond_next_is_refused(store: PartitionStore) -> None:
-    """The store lost its tail while a worker kept its assignment: a prototype that allowed it lost 512 posts."""
+    """The store lost its last writes while a worker kept its assignment: a prototype that accepted this lost 512 posts."""
     status = begun(store)
     ahead = change_of(store, replace(status, next=100), [a_scored("9", offset=100)])
     assert store.apply([ahead]) == [Refused(0)]
@@ -212,7 +212,7 @@ def test_namespace_origins_are_stored_once_for_all_partitions(store: PartitionSt
     assert (store.origins("log-1"), store.origins("log-2")) == ((5, 0, 7), None)
 
 
-# -- what only the real one can show ---------------------------------------------------------------------------------
+# -- only on the real store --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_key_of_another_type_fails_before_the_first_write(
     status = begun(real)
     keys = PartitionKeys(namespace, "posts", 0)
     change = change_of(real, status, [a_scored("1", "negative")])
-    redis_client.set(keys.negatives("Acme"), "somebody else's")
+    redis_client.set(keys.negatives("Acme"), "another type")
     before = {key: redis_client.dump(key) for key in redis_client.scan_iter(f"{keys.tag}*")}
     [outcome] = real.apply([change])
     assert isinstance(outcome, Failed)
@@ -402,7 +402,7 @@ def test_stored_posts_beyond_the_limit_are_a_sample_and_the_newest(
 def test_posts_of_an_older_worker_are_read(
     real: RedisPartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
-    """An older version keeps the newest negative posts only."""
+    """An older release stores only the newest negative posts."""
     change = change_of(real, begun(real), [a_scored("1", "negative"), a_scored("2", offset=1)])
     assert real.apply([replace(change, hour_posts={})]) == [Applied()]
     kept = PaneReader(redis_client, namespace).window_posts("Acme", NOON_MS, NOON_MS + 1)
@@ -438,7 +438,7 @@ def test_thousands_of_ids_and_panes_fit_in_one_call(real: RedisPartitionStore) -
 def test_worker_with_state_from_before_a_total_loss_is_refused(
     store: PartitionStore, redis_client: redis.Redis, namespace: str
 ) -> None:
-    """Same log, same offset: only the life tells that the counters of the first are of before."""
+    """Same log, same offset: only the life shows that the counters of the first worker are outdated."""
     old = begun(store, life="one", dead=7)
     late = change_of(store, old, [a_scored("1", "negative")])
     if isinstance(store, MemoryPartitionStore):
@@ -454,7 +454,7 @@ def test_worker_with_state_from_before_a_total_loss_is_refused(
 
 
 def test_read_reports_a_moved_state(store: PartitionStore) -> None:
-    """What was read of a later state must not be folded: after a loss the store may stand at the earlier one again."""
+    """Values read from a later state must not be folded: after a loss the store may be back at the earlier one."""
     status = begun(store, life="one")
     change = change_of(store, status, [a_scored("1", "negative")])
 
@@ -471,8 +471,8 @@ def test_read_reports_a_moved_state(store: PartitionStore) -> None:
 
 
 def test_worker_with_id_filters_is_refused_after_a_write_of_another(store: PartitionStore) -> None:
-    """The store lost the last write, and another worker wrote as far again, after the log was cut and written anew:
-    next and life are as the first left them, and the ids are not those that it knows."""
+    """The store lost the last write, and another worker wrote to the same offset after the log was rewritten:
+    next and life are as the first worker left them, but the ids differ from those in its filters."""
     status = begun(store, life="one")
 
     def written(by: str, post_id: str) -> Change:

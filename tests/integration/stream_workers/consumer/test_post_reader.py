@@ -37,12 +37,12 @@ def a_reader(config: ReaderConfig, store: MemoryPartitionStore | None = None) ->
 
 @pytest.fixture
 def reader() -> PostReader:
-    """Never connected: only what it does about errors is asked of it."""
+    """Never connected: only its error handling is tested."""
     return a_reader(a_reader_config())
 
 
 class OutOfRange:
-    """What the client hands over when a fetcher gives up."""
+    """What the client returns when a fetcher stops."""
 
     def partition(self) -> int:
         return 0
@@ -79,7 +79,7 @@ def test_read_returns_at_most_the_adaptive_batch_size(kafka: str, namespace: str
 
     def take(batch: ReadBatch, _timeout_seconds: float) -> bool:
         reads.append(batch.posts)
-        batch_size.observe(1_000, 50)  # twenty a second: the least is read
+        batch_size.observe(1_000, 50)  # twenty per second: reads have the minimum size
         if sum(reads) == 90:
             one.stop()
         return True

@@ -1,4 +1,4 @@
-"""Who writes scored posts before, at and after a swap, asked of a real store."""
+"""Which namespace writes scored posts before, during and after a switch, on a real store."""
 
 import redis
 
@@ -18,7 +18,7 @@ class World:
         self.client.set(NamespaceKeys(self.main).live, namespace)
         self.now += CHECK_SECONDS
 
-    def stand(self, namespace: str, partition: int, offset: int) -> None:
+    def set_offset(self, namespace: str, partition: int, offset: int) -> None:
         self.client.hset(PartitionKeys(namespace, "posts", partition).state, "next", offset)
 
 
@@ -35,24 +35,24 @@ def test_only_the_live_namespace_writes_scored_posts(redis_client: redis.Redis, 
         assert (live.end_offset(0), other.end_offset(0)) == (ALL, ALL), (
             "both, for a while: neither knows what the other holds"
         )
-        world.stand(name, 0, its)
+        world.set_offset(name, 0, its)
         world.now += OVERLAP_SECONDS
         assert (live.end_offset(0), other.end_offset(0)) == (ALL, its)
-        world.stand(name, 0, its + 1_000)
-        assert other.end_offset(0) == its, "from there on the other wrote"
+        world.set_offset(name, 0, its + 1_000)
+        assert other.end_offset(0) == its, "from there the other namespace wrote"
 
 
 def test_replaced_namespace_stops_at_the_offset_of_the_live_one(redis_client: redis.Redis, namespace: str) -> None:
     world = World(redis_client, namespace)
     main = world.turn(world.main)
     assert main.end_offset(0) == ALL
-    world.stand(world.shadow, 0, 40)
+    world.set_offset(world.shadow, 0, 40)
     world.swap(world.shadow)
     assert main.end_offset(0) == ALL
-    world.stand(world.shadow, 0, 60)  # begun before the swap, and not written by the shadow
+    world.set_offset(world.shadow, 0, 60)  # started before the switch, and not written by the shadow
     world.now += OVERLAP_SECONDS
     assert main.end_offset(0) == 60
-    assert main.end_offset(1) == ALL, "a partition that the other does not count yet"
+    assert main.end_offset(1) == ALL, "the other namespace does not count this partition yet"
 
 
 def test_worker_of_a_replaced_namespace_writes_nothing(redis_client: redis.Redis, namespace: str) -> None:

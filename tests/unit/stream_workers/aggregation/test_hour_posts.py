@@ -1,4 +1,4 @@
-"""Posts kept of each hour: all of them below the bound, a uniform sample above it, whatever the cuts."""
+"""Posts stored of each hour: all of them below the limit, a uniform sample above it, in any batches."""
 
 import random
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ NOON = NOON_MS // HOUR_MS
 def left_by(
     batches: Sequence[Sequence[Outcome]], *, bounds: bool = True, allowance: PostAllowance = BURST
 ) -> dict[PostHour, set[HourPost]]:
-    """What is kept after *batches*; with *bounds* a worker remembers what it wrote, without it never does."""
+    """What is stored after *batches*. With *bounds* the worker tracks the bounds of full hours."""
     store = MemoryPartitionStore()
     status = a_status()
     assert store.rebase(None, status)

@@ -1,4 +1,4 @@
-"""The sample of a brand's usual posts: the same however the stream is cut, ordered or repeated."""
+"""The sample of a brand's usual posts is the same in any batches, any order and with duplicates."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ TODAY = SampleDay("Acme", NOON_MS // DAY_MS)
 
 
 def left_by(batches: Sequence[Sequence[Outcome]], *, bounds: bool = True) -> dict[SampleDay, set[SampledPost]]:
-    """The samples after *batches*; with *bounds* a worker remembers what it wrote, without it never does."""
+    """The samples after *batches*. With *bounds* the worker tracks the bounds of full samples."""
     store = MemoryPartitionStore()
     status = a_status()
     assert store.rebase(None, status)
@@ -69,10 +69,10 @@ def test_sample_is_uniform() -> None:
 
 
 def test_full_sample_computes_the_terms_of_few_posts() -> None:
-    asked: list[str] = []
+    computed: list[str] = []
 
     def noting(text: str) -> str:
-        asked.append(text)
+        computed.append(text)
         return text
 
     bounds, status = SampleBounds(), a_status()
@@ -85,8 +85,8 @@ def test_full_sample_computes_the_terms_of_few_posts() -> None:
         bounds.add(change.samples)
         bounds.hours.add(change.hour_posts)
         status = change.status
-    # KEPT (1 + ln(n / KEPT)) enter a running bottom-k; a batch may hold some that one of its own later pushes out.
-    assert len(asked) < 8 * (SAMPLE_SIZE + MOST_OTHERS), "an hour's posts are kept beside the day's sample"
+    # With k = SAMPLE_SIZE, k (1 + ln(n / k)) posts enter a running bottom-k; a batch may contain some that it later replaces.
+    assert len(computed) < 8 * (SAMPLE_SIZE + MOST_OTHERS), "posts of an hour are stored next to the sample of the day"
 
 
 def _masked_by(post: Scored, mask: Callable[[str], str]) -> Scored:

@@ -177,7 +177,7 @@ def test_backfill_that_does_not_advance_the_clock_stays_within_the_limit() -> No
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[list[Scored], list[int]]:
-    """A stream with repeats, late and too old posts, and where to cut it into batches."""
+    """A stream with duplicates, late and too old posts, and its batch boundaries."""
     minutes = st.integers(-95 * 1440, 60)
     rows = draw(
         st.lists(

@@ -1,4 +1,4 @@
-"""What a holder need not ask of the store. A filter may doubt; it must never be sure of what is wrong."""
+"""Which ids need no lookup in the store. A filter may have false positives, and no false negatives."""
 
 import hashlib
 import os
@@ -95,7 +95,7 @@ def test_native_filter_grows_in_small_steps() -> None:
         for one in filters:
             one.add(ids)
         held.append(resident_bytes(os.getpid()) / len(filters))
-    # At 478,000 ids each took 4 MB, the four of a worker's partitions within seconds: a soak failed for it.
+    # At 478,000 ids each filter grew by 4 MB, for four partitions within seconds: a soak test failed because of it.
     steps = [after - before for before, after in pairwise(held)]
     assert max(steps) < 1_500_000, steps
     assert held[-1] - held[0] < 2_500_000

@@ -1,4 +1,4 @@
-"""What counts as an answer of Kafka's, and what as none."""
+"""What counts as a reply of Kafka."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -12,28 +12,28 @@ from stream_workers.consumer.broker_liveness import BrokerLiveness, RequestLogEn
 
 
 def _ends_at(offset: int) -> "Future[ListOffsetsResultInfo]":
-    answer: Future[ListOffsetsResultInfo] = Future()
-    answer.set_result(ListOffsetsResultInfo(offset, 0, 0))
-    return answer
+    reply: Future[ListOffsetsResultInfo] = Future()
+    reply.set_result(ListOffsetsResultInfo(offset, 0, 0))
+    return reply
 
 
 def _refused() -> "Future[ListOffsetsResultInfo]":
-    answer: Future[ListOffsetsResultInfo] = Future()
-    answer.set_exception(KafkaException(KafkaError(KafkaError._NOENT)))
-    return answer
+    reply: Future[ListOffsetsResultInfo] = Future()
+    reply.set_exception(KafkaException(KafkaError(KafkaError._NOENT)))
+    return reply
 
 
 def _cancelled() -> "Future[ListOffsetsResultInfo]":
-    answer: Future[ListOffsetsResultInfo] = Future()
-    answer.cancel()
-    return answer
+    reply: Future[ListOffsetsResultInfo] = Future()
+    reply.cancel()
+    return reply
 
 
 def _all(make: "Callable[[], Future[ListOffsetsResultInfo]]") -> RequestLogEnds:
     return lambda partitions, _seconds: {partition: make() for partition in partitions}
 
 
-def _not_even_asked(_partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
+def _request_fails(_partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
     raise KafkaException(KafkaError(KafkaError._STATE))
 
 
@@ -45,9 +45,9 @@ def _not_even_asked(_partitions: Collection[int], _seconds: float) -> "dict[int,
         (_all(_refused), 60.0),
         (_all(_cancelled), 60.0),
         (_all(Future), 60.0),
-        (_not_even_asked, 60.0),
+        (_request_fails, 60.0),
     ],
-    ids=["an empty log's end", "no end", "an error", "a client that went", "nothing", "not asked"],
+    ids=["end of an empty log", "no end", "error", "cancelled", "no reply", "request failed"],
 )
 def test_only_a_log_end_counts_as_a_reply(ask: RequestLogEnds, silent: float) -> None:
     liveness = BrokerLiveness(ask)
@@ -57,13 +57,13 @@ def test_only_a_log_end_counts_as_a_reply(ask: RequestLogEnds, silent: float) ->
 
 
 def test_lost_leader_silences_only_its_own_partitions(caplog: pytest.LogCaptureFixture) -> None:
-    gone = {1}
-    liveness = BrokerLiveness(lambda partitions, _: {p: _ends_at(9) for p in partitions if p not in gone})
+    lost = {1}
+    liveness = BrokerLiveness(lambda partitions, _: {p: _ends_at(9) for p in partitions if p not in lost})
     with caplog.at_level(logging.INFO):
         for now in range(100, 141):
             liveness.update({0: 7, 1: 7}, float(now))
         assert (liveness.silent_seconds(0), liveness.silent_seconds(1) > 30) == (0.0, True)
-        gone.clear()
+        lost.clear()
         for now in range(141, 161):
             liveness.update({0: 7, 1: 7}, float(now))
         assert liveness.silent_seconds(1) == 0.0
@@ -71,23 +71,23 @@ def test_lost_leader_silences_only_its_own_partitions(caplog: pytest.LogCaptureF
 
 
 def test_one_request_at_a_time_is_open() -> None:
-    asked: list[float] = []
+    requested: list[float] = []
 
     def never(partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
-        asked.append(now)
+        requested.append(now)
         return {partition: Future() for partition in partitions}
 
     liveness, now = BrokerLiveness(never), 0.0
     for now in range(100, 131):
         liveness.update({0: 7}, float(now))
-    assert asked == [100, 110, 120, 130]
+    assert requested == [100, 110, 120, 130]
 
 
 def test_forgotten_partition_is_not_requested() -> None:
-    asked: list[set[int]] = []
+    requested: list[set[int]] = []
 
     def note(partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
-        asked.append(set(partitions))
+        requested.append(set(partitions))
         return {partition: _ends_at(9) for partition in partitions}
 
     liveness = BrokerLiveness(note)
@@ -96,4 +96,4 @@ def test_forgotten_partition_is_not_requested() -> None:
     liveness.update({0: 7}, 105.0)
     liveness.forget(0)
     liveness.update({}, 110.0)
-    assert asked == [{0, 1}, {0}]
+    assert requested == [{0, 1}, {0}]

@@ -4,23 +4,23 @@ from stream_workers.consumer.dlq_limit import DlqLimit
 
 
 def observed(marks: str, *, run: int = 5, share: float = 0.5, window: int = 10) -> str:
-    guard = DlqLimit(run_limit=run, share_limit=share, window=window)
+    limit = DlqLimit(run_limit=run, share_limit=share, window=window)
     for mark in marks:
-        guard.observe(invalid=mark == "x")
-    return guard.violation
+        limit.observe(invalid=mark == "x")
+    return limit.violation
 
 
 @pytest.mark.parametrize("before", ["", "x", "xxxx", "..x.x", "." * 30, "x" * 4 + "." * 9])
 @pytest.mark.parametrize("valid", [0, 1, 7, 40])
 @pytest.mark.parametrize("after", ["", "xxxx", "x.xx.xxx"])
 def test_valid_posts_observed_at_once_equal_those_observed_one_by_one(before: str, valid: int, after: str) -> None:
-    guard = DlqLimit(run_limit=5, share_limit=0.5, window=10)
+    limit = DlqLimit(run_limit=5, share_limit=0.5, window=10)
     for mark in before:
-        guard.observe(invalid=mark == "x")
-    guard.observe_valid(valid)
+        limit.observe(invalid=mark == "x")
+    limit.observe_valid(valid)
     for mark in after:
-        guard.observe(invalid=mark == "x")
-    assert guard.violation == observed(before + "." * valid + after)
+        limit.observe(invalid=mark == "x")
+    assert limit.violation == observed(before + "." * valid + after)
 
 
 def test_some_invalid_posts_do_not_pause() -> None:

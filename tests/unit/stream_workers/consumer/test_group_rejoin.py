@@ -1,4 +1,4 @@
-"""A worker without partitions: one too many waits, one whom its group forgot joins anew."""
+"""A worker without partitions: a spare one waits, one that its group forgot rejoins."""
 
 import logging
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ PATIENCE = 15.0
 
 
 class Group:
-    """Three partitions; those of *read* are given signs of life as time passes."""
+    """Three partitions; those in *read* get heartbeats as time passes."""
 
     def __init__(self, *read: int) -> None:
         self.read = set(read)
         self.now = 0.0
         self.fault = ""
-        self.unassigned = GroupRejoinPolicy(self.signs, patience_seconds=PATIENCE)
+        self.policy = GroupRejoinPolicy(self.last_seen, patience_seconds=PATIENCE)
         self.joined = list[tuple[float, list[int]]]()
 
-    def signs(self) -> Mapping[int, int]:
+    def last_seen(self) -> Mapping[int, int]:
         if self.fault:
             raise TransientError(self.fault)
         return {one: int(self.now * 1_000) if one in self.read else 0 for one in range(3)}
@@ -30,7 +30,7 @@ class Group:
     def pass_seconds(self, seconds: int) -> None:
         for _ in range(seconds):
             self.now += 1
-            unread = self.unassigned.unread_partitions(self.now)
+            unread = self.policy.unread_partitions(self.now)
             if unread:
                 self.joined.append((self.now, unread))
 
@@ -39,8 +39,8 @@ def test_spare_worker_waits_and_logs_it(caplog: pytest.LogCaptureFixture) -> Non
     group = Group(0, 1, 2)
     group.pass_seconds(200)
     assert group.joined == []
-    told = [record for record in caplog.records if "more workers than partitions" in record.message]
-    assert 1 <= len(told) <= 3, "not each second"
+    records = [record for record in caplog.records if "more workers than partitions" in record.message]
+    assert 1 <= len(records) <= 3, "not every second"
 
 
 def test_unread_partition_causes_rejoins_at_growing_intervals() -> None:
@@ -52,7 +52,7 @@ def test_unread_partition_causes_rejoins_at_growing_intervals() -> None:
     gaps = [later - earlier for earlier, later in pairwise(at)]
     assert gaps == sorted(gaps)
     assert LONGEST_WAIT_SECONDS <= gaps[-1] <= LONGEST_WAIT_SECONDS + PATIENCE
-    assert len(at) <= 12, "each stops the whole group"
+    assert len(at) <= 12, "each rebalances the whole group"
 
 
 def test_partition_that_changes_owner_gets_time() -> None:
@@ -69,7 +69,7 @@ def test_assignment_restarts_the_wait() -> None:
     group = Group()
     group.pass_seconds(100)
     assert len(group.joined) == 3
-    group.unassigned.on_assigned(group.now)
+    group.policy.on_assigned(group.now)
     group.pass_seconds(int(PATIENCE))
     assert len(group.joined) == 3
     group.pass_seconds(1)
@@ -82,5 +82,5 @@ def test_without_kafka_or_store_the_error_is_logged(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         group.pass_seconds(130)
     assert group.joined == []
-    told = [record for record in caplog.records if "readers of the topic unknown" in record.message]
-    assert [getattr(record, "reason", "") for record in told] == ["topic posts is gone"] * 2
+    records = [record for record in caplog.records if "readers of the topic unknown" in record.message]
+    assert [getattr(record, "reason", "") for record in records] == ["topic posts is gone"] * 2

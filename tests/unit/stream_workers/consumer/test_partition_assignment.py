@@ -16,16 +16,16 @@ from tests.support.builders import a_status
 
 
 class Assignments:
-    """Notes where a consumer was told to read; stands before the real one."""
+    """Replaces the real consumer and records where it reads."""
 
     def __init__(self) -> None:
         self.assigned: list[TopicPartition] = []
         self.sought: list[tuple[int, int]] = []
-        self.told: list[list[tuple[int, int]]] = []
+        self.assignments: list[list[tuple[int, int]]] = []
 
     def assign(self, places: list[TopicPartition]) -> None:
         self.assigned = places
-        self.told.append([(place.partition, place.offset) for place in places])
+        self.assignments.append([(place.partition, place.offset) for place in places])
 
     def assignment(self) -> list[TopicPartition]:
         return self.assigned
@@ -83,13 +83,13 @@ def test_partition_is_assigned_at_its_stored_offset() -> None:
 
     assignment = ownership(consumer, load)
     give(assignment, consumer, 3)
-    assert consumer.told == [[], [(0, 70), (1, 0)]]
+    assert consumer.assignments == [[], [(0, 70), (1, 0)]]
     assert assignment.pending == 1, "the state of the third is not loaded yet"
     assignment.active[0].position = 75
     states[2] = a_status(9, partition=2)
     assignment._pending[2] = 0.0
     assignment.load_pending()
-    assert consumer.told[-1] == [(0, 75), (1, 0), (2, 9)]
+    assert consumer.assignments[-1] == [(0, 75), (1, 0), (2, 9)]
     assert consumer.sought == []
 
 
@@ -106,12 +106,12 @@ def test_reloaded_partition_is_sought_and_out_of_range_one_reassigned() -> None:
     assignment.reset(assignment.active[1], "refused")
     assignment.process_requests()
     assignment.load_pending()
-    assert (consumer.told[-1], consumer.sought) == ([(0, 5), (1, 5)], [(1, 5)])
+    assert (consumer.assignments[-1], consumer.sought) == ([(0, 5), (1, 5)], [(1, 5)])
     assignment.reload_out_of_range(1, "offset out of range")
     assignment.process_requests()
     assignment.active[0].position = 8
     assignment.load_pending()
-    assert (consumer.told[-1], consumer.sought) == ([(0, 8), (1, 5)], [(1, 5)])
+    assert (consumer.assignments[-1], consumer.sought) == ([(0, 8), (1, 5)], [(1, 5)])
     assert stuck_at_load == [False, False, False, True], "the log may not be the one that was read"
 
 

@@ -5,14 +5,14 @@ import pytest
 from brandpulse.errors import TransientError
 from brandpulse.runtime.metric_definitions import WORKER_METRICS
 from brandpulse.runtime.metrics import Telemetry
-from stream_workers.consumer import start_offsets as beginnings
+from stream_workers.consumer import start_offsets
 from stream_workers.consumer.log_identity import CommonPrefix, LogExtent
 from stream_workers.consumer.start_offsets import StartOffsetResolver
 from stream_workers.state_store.memory_store import MemoryPartitionStore
 from tests.support.builders import a_status
 
 
-def _beginnings(store: MemoryPartitionStore, telemetry: Telemetry) -> StartOffsetResolver:
+def _start_offsets(store: MemoryPartitionStore, telemetry: Telemetry) -> StartOffsetResolver:
     """Never connected."""
     return StartOffsetResolver(
         cast(Any, None),
@@ -34,8 +34,8 @@ def test_admin_client_is_replaced_after_an_error(monkeypatch: pytest.MonkeyPatch
             raise TransientError("Timed out waiting for controller")
         return "log-1"
 
-    monkeypatch.setattr(beginnings, "topic_id", first_waits)
-    where = _beginnings(MemoryPartitionStore(), Telemetry(WORKER_METRICS))
+    monkeypatch.setattr(start_offsets, "topic_id", first_waits)
+    where = _start_offsets(MemoryPartitionStore(), Telemetry(WORKER_METRICS))
     with pytest.raises(TransientError, match="controller"):
         where.topic_id()
     assert where.topic_id() == "log-1"
@@ -50,14 +50,14 @@ def test_admin_client_is_replaced_after_an_error(monkeypatch: pytest.MonkeyPatch
         (LogExtent("log-1", 0, 100, CommonPrefix(30)), "cut"),
         (LogExtent("log-1", 0, 30, CommonPrefix(None)), "cut"),
     ],
-    ids=["all there", "made anew", "its beginning is gone", "its end was lost", "its end was lost, nobody knows where"],
+    ids=["all there", "recreated", "its start is gone", "its end was lost", "its end was lost, at an unknown offset"],
 )
 def test_each_log_break_is_counted_by_its_reason(
     monkeypatch: pytest.MonkeyPatch, extent: LogExtent, why: str | None
 ) -> None:
     store, telemetry = MemoryPartitionStore(), Telemetry(WORKER_METRICS)
     store.rebase(None, a_status(40))
-    where = _beginnings(store, telemetry)
+    where = _start_offsets(store, telemetry)
     monkeypatch.setattr(where, "_extent", lambda *_, **__: extent)
     where.resolve(0)
     counted = {
@@ -69,7 +69,7 @@ def test_each_log_break_is_counted_by_its_reason(
 
 def test_partition_without_state_counts_no_log_break(monkeypatch: pytest.MonkeyPatch) -> None:
     telemetry = Telemetry(WORKER_METRICS)
-    where = _beginnings(MemoryPartitionStore(), telemetry)
+    where = _start_offsets(MemoryPartitionStore(), telemetry)
     monkeypatch.setattr(where, "_extent", lambda *_, **__: LogExtent("log-1", 7, 100))
     assert where.resolve(0).next == 7
     assert b'brandpulse_log_breaks_total{why="cut"} 0.0' in telemetry.expose()

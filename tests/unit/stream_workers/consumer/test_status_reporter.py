@@ -32,19 +32,19 @@ class LogEnds:
 
 
 class Watched:
-    """One held partition that stands at offset 10. At second n the wall clock shows 1,000 n."""
+    """One partition at offset 10. At second n the wall clock shows 1,000 n ms."""
 
     def __init__(self, high: int, position: int = 10) -> None:
         self.ends = LogEnds(high)
         self.now = 0.0
         self.broker_answers = True
-        self.lost: list[str] = []
-        self.standing: list[str] = []
+        self.moved: list[str] = []
+        self.stuck: list[str] = []
         self.leader_says = 10
         self.store = MemoryPartitionStore()
         status = a_status(10)
         self.store.rebase(None, status)
-        self.held = AssignedPartition(status, position, DlqLimit(run_limit=9, share_limit=0.5))
+        self.partition = AssignedPartition(status, position, DlqLimit(run_limit=9, share_limit=0.5))
         self._signs = StatusReporter(
             cast("Consumer", self.ends),
             self.store,
@@ -53,8 +53,8 @@ class Watched:
             topic="posts",
             idle_after_seconds=3,
             wall_ms=lambda: int(self.now * 1_000),
-            on_state_moved=lambda held, reason: self.lost.append(reason),
-            on_stuck=lambda partition, reason: self.standing.append(reason),
+            on_state_moved=lambda partition, reason: self.moved.append(reason),
+            on_stuck=lambda partition, reason: self.stuck.append(reason),
         )
 
     def _ask(self, partitions: Collection[int], _seconds: float) -> "dict[int, Future[ListOffsetsResultInfo]]":
@@ -64,22 +64,22 @@ class Watched:
             answer.set_result(ListOffsetsResultInfo(self.leader_says, 0, 0))
         return answers
 
-    def told_at(self, now: float) -> PartitionStatus:
+    def report_at(self, now: float) -> PartitionStatus:
         """What the store says after the sign of life of second *now*."""
         self.now = now
-        self._signs.report({0: self.held}, now, ReadStats(now))
+        self._signs.report({0: self.partition}, now, ReadStats(now))
         status = self.store.load("posts", 0)
         assert status is not None
         return status
 
     def idle_at(self, now: float) -> bool:
-        return self.told_at(now).caught_up
+        return self.report_at(now).caught_up
 
     def paused_at(self, now: float) -> PartitionStatus:
         """The same of a partition that waits for a person: it is not read."""
         self.now = now
         self._signs.report({}, now, ReadStats(now))
-        self._signs.report_paused(self.held, "31 of 40 posts are invalid")
+        self._signs.report_paused(self.partition, "31 of 40 posts are invalid")
         status = self.store.load("posts", 0)
         assert status is not None
         return status
@@ -101,12 +101,12 @@ def test_partition_with_lag_is_not_idle_and_restarts_its_idle_time() -> None:
 
 def test_stuck_partition_is_not_idle_whatever_the_client_last_reported() -> None:
     watched = Watched(high=10)
-    watched.held.eof_position, watched.held.eof_count = 10, 1
+    watched.partition.eof_position, watched.partition.eof_count = 10, 1
     assert [watched.idle_at(now) for now in range(100, 106)] == [False, False, False, True, True, True]
     watched.leader_says = 40
-    seen = [watched.told_at(now) for now in range(106, 140)]
+    seen = [watched.report_at(now) for now in range(106, 140)]
     assert (seen[-1].caught_up, seen[-1].lag) == (False, 30)
-    assert watched.standing == ["not read beyond 10 although the log ends at 40"]
+    assert watched.stuck == ["not read beyond 10 although the log ends at 40"]
 
 
 def test_partition_with_uncounted_records_is_not_idle() -> None:
@@ -121,27 +121,27 @@ def test_before_the_first_fetch_the_lag_is_unknown() -> None:
 
 def test_heartbeat_holds_owner_and_progress() -> None:
     watched = Watched(high=25)
-    watched.held.status = replace(watched.held.status, owner="host:1")
-    status = watched.told_at(100)
+    watched.partition.status = replace(watched.partition.status, owner="host:1")
+    status = watched.report_at(100)
     assert (status.owner, status.seen_wall_ms, status.lag, status.paused) == ("host:1", 100_000, 15, "")
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["an idle one", "one that waits for a person"])
 def test_heartbeat_time_stops_while_the_broker_is_silent(waits: bool) -> None:
     watched = Watched(high=10)
-    told = watched.paused_at if waits else watched.told_at
-    assert [told(now).seen_wall_ms for now in range(100, 160)] == [now * 1_000 for now in range(100, 160)]
-    assert told(160).caught_up is not waits
+    report = watched.paused_at if waits else watched.report_at
+    assert [report(now).seen_wall_ms for now in range(100, 160)] == [now * 1_000 for now in range(100, 160)]
+    assert report(160).caught_up is not waits
     watched.broker_answers = False
-    seen = {now: told(now) for now in range(161, 300)}
+    seen = {now: report(now) for now in range(161, 300)}
     last = seen[299].seen_wall_ms
     assert 155_000 <= last <= 161_000, "the last answer"
     assert {one.seen_wall_ms for now, one in seen.items() if now >= last // 1_000 + 15} == {last}
     assert not any(one.caught_up for now, one in seen.items() if now >= last // 1_000 + 15)
     watched.broker_answers = True
-    back = [told(now) for now in range(300, 316)]
+    back = [report(now) for now in range(300, 316)]
     assert back[-1].seen_wall_ms == 315_000
-    assert told(330).caught_up is not waits
+    assert report(330).caught_up is not waits
 
 
 def test_broker_that_pauses_for_ten_seconds_is_not_silent() -> None:
@@ -150,7 +150,7 @@ def test_broker_that_pauses_for_ten_seconds_is_not_silent() -> None:
     seen = []
     for now in range(101, 140):
         watched.broker_answers = not 103 <= now < 113
-        seen.append(watched.told_at(now))
+        seen.append(watched.report_at(now))
     assert [one.seen_wall_ms for one in seen] == [now * 1_000 for now in range(101, 140)]
 
 
@@ -158,25 +158,25 @@ def test_arriving_records_count_as_a_reply() -> None:
     watched = Watched(high=10_000)
     watched.broker_answers = False
     for now in range(100, 200):
-        assert watched.told_at(now).seen_wall_ms == now * 1_000
-        watched.held.position += 1
+        assert watched.report_at(now).seen_wall_ms == now * 1_000
+        watched.partition.position += 1
 
 
 def test_transaction_gap_at_the_end_is_no_lag() -> None:
     watched = Watched(high=11)
-    watched.held.eof_position = 10
+    watched.partition.eof_position = 10
     assert [watched.idle_at(now) for now in (100, 104)] == [False, True]
 
 
 def test_idle_partition_detects_that_the_store_lost_its_last_writes() -> None:
     watched = Watched(high=10)
     watched.idle_at(100)
-    assert watched.lost == []
+    assert watched.moved == []
     behind = watched.store.load("posts", 0)
     assert behind is not None
     watched.store.rebase(behind, replace(behind, next=4))
     watched.idle_at(101)
-    assert watched.lost == ["the stored offset is no longer 10"]
+    assert watched.moved == ["the stored offset is no longer 10"]
 
 
 def test_batch_in_flight_is_not_taken_for_a_loss() -> None:
@@ -185,7 +185,7 @@ def test_batch_in_flight_is_not_taken_for_a_loss() -> None:
     assert before is not None
     watched.store.rebase(before, replace(before, next=20))
     watched.idle_at(101)
-    assert watched.lost == []
+    assert watched.moved == []
 
 
 def test_store_that_does_not_respond_is_called_once_per_round(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,8 +198,8 @@ def test_store_that_does_not_respond_is_called_once_per_round(monkeypatch: pytes
         raise TransientError("Redis is unreachable: timed out")
 
     monkeypatch.setattr(watched.store, "touch", hangs)
-    watched._signs.report(dict.fromkeys(range(4), watched.held), 100.0, ReadStats(100.0))
+    watched._signs.report(dict.fromkeys(range(4), watched.partition), 100.0, ReadStats(100.0))
     assert len(asked) == 1
-    watched._signs.report(dict.fromkeys(range(4), watched.held), 101.0, ReadStats(101.0))
+    watched._signs.report(dict.fromkeys(range(4), watched.partition), 101.0, ReadStats(101.0))
     assert len(asked) == 2
-    assert watched.lost == []
+    assert watched.moved == []

@@ -1,4 +1,4 @@
-"""Rows: what each record says, by columns. That native code says the same is `test_native_rows.py`'s."""
+"""The decoded batch. tests/contract/test_decoder_parity.py compares the native decoder."""
 
 import sys
 
@@ -49,22 +49,26 @@ def test_row_without_a_post_is_dead_with_its_reason() -> None:
 def test_text_that_breaks_the_matcher_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     def fragile(text: str) -> tuple[tuple[str, ...], frozenset[int]]:
         if "?" in text:
-            raise IndexError("nobody foresaw this")
+            raise IndexError("unexpected")
         return ("Acme",), frozenset()
 
     monkeypatch.setattr(MATCHER, "match_with_facets", fragile)
     rows = read("acme", "acme?", "acme")
-    assert (rows.dead[1].reason, rows.dead[1].message) == ("unmatchable", "IndexError: nobody foresaw this")
+    assert (rows.dead[1].reason, rows.dead[1].message) == ("unmatchable", "IndexError: unexpected")
     assert rows.matched.tolist() == [0, 2]
 
 
 def test_filter_by_time_keeps_wanted_and_dead_rows() -> None:
     rows = read("acme", "bolt car", "acme refund", "nothing")
     rows.mark_dead(0, "unmatchable", "x")
-    kept = rows.filter_by_time(lambda at_ms: at_ms >= NOON_MS + 2 * MINUTE_MS)
-    assert kept.records.offsets.tolist() == [0, 2, 3]
-    assert (set(kept.dead), kept.matched.tolist()) == ({0}, [1])
-    assert (kept.match(1).brands, kept.post(1).id, kept.digest(1)) == (("Acme",), "2", post_digest("test", "2"))
+    filtered = rows.filter_by_time(lambda at_ms: at_ms >= NOON_MS + 2 * MINUTE_MS)
+    assert filtered.records.offsets.tolist() == [0, 2, 3]
+    assert (set(filtered.dead), filtered.matched.tolist()) == ({0}, [1])
+    assert (filtered.match(1).brands, filtered.post(1).id, filtered.digest(1)) == (
+        ("Acme",),
+        "2",
+        post_digest("test", "2"),
+    )
     assert rows.filter_by_time(lambda _at: True) is rows
 
 

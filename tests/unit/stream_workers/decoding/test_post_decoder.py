@@ -18,7 +18,7 @@ def with_field(name: str, value: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("value", "reason", "told"),
+    ("value", "reason", "message"),
     [
         (None, "empty", "no value"),
         (b"", "empty", "no value"),
@@ -38,11 +38,11 @@ def with_field(name: str, value: object) -> bytes:
         (b"x" * (MAX_RECORD_BYTES + 1), "too_large", "262145"),
     ],
 )
-def test_invalid_record_is_dead_with_its_reason(value: bytes | None, reason: str, told: str) -> None:
+def test_invalid_record_is_dead_with_its_reason(value: bytes | None, reason: str, message: str) -> None:
     item = only(value)
     assert isinstance(item, DeadRecord)
     assert item.reason == reason
-    assert told in item.message
+    assert message in item.message
 
 
 def test_invalid_record_does_not_fail_others() -> None:

@@ -173,7 +173,7 @@ class Bench:
 
 @pytest.fixture(autouse=True, params=["columns", "posts"])
 def _folded_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of it both ways: these batches are so small that they would all be folded post by post."""
+    """Runs every test with both folds: these batches are so small that all would be folded by rows."""
     if request.param == "columns":
         monkeypatch.setattr(partition_fold, "MIN_COLUMNAR_ROWS", 0)
 
@@ -209,8 +209,8 @@ def test_batch_is_counted_and_written_to_topics() -> None:
 def test_each_brand_of_a_post_gets_its_own_score_in_one_pass() -> None:
     bench = Bench(Opinionated(), named=("Acme", "Bolt", "Cafe"))
     bench.run(bench.batch(["bolt, acme", "cafe, bolt and acme", "cafe"]))
-    judged = [scored for _, scored in bench.output.scored_posts]
-    assert [[(said.brand, said.label) for said in post.brands] for post in judged] == [
+    parts = [scored for _, scored in bench.output.scored_posts]
+    assert [[(score.brand, score.label) for score in post.brands] for post in parts] == [
         [("Acme", 0), ("Bolt", 2)],
         [("Acme", 0), ("Bolt", 2), ("Cafe", 3)],
         [("Cafe", 0)],
@@ -223,15 +223,15 @@ def test_each_brand_of_a_post_gets_its_own_score_in_one_pass() -> None:
 def test_posts_with_the_same_text_get_the_same_heads() -> None:
     bench = Bench(Opinionated())
     bench.run(bench.batch(["acme", "acme is a long story", "acme"]))
-    said = [post.heads["sarcasm"][0] for _, post in bench.output.scored_posts]
-    assert said[0] == said[2] < said[1]
+    score = [post.heads["sarcasm"][0] for _, post in bench.output.scored_posts]
+    assert score[0] == score[2] < score[1]
     assert [set(post.heads) for _, post in bench.output.scored_posts] == [{"sentiment", "sarcasm"}] * 3
 
 
 def test_urgency_is_reported_for_each_brand() -> None:
     bench = Bench(Alarmed(), named=("Acme", "Bolt"))
     bench.run(bench.batch(["acme: the charger caught fire, bolt helped", "no brand", "acme caught fire"]))
-    urgencies = [[said.urgency for said in post.brands] for _, post in bench.output.scored_posts]
+    urgencies = [[score.urgency for score in post.brands] for _, post in bench.output.scored_posts]
     assert urgencies == [["high", "low"], ["high"]]
 
 
@@ -257,7 +257,7 @@ def test_post_that_breaks_the_model_is_dead_and_the_others_count() -> None:
     assert (letter.record.offset, letter.reason) == (37, "unscorable")
     assert "kernel panic" in letter.message
     assert (len(bench.output.scored_posts), bench.stored.dead) == (63, 1)
-    assert scorer.calls <= 14, "a bisection, not a post at a time"
+    assert scorer.calls <= 14, "bisected, not one post at a time"
 
 
 def test_post_that_breaks_a_pending_call_is_dead_and_the_others_count() -> None:
@@ -267,13 +267,13 @@ def test_post_that_breaks_a_pending_call_is_dead_and_the_others_count() -> None:
 
     scorer = BreaksLate("BOOM")
     bench = Bench(scorer)
-    judged = bench.scored(bench.batch([f"acme {'BOOM' if i == 37 else i}" for i in range(64)]))
+    parts = bench.scored(bench.batch([f"acme {'BOOM' if i == 37 else i}" for i in range(64)]))
     assert scorer.calls == 0, "the model was not waited for"
-    bench.pipeline.settle(judged)
+    bench.pipeline.settle(parts)
     [(_, letter)] = bench.output.dead_letters
     assert (letter.record.offset, letter.reason) == (37, "unscorable")
     assert (len(bench.output.scored_posts), bench.stored.dead) == (63, 1)
-    assert scorer.calls <= 14, "a bisection, not a post at a time"
+    assert scorer.calls <= 14, "bisected, not one post at a time"
 
 
 def test_batch_size_learns_only_from_calls_that_were_waited_for() -> None:
@@ -296,12 +296,12 @@ def test_batch_size_learns_only_from_calls_that_were_waited_for() -> None:
 
 def test_post_that_breaks_the_matcher_is_dead_and_the_others_count(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
-    standing = BrandMatcher.find_hits
+    find_hits = BrandMatcher.find_hits
 
     def fragile(self: BrandMatcher, folded: str) -> list[tuple[int, int, int]]:
         if "boom" in folded:
-            raise ValueError("nobody foresaw this")
-        return standing(self, folded)
+            raise ValueError("unexpected")
+        return find_hits(self, folded)
 
     monkeypatch.setattr(BrandMatcher, "find_hits", fragile)
     bench.run(bench.batch(["acme a", "acme BOOM", "acme b"]))
@@ -398,11 +398,11 @@ def test_waiting_batches_count_the_same_as_single_batches() -> None:
         else:
             bench.pipeline.settle_all(waiting)
     assert replace(together.stored, writer="") == replace(alone.stored, writer="")
-    told = [
+    results = [
         [(offset, post.digest, post.brands) for offset, post in bench.output.scored_posts]
         for bench in (together, alone)
     ]
-    assert told[0] == told[1]
+    assert results[0] == results[1]
 
 
 def test_waiting_batch_after_a_gap_is_not_counted() -> None:
@@ -438,16 +438,16 @@ def test_unavailable_store_resets_and_the_batch_counts_once_later(
     bench = Bench()
     apply = bench.store.apply
 
-    def apply_and_lose_the_answer(changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
+    def apply_and_lose_the_reply(changes: Sequence[Change]) -> list[Applied | Refused | Failed]:
         apply(changes)
         raise TransientError("connection reset")
 
-    monkeypatch.setattr(bench.store, "apply", apply_and_lose_the_answer)
+    monkeypatch.setattr(bench.store, "apply", apply_and_lose_the_reply)
     bench.run(bench.batch(["acme is awful"]))
     assert bench.partitions.resets == ["connection reset"]
     monkeypatch.setattr(bench.store, "apply", apply)
     again = bench.load()
-    assert again.position == 1, "the write had been applied, only its answer was lost"
+    assert again.position == 1, "the write was applied, only its reply was lost"
 
 
 def test_damaged_state_pauses_the_partition_and_names_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from tests.support.builders import NOON_MS, a_scored, rfc3339
 
 
 def test_output_is_a_valid_scored_post() -> None:
-    judged = a_scored("7", towards={"Acme": "negative", "Bolt": "irrelevant"}, offset=12)
-    written = encode_scored(judged, "log-1", 3, "m@1")
+    scored = a_scored("7", towards={"Acme": "negative", "Bolt": "irrelevant"}, offset=12)
+    written = encode_scored(scored, "log-1", 3, "m@1")
     assert set(json.loads(written)) == set(ScoredPost.model_fields)
     post = ScoredPost.model_validate_json(written)
     assert (post.id, post.topic_id, post.partition, post.offset, post.model) == ("7", "log-1", 3, 12, "m@1")
@@ -55,7 +55,7 @@ def test_output_contains_every_head() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "expected"),
     [
         ({}, []),
         ({"joy": 0.5}, ["joy"]),
@@ -64,9 +64,9 @@ def test_output_contains_every_head() -> None:
         ({"neutral": 0.3, "joy": 0.3}, ["neutral"]),
     ],
 )
-def test_emotions_above_their_threshold_are_sorted_by_probability(given: dict[str, float], told: list[str]) -> None:
+def test_emotions_above_their_threshold_are_sorted_by_probability(given: dict[str, float], expected: list[str]) -> None:
     thresholds = [0.3 if name == "neutral" else 0.5 for name in EMOTIONS]
-    assert list(label_fields(some_heads(**given), thresholds)["emotions"]) == told
+    assert list(label_fields(some_heads(**given), thresholds)["emotions"]) == expected
 
 
 def test_model_and_panes_use_the_same_label_order() -> None:

@@ -1,4 +1,4 @@
-"""The order in which batches pass the stages, and what happens when one is slow or breaks."""
+"""The order of batches in the stages, with a slow or a failing stage."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ from tests.support.patience import patience
 
 
 class Work:
-    """Counts; each stage waits until it is let through."""
+    """Records batches; each stage waits until it is opened."""
 
     def __init__(self) -> None:
         self.scored: list[list[int]] = []
@@ -35,7 +35,7 @@ class Work:
 
 
 class Run:
-    """Each batch counts as ten posts; a thousand as one of thirty."""
+    """Each batch has ten posts, batch 1,000 has thirty."""
 
     @staticmethod
     def size(batch: int) -> int:

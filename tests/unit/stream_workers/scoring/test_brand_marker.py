@@ -1,4 +1,4 @@
-"""Where the brands of a post are marked, so that the model is asked about them."""
+"""How the brands of a post are marked for the model."""
 
 import re
 import time
@@ -25,7 +25,7 @@ def marked(text: str, *brands: Brand) -> MarkedText:
 
 
 def shown(text: str, *brands: Brand) -> str:
-    """The marked text, with the number of each marker's brand in the file's order of those named."""
+    """The marked text, with the number of each marker's brand in file order."""
     post = marked(text, *brands)
     parts = post.text.split(MARKER)
     numbers = iter(post.mentions)
@@ -86,10 +86,13 @@ CITY = Brand(name="Delta", terms=["delta"], handles=["delta"], require=["flight"
         pytest.param("acme air france", (AIR, FRANCE), "<0> <1>", id="across another's edge"),
         pytest.param("the express is late", TWINS, "the <0> <1> is late", id="the same words"),
         pytest.param(
-            "acme acme air", (Brand(name="A", terms=["acme", "acme air"]),), "<0> <0>", id="its own longer one"
+            "acme acme air",
+            (Brand(name="A", terms=["acme", "acme air"]),),
+            "<0> <0>",
+            id="longer term of the same brand",
         ),
         pytest.param("my delta flight", (CITY,), "my <0> flight", id="homonym with its context"),
-        pytest.param("@delta in the delta", (CITY,), "<0> in the delta", id="homonym without: the handle alone"),
+        pytest.param("@delta in the delta", (CITY,), "<0> in the delta", id="homonym without context: only the handle"),
         pytest.param("@delta flight to the delta", (CITY,), "<0> flight to the <0>", id="homonym with both"),
         pytest.param("我今天喝了星巴克咖啡", (Brand(name="X", terms=["星巴克"]),), "我今天喝了 <0> 咖啡", id="Chinese"),
         pytest.param(
@@ -180,7 +183,7 @@ def test_each_matched_brand_has_a_marker(text: str) -> None:
 @example("www.x.de/bolt\x1baerolux")
 @given(TEXTS)
 def test_marked_text_no_longer_names_the_brand(text: str) -> None:
-    # A hashtag glued to a word is none; once that word is a marker, it stands by itself.
+    # A hashtag attached to a word does not match. When a marker replaces that word, the hashtag matches.
     assume(not re.search(r"\w[#@]", text))
     matcher = BrandMatcher(ALL)
     post = BrandMarker(matcher).mark(text, matcher.match(text))

@@ -1,4 +1,4 @@
-"""Which facets a post is in, and what is counted of them."""
+"""Which facets a post is in, and how it counts for them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ LIMITS = DedupLimits(memory_ms=7 * DAY_MS, max_ids=10_000)
 
 
 @pytest.mark.parametrize(
-    ("text", "stands"),
+    ("text", "matches"),
     [
         ("acme I want a REFUND.", True),
         ("acme: my money\u00a0 back, now", True),
@@ -48,9 +48,9 @@ LIMITS = DedupLimits(memory_ms=7 * DAY_MS, max_ids=10_000)
         ("acme is fine", False),
     ],
 )
-def test_facet_keyword_matches_like_a_brand_term(text: str, stands: bool) -> None:
+def test_facet_keyword_matches_like_a_brand_term(text: str, matches: bool) -> None:
     matcher = BrandMatcher([ACME], [Facet(name="late", words=["late"]), REFUND])
-    assert matcher.match_with_facets(text) == (("Acme",), frozenset({1} if stands else ()))
+    assert matcher.match_with_facets(text) == (("Acme",), frozenset({1} if matches else ()))
 
 
 def test_keyword_may_belong_to_a_brand_and_to_facets() -> None:
@@ -185,7 +185,7 @@ LABELS: tuple[str, ...] = BRAND_SENTIMENTS
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[list[tuple[int, str, int, bool]], list[int]]:
-    """Ids, sentiments, minutes and whether a word stands, with repeats and late posts; and where batches are cut."""
+    """Ids, sentiments, minutes and whether a keyword matches, with duplicates and late posts; and batch boundaries."""
     rows = draw(
         st.lists(st.tuples(st.integers(0, 15), st.sampled_from(LABELS), st.integers(-1_440, 60), st.booleans()))
     )
@@ -230,7 +230,7 @@ def test_facet_panes_equal_a_direct_count_in_any_batches(
     got = {cell.bucket: pane for cell, pane in panes.items() if cell.brand == SERIES and cell.span == "hour"}
     assert {(hour, label): n for hour, p in got.items() for label, n in by_label(p).items() if n} == wanted
     brand = [pane for cell, pane in panes.items() if cell.brand == "Acme" and cell.span == "hour"]
-    assert sum(pane.posts for pane in brand) == len(first), "what is in a facet is in its brand once"
+    assert sum(pane.posts for pane in brand) == len(first), "a post of a facet counts once for its brand"
 
 
 def by_label(pane: Pane) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Words near a brand's in posts that name no brand."""
+"""Near misses of brand keywords in posts that name no brand."""
 
 import pytest
 

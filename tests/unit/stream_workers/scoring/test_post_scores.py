@@ -1,4 +1,4 @@
-"""What the model says, a batch at a time, is what each post's row says by itself."""
+"""The results of a batch equal those of single posts."""
 
 import numpy as np
 import pytest
