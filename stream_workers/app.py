@@ -185,7 +185,7 @@ def build_app(
     scorer: Scorer,
     make_service: Callable[..., WorkerService],
 ) -> tuple[WorkerApp, WorkerService]:
-    """The app with its service, agent and pages: /metrics (which requires *token*, if there is one), /healthz, /readyz."""
+    """The app with its service, agent and pages: /metrics (which requires *token*, if set), /healthz, /readyz."""
     app = WorkerApp(
         "brandpulse-worker",
         broker="kafka://127.0.0.1:1",  # required by Faust, never connected to

@@ -29,8 +29,8 @@ class WorkerSettings(BaseSettings):
     weights: Path | None = Field(default=None, examples=["/models/minilm-brand"])
     """Folder of the model's weights. Unset: the weights that ship with brandpulse."""
     tiers: ExitPolicy = Field(default="full", examples=["full"])
-    """early: half the layers score the posts whose sentiment is certain, for twice the posts per second. Counts per brand
-    stay as good; emotions, complaint and therefore urgency of those posts are worse (see the model card)."""
+    """early: half the layers score the posts whose sentiment is certain, for twice the posts per second. Counts per
+    brand stay as good; emotions, complaint and therefore urgency of those posts are worse (see the model card)."""
     threads: int | None = Field(default=None, ge=1, le=256, examples=[os.cpu_count() or 2])
     """CPU threads of the model. Unset: all cores."""
     batch_posts: int = Field(default=512, ge=1, le=10_000, examples=[512], json_schema_extra=ADVANCED)

@@ -164,7 +164,7 @@ def worker(
     env: Mapping[str, str] | None = None,
     command: Sequence[str] = ("brandpulse", "worker"),
 ) -> Iterator[Child]:
-    """A worker on *topic*, with *folder* as its data folder. *command*: the module that starts it, and its arguments."""
+    """A worker on *topic*, with *folder* as its data folder. *command*: its module and arguments."""
     child = Child(
         "worker",
         [sys.executable, "-m", *command],

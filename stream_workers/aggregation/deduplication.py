@@ -1,7 +1,8 @@
 """The dedup window of one partition: which (source, id) were counted recently. Pure.
 
 Ids are stored in generations, sets that are started and dropped one after the other as the partition's clock advances.
-Every result depends only on earlier posts, not on batch boundaries: after a crash the same posts are batched differently.
+Every result depends only on earlier posts, not on batch boundaries: after a crash the same posts are batched
+differently.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """Posts of each event-time hour, stored for people to read next to an alert: negative ones and others separately.
 
-Per series (a brand, or a facet of one), hour and partition the posts with the smallest digests are kept. Below the limit
-these are all relevant posts, so counts of copies are exact; above it they are a uniform sample. A reader compares their
-number with the panes' to tell which. The same posts leave the same sample in any order and any batches, unless a worker
-exceeds its `PostBudget`: then some are missing. Texts are masked, then truncated.
+Per series (a brand, or a facet of one), hour and partition the posts with the smallest digests are kept. Below the
+limit these are all relevant posts, so counts of copies are exact; above it they are a uniform sample. A reader compares
+their number with the panes' to tell which. The same posts leave the same sample in any order and any batches, unless a
+worker exceeds its `PostBudget`: then some are missing. Texts are masked, then truncated.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

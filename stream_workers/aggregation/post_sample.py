@@ -1,8 +1,8 @@
 """A small uniform sample of each brand's posts per day: the usual terms, to which an alert's terms are compared.
 
-Of a brand's relevant posts of one event-time day, a partition keeps the `SAMPLE_SIZE` with the smallest digests. Digests
-are hashes of (source, id), so the sample is uniform in any order of arrival; the same posts leave the same sample in any
-batches and after any retries. Only the terms of a post are kept, sorted.
+Of a brand's relevant posts of one event-time day, a partition keeps the `SAMPLE_SIZE` with the smallest digests.
+Digests are hashes of (source, id), so the sample is uniform in any order of arrival; the same posts leave the same
+sample in any batches and after any retries. Only the terms of a post are kept, sorted.
 """
 
 from collections.abc import Iterable, Sequence

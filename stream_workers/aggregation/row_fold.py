@@ -172,9 +172,9 @@ def fold_rows(  # noqa: PLR0915 - one loop with one branch per outcome
 ) -> Change:
     """The change that *outcomes*, in offset order, make to a partition at *status*.
 
-    *origins*: offset -> original identity, of redriven dead letters. Such a post counts once, and a further death is not
-    counted again. *bounds* only save work: the stored result does not depend on them. *allowance*: posts offered for
-    their hours. *writer*: the token of this writer. *near_misses*: counts in a sample of the unmatched posts.
+    *origins*: offset -> original identity, of redriven dead letters. Such a post counts once, and a further death is
+    not counted again. *bounds* only save work: the stored result does not depend on them. *allowance*: posts offered
+    for their hours. *writer*: the token of this writer. *near_misses*: counts in a sample of the unmatched posts.
     """
     bounds = bounds or SampleBounds()
     clock, lateness_ms = status.clock_ms, retention.lateness_ms

@@ -4,8 +4,8 @@ A worker has seen every id of the generations that it started. A filter per gene
 as possibly known; only the latter is looked up in the store. Without filters the store looks up each id in every
 generation, which costs it more than the rest of the batch.
 
-Valid only while no other worker writes: each write stores a random token (`PartitionStatus.writer`). A worker that finds
-another token is refused, and discards the filters with the partition.
+Valid only while no other worker writes: each write stores a random token (`PartitionStatus.writer`). A worker that
+finds another token is refused, and discards the filters with the partition.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class IdFilter(Protocol):
 
 
 def native_filter(*, native: bool = True) -> Callable[[], IdFilter] | None:
-    """The native filter; None if it is not built or *native* is false. A filter in Python would cost more than it saves."""
+    """The native filter; None if it is not built or *native* is false. A filter in Python would cost too much."""
     if not native:
         return None
     try:

@@ -11,8 +11,8 @@ _DECAY = 0.8
 class AdaptiveBatchSize:
     """The number of posts that the model scores in half a second, for a model that accepts posts continuously.
 
-    A larger read does not speed up such a model, and all posts of a read become visible with its last one. Updated by the
-    storing thread, read by others.
+    A larger read does not speed up such a model, and all posts of a read become visible with its last one. Updated by
+    the storing thread, read by others.
     """
 
     def __init__(self, limit: int) -> None:

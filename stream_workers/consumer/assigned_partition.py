@@ -11,7 +11,7 @@ from stream_workers.consumer.dlq_limit import DlqLimit
 
 @dataclass(slots=True)
 class AssignedPartition:
-    """Created at each load and never repaired: after a refused write, a rebalance or a lost connection a new one replaces it.
+    """Created at each load. After a refused write, a rebalance or a lost connection a new one replaces it.
 
     Batches in flight keep a reference, so `released` drops them at whichever stage they are.
     """
@@ -22,7 +22,7 @@ class AssignedPartition:
     """Offset after the last record read. Only the reading thread moves it."""
     dlq_limit: DlqLimit
     eof_position: int = -1
-    """Position at which Kafka last reported the end of the log. Offsets alone do not show it: transactions leave gaps."""
+    """Position at which Kafka last reported the end of the log. Offsets do not show it: transactions leave gaps."""
     eof_count: int = 0
     """How often Kafka reported the end."""
     released: bool = False

@@ -21,7 +21,7 @@ class PartitionBatch:
 
     partition: AssignedPartition
     from_offset: int
-    """Where the previous batch ended, or the position after a seek. It may be below the first record: logs have gaps."""
+    """Where the previous batch ended, or the position after a seek. The first record may be later: logs have gaps."""
     to_offset: int
     records: Records
     origins: Mapping[int, RecordId] = field(default_factory=dict)

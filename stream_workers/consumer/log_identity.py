@@ -1,4 +1,4 @@
-"""Decides whether the log is still the one that was read, where to start in it, and why not at the stored offset. Pure."""
+"""Decides whether a log is still the one that was read, and where to start in it. Pure."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,7 +19,7 @@ class LogExtent:
 
 @dataclass(frozen=True, slots=True)
 class CommonPrefix:
-    """Up to which offset the log is the one that was read: the stored `next`, or less; None: the broker does not know."""
+    """Offset up to which the log is the one that was read: at most the stored `next`; None: unknown to the broker."""
 
     end: int | None
 
@@ -90,7 +90,7 @@ def _after_cut(stored: PartitionStatus, log: LogExtent, end: int | None) -> Star
     remembered = sum(generation.size for generation in stored.generations)
     at = min(log.high, max(log.low, stored.next - remembered))
     reason = (
-        f"{cut}, the log ends at {log.high}, and the broker does not know where it was cut: reading again from {at}, as "
-        "far back as ids are remembered"
+        f"{cut}, the log ends at {log.high}, and the broker does not know where it was cut: reading again from {at}, "
+        "as far back as ids are remembered"
     )
     return Start(replace(stored, next=at, epoch=-1, paused="", allowed_until=0), reason, "cut")

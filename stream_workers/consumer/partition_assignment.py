@@ -110,8 +110,8 @@ class PartitionAssignment:
         self._out_of_range.clear()
         self._stalled.clear()
         # Nothing is read before the state gives the start offset; loading must not block the group. And nothing is
-        # assigned at a logical offset, to be sought later: with a slow broker librdkafka 2.16 takes the late reply to its
-        # own request for the log's end as newer than the seek, and skips everything before the end (18 of 86 tries).
+        # assigned at a logical offset, to be sought later: with a slow broker librdkafka 2.16 takes the late reply to
+        # its own request for the log's end as newer than the seek, and skips all before the end (18 of 86 tries).
         if self._incremental:
             # An incremental assignment must be confirmed here. A numeric offset needs no request to the broker.
             consumer.incremental_assign([TopicPartition(place.topic, place.partition, 0) for place in partitions])

@@ -1,7 +1,7 @@
 """Reads topic `posts` in its own thread. Only Redis's `next` decides where to start.
 
-Kafka's committed offset is written for lag tools and never read: Faust and plain consumers commit past records that were
-not processed.
+Kafka's committed offset is written for lag tools and never read: Faust and plain consumers commit past records that
+were not processed.
 """
 
 import logging
@@ -195,7 +195,7 @@ class PostReader:
         return list(self._assignment.active)
 
     def lag(self) -> int:
-        """Records between the applied offsets and the ends of the logs; a partition that is not loaded counts as one."""
+        """Records between the applied offsets and the ends of the logs. A partition not loaded yet counts as one."""
         return (
             sum(self._reporter.lag(partition) or 0 for partition in list(self._assignment.active.values()))
             + self._assignment.pending
@@ -237,7 +237,7 @@ class PostReader:
         self._consumer.close()
 
     def _run_tasks(self) -> None:
-        """Run the tasks that are due. Also while a batch waits for a slot: otherwise a burst looks like an idle partition."""
+        """Run the due tasks, also while a batch waits for a slot: otherwise a burst looks like an idle partition."""
         now = time.monotonic()
         for name, task in self._tasks.items():
             if now >= task.due_at:

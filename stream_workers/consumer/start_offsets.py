@@ -1,4 +1,4 @@
-"""Resolves where a partition starts to be read: its stored state, corrected for the log as the broker reports it now."""
+"""Resolves the start offset of a partition: its stored state, corrected for the log as the broker reports it."""
 
 import contextlib
 import logging

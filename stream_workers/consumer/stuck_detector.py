@@ -1,8 +1,8 @@
 """Detects partitions that are not read although records wait.
 
 librdkafka (2.16) may stop fetching one partition for good, without an error or a log line: of four partitions under
-steady load on a busy machine, one was not read for 52 minutes, until the next pause of all. Pure; for the reading thread
-only.
+steady load on a busy machine, one was not read for 52 minutes, until the next pause of all. Pure; for the reading
+thread only.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Decodes the records of one partition's batch, in native code if it is built (`stream_workers/native/`), else in Python.
+"""Decodes the records of one partition's batch, in native code (`stream_workers/native/`) or in Python.
 
 Native code decodes a row only if it is certain to get Python's result, and leaves the others to Python: both decoders
 return the same for every record.
@@ -164,7 +164,7 @@ class NativeBatchDecoder:
         return batch
 
     def _matches(self, sets: Sequence[tuple[int, ...]]) -> tuple[list[TextMatch], npt.NDArray[np.intp]]:
-        """The distinct matches of *sets* of patterns, and the index of each set's; a set without a brand has `NO_MATCH`."""
+        """The distinct matches of *sets* of patterns, and for each set the index of its match; 0 without a brand."""
         numbers: dict[TextMatch, int] = {NO_MATCH: 0}
         match_of_set = np.zeros(len(sets), np.intp)
         for at, patterns in enumerate(sets):

@@ -55,7 +55,7 @@ def encode_scored(
     model: str,
     emotion_thresholds: Sequence[float] = EVEN_THRESHOLDS,
 ) -> bytes:
-    """A `brandpulse.schema.posts.ScoredPost` as JSON. Written field by field: the model class costs ten times as much."""
+    """A `brandpulse.schema.posts.ScoredPost` as JSON, field by field: the pydantic model costs ten times as much."""
     post = scored.decoded.post
     return msgspec.json.encode(
         {

@@ -1,9 +1,9 @@
 """Decides which workers write topic posts.scored: those of the live namespace, which readers see.
 
 At a switch the two namespaces are at different offsets, and a batch may be in flight. So the namespace that was live
-continues for some seconds, then reads the other's offsets, and stops each partition there: some posts are written twice,
-none is left out. A shadow namespace that was never live writes nothing; neither does a worker that starts after its
-namespace was replaced.
+continues for some seconds, then reads the other's offsets, and stops each partition there: some posts are written
+twice, none is left out. A shadow namespace that was never live writes nothing; neither does a worker that starts after
+its namespace was replaced.
 """
 
 import logging

@@ -1,7 +1,7 @@
-"""Runs three stages in one thread each: while the model scores a batch, the next is prepared and earlier ones are stored.
+"""Runs three stages in a thread each: while the model scores a batch, the next is prepared, earlier ones are stored.
 
-Order is preserved. Everything that waits for a stage goes to it together: the slower a stage, the larger its batches and
-the lower its cost per post.
+Order is preserved. Everything that waits for a stage goes to it together: the slower a stage, the larger its batches
+and the lower its cost per post.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ class Work(Protocol[Batch_contra, Prepared, ScoredBatch]):
 class StageExecutor(Generic[Batch_contra, Prepared, ScoredBatch]):
     """Runs *work*. The caller limits the batches in flight; all methods are called from one event loop.
 
-    The model gets as many batches at once as have *max_posts()* posts together by *size_of*, at least one. Under a steady
-    load batches are small, and several small ones pack better; two large ones leave nothing to prepare or store in
-    parallel. *on_settled* receives the number of batches that left the last stage. *on_error* receives an exception of a
-    stage, which is a bug: no batch may be submitted after it.
+    The model gets as many batches at once as have *max_posts()* posts together by *size_of*, at least one. Under a
+    steady load batches are small, and several small ones pack better; two large ones leave nothing to prepare or store
+    in parallel. *on_settled* receives the number of batches that left the last stage. *on_error* receives an exception
+    of a stage, which is a bug: no batch may be submitted after it.
     """
 
     def __init__(

@@ -53,14 +53,14 @@ class FacetMatcher:
     ) -> None:
         """*heads*: the heads of the engine. Raises ConfigError if a facet needs a missing head.
 
-        *emotion_thresholds*: for each of `brandpulse.schema.labels.EMOTIONS`, the probability from which it is reported.
+        *emotion_thresholds*: for each of `brandpulse.schema.labels.EMOTIONS`, its lowest reported probability.
         """
         for facet in facets:
             for head in facet.heads:
                 if head not in heads:
                     raise ConfigError(
-                        f"facet {facet.name!r} of the brands file needs the model head {head!r}, but this engine has only "
-                        f"{', '.join(sorted(heads))}. Remove the facet, or set BRANDPULSE_WORKER_ENGINE to an engine "
+                        f"facet {facet.name!r} of the brands file needs the model head {head!r}, but this engine has "
+                        f"only {', '.join(sorted(heads))}. Remove the facet, or set BRANDPULSE_WORKER_ENGINE to an engine "
                         "with that head, for example auto"
                     )
         self._rules = [

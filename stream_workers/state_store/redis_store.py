@@ -212,7 +212,7 @@ class RedisPartitionStore:
                 applied, next_offset = reply
                 outcomes.append(Applied() if applied else Refused(int(next_offset)))
         if any(isinstance(outcome, Refused) for outcome in outcomes):
-            # The store may be another one, or an older one: it may not know the names we told.
+            # The store may be another one or an older state, without the names that this worker stored.
             self._announced.clear()
         return outcomes
 

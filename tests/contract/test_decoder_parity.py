@@ -1,4 +1,4 @@
-"""The native decoder returns what Python returns (`decode`, `find_hits` and the hashes), or leaves the row to Python."""
+"""The native decoder returns what Python returns, or leaves the row to Python."""
 
 import json
 import re

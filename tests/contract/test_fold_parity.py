@@ -1,4 +1,4 @@
-"""`fold_columns` against `fold_rows`, which looks at each post by itself: both make the same of what the one takes on."""
+"""`fold_columns` builds the same change as `fold_rows`, or none."""
 
 from collections import Counter
 from dataclasses import dataclass, replace

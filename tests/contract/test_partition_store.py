@@ -116,7 +116,7 @@ def test_longer_batch_of_a_former_owner_is_refused(store: PartitionStore) -> Non
 
 
 def test_batch_beyond_next_is_refused(store: PartitionStore) -> None:
-    """The store lost its last writes while a worker kept its assignment: a prototype that accepted this lost 512 posts."""
+    """The store lost its last writes, and the worker kept its assignment. A prototype lost 512 posts that way."""
     status = begun(store)
     ahead = change_of(store, replace(status, next=100), [a_scored("9", offset=100)])
     assert store.apply([ahead]) == [Refused(0)]

@@ -85,7 +85,7 @@ def test_full_sample_computes_the_terms_of_few_posts() -> None:
         bounds.add(change.samples)
         bounds.hours.add(change.hour_posts)
         status = change.status
-    # With k = SAMPLE_SIZE, k (1 + ln(n / k)) posts enter a running bottom-k; a batch may contain some that it later replaces.
+    # With k = SAMPLE_SIZE, k (1 + ln(n / k)) posts enter a running bottom-k; a batch may add some that it later drops.
     assert len(computed) < 8 * (SAMPLE_SIZE + MOST_OTHERS), "posts of an hour are stored next to the sample of the day"
 
 
