@@ -35,6 +35,8 @@ class RecordedPost:
     facets: tuple[tuple[str, ...], ...] = ()
     """For each of *brands* the facets that the post is in; empty if no facet is wanted."""
     text: str = ""
+    unread: bool = False
+    """It names a brand in a language that the model does not read, and so has no *brands*."""
 
 
 def outcome_of(post: RecordedPost, offset: int = 0, *, mask: Callable[[str], str] = str) -> Outcome:
@@ -46,7 +48,7 @@ def outcome_of(post: RecordedPost, offset: int = 0, *, mask: Callable[[str], str
         post.event_ms,
     )
     if not post.brands:
-        return Unmatched(decoded)
+        return Unmatched(decoded, post.unread)
     scores = build_post_scores(post.probabilities, NO_HEADS, (None,) * len(post.brands))
     outcome = build_scored(decoded, post.brands, scores, author=post.author, mask=mask)
     if not post.facets:

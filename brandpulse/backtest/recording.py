@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Annotated, cast
+from typing import IO, Annotated, Any, cast
 
 import msgspec
 
@@ -14,6 +14,7 @@ from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.backtest.score_file import Scores
 from brandpulse.errors import ConfigError
 from brandpulse.state.keys import facet_of
+from brandpulse.text.languages import LanguageFilter
 from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.scoring.post_scores import BrandScore, FourProbabilities, build_post_scores
 
@@ -31,6 +32,12 @@ class RecordedLine(msgspec.Struct, frozen=True, gc=False):
     author_id: str
     source: str
     arrived_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    lang: Any = None
+    """A language code, as in `brandpulse.schema.posts.Post`; any other value is ignored."""
+
+    @property
+    def language(self) -> str | None:
+        return self.lang if isinstance(self.lang, str) else None
 
 
 @dataclass(slots=True)
@@ -74,13 +81,18 @@ class RecordedTexts:
         *,
         author_hash: AuthorHash,
         facets: FacetMatcher | None = None,
+        languages: LanguageFilter | None = None,
         keep_heads: bool = False,
     ) -> None:
-        """*scores*: known scores; new ones are added. *keep_heads*: some facet needs the model's heads."""
+        """*scores*: known scores; new ones are added. *languages*: which texts the model reads, if not all.
+        *keep_heads*: some facet needs the model's heads."""
         self._scoring = scoring
         self._scores = scores
         self._author_hash = author_hash
         self._facets = facets
+        self._languages = languages
+        self._unread: set[tuple[str, str | None]] = set()
+        """Texts, with their declared language, that the model does not read."""
         self._keep_heads = keep_heads
         self._heads: dict[bytes, TargetScore] = {}
         self._matched: dict[str, tuple[tuple[str, ...], tuple[bytes, ...], frozenset[int]]] = {}
@@ -89,12 +101,17 @@ class RecordedTexts:
     def score(self, path: Path, tally: Tally, progress: Callable[[int, int], None] = lambda done, all_: None) -> None:
         """Score the texts of *path* that have no score yet. Texts of one length share a batch: less padding."""
         missing: dict[tuple[bytes, ...], MatchedText] = {}
+        checked: set[tuple[str, str | None]] = set()
         for line in recorded_lines(path, Tally()):
-            if line.text in self._matched:
+            text = line.text, line.language if self._languages is not None else None
+            if text in checked:
                 continue
+            checked.add(text)
             matched = self._scoring.match(line.text)
             self._matched[line.text] = (matched.brands, matched.keys, matched.keywords)
-            if not self._scores.keys() >= set(matched.keys):
+            if matched.brands and self._languages is not None and not self._languages.reads(text[0], lang=text[1]):
+                self._unread.add(text)
+            elif not self._scores.keys() >= set(matched.keys):
                 missing[matched.keys] = matched
         waiting = sorted(missing.values(), key=lambda matched: matched.length)
         tally.scored = len(waiting)
@@ -114,6 +131,9 @@ class RecordedTexts:
         arrived_ms = -(2**62)
         for line in recorded_lines(path, tally):
             brands, keys, keywords = self._matched[line.text]
+            unread = (line.text, line.language) in self._unread
+            if unread:
+                brands, keys = (), ()
             if not all(key in self._scores for key in keys):
                 # The model failed on this text: a worker sends such a post to the dead-letter topic.
                 tally.invalid += 1
@@ -133,6 +153,7 @@ class RecordedTexts:
                 probabilities=probabilities,
                 facets=self._facets_of(brands, keys, keywords, probabilities),
                 text=line.text,
+                unread=unread,
             )
 
     def _facets_of(

@@ -24,6 +24,7 @@ from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.state.stored_posts import HourPost, SampledPost
 from brandpulse.text.brand_matcher import BrandMatcher
+from brandpulse.text.languages import LanguageFilter
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
 from stream_workers.aggregation.columnar_batch import ScoredPosts, build_columnar_batch, row_outcomes
@@ -46,6 +47,7 @@ BRANDS = ("Acme", "Bolt", "Cafe")
 FACETS = [Facet(name="refund", words=["refund"]), Facet(name="angry", words=["angry"], sentiment=["negative"])]
 MATCHER = BrandMatcher([Brand(name=name, terms=[name.lower()]) for name in BRANDS], FACETS)
 HASHER = AuthorHasher("key")
+LANGUAGES = LanguageFilter(("en",))
 FEW_IDS = DedupLimits(memory_ms=2 * HOUR_MS, max_ids=60)
 AGES = [0] * 8 + [30_000, 200_000, 4 * HOUR_MS, 50 * HOUR_MS, 91 * DAY_MS, -2 * MINUTE_MS, -10 * MINUTE_MS]
 SERIES = [name for brand in BRANDS for name in (brand, *(facet_series(brand, facet.name) for facet in FACETS))]
@@ -76,6 +78,8 @@ def some_posts(
         arrived_ms += rng.randrange(apart_ms)
         post_id = str(number if rng.random() > 0.2 else rng.randrange(number + 1))
         text = " ".join(rng.sample(words, rng.randrange(1, 5)))
+        if rng.random() < 0.05:
+            text = f"{text} das ist wirklich nicht gut gewesen"
         post = a_post(
             post_id,
             text,
@@ -100,6 +104,9 @@ class Worker:
 
     def count(self, records: Sequence[Record]) -> None:
         rows = PythonBatchDecoder(MATCHER, HASHER).decode(Records.from_records(records))
+        for row in rows.matched.tolist():
+            if not LANGUAGES.reads(rows.post(row).text, lang=rows.post(row).lang):
+                rows.mark_unread(row)
         marked = [
             BrandMarker(MATCHER).mark(rows.post(row).text, rows.match(row).brands) for row in rows.matched.tolist()
         ]
@@ -160,6 +167,7 @@ def scored(posts: Sequence[dict[str, Any]], folder: Path) -> list[RecordedPost]:
         BrandScoring(MATCHER, BrandMarker(MATCHER), model),
         {},
         author_hash=HASHER.of_author,
+        languages=LANGUAGES,
         facets=facet_matcher(FACETS, model),
     )
     texts.score(path, Tally())
@@ -214,8 +222,8 @@ def test_the_same_posts_leave_the_same_clock_and_counters(tmp_path: Path, limits
     worker, recorded = worked(posts, limits, seed=9), backtested(posts, limits, tmp_path)
     status, expected = recorded.status, worker.status
     assert recorded.posts == worker.posts
-    counters = [status.late, status.repeated, status.dead, status.unmatched]
-    assert counters == [expected.late, expected.repeated, expected.dead, expected.unmatched]
+    counters = [status.late, status.repeated, status.dead, status.unmatched, status.unread]
+    assert counters == [expected.late, expected.repeated, expected.dead, expected.unmatched, expected.unread]
     assert all(counters), "the posts test every rule"
     assert (status.clock_ms, status.next) == (expected.clock_ms, expected.next)
     assert status.generations == expected.generations

@@ -93,9 +93,11 @@ def posts(  # noqa: PLR0917 - typer passes options by name
         _draw_brands(picture, backtest, episodes)
     _print_episodes(episodes)
     status = backtest.panes.status
+    unread = f"{status.unread} in a language that the model does not read, " if status.unread else ""
     typer.echo(
         f"{tally.lines} lines: {backtest.panes.posts} posts counted, {status.late} of them late, "
-        f"{status.repeated} duplicates, {status.unmatched} without a brand, {tally.invalid + status.dead} invalid. "
+        f"{status.repeated} duplicates, {status.unmatched} without a brand, {unread}"
+        f"{tally.invalid + status.dead} invalid. "
         f"{tally.scored} texts scored."
     )
 
@@ -281,13 +283,16 @@ def _scored_texts(
     from brandpulse.config.settings import Settings, load_settings
     from brandpulse.schema.identity import AuthorHasher
     from brandpulse.text.brand_matcher import BrandMatcher
+    from brandpulse.text.languages import LanguageFilter
     from model.inputs.target_marking import plain
-    from model.loader import load_scorer
+    from model.loader import languages_of, load_scorer
     from stream_workers.scoring.brand_marker import BrandMarker
 
     scorer = load_scorer(engine.value)
     version = f"{scorer.name}@{scorer.version}"
     matcher = BrandMatcher(load_brands(brands), facets)
+    # A worker counts scores towards brands. Scores of whole posts exist only here, and skip no language.
+    languages = languages_of(engine.value, None) if sentiment is Sentiment.BRAND else ()
     known = read_scores(scores, version=version) if scores is not None else {}
     texts = RecordedTexts(
         BrandScoring(matcher, BrandMarker(matcher), scorer)
@@ -296,6 +301,7 @@ def _scored_texts(
         known,
         author_hash=AuthorHasher(load_settings(Settings).author_key.get_secret_value()).of_author,
         facets=facet_matcher(facets, scorer),
+        languages=LanguageFilter(languages) if languages else None,
         keep_heads=any(facet.heads for facet in facets),
     )
     tally = Tally()
