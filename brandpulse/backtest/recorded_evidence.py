@@ -29,7 +29,7 @@ BATCH_POSTS = 4_096
 ALL_POSTS = PostAllowance(BATCH_POSTS, BATCH_POSTS)
 
 
-def with_posts(
+def with_evidence(
     episodes: Sequence[PastEpisode],
     posts: Iterable[RecordedPost],
     *,
@@ -50,13 +50,13 @@ def with_posts(
     while batch := list(islice(counted, BATCH_POSTS)):
         kept.add(batch)
     return [
-        replace(past, episode=past.episode.model_copy(update={"first": _shown(past.episode.brand, first, kept)}))
+        replace(past, episode=past.episode.model_copy(update={"first": _evidence_of(past.episode.brand, first, kept)}))
         for past in episodes
         for first in [past.episode.first]
     ]
 
 
-def _shown(brand: str, first: Evidence, kept: "KeptPosts") -> Evidence:
+def _evidence_of(brand: str, first: Evidence, kept: "KeptPosts") -> Evidence:
     series = brand if first.facet is None else facet_series(brand, first.facet)
     first_minute, end_minute = (_ms(at) // MINUTE_MS for at in (first.window_start, first.window_end))
     # `posts` stays 0: then no group of copies is reported as incomplete, and examples are not shown anyway.

@@ -68,7 +68,7 @@ def posts(  # noqa: PLR0917 - typer passes options by name
     from alerting.rules.models import DEFAULT_RULES
     from alerting.settings import AlerterSettings
     from brandpulse.backtest.backtest import Backtest
-    from brandpulse.backtest.recorded_evidence import with_posts
+    from brandpulse.backtest.recorded_evidence import with_evidence
     from brandpulse.backtest.recording import Tally
     from brandpulse.config.brands_file import load_brands
     from brandpulse.config.settings import Settings, load_settings
@@ -85,7 +85,7 @@ def posts(  # noqa: PLR0917 - typer passes options by name
     )
     backtest.feed(texts.posts(recording, tally))
     partitions = load_settings(Settings).partitions
-    episodes = with_posts(
+    episodes = with_evidence(
         backtest.finish(), texts.posts(recording, Tally()), dropped=backtest.panes.dropped, partitions=partitions
     )
     out.write_text("".join(json.dumps(_episode_row(one)) + "\n" for one in episodes), encoding="utf-8")

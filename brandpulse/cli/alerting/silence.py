@@ -36,46 +36,27 @@ def add(  # noqa: PLR0917 - options, given by name
     by: Annotated[str, typer.Option(help="Set the author that `list` shows. Default: the name of this user.")] = "",
 ) -> None:
     """Silence the episodes that match all given options. Prints the silence's id."""
-    from pydantic import ValidationError
-
-    from brandpulse.config.validation import reason_of
     from brandpulse.errors import ConfigError
     from brandpulse.runtime.console import echo
     from brandpulse.runtime.service_registry import user_name
     from brandpulse.schema.episodes import SEVERITIES
-    from brandpulse.schema.silences import RefusedError, Silence, silence_length
 
     if not (brand or rule or below or everything):
         raise ConfigError("choose what to silence: --brand, --rule, --below, or --everything")
-    if (for_ is None) == (until is None):
-        raise ConfigError("set the end with one of --for 2h and --until 2026-03-02T18:00")
     if below is not None and below not in SEVERITIES:
         raise ConfigError(f"--below {below!r} is not a severity; right ones: {', '.join(SEVERITIES)}")
     now = datetime.now(UTC)
-    starts_at = _aware(start) if start is not None else now
-    try:
-        ends_at = starts_at + silence_length(for_) if for_ is not None else _aware(until or now)
-    except RefusedError as error:
-        raise ConfigError(f"--for: {error}") from None
-    if ends_at <= now:
-        raise ConfigError(
-            f"the silence ends in the past, at {ends_at:%Y-%m-%d %H:%M} UTC; set a later --until or --for"
-        )
-    try:
-        silence = Silence.model_validate(
-            {
-                "brand": brand,
-                "rule": rule,
-                "below": below,
-                "starts_at": starts_at,
-                "ends_at": ends_at,
-                "created_at": now,
-                "by": by or user_name(),
-                "why": why,
-            }
-        )
-    except ValidationError as error:
-        raise ConfigError(f"the silence is not valid: {reason_of(error)}") from None
+    starts_at, ends_at = _period(now, start=start, duration=for_, until=until)
+    silence = _silence(
+        brand=brand,
+        rule=rule,
+        below=below,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        created_at=now,
+        by=by or user_name(),
+        why=why,
+    )
     _requests().add(silence)
     typer.echo(silence.id)
     echo(f"Silent {_span(silence)}: {_what(silence)}.", err=True)
@@ -117,6 +98,41 @@ def expire(silence_id: Annotated[str, typer.Argument(help="Id of a silence; see 
 
     ended = _requests().expire(silence_id, datetime.now(UTC))
     echo(f"{ended.id} has ended: {_what(ended)}")
+
+
+def _period(
+    now: datetime, *, start: datetime | None, duration: str | None, until: datetime | None
+) -> tuple[datetime, datetime]:
+    """Start and end. Raises ConfigError unless exactly one of *duration* and *until* is set, and the end is to come."""
+    from brandpulse.errors import ConfigError
+    from brandpulse.schema.silences import RefusedError, silence_length
+
+    if (duration is None) == (until is None):
+        raise ConfigError("set the end with one of --for 2h and --until 2026-03-02T18:00")
+    starts_at = _aware(start) if start is not None else now
+    try:
+        ends_at = starts_at + silence_length(duration) if duration is not None else _aware(until or now)
+    except RefusedError as error:
+        raise ConfigError(f"--for: {error}") from None
+    if ends_at <= now:
+        raise ConfigError(
+            f"the silence ends in the past, at {ends_at:%Y-%m-%d %H:%M} UTC; set a later --until or --for"
+        )
+    return starts_at, ends_at
+
+
+def _silence(**fields: object) -> "Silence":
+    """Raises ConfigError for a field that is not valid."""
+    from pydantic import ValidationError
+
+    from brandpulse.config.validation import reason_of
+    from brandpulse.errors import ConfigError
+    from brandpulse.schema.silences import Silence
+
+    try:
+        return Silence.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigError(f"the silence is not valid: {reason_of(error)}") from None
 
 
 def _aware(moment: datetime) -> datetime:

@@ -7,7 +7,7 @@ import pytest
 from alerting.detection.share_detector import DetectPolicy
 from alerting.evaluation.policies import Policies
 from brandpulse.backtest.backtest import Backtest, PastEpisode
-from brandpulse.backtest.recorded_evidence import with_posts
+from brandpulse.backtest.recorded_evidence import with_evidence
 from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.state.keys import MINUTE_MS
 from tests.support.alerting.post_streams import MONDAY
@@ -53,7 +53,7 @@ def found() -> list[PastEpisode]:
 def test_an_episode_gets_the_terms_and_sources_of_its_window(found: list[PastEpisode]) -> None:
     [plain] = found
     assert (plain.episode.first.terms, plain.episode.first.sources) == ([], [])
-    [shown] = with_posts(found, recording())
+    [shown] = with_evidence(found, recording())
     first = shown.episode.first
     assert "check-in" in " ".join(one.term for one in first.terms)
     assert first.terms[0].posts > first.terms[0].of / 2
@@ -65,7 +65,7 @@ def test_an_episode_gets_the_terms_and_sources_of_its_window(found: list[PastEpi
 
 
 def test_a_recording_that_begins_with_a_crisis_reports_missing_terms(found: list[PastEpisode]) -> None:
-    [shown] = with_posts(found, [post for post in recording() if post.event_ms >= CRISIS * MINUTE_MS])
+    [shown] = with_evidence(found, [post for post in recording() if post.event_ms >= CRISIS * MINUTE_MS])
     assert shown.episode.first.terms == []
     assert shown.episode.first.terms_missing is not None
     assert "0 usual posts" in shown.episode.first.terms_missing
@@ -75,4 +75,4 @@ def test_without_episodes_there_is_no_second_pass() -> None:
     def read() -> "RecordedPost":
         raise AssertionError
 
-    assert with_posts([], (read() for _ in range(1))) == []
+    assert with_evidence([], (read() for _ in range(1))) == []
