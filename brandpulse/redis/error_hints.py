@@ -20,7 +20,7 @@ OUTAGES = (
     redis.exceptions.NoPermissionError,
 )
 """Errors that may pass: try again."""
-DOCS = "docs/how-to/production.md"
+DOCS = "docs/reference/access-rights.md"
 _CERTIFICATE = "BRANDPULSE_REDIS_CERT_FILE and BRANDPULSE_REDIS_KEY_FILE"
 _NO_TLS = "the server does not use TLS on that port: begin BRANDPULSE_REDIS_URL with redis://, or name another port"
 _TLS_REMEDIES = (

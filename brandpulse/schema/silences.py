@@ -1,5 +1,6 @@
 """Requests of operators to the running alerter: silences, maintenance windows, acknowledgements."""
 
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -44,9 +45,9 @@ class Silence(BaseModel):
         if self.ends_at < self.starts_at:
             raise ValueError(f"ends at {self.ends_at.isoformat()}, before it starts at {self.starts_at.isoformat()}")
         if self.ends_at - self.starts_at > LONGEST_SILENCE:
+            days = math.ceil((self.ends_at - self.starts_at) / timedelta(days=1))
             raise ValueError(
-                f"lasts {self.ends_at - self.starts_at}; at most {LONGEST_SILENCE.days} days are allowed: "
-                "for longer change the rule"
+                f"lasts {days} days; at most {LONGEST_SILENCE.days} are allowed: for longer change the rule"
             )
         return self
 
