@@ -13,8 +13,8 @@ from model.cpu.cpu_info import has_int8_instructions
 from model.export.exporter import PRECISIONS, export
 from model.loader import load_classifier, load_scorer, torch_is_installed
 from model.spec.options import ExportFormat, ExportPrecision
+from tests.integration.model.cpu.test_precision_selection import RANGES
 from tests.support.model.brand_weights import a_brand_folder
-from tests.unit.model.cpu.test_precision_selection import RANGES
 
 HERE = [(to, precision) for to, offered in PRECISIONS.items() for precision in offered if to != "tensorrt"]
 

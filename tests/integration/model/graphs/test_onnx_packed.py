@@ -20,9 +20,9 @@ from model.inputs.packed_batches import packed_batches
 from model.inputs.target_marking import mark, plain
 from model.loader import load_classifier
 from model.spec.weights import WEIGHTS
+from tests.integration.model.cpu.test_precision_selection import RANGES
 from tests.support.model.brand_weights import EXIT_LAYER, WIDTH, a_brand_folder
 from tests.support.model.check_posts import CHECK_POSTS
-from tests.unit.model.cpu.test_precision_selection import RANGES
 
 pytestmark = pytest.mark.skipif(not onnx_is_installed(), reason="onnx and onnxruntime are not installed")
 

@@ -13,8 +13,8 @@ from model.loader import load_classifier, load_scorer, torch_is_installed
 from model.spec.heads import BY_NAME, HEADS, TARGET
 from model.spec.options import Precision
 from model.spec.weights import WHOLE_POST_WEIGHTS
+from tests.integration.model.cpu.test_precision_selection import RANGES
 from tests.support.model.brand_weights import a_brand_folder
-from tests.unit.model.cpu.test_precision_selection import RANGES
 
 POSTS = [
     plain("nothing in particular"),
