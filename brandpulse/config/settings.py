@@ -122,12 +122,14 @@ _ALIKE = 0.85
 
 def variables_of(kind: type[BaseSettings]) -> set[str]:
     """Every environment variable that *kind* reads, in upper case."""
+    return {variable for name in kind.model_fields for variable in field_variables(kind, name)}
+
+
+def field_variables(kind: type[BaseSettings], name: str) -> list[str]:
+    """The variables that set the field *name*, in upper case: the current name first, former ones after it."""
+    choices = getattr(kind.model_fields[name].validation_alias, "choices", None)
     prefix = kind.model_config.get("env_prefix", "")
-    names = set()
-    for name, field in kind.model_fields.items():
-        choices = getattr(field.validation_alias, "choices", None)
-        names |= {str(choice).upper() for choice in choices} if choices else {f"{prefix}{name}".upper()}
-    return names
+    return [str(choice).upper() for choice in choices] if choices else [f"{prefix}{name}".upper()]
 
 
 def misspelt(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[str, str]:
@@ -164,18 +166,24 @@ def load_settings(kind: type[AnySettings]) -> AnySettings:
 
 
 def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
-    prefix = kind.model_config.get("env_prefix", "")
     lines = []
     for problem in error.errors():
         if not problem["loc"]:  # about several fields together: the message names them
             lines.append(sentence(problem))
             continue
-        name = str(problem["loc"][0])
-        field = kind.model_fields.get(name)
-        variable = f"{prefix}{name}".upper()
-        example = field.examples[0] if field is not None and field.examples else None
-        secret = field is not None and "SecretStr" in str(field.annotation)
+        name = _field_at(kind, str(problem["loc"][0]))
+        field = kind.model_fields[name]
+        variables = field_variables(kind, name)
+        given = {variable.upper() for variable in os.environ}
+        variable = next((one for one in variables if one in given), variables[0])
+        example = field.examples[0] if field.examples else None
+        secret = "SecretStr" in str(field.annotation)
         got = "" if secret or problem["type"] == "missing" else f", got {str(problem['input'])[:80]!r}"
         shown = "" if example is None else f". A right one: {variable}={example}"
         lines.append(f"{variable}: {sentence(problem)}{got}{shown}")
     return "\n".join(lines)
+
+
+def _field_at(kind: type[BaseSettings], place: str) -> str:
+    """The field that a validation error names by its own name or by one of its variables."""
+    return next((name for name in kind.model_fields if place.upper() in field_variables(kind, name)), place)

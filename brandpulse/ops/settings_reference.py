@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings
 
 from alerting.settings import AlerterSettings
 from brandpulse.config.advanced import is_advanced
-from brandpulse.config.settings import Settings
+from brandpulse.config.settings import Settings, field_variables
 from dashboards.settings import GrafanaSettings, PageSettings
 from model.serve.settings import ServeSettings
 from model.settings import ModelSettings
@@ -47,7 +47,7 @@ def _tables(*, advanced: bool) -> Iterator[str]:
     for heading, kind in CLASSES.items():
         descriptions = _descriptions(kind)
         rows = [
-            f"| `{_variable(kind, name)}` | {_default(field)} | {_unit(name)} | {descriptions.get(name, '')} |"
+            f"| {_variables(kind, name)} | {_default(field)} | {_unit(name)} | {descriptions.get(name, '')} |"
             for name, field in kind.model_fields.items()
             if is_advanced(field) is advanced
         ]
@@ -59,10 +59,10 @@ def _tables(*, advanced: bool) -> Iterator[str]:
             )
 
 
-def _variable(kind: type[BaseSettings], name: str) -> str:
-    """The first variable that sets the field *name*."""
-    choices = getattr(kind.model_fields[name].validation_alias, "choices", None)
-    return str(choices[0] if choices else f"{kind.model_config.get('env_prefix', '')}{name}").upper()
+def _variables(kind: type[BaseSettings], name: str) -> str:
+    """The variable of the field *name*, with its former names."""
+    first, *former = (one for one in field_variables(kind, name) if one.startswith("BRANDPULSE_"))
+    return f"`{first}`" + "".join(f" (formerly `{one}`)" for one in former)
 
 
 def _unit(name: str) -> str:

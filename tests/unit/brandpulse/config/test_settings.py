@@ -30,6 +30,12 @@ def test_all_wrong_settings_are_reported_together(monkeypatch: pytest.MonkeyPatc
     assert "BRANDPULSE_WORKER_ENGINE" in str(caught.value)
 
 
+def test_wrong_value_of_a_former_variable_names_that_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRANDPULSE_WORKER_HURRY_LAG", "many")
+    with pytest.raises(ConfigError, match=r"^BRANDPULSE_WORKER_HURRY_LAG: .*A right one: BRANDPULSE_WORKER_HURRY_LAG="):
+        load_settings(WorkerSettings)
+
+
 def test_a_secret_is_neither_shown_nor_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRANDPULSE_REDIS_URL", "redis://:hunter2@127.0.0.1:1/0")
     settings = load_settings(Settings)
