@@ -61,7 +61,7 @@ def test_an_export_that_says_something_else_is_told_and_fails(
         app, ["export", "--to", "openvino", "--out", str(tmp_path / "out"), "--weights", str(folder)]
     )
     assert result.exit_code == 1
-    assert "do not use it" in result.output
+    assert "Do not use it" in result.output
 
 
 def test_the_command_prints_the_largest_difference_and_the_agreement(folder: Path, tmp_path: Path) -> None:
