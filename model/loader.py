@@ -1,4 +1,4 @@
-"""Chooses and loads an engine."""
+"""Selects and loads an inference engine."""
 
 import re
 from importlib.util import find_spec
@@ -20,13 +20,13 @@ _HUGGING_FACE = "hugging-face"
 def load_classifier(
     engine: Engine = "auto", weights: Path | None = None, threads: int | None = None, *, precision: Precision = "auto"
 ) -> "Classifier":
-    """A ready classifier; `auto` is torch where it sees a CUDA device, else openvino.
+    """A classifier of whole posts. Engine `auto` is torch if a CUDA device is present, else openvino.
 
-    *weights* is a folder of ours, the shipped one by default, or a Hugging Face checkpoint (torch only). *threads* is
-    all cores this process may use by default, *precision* (openvino only) goes by the processor. Raises ConfigError
-    naming the path when the weights are missing or damaged, or the package when the engine is not installed.
+    *weights* is a weights folder (default: the shipped one) or a Hugging Face checkpoint (torch only). *threads* is the
+    number of CPU cores (default: all available), *precision* is for openvino only. Raises ConfigError that names the
+    path if the weights are missing or damaged, or the package if the engine is not installed.
     """
-    # Every import stands where it is needed: a command that only shows its help must not wait for numpy.
+    # Imports are local: a command that only shows its help must not wait for numpy.
     if engine in ("keyword", "null"):
         from model.inference.keyword_classifier import KeywordClassifier, NullClassifier
 
@@ -57,15 +57,15 @@ def load_scorer(
     exit_policy: ExitPolicy = "full",
     overloaded: "Callable[[], bool] | None" = None,
 ) -> "Scorer":
-    """A ready scorer of marked posts; the first arguments and errors are those of `load_classifier`.
+    """A scorer of marked posts; the first arguments and errors are those of `load_classifier`.
 
-    *exit_policy* and *overloaded* are of the openvino engine. With tiers `early` or `auto` the early heads settle the posts of
-    whose sentiment, and of whose sentiment towards each target, they are sure: as good and twice as fast, but what the
-    other heads say of such posts is a little worse. *overloaded* is asked at each call: while it says yes, posts in doubt
-    keep the early answer too (`Scores.degraded`).
+    *exit_policy* and *overloaded* are for openvino only. With policy `early` or `auto`, posts whose sentiment, and
+    sentiment towards each target, the early heads predict confidently get their answer: twice as fast and as accurate,
+    but the other heads are slightly less accurate. *overloaded* is called once per call: while it returns True, all
+    posts keep the early answer (`Scores.degraded`).
 
-    Weights of other kinds than ours with many heads, and the engines without a network, judge whole posts: their scorer
-    has the heads `sentiment` and `target` alone, and no target is irrelevant unless the post does not name it.
+    Classifiers of whole posts are adapted: their scorer has the heads `sentiment` and `target` only, and a target is
+    irrelevant only if the post does not name it.
     """
     folder = weights or WEIGHTS
     if engine in ("keyword", "null") or _kind(folder) != MULTI_HEAD:
@@ -82,7 +82,7 @@ def load_scorer(
 
 
 def label_thresholds(engine: Engine, weights: Path | None) -> "Mapping[str, Sequence[float]]":
-    """Head whose labels stand alone -> the probability from which each is given; empty for models without them."""
+    """Head of kind `many` -> minimum probability of each label; empty for models without such heads."""
     from model.checkpoints.multi_head import read_heads_manifest
     from model.spec.heads import HEADS
 
@@ -94,7 +94,7 @@ def label_thresholds(engine: Engine, weights: Path | None) -> "Mapping[str, Sequ
 
 
 def languages_of(engine: Engine, weights: Path | None) -> tuple[str, ...]:
-    """ISO 639-1 codes of the languages that the weights declare; empty: they are given every text."""
+    """ISO 639-1 codes of the languages that the weights support; empty: every text is scored."""
     folder = weights or WEIGHTS
     if engine in ("keyword", "null") or _kind(folder) == _HUGGING_FACE:
         return ()
@@ -107,7 +107,7 @@ def languages_of(engine: Engine, weights: Path | None) -> tuple[str, ...]:
 
 
 def torch_is_installed() -> bool:
-    """Whether the torch engine's packages are there, without importing them (which takes seconds)."""
+    """Whether the packages of the torch engine are installed; does not import them (which takes seconds)."""
     return find_spec("torch") is not None and find_spec("transformers") is not None
 
 
@@ -119,7 +119,7 @@ def _kind(folder: Path) -> str:
 
 
 def _uses_torch(engine: Engine) -> bool:
-    """Whether torch is to run our weights. Raises ConfigError when it is not installed, or there is no such engine."""
+    """Whether torch runs the weights. Raises ConfigError if torch is not installed or *engine* is unknown."""
     if engine == "torch":
         _require_torch()
         return True
@@ -131,8 +131,8 @@ def _uses_torch(engine: Engine) -> bool:
 def _load_hugging_face(engine: Engine, folder: Path, threads: int | None) -> "Classifier":
     if engine not in ("auto", "torch"):
         raise ConfigError(
-            f"{folder} holds no model.json, so it is taken for a Hugging Face checkpoint, and that needs engine torch "
-            f"or auto, not {engine}. Restore the folder if it is one of ours."
+            f"{folder} has no model.json, so it is read as a Hugging Face checkpoint, which needs engine torch or auto, "
+            f"not {engine}. If it is a brandpulse weights folder, restore it."
         )
     _require_torch()
     from brandpulse.config.settings import load_settings
@@ -150,7 +150,7 @@ def _require_torch() -> None:
 
 
 def _has_cuda() -> bool:
-    # The driver's file first: importing torch only to learn that there is no GPU costs seconds and 300 MB.
+    # Check the driver's file first: importing torch only to find no GPU costs seconds and 300 MB.
     if not torch_is_installed() or not any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg")):
         return False
     import torch

@@ -1,4 +1,4 @@
-"""From a text and its targets to all the model says of them, as values that become JSON."""
+"""Scores texts with their targets and formats the scores as JSON values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,62 +10,62 @@ from model.spec.heads import BY_NAME, SENTIMENT, TARGET
 from model.urgency.rule import LEVELS, urgency_of_posts
 
 DIGITS = 4
-"""Of a probability in an answer."""
+"""Decimal places of a probability in the output."""
 DEFAULT_THRESHOLD = 0.5
 Thresholds = Mapping[str, Sequence[float]]
-"""Head whose labels stand alone -> the probability from which each of its labels is given; one half if not there."""
+"""Head of kind `many` -> minimum probability of each of its labels; 0.5 by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextRequest:
-    """One text, and about whom it is asked."""
+    """One text and its targets."""
 
     text: str
     targets: tuple[str, ...] = ()
     keep_words: bool = False
-    """Whether the targets are aspects, whose words mean something to the model; a brand's name does not."""
+    """True for aspects: the model reads their words. The words of a brand's name are replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextScores:
-    """What the model says about one text."""
+    """The scores of one text."""
 
     heads: Mapping[str, Probabilities]
     """Head that reads posts -> (labels,)."""
     targets: Probabilities
     """(targets, 4), columns as in `model.spec.heads.TARGET`."""
     absent: frozenset[int]
-    """Numbers of the targets that the text does not name."""
+    """Indexes of the targets that the text does not name."""
     urgency: str | None = None
-    """Of `model.urgency.rule.LEVELS`, for the text as a whole; None where the model has no head `risk`."""
+    """One of `model.urgency.rule.LEVELS`, for the whole text; None if the model has no head `risk`."""
     degraded: bool = False
-    """Whether the early heads answered though in doubt, because too many texts waited."""
+    """True if the early heads answered with low confidence, because too many texts were waiting."""
 
 
 def batch_scoring(scorer: Scorer) -> Callable[[Sequence[TextRequest]], list[TextScores]]:
-    """The work of one batch: marks the targets, and scores all texts in one call."""
+    """Returns a function that marks the targets of a batch and scores all its texts in one call."""
 
-    def work(batch: Sequence[TextRequest]) -> list[TextScores]:
-        posts = [mark(asked.text, asked.targets, keep_words=asked.keep_words) for asked in batch]
+    def score_batch(batch: Sequence[TextRequest]) -> list[TextScores]:
+        posts = [mark(request.text, request.targets, keep_words=request.keep_words) for request in batch]
         scores = scorer.score(posts)
         levels = [LEVELS[level] for level in urgency_of_posts(scores, posts)] if "risk" in scores.heads else []
-        judged = []
+        results = []
         at = 0
         for number, post in enumerate(posts):
             heads = {name: table[number] for name, table in scores.heads.items()}
             urgency = levels[number] if levels else None
             targets = scores.target[at : at + post.targets]
-            judged.append(TextScores(heads, targets, post.absent, urgency, number in scores.degraded))
+            results.append(TextScores(heads, targets, post.absent, urgency, number in scores.degraded))
             at += post.targets
-        return judged
+        return results
 
-    return work
+    return score_batch
 
 
 def score_json(
     asked: TextRequest, judged: TextScores, thresholds: Thresholds, *, all_emotions: bool = False
 ) -> dict[str, Any]:
-    """A `model.serve.api_models.Score`. Heads that the model does not have are left out."""
+    """A `model.serve.api_models.Score`, without the heads that the model lacks."""
     heads = judged.heads
     found: dict[str, Any] = {"sentiment": _label_json(SENTIMENT, heads["sentiment"])}
     found["targets"] = [
@@ -85,7 +85,7 @@ def score_json(
 
 
 def thresholds_of(thresholds: Thresholds, head: str) -> Sequence[float]:
-    """Of each label of *head*."""
+    """The threshold of each label of *head*."""
     return thresholds.get(head) or [DEFAULT_THRESHOLD] * len(BY_NAME[head].labels)
 
 

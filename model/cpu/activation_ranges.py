@@ -1,4 +1,4 @@
-"""Measures what flows through the encoder, so that the int8 engine knows how far to reach."""
+"""Measures the inputs of the encoder's dense layers, which int8 quantization needs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,13 +17,13 @@ from model.inputs.target_marking import MarkedText
 from model.inputs.token_batches import token_batches, tokenize_marked
 
 SAMPLE = 320
-"""Posts measured; the extremes hardly move after the first hundred."""
+"""Posts measured; the extremes hardly change after the first hundred."""
 
 
 def activation_ranges(checkpoint: WholePostCheckpoint, texts: Sequence[str]) -> Ranges:
-    """The least and largest value that entered each dense layer of the encoder on some of *texts*.
+    """The smallest and largest input of each dense layer of the encoder on a sample of *texts*.
 
-    Post by post, without padding, which would count as text. The heads are left out: they cost nothing.
+    One post at a time, because padding would count as text. The heads are not quantized: they cost nothing.
     """
     picked = texts[:: max(1, len(texts) // SAMPLE)]
     batches = token_batches(picked, checkpoint.tokenizer, batch_size=1)
@@ -33,7 +33,7 @@ def activation_ranges(checkpoint: WholePostCheckpoint, texts: Sequence[str]) -> 
 
 
 def multi_head_ranges(checkpoint: HeadsCheckpoint, posts: Sequence[MarkedText]) -> Ranges:
-    """As `activation_ranges`, of the model with many heads."""
+    """As `activation_ranges`, for the model with many heads."""
     picked = posts[:: max(1, len(posts) // SAMPLE)]
     tokens = tokenize_marked(
         picked, checkpoint.tokenizer, marker=checkpoint.marker, max_tokens=checkpoint.manifest.max_tokens

@@ -1,4 +1,4 @@
-"""What the processor offers this process: how many cores, and fast 8-bit products."""
+"""Properties of the processor: available cores and int8 instructions."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ _INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 def has_int8_instructions(cpu_info: Path = CPU_INFO) -> bool:
-    """Whether the processor has instructions for 8-bit products; False where nobody can tell."""
+    """Whether the processor has instructions for int8 products; False if this is unknown."""
     try:
         flags = next(line for line in cpu_info.read_text(encoding="ascii").splitlines() if line.startswith("flags"))
     except (OSError, UnicodeDecodeError, StopIteration):
@@ -20,10 +20,10 @@ def has_int8_instructions(cpu_info: Path = CPU_INFO) -> bool:
 
 
 def available_cores(limit: Path = CGROUP_LIMIT) -> int:
-    """Cores of the affinity mask, or of the container's quota where that is less; at least 1.
+    """The smaller of the affinity mask and the container's CPU quota; at least 1.
 
-    An inference library that counts the machine's cores starts 64 threads in a container with a quota of 2,
-    and the kernel then stops them all for most of each period.
+    An inference library that counts the machine's cores starts 64 threads in a container with a quota of 2, and the
+    kernel then throttles all of them for most of each period.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:

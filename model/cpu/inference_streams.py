@@ -1,4 +1,4 @@
-"""Batches side by side on the processor's cores, and how OpenVINO uses these."""
+"""Runs several batches in parallel on the processor's cores."""
 
 import queue
 import threading
@@ -10,10 +10,10 @@ import openvino as ov
 
 
 def cpu_settings(hint: str, *, streams: int, threads: int) -> dict[str, Any]:
-    """To compile a graph for *streams* requests at a time on *threads* cores; *hint* is the precision, `f32` or `bf16`.
+    """OpenVINO's settings for *streams* parallel requests on *threads* cores; *hint* is the precision, `f32` or `bf16`.
 
-    No thread is bound to a core. Left to itself OpenVINO binds them to the first ones, in each process to the same: of
-    workers side by side, or in containers with a quota, all would share two cores while the others idle.
+    Threads are not pinned to cores. By default OpenVINO pins them to the first cores in every process, so that several
+    workers, or containers with a quota, would share two cores while the others are idle.
     """
     return {
         "INFERENCE_PRECISION_HINT": hint,
@@ -24,7 +24,7 @@ def cpu_settings(hint: str, *, streams: int, threads: int) -> dict[str, Any]:
 
 
 class Request(Protocol):
-    """Works on one batch at a time, and holds its answer until the next."""
+    """Computes one batch at a time and keeps its outputs until the next."""
 
     def infer(self, inputs: Sequence[Any], /) -> object: ...
 
@@ -43,52 +43,52 @@ class _OpenVinoRequest:
 
 
 def openvino_requests(graph: ov.Model, settings: dict[str, Any], count: int) -> list[Request]:
-    """*count* of them for *graph*, which `cpu_settings` has as many streams for."""
+    """*count* requests for *graph*; *settings* must provide as many streams."""
     compiled = ov.Core().compile_model(graph, "CPU", settings)
     return [_OpenVinoRequest(compiled.create_infer_request()) for _ in range(count)]
 
 
 class Streams:
-    """Requests of one graph at work on several batches, those of one call and the first of the next among them.
+    """Runs the requests of one graph on several batches, also on those of two calls at a time.
 
-    In place of `ov.AsyncInferQueue`, which waits for all that it was ever given, whosesoever it is, and tells nobody
-    of a batch that failed until then.
+    Used instead of `ov.AsyncInferQueue`, which can only wait for all batches of all callers and reports a failed batch
+    only then.
     """
 
     def __init__(self, requests: Sequence[Request]) -> None:
         self._idle: queue.SimpleQueue[Request] = queue.SimpleQueue()
         for request in requests:
             self._idle.put(request)
-        # One batch lies ready while the streams work, or each would wait for whoever hands the next one over.
-        self._room = threading.BoundedSemaphore(len(requests) + 1)
+        # One batch is queued while the streams work; otherwise each stream would wait for the next submission.
+        self._slots = threading.BoundedSemaphore(len(requests) + 1)
         self._threads = ThreadPoolExecutor(len(requests), thread_name_prefix="stream")
 
-    def start(self, inputs: Sequence[Any], keep: Callable[[Request], None]) -> "Future[None]":
-        """Hands a batch over, as soon as there is room; *keep* gets the request that has its answer, on another thread.
+    def start(self, inputs: Sequence[Any], on_result: Callable[[Request], None]) -> "Future[None]":
+        """Submits a batch when a slot is free; *on_result* gets the request with its outputs, on another thread.
 
-        May be called from any thread. What goes wrong, in *keep* too, the future raises.
+        May be called from any thread. The future raises any error, including those of *on_result*.
         """
-        self._room.acquire()
+        self._slots.acquire()
         try:
-            return self._threads.submit(self._run, inputs, keep)
+            return self._threads.submit(self._run, inputs, on_result)
         except BaseException:
-            self._room.release()
+            self._slots.release()
             raise
 
     def warm_up(self, inputs: Sequence[Any]) -> None:
-        """Works on *inputs* once on each stream: what each holds for a batch of that size, it holds from now on."""
+        """Runs *inputs* once on each stream, so that each allocates its memory for a batch of that size now."""
 
-        def forget(_request: Request) -> None: ...
+        def ignore(_request: Request) -> None: ...
 
-        # Whatever thread takes which: the request that was idle longest comes next.
-        for running in [self.start(inputs, forget) for _ in range(self._idle.qsize())]:
+        # The queue returns the request that was idle longest, so each request gets one batch.
+        for running in [self.start(inputs, ignore) for _ in range(self._idle.qsize())]:
             running.result()
 
-    def _run(self, inputs: Sequence[Any], keep: Callable[[Request], None]) -> None:
+    def _run(self, inputs: Sequence[Any], on_result: Callable[[Request], None]) -> None:
         request = self._idle.get()
         try:
             request.infer(inputs)
-            keep(request)
+            on_result(request)
         finally:
             self._idle.put(request)
-            self._room.release()
+            self._slots.release()

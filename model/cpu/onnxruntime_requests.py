@@ -1,4 +1,4 @@
-"""Batches through onnxruntime: bytes multiplied fast on processors without instructions made for it."""
+"""Runs batches with onnxruntime: fast int8 on processors without int8 instructions."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -8,40 +8,40 @@ from model.cpu.inference_streams import Request
 
 
 def onnx_is_installed() -> bool:
-    """Whether onnxruntime and what writes graphs for it are there."""
+    """Whether the packages onnxruntime and onnx are installed."""
     return find_spec("onnxruntime") is not None and find_spec("onnx") is not None
 
 
 class OnnxRequest:
-    """Several share one session; each keeps its own answer. A batch is worked on by the thread that brings it."""
+    """Requests share one session; each keeps its own outputs. A batch runs on the calling thread."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
         self._names = [one.name for one in session.get_inputs()]
-        self._found: list[Any] = []
+        self._outputs: list[Any] = []
 
     def infer(self, inputs: Sequence[Any], /) -> None:
-        self._found = self._session.run(None, dict(zip(self._names, inputs, strict=True)))
+        self._outputs = self._session.run(None, dict(zip(self._names, inputs, strict=True)))
 
     def output(self, number: int) -> Any:
-        return self._found[number]
+        return self._outputs[number]
 
 
 def onnx_requests(graph: Any, count: int) -> list[Request]:
-    """*count* of them for *graph*, an `onnx.ModelProto`."""
+    """*count* requests for *graph*, an `onnx.ModelProto`."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # A thread for each batch: threads within one would wait for each other at every small operation.
+    # One thread per batch: several threads in a batch would wait for each other at every small operation.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # It remembers how each shape used memory; there are dozens of shapes.
+    # onnxruntime stores a memory plan for each shape; there are dozens of shapes.
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
         graph.SerializeToString(),
         options,
         providers=["CPUExecutionProvider"],
-        # Its sum and norm in one are slower than the two: without, a batch is done in an eighth less time.
+        # The fused operation is slower than its parts: without fusion a batch takes an eighth less time.
         disabled_optimizers=["SkipLayerNormFusion"],
     )
     return [OnnxRequest(session) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""The CPU engine: OpenVINO, without torch."""
+"""The CPU engine for whole posts: OpenVINO, without torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,10 +24,10 @@ _HINT = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 class OpenVinoClassifier:
     """Scores posts with a BERT classifier on the CPU; call it from one thread at a time.
 
-    *threads* is the number of cores to use, all available ones by default. *precision* `auto` is int8 where the
-    processor multiplies 8-bit numbers natively (VNNI or AMX), else fp32: by the processor's flags and not by a trial,
-    so that a worker that restarts, or another beside it, gives a post the same label. int8 is 2.5 to 3.3 times as fast
-    as fp32 and loses .002 of macro recall. The interpreter's lock is free while posts are scored.
+    *threads* is the number of cores (default: all available). *precision* `auto` is int8 if the processor has int8
+    instructions (VNNI or AMX), else fp32. The processor's flags decide, not a measurement, so that a restarted worker,
+    or another one, gives a post the same label. int8 is 2.5 to 3.3 times as fast as fp32 and costs .002 of macro
+    recall. The GIL is released while posts are scored.
     """
 
     batch_size = 32
@@ -37,7 +37,7 @@ class OpenVinoClassifier:
         self._temperature = checkpoint.manifest.temperature
         self._tokenizer = checkpoint.tokenizer
         self._threads = threads or available_cores()
-        # One stream leaves cores idle between the small operations; two hide that. More than a few cost memory.
+        # One stream leaves cores idle between small operations, two do not. More than a few cost memory.
         self._streams = min(self._threads, max(2, self._threads // 4))
         self._precision, self._compiled = self._compile(checkpoint, precision)
         self._queue = ov.AsyncInferQueue(self._compiled, self._streams)
@@ -57,17 +57,17 @@ class OpenVinoClassifier:
 
         self._queue.set_callback(keep)
         try:
-            for batch in token_batches(texts, self._tokenizer, batch_size=self.batch_size, lanes=self._streams):
+            for batch in token_batches(texts, self._tokenizer, batch_size=self.batch_size, streams=self._streams):
                 self._queue.start_async({0: batch.ids, 1: batch.mask}, batch.rows)
         finally:
-            self._queue.wait_all()  # also after an error: no stream may write into this call's rows later on
+            self._queue.wait_all()  # also after an error: no stream may write into this call's rows later
         return softmax(logits / self._temperature).astype(np.float32)
 
     def _compile(self, checkpoint: WholePostCheckpoint, precision: Precision) -> tuple[str, Any]:
         if precision == "int8-onnxruntime":
-            raise ConfigError("Weights with one head have no precision int8-onnxruntime: use fp32, bf16, int8 or auto.")
+            raise ConfigError("Weights with one head do not support int8-onnxruntime: use fp32, bf16, int8 or auto.")
         if precision == "int8" and not checkpoint.manifest.ranges:
-            raise ConfigError("These weights hold no ranges for int8: use precision fp32, bf16 or auto.")
+            raise ConfigError("These weights contain no ranges for int8: use precision fp32, bf16 or auto.")
         if precision == "auto":
             precision = "int8" if checkpoint.manifest.ranges and has_int8_instructions() else "fp32"
         core = ov.Core()

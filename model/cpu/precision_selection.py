@@ -1,7 +1,7 @@
-"""At which precision this machine runs the model: tried out at the first start, and remembered from then on.
+"""Selects the precision at which this machine runs the model: measured at the first start, then cached.
 
-A label must not hinge on noise. So the trial is pinned in a file of the user's cache: whoever starts on this machine
-with the same weights, cores and packages gets what the first one chose, until one of these changes.
+Labels must not depend on measurement noise. The selection is stored in a file of the user's cache, and every process
+with the same weights, cores and packages uses it.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ from model.inputs.packed_batches import BATCH_ROWS, ROW_LENGTHS, packed_batches
 log = logging.getLogger(__name__)
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
-"""Precision -> OpenVINO's hint; the 8 bits of int8 stand in the graph."""
+"""Precision -> OpenVINO's hint; int8 quantization is part of the graph."""
 MIN_SPEEDUP = 1.15
-"""A less exact precision must be so many times as fast as a more exact one."""
+"""Minimum speed of a less exact precision, relative to a more exact one."""
 BUDGET_SECONDS = 3.0
 ONNXRUNTIME_INT8 = "int8-onnxruntime"
 _MOST_EXACT_FIRST = ("fp32", "bf16", "int8", ONNXRUNTIME_INT8)
@@ -42,11 +42,10 @@ _LAYERS = 2
 
 
 def select_precision(checkpoint: HeadsCheckpoint, *, threads: int, cache: Path | None = None) -> str:
-    """The precision that this machine has used for these weights, else the one that a trial of 1 to 3 seconds favours.
+    """The cached precision for these weights, else the best one in a measurement of 1 to 3 seconds.
 
-    The trial's result stays in *cache*, by default a folder of the user's cache. Without a trial, because the time is
-    up before it is over, the processor's flags decide and nothing is written. A cache that cannot be read or written
-    costs one warning.
+    The result is stored in *cache* (default: a folder of the user's cache). If the time is up before the measurement
+    ends, the processor's flags decide and nothing is stored. A cache that cannot be used causes one warning.
     """
     path = (cache or cache_folder()) / f"engine-{machine_key(checkpoint.manifest.version, threads)}.json"
     offered = _candidates(checkpoint)
@@ -60,7 +59,7 @@ def select_precision(checkpoint: HeadsCheckpoint, *, threads: int, cache: Path |
     precision = best_precision(speeds)
     log.info("precision chosen", extra={"precision": precision, "tokens_per_core_second": _rounded(speeds)})
     if checkpoint.manifest.ranges and not has_int8_instructions() and not onnx_is_installed():
-        log.info("a faster int8 can be had for this processor", extra={"remedy": "pip install 'brandpulse[int8]'"})
+        log.info("faster int8 available for this processor", extra={"remedy": "pip install 'brandpulse[int8]'"})
     return _store_precision(path, precision, speeds)
 
 
@@ -71,13 +70,13 @@ def cache_folder() -> Path:
 
 
 def machine_key(weights: str, threads: int, cpu_info: Path = CPU_INFO) -> str:
-    """Changes with all that a precision's speed hangs on: weights, cores, processor, packages."""
+    """A hash of everything that the speed depends on: weights, cores, processor, packages."""
     try:
         lines = cpu_info.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         lines = []
-    told = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in reversed(lines)}
-    processor = [told.get("model name", platform.processor()), " ".join(sorted(told.get("flags", "").split()))]
+    info = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in reversed(lines)}
+    processor = [info.get("model name", platform.processor()), " ".join(sorted(info.get("flags", "").split()))]
     packages = [version(package) for package in ("openvino", "numpy")]
     packages += [version("onnxruntime")] if find_spec("onnxruntime") else []
     facts = [weights, threads, platform.machine(), *processor, *packages]
@@ -85,7 +84,7 @@ def machine_key(weights: str, threads: int, cpu_info: Path = CPU_INFO) -> str:
 
 
 def best_precision(speeds: Mapping[str, float]) -> str:
-    """The fastest of *speeds*, but none that is not `MIN_SPEEDUP` faster than a more exact one."""
+    """The fastest of *speeds* that is at least `MIN_SPEEDUP` times as fast as every more exact one."""
     best, *others = [precision for precision in _MOST_EXACT_FIRST if precision in speeds]
     for precision in others:
         if speeds[precision] >= MIN_SPEEDUP * speeds[best]:
@@ -94,19 +93,19 @@ def best_precision(speeds: Mapping[str, float]) -> str:
 
 
 def measure_speeds(checkpoint: HeadsCheckpoint, budget: float = BUDGET_SECONDS) -> dict[str, float] | None:
-    """Tokens per core-second of the first two layers at each precision that the weights offer; None if time is up.
+    """Tokens per core-second of the first two layers at each supported precision; None if *budget* seconds are over.
 
-    By processor time on one core, so that what else runs here weighs little.
+    Measured in processor time on one core, so that other processes have little influence.
     """
     started = time.monotonic()
     speeds: dict[str, float] = {}
     inputs = _sample_batch(checkpoint)
     tokens = inputs[0].size
-    # Below the full depth the graph ends in the early heads, which a shallow student has not.
+    # Below the full depth the graph ends in the early heads, which a shallow student lacks.
     last = min(_LAYERS, checkpoint.config["num_hidden_layers"] - 1) if checkpoint.manifest.exit_layer else None
     for precision in _candidates(checkpoint):
         if time.monotonic() - started > budget:
-            log.warning("no time to try out precisions: the processor's flags decide", extra={"seconds": budget})
+            log.warning("precision measurement timed out: the processor's flags decide", extra={"seconds": budget})
             return None
         ranges = checkpoint.manifest.ranges if precision.startswith("int8") else None
         if precision == ONNXRUNTIME_INT8:
@@ -119,15 +118,14 @@ def measure_speeds(checkpoint: HeadsCheckpoint, budget: float = BUDGET_SECONDS) 
 
 
 def _candidates(checkpoint: HeadsCheckpoint) -> list[str]:
-    """Precisions to try, the more exact first."""
+    """Precisions to measure, the most exact first."""
     ranges = bool(checkpoint.manifest.ranges)
     allowed = {"int8": ranges, ONNXRUNTIME_INT8: ranges and _tries_onnxruntime()}
     return [precision for precision in _MOST_EXACT_FIRST if allowed.get(precision, True)]
 
 
 def _tries_onnxruntime() -> bool:
-    """Whether onnxruntime's bytes are worth a trial. With instructions for bytes OpenVINO was the faster one: on a Zen
-    4 1.6 times."""
+    """Whether onnxruntime's int8 is measured. With int8 instructions OpenVINO is faster: 1.6 times on a Zen 4."""
     return not has_int8_instructions() and onnx_is_installed()
 
 
@@ -138,7 +136,7 @@ def _core_seconds(request: Request, inputs: list[Any]) -> float:
 
 
 def _sample_batch(checkpoint: HeadsCheckpoint) -> list[Any]:
-    """A full batch of posts of half a row each, of any words."""
+    """A full batch of posts of half a row each, with arbitrary tokens."""
     length = min(ROW_LENGTHS[-1], checkpoint.manifest.max_tokens) // 2
     batch = next(
         packed_batches([length] * 2 * BATCH_ROWS, [[1]] * 2 * BATCH_ROWS, limit=checkpoint.manifest.max_tokens)
@@ -154,18 +152,18 @@ def _cached_precision(path: Path, offered: Collection[str]) -> str | None:
         if precision in offered:
             return str(precision)
         damage = f"precision {precision!r}, expected one of {', '.join(offered)}"
-    except OSError:  # not there, or not to be read: then it cannot be written either, and that is told
+    except OSError:  # missing, or unreadable: then writing fails too and logs a warning
         return None
     except (ValueError, KeyError, TypeError) as error:
         damage = repr(error)
-    log.warning("the precision chosen before is unreadable: trying anew", extra={"path": path, "error": damage})
+    log.warning("cached precision unreadable: measuring again", extra={"path": path, "error": damage})
     with suppress(OSError):
         path.unlink()
     return None
 
 
 def _store_precision(path: Path, precision: str, speeds: Mapping[str, float]) -> str:
-    """Writes the choice, unless another process was first: then its choice counts."""
+    """Stores the selection, unless another process was first; returns the stored one."""
     content = {"precision": precision, "tokens_per_core_second": _rounded(speeds)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +175,7 @@ def _store_precision(path: Path, precision: str, speeds: Mapping[str, float]) ->
         return _cached_precision(path, speeds) or precision
     except OSError as error:
         log.warning(
-            "cannot remember the precision: the next start may choose another one",
+            "precision not stored: the next start may select another one",
             extra={"precision": precision, "path": path, "error": repr(error)},
         )
         return precision

@@ -21,7 +21,7 @@ _NOT_A_WORD = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class LabelledPost:
-    """A normalised text and the column of its gold class in `SENTIMENT`."""
+    """A normalized text and the column of its gold class in `SENTIMENT`."""
 
     text: str
     label: int

@@ -29,7 +29,7 @@ SLICES: dict[str, Callable[[str], bool]] = {
     "question": lambda text: "?" in text,
     "link": lambda text: bool(re.search(r"\bhttp\b", text)),
 }
-"""Name -> whether a normalised text belongs to it; the lengths share all posts out, the others may overlap."""
+"""Name -> whether a normalized text belongs to it; the lengths share all posts out, the others may overlap."""
 
 
 def slice_rows(texts: Sequence[str]) -> dict[str, npt.NDArray[np.bool_]]:

@@ -53,7 +53,7 @@ def openvino_files(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrec
 
 
 def run_openvino(checkpoint: HeadsCheckpoint, graph: "ov.Model") -> Run:
-    """A graph of `model.graphs.openvino_multihead` at full depth, in fp32 but for what is quantised in it."""
+    """A graph of `model.graphs.openvino_multihead` at full depth, in fp32 but for what is quantized in it."""
     import openvino as ov
 
     from model.inputs.packed_batches import packed_batches
@@ -62,7 +62,7 @@ def run_openvino(checkpoint: HeadsCheckpoint, graph: "ov.Model") -> Run:
     manifest = checkpoint.manifest
 
     def run(posts: Sequence[MarkedText]) -> Scores:
-        sheet = LogitTable.blank(posts)
+        table = LogitTable.for_posts(posts)
         tokens = tokenize_marked(posts, checkpoint.tokenizer, marker=checkpoint.marker, max_tokens=manifest.max_tokens)
         places = [post.places for post in tokens]
         for batch in packed_batches([len(post.ids) for post in tokens], places, limit=manifest.max_tokens):
@@ -71,14 +71,14 @@ def run_openvino(checkpoint: HeadsCheckpoint, graph: "ov.Model") -> Run:
             ids.reshape(-1)[batch.tokens] = np.concatenate([post.ids for post in chosen])
             found = compiled([ids, batch.positions, batch.segments, batch.wanted, batch.firsts, batch.marks])
             counts = np.array([len(post.places) for post in chosen])
-            first = sheet.first_marker[batch.posts] + [post.skipped for post in chosen]
-            sheet.write(
+            first = table.first_marker[batch.posts] + [post.skipped for post in chosen]
+            table.write(
                 batch.posts,
                 found[0][: len(chosen)],
                 concatenated_ranges(first, first + counts),
                 found[1][: counts.sum()],
             )
-        return sheet.scores(manifest)
+        return table.scores(manifest)
 
     return run
 

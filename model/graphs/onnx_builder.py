@@ -1,4 +1,4 @@
-"""Operations of an ONNX graph over a checkpoint's tensors, put down one by one: no torch, no export step."""
+"""Builds an ONNX graph from a checkpoint's tensors, operation by operation: no torch, no export step."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,17 +13,17 @@ OPSET = 20
 """The first with Gelu; onnxruntime reads it since 1.17."""
 IR_VERSION = 10
 RUNTIME_ONLY = "com.microsoft"
-"""Operations of onnxruntime alone."""
+"""Domain of operations that only onnxruntime supports."""
 _MAX_WEIGHT = 127
-"""Of a weight. Without VNNI onnxruntime adds two products in 16 bits, where they may saturate: 64 would keep them from
-that, as would unsigned weights, a quarter slower. Neither was right more often on 2,000 labelled posts."""
+"""Largest int8 weight. Without VNNI onnxruntime adds two products in 16 bits, which may saturate. 64, or unsigned
+weights (a quarter slower), would prevent that, but neither was more accurate on 2,000 labelled posts."""
 
 
 class OnnxBuilder:
-    """Nodes and constants as they are put down; every method gives the name of what it computes."""
+    """Collects nodes and constants; every method returns the name of its result."""
 
     def __init__(self, tensors: Mapping[str, Floats], *, epsilon: float, ranges: Ranges | None = None) -> None:
-        """Dense layers of which *ranges* knows what enters them multiply bytes, which onnxruntime alone can run."""
+        """Dense layers with an input range in *ranges* are quantized to int8, which only onnxruntime can run."""
         self.tensors = tensors
         self._epsilon = epsilon
         self._ranges = ranges or {}
@@ -33,7 +33,7 @@ class OnnxBuilder:
         self._bytes_of: dict[tuple[str, float, int], str] = {}
 
     def dense(self, state: str, *names: str, output: str | None = None) -> str:
-        """state · Wᵀ + b; several names give their results side by side from one multiplication."""
+        """state · Wᵀ + b; several *names* are computed in one multiplication, their results concatenated."""
         matrix = np.concatenate([self.tensors[f"{name}.weight"] for name in names])
         bias = self.constant(f"{names[0]}.bias.{len(names)}", self._side_by_side("bias", names))
         bounds = input_range(self._ranges, names[0])
@@ -44,9 +44,9 @@ class OnnxBuilder:
         return self.op("MatMulIntegerToFloat", *inputs, bias, output=output, domain=RUNTIME_ONLY)
 
     def _bytes(self, state: str, bounds: tuple[float, float], name: str, matrix: Floats) -> list[str]:
-        """What enters as 0 to 255 over its range, a weight as -127 to 127 by its row, and what these steps are worth.
+        """Inputs of the int8 product: the state as 0 to 255 over its range, weights as -127 to 127 per row, and scales.
 
-        The sums are whole numbers, so a post's answer is the same whatever it is scored with.
+        The sums are integers, so the scores of a post do not depend on the other posts of its batch.
         """
         low, high = min(bounds[0], 0.0), max(bounds[1], 0.0)
         step = np.float32(max(high - low, 1e-6) / 255)
@@ -99,7 +99,7 @@ class OnnxBuilder:
         return table + first
 
     def model(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
-        """The `onnx.ModelProto` of all that was put down."""
+        """The `onnx.ModelProto` of all collected nodes."""
         from onnx import helper
 
         made = helper.make_graph(self.nodes, name, list(inputs), list(outputs), self.constants)

@@ -1,4 +1,4 @@
-"""The network with many heads as ONNX graphs over packed rows, for processors that OpenVINO has no fast bytes for."""
+"""The network with many heads as ONNX graphs over packed rows, for processors on which OpenVINO's int8 is slow."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ from model.spec.heads import POST_HEADS
 def packed_onnx_model(
     checkpoint: HeadsCheckpoint, *, ranges: Ranges | None = None, first: int = 0, last: int | None = None
 ) -> Any:
-    """An `onnx.ModelProto` that takes and gives what `model.graphs.openvino_multihead.multi_head_graph` does; onnxruntime alone runs it.
+    """An `onnx.ModelProto` with the inputs and outputs of `model.graphs.openvino_multihead.multi_head_graph`.
 
-    With *ranges* the dense layers multiply bytes.
+    It needs onnxruntime. With *ranges* the dense layers are quantized to int8.
     """
     from onnx import TensorProto, helper
 
@@ -60,7 +60,7 @@ def packed_onnx_model(
 
 
 class _PackedBuilder(OnnxBuilder):
-    """The network over rows that several posts share."""
+    """Builds the network over rows that several posts share."""
 
     def embeddings(self, ids: str, positions: str) -> str:
         words = self.op("Gather", self.tensor(WORD_TABLE), ids, axis=0)
@@ -68,7 +68,7 @@ class _PackedBuilder(OnnxBuilder):
         return self.norm(self.op("Add", words, places), "bert.embeddings.LayerNorm")
 
     def bias(self, segments: str) -> str:
-        """(rows, length, length): 0 within a post, else so little that nothing comes through."""
+        """(rows, length, length): 0 within a post, else `MASKED`."""
         down = self.op("Unsqueeze", segments, self.ints("second", [2]))
         across = self.op("Unsqueeze", segments, self.ints("first", [1]))
         within, without = self.constant("within", np.float32(0.0)), self.constant("without", np.float32(MASKED))
@@ -82,7 +82,7 @@ class _PackedBuilder(OnnxBuilder):
         return self.op("GatherND", state, places, batch_dims=1)
 
     def layer(self, state: str, read: str, bias: str, name: str, *, heads: int) -> str:
-        """The states of *read* after a layer in which they see those of *state*."""
+        """The states *read* after a layer in which they attend to *state*."""
         query, key, value = (
             self.dense(of, f"{name}.attention.self.{part}")
             for part, of in (("query", read), ("key", state), ("value", state))
@@ -95,7 +95,7 @@ class _PackedBuilder(OnnxBuilder):
         return self.norm(self.op("Add", state, self.dense(inner, f"{name}.output.dense")), f"{name}.output.LayerNorm")
 
     def heads(self, state: str, side: str, *, width: int) -> None:
-        """Puts down the logits of all heads, `post` and `mention`."""
+        """Adds the outputs `post` and `mention`: the logits of all heads."""
         flat = self.op("Reshape", state, self.ints("flat", [-1, width]))
         posts = self.op("Gather", flat, "firsts", axis=0)
         inner = self.op("Tanh", self.dense(posts, *(f"{side}.dense.{head.name}" for head in POST_HEADS)))

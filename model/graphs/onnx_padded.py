@@ -1,4 +1,4 @@
-"""The network with many heads as an ONNX graph, built straight from its tensors: no torch, no export step."""
+"""The network with many heads as an ONNX graph over padded rows, built from its tensors: no torch, no export step."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +15,9 @@ from model.spec.heads import HEADS
 def padded_onnx_model(checkpoint: HeadsCheckpoint) -> Any:
     """An `onnx.ModelProto` of the full depth.
 
-    Inputs: `ids` and `mask` int64 (batch, length), mask 1 where there is a token; `places` int64 (markers, 2), row and
-    position of each marker. Outputs: the logits of each head by its name, float32 (batch, labels), or (markers, labels)
-    for the one that reads mentions.
+    Inputs: `ids` and `mask` int64 (batch, length), mask 1 for tokens, 0 for padding; `places` int64 (markers, 2), row
+    and position of each marker. Outputs: the logits of each head by name, float32 (batch, labels), or (markers, labels)
+    for the head that reads mentions.
     """
     from onnx import TensorProto, helper
 
@@ -45,7 +45,7 @@ def padded_onnx_model(checkpoint: HeadsCheckpoint) -> Any:
 
 
 class _PaddedBuilder(OnnxBuilder):
-    """The network over padded rows."""
+    """Builds the network over padded rows."""
 
     def embeddings(self, ids: str) -> str:
         words = self.op("Gather", self.tensor(WORD_TABLE), ids, axis=0)

@@ -1,4 +1,4 @@
-"""A BERT classifier as an OpenVINO graph, built straight from its tensors: no torch, no export step."""
+"""A BERT classifier as an OpenVINO graph, built from its tensors: no torch, no export step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,21 +11,21 @@ from model.checkpoints.tensor_files import WORD_TABLE, Floats
 from model.checkpoints.whole_post import WholePostCheckpoint
 
 MASKED = -1e4
-"""Added to the attention scores of padding. exp(-10,000) is 0 in float32, and the number exists in float16 too."""
+"""Added to the attention scores of padding: exp(-10,000) is 0 in float32, and float16 can represent -10,000."""
 
 
 Ranges = Mapping[str, tuple[float, float]]
-"""Least and largest value that enters each dense layer, by the name of its (first) tensor."""
+"""Smallest and largest input of each dense layer, by the name of its (first) tensor."""
 
 _SHARED_INPUT = {"value": "key", "key": "query"}
-"""Ranges of older weights name one of the layers that read a state."""
+"""Layers with the same input: older weights store the range of only one of them."""
 
 
 def bert_graph(checkpoint: WholePostCheckpoint, *, ranges: Ranges | None = None, observe: bool = False) -> ov.Model:
     """Inputs `ids` int32 and `mask` float32, both (batch, length); output logits float32 (batch, 3).
 
-    Formulas: Devlin et al., 2019, as in transformers' `BertForSequenceClassification` with one segment. Only the first
-    token's state reaches the classifier, so the last layer computes that row alone, which saves a seventh of the work.
+    Formulas: Devlin et al., 2019, as in transformers' `BertForSequenceClassification` with one segment. The classifier
+    reads only the first token's state, so the last layer computes only that row, which saves a seventh of the work.
     """
     config = checkpoint.config
     weights = GraphWeights(checkpoint.tensors, epsilon=config["layer_norm_eps"], ranges=ranges or {})
@@ -52,7 +52,7 @@ def bert_graph(checkpoint: WholePostCheckpoint, *, ranges: Ranges | None = None,
 
 
 def input_range(ranges: Ranges, name: str) -> tuple[float, float] | None:
-    """What *ranges* knows to enter the dense layer *name*, if anything."""
+    """The range of the inputs of the dense layer *name*; None if *ranges* does not contain it."""
     while name not in ranges:
         stem, _, part = name.rpartition(".")
         if part not in _SHARED_INPUT:
@@ -69,21 +69,21 @@ class GraphWeights:
         self._epsilon = epsilon
         self._ranges = ranges
         self.observed: dict[str, Any] = {}
-        """What enters each dense layer, by the name of its first tensor."""
+        """The input of each dense layer, by the name of its first tensor."""
 
     def constant(self, *names: str) -> Any:
         return ops.constant(np.ascontiguousarray(np.concatenate([self._tensors[name] for name in names])))
 
     def dense(self, state: Any, *names: str) -> Any:
-        """state · Wᵀ + b; several names give their results side by side from one multiplication."""
+        """state · Wᵀ + b; several *names* are computed in one multiplication, their results concatenated."""
         self.observed[names[0]] = state
         matrix = self.constant(*(f"{name}.weight" for name in names))
         if (bounds := input_range(self._ranges, names[0])) is not None:
-            state, matrix = _quantized(state, bounds), self._quantised_matrix(*names)
+            state, matrix = _quantized(state, bounds), self._quantized_matrix(*names)
         product = ops.matmul(state, matrix, False, True)
         return ops.add(product, self.constant(*(f"{name}.bias" for name in names)))
 
-    def _quantised_matrix(self, *names: str) -> Any:
+    def _quantized_matrix(self, *names: str) -> Any:
         values = np.concatenate([self._tensors[f"{name}.weight"] for name in names])
         limit = np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-6)
         return ops.fake_quantize(ops.constant(values), -limit, limit, -limit, limit, 255)
@@ -104,7 +104,7 @@ def _quantized(state: Any, bounds: tuple[float, float]) -> Any:
 
 
 def embeddings(ids: Any, positions: Any, weights: GraphWeights) -> Any:
-    """(batch, length, width); *positions* are the rows of the table of positions, for each token or each column."""
+    """(batch, length, width); *positions* are rows of the position table, for each token or each column."""
     words = ops.gather(weights.constant(WORD_TABLE), ids, np.int64(0))
     return weights.norm(ops.add(words, positions), "bert.embeddings.LayerNorm")
 
@@ -116,8 +116,8 @@ def feed_forward(state: Any, weights: GraphWeights, name: str) -> Any:
 
 
 def attention(state: Any, wanted: Any, bias: Any, *, weights: GraphWeights, name: str, heads: int) -> Any:
-    """What each of the *wanted* tokens gathers from all tokens of *state*: (batch, wanted, width)."""
-    # Three multiplications: to take one result apart again costs a tenth of the whole time.
+    """(batch, wanted, width): the attention of the *wanted* tokens to all tokens of *state*."""
+    # Three multiplications: splitting the result of a single one costs a tenth of the total time.
     query, key, value = (
         _by_head(weights.dense(read, f"{name}.{part}"), heads)
         for part, read in (("query", wanted), ("key", state), ("value", state))

@@ -1,4 +1,4 @@
-"""The network with many heads as OpenVINO graphs over packed rows, built straight from its tensors."""
+"""The network with many heads as OpenVINO graphs over packed rows, built from its tensors."""
 
 from typing import Any
 
@@ -19,15 +19,15 @@ def multi_head_graph(
     last: int | None = None,
     observe: bool = False,
 ) -> ov.Model:
-    """The layers from *first* up to *last* (not included; all by default), and the heads that read the last of them.
+    """The layers from *first* to *last* (exclusive; default: all), and the heads that read the last of them.
 
-    Inputs, as in `model.inputs.packed_batches.PackedBatch`: `segments`, `wanted`, `firsts`, `marks`, and before them `ids` and `positions`
-    int32 (rows, length) or, when *first* is not 0, `states` float32 (rows, length, width).
-    Outputs: `post` float32 (posts or more, all labels of `POST_HEADS`) and `mention` float32 (markers or more, 4),
-    logits. Below the full depth the heads are the early ones, and `states` are those before the last layer.
+    Inputs, as in `model.inputs.packed_batches.PackedBatch`: `ids` and `positions` int32 (rows, length), or `states`
+    float32 (rows, length, width) if *first* is not 0; then `segments`, `wanted`, `firsts` and `marks`.
+    Outputs, logits: `post` float32 (posts or more, all labels of `POST_HEADS`), `mention` float32 (markers or more, 4).
+    Below the full depth the heads are the early ones, and `states` are those before the last layer.
 
     The last layer computes only the states that are read, which saves a sixth of the work at full depth and a third
-    before the early heads. *observe* adds an output for what enters each dense layer, under its first tensor's name.
+    before the early heads. *observe* adds the input of each dense layer as an output, named after its first tensor.
     """
     config = checkpoint.config
     depth = config["num_hidden_layers"]
@@ -64,7 +64,7 @@ def multi_head_graph(
 
 
 def _heads(states: Any, firsts: Any, marks: Any, weights: GraphWeights, side: str) -> dict[str, Any]:
-    """The logits of all heads from *states* (states that are read, width)."""
+    """The logits of all heads; *states* is (states that are read, width)."""
     posts = ops.gather(states, firsts, np.int64(0))
     inner = ops.tanh(weights.dense(posts, *(f"{side}.dense.{head.name}" for head in POST_HEADS)))
     parts = ops.split(inner, np.int64(1), len(POST_HEADS)).outputs()
@@ -76,7 +76,7 @@ def _heads(states: Any, firsts: Any, marks: Any, weights: GraphWeights, side: st
 
 
 def _bias(segments: Any) -> Any:
-    """What is added to the attention scores: 0 within a post, else so little that nothing comes through."""
+    """(rows, length, length), added to the attention scores: 0 within a post, else `MASKED`."""
     same = ops.equal(ops.unsqueeze(segments, axes(2)), ops.unsqueeze(segments, axes(1)))
     return ops.select(same, np.float32(0.0), np.float32(MASKED))
 

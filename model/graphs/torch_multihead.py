@@ -1,4 +1,4 @@
-"""The network in torch: a BERT encoder, a head per question, and the same heads once more on an early layer."""
+"""The network in torch: a BERT encoder, its heads, and the same heads again on an early layer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from transformers import BertConfig, BertModel
 from model.spec.heads import HEADS
 
 EXIT_LAYER = 3
-"""After so many layers the early heads answer."""
+"""Number of layers before the early heads."""
 
 
 class Heads(nn.Module):
-    """Logits of every head, from the states of one layer."""
+    """The logits of every head from the states of one layer."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Heads(nn.Module):
     def forward(self, states: Tensor, places: Tensor) -> dict[str, Tensor]:
         """*states* (batch, length, width), *places* (mentions, 2): row and position of each marker.
 
-        Gives (batch, labels) for each head that reads the post and (mentions, labels) for the one that reads mentions.
+        Returns (batch, labels) for each head that reads the post, (mentions, labels) for the one that reads mentions.
         """
         post = states[:, 0]
         about = torch.cat([states[places[:, 0], places[:, 1]], post[places[:, 0]]], dim=1)  # (mentions, 2 x width)
@@ -43,9 +43,9 @@ class Heads(nn.Module):
 
 
 class MultiHead(nn.Module):
-    """What the recipes train. Tensors are named as in `model.checkpoints.multi_head`: `bert.*`, `heads.*`, `exit.*`.
+    """The network that the recipes train. Tensors are named as in `model.checkpoints.multi_head`.
 
-    An encoder of `EXIT_LAYER` layers or fewer has no early heads.
+    An encoder with at most `EXIT_LAYER` layers has no early heads.
     """
 
     def __init__(self, encoder: BertModel) -> None:
@@ -56,7 +56,7 @@ class MultiHead(nn.Module):
 
     @classmethod
     def from_base(cls, base: str) -> "MultiHead":
-        """With the encoder of the Hugging Face folder *base* and fresh heads."""
+        """With the encoder of the Hugging Face folder *base* and new heads."""
         encoder = BertModel.from_pretrained(
             base, add_pooling_layer=False, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
         )
@@ -64,11 +64,11 @@ class MultiHead(nn.Module):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "MultiHead":
-        """With weights yet to be loaded."""
+        """With random weights, to be replaced."""
         return cls(BertModel(BertConfig(**config), add_pooling_layer=False))
 
     def forward(self, ids: Tensor, mask: Tensor, places: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The logits of the full depth, and those of the exit layer (none without one)."""
+        """The logits of the full depth and of the exit layer (empty without early heads)."""
         found = self.bert(input_ids=ids, attention_mask=mask, output_hidden_states=True)
         early = self.exit(found.hidden_states[EXIT_LAYER], places) if self.exit is not None else {}
         return self.heads(found.last_hidden_state, places), early

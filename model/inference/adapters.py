@@ -1,4 +1,4 @@
-"""Lets a classifier of whole posts stand where a scorer of many heads is asked for, and the other way round."""
+"""Adapters between classifiers of whole posts and scorers with many heads."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _LEADING = re.compile(rf"^(?:{MARKER} : )+")
 
 @dataclass(slots=True)
 class ClassifierScorer:
-    """*inner* as a scorer: a post's sentiment counts towards each target that it names; none is irrelevant."""
+    """*inner* as a scorer: the sentiment of a post is that towards each target it names; no named target is irrelevant."""
 
     inner: Classifier
     heads: tuple[str, ...] = ("sentiment", "target")
@@ -56,5 +56,5 @@ class ScorerClassifier:
 
 
 def unmarked(post: MarkedText) -> str:
-    """The text as a model without markers knows it: a mention is a handle."""
+    """The text for a model without markers: each mention is the handle `@user`."""
     return _LEADING.sub("", post.text).replace(MARKER, "@user")

@@ -1,4 +1,4 @@
-"""Any Hugging Face sequence-classification checkpoint as a classifier of whole posts: no pickle, no code of its own."""
+"""Any Hugging Face sequence-classification checkpoint as a classifier of whole posts; never loads pickles or code."""
 
 import hashlib
 import json
@@ -34,29 +34,30 @@ KNOWN_LABELS = {
     "4 stars": "positive",
     "5 stars": "positive",
 }
-"""Labels that say what they mean, in any case, with spaces, dashes or underscores -> ours. Labels that share one of
-ours add up. A checkpoint without a neutral label never calls a post neutral."""
+"""Labels with a known meaning, in `_canonical` form -> our label. Probabilities of labels with the same meaning are
+added. A checkpoint without a neutral label never predicts neutral."""
 
 SETTING = "BRANDPULSE_MODEL_LABELS"
 _MAX_TOKENS = 512
 
 
 def is_hugging_face(folder: Path) -> bool:
-    """Whether *folder* is a checkpoint as transformers writes it, and none of ours."""
+    """Whether *folder* is a checkpoint in the format of transformers and not a brandpulse weights folder."""
     return (folder / "config.json").is_file() and not (folder / "model.json").exists()
 
 
 def label_columns(labels: Sequence[str], mapping: Mapping[str, str] | None = None) -> npt.NDArray[np.float32]:
-    """(labels, 3): 1 where a label of the checkpoint counts as one of ours.
+    """(labels, 3): 1 where a label of the checkpoint means one of our labels.
 
-    *mapping* names labels that do not say what they mean. Raises ConfigError naming a label that neither tells.
+    *mapping* gives the meaning of labels that `KNOWN_LABELS` lacks. Raises ConfigError that names a label without
+    meaning.
     """
     given = {_canonical(label): meaning for label, meaning in (mapping or {}).items()}
     for label, meaning in (mapping or {}).items():
         if meaning not in SENTIMENT or _canonical(label) not in map(_canonical, labels):
             raise ConfigError(
-                f"{SETTING}: {label}={meaning} does not fit; the checkpoint has the labels {', '.join(labels)}, "
-                f"and each counts as {', '.join(SENTIMENT)}."
+                f"{SETTING}: {label}={meaning} is invalid. The checkpoint has the labels {', '.join(labels)}; "
+                f"each must mean one of {', '.join(SENTIMENT)}."
             )
     table = np.zeros((len(labels), len(SENTIMENT)), dtype=np.float32)
     for row, label in enumerate(labels):
@@ -64,13 +65,13 @@ def label_columns(labels: Sequence[str], mapping: Mapping[str, str] | None = Non
         if known is None:
             example = ",".join(f"{name}={SENTIMENT[min(at, 2)]}" for at, name in enumerate(labels))
             raise ConfigError(
-                f"The checkpoint's label {label!r} does not say what it means. Name the meaning of its labels: "
-                f"{SETTING}={example} (in whatever way it is right)."
+                f"The meaning of the checkpoint's label {label!r} is unknown. Set the meaning of its labels, "
+                f"for example {SETTING}={example}."
             )
         table[row, SENTIMENT.index(known)] = 1.0
     for needed in ("negative", "positive"):
         if not table[:, SENTIMENT.index(needed)].any():
-            raise ConfigError(f"None of the checkpoint's labels {', '.join(labels)} counts as {needed}: see {SETTING}.")
+            raise ConfigError(f"None of the checkpoint's labels {', '.join(labels)} means {needed}. Set {SETTING}.")
     return table
 
 
@@ -84,10 +85,10 @@ def parse_label_mapping(setting: str) -> dict[str, str]:
 
 
 class HuggingFaceClassifier:
-    """Scores posts with the checkpoint in *folder* on CUDA where there is one, else on the CPU; one thread at a time.
+    """Scores posts with the checkpoint in *folder* on CUDA if present, else on the CPU; one thread at a time.
 
-    *labels* maps those of the checkpoint's labels that do not say what they mean. *threads* is the number of CPU cores
-    torch may use; it holds for the whole process.
+    *labels* gives the meaning of labels that `KNOWN_LABELS` lacks. *threads* is the number of CPU cores that torch may
+    use in the whole process.
     """
 
     def __init__(self, folder: Path, *, threads: int | None = None, labels: Mapping[str, str] | None = None) -> None:
@@ -138,7 +139,7 @@ class HuggingFaceClassifier:
 
 
 def _checked_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a checkpoint that may be loaded. Raises ConfigError saying what stands against it."""
+    """`config.json` of a checkpoint that may be loaded. Raises ConfigError with the reason if it may not."""
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         architecture = str(config["architectures"][0])
@@ -148,19 +149,19 @@ def _checked_config(folder: Path) -> dict[str, Any]:
     safe = [*folder.glob("model.safetensors"), *folder.glob("model.safetensors.index.json")]
     pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.pkl") for path in folder.glob(pattern))
     if not safe:
-        told = f" {', '.join(pickles)} is refused: a pickle can run any code when it is read." if pickles else ""
+        refused = f" {', '.join(pickles)} is not loaded: reading a pickle can run any code." if pickles else ""
         raise ConfigError(
-            f"The checkpoint in {folder} has no model.safetensors.{told} Write it anew with "
+            f"The checkpoint in {folder} has no model.safetensors.{refused} Save the checkpoint again with "
             "save_pretrained(folder, safe_serialization=True)."
         )
     if "auto_map" in config:
-        raise ConfigError(f"The checkpoint in {folder} brings code of its own (auto_map), which is never run.")
+        raise ConfigError(f"The checkpoint in {folder} contains its own code (auto_map), which is never run.")
     if not architecture.endswith("ForSequenceClassification"):
         raise ConfigError(f"The checkpoint in {folder} is a {architecture}, expected one ForSequenceClassification.")
     if config.get("problem_type") not in (None, "single_label_classification"):
-        raise ConfigError(f"The checkpoint in {folder} gives several labels to a post (problem_type); expected one.")
+        raise ConfigError(f"The checkpoint in {folder} predicts several labels per post (problem_type); expected one.")
     if not labels or set(labels) != {str(at) for at in range(len(labels))}:
-        raise ConfigError(f"The checkpoint in {folder} does not name its labels: config.json has no whole id2label.")
+        raise ConfigError(f"The checkpoint in {folder} does not name its labels: config.json has no complete id2label.")
     return config | {"id2label": labels}
 
 
@@ -181,7 +182,7 @@ def _load(folder: Path, threads: int | None) -> tuple[Any, Any, Any]:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         raise ConfigError(f"The checkpoint in {folder} cannot be used: {error}") from error
     if missing["missing_keys"]:
-        # transformers fills them with random numbers, and goes on.
+        # transformers would fill them with random numbers.
         raise ConfigError(f"The checkpoint in {folder} lacks weights: {', '.join(sorted(missing['missing_keys']))}.")
     halves = torch.bfloat16 if device.type == "cuda" else torch.float32
     return model.to(device, halves).eval(), tokenizer, device

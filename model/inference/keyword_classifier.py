@@ -1,4 +1,4 @@
-"""Engines without a network: working twins for tests and dry runs."""
+"""Engines without a network, for tests and dry runs."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ POSITIVE = frozenset(
 
 
 class KeywordClassifier:
-    """Counts angry and happy words. Each word makes its side eight times likelier; no such word is mostly neutral."""
+    """Counts negative and positive keywords. Each multiplies the odds of its label by 8; without keywords: neutral."""
 
     name = "keyword"
     version = "keyword-1"
@@ -43,7 +43,7 @@ class KeywordClassifier:
 
 
 class NullClassifier:
-    """Gives every post the same probabilities: measures a pipeline without its model."""
+    """Gives every post the same probabilities, to measure a pipeline without its model."""
 
     name = "null"
     version = "null-1"

@@ -1,4 +1,4 @@
-"""What was used lately, in memory that stays as it is."""
+"""A least-recently-used cache with constant memory use."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -7,15 +7,15 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 SHARD_ENTRIES = 64
-"""Entries of a shard: so many, and up to twice as many where they do not share out evenly."""
+"""Entries of a shard: at least this number, less than twice as many."""
 
 
 class LruCache(Generic[Key, Value]):
-    """At most *most* entries; where one is too many, the one used longest ago of its shard goes. One thread at a time.
+    """At most *most* entries; when full, the least recently used entry of the shard is removed. One thread at a time.
 
-    In many small dicts. A large one from which a key goes for each that comes is built anew every so many keys, with
-    room for three times what it holds: at 50,000 keys 5 MB in one piece, beside the old ones, and the hole these leave
-    the C library neither gives back nor finds a use for. Small ones leave holes that the next one fits.
+    The entries are split over many small dicts. A large dict with constant insertions and deletions is rebuilt
+    regularly, with room for three times its entries: at 50,000 keys 5 MB in one block beside the old one, and malloc
+    neither returns nor reuses the freed block. The blocks of small dicts are reused.
     """
 
     def __init__(self, most: int) -> None:
@@ -28,14 +28,14 @@ class LruCache(Generic[Key, Value]):
         return sum(map(len, self._shards))
 
     def get(self, key: Key) -> Value | None:
-        """What is remembered of *key*, which is used by that."""
+        """The value of *key*, or None; counts as a use."""
         shard = self._shards[hash(key) % len(self._shards)]
         if (value := shard.pop(key, None)) is not None:
             shard[key] = value
         return value
 
     def put(self, key: Key, value: Value) -> None:
-        """Remember *value*, which is not None."""
+        """Stores *value*, which must not be None."""
         shard = self._shards[hash(key) % len(self._shards)]
         shard.pop(key, None)
         shard[key] = value

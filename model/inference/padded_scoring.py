@@ -1,4 +1,4 @@
-"""Scores marked posts in padded batches with whatever computes logits: torch, an exported graph, a TensorRT engine."""
+"""Scores marked posts in padded batches with any function from a batch to logits: torch, ONNX, TensorRT."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,22 +15,22 @@ from model.inputs.token_batches import MarkedBatch, MarkedTokens, marked_batches
 from model.spec.heads import POST_HEADS
 
 _WINDOW = 1024
-"""Posts tokenised at a time."""
+"""Posts tokenized in one call."""
 _MAX_PENDING = 3
-"""Batches that wait for the other thread, or in which it is."""
+"""Batches submitted to the other thread and not finished."""
 
 LogitsFunction = Callable[[MarkedBatch, "MarkerPositions"], dict[str, Floats]]
-"""A batch, and row and position of each of its places (markers and padding), to the logits of each head by its name:
-(batch, labels), or (places, labels) for the head that reads mentions."""
+"""From a batch, and row and position of each marker (padding included), to the logits of each head by name:
+(batch, labels), or (markers, labels) for the head that reads mentions."""
 MarkerPositions = np.ndarray[tuple[int, int], np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
 class _PendingBatch:
-    """A batch, and whose it is."""
+    """A submitted batch and the posts it contains."""
 
     rows: Numbers
-    """(batch,): numbers of its posts, as given."""
+    """(batch,): indexes of its posts."""
     tokens: Sequence[MarkedTokens]
     batch: MarkedBatch
     places: MarkerPositions
@@ -39,20 +39,20 @@ class _PendingBatch:
 def score_padded(
     posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, logits: LogitsFunction, *, batch_size: int
 ) -> Scores:
-    """What `Scorer.score` promises, at full depth. *logits* is called by one other thread, a batch at a time.
+    """`Scorer.score` at full depth. *logits* is called by one other thread, one batch at a time.
 
-    So a device works on one batch while the posts of the next are tokenised and padded, and those before written down.
+    While the device computes one batch, this thread tokenizes the next and stores the results of the previous one.
     """
-    sheet = LogitTable.blank(posts)
+    table = LogitTable.for_posts(posts)
     waiting = deque[tuple[_PendingBatch, Future[dict[str, Floats]]]]()
     with ThreadPoolExecutor(1, thread_name_prefix="forward") as forward:
         for given in _batches(posts, checkpoint, batch_size):
             waiting.append((given, forward.submit(logits, given.batch, given.places)))
             if len(waiting) > _MAX_PENDING:
-                _write(sheet, *waiting.popleft())
+                _write(table, *waiting.popleft())
         while waiting:
-            _write(sheet, *waiting.popleft())
-    return sheet.scores(checkpoint.manifest)
+            _write(table, *waiting.popleft())
+    return table.scores(checkpoint.manifest)
 
 
 def _batches(posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, batch_size: int) -> Iterator[_PendingBatch]:
@@ -70,15 +70,15 @@ def _batches(posts: Sequence[MarkedText], checkpoint: HeadsCheckpoint, batch_siz
             yield _PendingBatch(np.array(batch.rows) + start, chosen, batch, places.astype(np.int64))
 
 
-def _write(sheet: LogitTable, given: _PendingBatch, said: Future[dict[str, Floats]]) -> None:
+def _write(table: LogitTable, given: _PendingBatch, said: Future[dict[str, Floats]]) -> None:
     found = said.result()
     size, read = given.batch.wanted.shape
     counts = np.array([len(post.places) for post in given.tokens], dtype=np.int64)
     skipped = np.array([post.skipped for post in given.tokens], dtype=np.int64)
-    first = sheet.first_marker[given.rows] + skipped
+    first = table.first_marker[given.rows] + skipped
     there = np.arange(read - 1) < counts[:, None]  # (batch, markers)
     mention = found["target"].reshape(size, read - 1, -1)[there]
-    sheet.write(given.rows, _post_logits(found), concatenated_ranges(first, first + counts), mention)
+    table.write(given.rows, _post_logits(found), concatenated_ranges(first, first + counts), mention)
 
 
 def _post_logits(found: dict[str, Floats]) -> Floats:

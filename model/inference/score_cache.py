@@ -1,4 +1,4 @@
-"""Scores each distinct text once: reposts and copies are most of a spike."""
+"""Scores each distinct text once: most posts of a spike are reposts and copies."""
 
 import hashlib
 import threading
@@ -15,24 +15,23 @@ from model.spec.heads import BY_NAME, TARGET
 
 @dataclass(slots=True)
 class CachingScorer:
-    """A scorer in front of *inner* that remembers posts used lately, *max_entries* at most, by all that the model sees.
+    """A scorer that caches the scores of *inner* for the *max_entries* most recently used posts.
 
-    That is the marked text and which target each marker stands for. A post that stands several times in one call is
-    scored once. An entry takes about 500 bytes, and 16 more for each target, however long its post is. A verdict of the
-    early heads on a post in doubt is not remembered. What `begin` returns may be called on another thread than `begin`;
-    a post of two calls that are under way together is scored twice.
+    The key is the marked text with the target of each marker. Copies within one call are scored once; copies in two
+    concurrent calls are scored twice. An entry takes about 500 bytes plus 16 per target, for any length of the post.
+    Degraded scores are not cached. The function that `begin` returns may be called on another thread.
     """
 
     inner: Scorer
     max_entries: int = 50_000
     hits: int = field(default=0, init=False)
-    """Posts answered without the inner scorer, since the start."""
+    """Posts answered from the cache since the start."""
     misses: int = field(default=0, init=False)
-    """Posts the inner scorer scored, since the start."""
+    """Posts scored by *inner* since the start."""
     _entries: LruCache[bytes, bytes] = field(init=False, repr=False)
-    """Digest of a post -> float32: its row in each head, then its targets' rows."""
-    _turn: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
-    """Of who reads or changes the entries."""
+    """`cache_key` of a post -> float32: its row in each head, then the rows of its targets."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    """Protects the entries."""
 
     def __post_init__(self) -> None:
         self._entries = LruCache(self.max_entries)
@@ -53,28 +52,28 @@ class CachingScorer:
         return self.begin(posts)()
 
     def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
-        """As `model.inference.scorer.PipelinedScorer`."""
+        """As `model.inference.scorer.PipelinedScorer.begin`."""
         keys = [cache_key(post) for post in posts]
         known: dict[bytes, bytes] = {}
         missing: dict[bytes, MarkedText] = {}
-        with self._turn:
+        with self._lock:
             for key, post in zip(keys, posts, strict=True):
                 if (entry := self._entries.get(key)) is None:
                     missing[key] = post
                 else:
                     known[key] = entry
-        answer = begin(self.inner, list(missing.values())) if missing else None
+        finish_inner = begin(self.inner, list(missing.values())) if missing else None
         self.misses += len(missing)
         self.hits += len(keys) - len(missing)
 
         def finish() -> Scores:
             degraded: set[bytes] = set()
-            if answer is not None:
-                scored = answer()
+            if finish_inner is not None:
+                scored = finish_inner()
                 known.update(zip(missing, self._entries_of(scored, list(missing.values())), strict=True))
                 order = list(missing)
                 degraded.update(order[row] for row in scored.degraded)
-                self._remember({key: known[key] for key in missing if key not in degraded})
+                self._store({key: known[key] for key in missing if key not in degraded})
             return self._scores([known[key] for key in keys], [row for row, key in enumerate(keys) if key in degraded])
 
         return finish
@@ -103,13 +102,13 @@ class CachingScorer:
     def _post_heads(self) -> list[str]:
         return [name for name in self.inner.heads if BY_NAME[name].reads == "post"]
 
-    def _remember(self, entries: dict[bytes, bytes]) -> None:
-        with self._turn:
+    def _store(self, entries: dict[bytes, bytes]) -> None:
+        with self._lock:
             for key, entry in entries.items():
                 self._entries.put(key, entry)
 
 
 def cache_key(post: MarkedText) -> bytes:
-    """16 bytes that stand for all that the model sees of *post*: two posts that share them will not be met."""
+    """16-byte hash of everything that the model reads of *post*; collisions are negligible."""
     about = f"{post.mentions}{post.targets}{sorted(post.absent)}\x00" if post.targets else "\x00"
     return hashlib.blake2b((about + post.text).encode(), digest_size=16).digest()

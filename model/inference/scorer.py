@@ -1,4 +1,4 @@
-"""What every engine promises: texts in, calibrated class probabilities out."""
+"""The interfaces of all engines: texts in, calibrated probabilities out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,54 +13,54 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class Classifier(Protocol):
-    """Scores posts; called from one thread at a time."""
+    """Classifies whole posts; called from one thread at a time."""
 
     @property
     def name(self) -> str:
-        """The engine in words, e.g. `openvino bf16`."""
+        """Name of the engine, e.g. `openvino bf16`."""
         ...
 
     @property
     def version(self) -> str:
-        """Changes whenever the same text may get other probabilities: the hash of the weights, and the precision."""
+        """Hash of the weights and precision: changes whenever the same text may get other probabilities."""
         ...
 
     def probabilities(self, texts: Sequence[str]) -> Probabilities:
         """(n, 3): one row per text in the same order, columns as in `model.spec.heads.SENTIMENT`, each row sums to 1.
 
-        Any string is scored: empty, very long, with NUL or lone surrogates. No texts give shape (0, 3).
+        Every string is valid: empty, very long, with NUL or lone surrogates. No texts give shape (0, 3).
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the model says of n posts with m targets in all."""
+    """Scores of n posts with m targets in total."""
 
     heads: Mapping[str, Probabilities]
-    """Name of a head that reads posts -> (n, labels of `model.spec.heads.BY_NAME[name]`); `sentiment` is always there."""
+    """Head that reads posts -> (n, labels of `model.spec.heads.BY_NAME[name]`); always contains `sentiment`."""
     target: Probabilities
     """(m, 4), columns as in `model.spec.heads.TARGET`: posts in order, within a post its targets in order."""
     degraded: frozenset[int] = frozenset()
-    """Posts in doubt that the early heads answered, because the caller asked for speed (`load_scorer`'s `overloaded`)."""
+    """Indexes of posts with a low-confidence early answer, given because `overloaded` of `load_scorer` was true."""
 
 
 def scorer_version(weights: str, *marks: str) -> str:
-    """A `version`: the hash of *weights*, then precision and whatever else changes probabilities. fp32 is not told."""
+    """A `version`: the hash *weights*, then precision and other *marks* that change probabilities; fp32 is omitted."""
     return "-".join([weights, *(mark for mark in marks if mark != "fp32")])
 
 
 class Scorer(Protocol):
-    """Scores posts with respect to the targets marked in them, in one pass a post; called from one thread at a time."""
+    """Scores posts and the targets marked in them, in one pass per post; called from one thread at a time."""
 
     @property
     def name(self) -> str:
-        """The engine in words, e.g. `openvino int8`."""
+        """Name of the engine, e.g. `openvino int8`."""
         ...
 
     @property
     def version(self) -> str:
-        """Changes whenever the same text may get other probabilities: the hash of the weights, and the precision."""
+        """Hash of the weights and precision: changes whenever the same text may get other probabilities."""
         ...
 
     @property
@@ -71,26 +71,26 @@ class Scorer(Protocol):
     def score(self, posts: Sequence[MarkedText]) -> Scores:
         """One row per post, and one per target.
 
-        A target in `MarkedText.absent` gets `model.inputs.target_marking.ABSENT` as irrelevant. A target whose mentions were all
-        cut off with the end of a very long post is judged as the whole post. No posts give arrays of no rows.
+        A target in `MarkedText.absent` gets `model.inputs.target_marking.ABSENT` as P(irrelevant). A target whose
+        mentions were all truncated gets the sentiment of the whole post. No posts give arrays without rows.
         """
         ...
 
 
 @runtime_checkable
 class PipelinedScorer(Protocol):
-    """A scorer that can work on the posts of a call while it is given those of the next."""
+    """A scorer that accepts the posts of the next call while it scores those of this one."""
 
     def begin(self, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
-        """As `Scorer.score`, in two steps: back as soon as more could be given.
+        """As `Scorer.score`, in two steps: returns as soon as the scorer can accept more posts.
 
-        What it returns waits for the answer; to be called once, from any thread. Either may raise what `score` raises.
+        The returned function waits for the scores; call it once, from any thread. Both may raise the errors of `score`.
         """
         ...
 
 
 def begin(scorer: Scorer, posts: Sequence[MarkedText]) -> Callable[[], Scores]:
-    """`PipelinedScorer.begin` of any *scorer*: one that does not know two steps does all in the first."""
+    """`PipelinedScorer.begin` for any *scorer*: others do all the work in the first step."""
     if isinstance(scorer, PipelinedScorer):
         return scorer.begin(posts)
     scores = scorer.score(posts)

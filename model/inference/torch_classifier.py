@@ -1,4 +1,4 @@
-"""The GPU engine: torch and transformers, bfloat16 on CUDA; it runs on a CPU too."""
+"""The GPU engine for whole posts: torch and transformers, bfloat16 on CUDA, float32 on a CPU."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from model.inputs.token_batches import TokenBatch, token_batches
 from model.spec.heads import SENTIMENT
 
 WHOLE_POST_NAMES = {"heads.dense.sentiment.": "bert.pooler.dense.", "heads.out.sentiment.": "classifier."}
-"""The head `sentiment` of many -> its twin in BertForSequenceClassification: the same computation."""
+"""Tensor names of the head `sentiment` -> their names in BertForSequenceClassification: the same computation."""
 
 
 class TorchClassifier:
-    """Scores posts with a BERT classifier on CUDA where there is one, else on the CPU; one thread at a time.
+    """Scores posts with a BERT classifier on CUDA if present, else on the CPU; one thread at a time.
 
-    *threads* is the number of CPU cores torch may use; it holds for the whole process.
+    *threads* is the number of CPU cores that torch may use in the whole process.
     """
 
     def __init__(self, weights: Path, *, threads: int | None = None) -> None:
@@ -76,9 +76,9 @@ def _bert_classifier(config: Mapping[str, Any], tensors: Mapping[str, Floats]) -
 
 
 def whole_post_bert(weights: Path) -> tuple[Any, int]:
-    """The weights folder as transformers' `BertForSequenceClassification` for sentiment, and its largest input.
+    """The weights folder as transformers' `BertForSequenceClassification` for sentiment, and its maximum tokens.
 
-    Of weights with many heads the head `sentiment` stands where that has its pooler and classifier.
+    For weights with many heads, the head `sentiment` becomes pooler and classifier.
     """
     from model.checkpoints.multi_head import load_heads
     from model.checkpoints.weights_folder import kind_of
@@ -87,9 +87,9 @@ def whole_post_bert(weights: Path) -> tuple[Any, int]:
     if kind_of(weights) != MULTI_HEAD:
         checkpoint = load_whole_post(weights)
         return bert_classifier(checkpoint), checkpoint.manifest.max_tokens
-    many = load_heads(weights)
-    tensors = {name: tensor for name, tensor in many.tensors.items() if name.startswith("bert.")}
+    multi_head = load_heads(weights)
+    tensors = {name: tensor for name, tensor in multi_head.tensors.items() if name.startswith("bert.")}
     for ours, theirs in WHOLE_POST_NAMES.items():
-        tensors |= {theirs + part: many.tensors[ours + part] for part in ("weight", "bias")}
+        tensors |= {theirs + part: multi_head.tensors[ours + part] for part in ("weight", "bias")}
     names = {"id2label": dict(enumerate(SENTIMENT)), "label2id": {label: at for at, label in enumerate(SENTIMENT)}}
-    return _bert_classifier(dict(many.config) | names, tensors), many.manifest.max_tokens
+    return _bert_classifier(dict(multi_head.config) | names, tensors), multi_head.manifest.max_tokens

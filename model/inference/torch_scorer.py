@@ -1,4 +1,4 @@
-"""The GPU engine for the model with many heads: torch, bfloat16 on CUDA; it runs on a CPU too."""
+"""The GPU engine for the model with many heads: torch, bfloat16 on CUDA, float32 on a CPU."""
 
 import os
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from model.spec.heads import HEADS
 
 
 class TorchScorer:
-    """Scores marked posts on CUDA where there is one, else on the CPU, at full depth; one thread at a time.
+    """Scores marked posts at full depth on CUDA if present, else on the CPU; one thread at a time.
 
-    *threads* is the number of CPU cores torch may use; it holds for the whole process.
+    *threads* is the number of CPU cores that torch may use in the whole process.
     """
 
     heads = tuple(head.name for head in HEADS)

@@ -1,7 +1,7 @@
-"""Posts of any length side by side in rows of a few lengths: hardly any padding, and few shapes.
+"""Packs posts of any length into rows of a few lengths: little padding, and few shapes.
 
-Attention stays within a post, so what stands beside it in its row changes nothing. An engine that builds kernels for
-each shape it meets (OpenVINO: 60 ms and some MB each) meets two dozen at most.
+Attention is limited to a post, so its neighbours in a row do not change its scores. OpenVINO builds kernels for each
+shape (60 ms and some MB each); packing produces two dozen shapes at most.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,40 +15,40 @@ from model.inputs.token_batches import MAX_MARKERS, batch_sizes
 Ints = npt.NDArray[np.int32]
 
 BATCH_ROWS = 16
-"""Of 64 tokens: a tenth faster than 8, since the weights are read half as often; 32 are no faster."""
+"""Rows of up to 64 tokens per batch: a tenth faster than 8, because weights are read half as often; 32 is no faster."""
 LONG_ROWS = 8
-"""Of longer ones, so that they are no larger: what a stream holds for its largest batch it never gives back."""
+"""Longer rows per batch; fewer, because a stream never releases the memory of its largest batch."""
 ROW_LENGTHS = (32, 64)
-"""In tokens; longer posts get rows of the longest that a post may be, a lone short one a row of 32."""
+"""In tokens. Longer posts get rows of the maximum length; a last short one gets a row of 32."""
 
 
 _FEW_READS, _MANY_READS = 8, 1 + MAX_MARKERS
-"""How many states of a row may be read: [CLS] tokens and markers together."""
+"""Maximum number of states read per row: [CLS] tokens and markers together."""
 _SIZE_STEP = 16
-"""Numbers of posts and markers of a batch are rounded up to multiples of it."""
+"""The numbers of posts and markers of a batch are rounded up to multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedBatch:
-    """Some posts, where they stand in the rows of a batch, and which states the heads read.
+    """Posts packed into rows, and the states that the heads read.
 
-    The arrays' sizes are of a few kinds: what is not needed repeats a place that is.
+    Array sizes are rounded up, so that few shapes exist; surplus entries repeat index 0.
     """
 
     posts: npt.NDArray[np.int64]
-    """(posts,): their numbers, as given, in the order of their places."""
+    """(posts,): indexes of the posts, in packing order."""
     tokens: npt.NDArray[np.int64]
-    """Place of each of their tokens in the flattened rows, post by post."""
+    """Index of each token in the flattened rows, post by post."""
     positions: Ints
-    """(rows, length): of each token within its post."""
+    """(rows, length): position of each token within its post."""
     segments: Ints
-    """(rows, length): number of the post in its row that a token belongs to; -1: none."""
+    """(rows, length): number of the token's post within the row; -1: padding."""
     wanted: Ints
-    """(rows, reads): places in each row whose states are read."""
+    """(rows, reads): positions in each row whose states are read."""
     firsts: Ints
-    """(posts or more,): where each post's [CLS] stands among the flattened `wanted`."""
+    """(posts or more,): index of each post's [CLS] in the flattened `wanted`."""
     marks: Ints
-    """(2, markers or more): likewise each marker, and the [CLS] of its post, post by post."""
+    """(2, markers or more): index of each marker, and of the [CLS] of its post, post by post."""
 
 
 def packed_batches(
@@ -56,12 +56,12 @@ def packed_batches(
     places: Sequence[Sequence[int]],
     *,
     limit: int,
-    lanes: int = 1,
+    streams: int = 1,
     sizes: Callable[[int, int, int], list[int]] = batch_sizes,
 ) -> Iterator[PackedBatch]:
-    """Posts of *lengths* tokens, at most *limit* each, with markers at *places*, in batches for *lanes* workers.
+    """Packs posts of *lengths* tokens (at most *limit*), with markers at *places*, into batches for *streams* streams.
 
-    Each post is in exactly one batch. *sizes*: how many rows each has, given all, the most and the lanes.
+    Each post is in exactly one batch. *sizes* returns the rows of each batch from all rows, the maximum and *streams*.
     """
     kinds: dict[tuple[int, int], list[list[int]]] = {}
     for length, row in _rows(lengths, places, limit):
@@ -69,13 +69,13 @@ def packed_batches(
         kinds.setdefault((length, _FEW_READS if usual else _MANY_READS), []).append(row)
     for (length, reads), rows in kinds.items():
         at = 0
-        for size in sizes(len(rows), BATCH_ROWS if length <= ROW_LENGTHS[-1] else LONG_ROWS, lanes):
+        for size in sizes(len(rows), BATCH_ROWS if length <= ROW_LENGTHS[-1] else LONG_ROWS, streams):
             yield _batch(rows[at : at + size], lengths, places, length=length, reads=reads)
             at += size
 
 
 def _rows(lengths: Sequence[int], places: Sequence[Sequence[int]], limit: int) -> Iterator[tuple[int, list[int]]]:
-    """(length of the row, its posts): the longest post that is left, then the longest that fits, until none does."""
+    """(length of the row, its posts): the longest remaining post, then the longest that fits, until none fits."""
     waiting: list[list[int]] = [[] for _ in range(limit + 1)]
     for post, length in enumerate(lengths):
         waiting[length].append(post)
@@ -103,7 +103,7 @@ def _rows(lengths: Sequence[int], places: Sequence[Sequence[int]], limit: int) -
 
 
 def _row_length(longest: int, tokens: int, limit: int) -> int:
-    """For a row that begins with a post of *longest* of the *tokens* that are left."""
+    """Length of a row whose first post has *longest* tokens; *tokens* remain in total."""
     short, usual = (min(length, limit) for length in ROW_LENGTHS)
     if tokens <= short:
         return short

@@ -1,9 +1,9 @@
-"""Marks in a text where it names its targets, so that the encoder reads *about whom* a thing is said.
+"""Marks the mentions of targets in a text, so that the encoder knows which target a statement is about.
 
-Every mention of a target becomes one `MARKER` token. A brand's name is replaced by it: the same sentence gets the same
-verdict whichever brand it names, and a handle, which the normaliser would mask, is not lost. Of an aspect ("battery
-life") the words stay behind the marker, for they carry meaning. The head `target` reads the marker's own state, so one
-pass serves all targets of a post.
+Every mention of a target becomes one `MARKER` token. It replaces a brand's name: a sentence gets the same scores for
+every brand, and handles, which normalization would mask, are not lost. The words of an aspect ("battery life") follow
+the marker, because they carry meaning. The head `target` reads the state of the marker, so one pass serves all targets
+of a post.
 """
 
 import re
@@ -15,7 +15,7 @@ from itertools import pairwise
 from brandpulse.text.normalization import MARKER, normalize
 
 ABSENT = 0.95
-"""P(irrelevant) of a target that the post does not name. What is left is shared as a leading marker would be judged."""
+"""P(irrelevant) of a target that the post does not name. The rest is distributed like the scores of its marker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +23,26 @@ class MarkedText:
     """One post as the encoder reads it."""
 
     text: str
-    """Normalised; one `MARKER` per mention."""
+    """Normalized; one `MARKER` per mention."""
     mentions: tuple[int, ...] = ()
-    """For each marker, in order, the number of the target it stands for, from 0."""
+    """For each marker, in order, the index of its target."""
     targets: int = 0
-    """How many targets are asked about."""
+    """Number of targets."""
     absent: frozenset[int] = frozenset()
-    """Targets that the post does not name: irrelevant by rule. Each still has a leading marker."""
+    """Indexes of targets that the post does not name: irrelevant by rule. Each has a marker before the text."""
 
 
 def plain(text: str) -> MarkedText:
-    """*text*, normalised, without any target."""
+    """*text*, normalized, without any target."""
     return MarkedText(normalize(text))
 
 
 def mark(text: str, targets: Sequence[str], *, keep_words: bool = False) -> MarkedText:
-    """*text* with each of *targets* marked wherever it stands; one that does not stand there is marked as absent.
+    """*text* with every mention of *targets* marked; targets without a mention are absent.
 
     A target is found as a whole word or phrase, with or without @ or #, in any case and with other separators
-    (`Google Earth` in `#googleearth`), else by most of its words, else as a piece of a word. With *keep_words* the
-    words stay behind their marker.
+    (`Google Earth` in `#googleearth`), else by most of its words, else as part of a word. With *keep_words* the words
+    follow their marker.
     """
     text = normalize(text, keep_handles=True)
     spans: list[tuple[int, int, int]] = []
@@ -63,10 +63,10 @@ def mark_spans(
     absent: Iterable[int] = (),
     keep_words: bool = False,
 ) -> MarkedText:
-    """*text* (normalised but for its handles) with a marker at each (start, end, target) of *spans*, then normalised.
+    """*text* (normalized except for handles) with a marker at each (start, end, target) of *spans*, then normalized.
 
-    Of spans that overlap the longest counts, for the targets of all. A target without a span gets a leading marker
-    (`⌖ : the post`): it is judged as what the post is about, unless it is one of *absent*.
+    Overlapping spans are merged into the longest, for the targets of all. A target without a span gets a marker before
+    the text (`⌖ : the post`): the post is read as being about it, unless it is one of *absent*.
     """
     parts: list[str] = []
     mentions: list[int] = []
@@ -92,7 +92,7 @@ def mark_spans(
 
 
 def find_target(text: str, target: str) -> list[tuple[int, int]]:
-    """Where *target* stands in *text*, from its most exact form down; nothing when it does not."""
+    """(start, end) of each mention of *target* in *text*, in the most exact form that occurs; empty if there is none."""
     for pattern in _patterns(target):
         if spans := [found.span() for found in pattern.finditer(text)]:
             return spans
@@ -109,16 +109,16 @@ def _patterns(target: str) -> tuple[re.Pattern[str], ...]:
         return (re.compile(re.escape(target), re.IGNORECASE),) if target.strip() else ()
     joined = r"[\W_]{0,3}".join(map(re.escape, words))
     patterns = [rf"(?<!\w)[@#]?{joined}(?!\w)", rf"[@#]?{joined}"]
-    telling = [word for word in words if len(word) > 3 and word.casefold() not in _COMMON_WORDS]
-    if len(words) > 1 and telling:
+    distinctive = [word for word in words if len(word) > 3 and word.casefold() not in _COMMON_WORDS]
+    if len(words) > 1 and distinctive:
         pairs = [rf"{re.escape(a)}[\W_]{{0,3}}{re.escape(b)}" for a, b in pairwise(words)]
         patterns += [rf"(?<!\w)[@#]?(?:{'|'.join(pairs)})(?!\w)"]
-        patterns += [rf"(?<!\w)[@#]?(?:{'|'.join(map(re.escape, telling))})(?!\w)"]
+        patterns += [rf"(?<!\w)[@#]?(?:{'|'.join(map(re.escape, distinctive))})(?!\w)"]
     return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
 
 
 def _without_overlaps(spans: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, list[int]]]:
-    """*spans* in order, without overlaps; one span may stand for several targets."""
+    """*spans* in order without overlaps, each with its targets."""
     apart: list[tuple[int, int, list[int]]] = []
     for start, end, number in sorted(spans, key=lambda span: (span[0], -span[1])):
         if apart and start < apart[-1][1]:

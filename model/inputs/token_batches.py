@@ -1,4 +1,4 @@
-"""Posts into padded batches of token ids, the same way for every engine."""
+"""Turns posts into padded batches of token ids, in the same way for every engine."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,47 +14,47 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 LENGTHS = (8, 16, 24, 32, 40, 48, 56, 64, 96, 128)
-"""What posts are padded to, in tokens. OpenVINO builds kernels for each (batch, length) it meets and keeps them: 60 ms
-and some MB each. With every length and batch size the memory of a soak grew from 250 to 800 MB in 200 calls."""
+"""Padded lengths, in tokens. OpenVINO builds and keeps kernels for each (batch, length): 60 ms and some MB each. With
+arbitrary lengths and batch sizes memory grew from 250 to 800 MB in 200 calls of a soak test."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """Some posts of one call, of similar length."""
+    """Posts of one call with similar lengths."""
 
     rows: list[int]
-    """Where each post stood among the texts."""
+    """Index of each post among the texts."""
     ids: npt.NDArray[np.int32]
     """(batch, length), padded with 0."""
     mask: npt.NDArray[np.float32]
-    """(batch, length), 1 where there is a token."""
+    """(batch, length), 1 for tokens, 0 for padding."""
 
 
 def token_batches(
-    texts: Sequence[str], tokenizer: "Tokenizer", *, batch_size: int, lanes: int = 1, window: int = 1024
+    texts: Sequence[str], tokenizer: "Tokenizer", *, batch_size: int, streams: int = 1, window: int = 1024
 ) -> Iterator[TokenBatch]:
-    """*texts* normalised, tokenised, sorted by length within each *window* and cut into batches for *lanes* workers.
+    """*texts* normalized, tokenized, sorted by length within each *window* and split into batches for *streams* streams.
 
-    Each text is in exactly one batch of at most *batch_size* posts, itself a power of two. Sorting is worth 1.4 times
-    the speed; the window bounds what a huge call holds in memory.
+    Each text is in exactly one batch of at most *batch_size* posts (a power of two). Sorting makes scoring 1.4 times as
+    fast; the window limits the memory of a large call.
     """
     for start in range(0, len(texts), window):
         encodings = tokenizer.encode_batch_fast([normalize(text) for text in texts[start : start + window]])
         tokens = [encoding.ids for encoding in encodings]
         order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
         at = 0
-        for size in batch_sizes(len(order), batch_size, lanes):
+        for size in batch_sizes(len(order), batch_size, streams):
             rows = order[at : at + size]
             at += size
             yield _padded([start + row for row in rows], [tokens[row] for row in rows])
 
 
-def batch_sizes(posts: int, largest: int, lanes: int) -> list[int]:
-    """Powers of two, at most *largest*, that sum to *posts*, so small that each lane gets a share where posts are few.
+def batch_sizes(posts: int, largest: int, streams: int) -> list[int]:
+    """Powers of two, at most *largest*, that sum to *posts*; small enough to give work to every stream.
 
-    Powers of two keep the number of shapes small without computing rows of padding: 21 posts in 2 lanes are 8, 8, 4, 1.
+    Powers of two keep the number of shapes small without rows of padding: 21 posts in 2 streams are 8, 8, 4, 1.
     """
-    while largest > 1 and largest * lanes > posts:
+    while largest > 1 and largest * streams > posts:
         largest //= 2
     sizes = []
     while posts:
@@ -65,9 +65,9 @@ def batch_sizes(posts: int, largest: int, lanes: int) -> list[int]:
     return sizes
 
 
-def even_sizes(posts: int, largest: int, lanes: int) -> list[int]:
-    """As `batch_sizes`, for engines that no shape costs anything: few, as many for each lane, nearly of a size."""
-    batches = min(posts, lanes * -(-posts // (largest * lanes)))
+def even_sizes(posts: int, largest: int, streams: int) -> list[int]:
+    """As `batch_sizes`, for engines without a cost per shape: few batches of nearly equal size, the same per stream."""
+    batches = min(posts, streams * -(-posts // (largest * streams)))
     return [posts // batches + (at < posts % batches) for at in range(batches)]
 
 
@@ -83,7 +83,7 @@ def _padded(rows: list[int], tokens: list[list[int]]) -> TokenBatch:
 
 
 MAX_MARKERS = 31
-"""Of one post; those that come later are not read."""
+"""Maximum number of markers read per post; later ones are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +93,31 @@ class MarkedTokens:
     ids: list[int]
     """[CLS] first, [SEP] last."""
     places: tuple[int, ...]
-    """Where each marker that is left stands in `ids`."""
+    """Position of each remaining marker in `ids`."""
     skipped: int = 0
-    """How many markers of the post stand before these; others may have been cut off behind them."""
+    """Number of markers truncated before these; others may be truncated after them."""
 
 
 @dataclass(frozen=True, slots=True)
 class MarkedBatch:
-    """Some marked posts of one call, of similar length."""
+    """Marked posts of one call with similar lengths."""
 
     rows: list[int]
-    """Where each post stood among the posts."""
+    """Index of each post among the posts of the call."""
     ids: npt.NDArray[np.int32]
     """(batch, length), padded with 0."""
     mask: npt.NDArray[np.float32]
-    """(batch, length), 1 where there is a token."""
+    """(batch, length), 1 for tokens, 0 for padding."""
     wanted: npt.NDArray[np.int32]
-    """(batch, 1 + markers): the positions whose states are read: [CLS]'s, then each marker's, padded with 0."""
+    """(batch, 1 + markers): positions whose states are read: [CLS], then each marker; padded with 0."""
 
 
 def tokenize_marked(
     posts: Sequence[MarkedText], tokenizer: "Tokenizer", *, marker: int, max_tokens: int
 ) -> list[MarkedTokens]:
-    """*posts* as tokens, at most *max_tokens* each; *tokenizer* must not cut. *marker* is the marker's token.
+    """*posts* as tokens, at most *max_tokens* each; *tokenizer* must not truncate. *marker* is the marker's token.
 
-    Of a post's markers the first `MAX_MARKERS` are read.
+    The first `MAX_MARKERS` markers of a post are read.
     """
     found = []
     encodings = tokenizer.encode_batch_fast([post.text for post in posts])
@@ -133,7 +133,7 @@ def tokenize_marked(
 
 
 def window_start(ids: Sequence[int], marker: int, max_tokens: int) -> int:
-    """Where the window of a post that is too long begins (behind [CLS]): at 1, or a bit before the first marker."""
+    """Start of the window of a long post (after [CLS]): 1, or a position shortly before the first marker."""
     if len(ids) <= max_tokens or marker not in ids:
         return 1
     first = ids.index(marker)
@@ -141,16 +141,16 @@ def window_start(ids: Sequence[int], marker: int, max_tokens: int) -> int:
 
 
 def token_window(ids: Sequence[int], marker: int, max_tokens: int) -> list[int]:
-    """At most *max_tokens* of *ids*, [CLS] first and [SEP] last, and the first marker among them."""
+    """At most *max_tokens* of *ids*: [CLS] first, [SEP] last, the first marker included."""
     start = window_start(ids, marker, max_tokens)
     return [ids[0], *ids[start:-1][: max_tokens - 2], ids[-1]]
 
 
-def marked_batches(posts: Sequence[MarkedTokens], *, batch_size: int, lanes: int = 1) -> Iterator[MarkedBatch]:
-    """*posts* sorted by length and cut into batches for *lanes* workers, each post in exactly one of them."""
+def marked_batches(posts: Sequence[MarkedTokens], *, batch_size: int, streams: int = 1) -> Iterator[MarkedBatch]:
+    """*posts* sorted by length and split into batches for *streams* streams; each post is in exactly one batch."""
     order = sorted(range(len(posts)), key=lambda row: len(posts[row].ids))
     at = 0
-    for size in batch_sizes(len(order), batch_size, lanes):
+    for size in batch_sizes(len(order), batch_size, streams):
         rows = order[at : at + size]
         at += size
         padded = _padded(rows, [posts[row].ids for row in rows])
@@ -162,5 +162,5 @@ def marked_batches(posts: Sequence[MarkedTokens], *, batch_size: int, lanes: int
 
 
 def _rounded_up(markers: int) -> int:
-    """*markers* or somewhat more: 1, 2, 4, 8, …, for each shape costs the engine memory."""
+    """*markers* rounded up to a power of two, because each shape costs memory."""
     return 1 << max(0, markers - 1).bit_length()

@@ -1,4 +1,4 @@
-"""Gives the encoder's tokeniser the marker and emoji, in slots that its makers left unused."""
+"""Adds the marker and emoji to the encoder's tokenizer, in unused slots of its vocabulary."""
 
 import json
 import re
@@ -15,14 +15,13 @@ from brandpulse.text.normalization import EMOJI, MARKER
 
 _UNUSED = re.compile(r"\[unused\d+\]")
 _FACES = ((0x1F600, 0x1F64F), (0x1F910, 0x1F92F), (0x1F970, 0x1F97A), (0x1F440, 0x1F450), (0x1F490, 0x1F49F))
-"""Faces, hands and hearts, whether or not the training posts hold them: their names say what they mean."""
+"""Faces, hands and hearts are always added, because their names state their meaning."""
 
 
 def extend_tokenizer(tokenizer: Path, texts: Iterable[str]) -> tuple[str, dict[int, str]]:
-    """The tokeniser at *tokenizer* as JSON with a token for the marker and each emoji of *texts*; id -> emoji's name.
+    """The tokenizer file as JSON with tokens for the marker and each emoji of *texts*, and id -> name of new tokens.
 
-    Tells only of tokens that are new: one that was extended before keeps what its embeddings have learnt since. The
-    marker's slot has the name `target`.
+    Tokens that exist already are not returned: they keep their trained embeddings. The marker has the name `target`.
     """
     description: dict[str, Any] = json.loads(tokenizer.read_text(encoding="utf-8"))
     vocabulary: dict[str, int] = description["model"]["vocab"]
@@ -43,7 +42,7 @@ def extend_tokenizer(tokenizer: Path, texts: Iterable[str]) -> tuple[str, dict[i
 def embed_new_tokens(
     table: npt.NDArray[np.float32], names: dict[int, str], tokenizer: Tokenizer
 ) -> npt.NDArray[np.float32]:
-    """*table* (words, width) with each new word at the mean of its name's word pieces: 😡 begins as "pouting face"."""
+    """*table* (words, width) with each new token at the mean of its name's word pieces: 😡 starts as "pouting face"."""
     table = table.copy()
     for place, name in names.items():
         pieces: Sequence[int] = tokenizer.encode(name, add_special_tokens=False).ids

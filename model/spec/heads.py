@@ -1,4 +1,4 @@
-"""What the model says about a post: one encoder, several heads, each with its own labels."""
+"""The heads of the model: one encoder, several heads, each with its own labels."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,21 +8,21 @@ from brandpulse.schema import labels
 SENTIMENT = ("negative", "neutral", "positive")
 
 TARGET = (*SENTIMENT, "irrelevant")
-"""Sentiment towards one named brand or aspect; `irrelevant` where the post says nothing about it."""
+"""Sentiment towards one brand or aspect; `irrelevant`: the post says nothing about it."""
 
 EMOTIONS, MOODS = labels.EMOTIONS, labels.MOODS
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One question put to the encoder."""
+    """One output of the model."""
 
     name: str
     labels: tuple[str, ...]
     kind: Literal["one", "many"]
-    """`one`: probabilities sum to 1 (softmax). `many`: each label stands alone (sigmoid)."""
+    """`one`: exactly one label, probabilities sum to 1 (softmax). `many`: labels are independent (sigmoid)."""
     reads: Literal["post", "mention"] = "post"
-    """The whole post, or one mention of a target in it."""
+    """The input: the whole post, or one mention of a target."""
 
 
 HEADS = (
@@ -33,8 +33,8 @@ HEADS = (
     Head("risk", ("complaint", "crisis", "informative"), "many"),
     Head("sarcasm", ("sarcasm",), "many"),
 )
-"""In the order in which the graph puts their logits side by side. `crisis`: the post tells of a disaster that happened;
-`informative`: within a crisis, it says something one can act on (CrisisLex)."""
+"""In the order of their logits in the graph. `crisis`: the post reports a disaster; `informative`: it contains
+actionable information about a crisis (CrisisLex)."""
 
 POST_HEADS = tuple(head for head in HEADS if head.reads == "post")
 

@@ -1,23 +1,23 @@
-"""What may be chosen when a classifier is loaded."""
+"""Allowed values of the options that select a model and what it does."""
 
 from typing import Literal
 
 Engine = Literal["auto", "openvino", "torch", "keyword", "null"]
 
 Precision = Literal["auto", "fp32", "bf16", "int8", "int8-onnxruntime"]
-"""Of the openvino engine. The last is for processors without instructions for bytes: onnxruntime multiplies these in
-half of the time that OpenVINO takes there."""
+"""Of the openvino engine. `int8-onnxruntime` is for processors without int8 instructions: there onnxruntime needs half
+the time of OpenVINO."""
 
 ExitPolicy = Literal["auto", "early", "full"]
-"""Whether the early heads settle the posts of which they are sure; auto: if the weights say when they are."""
+"""`early`: confident early heads give the final answer; `full`: never; `auto`: if the weights have exit thresholds."""
 
 Task = Literal["sentiment", "target_sentiment", "emotion", "complaint", "crisis", "sarcasm"]
-"""What labelled rows are asked about."""
+"""The task that the gold labels of a file belong to."""
 
 TargetWords = Literal["auto", "keep", "drop"]
-"""Whether the words of a target stay behind its marker: aspects keep them, brands do not."""
+"""`keep`: the words of a target follow its marker (aspects); `drop`: the marker replaces them (brands)."""
 
 ExportFormat = Literal["openvino", "onnx", "safetensors", "tensorrt"]
 
 ExportPrecision = Literal["fp32", "fp16", "int8"]
-"""Of an exported model; not every format offers each."""
+"""Of an exported model; not every format supports every precision."""

@@ -62,10 +62,10 @@ def answer_sides(
         for start in range(0, len(order), batch_size):
             batch = [rows[at] for at in order[start : start + batch_size]]
             logits = model(*(tensor.to(device) for tensor in collate(batch)))
-            for sheet, tensors in zip(sides, logits, strict=True):
-                sheet.add(batch, tensors)
+            for collector, tensors in zip(sides, logits, strict=True):
+                collector.add(batch, tensors)
     model.train()
-    return sides[0].judged(), sides[1].judged()
+    return sides[0].answers(), sides[1].answers()
 
 
 class _AnswerCollector:
@@ -87,7 +87,7 @@ class _AnswerCollector:
                 self._logits.setdefault(name, []).append(logits)
                 self._gold.setdefault(name, []).append(gold)
 
-    def judged(self) -> SideAnswers:
+    def answers(self) -> SideAnswers:
         return SideAnswers(
             {name: np.concatenate(parts) for name, parts in self._logits.items()},
             {name: np.concatenate(parts) for name, parts in self._gold.items()},

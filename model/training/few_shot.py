@@ -36,7 +36,7 @@ Pair = tuple[int, int, float]
 
 @dataclass(frozen=True, slots=True)
 class LabelledExamples:
-    """One's own labelled posts, normalised."""
+    """One's own labelled posts, normalized."""
 
     texts: list[str]
     gold: npt.NDArray[np.int64]

@@ -72,7 +72,7 @@ def adapt(
 
 
 def distinct_texts(files: Iterable[Path], tests: Iterable[Path] = ()) -> list[str]:
-    """The normalised texts of *files*, each once, without empty ones and those that stand in *tests*."""
+    """The normalized texts of *files*, each once, without empty ones and those that stand in *tests*."""
     seen = {""} | {leak_key(text) for path in tests for text in _texts(path)}
     found: list[str] = []
     for path in files:
@@ -182,5 +182,5 @@ def mask_tokens(
 def _token(tokenizer: "Tokenizer", name: str) -> int:
     found = tokenizer.token_to_id(name)
     if found is None:
-        raise ConfigError(f"the tokeniser has no token {name}")
+        raise ConfigError(f"the tokenizer has no token {name}")
     return found

@@ -55,7 +55,7 @@ class EngineSpeed:
 
     name: str
     posts_per_second: float
-    """Of the median round, normalising and tokenising included. Each post is one pass, whatever is asked about it."""
+    """Of the median round, normalizing and tokenizing included. Each post is one pass, whatever is asked about it."""
     spread: float
     """(slowest − fastest round) / median round: how noisy the machine was."""
     posts_per_core_second: float

@@ -12,7 +12,7 @@ UNTAGGED = -100
 
 
 class Encoding(Protocol):
-    """What the tokeniser says of one text."""
+    """What the tokenizer says of one text."""
 
     @property
     def offsets(self) -> Sequence[Span]: ...

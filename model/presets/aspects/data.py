@@ -18,7 +18,7 @@ class Sentence:
     """One text as the encoder reads it, with its labelled terms."""
 
     text: str
-    """Normalised."""
+    """Normalized."""
     terms: Mapping[str, str]
     """Term -> negative, neutral or positive."""
 

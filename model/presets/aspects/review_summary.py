@@ -37,7 +37,7 @@ def summaries(
     An aspect has `term`, `category`, `sentiment` and `probabilities`; a category counts its aspects by sentiment. Each
     sentence is read on its own. A review is read as far as posts are: 2,000 characters.
     """
-    # Cut into sentences before normalising, which takes line breaks away.
+    # Cut into sentences before normalizing, which takes line breaks away.
     parts = [[clean for part in _STOP.split(review[:2_000]) if (clean := normalize(part))] for review in reviews]
     flat = [sentence for sentences in parts for sentence in sentences]
     spans = tagger.spans(flat)

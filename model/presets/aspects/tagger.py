@@ -53,7 +53,7 @@ class Tagger:
         self._words = tensors[WORD_TABLE] - tensors[WORD_TABLE].mean(axis=0)
 
     def spans(self, texts: Sequence[str]) -> list[list[Span]]:
-        """For each of *texts*, which must be normalised, where its aspect terms stand, in order."""
+        """For each of *texts*, which must be normalized, where its aspect terms stand, in order."""
         encodings = self._tokenizer.encode_batch(list(texts))
         order = sorted(range(len(texts)), key=lambda at: len(encodings[at].ids))
         found: list[list[Span]] = [[] for _ in texts]

@@ -41,7 +41,7 @@ def encode_examples(examples: Sequence[Example], tokenizer: "Tokenizer", max_tok
     """*examples* as tokens. *tokenizer* knows the marker, and neither cuts nor pads."""
     marker = tokenizer.token_to_id(MARKER)
     if marker is None or tokenizer.padding is not None or tokenizer.truncation is not None:
-        raise ValueError("expected a tokeniser that knows the marker, and neither cuts nor pads")
+        raise ValueError("expected a tokenizer that knows the marker, and neither cuts nor pads")
     encodings = tokenizer.encode_batch_fast([example.marked.text for example in examples])
     return [
         _encoded(example, found.ids, marker, max_tokens) for example, found in zip(examples, encodings, strict=True)
@@ -58,7 +58,7 @@ def _encoded(example: Example, ids: list[int], marker: int, max_tokens: int) -> 
 
 
 def token_ids(texts: Sequence[str], tokenizer: "Tokenizer", max_tokens: int) -> list[Ids]:
-    """The tokens of each of *texts* (normalised), [SEP] last also where it is cut."""
+    """The tokens of each of *texts* (normalized), [SEP] last also where it is cut."""
     found = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
     return [
         np.array(ids if len(ids) <= max_tokens else [*ids[: max_tokens - 1], ids[-1]], dtype=np.int32) for ids in found

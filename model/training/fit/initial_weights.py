@@ -67,7 +67,7 @@ def initial_network(
 ) -> InitialNetwork:
     """The network from *base*: a folder with a BERT encoder as transformers writes it, or packed weights.
 
-    Emoji of *texts* that the tokeniser lacks get tokens, which begin as the words of their names. *layers* are the
+    Emoji of *texts* that the tokenizer lacks get tokens, which begin as the words of their names. *layers* are the
     encoder's layers to keep, *dropout* is the encoder's. Raises ConfigError when *base* cannot be used.
     """
     torch.manual_seed(seed)

@@ -3,7 +3,7 @@
 run.json            `Facts`: what is trained, and how far it is
 state.safetensors   the model's and the optimisers' tensors of one step; the step stands in the file's metadata
 snap/*.safetensors  weights along the way, of which the last few are averaged
-tokenizer.json      the tokeniser, with the words added for this run
+tokenizer.json      the tokenizer, with the words added for this run
 """
 
 import hashlib

@@ -55,7 +55,7 @@ class WatchedScorer:
         self.entered.set()
         assert self.gate.wait(patience(20))
         if any(POISON in post.text for post in posts):
-            raise ValueError("the tokeniser choked")
+            raise ValueError("the tokenizer choked")
         return self.inner.score(posts)
 
 

@@ -77,7 +77,7 @@ def a_data_folder(folder: Path, *, train: int = 240, validation: int = 60, name:
 
 
 def a_tiny_encoder(folder: Path, *, layers: int = 4, seed: int = 13, tokenizer: Path | None = None) -> Path:
-    """A narrow BERT with random weights and the shipped tokeniser."""
+    """A narrow BERT with random weights and the shipped tokenizer."""
     import torch
     from transformers import BertConfig, BertModel
 

@@ -123,5 +123,5 @@ def test_calls_of_every_size_meet_few_shapes() -> None:
     tokenizer = truncating_tokenizer(WHOLE_POST_WEIGHTS / "tokenizer.json", max_tokens=128)
     texts = ["word " * (number % 130) for number in range(300)]
     calls = [texts[at : at + 1 + at % 70] for at in range(300)]
-    shapes = {batch.ids.shape for call in calls for batch in token_batches(call, tokenizer, batch_size=32, lanes=2)}
+    shapes = {batch.ids.shape for call in calls for batch in token_batches(call, tokenizer, batch_size=32, streams=2)}
     assert len(shapes) <= 6 * len(LENGTHS)  # each costs OpenVINO some MB for ever

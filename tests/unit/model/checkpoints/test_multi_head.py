@@ -78,7 +78,7 @@ def test_a_manifest_that_does_not_fit_is_a_config_error(tmp_path: Path, change: 
         load_scorer("openvino", folder)
 
 
-def test_a_tokeniser_without_a_marker_is_a_config_error(tmp_path: Path) -> None:
+def test_a_tokenizer_without_a_marker_is_a_config_error(tmp_path: Path) -> None:
     folder = a_brand_folder(tmp_path)
     description = json.loads((folder / "tokenizer.json").read_text())
     description["added_tokens"] = []

@@ -14,7 +14,7 @@ def a_file(path: Path, *rows: dict[str, object]) -> Path:
 
 
 @pytest.mark.parametrize("name", ["posts.jsonl", "posts.jsonl.gz"])
-def test_plain_and_gzipped_rows_are_read_in_order_and_normalised(tmp_path: Path, name: str) -> None:
+def test_plain_and_gzipped_rows_are_read_in_order_and_normalized(tmp_path: Path, name: str) -> None:
     path = a_file(tmp_path / name, {"text": "@ann hi", "sentiment": "neu"}, {"text": "awful", "sentiment": "negative"})
     assert read_labelled(path) == [LabelledPost("@user hi", 1), LabelledPost("awful", 0)]
 

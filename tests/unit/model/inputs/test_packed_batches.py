@@ -16,17 +16,17 @@ POSTS = st.lists(
 )
 
 
-def packed(posts: list[tuple[int, list[int]]], lanes: int = 1) -> list[PackedBatch]:
+def packed(posts: list[tuple[int, list[int]]], streams: int = 1) -> list[PackedBatch]:
     return list(
-        packed_batches([length for length, _ in posts], [places for _, places in posts], limit=LIMIT, lanes=lanes)
+        packed_batches([length for length, _ in posts], [places for _, places in posts], limit=LIMIT, streams=streams)
     )
 
 
 @given(POSTS, st.integers(1, 3))
 def test_every_post_is_in_one_batch_and_keeps_its_tokens_in_order(
-    posts: list[tuple[int, list[int]]], lanes: int
+    posts: list[tuple[int, list[int]]], streams: int
 ) -> None:
-    batches = packed(posts, lanes)
+    batches = packed(posts, streams)
     assert sorted(post for batch in batches for post in batch.posts.tolist()) == list(range(len(posts)))
     for batch in batches:
         assert len(set(batch.tokens.tolist())) == len(batch.tokens)
@@ -68,7 +68,7 @@ def test_the_heads_read_the_first_token_and_the_markers_of_each_post(posts: list
 
 @given(st.lists(POSTS, min_size=1, max_size=4))
 def test_calls_of_every_kind_meet_few_shapes(calls: list[list[tuple[int, list[int]]]]) -> None:
-    for batch in (batch for call in calls for batch in packed(call, lanes=2)):
+    for batch in (batch for call in calls for batch in packed(call, streams=2)):
         rows, length = batch.positions.shape
         assert length in (32, 64, LIMIT)
         assert rows in (1, 2, 4, 8, 16)

@@ -22,8 +22,8 @@ def test_every_text_is_in_exactly_one_batch(words: list[int], batch_size: int, w
 
 
 @given(st.integers(0, 300), st.sampled_from([1, 8, 32]), st.integers(1, 4))
-def test_batch_sizes_are_powers_of_two_that_hold_every_post(posts: int, largest: int, lanes: int) -> None:
-    sizes = batch_sizes(posts, largest, lanes)
+def test_batch_sizes_are_powers_of_two_that_hold_every_post(posts: int, largest: int, streams: int) -> None:
+    sizes = batch_sizes(posts, largest, streams)
     assert sum(sizes) == posts
     assert all(size <= largest and size & (size - 1) == 0 for size in sizes)
 
@@ -47,12 +47,12 @@ def test_texts_of_like_length_share_a_batch() -> None:
 
 
 @given(st.integers(1, 3_000), st.sampled_from([8, 16]), st.integers(1, 9))
-def test_even_sizes_differ_by_one_and_give_each_lane_as_many(posts: int, largest: int, lanes: int) -> None:
-    sizes = even_sizes(posts, largest, lanes)
+def test_even_sizes_differ_by_one_and_give_each_lane_as_many(posts: int, largest: int, streams: int) -> None:
+    sizes = even_sizes(posts, largest, streams)
     assert sum(sizes) == posts
     assert max(sizes) <= largest
     assert max(sizes) - min(sizes) <= 1
-    assert len(sizes) % lanes == 0 or sizes == [1] * posts
+    assert len(sizes) % streams == 0 or sizes == [1] * posts
 
 
 def test_no_rows_are_no_batches() -> None:

@@ -54,7 +54,7 @@ def test_any_words_survive_being_tags(chosen: list[str], data: st.DataObject) ->
         width = data.draw(st.integers(0, 2))
         if width:
             last = min(at + width, len(chosen)) - 1
-            # A sign the tokeniser has no piece for belongs to no term.
+            # A sign the tokenizer has no piece for belongs to no term.
             if all(tokenizer().encode(word, add_special_tokens=False).ids for word in chosen[at : last + 1]):
                 spans.append((starts[at], starts[last] + len(chosen[last])))
         at += max(width, 1)
