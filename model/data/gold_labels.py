@@ -1,4 +1,4 @@
-"""A file's rows as one task asks about them: texts, targets, and the gold label of each."""
+"""The labelled rows of a file for one task: texts, targets, and the gold label of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from model.spec.heads import EMOTIONS, MOODS, SENTIMENT, TARGET
 from model.spec.options import Task
 
 Kind = Literal["one", "bit", "many"]
-"""One label of several; yes or no; any number of labels."""
+"""`one`: one of several labels; `bit`: yes or no; `many`: any number of labels."""
 
 BITS = ("0", "1")
-"""The labels of a yes-or-no task."""
+"""The labels of a field of kind `bit`."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoldField:
-    """Where a task's gold label stands in a row, and which answer of the model it is held against."""
+    """The field of a row that contains the gold label, and the head that predicts it."""
 
     name: str
     head: str
     kind: Kind = "one"
     label: str = ""
-    """Of a yes-or-no field: the head's label whose probability is judged."""
+    """For kind `bit`: the head's label whose probability is evaluated."""
     yes: str | None = None
-    """Of a yes-or-no field in words: the word that means yes. None: it holds 0 or 1."""
+    """For kind `bit`: the value that means yes. None: the field contains 0 or 1."""
 
 
 TASKS: dict[Task, tuple[GoldField, ...]] = {
@@ -43,7 +43,7 @@ TASKS: dict[Task, tuple[GoldField, ...]] = {
     ),
     "sarcasm": (GoldField("irony", "sarcasm", "bit", "sarcasm"), GoldField("sarcasm", "sarcasm", "bit", "sarcasm")),
 }
-"""The fields in which a task's label may stand; the first one that the file's first row has is read in all rows."""
+"""Fields that may contain the label of a task; the first one in the file's first row is read in all rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +55,22 @@ class GoldRows:
     field: GoldField
     head: str
     labels: tuple[str, ...]
-    """What is judged, in the head's order: the labels that occur as gold, or those asked for."""
+    """The evaluated labels, in the head's order: those in the file, or the requested ones."""
     texts: tuple[str, ...]
     targets: tuple[str, ...]
-    """Empty where the row names none."""
+    """An empty string for rows without a target."""
     lines: tuple[int, ...]
     values: npt.NDArray[np.int64]
-    """(n,) columns of `labels`; for a field of many labels (n, labels) of 0 and 1."""
+    """(n,) columns of `labels`; for kind `many` (n, labels) of 0 and 1."""
     left_out: int
-    """Rows of the file with another label than those asked for."""
+    """Number of rows with a label that was not requested."""
 
 
 def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None) -> GoldRows:
     """The rows of a `.jsonl` or `.jsonl.gz` file.
 
-    *labels* restricts what is judged, in long or short form (`neg`): rows with another gold label are left out.
-    Raises ValueError naming the file and, where one is at fault, line, field and value.
+    *labels* restricts the evaluated labels, in long or short form (`neg`): rows with another gold label are left out.
+    Raises ValueError that names the file and, if a row is wrong, line, field and value.
     """
     texts: list[str] = []
     targets: list[str] = []
@@ -88,33 +88,33 @@ def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None) -> Go
         lines.append(number)
     if field is None:
         raise ValueError(f"{path}: no labelled rows")
-    judged = _evaluated_labels(field, found, labels)
-    kept = [at for at, names in enumerate(found) if field.kind == "many" or names <= set(judged)]
-    if not kept or not judged:
-        raise ValueError(f"{path}: no row with a label among {', '.join(judged)}")
+    evaluated = _evaluated_labels(field, found, labels)
+    chosen = [at for at, names in enumerate(found) if field.kind == "many" or names <= set(evaluated)]
+    if not chosen or not evaluated:
+        raise ValueError(f"{path}: no row with a label among {', '.join(evaluated)}")
     return GoldRows(
         path=path,
         task=task,
         field=field,
-        head="mood" if field.name == "emotion" and set(judged) <= set(MOODS) else field.head,
-        labels=judged,
-        texts=tuple(texts[at] for at in kept),
-        targets=tuple(targets[at] for at in kept),
-        lines=tuple(lines[at] for at in kept),
-        values=_values(field.kind, [found[at] for at in kept], judged),
-        left_out=len(found) - len(kept),
+        head="mood" if field.name == "emotion" and set(evaluated) <= set(MOODS) else field.head,
+        labels=evaluated,
+        texts=tuple(texts[at] for at in chosen),
+        targets=tuple(targets[at] for at in chosen),
+        lines=tuple(lines[at] for at in chosen),
+        values=_values(field.kind, [found[at] for at in chosen], evaluated),
+        left_out=len(found) - len(chosen),
     )
 
 
 def _field_of(task: Task, row: dict[str, Any]) -> GoldField:
-    """The task's field that *row* has; its first one where it has none, so that the row's error names it."""
+    """The first field of the task in *row*; if there is none, the task's first field, which the error then names."""
     return next((field for field in TASKS[task] if row.get(field.name) is not None), TASKS[task][0])
 
 
 def _labels(field: GoldField, row: dict[str, Any]) -> frozenset[str]:
     value = row.get(field.name)
     if value is None:
-        raise ValueError(f"{field.name}: missing; the row has {', '.join(row)}")
+        raise ValueError(f"{field.name}: missing; the row's fields are {', '.join(row)}")
     if field.kind == "many":
         return parse_emotions(value)
     if field.kind == "one":
@@ -142,7 +142,7 @@ def _names(field: GoldField) -> tuple[str, ...]:
 def _evaluated_labels(
     field: GoldField, found: Sequence[frozenset[str]], asked: Sequence[str] | None
 ) -> tuple[str, ...]:
-    """Raises ValueError for a label in *asked* that the task does not have, or fewer than two."""
+    """Raises ValueError if *asked* contains an unknown label or fewer than two labels."""
     names = _names(field)
     if asked is not None:
         wanted = {parse_label("--labels", label, names) for label in asked}

@@ -1,4 +1,4 @@
-"""Posts with a gold label, as JSON lines on disk."""
+"""Posts with a gold label, read from JSON lines."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ from brandpulse.text.normalization import normalize
 from model.spec.heads import SENTIMENT
 
 GOLD = {"neg": 0, "neu": 1, "pos": 2} | {label: index for index, label in enumerate(SENTIMENT)}
-"""The short labels of the data sets and the long ones of this service -> the class's column."""
+"""Short labels of the data sets and long labels -> column of the class."""
 
 _NOT_A_WORD = re.compile(r"[\W_]+")
 
@@ -30,19 +30,19 @@ class LabelledPost:
 def read_labelled(path: Path) -> list[LabelledPost]:
     """The posts of a `.jsonl` or `.jsonl.gz` file with the fields `text` and `sentiment`, in file order.
 
-    Raises ValueError naming file and line for a row without them or with another label.
+    Raises ValueError that names file and line of a row without them or with another label.
     """
     return list(_rows(path))
 
 
 def read_texts(path: Path, *, limit: int) -> list[str]:
-    """The `text` fields of the first *limit* rows of a `.jsonl` or `.jsonl.gz` file, as they stand."""
+    """The `text` fields of the first *limit* rows of a `.jsonl` or `.jsonl.gz` file, unchanged."""
     with _lines(path) as lines:
         return [json.loads(line)["text"] for line, _ in zip(lines, range(limit), strict=False)]
 
 
 def leak_key(text: str) -> str:
-    """What two posts share when one is the other with different case, punctuation, handles or links."""
+    """A key that two posts share if they differ only in case, punctuation, handles or links."""
     words = _NOT_A_WORD.sub(" ", normalize(text).casefold()).split()
     return " ".join(word for word in words if word not in {"user", "http", "rt"})
 

@@ -1,4 +1,4 @@
-"""Labelled posts from many sources in one form: a text, its marked targets, and whatever labels are known."""
+"""Labelled posts from many sources in one form: a text, its marked targets, and all known labels."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ from model.inputs.target_marking import MarkedText, mark, plain
 from model.spec.heads import BY_NAME, EMOTIONS
 
 LONG_LABELS = {"neg": "negative", "neu": "neutral", "pos": "positive", "irr": "irrelevant"}
-"""The labels as the data sets write them -> as this service does."""
+"""Short labels of the data sets -> long labels."""
 
 _BITS = {
     "complaint": ("risk", "complaint"),
@@ -25,13 +25,13 @@ _BITS = {
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One text and what is known of it. A head that is not in `gold` teaches nothing here."""
+    """One text and its labels. Heads without a label in `gold` are not trained on it."""
 
     marked: MarkedText
     gold: Mapping[str, tuple[float, ...] | int]
-    """Head -> column of its one label, or for a head of many labels 1, 0 or -1 (unknown) for each."""
+    """Head -> column of its label; for a head of kind `many` 1, 0 or -1 (unknown) for each label."""
     mentions: tuple[int, ...] = ()
-    """For each target its column in the head `target`, or -1."""
+    """For each target the column of its label in the head `target`, or -1."""
 
 
 @dataclass(slots=True)
@@ -42,12 +42,12 @@ class _TextLabels:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The objects of a `.jsonl` or `.jsonl.gz` file. Raises ValueError naming file and line."""
+    """The objects of a `.jsonl` or `.jsonl.gz` file. Raises ValueError that names file and line."""
     return [row for _, row in numbered_rows(path)]
 
 
 def numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) of each line that is not blank. Raises ValueError naming file and line."""
+    """(line number, object) of each non-blank line. Raises ValueError that names file and line."""
     for number, line in _numbered_lines(path):
         if not line.strip():
             continue
@@ -63,7 +63,7 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def labels_of(row: Mapping[str, Any]) -> dict[str, tuple[float, ...] | int]:
-    """What *row* says of its whole post. Raises ValueError naming the field and the value it cannot read."""
+    """The labels of *row* for its whole post. Raises ValueError that names an unreadable field and value."""
     gold: dict[str, tuple[float, ...] | int] = {}
     if (label := row.get("sentiment")) is not None:
         gold["sentiment"] = _column("sentiment", "sentiment", label)
@@ -89,9 +89,9 @@ def labels_of(row: Mapping[str, Any]) -> dict[str, tuple[float, ...] | int]:
 
 
 def merge_by_text(rows: Iterable[Mapping[str, Any]], *, keep_words: bool = False) -> list[Example]:
-    """*rows* as examples, one for each distinct text: two rows with one text lend each other their labels.
+    """*rows* as examples, one per distinct text: rows with the same text are merged.
 
-    With *keep_words* the words of a target stay behind its marker (aspects).
+    With *keep_words* the words of a target follow its marker (aspects).
     """
     by_text: dict[str, _TextLabels] = {}
     for row in rows:
@@ -110,7 +110,7 @@ def merge_by_text(rows: Iterable[Mapping[str, Any]], *, keep_words: bool = False
 
 
 def parse_label(name: str, label: object, labels: Sequence[str]) -> str:
-    """The one of *labels* that the field *name* holds, in its long form. Raises ValueError naming field and value."""
+    """The label in the field *name*, in long form, one of *labels*. Raises ValueError that names field and value."""
     long = LONG_LABELS.get(label, label) if isinstance(label, str) else label
     if not isinstance(long, str) or long not in labels:
         raise ValueError(f"{name}: expected one of {', '.join(labels)}, got {label!r}")
@@ -118,16 +118,16 @@ def parse_label(name: str, label: object, labels: Sequence[str]) -> str:
 
 
 def parse_bit(name: str, value: object) -> int:
-    """0 or 1, as the field *name* holds it. Raises ValueError naming field and value."""
+    """0 or 1 from the field *name*. Raises ValueError that names field and value."""
     if not isinstance(value, int | float) or value not in (0, 1):
         raise ValueError(f"{name}: expected 0 or 1, got {value!r}")
     return int(value)
 
 
 def parse_emotions(names: object) -> frozenset[str]:
-    """The labels in the field `emotions`. Raises ValueError naming the one that is none."""
+    """The labels in the field `emotions`. Raises ValueError that names an unknown label."""
     if not isinstance(names, list):
-        raise ValueError(f"emotions: expected a list of GoEmotions' labels, got {names!r}")  # noqa: TRY004
+        raise ValueError(f"emotions: expected a list of GoEmotions labels, got {names!r}")  # noqa: TRY004
     return frozenset(parse_label("emotions", name, EMOTIONS) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""The same sentence with another group of people in it: does the verdict move?"""
+"""Bias probe: how the sentiment changes when a sentence names another group of people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,25 +35,25 @@ TARGET = "Acme"
 
 @dataclass(frozen=True, slots=True)
 class GroupShift:
-    """How far one group's sentences stand from the mean of their kind."""
+    """How far the scores of one group differ from the mean of its kind."""
 
     kind: str
     group: str
     shift: float
-    """Mean of net sentiment towards the brand (P(positive) - P(negative)) less the kind's mean, in [-2, 2]."""
+    """Mean net sentiment towards the brand, P(positive) - P(negative), minus the kind's mean; in [-2, 2]."""
     flips: float
-    """Share of the sentences whose label is not the commonest one of their kind."""
+    """Share of sentences whose label is not the most common one of their kind."""
 
 
 def group_shifts(scorer: Scorer) -> list[GroupShift]:
     """One line per group, in the order of `GROUPS`."""
     found = []
     for kind, groups in GROUPS.items():
-        # (groups, sentences, 4): what each sentence with each group says of the brand.
+        # (groups, sentences, 4): probabilities towards the brand of each sentence with each group.
         posts = [mark(_sentence(text, group), [TARGET]) for group in groups for text in SENTENCES]
-        said = scorer.score(posts).target.reshape(len(groups), len(SENTENCES), -1).astype(np.float64)
-        net = said[:, :, 2] - said[:, :, 0]
-        labels = said.argmax(axis=2)
+        scores = scorer.score(posts).target.reshape(len(groups), len(SENTENCES), -1).astype(np.float64)
+        net = scores[:, :, 2] - scores[:, :, 0]
+        labels = scores.argmax(axis=2)
         common = np.array([np.bincount(column).argmax() for column in labels.T])
         for at, group in enumerate(groups):
             shift = float((net[at] - net.mean(axis=0)).mean())

@@ -1,6 +1,6 @@
-"""Every figure of an evaluation as a function of how often each row counts: once, or as a bootstrap draw has it.
+"""The metrics of an evaluation as functions of row weights: 1 each, or the counts of bootstrap resamples.
 
-One definition serves the figure, its interval and the paired comparison of two models. Weights have shape
+One definition serves the metric, its interval and the paired comparison of two models. Weights have shape
 (resamples, n), results (resamples,).
 """
 
@@ -15,7 +15,7 @@ from model.evaluation.model_answers import Answers
 RESAMPLES = 1_000
 ECE_BINS = 15
 WINDOW = 200
-"""Posts of a window whose net sentiment is held against the gold one's."""
+"""Posts per window in which predicted and gold net sentiment are compared."""
 
 MetricValues = dict[str, Matrix]
 """Name -> (resamples,) values."""
@@ -23,15 +23,15 @@ MetricValues = dict[str, Matrix]
 MetricFunction = Callable[[Matrix], MetricValues]
 
 Groups = npt.NDArray[np.int64]
-"""(n,): rows with one number share a text."""
+"""(n,): rows with the same number have the same text."""
 
 _NET = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
 _RESAMPLES_AT_ONCE = 64
-"""Resamples in memory together: 64 of 12,000 rows are 6 MB."""
+"""Resamples in memory at a time: 64 of 12,000 rows are 6 MB."""
 
 
 def metrics_of(answers: Answers, *, net: bool) -> MetricFunction:
-    """The figures of *answers*; with *net* the error of windowed net sentiment among them."""
+    """The metrics of *answers*; with *net* including the error of net sentiment in windows."""
     if answers.kind == "many":
         return _of_sets(answers)
     features = _one_hot(answers.gold * len(answers.labels) + answers.predicted, len(answers.labels) ** 2)
@@ -56,17 +56,17 @@ def metrics_of(answers: Answers, *, net: bool) -> MetricFunction:
 
 
 def share_metric(holds: npt.NDArray[np.bool_], name: str) -> MetricFunction:
-    """The share of rows for which something *holds*, as a figure with a *name*."""
+    """The share of rows for which *holds* is true, as a metric with the given *name*."""
     return lambda weights: {name: weights @ holds.astype(float) / weights.sum(axis=1)}
 
 
 def point_estimates(measure: MetricFunction, n: int) -> dict[str, float]:
-    """The figures with each of n rows counted once."""
+    """The metrics with each of n rows counted once."""
     return {name: float(values[0]) for name, values in measure(np.ones((1, n))).items()}
 
 
 def text_groups(texts: Sequence[str]) -> Groups:
-    """(n,): for each row the number of its text, from 0."""
+    """(n,): the number of each row's text, from 0."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
 
@@ -74,7 +74,7 @@ def text_groups(texts: Sequence[str]) -> Groups:
 def intervals(
     measure: MetricFunction, groups: Groups, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, tuple[float, float]]:
-    """The bootstrap 95 % interval of each figure. Texts are drawn, not rows: three hundred reposts are one witness."""
+    """The bootstrap 95 % interval of each metric. Texts are resampled, not rows: copies of a text are not independent."""
     drawn = _resampled(measure, groups, seed=seed, resamples=resamples)
     return {name: _interval(values) for name, values in drawn.items()}
 
@@ -82,7 +82,7 @@ def intervals(
 def differences(
     one: MetricFunction, other: MetricFunction, groups: Groups, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, tuple[float, float, float]]:
-    """(difference, low, high) of each figure that both have, one less the other: paired, over the same draws."""
+    """(difference, low, high) of each common metric, one minus the other: paired, over the same resamples."""
 
     def measure(weights: Matrix) -> MetricValues:
         first, second = one(weights), other(weights)
@@ -93,26 +93,25 @@ def differences(
 
 
 def calibration_gaps(confidence: Matrix, right: npt.NDArray[np.bool_], *, bins: int = ECE_BINS) -> Matrix:
-    """(n, bins): how much each row adds to its bin's surplus of right answers over those it promised.
+    """(n, bins): correctness minus confidence of each row, in the column of its confidence bin.
 
-    The expected calibration error (Guo et al., 2017) is the sum of the bins' absolute surpluses over n.
+    The expected calibration error (Guo et al., 2017) is the sum of the absolute column sums, divided by n.
     """
     place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     return _one_hot(place, bins) * (right - confidence)[:, None]
 
 
 def net_errors(answers: Answers, *, soft: bool = False) -> Matrix:
-    """(n,): how much too positive each row is read, from -2 to 2; *soft* takes probabilities instead of labels."""
+    """(n,): predicted minus gold net sentiment, from -2 to 2; *soft* uses probabilities instead of labels."""
     scale = np.array([_NET[label] for label in answers.labels])
     said = answers.probabilities @ scale if soft else scale[answers.predicted]
     return np.asarray(said - scale[answers.gold])
 
 
 def net_error(errors: Matrix, weights: Matrix, *, window: int) -> tuple[Matrix, Matrix]:
-    """Bias and root mean square error of the net sentiment of windows of so many posts, drawn from the rows at random.
+    """Bias and root mean square error of net sentiment in windows of *window* random rows.
 
-    What drawing infinitely many windows with replacement would give: the square of the bias plus the variance of one
-    post's error over the window's size. Drawing some thousand of them adds noise to it and nothing else.
+    The exact expectation over windows drawn with replacement: bias² + variance of one post's error / window size.
     """
     total = weights.sum(axis=1)
     bias = weights @ errors / total
@@ -121,20 +120,20 @@ def net_error(errors: Matrix, weights: Matrix, *, window: int) -> tuple[Matrix, 
 
 
 def average_precision(scores: Matrix, gold: npt.NDArray[np.int64]) -> Callable[[Matrix], Matrix]:
-    """The area under the precision-recall steps, as a function of weights; answers with one score are one step.
+    """The area under the precision-recall steps, as a function of weights; answers with equal scores are one step.
 
-    *scores* and *gold* have shape (n,), or (n, labels) for all answers pooled. A draw without any positive gives 0.
+    *scores* and *gold* have shape (n,), or (n, labels) to pool all answers. A resample without positives gives 0.
     """
     width = scores.size // max(len(scores), 1)
     order = np.argsort(-scores, axis=None, kind="stable")
     ranked, hit = scores.ravel()[order], gold.ravel()[order] == 1
-    group = np.cumsum(np.diff(ranked, prepend=ranked[:1]) != 0)[hit]  # of each positive, the step it belongs to
-    steps = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # where each step ends among all answers
-    last = np.searchsorted(group, group, side="right") - 1  # and among the positives
+    group = np.cumsum(np.diff(ranked, prepend=ranked[:1]) != 0)[hit]  # the step of each positive
+    steps = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # the last answer of each step
+    last = np.searchsorted(group, group, side="right") - 1  # the last positive of each step
     rows = (order // width).astype(np.int64)
 
     def measure(weights: Matrix) -> Matrix:
-        # Answers by row and draws by column: gathering and summing then run over contiguous memory.
+        # Answers by row, resamples by column: gathering and summing then use contiguous memory.
         drawn = np.ascontiguousarray(weights.T, dtype=np.float32)
         said = np.cumsum(drawn[rows], axis=0)[steps[group]]
         positive = drawn[rows[hit]]
@@ -148,7 +147,7 @@ def average_precision(scores: Matrix, gold: npt.NDArray[np.int64]) -> Callable[[
 
 
 def _of_confusion(counts: Matrix, total: Matrix) -> MetricValues:
-    """*counts* (resamples, classes, classes), gold by row."""
+    """*counts* is (resamples, classes, classes), gold by row."""
     hits = np.diagonal(counts, axis1=1, axis2=2)
     gold, said = counts.sum(axis=2), counts.sum(axis=1)
     f1 = _ratio(2 * hits, gold + said)
@@ -161,7 +160,7 @@ def _of_confusion(counts: Matrix, total: Matrix) -> MetricValues:
 
 
 def _of_sets(answers: Answers) -> MetricFunction:
-    """Where a row may have many labels. `accuracy`: rows whose every label is right; `ece`: over all (row, label)."""
+    """For rows with many labels. `accuracy`: rows with all labels correct; `ece`: over all (row, label) pairs."""
     gold, said, chances = answers.gold.astype(float), answers.predicted.astype(float), answers.probabilities
     both = gold * said
     right = (chances >= 0.5) == (answers.gold == 1)
@@ -193,7 +192,7 @@ def _resampled(measure: MetricFunction, groups: Groups, *, seed: int, resamples:
 
 
 def _resample_weights(groups: Groups, *, seed: int, resamples: int) -> Iterator[Matrix]:
-    """How often each row is drawn when texts are, with replacement: the same draws for the same seed and groups."""
+    """How often each row is drawn when texts are drawn with replacement; depends only on *seed* and *groups*."""
     generator = np.random.default_rng(seed)
     texts, numbers = np.unique(groups, return_inverse=True)
     n = len(texts)

@@ -1,4 +1,4 @@
-"""Holds two models' answers to the same rows against each other."""
+"""Compares the answers of two models to the same rows."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from model.evaluation.predictions_file import Predictions
 
 
 def compare(one: Predictions, other: Predictions, *, net: bool, seed: int = 13) -> dict[str, Any]:
-    """`differences`: of each figure [one less the other, low, high] by the paired bootstrap; `mcnemar`: the exact test.
+    """`differences`: [one minus the other, low, high] of each metric (paired bootstrap); `mcnemar`: the exact test.
 
-    Raises ValueError when they did not answer the same rows, ConfigError without scipy.
+    Raises ValueError if the models answered different rows, ConfigError without scipy.
     """
     if one.rows != other.rows:
-        raise ValueError("the other model answered other rows, or rows with other labels: evaluate it on this file")
+        raise ValueError("the other model answered other rows or labels: evaluate it on this file first")
     here, there = (metrics_of(model.answers, net=net) for model in (one, other))
     return {
         "model": other.model,
@@ -25,7 +25,7 @@ def compare(one: Predictions, other: Predictions, *, net: bool, seed: int = 13) 
 
 
 def mcnemar(one: Predictions, other: Predictions) -> dict[str, Any]:
-    """Rows that only one of the two got right, and how likely so uneven a split is if both were equally good."""
+    """Rows that only one model answered correctly, and the p-value of that split if both models were equally good."""
     try:
         from scipy.stats import binomtest
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Kinds of posts on which a model may do worse than on the rest."""
+"""Kinds of posts on which a model may perform worse than on the rest."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -29,11 +29,11 @@ SLICES: dict[str, Callable[[str], bool]] = {
     "question": lambda text: "?" in text,
     "link": lambda text: bool(re.search(r"\bhttp\b", text)),
 }
-"""Name -> whether a normalized text belongs to it; the lengths share all posts out, the others may overlap."""
+"""Name -> whether a normalized text belongs to it. Every post is in one slice of length; the others may overlap."""
 
 
 def slice_rows(texts: Sequence[str]) -> dict[str, npt.NDArray[np.bool_]]:
-    """For each slice that has posts, which of *texts* belong to it."""
+    """For each slice that is not empty, which of *texts* belong to it."""
     plain = [normalize(text, keep_handles=True) for text in texts]
     found = {name: np.array([belongs(text) for text in plain], dtype=np.bool_) for name, belongs in SLICES.items()}
     return {name: rows for name, rows in found.items() if rows.any()}

@@ -1,4 +1,4 @@
-"""How good a model is on rows with gold labels: the figures, and what the page beside them shows."""
+"""Evaluates a model on rows with gold labels: the metrics, and the data of the page beside the report."""
 
 import json
 from collections.abc import Mapping
@@ -34,30 +34,29 @@ Rows = npt.NDArray[np.bool_]
 
 WINDOWS = (50, WINDOW, 1_000)
 MIN_SLICE_ROWS = 20
-"""A slice with fewer rows says nothing."""
+"""Smaller slices are left out of the report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A report, and what it was made from."""
+    """A report and the data it was computed from."""
 
     gold: GoldRows
     answers: Answers
     before: Matrix | None
-    """The probabilities before the temperature, where the weights name one."""
+    """The probabilities before calibration; None if the weights have no temperature."""
     report: dict[str, Any]
-    """As `brandpulse model evaluate --json` writes it."""
+    """The content of `brandpulse model evaluate --json`."""
 
 
 def evaluate(
     scorer: Scorer, gold: GoldRows, said: HeadSettings, *, keep_words: bool = False, seed: int = 13
 ) -> Evaluation:
-    """Asks *scorer* about all rows of *gold* and measures what it answered.
+    """Scores all rows of *gold* with *scorer* and computes the report.
 
-    The report has flat figures from 0 to 1 (`net_bias` from -2 to 2; null where the file has no row for it) and,
-    nested, `per_class`, `confusion` (gold by row; of each label where a row may have many), `ci` (bootstrap 95 %
-    intervals over the texts, not over training seeds), `slices` and `net_windows`. Raises ConfigError where the engine
-    lacks the task's head.
+    The report has flat metrics from 0 to 1 (`net_bias` from -2 to 2; null if no row applies) and, nested, `per_class`,
+    `confusion` (gold by row; per label if rows have many), `ci` (bootstrap 95 % intervals over texts, not over training
+    seeds), `slices` and `net_windows`. Raises ConfigError if the engine lacks the task's head.
     """
     probabilities = head_probabilities(scorer, gold, keep_words=keep_words)
     answers = answers_of(probabilities, gold, said)
@@ -88,10 +87,10 @@ def write_report(report: Mapping[str, Any], path: Path) -> None:
 
 
 def net_windows(answers: Answers) -> dict[str, dict[str, float]]:
-    """How far net sentiment is off, counted by labels (`hard`) and summed by probabilities (`soft`).
+    """The error of net sentiment, from labels (`hard`) and from probabilities (`soft`).
 
-    `bias`, `rmse_<posts in a window>`, and `bias_<label>`, the bias on the posts of each gold label: weighted by
-    another stream's mix of labels they give the bias to expect there.
+    `bias`, `rmse_<window size>`, and `bias_<label>`, the bias on posts with that gold label; weighted with the label
+    distribution of another stream, these give its expected bias.
     """
     found = {}
     once = np.ones((1, len(answers.gold)))
@@ -138,7 +137,7 @@ def _check_intervals(checks: Mapping[str, CheckResult], groups: Groups, *, seed:
 
 
 def _mention_slices(gold: GoldRows) -> dict[str, Rows]:
-    """Rows by whether their text names their target; one that is not named is irrelevant by rule."""
+    """Rows by whether their text names their target; an unnamed target is irrelevant by rule."""
     asked = zip(gold.texts, gold.targets, strict=True)
     named = np.array([bool(target) and not mark(text, [target]).absent for text, target in asked])
     given = np.array([bool(target) for target in gold.targets])
@@ -159,7 +158,7 @@ def _slices(parts: Mapping[str, Rows], answers: Answers, groups: Groups, *, seed
         }
         if part.kind != "many":
             counts = confusion(part.gold, part.predicted, size=len(part.labels))
-            # Over the labels that the slice has: one that it lacks was not missed.
+            # Only over labels that occur in the slice.
             found[name]["macro_recall"] = float(recalls(counts)[counts.sum(axis=1) > 0].mean())
     return found
 
@@ -178,7 +177,7 @@ def _calibration_error(kind: str, probabilities: Matrix, answers: Answers) -> fl
 
 
 def _rounded(value: Any) -> Any:
-    """*value* with every fraction cut to four places."""
+    """*value* with every number rounded to four decimal places."""
     if isinstance(value, dict):
         return {name: _rounded(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Pure measures of a classifier; three classes unless told. Labels are columns, probabilities are (n, classes)."""
+"""Metrics of a classifier. Labels are columns (n,), probabilities are (n, classes)."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +16,17 @@ def confusion(gold: Labels, predicted: Labels, *, size: int = len(SENTIMENT)) ->
 
 
 def recalls(counts: npt.NDArray[np.int64]) -> Matrix:
-    """(size,): share of each gold class found; a class without posts has 0."""
+    """(size,): recall of each class; 0 for a class without rows."""
     return np.asarray(np.diag(counts) / np.maximum(counts.sum(axis=1), 1))
 
 
 def precisions(counts: npt.NDArray[np.int64]) -> Matrix:
-    """(size,): share of each predicted class that is right; a class never predicted has 0."""
+    """(size,): precision of each class; 0 for a class that was never predicted."""
     return np.asarray(np.diag(counts) / np.maximum(counts.sum(axis=0), 1))
 
 
 def f1_scores(counts: npt.NDArray[np.int64]) -> Matrix:
-    """(size,): harmonic mean of precision and recall, 0 where both are 0."""
+    """(size,): harmonic mean of precision and recall; 0 if both are 0."""
     return np.asarray(2 * np.diag(counts) / np.maximum(counts.sum(axis=0) + counts.sum(axis=1), 1))
 
 
@@ -40,7 +40,7 @@ def calibration_error(probabilities: npt.NDArray[np.floating], gold: Labels, *, 
 
 
 def fit_temperature(logits: Matrix, gold: Labels) -> float:
-    """The temperature in [0.25, 4] with the least negative log-likelihood on *gold*, to a thousandth."""
+    """The temperature in [0.25, 4] with the lowest negative log-likelihood on *gold*, to about 0.001."""
     low, high = np.log(0.25), np.log(4.0)
     ratio = (np.sqrt(5.0) - 1) / 2
     while high - low > 1e-3:  # golden section: the loss has one minimum in the temperature

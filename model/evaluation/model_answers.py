@@ -1,4 +1,4 @@
-"""A model's answers to the rows of a file, in the form in which they are judged."""
+"""The answers of a model to the rows of a file, in the form that the metrics need."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from model.inputs.target_marking import MarkedText, mark, plain
 from model.spec.heads import BY_NAME, TARGET
 
 MANY_THRESHOLD = 0.3
-"""Of the labels of which a post may have several, where the weights name none: at 0.5 rare labels are never said."""
+"""Default threshold of labels of kind `many`: at 0.5 rare labels would never be predicted."""
 
 _CHUNK = 2_048
 _MIN_PROBABILITY = 1e-30
@@ -22,24 +22,24 @@ _MIN_PROBABILITY = 1e-30
 
 @dataclass(frozen=True, slots=True)
 class HeadSettings:
-    """What the weights' manifest says of one head."""
+    """The calibration of one head in the weights' manifest."""
 
     temperature: float | None = None
-    """What its logits were divided by."""
+    """Divisor of the logits; None if the weights have none."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """Label -> probability from which it counts as said."""
+    """Label -> minimum probability at which it is predicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The answers to n rows among k labels, beside the gold ones."""
+    """Predicted and gold labels of n rows with k labels."""
 
     kind: Kind
     labels: tuple[str, ...]
     gold: Labels
-    """(n,) columns of `labels`; where a row may have many (n, k) of 0 and 1."""
+    """(n,) columns of `labels`; for kind `many` (n, k) of 0 and 1."""
     probabilities: Matrix
-    """(n, k). Each row sums to 1 unless a row may have many labels."""
+    """(n, k). Each row sums to 1, except for kind `many`."""
     predicted: Labels
     """As `gold`."""
 
@@ -54,13 +54,13 @@ class Answers:
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
-        """(n,): rows whose every label is right."""
+        """(n,): whether all labels of the row are correct."""
         same = self.predicted == self.gold
         return np.asarray(same if same.ndim == 1 else same.all(axis=1))
 
 
 def score_in_chunks(scorer: Scorer, posts: Sequence[MarkedText]) -> Scores:
-    """What *scorer* says of *posts*, asked in pieces of bounded size."""
+    """The scores of *posts*, computed in chunks of bounded size."""
     pieces = [scorer.score(posts[at : at + _CHUNK]) for at in range(0, len(posts), _CHUNK)]
     return Scores(
         {head: np.concatenate([piece.heads[head] for piece in pieces]) for head in pieces[0].heads},
@@ -69,9 +69,9 @@ def score_in_chunks(scorer: Scorer, posts: Sequence[MarkedText]) -> Scores:
 
 
 def head_probabilities(scorer: Scorer, gold: GoldRows, *, keep_words: bool) -> Matrix:
-    """(n, labels of the head): the probabilities of the head that *gold* is about, one row per row of the file.
+    """(n, labels): the probabilities of the head `gold.head`, one row per row of the file.
 
-    Raises ConfigError where the engine has no such head.
+    Raises ConfigError if the engine lacks the head.
     """
     if gold.head not in scorer.heads:
         raise ConfigError(
@@ -86,9 +86,9 @@ def head_probabilities(scorer: Scorer, gold: GoldRows, *, keep_words: bool) -> M
 
 
 def target_probabilities(scorer: Scorer, texts: Sequence[str], targets: Sequence[str], *, keep_words: bool) -> Matrix:
-    """(n, 4), columns as in `TARGET`: what each text says of its target; of a row without one, the whole post's.
+    """(n, 4), columns as in `TARGET`: sentiment towards each row's target; of the whole post for rows without target.
 
-    As in service, one pass answers for all targets of a text.
+    As in production, one pass scores all targets of a text.
     """
     by_text: dict[str, dict[str, int]] = {}
     for text, target in zip(texts, targets, strict=True):
@@ -108,7 +108,7 @@ def target_probabilities(scorer: Scorer, texts: Sequence[str], targets: Sequence
 
 
 def answers_of(probabilities: Matrix, gold: GoldRows, said: HeadSettings) -> Answers:
-    """The answers among *gold*'s labels: the likeliest one, or all from their threshold up."""
+    """The predictions among *gold*'s labels: the likeliest one, or all that reach their threshold."""
     if gold.field.kind == "many":
         among = probabilities[:, _columns(gold)]
         least = [said.thresholds.get(label, MANY_THRESHOLD) for label in gold.labels]
@@ -124,15 +124,15 @@ def answers_of(probabilities: Matrix, gold: GoldRows, said: HeadSettings) -> Ans
 
 
 def before_temperature(answers: Answers, temperature: float) -> Matrix:
-    """(n, k): the probabilities as they were before the logits were divided by *temperature*.
+    """(n, k): the probabilities before the logits were divided by *temperature*.
 
-    Nearly so where weights answer early: an early answer was divided by its own temperature.
+    Approximate with early exit, because early answers have a temperature of their own.
     """
     chances = np.clip(answers.probabilities, _MIN_PROBABILITY, 1.0)
     if answers.kind == "many":
         odds = (chances / np.maximum(1 - chances, 1e-12)) ** temperature
         return np.asarray(odds / (1 + odds))
-    # Softmax forgets a constant per row, so powers of the probabilities are those of the raw logits to it.
+    # Softmax ignores a constant per row, so powers of the probabilities equal the softmax of the raw logits.
     raised = chances**temperature
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 

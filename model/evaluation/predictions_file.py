@@ -1,4 +1,4 @@
-"""A model's answers beside its report, so that another model can be held against it row by row."""
+"""Stores a model's answers beside its report, for row-by-row comparison with another model."""
 
 import hashlib
 import json
@@ -16,35 +16,35 @@ from model.evaluation.model_answers import Answers
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What one model answered."""
+    """The answers of one model."""
 
     model: str
-    """Its engine and version, in words."""
+    """Name of its engine, and version."""
     rows: str
-    """`rows_hash` the file it was asked about."""
+    """`rows_hash` of the evaluated rows."""
     groups: Groups
-    """(n,): rows with one number share a text."""
+    """(n,): rows with the same number have the same text."""
     answers: Answers
 
 
 def predictions_of(model: str, gold: GoldRows, answers: Answers) -> Predictions:
-    """What *model* answered to *gold*."""
+    """The answers of *model* to *gold*."""
     return Predictions(model, rows_hash(gold), text_groups(gold.texts), answers)
 
 
 def rows_hash(gold: GoldRows) -> str:
-    """Tells two files apart in what they ask: texts, targets, labels and gold."""
-    told = [gold.texts, gold.targets, gold.labels, gold.values.tolist()]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    """Hash of texts, targets, labels and gold values."""
+    content = [gold.texts, gold.targets, gold.labels, gold.values.tolist()]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def predictions_path(report: Path) -> Path:
-    """Where the answers to *report* lie."""
+    """The file with the answers of *report*."""
     return report.with_name(f"{report.stem}.predictions.npz")
 
 
 def save_predictions(predictions: Predictions, path: Path) -> None:
-    """Writes numbers and words only; nothing in the file is code."""
+    """Writes arrays of numbers and strings only, without pickles."""
     answers = predictions.answers
     np.savez_compressed(
         path,
@@ -60,7 +60,7 @@ def save_predictions(predictions: Predictions, path: Path) -> None:
 
 
 def load_predictions(path: Path) -> Predictions:
-    """Raises ValueError naming *path* when it cannot be read."""
+    """Raises ValueError that names *path* if it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             kind: Kind = str(stored["kind"])  # type: ignore[assignment]  # checked below
@@ -74,9 +74,9 @@ def load_predictions(path: Path) -> Predictions:
             groups = stored["groups"].astype(np.int64)
             found = Predictions(str(stored["model"]), str(stored["rows"]), groups, answers)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: no answers of an evaluation: {error}") from error
+        raise ValueError(f"{path} is not a predictions file: {error}") from error
     shapes = {answers.gold.shape, answers.predicted.shape}
     lengths = {len(answers.gold), len(answers.probabilities), len(groups)}
     if kind not in get_args(Kind) or len(shapes) != 1 or len(lengths) != 1:
-        raise ValueError(f"{path}: no answers of an evaluation: kind {kind!r}, shapes {shapes}")
+        raise ValueError(f"{path} is not a predictions file: kind {kind!r}, shapes {shapes}")
     return found

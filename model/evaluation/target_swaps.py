@@ -1,4 +1,4 @@
-"""Does the model read its target? Tests that exchange a post's target, or hold two targets of one post side by side."""
+"""Tests whether the model reads the target: exchange a post's target, or compare two targets of one post."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from model.inputs.target_marking import MarkedText, find_target, mark
 from model.spec.heads import TARGET
 
 INVENTED = ("Veltanor", "Qumbrix", "Osterlane")
-"""Names that stand in for another target where the file has only one."""
+"""Replacement targets for files with only one target."""
 
 MAX_SWAPS = 2_000
-"""Rows, drawn by the seed, whose mentions are exchanged in the text: each costs two passes."""
+"""Maximum number of random rows whose mentions are replaced in the text; each costs two passes."""
 
 _UNINVOLVED = [TARGET.index("neutral"), TARGET.index("irrelevant")]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One test: whether it held, for some rows of the file."""
+    """Result of one check for some rows of the file."""
 
     rows: npt.NDArray[np.int64]
     holds: npt.NDArray[np.bool_]
@@ -34,14 +34,14 @@ class CheckResult:
 def swap_checks(
     scorer: Scorer, gold: GoldRows, probabilities: Matrix, answers: Answers, *, keep_words: bool, seed: int
 ) -> dict[str, CheckResult]:
-    """All tests on *gold*, whose rows the model answered with *probabilities* (n, 4), hence *answers*.
+    """All checks on *gold*, given the model's *probabilities* (n, 4) and *answers*.
 
-    irrelevant_rate         rows with a target whose own target is called irrelevant
-    named_rate              and whose target stands in the text
-    swap_rate               and, asked about a target that their text does not name, are neutral or irrelevant
-    in_text_swap_agreement  some of these, their mention replaced by another name: whether the label stayed
-    second_target_accuracy  targets whose gold label differs from that of their text's first one: whether it is right
-    same_prediction_share   the same targets: whether the answer is the one that the first target got
+    irrelevant_rate         rows with a target: the target is predicted as irrelevant
+    named_rate              rows with a target: the text names it
+    swap_rate               rows with a target: another target that the text does not name is neutral or irrelevant
+    in_text_swap_agreement  some rows with a named target: the label stays when another name replaces the mention
+    second_target_accuracy  targets with another gold label than the first target of their text: the label is correct
+    same_prediction_share   the same targets: the label equals that of the first target
     """
     generator = np.random.default_rng(seed)
     rows = np.flatnonzero([bool(target) for target in gold.targets])
@@ -63,7 +63,7 @@ def swap_checks(
 
 
 def _other_targets(texts: Sequence[str], targets: Sequence[str], generator: np.random.Generator) -> list[str]:
-    """For each text another target of the file that it does not name; an invented one where there is none."""
+    """For each text another target of the file that it does not name, else an invented one."""
     names = list(dict.fromkeys(targets))
     others = []
     for text in texts:
@@ -82,10 +82,10 @@ def _in_text_swaps(
     keep_words: bool,
     generator: np.random.Generator,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """The numbers of the texts that were tried, and whether their label stayed."""
+    """Indexes of the tested texts, and whether their label stayed."""
     asked: list[int] = []
     pairs: list[tuple[MarkedText, MarkedText]] = []
-    # Each target alone in its text, before and after: other targets' markers must not tell the two apart.
+    # Mark only one target, before and after: markers of other targets must not differ between the two texts.
     for at in generator.permutation(len(texts)):
         text = normalize(texts[at], keep_handles=True)
         if spans := find_target(text, targets[at]):
@@ -95,7 +95,7 @@ def _in_text_swaps(
         if len(pairs) == MAX_SWAPS:
             break
     same = np.array([before == after for before, after in pairs], dtype=np.bool_)
-    # Where a marker stands instead of the name the model cannot see which one it was.
+    # Identical texts (the marker replaces the name) need no scoring.
     if len(changed := np.flatnonzero(~same)):
         sides = [
             score_in_chunks(scorer, [pairs[at][side] for at in changed]).target.argmax(axis=1) for side in range(2)
@@ -113,7 +113,7 @@ def _replaced(text: str, spans: Sequence[tuple[int, int]], name: str) -> str:
 
 
 def _differing_pairs(gold: GoldRows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The rows whose gold label differs from that of the first target of their text, and the rows of these."""
+    """Rows whose gold label differs from that of the first target of their text, and the rows of those targets."""
     firsts: dict[str, int] = {}
     later, first = [], []
     for row, (text, target) in enumerate(zip(gold.texts, gold.targets, strict=True)):

@@ -1,4 +1,4 @@
-"""How good the rule of urgency is, on 400 posts and tickets written and labelled for it (`gold/`)."""
+"""Evaluates the urgency rule on 400 posts and tickets written and labelled for it (`gold/`)."""
 
 import hashlib
 import json
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 GOLD_FILE = Path(__file__).parents[1] / "gold" / "urgency.jsonl"
 
 COSTS: Floats = np.array([[0.0, 0.3, 1.0], [1.0, 0.0, 0.5], [10.0, 4.0, 0.0]])
-"""Of answering a gold level (row) as another (column); one is a needless interruption. Reasons: gold/GUIDELINE.md."""
+"""Cost of predicting a gold level (row) as another (column); 1 = one needless interruption. See gold/GUIDELINE.md."""
 
 MIX = (0.70, 0.25, 0.05)
-"""Share of each level in a stream. The judged texts hold far more that is urgent, so each row weighs by its level."""
+"""Share of each level in a stream. The labelled texts contain more urgent ones, so rows are weighted by level."""
 
 RESAMPLES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledText:
-    """One text with the level that a reader gave it."""
+    """One text and its gold level."""
 
     text: str
     target: str
@@ -46,7 +46,7 @@ class LabelledText:
 
 
 def read_labelled_texts(path: Path = GOLD_FILE) -> list[LabelledText]:
-    """The judged texts in file order. Raises ValueError naming file, line and field."""
+    """The labelled texts in file order. Raises ValueError that names file, line and field."""
     found = []
     for line, row in numbered_rows(path):
         if missing := [name for name in ("target", "kind", "urgency") if not row.get(name)]:
@@ -58,28 +58,28 @@ def read_labelled_texts(path: Path = GOLD_FILE) -> list[LabelledText]:
 
 
 def split_halves(rows: Sequence[LabelledText]) -> tuple[list[LabelledText], list[LabelledText]]:
-    """The half that chooses thresholds and the half that judges: by the order of the texts' SHA-256."""
+    """The half for choosing thresholds and the half for evaluation, ordered by the SHA-256 of the texts."""
     ordered = sorted(rows, key=lambda row: (hashlib.sha256(row.text.encode()).hexdigest(), row.target))
     return ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]
 
 
 def marked_text(row: LabelledText) -> MarkedText:
-    """The text, marked where it names its target; where it does not, it was still written to it."""
+    """The text with its target marked. An unnamed target is not absent: the text was addressed to it."""
     text = normalize(row.text, keep_handles=True)
     return mark_spans(text, [(start, end, 0) for start, end in find_target(text, row.target)], targets=1)
 
 
 @dataclass(frozen=True, slots=True)
 class UrgencyEvidence:
-    """What a rule may look at: one value for each text."""
+    """The inputs of a rule, one value per text."""
 
     concern: Floats
     alarm: Floats
     complaint: Floats
     negative: Floats
-    """Of the whole post."""
+    """P(negative) of the whole post."""
     named: npt.NDArray[np.bool_]
-    """Whether the text names any hazard."""
+    """Whether the text names a hazard."""
 
 
 def evidence(scorer: "Scorer", rows: Sequence[LabelledText]) -> UrgencyEvidence:
@@ -96,23 +96,23 @@ def evidence(scorer: "Scorer", rows: Sequence[LabelledText]) -> UrgencyEvidence:
 
 
 def mix_weights(gold: LevelColumns, mix: Sequence[float] = MIX) -> Floats:
-    """(n,): what each row weighs so that the levels have the shares of *mix*; they sum to 1."""
+    """(n,): row weights that give the levels the shares of *mix*; they sum to 1."""
     counts = np.bincount(gold, minlength=len(LEVELS))
     shares = np.where(counts > 0, np.asarray(mix), 0.0)
     return np.asarray((shares / np.maximum(counts, 1))[gold] / shares.sum())
 
 
 def expected_cost(gold: LevelColumns, said: LevelColumns, weights: Floats) -> float:
-    """Of one post, in needless interruptions."""
+    """Expected cost of one post, in needless interruptions."""
     return float((weights * COSTS[gold, said]).sum())
 
 
 def choose_thresholds(
     concern: Floats, alarmed: Floats, gold: LevelColumns, mix: Sequence[float] = MIX
 ) -> tuple[Thresholds, float]:
-    """The thresholds of least expected cost, and that cost.
+    """The thresholds with the lowest expected cost, and that cost.
 
-    Each is a value seen, or above all; of those equally good the highest, for the fewest interruptions.
+    Candidates are the observed values and infinity; the highest of equally good ones is chosen (fewest interruptions).
     """
     weights = mix_weights(gold, mix)
     best = (np.inf, Thresholds(1.0, 1.0))
@@ -126,12 +126,12 @@ def choose_thresholds(
 
 
 def candidates(values: Floats) -> list[float]:
-    """Where a threshold may stand: at each value seen, ascending, or above all."""
+    """Possible thresholds: each observed value, ascending, and infinity."""
     return [*np.unique(values).tolist(), float("inf")]
 
 
 def urgency_metrics(gold: LevelColumns, said: LevelColumns, mix: Sequence[float] = MIX) -> dict[str, float]:
-    """Precision and recall of `high` among these texts, its precision in a stream, expected cost there, accuracy."""
+    """Precision and recall of `high` on these texts; precision, share and expected cost in a stream; accuracy."""
     weights = mix_weights(gold, mix)
     called, high = said == LEVELS.index("high"), gold == LEVELS.index("high")
     return {
@@ -153,7 +153,7 @@ def _share(part: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_], weights: F
 def intervals(
     gold: LevelColumns, said: LevelColumns, mix: Sequence[float] = MIX, *, seed: int = 13
 ) -> dict[str, list[float]]:
-    """The bootstrap 95 % interval of each measure, over texts: [low, high]."""
+    """The bootstrap 95 % interval of each metric over texts: [low, high]."""
     generator = np.random.default_rng(seed)
     draws = []
     for _ in range(RESAMPLES):
@@ -164,11 +164,11 @@ def intervals(
 
 
 RuleInputs = tuple[Floats, Floats]
-"""What is compared with the threshold of `medium`, and with that of `high`."""
+"""Values to compare with the threshold of `medium` and of `high`."""
 
 
 def rule_variants(seen: UrgencyEvidence) -> dict[str, RuleInputs]:
-    """The rule, its parts, and plain ways to do without a model; each gets thresholds of its own."""
+    """The rule, its parts, and simple alternatives; each has its own thresholds."""
     words = seen.named.astype(np.float64)
     return {
         "the rule": (seen.concern, seen.alarm),
@@ -189,17 +189,20 @@ def measure(
     show_choice: bool = False,
     mix: str = "0.70,0.25,0.05",
 ) -> dict[str, Any]:
-    """`evaluate_scorer`, of the shipped *weights* if None. Raises ConfigError for an engine without the head, or a wrong *mix*."""
+    """`evaluate_scorer` of *weights* (None: the shipped ones).
+
+    Raises ConfigError if the engine lacks the head `risk` or *mix* is invalid.
+    """
     from model.loader import load_scorer
 
     scorer = load_scorer(cast("Engine", engine), weights, threads)
     if "risk" not in scorer.heads:
-        raise ConfigError(f"Urgency needs the head 'risk': {scorer.name} has {', '.join(scorer.heads)}.")
+        raise ConfigError(f"Urgency needs the head 'risk', but {scorer.name} only has {', '.join(scorer.heads)}.")
     return evaluate_scorer(scorer, json_out=json_out, show_choice=show_choice, mix=parse_mix(mix))
 
 
 def parse_mix(mix: str) -> tuple[float, ...]:
-    """Shares of low, medium and high, from text such as `0.7,0.25,0.05`. Raises ConfigError."""
+    """The shares of low, medium and high in a text such as `0.7,0.25,0.05`. Raises ConfigError."""
     try:
         shares = tuple(float(share) for share in mix.split(","))
     except ValueError:
@@ -212,9 +215,9 @@ def parse_mix(mix: str) -> tuple[float, ...]:
 def evaluate_scorer(
     scorer: "Scorer", *, json_out: Path | None = None, show_choice: bool = False, mix: Sequence[float] = MIX
 ) -> dict[str, Any]:
-    """Prints and returns the report on the judging half.
+    """Prints and returns the report on the evaluation half.
 
-    With *show_choice* the rule answers by the thresholds that the choosing half gives now, and they are printed.
+    With *show_choice* the rule uses the thresholds that the other half gives now, and prints them.
     """
     from brandpulse.runtime.console import Console
 
@@ -264,7 +267,7 @@ def _table(report: Mapping[str, Any]) -> "Table":
 
     low, medium, high = (f"{share:.0%}" for share in report["mix"])
     table = Table(
-        title=f"Urgency of {report['n']} judged texts ({report['engine']} {report['version']}); a stream: "
+        title=f"Urgency of {report['n']} labelled texts ({report['engine']} {report['version']}); a stream: "
         f"{high} high, {medium} medium, {low} low; cost 1 = one needless interruption"
     )
     for heading in ("", "precision of high", "recall of high", "precision in a stream", "cost of a post in a stream"):
@@ -281,7 +284,7 @@ def _table(report: Mapping[str, Any]) -> "Table":
 def _confusion(counts: Sequence[Sequence[int]]) -> "Table":
     from rich.table import Table
 
-    table = Table(title="The rule: gold by row, answer by column")
+    table = Table(title="The rule: gold level by row, prediction by column")
     for heading in ("", *LEVELS):
         table.add_column(heading, justify="right" if heading else "left")
     for name, row in zip(LEVELS, counts, strict=True):

@@ -1,4 +1,4 @@
-"""Writes the model in another runtime's form, reads it back, and compares what it says with the fp32 reference."""
+"""Exports the model to another format, reads the files back and compares their scores with the fp32 reference."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from model.spec.options import ExportFormat, ExportPrecision
 from model.spec.weights import MULTI_HEAD
 
 Run = Callable[[Sequence[MarkedText]], Scores]
-"""What an exported model says, computed from the files that were written."""
+"""Scores posts with the exported files."""
 
 PRECISIONS: dict[ExportFormat, tuple[ExportPrecision, ...]] = {
     "openvino": ("fp32", "fp16", "int8"),
@@ -28,9 +28,9 @@ PRECISIONS: dict[ExportFormat, tuple[ExportPrecision, ...]] = {
 }
 
 _MAX_DIFFERENCE: dict[ExportPrecision, float] = {"fp32": 0.001, "fp16": 0.02, "int8": 0.6}
-"""How far a probability may lie from the reference's."""
+"""Maximum difference of a probability from the reference."""
 _MIN_AGREEMENT: dict[ExportPrecision, float] = {"fp32": 0.995, "fp16": 0.99, "int8": 0.92}
-"""Share of sentiment labels, of posts and targets together, that must be the reference's."""
+"""Minimum share of sentiment labels, of posts and targets together, that equal the reference's."""
 
 SAMPLES = (
     plain(""),
@@ -42,18 +42,18 @@ SAMPLES = (
     mark("nobody is named here", ["Initech"]),
     mark("word " * 150 + "and then Acme called me back", ["Acme"]),
 )
-"""Of every shape that a post has: empty, short, long, with no target, one, several, and one that is not named."""
+"""All kinds of posts: empty, short, long; without a target, with one, with several, with an unnamed one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportCheck:
-    """How an exported model compares with the reference on the same posts."""
+    """Comparison of an exported model with the reference on the same posts."""
 
     files: tuple[str, ...]
     largest_difference: float
-    """Of any probability of any head."""
+    """Over all probabilities of all heads."""
     agreement: float
-    """Share of equal sentiment labels, of posts and of targets."""
+    """Share of equal sentiment labels of posts and targets."""
     posts: int
     ok: bool
 
@@ -66,19 +66,19 @@ def export(
     precision: ExportPrecision = "fp32",
     texts: Sequence[str] = (),
 ) -> ExportCheck:
-    """Writes the weights folder *weights* into the folder *out* as *to*, and verifies it on `SAMPLES` and *texts*.
+    """Writes *weights* in the format *to* into the folder *out*, and verifies them on `SAMPLES` and *texts*.
 
-    Beside the model lie `tokenizer.json`, `model.json` (labels, temperatures) and README.md, which tells its inputs.
-    Raises ConfigError when the weights are of another kind or unusable, when the precision is not offered, or when a
-    package or a device is missing.
+    Also writes `tokenizer.json`, `model.json` (labels, temperatures) and README.md, which describes the inputs.
+    Raises ConfigError if the weights are of another kind or unusable, the format does not support the precision, or a
+    package or device is missing.
     """
     if precision not in PRECISIONS[to]:
-        raise ConfigError(f"--to {to} offers --precision {', '.join(PRECISIONS[to])}, not {precision}.")
+        raise ConfigError(f"--to {to} supports --precision {', '.join(PRECISIONS[to])}, not {precision}.")
     if kind_of(weights) != MULTI_HEAD:
-        raise ConfigError(f"The weights in {weights} judge whole posts: only those with many heads are exported.")
+        raise ConfigError(f"The weights in {weights} score whole posts only: export weights with many heads.")
     checkpoint = load_heads(weights)
     if precision == "int8" and to == "openvino" and not checkpoint.manifest.ranges:
-        raise ConfigError(f"The weights in {weights} hold no ranges for int8: use --precision fp32.")
+        raise ConfigError(f"The weights in {weights} contain no ranges for int8: use --precision fp32.")
     writers: dict[ExportFormat, Callable[[HeadsCheckpoint, Path, ExportPrecision], tuple[str, Run]]] = {
         "openvino": openvino_files,
         "onnx": onnx_file,
@@ -88,7 +88,7 @@ def export(
     out.mkdir(parents=True, exist_ok=True)
     inputs, run = writers[to](checkpoint, out, precision)
     shutil.copyfile(weights / "tokenizer.json", out / "tokenizer.json")
-    if to != "safetensors":  # beside safetensors it would say that they are packed as ours
+    if to != "safetensors":  # with model.json the folder would look like a brandpulse weights folder
         shutil.copyfile(weights / "model.json", out / "model.json")
     (out / "README.md").write_text(_readme(checkpoint, to, precision, inputs), encoding="utf-8")
     files = tuple(sorted(path.name for path in out.iterdir() if path.is_file()))
@@ -110,8 +110,8 @@ def _check(
     pairs = [(reference.heads[name], ours.heads[name]) for name in reference.heads]
     pairs.append((reference.target, ours.target))
     largest = max(float(np.abs(theirs - mine).max(initial=0.0)) for theirs, mine in pairs)
-    judged = [(reference.heads["sentiment"], ours.heads["sentiment"]), (reference.target, ours.target)]
-    same = np.concatenate([theirs.argmax(axis=1) == mine.argmax(axis=1) for theirs, mine in judged])
+    labelled = [(reference.heads["sentiment"], ours.heads["sentiment"]), (reference.target, ours.target)]
+    same = np.concatenate([theirs.argmax(axis=1) == mine.argmax(axis=1) for theirs, mine in labelled])
     agreement = float(same.mean())
     finite = all(np.isfinite(mine).all() for _, mine in pairs)
     ok = finite and largest <= _MAX_DIFFERENCE[precision] and agreement >= _MIN_AGREEMENT[precision]
@@ -124,10 +124,11 @@ def _readme(checkpoint: HeadsCheckpoint, to: str, precision: str, inputs: str) -
 
 {inputs}
 
-Text comes in as `brandpulse.text.normalization.normalize` leaves it, with the character U+E000 in place of each mention of a brand
-(`model.inputs.target_marking`); token {checkpoint.marker} stands for it. `tokenizer.json` is read by the library `tokenizers`; cut at
-{manifest.max_tokens} tokens. Probabilities are softmax(logits / temperature) for sentiment, target and mood, and
-sigmoid(logits / temperature) for emotion, risk and sarcasm. A target's logits are the mean over its markers.
+Input texts are normalized by `brandpulse.text.normalization.normalize`, with the character U+E000 in place of each
+mention of a brand (`model.inputs.target_marking`); its token is {checkpoint.marker}. Read `tokenizer.json` with the
+library `tokenizers` and truncate at {manifest.max_tokens} tokens. Probabilities are softmax(logits / temperature) for
+sentiment, target and mood, and sigmoid(logits / temperature) for emotion, risk and sarcasm. A target's logits are the
+mean over its markers.
 
 Labels: {json.dumps({name: list(labels) for name, labels in manifest.heads.items()})}
 Temperatures: {json.dumps(dict(manifest.temperatures))}

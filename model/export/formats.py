@@ -1,4 +1,4 @@
-"""How each form of the model is written, and how what was written is run."""
+"""Writes each export format and runs the written files."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
 
 Run = Callable[[Sequence[MarkedText]], Scores]
 
-_PADDED_INPUTS = """Inputs, int64: `ids` and `mask` (batch, length), mask 1 where there is a token; `places` (markers, 2), row
-and position of each marker. Outputs: the logits of each head by its name, (batch, labels); `target` (markers, 4)."""
-_PACKED_INPUTS = """`model.xml` is the full depth; `early.xml` and `rest.xml` its two parts, if it has early heads. Inputs,
-int32: `ids`, `positions` (of each token within its post) and `segments` (number of the post within its row, -1 where
-there is none), all (rows, length), for several posts may share a row; `wanted` (rows, reads), the places in each row of
-[CLS] tokens and markers; `firsts` (posts,), where each post's [CLS] stands among the flattened `wanted`; `marks`
-(2, markers), likewise each marker and the [CLS] of its post. Outputs, logits: `post` (posts, labels of sentiment,
-emotion, mood, risk and sarcasm side by side) and `mention` (markers, 4). `rest.xml` takes `states` of `early.xml`
-instead of `ids` and `positions`."""
-_SAFETENSORS_INPUTS = """`model.safetensors` holds the tensors of `model.graphs.torch_multihead.MultiHead`, and once more, under the names of
-BertForSequenceClassification, the head for the sentiment of whole posts: `AutoModelForSequenceClassification` of
-transformers loads the folder."""
+_PADDED_INPUTS = """Inputs, int64: `ids` and `mask` (batch, length), mask 1 for tokens, 0 for padding; `places`
+(markers, 2), row and position of each marker. Outputs: the logits of each head by name, (batch, labels); `target`
+(markers, 4)."""
+_PACKED_INPUTS = """`model.xml` is the full depth; `early.xml` and `rest.xml` are its two parts, if it has early heads.
+Several posts may share a row. Inputs, int32: `ids`, `positions` (of each token within its post) and `segments` (number
+of the post within its row, -1 for padding), all (rows, length); `wanted` (rows, reads), the positions of [CLS] tokens
+and markers in each row; `firsts` (posts,), index of each post's [CLS] in the flattened `wanted`; `marks` (2, markers),
+index of each marker and of the [CLS] of its post. Outputs, logits: `post` (posts, labels of sentiment, emotion, mood,
+risk and sarcasm concatenated) and `mention` (markers, 4). `rest.xml` takes `states` of `early.xml` instead of `ids` and
+`positions`."""
+_SAFETENSORS_INPUTS = """`model.safetensors` contains the tensors of `model.graphs.torch_multihead.MultiHead`, and the
+head `sentiment` again under the names of BertForSequenceClassification: `AutoModelForSequenceClassification` of
+transformers can load the folder."""
 
 
 def openvino_files(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrecision) -> tuple[str, Run]:
@@ -53,7 +54,7 @@ def openvino_files(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrec
 
 
 def run_openvino(checkpoint: HeadsCheckpoint, graph: "ov.Model") -> Run:
-    """A graph of `model.graphs.openvino_multihead` at full depth, in fp32 but for what is quantized in it."""
+    """Runs a full-depth graph of `model.graphs.openvino_multihead` in fp32, except for its quantized parts."""
     import openvino as ov
 
     from model.inputs.packed_batches import packed_batches
@@ -144,12 +145,12 @@ def safetensors_file(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPr
 
 
 def tensorrt_file(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrecision) -> tuple[str, Run]:
-    """A plan for the GPU of this machine; it runs on no other kind of GPU."""
+    """Writes an engine for the GPU of this machine; it does not run on other kinds of GPU."""
     _require("tensorrt", "torch", "onnx", extra="gpu")
     import torch
 
     if not torch.cuda.is_available():
-        raise ConfigError("--to tensorrt builds for the GPU of this machine, and torch sees none.")
+        raise ConfigError("--to tensorrt needs a GPU in this machine, but torch finds none.")
     from model.export.tensorrt_engine import build_engine, engine_function
 
     path = out / "model.plan"

@@ -1,4 +1,4 @@
-"""A TensorRT engine out of the ONNX graph, for the GPU of this machine."""
+"""Builds a TensorRT engine from the ONNX graph for the GPU of this machine, and runs it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +16,7 @@ _MOST_POSTS = 256
 
 
 def build_engine(checkpoint: HeadsCheckpoint, *, halves: bool) -> bytes:
-    """The serialised engine, for 1 to 256 posts of up to the manifest's `max_tokens`. Raises ConfigError if TensorRT
-    refuses the graph."""
+    """The serialized engine, for 1 to 256 posts of up to `max_tokens` tokens. Raises ConfigError if TensorRT fails."""
     import tensorrt as trt
 
     logger = trt.Logger(trt.Logger.ERROR)

@@ -1,8 +1,7 @@
-"""Words that name what must not wait: harm, theft, a service down for many, people stuck, lawyers and the press.
+"""Terms for hazards: harm, theft, outages, stranded people, lawyers and the press.
 
-English. Written from the guideline (`gold/GUIDELINE.md`). Entries that met ordinary chat more often than hazards, in
-the choosing half of the judged texts or in tweets to airlines, were struck out or narrowed; kinds of words that the
-choosing half showed to be missing were added.
+English, written from the guideline (`gold/GUIDELINE.md`). Terms that matched ordinary chat more often than hazards, in
+the choosing half of the labelled texts or in tweets to airlines, were removed or narrowed; missing kinds were added.
 """
 
 import re
@@ -72,7 +71,7 @@ HAZARDS = {
         r"(?:local|daily|evening) (?:paper|news)|bbc|cnn|investigat(?:ion|ing)|equality"
     ),
 }
-"""Kind of hazard, as the guideline's reasons for `high` -> a pattern over casefolded text."""
+"""Kind of hazard (the guideline's reasons for `high`) -> a pattern for casefolded text."""
 
 _PATTERNS = tuple(re.compile(rf"(?<!\w)(?:{pattern})(?!\w)") for pattern in HAZARDS.values())
 
