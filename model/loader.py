@@ -132,7 +132,7 @@ def _load_hugging_face(engine: Engine, folder: Path, threads: int | None) -> "Cl
     if engine not in ("auto", "torch"):
         raise ConfigError(
             f"{folder} has no model.json, so it is read as a Hugging Face checkpoint, which needs engine torch or auto, "
-            f"not {engine}. If it is a brandpulse weights folder, restore it."
+            f"not {engine}. Restore the folder if it is a brandpulse weights folder."
         )
     _require_torch()
     from brandpulse.config.settings import load_settings

@@ -15,30 +15,30 @@ TRAINING_REVIEWS, TEST_REVIEWS = 3_000, 300
 """Reviews of the tutorial's protocol."""
 
 
-def tweets(chosen: Preset, data: Path, subject: EvaluatedModel, *, json_out: Path | None = None) -> dict[str, Any]:
-    """Prints and returns how well the weights of *subject* judge tweets."""
+def tweets(chosen: Preset, data: Path, model: EvaluatedModel, *, json_out: Path | None = None) -> dict[str, Any]:
+    """Prints and returns how well the weights of *model* judge tweets."""
     rows: list[Row] = []
     for one in chosen.data:
-        report = evaluate_file(subject, data_file(data, one.files[-1]), task="sentiment")[0].report
+        report = evaluate_file(model, data_file(data, one.files[-1]), task="sentiment")[0].report
         rows += rows_of("as shipped", report, THREE_CLASS_METRICS, data=one.name)
-    return show_table(chosen, rows, json_out=json_out, weights=str(subject.weights))
+    return show_table(chosen, rows, json_out=json_out, weights=str(model.weights))
 
 
 def finance(
     chosen: Preset,
     data: Path,
-    subject: EvaluatedModel,
+    model: EvaluatedModel,
     out: Path,
     *,
     json_out: Path | None = None,
     rows: int | None = None,
 ) -> dict[str, Any]:
-    """Trains the weights of *subject* on financial news into *out*; prints and returns figures before and after."""
+    """Trains the weights of *model* on financial news into *out*; prints and returns figures before and after."""
     held_out = data_file(data, chosen.data[0].files[1])
-    trained = fine_tune(chosen, held_out.parent, subject, out, rows=rows)
+    trained = fine_tune(chosen, held_out.parent, model, out, rows=rows)
     found: list[Row] = []
-    for name, model in (("as shipped", subject), ("trained on it", trained)):
-        report = evaluate_file(model, held_out, task="sentiment")[0].report
+    for name, evaluated in (("as shipped", model), ("trained on it", trained)):
+        report = evaluate_file(evaluated, held_out, task="sentiment")[0].report
         found += rows_of(name, report, THREE_CLASS_METRICS, data=chosen.data[0].name)
     return show_table(chosen, found, json_out=json_out, weights=str(out))
 
@@ -46,7 +46,7 @@ def finance(
 def reviews(
     chosen: Preset,
     data: Path,
-    subject: EvaluatedModel,
+    model: EvaluatedModel,
     out: Path,
     *,
     imdb: Path | None = None,
@@ -71,11 +71,11 @@ def reviews(
     recipe = dict(chosen.recipe or {})
     if imdb:
         recipe["max_tokens"] = REVIEW_TOKENS
-    trained = fine_tune(chosen.model_copy(update={"recipe": recipe}), work, subject, out)
+    trained = fine_tune(chosen.model_copy(update={"recipe": recipe}), work, model, out)
     source, found = "IMDB" if imdb else "SST-2", list[Row]()
-    for name, model in (("as shipped", subject), (f"trained on {len(learnt):,}", trained)):
+    for name, evaluated in (("as shipped", model), (f"trained on {len(learnt):,}", trained)):
         for part in judged:
-            report = evaluate_file(model, work / f"{part}.jsonl", task="sentiment", labels=BINARY)[0].report
+            report = evaluate_file(evaluated, work / f"{part}.jsonl", task="sentiment", labels=BINARY)[0].report
             found += rows_of(name, report, TWO_CLASS_METRICS, data=f"{source}, {part}")
             found.append(_f1_of_positive(found[-1], report))
     return show_table(chosen, found, json_out=json_out, source=source, weights=str(out))
@@ -91,11 +91,11 @@ def _f1_of_positive(beside: Row, report: dict[str, Any]) -> Row:
 
 
 def fine_tune(
-    chosen: Preset, data: Path, subject: EvaluatedModel, out: Path, *, rows: int | None = None
+    chosen: Preset, data: Path, model: EvaluatedModel, out: Path, *, rows: int | None = None
 ) -> EvaluatedModel:
-    """The weights of *subject*, trained on by the recipe of *chosen* on files in *data*, as a subject of their own."""
+    """The weights of *model*, trained on by the recipe of *chosen* on files in *data*, as a model of their own."""
     from model.training.fit.recipe import HeadsRecipe
     from model.training.run import train
 
-    train(data, out, recipe=HeadsRecipe.model_validate(chosen.recipe), base=subject.weights, rows=rows)
-    return replace(subject, weights=out)
+    train(data, out, recipe=HeadsRecipe.model_validate(chosen.recipe), base=model.weights, rows=rows)
+    return replace(model, weights=out)

@@ -34,15 +34,15 @@ _TASKS: "tuple[tuple[int, str, Task, dict[str, str]], ...]" = (
 """Place of the data set in the preset, what is asked of it, its task, and the figures shown."""
 
 
-def run(chosen: Preset, data: Path, subject: EvaluatedModel, *, json_out: Path | None = None) -> dict[str, Any]:
-    """Prints and returns how well the weights of *subject* judge each label, and the first tickets with all labels."""
-    scorer = load_scorer(subject.engine, subject.weights, subject.threads, precision=subject.precision)
+def run(chosen: Preset, data: Path, model: EvaluatedModel, *, json_out: Path | None = None) -> dict[str, Any]:
+    """Prints and returns how well the weights of *model* judge each label, and the first tickets with all labels."""
+    scorer = load_scorer(model.engine, model.weights, model.threads, precision=model.precision)
     _, judging = split_halves(read_labelled_texts())
     found = [*_urgency(scorer, judging, "posts and tickets")]
     found += _urgency(scorer, [row for row in judging if row.kind == "ticket"], "tickets")
     for place, what, task, figures in _TASKS:
         one = chosen.data[place]
-        report = evaluate_file(subject, data_file(data, one.files[-1]), task=task)[0].report
+        report = evaluate_file(model, data_file(data, one.files[-1]), task=task)[0].report
         found += rows_of(what, report, figures, data=one.name)
     examples = label_texts([row for row in judging if row.kind == "ticket"][:5], scorer)
     return show_table(chosen, found, json_out=json_out, examples=examples, engine=scorer.name, version=scorer.version)

@@ -1,1 +1,1 @@
-"""The page of charts that `brandpulse model evaluate` writes beside its report."""
+"""`brandpulse model evaluate`, and the page with charts beside its report."""

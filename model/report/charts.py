@@ -1,4 +1,4 @@
-"""Charts as SVG for a page: its own colours in light and dark, its own font, and a sentence for who cannot see them."""
+"""Charts as SVG for a page: the page's colours (light and dark) and font, and a text alternative."""
 
 import html
 import re
@@ -11,7 +11,7 @@ from model.report.curves import Curve, Reliability
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Colours that only stand for the page's: matplotlib knows no CSS variables.
+# Placeholders for the page's colours, because matplotlib does not support CSS variables.
 _PLACEHOLDER_COLOURS = {
     name: f"#0a0b{number:02x}"
     for number, name in enumerate(
@@ -21,7 +21,7 @@ _PLACEHOLDER_COLOURS = {
 _BY_LABEL = {"negative": "negative", "neutral": "neutral", "positive": "positive", "irrelevant": "accent"}
 _SERIES = ("one", "two", "three", "four")
 _WIDTH, _NARROW, _HEIGHT = 5.4, 4.0, 3.2
-"""Inches of 72 points; on the page a chart is as wide as its column, of which there are two or three."""
+"""Inches of 72 points; on the page a chart fills its column, one of two or three."""
 _MIN_DOT, _ALL_DOTS = 6, 250
 """Area of a dot without answers, and of all dots together, in square points."""
 
@@ -42,7 +42,7 @@ def curves(name: str, found: Sequence[Curve], *, x: str, y: str, diagonal: bool,
 
 
 def reliability(name: str, after: Reliability, before: Reliability | None, *, alternative: str) -> str:
-    """How often answers were right against how sure they were; a larger dot stands for more answers."""
+    """Accuracy against confidence; larger dots represent more answers."""
 
     def draw(axes: "Axes") -> None:
         axes.plot([0, 1], [0, 1], color=_PLACEHOLDER_COLOURS["line"], linestyle="dashed")
@@ -54,21 +54,21 @@ def reliability(name: str, after: Reliability, before: Reliability | None, *, al
                 x, y = found.confidence, found.accuracy
                 axes.plot(x, y, color=colour, linestyle=style, label=label)
                 axes.scatter(x, y, s=_MIN_DOT + _ALL_DOTS * found.share, color=colour, alpha=0.6, linewidths=0)
-        _unit_square(axes, "how sure the model was", "how often it was right")
+        _unit_square(axes, "confidence", "accuracy")
         axes.legend(loc="upper left")
 
     return _render(draw, name, alternative, width=_NARROW)
 
 
 def windows(name: str, found: Mapping[str, Mapping[str, float]], sizes: Sequence[int], *, alternative: str) -> str:
-    """The error of net sentiment by the size of a window, and the bias below which no window brings it."""
-    said = {"hard": "labels counted", "soft": "probabilities summed"}
+    """The error of net sentiment by window size, and the bias, its lower limit."""
+    names = {"hard": "labels counted", "soft": "probabilities summed"}
 
     def draw(axes: "Axes") -> None:
         for number, (way, errors) in enumerate(found.items()):
             colour = _PLACEHOLDER_COLOURS[_SERIES[number]]
             values = [errors[f"rmse_{size}"] for size in sizes]
-            axes.plot(range(len(sizes)), values, marker="o", color=colour, label=said[way])
+            axes.plot(range(len(sizes)), values, marker="o", color=colour, label=names[way])
             axes.axhline(
                 abs(errors["bias"]), color=colour, linestyle="dotted", label=f"its bias, {errors['bias']:+.3f}"
             )
@@ -111,7 +111,7 @@ def _unit_square(axes: "Axes", x: str, y: str) -> None:
 def _render(
     draw: "Callable[[Axes], None]", name: str, alternative: str, *, width: float = _WIDTH, height: float = _HEIGHT
 ) -> str:
-    # The object interface: pyplot would keep every figure, and look for a display.
+    # The object interface: pyplot would keep every figure and need a display.
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -152,7 +152,7 @@ def _style() -> Any:
 
 
 def _element(drawn: str, name: str, alternative: str) -> str:
-    """A written chart as an element of the page; its names become its own, so that no two charts share an id."""
+    """A rendered chart as an element of the page; ids get the prefix *name*, so that they are unique on the page."""
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r"font-family: [^;\"]*;? ?", "", drawn)
@@ -160,5 +160,5 @@ def _element(drawn: str, name: str, alternative: str) -> str:
     drawn = re.sub(r'(url\(|href=")#', rf"\g<1>#{name}-", drawn)
     for colour, stand_in in _PLACEHOLDER_COLOURS.items():
         drawn = drawn.replace(stand_in, f"var(--{colour})")
-    told = f'role="img" aria-label="{html.escape(alternative)}"'
-    return re.sub(r'<svg\b[^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" {told}>', drawn, count=1)
+    attributes = f'role="img" aria-label="{html.escape(alternative)}"'
+    return re.sub(r'<svg\b[^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" {attributes}>', drawn, count=1)

@@ -1,4 +1,4 @@
-"""What the charts of an evaluation draw, as numbers."""
+"""The data of the charts of an evaluation."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from model.evaluation.metrics import Matrix
 from model.evaluation.model_answers import Answers
 
 MAX_CURVES = 4
-"""With more labels one curve stands for all of them, pooled: twenty-eight lines in one chart show nothing."""
+"""With more labels one pooled curve is drawn: 28 lines in one chart are unreadable."""
 
 MAX_POINTS = 250
 RELIABILITY_BINS = 15
@@ -27,16 +27,16 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """How often the answers of a bin were right, against how sure they were; bins without answers are left out."""
+    """Accuracy and mean confidence of each bin of answers; empty bins are left out."""
 
     confidence: Matrix
     accuracy: Matrix
     share: Matrix
-    """Of all answers, in each bin."""
+    """Share of all answers in each bin."""
 
 
 def roc(answers: Answers) -> list[Curve]:
-    """For each label that has rows and not all of them: false alarms against hits, one label against the rest."""
+    """Hits against false alarms, one label against the rest; labels with no rows or all rows are left out."""
     from sklearn.metrics import auc, roc_curve
 
     curves = []
@@ -47,7 +47,7 @@ def roc(answers: Answers) -> list[Curve]:
 
 
 def precision_recall(answers: Answers) -> list[Curve]:
-    """For each such label: recall against precision, one label against the rest."""
+    """Precision against recall for the same labels."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     curves = []
@@ -58,7 +58,7 @@ def precision_recall(answers: Answers) -> list[Curve]:
 
 
 def reliability(answers: Answers, probabilities: Matrix) -> Reliability:
-    """Of the likeliest label of each row, or of each label where a row may have many: as the calibration error bins."""
+    """For the most probable label of each row, or every label for kind `many`; same bins as the calibration error."""
     if answers.kind == "many":
         sure, right = np.maximum(probabilities, 1 - probabilities), (probabilities >= 0.5) == (answers.gold == 1)
     else:
@@ -86,6 +86,6 @@ def _tasks(answers: Answers) -> list[tuple[str, npt.NDArray[np.int64], Matrix]]:
 
 
 def _thin(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
-    """At most `MAX_POINTS` of the points, the ends among them."""
+    """At most `MAX_POINTS` of the points, including both ends."""
     chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).astype(int))
     return x[chosen], y[chosen]

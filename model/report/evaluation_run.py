@@ -1,4 +1,4 @@
-"""`brandpulse model evaluate`, from the files it reads to the files it writes."""
+"""`brandpulse model evaluate`: from the input files to the report files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,12 +28,12 @@ from model.spec.options import Engine, ExitPolicy, Precision, TargetWords, Task
 from model.spec.weights import MULTI_HEAD
 
 _MIN_ROWS_PER_BRAND = 5
-"""On average; a file with fewer rows a target may be about aspects."""
+"""On average; with fewer rows per target the targets may be aspects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedModel:
-    """The model that is judged."""
+    """The model to evaluate, and how to run it."""
 
     weights: Path
     engine: Engine = "auto"
@@ -43,7 +43,7 @@ class EvaluatedModel:
 
 
 def evaluate_file(
-    subject: EvaluatedModel,
+    model: EvaluatedModel,
     data: Path,
     *,
     task: Task,
@@ -51,20 +51,20 @@ def evaluate_file(
     target_words: TargetWords = "auto",
     against: Path | None = None,
 ) -> tuple[Evaluation, Predictions]:
-    """Evaluates *subject* on the rows of *data*, and holds it against another report's or other weights' answers.
+    """Evaluates *model* on the rows of *data*, and compares it with the answers of *against*, a report or weights.
 
-    Raises ConfigError that names what cannot be read: file, line, field and value.
+    Raises ConfigError that names file, line, field and value of unreadable data.
     """
     try:
         gold = read_gold(data, task, labels)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     keep_words = keeps_words(gold) if target_words == "auto" else target_words == "keep"
-    evaluation, answers = _evaluate(subject, gold, keep_words=keep_words)
+    evaluation, answers = _evaluate(model, gold, keep_words=keep_words)
     if against is None:
         return evaluation, answers
     try:
-        other = _other_predictions(against, subject, gold, keep_words=keep_words)
+        other = _other_predictions(against, model, gold, keep_words=keep_words)
         found = compare(answers, other, net=gold.head == "sentiment")
     except ValueError as error:
         raise ConfigError(f"--against {against}: {error}") from error
@@ -72,9 +72,8 @@ def evaluate_file(
 
 
 def write_files(evaluation: Evaluation, answers: Predictions, out: Path, *, texts: bool) -> Path | None:
-    """Writes the report to *out*, the answers and the page beside it; returns the page, None without its packages.
-
-    Without *texts* no post stands in the page. Raises ConfigError when *out* cannot be written.
+    """Writes the report to *out*, the answers and the page beside it. Returns the page's path, or None if its packages
+    are missing. Without *texts* the page contains no posts. Raises ConfigError if *out* cannot be written.
     """
     place = out.with_suffix(".html")
     try:
@@ -89,11 +88,11 @@ def write_files(evaluation: Evaluation, answers: Predictions, out: Path, *, text
 
 
 def keeps_words(gold: GoldRows) -> bool:
-    """Whether the targets of *gold* are aspects, whose words mean something, rather than brands, as the service marks.
+    """Whether the targets of *gold* are aspects, whose words have meaning, rather than brands.
 
-    A file about brands names few of them again and again, mostly in capitals or as handles; aspects are many and small.
-    (Rows a target and share with capitals: MAMS 2.6 and .07, laptops 1.4 and .20; SemEval's topics 100 and .95,
-    Twitter celebrities 9 and 0.) Kept words raised MAMS from .789 to .818, and changed SemEval's topics by .002.
+    Files about brands repeat few targets, mostly capitalized or as handles; aspects are many and in lower case. (Rows
+    per target and share with capitals: MAMS 2.6 and .07, laptops 1.4 and .20; SemEval's topics 100 and .95, Twitter
+    celebrities 9 and 0.) Keeping words raised MAMS from .789 to .818 and changed SemEval's topics by .002.
     """
     targets = [target for target in gold.targets if target]
     if len(targets) >= _MIN_ROWS_PER_BRAND * len(set(targets)):
@@ -107,18 +106,18 @@ def keeps_words(gold: GoldRows) -> bool:
     return 2 * proper < len(mentions)
 
 
-def head_settings(subject: EvaluatedModel, head: str) -> HeadSettings:
-    """What the manifest of *subject* says of *head*."""
-    if subject.engine in ("keyword", "null"):
+def head_settings(model: EvaluatedModel, head: str) -> HeadSettings:
+    """The calibration of *head* in the manifest of *model*."""
+    if model.engine in ("keyword", "null"):
         return HeadSettings()
-    if kind_of(subject.weights) == MULTI_HEAD:
-        manifest = read_heads_manifest(subject.weights)
+    if kind_of(model.weights) == MULTI_HEAD:
+        manifest = read_heads_manifest(model.weights)
         return HeadSettings(manifest.temperature(head), manifest.thresholds.get(head, {}))
-    return HeadSettings(read_manifest(subject.weights).temperature) if head == "sentiment" else HeadSettings()
+    return HeadSettings(read_manifest(model.weights).temperature) if head == "sentiment" else HeadSettings()
 
 
 def summary(report: dict[str, Any]) -> str:
-    """One line for a terminal: the main figures, the task's own with its interval first."""
+    """One line for a terminal: the task's main metric with its interval, then the others."""
     main = _MAIN_METRIC[report["task"]]
     low, high = report["ci"][main]
     rest = [
@@ -137,7 +136,7 @@ _MAIN_METRIC: dict[Task, str] = {
     "crisis": "average_precision",
     "sarcasm": "f1",
 }
-"""The figure by which each task's field judges."""
+"""The usual metric of each task."""
 
 _SUMMARY_METRICS = (
     *("accuracy", "macro_recall", "macro_f1", "micro_f1", "f1", "average_precision", "macro_average_precision", "ece"),
@@ -149,15 +148,15 @@ def _display_name(name: str) -> str:
     return name.replace("_", " ").replace("f1", "F1").replace("ece", "ECE")
 
 
-def _evaluate(subject: EvaluatedModel, gold: GoldRows, *, keep_words: bool) -> tuple[Evaluation, Predictions]:
+def _evaluate(model: EvaluatedModel, gold: GoldRows, *, keep_words: bool) -> tuple[Evaluation, Predictions]:
     scorer = load_scorer(
-        subject.engine, subject.weights, subject.threads, precision=subject.precision, exit_policy=subject.exit_policy
+        model.engine, model.weights, model.threads, precision=model.precision, exit_policy=model.exit_policy
     )
-    evaluation = evaluate(scorer, gold, head_settings(subject, gold.head), keep_words=keep_words)
+    evaluation = evaluate(scorer, gold, head_settings(model, gold.head), keep_words=keep_words)
     return evaluation, predictions_of(f"{scorer.name} {scorer.version}", gold, evaluation.answers)
 
 
-def _other_predictions(against: Path, subject: EvaluatedModel, gold: GoldRows, *, keep_words: bool) -> Predictions:
+def _other_predictions(against: Path, model: EvaluatedModel, gold: GoldRows, *, keep_words: bool) -> Predictions:
     if against.is_dir():
-        return _evaluate(replace(subject, weights=against), gold, keep_words=keep_words)[1]
+        return _evaluate(replace(model, weights=against), gold, keep_words=keep_words)[1]
     return load_predictions(predictions_path(against))

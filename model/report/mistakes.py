@@ -1,4 +1,4 @@
-"""The answers that were wrong and surest."""
+"""The wrong answers with the highest confidence."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ MAX_MISTAKES = 25
 
 
 def mistakes(gold: GoldRows, answers: Answers, *, most: int = MAX_MISTAKES) -> list[dict[str, str]]:
-    """The wrong answers, surest first: line, certainty, gold and said label, target and text."""
+    """The wrong answers, most confident first: line, confidence, gold and predicted label, target and text."""
     found = _of_labels(answers, most) if answers.kind == "many" else _of_rows(answers, most)
     return [
         {
@@ -33,7 +33,7 @@ def _of_rows(answers: Answers, most: int) -> list[tuple[int, float, tuple[str, s
 
 
 def _of_labels(answers: Answers, most: int) -> list[tuple[int, float, tuple[str, str]]]:
-    """Where a row may have many labels: the labels that were said wrongly, or missed."""
+    """For kind `many`: labels that were wrongly predicted or missed."""
     yes = answers.predicted == 1
     sure = np.where(yes, answers.probabilities, 1 - answers.probabilities)
     wrong = np.argwhere(answers.predicted != answers.gold)

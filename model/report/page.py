@@ -1,4 +1,4 @@
-"""The page beside a report: everything in one file, which asks nobody for anything."""
+"""The page beside a report: one self-contained HTML file without external requests."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 def page(evaluation: Evaluation, *, texts: bool) -> str:
-    """The page as HTML; without *texts* no post stands in it. Raises ImportError without the extra `evaluate`."""
+    """The page as HTML; without *texts* it contains no posts. Raises ImportError without the extra `evaluate`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -53,9 +53,9 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("labels", ", ".join(report["labels"]) if len(report["labels"]) < 8 else f"{len(report['labels'])} of them"),
     ]
     if report["left_out"]:
-        facts.append(("rows with other labels, left out", f"{report['left_out']:,}"))
+        facts.append(("rows with other labels (left out)", f"{report['left_out']:,}"))
     if words := report.get("target_words"):
-        facts.append(("the target's words", "kept behind its marker" if words == "keep" else "replaced by its marker"))
+        facts.append(("words of the target", "kept after its marker" if words == "keep" else "replaced by its marker"))
     return facts
 
 
@@ -117,25 +117,27 @@ def _charts(evaluation: Evaluation) -> list[dict[str, Any]]:
         found.append({"id": f"{name}-chart", "title": title, "svg": _trusted(svg), "note": note})
     after = curves.reliability(answers, answers.probabilities)
     before = None if evaluation.before is None else curves.reliability(answers, evaluation.before)
-    told = f"Calibration error {report['ece']:.3f}"
+    summary = f"Calibration error {report['ece']:.3f}"
     if "ece_before_temperature" in report:
-        told += f", {report['ece_before_temperature']:.3f} before the temperature"
-    svg = charts.reliability("reliability", after, before, alternative=f"Reliability. {told}.")
-    note = f"{told}. Below the diagonal the model is too sure of itself; a larger dot stands for more answers."
+        summary += f", {report['ece_before_temperature']:.3f} before the temperature"
+    svg = charts.reliability("reliability", after, before, alternative=f"Reliability. {summary}.")
+    note = f"{summary}. Below the diagonal the model is overconfident; larger dots represent more answers."
     return [*found, {"id": "reliability-chart", "title": "Reliability", "svg": _trusted(svg), "note": note}]
 
 
 def _windows(errors: Mapping[str, Mapping[str, float]] | None) -> dict[str, Any] | None:
     if errors is None:
         return None
-    told = "; ".join(
+    summary = "; ".join(
         f"{way} answers: bias {found['bias']:+.3f}, "
         + ", ".join(f"{found[f'rmse_{size}']:.3f} at {size} posts" for size in WINDOWS)
         for way, found in errors.items()
     )
     names = {"hard": "labels counted", "soft": "probabilities summed"}
     return {
-        "chart": _trusted(charts.windows("windows", errors, WINDOWS, alternative=f"Error of net sentiment, {told}.")),
+        "chart": _trusted(
+            charts.windows("windows", errors, WINDOWS, alternative=f"Error of net sentiment, {summary}.")
+        ),
         "sizes": WINDOWS,
         "by_label": ", ".join(
             f"{key.removeprefix('bias_')} {value:+.2f}"
@@ -158,9 +160,9 @@ def _slices(report: Mapping[str, Any]) -> dict[str, Any] | None:
     if not found:
         return None
     drawn = [(name, part["accuracy"], *part["ci"]) for name, part in found.items()]
-    told = ", ".join(f"{name} {value:.3f}" for name, value, *_ in drawn)
+    summary = ", ".join(f"{name} {value:.3f}" for name, value, *_ in drawn)
     svg = charts.whiskers(
-        "slices", drawn, mark=report["accuracy"], x="accuracy", alternative=f"Accuracy by kind of post: {told}."
+        "slices", drawn, mark=report["accuracy"], x="accuracy", alternative=f"Accuracy by kind of post: {summary}."
     )
     rows = [
         {
@@ -181,24 +183,24 @@ def _comparison(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     named = {key: METRICS[key][0] for key in METRICS if key in found["differences"]}
     drawn = [(name, *found["differences"][key]) for key, name in named.items()]
-    told = ", ".join(f"{name} {value:+.3f}" for name, value, *_ in drawn)
+    summary = ", ".join(f"{name} {value:+.3f}" for name, value, *_ in drawn)
     test = found["mcnemar"]
     return {
         "model": found["model"],
         "chart": _trusted(
-            charts.whiskers("against", drawn, mark=0.0, x="difference", alternative=f"Differences: {told}.")
+            charts.whiskers("against", drawn, mark=0.0, x="difference", alternative=f"Differences: {summary}.")
         ),
         "rows": [
             {"name": name, "value": f"{value:+.3f}", "interval": f"{low:+.3f} to {high:+.3f}"}
             for name, value, low, high in drawn
         ],
-        "mcnemar": f"Only this model is right on {test['only_this_right']:,} rows, only the other one on "
+        "mcnemar": f"Only this model is correct on {test['only_this_right']:,} rows, only the other one on "
         f"{test['only_the_other_right']:,}. McNemar's exact test: p = {test['p']:.3g}.",
     }
 
 
 def _trusted(markup: str) -> Any:
-    """*markup* that we wrote ourselves, told to the template as such."""
+    """Marks *markup* as safe for the template; only for our own markup."""
     from markupsafe import Markup
 
-    return Markup(markup)  # noqa: S704 - never of a post: charts hold names of labels, which the task fixes
+    return Markup(markup)  # noqa: S704 - contains no post: charts show label names only

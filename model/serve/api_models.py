@@ -1,4 +1,4 @@
-"""What requests and answers look like: the types behind the OpenAPI description."""
+"""Request and response types; the OpenAPI description is generated from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from brandpulse.text.normalization import MAX_CHARACTERS
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
-_READ = f"The model reads its beginning, at most {MAX_CHARACTERS:,} characters."
+_READ = f"The model reads at most the first {MAX_CHARACTERS:,} characters."
 TICKET_CHARACTERS = 65_536
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one request; `model.serve.settings` says what each is for."""
+    """Limits of one request; see `model.serve.settings`."""
 
     texts: int = 128
     text_characters: int = 10_000
@@ -41,7 +41,7 @@ class One(Item):
 
 
 class Many(BaseModel):
-    """Several texts, scored in one go."""
+    """Several texts, scored together."""
 
     model_config = _STRICT | ConfigDict(json_schema_extra={"title": "Several texts"})
     texts: Sequence[Item | str]
@@ -49,7 +49,7 @@ class Many(BaseModel):
 
 
 class Ticket(BaseModel):
-    """A helpdesk's ticket. Other fields may be sent, and are not read."""
+    """A helpdesk's ticket. Other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     id: str | int | None = None
@@ -60,22 +60,22 @@ class Ticket(BaseModel):
 
 
 def score_body(limits: Limits) -> Any:
-    """The annotation of the body of `/v1/score`: `One` or `Many` within *limits*, so that OpenAPI states them."""
+    """The type of the body of `/v1/score`: `One` or `Many`, with *limits* that OpenAPI shows."""
     text, target = _text(limits), _target(limits)
     targets: Any = Annotated[
         Sequence[target],  # type: ignore[valid-type]  # made at run time
         Field(
             max_length=limits.targets,
-            description="Brands or aspects to judge the text towards; each is looked for in it.",
+            description="Brands or aspects; the response contains the sentiment towards each.",
             examples=[["Acme Air"]],
         ),
     ]
     everything: Any = Annotated[
-        bool, Field(strict=True, description="Whether to give the probabilities of all emotions, flagged or not.")
+        bool, Field(strict=True, description="Whether to return the probabilities of all emotions.")
     ]
     keep: Any = Annotated[
         bool,
-        Field(strict=True, description="Whether the targets are aspects, not names: their words are read."),
+        Field(strict=True, description="True if the targets are aspects, not names: the model reads their words."),
     ]
     fields: dict[str, Any] = {"text": (text, ...), "targets": (targets, ()), "keep_words": (keep, False)}
     item: Any = create_model("Item", __base__=Item, **fields)
@@ -89,15 +89,15 @@ def score_body(limits: Limits) -> Any:
 
 
 def ticket_body(limits: Limits) -> Any:
-    """The annotation of the body of `/v1/tickets`."""
+    """The type of the body of `/v1/tickets`."""
     name: Any = Annotated[str, Field(max_length=200)]
     number: Any = Annotated[int, Field(strict=True, ge=0, lt=2**53), BeforeValidator(_integer)]
     key: Any = Annotated[
         Annotated[name, Tag("<name>")] | Annotated[number, Tag("<number>")] | Annotated[None, Tag("<none>")],
         Discriminator(_kind_of_id),
-        Field(description="Comes back with the tags."),
+        Field(description="Returned with the tags."),
     ]
-    # Helpdesks send "" or null for what a ticket does not have, and whole threads of mail as its description.
+    # Helpdesks send "" or null for missing fields, and whole mail threads as the description.
     text: Any = Annotated[str, Field(max_length=TICKET_CHARACTERS), BeforeValidator(_whole)]
     target: Any = Annotated[str, Field(max_length=limits.target_characters)]
     return create_model(
@@ -128,7 +128,7 @@ def _target(limits: Limits) -> Any:
 
 
 def _whole(text: object) -> object:
-    """Halves of surrogate pairs (posts cut in the middle of an emoji) as U+FFFD: they have no place in UTF-8."""
+    """Replaces halves of surrogate pairs (from truncated emoji), which UTF-8 cannot encode, by U+FFFD."""
     if isinstance(text, str) and not text.isascii():
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
@@ -147,12 +147,12 @@ def _kind_of_id(key: object) -> str:
 
 
 def _integer(number: object) -> object:
-    """92.0 is an integer in JSON Schema, though not in Python."""
+    """92.0 as 92: an integer in JSON Schema, but not in Python."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class Verdict(BaseModel):
-    """The likeliest label, and how likely each is; they sum to 1."""
+    """The most probable label, and the probability of each; they sum to 1."""
 
     label: str
     probabilities: dict[str, Share]
@@ -160,23 +160,23 @@ class Verdict(BaseModel):
 
 class TargetVerdict(Verdict):
     target: str
-    found: Annotated[bool, Field(description="Whether the text names it; if not, it is `irrelevant` by rule.")]
+    found: Annotated[bool, Field(description="Whether the text names the target; if not, it is `irrelevant` by rule.")]
 
 
 class Flag(BaseModel):
-    """A yes or no."""
+    """A yes-or-no label."""
 
     flag: Annotated[bool, Field(description="Whether the probability reaches the model's threshold.")]
     probability: Share
 
 
 class Emotions(BaseModel):
-    labels: Annotated[list[str], Field(description="Those that reach their threshold, likeliest first.")]
+    labels: Annotated[list[str], Field(description="Emotions that reach their threshold, most probable first.")]
     probabilities: dict[str, Share] | None = None
 
 
 class Score(BaseModel):
-    """All the model says about one text. A head that the model does not have is left out."""
+    """The scores of one text. Heads that the model lacks are left out."""
 
     sentiment: Verdict
     targets: list[TargetVerdict]
@@ -191,7 +191,7 @@ class Score(BaseModel):
         Field(description="A rule over the heads, see docs/explanation/urgency.md."),
     ] = None
     hurried: Annotated[
-        bool, Field(description="Whether the early heads answered though in doubt: too many texts waited.")
+        bool, Field(description="True for a low-confidence early answer, given because too many texts were waiting.")
     ] = False
 
 
@@ -215,17 +215,17 @@ class TicketAnswer(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """What serves here."""
+    """The loaded model."""
 
     model: ModelName
     heads: Annotated[dict[str, list[str]], Field(description="Each head and its labels.")]
-    thresholds: Annotated[dict[str, dict[str, Share]], Field(description="Of the heads whose labels stand alone.")]
+    thresholds: Annotated[dict[str, dict[str, Share]], Field(description="Of the heads with independent labels.")]
     limits: dict[str, int]
 
 
 class WrongField(BaseModel):
     field: Annotated[str, Field(examples=["texts[3].text"])]
-    value: Annotated[str, Field(description="As it was sent, cut short.")]
+    value: Annotated[str, Field(description="The value in the request, truncated.")]
     detail: str
 
 

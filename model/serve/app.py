@@ -49,19 +49,19 @@ NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
-"""FastAPI's own spans and log records hold what was sent, and that is people's posts."""
+"""FastAPI's own spans and log records would contain the texts of requests."""
 CLIENT_CLOSED_REQUEST = 499
-"""What nginx calls it; nobody reads the answer."""
+"""nginx's status code for a client that closed the connection; it is only counted."""
 Answer = TypeVar("Answer")
 
 
 def application(service: Service, rules: GuardRules) -> ASGIApp:
-    """The ASGI application: routes behind the door."""
+    """The ASGI application: the routes behind the request guard."""
     api = FastAPI(
         title="brandpulse model",
         version=version("brandpulse"),
         description=DESCRIPTION,
-        docs_url=None,  # its page loads scripts from another server
+        docs_url=None,  # that page loads scripts from another server
         redoc_url=None,
         lifespan=lambda api: service.running(),
         telemetry=NO_TELEMETRY,
@@ -75,7 +75,7 @@ def application(service: Service, rules: GuardRules) -> ASGIApp:
     _add_state(api, service)
     add_page(api)
     describe(api, wants_token=rules.token is not None)
-    return RequestGuard(api, rules=rules, told=service.count_request)
+    return RequestGuard(api, rules=rules, on_request=service.count_request)
 
 
 def _add_scoring(api: FastAPI, service: Service) -> None:
@@ -85,8 +85,8 @@ def _add_scoring(api: FastAPI, service: Service) -> None:
         "/v1/score", tags=["score"], summary="Score texts", openapi_extra=SCORE, responses=responses_of(ScoreAnswer)
     )
     async def score(request: Request, body: ScoreBody) -> Response:  # type: ignore[valid-type]  # made at run time
-        asked, all_emotions = _requests_of(body)
-        results = await _until_disconnect(request, service.score(asked, all_emotions=all_emotions))
+        requests, all_emotions = _requests_of(body)
+        results = await _until_disconnect(request, service.score(requests, all_emotions=all_emotions))
         return _client_closed() if results is None else _json({"model": service.name(), "results": results})
 
     @api.post(
@@ -101,8 +101,8 @@ def _add_scoring(api: FastAPI, service: Service) -> None:
         results = await _until_disconnect(request, service.score([ticket_request(ticket)]))
         if results is None:
             return _client_closed()
-        told = {"id": ticket.id, "tags": tags(results[0], ticket)}
-        return _json(told | {"model": service.name(), "result": results[0]})
+        tagged = {"id": ticket.id, "tags": tags(results[0], ticket)}
+        return _json(tagged | {"model": service.name(), "result": results[0]})
 
 
 def _add_state(api: FastAPI, service: Service) -> None:
@@ -113,40 +113,40 @@ def _add_state(api: FastAPI, service: Service) -> None:
         if BY_NAME[name].kind == "many"
     }
 
-    @api.get("/v1/model", tags=["state"], summary="What serves here", responses=responses_of(ModelAnswer))
+    @api.get("/v1/model", tags=["state"], summary="The loaded model", responses=responses_of(ModelAnswer))
     async def model() -> Response:
         limits = asdict(service.limits)
         return _json({"model": service.name(), "heads": heads, "thresholds": thresholds, "limits": limits})
 
-    @api.get("/healthz", tags=["state"], summary="Whether the process works", response_class=PlainTextResponse)
+    @api.get("/healthz", tags=["state"], summary="Liveness", response_class=PlainTextResponse)
     async def healthz() -> Response:
         busy = service.batcher.busy_seconds
         if busy > STUCK_SECONDS:
-            return problem(503, f"The model has been at one batch for {busy:.0f} s: restart me.")
+            return problem(503, f"The model has been busy with one batch for {busy:.0f} s. Restart this process.")
         return PlainTextResponse("ok\n")
 
-    @api.get("/readyz", tags=["state"], summary="Whether to send requests", response_class=PlainTextResponse)
+    @api.get("/readyz", tags=["state"], summary="Readiness", response_class=PlainTextResponse)
     async def readyz() -> Response:
-        if why := service.unready():
-            return problem(503, f"Send no requests: {why}.")
+        if reason := service.unready():
+            return problem(503, f"Not ready: {reason}.")
         return PlainTextResponse("ok\n")
 
-    @api.get("/metrics", tags=["state"], summary="For Prometheus", response_class=PlainTextResponse)
+    @api.get("/metrics", tags=["state"], summary="Metrics for Prometheus", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(service.telemetry.expose(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _requests_of(body: One | Many) -> tuple[list[TextRequest], bool]:
     items = body.texts if isinstance(body, Many) else (body,)
-    asked = [
+    requests = [
         TextRequest(item) if isinstance(item, str) else TextRequest(item.text, tuple(item.targets), item.keep_words)
         for item in items
     ]
-    return asked, body.all_emotions
+    return requests, body.all_emotions
 
 
 async def _until_disconnect(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer | None:
-    """What *work* answers; None when the client went away, and *work* is cancelled."""
+    """The result of *work*; None if the client disconnects first, which cancels *work*."""
     answering = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))
     try:
@@ -179,15 +179,15 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     detail = {
         400: body_error(error.__cause__),
-        404: f"There is nothing at {request.url.path[:200]}.",
-        405: f"{request.method} is not for {request.url.path[:200]}.",
+        404: f"{request.url.path[:200]} does not exist.",
+        405: f"{request.url.path[:200]} does not support {request.method}.",
     }.get(error.status_code, str(error.detail))
     return problem(error.status_code, detail, headers=error.headers)
 
 
 async def _on_busy(_: Request, error: Exception) -> Response:
     assert isinstance(error, BusyError)  # noqa: S101 - registered for it
-    return problem(503, f"Too busy: {error}.", headers={"Retry-After": str(error.retry_after_seconds)})
+    return problem(503, f"Overloaded: {error}.", headers={"Retry-After": str(error.retry_after_seconds)})
 
 
 async def _on_failed_job(_: Request, error: Exception) -> Response:
@@ -196,4 +196,4 @@ async def _on_failed_job(_: Request, error: Exception) -> Response:
 
 
 async def _on_bug(_: Request, error: Exception) -> Response:
-    return problem(500, "A bug of ours; it is in the log.")
+    return problem(500, "Internal error; see the log of the service.")

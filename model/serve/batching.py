@@ -1,6 +1,6 @@
-"""Dynamic batching: jobs of many requests go through one thread together.
+"""Dynamic batching: one thread processes the jobs of many requests together.
 
-Generic over jobs and results, so that it knows neither HTTP nor the model.
+Generic over jobs and results; independent of HTTP and the model.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class BusyError(BrandpulseError):
-    """No room: the caller should come back after *retry_after_seconds*."""
+    """The queue is full: the caller should retry after *retry_after_seconds*."""
 
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class BusyError(BrandpulseError):
 
 
 class JobFailedError(BrandpulseError):
-    """The work raised on this very job, alone; *position* is its place in what was submitted."""
+    """The work failed on this single job; *position* is its index among the submitted jobs."""
 
     def __init__(self, position: int) -> None:
         super().__init__(f"job {position} failed")
@@ -46,7 +46,7 @@ class _PendingJob(Generic[Job, Result]):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What became of one batch, for metrics."""
+    """The result of one batch, for metrics."""
 
     jobs: int
     failed: int
@@ -54,11 +54,11 @@ class Batch:
 
 
 class Batcher(Generic[Job, Result]):
-    """Calls *work* in a thread of its own, with at most *max_batch* jobs, and never twice at a time.
+    """Calls *work* in one thread with at most *max_batch* jobs, one batch at a time.
 
-    While the thread works, jobs gather. An idle thread waits *max_wait_seconds* from the first job on for company. At
-    most *max_waiting* jobs wait; more raise BusyError. A job whose caller gave up before its batch was cut is dropped.
-    When *work* raises, its batch is tried again in halves until the guilty job stands alone.
+    Jobs collect while the thread works. An idle thread waits up to *max_wait_seconds* after the first job for more. At
+    most *max_waiting* jobs wait; more raise BusyError. Cancelled jobs are dropped before their batch is formed. If
+    *work* raises, the batch is split in halves and retried until the failing job is alone.
     """
 
     def __init__(
@@ -83,23 +83,23 @@ class Batcher(Generic[Job, Result]):
 
     @property
     def waiting(self) -> int:
-        """Jobs that no batch has taken yet."""
+        """Number of jobs in the queue."""
         return len(self._queue)
 
     @property
     def busy_seconds(self) -> float:
-        """For how long the thread has been on its present batch; 0 when idle."""
+        """Seconds since the current batch started; 0 when idle."""
         return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
 
     async def submit(self, jobs: Sequence[Job]) -> list[Result]:
         """The results, in order. Raises BusyError at once, or JobFailedError.
 
-        Cancelling the caller takes its jobs out of the queue.
+        Cancelling the caller removes its jobs from the queue.
         """
         if len(self._queue) + len(jobs) > self._max_waiting:
             raise BusyError(
-                f"{len(self._queue)} texts wait, at most {self._max_waiting} may",
-                retry_after_seconds=self._until_room(),
+                f"{len(self._queue)} texts are waiting, the maximum is {self._max_waiting}",
+                retry_after_seconds=self._retry_after_seconds(),
             )
         loop = asyncio.get_running_loop()
         arrived = time.monotonic()
@@ -115,29 +115,29 @@ class Batcher(Generic[Job, Result]):
             for waiting in mine:
                 self._queue.pop(id(waiting), None)
                 if not waiting.answer.cancel() and not waiting.answer.cancelled():
-                    waiting.answer.exception()  # seen: a second failure of one request is not "never retrieved"
+                    waiting.answer.exception()  # marks it as retrieved: asyncio would log a second failure
 
     async def run(self) -> None:
-        """Owned by the server; ends by cancellation."""
+        """Processes batches until it is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await self._gather()
+            await self._wait_for_batch()
             batch = [self._queue.popitem(last=False)[1] for _ in range(min(len(self._queue), self._max_batch))]
             if not batch:
-                continue  # all who waited gave up
+                continue  # all waiting jobs were cancelled
             self._busy_since = started = time.monotonic()
             try:
                 results = await loop.run_in_executor(self._thread, self._results, [waiting.job for waiting in batch])
             finally:
                 self._busy_since = None
-            self._tell(batch, results, time.monotonic() - started)
+            self._deliver(batch, results, time.monotonic() - started)
 
     async def close(self) -> None:
-        """Lets the present batch end. Call it when nobody waits any more."""
+        """Waits for the current batch. Call it after the last `submit` has ended."""
         await asyncio.to_thread(self._thread.shutdown)
 
-    async def _gather(self) -> None:
-        """Returns when a batch is full, or its oldest job has waited long enough."""
+    async def _wait_for_batch(self) -> None:
+        """Returns when a batch is full, or its oldest job has waited for the maximum time."""
         while not self._queue:
             self._arrived.clear()
             await self._arrived.wait()
@@ -151,15 +151,15 @@ class Batcher(Generic[Job, Result]):
                 return
 
     def _results(self, jobs: list[Job]) -> "list[Result | _WorkError]":
-        """In the thread."""
+        """Runs in the worker thread."""
         try:
             results = list(self._work(jobs))
         except Exception as error:
             if len(jobs) == 1:
-                # Not the error's own words: they may quote the text.
+                # Without the error's message: it may contain the text.
                 frame = traceback.extract_tb(error.__traceback__)[-1]
                 extra = {"error": type(error).__name__, "at": f"{frame.filename}:{frame.lineno}"}
-                logger.error("a text could not be scored", extra=extra)  # noqa: TRY400
+                logger.error("text scoring failed", extra=extra)  # noqa: TRY400
                 wrapped = _WorkError()
                 wrapped.__cause__ = error
                 return [wrapped]
@@ -169,7 +169,7 @@ class Batcher(Generic[Job, Result]):
             raise RuntimeError(f"{len(jobs)} jobs got {len(results)} results")
         return list(results)
 
-    def _tell(
+    def _deliver(
         self, batch: "list[_PendingJob[Job, Result]]", results: "list[Result | _WorkError]", seconds: float
     ) -> None:
         failed = 0
@@ -177,7 +177,7 @@ class Batcher(Generic[Job, Result]):
             wrong = isinstance(result, _WorkError)
             failed += wrong
             if waiting.answer.done():
-                continue  # its caller gave up while it was scored
+                continue  # its caller was cancelled in the meantime
             if isinstance(result, _WorkError):
                 waiting.answer.set_exception(result)
             else:
@@ -185,13 +185,13 @@ class Batcher(Generic[Job, Result]):
         self._seconds_per_job += 0.2 * (seconds / len(batch) - self._seconds_per_job)
         self._on_batch(Batch(jobs=len(batch), failed=failed, seconds=seconds))
 
-    def _until_room(self) -> int:
-        """Whole seconds until the queue of now is worked off, from 1 to 60."""
+    def _retry_after_seconds(self) -> int:
+        """Estimated seconds until the current queue is processed, from 1 to 60."""
         return min(60, max(1, math.ceil(len(self._queue) * self._seconds_per_job)))
 
 
 class _WorkError(Exception):
-    """Stands for the error of one job; `__cause__` is what the work raised."""
+    """Wraps the error of one job in `__cause__`."""
 
 
 def _has_failed(answer: "asyncio.Future[Result]") -> bool:

@@ -1,4 +1,4 @@
-"""The API's description beyond what the types say: examples, problem answers, the token."""
+"""Completes the API's description: examples, problem responses, the token."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from model.serve.api_models import ModelAnswer, Problem, ScoreAnswer, TicketAnsw
 from model.serve.problems import PROBLEM
 
 DESCRIPTION = (
-    "What a text says, from one pass of one encoder: sentiment, sentiment towards each target, emotions, mood, "
-    "complaint and crisis risk, sarcasm, and how soon it needs somebody. Refusals are RFC 9457 problem details that "
-    "name field and value. 503 comes with Retry-After."
+    "Scores a text in one pass of one encoder: sentiment, sentiment towards each target, emotions, mood, complaint and "
+    "crisis risk, sarcasm, and urgency. Errors are RFC 9457 problem details that name field and value. 503 responses "
+    "have the header Retry-After."
 )
 _SENTIMENT = {"label": "negative", "probabilities": {"negative": 0.9312, "neutral": 0.0541, "positive": 0.0147}}
 _TOWARDS = {
@@ -40,11 +40,11 @@ def _request_examples(**bodies: tuple[str, dict[str, Any]]) -> dict[str, Any]:
 
 SCORE = _request_examples(
     one=(
-        "One text, judged towards one brand",
+        "One text and one brand",
         {"text": "@acmeair you lost my bag AGAIN 😡 still waiting", "targets": ["Acme Air"]},
     ),
     batch=(
-        "Several texts, one of them judged towards aspects",
+        "Several texts, one of them with aspects",
         {
             "texts": [
                 "Great crew, thank you!",
@@ -83,18 +83,18 @@ _ANSWERS: dict[type[Any], dict[str, Any]] = {
 
 
 def responses_of(model: type[Any]) -> dict[int | str, dict[str, Any]]:
-    """What FastAPI calls `responses`: *model*, with its example."""
+    """FastAPI's `responses` for *model*, with an example."""
     return {200: {"model": model, "content": {"application/json": {"example": _ANSWERS[model]}}}}
 
 
 def describe(api: FastAPI, *, wants_token: bool) -> None:
-    """Completes the description of *api*, whose routes are all there."""
+    """Completes the description of *api*. Call it after all routes are added."""
     schema = api.openapi()
     parts = schema.setdefault("components", {})
     parts["schemas"].pop("HTTPValidationError", None)
     parts["schemas"].pop("ValidationError", None)
-    told = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    parts["schemas"] |= told.pop("$defs") | {"Problem": told}
+    problem_schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts["schemas"] |= problem_schema.pop("$defs") | {"Problem": problem_schema}
     if wants_token:
         parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     problem = {"content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
@@ -102,8 +102,8 @@ def describe(api: FastAPI, *, wants_token: bool) -> None:
         for operation in operations.values():
             operation["responses"].pop("422", None)
             operation["responses"] |= {
-                "4XX": {"description": "Refused; the answer says what is wrong."} | problem,
-                "5XX": {"description": "Not now (503, with Retry-After), or a bug of ours (500)."} | problem,
+                "4XX": {"description": "Invalid request; the response names the problem."} | problem,
+                "5XX": {"description": "Overloaded (503, with Retry-After), or an internal error (500)."} | problem,
             }
             if wants_token and path not in ("/healthz", "/readyz"):
                 operation["security"] = [{"token": []}]

@@ -1,4 +1,4 @@
-"""Refusals as RFC 9457 problem details, which name field and value."""
+"""Error responses as RFC 9457 problem details that name field and value."""
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -20,7 +20,7 @@ def problem(
     errors: Sequence[Mapping[str, str]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A problem of that HTTP *status*; *errors* are `{field, value, detail}`."""
+    """A problem response with the HTTP *status*; *errors* are `{field, value, detail}`."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -33,25 +33,25 @@ def problem(
 
 
 def invalid(error: RequestValidationError) -> Response:
-    """400 for what is no JSON, 422 for JSON of another shape."""
+    """400 for invalid JSON, 422 for JSON that does not match the schema."""
     found = error.errors()
     if found and found[0]["type"] == "json_invalid":
         place = found[0]["loc"][-1]
         return problem(400, f"The body is not JSON: {found[0]['ctx']['error']} (character {place}).")
     errors = [_wrong_field(one) for one in found[:MAX_SHOWN_ERRORS]]
-    more = f" (the first {MAX_SHOWN_ERRORS} of {len(found)} are named)" if len(found) > MAX_SHOWN_ERRORS else ""
+    more = f" (the first {MAX_SHOWN_ERRORS} of {len(found)} errors are listed)" if len(found) > MAX_SHOWN_ERRORS else ""
     first = errors[0]
     return problem(422, f"{first['field']}: {first['detail']}{more}", errors=errors)
 
 
 def body_error(error: BaseException | None) -> str:
-    """What is wrong with a body that could not even be parsed, from what parsing raised."""
+    """Why a body could not be parsed, from the parser's *error*."""
     if isinstance(error, RecursionError):
         return "The body is nested too deeply."
     if isinstance(error, UnicodeDecodeError):
         return f"The body is not UTF-8 (byte {error.start})."
     if isinstance(error, ValueError):
-        return "The body holds a number of too many digits."
+        return "The body contains a number with too many digits."
     return "The body could not be read."
 
 
@@ -66,7 +66,7 @@ def _wrong_field(error: Mapping[str, Any]) -> dict[str, str]:
 def _field(place: Sequence[str | int]) -> str:
     """`texts[3].targets[0]` of `("body", "<many>", "texts", 3, "<item>", "targets", 0)`.
 
-    The parts in angle brackets are tags of the unions in `model.serve.api_models`, which nobody sends.
+    Parts in angle brackets are internal tags of the unions in `model.serve.api_models`.
     """
     path = ""
     for part in place[1:]:
@@ -95,15 +95,15 @@ def _display_value(value: object, *, missing: bool) -> str:
 
 
 _DETAILS: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
-    "string_too_long": lambda given, told: f"has {len(given)} characters, at most {told['max_length']} are taken",
-    "too_long": lambda given, told: f"has {told['actual_length']} entries, at most {told['max_length']} are taken",
-    "extra_forbidden": lambda given, told: "is no field of this request",
-    "string_pattern_mismatch": lambda given, told: "must not be blank",
-    "missing": lambda given, told: "is required",
-    "string_unicode": lambda given, told: "holds half of a surrogate pair",
+    "string_too_long": lambda value, limits: f"has {len(value)} characters, at most {limits['max_length']} are allowed",
+    "too_long": lambda _, limits: f"has {limits['actual_length']} entries, at most {limits['max_length']} are allowed",
+    "extra_forbidden": lambda *_: "is not a field of this request",
+    "string_pattern_mismatch": lambda *_: "must not be blank",
+    "missing": lambda *_: "is required",
+    "string_unicode": lambda *_: "contains half of a surrogate pair",
 }
 
 
 def _detail(error: Mapping[str, Any]) -> str:
-    words = _DETAILS.get(error["type"])
-    return str(error["msg"]) if words is None else words(error.get("input"), error.get("ctx", {}))
+    detail = _DETAILS.get(error["type"])
+    return str(error["msg"]) if detail is None else detail(error.get("input"), error.get("ctx", {}))

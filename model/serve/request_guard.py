@@ -1,6 +1,6 @@
-"""What every request passes before FastAPI sees it: address, token, body; and what every answer gets on its way out.
+"""Checks host, token and body of every request before FastAPI, and adds security headers to every response.
 
-Plain ASGI: a middleware on top of Starlette's `Request` would hold bodies back and cost a task per request.
+Plain ASGI: a middleware on top of Starlette's `Request` would buffer bodies and cost a task per request.
 """
 
 import asyncio
@@ -17,30 +17,30 @@ from brandpulse.runtime.http_security import SECURITY_HEADERS, has_token, is_loo
 from model.serve.problems import problem
 
 PUBLIC_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
-"""Need no token: they hold nothing of anyone, and the page asks for the token itself."""
+"""Paths that need no token: they contain no user data, and the page asks for the token itself."""
 MAX_DRAINED_BODIES = 16
-"""Of a body that is refused, so many times the largest one is read before the connection is cut."""
+"""How much of a rejected body is read before the connection is closed, in multiples of the largest allowed body."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardRules:
-    """What the door lets pass."""
+    """The checks of `RequestGuard`."""
 
     token: str | None = None
-    """None: no token is wanted, and only loopback names are answered."""
+    """None: no token is needed, and only loopback host names are allowed."""
     metrics_token: str | None = None
-    """Opens /metrics too: what Prometheus shows to the other services."""
+    """A second token for /metrics: the one that Prometheus uses for all services."""
     max_body_bytes: int = 1_048_576
     body_timeout_seconds: float = 20.0
 
 
 class RequestGuard:
-    """ASGI middleware. *told* hears of each finished request: path, status, seconds."""
+    """ASGI middleware. Calls *on_request* with scope, status and seconds of each finished request."""
 
-    def __init__(self, app: ASGIApp, *, rules: GuardRules, told: Callable[[Scope, int, float], None]) -> None:
+    def __init__(self, app: ASGIApp, *, rules: GuardRules, on_request: Callable[[Scope, int, float], None]) -> None:
         self._app = app
         self._rules = rules
-        self._told = told
+        self._on_request = on_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,30 +53,32 @@ class RequestGuard:
             answer: ASGIApp = self.refuse(scope) or self._app
             await answer(scope, body.receive, outlet.send)
         except _RefusedError as refused:
-            # Nothing was answered yet: the app was still reading.
+            # No response has started: the app was still reading the body.
             await refused.response(scope, body.receive, outlet.send)
         finally:
-            self._told(scope, outlet.status, time.monotonic() - started)
+            self._on_request(scope, outlet.status, time.monotonic() - started)
 
     def refuse(self, scope: Scope) -> Response | None:
-        """None lets the request pass, its body still unread."""
+        """The error response, or None to accept the request; does not read the body."""
         headers = Headers(scope=scope)
-        return self._misaddressed(headers) or self._without_token(scope["path"], headers) or self._unfit(scope, headers)
+        return (
+            self._check_host(headers) or self._check_token(scope["path"], headers) or self._check_body(scope, headers)
+        )
 
-    def _misaddressed(self, headers: Headers) -> Response | None:
-        # Without a token a foreign web page could point its own name at 127.0.0.1 and read along.
+    def _check_host(self, headers: Headers) -> Response | None:
+        # Without a token a foreign web page could point its own name at 127.0.0.1 and read responses (DNS rebinding).
         host = headers.get("host", "")
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]
         if self._rules.token is not None or is_loopback(name):
             return None
         return problem(
             421,
-            "Without a token only loopback names such as 127.0.0.1 are answered. "
-            "To serve under another name, set BRANDPULSE_SERVE_TOKEN and restart.",
-            errors=[_header("Host", host, "is no loopback name")],
+            "Without a token only loopback host names such as 127.0.0.1 are allowed. "
+            "To use another name, set BRANDPULSE_SERVE_TOKEN and restart.",
+            errors=[_header("Host", host, "is not a loopback name")],
         )
 
-    def _without_token(self, path: str, headers: Headers) -> Response | None:
+    def _check_token(self, path: str, headers: Headers) -> Response | None:
         shown = headers.get("authorization", "")
         if path in PUBLIC_PATHS or path.startswith("/static/") or has_token(shown, self._rules.token):
             return None
@@ -88,7 +90,7 @@ class RequestGuard:
             headers={"WWW-Authenticate": "Bearer"},
         )
 
-    def _unfit(self, scope: Scope, headers: Headers) -> Response | None:
+    def _check_body(self, scope: Scope, headers: Headers) -> Response | None:
         if scope["method"] != "POST":
             return None
         kind = headers.get("content-type", "").split(";", 1)[0].strip().lower()
@@ -105,7 +107,7 @@ class RequestGuard:
 
 
 class _RequestBody:
-    """The request's body, counted and timed while the app reads it."""
+    """Limits size and time of the request's body while the app reads it."""
 
     def __init__(self, scope: Scope, receive: Receive, rules: GuardRules) -> None:
         headers = Headers(scope=scope)
@@ -117,17 +119,17 @@ class _RequestBody:
 
     async def receive(self) -> Message:
         if self.complete:
-            return await self._receive()  # waits for the client to go
+            return await self._receive()  # waits until the client disconnects
         message = await self._next()
         if self._bytes > self._rules.max_body_bytes:
             size = f"more than {self._rules.max_body_bytes} bytes"
             raise _RefusedError(_too_large(size, self._rules.max_body_bytes))
         return message
 
-    async def swallow(self) -> None:
-        """Reads on without keeping anything: a client that is still sending would see a reset, not our answer.
+    async def drain(self) -> None:
+        """Reads and discards the rest of the body: a client that is still sending would see a reset, not the response.
 
-        Only so much, and only in the body's own time.
+        Limited to `MAX_DRAINED_BODIES` and to the time limit of the body.
         """
         with contextlib.suppress(_RefusedError):
             while not self.complete and self._bytes <= MAX_DRAINED_BODIES * self._rules.max_body_bytes:
@@ -139,14 +141,14 @@ class _RequestBody:
                 message = await self._receive()
         except TimeoutError:
             seconds = f"{self._rules.body_timeout_seconds:g} s"
-            raise _RefusedError(problem(408, f"The body did not come within {seconds}.")) from None
+            raise _RefusedError(problem(408, f"The body was not received within {seconds}.")) from None
         self._bytes += len(message.get("body", b""))
         self.complete = not message.get("more_body", False)
         return message
 
 
 class _ResponseSender:
-    """Puts our headers on the answer and remembers its status; 0 while there is none."""
+    """Adds security headers to the response and stores its status (0: no response yet)."""
 
     def __init__(self, send: Send, body: _RequestBody) -> None:
         self._send = send
@@ -160,14 +162,14 @@ class _ResponseSender:
             for name, value in SECURITY_HEADERS.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
-            await self._body.swallow()
+            await self._body.drain()
             if not self._body.complete:
-                headers["Connection"] = "close"  # or the server would read on for ever
+                headers["Connection"] = "close"  # otherwise the server would keep reading
         await self._send(message)
 
 
 class _RefusedError(BaseException):
-    """Carries the answer past the app. No `Exception`: FastAPI would make a 400 of any that a body raises."""
+    """Carries a response past the app. A BaseException: FastAPI turns every Exception of a body into a 400."""
 
     def __init__(self, response: Response) -> None:
         self.response = response
@@ -176,8 +178,8 @@ class _RefusedError(BaseException):
 def _too_large(size: str, most: int) -> Response:
     return problem(
         413,
-        f"The body has {size}, at most {most} are taken.",
-        errors=[{"field": "body", "value": size, "detail": f"at most {most} bytes are taken"}],
+        f"The body has {size}, at most {most} are allowed.",
+        errors=[{"field": "body", "value": size, "detail": f"at most {most} bytes are allowed"}],
     )
 
 

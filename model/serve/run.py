@@ -1,4 +1,4 @@
-"""Entry point of `brandpulse model serve`: binds, loads the model, listens, and drains when asked to stop."""
+"""Entry point of `brandpulse model serve`: binds, loads the model, listens, and drains on SIGTERM."""
 
 import asyncio
 import logging
@@ -35,18 +35,20 @@ logger = logging.getLogger(__name__)
 
 
 def main(*, engine: Engine, weights: Path | None, threads: int | None, precision: Precision) -> int:
-    """Serve until SIGTERM or SIGINT; 0 after a clean stop. Raises ConfigError."""
+    """Serves until SIGTERM or SIGINT; returns 0 after a clean stop. Raises ConfigError."""
     settings, serve = load_settings(Settings), load_settings(ServeSettings)
     set_up_logging(settings.log_level)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    # Bound before the model is loaded, which takes seconds, and listened on after: a taken port is told at once, and
-    # nobody connects to a server that cannot answer yet.
+    # Bind before the model is loaded, which takes seconds, and listen afterwards: a used port is reported at once, and
+    # no client connects to a server that cannot answer yet.
     with bind_socket(serve.host, serve.port) as listener, ExitStack() as until_stopped:
-        crowded = OverloadCheck(serve.hurry_waiting_texts)
-        scorer = load_scorer(engine, weights, threads, precision=precision, exit_policy=serve.tiers, overloaded=crowded)
+        overload = OverloadCheck(serve.hurry_waiting_texts)
+        scorer = load_scorer(
+            engine, weights, threads, precision=precision, exit_policy=serve.tiers, overloaded=overload
+        )
         url = _url(serve.host, listener.getsockname()[1])
         service = build_service(scorer, serve, thresholds=label_thresholds(engine, weights))
-        crowded.service = service
+        overload.service = service
 
         def ready() -> None:
             until_stopped.enter_context(announced(settings.home, "serve", url=url))
@@ -78,18 +80,18 @@ def build_service(scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresho
 
 @dataclass(slots=True)
 class OverloadCheck:
-    """Asked by the scorer, in its thread, whether at least *least* texts wait. Never, where *least* is None."""
+    """Whether at least *min_waiting* texts are waiting; None: never. The scorer calls it in its thread."""
 
-    least: int | None
+    min_waiting: int | None
     service: Service | None = None
-    """There is none yet while the scorer is loaded."""
+    """None while the scorer is loaded."""
 
     def __call__(self) -> bool:
-        return self.least is not None and self.service is not None and self.service.waiting >= self.least
+        return self.min_waiting is not None and self.service is not None and self.service.waiting >= self.min_waiting
 
 
 class DrainingServer(uvicorn.Server):
-    """Calls *ready* once it listens. On SIGTERM it says so in `/readyz`, goes on for *drain_seconds*, then closes."""
+    """Calls *ready* once it listens. On SIGTERM `/readyz` reports it; the port closes after *drain_seconds*."""
 
     def __init__(
         self, config: uvicorn.Config, service: Service, *, drain_seconds: float, ready: Callable[[], None]
@@ -104,13 +106,13 @@ class DrainingServer(uvicorn.Server):
         self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The handler of both signals. A second one waits no longer; uvicorn's own would end us by the signal."""
+        """Handles both signals. A second signal ends the wait; uvicorn's handler would kill the process."""
         again, self._service.draining = self._service.draining, True
         if again or sig == signal.SIGINT:
             self.force_exit = again and self.should_exit
             self.should_exit = True
             return
-        logger.info("draining", extra={"seconds": self._drain_seconds})
+        logger.info("draining requests", extra={"seconds": self._drain_seconds})
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, self._close)
 
@@ -140,10 +142,10 @@ def _config(service: Service, settings: Settings, serve: ServeSettings) -> uvico
 
 
 def bind_socket(host: str, port: int) -> socket.socket:
-    """A TCP socket at *host* and *port*, not yet listening. Raises ConfigError when the address is not to be had."""
+    """A TCP socket bound to *host* and *port*, not yet listening. Raises ConfigError if the address is unavailable."""
     try:
         family, *_, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        # asyncio turns Nagle's algorithm off for sockets that say they are TCP; else answers wait 40 ms for an ACK.
+        # asyncio disables Nagle's algorithm only for sockets with IPPROTO_TCP; otherwise responses wait 40 ms for an ACK.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

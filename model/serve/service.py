@@ -1,4 +1,4 @@
-"""What the routes share: the scorer behind its batcher, thresholds, limits and metrics."""
+"""State shared by the routes: the scorer with its batcher, thresholds, limits and metrics."""
 
 import asyncio
 import contextlib
@@ -17,12 +17,12 @@ from model.serve.batching import Batch, Batcher
 from model.text_scoring import TextRequest, TextScores, Thresholds, batch_scoring, score_json
 
 STUCK_SECONDS = 60.0
-"""A batch takes tens of milliseconds; one that takes this long never ends."""
+"""A batch that takes longer is considered stuck; the usual time is tens of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
-    """How texts of several requests go through the model together; `model.serve.settings` says what each is for."""
+    """Settings of the dynamic batching; see `model.serve.settings`."""
 
     texts: int = 64
     wait_seconds: float = 0.002
@@ -31,7 +31,7 @@ class Batching:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """What the routes share. Made before the event loop runs, used on it alone."""
+    """State shared by the routes. Created before the event loop runs; used only on it."""
 
     scorer: Scorer
     thresholds: Thresholds = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     telemetry: Telemetry = field(default_factory=lambda: Telemetry(SERVE_METRICS, service="serve"))
     draining: bool = False
-    """Whether a stop was asked for: `/readyz` says so, while requests are still taken."""
+    """Whether a stop was requested: `/readyz` reports it, requests are still accepted."""
     _cached: tuple[int, int] = (0, 0)
     _batcher: Batcher[TextRequest, TextScores] | None = None
 
@@ -49,18 +49,18 @@ class Service:
 
     @property
     def waiting(self) -> int:
-        """Texts that no batch has taken yet. Any thread may ask."""
+        """Number of waiting texts. May be read from any thread."""
         return 0 if self._batcher is None else self._batcher.waiting
 
     @property
     def batcher(self) -> Batcher[TextRequest, TextScores]:
         if self._batcher is None:
-            raise RuntimeError("the service is used outside its `running`")
+            raise RuntimeError("the service is used outside of `running`")
         return self._batcher
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """While inside, texts are scored."""
+        """Scores texts while the context is open."""
         self._batcher = Batcher(
             batch_scoring(self.scorer),
             max_batch=self.batching.texts,
@@ -78,24 +78,24 @@ class Service:
                 await task
             await self._batcher.close()
 
-    async def score(self, asked: Sequence[TextRequest], *, all_emotions: bool = False) -> list[dict[str, Any]]:
-        """One `model.serve.api_models.Score` each. Raises BusyError or JobFailedError."""
-        judged = await self.batcher.submit(asked)
-        self.telemetry.counter("brandpulse_posts_degraded_total").inc(sum(verdict.degraded for verdict in judged))
+    async def score(self, requests: Sequence[TextRequest], *, all_emotions: bool = False) -> list[dict[str, Any]]:
+        """One `model.serve.api_models.Score` per request. Raises BusyError or JobFailedError."""
+        results = await self.batcher.submit(requests)
+        self.telemetry.counter("brandpulse_posts_degraded_total").inc(sum(scores.degraded for scores in results))
         return [
-            score_json(one, verdict, self.thresholds, all_emotions=all_emotions)
-            for one, verdict in zip(asked, judged, strict=True)
+            score_json(request, scores, self.thresholds, all_emotions=all_emotions)
+            for request, scores in zip(requests, results, strict=True)
         ]
 
     def name(self) -> dict[str, str]:
         return {"name": self.scorer.name, "version": self.scorer.version}
 
     def unready(self) -> str:
-        """Why no request should come here; empty when there is no reason."""
+        """Why the service is not ready; empty if it is."""
         if self.draining:
-            return "a stop was asked for"
+            return "the service is stopping"
         if self.batcher.busy_seconds > STUCK_SECONDS:
-            return f"the model has been at one batch for {self.batcher.busy_seconds:.0f} s"
+            return f"the model has been busy with one batch for {self.batcher.busy_seconds:.0f} s"
         return ""
 
     def count_request(self, scope: Scope, status: int, seconds: float) -> None:
@@ -115,8 +115,8 @@ class Service:
 
 def _stop_on_crash(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and task.exception() is not None:
-        # No text would be scored any more: end, and let the supervisor restart us.
+        # Without the batcher no text is scored: stop, so that the supervisor restarts the process.
         asyncio.get_running_loop().call_exception_handler(
-            {"message": "the batcher died", "exception": task.exception(), "task": task}
+            {"message": "the batcher crashed", "exception": task.exception(), "task": task}
         )
         asyncio.get_running_loop().stop()

@@ -1,4 +1,4 @@
-"""The page to try a text: a few files, read once at start; browsers ask again each time and mostly hear 304."""
+"""The page for trying a text: files read once at the start; browsers revalidate them and mostly get 304."""
 
 import hashlib
 from pathlib import Path
@@ -28,7 +28,7 @@ class StaticFile:
 
 
 def add_page(api: FastAPI) -> None:
-    """Routes for `/` and `/static/…`; they are no part of the API's description."""
+    """Adds the routes `/` and `/static/…`; they are not in the API's description."""
     files = {path.name: StaticFile(path) for path in STATIC.iterdir() if path.suffix in CONTENT_TYPES}
 
     @api.get("/", include_in_schema=False)
@@ -38,4 +38,4 @@ def add_page(api: FastAPI) -> None:
     @api.get("/static/{name}", include_in_schema=False)
     async def static(request: Request, name: str) -> Response:
         file = files.get(name)
-        return file.answer(request) if file is not None else problem(404, f"There is no file {name[:80]!r}.")
+        return file.answer(request) if file is not None else problem(404, f"The file {name[:80]!r} does not exist.")

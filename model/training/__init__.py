@@ -1,1 +1,1 @@
-"""What `brandpulse model train` and its siblings are made of."""
+"""Implements the training commands of `brandpulse model`."""

@@ -1,4 +1,4 @@
-"""What the network's logits on labelled posts say: temperatures, thresholds, and figures per head."""
+"""Computes temperatures, thresholds and metrics per head from the logits of labelled posts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,29 +21,29 @@ Floats = npt.NDArray[np.float64]
 Validation = Mapping[str, Sequence[Encoded]]
 
 THRESHOLD_GRID = np.round(np.arange(0.02, 0.981, 0.01), 2)
-"""Thresholds tried for each label of a head of many."""
+"""Candidate thresholds for each label of a head of kind `many`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SideAnswers:
-    """What one side of the network (full depth or exit) says about one validation set, and what is right."""
+    """Logits of one side of the network (full depth or exit) on one validation set, and the gold labels."""
 
     logits: Mapping[str, Floats]
-    """Head -> (n, labels); n posts, or for `target` the targets that have a label and stand in the text."""
+    """Head -> (n, labels); n posts, or for `target` the labelled targets that the text names."""
     gold: Mapping[str, npt.NDArray[np.float64] | npt.NDArray[np.int64]]
-    """Head -> (n,) columns, or for a head of many labels (n, labels) of 1, 0 and -1 (unknown)."""
+    """Head -> (n,) columns, or for kind `many` (n, labels) of 1, 0 and -1 (unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What turns the logits of one side into verdicts."""
+    """Turns the logits of one side into probabilities and labels."""
 
     temperatures: Mapping[str, float]
     thresholds: Mapping[str, Mapping[str, float]]
-    """For each head of many labels the probability, at its temperature, from which each label is given."""
+    """Head of kind `many` -> label -> minimum calibrated probability at which it is predicted."""
 
     def probabilities(self, name: str, logits: Floats) -> Floats:
-        """(n, labels) of head *name*."""
+        """(n, labels): the calibrated probabilities of the head *name*."""
         logits = logits / self.temperatures[name]
         return softmax(logits) if BY_NAME[name].kind == "one" else 1 / (1 + np.exp(-logits))
 
@@ -51,7 +51,7 @@ class Calibration:
 def answer_sides(
     model: "MultiHead", rows: Sequence[Encoded], *, batch_size: int = 64
 ) -> tuple[SideAnswers, SideAnswers]:
-    """The full depth's answers on *rows*, and the exit's (without any head where there is no exit)."""
+    """The answers of the full depth and of the exit on *rows*; the latter are empty without early heads."""
     import torch
 
     device = next(model.parameters()).device
@@ -69,7 +69,7 @@ def answer_sides(
 
 
 class _AnswerCollector:
-    """Collects the answers to the questions that have gold, head by head, batch by batch."""
+    """Collects the answers with a gold label, head by head, batch by batch."""
 
     def __init__(self) -> None:
         self._logits: dict[str, list[Floats]] = {}
@@ -95,9 +95,9 @@ class _AnswerCollector:
 
 
 def by_target(logits: Floats, rows: Sequence[Encoded]) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """(targets, 4) logits, and gold (targets,), of each labelled target that stands in its text.
+    """(targets, 4) logits and (targets,) gold labels of each labelled target that its text names.
 
-    Several mentions of one target count with their mean.
+    Several mentions of a target are averaged.
     """
     means: list[Floats] = []
     gold: list[int] = []
@@ -114,8 +114,8 @@ def by_target(logits: Floats, rows: Sequence[Encoded]) -> tuple[Floats, npt.NDAr
 
 
 def head_metrics(judged: SideAnswers, calibration: Calibration) -> dict[str, float]:
-    """Recall, accuracy, F1 (all macro) and calibration error of heads of one label, among the labels that occur;
-    macro F1 and average precision of heads of many labels."""
+    """For heads of kind `one`: macro recall, accuracy, macro F1 and calibration error over the labels that occur;
+    for kind `many`: macro F1 and average precision."""
     found: dict[str, float] = {}
     for name, logits in judged.logits.items():
         probabilities = calibration.probabilities(name, logits)
@@ -159,12 +159,12 @@ def _of_many(
 
 
 def f1_score(right: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_]) -> float:
-    """Harmonic mean of precision and recall of a label that is *right* and was *said*; 0 when it is neither."""
+    """F1 of a label from its gold (*right*) and predicted (*said*) flags; 0 if there are none."""
     return float(2 * (right & said).sum() / max(right.sum() + said.sum(), 1))
 
 
 def average_precision(right: npt.NDArray[np.bool_], chances: Floats) -> float:
-    """Mean precision over the ranks of the posts that are *right*, the most likely first; ties count as one rank."""
+    """Mean precision over the ranks of the positive posts, most probable first; ties count as one rank."""
     order = np.argsort(-chances, kind="stable")
     hits = np.cumsum(right[order])
     ends = np.append(np.flatnonzero(np.diff(chances[order])), len(order) - 1)
@@ -173,7 +173,7 @@ def average_precision(right: npt.NDArray[np.bool_], chances: Floats) -> float:
 
 
 def calibrate(sets: Mapping[str, SideAnswers]) -> Calibration:
-    """Temperatures, and thresholds for the heads of many labels, from all validation sets together."""
+    """Temperatures, and thresholds for heads of kind `many`, from all validation sets together."""
     temperatures: dict[str, float] = {}
     thresholds: dict[str, dict[str, float]] = {}
     for head in HEADS:
@@ -191,7 +191,7 @@ def calibrate(sets: Mapping[str, SideAnswers]) -> Calibration:
 
 
 def pooled_answers(sets: Mapping[str, SideAnswers], head: Head) -> tuple[Floats, npt.NDArray[Any]]:
-    """The logits and gold of *head* over all *sets*."""
+    """Logits and gold labels of *head* over all *sets*."""
     having = [judged for name, judged in sets.items() if head.name in judged.logits and is_served_form(name, sets)]
     if not having:
         return np.zeros((0, len(head.labels))), np.zeros(0)
@@ -201,7 +201,7 @@ def pooled_answers(sets: Mapping[str, SideAnswers], head: Head) -> tuple[Floats,
 
 
 def is_served_form(name: str, sets: Mapping[str, Any]) -> bool:
-    """Whether *name*, and not its twin, is as it will be served: aspects keep their words, brands do not."""
+    """Whether the set *name* has the form used in production: aspects with their words, brands without."""
     aspects = name.startswith("aspect_")
     return name.endswith("+words") if aspects and f"{name.removesuffix('+words')}+words" in sets else "+" not in name
 
@@ -216,10 +216,9 @@ def _temperature(head: Head, logits: Floats, gold: npt.NDArray[Any]) -> float:
 
 
 def best_threshold(chances: Floats, gold: npt.NDArray[Any], *, both: bool) -> float:
-    """The threshold of `THRESHOLD_GRID` with the best F1 where *gold* is known: of the label, or the mean of *both* classes'.
+    """The threshold of `THRESHOLD_GRID` with the best F1 on known labels: of the label, or the mean of *both* classes.
 
-    F1 over five neighbouring thresholds counts, so that one lucky post does not choose. One half where *gold* does not
-    hold both classes.
+    F1 is averaged over five neighbouring thresholds, so that no single post decides. 0.5 if *gold* has only one class.
     """
     known = gold >= 0
     right, chances = gold[known] == 1, chances[known]

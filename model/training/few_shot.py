@@ -1,8 +1,8 @@
-"""`brandpulse model few-shot`: a classifier of one's own labels from 8 to 64 examples of each.
+"""`brandpulse model few-shot`: a classifier for custom labels from 8 to 64 examples of each.
 
-In the manner of SetFit (Tunstall et al., 2022): pairs of posts first teach the encoder which posts belong together,
-then a logistic regression on its answers tells the labels apart. The result is a folder as transformers writes it
-(BertForSequenceClassification), so that anything that reads such a checkpoint can use it.
+Follows SetFit (Tunstall et al., 2022): pairs of posts first train the encoder to give posts of one label similar
+states, then a logistic regression on the states separates the labels. The result is a folder in the format of
+transformers (BertForSequenceClassification), which any reader of such checkpoints can use.
 """
 
 import json
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 POOLER_SCALE = 0.1
-"""The pooler passes CLS's state on through tanh; so small it is nearly itself."""
+"""Scale of the state of [CLS] before the pooler's tanh; for such small values tanh is nearly linear."""
 
 Pair = tuple[int, int, float]
-"""Two examples, and 1 where they have one label, else 0."""
+"""Two examples, and 1 if they have the same label, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledExamples:
-    """One's own labelled posts, normalized."""
+    """Normalized posts with custom labels."""
 
     texts: list[str]
     gold: npt.NDArray[np.int64]
@@ -45,27 +45,27 @@ class LabelledExamples:
 
 
 def read_examples(path: Path, *, text: str, label: str, labels: Sequence[str] | None = None) -> LabelledExamples:
-    """The posts of a CSV or JSON lines file with their labels; those without either are left out.
+    """The labelled posts of a CSV or JSON lines file; rows without text or label are left out.
 
-    *labels* are the known ones; those of the file, sorted, if none. Raises ConfigError when a column is missing, a text
-    stands there with two labels, a label is unknown, or there are not two labels with two posts each.
+    *labels* are the allowed labels (default: those in the file, sorted). Raises ConfigError if a column is missing, a
+    text has two labels, a label is unknown, or there are fewer than two labels with two posts each.
     """
     found: dict[str, tuple[str, str, int]] = {}
     for line, row in table_rows(path):
         if missing := [column for column in (text, label) if column not in row]:
-            raise ConfigError(f"{path}, line {line}: no column {missing[0]!r}; there are {', '.join(row)}")
+            raise ConfigError(f"{path}, line {line}: no column {missing[0]!r}; the columns are {', '.join(row)}")
         post, name = normalize(str(row[text] or "")), str(row[label] if row[label] is not None else "").strip()
         if not post or not name:
             continue
         first = found.setdefault(leak_key(post), (post, name, line))
         if first[1] != name:
-            raise ConfigError(f"{path}, lines {first[2]} and {line}: one text with two labels, {first[1]} and {name}")
+            raise ConfigError(f"{path}, lines {first[2]} and {line}: one text has two labels, {first[1]} and {name}")
     counts = Counter(name for _, name, _ in found.values())
     known = tuple(labels) if labels is not None else tuple(sorted(counts))
     if unknown := sorted(counts.keys() - set(known)):
-        raise ConfigError(f"{path}: the label {unknown[0]!r} is none of {', '.join(known)}")
+        raise ConfigError(f"{path}: the label {unknown[0]!r} is not one of {', '.join(known)}")
     if labels is None and (len(counts) < 2 or min(counts.values()) < 2):
-        raise ConfigError(f"{path}: expected two labels or more with two posts or more each, got {dict(counts)}")
+        raise ConfigError(f"{path}: expected at least two labels with at least two posts each, got {dict(counts)}")
     gold = np.array([known.index(name) for _, name, _ in found.values()], dtype=np.int64)
     return LabelledExamples([post for post, _, _ in found.values()], gold, known)
 
@@ -80,8 +80,8 @@ def few_shot(
 ) -> float | None:
     """Trains a classifier on *examples* and writes it to *out*; returns its macro recall on *held_out*.
 
-    *base* is a folder with a BERT encoder, or packed weights with many heads, whose encoder is taken. What a killed
-    run needs to go on lies in the folder `{out}.run`.
+    *base* is a folder with a BERT encoder, or packed weights with many heads, whose encoder is used. The folder
+    `{out}.run` keeps the state to resume a killed run.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from model.training.fit.initial_weights import initial_network, tokenizer_of
@@ -105,13 +105,13 @@ def few_shot(
     if held_out is not None:
         said = CustomLabelClassifier(out).probabilities(held_out.texts).argmax(axis=1)
         recall = float(np.mean([(said[held_out.gold == label] == label).mean() for label in np.unique(held_out.gold)]))
-    told = {"recipe": recipe.model_dump(mode="json"), "examples": len(examples.texts), "macro_recall": recall}
-    (out / "training.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    report = {"recipe": recipe.model_dump(mode="json"), "examples": len(examples.texts), "macro_recall": recall}
+    (out / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return recall
 
 
 class PairTask:
-    """Teaches *model*, a BERT encoder, to give posts of one label one direction."""
+    """Trains *model*, a BERT encoder, to give posts of the same label similar states."""
 
     def __init__(self, model: Any, recipe: FewShotRecipe, ids: Sequence[Ids], gold: npt.NDArray[np.int64]) -> None:
         self.model = model
@@ -143,11 +143,11 @@ class PairTask:
         return found
 
     def figure(self) -> float:
-        """There is no validation: every example is needed."""
+        """Always 0: there is no validation, because every example is needed for the training."""
         return 0.0
 
     def features(self) -> "Tensor":
-        """(examples, width) of the trained encoder."""
+        """(examples, width): the features from the trained encoder."""
         import torch
 
         self.model.eval()
@@ -156,7 +156,7 @@ class PairTask:
 
 
 def example_pairs(gold: npt.NDArray[np.int64], count: int, generator: np.random.Generator) -> list[Pair]:
-    """*count* pairs of one label and as many of two for each example, in random order."""
+    """For each example *count* pairs with the same label and as many with another label, in random order."""
     pairs: list[Pair] = []
     for example, label in enumerate(gold.tolist()):
         same = np.flatnonzero((gold == label) & (np.arange(len(gold)) != example))
@@ -167,7 +167,7 @@ def example_pairs(gold: npt.NDArray[np.int64], count: int, generator: np.random.
 
 
 def features(encoder: Any, ids: Sequence[Ids]) -> "Tensor":
-    """What the head sees of each post, (batch, width): its first state through the pooler of `write_checkpoint`."""
+    """(batch, width): the input of the head, the first state after the pooler of `write_checkpoint`."""
     import torch
 
     device = next(encoder.parameters()).device
@@ -177,7 +177,7 @@ def features(encoder: Any, ids: Sequence[Ids]) -> "Tensor":
 
 
 def regression(seen: "Tensor", gold: npt.NDArray[np.int64], *, decay: float) -> "tuple[Tensor, Tensor]":
-    """Weights (labels, width) and biases (labels,) of a logistic regression with balanced classes; *decay* is L2's."""
+    """Weights (labels, width) and biases (labels,) of a balanced logistic regression; *decay* is its L2 penalty."""
     import torch
     from torch.nn import functional
 
@@ -204,7 +204,7 @@ def regression(seen: "Tensor", gold: npt.NDArray[np.int64], *, decay: float) -> 
 def write_checkpoint(
     out: Path, encoder: Any, weight: "Tensor", bias: "Tensor", *, labels: Sequence[str], tokenizer: str
 ) -> None:
-    """The encoder, the pooler of `features` and the head as BertForSequenceClassification."""
+    """Writes encoder, pooler of `features` and head as BertForSequenceClassification."""
     import torch
     from transformers import BertForSequenceClassification
 
@@ -212,7 +212,7 @@ def write_checkpoint(
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: column for column, label in enumerate(labels)}
     model = BertForSequenceClassification(config)
-    model.bert.load_state_dict(encoder.state_dict(), strict=False)  # all but the pooler, which follows
+    model.bert.load_state_dict(encoder.state_dict(), strict=False)  # all tensors except the pooler, which follows
     with torch.no_grad():
         model.bert.pooler.dense.weight.copy_(POOLER_SCALE * torch.eye(config.hidden_size))
         model.bert.pooler.dense.bias.zero_()
@@ -223,7 +223,7 @@ def write_checkpoint(
 
 
 class CustomLabelClassifier:
-    """Scores posts with a folder that `few_shot` wrote, on the CPU. Raises ConfigError when it cannot be read."""
+    """Scores posts on the CPU with a folder that `few_shot` wrote. Raises ConfigError if it cannot be read."""
 
     def __init__(self, folder: Path) -> None:
         from transformers import BertForSequenceClassification
@@ -234,11 +234,11 @@ class CustomLabelClassifier:
             self._model = BertForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
             self._tokenizer = tokenizer_of((folder / "tokenizer.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{folder}: no classifier that `model few-shot` wrote: {error}") from error
+            raise ConfigError(f"{folder} is not a classifier of `model few-shot`: {error}") from error
         self.labels = tuple(self._model.config.id2label[column] for column in range(self._model.config.num_labels))
 
     def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(n, labels), each row sums to 1."""
+        """(n, labels); each row sums to 1."""
         import torch
 
         limit: int = self._model.config.max_position_embeddings

@@ -1,4 +1,4 @@
-"""The loss of a batch: each head on the rows that hold its label, early heads on the full depth's answers."""
+"""The loss of a batch: each head on the rows with its label, early heads on the full depth's answers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,10 +15,10 @@ Logits = Mapping[str, Tensor]
 
 
 class Losses:
-    """Sums the losses of the heads that the recipe weighs; all tensors on the model's device."""
+    """Sums the losses of the heads with a weight in the recipe, on the model's device."""
 
     def __init__(self, recipe: HeadsRecipe, counts: Mapping[str, Sequence[int]]) -> None:
-        """*counts*: for each head of one label, how many training labels each class has."""
+        """*counts*: number of training labels per class for each head of kind `one`."""
         self._recipe = recipe
         self._heads = [head for head in HEADS if recipe.weights.get(head.name, 0) > 0]
         self._class_weights = {
@@ -28,7 +28,7 @@ class Losses:
         }
 
     def __call__(self, batch: Sequence[Encoded], full: Logits, early: Logits, teacher: Logits | None = None) -> Tensor:
-        """*full* and *early* are what the network says of *batch*, *teacher* what a larger one does."""
+        """*full* and *early* are the network's logits for *batch*, *teacher* those of a larger model."""
         recipe, device = self._recipe, full["sentiment"].device
         labels, taught = torch.zeros((), device=device), torch.zeros((), device=device)
         for head in self._heads:
@@ -50,7 +50,7 @@ class Losses:
             unknown = (-1.0,) * len(head.labels)
             gold = torch.tensor([row.gold.get(head.name, unknown) for row in batch]).to(logits.device)
             each = functional.binary_cross_entropy_with_logits(logits, gold.clamp(min=0), reduction="none")
-            # Of 28 emotions most are plainly absent: without the divisor they would drown the other heads.
+            # Most of the 28 emotions are absent: without the divisor they would dominate the other heads.
             return (each * (gold >= 0)).sum() / len(batch) / (4.0 if len(head.labels) > 4 else 1.0)
         columns = [row.gold.get(head.name, -1) for row in batch]
         if head.reads == "mention":
@@ -59,12 +59,12 @@ class Losses:
         each = functional.cross_entropy(
             logits, gold, label_smoothing=self._recipe.label_smoothing, ignore_index=-1, reduction="none"
         )
-        # A post weighs by its class. torch's own `weight` would also weigh the classes it is smoothed towards.
+        # The weight depends on the gold class. torch's `weight` would also apply to the classes of label smoothing.
         return (each * self._class_weights[head.name].to(gold.device)[gold.clamp(min=0)]).sum() / len(batch)
 
 
 def imitation_loss(head: Head, student: Tensor, teacher: Tensor) -> Tensor:
-    """How far the *student*'s probabilities lie from the *teacher*'s; no gradient flows to the teacher."""
+    """The distance of the *student*'s probabilities from the *teacher*'s; without gradient for the teacher."""
     teacher = teacher.detach()
     if not len(teacher):
         return student.sum()
@@ -75,14 +75,14 @@ def imitation_loss(head: Head, student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def class_weights(counts: Sequence[int], balance: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Rarer classes weigh more; the mean weight of a label is 1."""
+    """Class weights, higher for rare classes; the mean weight of a label is 1."""
     table = np.array(counts, dtype=np.float64)
     weights = (table.mean() / np.maximum(table, 1.0)) ** balance
     return np.asarray(weights * table.sum() / max(float((weights * table).sum()), 1.0), dtype=np.float32)
 
 
 def label_counts(rows: Iterable[Encoded]) -> dict[str, list[int]]:
-    """How many labels each class of each head has; for heads of many labels how many posts have each one."""
+    """Number of labels per class of each head; for kind `many`, number of posts with each label."""
     counts = {head.name: [0] * len(head.labels) for head in HEADS}
     for row in rows:
         for label in row.mentions:

@@ -1,6 +1,6 @@
-"""`brandpulse model adapt`: goes on with an encoder's own training, on posts without labels.
+"""`brandpulse model adapt`: continues an encoder's masked-word training on unlabelled posts.
 
-The result is a folder with an encoder as transformers writes it, to be given to `brandpulse model train --base`.
+The result is an encoder folder in the format of transformers, for `brandpulse model train --base`.
 """
 
 import json
@@ -29,11 +29,11 @@ _IGNORED = -100
 def adapt(
     files: Sequence[Path], out: Path, *, recipe: MlmRecipe, base: Path, tests: Sequence[Path] = ()
 ) -> tuple[float, float]:
-    """Trains the encoder in *base* to guess masked words of the posts in *files*; returns the loss on held-out posts
+    """Trains the encoder in *base* to predict masked words of the posts in *files*; returns the loss on held-out posts
     before and after.
 
-    *files* are CSV or JSON lines with `text`, or plain text with one post a line. Posts of *tests* are left out. What
-    a killed run needs to go on lies in the folder `{out}.run`.
+    *files* are CSV or JSON lines with `text`, or plain text with one post per line. Posts of *tests* are left out. The
+    folder `{out}.run` keeps the state to resume a killed run.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
@@ -47,7 +47,7 @@ def adapt(
 
     texts = distinct_texts(files, tests)
     if len(texts) < 2:
-        raise ConfigError(f"--data: {len(texts)} posts are left in {', '.join(map(str, files))}; give more")
+        raise ConfigError(f"--data: {', '.join(map(str, files))} has {len(texts)} usable posts, at least 2 are needed")
     run = out.with_name(out.name + ".run")
     claim_run(run, fingerprint(recipe.model_dump(), str(base), texts))
     description, new_words = extend_tokenizer(base / "tokenizer.json", texts)
@@ -65,14 +65,14 @@ def adapt(
         model.bert.save_pretrained(out)
         (out / "tokenizer.json").write_text(description, encoding="utf-8")
         shutil.copyfile(run / "owner.json", out / "owner.json")
-        told = {"recipe": recipe.model_dump(mode="json"), "posts": len(texts), "loss": [before, after]}
-        (out / "training.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        report = {"recipe": recipe.model_dump(mode="json"), "posts": len(texts), "loss": [before, after]}
+        (out / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     log_progress("adapted", posts=len(texts), loss_before=before, loss_after=after)
     return before, after
 
 
 def distinct_texts(files: Iterable[Path], tests: Iterable[Path] = ()) -> list[str]:
-    """The normalized texts of *files*, each once, without empty ones and those that stand in *tests*."""
+    """The distinct normalized texts of *files*, without empty ones and those in *tests*."""
     seen = {""} | {leak_key(text) for path in tests for text in _texts(path)}
     found: list[str] = []
     for path in files:
@@ -90,12 +90,12 @@ def _texts(path: Path) -> Iterable[str]:
         return
     for line, row in table_rows(path):
         if not isinstance(row.get("text"), str):
-            raise ConfigError(f"{path}, line {line}: no column 'text'; there are {', '.join(row)}")
+            raise ConfigError(f"{path}, line {line}: no column 'text'; the columns are {', '.join(row)}")
         yield row["text"]
 
 
 class MlmTask:
-    """Guesses masked words. The last few posts, by the recipe's share, are only for watching."""
+    """Predicts masked words. The recipe's share of the posts is held out for validation."""
 
     def __init__(self, model: Any, recipe: MlmRecipe, texts: Sequence[str], tokenizer: "Tokenizer") -> None:
         self.model = model
@@ -127,7 +127,7 @@ class MlmTask:
         return found
 
     def figure(self) -> float:
-        """Minus the mean loss on the held-out posts, whose masks are the same each time."""
+        """Minus the mean loss on the held-out posts, always with the same masks."""
         import torch
 
         generator = np.random.default_rng([self._recipe.seed, 2])
@@ -149,7 +149,7 @@ class MlmTask:
         device: torch.device = next(self.model.parameters()).device
         states = self.model.bert(torch.from_numpy(shown).to(device), mask.to(device)).last_hidden_state
         asked = torch.from_numpy(gold != _IGNORED).to(device)
-        # Only what is asked goes through the vocabulary: 30,000 columns for each token would be most of the work.
+        # Only masked tokens are projected to the vocabulary: 30,000 columns per token would be most of the work.
         logits = self.model.cls(states[asked]).float()
         return torch.nn.functional.cross_entropy(logits, torch.from_numpy(gold).to(device)[asked])
 
@@ -163,10 +163,10 @@ def mask_tokens(
     special: Sequence[int],
     words: int,
 ) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """What the network sees of *ids* (batch, length) and what it is to guess, -100 where nothing (Devlin et al., 2019).
+    """The masked *ids* (batch, length), and the tokens to predict, -100 elsewhere (Devlin et al., 2019).
 
-    A *share* of the tokens, at least one of the batch and never *special* ones, is asked for: 80 % of these show
-    *mask*, 10 % any of the vocabulary's *words*, 10 % themselves.
+    A *share* of the tokens, at least one per batch and never *special* ones, is predicted: 80 % are replaced by *mask*,
+    10 % by any of *words* tokens, 10 % stay.
     """
     plain = ~np.isin(ids, special)
     asked = plain & (generator.random(ids.shape) < share)
@@ -182,5 +182,5 @@ def mask_tokens(
 def _token(tokenizer: "Tokenizer", name: str) -> int:
     found = tokenizer.token_to_id(name)
     if found is None:
-        raise ConfigError(f"the tokenizer has no token {name}")
+        raise ConfigError(f"The tokenizer has no token {name}.")
     return found

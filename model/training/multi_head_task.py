@@ -1,4 +1,4 @@
-"""What `fit` trains when posts with labels teach the heads: from labels alone, with a teacher, or through adapters."""
+"""The training task of the heads: from labels, with a teacher, or with adapters."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ from model.training.losses import Losses, label_counts
 
 
 class HeadsTask:
-    """Teaches *model* (on its device) the heads that *recipe* weighs."""
+    """Trains the heads with a weight in *recipe*, on the device of *model*."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class HeadsTask:
         return lora.merged_weights(self.model) if self._recipe.lora else self.model.state_dict()
 
     def figure(self) -> float:
-        """The mean of the figures that the recipe names, as `finish` weighs them."""
+        """The mean of the metrics in `judged_by`, as in `finish_snapshots`."""
         judged = {part: answer_sides(self.model, self._validation[part])[0] for part in self._recipe.judged_by}
         calibration = calibrate(judged)
         found = {part: head_metrics(one, calibration) for part, one in judged.items()}

@@ -1,4 +1,4 @@
-"""Writes what a training run chose as a weights folder."""
+"""Packs the chosen weights of a training run as a weights folder."""
 
 import json
 import shlex
@@ -25,13 +25,13 @@ Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a manifest says of a run beside its recipe."""
+    """Facts about a run for the manifest, besides its recipe."""
 
     tokenizer: Path
     base: str
     facts: Mapping[str, Any]
     before: HeadsManifest | None = None
-    """Of packed weights that the run began with: heads it did not judge keep their temperatures and thresholds."""
+    """Manifest of the initial packed weights; heads without validation keep its temperatures and thresholds."""
 
 
 def pack_run(
@@ -43,30 +43,30 @@ def pack_run(
     soon: Calibration,
     exit_confidence: Mapping[str, float],
     posts: Sequence[MarkedText],
-    told: RunFacts,
+    facts: RunFacts,
 ) -> str:
     """Packs *model* into *out* and returns the version; *late* and *soon* calibrate the full depth and the exit.
 
-    A run that trained only `sentiment` on a plain encoder is packed as weights for whole posts: the same computation,
-    under the names of BertForSequenceClassification.
+    A run that trained only `sentiment` on a plain encoder is packed as whole-post weights: the same computation, under
+    the names of BertForSequenceClassification.
     """
     sources = [name for source in recipe.sources for name in source.names] + [own.file for own in recipe.own]
     common: dict[str, Any] = {
         "name": recipe.name,
         "version": "",
         "max_tokens": recipe.max_tokens,
-        "base_model": told.base,
+        "base_model": facts.base,
         "data": ", ".join(sources),
         "command": shlex.join(["brandpulse", *sys.argv[1:]]),
-        "recipe": recipe.model_dump(mode="json") | dict(told.facts),
-        "languages": recipe.languages or (told.before.languages if told.before else ()),
+        "recipe": recipe.model_dump(mode="json") | dict(facts.facts),
+        "languages": recipe.languages or (facts.before.languages if facts.before else ()),
     }
     config = json.loads(model.bert.config.to_json_string())
     arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}
-    if recipe.weights.keys() == {"sentiment"} and told.before is None:
+    if recipe.weights.keys() == {"sentiment"} and facts.before is None:
         whole = WholePostManifest(**common, labels=SENTIMENT, temperature=late.temperatures["sentiment"])
         whole = pack_whole_post(
-            out, whole_post_tensors(arrays), config=config, tokenizer=told.tokenizer, manifest=whole
+            out, whole_post_tensors(arrays), config=config, tokenizer=facts.tokenizer, manifest=whole
         )
         whole = replace(whole, ranges=activation_ranges(load_whole_post(out), [post.text for post in posts]))
         write_manifest(out, whole)
@@ -74,14 +74,14 @@ def pack_run(
     manifest = HeadsManifest(
         **common,
         heads={head.name: head.labels for head in HEADS},
-        temperatures=(dict(told.before.temperatures) if told.before else {})
+        temperatures=(dict(facts.before.temperatures) if facts.before else {})
         | dict(late.temperatures)
         | {EARLY + head: value for head, value in soon.temperatures.items()},
-        thresholds=(dict(told.before.thresholds) if told.before else {}) | dict(late.thresholds),
+        thresholds=(dict(facts.before.thresholds) if facts.before else {}) | dict(late.thresholds),
         exit_layer=EXIT_LAYER if model.exit is not None else 0,
         exit_confidence=exit_confidence,
     )
-    manifest = pack_heads(out, arrays, config=config, tokenizer=told.tokenizer, manifest=manifest)
+    manifest = pack_heads(out, arrays, config=config, tokenizer=facts.tokenizer, manifest=manifest)
     return write_heads_manifest(out, replace(manifest, ranges=multi_head_ranges(load_heads(out), posts))).version
 
 

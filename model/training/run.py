@@ -1,7 +1,7 @@
-"""`brandpulse model train`: from labelled posts to a weights folder that every engine loads.
+"""`brandpulse model train`: from labelled posts to a weights folder for every engine.
 
-Reads the sources of a recipe, checks them against each other, trains, and finishes: chooses among the last snapshots,
-calibrates and packs. What a killed run needs to go on lies in the folder `{out}.run` beside the result.
+Reads the sources of a recipe, checks them against each other, trains, chooses among the last snapshots, calibrates and
+packs. The folder `{out}.run` keeps the state to resume a killed run.
 """
 
 import json
@@ -42,11 +42,11 @@ def train(
 ) -> str:
     """Trains the heads of *recipe* on *base*, packs them into *out*, and returns the version of the weights.
 
-    *base* is a folder with a BERT encoder or packed weights to go on from, *teacher* packed weights to learn from,
-    *tests* are files whose posts must be seen nowhere, *rows* caps the training rows for a quick try. Called again
-    after it was killed, it goes on; called again after it was done, it finishes anew.
+    *base* is a folder with a BERT encoder or packed weights to start from, *teacher* packed weights to learn from;
+    posts of the files *tests* are excluded; *rows* is the maximum number of training rows. Called again, it resumes a
+    killed run, or repeats the last phase of a completed one.
     """
-    # Spinning OpenMP threads fight every other process for the cores: 13 tweets/s became 33 with this alone.
+    # Spinning OpenMP threads compete with other processes for the cores: this setting raised 13 tweets/s to 33.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from model.training.fit import lora
     from model.training.fit.initial_weights import packed_model, zero_untrained_heads
@@ -56,7 +56,7 @@ def train(
     from model.training.multi_head_task import HeadsTask
 
     if (recipe.teacher is None) != (teacher is None):
-        raise ConfigError("A teacher's weights (--teacher) and the recipe's setting `teacher` belong together.")
+        raise ConfigError("--teacher and the recipe's setting `teacher` must be set together.")
     prepared = prepare(data, recipe, base=base, tests=tests, rows=rows)
     run = out.with_name(out.name + ".run")
     claim_run(run, fingerprint(recipe.model_dump(), str(base), str(teacher), rows, asdict(prepared.texts.checked)))
@@ -90,13 +90,15 @@ def train(
 def prepare(
     data: Path, recipe: HeadsRecipe, *, base: Path, tests: Sequence[Path] = (), rows: int | None = None
 ) -> Prepared:
-    """Reads and checks the posts, and sets up the network. Raises ConfigError when anything does not fit."""
+    """Reads and checks the posts and creates the initial network. Raises ConfigError for invalid input."""
     from model.training.data.corpus import check_sources, encode_texts, read_sources
     from model.training.fit.initial_weights import initial_network, tokenizer_of
 
     texts = check_sources(read_sources(data, recipe), tests, limit=rows, seed=recipe.seed)
     if unknown := [name for name in recipe.judged_by if name not in texts.validation]:
-        raise ConfigError(f"judged_by.{unknown[0]}: no such validation set; there are {', '.join(texts.validation)}")
+        raise ConfigError(
+            f"judged_by.{unknown[0]}: unknown validation set; known sets are {', '.join(texts.validation)}"
+        )
     words = (example.marked.text for _, examples, _ in texts.sources for example in examples)
     begun = initial_network(base, words, seed=recipe.seed, layers=recipe.layers, dropout=recipe.dropout)
     sources, validation = encode_texts(texts, tokenizer_of(begun.tokenizer), recipe.max_tokens)
@@ -113,10 +115,10 @@ def finish_run(
     snapshots: Path | None = None,
     figures: Sequence[float] = (),
 ) -> str:
-    """Packs the snapshots of *run* into *out*, also of a run that has not ended, and returns the version.
+    """Packs the snapshots of *run*, finished or not, into *out* and returns the version.
 
-    *snapshots* is their folder, `run/snap` if none. With the validation *figures* of each, those after the best one
-    are left out.
+    *snapshots* is their folder (default: `run/snap`). If *figures* contains the validation metric of each, snapshots
+    after the best one are left out.
     """
     from model.training.data.corpus import encode_validation
     from model.training.fit.initial_weights import base_name, initial_network, tokenizer_of
@@ -127,7 +129,7 @@ def finish_run(
     files = sorted((snapshots or run / "snap").glob("*.safetensors"))
     if figures:
         files = files[: figures.index(max(figures)) + 1]
-    # Not the trained network itself: with adapters in it, its tensors have other names than the snapshots'.
+    # A new network: the trained one may contain adapters, so that its tensor names differ from the snapshots'.
     plain = initial_network(base, (), seed=recipe.seed, layers=recipe.layers)
     facts = json.loads((run / "run.json").read_text(encoding="utf-8")) if (run / "run.json").exists() else {}
     return finish_snapshots(
@@ -139,5 +141,5 @@ def finish_run(
             texts.validation, tokenizer_of(tokenizer.read_text(encoding="utf-8")), recipe.max_tokens
         ),
         posts=[example.marked for _, examples, _ in texts.sources for example in examples],
-        told=RunFacts(tokenizer, base_name(base), facts, plain.manifest),
+        facts=RunFacts(tokenizer, base_name(base), facts, plain.manifest),
     )

@@ -1,4 +1,4 @@
-"""From the snapshots of a training run to a weights folder: chooses, calibrates, packs."""
+"""Chooses among the snapshots of a training run, calibrates the result and packs it as a weights folder."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from model.training.fit.run_state import write_text
 from model.training.packaging import RunFacts, pack_run
 
 AVERAGED_SNAPSHOTS = (1, 2, 3, 4)
-"""The candidates: the last snapshot, and the mean of the last two, three and four."""
+"""Candidates: the last snapshot, and the mean of the last two, three and four."""
 
 
 def finish_snapshots(
@@ -41,11 +41,11 @@ def finish_snapshots(
     recipe: HeadsRecipe,
     validation: Validation,
     posts: Sequence[MarkedText],
-    told: RunFacts,
+    facts: RunFacts,
 ) -> str:
     """Chooses among the *snapshots* of *model*, calibrates the best, packs it into *out* and returns its version.
 
-    *posts* are training posts, for the ranges of int8. The figures go to `out/training.json`. Raises ConfigError when
+    *posts* are training posts for the int8 ranges. Writes the metrics to `out/training.json`. Raises ConfigError if
     there is no snapshot.
     """
     name, weights, tried = choose_weights(model, snapshots, validation, recipe.judged_by)
@@ -66,15 +66,15 @@ def finish_snapshots(
         "exit": {part: head_metrics(judged, soon) for part, judged in early.items()},
     }
     write_text(out / "training.json", json.dumps(_rounded(report), indent=2) + "\n")
-    told = replace(told, facts=dict(told.facts) | {"weights": name})
+    facts = replace(facts, facts=dict(facts.facts) | {"weights": name})
     least = {head: value for head, (value, _) in confidence.items()}
-    version = pack_run(model, out, recipe=recipe, late=late, soon=soon, exit_confidence=least, posts=posts, told=told)
+    version = pack_run(model, out, recipe=recipe, late=late, soon=soon, exit_confidence=least, posts=posts, facts=facts)
     log_progress("finished", weights=name, version=version, out=str(out))
     return version
 
 
 def candidates(snapshots: Sequence[Path]) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """(name, weights) of each mean worth trying, in the order of *snapshots*."""
+    """(name, weights) of each candidate."""
     from safetensors.torch import load_file
 
     for count in AVERAGED_SNAPSHOTS:
@@ -91,7 +91,7 @@ def candidates(snapshots: Sequence[Path]) -> Iterator[tuple[str, dict[str, Tenso
 def choose_weights(
     model: MultiHead, snapshots: Sequence[Path], validation: Validation, judged_by: Mapping[str, str]
 ) -> tuple[str, dict[str, Tensor], list[dict[str, Any]]]:
-    """The name and weights of the best candidate, and the figures of all. *model* is left with other weights."""
+    """Name and weights of the best candidate, and the metrics of all. Changes the weights of *model*."""
     report: list[dict[str, Any]] = []
     best: tuple[float, str, dict[str, Tensor]] | None = None
     for name, weights in candidates(snapshots):
@@ -106,15 +106,15 @@ def choose_weights(
         if best is None or figure > best[0]:
             best = figure, name, weights
     if best is None:
-        raise ConfigError("no snapshot to finish from: the run was stopped before it wrote its first one")
+        raise ConfigError("The run has no snapshot: it was stopped before the first one was written.")
     return best[1], best[2], report
 
 
 def mean_metric(found: Mapping[str, Mapping[str, float]], judged_by: Mapping[str, str]) -> float:
-    """The mean of the figures that the recipe names. Raises ConfigError naming one that there is not."""
+    """The mean of the metrics in *judged_by*. Raises ConfigError that names an unknown metric."""
     for name, figure in judged_by.items():
         if figure not in found[name]:
-            raise ConfigError(f"judged_by.{name}: no figure {figure!r}; there are {', '.join(found[name])}")
+            raise ConfigError(f"judged_by.{name}: unknown metric {figure!r}; known are {', '.join(found[name])}")
     return float(np.mean([found[name][figure] for name, figure in judged_by.items()]))
 
 
@@ -128,7 +128,7 @@ def apply_offsets(weights: dict[str, Tensor], offsets: Mapping[str, Mapping[str,
 
 
 def target_word_policies(report: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """What keeping the words of a target does on each set that has targets: recall and accuracy, with and without."""
+    """Recall and accuracy with and without the words of targets, for each set with targets."""
     return {
         name: {
             f"{figure}, {way}": report[part][f"target_{figure}"]
@@ -161,10 +161,10 @@ def exit_thresholds(
 
 
 def exit_threshold(full: Floats, early: Floats, gold: npt.NDArray[np.int64], *, loss: float) -> tuple[float, float]:
-    """The least confidence from which early answers may stand, and the share of rows that they then settle.
+    """The lowest minimum confidence of early answers that costs at most *loss* of macro recall, and the share of rows
+    that reach it.
 
-    *full* and *early* are probabilities (n, labels). Macro recall falls by at most *loss*; (1.0, 0.0) when even the
-    most confident early answers cost more.
+    *full* and *early* are probabilities (n, labels). (1.0, 0.0) if even the most confident early answers cost more.
     """
     confidence = early.max(axis=1)
     present = np.unique(gold)

@@ -14,7 +14,7 @@ const targets = byId("targets");
 const aspects = byId("aspects");
 const token = byId("token");
 let thresholds = {};
-let wantsToken = false;
+let needsToken = false;
 let asking = null;
 
 const authorization = () => (token.value ? { Authorization: `Bearer ${token.value}` } : {});
@@ -25,7 +25,7 @@ function body() {
   return { text: text.value, ...towards, all_emotions: true };
 }
 
-/** The answer's JSON. Throws an Error with words for the person who reads them. */
+/** The JSON of the response. Throws an Error with a message for the user. */
 async function ask(path, options = {}) {
   let answer;
   try {
@@ -34,23 +34,23 @@ async function ask(path, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new Error("The service does not answer. Is it still running?");
   }
-  if (answer.status === 401) wantToken();
-  const told = await answer.json().catch(() => ({ detail: `The service answered ${answer.status}.` }));
-  if (!answer.ok) throw new Error(answer.status === 401 ? "This service wants its token." : told.detail);
-  return told;
+  if (answer.status === 401) requestToken();
+  const body = await answer.json().catch(() => ({ detail: `The service answered ${answer.status}.` }));
+  if (!answer.ok) throw new Error(answer.status === 401 ? "This service needs a token." : body.detail);
+  return body;
 }
 
-function wantToken() {
-  wantsToken = true;
+function requestToken() {
+  needsToken = true;
   byId("token-field").hidden = false;
-  byId("model-name").textContent = "wants a token";
+  byId("model-name").textContent = "token required";
 }
 
-async function learnModel() {
-  const told = await ask("/v1/model");
-  thresholds = told.thresholds;
-  nameModel(told.model);
-  text.maxLength = told.limits.text_characters;
+async function loadModel() {
+  const model = await ask("/v1/model");
+  thresholds = model.thresholds;
+  nameModel(model.model);
+  text.maxLength = model.limits.text_characters;
 }
 
 function nameModel(model) {
@@ -73,7 +73,7 @@ async function score() {
   say("Scoring");
   complain("");
   try {
-    if (wantsToken) await learnModel();
+    if (needsToken) await loadModel();
     const told = await ask("/v1/score", {
       method: "POST", signal: mine.signal, body: JSON.stringify(sent), headers: { "Content-Type": "application/json" },
     });
@@ -84,7 +84,7 @@ async function score() {
     if (mine.signal.aborted) return;
     say("");
     complain(error.message);
-    if (wantsToken && !token.value) token.focus();
+    if (needsToken && !token.value) token.focus();
   }
 }
 
@@ -105,7 +105,7 @@ function show(result, sent) {
 
 function curl(sent) {
   const quoted = `'${JSON.stringify(sent).replaceAll("'", String.raw`'\''`)}'`;
-  const shown = wantsToken ? ` \\\n  -H "Authorization: Bearer $BRANDPULSE_SERVE_TOKEN"` : "";
+  const shown = needsToken ? ` \\\n  -H "Authorization: Bearer $BRANDPULSE_SERVE_TOKEN"` : "";
   return `curl ${location.origin}/v1/score \\\n  -H 'Content-Type: application/json'${shown} \\\n  -d ${quoted}`;
 }
 
@@ -158,4 +158,4 @@ byId("form").addEventListener("keydown", (event) => {
 });
 text.addEventListener("input", count);
 byId("copy").addEventListener("click", copy);
-learnModel().catch((error) => { if (!wantsToken) complain(error.message); });
+loadModel().catch((error) => { if (!needsToken) complain(error.message); });

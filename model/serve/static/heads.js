@@ -69,7 +69,7 @@ function flags(score, thresholds) {
     kind: score[name].flag ? "raised" : "plain", threshold: all[name] ?? 0.5, said: score[name].flag,
   }));
   return card("Signals", said.length ? said.join(", ") : "none raised", said.length ? "raised" : "plain", rows,
-    h("p", { class: "hint" }, "A line marks where a signal is raised."));
+    h("p", { class: "hint" }, "The line marks the threshold of a signal."));
 }
 
 /** The cards for one score; *thresholds* as `/v1/model` tells them. */

@@ -1,4 +1,4 @@
-"""Labelled posts as tokens, and the batches of an epoch."""
+"""Tokenizes labelled posts and forms the batches of an epoch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,20 +28,20 @@ class Encoded:
     places: tuple[int, ...]
     """Position of each marker."""
     numbers: tuple[int, ...]
-    """For each marker the target it stands for, counted within the example."""
+    """Index of the target of each marker, within the example."""
     mentions: tuple[int, ...]
-    """For each marker the column of its target's label in the head `target`, or -1."""
+    """For each marker the column of its target's label in the head `target`, or -1 (unknown)."""
     gold: Mapping[str, tuple[float, ...] | int]
-    """As in `model.data.training_examples.Example`."""
+    """See `model.data.training_examples.Example`."""
     absent: frozenset[int] = frozenset()
-    """Targets that the text does not name."""
+    """Indexes of targets that the text does not name."""
 
 
 def encode_examples(examples: Sequence[Example], tokenizer: "Tokenizer", max_tokens: int) -> list[Encoded]:
-    """*examples* as tokens. *tokenizer* knows the marker, and neither cuts nor pads."""
+    """*examples* as tokens. *tokenizer* must have the marker and must neither truncate nor pad."""
     marker = tokenizer.token_to_id(MARKER)
     if marker is None or tokenizer.padding is not None or tokenizer.truncation is not None:
-        raise ValueError("expected a tokenizer that knows the marker, and neither cuts nor pads")
+        raise ValueError("expected a tokenizer that has the marker and neither truncates nor pads")
     encodings = tokenizer.encode_batch_fast([example.marked.text for example in examples])
     return [
         _encoded(example, found.ids, marker, max_tokens) for example, found in zip(examples, encodings, strict=True)
@@ -58,7 +58,7 @@ def _encoded(example: Example, ids: list[int], marker: int, max_tokens: int) -> 
 
 
 def token_ids(texts: Sequence[str], tokenizer: "Tokenizer", max_tokens: int) -> list[Ids]:
-    """The tokens of each of *texts* (normalized), [SEP] last also where it is cut."""
+    """The tokens of each of the normalized *texts*; [SEP] stays last in truncated ones."""
     found = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
     return [
         np.array(ids if len(ids) <= max_tokens else [*ids[: max_tokens - 1], ids[-1]], dtype=np.int32) for ids in found
@@ -68,9 +68,9 @@ def token_ids(texts: Sequence[str], tokenizer: "Tokenizer", max_tokens: int) -> 
 def bucketed_batches(
     rows: Sequence[Row], lengths: Sequence[int], *, size: int, span: int, generator: np.random.Generator
 ) -> list[list[Row]]:
-    """*rows* shuffled into batches of at most *size* of similar length, in random order.
+    """*rows* in random batches of at most *size* rows with similar lengths.
 
-    Sorting within buckets of *span* batches keeps the padding small while batches still differ from epoch to epoch.
+    Sorting within buckets of *span* batches keeps padding small; batches still differ between epochs.
     """
     order = generator.permutation(len(rows))
     batches: list[list[Row]] = []
@@ -84,7 +84,7 @@ def pad_tokens(ids: Sequence[Ids]) -> "tuple[torch.Tensor, torch.Tensor]":
     """Token ids, padded with 0, and their mask: (batch, length) each, the length a multiple of 8."""
     import torch
 
-    # Few shapes: oneDNN builds its kernels anew for each one, and that took longer than the steps themselves.
+    # Few shapes: oneDNN builds kernels for each one, which took longer than the steps themselves.
     length = -(-max(map(len, ids)) // 8) * 8
     table = np.zeros((len(ids), length), dtype=np.int64)
     mask = np.zeros((len(ids), length), dtype=np.int64)

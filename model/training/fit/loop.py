@@ -1,4 +1,4 @@
-"""The training loop: the same for heads, students, masked words and pairs; goes on where a killed run stopped."""
+"""The training loop of all tasks (heads, students, masked words, pairs); resumes a killed run."""
 
 import os
 import time
@@ -15,37 +15,37 @@ from model.training.fit.run_state import Progress, load_state, own_device, save_
 
 
 class Task(Protocol):
-    """What is trained."""
+    """A model with its data and loss."""
 
     @property
     def model(self) -> nn.Module: ...
 
     def batches(self, epoch: int) -> Sequence[Any]:
-        """The batches of *epoch*, from 0: the same ones whenever it is asked, and as many in each epoch."""
+        """The batches of *epoch*, from 0: deterministic, and the same number in each epoch."""
         ...
 
     def size(self, batch: Any) -> int:
-        """How many posts it holds."""
+        """Number of posts in the batch."""
         ...
 
     def loss(self, batch: Any, step: int) -> Tensor:
-        """A scalar. Whatever it draws at random hangs on *step* alone."""
+        """A scalar. Its random numbers depend on *step* only."""
         ...
 
     def weights(self) -> Mapping[str, Tensor]:
-        """What a snapshot holds."""
+        """The content of a snapshot."""
         ...
 
     def figure(self) -> float:
-        """How good the model is on validation posts, the more the better."""
+        """The metric of the model on validation posts; higher is better."""
         ...
 
 
 def fit(task: Task, schedule: Schedule, run: Path) -> Progress:
-    """Trains for the epochs of *schedule*, from where the state in *run* stands; snapshots go to `run/snap`.
+    """Trains for the epochs of *schedule*, from the state in *run*; writes snapshots to `run/snap`.
 
-    Under torchrun each process takes its share of every epoch's batches and the gradients are averaged: the batch is
-    that many times larger. Stops early when the schedule's patience is at its end.
+    Under torchrun each process takes a share of the batches and the gradients are averaged: the effective batch is
+    larger by the number of processes. Stops early when the schedule's patience is exceeded.
     """
     rank, world = _processes()
     device = next(task.model.parameters()).device
@@ -62,8 +62,8 @@ def fit(task: Task, schedule: Schedule, run: Path) -> Progress:
     steps = per_epoch * schedule.epochs
     if progress.halves is None:
         progress.halves = in_bfloat16(schedule.precision, device)
-    told = "bfloat16" if progress.halves else "float32"
-    log_progress("training", steps=steps, device=str(device), precision=told, processes=world)
+    precision = "bfloat16" if progress.halves else "float32"
+    log_progress("training", steps=steps, device=str(device), precision=precision, processes=world)
     marks = {round(per_epoch * (number + 1) / schedule.average) for number in range(schedule.average)}
     started, before, total = time.monotonic(), progress.seconds, 0.0
     task.model.train()
@@ -72,7 +72,7 @@ def fit(task: Task, schedule: Schedule, run: Path) -> Progress:
         for number in range(progress.step % per_epoch, per_epoch):
             batch = batches[(number * world + rank) % len(batches)]
             _set_rate(optimisers, schedule, progress.step, steps)
-            # Dropout draws the same after a resume as without one.
+            # Dropout draws the same numbers with and without a resume.
             torch.manual_seed((schedule.seed * steps + progress.step) * world + rank)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=progress.halves):
                 loss = task.loss(batch, progress.step)
@@ -102,25 +102,25 @@ def fit(task: Task, schedule: Schedule, run: Path) -> Progress:
 
 
 STEPS_PER_LOG = 50
-"""Steps between two lines of progress."""
+"""Steps between two lines of the progress log."""
 
 
 def has_stalled(figures: Sequence[float], patience: int) -> bool:
-    """Whether the best of *figures* lies *patience* or more behind the last one; never when *patience* is 0."""
+    """Whether the best of *figures* is at least *patience* snapshots old; never if *patience* is 0."""
     return bool(patience and figures) and len(figures) - 1 - figures.index(max(figures)) >= patience
 
 
 def learning_rate_share(step: int, steps: int, warm_up: float) -> float:
-    """The share of the full learning rate at *step* of *steps*: up in a line for *warm_up* of them, then down to 0."""
+    """The share of the full learning rate at *step*: rises linearly for *warm_up* of *steps*, then falls to 0."""
     rising = max(1, round(steps * warm_up))
     return min((step + 1) / rising, max(0.0, (steps - step) / max(1, steps - rising)))
 
 
 def _optimisers(model: nn.Module, schedule: Schedule, *, sparse: bool) -> list[torch.optim.Optimizer]:
-    """AdamW; for the word table, where gradients may be *sparse*, an Adam that touches only the words of the batch.
+    """AdamW; with *sparse* gradients, SparseAdam for the word table, which updates only the words of the batch.
 
-    On two cores that alone was worth a third: 78-90 posts/s against 56-65, for the table is half of all weights and a
-    batch holds a hundredth of its words.
+    On two cores this is a third faster (78-90 posts/s instead of 56-65): the table is half of all weights, and a batch
+    contains a hundredth of its words.
     """
     tables = [
         module
@@ -130,8 +130,10 @@ def _optimisers(model: nn.Module, schedule: Schedule, *, sparse: bool) -> list[t
     tables = [table for table in tables if sparse and table.weight.requires_grad and not _is_tied(model, table)]
     for table in tables:
         table.sparse = True
-    apart = {id(table.weight) for table in tables}
-    rest = [parameter for parameter in model.parameters() if parameter.requires_grad and id(parameter) not in apart]
+    sparse_ids = {id(table.weight) for table in tables}
+    rest = [
+        parameter for parameter in model.parameters() if parameter.requires_grad and id(parameter) not in sparse_ids
+    ]
     groups = [
         {"params": [parameter for parameter in rest if parameter.ndim > 1], "weight_decay": schedule.weight_decay},
         {"params": [parameter for parameter in rest if parameter.ndim <= 1], "weight_decay": 0.0},
@@ -143,11 +145,11 @@ def _optimisers(model: nn.Module, schedule: Schedule, *, sparse: bool) -> list[t
 
 
 MIN_WORD_TABLE_ROWS = 5_000
-"""An embedding with more rows than this is the word table."""
+"""An embedding with more rows is the word table."""
 
 
 def _is_tied(model: nn.Module, table: nn.Embedding) -> bool:
-    """Whether the table also is a dense layer's weight (masked words): then its gradients are never sparse."""
+    """Whether the table is also the weight of a dense layer (masked words): then its gradients are dense."""
     return any(isinstance(module, nn.Linear) and module.weight is table.weight for module in model.modules())
 
 
@@ -189,7 +191,7 @@ def _processes() -> tuple[int, int]:
 
 
 def _average_gradients(parameters: Sequence[nn.Parameter], world: int) -> None:
-    """All processes end with the mean of their gradients; one that none of them has stays away, as in one process."""
+    """Averages the gradients over all processes; a gradient that no process has stays None, as in one process."""
     if world == 1:
         return
     used = torch.stack([parameter.new_tensor(float(parameter.grad is not None)) for parameter in parameters])
@@ -206,10 +208,10 @@ def in_bfloat16(precision: str, device: torch.device) -> bool:
 
 
 def bfloat16_is_faster(device: torch.device) -> bool:
-    """Whether products of the encoder's size run faster in bfloat16 on *device* than in float32, by a short trial.
+    """Whether matrix products of the encoder's size are faster in bfloat16 than in float32 on *device* (measured).
 
-    Having the instruction is not enough: a Xeon with avx512_bf16 but its AMX hidden by the hypervisor multiplied at
-    160 GFLOP/s in bfloat16 and 290 in float32; with AMX the ratio is 4 to 10 the other way.
+    The instruction alone is not enough: a Xeon with avx512_bf16, whose AMX the hypervisor hides, reached 160 GFLOP/s in
+    bfloat16 and 290 in float32; with AMX bfloat16 is 4 to 10 times as fast as float32.
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
@@ -221,5 +223,5 @@ def bfloat16_is_faster(device: torch.device) -> bool:
             started = time.perf_counter()
             torch.mm(left, right)
             rounds.append(time.perf_counter() - started)
-        seconds[dtype] = min(rounds)  # the least disturbed round: other processes only ever add time
+        seconds[dtype] = min(rounds)  # the fastest round: other processes only add time
     return seconds[torch.bfloat16] < seconds[torch.float32]

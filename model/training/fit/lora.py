@@ -1,4 +1,4 @@
-"""Low-rank adapters through peft: a hundredth of the weights is trained, and nothing of them is left in the result."""
+"""Low-rank adapters with peft: a hundredth of the weights is trained; the result contains no adapters."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -12,9 +12,9 @@ from model.training.fit.recipe import Lora
 
 
 def add_adapters(model: MultiHead, settings: Lora) -> None:
-    """Freezes the encoder of *model* and puts adapters beside its dense layers; the heads stay trainable.
+    """Freezes the encoder of *model* and adds adapters to its dense layers; the heads stay trainable.
 
-    Raises ConfigError when peft is not installed, or no layer has one of the names in *settings*.
+    Raises ConfigError if peft is not installed or no layer matches the names in *settings*.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model
@@ -47,7 +47,7 @@ def merged_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def count_weights(model: nn.Module) -> Mapping[str, int]:
-    """How many of the weights are trained."""
+    """The number of trained weights, and of all."""
     return {
         "trained": sum(each.numel() for each in model.parameters() if each.requires_grad),
         "all": sum(each.numel() for each in model.parameters()),

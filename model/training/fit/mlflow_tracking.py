@@ -1,4 +1,4 @@
-"""Logs a training run to MLflow: settings, loss and speed by step, figures, and what `finish` reported."""
+"""Logs a training run to MLflow: settings, loss and speed by step, metrics, and the report of `finish`."""
 
 import json
 import logging
@@ -18,11 +18,11 @@ _STEPPED = {"step", "snapshot"}
 
 @contextmanager
 def tracked(store: str | None, *, name: str, settings: Mapping[str, Any], out: Path) -> Iterator[None]:
-    """While it is open, whatever is said of the run goes to MLflow as well; with no *store* nothing happens.
+    """Sends the progress log to MLflow while the context is open; does nothing without *store*.
 
-    *store* is a tracking URI, or `local` for the SQLite file `mlflow.db` beside *out*, with the runs' files in the
-    folder `mlruns` there. A run that goes on after a kill goes on in the same MLflow run. Raises ConfigError when
-    MLflow is not installed or the store cannot be used.
+    *store* is a tracking URI, or `local` for the SQLite file `mlflow.db` and the folder `mlruns` beside *out*. A
+    resumed run continues the same MLflow run. Raises ConfigError if MLflow is not installed or the store cannot be
+    used.
     """
     if store is None or not is_first_process():
         yield
@@ -33,21 +33,21 @@ def tracked(store: str | None, *, name: str, settings: Mapping[str, Any], out: P
         raise ConfigError("--mlflow needs MLflow: pip install 'brandpulse[mlflow]'.") from error
     files: str | None = None
     if store == LOCAL:
-        # Current versions of MLflow refuse their store of plain files.
+        # Current versions of MLflow do not support the file store.
         place = out.parent.resolve()
         place.mkdir(parents=True, exist_ok=True)
         store, files = f"sqlite:///{place / 'mlflow.db'}", (place / "mlruns").as_uri()
-    known = out.with_name(out.name + ".run") / "mlflow.json"
+    run_file = out.with_name(out.name + ".run") / "mlflow.json"
     try:
         mlflow.set_tracking_uri(store)
         if files is not None and mlflow.get_experiment_by_name(EXPERIMENT) is None:
             mlflow.create_experiment(EXPERIMENT, artifact_location=files)
         mlflow.set_experiment(EXPERIMENT)
-        going = _stored_run(store, known)
-        with mlflow.start_run(run_id=going, run_name=name) as run:
-            if going is None:
-                known.parent.mkdir(parents=True, exist_ok=True)
-                write_text(known, json.dumps({"run_id": run.info.run_id, "store": store}) + "\n")
+        run_id = _stored_run(store, run_file)
+        with mlflow.start_run(run_id=run_id, run_name=name) as run:
+            if run_id is None:
+                run_file.parent.mkdir(parents=True, exist_ok=True)
+                write_text(run_file, json.dumps({"run_id": run.info.run_id, "store": store}) + "\n")
                 mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
             with _log_handler(_Handler(mlflow)):
                 yield
@@ -57,14 +57,14 @@ def tracked(store: str | None, *, name: str, settings: Mapping[str, Any], out: P
         raise ConfigError(f"--mlflow {store}: {error}") from error
 
 
-def _stored_run(store: str, known: Path) -> str | None:
-    """The run to go on with; None where *known* names none, or one of another store."""
-    if not known.exists():
+def _stored_run(store: str, run_file: Path) -> str | None:
+    """The run to continue; None if *run_file* is missing or belongs to another store."""
+    if not run_file.exists():
         return None
-    noted = json.loads(known.read_text(encoding="utf-8"))
-    # Notes of versions before 0.2 name no store: theirs was a server, or the folder that `local` no longer uses.
-    same = noted.get("store") == store or ("store" not in noted and not store.startswith("sqlite:"))
-    return str(noted["run_id"]) if same else None
+    stored = json.loads(run_file.read_text(encoding="utf-8"))
+    # Versions before 0.2 did not write the store: it was a server, or the folder that `local` no longer uses.
+    same = stored.get("store") == store or ("store" not in stored and not store.startswith("sqlite:"))
+    return str(stored["run_id"]) if same else None
 
 
 class _Handler(logging.Handler):
@@ -96,5 +96,5 @@ def _log_handler(handler: logging.Handler) -> Iterator[None]:
 
 
 def _metric_name(name: str) -> str:
-    """*name* with what MLflow takes in the name of a metric."""
+    """*name* with only the characters that MLflow allows in a metric name."""
     return "".join(sign if sign.isalnum() or sign in "_-. /" else "_" for sign in name)

@@ -1,4 +1,4 @@
-"""The settings of a training run, as its YAML file gives them."""
+"""The settings of a training run, read from a YAML file."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -23,61 +23,61 @@ class Settings(BaseModel):
 
 
 class Source(Settings):
-    """Data sets `{name}.train.jsonl.gz` and `{name}.val.jsonl.gz`; those that share texts stand in one source."""
+    """Data sets `{name}.train.jsonl.gz` and `{name}.val.jsonl.gz`. Sets with common texts belong in one source."""
 
     names: tuple[str, ...] = Field(min_length=1, examples=[["sentiment_semeval"]])
     share: float = Field(default=1.0, gt=0, le=10)
-    """How often each text is seen per epoch; of 0.3 another 30 % each time."""
+    """How often each text is used per epoch; 0.3: a different 30 % in each epoch."""
     keep_words: Share = 0.5
-    """How often the words of a target stay behind its marker."""
+    """How often the words of a target follow its marker."""
     targets: Literal["marked", "required", "left out"] = "marked"
-    """`required` takes only posts with the label of a target, `left out` reads each post as one without targets."""
+    """`required`: only posts with a labelled target; `left out`: posts are read without targets."""
 
 
 class CustomFile(Settings):
-    """A CSV file with a header, or JSON lines, under any names of columns; its validation part is drawn from it."""
+    """A CSV file with a header, or JSON lines, with any column names; part of it is used for validation."""
 
     file: str = Field(examples=["tickets.csv"])
     text: str = "text"
-    """The column of the post."""
+    """Column that contains the post."""
     target: str | None = None
-    """The column of the brand or aspect that the label `target` is about."""
+    """Column that contains the brand or aspect of the label `target`."""
     labels: dict[str, str] = Field(min_length=1, examples=[{"sentiment": "verdict"}])
-    """Head -> column. `mood` and `sentiment` hold one label, `emotion` a list or one split by `|`; the labels of `risk`
-    (complaint, crisis) and `sarcasm` are named themselves and hold 0 or 1."""
+    """Head -> column. `mood` and `sentiment` contain one label, `emotion` a list or labels separated by `|`;
+    `complaint`, `crisis` (labels of `risk`) and `sarcasm` contain 0 or 1."""
     values: dict[str, dict[str, str | int]] = {}
-    """Column -> what it holds -> our label: `{verdict: {bad: negative, good: positive}}`."""
+    """Column -> value -> label: `{verdict: {bad: negative, good: positive}}`."""
     validation: Share = 0.15
-    """Share of the rows, of each label alike, that is kept for validation."""
+    """Share of the rows of each label that is used for validation."""
     share: float = Field(default=1.0, gt=0, le=10)
     keep_words: Share = 0.5
 
 
 class Schedule(Settings):
-    """What every kind of training has."""
+    """Settings of every kind of training."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", examples=["minilm-brand"])
     epochs: PositiveInt = Field(examples=[2])
     batch_size: PositiveInt = Field(examples=[64])
     learning_rate: Rate = Field(examples=["2.0e-4"])
     warm_up: Share = Field(examples=[0.06])
-    """Share of all steps in which the learning rate rises; then it falls in a line to nothing."""
+    """Share of all steps in which the learning rate rises; then it falls linearly to 0."""
     weight_decay: Share = 0.01
     clip: float = Field(default=1.0, gt=0)
-    """Gradients are scaled down to at most this norm."""
+    """Maximum norm of the gradients; larger ones are scaled down."""
     max_tokens: int = Field(ge=8, le=512, examples=[96])
     bucket_batches: PositiveInt = 50
-    """Posts are sorted by length within so many batches."""
+    """Number of batches within which posts are sorted by length."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """In the encoder; on a CPU drawing its masks costs 13 % of a step."""
+    """Dropout of the encoder; on a CPU it costs 13 % of a step."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the products; `auto`: the one that a short trial finds faster when the run begins."""
+    """Precision of matrix products; `auto`: the faster one in a short measurement at the start of the run."""
     average: PositiveInt = 1
     """Snapshots per epoch."""
     patience: int = Field(default=0, ge=0)
-    """Stops after so many snapshots without a better validation figure; 0 never does, and validates only at the end."""
+    """Stops after this number of snapshots without a better validation metric; 0: never, and validates only at the end."""
     save_every: PositiveInt = 200
-    """Steps between two states to resume from."""
+    """Steps between two saved states."""
     seed: int = Field(ge=0, examples=[13])
 
 
@@ -90,10 +90,10 @@ class Lora(Settings):
 
 
 class Teacher(Settings):
-    """Distillation: a larger model's answers are learnt along with the labels."""
+    """Distillation: the student learns the answers of a larger model and the labels."""
 
     weight: float = Field(default=1.0, gt=0)
-    """Of the loss towards the teacher's answers, beside 1 for the labels' times `labels`."""
+    """Weight of the loss against the teacher's answers."""
     labels: float = Field(default=0.3, ge=0)
 
 
@@ -103,67 +103,67 @@ class HeadsRecipe(Schedule):
     sources: tuple[Source, ...] = ()
     own: tuple[CustomFile, ...] = ()
     weights: dict[str, float] = Field(min_length=1, examples=[{"sentiment": 1.0}])
-    """Of each head's loss; a head that is not named is not trained."""
+    """Weight of each head's loss; other heads are not trained."""
     exit_weight: float = Field(default=0.5, ge=0)
-    """Of the early heads' loss, which learn from the full depth's answers."""
+    """Weight of the early heads' loss; they learn the answers of the full depth."""
     exit_loss: Share = 0.002
-    """Macro recall that early answers may cost."""
+    """Maximum loss of macro recall through early answers."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
     class_balance: Share = 0.5
-    """Weight of a class = (mean count / count) ** this; 0 is none, 1 is full balance."""
+    """Weight of a class = (mean count / count) ** class_balance; 0: no balance, 1: full balance."""
     offsets: dict[str, dict[str, float]] = {}
-    """Head -> label -> what is added to its logit at the end."""
+    """Head -> label -> value added to its logit after the training."""
     judged_by: dict[str, str] = Field(min_length=1, examples=[{"sentiment_semeval": "sentiment_recall"}])
-    """Validation set -> figure; the weights kept have the highest mean of these."""
+    """Validation set -> metric; the weights with the highest mean are chosen."""
     layers: tuple[int, ...] | None = None
-    """The layers of the encoder that are kept, from 0; all by default."""
+    """Layers of the encoder to keep, from 0. Default: all."""
     lora: Lora | None = None
     teacher: Teacher | None = None
     languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...] = Field(default=(), examples=[["en"]])
-    """ISO 639-1 codes of the languages of the posts. Workers count posts in others as unread; none: they read all."""
+    """ISO 639-1 codes of the languages of the posts. Workers count posts in other languages as unread; empty: none."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not self.sources and not self.own:
-            raise ValueError("sources: give at least one, e.g. `sources: [{names: [sentiment_semeval]}]`, or `own`")
+            raise ValueError("sources: set at least one, e.g. `sources: [{names: [sentiment_semeval]}]`, or `own`")
         known = BY_NAME.keys()
         for setting, heads in (("weights", self.weights), ("offsets", self.offsets)):
             if unknown := [head for head in heads if head not in known]:
-                raise ValueError(f"{setting}.{unknown[0]}: no such head; there are {', '.join(known)}")
+                raise ValueError(f"{setting}.{unknown[0]}: unknown head; known heads are {', '.join(known)}")
         return self
 
 
 class MlmRecipe(Schedule):
-    """Goes on with the encoder's own training, on posts without labels."""
+    """Continues the encoder's masked-word training on unlabelled posts."""
 
     masked: Rate = 0.15
-    """Share of the tokens to be guessed."""
+    """Share of the tokens that are masked."""
     validation: Rate = 0.02
-    """Share of the posts on which the loss is watched."""
+    """Share of the posts for validation."""
 
 
 class FewShotRecipe(Schedule):
-    """A classifier of one's own labels from few examples, in the manner of SetFit (Tunstall et al., 2022)."""
+    """A classifier for custom labels from few examples, as in SetFit (Tunstall et al., 2022)."""
 
     pairs: PositiveInt = 20
-    """Pairs of one label, and as many of two, that each example enters per epoch."""
+    """Pairs per example and epoch with the same label, and as many with another label."""
     head_decay: float = Field(default=1.0, gt=0)
-    """Strength of the penalty on the head's weights (of a logistic regression)."""
+    """L2 penalty on the weights of the head (a logistic regression)."""
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a recipe: one of ours by its name, else *name* is a path. Raises ConfigError naming ours."""
-    ours = RECIPES / f"{name}.yaml"
-    if ours.exists():
-        return ours
+    """The file of a shipped recipe, else the path *name*. Raises ConfigError that lists the shipped recipes."""
+    shipped = RECIPES / f"{name}.yaml"
+    if shipped.exists():
+        return shipped
     if Path(name).is_file():
         return Path(name)
     known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
-    raise ConfigError(f"--recipe: {name!r} is neither a file nor one of ours ({known}).")
+    raise ConfigError(f"--recipe: {name!r} is neither a file nor a shipped recipe ({known}).")
 
 
 def read_recipe(path: Path, form: type[RecipeType]) -> RecipeType:
-    """The recipe in a YAML file. Raises ConfigError naming each setting that is missing, unknown or out of range."""
+    """The recipe in a YAML file. Raises ConfigError that names each missing, unknown or invalid setting."""
     import yaml
 
     try:
@@ -189,12 +189,12 @@ def _describe_error(detail: ErrorDetails, form: type[Settings]) -> str:
     if detail["type"] == "missing":
         return f"{place} is missing{_example(detail, form)}"
     if detail["type"] == "extra_forbidden":
-        return f"{place} is no setting of this recipe; there are {', '.join(_fields(detail, form))}"
+        return f"{place} is not a setting of this recipe; the settings are {', '.join(_fields(detail, form))}"
     return f"{place}: {sentence(detail)}, got {detail['input']!r}{_example(detail, form)}"
 
 
 def _owner(detail: ErrorDetails, form: type[Settings]) -> type[Settings]:
-    """The model that the setting of *detail* belongs to: a source's, say, rather than the whole recipe's."""
+    """The settings class that *detail* belongs to, e.g. `Source` instead of the whole recipe."""
     owners: dict[str, type[Settings]] = {"sources": Source, "own": CustomFile, "lora": Lora, "teacher": Teacher}
     nested = len(detail["loc"]) > 1 and str(detail["loc"][0]) in owners
     return owners[str(detail["loc"][0])] if nested else form

@@ -1,9 +1,9 @@
-"""A training run on disk: what it needs to go on after being killed, written so that a kill never leaves half of it.
+"""The state of a training run on disk, for resuming a killed run. All files are written atomically.
 
-run.json            `Facts`: what is trained, and how far it is
-state.safetensors   the model's and the optimisers' tensors of one step; the step stands in the file's metadata
-snap/*.safetensors  weights along the way, of which the last few are averaged
-tokenizer.json      the tokenizer, with the words added for this run
+run.json            facts about the run
+state.safetensors   tensors of the model and the optimizers at one step; the step is in the file's metadata
+snap/*.safetensors  snapshots of the weights; the last ones are averaged
+tokenizer.json      the tokenizer, with the tokens added for this run
 """
 
 import hashlib
@@ -24,30 +24,30 @@ STATE = "state.safetensors"
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is. All randomness hangs on seed, epoch and step, so nothing else needs to be kept."""
+    """Progress of a run. All random numbers depend on seed, epoch and step, so no other state is needed."""
 
     step: int = 0
-    """Steps done, over all epochs."""
+    """Completed steps over all epochs."""
     rows: int = 0
-    """Rows seen."""
+    """Processed rows."""
     seconds: float = 0.0
-    """Spent in training, over all starts."""
+    """Training time over all starts."""
     figures: list[float] = field(default_factory=list)
-    """The validation figure at each snapshot, where it is watched."""
+    """The validation metric at each snapshot, if the schedule has patience."""
     halves: bool | None = None
-    """Whether products are taken in bfloat16, as the run began: another trial might end otherwise."""
+    """Whether products use bfloat16; fixed at the start of the run, because a new measurement may differ."""
     done: bool = False
 
 
 def write_text(path: Path, text: str) -> None:
-    """All of *text* or nothing."""
+    """Writes *text* atomically."""
     scratch = path.with_name(path.name + ".part")
     scratch.write_text(text, encoding="utf-8")
     _replace(scratch, path)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """All of *tensors* or nothing."""
+    """Writes *tensors* atomically."""
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     places: set[int] = set()
     for name, tensor in tensors.items():
         plain = tensor.detach().to("cpu").contiguous()
-        # Tied weights share their memory, which the format refuses.
+        # Tied weights share memory, which the format does not support.
         whole[name] = plain.clone() if plain.data_ptr() in places else plain
         places.add(plain.data_ptr())
     save_file(whole, scratch, metadata=dict(metadata or {}))
@@ -65,17 +65,17 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 
 def _replace(scratch: Path, path: Path) -> None:
     with scratch.open("rb") as file:
-        os.fsync(file.fileno())  # or a power cut may leave a whole name on half a file
+        os.fsync(file.fileno())  # otherwise a power failure may leave a partial file under the final name
     scratch.replace(path)
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes: under torchrun the first, else the only one."""
+    """Whether this process writes files: the first one under torchrun, else the only one."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def own_device() -> torch.device:
-    """The GPU that is this process's under torchrun, else the only one; the CPU where there is none."""
+    """This process's GPU under torchrun, else the only GPU; the CPU if there is none."""
     return (
         torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         if torch.cuda.is_available()
@@ -84,12 +84,12 @@ def own_device() -> torch.device:
 
 
 def fingerprint(*parts: object) -> str:
-    """Changes whenever a run with these settings and data would train something else."""
+    """A hash of the settings and data of a run."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def claim_run(run: Path, print_of: str) -> None:
-    """Makes *run* the folder of the run with this `fingerprint`. Raises ConfigError when it holds another's."""
+    """Claims the folder *run* for the run with this `fingerprint`. Raises ConfigError if it belongs to another run."""
     if not is_first_process():
         return
     run.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def claim_run(run: Path, print_of: str) -> None:
         write_text(owner, json.dumps({"fingerprint": print_of}) + "\n")
     elif json.loads(owner.read_text(encoding="utf-8"))["fingerprint"] != print_of:
         raise ConfigError(
-            f"{run} holds a run with another recipe, base or data. Remove it to begin anew, or give another --out."
+            f"{run} contains a run with another recipe, base or data. Remove it to start again, or set another --out."
         )
 
 
@@ -108,12 +108,12 @@ def save_state(run: Path, weights: Mapping[str, Tensor], optimisers: Sequence[An
         for parameter, entries in optimiser.state_dict()["state"].items():
             for name, value in entries.items():
                 tensors[f"optimiser.{number}.{parameter}.{name}"] = torch.as_tensor(value)
-    told = json.dumps({name: getattr(progress, name) for name in Progress.__slots__})
-    write_tensors(run / STATE, tensors, {"progress": told})
+    metadata = json.dumps({name: getattr(progress, name) for name in Progress.__slots__})
+    write_tensors(run / STATE, tensors, {"progress": metadata})
 
 
 def load_state(run: Path, optimisers: Sequence[Any]) -> tuple[dict[str, Tensor], Progress] | None:
-    """The weights and how far they are, with the *optimisers* set to that step; None for a run not begun."""
+    """Weights and progress, with the *optimisers* set to that step; None if the run has no state yet."""
     from safetensors import safe_open
 
     path = run / STATE
@@ -127,7 +127,7 @@ def load_state(run: Path, optimisers: Sequence[Any]) -> tuple[dict[str, Tensor],
         for name in [name for name in tensors if name.startswith(f"optimiser.{number}.")]:
             _, _, parameter, entry = name.split(".", 3)
             value = tensors.pop(name)
-            # SparseAdam counts its steps in a plain number, AdamW in a tensor.
+            # SparseAdam stores its step as a number, AdamW as a tensor.
             plain = entry == "step" and isinstance(optimiser, torch.optim.SparseAdam)
             state.setdefault(int(parameter), {})[entry] = int(value) if plain else value
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -165,7 +165,7 @@ def test_result_scrolls_into_view_on_a_phone(url: str, open_page: OpenPage) -> N
     page = open_page(url, viewport=PHONE)
     page.get_by_role("button", name="Switched from").click()
 
-    expect(page.get_by_role("heading", name="What the model says")).to_be_in_viewport()
+    expect(page.get_by_role("heading", name="Scores", exact=True)).to_be_in_viewport()
 
 
 def test_page_is_usable_with_the_keyboard(url: str, open_page: OpenPage) -> None:
@@ -196,7 +196,7 @@ def test_required_token_is_requested_and_hidden(open_page: OpenPage) -> None:
         expect(page.get_by_label("Token")).to_be_visible()
         page.get_by_label("Text", exact=True).fill("0.7 guarded")
         page.get_by_role("button", name="Score").click()
-        expect(page.locator("#trouble")).to_have_text("This service wants its token.")
+        expect(page.locator("#trouble")).to_have_text("This service needs a token.")
         expect(page.get_by_label("Token")).to_be_focused()
 
         page.keyboard.type(TOKEN)
@@ -217,7 +217,7 @@ def test_rejection_and_lost_service_are_reported(open_page: OpenPage) -> None:
         page.get_by_label("Text", exact=True).fill("a")
         page.get_by_label("Targets").fill(",".join("abcdefghijklmnopq"))
         page.get_by_role("button", name="Score").click()
-        expect(page.locator("#trouble")).to_have_text("targets: has 17 entries, at most 16 are taken")
+        expect(page.locator("#trouble")).to_have_text("targets: has 17 entries, at most 16 are allowed")
     page.get_by_role("button", name="Score").click()
 
     expect(page.locator("#trouble")).to_have_text("The service does not answer. Is it still running?")

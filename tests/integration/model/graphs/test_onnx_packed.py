@@ -106,7 +106,7 @@ def test_it_names_itself_and_its_labels_are_told_from_others(folder: Path) -> No
 def test_what_it_needs_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="no ranges for int8"):
         OpenVinoScorer(a_brand_folder(tmp_path), threads=1, precision="int8-onnxruntime")
-    with pytest.raises(ConfigError, match="one head have no precision int8-onnxruntime"):
+    with pytest.raises(ConfigError, match="one head do not support int8-onnxruntime"):
         load_classifier("openvino", WEIGHTS.parent / "minilm-sentiment", 1, precision="int8-onnxruntime")
     monkeypatch.setattr(openvino_scorer, "onnx_is_installed", lambda: False)
     with pytest.raises(ConfigError, match=r"pip install 'brandpulse\[int8\]'"):

@@ -267,12 +267,12 @@ def test_answers_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | 
     path = tmp_path / "report.predictions.npz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"report\.predictions\.npz: no answers of an evaluation"):
+    with pytest.raises(ValueError, match=r"report\.predictions\.npz is not a predictions file"):
         load_predictions(path)
 
 
 def test_answers_are_never_unpickled(tmp_path: Path) -> None:
     path = tmp_path / "report.predictions.npz"
     np.savez(path, kind=np.array([{"an": "object"}], dtype=object))
-    with pytest.raises(ValueError, match="no answers of an evaluation"):
+    with pytest.raises(ValueError, match="is not a predictions file"):
         load_predictions(path)

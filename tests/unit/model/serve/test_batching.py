@@ -110,7 +110,7 @@ async def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room()
         waiting = asyncio.create_task(batcher.submit([1, 2]))
         await asyncio.sleep(0)
 
-        with pytest.raises(BusyError, match="2 texts wait, at most 3 may") as refused:
+        with pytest.raises(BusyError, match="2 texts are waiting, the maximum is 3") as refused:
             await batcher.submit([3, 4])
         assert 1 <= refused.value.retry_after_seconds <= 60
         fits = asyncio.create_task(batcher.submit([5]))

@@ -38,23 +38,23 @@ def problem(answer: httpx.Response, status: int) -> Problem:
 @pytest.mark.parametrize(
     ("body", "field", "value", "detail"),
     [
-        ({"text": "x" * 51}, "text", "x" * 51, "has 51 characters, at most 50 are taken"),
-        ({"texts": ["a", "x" * 51]}, "texts[1]", "x" * 51, "has 51 characters, at most 50 are taken"),
+        ({"text": "x" * 51}, "text", "x" * 51, "has 51 characters, at most 50 are allowed"),
+        ({"texts": ["a", "x" * 51]}, "texts[1]", "x" * 51, "has 51 characters, at most 50 are allowed"),
         (
             {"texts": ["a", {"text": "x" * 200}]},
             "texts[1].text",
             "x" * 80 + "… (200 characters)",
-            "has 200 characters, at most 50 are taken",
+            "has 200 characters, at most 50 are allowed",
         ),
-        ({"texts": ["a"] * 4}, "texts", "(a list of 4)", "has 4 entries, at most 3 are taken"),
+        ({"texts": ["a"] * 4}, "texts", "(a list of 4)", "has 4 entries, at most 3 are allowed"),
         ({"texts": []}, "texts", "(a list of 0)", None),
         (
             {"text": "a", "targets": ["b", "c", "d"]},
             "targets",
             "(a list of 3)",
-            "has 3 entries, at most 2 are taken",
+            "has 3 entries, at most 2 are allowed",
         ),
-        ({"text": "a", "targets": ["b", "c" * 11]}, "targets[1]", "c" * 11, "has 11 characters, at most 10 are taken"),
+        ({"text": "a", "targets": ["b", "c" * 11]}, "targets[1]", "c" * 11, "has 11 characters, at most 10 are allowed"),
         (
             {"texts": ["a", {"text": "b", "targets": ["c", " \t"]}]},
             "texts[1].targets[1]",
@@ -64,10 +64,10 @@ def problem(answer: httpx.Response, status: int) -> Problem:
         ({"text": "a", "targets": [""]}, "targets[0]", "", None),
         ({"text": "a", "targets": "Acme"}, "targets", "Acme", None),
         ({"text": "a", "targets": {"a": 1}}, "targets", "(an object of 1)", None),
-        ({"text": "a", "targets": ["\ud83d"]}, "targets[0]", r"\ud83d", "holds half of a surrogate pair"),
-        ({"text": "a", "target": ["b"]}, "target", "(a list of 1)", "is no field of this request"),
-        ({"text": "a", "texts": ["b"]}, "text", "a", "is no field of this request"),
-        ({"text": "a", "<one>": 1, "b": 2}, "body", "1", "is no field of this request"),
+        ({"text": "a", "targets": ["\ud83d"]}, "targets[0]", r"\ud83d", "contains half of a surrogate pair"),
+        ({"text": "a", "target": ["b"]}, "target", "(a list of 1)", "is not a field of this request"),
+        ({"text": "a", "texts": ["b"]}, "text", "a", "is not a field of this request"),
+        ({"text": "a", "<one>": 1, "b": 2}, "body", "1", "is not a field of this request"),
         ({"targets": ["a"]}, "text", "(missing)", "is required"),
         ({}, "text", "(missing)", "is required"),
         ({"text": None}, "text", "None", None),
@@ -120,7 +120,7 @@ def test_a_number_of_too_many_digits_is_told() -> None:
     with serving(Service(scorer=WatchedScorer())) as client:
         answer = client.post("/v1/score", content=b'{"text": ' + b"9" * 5_000 + b"}", headers=JSON)
 
-    assert problem(answer, 400).detail == "The body holds a number of too many digits."
+    assert problem(answer, 400).detail == "The body contains a number with too many digits."
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_a_large_body_is_413_whether_its_length_was_told_or_not(client: httpx.Cl
     body = b'{"text": "' + b"x" * 5_000 + b'"}'
 
     told = problem(client.post("/v1/score", content=body, headers=JSON), 413)
-    assert told.detail == "The body has 5012 bytes, at most 4096 are taken."
+    assert told.detail == "The body has 5012 bytes, at most 4096 are allowed."
     untold = problem(client.post("/v1/score", content=iter([body[:3_000], body[3_000:]]), headers=JSON), 413)
-    assert untold.detail == "The body has more than 4096 bytes, at most 4096 are taken."
+    assert untold.detail == "The body has more than 4096 bytes, at most 4096 are allowed."
 
 
 def test_a_client_that_still_sends_hears_why_it_was_refused(client: httpx.Client) -> None:
@@ -179,7 +179,7 @@ def test_a_body_that_does_not_come_is_408(client: httpx.Client) -> None:
         answer = b"".join(iter(lambda: line.recv(4_096), b""))
 
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b"did not come within 0.5 s" in answer
+    assert b"was not received within 0.5 s" in answer
 
 
 HEAD = b"POST /v1/score HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -197,9 +197,9 @@ def connected(client: httpx.Client) -> socket.socket:
         ("POST", "/v1/score", {}, 415, "Content-Type"),
         ("POST", "/v1/score", {"Content-Type": "text/plain"}, 415, "text/plain"),
         ("POST", "/v1/score", {"Content-Type": "application/jsonp"}, 415, "application/jsonp"),
-        ("GET", "/v1/score", {}, 405, "GET is not for /v1/score"),
+        ("GET", "/v1/score", {}, 405, "/v1/score does not support GET"),
         ("DELETE", "/", {}, 405, "DELETE"),
-        ("GET", "/v2", {}, 404, "nothing at /v2"),
+        ("GET", "/v2", {}, 404, "/v2 does not exist"),
         ("GET", "/docs", {}, 404, "/docs"),
         ("GET", "/static/nothing.js", {}, 404, "nothing.js"),
         ("GET", "/static/..%2fapp.py", {}, 404, "/static"),

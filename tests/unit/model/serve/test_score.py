@@ -172,7 +172,7 @@ def test_a_full_queue_is_503_with_retry_after_and_nothing_else_breaks() -> None:
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) >= 1
         assert refused.headers["Content-Type"] == "application/problem+json"
-        assert refused.json()["detail"] == "Too busy: 2 texts wait, at most 3 may."
+        assert refused.json()["detail"] == "Overloaded: 2 texts are waiting, the maximum is 3."
         assert [len(one.result()) for one in held] == [1, 2]
         assert len(score(client, texts=["one", "two"])) == 2
 
