@@ -131,8 +131,8 @@ def _uses_torch(engine: Engine) -> bool:
 def _load_hugging_face(engine: Engine, folder: Path, threads: int | None) -> "Classifier":
     if engine not in ("auto", "torch"):
         raise ConfigError(
-            f"{folder} has no model.json, so it is read as a Hugging Face checkpoint, which needs engine torch or auto, "
-            f"not {engine}. Restore the folder if it is a brandpulse weights folder."
+            f"{folder} has no model.json, so it is read as a Hugging Face checkpoint, which needs engine torch or "
+            f"auto, not {engine}. Restore the folder if it is a brandpulse weights folder."
         )
     _require_torch()
     from brandpulse.config.settings import load_settings

@@ -63,13 +63,13 @@ def batch_scoring(scorer: Scorer) -> Callable[[Sequence[TextRequest]], list[Text
 
 
 def score_json(
-    asked: TextRequest, judged: TextScores, thresholds: Thresholds, *, all_emotions: bool = False
+    asked: TextRequest, scores: TextScores, thresholds: Thresholds, *, all_emotions: bool = False
 ) -> dict[str, Any]:
     """A `model.serve.api_models.Score`, without the heads that the model lacks."""
-    heads = judged.heads
+    heads = scores.heads
     found: dict[str, Any] = {"sentiment": _label_json(SENTIMENT, heads["sentiment"])}
     found["targets"] = [
-        {"target": target, "found": number not in judged.absent} | _label_json(TARGET, judged.targets[number])
+        {"target": target, "found": number not in scores.absent} | _label_json(TARGET, scores.targets[number])
         for number, target in enumerate(asked.targets)
     ]
     if "emotion" in heads:
@@ -79,9 +79,9 @@ def score_json(
     for head in ("risk", "sarcasm"):
         if head in heads:
             found |= _flags_json(head, heads[head], thresholds)
-    if judged.urgency is not None:
-        found["urgency"] = judged.urgency
-    return found | {"hurried": True} if judged.degraded else found
+    if scores.urgency is not None:
+        found["urgency"] = scores.urgency
+    return found | {"hurried": True} if scores.degraded else found
 
 
 def thresholds_of(thresholds: Thresholds, head: str) -> Sequence[float]:

@@ -74,7 +74,7 @@ def text_groups(texts: Sequence[str]) -> Groups:
 def intervals(
     measure: MetricFunction, groups: Groups, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, tuple[float, float]]:
-    """The bootstrap 95 % interval of each metric. Texts are resampled, not rows: copies of a text are not independent."""
+    """The bootstrap 95 % interval of each metric. Resamples texts, not rows: copies of a text are not independent."""
     drawn = _resampled(measure, groups, seed=seed, resamples=resamples)
     return {name: _interval(values) for name, values in drawn.items()}
 

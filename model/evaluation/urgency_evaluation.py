@@ -223,9 +223,9 @@ def evaluate_scorer(
 
     choosing, judging = split_halves(read_labelled_texts())
     gold_chosen, gold = (np.array([row.level for row in part], dtype=np.int64) for part in (choosing, judging))
-    seen, judged = evidence(scorer, choosing), evidence(scorer, judging)
+    seen, held_out = evidence(scorer, choosing), evidence(scorer, judging)
     found: dict[str, Any] = {}
-    on_judging = rule_variants(judged)
+    on_judging = rule_variants(held_out)
     for name, (concern, alarmed) in rule_variants(seen).items():
         thresholds, cost = choose_thresholds(concern, alarmed, gold_chosen, mix)
         if name == "the rule" and not show_choice:

@@ -16,7 +16,7 @@ _LEADING = re.compile(rf"^(?:{MARKER} : )+")
 
 @dataclass(slots=True)
 class ClassifierScorer:
-    """*inner* as a scorer: the sentiment of a post is that towards each target it names; no named target is irrelevant."""
+    """*inner* as a scorer: each target that a post names gets the post's sentiment; no named target is irrelevant."""
 
     inner: Classifier
     heads: tuple[str, ...] = ("sentiment", "target")

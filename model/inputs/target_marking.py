@@ -92,7 +92,7 @@ def mark_spans(
 
 
 def find_target(text: str, target: str) -> list[tuple[int, int]]:
-    """(start, end) of each mention of *target* in *text*, in the most exact form that occurs; empty if there is none."""
+    """(start, end) of each mention of *target* in *text*, in the most exact form that occurs; may be empty."""
     for pattern in _patterns(target):
         if spans := [found.span() for found in pattern.finditer(text)]:
             return spans
@@ -119,11 +119,11 @@ def _patterns(target: str) -> tuple[re.Pattern[str], ...]:
 
 def _without_overlaps(spans: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, list[int]]]:
     """*spans* in order without overlaps, each with its targets."""
-    apart: list[tuple[int, int, list[int]]] = []
+    merged: list[tuple[int, int, list[int]]] = []
     for start, end, number in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if apart and start < apart[-1][1]:
-            if number not in apart[-1][2]:
-                apart[-1][2].append(number)
+        if merged and start < merged[-1][1]:
+            if number not in merged[-1][2]:
+                merged[-1][2].append(number)
             continue
-        apart.append((start, end, [number]))
-    return apart
+        merged.append((start, end, [number]))
+    return merged

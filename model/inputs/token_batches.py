@@ -33,7 +33,7 @@ class TokenBatch:
 def token_batches(
     texts: Sequence[str], tokenizer: "Tokenizer", *, batch_size: int, streams: int = 1, window: int = 1024
 ) -> Iterator[TokenBatch]:
-    """*texts* normalized, tokenized, sorted by length within each *window* and split into batches for *streams* streams.
+    """*texts* normalized, tokenized, sorted by length within each *window*, and split into batches for *streams*.
 
     Each text is in exactly one batch of at most *batch_size* posts (a power of two). Sorting makes scoring 1.4 times as
     fast; the window limits the memory of a large call.

@@ -1,1 +1,1 @@
-"""Whole tasks that run end to end on data the user has: each names its data and its terms, and prints one table."""
+"""Complete tasks on the user's data: each lists its data sets with their terms and prints one table of results."""

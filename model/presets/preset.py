@@ -1,4 +1,4 @@
-"""What a preset is: its data with their terms, what is trained on them, and what is held against what."""
+"""Definition of a preset: its data sets with their terms, and its training recipe."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,46 +13,46 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 class Data(Settings):
-    """One data set that a preset reads."""
+    """One data set of a preset."""
 
     name: str
     files: tuple[str, ...] = ()
-    """Paths below the data folder, or below one of its own folders."""
+    """Paths in the data folder or in one of its subfolders."""
     what: str
     terms: str
     publish: bool = False
-    """Whether weights trained on it may be passed on."""
+    """Whether weights trained on it may be redistributed."""
 
 
 class Preset(Settings):
-    """A preset as its YAML file gives it."""
+    """A preset, read from its YAML file."""
 
     name: str
     title: str
     data: tuple[Data, ...] = Field(min_length=1)
     recipe: dict[str, Any] | None = None
-    """Settings of the training run; none where the shipped weights answer as they are."""
+    """Settings of the training run; None if the shipped weights are used unchanged."""
     notes: tuple[str, ...] = ()
-    """What a reader of the table must know."""
+    """Notes below the table."""
 
 
 def preset(name: str) -> Preset:
-    """The preset *name*. Raises ConfigError naming those there are."""
+    """The preset *name*. Raises ConfigError that lists the presets."""
     path = RECIPES / f"{name}.yaml"
     if not path.exists():
-        raise ConfigError(f"no preset {name!r}; there are {', '.join(one.name for one in presets())}")
+        raise ConfigError(f"Unknown preset {name!r}; the presets are {', '.join(one.name for one in presets())}.")
     return read_recipe(path, Preset)
 
 
 def presets() -> Iterator[Preset]:
-    """All presets, by name."""
+    """All presets, ordered by name."""
     for path in sorted(RECIPES.glob("*.yaml")):
         yield read_recipe(path, Preset)
 
 
 def data_file(folder: Path, name: str) -> Path:
-    """The file *name* in *folder* or in one of its own folders. Raises ConfigError naming both."""
+    """The file *name* in *folder* or in one of its subfolders. Raises ConfigError that names both."""
     for found in (folder / name, *sorted(folder.glob(f"*/{name}"))):
         if found.is_file():
             return found
-    raise ConfigError(f"--data {folder}: no {name} there, nor one folder below.")
+    raise ConfigError(f"--data {folder}: {name} is neither there nor in a subfolder.")

@@ -1,4 +1,4 @@
-"""The one table that a preset prints, and the same figures as JSON."""
+"""The table that a preset prints, and the same results as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ from model.presets.preset import Preset
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure, as a fraction from 0 to 1 unless its name says otherwise."""
+    """One result, from 0 to 1 unless the metric's name states another unit."""
 
     what: str
-    """What was asked of which model."""
+    """Task or model."""
     data: str
     n: int
     figure: str
     value: float
     interval: tuple[float, float] | None = None
-    """Bootstrap 95 %, over rows."""
+    """Bootstrap 95 % interval over rows."""
 
 
 def rows_of(what: str, report: Mapping[str, Any], figures: Mapping[str, str], *, data: str = "") -> list[Row]:
-    """The *figures* (key in a report of `model.evaluation.evaluator` -> name to show) of *report*."""
+    """The *figures* (key in a report of `model.evaluation.evaluator` -> displayed name) of *report*."""
     return [
         Row(what, data or report["data"], report["n"], name, report[key], _pair(report["ci"].get(key)))
         for key, name in figures.items()
@@ -36,13 +36,13 @@ def _pair(bounds: Sequence[float] | None) -> tuple[float, float] | None:
 
 
 def show_table(preset: Preset, rows: Sequence[Row], *, json_out: Path | None = None, **facts: object) -> dict[str, Any]:
-    """Prints the table with the data's terms beneath it; writes and returns the report."""
+    """Prints the table and the terms of the data; writes and returns the report."""
     from rich.table import Table
 
     from brandpulse.runtime.console import Console
 
     table = Table(title=preset.title)
-    for heading in ("what", "data", "rows", "figure", "value", "95 %"):
+    for heading in ("task", "data", "rows", "metric", "value", "95 %"):
         number = heading in ("rows", "value", "95 %")
         table.add_column(heading, justify="right" if number else "left", no_wrap=number)
     above = None
@@ -54,8 +54,8 @@ def show_table(preset: Preset, rows: Sequence[Row], *, json_out: Path | None = N
     console = Console()
     console.print(table)
     for data in preset.data:
-        passed_on = " Weights trained on it may not be passed on." if preset.recipe and not data.publish else ""
-        console.print(f"{data.name}: {data.what}. Terms: {data.terms}.{passed_on}", highlight=False)
+        warning = " Weights trained on it may not be redistributed." if preset.recipe and not data.publish else ""
+        console.print(f"{data.name}: {data.what}. Terms: {data.terms}.{warning}", highlight=False)
     for note in preset.notes:
         console.print(note, highlight=False)
     report = {"preset": preset.name, "rows": [asdict(row) for row in rows]} | facts

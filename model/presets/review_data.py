@@ -1,4 +1,4 @@
-"""Reviews to train on and to judge on: SST-2's sentences, or IMDB's whole reviews."""
+"""Reviews for training and evaluation: sentences of SST-2, or whole reviews of IMDB."""
 
 import csv
 import gzip
@@ -19,7 +19,7 @@ Review = tuple[str, str]
 
 
 def sst2(data: Path, chosen: Preset) -> tuple[list[Review], list[Review]]:
-    """Sentences to train on, and others to judge on. Raises ConfigError naming a line that is no such sentence."""
+    """Sentences for training and for evaluation. Raises ConfigError that names an invalid line."""
     train, held_out = (data_file(data, Path(name).name) for name in chosen.data[0].files)
     return list(_tab_separated(train)), list(_tab_separated(held_out))
 
@@ -34,20 +34,20 @@ def _tab_separated(path: Path) -> Iterator[Review]:
 
 
 def imdb_reviews(path: Path) -> tuple[list[Review], list[Review]]:
-    """Reviews to train on, and others to judge on.
+    """Reviews for training and for evaluation.
 
     *path* is the unpacked folder aclImdb (`train` and `test`, each with `pos` and `neg`), or a CSV file with a column
-    `review` or `text`, and one `sentiment` or `label`; its second half then judges. Raises ConfigError.
+    `review` or `text` and a column `sentiment` or `label`, whose second half is for evaluation. Raises ConfigError.
     """
     if path.is_dir():
         found = {part: list(_folder(path / part)) for part in ("train", "test")}
         for part, reviews in found.items():
             if not reviews:
-                raise ConfigError(f"--imdb {path}: no reviews in {part}/pos and {part}/neg")
+                raise ConfigError(f"--imdb {path}: {part}/pos and {part}/neg contain no reviews")
         return found["train"], found["test"]
     every = list(_csv(path))
     if len(every) < 2:
-        raise ConfigError(f"--imdb {path}: {len(every)} reviews")
+        raise ConfigError(f"--imdb {path} has {len(every)} reviews, at least 2 are needed")
     return every[: len(every) // 2], every[len(every) // 2 :]
 
 
@@ -84,17 +84,17 @@ def _without_breaks(text: str) -> str:
 
 
 def without_held_out(given: Sequence[Review], held_out: Sequence[Review]) -> list[Review]:
-    """Those of *given* whose text, but for case and punctuation, is none of *held_out*."""
+    """The reviews of *given* whose text is not in *held_out*, ignoring case and punctuation."""
     seen = {leak_key(text) for text, _ in held_out}
     return [review for review in given if leak_key(review[0]) not in seen]
 
 
 def sample_reviews(rows: Sequence[Review], count: int, *, seed: int) -> list[Review]:
-    """*count* of *rows*, or all where there are fewer, at random."""
+    """*count* random *rows*, or all if there are fewer."""
     return [rows[at] for at in np.random.default_rng(seed).permutation(len(rows))[:count].tolist()]
 
 
 def write_reviews(path: Path, rows: Sequence[Review]) -> None:
-    """One file for two readers: the trainer takes the column `label`, the evaluation `sentiment`."""
+    """Writes a file for training (column `label`) and evaluation (column `sentiment`)."""
     lines = [json.dumps({"text": text, "label": label, "sentiment": label}) for text, label in rows]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

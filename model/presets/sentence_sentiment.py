@@ -12,11 +12,11 @@ from model.report.evaluation_run import EvaluatedModel, evaluate_file
 THREE_CLASS_METRICS = {"macro_recall": "macro recall", "macro_f1": "macro F1", "accuracy": "accuracy"}
 TWO_CLASS_METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 TRAINING_REVIEWS, TEST_REVIEWS = 3_000, 300
-"""Reviews of the tutorial's protocol."""
+"""Numbers of reviews, as in the Hugging Face tutorial."""
 
 
 def tweets(chosen: Preset, data: Path, model: EvaluatedModel, *, json_out: Path | None = None) -> dict[str, Any]:
-    """Prints and returns how well the weights of *model* judge tweets."""
+    """Evaluates *model* on tweets; prints and returns the results."""
     rows: list[Row] = []
     for one in chosen.data:
         report = evaluate_file(model, data_file(data, one.files[-1]), task="sentiment")[0].report
@@ -33,7 +33,7 @@ def finance(
     json_out: Path | None = None,
     rows: int | None = None,
 ) -> dict[str, Any]:
-    """Trains the weights of *model* on financial news into *out*; prints and returns figures before and after."""
+    """Trains the weights of *model* on financial news into *out*; prints and returns the results before and after."""
     held_out = data_file(data, chosen.data[0].files[1])
     trained = fine_tune(chosen, held_out.parent, model, out, rows=rows)
     found: list[Row] = []
@@ -53,9 +53,9 @@ def reviews(
     json_out: Path | None = None,
     rows: int | None = None,
 ) -> dict[str, Any]:
-    """Trains on 3,000 reviews into *out*; prints and returns figures before and after, on 300 others and on all others.
+    """Trains on 3,000 reviews into *out*; prints and returns the results before and after, on 300 and on all others.
 
-    *imdb* is read as by `imdb_reviews`.
+    *imdb* is the path for `imdb_reviews`; default: SST-2.
     """
     work = out.with_name(out.name + ".data")
     work.mkdir(parents=True, exist_ok=True)
@@ -64,9 +64,9 @@ def reviews(
     learnt = sample_reviews(
         without_held_out(given, held_out), min(rows or TRAINING_REVIEWS, TRAINING_REVIEWS), seed=seed
     )
-    judged = {"test": sample_reviews(held_out, TEST_REVIEWS, seed=seed), "all others": held_out}
+    test_sets = {"test": sample_reviews(held_out, TEST_REVIEWS, seed=seed), "all others": held_out}
     write_reviews(work / "reviews.train.jsonl", learnt)
-    for part, chosen_rows in judged.items():
+    for part, chosen_rows in test_sets.items():
         write_reviews(work / f"{part}.jsonl", chosen_rows)
     recipe = dict(chosen.recipe or {})
     if imdb:
@@ -74,7 +74,7 @@ def reviews(
     trained = fine_tune(chosen.model_copy(update={"recipe": recipe}), work, model, out)
     source, found = "IMDB" if imdb else "SST-2", list[Row]()
     for name, evaluated in (("as shipped", model), (f"trained on {len(learnt):,}", trained)):
-        for part in judged:
+        for part in test_sets:
             report = evaluate_file(evaluated, work / f"{part}.jsonl", task="sentiment", labels=BINARY)[0].report
             found += rows_of(name, report, TWO_CLASS_METRICS, data=f"{source}, {part}")
             found.append(_f1_of_positive(found[-1], report))
@@ -82,18 +82,18 @@ def reviews(
 
 
 REVIEW_TOKENS = 256
-"""Tokens of a film review that are read, as most tutorials do."""
+"""Maximum tokens of a film review, as in most tutorials."""
 
 
 def _f1_of_positive(beside: Row, report: dict[str, Any]) -> Row:
-    """The tutorial's figure."""
+    """The metric of the tutorial."""
     return replace(beside, figure="F1 of positive", value=report["per_class"]["positive"]["f1"], interval=None)
 
 
 def fine_tune(
     chosen: Preset, data: Path, model: EvaluatedModel, out: Path, *, rows: int | None = None
 ) -> EvaluatedModel:
-    """The weights of *model*, trained on by the recipe of *chosen* on files in *data*, as a model of their own."""
+    """*model* with weights that the recipe of *chosen* trained further on files in *data*."""
     from model.training.fit.recipe import HeadsRecipe
     from model.training.run import train
 

@@ -1,4 +1,4 @@
-"""The preset `tickets`: sentiment, emotion, complaint and urgency of what customers write, from one pass."""
+"""The preset `tickets`: sentiment, emotion, complaint and urgency of support tickets, from one pass."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,11 +31,11 @@ _TASKS: "tuple[tuple[int, str, Task, dict[str, str]], ...]" = (
     (2, "emotion", "emotion", {"micro_f1": "micro F1", "macro_f1": "macro F1"}),
     (3, "sentiment", "sentiment", {"macro_recall": "macro recall", "accuracy": "accuracy"}),
 )
-"""Place of the data set in the preset, what is asked of it, its task, and the figures shown."""
+"""Index of the data set in the preset, name of the task, task, and the displayed metrics."""
 
 
 def run(chosen: Preset, data: Path, model: EvaluatedModel, *, json_out: Path | None = None) -> dict[str, Any]:
-    """Prints and returns how well the weights of *model* judge each label, and the first tickets with all labels."""
+    """Evaluates *model* on each label; prints and returns the results, and the first tickets with all labels."""
     scorer = load_scorer(model.engine, model.weights, model.threads, precision=model.precision)
     _, judging = split_halves(read_labelled_texts())
     found = [*_urgency(scorer, judging, "posts and tickets")]
@@ -49,7 +49,7 @@ def run(chosen: Preset, data: Path, model: EvaluatedModel, *, json_out: Path | N
 
 
 def label_texts(rows: "Sequence[LabelledText]", scorer: "Scorer") -> list[dict[str, Any]]:
-    """Each text with its likeliest sentiment (of the whole, and towards its target), its emotions and its urgency."""
+    """Each text with its sentiment (of the whole text and towards its target), emotion and urgency."""
     posts = [marked_text(row) for row in rows]
     scores = scorer.score(posts)
     levels = urgency(scores, posts)

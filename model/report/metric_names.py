@@ -21,8 +21,8 @@ METRICS = {
 SWAP_CHECKS = {
     "swap_rate": (
         "an absent target is neutral or irrelevant",
-        "Each row with another target of the file that its text does not name. An unnamed target is irrelevant by rule, "
-        "so this check passes by design and does not show what was learnt.",
+        "Each row with another target of the file that its text does not name. An unnamed target is irrelevant by "
+        "rule, so this check passes by design and does not show what was learnt.",
     ),
     "irrelevant_rate": (
         "its own target is irrelevant",

@@ -145,7 +145,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
     """A TCP socket bound to *host* and *port*, not yet listening. Raises ConfigError if the address is unavailable."""
     try:
         family, *_, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        # asyncio disables Nagle's algorithm only for sockets with IPPROTO_TCP; otherwise responses wait 40 ms for an ACK.
+        # asyncio disables Nagle's algorithm only for IPPROTO_TCP; otherwise responses wait 40 ms for an ACK.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

@@ -113,17 +113,17 @@ def by_target(logits: Floats, rows: Sequence[Encoded]) -> tuple[Floats, npt.NDAr
     return np.array(means, dtype=np.float64).reshape(-1, len(BY_NAME["target"].labels)), np.array(gold, dtype=np.int64)
 
 
-def head_metrics(judged: SideAnswers, calibration: Calibration) -> dict[str, float]:
+def head_metrics(answers: SideAnswers, calibration: Calibration) -> dict[str, float]:
     """For heads of kind `one`: macro recall, accuracy, macro F1 and calibration error over the labels that occur;
     for kind `many`: macro F1 and average precision."""
     found: dict[str, float] = {}
-    for name, logits in judged.logits.items():
+    for name, logits in answers.logits.items():
         probabilities = calibration.probabilities(name, logits)
         if BY_NAME[name].kind == "one":
-            found |= {f"{name}_{figure}": value for figure, value in _of_one(probabilities, judged.gold[name]).items()}
+            found |= {f"{name}_{figure}": value for figure, value in _of_one(probabilities, answers.gold[name]).items()}
         else:
             thresholds = calibration.thresholds[name]
-            found |= _of_many(name, probabilities, judged.gold[name], thresholds)
+            found |= _of_many(name, probabilities, answers.gold[name], thresholds)
     return found
 
 
@@ -192,11 +192,11 @@ def calibrate(sets: Mapping[str, SideAnswers]) -> Calibration:
 
 def pooled_answers(sets: Mapping[str, SideAnswers], head: Head) -> tuple[Floats, npt.NDArray[Any]]:
     """Logits and gold labels of *head* over all *sets*."""
-    having = [judged for name, judged in sets.items() if head.name in judged.logits and is_served_form(name, sets)]
+    having = [answers for name, answers in sets.items() if head.name in answers.logits and is_served_form(name, sets)]
     if not having:
         return np.zeros((0, len(head.labels))), np.zeros(0)
-    return np.concatenate([judged.logits[head.name] for judged in having]), np.concatenate(
-        [judged.gold[head.name] for judged in having]
+    return np.concatenate([answers.logits[head.name] for answers in having]), np.concatenate(
+        [answers.gold[head.name] for answers in having]
     )
 
 

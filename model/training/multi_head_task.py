@@ -68,7 +68,7 @@ class HeadsTask:
 
     def figure(self) -> float:
         """The mean of the metrics in `judged_by`, as in `finish_snapshots`."""
-        judged = {part: answer_sides(self.model, self._validation[part])[0] for part in self._recipe.judged_by}
-        calibration = calibrate(judged)
-        found = {part: head_metrics(one, calibration) for part, one in judged.items()}
+        answers = {part: answer_sides(self.model, self._validation[part])[0] for part in self._recipe.judged_by}
+        calibration = calibrate(answers)
+        found = {part: head_metrics(one, calibration) for part, one in answers.items()}
         return float(np.mean([found[part][which] for part, which in self._recipe.judged_by.items()]))

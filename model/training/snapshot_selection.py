@@ -55,7 +55,7 @@ def finish_snapshots(
     full, early = ({part: both[side] for part, both in sides.items()} for side in (0, 1))
     late, soon = calibrate(full), calibrate(early)
     confidence = exit_thresholds(full, early, late, soon, loss=recipe.exit_loss)
-    said = {part: head_metrics(judged, late) for part, judged in full.items()}
+    said = {part: head_metrics(answers, late) for part, answers in full.items()}
     out.mkdir(parents=True, exist_ok=True)
     report = {
         "candidates": tried,
@@ -63,7 +63,7 @@ def finish_snapshots(
         "settled_early": confidence,
         "words": target_word_policies(said),
         "full": said,
-        "exit": {part: head_metrics(judged, soon) for part, judged in early.items()},
+        "exit": {part: head_metrics(answers, soon) for part, answers in early.items()},
     }
     write_text(out / "training.json", json.dumps(_rounded(report), indent=2) + "\n")
     facts = replace(facts, facts=dict(facts.facts) | {"weights": name})
@@ -98,7 +98,7 @@ def choose_weights(
         model.load_state_dict(weights)
         sides = {part: answer_sides(model, validation[part])[0] for part in judged_by}
         calibration = calibrate(sides)
-        found = {part: head_metrics(judged, calibration) for part, judged in sides.items()}
+        found = {part: head_metrics(answers, calibration) for part, answers in sides.items()}
         figure = mean_metric(found, judged_by)
         shown = {f"{part} {which}": round(found[part][which], 4) for part, which in judged_by.items()}
         report.append({"weights": name, "combined": round(figure, 4)} | shown)
@@ -148,7 +148,7 @@ def exit_thresholds(
     *,
     loss: float,
 ) -> dict[str, tuple[float, float]]:
-    """Head -> confidence from which its early answer stands, and the share it settles (`exit_threshold`)."""
+    """Head -> (minimum confidence of an early answer, share of rows that reach it), see `exit_threshold`."""
     found: dict[str, tuple[float, float]] = {}
     for head in (BY_NAME["sentiment"], BY_NAME["target"]):
         logits, gold = pooled_answers(full, head)
@@ -171,10 +171,10 @@ def exit_threshold(full: Floats, early: Floats, gold: npt.NDArray[np.int64], *, 
     aim = _recall(full.argmax(axis=1), gold, present) - loss
     best = (1.0, 0.0)
     for least in np.round(np.arange(0.99, 0.39, -0.01), 2):
-        stands = confidence >= least
-        if _recall(np.where(stands, early.argmax(axis=1), full.argmax(axis=1)), gold, present) < aim:
+        confident = confidence >= least
+        if _recall(np.where(confident, early.argmax(axis=1), full.argmax(axis=1)), gold, present) < aim:
             break
-        best = float(least), float(stands.mean())
+        best = float(least), float(confident.mean())
     return best
 
 

@@ -75,7 +75,7 @@ def signals(scores: Scores, posts: Sequence[MarkedText]) -> tuple[Floats, Floats
 
 
 def _target_signals(scores: Scores, owners: LevelColumns, named: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Concern and alarm of each target; *owners* (m,) are the targets' posts, *named* (n,) whether each post names a hazard."""
+    """Concern and alarm of each target; *owners* (m,): their posts; *named* (n,): whether each post names a hazard."""
     if len(scores.target) != len(owners):
         raise ValueError(f"target: {len(scores.target)} rows of scores for {len(owners)} targets")
     away = scores.target[:, [TARGET.index("positive"), TARGET.index("irrelevant")]].astype(np.float64).sum(axis=1)

@@ -1,4 +1,4 @@
-"""What dynamic batching is worth: requests of one text each against real processes, with it and without, in one run."""
+"""Measures dynamic batching: requests with one text each to real processes, with and without it, in one run."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ VARIANTS = {
     "wait 10 ms": {"MAX_BATCH_WAIT_SECONDS": "0.01"},
 }
 CONNECTIONS = (1, 8, 32, 128)
-"""Clients at a time; each asks again as soon as it is answered."""
+"""Numbers of concurrent clients; each sends its next request after the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Load:
     p95_ms: float
     texts_per_batch: float
     core_ms: float
-    """The service's processor time per request, all threads together: says more than requests/s on a busy machine."""
+    """Processor time of the service per request, all threads; more reliable than requests/s on a busy machine."""
 
 
 def run(data: Path, *, weights: Path | None, engine: Engine, seconds: float, texts: int = 2_000) -> list[Load]:
     """Prints and returns requests/s and latency of each variant on the first *texts* texts of *data*.
 
-    The variants take turns at each number of connections, *seconds* each, so that a noisy neighbour meets all of them.
-    The client takes its share of the same cores.
+    The variants take turns at each number of connections, *seconds* each, so that a noisy neighbour slows all of them.
+    The client uses the same cores.
     """
     from rich.table import Table
 
@@ -66,7 +66,7 @@ def run(data: Path, *, weights: Path | None, engine: Engine, seconds: float, tex
             for name, one in served.items()
         ]
     columns = ("clients", "variant", "requests/s", "p50 ms", "p95 ms", "texts/batch", "core ms")
-    table = Table(*columns, title="One text a request")
+    table = Table(*columns, title="One text per request")
     for row in rows:
         figures = (row.requests_per_second, row.p50_ms, row.p95_ms, row.texts_per_batch, row.core_ms)
         table.add_row(str(row.connections), row.variant, *(f"{figure:,.1f}" for figure in figures))
@@ -82,7 +82,7 @@ class Served:
     pid: int
 
     def core_seconds(self) -> float:
-        """So far."""
+        """Processor time of the process so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -104,7 +104,7 @@ async def _load(name: str, served: Served, posts: Sequence[str], *, connections:
     latencies: list[float] = []
     connector = aiohttp.TCPConnector(limit=connections)
     async with aiohttp.ClientSession(served.url, connector=connector) as session:
-        await _one_client(session, cycle(posts), [], until=time.monotonic() + 0.5)  # kernels are built at first use
+        await _one_client(session, cycle(posts), [], until=time.monotonic() + 0.5)  # kernels are built at the first use
         before = await _batches(session)
         started, cores = time.monotonic(), served.core_seconds()
         texts = cycle(posts)
@@ -136,7 +136,7 @@ async def _one_client(
 
 
 async def _batches(session: aiohttp.ClientSession) -> tuple[float, float]:
-    """Batches and texts so far."""
+    """Number of batches and of texts so far."""
     async with session.get("/metrics") as answer:
         families = text_string_to_metric_families(await answer.text())
     found = {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}

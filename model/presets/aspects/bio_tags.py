@@ -1,4 +1,4 @@
-"""Aspect terms as one tag for each word: outside, first word of a term, further word of it. Pure."""
+"""Aspect terms as one tag per word: outside, first word of a term, further word of a term. Pure functions."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,11 +8,11 @@ from model.presets.aspects.data import Span
 OUTSIDE, FIRST, FURTHER = 0, 1, 2
 TAGS = ("outside", "first", "further")
 UNTAGGED = -100
-"""Of word pieces behind a word's first one, and of special tokens: they teach nothing."""
+"""Tag of special tokens and of word pieces after a word's first one: excluded from the loss."""
 
 
 class Encoding(Protocol):
-    """What the tokenizer says of one text."""
+    """The tokenizer's output for one text."""
 
     @property
     def offsets(self) -> Sequence[Span]: ...
@@ -22,7 +22,7 @@ class Encoding(Protocol):
 
 
 def word_positions(encoding: Encoding, tokens: int) -> list[tuple[int, Span]]:
-    """(position of its first piece, its characters) of each word among the first *tokens* pieces."""
+    """(position of the first piece, character span) of each word among the first *tokens* pieces."""
     found: list[tuple[int, Span]] = []
     number: int | None = None
     for at in range(min(tokens, len(encoding.offsets))):
@@ -39,7 +39,7 @@ def word_positions(encoding: Encoding, tokens: int) -> list[tuple[int, Span]]:
 
 
 def tag_pieces(encoding: Encoding, spans: Sequence[Span], tokens: int) -> list[int]:
-    """A tag for each of the first *tokens* pieces: a word belongs to the span that it overlaps."""
+    """A tag for each of the first *tokens* pieces: a word belongs to the span it overlaps."""
     found = [UNTAGGED] * tokens
     begun: set[Span] = set()
     for at, (start, end) in word_positions(encoding, tokens):
@@ -53,7 +53,7 @@ def tag_pieces(encoding: Encoding, spans: Sequence[Span], tokens: int) -> list[i
 
 
 def spans_of_tags(encoding: Encoding, said: Sequence[int], tokens: int) -> list[Span]:
-    """The terms that the tags *said* (one for each piece) describe; a further word without a first one begins one."""
+    """The terms for the tags *said* (one per piece); a further word without a first word starts a term."""
     found: list[Span] = []
     inside = False
     for at, (start, end) in word_positions(encoding, tokens):

@@ -1,4 +1,4 @@
-"""Sorts aspect terms into the categories of a map: food, service, ambience, price and the like."""
+"""Assigns aspect terms to the categories of a map, such as food, service, ambience and price."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +14,14 @@ OTHER = "other"
 
 Floats = npt.NDArray[np.float32]
 Vector = Callable[[str], Floats]
-"""A word or phrase -> its place among meanings, not all zeros."""
+"""A word or phrase -> its embedding, not all zeros."""
 
 CategoryMap = Mapping[str, Sequence[str]]
 """Category -> words and phrases."""
 
 
 def read_map(name: str, path: Path = MAPS) -> CategoryMap:
-    """The map *name* of a YAML file. Raises ConfigError naming the file and what is wrong with it."""
+    """The map *name* of a YAML file. Raises ConfigError that names the file and the problem."""
     import yaml
 
     try:
@@ -30,7 +30,7 @@ def read_map(name: str, path: Path = MAPS) -> CategoryMap:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(maps, dict) or name not in maps:
         known = ", ".join(map(str, maps)) if isinstance(maps, dict) else "none"
-        raise ConfigError(f"{path}: no map {name!r}; there are {known}")
+        raise ConfigError(f"{path}: no map {name!r}; the maps are {known}")
     found = maps[name]
     if not isinstance(found, dict) or not all(
         isinstance(words, list) and words and all(isinstance(word, str) for word in words) for words in found.values()
@@ -40,7 +40,7 @@ def read_map(name: str, path: Path = MAPS) -> CategoryMap:
 
 
 class Categories:
-    """The categories of one map; without *vector* a term with no known word is `other`."""
+    """The categories of one map; without *vector* a term without a listed word is `other`."""
 
     def __init__(self, words: CategoryMap, vector: Vector | None = None, *, least: float = 0.25) -> None:
         self._by_phrase = {_stem(word): category for category, known in words.items() for word in known}
@@ -48,7 +48,7 @@ class Categories:
         self._least = least
         self._vector = vector
         self._names = list(words)
-        # The two nearest words speak for a category: the middle of "wine" and "tap" lies near neither.
+        # The two nearest words represent a category: the mean of "wine" and "tap" is near neither.
         self._places = [np.stack([_unit(vector(word)) for word in words[name]]) for name in words] if vector else []
 
     def __call__(self, term: str) -> str:
@@ -77,7 +77,7 @@ class Categories:
 
 
 def _stem(phrase: str) -> str:
-    """*phrase* in lower case, its words without a plural's ending."""
+    """*phrase* in lower case, with its words in the singular."""
     return " ".join(_singular(word) for word in re.findall(r"[^\W_]+", phrase.casefold()))
 
 

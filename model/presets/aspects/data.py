@@ -1,4 +1,4 @@
-"""Sentences with their aspect terms, and where these stand."""
+"""Sentences with their aspect terms and the positions of these."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from model.data.training_examples import LONG_LABELS, read_rows
 from model.inputs.target_marking import find_target
 
 Span = tuple[int, int]
-"""First character, and the one behind the last."""
+"""Start and end (exclusive), in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,12 @@ class Sentence:
     """Term -> negative, neutral or positive."""
 
     def spans(self) -> list[Span]:
-        """Where the terms stand, in order, without overlaps: of two that do, the longer."""
-        every = sorted(
+        """The spans of the terms, in order; of two overlapping ones the longer."""
+        by_length = sorted(
             {span for term in self.terms for span in find_target(self.text, term)}, key=lambda span: span[0] - span[1]
         )
         chosen: list[Span] = []
-        for start, end in every:
+        for start, end in by_length:
             if all(end <= first or start >= last for first, last in chosen):
                 chosen.append((start, end))
         return sorted(chosen)
@@ -48,8 +48,8 @@ def read_sentences(path: Path) -> list[Sentence]:
 
 
 def term_key(term: str) -> str:
-    """What two writings of one term share: case, spaces and punctuation do not count."""
-    return "".join(letter for letter in normalize(term).casefold() if letter.isalnum())
+    """A key that two spellings of a term share if they differ only in case, spaces and punctuation."""
+    return "".join(character for character in normalize(term).casefold() if character.isalnum())
 
 
 def found_terms(text: str, spans: Sequence[Span]) -> list[str]:

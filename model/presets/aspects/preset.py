@@ -1,4 +1,4 @@
-"""The preset `aspects`: a tagger finds the terms, a map sorts them, the head `target` judges each."""
+"""The preset `aspects`: a tagger finds the terms, a map assigns categories, the head `target` scores each."""
 
 import json
 from collections import Counter
@@ -29,9 +29,9 @@ RESAMPLES = 1_000
 def span_sentiments(
     scorer: "Scorer", texts: Sequence[str], spans: Sequence[Sequence[Span]]
 ) -> list[list[dict[str, float]]]:
-    """For each span of each text its probabilities of negative, neutral and positive; one pass a text.
+    """For each span of each text its probabilities of negative, neutral and positive; one pass per text.
 
-    A term that was found is spoken of: what the head gives to `irrelevant` is shared among the three.
+    A found term is relevant: P(irrelevant) is distributed over the three labels.
     """
     posts = [
         mark_spans(
@@ -51,19 +51,19 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts of each of n sentences, (n,) each."""
+    """Counts per sentence, (n,) each."""
 
     listed: Counts
     found: Counts
     right: Counts
-    """Found terms that are listed."""
+    """Found terms that are labelled."""
     right_pairs: Counts
-    """Those whose polarity is right as well."""
+    """Found terms that are labelled and whose predicted polarity is correct."""
     judged_right: Counts
-    """Listed terms, given to the head, whose polarity is right."""
+    """Labelled terms whose polarity is correct when the head gets the labelled spans."""
 
     def figures(self, rows: npt.NDArray[np.int64]) -> dict[str, float]:
-        """The figures over *rows*, which may repeat."""
+        """The metrics over *rows*, which may contain repetitions."""
         listed, found = self.listed[rows].sum(), self.found[rows].sum()
         right, pairs = self.right[rows].sum(), self.right_pairs[rows].sum()
         return {
@@ -81,17 +81,17 @@ def _share(part: int, whole: int) -> float:
 
 
 def tally_answers(given: Sequence[Sentence], tagger: "Tagger", scorer: "Scorer") -> Tally:
-    """What *tagger* finds in the sentences and *scorer* says of it, against what is listed."""
+    """Compares the terms of *tagger* and the scores of *scorer* with the labels of the sentences."""
     texts = [sentence.text for sentence in given]
     found = tagger.spans(texts)
     said = span_sentiments(scorer, texts, found)
     listed = [sentence.spans() for sentence in given]
-    told = span_sentiments(scorer, texts, listed)
+    said_of_listed = span_sentiments(scorer, texts, listed)
     counts = []
     for at, sentence in enumerate(given):
         gold = {term_key(term): label for term, label in sentence.terms.items()}
         answers = _by_term(texts[at], found[at], said[at])
-        on_listed = _by_term(texts[at], listed[at], told[at])
+        on_listed = _by_term(texts[at], listed[at], said_of_listed[at])
         right = answers.keys() & gold.keys()
         counts.append(
             (
@@ -107,7 +107,7 @@ def tally_answers(given: Sequence[Sentence], tagger: "Tagger", scorer: "Scorer")
 
 
 def _by_term(text: str, spans: Sequence[Span], said: Sequence[Mapping[str, float]]) -> dict[str, str]:
-    """Term -> the likeliest polarity; of one that stands there twice, by the mean."""
+    """Term -> the most probable polarity; for repeated terms, by the mean."""
     together: dict[str, Counter[str]] = {}
     for term, probabilities in zip(found_terms(text, spans), said, strict=True):
         together.setdefault(term_key(term), Counter()).update(probabilities)
@@ -115,7 +115,7 @@ def _by_term(text: str, spans: Sequence[Span], said: Sequence[Mapping[str, float
 
 
 def tally_rows(what: str, data: str, counted: Tally, *, seed: int = 13) -> list[Row]:
-    """The figures with their bootstrap intervals over sentences."""
+    """The metrics with their bootstrap intervals over sentences."""
     generator = np.random.default_rng(seed)
     n = len(counted.listed)
     draws = [counted.figures(generator.integers(0, n, n)) for _ in range(RESAMPLES)]
@@ -127,7 +127,7 @@ def tally_rows(what: str, data: str, counted: Tally, *, seed: int = 13) -> list[
 
 
 def categories_row(categories: Categories, path: Path = GOLD_TERMS) -> Row:
-    """How many of the terms that we sorted by hand the map sorts alike."""
+    """Accuracy of the map on the hand-labelled terms."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     right = [categories(row["term"]) == row["category"] for row in rows]
     return Row("categories", "179 terms of MAMS sorted by hand", len(rows), "accuracy", sum(right) / len(rows))
@@ -140,7 +140,7 @@ def chosen_data(chosen: Preset, *, publishable: bool) -> list[Data]:
 def train_from_preset(
     chosen: Preset, data: Path, out: Path, *, base: Path, publishable: bool = False, rows: int | None = None
 ) -> None:
-    """Trains the tagger on the sets of *chosen* that *data* holds, or those alone whose terms let it be passed on."""
+    """Trains the tagger on the sets of *chosen* in *data*; with *publishable* only on redistributable ones."""
     from model.presets.aspects.train_tagger import train_tagger
     from model.training.fit.recipe import Schedule
 
@@ -159,7 +159,7 @@ def train_from_preset(
 def evaluate_tagger(
     chosen: Preset, data: Path, tagger: "Tagger", scorer: "Scorer", *, json_out: Path | None = None
 ) -> dict[str, Any]:
-    """Prints and returns the figures of *tagger* and *scorer* on the validation part of each set in *data*."""
+    """Prints and returns the metrics of *tagger* and *scorer* on the validation part of each set in *data*."""
     rows: list[Row] = []
     for one in chosen.data:
         given = read_sentences(data_file(data, one.files[1]))

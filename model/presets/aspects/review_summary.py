@@ -1,4 +1,4 @@
-"""One review as JSON: its aspects, how each is spoken of, and what that means by category."""
+"""One review as JSON: its aspects, their sentiment, and counts by category."""
 
 import re
 from collections import Counter
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Aspect(TypedDict):
-    """One term of a review, and how it is spoken of."""
+    """One term of a review and its sentiment."""
 
     term: str
     category: str
@@ -35,17 +35,17 @@ def summaries(
     """For each of *reviews* its `text`, `sentiment` (of the whole), `aspects` and `categories`.
 
     An aspect has `term`, `category`, `sentiment` and `probabilities`; a category counts its aspects by sentiment. Each
-    sentence is read on its own. A review is read as far as posts are: 2,000 characters.
+    sentence is scored separately. Only the first 2,000 characters of a review are read, as for posts.
     """
-    # Cut into sentences before normalizing, which takes line breaks away.
+    # Split into sentences before the normalization, which removes line breaks.
     parts = [[clean for part in _STOP.split(review[:2_000]) if (clean := normalize(part))] for review in reviews]
     flat = [sentence for sentences in parts for sentence in sentences]
     spans = tagger.spans(flat)
     said = span_sentiments(scorer, flat, spans)
     whole = scorer.score([plain(review) for review in reviews]).heads["sentiment"]
-    judged = iter([_aspects(*each, categories) for each in zip(flat, spans, said, strict=True)])
+    scored = iter([_aspects(*each, categories) for each in zip(flat, spans, said, strict=True)])
     return [
-        _summary(review, probabilities, [aspect for _ in sentences for aspect in next(judged)])
+        _summary(review, probabilities, [aspect for _ in sentences for aspect in next(scored)])
         for review, sentences, probabilities in zip(reviews, parts, whole.tolist(), strict=True)
     ]
 

@@ -1,7 +1,8 @@
-"""Finds the aspect terms of a text. Runs on OpenVINO, without torch; `train_tagger` makes its folder.
+"""Finds the aspect terms of a text. Runs on OpenVINO, without torch; `train_tagger` writes its folder.
 
-model.safetensors   the encoder's tensors as in `model.checkpoints.whole_post`, and `tagger.weight` (3, width), `tagger.bias`
-config.json, tokenizer.json, model.json   as in `model.checkpoints.multi_head`; the last says what it was trained on
+model.safetensors   the encoder's tensors as in `model.checkpoints.whole_post`, and the head `tagger.*`
+config.json, tokenizer.json   as in `model.checkpoints.weights_folder`
+model.json          the manifest, with facts about the training
 """
 
 import json
@@ -27,10 +28,10 @@ _BATCH = 32
 
 
 class Tagger:
-    """The aspect terms of texts, with *threads* cores (all available ones by default)."""
+    """Finds the aspect terms of texts on *threads* CPU cores (default: all available)."""
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
-        """Raises ConfigError naming *folder* when it holds no tagger."""
+        """Raises ConfigError that names *folder* if it is not a tagger."""
         import openvino as ov
         from tokenizers import Tokenizer
 
@@ -40,7 +41,7 @@ class Tagger:
         try:
             self.manifest: Mapping[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
             if self.manifest.get("kind") != KIND:
-                raise ConfigError(f"{folder} holds no {KIND}: make one with `brandpulse model preset aspects --out`.")
+                raise ConfigError(f"{folder} is not a tagger. Train one with `brandpulse model preset aspects --out`.")
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             tensors = read_tensors(folder / "model.safetensors")
             self._tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
@@ -53,7 +54,7 @@ class Tagger:
         self._words = tensors[WORD_TABLE] - tensors[WORD_TABLE].mean(axis=0)
 
     def spans(self, texts: Sequence[str]) -> list[list[Span]]:
-        """For each of *texts*, which must be normalized, where its aspect terms stand, in order."""
+        """The spans of the aspect terms of each of the normalized *texts*, in order."""
         encodings = self._tokenizer.encode_batch(list(texts))
         order = sorted(range(len(texts)), key=lambda at: len(encodings[at].ids))
         found: list[list[Span]] = [[] for _ in texts]
@@ -71,12 +72,12 @@ class Tagger:
         return found
 
     def vector(self, words: str) -> Floats:
-        """(width,): the mean of the word table's rows for *words*, less that of all rows."""
+        """(width,): the mean of the word table's rows for *words*, minus the mean of all rows."""
         pieces = self._tokenizer.encode(normalize(words), add_special_tokens=False).ids
         return np.asarray(self._words[pieces].mean(axis=0) if pieces else self._words[0])
 
     def terms(self, text: str) -> list[str]:
-        """The aspect terms of one text as it came."""
+        """The aspect terms of one text, not normalized."""
         clean = normalize(text)
         return [clean[start:end] for start, end in self.spans([clean])[0]]
 

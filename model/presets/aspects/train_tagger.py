@@ -1,4 +1,4 @@
-"""Teaches a copy of the encoder to tag aspect terms."""
+"""Trains a copy of the encoder to tag aspect terms."""
 
 import json
 import os
@@ -23,11 +23,11 @@ from model.training.fit.recipe import Schedule
 from model.training.fit.run_state import claim_run, fingerprint
 
 Tagged = tuple[np.ndarray[Any, np.dtype[np.int32]], list[int]]
-"""Token ids, and a tag for each."""
+"""Token ids, and one tag per token."""
 
 
 class TaggerNet(nn.Module):
-    """An encoder and one dense layer over each token's state."""
+    """An encoder and one dense layer on each token's state."""
 
     def __init__(self, encoder: nn.Module, width: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class TaggerNet(nn.Module):
 
 
 class TaggerTask:
-    """What `model.training.fit.loop.fit` trains."""
+    """The training task for `model.training.fit.loop.fit`."""
 
     def __init__(self, model: TaggerNet, schedule: Schedule, rows: Sequence[Tagged]) -> None:
         self.model = model
@@ -76,9 +76,10 @@ class TaggerTask:
 def train_tagger(
     given: Sequence[Sentence], out: Path, *, schedule: Schedule, base: Path, facts: Mapping[str, object]
 ) -> dict[str, Any]:
-    """Trains a tagger on *given*, writes its folder and returns its manifest; what a killed run needs is in `out.run`.
+    """Trains a tagger on *given*, writes its folder and returns its manifest; `{out}.run` keeps the resumable state.
 
-    *base* is a folder of packed weights, or of an encoder as transformers writes it. *facts* go into the manifest.
+    *base* is a folder with packed weights, or with an encoder in the format of transformers. *facts* are added to the
+    manifest.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     begun = initial_network(base, (sentence.text for sentence in given), seed=schedule.seed)

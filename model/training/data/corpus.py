@@ -112,12 +112,12 @@ def check_sources(
     checked, sources = CheckCounts(), []
     in_sources: dict[str, set[str]] = {}
     for part in parts:
-        kept, in_sources[part.name] = _trainable_rows(
+        usable, in_sources[part.name] = _trainable_rows(
             part, held_out, checked, with_target="target_semeval" in validation
         )
-        sources.append((part, kept))
-    stands_in = Counter(key for keys in in_sources.values() for key in keys)
-    checked.shared = sum(count > 1 for count in stands_in.values())
+        sources.append((part, usable))
+    source_counts = Counter(key for keys in in_sources.values() for key in keys)
+    checked.shared = sum(count > 1 for count in source_counts.values())
     checked.kept = sum(len(rows) for _, rows in sources)
     if limit is not None and limit < checked.kept:
         generator, share = np.random.default_rng(seed), limit / checked.kept

@@ -30,7 +30,7 @@ def add_adapters(model: MultiHead, settings: Lora) -> None:
 
 
 def merged_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of *model* with each adapter added into its layer, under the names they had before `add_adapters`."""
+    """The weights of *model* with each adapter merged into its layer, under the names before `add_adapters`."""
     from peft.tuners.lora import LoraLayer
 
     added: dict[str, Tensor] = {}

@@ -75,7 +75,7 @@ class Schedule(Settings):
     average: PositiveInt = 1
     """Snapshots per epoch."""
     patience: int = Field(default=0, ge=0)
-    """Stops after this number of snapshots without a better validation metric; 0: never, and validates only at the end."""
+    """Stops after this number of snapshots without a better metric; 0: never, and validates only at the end."""
     save_every: PositiveInt = 200
     """Steps between two saved states."""
     seed: int = Field(ge=0, examples=[13])
