@@ -27,7 +27,7 @@ def test_a_missing_file_is_a_config_error_that_names_the_folder(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json", "model.json", "tokenizer.json"])
-def test_a_file_cut_short_is_a_config_error_that_names_the_folder(tmp_path: Path, file: str) -> None:
+def test_a_truncated_file_is_a_config_error_that_names_the_folder(tmp_path: Path, file: str) -> None:
     folder = a_weights_folder(tmp_path)
     content = (folder / file).read_bytes()
     (folder / file).write_bytes(content[: len(content) // 2])
@@ -42,7 +42,7 @@ def test_a_pointer_instead_of_the_weights_is_a_config_error(tmp_path: Path) -> N
         load_classifier("openvino", folder)
 
 
-def test_one_changed_byte_in_the_weights_is_noticed(tmp_path: Path) -> None:
+def test_one_changed_byte_in_the_weights_is_detected(tmp_path: Path) -> None:
     folder = a_weights_folder(tmp_path)
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-1] ^= 1
@@ -67,6 +67,6 @@ def test_an_unknown_engine_is_a_config_error() -> None:
         load_classifier("onnx")  # type: ignore[arg-type]
 
 
-def test_the_twins_need_no_weights(tmp_path: Path) -> None:
+def test_engines_without_a_network_need_no_weights(tmp_path: Path) -> None:
     assert load_classifier("keyword", tmp_path).name == "keyword"
     assert load_classifier("null", tmp_path).name == "null"

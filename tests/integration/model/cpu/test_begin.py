@@ -49,7 +49,7 @@ def on_another_thread(finish: Callable[[], Scores]) -> Scores:
 
 @pytest.mark.parametrize("exit_policy", ["full", "early"])
 @pytest.mark.parametrize("entries", [0, 3, 1_000])
-def test_calls_under_way_together_say_what_each_says_alone(folder: Path, exit_policy: Any, entries: int) -> None:
+def test_concurrent_calls_give_the_scores_of_separate_calls(folder: Path, exit_policy: Any, entries: int) -> None:
     scorer = OpenVinoScorer(folder, threads=2, precision="fp32", exit_policy=exit_policy)
     alone = [scorer.score(posts) for posts in (FIRST, SECOND)]
     scorer.settled = 0
@@ -62,7 +62,7 @@ def test_calls_under_way_together_say_what_each_says_alone(folder: Path, exit_po
     assert_same(tried.score(FIRST), alone[0])
 
 
-def test_a_call_is_back_before_its_posts_are_scored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_begin_returns_before_its_posts_are_scored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = OpenVinoScorer(folder, threads=2, precision="fp32")
     opens = threading.Event()
     work = Streams._run
@@ -77,15 +77,13 @@ def test_a_call_is_back_before_its_posts_are_scored(folder: Path, monkeypatch: p
     assert finish().heads["sentiment"].shape == (2, 3)
 
 
-def test_an_engine_that_knows_no_two_steps_does_all_in_the_first() -> None:
+def test_an_engine_without_begin_scores_in_the_first_step() -> None:
     scorer = load_scorer("keyword")
     assert not isinstance(scorer, PipelinedScorer)
     assert_same(begin(scorer, FIRST)(), scorer.score(FIRST))
 
 
-def test_a_batch_that_fails_is_told_by_its_own_call_and_by_no_other(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_batch_raises_only_in_its_own_call(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = OpenVinoScorer(folder, threads=2, precision="fp32")
     alone = scorer.score(SECOND)
     work = Streams._run
@@ -107,7 +105,7 @@ def test_a_batch_that_fails_is_told_by_its_own_call_and_by_no_other(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8-onnxruntime"])
-def test_the_largest_calls_take_no_memory_that_the_first_did_not(precision: str) -> None:
+def test_large_calls_need_no_more_memory_than_the_first(precision: str) -> None:
     # A process of its own: what others freed here would hide what is taken.
     code = """
 import os
@@ -133,7 +131,7 @@ print(resident() - before)
     assert int(done.stdout) < 15, "MB; it was 55"
 
 
-def test_streams_take_no_more_than_they_work_on_and_one() -> None:
+def test_streams_queue_one_batch_more_than_they_run() -> None:
     number = ops.parameter([-1], np.float32)
     graph = ov.Model([ops.result(ops.add(number, np.float32(1)))], [number], "one more")
     streams = Streams(openvino_requests(graph, cpu_settings("f32", streams=2, threads=2), 2))

@@ -37,7 +37,7 @@ def with_confidence(path: Path, sentiment: float, target: float) -> Path:
     return a_brand_folder(path, exit_confidence={"sentiment": sentiment, "target": target})
 
 
-def test_a_post_of_which_no_early_head_is_sure_gets_the_full_depths_answer(tmp_path: Path) -> None:
+def test_a_low_confidence_post_gets_the_full_depth_answer(tmp_path: Path) -> None:
     folder = with_confidence(tmp_path, 1.01, 1.01)
     early, full = scorer(folder, exit_policy="early"), scorer(folder, exit_policy="full")
     ours, theirs = early.score(POSTS), full.score(POSTS)
@@ -47,9 +47,7 @@ def test_a_post_of_which_no_early_head_is_sure_gets_the_full_depths_answer(tmp_p
     assert early.settled == 0
 
 
-def test_a_post_is_settled_when_the_early_heads_are_sure_of_it_and_of_each_of_its_targets(
-    tmp_path: Path, folder: Path
-) -> None:
+def test_an_early_answer_needs_confidence_for_post_and_all_targets(tmp_path: Path, folder: Path) -> None:
     first = scorer(with_confidence(tmp_path / "none", 0.0, 0.0)).score(POSTS)
     full = scorer(folder, exit_policy="full").score(POSTS)
     tiers = scorer(folder)
@@ -70,7 +68,7 @@ def test_a_post_is_settled_when_the_early_heads_are_sure_of_it_and_of_each_of_it
     assert (tiers.settled, tiers.degraded) == (settled, 0)
 
 
-def test_in_a_hurry_posts_in_doubt_keep_the_early_answer_and_are_told_apart(tmp_path: Path, folder: Path) -> None:
+def test_overloaded_low_confidence_posts_are_degraded(tmp_path: Path, folder: Path) -> None:
     lagging = True
     tiers = scorer(folder, overloaded=lambda: lagging)
     early = scorer(with_confidence(tmp_path, 0.0, 0.0)).score(POSTS)
@@ -84,7 +82,7 @@ def test_in_a_hurry_posts_in_doubt_keep_the_early_answer_and_are_told_apart(tmp_
     assert set(np.flatnonzero(changed).tolist()) == set(hasty.degraded)
 
 
-def test_in_a_hurry_full_depth_becomes_early_until_the_hurry_is_over(folder: Path) -> None:
+def test_full_depth_answers_early_only_while_overloaded(folder: Path) -> None:
     lagging = False
     scored = scorer(folder, exit_policy="full", overloaded=lambda: lagging)
     full, early = scorer(folder, exit_policy="full"), scorer(folder)
@@ -98,9 +96,7 @@ def test_in_a_hurry_full_depth_becomes_early_until_the_hurry_is_over(folder: Pat
 
 
 @pytest.mark.parametrize("lagging", [False, True])
-def test_who_may_be_asked_to_hurry_has_as_many_batches_to_score_as_who_may_not(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, lagging: bool
-) -> None:
+def test_overload_support_adds_no_batches(folder: Path, monkeypatch: pytest.MonkeyPatch, lagging: bool) -> None:
     begun: list[Streams] = []
     start = Streams.start
 
@@ -120,7 +116,7 @@ def test_who_may_be_asked_to_hurry_has_as_many_batches_to_score_as_who_may_not(
     assert len(mine) == len(begun) > 0
 
 
-def test_what_was_said_in_a_hurry_is_not_remembered(folder: Path) -> None:
+def test_degraded_scores_are_not_cached(folder: Path) -> None:
     lagging = True
     tiers = scorer(folder, overloaded=lambda: lagging)
     cached = CachingScorer(tiers, max_entries=100)
@@ -135,7 +131,7 @@ def test_what_was_said_in_a_hurry_is_not_remembered(folder: Path) -> None:
     np.testing.assert_allclose(calm.target, fresh.target, atol=1e-4)
 
 
-def test_doubt_beyond_what_may_be_held_is_settled_on_the_way(
+def test_too_many_doubtful_posts_are_finished_during_the_call(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = with_confidence(tmp_path, 1.01, 1.01)
@@ -146,14 +142,14 @@ def test_doubt_beyond_what_may_be_held_is_settled_on_the_way(
     np.testing.assert_allclose(found.target, expected.target, atol=1e-4)
 
 
-def test_weights_that_do_not_say_how_sure_is_sure_run_at_full_depth(tmp_path: Path) -> None:
+def test_weights_without_exit_confidence_run_at_full_depth(tmp_path: Path) -> None:
     folder = a_brand_folder(tmp_path)
     assert scorer(folder).name == "openvino fp32"
     with pytest.raises(ConfigError, match="tiers"):
         scorer(folder, exit_policy="early")
 
 
-def test_the_version_tells_precision_and_tiers(folder: Path) -> None:
+def test_the_version_contains_precision_and_exit_policy(folder: Path) -> None:
     full, early = (
         scorer(folder, exit_policy="full"),
         load_scorer("openvino", folder, 1, precision="fp32", exit_policy="early"),

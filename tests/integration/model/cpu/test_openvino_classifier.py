@@ -26,12 +26,12 @@ def int8() -> Classifier:
     return OpenVinoClassifier(WHOLE_POST_WEIGHTS, threads=2, precision="int8")
 
 
-def test_auto_goes_by_the_processors_flags_so_that_every_start_gives_the_same_labels() -> None:
+def test_auto_precision_depends_only_on_the_processors_flags() -> None:
     wanted = "openvino int8" if has_int8_instructions() else "openvino fp32"
     assert OpenVinoClassifier(WHOLE_POST_WEIGHTS, threads=1).name == wanted
 
 
-def test_byte_products_are_read_from_the_processors_flags(tmp_path: Path) -> None:
+def test_int8_support_is_read_from_the_processors_flags(tmp_path: Path) -> None:
     info = tmp_path / "cpuinfo"
     for flags, fast in (("fpu avx512_vnni", True), ("fpu avx_vnni sse", True), ("fpu avx512f", False)):
         info.write_text(f"processor: 0\nflags\t\t: {flags}\n")
@@ -40,7 +40,7 @@ def test_byte_products_are_read_from_the_processors_flags(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(available_cores() < 2, reason="one core is every core")
-def test_no_thread_of_an_engine_is_bound_to_a_core_while_it_works() -> None:
+def test_no_engine_thread_is_pinned_to_a_core() -> None:
     # In a process of its own: one that has met other engines has their threads.
     code = """
 import os, threading
@@ -62,7 +62,7 @@ print(seen)
     assert told.stdout.strip() == str({len(os.sched_getaffinity(0))})
 
 
-def test_company_does_not_change_a_posts_label(int8: Classifier) -> None:
+def test_other_posts_in_a_batch_do_not_change_a_label(int8: Classifier) -> None:
     together = int8.probabilities(TEXTS).argmax(axis=1)
     alone = [int(int8.probabilities([text]).argmax()) for text in TEXTS]
     assert together.tolist() == alone
@@ -79,7 +79,7 @@ def test_int8_gives_the_check_posts_the_labels_of_fp32(openvino: Classifier, int
     assert np.abs(exact - short).mean() < 0.06
 
 
-def test_int8_has_a_version_of_its_own(openvino: Classifier, int8: Classifier) -> None:
+def test_int8_has_its_own_version(openvino: Classifier, int8: Classifier) -> None:
     assert int8.version == f"{openvino.version}-int8"
 
 
@@ -99,7 +99,7 @@ def test_the_temperature_of_the_manifest_divides_the_logits(tmp_path: Path, open
     np.testing.assert_allclose(warm, roots / roots.sum(axis=1, keepdims=True), atol=0.02)
 
 
-def test_other_threads_run_while_posts_are_scored(openvino: Classifier) -> None:
+def test_scoring_releases_the_gil(openvino: Classifier) -> None:
     turns = 0
     scoring = threading.Event()
     done = threading.Event()
@@ -119,7 +119,7 @@ def test_other_threads_run_while_posts_are_scored(openvino: Classifier) -> None:
     assert turns > 1_000
 
 
-def test_calls_of_every_size_meet_few_shapes() -> None:
+def test_calls_of_any_size_use_few_shapes() -> None:
     tokenizer = truncating_tokenizer(WHOLE_POST_WEIGHTS / "tokenizer.json", max_tokens=128)
     texts = ["word " * (number % 130) for number in range(300)]
     calls = [texts[at : at + 1 + at % 70] for at in range(300)]

@@ -50,7 +50,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> Trials:
     return find
 
 
-def test_a_restart_gets_the_precision_of_the_first_start_whatever_a_trial_would_say(
+def test_a_restart_uses_the_precision_of_the_first_start(
     checkpoint: HeadsCheckpoint, tmp_path: Path, trials: Trials
 ) -> None:
     held = trials(INT8_WINS)
@@ -60,7 +60,7 @@ def test_a_restart_gets_the_precision_of_the_first_start_whatever_a_trial_would_
     assert len(held) == 1
 
 
-def test_of_two_starts_at_once_the_first_to_write_chooses_for_both(
+def test_of_two_concurrent_starts_the_first_write_wins(
     checkpoint: HeadsCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def trial(checkpoint: HeadsCheckpoint) -> dict[str, float]:
@@ -72,9 +72,7 @@ def test_of_two_starts_at_once_the_first_to_write_chooses_for_both(
     assert select_precision(checkpoint, threads=2, cache=tmp_path) == "int8"
 
 
-def test_other_weights_cores_processors_and_packages_are_tried_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_weights_cores_or_packages_are_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain, other = tmp_path / "plain", tmp_path / "other"
     plain.write_text("processor : 0\nmodel name : Some CPU\nflags : a b\n")
     other.write_text("processor : 0\nmodel name : Some CPU\nflags : a b avx512_vnni\n")
@@ -96,7 +94,7 @@ def test_other_weights_cores_processors_and_packages_are_tried_anew(
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"precision": "fp8"}', "\x00" * 99])
-def test_a_broken_file_costs_one_warning_and_a_trial(
+def test_a_damaged_cache_causes_one_warning_and_a_measurement(
     checkpoint: HeadsCheckpoint, tmp_path: Path, trials: Trials, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
     trials(INT8_WINS)
@@ -109,7 +107,7 @@ def test_a_broken_file_costs_one_warning_and_a_trial(
     assert json.loads(path.read_text())["precision"] == "int8"
 
 
-def test_a_cache_that_cannot_be_written_costs_one_warning(
+def test_an_unwritable_cache_causes_one_warning(
     checkpoint: HeadsCheckpoint, tmp_path: Path, trials: Trials, caplog: pytest.LogCaptureFixture
 ) -> None:
     trials(INT8_WINS)
@@ -119,7 +117,7 @@ def test_a_cache_that_cannot_be_written_costs_one_warning(
     assert len(caplog.records) == 1
 
 
-def test_when_there_is_no_time_for_a_trial_the_flags_decide_and_nothing_is_pinned(
+def test_without_time_to_measure_flags_decide_and_nothing_is_stored(
     checkpoint: HeadsCheckpoint, tmp_path: Path, trials: Trials
 ) -> None:
     trials(None)
@@ -129,7 +127,7 @@ def test_when_there_is_no_time_for_a_trial_the_flags_decide_and_nothing_is_pinne
 
 
 @pytest.mark.parametrize(("with_bytes", "installed"), [(True, False), (False, True), (False, False)])
-def test_who_lacks_the_packages_for_a_faster_int8_is_told_once(
+def test_missing_packages_for_faster_int8_are_logged_once(
     checkpoint: HeadsCheckpoint,
     trials: Trials,
     monkeypatch: pytest.MonkeyPatch,
@@ -153,7 +151,7 @@ def test_who_lacks_the_packages_for_a_faster_int8_is_told_once(
     ("with_bytes", "installed", "precision"),
     [(True, True, "int8"), (True, False, "int8"), (False, True, ONNXRUNTIME_INT8), (False, False, "fp32")],
 )
-def test_flags_and_packages_decide_whose_bytes(
+def test_flags_and_packages_decide_the_int8_engine(
     checkpoint: HeadsCheckpoint,
     trials: Trials,
     monkeypatch: pytest.MonkeyPatch,
@@ -185,11 +183,11 @@ def test_flags_and_packages_decide_whose_bytes(
         ({"fp32": 100, "bf16": 20, "int8": 150, ONNXRUNTIME_INT8: 160}, "int8"),
     ],
 )
-def test_less_exact_must_be_clearly_faster(speeds: dict[str, float], precision: str) -> None:
+def test_a_less_exact_precision_must_be_clearly_faster(speeds: dict[str, float], precision: str) -> None:
     assert best_precision(speeds) == precision
 
 
-def test_a_trial_measures_what_the_weights_offer(checkpoint: HeadsCheckpoint, tmp_path: Path) -> None:
+def test_the_measurement_covers_the_supported_precisions(checkpoint: HeadsCheckpoint, tmp_path: Path) -> None:
     speeds = measure_speeds(checkpoint, budget=60.0)
     assert speeds is not None
     assert {"fp32", "bf16", "int8"} <= set(speeds) <= {"fp32", "bf16", "int8", ONNXRUNTIME_INT8}
@@ -200,9 +198,7 @@ def test_a_trial_measures_what_the_weights_offer(checkpoint: HeadsCheckpoint, tm
     assert set(without) == {"fp32", "bf16"}
 
 
-def test_a_precision_that_is_asked_for_needs_no_trial(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trials: Trials
-) -> None:
+def test_an_explicit_precision_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trials: Trials) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     held = trials(INT8_WINS)
     folder = a_brand_folder(tmp_path / "weights", ranges=RANGES)

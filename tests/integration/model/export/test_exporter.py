@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("to", "precision"), HERE)
-def test_what_is_exported_says_what_the_model_says(
+def test_an_exported_model_equals_the_original(
     folder: Path, tmp_path: Path, to: ExportFormat, precision: ExportPrecision
 ) -> None:
     needed = {"onnx": ("onnx", "onnxruntime"), "safetensors": ("torch", "transformers")}.get(to, ())
@@ -43,7 +43,7 @@ def test_what_is_exported_says_what_the_model_says(
     assert not list(tmp_path.glob("*.bin.tmp"))
 
 
-def test_an_export_that_says_something_else_is_told_and_fails(
+def test_a_differing_export_is_reported_and_fails(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from model.export import formats
@@ -88,7 +88,7 @@ def test_plain_safetensors_are_a_checkpoint_that_transformers_loads(folder: Path
     np.testing.assert_allclose(theirs, expected, atol=1e-4)
 
 
-def test_a_precision_that_a_format_does_not_offer_is_a_config_error(folder: Path, tmp_path: Path) -> None:
+def test_an_unsupported_precision_is_a_config_error(folder: Path, tmp_path: Path) -> None:
     offered = {(to, precision) for to, precisions in PRECISIONS.items() for precision in precisions}
     for to in get_args(ExportFormat):
         for precision in get_args(ExportPrecision):
@@ -108,7 +108,7 @@ def test_tensorrt_without_its_package_is_a_config_error(folder: Path, tmp_path: 
         export(folder, "tensorrt", tmp_path)
 
 
-def test_what_lies_beside_the_model_tells_its_labels_and_inputs(folder: Path, tmp_path: Path) -> None:
+def test_the_readme_describes_labels_and_inputs(folder: Path, tmp_path: Path) -> None:
     export(folder, "openvino", tmp_path)
     told = (tmp_path / "README.md").read_text()
     assert "`segments`" in told

@@ -51,9 +51,7 @@ def a_batch(*, states: bool) -> Sequence[Any]:
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, None), (0, EXIT_LAYER), (EXIT_LAYER - 1, None), (0, 1)])
-def test_each_part_of_the_network_says_the_same_in_both(
-    checkpoint: HeadsCheckpoint, first: int, last: int | None
-) -> None:
+def test_each_part_of_the_network_equals_openvino(checkpoint: HeadsCheckpoint, first: int, last: int | None) -> None:
     batch = a_batch(states=first > 0)
     [ours] = onnx_requests(packed_onnx_model(checkpoint, first=first, last=last), 1)
     [theirs] = openvino_requests(
@@ -66,7 +64,7 @@ def test_each_part_of_the_network_says_the_same_in_both(
         np.testing.assert_allclose(ours.output(number), theirs.output(number), atol=1e-4)
 
 
-def test_requests_of_one_session_keep_their_own_answers(checkpoint: HeadsCheckpoint) -> None:
+def test_requests_of_one_session_keep_their_own_outputs(checkpoint: HeadsCheckpoint) -> None:
     first, second = onnx_requests(packed_onnx_model(checkpoint), 2)
     batch = a_batch(states=False)
     first.infer(batch)
@@ -76,7 +74,7 @@ def test_requests_of_one_session_keep_their_own_answers(checkpoint: HeadsCheckpo
     assert np.abs(second.output(0) - before).max() > 1e-3
 
 
-def test_bytes_give_the_check_posts_the_labels_of_fp32() -> None:
+def test_onnxruntime_int8_gives_the_check_posts_the_labels_of_fp32() -> None:
     exact, short = (
         OpenVinoScorer(WEIGHTS, threads=2, precision=precision).score(POSTS)
         for precision in ("fp32", "int8-onnxruntime")
@@ -86,7 +84,7 @@ def test_bytes_give_the_check_posts_the_labels_of_fp32() -> None:
         assert 1e-4 < np.abs(short.heads[name] - exact.heads[name]).max() < 0.15
 
 
-def test_a_post_gets_the_same_labels_in_whatever_company() -> None:
+def test_other_posts_do_not_change_a_posts_labels() -> None:
     scorer = OpenVinoScorer(WEIGHTS, threads=2, precision="int8-onnxruntime", exit_policy="early")
     together = scorer.score(POSTS)
     assert [labels(scorer.score([post]))[0] for post in POSTS] == labels(together)[: len(POSTS)]
@@ -96,14 +94,14 @@ def labels(scores: Scores) -> list[int]:
     return [*scores.heads["sentiment"].argmax(axis=1).tolist(), *scores.target.argmax(axis=1).tolist()]
 
 
-def test_it_names_itself_and_its_labels_are_told_from_others(folder: Path) -> None:
+def test_the_engine_has_its_own_name_and_version(folder: Path) -> None:
     exact = OpenVinoScorer(folder, threads=3, precision="fp32")
     short = OpenVinoScorer(folder, threads=3, precision="int8-onnxruntime")
     assert short.name == "onnxruntime int8"
     assert short.version == f"{exact.version}-int8-onnxruntime"
 
 
-def test_what_it_needs_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="no ranges for int8"):
         OpenVinoScorer(a_brand_folder(tmp_path), threads=1, precision="int8-onnxruntime")
     with pytest.raises(ConfigError, match="one head do not support int8-onnxruntime"):

@@ -30,7 +30,7 @@ def test_rows_keep_the_order_of_the_texts(classifier: Classifier) -> None:
     np.testing.assert_allclose(forward, backward[::-1], atol=0.01)
 
 
-def test_a_text_scores_the_same_alone_and_in_company(classifier: Classifier) -> None:
+def test_a_text_scores_the_same_alone_and_in_a_batch(classifier: Classifier) -> None:
     together = classifier.probabilities(TEXTS[:5])
     alone = np.concatenate([classifier.probabilities([text]) for text in TEXTS[:5]])
     np.testing.assert_allclose(together, alone, atol=0.01)
@@ -90,7 +90,7 @@ def test_openvino_and_torch_agree(openvino: Classifier, torch_engine: Classifier
     assert torch_engine.version == scorer_version(openvino.version, torch_engine.name.split()[-1])
 
 
-def test_the_shipped_model_reads_plain_posts_as_a_person_does(openvino: Classifier) -> None:
+def test_the_shipped_model_gives_plain_posts_their_labels(openvino: Classifier) -> None:
     predicted = [SENTIMENT[column] for column in openvino.probabilities(TEXTS).argmax(axis=1)]
     wrong = [(text, label) for (text, gold), label in zip(CHECK_POSTS, predicted, strict=True) if label != gold]
     assert len(wrong) <= 6, wrong

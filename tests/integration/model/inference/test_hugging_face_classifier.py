@@ -84,7 +84,7 @@ def test_a_checkpoint_counts_towards_the_brands_that_a_post_names(tmp_path: Path
 
 
 @needs_torch
-def test_labels_that_say_nothing_are_named_by_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_without_meaning_are_mapped_by_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = a_checkpoint(tmp_path, labels=("LABEL_0", "LABEL_1", "LABEL_2"))
     with pytest.raises(ConfigError, match=r"'LABEL_0'.*BRANDPULSE_MODEL_LABELS=LABEL_0="):
         load_classifier("torch", folder, 1)
@@ -104,12 +104,12 @@ def test_labels_that_say_nothing_are_named_by_the_setting(tmp_path: Path, monkey
         (["Very_Negative", "very-positive"], ["negative", "positive"]),
     ],
 )
-def test_names_that_say_what_they_mean(labels: list[str], expected: list[str]) -> None:
+def test_known_label_names_are_mapped(labels: list[str], expected: list[str]) -> None:
     assert [SENTIMENT[at] for at in label_columns(labels).argmax(axis=1)] == expected
 
 
 @pytest.mark.parametrize("labels", [["LABEL_0", "LABEL_1"], ["negative", "positive", "mixed"], ["joy", "anger"]])
-def test_a_name_that_does_not_is_a_config_error(labels: list[str]) -> None:
+def test_an_unknown_label_name_is_a_config_error(labels: list[str]) -> None:
     with pytest.raises(ConfigError, match="BRANDPULSE_MODEL_LABELS"):
         label_columns(labels)
 
@@ -117,13 +117,13 @@ def test_a_name_that_does_not_is_a_config_error(labels: list[str]) -> None:
 @pytest.mark.parametrize(
     "mapping", [{"LABEL_9": "negative"}, {"LABEL_0": "sad"}, {"LABEL_0": "positive", "LABEL_1": "positive"}]
 )
-def test_a_mapping_that_does_not_fit_is_a_config_error(mapping: dict[str, str]) -> None:
+def test_an_invalid_mapping_is_a_config_error(mapping: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="BRANDPULSE_MODEL_LABELS"):
         label_columns(["LABEL_0", "LABEL_1"], mapping)
 
 
 @pytest.mark.parametrize("setting", ["LABEL_0", "LABEL_0=", "=negative", "a=b,c"])
-def test_a_mapping_that_cannot_be_read_is_a_config_error(setting: str) -> None:
+def test_an_unreadable_mapping_is_a_config_error(setting: str) -> None:
     with pytest.raises(ConfigError, match="LABEL=meaning"):
         parse_label_mapping(setting)
 
@@ -141,9 +141,7 @@ def test_a_mapping_that_cannot_be_read_is_a_config_error(setting: str) -> None:
         ({"architectures": None}, "cannot be used"),
     ],
 )
-def test_a_checkpoint_that_may_not_or_cannot_be_loaded_is_a_config_error(
-    tmp_path: Path, change: dict[str, Any], told: str
-) -> None:
+def test_an_unsupported_checkpoint_is_a_config_error(tmp_path: Path, change: dict[str, Any], told: str) -> None:
     folder = a_checkpoint(tmp_path)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | change))
@@ -152,7 +150,7 @@ def test_a_checkpoint_that_may_not_or_cannot_be_loaded_is_a_config_error(
 
 
 @needs_torch
-def test_pickled_weights_are_refused_unread(tmp_path: Path) -> None:
+def test_pickled_weights_are_never_read(tmp_path: Path) -> None:
     folder = a_checkpoint(tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ConfigError, match=r"pytorch_model\.bin is not loaded"):

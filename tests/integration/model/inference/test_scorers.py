@@ -83,7 +83,7 @@ def test_no_posts_give_no_rows(scorer: Scorer) -> None:
         assert table.shape == (0, len(BY_NAME[name].labels))
 
 
-def test_a_post_scores_the_same_alone_and_in_any_company(scorer: Scorer) -> None:
+def test_a_post_scores_the_same_alone_and_in_any_batch(scorer: Scorer) -> None:
     together = scorer.score(POSTS)
     backward = scorer.score(POSTS[::-1])
     alone = [scorer.score([post]) for post in POSTS]
@@ -145,7 +145,7 @@ def test_engines_of_the_same_precision_are_one_version(folder: Path) -> None:
     assert torch.version == scorer_version(loaded("openvino", folder).version, torch.name.split()[-1])
 
 
-def test_openvino_gives_what_torch_gives_in_every_head(folder: Path) -> None:
+def test_openvino_and_torch_agree_in_every_head(folder: Path) -> None:
     assert_same(loaded("openvino", folder).score(POSTS), loaded("torch", folder).score(POSTS))
 
 
@@ -165,13 +165,13 @@ def test_a_targets_probabilities_come_from_the_mean_of_its_mentions_logits(folde
     np.testing.assert_allclose(scorer.score([joined]).target[0], mean / mean.sum(), atol=1e-4)
 
 
-def test_a_target_that_was_cut_off_is_judged_as_the_whole_post(folder: Path) -> None:
+def test_a_truncated_target_gets_the_sentiment_of_the_post(folder: Path) -> None:
     scores = loaded("openvino", folder).score([POSTS[7]])
     np.testing.assert_allclose(scores.target[1], [*scores.heads["sentiment"][0], 0.0], atol=1e-6)
     assert scores.target[0, 3] > 0
 
 
-def test_a_post_too_long_is_read_around_its_first_mention(folder: Path) -> None:
+def test_a_long_post_is_read_around_its_first_mention(folder: Path) -> None:
     scorer = loaded("openvino", folder)
     far, near = (mark(words + "Acme let me down", ["Acme"]) for words in ("word " * 300, "word " * 5))
     lost = MarkedText("word " * 300, (), 1)
@@ -181,18 +181,18 @@ def test_a_post_too_long_is_read_around_its_first_mention(folder: Path) -> None:
     assert scorer.score([near]).target[0, 3] > 0
 
 
-def test_a_whole_post_classifier_judges_a_named_target_as_its_post() -> None:
+def test_a_classifier_gives_a_named_target_the_posts_sentiment() -> None:
     scores = load_scorer("keyword").score([mark("Acme is awful", ["Acme"])])
     np.testing.assert_allclose(scores.target[0], [*scores.heads["sentiment"][0], 0.0], atol=1e-6)
     assert scores.heads["sentiment"][0].argmax() == 0
 
 
-def test_weights_of_the_older_kind_are_a_scorer_too() -> None:
+def test_whole_post_weights_load_as_a_scorer() -> None:
     scores = load_scorer("openvino", threads=1).score([mark("I love Acme, great stuff", ["Acme"])])
     assert scores.target[0].argmax() == TARGET.index("positive")
 
 
-def test_a_classifier_of_weights_with_many_heads_is_their_head_sentiment(folder: Path) -> None:
+def test_a_multi_head_classifier_is_its_head_sentiment(folder: Path) -> None:
     texts = ["bad day", "good day"]
     found = load_classifier("openvino", folder, 1, precision="fp32").probabilities(texts)
     expected = loaded("openvino", folder).score([plain(text) for text in texts]).heads["sentiment"]

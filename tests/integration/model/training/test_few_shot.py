@@ -27,7 +27,7 @@ def a_recipe(**changes: object) -> FewShotRecipe:
     return read_recipe(find_recipe("fewshot"), FewShotRecipe).model_copy(update=changes)
 
 
-def test_eight_examples_of_each_label_are_enough_to_sort_a_desks_posts(tmp_path: Path) -> None:
+def test_eight_examples_per_label_are_enough(tmp_path: Path) -> None:
     import torch
 
     from model.training.few_shot import CustomLabelClassifier, few_shot, read_examples
@@ -49,7 +49,7 @@ def test_eight_examples_of_each_label_are_enough_to_sort_a_desks_posts(tmp_path:
     assert np.allclose(said.sum(axis=1), 1, atol=1e-5)
 
 
-def test_what_few_shot_writes_is_read_by_transformers(tmp_path: Path) -> None:
+def test_transformers_reads_the_few_shot_folder(tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
     from model.training.few_shot import CustomLabelClassifier, few_shot, read_examples
@@ -77,9 +77,7 @@ def test_the_command_prints_the_label_of_each_line(tmp_path: Path) -> None:
         ([("Same!", "x"), ("b", "x"), ("same", "y"), ("d", "y")], r"lines 2 and 4: one text with two labels, x and y"),
     ],
 )
-def test_examples_that_cannot_be_learnt_from_are_refused(
-    tmp_path: Path, rows: list[tuple[str, str]], told: str
-) -> None:
+def test_unusable_examples_are_a_config_error(tmp_path: Path, rows: list[tuple[str, str]], told: str) -> None:
     from model.training.few_shot import read_examples
 
     path = tmp_path / "learn.csv"
@@ -88,7 +86,7 @@ def test_examples_that_cannot_be_learnt_from_are_refused(
         read_examples(path, text="text", label="label")
 
 
-def test_each_example_meets_its_own_label_and_another_equally_often() -> None:
+def test_pairs_are_balanced_for_each_example() -> None:
     from model.training.few_shot import example_pairs
 
     gold = np.array([0, 0, 0, 1, 1, 2, 2])

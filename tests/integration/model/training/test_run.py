@@ -31,13 +31,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def test_a_trained_encoder_tells_the_sentiments_apart_in_the_serving_engine(trained: Path) -> None:
+def test_a_trained_model_classifies_in_the_serving_engine(trained: Path) -> None:
     scorer = load_scorer("openvino", trained, threads=1, precision="fp32")
     said = scorer.score([plain(" ".join(words[:3])) for words in (BAD, PLAIN, GOOD)])
     assert said.heads["sentiment"].argmax(axis=1).tolist() == [0, 1, 2]
 
 
-def test_a_trained_encoder_reads_whom_a_post_is_about(trained: Path) -> None:
+def test_a_trained_model_distinguishes_targets(trained: Path) -> None:
     scorer = load_scorer("openvino", trained, threads=1, precision="fp32")
     rows = target_rows(40, seed=3)
     posts = [mark(row["text"], ["Acme", "Bolt"]) for row in rows[::2]]
@@ -45,12 +45,12 @@ def test_a_trained_encoder_reads_whom_a_post_is_about(trained: Path) -> None:
     assert (scorer.score(posts).target.argmax(axis=1) == gold).mean() > 0.9
 
 
-def test_a_head_that_was_not_trained_answers_evenly(trained: Path) -> None:
+def test_an_untrained_head_predicts_all_labels_equally(trained: Path) -> None:
     said = load_scorer("openvino", trained, threads=1, precision="fp32").score([plain("lovely great")])
     assert np.allclose(said.heads["mood"], 0.25, atol=1e-3)
 
 
-def test_a_run_that_trains_sentiment_alone_is_packed_for_whole_posts(tmp_path: Path) -> None:
+def test_a_sentiment_only_run_is_packed_as_whole_post_weights(tmp_path: Path) -> None:
     from model.training.run import train
 
     recipe = a_recipe(weights={"sentiment": 1.0}, exit_weight=0.0)
@@ -64,7 +64,7 @@ def test_a_run_that_trains_sentiment_alone_is_packed_for_whole_posts(tmp_path: P
     assert classifier.version == version
 
 
-def test_a_run_that_gets_no_better_stops_and_keeps_the_weights_of_its_best_snapshot(tmp_path: Path) -> None:
+def test_a_stalled_run_stops_and_uses_its_best_snapshot(tmp_path: Path) -> None:
     """The figure falls from the third snapshot on: the two after it are trained, and left out."""
     from model.training.multi_head_task import HeadsTask
     from model.training.run import train
@@ -79,7 +79,7 @@ def test_a_run_that_gets_no_better_stops_and_keeps_the_weights_of_its_best_snaps
     assert [candidate["weights"] for candidate in tried] == ["last", "mean of last 2", "mean of last 3"]
 
 
-def test_a_validation_set_that_is_not_there_is_named_before_the_training(tmp_path: Path) -> None:
+def test_a_missing_validation_set_is_named_before_training(tmp_path: Path) -> None:
     from model.training.run import train
 
     recipe = a_recipe(judged_by={"other": "sentiment_recall"})

@@ -44,7 +44,7 @@ def test_adapters_train_few_weights_and_leave_plain_tensors(world: Path, tmp_pat
     assert set(lora.merged_weights(model)) == plain_names
 
 
-def test_merged_adapters_answer_as_they_did_beside_the_layers(world: Path) -> None:
+def test_merged_adapters_give_the_same_answers(world: Path) -> None:
     pytest.importorskip("peft")
     import torch
 
@@ -66,7 +66,7 @@ def test_merged_adapters_answer_as_they_did_beside_the_layers(world: Path) -> No
     assert not torch.allclose(merged(*inputs)[0]["sentiment"], before, atol=1e-2)
 
 
-def test_adapters_teach_packed_weights_a_customers_own_words(world: Path, tmp_path: Path) -> None:
+def test_adapters_train_packed_weights_on_custom_words(world: Path, tmp_path: Path) -> None:
     """Words that stand for nothing in the weights; other heads keep what they had."""
     pytest.importorskip("peft")
     from model.checkpoints.multi_head import load_heads
@@ -102,7 +102,7 @@ def test_adapters_teach_packed_weights_a_customers_own_words(world: Path, tmp_pa
     assert kept.languages == was.languages == ("en",)
 
 
-def test_a_student_agrees_with_its_teacher_more_than_one_taught_by_labels_alone(world: Path, tmp_path: Path) -> None:
+def test_a_distilled_student_agrees_more_with_its_teacher(world: Path, tmp_path: Path) -> None:
     """The teacher was taught; of the few labels given to both students a third is wrong."""
     from model.training.run import train
 
@@ -128,7 +128,7 @@ def test_a_student_agrees_with_its_teacher_more_than_one_taught_by_labels_alone(
     )
 
 
-def test_a_teacher_and_its_setting_belong_together(world: Path, tmp_path: Path) -> None:
+def test_teacher_and_recipe_setting_must_be_set_together(world: Path, tmp_path: Path) -> None:
     from model.training.run import train
 
     with pytest.raises(ConfigError, match="teacher"):
@@ -140,7 +140,7 @@ MASKED = MlmRecipe(
 )
 
 
-def test_an_encoder_learns_to_guess_the_words_of_unlabelled_posts(tmp_path: Path) -> None:
+def test_an_encoder_learns_masked_words(tmp_path: Path) -> None:
     from model.training.masked_lm import adapt
 
     posts = tmp_path / "posts.txt"
@@ -153,7 +153,7 @@ def test_an_encoder_learns_to_guess_the_words_of_unlabelled_posts(tmp_path: Path
     assert initial_network(tmp_path / "out", ["😡"], seed=1).model.bert.config.num_hidden_layers == 1
 
 
-def test_masking_spares_special_tokens_and_asks_for_the_share_told() -> None:
+def test_masking_skips_special_tokens_and_keeps_the_share() -> None:
     from model.training.masked_lm import mask_tokens
 
     generator = np.random.default_rng(1)
@@ -177,7 +177,7 @@ def test_posts_of_a_test_set_are_not_adapted_to(tmp_path: Path) -> None:
     assert distinct_texts([tmp_path / "posts.txt"], [test]) == ["one post"]
 
 
-def test_a_run_is_logged_to_mlflow_and_goes_on_in_the_same_run(tmp_path: Path) -> None:
+def test_a_resumed_run_continues_its_mlflow_run(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
     from model.training.fit.mlflow_tracking import tracked
     from model.training.fit.progress_log import log_progress

@@ -14,7 +14,7 @@ from model.spec.weights import WEIGHTS, WHOLE_POST_WEIGHTS
 from tests.support.model.brand_weights import a_brand_folder, random_tensors
 
 
-def test_what_is_packed_is_what_is_loaded(tmp_path: Path) -> None:
+def test_packed_weights_load_unchanged(tmp_path: Path) -> None:
     loaded = load_heads(a_brand_folder(tmp_path, ranges={"bert.encoder.layer.0.output.dense": (-1.5, 2.0)}))
     assert loaded.manifest.temperature("sentiment") == 1.5
     assert loaded.manifest.temperature("exit.sentiment") == 0.8
@@ -26,7 +26,7 @@ def test_what_is_packed_is_what_is_loaded(tmp_path: Path) -> None:
         assert np.abs(loaded.tensors[name] - tensor).max() <= limit * 1.01, name
 
 
-def test_thresholds_are_a_half_where_none_is_given(tmp_path: Path) -> None:
+def test_missing_thresholds_default_to_one_half(tmp_path: Path) -> None:
     manifest = load_heads(a_brand_folder(tmp_path, thresholds={"risk": {"crisis": 0.3}})).manifest
     assert manifest.threshold("risk") == (0.5, 0.3, 0.5)
     assert set(manifest.threshold("emotion")) == {0.5}
@@ -45,7 +45,7 @@ def test_a_damaged_folder_is_a_config_error_that_names_it(tmp_path: Path, file: 
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
-def test_a_changed_byte_is_noticed(tmp_path: Path, file: str) -> None:
+def test_a_changed_byte_is_detected(tmp_path: Path, file: str) -> None:
     folder = a_brand_folder(tmp_path)
     content = bytearray((folder / file).read_bytes())
     content[-1] = ord(" ") if file.endswith("json") else content[-1] ^ 1
@@ -70,7 +70,7 @@ def test_a_changed_byte_is_noticed(tmp_path: Path, file: str) -> None:
         ({"exit_confidence": {"sentiment": 0.9, "target": 0.9}}, "version"),
     ],
 )
-def test_a_manifest_that_does_not_fit_is_a_config_error(tmp_path: Path, change: dict[str, Any], told: str) -> None:
+def test_an_invalid_manifest_is_a_config_error(tmp_path: Path, change: dict[str, Any], told: str) -> None:
     folder = a_brand_folder(tmp_path)
     manifest = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(manifest | change))
@@ -88,7 +88,7 @@ def test_a_tokenizer_without_a_marker_is_a_config_error(tmp_path: Path) -> None:
         load_heads(folder)
 
 
-def test_the_version_changes_with_all_that_a_probability_hangs_on(tmp_path: Path) -> None:
+def test_everything_that_changes_probabilities_changes_the_version(tmp_path: Path) -> None:
     folder = a_brand_folder(tmp_path)
     manifest = load_heads(folder).manifest
     versions = {manifest.version}
@@ -111,7 +111,7 @@ def test_the_version_changes_with_all_that_a_probability_hangs_on(tmp_path: Path
     assert write_heads_manifest(folder, replace(other, command="told otherwise")).version == other.version
 
 
-def test_a_folder_of_the_older_kind_is_not_taken_for_one_of_many_heads() -> None:
+def test_whole_post_weights_are_not_loaded_as_multi_head() -> None:
     with pytest.raises(ConfigError, match=str(WHOLE_POST_WEIGHTS)):
         load_heads(WHOLE_POST_WEIGHTS)
 

@@ -8,7 +8,7 @@ from model.checkpoints.whole_post import load_whole_post, pack_whole_post
 from model.spec.weights import WHOLE_POST_WEIGHTS
 
 
-def test_what_is_packed_is_what_is_loaded(tmp_path: Path) -> None:
+def test_packed_weights_load_unchanged(tmp_path: Path) -> None:
     shipped = load_whole_post(WHOLE_POST_WEIGHTS)
     tensors = dict(shipped.tensors)
     manifest = pack_whole_post(

@@ -9,7 +9,7 @@ from model.cpu.cpu_info import available_cores
 @pytest.mark.parametrize(
     ("limit", "expected"), [("max 100000", None), ("100000 100000", 1), ("50000 100000", 1), ("garbage", None)]
 )
-def test_a_container_quota_bounds_the_cores(tmp_path: Path, limit: str, expected: int | None) -> None:
+def test_a_container_quota_limits_the_cores(tmp_path: Path, limit: str, expected: int | None) -> None:
     file = tmp_path / "cpu.max"
     file.write_text(limit)
     assert available_cores(file) == (expected or len(os.sched_getaffinity(0)))

@@ -51,19 +51,19 @@ def test_a_task_finds_its_labels(
 
 
 @pytest.mark.parametrize(("field", "label"), [("disaster", "crisis"), ("info", "informative")])
-def test_a_crisis_file_is_held_against_the_answer_to_its_own_question(tmp_path: Path, field: str, label: str) -> None:
+def test_a_crisis_file_is_compared_with_its_own_label(tmp_path: Path, field: str, label: str) -> None:
     gold = read(tmp_path, "crisis", [{field: 1 if field == "disaster" else "informative"}])
     assert gold.field.label == label
 
 
-def test_labels_asked_for_may_be_short_and_rows_with_others_are_left_out(tmp_path: Path) -> None:
+def test_short_labels_select_rows(tmp_path: Path) -> None:
     rows = [{"target_sentiment": label} for label in ("neg", "irr", "neu", "irr")]
     gold = read(tmp_path, "target_sentiment", rows, ["neg", "neutral", "pos"])
     assert gold.labels == ("negative", "neutral", "positive")
     assert (gold.values.tolist(), gold.lines, gold.left_out) == ([0, 1], (1, 3), 2)
 
 
-def test_of_a_list_of_emotions_only_the_labels_asked_for_are_judged(tmp_path: Path) -> None:
+def test_only_requested_emotions_are_evaluated(tmp_path: Path) -> None:
     gold = read(tmp_path, "emotion", [{"emotions": ["joy", "fear"]}, {"emotions": ["love"]}], ["joy", "love"])
     assert (gold.labels, gold.values.tolist(), gold.left_out) == (("joy", "love"), [[1, 0], [0, 1]], 0)
 
@@ -73,7 +73,7 @@ def test_blank_lines_are_skipped_and_lines_keep_their_numbers(tmp_path: Path) ->
     assert read_gold(path, "sentiment").lines == (2, 4)
 
 
-def test_a_packed_file_reads_like_a_plain_one(tmp_path: Path) -> None:
+def test_a_gzipped_file_reads_like_a_plain_one(tmp_path: Path) -> None:
     plain = a_file(tmp_path, [{"sentiment": "neg"}])
     packed = tmp_path / "rows.jsonl.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
@@ -103,7 +103,7 @@ def test_a_packed_file_reads_like_a_plain_one(tmp_path: Path) -> None:
         ("sentiment", [{"sentiment": "neg"}], ["neu", "pos"], ["no row with a label among neutral, positive"]),
     ],
 )
-def test_wrong_input_names_file_line_field_and_value(
+def test_invalid_input_names_file_line_field_and_value(
     tmp_path: Path, task: Task, rows: list[Any], labels: list[str] | None, told: list[str]
 ) -> None:
     with pytest.raises(ValueError) as error:

@@ -23,14 +23,14 @@ class Prejudiced:
         return Scores({"sentiment": target[:, :3]}, target)
 
 
-def test_a_verdict_that_hangs_on_a_group_is_seen() -> None:
+def test_a_group_dependent_score_has_a_shift() -> None:
     found = {shift.group: shift for shift in group_shifts(Prejudiced("Syrian"))}
     assert found["Syrian"].shift < -1
     assert found["Syrian"].flips == 1.0
     assert found["German"].flips == 0.0
 
 
-def test_a_verdict_that_hangs_on_no_group_has_no_shift() -> None:
+def test_a_group_independent_score_has_no_shift() -> None:
     found = group_shifts(Prejudiced("never there"))
     assert len(found) == sum(map(len, GROUPS.values()))
     assert all(shift.shift == 0 and shift.flips == 0 for shift in found)

@@ -45,7 +45,7 @@ def sets() -> Answers:
     return Answers("many", ("fear", "joy", "love"), gold, probabilities, (probabilities >= 0.3).astype(int))
 
 
-def test_the_figures_of_one_label_are_those_of_scikit_learn() -> None:
+def test_metrics_of_one_label_equal_scikit_learn() -> None:
     some = answers()
     found = point_estimates(metrics_of(some, net=False), N)
     assert found == pytest.approx(
@@ -58,7 +58,7 @@ def test_the_figures_of_one_label_are_those_of_scikit_learn() -> None:
     )
 
 
-def test_the_figures_of_yes_or_no_are_those_of_scikit_learn() -> None:
+def test_metrics_of_yes_or_no_equal_scikit_learn() -> None:
     some = yes_or_no()
     found = point_estimates(metrics_of(some, net=False), N)
     assert found == pytest.approx(
@@ -73,7 +73,7 @@ def test_the_figures_of_yes_or_no_are_those_of_scikit_learn() -> None:
     )
 
 
-def test_the_figures_of_many_labels_are_those_of_scikit_learn() -> None:
+def test_metrics_of_many_labels_equal_scikit_learn() -> None:
     some = sets()
     found = point_estimates(metrics_of(some, net=False), N)
     del found["ece"]
@@ -106,7 +106,7 @@ def test_average_precision_without_a_positive_is_zero() -> None:
 
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("window", [50, 1_000])
-def test_the_net_error_is_what_drawing_windows_finds(window: int, soft: bool) -> None:
+def test_the_net_error_equals_that_of_random_windows(window: int, soft: bool) -> None:
     some = answers()
     scale = np.array([-1.0, 0.0, 1.0])
     rows = np.random.default_rng(5).integers(0, N, (4_000, window))
@@ -117,7 +117,7 @@ def test_the_net_error_is_what_drawing_windows_finds(window: int, soft: bool) ->
     assert rmse[0] == pytest.approx(np.sqrt((off**2).mean()), rel=0.04)
 
 
-def test_the_intervals_are_those_of_a_plain_bootstrap() -> None:
+def test_intervals_equal_those_of_a_plain_bootstrap() -> None:
     some = answers()
     low, high = intervals(metrics_of(some, net=False), ROWS, seed=13)["macro_recall"]
     generator = np.random.default_rng(1)
@@ -142,12 +142,12 @@ def test_the_intervals_repeat_with_the_seed() -> None:
     assert intervals(measure, ROWS, seed=1) != intervals(measure, ROWS, seed=2)
 
 
-def test_a_model_held_against_itself_differs_in_nothing() -> None:
+def test_a_model_compared_with_itself_has_no_difference() -> None:
     measure = metrics_of(answers(), net=True)
     assert set(differences(measure, measure, ROWS, seed=1).values()) == {(0.0, 0.0, 0.0)}
 
 
-def test_a_paired_difference_is_surer_than_two_intervals() -> None:
+def test_a_paired_difference_is_narrower_than_two_intervals() -> None:
     some = answers()
     worse = Answers(some.kind, some.labels, some.gold, some.probabilities, some.predicted.copy())
     worse.predicted[:20] = (some.gold[:20] + 1) % 3

@@ -67,7 +67,7 @@ def report_on(folder: Path, task: Task, rows: Sequence[dict[str, Any]] | None = 
         ("sarcasm", {"average_precision", "f1"}),
     ],
 )
-def test_each_task_has_its_figures(tmp_path: Path, task: Task, own: set[str]) -> None:
+def test_each_task_has_its_metrics(tmp_path: Path, task: Task, own: set[str]) -> None:
     report = report_on(tmp_path, task)
     assert FLAT | NESTED | own <= report.keys()
     assert all(0 <= report[name] <= 1 for name in FLAT - {"n"})
@@ -75,7 +75,7 @@ def test_each_task_has_its_figures(tmp_path: Path, task: Task, own: set[str]) ->
     json.dumps(report, allow_nan=False)
 
 
-def test_the_report_counts_what_was_right(tmp_path: Path) -> None:
+def test_the_report_counts_correct_rows(tmp_path: Path) -> None:
     report = report_on(tmp_path, "sentiment")
     assert (report["n"], report["accuracy"], report["macro_recall"]) == (4, 0.75, round((0.5 + 1 + 1) / 3, 4))
     assert report["confusion"] == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
@@ -98,14 +98,14 @@ def test_only_labels_that_occur_are_predicted_and_averaged_over(tmp_path: Path) 
     assert (report["macro_recall"], report["confusion"]) == (1.0, [[1, 0], [0, 1]])
 
 
-def test_one_text_answers_for_all_its_targets_and_a_row_without_one_for_the_post(tmp_path: Path) -> None:
+def test_a_row_without_target_gets_the_scores_of_the_post(tmp_path: Path) -> None:
     report = report_on(tmp_path, "target_sentiment")
     assert report["accuracy"] == 1.0
     assert (report["second_target_accuracy"], report["same_prediction_share"]) == (1.0, 0.0)
     assert (report["named_rate"], report["irrelevant_rate"]) == (1.0, 0.0)
 
 
-def test_two_targets_that_get_one_answer_are_counted_whatever_the_first_ones_label(tmp_path: Path) -> None:
+def test_targets_with_the_same_prediction_are_counted(tmp_path: Path) -> None:
     text = "Aerolux positive but Nordbank positive"
     rows = [
         {"text": text, "target": "Aerolux", "target_sentiment": "neg"},
@@ -115,7 +115,7 @@ def test_two_targets_that_get_one_answer_are_counted_whatever_the_first_ones_lab
     assert (report["second_target_accuracy"], report["same_prediction_share"]) == (1.0, 1.0)
 
 
-def test_a_target_that_the_post_does_not_name_counts_as_irrelevant_but_is_judged_among_the_labels(
+def test_an_unnamed_target_is_evaluated_among_the_labels(
     tmp_path: Path,
 ) -> None:
     rows = [
@@ -128,7 +128,7 @@ def test_a_target_that_the_post_does_not_name_counts_as_irrelevant_but_is_judged
 
 
 @pytest.mark.parametrize(("rule", "swapped"), [(True, 1.0), (False, 0.0)])
-def test_the_swap_test_asks_for_a_target_that_is_not_there(tmp_path: Path, rule: bool, swapped: float) -> None:
+def test_the_swap_check_uses_an_unnamed_target(tmp_path: Path, rule: bool, swapped: float) -> None:
     rows = [
         {"text": "a negative day with Aerolux", "target": "Aerolux", "target_sentiment": "neg"},
         {"text": "Aerolux, positive today", "target": "Aerolux", "target_sentiment": "pos"},
@@ -139,9 +139,7 @@ def test_the_swap_test_asks_for_a_target_that_is_not_there(tmp_path: Path, rule:
 
 
 @pytest.mark.parametrize(("fans", "agreement"), [("", 1.0), ("nordbank", 0.5)])
-def test_a_verdict_that_hangs_on_the_name_fails_the_swap_in_the_text(
-    tmp_path: Path, fans: str, agreement: float
-) -> None:
+def test_a_name_dependent_score_fails_the_in_text_swap(tmp_path: Path, fans: str, agreement: float) -> None:
     rows = [
         {"text": "negative about Aerolux", "target": "Aerolux", "target_sentiment": "neg"},
         {"text": "Nordbank positive", "target": "Nordbank", "target_sentiment": "pos"},
@@ -151,26 +149,26 @@ def test_a_verdict_that_hangs_on_the_name_fails_the_swap_in_the_text(
     assert (report["in_text_swap_agreement"], report["target_words"]) == (agreement, "keep")
 
 
-def test_without_targets_the_swap_tests_say_nothing(tmp_path: Path) -> None:
+def test_without_targets_there_are_no_swap_results(tmp_path: Path) -> None:
     report = report_on(tmp_path, "target_sentiment", [{"text": "neutral", "target_sentiment": "neu"}])
     assert [report[name] for name in ("swap_rate", "irrelevant_rate", "in_text_swap_agreement")] == [None] * 3
     assert report["accuracy"] == 1.0
 
 
-def test_thresholds_of_the_weights_decide(tmp_path: Path) -> None:
+def test_thresholds_of_the_weights_are_used(tmp_path: Path) -> None:
     assert report_on(tmp_path, "complaint")["f1"] == 1.0
     assert report_on(tmp_path, "complaint", thresholds={"complaint": 0.95})["f1"] == 0.0
     assert report_on(tmp_path, "emotion")["micro_f1"] == 0.8
     assert report_on(tmp_path, "emotion", thresholds={"fear": 0.95})["micro_f1"] == 0.5
 
 
-def test_the_bit_of_a_crisis_file_is_the_one_it_labels(tmp_path: Path) -> None:
+def test_a_crisis_file_selects_its_label(tmp_path: Path) -> None:
     assert report_on(tmp_path, "crisis")["accuracy"] == 1.0
     rows = [{"text": "a crisis", "disaster": 1}, {"text": "informative", "disaster": 0}]
     assert report_on(tmp_path, "crisis", rows)["accuracy"] == 1.0
 
 
-def test_moods_have_a_head_of_their_own(tmp_path: Path) -> None:
+def test_moods_have_their_own_head(tmp_path: Path) -> None:
     rows = [{"text": "joy", "emotion": "joy"}, {"text": "anger", "emotion": "anger"}]
     evaluation = evaluate(WordScorer(), gold_of(tmp_path, "emotion", rows), HeadSettings())
     assert evaluation.answers.probabilities[0].tolist() == pytest.approx([1 / 9, 8 / 9])
@@ -182,7 +180,7 @@ def test_a_temperature_of_one_changes_no_calibration_error(tmp_path: Path, task:
     assert report["ece_before_temperature"] == report["ece"]
 
 
-def test_before_the_temperature_the_answers_were_the_raw_logits_to_it(tmp_path: Path) -> None:
+def test_raw_logits_are_recovered_from_the_temperature(tmp_path: Path) -> None:
     evaluation = evaluate(WordScorer(), gold_of(tmp_path, "sentiment"), HeadSettings(temperature=2.0))
     assert evaluation.before is not None
     logits = 2.0 * np.log(evaluation.answers.probabilities)
@@ -214,7 +212,7 @@ def test_slices_are_counted_over_their_own_rows(tmp_path: Path) -> None:
     assert slices["retweet"]["accuracy"] == 1.0
 
 
-def test_rows_are_told_apart_by_where_their_target_stands(tmp_path: Path) -> None:
+def test_rows_are_sliced_by_target_mention(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"text": f"Aerolux negative, {number}", "target": target, "target_sentiment": "neg"}
         for number in range(20)
@@ -236,7 +234,7 @@ def a_model(folder: Path, scorer: Any, task: Task = "sentiment") -> Predictions:
     return predictions_of(scorer.name, gold, evaluate(scorer, gold, HeadSettings()).answers)
 
 
-def test_two_models_are_held_against_each_other_row_by_row(tmp_path: Path) -> None:
+def test_two_models_are_compared_row_by_row(tmp_path: Path) -> None:
     words, null = a_model(tmp_path, WordScorer()), a_model(tmp_path, ClassifierScorer(NullClassifier()))
     found = compare(words, null, net=True)
     assert found["model"] == "null"
@@ -252,7 +250,7 @@ def test_models_that_answered_other_rows_cannot_be_compared(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("task", ["sentiment", "complaint", "emotion"])
-def test_answers_come_back_from_disk_as_they_were(tmp_path: Path, task: Task) -> None:
+def test_saved_predictions_load_unchanged(tmp_path: Path, task: Task) -> None:
     written = a_model(tmp_path, WordScorer(), task)
     path = predictions_path(tmp_path / "report.json")
     save_predictions(written, path)
@@ -263,7 +261,7 @@ def test_answers_come_back_from_disk_as_they_were(tmp_path: Path, task: Task) ->
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])
-def test_answers_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | None) -> None:
+def test_an_unreadable_predictions_file_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "report.predictions.npz"
     if content is not None:
         path.write_bytes(content)
@@ -271,7 +269,7 @@ def test_answers_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | 
         load_predictions(path)
 
 
-def test_answers_are_never_unpickled(tmp_path: Path) -> None:
+def test_predictions_are_never_unpickled(tmp_path: Path) -> None:
     path = tmp_path / "report.predictions.npz"
     np.savez(path, kind=np.array([{"an": "object"}], dtype=object))
     with pytest.raises(ValueError, match="is not a predictions file"):

@@ -35,16 +35,16 @@ def test_a_class_that_never_occurs_counts_as_zero_not_as_an_error() -> None:
     assert f1_scores(counts).tolist() == [1, 0, 0]
 
 
-def test_a_forecaster_right_as_often_as_it_says_has_no_calibration_error() -> None:
+def test_a_calibrated_classifier_has_no_calibration_error() -> None:
     probabilities = np.tile([0.75, 0.15, 0.10], (4, 1))
     assert calibration_error(probabilities, np.array([0, 0, 0, 1])) == pytest.approx(0.0)
 
 
-def test_a_sure_forecaster_always_wrong_has_the_largest_calibration_error() -> None:
+def test_a_confident_wrong_classifier_has_the_largest_error() -> None:
     assert calibration_error(np.array([[1.0, 0.0, 0.0]]), np.array([1])) == pytest.approx(1.0)
 
 
-def test_the_temperature_cools_logits_that_were_heated() -> None:
+def test_the_temperature_recovers_scaled_logits() -> None:
     generator = np.random.default_rng(13)
     logits = generator.normal(size=(20_000, 3))
     gold = np.array([generator.choice(3, p=row) for row in softmax(logits)])

@@ -47,7 +47,7 @@ class Keywords:
         )
 
 
-def test_there_are_400_judged_texts_half_of_which_choose() -> None:
+def test_there_are_400_labelled_texts_in_two_halves() -> None:
     choosing, judging = split_halves(read_labelled_texts())
 
     assert len(choosing) == len(judging) == 200
@@ -57,7 +57,7 @@ def test_there_are_400_judged_texts_half_of_which_choose() -> None:
         assert set(Counter(row.kind for row in half)) == {"post", "ticket"}
 
 
-def test_each_judged_text_stands_once_for_each_target() -> None:
+def test_each_labelled_text_occurs_once_per_target() -> None:
     rows = read_labelled_texts()
 
     assert len({(leak_key(row.text), row.target) for row in rows}) == len(rows)
@@ -76,7 +76,7 @@ def test_the_halves_do_not_depend_on_the_order_of_the_file() -> None:
     assert split_halves(rows[::-1]) == split_halves(rows)
 
 
-def test_a_text_that_does_not_name_its_target_was_still_written_to_it() -> None:
+def test_an_unnamed_target_is_not_absent() -> None:
     post = marked_text(LabelledText("My order never came.", "Acme", "ticket", 1))
 
     assert (post.targets, post.absent) == (1, frozenset())
@@ -89,7 +89,7 @@ def test_a_text_that_does_not_name_its_target_was_still_written_to_it() -> None:
         ({"text": "a", "target": "b", "kind": "post", "urgency": "hoch"}, "line 1: urgency: .* got 'hoch'"),
     ],
 )
-def test_a_row_that_cannot_be_judged_is_named(row: dict[str, str], complaint: str, tmp_path: Path) -> None:
+def test_an_invalid_row_is_named(row: dict[str, str], complaint: str, tmp_path: Path) -> None:
     path = tmp_path / "judged.jsonl"
     path.write_text(json.dumps(row), encoding="utf-8")
 
@@ -97,7 +97,7 @@ def test_a_row_that_cannot_be_judged_is_named(row: dict[str, str], complaint: st
         read_labelled_texts(path)
 
 
-def test_rows_weigh_as_their_level_does_in_a_stream() -> None:
+def test_rows_are_weighted_by_their_level_in_a_stream() -> None:
     gold = np.array([0, 0, 1, 2])
 
     assert mix_weights(gold, (0.7, 0.25, 0.05)).tolist() == pytest.approx([0.35, 0.35, 0.25, 0.05])
@@ -109,7 +109,7 @@ def test_a_missed_high_costs_ten_times_a_false_one() -> None:
     assert expected_cost(np.array([2]), np.array([0]), one) == 10 * expected_cost(np.array([0]), np.array([2]), one)
 
 
-def test_the_thresholds_chosen_cost_least() -> None:
+def test_the_chosen_thresholds_have_the_lowest_cost() -> None:
     generator = np.random.default_rng(3)
     gold = generator.integers(0, 3, 40)
     concern = generator.random(40) + 0.3 * gold
@@ -123,7 +123,7 @@ def test_the_thresholds_chosen_cost_least() -> None:
             assert other >= cost - 1e-9
 
 
-def test_thresholds_between_well_parted_levels_cost_nothing() -> None:
+def test_thresholds_between_separate_levels_cost_nothing() -> None:
     gold, values = np.array([0, 0, 1, 1, 2, 2]), np.array([0.1, 0.2, 0.4, 0.5, 0.8, 0.9])
 
     chosen, cost = choose_thresholds(values, values, gold)
@@ -132,7 +132,7 @@ def test_thresholds_between_well_parted_levels_cost_nothing() -> None:
     assert (chosen.medium, chosen.high) == (0.4, 0.8)
 
 
-def test_precision_in_a_stream_counts_the_many_that_are_not_urgent() -> None:
+def test_precision_in_a_stream_counts_non_urgent_posts() -> None:
     gold, called = np.array([0, 0, 2, 2]), np.array([2, 0, 2, 0])
 
     found = urgency_metrics(gold, called, (0.95, 0.0, 0.05))
@@ -142,17 +142,17 @@ def test_precision_in_a_stream_counts_the_many_that_are_not_urgent() -> None:
 
 
 @pytest.mark.parametrize("mix", ["", "0.7,0.3", "0.7,0.2,0.2", "1.2,-0.3,0.1", "a,b,c", "nan,0.5,0.5"])
-def test_a_mix_that_is_none_is_refused(mix: str) -> None:
+def test_an_invalid_mix_is_a_config_error(mix: str) -> None:
     with pytest.raises(ConfigError, match="three shares that sum to 1"):
         parse_mix(mix)
 
 
-def test_an_engine_that_knows_no_complaints_is_told_so() -> None:
+def test_an_engine_without_the_head_risk_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="needs the head 'risk'"):
         measure(None, engine="keyword")
 
 
-def test_the_report_tells_the_rule_beside_plain_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_compares_the_rule_with_alternatives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "urgency.json"
 
     evaluate_scorer(Keywords(), json_out=out, show_choice=True)

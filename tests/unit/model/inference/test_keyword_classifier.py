@@ -14,11 +14,11 @@ from model.spec.heads import SENTIMENT
         ("good start, terrible and broken end", "negative"),
     ],
 )
-def test_the_side_with_more_words_wins(text: str, expected: str) -> None:
+def test_the_label_with_more_keywords_wins(text: str, expected: str) -> None:
     scores = KeywordClassifier().probabilities([text])
     assert SENTIMENT[int(scores[0].argmax())] == expected
 
 
-def test_a_thousand_angry_words_still_give_finite_scores() -> None:
+def test_a_thousand_keywords_give_finite_scores() -> None:
     scores = KeywordClassifier().probabilities(["awful " * 1_000])
     assert scores[0, 0] > 0.99

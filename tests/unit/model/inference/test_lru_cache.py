@@ -10,14 +10,14 @@ from model.inference.lru_cache import LruCache
 from tests.support.patience import patience
 
 
-def test_what_was_put_is_found_and_what_was_not_is_not() -> None:
+def test_stored_entries_are_found() -> None:
     entries: LruCache[str, int] = LruCache(4)
     entries.put("a", 1)
     entries.put("a", 2)
     assert (entries.get("a"), entries.get("b"), len(entries)) == (2, None, 1)
 
 
-def test_one_entry_is_the_last() -> None:
+def test_a_cache_of_one_keeps_the_last_entry() -> None:
     entries: LruCache[str, int] = LruCache(1)
     entries.put("a", 1)
     assert len(entries) <= 1
@@ -26,7 +26,7 @@ def test_one_entry_is_the_last() -> None:
 
 
 @given(st.integers(1, 9), st.lists(st.tuples(st.booleans(), st.integers(0, 12)), max_size=200))
-def test_few_are_forgotten_in_the_order_of_their_last_use(most: int, uses: list[tuple[bool, int]]) -> None:
+def test_a_small_cache_removes_the_least_recently_used(most: int, uses: list[tuple[bool, int]]) -> None:
     entries: LruCache[int, str] = LruCache(most)
     expected: OrderedDict[int, str] = OrderedDict()
     for puts, key in uses:
@@ -42,7 +42,7 @@ def test_few_are_forgotten_in_the_order_of_their_last_use(most: int, uses: list[
 
 
 @pytest.mark.parametrize("most", [127, 128, 1_000, 50_000])
-def test_many_are_bounded_and_nearly_all_that_may_be(most: int) -> None:
+def test_a_large_cache_is_bounded_and_nearly_full(most: int) -> None:
     entries: LruCache[bytes, int] = LruCache(most)
     for number in range(2 * most):
         entries.put(number.to_bytes(16, "big"), number)
@@ -69,7 +69,7 @@ print(resident_bytes(os.getpid()) - before)
 """
 
 
-def test_memory_stays_as_it_is_once_it_is_full() -> None:
+def test_a_full_cache_needs_no_more_memory() -> None:
     told = subprocess.run(
         [sys.executable, "-c", CHURN], capture_output=True, text=True, timeout=patience(60), check=True
     )

@@ -33,7 +33,7 @@ class Counting(ClassifierScorer):
 POST = mark("Acme is awful and Globex is great", ["Acme", "Globex"])
 
 
-def test_a_marked_post_seen_before_is_not_scored_again_and_scores_the_same() -> None:
+def test_a_cached_post_is_not_scored_again() -> None:
     inner = Counting()
     cached = CachingScorer(inner, max_entries=10)
     posts = [POST, plain("good day"), POST, mark("no brand", ["Acme"])]
@@ -58,7 +58,7 @@ def test_a_marked_post_seen_before_is_not_scored_again_and_scores_the_same() -> 
     ],
     ids=["text", "who is named first", "one is named twice", "one more asked about", "absent", "none asked about"],
 )
-def test_posts_that_the_model_sees_otherwise_have_entries_of_their_own(other: MarkedText) -> None:
+def test_posts_that_differ_for_the_model_have_own_entries(other: MarkedText) -> None:
     inner = Counting()
     cached = CachingScorer(inner, max_entries=10)
     cached.score([POST])
@@ -66,13 +66,13 @@ def test_posts_that_the_model_sees_otherwise_have_entries_of_their_own(other: Ma
     assert inner.seen == [POST, other]
 
 
-def test_one_brand_in_the_place_of_another_shares_an_entry() -> None:
+def test_two_brands_in_the_same_place_share_an_entry() -> None:
     inner = Counting()
     CachingScorer(inner).score([mark(f"{brand} is awful", [brand]) for brand in ("Acme", "Globex")])
     assert len(inner.seen) == 1
 
 
-def test_posts_used_longest_ago_are_forgotten_first() -> None:
+def test_the_least_recently_used_posts_are_removed_first() -> None:
     inner = Counting()
     cached = CachingScorer(inner, max_entries=2)
     for text in ("one", "two", "one", "three", "one", "two"):
@@ -95,7 +95,7 @@ def test_no_posts_give_no_rows() -> None:
     assert (scores.heads["sentiment"].shape, scores.target.shape) == ((0, 3), (0, 4))
 
 
-def test_a_failing_engine_leaves_nothing_behind() -> None:
+def test_a_failing_engine_leaves_no_entry() -> None:
     cached = CachingScorer(Failing(KeywordClassifier()), max_entries=3)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="engine is gone"):
@@ -103,7 +103,7 @@ def test_a_failing_engine_leaves_nothing_behind() -> None:
     assert (cached.hits, cached.misses) == (0, 0)
 
 
-def test_a_remembered_post_takes_no_more_memory_than_stated() -> None:
+def test_a_cached_post_needs_the_documented_memory() -> None:
     cached = CachingScorer(OpenVinoScorerTwin(), max_entries=20_000)
     for at in range(2):  # the first call pays for what stays: code, the table's size
         posts = [mark(f"Acme {at} {number} " + "long " * 300, ["Acme"]) for number in range(4_000)]

@@ -42,7 +42,7 @@ def test_every_post_is_in_one_batch_and_keeps_its_tokens_in_order(
 
 
 @given(POSTS)
-def test_posts_in_one_row_have_segments_of_their_own(posts: list[tuple[int, list[int]]]) -> None:
+def test_posts_in_one_row_have_their_own_segments(posts: list[tuple[int, list[int]]]) -> None:
     for batch in packed(posts):
         for row in batch.segments:
             sizes = np.bincount(row[row >= 0]).tolist()
@@ -67,7 +67,7 @@ def test_the_heads_read_the_first_token_and_the_markers_of_each_post(posts: list
 
 
 @given(st.lists(POSTS, min_size=1, max_size=4))
-def test_calls_of_every_kind_meet_few_shapes(calls: list[list[tuple[int, list[int]]]]) -> None:
+def test_all_kinds_of_calls_use_few_shapes(calls: list[list[tuple[int, list[int]]]]) -> None:
     for batch in (batch for call in calls for batch in packed(call, streams=2)):
         rows, length = batch.positions.shape
         assert length in (32, 64, LIMIT)

@@ -35,7 +35,7 @@ def test_each_mention_becomes_one_marker(text: str, target: str, expected: str) 
     assert mark(text, [target]).text == expected
 
 
-def test_the_words_of_an_aspect_may_stay_behind_its_marker() -> None:
+def test_the_words_of_an_aspect_can_follow_its_marker() -> None:
     marked = mark("Great food, but the service was dreadful!", ["food", "service"], keep_words=True)
     assert marked.text == f"Great {T} food, but the {T} service was dreadful!"
     assert marked.mentions == (0, 1)
@@ -50,30 +50,30 @@ def test_a_target_that_is_not_named_is_absent_and_still_has_a_marker() -> None:
     assert marked.targets == 2
 
 
-def test_a_target_without_a_place_is_what_the_post_is_about() -> None:
+def test_a_target_without_a_span_gets_a_leading_marker() -> None:
     assert mark_spans("lost my bag", [], targets=1) == MarkedText(f"{T} : lost my bag", (0,), 1, frozenset())
 
 
-def test_where_two_targets_overlap_the_longer_words_stand_for_both() -> None:
+def test_overlapping_targets_share_the_longer_span() -> None:
     marked = mark("apple pie from Apple", ["apple pie", "apple"])
     assert marked.text == f"{T} {T} from {T}"
     assert marked.mentions == (0, 1, 1)
     assert mark("apple", ["Apple", "@apple"]).mentions == (0, 1)
 
 
-def test_a_marker_from_outside_is_no_marker() -> None:
+def test_a_marker_in_the_input_is_not_a_marker() -> None:
     assert T not in plain(f"look {T} here").text
     assert mark(f"look {T} at united", ["united"]).mentions == (0,)
 
 
-def test_markers_behind_the_cut_of_a_huge_post_are_forgotten_with_it() -> None:
+def test_markers_in_a_truncated_part_are_dropped() -> None:
     marked = mark("united " + "x " * 2_000 + "united", ["united"])
     assert marked.text.count(T) == len(marked.mentions) == 1
 
 
 @given(st.text(max_size=200), st.lists(st.text(min_size=1, max_size=12), max_size=4), st.booleans())
 @example("İ united ẞ", ["united", "ss"], False)
-def test_whatever_is_asked_every_marker_stands_for_a_target(text: str, targets: list[str], words: bool) -> None:
+def test_every_marker_has_a_target(text: str, targets: list[str], words: bool) -> None:
     marked = mark(text, targets, keep_words=words)
     assert marked.text.count(T) == len(marked.mentions)
     assert marked.targets == len(targets)

@@ -31,11 +31,11 @@ def test_batch_sizes_are_powers_of_two_that_hold_every_post(posts: int, largest:
 @pytest.mark.parametrize(
     ("posts", "sizes"), [(0, []), (1, [1]), (2, [1, 1]), (21, [8, 8, 4, 1]), (32, [16, 16]), (70, [32, 32, 4, 2])]
 )
-def test_few_posts_are_shared_between_two_lanes(posts: int, sizes: list[int]) -> None:
+def test_few_posts_are_shared_between_two_streams(posts: int, sizes: list[int]) -> None:
     assert batch_sizes(posts, 32, 2) == sizes
 
 
-def test_lengths_are_padded_to_a_few_sizes_and_cut_at_the_limit() -> None:
+def test_lengths_are_padded_to_few_sizes_and_truncated() -> None:
     batches = list(token_batches(["hi", "good " * 500], TOKENIZER, batch_size=1))
     assert [batch.ids.shape for batch in batches] == [(1, 8), (1, 128)]
 
@@ -47,7 +47,7 @@ def test_texts_of_like_length_share_a_batch() -> None:
 
 
 @given(st.integers(1, 3_000), st.sampled_from([8, 16]), st.integers(1, 9))
-def test_even_sizes_differ_by_one_and_give_each_lane_as_many(posts: int, largest: int, streams: int) -> None:
+def test_even_sizes_differ_by_one_and_serve_all_streams(posts: int, largest: int, streams: int) -> None:
     sizes = even_sizes(posts, largest, streams)
     assert sum(sizes) == posts
     assert max(sizes) <= largest

@@ -22,14 +22,14 @@ def test_each_preset_names_its_data_and_their_terms() -> None:
     assert all(data.what and data.terms for one in every for data in one.data)
 
 
-def test_what_may_not_be_passed_on_is_marked_so() -> None:
+def test_data_that_may_not_be_redistributed_is_marked() -> None:
     marked = {file.split(".")[0]: data.publish for one in presets() for data in one.data for file in data.files}
 
     assert {name for name, publish in marked.items() if not publish} == NEVER_PASSED_ON
 
 
 @pytest.mark.parametrize("name", ["reviews", "finance"])
-def test_a_recipe_is_one_of_the_trainers(name: str) -> None:
+def test_each_preset_recipe_is_a_valid_recipe(name: str) -> None:
     assert HeadsRecipe.model_validate(preset(name).recipe).weights == {"sentiment": 1.0}
 
 
@@ -37,7 +37,7 @@ def test_the_taggers_recipe_is_a_schedule() -> None:
     assert Schedule.model_validate(preset("aspects").recipe).epochs > 0
 
 
-def test_a_preset_that_is_none_is_told_which_there_are() -> None:
+def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="no preset 'poems'; there are aspects, finance"):
         preset("poems")
 
@@ -69,7 +69,7 @@ def test_sentences_are_read_with_their_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["a film", "a film\t2", "\t1"])
-def test_a_line_that_is_no_sentence_is_named(line: str, tmp_path: Path) -> None:
+def test_an_invalid_line_is_named(line: str, tmp_path: Path) -> None:
     a_tab_file(tmp_path / "train.tsv.gz", "good\t1", line)
     a_tab_file(tmp_path / "dev.tsv.gz", "good\t1")
 
@@ -109,7 +109,7 @@ def test_imdb_is_read_from_a_table(header: str, tmp_path: Path) -> None:
         ("", "0 reviews"),
     ],
 )
-def test_a_table_that_holds_no_reviews_is_named(text: str, complaint: str, tmp_path: Path) -> None:
+def test_a_table_without_reviews_is_named(text: str, complaint: str, tmp_path: Path) -> None:
     path = tmp_path / "imdb.csv"
     path.write_text(text, encoding="utf-8")
 
@@ -122,13 +122,13 @@ def test_an_empty_folder_is_named(tmp_path: Path) -> None:
         imdb_reviews(tmp_path)
 
 
-def test_what_judges_is_not_learnt_from() -> None:
+def test_evaluation_reviews_are_not_trained_on() -> None:
     assert without_held_out([("A dull film!", "negative"), ("Fine", "positive")], [("a dull film", "negative")]) == [
         ("Fine", "positive")
     ]
 
 
-def test_a_draw_is_the_same_each_time() -> None:
+def test_a_sample_is_reproducible() -> None:
     rows = [(str(at), "positive") for at in range(50)]
 
     assert sample_reviews(rows, 10, seed=1) == sample_reviews(rows, 10, seed=1) != sample_reviews(rows, 10, seed=2)

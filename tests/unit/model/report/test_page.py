@@ -71,7 +71,7 @@ class _Seen(HTMLParser):
 
 
 @pytest.mark.parametrize("task", list(ROWS))
-def test_a_page_holds_everything_and_asks_nobody(tmp_path: Path, task: Task) -> None:
+def test_a_page_is_self_contained(tmp_path: Path, task: Task) -> None:
     written = page(an_evaluation(tmp_path, task), texts=True)
     seen = _Seen()
     seen.feed(written)
@@ -82,7 +82,7 @@ def test_a_page_holds_everything_and_asks_nobody(tmp_path: Path, task: Task) -> 
     assert "#0a0b" not in written
 
 
-def test_the_page_shows_what_the_report_says(tmp_path: Path) -> None:
+def test_the_page_shows_the_report(tmp_path: Path) -> None:
     evaluation = an_evaluation(tmp_path, "target_sentiment")
     written = page(evaluation, texts=True)
     for figure in ("macro_recall", "ece", "swap_rate", "second_target_accuracy"):
@@ -92,7 +92,7 @@ def test_the_page_shows_what_the_report_says(tmp_path: Path) -> None:
     assert "McNemar" in written
 
 
-def test_posts_stay_out_when_they_may_not_leave(tmp_path: Path) -> None:
+def test_without_texts_the_page_contains_no_posts(tmp_path: Path) -> None:
     evaluation = an_evaluation(tmp_path, "target_sentiment", text="Nordbank positive, a secret")
     assert "secret" in page(evaluation, texts=True)
     without = page(evaluation, texts=False)

@@ -52,9 +52,7 @@ def unguarded() -> Iterator[httpx.Client]:
         ("/", None, 200),
     ],
 )
-def test_where_a_token_is_wanted_it_must_be_the_right_one(
-    guarded: httpx.Client, path: str, shown: str | None, status: int
-) -> None:
+def test_a_wrong_token_is_401(guarded: httpx.Client, path: str, shown: str | None, status: int) -> None:
     headers = [] if shown is None else [(b"Authorization", shown.encode("latin-1"))]
 
     answer = guarded.get(path, headers=headers)
@@ -66,7 +64,7 @@ def test_where_a_token_is_wanted_it_must_be_the_right_one(
         assert TOKEN not in answer.text
 
 
-def test_a_text_is_scored_for_the_token_alone(guarded: httpx.Client) -> None:
+def test_only_the_token_allows_scoring(guarded: httpx.Client) -> None:
     for path, body in (("/v1/score", {"text": "great"}), ("/v1/tickets", {"subject": "great"})):
         assert guarded.post(path, json=body).status_code == 401
         assert guarded.post(path, json=body, headers=RIGHT).status_code == 200
@@ -90,16 +88,16 @@ def test_a_body_without_the_token_is_never_parsed(guarded: httpx.Client) -> None
         ("", 421),
     ],
 )
-def test_without_a_token_only_loopback_names_are_answered(unguarded: httpx.Client, host: str, status: int) -> None:
+def test_without_a_token_only_loopback_names_are_allowed(unguarded: httpx.Client, host: str, status: int) -> None:
     for path in ("/", "/v1/model"):
         assert unguarded.get(path, headers={"Host": host}).status_code == status
 
 
-def test_with_a_token_any_name_is_answered(guarded: httpx.Client) -> None:
+def test_with_a_token_any_host_name_is_allowed(guarded: httpx.Client) -> None:
     assert guarded.get("/v1/model", headers={**RIGHT, "Host": "model.example"}).status_code == 200
 
 
-def test_every_answer_tells_the_browser_to_stay_careful(guarded: httpx.Client) -> None:
+def test_every_response_has_security_headers(guarded: httpx.Client) -> None:
     for path in ("/", "/v1/model", "/nothing", "/healthz"):
         headers = guarded.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
@@ -117,7 +115,7 @@ def test_every_answer_tells_the_browser_to_stay_careful(guarded: httpx.Client) -
         ({"MAX_BATCH_TEXTS": "0"}, "BRANDPULSE_SERVE_MAX_BATCH_TEXTS.*'0'"),
     ],
 )
-def test_a_wrong_setting_stops_the_start_with_its_name(
+def test_an_invalid_setting_stops_the_start_and_is_named(
     monkeypatch: pytest.MonkeyPatch, env: dict[str, str], words: str
 ) -> None:
     for name, value in env.items():
@@ -128,7 +126,7 @@ def test_a_wrong_setting_stops_the_start_with_its_name(
     assert "short" not in str(refused.value)
 
 
-def test_a_token_opens_the_world_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_allows_public_hosts_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRANDPULSE_SERVE_HOST", "0.0.0.0")
     monkeypatch.setenv("BRANDPULSE_SERVE_TOKEN", TOKEN)
 

@@ -57,7 +57,7 @@ async def busy(work: Work, batcher: Batcher[int, int], job: int = 0) -> "asyncio
     return task
 
 
-async def test_what_gathers_while_the_thread_works_goes_through_it_together() -> None:
+async def test_jobs_that_wait_for_the_thread_form_one_batch() -> None:
     work = Work()
     async with batching(work) as batcher:
         first = await busy(work, batcher)
@@ -71,7 +71,7 @@ async def test_what_gathers_while_the_thread_works_goes_through_it_together() ->
     assert work.threads == {"scorer_0"}
 
 
-async def test_an_idle_thread_waits_a_moment_for_company() -> None:
+async def test_an_idle_thread_waits_for_more_jobs() -> None:
     work = Work()
     async with batching(work, wait=5.0, max_batch=3) as batcher:
         first = asyncio.create_task(batcher.submit([1]))
@@ -84,13 +84,13 @@ async def test_an_idle_thread_waits_a_moment_for_company() -> None:
     assert work.calls == [[1, 2, 3]]  # full, so the five seconds were not waited for
 
 
-async def test_a_lonely_job_is_done_when_its_wait_is_over() -> None:
+async def test_a_single_job_runs_after_the_maximum_wait() -> None:
     work = Work()
     async with batching(work, wait=0.01) as batcher:
         assert await batcher.submit([4]) == [8]
 
 
-async def test_a_large_request_is_cut_and_put_together_again() -> None:
+async def test_a_large_request_is_split_and_reassembled() -> None:
     work = Work()
     async with batching(work, max_batch=4) as batcher:
         assert await batcher.submit(range(20, 30)) == list(range(40, 60, 2))
@@ -103,7 +103,7 @@ async def test_no_jobs_get_no_results() -> None:
         assert await batcher.submit([]) == []
 
 
-async def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room() -> None:
+async def test_a_full_queue_rejects_until_there_is_space() -> None:
     work = Work()
     async with batching(work, max_waiting=3) as batcher:
         first = await busy(work, batcher)
@@ -121,7 +121,7 @@ async def test_a_full_queue_refuses_at_once_and_takes_again_when_there_is_room()
         assert await batcher.submit([3, 4]) == [6, 8]
 
 
-async def test_a_caller_who_gives_up_is_not_worked_for_and_makes_room() -> None:
+async def test_a_cancelled_caller_leaves_the_queue() -> None:
     work = Work()
     async with batching(work, max_waiting=2) as batcher:
         first = await busy(work, batcher)
@@ -140,7 +140,7 @@ async def test_a_caller_who_gives_up_is_not_worked_for_and_makes_room() -> None:
     assert work.calls == [[0], [3, 4]]
 
 
-async def test_a_caller_who_gives_up_in_the_thread_harms_nobody() -> None:
+async def test_a_caller_cancelled_in_the_thread_affects_no_other() -> None:
     work = Work()
     async with batching(work) as batcher:
         gives_up = await busy(work, batcher)
@@ -170,7 +170,7 @@ async def test_one_bad_job_fails_alone() -> None:
     assert [batch.failed for batch in told] == [0, 1]
 
 
-async def test_a_request_of_bad_jobs_alone_leaves_no_error_unread(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_request_of_failing_jobs_leaves_no_unread_error(caplog: pytest.LogCaptureFixture) -> None:
     async with batching(Work()) as batcher:
         with pytest.raises(JobFailedError) as failed:
             await batcher.submit([13, 13, 1])

@@ -36,7 +36,7 @@ def client() -> Iterator[httpx.Client]:
         (Ticket(subject="a", brand="Acme", product="Acme"), "a.", ("Acme",)),
     ],
 )
-def test_a_ticket_is_one_text_judged_towards_brand_and_product(
+def test_a_ticket_is_one_text_with_brand_and_product_as_targets(
     ticket: Ticket, text: str, targets: tuple[str, ...]
 ) -> None:
     assert ticket_request(ticket).text == text
@@ -66,7 +66,7 @@ def test_a_ticket_is_one_text_judged_towards_brand_and_product(
         ),
     ],
 )
-def test_each_verdict_that_counts_is_a_tag(score: dict[str, Any], ticket: Ticket, expected: list[str]) -> None:
+def test_each_relevant_score_is_a_tag(score: dict[str, Any], ticket: Ticket, expected: list[str]) -> None:
     whole: dict[str, Any] = {"sentiment": {"label": "negative"}, "targets": []} | score
 
     assert tags(whole, ticket) == ["sentiment_negative", *expected]
@@ -97,7 +97,7 @@ def test_a_ticket_is_tagged_over_http(client: httpx.Client) -> None:
     assert told.result.sentiment.label == "negative"
 
 
-def test_the_recipe_s_own_ticket_is_tagged_with_tags_of_its_table(client: httpx.Client) -> None:
+def test_the_example_in_the_docs_gets_documented_tags(client: httpx.Client) -> None:
     recipe = (ROOT / "docs" / "how-to" / "helpdesk.md").read_text(encoding="utf-8")
     sent = re.search(r"-d '(\{.*?\})'", recipe, re.DOTALL)
     assert sent is not None
@@ -111,19 +111,19 @@ def test_the_recipe_s_own_ticket_is_tagged_with_tags_of_its_table(client: httpx.
 
 
 @pytest.mark.parametrize("nothing", ["", None])
-def test_what_a_ticket_does_not_have_may_be_empty_or_null(client: httpx.Client, nothing: str | None) -> None:
+def test_missing_ticket_fields_may_be_empty_or_null(client: httpx.Client, nothing: str | None) -> None:
     fields = ("subject", "description", "brand", "product")
 
     assert client.post("/v1/tickets", json=dict.fromkeys(fields, nothing)).json()["tags"][0] == "sentiment_negative"
 
 
 @pytest.mark.parametrize(("sent", "told"), [("A-7", "A-7"), (92.0, 92), (None, None), (0, 0)])
-def test_the_ticket_s_id_comes_back(client: httpx.Client, sent: object, told: object) -> None:
+def test_the_ticket_id_is_returned(client: httpx.Client, sent: object, told: object) -> None:
     assert client.post("/v1/tickets", json={"id": sent}).json()["id"] == told
 
 
 @pytest.mark.parametrize("sent", [True, 1.5, -1, 2**53, [], {}, "x" * 201])
-def test_another_id_is_refused_by_its_name(client: httpx.Client, sent: object) -> None:
+def test_an_invalid_id_is_named(client: httpx.Client, sent: object) -> None:
     answer = client.post("/v1/tickets", json={"id": sent})
 
     assert answer.status_code == 422
@@ -134,7 +134,7 @@ def moods(**shares: float) -> dict[str, Any]:
     return {"mood": {"probabilities": shares}}
 
 
-def test_each_emotion_has_one_word_or_is_left_out_on_purpose() -> None:
+def test_each_emotion_has_one_tag_or_is_untagged() -> None:
     assert sorted([label for labels in EMOTION_TAGS.values() for label in labels] + list(UNTAGGED_EMOTIONS)) == sorted(
         EMOTIONS
     )
@@ -155,11 +155,11 @@ def test_each_emotion_has_one_word_or_is_left_out_on_purpose() -> None:
         ({"emotions": {"labels": ["anger"]}} | moods(sadness=0.8), ["angry", "disappointed"]),
     ],
 )
-def test_a_word_holds_for_any_of_its_emotions_or_for_a_likely_mood(score: dict[str, Any], expected: list[str]) -> None:
+def test_a_tag_needs_one_of_its_emotions_or_a_probable_mood(score: dict[str, Any], expected: list[str]) -> None:
     assert emotion_tags(score) == expected
 
 
-def test_the_recipe_s_table_is_the_mapping() -> None:
+def test_the_table_in_the_docs_is_the_mapping() -> None:
     recipe = (ROOT / "docs" / "how-to" / "helpdesk.md").read_text(encoding="utf-8")
     _, *rows = re.findall(r"^\| (\w+) \| ([a-z, ]+) \| (\w*) ?\|$", recipe, re.MULTILINE)
 

@@ -54,7 +54,12 @@ def problem(answer: httpx.Response, status: int) -> Problem:
             "(a list of 3)",
             "has 3 entries, at most 2 are allowed",
         ),
-        ({"text": "a", "targets": ["b", "c" * 11]}, "targets[1]", "c" * 11, "has 11 characters, at most 10 are allowed"),
+        (
+            {"text": "a", "targets": ["b", "c" * 11]},
+            "targets[1]",
+            "c" * 11,
+            "has 11 characters, at most 10 are allowed",
+        ),
         (
             {"texts": ["a", {"text": "b", "targets": ["c", " \t"]}]},
             "texts[1].targets[1]",
@@ -84,7 +89,7 @@ def problem(answer: httpx.Response, status: int) -> Problem:
         (10**4_000, "body", None, None),
     ],
 )
-def test_json_of_another_shape_is_422_and_names_field_and_value(
+def test_invalid_json_fields_are_422_and_named(
     client: httpx.Client, body: Any, field: str, value: str | None, detail: str | None
 ) -> None:
     told = problem(client.post("/v1/score", content=json.dumps(body), headers=JSON), 422)
@@ -109,14 +114,14 @@ def test_json_of_another_shape_is_422_and_names_field_and_value(
         (b'{"texts": [' + b"9" * 4_070 + b"]}", "field"),
     ],
 )
-def test_what_cannot_be_parsed_is_told(client: httpx.Client, body: bytes, words: str) -> None:
+def test_unparsable_bodies_are_explained(client: httpx.Client, body: bytes, words: str) -> None:
     answer = client.post("/v1/score", content=body, headers=JSON)
 
     told = problem(answer, 422 if words == "field" else 400)
     assert words in told.detail or told.errors is not None
 
 
-def test_a_number_of_too_many_digits_is_told() -> None:
+def test_a_number_with_too_many_digits_is_explained() -> None:
     with serving(Service(scorer=WatchedScorer())) as client:
         answer = client.post("/v1/score", content=b'{"text": ' + b"9" * 5_000 + b"}", headers=JSON)
 
@@ -134,14 +139,14 @@ def test_any_text_within_the_limits_is_scored(client: httpx.Client, text: str) -
 
 
 @pytest.mark.parametrize("target", ["\x00", MARKER, "(", "[a-", "\\", "#", "@", "😡", "a" * 10, "é\u0301"])
-def test_any_target_within_the_limits_is_looked_for(client: httpx.Client, target: str) -> None:
+def test_any_target_within_the_limits_is_scored(client: httpx.Client, target: str) -> None:
     answer = client.post("/v1/score", json={"text": "a great day", "targets": [target]})
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["results"][0]["targets"][0]["target"] == target
 
 
-def test_a_large_body_is_413_whether_its_length_was_told_or_not(client: httpx.Client) -> None:
+def test_a_large_body_is_413_with_or_without_its_length(client: httpx.Client) -> None:
     body = b'{"text": "' + b"x" * 5_000 + b'"}'
 
     told = problem(client.post("/v1/score", content=body, headers=JSON), 413)
@@ -150,7 +155,7 @@ def test_a_large_body_is_413_whether_its_length_was_told_or_not(client: httpx.Cl
     assert untold.detail == "The body has more than 4096 bytes, at most 4096 are allowed."
 
 
-def test_a_client_that_still_sends_hears_why_it_was_refused(client: httpx.Client) -> None:
+def test_a_client_still_sending_receives_the_error(client: httpx.Client) -> None:
     with connected(client) as line:
         line.sendall(HEAD + b"Content-Length: 20000\r\n\r\n")
         for _ in range(4):
@@ -161,7 +166,7 @@ def test_a_client_that_still_sends_hears_why_it_was_refused(client: httpx.Client
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_client_that_sends_far_too_much_is_cut_off(client: httpx.Client) -> None:
+def test_a_client_that_sends_far_too_much_is_disconnected(client: httpx.Client) -> None:
     sent = 0
     with connected(client) as line:
         line.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -173,7 +178,7 @@ def test_a_client_that_sends_far_too_much_is_cut_off(client: httpx.Client) -> No
     assert sent < 50_000_000
 
 
-def test_a_body_that_does_not_come_is_408(client: httpx.Client) -> None:
+def test_a_missing_body_is_408(client: httpx.Client) -> None:
     with connected(client) as line:
         line.sendall(HEAD + b'Content-Length: 100\r\n\r\n{"text')
         answer = b"".join(iter(lambda: line.recv(4_096), b""))
@@ -205,12 +210,12 @@ def connected(client: httpx.Client) -> socket.socket:
         ("GET", "/static/..%2fapp.py", {}, 404, "/static"),
     ],
 )
-def test_a_wrong_address_method_or_kind_is_a_problem_too(
+def test_a_wrong_path_method_or_content_type_is_a_problem(
     client: httpx.Client, method: str, path: str, headers: dict[str, str], status: int, words: str
 ) -> None:
     assert words in problem(client.request(method, path, headers=headers, content=b"{}"), status).model_dump_json()
 
 
-def test_json_under_another_name_is_taken(client: httpx.Client) -> None:
+def test_other_json_content_types_are_accepted(client: httpx.Client) -> None:
     for kind in ("application/json; charset=utf-8", "Application/JSON", "application/cloudevents+json"):
         assert client.post("/v1/score", content=b'{"text": "a"}', headers={"Content-Type": kind}).status_code == 200

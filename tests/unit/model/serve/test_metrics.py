@@ -42,7 +42,7 @@ def test_requests_batches_and_the_model_are_counted(client: httpx.Client) -> Non
     assert found["brandpulse_model_info", "name=keyword", "version=keyword-1"] == 1
 
 
-def test_addresses_of_strangers_do_not_become_labels(client: httpx.Client) -> None:
+def test_unknown_paths_do_not_become_metric_labels(client: httpx.Client) -> None:
     assert samples(client)["brandpulse_serve_requests_total", "path=other", "status=404"] >= 1
     assert "/nothing/here" not in client.get("/metrics").text
 
@@ -54,7 +54,7 @@ def test_every_metric_of_the_table_is_exposed(client: httpx.Client) -> None:
         assert f"# TYPE {metric.name.removesuffix('_total')}" in text or f"# TYPE {metric.name}" in text
 
 
-def test_promtool_finds_nothing_wrong(client: httpx.Client) -> None:
+def test_promtool_accepts_the_metrics(client: httpx.Client) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no promtool here")

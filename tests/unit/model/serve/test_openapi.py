@@ -49,7 +49,7 @@ def description(client: httpx.Client) -> Any:
         ("GET", "/readyz", POSITIVE, 1),
     ],
 )
-def test_every_answer_is_as_described(
+def test_every_response_matches_the_description(
     schema: Any, method: str, path: str, mode: schemathesis.GenerationMode, examples: int
 ) -> None:
     # Not schema.parametrize(): its plugin and this pytest do not go together.
@@ -63,7 +63,7 @@ def test_every_answer_is_as_described(
     ask()
 
 
-def test_the_examples_of_requests_are_answered(client: httpx.Client, description: Any) -> None:
+def test_the_example_requests_are_valid(client: httpx.Client, description: Any) -> None:
     for path, answer in POSTS.items():
         examples = description["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]
         for example in examples.values():
@@ -72,7 +72,7 @@ def test_the_examples_of_requests_are_answered(client: httpx.Client, description
             answer.model_validate_json(sent.content, strict=True)
 
 
-def test_the_examples_of_answers_are_of_their_shape(description: Any) -> None:
+def test_the_example_responses_match_their_schema(description: Any) -> None:
     answers: dict[str, type[BaseModel]] = {**POSTS, "/v1/model": ModelAnswer}
     for path, answer in answers.items():
         (operation,) = description["paths"][path].values()
@@ -80,7 +80,7 @@ def test_the_examples_of_answers_are_of_their_shape(description: Any) -> None:
         answer.model_validate(told["example"], strict=True)
 
 
-def test_the_limits_stand_in_the_description(description: Any) -> None:
+def test_the_description_contains_the_limits(description: Any) -> None:
     schemas = description["components"]["schemas"]
 
     assert schemas["Many"]["properties"]["texts"]["maxItems"] == 128
@@ -89,7 +89,7 @@ def test_the_limits_stand_in_the_description(description: Any) -> None:
     assert schemas["Item"]["properties"]["targets"]["items"]["maxLength"] == 120
 
 
-def test_the_token_is_wanted_where_the_description_says_so(client: httpx.Client, description: Any) -> None:
+def test_the_token_is_required_as_described(client: httpx.Client, description: Any) -> None:
     for path, operations in description["paths"].items():
         for method, operation in operations.items():
             answer = client.request(method, path, headers={"Content-Type": "application/json"}, content=b"{}")

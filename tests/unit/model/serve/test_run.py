@@ -9,7 +9,7 @@ from brandpulse.errors import ConfigError
 from model.serve.run import bind_socket
 
 
-async def test_answers_do_not_wait_for_acknowledgements() -> None:
+async def test_responses_do_not_wait_for_acknowledgements() -> None:
     told = asyncio.get_running_loop().create_future()
 
     def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -24,13 +24,13 @@ async def test_answers_do_not_wait_for_acknowledgements() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]"])
-def test_any_way_to_write_the_host_is_understood(host: str) -> None:
+def test_all_forms_of_the_host_are_accepted(host: str) -> None:
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     with bind_socket(host, 0) as listener:
         assert listener.getsockname()[1] > 0
 
 
-def test_an_address_of_another_machine_is_told() -> None:
+def test_an_unavailable_address_is_reported() -> None:
     with pytest.raises(ConfigError, match=r"cannot listen on 203\.0\.113\.1:80 .*BRANDPULSE_SERVE_PORT"):
         bind_socket("203.0.113.1", 80)

@@ -60,7 +60,7 @@ def test_a_batch_is_answered_in_its_order(client: httpx.Client) -> None:
     assert [len(result["targets"]) for result in results] == [0, 0, 0, 1]
 
 
-def test_a_target_is_judged_where_it_stands_and_irrelevant_where_it_does_not(client: httpx.Client) -> None:
+def test_an_unnamed_target_is_irrelevant(client: httpx.Client) -> None:
     results = score(
         client,
         texts=[
@@ -76,7 +76,7 @@ def test_a_target_is_judged_where_it_stands_and_irrelevant_where_it_does_not(cli
     ]
 
 
-def test_the_words_of_an_aspect_are_read_and_those_of_a_name_are_not() -> None:
+def test_the_model_reads_words_of_aspects_not_of_names() -> None:
     scorer = WatchedScorer()
     text = {"text": "love the battery", "targets": ["battery"]}
     with serving(Service(scorer=scorer)) as client:
@@ -85,11 +85,11 @@ def test_the_words_of_an_aspect_are_read_and_those_of_a_name_are_not() -> None:
     assert [post.replace(MARKER, "<m>") for post in scorer.calls[0]] == ["love the <m>", "love the <m> battery"]
 
 
-def test_a_head_that_the_model_does_not_have_is_left_out(client: httpx.Client) -> None:
+def test_missing_heads_are_left_out(client: httpx.Client) -> None:
     assert set(score(client, text="awful")[0]) == {"sentiment", "targets"}
 
 
-def test_all_heads_are_told_with_the_flags_of_their_thresholds(all_heads: httpx.Client) -> None:
+def test_all_heads_are_returned_with_threshold_flags(all_heads: httpx.Client) -> None:
     result = score(all_heads, text="0.7 whatever", targets=["whatever"])[0]
 
     assert result["sentiment"]["label"] == "negative"
@@ -110,7 +110,7 @@ def test_all_heads_are_told_with_the_flags_of_their_thresholds(all_heads: httpx.
     assert result["sarcasm"] == {"flag": True, "probability": 0.7}  # at its threshold
 
 
-def test_emotions_are_those_above_their_thresholds_and_all_on_ask(all_heads: httpx.Client) -> None:
+def test_emotions_reach_their_thresholds_or_all_on_request(all_heads: httpx.Client) -> None:
     few, many = score(all_heads, texts=["0.7 a", "0.9 b"])
     assert few["emotions"]["labels"][:2] == ["amusement", "anger"]
     assert "admiration" not in few["emotions"]["labels"]
@@ -144,7 +144,7 @@ def test_concurrent_requests_share_a_pass_of_the_model() -> None:
     assert scorer.threads == {"scorer_0"}
 
 
-def test_health_is_answered_while_the_model_works() -> None:
+def test_health_responds_while_the_model_works() -> None:
     scorer = WatchedScorer()
     with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(1) as callers:
         scorer.gate.clear()
@@ -156,7 +156,7 @@ def test_health_is_answered_while_the_model_works() -> None:
         held.result()
 
 
-def test_a_full_queue_is_503_with_retry_after_and_nothing_else_breaks() -> None:
+def test_a_full_queue_is_503_with_retry_after() -> None:
     scorer = WatchedScorer()
     service = Service(scorer=scorer, batching=Batching(waiting=3))
     with serving(service) as client, ThreadPoolExecutor(4) as callers:
@@ -177,7 +177,7 @@ def test_a_full_queue_is_503_with_retry_after_and_nothing_else_breaks() -> None:
         assert len(score(client, texts=["one", "two"])) == 2
 
 
-def test_a_client_that_hangs_up_is_not_scored() -> None:
+def test_a_disconnected_client_is_not_scored() -> None:
     scorer = WatchedScorer()
     with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(2) as callers:
         scorer.gate.clear()
@@ -195,7 +195,7 @@ def test_a_client_that_hangs_up_is_not_scored() -> None:
     assert 'brandpulse_serve_requests_total{path="/v1/score",status="499"} 1.0' in metrics
 
 
-def test_a_text_on_which_the_model_raises_fails_its_own_request_alone() -> None:
+def test_a_failing_text_fails_only_its_own_request() -> None:
     scorer = WatchedScorer()
     with serving(Service(scorer=scorer)) as client, ThreadPoolExecutor(4) as callers:
         scorer.gate.clear()
@@ -212,7 +212,7 @@ def test_a_text_on_which_the_model_raises_fails_its_own_request_alone() -> None:
         assert "brandpulse_serve_failed_texts_total 1.0" in client.get("/metrics").text
 
 
-def test_a_crowd_is_hurried_and_its_results_say_so() -> None:
+def test_overload_degrades_results_and_marks_them() -> None:
     crowded = OverloadCheck(2)
     service = Service(scorer=HurriedScorer(crowded=crowded), batching=Batching(texts=1))
     crowded.service = service
@@ -231,7 +231,7 @@ def test_a_crowd_is_hurried_and_its_results_say_so() -> None:
         assert "brandpulse_posts_hurried_total 2.0" in client.get("/metrics").text
 
 
-def test_nobody_is_hurried_unless_told() -> None:
+def test_without_the_setting_no_result_is_degraded() -> None:
     assert not OverloadCheck(None, Service(scorer=WatchedScorer()))()
     assert not OverloadCheck(1)()
 

@@ -27,7 +27,7 @@ def a_row(
     return Encoded(np.array([101, 102], dtype=np.int32), tuple(range(len(numbers))), numbers, mentions, gold, absent)
 
 
-def test_mentions_of_one_target_count_with_their_mean_and_absent_or_unlabelled_ones_not_at_all() -> None:
+def test_mentions_are_averaged_and_unlabelled_ones_ignored() -> None:
     rows = [a_row((0, 1, 0), (2, 0, 2)), a_row(), a_row((0, 1), (1, -1)), a_row((0,), (3,), frozenset({0}))]
     logits = np.arange(6 * 4, dtype=np.float64).reshape(6, 4)
     means, gold = by_target(logits, rows)
@@ -44,20 +44,20 @@ def test_mentions_of_one_target_count_with_their_mean_and_absent_or_unlabelled_o
         ([1, 0], [0.5, 0.5], 0.5),
     ],
 )
-def test_average_precision_is_the_mean_precision_at_the_right_ones(
+def test_average_precision_is_the_mean_precision_at_positives(
     right: list[int], chances: list[float], expected: float
 ) -> None:
     assert average_precision(np.array(right) == 1, np.array(chances)) == pytest.approx(expected)
 
 
-def test_a_threshold_lies_where_the_label_begins_to_be_right() -> None:
+def test_the_threshold_separates_the_label() -> None:
     generator = np.random.default_rng(1)
     chances = generator.random(4000)
     gold = (chances > 0.7).astype(float)
     assert best_threshold(chances, gold, both=True) == pytest.approx(0.7, abs=0.03)
 
 
-def test_a_label_without_both_answers_has_an_even_threshold() -> None:
+def test_a_label_with_one_class_has_threshold_one_half() -> None:
     assert best_threshold(np.array([0.1, 0.9]), np.array([1.0, -1.0]), both=False) == 0.5
 
 
@@ -70,7 +70,7 @@ def over_confident(rows: int, seed: int) -> tuple[Floats, np.ndarray[Any, np.dty
     return 3 * logits, gold
 
 
-def test_the_temperature_takes_back_what_is_too_sure() -> None:
+def test_the_temperature_reduces_overconfidence() -> None:
     logits, gold = over_confident(6000, seed=1)
     judged = SideAnswers({"sentiment": logits}, {"sentiment": gold})
     found = calibrate({"some": judged})
@@ -99,11 +99,11 @@ def test_one_temperature_serves_all_labels_of_a_head_of_many() -> None:
         ("disaster", ["disaster"], True),
     ],
 )
-def test_a_set_is_judged_as_it_will_be_served(name: str, sets: list[str], stands: bool) -> None:
+def test_a_set_is_evaluated_in_its_served_form(name: str, sets: list[str], stands: bool) -> None:
     assert is_served_form(name, dict.fromkeys(sets)) is stands
 
 
-def test_every_post_is_in_one_batch_of_an_epoch_among_posts_of_like_length() -> None:
+def test_every_post_is_in_one_batch_of_similar_lengths() -> None:
     posts = list(range(640))
     sizes = [1 + number % 30 for number in posts]
     batches = bucketed_batches(posts, sizes, size=16, span=40, generator=np.random.default_rng(13))

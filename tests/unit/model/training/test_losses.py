@@ -35,7 +35,7 @@ def gradients(batch: list[Encoded], **changes: Any) -> dict[str, Any]:
     return {name: np.zeros(0) if logits.grad is None else logits.grad.numpy() for name, logits in full.items()}
 
 
-def test_a_head_learns_from_the_rows_that_have_its_label_alone() -> None:
+def test_a_head_learns_only_from_rows_with_its_label() -> None:
     found = gradients([a_row(sentiment=2), a_row(mood=0), a_row((1, -1))])
     assert [bool(row.any()) for row in found["sentiment"]] == [True, False, False]
     assert [bool(row.any()) for row in found["mood"]] == [False, True, False]
@@ -43,18 +43,18 @@ def test_a_head_learns_from_the_rows_that_have_its_label_alone() -> None:
     assert not found["emotion"].any()
 
 
-def test_a_bit_that_is_unknown_teaches_nothing() -> None:
+def test_an_unknown_bit_has_no_gradient() -> None:
     found = gradients([a_row(risk=(1.0, -1.0, 0.0))])
     assert [bool(value) for value in found["risk"][0]] == [True, False, True]
     assert found["risk"][0][0] < 0 < found["risk"][0][2]
 
 
-def test_a_head_that_the_recipe_does_not_weigh_learns_nothing() -> None:
+def test_a_head_without_weight_learns_nothing() -> None:
     assert not gradients([a_row(sentiment=2, mood=0)], weights={"sentiment": 1.0})["mood"].any()
 
 
 @pytest.mark.parametrize(("balance", "weights"), [(0.0, [1, 1, 1]), (1.0, [4 / 1.5, 2 / 1.5, 0.5 / 1.5])])
-def test_rare_classes_weigh_more_while_the_mean_post_weighs_one(balance: float, weights: list[float]) -> None:
+def test_rare_classes_have_higher_weights_with_mean_one(balance: float, weights: list[float]) -> None:
     from model.training.losses import class_weights
 
     counts = [10, 20, 80]
@@ -63,7 +63,7 @@ def test_rare_classes_weigh_more_while_the_mean_post_weighs_one(balance: float, 
     assert found / found[0] == pytest.approx(np.array(weights) / weights[0])
 
 
-def test_imitation_pulls_the_student_and_never_the_teacher() -> None:
+def test_imitation_has_no_gradient_for_the_teacher() -> None:
     import torch
 
     from model.spec.heads import BY_NAME

@@ -52,7 +52,7 @@ def test_a_level_follows_from_complaint_crisis_and_named_hazards(text: str, scor
     assert level_of(scores, mark(text, ["Acme"])) == [expected]
 
 
-def test_looking_for_hazards_only_where_they_matter_changes_no_level() -> None:
+def test_lazy_hazard_search_changes_no_level() -> None:
     draw = np.random.default_rng(1)
     texts = ["Acme and Zenith", "Acme is on fire", "Zenith: police at the door of Acme", "hello"]
     posts = [mark(texts[row % 4], ["Acme", "Zenith"][: 1 + row % 2]) for row in range(400)]
@@ -65,13 +65,13 @@ def test_looking_for_hazards_only_where_they_matter_changes_no_level() -> None:
     assert set(found.tolist()) == {0, 1, 2}
 
 
-def test_one_post_may_be_urgent_for_one_of_its_brands_alone() -> None:
+def test_a_post_can_be_urgent_for_only_one_of_its_brands() -> None:
     post = mark("Acme is on fire, Zenith lets everybody in", ["Acme", "Zenith"])
 
     assert level_of(said(complaint=0.5, crisis=0.8, targets=["negative", "positive"]), post) == ["high", "low"]
 
 
-def test_each_target_is_judged_by_its_own_post() -> None:
+def test_each_target_uses_its_own_post() -> None:
     calm, alarmed = mark("hello Acme and Zenith", ["Acme", "Zenith"]), mark("Acme burnt my hand", ["Acme"])
     both = Scores(
         {"risk": np.array([[0.0, 0.0, 0.0], [0.9, 0.0, 0.0]], dtype=np.float32)},
@@ -81,11 +81,11 @@ def test_each_target_is_judged_by_its_own_post() -> None:
     assert urgency(both, [calm, alarmed], thresholds=THRESHOLDS).tolist() == [0, 0, 2]
 
 
-def test_the_name_of_a_brand_is_no_hazard() -> None:
+def test_a_brand_name_is_not_a_hazard() -> None:
     assert level_of(said(complaint=0.5), mark("Hospital Coffee was cold", ["Hospital Coffee"])) == ["medium"]
 
 
-def test_a_post_without_targets_is_judged_as_a_whole() -> None:
+def test_a_post_without_targets_has_a_level() -> None:
     posts = [plain("my phone exploded"), plain("my phone exploded, in a good way")]
     heads = {
         "sentiment": np.array([[1, 0, 0], [0, 0, 1]], dtype=np.float32),
@@ -103,14 +103,14 @@ def test_no_posts_have_no_levels() -> None:
     assert urgency(nothing, []).tolist() == []
 
 
-def test_an_engine_that_knows_no_risk_is_told_so() -> None:
+def test_an_engine_without_the_head_risk_is_an_error() -> None:
     scores = Scores({"sentiment": np.ones((1, 3), dtype=np.float32)}, np.ones((1, 4), dtype=np.float32))
 
     with pytest.raises(ValueError, match=r"head 'risk'.*sentiment"):
         urgency(scores, [mark("hello Acme", ["Acme"])])
 
 
-def test_scores_of_other_posts_are_refused() -> None:
+def test_scores_of_other_posts_are_an_error() -> None:
     with pytest.raises(ValueError, match="target: 2 rows of scores for 1 targets"):
         urgency(said(targets=["negative", "negative"]), [mark("hello Acme", ["Acme"])])
 

@@ -37,7 +37,7 @@ def evaluate(data: Path, *more: str, engine: str = "keyword") -> dict[str, Any]:
     return report
 
 
-def test_the_flat_keys_are_written_over_what_was_there(tmp_path: Path) -> None:
+def test_flat_keys_overwrite_an_existing_report(tmp_path: Path) -> None:
     (tmp_path / "out.json").write_text("something old", encoding="utf-8")
     report = evaluate(a_file(tmp_path))
     assert {"n", "accuracy", "macro_recall", "macro_f1", "ece", "per_class", "confusion", "ci"} <= report.keys()
@@ -48,7 +48,7 @@ def test_a_poor_model_still_exits_with_0(tmp_path: Path) -> None:
     assert evaluate(a_file(tmp_path, [{"text": "awful", "sentiment": "pos"}] * 2 + POSTS))["accuracy"] == 0.5
 
 
-def test_labels_may_be_named_in_short(tmp_path: Path) -> None:
+def test_short_label_names_are_accepted(tmp_path: Path) -> None:
     assert evaluate(a_file(tmp_path), "--labels", "neg,neu,pos")["labels"] == ["negative", "neutral", "positive"]
 
 
@@ -64,7 +64,7 @@ def test_labels_may_be_named_in_short(tmp_path: Path) -> None:
         ("sarcasm", [{"text": "oh great", "sarcasm": 0}]),
     ],
 )
-def test_weights_with_many_heads_answer_every_task(
+def test_multi_head_weights_support_every_task(
     tmp_path: Path, brand_folder: Path, task: Task, rows: list[dict[str, Any]]
 ) -> None:
     report = evaluate(a_file(tmp_path, rows), "--task", task, "--weights", str(brand_folder), engine="openvino")
@@ -73,7 +73,7 @@ def test_weights_with_many_heads_answer_every_task(
 
 
 @pytest.mark.parametrize("given", [(), ("--tiers", "early")])
-def test_the_report_says_which_tiers_of_the_shipped_weights_answered(tmp_path: Path, given: tuple[str, ...]) -> None:
+def test_report_names_the_exit_policy(tmp_path: Path, given: tuple[str, ...]) -> None:
     rows = [{"text": "well", "sentiment": "pos"}, {"text": "ill", "sentiment": "neg"}]
     report = evaluate(a_file(tmp_path, rows), "--precision", "fp32", *given, engine="openvino")
     assert report["version"].endswith("-early") == bool(given)
@@ -86,14 +86,14 @@ def test_the_report_says_which_tiers_of_the_shipped_weights_answered(tmp_path: P
         ("emotion", [{"text": "well", "emotions": ["joy"]}, {"text": "so so", "emotions": ["joy"]}], [1.0]),
     ],
 )
-def test_the_thresholds_of_the_manifest_are_used(
+def test_manifest_thresholds_are_used(
     tmp_path: Path, brand_folder: Path, task: Task, rows: list[dict[str, Any]], recall: list[float]
 ) -> None:
     report = evaluate(a_file(tmp_path, rows), "--task", task, "--weights", str(brand_folder), engine="openvino")
     assert [figures["recall"] for figures in report["per_class"].values()] == recall
 
 
-def test_another_report_is_held_against_this_one(tmp_path: Path) -> None:
+def test_against_a_report_compares_both_models(tmp_path: Path) -> None:
     data = a_file(tmp_path)
     evaluate(data, engine="null")
     (tmp_path / "out.json").rename(tmp_path / "null.json")
@@ -103,14 +103,14 @@ def test_another_report_is_held_against_this_one(tmp_path: Path) -> None:
     assert found["differences"]["accuracy"][0] == 0.5
 
 
-def test_other_weights_are_asked_themselves(tmp_path: Path, brand_folder: Path) -> None:
+def test_against_weights_evaluates_them(tmp_path: Path, brand_folder: Path) -> None:
     report = evaluate(
         a_file(tmp_path), "--weights", str(brand_folder), "--against", str(brand_folder), engine="openvino"
     )
     assert report["against"]["mcnemar"] == {"only_this_right": 0, "only_the_other_right": 0, "p": 1.0}
 
 
-def test_another_report_on_other_rows_is_refused(tmp_path: Path) -> None:
+def test_against_a_report_on_other_rows_fails(tmp_path: Path) -> None:
     evaluate(a_file(tmp_path, POSTS[:1]))
     (tmp_path / "out.json").rename(tmp_path / "other.json")
     (tmp_path / "out.predictions.npz").rename(tmp_path / "other.predictions.npz")
@@ -121,18 +121,18 @@ def test_another_report_on_other_rows_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["no/such/folder.json", "page.html", "."])
-def test_a_report_that_cannot_be_written_is_told(tmp_path: Path, out: str) -> None:
+def test_an_unwritable_report_path_is_reported(tmp_path: Path, out: str) -> None:
     arguments = ["evaluate", "--data", str(a_file(tmp_path)), "--engine", "keyword", "--json", str(tmp_path / out)]
     result = RUNNER.invoke(app, arguments)
     assert result.exit_code == 2 or isinstance(result.exception, ConfigError)
 
 
-def test_an_unknown_task_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_task_is_a_usage_error(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["evaluate", "--data", str(a_file(tmp_path)), "--task", "weather"])
     assert result.exit_code == 2
 
 
-def test_wrong_input_exits_with_2_and_one_sentence(tmp_path: Path) -> None:
+def test_invalid_input_exits_with_2_and_one_sentence(tmp_path: Path) -> None:
     data = a_file(tmp_path, [*POSTS, {"text": "so so", "sentiment": "meh"}])
     command = [sys.executable, "-m", "brandpulse", "model", "evaluate", "--data", str(data), "--engine", "keyword"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -142,12 +142,12 @@ def test_wrong_input_exits_with_2_and_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("option", "texts"), [((), True), (("--no-texts",), False)])
-def test_a_page_lies_beside_the_report(tmp_path: Path, option: tuple[str, ...], texts: bool) -> None:
+def test_a_page_is_written_beside_the_report(tmp_path: Path, option: tuple[str, ...], texts: bool) -> None:
     evaluate(a_file(tmp_path, [*POSTS, {"text": "awful, my secret", "sentiment": "pos"}]), *option)
     assert ("my secret" in (tmp_path / "out.html").read_text(encoding="utf-8")) == texts
 
 
-def test_without_the_charts_packages_the_report_is_written_all_the_same(tmp_path: Path) -> None:
+def test_without_chart_packages_the_report_is_still_written(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['jinja2', 'matplotlib', 'sklearn', 'scipy']));"
         "sys.argv[0] = 'brandpulse'; from brandpulse.__main__ import main; main()"

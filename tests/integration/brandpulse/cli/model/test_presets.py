@@ -78,7 +78,7 @@ def test_tweets_prints_its_table(data: Path, weights: Path, tmp_path: Path) -> N
     assert ("as shipped", "Airline tweets", "macro recall") in found
 
 
-def test_tickets_judges_all_labels_and_shows_some(data: Path, weights: Path, tmp_path: Path) -> None:
+def test_tickets_evaluates_all_labels_and_shows_examples(data: Path, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "o.json"
     found = figures(["tickets", "--data", str(data), "--weights", str(weights), "--threads", "1"], out)
 
@@ -93,7 +93,7 @@ def test_tickets_judges_all_labels_and_shows_some(data: Path, weights: Path, tmp
     assert all({"sentiment", "target_sentiment", "emotion", "urgency"} <= set(one) for one in examples)
 
 
-def test_reviews_are_learnt_and_judged(data: Path, weights: Path, tmp_path: Path) -> None:
+def test_reviews_trains_and_evaluates(data: Path, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     out = str(tmp_path / "out")
     found = figures(["reviews", "--data", str(data), "--weights", str(weights), "--out", out], tmp_path / "o.json")
@@ -103,7 +103,7 @@ def test_reviews_are_learnt_and_judged(data: Path, weights: Path, tmp_path: Path
     }
 
 
-def test_financial_news_is_judged_before_and_after(data: Path, weights: Path, tmp_path: Path) -> None:
+def test_finance_evaluates_before_and_after_the_training(data: Path, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     out = str(tmp_path / "out")
     found = figures(["finance", "--data", str(data), "--weights", str(weights), "--out", out], tmp_path / "o.json")
@@ -111,7 +111,7 @@ def test_financial_news_is_judged_before_and_after(data: Path, weights: Path, tm
     assert {what for what, _, _ in found} == {"as shipped", "trained on it"}
 
 
-def test_aspects_are_found_judged_and_summed_up(data: Path, weights: Path, tmp_path: Path) -> None:
+def test_aspects_are_found_scored_and_summarised(data: Path, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     out, report = tmp_path / "tagger", tmp_path / "o.json"
     common = ["--weights", str(weights), "--threads", "1"]
@@ -127,7 +127,7 @@ def test_aspects_are_found_judged_and_summed_up(data: Path, weights: Path, tmp_p
 
 
 @pytest.mark.parametrize("name", ["finance", "reviews", "aspects"])
-def test_what_trains_says_what_it_needs(
+def test_a_training_preset_without_torch_names_the_package(
     name: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model.loader.torch_is_installed", lambda: False)
@@ -138,7 +138,7 @@ def test_what_trains_says_what_it_needs(
     assert "pip install 'brandpulse[train]'" in str(said.exception)
 
 
-def test_a_missing_set_is_named(weights: Path, tmp_path: Path) -> None:
+def test_a_missing_data_set_is_named(weights: Path, tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["tweets", "--data", str(tmp_path), "--weights", str(weights)])
 
     assert said.exit_code == 1

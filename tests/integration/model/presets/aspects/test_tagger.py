@@ -51,13 +51,13 @@ def found_in(tagger: Tagger, given: Sequence[Sentence]) -> list[bool]:
     return [found == sentence.spans() for found, sentence in zip(spans, given, strict=True)]
 
 
-def test_terms_that_were_taught_are_found_in_new_sentences(folder: Path) -> None:
+def test_trained_terms_are_found_in_new_sentences(folder: Path) -> None:
     right = found_in(Tagger(folder, threads=1), some_sentences(60, 2))
 
     assert np.mean(right) > 0.95
 
 
-def test_a_text_gets_the_same_terms_in_any_company(folder: Path) -> None:
+def test_other_texts_do_not_change_the_terms(folder: Path) -> None:
     tagger = Tagger(folder, threads=1)
     texts = [sentence.text for sentence in some_sentences(40, 3)] + ["", "soup " * 60, "👍"]
 
@@ -67,7 +67,7 @@ def test_a_text_gets_the_same_terms_in_any_company(folder: Path) -> None:
     assert tagger.spans([]) == []
 
 
-def test_terms_of_a_text_are_given_as_they_stand_there(folder: Path) -> None:
+def test_terms_are_returned_as_written(folder: Path) -> None:
     assert Tagger(folder, threads=1).terms("Was  SOUP cold and wine&#32;list nothing") == ["SOUP", "wine list"]
 
 
@@ -97,7 +97,8 @@ def test_the_graph_computes_what_torch_does(folder: Path) -> None:
 
 def test_no_torch_is_needed_to_find_terms(folder: Path) -> None:
     code = (
-        "import sys; sys.modules['torch'] = None; from pathlib import Path; from model.presets.aspects.tagger import Tagger;"
+        "import sys; sys.modules['torch'] = None; from pathlib import Path; "
+        "from model.presets.aspects.tagger import Tagger;"
         f"print(Tagger(Path({str(folder)!r}), threads=1).terms('was soup cold and terrace nothing'))"
     )
 
@@ -106,14 +107,14 @@ def test_no_torch_is_needed_to_find_terms(folder: Path) -> None:
     assert said.stdout.strip() == "['soup', 'terrace']"
 
 
-def test_words_that_stand_close_in_the_table_are_near(folder: Path) -> None:
+def test_similar_words_have_near_vectors(folder: Path) -> None:
     vector = Tagger(folder, threads=1).vector
 
     assert np.allclose(vector("soup waiter"), (vector("soup") + vector("waiter")) / 2, atol=1e-6)
     assert np.isfinite(vector("")).all()
 
 
-def test_other_weights_are_refused(tmp_path: Path) -> None:
+def test_other_weights_are_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no aspect-tagger"):
         Tagger(a_brand_folder(tmp_path / "brand"))
     with pytest.raises(ConfigError, match="nowhere"):

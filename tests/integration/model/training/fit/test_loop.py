@@ -91,15 +91,13 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path: Path) 
         ([0.6, 0.5, 0.4], 0, False),
     ],
 )
-def test_a_run_stops_when_its_best_figure_lies_as_far_back_as_its_patience(
-    figures: list[float], patience: int, stops: bool
-) -> None:
+def test_a_run_stops_when_its_patience_is_exceeded(figures: list[float], patience: int, stops: bool) -> None:
     from model.training.fit.loop import has_stalled
 
     assert has_stalled(figures, patience) is stops
 
 
-def test_the_learning_rate_rises_and_falls_in_a_line() -> None:
+def test_the_learning_rate_rises_and_falls_linearly() -> None:
     from model.training.fit.loop import learning_rate_share
 
     shares = [learning_rate_share(step, 100, 0.1) for step in range(100)]

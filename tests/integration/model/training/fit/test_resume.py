@@ -78,7 +78,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[t
         pytest.param("while writing", 2, id="half a state is on disk"),
     ],
 )
-def test_a_run_killed_on_its_way_ends_as_if_it_had_not_been(
+def test_a_killed_run_resumes_with_the_same_result(
     tmp_path: Path, uninterrupted: tuple[str, list[tuple[str, str]]], when: str, step: int
 ) -> None:
     folder = a_world(tmp_path)
@@ -89,7 +89,7 @@ def test_a_run_killed_on_its_way_ends_as_if_it_had_not_been(
     assert list(digests(folder)) == uninterrupted[1]
 
 
-def test_a_run_that_is_done_is_not_trained_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_completed_run_is_not_trained_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = a_world(tmp_path)
     version = run_to_the_end(folder)
     capsys.readouterr()
@@ -97,7 +97,7 @@ def test_a_run_that_is_done_is_not_trained_again(tmp_path: Path, capsys: pytest.
     assert "step" not in {json.loads(line)["event"] for line in capsys.readouterr().err.splitlines() if line[:1] == "{"}
 
 
-def test_a_folder_that_holds_another_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_another_run_is_a_config_error(tmp_path: Path) -> None:
     from model.training.run import train
 
     folder = a_world(tmp_path)

@@ -23,7 +23,7 @@ def test_score_reads_standard_input_and_prints_json() -> None:
     assert {row["label"] for row in rows} == {"negative"}
 
 
-def test_score_judges_towards_each_brand_it_is_asked_about() -> None:
+def test_score_prints_the_sentiment_towards_each_brand() -> None:
     post = "@acme lost my bag again, useless. Great that @bolt brought it back, thank you!"
     asked = ["score", "--json", "--target", "acme", "--target", "bolt", "--target", "nova", post]
     result = RUNNER.invoke(app, asked)

@@ -39,14 +39,14 @@ def round_trip(text: str, spans: list[tuple[int, int]]) -> list[str]:
         ("soup salad", ["soup", "salad"]),
     ],
 )
-def test_terms_survive_being_tags(text: str, terms: list[str]) -> None:
+def test_terms_are_recovered_from_their_tags(text: str, terms: list[str]) -> None:
     spans = [(text.index(term), text.index(term) + len(term)) for term in terms]
 
     assert round_trip(text, spans) == terms
 
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12), st.data())
-def test_any_words_survive_being_tags(chosen: list[str], data: st.DataObject) -> None:
+def test_any_words_are_recovered_from_their_tags(chosen: list[str], data: st.DataObject) -> None:
     text = " ".join(chosen)
     starts = [sum(len(word) + 1 for word in chosen[:at]) for at in range(len(chosen))]
     spans, at = [], 0
@@ -62,14 +62,14 @@ def test_any_words_survive_being_tags(chosen: list[str], data: st.DataObject) ->
     assert round_trip(text, spans) == found_terms(text, spans)
 
 
-def test_a_further_word_without_a_first_one_begins_a_term() -> None:
+def test_a_further_word_without_a_first_one_starts_a_term() -> None:
     encoding = tokenizer().encode("the wait staff")  # [CLS] the wait staff [SEP]
 
     assert spans_of_tags(encoding, [0, OUTSIDE, FURTHER, FURTHER, 0], 5) == [(4, 14)]
     assert spans_of_tags(encoding, [0, FIRST, FIRST, FURTHER, 0], 5) == [(0, 3), (4, 14)]
 
 
-def test_pieces_behind_a_words_first_one_are_not_taught() -> None:
+def test_pieces_after_a_words_first_one_are_not_trained() -> None:
     encoding = tokenizer().encode("tagliatelle")
 
     assert tag_pieces(encoding, [(0, 11)], len(encoding.ids)) == [
@@ -79,7 +79,7 @@ def test_pieces_behind_a_words_first_one_are_not_taught() -> None:
     ]
 
 
-def test_what_a_window_cuts_off_is_not_tagged() -> None:
+def test_truncated_words_are_not_tagged() -> None:
     encoding = tokenizer().encode("the soup was cold and the wine warm")
 
     assert len(tag_pieces(encoding, [(4, 8), (26, 30)], 5)) == 5
@@ -107,9 +107,9 @@ def test_rows_with_one_text_are_one_sentence() -> None:
         ("the price was right", ["costs"], []),
     ],
 )
-def test_of_terms_that_overlap_the_longer_stands(text: str, terms: list[str], found: list[str]) -> None:
+def test_of_overlapping_terms_the_longer_is_used(text: str, terms: list[str], found: list[str]) -> None:
     assert found_terms(text, Sentence(text, dict.fromkeys(terms, "neutral")).spans()) == found
 
 
-def test_a_term_is_the_same_in_any_writing() -> None:
+def test_spellings_of_a_term_share_a_key() -> None:
     assert term_key('"Sales" team') == term_key("sales  Team") != term_key("sale team")

@@ -37,11 +37,11 @@ def by_letters(words: str) -> Floats:
         ("!!!", OTHER),
     ],
 )
-def test_a_term_belongs_where_its_head_word_does(term: str, category: str) -> None:
+def test_a_term_has_the_category_of_its_head_word(term: str, category: str) -> None:
     assert Categories(read_map("restaurants"))(term) == category
 
 
-def test_a_word_that_is_not_listed_goes_to_the_nearest_ones() -> None:
+def test_an_unlisted_word_gets_the_nearest_category() -> None:
     categories = Categories({"pets": ["cats", "dogs"], "tools": ["hammer", "chisel"]}, by_letters, least=0.5)
 
     assert categories("catdog") == "pets"
@@ -49,7 +49,7 @@ def test_a_word_that_is_not_listed_goes_to_the_nearest_ones() -> None:
     assert categories("zzz") == OTHER
 
 
-def test_one_word_of_another_map_may_mean_another_thing() -> None:
+def test_a_word_has_different_categories_in_different_maps() -> None:
     assert Categories(read_map("electronics"))("service") == "support"
     assert Categories(read_map("restaurants"))("service") == "service"
 
@@ -64,7 +64,7 @@ def test_one_word_of_another_map_may_mean_another_thing() -> None:
         ("[", "cannot be read as YAML"),
     ],
 )
-def test_a_map_that_cannot_be_used_is_named(text: str, complaint: str, tmp_path: Path) -> None:
+def test_an_invalid_map_is_named(text: str, complaint: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text, encoding="utf-8")
 
@@ -72,12 +72,12 @@ def test_a_map_that_cannot_be_used_is_named(text: str, complaint: str, tmp_path:
         read_map("mine", path)
 
 
-def test_the_terms_sorted_by_hand_use_the_maps_categories() -> None:
+def test_the_gold_terms_use_the_maps_categories() -> None:
     rows = [json.loads(line) for line in GOLD_TERMS.read_text(encoding="utf-8").splitlines()]
 
     assert {row["category"] for row in rows} <= {*read_map("restaurants"), OTHER}
     assert categories_row(Categories(read_map("restaurants"))).n == len(rows) == len({row["term"] for row in rows})
 
 
-def test_the_lists_alone_sort_two_thirds_of_them() -> None:
+def test_the_lists_alone_find_two_thirds_of_the_gold_terms() -> None:
     assert categories_row(Categories(read_map("restaurants"))).value > 0.65

@@ -32,7 +32,7 @@ def summary(review: str, *terms: str) -> dict[str, object]:
     return found[0]
 
 
-def test_each_aspect_is_judged_in_its_own_place() -> None:
+def test_each_aspect_has_its_own_sentiment() -> None:
     found = summary("The soup positive the waiter negative", "soup", "waiter")
 
     aspects = found["aspects"]
@@ -50,7 +50,7 @@ def test_a_review_of_several_sentences_counts_by_category() -> None:
     assert found["categories"] == {"food": {"positive": 2}, "service": {"negative": 1}}
 
 
-def test_a_term_that_stands_in_no_listed_category_is_other() -> None:
+def test_a_term_without_category_is_other() -> None:
     assert summary("the parking negative", "parking")["categories"] == {"other": {"negative": 1}}
 
 
@@ -83,7 +83,7 @@ GIVEN = [
 ]
 
 
-def test_found_listed_and_right_are_counted_apart() -> None:
+def test_found_labelled_and_correct_terms_are_counted() -> None:
     counted = tally_answers(GIVEN, Finds("soup", "salad", "and"), WordScorer())  # type: ignore[arg-type]
     found = counted.figures(np.arange(2))
 

@@ -27,20 +27,20 @@ def kept_texts(texts: CheckedTexts) -> list[str]:
     return [example.marked.text for _, examples, _ in texts.sources for example in examples]
 
 
-def test_a_training_post_that_stands_in_validation_is_left_out_and_counted(tmp_path: Path) -> None:
+def test_a_training_post_in_validation_is_left_out(tmp_path: Path) -> None:
     texts = checked(tmp_path, [post("Same post!"), post("another one")], [post("RT @someone same POST")])
     assert kept_texts(texts) == ["another one"]
     assert (texts.checked.rows, texts.checked.leaked, texts.checked.kept) == (2, 1, 1)
 
 
-def test_a_training_post_that_stands_in_a_test_set_is_left_out_and_counted(tmp_path: Path) -> None:
+def test_a_training_post_in_a_test_set_is_left_out(tmp_path: Path) -> None:
     test = write_rows(tmp_path / "test.jsonl.gz", [post("kept apart")])
     texts = checked(tmp_path, [post("Kept apart."), post("another one")], [post("a third")], tests=[test])
     assert kept_texts(texts) == ["another one"]
     assert texts.checked.leaked == 1
 
 
-def test_a_validation_post_that_stands_in_a_test_set_stops_the_run(tmp_path: Path) -> None:
+def test_a_validation_post_in_a_test_set_stops_the_run(tmp_path: Path) -> None:
     test = write_rows(tmp_path / "test.jsonl.gz", [post("kept apart")])
     validation = [post("a third"), post("Kept apart."), post("a fourth"), post("kept apart http://x.y")]
     with pytest.raises(ConfigError, match=r"2 rows of the validation set tiny .*test\.jsonl\.gz.*lines 2, 4"):
@@ -54,7 +54,7 @@ def test_empty_texts_are_left_out_and_counted(tmp_path: Path) -> None:
     assert len(texts.validation["tiny"]) == 1
 
 
-def test_texts_that_stand_in_two_sources_are_counted_and_stay(tmp_path: Path) -> None:
+def test_texts_in_two_sources_are_counted_and_used(tmp_path: Path) -> None:
     for name, text in (("one", "the same"), ("two", "The same!")):
         write_rows(tmp_path / f"{name}.train.jsonl.gz", [post(text), post(f"only in {name}")])
         write_rows(tmp_path / f"{name}.val.jsonl.gz", [post(f"to judge {name}")])
@@ -63,9 +63,7 @@ def test_texts_that_stand_in_two_sources_are_counted_and_stay(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("names", "kept"), [(("sentiment_semeval",), 2), (("sentiment_semeval", "target_semeval"), 1)])
-def test_rows_known_from_target_validation_are_left_out_where_both_are_trained(
-    tmp_path: Path, names: tuple[str, ...], kept: int
-) -> None:
+def test_rows_of_the_target_validation_set_are_left_out(tmp_path: Path, names: tuple[str, ...], kept: int) -> None:
     for name in names:
         rows = [post("near copy", in_target_val=True), post("new")] if name == "sentiment_semeval" else []
         write_rows(tmp_path / f"{name}.train.jsonl.gz", rows)
@@ -82,7 +80,7 @@ CSV = 'Body,Verdict,About\n"Great, really",5,Acme\nso so,3,Acme\nbad,1,Bolt\n'
 MAPPED = {"Verdict": {"5": "positive", "3": "neutral", "1": "negative"}}
 
 
-def test_a_csv_of_any_columns_becomes_rows_of_ours(tmp_path: Path) -> None:
+def test_a_csv_with_any_columns_is_converted(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text(CSV, encoding="utf-8-sig")
     source = CustomFile(file="own.csv", text="Body", target="About", labels={"target": "Verdict"}, values=MAPPED)
     rows = custom_rows(tmp_path / "own.csv", source)
@@ -90,7 +88,7 @@ def test_a_csv_of_any_columns_becomes_rows_of_ours(tmp_path: Path) -> None:
     assert [row["target_sentiment"] for _, row in rows] == ["positive", "neutral", "negative"]
 
 
-def test_json_lines_of_any_fields_become_rows_of_ours(tmp_path: Path) -> None:
+def test_json_lines_with_any_fields_are_converted(tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").write_text('{"body": "oh no", "angry": 1}\n\n{"body": "well", "angry": null}\n')
     source = CustomFile(file="own.jsonl", text="body", labels={"complaint": "angry"})
     assert custom_rows(tmp_path / "own.jsonl", source) == [(1, {"text": "oh no", "complaint": 1})]
@@ -107,7 +105,7 @@ def test_json_lines_of_any_fields_become_rows_of_ours(tmp_path: Path) -> None:
         ("Body,Verdict\n\xff", {}, r"own\.csv.*decode"),
     ],
 )
-def test_a_file_of_ones_own_that_does_not_fit_is_refused(
+def test_an_invalid_custom_file_is_a_config_error(
     tmp_path: Path, text: str, settings: dict[str, Any], told: str
 ) -> None:
     (tmp_path / "own.csv").write_bytes(text.encode("latin-1"))
@@ -116,14 +114,14 @@ def test_a_file_of_ones_own_that_does_not_fit_is_refused(
         custom_rows(tmp_path / "own.csv", source)
 
 
-def test_a_label_that_is_none_of_ours_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_label_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text(CSV)
     own = CustomFile(file="own.csv", text="Body", labels={"sentiment": "Verdict"})
     with pytest.raises(ConfigError, match=r"own\.csv.*sentiment.*'5'"):
         check_sources(read_sources(tmp_path, a_recipe(sources=(), own=(own,))))
 
 
-def test_a_split_takes_the_same_share_of_each_label_and_keeps_copies_together() -> None:
+def test_a_split_is_stratified_and_keeps_copies_together() -> None:
     labels = ["common"] * 80 + ["rare"] * 20
     texts = [f"post number {at}" for at in range(100)] + ["Post number 0!", "RT post number 85"]
     labels += ["common", "rare"]
@@ -141,7 +139,7 @@ def test_a_split_takes_the_same_share_of_each_label_and_keeps_copies_together() 
         assert (copy in held) == (original in held)
 
 
-def test_a_rare_label_has_a_post_in_either_part() -> None:
+def test_a_rare_label_has_a_post_in_both_parts() -> None:
     rows = ["a", "b", "c", "d"]
     train, held_out = split(rows, texts=rows, labels=["x", "x", "y", "y"], share=0.1, seed=13)
     assert sorted("xy"["abcd".index(row) // 2] for row in held_out) == ["x", "y"]

@@ -15,7 +15,7 @@ def test_each_shipped_recipe_is_complete(name: str) -> None:
     assert not isinstance(recipe, HeadsRecipe) or recipe.lora is not None or recipe.languages == ("en",)
 
 
-def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_recipe_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"nothing.*brand, brand-polish, fewshot, lora"):
         find_recipe("nothing")
 
@@ -34,7 +34,7 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
         ({"lora": {"rank": 0}}, r"lora\.rank: .*more than 0, got 0, e\.g\. `rank: 16`"),
     ],
 )
-def test_a_wrong_recipe_is_refused_naming_the_setting(tmp_path: Path, change: dict[str, object], told: str) -> None:
+def test_an_invalid_recipe_names_the_setting(tmp_path: Path, change: dict[str, object], told: str) -> None:
     settings = yaml.safe_load((RECIPES / "brand.yaml").read_text()) | change
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({name: value for name, value in settings.items() if value is not None}))
@@ -43,7 +43,7 @@ def test_a_wrong_recipe_is_refused_naming_the_setting(tmp_path: Path, change: di
 
 
 @pytest.mark.parametrize("text", ["- one\n- two\n", "a: [\n", ""])
-def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_recipe_is_a_config_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"mine\.yaml"):
