@@ -1,4 +1,4 @@
-"""A weights folder of the model with many heads, small and untrained."""
+"""A small untrained weights folder with many heads."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ LAYERS, EXIT_LAYER, WIDTH, INNER, POSITIONS = 4, 2, 32, 64, 128
 
 
 def a_brand_folder(folder: Path, *, seed: int = 13, spread: float = 1.0, **manifest: Any) -> Path:
-    """Random weights in *folder*; *spread* widens the heads' answers, *manifest* replaces fields of the manifest."""
+    """Writes random weights to *folder*; *spread* scales the logits, *manifest* replaces fields of the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     description = (WEIGHTS / "tokenizer.json").read_text(encoding="utf-8")
     if MARKER not in description and MARKER.encode("unicode_escape").decode() not in description:

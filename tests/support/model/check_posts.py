@@ -1,4 +1,4 @@
-"""Posts written for the tests, with the label a reader gives them. None is taken from a data set."""
+"""Posts with labels, written for the tests; none is from a data set."""
 
 CHECK_POSTS: list[tuple[str, str]] = [
     ("I love my new headphones, best purchase this year!", "positive"),

@@ -9,7 +9,7 @@ from model.spec.options import Engine
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What a trial of precisions finds here must not stay on the machine."""
+    """Keeps measured precisions out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -19,11 +19,11 @@ _LOADED: dict[str, Classifier] = {}
 
 
 def engine_or_skip(engine: Engine) -> Classifier:
-    """The engine with the shipped weights, loaded once for the whole run."""
+    """The engine with the shipped weights, loaded once per test run."""
     if engine == "torch" and not torch_is_installed():
         pytest.skip("torch and transformers are not installed")
     if engine not in _LOADED:
-        # fp32: what int8 may differ in has tests of its own.
+        # fp32: int8 has its own tests.
         _LOADED[engine] = load_classifier(engine, threads=2, precision="fp32")
     return _LOADED[engine]
 

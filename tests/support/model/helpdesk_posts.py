@@ -1,4 +1,4 @@
-"""Posts to a support desk, written for the tests: eight to learn from and five to judge by, of three labels."""
+"""Support posts written for the tests: per label eight for training and five for evaluation, three labels."""
 
 LEARN = {
     "billing": [

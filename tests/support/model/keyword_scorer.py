@@ -1,4 +1,4 @@
-"""A scorer of all heads without a network: a label is likely when its own name stands in the post."""
+"""A scorer of all heads without a network: a label is probable if the post contains its name."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from model.spec.heads import HEADS, SENTIMENT, TARGET, Head
 
 
 class WordScorer:
-    """Towards a target it reads the first word behind its marker that names a label; a known name tips *fans* over."""
+    """The sentiment towards a target is the first label name after its marker; a text with *fans* there is positive."""
 
     name = "words"
     version = "words-1"

@@ -1,4 +1,4 @@
-"""Scorers that work, and a service around them behind real HTTP."""
+"""Working scorers, and a service with real HTTP around them."""
 
 import contextlib
 import re
@@ -26,7 +26,7 @@ POISON = "poison"
 
 @dataclass
 class WatchedScorer:
-    """The keyword engine; remembers each call, holds calls while *gate* is closed, and raises on `poison`."""
+    """The keyword engine; records each call, blocks while *gate* is closed, and raises on `poison`."""
 
     inner: Scorer = field(default_factory=lambda: ClassifierScorer(KeywordClassifier()))
     calls: list[list[str]] = field(default_factory=list)
@@ -60,7 +60,7 @@ class WatchedScorer:
 
 
 class AllHeadsScorer:
-    """Every head, its first label as likely as the first number in the text says: `0.7 whatever`; else a half."""
+    """All heads; the probability of the first label is the first number in the text, as in `0.7 text`, else 0.5."""
 
     name = "all heads"
     version = "all-heads-1"
@@ -83,7 +83,7 @@ class AllHeadsScorer:
 
 @contextlib.contextmanager
 def serving(service: Service, rules: GuardRules | None = None) -> Iterator[httpx.Client]:
-    """A client of *service* behind a real socket."""
+    """A client of *service* over a real socket."""
     config = uvicorn.Config(application(service, rules or GuardRules()), port=0, log_config=None, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="serving")

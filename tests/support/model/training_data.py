@@ -1,4 +1,4 @@
-"""Small encoders and posts of our own making, on which training shows within seconds what it does."""
+"""Small encoders and artificial posts, on which training has an effect within seconds."""
 
 import gzip
 import json
@@ -50,7 +50,7 @@ def sentiment_rows(count: int, seed: int) -> list[dict[str, Any]]:
 
 
 def target_rows(count: int, seed: int) -> list[dict[str, Any]]:
-    """Posts that name two brands and like the first: only a model that reads its target can tell them apart."""
+    """Posts that name two brands and praise the first: only a model that reads the target can score both correctly."""
     generator = np.random.default_rng(seed)
     rows = []
     for at in range(count):

@@ -1,4 +1,4 @@
-"""A scorer that is given the posts of one call while it works on those of another."""
+"""A scorer that accepts the posts of one call while it scores those of another."""
 
 import subprocess
 import sys
@@ -100,13 +100,13 @@ def test_a_failed_batch_raises_only_in_its_own_call(folder: Path, monkeypatch: p
     with pytest.raises(RuntimeError, match="kernel panic"):
         first()
     broken.clear()
-    for _ in range(3):  # no stream is lost to it
+    for _ in range(3):  # no stream is lost
         assert_same(scorer.begin(SECOND)(), alone)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8-onnxruntime"])
 def test_large_calls_need_no_more_memory_than_the_first(precision: str) -> None:
-    # A process of its own: what others freed here would hide what is taken.
+    # In a process of its own: memory that other tests freed would hide allocations.
     code = """
 import os
 import sys

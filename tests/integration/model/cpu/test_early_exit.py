@@ -112,7 +112,7 @@ def test_overload_support_adds_no_batches(folder: Path, monkeypatch: pytest.Monk
     mine = begun.copy()
     begun.clear()
     never.score(POSTS)
-    # In two graphs one after the other, full depth took a quarter longer though nobody was in a hurry.
+    # With the graph split in two, full depth was a quarter slower even without overload.
     assert len(mine) == len(begun) > 0
 
 

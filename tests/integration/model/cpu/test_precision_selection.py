@@ -36,7 +36,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> HeadsCheckpoint:
 
 @pytest.fixture
 def trials(monkeypatch: pytest.MonkeyPatch) -> Trials:
-    """Sets what a trial finds from now on; gives a list that grows with each trial."""
+    """Replaces the measurement by fixed speeds; returns a list with one entry per measurement."""
     held: list[str] = []
 
     def find(speeds: dict[str, float] | None) -> list[str]:
@@ -65,7 +65,7 @@ def test_of_two_concurrent_starts_the_first_write_wins(
 ) -> None:
     def trial(checkpoint: HeadsCheckpoint) -> dict[str, float]:
         monkeypatch.setattr(precision_selection, "measure_speeds", lambda checkpoint: INT8_WINS)
-        assert select_precision(checkpoint, threads=2, cache=tmp_path) == "int8"  # the other worker, meanwhile
+        assert select_precision(checkpoint, threads=2, cache=tmp_path) == "int8"  # another worker at the same time
         return FP32_WINS
 
     monkeypatch.setattr(precision_selection, "measure_speeds", trial)

@@ -32,7 +32,7 @@ def test_an_exported_model_equals_the_original(
     if any(find_spec(package) is None for package in needed):
         pytest.skip(f"needs {', '.join(needed)}")
     found = export(folder, to, tmp_path, precision=precision, texts=["good day", "bad day"])
-    # Without instructions for 8-bit products their sums saturate: of such a processor `export` says that it is not ok.
+    # Without int8 instructions the sums saturate: on such a processor `export` reports a failure.
     saturates = precision == "int8" and not has_int8_instructions()
     assert found.ok or saturates, found
     assert found.posts == 10
@@ -83,7 +83,7 @@ def test_plain_safetensors_are_a_checkpoint_that_transformers_loads(folder: Path
     theirs = load_classifier("torch", tmp_path, 1).probabilities(texts)
     assert theirs.shape == (3, 3)
     ours = load_classifier("openvino", folder, 1, precision="fp32").probabilities(texts)
-    odds = np.log(ours) * 1.5  # the manifest's temperature, which transformers knows nothing of
+    odds = np.log(ours) * 1.5  # the manifest's temperature, which transformers does not apply
     expected = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(theirs, expected, atol=1e-4)
 

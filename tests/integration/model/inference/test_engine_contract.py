@@ -1,4 +1,4 @@
-"""One suite over every engine."""
+"""Contract tests of all classifiers."""
 
 import numpy as np
 import pytest

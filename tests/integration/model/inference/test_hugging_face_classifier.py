@@ -17,7 +17,7 @@ TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"abcdefghijklmnopqrstuvwxy
 
 
 def a_checkpoint(folder: Path, kind: str = "bert", labels: tuple[str, ...] = ("neg", "NEUTRAL", "Positive")) -> Path:
-    """A tiny one with random weights, as transformers writes it."""
+    """A tiny checkpoint with random weights in the format of transformers."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import (

@@ -1,4 +1,4 @@
-"""One suite over everything that scores marked posts."""
+"""Contract tests of all scorers."""
 
 from pathlib import Path
 

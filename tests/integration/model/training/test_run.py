@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and tran
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The weights of one short run on all heads that its posts speak to."""
+    """The weights of one short run on all labelled heads."""
     from model.training.run import train
 
     folder = tmp_path_factory.mktemp("trained")
@@ -65,7 +65,7 @@ def test_a_sentiment_only_run_is_packed_as_whole_post_weights(tmp_path: Path) ->
 
 
 def test_a_stalled_run_stops_and_uses_its_best_snapshot(tmp_path: Path) -> None:
-    """The figure falls from the third snapshot on: the two after it are trained, and left out."""
+    """The metric falls after the third snapshot: the next two are trained and left out."""
     from model.training.multi_head_task import HeadsTask
     from model.training.run import train
 

@@ -1,4 +1,4 @@
-"""LoRA, distillation, masked words, MLflow: each shown to do what it is for, on small encoders."""
+"""LoRA, distillation, masked words and MLflow on small encoders."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and tran
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder, and in `teacher` packed weights that were trained on it."""
+    """A data folder, and packed weights trained on it in `teacher`."""
     from model.training.run import train
 
     folder = tmp_path_factory.mktemp("world")
@@ -67,7 +67,7 @@ def test_merged_adapters_give_the_same_answers(world: Path) -> None:
 
 
 def test_adapters_train_packed_weights_on_custom_words(world: Path, tmp_path: Path) -> None:
-    """Words that stand for nothing in the weights; other heads keep what they had."""
+    """Words that are new to the weights; other heads stay unchanged."""
     pytest.importorskip("peft")
     from model.checkpoints.multi_head import load_heads
     from model.training.run import train
@@ -98,12 +98,12 @@ def test_adapters_train_packed_weights_on_custom_words(world: Path, tmp_path: Pa
     assert (after == gold).mean() > 0.9
     kept, was = (load_heads(folder).manifest for folder in (tmp_path / "out", world / "teacher"))
     assert kept.temperatures["target"] == was.temperatures["target"]
-    # The recipe names none: the weights read what they read before.
+    # The recipe sets no languages: those of the weights are kept.
     assert kept.languages == was.languages == ("en",)
 
 
 def test_a_distilled_student_agrees_more_with_its_teacher(world: Path, tmp_path: Path) -> None:
-    """The teacher was taught; of the few labels given to both students a third is wrong."""
+    """The teacher is trained; a third of the few labels for both students is wrong."""
     from model.training.run import train
 
     generator = np.random.default_rng(7)

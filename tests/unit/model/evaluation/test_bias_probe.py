@@ -1,4 +1,4 @@
-"""The check of swapped groups sees a verdict that hangs on a group, and says nothing where none does."""
+"""The bias probe finds group-dependent scores, and only these."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from model.inputs.target_marking import MarkedText
 
 
 class Prejudiced:
-    """Negative wherever a post holds *word*, else positive."""
+    """Negative if a post contains *word*, else positive."""
 
     name, version, heads = "prejudiced", "1", ("sentiment", "target")
 

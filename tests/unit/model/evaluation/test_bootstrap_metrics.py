@@ -22,7 +22,7 @@ ROWS = np.arange(N)
 
 
 def answers(*, seed: int = 1, n: int = N) -> Answers:
-    """A model that is sometimes right and never sure of itself in the right measure."""
+    """A model that is sometimes correct and badly calibrated."""
     generator = np.random.default_rng(seed)
     gold = generator.choice(3, size=n, p=[0.2, 0.5, 0.3])
     logits = generator.normal(size=(n, 3)) + 1.2 * np.eye(3)[gold]

@@ -1,4 +1,4 @@
-"""The judged texts, and what is measured on them."""
+"""The labelled texts for urgency, and the metrics on them."""
 
 import json
 from collections import Counter

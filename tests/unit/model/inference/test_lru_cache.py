@@ -73,5 +73,5 @@ def test_a_full_cache_needs_no_more_memory() -> None:
     told = subprocess.run(
         [sys.executable, "-c", CHURN], capture_output=True, text=True, timeout=patience(60), check=True
     )
-    # An OrderedDict in its place: 12 MB.
+    # An OrderedDict needs 12 MB.
     assert int(told.stdout) < 1_000_000

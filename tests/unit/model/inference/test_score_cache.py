@@ -19,7 +19,7 @@ class Failing(ClassifierScorer):
 
 
 class Counting(ClassifierScorer):
-    """Remembers which posts reached it."""
+    """Records the posts it scores."""
 
     def __init__(self) -> None:
         super().__init__(KeywordClassifier())
@@ -105,7 +105,7 @@ def test_a_failing_engine_leaves_no_entry() -> None:
 
 def test_a_cached_post_needs_the_documented_memory() -> None:
     cached = CachingScorer(OpenVinoScorerTwin(), max_entries=20_000)
-    for at in range(2):  # the first call pays for what stays: code, the table's size
+    for at in range(2):  # the first call allocates permanent memory: code, the table
         posts = [mark(f"Acme {at} {number} " + "long " * 300, ["Acme"]) for number in range(4_000)]
         if at == 1:
             tracemalloc.start()
@@ -116,7 +116,7 @@ def test_a_cached_post_needs_the_documented_memory() -> None:
 
 
 class OpenVinoScorerTwin:
-    """Has every head, without a network."""
+    """All heads, without a network."""
 
     name = version = "twin"
     heads = tuple(BY_NAME)

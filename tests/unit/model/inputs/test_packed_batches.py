@@ -54,7 +54,7 @@ def test_posts_in_one_row_have_their_own_segments(posts: list[tuple[int, list[in
 def test_the_heads_read_the_first_token_and_the_markers_of_each_post(posts: list[tuple[int, list[int]]]) -> None:
     for batch in packed(posts):
         length = batch.positions.shape[1]
-        read = (batch.wanted + length * np.arange(len(batch.wanted))[:, None]).reshape(-1)  # places in flattened rows
+        read = (batch.wanted + length * np.arange(len(batch.wanted))[:, None]).reshape(-1)  # indexes in flattened rows
         starts = np.cumsum([0, *(posts[post][0] for post in batch.posts)])
         mark = 0
         for at, post in enumerate(batch.posts.tolist()):

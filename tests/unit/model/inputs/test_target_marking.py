@@ -1,4 +1,4 @@
-"""Marks stand where the text names its targets, whatever the text and whatever the targets."""
+"""Marks the mentions of targets, for any text and any targets."""
 
 import pytest
 from hypothesis import example, given

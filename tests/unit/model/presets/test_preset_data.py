@@ -1,4 +1,4 @@
-"""What a preset reads: its own file, its data, reviews in several forms."""
+"""The input of presets: their own files, data sets, and reviews in several formats."""
 
 import gzip
 from collections import Counter

@@ -41,7 +41,7 @@ ROWS: dict[Task, list[dict[str, Any]]] = {
 
 
 def an_evaluation(folder: Path, task: Task, *, text: str = HOSTILE) -> Evaluation:
-    """With another model held against it, and a row whose *text* is no friend's."""
+    """An evaluation with a comparison, and a row with a hostile *text*."""
     rows = [ROWS[task][-1] | {"text": text}, *ROWS[task]]
     path = folder / "posts & more.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -110,7 +110,7 @@ WIDE, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, heig
 
 @contextlib.contextmanager
 def opened(browser: Browser, url: str, viewport: ViewportSize, scheme: Literal["light", "dark"]) -> Iterator[Page]:
-    """The page at *url*, which asked for nothing else and complained of nothing."""
+    """The page at *url*; it made no other request and logged no error."""
     context = browser.new_context(viewport=viewport, color_scheme=scheme)
     shown = context.new_page()
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""Who may ask what."""
+"""Access control."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Many callers, one thread, few calls."""
+"""Batching of many callers' jobs in one thread."""
 
 import asyncio
 import threading
@@ -49,7 +49,7 @@ async def batching(
 
 
 async def busy(work: Work, batcher: Batcher[int, int], job: int = 0) -> "asyncio.Task[list[int]]":
-    """A caller whose batch is in the thread, which stays there until `work.gate` is set."""
+    """A caller whose batch blocks the thread until `work.gate` is set."""
     work.gate.clear()
     work.entered.clear()
     task = asyncio.create_task(batcher.submit([job]))
@@ -81,7 +81,7 @@ async def test_an_idle_thread_waits_for_more_jobs() -> None:
         others = await asyncio.gather(batcher.submit([2]), batcher.submit([3]))
 
         assert [await first, *others] == [[2], [4], [6]]
-    assert work.calls == [[1, 2, 3]]  # full, so the five seconds were not waited for
+    assert work.calls == [[1, 2, 3]]  # full, so there is no wait of five seconds
 
 
 async def test_a_single_job_runs_after_the_maximum_wait() -> None:
@@ -177,7 +177,7 @@ async def test_a_request_of_failing_jobs_leaves_no_unread_error(caplog: pytest.L
 
     assert failed.value.position == 0
     assert "never retrieved" not in caplog.text
-    assert "13 of all numbers" not in caplog.text  # an error may quote a text: only its kind is logged
+    assert "13 of all numbers" not in caplog.text  # an error may contain a text: only its type is logged
 
 
 async def test_the_loop_stays_free_while_the_thread_works() -> None:

@@ -1,4 +1,4 @@
-"""A ticket in, tags out."""
+"""Tags of tickets."""
 
 import re
 from collections.abc import Iterator

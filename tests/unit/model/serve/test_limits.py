@@ -1,4 +1,4 @@
-"""What is refused, and how it is told."""
+"""Limits of requests, and their error responses."""
 
 import json
 import socket
@@ -160,7 +160,7 @@ def test_a_client_still_sending_receives_the_error(client: httpx.Client) -> None
         line.sendall(HEAD + b"Content-Length: 20000\r\n\r\n")
         for _ in range(4):
             line.sendall(b"x" * 5_000)
-            threading.Event().wait(0.05)  # an answer that did not wait for the body would be a reset by now
+            threading.Event().wait(0.05)  # without waiting for the body the client would see a reset by now
         answer = line.recv(4_096)
 
     assert answer.startswith(b"HTTP/1.1 413 ")

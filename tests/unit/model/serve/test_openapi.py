@@ -1,4 +1,4 @@
-"""The description fits what is served: schemathesis asks whatever the description allows, and what it forbids."""
+"""The service matches its description: schemathesis sends allowed and forbidden requests."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -52,7 +52,7 @@ def description(client: httpx.Client) -> Any:
 def test_every_response_matches_the_description(
     schema: Any, method: str, path: str, mode: schemathesis.GenerationMode, examples: int
 ) -> None:
-    # Not schema.parametrize(): its plugin and this pytest do not go together.
+    # Not schema.parametrize(): its plugin is incompatible with this pytest.
     @settings(
         max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )

@@ -1,4 +1,4 @@
-"""What the process does before it serves."""
+"""Start of the service."""
 
 import asyncio
 import socket

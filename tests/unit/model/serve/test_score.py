@@ -1,4 +1,4 @@
-"""`/v1/score`: what is answered, and how requests share batches."""
+"""`/v1/score`: responses, and batching of requests."""
 
 import threading
 import time
@@ -250,7 +250,7 @@ def test_a_repeated_text_is_scored_once() -> None:
 
 @dataclass
 class HurriedScorer(WatchedScorer):
-    """Hurries when asked to, like the engine with tiers."""
+    """Degrades its scores while overloaded, like the engine with early exit."""
 
     crowded: OverloadCheck = field(default_factory=lambda: OverloadCheck(None))
 

@@ -62,7 +62,7 @@ def test_a_label_with_one_class_has_threshold_one_half() -> None:
 
 
 def over_confident(rows: int, seed: int) -> tuple[Floats, np.ndarray[Any, np.dtype[np.int64]]]:
-    """Logits three times as large as they should be."""
+    """Logits that are three times too large."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(size=(rows, 3))
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -119,7 +119,7 @@ class TestFinishing:
     def test_early_answers_stand_from_the_confidence_at_which_they_cost_no_more_than_told(
         self, loss: float, least: float, share: float
     ) -> None:
-        """Half of the early answers are 0.9 sure and right, half 0.6 sure and wrong."""
+        """Half of the early answers have confidence 0.9 and are correct, half have 0.6 and are wrong."""
         from model.training.snapshot_selection import exit_threshold
 
         gold = np.array([0, 1] * 50)

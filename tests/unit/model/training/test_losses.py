@@ -20,7 +20,7 @@ def a_row(mentions: tuple[int, ...] = (), **gold: Any) -> Encoded:
 
 
 def gradients(batch: list[Encoded], **changes: Any) -> dict[str, Any]:
-    """What the loss of *batch* does to the logits of each head, which are all even."""
+    """The gradient of the loss of *batch* for the logits of each head, all equal."""
     import torch
 
     from model.training.losses import Losses

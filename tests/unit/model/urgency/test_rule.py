@@ -1,4 +1,4 @@
-"""How soon somebody should look at a post."""
+"""The urgency of posts."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ THRESHOLDS = Thresholds(medium=0.2, high=0.3)
 def said(
     *, complaint: float = 0.0, crisis: float = 0.0, targets: Sequence[str] = ("negative",), whole: str = "negative"
 ) -> Scores:
-    """What a model that is quite sure says of one post."""
+    """The scores of a confident model for one post."""
     sentiment = [float(label == whole) for label in TARGET[:3]]
     return Scores(
         {

@@ -1,4 +1,4 @@
-"""`brandpulse model preset …`, each on a few rows of our own with small untrained weights."""
+"""`brandpulse model preset` on a few artificial rows with small untrained weights."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve to thirty rows under the names of each set that a preset reads."""
+    """Twelve to thirty rows for each data set of the presets."""
     folder = tmp_path_factory.mktemp("data")
     labels = ["pos", "neg", "neu"] * 10
     sentiment = [{"text": f"{WORDS[label]} {at}", "sentiment": label} for at, label in enumerate(labels)]

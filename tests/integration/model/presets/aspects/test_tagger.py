@@ -1,4 +1,4 @@
-"""The tagger of aspect terms: learnt, stored, and read without torch."""
+"""The tagger of aspect terms: trained, stored, and loaded without torch."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from model.presets.aspects.train_tagger import train_tagger
     from model.training.fit.recipe import Schedule
 
-    # Two threads on a busy machine wait for each other at each of a thousand small products.
+    # On a busy machine two threads would wait for each other at each of a thousand small products.
     torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("tagger")
     schedule = Schedule(name="t", epochs=6, batch_size=16, learning_rate=5e-3, warm_up=0.1, max_tokens=32, seed=13)

@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 
 
 class Toy:
-    # The second layer is used by every other batch alone, as a head is.
+    # Only every other batch uses the second layer, as with heads.
     def __init__(self, batch):
         torch.manual_seed(1)
         self.model = torch.nn.ModuleDict({"one": torch.nn.Linear(4, 3), "other": torch.nn.Linear(4, 3)})
@@ -58,7 +58,7 @@ save_file(task.model.state_dict(), sys.argv[3], metadata={"rows": str(progress.r
 
 
 def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path: Path) -> None:
-    """Over gloo on the CPU; torchrun does the same with nccl on two GPUs."""
+    """With gloo on the CPU; torchrun uses nccl on two GPUs."""
     from safetensors.torch import load_file
 
     with socket.socket() as free:

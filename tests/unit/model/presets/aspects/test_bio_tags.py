@@ -1,4 +1,4 @@
-"""Aspect terms as tags of word pieces, and back."""
+"""Conversion of aspect terms to tags of word pieces and back."""
 
 from functools import cache
 
@@ -54,7 +54,7 @@ def test_any_words_are_recovered_from_their_tags(chosen: list[str], data: st.Dat
         width = data.draw(st.integers(0, 2))
         if width:
             last = min(at + width, len(chosen)) - 1
-            # A sign the tokenizer has no piece for belongs to no term.
+            # A character without a token belongs to no term.
             if all(tokenizer().encode(word, add_special_tokens=False).ids for word in chosen[at : last + 1]):
                 spans.append((starts[at], starts[last] + len(chosen[last])))
         at += max(width, 1)

@@ -1,4 +1,4 @@
-"""Aspect terms sorted into categories."""
+"""Categories of aspect terms."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from model.presets.aspects.preset import GOLD_TERMS, categories_row
 
 
 def by_letters(words: str) -> Floats:
-    """A meaning of sorts: how often each letter stands in the words."""
+    """A simple embedding: the count of each character."""
     return np.array([words.count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"], dtype=np.float32) + 1e-3
 
 

@@ -1,4 +1,4 @@
-"""What a review says of its aspects, and how well that is measured."""
+"""The summary of a review's aspects, and its evaluation."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ CATEGORIES = Categories({"food": ["soup", "salad"], "service": ["waiter"]})
 
 
 class Finds:
-    """A tagger that knows its terms by heart."""
+    """A tagger with a fixed list of terms."""
 
     def __init__(self, *terms: str) -> None:
         self._terms = terms
