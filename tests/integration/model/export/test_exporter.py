@@ -93,7 +93,7 @@ def test_an_unsupported_precision_is_a_config_error(folder: Path, tmp_path: Path
     for to in get_args(ExportFormat):
         for precision in get_args(ExportPrecision):
             if (to, precision) not in offered:
-                with pytest.raises(ConfigError, match=f"--to {to} offers"):
+                with pytest.raises(ConfigError, match=f"--to {to} supports"):
                     export(folder, to, tmp_path, precision=precision)
 
 

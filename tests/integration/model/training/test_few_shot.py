@@ -73,8 +73,8 @@ def test_the_command_prints_the_label_of_each_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ([("a", "x"), ("b", "x"), ("c", "y")], r"two labels or more with two posts or more each, got {'x': 2, 'y': 1}"),
-        ([("Same!", "x"), ("b", "x"), ("same", "y"), ("d", "y")], r"lines 2 and 4: one text with two labels, x and y"),
+        ([("a", "x"), ("b", "x"), ("c", "y")], r"at least two labels with at least two posts each, got {'x': 2, 'y': 1}"),
+        ([("Same!", "x"), ("b", "x"), ("same", "y"), ("d", "y")], r"lines 2 and 4: one text has two labels, x and y"),
     ],
 )
 def test_unusable_examples_are_a_config_error(tmp_path: Path, rows: list[tuple[str, str]], told: str) -> None:

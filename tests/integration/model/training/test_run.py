@@ -83,5 +83,5 @@ def test_a_missing_validation_set_is_named_before_training(tmp_path: Path) -> No
     from model.training.run import train
 
     recipe = a_recipe(judged_by={"other": "sentiment_recall"})
-    with pytest.raises(ConfigError, match=r"judged_by\.other: no such validation set; there are tiny"):
+    with pytest.raises(ConfigError, match=r"judged_by\.other: unknown validation set; known sets are tiny"):
         train(a_data_folder(tmp_path / "data"), tmp_path / "out", recipe=recipe, base=tmp_path / "base")

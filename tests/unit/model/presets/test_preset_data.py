@@ -38,7 +38,7 @@ def test_the_taggers_recipe_is_a_schedule() -> None:
 
 
 def test_an_unknown_preset_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="no preset 'poems'; there are aspects, finance"):
+    with pytest.raises(ConfigError, match="Unknown preset 'poems'; the presets are aspects, finance"):
         preset("poems")
 
 
@@ -49,7 +49,7 @@ def test_a_file_is_found_in_the_folder_or_one_below(tmp_path: Path) -> None:
 
     assert data_file(tmp_path, "a.gz") == tmp_path / "below" / "a.gz"
     assert data_file(tmp_path, "b.gz") == tmp_path / "b.gz"
-    with pytest.raises(ConfigError, match=r"no c\.gz there"):
+    with pytest.raises(ConfigError, match=r"c\.gz is neither there nor in a subfolder"):
         data_file(tmp_path, "c.gz")
 
 
@@ -118,7 +118,7 @@ def test_a_table_without_reviews_is_named(text: str, complaint: str, tmp_path: P
 
 
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no reviews in train/pos and train/neg"):
+    with pytest.raises(ConfigError, match="train/pos and train/neg contain no reviews"):
         imdb_reviews(tmp_path)
 
 

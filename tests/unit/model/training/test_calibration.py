@@ -134,5 +134,5 @@ class TestFinishing:
 
         found: Mapping[str, Mapping[str, float]] = {"tiny": {"sentiment_recall": 0.5, "sentiment_f1": 0.25}}
         assert mean_metric(found, {"tiny": "sentiment_f1"}) == 0.25
-        with pytest.raises(ConfigError, match=r"judged_by\.tiny: no figure 'mood_f1'; there are sentiment_recall"):
+        with pytest.raises(ConfigError, match=r"judged_by\.tiny: unknown metric 'mood_f1'; known are sentiment_recall"):
             mean_metric(found, {"tiny": "mood_f1"})

@@ -142,4 +142,4 @@ def test_a_missing_data_set_is_named(weights: Path, tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["tweets", "--data", str(tmp_path), "--weights", str(weights)])
 
     assert said.exit_code == 1
-    assert "no sentiment_semeval.val.jsonl.gz there" in str(said.exception)
+    assert "sentiment_semeval.val.jsonl.gz is neither there nor" in str(said.exception)

@@ -115,7 +115,7 @@ def test_similar_words_have_near_vectors(folder: Path) -> None:
 
 
 def test_other_weights_are_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds no aspect-tagger"):
+    with pytest.raises(ConfigError, match="is not a tagger"):
         Tagger(a_brand_folder(tmp_path / "brand"))
     with pytest.raises(ConfigError, match="nowhere"):
         Tagger(tmp_path / "nowhere")

@@ -102,5 +102,5 @@ def test_a_folder_of_another_run_is_a_config_error(tmp_path: Path) -> None:
 
     folder = a_world(tmp_path)
     run_to_the_end(folder)
-    with pytest.raises(ConfigError, match=r"out\.run holds a run with another recipe"):
+    with pytest.raises(ConfigError, match=r"out\.run contains a run with another recipe"):
         train(folder / "data", folder / "out", recipe=a_recipe(epochs=3), base=folder / "base")

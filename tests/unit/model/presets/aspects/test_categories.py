@@ -57,7 +57,7 @@ def test_a_word_has_different_categories_in_different_maps() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("other: {a: [b]}", "no map 'mine'; there are other"),
+        ("other: {a: [b]}", "no map 'mine'; the maps are other"),
         ("mine: [a, b]", r"map 'mine': expected `category: \[word, …\]`"),
         ("mine: {a: []}", "map 'mine': expected"),
         ("mine: {a: [1]}", "map 'mine': expected"),

@@ -97,10 +97,10 @@ def test_json_lines_with_any_fields_are_converted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "settings", "told"),
     [
-        (CSV, {"labels": {"sentiment": "Mark"}}, r"line 2: no column 'Mark'; there are Body, Verdict, About"),
+        (CSV, {"labels": {"sentiment": "Mark"}}, r"line 2: no column 'Mark'; the columns are Body, Verdict, About"),
         (CSV, {"labels": {"complaint": "Verdict"}}, r"line 2, Verdict: expected 0 or 1, got '5'"),
-        (CSV, {"labels": {"mod": "Verdict"}}, r"own\.labels\.mod: no such label; there are sentiment"),
-        (CSV, {"labels": {"target": "Verdict"}}, r"own\.target: name the column"),
+        (CSV, {"labels": {"mod": "Verdict"}}, r"own\.labels\.mod: unknown label; known labels are sentiment"),
+        (CSV, {"labels": {"target": "Verdict"}}, r"own\.target: set the column"),
         ("Body,Verdict\none\n", {}, r"own\.csv, after line 0: a row with more or fewer columns"),
         ("Body,Verdict\n\xff", {}, r"own\.csv.*decode"),
     ],

@@ -27,10 +27,10 @@ def test_an_unknown_recipe_lists_the_known_ones() -> None:
         ({"dropuot": 0.1}, r"dropuot is no setting of this recipe; there are .*learning_rate"),
         ({"learning_rate": "fast"}, r"learning_rate: .*number.*'fast', e\.g\. `learning_rate: 2\.0e-4`"),
         ({"learning_rate": 2}, r"learning_rate: .*less than 1"),
-        ({"sources": []}, r"sources: give at least one"),
+        ({"sources": []}, r"sources: set at least one"),
         ({"sources": [{"share": 2}]}, r"sources\.0\.names is missing, e\.g\. `names: \['sentiment_semeval'\]`"),
-        ({"sources": [{"names": ["a"], "shares": 2}]}, r"sources\.0\.shares is no setting .*there are names, share"),
-        ({"weights": {"mod": 1.0}}, r"weights\.mod: no such head; there are sentiment"),
+        ({"sources": [{"names": ["a"], "shares": 2}]}, r"sources\.0\.shares is not a setting .*the settings are names, share"),
+        ({"weights": {"mod": 1.0}}, r"weights\.mod: unknown head; known heads are sentiment"),
         ({"lora": {"rank": 0}}, r"lora\.rank: .*more than 0, got 0, e\.g\. `rank: 16`"),
     ],
 )
