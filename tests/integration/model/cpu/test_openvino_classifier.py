@@ -124,19 +124,4 @@ def test_calls_of_any_size_use_few_shapes() -> None:
     texts = ["word " * (number % 130) for number in range(300)]
     calls = [texts[at : at + 1 + at % 70] for at in range(300)]
     shapes = {batch.ids.shape for call in calls for batch in token_batches(call, tokenizer, batch_size=32, streams=2)}
-<<<<<<< HEAD:tests/integration/model/cpu/test_openvino_classifier.py
-    assert len(shapes) <= 6 * len(LENGTHS)  # each costs OpenVINO some MB for ever
-=======
     assert len(shapes) <= 6 * len(LENGTHS)  # each shape costs OpenVINO some MB
-
-
-def test_the_bench_names_every_engine_and_its_speed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = tmp_path / "posts.jsonl"
-    data.write_text('{"text": "good morning"}\n{"text": "bad day"}\n')
-    speeds = {speed.name: speed.posts_per_second for speed in run(data, posts=2, rounds=1, threads=1, memory=False)}
-    assert {"openvino fp32", "openvino bf16", "openvino int8"} <= speeds.keys()
-    assert all(speed > 0 for speed in speeds.values())
-    shown = capsys.readouterr().out
-    assert (PEER in speeds) == torch_is_installed()
-    assert "posts/s" in shown
->>>>>>> ae6562e (tests: plain English in the model's tests):tests/unit/model/cpu/test_openvino_classifier.py

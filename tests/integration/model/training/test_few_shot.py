@@ -73,7 +73,10 @@ def test_the_command_prints_the_label_of_each_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ([("a", "x"), ("b", "x"), ("c", "y")], r"at least two labels with at least two posts each, got {'x': 2, 'y': 1}"),
+        (
+            [("a", "x"), ("b", "x"), ("c", "y")],
+            r"at least two labels with at least two posts each, got {'x': 2, 'y': 1}",
+        ),
         ([("Same!", "x"), ("b", "x"), ("same", "y"), ("d", "y")], r"lines 2 and 4: one text has two labels, x and y"),
     ],
 )

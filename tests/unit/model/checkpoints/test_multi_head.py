@@ -108,7 +108,7 @@ def test_everything_that_changes_probabilities_changes_the_version(tmp_path: Pat
         manifest=manifest,
     )
     assert other.version not in versions
-    assert write_heads_manifest(folder, replace(other, command="told otherwise")).version == other.version
+    assert write_heads_manifest(folder, replace(other, command="another")).version == other.version
 
 
 def test_whole_post_weights_are_not_loaded_as_multi_head() -> None:

@@ -24,12 +24,15 @@ def test_an_unknown_recipe_lists_the_known_ones() -> None:
     ("change", "told"),
     [
         ({"epochs": None}, r"epochs is missing, e\.g\. `epochs: 2`"),
-        ({"dropuot": 0.1}, r"dropuot is no setting of this recipe; there are .*learning_rate"),
+        ({"dropuot": 0.1}, r"dropuot is not a setting of this recipe; the settings are .*learning_rate"),
         ({"learning_rate": "fast"}, r"learning_rate: .*number.*'fast', e\.g\. `learning_rate: 2\.0e-4`"),
         ({"learning_rate": 2}, r"learning_rate: .*less than 1"),
         ({"sources": []}, r"sources: set at least one"),
         ({"sources": [{"share": 2}]}, r"sources\.0\.names is missing, e\.g\. `names: \['sentiment_semeval'\]`"),
-        ({"sources": [{"names": ["a"], "shares": 2}]}, r"sources\.0\.shares is not a setting .*the settings are names, share"),
+        (
+            {"sources": [{"names": ["a"], "shares": 2}]},
+            r"sources\.0\.shares is not a setting .*the settings are names, share",
+        ),
         ({"weights": {"mod": 1.0}}, r"weights\.mod: unknown head; known heads are sentiment"),
         ({"lora": {"rank": 0}}, r"lora\.rank: .*more than 0, got 0, e\.g\. `rank: 16`"),
     ],
