@@ -36,8 +36,8 @@ class ServeSettings(BaseSettings):
     hurry_waiting_texts: int | None = Field(
         default=None, ge=1, le=1_000_000, examples=[500], json_schema_extra=ADVANCED
     )
-    """With so many texts waiting, those in doubt keep the early heads' answer: sooner, and worse. Their
-    results say `hurried`, and brandpulse_posts_degraded_total counts them. Unset: never."""
+    """When this many texts wait, low-confidence texts keep the early-exit prediction: faster, slightly less accurate.
+    Their results have `hurried`, and brandpulse_posts_degraded_total counts them. Unset: never."""
     cached_texts: int = Field(default=50_000, ge=0, le=10_000_000, examples=[50_000], json_schema_extra=ADVANCED)
     """Texts whose scores are cached; about 500 bytes each."""
 

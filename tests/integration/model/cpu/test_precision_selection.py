@@ -143,8 +143,8 @@ def test_missing_packages_for_faster_int8_are_logged_once(
     with caplog.at_level(logging.INFO):
         for _ in range(2):
             select_precision(checkpoint, threads=2, cache=tmp_path)
-    told = [record for record in caplog.records if "brandpulse[int8]" in str(getattr(record, "remedy", ""))]
-    assert len(told) == int(not with_bytes and not installed)
+    logged = [record for record in caplog.records if "brandpulse[int8]" in str(getattr(record, "remedy", ""))]
+    assert len(logged) == int(not with_bytes and not installed)
 
 
 @pytest.mark.parametrize(
