@@ -77,7 +77,7 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def namespace() -> str:
-    """A namespace (and topic prefix) nobody else uses."""
+    """A namespace (and topic prefix) for one test alone."""
     return f"t{uuid.uuid4().hex[:12]}"
 
 
@@ -98,7 +98,7 @@ def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKaf
 
 @pytest.fixture(scope="session")
 def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
-    """Three nodes, shared by the session: whoever kills one starts it again (`start` starts whatever is down)."""
+    """Three nodes, shared by the session. A test that kills one starts it again with `start`."""
     if reason := why_not():
         pytest.skip(reason)
     cluster = KafkaCluster(tmp_path_factory.mktemp("kafka-cluster"))

@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 120.0
 
 
 def rounds(world: World, *, seed: int, count: int, posts: int = POSTS) -> Iterator[dict[str, Any]]:
-    """What was seen in each round. Every kind comes once before any comes twice."""
+    """The result of each round. Every kind comes once before any comes twice."""
     pick = random.Random(seed)
     waiting: list[Fault] = []
     for number in range(1, count + 1):
@@ -41,7 +41,7 @@ def rounds(world: World, *, seed: int, count: int, posts: int = POSTS) -> Iterat
 
 
 def one_round(world: World, fault: Fault, pick: random.Random, number: int, posts: int) -> dict[str, Any]:
-    """Send, break, mend, compare."""
+    """Send posts, cause a fault, repair it, compare the counts."""
     began = time.monotonic()
     reloads = world.reloads()
     codec = world.produce(pick, number, posts)
@@ -96,7 +96,7 @@ def main() -> int:
 
 
 def table(seen: list[dict[str, Any]]) -> str:
-    """Markdown, by kind: rounds, partitions that were loaded anew, the longest time to exact counts after the fault."""
+    """Markdown, by kind: rounds, partitions that were reloaded, the longest time to exact counts after the fault."""
     times = Counter(one["fault"] for one in seen)
     lines = ["| fault | rounds | not exact | reloads | exact again after, worst |", "|---|---|---|---|---|"]
     for fault, number in sorted(times.items()):

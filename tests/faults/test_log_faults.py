@@ -1,4 +1,4 @@
-"""A log that is not as we left it, on Apache Kafka: retention, a new topic, transactions, huge records."""
+"""A log that changed while the worker was away, on Apache Kafka: retention, a new topic, transactions, huge records."""
 
 import json
 import random
@@ -104,7 +104,7 @@ def test_a_transaction_marker_at_the_log_end_leaves_no_lag(pipeline: Pipeline, r
     pipeline.wait_for(lambda stats: counted(stats) == 50)
     deadline = time.monotonic() + patience(20)
     while not state_of(pipeline, redis_url).caught_up:
-        assert time.monotonic() < deadline, "the alert clock would stand still"
+        assert time.monotonic() < deadline, "the alert clock does not advance"
         time.sleep(0.1)
     assert state_of(pipeline, redis_url).lag == 0
     pipeline.produce(stream(50, 80))
@@ -123,12 +123,12 @@ def test_a_record_too_large_for_the_dead_letter_topic_is_truncated(pipeline: Pip
     pipeline.wait_for(lambda stats: counted(stats) == 20 and stats["dead"] == 1 and stats["lag"] == 0)
     [letter] = map(json.loads, pipeline.run("dlq", "list", "--json").stdout.splitlines())
     assert (letter["reason"], letter["id"], letter["cut_of"]) == ("too_large", "0:0", size)
-    told = pipeline.run("dlq", "redrive", "--yes")
-    assert "1 skipped: truncated" in told.stdout, told.stdout + told.stderr
+    redrive = pipeline.run("dlq", "redrive", "--yes")
+    assert "1 skipped: truncated" in redrive.stdout, redrive.stdout + redrive.stderr
 
 
 def test_a_log_that_lost_its_end_is_read_from_the_lost_offset(tmp_path: Path, redis_url: str, namespace: str) -> None:
-    """As after a power loss: Kafka does not wait for its disk. One worker lives through it, another is away."""
+    """As after a power loss: Kafka does not wait for its disk. One worker keeps running, another is stopped."""
     if reason := why_not():
         pytest.skip(reason)
     broker = ApacheKafka(tmp_path / "kafka")
@@ -166,7 +166,7 @@ def test_a_log_that_lost_its_end_is_read_from_the_lost_offset(tmp_path: Path, re
 
 
 def cut_log(folder: Path, offset: int) -> None:
-    """Take the record batches from *offset* on away, as a disk does that had not written them yet."""
+    """Remove the record batches from *offset* on, like a disk that had not written them yet."""
     segment = folder / "00000000000000000000.log"
     log, at = segment.read_bytes(), 0
     while int.from_bytes(log[at : at + 8], "big") < offset:

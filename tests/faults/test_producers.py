@@ -1,4 +1,4 @@
-"""What our producers cost on a broker that takes its time."""
+"""Processor time that a producer takes while the broker answers slowly."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from tests.support.patience import patience
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 PARTITIONS, SECONDS, STEP_SECONDS, BUSY, MOST = 4, 2.0, 0.01, 8, 0.1
-"""Seen beside eight busy processes on two cores: .01 to .02 of a core. Where five requests may be in flight .13 to .18
+"""Measured beside eight busy processes on two cores: .01 to .02 of a core. With five requests in flight .13 to .18
 in three of four tries; on an idle machine there is no difference."""
 
 

@@ -1,4 +1,4 @@
-"""A real cluster of Valkey, and Sentinels: slots move, primaries die with writes unsaid, and the counts stay exact."""
+"""A real Valkey cluster, and Sentinels: slots move, primaries die before they replicate, and counts stay exact."""
 
 import json
 import time
@@ -207,7 +207,7 @@ def replicas_of(cluster: RedisCluster, primary: ValkeyNode) -> list[ValkeyNode]:
 
 
 def cut_off(primary: ValkeyNode, replica: ValkeyNode) -> None:
-    """The replica is not let in any more, and what the primary is told from now on is told to it alone."""
+    """Cut the replica off: the primary takes writes that the replica never gets."""
     replica.run("CONFIG", "SET", "masteruser", "nobody")
     replica.run("CONFIG", "SET", "masterauth", "wrong")
     primary.run("CLIENT", "KILL", "TYPE", "REPLICA")
@@ -216,7 +216,7 @@ def cut_off(primary: ValkeyNode, replica: ValkeyNode) -> None:
 
 
 def next_on(replica: ValkeyNode, key: str) -> int:
-    """What a replica holds, be it of a cluster or not."""
+    """What a replica holds, in a cluster or under Sentinel."""
     with replica.client as client:
         client.execute_command("READONLY")
         return int(client.execute_command("HGET", key, "next"))

@@ -1,4 +1,4 @@
-"""A partition that Kafka's client leaves out for no reason of ours."""
+"""A partition that Kafka's client stops reading without an error."""
 
 import threading
 import time
@@ -23,12 +23,12 @@ PATIENCE_SECONDS = 60.0
 
 
 class Reading:
-    """A reader in its thread, on two partitions; what it hands over counts as applied."""
+    """A reader in its thread, on two partitions; every batch that it returns counts as applied."""
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
         self.offsets: dict[int, list[int]] = {0: [], 1: []}
         self.leave_out: list[TopicPartition] = []
-        """Paused behind the reader's back with the next batch: its client's calls come from the reading thread."""
+        """Pause the partition without the reader's knowledge, from the reading thread, which makes all client calls."""
         self.telemetry = Telemetry(WORKER_METRICS)
         self.reader = PostReader(
             a_reader_config(topic, bootstrap_servers, batch_posts=100),

@@ -1,4 +1,4 @@
-"""A worker whose world breaks under it: the counts stay exact, and nothing hangs for ever."""
+"""Redis, Kafka or the worker itself fails: the counts stay exact, and nothing hangs."""
 
 import json
 import signal
@@ -138,7 +138,7 @@ def test_a_worker_that_makes_no_progress_exits_for_its_supervisor(pipeline: Pipe
 def test_redis_that_lost_its_last_writes_is_refilled_from_the_log(
     pipeline: Pipeline, store: EmbeddedStore, tmp_path: Path
 ) -> None:
-    """Nothing is posted meanwhile: nobody but the sign of life can notice."""
+    """No post arrives meanwhile: only the status report can reveal the loss."""
     pipeline.produce(stream(0, POSTS))
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == POSTS and stats["lag"] == 0)

@@ -51,7 +51,7 @@ def a_record(post: Mapping[str, Any], offset: int = 0, record_ms: int | None = N
 
 
 def decode(records: Sequence[Record]) -> list[DecodedPost | DeadRecord]:
-    """Each record's post or the reason why it has none, in order."""
+    """Each record's post, or the reason why it has none, in order."""
     decoded: list[DecodedPost | DeadRecord] = []
     for record in records:
         try:
@@ -79,7 +79,7 @@ def a_scored(
     author_id: str | None = None,
     key: bytes | None = b"key",
 ) -> Scored:
-    """*sentiment* towards each of *brands*, or what *towards* says of its brands."""
+    """Scores with *sentiment* towards each of *brands*, or with the sentiments in *towards*."""
     verdicts = towards if towards is not None else dict.fromkeys(brands, sentiment)
     post = a_post(post_id, at_ms=at_ms, source=source, author_id=author_id or f"author-{post_id}")
     record = msgspec.structs.replace(a_record(post, offset, record_ms), key=post_id.encode() if key == b"key" else key)
@@ -104,7 +104,7 @@ def a_status(next_offset: int = 0, *, topic: str = "posts", partition: int = 0, 
 
 
 def a_reader_config(topic: str = "posts", bootstrap_servers: str = "127.0.0.1:1", **changes: Any) -> ReaderConfig:
-    """Of a reader that believes posts' dates, in a group named like its topic."""
+    """Settings of a reader that trusts the dates of posts, in a group named like its topic."""
     config = ReaderConfig(
         bootstrap_servers=bootstrap_servers,
         group_id=topic,

@@ -1,4 +1,4 @@
-"""Certificates for the tests: a CA of ours, another one, and what they signed."""
+"""Certificates for the tests: a trusted CA, another CA, and what they signed."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -45,7 +45,7 @@ class Authority:
         self.file.write_bytes(self._cert.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, *, valid_until: timedelta = ONE_DAY, host: str = "localhost") -> Pair:
-        """For *name* as its subject; localhost is 127.0.0.1 as well. Negative *valid_until*: it has expired."""
+        """A certificate for *name*; localhost includes 127.0.0.1. With a negative *valid_until* it has expired."""
         local = [x509.IPAddress(ip_address("127.0.0.1"))] if host == "localhost" else []
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)

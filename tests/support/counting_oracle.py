@@ -1,4 +1,4 @@
-"""What must have been counted, worked out from the log alone: a list, a set and a clock, nothing of the code tested.
+"""The expected counts, computed from the log alone: a list, a set and a clock, none of the code under test.
 
 Ids are one era's own; eras lie far apart, and the posts of one within the repeat memory: it forgets old eras only.
 """
@@ -31,7 +31,7 @@ QUARTER_MS = HOUR_MS // 4
 
 @dataclass(frozen=True)
 class Entry:
-    """One record of the log, as the model would judge it."""
+    """One record of the log, with the label that the model gives."""
 
     kind: Kind
     post_id: str
@@ -40,7 +40,7 @@ class Entry:
     brand: str = "Acme"
     sentiment: str = "neutral"
     origin: RecordId | None = None
-    """Where it died first, if it is a dead letter that was sent again."""
+    """The record of the first attempt, if this is a dead letter that was sent again."""
 
     @property
     def source(self) -> str:
@@ -57,12 +57,12 @@ class Entry:
 
     @property
     def inside(self) -> bool:
-        """Whether it has the facet's word: every second id does."""
+        """Whether the text has the facet's keyword: every second id has it."""
         return self.post_id[-1] in "02468"
 
     @property
     def series(self) -> tuple[str, ...]:
-        """What it counts in: its brand, and the facet, if it is in it and says something about the brand."""
+        """The series it counts in: its brand, and the facet if it has the keyword and is about the brand."""
         inside = self.inside and self.sentiment != "irrelevant"
         return (self.brand, facet_series(self.brand, FACET)) if inside else (self.brand,)
 
@@ -93,7 +93,7 @@ class Tally:
     clock_ms: int | None = None
 
     def finish(self, entry: Entry, done: set[RecordId]) -> None:
-        """A redriven post came to its end."""
+        """A redriven post has its final result."""
         if entry.origin is not None:
             done.add(entry.origin)
             self.redriven += 1

@@ -1,7 +1,7 @@
-"""A hypothesis state machine over what makes counts exact: fold, compare-and-set, reload, repeats, watermark.
+"""A hypothesis state machine over what makes counts exact: fold, compare-and-set, reload, duplicates, watermark.
 
 Two workers that both believe they own a partition read, fold and write in any order; they crash, the store loses its
-last writes, the topic is made anew, the log loses its end, retention takes offsets. After every step the panes equal
+last writes, the topic is recreated, the log loses its end, retention takes offsets. After every step the panes equal
 the oracle's.
 """
 
@@ -29,14 +29,14 @@ from tests.support.builders import NOON_MS, a_scored
 from tests.support.counting_oracle import ERA_MS, FACET, LIMITS, RETENTION, Entry, Kind, Tally, tally
 
 MINUTES = 45
-"""Posts of one era lie so far apart at most, either way: well within the repeat memory of two hours."""
+"""Posts of one era lie so far apart at most, either way: well within the duplicate window of two hours."""
 
-MISHAPS = ("old", "era", "lost", "lost", "lost", "anew", "cut", "cut", "retention", "crash")
+MISHAPS = ("old", "era", "lost", "lost", "lost", "recreated", "cut", "cut", "retention", "crash")
 WORKERS = st.sampled_from((0, 1))
 
 
 class RewindableStore(Protocol):
-    """A store whose past can be brought back, as after a crash that took its last writes."""
+    """A store that can return to an earlier state, as after a crash that lost its last writes."""
 
     @property
     def store(self) -> PartitionStore: ...
@@ -60,7 +60,7 @@ class Log:
         return max(epoch for epoch, began in enumerate(self.began) if began <= offset)
 
     def common(self, position: int, epoch: int) -> int:
-        """What a broker answers to whoever read to *position*, the last record in *epoch*."""
+        """The broker's answer to a client that read up to *position*, the last record in *epoch*."""
         return min(position, [*self.began[1:], len(self.entries)][epoch]) if epoch >= 0 else position
 
     def extent(self, seen: PartitionStatus | None) -> LogExtent:
@@ -75,7 +75,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a log that the store's state says was applied."""
+    """Consecutive offsets of a log that are applied according to the store."""
 
     log: Log
     start: int
@@ -83,7 +83,7 @@ class Piece:
 
 
 class ExactIds:
-    """A filter that is never in doubt."""
+    """A filter without false positives."""
 
     def __init__(self) -> None:
         self._ids: set[bytes] = set()
@@ -101,7 +101,7 @@ def _apart(ids: bytes) -> list[bytes]:
 
 @dataclass
 class Worker:
-    """What a worker holds of the partition: its state, where it reads, and what it has read and not written."""
+    """A worker's view of the partition: its state, its position, and records that it read and has not applied."""
 
     status: PartitionStatus | None = None
     writer: str = ""
@@ -158,7 +158,7 @@ def entries(draw: Callable[..., Any]) -> tuple[Kind, int, int, int, str, str]:
 
 
 class ExactlyOnce(RuleBasedStateMachine):
-    """Subclasses say which store, and may break something to see it found."""
+    """Subclasses choose the store, and may break something to prove that it is found."""
 
     def make(self) -> RewindableStore:
         raise NotImplementedError
@@ -179,7 +179,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.era = 0
         self.workers = (Worker(), Worker())
         self.pieces: list[Piece] = []
-        """What the store says was applied, in order."""
+        """The records that are applied according to the store, in order."""
         self.past: list[tuple[Any, list[Piece]]] = []
         self.touched: set[Cell] = set()
         self.letters: list[tuple[RecordId, Entry]] = []
@@ -201,7 +201,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     @precondition(lambda self: self.letters)
     @rule(pick=st.integers(0, 1_000), healed=st.booleans())
     def redrive(self, pick: int, healed: bool) -> None:
-        """A letter of this log or of one before, as often as one likes; what broke it may be mended by now."""
+        """Redrive a dead letter of any log so far, any number of times; its cause may be repaired by then."""
         origin, entry = self.letters[pick % len(self.letters)]
         kind: Kind = "scored" if healed else "dead"
         # An id of an era long past may be forgotten by now; what then makes it one is the letter's identity alone.
@@ -211,7 +211,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(MISHAPS), how=st.integers(1, 4))
     def something_happens(self, what: str, how: int) -> None:
-        """One rule for all mishaps, so that workers get on in between."""
+        """One rule for all faults, so that workers make progress between them."""
         match what:
             case "old":
                 self._produce_something_older_than_all_that_is_kept()
@@ -219,7 +219,7 @@ class ExactlyOnce(RuleBasedStateMachine):
                 self.era += 1
             case "lost":
                 self._lose_last_writes(how)
-            case "anew":
+            case "recreated":
                 self.log = Log(f"log-{self.logs}")
                 self.logs += 1
             case "cut":
@@ -232,8 +232,8 @@ class ExactlyOnce(RuleBasedStateMachine):
     def _cut(self, applied: int) -> None:
         """The log ends that many records below what was applied, or at its own end."""
         status = self.store.load("posts", 0)
-        stands = status.next if status and status.topic_id == self.log.topic_id else len(self.log.entries)
-        self.log = self.log.cut(min(len(self.log.entries), max(self.log.low, stands - applied)))
+        position = status.next if status and status.topic_id == self.log.topic_id else len(self.log.entries)
+        self.log = self.log.cut(min(len(self.log.entries), max(self.log.low, position - applied)))
 
     def _produce_something_older_than_all_that_is_kept(self) -> None:
         at_ms = NOON_MS + (self.era - 1) * ERA_MS
@@ -250,7 +250,7 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @rule(which=WORKERS, most=st.integers(1, 7), steps=st.integers(1, 7))
     def work(self, which: int, most: int, steps: int) -> None:
-        """The next things this worker has to do."""
+        """The next steps of this worker."""
         worker = self.workers[which]
         for _ in range(steps):
             if worker.status is None:
@@ -369,7 +369,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             assert pane == right or (pane is None and wanted.may_be_dropped(cell)), cell
 
     def teardown(self) -> None:
-        """Let one worker go on undisturbed: it must come to the log's end, and nothing may be missing."""
+        """Run one worker without faults: it must reach the log's end, and nothing may be missing."""
         if not hasattr(self, "store"):
             return
         for worker in self.workers:
@@ -392,7 +392,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         if seen is None or seen.topic_id != self.log.topic_id:
             right = self.log.low
         elif seen.next < self.log.low:
-            # Whether it was cut below that, too, nobody asks: what is lost for sure is counted.
+            # Whether it was also cut below that does not matter: what is certainly lost is counted.
             right = seen.next
         else:
             right = self.log.common(seen.next, seen.epoch)

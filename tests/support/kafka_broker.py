@@ -24,11 +24,11 @@ CACHE = Path(os.environ.get("BRANDPULSE_TEST_CACHE", Path.home() / ".cache" / "b
 JARS = CACHE / f"apache-kafka-{KAFKA_VERSION}"
 NODES = (1, 2, 3)
 LIGHT = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-"""Three JVMs on two cores: quick to start rather than quick."""
+"""Three JVMs on two cores: tuned for a quick start, not for throughput."""
 
 
 def why_not() -> str:
-    """Why Apache Kafka cannot run here, in plain words; empty when it can."""
+    """Why Apache Kafka cannot run here; empty when it can."""
     if shutil.which("java") is None:
         return "no JVM here: install Java 17 to run the tests on Apache Kafka"
     if not JARS.is_dir() and shutil.which("mvn") is None:
@@ -185,7 +185,7 @@ class KafkaCluster:
         self.start()
 
     def start(self) -> None:
-        """Start whatever is down. A lone node answers nobody before it has a quorum, so all start at once."""
+        """Start the nodes that are down, all at once: a single node answers no client before there is a quorum."""
         down = [node for node in self.nodes.values() if not node.running]
         for node in down:
             node.launch()
@@ -210,7 +210,7 @@ class KafkaCluster:
                 self.nodes[number].start()
 
     def leader_of(self, topic: str, partition: int) -> int:
-        """The node that leads it now; -1 while nobody does."""
+        """The node that leads the partition now; -1 without a leader."""
         return int(self._admin().list_topics(topic, timeout=patience(10)).topics[topic].partitions[partition].leader)
 
     def wait_in_sync(self, topics: Sequence[str], *, seconds: float = 60) -> None:
@@ -239,6 +239,6 @@ class KafkaCluster:
                 if true():
                     return
             except (KafkaException, KeyError):
-                pass  # between two leaders nobody answers
+                pass  # no node answers while a new leader is elected
             assert time.monotonic() < deadline, f"no {what} within {seconds:g} s"
             time.sleep(0.1)

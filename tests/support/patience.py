@@ -3,9 +3,9 @@
 import time
 
 REFERENCE_SECONDS = 0.033
-"""What `_probe` takes on an idle core of the machines on which the limits were chosen."""
+"""Seconds that `_probe` takes on an idle core of the machine on which the limits were chosen."""
 LONGEST = 30.0
-"""A machine that is this many times slower is not waited for any longer."""
+"""A machine that is slower than this gets no more time."""
 _PROBE_AGE_SECONDS = 10.0
 
 _slowest = 1.0
@@ -27,7 +27,7 @@ def slowness() -> float:
 
 
 def _probe() -> float:
-    """Seconds on the clock for a fixed piece of work, long enough to be interrupted by whatever runs beside it."""
+    """Seconds on the clock for a fixed piece of work, long enough to be interrupted by other processes."""
     begun = time.perf_counter()
     total = 0
     for number in range(600_000):

@@ -78,7 +78,7 @@ class RedisCluster:
         return all(b"cluster_state:ok" in as_bytes(node.run("CLUSTER", "INFO")) for node in running)
 
     def primary_of(self, key: str) -> ValkeyNode:
-        """Who holds *key* now, as the first live node sees it."""
+        """The node that holds *key* now, according to the first live node."""
         slot = key_slot(key.encode())
         asked = next(node for node in self.nodes if node.child.exit_code is None)
         for row in self._known(asked):
@@ -86,10 +86,10 @@ class RedisCluster:
             if "master" in fields[2] and "fail" not in fields[2] and any(holds(part, slot) for part in fields[8:]):
                 port = int(fields[1].split(":")[1].split("@")[0])
                 return next(node for node in self.nodes if node.port == port)
-        raise LookupError(f"nobody holds slot {slot}")
+        raise LookupError(f"no node holds slot {slot}")
 
     def move_slot(self, key: str, *, to: ValkeyNode, pause_seconds: float = 0.0) -> None:
-        """As redis-cli --cluster reshard does it, a few keys at a time; *pause_seconds* between, to be caught at it."""
+        """Move slots as redis-cli --cluster reshard does, a few keys at a time, with *pause_seconds* between."""
         slot, source = key_slot(key.encode()), self.primary_of(key)
         to.run("CLUSTER", "SETSLOT", slot, "IMPORTING", self._id(source))
         source.run("CLUSTER", "SETSLOT", slot, "MIGRATING", self._id(to))
@@ -122,7 +122,7 @@ class RedisCluster:
 
 
 def linked(replica: ValkeyNode) -> bool:
-    """Whether it hears its primary."""
+    """Whether the replica is connected to its primary."""
     return bool(replica.client.info("replication").get("master_link_status") == "up")
 
 

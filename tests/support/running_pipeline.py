@@ -1,4 +1,4 @@
-"""A whole pipeline of real processes under one folder, for the journeys."""
+"""A whole pipeline of real processes under one folder, for the end-to-end tests."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ BRANDS = """brands:
 
 
 class Pipeline:
-    """Commands and services that share a home, a namespace and topics nobody else uses."""
+    """Commands and services with a home, a namespace and topics of their own."""
 
     def __init__(self, home: Path, bootstrap_servers: str, redis_url: str, namespace: str, **settings: str) -> None:
         self.home = home
@@ -118,5 +118,5 @@ class Pipeline:
 
 
 def counted(stats: dict[str, Any]) -> int:
-    """Every post the partitions have finished with, whatever became of it (brand mentions may exceed posts)."""
+    """Number of posts that the partitions have finished, with any outcome (brand mentions may exceed posts)."""
     return sum(row["posts"] for row in stats["brands"].values())

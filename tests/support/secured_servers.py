@@ -119,7 +119,7 @@ def acl_file(folder: Path, namespace: str, posts_topic: str) -> Path:
 
 
 class SecuredRedis:
-    """Debian's redis-server, since the wheel's Valkey is built without TLS. Nobody gets in without a user."""
+    """Debian's redis-server, since the wheel's Valkey is built without TLS. Every client needs a user."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""An event loop whose clock only moves when nothing else can: hours of waiting in a moment, always the same."""
+"""An event loop with a simulated clock: hours of waiting take a moment, with the same result each time."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,7 +8,7 @@ Result = TypeVar("Result")
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """`time()` stands still while anything is ready; then it jumps to the next timer. Threads run at once, in place."""
+    """`time()` does not change while a callback is ready; then it jumps to the next timer. Threads run inline."""
 
     def __init__(self, *, began: float = 1_000.0) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         super()._run_once()  # type: ignore[misc]
 
     def pass_time(self, seconds: float) -> None:
-        """Let so much time pass, and all that happens in it happen."""
+        """Advance the clock by *seconds* and run everything that is due."""
         self.run_until_complete(asyncio.sleep(seconds))
 
 

@@ -1,4 +1,4 @@
-"""Broker, store, workers and alerter of the fault suite, with proxies between, and the truth beside them."""
+"""Broker, store, workers and alerter of the fault suite, with proxies between, and the expected counts."""
 
 import random
 import threading
@@ -80,7 +80,7 @@ class World:
         return codec
 
     def settle(self, seconds: float) -> dict[str, Any]:
-        """Once all is sent and counted, or the time is up: what is otherwise than the log says. Empty: exact."""
+        """Wait until all is sent and counted. Returns the differences from the log; empty means exact."""
         deadline = time.monotonic() + patience(seconds)
         self._enough.set()
         if self._producing is not None:
@@ -108,12 +108,12 @@ class World:
             self.alerter = self.pipeline.service("alerter")
 
     def reloads(self) -> int:
-        """How often workers forgot a partition and loaded it anew so far: a fault that causes none missed its mark."""
+        """How often workers reloaded a partition so far: a fault that causes no reload had no effect."""
         logs = (self.pipeline.home / "logs").glob("worker-*.log")
         return sum(log.read_text(errors="replace").count("reloading partition") for log in logs)
 
     def wait_assigned(self, worker: Child, seconds: float = 60) -> None:
-        """Until *worker* says that it reads partitions."""
+        """Wait until *worker* reports that it reads partitions."""
         deadline = time.monotonic() + patience(seconds)
         while "assigned" not in worker.log.read_text(errors="replace"):
             assert time.monotonic() < deadline and worker.exit_code is None, worker.log_tail()

@@ -1,4 +1,4 @@
-"""What the log holds, and so what must have been counted: the log itself is the witness, not what a producer thinks."""
+"""The counts that the log implies: they come from the log itself, not from what a producer believes it sent."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ LATENESS_MS = 120_000
 
 @dataclass
 class Truth:
-    """Reads a topic of posts and one of dead letters, each time from where it stood, and adds up."""
+    """Reads a topic of posts and one of dead letters, each time from its last position, and adds up the counts."""
 
     bootstrap_servers: str
     topic: str
@@ -29,7 +29,7 @@ class Truth:
     """(brand, minute since 1970, sentiment) -> posts."""
     counted: set[str] = field(default_factory=set)
     dead: dict[Place, str] = field(default_factory=dict)
-    """Where a record lies that must be dead -> why."""
+    """Record that must be a dead letter -> reason."""
     repeated: int = 0
     unmatched: int = 0
     late: int = 0
@@ -65,7 +65,7 @@ class Truth:
             self.minutes[brand, meaning.at_ms // MINUTE_MS, sentiment] += 1
 
     def differences(self, client: redis.Redis, namespace: str) -> dict[str, Any]:
-        """What the store and the letters say otherwise; empty when all is exact."""
+        """Differences of the store and the dead letters; empty when all is exact."""
         reader = PaneReader(client, namespace)
         found: dict[str, Any] = {}
         statuses = reader.partitions()

@@ -1,4 +1,4 @@
-"""Every kind of fault: what is done to the world, and undone. What a kind leaves broken, `World.mend` starts again."""
+"""Every kind of fault, how it is caused and how it is repaired. `World.mend` restarts what a kind leaves stopped."""
 
 import random
 import signal
@@ -65,7 +65,7 @@ def store_killed(world: World, pick: random.Random) -> None:
 
 
 def store_tail_cut(world: World, pick: random.Random) -> None:
-    """It comes back older than it was, and the workers keep what they hold."""
+    """It restarts with an older state, while the workers keep theirs."""
     world.store.kill()
     world.store.cut_tail(pick.randrange(1, TAIL_BYTES))
     world.store.start()
@@ -134,7 +134,7 @@ EVERYWHERE: tuple[Fault, ...] = (
 
 
 def kinds_for(world: World) -> tuple[Fault, ...]:
-    """What this world's broker can bear: the embedded one forgets its records when it dies."""
+    """The kinds that this broker supports: the embedded one loses its records when it is killed."""
     match world.kind:
         case "embedded":
             return (*EVERYWHERE, broker_connections_cut)

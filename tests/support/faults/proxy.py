@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and its server: cuts connections, slows them down. A thread a direction."""
+"""A TCP proxy between a client and its server: cuts connections, slows them down. One thread per direction."""
 
 import contextlib
 import socket

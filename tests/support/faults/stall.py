@@ -1,4 +1,4 @@
-"""How long a partition stands still when one worker of two is killed: `python -m tests.support.faults.stall`.
+"""How long a partition stalls when one of two workers is killed: `python -m tests.support.faults.stall`.
 
     FAULT_BROKER=embedded|kafka FAULT_PROTOCOL=classic|consumer STALL_TRIALS=10 python -m tests.support.faults.stall
 
@@ -49,7 +49,7 @@ def _one(world: World, reader: PaneReader) -> float:
     killed = time.monotonic()
     before = {one.partition: one.next for one in reader.partitions() if one.partition in mine}
     while before:
-        assert time.monotonic() - killed < LIMIT_SECONDS, f"partitions {sorted(before)} stand still"
+        assert time.monotonic() - killed < LIMIT_SECONDS, f"partitions {sorted(before)} make no progress"
         time.sleep(POLL_SECONDS)
         for one in reader.partitions():
             if one.next > before.get(one.partition, one.next):
@@ -63,7 +63,7 @@ def _ready_lines(world: World) -> list[str]:
 
 
 def _wait_shared(reader: PaneReader) -> None:
-    """Until two workers own partitions and have said so lately."""
+    """Wait until two workers own partitions and have reported it recently."""
     deadline = time.monotonic() + patience(LIMIT_SECONDS)
     while True:
         now_ms = time.time() * 1_000

@@ -1,4 +1,4 @@
-"""Posts of the fault suite, good and poisonous, each with what must become of it. Nothing here knows how we count."""
+"""Posts of the fault suite, valid and invalid, each with its expected outcome, without any code of the workers."""
 
 import json
 import random
@@ -17,7 +17,7 @@ TEXTS: dict[str, tuple[tuple[str, str], ...]] = {
     "acme opens at nine": (("Acme", "neutral"),),
     "@bolt is awful": (("Bolt", "negative"),),
     "acme and @bolt are great": (("Acme", "positive"), ("Bolt", "positive")),
-    "nobody named": (),
+    "no brand here": (),
 }
 """Text -> brands it names and what the keyword engine says of each."""
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
@@ -89,7 +89,7 @@ def poison(pick: random.Random, number: int, *, huge: bool) -> list[Sent]:
 
 
 def odd_but_good(number: int) -> list[Sent]:
-    """What looks like poison and is a post: NUL characters, astral ones, a moment far in the past minutes."""
+    """Valid posts that look invalid: NUL characters, astral ones, a moment far in the past minutes."""
     at_ms = NOON_MS + number * ROUND_MS
     out = []
     texts = {"nul": "acme \x00 is awful", "astral": "acme \U0001f4a9 is awful", "right to left": "\u202eacme is awful"}

@@ -1,4 +1,4 @@
-"""A Valkey with appendfsync everysec that can be killed, robbed of the end of its file, and starved of disk."""
+"""A Valkey with appendfsync everysec that can be killed, lose the end of its file, and run out of disk."""
 
 import os
 import resource
@@ -34,7 +34,7 @@ class Valkey:
         self.child.kill()
 
     def cut_tail(self, most: int) -> int:
-        """Cut up to *most* bytes off the end of the file of a dead server; how many went."""
+        """Cut up to *most* bytes off the end of the file of a dead server; returns how many were cut."""
         [log] = (self._folder / "data" / "appendonlydir").glob("*.incr.aof")
         size = log.stat().st_size
         cut = min(most, size // 2)
