@@ -74,4 +74,4 @@ def test_doctor_and_stats_report_the_brand(pipeline: Pipeline) -> None:
     row = json.loads(pipeline.run("stats", "--json").stdout)["brands"]["Acme"]
     assert row["posts"] == row["negative"] + row["neutral"] + row["positive"] + row["irrelevant"] == 1
     examined = pipeline.run("doctor")
-    assert "negative towards the brand of a complaint" in examined.stdout, examined.stdout + examined.stderr
+    assert "a test complaint scores" in examined.stdout, examined.stdout + examined.stderr
