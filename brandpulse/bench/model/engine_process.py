@@ -1,6 +1,6 @@
-"""One engine in a process of its own: what it does and holds is not mixed with what other engines do and hold.
+"""One engine in its own process: its speed and memory are not mixed with those of other engines.
 
-OpenVINO, ONNX Runtime, torch and the libraries of transformers bring thread pools of their own. A crash in one of them
+OpenVINO, ONNX Runtime, torch and the libraries of transformers have their own thread pools. A crash in one of them
 ends one process, and the bench reports it.
 """
 

@@ -1,4 +1,4 @@
-"""How many posts a second each engine scores, beside the plain Hugging Face pipeline, in one run."""
+"""Posts per second of each engine and of the plain Hugging Face pipeline, in one run."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,17 +17,17 @@ from model.spec.options import Engine, ExitPolicy, Precision
 from model.spec.weights import WEIGHTS
 
 PEER = "hugging face pipeline"
-"""float32, batches of 32 in order of arrival, padded to multiples of 8."""
+"""float32, batches of 32 in input order, padded to multiples of 8."""
 
 PEER_BATCH = 32
 
 Batches = Literal["all at once", "32 as they come", "32 by length"]
-"""How posts come to an engine. All at once: it sorts and packs them itself, as a worker lets it."""
+"""How posts are passed to an engine. All at once: the engine sorts and packs them, as in a worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One way to score posts. Those without an engine are the peer."""
+    """One way to score posts; without an engine: the Hugging Face pipeline."""
 
     name: str
     engine: Engine | None = None
@@ -55,16 +55,16 @@ class EngineSpeed:
 
     name: str
     posts_per_second: float
-    """Of the median round, normalizing and tokenizing included. Each post is one pass, whatever is asked about it."""
+    """Of the median round, with normalization and tokenization. Each post is one pass for any number of targets."""
     spread: float
-    """(slowest − fastest round) / median round: how noisy the machine was."""
+    """(slowest − fastest round) / median round: the noise of the machine."""
     posts_per_core_second: float
-    """Of the round that used least processor time, all threads together; says more than posts/s on a busy machine."""
+    """Of the round with the least processor time of all threads; more reliable than posts/s on a busy machine."""
     load_seconds: float
     settled: float | None
-    """Share of the posts that the early heads settled, if they were asked."""
+    """Share of posts with a final early answer; None without early exit."""
     memory: int | None
-    """Most bytes that the engine's process held; None where the system does not report it."""
+    """Peak bytes of the engine's process; None if the system does not report it."""
 
 
 def run(
@@ -77,9 +77,8 @@ def run(
 ) -> list[EngineSpeed]:
     """Prints and returns the posts/s of each engine, precision and exit policy on the first *posts* texts of *data*.
 
-    Each has a process of its own. They take turns, *rounds* times, so that a noisy neighbour slows all of them and the
-    ratios hold. Without torch and transformers the torch engine and the pipeline are left out, with a note; so is what
-    the weights do not offer, and an engine whose process crashes.
+    Each has its own process. They take turns in *rounds* rounds, so that a noisy neighbour slows all of them and ratios
+    stay valid. Engines that the packages or the weights do not support, or whose process crashes, are left out.
     """
     texts = read_texts(data, limit=posts)
     cores = threads or available_cores()
@@ -107,7 +106,7 @@ def run(
 
 @contextmanager
 def _noting(crashed: dict[str, str], contestant: Contestant) -> Iterator[None]:
-    """An engine that crashes is noted in *crashed*, and the others go on."""
+    """Records an engine that crashes in *crashed*; the others continue."""
     try:
         yield
     except EngineCrashedError as error:
@@ -132,7 +131,7 @@ def _speed(
 
 
 def hugging_face_pipeline(weights: Path = WEIGHTS) -> Callable[[Sequence[str]], list[str]]:
-    """The peer as a function from texts to labels, on all cores."""
+    """The Hugging Face pipeline as a function from texts to labels, on all cores."""
     classify = _pipeline(weights, available_cores())
     return lambda texts: [str(found["label"]) for found in classify(texts)]
 
@@ -155,7 +154,7 @@ def _is_offered(contestant: Contestant, weights: Path) -> bool:
 
 
 def _make(contestant: Contestant, weights: Path, threads: int) -> tuple[Score, Callable[[], int]]:
-    """A function that scores texts, and one that counts what the early heads settled so far."""
+    """A function that scores texts, and one that returns the number of final early answers so far."""
     if contestant.engine is None:
         classify = _pipeline(weights, threads)
         return (
@@ -183,7 +182,7 @@ def _nothing_settled() -> int:
 
 
 def _pipeline(weights: Path, threads: int) -> "Callable[[Sequence[str]], list[dict[str, Any]]]":
-    """The pipeline on the same encoder with its head for whole posts, in fp32 on the CPU."""
+    """The pipeline with the same encoder and its head for whole posts, in fp32 on the CPU."""
     import torch
     from transformers import PreTrainedTokenizerFast, TextClassificationPipeline
 
@@ -224,13 +223,13 @@ def _print(speeds: Sequence[EngineSpeed], crashed: Mapping[str, str], *, title: 
         )
     console = Console()
     if not console.is_terminal:
-        console = Console(width=160)  # a file or a pipe has no width of its own, and 80 columns cut the headings
+        console = Console(width=160)  # files and pipes have no width, and 80 columns would truncate the headings
     console.print(table)
     console.print(
-        "A post is one pass, however many brands it is asked about. `early` is BRANDPULSE_WORKER_TIERS=early; "
-        "without it a worker runs the full depth."
+        "A post is one pass for any number of brands. `early` is BRANDPULSE_WORKER_TIERS=early; the default of a "
+        "worker is the full depth."
     )
     for name, reason in crashed.items():
         console.print(f"{name} is left out: {reason}.")
     if peer is None and PEER not in crashed:
-        console.print("No pipeline to compare with: torch and transformers are not installed ('brandpulse[train]').")
+        console.print("The Hugging Face pipeline was not measured: pip install 'brandpulse[train]'.")
