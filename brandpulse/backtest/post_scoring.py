@@ -8,29 +8,19 @@ from typing import Any, Protocol
 from brandpulse.backtest.score_file import score_key
 from brandpulse.config.facets import Facet
 from brandpulse.schema.posts import Urgency
+from brandpulse.text.brand_matcher import BrandMatcher
+from model.inference.scorer import Scores
+from model.inputs.target_marking import MarkedText
+from stream_workers.scoring.brand_marker import BrandMarker
 from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.scoring.post_labels import EVEN_THRESHOLDS
 from stream_workers.scoring.post_scores import FourProbabilities, score_results
 
 
-class Matcher(Protocol):
-    """The part of `brandpulse.text.brand_matcher.BrandMatcher` that is needed here."""
-
-    def match_with_facets(self, text: str) -> tuple[tuple[str, ...], frozenset[int]]: ...
-
-
-class Marker(Protocol):
-    """The part of `stream_workers.scoring.brand_marker.BrandMarker` that is needed here."""
-
-    def mark(self, text: str, brands: Sequence[str]) -> Any:
-        """A `model.inputs.target_marking.MarkedText`."""
-        ...
-
-
 class Scorer(Protocol):
     """The part of `model.inference.scorer.Scorer` that is needed here."""
 
-    def score(self, posts: Sequence[Any]) -> Any: ...
+    def score(self, posts: Sequence[MarkedText]) -> Scores: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +30,8 @@ class MatchedText:
     brands: tuple[str, ...]
     keys: tuple[bytes, ...] = ()
     """For each brand the key of its score (`score_file.score_key`); brands may share one."""
-    model_input: Any = None
-    """What `TextScoring.score` takes."""
+    model_input: MarkedText | None = None
+    """None without brands."""
     length: int = 0
     """Characters of the model's input."""
     keywords: frozenset[int] = frozenset()
@@ -63,7 +53,7 @@ class TextScoring(Protocol):
 
     def match(self, text: str) -> MatchedText: ...
 
-    def score(self, inputs: Sequence[Any]) -> Iterable[TargetScore | None]:
+    def score(self, inputs: Sequence[MarkedText]) -> Iterable[TargetScore | None]:
         """For each distinct key of each input its score, in order; None if the model failed on that input."""
         ...
 
@@ -72,8 +62,8 @@ class TextScoring(Protocol):
 class BrandScoring:
     """Scores towards each brand, as the workers do."""
 
-    matcher: Matcher
-    marker: Marker
+    matcher: BrandMatcher
+    marker: BrandMarker
     scorer: Scorer
 
     def match(self, text: str) -> MatchedText:
@@ -84,7 +74,7 @@ class BrandScoring:
         keys = tuple(score_key(post.text, post.mentions, target=number) for number in range(len(brands)))
         return MatchedText(brands, keys, post, len(post.text), keywords)
 
-    def score(self, inputs: Sequence[Any]) -> Iterator[TargetScore | None]:
+    def score(self, inputs: Sequence[MarkedText]) -> Iterator[TargetScore | None]:
         for post, scores in zip(inputs, score_results(self.scorer.score(inputs), inputs), strict=True):
             if isinstance(scores, Exception):
                 yield from repeat(None, post.targets)
@@ -96,8 +86,8 @@ class BrandScoring:
 class PostScoring:
     """Scores of the whole post, which count for all its brands. No post is irrelevant."""
 
-    matcher: Matcher
-    plain: Callable[[str], Any]
+    matcher: BrandMatcher
+    plain: Callable[[str], MarkedText]
     scorer: Scorer
 
     def match(self, text: str) -> MatchedText:
@@ -107,7 +97,7 @@ class PostScoring:
         post = self.plain(text)
         return MatchedText(brands, (score_key(post.text),) * len(brands), post, len(post.text), keywords)
 
-    def score(self, inputs: Sequence[Any]) -> Iterator[TargetScore]:
+    def score(self, inputs: Sequence[MarkedText]) -> Iterator[TargetScore]:
         for negative, neutral, positive in self.scorer.score(inputs).heads["sentiment"].tolist():
             yield TargetScore((negative, neutral, positive, 0.0))
 

@@ -4,6 +4,7 @@ The first pass keeps no text. The second keeps the posts that workers would have
 the days before them for comparison, and shows them as the alerter does.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
@@ -26,7 +27,8 @@ from stream_workers.aggregation.types import OfferedPost, PostHour, Sampled, Sam
 PARTITIONS = 4
 """Default number of partitions of the posts topic. Workers keep posts per partition."""
 BATCH_POSTS = 4_096
-ALL_POSTS = PostAllowance(BATCH_POSTS, BATCH_POSTS)
+NO_LIMIT = PostAllowance(sys.maxsize, sys.maxsize)
+"""A worker limits the posts that it prepares per second; a backtest has no rate."""
 
 
 def with_evidence(
@@ -139,7 +141,7 @@ class _Partition:
     def add(self, *, in_hours: Sequence[Scored], in_days: Sequence[Scored]) -> None:
         # With no watermark nothing is past its retention: the recording was read to its end before.
         samples = samples_from_rows(in_days, self._bounds, watermark_ms=NO_CLOCK)
-        hour_posts = hour_posts_from_rows(in_hours, self._bounds.hours, watermark_ms=NO_CLOCK, allowance=ALL_POSTS)
+        hour_posts = hour_posts_from_rows(in_hours, self._bounds.hours, watermark_ms=NO_CLOCK, allowance=NO_LIMIT)
         for day, posts in samples.items():
             self.samples[day] = with_sampled(self.samples.get(day, ()), posts)
         for hour, offered in hour_posts.items():

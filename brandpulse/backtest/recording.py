@@ -118,7 +118,11 @@ class RecordedTexts:
         for start in range(0, len(waiting), BATCH_TEXTS):
             batch = waiting[start : start + BATCH_TEXTS]
             keys = [key for matched in batch for key in dict.fromkeys(matched.keys)]
-            for key, score in zip(keys, self._scoring.score([one.model_input for one in batch]), strict=True):
+            for key, score in zip(
+                keys,
+                self._scoring.score([one.model_input for one in batch if one.model_input is not None]),
+                strict=True,
+            ):
                 if score is None:
                     continue
                 self._scores[key] = score.probabilities
