@@ -44,7 +44,7 @@ class RedisAlertStore:
         self._client = client
         self._keys = AlertingKeys(namespace)
         self._durable_replicas = durable_replicas
-        self._book = OperatorRequestStore(client, namespace)
+        self._requests = OperatorRequestStore(client, namespace)
         self._waits_for_disk = True
         self._erasures_of_state = self._erasures_of_outbox = 0
         """The erasure counter when the episodes, and when the outbox, were read: text erased since is not written
@@ -262,11 +262,11 @@ class RedisAlertStore:
 
     def operator_requests(self, now: datetime) -> OperatorRequests:
         with reaching_state():
-            return self._book.read(now)
+            return self._requests.read(now)
 
     def forget_acknowledgements(self, acknowledgements: Sequence[Acknowledgement]) -> None:
         with reaching_state():
-            self._book.forget(acknowledgements)
+            self._requests.forget(acknowledgements)
 
     def _script(self, name: str, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         script = self._client.register_script(_SCRIPTS[name])

@@ -1,7 +1,6 @@
 """`brandpulse stats`: totals over all hour panes, and counts of posts that are in none."""
 
 import math
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from brandpulse.config.settings import Settings, load_settings
 from brandpulse.redis.client import connect
 from brandpulse.redis.error_hints import reaching_redis
+from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.console import Console
 from brandpulse.state.diagnosis.stream_report import StreamReport, stream_report
 from brandpulse.state.keys import AlertingKeys, brand_of, facet_of
@@ -57,7 +57,7 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
         "lag": sum(status.lag for status in partitions),
         "unread": sum(status.unread for status in partitions),
         "keyless": sum(status.keyless for status in partitions),
-        **_recent(stream_report(partitions), now_ms=time.time_ns() // 1_000_000),
+        **_recent(stream_report(partitions), now_ms=wall_ms()),
     }
 
 

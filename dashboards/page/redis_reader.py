@@ -69,7 +69,7 @@ class PageStore:
         self._client = client
         self._reader = PaneReader(client, namespace)
         self._alerting = AlertingKeys(namespace)
-        self.orders = OperatorRequestStore(client, namespace)
+        self.requests = OperatorRequestStore(client, namespace)
         self._baseline: tuple[float, object, dict[str, Pane]] = (0.0, None, {})
         self._known: dict[str, tuple[int, KnownAuthors]] = {}
         """Brand -> (event time, authors before it)."""
@@ -189,7 +189,7 @@ class PageStore:
 
     def silences(self, now: datetime) -> list[msgspec.Raw]:
         """Active and future silences by end time, each as JSON."""
-        return [_raw(one) for one in self.orders.read(now).silences if one.ends_at > now]
+        return [_raw(one) for one in self.requests.read(now).silences if one.ends_at > now]
 
     def health(self, *, now_ms: int) -> Health:
         partitions = self._reader.partitions()

@@ -20,7 +20,6 @@ import contextlib
 import hashlib
 import logging
 import mimetypes
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ import msgspec
 from aiohttp import web
 
 from brandpulse.errors import BrandpulseError, TransientError
+from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.http_security import SECURITY_HEADERS
 from brandpulse.schema.silences import RefusedError
 from dashboards.page.access import READ_ONLY, Access
@@ -145,7 +145,7 @@ class PageServer:
         return await self._read("episodes", self._store.episodes)
 
     async def _health(self) -> bytes:
-        return await self._read("health", lambda: self._store.health(now_ms=time.time_ns() // 1_000_000))
+        return await self._read("health", lambda: self._store.health(now_ms=wall_ms()))
 
     async def _silences(self) -> bytes:
         return await self._read("silences", lambda: self._store.silences(datetime.now(UTC)))
@@ -201,20 +201,20 @@ class PageServer:
     async def _add_silence(self, request: web.Request) -> web.Response:
         by = self._operator(request)
         body = await body_of(request)
-        silence = await self._run(lambda: add_silence(self._store.orders, body, by=by))
+        silence = await self._run(lambda: add_silence(self._store.requests, body, by=by))
         return _json(silence.model_dump_json().encode(), status=201)
 
     async def _expire_silence(self, request: web.Request) -> web.Response:
         self._operator(request)
         await body_of(request)
         silence_id = request.match_info["id"]
-        ended = await self._run(lambda: self._store.orders.expire(silence_id, datetime.now(UTC)))
+        ended = await self._run(lambda: self._store.requests.expire(silence_id, datetime.now(UTC)))
         return _json(ended.model_dump_json().encode())
 
     async def _acknowledge(self, request: web.Request) -> web.Response:
         by = self._operator(request)
         body = await body_of(request)
-        await self._run(lambda: acknowledge(self._store.orders, body, by=by))
+        await self._run(lambda: acknowledge(self._store.requests, body, by=by))
         return _json(b"{}", status=202)
 
     def _operator(self, request: web.Request) -> str | None:

@@ -13,6 +13,7 @@ from brandpulse.ops.doctor.kafka_checks import check_broker
 from brandpulse.ops.doctor.redis_checks import check_store
 from brandpulse.ops.doctor.stream_checks import check_stream
 from brandpulse.redis.client import connect
+from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.console import Console, styled
 from brandpulse.state.pane_reader import PaneReader
 
@@ -109,7 +110,7 @@ def _partitions() -> list[Finding]:
     statuses = PaneReader(client, settings.namespace).partitions()
     if not statuses:
         return [Finding("workers", "no partition has state yet", "start a worker with `brandpulse worker`")]
-    now = time.time_ns() // 1_000_000
+    now = wall_ms()
     findings = []
     for status in statuses:
         name = f"{status.topic}:{status.partition}"

@@ -249,12 +249,12 @@ def await_some(read: Callable[[], Sequence[Any]]) -> Sequence[Any]:
 def test_episode_can_be_acknowledged_silenced_and_unsilenced(
     stream: StoredStream, pages: Pages, open_page: OpenPage, namespace: str
 ) -> None:
-    book = OperatorRequestStore(stream.client, namespace)
+    requests = OperatorRequestStore(stream.client, namespace)
     page = open_page(pages.start())
     page.get_by_role("button", name="Acknowledge Acme Air").click()
     expect(page.get_by_role("button", name="Acknowledge Acme Air")).to_be_disabled()
     # The click disables the button; the request is still in flight.
-    [asked] = await_some(lambda: book.read(datetime.now(UTC)).acknowledgements)
+    [asked] = await_some(lambda: requests.read(datetime.now(UTC)).acknowledgements)
     assert (asked.key, asked.by) == (an_episode().key, "live page")
     # The episode as the alerter stores it.
     stream.write_open(an_episode(acknowledged_at=END, acknowledged_by="kim"))
@@ -264,7 +264,7 @@ def test_episode_can_be_acknowledged_silenced_and_unsilenced(
     page.get_by_role("button", name="Silence Acme Air", exact=True).click()
     expect(page.locator("#silences li")).to_have_count(1)
     expect(page.locator("#silences li")).to_contain_text("Acme Air · ")
-    [silence] = book.read(datetime.now(UTC)).silences
+    [silence] = requests.read(datetime.now(UTC)).silences
     assert (silence.brand, silence.rule, silence.ends_at - silence.starts_at) == (
         "Acme Air",
         an_episode().rule,
@@ -272,7 +272,7 @@ def test_episode_can_be_acknowledged_silenced_and_unsilenced(
     )
     page.get_by_role("button", name="End silence of Acme Air").click()
     expect(page.locator("#silences-section")).to_be_hidden()
-    assert not book.read(datetime.now(UTC)).silences[0].is_active(datetime.now(UTC))
+    assert not requests.read(datetime.now(UTC)).silences[0].is_active(datetime.now(UTC))
 
 
 def test_facets_show_share_baseline_rules_and_firing_state(

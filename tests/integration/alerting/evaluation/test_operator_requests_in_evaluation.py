@@ -19,7 +19,7 @@ class Desk(Scene):
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         super().__init__(client, namespace)
-        self.book = OperatorRequestStore(client, namespace)
+        self.requests = OperatorRequestStore(client, namespace)
 
     def pager_after(self, until_minute: int, *, wall_ms: int = WALL) -> list[str]:
         """What the pager gets from an evaluation."""
@@ -29,7 +29,7 @@ class Desk(Scene):
 
     def silence(self, **what: Any) -> Silence:
         silence = Silence(starts_at=NOW, ends_at=NOW + timedelta(hours=1), created_at=NOW, **what)
-        self.book.add(silence)
+        self.requests.add(silence)
         return silence
 
 
@@ -53,7 +53,7 @@ def test_when_a_silence_ends_a_firing_episode_is_notified_once(desk: Desk, expir
     assert desk.pager_after(CRISIS + 20) == []
     later = WALL + 3_600_000
     if expired_by_hand:
-        desk.book.expire(silence.id, NOW)
+        desk.requests.expire(silence.id, NOW)
         later = WALL
     assert desk.pager_after(CRISIS + 20, wall_ms=later) == ["triggered@pager"]
     assert desk.pager_after(CRISIS + 20, wall_ms=later) == []
@@ -97,24 +97,24 @@ def test_an_acknowledgement_is_notified_and_stops_escalation(desk: Desk) -> None
         rules=(NegativeShareRule.model_validate({"name": "n", "kind": "negative_share", "severity": severity}),)
     )
     assert desk.pager_after(CRISIS + 20) == ["triggered@pager"]
-    [episode] = desk.book.episodes()
-    desk.book.acknowledge(Acknowledgement(key=episode.key, by="kim", at=NOW))
+    [episode] = desk.requests.episodes()
+    desk.requests.acknowledge(Acknowledgement(key=episode.key, by="kim", at=NOW))
     assert desk.pager_after(CRISIS + 20) == ["acknowledged@pager"]
-    [episode] = desk.book.episodes()
+    [episode] = desk.requests.episodes()
     assert (episode.acknowledged_by, episode.acknowledged_at) == ("kim", NOW)
-    assert desk.book.read(NOW).acknowledgements == [], "it lies in the episode now"
+    assert desk.requests.read(NOW).acknowledgements == [], "it lies in the episode now"
     assert desk.pager_after(CRISIS_END) == [], "twice thirty minutes, and no error"
     assert desk.pager_after(CRISIS_END + 240) == ["resolved@pager"]
 
 
 def test_an_acknowledgement_of_a_closed_episode_changes_nothing(desk: Desk) -> None:
     desk.evaluate(CRISIS + 20)
-    [episode] = desk.book.episodes()
-    desk.book.acknowledge(Acknowledgement(key=episode.key, by="kim", at=NOW))
+    [episode] = desk.requests.episodes()
+    desk.requests.acknowledge(Acknowledgement(key=episode.key, by="kim", at=NOW))
     desk.lead()
     desk.store.forget_acknowledgements([])
     desk.evaluate(CRISIS_END + 240)
-    assert desk.book.read(NOW).acknowledgements == []
+    assert desk.requests.read(NOW).acknowledgements == []
     assert [one.split(":")[-1] for one in desk.sent() if one.endswith("@pager")][-1] == "resolved@pager"
 
 
