@@ -88,7 +88,7 @@ def checkpoint_path(
     return home / "ingest" / f"{digest}.json"
 
 
-def load(path: Path) -> Checkpoint | None:
+def load_checkpoint(path: Path) -> Checkpoint | None:
     """The checkpoint at *path*; None if there is none. Raises StateError if it is damaged."""
     try:
         return _ADAPTER.validate_json(path.read_bytes())
@@ -100,7 +100,7 @@ def load(path: Path) -> Checkpoint | None:
         ) from error
 
 
-def save(path: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Replace the checkpoint atomically. Raises InputError if it cannot be written."""
     try:
         write_json(path, asdict(checkpoint))

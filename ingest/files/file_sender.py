@@ -4,8 +4,16 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 
-from ingest.files import checkpoint as checkpoints
-from ingest.files.checkpoint import Checkpoint, FileIdentity, ResumePoint
+from ingest.files.checkpoint import (
+    Checkpoint,
+    FileIdentity,
+    ResumePoint,
+    checkpoint_path,
+    load_checkpoint,
+    locked,
+    resume_point,
+    save_checkpoint,
+)
 from ingest.files.reading.post_reader import PostReader, ReadOptions
 from ingest.files.reading.row import InputError
 from ingest.files.reading.row_mapping import OutgoingPost, resolve
@@ -51,7 +59,7 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
     destination = connect()
     if destination.note is not None:
         context.notify(destination.note)
-    path = checkpoints.checkpoint_path(
+    path = checkpoint_path(
         destination.home,
         file=task.path,
         topic=destination.topic,
@@ -61,11 +69,11 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
         mapping=columns,
         shifted=task.shift_to_now,
     )
-    with checkpoints.locked(path), rejects, TopicReader(destination.bootstrap_servers, destination.topic) as reader:
+    with locked(path), rejects, TopicReader(destination.bootstrap_servers, destination.topic) as reader:
         ends = reader.ends()
         ledger_id = "" if destination.ledger is None else destination.ledger.identity()
-        previous = None if task.again else checkpoints.load(path)
-        start = checkpoints.resume_point(
+        previous = None if task.again else load_checkpoint(path)
+        start = resume_point(
             previous, file=identity, order=order, low=ends.low, high=ends.high, ledger=ledger_id, far=reading_key
         )
         if start.note is not None:
@@ -98,7 +106,7 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
             path=str(task.path.resolve()),
         )
         # Saved before the first post: if the run is killed now, the next run must not start as the first.
-        checkpoints.save(path, first)
+        save_checkpoint(path, first)
         producer = PostProducer(destination.bootstrap_servers, destination.topic, confirmed=start.confirmed)
         windows = SentWindows(
             destination.ledger,

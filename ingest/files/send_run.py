@@ -8,8 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from brandpulse.errors import BrandpulseError, TransientError
-from ingest.files import checkpoint as checkpoints
-from ingest.files.checkpoint import Checkpoint, ResumePoint
+from ingest.files.checkpoint import Checkpoint, ResumePoint, save_checkpoint
 from ingest.files.external_sort import TimeSorted
 from ingest.files.reading.post_reader import Duplicate, PostReader
 from ingest.files.reading.row import InputError, Reject
@@ -213,7 +212,7 @@ class SendRun:
             shift = time_shift(self._context.now(), first=posts.first, last=posts.last, speed=self._task.speed)
             seconds = shift.total_seconds()
             self._checkpoint = replace(self._checkpoint, shift_seconds=seconds)
-            checkpoints.save(self._path, self._checkpoint)
+            save_checkpoint(self._path, self._checkpoint)
         for post in posts:
             yield post.moved(timedelta(seconds=seconds))
 
@@ -263,4 +262,4 @@ class SendRun:
             rows=counts.read,
             rejected=counts.rejected,
         )
-        checkpoints.save(self._path, self._checkpoint)
+        save_checkpoint(self._path, self._checkpoint)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from brandpulse.errors import StateError
 from brandpulse.ops.doctor.finding import Finding
-from ingest.files import checkpoint as checkpoints
-from ingest.files.checkpoint import Checkpoint
+from ingest.files.checkpoint import Checkpoint, load_checkpoint
 
 
 def check_sent_files(home: Path) -> list[Finding]:
@@ -14,7 +13,7 @@ def check_sent_files(home: Path) -> list[Finding]:
     newest: dict[str, tuple[int, Checkpoint]] = {}
     for path in sorted((home / "ingest").glob("*.json")):
         with contextlib.suppress(StateError, OSError):
-            known = checkpoints.load(path)
+            known = load_checkpoint(path)
             written = path.stat().st_mtime_ns
             if known is not None and known.path and written >= newest.get(known.path, (0, known))[0]:
                 newest[known.path] = (written, known)

@@ -6,8 +6,17 @@ from pathlib import Path
 import pytest
 
 from brandpulse.errors import StateError
-from ingest.files import checkpoint as checkpoints
-from ingest.files.checkpoint import Checkpoint, FileIdentity, ResumePoint, resume_point
+from ingest.files.checkpoint import (
+    Checkpoint,
+    FileIdentity,
+    Order,
+    ResumePoint,
+    checkpoint_path,
+    load_checkpoint,
+    locked,
+    resume_point,
+    save_checkpoint,
+)
 from ingest.files.reading.row import InputError
 
 FILE = FileIdentity(size_bytes=10, modified_ns=1, head="abc")
@@ -15,7 +24,7 @@ LOW, HIGH = {0: 0, 1: 0}, {0: 50, 1: 60}
 KILLED = Checkpoint(FILE, "file", start={0: 5, 1: 6}, next={0: 40, 1: 41}, confirmed=70)
 
 
-def begin(known: Checkpoint | None, *, order: checkpoints.Order = "file", file: FileIdentity = FILE) -> ResumePoint:
+def begin(known: Checkpoint | None, *, order: Order = "file", file: FileIdentity = FILE) -> ResumePoint:
     return resume_point(known, file=file, order=order, low=LOW, high=HIGH)
 
 
@@ -77,23 +86,23 @@ def test_offsets_deleted_by_retention_are_not_read() -> None:
 
 def test_saved_checkpoint_is_loaded_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "ingest" / "x.json"
-    assert checkpoints.load(path) is None
-    checkpoints.save(path, KILLED)
-    assert checkpoints.load(path) == KILLED
+    assert load_checkpoint(path) is None
+    save_checkpoint(path, KILLED)
+    assert load_checkpoint(path) == KILLED
 
 
 def test_damaged_checkpoint_raises_an_error_with_its_path(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text('{"confirmed": "many"}')
     with pytest.raises(StateError, match=r"x\.json"):
-        checkpoints.load(path)
+        load_checkpoint(path)
 
 
 def test_each_file_topic_source_and_map_has_its_own_checkpoint(tmp_path: Path) -> None:
     def path(
         file: str = "a.csv", topic_id: str = "T1", source: str = "s", text: str = "text", shifted: bool = False
     ) -> Path:
-        return checkpoints.checkpoint_path(
+        return checkpoint_path(
             tmp_path,
             file=Path(file),
             topic="posts",
@@ -112,12 +121,12 @@ def test_each_file_topic_source_and_map_has_its_own_checkpoint(tmp_path: Path) -
 def test_file_is_sent_by_one_process_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     with (
-        checkpoints.locked(path),
+        locked(path),
         pytest.raises(InputError, match="another"),
-        checkpoints.locked(path),
+        locked(path),
     ):
         pass
-    with checkpoints.locked(path):
+    with locked(path):
         pass
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.files.reading import delimited_text as table
+from ingest.files.reading import delimited_text
 from ingest.files.reading.row import Reject, Row
 from ingest.files.reading.row_reader import RowFile
 from ingest.files.reading.timestamp_parsing import looks_like_timestamp
@@ -112,7 +112,7 @@ def test_quote_open_until_the_end_is_reported_with_its_lines(tmp_path: Path) -> 
 
 
 def test_quote_open_over_a_million_lines_takes_bounded_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "MAX_CELL_CHARS", 1_000)
+    monkeypatch.setattr(delimited_text, "MAX_CELL_CHARS", 1_000)
     found = read(tmp_path, f'2,"late,{TIME},p2', *["no row of the table"] * 200, f"3,b,{TIME},p3")
     assert isinstance(found[0], Reject)
     assert "lines 2 to 5" in found[0].reason

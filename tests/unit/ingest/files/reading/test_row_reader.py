@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.files.reading import delimited_text as table
-from ingest.files.reading import row_reader as rows
+from ingest.files.reading import delimited_text, row_reader
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
 from ingest.files.reading.row_reader import RowFile
 
@@ -107,7 +106,7 @@ def test_csv_cell_may_exceed_the_default_limit_of_the_csv_module(tmp_path: Path)
 
 
 def test_quote_that_never_closes_loses_at_most_a_megabyte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "MAX_CELL_CHARS", 100)
+    monkeypatch.setattr(delimited_text, "MAX_CELL_CHARS", 100)
     body = "".join(f"{number},plain\n" for number in range(2, 60))
     found = read(write(tmp_path, "a.csv", 'id,text\n1,"open\n' + body), "id")
     assert isinstance(found[0], Reject)
@@ -115,7 +114,7 @@ def test_quote_that_never_closes_loses_at_most_a_megabyte(tmp_path: Path, monkey
 
 
 def test_endless_line_is_rejected_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "MAX_LINE_BYTES", 50)
+    monkeypatch.setattr(row_reader, "MAX_LINE_BYTES", 50)
     found = read(write(tmp_path, "a.jsonl", '{"id": "1"}\n{"id": "' + "x" * 200 + '"}\n{"id": "2"}\n'), "id")
     assert [list(row.cells) for row in found if isinstance(row, Row)] == [["1"], ["2"]]
     assert any(isinstance(row, Reject) for row in found)
