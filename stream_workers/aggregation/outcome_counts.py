@@ -32,13 +32,17 @@ class OutcomeCounter:
     def __init__(self, newest: int) -> None:
         """*newest*: the newest period before the batch."""
         self._newest = newest
+        self._record_ms = -1
         self.added: dict[int, dict[OutcomeKey, int]] = {}
 
     def advance(self, record_ms: int) -> None:
         """Move to the next record. Called once for each record, before its outcome is added."""
-        self._newest = period_after(self._newest, record_ms)
+        self._record_ms = record_ms
 
     def add(self, source: str, outcome: str, offset: int = NO_OFFSET) -> None:
+        # Only a record with an outcome starts a period: the store does not remember one without, and batch boundaries
+        # would change the counts.
+        self._newest = period_after(self._newest, self._record_ms)
         cells = self.added.setdefault(self._newest, {})
         cells[source, outcome, offset] = cells.get((source, outcome, offset), 0) + 1
 

@@ -101,6 +101,7 @@ class Tally:
     def meets(self, entry: Entry, outcome: str, *, timed: bool = True) -> None:
         ahead = (entry.at_ms - entry.record_ms) / HOUR_MS if timed and entry.origin is None else None
         hours = None if ahead is None else floor(2 * ahead + 0.5) / 2
+        self.quarter = max(self.quarter, entry.record_ms // QUARTER_MS)
         self.post_outcomes[self.quarter, entry.source, outcome, hours] += 1
 
     def recent_outcomes(self) -> Counter[tuple[int, str, str, float | None]]:
@@ -130,7 +131,6 @@ def tally(entries: Iterable[Entry]) -> Tally:
     counted: set[str] = set()
     done: set[RecordId] = set()
     for entry in entries:
-        out.quarter = max(out.quarter, entry.record_ms // QUARTER_MS)
         out.keyless += entry.keyless
         if entry.keyless:
             out.meets(entry, "+no_key", timed=False)

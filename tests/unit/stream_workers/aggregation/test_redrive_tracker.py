@@ -1,8 +1,9 @@
 from brandpulse.schema.dead_letters import RecordId
+from brandpulse.state.outcomes.post_outcomes import PERIOD_MS
 from stream_workers.aggregation.row_fold import fold_rows
 from stream_workers.aggregation.types import Change, Outcome, Stored
 from stream_workers.decoding.post_decoder import DeadRecord
-from tests.support.builders import a_scored, a_status
+from tests.support.builders import NOON_MS, a_scored, a_status
 from tests.support.counting_oracle import LIMITS, RETENTION
 
 FIRST = RecordId("log-0", 0, 7)
@@ -51,3 +52,10 @@ def test_redriven_post_also_sent_by_its_producer_is_a_duplicate() -> None:
     status = a_status(100, generations=folded([post], {}).status.generations)
     change = fold_rows(status, [post], 101, found, retention=RETENTION, limits=LIMITS, origins={100: FIRST})
     assert (change.counted, change.status.repeated, change.status.redriven) == ([], 1, 1)
+
+
+def test_redriven_post_that_dies_again_starts_no_outcome_period() -> None:
+    """Otherwise the period of the next post would depend on batch boundaries: the store remembers only counted ones."""
+    later = a_scored("1", offset=100, at_ms=NOON_MS + PERIOD_MS).decoded.record
+    change = folded([DeadRecord(later, "not_json", "broken"), a_scored("2", offset=101)], {100: FIRST})
+    assert [period.number for period in change.status.post_outcomes] == [NOON_MS // PERIOD_MS]
