@@ -28,7 +28,7 @@ FLUSH_SECONDS = 10.0
 POLL_POSTS = 256
 FAILURE_POSTS = 16
 CHANGED_POSTS = 20
-"""If more ids than this, and more than half of those sent before, have other content now, the column has no ids."""
+"""If so many ids, and over half of those sent before, have other content now, the id column is wrong."""
 
 
 class SendRun:
@@ -113,7 +113,7 @@ class SendRun:
         )
 
     def _send_all(self, posts: Iterable[OutgoingPost]) -> bool:
-        """Queue every post that was not sent; False if the run was stopped or the broker refused before."""
+        """Queue every post that was not sent; False if the run was stopped or a delivery failed."""
         position = 0
         for window in self._in_windows(posts):
             if not self._send_window(window, position):
