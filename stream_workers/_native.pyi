@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from stream_workers.decoding.batch_decoder import LengthLimits
 
 class BatchDecoder:
-    """Decodes records as `post_of`, `BrandMatcher.find_hits`, `post_digest` and `AuthorHasher` do, or leaves them to
-    Python.
+    """Decodes records as `decode_post`, `BrandMatcher.find_hits`, `post_digest` and `AuthorHasher` do.
+
+    Leaves a record to Python if it is not certain to get the same result.
 
     Built once, never changed, safe to share between threads. `decode` works without the GIL.
     """

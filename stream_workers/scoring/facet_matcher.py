@@ -59,9 +59,9 @@ class FacetMatcher:
             for head in facet.heads:
                 if head not in heads:
                     raise ConfigError(
-                        f"facet {facet.name!r} of the brands file needs the model head {head!r}, but this engine has "
-                        f"only {', '.join(sorted(heads))}. Remove the facet, or set BRANDPULSE_WORKER_ENGINE to an engine "
-                        "with that head, for example auto"
+                        f"facet {facet.name!r} of the brands file needs the model head {head!r}, which this engine "
+                        f"lacks: it has {', '.join(sorted(heads))}. Remove the facet, or set BRANDPULSE_WORKER_ENGINE "
+                        "to an engine with that head, for example auto"
                     )
         self._rules = [
             _FacetRule(

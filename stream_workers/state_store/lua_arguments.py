@@ -12,7 +12,7 @@ from brandpulse.state.outcomes.post_outcomes import encode_outcomes
 from brandpulse.state.partition_state import PartitionStatus, encode_generations
 from stream_workers.aggregation.event_time import Retention
 from stream_workers.aggregation.packed_ids import pack
-from stream_workers.aggregation.post_sample import SAMPLE_SIZE as KEPT_SAMPLE
+from stream_workers.aggregation.post_sample import SAMPLE_SIZE
 from stream_workers.aggregation.recent_posts import KEPT_NEGATIVES
 from stream_workers.aggregation.types import WAIT_FOR_ALERTER_MS, Cell, Change
 
@@ -69,12 +69,12 @@ def build_call(
         sampled.append(
             (number(name, "z"), [part for one in found for part in (one.score, msgspec.json.encode(one.post))])
         )
-    kept: list[_Run] = []
+    hour_runs: list[_Run] = []
     for hour, offered in change.hour_posts.items():
         name = keys.hour_posts(hour.series, hour.hour, negative=hour.negative)
         index += (hour.keep_until_ms, name)
         scored = [part for one in offered for part in (one.score, one.encode())]
-        kept.append(_Run("ZADD", number(name, "z"), scored, hour.size, posts=True))
+        hour_runs.append(_Run("ZADD", number(name, "z"), scored, hour.size, posts=True))
     touched = {name.encode() for name in numbers}
     dropped = [name for name in expired if name not in touched]
     runs = [_Run("HSET", 1, flatten(batch_fields(status)))]
@@ -87,8 +87,8 @@ def build_call(
     for brand, posts in change.negatives.items():
         dated = [part for post in posts for part in (post.created_ms, msgspec.json.encode(post))]
         runs.append(_Run("ZADD", number(keys.negatives(brand), "z"), dated, KEPT_NEGATIVES, posts=True))
-    runs += [_Run("ZADD", at, offered, KEPT_SAMPLE, posts=True) for at, offered in sampled]
-    runs += kept
+    runs += [_Run("ZADD", at, offered, SAMPLE_SIZE, posts=True) for at, offered in sampled]
+    runs += hour_runs
     remembered = [part for digest, offset in change.redriven.items() for part in (offset, digest)]
     if remembered:
         runs.append(_Run("ZADD", number(keys.redriven, "z"), remembered, KEPT_REDRIVEN))
@@ -112,8 +112,8 @@ def _keep_until(cell: Cell, retention: Retention, *, authors: bool) -> int:
     """Event time (ms) from which the key of *cell* may be dropped."""
     if cell.span == "hour":
         return (cell.bucket // 24 + 1) * DAY_MS + retention.hours_ms
-    kept = retention.authors_ms if authors else retention.minutes_ms
-    return (cell.bucket // 60 + 1) * HOUR_MS + kept
+    retained_ms = retention.authors_ms if authors else retention.minutes_ms
+    return (cell.bucket // 60 + 1) * HOUR_MS + retained_ms
 
 
 def may_drop(member: bytes, keep_until: int, watermark: int, evaluated_until: int | None) -> bool:

@@ -1,4 +1,4 @@
-//! Decodes posts a batch at a time, as `post_of`, `BrandMatcher.find_hits` and the two hashes do in Python.
+//! Decodes posts a batch at a time, as `decode_post`, `BrandMatcher.find_hits` and the two hashes do in Python.
 //!
 //! Python is the reference. A row that may be read differently there is left to Python: each function that can leave a
 //! row returns an `Option`, and `None` means that it did.

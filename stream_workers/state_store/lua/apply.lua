@@ -38,11 +38,11 @@ if #layout.types ~= #KEYS - 2 then
     return redis.error_reply('STATE arguments of ' .. KEYS[1] .. ': types and keys differ in number')
 end
 for i = 3, #KEYS do
-    local letter = string.sub(layout.types, i - 2, i - 2)
-    if letter ~= '-' then
+    local key_type = string.sub(layout.types, i - 2, i - 2)
+    if key_type ~= '-' then
         local found = redis.call('TYPE', KEYS[i]).ok
-        if found ~= 'none' and found ~= wanted[letter] then
-            return redis.error_reply('STATE ' .. KEYS[i] .. ' is a ' .. found .. ', not a ' .. tostring(wanted[letter]))
+        if found ~= 'none' and found ~= wanted[key_type] then
+            return redis.error_reply('STATE ' .. KEYS[i] .. ' is a ' .. found .. ', not a ' .. tostring(wanted[key_type]))
         end
     end
 end

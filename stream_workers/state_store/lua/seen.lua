@@ -13,9 +13,9 @@ local found = {}
 for set, key in ipairs(KEYS) do
     -- Lua's C stack limits unpack(), as in apply.lua.
     for start = 1, #ids, 1000 do
-        local held = redis.call('SMISMEMBER', key, unpack(ids, start, math.min(start + 999, #ids)))
-        for i, is_held in ipairs(held) do
-            if is_held == 1 then
+        local members = redis.call('SMISMEMBER', key, unpack(ids, start, math.min(start + 999, #ids)))
+        for i, is_member in ipairs(members) do
+            if is_member == 1 then
                 found[#found + 1] = start + i - 2
                 found[#found + 1] = set - 1
             end
