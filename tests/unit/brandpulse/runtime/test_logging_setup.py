@@ -63,7 +63,8 @@ def test_logfmt_parser_reads_each_value_back(value: str) -> None:
 
 def test_a_plain_word_has_no_quotes() -> None:
     assert line_of(partition=3, owner="host:9101") == (
-        "2026-03-02T10:00:00.123Z WARNING stream_workers.consumer.post_reader kafka client error partition=3 owner=host:9101"
+        "2026-03-02T10:00:00.123Z WARNING stream_workers.consumer.post_reader kafka client error "
+        "partition=3 owner=host:9101"
     )
     assert quoted("no host") == '"no host"'
 
