@@ -85,7 +85,7 @@ def test_an_alerter_on_redis_and_a_backtest_find_the_same_episode(redis_client: 
 def test_an_episode_fires_at_the_first_evaluation_that_can_see_it() -> None:
     [found], _ = backtested(a_day())
     waited = found.fired_at - found.episode.fired_at
-    # The watermark stays two minutes behind the newest post, which is up to half a minute old. An evaluation follows it.
+    # The watermark stays two minutes behind the newest post, which is up to half a minute old.
     assert 120 <= waited.total_seconds() <= 240
     assert found.fired_at.second == 0
     assert CRISIS < minute_of(found.fired_at) < CRISIS + 30
