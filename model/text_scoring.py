@@ -81,7 +81,8 @@ def score_json(
             found |= _flags_json(head, heads[head], thresholds)
     if scores.urgency is not None:
         found["urgency"] = scores.urgency
-    return found | {"hurried": True} if scores.degraded else found
+    # `hurried` is the deprecated name.
+    return found | {"degraded": True, "hurried": True} if scores.degraded else found
 
 
 def thresholds_of(thresholds: Thresholds, head: str) -> Sequence[float]:

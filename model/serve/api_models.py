@@ -190,9 +190,10 @@ class Score(BaseModel):
         Literal["low", "medium", "high"] | None,
         Field(description="A rule over the heads, see docs/explanation/urgency.md."),
     ] = None
-    hurried: Annotated[
+    degraded: Annotated[
         bool, Field(description="True for a low-confidence early answer, given because too many texts were waiting.")
     ] = False
+    hurried: Annotated[bool, Field(description="The same as `degraded`.", deprecated=True)] = False
 
 
 class ModelName(BaseModel):

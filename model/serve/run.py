@@ -42,7 +42,7 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
     # Bind before the model is loaded, which takes seconds, and listen afterwards: a used port is reported at once, and
     # no client connects to a server that cannot answer yet.
     with bind_socket(serve.host, serve.port) as listener, ExitStack() as until_stopped:
-        overload = OverloadCheck(serve.hurry_waiting_texts)
+        overload = OverloadCheck(serve.overload_waiting_texts)
         scorer = load_scorer(
             engine, weights, threads, precision=precision, exit_policy=serve.tiers, overloaded=overload
         )

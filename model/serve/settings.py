@@ -1,6 +1,6 @@
 """Settings of `brandpulse model serve`. Prefix `BRANDPULSE_SERVE_`."""
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from brandpulse.config.advanced import ADVANCED
@@ -33,11 +33,19 @@ class ServeSettings(BaseSettings):
     tiers: ExitPolicy = Field(default="full", examples=["full"], json_schema_extra=ADVANCED)
     """early: half the layers score the texts whose sentiment is certain, twice as fast; other labels of those texts
     are worse."""
-    hurry_waiting_texts: int | None = Field(
-        default=None, ge=1, le=1_000_000, examples=[500], json_schema_extra=ADVANCED
+    overload_waiting_texts: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        # The second name is deprecated.
+        validation_alias=AliasChoices(
+            "BRANDPULSE_SERVE_OVERLOAD_WAITING_TEXTS", "BRANDPULSE_SERVE_HURRY_WAITING_TEXTS", "overload_waiting_texts"
+        ),
+        examples=[500],
+        json_schema_extra=ADVANCED,
     )
     """When this many texts wait, low-confidence texts keep the early-exit prediction: faster, slightly less accurate.
-    Their results have `hurried`, and brandpulse_posts_degraded_total counts them. Unset: never."""
+    Their results have `degraded`, and brandpulse_posts_degraded_total counts them. Unset: never."""
     cached_texts: int = Field(default=50_000, ge=0, le=10_000_000, examples=[50_000], json_schema_extra=ADVANCED)
     """Texts whose scores are cached; about 500 bytes each."""
 

@@ -5,8 +5,10 @@ import socket
 
 import pytest
 
+from brandpulse.config.settings import load_settings
 from brandpulse.errors import ConfigError
 from model.serve.run import bind_socket
+from model.serve.settings import ServeSettings
 
 
 async def test_responses_do_not_wait_for_acknowledgements() -> None:
@@ -34,3 +36,13 @@ def test_all_forms_of_the_host_are_accepted(host: str) -> None:
 def test_an_unavailable_address_is_reported() -> None:
     with pytest.raises(ConfigError, match=r"cannot listen on 203\.0\.113\.1:80 .*BRANDPULSE_SERVE_PORT"):
         bind_socket("203.0.113.1", 80)
+
+
+@pytest.mark.parametrize(
+    "variable", ["BRANDPULSE_SERVE_OVERLOAD_WAITING_TEXTS", "BRANDPULSE_SERVE_HURRY_WAITING_TEXTS"]
+)
+def test_overload_setting_is_read_by_its_new_and_its_deprecated_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "7")
+    assert load_settings(ServeSettings).overload_waiting_texts == 7

@@ -214,10 +214,10 @@ def test_a_failing_text_fails_only_its_own_request() -> None:
 
 def test_overload_degrades_results_and_marks_them() -> None:
     crowded = OverloadCheck(2)
-    service = Service(scorer=HurriedScorer(crowded=crowded), batching=Batching(texts=1))
+    service = Service(scorer=DegradingScorer(crowded=crowded), batching=Batching(texts=1))
     crowded.service = service
     scorer = service.scorer
-    assert isinstance(scorer, HurriedScorer)
+    assert isinstance(scorer, DegradingScorer)
     with serving(service) as client, ThreadPoolExecutor(4) as callers:
         scorer.gate.clear()
         held = callers.submit(score, client, text="held")
@@ -226,9 +226,12 @@ def test_overload_degrades_results_and_marks_them() -> None:
         wait_for(lambda: waiting(client) == 4)
         scorer.gate.set()
 
-        assert "hurried" not in held.result()[0]
-        assert [result.get("hurried") for result in crowd.result()] == [True, True, None, None]
-        assert "brandpulse_posts_hurried_total 2.0" in client.get("/metrics").text
+        for name in ("degraded", "hurried"):  # the second one is deprecated
+            assert name not in held.result()[0]
+            assert [result.get(name) for result in crowd.result()] == [True, True, None, None]
+        metrics = client.get("/metrics").text
+    assert "brandpulse_posts_degraded_total 2.0" in metrics
+    assert "brandpulse_posts_hurried_total 2.0" in metrics
 
 
 def test_without_the_setting_no_result_is_degraded() -> None:
@@ -249,7 +252,7 @@ def test_a_repeated_text_is_scored_once() -> None:
 
 
 @dataclass
-class HurriedScorer(WatchedScorer):
+class DegradingScorer(WatchedScorer):
     """Degrades its scores while overloaded, like the engine with early exit."""
 
     crowded: OverloadCheck = field(default_factory=lambda: OverloadCheck(None))
