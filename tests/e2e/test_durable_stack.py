@@ -183,7 +183,7 @@ def test_up_ignores_the_shell_settings_of_secured_servers(home: Home) -> None:
     home.env |= {
         "BRANDPULSE_KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9093",
         "BRANDPULSE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-        "BRANDPULSE_KAFKA_USERNAME": "somebody",
+        "BRANDPULSE_KAFKA_USERNAME": "someone",
         "BRANDPULSE_KAFKA_PASSWORD": "s3cr3t",
         "BRANDPULSE_REDIS_URL": "rediss://redis.example:6379/0",
         "BRANDPULSE_REDIS_PASSWORD": "s3cr3t",

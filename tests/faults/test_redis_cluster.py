@@ -208,7 +208,7 @@ def replicas_of(cluster: RedisCluster, primary: ValkeyNode) -> list[ValkeyNode]:
 
 def cut_off(primary: ValkeyNode, replica: ValkeyNode) -> None:
     """Cut the replica off: the primary takes writes that the replica never gets."""
-    replica.run("CONFIG", "SET", "masteruser", "nobody")
+    replica.run("CONFIG", "SET", "masteruser", "unknown")
     replica.run("CONFIG", "SET", "masterauth", "wrong")
     primary.run("CLIENT", "KILL", "TYPE", "REPLICA")
     soon(lambda: replica.client.info("replication")["master_link_status"] == "down", "cut")

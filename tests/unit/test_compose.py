@@ -43,7 +43,7 @@ def mounts() -> list[tuple[str, str]]:
 
 
 def source_of(mount: str) -> str:
-    """What stands before the colon, with the default of `${VARIABLE:-default}` put in."""
+    """The text before the colon, with the default of `${VARIABLE:-default}` put in."""
     return re.sub(VARIABLE, r"\2", mount).split(":", 1)[0]
 
 
@@ -242,7 +242,7 @@ def test_compose_itself_accepts_the_file() -> None:
     compose = _compose()
     if not compose:
         pytest.skip("no Compose here: name one with BRANDPULSE_TEST_COMPOSE, or install `docker compose`")
-    # Without the .env of whoever runs this.
+    # Without the .env of the person who runs the tests.
     command = [*compose, "--env-file", os.devnull, "--file", str(COMPOSE), "config", "--format", "json"]
     right = subprocess.run(command, env=os.environ | SECRETS, capture_output=True, text=True, check=False)
     assert right.returncode == 0, right.stderr

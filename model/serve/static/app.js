@@ -74,11 +74,11 @@ async function score() {
   complain("");
   try {
     if (needsToken) await loadModel();
-    const told = await ask("/v1/score", {
+    const answer = await ask("/v1/score", {
       method: "POST", signal: mine.signal, body: JSON.stringify(sent), headers: { "Content-Type": "application/json" },
     });
-    nameModel(told.model);
-    show(told.results[0], sent);
+    nameModel(answer.model);
+    show(answer.results[0], sent);
     say(`Scored in ${Math.max(1, performance.now() - started).toFixed(0)} ms`);
   } catch (error) {
     if (mine.signal.aborted) return;
@@ -98,7 +98,7 @@ function show(result, sent) {
   urgency.textContent = result.urgency ? `Urgency: ${result.urgency}` : "";
   byId("command").textContent = curl(sent);
   byId("curl").hidden = false;
-  // On a phone the answer stands below the form, out of sight.
+  // On a phone the result is below the form, out of sight.
   const said = byId("said");
   if (said.getBoundingClientRect().top > innerHeight * 0.6) said.scrollIntoView({ block: "start" });
 }

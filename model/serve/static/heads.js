@@ -72,7 +72,7 @@ function flags(score, thresholds) {
     h("p", { class: "hint" }, "The line marks the threshold of a signal."));
 }
 
-/** The cards for one score; *thresholds* as `/v1/model` tells them. */
+/** The cards for one score; *thresholds* as `/v1/model` returns them. */
 export function cards(score, thresholds) {
   return [
     sentiment(score.sentiment),

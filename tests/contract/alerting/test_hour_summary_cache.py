@@ -187,16 +187,16 @@ def decisions(client: redis.Redis, namespace: str, stream: PostStream, make: Mak
     """All notifications of leaders that follow each other every seven hours."""
     stream.write(client, namespace)
     store = MemoryAlertStore()
-    told: list[object] = []
+    reported: list[object] = []
     for until in range(MONDAY + 420, stream.last_minute, 140):
         if (until - MONDAY) % 420 == 0:
             evaluator = a_leader(make(client, namespace), store)
         for partition in range(2):
             write_status(client, namespace, partition, watermark_ms=until * MINUTE_MS, next_offset=until)
         report = evaluator.evaluate(10**12)
-        told += [(transition, episode, why) for episode, transition, why in report.transitions]
-        told += [delivery.notification for delivery in report.deliveries]
-    return told
+        reported += [(transition, episode, why) for episode, transition, why in report.transitions]
+        reported += [delivery.notification for delivery in report.deliveries]
+    return reported
 
 
 def a_leader(reader: PaneReader, store: MemoryAlertStore) -> Evaluator:

@@ -4,7 +4,7 @@
 
 Two alerters, a Valkey, a broker, and a mock PagerDuty that fails at random. A round adds five hours of event time, with
 a crisis in each of three brands, in the middle of it kills something and starts it again, some seconds later something
-else, so many times, and waits until all is told.
+else, so many times, and waits until every notification is delivered.
 Then: every closed episode has exactly one incident at the receiver, and it is resolved; nothing waits, nothing was set
 aside; accepted = delivered + quarantined + waiting. One JSON line a round; exit code 1 at the first that is not so.
 """

@@ -94,22 +94,22 @@ async def test_a_dead_worker_causes_a_stall_alert_then_one_page(
             )
             worker.kill()
             pipeline.produce([*burning[DIES * 6 :], *after])
-            await until(lambda: opened(STALLED) == ["open"], "the stall is told")
-            stood = evaluated()
-            assert stood <= CRISIS_MS + DIES * MINUTE_MS
+            await until(lambda: opened(STALLED) == ["open"], "the stall is reported")
+            reached = evaluated()
+            assert reached <= CRISIS_MS + DIES * MINUTE_MS
             assert opened(SHARE) == []
             await asyncio.sleep(1)
-            assert evaluated() == stood, "ticks went on, and event time did not"
+            assert evaluated() == reached, "evaluations go on, and event time does not"
 
             pipeline.service("worker")
             stats = await asyncio.to_thread(wait_for, len(calm) + len(burning) + len(after))
-            await until(lambda: bool(store.load().closed) and not store.pending(), "all is told")
+            await until(lambda: bool(store.load().closed) and not store.pending(), "every notification is delivered")
             await until(lambda: opened(STALLED) == ["resolved"], "the stall is over")
-            await until(lambda: opened(SHARE) == ["resolved"], "the crisis is told, once, and over")
+            await until(lambda: opened(SHARE) == ["resolved"], "the crisis is reported once, and resolved")
         finally:
             pipeline.stop()
             for alerter in alerters:
                 alerter.kill()
     assert (stats["late"], stats["repeated"], stats["dead"]) == (0, 0, 0)
-    [told] = [one for one in store.load().closed if one.rule == SHARE]
-    assert CRISIS_MS < told.fired_at.timestamp() * 1_000 <= CRISIS_MS + 20 * MINUTE_MS, "as if nobody had died"
+    [episode] = [one for one in store.load().closed if one.rule == SHARE]
+    assert CRISIS_MS < episode.fired_at.timestamp() * 1_000 <= CRISIS_MS + 20 * MINUTE_MS, "as without the crash"

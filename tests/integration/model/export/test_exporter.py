@@ -110,8 +110,8 @@ def test_tensorrt_without_its_package_is_a_config_error(folder: Path, tmp_path: 
 
 def test_the_readme_describes_labels_and_inputs(folder: Path, tmp_path: Path) -> None:
     export(folder, "openvino", tmp_path)
-    told = (tmp_path / "README.md").read_text()
-    assert "`segments`" in told
-    assert "informative" in told
+    readme = (tmp_path / "README.md").read_text()
+    assert "`segments`" in readme
+    assert "informative" in readme
     assert json.loads((tmp_path / "model.json").read_text())["kind"] == "multi-head"
-    assert load_scorer("openvino", folder, 1, precision="fp32").version in told
+    assert load_scorer("openvino", folder, 1, precision="fp32").version in readme

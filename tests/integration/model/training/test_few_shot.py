@@ -63,15 +63,15 @@ def test_transformers_reads_the_few_shot_folder(tmp_path: Path) -> None:
 
 def test_the_command_prints_the_label_of_each_line(tmp_path: Path) -> None:
     learn, out = a_table(tmp_path / "learn.csv", LEARN), tmp_path / "out"
-    told = ["--text", "Subject", "--label", "Queue", "--base", str(a_tiny_encoder(tmp_path / "base"))]
-    ran = CliRunner().invoke(app, ["few-shot", "--data", str(learn), "--out", str(out), *told])
+    options = ["--text", "Subject", "--label", "Queue", "--base", str(a_tiny_encoder(tmp_path / "base"))]
+    ran = CliRunner().invoke(app, ["few-shot", "--data", str(learn), "--out", str(out), *options])
     assert ran.exit_code == 0, ran.output
     ran = CliRunner().invoke(app, ["label", "--weights", str(out)], input="where is it\nwhat a fee\n")
     assert [line.split("  ")[2] for line in ran.stdout.splitlines()] == ["where is it", "what a fee"]
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         (
             [("a", "x"), ("b", "x"), ("c", "y")],
@@ -80,12 +80,12 @@ def test_the_command_prints_the_label_of_each_line(tmp_path: Path) -> None:
         ([("Same!", "x"), ("b", "x"), ("same", "y"), ("d", "y")], r"lines 2 and 4: one text has two labels, x and y"),
     ],
 )
-def test_unusable_examples_are_a_config_error(tmp_path: Path, rows: list[tuple[str, str]], told: str) -> None:
+def test_unusable_examples_are_a_config_error(tmp_path: Path, rows: list[tuple[str, str]], message: str) -> None:
     from model.training.few_shot import read_examples
 
     path = tmp_path / "learn.csv"
     path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         read_examples(path, text="text", label="label")
 
 

@@ -39,8 +39,8 @@ def test_adapters_train_few_weights_and_leave_plain_tensors(world: Path, tmp_pat
     model = packed_model(world / "teacher")
     plain_names = set(model.state_dict())
     lora.add_adapters(model, Lora(rank=2, alpha=4))
-    told = lora.count_weights(model.bert)
-    assert 0 < told["trained"] < 0.02 * told["all"]
+    counts = lora.count_weights(model.bert)
+    assert 0 < counts["trained"] < 0.02 * counts["all"]
     assert set(lora.merged_weights(model)) == plain_names
 
 

@@ -63,8 +63,8 @@ def test_a_steady_facet_has_at_most_one_false_page_in_four_weeks(share: float, p
 @pytest.mark.parametrize(("share", "per_minute", "within_minutes"), [(0.1, 4.0, 45), (0.1, 1.0, 120), (0.02, 4.0, 240)])
 def test_a_facet_that_trebles_pages_in_time_and_resolves(share: float, per_minute: float, within_minutes: int) -> None:
     surges = [surge(REFUNDS, share, per_minute, seed) for seed in range(5)]
-    told = [one.detected_after for one in surges]
-    assert all(minutes is not None and minutes <= within_minutes for minutes in told), told
+    delays = [one.detected_after for one in surges]
+    assert all(minutes is not None and minutes <= within_minutes for minutes in delays), delays
     assert all(one.resolved_after is not None for one in surges)
 
 

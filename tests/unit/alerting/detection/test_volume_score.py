@@ -44,9 +44,9 @@ def test_a_fourfold_surge_is_reported_once_within_an_hour(rate: float) -> None:
     counts = a_series(14, rate)
     begin = 10 * DAY
     counts[begin : begin + 36] += np.random.default_rng(2).poisson(9 * rate, 36)
-    told = [row for row in onsets(counts) if row >= 2 * DAY]
-    assert len(told) == 1
-    assert begin <= told[0] < begin + 12
+    found = [row for row in onsets(counts) if row >= 2 * DAY]
+    assert len(found) == 1
+    assert begin <= found[0] < begin + 12
 
 
 @pytest.mark.parametrize("rate", [0.3, 10.0, by_the_sun])
@@ -77,10 +77,10 @@ def test_during_the_first_day_nothing_is_reported() -> None:
 def test_a_lasting_surge_is_reported_again_if_it_grows_or_after_a_day() -> None:
     counts = a_series(14)
     counts[10 * DAY :] += 60
-    told = onsets(counts, least=VolumePolicy().notice)
-    told = [row - 10 * DAY for row in told if row >= 10 * DAY]
-    assert told[0] < 6
-    assert all(later - told[0] >= DAY or later - told[0] < 12 for later in told[1:]), told
+    found = onsets(counts, least=VolumePolicy().notice)
+    found = [row - 10 * DAY for row in found if row >= 10 * DAY]
+    assert found[0] < 6
+    assert all(later - found[0] >= DAY or later - found[0] < 12 for later in found[1:]), found
 
 
 @settings(max_examples=25)

@@ -68,7 +68,7 @@ def test_a_brand_with_two_rules_counts_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "told", "why"),
+    ("members", "terms", "why"),
     [
         (
             [member("a", terms_missing=DULL), member("b", terms_missing=TOO_MANY), member("c", terms_missing=TOO_MANY)],
@@ -88,9 +88,9 @@ def test_a_brand_with_two_rules_counts_once() -> None:
         ),
     ],
 )
-def test_a_group_gives_the_reason_for_missing_words(members: list[Episode], told: list[str], why: str | None) -> None:
+def test_a_group_gives_the_reason_for_missing_words(members: list[Episode], terms: list[str], why: str | None) -> None:
     found = group_evidence(members, total=len(members))
-    assert ([one.term for one in found.terms], found.terms_missing) == (told, why)
+    assert ([one.term for one in found.terms], found.terms_missing) == (terms, why)
 
 
 def test_sources_are_summed_into_the_five_largest_and_the_rest() -> None:

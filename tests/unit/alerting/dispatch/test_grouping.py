@@ -93,8 +93,8 @@ def test_500_brands_are_one_page_that_ends_with_the_last_brand() -> None:
         assert scene.apply(*[scene.end(brand) for brand in BRANDS[start : min(start + 20, 499)]]) == []
     assert {one.state for one in scene.group().members} == {"firing", "resolved"}
     assert scene.apply(scene.end(BRANDS[-1])) == ["resolved * error"]
-    told = [one.notification for one in scene.pending.deliveries if one.notification.receiver == "kafka"]
-    ended = {one.episode.brand for one in told if one.transition == "resolved"}
+    notifications = [one.notification for one in scene.pending.deliveries if one.notification.receiver == "kafka"]
+    ended = {one.episode.brand for one in notifications if one.transition == "resolved"}
     assert ended == {ALL_BRANDS, *BRANDS}, "each member's end is on record"
 
 
@@ -140,7 +140,7 @@ def test_the_tenth_brand_within_ten_minutes_starts_a_group() -> None:
         f"triggered {one} error" for one in BRANDS[5:9]
     ]
     assert scene.apply(scene.fire(BRANDS[9])) == ["triggered * error"]
-    assert scene.apply(scene.fire(BRANDS[10])) == ["updated * error"], "twice as many as were told of"
+    assert scene.apply(scene.fire(BRANDS[10])) == ["updated * error"], "twice as many as were reported of"
     assert scene.apply(scene.fire(BRANDS[11])) == []
     assert scene.group().members_total == 3
 
@@ -178,7 +178,7 @@ def test_rules_with_other_receivers_have_their_own_groups() -> None:
         )
     )
     fired = [scene.fire(brand, rule=rule) for brand in BRANDS[:20] for rule in ("negative_share", "other", "desk")]
-    assert scene.apply(*fired) == ["triggered * error"], "the desk's rule does not tell the pager"
+    assert scene.apply(*fired) == ["triggered * error"], "the desk's rule has no route to the pager"
     assert scene.group().members_total == 40
     assert len([place for place in scene.pending.open if place[0] == ALL_BRANDS]) == 2
 
@@ -237,7 +237,7 @@ def test_500_brands_of_20_rules_in_a_minute_are_one_page_in_seconds() -> None:
     seconds = time.process_time() - began
     [page] = [one.notification for one in scene.pending.deliveries if one.notification.receiver == "pager"]
     body = encode(event(page, routing_key="0" * 32))
-    print(f"\n10,000 episodes in one minute: told in {seconds:.2f} s of CPU, one page of {len(body) // 1_000} KB")
+    print(f"\n10,000 episodes in one minute: grouped in {seconds:.2f} s of CPU, one page of {len(body) // 1_000} KB")
     assert len(body) < MAX_EVENT_BYTES
     assert scene.group().members_total == 10_000
     assert len(scene.pending.deliveries) == 10_002, "each is on record, and the group twice"

@@ -344,14 +344,14 @@ async def test_without_a_lease_nothing_is_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("http://no-such-host.invalid/v2/enqueue", "Connect"),
         ("http://127.0.0.1:1/v2/enqueue", "Connect"),
         ("https://{address}/v2/enqueue", "SSL"),  # TLS spoken to one that has none
     ],
 )
-async def test_failures_of_dns_connection_and_tls_have_no_status(url: str, told: str) -> None:
+async def test_failures_of_dns_connection_and_tls_have_no_status(url: str, message: str) -> None:
     async with MockReceiver() as mock, aiohttp.ClientSession() as session:
         pager = PagerDuty(
             "pager",
@@ -363,7 +363,7 @@ async def test_failures_of_dns_connection_and_tls_have_no_status(url: str, told:
         )
         outcome = await pager.deliver(a_notification())
     assert outcome.status is None
-    assert told in outcome.answer or "Errno" in outcome.answer or "DNS" in outcome.answer
+    assert message in outcome.answer or "Errno" in outcome.answer or "DNS" in outcome.answer
 
 
 @pytest.mark.parametrize("fault", [Fault(drip_seconds=30.0), Fault(garbage=True)])

@@ -50,7 +50,7 @@ def test_values_of_a_rule_override_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "the file: is empty: must be fields with values"),
         ("rules: []", "rules is empty: no brand would be watched"),
@@ -107,10 +107,10 @@ def test_values_of_a_rule_override_the_settings() -> None:
         ("rules: [", "rules.yaml is not YAML: line 1: "),
     ],
 )
-def test_an_invalid_file_is_reported_with_line_key_and_value(tmp_path: Path, text: str, told: str) -> None:
+def test_an_invalid_file_is_reported_with_line_key_and_value(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_rules(a_file(tmp_path, text), receivers={"on-call"}, facets=lambda: {"refund", "anger"})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert str(tmp_path / "rules.yaml") in str(caught.value)
 
 

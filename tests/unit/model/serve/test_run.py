@@ -12,16 +12,16 @@ from model.serve.settings import ServeSettings
 
 
 async def test_responses_do_not_wait_for_acknowledgements() -> None:
-    told = asyncio.get_running_loop().create_future()
+    no_delay = asyncio.get_running_loop().create_future()
 
     def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        told.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        no_delay.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         writer.close()
 
     with bind_socket("127.0.0.1", 0) as listener:
         async with await asyncio.start_server(serve, sock=listener):
             _, writer = await asyncio.open_connection(*listener.getsockname())
-            assert await told != 0
+            assert await no_delay != 0
             writer.close()
 
 
