@@ -90,7 +90,7 @@ def test_shadow_is_compared_swapped_in_and_the_old_one_dropped(
     done = pipeline.run("replay", "swap", shadow, "--wait", "60")
     assert done.returncode == 0, done.stdout + done.stderr
     assert counted(pipeline.stats()) == 500
-    wait(lambda: "swapped" in page.log.read_text(), 20)
+    wait(lambda: "readers were switched" in page.log.read_text(), 20)
 
     # The old namespace keeps counting; scored posts now come from the shadow.
     pipeline.produce(stream(500, 600))

@@ -129,7 +129,7 @@ def test_facet_unsupported_by_the_model_stops_the_start(pipeline: Pipeline) -> N
     (pipeline.home / "brands.yaml").write_text(BRANDS + "facets:\n  - {name: anger, emotions: [anger]}\n")
     done = pipeline.run("worker")
     assert done.returncode != 0
-    assert "facet 'anger' of the brands file asks the model's head 'emotion'" in done.stderr
+    assert "facet 'anger' of the brands file needs the model head 'emotion'" in done.stderr
 
 
 def test_rule_with_an_unknown_facet_stops_the_start(pipeline: Pipeline) -> None:
