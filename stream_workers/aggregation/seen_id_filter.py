@@ -29,14 +29,17 @@ class IdFilter(Protocol):
 
 
 def native_filter(*, native: bool = True) -> Callable[[], IdFilter] | None:
-    """The native filter; None if it is not built or *native* is false. A filter in Python would cost too much."""
+    """The native filter; None if it is not built or *native* is false. A filter in Python would cost too much.
+
+    Also None if it was built by an older version, with other methods: `make native` builds the one of this version.
+    """
     if not native:
         return None
     try:
         from stream_workers._native import IdFilter as NativeIdFilter
     except ImportError:
         return None
-    return NativeIdFilter
+    return NativeIdFilter if hasattr(NativeIdFilter, "may_contain") else None
 
 
 class IdLookup(NamedTuple):

@@ -3,7 +3,9 @@
 import hashlib
 import os
 import random
+import sys
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +13,7 @@ from brandpulse.runtime.process_memory import resident_bytes
 from brandpulse.state.keys import HOUR_MS
 from brandpulse.state.partition_state import Generation, PartitionStatus
 from stream_workers.aggregation.row_fold import fold_rows
-from stream_workers.aggregation.seen_id_filter import IdLookup, SeenIdFilter
+from stream_workers.aggregation.seen_id_filter import IdLookup, SeenIdFilter, native_filter
 from stream_workers.aggregation.types import Change, Stored
 from tests.support.builders import NOON_MS, a_scored, a_status
 from tests.support.exactly_once_machine import ExactIds
@@ -99,3 +101,9 @@ def test_native_filter_grows_in_small_steps() -> None:
     steps = [after - before for before, after in pairwise(held)]
     assert max(steps) < 1_500_000, steps
     assert held[-1] - held[0] < 2_500_000
+
+
+def test_native_code_of_an_older_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    older = SimpleNamespace(IdFilter=type("IdFilter", (), {"add": None, "may_hold": None}))
+    monkeypatch.setitem(sys.modules, "stream_workers._native", older)
+    assert native_filter() is None
