@@ -47,7 +47,7 @@ def source_of(mount: str) -> str:
     return re.sub(VARIABLE, r"\2", mount).split(":", 1)[0]
 
 
-def test_every_variable_of_ours_is_a_setting_of_ours() -> None:
+def test_every_brandpulse_variable_is_a_setting() -> None:
     known = {name for settings in SETTINGS for name in variables_of(settings)}
     used = {name for service in SERVICES.values() for name in service.get("environment", {})}
 
@@ -57,7 +57,7 @@ def test_every_variable_of_ours_is_a_setting_of_ours() -> None:
 @pytest.mark.parametrize(
     ("service", "settings"), [("worker", WorkerSettings), ("alerter", AlerterSettings), ("page", PageSettings)]
 )
-def test_a_service_s_settings_are_accepted(
+def test_the_settings_of_each_service_are_accepted(
     monkeypatch: pytest.MonkeyPatch, service: str, settings: type[BaseSettings]
 ) -> None:
     for name, value in SERVICES[service]["environment"].items():
@@ -67,28 +67,28 @@ def test_a_service_s_settings_are_accepted(
     assert Settings().redis_address() == "redis://:redis@redis:6379/0"
 
 
-def test_every_service_waits_only_for_services_there_are() -> None:
+def test_every_service_waits_only_for_services_that_exist() -> None:
     for service in SERVICES.values():
         for name, condition in service.get("depends_on", {}).items():
             assert name in SERVICES
             assert condition == {"condition": "service_healthy"}
 
 
-def test_every_service_is_watched_pinned_and_started_again() -> None:
+def test_every_service_is_health_checked_pinned_and_restarted() -> None:
     for name, service in SERVICES.items():
         assert service["healthcheck"]["test"], name
         assert service["restart"] == "unless-stopped", name
         assert re.search(r":v?\d+\.\d+\.\d+", service["image"]), name
 
 
-def test_nothing_is_published_beyond_the_loopback_address() -> None:
+def test_no_port_is_published_beyond_the_loopback_address() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
 
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
-def test_our_services_run_as_nobody_special() -> None:
+def test_our_services_run_as_an_unprivileged_user() -> None:
     for name in OURS:
         service = SERVICES[name]
         assert service["user"] == "10001:10001"
@@ -100,7 +100,7 @@ def test_our_services_run_the_commands_of_the_cli() -> None:
     assert [SERVICES[name]["command"] for name in OURS] == [["worker"], ["alerter"], ["dashboards", "page"]]
 
 
-def test_no_secret_stands_in_the_file_and_a_missing_one_stops_the_start() -> None:
+def test_the_file_holds_no_secret_and_a_missing_one_stops_the_start() -> None:
     text = COMPOSE.read_text()
 
     for name in SECRETS:
@@ -119,7 +119,7 @@ def test_every_mounted_file_exists_and_every_volume_is_declared() -> None:
             assert source in CONTENT["volumes"], (name, source)
 
 
-def test_the_default_brands_and_receivers_are_right() -> None:
+def test_the_default_brands_and_receivers_are_valid() -> None:
     sources = {source_of(mount) for _, mount in mounts()}
 
     assert load_brands(ROOT / "brandpulse" / "sample" / "brands.yaml")
@@ -127,7 +127,7 @@ def test_the_default_brands_and_receivers_are_right() -> None:
     assert {"./brandpulse/sample/brands.yaml", "./deploy/receivers.yaml"} <= sources
 
 
-def test_the_store_keeps_what_it_was_told() -> None:
+def test_redis_appends_to_disk_and_never_evicts() -> None:
     command = SERVICES["redis"]["command"]
 
     assert command[command.index("--appendonly") + 1] == "yes"
@@ -135,7 +135,7 @@ def test_the_store_keeps_what_it_was_told() -> None:
     assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
 
 
-def test_kafka_makes_no_topic_by_itself() -> None:
+def test_kafka_creates_no_topic_by_itself() -> None:
     assert SERVICES["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
     assert SERVICES["kafka"]["environment"]["KAFKA_LOG_DIRS"] == source_target("kafka")
 
@@ -145,7 +145,7 @@ def source_target(service: str) -> str:
     return str(mount.split(":")[1])
 
 
-def test_prometheus_asks_the_ports_our_services_listen_on() -> None:
+def test_prometheus_scrapes_the_ports_of_our_services() -> None:
     jobs = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
     asked = {job["job_name"]: job["dns_sd_configs"][0]["port"] for job in jobs}
 
@@ -155,7 +155,7 @@ def test_prometheus_asks_the_ports_our_services_listen_on() -> None:
     }
 
 
-def test_prometheus_shows_the_token_that_our_services_want() -> None:
+def test_prometheus_sends_the_token_that_our_services_require() -> None:
     jobs = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
     [secret] = SERVICES["prometheus"]["secrets"]
 
@@ -182,7 +182,7 @@ def test_no_rule_depends_on_the_name_of_a_job() -> None:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here: install Debian's `prometheus`")
-def test_the_rules_fire_as_their_own_tests_say() -> None:
+def test_the_rules_fire_as_their_own_tests_expect() -> None:
     done = subprocess.run(
         ["promtool", "test", "rules", str(ROOT / "deploy" / "rules_test.yml")],
         capture_output=True,
@@ -223,7 +223,7 @@ def test_prometheus_itself_accepts_its_files(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_image_copies_what_exists_and_what_docker_may_see() -> None:
+def test_the_image_copies_existing_files_that_docker_may_read() -> None:
     ignore = (ROOT / ".dockerignore").read_text().split()
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     copied = [

@@ -116,9 +116,7 @@ class TestFinishing:
     pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
 
     @pytest.mark.parametrize(("loss", "least", "share"), [(0.0, 0.61, 0.5), (0.5, 0.4, 1.0)])
-    def test_early_answers_stand_from_the_confidence_at_which_they_cost_no_more_than_told(
-        self, loss: float, least: float, share: float
-    ) -> None:
+    def test_early_exit_confidence_costs_no_more_than_allowed(self, loss: float, least: float, share: float) -> None:
         """Half of the early answers have confidence 0.9 and are correct, half have 0.6 and are wrong."""
         from model.training.snapshot_selection import exit_threshold
 
