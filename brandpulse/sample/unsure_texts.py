@@ -30,7 +30,9 @@ def unsure_texts(stream: list[SamplePost], *, least_margin: float = LEAST_MARGIN
     named = [(text, brands) for text in texts if (brands := matcher.match_with_facets(text)[0])]
     posts = [marker.mark(text, brands) for text, brands in named]
     owners = [text for text, brands in named for _ in brands]
-    precisions: list[Precision] = ["fp32", "bf16", "int8", *(["int8-onnxruntime"] if onnx_is_installed() else [])]  # type: ignore[list-item]
+    precisions: list[Precision] = ["fp32", "bf16", "int8"]
+    if onnx_is_installed():
+        precisions.append("int8-onnxruntime")
     found = {precision: load_scorer("openvino", precision=precision).score(posts).target for precision in precisions}
     labels = {precision: scores.argmax(axis=1) for precision, scores in found.items()}
     ranked = np.sort(found["fp32"], axis=1)
