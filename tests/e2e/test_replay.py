@@ -2,10 +2,8 @@
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -15,7 +13,7 @@ from brandpulse.runtime.child_process import Child
 from brandpulse.state.keys import AlertingKeys
 from brandpulse.state.pane_reader import PaneReader
 from tests.support.builders import NOON_MS, a_post
-from tests.support.patience import patience
+from tests.support.patience import patience, wait_until
 from tests.support.running_pipeline import Pipeline, counted
 
 HOUR_MS = 3_600_000
@@ -50,13 +48,6 @@ def mentions(redis_client: redis.Redis, namespace: str) -> int:
     return sum(pane.posts for pane in PaneReader(redis_client, namespace, follow=False).totals().values())
 
 
-def wait(true: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + patience(seconds)
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def test_shadow_is_compared_swapped_in_and_the_old_one_dropped(
     pipeline: Pipeline, redis_client: redis.Redis, namespace: str
 ) -> None:
@@ -67,7 +58,7 @@ def test_shadow_is_compared_swapped_in_and_the_old_one_dropped(
     pipeline.wait_for(lambda stats: counted(stats) == 300 and stats["unmatched"] == 100)
 
     replaying = begin(pipeline, shadow)
-    wait(lambda: mentions(redis_client, shadow) == 400)
+    wait_until(lambda: mentions(redis_client, shadow) == 400, seconds=60)
     assert counted(pipeline.stats()) == 300, "readers still see the live one"
     compared = pipeline.run("replay", "compare", shadow, "--json")
     assert compared.returncode == 0, compared.stderr
@@ -90,12 +81,12 @@ def test_shadow_is_compared_swapped_in_and_the_old_one_dropped(
     done = pipeline.run("replay", "swap", shadow, "--wait", "60")
     assert done.returncode == 0, done.stdout + done.stderr
     assert counted(pipeline.stats()) == 500
-    wait(lambda: "readers were switched" in page.log.read_text(), 20)
+    wait_until(lambda: "readers were switched" in page.log.read_text(), seconds=20)
 
     # The old namespace keeps counting; scored posts now come from the shadow.
     pipeline.produce(stream(500, 600))
     pipeline.wait_for(lambda stats: counted(stats) == 600 and stats["lag"] == 0)
-    wait(lambda: mentions(redis_client, namespace) == 450)
+    wait_until(lambda: mentions(redis_client, namespace) == 450, seconds=60)
     scored = pipeline.env["BRANDPULSE_SCORED_TOPIC"]
     late = {
         (post["partition"], post["offset"])
@@ -107,7 +98,7 @@ def test_shadow_is_compared_swapped_in_and_the_old_one_dropped(
     assert "still count into" in counts.stderr, counts.stdout + counts.stderr
     assert pipeline.run("replay", "drop", shadow).returncode != 0, "readers see it"
     worker.stop()
-    wait(lambda: pipeline.run("replay", "drop", namespace).returncode == 0, 60)
+    wait_until(lambda: pipeline.run("replay", "drop", namespace).returncode == 0, seconds=60)
     assert mentions(redis_client, namespace) == 0
     assert counted(pipeline.stats()) == 600
     assert redis_client.exists(AlertingKeys(namespace).evaluated_until), "the alerter's own state stays"
@@ -122,7 +113,7 @@ def test_replay_of_some_hours_cannot_be_swapped_in(
     pipeline.wait_for(lambda stats: counted(stats) == 225)
     span = ("--from", "2026-03-02T13:00:00Z", "--to", "2026-03-02T15:00:00Z")
     begin(pipeline, shadow, *span)
-    wait(lambda: mentions(redis_client, shadow) == 120)
+    wait_until(lambda: mentions(redis_client, shadow) == 120, seconds=60)
     refused = pipeline.run("replay", "swap", shadow)
     assert "ends at 2026-03-02T15:00:00" in refused.stderr, refused.stderr
     other = pipeline.run("replay", "--into", shadow, "--from", "2026-03-02T12:00:00Z")
@@ -140,7 +131,7 @@ def test_shorter_replay_is_swapped_in_only_with_consent(
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == 180)
     begin(pipeline, shadow, "--from", "2026-03-02T14:00:00Z")
-    wait(lambda: mentions(redis_client, shadow) == 120)
+    wait_until(lambda: mentions(redis_client, shadow) == 120, seconds=60)
     refused = pipeline.run("replay", "swap", shadow, "--wait", "20")
     assert "90 mentions before 2026-03-02T14:00:00.000+00:00" in refused.stderr, refused.stderr
     assert pipeline.run("replay", "swap", shadow, "--wait", "20", "--yes").returncode == 0

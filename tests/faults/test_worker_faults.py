@@ -5,7 +5,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.runtime.service_registry import running
 from stream_workers.app import EXIT_WATCHDOG
 from tests.support.builders import NOON_MS, a_post
-from tests.support.patience import patience
+from tests.support.patience import patience, wait_until
 from tests.support.running_pipeline import Pipeline, counted
 
 POSTS = 6_000
@@ -92,11 +92,11 @@ def test_a_worker_is_ready_only_while_redis_answers(pipeline: Pipeline, store: E
     assert asked(pipeline, "/readyz") == (200, "ready")
     assert asked(pipeline, "/healthz") == (200, "ok")
     store.child.kill()
-    until(lambda: asked(pipeline, "/readyz")[0] == 503)
+    wait_until(lambda: asked(pipeline, "/readyz")[0] == 503, seconds=60)
     assert "Redis" in asked(pipeline, "/readyz")[1]
     revived = EmbeddedStore(tmp_path / "store", port=store.port, appendfsync="always")
     try:
-        until(lambda: asked(pipeline, "/readyz") == (200, "ready"))
+        wait_until(lambda: asked(pipeline, "/readyz") == (200, "ready"), seconds=60)
     finally:
         revived.stop()
 
@@ -108,17 +108,10 @@ def test_a_worker_without_progress_is_unhealthy_before_it_exits(pipeline: Pipeli
     pipeline.wait_for(lambda stats: counted(stats) == 100)
     store.child.signal(signal.SIGSTOP)
     pipeline.produce(stream(100, 200))
-    until(lambda: asked(pipeline, "/healthz")[0] == 503)
+    wait_until(lambda: asked(pipeline, "/healthz")[0] == 503, seconds=60)
     assert "none was counted for" in asked(pipeline, "/healthz")[1]
     assert worker.exit_code is None
     store.child.signal(signal.SIGCONT)
-
-
-def until(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + patience(seconds)
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.1)
 
 
 def test_a_worker_that_makes_no_progress_exits_for_its_supervisor(pipeline: Pipeline, store: EmbeddedStore) -> None:

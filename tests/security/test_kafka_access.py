@@ -1,6 +1,5 @@
 """Access to Kafka: which users can log in, how errors name the setting, and what each service's user may do."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +22,7 @@ from brandpulse.kafka.topics import Topic, ensure_topics
 from brandpulse.ops.doctor.kafka_checks import check_broker
 from brandpulse.ops.kafka_acls import Acl, acls_of, commands, create
 from tests.support.certificates import Authority
-from tests.support.patience import patience
+from tests.support.patience import patience, wait_until
 from tests.support.secured_servers import SERVICES, SecuredKafka, password_of
 
 pytestmark = pytest.mark.timeout(180)
@@ -72,13 +71,12 @@ def wait_until_in_force(admin: str, acls: list[Acl]) -> None:
         ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
     )
     wanted = {(acl.name, f"User:{acl.user}", acl.operation.casefold()) for acl in acls}
-    for _ in range(300):
+
+    def in_force() -> set[tuple[str, str, str]]:
         found = client.describe_acls(every).result(timeout=patience(20))
-        seen = {(acl.name, acl.principal, acl.operation.name.replace("_", "").casefold()) for acl in found}
-        if wanted <= seen:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"the broker does not know {wanted - seen} after 30 seconds")
+        return {(acl.name, acl.principal, acl.operation.name.replace("_", "").casefold()) for acl in found}
+
+    wait_until(lambda: wanted <= in_force(), "the broker enforces every ACL")
 
 
 @pytest.mark.parametrize("listener", ["SCRAM", "PLAIN", "MUTUAL"])
@@ -158,7 +156,7 @@ def may_write(servers: str, topic: str) -> bool:
 
 def may_see(servers: str, topic: str) -> bool:
     admin = AdminClient(client_config(servers))
-    for _ in range(50):
+    for _ in range(round(patience(50))):  # of 0.2 s
         error = admin.list_topics(topic, timeout=patience(20)).topics[topic].error
         if error is None:
             return True
@@ -175,7 +173,7 @@ def may_read(servers: str, topic: str) -> bool:
     consumer = Consumer(client_config(servers) | {"group.id": "none", "enable.partition.eof": True})
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
-        for _ in range(100):
+        for _ in range(round(patience(100))):  # of 0.2 s
             message = consumer.poll(0.2)
             error = None if message is None else message.error()
             if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):

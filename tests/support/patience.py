@@ -1,6 +1,7 @@
 """Time limits that follow the speed of the machine: a busy machine gets more seconds, a stuck program still fails."""
 
 import time
+from collections.abc import Callable
 
 REFERENCE_SECONDS = 0.033
 """Seconds that `_probe` takes on an idle core of the machine on which the limits were chosen."""
@@ -15,6 +16,16 @@ _probed_at = -_PROBE_AGE_SECONDS
 def patience(seconds: float) -> float:
     """*seconds* for an idle machine, times how much slower this one is now or was since the tests began (1 to 30)."""
     return seconds * slowness()
+
+
+def wait_until(
+    true: Callable[[], object], what: str = "the condition", *, seconds: float = 30, poll_seconds: float = 0.05
+) -> None:
+    """Wait until *true* returns something true. Fails with *what* after `patience(seconds)`."""
+    deadline = time.monotonic() + patience(seconds)
+    while not true():
+        assert time.monotonic() < deadline, f"not within {patience(seconds):.0f} s: {what}"
+        time.sleep(poll_seconds)
 
 
 def slowness() -> float:

@@ -25,7 +25,7 @@ from brandpulse.runtime.console import Console
 from brandpulse.sample.generate import CRISIS_END
 from brandpulse.state.pane_reader import PaneReader
 from tests.support.dashboards.browser import a_browser
-from tests.support.grafana.servers import wait_until
+from tests.support.patience import wait_until
 
 UNTIL = CRISIS_END - timedelta(minutes=25)
 MOST_BYTES = 300_000

@@ -22,7 +22,8 @@ from dashboards.grafana.publish import FOLDER_UID, Publisher
 from tests.support.dashboards.browser import a_browser
 from tests.support.dashboards.scenario import Scenario
 from tests.support.grafana.panels import draw, numbers, targets
-from tests.support.grafana.servers import DATASOURCE_UID, Grafana, Prometheus, call, home_or_skip, prepare, wait_until
+from tests.support.grafana.servers import DATASOURCE_UID, Grafana, Prometheus, call, home_or_skip, prepare
+from tests.support.patience import wait_until
 from tests.support.repository import ROOT
 
 HOURS = 6

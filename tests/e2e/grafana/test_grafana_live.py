@@ -23,8 +23,8 @@ from dashboards.grafana.publish import Publisher
 from tests.support.builders import a_post
 from tests.support.dashboards.browser import a_browser
 from tests.support.grafana.panels import Target, between, draw, numbers, targets, without_least_steps
-from tests.support.grafana.servers import Grafana, Prometheus, home_or_skip, prepare, wait_until
-from tests.support.patience import patience
+from tests.support.grafana.servers import Grafana, Prometheus, home_or_skip, prepare
+from tests.support.patience import patience, wait_until
 from tests.support.repository import ROOT
 from tests.support.running_pipeline import Pipeline, counted
 

@@ -35,7 +35,7 @@ from ingest.files.send_task import Counts, Destination, RunContext, RunResult, T
 from ingest.files.sent.ledger import MemoryLedger, Window
 from ingest.post_producer import check_broker
 from ingest.topic_reader import TopicReader
-from tests.support.patience import patience
+from tests.support.patience import patience, wait_until
 from tests.support.repository import ROOT
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -128,13 +128,6 @@ def ingest(kafka: str, topic: str, path: Path, *options: str, home: Path) -> tup
     out = done.stdout.splitlines()
     assert len(out) <= 1, done.stdout
     return done.returncode, json.loads(out[0]) if out else None, done.stderr
-
-
-def wait_until(true: Callable[[], bool], *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + patience(seconds)
-    while not true():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)  # polls another process
 
 
 def wait_for_records(kafka: str, topic: str, enough: int) -> None:

@@ -5,7 +5,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGINT, SIGTERM
@@ -18,7 +17,7 @@ from brandpulse.runtime.child_process import Child, free_port
 from brandpulse.runtime.service_registry import running
 from model.spec.heads import EMOTIONS
 from tests.support.model.brand_weights import a_brand_folder
-from tests.support.patience import patience
+from tests.support.patience import patience, wait_until
 from tests.support.repository import ROOT
 
 SERVE = [sys.executable, "-m", "brandpulse", "model", "serve"]
@@ -68,23 +67,16 @@ def everything(line: socket.socket) -> bytes:
     return b"".join(iter(lambda: line.recv(65_536), b""))
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + patience(20)
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_stop_fails_readyz_first_and_lets_requests_finish(serve: Callable[..., Served]) -> None:
     served = serve("--engine", "keyword", BRANDPULSE_SERVE_DRAIN_SECONDS="2")
     body = b'{"text": "awful, and half sent"}'
     line = served.half_a_request(body, sent=10)
 
     served.child.signal(SIGTERM)
-    until(lambda: served.client.get("/readyz").status_code == 503)
+    wait_until(lambda: served.client.get("/readyz").status_code == 503, seconds=20)
     assert served.client.get("/healthz").status_code == 200
     assert served.client.post("/v1/score", json={"text": "great"}).status_code == 200
-    until(lambda: not served.answers())
+    wait_until(lambda: not served.answers(), seconds=20)
     line.sendall(body[10:])
 
     assert everything(line).startswith(b"HTTP/1.1 200 ")
@@ -103,7 +95,7 @@ def test_sigint_does_not_wait_for_load_balancers(serve: Callable[..., Served]) -
 def test_second_stop_signal_ends_the_wait(serve: Callable[..., Served]) -> None:
     served = serve("--engine", "keyword", BRANDPULSE_SERVE_DRAIN_SECONDS="300")
     served.child.signal(SIGTERM)
-    until(lambda: served.client.get("/readyz").status_code == 503)
+    wait_until(lambda: served.client.get("/readyz").status_code == 503, seconds=20)
 
     served.child.signal(SIGTERM)
 

@@ -3,9 +3,8 @@
 import json
 import random
 import re
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import redis
 from brandpulse.runtime.service_registry import running
 from dashboards.page.redis_reader import PageStore
 from tests.support.builders import NOON_MS, a_post
-from tests.support.patience import patience
+from tests.support.patience import patience, wait_until
 from tests.support.running_pipeline import BRANDS, Pipeline, counted
 
 RULES = """rules:
@@ -72,13 +71,6 @@ def posts() -> list[dict[str, Any]]:
     return written
 
 
-def until(true: Callable[[], Any], *, seconds: float = 90) -> None:
-    deadline = time.monotonic() + patience(seconds)
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def events(url: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(f"{url}/events", timeout=patience(5)) as answer:
         found: list[dict[str, Any]] = json.load(answer)
@@ -94,13 +86,13 @@ def test_campaign_and_copied_news_are_shown_with_their_counts(
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == cut and stats["lag"] == 0)
     pipeline.service("mock-receiver")
-    until(lambda: running(pipeline.home, "mock-receiver"))
+    wait_until(lambda: running(pipeline.home, "mock-receiver"), seconds=90)
     url = str(running(pipeline.home, "mock-receiver")[0]["url"])
     pager = {"name": "pager", "kind": "pagerduty", "url": f"{url}/v2/enqueue", "routing_key": "0" * 32}
     (pipeline.home / "receivers.yaml").write_text(json.dumps({"receivers": [pager]}))
     pipeline.service("alerter")
 
-    until(lambda: [one for one in events(url) if one["rule"] == "negative"])
+    wait_until(lambda: [one for one in events(url) if one["rule"] == "negative"], seconds=90)
     [page] = [one for one in events(url) if one["rule"] == "negative"]
     # The campaign was five minutes old when the rule fired: 15 of 21 accounts had posted.
     assert re.fullmatch(
@@ -115,7 +107,7 @@ def test_campaign_and_copied_news_are_shown_with_their_counts(
 
     pipeline.produce(written[cut:])
     pipeline.wait_for(lambda stats: counted(stats) == len(written) and stats["lag"] == 0)
-    until(lambda: [one for one in events(url) if one["rule"] == "volume"])
+    wait_until(lambda: [one for one in events(url) if one["rule"] == "volume"], seconds=90)
     [page] = [one for one in events(url) if one["rule"] == "volume"]
     assert re.fullmatch(
         r"Acme opens a new line to Bergen !* \(posted (at least )?\d\d times by \d\d accounts, all of them new\)",

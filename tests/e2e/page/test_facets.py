@@ -2,9 +2,8 @@
 
 import json
 import random
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from brandpulse.state.keys import NamespaceKeys, facet_series
 from brandpulse.state.pane_reader import PaneReader
 from dashboards.page.redis_reader import PageStore
 from tests.support.builders import NOON_MS, a_post
-from tests.support.patience import patience
+from tests.support.patience import patience, wait_until
 from tests.support.running_pipeline import BRANDS, Pipeline, counted
 
 FACETS = """facets:
@@ -68,13 +67,6 @@ def posts() -> list[dict[str, Any]]:
     return written
 
 
-def until(true: Callable[[], Any], *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + patience(seconds)
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def incidents(url: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(f"{url}/incidents", timeout=patience(5)) as answer:
         found: list[dict[str, Any]] = json.load(answer)
@@ -89,12 +81,12 @@ def test_rise_of_a_facet_sends_one_page_that_resolves(
     pipeline.service("worker")
     pipeline.wait_for(lambda stats: counted(stats) == len(written) and stats["lag"] == 0)
     pipeline.service("mock-receiver")
-    until(lambda: running(pipeline.home, "mock-receiver"))
+    wait_until(lambda: running(pipeline.home, "mock-receiver"), seconds=60)
     url = str(running(pipeline.home, "mock-receiver")[0]["url"])
     pager = {"name": "pager", "kind": "pagerduty", "url": f"{url}/v2/enqueue", "routing_key": "0" * 32}
     (pipeline.home / "receivers.yaml").write_text(json.dumps({"receivers": [pager]}))
     pipeline.service("alerter")
-    until(lambda: [one["status"] for one in incidents(url)] == ["resolved"])
+    wait_until(lambda: [one["status"] for one in incidents(url)] == ["resolved"], seconds=60)
 
     [page] = incidents(url)
     assert page["dedup_key"].startswith("Acme:refunds:")

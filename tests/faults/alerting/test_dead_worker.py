@@ -16,6 +16,7 @@ from brandpulse.state.keys import MINUTE_MS
 from brandpulse.state.pane_reader import PaneReader
 from tests.faults.alerting.processes import start_alerter
 from tests.support.builders import NOON_MS, a_post
+from tests.support.patience import patience
 from tests.support.running_pipeline import Pipeline, counted
 
 CALM, CRISIS, AFTER = 12 * 60, 40, 240
@@ -40,9 +41,9 @@ def minutes(first: int, many: int, *, a_minute: int, share: float, rng: random.R
 
 
 async def until(true: Callable[[], bool], what: str, *, seconds: float = 30) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
+    deadline = asyncio.get_running_loop().time() + patience(seconds)
     while not true():
-        assert asyncio.get_running_loop().time() < deadline, f"not within {seconds} s: {what}"
+        assert asyncio.get_running_loop().time() < deadline, f"not within {patience(seconds):.0f} s: {what}"
         await asyncio.sleep(0.1)
 
 

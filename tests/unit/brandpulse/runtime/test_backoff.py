@@ -4,6 +4,7 @@ import asyncio
 import random
 
 from brandpulse.runtime.backoff import Backoff, pause
+from tests.support.patience import patience
 
 
 def test_pauses_double_up_to_their_limit_and_a_success_resets_them() -> None:
@@ -21,8 +22,8 @@ async def test_the_stop_event_ends_a_pause() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     stop.set()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, patience(10))
 
 
 async def test_a_pause_without_length_ends_at_once() -> None:
-    await asyncio.wait_for(pause(asyncio.Event(), 0.0), 10)
+    await asyncio.wait_for(pause(asyncio.Event(), 0.0), patience(10))

@@ -7,6 +7,7 @@ import signal
 import socket
 
 from brandpulse.runtime.lifecycle import cannot_listen, stop_asked, stop_event
+from tests.support.patience import patience
 
 
 def test_a_signal_sets_the_event_and_the_former_handler_returns() -> None:
@@ -22,7 +23,7 @@ def test_a_signal_sets_the_event_of_the_loop() -> None:
     async def until_stopped() -> None:
         stop = stop_event()
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(stop.wait(), 10)
+        await asyncio.wait_for(stop.wait(), patience(10))
 
     asyncio.run(until_stopped())
 

@@ -1,7 +1,5 @@
 """`/v1/score`: responses, and batching of requests."""
 
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -19,7 +17,7 @@ from model.serve.run import OverloadCheck
 from model.serve.service import Batching, Service
 from model.spec.heads import SENTIMENT
 from tests.support.model.serve_builders import POISON, AllHeadsScorer, WatchedScorer, serving, serving_keywords
-from tests.support.patience import patience
+from tests.support.patience import patience, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +134,7 @@ def test_concurrent_requests_share_a_pass_of_the_model() -> None:
         first = callers.submit(score, client, text="the first")
         assert scorer.entered.wait(patience(10))
         others = [callers.submit(score, client, text=f"number {number}") for number in range(16)]
-        wait_for(lambda: waiting(client) == 16)
+        wait_until(lambda: waiting(client) == 16, seconds=10)
         scorer.gate.set()
         assert [len(one.result()) for one in (first, *others)] == [1] * 17
 
@@ -164,7 +162,7 @@ def test_a_full_queue_is_503_with_retry_after() -> None:
         held = [callers.submit(score, client, text="held")]
         assert scorer.entered.wait(patience(10))
         held.append(callers.submit(score, client, texts=["waits", "waits too"]))
-        wait_for(lambda: waiting(client) == 2)
+        wait_until(lambda: waiting(client) == 2, seconds=10)
 
         refused = client.post("/v1/score", json={"texts": ["one", "two"]})
         scorer.gate.set()
@@ -185,7 +183,7 @@ def test_a_disconnected_client_is_not_scored() -> None:
         assert scorer.entered.wait(patience(10))
         with pytest.raises(httpx.ReadTimeout):
             client.post("/v1/score", json={"texts": ["impatient", "impatient too"]}, timeout=0.3)
-        wait_for(lambda: waiting(client) == 0)
+        wait_until(lambda: waiting(client) == 0, seconds=10)
         scorer.gate.set()
         held.result()
         score(client, text="patient")
@@ -203,7 +201,7 @@ def test_a_failing_text_fails_only_its_own_request() -> None:
         assert scorer.entered.wait(patience(10))
         good = [callers.submit(score, client, text=f"good {number}") for number in range(2)]
         bad = callers.submit(client.post, "/v1/score", json={"texts": ["fine", POISON]})
-        wait_for(lambda: waiting(client) == 4)
+        wait_until(lambda: waiting(client) == 4, seconds=10)
         scorer.gate.set()
 
         assert [one.result()[0]["sentiment"]["label"] for one in (*good, held)] == ["positive", "positive", "neutral"]
@@ -223,7 +221,7 @@ def test_overload_degrades_results_and_marks_them() -> None:
         held = callers.submit(score, client, text="held")
         assert scorer.entered.wait(patience(10))
         crowd = callers.submit(score, client, texts=["one", "two", "three", "four"])
-        wait_for(lambda: waiting(client) == 4)
+        wait_until(lambda: waiting(client) == 4, seconds=10)
         scorer.gate.set()
 
         for name in ("degraded", "hurried"):  # the second one is deprecated
@@ -265,10 +263,3 @@ class DegradingScorer(WatchedScorer):
 def waiting(client: httpx.Client) -> int:
     lines = client.get("/metrics").text.splitlines()
     return int(float(next(line for line in lines if line.startswith("brandpulse_serve_waiting_texts")).split()[1]))
-
-
-def wait_for(condition: Any) -> None:
-    until = time.monotonic() + patience(10)
-    while not condition():
-        assert time.monotonic() < until
-        threading.Event().wait(0.005)

@@ -55,11 +55,9 @@ class Run:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    for _ in range(1_000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come to that in ten seconds")
+    async with asyncio.timeout(patience(10)):
+        while not condition():  # noqa: ASYNC110 - what it waits for is a state, not an event
+            await asyncio.sleep(0.01)
 
 
 def test_waiting_batches_enter_a_stage_together_in_order() -> None:
