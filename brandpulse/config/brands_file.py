@@ -45,7 +45,7 @@ class Brand(BaseModel):
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(
-                "is not a time zone of the IANA list; right ones are Europe/Berlin, America/New_York, UTC"
+                "is not a time zone of the IANA list; use one such as Europe/Berlin, America/New_York, UTC"
             ) from None
         return name
 
@@ -126,7 +126,7 @@ def load_brands_file(path: Path) -> BrandsFile:
     except ValidationError as error:
         right = EXAMPLE + (FACET_EXAMPLE if any("facets" in problem["loc"] for problem in error.errors()) else "")
         raise ConfigError(
-            f"the brands file is wrong:\n{read.explain(error, name=name)}\nA right one:\n{right}"
+            f"the brands file is wrong:\n{read.explain(error, name=name)}\nFor example:\n{right}"
         ) from None
 
 

@@ -179,7 +179,7 @@ def _explain(kind: type[BaseSettings], error: ValidationError) -> str:
         example = field.examples[0] if field.examples else None
         secret = "SecretStr" in str(field.annotation)
         got = "" if secret or problem["type"] == "missing" else f", got {str(problem['input'])[:80]!r}"
-        shown = "" if example is None else f". A right one: {variable}={example}"
+        shown = "" if example is None else f". For example: {variable}={example}"
         lines.append(f"{variable}: {sentence(problem)}{got}{shown}")
     return "\n".join(lines)
 

@@ -170,7 +170,7 @@ def read_yaml(path: Path, *, what: str, variable: str, example: str) -> YamlFile
         return YamlFile(path, load_yaml(text), yaml.compose(text, Loader=_UniqueKeyLoader))
     except yaml.YAMLError as error:
         reason = yaml_reason(error)
-        raise ConfigError(f"the {what} {path} is not YAML: {reason}\nA right one:\n{example}") from error
+        raise ConfigError(f"the {what} {path} is not YAML: {reason}\nFor example:\n{example}") from error
     except (ValueError, RecursionError) as error:
         # A date such as 2026-13-45, or ten thousand brackets.
-        raise ConfigError(f"the {what} {path} is not YAML: {error}\nA right one:\n{example}") from error
+        raise ConfigError(f"the {what} {path} is not YAML: {error}\nFor example:\n{example}") from error

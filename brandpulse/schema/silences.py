@@ -88,6 +88,6 @@ def silence_length(text: str) -> timedelta:
     length = parse_duration(text)
     if length is None or not timedelta() < length <= LONGEST_SILENCE:
         raise RefusedError(
-            f"{text!r} is not a duration of up to {LONGEST_SILENCE.days} days; right ones: 90m, 2h, 1d12h, 1w"
+            f"{text!r} is not a duration of up to {LONGEST_SILENCE.days} days; for example 90m, 2h, 1d12h, 1w"
         )
     return length

@@ -44,7 +44,7 @@ def add(  # noqa: PLR0917 - options, given by name
     if not (brand or rule or below or everything):
         raise ConfigError("choose what to silence: --brand, --rule, --below, or --everything")
     if below is not None and below not in SEVERITIES:
-        raise ConfigError(f"--below {below!r} is not a severity; right ones: {', '.join(SEVERITIES)}")
+        raise ConfigError(f"--below {below!r} is not a severity; use one of {', '.join(SEVERITIES)}")
     now = datetime.now(UTC)
     starts_at, ends_at = _period(now, start=start, duration=for_, until=until)
     silence = _silence(

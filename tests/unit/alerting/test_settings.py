@@ -32,7 +32,7 @@ def test_an_invalid_setting_stops_the_start_with_its_name(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigError, match=rf"{variable}: .*A right one: {variable}="):
+    with pytest.raises(ConfigError, match=rf"{variable}: .*For example: {variable}="):
         load_settings(AlerterSettings)
 
 

@@ -281,7 +281,7 @@ async def test_only_an_open_episode_can_be_acknowledged(
     ("content", "status", "message"),
     [
         ({"for": "2h"}, 409, "needs a brand, a rule"),
-        ({"brand": ACME, "for": "soon"}, 409, "right ones: 90m"),
+        ({"brand": ACME, "for": "soon"}, 409, "for example 90m"),
         ({"brand": ACME}, 400, "for: is missing"),
         ({"brand": ACME, "for": "1h", "below": "bad"}, 400, "below: must be "),
         ({"brand": ACME, "for": "1h", "colour": "red"}, 400, "colour: is not known here"),

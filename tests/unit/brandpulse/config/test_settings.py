@@ -32,7 +32,7 @@ def test_all_wrong_settings_are_reported_together(monkeypatch: pytest.MonkeyPatc
 
 def test_wrong_value_of_a_former_variable_names_that_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BRANDPULSE_WORKER_HURRY_LAG", "many")
-    with pytest.raises(ConfigError, match=r"^BRANDPULSE_WORKER_HURRY_LAG: .*A right one: BRANDPULSE_WORKER_HURRY_LAG="):
+    with pytest.raises(ConfigError, match=r"^BRANDPULSE_WORKER_HURRY_LAG: .*For example: BRANDPULSE_WORKER_HURRY_LAG="):
         load_settings(WorkerSettings)
 
 

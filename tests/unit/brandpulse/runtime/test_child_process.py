@@ -10,7 +10,7 @@ from brandpulse.runtime.child_process import Child, StartError
 from tests.support.patience import patience
 from tests.support.repository import ROOT
 
-FAILS = "import sys; print('older lines'); print('brandpulse: X is wrong.\\nA right one: Y'); sys.exit(2)"
+FAILS = "import sys; print('older lines'); print('brandpulse: X is wrong.\\nFor example: Y'); sys.exit(2)"
 
 
 def ended(path: Path, code: str) -> Child:
@@ -20,7 +20,7 @@ def ended(path: Path, code: str) -> Child:
 
 
 def test_reason_is_the_last_error_of_the_process(tmp_path: Path) -> None:
-    assert ended(tmp_path / "log", FAILS).reason() == "X is wrong.\nA right one: Y"
+    assert ended(tmp_path / "log", FAILS).reason() == "X is wrong.\nFor example: Y"
 
 
 def test_the_log_of_an_earlier_process_is_not_shown(tmp_path: Path) -> None:

@@ -88,10 +88,10 @@ def test_a_silence_with_a_later_start_is_not_active_yet(requests: OperatorReques
         (["--for", "2h"], "--everything"),
         (["--brand", "a"], "--for 2h"),
         (["--brand", "a", "--for", "2h", "--until", "2090-01-01"], "one of --for"),
-        (["--brand", "a", "--for", "soon"], "right ones: 90m, 2h"),
+        (["--brand", "a", "--for", "soon"], "for example 90m, 2h"),
         (["--brand", "a", "--for", "9999d"], "of up to 366 days"),
         (["--brand", "a", "--until", "2020-01-01"], "ends in the past, at 2020-01-01 00:00 UTC"),
-        (["--below", "bad", "--for", "2h"], "right ones: info, warning, error, critical"),
+        (["--below", "bad", "--for", "2h"], "use one of info, warning, error, critical"),
         (["--brand", "a" * 201, "--for", "2h"], "brand must have at most 200"),
     ],
 )
